@@ -6,10 +6,10 @@
 For each size the order is made window by window (`WindowedOrder`), and up to 1e7 samples also the whole plan as an
 array.
 
-`--open` writes a manifest and an index of that many samples (no shards: about 180 bytes per sample on disk), and starts
-one rank on them in a new process: reading the manifest, mapping the index, the first batch, and forked workers that
-each look up the locations of a thousand samples. Memory is that of the rank without the mapped file, whose pages all
-ranks and workers of a machine share.
+`--open` writes a manifest and an index of that many samples (no shards: about 180 bytes per sample on disk, three times
+that while it is joined), and starts one rank on them in a new process: reading the manifest, joining the index's files,
+mapping that, the first batch, and forked workers that each look up the locations of a thousand samples. Memory is that
+of the rank without the mapped file, whose pages all ranks and workers of a machine share.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,8 +31,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.sample import ALL_MEMBERS
-from manifests.sample_index import ABSENT, SampleColumns, index_entry, write_index
-from manifests.shards import ShardEntry, manifest_bytes, read_manifest, shards_sha256
+from manifests.sample_index import ABSENT, INDEXES, SampleColumns, index_entry, index_files, write_index
+from manifests.shards import ShardEntry, manifest_bytes, read_manifest
 from train.data.index import Index, load_index
 from train.data.plan import Mixing, Stream, plan, rank_slice
 from train.data.views import MEMBERS
@@ -40,6 +40,7 @@ from train.data.views import MEMBERS
 BATCH, WORLD, STEPS = 4096, 64, 50
 MOST_WHOLE = 10_000_000
 KEYS_AT_ONCE = 4_000_000
+SHARDS_A_GENERATION = 400
 
 
 @dataclass
@@ -76,11 +77,11 @@ def measure(n: int, clips: int, way: str) -> str:
 
 
 def write_set(folder: Path, n: int, clips: int) -> None:
-    """Writes manifest.json, manifest.parquet and index/train.arrow for n samples in shards that don't exist."""
+    """Writes manifest.json, manifest.parquet and index files for n samples in shards that don't exist."""
     shards = [
         ShardEntry(
-            f"shards/train/{k:06d}.tar", "train", 0, f"{k:064x}", f"{k:032x}", 1 << 40, min(clips, n - k * clips), 1.0,
-            {10: min(clips, n - k * clips)},
+            f"shards/train/{k:06d}.tar", "train", k // SHARDS_A_GENERATION, f"{k:064x}", f"{k:032x}", 1 << 40,
+            min(clips, n - k * clips), 1.0, {10: min(clips, n - k * clips)},
         )
         for k in range(-(-n // clips))
     ]  # fmt: skip
@@ -96,10 +97,15 @@ def write_set(folder: Path, n: int, clips: int) -> None:
         {m: place // place if m in there else absent for m in ALL_MEMBERS},
         frozenset(there),
     )
-    path = folder / "index" / "train.arrow"
-    path.parent.mkdir(parents=True)
-    write_index(columns, path, shards_sha256(shards))
-    document, table = manifest_bytes(shards, {"index": {"train": index_entry("train", path, n)}})
+    (folder / INDEXES).mkdir(parents=True)
+    entries, first = [], 0
+    for file in index_files("train", shards):
+        part = columns.between(first, first + file.n_samples)
+        part = replace(part, shard=part.shard - file.numbers[0])
+        write_index(part, folder / file.url, file.shards_sha256)
+        entries.append(index_entry(file, folder / file.url))
+        first += file.n_samples
+    document, table = manifest_bytes(shards, {"index": {"train": entries}})
     (folder / "manifest.parquet").write_bytes(table)
     (folder / "manifest.json").write_bytes(document)
 
@@ -121,7 +127,9 @@ def measure_opening(folder: Path, n_workers: int) -> str:
 
     manifest = read_manifest(str(folder))
     mark("manifest")
-    index = load_index(manifest, "train")
+    load_index(manifest, "train", cache=folder / "run")
+    mark("index joined, once a run")
+    index = load_index(manifest, "train", cache=folder / "run")
     mark("index")
     rank_slice(Stream(index, 1, Mixing(), BATCH), 0, 0, WORLD)
     mark("first batch")
@@ -153,7 +161,7 @@ def open_sets(sizes: Sequence[int], given: argparse.Namespace) -> None:
         with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
             folder = Path(scratch)
             write_set(folder, n, given.shard)
-            size_gb = (folder / "index" / "train.arrow").stat().st_size / 1e9
+            size_gb = sum(path.stat().st_size for path in (folder / INDEXES).iterdir()) / 1e9
             print(f"index of {n:,}: {size_gb:.2f} GB", flush=True)
             one = ["--one", f"{folder}:open", "--workers", str(given.workers)]
             subprocess.run([sys.executable, "-m", "bench.plan", *one], check=True)

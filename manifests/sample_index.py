@@ -1,14 +1,18 @@
-"""`index/<split>.arrow`: the location of every member of every sample of a split, as memory-mapped columns.
+"""`index/*.arrow`: the location of every member of every sample, as memory-mapped columns.
 
     key          "<video_id>_<n:05d>"
-    shard        number of its shard among the split's shards, in manifest order
+    shard        number of its shard among the file's shards
     category_id
     <extension>  offset of the member's data in its tar, and <extension>_bytes its size; -1 if it has none
 
-One record batch, uncompressed (Arrow IPC file): a reader maps it, all processes of a machine share its pages, and
-opening it costs the same for a thousand samples and a hundred million. `manifest.json` names it with its sha256 under
-`index`. The file's metadata holds the sha256 of the `manifest.parquet` that it was made from, so that a stale index is
+There is a file for the shards of each split and generation (some hundred shards at most: `index_files`), so that a data
+set that grows gets new files and keeps those it has. `manifest.json` names them under `index`, each with its sha256 and
+that of the names and checksums of its shards, which is also in the file's metadata, so that a stale index is
 recognised.
+
+One record batch a file, uncompressed (Arrow IPC): a reader maps it, and all processes of a machine share its pages. A
+trainer joins the files of a split into one, once per run (train/data/index.py), and opening that costs the same for a
+thousand samples and a hundred million.
 """
 
 from __future__ import annotations
@@ -16,9 +20,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import IO, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -28,15 +33,51 @@ import pyarrow.json as pj
 
 from manifests.clip_status import is_success
 from manifests.sample import ALL_MEMBERS
+from manifests.shards import ShardEntry
 
-FORMAT = "1"
+FORMAT = "2"
 ABSENT = -1
 _FORMAT, _OF, _WHOLE = b"hdvila_index", b"shards_sha256", b"members_of_all"
 
 
-def index_name(split: str) -> str:
-    """The path of a split's index, relative to the manifest."""
-    return f"index/{split}.arrow"
+INDEXES = "index"
+"""The folder of the index files, beside the manifest."""
+SHARDS_A_FILE = 512
+"""A generation of more shards than this (a merged set's only one) has several files."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFile:
+    """An index file that a split's shards need. `numbers`: those of its shards among the split's."""
+
+    url: str
+    numbers: tuple[int, ...]
+    shards: tuple[ShardEntry, ...]
+
+    @property
+    def shards_sha256(self) -> str:
+        """A checksum of the shards that it is made from."""
+        names = "\n".join(f"{shard.url} {shard.sha256}" for shard in self.shards)
+        return hashlib.sha256(names.encode()).hexdigest()
+
+    @property
+    def n_samples(self) -> int:
+        """The number of samples in its shards; there is no file where that is 0."""
+        return sum(shard.nsamples for shard in self.shards)
+
+
+def index_files(split: str, shards: Sequence[ShardEntry]) -> list[IndexFile]:
+    """The index files of a split's shards, given in manifest order: by generation, in that order."""
+    by_generation: dict[int, list[int]] = {}
+    for number, shard in enumerate(shards):
+        by_generation.setdefault(shard.generation, []).append(number)
+    files = []
+    for generation, of_it in sorted(by_generation.items()):
+        for first in range(0, len(of_it), SHARDS_A_FILE):
+            numbers = tuple(of_it[first : first + SHARDS_A_FILE])
+            url = f"{INDEXES}/{split}-{generation:05d}-{first // SHARDS_A_FILE:03d}.arrow"
+            files.append(IndexFile(url, numbers, tuple(shards[number] for number in numbers)))
+    return [file for file in files if file.n_samples]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +91,17 @@ class SampleColumns:
     sizes: Mapping[str, npt.NDArray[np.int64]]
     members_of_all: frozenset[str]
     """Extensions that every sample has."""
+
+    def numbered(self, shard: npt.NDArray[np.int32]) -> SampleColumns:
+        """The same samples in shards of other numbers: `shard` gives the new one by the old one."""
+        return replace(self, shard=shard[self.shard])
+
+    def between(self, first: int, last: int) -> SampleColumns:
+        """The samples first … last-1, without copying them."""
+        at = slice(first, last)
+        offsets, sizes = ({m: column[at] for m, column in some.items()} for some in (self.offsets, self.sizes))
+        keys = self.keys.slice(first, last - first)
+        return SampleColumns(keys, self.shard[at], self.category[at], offsets, sizes, self.members_of_all)
 
 
 def columns_of_rows(rows: pa.Table) -> SampleColumns:
@@ -145,7 +197,7 @@ def _write(arrays: Mapping[str, Any], members_of_all: frozenset[str], path: Path
 
 
 class IndexWriter:
-    """Writes the index of shards that are added one after the other, as `write_index` would that of all of them.
+    """Writes the index of samples that are added piece by piece, as `write_index` would that of all of them.
 
     The columns grow in files in `folder` and are mapped when the index is written, since the index of a hundred million
     samples is larger than the memory of the machine that makes it.
@@ -153,27 +205,38 @@ class IndexWriter:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
-        self._folder, self._n_shards, self._n_key_bytes = folder, 0, 0
+        self._folder, self._n_key_bytes = folder, 0
+        self._open: dict[str, IO[bytes]] = {}
+        self._stack = ExitStack()
         self._members_of_all = frozenset(ALL_MEMBERS)
         self.n_samples = 0
         self._append("key_ends", np.zeros(1, np.int64))
 
+    def __enter__(self) -> IndexWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
     def add(self, part: SampleColumns) -> None:
-        """Appends the next shard's samples."""
-        ends = np.asarray(pc.cumulative_sum(pc.binary_length(part.keys)).to_numpy(), np.int64)
-        self._append("keys", b"".join(part.keys.cast(pa.large_binary()).to_pylist()))
+        """Appends samples."""
+        if not len(part.keys):
+            return
+        ends, letters = _flat_keys(part.keys)
+        self._append("keys", letters)
         self._append("key_ends", ends + self._n_key_bytes)
-        self._append("shard", np.full(len(ends), self._n_shards, np.int32))
+        self._append("shard", part.shard)
         self._append("category_id", part.category)
         for extension in ALL_MEMBERS:
             self._append(extension, part.offsets[extension])
             self._append(f"{extension}_bytes", part.sizes[extension])
-        self._n_shards, self.n_samples = self._n_shards + 1, self.n_samples + len(ends)
-        self._n_key_bytes += int(ends[-1]) if len(ends) else 0
+        self.n_samples += len(ends)
+        self._n_key_bytes += int(ends[-1])
         self._members_of_all &= part.members_of_all
 
     def write(self, path: Path, shards_sha256: str) -> None:
-        """Writes the index of all that was added, at least one sample."""
+        """Writes the index of all that was added, at least one sample. Nothing can be added after that."""
+        self._stack.close()
         keys = [None, self._mapped("key_ends"), self._mapped("keys")]
         arrays = {
             "key": pa.Array.from_buffers(pa.large_string(), self.n_samples, keys),
@@ -184,15 +247,23 @@ class IndexWriter:
             arrays |= {name: self._numbers(name, pa.int64()) for name in (extension, f"{extension}_bytes")}
         _write(arrays, self._members_of_all, path, shards_sha256)
 
-    def _append(self, column: str, values: npt.NDArray[Any] | bytes) -> None:
-        with (self._folder / column).open("ab") as file:
-            file.write(values if isinstance(values, bytes) else values.tobytes())
+    def _append(self, column: str, values: npt.NDArray[Any]) -> None:
+        if column not in self._open:
+            self._open[column] = self._stack.enter_context((self._folder / column).open("wb"))
+        self._open[column].write(np.ascontiguousarray(values).data)
 
     def _mapped(self, column: str) -> pa.Buffer:
         return pa.memory_map(str(self._folder / column), "r").read_buffer()
 
     def _numbers(self, column: str, type_: pa.DataType) -> pa.Array:
         return pa.Array.from_buffers(type_, self.n_samples, [None, self._mapped(column)])
+
+
+def _flat_keys(keys: pa.LargeStringArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Where each key ends among their letters, and these, one after the other."""
+    _, ends, letters = keys.buffers()
+    at = np.frombuffer(ends, np.int64)[keys.offset : keys.offset + len(keys) + 1]
+    return at[1:] - at[0], np.frombuffer(letters, np.uint8)[at[0] : at[-1]]
 
 
 class IndexEntry(TypedDict):
@@ -202,11 +273,32 @@ class IndexEntry(TypedDict):
     sha256: str
     bytes: int
     samples: int
+    shards_sha256: str
 
 
-def index_entry(split: str, path: Path, n_samples: int) -> IndexEntry:
+def index_entry(file: IndexFile, path: Path) -> IndexEntry:
     """Makes the entry of an index file for manifest.json."""
-    return {"url": index_name(split), "sha256": sha256_of(path), "bytes": path.stat().st_size, "samples": n_samples}
+    return {
+        "url": file.url,
+        "sha256": sha256_of(path),
+        "bytes": path.stat().st_size,
+        "samples": file.n_samples,
+        "shards_sha256": file.shards_sha256,
+    }
+
+
+def entries_in(head: Mapping[str, Any]) -> dict[str, IndexEntry]:
+    """The entries of the index files that a manifest.json names, by url. Those of another form are left out."""
+    named = head.get("index")
+    lists = named.values() if isinstance(named, Mapping) else ()
+    found: dict[str, IndexEntry] = {}
+    for entry in (entry for entries in lists if isinstance(entries, list) for entry in entries):
+        if isinstance(entry, dict) and {name: type(entry.get(name)) for name in _ENTRY_TYPES} == _ENTRY_TYPES:
+            found[entry["url"]] = entry  # type: ignore[assignment]
+    return found
+
+
+_ENTRY_TYPES = {"url": str, "sha256": str, "bytes": int, "samples": int, "shards_sha256": str}
 
 
 def sha256_of(path: Path) -> str:

@@ -152,11 +152,6 @@ def manifest_bytes(shards: Sequence[ShardEntry], head: dict[str, Any]) -> tuple[
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n", parquet
 
 
-def shards_sha256(shards: Sequence[ShardEntry]) -> str:
-    """The checksum that manifest.json would give for the table of these shards."""
-    return hashlib.sha256(_table_bytes(shards)).hexdigest()
-
-
 def _table_bytes(shards: Sequence[ShardEntry]) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(table_of([shard.row() for shard in shards], MANIFEST), buffer)

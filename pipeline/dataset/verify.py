@@ -26,7 +26,7 @@ from typing import Any
 
 from manifests.errors import UserError
 from manifests.image_sample import IMAGE_KIND
-from manifests.sample_index import index_name
+from manifests.sample_index import entries_in
 from manifests.shards import MANIFEST_NAME, TABLE_NAME, Manifest, ShardEntry, read_manifest, sizes_bytes, wids_bytes
 from pipeline.dataset.verify_shard import Fault, ShardReport, read_shard
 from pipeline.engine.desk import read_run_status
@@ -136,21 +136,18 @@ def _index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
 
 def _sample_index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
     """Checks that the trainer's index files match the manifest, and the manifest's entries match the rows."""
-    named = manifest.head.get("index", {})
-    for split, entry in named.items():
-        name = index_name(split)
-        if not store.exists(name):
-            yield Fault(name, "is missing; trainers will build it from the rows, which takes longer")
-        elif hashlib.sha256(store.read(name)).hexdigest() != entry.get("sha256"):
-            yield Fault(name, "differs from the manifest")
+    named = entries_in(manifest.head)
+    for url, entry in sorted(named.items()):
+        if not store.exists(url):
+            yield Fault(url, "is missing; trainers will build it from the rows, which takes longer")
+        elif hashlib.sha256(store.read(url)).hexdigest() != entry["sha256"]:
+            yield Fault(url, "differs from the manifest; delete it, and the next run makes it again")
     try:
         with TemporaryDirectory() as folder:
-            made = make_indexes(store, manifest.shards, str(manifest.head["shards_sha256"]), Path(folder))
+            made = entries_in({"index": make_indexes(store, manifest.shards, Path(folder))})
     except (UserError, ValueError, KeyError, TypeError):
         return  # rows that can't be read are reported with their shard
-    yield from (
-        Fault(index_name(split), "does not match the rows") for split in named if made.get(split) != named[split]
-    )
+    yield from (Fault(url, "does not match the rows") for url, entry in named.items() if made.get(url) != entry)
 
 
 def _croissant_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:

@@ -146,16 +146,22 @@ class Files:
         """Names of the folders inside a folder, sorted; [] if there is no folder."""
         return self._listed(folder, "directory")
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The size in bytes of each file in a folder, by its name; {} if there is no folder."""
+        return {_name(e): int(e["size"]) for e in self._entries(folder) if e["type"] == "file"}
+
     def _listed(self, folder: str, kind: str, begin: str = "") -> list[str]:
         """Sorted names of a folder's entries of fsspec's kind `file` or `directory`; on a disk with this beginning."""
         if self.is_local:
             return self._in_folder(folder, kind, begin)
+        return sorted(_name(e) for e in self._entries(folder) if e["type"] == kind)
+
+    def _entries(self, folder: str) -> list[dict[str, Any]]:
         self.fs.invalidate_cache()
         try:
-            entries = self._call("ls", self.path(folder), detail=True)
+            return list(self._call("ls", self.path(folder), detail=True))
         except FileNotFoundError:
             return []
-        return sorted(e["name"].rstrip("/").rpartition("/")[2] for e in entries if e["type"] == kind)
 
     def _in_folder(self, folder: str, kind: str, begin: str) -> list[str]:
         """The same of a folder on a disk, by names and kinds alone: fsspec asks for each file's size and times."""
@@ -296,6 +302,11 @@ class _Ranges(io.RawIOBase):
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+
+def _name(entry: dict[str, Any]) -> str:
+    """The name of an entry of a listing, without its folder."""
+    return str(entry["name"]).rstrip("/").rpartition("/")[2]
 
 
 @contextmanager

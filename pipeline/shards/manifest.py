@@ -1,7 +1,7 @@
 """The manifest of an output directory, and the indexes and cards beside it.
 
 in     the closed shards (manifest.parquet) and the committed units of stage `shards`
-out    manifest.parquet, index/<split>.arrow, wids.json, sizes.json (also in each split), dataset_card.md,
+out    manifest.parquet, index/*.arrow, wids.json, sizes.json (also in each split), dataset_card.md,
        croissant.json, manifests/<sha256>.json (each manifest ever published), manifest.json last
 
 manifest.parquet lists only committed shards and closes their generation; manifest.json follows and contains its
@@ -29,6 +29,7 @@ from manifests.errors import DamagedFile
 from manifests.funnel import SELECTION_NAME
 from manifests.image_sample import IMAGE_KIND
 from manifests.reasons import Reason
+from manifests.sample_index import entries_in
 from manifests.shards import (
     MANIFEST_NAME,
     PUBLISHED,
@@ -38,7 +39,6 @@ from manifests.shards import (
     manifest_bytes,
     published_names,
     read_manifest,
-    shards_sha256,
     sizes_bytes,
     wids_bytes,
 )
@@ -50,13 +50,13 @@ from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way
 from pipeline.shards.card import croissant_bytes, dataset_card
 from pipeline.shards.files import SUCCESS, read_rows, shard_files
 from pipeline.shards.image_card import image_card
-from pipeline.shards.sample_index import make_indexes, put_indexes
+from pipeline.shards.sample_index import make_indexes, put_indexes, sweep_indexes
 from pipeline.shards.stage import committed_shards, read_entries
 
 WIDS_NAME, SIZES_NAME = "wids.json", "sizes.json"
 CARD_NAME, CROISSANT_NAME = "dataset_card.md", "croissant.json"
 _MAY_COME_BACK = {Reason.OVER_QUOTA, Reason.OVER_CHANNEL_CAP, Reason.NOT_NEEDED}
-_NO_NEWS = ("created_at", "parent", "versions", "index")
+_NO_NEWS = ("created_at", "parent", "versions")
 """Keys of manifest.json that alone are no reason to rewrite it: the shards are the same."""
 
 
@@ -102,13 +102,14 @@ def _publish(
 ) -> Manifest:
     old = _old_manifest(store)
     tombstones = read_tombstones(store)
+    made = make_indexes(store, entries, scratch, entries_in(old))
     document = {
         **head,
         "generation": max((entry.generation for entry in entries), default=0),
         "members": _members(store, entries),
         "removed": {"videos": len(tombstones.videos), "channels": len(tombstones.channels)},
         "card": card.model_dump(mode="json"),
-        "index": make_indexes(store, entries, shards_sha256(entries), scratch),
+        "index": made,
         "parent": old.get("sha256", ""),
         "created_at": created_at or datetime.now(UTC).replace(microsecond=0).isoformat(),
     }
@@ -125,10 +126,11 @@ def _publish(
         CROISSANT_NAME: croissant_bytes(whole, entries, table, card),
         MANIFEST_NAME: text,
     }
-    put_indexes(store, scratch, whole.get("index", {}), old.get("index", {}))
+    put_indexes(store, scratch, made)
     kept = dict(zip(published_names(text, table), (text, table), strict=True))
     for file, data in {**kept, **files}.items():
         _write_if_changed(store, file, data)
+    sweep_indexes(store, made)
     return read_manifest(store.url, **dict(store.options))
 
 

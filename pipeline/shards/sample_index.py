@@ -1,24 +1,31 @@
-"""The index files of a data set: the location of each member of each sample, a file per split for trainers to map.
+"""The index files of a data set: the location of each member of each sample, for trainers to map.
 
-in     the shards' rows        out    index/<split>.arrow (manifests.sample_index), and their entries in manifest.json
+in     the shards' rows        out    index/*.arrow (manifests.sample_index), and their entries in manifest.json
+
+Only files whose shards are new or were rewritten are made; the others stay as they are, and their shards' rows are not
+read.
 """
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from manifests.errors import DamagedFile
 from manifests.sample_index import (
+    INDEXES,
     IndexEntry,
+    IndexFile,
     IndexWriter,
     SampleColumns,
     columns_of_rows,
     index_entry,
-    index_name,
+    index_files,
 )
 from manifests.shards import ShardEntry
 from pipeline.engine.store import Store
@@ -29,28 +36,52 @@ SHARDS_AT_A_TIME = 64
 """Shards whose columns are in memory at the same time."""
 _COLUMNS = ["key", "status", "category_id", "members"]
 
+log = logging.getLogger("hdvila")
+
 
 def make_indexes(
-    store: Store, entries: Sequence[ShardEntry], shards_sha256: str, folder: Path
-) -> dict[str, IndexEntry]:
-    """Writes the indexes of these shards into `folder`, named by `index_name`; returns manifest.json's entry by split.
+    store: Store, entries: Sequence[ShardEntry], folder: Path, old: Mapping[str, IndexEntry] | None = None
+) -> dict[str, list[IndexEntry]]:
+    """Writes the index files of these shards into `folder`; returns their entries for manifest.json, by split.
 
-    A split without samples gets none. Raises UserError if the rows of a shard are missing or unreadable.
+    A file of `old` (by url) that is of the same shards and still in the store is not made again. A split without
+    samples gets none. Raises UserError if the rows of a shard are missing or unreadable.
     """
-    found: dict[str, IndexEntry] = {}
-    folder.mkdir(parents=True, exist_ok=True)
+    sizes = store.sizes(INDEXES) if old else {}
+    found: dict[str, list[IndexEntry]] = {}
     for split in sorted({entry.split for entry in entries}):
         shards = [entry for entry in entries if entry.split == split]
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            writer = IndexWriter(Path(scratch) / "columns")
-            for part in _columns_of_all(store, shards):
-                writer.add(part)
-            if writer.n_samples:
-                path = folder / index_name(split)
-                path.parent.mkdir(exist_ok=True)
-                writer.write(path, shards_sha256)
-                found[split] = index_entry(split, path, writer.n_samples)
+        for file in index_files(split, shards):
+            kept = _kept(store, file, (old or {}).get(file.url), sizes)
+            found.setdefault(split, []).append(kept or _make(store, file, folder))
     return found
+
+
+def _kept(store: Store, file: IndexFile, old: IndexEntry | None, sizes: Mapping[str, int]) -> IndexEntry | None:
+    """The entry of a file that can stay as it is."""
+    if old is None or old["shards_sha256"] != file.shards_sha256:
+        return None
+    size = sizes.get(file.url.rpartition("/")[2])
+    if size == old["bytes"]:
+        return old
+    state = "is missing" if size is None else f"has {size} bytes, not {old['bytes']}"
+    log.warning("%s/%s: %s; it is made again from its shards' rows", store.url, file.url, state)
+    return None
+
+
+def _make(store: Store, file: IndexFile, folder: Path) -> IndexEntry:
+    path = folder / file.url
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch, IndexWriter(Path(scratch) / "columns") as writer:
+        for number, part in enumerate(_columns_of_all(store, file.shards)):
+            writer.add(part.numbered(np.array([number], np.int32)))
+        if writer.n_samples != file.n_samples:
+            raise DamagedFile(
+                f"{store.url}: the rows of {file.shards[0].url} to {file.shards[-1].url} hold {writer.n_samples} "
+                f"samples, the manifest says {file.n_samples}; restore the one that `verify` names"
+            )
+        writer.write(path, file.shards_sha256)
+    return index_entry(file, path)
 
 
 def _columns_of_all(store: Store, shards: Sequence[ShardEntry]) -> Iterator[SampleColumns]:
@@ -68,9 +99,16 @@ def _columns(store: Store, shard: ShardEntry) -> SampleColumns:
         raise DamagedFile(f"{store.url}/{shard.rows_url}: rows are not those of a shard ({error})") from None
 
 
-def put_indexes(store: Store, folder: Path, wanted: Mapping[str, Mapping[str, Any]], old: Mapping[str, Any]) -> None:
-    """Puts in place the files that the manifest names, unless they are there already."""
-    for split, entry in wanted.items():
-        name = index_name(split)
-        if old.get(split) != entry or not store.exists(name):
-            store.put(folder / name, name)
+def put_indexes(store: Store, folder: Path, made: Mapping[str, Sequence[IndexEntry]]) -> None:
+    """Puts the files in place that `make_indexes` wrote into `folder`."""
+    for entry in (entry for entries in made.values() for entry in entries):
+        if (folder / entry["url"]).exists():
+            store.put(folder / entry["url"], entry["url"])
+
+
+def sweep_indexes(store: Store, named: Mapping[str, Sequence[IndexEntry]]) -> None:
+    """Deletes index files that the manifest does not name: those of an earlier form, or of a plan that has changed."""
+    known = {entry["url"] for entries in named.values() for entry in entries}
+    for name in store.names(INDEXES):
+        if name.endswith(".arrow") and f"{INDEXES}/{name}" not in known:
+            store.delete(f"{INDEXES}/{name}")

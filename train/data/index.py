@@ -1,9 +1,9 @@
 """The index of a data set, as columns: one entry per sample, with the offset of each member in its shard.
 
-A data set comes with one index file per split (`manifests.sample_index`), which is mapped into memory and shared by all
-ranks and workers of a machine. If there is none that fits, the index is built from the shards' own Parquet files, once
-per run (`cache`); no tar is opened. It is the same on every rank and in every run, so that the sample order can be
-planned on its order (manifest order, then row order).
+A data set comes with index files (`manifests.sample_index`). A split's only one is mapped into memory; several are
+joined into one in `cache`, once per run. All ranks and workers of a machine share the mapped file. If there are none
+that fit, the index is built from the shards' own Parquet files, once per run too; no tar is opened. It is the same on
+every rank and in every run, so that the sample order can be planned on its order (manifest order, then row order).
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import fsspec
@@ -28,9 +29,13 @@ from manifests.errors import UserError
 from manifests.sample import ALL_MEMBERS
 from manifests.sample_index import (
     ABSENT,
+    IndexEntry,
+    IndexFile,
+    IndexWriter,
     SampleColumns,
     columns_of_rows,
-    index_name,
+    entries_in,
+    index_files,
     join_columns,
     open_index,
     sha256_of,
@@ -115,7 +120,7 @@ def load_index(
     if not shards:
         found = ", ".join(sorted({s.split for s in manifest.shards})) or "none"
         raise UserError(f"{manifest.root}: no shard of split {split!r} in the manifest (splits there: {found})")
-    columns = published_columns(manifest, split, storage_options or {}, cache) or _kept_columns(manifest, split, cache)
+    columns = _kept_columns(manifest, split, cache) or published_columns(manifest, split, storage_options or {}, cache)
     if columns is not None:
         index = _checked(manifest, shards, columns)
         if index is not None:
@@ -162,32 +167,102 @@ def _build(
 def published_columns(
     manifest: Manifest, split: str, storage_options: Mapping[str, Any], cache: Path | None
 ) -> SampleColumns | None:
-    """The columns of the data set's own index file; None (with a warning) if it doesn't fit, or there is none.
+    """The columns of the data set's own index files; None (with a warning) if one doesn't fit, or there are none.
 
-    A file in an object store is fetched into `cache` once.
+    Files in an object store are fetched into `cache` once, where several are joined, too.
     """
-    entry = (manifest.head.get("index") or {}).get(split)
-    if not isinstance(entry, dict):
+    if not (manifest.head.get("index") or {}).get(split) or (cache is None and "://" in manifest.root):
         return None
-    url, wanted = manifest.resolve(index_name(split)), str(entry.get("sha256", ""))
-    path = Path(url)
+    entries, files = entries_in(manifest.head), index_files(split, manifest.split(split))
     try:
-        if "://" in manifest.root:
-            if cache is None:
-                return None
-            path = cache / f"{split}-{_safe(wanted)}.arrow"
-            if not path.exists():
-                _fetch(url, path, storage_options)
-        fits = path.stat().st_size == entry.get("bytes")
-        if fits and path.stat().st_size <= HASHED_BYTES:
-            fits = sha256_of(path) == wanted
-        columns = open_index(path, str(manifest.head.get("shards_sha256", ""))) if fits else None
+        paths = _paths(manifest, [(file, entries.get(file.url)) for file in files], storage_options, cache)
+        if len(files) == 1:
+            return _opened(files[0], paths[0])
+        with TemporaryDirectory() as folder:  # a mapped file stays readable when it is deleted
+            return _joined(manifest, files, paths, split, cache or Path(folder))
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        log.warning("%s: cannot be used (%s); the index is made of the shards' rows", url, error)
+        where = f"{manifest.root}: index of {split}"
+        log.warning("%s: cannot be used (%s); the index is made of the shards' rows", where, error)
         return None
-    if columns is None:
-        log.warning("%s: is not the manifest's; the index is made of the shards' rows", url)
+
+
+def _paths(
+    manifest: Manifest,
+    files: Sequence[tuple[IndexFile, IndexEntry | None]],
+    storage_options: Mapping[str, Any],
+    cache: Path | None,
+) -> list[Path]:
+    """Where these index files are on this machine; fetches those that are not.
+
+    ValueError if one isn't the manifest's.
+    """
+
+    def path_of(pair: tuple[IndexFile, IndexEntry | None]) -> Path:
+        file, entry = pair
+        if entry is None or entry["shards_sha256"] != file.shards_sha256:
+            raise ValueError(f"the manifest names no {file.url} of these shards")
+        path = Path(manifest.resolve(file.url))
+        if cache is not None and "://" in manifest.root:
+            path = cache / f"index-{_safe(entry['sha256'])}.arrow"
+            if not path.exists():
+                _fetch(manifest.resolve(file.url), path, storage_options)
+        fits = path.stat().st_size == entry["bytes"]
+        if not fits or (entry["bytes"] <= HASHED_BYTES and sha256_of(path) != entry["sha256"]):
+            raise ValueError(f"{path} is not the manifest's")
+        return path
+
+    with ThreadPoolExecutor(READ_THREADS) as pool:
+        return list(pool.map(path_of, files))
+
+
+def _opened(file: IndexFile, path: Path) -> SampleColumns:
+    columns = open_index(path, file.shards_sha256)
+    if columns is None or len(columns.keys) != file.n_samples:
+        raise ValueError(f"{path} is no index of its shards")
     return columns
+
+
+def _joined(
+    manifest: Manifest, files: Sequence[IndexFile], paths: Sequence[Path], split: str, folder: Path
+) -> SampleColumns | None:
+    """Joins the columns of index files in a file in `folder`, in the order of the split's shards; maps that."""
+    path = _kept_path(manifest, split, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with TemporaryDirectory(dir=folder) as scratch, IndexWriter(Path(scratch) / "columns") as writer:
+            for columns in _in_order(files, paths):
+                writer.add(columns)
+            writer.write(part, manifest.sha256)
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return open_index(path, manifest.sha256)
+
+
+def _in_order(files: Sequence[IndexFile], paths: Sequence[Path]) -> Iterator[SampleColumns]:
+    """Yields the columns of these files in the order of the split's shards, numbered as there.
+
+    A generation's shards follow one another, as long as their names are of one length; so a file is seldom opened
+    twice.
+    """
+    opened = -1
+    for number, first, last in _runs(files):
+        if number != opened:
+            opened, numbers = number, np.array(files[number].numbers, np.int32)
+            columns = _opened(files[number], paths[number])
+            ends = np.concatenate(([0], np.cumsum([shard.nsamples for shard in files[number].shards])))
+        yield columns.between(int(ends[first]), int(ends[last])).numbered(numbers)
+
+
+def _runs(files: Sequence[IndexFile]) -> Iterator[tuple[int, int, int]]:
+    """Yields (file, first, last): its shards first … last-1 are next in the order of the split's shards."""
+    places = sorted((number, k, i) for k, file in enumerate(files) for i, number in enumerate(file.numbers))
+    begin = 0
+    for at in range(1, len(places) + 1):
+        if at == len(places) or places[at][1] != places[begin][1]:
+            yield places[begin][1], places[begin][2], places[at - 1][2] + 1
+            begin = at
 
 
 def _safe(name: str) -> str:

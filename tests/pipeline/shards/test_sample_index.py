@@ -2,12 +2,21 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from manifests.errors import DamagedFile
-from manifests.sample_index import IndexWriter, columns_of_rows, index_name, join_columns, sha256_of, write_index
-from manifests.shards import read_manifest
+from manifests.sample_index import (
+    IndexWriter,
+    columns_of_rows,
+    entries_in,
+    index_files,
+    join_columns,
+    sha256_of,
+    write_index,
+)
+from manifests.shards import ShardEntry, read_manifest
 from pipeline.engine.store import Store
 from pipeline.shards.files import read_rows
 from pipeline.shards.sample_index import make_indexes, put_indexes
@@ -17,15 +26,13 @@ from pipeline.testing.shards import a_data_set
 def test_indexes_are_those_that_the_manifest_names_and_come_back_where_one_is_gone(tmp_path: Path) -> None:
     store = a_data_set(tmp_path / "set", n_videos=5)
     manifest = read_manifest(str(tmp_path / "set"))
-    folder = tmp_path / "made"
-    folder.mkdir()
-    made = make_indexes(store, manifest.shards, manifest.head["shards_sha256"], folder)
+    made = make_indexes(store, manifest.shards, tmp_path / "made")
 
     assert made == manifest.head["index"]
-    name = index_name("train")
-    (tmp_path / "set" / name).unlink()
-    put_indexes(store, folder, made, made)
-    assert sha256_of(tmp_path / "set" / name) == made["train"]["sha256"]
+    (entry,) = made["train"]
+    (tmp_path / "set" / entry["url"]).unlink()
+    put_indexes(store, tmp_path / "made", made)
+    assert sha256_of(tmp_path / "set" / entry["url"]) == entry["sha256"]
 
 
 def test_an_index_made_shard_by_shard_is_that_of_all_columns_at_once(tmp_path: Path) -> None:
@@ -35,10 +42,10 @@ def test_an_index_made_shard_by_shard_is_that_of_all_columns_at_once(tmp_path: P
     empty = columns_of_rows(read_rows(store, manifest.shards[0].url, None).slice(0, 0))
     parts = [*parts[:1], empty, *parts[1:], empty]
     write_index(join_columns(parts), tmp_path / "whole.arrow", "0" * 64)
-    writer = IndexWriter(tmp_path / "columns")
-    for part in parts:
-        writer.add(part)
-    writer.write(tmp_path / "grown.arrow", "0" * 64)
+    with IndexWriter(tmp_path / "columns") as writer:
+        for number, part in enumerate(parts):
+            writer.add(part.numbered(np.array([number], np.int32)))
+        writer.write(tmp_path / "grown.arrow", "0" * 64)
 
     assert writer.n_samples == sum(shard.nsamples for shard in manifest.split("train"))
     assert (tmp_path / "grown.arrow").read_bytes() == (tmp_path / "whole.arrow").read_bytes()
@@ -53,17 +60,39 @@ def test_rows_that_are_none_of_a_shard_are_named(tmp_path: Path) -> None:
     pq.write_table(rows.set_column(column, "members", [["no json"] * rows.num_rows]), path)
 
     with pytest.raises(DamagedFile, match=path.name):
-        make_indexes(Store(str(tmp_path)), manifest.shards, "0" * 64, tmp_path / "x")
+        make_indexes(Store(str(tmp_path)), manifest.shards, tmp_path / "x")
 
 
-def test_an_index_of_another_manifest_is_replaced_though_its_file_is_there(tmp_path: Path) -> None:
-    store, folder, name = Store(str(tmp_path / "out")), tmp_path / "made", index_name("train")
-    (folder / name).parent.mkdir(parents=True)
-    (folder / name).write_bytes(b"new")
-    store.write(name, b"old")
+def entry_of(number: int, generation: int, n_samples: int = 1, sha256: str = "0" * 64) -> ShardEntry:
+    counts = {1: n_samples} if n_samples else {}
+    return ShardEntry(
+        f"shards/train/{number:05d}.tar", "train", generation, sha256, "0" * 32, 1, n_samples, 1.0, counts
+    )
 
-    put_indexes(store, folder, {"train": {"sha256": "1"}}, {"train": {"sha256": "1"}})
-    unchanged = store.read(name)
-    put_indexes(store, folder, {"train": {"sha256": "2"}}, {"train": {"sha256": "1"}})
 
-    assert (unchanged, store.read(name)) == (b"old", b"new")
+def test_a_generations_file_depends_on_its_own_shards_alone() -> None:
+    shards = [entry_of(0, 0), entry_of(1, 0), entry_of(2, 1)]
+    before = index_files("train", shards[:2])
+    after = index_files("train", shards)
+
+    assert after[:1] == before and [file.numbers for file in after] == [(0, 1), (2,)]
+    rewritten = index_files("train", [shards[0], entry_of(1, 0, sha256="1" * 64), shards[2]])
+    assert [a.shards_sha256 == b.shards_sha256 for a, b in zip(after, rewritten, strict=True)] == [False, True]
+    assert [a.url for a in after] == [b.url for b in rewritten]
+
+
+def test_shards_of_one_generation_are_cut_into_files_and_those_without_samples_make_none(monkeypatch) -> None:
+    monkeypatch.setattr("manifests.sample_index.SHARDS_A_FILE", 2)
+    shards = [entry_of(0, 0), entry_of(1, 1), entry_of(2, 0), entry_of(3, 0), entry_of(4, 2, n_samples=0)]
+
+    files = index_files("train", shards)
+
+    assert [file.numbers for file in files] == [(0, 2), (3,), (1,)]
+    assert len({file.url for file in files}) == 3
+
+
+@pytest.mark.parametrize(
+    "index", [None, {}, {"train": {"url": "index/train.arrow", "sha256": "0"}}, {"train": [1, {}]}]
+)
+def test_an_index_of_another_form_has_no_entries(index) -> None:
+    assert entries_in({"index": index}) == {}

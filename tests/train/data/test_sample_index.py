@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,10 @@ import pytest
 
 from manifests.errors import UserError
 from manifests.sample import ALL_MEMBERS
-from manifests.sample_index import index_name, open_index, sha256_of
+from manifests.sample_index import index_files, open_index, sha256_of
 from manifests.shards import Manifest, read_manifest
+from pipeline.config.shards import ShardsConfig
+from pipeline.shards.manifest import given_head, publish
 from pipeline.testing.shards import a_data_set, commit_video, make_shards, select
 from train.data import index as index_module
 from train.data.index import Index, load_index
@@ -33,6 +36,12 @@ def of_rows(manifest: Manifest, split: str = "train") -> Index:
     return load_index(replace(manifest, head={**manifest.head, "index": {}}), split)
 
 
+def index_path(manifest: Manifest) -> Path:
+    """Where the only index file of split `train` is."""
+    (entry,) = manifest.head["index"]["train"]
+    return Path(manifest.resolve(entry["url"]))
+
+
 def remove_rows(manifest: Manifest) -> None:
     """After this an index can only come from an index file."""
     for shard in manifest.shards:
@@ -48,10 +57,9 @@ def assert_same(one: Index, other: Index) -> None:
 
 def test_the_manifest_names_each_splits_index_and_it_says_what_the_rows_say(manifest):
     for split in ("train", "val"):
-        entry = manifest.head["index"][split]
+        (entry,) = manifest.head["index"][split]
         path = Path(manifest.resolve(entry["url"]))
         assert (entry["sha256"], entry["bytes"]) == (sha256_of(path), path.stat().st_size)
-        assert entry["url"] == index_name(split)
         assert entry["samples"] == sum(shard.nsamples for shard in manifest.split(split))
         assert_same(load_index(manifest, split), of_rows(manifest, split))
 
@@ -78,14 +86,14 @@ def test_a_run_that_finds_more_writes_it_anew_and_one_that_finds_nothing_leaves_
     make_shards(store)
 
     second = read_manifest(str(tmp_path))
-    n_samples = [sum(e["samples"] for e in m.head["index"].values()) for m in (first, second)]
+    n_samples = [sum(e["samples"] for entries in m.head["index"].values() for e in entries) for m in (first, second)]
     assert n_samples[1] == n_samples[0] + 3
     assert_same(load_index(second, "train"), of_rows(second))
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut short", "another set's", "changed"])
 def test_one_that_does_not_fit_is_told_and_the_rows_are_read(manifest, tmp_path, damage, caplog):
-    path = Path(manifest.resolve(index_name("train")))
+    path = index_path(manifest)
     data = path.read_bytes()
     if damage == "gone":
         path.unlink()
@@ -96,7 +104,7 @@ def test_one_that_does_not_fit_is_told_and_the_rows_are_read(manifest, tmp_path,
     else:
         other = tmp_path / "other"
         a_data_set(other, n_videos=9, prefix="other")
-        path.write_bytes((other / index_name("train")).read_bytes())
+        path.write_bytes(index_path(read_manifest(str(other))).read_bytes())
 
     with caplog.at_level(logging.WARNING, logger="hdvila"):
         index = load_index(manifest, "train")
@@ -146,20 +154,21 @@ def test_a_strangers_manifest_names_no_other_file(manifest, tmp_path):
     secret = tmp_path / "secret"
     secret.write_bytes(b"")
     head = json.loads(json.dumps(manifest.head))
-    head["index"]["train"] |= {"url": "../secret", "sha256": "../../secret"}
+    head["index"]["train"][0] |= {"url": "../secret", "sha256": "../../secret"}
 
     assert_same(load_index(replace(manifest, head=head), "train"), of_rows(manifest))
 
 
 def test_a_file_that_is_no_index_of_these_shards_gives_nothing(manifest):
-    path = Path(manifest.resolve(index_name("train")))
-    assert open_index(path, manifest.head["shards_sha256"]) is not None
+    path = index_path(manifest)
+    (file,) = index_files("train", manifest.split("train"))
+    assert open_index(path, file.shards_sha256) is not None
     assert open_index(path, "0" * 64) is None
 
 
 @pytest.mark.parametrize(("hashed", "noticed"), [(0, True), (-1, False)])
 def test_an_index_up_to_a_size_is_hashed_and_a_larger_one_compared_by_size(manifest, monkeypatch, hashed, noticed):
-    path = Path(manifest.resolve(index_name("train")))
+    path = index_path(manifest)
     data, first = path.read_bytes(), b"video-0000"
     assert first in data
     path.write_bytes(data.replace(first, b"vxdeo-0000"))
@@ -176,19 +185,64 @@ def test_an_index_in_a_store_is_kept_by_its_hash_and_without_a_folder_the_rows_a
 
     load_index(remote, "train", cache=tmp_path / "run")
 
-    sha256 = manifest.head["index"]["train"]["sha256"]
-    assert [path.name for path in (tmp_path / "run").iterdir()] == [f"train-{sha256[:16]}.arrow"]
+    sha256 = manifest.head["index"]["train"][0]["sha256"]
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [f"index-{sha256[:16]}.arrow"]
     assert_same(load_index(remote, "train"), load_index(manifest, "train"))
 
 
 def test_an_index_of_two_batches_or_another_format_is_none(manifest):
-    path = Path(manifest.resolve(index_name("train")))
-    of = manifest.head["shards_sha256"]
+    path = index_path(manifest)
+    of = manifest.head["index"]["train"][0]["shards_sha256"]
     assert open_index(path, of) is not None and open_index(path, "0" * 64) is None
     table = pa.ipc.open_file(path.read_bytes()).read_all()
-    for n_batches, changes in ((2, {}), (0, {}), (1, {b"hdvila_index": b"2"})):
+    for n_batches, changes in ((2, {}), (0, {}), (1, {b"hdvila_index": b"1"})):
         schema = table.schema.with_metadata({**table.schema.metadata, **changes})
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
             for _ in range(n_batches):
                 writer.write_table(table.replace_schema_metadata(schema.metadata))
         assert open_index(path, of) is None
+
+
+def of_generations(folder: Path, generations: Sequence[int]) -> Manifest:
+    """A data set whose train shards are of these generations, in manifest order."""
+    split = {"by": "video", "val": 0, "test": 0}
+    store = a_data_set(folder, n_videos=len(generations), n_clips=2, config=ShardsConfig(max_samples=2, split=split))
+    made = read_manifest(store.url)
+    assert len(made.shards) == len(generations)
+    entries = [replace(shard, generation=g) for shard, g in zip(made.shards, generations, strict=True)]
+    return publish(store, entries, *given_head(made.head))
+
+
+@pytest.mark.parametrize("generations", [[0, 0, 1, 2], [0, 2, 1, 0, 2], [3]])
+def test_the_files_of_generations_are_joined_in_the_order_of_the_shards_once_a_run(tmp_path, generations):
+    manifest = of_generations(tmp_path / "set", generations)
+    fsspec.filesystem("memory").put(str(tmp_path / "set"), f"/{tmp_path.name}", recursive=True)
+    remote = read_manifest(f"memory://{tmp_path.name}/manifest.json")
+    wanted = of_rows(manifest)
+    remove_rows(manifest)
+
+    assert len(manifest.head["index"]["train"]) == len(set(generations))
+    assert_same(load_index(manifest, "train"), wanted)
+    assert_same(load_index(manifest, "train", cache=tmp_path / "run"), wanted)
+    there = load_index(remote, "train", cache=tmp_path / "far")
+    assert [there.members(i) for i in range(len(there))] == [wanted.members(i) for i in range(len(wanted))]
+    assert not [path for path in (tmp_path / "run").glob("**/*") if path.suffix != ".arrow"], "nothing else is left"
+    if len(set(generations)) > 1:
+        for entry in manifest.head["index"]["train"]:
+            Path(manifest.resolve(entry["url"])).unlink()
+        assert_same(load_index(manifest, "train", cache=tmp_path / "run"), wanted)
+
+
+def test_files_that_changed_places_make_it_of_the_rows(tmp_path, caplog):
+    manifest = of_generations(tmp_path, [0, 1, 2])
+    first, second, *_ = manifest.head["index"]["train"]
+    paths = [Path(manifest.resolve(entry["url"])) for entry in (first, second)]
+    data = [path.read_bytes() for path in paths]
+    for path, other in zip(paths, reversed(data), strict=True):
+        path.write_bytes(other)
+
+    with caplog.at_level(logging.WARNING, logger="hdvila"):
+        index = load_index(manifest, "train")
+
+    assert_same(index, of_rows(manifest))
+    assert "the index is made of the shards' rows" in caplog.text

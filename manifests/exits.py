@@ -12,6 +12,7 @@ from types import TracebackType
 
 from manifests.errors import UserError
 from manifests.examples import EXAMPLES
+from manifests.storage import is_of_a_disk
 
 
 class ExitCode(IntEnum):
@@ -119,7 +120,8 @@ _OF_A_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, Permissi
 class ExitsByTheTable(AbstractContextManager[None]):
     """Wraps a program's commands: any exception ends the process with the exit code of the table.
 
-    A UserError prints one message, and so does a path that the system cannot open; anything else keeps its traceback.
+    A UserError prints one message, and so does a path that the system cannot open or a disk that is full or failing;
+    anything else keeps its traceback.
     """
 
     def __init__(self, program: str) -> None:
@@ -139,6 +141,9 @@ class ExitsByTheTable(AbstractContextManager[None]):
             self._say(
                 f"{name}: {str(error.strerror).lower()}; restore or correct it (`verify` names all that is missing)"
             )
+            raise SystemExit(int(ExitCode.USER_ERROR)) from None
+        if error is not None and is_of_a_disk(error):
+            self._say(f"{error}; free some space on that disk, or look at it, and run the same command again")
             raise SystemExit(int(ExitCode.USER_ERROR)) from None
         if isinstance(error, Exception):
             traceback.print_exception(error)

@@ -8,6 +8,7 @@ import errno
 import sys
 from contextlib import AbstractContextManager
 from types import TracebackType
+from typing import TypeGuard
 
 from manifests.errors import UserError
 
@@ -29,6 +30,8 @@ SICK = frozenset({errno.EIO, errno.EROFS, errno.ENXIO, errno.ENODEV, errno.ESTAL
     errno.ENFILE,
 }
 """Errors of a disk, of a mount, or of a process out of file handles: they say nothing about the file itself."""
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Errors of a disk, or of a share of it, that is full."""
 _PASSING = {errno.EIO, errno.EREMOTEIO, errno.EBUSY, errno.ETIMEDOUT, errno.EAGAIN}
 
 
@@ -48,6 +51,11 @@ def is_passing(error: BaseException) -> bool:
 def is_of_the_place(error: BaseException) -> bool:
     """Whether an error in reading a file says something about its disk or store, and nothing about what is in it."""
     return is_passing(error) or (isinstance(error, OSError) and error.errno in SICK)
+
+
+def is_of_a_disk(error: BaseException) -> TypeGuard[OSError]:
+    """Whether a disk or mount of this machine failed or is full: nobody's mistake, and nothing in the program's."""
+    return isinstance(error, OSError) and type(error).__module__ == "builtins" and error.errno in SICK | FULL
 
 
 def storage_errors() -> tuple[type[BaseException], ...]:

@@ -7,7 +7,6 @@
 The pipeline's only `except Exception` is here.
 """
 
-import errno
 import re
 import time
 import traceback
@@ -19,7 +18,7 @@ from typing import TypeVar
 
 from manifests.errors import UserError
 from manifests.reasons import Reason
-from manifests.storage import SICK, is_of_a_store, is_passing
+from manifests.storage import FULL, SICK, is_of_a_store, is_passing
 from pipeline.engine.unit import Context, PlaceFailed, Reject, Rejected, StopRun, Transient
 
 Made = TypeVar("Made")
@@ -32,7 +31,6 @@ ROW_ENDS_AFTER_S = 600.0
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _UNREADABLE_LOG = ".unreadable-inputs"
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def per_item(context: Context, video_id: str, work: Callable[[], Made]) -> Made | Reject:
@@ -69,7 +67,7 @@ def is_of_the_system(error: BaseException) -> bool:
 def refuse_sick_disk(error: BaseException, where: str) -> None:
     """Raises StopRun for a full disk and PlaceFailed for a failing one; ignores other errors."""
     number = getattr(error, "errno", None)
-    if number in _FULL:
+    if number in FULL:
         raise StopRun(Reason.NO_DISK, f"{error}; free some space under {where}") from error
     if number in SICK:
         raise PlaceFailed(f"{where}: {error}; look at this machine's disk") from error

@@ -15,7 +15,7 @@ from pathlib import Path
 from manifests.errors import UserError
 from manifests.exits import ExitCode
 from manifests.funnel import by_stage_and_reason
-from manifests.storage import is_passing, storage_errors
+from manifests.storage import is_of_a_disk, is_passing, storage_errors
 from pipeline.config import RunConfig
 from pipeline.config.engine import EngineConfig
 from pipeline.crawl.rounds import BuildPoliteness
@@ -131,17 +131,25 @@ def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: Stop
 
 
 class StoreAway(UserError):
-    """The output's store has not answered for the whole patience."""
+    """The output's store has not answered for the whole patience, or a disk of the driver's machine failed."""
 
     exit_code = ExitCode.STOPPED
 
 
 @contextmanager
 def _away_explained(store: Store, stop: StopRequest) -> Iterator[None]:
-    """Tells that a store did not answer to the end: of the patience, or of the time that a stop request left."""
+    """Tells that a store did not answer to the end: of the patience, or of the time that a stop request left. Or that
+    a disk of this machine is full or failing.
+    """
     try:
         yield
     except storage_errors() as error:
+        if is_of_a_disk(error) and (store.is_local or not is_passing(error)):
+            where = f"{store.url} or {tempfile.gettempdir()}" if error.filename is None else error.filename
+            raise StoreAway(
+                f"{where}: {error.strerror}; free some space there, or look at the disk. What is committed is kept: "
+                "run the same command again"
+            ) from error
         if store.is_local or not is_passing(error):
             raise
         if stop.is_due:

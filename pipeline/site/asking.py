@@ -16,7 +16,6 @@ An attempt is one identity's work on one subject (a video, a list), from the fir
 | a reason of class `stop` | the run | StopRun |
 """
 
-import errno
 import logging
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from yt_dlp.networking.exceptions import RequestError
 from yt_dlp.utils import YoutubeDLError
 
 from manifests.reasons import Reason, ReasonClass
+from manifests.storage import FULL
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.engine.unit import StopRun
 from pipeline.site.canary import lacking_of
@@ -174,7 +174,7 @@ class Asking:
         except (YoutubeDLError, RequestError, DeadlinePassed, AfterRefusal) as error:
             return classify(session.evidence(error))
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in FULL:
                 raise  # a local error, not the subject's fault
             return Failure(Reason.NO_DISK, str(error))
         if not isinstance(result, Failure):

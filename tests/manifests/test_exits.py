@@ -1,5 +1,6 @@
 """How commands end: the table is complete, help and the reference page say it, and processes keep to it."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -39,6 +40,7 @@ def test_every_command_is_in_the_table_and_its_help_names_its_codes(program: str
     [
         (UserError("there is no such folder"), ExitCode.USER_ERROR, "there is no such folder"),
         (NothingMatched("no such video"), ExitCode.NOTHING_MATCHED, "no such video"),
+        (OSError(errno.ENOSPC, "No space left on device"), ExitCode.USER_ERROR, "free some space"),
         (KeyboardInterrupt(), ExitCode.INTERRUPTED, "continues from there"),
         (ZeroDivisionError("by zero"), ExitCode.INTERNAL, "ZeroDivisionError: by zero"),
     ],

@@ -1,5 +1,6 @@
 """What a run refuses before it writes anything, and how it ends if its store stays away."""
 
+import errno
 import time
 from pathlib import Path
 
@@ -55,3 +56,13 @@ def test_a_stop_request_is_heard_while_the_store_does_not_answer() -> None:
 
     assert time.monotonic() - began < 60
     assert ended.value.exit_code == ExitCode.DRAINED
+
+
+def test_a_full_disk_of_the_driver_is_the_machine_s_trouble_and_no_error_of_the_program(tmp_path: Path) -> None:
+    tree = {"out": str(tmp_path / "out"), "crawl": {"sources": ["folder"]}, "engine": {"executor": "local"}}
+    refused = pytest.raises(StoreAway, match=f"{tmp_path}/out or .*: No space left on device; free some space there")
+
+    with refused as ended, open_run(RunConfig.model_validate(tree)):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert ended.value.exit_code == ExitCode.STOPPED

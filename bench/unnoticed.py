@@ -488,7 +488,12 @@ TUNING = {
     "pipeline/text/transcripts.py": {"SHINGLES_AT_ONCE": _PIECE},
     "pipeline/media/clock.py": {"WALL_FACTOR": _PATIENCE},
     "pipeline/media/cutting/window.py": {"_STEPS_BACK_S": _PIECE},
-    "pipeline/media/decode_pass.py": {"_AT_ONCE": _PIECE, "_CLOCK_EVERY": _OFTEN, "_SEEK_GAP_MS": _PIECE},
+    "pipeline/media/decode_pass.py": {
+        "_MOST_AT_ONCE": _PIECE,
+        "_HELD_PIXELS": _PIECE,
+        "_CLOCK_EVERY": _OFTEN,
+        "_SEEK_GAP_MS": _PIECE,
+    },
     "pipeline/media/ffmpeg.py": {"_LAST_LINES": _MESSAGE, "_LAST_CHARACTERS": _MESSAGE},
     "pipeline/media/hearing.py": {"_FIRST_ASKED_S": _PIECE},
     "pipeline/media/members/proxy.py": {"_AT_ONCE": _PIECE},

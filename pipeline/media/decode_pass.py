@@ -36,10 +36,13 @@ from pipeline.media.stopwatch import Stopwatch
 HASH_EVERY_MS = 250
 """Interval between the frames of a clip that are hashed."""
 
-_AT_ONCE = 4
-"""Frames and blocks of audio that are decoded before they are looked at. A frame pushes everything else out of the
-processor's cache, all that is to be done to it included, which so comes back once in four frames; more frames than
-these are dearer to read again."""
+_HELD_PIXELS = 4 * 1280 * 720
+"""Pixels of the frames that are decoded before they are looked at: four of 720p, two of 1080p. A frame pushes all else
+out of the processor's cache, the code of what is to be done to it included, which so comes back once in four frames;
+more frames than these are dearer to read again."""
+
+_MOST_AT_ONCE = 8
+"""The same in frames and blocks of audio, for small pictures."""
 
 _CLOCK_EVERY = 4
 """Batches of the pass between two looks at the clock: a look costs as much as a small check of a frame."""
@@ -102,12 +105,17 @@ class ClipLook:
 Item = Picture | DecodeFault | AudioBlock
 
 
-def _several(items: Iterator[Item]) -> Iterator[list[Item]]:
+def _at_once(width: int, height: int) -> int:
+    """Frames of this size that are decoded before they are looked at."""
+    return max(1, min(_MOST_AT_ONCE, round(_HELD_PIXELS / max(1, width * height))))
+
+
+def _several(items: Iterator[Item], at_once: int) -> Iterator[list[Item]]:
     """Yields the items in batches, which are to be emptied: frames that are held take the place of those to come."""
     batch: list[Item] = []
     for item in items:
         batch.append(item)
-        if len(batch) >= _AT_ONCE:
+        if len(batch) >= at_once:
             yield batch
             batch = []
     yield batch
@@ -157,7 +165,8 @@ class VideoLook:
 
     def _pictures(self, clips: Sequence[CutClip], hearing: Hearing) -> Iterator[Picture]:
         """Yields the frames; has the audio between them heard, and notes faults."""
-        batches = self._watch.each("decode", _several(self._items(clips, hearing.wanted)))
+        at_once = _at_once(*self._sizes_seen)
+        batches = self._watch.each("decode", _several(self._items(clips, hearing.wanted), at_once))
         for number, batch in enumerate(batches):
             if number % _CLOCK_EVERY == 0:
                 self._clock.check()

@@ -8,7 +8,7 @@ import pytest
 
 from manifests.reasons import Reason, ReasonClass
 from pipeline.engine.unit import Rejected, Transient
-from pipeline.media.decode_pass import ClipLook, VideoLook
+from pipeline.media.decode_pass import ClipLook, VideoLook, _at_once, _several
 from pipeline.media.frames import DecodeFault
 from pipeline.media.stopwatch import Stopwatch
 from pipeline.testing.video import a_video
@@ -45,6 +45,23 @@ def test_the_first_frame_of_each_quarter_second_is_hashed() -> None:
     assert [ms for ms in times_ms if look.hash_is_due(ms)] == [0, 250, 520, 750, 1300, 1500]
     late = ClipLook(cast(Any, None), 0, 0, cast(Any, None), {})
     assert [ms for ms in (13, 40, 250) if late.hash_is_due(ms)] == [13, 250]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "n"), [(1280, 720, 4), (1920, 1080, 2), (3840, 2160, 1), (320, 180, 8), (0, 0, 8)]
+)
+def test_fewer_large_frames_are_held_at_once_than_small_ones(width: int, height: int, n: int) -> None:
+    assert _at_once(width, height) == n
+
+
+def test_batches_hold_everything_in_order_and_may_be_emptied() -> None:
+    faults = [DecodeFault(n, "") for n in range(10)]
+    found = []
+    for batch in _several(iter(faults), 4):
+        found.append(len(batch))
+        assert [fault.time_ms for fault in batch] == list(range(4 * (len(found) - 1), min(10, 4 * len(found))))
+        batch.clear()
+    assert found == [4, 4, 2]
 
 
 def test_a_fault_counts_for_the_clips_that_need_its_moment() -> None:

@@ -21,10 +21,10 @@ from typing import Any
 import pyarrow as pa
 
 from bench.scaling.rows import LONG_AGO
-from bench.scaling.stores import BATCH_VIDEOS, WAVE_VIDEOS, add_batch
+from bench.scaling.stores import BATCH_VIDEOS, WAVE_VIDEOS, add_batch, add_generation
 from manifests.funnel import SELECTION_NAME, funnel
 from manifests.settings import load_config
-from manifests.shards import read_manifest
+from manifests.shards import MANIFEST_NAME, read_manifest
 from pipeline.balance.duplicates import Pictures
 from pipeline.balance.selection import select
 from pipeline.balance.text_duplicates import Texts
@@ -179,6 +179,19 @@ def manifest(place: Place) -> None:
     write_manifest(place.store, name="bench", config={}, card=CardConfig(title="a bench"), created_at=LONG_AGO)
 
 
+def no_manifest(place: Place) -> None:
+    """Starts from shards alone."""
+    for name in place.store.names("index"):
+        place.store.delete(f"index/{name}")
+    place.store.delete(MANIFEST_NAME)
+
+
+def more_closed(place: Place) -> None:
+    """Starts from a manifest, and shards that were closed since."""
+    manifest(place)
+    add_generation(place.store)
+
+
 def count_funnel(place: Place) -> None:
     """Counts what became of every candidate."""
     funnel(place.store)
@@ -235,7 +248,7 @@ STEPS: dict[str, Step] = {
     "media": Step(f"units of a wave of {WAVE_VIDEOS}", units_of_media),
     "selection": Step("selection", selection, all_compared),
     "shards": Step("shard plan", shard_plan),
-    "manifest": Step("manifest", manifest),
+    "manifest": Step("manifest of all, from nothing", manifest, no_manifest),
     "funnel": Step("funnel", count_funnel),
     "accounts": Step("verify's accounts", accounts),
     "report": Step("report", report),
@@ -245,6 +258,7 @@ STEPS: dict[str, Step] = {
     "next-candidates": Step(f"candidates again, {BATCH_VIDEOS} videos later", candidates, planned_before),
     "next-wave": Step(f"next wave again, {BATCH_VIDEOS} videos later", wave, planned_before),
     "next-selection": Step(f"selection again, {BATCH_VIDEOS} videos later", selection, planned_before),
+    "next-manifest": Step(f"manifest again, shards of {BATCH_VIDEOS} videos later", manifest, more_closed),
     "remove": Step("remove of one channel", remove_channel),
 }
-"""By name. Those from `next-candidates` on change the store: each adds a batch, and the last one removes a channel."""
+"""By name. Those from `next-candidates` on change the store: each adds a batch; the last one removes a channel."""

@@ -51,6 +51,7 @@ from pipeline.media.packs import Sample, write_pack
 from pipeline.outdir.identity import check_identity
 from pipeline.shards.files import entry_of, put_shard, stats_bytes
 from pipeline.shards.manifest import publish
+from pipeline.shards.stage import read_entries
 
 VIDEOS_A_UNIT = 20
 LISTED_A_VIDEO, ASKED_A_VIDEO = 4, 2
@@ -113,6 +114,20 @@ def add_batch(store: Store) -> None:
             write()
     for stage in list(heaps.units):
         heaps.write(stage)
+
+
+def add_generation(store: Store) -> None:
+    """Closes the shards of a batch of new videos, as the next generation; they are in no manifest yet."""
+    closed = read_entries(store)
+    first, made = 2 * 10**9 + len(closed), Made()
+    heaps, draw = Heaps(store), Draw.of(first)
+    for number in range(BATCH_VIDEOS // VIDEOS_A_UNIT):
+        list(_unit(heaps, draw, made, first + number))  # neither tables nor packs are written
+    rows = pa.concat_tables(made.packs)
+    generation = 1 + max(entry.generation for entry in closed)
+    with tempfile.TemporaryDirectory() as name:
+        for k, start in enumerate(range(0, rows.num_rows, SAMPLES_A_SHARD)):
+            _close_shard(store, rows.slice(start, SAMPLES_A_SHARD), len(closed) + k, Path(name), generation)
 
 
 @dataclass
@@ -264,7 +279,7 @@ def _close_shards(store: Store, made: Made) -> None:
     publish(store, entries, {"name": "bench", "config": {}, "versions": {}}, card, created_at=LONG_AGO)
 
 
-def _close_shard(store: Store, packs: pa.Table, number: int, folder: Path) -> ShardEntry:
+def _close_shard(store: Store, packs: pa.Table, number: int, folder: Path, generation: int = 0) -> ShardEntry:
     good = packs.filter(pc.equal(packs.column("status"), "success"))
     url = f"shards/train/{number:05d}.tar"
     tar = folder / f"{number:05d}.tar"
@@ -293,7 +308,7 @@ def _close_shard(store: Store, packs: pa.Table, number: int, folder: Path) -> Sh
     }
     rows = filled(SHARD_ROWS, n, columns)
     pq.write_table(rows, folder / f"{number:05d}.parquet", compression="zstd")
-    entry = entry_of(rows, url, "train", 0, f"{number:064x}", f"{number:032x}", tar.stat().st_size)
+    entry = entry_of(rows, url, "train", generation, f"{number:064x}", f"{number:032x}", tar.stat().st_size)
     (folder / f"{number:05d}_stats.json").write_bytes(stats_bytes(entry, rows))
     put_shard(store, folder, url)
     store.commit("shards", f"train-{number:05d}-{number:016x}", {"rows": {}, "rejects": {}, "shard": entry.row()})

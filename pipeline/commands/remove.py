@@ -20,7 +20,8 @@ def remove(
     """Takes videos or channels out of finished shards and the manifest, and leaves tombstones that keep them out."""
     from manifests.errors import UserError
     from manifests.exits import NothingMatched
-    from pipeline.dataset.remove import known, parse_ids
+    from pipeline.dataset.holders import channels_among
+    from pipeline.dataset.remove import bare_words, parse_ids
     from pipeline.dataset.remove import remove as remove_ids
     from pipeline.engine.store import Store
 
@@ -29,7 +30,7 @@ def remove(
         lines = ids.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{ids}: cannot be read ({error}); give a text file of ids") from None
-    wanted = parse_ids(lines, known(store).channels)
+    wanted = parse_ids(lines, channels_among(store, bare_words(lines)))
     done = remove_ids(store, wanted, purge=purge)
     print(f"{url}: {done.n_samples} samples removed, {done.n_shards} shards rewritten, {done.n_packs} packs deleted")
     if done.unknown:

@@ -18,16 +18,18 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from manifests.errors import DamagedFile, UserError
+from manifests.errors import UserError
 from manifests.origin import is_site_id, origin_of
 from manifests.rows import ShardRow
 from manifests.shards import MANIFEST_NAME, TABLE_NAME, ShardEntry, head_of, manifest_bytes
+from pipeline.dataset.holders import look
 from pipeline.dataset.purge import purge as purge_tables
 from pipeline.engine.lock import RunLock
 from pipeline.engine.progress import counted
@@ -75,43 +77,21 @@ def parse_ids(lines: Iterable[str], known_channels: Iterable[str]) -> Tombstones
         elif len(words) == 2 and words[0] in found:
             found[words[0]].add(words[1])
         elif len(words) == 1:
-            is_channel = words[0] in channels or (words[0].startswith("UC") and len(words[0]) == 24)
+            is_channel = words[0] in channels or _is_like_a_channel(words[0])
             found["channel" if is_channel else "video"].add(words[0])
         else:
             raise UserError(f"{line.strip()!r}: write one id or address a line, or `video ID`, or `channel ID`")
     return Tombstones(frozenset(found["video"]), frozenset(found["channel"]), urls=frozenset(found["url"]))
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What an output directory knows: (video id, channel id, url) of every video in its shards and tables."""
-
-    rows: frozenset[tuple[str, str, str]]
-
-    @property
-    def channels(self) -> set[str]:
-        """Channel ids."""
-        return {channel_id for _, channel_id, _ in self.rows}
-
-    def unknown(self, ids: Tombstones) -> tuple[str, ...]:
-        """The given ids, channels and URLs that match nothing here, sorted."""
-        named = {video_id for video_id, _, _ in self.rows} | {origin_of(url) for _, _, url in self.rows}
-        return tuple(sorted((ids.videos - named) | (ids.channels - self.channels) | (ids.urls - named)))
-
-    def covered(self, ids: Tombstones) -> tuple[str, ...]:
-        """The ids of the videos that are covered, sorted."""
-        return tuple(sorted({row[0] for row in self.rows if ids.cover(*row)}))
+def bare_words(lines: Iterable[str]) -> set[str]:
+    """The words in a text of ids that may be a channel's or a video's (`parse_ids`)."""
+    words = [line.partition("#")[0].split() for line in lines if "://" not in line]
+    return {line[0] for line in words if len(line) == 1 and not _is_like_a_channel(line[0])}
 
 
-def known(store: Store) -> Known:
-    """Reads all videos that the shards and tables know; a mere listing, which has no URL, counts too."""
-    columns = ["video_id", "channel_id", "url"]
-    tables = [read_rows(store, e.url, columns) for e in read_entries(store)]
-    tables.append(store.read_table("videos", columns))
-    rows = {tuple(row) for table in tables for row in zip(*(table[c].to_pylist() for c in columns), strict=True)}
-    listed = store.read_table("listings", columns[:2])
-    rows |= {(i, channel, "") for i, channel in zip(*(listed[c].to_pylist() for c in columns[:2]), strict=True)}
-    return Known(frozenset(rows))
+def _is_like_a_channel(word: str) -> bool:
+    return word.startswith("UC") and len(word) == 24
 
 
 def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
@@ -119,27 +99,18 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
     with RunLock(store):
         if store.exists(MANIFEST_NAME):
             given_head(_head(store))  # refuses a manifest that cannot be rewritten before anything is removed
-        found = known(store)
-        meant = found.covered(ids)
         tombstones = read_tombstones(store).joined(ids)
+        found = look(store, ids, tombstones)
+        meant = tuple(sorted(found.videos))
         write_tombstones(store, tombstones.joined(Tombstones(under_way=True)))
-        keys = _keys_of(store, meant)
-        record = _write_record(store, ids, meant, keys, purged=purge) if keys or purge else ""
-        n_samples, n_shards = _remove_from_shards(store, tombstones)
-        n_packs = _remove_packs_of(store, set(meant) | set(found.covered(tombstones)))
+        record = _write_record(store, ids, meant, sorted(found.keys), purged=purge) if found.keys or purge else ""
+        n_samples, n_shards = _remove_from_shards(store, tombstones, found.shards)
+        n_packs = _remove_packs_of(store, found.gone)
         n_purged = purge_tables(store, meant) if purge else 0
         if (store.exists(REPORT_NAME) or store.exists(MANIFEST_NAME)) and has_audit(store):
             write_report(store)
         write_tombstones(store, replace(tombstones, under_way=False))
-        return Removal(n_samples, n_shards, n_packs, found.unknown(ids), meant, n_purged, record)
-
-
-def _keys_of(store: Store, video_ids: Iterable[str]) -> list[str]:
-    """The keys of these videos' samples in the shards."""
-    wanted = set(video_ids)
-    tables = [read_rows(store, entry.url, ["video_id", "key", "status"]).to_pylist() for entry in read_entries(store)]
-    rows = [row for table in tables for row in table if row["video_id"] in wanted and row["status"] == SUCCESS]
-    return sorted(row["key"] for row in rows)
+        return Removal(n_samples, n_shards, n_packs, found.unknown, meant, n_purged, record)
 
 
 def _write_record(store: Store, ids: Tombstones, videos: Iterable[str], keys: list[str], *, purged: bool) -> str:
@@ -153,19 +124,25 @@ def _write_record(store: Store, ids: Tombstones, videos: Iterable[str], keys: li
     return path
 
 
-def _remove_from_shards(store: Store, tombstones: Tombstones) -> tuple[int, int]:
+def _remove_from_shards(store: Store, tombstones: Tombstones, urls: Collection[str]) -> tuple[int, int]:
+    """Rewrites these shards; returns the numbers of removed samples and of shards that have changed."""
     closed = read_entries(store)
-    entries = [_without(store, entry, tombstones) for entry in counted(closed, len(closed), "remove")]
     opened = committed_shards(store, but={entry.url for entry in closed})
-    for unit, entry in opened.items():
-        rewritten = _without(store, entry, tombstones)
-        store.commit("shards", unit, {**store.commit_facts("shards", unit), "shard": rewritten.row()})
-        entries.append(rewritten)
     before = [*closed, *opened.values()]
+    hit = [entry for entry in before if entry.url in urls]
+    keep = partial(_is_kept, tombstones)
+    new = {entry.url: rewrite_shard(store, entry, keep) for entry in counted(hit, len(hit), "remove")}
+    for unit, entry in opened.items():
+        if entry.url in new:
+            store.commit("shards", unit, {**store.commit_facts("shards", unit), "shard": new[entry.url].row()})
     if closed:
-        _rewrite_manifest(store, entries[: len(closed)])
-    n_samples = sum(entry.nsamples for entry in before) - sum(entry.nsamples for entry in entries)
-    return n_samples, sum(a != b for a, b in zip(before, entries, strict=True))
+        _rewrite_manifest(store, [new.get(entry.url, entry) for entry in closed])
+    n_samples = sum(entry.nsamples - new[entry.url].nsamples for entry in hit)
+    return n_samples, sum(entry != new[entry.url] for entry in hit)
+
+
+def _is_kept(tombstones: Tombstones, row: ShardRow) -> bool:
+    return not covers(tombstones, row)
 
 
 def _head(store: Store) -> dict[str, Any]:
@@ -180,15 +157,6 @@ def _rewrite_manifest(store: Store, entries: list[ShardEntry]) -> None:
         forget_published(store)
     else:  # a run was killed between the two files; it will write the other one when it continues
         store.write(TABLE_NAME, manifest_bytes(entries, {})[1])
-
-
-def _without(store: Store, entry: ShardEntry, tombstones: Tombstones) -> ShardEntry:
-    rows = read_rows(store, entry.url, ["video_id", "channel_id", "url"]).to_pylist()
-    if not store.exists(entry.url):
-        raise DamagedFile(f"{store.url}/{entry.url}: no such file; restore it, `verify` names all that is missing")
-    if store.size(entry.url) == entry.bytes_ and not any(covers(tombstones, row) for row in rows):
-        return entry
-    return rewrite_shard(store, entry, lambda row: not covers(tombstones, row))
 
 
 def rewrite_shard(store: Store, entry: ShardEntry, keep: Callable[[ShardRow], bool]) -> ShardEntry:
@@ -211,10 +179,10 @@ def rewrite_shard(store: Store, entry: ShardEntry, keep: Callable[[ShardRow], bo
     return done
 
 
-def _remove_packs_of(store: Store, video_ids: set[str]) -> int:
-    present = set(store.names("packs"))
-    rows = {(row["video_id"], row["pack"]) for row in store.read_table("packs", ["video_id", "pack"]).to_pylist()}
-    gone = {pack for video_id, pack in rows if video_id in video_ids and pack.rpartition("/")[2] in present}
-    for pack in sorted(gone):
+def _remove_packs_of(store: Store, video_ids: Collection[str]) -> int:
+    parts = store.parts_of("packs", video_ids).values()
+    gone = {pack for part in parts for pack in store.read_part(part, ["pack"]).column("pack").to_pylist() if pack}
+    there = sorted(pack for pack in gone if store.exists(pack))
+    for pack in there:
         store.delete(pack)
-    return len(gone)
+    return len(there)

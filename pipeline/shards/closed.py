@@ -99,7 +99,7 @@ def _held(store: Store, by_generation: Mapping[int, Sequence[ShardEntry]]) -> di
     """The contents of these shards by generation, from the stored files where there are any."""
     with ThreadPoolExecutor(READERS) as readers:
         kept = dict(
-            zip(by_generation, readers.map(lambda item: _kept(store, *item), by_generation.items()), strict=True)
+            zip(by_generation, readers.map(lambda item: kept_held(store, *item), by_generation.items()), strict=True)
         )
     return {generation: kept[generation] or _keep(store, generation, by_generation[generation]) for generation in kept}
 
@@ -110,7 +110,8 @@ def _path(generation: int, entries: Sequence[ShardEntry]) -> tuple[str, str]:
     return f"{FOLDER}/{generation:05d}", f"{hashlib.sha256(names.encode()).hexdigest()[:32]}.parquet"
 
 
-def _kept(store: Store, generation: int, entries: Sequence[ShardEntry]) -> Held | None:
+def kept_held(store: Store, generation: int, entries: Sequence[ShardEntry]) -> Held | None:
+    """The contents of these shards, all of their generation, from the stored file; None if that is not there."""
     try:
         data = store.read("/".join(_path(generation, entries)))
         return _held_in(pq.read_table(io.BytesIO(data)).cast(_FILE))

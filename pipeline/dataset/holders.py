@@ -1,0 +1,170 @@
+"""What an output directory knows of videos that are to be removed, and which of its shards hold them.
+
+The tables are read some row groups at a time. Of the shards, only those are read that may hold one of the videos: what
+each generation contains was written down when it was closed (`alike/closed/`, pipeline/shards/closed.py). Where that is
+missing, as in merged sets, the rows of all its shards are read. Reads go side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from manifests.clip_status import is_success
+from manifests.errors import DamagedFile
+from manifests.origin import origin_of
+from manifests.shards import ShardEntry
+from pipeline.engine.commits import READERS
+from pipeline.engine.store import Store
+from pipeline.outdir.tombstones import Tombstones
+from pipeline.shards.closed import Held, kept_held
+from pipeline.shards.files import read_rows
+from pipeline.shards.stage import committed_shards, read_entries
+
+SHARD_COLUMNS = ["video_id", "channel_id", "url", "key", "status"]
+
+
+@dataclass
+class Holders:
+    """What is here of the videos that `asked` or `covering`, which includes earlier removals, cover."""
+
+    asked: Tombstones
+    covering: Tombstones
+    videos: set[str] = field(default_factory=set)
+    """Ids of the videos here that `asked` covers."""
+    gone: set[str] = field(default_factory=set)
+    """Ids of those that `covering` covers."""
+    named: set[str] = field(default_factory=set)
+    """Ids, channels and addresses of `asked` that match something here."""
+    keys: list[str] = field(default_factory=list)
+    """Keys of the samples in closed shards that `asked` covers."""
+    shards: set[str] = field(default_factory=set)
+    """Urls of the shards that hold something that `covering` covers, or that an interrupted removal left half done."""
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The ids, channels and addresses of `asked` that match nothing here, sorted."""
+        return tuple(sorted((self.asked.videos | self.asked.channels | self.asked.urls) - self.named))
+
+    def add(self, rows: pa.Table) -> NDArray[np.bool_]:
+        """Takes up rows with video_id, channel_id and perhaps url; returns [N] which ones `asked` covers."""
+        asked, covering = (covered(rows, ids) for ids in (self.asked, self.covering))
+        self.videos.update(rows.column("video_id").filter(pa.array(asked)).to_pylist())
+        self.gone.update(rows.column("video_id").filter(pa.array(covering)).to_pylist())
+        by_name = self.asked.videos | self.asked.urls
+        for column, wanted in (("video_id", by_name), ("channel_id", self.asked.channels)):
+            self.named.update(pc.unique(rows.column(column).filter(_is_in(rows, column, wanted))).to_pylist())
+        if by_name:
+            self.named.update(by_name & {origin_of(url) for url in _addresses(rows.filter(pa.array(asked)))})
+        return asked
+
+
+def covered(rows: pa.Table, ids: Tombstones) -> NDArray[np.bool_]:
+    """[N] `Tombstones.cover` of the rows' videos."""
+    found = pc.or_(_is_in(rows, "video_id", ids.videos), _is_in(rows, "channel_id", ids.channels))
+    made = np.array(found.to_numpy(zero_copy_only=False), np.bool_)
+    wanted = (ids.videos | ids.urls) - {""}  # that is the origin of a file
+    if wanted and "url" in rows.column_names:
+        urls = pc.dictionary_encode(rows.column("url").combine_chunks())
+        is_wanted = np.array([origin_of(url) in wanted for url in urls.dictionary.to_pylist()], np.bool_)
+        made |= is_wanted[urls.indices.to_numpy()] if len(is_wanted) else False
+    return made
+
+
+def _is_in(rows: pa.Table, column: str, wanted: Collection[str]) -> pa.Array:
+    found = pc.is_in(rows.column(column), value_set=pa.array(sorted(wanted), pa.string()))
+    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+
+
+def _addresses(rows: pa.Table) -> list[str]:
+    return pc.unique(rows.column("url")).to_pylist() if "url" in rows.column_names else []
+
+
+def look(store: Store, asked: Tombstones, covering: Tombstones) -> Holders:
+    """Looks through tables and shards. Raises UserError if a shard is missing or its rows are unreadable."""
+    found = Holders(asked, covering)
+    ids = [pa.array([], pa.string())]
+    for rows in store.read_runs("videos", ["video_id", "channel_id", "url"]):
+        found.add(rows)
+        ids += rows.column("video_id").chunks
+    for rows in store.read_runs("listings", ["video_id", "channel_id"]):
+        found.add(rows)
+    closed = read_entries(store)
+    opened = list(committed_shards(store, but={entry.url for entry in closed}).values())
+    half_done = _half_done(store, [*closed, *opened])
+    some = set(_may_hold(store, closed, found, pa.chunked_array(ids))) | half_done | {entry.url for entry in opened}
+    _look_into(store, [entry for entry in (*closed, *opened) if entry.url in some], found, {e.url for e in closed})
+    found.shards |= half_done
+    return found
+
+
+def channels_among(store: Store, names: Collection[str]) -> set[str]:
+    """Which of these names are channels here."""
+    if not names:
+        return set()
+    ids = Tombstones(channels=frozenset(names))
+    return look(store, ids, ids).named
+
+
+def _half_done(store: Store, entries: Sequence[ShardEntry]) -> set[str]:
+    """The shards whose tars have another size than their entries say: a removal was interrupted after them."""
+    folders = {entry.url.rpartition("/")[0] for entry in entries}
+    sizes = {f"{folder}/{name}": size for folder in folders for name, size in store.sizes(folder).items()}
+    for entry in entries:
+        if entry.url not in sizes:
+            raise DamagedFile(f"{store.url}/{entry.url}: no such file; restore it, `verify` names all that is missing")
+    return {entry.url for entry in entries if sizes[entry.url] != entry.bytes_}
+
+
+def _may_hold(store: Store, closed: Sequence[ShardEntry], found: Holders, in_table: pa.ChunkedArray) -> Iterator[str]:
+    """Yields the urls of the shards of the generations that may hold one of the videos.
+
+    A video that is not in the table may come from an address that is to be removed; only a shard's rows tell that.
+    """
+    by_generation: dict[int, list[ShardEntry]] = {}
+    for entry in closed:
+        by_generation.setdefault(entry.generation, []).append(entry)
+    with ThreadPoolExecutor(READERS) as readers:
+        kept = readers.map(lambda item: kept_held(store, *item), by_generation.items())
+        held = dict(zip(by_generation, kept, strict=True))
+    strangers = (
+        _strangers(held, in_table) if found.covering.videos or found.covering.urls else pa.array([], pa.string())
+    )
+    videos = pa.chunked_array([pa.array(sorted(found.gone | found.covering.videos), pa.string()), strangers])
+    channels = pa.array(sorted(found.covering.channels), pa.string())
+    for generation, entries in by_generation.items():
+        contents = held[generation]
+        if contents is None or _has(contents, videos, channels):
+            yield from (entry.url for entry in entries)
+
+
+def _strangers(held: Mapping[int, Held | None], in_table: pa.ChunkedArray) -> pa.Array:
+    """The videos in these generations that are not in the table."""
+    ids = [contents.video_id for contents in held.values() if contents is not None]
+    there = pa.chunked_array(ids or [pa.array([], pa.string())])
+    return there.filter(pc.invert(pc.is_in(there, value_set=in_table.combine_chunks()))).combine_chunks()
+
+
+def _has(contents: Held, videos: pa.ChunkedArray, channels: pa.Array) -> bool:
+    of_videos = pc.is_in(contents.video_id, value_set=videos.combine_chunks())
+    return bool(pc.any(pc.or_(of_videos, pc.is_in(contents.channel_id, value_set=channels))).as_py())
+
+
+def _look_into(store: Store, entries: Sequence[ShardEntry], found: Holders, closed: Collection[str]) -> None:
+    """Reads the rows of these shards and notes which hold what."""
+    with ThreadPoolExecutor(READERS) as readers:
+        for entry, rows in zip(
+            entries, readers.map(lambda entry: read_rows(store, entry.url, SHARD_COLUMNS), entries), strict=True
+        ):
+            asked = found.add(rows)
+            if covered(rows, found.covering).any():
+                found.shards.add(entry.url)
+            if entry.url in closed:
+                samples = np.array(is_success(rows.column("status")).to_numpy(), np.bool_)
+                found.keys += rows.column("key").filter(pa.array(asked & samples)).to_pylist()

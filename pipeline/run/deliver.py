@@ -15,7 +15,7 @@ from pipeline.balance.selection import Selection
 from pipeline.outdir.identity import stages_made_by
 from pipeline.report.page import write_report
 from pipeline.run.session import Run
-from pipeline.shards.manifest import remove_packs, sweep_shards, write_manifest
+from pipeline.shards.manifest import remove_packs, remove_packs_of, sweep_shards, write_manifest
 from pipeline.shards.stage import ShardsStage
 
 
@@ -42,8 +42,11 @@ def publish_shards(
         card=config.shards.card,
         facts={"balance": selection.result.document(), "made_by": stages_made_by(store), **(facts or {})},
     )
-    if not config.shards.keep_packs:
-        remove_packs(store, manifest, also_rejected=is_last)
+    if not config.shards.keep_packs and is_last:
+        remove_packs(store, manifest)
+    elif not config.shards.keep_packs:
+        newest = manifest.head["generation"]
+        remove_packs_of(store, [shard for shard in manifest.shards if shard.generation == newest])
     return manifest
 
 

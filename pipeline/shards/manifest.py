@@ -14,6 +14,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +45,7 @@ from manifests.shards import (
 )
 from manifests.wrong_value import first_fault
 from pipeline.config.shards import CardConfig
+from pipeline.engine.commits import READERS
 from pipeline.engine.store import Store
 from pipeline.media.versions import tool_versions
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way
@@ -204,35 +206,54 @@ def _members(store: Store, entries: Sequence[ShardEntry]) -> list[str]:
     return []
 
 
-def remove_packs(store: Store, manifest: Manifest, *, also_rejected: bool = True) -> int:
-    """Deletes packs that no later generation needs; returns how many.
+def remove_packs(store: Store, manifest: Manifest) -> int:
+    """Deletes packs that no later generation needs, once no more videos are to come; returns how many.
 
-    A pack is deleted once its video's selected samples are in the manifest's shards or, with `also_rejected` (not
-    while more videos are to come), once the selection has rejected the video for good. Videos left out only by a quota
-    keep theirs: a larger quota may want them. With `also_rejected`, packs that no row names are deleted too: those
-    of abandoned workers or earlier attempts. Rows of table `packs` stay, so that no later run fetches these videos
-    again.
+    A pack is deleted if its video's selected samples are in the manifest's shards, if the selection has rejected the
+    video for good, or if no row names it (those of abandoned workers or earlier attempts). Videos left out only by a
+    quota keep theirs: a larger quota may want them. Rows of table `packs` stay, so that no later run fetches these
+    videos again.
     """
-    done = _rejected_for_good(store) if also_rejected else set()
-    removed = 0
-    for entry in manifest.shards:
-        table = read_rows(store, entry.url, ["status", "video_id"])
-        done.update(table.filter(is_success(table["status"]))["video_id"].to_pylist())
-    present = {name for name in store.names("packs") if name.endswith(".tar")}  # the table's parts are there too
+    done = _rejected_for_good(store) | _with_samples_in(store, manifest.shards)
     needed: set[str] = set()
-    for part in store.parts("packs"):
-        table = store.read_part(part, ["video_id", "pack"])
-        for video_id, pack in sorted(set(zip(table["video_id"].to_pylist(), table["pack"].to_pylist(), strict=True))):
-            name = pack.rpartition("/")[2]
-            if name in present and video_id in done:
-                store.delete(pack)
-                present.remove(name)
-                removed += 1
-            needed.add(name)
-    for name in sorted(present - needed) if also_rejected else ():
-        store.delete(f"packs/{name}")
-        removed += 1
-    return removed
+    for rows in store.read_runs("packs", ["video_id", "pack"]):
+        pairs = zip(rows.column("video_id").to_pylist(), rows.column("pack").to_pylist(), strict=True)
+        needed |= {pack for video_id, pack in set(pairs) if video_id not in done}
+    return _delete(store, [pack for pack in _present(store) if pack not in needed])
+
+
+def remove_packs_of(store: Store, shards: Sequence[ShardEntry]) -> int:
+    """Deletes the packs of the videos that have samples in these shards; returns how many.
+
+    While a run goes on these are the newest shards, so that what it costs does not grow with the data set. Packs of
+    earlier ones that a killed run left are deleted at its end.
+    """
+    parts = store.parts_of("packs", _with_samples_in(store, shards)).values()
+    named = {pack for part in parts for pack in store.read_part(part, ["pack"]).column("pack").to_pylist() if pack}
+    return _delete(store, sorted(named))
+
+
+def _with_samples_in(store: Store, shards: Sequence[ShardEntry]) -> set[str]:
+    """The videos that have samples in these shards."""
+
+    def read(entry: ShardEntry) -> list[str]:
+        table = read_rows(store, entry.url, ["status", "video_id"])
+        found: list[str] = pc.unique(table.filter(is_success(table["status"]))["video_id"]).to_pylist()
+        return found
+
+    with ThreadPoolExecutor(READERS) as readers:
+        return {video_id for ids in readers.map(read, shards) for video_id in ids}
+
+
+def _present(store: Store) -> list[str]:
+    """The packs that are there; the table's parts lie in the same folder."""
+    return [f"packs/{name}" for name in store.names("packs") if name.endswith(".tar")]
+
+
+def _delete(store: Store, packs: Sequence[str]) -> int:
+    with ThreadPoolExecutor(READERS) as readers:
+        list(readers.map(store.delete, packs))
+    return len(packs)
 
 
 def _rejected_for_good(store: Store) -> set[str]:

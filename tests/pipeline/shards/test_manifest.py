@@ -17,6 +17,7 @@ from pipeline.shards.manifest import (
     forget_published,
     given_head,
     remove_packs,
+    remove_packs_of,
     split_indexes,
     stray_files,
     sweep_shards,
@@ -136,10 +137,22 @@ def test_packs_that_no_row_names_go_with_the_last_ones(tmp_path: Path):
     store = a_data_set(tmp_path, n_videos=2)
     manifest = make_shards(store)
     store.write("packs/video-00000-other.tar", b"of a worker that was given up")
-    remove_packs(store, manifest, also_rejected=False)
+    remove_packs_of(store, manifest.shards)
     assert [path.name for path in tmp_path.glob("packs/*.tar")] == ["video-00000-other.tar"], "more may come"
     remove_packs(store, manifest)
     assert not list(tmp_path.glob("packs/*.tar")) and store.count_rows("packs") == 6
+
+
+def test_only_the_packs_of_the_videos_in_these_shards_go_while_more_are_to_come(tmp_path: Path):
+    store = Store(str(tmp_path))
+    for name in ("first", "second"):
+        commit_video(store, name)
+        select(store)
+        manifest = make_shards(store)
+    commit_video(store, "waits")
+
+    assert remove_packs_of(store, [shard for shard in manifest.shards if shard.generation == 1]) == 1
+    assert sorted(path.name for path in tmp_path.glob("packs/*.tar")) == ["first.tar", "waits.tar"]
 
 
 def test_a_pack_that_only_a_quota_left_out_stays_for_a_larger_one(tmp_path: Path):
@@ -224,7 +237,7 @@ def test_each_pack_that_goes_is_counted(tmp_path: Path) -> None:
     for name in ("given-up.tar", "attempt.tar", "notes.txt"):
         store.write(f"packs/{name}", b"x")
 
-    assert remove_packs(store, manifest, also_rejected=False) == 2
+    assert remove_packs_of(store, manifest.shards) == 2
     assert remove_packs(store, manifest) == 2
     assert remove_packs(store, manifest) == 0 and (tmp_path / "packs" / "notes.txt").exists()
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
 from manifests.hashing import UInt64, splitmix64
-from manifests.membership import are_in, hash_ids
+from manifests.membership import are_in, distinct, hash_ids
 from manifests.rejected import WHOLE, Rejected, find_rejected, last_of_each, stages_void_by
 from manifests.stages import TABLE
 
@@ -143,8 +143,8 @@ class Census:
         for rows in self._tables.read_runs(table, ["video_id"]):
             waiting.append(hash_ids(rows.column("video_id")))
             if sum(map(len, waiting)) > max(HASHES_AT_A_TIME, len(seen)):
-                seen, waiting = np.unique(np.concatenate([seen, *waiting])), []
-        return len(np.unique(np.concatenate([seen, *waiting])))
+                seen, waiting = distinct(np.concatenate([seen, *waiting])), []
+        return len(distinct(np.concatenate([seen, *waiting])))
 
     def read_new_parts(self, table: str) -> None:
         """Reads the new parts of a table now, so that they need not be kept until somebody counts."""
@@ -192,7 +192,7 @@ class Census:
     def _named_before(self, table: str) -> UInt64:
         of_stages = pc.is_in(self.rejects.column("stage"), value_set=pa.array(stages_void_by(table)))
         named = self.rejects.filter(pc.and_(of_stages, pc.not_equal(self.rejects.column("clip_id"), "")))
-        return np.unique(hash_ids(named.column("clip_id")))
+        return distinct(hash_ids(named.column("clip_id")))
 
     def _holds(self, table: str, video: UInt64, clip: UInt64) -> NDArray[np.bool_]:
         """[N] whether each of these videos and clips has a row in a table that did not fail."""

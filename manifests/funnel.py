@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from manifests.census import Census, Counted, Rows, Tables
 from manifests.errors import DamagedFile
 from manifests.hashing import UInt64
-from manifests.membership import are_in, hash_ids
+from manifests.membership import are_in, distinct, hash_ids
 from manifests.reasons import Reason
 from manifests.rows import SelectionRow
 from manifests.stages import rank_of
@@ -254,7 +254,7 @@ class _Fates:
 def _fates(chosen: _Chosen, census: Census) -> _Fates:
     rejects = census.rejected
     candidates = [census.count(name).video for name in ("candidates", "videos")]
-    video = np.unique(np.concatenate([*candidates, rejects.video, chosen.video]))
+    video = distinct(np.concatenate([*candidates, rejects.video, chosen.video]))
     rejected, kinds = _rejected_by_selection(census, chosen, video)
     kept, counts = np.zeros(len(video), dtype=np.int64), np.zeros(len(video), dtype=np.int64)
     rows = np.searchsorted(video, chosen.video)

@@ -23,6 +23,16 @@ def hash_ids(column: pa.Array | pa.ChunkedArray) -> UInt64:
     return hash_texts(_flat(column), 0)
 
 
+def distinct(hashes: UInt64) -> UInt64:
+    """[K] the different hashes, ascending. By sorting: numpy's own way, by a hash table, takes five times as long where
+    there are millions.
+    """
+    ordered = np.sort(hashes)
+    is_first = np.ones(len(ordered), np.bool_)
+    is_first[1:] = ordered[1:] != ordered[:-1]
+    return np.asarray(ordered[is_first])
+
+
 def spans_in(ordered: UInt64, wanted: UInt64) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """[M] the index of the first match of each wanted hash among sorted ones, [M] the index after the last match.
 

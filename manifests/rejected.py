@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.hashing import UInt64, hash_texts, splitmix64
-from manifests.membership import are_in, hash_ids
+from manifests.membership import are_in, distinct, hash_ids
 from manifests.stages import TABLE, rank_of
 
 KEYS = ["stage", "video_id", "clip_id", "reason"]
@@ -107,7 +107,7 @@ class Rejected:
     def clips_before(self, rows: Sequence[_Rows], table: str) -> UInt64:
         """[C] ascending hashes of the clips rejected by stages whose rejects a row of this table makes void."""
         kinds = self.of_stages(stages_void_by(table))
-        return np.unique(np.concatenate([_NONE, *(r.clip[np.isin(r.kind, kinds) & ~r.are_whole()] for r in rows)]))
+        return distinct(np.concatenate([_NONE, *(r.clip[np.isin(r.kind, kinds) & ~r.are_whole()] for r in rows)]))
 
 
 _NONE = np.zeros(0, np.uint64)
@@ -135,7 +135,7 @@ def find_rejected(read: Read, holds_after: Callable[[Callable[[str], UInt64]], H
 
 def _repeated(keys: list[UInt64]) -> UInt64:
     ordered = np.sort(np.concatenate([_NONE, *keys]))
-    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    return distinct(ordered[1:][ordered[1:] == ordered[:-1]])
 
 
 def _latest(found: Rejected, read: Read) -> pa.Table:

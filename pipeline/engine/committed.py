@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from pipeline.engine.commits import Commits, Facts
+from pipeline.engine.commits import READERS, Commits, Facts
 from pipeline.engine.files import Files
 from pipeline.engine.segments import Head, SegmentReader, change_head, read_head, without
 
@@ -88,9 +89,16 @@ class Committed(Files):
     def _all_facts(self, head: Head, stage: str, but: Callable[[str], bool]) -> Iterator[tuple[str, Facts]]:
         for segment in head.of(stage):
             yield from self.segments.facts(segment, but=but)
-        for unit, path in self.loose(head, stage).items():
-            if not but(unit):
-                yield unit, self.commits.facts(path, unit)
+        yield from self._loose_facts(head, stage, but)
+
+    def loose_commit_facts(self, stage: str) -> list[tuple[str, Facts]]:
+        """(unit, what its commit holds) of the done units that are in no segment, in no particular order."""
+        return self.steadily(lambda head: list(self._loose_facts(head, stage, lambda unit: False)))
+
+    def _loose_facts(self, head: Head, stage: str, but: Callable[[str], bool]) -> Iterator[tuple[str, Facts]]:
+        loose = {unit: path for unit, path in self.loose(head, stage).items() if not but(unit)}
+        with ThreadPoolExecutor(READERS) as readers:
+            yield from zip(loose, readers.map(self.commits.facts, loose.values(), loose), strict=True)
 
     def _own_commits(self, head: Head, stage: str) -> dict[str, str]:
         """{unit: path of its commit} of the commits that are objects of their own; some may be covered by segments."""

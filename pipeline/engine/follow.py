@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from manifests.hashing import hash_texts
-from manifests.membership import are_in
+from manifests.hashing import UInt64, hash_texts
+from manifests.membership import are_in, distinct
 from manifests.schema import REJECTS, TABLES, completed
 from pipeline.engine.ahead import ahead
 from pipeline.engine.commits import READERS, part_name
@@ -77,7 +77,7 @@ class Follower:
         self._store, self._table, self._columns = store, table, list(columns)
         schema = REJECTS if table == "rejects" else TABLES[table]
         self._schema = pa.schema([schema.field(name) for name in columns])
-        self._units = np.zeros(0, np.uint64)
+        self._units: list[UInt64] = []  # each ascending, and at least twice as long as the next
         self._segments: set[str] = set()
 
     def new(self) -> Iterator[pa.Table]:
@@ -106,14 +106,24 @@ class Follower:
         parts = self._loose(head)
         for some in (parts[i : i + PARTS_AT_A_TIME] for i in range(0, len(parts), PARTS_AT_A_TIME)):
             names = np.concatenate([_hashes(part.stage, pa.array([part.unit])) for part in some])
-            is_new = ~are_in(self._units, names)
+            is_new = self._are_new(names)
             with ThreadPoolExecutor(READERS, thread_name_prefix="parts") as readers:
                 tables = list(readers.map(self._read, compress(some, is_new.tolist())))
             self._know(names[is_new])
             yield from tables
 
-    def _know(self, names: NDArray[np.uint64]) -> None:
-        self._units = np.unique(np.concatenate([self._units, names]))
+    def _know(self, names: UInt64) -> None:
+        if not len(names):
+            return
+        self._units.append(np.sort(names))
+        while len(self._units) > 1 and len(self._units[-2]) < 2 * len(self._units[-1]):
+            self._units.append(distinct(np.concatenate([self._units.pop(), self._units.pop()])))
+
+    def _are_new(self, names: UInt64) -> NDArray[np.bool_]:
+        is_new = np.ones(len(names), np.bool_)
+        for known in self._units:
+            is_new &= ~are_in(known, names)
+        return is_new
 
     def _loose(self, head: Head) -> list[Part]:
         if self._table != "rejects":
@@ -131,7 +141,7 @@ class Follower:
         units = self._store.segments.live(segment)
         names = _hashes(segment.stage, units.column("unit").combine_chunks())
         first, n_rows = (units.column(f"{what}:{self._table}").to_numpy() for what in ("first", "n"))
-        is_new = ~are_in(self._units, names) & (n_rows > 0)
+        is_new = self._are_new(names) & (n_rows > 0)
         first, end = first[is_new], (first + n_rows)[is_new]
         new = _New(names[is_new], units.column("unit").filter(pa.array(is_new)), first, end, _spans_of(first, end))
         if not new.spans:

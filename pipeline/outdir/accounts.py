@@ -78,9 +78,8 @@ def _gaps_now(store: Store) -> Iterator[Gap]:
     present = {table: set(store.names(table)) for stage in STAGES.values() for table in stage.makes}
     for stage in store.stages():
         present[f"rejects/{stage}"] = set(store.names(f"rejects/{stage}"))
-        for unit, facts in store.all_commit_facts(stage):
-            if "segment" not in facts:
-                yield from _gaps_of_unit(stage, unit, facts, present)
+        for unit, facts in sorted(store.loose_commit_facts(stage), key=lambda pair: pair[0]):
+            yield from _gaps_of_unit(stage, unit, facts, present)
     yield from _segment_gaps(store)
 
 

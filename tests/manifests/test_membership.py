@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 import pytest
 
 from manifests import membership
-from manifests.membership import NOWHERE, Ids, are_in, hash_ids, spans_in
+from manifests.membership import NOWHERE, Ids, are_in, distinct, hash_ids, spans_in
 
 
 def test_the_rows_are_those_of_a_search_in_full() -> None:
@@ -38,6 +38,11 @@ def test_a_span_is_every_row_with_the_hash() -> None:
 def test_hashes_of_different_ids_differ() -> None:
     names = pa.array([f"{n:011d}" for n in range(20_000)])
     assert len(np.unique(hash_ids(names))) == len(names)
+
+
+def test_different_hashes_are_counted_once_and_in_order() -> None:
+    some = np.array([7, 2**64 - 1, 0, 7, 7, 0], np.uint64)
+    assert distinct(some).tolist() == [0, 7, 2**64 - 1] and distinct(some[:0]).tolist() == []
 
 
 def test_hashes_are_found_among_sorted_ones_and_nowhere_else() -> None:

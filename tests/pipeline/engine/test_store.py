@@ -276,6 +276,14 @@ def test_facts_of_units_are_told_by_name_but_for_those_that_are_known(half: Stor
     assert half.stages() == ["extract"], "nothing was written"
 
 
+def test_facts_of_units_in_no_segment_come_without_those_of_merged_ones(half: Store) -> None:
+    whole = half.all_commit_facts("extract")
+    loose = sorted(half.loose_commit_facts("extract"), key=lambda pair: pair[0])
+
+    assert 0 < len(loose) < len(whole)
+    assert loose == [(unit, facts) for unit, facts in whole if "segment" not in facts]
+
+
 def test_a_reader_starts_over_until_nothing_moves_under_it(half: Store) -> None:
     seen: list[int] = []
 

@@ -41,7 +41,7 @@ def test_val_holds_each_caption_once_and_train_as_often_as_asked(manifest):
     assert load_index(opened, "train").has(*MEMBERS["prepared"])
 
 
-def test_readers_are_told_of_no_flaw_of_older_versions(manifest):
+def test_readers_report_no_flaw_of_older_versions(manifest):
     assert notes_on(read_manifest(str(manifest)).head) == []
 
 

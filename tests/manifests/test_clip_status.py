@@ -21,6 +21,6 @@ def test_every_word_of_a_file_is_read(word: str, status: ClipStatus) -> None:
     assert is_success(pa.chunked_array([[word]])).to_pylist() == [status is ClipStatus.SUCCESS]
 
 
-def test_files_keep_their_words() -> None:
+def test_each_file_keeps_its_own_words_for_a_status() -> None:
     assert (ClipStatus.SUCCESS.value, ClipStatus.FAILED.value) == ("success", "failed")
     assert (SUCCESS, FAILED) == ("success", "failed_to_subsample")

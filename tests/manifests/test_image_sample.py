@@ -21,7 +21,7 @@ def test_a_picture_where_something_is_asked_is_told_from_one_with_captions() -> 
 
 
 @pytest.mark.parametrize("text", ["no json", "[]", "7", json.dumps({"question_id": "7"}), json.dumps(ASKED)])
-def test_what_is_neither_is_refused(text: str) -> None:
+def test_json_of_neither_a_picture_nor_a_question_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         parse_image_json(text)
 

@@ -22,7 +22,7 @@ def test_what_may_go_well_a_little_later_is_passing(error: Exception):
 @pytest.mark.parametrize(
     "error", [NoCredentialsError(), FileNotFoundError(), PermissionError(), OSError(errno.EINVAL, "x"), ValueError()]
 )
-def test_what_stays_wrong_is_not(error: Exception):
+def test_an_error_that_a_person_must_cure_is_not_taken_for_a_passing_one(error: Exception):
     assert not is_passing(error)
 
 

@@ -16,7 +16,7 @@ def counting(made: list[int], stop: int = 1000) -> Iterator[int]:
         yield number
 
 
-def test_all_come_in_order() -> None:
+def test_what_is_made_ahead_comes_in_order() -> None:
     assert list(ahead(counting([], 50))) == list(range(50))
 
 

@@ -52,7 +52,7 @@ def test_a_value_is_distinguished_from_the_same_words_with_another():
     assert share_distinguished(colours, CAPTIONS, PATTERNS["way"], embed) == (0.0, 0.25)
 
 
-def test_the_interval_of_a_share():
+def test_wilsons_interval_has_its_known_values():
     low, high = wilson_interval(0.25, 128)
     assert (low, high) == (pytest.approx(0.1831, abs=5e-4), pytest.approx(0.3315, abs=5e-4))
     assert wilson_interval(0.0, 20)[0] == 0.0 and wilson_interval(1.0, 20)[1] == 1.0

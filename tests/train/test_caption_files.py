@@ -74,7 +74,7 @@ def a_file(folder: Path, content: object) -> Path:
     ],
     ids=["msrvtt 1k-A", "msrvtt", "didemo", "lsmdc", "activitynet", "jsonl"],
 )
-def test_a_published_file_is_told_by_its_content_and_read(tmp_path, content, wanted):
+def test_a_published_file_is_recognised_by_its_content_and_read(tmp_path, content, wanted):
     assert read_queries(a_file(tmp_path, content)) == wanted
 
 

@@ -27,12 +27,12 @@ def command(*arguments, cwd=None):
     return done.returncode, done.stdout, done.stderr
 
 
-def test_the_verbs_are_these():
+def test_the_commands_are_the_promised_ones():
     """Promised names: changing one is a decision."""
     assert sorted(c.name for c in app.registered_commands) == ["check", "config", "convert", "eval", "export", "fit"]
 
 
-def test_every_verb_explains_itself():
+def test_every_command_has_help():
     for verb in ("fit", "check", "eval", "config", "convert", "export"):
         result = CliRunner().invoke(app, [verb, "--help"])
         assert result.exit_code == 0 and "Usage" in result.output

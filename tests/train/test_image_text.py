@@ -142,7 +142,7 @@ def test_eval_tells_matching_and_flow_and_draws_it(kind: str, drawn: Path, tmp_p
     assert json.loads(done.stdout)["flow"] == found
 
 
-def test_flow_of_hd_vilas_stage_2_is_told_too_and_stage_1_says_why_not(drawn: Path, tmp_path: Path) -> None:
+def test_flow_of_hd_vilas_stage_2_is_measured_too_and_stage_1_says_why_not(drawn: Path, tmp_path: Path) -> None:
     for stage, objective in ((2, {"mlm": 1.0}), (1, {})):
         config = a_tree(
             drawn, tmp_path / f"stage{stage}", model={"stage": stage}, loop={"steps": 1}, objective=objective

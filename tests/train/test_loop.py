@@ -76,7 +76,7 @@ def test_a_run_that_is_finished_does_nothing_more(whole, drawn):
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_shards_whose_stills_name_no_frame_are_told_of(tmp_path, capsys, named):
+def test_shards_whose_stills_name_no_frame_are_reported(tmp_path, capsys, named):
     shape = replace(TINY, still_frames=named)
     run(write_dataset(tmp_path / "set", videos=4, shape=shape), tmp_path / "run", loop={"steps": 1})
 

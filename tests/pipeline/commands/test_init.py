@@ -13,7 +13,7 @@ from pipeline.config import RunConfig
 
 
 @pytest.mark.parametrize("start", Start)
-def test_a_starter_loads_as_it_stands_and_its_plan_is_told(start: Start, tmp_path: Path) -> None:
+def test_a_starter_loads_as_it_stands_and_its_plan_is_shown(start: Start, tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     done = CliRunner().invoke(pipeline.cli.app, ["init", start, "--out", str(file)])
     assert done.exit_code == 0

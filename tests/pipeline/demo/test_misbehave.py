@@ -236,7 +236,7 @@ def test_a_live_stream_shows_in_the_status_where_formats_may_lack(site: MiniYouT
 
 
 @pytest.mark.parametrize("name", ["captions_429_once", "captions_404"])
-def test_a_refused_caption_address(site: MiniYouTube, name: str) -> None:
+def test_a_caption_address_is_refused_for_ever_or_once(site: MiniYouTube, name: str) -> None:
     info = extract(site, the_video(site).video_id)
     url = info["automatic_captions"]["en-orig"][0]["url"]
     with pytest.raises(yt_dlp.networking.exceptions.HTTPError):

@@ -39,7 +39,7 @@ def test_requests_are_counted_by_video_and_kind(log: RequestLog) -> None:
     assert log.bytes_of("a") == 30
 
 
-def test_rates_gaps_and_peaks(log: RequestLog) -> None:
+def test_the_log_measures_gaps_peak_rates_and_concurrency(log: RequestLog) -> None:
     assert log.gaps_s("player") == pytest.approx([0.2, 1.7])
     assert log.peak_rate("watch", "player") == 4
     assert log.peak_rate("player", window_s=0.1) == 1

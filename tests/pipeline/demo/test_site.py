@@ -274,7 +274,7 @@ def test_another_host_is_refused_and_recorded(catalogue: Catalogue, demo_cache: 
         assert other.log.refused_hosts() == ["example.com"]
 
 
-def test_ranges_are_exact(site: MiniYouTube, catalogue: Catalogue) -> None:
+def test_a_byte_range_of_media_is_answered_exactly(site: MiniYouTube, catalogue: Catalogue) -> None:
     video = catalogue.videos[0]
     formats = extract(site, video.video_id)["formats"]
     url = urlsplit(next(f["url"] for f in formats if f["format_id"] == "136"))

@@ -230,7 +230,7 @@ def test_when_a_unit_is_given_up(outcome: Outcome, n: int, alone: bool, verdict:
     assert _verdict(outcome, n, patience=20, alone=alone) is verdict
 
 
-def test_a_lost_worker_is_told_and_tried_again_at_once_and_the_third_loss_is_a_reject(
+def test_a_lost_worker_is_reported_and_tried_again_at_once_and_the_third_loss_is_a_reject(
     store: Store, time_: Seconds
 ) -> None:
     live, around, context = begin(store, Listing(["a"]))
@@ -325,7 +325,7 @@ def test_a_stop_ends_the_run_with_its_reason(store: Store, reason: Reason | None
     assert stopped.value.exit_code == 3 and around.of("fence") == []
 
 
-def test_an_error_of_this_program_is_tried_once_more_and_then_told(store: Store, time_: Seconds) -> None:
+def test_an_error_of_this_program_is_tried_once_more_and_then_reported(store: Store, time_: Seconds) -> None:
     live, around, _ = begin(store, Listing(["a", "b"]))
     live.submit_next()
     end(live, "a", BUG)

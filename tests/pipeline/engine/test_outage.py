@@ -225,7 +225,7 @@ def test_what_does_not_pass_is_not_waited_for() -> None:
     assert time.monotonic() - started < 1
 
 
-def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_keeps_failing_raises_once_its_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outage, "FIRST_WAIT_S", 0.01)
     calls = []
 

@@ -160,7 +160,9 @@ def test_bytes_near_each_other_come_together_and_those_that_are_here_are_not_ask
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(-30, 220), st.integers(-1, 60)), max_size=12))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_it_reads_like_any_file(some: tuple[Files, list[tuple[int, int]]], steps: list[tuple[int, int, int]]) -> None:
+def test_a_file_read_by_ranges_reads_like_any_other(
+    some: tuple[Files, list[tuple[int, int]]], steps: list[tuple[int, int, int]]
+) -> None:
     held, plain = ranges._Spans(some[0], "f", 200), io.BytesIO(some[0].read("f"))
     assert held.readable() and held.seekable()
     for whence, offset, size in steps:

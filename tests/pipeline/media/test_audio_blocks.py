@@ -82,7 +82,7 @@ def test_a_damaged_packet_gives_nothing_and_one_of_no_rate_no_length() -> None:
     assert len(listener(track, (100, 200)).decode(track.packet(100, None))) == 1
 
 
-def test_a_new_stretch_begins_cold() -> None:
+def test_the_resampler_is_flushed_before_another_stretch_of_audio() -> None:
     track = Track()
     listening = listener(track, (100, 900))
     heard(listening, track, 100)

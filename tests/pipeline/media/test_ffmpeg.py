@@ -1,4 +1,4 @@
-"""The ffmpeg program on files that nobody vouches for, and the conversion of what can't be cut as it is."""
+"""The ffmpeg program on untrusted files, and the conversion of what can't be cut as it is."""
 
 from pathlib import Path
 

@@ -27,7 +27,7 @@ def test_a_request_names_the_videos_of_its_reason_by_stage(store: Store) -> None
     assert list(requests(store, "media").values()) == [("d",)]
 
 
-def test_a_stage_can_be_named(store: Store) -> None:
+def test_a_retry_can_be_limited_to_a_stage(store: Store) -> None:
     request_retries(store, ["private", "truncated"], "media")
     assert sorted(requests(store).values()) == [("c",), ("d",)]
 

@@ -137,5 +137,5 @@ def test_nothing_asked_for_is_nothing_held_out() -> None:
     assert draw_splits(PlanVideos.of([]), Placed(), HELD_OUT, seed=0).tolist() == []
 
 
-def test_names_are_no_nulls() -> None:
+def test_an_empty_placing_has_columns_of_strings_not_of_nulls() -> None:
     assert Placed().video_id.type == pa.string() and len(Placed().split) == 0

@@ -204,7 +204,7 @@ def test_a_refusal_that_did_not_cost_the_result_is_charged_all_the_same(
     assert (found, state["refusals"], state["level"]) == ("found", 1, 0), "captions alone"
 
 
-def test_a_failure_without_a_pause_keeps_the_session_and_is_not_told(
+def test_a_failure_without_a_pause_keeps_the_session_and_is_not_reported(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     forgotten: list[str] = []

@@ -105,7 +105,7 @@ def test_a_sabr_warning_does_not_outweigh_a_verdict() -> None:
     assert (hidden.reason, hidden.look_again) == (Reason.FORMATS_HIDDEN, True)
 
 
-def test_statuses_by_kind() -> None:
+def test_a_status_means_something_else_for_media_than_for_pages() -> None:
     assert classify(Evidence(requests=[seen(403, "media")])).reason is Reason.MEDIA_FORBIDDEN
     assert classify(Evidence(requests=[seen(404, "media")])).reason is Reason.MEDIA_FORBIDDEN
     assert classify(Evidence(requests=[seen(403, "player")])).reason is Reason.FORBIDDEN

@@ -237,7 +237,7 @@ class _Streams(list[Any]):
         (a_container(video=[SimpleNamespace(codec_context=None)]), 10.0, Reason.UNSUPPORTED_CODEC, "without a decoder"),
     ],
 )
-def test_a_file_is_what_was_asked_for_or_its_reason_is_told(
+def test_a_file_is_what_was_asked_for_or_its_reason_is_given(
     monkeypatch: pytest.MonkeyPatch, container: Any, duration_s: float, reason: Reason | None, said: str
 ) -> None:
     monkeypatch.setattr(fetch_module, "open_media", lambda *_: nullcontext(container))

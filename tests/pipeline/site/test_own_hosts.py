@@ -55,7 +55,7 @@ def test_the_sites_own_addresses_pass(url: str) -> None:
         "",
     ],
 )
-def test_no_other_address_does(url: str) -> None:
+def test_an_address_outside_the_sites_own_hosts_is_refused(url: str) -> None:
     with pytest.raises(ForeignAddress) as error:
         check_own(url)
     assert "pass" not in str(error.value).replace("/etc/passwd", "")

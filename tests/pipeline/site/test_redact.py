@@ -38,7 +38,7 @@ def test_no_text_keeps_a_secret(text: str, secret: str) -> None:
         "at 10:30 from someone@example.org",
     ],
 )
-def test_ordinary_words_stay(text: str) -> None:
+def test_text_without_secrets_is_left_as_it_is(text: str) -> None:
     who = IdentityConfig(name="one", proxy=SecretStr("http://u:is@h:1"))
     options = Secret({"impersonate": "chrome", "source_address": "0.0.0.0", "retries": 3})
     args = Secret({"youtube": {"player_client": ["default"], "lang": ["en"]}})

@@ -89,7 +89,7 @@ def test_a_spoilt_model_file_is_one_clear_message(tmp_path: Path) -> None:
         NetModel(tmp_path / "model.npz")
 
 
-def test_models_are_told_by_name() -> None:
+def test_models_are_chosen_by_name() -> None:
     assert load_model("net").name.startswith("net")
     assert load_model("pause").name == "pause"
 

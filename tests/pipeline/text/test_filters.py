@@ -276,7 +276,7 @@ def test_shares_just_at_their_bound_are_kept() -> None:
     assert judged(numbers, filters={"max_non_word_share": 0.4}) == (Reason.NOT_WORDS, "0.44 of its tokens")
 
 
-def test_shares_of_a_text() -> None:
+def test_a_clip_has_a_share_under_events_and_a_share_that_repeats() -> None:
     def share(start_ms: int, end_ms: int, kind: str = "sound") -> float:
         return event_share(PlannedClip(0, 1, 1000, 3000, "", 1.0), [Event(kind, "[Music]", start_ms, end_ms)])
 

@@ -112,7 +112,7 @@ def a_dataset_with(tmp_path, broken):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_damaged_sample_costs_its_place_and_is_told(tmp_path, workers):
+def test_a_damaged_sample_is_replaced_and_reported(tmp_path, workers):
     index = a_dataset_with(tmp_path, lambda s: s.members.update(m4v=b"broken"))
 
     loaded = list(a_loader(index, workers=workers).steps(0, 2))

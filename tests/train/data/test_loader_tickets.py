@@ -158,7 +158,7 @@ class Refusing:
         return self._reader.read(sample, extensions)
 
 
-def test_the_first_usable_spare_takes_the_place_and_what_was_lost_before_it_is_told(index):
+def test_the_first_usable_spare_takes_the_place_and_what_was_lost_before_it_is_reported(index):
     dataset = a_dataset(index)
     dataset._reader = Refusing(dataset._reader, below=3)
 

@@ -92,7 +92,7 @@ def test_a_run_that_finds_more_writes_it_anew_and_one_that_finds_nothing_leaves_
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut short", "another set's", "changed"])
-def test_one_that_does_not_fit_is_told_and_the_rows_are_read(manifest, tmp_path, damage, caplog):
+def test_an_index_that_does_not_fit_is_reported_and_the_rows_are_read(manifest, tmp_path, damage, caplog):
     path = index_path(manifest)
     data = path.read_bytes()
     if damage == "gone":

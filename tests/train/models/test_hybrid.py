@@ -15,7 +15,7 @@ def other(b: int = 1, s: int = 1, size: tuple[int, int] = (16, 32)) -> torch.Ten
 
 
 @pytest.mark.parametrize(("high", "low"), [(middle(), other()), (middle(), None), (None, other(size=(32, 48)))])
-def test_frames_that_fit_pass(high: torch.Tensor | None, low: torch.Tensor | None) -> None:
+def test_frames_of_the_expected_shapes_are_accepted(high: torch.Tensor | None, low: torch.Tensor | None) -> None:
     check_frames(high, low)
 
 
@@ -31,6 +31,8 @@ def test_frames_that_fit_pass(high: torch.Tensor | None, low: torch.Tensor | Non
         (middle(size=(64, 64)), other(), "four times"),
     ],
 )
-def test_what_does_not_fit_is_named(high: torch.Tensor | None, low: torch.Tensor | None, words: str) -> None:
+def test_frames_of_other_shapes_are_refused_by_name(
+    high: torch.Tensor | None, low: torch.Tensor | None, words: str
+) -> None:
     with pytest.raises(ValueError, match=words):
         check_frames(high, low)

@@ -55,7 +55,7 @@ def test_a_key_has_the_published_shape(key: str, shape: tuple[int, ...]) -> None
     assert train.official_keys(2)[key] == shape
 
 
-def test_the_stage_is_told_by_the_keys() -> None:
+def test_the_stage_is_recognised_by_the_keys() -> None:
     assert stage_of(train.official_keys(1)) == 1
     assert stage_of(train.official_keys(2)) == 2
 

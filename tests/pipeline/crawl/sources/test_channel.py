@@ -23,6 +23,6 @@ def test_an_id_a_handle_and_an_address_give_its_videos(given: str, path: str) ->
 
 
 @pytest.mark.parametrize("given", ["", "name", ID[:-1], "https://example.com/@x", "@a b"])
-def test_anything_else_is_named(given: str) -> None:
+def test_what_is_no_channel_is_named_in_the_error(given: str) -> None:
     with pytest.raises(UserError, match="is not a channel"):
         url_of(given)

@@ -16,6 +16,6 @@ def test_an_id_and_an_address_give_the_playlist(given: str) -> None:
 
 
 @pytest.mark.parametrize("given", ["", "PL", "a b", "https://www.youtube.com/watch?v=dQw4w9WgXcQ"])
-def test_anything_else_is_named(given: str) -> None:
+def test_what_is_no_playlist_is_named_in_the_error(given: str) -> None:
     with pytest.raises(UserError, match="is not a playlist"):
         url_of(given)

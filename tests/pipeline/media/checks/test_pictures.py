@@ -70,7 +70,7 @@ def test_a_talking_face_is_no_still_picture(samples: Path, track: VideoTrack, na
     assert Reason.STILL_PICTURE not in reasons(look, track)
 
 
-def test_faults_of_the_decoder_and_missing_pictures_are_told(track: VideoTrack) -> None:
+def test_faults_of_the_decoder_and_missing_pictures_are_reported(track: VideoTrack) -> None:
     good = looked_at(framed(180, 320, 3, 10))
     assert reasons(good, track, faults=["Invalid data at 3 ms"]) == {Reason.DECODE_ERRORS}
     look = looked_at(framed(180, 320))

@@ -52,7 +52,7 @@ def test_a_thinned_proxy_keeps_ten_frames_a_second_and_short_clips_whole(n_frame
     assert proxy_step(tools(proxy_step=4)) == (1 if n_frames < 72 else max(1, min(4, fps // 10)))
 
 
-def test_what_is_wrong_with_an_mp4_of_frames_is_told(tmp_path: Path) -> None:
+def test_what_is_wrong_with_an_mp4_of_frames_is_said(tmp_path: Path) -> None:
     data = a_video(tmp_path / "a.mp4", seconds=0.4, width=320, height=180, audio="").read_bytes()
 
     def found(n_frames: int, size: tuple[int, int] | None = (320, 180), *, exactly: bool = False) -> list[str]:

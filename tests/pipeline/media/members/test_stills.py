@@ -68,7 +68,7 @@ def test_stills_lie_end_to_end_and_show_their_frames() -> None:
         assert shown.shape == (36, 64) and abs(int(shown.mean()) - still.frame) <= 2
 
 
-def test_what_is_wrong_with_stills_is_told() -> None:
+def test_what_is_wrong_with_stills_is_said() -> None:
     writer = offered(list(range(0, 3000, 40)), [0, 3000 - 40])
     good = [asdict(still) for still in writer.stills]
 

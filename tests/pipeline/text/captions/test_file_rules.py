@@ -115,7 +115,7 @@ def test_a_format_is_told_by_what_stands_in_a_file_and_a_hint_decides_between_tw
     assert read_track(text.encode(), format=hint).format == format
 
 
-def test_a_head_names_the_language() -> None:
+def test_a_vtt_header_names_the_language() -> None:
     cue = "00:01.000 --> 00:02.000\nLanguage: no\n"
     assert read_vtt(f"WEBVTT\nKind: captions\nLanguage: fr\n\n{cue}").language == "fr"
     assert read_vtt(f"WEBVTT\n\n{cue}").language == "", "what is said is no head"

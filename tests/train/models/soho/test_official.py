@@ -29,7 +29,7 @@ def test_the_keys_are_the_published_ones_in_number_and_size() -> None:
         assert sum(p.numel() for p in Soho(paper).parameters()) == 153_563_716
 
 
-def test_depth_and_layers_are_told_by_the_keys() -> None:
+def test_depth_and_layers_are_recognised_by_the_keys() -> None:
     paper = SohoConfig(preset="soho_paper", compat=True)
     found = config_of(official_soho_keys(config=paper))
     assert (found.trunk, found.trunk_depths, found.n_layers) == ("bottleneck", (3, 4, 23, 3), 12)

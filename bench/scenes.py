@@ -22,7 +22,7 @@ import numpy as np
 
 from bench.scene_truth import KINDS, TruthFilm, as_small, shots_of, truth_films
 from pipeline.config.media import MediaLimits, ScenesConfig
-from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, decode
+from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, decode_video
 from pipeline.media.probe import Probe, Unusable, probe
 from pipeline.media.scenes import SceneFinder, Scenes
 from pipeline.testing.video import a_video
@@ -122,7 +122,7 @@ def scenes_by(detectors: list[str], source: Probe) -> list[Scenes]:
     """What each detector finds in a film that is decoded once, roughly, as `find_scenes` does."""
     finders = [SceneFinder(ScenesConfig.model_validate({"detector": d}), source.video.fps) for d in detectors]
     scaler = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
-    for item in decode(source, LIMITS, rough=True):
+    for item in decode_video(source, LIMITS, rough=True):
         if isinstance(item, Picture):
             small = cache(partial(scaler, item.frame))
             for finder in finders:

@@ -17,7 +17,7 @@ from pipeline.balance.duplicates import shared
 from pipeline.balance.shown import APART, distinct_in
 from pipeline.config.media import DuplicatesConfig, MediaLimits
 from pipeline.media.decode_pass import HASH_EVERY_MS
-from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode, luma_of
+from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode_video, luma_of
 from pipeline.media.phash import ClipHashes, Hashes, unpack_hashes
 from pipeline.media.probe import Unusable, probe
 from pipeline.testing.video import Film, draw_picture
@@ -33,7 +33,7 @@ def lumas(path: Path, end_ms: int) -> Iterator[tuple[int, Luma]]:
     """Yields (time in ms, small brightness) of the frames that the media stage hashes. Raises Unusable."""
     source, due_ms = probe(path), 0
     scaler = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
-    for item in decode(source, MediaLimits(), [Stretch(0, end_ms)]):
+    for item in decode_video(source, MediaLimits(), [Stretch(0, end_ms)]):
         if isinstance(item, Picture) and item.time_ms >= due_ms:
             due_ms = (item.time_ms // HASH_EVERY_MS + 1) * HASH_EVERY_MS
             yield item.time_ms, luma_of(scaler(item.frame))

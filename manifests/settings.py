@@ -101,7 +101,7 @@ def parse_config(
     try:
         return model.model_validate(_without_removed(model, tree, source), context=dict(context or {}))
     except ValidationError as error:
-        lines = [line for problem in error.errors() for line in _explain(model, dict(problem))]
+        lines = [line for problem in error.errors() for line in _problem_lines(model, dict(problem))]
         raise ConfigError(f"{source}: " + "\n  ".join(["cannot be used:", *lines])) from None
 
 
@@ -158,7 +158,7 @@ def _set_override(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override[:200]}: the value is not one that YAML reads") from None
 
 
-def _explain(model: type[BaseModel], problem: dict[str, Any]) -> list[str]:
+def _problem_lines(model: type[BaseModel], problem: dict[str, Any]) -> list[str]:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "missing" and (inside := _required_in(field_at(model, problem["loc"]))):
         return [f"{key}.{name}: is required ({field.description})" for name, field in inside]

@@ -65,7 +65,7 @@ def storage_errors() -> tuple[type[BaseException], ...]:
     return (OSError, *(kind for kind in own if kind is not None))
 
 
-def explain(error: BaseException) -> str:
+def message_of_store_error(error: BaseException) -> str:
     """One message for users: a store's error and its cure; "" for an error that is not a store's."""
     cause = error if is_of_a_store(error) else error.__cause__
     if cause is None or not is_of_a_store(cause):
@@ -85,5 +85,5 @@ class StorageErrorsExplained(AbstractContextManager[None]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, Exception) and (message := explain(error)):
+        if isinstance(error, Exception) and (message := message_of_store_error(error)):
             raise UserError(message) from error

@@ -189,20 +189,20 @@ def _tokenizer(config: TrainConfig, manifest: Manifest, run: Path, process: Proc
 
 
 def _first_tokenizer(config: TrainConfig, manifest: Manifest) -> Tokenizer:
-    """The tokenizer in `data.tokenizer`, else that of the first weights, else one made from the captions.
+    """The tokenizer in `data.tokenizer`, else that of the initial weights, else one made from the captions.
 
-    UserError if the first weights' vocabulary is missing or differs from it, or if it is too large for the model.
+    UserError if the initial weights' vocabulary is missing or differs from it, or if it is too large for the model.
     """
     source, given = config.model.words_from(), config.data.tokenizer
     of_weights = tokenizer_beside(source) if source else None
     tokenizer = load_tokenizer(Path(given)) if given else of_weights
     if tokenizer is None and source and not _words_stay_random(config.model):
         raise UserError(
-            f"{source}: the first weights know words by their numbers, and no vocabulary lies beside them (or it is "
+            f"{source}: the initial weights know words by their numbers, and no vocabulary lies beside them (or it is "
             "out of reach); put vocab.txt or tokenizer.json there, or name it in data.tokenizer"
         )
     if given and of_weights is not None and of_weights.pieces() != load_tokenizer(Path(given)).pieces():
-        raise UserError(f"{given}: is another vocabulary than that of the first weights, {source}; leave it out")
+        raise UserError(f"{given}: is another vocabulary than that of the initial weights, {source}; leave it out")
     if tokenizer is None:
         captions = read_captions(
             manifest, config.data.split, config.data.storage_options, at_most=MAX_CAPTIONS, seed=config.seed

@@ -100,7 +100,7 @@ class DataConfig(Section):
     backend: Literal["pyav", "decord"] = identity("pyav", doc="decoder of the 720p mp4; both give the same pixels")
     tokenizer: str = identity(
         "",
-        doc="vocab.txt, tokenizer.json or a folder with one; '' takes the one beside the first weights "
+        doc="vocab.txt, tokenizer.json or a folder with one; '' takes the one beside the initial weights "
         "(model.model_weights, model.bert_weights), or makes one from the captions where they are random",
     )
     answers: str = identity(

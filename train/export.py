@@ -24,7 +24,7 @@ from train.models.base import ModelSection
 from train.models.configs import ModelConfig
 from train.models.hd_vila import HDVila
 from train.models.official import BIAS, BIAS_ALIAS, check_keys, load_official, stage_of
-from train.models.registry import build_model as first_weights
+from train.models.registry import build_model as initial_weights
 from train.models.soho.official import is_soho
 from train.models.weight_files import load_file
 from train.tokenizer import Tokenizer, load_tokenizer
@@ -51,7 +51,7 @@ def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
     facts = read_facts(checkpoint)
     trained = parse_config(TrainConfig, facts.config, source=str(checkpoint))
     config = trained.model
-    model = first_weights(_without_sources(config), seed=0)
+    model = initial_weights(_without_sources(config), seed=0)
     mark_trainable(model, trained)
     restore_weights(checkpoint, model)
     folder = next((p for p in (checkpoint.parent.parent, checkpoint.parent) if (p / "tokenizer").is_dir()), checkpoint)

@@ -126,7 +126,7 @@ def _fit(config: TrainConfig, folder: Path, process: Process, stop: StopRequest)
     data = feed.data
     n_steps = config.loop.steps or math.ceil(config.loop.epochs * data.epoch_length / config.loop.batch)
     model = first_model(config, process, resuming=bool(checkpoints(folder)))
-    say(process, describe(config, data, model, n_steps, process))
+    say(process, describe_run(config, data, model, n_steps, process))
     strategy = strategy_of(config, process)
     tune(model, config, strategy)
     per_node = ranks_a_node() if config.loop.shard == "node" else 0
@@ -233,7 +233,7 @@ def resume(run: Run) -> tuple[int, dict[str, float]]:
 
 
 def first_model(config: TrainConfig, process: Process, *, resuming: bool) -> Model:
-    """The model with its first weights on this process's device; only what the run's objectives reach is trainable.
+    """The model with its initial weights on this process's device; only what the run's objectives reach is trainable.
 
     Only the first rank reads the sources of weights; the others get its tensors. A resuming run reads none of them,
     because its weights come from the checkpoint.
@@ -252,7 +252,7 @@ def first_model(config: TrainConfig, process: Process, *, resuming: bool) -> Mod
     return model
 
 
-def describe(config: TrainConfig, data: TrainData, model: Model, n_steps: int, process: Process) -> str:
+def describe_run(config: TrainConfig, data: TrainData, model: Model, n_steps: int, process: Process) -> str:
     """A few lines of text about what is about to be trained."""
     n_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     weights = ", ".join(f"{part}: {source}" for part, source in model.weight_sources.items())

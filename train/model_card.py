@@ -58,7 +58,7 @@ def model_card(model: HDVila, origin: Origin, *, has_tokenizer: bool) -> str:
         _front_matter(),
         ABOUT,
         *(f"| {name} | {value} |" for name, value in facts.items()),
-        *(f"| first weights of {part} | {source} |" for part, source in model.weight_sources.items()),
+        *(f"| initial weights of {part} | {source} |" for part, source in model.weight_sources.items()),
         f"\n## Use\n\n{USE}\n",
         "" if has_tokenizer else NO_TOKENIZER,
         _scores(origin),

@@ -225,7 +225,7 @@ class Recorder:
             self._bar.update(self._bar.task_ids[0], completed=record.step, total=n_steps)
         if record.step % self._config.every and record.step not in (1, n_steps):
             return
-        self.say(describe(record, n_steps))
+        self.say(describe_step(record, n_steps))
         self._point({k: v for k, v in flat.items() if isinstance(v, int | float)}, record.step)
 
     def say(self, text: str) -> None:
@@ -265,7 +265,7 @@ class Recorder:
             self._wandb.finish()
 
 
-def describe(r: Step, n_steps: int) -> str:
+def describe_step(r: Step, n_steps: int) -> str:
     """A step's record as one line of text."""
     mfu = f"  mfu {r.mfu:.1%}" if r.mfu is not None else ""
     terms = [f"{name.removeprefix('loss_')} {value:.4f}" for name, value in r.more.items() if name.startswith("loss_")]

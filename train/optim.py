@@ -117,7 +117,7 @@ def clip_gradients(model: nn.Module, max_norm: float) -> Tensor:
 class Ema:
     """The exponential moving average of a model's trainable parameters, with their dtype and sharding.
 
-    The decay of step t is `min(decay, (1 + t) / (10 + t))`, so that random first weights don't linger in the average.
+    The decay of step t is `min(decay, (1 + t) / (10 + t))`, so that random initial weights don't linger in the average.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

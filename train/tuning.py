@@ -19,7 +19,7 @@ def tune(model: Model, config: TrainConfig, strategy: Strategy) -> None:
     torch.backends.cudnn.benchmark = loop.cudnn_benchmark
     if loop.channels_last:
         if strategy == "fsdp2":
-            raise UserError("loop.channels_last: FSDP2 shards contiguous weights alone; leave it out, or use ddp")
+            raise UserError("loop.channels_last: FSDP2 shards only contiguous weights; leave it out, or use ddp")
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if loop.compile:
         compile_blocks(model)

@@ -23,7 +23,7 @@ from pipeline.engine.live import (
     RunStopped,
     StageResult,
     commit_together,
-    describe,
+    describe_result,
     what_remains,
 )
 from pipeline.engine.lock import RunLock
@@ -195,7 +195,7 @@ class _Driver:
         self._n_over += 1
         self._desk.end(id(live), live.status())
         result = live.end()
-        log.log(logging.INFO if result.n_units else logging.DEBUG, "%s", describe(result))
+        log.log(logging.INFO if result.n_units else logging.DEBUG, "%s", describe_result(result))
         self._over(result)
         return result
 

@@ -373,7 +373,7 @@ def _verdict(outcome: Outcome, n: int, patience: int, alone: bool) -> Reason | N
     return outcome.reason if n >= patience else None
 
 
-def describe(result: StageResult) -> str:
+def describe_result(result: StageResult) -> str:
     """A line for the log: units, rows, rejects by reason, seconds."""
     rows = ", ".join(f"{n} {table}" for table, n in sorted(result.rows.items())) or "no rows"
     rejects = ", ".join(f"{n} {reason}" for reason, n in result.rejects.most_common()) or "none"

@@ -75,7 +75,7 @@ def read_annotations(path: Path, kind: Format | None = None) -> tuple[Format, li
     try:
         return kind, _joined(readers[kind](document))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UserError(f"{path}: does not read as {kind} captions ({type(error).__name__}: {error})") from None
+        raise UserError(f"{path}: cannot be read as {kind} captions ({type(error).__name__}: {error})") from None
 
 
 def text_of(path: Path) -> str:

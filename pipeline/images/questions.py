@@ -55,7 +55,7 @@ def read_questions(
         return task, list(_numbered(askings)), answers
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
         names = ", ".join(map(str, paths))
-        raise UserError(f"{names}: does not read as {kind or 'questions'} ({type(error).__name__}: {error})") from None
+        raise UserError(f"{names}: cannot be read as {kind or 'questions'} ({type(error).__name__}: {error})") from None
 
 
 def _document(text: str) -> Any:

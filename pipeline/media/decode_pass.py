@@ -22,7 +22,7 @@ from pipeline.media.frames import (
     Small,
     Stretch,
     chroma_of,
-    decode,
+    decode_video,
     luma_of,
     merge_stretches,
 )
@@ -183,11 +183,11 @@ class VideoLook:
 
     def _items(self, clips: Sequence[CutClip], hear: list[Wanted]) -> Iterator[Item]:
         if self._finder is not None:
-            return decode(self._source, self._config.limits, hear=hear)
+            return decode_video(self._source, self._config.limits, hear=hear)
         stretches = [Stretch(one.start_ms, one.end_ms) for one in hear or clips]
         if not stretches:
             return iter(())
-        return decode(self._source, self._config.limits, merge_stretches(stretches, _SEEK_GAP_MS), hear=hear)
+        return decode_video(self._source, self._config.limits, merge_stretches(stretches, _SEEK_GAP_MS), hear=hear)
 
     def _begin(self, clip: CutClip) -> ClipLook:
         base = self._source.video.time_base

@@ -66,7 +66,7 @@ def merge_stretches(stretches: list[Stretch], gap_ms: int) -> list[Stretch]:
     return merged
 
 
-def decode(
+def decode_video(
     source: Probe,
     limits: MediaLimits,
     stretches: list[Stretch] | None = None,

@@ -18,7 +18,16 @@ import av
 
 from pipeline.config.media import MediaLimits, ScenesConfig
 from pipeline.media.cutting.span import Span
-from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Small, decode, luma_of, luma_plane, scaled_size
+from pipeline.media.frames import (
+    SMALL_SHORT_SIDE,
+    Picture,
+    Scaler,
+    Small,
+    decode_video,
+    luma_of,
+    luma_plane,
+    scaled_size,
+)
 from pipeline.media.probe import Probe
 
 _FALLBACK_FPS = 25.0
@@ -123,7 +132,7 @@ def find_scenes(source: Probe, limits: MediaLimits, config: ScenesConfig) -> Sce
     """Finds the scenes of a video in a separate pass: rough decoding, small frames."""
     finder = SceneFinder(config, source.video.fps)
     scaler = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
-    for item in decode(source, limits, rough=True):
+    for item in decode_video(source, limits, rough=True):
         if isinstance(item, Picture):
             finder.feed(item.frame, item.time_ms, partial(scaler, item.frame))
     return finder.scenes()

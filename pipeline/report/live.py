@@ -11,7 +11,7 @@ from manifests.live import RunStatus, StageStatus
 from pipeline.engine.progress import length_of
 from pipeline.report.status import Status
 from pipeline.site.identities import PolitenessState
-from pipeline.site.pauses import describe
+from pipeline.site.pauses import describe_pauses
 
 
 def print_run(status: RunStatus, console: Console, now: float) -> None:
@@ -89,7 +89,7 @@ def print_identities(state: PolitenessState, console: Console) -> None:
     console.print(table)
     if state.get("binds"):
         console.print(f"{state['videos_per_hour']:.0f} videos an hour; {state['binds']} binds", highlight=False)
-    console.print(describe(state) or "no identity is paused", highlight=False, markup=False)
+    console.print(describe_pauses(state) or "no identity is paused", highlight=False, markup=False)
 
 
 def headline(status: RunStatus, now: float) -> str:

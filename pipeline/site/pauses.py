@@ -57,7 +57,7 @@ def log_pauses_of(polite: Watched, every_s: float = 5.0) -> Iterator[None]:
             snapshot = polite.snapshot()
             paused = " ".join(identity["name"] for identity in snapshot["identities"] if _is_paused(identity))
             if paused != said:
-                log.warning("%s", describe(snapshot) or "all identities active again")
+                log.warning("%s", describe_pauses(snapshot) or "all identities active again")
             said = paused
             for identity in snapshot["identities"]:
                 if identity["alarm"] and identity["name"] not in alarms:
@@ -77,7 +77,7 @@ def _is_paused(identity: IdentityState) -> bool:
     return identity["paused_s"] > 0 or bool(identity.get("by_hand"))
 
 
-def describe(snapshot: PolitenessState) -> str:
+def describe_pauses(snapshot: PolitenessState) -> str:
     """A line for a screen: which identities are paused, why and for how long; "" while all are active."""
     paused = [identity for identity in snapshot.get("identities", []) if _is_paused(identity)]
     if not paused:

@@ -7,7 +7,13 @@ from aiohttp import ServerDisconnectedError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 
 from manifests.errors import UserError
-from manifests.storage import StorageErrorsExplained, explain, is_of_the_place, is_passing, storage_errors
+from manifests.storage import (
+    StorageErrorsExplained,
+    is_of_the_place,
+    is_passing,
+    message_of_store_error,
+    storage_errors,
+)
 
 AWAY = EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
 SLOW = ReadTimeoutError(endpoint_url="http://127.0.0.1:9")
@@ -53,6 +59,6 @@ def test_an_error_of_a_store_becomes_one_message_with_its_cure():
 
 
 def test_other_errors_pass_as_they_are():
-    assert explain(ValueError("x")) == "" and explain(FileNotFoundError("x")) == ""
+    assert message_of_store_error(ValueError("x")) == "" and message_of_store_error(FileNotFoundError("x")) == ""
     with pytest.raises(ZeroDivisionError), StorageErrorsExplained():
         raise ZeroDivisionError

@@ -103,6 +103,6 @@ def make_view(name: View, config: Any) -> Views:
     """The view for a training configuration. UserError for a model that doesn't read such views."""
     m, d = config.model, config.data
     if not hasattr(m, "high"):
-        raise UserError(f"data.view: {name} is one of clips for HD-VILA; model.kind {m.kind} reads view picture")
+        raise UserError(f"data.view: {name} shows clips, for HD-VILA; model.kind {m.kind} needs view picture")
     n_segments = 1 if name == "image" else m.n_segments
     return Views(m.high, m.low, m.n_frames, n_segments, d.stride, d.backend, name, d.fps, d.flip)

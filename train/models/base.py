@@ -19,7 +19,7 @@ class ModelSection(Section):
     """The keys that every model's section has; each section declares them with its own defaults and documentation."""
 
     sources: ClassVar[tuple[str, ...]] = ("model_weights",)
-    """Keys that name sources of first weights; by default they name none."""
+    """Keys that name sources of initial weights; by default they name none."""
 
     kind: str
     preset: str
@@ -62,7 +62,7 @@ class Model(nn.Module):
     config: Any
     """The section that the model was built from."""
     weight_sources: dict[str, str]
-    """The source of each part's first weights."""
+    """The source of each part's initial weights."""
 
     def forward(self, batch: Rows, only: Collection[str] = ()) -> Any:
         """Returns a named tuple of tensors (None for outputs that the batch doesn't ask for).

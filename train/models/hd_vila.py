@@ -91,7 +91,7 @@ class HDVila(HybridEncoder, Model):
         self.temperature = Temperature(config.temperature, config.logit_bias, learned=config.learn_temperature)
         self.can_match = config.stage == 2 and config.itm
         self.weight_sources: dict[str, str] = {}
-        """The source of each part's first weights, set by `build_model`."""
+        """The source of each part's initial weights, set by `build_model`."""
 
     def forward(self, batch: Rows, only: Collection[str] = ()) -> Features:
         """Computes what a training step needs from a `Batch` (or rows with its names); no logits if `only` has none.

@@ -26,7 +26,7 @@ TIME_STD = 0.3
 
 
 def build_model(config: ModelConfig, *, seed: int, view: View = "hybrid") -> HDVila:
-    """Builds a model with its first weights, in training mode; `model.weight_sources` and the log say their sources.
+    """Builds a model with its initial weights, in training mode; `model.weight_sources` and the log say their sources.
 
     Parts that no picture of `view` passes through are not trainable.
 
@@ -121,8 +121,8 @@ def out_of_reach(config: Any, part: str, source: str) -> str:
     """A note about a part that stays random because its source is out of reach; UserError unless that is allowed."""
     if not getattr(config, "allow_random", False):
         raise UserError(
-            f"first weights of {part}: {source} is out of reach (no network, or a package that isn't installed); give "
-            "a local file or folder, random, or go on without them by model.allow_random: true"
+            f"initial weights of {part}: {source} is out of reach (no network, or a package that isn't installed); "
+            "give a local file or folder, random, or go on without them by model.allow_random: true"
         )
     log.warning("%s weights: %s is out of reach, keeping random ones", part, source)
     return f" ({source} was out of reach)"

@@ -42,7 +42,7 @@ def load_official(state_dict: Mapping[str, Tensor], *, partial: bool = False) ->
     """Loads a published checkpoint's state dict into an fp32 model, in evaluation mode; its keys give the stage.
 
     Half precision is widened; `num_batches_tracked` and the head's second bias key may be missing. With `partial`,
-    other missing keys keep their random first weights (seed 0) and unknown ones are ignored; else OfficialMismatch.
+    other missing keys keep their random initial weights (seed 0) and unknown ones are ignored; else OfficialMismatch.
     """
     weights = bare(state_dict)
     stage = stage_of(weights)

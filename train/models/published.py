@@ -25,7 +25,7 @@ def load_official(state_dict: Mapping[str, Tensor], *, partial: bool = False) ->
     """Loads a published state dict into an fp32 model, in evaluation mode; its keys give model, stage and kind.
 
     A SOHO follows the published rules (`compat`). OfficialMismatch names keys that are missing, unknown or of another
-    shape; with `partial`, missing ones keep random first weights (seed 0) and unknown ones are ignored.
+    shape; with `partial`, missing ones keep random initial weights (seed 0) and unknown ones are ignored.
     """
     weights = bare(state_dict)
     if is_soho(weights):

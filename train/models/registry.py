@@ -5,7 +5,7 @@
 - a section: a subclass of `ModelSection` (base.py) whose `kind` is `Literal["NAME"]` with that default;
 - a network: a subclass of `Model` (base.py) whose `forward(batch, only=())` reads rows by name and returns a named
   tuple; its class attributes name parameter groups, blocks to shard and its two towers, if it has any;
-- `build(config, seed)`: the network with its first weights, the same for the same seed;
+- `build(config, seed)`: the network with its initial weights, the same for the same seed;
 - `refuse(config, weights)`: raises a ValueError, for the author of a YAML, if it cannot serve the section `objective`.
 
 **To add an objective**: one file, and one line in train/objectives/__init__.py. **To add a view** of a sample (which of
@@ -58,7 +58,7 @@ class ModelKind:
 
     section: type[ModelSection]
     build: Callable[[Any, int], Model]
-    """(section, seed) -> the model with its first weights, in training mode."""
+    """(section, seed) -> the model with its initial weights, in training mode."""
     view: str
     """Its default view of a sample: a name in train/data/registry.py."""
     objectives: tuple[str, ...]
@@ -98,5 +98,5 @@ def sections() -> dict[str, type[ModelSection]]:
 
 
 def build_model(config: ModelSection, *, seed: int) -> Model:
-    """Builds the model of a section with its first weights, in training mode, all objectives' parameters trainable."""
+    """Builds a section's model with its initial weights, in training mode, all objectives' parameters trainable."""
     return kind_of(config).build(config, seed)

@@ -42,7 +42,7 @@ class SatModel:
                 if folder is None
                 else folder
             )
-            raise UserError(f"the weights of {self.name} cannot be had from {where} ({error})") from None
+            raise UserError(f"the weights of {self.name} cannot be loaded from {where} ({error})") from None
 
     def probabilities(self, words: Sequence[Word], turns: NDArray[np.bool_]) -> Marks:
         """See BoundaryModel."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.text.captions.json3 import read_json3
-from pipeline.text.captions.markup import decode
+from pipeline.text.captions.markup import decode_text
 from pipeline.text.captions.track import BrokenTrack, Event, Rows, Track, Word
 from pipeline.text.captions.vtt import read_srt, read_vtt
 from pipeline.text.captions.words import build_track
@@ -23,7 +23,7 @@ def read_track(data: bytes, *, format: str = "", kind: str = "", language: str =
     from the content; the hint only decides between the two that look alike (vtt without a header, and srt). Raises
     BrokenTrack, with a reason, for a file that cannot be read or has no text at all.
     """
-    text = decode(data)
+    text = decode_text(data)
     with _without_collector():
         found = _read(text, format)
         if not found.rows:

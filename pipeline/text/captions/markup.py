@@ -22,7 +22,7 @@ _CLEAN = {**_INVISIBLE, **_SPACES, ord("\u2028"): "\n", ord("\u2029"): "\n"}
 _TAG = re.compile(r"</?[a-zA-Z][^<>\n]*>|<[/a-zA-Z\d][^<>\n]*$|\{\\[^{}\n]*\}")
 
 
-def decode(data: bytes) -> str:
+def decode_text(data: bytes) -> str:
     """Decodes the file to text with `\\n` line ends. Raises BrokenTrack for an empty, binary or undecodable file."""
     if not data.strip():
         raise BrokenTrack("the caption file is empty")

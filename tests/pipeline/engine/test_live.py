@@ -19,7 +19,7 @@ from pipeline.engine.live import (
     StageResult,
     _verdict,
     commit_together,
-    describe,
+    describe_result,
     what_remains,
 )
 from pipeline.engine.scratch import host_name
@@ -411,12 +411,14 @@ def test_stages_of_one_name_commit_together(store: Store) -> None:
 
 def test_a_result_is_one_line_for_people() -> None:
     result = StageResult("media", n_units=3, n_made=2, seconds=1.26)
-    assert describe(result) == "media: 2 units, no rows; rejected: none; 1.3 s" and result.n_missing == 1
+    assert describe_result(result) == "media: 2 units, no rows; rejected: none; 1.3 s" and result.n_missing == 1
     assert StageResult("media") == StageResult("media", 0, 0, 0, bytes=0, seconds=0.0)
     result.n_done_before, result.n_made = 4, 1
     result.rows.update({"videos": 2, "clips": 7})
     result.rejects.update({"private": 1, "live": 3})
-    assert describe(result) == ("media: 1 unit (4 done before), 7 clips, 2 videos; rejected: 3 live, 1 private; 1.3 s")
+    assert describe_result(result) == (
+        "media: 1 unit (4 done before), 7 clips, 2 videos; rejected: 3 live, 1 private; 1.3 s"
+    )
 
 
 def test_how_long_the_next_unit_takes_is_told_of_the_one_that_is_due(store: Store, time_: Seconds) -> None:

@@ -35,8 +35,8 @@ def test_a_format_is_told_by_its_content(tmp_path: Path, kind: str, name: str, c
     [
         ("{", "is not valid JSON"),
         ("[1, 2]", "is neither COCO captions"),
-        ('{"images": [{"id": 1}], "annotations": []}', "does not read as coco captions"),
-        ('{"images": 3, "annotations": [{"caption": 1}]}', "does not read as coco"),
+        ('{"images": [{"id": 1}], "annotations": []}', "cannot be read as coco captions"),
+        ('{"images": 3, "annotations": [{"caption": 1}]}', "cannot be read as coco"),
         ("no tab here", "line 1 is not"),
     ],
 )

@@ -82,7 +82,7 @@ def test_test_questions_have_no_answers(tmp_path):
 def test_files_of_no_format_say_what_is_wrong_with_them(lines, tmp_path):
     path = tmp_path / "q.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)))
-    with pytest.raises(UserError, match=r"q\.jsonl: does not read as"):
+    with pytest.raises(UserError, match=r"q\.jsonl: cannot be read as"):
         read_questions([path])
 
 

@@ -21,7 +21,7 @@ from pipeline.media.frames import (
     Stretch,
     _decode_stretch,
     chroma_of,
-    decode,
+    decode_video,
     luma_of,
     luma_plane,
     merge_stretches,
@@ -37,7 +37,7 @@ SMALL = {"width": 320, "height": 180}
 
 def numbers(path: Path, stretches: list[Stretch] | None = None, *, rough: bool = False) -> list[int | None]:
     source = probe(path)
-    items = list(decode(source, MediaLimits(), stretches, rough=rough))
+    items = list(decode_video(source, MediaLimits(), stretches, rough=rough))
     assert all(isinstance(item, Picture) for item in items)
     return [read_frame_code(item.frame.to_ndarray(format="rgb24")) for item in items if isinstance(item, Picture)]
 
@@ -58,12 +58,12 @@ def test_stretches_give_their_frames_and_no_others(tmp_path: Path) -> None:
 def test_audio_comes_between_the_pictures_where_it_is_wanted_and_nowhere_else(tmp_path: Path) -> None:
     source = probe(a_video(tmp_path / "a.mp4", seconds=4, gop=30, **SMALL))
     assert source.audio is not None
-    blocks = [i for i in decode(source, MediaLimits(), hear=[Wanted(1000, 2000)]) if isinstance(i, AudioBlock)]
+    blocks = [i for i in decode_video(source, MediaLimits(), hear=[Wanted(1000, 2000)]) if isinstance(i, AudioBlock)]
 
     heard = [block for block in blocks if block.frame is not None]
     base = source.audio.time_base
     assert 0.9 <= float(heard[0].tick * base) <= 1.0 and 2.0 <= float(heard[-1].end_tick * base) <= 2.1
-    assert not [i for i in decode(source, MediaLimits()) if isinstance(i, AudioBlock)]
+    assert not [i for i in decode_video(source, MediaLimits()) if isinstance(i, AudioBlock)]
 
 
 def test_audio_that_nobody_wants_for_long_is_not_even_handed_over(
@@ -79,7 +79,9 @@ def test_audio_that_nobody_wants_for_long_is_not_even_handed_over(
 
     monkeypatch.setattr(Listener, "decode", counting)
     n_all = len(list(packets_of_audio(source.path)))
-    blocks = [i for i in decode(source, MediaLimits(), hear=[Wanted(12_000, 12_500)]) if isinstance(i, AudioBlock)]
+    blocks = [
+        i for i in decode_video(source, MediaLimits(), hear=[Wanted(12_000, 12_500)]) if isinstance(i, AudioBlock)
+    ]
 
     assert 0.03 * n_all < len(handed) < 0.35 * n_all
     assert source.audio is not None and float(blocks[0].tick * source.audio.time_base) <= 12.0
@@ -92,14 +94,14 @@ def packets_of_audio(path: Path) -> Iterator[Any]:
 
 def test_a_damaged_packet_is_a_fault_at_its_time(samples: Path) -> None:
     source = probe(samples / "videos" / "decord__corrupted.mp4")
-    faults = [item for item in decode(source, MediaLimits()) if isinstance(item, DecodeFault)]
+    faults = [item for item in decode_video(source, MediaLimits()) if isinstance(item, DecodeFault)]
     assert faults
     assert faults[0].time_ms == 3000
 
 
 def test_times_are_source_times(tmp_path: Path) -> None:
     path = a_video(tmp_path / "a.mp4", seconds=1, gop=30, **SMALL)
-    items = [item for item in decode(probe(path), MediaLimits()) if isinstance(item, Picture)]
+    items = [item for item in decode_video(probe(path), MediaLimits()) if isinstance(item, Picture)]
     assert [item.time_ms for item in items] == [40 * i for i in range(25)]
 
 
@@ -126,7 +128,7 @@ def test_pictures_are_turned_as_a_player_turns_them(tmp_path: Path, rotation: in
     path = a_video(tmp_path / "r.mp4", seconds=0.4, width=640, height=360, rotation=rotation, audio="")
     source = probe(path)
     scaler = Scaler(source, 360, "yuv420p")
-    picture = next(item for item in decode(source, MediaLimits()) if isinstance(item, Picture))
+    picture = next(item for item in decode_video(source, MediaLimits()) if isinstance(item, Picture))
     upright = scaler(picture.frame).to_ndarray(format="rgb24")
     assert upright.shape[:2] == (source.video.height, source.video.width)
     import numpy as np
@@ -198,7 +200,7 @@ def test_brightness_of_a_frame_is_read_in_place_where_it_has_eight_bits() -> Non
 def test_a_scaler_takes_the_size_of_the_displayed_picture_and_keeps_its_colours(tmp_path: Path) -> None:
     source = probe(a_video(tmp_path / "a.mp4", seconds=0.2, **SMALL, audio=""))
     lying = replace(source, video=replace(source.video, rotation=90, width=180, height=320))
-    picture = next(item for item in decode(source, MediaLimits()) if isinstance(item, Picture))
+    picture = next(item for item in decode_video(source, MediaLimits()) if isinstance(item, Picture))
 
     small = Scaler(source, 90, "yuv420p")(picture.frame)
     turned_once = Scaler(lying, 90, "yuv420p")(picture.frame)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.config.media import MediaLimits, ScenesConfig
 from pipeline.media import scenes
 from pipeline.media.cutting.span import Span
-from pipeline.media.frames import decode
+from pipeline.media.frames import decode_video
 from pipeline.media.probe import probe
 from pipeline.media.scenes import SceneFinder, ScenePicture, Scenes, apply_cuts, cuts_inside, find_scenes, spans_inside
 from pipeline.testing.video import a_video
@@ -171,9 +171,9 @@ def test_a_pass_for_scenes_alone_decodes_roughly(tmp_path: Path, monkeypatch: py
 
     def noted(*args: Any, rough: bool = False) -> Iterator[Any]:
         asked.append(rough)
-        yield from decode(*args, rough=rough)
+        yield from decode_video(*args, rough=rough)
 
-    monkeypatch.setattr(scenes, "decode", noted)
+    monkeypatch.setattr(scenes, "decode_video", noted)
     path = a_video(tmp_path / "a.mp4", seconds=2, **SMALL)
 
     find_scenes(probe(path), MediaLimits(), ScenesConfig())

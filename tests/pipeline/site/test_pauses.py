@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.store import Store
-from pipeline.site.pauses import describe, log_pauses_of, pause_by_hand, read_state
+from pipeline.site.pauses import describe_pauses, log_pauses_of, pause_by_hand, read_state
 from pipeline.site.politeness import Politeness
 from tests.pipeline.site.toys import BOT, Clock, politeness, run
 
@@ -23,7 +23,7 @@ def test_pauses_survive_a_restart_and_are_what_is_left_of_them(tmp_path: Path) -
     clock.now += 4
     second = Politeness(config, {"one": 100.0}, store=store, clock=clock, wall_clock=clock)
     assert run(second.take("one", "youtube.com", "page")) == pytest.approx(6.0)
-    assert "one paused for another 6 s (bot_check)" in describe(second.snapshot())
+    assert "one paused for another 6 s (bot_check)" in describe_pauses(second.snapshot())
     clock.now += 100
     assert read_state(store, clock.now)["identities"][0]["paused_s"] == 0
 
@@ -38,7 +38,7 @@ def test_a_person_pauses_an_identity_by_name_while_the_run_goes_on(tmp_path: Pat
     clock.now += 6
     assert run(polite.lease(0.0, prefer="one")).identity == "two"
     assert run(polite.take("one", "youtube.com", "page")) > 0
-    assert "one paused by hand" in describe(polite.snapshot())
+    assert "one paused by hand" in describe_pauses(polite.snapshot())
     pause_by_hand(store, "one", paused=False)
     clock.now += 6
     assert run(polite.lease(0.0, prefer="one")).identity == "one"
@@ -82,7 +82,7 @@ def test_what_is_left_of_pauses_is_never_more_than_was_saved(tmp_path: Path) -> 
     late = read_state(store)["identities"][0]
     assert late["paused_s"] == 0.0, "by now it is over"
     store.write("politeness.json", b"[]")
-    assert read_state(store) == {} and describe({}) == ""  # type: ignore[typeddict-item]
+    assert read_state(store) == {} and describe_pauses({}) == ""  # type: ignore[typeddict-item]
 
 
 class Watched:
@@ -121,6 +121,6 @@ def test_pauses_and_alarms_are_told_once_for_each_identity(caplog: pytest.LogCap
 
 def test_the_last_moment_of_a_pause_is_one_too() -> None:
     snapshot: Any = {"identities": [{"name": "one", "paused_s": 0.4, "why": "bot_check"}]}
-    assert describe(snapshot).startswith("1 of 1 identities: one paused for another 0 s")
+    assert describe_pauses(snapshot).startswith("1 of 1 identities: one paused for another 0 s")
     snapshot["identities"][0]["paused_s"] = 0.0
-    assert describe(snapshot) == ""
+    assert describe_pauses(snapshot) == ""

@@ -3,7 +3,7 @@
 from manifests.reasons import Reason
 from pipeline.config.crawl import PolitenessConfig
 from pipeline.site.failures import Failure, Pause
-from pipeline.site.pauses import describe
+from pipeline.site.pauses import describe_pauses
 from pipeline.site.politeness import NO_NETWORK_STOPS, Politeness
 from tests.pipeline.site.toys import BOT, Clock, politeness, run
 
@@ -31,7 +31,7 @@ def test_refused_captions_pause_the_captions_of_one_identity_alone() -> None:
     assert run(polite.report("one", "w", REFUSED_CAPTIONS)).paused_s == 10.0
     assert run(polite.lease(0.0, prefer="one", captions=True)).identity == "two"
     assert run(polite.lease(0.0, prefer="one")).identity == "one"  # lists and media go on
-    assert describe(polite.snapshot()) == ""
+    assert describe_pauses(polite.snapshot()) == ""
     clock.now += 11
     assert run(polite.lease(0.0, prefer="one", captions=True)).identity == "one"
 
@@ -52,7 +52,7 @@ def test_a_video_that_two_identities_in_good_standing_get_a_bot_check_for_is_its
     assert run(polite.report("one", "odd", BOT)).paused_s == 10.0
     ruling = run(polite.report("two", "odd", BOT))
     assert (ruling.charged, ruling.paused_s) == (True, 0.0)
-    assert describe(polite.snapshot()) == ""  # who was paused for it is let off, with a probe
+    assert describe_pauses(polite.snapshot()) == ""  # who was paused for it is let off, with a probe
     assert run(polite.report("one", "another", BOT)).paused_s == 40.0
 
 
@@ -96,7 +96,7 @@ def test_one_dead_proxy_is_paused_and_named_and_the_others_go_on() -> None:
     rulings = [run(polite.report("dead", f"v{n}", LOST)) for n in range(NO_NETWORK_STOPS)]
     assert all(ruling.stop is None for ruling in rulings)
     assert rulings[-1].paused_s > 0
-    assert "dead paused for another 10 s (unreachable)" in describe(polite.snapshot())
+    assert "dead paused for another 10 s (unreachable)" in describe_pauses(polite.snapshot())
     assert run(polite.lease(0.0, prefer="dead")).identity == "well"
 
 

@@ -1,9 +1,9 @@
-"""SOHO's first weights: random initialisation, and which ResNet fits its trunk."""
+"""SOHO's initial weights: random initialisation, and which ResNet fits its trunk."""
 
 from torch import nn
 
 from manifests.errors import UserError
-from train.models.first_weights import Encoder, build
+from train.models.initial_weights import Encoder, build
 from train.models.soho.configs import SohoConfig
 from train.models.soho.model import AnswerHead, Soho, SohoVqa
 
@@ -11,7 +11,7 @@ RESNETS = {(2, 2, 2, 2): "ResNet18", (3, 4, 6, 3): "ResNet50", (3, 4, 23, 3): "R
 
 
 def build_soho(config: SohoConfig, *, seed: int) -> Soho:
-    """Builds a SOHO with its first weights, in training mode: see train.models.first_weights."""
+    """Builds a SOHO with its initial weights, in training mode: see train.models.initial_weights."""
     return build(lambda: Soho(config), init_soho, TRUNK, seed=seed)
 
 

@@ -127,7 +127,7 @@ class Soho(_OnTrunk):
         self.mask_l_fc.weight = self.language.bert.embeddings.word_embeddings.weight
         self.mvm_scale = MvmScale(config.mvm_scale) if config.learn_mvm_scale else None
         self.weight_sources: dict[str, str] = {}
-        """The source of each part's first weights, set by `build_soho`."""
+        """The source of each part's initial weights, set by `build_soho`."""
         self._n_passes = 0
 
     def forward(
@@ -268,7 +268,7 @@ class SohoVqa(_OnTrunk):
         self.language = Language(config)
         self.head = AnswerHead(config.width * config.n_pictures, n_answers)
         self.weight_sources: dict[str, str] = {}
-        """The source of each part's first weights, set by `build_soho_vqa`."""
+        """The source of each part's initial weights, set by `build_soho_vqa`."""
 
     def forward(self, batch: ImageBatch | Rows, only: Collection[str] = ()) -> Answered:
         """Logits of the answers, from the concatenated [CLS] of all pictures."""

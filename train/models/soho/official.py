@@ -42,7 +42,7 @@ def load_official_soho(state_dict: Mapping[str, Tensor], *, partial: bool = Fals
     """Loads a published state dict into an fp32 model, in evaluation mode and `compat`; its keys give kind and depth.
 
     Batch counters and the word table's second key may be missing. With `partial`, other missing keys keep their random
-    first weights (seed 0) and unknown ones are ignored; otherwise OfficialMismatch names them.
+    initial weights (seed 0) and unknown ones are ignored; otherwise OfficialMismatch names them.
     """
     weights = bare(state_dict)
     vqa = VQA_MARK in weights and PRETRAINING_MARK not in weights

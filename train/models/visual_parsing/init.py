@@ -1,9 +1,9 @@
-"""Visual Parsing's first weights: random initialisation, and which Swin Transformer fits its parser."""
+"""Visual Parsing's initial weights: random initialisation, and which Swin Transformer fits its parser."""
 
 from torch import nn
 
 from manifests.errors import UserError
-from train.models.first_weights import Encoder, build
+from train.models.initial_weights import Encoder, build
 from train.models.visual_parsing.configs import VisualParsingConfig
 from train.models.visual_parsing.model import VisualParsing
 
@@ -11,7 +11,7 @@ SWINS = {"swin_t": "Swin_T", "swin_s": "Swin_S", "swin_b": "Swin_B"}
 
 
 def build_visual_parsing(config: VisualParsingConfig, *, seed: int) -> VisualParsing:
-    """Builds a model with its first weights, in training mode: see train.models.first_weights."""
+    """Builds a model with its initial weights, in training mode: see train.models.initial_weights."""
     return build(lambda: VisualParsing(config), init_rest, PARSER, seed=seed)
 
 

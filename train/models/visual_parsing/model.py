@@ -114,7 +114,7 @@ class VisualParsing(Model):
         self.heads = Heads(config, self.language.bert.embeddings.word_embeddings.weight)
         self.can_match = not config.n_answers
         self.weight_sources: dict[str, str] = {}
-        """The source of each part's first weights, set by `build_visual_parsing`."""
+        """The source of each part's initial weights, set by `build_visual_parsing`."""
         self.target_variance = torch.zeros(())
         """Variance of the targets over tokens, averaged over channels, in the last pass that masked tokens."""
 

@@ -12,7 +12,7 @@ from pipeline.config.media import ChecksConfig, CutConfig, MediaConfig, MediaLim
 from pipeline.media.checks import Seen, findings
 from pipeline.media.checks.look import Look, picture_size
 from pipeline.media.checks.pictures import bars, coverage, decode_errors, still_picture
-from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode, luma_of
+from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode_video, luma_of
 from pipeline.media.probe import VideoTrack, probe
 from pipeline.testing.video import a_video
 from tests.pipeline.media.looks import VOICE, framed, looked_at, reasons
@@ -63,7 +63,7 @@ def test_still_pictures_and_slide_shows_are_told_from_films(track: VideoTrack) -
 def test_a_talking_face_is_no_still_picture(samples: Path, track: VideoTrack, name: str) -> None:
     source = probe(samples / "videos" / name)
     scaler, look = Scaler(source, SMALL_SHORT_SIDE, "yuv420p"), Look()
-    for item in decode(source, MediaLimits(), [Stretch(0, 5000)]):
+    for item in decode_video(source, MediaLimits(), [Stretch(0, 5000)]):
         if isinstance(item, Picture) and look.time(item.time_ms):
             look.add(luma_of(scaler(item.frame)))
     assert look.motion > 2 * ChecksConfig().still_motion

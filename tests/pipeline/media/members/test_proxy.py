@@ -9,7 +9,7 @@ import av
 import pytest
 
 from pipeline.config.media import MediaLimits, MembersConfig
-from pipeline.media.frames import Picture, Scaler, Stretch, decode
+from pipeline.media.frames import Picture, Scaler, Stretch, decode_video
 from pipeline.media.members.proxy import ProxyWriter, proxy_step, video_faults
 from pipeline.media.probe import probe
 from pipeline.testing.video import a_video
@@ -22,7 +22,7 @@ def test_a_proxy_keeps_frame_times_and_begins_at_file_time_zero(tmp_path: Path) 
     start = round(0.33 / source.video.time_base)
     writer = ProxyWriter(source, (scaler.width, scaler.height), start, MembersConfig(proxy_gop=8), threads=1)
     ticks = []
-    for item in decode(source, MediaLimits(), [Stretch(330, 1700)]):
+    for item in decode_video(source, MediaLimits(), [Stretch(330, 1700)]):
         assert isinstance(item, Picture)
         writer.write(scaler(item.frame), item.tick)
         ticks.append(item.tick)

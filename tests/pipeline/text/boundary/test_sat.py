@@ -80,5 +80,5 @@ def test_a_folder_without_the_files_or_with_spoilt_ones_is_one_clear_message(tmp
         load_model("sat", str(tmp_path / "bare"))
     folder = write_model(tmp_path / "spoilt")
     (folder / "model_optimized.onnx").write_bytes(b"not a model")
-    with pytest.raises(UserError, match="weights of spoilt cannot be had"):
+    with pytest.raises(UserError, match="weights of spoilt cannot be loaded"):
         load_model("sat", str(folder))

@@ -2,13 +2,13 @@
 
 import pytest
 
-from pipeline.text.captions.markup import MAX_BYTES, decode, strip_tags, unescape
+from pipeline.text.captions.markup import MAX_BYTES, decode_text, strip_tags, unescape
 from pipeline.text.captions.track import BrokenTrack
 
 
 @pytest.mark.parametrize("data", [b"a\r\nb\rc", "\ufeffa\nb\nc".encode(), "a\nb\nc".encode("utf-16")])
 def test_every_encoding_and_line_end_gives_the_same_text(data: bytes) -> None:
-    assert decode(data) == "a\nb\nc"
+    assert decode_text(data) == "a\nb\nc"
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_every_encoding_and_line_end_gives_the_same_text(data: bytes) -> None:
 )
 def test_what_is_no_caption_file_is_one_clear_reject(data: bytes, words: str) -> None:
     with pytest.raises(BrokenTrack, match=words):
-        decode(data)
+        decode_text(data)
 
 
 def test_entities_are_decoded_twice_and_a_tag_starts_with_a_letter() -> None:

@@ -1,4 +1,4 @@
-"""SOHO's first weights: drawn as they should be, from the seed; no ResNet of ImageNet where there is none."""
+"""SOHO's initial weights: drawn as they should be, from the seed; no ResNet of ImageNet where there is none."""
 
 import pytest
 import torch

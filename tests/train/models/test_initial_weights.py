@@ -50,7 +50,7 @@ def test_weights_that_were_asked_for_and_are_out_of_reach_end_it(tmp_path: Path)
         """,
         tmp_path,
     )
-    assert "UserError: first weights of bert: google-bert/bert-large-uncased is out of reach" in done.stderr
+    assert "UserError: initial weights of bert: google-bert/bert-large-uncased is out of reach" in done.stderr
     assert "model.allow_random: true" in done.stderr
 
 

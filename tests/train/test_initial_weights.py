@@ -1,4 +1,4 @@
-"""First weights and their vocabulary come from one source, and are the same on every rank."""
+"""Initial weights and their vocabulary come from one source, and are the same on every rank."""
 
 import os
 import subprocess
@@ -47,7 +47,7 @@ def test_weights_without_a_vocabulary_are_not_given_one_made_of_captions(
 ) -> None:
     alone = tmp_path / "alone.bin"
     alone.write_bytes((bert / "pytorch_model.bin").read_bytes())
-    with pytest.raises(UserError, match=r"alone\.bin: the first weights know words by their numbers"):
+    with pytest.raises(UserError, match=r"alone\.bin: the initial weights know words by their numbers"):
         run(drawn, tmp_path / "run", model={"bert_weights": str(alone)})
     run(drawn, tmp_path / "run", model={"bert_weights": str(alone)}, data={"tokenizer": str(bert)})
 
@@ -55,7 +55,7 @@ def test_weights_without_a_vocabulary_are_not_given_one_made_of_captions(
 def test_another_vocabulary_than_the_weights_is_refused(drawn: Path, bert: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     tokenizer_from_captions(["other words"], vocab_size=60, seed=0).save(tmp_path / "other")
-    with pytest.raises(UserError, match="another vocabulary than that of the first weights"):
+    with pytest.raises(UserError, match="another vocabulary than that of the initial weights"):
         run(drawn, tmp_path / "run", model={"bert_weights": str(bert)}, data={"tokenizer": str(tmp_path / "other")})
 
 

@@ -7,15 +7,19 @@ begun, `status` knows better.
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from manifests.categories import category_name
 from pipeline.config import RunConfig
 from pipeline.crawl.sources.folder import media_files
+from pipeline.crawl.sources.lines import read_lines
 from pipeline.crawl.sources.registry import asks_site
 from pipeline.run.costs import read_costs
 from pipeline.run.gather import aim
 from pipeline.site.pace import pace_of
 
+LINES_COUNTED = 10_000
+"""Lines of a list that are read: HD-VILA-100M's own has some gigabytes."""
 METADATA_TASKS_A_BATCH = 3
 """Units per batch of candidates: extraction, transcripts, clips."""
 
@@ -55,21 +59,59 @@ class Estimate:
 
 
 def size_of(config: RunConfig) -> Size | None:
-    """The amounts for what the balance asks for, at HD-VILA-100M's yield; None if no total is set."""
-    balance = config.balance
-    if balance.total is None:
-        return None
-    wanted = sum(aim(balance, {}).quotas.values())  # less than the total if a category's cap applies
+    """The amounts for what the balance asks for, at HD-VILA-100M's yield, and for no more than lists name where all
+    videos come from lists; None if neither is known.
+    """
     cost = {name: cost.value for name, cost in read_costs().items()}
-    n_videos = wanted / (cost["clip_hours_a_video"] if balance.unit == "hours" else cost["clips_a_video"])
+    sizes = [_videos_wanted(config, cost), _videos_named(config, cost)]
+    if sizes == [None, None]:
+        return None
+    n_videos = min(n for n in sizes if n is not None)
     clip_hours = n_videos * cost["clip_hours_a_video"]
     return Size(
-        n_candidates=n_videos * cost["candidates_a_video"],
+        n_candidates=n_videos * _candidates_a_video(config, cost),
         n_videos=n_videos,
         n_clips=n_videos * cost["clips_a_video"],
         clip_hours=clip_hours,
         source_hours=clip_hours * cost["source_hours_a_clip_hour"],
     )
+
+
+def _videos_wanted(config: RunConfig, cost: dict[str, float]) -> float | None:
+    balance = config.balance
+    if balance.total is None:
+        return None
+    wanted = sum(aim(balance, {}).quotas.values())  # less than the total if a category's cap applies
+    return wanted / (cost["clip_hours_a_video"] if balance.unit == "hours" else cost["clips_a_video"])
+
+
+def _videos_named(config: RunConfig, cost: dict[str, float]) -> float | None:
+    named = n_named(config)
+    return None if named is None else named / _candidates_a_video(config, cost)
+
+
+def _candidates_a_video(config: RunConfig, cost: dict[str, float]) -> float:
+    """A list of HD-VILA-100M's own names those that it kept; how many of them are gone by now is not known."""
+    return 1.0 if config.crawl.sources == ("hdvila",) else cost["candidates_a_video"]
+
+
+def n_named(config: RunConfig) -> int | None:
+    """About how many videos the configured lists name; None if others may be found too."""
+    if not set(config.crawl.sources) <= {"ids", "hdvila"}:
+        return None
+    crawl = config.crawl
+    files = {"ids": crawl.ids_files, "hdvila": crawl.hdvila.clips}
+    return sum(_lines_of(Path(path)) for name in crawl.sources for path in files[name])
+
+
+def _lines_of(path: Path) -> int:
+    """The lines of a file that are not empty; of a long one, by the mean length of its first lines."""
+    n_lines = end = 0
+    for line, end in read_lines(path):
+        n_lines += bool(line)
+        if n_lines == LINES_COUNTED:
+            return round(n_lines * path.stat().st_size / end)
+    return n_lines
 
 
 def estimate_crawl(
@@ -94,7 +136,7 @@ def estimate_crawl(
     identities = n_identities or len(config.crawl.pool())
     made = Estimate(
         size=size,
-        requests=_requests(size, cost),
+        requests=_requests(config, size, cost),
         core_hours=core_hours,
         bytes_in=bytes_in,
         bytes_clips=bytes_clips,
@@ -111,7 +153,7 @@ def estimate_crawl(
     return made
 
 
-def _requests(size: Size, cost: dict[str, float]) -> dict[str, float]:
+def _requests(config: RunConfig, size: Size, cost: dict[str, float]) -> dict[str, float]:
     media = size.source_hours * cost["source_bytes_an_hour"] / cost["media_bytes_a_request"]
     both = {
         kind: size.n_candidates * cost[f"{kind}_requests_a_candidate"]
@@ -119,7 +161,7 @@ def _requests(size: Size, cost: dict[str, float]) -> dict[str, float]:
         for kind in ("page", "player")
     }
     return {
-        "list": size.n_candidates * cost["list_requests_a_listed"],
+        "list": size.n_candidates * cost["list_requests_a_listed"] if n_named(config) is None else 0.0,
         **both,
         "caption": size.n_videos * cost["caption_requests_a_video"],
         "media": max(media, 2 * size.n_videos),  # one video and one audio file, however short
@@ -159,6 +201,8 @@ def estimate(
     yield f"sources: {', '.join(config.crawl.sources)}"
     if "folder" in config.crawl.sources:
         yield _folder_line(config)
+    if "urls" in config.crawl.sources:
+        yield f"urls: {len(config.urls.files)} tables; what other hosts send is not known, so its cost is not either"
     if asks_site(config):
         yield from _balance_lines(config)
         if size := size_of(config):
@@ -212,8 +256,12 @@ def _folder_line(config: RunConfig) -> str:
 
 def _balance_lines(config: RunConfig) -> Iterator[str]:
     balance = config.balance
+    named = n_named(config)
+    if named is not None:
+        yield f"lists: about {named:,} videos are named"
     if balance.total is None:
-        yield "balance: everything that is found (balance.total is not set), so its cost is not known"
+        unknown = ", so its cost is not known" if named is None else ""
+        yield f"balance: everything that is found (balance.total is not set){unknown}"
         return
     yield f"balance: {balance.total:,.10g} {balance.unit}, policy {balance.policy}"
     for category_id, amount in aim(balance, {}).quotas.items():

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import pipeline.cli
 from manifests.settings import load_config
 from pipeline.config import RunConfig
-from pipeline.run.estimate import Estimate, estimate_crawl, size_of
+from pipeline.run.estimate import LINES_COUNTED, Estimate, estimate, estimate_crawl, size_of
 
 REPO = Path(__file__).resolve().parents[3]
 SIZE_OF_THE_PAPER = REPO / "configs" / "run_hdvila_100m.yaml"
@@ -70,3 +70,37 @@ def test_a_dry_run_prints_the_same_as_the_command(tmp_path: Path) -> None:
 
     assert estimated.exit_code == 0 and "bottleneck: asking (videos_per_hour" in estimated.output
     assert dry.output == estimated.output
+
+
+def estimated(**tree: object) -> str:
+    """What the command would print."""
+    return "\n".join(estimate(RunConfig.model_validate({"out": "out", **tree})))
+
+
+def test_a_list_of_ids_is_the_most_that_there_is_and_costs_no_listing(tmp_path: Path) -> None:
+    ids = tmp_path / "ids.txt"
+    ids.write_text("\n".join(f"abcdefg{n:04d}\n" for n in range(500)))
+    crawl = {"sources": ["ids"], "ids_files": [str(ids)]}
+
+    for balance in ({}, {"total": 1000, "unit": "hours"}):
+        said = estimated(crawl=crawl, balance=balance)
+        assert "lists: about 500 videos are named" in said and "of 500 candidates" in said
+        assert "requests: list 0, page" in said and "cost is not known" not in said
+    assert "of 38 candidates" in estimated(crawl=crawl, balance={"total": 1, "unit": "hours"})
+    assert "lists:" not in estimated(crawl={**crawl, "sources": ["ids", "search"]}, balance={"total": 1})
+
+
+def test_a_long_list_is_counted_by_its_first_lines_and_each_video_of_hd_vila_s_own_was_kept(tmp_path: Path) -> None:
+    clips = tmp_path / "clips.jsonl"
+    clips.write_text('{"video_id": "abcdefghijk", "clip": []}\n' * (3 * LINES_COUNTED))
+
+    said = estimated(crawl={"sources": ["hdvila"], "hdvila": {"clips": [str(clips)]}})
+
+    assert f"about {3 * LINES_COUNTED:,} of {3 * LINES_COUNTED:,} candidates" in said
+
+
+def test_what_cannot_be_estimated_is_said() -> None:
+    assert "urls: 2 tables; what other hosts send is not known" in estimated(
+        crawl={"sources": ["urls"]}, urls={"files": ["a.csv", "b.csv"]}
+    )
+    assert "so its cost is not known" in estimated(crawl={"sources": ["search"]})

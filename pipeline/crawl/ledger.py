@@ -19,15 +19,18 @@ from manifests.hashing import UInt64
 from manifests.membership import hash_ids, spans_in
 from manifests.reasons import Reason, ReasonClass
 from manifests.rows import CandidateRow, ListingRow, SourceRow
+from manifests.schema import REJECTS, TABLES
 from manifests.stages import names_of
 from manifests.version import made_by
 from pipeline.crawl.plan import CrawlFacts, RoundPlan, SourceFacts, SourceKey
+from pipeline.engine.many_parts import Owners, read_many
 from pipeline.engine.parts import Part
 from pipeline.engine.store import Store
 from pipeline.outdir.retries import read_retries
 
 MAX_CHANNELS = 20_000
 """Channels remembered per category as possible new sources: those with the most kept videos."""
+_OF_REJECTS = pa.schema([REJECTS.field(name) for name in ("video_id", "reason", "next_try_at", "detail")])
 _LATER = pa.array([reason.value for reason in Reason if reason.class_ is ReasonClass.LATER])
 
 
@@ -80,25 +83,31 @@ class CrawlLedger:
     store: Store
     unit: str = "clips"  # what supply counts: clips | hours
     known: KnownVideos = field(default_factory=KnownVideos)
-    supply: dict[int, float] = field(default_factory=dict)
     asked: Counter[int] = field(default_factory=Counter)
     sources: dict[SourceKey, SourceFacts] = field(default_factory=dict)
     kept_by_source: Counter[tuple[str, str]] = field(default_factory=Counter)
     channels: dict[int, Counter[str]] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)  # of videos tried more than once
     deferred: dict[str, list[str]] = field(default_factory=dict)  # video → next_try_at of each time
+    _clips: dict[int, tuple[int, int]] = field(default_factory=dict)  # by category: clips and their summed length, ms
     _read: dict[str, UInt64] = field(default_factory=dict)  # parts that were read, by table (hashes of their names)
     _open_parts: dict[int, list[Part]] = field(default_factory=dict)
 
     def update(self) -> None:
         """Reads the parts that were committed since the last call."""
-        self._read_listings()
+        listed = self._read_listings()
         self._read_candidates()
+        self._open(*listed)
         for row in self._new_sources():
             self._add_source(row)
         self._read_videos()
         self._read_supply()
         self._read_rejects()
+
+    @property
+    def supply(self) -> dict[int, float]:
+        """Clips or hours that the transcripts promise, by category."""
+        return {i: float(n) if self.unit == "clips" else ms / 3_600_000 for i, (n, ms) in sorted(self._clips.items())}
 
     def facts(self, round_: int, now: datetime | None = None, served: Iterable[str] = ()) -> CrawlFacts:
         """What the next plan needs to know. `served`: retry requests that earlier rounds have served."""
@@ -110,7 +119,7 @@ class CrawlLedger:
         later = [max(times) for i, times in waiting.items() if i not in due | requested]
         return CrawlFacts(
             round=round_,
-            supply=dict(self.supply),
+            supply=self.supply,
             asked=dict(self.asked),
             backlog=self.known.backlog(),
             sources={key: replace(known, n_kept=self.kept_by_source[key[:2]]) for key, known in self.sources.items()},
@@ -169,31 +178,47 @@ class CrawlLedger:
         self._read[table] = names
         return [part for part, is_new in zip(parts, new, strict=True) if is_new]
 
-    def _new_sources(self) -> Iterator[SourceRow]:
-        for part in self._new_parts("sources"):
-            yield from self.store.read_part(part).to_pylist()
+    def _new_rows(self, table: str, columns: list[str]) -> tuple[list[Part], Iterator[tuple[Owners, pa.Table]]]:
+        """The parts of a table that were not read yet, and their rows, file by file."""
+        parts = self._new_parts(table)
+        return parts, read_many(self.store, parts, pa.schema([TABLES[table].field(name) for name in columns]))
 
-    def _read_listings(self) -> None:
-        parts = self._new_parts("listings")
-        tables = [self.store.read_part(part, ["video_id", "wanted_category_id"]) for part in parts]
-        if not tables:
-            return
-        whole = pa.concat_tables(tables)
-        self.known.add(hash_ids(whole.column("video_id")), whole.column("wanted_category_id").to_numpy())
-        for part, table in zip(parts, tables, strict=True):
-            for category in set(table.column("wanted_category_id").to_pylist()):
-                self._open_parts.setdefault(category, []).append(part)
+    def _new_sources(self) -> list[SourceRow]:
+        """In the order of the parts."""
+        found = [(owners, rows) for owners, rows in self._new_rows("sources", TABLES["sources"].names)[1]]
+        of_part = [(int(i), row) for owners, rows in found for i, row in zip(owners, rows.to_pylist(), strict=True)]
+        return [row for _, row in sorted(of_part, key=lambda pair: pair[0])]
+
+    def _read_listings(self) -> tuple[list[Part], npt.NDArray[Any]]:
+        """The new parts of the listings, and of each row the part and the hash of its video: [2, N]."""
+        parts, found = self._new_rows("listings", ["video_id", "wanted_category_id"])
+        if not parts:
+            return [], np.zeros((2, 0), np.uint64)
+        owners, hashes, categories = _in_order((i, hash_ids(t.column(0)), t.column(1).to_numpy()) for i, t in found)
+        self.known.add(hashes, categories)
+        return parts, np.stack([owners.astype(np.uint64), hashes])
+
+    def _open(self, parts: list[Part], rows: npt.NDArray[Any]) -> None:
+        """Takes note of the parts with videos that were not looked at, by the category for which these are known."""
+        owners, hashes = rows
+        at = spans_in(self.known.hashes, hashes)[0]
+        is_free = ~self.known.looked_at[at]
+        pairs = np.stack([owners[is_free].astype(np.int64), self.known.categories[at[is_free]]], axis=1)
+        for i, category in np.unique(pairs, axis=0).tolist():
+            self._open_parts.setdefault(category, []).append(parts[i])
 
     def _read_candidates(self) -> None:
-        columns = ["video_id", "wanted_category_id", "attempt"]
-        for part in self._new_parts("candidates"):
-            table = self.store.read_part(part, columns)
-            self.known.mark(hash_ids(table.column("video_id")), table.column("wanted_category_id").to_numpy())
+        marked = []
+        for owners, table in self._new_rows("candidates", ["video_id", "wanted_category_id", "attempt"])[1]:
+            marked.append((owners, hash_ids(table.column("video_id")), table.column("wanted_category_id").to_numpy()))
             is_first = pc.less_equal(table.column("attempt"), 1)
             for category, n in _counted(table.filter(is_first), ["wanted_category_id"]):
                 self.asked[category] += n
             for video_id, attempt in _rows(table.filter(pc.invert(is_first)).select(["video_id", "attempt"])):
                 self.attempts[video_id] = max(attempt, self.attempts.get(video_id, 1))
+        if marked:
+            _, hashes, categories = _in_order(iter(marked))
+            self.known.mark(hashes, categories)
 
     def _add_source(self, row: SourceRow) -> None:
         key = (row["source"], row["query"], row["wanted_category_id"])
@@ -208,8 +233,7 @@ class CrawlLedger:
         )
 
     def _read_videos(self) -> None:
-        for part in self._new_parts("videos"):
-            table = self.store.read_part(part, ["source", "query", "category_id", "channel_id"])
+        for _, table in self._new_rows("videos", ["source", "query", "category_id", "channel_id"])[1]:
             for source, query, n in _counted(table, ["source", "query"]):
                 self.kept_by_source[source, query] += n
             with_channel = table.filter(pc.not_equal(table.column("channel_id"), ""))
@@ -217,22 +241,21 @@ class CrawlLedger:
                 self.channels.setdefault(category, Counter())[channel_id] += n
         for category, counts in self.channels.items():
             if len(counts) > 2 * MAX_CHANNELS:
-                self.channels[category] = Counter(dict(counts.most_common(MAX_CHANNELS)))
+                self.channels[category] = Counter({name: counts[name] for name in _most_first(counts)[:MAX_CHANNELS]})
 
     def _read_supply(self) -> None:
-        for part in self._new_parts("clips"):
-            table = self.store.read_part(part, ["category_id", "start_ms", "end_ms"])
-            categories = table.column("category_id").to_numpy()
-            hours = (table.column("end_ms").to_numpy() - table.column("start_ms").to_numpy()) / 3_600_000
-            amounts = np.ones(len(categories)) if self.unit == "clips" else hours
-            for category in np.unique(categories):
-                amount = float(amounts[categories == category].sum())
-                self.supply[int(category)] = self.supply.get(int(category), 0.0) + amount
+        for _, table in self._new_rows("clips", ["category_id", "start_ms", "end_ms"])[1]:
+            length = pc.subtract(table.column("end_ms"), table.column("start_ms")).cast(pa.int64())
+            of_category = pa.table({"category": table.column("category_id"), "ms": length}).group_by("category")
+            counted = of_category.aggregate([("ms", "count"), ("ms", "sum")]).select(["category", "ms_count", "ms_sum"])
+            for category, n_clips, ms in _rows(counted):
+                clips_before, ms_before = self._clips.get(category, (0, 0))
+                self._clips[category] = clips_before + n_clips, ms_before + ms
 
     def _read_rejects(self) -> None:
         for stage in names_of("round"):
-            for part in self._not_read(f"rejects/{stage}", self.store.reject_parts(stage)):
-                table = self.store.read_part(part, ["video_id", "reason", "next_try_at", "detail"])
+            parts = self._not_read(f"rejects/{stage}", self.store.reject_parts(stage))
+            for _, table in read_many(self.store, parts, _OF_REJECTS):
                 late = table.filter(pc.is_in(table.column("reason"), value_set=_LATER))
                 for video_id, reason, next_try_at, detail in _rows(late):
                     if reason != Reason.INTERNAL_ERROR or not detail.startswith(made_by()):
@@ -246,6 +269,13 @@ def _counted(table: pa.Table, columns: list[str]) -> Iterator[tuple[Any, ...]]:
 
 def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
     return zip(*(column.to_pylist() for column in table.columns), strict=True)
+
+
+def _in_order(found: Iterator[tuple[npt.NDArray[Any], ...]]) -> tuple[npt.NDArray[Any], ...]:
+    """Columns of rows, brought into the order of the rows' parts, which the first column numbers."""
+    columns = [np.concatenate(column) for column in zip(*found, strict=True)]
+    order = np.argsort(columns[0], kind="stable")
+    return tuple(column[order] for column in columns)
 
 
 def _most_first(counts: Counter[str]) -> tuple[str, ...]:

@@ -65,7 +65,9 @@ class Committed(Files):
         change_head(self, lambda head: without(head, stage, self._segments_with(head, stage, units)))
 
     def _segments_with(self, head: Head, stage: str, units: Collection[str]) -> dict[str, list[str]]:
-        found = {segment.id: self.segments.among(segment, units) for segment in head.of(stage) if units}
+        segments = head.of(stage) if units else []
+        self.segments.load(segments)
+        found = {segment.id: self.segments.among(segment, units) for segment in segments}
         return {name: held for name, held in found.items() if held}
 
     def commit_facts(self, stage: str, unit: str) -> Facts:

@@ -186,6 +186,14 @@ class SegmentReader:
                 self._units[segment.id] = pq.read_table(file, columns=names)
         return self._units[segment.id]
 
+    def load(self, segments: Iterable[Segment]) -> None:
+        """Reads the units of these segments, several at a time."""
+        unread = [segment for segment in segments if segment.id not in self._units]
+        if len(unread) < 2:
+            return
+        with ThreadPoolExecutor(READERS, thread_name_prefix="units") as readers:
+            list(readers.map(self.units, unread))
+
     def live(self, segment: Segment) -> pa.Table:
         """The rows of its units that are not void."""
         units = self.units(segment)
@@ -196,6 +204,8 @@ class SegmentReader:
 
     def names(self, segments: Iterable[Segment]) -> set[str]:
         """Names of the units of these segments that are not void."""
+        segments = list(segments)
+        self.load(segments)
         return {name for segment in segments for name in self.live(segment).column("unit").to_pylist()}
 
     def among(self, segment: Segment, units: Iterable[str]) -> list[str]:

@@ -98,10 +98,11 @@ class Store(Committed):
     def _parts_by(self, head: Head, folder: str, units: pa.Array | None = None) -> list[Part]:
         self.segments.follow(head)
         table, _, stage = folder.partition("/")
+        holding = [it for it in head.segments if it.rows.get(table) and stage in ("", it.stage)]
+        self.segments.load(holding)
         found = [
             Part(segment.stage, unit, segment.path(table), first, n_rows)
-            for segment in head.segments
-            if segment.rows.get(table) and stage in ("", segment.stage)
+            for segment in holding
             for unit, first, n_rows in self.segments.row_ranges(segment, table, units)
         ]
         wanted = None if units is None else set(units.to_pylist())

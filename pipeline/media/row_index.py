@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from manifests.hashing import UInt64
 from manifests.membership import hash_ids, spans_in
 from manifests.rows import ClipRow, VideoRow
+from manifests.schema import TABLES
+from pipeline.engine.many_parts import read_many
 from pipeline.engine.parts import Part
 from pipeline.engine.store import Store
 
@@ -53,23 +55,32 @@ class _TableIndex:
         if not new:
             return
         columns: list[tuple[NDArray[Any], ...]] = [(self.hashes, self.part, self.length_s, self.is_file)]
-        for part in new:
-            columns.append(self._columns(store.read_part(part, list(self.columns)), len(self.parts)))
-            self.parts.append(part)
-            self._names.add((part.stage, part.unit))
+        schema = pa.schema([TABLES[self.table].field(name) for name in self.columns])
+        for owners, rows in read_many(store, new, schema):
+            columns.append(self._columns(rows, (owners + len(self.parts)).astype(np.int32)))
+        self.parts += new
+        self._names.update((part.stage, part.unit) for part in new)
         joined = [np.concatenate(column) for column in zip(*columns, strict=True)]
         order = np.lexsort((joined[1], joined[0]))
         self.hashes, self.part, self.length_s, self.is_file = (column[order] for column in joined)
 
-    def _columns(self, rows: pa.Table, number: int) -> tuple[NDArray[Any], ...]:
-        """The columns of a part, with one row per video in it."""
-        hashes, first = np.unique(hash_ids(rows.column("video_id")), return_index=True)
-        length_s, is_file = np.zeros(len(hashes), np.float64), np.zeros(len(hashes), np.bool_)
+    def _columns(self, rows: pa.Table, part: NDArray[np.int32]) -> tuple[NDArray[Any], ...]:
+        """The columns of some parts, with one row per video of each; `part` [N]: the part's number of each row."""
+        ids = rows.column("video_id").combine_chunks()
+        begins = np.append(True, part[1:] != part[:-1])[: len(part)]
+        begins[1:] |= pc.not_equal(ids.slice(1), ids.slice(0, max(0, len(ids) - 1))).to_numpy(zero_copy_only=False)
+        first = np.flatnonzero(begins)
+        hashes = hash_ids(ids.take(pa.array(first)))
+        order = np.lexsort((hashes, part[first]))
+        hashes, first = hashes[order], first[order]
+        again = np.append(False, (hashes[1:] == hashes[:-1]) & (part[first[1:]] == part[first[:-1]]))[: len(first)]
+        hashes, first = hashes[~again], first[~again]
+        length_s, is_file = np.zeros(len(first), np.float64), np.zeros(len(first), np.bool_)
         if "duration_s" in self.columns:
             length_s = rows.column("duration_s").to_numpy()[first].astype(np.float64)
             named = pc.not_equal(rows.column("media_path"), "")
             is_file = named.to_numpy(zero_copy_only=False).astype(np.bool_)[first]
-        return hashes, np.full(len(hashes), number, np.int32), length_s, is_file
+        return hashes, part[first], length_s, is_file
 
     def rows(self, hashes: UInt64) -> Iterator[range]:
         """For each hash, the range of rows that have it."""

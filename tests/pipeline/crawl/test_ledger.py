@@ -1,13 +1,24 @@
 """The ledger of the crawl: what is known of whom."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.scaling.requests import count_requests
 from manifests.hashing import UInt64
 from manifests.membership import hash_ids
-from pipeline.crawl.ledger import KnownVideos
+from manifests.schema import TABLES, table_of
+from pipeline.crawl.ledger import CrawlLedger, KnownVideos
+from pipeline.crawl.plan import RoundPlan
+from pipeline.engine.merge import MergeSizes
+from pipeline.engine.store import Store
+from pipeline.testing.rows import a_clip_row
+from tests.pipeline.engine.merges import merge_all
 
 CATEGORIES = (1, 10, 27)
 
@@ -36,3 +47,65 @@ def test_the_books_agree_with_plain_sets(batches: list[tuple[list[str], int, boo
         assert known.unseen(hashes_of(everything), category).tolist() == expected
     left = [first_category[i] for i in everything if i not in seen]
     assert known.backlog() == {c: left.count(c) for c in set(left)}
+
+
+def rows_of(table: str, rows: list[dict[str, Any]]) -> pa.Table:
+    blank = {"string": "", "bool": False, "double": 0.0}
+    kinds = {field.name: blank.get(str(field.type), 0) for field in TABLES[table]}
+    return table_of([kinds | row for row in rows], TABLES[table])
+
+
+def listed(store: Store, unit: str, video_ids: list[str], category: int) -> None:
+    rows = [{"video_id": i, "wanted_category_id": category, "position": n} for n, i in enumerate(video_ids)]
+    path = store.write_part("listings", "list", unit, rows_of("listings", rows), "t")
+    store.commit_all("list", {unit: {"rows": {"listings": len(rows)}, "rejects": {}, "parts": {"listings": path}}})
+
+
+def asked(store: Store, unit: str, video_ids: list[str], category: int) -> None:
+    rows = [{"video_id": i, "wanted_category_id": category, "attempt": 1} for i in video_ids]
+    path = store.write_part("candidates", "choose", unit, rows_of("candidates", rows), "t")
+    store.commit_all(
+        "choose", {unit: {"rows": {"candidates": len(rows)}, "rejects": {}, "parts": {"candidates": path}}}
+    )
+
+
+def test_listings_are_chosen_from_in_their_order_however_they_were_merged_and_those_without_anything_new_not_opened(
+    tmp_path: Path,
+) -> None:
+    store = Store(str(tmp_path / "out"))
+    every = [f"video-{i:05}" for i in range(40)]
+    for first in (0, 1):  # two segments whose units alternate by name, and one unit in none
+        for i in range(first, 10, 2):
+            listed(store, f"u{i:02}", every[3 * i : 3 * i + 4], 27 if i else 10)
+        asked(store, f"a{first}", every[15 * first : 15 * first + 12], 27)
+        merge_all(store, MergeSizes(n_units=1, fan_in=99, grace_s=0))
+    listed(store, "u10", every[30:40], 27)
+
+    books = CrawlLedger(store)
+    with count_requests(0.02) as counted:
+        books.update()
+    plan = RoundPlan(1, (), {27: 99}, (), ())
+    with count_requests() as of_choice:
+        chosen = [row["video_id"] for row in books.choose(plan)]
+
+    left = [i for i in every if i not in {*every[:12], *every[15:27]}]
+    assert chosen == left and books.known.backlog() == {27: len(left)}
+    assert [row["video_id"] for row in books.choose(replace(plan, n_candidates={27: 2}))] == left[:2]
+    assert len(books._open_parts[27]) == 5 and of_choice.n <= 2 * 5, "of eleven units five hold what was not looked at"
+    assert counted.n_sequential < counted.n
+
+
+def test_supply_is_the_same_in_whatever_order_clips_came(tmp_path: Path) -> None:
+    spans = [(27, 0, 4_003), (10, 100, 9_001), (27, 0, 7_013), (27, 5, 11_117)]
+    sums = []
+    for order in (spans, spans[::-1]):
+        store = Store(str(tmp_path / str(len(sums))))
+        for n, (category, start_ms, end_ms) in enumerate(order):
+            row = a_clip_row(f"v{n}", 0, start_ms, end_ms, category_id=category)
+            path = store.write_part("clips", "clips", f"u{n}", [row], "t")
+            store.commit_all("clips", {f"u{n}": {"rows": {"clips": 1}, "rejects": {}, "parts": {"clips": path}}})
+        books = CrawlLedger(store, "hours")
+        books.update()
+        sums.append(books.supply)
+        assert CrawlLedger(store).supply == {} and books.unit == "hours"
+    assert sums[0] == sums[1] == {10: 8_901 / 3_600_000, 27: (4_003 + 7_013 + 11_112) / 3_600_000}

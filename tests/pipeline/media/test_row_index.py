@@ -3,12 +3,15 @@
 import pickle
 from pathlib import Path
 
+from bench.scaling.requests import count_requests
 from manifests.schema import CLIPS, VIDEOS, table_of
 from pipeline.config.media import MediaConfig
+from pipeline.engine.merge import MergeSizes
 from pipeline.engine.store import Store
 from pipeline.media.row_index import RowIndex, clip_rows, video_rows
 from pipeline.media.stage import MediaStage, rows_of_job
 from pipeline.testing.rows import a_clip_row, a_video_row
+from tests.pipeline.engine.merges import fill, merge_all
 from tests.pipeline.media.stage_runs import no_fetch
 
 
@@ -49,3 +52,19 @@ def test_a_video_without_a_row_or_a_clip_has_no_place_and_one_on_a_disk_says_so(
 def test_a_copy_of_the_index_that_travels_is_empty(tmp_path: Path) -> None:
     places = RowIndex()
     assert pickle.loads(pickle.dumps(places))._videos.parts == []
+
+
+def test_units_in_many_segments_take_the_turns_of_few_requests(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    units = [f"u{i:03}" for i in range(60)]
+    for i in range(12):
+        fill(store, units[i::12], a_group=5)
+        merge_all(store, MergeSizes(n_units=5, fan_in=99, grace_s=0))
+    ids = [f"{unit}-{i}" for unit in units for i in range(2)]
+    with count_requests(0.02) as counted:
+        places = list(RowIndex().find(Store(store.url), ids))
+
+    assert [place and (place.video.unit, [part.unit for part in place.clips]) for place in places] == [
+        (video_id[:4], [video_id[:4]]) for video_id in ids
+    ]
+    assert counted.n > 3 * 12 and counted.n_sequential < 24

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from manifests.sample import SampleJson
-from pipeline.config.media import MediaConfig, MembersConfig
+from pipeline.config.media import MediaConfig, MembersConfig, ScenesConfig
 from pipeline.media.video import make_video
 from pipeline.testing.rows import a_clip_row, a_video_row
 from pipeline.testing.video import a_video
@@ -65,7 +65,8 @@ def main() -> None:
 
 def measure(path: Path, changes: dict[str, Any]) -> None:
     """Measures one setting: bytes and CPU per second of clip, and decode time from the clip and from members."""
-    config = MediaConfig(members=MembersConfig.model_validate(changes))
+    scenes = ScenesConfig(enabled=False)  # so that only the clips are decoded
+    config = MediaConfig(members=MembersConfig.model_validate(changes), scenes=scenes)
     clips = [a_clip_row("v", n, n * 5000, n * 5000 + 4900) for n in range(3)]
     with tempfile.TemporaryDirectory() as folder:
         made = make_video(path, a_video_row("v"), clips, config, Path(folder))

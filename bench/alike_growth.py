@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,10 +33,14 @@ import pyarrow as pa
 from bench import strangers
 from bench.scaling.columns import CLIPS_A_VIDEO, fixed_bytes
 from bench.scaling.growth import grown_to, growth_of
-from pipeline.balance.bands import HashQuery, Search, bits_of
+from pipeline.balance.alike import FAN_IN, asked_of
+from pipeline.balance.bands import HashQuery
 from pipeline.balance.duplicates import Pictures, shared
 from pipeline.balance.near_files import Filed, columns_of, write_filed
-from pipeline.balance.pictures import asked as asked_of
+from pipeline.balance.near_search import Search, joined
+from pipeline.balance.near_tasks import tasks_of
+from pipeline.balance.pictures import filed as filed_of
+from pipeline.balance.pictures import kind_of
 from pipeline.config.media import DuplicatesConfig
 from pipeline.engine.store import Store
 from pipeline.media.phash import N_HASHES, VERSION, Hashes
@@ -147,47 +152,61 @@ def one_size(n_videos: int, batch: int, bits: Bits | Uniform, rng: np.random.Gen
 
 @dataclass(frozen=True)
 class Column:
-    """One of the tasks of a search through all that FULL_SIZE videos have filed; extrapolated from a part of it."""
+    """A search through a column of all that FULL_SIZE videos have filed; extrapolated from a part of it."""
 
-    cpu_s: float
+    n_asked: int
+    sorted_s: float
+    looked_s: float
     n_bytes: float
     n_pairs: float
 
+    def piece_s(self, n_pieces: int) -> float:
+        """Seconds of a worker for one of so many pieces: it sorts what is asked for, reads, and looks."""
+        return self.sorted_s + (self.looked_s + self.n_bytes / GBIT_BYTES) / n_pieces
 
-def one_column(column: int, new: Hashes, bits: Bits | Uniform, n_videos: int) -> Column:
+
+def asked_in(new: Hashes) -> list[HashQuery]:
+    """What clips with these pictures look for after FULL_SIZE videos, by column."""
+    n, pictures = len(new) // SCENES_A_CLIP, np.ascontiguousarray(new, "<u8")
+    shown = [some.tobytes() for some in np.split(pictures, n)]
+    clips = pa.table({"video_id": [f"v{i // CLIPS_A_VIDEO:05d}" for i in range(n)], "shown": shown})
+    kind = kind_of("clips", DuplicatesConfig().max_distance, lambda a, b: False)
+    n_full = FULL_SIZE * CLIPS_A_VIDEO
+    return asked_of(kind, clips, filed_of(clips), n_full, n_full * SCENES_A_CLIP)
+
+
+def one_column(column: int, asked: HashQuery, bits: Bits | Uniform, n_videos: int) -> Column:
     """Searches what `n_videos` have filed in one column, drawn by `bits`, for new pictures, and prints the cost."""
     pictures_a_video = CLIPS_A_VIDEO * SCENES_A_CLIP
     n, n_full = n_videos * pictures_a_video, FULL_SIZE * pictures_a_video
-    clips = pa.table({"shown": [picture.tobytes() for picture in np.ascontiguousarray(new, "<u8")]})
-    looked_for = asked_of(clips)[column][1]
-    asked = HashQuery(looked_for, np.full(len(looked_for), n_full), bits_of(np.full(len(looked_for), n_full)))
+    nearness = kind_of("clips", DuplicatesConfig().max_distance, lambda a, b: False).nearness
     with tempfile.TemporaryDirectory(prefix="bench-alike-") as folder:
         files, some, first = Store(folder), [], 0
         while first < n_videos * CLIPS_A_VIDEO:
             counts = np.full(min(FULL_BATCH, n_videos) * CLIPS_A_VIDEO, SCENES_A_CLIP)
-            filed = Filed(counts, bits.draw(int(counts.sum()))[:, :1].T)
+            n_parts = np.full(len(counts) // CLIPS_A_VIDEO, CLIPS_A_VIDEO)
+            filed = Filed(counts, bits.draw(int(counts.sum()))[:, :1].T, n_parts)
             some.append(write_filed(files, f"{first}.near", filed, first))
             first += len(counts)
         del filed
         before_mb = _forget_the_most()
         began = time.process_time()
-        search = Search(asked, DuplicatesConfig().max_distance)
+        search = Search(asked, nearness)
         sorted_s, began = time.process_time() - began, time.process_time()
         for hashes, owners in columns_of(files, some, 0):
             search.look(hashes, owners)
         looked_s, began = time.process_time() - began, time.process_time()
-        n_pairs = len(search.found())
-        found_s, peak_mb = time.process_time() - began, _memory_mb("VmHWM")
+        piece = search.piece()
+        n_pairs, peak_mb = len(joined([piece])), _memory_mb("VmHWM")
         n_bytes = sum(file.n_bytes for file in some) * n_full / n
-    cpu_s = sorted_s + looked_s * n_full / n + found_s
     print(
-        f"column {column}, {len(looked_for):,} hashes looked for among {n:,}: sorting {sorted_s:.2f} CPU s, looking "
-        f"{1e9 * looked_s / n:.0f} ns each, {n_pairs:,} near pairs, "
-        f"at most {peak_mb:.0f} MB ({before_mb:.0f} before); {FULL_SIZE:,} videos, extrapolated: "
-        f"{n_bytes / 1e9:.2f} GB, {cpu_s:.0f} CPU s",
+        f"column {column}, {len(asked.hashes):,} hashes looked for among {n:,}: sorting {sorted_s:.2f} CPU s, looking "
+        f"{1e9 * looked_s / n:.0f} ns each, {sum(int(band.n_near.sum()) for band in piece):,} near in a band, "
+        f"{n_pairs:,} pairs of clips whose videos have a second, at most {peak_mb:.0f} MB ({before_mb:.0f} before); "
+        f"{FULL_SIZE:,} videos, extrapolated: {n_bytes / 1e9:.2f} GB, {looked_s * n_full / n:.0f} CPU s",
         flush=True,
     )
-    return Column(cpu_s, n_bytes, n_pairs * n_full / n)
+    return Column(len(asked.hashes), sorted_s, looked_s * n_full / n, n_bytes, n_pairs * n_full / n)
 
 
 def full_size(seen: Hashes | None, n_videos: int, rng: np.random.Generator) -> None:
@@ -196,22 +215,27 @@ def full_size(seen: Hashes | None, n_videos: int, rng: np.random.Generator) -> N
     n_new = FULL_BATCH * CLIPS_A_VIDEO * SCENES_A_CLIP
     new = Uniform(rng).draw(n_new) if seen is None else Bits(seen, rng).draw(n_new)
     columns = []
-    for column in range(N_HASHES):
+    for column, asked in enumerate(asked_in(new)):
         bits = Uniform(rng) if seen is None else Bits(seen[:, [column]], rng)
-        columns.append(one_column(column, new, bits, n_videos))
-    cpu_s, n_bytes = sum(one.cpu_s for one in columns), sum(one.n_bytes for one in columns)
+        columns.append(one_column(column, asked, bits, n_videos))
+    file_bytes = 8 * FULL_BATCH * FAN_IN * CLIPS_A_VIDEO * SCENES_A_CLIP
+    tasks = tasks_of([file_bytes] * (FULL_SIZE // FULL_BATCH // FAN_IN), [one.n_asked for one in columns])
+    n_pieces = Counter(piece.column for task in tasks for piece in task)
+    n_bytes = sum(one.n_bytes for one in columns)
+    cpu_s = sum(one.sorted_s * n_pieces[i] + one.looked_s for i, one in enumerate(columns))
     print(
         f"a batch of {FULL_BATCH:,} videos after {FULL_SIZE:,}, extrapolated: {n_bytes / 1e9:.0f} GB read "
-        f"({n_bytes / FULL_SIZE / 1e3:.1f} kB a video), {cpu_s:.0f} CPU s in {len(columns)} tasks, "
+        f"({n_bytes / FULL_SIZE / 1e3:.1f} kB a video), {cpu_s:.0f} CPU s in {len(tasks)} tasks, "
         f"{1000 * cpu_s / (FULL_BATCH * CLIPS_A_VIDEO):.2f} ms a new clip"
     )
     n_pairs, compared_ms = sum(one.n_pairs for one in columns), _compared_ms(new)
     print(
-        f"  near by chance, extrapolated: {n_pairs:,.0f} pairs, {n_pairs / (FULL_BATCH * CLIPS_A_VIDEO):.1f} a new "
-        f"clip; the driver compares each in {compared_ms:.2f} ms, all in {n_pairs * compared_ms / 1e3:.0f} CPU s"
+        f"  left to compare, extrapolated: {n_pairs:,.0f} pairs by chance; the driver compares each in "
+        f"{compared_ms:.2f} ms, all in {n_pairs * compared_ms / 1e3:.1f} CPU s"
     )
-    for n_workers in (1, 2, 4, len(columns)):
-        print(f"  {n_workers} workers of 1 core and 1 Gbit/s, extrapolated: {wave_s(columns, n_workers):.0f} s")
+    pieces = [one.piece_s(n_pieces[i]) for i, one in enumerate(columns) for _ in range(n_pieces[i])]
+    for n_workers in (1, 2, 4, 10, 20):
+        print(f"  {n_workers} workers of 1 core and 1 Gbit/s, extrapolated: {wave_s(pieces, n_workers):.0f} s")
 
 
 def _compared_ms(pictures: Hashes, n_pairs: int = 200) -> float:
@@ -224,10 +248,10 @@ def _compared_ms(pictures: Hashes, n_pairs: int = 200) -> float:
     return 1000 * (time.process_time() - began) / n_pairs
 
 
-def wave_s(columns: Sequence[Column], n_workers: int) -> float:
-    """Seconds until all tasks of a search are done: each reads, then looks; the longest begin first."""
+def wave_s(pieces: Sequence[float], n_workers: int) -> float:
+    """Seconds until pieces that take so many seconds each are done, in their order."""
     busy = [0.0] * n_workers
-    for seconds in sorted((one.cpu_s + one.n_bytes / GBIT_BYTES for one in columns), reverse=True):
+    for seconds in pieces:
         busy[busy.index(min(busy))] += seconds
     return max(busy)
 

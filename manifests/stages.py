@@ -100,7 +100,7 @@ TABLE = (
         reads=("videos", "clips", "packs"),
         files=("selection.parquet", "balance.json"),
         ends_after="media",
-        made_by=3,
+        made_by=4,
     ),
     StageFacts(
         "media",

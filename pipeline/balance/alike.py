@@ -32,7 +32,8 @@ from manifests.membership import are_in, hash_ids
 from manifests.wrong_value import first_fault
 from pipeline.balance.bands import ALL_BITS, HALF, LOW, HashQuery, Int64, bits_of
 from pipeline.balance.near_files import FORMAT, Filed, LostHashes, NearFile, merged_files, write_filed
-from pipeline.balance.near_tasks import PatientFiles, Spread, search_columns, spread_here, tasks_of
+from pipeline.balance.near_tasks import PatientFiles, Spread, search_all, search_pieces, spread_here, tasks_of
+from pipeline.balance.together import Nearness
 from pipeline.engine.commits import READERS
 from pipeline.engine.files import Files
 from pipeline.engine.ranges import RowFile
@@ -48,14 +49,15 @@ MOST_BYTES = 512 * 1024**2
 GROUP_ROWS = 256
 """Things per row group: of the old things only groups with one that a new one may be like are read."""
 
-Wanted = Sequence[tuple[Int64, Hashes]]
-"""What is looked for in each column: (whose each hash is, the hashes)."""
+Wanted = Sequence[Sequence[tuple[Int64, Hashes]]]
+"""What is looked for in each column, one kind after the other: (whose each hash is, in order; the hashes)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of thing. `filed`, `asked`: the hashes by which a table's things are found, and by which they look for
-    others, with row numbers as owners; `is_same`: whether two rows are alike. `names`: columns of the table of pairs.
+    others, with row numbers as owners; `nearness`: which of them are near; `is_same`: whether two rows are alike.
+    `names`: columns of the table of pairs.
 
     `first_only`: a thing is paired only with the first one that its hashes find; for kinds where all that agree are
     alike.
@@ -64,7 +66,7 @@ class Kind:
     """
 
     name: str
-    max_distance: int
+    nearness: Nearness
     filed: Callable[[pa.Table], Filed]
     asked: Callable[[pa.Table], Wanted]
     is_same: Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
@@ -187,17 +189,17 @@ class AlikeIndex:
         file = write_filed(self._files, f"{folder}/{kind.name}.0.near", filed, known.n_things)
         runs = (*known.runs, _Run(level=0, file=file))
         of_kind = _OfKind(n_things=known.n_things + table.num_rows, n_rows=known.n_rows + file.n_rows, runs=runs)
-        codes = self._search(kind, [run.file for run in runs], _asked(kind, table, filed, known))
+        codes = self._search(
+            kind.nearness, [run.file for run in runs], asked_of(kind, table, filed, known.n_things, known.n_rows)
+        )
         if kind.first_only:
             codes = codes[np.unique(codes & LOW, return_index=True)[1]]
         return of_kind, np.stack([codes >> HALF, codes & LOW], axis=1)
 
-    def _search(self, kind: Kind, some: Sequence[NearFile], asked: Sequence[HashQuery]) -> Int64:
-        work = partial(search_columns, PatientFiles(self._files), some, kind.max_distance)
-        tasks = tasks_of(len(asked), sum(file.n_bytes for file in some))
-        items = [[(column, asked[column]) for column in columns] for columns in tasks]
-        spread = self._spread if len(items) > 1 else spread_here
-        return np.unique(np.concatenate([np.zeros(0, np.int64), *spread(work, items)]))
+    def _search(self, nearness: Nearness, some: Sequence[NearFile], asked: Sequence[HashQuery]) -> Int64:
+        work = partial(search_pieces, PatientFiles(self._files), some, asked, nearness)
+        tasks = tasks_of([file.n_column for file in some], [len(one.hashes) for one in asked])
+        return search_all(self._spread if len(tasks) > 1 else spread_here, work, tasks)
 
     def _merged(self, kind: str, of_kind: _OfKind, folder: str) -> _OfKind:
         """Merges the last files of one level into one of the next, where there are enough of them."""
@@ -315,14 +317,20 @@ _Rows = tuple[tuple[int, Mapping[str, Any]], tuple[int, Mapping[str, Any]]]
 """A pair of things: the number and the row of each."""
 
 
-def _asked(kind: Kind, table: pa.Table, filed: Filed, known: _OfKind) -> list[HashQuery]:
-    """What things look for in each column, with the bits of a group by what was filed before; all bits if only equal
-    hashes are near.
+def asked_of(kind: Kind, table: pa.Table, filed: Filed, n_things: int, n_rows: int) -> list[HashQuery]:
+    """What things look for in each column, where so many things and rows were filed before: with the bits of a group by
+    that; all bits if only equal hashes are near.
     """
-    bits = bits_of(known.n_rows + np.cumsum(filed.counts) - filed.counts)
-    if not kind.max_distance:
+    bits = bits_of(n_rows + np.cumsum(filed.counts) - filed.counts)
+    if not kind.nearness.max_distance:
         bits[:] = ALL_BITS
-    return [HashQuery(hashes, owners + known.n_things, bits[owners]) for owners, hashes in kind.asked(table)]
+    wholes = np.repeat(np.arange(len(filed.n_parts)), filed.n_parts)
+    found = []
+    for looks in kind.asked(table):
+        owners, hashes = (np.concatenate(side) for side in zip(*looks, strict=True))
+        runs = np.concatenate([n * len(filed.n_parts) + wholes[of_look] for n, (of_look, _) in enumerate(looks)])
+        found.append(HashQuery(hashes, owners + n_things, bits[owners], runs))
+    return found
 
 
 def _alike(kind: Kind, candidates: Sequence[_Rows]) -> pa.Table:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.balance.bands import Int64, Owners
+from pipeline.balance.bands import Int64
 from pipeline.engine.files import Files
 from pipeline.media.phash import Hashes
 
-FORMAT = 3
+FORMAT = 4
 """Rises when what is stored changes: files of another format are made again from the tables."""
 
 _ZSTD = pa.Codec("zstd", compression_level=1)
@@ -30,10 +30,44 @@ class LostHashes(Exception):
 @dataclass(frozen=True, slots=True)
 class Filed:
     """Hashes that things are filed by: how many rows each thing has, which stand one after the other, and the hashes
-    of all rows by column: [columns, rows]."""
+    of all rows by column: [columns, rows]. `n_parts`: how many things, one after the other, each whole has that they
+    are parts of."""
 
     counts: Int64
     hashes: Hashes
+    n_parts: Int64
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Owners of a file's rows: rows ends[i - 1] … ends[i] - 1 are of thing `first` + i, and so with `whole_ends`."""
+
+    first: int
+    ends: Int64
+    whole_ends: Int64
+
+    def of(self, rows: Int64) -> Int64:
+        """The number of the thing of each row."""
+        return self.first + np.searchsorted(self.ends, rows, side="right")
+
+    def are_before(self, thing: int) -> bool:
+        """Whether all things are numbered below this."""
+        return self.first + len(self.ends) <= thing
+
+    def wholes_of(self, rows: Int64) -> Int64:
+        """The whole of each row, counted in this file."""
+        return np.searchsorted(self.whole_ends, rows, side="right")
+
+    def spans_of(self, wholes: Int64) -> tuple[Int64, Int64]:
+        """The first row of each whole, and the one after its last."""
+        begins = np.concatenate([np.zeros(1, np.int64), self.whole_ends])
+        return begins[wholes], begins[wholes + 1]
+
+
+def ends_of(counts: Int64, n_parts: Int64) -> tuple[Int64, Int64]:
+    """The rows after the last of each thing, and of each whole."""
+    ends = np.cumsum(counts)
+    return ends, np.concatenate([np.zeros(1, np.int64), ends])[np.cumsum(n_parts)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,34 +77,44 @@ class NearFile:
     path: str
     first: int
     n_things: int
+    n_wholes: int
     n_rows: int
     n_columns: int
     n_head: int
-    """Bytes before the first column: checksums, and what `Filed.counts` says, compressed."""
+    """Bytes before the first column: checksums, and `Filed.counts` and `Filed.n_parts`, compressed."""
 
     @property
     def n_bytes(self) -> int:
         """All bytes."""
-        return self.n_head + self.n_columns * self._column_bytes
+        return self.n_head + self.n_columns * self.n_column
 
     @property
-    def _column_bytes(self) -> int:
+    def n_column(self) -> int:
+        """Bytes of one column."""
         return 8 * self.n_rows
 
     def span(self, column: int) -> tuple[int, int]:
         """The first byte of a column, and the one after its last."""
-        begin = self.n_head + column * self._column_bytes
-        return begin, begin + self._column_bytes
+        begin = self.n_head + column * self.n_column
+        return begin, begin + self.n_column
 
 
 def write_filed(files: Files, path: str, filed: Filed, first: int) -> NearFile:
     """Writes hashes of things that are numbered from `first` on."""
     columns = [np.ascontiguousarray(column, "<u8").tobytes() for column in filed.hashes]
-    counts = _ZSTD.compress(np.ascontiguousarray(filed.counts, "<u4").tobytes(), asbytes=True)
+    counts = _ZSTD.compress(np.concatenate([filed.counts, filed.n_parts]).astype("<u4").tobytes(), asbytes=True)
     sums = np.array([zlib.crc32(part) for part in (counts, *columns)], "<u4").tobytes()
     head = sums + np.uint32(zlib.crc32(sums)).tobytes() + counts
     files.write(path, b"".join([head, *columns]))
-    return NearFile(path, first, len(filed.counts), filed.hashes.shape[1], len(columns), len(head))
+    return NearFile(
+        path=path,
+        first=first,
+        n_things=len(filed.counts),
+        n_wholes=len(filed.n_parts),
+        n_rows=filed.hashes.shape[1],
+        n_columns=len(columns),
+        n_head=len(head),
+    )
 
 
 class OpenFile:
@@ -85,11 +129,13 @@ class OpenFile:
             raise self._damaged()
         counts = self._checked(head[n_sums + 4 :], int(sums[0]))
         self._sums = sums[1:-1]
-        self.counts = np.frombuffer(_ZSTD.decompress(counts, 4 * file.n_things, asbytes=True), "<u4").astype(np.int64)
+        n_bytes = 4 * (file.n_things + file.n_wholes)
+        both = np.frombuffer(_ZSTD.decompress(counts, n_bytes, asbytes=True), "<u4").astype(np.int64)
+        self.counts, self.n_parts = both[: file.n_things], both[file.n_things :]
 
     def owners(self) -> Owners:
         """Whose each row is."""
-        return Owners(self._file.first, np.cumsum(self.counts))
+        return Owners(self._file.first, *ends_of(self.counts, self.n_parts))
 
     def column(self, column: int) -> Hashes:
         """The hashes of all rows."""
@@ -119,9 +165,11 @@ class OpenFile:
 def merged_files(files: Files, some: Sequence[NearFile], path: str) -> NearFile:
     """Files of things that were added one after the other as one. LostHashes."""
     opened = [OpenFile(files, file) for file in some]
-    counts = np.concatenate([one.counts for one in opened])
+    counts, n_parts = (
+        np.concatenate(some) for some in zip(*((one.counts, one.n_parts) for one in opened), strict=True)
+    )
     hashes = np.stack([np.concatenate([one.column(i) for one in opened]) for i in range(some[0].n_columns)])
-    return write_filed(files, path, Filed(counts, hashes), some[0].first)
+    return write_filed(files, path, Filed(counts, hashes, n_parts), some[0].first)
 
 
 def columns_of(files: Files, some: Sequence[NearFile], column: int) -> Iterator[tuple[Hashes, Owners]]:

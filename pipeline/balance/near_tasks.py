@@ -1,21 +1,25 @@
-"""What workers do to the files of an index of hashes (alike.py): look through some columns of all of them."""
+"""What workers do to the files of an index of hashes (alike.py): look through pieces of their columns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from pipeline.balance.bands import HashQuery, Int64, Search
+from pipeline.balance.bands import HashQuery, Int64
 from pipeline.balance.near_files import NearFile, columns_of
+from pipeline.balance.near_search import InBand, Search, joined
+from pipeline.balance.together import Nearness
 from pipeline.engine.files import Files
 
 TASK_BYTES = 64 * 1024**2
-"""Below so many bytes of files the driver looks through them itself; above, a task may read more than this: a column
-is looked through by one."""
+"""Below so many bytes of files the driver looks through them itself; above, a task may read more than this."""
+PIECE_BYTES = 512 * 1024**2
+"""A column of which more is filed is looked through in pieces: some seconds each, and again what it takes to sort what
+is asked for."""
 
 Spread = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
 """Does a piece of work on each of some items, on other machines where there are any; gives what it makes, in order."""
@@ -26,11 +30,39 @@ def spread_here(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[An
     return map(work, items)
 
 
-def tasks_of(n_columns: int, n_bytes: int) -> list[range]:
-    """All columns, in as many tasks as leave each about TASK_BYTES of files of `n_bytes`, or a column."""
-    n_tasks = max(1, min(n_columns, -(-n_bytes // TASK_BYTES)))
-    edges = [round(i * n_columns / n_tasks) for i in range(n_tasks + 1)]
-    return [range(begin, end) for begin, end in pairwise(edges)]
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A column of some of the files: those from `begin` to before `end`."""
+
+    column: int
+    begin: int
+    end: int
+
+
+def tasks_of(column_bytes: Sequence[int], n_asked: Sequence[int]) -> list[list[Piece]]:
+    """All columns of all files, in their order, as tasks of some pieces each. `column_bytes`: of a column, by file;
+    `n_asked`: how much is looked for, by column.
+    """
+    n_bytes, n_columns = sum(column_bytes), len(n_asked)
+    if n_bytes <= PIECE_BYTES:
+        n_tasks = max(1, min(n_columns, -(-n_columns * n_bytes // TASK_BYTES)))
+        edges = [round(i * n_columns / n_tasks) for i in range(n_tasks + 1)]
+        return [[Piece(column, 0, len(column_bytes)) for column in range(*edge)] for edge in pairwise(edges)]
+    return [[piece] for column in range(n_columns) for piece in _pieces(column, column_bytes, n_asked)]
+
+
+def _pieces(column: int, column_bytes: Sequence[int], n_asked: Sequence[int]) -> list[Piece]:
+    """A column in pieces of about the same size, in more of them where more is looked for."""
+    ends = np.cumsum(column_bytes)
+    n_pieces = int(-(-int(ends[-1]) * _cost(n_asked[column] / max(1, min(n_asked))) // PIECE_BYTES))
+    edges = np.searchsorted(ends, ends[-1] * np.arange(1, n_pieces) / n_pieces) + 1
+    edges = np.unique(np.concatenate([[0], edges, [len(ends)]]))
+    return [Piece(column, begin, end) for begin, end in pairwise(edges.tolist())]
+
+
+def _cost(n_times: float) -> float:
+    """What looking through a column costs where so many times as much is looked for (bench/alike_growth.py)."""
+    return (4 + n_times) / 5
 
 
 class PatientFiles:
@@ -44,14 +76,30 @@ class PatientFiles:
         return replace(self._files, patience_s=self._patience_s)
 
 
-def search_columns(
-    files: PatientFiles, some: Sequence[NearFile], max_distance: int, item: Sequence[tuple[int, HashQuery]]
-) -> Int64:
-    """The pairs, as codes, of hashes that are near those asked for, each in its column of all these files."""
-    found = [np.zeros(0, np.int64)]
-    for column, asked in item:
-        search = Search(asked, max_distance)
-        for hashes, owners in columns_of(files.there(), some, column):
+def search_pieces(
+    files: PatientFiles,
+    some: Sequence[NearFile],
+    asked: Sequence[HashQuery],
+    nearness: Nearness,
+    pieces: Sequence[Piece],
+) -> list[tuple[int, list[InBand]]]:
+    """(column, what was found of what is asked for in it) for some pieces of these files."""
+    found = []
+    for piece in pieces:
+        search = Search(asked[piece.column], nearness)
+        for hashes, owners in columns_of(files.there(), some[piece.begin : piece.end], piece.column):
             search.look(hashes, owners)
-        found.append(search.found())
-    return np.unique(np.concatenate(found))
+        found.append((piece.column, search.piece()))
+    return found
+
+
+def search_all(spread: Spread, work: Callable[[Any], Any], tasks: Sequence[Sequence[Piece]]) -> Int64:
+    """(owner << 32 | owner asked for) of what is near in any column, given `search_pieces` as work."""
+    codes, column, pieces = [np.zeros(0, np.int64)], 0, list[list[InBand]]()
+    for found in spread(work, tasks):
+        for of_column, piece in found:
+            if of_column != column:
+                codes.append(joined(pieces))
+                column, pieces = of_column, []
+            pieces.append(piece)
+    return np.unique(np.concatenate([*codes, joined(pieces)]))

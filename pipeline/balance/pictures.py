@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.balance.alike import Kind, Wanted
-from pipeline.balance.bands import Int64
+from pipeline.balance.bands import Int64, starts_of_runs
 from pipeline.balance.near_files import Filed
-from pipeline.balance.shown import Shows
+from pipeline.balance.shown import APART, Shows
+from pipeline.balance.together import Nearness
 from pipeline.media.phash import ALIGNED, MIDDLE, N_HASHES, NOTHING, WHOLE, Hashes, mirrored_pictures
 
 NAMES = pa.schema([("id", pa.string()), ("video_id", pa.string()), ("channel_id", pa.string()), ("n", pa.int64())])
@@ -30,7 +31,7 @@ def kind_of(name: str, max_distance: int, is_same: Callable[[Hashes, Hashes], bo
     def same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
         return is_same(_hashes(a["shown"]), _hashes(b["shown"]))
 
-    return Kind(name, max_distance, filed, asked, same, NAMES, parts=parts)
+    return Kind(name, Nearness(max_distance, max(APART, max_distance)), filed, asked, same, NAMES, parts=parts)
 
 
 def things_of(shows: Shows, wholes: Sequence[str] | None = None) -> pa.Table:
@@ -52,7 +53,8 @@ def things_of(shows: Shows, wholes: Sequence[str] | None = None) -> pa.Table:
 def filed(things: pa.Table) -> Filed:
     """The hashes by which others find them: a row a picture, a column a part."""
     counts, hashes = _pictures(things)
-    return Filed(counts, hashes.T)
+    starts = starts_of_runs(things.column("video_id").combine_chunks().dictionary_encode().indices.to_numpy())
+    return Filed(counts, hashes.T, np.diff(np.append(starts, len(counts))))
 
 
 def asked(things: pa.Table) -> Wanted:
@@ -67,7 +69,7 @@ def asked(things: pa.Table) -> Wanted:
         of_column = [hashes[:, part] for part in parts]
         if column in (WHOLE, MIDDLE):
             of_column += [turned[:, part] for part in parts if part in (WHOLE, MIDDLE)]
-        found.append(_that_show(np.tile(owners, len(of_column)), np.concatenate(of_column)))
+        found.append([_that_show(owners, of_part) for of_part in of_column])
     return found
 
 

@@ -28,6 +28,7 @@ from pipeline.balance.compared import Compared, Source
 from pipeline.balance.groups import groups_of
 from pipeline.balance.near_files import Filed
 from pipeline.balance.near_tasks import Spread, spread_here
+from pipeline.balance.together import Nearness
 from pipeline.config.balance import TextDuplicatesConfig
 from pipeline.engine.store import Store
 from pipeline.media.phash import Hashes
@@ -95,12 +96,13 @@ def kind_of(config: TextDuplicatesConfig) -> Kind:
 
     filed = partial(_filed, n_bands=n_bands, n_rows=n_rows, tolerance_s=tolerance_s)
     asked = partial(_asked, n_bands=n_bands, n_rows=n_rows, tolerance_s=tolerance_s)
-    return Kind(TEXTS, 0, filed, asked, is_same, pa.schema([("video_id", pa.string())]))
+    return Kind(TEXTS, Nearness(0), filed, asked, is_same, pa.schema([("video_id", pa.string())]))
 
 
 def _filed(things: pa.Table, n_bands: int, n_rows: int, tolerance_s: float) -> Filed:
     bucket = _buckets(things.column("duration_s").to_numpy(), tolerance_s)
-    return Filed(np.ones(things.num_rows, np.int64), _keys(_folded(things, n_bands, n_rows), bucket))
+    each = np.ones(things.num_rows, np.int64)
+    return Filed(each, _keys(_folded(things, n_bands, n_rows), bucket), each)
 
 
 def _asked(things: pa.Table, n_bands: int, n_rows: int, tolerance_s: float) -> Wanted:
@@ -108,8 +110,8 @@ def _asked(things: pa.Table, n_bands: int, n_rows: int, tolerance_s: float) -> W
     duration_s, folded = things.column("duration_s").to_numpy(), _folded(things, n_bands, n_rows)
     reach = tolerance_s + _SLACK_S / 4
     keys = [_keys(folded, _buckets(duration_s + shift, tolerance_s)) for shift in (-reach, reach)]
-    owners = np.tile(np.arange(things.num_rows), 2)
-    return [(owners, of_band) for of_band in np.concatenate(keys, axis=1)]
+    owners = np.arange(things.num_rows)
+    return [[(owners, of_bucket) for of_bucket in of_band] for of_band in np.stack(keys, axis=1)]
 
 
 def _buckets(duration_s: NDArray[np.float64], tolerance_s: float) -> Int64:

@@ -20,6 +20,7 @@ from pipeline.balance.compared import Compared, Source
 from pipeline.balance.groups import groups_of
 from pipeline.balance.near_files import Filed
 from pipeline.balance.near_tasks import Spread, spread_here
+from pipeline.balance.together import Nearness
 from pipeline.config.balance import TextDuplicatesConfig
 from pipeline.engine.store import Store
 
@@ -84,12 +85,13 @@ def things_of(rows: pa.Table) -> pa.Table:
 
 
 def _filed(things: pa.Table) -> Filed:
-    return Filed(np.ones(things.num_rows, np.int64), things.column("said").to_numpy()[None, :])
+    each = np.ones(things.num_rows, np.int64)
+    return Filed(each, things.column("said").to_numpy()[None, :], each)
 
 
 def _asked(things: pa.Table) -> Wanted:
-    return [(np.arange(things.num_rows), things.column("said").to_numpy())]
+    return [[(np.arange(things.num_rows), things.column("said").to_numpy())]]
 
 
 NAMES = pa.schema([("video_id", pa.string()), ("n", pa.int64())])
-KIND = Kind(SENTENCES, 0, _filed, _asked, lambda a, b: a["said"] == b["said"], NAMES, first_only=True)
+KIND = Kind(SENTENCES, Nearness(0), _filed, _asked, lambda a, b: a["said"] == b["said"], NAMES, first_only=True)

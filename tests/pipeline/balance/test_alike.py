@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.balance import alike, bands, near_tasks
+from pipeline.balance import alike, bands, near_search, near_tasks
 from pipeline.balance.alike import AlikeIndex, Kind
 from pipeline.balance.bands import bits_of
 from pipeline.balance.near_files import LostHashes
@@ -16,6 +16,7 @@ from pipeline.balance.pictures import asked, filed, kind_of, things_of
 from pipeline.balance.shown import Shows, no_shows
 from pipeline.engine.files import Files
 from pipeline.media.phash import N_HASHES, Hashes, distances, mirrored_pictures
+from tests.pipeline.balance.test_near_search import agree_in_two
 
 MAX_DISTANCE = 7
 
@@ -36,10 +37,10 @@ def a_world(seed: int, n_videos: int) -> pa.Table:
     pictures = rng.integers(1, 2**63, (int(counts.sum()), N_HASHES), dtype=np.uint64)
     for row in range(len(pictures)):
         kind = rng.integers(5)
-        if kind == 0 and row:
-            pictures[row] = pictures[rng.integers(row)]
-        if kind == 1 and row:
-            pictures[row] = mirrored_pictures(pictures[rng.integers(row)][None, :])[0]
+        if kind == 0 and row > 2:
+            pictures[row - 1 : row + 1] = pictures[(first := rng.integers(row - 1)) : first + 2]
+        if kind == 1 and row > 2:
+            pictures[row - 1 : row + 1] = mirrored_pictures(pictures[(first := rng.integers(row - 1)) : first + 2])
         if kind == 2:
             pictures[row] = everybody[rng.integers(2)]
         if kind == 3:
@@ -57,16 +58,20 @@ def by_the_rule(things: pa.Table, kind: Kind = KIND) -> list[tuple[str, str]]:
     bits = bits_of(np.cumsum(has.counts) - has.counts).tolist()
     owners = np.repeat(np.arange(things.num_rows), has.counts).tolist()
     candidates = set()
-    for column, (askers, looked) in zip(has.hashes.tolist(), asked(things), strict=True):
-        for shift in bands.SHIFTS:
+    for column, looks in zip(has.hashes.tolist(), asked(things), strict=True):
+        filed_by = [[k for o, k in zip(owners, column, strict=True) if o == thing] for thing in range(things.num_rows)]
+        for askers, looked in looks:
             for key, owner in zip(looked.tolist(), askers.tolist(), strict=True):
-                group = [
-                    (o, k)
-                    for o, k in zip(owners, column, strict=True)
-                    if o < owner and k and first_bits(k, shift, bits[owner]) == first_bits(key, shift, bits[owner])
-                ][: bands._CROWD]
-                near = [o for o, k in group if (k ^ key).bit_count() <= MAX_DISTANCE]
-                candidates |= {(o, owner) for o in (near if len(group) < bands._CROWD else near[: bands._OF_A_CROWD])}
+                together = [agree_in_two(some, looked[askers == owner].tolist(), KIND.nearness) for some in filed_by]
+                for shift in bands.SHIFTS:
+                    group = [
+                        (o, k)
+                        for o, k in zip(owners, column, strict=True)
+                        if o < owner and k and first_bits(k, shift, bits[owner]) == first_bits(key, shift, bits[owner])
+                    ]
+                    near = [o for o, k in group if (k ^ key).bit_count() <= MAX_DISTANCE][: near_search.CROWD]
+                    kept = [o for o in near if together[o]]
+                    candidates |= {(o, owner) for o in (kept if len(near) < near_search.CROWD else kept[:2])}
     rows = things.to_pylist()
     return sorted((rows[a]["id"], rows[b]["id"]) for a, b in candidates if kind.is_same(rows[a], rows[b]))
 
@@ -100,11 +105,12 @@ def grow(one: AlikeIndex, things: pa.Table, draw: random.Random, most: int = 12)
 @pytest.fixture(params=[64, 3])
 def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of many spans, merged soon; groups of which many are crowds, and groups by chance."""
-    monkeypatch.setattr(bands, "_CROWD", request.param)
+    monkeypatch.setattr(near_search, "CROWD", request.param)
     monkeypatch.setattr(bands, "LEAST_BITS", 9)
     monkeypatch.setattr(near_tasks, "TASK_BYTES", 2_000)
-    monkeypatch.setattr(bands, "_PAIRS", 7)
-    monkeypatch.setattr(bands, "_AT_A_TIME", 5)
+    monkeypatch.setattr(near_tasks, "PIECE_BYTES", 500)
+    monkeypatch.setattr(near_search, "_PAIRS", 7)
+    monkeypatch.setattr(near_search, "_AT_A_TIME", 5)
     monkeypatch.setattr(alike, "FAN_IN", 3)
     monkeypatch.setattr(alike, "GROUP_ROWS", 4)
 
@@ -197,7 +203,7 @@ def test_work_is_spread_and_a_search_reads_each_byte_once(tmp_path: Path, monkey
 
     def spread(work: Any, items: Any) -> Any:
         sizes.append(len(items))
-        return map(work, reversed(list(items))) if "search" in str(work) else map(work, items)
+        return map(work, items)
 
     one = AlikeIndex(Files(str(tmp_path)), "pictures", [KIND], "1", spread)
     one.refresh()

@@ -12,7 +12,8 @@ from pipeline.engine.files import Files
 def some_filed(seed: int, n_things: int) -> Filed:
     rng = np.random.default_rng(seed)
     counts = rng.integers(0, 4, n_things)
-    return Filed(counts, rng.integers(0, 2**64, (3, int(counts.sum())), dtype=np.uint64))
+    n_parts = np.diff(np.unique(np.append(rng.integers(0, n_things + 1, 99), [0, n_things])))
+    return Filed(counts, rng.integers(0, 2**64, (3, int(counts.sum())), dtype=np.uint64), n_parts)
 
 
 def written(files: Files, sizes: list[int]) -> tuple[list[Filed], list[NearFile]]:
@@ -35,6 +36,17 @@ def test_columns_come_back_with_their_owners_from_several_files_and_from_those_m
             assert np.array_equal(owners, 10 + np.repeat(np.arange(591), counts))
 
 
+def test_the_rows_of_a_whole_stand_together_in_files_and_in_those_merged(tmp_path: Path) -> None:
+    files = Files(str(tmp_path))
+    filed = [Filed(np.array([2, 0, 1]), np.zeros((1, 3), np.uint64), np.array([2, 1])) for _ in range(2)]
+    some = [write_filed(files, f"{i}.near", one, 3 * i) for i, one in enumerate(filed)]
+    [(hashes, owners)] = columns_of(files, [merged_files(files, some, "all.near")], 0)
+    assert owners.wholes_of(np.arange(len(hashes))).tolist() == [0, 0, 1, 2, 2, 3]
+    begins, ends = owners.spans_of(np.array([0, 3]))
+    assert begins.tolist() == [0, 5] and ends.tolist() == [2, 6]
+    assert owners.are_before(6) and not owners.are_before(5)
+
+
 @pytest.mark.parametrize("harm", ["gone", "short", "empty", "sums", "counts", "column"])
 def test_a_file_that_is_gone_or_damaged_is_lost(tmp_path: Path, harm: str) -> None:
     files = Files(str(tmp_path))
@@ -52,6 +64,6 @@ def test_a_file_that_is_gone_or_damaged_is_lost(tmp_path: Path, harm: str) -> No
 
 
 def test_a_hash_takes_its_eight_bytes_and_a_thing_next_to_nothing(tmp_path: Path) -> None:
-    filed = Filed(np.full(100_000, 3), np.zeros((2, 300_000), np.uint64))
+    filed = Filed(np.full(100_000, 3), np.zeros((2, 300_000), np.uint64), np.full(50_000, 2))
     file = write_filed(Files(str(tmp_path)), "a.near", filed, 0)
     assert file.n_bytes - 8 * 600_000 < 1000

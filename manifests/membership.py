@@ -19,8 +19,18 @@ NOWHERE = -1
 
 
 def hash_ids(column: pa.Array | pa.ChunkedArray) -> UInt64:
-    """[N] the hashes by which ids are looked up; the same on every machine."""
-    return hash_texts(_flat(column), 0)
+    """[N] the hashes by which ids are looked up; the same on every machine.
+
+    Of equal ids one after the other, as those of a video's clips are, only the first is hashed.
+    """
+    flat = _flat(column)
+    if len(flat) < 2 or flat.null_count:
+        return hash_texts(flat, 0)
+    differs = pc.not_equal(flat.slice(1), flat.slice(0, len(flat) - 1)).to_numpy(zero_copy_only=False)
+    first = np.append(0, np.flatnonzero(differs) + 1)
+    if 2 * len(first) > len(flat):
+        return hash_texts(flat, 0)
+    return np.repeat(hash_texts(flat.take(pa.array(first)), 0), np.diff(np.append(first, len(flat))))
 
 
 def distinct(hashes: UInt64) -> UInt64:

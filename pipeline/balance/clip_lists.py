@@ -43,9 +43,9 @@ class ClipLists:
         """The lists without the clips of a mask [C]. Videos stay, even without any clip left."""
         if not dropped.any():
             return self
-        before = np.concatenate(([0], np.cumsum(dropped, dtype=np.int64)))
+        n_before = np.searchsorted(np.flatnonzero(dropped), self.starts)  # few are dropped
         stay = ~dropped
-        return ClipLists(self.video_id, self.starts - before[self.starts], self.n[stay], self.ms[stay])
+        return ClipLists(self.video_id, self.starts - n_before, self.n[stay], self.ms[stay])
 
     def indices(self, clip_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
         """{clip_id: (video's row, index in the flat columns)} for the ids `<video_id>.<n>` that are here."""

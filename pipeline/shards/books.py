@@ -73,6 +73,8 @@ def _condensed(packs: pa.Table) -> PlanVideos:
     first = np.unique(code, return_index=True)[1]
     good = is_success(packs.column("status")).to_numpy(zero_copy_only=False).astype(np.bool_)
     size = np.where(good, packs.column("pack_bytes").to_numpy(), 0)
+    if size.max(initial=0) <= np.iinfo(np.int32).max:
+        size = size.astype(np.int32)
     channel_id = packs.column("channel_id").combine_chunks().take(pa.array(first))
     n = packs.column("n").to_numpy().astype(np.int32)
     return PlanVideos(ids, channel_id, ids, starts, n[order], size[order])

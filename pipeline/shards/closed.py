@@ -66,8 +66,7 @@ class Held:
     def samples(self) -> ClipLists:
         """The clips that were made."""
         good = self.is_sample()
-        before = np.concatenate(([0], np.cumsum(good, dtype=np.int64)))
-        starts = before[self.starts]
+        starts = self.starts - np.searchsorted(np.flatnonzero(~good), self.starts)
         filled = np.flatnonzero(np.diff(starts))
         ids = self.video_id.take(pa.array(filled))
         return ClipLists(ids, np.append(starts[filled], starts[-1]), self.n[good], self.ms[good])

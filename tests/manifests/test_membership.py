@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 import pytest
 
 from manifests import membership
+from manifests.hashing import hash_texts
 from manifests.membership import NOWHERE, Ids, are_in, distinct, hash_ids, spans_in
 
 
@@ -38,6 +39,16 @@ def test_a_span_is_every_row_with_the_hash() -> None:
 def test_hashes_of_different_ids_differ() -> None:
     names = pa.array([f"{n:011d}" for n in range(20_000)])
     assert len(np.unique(hash_ids(names))) == len(names)
+
+
+@pytest.mark.parametrize("times", [1, 2, 7])
+def test_an_id_has_its_hash_however_often_it_comes_one_after_the_other(times: int) -> None:
+    names = [f"video {i % 5}" for i in range(20)]
+    every = pa.array([name for name in names for _ in range(times)], pa.string())
+    once = hash_texts(pa.array(names, pa.string()), 0)
+    assert hash_ids(every).tolist() == np.repeat(once, times).tolist()
+    assert hash_ids(pa.chunked_array([every.slice(0, 9), every.slice(9)])).tolist() == hash_ids(every).tolist()
+    assert hash_ids(every.slice(3)).tolist() == hash_ids(every)[3:].tolist()
 
 
 def test_different_hashes_are_counted_once_and_in_order() -> None:

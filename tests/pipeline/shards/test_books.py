@@ -8,6 +8,7 @@ import pytest
 
 from manifests.errors import UserError
 from manifests.membership import Ids
+from manifests.schema import PACKS
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards.books import PACK_COLUMNS, Chosen, ShardBooks, Urls, open_clips, read_chosen
@@ -118,3 +119,18 @@ def test_the_selection_is_read_with_what_it_keeps_of_each_video(tmp_path: Path) 
     made = books.made()
 
     assert names(made.only(chosen.keeps(made))) == ["v10", "v12", "v31"]
+
+
+def test_a_clip_takes_eight_bytes_unless_a_sample_is_very_large() -> None:
+    def packs(video_id: str, size: int) -> pa.Table:
+        row = {"video_id": video_id, "channel_id": "c", "n": 0, "status": "success", "pack_bytes": size}
+        return pa.Table.from_pylist([row], pa.schema([PACKS.field(name) for name in PACK_COLUMNS]))
+
+    books = ShardBooks()
+    for video_id, size in (("a", 9), ("b", 2**31 - 1)):
+        books.add(packs(video_id, size))
+    made = books.made()
+    assert (made.n.itemsize + made.bytes_.itemsize, made.bytes_.tolist()) == (8, [9, 2**31 - 1])
+    assert made.sums(made.bytes_).tolist() == [9, 2**31 - 1] and int(made.bytes_.sum()) == 2**31 + 8
+    books.add(packs("large", 3 * 2**30))
+    assert books.made().bytes_.tolist() == [9, 2**31 - 1, 3 * 2**30]

@@ -25,7 +25,7 @@ from manifests.stages import TABLE
 
 _OF_CLIPS = ("clips", "packs")
 """The tables where a row of a clip makes its reject void."""
-HASHES_AT_A_TIME = 4_000_000
+HASHES_AT_A_TIME = 1_000_000
 
 
 class Rows(Protocol):

@@ -238,14 +238,14 @@ class _Fates:
     video: UInt64
     """Ascending hashes."""
     is_kept: NDArray[np.bool_]
-    rejected: NDArray[np.int64]
+    rejected: NDArray[np.int32]
     kinds: tuple[tuple[str, str], ...]
-    n_clips: NDArray[np.int64]
-    n_clips_kept: NDArray[np.int64]
+    n_clips: NDArray[np.int32]
+    n_clips_kept: NDArray[np.int32]
 
-    def counts(self, of: Counted, n: NDArray[np.int32]) -> NDArray[np.int64]:
+    def counts(self, of: Counted, n: NDArray[np.int32]) -> NDArray[np.int32]:
         """[N] counts given by video; 0 for candidates without one."""
-        spread = np.zeros(len(self.video), dtype=np.int64)
+        spread = np.zeros(len(self.video), dtype=np.int32)
         known = are_in(self.video, of.video)
         spread[np.searchsorted(self.video, of.video[known])] = n[known]
         return spread
@@ -256,7 +256,7 @@ def _fates(chosen: _Chosen, census: Census) -> _Fates:
     candidates = [census.count(name).video for name in ("candidates", "videos")]
     video = distinct(np.concatenate([*candidates, rejects.video, chosen.video]))
     rejected, kinds = _rejected_by_selection(census, chosen, video)
-    kept, counts = np.zeros(len(video), dtype=np.int64), np.zeros(len(video), dtype=np.int64)
+    kept, counts = np.zeros(len(video), dtype=np.int32), np.zeros(len(video), dtype=np.int32)
     rows = np.searchsorted(video, chosen.video)
     kept[rows], counts[rows] = chosen.n_kept, chosen.n_clips
     rows = np.searchsorted(video, rejects.video)
@@ -269,9 +269,9 @@ def _fates(chosen: _Chosen, census: Census) -> _Fates:
 
 def _rejected_by_selection(
     census: Census, chosen: _Chosen, video: UInt64
-) -> tuple[NDArray[np.int64], tuple[tuple[str, str], ...]]:
+) -> tuple[NDArray[np.int32], tuple[tuple[str, str], ...]]:
     """[N] the selection's reasons, each with the stage that it comes from."""
-    rejected = np.full(len(video), -1, dtype=np.int64)
+    rejected = np.full(len(video), -1, dtype=np.int32)
     if not len(chosen.video):
         return rejected, ()
     of_media = np.array([reason not in {r.value for r in OF_BALANCE} for reason in chosen.reasons])
@@ -351,7 +351,7 @@ def _clip_level(census: Census, fates: _Fates) -> Level:
     return _level(int(planned.sum()) + sum(n for _, n in of_text), int(kept.sum()), n_missing, rejects)
 
 
-def _sums(key: NDArray[np.int64], amount: NDArray[np.int64], n_keys: int) -> list[int]:
+def _sums(key: NDArray[np.int32], amount: NDArray[np.int32], n_keys: int) -> list[int]:
     rows = key >= 0
     return [int(x) for x in np.bincount(key[rows], weights=amount[rows], minlength=n_keys)]
 

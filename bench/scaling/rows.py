@@ -130,7 +130,7 @@ def packs_table(draw: Draw, clips: pa.Table, channel: list[str]) -> pa.Table:
         "pack_bytes": np.where(failed, 0, 1_000_000),
         "members": np.where(failed, "{}", members).tolist(),
         "phashes": draw.pictures(n // CLIPS_A_VIDEO, CLIPS_A_VIDEO),
-        "motion": draw.rng.random(n),
+        "motion": draw.rng.random(n).round(3),
         "flags": ["[]"] * n,
     }
     return filled(PACKS, n, columns)

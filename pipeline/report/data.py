@@ -86,19 +86,23 @@ def read_report_data(store: Store, seed: int = 0) -> ReportData:
     where = f"{store.url}/{MANIFEST_NAME}"
     manifest = head_of(store.read(MANIFEST_NAME), where) if store.exists(MANIFEST_NAME) else {}
     balance = read_balance(store)
-    census = Census(store)
+    of_tables = _read_tables(store, balance, seed)
+    pa.default_memory_pool().release_unused()
     return ReportData(
-        url=store.url,
-        seed=seed,
-        manifest=manifest,
-        balance=balance,
-        funnel=funnel(store, census),
-        losses=category_losses(store, census.rejected),
-        examples=examples_of_reasons(store, census, seed),
-        promised=promised_by_category(store, balance.unit if balance else "clips"),
-        sources=source_yields(store),
-        clips=read_clips(store, seed),
+        url=store.url, seed=seed, manifest=manifest, balance=balance, **of_tables, clips=read_clips(store, seed)
     )
+
+
+def _read_tables(store: Store, balance: BalanceResult | None, seed: int) -> dict[str, Any]:
+    """What the tables say; the census is gone before the clips are read."""
+    census = Census(store)
+    return {
+        "funnel": funnel(store, census),
+        "losses": category_losses(store, census.rejected),
+        "examples": examples_of_reasons(store, census, seed),
+        "promised": promised_by_category(store, balance.unit if balance else "clips"),
+        "sources": source_yields(store),
+    }
 
 
 def read_balance(store: Store) -> BalanceResult | None:

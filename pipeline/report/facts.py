@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.schema import TABLES
@@ -25,6 +26,8 @@ from pipeline.report.rows import SHARD_COLUMN
 from pipeline.report.tally import Tally, Values
 
 UNKNOWN = "not known"
+MOTION_DIGITS = 3
+"""As the media stage rounds it: values that are all different would be kept for each clip."""
 
 COUNTED = ("licence", "language", "caption_kind", "boundary_model", "upload_year", "scene_cuts", "flags")
 MEASURED = ("alignment", "motion")
@@ -137,6 +140,9 @@ class _Counts:
 
     def take(self, rows: pa.Table, places: Ints) -> None:
         """Counts rows, each as often as its clips are in shards."""
+        if "motion" in self.of:
+            at = rows.schema.get_field_index("motion")
+            rows = rows.set_column(at, "motion", pc.round(rows.column("motion"), MOTION_DIGITS))
         for tally in self.of.values():
             tally.add(rows, self._times[places].astype(np.int64))
 

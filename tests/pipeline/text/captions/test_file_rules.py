@@ -161,20 +161,20 @@ def test_json3_rows_without_spaces_between_their_words_get_them() -> None:
 
 def test_a_file_is_text_where_few_of_its_characters_are_unreadable() -> None:
     good = b"a" * 397
-    assert markup.decode(good + b"\xff" * 3).count("\ufffd") == 3, "two, and one more in each two hundred"
+    assert markup.decode_text(good + b"\xff" * 3).count("\ufffd") == 3, "two, and one more in each two hundred"
     with pytest.raises(BrokenTrack, match="not UTF-8"):
-        markup.decode(good + b"\xff" * 5)
+        markup.decode_text(good + b"\xff" * 5)
     with pytest.raises(BrokenTrack, match="binary"):
-        markup.decode(b"a" * 4095 + b"\x00")
-    assert markup.decode(b"a" * 4096 + b"\x00").endswith("\x00")
-    assert markup.decode("é\r\nb\rc".encode("utf-16")) == "é\nb\nc"
+        markup.decode_text(b"a" * 4095 + b"\x00")
+    assert markup.decode_text(b"a" * 4096 + b"\x00").endswith("\x00")
+    assert markup.decode_text("é\r\nb\rc".encode("utf-16")) == "é\nb\nc"
 
 
 def test_marks_and_bytes_are_counted_before_anything_is_made_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(markup, "MAX_MARKS", {"{": 2})
     monkeypatch.setattr(markup, "MAX_BYTES", 9)
-    assert markup.decode(b"{{aaaaaaa") == "{{aaaaaaa"
+    assert markup.decode_text(b"{{aaaaaaa") == "{{aaaaaaa"
     with pytest.raises(BrokenTrack, match=r"holds 3 of '\{'"):
-        markup.decode(b"{{{")
+        markup.decode_text(b"{{{")
     with pytest.raises(BrokenTrack, match="holds 10 bytes"):
-        markup.decode(b"a" * 10)
+        markup.decode_text(b"a" * 10)

@@ -45,8 +45,9 @@ from pipeline.report.page import write_report
 from pipeline.run.candidates import Candidates
 from pipeline.run.known import Known
 from pipeline.run.session import open_run
+from pipeline.shards.closed import ClosedShards
 from pipeline.shards.manifest import write_manifest
-from pipeline.shards.stage import ShardsStage
+from pipeline.shards.stage import ShardsStage, read_entries
 from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import TranscriptsStage
 from train.data.index import load_index
@@ -230,6 +231,11 @@ def trainer_index(place: Place) -> None:
         load_index(read, "train", storage_options=dict(place.store.options), cache=Path(cache))
 
 
+def contents_written_down(place: Place) -> None:
+    """Starts from what drivers have written down of closed shards."""
+    ClosedShards().held(place.store, read_entries(place.store))
+
+
 def remove_channel(place: Place) -> None:
     """Removes one channel from the finished set."""
     remove(place.store, Tombstones(channels=frozenset({f"UC{0:022d}"})))
@@ -259,6 +265,6 @@ STEPS: dict[str, Step] = {
     "next-wave": Step(f"next wave again, {BATCH_VIDEOS} videos later", wave, planned_before),
     "next-selection": Step(f"selection again, {BATCH_VIDEOS} videos later", selection, planned_before),
     "next-manifest": Step(f"manifest again, shards of {BATCH_VIDEOS} videos later", manifest, more_closed),
-    "remove": Step("remove of one channel", remove_channel),
+    "remove": Step("remove of one channel", remove_channel, contents_written_down),
 }
 """By name. Those from `next-candidates` on change the store: each adds a batch; the last one removes a channel."""

@@ -61,6 +61,8 @@ WAVE_VIDEOS = 1000
 BATCH_VIDEOS = 200
 """Videos that are added to a store for a driver that has planned before."""
 SAMPLES_A_SHARD = 2000
+SHARDS_A_GENERATION = 8
+"""Shards that are closed together, those of some 600 videos."""
 REJECTED_SHARE = 0.05
 """Share of videos that are rejected at the media stage."""
 SEGMENT_BYTES = 768 * 1024**2
@@ -274,12 +276,12 @@ def _close_shards(store: Store, made: Made) -> None:
     with tempfile.TemporaryDirectory() as name:
         for number, first in enumerate(range(0, closed.num_rows, SAMPLES_A_SHARD)):
             rows = closed.slice(first, SAMPLES_A_SHARD)
-            entries.append(_close_shard(store, rows, number, Path(name)))
+            entries.append(_close_shard(store, rows, number, Path(name), number // SHARDS_A_GENERATION))
     card = CardConfig(title="a bench")
     publish(store, entries, {"name": "bench", "config": {}, "versions": {}}, card, created_at=LONG_AGO)
 
 
-def _close_shard(store: Store, packs: pa.Table, number: int, folder: Path, generation: int = 0) -> ShardEntry:
+def _close_shard(store: Store, packs: pa.Table, number: int, folder: Path, generation: int) -> ShardEntry:
     good = packs.filter(pc.equal(packs.column("status"), "success"))
     url = f"shards/train/{number:05d}.tar"
     tar = folder / f"{number:05d}.tar"

@@ -145,5 +145,5 @@ def test_a_view_is_made_of_the_runs_model_and_data_and_an_image_has_one_segment(
 
     assert make_view("low", config) == Views((64, 128), (16, 32), 5, 3, 4, "decord", "low", 6.0, 0.5)
     assert make_view("image", config).n_segments == 1
-    with pytest.raises(UserError, match=r"model\.kind soho reads view picture"):
+    with pytest.raises(UserError, match=r"model\.kind soho needs view picture"):
         make_view("high", SimpleNamespace(model=SimpleNamespace(kind="soho"), data=data))

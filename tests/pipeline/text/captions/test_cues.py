@@ -31,3 +31,24 @@ def test_a_count_that_begins_again_at_0_goes_on_with_1() -> None:
     text = "00:00:01,000 --> 00:00:02,000\na\n\n0\n00:00:03,000 --> 00:00:04,000\nb\n1\n"
     text += "00:00:05,000 --> 00:00:06,000\nc\n"
     assert [c.lines for c in read_cues(text, comments=False)] == [["a"], ["b"], ["c"]]
+
+
+def test_below_a_blank_line_any_number_is_an_identifier_and_below_text_only_the_next_of_the_count() -> None:
+    far = "1\n00:00:01,000 --> 00:00:02,000\na\n\n7\n00:00:03,000 --> 00:00:04,000\nb\nc\n"
+    assert [c.lines for c in read_cues(far, comments=False)] == [["a"], ["b", "c"]]
+    spoken = "1\n00:00:01,000 --> 00:00:02,000\na\n9\n00:00:03,000 --> 00:00:04,000\nb\n\n"
+    assert [c.lines for c in read_cues(spoken, comments=False)] == [["a", "9"], ["b"]]
+
+
+@pytest.mark.parametrize(("number", "said"), [("12345678", ["a"]), ("123456789", ["a", "123456789"])])
+def test_a_number_of_nine_digits_counts_no_cues(number: str, said: list[str]) -> None:
+    text = f"1\n00:00:01,000 --> 00:00:02,000\na\n\n{number}\n00:00:03,000 --> 00:00:04,000\nb\n"
+    assert [c.lines for c in read_cues(text, comments=False)] == [said, ["b"]]
+
+
+def test_words_below_a_blank_line_are_a_name_in_vtt_alone_and_only_if_the_cue_has_other_words() -> None:
+    text = "00:01.000 --> 00:02.000\na\n\nstill said\n00:03.000 --> 00:04.000\nb\n"
+    assert [c.lines for c in read_cues(text, comments=False)] == [["a", "still said"], ["b"]]
+    assert [c.lines for c in read_cues(text, comments=True)] == [["a"], ["b"]]
+    late = "00:01.000 --> 00:02.000\n\nsaid late\n00:03.000 --> 00:04.000\nb\n"
+    assert [c.lines for c in read_cues(late, comments=True)] == [["said late"], ["b"]]

@@ -32,3 +32,8 @@ def test_entities_are_decoded_twice_and_a_tag_starts_with_a_letter() -> None:
     assert unescape("a\x00b") == "ab" and unescape("a&#0;b") == "a\ufffdb"
     assert unescape("&#99999999999;") == "\ufffd"
     assert strip_tags("<c.red>a</c> < b <i>{\\an8}c") == "a < b c"
+    assert (strip_tags("<i>a</i>"), strip_tags("{\\an8}b"), strip_tags("c")) == ("a", "b", "c")
+
+
+def test_a_tab_is_a_space() -> None:
+    assert unescape("a\tb") == "a b"

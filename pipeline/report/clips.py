@@ -1,7 +1,7 @@
 """What the report keeps of the clips of all shards: counts by value, and a few clips to look at.
 
-Shards are read some at a time, and nothing of them stays that grows with the clips but two bytes of each: its number in
-its video while the shards are read, and then its place (`places.py`).
+Shards are read some at a time, and nothing of them stays that grows with the clips but four bytes of each: its number
+in its video while the shards are read, and then its place (`places.py`) with what marks it.
 """
 
 from __future__ import annotations

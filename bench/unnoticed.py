@@ -425,6 +425,21 @@ EXPLAINED = {
     ("train/data/decode.py", _STILL, "2"): "a JPEG of one byte is refused by its decoder",
     ("train/data/stream.py", _STREAM, "3"): "a tuning constant: how full the shuffle buffer is before the first sample "
     "leaves it",
+    (
+        "pipeline/text/captions/cues.py",
+        "in_comment, previous_index = False, -1",
+        "True",
+    ): "before the first cue nothing is read, and each time line ends a comment",
+    (
+        "pipeline/text/captions/cues.py",
+        "index = int(above) if above.isascii() and above.isdigit() and len(above) < 9 else -1",
+        "2",
+    ): "any number below 0 says that the line is no number",
+    (
+        "pipeline/text/captions/markup.py",
+        'if text.lstrip()[:15].lower().startswith(("<!doctype html", "<html")):',
+        "30",
+    ): "as much of the text as the longer word has, or more",
 }
 """(path, line of the source, its replacement) -> why no user could notice the change."""
 

@@ -31,8 +31,7 @@ def read_cues(text: str, *, comments: bool) -> list[Cue]:
     """Returns the cues of a file in file order. `comments` (vtt): NOTE and STYLE blocks are skipped."""
     lines = text.split("\n")
     cues: list[Cue] = []
-    in_comment = False
-    previous_index = -1
+    in_comment, previous_index = False, -1
     for number, line in enumerate(lines):
         match = _TIME_LINE.match(line) if "-->" in line else None
         if match:
@@ -59,11 +58,11 @@ def _take_identifier(cues: list[Cue], lines: list[str], number: int, previous_in
     """
     above = lines[number - 1].strip() if number else ""
     index = int(above) if above.isascii() and above.isdigit() and len(above) < 9 else -1
-    after_blank = number < 2 or not lines[number - 2].strip()
     if not above:
         return previous_index
     if not cues:
         return index if index >= 0 else previous_index
+    after_blank = not lines[number - 2].strip()
     number_line = index >= 0 and (after_blank or index == previous_index + 1)
     name_line = names and after_blank and len(cues[-1].lines) > 1
     if cues[-1].lines and (number_line or name_line):

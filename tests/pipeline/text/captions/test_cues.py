@@ -33,6 +33,16 @@ def test_a_count_that_begins_again_at_0_goes_on_with_1() -> None:
     assert [c.lines for c in read_cues(text, comments=False)] == [["a"], ["b"], ["c"]]
 
 
+def test_a_count_may_begin_at_0_with_the_second_cue() -> None:
+    text = "00:00:01,000 --> 00:00:02,000\na\n0\n00:00:03,000 --> 00:00:04,000\nb\n"
+    assert [c.lines for c in read_cues(text, comments=False)] == [["a"], ["b"]]
+
+
+def test_a_time_line_at_the_top_of_the_file_may_be_followed_by_another() -> None:
+    text = "00:00:01,000 --> 00:00:02,000\n00:00:03,000 --> 00:00:04,000\nb"
+    assert [c.lines for c in read_cues(text, comments=True)] == [[], ["b"]]
+
+
 def test_below_a_blank_line_any_number_is_an_identifier_and_below_text_only_the_next_of_the_count() -> None:
     far = "1\n00:00:01,000 --> 00:00:02,000\na\n\n7\n00:00:03,000 --> 00:00:04,000\nb\nc\n"
     assert [c.lines for c in read_cues(far, comments=False)] == [["a"], ["b", "c"]]

@@ -125,3 +125,9 @@ def test_a_number_of_milliseconds_is_a_time(raw: str, fits: bool) -> None:
         return
     with pytest.raises(BrokenTrack, match=r"<p> has no usable time t="):
         srv3(f'<p t="{raw}">a</p>')
+
+
+@pytest.mark.parametrize("head", ['<!DOCTYPE transcript SYSTEM "file:///etc/passwd">', '<!ENTITY a "b">'])
+def test_a_document_type_or_an_entity_alone_is_refused_before_the_file_is_parsed(head: str) -> None:
+    with pytest.raises(BrokenTrack, match="declares a document type or entities"):
+        read_xml(f'{head}<transcript><text start="0">it</text></transcript>')

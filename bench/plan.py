@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,7 +31,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.sample import ALL_MEMBERS
-from manifests.sample_index import ABSENT, INDEXES, SampleColumns, index_entry, index_files, write_index
+from manifests.sample_index import ABSENT, INDEXES, IndexFile, SampleColumns, index_entry, index_files, write_index
 from manifests.shards import ShardEntry, manifest_bytes, read_manifest
 from train.data.index import Index, load_index
 from train.data.plan import Mixing, Stream, plan, rank_slice
@@ -39,7 +39,6 @@ from train.data.views import MEMBERS
 
 BATCH, WORLD, STEPS = 4096, 64, 50
 MOST_WHOLE = 10_000_000
-KEYS_AT_ONCE = 4_000_000
 SHARDS_A_GENERATION = 400
 
 
@@ -78,31 +77,11 @@ def measure(n: int, clips: int, way: str) -> str:
 
 def write_set(folder: Path, n: int, clips: int) -> None:
     """Writes manifest.json, manifest.parquet and index files for n samples in shards that don't exist."""
-    shards = [
-        ShardEntry(
-            f"shards/train/{k:06d}.tar", "train", k // SHARDS_A_GENERATION, f"{k:064x}", f"{k:032x}", 1 << 40,
-            min(clips, n - k * clips), 1.0, {10: min(clips, n - k * clips)},
-        )
-        for k in range(-(-n // clips))
-    ]  # fmt: skip
-    keys = _keys(n)
-    place = np.arange(n, dtype=np.int64) % clips * 100_000 + 512
-    absent = np.full(n, ABSENT, np.int64)
-    there = MEMBERS["prepared"]
-    columns = SampleColumns(
-        keys,
-        np.arange(n, dtype=np.int32) // clips,
-        np.full(n, 10, np.int32),
-        {m: place if m in there else absent for m in ALL_MEMBERS},
-        {m: place // place if m in there else absent for m in ALL_MEMBERS},
-        frozenset(there),
-    )
+    shards = sorted((_shard(k, min(clips, n - k * clips)) for k in range(-(-n // clips))), key=lambda shard: shard.url)
     (folder / INDEXES).mkdir(parents=True)
     entries, first = [], 0
     for file in index_files("train", shards):
-        part = columns.between(first, first + file.n_samples)
-        part = replace(part, shard=part.shard - file.numbers[0])
-        write_index(part, folder / file.url, file.shards_sha256)
+        write_index(_columns_of(file, first, clips), folder / file.url, file.shards_sha256)
         entries.append(index_entry(file, folder / file.url))
         first += file.n_samples
     document, table = manifest_bytes(shards, {"index": {"train": entries}})
@@ -110,12 +89,33 @@ def write_set(folder: Path, n: int, clips: int) -> None:
     (folder / "manifest.json").write_bytes(document)
 
 
-def _keys(n: int) -> pa.Array:
-    """Names of n samples, made a few million at a time: all at once they would take ten times their own size."""
-    starts = range(0, n, KEYS_AT_ONCE)
-    numbers = (pa.array(np.arange(at, min(at + KEYS_AT_ONCE, n))).cast(pa.large_string()) for at in starts)
+def _shard(k: int, n: int) -> ShardEntry:
+    """A shard named as the pipeline names them: from 100,000 on, a digit more comes in among shorter names."""
+    url, generation = f"shards/train/{k:05d}.tar", k // SHARDS_A_GENERATION
+    return ShardEntry(url, "train", generation, f"{k:064x}", f"{k:032x}", 1 << 40, n, 1.0, {10: n})
+
+
+def _columns_of(file: IndexFile, first: int, clips: int) -> SampleColumns:
+    """Made-up samples of these shards, numbered from `first` on."""
+    n = file.n_samples
+    place = np.arange(n, dtype=np.int64) % clips * 100_000 + 512
+    absent = np.full(n, ABSENT, np.int64)
+    there = MEMBERS["prepared"]
+    return SampleColumns(
+        _keys(first, n),
+        np.repeat(np.arange(len(file.shards), dtype=np.int32), [shard.nsamples for shard in file.shards]),
+        np.full(n, 10, np.int32),
+        {m: place if m in there else absent for m in ALL_MEMBERS},
+        {m: place // place if m in there else absent for m in ALL_MEMBERS},
+        frozenset(there),
+    )
+
+
+def _keys(first: int, n: int) -> pa.Array:
+    """Names of n samples, from number `first` on."""
+    numbers = pa.array(np.arange(first, first + n)).cast(pa.large_string())
     rest, between = (pa.scalar(text, pa.large_string()) for text in ("00000", "_"))
-    return pa.concat_arrays([pc.binary_join_element_wise(part, rest, between) for part in numbers])
+    return pc.binary_join_element_wise(numbers, rest, between)
 
 
 def measure_opening(folder: Path, n_workers: int) -> str:

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -48,6 +49,8 @@ READ_THREADS = 8
 COPY_BYTES = 4 << 20
 HASHED_BYTES = 256 << 20
 """Index files up to this size are hashed when they are opened; of larger ones, only size and origin are checked."""
+_OPEN_FILES = 8
+"""Index files that stay mapped while they are joined."""
 
 log = logging.getLogger("hdvila")
 
@@ -243,15 +246,17 @@ def _joined(
 def _in_order(files: Sequence[IndexFile], paths: Sequence[Path]) -> Iterator[SampleColumns]:
     """Yields the columns of these files in the order of the split's shards, numbered as there.
 
-    A generation's shards follow one another, as long as their names are of one length; so a file is seldom opened
-    twice.
+    A generation's shards follow one another, as long as their names are of one length. From 100,000 shards on, which
+    are named with a digit more, two or three files take turns.
     """
-    opened = -1
-    for number, first, last in _runs(files):
-        if number != opened:
-            opened, numbers = number, np.array(files[number].numbers, np.int32)
-            columns = _opened(files[number], paths[number])
-            ends = np.concatenate(([0], np.cumsum([shard.nsamples for shard in files[number].shards])))
+
+    @lru_cache(maxsize=_OPEN_FILES)
+    def opened(k: int) -> tuple[SampleColumns, npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        ends = np.concatenate(([0], np.cumsum([shard.nsamples for shard in files[k].shards])))
+        return _opened(files[k], paths[k]), np.array(files[k].numbers, np.int32), ends
+
+    for k, first, last in _runs(files):
+        columns, numbers, ends = opened(k)
         yield columns.between(int(ends[first]), int(ends[last])).numbered(numbers)
 
 

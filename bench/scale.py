@@ -32,6 +32,7 @@ from pathlib import Path
 
 from bench.scaling.growth import Growth, grown_to, growth_of
 from bench.scaling.requests import count_requests
+from pipeline.engine.memory import ARROW_POOL
 from pipeline.engine.store import Store
 from pipeline.testing.s3 import s3_server
 
@@ -42,6 +43,8 @@ CPU_NOISE, MEMORY_NOISE = 0.1, 0.03
 """Processor time and peak memory of the same step differ by this much from run to run on a busy machine."""
 REQUEST_NOISE = 0.1
 """Requests grow in steps, a segment at a time: a count is a little above or below the line through all sizes."""
+FREED_MEMORY_RETURNS = {ARROW_POOL: "system", "MALLOC_ARENA_MAX": "1"}
+"""What the program asks of its own process when it begins (`engine.memory`)."""
 LEAST_CPU_S, LEAST_REQUESTS, LEAST_BYTES = 0.05, 10, 100_000
 """Below these, growth is noise of the clock, or due to longer names."""
 
@@ -161,7 +164,7 @@ def upload(made: Path, store: Store) -> None:
 def _in_a_process(step: str, store: Store, n_videos: int) -> Cost:
     options = json.dumps({k: v for k, v in store.options if k != "skip_instance_cache"})
     command = [sys.executable, "-m", "bench.scale", "--one", step, store.url, str(n_videos), options]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **FREED_MEMORY_RETURNS})
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no word"])[-1]
         return Cost(math.nan, math.nan, math.nan, 0, 0, 0, math.nan, f"exit {done.returncode}: {last[:200]}")

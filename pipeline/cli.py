@@ -19,6 +19,7 @@ from typer.main import get_command
 from manifests.exits import ExitsByTheTable, epilog, example
 from manifests.storage import StorageErrorsExplained
 from manifests.version import print_version
+from pipeline.engine.memory import return_freed_memory
 from pipeline.engine.progress import set_up_logging
 
 PROGRAM = "hdvila-pipeline"
@@ -111,6 +112,7 @@ def options(
 def main() -> None:
     """Runs the command that the arguments name."""
     gc.set_threshold(_COLLECT_AFTER)
+    return_freed_memory()
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looked for in each installed distribution: 10 ms
     atexit.register(gc.freeze)  # at exit a last collection over everything loaded would take 60 ms
     with ExitsByTheTable(PROGRAM), StorageErrorsExplained():

@@ -1,0 +1,59 @@
+"""Memory that is freed goes back to the machine: no pool and no thread keeps it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.engine.memory import ARROW_POOL
+from tests.conftest import REPO
+
+COUNT_ARENAS = """
+import ctypes, tempfile, threading
+from pipeline.engine.memory import return_freed_memory
+{call}
+def allocate():
+    [bytes(5_000) for _ in range(1_000)]
+    together.wait()
+together = threading.Barrier(4)
+threads = [threading.Thread(target=allocate) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+path = tempfile.mktemp()
+file = ctypes.c_void_p(libc.fopen(path.encode(), b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+print(open(path).read().count("<heap nr="))
+"""
+
+
+def _printed(code: str, **environment: str) -> str:
+    without = {name: value for name, value in os.environ.items() if name != ARROW_POOL}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**without, "PYTHONPATH": str(REPO), **environment},
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="arenas are glibc's")
+def test_threads_of_a_command_allocate_from_one_arena() -> None:
+    assert int(_printed(COUNT_ARENAS.format(call=""))) > 1
+    assert int(_printed(COUNT_ARENAS.format(call="return_freed_memory()"))) == 1
+
+
+def test_commands_use_no_pool_of_arrows_own() -> None:
+    program = "import sys; from pipeline.cli import main; sys.argv = ['hdvila-pipeline', '--version']\n"
+    ask = "try:\n    main()\nexcept SystemExit:\n    import pyarrow; print(pyarrow.default_memory_pool().backend_name)"
+    assert _printed(program + ask).splitlines()[-1] == "system"
+
+
+def test_a_pool_that_the_user_chose_stays() -> None:
+    code = "from pipeline.engine.memory import return_freed_memory as f; f(); import pyarrow as pa"
+    assert _printed(f"{code}; print(pa.default_memory_pool().backend_name)", **{ARROW_POOL: "mimalloc"}) == "mimalloc"

@@ -109,7 +109,15 @@ def _is_alive(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    return not _has_ended(pid)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether it is a zombie: killed, but its parent (Ray's raylet, on a busy machine) has not collected it yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:  # gone meanwhile, or a system without /proc
+        return False
 
 
 def _make(scratch: Path) -> None:

@@ -9,6 +9,7 @@ import hashlib
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,8 +33,9 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def begun(tmp_path: Path) -> Path:
+    filters: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # from Python 3.11.4 on
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(tmp_path, filter="data")
+        archive.extractall(tmp_path, **filters)
     return tmp_path
 
 

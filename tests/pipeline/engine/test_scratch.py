@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,19 @@ def test_folders_of_dead_processes_are_swept_and_counted(tmp_path: Path) -> None
     assert scratch_module.sweep(tmp_path, prefix) == 3
     left = {path.name.removeprefix(prefix) for path in tmp_path.iterdir()}
     assert left == {f"{os.getpid()}.toy-c", "held.one.toy-d", f"{pid}.file"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="without /proc, a zombie looks alive")
+def test_a_killed_process_that_nobody_has_collected_yet_is_dead(tmp_path: Path) -> None:
+    killed = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    (tmp_path / f"host.{killed.pid}.unit").mkdir()
+    assert scratch_module.sweep(tmp_path, "host.") == 0
+    killed.kill()
+    until = time.monotonic() + 60
+    while not (n_swept := scratch_module.sweep(tmp_path, "host.")) and time.monotonic() < until:
+        time.sleep(0.01)
+    killed.wait()
+    assert n_swept == 1
 
 
 def test_a_process_of_another_user_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:

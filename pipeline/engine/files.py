@@ -30,6 +30,8 @@ TEMPORARY = ".tmp-"
 BLOCK_BYTES = 1 << 22
 AHEAD_BYTES = 1 << 24
 """Bytes of a file in a bucket that are read at once: most files that the driver opens are smaller."""
+ROWS_A_GROUP = 1 << 18
+"""Rows of a table that is one file: who wants those of one video reads one group, who wants all asks once a group."""
 
 
 @dataclass(frozen=True)
@@ -211,9 +213,9 @@ class Files:
         self.write(relative, json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n")
 
     def write_table(self, relative: str, table: pa.Table) -> None:
-        """Writes a Parquet file."""
+        """Writes a Parquet file, in row groups of ROWS_A_GROUP."""
         buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd")
+        pq.write_table(table, buffer, compression="zstd", row_group_size=ROWS_A_GROUP)
         self.write(relative, buffer.getvalue())
 
     def create(self, relative: str, data: bytes) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from manifests.categories import category_name
+from manifests.errors import UserError
 from pipeline.config import RunConfig
 from pipeline.crawl.sources.folder import media_files
 from pipeline.crawl.sources.lines import read_lines
@@ -96,12 +97,18 @@ def _candidates_a_video(config: RunConfig, cost: dict[str, float]) -> float:
 
 
 def n_named(config: RunConfig) -> int | None:
-    """About how many videos the configured lists name; None if others may be found too."""
+    """About how many videos the configured lists name; None if others may be found too, or a list can't be read."""
     if not set(config.crawl.sources) <= {"ids", "hdvila"}:
         return None
-    crawl = config.crawl
-    files = {"ids": crawl.ids_files, "hdvila": crawl.hdvila.clips}
-    return sum(_lines_of(Path(path)) for name in crawl.sources for path in files[name])
+    try:
+        return sum(map(_lines_of, _lists(config)))
+    except UserError:
+        return None
+
+
+def _lists(config: RunConfig) -> list[Path]:
+    files = {"ids": config.crawl.ids_files, "hdvila": config.crawl.hdvila.clips}
+    return [Path(path) for name in config.crawl.sources for path in files.get(name, ())]
 
 
 def _lines_of(path: Path) -> int:
@@ -259,6 +266,9 @@ def _balance_lines(config: RunConfig) -> Iterator[str]:
     named = n_named(config)
     if named is not None:
         yield f"lists: about {named:,} videos are named"
+    for path in _lists(config):
+        if not path.exists():
+            yield f"lists: {path} is not there yet; a run needs it"
     if balance.total is None:
         unknown = ", so its cost is not known" if named is None else ""
         yield f"balance: everything that is found (balance.total is not set){unknown}"

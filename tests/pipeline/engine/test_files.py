@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from manifests.errors import DamagedFile
-from pipeline.engine.files import Files, _guard_of
+from pipeline.engine.files import ROWS_A_GROUP, Files, _guard_of
 
 
 @pytest.fixture
@@ -142,6 +143,13 @@ def test_files_are_written_copied_and_deleted_in_both_kinds_of_store(either: Fil
     assert either.names("a") == ["table.parquet", "written"] and not either.exists("a/put")
     with either.open("a/written") as file:
         assert file.read() == b"written"
+
+
+def test_a_table_has_row_groups_of_which_one_can_be_read_alone(files: Files) -> None:
+    files.write_table("table.parquet", pa.table({"n": np.arange(2 * ROWS_A_GROUP + 1)}))
+
+    table = pq.ParquetFile(io.BytesIO(files.read("table.parquet")))
+    assert table.num_row_groups == 3 and table.read_row_group(2).column("n").to_pylist() == [2 * ROWS_A_GROUP]
 
 
 def test_json_is_the_same_bytes_for_the_same_value_and_a_person_can_read_it(files: Files) -> None:

@@ -104,3 +104,5 @@ def test_what_cannot_be_estimated_is_said() -> None:
         crawl={"sources": ["urls"]}, urls={"files": ["a.csv", "b.csv"]}
     )
     assert "so its cost is not known" in estimated(crawl={"sources": ["search"]})
+    said = estimated(crawl={"sources": ["ids"], "ids_files": ["/nowhere/ids.txt"]})
+    assert "/nowhere/ids.txt is not there yet; a run needs it" in said and "so its cost is not known" in said

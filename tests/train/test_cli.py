@@ -72,7 +72,7 @@ def test_a_schema_lists_keys_with_default_and_meaning():
     result = CliRunner().invoke(app, ["config", "--schema"])
 
     assert "optim.warmup  [identity, default 0.1]" in result.output
-    assert "over all ranks: what the contrastive loss compares" in result.output
+    assert "over all ranks, which the contrastive loss compares" in result.output
 
 
 def test_config_prints_a_yaml_with_its_defaults(tmp_path):

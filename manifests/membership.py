@@ -2,8 +2,8 @@
 
 A table of hashes costs 16 bytes per id and is built once; columns with any number of rows are then looked up in it
 piece by piece, as their files are read. A Python set, or a hash table for each look-up, would take ten times as much.
-What is looked up is sorted first: one search then begins where the last one ended, in the processor's cache. Among four
-million hashes that takes an eighth of the time, and 120 ns for each instead of 55 among thirty thousand.
+What is looked up is sorted first: each search then begins where the last one ended, in the processor's cache. Among
+four million hashes a look-up takes 120 ns instead of 1,040; among thirty thousand, 55 instead of 180.
 """
 
 from __future__ import annotations

@@ -44,7 +44,10 @@ CPU_NOISE, MEMORY_NOISE = 0.1, 0.03
 REQUEST_NOISE = 0.1
 """Requests grow in steps, a segment at a time: a count is a little above or below the line through all sizes."""
 FREED_MEMORY_RETURNS = {ARROW_POOL: "system", "MALLOC_ARENA_MAX": "1"}
-"""What the program asks of its own process when it begins (`engine.memory`)."""
+"""What the program asks of its own process when it begins (`engine.memory`), by environment.
+
+A step's process imports Arrow as it imports this module, and threads may start with that: its code would ask too late.
+"""
 LEAST_CPU_S, LEAST_REQUESTS, LEAST_BYTES = 0.05, 10, 100_000
 """Below these, growth is noise of the clock, or due to longer names."""
 

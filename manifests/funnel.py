@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from manifests.census import Census, Counted, Rows, Tables
 from manifests.errors import DamagedFile
 from manifests.hashing import UInt64
-from manifests.membership import are_in, distinct, hash_ids
+from manifests.membership import NOWHERE, are_in, distinct, hash_ids, rows_in
 from manifests.reasons import Reason
 from manifests.rows import SelectionRow
 from manifests.stages import rank_of
@@ -243,11 +243,13 @@ class _Fates:
     n_clips: NDArray[np.int32]
     n_clips_kept: NDArray[np.int32]
 
-    def counts(self, of: Counted, n: NDArray[np.int32]) -> NDArray[np.int32]:
-        """[N] counts given by video; 0 for candidates without one."""
-        spread = np.zeros(len(self.video), dtype=np.int32)
-        known = are_in(self.video, of.video)
-        spread[np.searchsorted(self.video, of.video[known])] = n[known]
+    def counts(self, table: Counted, *columns: NDArray[np.int32]) -> NDArray[np.int32]:
+        """[columns, N] a table's counts by candidate; 0 for candidates without rows in it."""
+        spread = np.zeros((len(columns), len(self.video)), dtype=np.int32)
+        rows = rows_in(self.video, table.video)
+        known = rows != NOWHERE
+        for counts, column in zip(spread, columns, strict=True):
+            counts[rows[known]] = column[known]
         return spread
 
 
@@ -329,9 +331,8 @@ def _video_level(fates: _Fates, n_missing: int) -> Level:
 def _clip_level(census: Census, fates: _Fates) -> Level:
     """The level of clips: planned clips, and those that the plan itself rejected."""
     of_clips, of_packs = census.count("clips"), census.count("packs")
-    planned = fates.counts(of_clips, of_clips.n)
-    n_tried = fates.counts(of_packs, of_packs.n)
-    n_failed = fates.counts(of_packs, of_packs.n_failed)
+    (planned,) = fates.counts(of_clips, of_clips.n)
+    n_tried, n_failed = fates.counts(of_packs, of_packs.n, of_packs.n_failed)
     n_made, planned = n_tried - n_failed, np.maximum(planned, n_tried)
     kept = np.where(fates.is_kept, fates.n_clips_kept, 0)
     rejected = census.rejected

@@ -58,15 +58,21 @@ def spans_in(ordered: UInt64, wanted: UInt64) -> tuple[NDArray[np.int64], NDArra
     return spans[0], spans[1]
 
 
-def are_in(ordered: UInt64, wanted: UInt64) -> NDArray[np.bool_]:
-    """[M] whether each wanted hash is among the sorted hashes."""
+def rows_in(ordered: UInt64, wanted: UInt64) -> NDArray[np.int64]:
+    """[M] the index of the first match of each wanted hash among sorted ones, NOWHERE if there is none."""
     if not len(ordered):
-        return np.zeros(len(wanted), np.bool_)
+        return np.full(len(wanted), NOWHERE, np.int64)
     order = np.argsort(wanted)
     needles = wanted[order]
-    found = np.empty(len(wanted), np.bool_)
-    found[order] = ordered[np.minimum(np.searchsorted(ordered, needles), len(ordered) - 1)] == needles
-    return found
+    at = np.minimum(np.searchsorted(ordered, needles), len(ordered) - 1)
+    rows = np.empty(len(wanted), np.int64)
+    rows[order] = np.where(ordered[at] == needles, at, NOWHERE)
+    return rows
+
+
+def are_in(ordered: UInt64, wanted: UInt64) -> NDArray[np.bool_]:
+    """[M] whether each wanted hash is among the sorted hashes."""
+    return np.asarray(rows_in(ordered, wanted) != NOWHERE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 import ray
 
 from manifests.errors import UserError
+from manifests.exits import ExitCode
 
 CONNECT_S, SPEAK_S = 3.0, 4.0
 CLIENT_PORT = 10001
@@ -66,8 +67,14 @@ def _environment_for(started: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
+class RayNotStarted(UserError):
+    """Ray's own processes did not start: a matter of the machine, such as its load, and of no setting."""
+
+    exit_code = ExitCode.STOPPED
+
+
 class _WhatRaySays(AbstractContextManager[None]):
-    """Turns the bare Exception raised when Ray's own processes don't start (within a fixed 30 s) into UserError."""
+    """Turns the bare Exception raised when Ray's own processes don't start (within a fixed 30 s) into RayNotStarted."""
 
     def __init__(self, where: str) -> None:
         self._where = where
@@ -76,7 +83,7 @@ class _WhatRaySays(AbstractContextManager[None]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is Exception and error is not None:
-            raise UserError(
+            raise RayNotStarted(
                 f"{self._where}: did not start ({first_line(error)}); on a very busy machine run again later, or set "
                 "engine.executor: local; else Ray's logs in /tmp/ray/session_latest/logs say why"
             ) from None

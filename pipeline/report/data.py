@@ -16,7 +16,7 @@ from manifests.clip_status import is_success
 from manifests.errors import DamagedFile, UserError
 from manifests.funnel import FunnelCounts, funnel, selection_runs
 from manifests.hashing import UInt64, hash_texts, splitmix64
-from manifests.membership import are_in, hash_ids
+from manifests.membership import are_in, hash_ids, rows_in
 from manifests.reasons import meaning_of
 from manifests.rejected import Rejected
 from manifests.rows import SourceRow
@@ -25,7 +25,7 @@ from pipeline.balance.result import BALANCE_NAME, BalanceResult
 from pipeline.engine.store import Store
 from pipeline.report.clips import Clips, read_clips
 from pipeline.report.once import take_once
-from pipeline.report.places import NOWHERE, Ints
+from pipeline.report.places import Ints
 from pipeline.report.tally import Lowest, Tally
 
 NO_SAMPLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
@@ -161,7 +161,7 @@ def _lost_before(store: Store, rejected: Rejected, known: UInt64) -> Iterator[tu
         store,
         "candidates",
         ["video_id", "wanted_category_id"],
-        lambda rows: _row_in(video, rows),
+        lambda rows: rows_in(video, hash_ids(rows.column("video_id"))),
         len(video),
         lambda: _Wanted(len(video)),
         first=True,
@@ -169,11 +169,6 @@ def _lost_before(store: Store, rejected: Rejected, known: UInt64) -> Iterator[tu
     pairs, counts = np.unique(np.stack([wanted.category_id, kind]), axis=1, return_counts=True)
     for (category_id, number), n in zip(pairs.T.tolist(), counts.tolist(), strict=True):
         yield category_id, rejected.kinds[number][1], n
-
-
-def _row_in(ordered: UInt64, rows: pa.Table) -> Ints:
-    video = hash_ids(rows.column("video_id"))
-    return np.where(are_in(ordered, video), np.searchsorted(ordered, video), NOWHERE)
 
 
 def source_yields(store: Store) -> tuple[SourceYield, ...]:

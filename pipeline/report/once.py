@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from manifests.membership import NOWHERE
 from pipeline.engine.follow import PART, Follower
 from pipeline.engine.store import Store
-from pipeline.report.places import NOWHERE, Ints
+from pipeline.report.places import Ints
 
 Marks = NDArray[np.bool_]
 

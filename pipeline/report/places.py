@@ -15,10 +15,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.hashing import UInt64
-from manifests.membership import hash_ids
+from manifests.membership import NOWHERE, hash_ids, rows_in
 
 Ints = NDArray[np.int64]
-NOWHERE = -1
 MOST_PLACES = 2**30
 """The most places: numbers of clips that are no numbers of clips must not take all memory."""
 
@@ -77,10 +76,7 @@ class Places:
     def of_videos(self, rows: pa.Table) -> Ints:
         """[N] the video of each row (column video_id); NOWHERE if it has no sample in a shard."""
         ids, code = _encoded(rows.column("video_id"))
-        if not len(self.videos):
-            return np.full(len(code), NOWHERE, np.int64)
-        at = np.minimum(np.searchsorted(self.videos, ids), len(self.videos) - 1)
-        return np.where(self.videos[at] == ids, at, NOWHERE)[code]
+        return rows_in(self.videos, ids)[code]
 
     def of_clips(self, rows: pa.Table) -> Ints:
         """[N] the place of each row (columns video_id and n); NOWHERE for those that are in no shard."""

@@ -27,13 +27,14 @@ METADATA_TASKS_A_BATCH = 3
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The amounts a run handles."""
+    """The amounts a run handles. `n_named`: about how many videos its lists name; None if others may be found too."""
 
     n_candidates: float
     n_videos: float
     n_clips: float
     clip_hours: float
     source_hours: float
+    n_named: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +65,20 @@ def size_of(config: RunConfig) -> Size | None:
     videos come from lists; None if neither is known.
     """
     cost = {name: cost.value for name, cost in read_costs().items()}
-    sizes = [_videos_wanted(config, cost), _videos_named(config, cost)]
+    candidates_a_video = _candidates_a_video(config, cost)
+    named = _n_named(config)
+    sizes = [_videos_wanted(config, cost), None if named is None else named / candidates_a_video]
     if sizes == [None, None]:
         return None
     n_videos = min(n for n in sizes if n is not None)
     clip_hours = n_videos * cost["clip_hours_a_video"]
     return Size(
-        n_candidates=n_videos * _candidates_a_video(config, cost),
+        n_candidates=n_videos * candidates_a_video,
         n_videos=n_videos,
         n_clips=n_videos * cost["clips_a_video"],
         clip_hours=clip_hours,
         source_hours=clip_hours * cost["source_hours_a_clip_hour"],
+        n_named=named,
     )
 
 
@@ -86,17 +90,12 @@ def _videos_wanted(config: RunConfig, cost: dict[str, float]) -> float | None:
     return wanted / (cost["clip_hours_a_video"] if balance.unit == "hours" else cost["clips_a_video"])
 
 
-def _videos_named(config: RunConfig, cost: dict[str, float]) -> float | None:
-    named = n_named(config)
-    return None if named is None else named / _candidates_a_video(config, cost)
-
-
 def _candidates_a_video(config: RunConfig, cost: dict[str, float]) -> float:
     """A list of HD-VILA-100M's own names those that it kept; how many of them are gone by now is not known."""
     return 1.0 if config.crawl.sources == ("hdvila",) else cost["candidates_a_video"]
 
 
-def n_named(config: RunConfig) -> int | None:
+def _n_named(config: RunConfig) -> int | None:
     """About how many videos the configured lists name; None if others may be found too, or a list can't be read."""
     if not set(config.crawl.sources) <= {"ids", "hdvila"}:
         return None
@@ -168,7 +167,7 @@ def _requests(config: RunConfig, size: Size, cost: dict[str, float]) -> dict[str
         for kind in ("page", "player")
     }
     return {
-        "list": size.n_candidates * cost["list_requests_a_listed"] if n_named(config) is None else 0.0,
+        "list": size.n_candidates * cost["list_requests_a_listed"] if size.n_named is None else 0.0,
         **both,
         "caption": size.n_videos * cost["caption_requests_a_video"],
         "media": max(media, 2 * size.n_videos),  # one video and one audio file, however short
@@ -211,8 +210,9 @@ def estimate(
     if "urls" in config.crawl.sources:
         yield f"urls: {len(config.urls.files)} tables; what other hosts send is not known, so its cost is not either"
     if asks_site(config):
-        yield from _balance_lines(config)
-        if size := size_of(config):
+        size = size_of(config)
+        yield from _balance_lines(config, size.n_named if size else None)
+        if size:
             made = estimate_crawl(config, size, n_cores=n_cores, n_identities=n_identities, gbit_a_second=gbit_a_second)
             yield from lines_of(made)
     yield f"runs on: {config.engine.executor}" + (
@@ -261,9 +261,8 @@ def _folder_line(config: RunConfig) -> str:
     )
 
 
-def _balance_lines(config: RunConfig) -> Iterator[str]:
+def _balance_lines(config: RunConfig, named: int | None) -> Iterator[str]:
     balance = config.balance
-    named = n_named(config)
     if named is not None:
         yield f"lists: about {named:,} videos are named"
     for path in _lists(config):

@@ -7,7 +7,7 @@ import pytest
 
 from manifests import membership
 from manifests.hashing import hash_texts
-from manifests.membership import NOWHERE, Ids, are_in, distinct, hash_ids, spans_in
+from manifests.membership import NOWHERE, Ids, are_in, distinct, hash_ids, rows_in, spans_in
 
 
 def test_the_rows_are_those_of_a_search_in_full() -> None:
@@ -62,3 +62,12 @@ def test_hashes_are_found_among_sorted_ones_and_nowhere_else() -> None:
     assert are_in(ordered, np.array([0, 3, 4, 9, 2**64 - 1], np.uint64)).tolist() == [False, True, False, True, True]
     assert are_in(ordered[:3], ordered).tolist() == [True, True, True, False]
     assert are_in(ordered[:0], ordered).tolist() == [False] * 4
+
+
+def test_the_row_of_a_hash_is_its_first_one_among_sorted_ones() -> None:
+    ordered = np.array([3, 3, 9, 2**64 - 1], np.uint64)
+
+    found = rows_in(ordered, np.array([9, 0, 3, 4, 2**64 - 1], np.uint64))
+
+    assert found.tolist() == [2, NOWHERE, 0, NOWHERE, 3]
+    assert rows_in(ordered[:0], ordered).tolist() == [NOWHERE] * 4

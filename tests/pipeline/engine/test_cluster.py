@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from manifests.errors import UserError
+from manifests.exits import ExitCode
 from pipeline.engine.driver import RunStopped, run_stage
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
@@ -191,10 +192,10 @@ def test_a_node_that_does_not_come_up_in_time_is_a_message_and_no_fault_of_ours(
         raise Exception("The current node timed out during startup. This could happen because …")
 
     monkeypatch.setattr(ray, "init", slow)
-    with pytest.raises(
-        UserError, match=r"a local Ray: did not start .*timed out during startup.*engine.executor: local"
-    ):
+    refused = r"a local Ray: did not start .*timed out during startup.*engine.executor: local"
+    with pytest.raises(UserError, match=refused) as raised:
         RayExecutor(tmp_path)
+    assert raised.value.exit_code == ExitCode.STOPPED, "the machine's fault: there is nothing to correct first"
 
     def wrong(**_: object) -> None:
         raise KeyError("a fault of ours")

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from manifests.membership import NOWHERE
 from pipeline.report import places
-from pipeline.report.places import NOWHERE, Numbered, Places
+from pipeline.report.places import Numbered, Places
 
 CLIPS = st.lists(st.tuples(st.sampled_from(["v", "w", "vv", "x_y"]), st.integers(0, 6)), max_size=25)
 

@@ -2,14 +2,17 @@
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 import pipeline.cli
+import pipeline.run.estimate
 from manifests.settings import load_config
 from pipeline.config import RunConfig
+from pipeline.crawl.sources.lines import read_lines
 from pipeline.run.estimate import LINES_COUNTED, Estimate, estimate, estimate_crawl, size_of
 
 REPO = Path(__file__).resolve().parents[3]
@@ -97,6 +100,21 @@ def test_a_long_list_is_counted_by_its_first_lines_and_each_video_of_hd_vila_s_o
     said = estimated(crawl={"sources": ["hdvila"], "hdvila": {"clips": [str(clips)]}})
 
     assert f"about {3 * LINES_COUNTED:,} of {3 * LINES_COUNTED:,} candidates" in said
+
+
+def test_a_list_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids, read = tmp_path / "ids.txt", []
+    ids.write_text("abcdefghijk\n")
+
+    def read_and_noted(path: Path) -> Iterator[tuple[str, int]]:
+        read.append(path)
+        return read_lines(path)
+
+    monkeypatch.setattr(pipeline.run.estimate, "read_lines", read_and_noted)
+    said = estimated(crawl={"sources": ["ids"], "ids_files": [str(ids)]}, balance={"total": 1, "unit": "hours"})
+
+    assert "lists: about 1 videos are named" in said and "requests: list 0, page" in said
+    assert read == [ids]
 
 
 def test_what_cannot_be_estimated_is_said() -> None:

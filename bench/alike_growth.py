@@ -134,11 +134,11 @@ def one_size(n_videos: int, batch: int, bits: Bits | Uniform, rng: np.random.Gen
         pictures = Pictures(DuplicatesConfig(), Store(folder))
         for first in range(0, n_videos, batch):
             pictures.add(packs_of(first, min(batch, n_videos - first), bits, rng))
-            pictures.find(nobody)
+            pictures.find_repeats(nobody)
         new = packs_of(n_videos, batch, bits, rng)
         began = time.process_time()
         pictures.add(new)
-        found = pictures.find(nobody)
+        found = pictures.find_repeats(nobody)
         cpu_s = time.process_time() - began
         size = sum(file.stat().st_size for file in Path(folder).rglob("*.near"))
     return Cost(
@@ -194,7 +194,7 @@ def one_column(column: int, asked: HashQuery, bits: Bits | Uniform, n_videos: in
         search = Search(asked, nearness)
         sorted_s, began = time.process_time() - began, time.process_time()
         for hashes, owners in columns_of(files, some, 0):
-            search.look(hashes, owners)
+            search.look_through(hashes, owners)
         looked_s, began = time.process_time() - began, time.process_time()
         piece = search.piece()
         n_pairs, peak_mb = len(joined([piece])), _memory_mb("VmHWM")

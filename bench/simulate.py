@@ -268,7 +268,7 @@ def simulate(
             gathered = Gathered(n_rounds=10**6, is_over=True)
             batches = Batches.of(run, gathered)
             batches.decide = lambda: setattr(batches, "n_decided", batches.n_over)
-            run.do_lines(*fill(run, batches))
+            run.complete_lines(*fill(run, batches))
             whole_s = n_workers * jumping.now()
     finally:
         log.setLevel(level)

@@ -85,7 +85,7 @@ def run_benchmark(
         seen: list[tuple[str, Inputs]] = []
         for name in batch:
             try:
-                seen.append((name, videos.look(encoder, name)))
+                seen.append((name, videos.input_of(encoder, name)))
             except UserError as error:
                 unreadable.append(str(error))
         if seen:

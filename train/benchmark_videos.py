@@ -34,7 +34,7 @@ class Videos(Protocol):
     def missing(self, names: Iterable[str]) -> list[str]:
         """The names for which there is no video."""
 
-    def look(self, encoder: Encoder, name: str) -> Inputs:
+    def input_of(self, encoder: Encoder, name: str) -> Inputs:
         """The model's input for a video. UserError if it can't be read."""
 
 
@@ -48,7 +48,7 @@ class FolderVideos:
         """The names without a file."""
         return [name for name in names if name not in self._files]
 
-    def look(self, encoder: Encoder, name: str) -> Inputs:
+    def input_of(self, encoder: Encoder, name: str) -> Inputs:
         """The views of a file."""
         return encoder.views_of_clip(self._files[name])
 
@@ -64,7 +64,7 @@ class ShardVideos:
         """The names without a sample."""
         return [name for name in names if name not in self._samples]
 
-    def look(self, encoder: Encoder, name: str) -> Inputs:
+    def input_of(self, encoder: Encoder, name: str) -> Inputs:
         """The views of a sample."""
         index, sample = self._samples[name]
         source: Source = "whole" if "mp4" in index.members(sample) else "prepared"

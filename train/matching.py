@@ -6,7 +6,8 @@
                   train.evaluate. n held-out pairs take n² passes of the Transformer and n of the picture encoder
     flow          inter-modality flow (train.flow), over matching pairs with nothing masked
 
-The first two are for models with `look` and `match` but no towers (SOHO, Visual Parsing); the flow is for all three.
+The first two are for models with `visual_input` and `match` but no towers (SOHO, Visual Parsing); the flow is for all
+three.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def score_matching(model: nn.Module, pairs: HeldOutPairs) -> Matching:
     captions: list[str] = []
     with autocast(pairs.config, device):
         for rows, words in pairs.chunks(MAX_PAIRS):
-            seen.append(inner.look(rows.to(device)))
+            seen.append(inner.visual_input(rows.to(device)))
             texts.append((rows.input_ids.to(device), rows.attention_mask.to(device)))
             captions += words
         if len(captions) < 2:

@@ -89,7 +89,7 @@ def score_two_stages(model: nn.Module, pairs: HeldOutPairs, n_candidates: int) -
             rows = rows.to(device)
             outputs = inner(rows, only=inner.towers)
             towers = (getattr(outputs, name).float().cpu() for name in inner.towers)
-            kept.append((*towers, *inner.look(rows), rows.input_ids, rows.attention_mask))
+            kept.append((*towers, *inner.visual_input(rows), rows.input_ids, rows.attention_mask))
             captions += words
         if len(captions) < 2:
             raise UserError("retrieval needs two held-out pairs; the val split has fewer that can be read")

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.hostile_inputs import Case, Home, NeighbourLost, mutated
 from bench.hostile_inputs.captions import GOOD
-from bench.hostile_inputs.media import look
+from bench.hostile_inputs.media import run_folder_stage
 
 INFO = {
     "id": "abcdefghijk",
@@ -49,7 +49,7 @@ def _try(make: Any, chance: random.Random, folder: Path, home: Home) -> str:
         (films / f"{name}.mp4").write_bytes(film.read_bytes() + name.encode())
         (films / f"{name}.en.vtt").write_bytes(GOOD)
     make(films, film, chance, home)
-    reasons, videos, _ = look(films, folder)
+    reasons, videos, _ = run_folder_stage(films, folder)
     if {"aaa_good", "zzz_good"} - videos:
         raise NeighbourLost(str(reasons))
     return next(iter(reasons.values()), "candidates")

@@ -97,7 +97,7 @@ def _try(data: bytes, suffix: str, folder: Path, home: Home) -> str:
     bad = films / f"bad{suffix}"
     bad.write_bytes(data)
     (films / "bad.en.vtt").write_bytes(GOOD)
-    reasons, videos, context = look(films, folder)
+    reasons, videos, context = run_folder_stage(films, folder)
     if "good" not in videos:
         raise NeighbourLost(str(reasons))
     if "bad" not in videos:
@@ -106,7 +106,7 @@ def _try(data: bytes, suffix: str, folder: Path, home: Home) -> str:
     return f"{cut.reason.value}: {cut.detail}" if isinstance(cut, Reject) else cut
 
 
-def look(films: Path, folder: Path) -> tuple[dict[str, str], set[str], Context]:
+def run_folder_stage(films: Path, folder: Path) -> tuple[dict[str, str], set[str], Context]:
     """({video id: why it was rejected}, ids that became candidates, the context) for a folder of films."""
     store = Store(str(folder / "out"))
     (folder / "scratch" / "unit").mkdir(parents=True)

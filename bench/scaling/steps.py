@@ -161,13 +161,13 @@ def planned_before(place: Place) -> None:
 
 def picture_duplicates(place: Place) -> None:
     """Finds clips and videos that show the same."""
-    Pictures(place.config.media.duplicates, place.store).find(pa.array([], pa.string()))
+    Pictures(place.config.media.duplicates, place.store).find_repeats(pa.array([], pa.string()))
 
 
 def text_duplicates(place: Place) -> None:
     """Finds transcripts and sentences that repeat."""
     texts = Texts(place.config.balance.text_duplicates, place.store)
-    texts.find(place.store.read_table("videos", ["video_id", "channel_id", "duration_s"]))
+    texts.find_repeats(place.store.read_table("videos", ["video_id", "channel_id", "duration_s"]))
 
 
 def shard_plan(place: Place) -> None:

@@ -91,7 +91,7 @@ class Pictures:
         self._waiting: list[Shows] = []
         self._waiting_ids: list[pa.Array] = []
 
-    def find(self, but: pa.Array) -> dict[Reason, dict[str, str]]:
+    def find_repeats(self, but: pa.Array) -> dict[Reason, dict[str, str]]:
         """Finds DUPLICATE_VIDEO, DUPLICATE_CLIP, STOCK_INTRO: {id: an earlier id that shows the same}, in ORDER.
 
         Videos in `but` are left out. A clip of a repeated video is not listed again itself.

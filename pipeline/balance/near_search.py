@@ -55,7 +55,7 @@ class InBand:
 
 
 class Search:
-    """A search among filed hashes: call `look` for all of these, in their order, then `piece`."""
+    """A search among filed hashes: call `look_through` for all of these, in their order, then `piece`."""
 
     def __init__(self, asked: HashQuery, nearness: Nearness) -> None:
         self._asked, self._nearness = asked, nearness
@@ -63,7 +63,7 @@ class Search:
         parts = [(bits, np.flatnonzero(asked.bits == bits)) for bits in np.unique(asked.bits).tolist()]
         self._bands = [_Band(asked, rows, shift, bits, nearness) for bits, rows in parts for shift in shifts]
 
-    def look(self, hashes: Hashes, owners: Owners) -> None:
+    def look_through(self, hashes: Hashes, owners: Owners) -> None:
         """Takes the filed hashes of the next things."""
         rows: list[list[Int64]] = [[_NONE] for _ in self._bands]
         for begin in range(0, len(hashes), _AT_A_TIME):

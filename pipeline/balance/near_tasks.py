@@ -88,7 +88,7 @@ def search_pieces(
     for piece in pieces:
         search = Search(asked[piece.column], nearness)
         for hashes, owners in columns_of(files.there(), some[piece.begin : piece.end], piece.column):
-            search.look(hashes, owners)
+            search.look_through(hashes, owners)
         found.append((piece.column, search.piece()))
     return found
 

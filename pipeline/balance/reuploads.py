@@ -55,7 +55,7 @@ class Reuploads:
         settings = f"{FORMAT} {config.model_dump_json()}"
         self.compared = Compared(store, TEXTS, kind_of(config), source, settings, spread)
 
-    def find(self, videos: pa.Table, every: pa.Table | None = None) -> dict[str, str]:
+    def find_repeats(self, videos: pa.Table, every: pa.Table | None = None) -> dict[str, str]:
         """Returns {video_id: the first, by id, of the videos that it repeats} among `videos`.
 
         Columns: video_id; duration_s (0 or less: unknown, then nothing is found); and round, in whose order they are
@@ -67,11 +67,11 @@ class Reuploads:
 
 
 def find_reuploads(transcripts: pa.Table, videos: pa.Table, config: TextDuplicatesConfig) -> dict[str, str]:
-    """Like `Reuploads.find`, for tables: columns COLUMNS of `transcripts`, video_id and duration_s of `videos`."""
+    """`Reuploads.find_repeats`, for tables: columns COLUMNS of `transcripts`, video_id and duration_s of `videos`."""
     with tempfile.TemporaryDirectory() as folder:
         reuploads = Reuploads(config, Store(folder))
         reuploads.compared.add(transcripts)
-        return reuploads.find(videos)
+        return reuploads.find_repeats(videos)
 
 
 def things_of(config: TextDuplicatesConfig, rows: pa.Table) -> pa.Table:

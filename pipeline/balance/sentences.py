@@ -45,7 +45,7 @@ class Sentences:
         settings = f"{FORMAT} {config.min_sentence_words}"
         self.compared = Compared(store, SENTENCES, KIND, source, settings, spread)
 
-    def find(self, videos: pa.Table, every: pa.Table | None = None) -> dict[str, str]:
+    def find_repeats(self, videos: pa.Table, every: pa.Table | None = None) -> dict[str, str]:
         """Returns {clip_id: first clip, by video id, that says the same}, of sentences in `min_repeats` or more videos.
 
         The videos are those of one channel. Columns: video_id; channel_id ("": never compared); and round, in whose

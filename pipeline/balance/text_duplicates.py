@@ -22,10 +22,10 @@ class Texts:
         self._reuploads = Reuploads(config, store, spread) if config.reuploads else None
         self._sentences = Sentences(config, store, spread) if config.repeated_sentences else None
 
-    def find(self, videos: pa.Table, every: pa.Table | None = None) -> dict[str, str]:
+    def find_repeats(self, videos: pa.Table, every: pa.Table | None = None) -> dict[str, str]:
         """Finds repeats among `videos` (video_id, channel_id, duration_s): {id: the id that it repeats}.
 
         Ids are of videos or clips. `every`: all known videos, including these.
         """
-        parts = [part.find(videos, every) for part in (self._reuploads, self._sentences) if part]
+        parts = [part.find_repeats(videos, every) for part in (self._reuploads, self._sentences) if part]
         return {one: other for part in parts for one, other in part.items()}

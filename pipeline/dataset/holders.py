@@ -86,7 +86,7 @@ def _addresses(rows: pa.Table) -> list[str]:
     return pc.unique(rows.column("url")).to_pylist() if "url" in rows.column_names else []
 
 
-def look(store: Store, asked: Tombstones, covering: Tombstones) -> Holders:
+def find_holders(store: Store, asked: Tombstones, covering: Tombstones) -> Holders:
     """Looks through tables and shards. Raises UserError if a shard is missing or its rows are unreadable."""
     found = Holders(asked, covering)
     ids = [pa.array([], pa.string())]
@@ -109,7 +109,7 @@ def channels_among(store: Store, names: Collection[str]) -> set[str]:
     if not names:
         return set()
     ids = Tombstones(channels=frozenset(names))
-    return look(store, ids, ids).named
+    return find_holders(store, ids, ids).named
 
 
 def _half_done(store: Store, entries: Sequence[ShardEntry]) -> set[str]:

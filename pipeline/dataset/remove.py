@@ -29,7 +29,7 @@ from manifests.errors import UserError
 from manifests.origin import is_site_id, origin_of
 from manifests.rows import ShardRow
 from manifests.shards import MANIFEST_NAME, TABLE_NAME, ShardEntry, head_of, manifest_bytes
-from pipeline.dataset.holders import look
+from pipeline.dataset.holders import find_holders
 from pipeline.dataset.purge import purge as purge_tables
 from pipeline.engine.lock import RunLock
 from pipeline.engine.progress import counted
@@ -100,7 +100,7 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
         if store.exists(MANIFEST_NAME):
             given_head(_head(store))  # refuses a manifest that cannot be rewritten before anything is removed
         tombstones = read_tombstones(store).joined(ids)
-        found = look(store, ids, tombstones)
+        found = find_holders(store, ids, tombstones)
         meant = tuple(sorted(found.videos))
         write_tombstones(store, tombstones.joined(Tombstones(under_way=True)))
         record = _write_record(store, ids, meant, sorted(found.keys), purged=purge) if found.keys or purge else ""

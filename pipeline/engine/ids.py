@@ -74,7 +74,7 @@ def hash_of(video_id: str) -> int:
     return int(hash_texts(pa.array([video_id], pa.string()), 0)[0])
 
 
-def find(files: Files, path: str, n_entries: int, wanted: int) -> Entries:
+def entries_with(files: Files, path: str, n_entries: int, wanted: int) -> Entries:
     """Reads the entries with a given hash from a file."""
     size = ENTRY.itemsize
     half = int(WINDOW * math.sqrt(n_entries)) + 1 if n_entries * size > WHOLE_BYTES else n_entries

@@ -30,7 +30,7 @@ from manifests.wrong_value import first_fault
 from pipeline.engine.commits import READERS, Facts
 from pipeline.engine.files import Files
 from pipeline.engine.ids import NAME as IDS_NAME
-from pipeline.engine.ids import TABLES_WITH_IDS, find, hash_of
+from pipeline.engine.ids import TABLES_WITH_IDS, entries_with, hash_of
 
 FOLDER = "segments"
 HEAD = f"{FOLDER}/head.json"
@@ -272,7 +272,7 @@ def rows_of_id(
     sources = [(file.path, file.n_ids) for file in head.ids if file.n_ids]
     sources += [(s.ids_path, s.n_ids) for s in head.segments if not s.ids_in and s.n_ids > 0]
     with ThreadPoolExecutor(READERS) as readers:
-        found = list(readers.map(lambda source: find(reader.files, source[0], source[1], wanted), sources))
+        found = list(readers.map(lambda source: entries_with(reader.files, source[0], source[1], wanted), sources))
     spans = []
     for entry in (row for rows in found for row in rows.tolist()):
         _, segment_id, first, n_rows, code, _ = entry

@@ -32,7 +32,7 @@ def heard_of(audio: Audio, duration_ms: int, video: VideoTrack, config: MediaCon
     """Makes the checks and members that are on and need audio."""
     seen = Seen(video, audio=audio)
     return Heard(
-        {check.name: check.find(seen, config) for check in checks_on(config, "audio")},
+        {check.name: check.fault(seen, config) for check in checks_on(config, "audio")},
         {m.extension: m.audio(audio, duration_ms, config) for m in members_on(config, "audio") if m.audio},
     )
 

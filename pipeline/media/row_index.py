@@ -98,7 +98,7 @@ class RowIndex:
     def __reduce__(self) -> tuple[Any, ...]:
         return RowIndex, ()
 
-    def find(self, store: Store, video_ids: Sequence[str]) -> Iterator[VideoRows | None]:
+    def find_rows(self, store: Store, video_ids: Sequence[str]) -> Iterator[VideoRows | None]:
         """Yields the parts of each video; None if it has no row or no clips. First reads what is new in the store."""
         for table in (self._videos, self._clips):
             table.update(store)

@@ -94,7 +94,7 @@ class MediaStage:
 
         The payload names the parts that hold its rows; the worker reads them.
         """
-        found = zip(self.video_ids, self.index.find(store, self.video_ids), strict=True)
+        found = zip(self.video_ids, self.index.find_rows(store, self.video_ids), strict=True)
         known = [(video_id, rows) for video_id, rows in found if rows is not None]
         units = []
         for video_id, rows in sorted(known, key=lambda video: -video[1].length_s):

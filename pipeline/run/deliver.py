@@ -21,7 +21,7 @@ from pipeline.shards.stage import ShardsStage
 
 def deliver(run: Run, selection: Selection) -> Manifest:
     """Makes shards, manifest, cards, report. Packs are removed once the manifest with their samples is written."""
-    run.do(ShardsStage(run.config.shards, run.config.seed, books=run.known.shards))
+    run.complete(ShardsStage(run.config.shards, run.config.seed, books=run.known.shards))
     manifest = publish_shards(run, selection, {"funnel": funnel(run.store).document()}, is_last=True)
     sweep_shards(run.store, manifest)
     write_report(run.store)

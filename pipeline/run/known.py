@@ -98,7 +98,7 @@ class Known:
 
     def repeated_texts(self, videos: pa.Table) -> dict[str, str]:
         """The duplicates by text among `videos`, each with what it repeats, by video id and by clip id."""
-        return self._texts.find(videos, self.videos())
+        return self._texts.find_repeats(videos, self.videos())
 
     def made(self, but: pa.Array) -> tuple[ClipLists, pa.Table]:
         """The clips that exist, and the REJECTED_VIDEOS all of whose clips failed; without the videos `but`."""
@@ -109,7 +109,7 @@ class Known:
 
     def repeated_pictures(self, but: pa.Array) -> dict[Reason, dict[str, str]]:
         """The duplicates by pictures among all videos except these, by reason."""
-        return self._pictures.find(but)
+        return self._pictures.find_repeats(but)
 
     def rejects(self) -> pa.Table:
         """The reject in force of each video as a whole."""

@@ -59,7 +59,7 @@ def work(run: Run) -> Selection:
 def _side_by_side(run: Run, gathered: Gathered, crawl: Line) -> None:
     gathered.is_over = False
     batches = Batches.of(run, gathered)
-    run.do_lines(crawl, close(run, batches), *fill(run, batches))
+    run.complete_lines(crawl, close(run, batches), *fill(run, batches))
 
 
 def select_all(run: Run) -> Selection:

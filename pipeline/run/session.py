@@ -89,12 +89,12 @@ class Run:
         self.known.update()
         self.desk.rejects_in_force = by_stage_and_reason(self.known.rejects())
 
-    def do(self, stage: Stage) -> StageResult:
+    def complete(self, stage: Stage) -> StageResult:
         """Runs a stage's units that have no commit yet."""
-        self.do_lines(one_chain(stage))
+        self.complete_lines(one_chain(stage))
         return self.results[-1]
 
-    def do_lines(self, *lines: Line) -> None:
+    def complete_lines(self, *lines: Line) -> None:
         """Runs lines of stages side by side: each stage's units that have no commit yet."""
         patience, over = self.config.engine.patience, self.results.append
         run_lines(

@@ -35,7 +35,7 @@ def outcomes_of(
 
 
 def find_duplicates(packs: pa.Table, config: DuplicatesConfig) -> dict[Reason, dict[str, str]]:
-    """Finds DUPLICATE_VIDEO, DUPLICATE_CLIP and STOCK_INTRO, as `Pictures.find` does.
+    """Finds DUPLICATE_VIDEO, DUPLICATE_CLIP and STOCK_INTRO, as `Pictures.find_repeats` does.
 
     `packs` has the columns of `pipeline.balance.duplicates.COLUMNS`.
     """
@@ -44,4 +44,4 @@ def find_duplicates(packs: pa.Table, config: DuplicatesConfig) -> dict[Reason, d
     with tempfile.TemporaryDirectory() as folder:
         pictures = Pictures(config, Store(folder))
         pictures.add(packs.sort_by("video_id"))
-        return pictures.find(pa.array([], pa.string()))
+        return pictures.find_repeats(pa.array([], pa.string()))

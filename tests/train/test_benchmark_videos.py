@@ -40,7 +40,7 @@ def test_samples_give_the_embeddings_that_their_files_give(folder, both):  # noq
     shards = open_videos(str(manifest), names)
     assert isinstance(shards, ShardVideos) and shards.missing(names) == []
 
-    of_shards = encoder.embed_views([shards.look(encoder, name) for name in names])
+    of_shards = encoder.embed_views([shards.input_of(encoder, name) for name in names])
 
     of_files = encoder.embed_video([files / f"{name}.mp4" for name in NAMES])
     assert torch.allclose(of_shards, of_files, atol=1e-6)

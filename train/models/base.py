@@ -57,8 +57,8 @@ class Model(nn.Module):
     """Names of two outputs [B, D] with L2 norm 1, (video or picture, text), whose dot products are similarities; None:
     no towers, so no retrieval by dot product."""
     can_match = False
-    """Whether the model can match any picture with any text: by `look(rows)` -> (visual input [B, ...], its mask
-    [B, ...]) and `match(visual input, mask, ids, mask of ids)` -> logits [B, 2] (no match, match)."""
+    """Whether the model can match any picture with any text: by `visual_input(rows)` -> (visual input [B, ...], its
+    mask [B, ...]) and `match(visual input, mask, ids, mask of ids)` -> logits [B, 2] (no match, match)."""
     config: Any
     """The section that the model was built from."""
     weight_sources: dict[str, str]

@@ -81,7 +81,7 @@ class HDVila(HybridEncoder, Model):
 
     groups = ("cnn", "timesformer", "transformer")
     blocks = (Block, Layer, Bottleneck)
-    methods = ("embed", "embed_video", "embed_text", "look", "match")
+    methods = ("embed", "embed_video", "embed_text", "visual_input", "match")
     towers = ("video", "text")
 
     def __init__(self, config: ModelConfig) -> None:
@@ -125,13 +125,13 @@ class HDVila(HybridEncoder, Model):
         hidden = self.transformer.bert.read_text(input_ids, attention_mask)
         return self.transformer.embed_text(hidden, attention_mask)
 
-    def look(self, batch: Rows) -> tuple[Tensor, Tensor]:
+    def visual_input(self, batch: Rows) -> tuple[Tensor, Tensor]:
         """(maps [B, S, D, h, w], a mask of ones [B, 1]), the input of `match`; a clip has no padding."""
         maps = self.encode_frames(batch.get("img_middle"), batch.get("img_other"))
         return maps, maps.new_ones(len(maps), 1)
 
     def match(self, maps: Tensor, mask: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Matching logits [B, 2] of the result of `look` with sentences [B, L]; for stage 2 with `itm`."""
+        """Matching logits [B, 2] of the result of `visual_input` with sentences [B, L]; for stage 2 with `itm`."""
         hidden = self.transformer.bert.read_text(input_ids, attention_mask)
         both = self.transformer.bert.read_both(hidden, attention_mask, maps)
         return self._match_logits(both)

@@ -52,14 +52,14 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A check of a clip: `find` returns what is wrong, "" for nothing; `measure` makes its own Measure, if it has one.
+    """A check of a clip: `fault` returns what is wrong, "" for nothing; `measure` makes its own Measure, if it has one.
 
     `enough` (audio checks only): whether the beginning of the audio already proves that nothing is wrong.
     """
 
     name: str
     needs: Need
-    find: Callable[[Seen, MediaConfig], str]
+    fault: Callable[[Seen, MediaConfig], str]
     measure: Callable[[], Measure] | None = None
     enough: Callable[[Audio, MediaConfig], bool] | None = None
 
@@ -103,7 +103,7 @@ def findings(seen: Seen, config: MediaConfig) -> list[Finding]:
         action: Any = getattr(config.checks, facts.name)
         if action == "ignore" or (check.needs == "frames" and seen.look is None):
             continue
-        detail = seen.heard[check.name] if check.name in seen.heard else check.find(seen, config)
+        detail = seen.heard[check.name] if check.name in seen.heard else check.fault(seen, config)
         if detail:
             found.append(Finding(facts.reason, action, detail))
     return found

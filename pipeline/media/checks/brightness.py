@@ -25,7 +25,7 @@ class MeanBrightness:
         self.n_pictures += 1
 
 
-def find(seen: Seen, config: MediaConfig) -> str:
+def brightness(seen: Seen, config: MediaConfig) -> str:
     """Finds a mean brightness outside the bounds."""
     measure = seen.measures.get("brightness")
     if not isinstance(measure, MeanBrightness) or not measure.n_pictures:
@@ -35,4 +35,4 @@ def find(seen: Seen, config: MediaConfig) -> str:
     return "" if inside else f"mean brightness {mean:.0f} of 255"
 
 
-CHECKS = (Check("brightness", "frames", find, MeanBrightness),)
+CHECKS = (Check("brightness", "frames", brightness, MeanBrightness),)

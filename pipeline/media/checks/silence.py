@@ -20,7 +20,7 @@ def loudest_dbfs(samples: NDArray[np.float32] | None, rate: int) -> float:
     return max(-120.0, 10 * float(np.log10(loudest))) if loudest > 0 else -120.0
 
 
-def find(seen: Seen, config: MediaConfig) -> str:
+def silence(seen: Seen, config: MediaConfig) -> str:
     """Finds silence, or missing audio."""
     loudness = loudest_dbfs(*seen.audio)
     return f"loudest 100 ms at {loudness:.0f} dBFS" if loudness < config.checks.silence_dbfs else ""
@@ -31,9 +31,9 @@ def enough(audio: Audio, config: MediaConfig) -> bool:
     samples, rate = audio
     if samples is None:
         return False
-    whole = samples.shape[1] // (rate // 10) * (rate // 10)  # in whole blocks, as `find` will see them
+    whole = samples.shape[1] // (rate // 10) * (rate // 10)  # in whole blocks, as `silence` will see them
     least: float = config.checks.silence_dbfs
     return whole > 0 and loudest_dbfs(samples[:, :whole], rate) >= least
 
 
-CHECKS = (Check("silence", "audio", find, enough=enough),)
+CHECKS = (Check("silence", "audio", silence, enough=enough),)

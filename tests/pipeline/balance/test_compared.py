@@ -32,30 +32,30 @@ def a_store(folder: Path) -> Store:
 def test_rows_wait_until_their_video_is_known(tmp_path: Path) -> None:
     one = Sentences(CONFIG, a_store(tmp_path))
     some = of_channels({"v1": "a", "v3": "a"})
-    assert one.find(some) == {}
-    assert one.find(of_channels(CHANNELS)) == REPEATED
-    assert one.find(some) == {}, "what repeats among some videos does not depend on what else was taken up"
+    assert one.find_repeats(some) == {}
+    assert one.find_repeats(of_channels(CHANNELS)) == REPEATED
+    assert one.find_repeats(some) == {}, "what repeats among some videos does not depend on what else was taken up"
 
 
 def test_a_driver_that_starts_again_reads_no_text_that_was_compared(tmp_path: Path, monkeypatch: Any) -> None:
     store, videos = a_store(tmp_path), of_channels(CHANNELS)
     with count_requests() as first:
-        assert Sentences(CONFIG, store).find(videos) == REPEATED
+        assert Sentences(CONFIG, store).find_repeats(videos) == REPEATED
     with count_requests() as again:
-        assert Sentences(CONFIG, Store(store.url)).find(videos) == REPEATED
+        assert Sentences(CONFIG, Store(store.url)).find_repeats(videos) == REPEATED
     assert again.n_bytes < first.n_bytes / 2
     monkeypatch.setattr(Follower, "new", lambda self: iter(()))
-    assert Sentences(CONFIG, Store(store.url)).find(videos) == REPEATED
+    assert Sentences(CONFIG, Store(store.url)).find_repeats(videos) == REPEATED
 
 
 @pytest.mark.parametrize("what", ["state.json", "sentences.pairs.parquet", "taken.bin"])
 def test_a_directory_without_what_is_kept_is_compared_again(tmp_path: Path, what: str) -> None:
     store, videos = a_store(tmp_path), of_channels(CHANNELS)
-    Sentences(CONFIG, store).find(videos)
+    Sentences(CONFIG, store).find_repeats(videos)
     for path in tmp_path.rglob(f"alike/sentences/**/{what}"):
         path.unlink()
-    assert Sentences(CONFIG, store).find(videos) == REPEATED
-    assert Sentences(TextDuplicatesConfig(min_sentence_words=7), store).find(videos) == {
+    assert Sentences(CONFIG, store).find_repeats(videos) == REPEATED
+    assert Sentences(TextDuplicatesConfig(min_sentence_words=7), store).find_repeats(videos) == {
         clip_id: first for clip_id, first in REPEATED.items() if len(TEXT.split()) >= 7
     }
 
@@ -64,5 +64,5 @@ def test_a_video_without_any_sentence_that_counts_is_taken_up_too(tmp_path: Path
     store = Store(str(tmp_path))
     commit(store, [("v0", 0, "too short")], 0)
     one = Sentences(CONFIG, store)
-    one.find(of_channels({"v0": "a"}))
+    one.find_repeats(of_channels({"v0": "a"}))
     assert one.compared._index.are_added(pa.array(["v0", "v1"])).tolist() == [True, False]

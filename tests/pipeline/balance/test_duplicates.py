@@ -147,7 +147,7 @@ def test_a_video_is_found_by_clips_of_which_none_shows_enough_by_itself(tmp_path
     later = Pictures(CONFIG, Store(str(tmp_path)))
     for rows in (short, [("d.0", "three", pictures(77))], ours, theirs):
         later.add(packs(rows))
-        now = later.find(pa.array([], pa.string()))
+        now = later.find_repeats(pa.array([], pa.string()))
     assert now == found, "in batches of their own"
 
 
@@ -288,7 +288,7 @@ def test_what_repeats_is_the_same_in_whatever_order_videos_come_merged_left_out_
             kept = Pictures(CONFIG, store)
         for but in ([], draw.sample(came[:n], min(n, 2))):
             wanted = at_once([videos[i] for i in sorted(set(came[:n]) - set(but))])
-            assert kept.find(pa.array([f"v{i:02d}" for i in but], pa.string())) == wanted
+            assert kept.find_repeats(pa.array([f"v{i:02d}" for i in but], pa.string())) == wanted
     assert len(at_once(videos)) > 1
 
 
@@ -299,7 +299,7 @@ def test_a_driver_that_starts_again_reads_no_hashes_again_and_says_what_it_has_l
     commit(store, [row for video in videos for row in video])
     commit(store, [("black.0", "c0", [])])
     merge_all(store)
-    wanted = Pictures(CONFIG, store).find(NONE)
+    wanted = Pictures(CONFIG, store).find_repeats(NONE)
     assert wanted == at_once(videos)
 
     def refuse(self: Follower, *_: object) -> pa.Table:
@@ -307,10 +307,10 @@ def test_a_driver_that_starts_again_reads_no_hashes_again_and_says_what_it_has_l
 
     with monkeypatch.context() as patched:
         patched.setattr(duplicates, "shown_by_clips", refuse)
-        assert Pictures(CONFIG, Store(store.url)).find(NONE) == wanted
+        assert Pictures(CONFIG, Store(store.url)).find_repeats(NONE) == wanted
     for path in tmp_path.rglob("alike/**/clips.pairs.parquet"):
         path.unlink()
-    assert Pictures(CONFIG, Store(store.url)).find(NONE) == wanted
+    assert Pictures(CONFIG, Store(store.url)).find_repeats(NONE) == wanted
     assert "compared again from the beginning" in caplog.text
 
 

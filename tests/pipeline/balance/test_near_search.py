@@ -78,7 +78,7 @@ def test_pieces_of_files_give_what_the_rule_says_however_they_are_cut(
             for i in range(0, len(edges), n_each):
                 search = Search(asked, nearness)
                 for first, end in edges[i : i + n_each]:
-                    search.look(*file_of(hashes, owners, first, end))
+                    search.look_through(*file_of(hashes, owners, first, end))
                 pieces.append(search.piece())
             assert pairs_of(joined(pieces)) == wanted
 
@@ -107,7 +107,7 @@ def test_nothing_is_found_where_nothing_is_looked_for_or_filed() -> None:
     nothing = np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros(0, np.int64)
     ends = np.arange(1, 10)
     search = Search(HashQuery(*nothing), Nearness(8, 10))
-    search.look(np.arange(9, dtype=np.uint64), Owners(0, ends, ends))
+    search.look_through(np.arange(9, dtype=np.uint64), Owners(0, ends, ends))
     assert not len(joined([search.piece()]))
     one = HashQuery(np.ones(1, np.uint64), np.ones(1, np.int64), np.full(1, 12, np.uint8), np.zeros(1, np.int64))
     search = Search(one, Nearness(8, 10))

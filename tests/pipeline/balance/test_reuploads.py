@@ -90,7 +90,7 @@ def test_the_search_finds_what_the_library_s_index_finds(tmp_path: Path) -> None
     rows = pa.table({"video_id": names, "n_words": [120] * len(texts), "minhash": [signature(t) for t in texts]})
     one = Reuploads(CONFIG, Store(str(tmp_path)))
     one.compared.add(rows)
-    one.find(pa.table({"video_id": names, "duration_s": np.full(len(texts), 60.0)}))
+    one.find_repeats(pa.table({"video_id": names, "duration_s": np.full(len(texts), 60.0)}))
     pairs = one.compared._index.pairs("texts")
     found = zip(*(map(int, pairs.column(f"{side}.video_id").to_pylist()) for side in "ab"), strict=True)
     assert set(found) == wanted and len(wanted) > 100
@@ -137,7 +137,7 @@ def test_new_against_old_finds_the_same_in_whatever_order_transcripts_come_merge
             kept = Reuploads(CONFIG, store)
         here = transcripts.take(came[: begin + 5])
         for some in (videos.slice(0, 16), videos):
-            assert kept.find(some, videos) == find_reuploads(here, some, CONFIG)
-    assert len(kept.find(videos)) > 2
+            assert kept.find_repeats(some, videos) == find_reuploads(here, some, CONFIG)
+    assert len(kept.find_repeats(videos)) > 2
     monkeypatch.setattr(AlikeIndex, "add", lambda *_: pytest.fail("transcripts were compared again"))
-    assert Reuploads(CONFIG, Store(store.url)).find(videos) == kept.find(videos)
+    assert Reuploads(CONFIG, Store(store.url)).find_repeats(videos) == kept.find_repeats(videos)

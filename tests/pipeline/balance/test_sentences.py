@@ -34,7 +34,7 @@ def repeated(folder: Path, parts: list[Said], channels: dict[str, str]) -> dict[
     one = Sentences(CONFIG, Store(str(folder)))
     for part in parts:
         one.compared.add(clips(part))
-    return one.find(of_channels(channels))
+    return one.find_repeats(of_channels(channels))
 
 
 def test_a_sentence_that_a_channel_repeats_counts_once(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_new_against_old_finds_the_same_in_whatever_order_clips_come_merged_or_a
         for some in (videos.slice(0, 20), videos):
             names = set(some.column("video_id").to_pylist())
             of_some = {video_id: channels[video_id] for video_id in names}
-            assert kept.find(some, videos) == by_the_rule(here, of_some)
-    assert len(kept.find(videos)) > 9
+            assert kept.find_repeats(some, videos) == by_the_rule(here, of_some)
+    assert len(kept.find_repeats(videos)) > 9
     monkeypatch.setattr(AlikeIndex, "add", lambda *_: pytest.fail("sentences were compared again"))
-    assert Sentences(CONFIG, Store(store.url)).find(videos) == kept.find(videos)
+    assert Sentences(CONFIG, Store(store.url)).find_repeats(videos) == kept.find_repeats(videos)

@@ -78,12 +78,12 @@ def test_what_repeats_does_not_depend_on_when_it_came(tmp_path: Path) -> None:
         whole = packs_of(names, 0)
         for name in order:
             pictures.add(whole.filter(pa.compute.equal(whole.column("video_id"), name)))
-            pictures.find(pa.array([], pa.string()))
-        assert pictures.find(pa.array([], pa.string())) == wanted
+            pictures.find_repeats(pa.array([], pa.string()))
+        assert pictures.find_repeats(pa.array([], pa.string())) == wanted
 
 
 def test_videos_left_out_repeat_nothing(tmp_path: Path) -> None:
     pictures = Pictures(CONFIG, Store(str(tmp_path)))
     pictures.add(packs_of(["a", "b", "c", "d"], 0))
-    assert pictures.find(pa.array(["a", "c"])) == {}
-    assert len(pictures.find(pa.array([], pa.string()))) == 2
+    assert pictures.find_repeats(pa.array(["a", "c"])) == {}
+    assert len(pictures.find_repeats(pa.array([], pa.string()))) == 2

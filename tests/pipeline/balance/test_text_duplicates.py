@@ -24,6 +24,6 @@ def test_videos_and_sentences_that_repeat_are_named_where_wanted(
     test_reuploads.commit(store, transcripts, 0)
     test_sentences.commit(store, [(f"v{i}", 0, LINE) for i in range(3)], 0)
     config = TextDuplicatesConfig(reuploads=reuploads, repeated_sentences=sentences)
-    found = Texts(config, store).find(videos.append_column("channel_id", pa.array(["c"] * 3)))
+    found = Texts(config, store).find_repeats(videos.append_column("channel_id", pa.array(["c"] * 3)))
     of_videos, of_clips = {"v1": "v0"}, {"v1.0": "v0.0", "v2.0": "v0.0"}
     assert found == (of_videos if reuploads else {}) | (of_clips if sentences else {})

@@ -15,7 +15,7 @@ from manifests.errors import DamagedFile
 from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset import holders
-from pipeline.dataset.holders import channels_among, covered, look
+from pipeline.dataset.holders import channels_among, covered, find_holders
 from pipeline.engine.store import Store
 from pipeline.outdir.remade import forget_alike
 from pipeline.outdir.tombstones import Tombstones
@@ -63,7 +63,7 @@ def looked(store: Store, **ids: str) -> tuple[holders.Holders, list[str]]:
     """What is found of one id, and the shards whose rows were read for it."""
     given_ids = Tombstones(**{kind: frozenset({name}) for kind, name in ids.items()})
     with mock.patch.object(holders, "read_rows", side_effect=holders.read_rows) as reads:
-        return look(store, given_ids, given_ids), [call.args[1] for call in reads.call_args_list]
+        return find_holders(store, given_ids, given_ids), [call.args[1] for call in reads.call_args_list]
 
 
 def test_only_shards_of_generations_that_hold_it_are_read(store: Store) -> None:
@@ -107,5 +107,5 @@ def test_a_shard_that_an_interrupted_removal_has_rewritten_is_found_by_its_size(
 
 def test_words_that_are_channels_here_are_told(store: Store) -> None:
     assert channels_among(store, {"channel-0", "video-0-0", "other"}) == {"channel-0"}
-    with mock.patch.object(holders, "look", side_effect=AssertionError("nothing has to be read")):
+    with mock.patch.object(holders, "find_holders", side_effect=AssertionError("nothing has to be read")):
         assert channels_among(store, set()) == set()

@@ -15,7 +15,7 @@ from bench.scaling.requests import count_requests
 from manifests.schema import TABLES
 from pipeline.engine import ids
 from pipeline.engine.files import Files
-from pipeline.engine.ids import ENTRY, TABLES_WITH_IDS, entries_of, find, hash_of, merge_files, sorted_entries
+from pipeline.engine.ids import ENTRY, TABLES_WITH_IDS, entries_of, entries_with, hash_of, merge_files, sorted_entries
 from pipeline.engine.merge import MergeSizes
 from pipeline.engine.segments import change_head, read_head
 from pipeline.engine.store import Store
@@ -98,9 +98,9 @@ def test_a_hash_is_found_in_a_file_of_any_size(tmp_path: Path, n_ids: int) -> No
     made = sorted_entries([entries_of("a1", "clips", pa.array(names), 0, [n_ids])])
     files.write("ids.bin", made.tobytes())
     for name in dict.fromkeys([names[0], names[n_ids // 2], names[-1]]):
-        (entry,) = find(files, "ids.bin", len(made), hash_of(name))
+        (entry,) = entries_with(files, "ids.bin", len(made), hash_of(name))
         assert [names[i] for i in range(entry["first"], entry["first"] + entry["n_rows"])] == [name] * names.count(name)
-    assert not len(find(files, "ids.bin", len(made), hash_of("nobody")))
+    assert not len(entries_with(files, "ids.bin", len(made), hash_of("nobody")))
 
 
 def test_rows_of_one_id_in_two_units_and_more_than_a_number_holds_are_several_entries(
@@ -147,7 +147,7 @@ def test_all_entries_of_a_hash_are_found_however_hashes_lie(
     files, made = Files(str(tmp_path)), entries(hashes)
     files.write("ids.bin", made.tobytes())
     for wanted in {hashes[0], max(hashes), min(hashes), other}:
-        found = find(files, "ids.bin", len(made), wanted)
+        found = entries_with(files, "ids.bin", len(made), wanted)
         assert found.tolist() == made[made["hash"] == np.uint64(wanted)].tolist()
 
 
@@ -159,12 +159,12 @@ def test_a_window_is_read_of_a_large_file_and_all_of_a_small_one(
     monkeypatch.setattr(Files, "read_range", lambda f, p, a, b: [spans.append((a, b)), read(f, p, a, b)][1])
     made = entries([i * 2**64 // 20_000 for i in range(20_000)])
     files.write("ids.bin", made.tobytes())
-    (entry,) = find(files, "ids.bin", len(made), int(made["hash"][5_000]))
+    (entry,) = entries_with(files, "ids.bin", len(made), int(made["hash"][5_000]))
     ((low, high),) = spans
     assert entry["first"] == 5_000 and (low + high) / 2 == 5_000 * ENTRY.itemsize and high - low < made.nbytes / 10
     spans.clear()
     monkeypatch.setattr(ids, "WHOLE_BYTES", made.nbytes)
-    find(files, "ids.bin", len(made), int(made["hash"][5_000]))
+    entries_with(files, "ids.bin", len(made), int(made["hash"][5_000]))
     assert spans == [(0, made.nbytes)]
 
 

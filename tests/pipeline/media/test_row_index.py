@@ -38,7 +38,7 @@ def test_a_video_without_a_row_or_a_clip_has_no_place_and_one_on_a_disk_says_so(
         store.write_table(f"clips/part-clips-{unit}.parquet", table_of(rows, CLIPS))
         store.commit("clips", unit, {})
 
-    a, lone, b, stray, unknown = RowIndex().find(store, ["a", "lone", "b", "stray", "?"])
+    a, lone, b, stray, unknown = RowIndex().find_rows(store, ["a", "lone", "b", "stray", "?"])
 
     assert lone is stray is unknown is None
     assert a is not None and b is not None
@@ -62,7 +62,7 @@ def test_units_in_many_segments_take_the_turns_of_few_requests(tmp_path: Path) -
         merge_all(store, MergeSizes(n_units=5, fan_in=99, grace_s=0))
     ids = [f"{unit}-{i}" for unit in units for i in range(2)]
     with count_requests(0.02) as counted:
-        places = list(RowIndex().find(Store(store.url), ids))
+        places = list(RowIndex().find_rows(Store(store.url), ids))
 
     assert [place and (place.video.unit, [part.unit for part in place.clips]) for place in places] == [
         (video_id[:4], [video_id[:4]]) for video_id in ids

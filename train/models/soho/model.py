@@ -112,7 +112,7 @@ class _OnTrunk(Model):
 class Soho(_OnTrunk):
     """The pre-training model."""
 
-    methods = ("look", "match")
+    methods = ("visual_input", "match")
     can_match = True
 
     def __init__(self, config: SohoConfig) -> None:
@@ -163,7 +163,7 @@ class Soho(_OnTrunk):
             self.head(hidden[:, 0]),
         )
 
-    def look(self, batch: ImageBatch | Rows) -> tuple[Tensor, Tensor]:
+    def visual_input(self, batch: ImageBatch | Rows) -> tuple[Tensor, Tensor]:
         """(visual tokens [R, P, D], their mask [R, P]), with no cell masked."""
         batch = as_images(batch)
         canvas = on_canvas(batch, self.pixels.mean, self.pixels.std)
@@ -171,7 +171,7 @@ class Soho(_OnTrunk):
         return visual.tokens, visual.mask
 
     def match(self, tokens: Tensor, mask: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Matching logits [R, 2] of the result of `look` with sentences [R, L]."""
+        """Matching logits [R, 2] of the result of `visual_input` with sentences [R, L]."""
         return self.head(self.language((input_ids, attention_mask), tokens, mask)[:, 0])
 
     def mvm_logits(self, hidden: Tensor) -> Tensor:

@@ -101,7 +101,7 @@ class VisualParsing(Model):
 
     groups = ("parser", "rest")
     blocks = (SwinTransformerBlock, Layer)
-    methods = ("look", "match")
+    methods = ("visual_input", "match")
     can_match = True
 
     def __init__(self, config: VisualParsingConfig) -> None:
@@ -124,7 +124,7 @@ class VisualParsing(Model):
             return self.read(batch)
         assert isinstance(batch, Rows)
         pictures = [batch, second_picture(batch)] if self.config.n_pictures == 2 else [batch]
-        cls = [self._read(*self.look(rows), rows.input_ids, rows.attention_mask)[:, 0] for rows in pictures]
+        cls = [self._read(*self.visual_input(rows), rows.input_ids, rows.attention_mask)[:, 0] for rows in pictures]
         return Answered(self.heads.answers(torch.cat(cls, -1)))
 
     def read(self, batch: ImageBatch | Rows) -> VisualParsingOutput:
@@ -151,14 +151,14 @@ class VisualParsing(Model):
             self.heads.itm(hidden[:, 0]),
         )
 
-    def look(self, batch: ImageBatch | Rows) -> tuple[Tensor, Tensor]:
+    def visual_input(self, batch: ImageBatch | Rows) -> tuple[Tensor, Tensor]:
         """(visual tokens [R, P, D], their mask [R, P]), with no token masked."""
         tokens, _, cells = self._parse(as_images(batch))
         valid = cells.flatten(1)
         return self.visual_embedding(self.visual_embedding.linear(tokens), cells, torch.zeros_like(valid)), valid
 
     def match(self, tokens: Tensor, mask: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Matching logits [R, 2] of the result of `look` with sentences [R, L]."""
+        """Matching logits [R, 2] of the result of `visual_input` with sentences [R, L]."""
         return self.heads.itm(self._read(tokens, mask, input_ids, attention_mask)[:, 0])
 
     def _parse(self, batch: ImageBatch) -> tuple[Tensor, Tensor, Tensor]:

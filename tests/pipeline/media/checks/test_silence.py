@@ -6,7 +6,7 @@ import pytest
 from manifests.reasons import Reason
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Seen
-from pipeline.media.checks.silence import enough, find, loudest_dbfs
+from pipeline.media.checks.silence import enough, loudest_dbfs, silence
 from pipeline.media.probe import VideoTrack, probe
 from pipeline.testing.video import a_video
 from tests.pipeline.media.looks import reasons
@@ -62,8 +62,8 @@ def test_a_loudness_just_at_the_limit_is_heard_and_digital_silence_is_the_quiete
     loudness = loudest_dbfs(wave, rate)
     at, above = (MediaConfig.model_validate({"checks": {"silence_dbfs": limit}}) for limit in (loudness, loudness + 1))
 
-    assert find(Seen(track, audio=(wave, rate)), at) == "" and enough((wave, rate), at)
-    assert find(Seen(track, audio=(wave, rate)), above) == "loudest 100 ms at -6 dBFS"
+    assert silence(Seen(track, audio=(wave, rate)), at) == "" and enough((wave, rate), at)
+    assert silence(Seen(track, audio=(wave, rate)), above) == "loudest 100 ms at -6 dBFS"
     assert not enough((wave, rate), above)
-    assert find(Seen(track, audio=(wave * 0, rate)), config) == "loudest 100 ms at -120 dBFS"
+    assert silence(Seen(track, audio=(wave * 0, rate)), config) == "loudest 100 ms at -120 dBFS"
     assert not enough((wave[:, :0], rate), config)

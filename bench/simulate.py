@@ -26,7 +26,7 @@ import logging
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -214,10 +214,10 @@ class Remembered(Store):
 class InRankOrder(MediaStage):
     """Units in the order of their ranks, as in versions before the longest came first."""
 
-    def units(self, store: Store) -> Iterator[Unit]:
+    def units(self, store: Store) -> list[Unit]:
         """See Stage."""
         place = {video_id: n for n, video_id in enumerate(self.video_ids)}
-        yield from sorted(super().units(store), key=lambda unit: place[unit.name])
+        return sorted(super().units(store), key=lambda unit: place[unit.name])
 
 
 @dataclass(frozen=True, slots=True)

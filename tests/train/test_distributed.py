@@ -1,8 +1,5 @@
 """On real processes (torchrun, gloo): loss and every gradient are those of one process with the whole batch."""
 
-import os
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,9 +8,9 @@ import pytest
 import torch
 
 from manifests.errors import UserError
-from tests.conftest import REPO
 from tests.train.model_cases import assert_same, gradients_of, small_batch, small_config, small_model, whole_loss
 from tests.train.ranks import N_CLIPS, WAYS, Way, config_of
+from tests.train.torchrun import run_on_ranks
 from train.distributed import Process, process_from_environment, wrap
 
 WORLDS = (2, 4)
@@ -23,17 +20,7 @@ WORLDS = (2, 4)
 def ranks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What rank 0 of a group of processes wrote down."""
     out: Path = tmp_path_factory.mktemp("ranks") / f"{request.param}.pt"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(request.param)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
-    done = subprocess.run(
-        [*command, "-m", "tests.train.ranks", str(out)],
-        env=environment,
-        cwd=REPO,
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    run_on_ranks(request.param, "-m", "tests.train.ranks", str(out))
     return {"world": request.param, **torch.load(out, weights_only=True)}
 
 

@@ -1,8 +1,5 @@
 """Initial weights and their vocabulary come from one source, and are the same on every rank."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,7 @@ import torch
 from manifests.errors import UserError
 from manifests.settings import load_config, parse_config
 from tests.conftest import REPO
+from tests.train.torchrun import run_on_ranks
 from train.config import TrainConfig
 from train.distributed import process_from_environment
 from train.loop import StopRequest, fit
@@ -133,16 +131,6 @@ def test_the_first_rank_reads_and_the_others_get_its_tensors_or_its_error(tmp_pa
     trunk = {key: torch.full_like(value, 0.5) for key, value in small_model().float().cnn.state_dict().items()}
     torch.save(trunk, tmp_path / "trunk.pt")
     (tmp_path / "script.py").write_text(SCRIPT)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
-    done = subprocess.run(
-        [*command, str(tmp_path / "script.py"), str(tmp_path / "trunk.pt")],
-        env=environment,
-        cwd=REPO,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    said = run_on_ranks(2, str(tmp_path / "script.py"), str(tmp_path / "trunk.pt"))
     for rank in (0, 1):
-        assert f"RANK {rank} {tmp_path}/trunk.pt.absent: no such weights file" in done.stdout
+        assert f"RANK {rank} {tmp_path}/trunk.pt.absent: no such weights file" in said

@@ -1,32 +1,20 @@
 """Strategy x stage x freezing x objectives x micro-batches: each trains, and takes the steps that one process takes."""
 
 import json
-import os
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPO
 from tests.train.matrix import Case, cases, losses_of
+from tests.train.torchrun import run_on_ranks
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]:
     """The losses that two processes came to."""
     out: Path = tmp_path_factory.mktemp("matrix") / "losses.json"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [*command, "-m", "tests.train.matrix", str(out)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)},
-        cwd=REPO,
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+    run_on_ranks(2, "-m", "tests.train.matrix", str(out))
     found: dict[str, list[float]] = json.loads(out.read_text())
     return found
 

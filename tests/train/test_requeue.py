@@ -2,17 +2,15 @@
 
 import fcntl
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.conftest import REPO
+from tests.train.torchrun import start_on_ranks
 from train.checkpoint import checkpoints
 from train.observe import read_metrics
 from train.testing import a_tree
@@ -20,16 +18,8 @@ from train.testing import a_tree
 N_STEPS = 60
 
 
-def torchrun(config: Path) -> subprocess.Popen[str]:
-    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    return subprocess.Popen(
-        [*words, "-m", "train.cli", "fit", str(config)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)},
-        cwd=REPO,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def start_fit(config: Path) -> subprocess.Popen[str]:
+    return start_on_ranks(2, "-m", "train.cli", "fit", str(config))
 
 
 def write_config(path: Path, drawn: Path, run: Path, steps: int) -> None:
@@ -47,7 +37,7 @@ def wait_for_steps(process: subprocess.Popen[str], run: Path, n: int) -> None:
 def test_sigterm_leaves_a_checkpoint_and_the_mark_within_half_a_minute(drawn: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     write_config(tmp_path / "run.yaml", drawn, run, N_STEPS)
-    first = torchrun(tmp_path / "run.yaml")
+    first = start_fit(tmp_path / "run.yaml")
     wait_for_steps(first, run, 3)
 
     asked = time.monotonic()
@@ -60,7 +50,7 @@ def test_sigterm_leaves_a_checkpoint_and_the_mark_within_half_a_minute(drawn: Pa
     assert 3 <= mark["step"] < N_STEPS
     assert checkpoints(run)[-1].name == f"step-{mark['step']:08d}"
 
-    again = torchrun(tmp_path / "run.yaml")
+    again = start_fit(tmp_path / "run.yaml")
     said, _ = again.communicate(timeout=240)
 
     assert again.returncode == 0, said[-3000:]
@@ -75,7 +65,7 @@ def test_ranks_whose_torchrun_was_killed_stop_with_a_checkpoint_and_free_the_fol
 ) -> None:
     run, config = tmp_path / "run", tmp_path / "run.yaml"
     write_config(config, drawn, run, 100_000)
-    first = torchrun(config)
+    first = start_fit(config)
     wait_for_steps(first, run, 3)
 
     first.kill()

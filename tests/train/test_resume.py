@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,26 +12,21 @@ import psutil
 import pytest
 import yaml
 
+from tests.train.torchrun import ENVIRONMENT, on_ranks
 from train.checkpoint import checkpoints
 from train.observe import read_metrics
 from train.testing import a_tree
 
 pytestmark = pytest.mark.slow
 
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 STILL = {"dropout": 0.0, "drop_path": 0.0}
 
 
 def start(config, world=1, *, log):
     """`hdvila-train fit` on so many ranks, in a process group of its own."""
-    launch = [sys.executable, "-W", "ignore", "-m"]
-    if world > 1:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        launch += ["torch.distributed.run", f"--nproc-per-node={world}", f"--master-port={port}", "-m"]
+    words = ["-m", "train.cli", "fit", str(config)]
     return subprocess.Popen(
-        [*launch, "train.cli", "fit", str(config)],
+        on_ranks(world, *words) if world > 1 else [sys.executable, "-W", "ignore", *words],
         stdout=log.open("a"),
         stderr=subprocess.STDOUT,
         env=ENVIRONMENT,

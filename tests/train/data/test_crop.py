@@ -94,7 +94,9 @@ def test_a_pictures_short_side_is_720_and_both_are_whole_in_quarters(size, full)
         ((720, 720), (160, 160), Crop(10, 10, 160, 160)),
     ],
 )
-def test_evaluation_takes_the_largest_crop_of_the_views_shape_from_the_middle(size, view, crop):
+def test_evaluation_takes_the_largest_crop_of_the_views_shape_from_the_middle(
+    size: tuple[int, int], view: tuple[int, int], crop: Crop
+) -> None:
     assert choose_crop(*size, view, None) == crop
 
 

@@ -105,7 +105,7 @@ def _decode_stretch(
     if listener is not None:
         listener.begin(stretch.end_ms)
     beside = listener.stream if listener is not None else None
-    is_over = False
+    is_over, last = False, start - 1
     for packet in packets_from(container, stream, start, beside):
         if listener is not None and packet.stream_index != stream.index:
             yield from listener.decode(packet)
@@ -126,10 +126,19 @@ def _decode_stretch(
                 continue
             is_over |= frame.pts >= end
             if not is_over:
-                yield Picture(frame.pts, time_ms(frame.pts), frame)
+                yield _in_order(frame, last, time_ms)
+                last = max(last, frame.pts)
     for frame in [] if is_over else _last_frames(stream):
         if frame.pts is not None and start <= frame.pts < end:
-            yield Picture(frame.pts, time_ms(frame.pts), frame)
+            yield _in_order(frame, last, time_ms)
+            last = max(last, frame.pts)
+
+
+def _in_order(frame: Any, last: int, time_ms: Callable[[int], int]) -> Picture | DecodeFault:
+    """A decoded frame; a fault where damaged times show it no later than the one before, at tick `last`."""
+    if frame.pts <= last:
+        return DecodeFault(time_ms(frame.pts), "a frame is shown no later than the one before it")
+    return Picture(frame.pts, time_ms(frame.pts), frame)
 
 
 def _last_frames(stream: Any) -> list[Any]:

@@ -173,7 +173,7 @@ def _probe(container: Any, path: Path, limits: MediaLimits) -> Probe:
     audio_streams = [s for s in container.streams.audio if has_decoder(s)]
     zero_s = _zero(stream, audio_streams)
     audio = _default(audio_streams)
-    end_s = _end_of_pictures(container, stream)
+    end_s = _end_of(container, stream)
     if end_s is None:
         raise Unusable(Reason.TRUNCATED, "no video packets")
     return Probe(
@@ -182,7 +182,7 @@ def _probe(container: Any, path: Path, limits: MediaLimits) -> Probe:
         bytes_=path.stat().st_size,
         zero_s=zero_s,
         duration_ms=math.ceil((end_s - zero_s) * 1000),
-        declared_ms=_duration_ms(container, stream),
+        declared_ms=_declared_ms(container, stream, end_s),
         video=_video_track(stream, zero_s, _first_picture(container, stream)),
         audio=_audio_track(audio, zero_s) if audio is not None else None,
         n_video_tracks=len(container.streams.video),
@@ -198,8 +198,7 @@ def time_limit_s(found: Probe, limits: MediaLimits) -> float:
 def refuse_unfit(found: Probe, config: CutConfig) -> None:
     """Raises Unusable if the configuration doesn't accept a property of the whole file."""
     video = found.video
-    lost_ms = found.declared_ms - found.duration_ms
-    if found.declared_ms >= 0 and lost_ms > max(2000, found.declared_ms // 50):
+    if found.declared_ms >= 0 and _is_too_short(found.duration_ms, found.declared_ms):
         raise Unusable(Reason.TRUNCATED, f"says {found.declared_ms} ms, video ends at {found.duration_ms} ms")
     if not config.is_720p(video.width, video.height):
         raise Unusable(Reason.BELOW_720P, f"{video.width}x{video.height} after rotation")
@@ -247,8 +246,27 @@ def _duration_ms(container: Any, stream: Any) -> int:
     return -1 if container.duration is None else int(container.duration // 1000)
 
 
-def _end_of_pictures(container: Any, stream: Any) -> Fraction | None:
-    """Time stamp (s) at which the last frame ends: from the packets near the file's end, or from all of them."""
+def _declared_ms(container: Any, stream: Any, end_s: Fraction) -> int:
+    """What the header declares for the pictures, ms; -1 if nothing.
+
+    Matroska and FLV declare the length of the longest track alone. Pictures that end before that are cut off, unless
+    another track goes on to that length: then nothing is declared for the pictures.
+    """
+    declared_ms = _duration_ms(container, stream)
+    if stream.duration is not None or not _is_too_short(math.ceil(end_s * 1000), declared_ms):
+        return declared_ms
+    ends_s = (_end_of(container, other) for other in container.streams.audio)
+    is_whole = any(not _is_too_short(math.ceil(other_s * 1000), declared_ms) for other_s in ends_s if other_s)
+    return -1 if is_whole else declared_ms
+
+
+def _is_too_short(ends_ms: int, declared_ms: int) -> bool:
+    """Whether what ends at `ends_ms` is cut off, if its file declares `declared_ms`."""
+    return declared_ms - ends_ms > max(2000, declared_ms // 50)
+
+
+def _end_of(container: Any, stream: Any) -> Fraction | None:
+    """Time stamp (s) at which a track's last packet ends: from those near the file's end, or from all of them."""
     known = container.duration
     if known is not None and known > 20 * av.time_base:
         start = container.start_time or 0

@@ -249,3 +249,18 @@ def test_faults_are_told_at_their_time_and_frames_still_held_at_the_end_come_too
     packets[2].decode = lambda: pytest.fail("decoded behind the end")
     items = list(_decode_stretch(container, stream, source, Stretch(500, 750), None))
     assert [item.tick for item in items if isinstance(item, Picture)] == [750, 760]
+
+
+def test_a_frame_that_is_shown_no_later_than_the_one_before_is_a_fault() -> None:
+    held = [SimpleNamespace(pts=pts) for pts in (700, 650, 701)]
+    codec = SimpleNamespace(flush_buffers=lambda: None, decode=lambda _: held)
+    stream: Any = SimpleNamespace(index=0, time_base=Fraction(1, 1000), start_time=0, codec_context=codec)
+    out_of_order = [SimpleNamespace(pts=pts) for pts in (500, 620, 540, 620, 640)]
+    packet = SimpleNamespace(pts=0, dts=0, decode=lambda: out_of_order, stream_index=0, is_keyframe=True, size=1)
+    container = SimpleNamespace(seek=lambda *_, **__: None, demux=lambda *_: iter([packet]), start_time=0)
+    source: Any = SimpleNamespace(zero_s=Fraction(0))
+
+    items = list(_decode_stretch(container, stream, source, Stretch(500, 750), None))
+
+    assert [item.tick for item in items if isinstance(item, Picture)] == [500, 620, 640, 700, 701]
+    assert [item.time_ms for item in items if isinstance(item, DecodeFault)] == [540, 620, 650]

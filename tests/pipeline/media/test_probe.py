@@ -124,6 +124,27 @@ def test_a_file_that_ends_before_its_own_description_is_truncated(tmp_path: Path
     assert reason_of(cut_off, CutConfig(min_short_side=0)) is Reason.TRUNCATED
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "flv"])
+def test_audio_that_goes_on_after_the_pictures_does_not_make_them_truncated(suffix: str, tmp_path: Path) -> None:
+    pictures, longer = a_video(tmp_path / "a.mp4", seconds=3, gop=25, **SMALL), tmp_path / f"longer.{suffix}"
+    sound = a_video(tmp_path / "sound.mp4", seconds=9, **SMALL)
+    with av.open(str(longer), "w") as joined, av.open(str(pictures)) as one, av.open(str(sound)) as other:
+        taken = [(one, one.streams.video[0]), (other, other.streams.audio[0])]
+        packets = []
+        for container, stream in taken:
+            copy = joined.add_stream_from_template(stream)
+            packets += [(packet, copy) for packet in container.demux(stream) if packet.dts is not None]
+        for packet, copy in sorted(packets, key=lambda entry: entry[0].dts * entry[0].time_base):
+            packet.stream = copy
+            joined.mux(packet)
+
+    assert reason_of(longer, CutConfig(min_short_side=0)) is None
+    assert probe(longer).declared_ms == -1 and probe(longer).duration_ms == pytest.approx(3000, abs=100)
+    cut_off = tmp_path / f"cut.{suffix}"
+    cut_off.write_bytes(longer.read_bytes()[: longer.stat().st_size // 2])
+    assert reason_of(cut_off, CutConfig(min_short_side=0)) is Reason.TRUNCATED
+
+
 def test_hdr_interlaced_and_silent_files_have_reasons_of_their_own(tmp_path: Path, samples: Path) -> None:
     videos = samples / "videos"
     assert reason_of(videos / "media__hdr10-av1.mp4") is Reason.HDR
@@ -312,7 +333,7 @@ class Packets:
 
 
 def end_ms(file: Packets) -> float | None:
-    end = module._end_of_pictures(file, a_stream())
+    end = module._end_of(file, a_stream())
     return None if end is None else float(end * 1000)
 
 

@@ -4,6 +4,7 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from pipeline.media.verify_media import media_faults
 from pipeline.testing.frame_code import read_frame_code
 from pipeline.testing.readers import codes_by_pyav
 from pipeline.testing.video import a_video
+from tests.pipeline.media.small_films import made
 from tests.pipeline.media.stage_runs import ANY_SIZE, SMALL, process, samples_of
 
 
@@ -162,3 +164,22 @@ def test_sixty_frames_a_second_come_out_frame_for_frame(tmp_path: Path, size: tu
     for still in json.loads(sample.stills):
         jpeg = np.frombuffer(members["mjpg"], np.uint8)[still["offset"] : still["offset"] + still["size"]]
         assert read_frame_code(np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), np.uint8)) == 30 + still["frame"]
+
+
+def test_pictures_whose_times_go_back_reject_the_clip(tmp_path: Path) -> None:
+    """Damaged times that each are possible: the decoder gives a frame with a time before that of the last one."""
+    whole, damaged = a_video(tmp_path / "whole.mp4", seconds=6, gop=25, **SMALL), tmp_path / "damaged.mp4"
+    with av.open(str(whole)) as read, av.open(str(damaged), "w") as written:
+        stream = read.streams.video[0]
+        copy = written.add_stream_from_template(stream)
+        for number, packet in enumerate(packet for packet in read.demux(stream) if packet.dts is not None):
+            if number == 55:
+                packet.pts += 7 * packet.duration // 2
+            packet.stream = copy
+            written.mux(packet)
+
+    result, samples = made(damaged, tmp_path / "scratch")
+
+    bad, good = result.clips
+    assert bad.reason is Reason.DECODE_ERRORS and "no later than the one before" in bad.detail
+    assert good.reason is None and len(samples) == 1

@@ -24,6 +24,13 @@ _MEMBERS = 3
 ALL_BITS = 64
 """Bits of a group if only equal hashes are near."""
 
+_MIXER = 0x9E3779B97F4A7C15
+"""Groups are multiplied by this odd number (2 ** 64 by the golden ratio): bits of pictures' hashes are set together, so
+that groups as they are crowd in few of a table's slots."""
+_SPARE_BITS, _MOST_SLOT_BITS = 5, 25
+"""A table has 32 to 64 slots for each group that is asked for, but 2 ** _MOST_SLOT_BITS at most, in 4 MB: it stays in
+the processor's cache, and most of what nobody asks for meets an empty slot."""
+
 CROWD = 256
 """So many hashes that are near one are a crowd, and those that follow are left out: a picture that everybody shows."""
 
@@ -57,57 +64,111 @@ def bits_of(n_before: Int64) -> NDArray[np.uint8]:
 
 
 def group_of(hashes: Hashes, shift: int, bits: int) -> Hashes:
-    """[N] the group of each hash: its `bits` bits from bit `shift` on, as a number."""
-    turned = hashes << np.uint64(shift) if shift else hashes
-    return turned >> np.uint64(64 - bits)
+    """[N] the group of each hash: a number of `bits` bits that stands for its `bits` bits from bit `shift` on."""
+    return _beginnings(hashes, shift, bits, bits, np.empty_like(hashes))
+
+
+def _beginnings(hashes: Hashes, shift: int, bits: int, n: int, out: Hashes) -> Hashes:
+    """[N] the first `n` bits of the group of each hash."""
+    below = (1 << 64 - shift - bits) - 1
+    if below:
+        hashes = np.bitwise_and(hashes, np.uint64(~below & (1 << 64) - 1), out=out)
+    np.multiply(hashes, np.uint64((_MIXER << shift) % (1 << 64)), out=out)
+    return np.right_shift(out, np.uint64(64 - n), out=out)
+
+
+def _rows_of(words: Hashes) -> Int64:
+    """The bytes that are not 0, given eight at a time: three times as fast as looking at each where few are set."""
+    some = np.flatnonzero(words != 0)
+    at = np.flatnonzero(words.take(some, mode="clip").view(np.bool_))
+    rows = some.take(at >> 3, mode="clip")
+    rows <<= 3
+    at &= 7
+    rows += at
+    return rows
+
+
+class Room:
+    """Memory for a look at some hashes, used again by the next."""
+
+    def __init__(self, n_hashes: int) -> None:
+        n = -(-n_hashes // 8) * 8
+        self.slots, self.bit, self.found = np.empty(n, np.uint64), np.empty(n, np.uint8), np.empty(n, np.uint8)
 
 
 class Groups:
     """Groups that are asked for, numbered in their order.
 
-    A table has a bit for each possible group, and the number of a group is that of the bits set before its own. Of
-    groups of more than MOST_BITS the table holds the beginnings.
+    A slot is the beginning that some groups have in common. A table has a bit for each possible slot, and the number of
+    a slot is that of the bits set before its own.
     """
 
     def __init__(self, groups: Hashes, shift: int, bits: int) -> None:
         self._groups, self._shift, self._bits = groups, shift, bits
-        self._table_bits = min(bits, MOST_BITS)
-        begins = groups >> np.uint64(bits - self._table_bits)
-        words = (begins >> np.uint64(6)).view(np.int64)
+        self._slot_bits = min(bits, _MOST_SLOT_BITS, max(LEAST_BITS, len(groups).bit_length() + _SPARE_BITS))
+        slots = groups >> np.uint64(bits - self._slot_bits)
+        starts = starts_of_runs(slots)
+        self.first = np.append(starts, len(groups))
+        """The number of the first group in each slot, and how many groups there are."""
+        slots = slots[starts]
+        words = (slots >> np.uint64(6)).view(np.int64)
         starts = starts_of_runs(words)
-        self._words = np.zeros(1 << (self._table_bits - 6), "<u8")
+        self._words = np.zeros(1 << (self._slot_bits - 6), "<u8")
         if len(groups):
-            self._words[words[starts]] = np.bitwise_or.reduceat(np.uint64(1) << (begins & np.uint64(63)), starts)
+            self._words[words[starts]] = np.bitwise_or.reduceat(np.uint64(1) << (slots & np.uint64(63)), starts)
         self._bytes = self._words.view(np.uint8)
         n_set = np.bitwise_count(self._words)
         self._n_before = np.cumsum(n_set, dtype=np.int32) - n_set
 
-    def asked_for(self, hashes: Hashes) -> Int64:
-        """The rows of hashes of groups that are asked for, or that begin like one."""
-        turned = hashes << np.uint64(self._shift) if self._shift else hashes
-        byte = (turned >> np.uint64(64 - self._table_bits + 3)).view(np.int64)
-        bit = (turned >> np.uint64(64 - self._table_bits)).astype(np.uint8) & 7
-        return np.flatnonzero((self._bytes.take(byte, mode="clip") >> bit & 1).view(np.bool_))
+    def asked_for(self, hashes: Hashes, room: Room) -> Int64:
+        """The rows of hashes, for as many as there is room, in slots of groups that are asked for."""
+        n = len(hashes)
+        slots, bit, found = room.slots[:n], room.bit[:n], room.found[:n]
+        _beginnings(hashes, self._shift, self._bits, self._slot_bits, slots)
+        np.bitwise_and(slots, 7, out=bit, casting="unsafe", dtype=np.uint8)
+        np.right_shift(slots, np.uint64(3), out=slots)
+        self._bytes.take(slots.view(np.int64), out=found, mode="clip")
+        np.right_shift(found, bit, out=found)
+        np.bitwise_and(found, 1, out=found)
+        n_words = -(-n // 8)
+        room.found[n : 8 * n_words] = 0
+        return _rows_of(room.found[: 8 * n_words].view(np.uint64))
 
-    def numbers(self, hashes: Hashes) -> Int64:
-        """[N] the number of the group of each of some hashes that `asked_for` named; -1 if it only begins like one."""
-        groups = group_of(hashes, self._shift, self._bits)
-        if self._bits > MOST_BITS:
-            number = np.searchsorted(self._groups, groups)
-            return np.where(self._groups.take(number, mode="clip") == groups, number, -1)
-        word = (groups >> np.uint64(6)).view(np.int64)
-        below = (np.uint64(1) << (groups & np.uint64(63))) - np.uint64(1)
+    def of(self, hashes: Hashes) -> Hashes:
+        """[N] the group of each hash."""
+        return group_of(hashes, self._shift, self._bits)
+
+    def slots_of(self, hashes: Hashes) -> Int64:
+        """[N] the number of the slot of each of some hashes that `asked_for` named."""
+        slots = _beginnings(hashes, self._shift, self._bits, self._slot_bits, np.empty_like(hashes))
+        word = (slots >> np.uint64(6)).view(np.int64)
+        below = (np.uint64(1) << (slots & np.uint64(63))) - np.uint64(1)
         n_below = np.bitwise_count(self._words.take(word, mode="clip") & below)
         return np.asarray(self._n_before.take(word, mode="clip") + n_below, np.int64)
 
+    def numbers(self, hashes: Hashes, slots: Int64) -> Int64:
+        """[N] the number of the group of each hash, given its slot; -1 if no such group is asked for."""
+        groups = self.of(hashes)
+        number, end = self.first[slots], self.first[slots + 1]
+        left = np.flatnonzero(self._groups[number] != groups)
+        while len(left):
+            number[left] += 1
+            is_in = number[left] < end[left]
+            number[left[~is_in]] = -1
+            left = left[is_in]
+            left = left[self._groups[number[left]] != groups[left]]
+        return number
 
-def order_of(groups: Hashes, bits: int) -> Int64:
-    """The rows by group, then in their order."""
+
+def in_order(groups: Hashes, bits: int) -> tuple[Int64, Hashes]:
+    """(rows by group, then in their order; their groups)."""
     if bits > HALF:
-        return np.argsort(groups, kind="stable")
-    rows = groups << np.uint64(HALF) | np.arange(len(groups), dtype=np.uint64)
+        order = np.argsort(groups, kind="stable")
+        return order, groups[order]
+    rows = groups << np.uint64(HALF)
+    rows |= np.arange(len(groups), dtype=np.uint64)
     rows.sort()
-    return (rows & np.uint64(LOW)).view(np.int64)
+    return (rows & np.uint64(LOW)).view(np.int64), rows >> np.uint64(HALF)
 
 
 def starts_of_runs(values: Int64 | Hashes) -> Int64:

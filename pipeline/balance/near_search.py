@@ -1,7 +1,7 @@
 """Looks through filed hashes for those that are near some that are asked for, by groups (bands.py).
 
 What is looked for is sorted by groups and held in memory; what is filed, which is far more, is read through once, in
-its order, and needs no index: a bit for each possible group tells, by one look a band, whether anybody asks for it.
+its order, and needs no index: by one look a band, at a table of bits, most of it turns out to be asked for by nobody.
 Others may look through what is before and after: what they find is joined.
 """
 
@@ -22,21 +22,27 @@ from pipeline.balance.bands import (
     Groups,
     HashQuery,
     Int64,
+    Room,
     group_of,
+    in_order,
     nth_of_run,
-    order_of,
     starts_of_runs,
 )
 from pipeline.balance.near_files import Owners
 from pipeline.balance.together import Nearness, are_together
 from pipeline.media.phash import NOTHING, Hashes
 
-_AT_A_TIME = 1 << 15
+_AT_A_TIME = 1 << 17
 """Filed hashes whose groups are looked up together: they stay in the processor's cache."""
 _PAIRS = 1 << 22
 """Pairs that are compared together."""
 
+_FEW = 8
+"""Where a slot has so many askers or fewer, all are compared; where it has more, those of the same group."""
+
 _NONE = np.zeros(0, np.int64)
+_Some = tuple[Int64, Int64, Int64]
+"""The sides of _Near."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +68,11 @@ class Search:
         shifts = SHIFTS if nearness.max_distance else (0,)
         parts = [(bits, np.flatnonzero(asked.bits == bits)) for bits in np.unique(asked.bits).tolist()]
         self._bands = [_Band(asked, rows, shift, bits, nearness) for bits, rows in parts for shift in shifts]
+        self._room = Room(_AT_A_TIME)
 
     def look_through(self, hashes: Hashes, owners: Owners) -> None:
         """Takes the filed hashes of the next things."""
-        rows: list[list[Int64]] = [[_NONE] for _ in self._bands]
-        for begin in range(0, len(hashes), _AT_A_TIME):
-            some = hashes[begin : begin + _AT_A_TIME]
-            for of_band, band in zip(rows, self._bands, strict=True):
-                of_band.append(begin + band.groups.asked_for(some))
-        near = [
-            band.near(hashes, np.concatenate(of_band), owners) for of_band, band in zip(rows, self._bands, strict=True)
-        ]
+        near = [band.near(hashes, owners, self._room) for band in self._bands]
         if self._nearness.apart is not None and near:
             near = self._of_two(hashes, owners, near)
         for band, some_near in zip(self._bands, near, strict=True):
@@ -112,30 +112,63 @@ class _Band:
     """What is looked for in one band, sorted by group, and what was found of it."""
 
     def __init__(self, asked: HashQuery, rows: Int64, shift: int, bits: int, nearness: Nearness) -> None:
-        groups = group_of(asked.hashes[rows], shift, bits)
-        order = order_of(groups, bits)
-        rows, groups = rows[order], groups[order]
-        begins = starts_of_runs(groups)
-        self.groups = Groups(groups[begins], shift, bits)
+        order, groups = in_order(group_of(asked.hashes[rows], shift, bits), bits)
+        rows, begins = rows[order], starts_of_runs(groups)
+        self._groups = Groups(groups[begins], shift, bits)
         self._begins = np.append(begins, len(rows))
         self._owners, self._rows, self._max_distance = asked.owners, rows, nearness.max_distance
         self._hashes = asked.hashes[rows]
-        self._first_hash, self._has_more = self._hashes[begins], np.diff(self._begins) > 1
-        self._n_near = np.zeros(len(rows), np.int64)
-        self._n_full = np.zeros(len(begins), np.int64)
+        self._slot_begins = self._begins[self._groups.first]
+        self._slot_hash = self._hashes[self._slot_begins[:-1]]
+        self._slot_limit = np.where(np.diff(self._slot_begins) > 1, 64, self._max_distance).astype(np.uint8)
+        self._n_near = np.zeros(len(rows), np.uint16)
+        self._n_full = np.zeros(len(begins), np.int32)
         self._found = [(_NONE, _NONE, _NONE)]
 
-    def near(self, hashes: Hashes, rows: Int64, owners: Owners) -> _Near:
-        """Of these rows, which `asked_for` named, those near an asker that came later: the first CROWD of each."""
-        some = hashes[rows]
-        group = self.groups.numbers(some)
-        first = np.flatnonzero(self._is_near(some, self._first_hash.take(group, mode="clip")) & (group >= 0))
-        found = [self._first_ones(self._begins[group[first]], rows[first], hashes, owners)]
-        more = np.flatnonzero(self._has_more.take(group, mode="clip") & (group >= 0))
-        for asker, member in self._pairs(group[more]):
-            is_near = self._is_near(some[more[member]], self._hashes[asker])
-            found.append(self._first_ones(asker[is_near], rows[more[member[is_near]]], hashes, owners))
+    def _maybe_near(self, hashes: Hashes, room: Room) -> tuple[Int64, Int64]:
+        """(row, slot) of those that are near the only asker of their slot, or whose slot has several."""
+        rows = self._groups.asked_for(hashes, room)
+        some = hashes.take(rows, mode="clip")
+        slots = self._groups.slots_of(some)
+        distance = np.bitwise_count(some ^ self._slot_hash.take(slots, mode="clip"))
+        maybe = np.flatnonzero(distance <= self._slot_limit.take(slots, mode="clip"))
+        return rows[maybe], slots[maybe]
+
+    def near(self, hashes: Hashes, owners: Owners, room: Room) -> _Near:
+        """Those that are near an asker that came later: the first CROWD of each."""
+        maybe = [(_NONE, _NONE)]
+        for begin in range(0, len(hashes), _AT_A_TIME):
+            rows, slots = self._maybe_near(hashes[begin : begin + _AT_A_TIME], room)
+            maybe.append((begin + rows, slots))
+        rows, slots = (np.concatenate(side) for side in zip(*maybe, strict=True))
+        begins = self._slot_begins[slots]
+        n_asked = self._slot_begins[slots + 1] - begins
+        few, many = np.flatnonzero(n_asked <= _FEW), np.flatnonzero(n_asked > _FEW)
+        found = [
+            *self._of_few(rows[few], begins[few], n_asked[few], hashes, owners),
+            *self._of_many(rows[many], slots[many], hashes, owners),
+            (_NONE, _NONE, _NONE),
+        ]
         return _Near(*(np.concatenate(side) for side in zip(*found, strict=True)))
+
+    def _of_few(self, rows: Int64, begins: Int64, n_asked: Int64, hashes: Hashes, owners: Owners) -> Iterator[_Some]:
+        """Of rows whose slots have few askers, from these places on, those that are near one of the same group."""
+        for first in range(0, len(rows), max(1, _PAIRS // _FEW)):
+            some = slice(first, first + max(1, _PAIRS // _FEW))
+            asker, member = _each_of(begins[some], n_asked[some])
+            is_near = np.flatnonzero(self._is_near(hashes[rows[some]][member], self._hashes[asker]))
+            asker, row = asker[is_near], rows[some][member[is_near]]
+            same = self._groups.of(hashes[row]) == self._groups.of(self._hashes[asker])
+            yield self._first_ones(asker[same], row[same], hashes, owners)
+
+    def _of_many(self, rows: Int64, slots: Int64, hashes: Hashes, owners: Owners) -> Iterator[_Some]:
+        """Of rows whose slots have many askers, those that are near one of the same group."""
+        group = self._groups.numbers(hashes[rows], slots)
+        rows, group = rows[group >= 0], group[group >= 0]
+        some = hashes[rows]
+        for asker, member in self._pairs(group):
+            is_near = self._is_near(some[member], self._hashes[asker])
+            yield self._first_ones(asker[is_near], rows[member[is_near]], hashes, owners)
 
     def rows_asked(self, near: _Near) -> Int64:
         """The row of each near one in all that is asked for."""
@@ -149,18 +182,18 @@ class _Band:
     def found(self) -> InBand:
         codes, asker, nth = (np.concatenate(some) for some in zip(*self._found, strict=True))
         with_near = np.flatnonzero(self._n_near)
-        return InBand(codes, asker, nth, with_near, self._n_near[with_near])
+        return InBand(codes, asker, nth, with_near, self._n_near[with_near].astype(np.int64))
 
     def _is_near(self, some: Hashes, others: Hashes) -> NDArray[np.bool_]:
         return np.asarray(np.bitwise_count(some ^ others) <= self._max_distance)
 
-    def _first_ones(self, asker: Int64, row: Int64, hashes: Hashes, owners: Owners) -> tuple[Int64, Int64, Int64]:
+    def _first_ones(self, asker: Int64, row: Int64, hashes: Hashes, owners: Owners) -> _Some:
         """(asker, row, nth) of near ones that came before the asker and are among its first CROWD; counts these."""
         counts = (hashes[row] != NOTHING) & (owners.of(row) < self._owners[self._rows[asker]])
         asker, row = asker[counts], row[counts]
         order = np.argsort(asker, kind="stable")
         asker, row = asker[order], row[order]
-        nth = self._n_near[asker] + nth_of_run(asker)
+        nth = self._n_near[asker].astype(np.int64) + nth_of_run(asker)
         is_first = nth < CROWD
         asker, row, nth = asker[is_first], row[is_first], nth[is_first]
         np.add.at(self._n_near, asker, 1)
@@ -169,16 +202,22 @@ class _Band:
         return asker, row, nth
 
     def _pairs(self, group: Int64) -> Iterator[tuple[Int64, Int64]]:
-        """(asker, member) for members of these groups, some at a time, but for the first asker of each, and for groups
-        of which all askers have CROWD by then.
+        """(asker, member) for members of these groups, some at a time, but for groups of which all askers have CROWD
+        by then.
         """
-        begins, n_each = self._begins[group] + 1, self._begins[group + 1] - self._begins[group] - 1
+        begins, n_each = self._begins[group], self._begins[group + 1] - self._begins[group]
         ends = np.cumsum(n_each)
         edges = np.searchsorted(ends, np.arange(_PAIRS, ends[-1] if len(ends) else 0, _PAIRS)) + 1
         for member in np.split(np.arange(len(group)), edges):
-            member = member[self._n_full[group[member]] <= n_each[member]]
-            n = n_each[member]
-            yield np.repeat(begins[member] - (np.cumsum(n) - n), n) + np.arange(n.sum()), np.repeat(member, n)
+            member = member[self._n_full[group[member]] < n_each[member]]
+            asker, of_member = _each_of(begins[member], n_each[member])
+            yield asker, member[of_member]
+
+
+def _each_of(begins: Int64, n_each: Int64) -> tuple[Int64, Int64]:
+    """(place, which) of places that follow each other, so many from each beginning on."""
+    which = np.repeat(np.arange(len(begins)), n_each)
+    return np.arange(len(which)) + (begins - (np.cumsum(n_each) - n_each))[which], which
 
 
 def joined(pieces: Sequence[Sequence[InBand]]) -> Int64:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipeline.balance import near_search
+from pipeline.balance import bands, near_search
 from pipeline.balance.bands import ALL_BITS, HALF, LOW, SHIFTS, HashQuery
 from pipeline.balance.near_files import Owners
 from pipeline.balance.near_search import Search, joined
@@ -69,9 +69,18 @@ def test_pieces_of_files_give_what_the_rule_says_however_they_are_cut(
     asked = looked_for(rng, hashes, bool(nearness.max_distance))
     wanted = by_the_rule(hashes, owners, asked, nearness)
     assert wanted
-    for files, at_a_time, pairs in (([50], 999, 999), ([5, 10, 15, 20, 50], 7, 5), ([20, 30, 50], 5, 1)):
+    some = (
+        ([50], 999, 999, 8, 12),
+        ([5, 10, 15, 20, 50], 7, 5, 1, 12),
+        ([20, 30, 50], 5, 1, 2, 6),
+        ([50], 9, 9, 40, 6),
+    )
+    for files, at_a_time, pairs, few, slot_bits in some:
+        monkeypatch.setattr(bands, "LEAST_BITS", slot_bits)
+        monkeypatch.setattr(bands, "_SPARE_BITS", slot_bits - 12)
         monkeypatch.setattr(near_search, "_AT_A_TIME", at_a_time)
         monkeypatch.setattr(near_search, "_PAIRS", pairs)
+        monkeypatch.setattr(near_search, "_FEW", few)
         edges = list(pairwise([0, *files]))
         for n_each in (2, 9):
             pieces = []
@@ -101,6 +110,30 @@ def file_of(hashes: np.ndarray, owners: np.ndarray, first: int, end: int) -> tup
 
 def pairs_of(codes: np.ndarray) -> list[tuple[int, int]]:
     return sorted(zip((codes >> HALF).tolist(), (codes & LOW).tolist(), strict=True))
+
+
+@pytest.mark.parametrize("n_asked", [1, 150])
+@pytest.mark.parametrize("few", [1, 8])
+def test_a_near_hash_that_shares_a_slot_but_no_group_is_not_found(
+    n_asked: int, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bands, "LEAST_BITS", 6)
+    monkeypatch.setattr(bands, "_SPARE_BITS", -9)
+    monkeypatch.setattr(near_search, "_FEW", few)
+    rng = np.random.default_rng(3)
+    hashes = rng.integers(1, 2**64, 150, dtype=np.uint64)
+    in_each_band = np.zeros(150, np.uint64)
+    for zone in [(0, 19), (26, 38), (45, 64)] * 2:
+        in_each_band |= np.uint64(1) << rng.integers(*zone, 150, dtype=np.uint64)
+    ends = np.arange(1, 151)
+    for first in range(0, 150, n_asked):
+        some = hashes[first : first + n_asked]
+        owners = np.full(len(some), 999)
+        search = Search(HashQuery(some, owners, np.full(len(some), 26, np.uint8), owners), Nearness(6))
+        search.look_through(hashes ^ in_each_band, Owners(0, ends, ends))
+        assert not len(joined([search.piece()]))
+        search.look_through(hashes ^ np.uint64(1), Owners(150, ends, ends))
+        assert len(joined([search.piece()])) == n_asked
 
 
 def test_nothing_is_found_where_nothing_is_looked_for_or_filed() -> None:

@@ -17,8 +17,9 @@ from pipeline.balance.duplicates import shared
 from pipeline.balance.shown import APART, distinct_in
 from pipeline.config.media import DuplicatesConfig, MediaLimits
 from pipeline.media.decode_pass import HASH_EVERY_MS
-from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode_video, luma_of
+from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode_video
 from pipeline.media.phash import ClipHashes, Hashes, unpack_hashes
+from pipeline.media.planes import luma_of
 from pipeline.media.probe import Unusable, probe
 from pipeline.testing.video import Film, draw_picture
 

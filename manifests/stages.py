@@ -110,7 +110,7 @@ TABLE = (
         void_by="packs",
         aliases=("fetch", "scenes", "cut", "members", "checks"),
         again="unit",
-        made_by=9,
+        made_by=10,
     ),
     StageFacts("shards", "joins clips into shards", reads=("packs", "videos")),
     StageFacts(

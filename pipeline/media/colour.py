@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.colour import BT470BG, BT709, BT2020, FCC, FULL, LIMITED, SMPTE170M, SMPTE240M, Colour
-from pipeline.media.frames import plane_values
+from pipeline.media.planes import plane_values
 
 Values = NDArray[np.uint8]
 

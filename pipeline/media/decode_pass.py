@@ -21,15 +21,15 @@ from pipeline.media.frames import (
     Scaler,
     Small,
     Stretch,
-    chroma_of,
     decode_video,
-    luma_of,
     merge_stretches,
 )
 from pipeline.media.hearing import Heard, Hearing
 from pipeline.media.members import ClipTools, Makers
 from pipeline.media.phash import ClipHashes
+from pipeline.media.planes import chroma_of, luma_of
 from pipeline.media.probe import Probe, time_limit_s
+from pipeline.media.repeats import Repeats
 from pipeline.media.scenes import SceneFinder, Scenes
 from pipeline.media.stopwatch import Stopwatch
 
@@ -55,16 +55,17 @@ _REORDER_MS = 200
 
 
 class _OnceMade:
-    """Makes the small picture of a frame when it is first asked for, and gives it again."""
+    """Makes the small picture of a frame when it is first asked for, and gives it again, also for frames like it."""
 
     __slots__ = ("_make", "_picture", "_small")
 
     def __init__(self, make: Callable[[Picture], Any], picture: Picture) -> None:
-        self._make, self._picture, self._small = make, picture, None
+        self._make, self._small = make, None
+        self._picture: Picture | None = picture
 
     def __call__(self) -> Any:
-        if self._small is None:
-            self._small = self._make(self._picture)
+        if self._picture is not None:
+            self._small, self._picture = self._make(self._picture), None  # makers keep this, and would keep the frame
         return self._small
 
 
@@ -83,13 +84,15 @@ class ClipLook:
     heard: Heard | None = None
     """The result of the audio; None where there is none, or where it was too far from the frames in the file."""
     _next_hash_ms: int = 0
+    _hashed: Small | None = None
 
-    def hash_is_due(self, clip_ms: int) -> bool:
-        """Whether this is the first frame at or after a multiple of HASH_EVERY_MS."""
+    def hash_is_due(self, clip_ms: int, small: Small) -> bool:
+        """Whether this is the first frame at or after a multiple of HASH_EVERY_MS, and not like the last of these."""
         if clip_ms < self._next_hash_ms:
             return False
         self._next_hash_ms = (clip_ms // HASH_EVERY_MS + 1) * HASH_EVERY_MS
-        return True
+        is_new, self._hashed = small is not self._hashed, small
+        return is_new
 
     @property
     def packed_hashes(self) -> bytes:
@@ -130,6 +133,8 @@ class VideoLook:
         self._small = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
         self._scaler = cache(partial(Scaler, source))
         self._finder = SceneFinder(config.scenes, source.video.fps) if find_cuts else None
+        self._repeats = Repeats(source.video.coded_width, source.video.coded_height)
+        self._last_small: Small | None = None
         self._faults: list[DecodeFault] = []
         self._sizes_seen = (source.video.coded_width, source.video.coded_height)
 
@@ -149,13 +154,13 @@ class VideoLook:
         waiting = sorted((self._begin(clip) for clip in clips), key=lambda c: (c.start, c.end, c.clip.n))
         active: list[ClipLook] = []
         done: list[ClipLook] = []
-        for picture in self._pictures(clips, hearing):
+        for picture, small in self._pictures(clips, hearing):
             while waiting and waiting[0].start <= picture.tick:
                 active.append(waiting.pop(0))
             for ended in [c for c in active if c.end <= picture.tick]:
                 active.remove(ended)
                 done.append(self._end(ended))
-            self._look_at(picture, active)
+            self._look_at(picture, small, active)
         done += [self._end(c) for c in (*active, *waiting)]
         with self._watch("audio"):
             hearing.finish()
@@ -163,23 +168,36 @@ class VideoLook:
             look.heard = hearing.heard.get(look.clip.n)
         return done
 
-    def _pictures(self, clips: Sequence[CutClip], hearing: Hearing) -> Iterator[Picture]:
-        """Yields the frames; has the audio between them heard, and notes faults."""
+    def _pictures(self, clips: Sequence[CutClip], hearing: Hearing) -> Iterator[tuple[Picture, Small]]:
+        """Yields the frames and their small copies; has the audio between them heard, and notes faults."""
         at_once = _at_once(*self._sizes_seen)
         batches = self._watch.each("decode", _several(self._items(clips, hearing.wanted), at_once))
         for number, batch in enumerate(batches):
             if number % _CLOCK_EVERY == 0:
                 self._clock.check()
+            with self._watch("repeats"):
+                smalls = iter(self._smalls(batch))
             for item in batch:
                 if isinstance(item, Picture):
                     hearing.pictures_reach(item.time_ms)
-                    yield item
+                    yield item, next(smalls)
                 elif isinstance(item, AudioBlock):
                     with self._watch("audio"):
                         hearing.hear(item)
                 else:
                     self._faults.append(item)
             batch.clear()
+
+    def _smalls(self, batch: list[Item]) -> list[Small]:
+        """The small copies of the frames: one that repeats the frame before has the same."""
+        smalls = []
+        for picture in batch:
+            if not isinstance(picture, Picture):
+                continue
+            if not self._repeats.is_repeat(picture) or self._last_small is None:
+                self._last_small = _OnceMade(self._shrunk, picture)
+            smalls.append(self._last_small)
+        return smalls
 
     def _items(self, clips: Sequence[CutClip], hear: list[Wanted]) -> Iterator[Item]:
         if self._finder is not None:
@@ -206,8 +224,7 @@ class VideoLook:
             look.faults.append(f"{look.facts.n_frames} of {look.clip.n_frames} frames can be decoded")
         return look
 
-    def _look_at(self, picture: Picture, active: list[ClipLook]) -> None:
-        small = _OnceMade(self._shrunk, picture)
+    def _look_at(self, picture: Picture, small: Small, active: list[ClipLook]) -> None:
         for look in active:
             self._feed(look, picture, small)
         if self._finder is not None:
@@ -228,7 +245,7 @@ class VideoLook:
                 look.facts.add(luma)
                 for measure in look.measures.values():
                     measure.picture(luma, chroma_of(small()))
-        if self._config.duplicates.enabled and look.hash_is_due(clip_ms):
+        if self._config.duplicates.enabled and look.hash_is_due(clip_ms, small):
             with self._watch("hash"):
                 look.hashes.add(luma_of(small()))
         for extension, maker in look.makers.running.items():

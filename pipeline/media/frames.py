@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 
@@ -19,10 +19,6 @@ from pipeline.media.cutting.span import tick_at, whole_ms
 from pipeline.media.cutting.window import packets_from
 from pipeline.media.probe import Probe, open_media
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 SMALL_SHORT_SIDE = 180
 """Short side of the small picture, pixels: a quarter of 720."""
 
@@ -32,11 +28,13 @@ _STRICT = {"err_detect": "explode"}
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One decoded frame. `tick` is its time on the track's clock, `time_ms` in source time (rounded down)."""
+    """One decoded frame. `tick` is its time on the track's clock, `time_ms` in source time (rounded down);
+    `packet_bytes` the size of its packet, -1 if unknown."""
 
     tick: int
     time_ms: int
     frame: Any
+    packet_bytes: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +100,7 @@ def _decode_stretch(
     end = tick_at(stretch.end_ms, source, stream.time_base)
     time_ms = whole_ms(source, stream.time_base)
     stream.codec_context.flush_buffers()
+    sizes: dict[int, int] = {}
     if listener is not None:
         listener.begin(stretch.end_ms)
     beside = listener.stream if listener is not None else None
@@ -116,6 +115,8 @@ def _decode_stretch(
             continue
         if listener is not None and packet.dts is not None:
             listener.video_reaches(time_ms(packet.dts))
+        if packet.pts is not None:
+            sizes[packet.pts] = packet.size
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
@@ -126,19 +127,19 @@ def _decode_stretch(
                 continue
             is_over |= frame.pts >= end
             if not is_over:
-                yield _in_order(frame, last, time_ms)
+                yield _in_order(frame, last, time_ms, sizes.pop(frame.pts, -1))
                 last = max(last, frame.pts)
     for frame in [] if is_over else _last_frames(stream):
         if frame.pts is not None and start <= frame.pts < end:
-            yield _in_order(frame, last, time_ms)
+            yield _in_order(frame, last, time_ms, sizes.pop(frame.pts, -1))
             last = max(last, frame.pts)
 
 
-def _in_order(frame: Any, last: int, time_ms: Callable[[int], int]) -> Picture | DecodeFault:
+def _in_order(frame: Any, last: int, time_ms: Callable[[int], int], packet_bytes: int) -> Picture | DecodeFault:
     """A decoded frame; a fault where damaged times show it no later than the one before, at tick `last`."""
     if frame.pts <= last:
         return DecodeFault(time_ms(frame.pts), "a frame is shown no later than the one before it")
-    return Picture(frame.pts, time_ms(frame.pts), frame)
+    return Picture(frame.pts, time_ms(frame.pts), frame, packet_bytes)
 
 
 def _last_frames(stream: Any) -> list[Any]:
@@ -159,7 +160,8 @@ def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
 
 
 Small = Callable[[], Any]
-"""Returns the small copy of a frame, made when it is first asked for."""
+"""Returns the small copy of a frame, made when it is first asked for; one and the same for frames in a row that show
+the same."""
 
 
 class Scaler:
@@ -211,30 +213,3 @@ def turned(frame: Any, degrees: int) -> Any:
     height, width = planes[0].shape
     joined = np.concatenate([plane.reshape(-1) for plane in planes]).reshape(height * 3 // 2, width)
     return av.VideoFrame.from_ndarray(joined, format="yuv420p")
-
-
-def luma_of(small: Any) -> NDArray[np.uint8]:
-    """The brightness of a yuv420p frame: height x width, uint8, as a view."""
-    return plane_values(small.planes[0])
-
-
-def chroma_of(small: Any) -> NDArray[np.uint8]:
-    """The chroma of a yuv420p frame: 2 (Cb, Cr) x half the height x half the width, uint8; 128 is grey."""
-    import numpy as np  # heavy, and not needed for clips alone
-
-    return np.stack([plane_values(plane) for plane in small.planes[1:]])
-
-
-_PLAIN_LUMA = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray")
-
-
-def luma_plane(frame: Any) -> NDArray[np.uint8] | None:
-    """A decoded frame's brightness as stored (height x width, not rotated), as a view; None if not 8-bit."""
-    return plane_values(frame.planes[0]) if frame.format.name in _PLAIN_LUMA else None
-
-
-def plane_values(plane: Any) -> NDArray[np.uint8]:
-    """The bytes of a plane as a view, height x width."""
-    import numpy as np  # heavy, and not needed for clips alone
-
-    return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]

@@ -24,11 +24,11 @@ from pipeline.media.frames import (
     Scaler,
     Small,
     decode_video,
-    luma_of,
-    luma_plane,
     scaled_size,
 )
+from pipeline.media.planes import luma_of, luma_plane
 from pipeline.media.probe import Probe
+from pipeline.media.repeats import Repeats
 
 _FALLBACK_FPS = 25.0
 
@@ -47,6 +47,9 @@ class Scenes:
 class _Detector(Protocol):
     def feed(self, frame: Any, small: Small) -> None: ...
 
+    def feed_again(self) -> None:
+        """Takes a frame that shows just what the one before it did."""
+
     def finish(self) -> list[tuple[int, int]]:
         """Returns (first, last) frame of each transition, equal for a hard cut."""
 
@@ -59,10 +62,15 @@ class SceneFinder:
         self._detector: _Detector = _Shots(rate) if config.detector == "shots" else _PySceneDetect(config, rate)
         self._min_scene_ms = config.min_scene_ms
         self._times_ms: list[int] = []
+        self._shown: Small | None = None
 
     def feed(self, frame: Any, time_ms: int, small: Small) -> None:
         """Takes the next frame, its time, and a function that gives it as yuv420p at about SMALL_SHORT_SIDE."""
         self._times_ms.append(time_ms)
+        if small is self._shown:
+            self._detector.feed_again()
+            return
+        self._shown = small
         self._detector.feed(frame, small)
 
     def scenes(self) -> Scenes:
@@ -96,6 +104,9 @@ class _Shots:
         luma = luma_plane(frame)
         self._finder.feed(luma_of(small()) if luma is None else luma)
 
+    def feed_again(self) -> None:
+        self._finder.feed_again()
+
     def finish(self) -> list[tuple[int, int]]:
         return [(shot_change.first, shot_change.last) for shot_change in self._finder.finish()]
 
@@ -116,13 +127,18 @@ class _PySceneDetect:
         )
         self._timecode = FrameTimecode
         self._picture = ScenePicture(config)
+        self._shown: Any = None
         self._n_fed = 0
         self._cuts: list[int] = []
 
     def feed(self, _frame: Any, small: Small) -> None:
+        self._shown = self._picture(small())
+        self.feed_again()
+
+    def feed_again(self) -> None:
         timecode = self._timecode(self._n_fed, self._fps)
         self._n_fed += 1
-        self._cuts += [cut.frame_num for cut in self._detector.process_frame(timecode, self._picture(small()))]
+        self._cuts += [cut.frame_num for cut in self._detector.process_frame(timecode, self._shown)]
 
     def finish(self) -> list[tuple[int, int]]:
         return [(index, index) for index in sorted(set(self._cuts)) if index > 0]
@@ -132,9 +148,13 @@ def find_scenes(source: Probe, limits: MediaLimits, config: ScenesConfig) -> Sce
     """Finds the scenes of a video in a separate pass: rough decoding, small frames."""
     finder = SceneFinder(config, source.video.fps)
     scaler = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
+    repeats = Repeats(source.video.coded_width, source.video.coded_height)
+    small: Small | None = None
     for item in decode_video(source, limits, rough=True):
         if isinstance(item, Picture):
-            finder.feed(item.frame, item.time_ms, partial(scaler, item.frame))
+            if not repeats.is_repeat(item) or small is None:
+                small = partial(scaler, item.frame)
+            finder.feed(item.frame, item.time_ms, small)
     return finder.scenes()
 
 

@@ -102,7 +102,14 @@ class ShotFinder:
 
     def feed(self, luma: NDArray[np.uint8]) -> None:
         """Takes the next picture's brightness, height x width."""
-        self._held.append(few_pixels(luma))
+        self._hold(few_pixels(luma))
+
+    def feed_again(self) -> None:
+        """Takes a picture that shows just what the one before it did."""
+        self._hold(self._held[-1])
+
+    def _hold(self, picture: NDArray[np.uint8]) -> None:
+        self._held.append(picture)
         if len(self._held) >= _BLOCK + 2 * self._margin:
             self._decide(self._first + len(self._held) - self._margin)
 

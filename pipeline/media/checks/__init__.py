@@ -34,7 +34,7 @@ class Measure(Protocol):
     """A measurement of a check's own, taken while the clip's frames pass."""
 
     def picture(self, luma: NDArray[np.uint8], chroma: NDArray[np.uint8]) -> None:
-        """Takes a small frame, twice a second: brightness (height x width) and colour (from `frames.chroma_of`)."""
+        """Takes a small frame, twice a second: brightness (height x width) and colour (from `planes.chroma_of`)."""
 
 
 @dataclass(slots=True)

@@ -49,11 +49,17 @@ class ProxyWriter:
         from pipeline.media.colour import To601  # imports OpenCV, which is not needed for clips alone
 
         self._to_601 = To601(colour)
+        self._before: Any = None
+        self._in_601: Any = None
         self._began = False
 
     def write(self, small: Any, tick: int) -> None:
-        """Encodes the next frame (yuv420p, the proxy's size), at a time on the source's clock."""
-        small = self._to_601(small)
+        """Encodes the next frame (yuv420p, the proxy's size; again the same where it shows the same), at a time on the
+        source's clock.
+        """
+        if small is not self._before:
+            self._before, self._in_601 = small, self._to_601(small)
+        small = self._in_601
         small.pict_type = av.video.frame.PictureType.NONE
         small.time_base = self._clock
         small.pts = self._tick(tick)
@@ -102,14 +108,18 @@ class ProxyMaker:
         self._scale = tools.scaler(self._members.proxy_short_side, "yuv420p")
         self._writer: ProxyWriter | None = None
         self._waiting: list[tuple[Any, int]] = []
+        self._shown: Small | None = None
+        self._scaled: Any = None
 
     def feed(self, picture: Picture, small: Small, _clip_ms: int) -> None:
         """Takes a frame of the clip; reuses the small frame if it has the proxy's size."""
         self._n_offered += 1
         if (self._n_offered - 1) % self._step:
             return
-        same = self._members.proxy_short_side == SMALL_SHORT_SIDE
-        self._waiting.append((small() if same else self._scale(picture.frame), picture.tick))
+        if small is not self._shown:
+            same = self._members.proxy_short_side == SMALL_SHORT_SIDE
+            self._shown, self._scaled = small, small() if same else self._scale(picture.frame)
+        self._waiting.append((self._scaled, picture.tick))
         if len(self._waiting) >= _AT_ONCE:
             self._write()
 

@@ -41,22 +41,29 @@ class StillsWriter:
     data: bytearray = field(default_factory=bytearray)
     stills: list[Still] = field(default_factory=list)
     _n_offered: int = 0
+    _shown: Small | None = None
+    _jpeg: bytes = b""
 
-    def offer(self, picture: Picture, clip_ms: int) -> None:
+    def offer(self, picture: Picture, small: Small, clip_ms: int) -> None:
         """Takes the clip's next frame, without gaps; `clip_ms` is its time from the clip's start."""
         number, self._n_offered = self._n_offered, self._n_offered + 1
         if not self.wanted_ms or clip_ms < self.wanted_ms[0] or number % self.step:
             return
         while self.wanted_ms and self.wanted_ms[0] <= clip_ms:
             del self.wanted_ms[0]
+        if small is not self._shown:
+            self._shown, self._jpeg = small, self._encoded(picture)
+        self.stills.append(Still(number, clip_ms, len(self.data), len(self._jpeg)))
+        self.data += self._jpeg
+
+    def _encoded(self, picture: Picture) -> bytes:
         bgr = self.scaler(picture.frame).to_ndarray()
         import cv2  # heavy, and not needed for clips alone
 
         good, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
         if not good:
             raise RuntimeError(f"OpenCV could not encode a JPEG of {bgr.shape}")
-        self.stills.append(Still(number, clip_ms, len(self.data), len(jpeg)))
-        self.data += jpeg.tobytes()
+        return jpeg.tobytes()
 
 
 def still_times_ms(span: Span, config: MembersConfig) -> list[int]:
@@ -75,8 +82,8 @@ class StillsMaker:
         times = still_times_ms(Span(clip.n, clip.start_ms, clip.end_ms), config)
         self._writer = StillsWriter(self._scale, times, config.still_quality, proxy_step(tools))
 
-    def feed(self, picture: Picture, _small: Small, clip_ms: int) -> None:
-        self._writer.offer(picture, clip_ms)
+    def feed(self, picture: Picture, small: Small, clip_ms: int) -> None:
+        self._writer.offer(picture, small, clip_ms)
 
     def finish(self) -> Made:
         """Returns the JPEGs, and the index of where each begins."""

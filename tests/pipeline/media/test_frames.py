@@ -20,14 +20,12 @@ from pipeline.media.frames import (
     Scaler,
     Stretch,
     _decode_stretch,
-    chroma_of,
     decode_video,
-    luma_of,
-    luma_plane,
     merge_stretches,
     scaled_size,
     turned,
 )
+from pipeline.media.planes import chroma_of, luma_of
 from pipeline.media.probe import probe
 from pipeline.testing.frame_code import read_frame_code
 from pipeline.testing.video import a_video
@@ -143,20 +141,6 @@ def test_stretches_are_joined_where_a_seek_is_not_worth_it() -> None:
     assert merge_stretches([], 8000) == []
 
 
-COLOURS = [((0, 0, 255), 240, 110), ((255, 0, 0), 90, 240), ((90, 90, 90), 128, 128)]
-
-
-@pytest.mark.parametrize(("colour", "to_blue", "to_red"), COLOURS)
-def test_colour_is_given_beside_brightness(colour: tuple[int, int, int], to_blue: int, to_red: int) -> None:
-    pixels = np.full((36, 64, 3), colour, np.uint8)
-    small = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
-
-    chroma = chroma_of(small)
-
-    assert luma_of(small).shape == (36, 64) and chroma.shape == (2, 18, 32)
-    assert np.allclose(chroma.mean(axis=(1, 2)), (to_blue, to_red), atol=2)
-
-
 def test_stretches_are_joined_up_to_the_gap_and_one_inside_another_does_not_shorten_it() -> None:
     assert merge_stretches([Stretch(0, 100), Stretch(150, 200)], 50) == [Stretch(0, 200)]
     assert merge_stretches([Stretch(0, 100), Stretch(151, 200)], 50) == [Stretch(0, 100), Stretch(151, 200)]
@@ -185,16 +169,6 @@ def test_brightness_and_colour_are_turned_alike(degrees: int) -> None:
     packed = av.VideoFrame.from_ndarray(rng.integers(0, 255, (24, 32, 3), dtype=np.uint8), format="rgb24")
     assert (turned(packed, degrees).to_ndarray() == np.rot90(packed.to_ndarray(), k)).all()
     assert turned(packed, degrees).format.name == "rgb24"
-
-
-def test_brightness_of_a_frame_is_read_in_place_where_it_has_eight_bits() -> None:
-    values = np.arange(36 * 50, dtype=np.int64).reshape(36, 50).astype(np.uint8)  # 50 wide: rows are padded
-    frame = av.VideoFrame.from_ndarray(values, format="yuv420p")
-    plane = luma_plane(frame)
-    assert plane is not None and (plane == values[:24]).all()
-    assert luma_plane(av.VideoFrame(32, 24, "yuv420p10le")) is None
-    assert luma_plane(av.VideoFrame(32, 24, "rgb24")) is None
-    assert luma_plane(av.VideoFrame(32, 24, "gray")) is not None
 
 
 def test_a_scaler_takes_the_size_of_the_displayed_picture_and_keeps_its_colours(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from pipeline.config.media import ChecksConfig, CutConfig, MediaConfig, MediaLim
 from pipeline.media.checks import Seen, findings
 from pipeline.media.checks.look import Look, picture_size
 from pipeline.media.checks.pictures import bars, coverage, decode_errors, still_picture
-from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode_video, luma_of
+from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode_video
+from pipeline.media.planes import luma_of
 from pipeline.media.probe import VideoTrack, probe
 from pipeline.testing.video import a_video
 from tests.pipeline.media.looks import VOICE, framed, looked_at, reasons

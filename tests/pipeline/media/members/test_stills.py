@@ -44,7 +44,7 @@ class Drawn:
 def offered(times_ms: list[int], wanted_ms: list[int], *, step: int = 1, quality: int = 90) -> StillsWriter:
     writer = StillsWriter(cast(Any, Drawn()), list(wanted_ms), quality, step)
     for number, clip_ms in enumerate(times_ms):
-        writer.offer(Picture(0, 0, number), clip_ms)
+        writer.offer(Picture(0, 0, number), lambda: None, clip_ms)
     return writer
 
 

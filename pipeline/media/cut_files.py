@@ -29,7 +29,7 @@ from manifests.sample import clip_id, is_video_id, sample_key
 from manifests.settings import Section, load_config
 from manifests.wrong_value import first_fault
 from pipeline.config.media import MediaConfig
-from pipeline.media.probe import Unusable
+from pipeline.media.probe import Starved, Unusable
 from pipeline.media.video import MadeClip, make_video
 
 CLIPS_NAME = "clips.jsonl"
@@ -96,6 +96,8 @@ def cut_files(video: Path, spans: Path, out: Path, *, video_id: str, config: Med
             made = make_video(video, _video_row(video, name), rows, config, Path(scratch))
         except Unusable as fault:
             raise UserError(f"{video}: {fault.reason.meaning} ({fault.detail})") from None
+        except Starved as starved:
+            raise UserError(f"{video}: {starved}; run it again when this machine is less busy") from None
         tried = [_line(name, clip) for clip in made.clips]
         for clip in made.clips:
             _move(clip, out, Path(scratch))

@@ -28,7 +28,7 @@ from pipeline.media.hearing import Heard, Hearing
 from pipeline.media.members import ClipTools, Makers
 from pipeline.media.phash import ClipHashes
 from pipeline.media.planes import chroma_of, luma_of
-from pipeline.media.probe import Probe, time_limit_s
+from pipeline.media.probe import Probe
 from pipeline.media.repeats import Repeats
 from pipeline.media.scenes import SceneFinder, Scenes
 from pipeline.media.stopwatch import Stopwatch
@@ -127,9 +127,11 @@ def _several(items: Iterator[Item], at_once: int) -> Iterator[list[Item]]:
 class VideoLook:
     """The pass over one video: `run` takes the clips and returns what it saw of each; then `scenes` has the cuts."""
 
-    def __init__(self, source: Probe, config: MediaConfig, stopwatch: Stopwatch, *, find_cuts: bool) -> None:
+    def __init__(
+        self, source: Probe, config: MediaConfig, stopwatch: Stopwatch, clock: WorkClock, *, find_cuts: bool
+    ) -> None:
         self._source, self._config, self._watch = source, config, stopwatch
-        self._clock = WorkClock(time_limit_s(source, config.limits))
+        self._clock = clock
         self._small = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
         self._scaler = cache(partial(Scaler, source))
         self._finder = SceneFinder(config.scenes, source.video.fps) if find_cuts else None

@@ -14,8 +14,8 @@ from typing import Any
 from manifests.errors import UserError
 from manifests.reasons import Reason
 from pipeline.config.media import MediaLimits
-from pipeline.media.clock import WALL_FACTOR, Starved, starved_detail
-from pipeline.media.probe import CONTAINERS, Unusable
+from pipeline.media.clock import WALL_FACTOR, starved_detail
+from pipeline.media.probe import CONTAINERS, Starved, Unusable
 
 _LAST_LINES = 3
 _LAST_CHARACTERS = 400

@@ -1,14 +1,15 @@
 """Probes media files with PyAV alone: tracks, times, size after rotation. `open_media` is how every file is opened.
 
 Source time. A player shows a file's earliest frame or audio at its time zero, so times here are counted from `zero_s`,
-the earliest start of any track (0 if that is negative: encoder delay). Times are exact fractions, so whether a frame is
-before or after a limit never depends on rounding.
+the earliest start of any track (0 if that is negative: encoder delay; but a transport stream's clock wraps). Times are
+exact fractions, so whether a frame is before or after a limit never depends on rounding.
 """
 
 from __future__ import annotations
 
 import math
 import stat
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -35,6 +36,9 @@ _PROGRESSIVE = (0, 1)
 _HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}
 """Transfer functions of HDR10 and HLG (ITU-T H.273, table 3)."""
 
+_MOST_SHAPE = 16
+"""How many times its short side a picture may be long: a few bytes claim any shape, and stills fill the memory."""
+
 _FIRST_PACKETS = 120
 """Packets that are tried until a first frame decodes."""
 
@@ -47,6 +51,10 @@ class Unusable(Rejected):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Unusable, (self.reason, self.detail)
+
+
+class Starved(Exception):
+    """The machine gave a video too little of the processor, or of its disk. The message says how little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +123,10 @@ class Probe:
 
 
 def open_media(path: Path, limits: MediaLimits) -> Any:
-    """Opens a PyAV container. Raises Unusable(NOT_A_VIDEO, OVERSIZED) where it cannot or must not be opened."""
+    """Opens a PyAV container. Raises Unusable(NOT_A_VIDEO, OVERSIZED) where it cannot or must not be opened.
+
+    Raises Starved where that takes longer than it may by the clock.
+    """
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
         raise Unusable(Reason.NOT_A_VIDEO, "not a regular file")
@@ -126,14 +137,22 @@ def open_media(path: Path, limits: MediaLimits) -> Any:
         "format_whitelist": CONTAINERS,
         "max_pixels": str(limits.max_pixels),
     }
+    began = time.monotonic()
     try:
         container = av.open(str(path), options=options, timeout=limits.open_timeout_s, **ANY_TAGS)
     except (av.FFmpegError, OSError, ValueError, IndexError) as error:
+        if time.monotonic() - began >= limits.open_timeout_s:
+            raise Starved(f"opening it took more than {limits.open_timeout_s:g} s by the clock") from None
         raise Unusable(Reason.NOT_A_VIDEO, f"does not open as {CONTAINERS}: {_short(error)}") from None
     for stream in container.streams.video:
         if has_decoder(stream):
             stream.codec_context.thread_count = 1  # a unit uses the one core that it is given
     return container
+
+
+def slow_to_read() -> Starved:
+    """The error where reading a packet took longer than `limits.open_timeout_s` (FFmpeg's ExitError)."""
+    return Starved("reading a packet of it took longer than limits.open_timeout_s by the clock")
 
 
 def has_decoder(stream: Any) -> bool:
@@ -156,6 +175,8 @@ def open_and_probe(path: Path, limits: MediaLimits) -> tuple[Any, Probe]:
             found = _probe(container, path, limits)
             stack.pop_all()
         return container, found
+    except av.error.ExitError:
+        raise slow_to_read() from None
     except (av.FFmpegError, IndexError, ValueError, ArithmeticError) as error:
         # PyAV passes on wrong numbers of damaged files: indices past its lists, a time base of zero
         raise Unusable(
@@ -171,11 +192,14 @@ def _probe(container: Any, path: Path, limits: MediaLimits) -> Probe:
         raise Unusable(Reason.NOT_A_VIDEO, "no video track")
     _refuse_oversized(container, stream, limits)
     audio_streams = [s for s in container.streams.audio if has_decoder(s)]
-    zero_s = _zero(stream, audio_streams)
+    zero_s = _zero(stream, audio_streams, wraps=container.format.name == "mpegts")
     audio = _default(audio_streams)
     end_s = _end_of(container, stream)
     if end_s is None:
         raise Unusable(Reason.TRUNCATED, "no video packets")
+    video = _video_track(stream, zero_s, _first_picture(container, stream))
+    if max(video.width, video.height) > _MOST_SHAPE * video.short_side:
+        raise Unusable(Reason.BROKEN_MEDIA, f"a shape of {video.width}x{video.height} with square pixels")
     return Probe(
         path=path,
         container=container.format.name,
@@ -183,7 +207,7 @@ def _probe(container: Any, path: Path, limits: MediaLimits) -> Probe:
         zero_s=zero_s,
         duration_ms=math.ceil((end_s - zero_s) * 1000),
         declared_ms=_declared_ms(container, stream, end_s),
-        video=_video_track(stream, zero_s, _first_picture(container, stream)),
+        video=video,
         audio=_audio_track(audio, zero_s) if audio is not None else None,
         n_video_tracks=len(container.streams.video),
         n_audio_tracks=len(audio_streams),
@@ -234,9 +258,11 @@ def _refuse_oversized(container: Any, stream: Any, limits: MediaLimits) -> None:
         raise Unusable(Reason.OVERSIZED, f"{duration_s:.0f} s, the limit is {limits.max_duration_s:.0f} s")
 
 
-def _zero(stream: Any, audio_streams: list[Any]) -> Fraction:
+def _zero(stream: Any, audio_streams: list[Any], *, wraps: bool = False) -> Fraction:
+    """Time stamp of source time 0. `wraps`: the clock may, and the minute before that is negative."""
     starts = [s.start_time * s.time_base for s in (stream, *audio_streams) if s.start_time is not None]
-    return max(Fraction(0), min(starts, default=Fraction(0)))
+    earliest = min(starts, default=Fraction(0))
+    return earliest if wraps else max(Fraction(0), earliest)
 
 
 def _duration_ms(container: Any, stream: Any) -> int:
@@ -283,6 +309,8 @@ def _last_end(container: Any, stream: Any, from_us: int | None) -> Fraction | No
         for packet in container.demux(stream):
             if packet.pts is not None and packet.size:
                 last = max(packet.pts + (packet.duration or 0), last if last is not None else packet.pts)
+    except av.error.ExitError:
+        raise slow_to_read() from None
     except av.FFmpegError as error:
         if last is None and from_us is None:
             raise Unusable(Reason.BROKEN_MEDIA, f"its packets cannot be read: {_short(error)}") from None

@@ -30,9 +30,9 @@ from pipeline.engine.boundary import plain, reading_input
 from pipeline.engine.parts import Part
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit
-from pipeline.media.clock import WALL_FACTOR, Starved
+from pipeline.media.clock import WALL_FACTOR
 from pipeline.media.packs import PackedSample, write_pack
-from pipeline.media.probe import Unusable
+from pipeline.media.probe import Starved, Unusable
 from pipeline.media.row_index import RowIndex, clip_rows, video_rows
 from pipeline.media.video import MadeClip, MadeVideo, make_video
 

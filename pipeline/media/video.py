@@ -23,13 +23,14 @@ from manifests.rows import WordRow
 from manifests.sample import WHOLE_VIDEO, SampleJson, clip_id, sample_key, written_sample
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Audio, Finding, Seen, checks_on, findings
+from pipeline.media.clock import WorkClock
 from pipeline.media.convert import CONVERTED, convert, needs_conversion
 from pipeline.media.cutting import CutClip, CutFailure, Span, cut_clips
 from pipeline.media.cutting.audio import decode_audio
 from pipeline.media.hearing import Heard, heard_of, is_wanted
 from pipeline.media.members import Made, members_on
 from pipeline.media.packs import Sample
-from pipeline.media.probe import Probe, open_and_probe, open_media, refuse_unfit
+from pipeline.media.probe import Probe, open_and_probe, open_media, refuse_unfit, time_limit_s
 from pipeline.media.scenes import Part, Scenes, apply_cuts, cuts_inside, find_scenes, spans_inside
 from pipeline.media.stopwatch import Stopwatch
 from pipeline.media.versions import sample_versions
@@ -72,23 +73,25 @@ def make_video(
 ) -> MadeVideo:
     """Cuts the planned `clips` (rows of CLIPS) of `video` (a row of VIDEOS) out of the file at `path`.
 
-    Raises Unusable where the file as a whole cannot be used.
+    Raises Unusable where the file as a whole cannot be used, Starved where the machine gives it too little time.
     """
     watch = Stopwatch()
     with ExitStack() as stack:
         with watch("probe"):
             opened, source = open_and_probe(path, config.limits)
             stack.callback(opened.close)
+        clock = WorkClock(time_limit_s(source, config.limits), "converting")
         is_converted = config.cut.convert and needs_conversion(source, config.cut.mode)
         if is_converted:
             with watch("convert"):
                 converted = convert(source, scratch / "converted.mp4", config.cut, config.limits)
                 opened, source = open_and_probe(converted, config.limits)
                 stack.callback(opened.close)
+            clock.check_wall()
         refuse_unfit(source, config.cut)
         plan = {int(row["n"]): row for row in clips}
         spans = [Span(n, int(row["start_ms"]), _end_ms(row, source)) for n, row in sorted(plan.items())]
-        work = _Work(source, opened, video, plan, config, scratch, watch, is_converted)
+        work = _Work(source, opened, video, plan, config, scratch, watch, clock, is_converted)
         return work.run(spans)
 
 
@@ -108,6 +111,7 @@ class _Work:
     config: MediaConfig
     scratch: Path
     watch: Stopwatch
+    clock: WorkClock
     is_converted: bool
     parts: dict[int, Part] = field(default_factory=dict)
     scenes: Scenes = field(default_factory=Scenes)
@@ -116,8 +120,10 @@ class _Work:
         scenes = self.config.scenes
         moves = scenes.enabled and scenes.action in ("snap", "split")
         if moves:
+            self.clock.begin("looking for scenes")
             with self.watch("scenes"):
                 self.scenes = find_scenes(self.source, self.config.limits, scenes)
+            self.clock.check_wall()
         parts = apply_cuts(spans, self.scenes.cuts_ms, scenes) if moves else [Part(span, span.n) for span in spans]
         self.parts = {part.span.n: part for part in parts}
         cut, failed = self._cut([part.span for part in parts])
@@ -133,7 +139,8 @@ class _Work:
         """Runs the decode pass: returns each clip's look by number, and the scenes found."""
         from pipeline.media.decode_pass import VideoLook  # imports OpenCV, which is not needed for clips alone
 
-        video_look = VideoLook(self.source, self.config, self.watch, find_cuts=find_cuts)
+        self.clock.begin("decoding")
+        video_look = VideoLook(self.source, self.config, self.watch, self.clock, find_cuts=find_cuts)
         return {look.clip.n: look for look in video_look.run(cut)}, video_look.scenes
 
     def _cut(self, spans: Sequence[Span]) -> tuple[list[CutClip], list[CutFailure]]:
@@ -141,7 +148,9 @@ class _Work:
         cut: list[CutClip] = []
         failed: list[CutFailure] = []
         config = self.config
+        self.clock.begin("cutting")
         for clip in self.watch.each("cut", cut_clips(self.source, spans, config.cut, config.limits, self.opened)):
+            self.clock.check_wall()
             if isinstance(clip, CutFailure):
                 failed.append(clip)
                 continue

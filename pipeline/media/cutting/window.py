@@ -18,7 +18,7 @@ import av
 
 from manifests.reasons import Reason
 from pipeline.media.cutting.span import Span, tick_at
-from pipeline.media.probe import Probe, Unusable
+from pipeline.media.probe import Probe, Unusable, slow_to_read
 
 _STEPS_BACK_S = (0, 2, 15, 60)
 """How much earlier a seek is retried if it landed after the needed keyframe."""
@@ -113,6 +113,8 @@ def _packets(container: Any, streams: Sequence[Any], target: int) -> Iterator[An
         for packet in container.demux(*streams):
             if packet.size:
                 yield packet
+    except av.error.ExitError:
+        raise slow_to_read() from None
     except (av.FFmpegError, IndexError):  # IndexError: damage made a stream appear midway that PyAV does not know
         return
 

@@ -135,6 +135,16 @@ def test_errors_name_the_thing_and_the_cure(film: Path, spans: Path, tmp_path: P
         cut_files(tmp_path / "absent.mp4", spans, tmp_path / "o", video_id="v", config=media_config(None, []))
 
 
+def test_a_machine_too_busy_for_it_is_told_in_one_message(
+    film: Path, spans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.media.clock.WALL_FACTOR", 0.0)
+    config = media_config(None, ["media.cut.min_short_side=0"])
+    with pytest.raises(UserError, match=r"% of a core .* run it again when this machine is less busy"):
+        cut_files(film, spans, tmp_path / "out", video_id="v1", config=config)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_a_failed_run_leaves_no_half_clip(spans: Path, tmp_path: Path) -> None:
     fake = tmp_path / "fake.mp4"
     fake.write_text("#EXTM3U\nhttp://127.0.0.1:9/a.ts\n")

@@ -3,8 +3,8 @@
 import pytest
 
 from manifests.reasons import Reason
-from pipeline.media.clock import WALL_FACTOR, Starved, WorkClock
-from pipeline.media.probe import Unusable
+from pipeline.media.clock import WALL_FACTOR, WorkClock
+from pipeline.media.probe import Starved, Unusable
 
 
 @pytest.fixture
@@ -32,4 +32,18 @@ def test_a_machine_that_gives_too_little_is_none(passed: dict[str, float]) -> No
     clock.check()
     passed.update(wall=WALL_FACTOR * 10 + 0.1)
     with pytest.raises(Starved, match="10 % of a core for 40 s"):
+        clock.check()
+
+
+def test_each_step_has_its_own_processor_time_and_all_share_the_wall(passed: dict[str, float]) -> None:
+    clock = WorkClock(10, "cutting")
+    passed.update(cpu=9.0, wall=20.0)
+    clock.begin("decoding")
+    passed.update(cpu=18.0, wall=WALL_FACTOR * 10)
+    clock.check()
+    passed.update(wall=WALL_FACTOR * 10 + 0.1)
+    with pytest.raises(Starved, match="decoding got 45 % of a core for 40 s"):
+        clock.check_wall()
+    passed.update(cpu=19.1, wall=20.0)
+    with pytest.raises(Unusable, match="decoding took 10 s"):
         clock.check()

@@ -1,5 +1,6 @@
 """The one decode pass: what it takes too long for, and what a busy machine is no verdict on."""
 
+import itertools
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -21,8 +22,9 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_video_that_takes_too_long_is_rejected(film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.media.decode_pass.time_limit_s", lambda found, limits: -1.0)
-    with pytest.raises(Rejected) as caught:
+    used_s = itertools.count(step=100)
+    monkeypatch.setattr("pipeline.media.clock.time.process_time", lambda: float(next(used_s)))
+    with pytest.raises(Rejected, match=r"decoding took \d+ s of processor time") as caught:
         process(film, tmp_path)
     assert caught.value.reason is Reason.TIMEOUT
 

@@ -6,9 +6,8 @@ import pytest
 
 from manifests.reasons import Reason
 from pipeline.config.media import MediaLimits
-from pipeline.media.clock import Starved
 from pipeline.media.ffmpeg import find_ffmpeg, input_options, run_ffmpeg
-from pipeline.media.probe import Unusable
+from pipeline.media.probe import Starved, Unusable
 
 ffmpeg = pytest.importorskip("ffmpeg")
 LIMITS = MediaLimits()

@@ -17,8 +17,9 @@ from manifests.colour import FULL, LIMITED
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.media import probe as module
+from pipeline.media.cutting.window import packets_from
 from pipeline.media.ffmpeg import run_ffmpeg
-from pipeline.media.probe import Probe, Unusable, open_media, probe, refuse_unfit, time_limit_s
+from pipeline.media.probe import Probe, Starved, Unusable, open_media, probe, refuse_unfit, time_limit_s
 from pipeline.testing.video import a_video
 
 SMALL = {"width": 320, "height": 180}
@@ -90,6 +91,14 @@ def test_an_image_bomb_is_rejected_without_the_memory_it_asks_for(tmp_path: Path
     assert reason_of(path) is Reason.OVERSIZED
 
 
+@pytest.mark.parametrize(("sar", "reason"), [(Fraction(9), None), (Fraction(10), Reason.BROKEN_MEDIA)])
+def test_pixels_of_an_impossible_shape_are_rejected_before_stills_of_it_are_made(
+    sar: Fraction, reason: Reason | None, tmp_path: Path
+) -> None:
+    film = a_video(tmp_path / "film.mp4", seconds=0.2, sar=sar, **SMALL)  # 16:1, and 17.8:1
+    assert reason_of(film, CutConfig(min_short_side=0)) is reason
+
+
 @pytest.mark.parametrize("name", [b"free", b"xtsd", bytes(4)])
 def test_an_mp4_that_does_not_say_how_it_is_encoded_has_a_reason(name: bytes, tmp_path: Path) -> None:
     film = a_video(tmp_path / "film.mp4", seconds=1, width=640, height=360)
@@ -109,6 +118,17 @@ def test_tags_in_any_encoding_are_no_reason_to_refuse_a_file(tmp_path: Path) -> 
     tagged.write_bytes(data.replace(b"TITLE", b"\xff\xfeTIT"))
 
     assert probe(tagged).duration_ms == probe(path).duration_ms
+
+
+def test_a_disk_that_is_slow_by_the_clock_is_no_verdict_on_a_file(tmp_path: Path) -> None:
+    path = a_video(tmp_path / "a.mp4", seconds=2, **SMALL)
+    with pytest.raises(Starved, match="opening it took more than 1e-09 s"):
+        probe(path, MediaLimits(open_timeout_s=1e-9))
+
+    with av.open(str(path), timeout=(60, 1e-9)) as slow, pytest.raises(Starved, match="reading a packet"):
+        module._end_of(slow, slow.streams.video[0])
+    with av.open(str(path), timeout=(60, 1e-9)) as slow, pytest.raises(Starved, match="reading a packet"):
+        list(packets_from(slow, slow.streams.video[0], 0))
 
 
 def test_limits_of_bytes_and_length_are_kept(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from manifests.reasons import Reason
 from manifests.schema import PACKS, table_of
 from pipeline.engine.unit import Rejected
+from pipeline.media.probe import Starved
 from pipeline.media.verify_media import media_faults
 from pipeline.testing.frame_code import read_frame_code
 from pipeline.testing.readers import codes_by_pyav
@@ -183,3 +184,15 @@ def test_pictures_whose_times_go_back_reject_the_clip(tmp_path: Path) -> None:
     bad, good = result.clips
     assert bad.reason is Reason.DECODE_ERRORS and "no later than the one before" in bad.detail
     assert good.reason is None and len(samples) == 1
+
+
+@pytest.mark.parametrize("settings", [["media.cut.mode=exact"], ["media.scenes.action=split"]])
+def test_a_busy_machine_gives_a_video_back_whatever_it_was_doing(
+    settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the unit's time limit, which is a verdict the second time: all steps share the wall clock."""
+    monkeypatch.setattr("pipeline.media.clock.WALL_FACTOR", 0.0)
+    monkeypatch.setattr("pipeline.media.decode_pass.WorkClock.check", lambda clock: pytest.fail("it went on"))
+
+    with pytest.raises(Starved, match=r"(cutting|looking for scenes) got"):
+        made(a_video(tmp_path / "film.mp4", seconds=6, gop=25, **SMALL), tmp_path / "scratch", *settings)

@@ -12,8 +12,8 @@ from manifests.reasons import Reason
 from pipeline.media.cutting import CutClip, CutFailure, Span
 from pipeline.media.cutting.mp4 import Track
 from pipeline.media.cutting.remux import _audio_start_ms, _base_ms, _refuse_formats, _told_from_keyframe
-from pipeline.media.probe import Unusable
-from pipeline.testing.readers import codes_by_pyav
+from pipeline.media.probe import Unusable, probe
+from pipeline.testing.readers import codes_by_pyav, timed_hashes
 from pipeline.testing.video import Film, a_video
 from tests.pipeline.media.cutting.films import FILMS, SMALL, SPANS, cut, film_at, wanted_codes
 
@@ -30,6 +30,21 @@ def test_a_remuxed_clip_holds_exactly_the_frames_of_its_span(films: Path, tmp_pa
         inside = codes[clip.first_frame : clip.first_frame + clip.n_frames]
         assert inside == wanted_codes(path, span)
         assert len(inside) == clip.n_frames
+
+
+def test_source_time_goes_on_where_a_transport_streams_clock_wraps(tmp_path: Path) -> None:
+    """33 bits at 90 kHz: FFmpeg gives what comes less than a minute before the wrap negative times."""
+    path = a_video(tmp_path / "wraps.ts", seconds=8, gop=40, start_s=2**33 / 90_000 - 3, **SMALL)
+    source = probe(path)
+    late = timed_hashes(path, source.video.index)[0][0] - source.zero_s
+    assert source.zero_s < -2 and 0 <= late < Fraction(1, 20) and abs(source.duration_ms - 8000) < 60
+
+    for n, clip in cut(path, SPANS).items():
+        assert isinstance(clip, CutClip), clip
+        (file := tmp_path / f"{n}.mp4").write_bytes(clip.mp4)
+        start, end = (Fraction(ms, 1000) - late for ms in (SPANS[n].start_ms, SPANS[n].end_ms))
+        inside = codes_by_pyav(file)[clip.first_frame : clip.first_frame + clip.n_frames]
+        assert inside == [i for i in range(200) if start <= Fraction(i, 25) < end]
 
 
 def test_a_keyframe_clip_says_that_it_begins_at_the_keyframe(films: Path, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def repeated(path: Path, long: Path) -> Path:
         ]
     with av.open(str(path)) as source, av.open(str(long), "w") as out:
         tracks = [source.streams.video[0], *source.streams.audio[:1]]
-        copies = {track.index: out.add_stream_from_template(track) for track in tracks}
+        copies = {track.index: out.add_stream_from_template(track, opaque=True) for track in tracks}
         for turn in range(-(-int(LEAST_S) // max(1, int(duration_s)))):
             for index, data, pts, dts, duration, base, is_keyframe in packet_facts:
                 shift = round(turn * duration_s / base) - first[index]

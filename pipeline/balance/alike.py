@@ -13,6 +13,7 @@ tables: if a file is missing or damaged (`LostHashes`), `clear` and add everythi
 
 from __future__ import annotations
 
+import json
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -256,13 +257,15 @@ class AlikeIndex:
         if data == self._seen:
             return
         self._taken, self._pairs, self._state = np.zeros(0, np.uint64), {}, _State(settings=self._settings)
+        where = f"{self._files.url}/{self._folder}"
+        if data and (made := _format_of(data)) not in (None, FORMAT):
+            raise LostHashes(f"{where}: was written by {'an earlier' if made < FORMAT else 'a later'} version")
         try:
             state = _State.model_validate_json(data) if data else self._state
         except ValidationError as error:
-            said = first_fault(_State, error)
-            raise LostHashes(f"{self._files.url}/{self._folder}/state.json: is damaged ({said})") from None
+            raise LostHashes(f"{where}/state.json: is damaged ({first_fault(_State, error)})") from None
         if state.settings != self._settings:
-            raise LostHashes(f"{self._files.url}/{self._folder}: was made with other settings")
+            raise LostHashes(f"{where}: was made with other settings")
         self._state, self._seen = state, data
         self._sweep()
         with ThreadPoolExecutor(READERS) as readers:
@@ -341,6 +344,14 @@ def _alike(kind: Kind, candidates: Sequence[_Rows]) -> pa.Table:
         {f"{side}.{name}": [row[name] for row in some] for side, some in sides for name in kind.names.names},
         schema=kind.pairs,
     )
+
+
+def _format_of(state: bytes) -> int | None:
+    """The FORMAT of the files that a state.json of any version names; None if it does not say."""
+    try:
+        return int(json.loads(state)["settings"].split(" ")[0])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _paths(kinds: Mapping[str, _OfKind]) -> set[str]:

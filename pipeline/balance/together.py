@@ -39,13 +39,14 @@ def are_together(
 
 def _agree(some: Hashes, others: Hashes, nearness: Nearness) -> bool:
     n_rows = max(1, _AT_A_TIME // max(1, len(others)))
-    near = []
+    near, n_near = [], 0
     for begin in range(0, len(some), n_rows):
-        differs = np.bitwise_count(some[begin : begin + n_rows, None] ^ others[None, :])
-        near.append(begin * len(others) + np.flatnonzero(differs <= nearness.max_distance))
-    if sum(map(len, near)) < 2:
+        is_near = np.bitwise_count(some[begin : begin + n_rows, None] ^ others) <= nearness.max_distance
+        near.append(is_near)
+        n_near += np.count_nonzero(is_near)
+    if n_near < 2:
         return False
-    row, other = np.divmod(np.concatenate(near), len(others))
+    row, other = np.nonzero(np.concatenate(near))
     shows = some[row] != NOTHING
     return _lie_apart(some[row[shows]], nearness) and _lie_apart(others[other[shows]], nearness)
 

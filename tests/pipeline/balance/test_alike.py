@@ -186,14 +186,22 @@ def test_other_settings_make_everything_again(tmp_path: Path) -> None:
         opened(tmp_path, "2")
 
 
-def test_files_of_an_older_format_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("made", "field", "said"), [(1, "", "an earlier"), (3, "n_wholes", "an earlier"), (99, "path", "a later")]
+)
+def test_files_of_another_version_are_called_that_and_made_again(
+    tmp_path: Path, made: int, field: str, said: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     things, wanted = a_world(1, 20), by_the_rule(a_world(1, 20))
     with monkeypatch.context() as older:
-        older.setattr(alike, "FORMAT", 1)
+        older.setattr(alike, "FORMAT", made)
         grow(opened(tmp_path), things, random.Random(1))
+    state = tmp_path / "alike" / "pictures" / "state.json"
+    state.write_text(state.read_text().replace(field, "other") if field else state.read_text())
     one = AlikeIndex(Files(str(tmp_path)), "pictures", [KIND], "1")
     one.go_on(lambda: None, lambda: grow(one, things, random.Random(2)))
     assert found(one) == wanted and wanted
+    assert f"was written by {said} version" in caplog.text and "damaged" not in caplog.text
 
 
 @pytest.mark.usefixtures("small")

@@ -17,8 +17,11 @@ from pipeline.balance.bands import Int64
 from pipeline.engine.files import Files
 from pipeline.media.phash import Hashes
 
-FORMAT = 4
+FORMAT = 5
 """Rises when what is stored changes: files of another format are made again from the tables."""
+
+_WIDE = 4096
+"""Hashes in a row of the table whose rows and columns are summed up for a column's checksum."""
 
 _ZSTD = pa.Codec("zstd", compression_level=1)
 
@@ -64,10 +67,16 @@ class Owners:
         return begins[wholes], begins[wholes + 1]
 
 
-def ends_of(counts: Int64, n_parts: Int64) -> tuple[Int64, Int64]:
-    """The rows after the last of each thing, and of each whole."""
-    ends = np.cumsum(counts)
-    return ends, np.concatenate([np.zeros(1, np.int64), ends])[np.cumsum(n_parts)]
+def checksum(hashes: Hashes) -> int:
+    """The CRC-32 of sums of hashes: of each row of a table of them and, without carries, of each of its columns.
+
+    So one that differs, or a block that is empty or stands elsewhere, changes it. It takes a fifth of the time of the
+    CRC-32 of all bytes, which would be a tenth of a search.
+    """
+    n = len(hashes) // _WIDE * _WIDE
+    table = hashes[:n].reshape(-1, _WIDE)
+    sums = (table.sum(axis=1, dtype=np.uint64), np.bitwise_xor.reduce(table, axis=0), hashes[n:])
+    return zlib.crc32(np.concatenate(sums).astype("<u8", copy=False).tobytes())
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +112,8 @@ def write_filed(files: Files, path: str, filed: Filed, first: int) -> NearFile:
     """Writes hashes of things that are numbered from `first` on."""
     columns = [np.ascontiguousarray(column, "<u8").tobytes() for column in filed.hashes]
     counts = _ZSTD.compress(np.concatenate([filed.counts, filed.n_parts]).astype("<u4").tobytes(), asbytes=True)
-    sums = np.array([zlib.crc32(part) for part in (counts, *columns)], "<u4").tobytes()
+    checks = [zlib.crc32(counts), *map(checksum, filed.hashes)]
+    sums = np.array(checks, "<u4").tobytes()
     head = sums + np.uint32(zlib.crc32(sums)).tobytes() + counts
     files.write(path, b"".join([head, *columns]))
     return NearFile(
@@ -127,20 +137,27 @@ class OpenFile:
         sums = np.frombuffer(head, "<u4", 2 + file.n_columns)
         if zlib.crc32(head[:n_sums]) != sums[-1]:
             raise self._damaged()
-        counts = self._checked(head[n_sums + 4 :], int(sums[0]))
+        counts = head[n_sums + 4 :]
+        if zlib.crc32(counts) != sums[0]:
+            raise self._damaged()
         self._sums = sums[1:-1]
         n_bytes = 4 * (file.n_things + file.n_wholes)
-        both = np.frombuffer(_ZSTD.decompress(counts, n_bytes, asbytes=True), "<u4").astype(np.int64)
+        both = np.frombuffer(_ZSTD.decompress(counts, n_bytes, asbytes=True), "<u4")
         self.counts, self.n_parts = both[: file.n_things], both[file.n_things :]
 
     def owners(self) -> Owners:
         """Whose each row is."""
-        return Owners(self._file.first, *ends_of(self.counts, self.n_parts))
+        ends = np.zeros(len(self.counts) + 1, np.int64)
+        np.cumsum(self.counts, out=ends[1:])
+        return Owners(self._file.first, ends[1:], ends[np.cumsum(self.n_parts, dtype=np.int64)])
 
     def column(self, column: int) -> Hashes:
         """The hashes of all rows."""
-        data = self._checked(self._read(*self._file.span(column)), int(self._sums[column]))
-        return np.frombuffer(data, "<u8").astype(np.uint64, copy=False)
+        data = self._read(*self._file.span(column))
+        hashes = np.frombuffer(data, "<u8").astype(np.uint64, copy=False)
+        if checksum(hashes) != self._sums[column]:
+            raise self._damaged()
+        return hashes
 
     def _read(self, begin: int, end: int) -> bytes:
         if begin == end:
@@ -150,11 +167,6 @@ class OpenFile:
         except FileNotFoundError:
             raise LostHashes(f"{self._files.url}/{self._file.path}: is gone") from None
         if len(data) != end - begin:
-            raise self._damaged()
-        return data
-
-    def _checked(self, data: bytes, crc: int) -> bytes:
-        if zlib.crc32(data) != crc:
             raise self._damaged()
         return data
 

@@ -43,7 +43,7 @@ def _agree(some: Hashes, others: Hashes, nearness: Nearness) -> bool:
     for begin in range(0, len(some), n_rows):
         is_near = np.bitwise_count(some[begin : begin + n_rows, None] ^ others) <= nearness.max_distance
         near.append(is_near)
-        n_near += np.count_nonzero(is_near)
+        n_near += int(np.count_nonzero(is_near))
     if n_near < 2:
         return False
     row, other = np.nonzero(np.concatenate(near))

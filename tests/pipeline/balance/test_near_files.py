@@ -5,7 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.balance.near_files import Filed, LostHashes, NearFile, OpenFile, columns_of, merged_files, write_filed
+from pipeline.balance.near_files import (
+    Filed,
+    LostHashes,
+    NearFile,
+    OpenFile,
+    checksum,
+    columns_of,
+    merged_files,
+    write_filed,
+)
 from pipeline.engine.files import Files
 
 
@@ -61,6 +70,27 @@ def test_a_file_that_is_gone_or_damaged_is_lost(tmp_path: Path, harm: str) -> No
         path.write_bytes(data)
     with pytest.raises(LostHashes, match=r"0\.near"):
         OpenFile(files, file).column(2)
+
+
+@pytest.mark.parametrize("n", [0, 5, 4096, 20_000])
+def test_a_checksum_tells_what_is_changed_empty_or_elsewhere(n: int) -> None:
+    hashes = np.random.default_rng(n).integers(0, 2**64, n, dtype=np.uint64)
+    harmed = [] if n == 0 else [hashes + np.uint64(1), hashes[:-1], np.append(hashes, hashes[:1])]
+    for begin, other in ((0, 1), (3, n - 1), (0, 4096), (4096, 8192), (4000, 8096)):
+        for length in (1, 512, 4096):
+            if max(begin, other) + length > n or other - begin < length:
+                continue
+            one = hashes.copy()
+            one[begin : begin + length] = 0
+            elsewhere = hashes.copy()
+            elsewhere[begin : begin + length] = hashes[other : other + length]
+            swapped = elsewhere.copy()
+            swapped[other : other + length] = hashes[begin : begin + length]
+            flipped = hashes.copy()
+            flipped[[begin, other]] ^= np.uint64(1 << 63)
+            harmed += [one, elsewhere, swapped, flipped]
+    assert len(harmed) > (40 if n > 9000 else 4 if n else -1)
+    assert checksum(hashes) not in [checksum(one) for one in harmed]
 
 
 def test_a_hash_takes_its_eight_bytes_and_a_thing_next_to_nothing(tmp_path: Path) -> None:

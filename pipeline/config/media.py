@@ -61,7 +61,7 @@ class CutConfig(Section):
     )
     convert: bool = identity(
         False,
-        doc="convert interlaced and HDR sources, and codecs that an mp4 cannot carry, to H.264 first (ffmpeg)",
+        doc="convert sources that are rejected otherwise (interlaced, HDR, other codecs ...) to H.264 first (ffmpeg)",
     )
     require_audio: bool = identity(False, doc="reject videos without audio")
     accept_wide: bool = identity(

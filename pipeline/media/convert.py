@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.media.cutting.audio import COPIED
-from pipeline.media.cutting.remux import CARRIED
+from pipeline.media.cutting.remux import CARRIED, is_h264_444
 from pipeline.media.ffmpeg import input_options, run_ffmpeg
 from pipeline.media.probe import Probe, time_limit_s
 
@@ -34,8 +34,8 @@ def needs_conversion(source: Probe, mode: str = "remux") -> bool:
     video = source.video
     if mode == "exact" and video.bit_depth > 8:
         return True  # encoded clips have 8 bits
-    odd = video.codec == "h264" and video.pix_fmt.startswith("yuv444")
-    return video.interlaced or bool(video.hdr) or video.codec not in CARRIED or odd
+    unfit = video.interlaced or video.transformed or video.refreshes
+    return unfit or bool(video.hdr) or video.codec not in CARRIED or is_h264_444(video)
 
 
 def convert(source: Probe, target: Path, config: CutConfig, limits: MediaLimits) -> Path:

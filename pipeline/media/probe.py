@@ -23,6 +23,8 @@ from manifests.colour import FULL, Colour, colour_in_force
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.engine.unit import Rejected
+from pipeline.media.display import is_turned_by_quarters
+from pipeline.media.keyframes import Keyframes
 
 CONTAINERS = "mov,matroska,webm,mpegts,flv,avi"
 """Demuxers that may open a file: none for playlists or scripts (HLS, DASH, concat), which name other files or URLs."""
@@ -82,6 +84,10 @@ class VideoTrack:
     start_ms: int
     duration_ms: int
     """As declared by the file; -1 if it isn't."""
+    transformed: bool = False
+    """Whether the file has it displayed other than by quarter turns: mirrored (front cameras), or askew."""
+    refreshes: bool = False
+    """Whether its keyframes are no whole pictures (intra refresh)."""
 
     @property
     def short_side(self) -> int:
@@ -194,10 +200,11 @@ def _probe(container: Any, path: Path, limits: MediaLimits) -> Probe:
     audio_streams = [s for s in container.streams.audio if has_decoder(s)]
     zero_s = _zero(stream, audio_streams, wraps=container.format.name == "mpegts")
     audio = _default(audio_streams)
-    end_s = _end_of(container, stream)
+    keyframes = Keyframes(stream)
+    end_s = _end_of(container, stream, keyframes)
     if end_s is None:
         raise Unusable(Reason.TRUNCATED, "no video packets")
-    video = _video_track(stream, zero_s, _first_picture(container, stream))
+    video = _video_track(stream, zero_s, _first_picture(container, stream), refreshes=keyframes.refresh)
     if max(video.width, video.height) > _MOST_SHAPE * video.short_side:
         raise Unusable(Reason.BROKEN_MEDIA, f"a shape of {video.width}x{video.height} with square pixels")
     return Probe(
@@ -228,6 +235,12 @@ def refuse_unfit(found: Probe, config: CutConfig) -> None:
         raise Unusable(Reason.BELOW_720P, f"{video.width}x{video.height} after rotation")
     if video.interlaced and config.interlaced == "reject":
         raise Unusable(Reason.INTERLACED, "interlaced; cut.interlaced: keep takes it as it is")
+    if video.refreshes:
+        raise Unusable(
+            Reason.UNSUPPORTED_MEDIA, "keyframes are no whole pictures (intra refresh); use cut.convert: true"
+        )
+    if video.transformed:
+        raise Unusable(Reason.UNSUPPORTED_MEDIA, "displayed mirrored or askew; use cut.convert: true")
     if video.hdr and config.hdr == "reject":
         raise Unusable(Reason.HDR, f"{video.hdr}; cut.hdr: keep takes it as it is")
     if found.audio is None and config.require_audio:
@@ -291,24 +304,26 @@ def _is_too_short(ends_ms: int, declared_ms: int) -> bool:
     return declared_ms - ends_ms > max(2000, declared_ms // 50)
 
 
-def _end_of(container: Any, stream: Any) -> Fraction | None:
+def _end_of(container: Any, stream: Any, keyframes: Keyframes | None = None) -> Fraction | None:
     """Time stamp (s) at which a track's last packet ends: from those near the file's end, or from all of them."""
     known = container.duration
     if known is not None and known > 20 * av.time_base:
         start = container.start_time or 0
-        end = _last_end(container, stream, start + known - 10 * av.time_base)
+        end = _last_end(container, stream, start + known - 10 * av.time_base, keyframes)
         if end is not None:
             return end
-    return _last_end(container, stream, None)
+    return _last_end(container, stream, None, keyframes)
 
 
-def _last_end(container: Any, stream: Any, from_us: int | None) -> Fraction | None:
+def _last_end(container: Any, stream: Any, from_us: int | None, keyframes: Keyframes | None) -> Fraction | None:
     last: int | None = None
     try:
         container.seek(0 if from_us is None else from_us, backward=True)
         for packet in container.demux(stream):
             if packet.pts is not None and packet.size:
                 last = max(packet.pts + (packet.duration or 0), last if last is not None else packet.pts)
+                if keyframes is not None:
+                    keyframes.see(packet)
     except av.error.ExitError:
         raise slow_to_read() from None
     except av.FFmpegError as error:
@@ -317,7 +332,7 @@ def _last_end(container: Any, stream: Any, from_us: int | None) -> Fraction | No
     return None if last is None else last * stream.time_base
 
 
-def _video_track(stream: Any, zero_s: Fraction, picture: Any | None) -> VideoTrack:
+def _video_track(stream: Any, zero_s: Fraction, picture: Any | None, *, refreshes: bool = False) -> VideoTrack:
     context = stream.codec_context
     rotation = -round(picture.rotation) % 360 if picture is not None else 0
     stated = stream.sample_aspect_ratio
@@ -342,6 +357,8 @@ def _video_track(stream: Any, zero_s: Fraction, picture: Any | None) -> VideoTra
         time_base=stream.time_base,
         start_ms=_ms(stream.start_time, stream, zero_s),
         duration_ms=_ms(stream.duration, stream, Fraction(0)) if stream.duration is not None else -1,
+        refreshes=refreshes,
+        transformed=picture is not None and not is_turned_by_quarters(picture),
     )
 
 

@@ -17,7 +17,7 @@ from pipeline.media.cutting.audio import COPIED, encode_audio
 from pipeline.media.cutting.mp4 import Track, write_mp4
 from pipeline.media.cutting.span import CutClip, Span, fit_span, source_ms
 from pipeline.media.cutting.window import audio_window, decode_times, picture_window, read_only
-from pipeline.media.probe import Probe, Unusable
+from pipeline.media.probe import Probe, Unusable, VideoTrack
 
 CARRIED = ("h264", "hevc", "vp9", "av1")
 """Video codecs whose packets are copied into an mp4."""
@@ -56,10 +56,15 @@ def remux(container: Any, source: Probe, span: Span, config: CutConfig) -> CutCl
     return clip if config.mode == "remux" else _told_from_keyframe(clip)
 
 
+def is_h264_444(video: VideoTrack) -> bool:
+    """Whether it is H.264 whose chroma is as fine as its luma: YCbCr 4:4:4, or RGB."""
+    return video.codec == "h264" and video.pix_fmt.startswith(("yuv444", "yuvj444", "gbr"))
+
+
 def _refuse_formats(source: Probe) -> None:
     if source.video.codec not in CARRIED:
         raise Unusable(Reason.UNSUPPORTED_CODEC, f"{source.video.codec}; carried over are {', '.join(CARRIED)}")
-    if source.video.codec == "h264" and source.video.pix_fmt.startswith("yuv444"):
+    if is_h264_444(source.video):
         # x264 before build 151 wrote 4:4:4 wrongly; decoders correct it by the build's number, which is only in
         # the file's first packet and so is lost by any cut.
         raise Unusable(

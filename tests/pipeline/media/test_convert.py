@@ -69,9 +69,13 @@ def test_converting_twice_gives_the_same_bytes(tmp_path: Path) -> None:
         ({"codec": "mpeg4"}, True, True),
         ({"interlaced": True}, True, True),
         ({"hdr": "smpte2084"}, True, True),
+        ({"transformed": True}, True, True),
+        ({"refreshes": True}, True, True),
         ({"bit_depth": 10}, False, True),
         ({"bit_depth": 9}, False, True),
         ({"pix_fmt": "yuv444p"}, True, True),
+        ({"pix_fmt": "yuvj444p"}, True, True),
+        ({"pix_fmt": "gbrp"}, True, True),
         ({"pix_fmt": "yuv444p", "codec": "hevc"}, False, False),
     ],
 )
@@ -79,5 +83,6 @@ def test_what_a_way_of_cutting_rejects_is_converted_and_nothing_else(
     facts: dict[str, Any], remux: bool, exact: bool
 ) -> None:
     plain = {"codec": "h264", "pix_fmt": "yuv420p", "bit_depth": 8, "interlaced": False, "hdr": ""}
+    plain |= {"transformed": False, "refreshes": False}
     source: Any = SimpleNamespace(video=SimpleNamespace(**plain | facts))
     assert (needs_conversion(source), needs_conversion(source, "exact")) == (remux, exact)

@@ -119,6 +119,8 @@ def test_a_clip_told_from_its_keyframe_counts_what_stands_before_its_span() -> N
     [
         ("h264", "yuv420p", None),
         ("h264", "yuv444p", Reason.UNSUPPORTED_MEDIA),
+        ("h264", "yuvj444p", Reason.UNSUPPORTED_MEDIA),
+        ("h264", "gbrp", Reason.UNSUPPORTED_MEDIA),
         ("hevc", "yuv444p", None),
         ("mpeg4", "yuv420p", Reason.UNSUPPORTED_CODEC),
     ],

@@ -36,7 +36,7 @@ from bench.scaling.growth import grown_to, growth_of
 from pipeline.balance.alike import FAN_IN, asked_of
 from pipeline.balance.bands import HashQuery
 from pipeline.balance.duplicates import Pictures, shared
-from pipeline.balance.near_files import Filed, columns_of, write_filed
+from pipeline.balance.near_files import Filed, NearFile, columns_of, write_filed
 from pipeline.balance.near_search import Search, joined
 from pipeline.balance.near_tasks import tasks_of
 from pipeline.balance.pictures import filed as filed_of
@@ -49,6 +49,8 @@ from pipeline.media.probe import Unusable
 FULL_SIZE = 3_300_000
 FULL_BATCH = 5_000
 """Videos in a batch by default (`balance.batch_videos`)."""
+FILE_VIDEOS = FULL_BATCH * FAN_IN
+"""Videos of a file after that many: batches are merged as far as files stay below `alike.MOST_BYTES`."""
 SCENES_A_CLIP = 3
 GBIT_BYTES = 125e6
 """Bytes a second of a network of 1 Gbit/s, for each worker."""
@@ -181,14 +183,8 @@ def one_column(column: int, asked: HashQuery, bits: Bits | Uniform, n_videos: in
     n, n_full = n_videos * pictures_a_video, FULL_SIZE * pictures_a_video
     nearness = kind_of("clips", DuplicatesConfig().max_distance, lambda a, b: False).nearness
     with tempfile.TemporaryDirectory(prefix="bench-alike-") as folder:
-        files, some, first = Store(folder), [], 0
-        while first < n_videos * CLIPS_A_VIDEO:
-            counts = np.full(min(FULL_BATCH, n_videos) * CLIPS_A_VIDEO, SCENES_A_CLIP)
-            n_parts = np.full(len(counts) // CLIPS_A_VIDEO, CLIPS_A_VIDEO)
-            filed = Filed(counts, bits.draw(int(counts.sum()))[:, :1].T, n_parts)
-            some.append(write_filed(files, f"{first}.near", filed, first))
-            first += len(counts)
-        del filed
+        files = Store(folder)
+        some = [_file_of(files, first, n_videos, bits) for first in range(0, n_videos, FILE_VIDEOS)]
         before_mb = _forget_the_most()
         began = time.process_time()
         search = Search(asked, nearness)
@@ -209,6 +205,15 @@ def one_column(column: int, asked: HashQuery, bits: Bits | Uniform, n_videos: in
     return Column(len(asked.hashes), sorted_s, looked_s * n_full / n, n_bytes, n_pairs * n_full / n)
 
 
+def _file_of(files: Store, first: int, n_videos: int, bits: Bits | Uniform) -> NearFile:
+    """Writes a column of the hashes of videos `first` … n_videos - 1, or of the first FILE_VIDEOS of them."""
+    sizes = [min(1000, n_videos - one) for one in range(first, min(n_videos, first + FILE_VIDEOS), 1000)]
+    hashes = np.concatenate([bits.draw(n * CLIPS_A_VIDEO * SCENES_A_CLIP)[:, 0] for n in sizes])
+    counts = np.full(sum(sizes) * CLIPS_A_VIDEO, SCENES_A_CLIP)
+    filed = Filed(counts, hashes[None, :], np.full(sum(sizes), CLIPS_A_VIDEO))
+    return write_filed(files, f"{first}.near", filed, first * CLIPS_A_VIDEO)
+
+
 def full_size(seen: Hashes | None, n_videos: int, rng: np.random.Generator) -> None:
     """Runs a share of each task of a search through FULL_SIZE videos, and prints what all of them come to. `seen`:
     pictures by which hashes are drawn, or None."""
@@ -218,8 +223,8 @@ def full_size(seen: Hashes | None, n_videos: int, rng: np.random.Generator) -> N
     for column, asked in enumerate(asked_in(new)):
         bits = Uniform(rng) if seen is None else Bits(seen[:, [column]], rng)
         columns.append(one_column(column, asked, bits, n_videos))
-    file_bytes = 8 * FULL_BATCH * FAN_IN * CLIPS_A_VIDEO * SCENES_A_CLIP
-    tasks = tasks_of([file_bytes] * (FULL_SIZE // FULL_BATCH // FAN_IN), [one.n_asked for one in columns])
+    file_bytes = 8 * FILE_VIDEOS * CLIPS_A_VIDEO * SCENES_A_CLIP
+    tasks = tasks_of([file_bytes] * (FULL_SIZE // FILE_VIDEOS), [one.n_asked for one in columns])
     n_pieces = Counter(piece.column for task in tasks for piece in task)
     n_bytes = sum(one.n_bytes for one in columns)
     cpu_s = sum(one.sorted_s * n_pieces[i] + one.looked_s for i, one in enumerate(columns))

@@ -27,8 +27,8 @@ ALL_BITS = 64
 _MIXER = 0x9E3779B97F4A7C15
 """Groups are multiplied by this odd number (2 ** 64 by the golden ratio): bits of pictures' hashes are set together, so
 that groups as they are crowd in few of a table's slots."""
-_SPARE_BITS, _MOST_SLOT_BITS = 5, 25
-"""A table has 32 to 64 slots for each group that is asked for, but 2 ** _MOST_SLOT_BITS at most, in 4 MB: it stays in
+_SPARE_BITS, _MOST_SLOT_BITS = 4, 25
+"""A table has 16 to 32 slots for each group that is asked for, but 2 ** _MOST_SLOT_BITS at most, in 4 MB: it stays in
 the processor's cache, and most of what nobody asks for meets an empty slot."""
 
 CROWD = 256

@@ -72,7 +72,13 @@ class Search:
 
     def look_through(self, hashes: Hashes, owners: Owners) -> None:
         """Takes the filed hashes of the next things."""
-        near = [band.near(hashes, owners, self._room) for band in self._bands]
+        maybe: list[list[tuple[Int64, Int64]]] = [[(_NONE, _NONE)] for _ in self._bands]
+        for begin in range(0, len(hashes), _AT_A_TIME):
+            some = hashes[begin : begin + _AT_A_TIME]
+            for of_band, band in zip(maybe, self._bands, strict=True):
+                rows, slots = band.maybe_near(some, self._room)
+                of_band.append((begin + rows, slots))
+        near = [band.near(hashes, of_band, owners) for of_band, band in zip(maybe, self._bands, strict=True)]
         if self._nearness.apart is not None and near:
             near = self._of_two(hashes, owners, near)
         for band, some_near in zip(self._bands, near, strict=True):
@@ -119,27 +125,23 @@ class _Band:
         self._owners, self._rows, self._max_distance = asked.owners, rows, nearness.max_distance
         self._hashes = asked.hashes[rows]
         self._slot_begins = self._begins[self._groups.first]
-        self._slot_hash = self._hashes[self._slot_begins[:-1]]
-        self._slot_limit = np.where(np.diff(self._slot_begins) > 1, 64, self._max_distance).astype(np.uint8)
+        self._only_hash = self._hashes[self._slot_begins[:-1]]
+        self._only_hash[np.diff(self._slot_begins) > 1] = NOTHING
         self._n_near = np.zeros(len(rows), np.uint16)
         self._n_full = np.zeros(len(begins), np.int32)
         self._found = [(_NONE, _NONE, _NONE)]
 
-    def _maybe_near(self, hashes: Hashes, room: Room) -> tuple[Int64, Int64]:
+    def maybe_near(self, hashes: Hashes, room: Room) -> tuple[Int64, Int64]:
         """(row, slot) of those that are near the only asker of their slot, or whose slot has several."""
         rows = self._groups.asked_for(hashes, room)
         some = hashes.take(rows, mode="clip")
         slots = self._groups.slots_of(some)
-        distance = np.bitwise_count(some ^ self._slot_hash.take(slots, mode="clip"))
-        maybe = np.flatnonzero(distance <= self._slot_limit.take(slots, mode="clip"))
+        only = self._only_hash.take(slots, mode="clip")
+        maybe = np.flatnonzero(self._is_near(some, only) | (only == NOTHING))
         return rows[maybe], slots[maybe]
 
-    def near(self, hashes: Hashes, owners: Owners, room: Room) -> _Near:
-        """Those that are near an asker that came later: the first CROWD of each."""
-        maybe = [(_NONE, _NONE)]
-        for begin in range(0, len(hashes), _AT_A_TIME):
-            rows, slots = self._maybe_near(hashes[begin : begin + _AT_A_TIME], room)
-            maybe.append((begin + rows, slots))
+    def near(self, hashes: Hashes, maybe: Sequence[tuple[Int64, Int64]], owners: Owners) -> _Near:
+        """Of what `maybe_near` named, those near an asker that came later: the first CROWD of each."""
         rows, slots = (np.concatenate(side) for side in zip(*maybe, strict=True))
         begins = self._slot_begins[slots]
         n_asked = self._slot_begins[slots + 1] - begins

@@ -17,7 +17,7 @@ from pipeline.engine.files import Files
 
 TASK_BYTES = 64 * 1024**2
 """Below so many bytes of files the driver looks through them itself; above, a task may read more than this."""
-PIECE_BYTES = 512 * 1024**2
+PIECE_BYTES = 768 * 1024**2
 """A column of which more is filed is looked through in pieces: some seconds each, and again what it takes to sort what
 is asked for."""
 

@@ -12,6 +12,8 @@ from pipeline.media.phash import NOTHING, Hashes
 
 _AT_A_TIME = 1 << 20
 """Pairs of hashes that are compared together."""
+_TOGETHER = 1 << 15
+"""Hashes of spans, the longest of them padded to, that are compared at a time: they stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,45 @@ def are_together(
     some: Hashes, spans: Spans, others: Hashes, other_spans: Spans, nearness: Nearness
 ) -> NDArray[np.bool_]:
     """[N] whether hashes in each span of `some` and in that of `others` are near as `apart` asks for."""
-    rows = zip(*(side.tolist() for side in (*spans, *other_spans)), strict=True)
-    found = [_agree(some[a:b], others[c:d], nearness) for a, b, c, d in rows]
-    return np.array(found, np.bool_)
+    found = _have_two_near(some, spans, others, other_spans, nearness.max_distance)
+    maybe = np.flatnonzero(found)
+    rows = zip(*(side[maybe].tolist() for side in (*spans, *other_spans)), strict=True)
+    found[maybe] = [_agree(some[a:b], others[c:d], nearness) for a, b, c, d in rows]
+    return found
+
+
+def _have_two_near(
+    some: Hashes, spans: Spans, others: Hashes, other_spans: Spans, max_distance: int
+) -> NDArray[np.bool_]:
+    """[N] whether two hashes in a span of `others` are near any in that of `some`: without that they can't agree."""
+    n_some, n_others = spans[1] - spans[0], other_spans[1] - other_spans[0]
+    n_most = np.maximum(n_some, n_others)
+    order = np.argsort(n_most)[::-1]
+    found, begin = np.zeros(len(order), np.bool_), 0
+    while begin < len(order):
+        spans_here = order[begin : begin + max(1, _TOGETHER // max(1, int(n_most[order[begin]])))]
+        rows = _padded(some, spans[0][spans_here], n_some[spans_here])
+        columns = _padded(others, other_spans[0][spans_here], n_others[spans_here])
+        found[spans_here] = _n_near(rows, columns, max_distance) > 1
+        begin += len(spans_here)
+    return found
+
+
+def _n_near(rows: Hashes, columns: Hashes, max_distance: int) -> Int64:
+    """[N] how many hashes of columns [C, N] are near any of rows [R, N]."""
+    differs, distance = np.empty_like(columns), np.empty(columns.shape, np.uint8)
+    near, is_near = np.zeros((2, *columns.shape), np.bool_)
+    for row in rows:
+        np.bitwise_xor(row, columns, out=differs)
+        np.bitwise_count(differs, out=distance)
+        is_near |= np.less_equal(distance, max_distance, out=near)
+    return np.asarray(np.count_nonzero(is_near, axis=0), np.int64)
+
+
+def _padded(hashes: Hashes, begins: Int64, n: Int64) -> Hashes:
+    """[most, N] the hashes of N spans, one below the other; the last one again where a span has fewer."""
+    at = np.minimum(np.arange(n.max(initial=0))[:, None], n - 1) + begins
+    return hashes.take(at, mode="clip") if len(hashes) else np.zeros((0, len(n)), np.uint64)
 
 
 def _agree(some: Hashes, others: Hashes, nearness: Nearness) -> bool:

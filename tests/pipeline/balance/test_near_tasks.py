@@ -30,7 +30,7 @@ def test_a_column_of_many_files_is_cut_into_pieces_of_a_size_and_smaller_ones_wh
         n_bytes = [sum(sizes[piece.begin : piece.end]) for piece in pieces]
         assert max(n_bytes) < PIECE_BYTES + 30 * 2**20 and max(n_bytes[:-1]) - min(n_bytes[:-1]) <= 30 * 2**20
         n_each.append(len(pieces))
-    assert n_each == [12, 5, 5] and all(len(task) == 1 for task in tasks)
+    assert n_each == [8, 4, 4] and all(len(task) == 1 for task in tasks)
     assert len(tasks_of([PIECE_BYTES + 1], [5, 5])) == 2, "a file stays whole"
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.balance import together
 from pipeline.balance.together import Nearness, are_together
+from tests.pipeline.balance.test_near_search import agree_in_two
 
 ALONE, ANOTHER, FAR = 0xFFFF, 0xFFFF << 20, 0xFFFF << 44
 NEARNESS = Nearness(2, 10)
@@ -26,3 +27,23 @@ def test_two_that_lie_apart_must_be_near_two_that_do(at_a_time: int, monkeypatch
     assert not agree([ALONE, ANOTHER], [ALONE]) and not agree([ALONE], [ALONE, ANOTHER]) and not agree([], [ALONE])
     assert not agree([ALONE, ANOTHER ^ 7], [ALONE, ANOTHER])
     assert not agree([0, ALONE], [1, ALONE]), "a part that shows nothing"
+
+
+@pytest.mark.parametrize("n_together", [1, 7, 1 << 15])
+def test_many_spans_of_any_length_are_each_judged_alone(n_together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "_TOGETHER", n_together)
+    rng = np.random.default_rng(1)
+    shown = rng.integers(1, 2**64, 40, dtype=np.uint64)
+    some, others = (
+        rng.choice(shown, 600) ^ np.uint64(1) << rng.integers(0, 64, 600, dtype=np.uint64) for _ in range(2)
+    )
+    some[::50] = others[::30] = 0
+    begins = [rng.integers(0, 600, 300) for _ in range(2)]
+    ends = [np.minimum(begin + rng.integers(0, most, 300), 600) for begin, most in zip(begins, (12, 9), strict=True)]
+    found = are_together(some, (begins[0], ends[0]), others, (begins[1], ends[1]), NEARNESS)
+    for n in range(300):
+        one, other = some[begins[0][n] : ends[0][n]], others[begins[1][n] : ends[1][n]]
+        assert found[n] == agree_in_two(one.tolist(), other.tolist(), NEARNESS)
+    assert 9 < found.sum() < 290
+    nobody = (begins[0][:0], begins[0][:0])
+    assert not len(are_together(some, nobody, others, nobody, NEARNESS))

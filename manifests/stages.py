@@ -126,49 +126,83 @@ ORDER = tuple(STAGES)
 
 MADE_BY = {stage.name: stage.made_by for stage in TABLE}
 
-OLDER = {
-    (
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """A known flaw in the output of the versions `first` to `last` of a stage."""
+
+    stage: str
+    first: int
+    last: int
+    note: str
+
+
+FLAWS = (
+    Flaw(
+        "media",
+        1,
+        9,
+        "proxies and stills of films that are displayed mirrored (front cameras) stand upside down, and clips of H.264 "
+        "with intra refresh begin with frames that readers drop; run again with --redo media to leave such films out",
+    ),
+    Flaw(
         "media",
         7,
-    ): "clips have eight perceptual hashes a picture, later ones ten: copies that are cropped at one side are found "
-    "less often among the older ones; run again with --redo media to mend it",
-    (
+        7,
+        "clips have eight perceptual hashes a picture, later ones ten: copies that are cropped at one side are found "
+        "less often among the older ones; run again with --redo media to mend it",
+    ),
+    Flaw(
         "media",
         6,
-    ): "clips have six perceptual hashes a picture, later ones ten: copies that are cropped at one side, the shorter "
-    "way, are mostly not found among the older ones; run again with --redo media to mend it",
-    (
+        6,
+        "clips have six perceptual hashes a picture, later ones ten: copies that are cropped at one side, the shorter "
+        "way, are mostly not found among the older ones; run again with --redo media to mend it",
+    ),
+    Flaw(
         "media",
+        1,
         5,
-    ): "clips have two perceptual hashes a picture, later ones six: copies with a logo, a bar or a crop on one side "
-    "are found less often among the older ones; run again with --redo balance to mend it",
-    (
+        "clips have two perceptual hashes a picture, later ones ten: copies with a logo, a bar or a crop on one side "
+        "are found less often among the older ones; run again with --redo balance to mend it",
+    ),
+    Flaw(
         "transcripts",
         1,
-    ): "clips of live tracks end inside sentences where the typist was late by more than 2 s; run again with "
-    "--redo transcripts to mend it",
-    (
-        "media",
-        4,
-    ): "scene cuts of clips are by the detector of that time, `content` by default: cross-fades mostly not found, "
-    "flashes taken for cuts; run again with --redo media to have them by `shots`",
-    (
-        "media",
-        3,
-    ): "audio that was encoded, or made into a spectrogram, has a gap or a missing piece of less than 1 ms between the "
-    "blocks of sources whose times are whole ms (Matroska); run again with --redo media to mend it",
-    (
-        "media",
-        2,
-    ): "clips have a perceptual hash a second, later ones two: copies that begin at another moment are found less "
-    "often among the older ones; run again with --redo media to mend it",
-    (
+        1,
+        "clips of live tracks end inside sentences where the typist was late by more than 2 s; run again with "
+        "--redo transcripts to mend it",
+    ),
+    Flaw(
         "media",
         1,
-    ): "proxies (m4v) name no colours: those of BT.709 films read up to 8 grey levels off their stills, those "
-    "of full-range films up to 14; run again with --redo media to mend it",
-}
-"""Known flaws in the output of earlier versions of a stage, named by `verify` and the trainer's log."""
+        4,
+        "scene cuts of clips are by the detector of that time, `content` by default: cross-fades mostly not found, "
+        "flashes taken for cuts; run again with --redo media to have them by `shots`",
+    ),
+    Flaw(
+        "media",
+        1,
+        3,
+        "audio that was encoded, or made into a spectrogram, has a gap or a missing piece of less than 1 ms between "
+        "the blocks of sources whose times are whole ms (Matroska); run again with --redo media to mend it",
+    ),
+    Flaw(
+        "media",
+        1,
+        2,
+        "clips have the hashes of one picture a second, later ones of four: copies that begin at another moment are "
+        "found less often among the older ones; run again with --redo media to mend it",
+    ),
+    Flaw(
+        "media",
+        1,
+        1,
+        "proxies (m4v) name no colours: those of BT.709 films read up to 8 grey levels off their stills, those "
+        "of full-range films up to 14; run again with --redo media to mend it",
+    ),
+)
+"""Known flaws in the output of earlier versions, named by `verify` and the trainer's log."""
 
 TABLES_MADE = tuple(dict.fromkeys(table for stage in TABLE for table in stage.makes))
 
@@ -190,7 +224,11 @@ def notes_on(head: Mapping[str, Any]) -> list[str]:
     if head.get("kind") == IMAGE_KIND:
         return []
     made_by: Mapping[str, Sequence[int]] = head.get("made_by", {})
-    return [note for (stage, number), note in OLDER.items() if number in made_by.get(stage, (1,))]
+    return [
+        flaw.note
+        for flaw in FLAWS
+        if any(flaw.first <= number <= flaw.last for number in made_by.get(flaw.stage, (1,)))
+    ]
 
 
 def made_now() -> dict[str, list[int]]:

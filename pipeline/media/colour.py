@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from manifests.colour import BT470BG, BT709, BT2020, FCC, FULL, LIMITED, SMPTE170M, SMPTE240M, Colour
+from manifests.colour import BT470BG, BT709, BT2020, FCC, FULL, LIMITED, RGB, SMPTE170M, SMPTE240M, Colour
 from pipeline.media.planes import plane_values
 
 Values = NDArray[np.uint8]
@@ -46,6 +46,7 @@ class To601:
 
     def __init__(self, colour: Colour) -> None:
         matrix = colour.matrix if colour.matrix in _KR_KB else BT2020  # 10 is BT.2020 with constant luminance
+        matrix = SMPTE170M if colour.matrix == RGB else matrix  # libswscale makes BT.601 of RGB
         luma, chroma = (255, 255) if colour.range_ == FULL else (219, 224)
         self._floor = 0 if colour.range_ == FULL else 16
         self.is_needed = _KR_KB[matrix] != _KR_KB[SMPTE170M] or colour.range_ == FULL

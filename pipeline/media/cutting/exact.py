@@ -14,6 +14,7 @@ from typing import Any
 
 import av
 
+from manifests.colour import RGB, SMPTE170M
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig
 from pipeline.media.cutting.audio import encode_audio, read_back
@@ -155,6 +156,8 @@ def _open(job: _Job, stream: Any, source: Probe, config: CutConfig) -> None:
     context.thread_count = config.encoder_threads
     context.sample_aspect_ratio = source.video.sar
     context.color_range, context.colorspace = original.color_range, original.colorspace
+    if original.colorspace == RGB:  # libswscale makes BT.601 of it
+        context.colorspace = SMPTE170M
     context.color_primaries, context.color_trc = original.color_primaries, original.color_trc
     context.flags |= av.codec.context.Flags.bitexact
     context.options = {"preset": config.exact_preset, "crf": str(config.exact_crf), "bf": "0"}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -237,3 +238,27 @@ def test_the_whole_clip_shows_the_colours_of_the_source(source: Source, mode: st
     picture = read_frames(members["mp4"], [5])[5]  # turned by neither mode: players do, by the display matrix
 
     assert np.abs(means(picture, 0) - np.array(PATCHES)).mean() <= 2.0
+
+
+@pytest.mark.parametrize("mode", ["remux", "exact"])
+def test_films_of_rgb_show_their_colours(mode: str, tmp_path: Path) -> None:
+    """HEVC and VP9 hold RGB too, and say so as a matrix of its own, which no YCbCr has."""
+    film, height, width = tmp_path / "film.mp4", 720, 1280
+    with av.open(str(film), "w") as container:
+        stream: Any = container.add_stream("libx265", rate=25, options={"preset": "ultrafast", "crf": "4"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "gbrp"
+        stream.codec_context.options = {"x265-params": "log-level=none"}
+        patches = np.array(PATCHES, np.uint8).reshape(2, 4, 3).repeat(height // 2, 0).repeat(width // 4, 1)
+        for i in range(75):
+            frame = av.VideoFrame.from_ndarray(patches, format="rgb24").reformat(format="gbrp")
+            frame.pts, frame.time_base = i, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+    members = members_of(film, tmp_path / "scratch", Source("bt601"), mode)
+
+    jpeg = np.frombuffer(members["mjpg"], np.uint8)
+    still = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[:, :, ::-1]
+    shown = [read_frames(members["m4v"], [0])[0], read_frames(members["mp4"], [5])[5], still]
+    for picture in shown:
+        assert np.abs(means(picture, 0) - np.array(PATCHES)).mean() <= 2.5  # libswscale's own rounding of RGB: 2.3

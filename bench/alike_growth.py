@@ -33,7 +33,7 @@ import pyarrow as pa
 from bench import strangers
 from bench.scaling.columns import CLIPS_A_VIDEO, fixed_bytes
 from bench.scaling.growth import grown_to, growth_of
-from pipeline.balance.alike import FAN_IN, asked_of
+from pipeline.balance.alike import FAN_IN, MOST_BYTES, asked_of
 from pipeline.balance.bands import HashQuery
 from pipeline.balance.duplicates import Pictures, shared
 from pipeline.balance.near_files import Filed, NearFile, columns_of, write_filed
@@ -49,8 +49,6 @@ from pipeline.media.probe import Unusable
 FULL_SIZE = 3_300_000
 FULL_BATCH = 5_000
 """Videos in a batch by default (`balance.batch_videos`)."""
-FILE_VIDEOS = FULL_BATCH * FAN_IN
-"""Videos of a file after that many: batches are merged as far as files stay below `alike.MOST_BYTES`."""
 SCENES_A_CLIP = 3
 GBIT_BYTES = 125e6
 """Bytes a second of a network of 1 Gbit/s, for each worker."""
@@ -177,14 +175,14 @@ def asked_in(new: Hashes) -> list[HashQuery]:
     return asked_of(kind, clips, filed_of(clips), n_full, n_full * SCENES_A_CLIP)
 
 
-def one_column(column: int, asked: HashQuery, bits: Bits | Uniform, n_videos: int) -> Column:
+def one_column(column: int, asked: HashQuery, bits: Bits | Uniform, n_videos: int, n_file: int) -> Column:
     """Searches what `n_videos` have filed in one column, drawn by `bits`, for new pictures, and prints the cost."""
     pictures_a_video = CLIPS_A_VIDEO * SCENES_A_CLIP
     n, n_full = n_videos * pictures_a_video, FULL_SIZE * pictures_a_video
     nearness = kind_of("clips", DuplicatesConfig().max_distance, lambda a, b: False).nearness
     with tempfile.TemporaryDirectory(prefix="bench-alike-") as folder:
         files = Store(folder)
-        some = [_file_of(files, first, n_videos, bits) for first in range(0, n_videos, FILE_VIDEOS)]
+        some = [_file_of(files, a, min(a + n_file, n_videos), bits) for a in range(0, n_videos, n_file)]
         before_mb = _forget_the_most()
         began = time.process_time()
         search = Search(asked, nearness)
@@ -205,33 +203,44 @@ def one_column(column: int, asked: HashQuery, bits: Bits | Uniform, n_videos: in
     return Column(len(asked.hashes), sorted_s, looked_s * n_full / n, n_bytes, n_pairs * n_full / n)
 
 
-def _file_of(files: Store, first: int, n_videos: int, bits: Bits | Uniform) -> NearFile:
-    """Writes a column of the hashes of videos `first` … n_videos - 1, or of the first FILE_VIDEOS of them."""
-    sizes = [min(1000, n_videos - one) for one in range(first, min(n_videos, first + FILE_VIDEOS), 1000)]
-    hashes = np.concatenate([bits.draw(n * CLIPS_A_VIDEO * SCENES_A_CLIP)[:, 0] for n in sizes])
-    counts = np.full(sum(sizes) * CLIPS_A_VIDEO, SCENES_A_CLIP)
-    filed = Filed(counts, hashes[None, :], np.full(sum(sizes), CLIPS_A_VIDEO))
+def _drawn(bits: Bits | Uniform, n: int) -> Hashes:
+    """Draws the pictures of `n` scenes, some at a time."""
+    return np.concatenate([bits.draw(min(100_000, n - first)) for first in range(0, n, 100_000)])
+
+
+def file_videos(batch: int) -> int:
+    """Videos of most files after FULL_SIZE videos: batches are merged as far as files stay small."""
+    n = batch * FAN_IN
+    return n if 8 * n * CLIPS_A_VIDEO * SCENES_A_CLIP * N_HASHES <= MOST_BYTES else batch
+
+
+def _file_of(files: Store, first: int, end: int, bits: Bits | Uniform) -> NearFile:
+    """Writes a column of the hashes of videos `first` … end - 1."""
+    n_parts = np.full(end - first, CLIPS_A_VIDEO)
+    counts = np.full(n_parts.sum(), SCENES_A_CLIP)
+    filed = Filed(counts, _drawn(bits, counts.sum())[:, :1].T, n_parts)
     return write_filed(files, f"{first}.near", filed, first * CLIPS_A_VIDEO)
 
 
-def full_size(seen: Hashes | None, n_videos: int, rng: np.random.Generator) -> None:
+def full_size(seen: Hashes | None, n_videos: int, batch: int, rng: np.random.Generator) -> None:
     """Runs a share of each task of a search through FULL_SIZE videos, and prints what all of them come to. `seen`:
     pictures by which hashes are drawn, or None."""
-    n_new = FULL_BATCH * CLIPS_A_VIDEO * SCENES_A_CLIP
-    new = Uniform(rng).draw(n_new) if seen is None else Bits(seen, rng).draw(n_new)
+    n_new = batch * CLIPS_A_VIDEO * SCENES_A_CLIP
+    new = _drawn(Uniform(rng) if seen is None else Bits(seen, rng), n_new)
     columns = []
     for column, asked in enumerate(asked_in(new)):
         bits = Uniform(rng) if seen is None else Bits(seen[:, [column]], rng)
-        columns.append(one_column(column, asked, bits, n_videos))
-    file_bytes = 8 * FILE_VIDEOS * CLIPS_A_VIDEO * SCENES_A_CLIP
-    tasks = tasks_of([file_bytes] * (FULL_SIZE // FILE_VIDEOS), [one.n_asked for one in columns])
+        columns.append(one_column(column, asked, bits, n_videos, file_videos(batch)))
+    n_file = file_videos(batch)
+    file_bytes = 8 * n_file * CLIPS_A_VIDEO * SCENES_A_CLIP
+    tasks = tasks_of([file_bytes] * (FULL_SIZE // n_file), [one.n_asked for one in columns])
     n_pieces = Counter(piece.column for task in tasks for piece in task)
     n_bytes = sum(one.n_bytes for one in columns)
     cpu_s = sum(one.sorted_s * n_pieces[i] + one.looked_s for i, one in enumerate(columns))
     print(
-        f"a batch of {FULL_BATCH:,} videos after {FULL_SIZE:,}, extrapolated: {n_bytes / 1e9:.0f} GB read "
+        f"a batch of {batch:,} videos after {FULL_SIZE:,}, extrapolated: {n_bytes / 1e9:.0f} GB read "
         f"({n_bytes / FULL_SIZE / 1e3:.1f} kB a video), {cpu_s:.0f} CPU s in {len(tasks)} tasks, "
-        f"{1000 * cpu_s / (FULL_BATCH * CLIPS_A_VIDEO):.2f} ms a new clip"
+        f"{1000 * cpu_s / (batch * CLIPS_A_VIDEO):.2f} ms a new clip"
     )
     n_pairs, compared_ms = sum(one.n_pairs for one in columns), _compared_ms(new)
     print(
@@ -280,7 +289,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1000, help="videos that are taken up together")
     parser.add_argument("--samples", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "samples")
     parser.add_argument("--uniform", action="store_true", help="bits that say nothing of one another")
-    parser.add_argument("--part", type=int, default=50_000, help="videos of the full size that are looked through")
+    parser.add_argument("--part", type=int, default=40_000, help="videos of the full size that are looked through")
+    parser.add_argument("--full-batch", type=int, default=FULL_BATCH, help="videos that are looked for in these")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--seen", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -302,7 +312,7 @@ def main() -> None:
     if len(costs) > 1:
         print_growth(costs, arguments.batch)
     if arguments.part:
-        full_size(bits, arguments.part, np.random.default_rng(7))
+        full_size(bits, arguments.part, arguments.full_batch, np.random.default_rng(7))
 
 
 def row_of(cost: Cost, batch: int) -> str:

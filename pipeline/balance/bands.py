@@ -41,6 +41,7 @@ HALF = 32
 LOW = (1 << HALF) - 1
 
 Int64 = NDArray[np.int64]
+Int32 = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class Groups:
         self._slot_bits = min(bits, _MOST_SLOT_BITS, max(LEAST_BITS, len(groups).bit_length() + _SPARE_BITS))
         slots = groups >> np.uint64(bits - self._slot_bits)
         starts = starts_of_runs(slots)
-        self.first = np.append(starts, len(groups))
+        self.first = np.append(starts, len(groups)).astype(np.int32)
         """The number of the first group in each slot, and how many groups there are."""
         slots = slots[starts]
         words = (slots >> np.uint64(6)).view(np.int64)
@@ -149,7 +150,7 @@ class Groups:
     def numbers(self, hashes: Hashes, slots: Int64) -> Int64:
         """[N] the number of the group of each hash, given its slot; -1 if no such group is asked for."""
         groups = self.of(hashes)
-        number, end = self.first[slots], self.first[slots + 1]
+        number, end = self.first[slots].astype(np.int64), self.first[slots + 1]
         left = np.flatnonzero(self._groups[number] != groups)
         while len(left):
             number[left] += 1

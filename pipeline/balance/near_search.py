@@ -21,6 +21,7 @@ from pipeline.balance.bands import (
     SHIFTS,
     Groups,
     HashQuery,
+    Int32,
     Int64,
     Room,
     group_of,
@@ -118,12 +119,14 @@ class _Band:
     """What is looked for in one band, sorted by group, and what was found of it."""
 
     def __init__(self, asked: HashQuery, rows: Int64, shift: int, bits: int, nearness: Nearness) -> None:
-        order, groups = in_order(group_of(asked.hashes[rows], shift, bits), bits)
-        rows, begins = rows[order], starts_of_runs(groups)
+        hashes = asked.hashes if len(rows) == len(asked.hashes) else asked.hashes[rows]
+        order, groups = in_order(group_of(hashes, shift, bits), bits)
+        begins = starts_of_runs(groups)
         self._groups = Groups(groups[begins], shift, bits)
-        self._begins = np.append(begins, len(rows))
-        self._owners, self._rows, self._max_distance = asked.owners, rows, nearness.max_distance
-        self._hashes = asked.hashes[rows]
+        self._begins = np.append(begins, len(rows)).astype(np.int32)
+        self._rows = (order if len(rows) == len(asked.hashes) else rows[order]).astype(np.int32)
+        self._owners, self._max_distance = asked.owners, nearness.max_distance
+        self._hashes = hashes[order]
         self._slot_begins = self._begins[self._groups.first]
         self._only_hash = self._hashes[self._slot_begins[:-1]]
         self._only_hash[np.diff(self._slot_begins) > 1] = NOTHING
@@ -153,7 +156,7 @@ class _Band:
         ]
         return _Near(*(np.concatenate(side) for side in zip(*found, strict=True)))
 
-    def _of_few(self, rows: Int64, begins: Int64, n_asked: Int64, hashes: Hashes, owners: Owners) -> Iterator[_Some]:
+    def _of_few(self, rows: Int64, begins: Int32, n_asked: Int32, hashes: Hashes, owners: Owners) -> Iterator[_Some]:
         """Of rows whose slots have few askers, from these places on, those that are near one of the same group."""
         for first in range(0, len(rows), max(1, _PAIRS // _FEW)):
             some = slice(first, first + max(1, _PAIRS // _FEW))
@@ -174,7 +177,7 @@ class _Band:
 
     def rows_asked(self, near: _Near) -> Int64:
         """The row of each near one in all that is asked for."""
-        return self._rows[near.asker]
+        return self._rows[near.asker].astype(np.int64)
 
     def keep(self, near: _Near, owners: Owners) -> None:
         """Records near ones."""
@@ -199,7 +202,7 @@ class _Band:
         is_first = nth < CROWD
         asker, row, nth = asker[is_first], row[is_first], nth[is_first]
         np.add.at(self._n_near, asker, 1)
-        full = asker[nth == CROWD - 1]
+        full = asker[nth == CROWD - 1].astype(np.int32)
         np.add.at(self._n_full, np.searchsorted(self._begins, full, side="right") - 1, 1)
         return asker, row, nth
 
@@ -216,10 +219,11 @@ class _Band:
             yield asker, member[of_member]
 
 
-def _each_of(begins: Int64, n_each: Int64) -> tuple[Int64, Int64]:
+def _each_of(begins: Int64 | Int32, n_each: Int64 | Int32) -> tuple[Int64, Int64]:
     """(place, which) of places that follow each other, so many from each beginning on."""
     which = np.repeat(np.arange(len(begins)), n_each)
-    return np.arange(len(which)) + (begins - (np.cumsum(n_each) - n_each))[which], which
+    first = np.cumsum(n_each, dtype=np.int64) - n_each
+    return np.arange(len(which)) + (begins - first)[which], which
 
 
 def joined(pieces: Sequence[Sequence[InBand]]) -> Int64:

@@ -7,6 +7,7 @@ Nothing is decoded or encoded, so the frames are the source's own and a cut cost
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -110,8 +111,17 @@ def _audio_start_ms(audio: Track | None, source: Probe, base_ms: int) -> int:
     """File time of the first decoded sample: later than 0 if the first packet had to be stretched back to it."""
     if audio is None:
         return 0
-    begin_ms = source_ms(audio.packets[0].pts, source, audio.time_base) - base_ms
+    begin_ms = source_ms(_begins_at(audio.packets), source, audio.time_base) - base_ms
     return round(begin_ms + _skipped_ms(audio.template.codec_context))
+
+
+def _begins_at(packets: Sequence[Any]) -> int:
+    """Tick of the first packet; a source whose own first packet is stretched has it right before the second one."""
+    first = int(packets[0].pts)
+    if len(packets) < 2 or not packets[1].duration:
+        return first
+    length = int(packets[1].duration)
+    return packets[1].pts - length if packets[1].pts - first > 3 * length // 2 else first
 
 
 def _skipped_ms(context: Any) -> Fraction:

@@ -1,6 +1,7 @@
 """Remuxed clips: the frames of their span, copied."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,6 +107,20 @@ def test_the_first_sample_of_audio_belongs_where_its_first_packet_does_and_a_pre
     assert _audio_start_ms(an_audio(1650, "opus", head[:12]), source, 600) == 56
     for codec, none in (("opus", head[:11]), ("opus", b"OtherHead" + head), ("opus", None), ("aac", head)):
         assert _audio_start_ms(an_audio(1650, codec, none), source, 600) == 50
+
+
+def test_a_first_packet_that_the_source_stretches_belongs_before_the_second_one() -> None:
+    """So does audio in an mp4 without an edit list, such as a clip or what ffmpeg writes with `empty_moov`."""
+    source: Any = SimpleNamespace(zero_s=Fraction(0))
+
+    def start_ms(*packets: tuple[int, int | None]) -> int:
+        told = [SimpleNamespace(pts=pts, duration=duration) for pts, duration in packets]
+        return _audio_start_ms(replace(an_audio(0), packets=told), source, 0)
+
+    assert start_ms((0, 66), (66, 21)) == 45
+    assert start_ms((0, None), (66, 21)) == 45
+    assert start_ms((0, 21), (21, 21)) == start_ms((0, 31), (31, 21)) == start_ms((0, 66)) == 0
+    assert start_ms((0, 66), (66, None)) == 0
 
 
 def test_a_clip_told_from_its_keyframe_counts_what_stands_before_its_span() -> None:

@@ -35,7 +35,8 @@ from bench.scaling.columns import CLIPS_A_VIDEO, fixed_bytes
 from bench.scaling.growth import grown_to, growth_of
 from pipeline.balance.alike import FAN_IN, MOST_BYTES, asked_of
 from pipeline.balance.bands import HashQuery
-from pipeline.balance.duplicates import Pictures, shared
+from pipeline.balance.duplicates import Pictures
+from pipeline.balance.likeness import shared
 from pipeline.balance.near_files import Filed, NearFile, columns_of, write_filed
 from pipeline.balance.near_search import Search, joined
 from pipeline.balance.near_tasks import tasks_of

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import strangers
-from pipeline.balance.duplicates import shared
+from pipeline.balance.likeness import are_same
 from pipeline.config.media import DuplicatesConfig
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.phash import N_HASHES, Hashes
@@ -69,8 +69,7 @@ def hashes_of(path: Path, config: DuplicatesConfig, seconds: int = SECONDS) -> H
 
 def is_same(one: Hashes, other: Hashes, config: DuplicatesConfig) -> bool:
     """Whether the balance calls clips with these pictures the same."""
-    enough = min(len(one), len(other)) >= config.min_frames
-    return enough and shared(one, other, config.max_distance) >= config.min_share
+    return are_same(one, other, config, config.min_share)
 
 
 def main() -> None:

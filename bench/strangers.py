@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.balance.duplicates import shared
-from pipeline.balance.shown import APART, distinct_in
+from pipeline.balance.likeness import are_same
+from pipeline.balance.shown import kept_in
 from pipeline.config.media import DuplicatesConfig, MediaLimits
-from pipeline.media.decode_pass import HASH_EVERY_MS
+from pipeline.media.decode_pass import HASH_EVERY_MS, hash_interval_ms
 from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode_video
 from pipeline.media.phash import ClipHashes, Hashes, unpack_hashes
 from pipeline.media.planes import luma_of
@@ -31,12 +31,15 @@ Luma = NDArray[np.uint8]
 
 
 def lumas(path: Path, end_ms: int) -> Iterator[tuple[int, Luma]]:
-    """Yields (time in ms, small brightness) of the frames that the media stage hashes. Raises Unusable."""
+    """Yields (time in ms, small brightness) of the frames that the media stage hashes of a film's clip from its first
+    frame to `end_ms`. Raises Unusable.
+    """
     source, due_ms = probe(path), 0
+    every_ms = hash_interval_ms(min(end_ms, source.duration_ms))
     scaler = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
     for item in decode_video(source, MediaLimits(), [Stretch(0, end_ms)]):
         if isinstance(item, Picture) and item.time_ms >= due_ms:
-            due_ms = (item.time_ms // HASH_EVERY_MS + 1) * HASH_EVERY_MS
+            due_ms = (item.time_ms // every_ms + 1) * every_ms
             yield item.time_ms, luma_of(scaler(item.frame))
 
 
@@ -46,7 +49,7 @@ def distinct_hashes(pictures: Sequence[Luma], config: DuplicatesConfig) -> Hashe
     for luma in pictures:
         clip.add(luma)
     hashes = unpack_hashes(clip.packed())
-    return hashes[distinct_in(hashes, np.array([len(hashes)]), max(APART, config.max_distance))]
+    return hashes[kept_in(hashes, np.array([len(hashes)]), config.max_distance)]
 
 
 def pieces(paths: Sequence[Path], n_films: int) -> Iterator[tuple[str, list[Luma]]]:
@@ -99,6 +102,6 @@ def report(paths: Sequence[Path], config: DuplicatesConfig, n_films: int = FILMS
             for other, others in comparable[:i]:
                 if film != other:
                     n_pairs += 1
-                    if shared(hashes, others, config.max_distance) >= config.min_share:
+                    if are_same(hashes, others, config, config.min_share):
                         wrong.append(f"{film} and {other}")
         print(f"strangers, {name}: {len(wrong)} of {n_pairs} pairs called the same {'; '.join(wrong[:3])}", flush=True)

@@ -2,12 +2,12 @@
 
 In:  table `packs` (its column `phashes`: hashes of each clip's pictures)   Out: {reason: {id: the id it repeats}}
 
-A clip is known by its distinct pictures: hashes that lie apart. One that shows a single picture (a slide, a face before
-a wall) can't be told from another moment of the same scene and is never called a repeat; videos are compared by the
-pictures of all their clips together. Each picture has a hash of the whole and of several parts: a copy that was altered
-agrees with one of them, and a mirrored picture's hashes follow from the picture's own. Candidates are pairs of clips
-with two near hashes that agree in a band of bits (`bands.py`), and the videos that these are of; each is then compared
-hash by hash, once.
+A clip is known by its distinct pictures: hashes that lie apart, and finer ones where these are few. One that shows a
+single picture (a slide, a face before a wall) can't be told from another moment of the same scene and is never called
+a repeat; videos are compared by the pictures of all their clips together. Each picture has a hash of the whole and of
+several parts: a copy that was altered agrees with one of them, and a mirrored picture's hashes follow from the
+picture's own. Candidates are pairs of clips with two near hashes that agree in a band of bits (`bands.py`), and the
+videos that these are of; each is then compared hash by hash, once (`likeness.py`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from manifests.reasons import Reason
 from pipeline.balance.alike import AlikeIndex
 from pipeline.balance.bands import Int64
 from pipeline.balance.groups import groups_of
+from pipeline.balance.likeness import are_same
 from pipeline.balance.near_tasks import Spread, spread_here
 from pipeline.balance.pictures import NAMES, kind_of, things_of
 from pipeline.balance.shown import (
-    APART,
     ORDER,
     Shows,
     joined_shows,
@@ -39,13 +39,12 @@ from pipeline.balance.shown import (
 from pipeline.config.media import DuplicatesConfig
 from pipeline.engine.follow import Follower
 from pipeline.engine.store import Store
-from pipeline.media.phash import ALIGNED, NOTHING, Hashes, mirrored_pictures
 
 COLUMNS = ("clip_id", "video_id", "channel_id", "status", "phashes")
 """Columns of PACKS that are read."""
 
 CLIPS, VIDEOS = "clips", "videos"
-FORMAT = 2
+FORMAT = 3
 """Rises when what is kept of pictures changes."""
 
 AT_A_TIME = 1 << 19
@@ -53,14 +52,6 @@ AT_A_TIME = 1 << 19
 MOST_WAITING = 1 << 23
 """Pictures that may wait, 400 MB. If more come at once, as when everything is compared again, they are added in the
 order of the tables."""
-
-_LEAST_SHARED = 3
-"""Pictures that two clips must have in common: two dark clips with the same logo agree in one or two pictures."""
-_LEAST_TOGETHER = 2
-"""Of them so many must agree in the same part: one picture alone can agree by chance, or by a logo."""
-
-_OURS, _THEIRS = (list(parts) for parts in zip(*ALIGNED, strict=True))
-"""The parts of ALIGNED, as columns of the hashes of one picture and of the other."""
 
 
 class Pictures:
@@ -79,7 +70,7 @@ class Pictures:
     ) -> None:
         self._config, self._store, self._order_of = config, store, order_of
         kinds = [
-            kind_of(name, config.max_distance, partial(_is_same, config=config, share=share), parts)
+            kind_of(name, config.max_distance, partial(are_same, config=config, share=share), parts)
             for name, share, parts in ((CLIPS, config.min_share, ""), (VIDEOS, config.video_share, CLIPS))
         ]
         self._index = AlikeIndex(store, "pictures", kinds, f"{FORMAT} {config.model_dump_json()}", spread)
@@ -183,50 +174,6 @@ def _in_pairs(pairs: pa.Table, but: pa.Array) -> tuple[Shows, list[tuple[int, in
     rows = np.stack([pc.index_in(side.column("id"), table.column("id").combine_chunks()).to_numpy() for side in sides])
     rows = np.sort(rows, axis=0).astype(np.int64)
     return named_only(table), sorted(zip(rows[0].tolist(), rows[1].tolist(), strict=True))
-
-
-def shared(a: Hashes, b: Hashes, max_distance: int) -> float:
-    """Share of the pictures of the one with fewer that the other shows too, as they are or mirrored.
-
-    Pictures that are alike in a part count once in it: a logo or a bar makes some parts of many pictures alike. Those
-    that agree in different parts count together if at least two do in each. 0 if fewer than three agree, which can
-    happen by chance.
-    """
-    fewer, more = (a, b) if len(a) <= len(b) else (b, a)
-    found = max(_n_agreeing(fewer, other, max_distance) for other in (more, mirrored_pictures(more)))
-    return found / len(fewer) if found >= _LEAST_SHARED else 0.0
-
-
-def _n_agreeing(some: Hashes, others: Hashes, max_distance: int) -> int:
-    """How many pictures of each agree with one of the other in a part in which at least _LEAST_TOGETHER do."""
-    ours, theirs = some[:, None, _OURS], others[None, :, _THEIRS]
-    near = np.bitwise_count(ours ^ theirs) <= max_distance
-    near &= (ours != NOTHING) & (theirs != NOTHING)
-    of_some, of_others = near.any(axis=1), near.any(axis=0)
-    enough = np.minimum(of_some.sum(axis=0), of_others.sum(axis=0)) >= _LEAST_TOGETHER
-    found: tuple[set[int], set[int]] = (set(), set())
-    for k in np.flatnonzero(enough).tolist():
-        kept = [
-            _apart(hashes[:, part], np.flatnonzero(agrees[:, k]), max(APART, max_distance))
-            for hashes, part, agrees in ((some, _OURS[k], of_some), (others, _THEIRS[k], of_others))
-        ]
-        if min(map(len, kept)) >= _LEAST_TOGETHER:
-            for rows, more in zip(found, kept, strict=True):
-                rows.update(more)
-    return min(map(len, found))
-
-
-def _apart(hashes: Hashes, rows: Int64, max_distance: int) -> list[int]:
-    """The rows whose hashes are further than this from those of every earlier one that was kept."""
-    kept: dict[int, int] = {}
-    for row, value in zip(rows.tolist(), hashes[rows].tolist(), strict=True):
-        if all((value ^ other).bit_count() > max_distance for other in kept.values()):
-            kept[row] = value
-    return list(kept)
-
-
-def _is_same(a: Hashes, b: Hashes, *, config: DuplicatesConfig, share: float) -> bool:
-    return min(len(a), len(b)) >= config.min_frames and shared(a, b, config.max_distance) >= share
 
 
 def _split_intros(

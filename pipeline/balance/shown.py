@@ -1,6 +1,7 @@
 """The pictures of many clips and videos as flat columns: the distinct ones of each, some 50 bytes per picture.
 
-Pictures that are near an earlier one of the same clip or video are left out when they come, for many clips at a time.
+Pictures that are near an earlier one of the same clip or video are left out when they come, for many clips at a time;
+nearer ones are kept of those that show few.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ AT_A_TIME = 1 << 14
 
 APART = 10
 """Pictures whose hashes differ in at most this many bits show the same scene and count once."""
+
+FEW = 5
+"""Distinct pictures up to which a clip or video shows few; where it shows fewer, finer ones are kept with them."""
+FINE = 6
+"""The same as APART for these."""
 
 _PARTS_APART = 2
 """Parts that are apart if two pictures show different scenes: a logo or bars in both make one or another alike."""
@@ -128,9 +134,19 @@ def _distinct(table: pa.Table, counts: NDArray[np.int64], hashes: Hashes, max_di
     for begin in range(0, len(counts), AT_A_TIME):
         end = min(len(counts), begin + AT_A_TIME)
         a, b = int(starts[begin]), int(starts[end])
-        kept[a:b] = distinct_in(hashes[a:b], counts[begin:end], max(APART, max_distance))
+        kept[a:b] = kept_in(hashes[a:b], counts[begin:end], max_distance)
     before = np.concatenate(([0], np.cumsum(kept)))
     return Shows(table, before[starts], hashes[kept])
+
+
+def kept_in(hashes: Hashes, counts: NDArray[np.int64], max_distance: int) -> NDArray[np.bool_]:
+    """[P] whether a picture is kept, of pictures as in `distinct_in`: all that are distinct, and finer ones of few."""
+    kept = distinct_in(hashes, counts, max(APART, max_distance))
+    owners = np.repeat(np.arange(len(counts)), counts)
+    show_few = np.bincount(owners[kept], minlength=len(counts)) < FEW
+    of_few = show_few[owners]
+    kept[of_few] |= distinct_in(hashes[of_few], counts[show_few], FINE)
+    return kept
 
 
 def distinct_in(hashes: Hashes, counts: NDArray[np.int64], max_distance: int) -> NDArray[np.bool_]:

@@ -232,7 +232,10 @@ class DuplicatesConfig(Section):
         0.3, doc="clips are duplicates if one shows at least this share of the other's distinct pictures", gt=0, le=1
     )
     min_frames: int = identity(
-        3, doc="clips and videos with fewer distinct pictures are never compared: too little to tell them apart", ge=1
+        3,
+        doc="of two clips or videos that are compared one must show so many distinct pictures: fewer are too little to "
+        "tell them apart",
+        ge=1,
     )
     video_share: float = identity(
         0.3, doc="videos are duplicates if one shows at least this share of the other's distinct pictures", gt=0, le=1

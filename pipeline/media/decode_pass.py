@@ -33,8 +33,10 @@ from pipeline.media.repeats import Repeats
 from pipeline.media.scenes import SceneFinder, Scenes
 from pipeline.media.stopwatch import Stopwatch
 
-HASH_EVERY_MS = 250
-"""Interval between the frames of a clip that are hashed."""
+HASH_EVERY_MS, LEAST_HASHED = 250, 16
+"""Interval between the frames of a clip that are hashed; a clip too short to have so many then has a shorter one, since
+a copy at another speed shows other moments of it.
+"""
 
 _HELD_PIXELS = 4 * 1280 * 720
 """Pixels of the frames that are decoded before they are looked at: four of 720p, two of 1080p. A frame pushes all else
@@ -83,14 +85,15 @@ class ClipLook:
     faults: list[str] = field(default_factory=list)
     heard: Heard | None = None
     """The result of the audio; None where there is none, or where it was too far from the frames in the file."""
+    hash_every_ms: int = HASH_EVERY_MS
     _next_hash_ms: int = 0
     _hashed: Small | None = None
 
     def hash_is_due(self, clip_ms: int, small: Small) -> bool:
-        """Whether this is the first frame at or after a multiple of HASH_EVERY_MS, and not like the last of these."""
+        """Whether this is the first frame at or after a multiple of `hash_every_ms`, and not like the last of these."""
         if clip_ms < self._next_hash_ms:
             return False
-        self._next_hash_ms = (clip_ms // HASH_EVERY_MS + 1) * HASH_EVERY_MS
+        self._next_hash_ms = (clip_ms // self.hash_every_ms + 1) * self.hash_every_ms
         is_new, self._hashed = small is not self._hashed, small
         return is_new
 
@@ -103,6 +106,11 @@ class ClipLook:
         """Ends the clip, after its last frame."""
         self.facts.close(self.clip.end_ms - self.clip.start_ms)
         self.makers.finish()
+
+
+def hash_interval_ms(duration_ms: int) -> int:
+    """The interval between the frames that are hashed of a clip of this length."""
+    return max(1, min(HASH_EVERY_MS, duration_ms // LEAST_HASHED))
 
 
 Item = Picture | DecodeFault | AudioBlock
@@ -213,7 +221,8 @@ class VideoLook:
         base = self._source.video.time_base
         start, end = (tick_at(ms, self._source, base) for ms in (clip.start_ms, clip.end_ms))
         tools = ClipTools(self._source, clip, start, self._config, self._scaler)
-        return ClipLook(clip, start, end, Makers.begin(tools), measures_for(self._config))
+        every_ms = hash_interval_ms(clip.end_ms - clip.start_ms)
+        return ClipLook(clip, start, end, Makers.begin(tools), measures_for(self._config), hash_every_ms=every_ms)
 
     def _end(self, look: ClipLook) -> ClipLook:
         with self._watch("proxy"):

@@ -13,15 +13,11 @@ from hypothesis import strategies as st
 from manifests.reasons import Reason
 from manifests.schema import PACKS
 from pipeline.balance import duplicates
-from pipeline.balance.duplicates import COLUMNS, Pictures, shared
-from pipeline.balance.shown import distinct_in
+from pipeline.balance.duplicates import COLUMNS, Pictures
 from pipeline.config.media import DuplicatesConfig
 from pipeline.engine.follow import Follower
 from pipeline.engine.store import Store
 from pipeline.media.phash import (
-    BEGIN,
-    CENTRE,
-    END,
     INNER,
     N_HASHES,
     NOTHING,
@@ -176,13 +172,6 @@ def test_copies_within_five_bits_are_found_and_strangers_are_not(seed: int, coun
     assert found == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
 
 
-def test_sharing_counts_the_pictures_of_the_shorter_and_one_is_chance() -> None:
-    a = np.array(pictures(1, 6), np.uint64)
-    assert shared(a, a[:3], 10) == 1.0
-    assert shared(a, np.concatenate([a[:1], np.array(pictures(2, 5), np.uint64)]), 10) == 0.0
-    assert distinct_in(np.concatenate([a, a]), np.array([12]), 10).sum() == 6
-
-
 def alike_in(part: int, seed: int) -> list[tuple[int, ...]]:
     """Six pictures that differ, but not in one part: what a logo makes of them."""
     return [(*picture[:part], 1 << 40, *picture[part + 1 :]) for picture in pictures(seed)]
@@ -197,19 +186,6 @@ def test_a_copy_of_pictures_that_a_logo_makes_alike_as_a_whole_is_found() -> Non
 def test_strangers_that_one_logo_makes_alike_in_a_part_are_not_the_same(part: int) -> None:
     rows = [("a.0", "one", alike_in(part, 1)), ("b.0", "two", copied(alike_in(part, 2), 2))]
     assert find_duplicates(packs(rows), CONFIG) == {}
-
-
-def test_pictures_that_agree_in_different_parts_count_together_where_two_agree_in_each() -> None:
-    def agreeing(parts: list[int]) -> float:
-        """Of a copy that agrees with six pictures in one part each, or in none (-1)."""
-        ours, theirs = np.array(pictures(1), np.uint64), np.array(pictures(2), np.uint64)
-        for row, part in enumerate(parts):
-            theirs[row, part] = ours[row, part] if part >= 0 else theirs[row, part]
-        return shared(ours, theirs, 8)
-
-    assert agreeing([BEGIN, BEGIN, INNER, INNER, -1, -1]) == 4 / 6
-    assert agreeing([BEGIN, BEGIN, BEGIN, INNER, -1, -1]) == 3 / 6
-    assert agreeing([BEGIN, BEGIN, INNER, CENTRE, END, -1]) == agreeing([BEGIN, BEGIN, -1, -1, -1, -1]) == 0
 
 
 def test_what_is_taken_up_at_a_time_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.balance.duplicates import Pictures
-from pipeline.balance.shown import distinct_in
+from pipeline.balance.shown import FEW, FINE, distinct_in, kept_in
 from pipeline.config.media import DuplicatesConfig
 from pipeline.engine.store import Store
 from pipeline.media.phash import N_HASHES, NOTHING, pack_hashes
@@ -43,6 +43,23 @@ def are_apart(picture: list[int], other: list[int]) -> bool:
     both = [(a, b) for a, b in zip(picture, other, strict=True) if a and b]
     n_apart = sum((a ^ b).bit_count() > CONFIG.max_distance for a, b in both)
     return n_apart >= 2 or (len(both) < 2 and n_apart == 1)
+
+
+def test_of_a_clip_that_shows_few_pictures_finer_ones_are_kept_and_its_distinct_ones_stay() -> None:
+    draw = np.random.default_rng(3)
+    scenes = draw.integers(1, 2**63, (2 * FEW - 1, N_HASHES), dtype=np.uint64)
+    nearly = scenes ^ np.uint64((1 << (FINE + 1)) - 1)
+    equal = scenes ^ np.uint64((1 << FINE) - 1)
+    hashes = np.stack([scenes, nearly, equal], axis=1).reshape(-1, N_HASHES)
+    counts = np.array([3 * FEW, 3 * (FEW - 1)])
+
+    kept = kept_in(hashes, counts, CONFIG.max_distance)
+
+    assert kept.reshape(-1, 3)[:FEW].tolist() == [[True, False, False]] * FEW
+    assert kept.reshape(-1, 3)[FEW:].tolist() == [[True, True, False]] * (FEW - 1)
+    distinct = distinct_in(hashes, counts, 10)
+    again = distinct_in(hashes[kept], np.array([FEW, 2 * (FEW - 1)]), 10)
+    assert hashes[distinct].tolist() == hashes[kept][again].tolist()
 
 
 def packs_of(names: list[str], seed: int) -> pa.Table:

@@ -9,7 +9,7 @@ import pytest
 
 from manifests.reasons import Reason, ReasonClass
 from pipeline.engine.unit import Rejected, Transient
-from pipeline.media.decode_pass import ClipLook, VideoLook, _at_once, _several
+from pipeline.media.decode_pass import ClipLook, VideoLook, _at_once, _several, hash_interval_ms
 from pipeline.media.frames import DecodeFault
 from pipeline.media.stopwatch import Stopwatch
 from pipeline.testing.video import a_video
@@ -47,6 +47,15 @@ def test_the_first_frame_of_each_quarter_second_is_hashed() -> None:
     assert [ms for ms in times_ms if look.hash_is_due(ms, lambda: None)] == [0, 250, 520, 750, 1300, 1500]
     late = ClipLook(cast(Any, None), 0, 0, cast(Any, None), {})
     assert [ms for ms in (13, 40, 250) if late.hash_is_due(ms, lambda: None)] == [13, 250]
+
+
+def test_a_short_clip_is_hashed_as_often_as_one_of_four_seconds() -> None:
+    def n_hashed(duration_ms: int, frame_ms: int = 10) -> int:
+        look = ClipLook(cast(Any, None), 0, 0, cast(Any, None), {}, hash_every_ms=hash_interval_ms(duration_ms))
+        return sum(look.hash_is_due(ms, lambda: None) for ms in range(0, duration_ms, frame_ms))
+
+    assert [n_hashed(ms) for ms in (8000, 4000, 2000, 1000)] == [32, 16, 16, 16]
+    assert n_hashed(1000, 40) == 16 and n_hashed(3, 1) == 3
 
 
 @pytest.mark.parametrize(

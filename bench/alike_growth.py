@@ -38,10 +38,11 @@ from pipeline.balance.bands import HashQuery
 from pipeline.balance.duplicates import Pictures
 from pipeline.balance.likeness import shared
 from pipeline.balance.near_files import Filed, NearFile, columns_of, write_filed
-from pipeline.balance.near_search import Search, joined
+from pipeline.balance.near_search import InBand, Search, joined
 from pipeline.balance.near_tasks import tasks_of
 from pipeline.balance.pictures import filed as filed_of
 from pipeline.balance.pictures import kind_of
+from pipeline.balance.together import Nearness
 from pipeline.config.media import DuplicatesConfig
 from pipeline.engine.store import Store
 from pipeline.media.phash import N_HASHES, VERSION, Hashes
@@ -166,6 +167,18 @@ class Column:
         return self.sorted_s + (self.looked_s + self.n_bytes / GBIT_BYTES) / n_pieces
 
 
+def _searched(
+    files: Store, some: Sequence[NearFile], asked: HashQuery, nearness: Nearness
+) -> tuple[float, float, list[InBand]]:
+    """(CPU seconds to sort what is asked for, to read the files and look through them; what is found)."""
+    began = time.process_time()
+    search = Search(asked, nearness)
+    sorted_s, began = time.process_time() - began, time.process_time()
+    for hashes, owners in columns_of(files, some, 0):
+        search.look_through(hashes, owners)
+    return sorted_s, time.process_time() - began, search.piece()
+
+
 def asked_in(new: Hashes) -> list[HashQuery]:
     """What clips with these pictures look for after FULL_SIZE videos, by column."""
     n, pictures = len(new) // SCENES_A_CLIP, np.ascontiguousarray(new, "<u8")
@@ -177,21 +190,19 @@ def asked_in(new: Hashes) -> list[HashQuery]:
 
 
 def one_column(column: int, asked: HashQuery, bits: Bits | Uniform, n_videos: int, n_file: int) -> Column:
-    """Searches what `n_videos` have filed in one column, drawn by `bits`, for new pictures, and prints the cost."""
+    """Searches what `n_videos` have filed in one column, drawn by `bits`, for new pictures, and prints the cost.
+
+    The second time is what counts: a worker looks through dozens of files in the memory that it took for the first.
+    """
     pictures_a_video = CLIPS_A_VIDEO * SCENES_A_CLIP
     n, n_full = n_videos * pictures_a_video, FULL_SIZE * pictures_a_video
     nearness = kind_of("clips", DuplicatesConfig().max_distance, lambda a, b: False).nearness
     with tempfile.TemporaryDirectory(prefix="bench-alike-") as folder:
         files = Store(folder)
         some = [_file_of(files, a, min(a + n_file, n_videos), bits) for a in range(0, n_videos, n_file)]
+        _searched(files, some, asked, nearness)
         before_mb = _forget_the_most()
-        began = time.process_time()
-        search = Search(asked, nearness)
-        sorted_s, began = time.process_time() - began, time.process_time()
-        for hashes, owners in columns_of(files, some, 0):
-            search.look_through(hashes, owners)
-        looked_s, began = time.process_time() - began, time.process_time()
-        piece = search.piece()
+        sorted_s, looked_s, piece = _searched(files, some, asked, nearness)
         n_pairs, peak_mb = len(joined([piece])), _memory_mb("VmHWM")
         n_bytes = sum(file.n_bytes for file in some) * n_full / n
     print(

@@ -148,7 +148,8 @@ class OpenFile:
     def owners(self) -> Owners:
         """Whose each row is."""
         ends = np.zeros(len(self.counts) + 1, np.int64)
-        np.cumsum(self.counts, out=ends[1:])
+        ends[1:] = self.counts
+        np.cumsum(ends, out=ends)
         return Owners(self._file.first, ends[1:], ends[np.cumsum(self.n_parts, dtype=np.int64)])
 
     def column(self, column: int) -> Hashes:

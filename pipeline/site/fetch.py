@@ -23,7 +23,7 @@ from pipeline.config.crawl import CrawlConfig
 from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.engine.unit import Context, Rejected, StopRun, Transient
 from pipeline.media.ffmpeg import find_ffmpeg
-from pipeline.media.probe import CONTAINERS, Unusable, open_media
+from pipeline.media.probe import CONTAINERS, Starved, Unusable, open_media
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import DeadlinePassed, Failure, classify
 from pipeline.site.formats import Choice, judge_formats
@@ -223,6 +223,8 @@ def check_media(path: Path, duration_s: float, cut: CutConfig) -> Failure | None
             ends = _ends_s(container)
     except Unusable as error:
         return Failure(error.reason, error.detail)
+    except Starved as starved:
+        return Failure(Reason.TIMEOUT, str(starved))
     except (av.FFmpegError, ValueError, IndexError) as error:
         return Failure(Reason.NOT_A_VIDEO, f"cannot be read through: {type(error).__name__}")
     allowed_s = max(ALLOWED_SHORT_S, ALLOWED_SHORT_SHARE * duration_s)

@@ -32,7 +32,7 @@ from pipeline.crawl.sources.file_names import id_in_name, without_format
 from pipeline.engine.boundary import per_item, plain, reading_input
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
-from pipeline.media.probe import Probe, Unusable, probe
+from pipeline.media.probe import Probe, Starved, Unusable, probe
 from pipeline.media.stage import path_text, refuse_unreadable
 from pipeline.outdir.identity import RUN_FILE, is_of_a_run
 from pipeline.text.captions import BrokenTrack, read_track
@@ -116,6 +116,8 @@ class FolderStage:
         except Unusable as fault:
             refuse_unreadable(file, fault, context)
             raise
+        except Starved as starved:
+            raise Rejected(Reason.TIMEOUT, str(starved)) from None
 
     def _category(self, video_id: str, file: Path, info: Info, mapping: dict[str, int]) -> int:
         if self.config.category_from == "mapping":

@@ -19,6 +19,7 @@ from pipeline.demo.big_catalogue import one_of_each
 from pipeline.demo.misbehave import BEHAVIOURS, Fault
 from pipeline.demo.server import MiniYouTube
 from pipeline.engine.unit import Rejected, StopRun, Transient
+from pipeline.media.probe import Starved
 from pipeline.site import fetch as fetch_module
 from pipeline.site.asking import Turn
 from pipeline.site.failures import DeadlinePassed, Failure, SeenRequest
@@ -245,6 +246,15 @@ def test_a_file_is_what_was_asked_for_or_its_reason_is_given(
 
     assert (failure.reason if failure else None) is reason
     assert not failure or said in failure.detail
+
+
+def test_a_disk_too_slow_to_open_a_file_from_is_no_fault_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: Any) -> Any:
+        raise Starved("opening it took more than 60 s by the clock")
+
+    monkeypatch.setattr(fetch_module, "open_media", slow)
+    failure = check_media(Path("film.mp4"), 10.0, CutConfig())
+    assert failure and failure.reason is Reason.TIMEOUT and "opening it" in failure.detail
 
 
 def a_fetch(tmp_path: Path, left_s: float = 1000.0, **settings: Any) -> Any:

@@ -12,7 +12,7 @@ from yt_dlp import YoutubeDL
 from manifests.errors import UserError
 from pipeline.config import RunConfig
 from pipeline.config.folder import FolderConfig
-from pipeline.config.media import MediaConfig
+from pipeline.config.media import MediaConfig, MediaLimits
 from pipeline.crawl.sources.folder import FolderStage, content_id, identify, media_files
 from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
@@ -169,6 +169,16 @@ def test_any_file_that_opens_as_video_counts_and_one_that_does_not_is_a_reject(
 
     assert "odd" in videos(store)
     assert reasons(store) == {"fake": "not_a_video"}
+
+
+def test_a_disk_too_slow_to_read_a_film_from_is_tried_again_later(tmp_path: Path, folder: Path) -> None:
+    slow = MediaConfig(limits=MediaLimits(open_timeout_s=1e-9))
+    store = Store(str(tmp_path / "out"))
+    with RunLock(store) as lock:
+        run_stage(FolderStage(FolderConfig(path=folder), slow), store, LocalExecutor(tmp_path / "scratch"), lock)
+
+    (reject,) = store.read_rejects().to_pylist()
+    assert (reject["reason"], reject["class"]) == ("timeout", "later") and "opening it took" in reject["detail"]
 
 
 def test_below_720p_and_without_captions_are_rejects_with_their_reasons(

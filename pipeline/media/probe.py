@@ -41,6 +41,9 @@ _HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}
 _MOST_SHAPE = 16
 """How many times its short side a picture may be long: a few bytes claim any shape, and stills fill the memory."""
 
+_GENERATE_PTS = 1
+"""FFmpeg's flag, set by PyAV, to make presentation times: without B-frames they come out a frame late in an AVI."""
+
 _FIRST_PACKETS = 120
 """Packets that are tried until a first frame decodes."""
 
@@ -153,7 +156,15 @@ def open_media(path: Path, limits: MediaLimits) -> Any:
     for stream in container.streams.video:
         if has_decoder(stream):
             stream.codec_context.thread_count = 1  # a unit uses the one core that it is given
+            if container.format.name == "avi" and not stream.codec_context.has_b_frames:
+                container.flags &= ~_GENERATE_PTS
     return container
+
+
+def shown_as_stored(packet: Any) -> None:
+    """Gives a packet of an AVI without a presentation time its decode time: it holds no other."""
+    if packet.pts is None and packet.stream.container.format.name == "avi":
+        packet.pts = packet.dts
 
 
 def slow_to_read() -> Starved:
@@ -320,6 +331,8 @@ def _last_end(container: Any, stream: Any, from_us: int | None, keyframes: Keyfr
     try:
         container.seek(0 if from_us is None else from_us, backward=True)
         for packet in container.demux(stream):
+            if packet.pts is None and packet.size:
+                shown_as_stored(packet)
             if packet.pts is not None and packet.size:
                 last = max(packet.pts + (packet.duration or 0), last if last is not None else packet.pts)
                 if keyframes is not None:

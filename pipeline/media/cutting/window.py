@@ -18,7 +18,7 @@ import av
 
 from manifests.reasons import Reason
 from pipeline.media.cutting.span import Span, tick_at
-from pipeline.media.probe import Probe, Unusable, slow_to_read
+from pipeline.media.probe import Probe, Unusable, shown_as_stored, slow_to_read
 
 _STEPS_BACK_S = (0, 2, 15, 60)
 """How much earlier a seek is retried if it landed after the needed keyframe."""
@@ -112,6 +112,8 @@ def _packets(container: Any, streams: Sequence[Any], target: int) -> Iterator[An
     try:
         for packet in container.demux(*streams):
             if packet.size:
+                if packet.pts is None:
+                    shown_as_stored(packet)
                 yield packet
     except av.error.ExitError:
         raise slow_to_read() from None

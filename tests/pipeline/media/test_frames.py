@@ -201,7 +201,8 @@ def test_faults_are_told_at_their_time_and_frames_still_held_at_the_end_come_too
         return lambda: [SimpleNamespace(pts=tick) for tick in ticks]
 
     stream: Any = SimpleNamespace(index=0, time_base=Fraction(1, 1000), start_time=0, codec_context=codec)
-    told = {"stream_index": 0, "is_keyframe": True, "size": 1}
+    of_an_mp4 = SimpleNamespace(container=SimpleNamespace(format=SimpleNamespace(name="mov,mp4")))
+    told = {"stream_index": 0, "is_keyframe": True, "size": 1, "stream": of_an_mp4}
     packets = [
         SimpleNamespace(pts=0, dts=0, decode=frames(None, 749, 750, 760), **told),
         SimpleNamespace(pts=770, dts=770, decode=damaged, **told),

@@ -48,6 +48,19 @@ def test_source_time_goes_on_where_a_transport_streams_clock_wraps(tmp_path: Pat
         assert inside == [i for i in range(200) if start <= Fraction(i, 25) < end]
 
 
+@pytest.mark.parametrize("mode", ["remux", "exact"])
+def test_frames_of_an_avi_are_shown_where_they_are_stored(mode: str, tmp_path: Path) -> None:
+    """It holds no presentation times; those that FFmpeg makes are a frame late, and none is at 0."""
+    path = a_video(tmp_path / "film.avi", seconds=4, gop=40, b_frames=0, audio="pcm_s16le", **SMALL)
+    assert probe(path).duration_ms == 4000
+
+    for clip in cut(path, [Span(0, 0, 500), Span(1, 2040, 3000)], mode=mode).values():
+        assert isinstance(clip, CutClip), clip
+        (file := tmp_path / f"{clip.n}.mp4").write_bytes(clip.mp4)
+        inside = codes_by_pyav(file)[clip.first_frame : clip.first_frame + clip.n_frames]
+        assert inside == [list(range(13)), list(range(51, 75))][clip.n]
+
+
 def test_a_keyframe_clip_says_that_it_begins_at_the_keyframe(films: Path, tmp_path: Path) -> None:
     path, film = film_at(films, "30 fps with B-frames")
     clip = cut(path, [SPANS[0]], mode="keyframe")[0]

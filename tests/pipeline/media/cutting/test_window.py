@@ -62,6 +62,9 @@ def test_made_decode_times_go_by_the_mean_step_and_are_late_by_the_depth_of_the_
     assert _made_decode_times([1, 0]) == [-1, 0]
 
 
+OF_AN_MP4 = SimpleNamespace(container=SimpleNamespace(format=SimpleNamespace(name="mov,mp4")))
+
+
 class File:
     """A file with one track of pictures (a packet each 1,000 ticks, a keyframe each 4,000), as PyAV shows it."""
 
@@ -87,7 +90,7 @@ class File:
 
 
 def a_packet(pts: int | None, *, is_keyframe: bool = False, size: int = 9, **facts: Any) -> Any:
-    told = {"stream_index": 0, "is_corrupt": False, "is_discard": False, "dts": pts} | facts
+    told = {"stream_index": 0, "is_corrupt": False, "is_discard": False, "dts": pts, "stream": OF_AN_MP4} | facts
     sidedata = told.pop("sidedata", ())
     return SimpleNamespace(
         pts=pts, is_keyframe=is_keyframe, size=size, has_sidedata=lambda name: name in sidedata, **told

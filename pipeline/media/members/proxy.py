@@ -27,11 +27,13 @@ from pipeline.media.probe import Probe
 class ProxyWriter:
     """Encodes low-resolution frames into mp4 bytes; file time 0 is the clip's start."""
 
-    def __init__(self, source: Probe, size: tuple[int, int], start: int, config: MembersConfig, threads: int) -> None:
+    def __init__(
+        self, source: Probe, size: tuple[int, int], start_ms: int, config: MembersConfig, threads: int
+    ) -> None:
         base = source.video.time_base
         self._scale = timescale(base)
         self._clock = Fraction(1, self._scale)
-        self._tick = ticks_of(base, self._clock, start * base)
+        self._tick = ticks_of(base, self._clock, Fraction(start_ms, 1000) + source.zero_s)
         self._buffer = io.BytesIO()
         options = {"fflags": "+bitexact", "use_editlist": "0", "video_track_timescale": str(self._scale)}
         self._container: Any = av.open(self._buffer, "w", format="mp4", options=options)
@@ -127,7 +129,7 @@ class ProxyMaker:
         """Encodes the frames that wait."""
         if self._writer is None:
             size, threads = (self._scale.width, self._scale.height), self._tools.config.cut.encoder_threads
-            self._writer = ProxyWriter(self._tools.source, size, self._tools.start, self._members, threads)
+            self._writer = ProxyWriter(self._tools.source, size, self._tools.clip.start_ms, self._members, threads)
         for small, tick in self._waiting:
             self._writer.write(small, tick)
         self._waiting.clear()

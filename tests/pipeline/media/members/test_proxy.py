@@ -15,12 +15,12 @@ from pipeline.media.probe import probe
 from pipeline.testing.video import a_video
 
 
-def test_a_proxy_keeps_frame_times_and_begins_at_file_time_zero(tmp_path: Path) -> None:
-    path = a_video(tmp_path / "a.mp4", seconds=2, width=640, height=360, gop=20)
+@pytest.mark.parametrize("suffix", ["mkv", "avi"])
+def test_a_proxy_keeps_frame_times_and_begins_at_the_clip_s_start(suffix: str, tmp_path: Path) -> None:
+    path = a_video(tmp_path / f"a.{suffix}", seconds=2, width=640, height=360, gop=20, b_frames=0, audio="pcm_s16le")
     source = probe(path)
     scaler = Scaler(source, 180, "yuv420p")
-    start = round(0.33 / source.video.time_base)
-    writer = ProxyWriter(source, (scaler.width, scaler.height), start, MembersConfig(proxy_gop=8), threads=1)
+    writer = ProxyWriter(source, (scaler.width, scaler.height), 330, MembersConfig(proxy_gop=8), threads=1)
     ticks = []
     for item in decode_video(source, MediaLimits(), [Stretch(330, 1700)]):
         assert isinstance(item, Picture)
@@ -33,7 +33,8 @@ def test_a_proxy_keeps_frame_times_and_begins_at_file_time_zero(tmp_path: Path) 
         stream = container.streams.video[0]
         packets = [p for p in container.demux(stream) if p.size]
         times = [p.pts * stream.time_base for p in packets]
-        assert times == [(tick - start) * source.video.time_base for tick in ticks]
+        assert times == [tick * source.video.time_base - Fraction(330, 1000) for tick in ticks]
+        assert times[0] == Fraction(30, 1000), "the first frame after 330 ms is shown at 360"
         assert [i for i, p in enumerate(packets) if p.is_keyframe] == list(range(0, len(packets), 8))
 
 

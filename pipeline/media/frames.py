@@ -127,12 +127,14 @@ def _decode_stretch(
                 continue
             is_over |= frame.pts >= end
             if not is_over:
-                yield _in_order(frame, last, time_ms, sizes.pop(frame.pts, -1))
-                last = max(last, frame.pts)
+                picture = _in_order(frame, last, time_ms, sizes.pop(frame.pts, -1))
+                last = max(last, frame.pts)  # before makers have it: they may give a frame another clock
+                yield picture
     for frame in [] if is_over else _last_frames(stream):
         if frame.pts is not None and start <= frame.pts < end:
-            yield _in_order(frame, last, time_ms, sizes.pop(frame.pts, -1))
+            picture = _in_order(frame, last, time_ms, sizes.pop(frame.pts, -1))
             last = max(last, frame.pts)
+            yield picture
 
 
 def _in_order(frame: Any, last: int, time_ms: Callable[[int], int], packet_bytes: int) -> Picture | DecodeFault:

@@ -40,6 +40,16 @@ def numbers(path: Path, stretches: list[Stretch] | None = None, *, rough: bool =
     return [read_frame_code(item.frame.to_ndarray(format="rgb24")) for item in items if isinstance(item, Picture)]
 
 
+def test_frames_may_be_given_another_clock_by_those_who_take_them(tmp_path: Path) -> None:
+    """A proxy does, where the film has its size and format already, and the frame is not copied."""
+    found = []
+    for item in decode_video(probe(a_video(tmp_path / "a.mp4", seconds=2, gop=30, **SMALL)), MediaLimits()):
+        assert isinstance(item, Picture)
+        found.append(item.time_ms)
+        item.frame.pts = 10**9
+    assert found == list(range(0, 2000, 40))
+
+
 def test_a_whole_video_gives_every_frame_once(tmp_path: Path) -> None:
     path = a_video(tmp_path / "a.mp4", seconds=4, gop=30, **SMALL)
     assert numbers(path) == list(range(100))

@@ -20,8 +20,8 @@ def is_turned_by_quarters(picture: Any) -> bool:
 
 def _matrix(picture: Any) -> tuple[int, int, int, int]:
     """(a, b, c, d) of x' = ax + cy and y' = bx + dy, as FFmpeg stores it: nine numbers, row by row."""
-    for data in picture.side_data:
-        if data.type.name == "DISPLAYMATRIX":
-            a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data))
-            return a, b, c, d
-    return 1, 0, 0, 1
+    data = picture.side_data.get("DISPLAYMATRIX")  # PyAV 19 goes through the types, earlier ones through the data
+    if data is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data))
+    return a, b, c, d

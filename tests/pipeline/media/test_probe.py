@@ -378,7 +378,7 @@ def test_packets_behind_damage_do_not_count_and_damage_alone_is_a_reason() -> No
 
 
 def picture(rotation: float = 0.0, *, interlaced: bool = False) -> Any:
-    return SimpleNamespace(rotation=rotation, interlaced_frame=interlaced, side_data=[])
+    return SimpleNamespace(rotation=rotation, interlaced_frame=interlaced, side_data={})
 
 
 def test_a_video_track_is_told_as_it_is_displayed() -> None:

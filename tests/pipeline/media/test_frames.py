@@ -63,6 +63,10 @@ def test_stretches_give_their_frames_and_no_others(tmp_path: Path) -> None:
     assert found == [*range(25, 50), *range(150, 155)]
 
 
+WITHHELD_S = 1024 / 48_000
+"""The AAC decoder of FFmpeg 9 gives nothing for the first packet after a seek; what clips want begins 200 ms early."""
+
+
 def test_audio_comes_between_the_pictures_where_it_is_wanted_and_nowhere_else(tmp_path: Path) -> None:
     source = probe(a_video(tmp_path / "a.mp4", seconds=4, gop=30, **SMALL))
     assert source.audio is not None
@@ -70,7 +74,7 @@ def test_audio_comes_between_the_pictures_where_it_is_wanted_and_nowhere_else(tm
 
     heard = [block for block in blocks if block.frame is not None]
     base = source.audio.time_base
-    assert 0.9 <= float(heard[0].tick * base) <= 1.0 and 2.0 <= float(heard[-1].end_tick * base) <= 2.1
+    assert 0.9 <= float(heard[0].tick * base) <= 1.0 + WITHHELD_S and 2.0 <= float(heard[-1].end_tick * base) <= 2.1
     assert not [i for i in decode_video(source, MediaLimits()) if isinstance(i, AudioBlock)]
 
 
@@ -92,7 +96,7 @@ def test_audio_that_nobody_wants_for_long_is_not_even_handed_over(
     ]
 
     assert 0.03 * n_all < len(handed) < 0.35 * n_all
-    assert source.audio is not None and float(blocks[0].tick * source.audio.time_base) <= 12.0
+    assert source.audio is not None and float(blocks[0].tick * source.audio.time_base) <= 12.0 + WITHHELD_S
 
 
 def packets_of_audio(path: Path) -> Iterator[Any]:

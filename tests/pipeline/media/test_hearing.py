@@ -72,10 +72,17 @@ def deaf_pass(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def same(one: MadeVideo, other: MadeVideo) -> bool:
-    """Whether two results have the same flags, and spectrograms that differ by no more than a codec's memory."""
+def same(one: MadeVideo, other: MadeVideo, *, rounded: bool = False) -> bool:
+    """Whether two results have the same flags, and spectrograms that differ by no more than a codec's memory.
+
+    `rounded`: the file gives times in whole ms, and a clip's are those of its first block, which may not be the same:
+    where a tone begins, spectrograms then differ; half a ms is 0.01 in the mean, a column 0.14.
+    """
     pairs = zip(mels(one), mels(other), strict=True)
-    alike = all(a.shape == b.shape and np.abs(a - b).max() < 0.05 for a, b in pairs)
+    alike = all(
+        a.shape == b.shape and (np.abs(a - b).mean() < 0.02 if rounded else np.abs(a - b).max() < 0.05)
+        for a, b in pairs
+    )
     return alike and [clip.flags for clip in one.clips] == [clip.flags for clip in other.clips]
 
 
@@ -124,7 +131,7 @@ def test_audio_far_from_its_pictures_is_read_by_itself(
         apart = made(far, tmp_path / "apart", "media.scenes.enabled=true")
 
     assert starts, "at least one clip was given up"
-    assert same(found, apart)
+    assert same(found, apart, rounded=True)
 
 
 @contextmanager

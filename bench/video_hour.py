@@ -7,10 +7,10 @@ one thread; they take turns, and the ratio is that of their least times, since o
 Without VIDEO: a drawn film of 720p30 and the samples of at least 720p. A film shorter than a minute is repeated end to
 end, so that the costs per video aren't counted as if an hour were hundreds of videos.
 
-The steps are those that the media stage records in each commit (`cpu_s`): probe, cut, decode, shrink (the small frame
-that scenes, checks, hashes and proxy share), scenes, checks, hash, proxy, stills, audio, tar; `between` is what the
-process spent besides. Clips of 10 s with 2 s between them cover the video, as sentences do. CPU time is this process's;
-it is scaled to an hour of video.
+The steps are those that the media stage records in each commit (`cpu_s`): probe, cut, decode, repeats (which frames
+show what the one before did), shrink (the small frame that scenes, checks, hashes and proxy share), scenes, checks,
+hash, proxy, stills, audio, tar; `between` is what the process spent besides. Clips of 10 s with 2 s between them cover
+the video, as sentences do. CPU time is this process's; it is scaled to an hour of video.
 """
 
 import argparse

@@ -144,7 +144,6 @@ class VideoLook:
         self._scaler = cache(partial(Scaler, source))
         self._finder = SceneFinder(config.scenes, source.video.fps) if find_cuts else None
         self._repeats = Repeats(source.video.coded_width, source.video.coded_height)
-        self._last_small: Small | None = None
         self._faults: list[DecodeFault] = []
         self._sizes_seen = (source.video.coded_width, source.video.coded_height)
 
@@ -186,7 +185,8 @@ class VideoLook:
             if number % _CLOCK_EVERY == 0:
                 self._clock.check()
             with self._watch("repeats"):
-                smalls = iter(self._smalls(batch))
+                made = partial(_OnceMade, self._shrunk)
+                smalls = iter([self._repeats.small_of(item, made) for item in batch if isinstance(item, Picture)])
             for item in batch:
                 if isinstance(item, Picture):
                     hearing.pictures_reach(item.time_ms)
@@ -197,17 +197,6 @@ class VideoLook:
                 else:
                     self._faults.append(item)
             batch.clear()
-
-    def _smalls(self, batch: list[Item]) -> list[Small]:
-        """The small copies of the frames: one that repeats the frame before has the same."""
-        smalls = []
-        for picture in batch:
-            if not isinstance(picture, Picture):
-                continue
-            if not self._repeats.is_repeat(picture) or self._last_small is None:
-                self._last_small = _OnceMade(self._shrunk, picture)
-            smalls.append(self._last_small)
-        return smalls
 
     def _items(self, clips: Sequence[CutClip], hear: list[Wanted]) -> Iterator[Item]:
         if self._finder is not None:
@@ -220,7 +209,7 @@ class VideoLook:
     def _begin(self, clip: CutClip) -> ClipLook:
         base = self._source.video.time_base
         start, end = (tick_at(ms, self._source, base) for ms in (clip.start_ms, clip.end_ms))
-        tools = ClipTools(self._source, clip, start, self._config, self._scaler)
+        tools = ClipTools(self._source, clip, self._config, self._scaler)
         every_ms = hash_interval_ms(clip.end_ms - clip.start_ms)
         return ClipLook(clip, start, end, Makers.begin(tools), measures_for(self._config), hash_every_ms=every_ms)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pipeline.media.frames import Picture
+from pipeline.media.frames import Picture, Small
 from pipeline.media.planes import some_luma
 
 if TYPE_CHECKING:
@@ -31,7 +32,14 @@ class Repeats:
     def __init__(self, width: int, height: int) -> None:
         self._few_bytes = _FEW_BYTES + width * height // _PIXELS_A_BYTE
         self._shown: Any = None
+        self._small: Small | None = None
         self._rows: NDArray[np.uint8] | None = None
+
+    def small_of(self, picture: Picture, make: Callable[[Picture], Small]) -> Small:
+        """The small copy of the next frame, by `make`; the one of the frame before, where it repeats that."""
+        if not self.is_repeat(picture) or self._small is None:
+            self._small = make(picture)
+        return self._small
 
     def is_repeat(self, picture: Picture) -> bool:
         """Whether the next frame repeats the one before."""

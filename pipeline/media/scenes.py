@@ -149,11 +149,9 @@ def find_scenes(source: Probe, limits: MediaLimits, config: ScenesConfig) -> Sce
     finder = SceneFinder(config, source.video.fps)
     scaler = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
     repeats = Repeats(source.video.coded_width, source.video.coded_height)
-    small: Small | None = None
     for item in decode_video(source, limits, rough=True):
         if isinstance(item, Picture):
-            if not repeats.is_repeat(item) or small is None:
-                small = partial(scaler, item.frame)
+            small = repeats.small_of(item, lambda picture: partial(scaler, picture.frame))
             finder.feed(item.frame, item.time_ms, small)
     return finder.scenes()
 

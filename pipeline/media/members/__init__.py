@@ -35,11 +35,10 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class ClipTools:
-    """What a maker knows of its clip. `start` is the clip's start on the source's clock, ticks."""
+    """What a maker knows of its clip."""
 
     source: Probe
     clip: CutClip
-    start: int
     config: MediaConfig
     scaler: Callable[[int, str], Scaler]
     """Returns a scaler for a short side (pixels) and pixel format, shared by the clips of a video."""

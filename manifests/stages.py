@@ -26,6 +26,8 @@ class StageFacts:
     reads: tuple[str, ...] = ()
     makes: tuple[str, ...] = ()
     """The tables it writes rows in."""
+    by_part_of: str = ""
+    """The table of which each of its units processes one part: such a unit is done again with the part."""
     void_by: str = ""
     """The table where a row of a video shows that it passed the stage: a reject of the stage is void then."""
     files: tuple[str, ...] = ()
@@ -80,6 +82,7 @@ TABLE = (
         "reads caption tracks to words with times",
         reads=("videos", "captions"),
         makes=("transcripts",),
+        by_part_of="captions",
         void_by="transcripts",
         again="unit",
         made_by=2,
@@ -89,6 +92,7 @@ TABLE = (
         "splits transcripts into sentences and plans clips",
         reads=("videos", "transcripts"),
         makes=("clips",),
+        by_part_of="transcripts",
         void_by="clips",
         aliases=("sentences", "align"),
         again="unit",

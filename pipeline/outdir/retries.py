@@ -15,13 +15,12 @@ import pyarrow.compute as pc
 
 from manifests.funnel import rejects_in_force
 from manifests.reasons import Reason, ReasonClass
+from manifests.stages import STAGES, TABLE
 from manifests.version import made_by
 from pipeline.engine.store import Store
 from pipeline.engine.unit import name_over
 
 FOLDER = "retries"
-READ_BY = {"folder": "transcripts", "transcripts": "clips"}
-"""By stage: the stage whose units each process one part that it wrote."""
 
 
 def request_retries(store: Store, reasons: Sequence[str], stage: str = "") -> dict[str, int]:
@@ -114,13 +113,17 @@ def _uncommit(store: Store, stage: str, ids: set[str], wanted: Callable[[Mapping
         for part in (store.reject_parts(stage) if ids else ())
         if any(row["video_id"] in ids and wanted(row) for row in store.read_part(part).to_pylist())
     ]
-    store.uncommit(stage, *units)
-    _uncommit_after(store, stage, units)
+    for later, over in _with_readers(stage, units):
+        store.uncommit(later, *over)
     return len(units)
 
 
-def _uncommit_after(store: Store, stage: str, units: Sequence[str]) -> None:
-    """Uncommits the units that processed these units' rows: the new rows may differ."""
-    while stage in READ_BY:
-        units, stage = [name_over(stage, unit) for unit in units], READ_BY[stage]
-        store.uncommit(stage, *units)
+def _with_readers(stage: str, units: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yields (stage, units) for these units and all that processed their parts: the new rows may differ.
+
+    Later stages come first: if a run is killed in between, the rejects still stand, and the next run does the rest.
+    """
+    for reader in TABLE:
+        if reader.by_part_of in STAGES[stage].makes:
+            yield from _with_readers(reader.name, [name_over(stage, unit) for unit in units])
+    yield stage, [*units]

@@ -46,3 +46,26 @@ def test_a_reject_of_class_later_is_due_when_its_time_has_come(store: Store) -> 
     assert uncommit_due(store, ("media",), now) == 0
     assert uncommit_due(store, ("media",), now + timedelta(hours=2)) == 1
     assert store.committed("media") == {"gone", "made"}
+
+
+class KilledInBetween(Store):
+    """Ends once it has taken back a commit."""
+
+    def uncommit(self, stage: str, *units: str) -> None:
+        super().uncommit(stage, *units)
+        raise KeyboardInterrupt
+
+
+def test_a_run_killed_while_it_takes_commits_back_leaves_the_rest_to_the_next(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.write_rejects("urls", "u", [reject_row("urls", Reject(Reason.SERVER_ERROR, "v", retry_after_s=0), 1)])
+    commits = [("urls", "u"), ("transcripts", "urls-u"), ("clips", "urls-u"), ("clips", "transcripts-urls-u")]
+    for stage, unit in commits:
+        store.commit(stage, unit, {})
+    now = datetime.now(UTC) + timedelta(seconds=1)
+
+    with pytest.raises(KeyboardInterrupt):
+        uncommit_due(KilledInBetween(str(tmp_path)), ("urls",), now)
+    assert uncommit_due(Store(str(tmp_path)), ("urls",), now) == 1
+
+    assert [(stage, unit) for stage, unit in commits if unit in Store(str(tmp_path)).committed(stage)] == []

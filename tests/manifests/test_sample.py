@@ -1,10 +1,7 @@
 """Keys and KEY.json: unique, readable by every tar reader, one type a key."""
 
-import io
 import json
 import re
-import tarfile
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,7 +11,6 @@ from pydantic import ValidationError
 from manifests.sample import DEFAULTS, MEMBER_ORDER, SampleJson, clip_id, is_video_id, read_sample, sample_key
 from pipeline.testing.shards import tiny_members
 
-FIRST_RELEASE = Path(__file__).resolve().parents[1] / "e2e" / "first_release.tar.xz"
 VIDEO_IDS = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
 NUMBERS = st.integers(0, 10**6)
 
@@ -70,26 +66,8 @@ def test_what_is_written_is_read_back():
     assert SampleJson.model_validate_json(sample.model_dump_json()) == sample
 
 
-def first_release() -> bytes:
-    """A KEY.json that the first release wrote."""
-    with tarfile.open(FIRST_RELEASE) as archive:
-        pack = archive.extractfile("folder/packs/film-2.tar")
-        assert pack is not None
-        with tarfile.open(fileobj=io.BytesIO(pack.read())) as samples:
-            member = samples.extractfile("film-2_00000.json")
-            assert member is not None
-            return member.read()
-
-
-def test_a_sample_of_the_first_release_is_read() -> None:
-    sample = read_sample(first_release())
-
-    assert (sample.video_id, sample.n_frames, sample.fps) == ("film-2", 40, 10.0)
-    assert json.loads(sample.words)[0]["text"] == "The"
-
-
 def test_a_key_of_a_later_version_is_kept_and_a_missing_one_has_its_default() -> None:
-    facts = json.loads(first_release())
+    facts = _facts()
     del facts["motion"], facts["stills"]
     facts["hue"] = 2
 

@@ -10,6 +10,9 @@ _PACKAGES = ("manifests", "pipeline")
 SCHEMA_VERSION = 1
 """Version of the tables, of KEY.json and of the manifest. A trainer refuses versions it does not know."""
 
+LAYOUT_VERSION = 1
+"""Version of the files in an output directory, kept in its run.json. A directory of another version is refused."""
+
 
 @cache
 def program_version() -> str:

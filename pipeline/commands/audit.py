@@ -15,11 +15,11 @@ def audit(
 ) -> None:
     """Checks a data set against requirements: counts it again, and exits with 1 if one is not met."""
     from manifests.audit import falls_short, parse_requirement
-    from pipeline.engine.store import Store
+    from pipeline.outdir.identity import open_directory
     from pipeline.report.audit import recount
 
     requirements = [parse_requirement(text) for text in require]
-    found = recount(Store(url))
+    found = recount(open_directory(url))
     short = falls_short(found.metrics, requirements)
     if as_json:
         print(found.model_dump_json(indent=2))

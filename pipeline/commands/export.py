@@ -27,11 +27,12 @@ def export(
     """Writes ids, spans and texts the way HD-VILA-100M was released, or a copy whose clips start at frame 0."""
     from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, export_exact, export_hdvila
     from pipeline.engine.store import Store
+    from pipeline.outdir.identity import open_directory
 
     if exact or format_ is Format.EXACT:
-        totals = export_exact(Store(url), Store(out)).head["totals"]
+        totals = export_exact(open_directory(url), Store(out)).head["totals"]
         print(f"{out}: {totals['samples']} samples in {totals['shards']} shards, each clip starts at frame 0")
         return
-    done = export_hdvila(Store(url), Store(out))
+    done = export_hdvila(open_directory(url), Store(out))
     print(f"{out}: {done.n_clips} clips of {done.n_videos} videos in {CLIPS_NAME} and {TEXTS_NAME}")
     print("a new run reads them: crawl.sources: [hdvila], crawl.hdvila: {clips: [...], texts: [...]}")

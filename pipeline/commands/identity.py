@@ -12,13 +12,10 @@ def identity(
 ) -> None:
     """Pauses one identity of a crawl, or lets it continue; the others carry on. A live run obeys within seconds."""
     from manifests.errors import UserError
-    from pipeline.engine.store import Store
-    from pipeline.outdir.identity import RUN_FILE
+    from pipeline.outdir.identity import open_directory_of_a_run
     from pipeline.site.pauses import pause_by_hand, read_state
 
-    store = Store(url)
-    if not store.exists(RUN_FILE):
-        raise UserError(f"{url}: holds no run; give the `out` of a run")
+    store = open_directory_of_a_run(url)
     known = [identity["name"] for identity in read_state(store).get("identities", [])]
     if known and name not in known:
         raise UserError(f"{url}: no identity is called {name}; choose from: {', '.join(known)}")

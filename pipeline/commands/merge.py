@@ -19,10 +19,11 @@ def merge(
     from manifests.errors import UserError
     from pipeline.dataset.merge import merge as merge_data_sets
     from pipeline.engine.store import Store
+    from pipeline.outdir.identity import open_directory
 
     if len(set(urls)) != len(urls) or out in urls:
         raise UserError("merge: name each data set once, and another folder for --out")
-    merged = merge_data_sets([Store(url) for url in urls], Store(out), drop_duplicates=drop_duplicates)
+    merged = merge_data_sets([open_directory(url) for url in urls], Store(out), drop_duplicates=drop_duplicates)
     totals = merged.manifest.head["totals"]
     print(f"{out}: {totals['samples']} samples in {totals['shards']} shards, {totals['hours']:.2f} hours")
     if merged.dropped:

@@ -20,12 +20,8 @@ def resume(url: OutDir) -> None:
 
 
 def _ask(url: str, *, paused: bool) -> None:
-    from manifests.errors import UserError
     from pipeline.engine.desk import read_control, write_control
-    from pipeline.engine.store import Store
-    from pipeline.outdir.identity import RUN_FILE
+    from pipeline.outdir.identity import open_directory_of_a_run
 
-    store = Store(url)
-    if not store.exists(RUN_FILE):
-        raise UserError(f"{url}: holds no run; give the `out` of a run")
+    store = open_directory_of_a_run(url)
     write_control(store, read_control(store).model_copy(update={"paused": paused}))

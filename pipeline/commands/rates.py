@@ -17,16 +17,12 @@ def rates(
     reset: Annotated[bool, typer.Option("--reset", help="Return to the configured rates first.")] = False,
 ) -> None:
     """Changes the rates of a live crawl within seconds, without a restart; without options, shows them."""
-    from manifests.errors import UserError
     from manifests.live import Control
     from pipeline.engine.desk import read_control, write_control
-    from pipeline.engine.store import Store
-    from pipeline.outdir.identity import RUN_FILE
+    from pipeline.outdir.identity import open_directory_of_a_run
     from pipeline.site.pauses import read_state
 
-    store = Store(url)
-    if not store.exists(RUN_FILE):
-        raise UserError(f"{url}: holds no run; give the `out` of a run")
+    store = open_directory_of_a_run(url)
     known = {identity["name"] for identity in read_state(store).get("identities", [])}
     control = read_control(store)
     asked = {

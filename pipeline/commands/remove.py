@@ -23,9 +23,9 @@ def remove(
     from pipeline.dataset.holders import channels_among
     from pipeline.dataset.remove import bare_words, parse_ids
     from pipeline.dataset.remove import remove as remove_ids
-    from pipeline.engine.store import Store
+    from pipeline.outdir.identity import open_directory
 
-    store = Store(url)
+    store = open_directory(url)
     try:
         lines = ids.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -20,7 +20,7 @@ def report(
 
     from manifests.audit import Audit
     from manifests.errors import UserError
-    from pipeline.engine.store import Store
+    from pipeline.outdir.identity import open_directory
     from pipeline.report.page import write_report
 
     if schema:
@@ -32,17 +32,17 @@ def report(
     if compare:
         _compare(*urls)
         return
-    print(f"{urls[0].rstrip('/')}/{write_report(Store(urls[0]), seed)}")
+    print(f"{urls[0].rstrip('/')}/{write_report(open_directory(urls[0]), seed)}")
 
 
 def _compare(a: str, b: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from pipeline.engine.store import Store
+    from pipeline.outdir.identity import open_directory
     from pipeline.report.audit import compare, read_audit
 
-    lines = compare(read_audit(Store(a)), read_audit(Store(b)))
+    lines = compare(read_audit(open_directory(a)), read_audit(open_directory(b)))
     table = Table("", "A", "B", "B - A", box=None, title=f"A: {a}  B: {b}", title_justify="left")
     for what, *numbers in lines:
         table.add_row(what, *numbers)

@@ -23,10 +23,11 @@ def reshard(
     from pipeline.config.shards import ShardsConfig
     from pipeline.dataset.reshard import reshard as reshard_data_set
     from pipeline.engine.store import Store
+    from pipeline.outdir.identity import open_directory
 
     split = {"by": split_by or "channel", "val": val, "test": test}
     tree = {"max_bytes": max_bytes, "max_samples": max_samples, "split": split}
     config = parse_config(ShardsConfig, tree, source="reshard")
-    manifest = reshard_data_set(Store(url), Store(out), config, seed=seed, redraw=bool(split_by))
+    manifest = reshard_data_set(open_directory(url), Store(out), config, seed=seed, redraw=bool(split_by))
     totals = manifest.head["totals"]
     print(f"{out}: {totals['samples']} samples in {totals['shards']} shards, {totals['hours']:.2f} hours")

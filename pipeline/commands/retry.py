@@ -14,13 +14,13 @@ def retry(
     from manifests.errors import UserError
     from manifests.exits import NothingMatched
     from manifests.reasons import Reason
-    from pipeline.engine.store import Store
+    from pipeline.outdir.identity import open_directory
     from pipeline.outdir.retries import request_retries
 
     known = {reason.value for reason in Reason}
     if odd := sorted(set(reason) - known):
         raise UserError(f"--reason {odd[0]}: no such reason; `hdvila-pipeline status DIR` shows the ones that occurred")
-    made = request_retries(Store(url), reason, stage)
+    made = request_retries(open_directory(url), reason, stage)
     if not made:
         where = f" of stage {stage}" if stage else ""
         raise NothingMatched(

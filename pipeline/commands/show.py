@@ -126,10 +126,10 @@ def _from_file(path: Path, format_: str, kind: str) -> "Track":
 def _from_run(video_id: str, out: str) -> "Track":
     import pyarrow.compute as pc
 
-    from pipeline.engine.store import Store
+    from pipeline.outdir.identity import open_directory
     from pipeline.text.clips import track_of_row
 
-    table = Store(out).read_table("transcripts")
+    table = open_directory(out).read_table("transcripts")
     rows = table.filter(pc.equal(table.column("video_id"), video_id)).to_pylist()
     if not rows:
         raise NothingMatched(

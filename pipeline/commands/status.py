@@ -23,12 +23,12 @@ def status(
     from manifests.errors import UserError
     from manifests.live import STATUS_NAME
     from pipeline.engine.desk import read_run_status
-    from pipeline.engine.store import Store
+    from pipeline.outdir.identity import open_directory
     from pipeline.report.live import print_identities, print_run, print_tables
     from pipeline.report.status import read_status
     from pipeline.site.pauses import read_state
 
-    store = Store(url)
+    store = open_directory(url)
     if not store.exists(STATUS_NAME) and not store.stages():
         raise UserError(f"{url}: holds no run; give the `out` of a run")
     run_status = read_run_status(store)

@@ -17,9 +17,9 @@ def verify(
     from manifests.stages import notes_on
     from pipeline.dataset.verify import head_of
     from pipeline.dataset.verify import verify as verify_data_set
-    from pipeline.engine.store import Store
+    from pipeline.outdir.identity import open_directory
 
-    store = Store(url)
+    store = open_directory(url)
     n_faults = 0
     for fault in verify_data_set(store, decode=-1 if decode_all else decode, workers=workers):
         print(fault, flush=True)

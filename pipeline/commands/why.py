@@ -23,9 +23,9 @@ def why(
 
     from manifests.exits import NothingMatched
     from manifests.story import where_did_it_go
-    from pipeline.engine.store import Store
+    from pipeline.outdir.identity import open_directory
 
-    store = Store(out)
+    store = open_directory(out)
     names = chain(ids_in(video), _later(lambda: ids_from(store, video)))
     video_id, steps = next(((name, found) for name in names if (found := where_did_it_go(store, name))), ("", []))
     steps = [*steps, *taken_down(store, [video_id] if video_id else ids_in(video))]

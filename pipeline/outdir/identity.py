@@ -4,9 +4,7 @@ A run over an output directory whose identity keys differ is refused, naming eac
 `--redo STAGE` takes back the commits from that stage on. The same applies if a stage's `made_by` number has changed
 since; then `--mix` continues with what is there, and run.json and the manifest keep both numbers. A key that the
 configuration does not name keeps the value that the output directory was made with, so that a changed default stops no
-run that began before.
-
-A key missing from run.json counts as the value that acts as before the key existed.
+run that began before. A directory whose files have another layout is refused by every command.
 """
 
 import json
@@ -21,7 +19,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from manifests.errors import DamagedFile, UserError
 from manifests.settings import identity_values, removed_keys, say_removed, values_before
 from manifests.stages import MADE_BY, ORDER, STAGES, TABLE, find_stage
-from manifests.version import SCHEMA_VERSION
+from manifests.version import LAYOUT_VERSION, SCHEMA_VERSION
 from pipeline.engine.store import Store
 from pipeline.outdir.remade import forget_alike
 
@@ -31,8 +29,6 @@ Config = TypeVar("Config", bound=BaseModel)
 
 RUN_FILE = "run.json"
 _MAX_RUN_BYTES = 1024**2
-FIRST_MADE_BY = 1
-"""The number of every stage in output directories made before stages had numbers."""
 
 
 def check_identity(
@@ -45,16 +41,16 @@ def check_identity(
     `versions` are the numbers of this program's stages.
     """
     redone = ORDER.index(stage_of_redo(redo)) if redo else len(ORDER)
-    kept = store.read_json(RUN_FILE) if store.exists(RUN_FILE) else None
+    kept = _read_run_file(store)
     if kept is not None:
-        _refuse_unknown(store, kept)
-        is_mixed = mix or any(len(numbers) > 1 for numbers in kept.get("made_by", {}).values())
+        is_mixed = mix or any(len(numbers) > 1 for numbers in kept["made_by"].values())
         config = _refuse_changed_settings(store, kept, config, redone, is_mixed)
     made_by = _made_by_now(store, kept or {}, versions, redone, mix)
     if redo:
         redo_from(store, redo)
     facts = {
         "schema_version": SCHEMA_VERSION,
+        "layout_version": LAYOUT_VERSION,
         "created_at": datetime.now(UTC).replace(microsecond=0).isoformat(),
         "identity": {key: value for key, (value, _) in identity_values(config).items()},
         "stages": {key: stage for key, (_, stage) in identity_values(config).items()},
@@ -76,9 +72,41 @@ def is_of_a_run(path: Path) -> bool:
 
 def stages_made_by(store: Store) -> dict[str, list[int]]:
     """{stage: the numbers of all versions that worked on this output directory, oldest first}."""
-    kept = store.read_json(RUN_FILE) if store.exists(RUN_FILE) else {}
-    recorded = kept.get("made_by", {})
-    return {name: list(recorded.get(name, [FIRST_MADE_BY])) for name in ORDER}
+    made_by: dict[str, list[int]] = store.read_json(RUN_FILE)["made_by"]
+    return made_by
+
+
+def open_directory(url: str) -> Store:
+    """The output directory or data set at a path or url. Raises UserError for a directory of another layout."""
+    store = Store(url)
+    _read_run_file(store)
+    return store
+
+
+def open_directory_of_a_run(url: str) -> Store:
+    """The same of a run's output directory. Raises UserError if no run is there."""
+    store = Store(url)
+    if _read_run_file(store) is None:
+        raise UserError(f"{url}: holds no run; give the `out` of a run")
+    return store
+
+
+def _read_run_file(store: Store) -> dict[str, Any] | None:
+    """run.json; None if there is none, as in a merged data set. UserError if the directory has another layout."""
+    if not store.exists(RUN_FILE):
+        return None
+    kept = store.read_json(RUN_FILE)
+    if not isinstance(kept, dict):
+        kept = {}
+    if (kept.get("schema_version"), kept.get("layout_version")) != (SCHEMA_VERSION, LAYOUT_VERSION):
+        raise UserError(
+            f"{store.url}: its files have the layout of another version of this program, which this one does not read; "
+            "use that version, or a new output directory"
+        )
+    odd = [name for name in ("identity", "stages", "made_by") if not isinstance(kept.get(name), dict)]
+    if odd or not all(isinstance(numbers, list) and numbers for numbers in kept["made_by"].values()):
+        raise DamagedFile(f"{store.url}/{RUN_FILE}: {', '.join(odd) or 'made_by'} cannot be read; restore the file")
+    return kept
 
 
 def _made_by_now(
@@ -89,8 +117,8 @@ def _made_by_now(
     made_by: dict[str, list[int]] = {}
     differ: list[str] = []
     for rank, name in enumerate(ORDER):
-        numbers = list(recorded.get(name, [FIRST_MADE_BY]))
-        if rank >= redone or not _has_worked(store, name):
+        numbers = list(recorded.get(name, ()))
+        if rank >= redone or not numbers or not _has_worked(store, name):
             numbers = [versions[name]]
         elif numbers[-1] != versions[name]:
             differ.append(f"{name} (was {numbers[-1]}, is now {versions[name]})")
@@ -113,7 +141,7 @@ def _refuse_changed_settings(
     store: Store, kept: Mapping[str, Any], config: Config, redone: int, is_mixed: bool
 ) -> Config:
     changed = changed_keys(store.url, kept["identity"], config)
-    touched = kept.get("stages", {}) | {key: stage for key, (_, stage) in identity_values(config).items()}
+    touched = kept["stages"] | {key: stage for key, (_, stage) in identity_values(config).items()}
     ranks = {key: ORDER.index(_stage_touched(touched.get(key, ""))) for key in changed}
     if is_mixed:
         unnamed = {key: changed[key][0] for key in changed if ranks[key] < redone and not _is_named(config, key)}
@@ -137,12 +165,12 @@ def _is_named(config: BaseModel, key: str) -> bool:
 
 
 def _with_values(config: Config, values: Mapping[str, Any], source: str) -> Config:
-    """The configuration with these values, by dotted key; values that its model no longer accepts are left out."""
+    """The configuration with these values, by dotted key; values that its model does not accept are left out."""
     for key, value in values.items():
         try:
             config = _replaced(config, key.split("."), value)
         except (ValidationError, AttributeError, KeyError):
-            continue  # a key or choice of an earlier version: reported like any other difference
+            continue  # reported like any other difference
         log.warning(
             "%s: %s stays %r, as the directory was made; the configuration does not name it", source, key, value
         )
@@ -213,19 +241,6 @@ def _refuse_without_packs(store: Store, name: str) -> None:
             f"{store.url}: --redo {name} needs the packs of {gone} videos, which were removed once their samples "
             "were in shards (shards.keep_packs: false); run with --redo media, or choose another output directory"
         )
-
-
-def _refuse_unknown(store: Store, kept: Any) -> None:
-    if not isinstance(kept, dict) or kept.get("schema_version") != SCHEMA_VERSION:
-        found = kept.get("schema_version") if isinstance(kept, dict) else None
-        raise UserError(
-            f"{store.url}: made by another version of this program (schema {found}); use a new output directory"
-        )
-    parts = ("identity", dict), ("stages", dict), ("made_by", dict)
-    odd = [name for name, kind in parts if not isinstance(kept.get(name, {}), kind)]
-    numbers = kept["made_by"].values() if "made_by" in kept and not odd else ()
-    if odd or "identity" not in kept or not all(isinstance(n, list) and n for n in numbers):
-        raise DamagedFile(f"{store.url}/{RUN_FILE}: {', '.join(odd) or 'identity'} cannot be read; restore the file")
 
 
 def _difference(store: Store, config: BaseModel, changed: Mapping[str, tuple[Any, Any]], first: str) -> str:

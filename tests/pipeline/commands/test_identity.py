@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from manifests.errors import UserError
+from pipeline.config import RunConfig
 from pipeline.engine.desk import read_control
 from pipeline.engine.store import Store
+from pipeline.outdir.identity import check_identity
 from tests.pipeline.commands.program import said
 
 
@@ -17,7 +19,7 @@ def run(*words: str) -> str:
 @pytest.fixture
 def out(tmp_path: Path) -> Store:
     store = Store(str(tmp_path))
-    store.write_json("run.json", {})
+    check_identity(store, RunConfig(out=store.url))
     store.write_json("politeness.json", {"at": 0.0, "identities": [{"name": "one"}, {"name": "two"}]})
     return store
 

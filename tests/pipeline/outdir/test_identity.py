@@ -1,7 +1,6 @@
 """A data set is made with one set of identity keys; a run with others is refused and told what it would touch."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +11,7 @@ from manifests.settings import Section, identity, operational, parse_config
 from manifests.stages import MADE_BY
 from pipeline.engine.store import Store
 from pipeline.outdir.identity import RUN_FILE, check_identity, stages_made_by
+from tests.pipeline.commands.program import said
 
 
 class Text(Section):
@@ -22,12 +22,11 @@ class Text(Section):
 class Cut(Section):
     stage: ClassVar[str] = "cut"
     mode: str = identity("remux", doc="mode")
-    detector: str = identity("net", before="content", doc="a key that came later, with another default")
+    detector: str = identity("net", doc="detector")
     threads: int = operational(1, doc="threads")
 
 
 class Config(Section):
-    removed: ClassVar[Mapping[str, str]] = {"cut.how": "cut.mode", "cut.nothing": ""}
     text: Text = Text()
     cut: Cut = Cut()
 
@@ -72,42 +71,10 @@ def test_a_stage_that_is_none_is_named_with_the_right_ones(store: Store) -> None
         check_identity(store, Config(), redo="shard")
 
 
-FIRST = dict.fromkeys(MADE_BY, 1)
-"""The stages' numbers of the first version."""
-
-
-def made_before(store: Store, **changes: Any) -> None:
-    """run.json as an earlier version left it: without `made_by`, with these identity keys."""
+def made_with(store: Store, **values: Any) -> None:
+    """Changes run.json to say that the directory was made with these values of identity keys."""
     kept = store.read_json(RUN_FILE)
-    store.write_json(RUN_FILE, {k: v for k, v in kept.items() if k != "made_by"} | {"identity": changes})
-
-
-def test_a_key_that_run_json_lacks_counts_as_what_acts_as_before(store: Store) -> None:
-    made_before(store, **{"text.target_ms": 13_400, "cut.mode": "remux"})
-
-    with pytest.raises(UserError, match=r"cut\.detector: was 'content', is now 'net'"):
-        check_identity(store, Config(), versions=FIRST)
-    check_identity(store, Config(cut=Cut(detector="content")), versions=FIRST)
-    assert store.committed("media") == {"u"}
-
-
-def test_a_removed_key_of_run_json_counts_for_its_heir_and_is_named(store: Store, caplog: Any) -> None:
-    old = {"text.target_ms": 13_400, "cut.how": "exact", "cut.detector": "net", "cut.nothing": 3}
-    made_before(store, **old)
-
-    with caplog.at_level(logging.WARNING, "hdvila"), pytest.raises(UserError, match=r"cut\.mode: was 'exact'"):
-        check_identity(store, Config(), versions=FIRST)
-    assert "cut.how was removed; its value is read as cut.mode" in caplog.text
-    assert "cut.nothing was removed; it has no effect" in caplog.text
-    check_identity(store, Config(cut=Cut(mode="exact")), versions=FIRST)
-
-
-def test_a_removed_key_of_a_configuration_is_read_as_its_heir_with_a_warning(caplog: Any) -> None:
-    with caplog.at_level(logging.WARNING, "hdvila"):
-        config = parse_config(Config, {"cut": {"how": "exact", "nothing": 1}}, source="run.yaml")
-
-    assert config.cut.mode == "exact"
-    assert "run.yaml: cut.how was removed; its value is read as cut.mode" in caplog.text
+    store.write_json(RUN_FILE, kept | {"identity": kept["identity"] | values})
 
 
 NOW = MADE_BY["media"]
@@ -132,7 +99,7 @@ def test_versions_can_be_mixed_and_both_are_kept_on_record(store: Store) -> None
 
 
 def test_a_default_that_changed_keeps_its_value_where_versions_are_mixed(store: Store, caplog: Any) -> None:
-    made_before(store, **{"text.target_ms": 9000, "cut.mode": "remux"})
+    made_with(store, **{"text.target_ms": 9000, "cut.detector": "content"})
 
     with pytest.raises(UserError, match="with --mix they stay"):
         check_identity(store, Config(), versions=NEWER_MEDIA)
@@ -149,24 +116,44 @@ def test_what_a_configuration_names_is_never_replaced(store: Store) -> None:
 
 
 def test_a_stage_that_is_redone_takes_the_defaults_of_today(store: Store) -> None:
-    made_before(store, **{"text.target_ms": 9000, "cut.mode": "remux"})
+    made_with(store, **{"text.target_ms": 9000, "cut.detector": "content"})
     made_again = check_identity(store, Config(), redo="clips", mix=True, versions=NEWER_MEDIA)
 
     assert made_again == Config()
 
 
-def test_a_directory_without_numbers_was_made_by_the_first_version(store: Store) -> None:
-    kept = store.read_json(RUN_FILE)
-    made_before(store, **kept["identity"])
+@pytest.mark.parametrize("mark", ["schema_version", "layout_version"])
+@pytest.mark.parametrize("settings", [{}, {"redo": "folder"}, {"mix": True}], ids=str)
+def test_a_directory_of_an_older_layout_is_refused_and_stays_as_it_is(store: Store, mark: str, settings: Any) -> None:
+    kept = {name: value for name, value in store.read_json(RUN_FILE).items() if name != mark}
+    store.write_json(RUN_FILE, kept)
 
-    check_identity(store, Config(), versions=FIRST)
-    assert set(map(tuple, stages_made_by(store).values())) == {(1,)}
+    with pytest.raises(UserError, match=r"layout of another version.*a new output directory") as refusal:
+        check_identity(store, Config(), **settings)
+    assert "\n" not in str(refusal.value)
+    assert store.read_json(RUN_FILE) == kept and store.committed("clips") == {"u"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["status DIR", "why dQw4w9WgXcQ --out DIR", "verify DIR", "audit DIR", "report DIR", "retry DIR --reason stalled",
+     "remove DIR --ids DIR/run.json", "rates DIR", "pause DIR", "export DIR --out DIR-2 --exact",
+     "merge DIR DIR-1 --out DIR-2", "reshard DIR --out DIR-2", "show transcript dQw4w9WgXcQ --out DIR"],
+)  # fmt: skip
+def test_every_command_refuses_a_directory_of_an_older_layout(store: Store, words: str) -> None:
+    kept = store.read_json(RUN_FILE)
+    del kept["layout_version"]
+    store.write_json(RUN_FILE, kept)
+
+    with pytest.raises(UserError, match="the layout of another version"):
+        said(*words.replace("DIR", store.url).split())
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "5", '{"schema_version": 1}', '{"schema_version": 1, "identity": 5}', "[" * 100_000,
-     '{"schema_version": 1, "identity": {}, "made_by": {"clips": 5}}'],
+    ["", "{", "[]", "5", '{"schema_version": 1}', "[" * 100_000, '{"schema_version": 1, "layout_version": 1}',
+     '{"schema_version": 1, "layout_version": 1, "identity": 5, "stages": {}, "made_by": {}}',
+     '{"schema_version": 1, "layout_version": 1, "identity": {}, "stages": {}, "made_by": {"clips": 5}}'],
     ids=lambda text: text[:60],
 )  # fmt: skip
 def test_a_damaged_run_json_is_one_message(tmp_path: Path, text: str) -> None:

@@ -5,7 +5,6 @@ Operational keys may change between two runs over one output directory; a change
 and name the first stage that it touches.
 """
 
-import copy
 import difflib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,23 +34,16 @@ OPERATIONAL = "operational"
 class Section(BaseModel):
     """A section of a configuration: frozen; unknown keys are an error.
 
-    `stage` is the first pipeline stage that a changed identity key of this section touches ("" if none). `removed`, of
-    the root section: keys of earlier versions, each with its successor: a dotted key, or "" if the key had no effect.
-    They are read with a warning, and the successor takes the value if it is not set itself.
+    `stage` is the first pipeline stage that a changed identity key of this section touches ("" if none).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
     stage: ClassVar[str] = ""
-    removed: ClassVar[Mapping[str, str]] = {}
 
 
-def identity(default: Any = ..., *, doc: str, before: Any = None, **constraints: Any) -> Any:
-    """A key that changes what comes out. `doc` describes it with its unit; constraints are pydantic's (ge, le …).
-
-    `before` is the value that behaves like versions without the key, if that is not the default: a data set made
-    without the key continues as if it had this value.
-    """
-    return _field(default, IDENTITY, doc, constraints, before)
+def identity(default: Any = ..., *, doc: str, **constraints: Any) -> Any:
+    """A key that changes what comes out. `doc` describes it with its unit; constraints are pydantic's (ge, le …)."""
+    return _field(default, IDENTITY, doc, constraints)
 
 
 def operational(default: Any = ..., *, doc: str, **constraints: Any) -> Any:
@@ -59,8 +51,8 @@ def operational(default: Any = ..., *, doc: str, **constraints: Any) -> Any:
     return _field(default, OPERATIONAL, doc, constraints)
 
 
-def _field(default: Any, kind: str, doc: str, constraints: dict[str, Any], before: Any = None) -> Any:
-    extra = {"kind": kind} | ({} if before is None else {"before": before})
+def _field(default: Any, kind: str, doc: str, constraints: dict[str, Any]) -> Any:
+    extra = {"kind": kind}
     if callable(default) and not isinstance(default, type(...)):
         return Field(default_factory=default, description=doc, json_schema_extra=extra, **constraints)
     return Field(default, description=doc, json_schema_extra=extra, **constraints)
@@ -99,48 +91,10 @@ def parse_config(
 ) -> M:
     """Validates a tree of settings as a model; ConfigError names each bad key and the nearest correct one."""
     try:
-        return model.model_validate(_without_removed(model, tree, source), context=dict(context or {}))
+        return model.model_validate(tree, context=dict(context or {}))
     except ValidationError as error:
         lines = [line for problem in error.errors() for line in _problem_lines(model, dict(problem))]
         raise ConfigError(f"{source}: " + "\n  ".join(["cannot be used:", *lines])) from None
-
-
-def removed_keys(model: type[BaseModel]) -> Mapping[str, str]:
-    """{removed dotted key: its successor, or ""} of a configuration."""
-    return model.removed if issubclass(model, Section) else {}
-
-
-def say_removed(source: str, key: str, heir: str) -> None:
-    """Warns that a removed key was read."""
-    log.warning("%s: %s was removed; %s", source, key, f"its value is read as {heir}" if heir else "it has no effect")
-
-
-def _without_removed(model: type[BaseModel], tree: Mapping[str, Any], source: str) -> Mapping[str, Any]:
-    """The tree with the values of removed keys moved to their successors."""
-    kept = copy.deepcopy(dict(tree))
-    for key, heir in removed_keys(model).items():
-        parents, _, leaf = key.rpartition(".")
-        section = _section_at(kept, parents)
-        if section is None or leaf not in section:
-            continue
-        say_removed(source, key, heir)
-        value = section.pop(leaf)
-        if heir:
-            parents, _, leaf = heir.rpartition(".")
-            target = _section_at(kept, parents, make=True)
-            if target is not None:
-                target.setdefault(leaf, value)
-    return kept
-
-
-def _section_at(tree: dict[str, Any], dotted: str, *, make: bool = False) -> dict[str, Any] | None:
-    """The section of a tree at a dotted path ("": the whole tree); None if there is none."""
-    for name in dotted.split(".") if dotted else ():
-        inner = tree.setdefault(name, {}) if make else tree.get(name)
-        if not isinstance(inner, dict):
-            return None
-        tree = inner
-    return tree
 
 
 def _set_override(tree: dict[str, Any], override: str) -> None:
@@ -269,17 +223,6 @@ def identity_values(config: BaseModel) -> dict[str, tuple[Any, str]]:
     """{dotted key: (value, first stage touched)} of every identity key: where they agree, runs make the same data."""
     found: dict[str, tuple[Any, str]] = {}
     _collect_identity(config, "", found)
-    return found
-
-
-def values_before(model: type[BaseModel]) -> dict[str, Any]:
-    """For every identity key, {dotted key: the value that behaves like versions without that key}."""
-    found: dict[str, Any] = {}
-    for path, field in walk_keys(model):
-        extra = field.json_schema_extra
-        if isinstance(extra, dict) and extra.get("kind") == IDENTITY:
-            default = field.get_default(call_default_factory=True, validated_data={})
-            found[path] = _plain(extra.get("before", default))
     return found
 
 

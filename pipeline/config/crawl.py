@@ -1,6 +1,5 @@
 """Settings of the crawl: what is asked for, what is rejected, how politely, and by which identities."""
 
-import logging
 import re
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -10,8 +9,6 @@ from pydantic import Secret, SecretStr, ValidationInfo, field_validator, model_v
 
 from manifests.settings import Section, identity, operational
 from pipeline.config.ydl_opts import check_args, check_options, is_trusted
-
-log = logging.getLogger("hdvila")
 
 SourceName = Literal["search", "channel", "playlist", "ids", "hdvila", "folder", "urls"]
 
@@ -133,22 +130,6 @@ class PolitenessConfig(Section):
         3600.0, gt=0, doc="seconds between an identity's checks of crawl.canary; the first is at the start of a run"
     )
     later_s: float = operational(3600.0, gt=0, doc="first delay before a deferred video is tried again, seconds")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_the_old_rates(cls, given: Any) -> Any:
-        """Reads the older `requests_per_minute`, which limited all identities together, as both rates: the ceiling
-        still holds.
-        """
-        if not isinstance(given, dict) or "requests_per_minute" not in given:
-            return given
-        rates = given["requests_per_minute"]
-        log.warning(
-            "crawl.politeness.requests_per_minute is now identity_requests_per_minute (each identity) and "
-            "most_requests_per_minute (all together); it is read as both"
-        )
-        kept = {key: value for key, value in given.items() if key != "requests_per_minute"}
-        return {"identity_requests_per_minute": rates, "most_requests_per_minute": rates, **kept}
 
     @field_validator("identity_requests_per_minute", "most_requests_per_minute")
     @classmethod

@@ -101,7 +101,6 @@ class ScenesConfig(Section):
     enabled: bool = identity(True, doc="find scene cuts and gradual transitions (on small pictures)")
     detector: Literal["content", "adaptive", "shots"] = identity(
         "shots",
-        before="content",
         doc="shots: hard cuts, dissolves and fades, without flashes; content, adaptive: PySceneDetect's, "
         "hard cuts only",
     )
@@ -130,7 +129,6 @@ class _Pictures(Section):
     proxy_gop: int = identity(8, doc="frames between the proxy's keyframes", ge=1)
     proxy_step: int = identity(
         2,
-        before=1,
         doc="the proxy holds every n-th frame, if that leaves 10 a second and the clip is not short; 1: every frame",
         ge=1,
         le=12,

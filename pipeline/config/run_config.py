@@ -1,6 +1,5 @@
 """RunConfig: the configuration of a run, assembled from one file per area."""
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 from manifests.settings import Section, identity, operational
@@ -18,7 +17,6 @@ class RunConfig(Section):
     """All settings of a run."""
 
     stage: ClassVar[str] = "folder"
-    removed: ClassVar[Mapping[str, str]] = {"crawl.media.accept_wide": "media.cut.accept_wide"}
 
     out: str = operational(doc="output directory: a path, or a url such as s3://bucket/prefix")
     name: str = identity("hdvila", doc="name of the data set, in the card and the indexes", pattern=r"^[\w .-]{1,64}$")

@@ -83,7 +83,6 @@ class ClipConfig(Section):
     )
     unmarked_weight: float = identity(
         3.0,
-        before=0.0,
         ge=0,
         doc="cost of a boundary inside a clause: times the probability that not even a comma belongs there",
     )

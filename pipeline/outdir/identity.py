@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from manifests.errors import DamagedFile, UserError
-from manifests.settings import identity_values, removed_keys, say_removed, values_before
+from manifests.settings import identity_values
 from manifests.stages import MADE_BY, ORDER, STAGES, TABLE, find_stage
 from manifests.version import LAYOUT_VERSION, SCHEMA_VERSION
 from pipeline.engine.store import Store
@@ -140,7 +140,7 @@ def _has_worked(store: Store, stage: str) -> bool:
 def _refuse_changed_settings(
     store: Store, kept: Mapping[str, Any], config: Config, redone: int, is_mixed: bool
 ) -> Config:
-    changed = changed_keys(store.url, kept["identity"], config)
+    changed = _changed_keys(kept["identity"], config)
     touched = kept["stages"] | {key: stage for key, (_, stage) in identity_values(config).items()}
     ranks = {key: ORDER.index(_stage_touched(touched.get(key, ""))) for key in changed}
     if is_mixed:
@@ -185,17 +185,11 @@ def _replaced(section: Config, path: list[str], value: Any) -> Config:
     return section.model_copy(update={name: TypeAdapter(kind).validate_python(value)})
 
 
-def changed_keys(source: str, kept: Mapping[str, Any], config: BaseModel) -> dict[str, tuple[Any, Any]]:
+def _changed_keys(kept: Mapping[str, Any], config: BaseModel) -> dict[str, tuple[Any, Any]]:
     """{key: (value that made the data set, current value)} of the identity keys that differ."""
     wanted = {key: value for key, (value, _) in identity_values(config).items()}
-    removed = removed_keys(type(config))
-    was = values_before(type(config))
-    for key in kept.keys() & removed.keys():
-        say_removed(source, key, removed[key])
-        if removed[key]:
-            was[removed[key]] = kept[key]
-    was |= {key: value for key, value in kept.items() if key not in removed}
-    return {key: (was.get(key), wanted.get(key)) for key in sorted(was) if was.get(key) != wanted.get(key)}
+    keys = sorted(kept.keys() | wanted.keys())
+    return {key: (kept.get(key), wanted.get(key)) for key in keys if kept.get(key) != wanted.get(key)}
 
 
 def _stage_touched(name: str) -> str:

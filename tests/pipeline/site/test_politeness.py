@@ -95,14 +95,6 @@ def test_a_lease_waits_no_longer_than_patience_while_all_are_paused() -> None:
     assert time.monotonic() - started >= 0.3
 
 
-def test_the_old_rates_are_read_as_before_with_a_warning_that_names_the_new_ones(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    config = PolitenessConfig.model_validate({"requests_per_minute": {"page": 12.0}})
-    assert config.identity_requests_per_minute == config.most_requests_per_minute == {"page": 12.0}
-    assert "identity_requests_per_minute" in caplog.text
-
-
 def test_where_all_pause_the_wait_is_until_the_first_of_them_but_never_longer_than_the_longest_pause() -> None:
     clock = Clock()
     polite = politeness(clock, "one", "two")

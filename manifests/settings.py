@@ -52,7 +52,7 @@ def operational(default: Any = ..., *, doc: str, **constraints: Any) -> Any:
 
 
 def _field(default: Any, kind: str, doc: str, constraints: dict[str, Any]) -> Any:
-    extra = {"kind": kind}
+    extra: dict[str, Any] = {"kind": kind}
     if callable(default) and not isinstance(default, type(...)):
         return Field(default_factory=default, description=doc, json_schema_extra=extra, **constraints)
     return Field(default, description=doc, json_schema_extra=extra, **constraints)

@@ -186,10 +186,13 @@ def _replaced(section: Config, path: list[str], value: Any) -> Config:
 
 
 def _changed_keys(kept: Mapping[str, Any], config: BaseModel) -> dict[str, tuple[Any, Any]]:
-    """{key: (value that made the data set, current value)} of the identity keys that differ."""
+    """{key: (value that made the data set, current value)} of the identity keys that differ.
+
+    A key that run.json lacks differs only if the configuration names it.
+    """
     wanted = {key: value for key, (value, _) in identity_values(config).items()}
-    keys = sorted(kept.keys() | wanted.keys())
-    return {key: (kept.get(key), wanted.get(key)) for key in keys if kept.get(key) != wanted.get(key)}
+    known = kept.keys() | {key for key in wanted if _is_named(config, key)}
+    return {key: (kept.get(key), wanted.get(key)) for key in sorted(known) if kept.get(key) != wanted.get(key)}
 
 
 def _stage_touched(name: str) -> str:

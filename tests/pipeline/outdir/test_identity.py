@@ -77,6 +77,16 @@ def made_with(store: Store, **values: Any) -> None:
     store.write_json(RUN_FILE, kept | {"identity": kept["identity"] | values})
 
 
+def test_a_key_that_run_json_lacks_differs_only_where_it_is_named(store: Store) -> None:
+    kept = store.read_json(RUN_FILE)
+    del kept["identity"]["cut.detector"]
+    store.write_json(RUN_FILE, kept)
+
+    with pytest.raises(UserError, match=r"cut\.detector: was None, is now 'content'"):
+        check_identity(store, Config(cut=Cut(detector="content")))
+    check_identity(store, Config())
+
+
 NOW = MADE_BY["media"]
 NEWER_MEDIA = MADE_BY | {"media": NOW + 1}
 

@@ -331,29 +331,6 @@ def test_no_words_are_no_clips_and_without_an_alignment_all_are_trusted() -> Non
     assert plan(words, ends, ClipConfig(), anchored=[True, False, False])[0].confidence == 0.3333
 
 
-def test_a_gap_parts_clips_only_beyond_the_longest_and_a_scene_cut_in_or_near_one() -> None:
-    words = [Word("a", 0, 1000, True), Word("b", 3000, 4000, True), Word("c", 6001, 7000, True)]
-    config = ClipConfig(max_gap_s=2.0)
-    times = clip_plan._Times(words)
-    assert clip_plan._must_part(times, config, []).tolist() == [False, True]
-    near = {749: False, 750: True, 2000: True, 3250: True, 3251: False}
-    assert {cut: bool(clip_plan._must_part(times, config, [cut])[0]) for cut in near} == near
-
-
-def test_a_long_span_is_split_after_its_longest_silence_away_from_its_ends() -> None:
-    def cut(gaps_ms: dict[int, int], texts: dict[int, str] | None = None, n: int = 20) -> int:
-        at, words = 0, []
-        for i in range(n):
-            at += 300 + gaps_ms.get(i, 0)
-            words.append(Word((texts or {}).get(i, "w"), at, at + 200, True))
-        return clip_plan._best_cut(words, 0, n)
-
-    assert cut({}) == 10, "the middle, where all silences are alike"
-    assert [cut({i: 900}) for i in (2, 3, 17, 18)] == [10, 3, 17, 10], "not within 15 % of an end"
-    assert cut({5: 410}, {11: "w,"}) == 5 and cut({5: 390}, {11: "w,"}) == 12
-    assert cut({}, n=2) == 1
-
-
 def test_spans_are_split_until_each_is_within_the_limit() -> None:
     words = [Word("w", 300 * i, 300 * i + 200, True) for i in range(16)]
     times = clip_plan._Times(words)

@@ -32,7 +32,7 @@ from pipeline.config.text import ClipConfig, SentenceConfig, TextConfig
 from pipeline.text.align import align_words
 from pipeline.text.boundary import BoundaryModel, NetModel, PauseModel
 from pipeline.text.boundary.evidence import END, FUNCTION_WORDS
-from pipeline.text.captions import Word, read_track
+from pipeline.text.captions import Track, Word, read_track
 from pipeline.text.clip_plan import plan_clips
 from pipeline.text.clips import plan_track
 from pipeline.text.filters import language_of
@@ -152,25 +152,27 @@ def report_marked(pairs: Sequence[Path]) -> None:
 
 def report_clips(files: Sequence[Path]) -> None:
     """Prints clip lengths of English tracks for both ways of steering, beside HD-VILA-100M's."""
-    print("\nclips (HD-VILA-100M: 13.4 s, 32.5 words)")
+    print("\nclips (HD-VILA-100M: 13.4 s, 32.5 words), means over tracks")
+    tracks = [read_track(path.read_bytes()) for path in files]
     for steer in ("seconds", "words"):
         config = TextConfig.model_validate({"clips": {"steer_by": steer}})
-        seconds, words, kept, planned = [], [], 0, 0
-        for path in files:
-            track = read_track(path.read_bytes())
-            clips, away = plan_track(track, config, language="en")
-            lengths = [
-                ((c.end_ms - c.start_ms) / 1000, c.last - c.first)
-                for c, a in zip(clips, away, strict=True)
-                if a is None
-            ]
-            planned += len(clips)
-            kept += len(lengths)
-            if lengths:
-                seconds.append(np.mean([s for s, _ in lengths]))
-                words.append(np.mean([w for _, w in lengths]))
-        print(f"  steered by {steer:8} mean {np.mean(seconds):5.1f} s {np.mean(words):5.1f} words;", end="")
-        print(f" {kept} of {planned} planned clips pass, {len(files)} tracks")
+        for name, marked in (("with marks", True), ("without", False)):
+            report_lengths(f"steered by {steer}, {name}", [t for t in tracks if t.punctuated == marked], config)
+
+
+def report_lengths(title: str, tracks: Sequence[Track], config: TextConfig) -> None:
+    """Prints the mean length of the clips that filters leave of these tracks."""
+    seconds, words, kept, planned = [], [], 0, 0
+    for track in tracks:
+        clips, away = plan_track(track, config, language="en")
+        left = [clip for clip, reason in zip(clips, away, strict=True) if reason is None]
+        planned += len(clips)
+        kept += len(left)
+        if left:
+            seconds.append(np.mean([clip.end_ms - clip.start_ms for clip in left]) / 1000)
+            words.append(np.mean([clip.last - clip.first for clip in left]))
+    print(f"  {title:31} mean {np.mean(seconds):5.1f} s {np.mean(words):5.1f} words;", end="")
+    print(f" {kept} of {planned} planned clips pass, {len(tracks)} tracks")
 
 
 def report_speed(files: Sequence[Path]) -> None:

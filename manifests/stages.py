@@ -96,7 +96,7 @@ TABLE = (
         void_by="clips",
         aliases=("sentences", "align"),
         again="unit",
-        made_by=2,
+        made_by=3,
     ),
     StageFacts(
         "balance",

@@ -2,11 +2,11 @@
 
 A clip is a run of whole sentences near a target length. The plan is the cheapest partition of the words. A clip costs
 the square of its distance to the target. A border inside speech costs `border_weight` times -log of the probability
-that a sentence ends there, plus `unmarked_weight` times the probability that there is no mark at all, minus the mean
-cost of the video's borders. So a doubtful border is used only where the lengths gain by it, rather at a comma than
-inside a clause, and doubt alone makes no clip longer. Planning is a pure function of its arguments. Speech without a
-likely sentence end within the length limit is split at its longest silence. No word is cut, and clips do not overlap by
-default.
+that a sentence ends there, plus `unmarked_weight` times the probability that there is no mark at all. A doubtful border
+costs the mean of the video's doubtful borders less; a certain one costs nothing. So a doubtful border is used only
+where the lengths gain by it, rather at a comma than inside a clause, and doubt alone makes no clip longer, nor shorter
+where ends are certain. Planning is a pure function of its arguments. Speech without a likely sentence end within the
+length limit is split at its longest silence. No word is cut, and clips do not overlap by default.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ MIN_END = 0.02
 MAX_SPANS = 64
 """A clip never joins more spans between possible borders than this: it bounds the work where times do not advance."""
 N_PLANS = 2
-"""The plan is made this many times: the second time, each border is refunded the mean border cost of the first plan
-(see `_join`). A third time would change nothing more.
+"""The plan is made this many times: the second time, each doubtful border is refunded the mean cost of the doubtful
+borders of the first plan (see `_join`). A third time would change nothing more.
 """
 BORDER_SHARE = 0.15
 """Share of a long span's length at each end where it is not split."""
@@ -70,7 +70,7 @@ def plan_clips(
     refund = 0.0
     for _ in range(N_PLANS):
         joined = [_join(group, refund) for group in groups]
-        paid = np.concatenate([group.costs[borders[:-1]] for group, borders in zip(groups, joined, strict=True)])
+        paid = np.concatenate([group.paid_for_doubt(borders) for group, borders in zip(groups, joined, strict=True)])
         refund = float(paid.mean()) if len(paid) else 0.0
     spans = [span for group, borders in zip(groups, joined, strict=True) for span in group.spans(borders)]
     return _padded(words, spans, config, anchored, duration_ms)
@@ -102,12 +102,19 @@ class _Group:
     """Words between which no silence or cut forces a border, as m spans that clips consist of.
 
     bounds [m + 1]: the words where the spans begin, and the end; costs [m]: the cost of a border after each span;
+    doubtful [m]: whether a sentence may end there, or not (neither certain nor the split of a long span);
     lengths [m, k]: the cost of a clip that ends with each span and has k, k - 1, ... 1 spans.
     """
 
     bounds: NDArray[np.int64]
     costs: NDArray[np.float64]
+    doubtful: NDArray[np.bool_]
     lengths: NDArray[np.float64]
+
+    def paid_for_doubt(self, borders: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Returns the costs of the doubtful borders among these spans."""
+        costs: NDArray[np.float64] = self.costs[borders][self.doubtful[borders]]
+        return costs
 
     def spans(self, borders: NDArray[np.int64]) -> list[Span]:
         """Returns the words of the clips that end with these spans."""
@@ -124,7 +131,7 @@ def _group(words: Sequence[Word], times: _Times, marks: Marks, first: int, last:
     bounds = np.array(found, np.int64)
     ends, inner = (np.append(column[bounds[1:-1] - 1], end) for column, end in ((marks.ends, 1.0), (marks.inner, 0.0)))
     costs = -config.border_weight * np.log(np.maximum(ends, MIN_END)) + config.unmarked_weight * (1 - ends - inner)
-    return _Group(bounds, costs, _lengths(times, bounds, limit_ms, config))
+    return _Group(bounds, costs, (ends >= MIN_END) & (ends < 1), _lengths(times, bounds, limit_ms, config))
 
 
 def _within(words: Sequence[Word], times: _Times, first: int, last: int, limit_ms: int) -> list[int]:
@@ -170,11 +177,12 @@ def _lengths(times: _Times, bounds: NDArray[np.int64], limit_ms: int, config: Cl
 def _join(group: _Group, refund: float) -> NDArray[np.int64]:
     """Returns the last span of each clip in the cheapest partition (dynamic programming over the spans).
 
-    `refund` is the mean cost of a border, subtracted from each, so that plans with few borders are not cheaper: without
-    it, clips get longer the more doubtful a track's sentence ends are.
+    `refund` is the mean cost of a doubtful border, subtracted from each of those, so that plans with few borders are
+    not cheaper: without it, clips get longer the more doubtful a track's sentence ends are. A certain end gets none:
+    a border that costs nothing would pay, and clips get shorter.
     """
     n, width = group.lengths.shape
-    costs = group.costs - refund
+    costs = group.costs - refund * group.doubtful
     best = np.full(width + n, np.inf)
     best[width - 1] = 0.0
     back = np.zeros(n, np.int64)

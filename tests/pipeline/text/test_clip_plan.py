@@ -151,6 +151,28 @@ def test_doubt_alone_makes_no_clip_longer() -> None:
     assert abs(sum(doubtful) / len(doubtful) - sum(sure) / len(sure)) < 0.5
 
 
+MARKED = [(10, 200), (6, 300), (14, 250)] * 40
+"""Sentences of 2 to 5 s in a track with marks: every end is certain."""
+
+
+@pytest.mark.parametrize("beside", ["a sentence far too long", "a run without marks"])
+def test_marked_speech_is_planned_the_same_whatever_is_beside_it(beside: str) -> None:
+    alone = plan(*speech(*MARKED, (10, 3000)), ClipConfig())
+    words, ends = speech(*MARKED, (10, 3000), *[(200, 3000)] * 20)
+    if beside == "a run without marks":
+        ends[-4000:] = np.tile(np.array([0, 0, 0, 0.1], np.float32), 1000)
+    planned = plan(words, ends, ClipConfig())
+
+    assert [(clip.first, clip.last) for clip in planned[: len(alone)]] == [(clip.first, clip.last) for clip in alone]
+
+
+def test_a_sentence_that_must_be_split_makes_the_clips_around_it_no_shorter() -> None:
+    whole, split = (
+        plan(*speech(*[*MARKED[:12], (n, 200)] * 10), ClipConfig()) for n in (10, 100)
+    )  # 3 s, and 30 s: longer than a clip may be
+    assert np.mean(lengths_s(split)) == pytest.approx(np.mean(lengths_s(whole)), rel=0.05)
+
+
 SPEECH = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 4000)), min_size=1, max_size=25)
 CONFIGS = st.builds(
     ClipConfig,
@@ -198,12 +220,17 @@ def cheapest(words: list[Word], marks: Marks, config: ClipConfig) -> list[int]:
         end, inner = float(marks.ends[last - 1]), float(marks.inner[last - 1])
         return -config.border_weight * np.log(max(end, 0.02)) + config.unmarked_weight * (1 - end - inner)
 
-    def cost(chosen: tuple[int, ...], refund: float) -> float:
-        return sum(clip(a, b) + border(b) - refund for a, b in pairwise((0, *chosen)))
+    def is_doubtful(last: int) -> bool:
+        return last < len(words) and marks.ends[last - 1] < 1
 
-    every = [(*inner, ends[-1]) for n in range(len(ends)) for inner in combinations(ends[:-1], n)]
+    def cost(chosen: tuple[int, ...], refund: float) -> float:
+        return sum(clip(a, b) + border(b) - refund * is_doubtful(b) for a, b in pairwise((0, *chosen)))
+
+    inner_ends = (inner for n in range(len(ends)) for inner in combinations(ends[:-1], n))
+    every: list[tuple[int, ...]] = [(*inner, ends[-1]) for inner in inner_ends]
     first = min(every, key=lambda chosen: cost(chosen, 0.0))
-    refund = float(np.mean([border(last) for last in first[:-1]])) if len(first) > 1 else 0.0
+    paid = [border(last) for last in first if is_doubtful(last)]
+    refund = float(np.mean(paid)) if paid else 0.0
     return list(min(every, key=lambda chosen: cost(chosen, refund)))
 
 
@@ -216,6 +243,7 @@ def test_the_plan_is_the_cheapest_of_all_partitions(seed: int, steer_by: Any) ->
     ]
     words, sure = speech(*sentences)
     ends = np.where(sure > 0, random.uniform(0.02, 1.0, len(words)), random.uniform(0, 0.019, len(words)))
+    ends[np.flatnonzero(sure)[seed % 4 :: 4]] = 1.0  # a change of speaker
     inner = np.where(sure > 0, random.uniform(0, 1, len(words)) * (1 - ends), 0)
     marks = Marks.of_ends(ends.astype(np.float32))
     marks.inner[:] = inner

@@ -96,5 +96,16 @@ def test_real_speech_becomes_the_same_clips_as_before(samples: Path) -> None:
         assert found == before[name], (name, MADE_BY)
 
 
+def test_clips_of_real_tracks_with_marks_are_as_long_as_asked(samples: Path) -> None:
+    config, means = TextConfig(), {}
+    for name, track in tracks(samples).items():
+        clips, _ = plan_track(track, config, language=track.language)
+        if track.punctuated and len(clips) > 20:
+            means[name] = np.mean([clip.end_ms - clip.start_ms for clip in clips]) / 1000
+
+    assert len(means) >= 10
+    assert means == pytest.approx(dict.fromkeys(means, config.clips.target_s), rel=0.1)
+
+
 if __name__ == "__main__":
     print(json.dumps(everything(samples_folder()), indent=0))

@@ -75,9 +75,10 @@ def find_reuploads(transcripts: pa.Table, videos: pa.Table, config: TextDuplicat
 
 
 def things_of(config: TextDuplicatesConfig, rows: pa.Table) -> pa.Table:
-    """Filters transcripts (with `duration_s`) for those that are compared."""
+    """Filters transcripts (with `duration_s`) for those that are compared; those of purged videos have no signature."""
     enough = pc.greater_equal(rows.column("n_words"), config.min_words)
-    return rows.filter(pc.and_(enough, pc.greater(rows.column("duration_s"), 0.0))).select(_THINGS)
+    known = pc.and_(pc.greater(rows.column("duration_s"), 0.0), pc.not_equal(rows.column("minhash"), b""))
+    return rows.filter(pc.and_(enough, known)).select(_THINGS)
 
 
 _THINGS = ["video_id", "duration_s", "minhash"]

@@ -105,10 +105,11 @@ def videos_of_unit(store: Store, unit: Unit) -> dict[str, VideoFacts]:
 
 
 def track_of_row(row: TranscriptRow) -> Track:
-    """The track that a row of `transcripts` holds."""
+    """The track that a row of `transcripts` holds; that of a purged video is empty."""
+    events = json.loads(row["events"] or "[]")
     return Track(
         words=tuple(Word(w["text"], w["start_ms"], w["end_ms"], w["timed"]) for w in row["words"]),
-        events=tuple(Event(e["kind"], e["text"], e["start_ms"], e["end_ms"]) for e in json.loads(row["events"])),
+        events=tuple(Event(e["kind"], e["text"], e["start_ms"], e["end_ms"]) for e in events),
         format=row["format"],
         kind=row["kind"],
         language=row["language"],

@@ -72,8 +72,8 @@ test-foreign: install ## foreign readers and rivals, each in a venv of its own
 	$(BIN)/python -m pytest -m foreign
 
 learn: install ## what is learned? five views and three models, three seeds, an hour or more; goes on where it stopped
-	$(BIN)/python -m bench.hybrid_vs_low --out $(dir $(OUT))attributes
-	$(BIN)/python -m bench.image_text --out $(dir $(OUT))image_text
+	$(BIN)/python -m bench.learning.hybrid_vs_low --out $(dir $(OUT))attributes
+	$(BIN)/python -m bench.learning.image_text --out $(dir $(OUT))image_text
 
 clean: ## what the demo and the tests made
 	rm -rf out .pytest_cache .mypy_cache .ruff_cache

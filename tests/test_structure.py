@@ -126,7 +126,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/demo/test_site.py, where the real yt-dlp asks it": [
         f"pipeline/demo/{name}" for name in ("innertube", "listings", "server", "youtube_pages")
     ],
-    "tests/learn/test_attribute_set.py": ["pipeline/demo/attribute_set"],
+    "tests/learn/test_attribute_set.py": ["bench/learning/attribute_set"],
     "tests/pipeline/engine/test_driver.py and tests/pipeline/engine/test_cluster.py, on a cluster of their own": [
         "pipeline/engine/remote",
         "pipeline/engine/shared",

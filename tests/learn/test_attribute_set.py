@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.hybrid_vs_low import ATTRIBUTES, CONFIG
-from bench.read_hatching import probe
+from bench.learning.attribute_set import make_attribute_set
+from bench.learning.attributes import HATCHINGS, WAYS, all_scenes
+from bench.learning.hybrid_vs_low import ATTRIBUTES, CONFIG
+from bench.learning.read_hatching import probe
 from manifests.settings import load_config
 from manifests.shards import read_manifest
 from manifests.stages import notes_on
-from pipeline.demo.attribute_set import make_attribute_set
-from pipeline.demo.attributes import HATCHINGS, WAYS, all_scenes
 from train.attributes import oracle_r1, values_of
 from train.config import TrainConfig
 from train.data.arrange import MEMBERS

@@ -9,8 +9,8 @@ from pathlib import Path
 import av
 import pytest
 
+from bench.learning.read_hatching import CONFIG, DEMO, probe
 from bench.loader_clips import MEDIA, _samples_in
-from bench.read_hatching import CONFIG, DEMO, probe
 from manifests.settings import load_config
 from pipeline.demo import drawing
 from pipeline.demo.demo_catalogue import demo_catalogue

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.hybrid_vs_low import CEILINGS, train
-from pipeline.demo.attribute_set import make_attribute_set
+from bench.learning.attribute_set import make_attribute_set
+from bench.learning.hybrid_vs_low import CEILINGS, train
 
 pytestmark = [pytest.mark.slow, pytest.mark.learn, pytest.mark.timeout(2400)]
 

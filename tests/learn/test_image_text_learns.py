@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.image_text import draw_curves, make_set, one_run, table_of
+from bench.learning.image_text import draw_curves, make_set, one_run, table_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.learn, pytest.mark.timeout(2400)]
 

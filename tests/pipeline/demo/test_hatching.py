@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.demo import attributes, drawing
+from bench.learning import attributes
+from pipeline.demo import drawing
 from pipeline.demo.hatching import Waves, grain, hatching_wave
 
 SIZE = 20 * 32, 40 * 32

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.demo.attributes import (
+from bench.learning.attributes import (
     COLOURS,
     HATCHINGS,
     N_FRAMES,

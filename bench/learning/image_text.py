@@ -1,6 +1,6 @@
 """Do SOHO and Visual Parsing learn? Trains both on drawn pictures whose captions name everything that differs.
 
-    python -m bench.image_text [--models soho visual_parsing] [--seeds 0 1 2] [--out out/image_text]
+    python -m bench.learning.image_text [--models soho visual_parsing] [--seeds 0 1 2] [--out out/image_text]
 
 A picture shows one shape of four in one of six colours, at one of three places on one of eight grounds; its caption
 says so. Each of the 576 captions has `PER_CAPTION` train pictures, and half of them one held-out picture each, drawn

@@ -1,8 +1,8 @@
 """Is high resolution learned? Compares views on a drawn set whose ceilings are known by construction.
 
-    python -m bench.hybrid_vs_low [--views hybrid high low low_upscaled mean] [--seeds 0 1 2] [--out out/attributes]
+    python -m bench.learning.hybrid_vs_low [--views hybrid high low low_upscaled mean] [--seeds 0 1 2] [--out out/attributes]
 
-Draws the set (pipeline.demo.attribute_set), shows that the hatching can't be read off the low view, then trains
+Draws the set (bench.learning.attribute_set), shows that the hatching can't be read off the low view, then trains
 `configs/hybrid_vs_low.yaml` with each view and seed, each run in a process of one thread. Each result is appended to
 OUT/results.jsonl at once; a second call does what is missing. OUT/table.md and OUT/curves.md are made from all lines.
 """
@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.read_hatching import Hatched, described, probe
+from bench.learning.attribute_set import make_attribute_set
+from bench.learning.attributes import HATCHINGS, LOW_PX, WAYS
+from bench.learning.read_hatching import Hatched, described, probe
 from manifests.settings import load_config
-from pipeline.demo.attribute_set import make_attribute_set
-from pipeline.demo.attributes import HATCHINGS, LOW_PX, WAYS
 from train.attributes import wilson_interval
 from train.config import TrainConfig
 

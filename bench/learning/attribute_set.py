@@ -1,6 +1,6 @@
-"""A data set of drawn clips that shows what each view of a clip can learn (`pipeline.demo.attributes`).
+"""A data set of drawn clips that shows what each view of a clip can learn (`bench.learning.attributes`).
 
-    python -m pipeline.demo.attribute_set OUT [--per-caption 8] [--colours 8] [--seed 0]
+    python -m bench.learning.attribute_set OUT [--per-caption 8] [--colours 8] [--seed 0]
 
 Train has each caption `per_caption` times, drawn differently each time; val has each once. So a view's best possible
 score is known: if it doesn't show an attribute of n values, the right clip is one of n that look the same to it. Films
@@ -20,6 +20,7 @@ from typing import Any
 
 import av
 
+from bench.learning.attributes import COLOURS, HEIGHT, N_FRAMES, WIDTH, Scene, all_scenes, frames_of
 from manifests.funnel import SELECTION_NAME
 from manifests.rows import ClipRow, VideoRow
 from manifests.sample import clip_id
@@ -29,7 +30,6 @@ from manifests.stages import made_now
 from pipeline.config.media import ChecksConfig, DuplicatesConfig, MediaConfig, MembersConfig, ScenesConfig
 from pipeline.config.shards import CardConfig, ShardsConfig, SplitConfig
 from pipeline.dataset.verify import head_of
-from pipeline.demo.attributes import COLOURS, HEIGHT, N_FRAMES, WIDTH, Scene, all_scenes, frames_of
 from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock

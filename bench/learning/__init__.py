@@ -1,0 +1,1 @@
+"""Proofs of learning: sets with known attributes, and whether a trained model tells them apart."""

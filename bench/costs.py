@@ -29,7 +29,7 @@ from urllib.parse import urlunsplit
 from pydantic import Secret, SecretStr
 
 import pipeline.engine.executor
-from pipeline.demo.job import demo_config
+from miniyoutube.job import demo_config
 from pipeline.engine.store import Store
 from pipeline.run.costs import FILE, Cost, read_costs
 from pipeline.run.road import run_pipeline

@@ -19,13 +19,13 @@ from typing import Any
 from pydantic import Secret, SecretStr
 
 import pipeline.crawl.extract
+from miniyoutube.big_catalogue import a_catalogue
+from miniyoutube.catalogue import site_id
+from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CrawlConfig, IdentityConfig, LimitsConfig, PolitenessConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import Wanted
 from pipeline.crawl.rounds import BuildPoliteness, rounds, stages_of
-from pipeline.demo.big_catalogue import a_catalogue
-from pipeline.demo.catalogue import site_id
-from pipeline.demo.server import MiniYouTube
 from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 import pipeline.cli
 import train.cli
+from miniyoutube.job import demo_config
 from pipeline.config.reference import settings_page
 from pipeline.config.shards import ShardsConfig, SplitConfig
-from pipeline.demo.job import demo_config
 from pipeline.engine.store import Store
 from pipeline.outdir.identity import check_identity
 from pipeline.testing.shards import NO_CARD, a_data_set, tiny_film

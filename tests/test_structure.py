@@ -123,8 +123,8 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/report/test_page.py and tests/pipeline/report/test_audit.py, which show all that it reads": [
         f"pipeline/report/{name}" for name in ("data", "facts", "rows")
     ],
-    "tests/pipeline/demo/test_site.py, where the real yt-dlp asks it": [
-        f"pipeline/demo/{name}" for name in ("innertube", "listings", "server", "youtube_pages")
+    "tests/miniyoutube/test_site.py, where the real yt-dlp asks it": [
+        f"miniyoutube/{name}" for name in ("innertube", "listings", "server", "youtube_pages")
     ],
     "tests/learn/test_attribute_set.py": ["bench/learning/attribute_set"],
     "tests/pipeline/engine/test_driver.py and tests/pipeline/engine/test_cluster.py, on a cluster of their own": [
@@ -185,7 +185,7 @@ COVERED_BY_A_LINE = (
     "pipeline/config",
     "pipeline/commands",
     "pipeline/testing",
-    "pipeline/demo",
+    "miniyoutube",
     "pipeline/crawl/sources",
     "pipeline/media/checks",
     "pipeline/media/cutting",

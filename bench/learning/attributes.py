@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-import pipeline.demo.hatching as hatching
+import miniyoutube.hatching as hatching
 
 Picture = NDArray[np.uint8]
 

@@ -19,8 +19,8 @@ from PIL import Image
 
 from manifests.settings import load_config
 from manifests.shards import read_manifest
-from pipeline.demo.drawing import HATCHINGS, TEXTURE_PX
-from pipeline.demo.hatching import Waves, hatching_wave
+from miniyoutube.drawing import HATCHINGS, TEXTURE_PX
+from miniyoutube.hatching import Waves, hatching_wave
 from train.attributes import values_of, wilson_interval
 from train.config import TrainConfig
 from train.data.arrange import MEMBERS

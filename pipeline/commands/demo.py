@@ -20,7 +20,7 @@ def demo(
 ) -> None:
     """Starts a small YouTube on loopback and runs the whole pipeline on it: real yt-dlp, real cuts, a local Ray."""
     log.info("a small YouTube starts on this machine, then a run that crawls it; %s holds what comes out", out)
-    from pipeline.demo.job import demo_config, run_demo
+    from miniyoutube.job import demo_config, run_demo
     from pipeline.report.summary import print_summary
 
     delivered = run_demo(demo_config(out, file, set_), n_videos=n_videos)

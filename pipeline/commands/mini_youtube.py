@@ -16,7 +16,7 @@ from manifests.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pipeline.demo.catalogue import Catalogue
+    from miniyoutube.catalogue import Catalogue
 
 
 class CatalogueName(StrEnum):
@@ -41,8 +41,8 @@ def mini_youtube(
     list_videos: Annotated[bool, typer.Option("--list", help="Print every video and its behaviour.")] = False,
 ) -> None:
     """Serves generated videos on loopback the way YouTube does, for the real yt-dlp."""
-    from pipeline.demo.misbehave import BEHAVIOURS
-    from pipeline.demo.server import MiniYouTube
+    from miniyoutube.misbehave import BEHAVIOURS
+    from miniyoutube.server import MiniYouTube
 
     if behaviour and behaviour not in BEHAVIOURS:
         raise UserError(f"no behaviour is called {behaviour!r}; choose from: {', '.join(sorted(BEHAVIOURS))}")
@@ -73,9 +73,9 @@ def mini_youtube(
 
 
 def _catalogue(name: CatalogueName, n_videos: int, seed: int) -> Catalogue:
-    from pipeline.demo.big_catalogue import a_catalogue
-    from pipeline.demo.demo_catalogue import demo_catalogue
-    from pipeline.demo.misbehave import BEHAVIOURS
+    from miniyoutube.big_catalogue import a_catalogue
+    from miniyoutube.demo_catalogue import demo_catalogue
+    from miniyoutube.misbehave import BEHAVIOURS
 
     if name is CatalogueName.DEMO:
         return demo_catalogue(seed)
@@ -84,7 +84,7 @@ def _catalogue(name: CatalogueName, n_videos: int, seed: int) -> Catalogue:
 
 def _print_videos(console: Console, served: Catalogue, behaviour: str, list_all: bool) -> None:
     """Prints a line per video: those that misbehave, those of one behaviour, or all."""
-    from pipeline.demo.misbehave import BEHAVIOURS
+    from miniyoutube.misbehave import BEHAVIOURS
 
     for video in served.videos:
         shown = (

@@ -11,12 +11,12 @@ import pytest
 from manifests.funnel import by_stage_and_reason, rejects_in_force
 from manifests.sample import DEFAULT_MEMBERS, SampleJson
 from manifests.shards import Manifest, read_manifest, read_shard_rows
+from miniyoutube.demo_catalogue import demo_catalogue
+from miniyoutube.job import demo_config, pointed_at, some_of
+from miniyoutube.request_log import RequestLog
+from miniyoutube.script import FPS
+from miniyoutube.server import MiniYouTube
 from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, export_hdvila
-from pipeline.demo.demo_catalogue import demo_catalogue
-from pipeline.demo.job import demo_config, pointed_at, some_of
-from pipeline.demo.request_log import RequestLog
-from pipeline.demo.script import FPS
-from pipeline.demo.server import MiniYouTube
 from pipeline.engine.desk import read_run_status
 from pipeline.engine.store import Store
 from pipeline.report.summary import Delivered

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.demo.demo_catalogue import demo_catalogue
-from pipeline.demo.job import demo_config, pointed_at, some_of
-from pipeline.demo.server import MiniYouTube
+from miniyoutube.demo_catalogue import demo_catalogue
+from miniyoutube.job import demo_config, pointed_at, some_of
+from miniyoutube.server import MiniYouTube
 from pipeline.engine.cluster import RayExecutor
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Stage, Unit

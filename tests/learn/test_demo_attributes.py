@@ -12,10 +12,10 @@ import pytest
 from bench.learning.read_hatching import CONFIG, DEMO, probe
 from bench.loader_clips import MEDIA, _samples_in
 from manifests.settings import load_config
-from pipeline.demo import drawing
-from pipeline.demo.demo_catalogue import demo_catalogue
-from pipeline.demo.media_cache import _QP
-from pipeline.demo.script import FPS, TEXTURES, Scene, as_written, shots_of
+from miniyoutube import drawing
+from miniyoutube.demo_catalogue import demo_catalogue
+from miniyoutube.media_cache import _QP
+from miniyoutube.script import FPS, TEXTURES, Scene, as_written, shots_of
 from pipeline.media.stage import packed
 from pipeline.media.video import make_video
 from pipeline.testing.rows import a_clip_row, a_video_row

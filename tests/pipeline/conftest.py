@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.demo.media_cache import MediaCache
+from miniyoutube.media_cache import MediaCache
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from manifests.errors import UserError
+from miniyoutube.media_cache import MediaCache
 from pipeline.commands.mini_youtube import CatalogueName, mini_youtube
-from pipeline.demo.media_cache import MediaCache
 
 
 def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path, demo_cache: MediaCache) -> None:

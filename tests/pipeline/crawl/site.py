@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import Secret, SecretStr
 
+from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CrawlConfig, IdentityConfig, LimitsConfig, PolitenessConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import RoundPlan, Wanted
 from pipeline.crawl.rounds import BuildPoliteness, rounds, stages_of
-from pipeline.demo.server import MiniYouTube
 from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock

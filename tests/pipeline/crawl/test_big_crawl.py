@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from manifests.reasons import Reason
+from miniyoutube.big_catalogue import a_catalogue
+from miniyoutube.misbehave import BEHAVIOURS
+from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import LimitsConfig
 from pipeline.crawl.plan import Wanted
 from pipeline.crawl.rounds import BuildPoliteness, category_states
-from pipeline.demo.big_catalogue import a_catalogue
-from pipeline.demo.misbehave import BEHAVIOURS
-from pipeline.demo.server import MiniYouTube
 from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock

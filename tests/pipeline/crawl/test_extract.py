@@ -13,13 +13,13 @@ import pytest
 from pydantic import SecretStr
 
 from manifests.reasons import Reason
+from miniyoutube.big_catalogue import one_of_each
+from miniyoutube.catalogue import Catalogue
+from miniyoutube.misbehave import Fault
+from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.config.media import CutConfig
 from pipeline.crawl.extract import Extractor, FoundVideo, check_payload
-from pipeline.demo.big_catalogue import one_of_each
-from pipeline.demo.catalogue import Catalogue
-from pipeline.demo.misbehave import Fault
-from pipeline.demo.server import MiniYouTube
 from pipeline.engine.driver import RunStopped
 from pipeline.engine.executor import SharedHere
 from pipeline.site.failures import Failure

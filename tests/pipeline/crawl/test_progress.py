@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from miniyoutube.big_catalogue import one_of_each
+from miniyoutube.server import MiniYouTube
 from pipeline.crawl.progress import FOLDER, forget_committed
-from pipeline.demo.big_catalogue import one_of_each
-from pipeline.demo.server import MiniYouTube
 from tests.pipeline.crawl.site import Road, config_for
 
 EDUCATION = 27

@@ -12,12 +12,12 @@ import pytest
 from pydantic import Secret, SecretStr
 
 from manifests.reasons import Reason, ReasonClass
+from miniyoutube.big_catalogue import a_catalogue, one_of_each
+from miniyoutube.catalogue import Catalogue
+from miniyoutube.misbehave import BEHAVIOURS, Fault
+from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import HdVilaConfig, LimitsConfig
 from pipeline.crawl.ledger import CrawlLedger
-from pipeline.demo.big_catalogue import a_catalogue, one_of_each
-from pipeline.demo.catalogue import Catalogue
-from pipeline.demo.misbehave import BEHAVIOURS, Fault
-from pipeline.demo.server import MiniYouTube
 from pipeline.engine.driver import RunStopped
 from pipeline.engine.unit import Rejected, Transient
 from pipeline.outdir.retries import request_retries

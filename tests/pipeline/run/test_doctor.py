@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from pydantic import Secret, SecretStr
 
+from miniyoutube.big_catalogue import one_of_each
+from miniyoutube.server import MiniYouTube
 from pipeline.config import RunConfig
 from pipeline.config.crawl import IdentityConfig
 from pipeline.config.engine import EngineConfig
-from pipeline.demo.big_catalogue import one_of_each
-from pipeline.demo.server import MiniYouTube
 from pipeline.run import doctor
 from pipeline.run.doctor import FAIL, OK, WARN, Finding
 from pipeline.run.estimate import estimate

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import pytest
 
 from manifests.reasons import Reason, ReasonClass
-from pipeline.demo.certificate import key_and_certificate
+from miniyoutube.certificate import key_and_certificate
 from pipeline.engine.unit import Rejected
 from pipeline.site import addresses
 from pipeline.site.addresses import Limits, download, is_public, refuse_scheme

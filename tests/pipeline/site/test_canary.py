@@ -1,10 +1,10 @@
 """The canary: an identity that no longer gets everything is paused, and the others go on."""
 
+from miniyoutube.big_catalogue import one_of_each
+from miniyoutube.misbehave import Fault
+from miniyoutube.server import MiniYouTube
 from pipeline.config.media import CutConfig
 from pipeline.crawl.extract import Extractor, FoundVideo
-from pipeline.demo.big_catalogue import one_of_each
-from pipeline.demo.misbehave import Fault
-from pipeline.demo.server import MiniYouTube
 from pipeline.engine.executor import SharedHere
 from pipeline.site.canary import lacking_of
 from pipeline.site.politeness import Politeness

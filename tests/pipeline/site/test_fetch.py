@@ -13,11 +13,11 @@ import pytest
 from yt_dlp.utils import YoutubeDLError
 
 from manifests.reasons import Reason
+from miniyoutube.big_catalogue import one_of_each
+from miniyoutube.misbehave import BEHAVIOURS, Fault
+from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CrawlConfig, IdentityConfig, MediaFormatConfig
 from pipeline.config.media import CutConfig
-from pipeline.demo.big_catalogue import one_of_each
-from pipeline.demo.misbehave import BEHAVIOURS, Fault
-from pipeline.demo.server import MiniYouTube
 from pipeline.engine.unit import Rejected, StopRun, Transient
 from pipeline.media.probe import Starved
 from pipeline.site import fetch as fetch_module

@@ -14,9 +14,9 @@ from yt_dlp.postprocessor.ffmpeg import FFmpegMergerPP
 from yt_dlp.utils import PostProcessingError
 
 from manifests.reasons import Reason
-from pipeline.demo.big_catalogue import one_of_each
-from pipeline.demo.misbehave import Fault
-from pipeline.demo.server import MiniYouTube
+from miniyoutube.big_catalogue import one_of_each
+from miniyoutube.misbehave import Fault
+from miniyoutube.server import MiniYouTube
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.site import own_hosts
 from pipeline.site.failures import Evidence, Pause, classify

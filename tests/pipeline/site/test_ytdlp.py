@@ -16,9 +16,9 @@ from yt_dlp.utils import ExtractorError, YoutubeDLError
 
 from manifests.errors import UserError
 from manifests.reasons import Reason
+from miniyoutube.big_catalogue import one_of_each
+from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import IdentityConfig
-from pipeline.demo.big_catalogue import one_of_each
-from pipeline.demo.server import MiniYouTube
 from pipeline.site import ytdlp
 from pipeline.site.failures import PROXY_PASSWORD, AfterRefusal, DeadlinePassed, classify
 from pipeline.site.options import options_for

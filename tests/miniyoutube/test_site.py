@@ -1,0 +1,350 @@
+"""The real yt-dlp with its own extractors lists, extracts and fetches from the mini-YouTube."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+import yt_dlp
+
+from miniyoutube.big_catalogue import a_catalogue
+from miniyoutube.catalogue import Catalogue, Playlist, Video
+from miniyoutube.innertube import SIGNATURE_MARK
+from miniyoutube.media_cache import MediaCache
+from miniyoutube.misbehave import Fault
+from miniyoutube.server import MiniYouTube
+from tests.miniyoutube.client import a_ydl, ask, extract, fetch, listed, read_url, watch_url
+
+CATEGORY = 25
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    """120 good videos, and a playlist of thirty of them."""
+    plain = a_catalogue(120, misbehaving=0, videos_per_channel=25)
+    first = plain.videos[0]
+    ids = tuple(video.video_id for video in plain.videos[:30])
+    return Catalogue(plain.videos, (Playlist("PL" + "x" * 32, "Thirty", first.channel, ids),))
+
+
+@pytest.fixture(scope="module")
+def site(catalogue: Catalogue, demo_cache: MediaCache) -> Iterator[MiniYouTube]:
+    """Serves them, ten to a page."""
+    with MiniYouTube(catalogue, cache=demo_cache, page_size=10) as site:
+        yield site
+        assert site.log.refused_hosts() == []
+
+
+@pytest.fixture(autouse=True)
+def fresh_log(site: MiniYouTube) -> None:
+    """Each test sees its own requests."""
+    site.relent()
+    site.log.clear()
+
+
+def of_category(catalogue: Catalogue, category_id: int = CATEGORY) -> list[Video]:
+    return [video for video in catalogue.videos if video.category_id == category_id]
+
+
+# --- lists ---
+
+
+def test_two_neighbouring_queries_of_a_category_find_all_of_it(site: MiniYouTube, catalogue: Catalogue) -> None:
+    first, second = catalogue.queries[CATEGORY][:2]
+    found = [{entry["id"] for entry in listed(site, f"ytsearch500:{query}")} for query in (first, second)]
+    wanted = {video.video_id for video in of_category(catalogue)}
+    assert found[0] | found[1] == wanted
+    assert found[0] != wanted
+    assert found[0] & found[1]
+
+
+def test_an_item_of_either_kind_names_title_duration_and_channel(site: MiniYouTube, catalogue: Catalogue) -> None:
+    query = catalogue.queries[CATEGORY][0]
+    entries = listed(site, f"ytsearch500:{query}")
+    for entry in entries:
+        video = catalogue.by_id[entry["id"]]
+        assert entry["title"] == video.title
+        assert entry["duration"] == video.duration_s
+        assert entry["channel_id"] == video.channel.channel_id
+        assert entry["uploader_id"] == video.channel.handle
+        assert entry["view_count"] == video.view_count
+    shapes = {entry.get("description", "absent") for entry in entries}
+    assert len(shapes) == 2, "both the older and the newer kind of item are served"
+
+
+def test_a_search_of_n_asks_for_no_more_pages_than_n_needs(site: MiniYouTube, catalogue: Catalogue) -> None:
+    query = catalogue.queries[CATEGORY][0]
+    assert len(listed(site, f"ytsearch15:{query}")) == 15
+    assert [r.kind for r in site.log] == ["home", "search", "search"]
+
+
+def test_a_results_address_carries_the_filter(site: MiniYouTube, catalogue: Catalogue) -> None:
+    query = catalogue.queries[CATEGORY][0]
+    url = "https://www.youtube.com/results?" + urlencode({"search_query": query, "sp": "EgYQASABKAE="})
+    assert listed(site, url)
+    (first, *_) = site.log.of("search")
+    assert first.body["params"] == "EgYQASABKAE="
+    assert first.body["query"] == query
+
+
+def test_other_words_find_titles(site: MiniYouTube) -> None:
+    assert {e["title"].rsplit(" ", 1)[0] for e in listed(site, "ytsearch50:comedy")} == {"Comedy"}
+    assert listed(site, "ytsearch50:zzzz qqqq") == []
+
+
+@pytest.mark.parametrize("form", ["handle", "handle_videos", "id"])
+def test_a_channel_lists_its_videos_newest_first(site: MiniYouTube, catalogue: Catalogue, form: str) -> None:
+    channel = of_category(catalogue)[0].channel
+    base = "https://www.youtube.com/"
+    url = {
+        "handle": base + channel.handle,
+        "handle_videos": base + channel.handle + "/videos",
+        "id": f"{base}channel/{channel.channel_id}/videos",
+    }[form]
+    uploads = catalogue.uploads[channel.channel_id]
+    assert [entry["id"] for entry in listed(site, url)] == [video.video_id for video in uploads]
+    assert len(uploads) > 20, "more than two pages"
+
+
+@pytest.mark.parametrize("skip_webpage", [False, True])
+def test_a_playlist_is_listed_page_by_page(site: MiniYouTube, catalogue: Catalogue, skip_webpage: bool) -> None:
+    playlist = catalogue.playlists[0]
+    url = f"https://www.youtube.com/playlist?list={playlist.playlist_id}"
+    args = {"extractor_args": {"youtubetab": {"skip": ["webpage"]}}} if skip_webpage else {}
+    assert [entry["id"] for entry in listed(site, url, **args)] == list(playlist.video_ids)
+    assert bool(site.log.of("resolve")) is skip_webpage
+
+
+def test_the_uploads_list_of_a_channel_is_a_playlist(site: MiniYouTube, catalogue: Catalogue) -> None:
+    channel = of_category(catalogue)[0].channel
+    entries = listed(site, f"https://www.youtube.com/playlist?list={channel.uploads_id}")
+    assert len(entries) == len(catalogue.uploads[channel.channel_id])
+
+
+def test_a_missing_playlist_is_an_error_that_says_so(site: MiniYouTube) -> None:
+    with pytest.raises(yt_dlp.DownloadError, match="does not exist"):
+        listed(site, "https://www.youtube.com/playlist?list=PL" + "y" * 32)
+
+
+# --- pages that go wrong ---
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (Fault("search", "status", status=429, page=2), "429"),
+        (Fault("search", "status", status=403, page=2), "403"),
+        (Fault("search", "status", status=503, page=2), "503"),
+        (Fault("search", "reset", page=2), "(?i)reset|closed|remote"),
+        (Fault("search", "empty", page=2), "Incomplete data"),
+        (Fault("search", "html", page=2), "(?i)json"),
+    ],
+)
+def test_page_one_is_kept_where_page_two_fails(
+    site: MiniYouTube, catalogue: Catalogue, fault: Fault, message: str
+) -> None:
+    site.misbehave(fault)
+    query = catalogue.queries[CATEGORY][0]
+    with a_ydl(site) as ydl:
+        entries = ydl.extract_info(f"ytsearch500:{query}", download=False, process=False)["entries"]
+        got = []
+        with pytest.raises((yt_dlp.utils.ExtractorError, yt_dlp.DownloadError), match=message):
+            for entry in entries:
+                got.append(entry["id"])
+    assert len(got) == 10
+
+
+def test_one_503_of_a_page_is_retried_without_loss(site: MiniYouTube, catalogue: Catalogue) -> None:
+    query = catalogue.queries[CATEGORY][0]
+    before = [entry["id"] for entry in listed(site, f"ytsearch500:{query}")]
+    site.misbehave(Fault("search", "status", status=503, page=2, requests=1))
+    assert [entry["id"] for entry in listed(site, f"ytsearch500:{query}")] == before
+
+
+def test_an_unknown_layout_looks_like_an_empty_query(site: MiniYouTube, catalogue: Catalogue) -> None:
+    site.misbehave(Fault("search", "unknown_layout"))
+    assert listed(site, f"ytsearch50:{catalogue.queries[CATEGORY][0]}") == []
+
+
+def test_a_refused_home_page_is_only_seen_in_the_log(site: MiniYouTube, catalogue: Catalogue) -> None:
+    site.misbehave(Fault("home", "status", status=429))
+    assert listed(site, f"ytsearch5:{catalogue.queries[CATEGORY][0]}")
+    assert [r.status for r in site.log.of("home")] == [429]
+
+
+# --- one video ---
+
+
+def test_an_extraction_knows_what_the_uploader_said(site: MiniYouTube, catalogue: Catalogue) -> None:
+    video = next(v for v in catalogue.videos if v.license)
+    info = extract(site, video.video_id)
+    assert info["id"] == video.video_id
+    assert info["title"] == video.title
+    assert info["channel"] == video.channel.name
+    assert info["channel_id"] == video.channel.channel_id
+    assert info["uploader_id"] == video.channel.handle
+    assert info["duration"] == video.duration_s
+    assert info["upload_date"] == video.upload_date.replace("-", "")
+    assert info["license"] == video.license
+    assert info["age_limit"] == 0
+    assert info["live_status"] == "not_live"
+    assert info["availability"] == "public"
+    assert info["language"] == "en"
+    assert info["view_count"] == video.view_count
+    assert {f["height"] for f in info["formats"] if f.get("height")} == {720, 480, 360}
+
+
+def test_each_category_comes_from_the_watch_page(site: MiniYouTube, catalogue: Catalogue) -> None:
+    by_category = {video.category_id: video for video in catalogue.videos}
+    from manifests.categories import category_by_name
+
+    for category_id, video in by_category.items():
+        (name,) = extract(site, video.video_id)["categories"]
+        found = category_by_name(name)
+        assert found is not None
+        assert found.id == category_id
+    assert len(by_category) == 15
+
+
+def test_without_the_watch_page_there_is_no_category(site: MiniYouTube, catalogue: Catalogue) -> None:
+    args = {"youtube": {"player_client": ["visionos"], "player_skip": ["webpage", "configs"]}}
+    info = extract(site, catalogue.videos[0].video_id, extractor_args=args)
+    assert info["categories"] is None
+    assert [r.kind for r in site.log] == ["next", "player"]
+
+
+def test_a_refused_watch_page_gives_a_playable_video_without_category(site: MiniYouTube, catalogue: Catalogue) -> None:
+    site.misbehave(Fault("watch", "status", status=429))
+    args = {"youtube": {"player_client": ["visionos"]}}
+    info = extract(site, catalogue.videos[0].video_id, extractor_args=args)
+    assert info["categories"] is None
+    assert info["formats"]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"js_runtimes": {}}, {"compat_opts": ["prefer-legacy-http-handler"]}],
+    ids=["as it is", "without a JavaScript runtime", "without requests"],
+)
+def test_media_is_fetched_whole_and_only_the_chosen_streams(
+    site: MiniYouTube, catalogue: Catalogue, tmp_path: Path, params: dict[str, object]
+) -> None:
+    video = catalogue.videos[3]
+    path = fetch(site, video.video_id, tmp_path, **params)
+    assert path.stat().st_size > 10_000
+    media = site.log.of("media")
+    assert [r.itag for r in media] == ["136", "140"]
+    assert {r.status for r in media} == {206}
+    clients = [r.client for r in site.log.of("player")]
+    assert clients == (["VISIONOS"] if "js_runtimes" in params else ["TVHTML5", "VISIONOS"])
+
+
+def test_a_small_chunk_size_takes_many_ranges(site: MiniYouTube, catalogue: Catalogue, tmp_path: Path) -> None:
+    fetch(site, catalogue.videos[3].video_id, tmp_path, http_chunk_size=8_000)
+    ranges = [r.range for r in site.log.of("media") if r.itag == "136"]
+    assert len(ranges) > 3
+    assert len(set(ranges)) == len(ranges)
+
+
+def test_a_killed_download_goes_on_where_it_was(site: MiniYouTube, catalogue: Catalogue, tmp_path: Path) -> None:
+    video = catalogue.videos[3]
+    site.misbehave(Fault("media", "drop"))
+    with pytest.raises(yt_dlp.DownloadError):
+        fetch(site, video.video_id, tmp_path)
+    site.relent()
+    fetch(site, video.video_id, tmp_path)
+    whole = site.site.cache.path(video.picture(720)).stat().st_size
+    *_, last = [r for r in site.log.of("media") if r.itag == "136"]
+    assert not last.range.startswith("bytes=0-")
+    assert last.bytes_sent < whole
+
+
+# --- the wire ---
+
+
+def test_another_host_is_refused_and_recorded(catalogue: Catalogue, demo_cache: MediaCache) -> None:
+    with MiniYouTube(catalogue, cache=demo_cache, draw="lazily") as other:
+        with a_ydl(other) as ydl, pytest.raises(yt_dlp.networking.exceptions.RequestError):
+            ydl.urlopen("https://example.com/")
+        assert other.log.refused_hosts() == ["example.com"]
+
+
+def test_a_byte_range_of_media_is_answered_exactly(site: MiniYouTube, catalogue: Catalogue) -> None:
+    video = catalogue.videos[0]
+    formats = extract(site, video.video_id)["formats"]
+    url = urlsplit(next(f["url"] for f in formats if f["format_id"] == "136"))
+    data = site.site.cache.path(video.picture(720)).read_bytes()
+    target = f"{url.path}?{url.query}"
+    whole = ask(site, url.netloc, target)
+    assert (whole.status, whole.body) == (200, data)
+    part = ask(site, url.netloc, target, Range="bytes=100-199")
+    assert (part.status, part.body) == (206, data[100:200])
+    assert part.headers["content-range"] == f"bytes 100-199/{len(data)}"
+    rest = ask(site, url.netloc, target, Range=f"bytes={len(data) - 5}-99999999")
+    assert rest.body == data[-5:]
+    assert ask(site, url.netloc, target, Range=f"bytes={len(data)}-").status == 416
+
+
+def test_a_media_address_serves_only_who_extracted_it(site: MiniYouTube, catalogue: Catalogue) -> None:
+    one = {"proxy": site.proxy_url_of("one")}
+    formats = extract(site, catalogue.videos[0].video_id, **one)["formats"]
+    url = next(f["url"] for f in formats if f["format_id"] == "136")
+    with a_ydl(site, **one) as ydl:
+        assert ydl.urlopen(url).read(4)
+    with a_ydl(site, proxy=site.proxy_url_of("two")) as ydl, pytest.raises(yt_dlp.networking.exceptions.HTTPError):
+        ydl.urlopen(url)
+    assert {r.identity for r in site.log} == {"one", "two"}
+
+
+def test_a_fault_can_meet_one_identity_alone(site: MiniYouTube, catalogue: Catalogue) -> None:
+    site.misbehave(Fault("player", "bot_check", identity="one"))
+    with pytest.raises(yt_dlp.DownloadError, match="not a bot"):
+        extract(site, catalogue.videos[0].video_id, proxy=site.proxy_url_of("one"))
+    assert extract(site, catalogue.videos[0].video_id, proxy=site.proxy_url_of("two"))["formats"]
+
+
+def test_every_signed_address_bears_the_mark(site: MiniYouTube, catalogue: Catalogue) -> None:
+    info = extract(site, catalogue.videos[0].video_id)
+    assert all(SIGNATURE_MARK in f["url"] for f in info["formats"])
+    tracks = [*info["subtitles"].values(), *info["automatic_captions"].values()]
+    assert all(SIGNATURE_MARK in entry["url"] for track in tracks for entry in track)
+
+
+def test_a_media_address_names_its_extraction(site: MiniYouTube, catalogue: Catalogue) -> None:
+    def generation() -> int:
+        info = extract(site, catalogue.videos[7].video_id)
+        return int(parse_qs(urlsplit(info["formats"][-1]["url"]).query)["gen"][0])
+
+    first = generation()
+    assert [generation(), generation()] == [first + 1, first + 2]
+
+
+def test_nonsense_from_the_net_breaks_nothing(site: MiniYouTube, catalogue: Catalogue) -> None:
+    host = "www.youtube.com"
+    assert ask(site, host, "/youtubei/v1/search", method="POST", body={"continuation": "x!"}).status == 200
+    assert ask(site, host, "/youtubei/v1/browse", method="POST", body={"browseId": "UC"}).json["alerts"]
+    assert ask(site, host, "/youtubei/v1/player", method="POST", body=[1]).status == 200
+    assert ask(site, host, "/nowhere").status == 404
+    assert ask(site, host, "/api/timedtext?v=none").status == 404
+    assert ask(site, "rr1---sn-x.googlevideo.com", "/videoplayback?id=none&gen=x").status == 404
+    assert extract(site, catalogue.videos[0].video_id)["formats"]
+
+
+def test_another_process_may_crawl_it(site: MiniYouTube, catalogue: Catalogue) -> None:
+    video = catalogue.videos[0]
+    command = [sys.executable, "-P", "-m", "yt_dlp", "--ignore-config", "--proxy", site.proxy_url]
+    command += ["--no-check-certificates", "--no-cache-dir", "--print", "%(title)s", watch_url(video.video_id)]
+    environment = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=True)
+    assert done.stdout.strip() == video.title
+
+
+def test_captions_are_served_beside_the_media(site: MiniYouTube, catalogue: Catalogue) -> None:
+    info = extract(site, catalogue.videos[0].video_id)
+    tracks = {**info["automatic_captions"], **info["subtitles"]}
+    assert read_url(site, tracks["en"][0]["url"]).startswith(b'{"wireMagic"')

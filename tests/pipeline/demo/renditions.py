@@ -1,7 +1,0 @@
-"""Plain films of the demo, and what their frames show."""
-
-from __future__ import annotations
-
-from pipeline.demo.script import Script
-
-PLAIN = Script(4, 15, 14_000, "short")

@@ -35,7 +35,7 @@ SEED = 11
 
 def make_video(path: Path, minutes: float) -> None:
     """Draws a 720p film of moving textures with burned-in frame numbers and a keyframe every 250 frames only."""
-    from pipeline.testing.video import Film, a_video
+    from hdvila_testing.video import Film, a_video
 
     film = Film(seconds=minutes * 60, fps=Fraction(FPS), gop=250, crf=26, options={"preset": "veryfast"})
     a_video(path, film)
@@ -105,7 +105,7 @@ def wanted(span: tuple[int, int]) -> tuple[int, int]:
 
 def errors_s(folder: Path, spans: list[tuple[int, int]]) -> tuple[list[float], list[float]]:
     """(start errors, end errors) in seconds, from the frame numbers in the pictures; our json gives the offset."""
-    from pipeline.testing.readers import codes_by_pyav
+    from hdvila_testing.readers import codes_by_pyav
 
     starts, ends = [], []
     for file, span in zip(sorted(folder.glob("*.mp4")), spans, strict=True):

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.hostile_inputs import Case, Home, NeighbourLost, answers, captions, data_sets, folders, media
+from hdvila_testing.shards import a_data_set
+from hdvila_testing.video import a_video
 from manifests.errors import UserError
-from pipeline.testing.shards import a_data_set
-from pipeline.testing.video import a_video
 
 MAX_CPU_S = 5.0
 MAX_BYTES = 500 * 1000**2

@@ -21,11 +21,11 @@ import av
 import cv2
 import numpy as np
 
+from hdvila_testing.rows import a_clip_row, a_video_row
+from hdvila_testing.video import a_video
 from manifests.sample import SampleJson
 from pipeline.config.media import MediaConfig, MembersConfig, ScenesConfig
 from pipeline.media.video import make_video
-from pipeline.testing.rows import a_clip_row, a_video_row
-from pipeline.testing.video import a_video
 
 SETTINGS = [
     {"proxy": False, "stills": False},

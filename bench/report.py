@@ -27,6 +27,8 @@ import av
 import numpy as np
 import pyarrow as pa
 
+from hdvila_testing.plans import outcomes_of
+from hdvila_testing.shards import DURATION_MS, tiny_film, tiny_members
 from manifests.categories import category_name, load_categories
 from manifests.funnel import SELECTION_NAME, rejects_in_force
 from manifests.reasons import Reason
@@ -40,8 +42,6 @@ from pipeline.engine.store import Store
 from pipeline.media.packs import Sample, write_pack
 from pipeline.report.page import write_report
 from pipeline.shards.files import entry_of, shard_files
-from pipeline.testing.plans import outcomes_of
-from pipeline.testing.shards import DURATION_MS, tiny_film, tiny_members
 
 CLIPS_A_VIDEO, VIDEOS_A_PART, CLIPS_A_SHARD = 20, 1000, 2000
 CHANNELS = 4000

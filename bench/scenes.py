@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from bench.scene_truth import KINDS, TruthFilm, as_small, shots_of, truth_films
+from hdvila_testing.video import a_video
 from pipeline.config.media import MediaLimits, ScenesConfig
 from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, decode_video
 from pipeline.media.probe import Probe, Unusable, probe
 from pipeline.media.scenes import SceneFinder, Scenes
-from pipeline.testing.video import a_video
 
 DETECTORS = ("content", "adaptive", "shots")
 LIMITS = MediaLimits(max_pixels=10**9)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hdvila_testing.video import Film, draw_picture
 from pipeline.balance.likeness import are_same
 from pipeline.balance.shown import kept_in
 from pipeline.config.media import DuplicatesConfig, MediaLimits
@@ -21,7 +22,6 @@ from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, de
 from pipeline.media.phash import ClipHashes, Hashes, unpack_hashes
 from pipeline.media.planes import luma_of
 from pipeline.media.probe import Unusable, probe
-from pipeline.testing.video import Film, draw_picture
 
 FILMS = 460
 PIECE_MS = 4000

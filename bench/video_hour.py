@@ -22,12 +22,12 @@ from typing import Any
 
 import av
 
+from hdvila_testing.rows import a_clip_row, a_video_row
+from hdvila_testing.video import a_video
 from pipeline.config.media import MediaConfig
 from pipeline.media.probe import probe
 from pipeline.media.stage import packed
 from pipeline.media.video import make_video
-from pipeline.testing.rows import a_clip_row, a_video_row
-from pipeline.testing.video import a_video
 
 DEFAULT = (
     "nodejs-docs-samples__ForBiggerEscapes.mp4",

@@ -1,7 +1,7 @@
 """Draws the frames of a script, flat and directly in the planes that x264 takes (I420), 12 per second.
 
 A shot's background and object are painted once; a frame is a copy of them with the moving things and the frame's own
-number (`pipeline.testing.frame_code`) on top. Positions depend on the frame's number alone, so any frame can be drawn
+number (`hdvila_testing.frame_code`) on top. Positions depend on the frame's number alone, so any frame can be drawn
 without the earlier ones.
 """
 
@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hdvila_testing.frame_code import draw_frame_code
 from miniyoutube.hatching import Waves, grain, hatching_wave
 from miniyoutube.icons import icon
 from miniyoutube.script import FPS, Scene, Script, shots_of
-from pipeline.testing.frame_code import draw_frame_code
 
 Plane = NDArray[np.uint8]
 

@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 
 import pipeline.cli
 import train.cli
+from hdvila_testing.shards import NO_CARD, a_data_set, tiny_film
 from miniyoutube.job import demo_config
 from pipeline.config.reference import settings_page
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.engine.store import Store
 from pipeline.outdir.identity import check_identity
-from pipeline.testing.shards import NO_CARD, a_data_set, tiny_film
 from tests.command_line import options_unknown, parsed
 
 REPO = Path(__file__).resolve().parent.parent

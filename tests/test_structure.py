@@ -115,7 +115,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     ],
     "made for tests, which fail where it does": [
         "train/testing",
-        *(f"pipeline/testing/{name}" for name in ("kills", "plans", "readers", "rows", "s3", "shards")),
+        *(f"hdvila_testing/{name}" for name in ("kills", "plans", "readers", "rows", "s3", "shards")),
     ],
     "the examples of the help; tests/test_command_line.py takes each": ["manifests/examples"],
     "makes a page; tests/test_docs.py holds the page against it": ["pipeline/config/reference"],
@@ -184,7 +184,7 @@ def test_the_map_shows_every_room() -> None:
 COVERED_BY_A_LINE = (
     "pipeline/config",
     "pipeline/commands",
-    "pipeline/testing",
+    "hdvila_testing",
     "miniyoutube",
     "pipeline/crawl/sources",
     "pipeline/media/checks",

@@ -21,6 +21,7 @@ from typing import Any
 import av
 
 from bench.learning.attributes import COLOURS, HEIGHT, N_FRAMES, WIDTH, Scene, all_scenes, frames_of
+from hdvila_testing.rows import a_video_row
 from manifests.funnel import SELECTION_NAME
 from manifests.rows import ClipRow, VideoRow
 from manifests.sample import clip_id
@@ -38,7 +39,6 @@ from pipeline.engine.unit import Context
 from pipeline.media.stage import MediaStage
 from pipeline.shards.manifest import remove_packs, write_manifest
 from pipeline.shards.stage import ShardsStage
-from pipeline.testing.rows import a_video_row
 
 FPS = 5
 CLIP_MS = 1000 * N_FRAMES // FPS

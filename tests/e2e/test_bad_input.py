@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.testing.video import a_video
+from hdvila_testing.video import a_video
 
 FOLDER_RUN = "out: {out}\ncrawl: {{sources: [folder]}}\nfolder: {{path: {folder}}}\nengine: {{executor: local}}\n"
 SENTENCES = (

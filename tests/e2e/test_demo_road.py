@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 
+from hdvila_testing.readers import codes_by_ffmpeg
 from manifests.funnel import by_stage_and_reason, rejects_in_force
 from manifests.sample import DEFAULT_MEMBERS, SampleJson
 from manifests.shards import Manifest, read_manifest, read_shard_rows
@@ -21,7 +22,6 @@ from pipeline.engine.desk import read_run_status
 from pipeline.engine.store import Store
 from pipeline.report.summary import Delivered
 from pipeline.run.road import run_pipeline
-from pipeline.testing.readers import codes_by_ffmpeg
 from tests.conftest import need
 
 pytestmark = pytest.mark.slow

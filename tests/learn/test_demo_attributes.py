@@ -11,6 +11,7 @@ import pytest
 
 from bench.learning.read_hatching import CONFIG, DEMO, probe
 from bench.loader_clips import MEDIA, _samples_in
+from hdvila_testing.rows import a_clip_row, a_video_row
 from manifests.settings import load_config
 from miniyoutube import drawing
 from miniyoutube.demo_catalogue import demo_catalogue
@@ -18,7 +19,6 @@ from miniyoutube.media_cache import _QP
 from miniyoutube.script import FPS, TEXTURES, Scene, as_written, shots_of
 from pipeline.media.stage import packed
 from pipeline.media.video import make_video
-from pipeline.testing.rows import a_clip_row, a_video_row
 from tests.conftest import REPO
 from train.attributes import values_of
 from train.config import TrainConfig

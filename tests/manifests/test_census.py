@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hdvila_testing.shards import commit_video
 from manifests import census
 from manifests.census import Census
 from manifests.reasons import Reason
 from pipeline.engine.attempt import reject_row
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Reject
-from pipeline.testing.shards import commit_video
 
 
 def test_a_census_that_is_kept_says_what_a_fresh_one_says(tmp_path: Path) -> None:

@@ -92,8 +92,8 @@ def test_ctrl_c_ends_a_process_with_130_and_a_line(tmp_path: Path) -> None:
     "command", [["remove", "--ids", "IDS"], ["reshard", "--out", "NEW"], ["export", "--exact", "--out", "NEW"]]
 )
 def test_a_shard_that_is_not_there_is_one_message(tmp_path: Path, command: list[str], replaced: bool) -> None:
+    from hdvila_testing.shards import NO_CARD, a_data_set
     from pipeline.config.shards import ShardsConfig
-    from pipeline.testing.shards import NO_CARD, a_data_set
 
     data = tmp_path / "data"
     a_data_set(data, n_videos=2, n_clips=2, config=ShardsConfig(max_samples=4, card=NO_CARD))

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from hdvila_testing.shards import tiny_members
 from manifests.sample import DEFAULTS, MEMBER_ORDER, SampleJson, clip_id, is_video_id, read_sample, sample_key
-from pipeline.testing.shards import tiny_members
 
 VIDEO_IDS = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
 NUMBERS = st.integers(0, 10**6)

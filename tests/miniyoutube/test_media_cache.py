@@ -8,10 +8,10 @@ import av
 import numpy as np
 import pytest
 
+from hdvila_testing.frame_code import read_frame_code
 from manifests.errors import UserError
 from miniyoutube.media_cache import MediaCache, Rendition, cache_root
 from miniyoutube.script import FPS, Script, words_of
-from pipeline.testing.frame_code import read_frame_code
 from tests.miniyoutube.renditions import PLAIN
 
 WITH_B_FRAMES = Script(3, 15, 14_000, "short")

@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import pytest
 
+from hdvila_testing.shards import NO_CARD, a_data_set
 from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset.export import export_exact
@@ -20,7 +21,6 @@ from pipeline.dataset.remove import remove
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards.files import read_rows
-from pipeline.testing.shards import NO_CARD, a_data_set
 
 CONFIG = ShardsConfig(max_samples=6, split=SplitConfig(val=0.2), card=NO_CARD)
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from hdvila_testing.shards import NO_CARD, a_data_set
 from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig, SplitConfig
-from pipeline.testing.shards import NO_CARD, a_data_set
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hdvila_testing.plans import find_duplicates
 from manifests.reasons import Reason
 from manifests.schema import PACKS
 from pipeline.balance import duplicates
@@ -25,7 +26,6 @@ from pipeline.media.phash import (
     mirrored_pictures,
     pack_hashes,
 )
-from pipeline.testing.plans import find_duplicates
 from tests.pipeline.engine.merges import merge_all
 
 CONFIG = DuplicatesConfig()

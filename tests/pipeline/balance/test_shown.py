@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from hdvila_testing.plans import find_duplicates
 from pipeline.balance.duplicates import Pictures
 from pipeline.balance.shown import FEW, FINE, distinct_in, kept_in
 from pipeline.config.media import DuplicatesConfig
 from pipeline.engine.store import Store
 from pipeline.media.phash import N_HASHES, NOTHING, pack_hashes
-from pipeline.testing.plans import find_duplicates
 
 CONFIG = DuplicatesConfig(enabled=True)
 

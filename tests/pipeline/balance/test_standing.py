@@ -2,12 +2,12 @@
 
 import pyarrow as pa
 
+from hdvila_testing.plans import outcomes_of
 from manifests.reasons import Reason
 from pipeline.balance.ranking import rank_candidates
 from pipeline.balance.selection import select
 from pipeline.balance.standing import Outcomes
 from pipeline.config.balance import BalanceConfig
-from pipeline.testing.plans import outcomes_of
 from tests.pipeline.balance.worlds import MUSIC, away, candidates, made
 
 

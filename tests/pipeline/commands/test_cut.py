@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from hdvila_testing.rows import a_video_row
+from hdvila_testing.video import a_video
 from manifests.errors import UserError
 from manifests.sample import SampleJson
 from pipeline.media.cut_files import ONLY_CLIPS, cut_files, media_config, read_spans
 from pipeline.media.packs import index_pack, read_members
 from pipeline.media.stage import packed
 from pipeline.media.video import make_video
-from pipeline.testing.rows import a_video_row
-from pipeline.testing.video import a_video
 
 REPO = Path(__file__).resolve().parents[3]
 

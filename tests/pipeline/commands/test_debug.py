@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from hdvila_testing.rows import a_clip_row, a_video_row
+from hdvila_testing.video import a_video
 from manifests.errors import UserError
 from manifests.exits import NothingMatched
 from manifests.live import RunStatus
 from manifests.schema import CLIPS, VIDEOS, table_of
 from pipeline.cli import app
 from pipeline.engine.store import Store
-from pipeline.testing.rows import a_clip_row, a_video_row
-from pipeline.testing.video import a_video
 
 
 def run(*words: str) -> tuple[int, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import pipeline.testing.shards as toys
+import hdvila_testing.shards as toys
 from manifests.errors import UserError
 from pipeline.cli import app
 from pipeline.commands.why import ids_in

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.scaling.requests import count_requests
+from hdvila_testing.rows import a_clip_row
 from manifests.hashing import UInt64
 from manifests.membership import hash_ids
 from manifests.schema import TABLES, table_of
@@ -17,7 +18,6 @@ from pipeline.crawl.ledger import CrawlLedger, KnownVideos
 from pipeline.crawl.plan import RoundPlan
 from pipeline.engine.merge import MergeSizes
 from pipeline.engine.store import Store
-from pipeline.testing.rows import a_clip_row
 from tests.pipeline.engine.merges import merge_all
 
 CATEGORIES = (1, 10, 27)

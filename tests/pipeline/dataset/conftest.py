@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from hdvila_testing.shards import NO_CARD, a_data_set
 from pipeline.config.shards import ShardsConfig, SplitConfig
-from pipeline.testing.shards import NO_CARD, a_data_set
 
 
 @pytest.fixture(scope="module")

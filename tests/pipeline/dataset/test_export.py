@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from hdvila_testing.shards import N_BEFORE, N_FRAMES, NO_CARD, a_data_set
 from manifests.errors import UserError
 from manifests.shards import member_offsets
 from pipeline.cli import app
@@ -19,7 +20,6 @@ from pipeline.dataset.verify import verify
 from pipeline.engine.store import Store
 from pipeline.shards.files import read_rows
 from pipeline.shards.stage import read_entries
-from pipeline.testing.shards import N_BEFORE, N_FRAMES, NO_CARD, a_data_set
 
 CONFIG = ShardsConfig(max_samples=5, split=SplitConfig(val=0.3), card=NO_CARD)
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hdvila_testing.shards import NO_CARD, commit_video, make_shards, select
 from manifests.errors import DamagedFile
 from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig, SplitConfig
@@ -21,7 +22,6 @@ from pipeline.outdir.remade import forget_alike
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards.closed import ClosedShards
 from pipeline.shards.stage import read_entries
-from pipeline.testing.shards import NO_CARD, commit_video, make_shards, select
 
 CONFIG = ShardsConfig(split=SplitConfig(val=0), card=NO_CARD)
 ID = "dQw4w9WgXcQ"

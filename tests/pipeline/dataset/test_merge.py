@@ -9,6 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
 from manifests.schema import SHARD_ROWS, table_of
 from manifests.shards import MANIFEST_NAME, TABLE_NAME, manifest_bytes, read_manifest
@@ -22,7 +23,6 @@ from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import Tombstones, read_tombstones
 from pipeline.shards.files import read_rows
 from pipeline.shards.stage import read_entries
-from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 
 CONFIG = ShardsConfig(max_samples=4, split=SplitConfig(val=0), card=NO_CARD)
 

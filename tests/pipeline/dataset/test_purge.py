@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
+from hdvila_testing.shards import NO_CARD, a_data_set
 from manifests.exits import ExitCode, NothingMatched
 from manifests.schema import TABLES, table_of
 from pipeline.cli import app
@@ -21,7 +22,6 @@ from pipeline.engine.segments import read_head
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import Tombstones, read_tombstones
 from pipeline.report.page import write_report
-from pipeline.testing.shards import NO_CARD, a_data_set
 
 CONFIG = ShardsConfig(max_samples=5, split=SplitConfig(val=0), card=NO_CARD)
 PLANTED = "planted-b5e1"

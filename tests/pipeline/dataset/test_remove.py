@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
 from manifests.shards import read_manifest
 from pipeline.commands.remove import remove as command
@@ -24,7 +25,6 @@ from pipeline.media.packs import index_pack
 from pipeline.outdir.tombstones import Tombstones, read_tombstones, write_tombstones
 from pipeline.report.page import write_report
 from pipeline.shards.stage import ShardsStage
-from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 
 CONFIG = ShardsConfig(max_samples=5, split=SplitConfig(val=0), card=NO_CARD)
 
@@ -125,7 +125,7 @@ import sys
 from pipeline.engine.store import Store
 from pipeline.dataset.remove import remove
 from pipeline.outdir.tombstones import Tombstones
-from pipeline.testing.kills import Writes
+from hdvila_testing.kills import Writes
 writes = Writes(int(sys.argv[2]), "put", "write", "delete")
 remove(Store(sys.argv[1]), Tombstones(frozenset({"video-00001", "video-00004"})))
 print(writes.count)

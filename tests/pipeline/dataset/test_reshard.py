@@ -8,6 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from hdvila_testing.shards import NO_CARD, a_data_set
 from manifests.errors import UserError
 from manifests.shards import read_manifest
 from pipeline.commands.reshard import reshard as command
@@ -19,7 +20,6 @@ from pipeline.media.packs import index_pack, read_members
 from pipeline.shards.files import read_rows
 from pipeline.shards.manifest import given_head, publish
 from pipeline.shards.stage import read_entries
-from pipeline.testing.shards import NO_CARD, a_data_set
 
 
 @pytest.fixture(scope="module")

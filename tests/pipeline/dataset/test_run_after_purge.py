@@ -6,10 +6,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from hdvila_testing.video import Film, a_video
 from manifests.exits import ExitCode
 from pipeline.cli import app
 from pipeline.engine.store import Store
-from pipeline.testing.video import Film, a_video
 
 VTT = """WEBVTT
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
 from manifests.live import STATUS_NAME, RunStatus
 from manifests.shards import read_manifest
@@ -21,7 +22,6 @@ from pipeline.engine.segment_files import write_segment
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import Tombstones, write_tombstones
 from pipeline.shards.manifest import given_head, publish
-from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from tests.pipeline.dataset.damage import ROWS, STATS, TAR, faults
 
 

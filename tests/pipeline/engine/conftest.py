@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from hdvila_testing.s3 import S3, s3_server
 from pipeline.engine.store import Store
-from pipeline.testing.s3 import S3, s3_server
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from hdvila_testing.s3 import BUCKET, S3, s3_server
 from manifests.storage import is_passing
 from pipeline.config.engine import EngineConfig
 from pipeline.engine import files, outage
@@ -24,7 +25,6 @@ from pipeline.engine.lock import RunLock
 from pipeline.engine.outage import outlast, stopping_by
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Resources, Transient, Unit
-from pipeline.testing.s3 import BUCKET, S3, s3_server
 from tests.pipeline.engine.toys import ToyStage, listing
 
 pytestmark = pytest.mark.faults

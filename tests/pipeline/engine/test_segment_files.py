@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hdvila_testing.rows import a_clip_row, a_video_row
 from manifests.schema import TABLES, completed
 from pipeline.engine import segment_files
 from pipeline.engine.ids import ENTRY
@@ -16,7 +17,6 @@ from pipeline.engine.parts import Part
 from pipeline.engine.segment_files import write_rows, write_segment
 from pipeline.engine.segments import Segment, change_head
 from pipeline.engine.store import Store
-from pipeline.testing.rows import a_clip_row, a_video_row
 
 
 def videos(*names: str) -> pa.Table:

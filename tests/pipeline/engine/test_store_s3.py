@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from aiobotocore.client import AioBaseClient
 
+from hdvila_testing.s3 import S3, Door, s3_server
+from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
 from manifests.reasons import Reason
 from manifests.shards import read_manifest
@@ -28,8 +30,6 @@ from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards.manifest import remove_packs
-from pipeline.testing.s3 import S3, Door, s3_server
-from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 
 MiB = 1024**2
 
@@ -232,8 +232,8 @@ def _fill(store: Store) -> None:
 _RUN = """
 import sys
 from pipeline.engine.store import Store
-from pipeline.testing.kills import Writes
-from pipeline.testing.shards import NO_CARD, make_shards
+from hdvila_testing.kills import Writes
+from hdvila_testing.shards import NO_CARD, make_shards
 from pipeline.config.shards import ShardsConfig
 endpoint, url, fatal = sys.argv[1], sys.argv[2], int(sys.argv[3])
 Writes(fatal)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from hdvila_testing.rows import a_clip_row, a_video_row
 from pipeline.media.cut_files import media_config
 from pipeline.media.video import MadeVideo, make_video
-from pipeline.testing.rows import a_clip_row, a_video_row
 
 
 def made(film: Path, scratch: Path, *settings: str) -> tuple[MadeVideo, list[dict[str, bytes]]]:

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hdvila_testing.rows import a_clip_row, a_video_row
 from manifests.sample import SampleJson
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output
 from pipeline.media.packs import index_pack, read_members
 from pipeline.media.stage import MediaStage
-from pipeline.testing.rows import a_clip_row, a_video_row
 
 SMALL = {"width": 640, "height": 360}
 ANY_SIZE: dict[str, Any] = {"cut": {"min_short_side": 0}}

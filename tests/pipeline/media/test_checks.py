@@ -2,10 +2,10 @@
 
 import pytest
 
+from hdvila_testing.video import a_video
 from pipeline.config.media import ChecksConfig, MediaConfig
 from pipeline.media.checks import Seen, all_checks, findings
 from pipeline.media.probe import VideoTrack, probe
-from pipeline.testing.video import a_video
 from tests.pipeline.media.looks import framed, looked_at
 
 

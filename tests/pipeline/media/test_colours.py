@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hdvila_testing.rows import a_clip_row, a_video_row
 from pipeline.config.media import MediaConfig
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.video import make_video
-from pipeline.testing.rows import a_clip_row, a_video_row
 from train.data.decode import decode_sample
 from train.data.video import read_frames
 from train.data.views import Views

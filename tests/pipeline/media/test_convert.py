@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from hdvila_testing.readers import codes_by_pyav, timed_hashes
+from hdvila_testing.video import a_video
 from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.media.convert import convert, needs_conversion
 from pipeline.media.cutting import CutClip, Span, cut_clips
 from pipeline.media.probe import probe, refuse_unfit
-from pipeline.testing.readers import codes_by_pyav, timed_hashes
-from pipeline.testing.video import a_video
 
 LIMITS = MediaLimits()
 SMALL = {"width": 320, "height": 180}

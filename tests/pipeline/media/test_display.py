@@ -6,11 +6,11 @@ import av
 import numpy as np
 import pytest
 
+from hdvila_testing.video import a_video
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.media.convert import convert, needs_conversion
 from pipeline.media.probe import Unusable, probe, refuse_unfit
-from pipeline.testing.video import a_video
 
 SMALL = {"width": 320, "height": 180}
 

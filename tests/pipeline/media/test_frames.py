@@ -11,6 +11,8 @@ import av
 import numpy as np
 import pytest
 
+from hdvila_testing.frame_code import read_frame_code
+from hdvila_testing.video import a_video
 from manifests.colour import FULL
 from pipeline.config.media import MediaLimits
 from pipeline.media.audio_blocks import AudioBlock, Listener, Wanted
@@ -27,8 +29,6 @@ from pipeline.media.frames import (
 )
 from pipeline.media.planes import chroma_of, luma_of
 from pipeline.media.probe import probe
-from pipeline.testing.frame_code import read_frame_code
-from pipeline.testing.video import a_video
 
 SMALL = {"width": 320, "height": 180}
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hdvila_testing.rows import a_clip_row, a_video_row
+from hdvila_testing.video import Film, a_video
 from pipeline.media import video
 from pipeline.media.audio_blocks import LATE_MS, AudioBlock
 from pipeline.media.cut_files import media_config
 from pipeline.media.cutting.audio import ClipAudio
 from pipeline.media.hearing import Hearing
 from pipeline.media.video import MadeVideo, make_video
-from pipeline.testing.rows import a_clip_row, a_video_row
-from pipeline.testing.video import Film, a_video
 
 SPANS = [(0, 1500), (1900, 3500), (5000, 6990)]
 SECONDS = 15

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from hdvila_testing.video import a_video
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.media.convert import convert
 from pipeline.media.keyframes import is_whole
 from pipeline.media.probe import Unusable, probe, refuse_unfit
-from pipeline.testing.video import a_video
 
 SMALL = {"width": 320, "height": 180, "audio": ""}
 

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from hdvila_testing.video import Film, draw_picture
 from pipeline.media.phash import (
     BEGIN,
     BUT_FOOT,
@@ -34,7 +35,6 @@ from pipeline.media.phash import (
     unpack_all,
     unpack_hashes,
 )
-from pipeline.testing.video import Film, draw_picture
 
 
 def grey(scene: int) -> Any:

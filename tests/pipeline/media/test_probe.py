@@ -13,6 +13,7 @@ import av
 import ffmpeg
 import pytest
 
+from hdvila_testing.video import a_video
 from manifests.colour import FULL, LIMITED
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaLimits
@@ -20,7 +21,6 @@ from pipeline.media import probe as module
 from pipeline.media.cutting.window import packets_from
 from pipeline.media.ffmpeg import run_ffmpeg
 from pipeline.media.probe import Probe, Starved, Unusable, open_media, probe, refuse_unfit, time_limit_s
-from pipeline.testing.video import a_video
 
 SMALL = {"width": 320, "height": 180}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hdvila_testing.video import Film, a_video
 from manifests.checks import CHECKS
 from manifests.members import MEMBERS
 from manifests.sample import DEFAULT_MEMBERS, read_sample
@@ -16,7 +17,6 @@ from pipeline.media.cut_files import ONLY_CLIPS, media_config
 from pipeline.media.hearing import is_wanted
 from pipeline.media.members import all_members
 from pipeline.media.video import _needs_frames
-from pipeline.testing.video import Film, a_video
 from tests.pipeline.media.small_films import made
 
 REPO = Path(__file__).resolve().parents[3]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.testing.video import a_video
+from hdvila_testing.video import a_video
 from tests.conftest import need
 
 _CUT = """

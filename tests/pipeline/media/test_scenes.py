@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from hdvila_testing.video import a_video
 from pipeline.config.media import MediaLimits, ScenesConfig
 from pipeline.media import scenes
 from pipeline.media.cutting.span import Span
 from pipeline.media.frames import decode_video
 from pipeline.media.probe import probe
 from pipeline.media.scenes import SceneFinder, ScenePicture, Scenes, apply_cuts, cuts_inside, find_scenes, spans_inside
-from pipeline.testing.video import a_video
 
 SMALL = {"width": 640, "height": 360}
 CONTENT, SHOTS = ScenesConfig(detector="content"), ScenesConfig(detector="shots")

@@ -14,6 +14,9 @@ from typing import Any, cast
 import av
 import pytest
 
+from hdvila_testing.frame_code import read_frame_code
+from hdvila_testing.rows import a_clip_row, a_video_row
+from hdvila_testing.video import a_video
 from manifests.reasons import Reason
 from manifests.schema import CLIPS, PACKS, VIDEOS, table_of
 from pipeline.config.media import MediaConfig
@@ -26,9 +29,6 @@ from pipeline.media.packs import Sample
 from pipeline.media.stage import MediaStage, packed, rows_of_job
 from pipeline.media.verify_media import media_faults
 from pipeline.media.video import MadeClip, MadeVideo
-from pipeline.testing.frame_code import read_frame_code
-from pipeline.testing.rows import a_clip_row, a_video_row
-from pipeline.testing.video import a_video
 from tests.pipeline.engine.toys import Copied
 from tests.pipeline.media.stage_runs import ANY_SIZE, SMALL, SPANS, no_fetch, pack_of, process, samples_of
 

@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
+from hdvila_testing.frame_code import read_frame_code
+from hdvila_testing.readers import codes_by_pyav
+from hdvila_testing.video import a_video
 from manifests.reasons import Reason
 from manifests.schema import PACKS, table_of
 from pipeline.engine.unit import Rejected
 from pipeline.media.probe import Starved
 from pipeline.media.verify_media import media_faults
-from pipeline.testing.frame_code import read_frame_code
-from pipeline.testing.readers import codes_by_pyav
-from pipeline.testing.video import a_video
 from tests.pipeline.media.small_films import made
 from tests.pipeline.media.stage_runs import ANY_SIZE, SMALL, process, samples_of
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from hdvila_testing.video import a_video
 from manifests.exits import ExitCode
 from manifests.funnel import funnel
 from pipeline.cli import app
 from pipeline.engine.store import Store
 from pipeline.outdir.accounts import check_accounts
-from pipeline.testing.video import a_video
 
 pytestmark = pytest.mark.slow
 

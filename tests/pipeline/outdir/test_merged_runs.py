@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from hdvila_testing.video import a_video
 from manifests.exits import ExitCode
 from pipeline.dataset.verify import verify
 from pipeline.engine import merger
 from pipeline.engine.segments import read_head
 from pipeline.engine.store import Store
 from pipeline.outdir.accounts import check_accounts, unit_gaps
-from pipeline.testing.video import a_video
 from tests.pipeline.outdir.test_accounts import CAPTIONS, RUN, run
 
 pytestmark = pytest.mark.slow

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from hdvila_testing.shards import NO_CARD, a_data_set
 from manifests.audit import AUDIT_NAME, Audit, Metrics, parse_requirement
 from manifests.errors import UserError
 from pipeline.cli import app
@@ -16,7 +17,6 @@ from pipeline.engine.store import Store
 from pipeline.report import clips
 from pipeline.report.audit import read_audit, recount
 from pipeline.report.page import write_report
-from pipeline.testing.shards import NO_CARD, a_data_set
 
 CONFIG = ShardsConfig(max_samples=5, split=SplitConfig(val=0), card=NO_CARD)
 

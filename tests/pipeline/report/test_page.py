@@ -13,7 +13,8 @@ import pyarrow as pa
 import pytest
 from playwright.sync_api import sync_playwright
 
-import pipeline.testing.shards as toys
+import hdvila_testing.shards as toys
+from hdvila_testing.plans import outcomes_of
 from manifests.errors import UserError
 from manifests.funnel import rejects_in_force
 from manifests.reasons import Reason
@@ -28,7 +29,6 @@ from pipeline.report.clips import COUNTS
 from pipeline.report.data import read_report_data
 from pipeline.report.page import render, short_categories, write_report
 from pipeline.report.samples import MOST_VIDEO_BYTES
-from pipeline.testing.plans import outcomes_of
 
 AXE = Path(axe_core_python.__file__).with_name("axe.min.js")
 HOSTILE = "<script>alert('t')</script><img src=x onerror=alert(1)> \" ' & {{ 7*7 }}"

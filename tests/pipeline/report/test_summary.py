@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-import pipeline.testing.shards as toys
+import hdvila_testing.shards as toys
+from hdvila_testing.plans import outcomes_of
 from manifests.funnel import funnel
 from pipeline.balance.ranking import candidates_of, rank_candidates
 from pipeline.balance.selection import select
@@ -13,7 +14,6 @@ from pipeline.config.balance import BalanceConfig
 from pipeline.engine.driver import StageResult
 from pipeline.engine.store import Store
 from pipeline.report.summary import MOST_REASONS, Delivered, amount, print_summary, rejects_table, stages
-from pipeline.testing.plans import outcomes_of
 
 
 def a_run(folder: Path) -> Delivered:

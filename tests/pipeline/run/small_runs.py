@@ -5,11 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hdvila_testing.video import Film, a_video
 from manifests.settings import parse_config
 from pipeline.config import RunConfig
 from pipeline.report.summary import Delivered
 from pipeline.run import road
-from pipeline.testing.video import Film, a_video
 
 N_FILMS = 3
 

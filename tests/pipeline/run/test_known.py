@@ -6,6 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from hdvila_testing.plans import outcomes_of
+from hdvila_testing.rows import a_clip_row, a_video_row
+from hdvila_testing.shards import commit_video
 from manifests.funnel import rejects_in_force
 from manifests.reasons import Reason
 from pipeline.balance.waves import next_wave
@@ -17,9 +20,6 @@ from pipeline.engine.store import Store
 from pipeline.engine.unit import Reject
 from pipeline.run.candidates import Candidates
 from pipeline.run.known import PACK_COLUMNS, Known
-from pipeline.testing.plans import outcomes_of
-from pipeline.testing.rows import a_clip_row, a_video_row
-from pipeline.testing.shards import commit_video
 from tests.pipeline.engine.merges import merge_all
 
 MERGES = (MergeSizes(3, 2, grace_s=0), MergeSizes(2, 8, grace_s=3600))

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from hdvila_testing.shards import commit_video, select
 from manifests.errors import UserError
 from manifests.membership import Ids
 from manifests.schema import PACKS
@@ -13,7 +14,6 @@ from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards.books import PACK_COLUMNS, Chosen, ShardBooks, Urls, open_clips, read_chosen
 from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
-from pipeline.testing.shards import commit_video, select
 
 MADE = PlanVideos.of(
     [

@@ -9,13 +9,13 @@ import mlcroissant
 import pytest
 import yaml
 
+from hdvila_testing.shards import a_data_set
 from manifests.categories import category_name
 from manifests.errors import ConfigError
 from manifests.settings import parse_config
 from manifests.shards import read_manifest
 from pipeline.config.shards import CardConfig
 from pipeline.shards.card import croissant_bytes, dataset_card
-from pipeline.testing.shards import a_data_set
 
 
 @pytest.fixture(scope="module")

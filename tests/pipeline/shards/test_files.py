@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import DamagedFile
 from manifests.schema import SHARD_ROWS
 from manifests.shards import ShardEntry
@@ -18,7 +19,6 @@ from pipeline.media.packs import END, PackedSample
 from pipeline.shards import files
 from pipeline.shards.files import SUCCESS, DamagedSample, Piece, join_shard, put_shard, read_rows, sample_of_row
 from pipeline.shards.stage import read_entries
-from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 
 
 def test_a_shard_holds_the_packs_bytes_and_its_rows_say_where(tmp_path: Path):

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hdvila_testing.shards import NO_CARD, ShardsConfig, a_data_set, commit_video, make_shards, select
 from manifests.sample_index import entries_in
 from manifests.shards import read_manifest, read_published
 from pipeline.dataset.merge import merge
@@ -25,7 +26,6 @@ from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards import sample_index
 from pipeline.shards.manifest import MANIFEST_NAME
-from pipeline.testing.shards import NO_CARD, ShardsConfig, a_data_set, commit_video, make_shards, select
 from train.data.index import load_index
 
 BY_VIDEO = ShardsConfig(card=NO_CARD, split={"by": "video", "val": 0, "test": 0})

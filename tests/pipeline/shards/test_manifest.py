@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import DamagedFile, UserError
 from manifests.image_sample import IMAGE_KIND
 from manifests.shards import Manifest, ShardEntry, published_names, read_manifest, read_shard_rows
@@ -24,7 +25,6 @@ from pipeline.shards.manifest import (
     write_manifest,
 )
 from pipeline.shards.stage import read_entries
-from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 
 
 @pytest.fixture(scope="module")

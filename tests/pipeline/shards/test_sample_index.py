@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from hdvila_testing.shards import a_data_set
 from manifests.errors import DamagedFile
 from manifests.sample_index import (
     IndexWriter,
@@ -20,7 +21,6 @@ from manifests.shards import ShardEntry, read_manifest
 from pipeline.engine.store import Store
 from pipeline.shards.files import read_rows
 from pipeline.shards.sample_index import make_indexes, put_indexes
-from pipeline.testing.shards import a_data_set
 
 
 def test_indexes_are_those_that_the_manifest_names_and_come_back_where_one_is_gone(tmp_path: Path) -> None:

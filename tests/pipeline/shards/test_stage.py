@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.engine.driver import run_stage
@@ -18,7 +19,6 @@ from pipeline.outdir.tombstones import Tombstones, write_tombstones
 from pipeline.shards.files import read_rows
 from pipeline.shards.manifest import remove_packs
 from pipeline.shards.stage import ShardsStage, committed_shards, read_entries
-from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 
 
 def _shards(folder: Path) -> dict[str, bytes]:
@@ -118,8 +118,8 @@ def test_shards_that_other_manifests_name_and_units_that_made_none_are_no_new_on
 _RUN = """
 import sys
 from pipeline.engine.store import Store
-from pipeline.testing.kills import Writes
-from pipeline.testing.shards import NO_CARD, make_shards
+from hdvila_testing.kills import Writes
+from hdvila_testing.shards import NO_CARD, make_shards
 from pipeline.config.shards import ShardsConfig
 
 writes = Writes(int(sys.argv[2]))

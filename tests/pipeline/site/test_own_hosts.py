@@ -13,6 +13,7 @@ from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.postprocessor.ffmpeg import FFmpegMergerPP
 from yt_dlp.utils import PostProcessingError
 
+from hdvila_testing.video import a_video
 from manifests.reasons import Reason
 from miniyoutube.big_catalogue import one_of_each
 from miniyoutube.misbehave import Fault
@@ -24,7 +25,6 @@ from pipeline.site.fetch import MERGE_INPUT
 from pipeline.site.options import options_for
 from pipeline.site.own_hosts import ForeignAddress, check_own, next_hop
 from pipeline.site.ytdlp import RecordingYoutubeDL, Session, no_token, open_site, read_caption
-from pipeline.testing.video import a_video
 from tests.pipeline.crawl.site import config_for
 
 CAPTION = "https://www.youtube.com/api/timedtext?v=x&lang=en"

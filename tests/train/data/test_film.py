@@ -7,9 +7,9 @@ import av
 import numpy as np
 import pytest
 
+from hdvila_testing.frame_code import read_frame_code
+from hdvila_testing.video import a_video
 from manifests.errors import UserError
-from pipeline.testing.frame_code import read_frame_code
-from pipeline.testing.video import a_video
 from train.data import film
 from train.data.film import Film, videos_in
 

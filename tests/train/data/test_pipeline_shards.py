@@ -11,6 +11,8 @@ import json
 import numpy as np
 import pytest
 
+from hdvila_testing.rows import a_clip_row, a_video_row
+from hdvila_testing.shards import make_shards, select
 from manifests.shards import read_manifest
 from pipeline.config.media import MediaConfig
 from pipeline.engine.driver import run_stage
@@ -18,8 +20,6 @@ from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
 from pipeline.media.stage import MediaStage
-from pipeline.testing.rows import a_clip_row, a_video_row
-from pipeline.testing.shards import make_shards, select
 from train.data.decode import choose_centres, decode_sample, frames_around, nearest_stills
 from train.data.index import Index, load_index
 from train.data.loader import ClipDataset, Ticket

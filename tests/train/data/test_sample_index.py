@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from hdvila_testing.shards import a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
 from manifests.sample import ALL_MEMBERS
 from manifests.sample_index import index_files, open_index, sha256_of
 from manifests.shards import Manifest, read_manifest
 from pipeline.config.shards import ShardsConfig
 from pipeline.shards.manifest import given_head, publish
-from pipeline.testing.shards import a_data_set, commit_video, make_shards, select
 from train.data import index as index_module
 from train.data.index import Index, load_index
 from train.testing import Shape, write_dataset

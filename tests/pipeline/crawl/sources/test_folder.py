@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from yt_dlp import YoutubeDL
 
+from hdvila_testing.video import a_video
 from manifests.errors import UserError
 from pipeline.config import RunConfig
 from pipeline.config.folder import FolderConfig
@@ -21,7 +22,6 @@ from pipeline.engine.store import Store
 from pipeline.engine.unit import Context
 from pipeline.media.stage import source_file
 from pipeline.outdir.identity import check_identity
-from pipeline.testing.video import a_video
 
 WATCH = "https://www.youtube.com/watch?v=dQw4w9WgXcQ"
 CAPTIONS = "WEBVTT\n\n00:00.000 --> 00:02.000\nA dog runs over the field.\n"

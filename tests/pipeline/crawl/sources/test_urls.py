@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from hdvila_testing.video import Film, a_video
 from manifests.reasons import Reason
 from manifests.sample import ReadSample, read_sample
 from manifests.settings import parse_config
@@ -23,7 +24,6 @@ from pipeline.crawl.sources.urls import given_spans, refuse_address, video_id_of
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Rejected
 from pipeline.run.road import run_pipeline
-from pipeline.testing.video import Film, a_video
 
 VTT = "WEBVTT\n\n00:00.200 --> 00:03.800\nA brown dog runs over the green field to the old gate.\n"
 

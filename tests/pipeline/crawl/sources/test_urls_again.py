@@ -11,12 +11,12 @@ from typing import ClassVar
 
 import pytest
 
+from hdvila_testing.video import Film, a_video
 from manifests.settings import parse_config
 from pipeline.config import RunConfig
 from pipeline.engine.store import Store
 from pipeline.report.summary import Delivered
 from pipeline.run.road import run_pipeline
-from pipeline.testing.video import Film, a_video
 
 VTT = "WEBVTT\n\n00:00.200 --> 00:03.800\nA {} dog runs over the green field to the old gate.\n"
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from hdvila_testing.video import a_video
 from manifests.reasons import Reason
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Seen, findings
 from pipeline.media.checks.brightness import MeanBrightness
 from pipeline.media.checks.look import Look
 from pipeline.media.probe import VideoTrack, probe
-from pipeline.testing.video import a_video
 from tests.pipeline.media.looks import VOICE
 
 

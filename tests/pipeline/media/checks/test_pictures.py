@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hdvila_testing.video import a_video
 from manifests.reasons import Reason
 from pipeline.config.media import ChecksConfig, CutConfig, MediaConfig, MediaLimits
 from pipeline.media.checks import Seen, findings
@@ -15,7 +16,6 @@ from pipeline.media.checks.pictures import bars, coverage, decode_errors, still_
 from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode_video
 from pipeline.media.planes import luma_of
 from pipeline.media.probe import VideoTrack, probe
-from pipeline.testing.video import a_video
 from tests.pipeline.media.looks import VOICE, framed, looked_at, reasons
 
 

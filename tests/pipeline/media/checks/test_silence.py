@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from hdvila_testing.video import a_video
 from manifests.reasons import Reason
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Seen
 from pipeline.media.checks.silence import enough, loudest_dbfs, silence
 from pipeline.media.probe import VideoTrack, probe
-from pipeline.testing.video import a_video
 from tests.pipeline.media.looks import reasons
 
 

@@ -3,11 +3,11 @@
 from fractions import Fraction
 from pathlib import Path
 
+from hdvila_testing.readers import timed_hashes
+from hdvila_testing.video import Film, a_video, vfr_times
 from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.media.cutting import CutClip, CutFailure, Span, cut_clips
 from pipeline.media.probe import probe
-from pipeline.testing.readers import timed_hashes
-from pipeline.testing.video import Film, a_video, vfr_times
 
 SMALL = {"width": 320, "height": 180}
 LIMITS = MediaLimits()

@@ -10,12 +10,12 @@ import av
 import numpy as np
 import pytest
 
+from hdvila_testing.readers import timed_hashes
+from hdvila_testing.video import tick_times
 from pipeline.config.media import CutConfig
 from pipeline.media.cutting import CutClip, Span
 from pipeline.media.cutting.audio import ClipAudio, _aac
 from pipeline.media.probe import probe
-from pipeline.testing.readers import timed_hashes
-from pipeline.testing.video import tick_times
 from tests.pipeline.media.cutting.films import FILMS, LIMITS, SPANS, cut, film_at
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import av
 import pytest
 
+from hdvila_testing.readers import READERS, frame_hashes, timed_hashes
+from hdvila_testing.video import Film, a_video
 from pipeline.config.media import CutConfig
 from pipeline.media.cutting import CutClip, Span, cut_clips
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.probe import Unusable, probe, refuse_unfit
-from pipeline.testing.readers import READERS, frame_hashes, timed_hashes
-from pipeline.testing.video import Film, a_video
 from tests.pipeline.media.cutting.films import FILMS, LIMITS, SMALL, SPANS, cut, film_at, wanted_codes
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from hdvila_testing.readers import codes_by_pyav
 from manifests.reasons import Reason
 from pipeline.media.cutting import CutClip, CutFailure, Span, exact
 from pipeline.media.probe import Unusable
-from pipeline.testing.readers import codes_by_pyav
 from tests.pipeline.media.cutting.films import FILMS, SPANS, cut, film_at, wanted_codes
 
 

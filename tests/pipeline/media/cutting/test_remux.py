@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from hdvila_testing.readers import codes_by_pyav, timed_hashes
+from hdvila_testing.video import Film, a_video
 from manifests.reasons import Reason
 from pipeline.media.cutting import CutClip, CutFailure, Span
 from pipeline.media.cutting.mp4 import Track
 from pipeline.media.cutting.remux import _audio_start_ms, _base_ms, _refuse_formats, _told_from_keyframe
 from pipeline.media.probe import Unusable, probe
-from pipeline.testing.readers import codes_by_pyav, timed_hashes
-from pipeline.testing.video import Film, a_video
 from tests.pipeline.media.cutting.films import FILMS, SMALL, SPANS, cut, film_at, wanted_codes
 
 

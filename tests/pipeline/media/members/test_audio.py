@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hdvila_testing.rows import a_clip_row, a_video_row
+from hdvila_testing.video import AUDIO_RATE, TICK_S, Film, a_video
 from manifests.members import AudioFields
 from manifests.sample import DEFAULT_MEMBERS, MEMBER_ORDER, ReadSample, read_sample
 from pipeline.media import video
@@ -17,8 +19,6 @@ from pipeline.media.members.flac import FLAC
 from pipeline.media.members.opus import OPUS
 from pipeline.media.verify_media import media_faults
 from pipeline.media.video import make_video
-from pipeline.testing.rows import a_clip_row, a_video_row
-from pipeline.testing.video import AUDIO_RATE, TICK_S, Film, a_video
 from train.data.audio import read_audio
 
 SPANS = [(1320, 3400), (3400, 5480)]

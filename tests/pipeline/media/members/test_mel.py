@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hdvila_testing.rows import a_clip_row, a_video_row
+from hdvila_testing.video import Film, a_video
 from manifests.sample import read_sample
 from pipeline.media.cut_files import media_config
 from pipeline.media.members.mel import log_mel, mel_filters
@@ -13,8 +15,6 @@ from pipeline.media.members.mel import make as mel_member
 from pipeline.media.probe import probe
 from pipeline.media.verify_media import media_faults
 from pipeline.media.video import MadeVideo, make_video
-from pipeline.testing.rows import a_clip_row, a_video_row
-from pipeline.testing.video import Film, a_video
 from tests.pipeline.media.small_films import made
 from train.data.mel import read_mel
 

@@ -8,11 +8,11 @@ from typing import Any
 import av
 import pytest
 
+from hdvila_testing.video import a_video
 from pipeline.config.media import MediaLimits, MembersConfig
 from pipeline.media.frames import Picture, Scaler, Stretch, decode_video
 from pipeline.media.members.proxy import ProxyWriter, proxy_step, video_faults
 from pipeline.media.probe import probe
-from pipeline.testing.video import a_video
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "avi"])

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hdvila_testing.frame_code import MAX_FRAME_NUMBER, draw_frame_code, read_frame_code
 from pipeline.media.ffmpeg import find_ffmpeg
-from pipeline.testing.frame_code import MAX_FRAME_NUMBER, draw_frame_code, read_frame_code
 
 NUMBERS = [0, 1, 2, 3, 255, 256, 901, 4095, 21845, 43690, 65534, 65535]
 

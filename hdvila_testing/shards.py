@@ -22,6 +22,7 @@ from typing import Any, cast
 import av
 import numpy as np
 
+from hdvila_testing.rows import a_video_row
 from manifests.categories import category_name, load_categories
 from manifests.funnel import SELECTION_NAME
 from manifests.rows import PackRow, VideoRow
@@ -36,7 +37,6 @@ from pipeline.engine.store import Store
 from pipeline.media.packs import Sample, write_pack
 from pipeline.shards.manifest import write_manifest
 from pipeline.shards.stage import ShardsStage
-from pipeline.testing.rows import a_video_row
 
 WIDTH, HEIGHT, FPS = 320, 180, 12
 N_BEFORE, N_FRAMES = 4, 8

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.testing.video import a_video
+from hdvila_testing.video import a_video
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="schedulers of processes are Linux's")

@@ -1,6 +1,6 @@
 """Generates films whose frames carry their number and whose audio ticks every second, to measure cuts with.
 
-Every frame has the frame code (pipeline.testing.frame_code) of its index, so that a decoder's output can be read back
+Every frame has the frame code (hdvila_testing.frame_code) of its index, so that a decoder's output can be read back
 as "this is frame 130 of the source". There is a tick of 5 ms at each whole second of source time, so that audio can be
 compared with frames.
 """
@@ -21,7 +21,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.testing.frame_code import draw_frame_code
+from hdvila_testing.frame_code import draw_frame_code
 
 AUDIO_RATE = 48000
 TICK_S = 0.005

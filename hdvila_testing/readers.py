@@ -13,8 +13,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from hdvila_testing.frame_code import read_frame_code
 from pipeline.media.ffmpeg import find_ffmpeg
-from pipeline.testing.frame_code import read_frame_code
 
 Codes = list[int | None]
 

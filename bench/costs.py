@@ -28,7 +28,7 @@ from urllib.parse import urlunsplit
 
 from pydantic import Secret, SecretStr
 
-import pipeline.engine.executor
+import pipeline.engine.work.executor
 from miniyoutube.job import demo_config
 from pipeline.engine.store import Store
 from pipeline.run.costs import FILE, Cost, read_costs
@@ -86,7 +86,7 @@ def measure_road() -> dict[str, float]:
     """Measures one run of the demo: requests by kind, CPU by stage and objects, per video."""
     cpu, asked, results = Counter[str](), dict[str, Counts](), Counter[str]()
     with tempfile.TemporaryDirectory() as folder, site(log := Path(folder) / "requests.jsonl") as proxy:
-        attempt_unit = pipeline.engine.executor.attempt_unit
+        attempt_unit = pipeline.engine.work.executor.attempt_unit
 
         def measured(stage: Any, *arguments: Any) -> Any:
             cpu_before, asked_before = cpu_of_all(), requests(log)
@@ -96,13 +96,13 @@ def measure_road() -> dict[str, float]:
             results[stage.name] += 1
             return outcome
 
-        vars(pipeline.engine.executor)["attempt_unit"] = measured
+        vars(pipeline.engine.work.executor)["attempt_unit"] = measured
         try:
             out = Path(folder) / "out"
             config = demo_config(out, None, ["engine.executor=local"])
             run_pipeline(with_proxy(config, proxy))
         finally:
-            vars(pipeline.engine.executor)["attempt_unit"] = attempt_unit
+            vars(pipeline.engine.work.executor)["attempt_unit"] = attempt_unit
         return per_video(out, cpu, asked, results)
 
 

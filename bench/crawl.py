@@ -27,9 +27,9 @@ from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import Wanted
 from pipeline.crawl.rounds import BuildPoliteness, rounds, stages_of
 from pipeline.engine.driver import run_stage
-from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
+from pipeline.engine.work.executor import LocalExecutor
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.politeness import Politeness
 from pipeline.site.ytdlp import Session, extract_video, no_token, open_site, options_for, read_caption

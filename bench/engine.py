@@ -22,12 +22,12 @@ from pathlib import Path
 from manifests.live import StageStatus
 from pipeline.engine.desk import Desk
 from pipeline.engine.driver import one_chain, run_lines
-from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.merge import MergeSizes
 from pipeline.engine.merger import merging
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Resources, Unit
+from pipeline.engine.work.executor import Executor, LocalExecutor
+from pipeline.engine.work.unit import Context, Output, Resources, Unit
 
 RSS_LINES = 10
 SIZES = MergeSizes()

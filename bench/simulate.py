@@ -41,15 +41,15 @@ from manifests.live import StageStatus
 from manifests.schema import TABLES
 from pipeline.config import RunConfig
 from pipeline.engine import clock
-from pipeline.engine.attempt import End, Outcome
 from pipeline.engine.commits import Facts
 from pipeline.engine.desk import Desk
-from pipeline.engine.executor import Finished
 from pipeline.engine.lock import RunLock
 from pipeline.engine.parts import Part
 from pipeline.engine.segments import Head
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Stage, Unit
+from pipeline.engine.work.attempt import End, Outcome
+from pipeline.engine.work.executor import Finished
+from pipeline.engine.work.unit import Stage, Unit
 from pipeline.media.stage import MediaStage
 from pipeline.run.batches import Batches
 from pipeline.run.costs import read_costs

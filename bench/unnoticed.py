@@ -251,12 +251,12 @@ EXPLAINED = {
         "pass",
     ): "the record of a unit that ended is kept until its stage is over, some hundred bytes",
     (
-        "pipeline/engine/boundary.py",
+        "pipeline/engine/work/boundary.py",
         "if log.stat().st_mtime < time.time() - ROW_ENDS_AFTER_S:",
         "log.stat().st_mtime <= time.time() - ROW_ENDS_AFTER_S",
     ): "two readings of a clock of nanoseconds are never quite that far apart",
     (
-        "pipeline/engine/attempt.py",
+        "pipeline/engine/work/attempt.py",
         "wait_s: float = 0.0",
         "1.0",
     ): "only what is tried again has a time to wait, and it always says which",
@@ -449,8 +449,8 @@ _PATIENCE = "how long something is waited for or tried before the next step"
 _ABSURD = "a bound far beyond what a real file has: what is absurd is refused a little later"
 _MESSAGE = "the length at which a message is cut"
 TUNING = {
-    "pipeline/engine/attempt.py": {"DETAIL_CHARACTERS": _MESSAGE},
-    "pipeline/engine/boundary.py": {"STORE_WAIT_S": _PATIENCE, "ROW_ENDS_AFTER_S": _PATIENCE},
+    "pipeline/engine/work/attempt.py": {"DETAIL_CHARACTERS": _MESSAGE},
+    "pipeline/engine/work/boundary.py": {"STORE_WAIT_S": _PATIENCE, "ROW_ENDS_AFTER_S": _PATIENCE},
     "pipeline/engine/cluster.py": {
         "LOOK_EVERY_S": _OFTEN,
         "OVERDUE_GRACE_S": _PATIENCE,
@@ -464,7 +464,7 @@ TUNING = {
     "pipeline/engine/files.py": {"BLOCK_BYTES": _PIECE},
     "pipeline/engine/follow.py": {"PARTS_AT_A_TIME": _PIECE, "MOST_SPANS": _PIECE},
     "pipeline/engine/ids.py": {"WHOLE_BYTES": _PIECE, "WINDOW": _PIECE, "AT_A_TIME": _PIECE},
-    "pipeline/engine/limits.py": {"KILL_AFTER_S": _PATIENCE},
+    "pipeline/engine/work/limits.py": {"KILL_AFTER_S": _PATIENCE},
     "pipeline/engine/live.py": {"ASK_EVERY_S": _OFTEN},
     "pipeline/engine/lock.py": {"RENEW_S": _OFTEN, "POLL_S": _OFTEN},
     "pipeline/engine/merge.py": {"MOST_AT_ONCE": _PIECE},

@@ -239,4 +239,4 @@ def test_one_place_turns_unforeseen_errors_into_rejects() -> None:
         if isinstance(node, ast.ExceptHandler) and (node.type is None or ast.unparse(node.type) == "Exception")
     }
 
-    assert broad == {"pipeline/engine/boundary.py"}
+    assert broad == {"pipeline/engine/work/boundary.py"}

@@ -32,10 +32,10 @@ from pipeline.config.media import ChecksConfig, DuplicatesConfig, MediaConfig, M
 from pipeline.config.shards import CardConfig, ShardsConfig, SplitConfig
 from pipeline.dataset.verify import head_of
 from pipeline.engine.driver import run_stage
-from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context
+from pipeline.engine.work.executor import LocalExecutor
+from pipeline.engine.work.unit import Context
 from pipeline.media.stage import MediaStage
 from pipeline.shards.manifest import remove_packs, write_manifest
 from pipeline.shards.stage import ShardsStage

@@ -19,7 +19,7 @@ def debug(
     from manifests.exits import ExitCode
     from manifests.settings import load_config
     from pipeline.config import RunConfig
-    from pipeline.engine.unit import PlaceFailed, Rejected, StopRun, Transient
+    from pipeline.engine.work.unit import PlaceFailed, Rejected, StopRun, Transient
     from pipeline.run.debug import debug_unit
     from pipeline.run.session import open_store
 

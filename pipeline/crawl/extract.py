@@ -21,9 +21,9 @@ from pipeline.config.media import CutConfig
 from pipeline.crawl.limits import check_category, check_video, spoken_language
 from pipeline.crawl.plan import RoundPlan
 from pipeline.crawl.progress import forget_committed, recall, remember
-from pipeline.engine.boundary import per_item
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
+from pipeline.engine.work.boundary import per_item
+from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import Failure, Pause, classify

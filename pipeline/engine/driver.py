@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pipeline.engine import clock
 from pipeline.engine.desk import Desk
 from pipeline.engine.drain import Drained
-from pipeline.engine.executor import Executor
 from pipeline.engine.live import (
     ASK_EVERY_S,
     LiveStage,
@@ -29,7 +28,8 @@ from pipeline.engine.live import (
 from pipeline.engine.lock import RunLock
 from pipeline.engine.progress import RunProgress
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Stage
+from pipeline.engine.work.executor import Executor
+from pipeline.engine.work.unit import Stage
 
 __all__ = ["Line", "RunStopped", "StageResult", "one_chain", "run_lines", "run_stage"]
 

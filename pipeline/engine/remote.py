@@ -14,13 +14,13 @@ from ray.exceptions import RayTaskError
 from manifests.errors import UserError
 from manifests.reasons import Reason
 from manifests.version import build
-from pipeline.engine.attempt import End, Outcome, attempt_unit, fetch_for, time_limit_of
-from pipeline.engine.limits import process_ends_past
 from pipeline.engine.ray_session import first_line
 from pipeline.engine.roll import Roll
-from pipeline.engine.scratch import host_name
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Stage, Unit
+from pipeline.engine.work.attempt import End, Outcome, attempt_unit, fetch_for, time_limit_of
+from pipeline.engine.work.limits import process_ends_past
+from pipeline.engine.work.scratch import host_name
+from pipeline.engine.work.unit import Stage, Unit
 
 
 def raised_there(error: RayTaskError) -> BaseException:

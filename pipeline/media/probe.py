@@ -22,7 +22,7 @@ import av
 from manifests.colour import FULL, Colour, colour_in_force
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaLimits
-from pipeline.engine.unit import Rejected
+from pipeline.engine.work.unit import Rejected
 from pipeline.media.display import is_turned_by_quarters
 from pipeline.media.keyframes import Keyframes
 

@@ -26,10 +26,10 @@ from manifests.reasons import Reason
 from manifests.rows import ClipRow, PackRow, VideoRow
 from manifests.sample import clip_id, sample_key
 from pipeline.config.media import MediaConfig
-from pipeline.engine.boundary import plain, reading_input
 from pipeline.engine.parts import Part
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit
+from pipeline.engine.work.boundary import plain, reading_input
+from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit
 from pipeline.media.clock import WALL_FACTOR
 from pipeline.media.packs import PackedSample, write_pack
 from pipeline.media.probe import Starved, Unusable

@@ -18,7 +18,7 @@ from manifests.reasons import Reason, ReasonClass
 from manifests.stages import STAGES, TABLE
 from manifests.version import made_by
 from pipeline.engine.store import Store
-from pipeline.engine.unit import name_over
+from pipeline.engine.work.unit import name_over
 
 FOLDER = "retries"
 

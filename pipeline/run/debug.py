@@ -13,13 +13,13 @@ from pipeline.config import RunConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.rounds import BuildPoliteness, read_plans, stages_of
 from pipeline.crawl.sources.registry import SOURCES, fetch_by_source
-from pipeline.engine.attempt import time_limit_of
 from pipeline.engine.desk import read_run_status
-from pipeline.engine.executor import SharedHere
-from pipeline.engine.limits import limits
-from pipeline.engine.scratch import scratch_folder
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Stage, Unit
+from pipeline.engine.work.attempt import time_limit_of
+from pipeline.engine.work.executor import SharedHere
+from pipeline.engine.work.limits import limits
+from pipeline.engine.work.scratch import scratch_folder
+from pipeline.engine.work.unit import Context, Output, Stage, Unit
 from pipeline.media.stage import MediaStage
 from pipeline.run.session import default_scratch
 from pipeline.shards.stage import ShardsStage

@@ -23,7 +23,7 @@ from manifests.storage import storage_errors
 from pipeline.config import RunConfig
 from pipeline.config.crawl import IdentityConfig
 from pipeline.crawl.sources.registry import asks_site
-from pipeline.engine.unit import StopRun
+from pipeline.engine.work.unit import StopRun
 from pipeline.site.redact import redact, secrets_of
 
 OK, WARN, FAIL = "ok", "warn", "fail"

@@ -23,15 +23,15 @@ from pipeline.engine.covered import sweep_orphans
 from pipeline.engine.desk import Desk
 from pipeline.engine.drain import Drained, StopRequest, drain_on_sigterm
 from pipeline.engine.driver import Line, StageResult, nothing, one_chain, run_lines
-from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.merge import MergeSizes
 from pipeline.engine.merger import Merger, merging
 from pipeline.engine.outage import stopping_by
 from pipeline.engine.progress import under_way
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Stage
 from pipeline.engine.waiting import Waiting
+from pipeline.engine.work.executor import Executor, LocalExecutor
+from pipeline.engine.work.unit import Stage
 from pipeline.outdir.identity import check_identity
 from pipeline.run.candidates import Candidates
 from pipeline.run.known import Known

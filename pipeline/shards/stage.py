@@ -21,7 +21,7 @@ from manifests.shards import read_entries as entries_of_table
 from pipeline.config.shards import ShardsConfig
 from pipeline.engine.parts import Part
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Reject, Resources, Unit
+from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones, read_tombstones, refuse_while_under_way
 from pipeline.shards.books import ShardBooks, Urls, open_clips, read_chosen
 from pipeline.shards.closed import placed_in, read_held

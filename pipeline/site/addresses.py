@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from manifests.reasons import Reason
-from pipeline.engine.unit import Rejected
+from pipeline.engine.work.unit import Rejected
 from pipeline.site.redact import redact
 
 Address = IPv4Address | IPv6Address

@@ -28,7 +28,7 @@ from yt_dlp.utils import YoutubeDLError
 from manifests.reasons import Reason, ReasonClass
 from manifests.storage import FULL
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
-from pipeline.engine.unit import StopRun
+from pipeline.engine.work.unit import StopRun
 from pipeline.site.canary import lacking_of
 from pipeline.site.failures import AfterRefusal, DeadlinePassed, Failure, Pause, classify, refusals, signature
 from pipeline.site.politeness import Polite, Ruling

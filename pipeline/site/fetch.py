@@ -21,7 +21,7 @@ from yt_dlp.utils import YoutubeDLError
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig
 from pipeline.config.media import CutConfig, MediaLimits
-from pipeline.engine.unit import Context, Rejected, StopRun, Transient
+from pipeline.engine.work.unit import Context, Rejected, StopRun, Transient
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.probe import CONTAINERS, Starved, Unusable, open_media
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn

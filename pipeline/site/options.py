@@ -10,7 +10,7 @@ from yt_dlp.networking.impersonate import ImpersonateTarget
 from manifests.errors import UserError
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
-from pipeline.engine.unit import StopRun
+from pipeline.engine.work.unit import StopRun
 
 NETSCAPE_FIELDS = 7
 

@@ -30,7 +30,7 @@ from manifests.errors import UserError
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.config.ydl_opts import HARMLESS
-from pipeline.engine.unit import StopRun
+from pipeline.engine.work.unit import StopRun
 from pipeline.site.failures import (
     EXTRACTOR_BUGS,
     PROXY_PASSWORD,

@@ -15,10 +15,10 @@ from manifests.reasons import Reason
 from manifests.rows import ClipRow, TranscriptRow
 from manifests.sample import WHOLE_VIDEO, clip_id
 from pipeline.config.text import TextConfig
-from pipeline.engine.boundary import per_item
 from pipeline.engine.parts import Part
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Reject, Resources, Unit, name_over
+from pipeline.engine.work.boundary import per_item
+from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit, name_over
 from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Event, Track, Word
 from pipeline.text.clip_plan import PlannedClip, plan_clips

@@ -16,10 +16,10 @@ from manifests.reasons import Reason
 from manifests.rows import CaptionRow, TranscriptRow, WordRow
 from manifests.sample import GivenSpan
 from pipeline.config.text import TextConfig
-from pipeline.engine.boundary import per_item
 from pipeline.engine.parts import Part
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Reject, Resources, Unit, name_over
+from pipeline.engine.work.boundary import per_item
+from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit, name_over
 from pipeline.text.align import align_track
 from pipeline.text.boundary.features import normalise
 from pipeline.text.captions import BrokenTrack, Track, Word, read_track

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine.driver import run_stage
-from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Resources
+from pipeline.engine.work.executor import Executor, LocalExecutor
+from pipeline.engine.work.unit import Resources
 from tests.conftest import REPO, need
 from tests.pipeline.engine.toys import ToyStage
 
@@ -100,7 +100,7 @@ def test_a_unit_that_something_befalls_is_made_all_the_same(
 CLOCKED = """
 import sys
 from pathlib import Path
-from pipeline.engine.executor import LocalExecutor
+from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.driver import run_stage
 from pipeline.engine.store import Store

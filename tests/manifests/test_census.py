@@ -13,9 +13,9 @@ from hdvila_testing.shards import commit_video
 from manifests import census
 from manifests.census import Census
 from manifests.reasons import Reason
-from pipeline.engine.attempt import reject_row
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Reject
+from pipeline.engine.work.attempt import reject_row
+from pipeline.engine.work.unit import Reject
 
 
 def test_a_census_that_is_kept_says_what_a_fresh_one_says(tmp_path: Path) -> None:

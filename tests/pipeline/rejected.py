@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from manifests.reasons import Reason
-from pipeline.engine.attempt import reject_row
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Reject
+from pipeline.engine.work.attempt import reject_row
+from pipeline.engine.work.unit import Reject
 
 
 def a_store_with_rejects(folder: Path) -> Store:

@@ -29,9 +29,9 @@ from manifests.sample import is_video_id
 from pipeline.config.folder import FolderConfig
 from pipeline.config.media import MediaConfig
 from pipeline.crawl.sources.file_names import id_in_name, without_format
-from pipeline.engine.boundary import per_item, plain, reading_input
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
+from pipeline.engine.work.boundary import per_item, plain, reading_input
+from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
 from pipeline.media.probe import Probe, Starved, Unusable, probe
 from pipeline.media.stage import path_text, refuse_unreadable
 from pipeline.outdir.identity import RUN_FILE, is_of_a_run

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.config import RunConfig
 from pipeline.crawl.sources.folder import FolderStage
 from pipeline.crawl.sources.urls import UrlFetcher, UrlsStage
-from pipeline.engine.unit import Context, Stage
+from pipeline.engine.work.unit import Context, Stage
 from pipeline.site.hosts import PoliteHosts
 
 Fetch = Callable[[Mapping[str, Any], Context], Path]

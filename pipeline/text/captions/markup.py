@@ -3,7 +3,7 @@
 import html
 import re
 
-from pipeline.engine.boundary import plain
+from pipeline.engine.work.boundary import plain
 from pipeline.text.captions.track import BrokenTrack
 
 MAX_BYTES = 8 * 1024 * 1024

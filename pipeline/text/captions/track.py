@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from manifests.reasons import Reason
-from pipeline.engine.unit import Rejected
+from pipeline.engine.work.unit import Rejected
 
 MAX_MS = 10**12
 """No time of a track is this large (31 years): a larger number is not a time."""

@@ -21,7 +21,7 @@ from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.config.media import CutConfig
 from pipeline.crawl.extract import Extractor, FoundVideo, check_payload
 from pipeline.engine.driver import RunStopped
-from pipeline.engine.executor import SharedHere
+from pipeline.engine.work.executor import SharedHere
 from pipeline.site.failures import Failure
 from pipeline.site.options import options_for
 from pipeline.site.politeness import Politeness

@@ -19,7 +19,7 @@ from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import HdVilaConfig, LimitsConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.engine.driver import RunStopped
-from pipeline.engine.unit import Rejected, Transient
+from pipeline.engine.work.unit import Rejected, Transient
 from pipeline.outdir.retries import request_retries
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.fetch import Fetcher

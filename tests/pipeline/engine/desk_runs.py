@@ -5,9 +5,9 @@ from pathlib import Path
 from pipeline.engine.desk import Desk
 from pipeline.engine.drain import StopRequest
 from pipeline.engine.driver import StageResult, run_stage
-from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
+from pipeline.engine.work.executor import LocalExecutor
 from tests.pipeline.engine.toys import ToyStage
 
 UNITS = tuple((f"u{i}", "") for i in range(5))

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from pipeline.engine import cluster
-from pipeline.engine.attempt import End, Outcome
 from pipeline.engine.cluster import RayExecutor
 from pipeline.engine.roll import Roll
+from pipeline.engine.work.attempt import End, Outcome
 
 GIB = 1024**3
 

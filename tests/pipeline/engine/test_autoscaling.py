@@ -24,7 +24,7 @@ from pipeline.engine.cluster import RayExecutor
 from pipeline.engine.driver import run_stage
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Resources
+from pipeline.engine.work.unit import Resources
 from tests.pipeline.engine.toys import Naps
 
 folder = Path(sys.argv[1])

@@ -21,7 +21,7 @@ from manifests.exits import ExitCode
 from pipeline.engine.driver import RunStopped, run_stage
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Resources, Stage
+from pipeline.engine.work.unit import Resources, Stage
 from tests.conftest import REPO
 from tests.pipeline.engine.toys import Naps, SickOnOneNode, ToyStage
 

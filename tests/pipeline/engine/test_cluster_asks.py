@@ -11,11 +11,11 @@ from ray.exceptions import NodeDiedError, WorkerCrashedError
 
 from pipeline.config.engine import EngineConfig
 from pipeline.engine import cluster
-from pipeline.engine.attempt import End
-from pipeline.engine.limits import KILL_AFTER_S
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Resources, Unit
 from pipeline.engine.waiting import Waiting
+from pipeline.engine.work.attempt import End
+from pipeline.engine.work.limits import KILL_AFTER_S
+from pipeline.engine.work.unit import Resources, Unit
 from tests.pipeline.engine.fake_ray import FakeRay, OnNode, an_executor, done, fetched, machine
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine.attempt import Outcome, attempt_unit
 from pipeline.engine.commits import Commits, is_group, number_of, part_name
 from pipeline.engine.driver import run_stage
-from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.files import Files
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Unit
+from pipeline.engine.work.attempt import Outcome, attempt_unit
+from pipeline.engine.work.executor import LocalExecutor
+from pipeline.engine.work.unit import Unit
 from tests.pipeline.engine.toys import ToyStage, listing
 
 NAMES = [f"u{i:03d}" for i in range(60)]

@@ -14,10 +14,10 @@ from pipeline.engine import live as live_module
 from pipeline.engine.desk import Desk
 from pipeline.engine.drain import Drained, StopRequest
 from pipeline.engine.driver import Line, one_chain, run_lines
-from pipeline.engine.executor import Finished, LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Resources, Unit
+from pipeline.engine.work.executor import Finished, LocalExecutor
+from pipeline.engine.work.unit import Context, Output, Resources, Unit
 
 
 @dataclass(frozen=True)

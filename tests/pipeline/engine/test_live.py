@@ -10,8 +10,6 @@ import pytest
 
 from manifests.reasons import Reason
 from pipeline.engine import clock
-from pipeline.engine.attempt import End, Outcome
-from pipeline.engine.executor import Finished
 from pipeline.engine.live import (
     LiveStage,
     RunContext,
@@ -22,9 +20,11 @@ from pipeline.engine.live import (
     describe_result,
     what_remains,
 )
-from pipeline.engine.scratch import host_name
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Resources, Unit
+from pipeline.engine.work.attempt import End, Outcome
+from pipeline.engine.work.executor import Finished
+from pipeline.engine.work.scratch import host_name
+from pipeline.engine.work.unit import Resources, Unit
 
 
 @dataclass

@@ -18,13 +18,13 @@ from hdvila_testing.s3 import BUCKET, S3, s3_server
 from manifests.storage import is_passing
 from pipeline.config.engine import EngineConfig
 from pipeline.engine import files, outage
-from pipeline.engine.boundary import per_item
 from pipeline.engine.driver import run_stage
-from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.outage import outlast, stopping_by
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Resources, Transient, Unit
+from pipeline.engine.work.boundary import per_item
+from pipeline.engine.work.executor import LocalExecutor
+from pipeline.engine.work.unit import Context, Output, Resources, Transient, Unit
 from tests.pipeline.engine.toys import ToyStage, listing
 
 pytestmark = pytest.mark.faults

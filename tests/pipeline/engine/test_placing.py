@@ -9,10 +9,10 @@ from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, TaskUnsche
 
 from manifests.reasons import Reason
 from pipeline.engine import cluster
-from pipeline.engine.attempt import End
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Resources, Unit
 from pipeline.engine.waiting import Waiting
+from pipeline.engine.work.attempt import End
+from pipeline.engine.work.unit import Resources, Unit
 from tests.pipeline.engine.fake_ray import GIB, FakeRay, an_executor, done, fetched, machine
 
 

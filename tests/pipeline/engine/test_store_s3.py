@@ -24,10 +24,10 @@ from pipeline.dataset.merge import merge
 from pipeline.dataset.remove import remove
 from pipeline.dataset.reshard import reshard
 from pipeline.dataset.verify import verify
-from pipeline.engine.attempt import End, attempt_unit
 from pipeline.engine.lock import LockLost, RunLock
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Resources, Unit
+from pipeline.engine.work.attempt import End, attempt_unit
+from pipeline.engine.work.unit import Context, Output, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards.manifest import remove_packs
 

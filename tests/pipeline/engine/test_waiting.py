@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from pipeline.engine.driver import run_stage
-from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
 from pipeline.engine.waiting import Waiting
+from pipeline.engine.work.executor import Executor, LocalExecutor
 from tests.pipeline.engine.test_cluster import a_cluster, run
 from tests.pipeline.engine.toys import Fetched
 

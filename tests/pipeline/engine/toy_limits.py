@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.engine.unit import Resources
+from pipeline.engine.work.unit import Resources
 from tests.pipeline.engine.toys import ToyStage
 
 

@@ -9,7 +9,7 @@ from hdvila_testing.rows import a_clip_row, a_video_row
 from manifests.sample import SampleJson
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output
+from pipeline.engine.work.unit import Context, Output
 from pipeline.media.packs import index_pack, read_members
 from pipeline.media.stage import MediaStage
 

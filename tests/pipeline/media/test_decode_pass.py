@@ -9,7 +9,7 @@ import pytest
 
 from hdvila_testing.video import a_video
 from manifests.reasons import Reason, ReasonClass
-from pipeline.engine.unit import Rejected, Transient
+from pipeline.engine.work.unit import Rejected, Transient
 from pipeline.media.decode_pass import ClipLook, VideoLook, _at_once, _several, hash_interval_ms
 from pipeline.media.frames import DecodeFault
 from pipeline.media.stopwatch import Stopwatch

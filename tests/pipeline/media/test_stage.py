@@ -21,10 +21,10 @@ from manifests.reasons import Reason
 from manifests.schema import CLIPS, PACKS, VIDEOS, table_of
 from pipeline.config.media import MediaConfig
 from pipeline.engine.driver import run_stage
-from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Rejected
+from pipeline.engine.work.executor import LocalExecutor
+from pipeline.engine.work.unit import Context, Rejected
 from pipeline.media.packs import Sample
 from pipeline.media.stage import MediaStage, packed, rows_of_job
 from pipeline.media.verify_media import media_faults

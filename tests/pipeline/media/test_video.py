@@ -14,7 +14,7 @@ from hdvila_testing.readers import codes_by_pyav
 from hdvila_testing.video import a_video
 from manifests.reasons import Reason
 from manifests.schema import PACKS, table_of
-from pipeline.engine.unit import Rejected
+from pipeline.engine.work.unit import Rejected
 from pipeline.media.probe import Starved
 from pipeline.media.verify_media import media_faults
 from tests.pipeline.media.small_films import made

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from manifests.reasons import Reason
-from pipeline.engine.attempt import reject_row
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Reject
+from pipeline.engine.work.attempt import reject_row
+from pipeline.engine.work.unit import Reject
 from pipeline.outdir.retries import read_retries, request_retries
 from tests.pipeline.rejected import a_store_with_rejects
 

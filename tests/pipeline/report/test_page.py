@@ -22,9 +22,9 @@ from pipeline.balance.ranking import candidates_of, rank_candidates
 from pipeline.balance.selection import Selection, select
 from pipeline.config.balance import BalanceConfig
 from pipeline.dataset.merge import merge
-from pipeline.engine.attempt import reject_row
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Reject
+from pipeline.engine.work.attempt import reject_row
+from pipeline.engine.work.unit import Reject
 from pipeline.report.clips import COUNTS
 from pipeline.report.data import read_report_data
 from pipeline.report.page import render, short_categories, write_report

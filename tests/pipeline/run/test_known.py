@@ -13,11 +13,11 @@ from manifests.funnel import rejects_in_force
 from manifests.reasons import Reason
 from pipeline.balance.waves import next_wave
 from pipeline.config import RunConfig
-from pipeline.engine.attempt import reject_row
 from pipeline.engine.follow import Follower
 from pipeline.engine.merge import MergeSizes
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Reject
+from pipeline.engine.work.attempt import reject_row
+from pipeline.engine.work.unit import Reject
 from pipeline.run.candidates import Candidates
 from pipeline.run.known import PACK_COLUMNS, Known
 from tests.pipeline.engine.merges import merge_all

@@ -12,9 +12,9 @@ from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards
 from manifests.errors import UserError
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.engine.driver import run_stage
-from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
+from pipeline.engine.work.executor import LocalExecutor
 from pipeline.outdir.tombstones import Tombstones, write_tombstones
 from pipeline.shards.files import read_rows
 from pipeline.shards.manifest import remove_packs

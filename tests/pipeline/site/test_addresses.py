@@ -17,7 +17,7 @@ import pytest
 
 from manifests.reasons import Reason, ReasonClass
 from miniyoutube.certificate import key_and_certificate
-from pipeline.engine.unit import Rejected
+from pipeline.engine.work.unit import Rejected
 from pipeline.site import addresses
 from pipeline.site.addresses import Limits, download, is_public, refuse_scheme
 

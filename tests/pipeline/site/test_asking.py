@@ -13,8 +13,8 @@ from yt_dlp.utils import ExtractorError, YoutubeDLError
 import pipeline
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
-from pipeline.engine.executor import SharedHere
-from pipeline.engine.unit import StopRun
+from pipeline.engine.work.executor import SharedHere
+from pipeline.engine.work.unit import StopRun
 from pipeline.site import asking as asking_module
 from pipeline.site.asking import REFUSALS_OF_ONE_SUBJECT, Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import AfterRefusal, DeadlinePassed, Failure, Pause, SeenRequest

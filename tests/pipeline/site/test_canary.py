@@ -5,7 +5,7 @@ from miniyoutube.misbehave import Fault
 from miniyoutube.server import MiniYouTube
 from pipeline.config.media import CutConfig
 from pipeline.crawl.extract import Extractor, FoundVideo
-from pipeline.engine.executor import SharedHere
+from pipeline.engine.work.executor import SharedHere
 from pipeline.site.canary import lacking_of
 from pipeline.site.politeness import Politeness
 from tests.pipeline.crawl.site import config_for, hurried

@@ -18,7 +18,7 @@ from miniyoutube.misbehave import BEHAVIOURS, Fault
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CrawlConfig, IdentityConfig, MediaFormatConfig
 from pipeline.config.media import CutConfig
-from pipeline.engine.unit import Rejected, StopRun, Transient
+from pipeline.engine.work.unit import Rejected, StopRun, Transient
 from pipeline.media.probe import Starved
 from pipeline.site import fetch as fetch_module
 from pipeline.site.asking import Turn

@@ -12,7 +12,7 @@ from manifests.reasons import Reason
 from manifests.settings import parse_config
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.config.ydl_opts import TRUST
-from pipeline.engine.unit import StopRun
+from pipeline.engine.work.unit import StopRun
 from pipeline.site.options import impersonation, options_for
 from pipeline.site.ytdlp import check_identities
 

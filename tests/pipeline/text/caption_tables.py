@@ -7,7 +7,7 @@ from typing import Any
 
 from manifests.schema import TABLES
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output
+from pipeline.engine.work.unit import Context, Output
 from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import (
     TranscriptsStage,

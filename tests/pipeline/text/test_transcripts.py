@@ -11,7 +11,7 @@ import pytest
 from manifests.reasons import Reason
 from manifests.schema import TABLES, table_of
 from pipeline.config.text import TextConfig
-from pipeline.engine.unit import Context
+from pipeline.engine.work.unit import Context
 from pipeline.text.captions.track import BrokenTrack, Track, Word
 from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import (

@@ -16,9 +16,9 @@ from hdvila_testing.shards import make_shards, select
 from manifests.shards import read_manifest
 from pipeline.config.media import MediaConfig
 from pipeline.engine.driver import run_stage
-from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
+from pipeline.engine.work.executor import LocalExecutor
 from pipeline.media.stage import MediaStage
 from train.data.decode import choose_centres, decode_sample, frames_around, nearest_stills
 from train.data.index import Index, load_index

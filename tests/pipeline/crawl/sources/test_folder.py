@@ -16,10 +16,10 @@ from pipeline.config.folder import FolderConfig
 from pipeline.config.media import MediaConfig, MediaLimits
 from pipeline.crawl.sources.folder import FolderStage, content_id, identify, media_files
 from pipeline.engine.driver import run_stage
-from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context
+from pipeline.engine.work.executor import LocalExecutor
+from pipeline.engine.work.unit import Context
 from pipeline.media.stage import source_file
 from pipeline.outdir.identity import check_identity
 

@@ -22,7 +22,7 @@ from pipeline.config import RunConfig
 from pipeline.config.urls import UrlsConfig
 from pipeline.crawl.sources.urls import given_spans, refuse_address, video_id_of_row
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Rejected
+from pipeline.engine.work.unit import Rejected
 from pipeline.run.road import run_pipeline
 
 VTT = "WEBVTT\n\n00:00.200 --> 00:03.800\nA brown dog runs over the green field to the old gate.\n"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine import limits as limits_module
-from pipeline.engine.limits import (
+from pipeline.engine.work import limits as limits_module
+from pipeline.engine.work.limits import (
     KILL_AFTER_S,
     MemoryLimitExceeded,
     TimeLimitExceeded,
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.faults
 
 STUCK_IN_C = """
 import ctypes, signal
-from pipeline.engine.limits import limits, process_ends_past
+from pipeline.engine.work.limits import limits, process_ends_past
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})  # or it would end the call
 with process_ends_past(1.0), limits(1.0, 0):
     ctypes.PyDLL(None).sleep(60)  # holds the interpreter's lock: no Python code runs, no signal is heard

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine import scratch as scratch_module
-from pipeline.engine.attempt import attempt_unit
 from pipeline.engine.driver import RunStopped
-from pipeline.engine.executor import LocalExecutor
-from pipeline.engine.scratch import scratch_folder
 from pipeline.engine.store import Store
-from pipeline.engine.unit import PlaceFailed, StopRun, Unit
+from pipeline.engine.work import scratch as scratch_module
+from pipeline.engine.work.attempt import attempt_unit
+from pipeline.engine.work.executor import LocalExecutor
+from pipeline.engine.work.scratch import scratch_folder
+from pipeline.engine.work.unit import PlaceFailed, StopRun, Unit
 from tests.conftest import REPO, need
 from tests.pipeline.engine.runs import run
 from tests.pipeline.engine.toy_limits import toy
@@ -78,7 +78,7 @@ pytestmark = pytest.mark.faults
 RUN = """
 import sys
 from pathlib import Path
-from pipeline.engine.executor import LocalExecutor
+from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.driver import RunStopped, run_stage
 from pipeline.engine.store import Store

@@ -13,10 +13,10 @@ import pytest
 
 from manifests.reasons import Reason
 from manifests.version import made_by
-from pipeline.engine import attempt as attempt_module
-from pipeline.engine.attempt import End, Outcome, attempt_unit, fetch_for, reject_row
 from pipeline.engine.store import Store
-from pipeline.engine.unit import (
+from pipeline.engine.work import attempt as attempt_module
+from pipeline.engine.work.attempt import End, Outcome, attempt_unit, fetch_for, reject_row
+from pipeline.engine.work.unit import (
     Context,
     Output,
     PlaceFailed,

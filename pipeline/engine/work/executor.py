@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from manifests.live import StageStatus
-from pipeline.engine.attempt import Outcome, attempt_unit
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Stage, Unit
+from pipeline.engine.work.attempt import Outcome, attempt_unit
+from pipeline.engine.work.unit import Stage, Unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 
 from manifests.reasons import Reason
 from pipeline.engine.store import Store
-from pipeline.engine.unit import (
+from pipeline.engine.work.unit import (
     UNIT_NAME,
     Context,
     Reject,

@@ -19,7 +19,7 @@ from typing import TypeVar
 from manifests.errors import UserError
 from manifests.reasons import Reason
 from manifests.storage import FULL, SICK, is_of_a_store, is_passing
-from pipeline.engine.unit import Context, PlaceFailed, Reject, Rejected, StopRun, Transient
+from pipeline.engine.work.unit import Context, PlaceFailed, Reject, Rejected, StopRun, Transient
 
 Made = TypeVar("Made")
 

@@ -22,7 +22,9 @@ from manifests.rows import RejectRow
 from manifests.schema import TABLES, table_of
 from manifests.storage import is_passing
 from manifests.version import made_by
-from pipeline.engine.boundary import (
+from pipeline.engine.commits import Facts
+from pipeline.engine.store import Store
+from pipeline.engine.work.boundary import (
     STORE_WAIT_S,
     is_of_the_system,
     per_item,
@@ -30,11 +32,9 @@ from pipeline.engine.boundary import (
     refuse_sick_disk,
     refuse_unusable_scratch,
 )
-from pipeline.engine.commits import Facts
-from pipeline.engine.limits import MemoryLimitExceeded, TimeLimitExceeded, limits
-from pipeline.engine.scratch import HeldGone, hold, host_name, scratch_folder
-from pipeline.engine.store import Store
-from pipeline.engine.unit import (
+from pipeline.engine.work.limits import MemoryLimitExceeded, TimeLimitExceeded, limits
+from pipeline.engine.work.scratch import HeldGone, hold, host_name, scratch_folder
+from pipeline.engine.work.unit import (
     Context,
     Fetching,
     Output,

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from manifests.reasons import Reason
-from pipeline.engine.attempt import End, Outcome
-from pipeline.engine.executor import Finished, LocalExecutor
-from pipeline.engine.unit import Unit
+from pipeline.engine.work.attempt import End, Outcome
+from pipeline.engine.work.executor import Finished, LocalExecutor
+from pipeline.engine.work.unit import Unit
 from tests.pipeline.engine.runs import attempts, run
 
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.engine.boundary import refuse_sick_disk
-from pipeline.engine.unit import PlaceFailed
+from pipeline.engine.work.boundary import refuse_sick_disk
+from pipeline.engine.work.unit import PlaceFailed
 
 _HELD = "held."
 _UNSAFE = re.compile(r"[^A-Za-z0-9-]")

@@ -44,7 +44,7 @@ from pipeline.balance.pictures import filed as filed_of
 from pipeline.balance.pictures import kind_of
 from pipeline.balance.together import Nearness
 from pipeline.config.media import DuplicatesConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.media.phash import N_HASHES, VERSION, Hashes
 from pipeline.media.probe import Unusable
 

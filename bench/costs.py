@@ -30,7 +30,7 @@ from pydantic import Secret, SecretStr
 
 import pipeline.engine.work.executor
 from miniyoutube.job import demo_config
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.run.costs import FILE, Cost, read_costs
 from pipeline.run.road import run_pipeline
 from pipeline.site.ytdlp import kind_of

@@ -28,7 +28,7 @@ from pipeline.crawl.plan import Wanted
 from pipeline.crawl.rounds import BuildPoliteness, rounds, stages_of
 from pipeline.engine.driver import run_stage
 from pipeline.engine.lock import RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.politeness import Politeness

@@ -23,9 +23,9 @@ from manifests.live import StageStatus
 from pipeline.engine.desk import Desk
 from pipeline.engine.driver import one_chain, run_lines
 from pipeline.engine.lock import RunLock
-from pipeline.engine.merge import MergeSizes
 from pipeline.engine.merger import merging
-from pipeline.engine.store import Store
+from pipeline.engine.store.merge import MergeSizes
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.unit import Context, Output, Resources, Unit
 

@@ -38,7 +38,7 @@ from manifests.shards import MANIFEST_NAME, TABLE_NAME, ShardEntry, manifest_byt
 from pipeline.balance.ranking import candidates_of, rank_candidates
 from pipeline.balance.selection import select
 from pipeline.config.balance import BalanceConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.media.packs import Sample, write_pack
 from pipeline.report.page import write_report
 from pipeline.shards.files import entry_of, shard_files

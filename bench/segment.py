@@ -24,11 +24,11 @@ from bench.scaling import stores
 from bench.scaling.columns import Draw
 from bench.scaling.steps import config_of
 from manifests.schema import WIDE
-from pipeline.engine.merge import MergeSizes, install, plan_merge
-from pipeline.engine.segment_files import write_segment
-from pipeline.engine.segments import read_head
-from pipeline.engine.store import Store
-from pipeline.engine.views import duckdb_select
+from pipeline.engine.store.merge import MergeSizes, install, plan_merge
+from pipeline.engine.store.segment_files import write_segment
+from pipeline.engine.store.segments import read_head
+from pipeline.engine.store.store import Store
+from pipeline.engine.store.views import duckdb_select
 from pipeline.outdir.accounts import unit_gaps
 from pipeline.outdir.identity import check_identity
 

@@ -41,12 +41,12 @@ from manifests.live import StageStatus
 from manifests.schema import TABLES
 from pipeline.config import RunConfig
 from pipeline.engine import clock
-from pipeline.engine.commits import Facts
 from pipeline.engine.desk import Desk
 from pipeline.engine.lock import RunLock
-from pipeline.engine.parts import Part
-from pipeline.engine.segments import Head
-from pipeline.engine.store import Store
+from pipeline.engine.store.commits import Facts
+from pipeline.engine.store.segments import Head
+from pipeline.engine.store.store import Store
+from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.attempt import End, Outcome
 from pipeline.engine.work.executor import Finished
 from pipeline.engine.work.unit import Stage, Unit

@@ -84,15 +84,22 @@ _COUNT = (
 )
 EXPLAINED = {
     **{
-        ("pipeline/engine/store.py", line, "1"): "a size that is not the file's is asked for, as one that is not known"
+        (
+            "pipeline/engine/store/store.py",
+            line,
+            "1",
+        ): "a size that is not the file's is asked for, as one that is not known"
         for line in _SIZES_OF_STORE
     },
     **{
-        ("pipeline/engine/store.py", _COUNT, new): "a segment names no part without rows"
+        ("pipeline/engine/store/store.py", _COUNT, new): "a segment names no part without rows"
         for new in ("part.n_rows > 0", "1")
     },
-    ("pipeline/engine/store.py", 'reason = (str(error).splitlines() or [""])[0][:300]', "600"): "the length at which a "
-    "message is cut",
+    (
+        "pipeline/engine/store/store.py",
+        'reason = (str(error).splitlines() or [""])[0][:300]',
+        "600",
+    ): "the length at which a message is cut",
     **{
         (
             "pipeline/site/politeness.py",
@@ -141,33 +148,33 @@ EXPLAINED = {
         "2",
     ): "slots are counted before they are used",
     (
-        "pipeline/engine/ids.py",
+        "pipeline/engine/store/ids.py",
         "n_ranges = -(-n_entries // AT_A_TIME) or 1",
         "2",
     ): "where there are no entries there are none in two ranges",
     (
-        "pipeline/engine/ranges.py",
+        "pipeline/engine/store/ranges.py",
         "if n_bytes >= max_bytes:",
         "n_bytes > max_bytes",
     ): "pieces are of about so many bytes",
-    ("pipeline/engine/ranges.py", "if len(missing) < 2:", "len(missing) <= 2"): "how much is read at a time",
-    ("pipeline/engine/ranges.py", "if len(missing) < 2:", "3"): "how much is read at a time",
-    ("pipeline/engine/segments.py", "for _ in range(10):", "20"): "how often a change of the head is tried",
+    ("pipeline/engine/store/ranges.py", "if len(missing) < 2:", "len(missing) <= 2"): "how much is read at a time",
+    ("pipeline/engine/store/ranges.py", "if len(missing) < 2:", "3"): "how much is read at a time",
+    ("pipeline/engine/store/segments.py", "for _ in range(10):", "20"): "how often a change of the head is tried",
     (
-        "pipeline/engine/segment_files.py",
+        "pipeline/engine/store/segment_files.py",
         "rejects={}, seconds=0.0, made_at=time.time(),",
         "1.0",
     ): "what its commits said in all stands there before it is returned",
     **{
         (
-            "pipeline/engine/segment_files.py",
+            "pipeline/engine/store/segment_files.py",
             "if n_rows >= GROUP_ROWS or n_bytes >= GROUP_BYTES or len(held) >= 1000:",
             new,
         ): "how much is held at a time, about"
         for new in ("n_bytes > GROUP_BYTES", "len(held) > 1000", "2000")
     },
     **{
-        ("pipeline/engine/store.py", line, new): "a segment names no part without rows"
+        ("pipeline/engine/store/store.py", line, new): "a segment names no part without rows"
         for line in (
             "if part.n_rows < 0:",
             "is_covered = part.n_rows < 0 and found.num_rows and self._segments_with(head, part.stage, [part.unit])",
@@ -175,7 +182,7 @@ EXPLAINED = {
         for new in ("part.n_rows <= 0", "1")
     },
     (
-        "pipeline/engine/committed.py",
+        "pipeline/engine/store/committed.py",
         "self.commits.floor[stage] = head.covered.get(stage, 0)",
         "1",
     ): "numbers of commits begin at 2; only their order counts",
@@ -241,7 +248,7 @@ EXPLAINED = {
         "lot <= NEGATIVE_SHARE",
     ): "a drawn number of 53 bits is never quite the share",
     (
-        "pipeline/engine/commits.py",
+        "pipeline/engine/store/commits.py",
         "self._last[stage] = 1 + max(self.floor.get(stage, 0), self._last[stage])",
         "1",
     ): "numbers of commits begin at 2; only their order counts",
@@ -261,7 +268,7 @@ EXPLAINED = {
         "1.0",
     ): "only what is tried again has a time to wait, and it always says which",
     (
-        "pipeline/engine/outage.py",
+        "pipeline/engine/store/outage.py",
         "if now - said > SAY_EVERY_S:",
         "now - said >= SAY_EVERY_S",
     ): "two readings of a clock of nanoseconds are never quite that far apart",
@@ -457,26 +464,26 @@ TUNING = {
         "FORGET_EVERY": _OFTEN,
         "ROLL_WAIT_S": _PATIENCE,
     },
-    "pipeline/engine/commits.py": {"READERS": _PIECE},
-    "pipeline/engine/committed.py": {"MAX_MOVED": _PATIENCE},
+    "pipeline/engine/store/commits.py": {"READERS": _PIECE},
+    "pipeline/engine/store/committed.py": {"MAX_MOVED": _PATIENCE},
     "pipeline/engine/desk.py": {"TAKE_EVERY_S": _OFTEN, "WRITE_EVERY_S": _OFTEN, "READ_EVERY_S": _OFTEN},
     "pipeline/engine/driver.py": {"POLL_S": _OFTEN, "QUEUE": _PIECE, "GROUP_S": _OFTEN, "LEAST": _PIECE},
-    "pipeline/engine/files.py": {"BLOCK_BYTES": _PIECE},
-    "pipeline/engine/follow.py": {"PARTS_AT_A_TIME": _PIECE, "MOST_SPANS": _PIECE},
-    "pipeline/engine/ids.py": {"WHOLE_BYTES": _PIECE, "WINDOW": _PIECE, "AT_A_TIME": _PIECE},
+    "pipeline/engine/store/files.py": {"BLOCK_BYTES": _PIECE},
+    "pipeline/engine/store/follow.py": {"PARTS_AT_A_TIME": _PIECE, "MOST_SPANS": _PIECE},
+    "pipeline/engine/store/ids.py": {"WHOLE_BYTES": _PIECE, "WINDOW": _PIECE, "AT_A_TIME": _PIECE},
     "pipeline/engine/work/limits.py": {"KILL_AFTER_S": _PATIENCE},
     "pipeline/engine/live.py": {"ASK_EVERY_S": _OFTEN},
     "pipeline/engine/lock.py": {"RENEW_S": _OFTEN, "POLL_S": _OFTEN},
-    "pipeline/engine/merge.py": {"MOST_AT_ONCE": _PIECE},
-    "pipeline/engine/merge_ids.py": {"MOST_APART": _PIECE, "FACTOR": _PIECE},
+    "pipeline/engine/store/merge.py": {"MOST_AT_ONCE": _PIECE},
+    "pipeline/engine/store/merge_ids.py": {"MOST_APART": _PIECE, "FACTOR": _PIECE},
     "pipeline/engine/merger.py": {"LOOK_EVERY_S": _OFTEN},
     "pipeline/engine/names.py": {"RECENT": _PIECE},
-    "pipeline/engine/outage.py": {"FIRST_WAIT_S": _PATIENCE, "LONGEST_WAIT_S": _PATIENCE, "SAY_EVERY_S": _OFTEN},
+    "pipeline/engine/store/outage.py": {"FIRST_WAIT_S": _PATIENCE, "LONGEST_WAIT_S": _PATIENCE, "SAY_EVERY_S": _OFTEN},
     "pipeline/engine/progress.py": {"PLAIN_EVERY_S": _OFTEN},
-    "pipeline/engine/ranges.py": {"TAIL_BYTES": _PIECE, "SPAN_BYTES": _PIECE, "AT_ONCE": _PIECE},
+    "pipeline/engine/store/ranges.py": {"TAIL_BYTES": _PIECE, "SPAN_BYTES": _PIECE, "AT_ONCE": _PIECE},
     "pipeline/engine/ray_session.py": {"CONNECT_S": _PATIENCE, "SPEAK_S": _PATIENCE},
-    "pipeline/engine/segment_files.py": {"GROUP_ROWS": _PIECE, "GROUP_BYTES": _PIECE},
-    "pipeline/engine/store.py": {"MANY_READ": _PIECE, "MAX_KEPT_BYTES": _PIECE, "PIECE_BYTES": _PIECE},
+    "pipeline/engine/store/segment_files.py": {"GROUP_ROWS": _PIECE, "GROUP_BYTES": _PIECE},
+    "pipeline/engine/store/store.py": {"MANY_READ": _PIECE, "MAX_KEPT_BYTES": _PIECE, "PIECE_BYTES": _PIECE},
     "pipeline/site/addresses.py": {"BLOCK_BYTES": _PIECE, "SPEED_AFTER_S": _PATIENCE, "LONGEST_RETRY_AFTER_S": _ABSURD},
     "pipeline/site/fetch.py": {
         "LONGEST_WAIT_HERE_S": _PATIENCE,

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 
 
 class Writes:

@@ -11,7 +11,7 @@ from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists
 from pipeline.balance.duplicates import Pictures
 from pipeline.balance.standing import REJECTED_VIDEOS, Duplicates, Outcomes, all_failed, outcomes_with
 from pipeline.config.media import DuplicatesConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 
 
 def outcomes_of(

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.request import Request, urlopen
 
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 
 BUCKET = "bucket"
 

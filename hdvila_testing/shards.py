@@ -32,7 +32,7 @@ from manifests.shards import Manifest
 from pipeline.config.shards import CardConfig, ShardsConfig
 from pipeline.engine.driver import run_stage
 from pipeline.engine.lock import RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.media.packs import Sample, write_pack
 from pipeline.shards.manifest import write_manifest

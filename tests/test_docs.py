@@ -16,7 +16,7 @@ from hdvila_testing.shards import NO_CARD, a_data_set, tiny_film
 from miniyoutube.job import demo_config
 from pipeline.config.reference import settings_page
 from pipeline.config.shards import ShardsConfig, SplitConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.outdir.identity import check_identity
 from tests.command_line import options_unknown, parsed
 

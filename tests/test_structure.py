@@ -131,7 +131,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         "pipeline/engine/remote",
         "pipeline/engine/shared",
     ],
-    "tests/pipeline/engine/test_store.py and tests/pipeline/engine/test_segments.py, through the store": [
+    "tests/pipeline/engine/store/test_store.py and tests/pipeline/engine/store/test_segments.py, through the store": [
         f"pipeline/engine/{name}" for name in ("committed", "parts")
     ],
     "tests/pipeline/balance/test_alike.py and test_duplicates.py, over what things are filed by": [

@@ -12,7 +12,7 @@ from typing import Any
 from bench.hostile_inputs import Case, Home, NeighbourLost, mutated
 from manifests.schema import TABLES
 from pipeline.config.text import TextConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context
 from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import TranscriptsStage

@@ -14,7 +14,7 @@ from manifests.reasons import Reason
 from pipeline.config.folder import FolderConfig
 from pipeline.config.media import CutConfig, MediaConfig
 from pipeline.crawl.sources.folder import FolderStage
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item
 from pipeline.engine.work.unit import Context, Reject
 from pipeline.media.cutting import CutClip, Span, cut_clips

@@ -33,7 +33,7 @@ from pipeline.config.shards import CardConfig, ShardsConfig, SplitConfig
 from pipeline.dataset.verify import head_of
 from pipeline.engine.driver import run_stage
 from pipeline.engine.lock import RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.work.unit import Context
 from pipeline.media.stage import MediaStage

@@ -24,7 +24,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from manifests.settings import load_config
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.images.importer import ImportSettings, import_images
 from train.batches import choose_source
 from train.config import TrainConfig

@@ -23,8 +23,8 @@ from typing import Any
 import fsspec.asyn
 from fsspec.implementations.local import LocalFileSystem
 
-from pipeline.engine.files import Files
-from pipeline.engine.store import Store
+from pipeline.engine.store.files import Files
+from pipeline.engine.store.store import Store
 
 AT_ONCE = 128
 """fsspec's own limit of requests that one call keeps in flight."""

@@ -35,7 +35,7 @@ from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import Wanted, plan_round
 from pipeline.crawl.rounds import crawl_facts
 from pipeline.dataset.remove import remove
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Unit
 from pipeline.media.stage import MediaStage
 from pipeline.outdir.accounts import check_accounts

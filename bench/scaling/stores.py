@@ -41,12 +41,12 @@ from manifests.schema import SHARD_ROWS, TABLES
 from manifests.shards import ShardEntry
 from pipeline.config import RunConfig
 from pipeline.config.shards import CardConfig
-from pipeline.engine.commits import part_name
-from pipeline.engine.merge import MergeSizes, install, plan_merge
-from pipeline.engine.merge_ids import install_ids, plan_ids, write_ids
-from pipeline.engine.segment_files import write_rows, write_segment
-from pipeline.engine.segments import change_head, read_head
-from pipeline.engine.store import Store
+from pipeline.engine.store.commits import part_name
+from pipeline.engine.store.merge import MergeSizes, install, plan_merge
+from pipeline.engine.store.merge_ids import install_ids, plan_ids, write_ids
+from pipeline.engine.store.segment_files import write_rows, write_segment
+from pipeline.engine.store.segments import change_head, read_head
+from pipeline.engine.store.store import Store
 from pipeline.media.packs import Sample, write_pack
 from pipeline.outdir.identity import check_identity
 from pipeline.shards.files import entry_of, put_shard, stats_bytes

@@ -35,9 +35,9 @@ from pipeline.balance.bands import ALL_BITS, HALF, LOW, HashQuery, Int64, bits_o
 from pipeline.balance.near_files import FORMAT, Filed, LostHashes, NearFile, merged_files, write_filed
 from pipeline.balance.near_tasks import PatientFiles, Spread, search_all, search_pieces, spread_here, tasks_of
 from pipeline.balance.together import Nearness
-from pipeline.engine.commits import READERS
-from pipeline.engine.files import Files
-from pipeline.engine.ranges import RowFile
+from pipeline.engine.store.commits import READERS
+from pipeline.engine.store.files import Files
+from pipeline.engine.store.ranges import RowFile
 from pipeline.media.phash import Hashes
 from pipeline.outdir.remade import ALIKE, delete_folder, forget_alike
 

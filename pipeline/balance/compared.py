@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from manifests.membership import Ids
 from pipeline.balance.alike import AlikeIndex, Kind
 from pipeline.balance.near_tasks import Spread, spread_here
-from pipeline.engine.follow import Follower
-from pipeline.engine.store import Store
+from pipeline.engine.store.follow import Follower
+from pipeline.engine.store.store import Store
 
 MOST_WAITING = 1 << 22
 """Rows that may wait. If more come at once, as when comparing everything again, they are added in table order."""

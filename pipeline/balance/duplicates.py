@@ -37,8 +37,8 @@ from pipeline.balance.shown import (
     shown_by_videos,
 )
 from pipeline.config.media import DuplicatesConfig
-from pipeline.engine.follow import Follower
-from pipeline.engine.store import Store
+from pipeline.engine.store.follow import Follower
+from pipeline.engine.store.store import Store
 
 COLUMNS = ("clip_id", "video_id", "channel_id", "status", "phashes")
 """Columns of PACKS that are read."""

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.balance.bands import Int64
-from pipeline.engine.files import Files
+from pipeline.engine.store.files import Files
 from pipeline.media.phash import Hashes
 
 FORMAT = 5

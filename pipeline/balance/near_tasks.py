@@ -13,7 +13,7 @@ from pipeline.balance.bands import HashQuery, Int64
 from pipeline.balance.near_files import NearFile, columns_of
 from pipeline.balance.near_search import InBand, Search, joined
 from pipeline.balance.together import Nearness
-from pipeline.engine.files import Files
+from pipeline.engine.store.files import Files
 
 TASK_BYTES = 64 * 1024**2
 """Below so many bytes of files the driver looks through them itself; above, a task may read more than this."""

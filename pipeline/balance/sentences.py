@@ -22,7 +22,7 @@ from pipeline.balance.near_files import Filed
 from pipeline.balance.near_tasks import Spread, spread_here
 from pipeline.balance.together import Nearness
 from pipeline.config.balance import TextDuplicatesConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 
 PREFIX_CHARS = 96
 """A sentence is compared by its length and this many of its first characters."""

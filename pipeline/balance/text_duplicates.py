@@ -12,7 +12,7 @@ from pipeline.balance.near_tasks import Spread, spread_here
 from pipeline.balance.reuploads import Reuploads
 from pipeline.balance.sentences import Sentences
 from pipeline.config.balance import TextDuplicatesConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 
 
 class Texts:

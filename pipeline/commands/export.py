@@ -26,7 +26,7 @@ def export(
 ) -> None:
     """Writes ids, spans and texts the way HD-VILA-100M was released, or a copy whose clips start at frame 0."""
     from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, export_exact, export_hdvila
-    from pipeline.engine.store import Store
+    from pipeline.engine.store.store import Store
     from pipeline.outdir.identity import open_directory
 
     if exact or format_ is Format.EXACT:

@@ -41,7 +41,7 @@ def import_images(
     from typing import get_args
 
     from manifests.errors import UserError
-    from pipeline.engine.store import Store
+    from pipeline.engine.store.store import Store
     from pipeline.images.annotations import Format
     from pipeline.images.importer import ImportSettings
     from pipeline.images.importer import import_images as run

@@ -18,7 +18,7 @@ def merge(
     """Joins data sets into a new one: shards are copied byte for byte under one manifest."""
     from manifests.errors import UserError
     from pipeline.dataset.merge import merge as merge_data_sets
-    from pipeline.engine.store import Store
+    from pipeline.engine.store.store import Store
     from pipeline.outdir.identity import open_directory
 
     if len(set(urls)) != len(urls) or out in urls:

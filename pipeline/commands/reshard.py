@@ -22,7 +22,7 @@ def reshard(
     from manifests.settings import parse_config
     from pipeline.config.shards import ShardsConfig
     from pipeline.dataset.reshard import reshard as reshard_data_set
-    from pipeline.engine.store import Store
+    from pipeline.engine.store.store import Store
     from pipeline.outdir.identity import open_directory
 
     split = {"by": split_by or "channel", "val": val, "test": test}

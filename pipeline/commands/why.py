@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from manifests.story import Step
-    from pipeline.engine.store import Store
+    from pipeline.engine.store.store import Store
 
 
 def why(

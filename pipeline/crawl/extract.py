@@ -21,7 +21,7 @@ from pipeline.config.media import CutConfig
 from pipeline.crawl.limits import check_category, check_video, spoken_language
 from pipeline.crawl.plan import RoundPlan
 from pipeline.crawl.progress import forget_committed, recall, remember
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
 from pipeline.outdir.tombstones import Tombstones

@@ -23,9 +23,9 @@ from manifests.schema import REJECTS, TABLES
 from manifests.stages import names_of
 from manifests.version import made_by
 from pipeline.crawl.plan import CrawlFacts, RoundPlan, SourceFacts, SourceKey
-from pipeline.engine.many_parts import Owners, read_many
-from pipeline.engine.parts import Part
-from pipeline.engine.store import Store
+from pipeline.engine.store.many_parts import Owners, read_many
+from pipeline.engine.store.store import Store
+from pipeline.engine.store.unit_parts import Part
 from pipeline.outdir.retries import read_retries
 
 MAX_CHANNELS = 20_000

@@ -18,7 +18,7 @@ from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.limits import check_listed
 from pipeline.crawl.plan import RoundPlan
 from pipeline.crawl.sources import FILE_SOURCES, Ask, Listed, channel, hdvila, ids, playlist, search
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from manifests.reasons import Reason
 from manifests.rows import CaptionRow, VideoRow
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Reject
 
 FOLDER = "progress"

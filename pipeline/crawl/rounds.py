@@ -23,7 +23,7 @@ from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.listing import ChooseStage, ListStage
 from pipeline.crawl.plan import CategoryState, CrawlFacts, RoundPlan, Wanted, plan_round, states_of
 from pipeline.crawl.sources import Ask
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Stage
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.politeness import Polite, Politeness

@@ -26,7 +26,7 @@ from pipeline.config.media import CutConfig, MediaConfig
 from pipeline.dataset.merge import refuse_existing
 from pipeline.engine.lock import RunLock
 from pipeline.engine.progress import counted
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.media.cutting import CutClip, Span, cut_clips
 from pipeline.media.cutting.span import source_ms
 from pipeline.media.packs import Sample, write_pack

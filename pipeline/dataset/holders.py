@@ -20,8 +20,8 @@ from manifests.clip_status import is_success
 from manifests.errors import DamagedFile
 from manifests.origin import origin_of
 from manifests.shards import ShardEntry
-from pipeline.engine.commits import READERS
-from pipeline.engine.store import Store
+from pipeline.engine.store.commits import READERS
+from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards.closed import Held, kept_held
 from pipeline.shards.files import read_rows

@@ -19,7 +19,7 @@ from manifests.rows import ShardRow
 from manifests.shards import MANIFEST_NAME, Manifest, ShardEntry, read_manifest
 from pipeline.engine.lock import RunLock
 from pipeline.engine.progress import counted
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.media.packs import index_pack
 from pipeline.media.versions import tool_versions
 from pipeline.outdir.tombstones import Tombstones, covers, read_tombstones, refuse_while_under_way, write_tombstones

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.engine.covered import sweep_orphans, sweep_segments
-from pipeline.engine.parts import Part
-from pipeline.engine.segments import Head, Segment, change_head, read_head
-from pipeline.engine.store import Store
+from pipeline.engine.store.delete_merged import sweep_orphans, sweep_segments
+from pipeline.engine.store.segments import Head, Segment, change_head, read_head
+from pipeline.engine.store.store import Store
+from pipeline.engine.store.unit_parts import Part
 from pipeline.outdir.remade import forget_alike
 
 EMPTIED = {

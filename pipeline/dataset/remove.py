@@ -33,7 +33,7 @@ from pipeline.dataset.holders import find_holders
 from pipeline.dataset.purge import purge as purge_tables
 from pipeline.engine.lock import RunLock
 from pipeline.engine.progress import counted
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.media.packs import index_pack
 from pipeline.outdir.tombstones import RECORDS, Tombstones, covers, read_tombstones, write_tombstones
 from pipeline.report.page import has_audit, write_report

@@ -31,7 +31,7 @@ from manifests.shards import MANIFEST_NAME, TABLE_NAME, Manifest, ShardEntry, re
 from pipeline.dataset.verify_shard import Fault, ShardReport, read_shard
 from pipeline.engine.desk import read_run_status
 from pipeline.engine.progress import counted
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import TOMBSTONES, Tombstones, read_tombstones
 from pipeline.shards.manifest import CARD_NAME, CROISSANT_NAME, SIZES_NAME, WIDS_NAME, split_indexes, stray_files
 from pipeline.shards.sample_index import make_indexes

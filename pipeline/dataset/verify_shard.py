@@ -17,7 +17,7 @@ from manifests.rows import ShardRow
 from manifests.sample import LATER_KEYS, SampleJson, clip_id, read_sample
 from manifests.shards import ShardEntry
 from manifests.wrong_value import first_fault
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.media.packs import PackedSample, index_pack, read_members
 from pipeline.media.verify_media import media_faults
 from pipeline.media.verify_picture import image_faults

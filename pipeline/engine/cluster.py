@@ -39,7 +39,7 @@ from pipeline.engine.ray_session import first_line, start_ray
 from pipeline.engine.remote import Briefing, RollActor, attempt_remotely, do_on, fetch_remotely, raised_there
 from pipeline.engine.roll import Begun
 from pipeline.engine.shared import SharedActor, SharedThere
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.waiting import Waiting
 from pipeline.engine.work.attempt import End, Outcome, time_limit_of
 from pipeline.engine.work.executor import Finished

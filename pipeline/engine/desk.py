@@ -20,7 +20,7 @@ from manifests.storage import storage_errors
 from pipeline.engine import clock
 from pipeline.engine.drain import StopRequest
 from pipeline.engine.lock import LockLost
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 
 TAKE_EVERY_S = 1.0
 WRITE_EVERY_S = 5.0

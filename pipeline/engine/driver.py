@@ -27,7 +27,7 @@ from pipeline.engine.live import (
 )
 from pipeline.engine.lock import RunLock
 from pipeline.engine.progress import RunProgress
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor
 from pipeline.engine.work.unit import Stage
 

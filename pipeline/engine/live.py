@@ -21,11 +21,11 @@ from manifests.exits import ExitCode
 from manifests.live import StageStatus
 from manifests.reasons import Reason
 from pipeline.engine import clock
-from pipeline.engine.commits import Facts
 from pipeline.engine.lock import RunLock
 from pipeline.engine.names import Names
 from pipeline.engine.progress import RunProgress, StageProgress, units_of
-from pipeline.engine.store import Store
+from pipeline.engine.store.commits import Facts
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, Outcome, reject_unit
 from pipeline.engine.work.executor import Executor, Finished
 from pipeline.engine.work.scratch import host_name

@@ -22,7 +22,7 @@ from typing import TypedDict, cast
 from manifests.errors import UserError
 from manifests.exits import ExitCode
 from manifests.storage import storage_errors
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 
 log = logging.getLogger("hdvila")
 

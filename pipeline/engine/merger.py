@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from pipeline.engine.covered import sweep_segments
 from pipeline.engine.lock import RunLock
-from pipeline.engine.merge import Job, MergeSizes, install, plan_merge
-from pipeline.engine.merge_ids import IdsJob, install_ids, plan_ids, write_ids
-from pipeline.engine.segment_files import write_segment
-from pipeline.engine.segments import IdsFile, Segment, read_head
-from pipeline.engine.store import Store
+from pipeline.engine.store.delete_merged import sweep_segments
+from pipeline.engine.store.merge import Job, MergeSizes, install, plan_merge
+from pipeline.engine.store.merge_ids import IdsJob, install_ids, plan_ids, write_ids
+from pipeline.engine.store.segment_files import write_segment
+from pipeline.engine.store.segments import IdsFile, Segment, read_head
+from pipeline.engine.store.store import Store
 
 log = logging.getLogger("hdvila")
 

@@ -19,9 +19,9 @@ from manifests.hashing import UInt64
 from manifests.membership import hash_ids, spans_in
 from manifests.rows import ClipRow, VideoRow
 from manifests.schema import TABLES
-from pipeline.engine.many_parts import read_many
-from pipeline.engine.parts import Part
-from pipeline.engine.store import Store
+from pipeline.engine.store.many_parts import read_many
+from pipeline.engine.store.store import Store
+from pipeline.engine.store.unit_parts import Part
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ from manifests.reasons import Reason
 from manifests.rows import ClipRow, PackRow, VideoRow
 from manifests.sample import clip_id, sample_key
 from pipeline.config.media import MediaConfig
-from pipeline.engine.parts import Part
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
+from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.boundary import plain, reading_input
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit
 from pipeline.media.clock import WALL_FACTOR

@@ -12,9 +12,9 @@ from manifests.census import Census
 from manifests.funnel import FunnelCounts, funnel, missing_videos
 from manifests.schema import WIDE
 from manifests.stages import ENDS, STAGES, rank_of
-from pipeline.engine.commits import Facts, part_name
-from pipeline.engine.segments import read_head
-from pipeline.engine.store import Store
+from pipeline.engine.store.commits import Facts, part_name
+from pipeline.engine.store.segments import read_head
+from pipeline.engine.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)

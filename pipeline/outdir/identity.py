@@ -20,7 +20,7 @@ from manifests.errors import DamagedFile, UserError
 from manifests.settings import identity_values
 from manifests.stages import MADE_BY, ORDER, STAGES, TABLE, find_stage
 from manifests.version import LAYOUT_VERSION, SCHEMA_VERSION
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.outdir.remade import forget_alike
 
 log = logging.getLogger("hdvila")

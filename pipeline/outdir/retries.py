@@ -17,7 +17,7 @@ from manifests.funnel import rejects_in_force
 from manifests.reasons import Reason, ReasonClass
 from manifests.stages import STAGES, TABLE
 from manifests.version import made_by
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import name_over
 
 FOLDER = "retries"

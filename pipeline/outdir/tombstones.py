@@ -17,7 +17,7 @@ from typing import Any
 
 from manifests.errors import DamagedFile, UserError
 from manifests.origin import origin_of
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 
 TOMBSTONES = "tombstones.txt"
 RECORDS = "removals"

@@ -11,7 +11,7 @@ from manifests.categories import category_name, load_categories
 from manifests.funnel import Level
 from manifests.reasons import Reason
 from pipeline.balance.result import REPEATS
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.report.data import ReportData, read_report_data
 from pipeline.report.facts import UNKNOWN, ClipFacts, most_frequent, read_facts
 from pipeline.report.tally import N, Values

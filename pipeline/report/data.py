@@ -22,7 +22,7 @@ from manifests.rejected import Rejected
 from manifests.rows import SourceRow
 from manifests.shards import MANIFEST_NAME, head_of
 from pipeline.balance.result import BALANCE_NAME, BalanceResult
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.report.clips import Clips, read_clips
 from pipeline.report.once import take_once
 from pipeline.report.places import Ints

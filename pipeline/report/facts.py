@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.schema import TABLES
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.report.clips import Clips
 from pipeline.report.data import NO_SAMPLE
 from pipeline.report.once import take_once

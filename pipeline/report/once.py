@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.membership import NOWHERE
-from pipeline.engine.follow import PART, Follower
-from pipeline.engine.store import Store
+from pipeline.engine.store.follow import PART, Follower
+from pipeline.engine.store.store import Store
 from pipeline.report.places import Ints
 
 Marks = NDArray[np.bool_]

@@ -22,7 +22,7 @@ from manifests.image_sample import IMAGE_KIND
 from manifests.reasons import meaning_of
 from manifests.shards import MANIFEST_NAME
 from pipeline.balance.result import BalanceResult, CategoryBalance
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.report.audit import audit_of, write_audit
 from pipeline.report.charts import (
     BalanceRow,

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from manifests.clip_status import is_success
 from manifests.shards import member_offsets
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.report.places import Ints
 from pipeline.shards.files import read_rows
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.categories import category_name
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.report.data import NO_SAMPLE
 from pipeline.report.rows import WholeRow, members_of, whole_rows
 

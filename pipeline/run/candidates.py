@@ -17,7 +17,7 @@ from manifests.schema import REJECTS
 from pipeline.balance.ranking import Ranked, candidates_with, rank_candidates
 from pipeline.balance.standing import Duplicates, Outcomes, outcomes_with
 from pipeline.config import RunConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.run.known import Known
 from pipeline.site.optout import load_opt_outs

@@ -14,7 +14,7 @@ from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.rounds import BuildPoliteness, read_plans, stages_of
 from pipeline.crawl.sources.registry import SOURCES, fetch_by_source
 from pipeline.engine.desk import read_run_status
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import time_limit_of
 from pipeline.engine.work.executor import SharedHere
 from pipeline.engine.work.limits import limits

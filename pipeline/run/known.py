@@ -29,8 +29,8 @@ from pipeline.balance.ranking import planned_by_video
 from pipeline.balance.standing import REJECTED_VIDEOS, all_failed
 from pipeline.balance.text_duplicates import Texts
 from pipeline.config import RunConfig
-from pipeline.engine.follow import Follower
-from pipeline.engine.store import Store
+from pipeline.engine.store.follow import Follower
+from pipeline.engine.store.store import Store
 from pipeline.shards.books import PACK_COLUMNS as BOOK_COLUMNS
 from pipeline.shards.books import ShardBooks
 from pipeline.shards.closed import kept_clips

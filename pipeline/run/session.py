@@ -19,16 +19,16 @@ from manifests.storage import is_of_a_disk, is_passing, storage_errors
 from pipeline.config import RunConfig
 from pipeline.config.engine import EngineConfig
 from pipeline.crawl.rounds import BuildPoliteness
-from pipeline.engine.covered import sweep_orphans
 from pipeline.engine.desk import Desk
 from pipeline.engine.drain import Drained, StopRequest, drain_on_sigterm
 from pipeline.engine.driver import Line, StageResult, nothing, one_chain, run_lines
 from pipeline.engine.lock import RunLock
-from pipeline.engine.merge import MergeSizes
 from pipeline.engine.merger import Merger, merging
-from pipeline.engine.outage import stopping_by
 from pipeline.engine.progress import under_way
-from pipeline.engine.store import Store
+from pipeline.engine.store.delete_merged import sweep_orphans
+from pipeline.engine.store.merge import MergeSizes
+from pipeline.engine.store.outage import stopping_by
+from pipeline.engine.store.store import Store
 from pipeline.engine.waiting import Waiting
 from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.unit import Stage

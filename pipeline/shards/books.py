@@ -20,8 +20,8 @@ from manifests.clip_status import is_success
 from manifests.errors import UserError
 from manifests.funnel import SELECTION_NAME
 from manifests.membership import Ids
-from pipeline.engine.follow import Follower
-from pipeline.engine.store import Store
+from pipeline.engine.store.follow import Follower
+from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards.clips import PlanVideos, joined_videos
 from pipeline.shards.closed import ClosedShards, Held, among, codes_of, not_held

@@ -23,8 +23,8 @@ from manifests.clip_status import is_success
 from manifests.membership import Ids
 from manifests.shards import ShardEntry
 from pipeline.balance.clip_lists import ClipLists, empty_clip_lists, merged_lists
-from pipeline.engine.commits import READERS
-from pipeline.engine.store import Store
+from pipeline.engine.store.commits import READERS
+from pipeline.engine.store.store import Store
 from pipeline.outdir.remade import ALIKE
 from pipeline.shards.clips import Int64, PlanVideos
 from pipeline.shards.files import read_rows

@@ -27,7 +27,7 @@ from manifests.rows import ShardRow
 from manifests.schema import SHARD_ROWS, table_of
 from manifests.shards import ShardEntry, member_offsets, rows_of_shard
 from manifests.storage import is_of_the_place
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.media.packs import BLOCK, END, PackedSample
 
 SUCCESS = ClipStatus.SUCCESS.in_shards

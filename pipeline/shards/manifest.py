@@ -45,8 +45,8 @@ from manifests.shards import (
 )
 from manifests.wrong_value import first_fault
 from pipeline.config.shards import CardConfig
-from pipeline.engine.commits import READERS
-from pipeline.engine.store import Store
+from pipeline.engine.store.commits import READERS
+from pipeline.engine.store.store import Store
 from pipeline.media.versions import tool_versions
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way
 from pipeline.shards.card import croissant_bytes, dataset_card

@@ -10,8 +10,8 @@ from typing import Any, cast
 from manifests.reasons import Reason
 from manifests.rows import PackRow, ShardRow
 from manifests.schema import PACKS
-from pipeline.engine.parts import Part
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
+from pipeline.engine.store.unit_parts import Part
 from pipeline.media.packs import PackedSample
 from pipeline.shards.clips import PlanVideo
 from pipeline.shards.files import FAILED, SUCCESS, Piece

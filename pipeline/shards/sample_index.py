@@ -28,7 +28,7 @@ from manifests.sample_index import (
     index_files,
 )
 from manifests.shards import ShardEntry
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.shards.files import read_rows
 
 READ_THREADS = 8

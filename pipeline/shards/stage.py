@@ -19,8 +19,8 @@ from manifests.reasons import Reason
 from manifests.shards import TABLE_NAME, ShardEntry
 from manifests.shards import read_entries as entries_of_table
 from pipeline.config.shards import ShardsConfig
-from pipeline.engine.parts import Part
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
+from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones, read_tombstones, refuse_while_under_way
 from pipeline.shards.books import ShardBooks, Urls, open_clips, read_chosen

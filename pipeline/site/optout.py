@@ -13,7 +13,7 @@ import fsspec
 
 from manifests.errors import UserError
 from manifests.origin import origin_of, video_id_of
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones, read_tombstones
 from pipeline.site.redact import redact
 

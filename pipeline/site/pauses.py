@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
 from pipeline.engine.desk import read_control, write_control
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.site.identities import IdentityState, PolitenessState
 
 log = logging.getLogger("hdvila")

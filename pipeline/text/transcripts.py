@@ -16,8 +16,8 @@ from manifests.reasons import Reason
 from manifests.rows import CaptionRow, TranscriptRow, WordRow
 from manifests.sample import GivenSpan
 from pipeline.config.text import TextConfig
-from pipeline.engine.parts import Part
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
+from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.boundary import per_item
 from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit, name_over
 from pipeline.text.align import align_track

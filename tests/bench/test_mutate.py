@@ -71,7 +71,7 @@ def test_each_tuning_constant_is_one_of_its_module() -> None:
 
 
 def test_an_operator_or_a_sign_of_a_tuning_constant_is_not_explained() -> None:
-    changes = mutations.mutations_of("engine", REPO / "pipeline/engine/store.py")
+    changes = mutations.mutations_of("engine", REPO / "pipeline/engine/store/store.py")
     sizes = {m.new: mutations.explanation_of(m) for m in changes if m.old in ("256 * 1024**2", "256")}
 
     assert sizes["512"] and not sizes["(256 // 1024 ** 2)"]

@@ -9,8 +9,8 @@ from bench.scaling.growth import Growth, grown_to, growth_of
 from bench.scaling.requests import count_requests
 from bench.scaling.steps import config_of
 from bench.scaling.stores import BATCH_VIDEOS, add_batch, make_store
-from pipeline.engine.follow import Follower
-from pipeline.engine.store import Store
+from pipeline.engine.store.follow import Follower
+from pipeline.engine.store.store import Store
 from pipeline.outdir.accounts import unit_gaps
 
 

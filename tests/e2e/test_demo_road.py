@@ -19,7 +19,7 @@ from miniyoutube.script import FPS
 from miniyoutube.server import MiniYouTube
 from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, export_hdvila
 from pipeline.engine.desk import read_run_status
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.report.summary import Delivered
 from pipeline.run.road import run_pipeline
 from tests.conftest import need

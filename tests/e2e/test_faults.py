@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.engine.driver import run_stage
 from pipeline.engine.lock import RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.unit import Resources
 from tests.conftest import REPO, need
@@ -103,7 +103,7 @@ from pathlib import Path
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.driver import run_stage
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from tests.e2e.test_faults import LIMITS, UNITS
 from tests.pipeline.engine.toys import ToyStage
 folder = Path(sys.argv[1])

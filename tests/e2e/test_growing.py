@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from manifests.shards import Manifest, read_manifest, read_published
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 
 pytestmark = pytest.mark.slow
 

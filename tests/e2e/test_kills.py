@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 

@@ -10,7 +10,7 @@ import pytest
 from manifests.settings import parse_config
 from pipeline.config import RunConfig
 from pipeline.dataset.verify import verify
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.run.road import run_pipeline
 
 pytestmark = pytest.mark.slow

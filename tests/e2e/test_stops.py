@@ -18,9 +18,9 @@ import pytest
 
 from manifests.schema import TABLES
 from manifests.shards import read_manifest
-from pipeline.engine.covered import sweep_orphans
 from pipeline.engine.lock import LOCK
-from pipeline.engine.store import Store
+from pipeline.engine.store.delete_merged import sweep_orphans
+from pipeline.engine.store.store import Store
 from tests.conftest import LONG
 from tests.pipeline.run.small_runs import N_FILMS, bytes_of, describe, films_in, start
 

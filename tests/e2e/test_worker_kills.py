@@ -15,7 +15,7 @@ from miniyoutube.demo_catalogue import demo_catalogue
 from miniyoutube.job import demo_config, pointed_at, some_of
 from miniyoutube.server import MiniYouTube
 from pipeline.engine.cluster import RayExecutor
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context, Output, Stage, Unit
 from pipeline.run.road import run_pipeline
 from tests.e2e.test_kills import bytes_of

@@ -13,7 +13,7 @@ from hdvila_testing.shards import commit_video
 from manifests import census
 from manifests.census import Census
 from manifests.reasons import Reason
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import reject_row
 from pipeline.engine.work.unit import Reject
 

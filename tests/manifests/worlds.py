@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from manifests.schema import REJECTS, SELECTION, TABLES
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 
 
 def fill_row(schema: pa.Schema, **known: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from manifests.reasons import Reason
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import reject_row
 from pipeline.engine.work.unit import Reject
 

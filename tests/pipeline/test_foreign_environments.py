@@ -15,7 +15,7 @@ from hdvila_testing.shards import N_FRAMES, NO_CARD, a_data_set
 from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset.export import export_exact
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.shards.files import read_rows
 from tests.conftest import need
 from tests.pipeline.media.test_colours import PATCHES, Source, means, members_of, write_film

@@ -18,7 +18,7 @@ from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset.export import export_exact
 from pipeline.dataset.remove import remove
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards.files import read_rows
 

@@ -11,7 +11,7 @@ from manifests.answers import vqa_score
 from manifests.errors import ConfigError, UserError
 from manifests.image_sample import QuestionJson
 from manifests.settings import parse_config
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.images.importer import ImportSettings, import_images
 from tests.published_questions import TASKS, N
 from tests.train.image_text_runs import MODELS

@@ -15,7 +15,7 @@ from manifests.errors import ConfigError, UserError
 from manifests.settings import parse_config
 from manifests.shards import PUBLISHED, lineage, read_manifest
 from pipeline.config.shards import CardConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.shards.manifest import publish
 from tests.train.test_loop import StopAfter, losses, run
 from tests.train.test_resume import finish, signal_after, start, written

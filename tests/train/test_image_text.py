@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from manifests.errors import ConfigError, UserError
 from manifests.settings import parse_config
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.images.importer import ImportSettings, import_images
 from tests.train.image_text_runs import MODELS, WEIGHTS, run, tree
 from tests.train.test_resume import finish, start

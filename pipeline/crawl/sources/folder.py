@@ -29,7 +29,7 @@ from manifests.sample import is_video_id
 from pipeline.config.folder import FolderConfig
 from pipeline.config.media import MediaConfig
 from pipeline.crawl.sources.file_names import id_in_name, without_format
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item, plain, reading_input
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
 from pipeline.media.probe import Probe, Starved, Unusable, probe

@@ -34,7 +34,7 @@ from pipeline.config.urls import UrlsConfig
 from pipeline.crawl.sources.folder import CAPTION_SUFFIXES, category_id_of, kind_shown_by
 from pipeline.crawl.sources.hdvila import parse_time_ms
 from pipeline.crawl.sources.tables import TableRow, read_rows
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item, plain
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit, content_name
 from pipeline.site.addresses import Limits, download, is_public, refuse_scheme

@@ -22,8 +22,8 @@ from manifests.rows import RejectRow
 from manifests.schema import TABLES, table_of
 from manifests.storage import is_passing
 from manifests.version import made_by
-from pipeline.engine.commits import Facts
-from pipeline.engine.store import Store
+from pipeline.engine.store.commits import Facts
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import (
     STORE_WAIT_S,
     is_of_the_system,

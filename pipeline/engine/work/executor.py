@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from manifests.live import StageStatus
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import Outcome, attempt_unit
 from pipeline.engine.work.unit import Stage, Unit
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from manifests.reasons import Reason
 
 if TYPE_CHECKING:
-    from pipeline.engine.store import Store
+    from pipeline.engine.store.store import Store
 
 UNIT_NAME = re.compile(r"[A-Za-z0-9_-]{1,96}")
 

@@ -14,7 +14,7 @@ from pipeline.balance.bands import bits_of
 from pipeline.balance.near_files import LostHashes
 from pipeline.balance.pictures import asked, filed, kind_of, things_of
 from pipeline.balance.shown import Shows, no_shows
-from pipeline.engine.files import Files
+from pipeline.engine.store.files import Files
 from pipeline.media.phash import N_HASHES, Hashes, distances, mirrored_pictures
 from tests.pipeline.balance.test_near_search import agree_in_two
 

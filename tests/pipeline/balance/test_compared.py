@@ -9,8 +9,8 @@ import pytest
 from bench.scaling.requests import count_requests
 from pipeline.balance.sentences import Sentences
 from pipeline.config.balance import TextDuplicatesConfig
-from pipeline.engine.follow import Follower
-from pipeline.engine.store import Store
+from pipeline.engine.store.follow import Follower
+from pipeline.engine.store.store import Store
 from tests.pipeline.balance.test_sentences import commit, of_channels
 from tests.pipeline.engine.merges import merge_all
 

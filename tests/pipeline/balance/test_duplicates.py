@@ -16,8 +16,8 @@ from manifests.schema import PACKS
 from pipeline.balance import duplicates
 from pipeline.balance.duplicates import COLUMNS, Pictures
 from pipeline.config.media import DuplicatesConfig
-from pipeline.engine.follow import Follower
-from pipeline.engine.store import Store
+from pipeline.engine.store.follow import Follower
+from pipeline.engine.store.store import Store
 from pipeline.media.phash import (
     INNER,
     N_HASHES,

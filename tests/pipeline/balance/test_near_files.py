@@ -15,7 +15,7 @@ from pipeline.balance.near_files import (
     merged_files,
     write_filed,
 )
-from pipeline.engine.files import Files
+from pipeline.engine.store.files import Files
 
 
 def some_filed(seed: int, n_things: int) -> Filed:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.balance.near_tasks import PIECE_BYTES, TASK_BYTES, PatientFiles, Piece, tasks_of
-from pipeline.engine.files import Files
+from pipeline.engine.store.files import Files
 
 
 @pytest.mark.parametrize("n_tasks", [0, 0.001, 1, 1.5, 5, 7, 60])

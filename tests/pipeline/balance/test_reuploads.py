@@ -12,7 +12,7 @@ from pipeline.balance import reuploads
 from pipeline.balance.alike import AlikeIndex
 from pipeline.balance.reuploads import Reuploads, bands, find_reuploads, signature_matrix
 from pipeline.config.balance import TextDuplicatesConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.text.transcripts import MINHASH_SEED, N_PERMUTATIONS, signature
 from tests.pipeline.engine.merges import merge_all
 

@@ -12,7 +12,7 @@ from pipeline.balance import compared, sentences
 from pipeline.balance.alike import AlikeIndex
 from pipeline.balance.sentences import Sentences
 from pipeline.config.balance import TextDuplicatesConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from tests.pipeline.engine.merges import merge_all
 
 CONFIG = TextDuplicatesConfig()

@@ -11,7 +11,7 @@ from hdvila_testing.plans import find_duplicates
 from pipeline.balance.duplicates import Pictures
 from pipeline.balance.shown import FEW, FINE, distinct_in, kept_in
 from pipeline.config.media import DuplicatesConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.media.phash import N_HASHES, NOTHING, pack_hashes
 
 CONFIG = DuplicatesConfig(enabled=True)

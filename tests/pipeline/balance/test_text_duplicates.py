@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.balance.text_duplicates import Texts
 from pipeline.config.balance import TextDuplicatesConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from tests.pipeline.balance import test_reuploads, test_sentences
 
 WORDS = [f"word{i}" for i in range(60)]

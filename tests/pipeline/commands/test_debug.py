@@ -12,7 +12,7 @@ from manifests.exits import NothingMatched
 from manifests.live import RunStatus
 from manifests.schema import CLIPS, VIDEOS, table_of
 from pipeline.cli import app
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 
 
 def run(*words: str) -> tuple[int, str]:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from manifests.errors import UserError
 from manifests.exits import NothingMatched
 from pipeline.commands.retry import retry
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from tests.pipeline.rejected import a_store_with_rejects
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from manifests.errors import UserError
 from pipeline.commands.show import show_app
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.text.captions import read_track
 from pipeline.text.transcripts import Transcript, transcript_row
 

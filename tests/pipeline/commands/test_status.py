@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from manifests.errors import UserError
 from pipeline.commands.status import status
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.report.status import read_status
 from tests.pipeline.rejected import a_store_with_rejects
 

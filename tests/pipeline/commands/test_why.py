@@ -11,7 +11,7 @@ from manifests.errors import UserError
 from pipeline.cli import app
 from pipeline.commands.why import ids_in
 from pipeline.config.shards import ShardsConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from pipeline.crawl.plan import Wanted
 from pipeline.crawl.rounds import BuildPoliteness, category_states
 from pipeline.engine.driver import run_stage
 from pipeline.engine.lock import RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.unit import Context, Output, Resources, Unit
 from pipeline.site.fetch import Fetcher

@@ -16,8 +16,8 @@ from manifests.membership import hash_ids
 from manifests.schema import TABLES, table_of
 from pipeline.crawl.ledger import CrawlLedger, KnownVideos
 from pipeline.crawl.plan import RoundPlan
-from pipeline.engine.merge import MergeSizes
-from pipeline.engine.store import Store
+from pipeline.engine.store.merge import MergeSizes
+from pipeline.engine.store.store import Store
 from tests.pipeline.engine.merges import merge_all
 
 CATEGORIES = (1, 10, 27)

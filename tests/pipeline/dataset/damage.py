@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.dataset.verify import verify
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 
 TAR, ROWS, STATS = "shards/train/00000.tar", "shards/train/00000.parquet", "shards/train/00000_stats.json"
 

@@ -17,7 +17,7 @@ from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.crawl.sources.hdvila import list_file
 from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, clock, export_exact, export_hdvila
 from pipeline.dataset.verify import verify
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.shards.files import read_rows
 from pipeline.shards.stage import read_entries
 

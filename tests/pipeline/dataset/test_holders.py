@@ -17,7 +17,7 @@ from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset import holders
 from pipeline.dataset.holders import channels_among, covered, find_holders
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.outdir.remade import forget_alike
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards.closed import ClosedShards

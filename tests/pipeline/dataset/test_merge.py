@@ -19,7 +19,7 @@ from pipeline.dataset.merge import merge
 from pipeline.dataset.remove import remove
 from pipeline.dataset.reshard import reshard
 from pipeline.dataset.verify import verify
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones, read_tombstones
 from pipeline.shards.files import read_rows
 from pipeline.shards.stage import read_entries

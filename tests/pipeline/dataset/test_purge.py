@@ -16,10 +16,10 @@ from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset.purge import EMPTIED
 from pipeline.dataset.remove import parse_ids, remove
 from pipeline.dataset.verify import verify
-from pipeline.engine.merge import MergeSizes, install, plan_merge
-from pipeline.engine.segment_files import write_segment
-from pipeline.engine.segments import read_head
-from pipeline.engine.store import Store
+from pipeline.engine.store.merge import MergeSizes, install, plan_merge
+from pipeline.engine.store.segment_files import write_segment
+from pipeline.engine.store.segments import read_head
+from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones, read_tombstones
 from pipeline.report.page import write_report
 

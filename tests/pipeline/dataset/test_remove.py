@@ -20,7 +20,7 @@ from pipeline.commands.remove import remove as command
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset.remove import parse_ids, remove
 from pipeline.dataset.verify import verify
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.media.packs import index_pack
 from pipeline.outdir.tombstones import Tombstones, read_tombstones, write_tombstones
 from pipeline.report.page import write_report
@@ -122,7 +122,7 @@ def test_the_same_removal_twice_changes_nothing(copy: Path):
 
 _RUN = """
 import sys
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.dataset.remove import remove
 from pipeline.outdir.tombstones import Tombstones
 from hdvila_testing.kills import Writes

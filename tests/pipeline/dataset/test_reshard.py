@@ -15,7 +15,7 @@ from pipeline.commands.reshard import reshard as command
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset.reshard import reshard
 from pipeline.dataset.verify import verify
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.media.packs import index_pack, read_members
 from pipeline.shards.files import read_rows
 from pipeline.shards.manifest import given_head, publish

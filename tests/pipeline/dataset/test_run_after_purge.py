@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from hdvila_testing.video import Film, a_video
 from manifests.exits import ExitCode
 from pipeline.cli import app
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 
 VTT = """WEBVTT
 

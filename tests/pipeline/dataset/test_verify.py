@@ -16,10 +16,10 @@ from manifests.live import STATUS_NAME, RunStatus
 from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig
 from pipeline.dataset.verify import verify
-from pipeline.engine.covered import sweep_segments
-from pipeline.engine.merge import MergeSizes, install, plan_merge
-from pipeline.engine.segment_files import write_segment
-from pipeline.engine.store import Store
+from pipeline.engine.store.delete_merged import sweep_segments
+from pipeline.engine.store.merge import MergeSizes, install, plan_merge
+from pipeline.engine.store.segment_files import write_segment
+from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones, write_tombstones
 from pipeline.shards.manifest import given_head, publish
 from tests.pipeline.dataset.damage import ROWS, STATS, TAR, faults

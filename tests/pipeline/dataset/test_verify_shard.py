@@ -11,7 +11,7 @@ import pytest
 from hdvila_testing.shards import NO_CARD
 from manifests.schema import SHARD_ROWS
 from manifests.shards import read_manifest
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.media.packs import Sample, index_pack, read_members, write_pack
 from pipeline.shards.files import entry_of, stats_bytes
 from pipeline.shards.manifest import given_head, publish

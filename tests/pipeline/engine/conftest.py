@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hdvila_testing.s3 import S3, s3_server
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pipeline.engine.desk import Desk
 from pipeline.engine.drain import StopRequest
 from pipeline.engine.driver import StageResult, run_stage
 from pipeline.engine.lock import RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from tests.pipeline.engine.toys import ToyStage
 

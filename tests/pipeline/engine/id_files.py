@@ -1,8 +1,8 @@
 """Files of ids beside segments, merged as a run merges them."""
 
-from pipeline.engine.merge_ids import install_ids, plan_ids, write_ids
-from pipeline.engine.segments import read_head
-from pipeline.engine.store import Store
+from pipeline.engine.store.merge_ids import install_ids, plan_ids, write_ids
+from pipeline.engine.store.segments import read_head
+from pipeline.engine.store.store import Store
 
 
 def merge_ids(store: Store) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from hdvila_testing.rows import a_clip_row, a_video_row
-from pipeline.engine.covered import sweep_segments
-from pipeline.engine.merge import MergeSizes, install, plan_merge
-from pipeline.engine.segment_files import write_segment
-from pipeline.engine.store import Store
+from pipeline.engine.store.delete_merged import sweep_segments
+from pipeline.engine.store.merge import MergeSizes, install, plan_merge
+from pipeline.engine.store.segment_files import write_segment
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import reject_row
 from pipeline.engine.work.unit import Reject
 

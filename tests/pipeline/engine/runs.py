@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.engine.driver import StageResult, run_stage
 from pipeline.engine.lock import RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor
 from pipeline.engine.work.unit import Resources
 from tests.pipeline.engine.toys import ToyStage

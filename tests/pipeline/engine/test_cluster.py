@@ -20,7 +20,7 @@ from manifests.errors import UserError
 from manifests.exits import ExitCode
 from pipeline.engine.driver import RunStopped, run_stage
 from pipeline.engine.lock import RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Resources, Stage
 from tests.conftest import REPO
 from tests.pipeline.engine.toys import Naps, SickOnOneNode, ToyStage
@@ -76,7 +76,7 @@ from pathlib import Path
 from pipeline.engine.cluster import RayExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.driver import run_stage
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from tests.pipeline.engine.toys import ToyStage
 
 folder = Path(sys.argv[1])

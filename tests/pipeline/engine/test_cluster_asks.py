@@ -11,7 +11,7 @@ from ray.exceptions import NodeDiedError, WorkerCrashedError
 
 from pipeline.config.engine import EngineConfig
 from pipeline.engine import cluster
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.waiting import Waiting
 from pipeline.engine.work.attempt import End
 from pipeline.engine.work.limits import KILL_AFTER_S

@@ -18,7 +18,7 @@ from pipeline.engine.desk import Desk, read_run_status, write_control
 from pipeline.engine.drain import Drained, StopRequest
 from pipeline.engine.driver import run_stage
 from pipeline.engine.lock import LockLost, RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from tests.pipeline.engine.desk_runs import UNITS, StopsAfter, run
 from tests.pipeline.engine.test_lines import Jumping

@@ -11,7 +11,7 @@ from manifests.exits import ExitCode
 from pipeline.engine import clock, driver
 from pipeline.engine.desk import Desk
 from pipeline.engine.drain import Drained, StopRequest, drain_on_sigterm
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from tests.pipeline.engine.desk_runs import StopsAfter, run
 
 

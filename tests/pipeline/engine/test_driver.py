@@ -13,7 +13,7 @@ from manifests.storage import is_passing
 from pipeline.engine.driver import run_stage
 from pipeline.engine.live import RunStopped
 from pipeline.engine.lock import RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.limits import KILL_AFTER_S
 from pipeline.outdir.retries import is_due

@@ -15,7 +15,7 @@ from pipeline.engine.desk import Desk
 from pipeline.engine.drain import Drained, StopRequest
 from pipeline.engine.driver import Line, one_chain, run_lines
 from pipeline.engine.lock import RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Finished, LocalExecutor
 from pipeline.engine.work.unit import Context, Output, Resources, Unit
 

@@ -20,7 +20,7 @@ from pipeline.engine.live import (
     describe_result,
     what_remains,
 )
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, Outcome
 from pipeline.engine.work.executor import Finished
 from pipeline.engine.work.scratch import host_name

@@ -19,7 +19,7 @@ from manifests.errors import UserError
 from manifests.exits import ExitCode
 from pipeline.engine import lock as lock_module
 from pipeline.engine.lock import LOCK, LockHeld, LockLost, RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 
 
 def hold_for_ever(url: str) -> None:

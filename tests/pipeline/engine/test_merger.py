@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.engine import merger as merger_module
 from pipeline.engine.lock import RunLock
-from pipeline.engine.merge import MergeSizes
 from pipeline.engine.merger import Merger, merging
-from pipeline.engine.store import Store
+from pipeline.engine.store.merge import MergeSizes
+from pipeline.engine.store.store import Store
 from tests.pipeline.engine.merges import SIZES, UNITS, fill
 
 

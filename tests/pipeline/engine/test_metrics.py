@@ -13,7 +13,7 @@ from pipeline.engine.desk import Desk
 from pipeline.engine.driver import run_stage
 from pipeline.engine.lock import RunLock
 from pipeline.engine.progress import set_up_logging
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.work.scratch import host_name
 from pipeline.engine.work.unit import Resources

@@ -9,7 +9,7 @@ from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, TaskUnsche
 
 from manifests.reasons import Reason
 from pipeline.engine import cluster
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.waiting import Waiting
 from pipeline.engine.work.attempt import End
 from pipeline.engine.work.unit import Resources, Unit

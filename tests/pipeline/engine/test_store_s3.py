@@ -25,7 +25,7 @@ from pipeline.dataset.remove import remove
 from pipeline.dataset.reshard import reshard
 from pipeline.dataset.verify import verify
 from pipeline.engine.lock import LockLost, RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, attempt_unit
 from pipeline.engine.work.unit import Context, Output, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones
@@ -50,7 +50,7 @@ def store(s3: S3, request) -> Store:
 _UPLOAD = """
 import sys
 from pathlib import Path
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 endpoint, url, how, path = sys.argv[1:]
 store = Store(url, (("endpoint_url", endpoint), ("key", "x"), ("secret", "x")))
 if how == "put":
@@ -131,7 +131,7 @@ def test_a_bucket_that_cannot_be_used_is_one_message_without_a_traceback(s3: S3,
     environment = {**os.environ, **s3.environment, "AWS_EC2_METADATA_DISABLED": "true", "BUCKET": "bucket", **changes}
     code = (
         "import os, sys\nfrom manifests.errors import UserError\nfrom manifests.storage import StorageErrorsExplained\n"
-        "from pipeline.engine.store import Store\n"
+        "from pipeline.engine.store.store import Store\n"
         "try:\n    with StorageErrorsExplained():\n"
         "        Store('s3://' + os.environ['BUCKET']).create('run.lock', b'x')\n"
         "except UserError as error:\n    sys.exit(str(error))"
@@ -231,7 +231,7 @@ def _fill(store: Store) -> None:
 
 _RUN = """
 import sys
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from hdvila_testing.kills import Writes
 from hdvila_testing.shards import NO_CARD, make_shards
 from pipeline.config.shards import ShardsConfig

@@ -17,7 +17,7 @@ from pipeline.engine.desk import Desk, read_run_status, write_control
 from pipeline.engine.drain import Drained, StopRequest
 from pipeline.engine.driver import Line, one_chain, run_lines, run_stage
 from pipeline.engine.lock import RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, Outcome
 from pipeline.engine.work.executor import Finished
 from pipeline.engine.work.unit import Resources, Stage, Unit

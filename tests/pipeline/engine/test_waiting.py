@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.engine.driver import run_stage
 from pipeline.engine.lock import RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.waiting import Waiting
 from pipeline.engine.work.executor import Executor, LocalExecutor
 from tests.pipeline.engine.test_cluster import a_cluster, run

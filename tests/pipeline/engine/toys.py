@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from manifests.reasons import Reason
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item, reading_input
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, StopRun, Transient, Unit
 

@@ -17,7 +17,7 @@ from pipeline.cli import app
 from pipeline.dataset.merge import merge
 from pipeline.dataset.remove import remove
 from pipeline.dataset.verify import verify
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.images.importer import ImportSettings, import_images
 from pipeline.outdir.tombstones import Tombstones
 from tests.conftest import need

@@ -9,7 +9,7 @@ from manifests.errors import UserError
 from manifests.image_sample import QuestionJson, parse_image_json
 from pipeline.cli import app
 from pipeline.dataset.verify import verify
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.images.importer import ImportSettings, import_images
 from pipeline.images.questions import read_questions
 from tests.pipeline.images.published import samples_of

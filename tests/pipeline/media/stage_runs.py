@@ -8,7 +8,7 @@ from typing import Any
 from hdvila_testing.rows import a_clip_row, a_video_row
 from manifests.sample import SampleJson
 from pipeline.config.media import MediaConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context, Output
 from pipeline.media.packs import index_pack, read_members
 from pipeline.media.stage import MediaStage

@@ -7,8 +7,8 @@ from bench.scaling.requests import count_requests
 from hdvila_testing.rows import a_clip_row, a_video_row
 from manifests.schema import CLIPS, VIDEOS, table_of
 from pipeline.config.media import MediaConfig
-from pipeline.engine.merge import MergeSizes
-from pipeline.engine.store import Store
+from pipeline.engine.store.merge import MergeSizes
+from pipeline.engine.store.store import Store
 from pipeline.media.row_index import RowIndex, clip_rows, video_rows
 from pipeline.media.stage import MediaStage, rows_of_job
 from tests.pipeline.engine.merges import fill, merge_all

@@ -22,7 +22,7 @@ from manifests.schema import CLIPS, PACKS, VIDEOS, table_of
 from pipeline.config.media import MediaConfig
 from pipeline.engine.driver import run_stage
 from pipeline.engine.lock import RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.work.unit import Context, Rejected
 from pipeline.media.packs import Sample

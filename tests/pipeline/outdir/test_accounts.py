@@ -10,7 +10,7 @@ from hdvila_testing.video import a_video
 from manifests.exits import ExitCode
 from manifests.funnel import funnel
 from pipeline.cli import app
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.outdir.accounts import check_accounts
 
 pytestmark = pytest.mark.slow

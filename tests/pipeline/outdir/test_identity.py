@@ -9,7 +9,7 @@ import pytest
 from manifests.errors import UserError
 from manifests.settings import Section, identity, operational, parse_config
 from manifests.stages import MADE_BY
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.outdir.identity import RUN_FILE, check_identity, stages_made_by
 from tests.pipeline.commands.program import said
 

@@ -9,8 +9,8 @@ from hdvila_testing.video import a_video
 from manifests.exits import ExitCode
 from pipeline.dataset.verify import verify
 from pipeline.engine import merger
-from pipeline.engine.segments import read_head
-from pipeline.engine.store import Store
+from pipeline.engine.store.segments import read_head
+from pipeline.engine.store.store import Store
 from pipeline.outdir.accounts import check_accounts, unit_gaps
 from tests.pipeline.outdir.test_accounts import CAPTIONS, RUN, run
 

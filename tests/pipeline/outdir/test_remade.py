@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.engine.files import Files
+from pipeline.engine.store.files import Files
 from pipeline.outdir.remade import forget_alike
 
 

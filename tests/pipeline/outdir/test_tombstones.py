@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from manifests.errors import UserError
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import (
     TOMBSTONES,
     Tombstones,

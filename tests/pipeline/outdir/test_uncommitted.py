@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from manifests.reasons import Reason
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import reject_row
 from pipeline.engine.work.unit import Reject
 from pipeline.outdir.retries import request_retries, uncommit_due, uncommit_requested

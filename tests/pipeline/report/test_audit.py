@@ -13,7 +13,7 @@ from pipeline.cli import app
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset.merge import merge
 from pipeline.dataset.reshard import reshard
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.report import clips
 from pipeline.report.audit import read_audit, recount
 from pipeline.report.page import write_report

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hdvila_testing.shards import NO_CARD, a_data_set
 from pipeline.config.shards import ShardsConfig, SplitConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.report import clips
 from pipeline.report.clips import evenly, read_clips
 

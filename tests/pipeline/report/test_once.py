@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdvila_testing.rows import a_video_row
-from pipeline.engine import segment_files, store
-from pipeline.engine.store import Store
+from pipeline.engine.store import segment_files, store
+from pipeline.engine.store.store import Store
 from pipeline.report.once import take_once
 from pipeline.report.places import Ints
 from tests.pipeline.engine.merges import merge_all

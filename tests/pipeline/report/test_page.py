@@ -22,7 +22,7 @@ from pipeline.balance.ranking import candidates_of, rank_candidates
 from pipeline.balance.selection import Selection, select
 from pipeline.config.balance import BalanceConfig
 from pipeline.dataset.merge import merge
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import reject_row
 from pipeline.engine.work.unit import Reject
 from pipeline.report.clips import COUNTS

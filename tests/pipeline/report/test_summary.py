@@ -12,7 +12,7 @@ from pipeline.balance.ranking import candidates_of, rank_candidates
 from pipeline.balance.selection import select
 from pipeline.config.balance import BalanceConfig
 from pipeline.engine.driver import StageResult
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.report.summary import MOST_REASONS, Delivered, amount, print_summary, rejects_table, stages
 
 

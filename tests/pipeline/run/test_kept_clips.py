@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hdvila_testing.shards import a_data_set, commit_video, make_shards, select
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.shards.closed import ClosedShards, kept_clips
 from pipeline.shards.stage import read_entries
 

@@ -13,9 +13,9 @@ from manifests.funnel import rejects_in_force
 from manifests.reasons import Reason
 from pipeline.balance.waves import next_wave
 from pipeline.config import RunConfig
-from pipeline.engine.follow import Follower
-from pipeline.engine.merge import MergeSizes
-from pipeline.engine.store import Store
+from pipeline.engine.store.follow import Follower
+from pipeline.engine.store.merge import MergeSizes
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import reject_row
 from pipeline.engine.work.unit import Reject
 from pipeline.run.candidates import Candidates

@@ -12,8 +12,8 @@ import pytest
 
 from pipeline.crawl.plan import Wanted
 from pipeline.engine.driver import Line
-from pipeline.engine.files import Files
-from pipeline.engine.store import Store
+from pipeline.engine.store.files import Files
+from pipeline.engine.store.store import Store
 from pipeline.run import road
 from pipeline.run.close import GENERATIONS
 from pipeline.run.gather import Gathered

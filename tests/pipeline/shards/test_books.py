@@ -10,7 +10,7 @@ from hdvila_testing.shards import commit_video, select
 from manifests.errors import UserError
 from manifests.membership import Ids
 from manifests.schema import PACKS
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards.books import PACK_COLUMNS, Chosen, ShardBooks, Urls, open_clips, read_chosen
 from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bench.scaling.requests import count_requests
 from hdvila_testing.shards import a_data_set, commit_video, make_shards, select
 from manifests.shards import read_manifest
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.outdir.remade import forget_alike
 from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
 from pipeline.shards.closed import ClosedShards, Held, _condensed, among, codes_of, kept_clips, not_held, placed_in

@@ -14,7 +14,7 @@ from manifests.errors import DamagedFile
 from manifests.schema import SHARD_ROWS
 from manifests.shards import ShardEntry
 from pipeline.config.shards import ShardsConfig, SplitConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.media.packs import END, PackedSample
 from pipeline.shards import files
 from pipeline.shards.files import SUCCESS, DamagedSample, Piece, join_shard, put_shard, read_rows, sample_of_row

@@ -22,7 +22,7 @@ from pipeline.dataset.remove import remove
 from pipeline.dataset.reshard import reshard
 from pipeline.dataset.verify import verify
 from pipeline.engine.lock import LOCK
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards import sample_index
 from pipeline.shards.manifest import MANIFEST_NAME

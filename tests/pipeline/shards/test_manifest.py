@@ -13,7 +13,7 @@ from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards
 from manifests.errors import DamagedFile, UserError
 from manifests.image_sample import IMAGE_KIND
 from manifests.shards import Manifest, ShardEntry, published_names, read_manifest, read_shard_rows
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.shards.manifest import (
     forget_published,
     given_head,

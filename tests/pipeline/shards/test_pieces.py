@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hdvila_testing.shards import commit_video
 from manifests.reasons import Reason
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.shards.clips import PlanClip, PlanVideo
 from pipeline.shards.files import FAILED, SUCCESS
 from pipeline.shards.pieces import failed_piece, piece_of, pieces_of_video

@@ -18,7 +18,7 @@ from manifests.sample_index import (
     write_index,
 )
 from manifests.shards import ShardEntry, read_manifest
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.shards.files import read_rows
 from pipeline.shards.sample_index import make_indexes, put_indexes
 

@@ -13,7 +13,7 @@ from manifests.errors import UserError
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.engine.driver import run_stage
 from pipeline.engine.lock import RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.outdir.tombstones import Tombstones, write_tombstones
 from pipeline.shards.files import read_rows
@@ -117,7 +117,7 @@ def test_shards_that_other_manifests_name_and_units_that_made_none_are_no_new_on
 
 _RUN = """
 import sys
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from hdvila_testing.kills import Writes
 from hdvila_testing.shards import NO_CARD, make_shards
 from pipeline.config.shards import ShardsConfig

@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from manifests.errors import UserError
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones, write_tombstones
 from pipeline.site import optout
 from pipeline.site.optout import load_opt_outs, origin_of, parse_opt_out

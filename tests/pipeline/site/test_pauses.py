@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.config.crawl import PolitenessConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.site.pauses import describe_pauses, log_pauses_of, pause_by_hand, read_state
 from pipeline.site.politeness import Politeness
 from tests.pipeline.site.toys import BOT, Clock, politeness, run

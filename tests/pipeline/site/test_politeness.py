@@ -11,7 +11,7 @@ from manifests.live import Control
 from manifests.reasons import Reason
 from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.desk import write_control
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.site import politeness as politeness_module
 from pipeline.site.buckets import Breaker
 from pipeline.site.failures import Failure, Pause

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.schema import TABLES
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context, Output
 from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import (

@@ -17,7 +17,7 @@ from manifests.shards import read_manifest
 from pipeline.config.media import MediaConfig
 from pipeline.engine.driver import run_stage
 from pipeline.engine.lock import RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.media.stage import MediaStage
 from train.data.decode import choose_centres, decode_sample, frames_around, nearest_stills

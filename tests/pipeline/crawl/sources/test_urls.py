@@ -21,7 +21,7 @@ from manifests.settings import parse_config
 from pipeline.config import RunConfig
 from pipeline.config.urls import UrlsConfig
 from pipeline.crawl.sources.urls import given_spans, refuse_address, video_id_of_row
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Rejected
 from pipeline.run.road import run_pipeline
 

@@ -14,7 +14,7 @@ import pytest
 from hdvila_testing.video import Film, a_video
 from manifests.settings import parse_config
 from pipeline.config import RunConfig
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.report.summary import Delivered
 from pipeline.run.road import run_pipeline
 

@@ -13,7 +13,7 @@ import pytest
 
 from manifests.reasons import Reason
 from manifests.version import made_by
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work import attempt as attempt_module
 from pipeline.engine.work.attempt import End, Outcome, attempt_unit, fetch_for, reject_row
 from pipeline.engine.work.unit import (

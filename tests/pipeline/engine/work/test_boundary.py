@@ -12,7 +12,7 @@ from manifests.errors import UserError
 from manifests.reasons import Reason
 from pipeline.engine.driver import RunStopped, run_stage
 from pipeline.engine.lock import RunLock
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import STORE_WAIT_S, per_item, plain, reading_input
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.work.unit import Context, PlaceFailed, Reject, Rejected, StopRun, Transient

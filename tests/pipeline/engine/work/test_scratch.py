@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine.driver import RunStopped
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work import scratch as scratch_module
 from pipeline.engine.work.attempt import attempt_unit
 from pipeline.engine.work.executor import LocalExecutor
@@ -81,7 +81,7 @@ from pathlib import Path
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.driver import RunStopped, run_stage
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from tests.pipeline.engine.toys import ToyStage
 folder = Path(sys.argv[1])
 store = Store(str(folder / "out"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from manifests.reasons import Reason
-from pipeline.engine.store import Store
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import (
     UNIT_NAME,
     Context,

@@ -1,0 +1,1 @@
+"""The tables of an output directory: which units are committed, and where their rows lie."""

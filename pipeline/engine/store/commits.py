@@ -1,0 +1,188 @@
+"""The commits of an output directory: which units are done, and which files each of them wrote.
+
+    commits/<stage>/<unit>.json                   one unit: the format of older versions
+    commits/<stage>/group.<number>.<hash>.json    units that ended within about a second: {"units": {unit: facts}}
+
+A group never changes. To remove a unit, a group without it is written and the old one deleted; if a kill leaves both,
+the group with the higher number decides for each unit that it holds. A unit's facts name the files it wrote
+(`parts`), under names that no other attempt uses: a worker that was given up and ends late overwrites nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from manifests.rows import ManifestRow
+from pipeline.engine.store.files import Files
+
+FOLDER = "commits"
+READERS = 16
+"""Groups read at a time; each is one object."""
+
+
+class Facts(TypedDict, total=False):
+    """What a commit holds about a unit. Commits of earlier versions lack some keys; a stage may add keys of its own."""
+
+    rows: dict[str, int]  # by table
+    rejects: dict[str, int]  # by reason
+    parts: dict[str, str]  # by table: the file that holds its rows
+    attempt: int
+    seconds: float
+    bytes: int  # total size of its files
+    held: str  # of a fetch: the folder with what it fetched; never in a commit
+    shard: ManifestRow  # of stage `shards`: its entry in the manifest
+    segment: str  # if merged: the segment's id; set when it is read
+
+
+def part_name(stage: str, unit: str, token: str = "") -> str:
+    """The file name of a part. `token` is unique to the attempt; "" for parts of older versions."""
+    return f"part-{stage}-{unit}-{token}.parquet" if token else f"part-{stage}-{unit}.parquet"
+
+
+@dataclass(slots=True)
+class Commits:
+    """The commits that are objects of their own. Groups never change, so what was read of one is kept until segments
+    cover it.
+    """
+
+    files: Files
+    floor: dict[str, int] = field(default_factory=dict)
+    """By stage: groups up to this number are never read again (`Head.covered`), so new groups get higher ones."""
+    _groups: dict[str, dict[str, Facts]] = field(default_factory=dict)
+    _last: dict[str, int] = field(default_factory=dict)
+    """By stage: the highest number seen or assigned."""
+    _covered_at: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
+    """By stage: (seconds since 1970, the number up to which segments have covered every group since then)."""
+
+    def stages(self) -> list[str]:
+        """The stages that have commits."""
+        return self.files.folders(FOLDER)
+
+    def of(self, stage: str, after: int = 0, *, but: range = range(0)) -> dict[str, str]:
+        """{unit: path of the object that holds its commit}, of groups numbered above `after` and not in `but`.
+
+        Groups up to `after` are covered, so their contents are dropped; a run would otherwise keep an hour of them.
+        """
+        for _ in range(3):
+            try:
+                return self._of(stage, after, but)
+            except FileNotFoundError:  # a group was replaced after it was listed
+                continue
+        return self._of(stage, after, but)
+
+    def _of(self, stage: str, after: int, but: range) -> dict[str, str]:
+        names = self.files.names(f"{FOLDER}/{stage}")
+        singles = [name for name in names if name.endswith(".json") and not is_group(name)]
+        found = {name.removesuffix(".json"): f"{FOLDER}/{stage}/{name}" for name in singles}
+        groups = [f"{FOLDER}/{stage}/{name}" for name in names if is_group(name)]
+        self._note_groups(stage, groups)
+        for path in groups:
+            if number_of(path) <= after:
+                self._groups.pop(path, None)
+        groups = [path for path in groups if number_of(path) > after and number_of(path) not in but]
+        self._read(groups)
+        for path in groups:  # in the order of their numbers: a later one takes precedence
+            found.update(dict.fromkeys(self._groups[path], path))
+        return found
+
+    def _note_groups(self, stage: str, paths: list[str]) -> None:
+        """Takes note of the groups a stage has now: drops the others from the cache and updates the highest number."""
+        self._last[stage] = max([self._last.get(stage, 0), *map(number_of, paths)])
+        gone = {path for path in self._groups if path.startswith(f"{FOLDER}/{stage}/")}.difference(paths)
+        for path in gone:
+            del self._groups[path]
+
+    def _read(self, paths: list[str]) -> None:
+        new = [path for path in paths if path not in self._groups]
+        with ThreadPoolExecutor(READERS) as readers:
+            for path, value in zip(new, readers.map(self.files.read_json, new), strict=True):
+                self._groups[path] = value["units"]
+
+    def note_covered(self, stage: str, number: int, at: float) -> None:
+        """Records that segments have covered every group up to a number since `at`, or earlier."""
+        known = self._covered_at.setdefault(stage, [])
+        if not known or number > known[-1][1]:
+            known.append((at, number))
+
+    def covered_before(self, stage: str, at: float) -> int:
+        """The number up to which segments had covered every group at time `at`; 0 if none."""
+        known = self._covered_at.get(stage, [])
+        while len(known) > 1 and known[1][0] <= at:
+            known.pop(0)
+        return known[0][1] if known and known[0][0] <= at else 0
+
+    def facts(self, path: str, unit: str) -> Facts:
+        """What a unit's commit holds; `path` is the object that `of` returned. FileNotFoundError if it is gone."""
+        if not is_group(path.rpartition("/")[2]):
+            single: Facts = self.files.read_json(path)
+            return single
+        if path not in self._groups:
+            self._groups[path] = self.files.read_json(path)["units"]
+        return self._groups[path][unit]
+
+    def parts(self, where: Mapping[str, str], stage: str, table: str) -> Iterator[tuple[str, str]]:
+        """(unit, path) of the part that each unit wrote of a table; for a commit of one unit, the only path it can
+        have.
+        """
+        for unit, path in where.items():
+            if not is_group(path.rpartition("/")[2]):
+                yield unit, f"{table}/{part_name(stage, unit)}"
+                continue
+            facts = self.facts(path, unit)
+            if "parts" not in facts:
+                yield unit, f"{table}/{part_name(stage, unit)}"
+            elif table in facts["parts"]:
+                yield unit, facts["parts"][table]
+
+    def write(self, stage: str, units: Mapping[str, Facts]) -> str:
+        """Commits units, all in one object; returns its path."""
+        data = json.dumps({"units": units}, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+        number = self._next_number(stage)
+        path = f"{FOLDER}/{stage}/group.{number:010d}.{hashlib.sha256(data).hexdigest()[:12]}.json"
+        self.files.write(path, data)
+        self._groups[path] = dict(units)
+        return path
+
+    def last_number(self, stage: str) -> int:
+        """The highest number among the existing groups; 0 if there are none."""
+        return max(map(number_of, self.files.names(f"{FOLDER}/{stage}")), default=0)
+
+    def _next_number(self, stage: str) -> int:
+        if stage not in self._last:
+            self._last[stage] = self.last_number(stage)
+        self._last[stage] = 1 + max(self.floor.get(stage, 0), self._last[stage])
+        return self._last[stage]
+
+    def remove(self, stage: str, units: Collection[str], *, but: str = "") -> None:
+        """Takes back units' commits, in every object except `but`."""
+        names = self.files.names(f"{FOLDER}/{stage}")
+        groups = [f"{FOLDER}/{stage}/{name}" for name in names if is_group(name)]
+        self._note_groups(stage, groups)
+        self._read(groups)
+        for path in groups:
+            held = self._groups[path]
+            if path == but or not held.keys() & set(units):
+                continue
+            later = {unit for other in groups if other > path for unit in self._groups.get(other, ())}
+            rest = {unit: facts for unit, facts in held.items() if unit not in units and unit not in later}
+            if rest:
+                self.write(stage, rest)
+            self.files.delete(path)
+            self._groups.pop(path, None)
+        for unit in units:
+            if f"{unit}.json" in names:
+                self.files.delete(f"{FOLDER}/{stage}/{unit}.json")
+
+
+def is_group(name: str) -> bool:
+    """Whether a file name is a group's; unit names contain no dot."""
+    return name.startswith("group.") and name.count(".") == 3
+
+
+def number_of(path: str) -> int:
+    """The number of a group; 0 for the commit of one unit."""
+    name = path.rpartition("/")[2]
+    return int(name.split(".")[1]) if is_group(name) else 0

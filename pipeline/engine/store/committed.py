@@ -1,0 +1,132 @@
+"""Which units are done and what their commits hold, be they objects of their own or merged into segments."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+from pipeline.engine.store.commits import READERS, Commits, Facts
+from pipeline.engine.store.files import Files
+from pipeline.engine.store.segments import Head, SegmentReader, change_head, read_head, without
+
+Made = TypeVar("Made")
+
+MAX_MOVED = 5
+"""How often a reader starts over because a merge or a retry removed a file that it was reading."""
+
+
+@dataclass(frozen=True)
+class Committed(Files):
+    """The files of an output directory, together with its commits."""
+
+    @cached_property
+    def commits(self) -> Commits:
+        """The commits that are objects of their own."""
+        return Commits(self)
+
+    @cached_property
+    def segments(self) -> SegmentReader:
+        """The segments, with a cache of what was read of them."""
+        return SegmentReader(self)
+
+    def steadily(self, read: Callable[[Head], Made]) -> Made:
+        """Returns what `read` makes of the head; starts over if the head changed meanwhile or a file went missing."""
+        for _ in range(MAX_MOVED):
+            head, seen = read_head(self)
+            try:
+                made = read(head)
+            except FileNotFoundError:
+                continue
+            if read_head(self)[1] == seen:
+                return made
+        return read(read_head(self)[0])
+
+    def stages(self) -> list[str]:
+        """The stages that have committed units."""
+        return sorted({*self.commits.stages(), *(segment.stage for segment in read_head(self)[0].segments)})
+
+    def committed(self, stage: str) -> set[str]:
+        """Names of the units of a stage that are done."""
+        return self.steadily(lambda head: {*self._own_commits(head, stage), *self.segments.names(head.of(stage))})
+
+    def commit_all(self, stage: str, units: Mapping[str, Facts]) -> None:
+        """Commits several units at once, in one object."""
+        if units:
+            if stage not in self.commits.floor:
+                self._own_commits(read_head(self)[0], stage)
+            self.commits.write(stage, units)
+
+    def uncommit(self, stage: str, *units: str) -> None:
+        """Takes back units' commits, so that they run again."""
+        self._own_commits(read_head(self)[0], stage)
+        self.commits.remove(stage, units)
+        change_head(self, lambda head: without(head, stage, self._segments_with(head, stage, units)))
+
+    def _segments_with(self, head: Head, stage: str, units: Collection[str]) -> dict[str, list[str]]:
+        segments = head.of(stage) if units else []
+        self.segments.load(segments)
+        found = {segment.id: self.segments.among(segment, units) for segment in segments}
+        return {name: held for name, held in found.items() if held}
+
+    def commit_facts(self, stage: str, unit: str) -> Facts:
+        """What a unit's commit holds: rows by table, rejects by reason, seconds, files, and the stage's own facts."""
+        return self.steadily(lambda head: self._facts(head, stage, unit))
+
+    def _facts(self, head: Head, stage: str, unit: str) -> Facts:
+        holding = self._segments_with(head, stage, [unit])
+        for segment in head.of(stage):
+            if segment.id in holding:
+                return next(facts for _, facts in self.segments.facts(segment, unit))
+        where = self._own_commits(head, stage)
+        if unit not in where:
+            raise FileNotFoundError(f"{self.url}/commits/{stage}: no commit of {unit}")
+        return self.commits.facts(where[unit], unit)
+
+    def all_commit_facts(self, stage: str, but: Callable[[str], bool] = lambda unit: False) -> list[tuple[str, Facts]]:
+        """(unit, what its commit holds) of every done unit of a stage, sorted by name. `but`: units to leave out."""
+        return self.steadily(lambda head: sorted(self._all_facts(head, stage, but), key=lambda pair: pair[0]))
+
+    def _all_facts(self, head: Head, stage: str, but: Callable[[str], bool]) -> Iterator[tuple[str, Facts]]:
+        for segment in head.of(stage):
+            yield from self.segments.facts(segment, but=but)
+        yield from self._loose_facts(head, stage, but)
+
+    def loose_commit_facts(self, stage: str) -> list[tuple[str, Facts]]:
+        """(unit, what its commit holds) of the done units that are in no segment, in no particular order."""
+        return self.steadily(lambda head: list(self._loose_facts(head, stage, lambda unit: False)))
+
+    def _loose_facts(self, head: Head, stage: str, but: Callable[[str], bool]) -> Iterator[tuple[str, Facts]]:
+        loose = {unit: path for unit, path in self.loose(head, stage).items() if not but(unit)}
+        with ThreadPoolExecutor(READERS) as readers:
+            yield from zip(loose, readers.map(self.commits.facts, loose.values(), loose), strict=True)
+
+    def _own_commits(self, head: Head, stage: str) -> dict[str, str]:
+        """{unit: path of its commit} of the commits that are objects of their own; some may be covered by segments."""
+        self.commits.floor[stage] = head.covered.get(stage, 0)
+        return self.commits.of(stage, head.covered.get(stage, 0))
+
+    def reject_counts(self, stage: str) -> Counter[str]:
+        """The number of rejects in a stage's done units by reason, those whose retry succeeded included."""
+        return self.steadily(lambda head: self._reject_counts(head, stage))
+
+    def _reject_counts(self, head: Head, stage: str) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        for segment in head.of(stage):
+            if not segment.void:
+                counts.update(segment.rejects)
+                continue
+            for _, facts in self.segments.facts(segment):
+                counts.update(facts.get("rejects", {}))
+        for unit, path in self.loose(head, stage).items():
+            counts.update(self.commits.facts(path, unit).get("rejects", {}))
+        return counts
+
+    def loose(self, head: Head, stage: str) -> dict[str, str]:
+        """{unit: path of its commit} of the units that are in no segment."""
+        where = self._own_commits(head, stage)
+        covered = [name for names in self._segments_with(head, stage, where.keys()).values() for name in names]
+        for name in covered:
+            where.pop(name, None)
+        return where

@@ -1,0 +1,352 @@
+"""The files of an output directory on a disk or in a bucket: each appears whole or not at all.
+
+A local write goes to a temporary name in the same folder, then fsync, then rename. A bucket has no rename, but an
+object appears only when its upload completes, and a call that dies half-way leaves nothing under the final name.
+"""
+
+import fcntl
+import inspect
+import io
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import IO, Any, cast
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from manifests.errors import DamagedFile, UserError
+from pipeline.engine.store.outage import outlast
+
+TEMPORARY = ".tmp-"
+BLOCK_BYTES = 1 << 22
+AHEAD_BYTES = 1 << 24
+"""Bytes of a file in a bucket that are read at once: most files that the driver opens are smaller."""
+ROWS_A_GROUP = 1 << 18
+"""Rows of a table that is one file: who wants those of one video reads one group, who wants all asks once a group."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """A folder or bucket prefix. Methods take paths relative to `url`. Picklable: the file system opens lazily."""
+
+    url: str
+    options: tuple[tuple[str, Any], ...] = ()
+    patience_s: float = 0.0
+    """How long a call waits for a remote store that does not answer. Zero in copies sent to workers: they return the
+    unit, and with it their slot.
+    """
+
+    @cached_property
+    def fs(self) -> fsspec.AbstractFileSystem:
+        """The fsspec file system; listings never come from a cache."""
+        protocol = fsspec.utils.get_protocol(self.url)
+        options = dict(self.options)
+        if protocol != "file":
+            options.setdefault("use_listings_cache", False)
+        try:
+            return fsspec.filesystem(protocol, **options)
+        except (ImportError, ValueError) as error:
+            raise UserError(f"{self.url}: cannot be opened ({error}); install the extra for it (s3, gs)") from None
+
+    @cached_property
+    def root(self) -> str:
+        """The prefix without its protocol."""
+        return str(self.fs._strip_protocol(self.url)).rstrip("/")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the store is on a disk of this machine."""
+        return isinstance(self.fs, LocalFileSystem)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"url": self.url, "options": self.options, "patience_s": 0.0}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+
+    def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Calls a method of the file system, again while an outage lasts."""
+        call = partial(getattr(self.fs, method), *args, **kwargs)
+        return outlast(call, where=self.url, patience_s=self.patience_s) if self.patience_s else call()
+
+    def path(self, relative: str) -> str:
+        """The absolute path inside the file system. DamagedFile for a name that leads outside this store."""
+        if ".." in relative.split("/") or relative.startswith("/") or "\0" in relative:
+            raise DamagedFile(f"{self.url}: {relative[:200]!r} leads outside it")
+        return f"{self.root}/{relative}" if relative else self.root
+
+    # reading
+
+    def exists(self, relative: str) -> bool:
+        """Whether a file exists now."""
+        self.fs.invalidate_cache()
+        return bool(self._call("exists", self.path(relative)))
+
+    def read(self, relative: str) -> bytes:
+        """Reads a whole file. Raises FileNotFoundError, and DamagedFile if the name is not a valid file name."""
+        try:
+            return bytes(self._call("cat_file", self.path(relative)))
+        except (IsADirectoryError, NotADirectoryError) as error:
+            raise DamagedFile(f"{self.url}/{relative}: is not a file ({error.strerror}); restore it") from None
+
+    def read_range(self, relative: str, start: int, end: int) -> bytes:
+        """Reads bytes start … end-1 of a file."""
+        return bytes(self._call("cat_file", self.path(relative), start=start, end=end))
+
+    def read_json(self, relative: str) -> Any:
+        """Reads a JSON file. DamagedFile (also a ValueError) if it is not JSON."""
+        try:
+            return json.loads(self.read(relative))
+        except (ValueError, RecursionError) as error:
+            raise DamagedFile(f"{self.url}/{relative}: is not valid JSON ({error}); restore or delete it") from None
+
+    def open(self, relative: str) -> IO[bytes]:
+        """Opens a file for random-access reading. DamagedFile if the name is not a valid file name."""
+        if self.is_local and Path(self.path(relative)).is_dir():
+            raise DamagedFile(f"{self.url}/{relative}: is a folder, not a file; restore it")
+        if self.is_local or not self.patience_s:
+            return cast(IO[bytes], self._call("open", self.path(relative), "rb"))
+        return cast(IO[bytes], io.BufferedReader(_Ranges(self, relative, self.size(relative)), AHEAD_BYTES))
+
+    def size(self, relative: str) -> int:
+        """The size of a file in bytes. Raises FileNotFoundError."""
+        return int(self._call("info", self.path(relative))["size"])
+
+    def names(self, folder: str, begin: str = "") -> list[str]:
+        """Names of the files in a folder, sorted, without temporary ones; [] if there is no folder.
+
+        `begin`: only names with this prefix. A bucket then lists no others, and a folder may hold millions; there must
+        be no such files in subfolders.
+        """
+        names = self._begun(folder, begin) if begin and self._asks_by_prefix else self._listed(folder, "file", begin)
+        return [name for name in names if name.startswith(begin) and name and not name.startswith(TEMPORARY)]
+
+    @cached_property
+    def _asks_by_prefix(self) -> bool:
+        find = getattr(self.fs, "_find", None)
+        return not self.is_local and find is not None and "prefix" in inspect.signature(find).parameters
+
+    def _begun(self, folder: str, begin: str) -> list[str]:
+        self.fs.invalidate_cache()
+        try:
+            found = self._call("find", self.path(folder), prefix=begin)
+        except FileNotFoundError:
+            return []
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
+
+    def folders(self, folder: str) -> list[str]:
+        """Names of the folders inside a folder, sorted; [] if there is no folder."""
+        return self._listed(folder, "directory")
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """The size in bytes of each file in a folder, by its name; {} if there is no folder."""
+        return {_name(e): int(e["size"]) for e in self._entries(folder) if e["type"] == "file"}
+
+    def _listed(self, folder: str, kind: str, begin: str = "") -> list[str]:
+        """Sorted names of a folder's entries of fsspec's kind `file` or `directory`; on a disk with this beginning."""
+        if self.is_local:
+            return self._in_folder(folder, kind, begin)
+        return sorted(_name(e) for e in self._entries(folder) if e["type"] == kind)
+
+    def _entries(self, folder: str) -> list[dict[str, Any]]:
+        self.fs.invalidate_cache()
+        try:
+            return list(self._call("ls", self.path(folder), detail=True))
+        except FileNotFoundError:
+            return []
+
+    def _in_folder(self, folder: str, kind: str, begin: str) -> list[str]:
+        """The same of a folder on a disk, by names and kinds alone: fsspec asks for each file's size and times."""
+        try:
+            with os.scandir(self.path(folder)) as entries:
+                found = [entry for entry in entries if entry.name.startswith(begin)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        if kind == "directory":
+            return sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
+        return sorted(entry.name for entry in found if entry.is_file(follow_symlinks=False))
+
+    # writing
+
+    def write(self, relative: str, data: bytes) -> None:
+        """Writes a whole file at once: readers see the old one or the new one, never half of one."""
+        if not self.is_local:
+            self._call("pipe_file", self.path(relative), data)
+            return
+        target = Path(self.path(relative))
+        temporary = _temporary_beside(target)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                _flush_to_disk(file)
+            _put_in_place(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def put(self, local: Path, relative: str) -> None:
+        """Puts a finished scratch file under its final name, in one step for readers."""
+        if not self.is_local:
+            self._call("put_file", str(local), self.path(relative))
+            return
+        target = Path(self.path(relative))
+        temporary = _temporary_beside(target)
+        try:
+            with local.open("rb") as source, temporary.open("wb") as file:
+                shutil.copyfileobj(source, file, BLOCK_BYTES)
+                _flush_to_disk(file)
+            _put_in_place(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def write_json(self, relative: str, value: Any) -> None:
+        """Writes a JSON file with sorted keys, so that the same value gives the same bytes."""
+        self.write(relative, json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n")
+
+    def write_table(self, relative: str, table: pa.Table) -> None:
+        """Writes a Parquet file, in row groups of ROWS_A_GROUP."""
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd", row_group_size=ROWS_A_GROUP)
+        self.write(relative, buffer.getvalue())
+
+    def create(self, relative: str, data: bytes) -> bool:
+        """Creates a file; returns False if it exists already (O_EXCL on a disk, If-None-Match in a bucket)."""
+        if self.is_local:
+            target = Path(self.path(relative))
+            temporary = _temporary_beside(target)
+            temporary.write_bytes(data)
+            try:
+                os.link(temporary, target)  # appears whole, or not at all if another process was first
+            except FileExistsError:
+                return False
+            finally:
+                temporary.unlink()
+            return True
+        try:
+            self._call("pipe_file", self.path(relative), data, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    def replace(self, relative: str, data: bytes, *, seen: bytes) -> bool:
+        """Overwrites a file if it still holds `seen`; False if it doesn't (flock on a disk, If-Match in a bucket)."""
+        if self.is_local:
+            return self._replace_here(relative, data, seen)
+        try:
+            etag = str(self._call("info", self.path(relative)).get("ETag", ""))
+            if self.read(relative) != seen:
+                return False
+            self._call("pipe_file", self.path(relative), data, **({"IfMatch": etag} if etag else {}))
+        except (FileExistsError, FileNotFoundError):
+            return False
+        except OSError as error:
+            if "PreconditionFailed" in repr(error.__cause__ or error):
+                return False
+            raise
+        return True
+
+    def _replace_here(self, relative: str, data: bytes, seen: bytes) -> bool:
+        target = Path(self.path(relative))
+        with _guard_of(target):
+            if not target.exists() or target.read_bytes() != seen:
+                return False
+            self.write(relative, data)
+        return True
+
+    def delete(self, relative: str) -> None:
+        """Deletes a file; no error if there is none."""
+        try:
+            self._call("rm_file", self.path(relative))
+        except FileNotFoundError:
+            return
+
+    def sweep(self) -> int:
+        """Deletes temporary files that a killed run left; returns how many. Only call while holding the run lock."""
+        if not self.is_local or not Path(self.root).is_dir():
+            return 0
+        leftovers = list(Path(self.root).rglob(f"{TEMPORARY}*"))
+        for leftover in leftovers:
+            leftover.unlink(missing_ok=True)
+        return len(leftovers)
+
+
+class _Ranges(io.RawIOBase):
+    """A file of a bucket, read by ranges, so that each read outlasts an outage as all other calls do."""
+
+    def __init__(self, files: Files, relative: str, size: int) -> None:
+        self._files, self._relative, self._size, self._at = files, relative, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence] + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._size, self._at + len(buffer))
+        data = self._files.read_range(self._relative, self._at, end) if end > self._at else b""
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def _name(entry: dict[str, Any]) -> str:
+    """The name of an entry of a listing, without its folder."""
+    return str(entry["name"]).rstrip("/").rpartition("/")[2]
+
+
+@contextmanager
+def _guard_of(target: Path) -> Iterator[None]:
+    """Keeps other processes out of the block. The flock is released however its holder ends."""
+    guard = target.with_name(f"{TEMPORARY}{target.name}.guard")
+    while True:
+        with guard.open("wb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            if not _is_still(guard, held):  # the previous holder removed it while this process waited
+                continue
+            try:
+                yield
+            finally:
+                guard.unlink(missing_ok=True)
+            return
+
+
+def _is_still(path: Path, opened: IO[bytes]) -> bool:
+    """Whether a path still leads to the opened file."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(opened.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def _put_in_place(temporary: Path, target: Path) -> None:
+    try:
+        temporary.replace(target)
+    except IsADirectoryError:
+        raise DamagedFile(f"{target}: is a folder, not a file; remove it") from None
+
+
+def _temporary_beside(target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+
+
+def _flush_to_disk(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,157 @@
+"""Merging: committed parts into segments, small segments into larger ones, while stages go on.
+
+A merge writes the files of a new segment under a unique name; then a single write of the head puts it in the place of
+what it was made from. A kill before that write leaves the old state and files that nothing names (the next run sweeps
+them); a kill after it leaves the new state. What a segment covers is deleted `grace_s` later.
+
+This file decides what to merge and installs the result; `segment_files.py` writes it, `covered.py` deletes what is
+covered, `merger.py` does all of it alongside a run.
+
+Sizes go in tiers: `fan_in` segments of one level make one of the next, up to `max_bytes`; so each row is rewritten once
+per level, and the number of segments grows with the logarithm of the rows and then with their bytes.
+"""
+
+import time
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
+
+from manifests.schema import TABLES
+from pipeline.engine.store.commits import Facts, number_of, part_name
+from pipeline.engine.store.segments import Head, Retired, Segment, change_head, read_head
+from pipeline.engine.store.store import Store
+from pipeline.engine.store.unit_parts import Part
+
+MOST_AT_ONCE = 32_000
+"""Units merged at a time: an output directory of an older version may hold millions."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergeSizes:
+    """When to merge. `n_units` 0: never."""
+
+    n_units: int = 200
+    fan_in: int = 8
+    max_bytes: int = 512 * 1024**2
+    grace_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The input of one merge: loose units (with the facts of each), or whole segments."""
+
+    stage: str
+    level: int
+    facts: Mapping[str, Facts]
+    parts: Mapping[str, tuple[Part, ...]]
+    """By table, including `rejects`."""
+    replaced: tuple[str, ...] = ()
+    """Ids of the segments that the new one replaces."""
+
+
+def plan_merge(store: Store, sizes: MergeSizes) -> Job | None:
+    """The next merge that is due, small ones first; None if there is none."""
+    if not sizes.n_units:
+        return None
+    head, _ = read_head(store)
+    for stage in store.commits.stages():
+        loose = dict(sorted(store.loose(head, stage).items(), key=lambda pair: pair[::-1])[: _most(sizes)])
+        if len(loose) >= sizes.n_units and (job := _of_loose(store, head, stage, loose, sizes)):
+            return job
+    for stage in sorted({segment.stage for segment in head.segments}):
+        by_level: dict[int, list[Segment]] = {}
+        for segment in head.of(stage):
+            if segment.bytes < sizes.max_bytes:
+                by_level.setdefault(segment.level, []).append(segment)
+        for level in sorted(by_level):
+            if len(by_level[level]) >= sizes.fan_in:
+                return _of_segments(store, stage, by_level[level][: sizes.fan_in])
+    return None
+
+
+def _most(sizes: MergeSizes) -> int:
+    return max(MOST_AT_ONCE, sizes.n_units)
+
+
+def _of_loose(store: Store, head: Head, stage: str, loose: Mapping[str, str], sizes: MergeSizes) -> Job | None:
+    """A merge of loose units; a unit that lost a part stays loose, so that `check_accounts` keeps reporting it."""
+    facts = {unit: store.commits.facts(path, unit) for unit, path in loose.items()}
+    parts = {}
+    for folder in (*TABLES, f"rejects/{stage}"):
+        found = [part for part in store.parts(folder) if part.stage == stage and part.unit in facts and part.n_rows < 0]
+        if found:
+            parts[folder.partition("/")[0]] = found
+    held = {(table, part.unit) for table, some in parts.items() for part in some}
+    whole = {unit for unit, its in facts.items() if all((table, unit) in held for table in _promised(its))}
+    if len(whole) < sizes.n_units:
+        return None
+    kept = {table: tuple(part for part in some if part.unit in whole) for table, some in parts.items()}
+    return Job(stage, 0, {unit: facts[unit] for unit in sorted(whole)}, {t: some for t, some in kept.items() if some})
+
+
+def _promised(facts: Facts) -> list[str]:
+    rejects = ["rejects"] if sum(facts.get("rejects", {}).values()) else []
+    return [*facts.get("rows", {}), *rejects]
+
+
+def _of_segments(store: Store, stage: str, some: list[Segment]) -> Job:
+    facts = {unit: its for segment in some for unit, its in store.segments.facts(segment)}
+    tables = sorted({table for segment in some for table, n_rows in segment.rows.items() if n_rows})
+    parts = {}
+    for table in tables:
+        found = [
+            Part(stage, unit, segment.path(table), first, n)
+            for segment in some
+            for unit, first, n in store.segments.row_ranges(segment, table)
+        ]
+        found.sort(key=lambda part: part_name(stage, part.unit))
+        parts[table] = tuple(found)
+    level = some[0].level + 1
+    return Job(stage, level, facts, parts, tuple(segment.id for segment in some))
+
+
+def install(store: Store, job: Job, segment: Segment) -> bool:
+    """Replaces what a written segment was made from by the segment; False if its sources are gone.
+
+    Units that were taken back or redone while it was written are void in it.
+    """
+
+    def change(head: Head) -> Head:
+        known = {segment.id: segment for segment in head.segments}
+        if any(name not in known for name in job.replaced):
+            return head
+        void = _void_since(store, head, job)
+        if len(void) == segment.n_units:
+            return head
+        new = segment.model_copy(update={"void": tuple(sorted(void)), "made_at": time.time()})
+        rest = tuple(segment for segment in head.segments if segment.id not in job.replaced)
+        gone = tuple(Retired(id=name, stage=job.stage, at=time.time()) for name in job.replaced)
+        changed = head.model_copy(update={"segments": (*rest, new), "retired": (*head.retired, *gone)})
+        if job.replaced:
+            return changed
+        covered = _covered(store, head, job.stage, job.facts.keys() - void)
+        return changed.model_copy(update={"covered": {**head.covered, job.stage: covered}})
+
+    changed = change_head(store, change)
+    store.commits.floor.update(changed.covered)
+    return any(there.id == segment.id for there in changed.segments)
+
+
+def _covered(store: Store, head: Head, stage: str, merged: Set[str]) -> int:
+    """The number up to which all groups' units are in segments, once `merged` are."""
+    last = store.commits.last_number(stage)  # read before looking at their contents
+    left = [number_of(path) for unit, path in store.loose(head, stage).items() if unit not in merged]
+    return max(head.covered.get(stage, 0), min([number - 1 for number in left if number], default=last))
+
+
+def _void_since(store: Store, head: Head, job: Job) -> set[str]:
+    if job.replaced:
+        known = {segment.id: segment for segment in head.segments}
+        voided = {unit for name in job.replaced for unit in known[name].void}
+        live = {unit for name in job.replaced for unit in store.segments.names([known[name]])}
+        return (voided & job.facts.keys()) - live
+    loose = store.loose(head, job.stage)
+    return {
+        unit
+        for unit, facts in job.facts.items()
+        if unit not in loose or store.commits.facts(loose[unit], unit) != facts
+    }

@@ -1,0 +1,184 @@
+"""Writes the files of a segment: its units' rows one after the other, wide columns apart, and where each unit's rows
+are.
+"""
+
+import json
+import tempfile
+import time
+import uuid
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from manifests.schema import REJECTS, TABLES, WIDE, completed
+from pipeline.engine.store.commits import READERS, Facts, part_name
+from pipeline.engine.store.ids import TABLES_WITH_IDS, Entries, entries_of, sorted_entries
+from pipeline.engine.store.merge import Job
+from pipeline.engine.store.segments import UNITS, Segment
+from pipeline.engine.store.store import Store
+from pipeline.engine.store.unit_parts import Part
+
+GROUP_ROWS = 16_384
+"""Most rows in a row group: what a reader of one unit loads."""
+GROUP_BYTES = 32 * 1024**2
+"""Approximate most bytes in memory of a row group."""
+
+
+def write_segment(store: Store, job: Job) -> Segment:
+    """Writes the files of a job's segment. It does not count until `install` has put it into the head."""
+    rows = {table: _read_ahead(store, parts) for table, parts in job.parts.items()}
+    return write_rows(store, job.stage, job.level, job.facts, rows)
+
+
+def write_rows(
+    store: Store, stage: str, level: int, facts: Mapping[str, Facts], rows: Mapping[str, Iterable[tuple[str, pa.Table]]]
+) -> Segment:
+    """Writes the files of a segment from each unit's rows, by table, in the order of the units' part names."""
+    segment = Segment(
+        id=uuid.uuid4().hex[:16], stage=stage, level=level, n_units=len(facts), bytes=0, rows={},
+        rejects={}, seconds=0.0, made_at=time.time(),
+    )  # fmt: skip
+    names = sorted(facts, key=lambda unit: part_name(stage, unit))
+    units: dict[str, list[Any]] = {"unit": names, "facts": [_plain(facts[unit]) for unit in names]}
+    n_rows: dict[str, int] = {}
+    files = _Files({}, [])
+    with tempfile.TemporaryDirectory() as scratch:
+        for table, of_units in rows.items():
+            counts = _write_table(store, segment, table, of_units, Path(scratch), files)
+            n_rows[table] = sum(counts.values())
+            at = 0
+            units[f"first:{table}"], units[f"n:{table}"] = [], []
+            for unit in names:
+                units[f"first:{table}"].append(at)
+                units[f"n:{table}"].append(counts.get(unit, 0))
+                at += counts.get(unit, 0)
+    store.write_table(segment.path(UNITS), pa.table(units))
+    ids = sorted_entries(files.ids)
+    if len(ids):
+        store.write(segment.ids_path, ids.tobytes())
+    rejects: Counter[str] = Counter()
+    for its in facts.values():
+        rejects.update(its.get("rejects", {}))
+    return segment.model_copy(
+        update={
+            "bytes": sum(files.sizes.values()),
+            "rows": n_rows,
+            "rejects": dict(rejects),
+            "seconds": round(sum(float(its.get("seconds", 0.0)) for its in facts.values()), 3),
+            "n_ids": len(ids),
+            "sizes": files.sizes,
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """A segment's files while they are written: bytes by file name, and the entries of its ids."""
+
+    sizes: dict[str, int]
+    ids: list[Entries]
+
+
+def _plain(facts: Facts) -> str:
+    kept = {name: value for name, value in facts.items() if name not in ("parts", "segment")}
+    return json.dumps(kept, sort_keys=True, ensure_ascii=False)
+
+
+def _write_table(
+    store: Store,
+    segment: Segment,
+    table: str,
+    of_units: Iterable[tuple[str, pa.Table]],
+    scratch: Path,
+    files: _Files,
+) -> dict[str, int]:
+    """Writes a table's files, unit after unit; returns the number of rows of each unit."""
+    schema = REJECTS if table == "rejects" else TABLES[table]
+    wide = WIDE.get(table, ())
+    sets = {False: [name for name in schema.names if name not in wide]}
+    if wide:
+        sets[True] = ["video_id", *wide]
+    local = {is_wide: scratch / f"{table}.{is_wide}" for is_wide in sets}
+    writers = {
+        is_wide: pq.ParquetWriter(local[is_wide], pa.schema([schema.field(name) for name in names]), compression="zstd")
+        for is_wide, names in sets.items()
+    }
+    counts: dict[str, int] = {}
+    n_rows = 0
+    for block, sizes in _blocks(of_units, schema, counts):
+        for is_wide, names in sets.items():
+            writers[is_wide].write_table(block.select(names))
+        if table in TABLES_WITH_IDS:
+            ids = block.column("video_id").combine_chunks()
+            files.ids.append(entries_of(segment.id, table, ids, n_rows, sizes))
+        n_rows += block.num_rows
+    for is_wide, writer in writers.items():
+        writer.close()
+        path = segment.path(table, wide=is_wide)
+        files.sizes[path.rpartition("/")[2]] = local[is_wide].stat().st_size
+        store.put(local[is_wide], path)
+    return counts
+
+
+def _blocks(
+    of_units: Iterable[tuple[str, pa.Table]], schema: pa.Schema, counts: dict[str, int]
+) -> Iterator[tuple[pa.Table, list[int]]]:
+    """Yields blocks of rows of bounded size with each unit's number of rows in them; fills `counts` by unit."""
+    held: list[pa.Table] = []
+    n_rows = n_bytes = 0
+    for unit, read in of_units:
+        rows = completed(read, schema)
+        counts[unit] = rows.num_rows
+        held.append(rows)
+        n_rows, n_bytes = n_rows + rows.num_rows, n_bytes + rows.nbytes
+        if n_rows >= GROUP_ROWS or n_bytes >= GROUP_BYTES or len(held) >= 1000:
+            yield pa.concat_tables(held), [t.num_rows for t in held]
+            held, n_rows, n_bytes = [], 0, 0
+    if held:
+        yield pa.concat_tables(held), [t.num_rows for t in held]
+
+
+def _read_ahead(store: Store, parts: tuple[Part, ...]) -> Iterator[tuple[str, pa.Table]]:
+    """Yields (unit, rows) of the parts in order. Reads several single files ahead at a time, and each row group of a
+    segment's file once.
+    """
+    loose = iter([part for part in parts if part.n_rows < 0])
+    ends = {part.path: part.first + part.n_rows for part in parts if part.n_rows > 0}
+    of_segments = {path: _InOrder(store, path, end) for path, end in ends.items()}
+    with ThreadPoolExecutor(READERS) as readers:
+        ahead = deque(readers.submit(store.read_part, part) for part in islice(loose, READERS))
+        for part in parts:
+            if part.n_rows > 0:
+                yield part.unit, of_segments[part.path].rows(part.first, part.n_rows)
+            elif part.n_rows < 0:
+                read = ahead.popleft().result()
+                ahead.extend(readers.submit(store.read_part, more) for more in islice(loose, 1))
+                yield part.unit, read
+
+
+class _InOrder:
+    """Rows of a segment's file, requested in file order: each row group is read once, and stays in memory while some of
+    its rows are still to be written.
+    """
+
+    def __init__(self, store: Store, path: str, n_rows: int) -> None:
+        whole = Part("", "", path, 0, n_rows)
+        self._names = (REJECTS if path.endswith("/rejects.parquet") else TABLES[whole.table]).names
+        self._pieces = store.pieces(whole, self._names, max_bytes=1)
+        self._first, self._rows = 0, pa.table({})
+
+    def rows(self, first: int, n_rows: int) -> pa.Table:
+        """Rows first … first + n_rows - 1; `first` must not be less than in the previous call."""
+        while first + n_rows > self._first + self._rows.num_rows:
+            piece = next(self._pieces)
+            left = self._rows.slice(first - self._first) if first < piece.first else None
+            rows = piece.read(self._names)
+            self._first, self._rows = (first, pa.concat_tables([left, rows])) if left else (piece.first, rows)
+        return self._rows.slice(first - self._first, n_rows)

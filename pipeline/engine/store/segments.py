@@ -1,0 +1,286 @@
+"""Segments: the rows and commits of many units in a few files, and the one head file that says which of them count.
+
+    segments/head.json                     the list of segments; replaced as a whole, and only if it is as it was read
+    segments/<stage>/<id>/units.parquet    a row per unit: what its commit held, and where its rows are in each table
+                          <table>.parquet  the rows, unit after unit in the order of their names
+                          <table>.wide.parquet  the wide columns of the same rows, so that others are read without them
+                          rejects.parquet
+                          ids.bin          where the rows of each video are in these files (`ids.py`)
+    segments/ids/<id>/ids.bin              the same for many segments
+
+A unit of a segment counts unless the head calls it void (it was taken back since). If a unit of a segment still has a
+commit of its own, that is ignored; it and the parts that it names are deleted some time after the merge, so that
+readers that began before can finish.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Set
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from manifests.errors import DamagedFile
+from manifests.wrong_value import first_fault
+from pipeline.engine.store.commits import READERS, Facts
+from pipeline.engine.store.files import Files
+from pipeline.engine.store.ids import NAME as IDS_NAME
+from pipeline.engine.store.ids import TABLES_WITH_IDS, entries_with, hash_of
+
+FOLDER = "segments"
+HEAD = f"{FOLDER}/head.json"
+UNITS = "units"
+IDS = "ids"
+"""Stands for a stage's name in the path of files with the ids of many segments."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Segment(_Entry):
+    """One segment, with totals of its commits."""
+
+    id: str
+    stage: str
+    level: int
+    """0: merged from parts; n: from segments of level n - 1."""
+    n_units: int
+    bytes: int
+    rows: dict[str, int]
+    """By table, including `rejects`."""
+    rejects: dict[str, int]
+    """By reason."""
+    seconds: float
+    made_at: float
+    void: tuple[str, ...] = ()
+    """Units that were taken back since; their rows do not count."""
+    n_ids: int = -1
+    """Entries of its own ids file; -1: it has none, since an older version made it."""
+    ids_in: str = ""
+    """The common ids file of many segments that includes its ids; "" if none."""
+    sizes: dict[str, int] = {}
+    """Bytes by file name, as far as known."""
+
+    @property
+    def folder(self) -> str:
+        """The folder of its files."""
+        return f"{FOLDER}/{self.stage}/{self.id}"
+
+    @property
+    def ids_path(self) -> str:
+        """The path of its own ids file."""
+        return f"{self.folder}/{IDS_NAME}"
+
+    def path(self, table: str, *, wide: bool = False) -> str:
+        """The path of its file for a table; rejects count as a table here."""
+        return f"{self.folder}/{table}.wide.parquet" if wide else f"{self.folder}/{table}.parquet"
+
+
+class IdsFile(_Entry):
+    """An ids file of many segments."""
+
+    id: str
+    n_ids: int
+
+    @property
+    def path(self) -> str:
+        """The path of the file."""
+        return f"{FOLDER}/{IDS}/{self.id}/{IDS_NAME}"
+
+
+class Retired(_Entry):
+    """A segment or ids file that was merged into others; its files are deleted some time after `at`, seconds since
+    1970.
+    """
+
+    id: str
+    stage: str
+    at: float
+
+
+class Head(_Entry):
+    """What counts. `generation` increases with every change."""
+
+    generation: int = 0
+    segments: tuple[Segment, ...] = ()
+    retired: tuple[Retired, ...] = ()
+    ids: tuple[IdsFile, ...] = ()
+    covered: dict[str, int] = {}
+    """By stage: all units of groups up to this number are in segments, so these groups need not be read."""
+
+    def of(self, stage: str) -> list[Segment]:
+        """The segments of a stage."""
+        return [segment for segment in self.segments if segment.stage == stage]
+
+
+def read_head(files: Files) -> tuple[Head, bytes | None]:
+    """The head, and its bytes for `write_head` (None if there is no head yet). DamagedFile if it cannot be read."""
+    try:
+        data = files.read(HEAD)
+    except FileNotFoundError:
+        return Head(), None
+    try:
+        return Head.model_validate_json(data), data
+    except ValidationError as error:
+        raise DamagedFile(
+            f"{files.url}/{HEAD}: cannot be read ({first_fault(Head, error)}); restore the file"
+        ) from None
+
+
+def write_head(files: Files, head: Head, seen: bytes | None) -> bool:
+    """Replaces the head that was read; False, with nothing changed, if it has been replaced meanwhile."""
+    data = head.model_dump_json(indent=1).encode() + b"\n"
+    return files.create(HEAD, data) if seen is None else files.replace(HEAD, data, seen=seen)
+
+
+def change_head(files: Files, change: Callable[[Head], Head]) -> Head:
+    """Applies a change to the head, again if another process changed it in between; returns the new head."""
+    for _ in range(10):
+        head, seen = read_head(files)
+        changed = change(head)
+        if changed == head:
+            return head
+        changed = changed.model_copy(update={"generation": head.generation + 1})
+        if write_head(files, changed, seen):
+            return changed
+    raise DamagedFile(f"{files.url}/{HEAD}: it keeps changing; is another run working here?")
+
+
+def without(head: Head, stage: str, void: dict[str, list[str]]) -> Head:
+    """The head with these units (by segment id) marked void; a segment left with no other unit is retired."""
+    kept, retired = [], list(head.retired)
+    for segment in head.segments:
+        more = void.get(segment.id, [])
+        if segment.stage != stage or not more:
+            kept.append(segment)
+            continue
+        gone = tuple(sorted({*segment.void, *more}))
+        if len(gone) < segment.n_units:
+            kept.append(segment.model_copy(update={"void": gone}))
+        else:
+            retired.append(Retired(id=segment.id, stage=stage, at=time.time()))
+    return head.model_copy(update={"segments": tuple(kept), "retired": tuple(retired)})
+
+
+@dataclass(slots=True)
+class SegmentReader:
+    """Reads segments. Caches what was read of their units, since a segment's units never change."""
+
+    files: Files
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Bytes of segments' files, by path, as far as known."""
+    _units: dict[str, pa.Table] = field(default_factory=dict)
+
+    def units(self, segment: Segment) -> pa.Table:
+        """A row per unit, without its facts: `unit`, and `first:<table>` and `n:<table>` for each table."""
+        if segment.id not in self._units:
+            path = segment.path(UNITS)
+            with self.files.open(path) as file:
+                names = [name for name in pq.ParquetFile(file).schema_arrow.names if name != "facts"]
+                self._units[segment.id] = pq.read_table(file, columns=names)
+        return self._units[segment.id]
+
+    def load(self, segments: Iterable[Segment]) -> None:
+        """Reads the units of these segments, several at a time."""
+        unread = [segment for segment in segments if segment.id not in self._units]
+        if len(unread) < 2:
+            return
+        with ThreadPoolExecutor(READERS, thread_name_prefix="units") as readers:
+            list(readers.map(self.units, unread))
+
+    def live(self, segment: Segment) -> pa.Table:
+        """The rows of its units that are not void."""
+        units = self.units(segment)
+        if not segment.void:
+            return units
+        void = pc.is_in(units.column("unit"), value_set=pa.array(segment.void, pa.string()))
+        return units.filter(pc.invert(void))
+
+    def names(self, segments: Iterable[Segment]) -> set[str]:
+        """Names of the units of these segments that are not void."""
+        segments = list(segments)
+        self.load(segments)
+        return {name for segment in segments for name in self.live(segment).column("unit").to_pylist()}
+
+    def among(self, segment: Segment, units: Iterable[str]) -> list[str]:
+        """Those of the given units that this segment holds and that are not void."""
+        live = self.live(segment).column("unit")
+        held = live.filter(pc.is_in(live, value_set=pa.array(sorted(units), pa.string())))
+        return [str(unit) for unit in held.to_pylist()]
+
+    def row_ranges(self, segment: Segment, table: str, only: pa.Array | None = None) -> Iterator[tuple[str, int, int]]:
+        """(unit, first row, number of rows) in a table of a segment, for units that count and have rows there.
+
+        `only`: limits the result to these units.
+        """
+        units = self.live(segment)
+        if f"n:{table}" not in units.schema.names:
+            return
+        if only is not None:
+            units = units.filter(pc.is_in(units.column("unit"), value_set=only))
+        columns = (units.column(name).to_pylist() for name in ("unit", f"first:{table}", f"n:{table}"))
+        yield from ((unit, first, n) for unit, first, n in zip(*columns, strict=True) if n)
+
+    def counts(self, segment: Segment, table: str, row: int) -> bool:
+        """Whether the unit of a row has not been taken back."""
+        if not segment.void:
+            return True
+        units = self.units(segment)
+        firsts = units.column(f"first:{table}").to_numpy()
+        index = int(np.searchsorted(firsts, row, side="right")) - 1
+        return units.column("unit")[index].as_py() not in segment.void
+
+    def facts(
+        self, segment: Segment, unit: str | None = None, *, but: Callable[[str], bool] = lambda unit: False
+    ) -> Iterator[tuple[str, Facts]]:
+        """(unit, what its commit held) of the units that count, or of `unit` alone. `but`: units to leave out."""
+        filters = None if unit is None else pc.field("unit") == unit
+        with self.files.open(segment.path(UNITS)) as file:
+            read = pq.read_table(file, columns=["unit", "facts"], filters=filters)
+        void = set(segment.void)
+        for name, facts in zip(read.column("unit").to_pylist(), read.column("facts").to_pylist(), strict=True):
+            if name not in void and not but(name):
+                found: Facts = json.loads(facts)
+                found["segment"] = segment.id
+                yield name, found
+
+    def follow(self, head: Head) -> None:
+        """Forgets segments that are gone, and takes the file sizes of the others from the head."""
+        known = {segment.id for segment in head.segments}
+        for name in [name for name in self._units if name not in known]:
+            del self._units[name]
+        self.sizes = {
+            f"{segment.folder}/{name}": size for segment in head.segments for name, size in segment.sizes.items()
+        }
+
+
+def rows_of_id(
+    reader: SegmentReader, head: Head, video_id: str, tables: Set[str]
+) -> list[tuple[Segment, str, int, int]]:
+    """(segment, table, first row, rows) of the rows that may belong to an id; ids with the same hash are included.
+
+    A segment without ids, made by an older version, is returned with all its rows of each table.
+    """
+    by_id = {int(segment.id, 16): segment for segment in head.segments}
+    wanted = hash_of(video_id)
+    sources = [(file.path, file.n_ids) for file in head.ids if file.n_ids]
+    sources += [(s.ids_path, s.n_ids) for s in head.segments if not s.ids_in and s.n_ids > 0]
+    with ThreadPoolExecutor(READERS) as readers:
+        found = list(readers.map(lambda source: entries_with(reader.files, source[0], source[1], wanted), sources))
+    spans = []
+    for entry in (row for rows in found for row in rows.tolist()):
+        _, segment_id, first, n_rows, code, _ = entry
+        segment, table = by_id.get(segment_id), TABLES_WITH_IDS[code]
+        if segment is not None and table in tables and reader.counts(segment, table, first):
+            spans.append((segment, table, first, n_rows))
+    for segment in (it for it in head.segments if it.n_ids < 0):
+        for table in tables & segment.rows.keys():
+            whole = [("", 0, segment.rows[table])] if not segment.void else reader.row_ranges(segment, table)
+            spans += [(segment, table, first, n) for _, first, n in whole if n]
+    return spans

@@ -1,0 +1,322 @@
+"""An output directory: its files, its commits, and the tables made of what committed units wrote.
+
+<table>/part-<stage>-<unit>-<attempt>.parquet      counts only if a commit names it;
+commits/<stage>/group.<number>.<hash>.json         written last
+"""
+
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from manifests.errors import DamagedFile
+from manifests.schema import REJECTS, TABLES, WIDE, completed, table_of
+from manifests.storage import is_of_the_place
+from pipeline.engine.store.commits import READERS, Facts, is_group, part_name
+from pipeline.engine.store.committed import MAX_MOVED, Committed
+from pipeline.engine.store.follow import Follower
+from pipeline.engine.store.ids import TABLES_WITH_IDS
+from pipeline.engine.store.ranges import read_rows
+from pipeline.engine.store.segment_rows import SegmentRows, Spans, wide_path
+from pipeline.engine.store.segments import Head, change_head, read_head, rows_of_id, without
+from pipeline.engine.store.unit_parts import PART, Part, joined, name_of, strays
+
+MANY_READ = 2
+"""Once this many parts of one file were requested, the file is read whole and cached."""
+MAX_KEPT_BYTES = 256 * 1024**2
+PIECE_BYTES = 16 * 1024**2
+"""Approximate bytes in memory of what is read piece by piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some rows of a segment's file. `read` returns the given columns of them."""
+
+    first: int
+    n_rows: int
+    read: Callable[[list[str]], pa.Table]
+
+
+@dataclass(frozen=True)
+class Store(Committed):
+    """The files of an output directory, together with its tables and commits."""
+
+    @cached_property
+    def _kept(self) -> dict[tuple[str, tuple[str, ...]], int | pa.Table]:
+        return {}  # by file and columns: how often a part of it was requested, or the whole table
+
+    def commit(self, stage: str, unit: str, facts: Facts) -> None:
+        """Commits a unit, or replaces the facts of its commit. All its output must be in place."""
+        facts = facts.copy()
+        facts.pop("segment", None)
+        head = read_head(self)[0]
+        before = self._own_commits(head, stage).get(unit, "")
+        holding = self._segments_with(head, stage, [unit])
+        if holding:
+            facts["parts"] = self._parts_anew(stage, unit)
+        if "parts" not in facts and not is_group(name_of(before)):
+            self.write_json(f"commits/{stage}/{unit}.json", facts)
+        else:
+            written = self.commits.write(stage, {unit: facts})
+            self.commits.remove(stage, [unit], but=written)
+        if holding:
+            change_head(self, lambda head: without(head, stage, self._segments_with(head, stage, [unit])))
+
+    def _parts_anew(self, stage: str, unit: str) -> dict[str, str]:
+        """Writes a unit's rows from its segment into parts of their own again: {table: path}."""
+        folders = [*TABLES, f"rejects/{stage}"]
+        found = [part for folder in folders for part in self._committed_parts(folder) if part.stage == stage]
+        own = [part for part in found if part.unit == unit]
+        token = uuid.uuid4().hex[:12]
+        return {part.table: self.write_part(part.table, stage, unit, self.read_part(part), token) for part in own}
+
+    # tables
+
+    def parts(self, table: str) -> list[Part]:
+        """The committed parts of a table, sorted by stage and unit."""
+        return self._committed_parts(table)
+
+    def parts_of(self, table: str, units: Collection[str]) -> dict[str, Part]:
+        """The committed parts of these units, by unit, without creating an object for every other unit."""
+        found = self.steadily(lambda head: self._parts_by(head, table, pa.array(sorted(units), pa.string())))
+        return {part.unit: part for part in found}
+
+    def reject_parts(self, stage: str) -> list[Part]:
+        """The committed parts of a stage's rejects."""
+        return self._committed_parts(f"rejects/{stage}")
+
+    def _committed_parts(self, folder: str) -> list[Part]:
+        return self.steadily(lambda head: self._parts_by(head, folder))
+
+    def _parts_by(self, head: Head, folder: str, units: pa.Array | None = None) -> list[Part]:
+        self.segments.follow(head)
+        table, _, stage = folder.partition("/")
+        holding = [it for it in head.segments if it.rows.get(table) and stage in ("", it.stage)]
+        self.segments.load(holding)
+        found = [
+            Part(segment.stage, unit, segment.path(table), first, n_rows)
+            for segment in holding
+            for unit, first, n_rows in self.segments.row_ranges(segment, table, units)
+        ]
+        wanted = None if units is None else set(units.to_pylist())
+        found += [part for part in self.loose_parts(head, folder) if wanted is None or part.unit in wanted]
+        found.sort(key=lambda part: part_name(part.stage, part.unit))
+        return found
+
+    def loose_parts(self, head: Head, folder: str) -> list[Part]:
+        """The parts of a table, or of a stage's rejects (`rejects/<stage>`), that are in no segment."""
+        return self._parts_of(folder, lambda stage: self.loose(head, stage))
+
+    def _parts_of(self, folder: str, units: Callable[[str], Mapping[str, str]]) -> list[Part]:
+        """The parts of a table that are files of their own. `units`: gives {unit: path of its commit} for a stage."""
+        present = set(self.names(folder, PART))
+        stages = {name.split("-")[1] for name in present if name.endswith(".parquet")}
+        found = [
+            Part(stage, unit, path)
+            for stage in stages
+            for unit, path in self.commits.parts(units(stage), stage, folder)
+        ]
+        if any(name_of(part.path) not in present for part in found):  # committed since they were listed
+            present = set(self.names(folder, PART))
+        return [part for part in found if name_of(part.path) in present]
+
+    def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
+        """All committed rows of a table (manifests.schema.TABLES), in the order of the parts."""
+        return self.steadily(lambda head: self._concat(self._parts_by(head, table), TABLES[table], columns))
+
+    def read_runs(self, table: str, columns: list[str]) -> Iterator[pa.Table]:
+        """Yields all committed rows of a table in no particular order, some row groups of a file at a time."""
+        return Follower(self, table, columns).new()
+
+    def count_rows(self, table: str) -> int:
+        """The number of committed rows of a table; those in segments are counted without being read."""
+        return sum(part.n_rows if part.n_rows >= 0 else self.read_part(part, []).num_rows for part in self.parts(table))
+
+    def read_rejects(self, columns: list[str] | None = None) -> pa.Table:
+        """All committed rejects of all stages."""
+        return self.steadily(lambda head: self._concat(self._rejects_by(head), REJECTS, columns))
+
+    def _rejects_by(self, head: Head) -> list[Part]:
+        return [part for stage in self.reject_stages(head) for part in self._parts_by(head, f"rejects/{stage}")]
+
+    def reject_stages(self, head: Head | None = None) -> list[str]:
+        """The stages that have rejects."""
+        head = head or read_head(self)[0]
+        merged = {segment.stage for segment in head.segments if segment.rows.get("rejects")}
+        return sorted({*self.folders("rejects"), *merged})
+
+    def read_part(self, part: Part, columns: list[str] | None = None) -> pa.Table:
+        """The rows of one part, even if a merge has moved it. Columns added to the schema later are missing."""
+        for _ in range(MAX_MOVED):
+            try:
+                return self._read_part(part, columns)
+            except FileNotFoundError:
+                same = [p for p in self._committed_parts(part.table) if (p.stage, p.unit) == (part.stage, part.unit)]
+                part = same[0] if same else part
+        return self._read_part(part, columns)
+
+    def opened(self, part: Part, spans: Spans = (), columns: Sequence[str] = ()) -> tuple[SegmentRows, bool]:
+        """The files of a segment's part, with what these rows (first, number) need of these columns fetched; and
+        whether it was: too much is not. FileNotFoundError if a merge has moved the part.
+        """
+        with self._as_table(part.path):
+            rows = SegmentRows(self, part.table, part.path, self.segments.sizes)
+            return rows, bool(spans) and rows.fetch(spans, columns)
+
+    def pieces(
+        self, part: Part, columns: list[str], max_bytes: int = 0, opened: SegmentRows | None = None
+    ) -> Iterator[Piece]:
+        """Yields the rows of a segment's part, some row groups at a time: about `max_bytes` in these columns, at least
+        one group; 0: PIECE_BYTES. `opened`: its files, where they are open.
+
+        FileNotFoundError if a merge has moved the part.
+        """
+        rows = opened or SegmentRows(self, part.table, part.path, self.segments.sizes)
+
+        def read(first: int, n_rows: int, names: list[str]) -> pa.Table:
+            with self._as_table(part.path):
+                return rows.read(first, n_rows, names)
+
+        with self._as_table(part.path):
+            pieces = list(rows.pieces(part.first, part.n_rows, columns, max_bytes or PIECE_BYTES))
+        yield from (Piece(first, n_rows, partial(read, first, n_rows)) for first, n_rows in pieces)
+
+    def _read_part(self, part: Part, columns: list[str] | None, *, keep: bool = True) -> pa.Table:
+        with self._as_table(part.path):
+            if part.n_rows < 0:
+                file = pq.ParquetFile(pa.BufferReader(self.read(part.path)))
+                names = set(file.schema_arrow.names)
+                return file.read(columns=None if columns is None else [name for name in columns if name in names])
+            return self._read_of_segment(part, columns, keep)
+
+    @contextmanager
+    def _as_table(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except (pa.ArrowException, OSError, ValueError) as error:
+            if is_of_the_place(error):
+                raise
+            reason = (str(error).splitlines() or [""])[0][:300]
+            raise DamagedFile(f"{self.url}/{path}: is not a Parquet table ({reason}); restore the file") from None
+
+    def _read_of_segment(self, part: Part, columns: list[str] | None, keep: bool) -> pa.Table:
+        wide = WIDE.get(part.table, ())
+        schema = _schema_of(part.table)
+        names = list(schema.names) if columns is None else columns
+        if not names:
+            return pa.table({"row": pa.nulls(part.n_rows)}).select([])
+        made = self._rows(part.path, part, [name for name in names if name not in wide], keep)
+        if apart := [name for name in names if name in wide]:
+            path = wide_path(part.path)
+            read = read_rows(self, path, part.first, part.n_rows, apart, self.segments.sizes.get(path, 0))
+            for name in apart:
+                made = made.append_column(read.schema.field(name), read.column(name))
+        return made.select(names)
+
+    def _rows(self, path: str, part: Part, columns: list[str], keep: bool) -> pa.Table:
+        """Reads narrow columns. A file whose parts are read repeatedly is read whole and cached, if `keep`."""
+        key = (path, tuple(columns))
+        kept = self._kept.get(key, 0)
+        if isinstance(kept, int) and (kept < MANY_READ or not keep):
+            self._kept[key] = kept + keep
+            return read_rows(self, path, part.first, part.n_rows, columns, self.segments.sizes.get(path, 0))
+        if isinstance(kept, int):
+            kept = pq.read_table(pa.BufferReader(self.read(path)), columns=columns)
+            self._keep(key, kept)
+        return kept.slice(part.first, part.n_rows)
+
+    def _keep(self, key: tuple[str, tuple[str, ...]], table: pa.Table) -> None:
+        tables = {name: value for name, value in self._kept.items() if not isinstance(value, int)}
+        while tables and sum(t.nbytes for t in tables.values()) + table.nbytes > MAX_KEPT_BYTES:
+            oldest = next(iter(tables))
+            del tables[oldest], self._kept[oldest]
+        self._kept[key] = table
+
+    def forget(self) -> None:
+        """Drops the cache, after files were changed in place."""
+        self._kept.clear()
+
+    def _concat(self, parts: Iterable[Part], schema: pa.Schema, columns: list[str] | None) -> pa.Table:
+        wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+        tables = [completed(self._read_part(part, columns), wanted) for part in joined(parts)]
+        return pa.concat_tables(tables) if tables else wanted.empty_table()
+
+    def rows_of(self, video_id: str, columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]:
+        """The rows of one video, by table (`rejects`: those of all stages), in no particular order.
+
+        Reads only the row groups of segments that hold it; parts that are not merged yet are all read.
+        """
+        return self.steadily(lambda head: self._rows_of(head, video_id, columns))
+
+    def _rows_of(self, head: Head, video_id: str, columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]:
+        self.segments.follow(head)
+        spans = rows_of_id(self.segments, head, video_id, set(columns) & set(TABLES_WITH_IDS))
+        parts = [
+            (table, Part(segment.stage, "", segment.path(table), first, n_rows))
+            for segment, table, first, n_rows in spans
+        ]
+        parts += self._own_parts(head, columns)
+        schemas = {table: _schema_of(table, columns[table]) for table in columns}
+
+        def rows(table: str, part: Part) -> pa.Table:
+            found = completed(self._read_part(part, list(columns[table]), keep=False), schemas[table])
+            return found.filter(pc.equal(found.column("video_id"), video_id))
+
+        with ThreadPoolExecutor(READERS) as readers:
+            read = list(readers.map(lambda pair: rows(*pair), parts))
+        made = {table: [schema.empty_table()] for table, schema in schemas.items()}
+        for (table, part), found in zip(parts, read, strict=True):
+            is_covered = part.n_rows < 0 and found.num_rows and self._segments_with(head, part.stage, [part.unit])
+            if not is_covered:
+                made[table].append(found)
+        return {table: pa.concat_tables(tables) for table, tables in made.items()}
+
+    def _own_parts(self, head: Head, tables: Iterable[str]) -> list[tuple[str, Part]]:
+        """(table, part) of all parts that are files of their own; some may be in segments already."""
+        own = {stage: self._own_commits(head, stage) for stage in self.commits.stages()}
+        if not any(own.values()):
+            return []
+        folders = [(table, table) for table in tables if table != "rejects"]
+        folders += [("rejects", f"rejects/{stage}") for stage in own if "rejects" in tables]
+        units = own.get
+        return [(table, part) for table, folder in folders for part in self._parts_of(folder, lambda s: units(s, {}))]
+
+    def write_part(
+        self, table: str, stage: str, unit: str, rows: Sequence[Mapping[str, Any]] | pa.Table, token: str = ""
+    ) -> str:
+        """Writes one part of a table; it counts once the unit is committed. Returns its path for the commit."""
+        schema = _schema_of(table)
+        path = f"{table}/{part_name(stage, unit, token)}"
+        self.write_table(path, rows if isinstance(rows, pa.Table) else table_of(rows, schema))
+        return path
+
+    def write_rejects(self, stage: str, unit: str, rows: Sequence[Mapping[str, Any]], token: str = "") -> str:
+        """Writes the rejects of one unit; returns their path for the commit."""
+        return self.write_part(f"rejects/{stage}", stage, unit, rows, token)
+
+    def sweep_parts(self) -> int:
+        """Deletes parts that no commit names; returns how many. Only call while holding the run lock."""
+        folders = [*TABLES, *(f"rejects/{stage}" for stage in self.folders("rejects"))]
+        where = {stage: self.commits.of(stage) for stage in self.commits.stages()}
+        n_swept = 0
+        for folder in folders:
+            named = (self.commits.parts(units, stage, folder) for stage, units in where.items())
+            kept = {name_of(path) for pairs in named for _, path in pairs}
+            for name in strays(self.names(folder, PART), kept):
+                self.delete(f"{folder}/{name}")
+                n_swept += 1
+        return n_swept
+
+
+def _schema_of(table: str, columns: Sequence[str] | None = None) -> pa.Schema:
+    schema = REJECTS if table.partition("/")[0] == "rejects" else TABLES[table]
+    return schema if columns is None else pa.schema([schema.field(name) for name in columns])

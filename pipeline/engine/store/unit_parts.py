@@ -1,0 +1,59 @@
+"""Parts: what one unit wrote of a table, as a file of its own or as rows of a segment's file."""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from pipeline.engine.store.segments import FOLDER
+
+PART = "part-"
+"""The prefix of parts' names; a table's folder may hold millions of other files, such as packs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one committed unit wrote of a table: a file, or `n_rows` rows of a segment's file from row `first` on."""
+
+    stage: str
+    unit: str
+    path: str
+    first: int = 0
+    n_rows: int = -1
+    """-1: the whole file."""
+
+    @property
+    def table(self) -> str:
+        """The table; `rejects/<stage>` for rejects."""
+        folder, _, name = self.path.rpartition("/")
+        if not self.path.startswith(f"{FOLDER}/"):
+            return folder
+        table = name.removesuffix(".parquet")
+        return f"rejects/{self.stage}" if table == "rejects" else table
+
+
+def joined(parts: Iterable[Part]) -> Iterator[Part]:
+    """Joins parts whose rows are adjacent in one file, so that fewer pieces are read."""
+    for run in adjoining(parts):
+        yield replace(run[0], n_rows=sum(part.n_rows for part in run))
+
+
+def adjoining(parts: Iterable[Part]) -> Iterator[list[Part]]:
+    """Groups parts whose rows are adjacent in one file."""
+    run: list[Part] = []
+    for part in parts:
+        last = run[-1] if run else None
+        if last and part.path == last.path and part.first == last.first + last.n_rows:
+            run.append(part)
+            continue
+        if run:
+            yield run
+        run = [part]
+    if run:
+        yield run
+
+
+def strays(names: Collection[str], kept: Collection[str]) -> list[str]:
+    return [name for name in names if name.startswith(PART) and name.endswith(".parquet") and name not in kept]
+
+
+def name_of(path: str) -> str:
+    return path.rpartition("/")[2]

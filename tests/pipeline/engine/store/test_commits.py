@@ -1,0 +1,242 @@
+"""Commits: one object for units that end together, and no worker of a lost attempt reaches what is committed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.engine.driver import run_stage
+from pipeline.engine.lock import RunLock
+from pipeline.engine.store.commits import Commits, is_group, number_of, part_name
+from pipeline.engine.store.files import Files
+from pipeline.engine.store.store import Store
+from pipeline.engine.work.attempt import Outcome, attempt_unit
+from pipeline.engine.work.executor import LocalExecutor
+from pipeline.engine.work.unit import Unit
+from tests.pipeline.engine.toys import ToyStage, listing
+
+NAMES = [f"u{i:03d}" for i in range(60)]
+
+
+def stage(folder: Path, names: list[str]) -> ToyStage:
+    (folder / "marks").mkdir(exist_ok=True)
+    return ToyStage(tuple((name, "") for name in names), folder / "marks")
+
+
+def attempt(folder: Path, unit: str, action: str = "") -> Outcome:
+    made = stage(folder, [unit])
+    return attempt_unit(made, Unit(unit, action, (unit,)), Store(str(folder / "out")), folder / "scratch", 1)
+
+
+def ids(store: Store) -> list[str]:
+    return store.read_table("listings").column("video_id").to_pylist()
+
+
+def test_units_that_end_together_are_committed_together(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    with RunLock(store) as lock:
+        result = run_stage(stage(tmp_path, NAMES), store, LocalExecutor(tmp_path / "scratch"), lock)
+
+    assert store.committed("toy") == set(NAMES) and result.n_missing == 0
+    assert len(store.names("commits/toy")) < len(NAMES) / 3
+    assert ids(Store(store.url)) == NAMES
+
+
+def test_a_worker_that_was_given_up_overwrites_nothing_and_is_swept(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    store.commit_all("toy", {"a": attempt(tmp_path, "a").facts})
+    (part,) = store.parts("listings")
+    before = store.read(part.path)
+
+    late = attempt(tmp_path, "a").facts
+    store.write_part("listings", "toy", "a", [listing("late")], token="late")
+
+    assert store.read(part.path) == before and late["parts"]["listings"] != part.path
+    assert ids(Store(store.url)) == ["a"]
+    assert store.sweep_parts() == 2 and store.names("listings") == [part.path.rpartition("/")[2]]
+
+
+def test_one_unit_is_taken_back_out_of_a_group(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    store.commit_all("toy", {name: attempt(tmp_path, name).facts for name in "abc"})
+
+    store.uncommit("toy", "b")
+
+    assert Store(store.url).committed("toy") == {"a", "c"}
+    assert ids(Store(store.url)) == ["a", "c"]
+    store.commit_all("toy", {"b": attempt(tmp_path, "b").facts})
+    assert ids(Store(store.url)) == ["a", "b", "c"]
+
+
+def test_groups_are_numbered_in_the_order_in_which_they_are_written_also_by_who_comes_later(tmp_path: Path) -> None:
+    def numbers(store: Store) -> list[int]:
+        return sorted(number_of(name) for name in store.names("commits/toy"))
+
+    store = Store(str(tmp_path / "out"))
+    for unit in "abc":
+        store.commit_all("toy", {unit: {}})
+    assert numbers(store) == [1, 2, 3]
+
+    later = Store(store.url)
+    later.uncommit("toy", "c")
+    later.commit_all("toy", {"d": {}})
+    again = Store(store.url)
+    again.commit_all("toy", {"e": {}})
+
+    assert numbers(again) == [1, 2, 4, 5], "no number is given twice by who knew it"
+
+
+def test_a_number_costs_no_look_at_the_groups_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(str(tmp_path / "out"))
+    store.commit_all("toy", {"a": {}})
+    looked: list[str] = []
+    names = Files.names
+    monkeypatch.setattr(Files, "names", lambda files, folder: [looked.append(folder), names(files, folder)][1])
+
+    store.commit_all("toy", {"b": {}})
+
+    assert looked == [] and store.committed("toy") == {"a", "b"}
+
+
+def test_the_later_of_two_groups_is_right_where_a_kill_left_both(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    store.commit_all("toy", {"a": {"try": 1}, "b": {"try": 1}})
+    (first,) = store.names("commits/toy")
+    before = store.read(f"commits/toy/{first}")
+    store.commit("toy", "a", {"try": 2})
+    store.write(f"commits/toy/{first}", before)  # as if the driver had died before it deleted this one
+
+    again = Store(store.url)
+    assert again.commit_facts("toy", "a") == {"try": 2}
+    again.uncommit("toy", "a")
+    assert Store(store.url).committed("toy") == {"b"}
+
+
+@pytest.mark.parametrize("facts", [{}, {"shard": "other"}])
+def test_commits_of_earlier_versions_count_and_can_be_taken_back(tmp_path: Path, facts: dict[str, str]) -> None:
+    store = Store(str(tmp_path / "out"))
+    store.write_part("listings", "toy", "a", [listing("a")])
+    store.write_json("commits/toy/a.json", {"rows": {"listings": 1}})
+    store.commit_all("toy", {"b": attempt(tmp_path, "b").facts})
+
+    assert ids(store) == ["a", "b"]
+    store.commit("toy", "a", facts)
+    assert store.commit_facts("toy", "a") == facts and ids(store) == ["a", "b"]
+    store.uncommit("toy", "a")
+    assert ids(store) == ["b"]
+
+
+@pytest.fixture
+def commits(tmp_path: Path) -> Commits:
+    return Commits(Files(str(tmp_path)))
+
+
+def test_groups_are_left_out_by_number_and_what_is_covered_is_let_go(
+    commits: Commits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [commits.write("toy", {name: {}}) for name in "abc"]
+    assert [number_of(path) for path in paths] == [1, 2, 3]
+    assert commits.of("toy") == dict(zip("abc", paths, strict=True))
+    assert commits.of("toy", 1).keys() == {"b", "c"} and commits._groups.keys() == set(paths[1:])
+    assert commits.of("toy", but=range(2, 3)).keys() == {"a", "c"}
+    assert commits.of("toy", 2, but=range(3, 9)) == {}
+    assert (commits.last_number("toy"), commits.last_number("other")) == (3, 0)
+
+    read: list[str] = []
+    read_json = Files.read_json
+    monkeypatch.setattr(Files, "read_json", lambda files, path: [read.append(path), read_json(files, path)][1])
+    commits.of("toy", 2)
+    commits.of("toy", 2)
+    assert read == [], "a group that was read is not read again"
+    fresh = Commits(commits.files)
+    assert fresh.facts(paths[0], "a") == fresh.facts(paths[0], "a") == {} and read == paths[:1]
+    read.clear()
+    fresh.of("toy")
+    assert sorted(read) == paths[1:]
+
+
+def test_a_listing_whose_groups_are_replaced_meanwhile_is_made_again(
+    commits: Commits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits.write("toy", {"a": {}})
+    for n_gone, found in ((3, {"a"}), (4, None)):
+        fresh, left = Commits(commits.files), [n_gone]
+        read_json = Files.read_json
+
+        def read(files: Files, path: str, left: list[int] = left) -> object:
+            left[0] -= 1
+            if left[0] >= 0:
+                raise FileNotFoundError(path)
+            return json.loads(files.read(path))
+
+        monkeypatch.setattr(Files, "read_json", read)
+        if found is None:
+            with pytest.raises(FileNotFoundError):
+                fresh.of("toy")
+        else:
+            assert fresh.of("toy").keys() == found
+        monkeypatch.setattr(Files, "read_json", read_json)
+
+
+def test_what_another_one_deleted_is_forgotten_and_its_number_is_not_given_again(commits: Commits) -> None:
+    paths = [commits.write("toy", {name: {}}) for name in "ab"]
+    kept = commits.write("toy2", {"x": {}})
+    commits.files.delete(paths[1])
+
+    assert commits.of("toy").keys() == {"a"} and commits._groups.keys() == {paths[0], kept}
+    assert number_of(commits.write("toy", {"c": {}})) == 3
+    fresh = Commits(commits.files, floor={"toy": 9})
+    assert number_of(fresh.write("toy", {"d": {}})) == 10, "above what segments cover"
+    assert number_of(Commits(commits.files, floor={"toy": 4}).write("toy", {"e": {}})) == 11
+
+
+def test_since_when_segments_cover_groups_is_remembered(commits: Commits) -> None:
+    assert commits.covered_before("toy", 1e9) == 0
+    for number, at in ((5, 100.0), (5, 150.0), (8, 200.0), (7, 250.0), (9, 300.0)):
+        commits.note_covered("toy", number, at)
+
+    looks = [(99.0, 0), (100.0, 5), (199.0, 5), (200.0, 8), (299.0, 8), (300.0, 9), (400.0, 9)]
+    assert [(at, commits.covered_before("toy", at)) for at, _ in looks] == looks
+    assert commits._covered_at["toy"] == [(300.0, 9)], "what is over is forgotten"
+
+
+def test_what_a_unit_wrote_is_named_by_its_commit_of_whatever_version(commits: Commits) -> None:
+    group = commits.write("toy", {"a": {"parts": {"listings": "listings/p"}}, "b": {}, "c": {"parts": {}}})
+    single = "commits/toy/d.json"
+    commits.files.write_json(single, {"rows": {}})
+    where = {"a": group, "b": group, "c": group, "d": single}
+
+    assert list(commits.parts(where, "toy", "listings")) == [
+        ("a", "listings/p"),
+        ("b", "listings/part-toy-b.parquet"),
+        ("d", "listings/part-toy-d.parquet"),
+    ]
+    assert commits.facts(single, "d") == {"rows": {}}
+    assert commits.files.read(group).endswith(b"\n") and b'"a": {"parts"' in commits.files.read(group)
+    assert part_name("toy", "a", "t") == "part-toy-a-t.parquet"
+
+
+def test_units_are_taken_back_from_every_object_but_the_one_that_is_right(commits: Commits) -> None:
+    first = commits.write("toy", {"a": {"try": 1}, "b": {"try": 1}, "c": {"try": 1}})  # type: ignore[typeddict-unknown-key]
+    untouched = commits.write("toy", {"x": {}})
+    second = commits.write("toy", {"b": {"try": 2}})  # type: ignore[typeddict-unknown-key]
+    right = commits.write("toy", {"a": {"try": 3}})  # type: ignore[typeddict-unknown-key]
+    commits.files.write_json("commits/toy/a.json", {})
+    commits.files.write_json("commits/toy/z.json", {})
+    commits.remove("toy", ["a"], but=right)
+
+    where = Commits(commits.files).of("toy")
+    assert where["a"] == right and where["b"] == second and where["x"] == untouched
+    assert first not in where.values() and "c" in where and where["z"] == "commits/toy/z.json"
+    assert commits.facts(where["c"], "c") == {"try": 1} and commits._groups[where["c"]].keys() == {"c"}
+    commits.remove("toy", ["a", "b", "c", "x", "z"])
+    assert Commits(commits.files).of("toy") == {} and commits.files.names("commits/toy") == []
+    assert commits._groups == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one", "number"),
+    [("group.0000000012.ab.json", True, 12), ("group.json", False, 0), ("u.1.2.json", False, 0), ("u.json", False, 0)],
+)
+def test_a_group_is_known_by_its_name(name: str, is_one: bool, number: int) -> None:
+    assert (is_group(name), number_of(f"commits/toy/{name}")) == (is_one, number)

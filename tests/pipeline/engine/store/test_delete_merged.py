@@ -1,0 +1,133 @@
+"""What segments cover is deleted after its grace, and nothing that still counts."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.engine.store.delete_merged import sweep_orphans, sweep_segments
+from pipeline.engine.store.merge import MergeSizes
+from pipeline.engine.store.segments import FOLDER, IDS, IdsFile, Retired, change_head, read_head
+from pipeline.engine.store.store import Store
+from tests.pipeline.engine.merges import UNITS, fill, make, merge_all, said, same
+
+HOUR = MergeSizes(n_units=3, fan_in=2, grace_s=3600)
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets the time."""
+    now = [1_000_000.0]
+    monkeypatch.setattr("time.time", lambda: now[0])
+
+    def set_on(seconds: float) -> None:
+        now[0] += seconds
+
+    return set_on
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "out"))
+
+
+def test_commits_and_parts_go_once_they_were_covered_for_the_grace(store: Store, at: Callable[[float], None]) -> None:
+    fill(store, UNITS[:4])
+    merge_all(store, HOUR)
+    before = said(store)
+    at(3599.0)
+    assert sweep_segments(store, 3600) == 0 and len(store.names("commits/extract")) == 2
+    at(1.0)
+    assert sweep_segments(store, 3600) == 12, "two commits, two tables of four units, the rejects of two"
+    assert sweep_segments(store, 3600) == 0
+    assert [store.names(folder) for folder in ("commits/extract", "videos", "clips", "rejects/extract")] == [[]] * 4
+    assert same(said(Store(store.url)), before)
+
+
+def test_what_is_covered_later_has_a_grace_of_its_own(store: Store, at: Callable[[float], None]) -> None:
+    fill(store, UNITS[:4])
+    merge_all(store, HOUR)
+    at(1800.0)
+    fill(store, UNITS[4:8])
+    merge_all(store, HOUR)
+    at(1800.0)
+    assert sweep_segments(store, 3600) > 0
+    assert {part.rpartition("-")[0] for part in store.names("clips")} == {f"part-extract-{unit}" for unit in UNITS[4:8]}
+
+
+def test_units_behind_one_that_cannot_be_merged_go_too_and_it_stays(store: Store, at: Callable[[float], None]) -> None:
+    fill(store, UNITS[:8])
+    (part,) = [part for part in store.parts("clips") if part.unit == "u1"]
+    store.delete(part.path)
+    store.write_json("commits/extract/u99.json", {"rows": {}})
+    merge_all(store, HOUR)
+    assert list(store.loose(read_head(store)[0], "extract")) == ["u1"]
+    at(3600.0)
+    sweep_segments(store, 3600)
+
+    left = store.commits.of("extract")
+    assert left.keys() == {"u0", "u1"}, "its group is one object"
+    assert {part.unit for part in store.loose_parts(read_head(store)[0], "videos")} == {"u1"}
+    assert store.committed("extract") == {*UNITS[:8], "u99"}
+
+
+def test_what_was_retired_goes_after_its_grace_with_its_folder(store: Store, at: Callable[[float], None]) -> None:
+    for name, stage in (("old", "extract"), ("young", "extract"), ("many", IDS), ("gone", "extract")):
+        if name != "gone":
+            store.write(f"{FOLDER}/{stage}/{name}/a.parquet", b"1")
+            store.write(f"{FOLDER}/{stage}/{name}/b.parquet", b"2")
+    retired = tuple(
+        Retired(id=name, stage=stage, at=1_000_000.0 + after)
+        for name, stage, after in (("old", "extract", 0), ("young", "extract", 1), ("many", IDS, 0), ("gone", "x", 0))
+    )
+    change_head(store, lambda head: head.model_copy(update={"retired": retired}))
+    at(3600.0)
+    assert sweep_segments(store, 3600) == 4
+    assert [it.id for it in read_head(store)[0].retired] == ["young"]
+    assert store.folders(f"{FOLDER}/extract") == ["young"] and store.folders(f"{FOLDER}/{IDS}") == []
+    assert not Path(store.path(f"{FOLDER}/extract/old")).exists()
+
+
+def test_only_what_no_head_names_is_an_orphan(store: Store) -> None:
+    fill(store, UNITS)
+    merge_all(store)
+    for name, stage in (("stray", "extract"), ("stray", IDS), ("retired", "extract"), ("known", IDS)):
+        store.write(f"{FOLDER}/{stage}/{name}/a.parquet", b"1")
+    change_head(
+        store,
+        lambda head: head.model_copy(
+            update={
+                "ids": (IdsFile(id="known", n_ids=1),),
+                "retired": (Retired(id="retired", stage="extract", at=1e12),),
+            }
+        ),
+    )
+    before = store.read_table("clips")
+    assert sweep_orphans(store) == 2 and sweep_orphans(store) == 0
+    assert store.read_table("clips").equals(before)
+    assert store.folders(f"{FOLDER}/{IDS}") == ["known"] and "retired" in store.folders(f"{FOLDER}/extract")
+
+
+def test_a_unit_that_is_done_again_after_its_merge_keeps_its_new_parts(
+    store: Store, at: Callable[[float], None]
+) -> None:
+    fill(store, UNITS[:4])
+    merge_all(store, HOUR)
+    store.uncommit("extract", "u1")
+    store.commit_all("extract", {"u1": make(store, "u1", version=2)})
+    at(3600.0)
+    sweep_segments(store, 3600)
+    assert store.commits.of("extract").keys() == {"u1"}
+    assert "part-extract-u1-v2.parquet" in store.names("clips")
+    assert store.read_table("clips").num_rows == 12
+
+
+def test_a_head_that_does_not_say_what_is_covered_covers_what_its_segments_hold(
+    store: Store, at: Callable[[float], None]
+) -> None:
+    fill(store, UNITS[:4])
+    merge_all(store, HOUR)
+    change_head(store, lambda head: head.model_copy(update={"covered": {}}))
+    at(3600.0)
+    again = Store(store.url)
+    assert sweep_segments(again, 3600) == 12 and again.names("commits/extract") == []

@@ -1,0 +1,368 @@
+"""Merging: fewer files that say the same, whoever reads, kills or retries meanwhile."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bench.scaling.requests import count_requests
+from pipeline.config.engine import SegmentsConfig
+from pipeline.engine.store import merge
+from pipeline.engine.store.delete_merged import sweep_orphans, sweep_segments
+from pipeline.engine.store.merge import MergeSizes, install, plan_merge
+from pipeline.engine.store.segment_files import _InOrder, write_segment
+from pipeline.engine.store.segments import SegmentReader, change_head, read_head
+from pipeline.engine.store.store import Store
+from tests.pipeline.engine.merges import SIZES, UNITS, fill, merge_all, said, same
+from tests.pipeline.engine.store.test_segments import a_segment
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Mortal(Store):
+    """A store whose owner dies right before its n-th change of a file, or right after it."""
+
+    def lives(self, n_changes: int, *, after: bool) -> Mortal:
+        object.__setattr__(self, "_left", n_changes)
+        object.__setattr__(self, "_after", after)
+        object.__setattr__(self, "_depth", 0)
+        return self
+
+    def _count(self, change: Callable[[], Any]) -> Any:
+        if self._depth:
+            return change()
+        object.__setattr__(self, "_left", self._left - 1)
+        if self._left == 0 and not self._after:
+            raise Killed
+        object.__setattr__(self, "_depth", 1)
+        try:
+            made = change()
+        finally:
+            object.__setattr__(self, "_depth", 0)
+        if self._left == 0:
+            raise Killed
+        return made
+
+    def write(self, relative: str, data: bytes) -> None:
+        self._count(lambda: super(Mortal, self).write(relative, data))
+
+    def put(self, local: Path, relative: str) -> None:
+        self._count(lambda: super(Mortal, self).put(local, relative))
+
+    def create(self, relative: str, data: bytes) -> bool:
+        return bool(self._count(lambda: super(Mortal, self).create(relative, data)))
+
+    def replace(self, relative: str, data: bytes, *, seen: bytes) -> bool:
+        return bool(self._count(lambda: super(Mortal, self).replace(relative, data, seen=seen)))
+
+    def delete(self, relative: str) -> None:
+        self._count(lambda: super(Mortal, self).delete(relative))
+
+
+def files_of(folder: Path) -> list[str]:
+    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
+
+
+def test_merged_tables_say_what_the_parts_said_in_fewer_files(store: Store) -> None:
+    fill(store, UNITS)
+    store.commit("extract", "u99", {"version": 0, "rows": {}})  # a single commit, without parts
+    before = said(store)
+    n_before = len(store.fs.find(store.root))
+
+    assert merge_all(store) >= 1
+
+    again = Store(store.url, store.options)
+    assert same(said(again), before) and again.committed("extract") == {*UNITS, "u99"}
+    assert not again.names("videos") and not again.names("commits/extract") and not again.names("rejects/extract")
+    assert len(store.fs.find(store.root)) < n_before / 4
+    (segment,) = read_head(again)[0].segments
+    assert again.count_rows("clips") == sum(again.read_part(part, []).num_rows for part in again.parts("clips")) == 39
+    assert segment.rows == {"videos": 26, "clips": 39, "rejects": 7} and segment.rejects == {"private": 7}
+
+
+def test_small_segments_become_larger_ones_and_no_unit_is_written_often(store: Store) -> None:
+    for begin in range(0, 48, 3):
+        fill(store, [f"u{i}" for i in range(begin, begin + 3)])
+        merge_all(store)
+    before = said(store)
+
+    head, _ = read_head(store)
+    assert [segment.level for segment in head.segments] == [4] and not head.retired
+    assert before["videos"].num_rows == 96 and len(store.fs.find(store.root)) < 10
+
+
+def test_what_a_merge_covers_stays_for_a_while(tmp_path: Path) -> None:
+    store, reader = Store(str(tmp_path / "out")), Store(str(tmp_path / "out"))
+    fill(store, UNITS)
+    parts = reader.parts("clips")  # begins to read before the merge
+    merge_all(store, MergeSizes(3, 2, grace_s=3600))
+
+    assert all(part.n_rows < 0 and reader.read(part.path) for part in parts)
+    store.sweep_parts(), sweep_orphans(store)
+    assert all(reader.read(part.path) for part in parts)
+    assert reader.read_table("clips").num_rows == 39
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_merge_that_is_killed_at_any_step_leaves_the_same_tables(tmp_path: Path, after: bool) -> None:
+    base = Store(str(tmp_path / "base"))
+    fill(base, UNITS[:4])
+    base.uncommit("extract", "u1")
+    merge_all(base, MergeSizes(3, 2, grace_s=3600))
+    fill(base, UNITS[5:8])
+    before = said(base)
+    n_killed = 0
+    while True:
+        n_killed += 1
+        folder = tmp_path / f"{n_killed}"
+        shutil.copytree(base.root, folder)
+        try:
+            merge_all(Mortal(str(folder)).lives(n_killed, after=after))
+        except Killed:
+            assert same(said(Store(str(folder))), before), f"step {n_killed}"
+        else:
+            break
+        again = Store(str(folder))
+        again.sweep(), again.sweep_parts(), sweep_orphans(again)
+        merge_all(again)
+        assert same(said(Store(str(folder))), before), f"step {n_killed}, then to the end"
+        assert not [name for name in files_of(folder) if name.startswith(("commits/", "videos/", "clips/"))]
+        named = {segment.id for segment in read_head(again)[0].segments}
+        assert {name.split("/")[2] for name in files_of(folder) if name.count("/") == 3} == named
+    assert n_killed > 10
+
+
+def test_readers_beside_merges_see_all_rows_at_any_time(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    fill(store, UNITS)
+    over, errors, n_reads = threading.Event(), [], [0]
+
+    def read() -> None:
+        while not over.is_set():
+            reader = Store(store.url)
+            rows = reader.read_table("clips"), reader.read_rejects(), reader.committed("extract")
+            counts = rows[0].num_rows // 3, len(rows[2])
+            n_reads[0] += 1
+            if len(set(rows[0].column("clip_id").to_pylist())) != rows[0].num_rows or not 13 <= counts[0] <= counts[1]:
+                errors.append(counts)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        for begin in range(20, 50, 3):
+            fill(store, [f"u{i}" for i in range(begin, begin + 3)])
+            merge_all(store)
+    finally:
+        over.set()
+        thread.join()
+    assert not errors and n_reads[0] > 3
+    assert store.read_table("clips").num_rows == 3 * 43
+
+
+def test_a_merge_beside_a_run_knows_what_happened_meanwhile(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    fill(store, UNITS)
+    job = plan_merge(store, SIZES)
+    assert job
+    segment = write_segment(Store(store.url), job)
+    store.uncommit("extract", "u5", "u6")
+    fill(store, ["u6"], version=1)
+    before = said(store)
+
+    assert install(store, job, segment)
+    sweep_segments(store, 0)
+
+    assert same(said(Store(store.url)), before) and before["facts"]["u6"][0] == 1
+
+
+def test_a_run_keeps_nothing_in_memory_of_commits_that_are_merged_and_reads_none_until_they_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    an_hour = replace(SIZES, grace_s=3600)
+    store = Store(str(tmp_path / "out"))
+    fill(store, UNITS)
+    before = said(store)
+    merge_all(store, an_hour)
+    assert same(said(store), before) and len(store.names("commits/extract")) == 7, "they lie there for an hour"
+    assert sum(map(len, store.commits._groups.values())) == 0
+
+    opened: list[str] = []
+    read = Store.read
+    monkeypatch.setattr(Store, "read", lambda store, path: [opened.append(path), read(store, path)][1])
+    sweep_segments(store, an_hour.grace_s)
+    assert [path for path in opened if path.startswith("commits/")] == []
+
+    sweep_segments(store, 0)
+    assert store.names("commits/extract") == [] and same(said(store), before)
+
+
+def test_what_is_covered_goes_after_the_grace_also_where_its_segment_was_merged_again_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    an_hour, now = replace(SIZES, grace_s=3600), [1_000_000.0]
+    monkeypatch.setattr("time.time", lambda: now[0])
+    store = Store(str(tmp_path / "out"))
+    fill(store, UNITS[:4])
+    merge_all(store, an_hour)
+    now[0] += 3000
+    fill(store, UNITS[4:8])
+    merge_all(store, an_hour)
+    assert [segment.level for segment in read_head(store)[0].segments] == [1]
+
+    now[0] += 700
+    sweep_segments(store, an_hour.grace_s)
+    assert len(store.names("commits/extract")) == 2, "the later ones have their hour yet"
+    now[0] += 3600
+    sweep_segments(store, an_hour.grace_s)
+    assert store.names("commits/extract") == []
+    assert len(store.committed("extract")) == 8
+
+
+@pytest.mark.slow
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 2**32), st.integers(5, 25))
+def test_any_order_of_commits_retries_merges_and_kills_keeps_the_books(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, n_steps: int
+) -> None:
+    folder, chance = tmp_path_factory.mktemp("any"), random.Random(seed)
+    wanted: dict[str, int] = {}
+    store, version = Store(str(folder)), 0
+    for _ in range(n_steps):
+        match chance.choice(["commit", "commit", "uncommit", "merge", "kill", "purge-like"]):
+            case "commit":
+                version += 1
+                units = sorted(set(chance.choices(UNITS, k=4)) - wanted.keys())
+                fill(store, units, a_group=3, version=version)
+                wanted |= dict.fromkeys(units, version)
+            case "uncommit":
+                units = chance.sample(sorted(wanted), min(2, len(wanted)))
+                store.uncommit("extract", *units)
+                wanted = {unit: v for unit, v in wanted.items() if unit not in units}
+            case "merge":
+                merge_all(store, MergeSizes(2, 2, grace_s=chance.choice([0, 3600])))
+            case "kill":
+                mortal = Mortal(str(folder)).lives(chance.randrange(1, 12), after=chance.random() < 0.5)
+                try:
+                    merge_all(mortal, MergeSizes(2, 2, grace_s=0))
+                except Killed:
+                    store = Store(str(folder))
+                    store.sweep(), store.sweep_parts(), sweep_orphans(store)
+            case _:
+                store = Store(str(folder))
+        found = {unit: its["version"] for unit, its in store.all_commit_facts("extract")}
+        assert found == wanted and store.committed("extract") == wanted.keys()
+        ids = store.read_table("videos", ["video_id", "title"]).to_pylist()
+        titles = [(f"{u}-{i}", f"{u} {i} version {v}") for u, v in wanted.items() for i in range(2)]
+        assert sorted((row["video_id"], row["title"]) for row in ids) == sorted(titles)
+        assert store.read_rejects().num_rows == sum(int(unit[1:]) % 2 == 0 for unit in wanted)
+    assert isinstance(store.read_table("clips"), pa.Table)
+
+
+def test_a_merge_of_segments_reads_each_of_their_files_once(tmp_path: Path) -> None:
+    store, units = Store(str(tmp_path)), [f"u{i}" for i in range(60)]
+    for begin in (0, 30):
+        fill(store, units[begin : begin + 30])
+        merge_all(store, MergeSizes(n_units=30, fan_in=9, grace_s=0))
+    before = said(store)
+    head, _ = read_head(store)
+    n_files = sum(len(segment.sizes) for segment in head.segments)
+    again = Store(store.url)
+    job = plan_merge(again, MergeSizes(n_units=30, fan_in=2))
+    assert job and len(job.replaced) == len(head.segments) == 2
+    with count_requests() as counted:
+        segment = write_segment(again, job)
+    assert counted.kinds["cat_file"] <= 2 * n_files < len(units)
+    assert install(again, job, segment) and same(said(Store(store.url)), before)
+
+
+def test_rows_that_lie_in_several_row_groups_come_whole(tmp_path: Path) -> None:
+    rows = pa.table({name: [f"{name} {i}" for i in range(9)] for name in ("video_id", "text")})
+    folder = tmp_path / "segments" / "x" / "y"
+    folder.mkdir(parents=True)
+    pq.write_table(rows.select(["video_id"]), folder / "clips.parquet", row_group_size=2)
+    pq.write_table(rows, folder / "clips.wide.parquet", row_group_size=2)
+    one = _InOrder(Store(str(tmp_path)), "segments/x/y/clips.parquet", 9)
+    for first, n_rows in ((0, 3), (3, 1), (5, 4)):
+        assert one.rows(first, n_rows).select(rows.column_names).equals(rows.slice(first, n_rows))
+
+
+def test_merges_are_due_as_the_settings_say() -> None:
+    assert MergeSizes() == MergeSizes(**SegmentsConfig().model_dump())
+
+
+def due(store: Store, **sizes: int) -> Any:
+    return plan_merge(store, MergeSizes(**{"n_units": 3, "fan_in": 2, "max_bytes": 1000, **sizes}))
+
+
+def test_loose_units_are_merged_once_there_are_enough_oldest_groups_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path / "out"))
+    fill(store, ["u9", "u1"], a_group=1)
+    assert due(store) is None and due(store, n_units=0) is None
+    fill(store, ["u5", "u3"], a_group=1)
+    monkeypatch.setattr(merge, "MOST_AT_ONCE", 0)
+
+    job = due(store)
+    assert (job.stage, job.level, job.replaced) == ("extract", 0, ()) and list(job.facts) == ["u1", "u5", "u9"]
+    assert {table: [part.unit for part in parts] for table, parts in job.parts.items()} == {
+        "videos": ["u1", "u5", "u9"],
+        "clips": ["u1", "u5", "u9"],
+    }
+    monkeypatch.setattr(merge, "MOST_AT_ONCE", 4)
+    assert list(due(store).facts) == ["u1", "u3", "u5", "u9"]
+    fill(store, ["u2"])
+    monkeypatch.setattr(merge, "MOST_AT_ONCE", 99)
+    assert [part.unit for part in due(store).parts["rejects"]] == ["u2"]
+
+
+def test_a_unit_that_lost_a_part_is_left_and_the_others_are_merged_only_if_they_are_enough(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    fill(store, ["u1", "u2", "u3", "u4"])
+    lost = [part for part in store.reject_parts("extract") if part.unit == "u4"]
+    store.delete(lost[0].path)
+
+    assert list(due(store).facts) == ["u1", "u2", "u3"]
+    assert due(store, n_units=4) is None
+
+
+def segments_of(store: Store, *sizes: tuple[int, int]) -> None:
+    """Segments with such (level, bytes)."""
+    made = [a_segment(f"{i:016x}", 1, level=level, bytes=n_bytes) for i, (level, n_bytes) in enumerate(sizes)]
+    change_head(store, lambda head: head.model_copy(update={"segments": tuple(made)}))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "replaced", "level"),
+    [
+        ([(0, 1)], None, 0),
+        ([(0, 1), (1, 1)], None, 0),
+        ([(1, 1), (0, 1), (1, 1), (0, 1), (0, 1)], [1, 3], 1),
+        ([(0, 1), (1, 999), (1, 999)], [1, 2], 2),
+        ([(0, 1), (1, 999), (1, 1000)], None, 0),
+    ],
+)
+def test_segments_of_a_level_are_merged_once_there_are_enough_that_are_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: Any, replaced: list[int] | None, level: int
+) -> None:
+    store = Store(str(tmp_path / "out"))
+    segments_of(store, *sizes)
+    monkeypatch.setattr(SegmentReader, "facts", lambda *_: iter([]))
+
+    job = due(store)
+    assert (None if job is None else [int(name, 16) for name in job.replaced]) == replaced
+    assert job is None or job.level == level

@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--tiny-ray", type=int, default=20_000)
     arguments = parser.parse_args()
     os.environ.setdefault("RAY_worker_niceness", "0")  # like the pool's; Ray's 15 would compare two priorities
-    from pipeline.engine.cluster import RayExecutor
+    from pipeline.engine.on_ray.cluster import RayExecutor
 
     n_workers = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as scratch:

@@ -187,24 +187,24 @@ EXPLAINED = {
         "1",
     ): "numbers of commits begin at 2; only their order counts",
     ("pipeline/engine/progress.py", "BarColumn(bar_width=16),", "32"): "how wide a bar is on a terminal",
-    ("pipeline/engine/cluster.py", "waited: int = -1", "2"): "any number below 0 says that there was no fetch",
+    ("pipeline/engine/on_ray/cluster.py", "waited: int = -1", "2"): "any number below 0 says that there was no fetch",
     (
-        "pipeline/engine/cluster.py",
+        "pipeline/engine/on_ray/cluster.py",
         "return self._fenced.get(node, 0.0) > time.monotonic()",
         "1.0",
     ): "a machine's clock shows more than a second by the time a driver runs",
     (
-        "pipeline/engine/cluster.py",
+        "pipeline/engine/on_ray/cluster.py",
         'int(MOST_MEMORY * node["Resources"].get("memory", 0))',
         "1",
     ): "most of one byte is none as well",
     (
-        "pipeline/engine/cluster.py",
+        "pipeline/engine/on_ray/cluster.py",
         "max_concurrency=10_000,",
         "20000",
     ): "a tuning constant: calls that may wait in an actor at a time, more than a cluster makes",
     (
-        "pipeline/engine/ray_session.py",
+        "pipeline/engine/on_ray/ray_session.py",
         "CONNECT_S, SPEAK_S = 3.0, 4.0",
         "4.0",
     ): "a tuning constant: how long an address is tried before it is said that nobody answers there",
@@ -458,7 +458,7 @@ _MESSAGE = "the length at which a message is cut"
 TUNING = {
     "pipeline/engine/work/attempt.py": {"DETAIL_CHARACTERS": _MESSAGE},
     "pipeline/engine/work/boundary.py": {"STORE_WAIT_S": _PATIENCE, "ROW_ENDS_AFTER_S": _PATIENCE},
-    "pipeline/engine/cluster.py": {
+    "pipeline/engine/on_ray/cluster.py": {
         "LOOK_EVERY_S": _OFTEN,
         "OVERDUE_GRACE_S": _PATIENCE,
         "FORGET_EVERY": _OFTEN,
@@ -481,7 +481,7 @@ TUNING = {
     "pipeline/engine/store/outage.py": {"FIRST_WAIT_S": _PATIENCE, "LONGEST_WAIT_S": _PATIENCE, "SAY_EVERY_S": _OFTEN},
     "pipeline/engine/progress.py": {"PLAIN_EVERY_S": _OFTEN},
     "pipeline/engine/store/ranges.py": {"TAIL_BYTES": _PIECE, "SPAN_BYTES": _PIECE, "AT_ONCE": _PIECE},
-    "pipeline/engine/ray_session.py": {"CONNECT_S": _PATIENCE, "SPEAK_S": _PATIENCE},
+    "pipeline/engine/on_ray/ray_session.py": {"CONNECT_S": _PATIENCE, "SPEAK_S": _PATIENCE},
     "pipeline/engine/store/segment_files.py": {"GROUP_ROWS": _PIECE, "GROUP_BYTES": _PIECE},
     "pipeline/engine/store/store.py": {"MANY_READ": _PIECE, "MAX_KEPT_BYTES": _PIECE, "PIECE_BYTES": _PIECE},
     "pipeline/site/addresses.py": {"BLOCK_BYTES": _PIECE, "SPEED_AFTER_S": _PATIENCE, "LONGEST_RETRY_AFTER_S": _ABSURD},

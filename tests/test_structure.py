@@ -127,9 +127,9 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         f"miniyoutube/{name}" for name in ("innertube", "listings", "server", "youtube_pages")
     ],
     "tests/learn/test_attribute_set.py": ["bench/learning/attribute_set"],
-    "tests/pipeline/engine/test_driver.py and tests/pipeline/engine/test_cluster.py, on a cluster of their own": [
-        "pipeline/engine/remote",
-        "pipeline/engine/shared",
+    "tests/pipeline/engine/test_driver.py and tests/pipeline/engine/on_ray/test_cluster.py, on a cluster of their own": [
+        "pipeline/engine/on_ray/remote",
+        "pipeline/engine/on_ray/shared",
     ],
     "tests/pipeline/engine/store/test_store.py and tests/pipeline/engine/store/test_segments.py, through the store": [
         f"pipeline/engine/{name}" for name in ("committed", "parts")

@@ -24,12 +24,12 @@ from pipeline.engine.drain import Drained, StopRequest, drain_on_sigterm
 from pipeline.engine.driver import Line, StageResult, nothing, one_chain, run_lines
 from pipeline.engine.lock import RunLock
 from pipeline.engine.merger import Merger, merging
+from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.progress import under_way
 from pipeline.engine.store.delete_merged import sweep_orphans
 from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.outage import stopping_by
 from pipeline.engine.store.store import Store
-from pipeline.engine.waiting import Waiting
 from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.unit import Stage
 from pipeline.outdir.identity import check_identity
@@ -203,7 +203,7 @@ def build_executor(config: EngineConfig) -> Executor:
     if config.executor == "local":
         return LocalExecutor(scratch)
     with under_way(f"joining Ray at {config.ray_address}" if config.ray_address else "starting a local Ray"):
-        from pipeline.engine.cluster import RayExecutor
+        from pipeline.engine.on_ray.cluster import RayExecutor
 
         return RayExecutor(
             scratch,

@@ -80,7 +80,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def on_ray(scratch: Path) -> Iterator[Executor]:
-    from pipeline.engine.cluster import RayExecutor
+    from pipeline.engine.on_ray.cluster import RayExecutor
 
     executor = RayExecutor(scratch, n_cpus=2)
     yield executor

@@ -14,7 +14,7 @@ import pytest
 from miniyoutube.demo_catalogue import demo_catalogue
 from miniyoutube.job import demo_config, pointed_at, some_of
 from miniyoutube.server import MiniYouTube
-from pipeline.engine.cluster import RayExecutor
+from pipeline.engine.on_ray.cluster import RayExecutor
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context, Output, Stage, Unit
 from pipeline.run.road import run_pipeline

@@ -1,6 +1,6 @@
 """Where units run: a small protocol, and an executor that runs them in this process.
 
-`local` is for debugging with plain stack traces; pipeline.engine.cluster has the executor for Ray. Both run the same
+`local` is for debugging with plain stack traces; pipeline.engine.on_ray.cluster has the executor for Ray. Both run the same
 stage code and give the same bytes.
 """
 

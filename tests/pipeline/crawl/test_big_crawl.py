@@ -159,7 +159,7 @@ def test_a_small_crawl_in_one_process_ends_as_it_must(tmp_path: Path) -> None:
 def two_nodes(tmp_path: Path) -> Iterator[Executor]:
     from ray.cluster_utils import Cluster
 
-    from pipeline.engine.cluster import RayExecutor
+    from pipeline.engine.on_ray.cluster import RayExecutor
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 * 2**20})
     cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
@@ -174,7 +174,7 @@ def two_nodes(tmp_path: Path) -> Iterator[Executor]:
 def test_an_actor_that_dies_comes_back_with_its_bucket_empty(tmp_path: Path) -> None:
     import ray
 
-    from pipeline.engine.cluster import RayExecutor
+    from pipeline.engine.on_ray.cluster import RayExecutor
 
     rates = {**RATES, "page": 60.0}  # one a second
     with MiniYouTube(a_catalogue(1), draw="lazily") as site:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine import cluster
-from pipeline.engine.cluster import RayExecutor
-from pipeline.engine.roll import Roll
+from pipeline.engine.on_ray import cluster
+from pipeline.engine.on_ray.cluster import RayExecutor
+from pipeline.engine.on_ray.running_attempts import Roll
 from pipeline.engine.work.attempt import End, Outcome
 
 GIB = 1024**3

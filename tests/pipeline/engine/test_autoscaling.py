@@ -20,7 +20,7 @@ import json, os, subprocess, sys, threading, time
 from pathlib import Path
 import ray
 from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
-from pipeline.engine.cluster import RayExecutor
+from pipeline.engine.on_ray.cluster import RayExecutor
 from pipeline.engine.driver import run_stage
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store.store import Store

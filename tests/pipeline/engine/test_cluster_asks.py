@@ -10,9 +10,9 @@ import pytest
 from ray.exceptions import NodeDiedError, WorkerCrashedError
 
 from pipeline.config.engine import EngineConfig
-from pipeline.engine import cluster
+from pipeline.engine.on_ray import cluster
+from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.store.store import Store
-from pipeline.engine.waiting import Waiting
 from pipeline.engine.work.attempt import End
 from pipeline.engine.work.limits import KILL_AFTER_S
 from pipeline.engine.work.unit import Resources, Unit
@@ -46,7 +46,7 @@ class Clock:
 def time_(monkeypatch: pytest.MonkeyPatch) -> Clock:
     fake = Clock()
     monkeypatch.setattr(cluster, "time", fake)
-    monkeypatch.setattr("pipeline.engine.roll.time", fake)
+    monkeypatch.setattr("pipeline.engine.on_ray.running_attempts.time", fake)
     return fake
 
 

@@ -23,7 +23,7 @@ from tests.pipeline.engine.toys import Counter, Counting, PartlyRejecting, ToySt
 
 @pytest.fixture(scope="module")
 def ray_executor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
-    from pipeline.engine.cluster import RayExecutor
+    from pipeline.engine.on_ray.cluster import RayExecutor
 
     executor = RayExecutor(tmp_path_factory.mktemp("scratch"), n_cpus=2)
     yield executor

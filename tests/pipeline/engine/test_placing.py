@@ -8,9 +8,9 @@ import pytest
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, TaskUnschedulableError, WorkerCrashedError
 
 from manifests.reasons import Reason
-from pipeline.engine import cluster
+from pipeline.engine.on_ray import cluster
+from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.store.store import Store
-from pipeline.engine.waiting import Waiting
 from pipeline.engine.work.attempt import End
 from pipeline.engine.work.unit import Resources, Unit
 from tests.pipeline.engine.fake_ray import GIB, FakeRay, an_executor, done, fetched, machine
@@ -172,7 +172,7 @@ def test_a_worker_that_died_after_its_time_ran_out_is_one_that_did_not_end(
     submit(executor, "u")
     ray.begins(ray.of("u"), "a")
     later = cluster.time.monotonic() + 61
-    monkeypatch.setattr("pipeline.engine.roll.time.monotonic", lambda: later)
+    monkeypatch.setattr("pipeline.engine.on_ray.running_attempts.time.monotonic", lambda: later)
     ray.of("u").ends(WorkerCrashedError())
 
     assert executor.collect(0.0).outcome.end is End.TIMEOUT
@@ -186,7 +186,7 @@ def test_a_worker_that_nothing_ends_is_killed_after_its_limit_and_a_grace(
     ray.begins(ray.of("u"), "a")
     assert executor.collect(0.0) is None and not ray.cancelled
     later = cluster.time.monotonic() + 60 + cluster.KILL_AFTER_S + cluster.OVERDUE_GRACE_S
-    monkeypatch.setattr("pipeline.engine.roll.time.monotonic", lambda: later + 1)
+    monkeypatch.setattr("pipeline.engine.on_ray.running_attempts.time.monotonic", lambda: later + 1)
 
     finished = executor.collect(0.0)
 

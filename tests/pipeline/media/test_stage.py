@@ -213,7 +213,7 @@ def test_packs_of_other_content_have_other_names(film: Path, tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_a_video_that_is_fetched_by_a_task_of_its_own_gives_the_same_pack(film: Path, tmp_path: Path) -> None:
-    from pipeline.engine.cluster import RayExecutor
+    from pipeline.engine.on_ray.cluster import RayExecutor
 
     packs = []
     for executor in (LocalExecutor(tmp_path / "here"), RayExecutor(tmp_path / "there", n_cpus=1)):

@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from manifests.errors import UserError
-from pipeline.engine import ray_session
+from pipeline.engine.on_ray import ray_session
 
 pytestmark = pytest.mark.faults
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.faults
 def test_an_address_where_nobody_listens_is_named_without_waiting_for_ray(tmp_path: Path, address: str) -> None:
     import ray
 
-    from pipeline.engine.cluster import RayExecutor
+    from pipeline.engine.on_ray.cluster import RayExecutor
 
     with pytest.raises(UserError, match=r"no answer .*engine.ray_address"):
         RayExecutor(tmp_path, address=address)
@@ -32,7 +32,7 @@ def test_an_address_where_nobody_listens_is_named_without_waiting_for_ray(tmp_pa
 
 
 def test_a_name_server_that_never_answers_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.engine.cluster import RayExecutor
+    from pipeline.engine.on_ray.cluster import RayExecutor
 
     answered = threading.Event()
     monkeypatch.setattr(ray_session, "CONNECT_S", 0.2)
@@ -45,7 +45,7 @@ def test_a_name_server_that_never_answers_is_not_waited_for(tmp_path: Path, monk
 
 
 def test_an_address_from_the_environment_is_tried_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.engine.cluster import RayExecutor
+    from pipeline.engine.on_ray.cluster import RayExecutor
 
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(UserError, match="Ray at auto: no answer"):
@@ -57,7 +57,7 @@ def test_an_address_from_the_environment_is_tried_too(tmp_path: Path, monkeypatc
 def test_an_address_where_something_else_listens_is_named_without_waiting_for_ray(tmp_path: Path, scheme: str) -> None:
     import ray
 
-    from pipeline.engine.cluster import RayExecutor
+    from pipeline.engine.on_ray.cluster import RayExecutor
 
     refused = pytest.raises(UserError, match=r"what listens there is not Ray.*engine.ray_address")
     with socket.create_server(("127.0.0.1", 0)) as silent, refused:
@@ -71,7 +71,7 @@ def test_a_driver_that_was_submitted_as_a_job_takes_the_environment_of_the_job(
 ) -> None:
     import ray
 
-    from pipeline.engine.cluster import RayExecutor
+    from pipeline.engine.on_ray.cluster import RayExecutor
 
     submitted = {"runtime_env": {"env_vars": {"PYTHONSAFEPATH": "1", "OF_THE_JOB": "yes"}}}
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(submitted))
@@ -88,7 +88,7 @@ def test_a_driver_that_was_submitted_as_a_job_takes_the_environment_of_the_job(
 def test_the_workers_that_a_local_ray_starts_beforehand_are_the_ones_that_work(tmp_path: Path) -> None:
     import ray
 
-    from pipeline.engine.cluster import RayExecutor
+    from pipeline.engine.on_ray.cluster import RayExecutor
 
     before = dict(os.environ)
     executor = RayExecutor(tmp_path / "scratch", n_cpus=2)

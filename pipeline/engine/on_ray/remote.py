@@ -14,8 +14,8 @@ from ray.exceptions import RayTaskError
 from manifests.errors import UserError
 from manifests.reasons import Reason
 from manifests.version import build
-from pipeline.engine.ray_session import first_line
-from pipeline.engine.roll import Roll
+from pipeline.engine.on_ray.ray_session import first_line
+from pipeline.engine.on_ray.running_attempts import Roll
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, Outcome, attempt_unit, fetch_for, time_limit_of
 from pipeline.engine.work.limits import process_ends_past

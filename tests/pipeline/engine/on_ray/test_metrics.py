@@ -54,7 +54,7 @@ def names_of_tasks(lines: list[str]) -> set[str]:
 def test_prometheus_scrapes_units_rejects_and_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
-    from pipeline.engine.cluster import RayExecutor
+    from pipeline.engine.on_ray.cluster import RayExecutor
 
     monkeypatch.setenv("RAY_metrics_report_interval_ms", "1000")
     executor, store = RayExecutor(tmp_path / "scratch", n_cpus=1), Store(str(tmp_path / "out"))
@@ -86,7 +86,7 @@ def test_prometheus_scrapes_units_rejects_and_bytes(tmp_path: Path, monkeypatch:
 def test_a_worker_s_process_and_its_log_name_stage_and_unit(tmp_path: Path) -> None:
     import ray
 
-    from pipeline.engine.cluster import RayExecutor
+    from pipeline.engine.on_ray.cluster import RayExecutor
 
     executor, store = RayExecutor(tmp_path / "scratch", n_cpus=1), Store(str(tmp_path / "out"))
     try:

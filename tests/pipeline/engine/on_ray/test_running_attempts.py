@@ -2,12 +2,12 @@
 
 import pytest
 
-from pipeline.engine.roll import Roll
+from pipeline.engine.on_ray.running_attempts import Roll
 
 
 def test_an_attempt_is_known_from_its_report_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = [100.0]
-    monkeypatch.setattr("pipeline.engine.roll.time.monotonic", lambda: seconds[0])
+    monkeypatch.setattr("pipeline.engine.on_ray.running_attempts.time.monotonic", lambda: seconds[0])
     roll = Roll()
     assert roll.of(1) is None
     roll.begin(1, "node", "host", 42, limit_s=10)

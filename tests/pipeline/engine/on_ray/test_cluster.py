@@ -34,7 +34,7 @@ def a_cluster(tmp_path: Path, *, head_cpus: int) -> Iterator[tuple[Any, Any]]:
     import ray
     from ray.cluster_utils import Cluster
 
-    from pipeline.engine.cluster import RayExecutor
+    from pipeline.engine.on_ray.cluster import RayExecutor
 
     assert not ray.is_initialized()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": head_cpus})
@@ -73,7 +73,7 @@ def until(holds: Callable[[], bool], limit_s: float = 60.0) -> None:
 IN_A_TERMINAL = """
 import sys
 from pathlib import Path
-from pipeline.engine.cluster import RayExecutor
+from pipeline.engine.on_ray.cluster import RayExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.driver import run_stage
 from pipeline.engine.store.store import Store
@@ -165,7 +165,7 @@ def test_a_worker_of_another_version_is_refused_with_both_named(tmp_path: Path) 
 def test_what_ray_kills_when_memory_runs_out_is_no_fault_of_a_unit_that_was_not_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.engine.cluster import RayExecutor
+    from pipeline.engine.on_ray.cluster import RayExecutor
 
     monkeypatch.setenv("RAY_memory_usage_threshold", "0.01")  # always over it: whatever runs is killed
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "250")
@@ -186,7 +186,7 @@ def test_a_node_that_does_not_come_up_in_time_is_a_message_and_no_fault_of_ours(
 ) -> None:
     import ray
 
-    from pipeline.engine.cluster import RayExecutor
+    from pipeline.engine.on_ray.cluster import RayExecutor
 
     def slow(**_: object) -> None:
         raise Exception("The current node timed out during startup. This could happen because …")

@@ -10,16 +10,16 @@ import pytest
 
 from pipeline.engine.driver import run_stage
 from pipeline.engine.lock import RunLock
+from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.store.store import Store
-from pipeline.engine.waiting import Waiting
 from pipeline.engine.work.executor import Executor, LocalExecutor
-from tests.pipeline.engine.test_cluster import a_cluster, run
+from tests.pipeline.engine.on_ray.test_cluster import a_cluster, run
 from tests.pipeline.engine.toys import Fetched
 
 
 @pytest.fixture
 def on_one_slot(tmp_path: Path) -> Iterator[Executor]:
-    from pipeline.engine.cluster import RayExecutor
+    from pipeline.engine.on_ray.cluster import RayExecutor
 
     executor = RayExecutor(tmp_path / "scratch", n_cpus=1, waiting=Waiting(most_bytes=2500, most_fetches=3))
     yield executor

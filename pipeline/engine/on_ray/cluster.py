@@ -34,13 +34,13 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from manifests.live import StageStatus
 from manifests.reasons import Reason
 from manifests.version import build
-from pipeline.engine.metrics import Metrics
-from pipeline.engine.ray_session import first_line, start_ray
-from pipeline.engine.remote import Briefing, RollActor, attempt_remotely, do_on, fetch_remotely, raised_there
-from pipeline.engine.roll import Begun
-from pipeline.engine.shared import SharedActor, SharedThere
+from pipeline.engine.on_ray.metrics import Metrics
+from pipeline.engine.on_ray.ray_session import first_line, start_ray
+from pipeline.engine.on_ray.remote import Briefing, RollActor, attempt_remotely, do_on, fetch_remotely, raised_there
+from pipeline.engine.on_ray.running_attempts import Begun
+from pipeline.engine.on_ray.shared import SharedActor, SharedThere
+from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.store.store import Store
-from pipeline.engine.waiting import Waiting
 from pipeline.engine.work.attempt import End, Outcome, time_limit_of
 from pipeline.engine.work.executor import Finished
 from pipeline.engine.work.limits import KILL_AFTER_S

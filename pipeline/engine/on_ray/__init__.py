@@ -1,0 +1,1 @@
+"""The executor on Ray: which worker does what, and what the loss of one means."""

@@ -26,8 +26,8 @@ from pipeline.config.crawl import CrawlConfig, IdentityConfig, LimitsConfig, Pol
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import Wanted
 from pipeline.crawl.rounds import BuildPoliteness, rounds, stages_of
-from pipeline.engine.driver import run_stage
-from pipeline.engine.lock import RunLock
+from pipeline.engine.run.driver import run_stage
+from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.outdir.tombstones import Tombstones

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from manifests.live import StageStatus
-from pipeline.engine.desk import Desk
-from pipeline.engine.driver import one_chain, run_lines
-from pipeline.engine.lock import RunLock
-from pipeline.engine.merger import merging
+from pipeline.engine.run.driver import one_chain, run_lines
+from pipeline.engine.run.lock import RunLock
+from pipeline.engine.run.merger import merging
+from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor, LocalExecutor

@@ -2,7 +2,7 @@
 
     python -m bench.simulate [--workers 500 2000] [--videos 60000 240000] [--under-way 6 16]
 
-The loop (pipeline.engine.driver), the lines and batches of media (pipeline.run.fill, batches) and the tables that they
+The loop (pipeline.engine.run.driver), the lines and batches of media (pipeline.run.fill, batches) and the tables that they
 plan from are those of a run. The workers are not real: an attempt takes a time drawn for its video, by a clock that
 jumps from the end of one attempt to the next. The driver's own CPU time, including planning, is added to that clock, so
 that a slow loop shows. Downloads are never the bottleneck, and the crawl is over.
@@ -40,9 +40,9 @@ from manifests.categories import load_categories
 from manifests.live import StageStatus
 from manifests.schema import TABLES
 from pipeline.config import RunConfig
-from pipeline.engine import clock
-from pipeline.engine.desk import Desk
-from pipeline.engine.lock import RunLock
+from pipeline.engine.run import clock
+from pipeline.engine.run.lock import RunLock
+from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.commits import Facts
 from pipeline.engine.store.segments import Head
 from pipeline.engine.store.store import Store

@@ -30,8 +30,8 @@ from manifests.sample import DEFAULT_MEMBERS, SampleJson, clip_id, sample_key
 from manifests.schema import SELECTION, table_of
 from manifests.shards import Manifest
 from pipeline.config.shards import CardConfig, ShardsConfig
-from pipeline.engine.driver import run_stage
-from pipeline.engine.lock import RunLock
+from pipeline.engine.run.driver import run_stage
+from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.media.packs import Sample, write_pack

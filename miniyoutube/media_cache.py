@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from manifests.errors import UserError
 from miniyoutube.drawing import DRAWING_VERSION, frames_of
 from miniyoutube.script import FPS, Script, words_of
-from pipeline.engine.progress import counted
+from pipeline.engine.run.progress import counted
 
 _SAMPLE_RATE = 22_050
 _KEYFRAME_EVERY = 48

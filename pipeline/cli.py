@@ -19,8 +19,8 @@ from typer.main import get_command
 from manifests.exits import ExitsByTheTable, epilog, example
 from manifests.storage import StorageErrorsExplained
 from manifests.version import print_version
-from pipeline.engine.memory import return_freed_memory
-from pipeline.engine.progress import set_up_logging
+from pipeline.engine.run.memory import return_freed_memory
+from pipeline.engine.run.progress import set_up_logging
 
 PROGRAM = "hdvila-pipeline"
 

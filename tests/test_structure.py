@@ -127,7 +127,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         f"miniyoutube/{name}" for name in ("innertube", "listings", "server", "youtube_pages")
     ],
     "tests/learn/test_attribute_set.py": ["bench/learning/attribute_set"],
-    "tests/pipeline/engine/test_driver.py and tests/pipeline/engine/on_ray/test_cluster.py, on a cluster of their own": [
+    "tests/pipeline/engine/run/test_driver.py and tests/pipeline/engine/on_ray/test_cluster.py, on a cluster of their own": [
         "pipeline/engine/on_ray/remote",
         "pipeline/engine/on_ray/shared",
     ],

@@ -31,8 +31,8 @@ from manifests.stages import made_now
 from pipeline.config.media import ChecksConfig, DuplicatesConfig, MediaConfig, MembersConfig, ScenesConfig
 from pipeline.config.shards import CardConfig, ShardsConfig, SplitConfig
 from pipeline.dataset.verify import head_of
-from pipeline.engine.driver import run_stage
-from pipeline.engine.lock import RunLock
+from pipeline.engine.run.driver import run_stage
+from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.work.unit import Context

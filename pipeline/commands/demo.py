@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.engine.progress import log
+from pipeline.engine.run.progress import log
 
 
 def demo(

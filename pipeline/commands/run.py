@@ -7,7 +7,7 @@ import typer
 
 from manifests.errors import UserError
 from manifests.stages import ORDER
-from pipeline.engine.drain import GRACE_S, StopRequest
+from pipeline.engine.run.drain import GRACE_S, StopRequest
 
 
 def run(

@@ -24,8 +24,8 @@ from manifests.sample import clip_id
 from manifests.shards import Manifest, ShardEntry, member_offsets, read_manifest
 from pipeline.config.media import CutConfig, MediaConfig
 from pipeline.dataset.merge import refuse_existing
-from pipeline.engine.lock import RunLock
-from pipeline.engine.progress import counted
+from pipeline.engine.run.lock import RunLock
+from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.media.cutting import CutClip, Span, cut_clips
 from pipeline.media.cutting.span import source_ms

@@ -17,8 +17,8 @@ from pathlib import Path
 from manifests.errors import DamagedFile, UserError
 from manifests.rows import ShardRow
 from manifests.shards import MANIFEST_NAME, Manifest, ShardEntry, read_manifest
-from pipeline.engine.lock import RunLock
-from pipeline.engine.progress import counted
+from pipeline.engine.run.lock import RunLock
+from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import index_pack
 from pipeline.media.versions import tool_versions

@@ -31,8 +31,8 @@ from manifests.rows import ShardRow
 from manifests.shards import MANIFEST_NAME, TABLE_NAME, ShardEntry, head_of, manifest_bytes
 from pipeline.dataset.holders import find_holders
 from pipeline.dataset.purge import purge as purge_tables
-from pipeline.engine.lock import RunLock
-from pipeline.engine.progress import counted
+from pipeline.engine.run.lock import RunLock
+from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import index_pack
 from pipeline.outdir.tombstones import RECORDS, Tombstones, covers, read_tombstones, write_tombstones

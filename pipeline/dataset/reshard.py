@@ -17,8 +17,8 @@ from manifests.schema import SELECTION
 from manifests.shards import Manifest, ShardEntry, read_manifest
 from pipeline.config.shards import ShardsConfig
 from pipeline.dataset.merge import refuse_existing
-from pipeline.engine.lock import RunLock
-from pipeline.engine.progress import counted
+from pipeline.engine.run.lock import RunLock
+from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way, write_tombstones
 from pipeline.report.page import has_audit, write_report

@@ -27,7 +27,7 @@ from manifests.sample import is_video_id, sample_key
 from manifests.shards import Manifest, ShardEntry
 from pipeline.config.shards import CardConfig
 from pipeline.dataset.merge import refuse_existing
-from pipeline.engine.lock import RunLock
+from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.images.annotations import Captioned, Format, read_annotations
 from pipeline.images.pictures import Archive, Picture, PictureRejected, make_picture, open_archive

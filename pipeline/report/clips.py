@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from manifests.hashing import hash_texts
 from manifests.schema import SHARD_ROWS
 from manifests.shards import ShardEntry
-from pipeline.engine.progress import counted
+from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.report.places import Ints, Numbered, Places
 from pipeline.report.rows import LOOKED_AT, SHARD_COLUMN, ShardClips, read_shard

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from manifests.live import RunStatus, StageStatus
-from pipeline.engine.progress import length_of
+from pipeline.engine.run.progress import length_of
 from pipeline.report.status import Status
 from pipeline.site.identities import PolitenessState
 from pipeline.site.pauses import describe_pauses

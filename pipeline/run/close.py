@@ -18,7 +18,7 @@ from manifests.funnel import SELECTION_NAME
 from manifests.shards import read_manifest
 from pipeline.balance.result import BALANCE_NAME
 from pipeline.balance.selection import Selection, select
-from pipeline.engine.driver import Line
+from pipeline.engine.run.driver import Line
 from pipeline.run.batches import Batches
 from pipeline.run.deliver import publish_shards
 from pipeline.run.gather import shares_of

@@ -13,7 +13,7 @@ from pipeline.config import RunConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.rounds import BuildPoliteness, read_plans, stages_of
 from pipeline.crawl.sources.registry import SOURCES, fetch_by_source
-from pipeline.engine.desk import read_run_status
+from pipeline.engine.run.status_and_control import read_run_status
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import time_limit_of
 from pipeline.engine.work.executor import SharedHere

@@ -9,7 +9,7 @@ batch takes the best ranks of every category, so that categories fill evenly.
 """
 
 from pipeline.crawl.sources.registry import fetch_by_source
-from pipeline.engine.driver import Line
+from pipeline.engine.run.driver import Line
 from pipeline.media.row_index import RowIndex
 from pipeline.media.stage import MediaStage
 from pipeline.run.batches import Batches

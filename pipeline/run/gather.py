@@ -20,7 +20,7 @@ from pipeline.crawl.plan import CategoryState, Wanted
 from pipeline.crawl.progress import forget_committed
 from pipeline.crawl.rounds import category_states, rounds, stages_of
 from pipeline.crawl.sources.registry import SOURCES, asks_site
-from pipeline.engine.driver import Line
+from pipeline.engine.run.driver import Line
 from pipeline.engine.work.unit import Stage
 from pipeline.run.session import Run
 from pipeline.site.optout import load_opt_outs

@@ -14,8 +14,8 @@ from manifests.stages import names_of
 from pipeline.balance.selection import Selection, select
 from pipeline.config import RunConfig
 from pipeline.crawl.sources.registry import asks_site
-from pipeline.engine.drain import StopRequest
-from pipeline.engine.driver import Line
+from pipeline.engine.run.drain import StopRequest
+from pipeline.engine.run.driver import Line
 from pipeline.outdir.accounts import check_accounts
 from pipeline.outdir.retries import uncommit_due, uncommit_requested
 from pipeline.report.summary import Delivered

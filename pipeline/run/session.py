@@ -19,13 +19,13 @@ from manifests.storage import is_of_a_disk, is_passing, storage_errors
 from pipeline.config import RunConfig
 from pipeline.config.engine import EngineConfig
 from pipeline.crawl.rounds import BuildPoliteness
-from pipeline.engine.desk import Desk
-from pipeline.engine.drain import Drained, StopRequest, drain_on_sigterm
-from pipeline.engine.driver import Line, StageResult, nothing, one_chain, run_lines
-from pipeline.engine.lock import RunLock
-from pipeline.engine.merger import Merger, merging
 from pipeline.engine.on_ray.waiting import Waiting
-from pipeline.engine.progress import under_way
+from pipeline.engine.run.drain import Drained, StopRequest, drain_on_sigterm
+from pipeline.engine.run.driver import Line, StageResult, nothing, one_chain, run_lines
+from pipeline.engine.run.lock import RunLock
+from pipeline.engine.run.merger import Merger, merging
+from pipeline.engine.run.progress import under_way
+from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.delete_merged import sweep_orphans
 from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.outage import stopping_by

@@ -26,7 +26,7 @@ from manifests.live import Control
 from manifests.reasons import Reason
 from manifests.storage import is_passing, storage_errors
 from pipeline.config.crawl import PolitenessConfig
-from pipeline.engine.desk import read_control
+from pipeline.engine.run.status_and_control import read_control
 from pipeline.engine.store.store import Store
 from pipeline.site.alarm import alarm_of
 from pipeline.site.buckets import Bucket, empty_bucket

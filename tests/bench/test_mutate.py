@@ -42,9 +42,9 @@ def test_annotations_messages_and_errors_stay_as_they_are(tmp_path: Path, monkey
 
 
 def test_a_modules_own_tests_come_first() -> None:
-    first, *others = nearest_tests("pipeline/engine/lock.py")
+    first, *others = nearest_tests("pipeline/engine/run/lock.py")
 
-    assert first == ["tests/pipeline/engine/test_lock.py"]
+    assert first == ["tests/pipeline/engine/run/test_lock.py"]
     assert nearest_tests("pipeline/media/checks/__init__.py")[0][0] == "tests/pipeline/media/test_checks.py"
     captions, *_ = nearest_tests("pipeline/text/captions/vtt.py")
     assert "tests/pipeline/text/captions/test_pitfalls.py" in captions, "a whole folder where that is what tests it"

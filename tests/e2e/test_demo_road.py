@@ -18,7 +18,7 @@ from miniyoutube.request_log import RequestLog
 from miniyoutube.script import FPS
 from miniyoutube.server import MiniYouTube
 from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, export_hdvila
-from pipeline.engine.desk import read_run_status
+from pipeline.engine.run.status_and_control import read_run_status
 from pipeline.engine.store.store import Store
 from pipeline.report.summary import Delivered
 from pipeline.run.road import run_pipeline

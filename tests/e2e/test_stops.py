@@ -18,7 +18,7 @@ import pytest
 
 from manifests.schema import TABLES
 from manifests.shards import read_manifest
-from pipeline.engine.lock import LOCK
+from pipeline.engine.run.lock import LOCK
 from pipeline.engine.store.delete_merged import sweep_orphans
 from pipeline.engine.store.store import Store
 from tests.conftest import LONG

@@ -29,7 +29,7 @@ class Finished:
 
 
 class Executor(Protocol):
-    """Runs attempts. What to submit and what to retry is decided by the driver's loop (pipeline.engine.driver)."""
+    """Runs attempts. What to submit and what to retry is decided by the driver's loop (pipeline.engine.run.driver)."""
 
     @property
     def n_slots(self) -> int:

@@ -18,8 +18,8 @@ from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import LimitsConfig
 from pipeline.crawl.plan import Wanted
 from pipeline.crawl.rounds import BuildPoliteness, category_states
-from pipeline.engine.driver import run_stage
-from pipeline.engine.lock import RunLock
+from pipeline.engine.run.driver import run_stage
+from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.unit import Context, Output, Resources, Unit

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from pipeline.engine.desk import Desk
-from pipeline.engine.drain import StopRequest
-from pipeline.engine.driver import StageResult, run_stage
-from pipeline.engine.lock import RunLock
+from pipeline.engine.run.drain import StopRequest
+from pipeline.engine.run.driver import StageResult, run_stage
+from pipeline.engine.run.lock import RunLock
+from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from tests.pipeline.engine.toys import ToyStage

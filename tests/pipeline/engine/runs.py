@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.engine.driver import StageResult, run_stage
-from pipeline.engine.lock import RunLock
+from pipeline.engine.run.driver import StageResult, run_stage
+from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor
 from pipeline.engine.work.unit import Resources

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from manifests.live import StageStatus
-from pipeline.engine import clock, driver
-from pipeline.engine import live as live_module
-from pipeline.engine.desk import Desk
-from pipeline.engine.drain import Drained, StopRequest
-from pipeline.engine.driver import Line, one_chain, run_lines
-from pipeline.engine.lock import RunLock
+from pipeline.engine.run import clock, driver
+from pipeline.engine.run import stage_run as live_module
+from pipeline.engine.run.drain import Drained, StopRequest
+from pipeline.engine.run.driver import Line, one_chain, run_lines
+from pipeline.engine.run.lock import RunLock
+from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Finished, LocalExecutor
 from pipeline.engine.work.unit import Context, Output, Resources, Unit

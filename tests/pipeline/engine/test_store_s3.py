@@ -24,7 +24,7 @@ from pipeline.dataset.merge import merge
 from pipeline.dataset.remove import remove
 from pipeline.dataset.reshard import reshard
 from pipeline.dataset.verify import verify
-from pipeline.engine.lock import LockLost, RunLock
+from pipeline.engine.run.lock import LockLost, RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, attempt_unit
 from pipeline.engine.work.unit import Context, Output, Resources, Unit

@@ -20,8 +20,8 @@ from hdvila_testing.video import a_video
 from manifests.reasons import Reason
 from manifests.schema import CLIPS, PACKS, VIDEOS, table_of
 from pipeline.config.media import MediaConfig
-from pipeline.engine.driver import run_stage
-from pipeline.engine.lock import RunLock
+from pipeline.engine.run.driver import run_stage
+from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.work.unit import Context, Rejected

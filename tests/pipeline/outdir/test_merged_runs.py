@@ -8,7 +8,7 @@ import pytest
 from hdvila_testing.video import a_video
 from manifests.exits import ExitCode
 from pipeline.dataset.verify import verify
-from pipeline.engine import merger
+from pipeline.engine.run import merger
 from pipeline.engine.store.segments import read_head
 from pipeline.engine.store.store import Store
 from pipeline.outdir.accounts import check_accounts, unit_gaps

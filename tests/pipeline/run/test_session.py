@@ -9,7 +9,7 @@ import pytest
 from manifests.errors import UserError
 from manifests.exits import ExitCode
 from pipeline.config import RunConfig
-from pipeline.engine.drain import Drained, StopRequest
+from pipeline.engine.run.drain import Drained, StopRequest
 from pipeline.run.session import StoreAway, open_run
 
 

@@ -21,7 +21,7 @@ from pipeline.dataset.merge import merge
 from pipeline.dataset.remove import remove
 from pipeline.dataset.reshard import reshard
 from pipeline.dataset.verify import verify
-from pipeline.engine.lock import LOCK
+from pipeline.engine.run.lock import LOCK
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards import sample_index

@@ -15,8 +15,8 @@ from hdvila_testing.rows import a_clip_row, a_video_row
 from hdvila_testing.shards import make_shards, select
 from manifests.shards import read_manifest
 from pipeline.config.media import MediaConfig
-from pipeline.engine.driver import run_stage
-from pipeline.engine.lock import RunLock
+from pipeline.engine.run.driver import run_stage
+from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.media.stage import MediaStage

@@ -15,8 +15,8 @@ from pipeline.config import RunConfig
 from pipeline.config.folder import FolderConfig
 from pipeline.config.media import MediaConfig, MediaLimits
 from pipeline.crawl.sources.folder import FolderStage, content_id, identify, media_files
-from pipeline.engine.driver import run_stage
-from pipeline.engine.lock import RunLock
+from pipeline.engine.run.driver import run_stage
+from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.work.unit import Context

@@ -18,8 +18,8 @@ import pytest
 
 from manifests.errors import UserError
 from manifests.exits import ExitCode
-from pipeline.engine.driver import RunStopped, run_stage
-from pipeline.engine.lock import RunLock
+from pipeline.engine.run.driver import RunStopped, run_stage
+from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Resources, Stage
 from tests.conftest import REPO
@@ -74,8 +74,8 @@ IN_A_TERMINAL = """
 import sys
 from pathlib import Path
 from pipeline.engine.on_ray.cluster import RayExecutor
-from pipeline.engine.lock import RunLock
-from pipeline.engine.driver import run_stage
+from pipeline.engine.run.lock import RunLock
+from pipeline.engine.run.driver import run_stage
 from pipeline.engine.store.store import Store
 from tests.pipeline.engine.toys import ToyStage
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine.desk import Desk
-from pipeline.engine.driver import run_stage
-from pipeline.engine.lock import RunLock
-from pipeline.engine.progress import set_up_logging
+from pipeline.engine.run.driver import run_stage
+from pipeline.engine.run.lock import RunLock
+from pipeline.engine.run.progress import set_up_logging
+from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.work.scratch import host_name

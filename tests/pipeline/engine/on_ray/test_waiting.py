@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine.driver import run_stage
-from pipeline.engine.lock import RunLock
 from pipeline.engine.on_ray.waiting import Waiting
+from pipeline.engine.run.driver import run_stage
+from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor, LocalExecutor
 from tests.pipeline.engine.on_ray.test_cluster import a_cluster, run

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine.driver import run_stage
-from pipeline.engine.lock import RunLock
+from pipeline.engine.run.driver import run_stage
+from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.commits import Commits, is_group, number_of, part_name
 from pipeline.engine.store.files import Files
 from pipeline.engine.store.store import Store

@@ -17,8 +17,8 @@ import pytest
 from hdvila_testing.s3 import BUCKET, S3, s3_server
 from manifests.storage import is_passing
 from pipeline.config.engine import EngineConfig
-from pipeline.engine.driver import run_stage
-from pipeline.engine.lock import RunLock
+from pipeline.engine.run.driver import run_stage
+from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store import files, outage
 from pipeline.engine.store.outage import outlast, stopping_by
 from pipeline.engine.store.store import Store

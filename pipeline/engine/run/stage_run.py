@@ -20,10 +20,10 @@ from manifests.errors import UserError
 from manifests.exits import ExitCode
 from manifests.live import StageStatus
 from manifests.reasons import Reason
-from pipeline.engine import clock
-from pipeline.engine.lock import RunLock
-from pipeline.engine.names import Names
-from pipeline.engine.progress import RunProgress, StageProgress, units_of
+from pipeline.engine.run import clock
+from pipeline.engine.run.lock import RunLock
+from pipeline.engine.run.name_set import Names
+from pipeline.engine.run.progress import RunProgress, StageProgress, units_of
 from pipeline.engine.store.commits import Facts
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, Outcome, reject_unit

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from manifests.reasons import Reason
-from pipeline.engine import clock
-from pipeline.engine.live import (
+from pipeline.engine.run import clock
+from pipeline.engine.run.stage_run import (
     LiveStage,
     RunContext,
     RunStopped,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.engine.clock import going_by, now, sleep
+from pipeline.engine.run.clock import going_by, now, sleep
 
 
 class Jumping:

@@ -12,10 +12,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.engine import clock
-from pipeline.engine.desk import Desk
-from pipeline.engine.drain import Drained
-from pipeline.engine.live import (
+from pipeline.engine.run import clock
+from pipeline.engine.run.drain import Drained
+from pipeline.engine.run.lock import RunLock
+from pipeline.engine.run.progress import RunProgress
+from pipeline.engine.run.stage_run import (
     ASK_EVERY_S,
     LiveStage,
     RunContext,
@@ -25,8 +26,7 @@ from pipeline.engine.live import (
     describe_result,
     what_remains,
 )
-from pipeline.engine.lock import RunLock
-from pipeline.engine.progress import RunProgress
+from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor
 from pipeline.engine.work.unit import Stage

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from manifests.exits import ExitCode
-from pipeline.engine import clock, driver
-from pipeline.engine.desk import Desk
-from pipeline.engine.drain import Drained, StopRequest, drain_on_sigterm
+from pipeline.engine.run import clock, driver
+from pipeline.engine.run.drain import Drained, StopRequest, drain_on_sigterm
+from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.store import Store
 from tests.pipeline.engine.desk_runs import StopsAfter, run
 

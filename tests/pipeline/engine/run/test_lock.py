@@ -17,8 +17,8 @@ import pytest
 
 from manifests.errors import UserError
 from manifests.exits import ExitCode
-from pipeline.engine import lock as lock_module
-from pipeline.engine.lock import LOCK, LockHeld, LockLost, RunLock
+from pipeline.engine.run import lock as lock_module
+from pipeline.engine.run.lock import LOCK, LockHeld, LockLost, RunLock
 from pipeline.engine.store.store import Store
 
 

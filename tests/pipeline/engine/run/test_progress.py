@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from manifests.errors import UserError
-from pipeline.engine import progress
-from pipeline.engine.progress import FOR_FILES, RunProgress, counted, log, set_up_logging, under_way
+from pipeline.engine.run import progress
+from pipeline.engine.run.progress import FOR_FILES, RunProgress, counted, log, set_up_logging, under_way
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

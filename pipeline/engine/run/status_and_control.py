@@ -17,9 +17,9 @@ from manifests.exits import ExitCode
 from manifests.live import CONTROL_NAME, STATUS_NAME, Control, RunStatus, StageStatus, State
 from manifests.stages import rank_of
 from manifests.storage import storage_errors
-from pipeline.engine import clock
-from pipeline.engine.drain import StopRequest
-from pipeline.engine.lock import LockLost
+from pipeline.engine.run import clock
+from pipeline.engine.run.drain import StopRequest
+from pipeline.engine.run.lock import LockLost
 from pipeline.engine.store.store import Store
 
 TAKE_EVERY_S = 1.0

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from manifests.storage import is_passing
-from pipeline.engine.driver import run_stage
-from pipeline.engine.live import RunStopped
-from pipeline.engine.lock import RunLock
+from pipeline.engine.run.driver import run_stage
+from pipeline.engine.run.lock import RunLock
+from pipeline.engine.run.stage_run import RunStopped
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.limits import KILL_AFTER_S

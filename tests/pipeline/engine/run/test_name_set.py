@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from pipeline.engine import names
-from pipeline.engine.names import Names
+from pipeline.engine.run import name_set as names
+from pipeline.engine.run.name_set import Names
 
 
 def test_what_was_given_or_added_is_among_them_and_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from types import FrameType
 
 from manifests.errors import UserError
 from manifests.exits import ExitCode
-from pipeline.engine import clock
+from pipeline.engine.run import clock
 
 GRACE_S = 60.0
 

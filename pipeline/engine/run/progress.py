@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from manifests.errors import UserError
-from pipeline.engine import clock
+from pipeline.engine.run import clock
 
 if TYPE_CHECKING:  # heavy to import, and short jobs show no progress
     from rich.console import Console

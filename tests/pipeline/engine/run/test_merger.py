@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.engine import merger as merger_module
-from pipeline.engine.lock import RunLock
-from pipeline.engine.merger import Merger, merging
+from pipeline.engine.run import merger as merger_module
+from pipeline.engine.run.lock import RunLock
+from pipeline.engine.run.merger import Merger, merging
 from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.store import Store
 from tests.pipeline.engine.merges import SIZES, UNITS, fill

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from pipeline.engine.lock import RunLock
+from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.delete_merged import sweep_segments
 from pipeline.engine.store.merge import Job, MergeSizes, install, plan_merge
 from pipeline.engine.store.merge_ids import IdsJob, install_ids, plan_ids, write_ids

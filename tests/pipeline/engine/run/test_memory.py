@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from pipeline.engine.memory import ARROW_POOL
+from pipeline.engine.run.memory import ARROW_POOL
 from tests.conftest import REPO
 
 COUNT_ARENAS = """
 import ctypes, tempfile, threading
-from pipeline.engine.memory import return_freed_memory
+from pipeline.engine.run.memory import return_freed_memory
 {call}
 def allocate():
     [bytes(5_000) for _ in range(1_000)]
@@ -55,5 +55,5 @@ def test_commands_use_no_pool_of_arrows_own() -> None:
 
 
 def test_a_pool_that_the_user_chose_stays() -> None:
-    code = "from pipeline.engine.memory import return_freed_memory as f; f(); import pyarrow as pa"
+    code = "from pipeline.engine.run.memory import return_freed_memory as f; f(); import pyarrow as pa"
     assert _printed(f"{code}; print(pa.default_memory_pool().backend_name)", **{ARROW_POOL: "mimalloc"}) == "mimalloc"

@@ -24,7 +24,6 @@ from torch import nn
 
 from manifests.errors import UserError
 from manifests.image_sample import QuestionJson, parse_image_json
-from train.batches import rows_of, view_of
 from train.config import TrainConfig
 from train.data.index import Index
 from train.data.loader import ClipDataset, read_once
@@ -33,7 +32,8 @@ from train.data.read import Reader
 from train.data.registry import Source
 from train.distributed import unwrap
 from train.evaluate import autocast
-from train.tokenizer import Tokenizer
+from train.feed.batches import rows_of, view_of
+from train.feed.tokenizer import Tokenizer
 
 Task = Literal["vqa", "nlvr2", "snli_ve"]
 

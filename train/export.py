@@ -18,6 +18,7 @@ from torch import Tensor
 from manifests.errors import UserError
 from train.data.views import View
 from train.export_folder import CARD, CONFIG, FORMAT, WEIGHTS, Origin, read_config, refuse_existing_file, whole_folder
+from train.feed.tokenizer import Tokenizer, load_tokenizer
 from train.image_text_export import export_image_text, export_official_soho, write_official_soho
 from train.model_card import model_card
 from train.models.base import ModelSection
@@ -27,7 +28,6 @@ from train.models.official import BIAS, BIAS_ALIAS, check_keys, load_official, s
 from train.models.registry import build_model as initial_weights
 from train.models.soho.official import is_soho
 from train.models.weight_files import load_file
-from train.tokenizer import Tokenizer, load_tokenizer
 
 
 def export(model: HDVila, tokenizer: Tokenizer | None, out: Path, origin: Origin) -> None:

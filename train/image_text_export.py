@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from manifests.errors import UserError
 from manifests.settings import parse_config
 from train.export_folder import CARD, CONFIG, FORMAT, WEIGHTS, Origin, read_config, refuse_existing_file, whole_folder
+from train.feed.tokenizer import Tokenizer
 from train.models.registry import kind_named
 from train.models.soho.configs import SohoConfig
 from train.models.soho.model import Soho, SohoVqa
@@ -31,7 +32,6 @@ from train.models.soho.official import (
 )
 from train.models.visual_parsing import VisualParsing
 from train.models.weight_files import load_file
-from train.tokenizer import Tokenizer
 
 ImageTextModel = Soho | SohoVqa | VisualParsing
 

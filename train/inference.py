@@ -29,10 +29,10 @@ from train.data.film import Film, videos_in
 from train.data.views import View, Views
 from train.export import model_config, read_weights
 from train.export_folder import CONFIG, read_config
+from train.feed.tokenizer import FILE, Tokenizer, load_tokenizer
 from train.models import ModelConfig, build_model
 from train.models.hd_vila import HDVila
 from train.objective import mark_trainable
-from train.tokenizer import FILE, Tokenizer, load_tokenizer
 
 Frames = npt.NDArray[np.uint8] | Tensor
 Inputs = tuple[Tensor | None, Tensor | None]

@@ -32,7 +32,6 @@ from torch import nn
 
 from manifests.errors import UserError
 from train import hard_negatives, observe, run_folder
-from train.batches import TrainData, choose_source
 from train.checkpoint import (
     Checkpointer,
     Facts,
@@ -46,6 +45,7 @@ from train.data.plan import mix
 from train.distributed import Process, Strategy, agree, from_first, ranks_a_node, unwrap, whole, wrap
 from train.epochs import EpochFeed, epochs_of
 from train.evaluate import Scores, evaluate
+from train.feed.batches import TrainData, choose_source
 from train.models.base import Model
 from train.models.registry import build_model
 from train.objective import Loss, backward, mark_trainable

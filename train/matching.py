@@ -22,16 +22,16 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from train.batches import rows_of, view_of
 from train.config import TrainConfig
 from train.data.index import Index
 from train.data.loader import ClipDataset, read_once
 from train.data.registry import Source
 from train.distributed import unwrap
 from train.evaluate import KS, autocast, chance_recall, ranks
+from train.feed.batches import rows_of, view_of
+from train.feed.tokenizer import Tokenizer
 from train.flow import Flow, FlowRecorder
 from train.rows import Rows
-from train.tokenizer import Tokenizer
 
 PAIRS_AT_ONCE = 256
 MAX_PAIRS = 1024

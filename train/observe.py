@@ -34,8 +34,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch.utils.flop_counter import FlopCounterMode
 
 from manifests.errors import UserError
-from train.batches import view_of
 from train.config import ObserveConfig, TrainConfig
+from train.feed.batches import view_of
 from train.models.base import Model
 from train.rows import Rows
 from train.scalars import Unread

@@ -9,12 +9,12 @@ from torch import nn
 
 from manifests.errors import UserError
 from manifests.settings import load_config
-from train.batches import TrainData, choose_source, open_data
 from train.checkpoint import find_checkpoint, folder_of, restore_weights
 from train.config import TrainConfig
 from train.data.index import Index
 from train.distributed import Process, wrap
 from train.evaluate import Scores, evaluate
+from train.feed.batches import TrainData, choose_source, open_data
 from train.loop import first_model, strategy_of
 
 

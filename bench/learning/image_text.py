@@ -26,9 +26,9 @@ from PIL import Image, ImageDraw
 from manifests.settings import load_config
 from pipeline.engine.store.store import Store
 from pipeline.images.importer import ImportSettings, import_images
-from train.batches import choose_source
 from train.config import TrainConfig
 from train.distributed import process_from_environment, unwrap
+from train.feed.batches import choose_source
 from train.loop import StopRequest, fit
 from train.matching import HeldOutPairs, draw_flow, measure_flow, score_matching
 from train.models.soho.batch import as_images

@@ -18,10 +18,10 @@ from train.config import TrainConfig
 from train.distributed import process_from_environment
 from train.export import export, write_official
 from train.export_folder import Origin
+from train.feed.tokenizer import Tokenizer, tokenizer_from_captions
 from train.loop import StopRequest, fit
 from train.models import HDVila, build_model
 from train.testing import a_tree
-from train.tokenizer import Tokenizer, tokenizer_from_captions
 
 SCORES = {"t2v_r1": 0.5, "t2v_r5": 0.75, "t2v_chance_r1": 0.02, "v2t_r1": 0.25, "n_clips": 40}
 FILES = ["README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]

@@ -13,10 +13,10 @@ from train.data.video import open_clip
 from train.data.views import Views
 from train.export import export
 from train.export_folder import Origin
+from train.feed.tokenizer import tokenizer_from_captions
 from train.inference import Encoder, hybrid_views
 from train.models import ModelConfig, build_model
 from train.testing import Scene, Shape, a_sample, encode_mp4
-from train.tokenizer import tokenizer_from_captions
 
 N_FRAMES = 20
 

@@ -12,10 +12,10 @@ from tests.conftest import REPO
 from tests.train.torchrun import run_on_ranks
 from train.config import TrainConfig
 from train.distributed import process_from_environment
+from train.feed.tokenizer import load_tokenizer, tokenizer_from_captions
 from train.loop import StopRequest, fit
 from train.models import ModelConfig, build_model
 from train.testing import MICRO_MODEL, a_tree
-from train.tokenizer import load_tokenizer, tokenizer_from_captions
 
 WORDS = ["a red square moves left", "a green circle moves up", "a cat that no caption here has"]
 

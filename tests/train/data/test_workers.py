@@ -18,7 +18,6 @@ from manifests.errors import UserError
 from manifests.settings import load_config
 from tests.conftest import REPO
 from tests.train.data.loaders import VIEWS, a_loader
-from train.batches import view_of
 from train.config import TrainConfig
 from train.data import workers
 from train.data.loader import ClipDataset, read_once
@@ -32,6 +31,7 @@ from train.data.workers import (
     killed_from_outside,
     started,
 )
+from train.feed.batches import view_of
 
 
 class Killed(ClipDataset):

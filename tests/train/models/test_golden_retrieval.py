@@ -21,11 +21,11 @@ from tests.train.models.golden import golden, golden_inputs, golden_model
 from train.benchmark import BenchmarkOptions, run_benchmark, score_queries
 from train.caption_files import read_queries
 from train.evaluate import Retrieval
+from train.feed.tokenizer import tokenizer_from_captions
 from train.inference import Encoder
 from train.models import Batch
 from train.models.hd_vila import HDVila
 from train.testing import Scene, encode_mp4
-from train.tokenizer import tokenizer_from_captions
 
 FPS, N_FRAMES, STRIDE = 12, 14, 2
 CENTRE = 7

@@ -26,9 +26,7 @@ from torch import Tensor
 from manifests.categories import category_by_name, load_categories
 from manifests.errors import ConfigError, UserError
 from manifests.shards import Manifest, read_manifest
-from train.ahead import ahead
 from train.config import TrainConfig
-from train.copies import Copies
 from train.data.decode import NO_FRAME, read_facts, read_stills
 from train.data.index import Index, load_index, read_captions, refuse_bad_shards
 from train.data.loader import ClipDataset, Loaded, PlannedLoader
@@ -38,11 +36,13 @@ from train.data.registry import SampleView, Source, make_view
 from train.data.stream import StreamingLoader
 from train.data.workers import Workers
 from train.distributed import Process, agree
+from train.feed.copies import Copies
+from train.feed.prefetch import ahead
+from train.feed.tokenizer import MAX_CAPTIONS, Tokenizer, load_tokenizer, tokenizer_beside, tokenizer_from_captions
 from train.models.base import ModelSection
 from train.models.init import read_bert
 from train.objectives import Draw, prepare
 from train.rows import Rows
-from train.tokenizer import MAX_CAPTIONS, Tokenizer, load_tokenizer, tokenizer_beside, tokenizer_from_captions
 
 UNNAMED_STILLS = (
     "warning: {root}: the stills of these shards don't say which frame they show; they are matched by their times, "

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.errors import UserError
-from train.tokenizer import MAX_CAPTIONS, SPECIAL, Tokenizer, load_tokenizer, tokenizer_from_captions
+from train.feed.tokenizer import MAX_CAPTIONS, SPECIAL, Tokenizer, load_tokenizer, tokenizer_from_captions
 
 CAPTIONS = ["A red car drives off.", "the red cat sleeps", "Cars and cats don't mix", "the end"]
 WORDS = ["a", "red", "car", "drives", "off", ".", "the", "cat", "sleeps", "and", "cats", "don", "'", "t", "un", "##s"]

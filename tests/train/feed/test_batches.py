@@ -1,6 +1,6 @@
 """Batches: captions compared as people read them."""
 
-from train.batches import caption_ids
+from train.feed.batches import caption_ids
 
 
 def test_captions_are_compared_without_case_and_spacing() -> None:

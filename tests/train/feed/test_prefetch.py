@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from train.ahead import ahead
 from train.data.workers import Workers
+from train.feed.prefetch import ahead
 
 
 def counting(made: list[int], stop: int = 1000) -> Iterator[int]:

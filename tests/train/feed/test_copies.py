@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from train.copies import Copies
+from train.feed.copies import Copies
 from train.rows import Rows
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from manifests.errors import UserError
-from train.attributes import wilson_interval
+from train.evaluation.attributes import wilson_interval
 
 _OLD_KEY = re.compile("_told(?=$|_chance$)")
 """What summary.json of older runs has in place of `_distinguished`."""

@@ -23,7 +23,7 @@ from torch import Tensor
 from manifests.errors import UserError
 from train.benchmark_videos import open_videos
 from train.caption_files import Query
-from train.evaluate import Retrieval, ranks, recall_of
+from train.evaluation.evaluate import Retrieval, ranks, recall_of
 from train.inference import Encoder, Inputs
 
 GroundTruth = Literal["id", "caption"]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from train.config import TrainConfig
 from train.distributed import all_rows, unwrap
-from train.evaluate import autocast
+from train.evaluation.evaluate import autocast
 from train.objectives.base import PURPOSES, Draw
 from train.rows import Rows
 

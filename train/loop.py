@@ -44,7 +44,7 @@ from train.config import TrainConfig
 from train.data.plan import mix
 from train.distributed import Process, Strategy, agree, from_first, ranks_a_node, unwrap, whole, wrap
 from train.epochs import EpochFeed, epochs_of
-from train.evaluate import Scores, evaluate
+from train.evaluation.evaluate import Scores, evaluate
 from train.feed.batches import TrainData, choose_source
 from train.models.base import Model
 from train.models.registry import build_model

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from train.config import TrainConfig
 from train.distributed import gradient_sync
-from train.evaluate import autocast
+from train.evaluation.evaluate import autocast
 from train.grad_cache import LocalLoss, cached_backward
 from train.losses import Spans
 from train.models.base import Model

@@ -13,7 +13,7 @@ from train.checkpoint import find_checkpoint, folder_of, restore_weights
 from train.config import TrainConfig
 from train.data.index import Index
 from train.distributed import Process, wrap
-from train.evaluate import Scores, evaluate
+from train.evaluation.evaluate import Scores, evaluate
 from train.feed.batches import TrainData, choose_source, open_data
 from train.loop import first_model, strategy_of
 

@@ -27,8 +27,8 @@ from bench.learning.attribute_set import make_attribute_set
 from bench.learning.attributes import HATCHINGS, LOW_PX, WAYS
 from bench.learning.read_hatching import Hatched, described, probe
 from manifests.settings import load_config
-from train.attributes import wilson_interval
 from train.config import TrainConfig
+from train.evaluation.attributes import wilson_interval
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "configs" / "hybrid_vs_low.yaml"

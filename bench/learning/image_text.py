@@ -28,9 +28,9 @@ from pipeline.engine.store.store import Store
 from pipeline.images.importer import ImportSettings, import_images
 from train.config import TrainConfig
 from train.distributed import process_from_environment, unwrap
+from train.evaluation.matching import HeldOutPairs, draw_flow, measure_flow, score_matching
 from train.feed.batches import choose_source
 from train.loop import StopRequest, fit
-from train.matching import HeldOutPairs, draw_flow, measure_flow, score_matching
 from train.models.soho.batch import as_images
 from train.objectives import Draw, prepare
 from train.observe import read_metrics

@@ -21,7 +21,6 @@ from manifests.settings import load_config
 from manifests.shards import read_manifest
 from miniyoutube.drawing import HATCHINGS, TEXTURE_PX
 from miniyoutube.hatching import Waves, hatching_wave
-from train.attributes import values_of, wilson_interval
 from train.config import TrainConfig
 from train.data.arrange import MEMBERS
 from train.data.crop import QUARTER, choose_crop
@@ -29,6 +28,7 @@ from train.data.decode import decode_sample
 from train.data.index import load_index
 from train.data.read import Reader
 from train.data.views import make_view
+from train.evaluation.attributes import values_of, wilson_interval
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "train_demo.yaml"
 FOLDS = 8

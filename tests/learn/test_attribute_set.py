@@ -14,10 +14,10 @@ from bench.learning.read_hatching import probe
 from manifests.settings import load_config
 from manifests.shards import read_manifest
 from manifests.stages import notes_on
-from train.attributes import oracle_r1, values_of
 from train.config import TrainConfig
 from train.data.arrange import MEMBERS
 from train.data.index import load_index, read_captions
+from train.evaluation.attributes import oracle_r1, values_of
 
 pytestmark = pytest.mark.slow
 

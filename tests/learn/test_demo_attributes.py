@@ -20,8 +20,8 @@ from miniyoutube.script import FPS, TEXTURES, Scene, as_written, shots_of
 from pipeline.media.stage import packed
 from pipeline.media.video import make_video
 from tests.conftest import REPO
-from train.attributes import values_of
 from train.config import TrainConfig
+from train.evaluation.attributes import values_of
 from train.testing import Sample, write_manifest, write_shard
 
 WIDTH, HEIGHT = 1280, 720

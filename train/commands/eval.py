@@ -129,8 +129,8 @@ class Pairs:
 def _pairs(target: Path, asked: Pairs, *, best: bool, as_json: bool, overrides: list[str] | None) -> None:
     """Runs held-out pairs through the layers over both modalities, in one process, and prints what was asked for."""
     from train.distributed import process_from_environment
+    from train.evaluation.matching import HeldOutPairs, draw_flow, measure_flow, score_matching
     from train.feed.batches import choose_source
-    from train.matching import HeldOutPairs, draw_flow, measure_flow, score_matching
     from train.opened import open_run
 
     process = process_from_environment()
@@ -145,7 +145,7 @@ def _pairs(target: Path, asked: Pairs, *, best: bool, as_json: bool, overrides: 
         if not as_json:
             typer.echo(f"{run.checkpoint}\n{scores.describe()}")
     if asked.rerank:
-        from train.rerank import score_two_stages
+        from train.evaluation.rerank import score_two_stages
 
         stages = score_two_stages(run.model, pairs, asked.rerank)
         found["rerank"] = stages.flat()
@@ -164,8 +164,8 @@ def _pairs(target: Path, asked: Pairs, *, best: bool, as_json: bool, overrides: 
 
 def _answers(target: Path, out: Path, *, best: bool, as_json: bool, overrides: list[str] | None) -> None:
     """Answers every held-out question, in one process; writes the result file and prints the score if there is one."""
-    from train.answers import answer_all
     from train.distributed import process_from_environment
+    from train.evaluation.answers import answer_all
     from train.feed.batches import choose_source
     from train.opened import open_run
 

@@ -20,7 +20,7 @@ from bench.plain_hdvila import plain_embed
 from tests.train.models.golden import golden, golden_inputs, golden_model
 from train.benchmark import BenchmarkOptions, run_benchmark, score_queries
 from train.caption_files import read_queries
-from train.evaluate import Retrieval
+from train.evaluation.evaluate import Retrieval
 from train.feed.tokenizer import tokenizer_from_captions
 from train.inference import Encoder
 from train.models import Batch

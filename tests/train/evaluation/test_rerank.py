@@ -12,8 +12,8 @@ from manifests.settings import parse_config
 from train.cli import app
 from train.config import TrainConfig
 from train.distributed import process_from_environment
+from train.evaluation.rerank import rerank
 from train.loop import StopRequest, fit
-from train.rerank import rerank
 from train.testing import a_tree
 
 

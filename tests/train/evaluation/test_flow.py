@@ -14,7 +14,7 @@ from tests.train.model_cases import small_model as hd_vila
 from tests.train.models.small_parsing import small_batch as parsing_batch
 from tests.train.models.small_parsing import small_config as parsing_config
 from tests.train.models.small_soho import small_batch, small_config
-from train.flow import FlowRecorder, attention_of, flow_of_attention
+from train.evaluation.flow import FlowRecorder, attention_of, flow_of_attention
 from train.models.bert import SelfAttention
 from train.models.soho import build_soho
 from train.models.visual_parsing import build_visual_parsing

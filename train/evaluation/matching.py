@@ -3,8 +3,8 @@
     matching      each picture with its own sentence, and with a sentence of another picture with another caption: the
                   share of both that is judged correctly (chance 1/2)
     retrieval     every picture with every sentence, ranked by the matching score; ranks and ties count as in
-                  train.evaluate. n held-out pairs take n² passes of the Transformer and n of the picture encoder
-    flow          inter-modality flow (train.flow), over matching pairs with nothing masked
+                  train.evaluation.evaluate. n held-out pairs take n² passes of the Transformer and n of the picture encoder
+    flow          inter-modality flow (train.evaluation.flow), over matching pairs with nothing masked
 
 The first two are for models with `visual_input` and `match` but no towers (SOHO, Visual Parsing); the flow is for all
 three.
@@ -27,10 +27,10 @@ from train.data.index import Index
 from train.data.loader import ClipDataset, read_once
 from train.data.registry import Source
 from train.distributed import unwrap
-from train.evaluate import KS, autocast, chance_recall, ranks
+from train.evaluation.evaluate import KS, autocast, chance_recall, ranks
+from train.evaluation.flow import Flow, FlowRecorder
 from train.feed.batches import rows_of, view_of
 from train.feed.tokenizer import Tokenizer
-from train.flow import Flow, FlowRecorder
 from train.rows import Rows
 
 PAIRS_AT_ONCE = 256

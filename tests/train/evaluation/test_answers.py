@@ -15,10 +15,10 @@ from pipeline.engine.store.store import Store
 from pipeline.images.importer import ImportSettings, import_images
 from tests.published_questions import TASKS, N
 from tests.train.image_text_runs import MODELS
-from train.answers import Answers, Given, consistency, worth
 from train.cli import app
 from train.config import TrainConfig
 from train.distributed import process_from_environment
+from train.evaluation.answers import Answers, Given, consistency, worth
 from train.loop import StopRequest, fit
 
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {

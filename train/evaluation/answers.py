@@ -31,7 +31,7 @@ from train.data.questions import answers_of
 from train.data.read import Reader
 from train.data.registry import Source
 from train.distributed import unwrap
-from train.evaluate import autocast
+from train.evaluation.evaluate import autocast
 from train.feed.batches import rows_of, view_of
 from train.feed.tokenizer import Tokenizer
 

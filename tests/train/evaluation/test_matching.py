@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from train.matching import score_of_all
+from train.evaluation.matching import score_of_all
 
 
 def test_scores_of_matching_are_those_counted_by_hand() -> None:

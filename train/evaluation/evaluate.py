@@ -22,12 +22,18 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from train.attributes import AttributeScore, first_answers, score_attributes, share_distinguished, wilson_interval
 from train.config import TrainConfig
 from train.data.index import Index
 from train.data.loader import ClipDataset, Loaded, blank_rows, read_once
 from train.data.registry import SampleView, Source
 from train.distributed import Process, sum_over_ranks, unwrap, world_size
+from train.evaluation.attributes import (
+    AttributeScore,
+    first_answers,
+    score_attributes,
+    share_distinguished,
+    wilson_interval,
+)
 from train.feed.batches import rows_of, view_of
 from train.feed.tokenizer import Tokenizer
 from train.objectives import Draw, active, prepare

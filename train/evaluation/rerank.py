@@ -2,7 +2,7 @@
 
 For models with towers and a matching head (HD-VILA stage 2 with `model.itm`). n held-out pairs take n passes of each
 tower and, in each direction, n·k of the multimodal layers. Candidates are ranked by matching score; the rest follow in
-the towers' order. Models without towers match every pair: train.matching.
+the towers' order. Models without towers match every pair: train.evaluation.matching.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from manifests.errors import UserError
 from train.distributed import unwrap
-from train.evaluate import KS, autocast, chance_recall, ranks
-from train.matching import MAX_PAIRS, PAIRS_AT_ONCE, HeldOutPairs
+from train.evaluation.evaluate import KS, autocast, chance_recall, ranks
+from train.evaluation.matching import MAX_PAIRS, PAIRS_AT_ONCE, HeldOutPairs
 
 ScorePairs = Callable[[Tensor, Tensor], Tensor]
 """(indexes of queries [m], indexes of candidates [m]) -> their matching scores [m]."""

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.evaluate import chance_recall, ranks, score_retrieval
+from train.evaluation.evaluate import chance_recall, ranks, score_retrieval
 
 
 def eye(n):

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from train.attributes import oracle_r1, score_attributes, share_distinguished, swapped, values_of, wilson_interval
+from train.evaluation.attributes import (
+    oracle_r1,
+    score_attributes,
+    share_distinguished,
+    swapped,
+    values_of,
+    wilson_interval,
+)
 
 CAPTIONS = [f"{colour} dots drift {way}" for colour in ("red", "green") for way in ("left", "right", "up", "down")]
 PATTERNS = {"colour": r"^(\w+) dots", "way": r"drift (\w+)"}

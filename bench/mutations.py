@@ -16,7 +16,7 @@ AREAS = {
     "media": ["pipeline/media"],
     "shards": ["pipeline/shards", "manifests/shards.py", "manifests/sample_index.py"],
     "train data": ["train/data"],
-    "losses": ["train/losses.py", "train/objective.py", "train/objectives", "train/grad_cache.py"],
+    "losses": ["train/losses.py", "train/loop/objective.py", "train/objectives", "train/loop/grad_cache.py"],
 }
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE,

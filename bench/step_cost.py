@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.train_step import make_batch
+from train.loop.observe import PEAK_TFLOPS_BF16
 from train.models import ModelConfig
 from train.models.hd_vila import HDVila
-from train.observe import PEAK_TFLOPS_BF16
 
 CARDS = ("A100", "H100")
 

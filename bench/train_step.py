@@ -24,10 +24,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.plain_hdvila import plain_embed
+from train.loop.observe import PEAK_TFLOPS_BF16
 from train.losses import contrastive_loss
 from train.models import Batch, HDVila, ModelConfig, build_model
 from train.models.timesformer import Block
-from train.observe import PEAK_TFLOPS_BF16
 
 Gradients = dict[str, torch.Tensor]
 SIDES = ("ours", "plain")

@@ -375,7 +375,7 @@ EXPLAINED = {
         "(own - 0.0 * logit_bias.sum())",
     ): "nothing is added or taken: the bias is named for its gradient",
     (
-        "train/grad_cache.py",
+        "train/loop/grad_cache.py",
         "if not off <= SAME_PASS:",
         "off < SAME_PASS",
     ): "two passes are never off by just the limit",

@@ -43,9 +43,9 @@ def export(model: HDVila, tokenizer: Tokenizer | None, out: Path, origin: Origin
 def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
     """Exports a run's newest (or best) checkpoint, with its moving average if it has one; returns the checkpoint."""
     from manifests.settings import parse_config
-    from train.checkpoint import find_checkpoint, read_facts, restore_weights
     from train.config import TrainConfig
-    from train.objective import mark_trainable
+    from train.loop.checkpoint import find_checkpoint, read_facts, restore_weights
+    from train.loop.objective import mark_trainable
 
     checkpoint = find_checkpoint(run, best=best)
     facts = read_facts(checkpoint)

@@ -20,7 +20,6 @@ from torch import Tensor
 
 from manifests.errors import UserError
 from manifests.settings import load_config
-from train.checkpoint import find_checkpoint, restore_weights
 from train.config import TrainConfig
 from train.data.arrange import arrange
 from train.data.crop import QUARTER, Pixels, choose_crop, cut_view, full_size
@@ -30,9 +29,10 @@ from train.data.views import View, Views
 from train.export import model_config, read_weights
 from train.export_folder import CONFIG, read_config
 from train.feed.tokenizer import FILE, Tokenizer, load_tokenizer
+from train.loop.checkpoint import find_checkpoint, restore_weights
+from train.loop.objective import mark_trainable
 from train.models import ModelConfig, build_model
 from train.models.hd_vila import HDVila
-from train.objective import mark_trainable
 
 Frames = npt.NDArray[np.uint8] | Tensor
 Inputs = tuple[Tensor | None, Tensor | None]

@@ -30,11 +30,11 @@ from train.config import TrainConfig
 from train.distributed import process_from_environment, unwrap
 from train.evaluation.matching import HeldOutPairs, draw_flow, measure_flow, score_matching
 from train.feed.batches import choose_source
-from train.loop import StopRequest, fit
+from train.loop.finished_run import open_run
+from train.loop.fit import StopRequest, fit
+from train.loop.observe import read_metrics
 from train.models.soho.batch import as_images
 from train.objectives import Draw, prepare
-from train.observe import read_metrics
-from train.opened import open_run
 from train.rows import Rows
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "image_text.yaml"

@@ -6,7 +6,7 @@ from typing import Any
 from manifests.settings import parse_config
 from train.config import TrainConfig
 from train.distributed import process_from_environment
-from train.loop import Outcome, StopRequest, fit
+from train.loop.fit import Outcome, StopRequest, fit
 
 SOHO: dict[str, Any] = {
     "kind": "soho", "preset": "tiny", "width": 32, "n_entries": 24, "vocab_size": 128, "text_length": 12,

@@ -16,9 +16,9 @@ import torch
 from tests.train.model_cases import TOKENS, small_batch, small_config, small_model
 from train.config import TrainConfig
 from train.distributed import Strategy, process_from_environment, process_group, rank_in, unwrap, world_size, wrap
-from train.objective import backward
+from train.loop.objective import backward
+from train.loop.optim import build_optimizer
 from train.objectives import Draw, active, prepare
-from train.optim import build_optimizer
 from train.rows import Rows
 
 N_ROWS, N_STEPS = 8, 3

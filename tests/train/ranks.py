@@ -22,7 +22,7 @@ from train.distributed import (
     unwrap,
     wrap,
 )
-from train.grad_cache import cached_backward
+from train.loop.grad_cache import cached_backward
 from train.losses import contrastive_loss
 
 N_CLIPS = 8

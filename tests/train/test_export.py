@@ -19,7 +19,7 @@ from train.distributed import process_from_environment
 from train.export import export, write_official
 from train.export_folder import Origin
 from train.feed.tokenizer import Tokenizer, tokenizer_from_captions
-from train.loop import StopRequest, fit
+from train.loop.fit import StopRequest, fit
 from train.models import HDVila, build_model
 from train.testing import a_tree
 

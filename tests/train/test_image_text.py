@@ -17,13 +17,13 @@ from pipeline.engine.store.store import Store
 from pipeline.images.importer import ImportSettings, import_images
 from tests.train.image_text_runs import MODELS, WEIGHTS, run, tree
 from tests.train.test_resume import finish, start
-from train.checkpoint import checkpoints
 from train.cli import app
 from train.config import TrainConfig
 from train.distributed import process_from_environment
-from train.loop import StopRequest, fit
-from train.observe import read_metrics
-from train.opened import evaluate_run
+from train.loop.checkpoint import checkpoints
+from train.loop.finished_run import evaluate_run
+from train.loop.fit import StopRequest, fit
+from train.loop.observe import read_metrics
 from train.testing import a_tree
 
 

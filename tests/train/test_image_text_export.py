@@ -11,7 +11,7 @@ from tests.train.image_text_runs import MODELS, run
 from train.cli import app
 from train.distributed import process_from_environment
 from train.image_text_export import load_image_text
-from train.opened import open_run
+from train.loop.finished_run import open_run
 
 
 @pytest.mark.parametrize("kind", MODELS)

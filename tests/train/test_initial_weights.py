@@ -13,7 +13,7 @@ from tests.train.torchrun import run_on_ranks
 from train.config import TrainConfig
 from train.distributed import process_from_environment
 from train.feed.tokenizer import load_tokenizer, tokenizer_from_captions
-from train.loop import StopRequest, fit
+from train.loop.fit import StopRequest, fit
 from train.models import ModelConfig, build_model
 from train.testing import MICRO_MODEL, a_tree
 
@@ -96,7 +96,7 @@ import torch, torch.distributed as dist
 from tests.train.model_cases import small_config
 from train.distributed import process_from_environment, process_group
 from train.config import TrainConfig
-from train.loop import first_model
+from train.loop.fit import first_model
 from train.models import init
 from manifests.errors import UserError
 

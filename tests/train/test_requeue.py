@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from tests.train.torchrun import start_on_ranks
-from train.checkpoint import checkpoints
-from train.observe import read_metrics
+from train.loop.checkpoint import checkpoints
+from train.loop.observe import read_metrics
 from train.testing import a_tree
 
 N_STEPS = 60

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from tests.train.torchrun import ENVIRONMENT, on_ranks
-from train.checkpoint import checkpoints
-from train.observe import read_metrics
+from train.loop.checkpoint import checkpoints
+from train.loop.observe import read_metrics
 from train.testing import a_tree
 
 pytestmark = pytest.mark.slow

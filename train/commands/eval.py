@@ -107,7 +107,7 @@ def evaluate(
         _pairs(target, Pairs(matching, flow, rerank), best=best, as_json=as_json, overrides=overrides)
         return
     from train.distributed import process_from_environment, process_group
-    from train.opened import evaluate_run
+    from train.loop.finished_run import evaluate_run
 
     process = process_from_environment()
     with process_group(process):
@@ -131,7 +131,7 @@ def _pairs(target: Path, asked: Pairs, *, best: bool, as_json: bool, overrides: 
     from train.distributed import process_from_environment
     from train.evaluation.matching import HeldOutPairs, draw_flow, measure_flow, score_matching
     from train.feed.batches import choose_source
-    from train.opened import open_run
+    from train.loop.finished_run import open_run
 
     process = process_from_environment()
     if process.world > 1:
@@ -167,7 +167,7 @@ def _answers(target: Path, out: Path, *, best: bool, as_json: bool, overrides: l
     from train.distributed import process_from_environment
     from train.evaluation.answers import answer_all
     from train.feed.batches import choose_source
-    from train.opened import open_run
+    from train.loop.finished_run import open_run
 
     process = process_from_environment()
     if process.world > 1:

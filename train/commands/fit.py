@@ -22,8 +22,8 @@ def fit(
     from manifests.settings import load_config
     from train.config import TrainConfig
     from train.distributed import process_from_environment, process_group
-    from train.loop import StopRequest, launcher_pid, stop_on_signals
-    from train.loop import fit as run_fit
+    from train.loop.fit import StopRequest, launcher_pid, stop_on_signals
+    from train.loop.fit import fit as run_fit
 
     settings = load_config(TrainConfig, config, overrides)
     process = process_from_environment(settings.loop.device)

@@ -12,8 +12,8 @@ from train.config import TrainConfig
 from train.data.index import load_index
 from train.data.read import Reader, ShardUnreadable
 from train.distributed import process_from_environment
-from train.loop import StopRequest, fit
-from train.observe import read_metrics
+from train.loop.fit import StopRequest, fit
+from train.loop.observe import read_metrics
 from train.testing import Shape, a_tree, write_dataset
 
 pytest.importorskip("s3fs")

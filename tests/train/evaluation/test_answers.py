@@ -19,7 +19,7 @@ from train.cli import app
 from train.config import TrainConfig
 from train.distributed import process_from_environment
 from train.evaluation.answers import Answers, Given, consistency, worth
-from train.loop import StopRequest, fit
+from train.loop.fit import StopRequest, fit
 
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     # Its trunk by SGD, as published. At 3e-3 and batches of 32 it never told entailment from contradiction (75 %).

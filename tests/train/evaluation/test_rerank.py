@@ -13,7 +13,7 @@ from train.cli import app
 from train.config import TrainConfig
 from train.distributed import process_from_environment
 from train.evaluation.rerank import rerank
-from train.loop import StopRequest, fit
+from train.loop.fit import StopRequest, fit
 from train.testing import a_tree
 
 

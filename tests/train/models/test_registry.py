@@ -15,18 +15,18 @@ from torch import Tensor, nn
 from manifests.errors import ConfigError
 from manifests.settings import Section, describe_keys, identity, parse_config
 from train import objectives
-from train.checkpoint import checkpoints
 from train.config import TrainConfig
 from train.data import registry as views
 from train.data.decode import read_still, read_stills
 from train.data.registry import Seen
 from train.distributed import process_from_environment
-from train.loop import StopRequest, fit
+from train.loop.checkpoint import checkpoints
+from train.loop.fit import StopRequest, fit
+from train.loop.observe import read_metrics
 from train.models import registry
 from train.models.base import Model, ModelSection
 from train.models.registry import ModelKind
 from train.objectives import Objective
-from train.observe import read_metrics
 from train.testing import a_tree
 
 

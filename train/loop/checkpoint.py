@@ -33,7 +33,7 @@ from torch.distributed.checkpoint.state_dict_saver import async_save as dcp_asyn
 
 from manifests.errors import UserError
 from train.distributed import Process, unwrap
-from train.optim import Ema, clean_name
+from train.loop.optim import Ema, clean_name
 
 # A run of one process has no process group on purpose; torch would warn about that at each checkpoint.
 warnings.filterwarnings("ignore", message="torch.distributed is disabled, unavailable or uninitialized")
@@ -57,7 +57,7 @@ class Facts:
     scores: dict[str, float] = field(default_factory=dict)
     """Scores of the evaluation at this step; {} if there was none."""
     epochs: list[dict[str, Any]] = field(default_factory=list)
-    """The first step and the manifest of each epoch (train.epochs.Epoch); one entry if the data set doesn't grow."""
+    """The first step and the manifest of each epoch (train.loop.epochs.Epoch); one entry if the data set doesn't grow."""
     versions: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 

@@ -18,9 +18,9 @@ import yaml
 
 from manifests.errors import UserError
 from manifests.settings import identity_values, load_config
-from train.checkpoint import checkpoints, read_facts
 from train.config import TrainConfig
 from train.distributed import Process, agree
+from train.loop.checkpoint import checkpoints, read_facts
 
 LOCK, REQUEUE = "run.lock", "requeue"
 

@@ -17,10 +17,10 @@ from manifests.shards import PUBLISHED, lineage, read_manifest
 from pipeline.config.shards import CardConfig
 from pipeline.engine.store.store import Store
 from pipeline.shards.manifest import publish
-from tests.train.test_loop import StopAfter, losses, run
+from tests.train.loop.test_fit import StopAfter, losses, run
 from tests.train.test_resume import finish, signal_after, start, written
-from train.checkpoint import checkpoints, read_facts
 from train.config import TrainConfig
+from train.loop.checkpoint import checkpoints, read_facts
 from train.testing import Scene, Shape, a_sample, a_tree, write_dataset, write_shard
 
 TINY = Shape(width=160, height=96, n_frames=16, first_frame=1, n_stills=3)

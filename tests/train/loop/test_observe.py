@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from train import observe
 from train.config import TrainConfig
-from train.scalars import Unread
+from train.loop import observe
+from train.loop.scalars import Unread
 
 SECONDS_WAITED, SECONDS_OF_WORK = 1.0, 3.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from train.scalars import Scalars, Unread
+from train.loop.scalars import Scalars, Unread
 
 
 def a_step(step: int, **values: torch.Tensor | float) -> Unread:

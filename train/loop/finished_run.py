@@ -9,13 +9,13 @@ from torch import nn
 
 from manifests.errors import UserError
 from manifests.settings import load_config
-from train.checkpoint import find_checkpoint, folder_of, restore_weights
 from train.config import TrainConfig
 from train.data.index import Index
 from train.distributed import Process, wrap
 from train.evaluation.evaluate import Scores, evaluate
 from train.feed.batches import TrainData, choose_source, open_data
-from train.loop import first_model, strategy_of
+from train.loop.checkpoint import find_checkpoint, folder_of, restore_weights
+from train.loop.fit import first_model, strategy_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,13 @@ import torch.distributed as dist
 from torch import nn
 
 from manifests.errors import UserError
-from train import hard_negatives, observe, run_folder
-from train.checkpoint import (
+from train.config import TrainConfig
+from train.data.plan import mix
+from train.distributed import Process, Strategy, agree, from_first, ranks_a_node, unwrap, whole, wrap
+from train.evaluation.evaluate import Scores, evaluate
+from train.feed.batches import TrainData, choose_source
+from train.loop import hard_negatives, observe, run_folder
+from train.loop.checkpoint import (
     Checkpointer,
     Facts,
     capture,
@@ -40,19 +45,14 @@ from train.checkpoint import (
     read_facts,
     restore,
 )
-from train.config import TrainConfig
-from train.data.plan import mix
-from train.distributed import Process, Strategy, agree, from_first, ranks_a_node, unwrap, whole, wrap
-from train.epochs import EpochFeed, epochs_of
-from train.evaluation.evaluate import Scores, evaluate
-from train.feed.batches import TrainData, choose_source
+from train.loop.epochs import EpochFeed, epochs_of
+from train.loop.objective import Loss, backward, mark_trainable
+from train.loop.optim import Ema, build_optimizer, clip_gradients, lr_factor, set_lr
+from train.loop.scalars import Read, Scalars, Unread
+from train.loop.tuning import tune
 from train.models.base import Model
 from train.models.registry import build_model
-from train.objective import Loss, backward, mark_trainable
 from train.objectives import Draw
-from train.optim import Ema, build_optimizer, clip_gradients, lr_factor, set_lr
-from train.scalars import Read, Scalars, Unread
-from train.tuning import tune
 
 
 @dataclass(slots=True)

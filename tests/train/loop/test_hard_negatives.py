@@ -8,9 +8,9 @@ import torch
 from manifests.settings import load_config
 from tests.train.matrix import Case, config_of, plain_rows
 from tests.train.model_cases import TOKENS, small_model
-from train import hard_negatives
 from train.config import TrainConfig
-from train.hard_negatives import harder, wanted
+from train.loop import hard_negatives
+from train.loop.hard_negatives import harder, wanted
 from train.objectives import Draw, prepare
 from train.rows import Rows
 

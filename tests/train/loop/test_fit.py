@@ -15,15 +15,15 @@ import yaml
 
 from manifests.errors import UserError
 from manifests.settings import parse_config
-from train import objective
-from train.checkpoint import checkpoints
 from train.config import TrainConfig
 from train.data.read import Reader
 from train.distributed import process_from_environment
 from train.export import export_run
-from train.loop import StopRequest, fit
-from train.observe import read_metrics
-from train.run_folder import held
+from train.loop import objective
+from train.loop.checkpoint import checkpoints
+from train.loop.fit import StopRequest, fit
+from train.loop.observe import read_metrics
+from train.loop.run_folder import held
 from train.testing import Shape, a_tree, write_dataset
 
 TINY = Shape(width=160, height=96, n_frames=16, first_frame=1, n_stills=3)
@@ -132,7 +132,7 @@ def test_a_runs_first_step_and_no_other_holds_the_cached_passes_against_each_oth
         checked.append(check)
         return objective.backward(*given, check=check)
 
-    monkeypatch.setattr("train.loop.backward", backward)
+    monkeypatch.setattr("train.loop.fit.backward", backward)
     run(drawn, tmp_path / "run", StopAfter(tmp_path / "run", 2), loop={"micro_batch": 2})
     assert checked == [True, False]
 

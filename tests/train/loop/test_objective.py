@@ -7,8 +7,8 @@ import torch
 
 from tests.train.matrix import Case, config_of, plain_rows
 from tests.train.model_cases import TOKENS, assert_same, gradients_of, small_model
-from train import objective
-from train.objective import backward, mark_trainable
+from train.loop import objective
+from train.loop.objective import backward, mark_trainable
 from train.objectives import Draw, prepare
 
 ALL = (("contrastive", 1.0), ("mlm", 0.5), ("itm", 2.0))

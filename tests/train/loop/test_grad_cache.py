@@ -18,8 +18,8 @@ from tests.train.model_cases import (
     small_model,
     whole_loss,
 )
-from train import grad_cache
-from train.grad_cache import RandomState, _refuse_another_pass, cached_backward
+from train.loop import grad_cache
+from train.loop.grad_cache import RandomState, _refuse_another_pass, cached_backward
 from train.losses import Spans, contrastive_loss
 from train.rows import Rows
 

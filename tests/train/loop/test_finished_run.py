@@ -8,11 +8,11 @@ import pytest
 
 from manifests.errors import UserError
 from manifests.settings import parse_config
-from train.checkpoint import checkpoints
 from train.config import TrainConfig
 from train.distributed import process_from_environment
-from train.loop import StopRequest, fit
-from train.opened import evaluate_run, open_run
+from train.loop.checkpoint import checkpoints
+from train.loop.finished_run import evaluate_run, open_run
+from train.loop.fit import StopRequest, fit
 from train.testing import a_tree
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from train.config import OptimConfig
+from train.loop.optim import Ema, build_optimizer, clip_gradients, lr_factor, parameter_groups, set_lr
 from train.models import ModelConfig, build_model
-from train.optim import Ema, build_optimizer, clip_gradients, lr_factor, parameter_groups, set_lr
 from train.testing import MICRO_MODEL
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from train.config import TrainConfig
 from train.distributed import gradient_sync
 from train.evaluation.evaluate import autocast
-from train.grad_cache import LocalLoss, cached_backward
+from train.loop.grad_cache import LocalLoss, cached_backward
 from train.losses import Spans
 from train.models.base import Model
 from train.objectives import Objective, active
@@ -40,7 +40,7 @@ def backward(model: nn.Module, batch: Rows, config: TrainConfig, *, check: bool 
     """Accumulates the gradients of the global batch's loss in the parameters; returns the loss.
 
     If `loop.micro_batch` is smaller than this rank's share, gradients of losses over the global batch are cached
-    (train.grad_cache), so that each row is still compared with all others. `check` verifies that the second pass gives
+    (train.loop.grad_cache), so that each row is still compared with all others. `check` verifies that the second pass gives
     the same outputs as the first.
     """
     sums = _Sums(batch, config)

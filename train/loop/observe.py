@@ -36,9 +36,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from manifests.errors import UserError
 from train.config import ObserveConfig, TrainConfig
 from train.feed.batches import view_of
+from train.loop.scalars import Unread
 from train.models.base import Model
 from train.rows import Rows
-from train.scalars import Unread
 
 FLOPS_SOURCE = "counted: forward operators x 3"
 

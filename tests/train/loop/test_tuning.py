@@ -8,10 +8,10 @@ import torch
 from manifests.errors import UserError
 from tests.train.model_cases import assert_same, gradients_of, small_batch, small_config, small_model, whole_loss
 from train.config import TrainConfig
+from train.loop.tuning import compile_blocks, tune
 from train.models.base import UNIT_PARAMETERS, blocks_of, shardable
 from train.models.configs import ModelConfig
 from train.models.hd_vila import HDVila
-from train.tuning import compile_blocks, tune
 
 
 def gradients(model: HDVila) -> dict[str, torch.Tensor]:

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from manifests.errors import UserError
 from manifests.shards import Manifest, lineage, read_manifest, read_published
-from train.checkpoint import Facts
 from train.config import TrainConfig
 from train.data.loader import Loaded
 from train.distributed import Process, agree, text_from_first
 from train.feed.batches import Batches, open_data
+from train.loop.checkpoint import Facts
 from train.rows import Rows
 
 EPOCHS = "epochs.json"

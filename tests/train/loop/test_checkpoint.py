@@ -13,7 +13,9 @@ import torch
 from torch.distributed.checkpoint.metadata import _MEM_FORMAT_ENCODING, BytesStorageMetadata
 
 from manifests.errors import UserError
-from train.checkpoint import (
+from train.config import OptimConfig
+from train.distributed import Process
+from train.loop.checkpoint import (
     Checkpointer,
     Facts,
     best_of,
@@ -25,10 +27,8 @@ from train.checkpoint import (
     restore,
     restore_weights,
 )
-from train.config import OptimConfig
-from train.distributed import Process
+from train.loop.optim import Ema, build_optimizer
 from train.models import ModelConfig, build_model
-from train.optim import Ema, build_optimizer
 from train.testing import MICRO_MODEL
 
 ALONE = Process(0, 1, 0, torch.device("cpu"))

@@ -1,0 +1,1 @@
+"""The training loop: steps, checkpoints, the folder of a run, and what it reports."""

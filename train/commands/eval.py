@@ -89,8 +89,8 @@ def evaluate(
             "--videos and --captions go together: a folder or manifest of videos and the file of their captions"
         )
     if videos is not None and captions is not None:
-        from train.benchmark import BenchmarkOptions, run_benchmark
-        from train.caption_files import read_queries
+        from train.benchmarks.benchmark import BenchmarkOptions, run_benchmark
+        from train.benchmarks.caption_files import read_queries
         from train.distributed import process_from_environment
         from train.inference import load_checkpoint
 

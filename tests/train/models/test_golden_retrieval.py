@@ -18,8 +18,8 @@ from torch import Tensor
 
 from bench.plain_hdvila import plain_embed
 from tests.train.models.golden import golden, golden_inputs, golden_model
-from train.benchmark import BenchmarkOptions, run_benchmark, score_queries
-from train.caption_files import read_queries
+from train.benchmarks.benchmark import BenchmarkOptions, run_benchmark, score_queries
+from train.benchmarks.caption_files import read_queries
 from train.evaluation.evaluate import Retrieval
 from train.feed.tokenizer import tokenizer_from_captions
 from train.inference import Encoder
@@ -80,7 +80,7 @@ def test_films_and_a_caption_file_score_as_in_the_published_way(
         scored.append(text @ video.T)
         return score_queries(video, names, text, *rest, **more)
 
-    monkeypatch.setattr("train.benchmark.score_queries", watched)
+    monkeypatch.setattr("train.benchmarks.benchmark.score_queries", watched)
     captions = tmp_path / "captions.jsonl"
     lines = [json.dumps({"clip_id": name, "text": scene.describe()}) for name, scene in SCENES.items()]
     captions.write_text("\n".join(lines))

@@ -13,8 +13,8 @@ from tests.train.models.golden import (
     golden_inputs,
     golden_model,
 )
-from train.benchmark import BenchmarkOptions, score_queries
-from train.caption_files import Query
+from train.benchmarks.benchmark import BenchmarkOptions, score_queries
+from train.benchmarks.caption_files import Query
 from train.inference import Encoder
 from train.losses import contrastive_loss
 from train.models.hd_vila import HDVila

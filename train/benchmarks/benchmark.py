@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from manifests.errors import UserError
-from train.benchmark_videos import open_videos
-from train.caption_files import Query
+from train.benchmarks.benchmark_videos import open_videos
+from train.benchmarks.caption_files import Query
 from train.evaluation.evaluate import Retrieval, ranks, recall_of
 from train.inference import Encoder, Inputs
 

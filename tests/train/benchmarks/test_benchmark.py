@@ -13,8 +13,8 @@ import torch
 import train
 from manifests.errors import UserError
 from tests.train.test_inference import folder, pictures  # noqa: F401  (a fixture)
-from train.benchmark import BenchmarkOptions, dual_softmax, right_answers, run_benchmark, score_queries
-from train.caption_files import Query
+from train.benchmarks.benchmark import BenchmarkOptions, dual_softmax, right_answers, run_benchmark, score_queries
+from train.benchmarks.caption_files import Query
 from train.cli import main
 from train.data.film import Film
 from train.testing import encode_mp4

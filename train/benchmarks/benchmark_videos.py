@@ -17,7 +17,7 @@ import torch
 from manifests.errors import UserError
 from manifests.sample import clip_id
 from manifests.shards import MANIFEST_NAME, read_manifest
-from train.caption_files import find_videos
+from train.benchmarks.caption_files import find_videos
 from train.data.arrange import MEMBERS
 from train.data.decode import SampleBroken, decode_sample
 from train.data.index import Index, load_index

@@ -1,0 +1,1 @@
+"""Scores on published benchmarks, by their caption files and videos."""

@@ -14,7 +14,7 @@ from typing import Any
 _HOMES = {
     "ImageBatch": "train.models.soho.batch",
     "MvmDraw": "train.models.soho.batch",
-    "load": "train.inference",
+    "load": "train.exports.inference",
     "load_official": "train.models.published",
     "official_keys": "train.models.published",
     "soho_losses": "train.models.soho.model",

@@ -24,7 +24,7 @@ from manifests.errors import UserError
 from train.benchmarks.benchmark_videos import open_videos
 from train.benchmarks.caption_files import Query
 from train.evaluation.evaluate import Retrieval, ranks, recall_of
-from train.inference import Encoder, Inputs
+from train.exports.inference import Encoder, Inputs
 
 GroundTruth = Literal["id", "caption"]
 T = TypeVar("T")

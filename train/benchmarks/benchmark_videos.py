@@ -23,7 +23,7 @@ from train.data.decode import SampleBroken, decode_sample
 from train.data.index import Index, load_index
 from train.data.read import Reader, ShardUnreadable
 from train.data.registry import Source
-from train.inference import Encoder, Inputs
+from train.exports.inference import Encoder, Inputs
 
 Sample = tuple[Index, int]
 

@@ -27,7 +27,7 @@ def convert(
     The direction follows from SOURCE: a file is a checkpoint (its keys tell model and stage), a folder is an export.
     Every key has to be accounted for; a mismatch names the keys.
     """
-    from train.export import export_official, write_official
+    from train.exports.export import export_official, write_official
 
     if source.is_dir():
         n_entries = write_official(source, out)

@@ -92,7 +92,7 @@ def evaluate(
         from train.benchmarks.benchmark import BenchmarkOptions, run_benchmark
         from train.benchmarks.caption_files import read_queries
         from train.distributed import process_from_environment
-        from train.inference import load_checkpoint
+        from train.exports.inference import load_checkpoint
 
         queries = read_queries(captions, form.value)
         encoder = load_checkpoint(target, best=best, device=process_from_environment().device)

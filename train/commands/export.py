@@ -14,7 +14,7 @@ def export(
     ] = False,
 ) -> None:
     """Writes model.safetensors, config.json, tokenizer and model card; averaged weights if the run kept them."""
-    from train.export import export_run
+    from train.exports.export import export_run
 
     checkpoint = export_run(run, out, best=best)
     typer.echo(f'{out}: exported from {checkpoint}; from Python: train.load("{out}").embed_text(["a caption"])')

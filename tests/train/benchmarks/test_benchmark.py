@@ -12,7 +12,7 @@ import torch
 
 import train
 from manifests.errors import UserError
-from tests.train.test_inference import folder, pictures  # noqa: F401  (a fixture)
+from tests.train.exports.test_inference import folder, pictures  # noqa: F401  (a fixture)
 from train.benchmarks.benchmark import BenchmarkOptions, dual_softmax, right_answers, run_benchmark, score_queries
 from train.benchmarks.caption_files import Query
 from train.cli import main

@@ -9,7 +9,7 @@ import torch
 
 import train
 from manifests.errors import UserError
-from tests.train.test_inference import folder  # noqa: F401  (a fixture)
+from tests.train.exports.test_inference import folder  # noqa: F401  (a fixture)
 from train.benchmarks.benchmark import BenchmarkOptions, run_benchmark
 from train.benchmarks.benchmark_videos import FolderVideos, ShardVideos, open_videos
 from train.benchmarks.caption_files import Query

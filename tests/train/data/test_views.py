@@ -16,7 +16,7 @@ from train.data.decode import choose_centres, decode_sample, frames_around
 from train.data.loader import nothing
 from train.data.video import open_clip
 from train.data.views import Views, make_view
-from train.inference import hybrid_views
+from train.exports.inference import hybrid_views
 from train.models import build_model
 from train.testing import Shape, a_sample, read_number
 

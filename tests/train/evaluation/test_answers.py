@@ -92,7 +92,7 @@ def test_a_head_learns_64_samples_by_heart_and_writes_the_official_file(kind: st
 @pytest.mark.parametrize("kind", MODELS)
 def test_an_answering_run_starts_from_a_pre_trained_one_and_is_exported(kind: str, drawn: Path, tmp_path: Path) -> None:
     from tests.train.image_text_runs import run as pretrain
-    from train.image_text_export import load_image_text
+    from train.exports.image_text_export import load_image_text
 
     pretrain(kind, drawn, tmp_path / "before", loop={"steps": 1}, model={"init_std": 0.15})
     exported = CliRunner().invoke(app, ["export", str(tmp_path / "before"), str(tmp_path / "weights")])

@@ -21,8 +21,8 @@ from tests.train.models.golden import golden, golden_inputs, golden_model
 from train.benchmarks.benchmark import BenchmarkOptions, run_benchmark, score_queries
 from train.benchmarks.caption_files import read_queries
 from train.evaluation.evaluate import Retrieval
+from train.exports.inference import Encoder
 from train.feed.tokenizer import tokenizer_from_captions
-from train.inference import Encoder
 from train.models import Batch
 from train.models.hd_vila import HDVila
 from train.testing import Scene, encode_mp4

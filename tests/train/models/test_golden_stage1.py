@@ -15,7 +15,7 @@ from tests.train.models.golden import (
 )
 from train.benchmarks.benchmark import BenchmarkOptions, score_queries
 from train.benchmarks.caption_files import Query
-from train.inference import Encoder
+from train.exports.inference import Encoder
 from train.losses import contrastive_loss
 from train.models.hd_vila import HDVila
 

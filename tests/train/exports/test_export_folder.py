@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from manifests.errors import UserError
-from train.export_folder import CONFIG, FORMAT, read_config, refuse_existing_file, whole_folder
+from train.exports.export_folder import CONFIG, FORMAT, read_config, refuse_existing_file, whole_folder
 
 
 def test_a_folder_appears_whole_and_nothing_is_left_of_a_failed_one(tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ from train.data.crop import QUARTER, Pixels, choose_crop, cut_view, full_size
 from train.data.decode import choose_centres, frames_around, low_frames, low_view
 from train.data.film import Film, videos_in
 from train.data.views import View, Views
-from train.export import model_config, read_weights
-from train.export_folder import CONFIG, read_config
+from train.exports.export import model_config, read_weights
+from train.exports.export_folder import CONFIG, read_config
 from train.feed.tokenizer import FILE, Tokenizer, load_tokenizer
 from train.loop.checkpoint import find_checkpoint, restore_weights
 from train.loop.objective import mark_trainable

@@ -16,8 +16,8 @@ from tests.train.model_cases import small_batch, small_config
 from train.cli import app
 from train.config import TrainConfig
 from train.distributed import process_from_environment
-from train.export import export, write_official
-from train.export_folder import Origin
+from train.exports.export import export, write_official
+from train.exports.export_folder import Origin
 from train.feed.tokenizer import Tokenizer, tokenizer_from_captions
 from train.loop.fit import StopRequest, fit
 from train.models import HDVila, build_model

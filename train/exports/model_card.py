@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from train.models.hd_vila import HDVila
 
 if TYPE_CHECKING:
-    from train.export_folder import Origin
+    from train.exports.export_folder import Origin
 
 USE = """```python
 import train

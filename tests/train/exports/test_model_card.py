@@ -3,8 +3,8 @@
 import yaml
 
 from tests.train.model_cases import small_model
-from train.export_folder import Origin
-from train.model_card import NO_TOKENIZER, OFFICIAL_LICENCE, OWN_LICENCE, model_card
+from train.exports.export_folder import Origin
+from train.exports.model_card import NO_TOKENIZER, OFFICIAL_LICENCE, OWN_LICENCE, model_card
 
 SCORES = {"n_clips": 50.0, "t2v_r1": 0.25, "t2v_chance_r1": 0.02, "v2t_r1": 0.2}
 

@@ -10,7 +10,7 @@ from manifests.errors import UserError
 from tests.train.image_text_runs import MODELS, run
 from train.cli import app
 from train.distributed import process_from_environment
-from train.image_text_export import load_image_text
+from train.exports.image_text_export import load_image_text
 from train.loop.finished_run import open_run
 
 

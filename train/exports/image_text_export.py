@@ -16,7 +16,16 @@ from torch import Tensor, nn
 
 from manifests.errors import UserError
 from manifests.settings import parse_config
-from train.export_folder import CARD, CONFIG, FORMAT, WEIGHTS, Origin, read_config, refuse_existing_file, whole_folder
+from train.exports.export_folder import (
+    CARD,
+    CONFIG,
+    FORMAT,
+    WEIGHTS,
+    Origin,
+    read_config,
+    refuse_existing_file,
+    whole_folder,
+)
 from train.feed.tokenizer import Tokenizer
 from train.models.registry import kind_named
 from train.models.soho.configs import SohoConfig

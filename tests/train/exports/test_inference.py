@@ -11,10 +11,10 @@ from manifests.errors import UserError
 from train.data.decode import decode_sample
 from train.data.video import open_clip
 from train.data.views import Views
-from train.export import export
-from train.export_folder import Origin
+from train.exports.export import export
+from train.exports.export_folder import Origin
+from train.exports.inference import Encoder, hybrid_views
 from train.feed.tokenizer import tokenizer_from_captions
-from train.inference import Encoder, hybrid_views
 from train.models import ModelConfig, build_model
 from train.testing import Scene, Shape, a_sample, encode_mp4
 

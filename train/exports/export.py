@@ -17,10 +17,19 @@ from torch import Tensor
 
 from manifests.errors import UserError
 from train.data.views import View
-from train.export_folder import CARD, CONFIG, FORMAT, WEIGHTS, Origin, read_config, refuse_existing_file, whole_folder
+from train.exports.export_folder import (
+    CARD,
+    CONFIG,
+    FORMAT,
+    WEIGHTS,
+    Origin,
+    read_config,
+    refuse_existing_file,
+    whole_folder,
+)
+from train.exports.image_text_export import export_image_text, export_official_soho, write_official_soho
+from train.exports.model_card import model_card
 from train.feed.tokenizer import Tokenizer, load_tokenizer
-from train.image_text_export import export_image_text, export_official_soho, write_official_soho
-from train.model_card import model_card
 from train.models.base import ModelSection
 from train.models.configs import ModelConfig
 from train.models.hd_vila import HDVila

@@ -1,0 +1,1 @@
+"""Models as files for others, and inference with them."""

@@ -43,7 +43,7 @@ demo: install ## the main job on the embedded mini-YouTube, into out/demo, then 
 lint: install ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy manifests pipeline train
+	$(BIN)/mypy manifests pipeline train miniyoutube hdvila_testing
 
 test: lint test-only ## ruff, mypy, and all tests that need no GPU and no venv of their own
 

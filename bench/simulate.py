@@ -2,10 +2,10 @@
 
     python -m bench.simulate [--workers 500 2000] [--videos 60000 240000] [--under-way 6 16]
 
-The loop (pipeline.engine.run.driver), the lines and batches of media (pipeline.run.fill, batches) and the tables that they
-plan from are those of a run. The workers are not real: an attempt takes a time drawn for its video, by a clock that
-jumps from the end of one attempt to the next. The driver's own CPU time, including planning, is added to that clock, so
-that a slow loop shows. Downloads are never the bottleneck, and the crawl is over.
+The loop (pipeline.engine.run.driver), the lines and batches of media (pipeline.run.fill, batches) and the tables that
+they plan from are those of a run. The workers are not real: an attempt takes a time drawn for its video, by a clock
+that jumps from the end of one attempt to the next. The driver's own CPU time, including planning, is added to that
+clock, so that a slow loop shows. Downloads are never the bottleneck, and the crawl is over.
 
 A video's time is its length times one of the measured costs of an hour (pipeline/run/costs.json, `each` of
 media_cpu_s_a_source_hour). Lengths are drawn log-normal around the mean of HD-VILA-100M's videos, up to the crawl's

@@ -10,6 +10,8 @@ WORKDIR /opt/hdvila
 COPY pyproject.toml README.md LICENSE ./
 COPY manifests manifests
 COPY pipeline pipeline
+COPY miniyoutube miniyoutube
+COPY hdvila_testing hdvila_testing
 COPY train train
 # hadolint ignore=DL3013
 RUN pip install --no-cache-dir '.[train,s3,gs]' \

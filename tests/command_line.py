@@ -45,7 +45,9 @@ SPOKEN = re.compile(r"(hdvila-pipeline|hdvila-train) ([a-z-]+ [^`<()\"\n]+)")
 
 def commands_in_messages() -> list[tuple[str, str]]:
     """(file, command) of the commands with arguments in the texts that people read: strings of code, and templates."""
-    files = sorted(file for room in ("manifests", "pipeline", "train") for file in (REPO / room).rglob("*.*"))
+    files = sorted(
+        file for package in ("manifests", "pipeline", "train", "miniyoutube") for file in (REPO / package).rglob("*.*")
+    )
     found = []
     for file in files:
         texts = strings_of(file.read_text()) if file.suffix == ".py" and file.name != "reference.py" else []

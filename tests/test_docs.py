@@ -52,7 +52,9 @@ def test_every_message_that_troubleshooting_explains_is_one_that_a_program_print
         line.split("|")[1] for line in page.splitlines() if line.startswith("| ") and not line.startswith("| message")
     ]
     code = "".join(
-        file.read_text() for room in ("manifests", "pipeline", "train") for file in (REPO / room).rglob("*.py")
+        file.read_text()
+        for room in ("manifests", "pipeline", "train", "miniyoutube")
+        for file in (REPO / room).rglob("*.py")
     )
 
     messages = [message for row in rows for message in re.findall("`([^`]+)`", row)]

@@ -35,7 +35,7 @@ def import_all(packages: list[str], forbidden: set[str]) -> subprocess.Completed
     ("packages", "forbidden"),
     [
         (["manifests"], {"ray", "torch", "yt_dlp", "pipeline", "train"}),
-        (["manifests", "pipeline"], {"torch", "torchvision", "decord", "train", "pytest", "moto"}),
+        (["manifests", "pipeline", "miniyoutube"], {"torch", "torchvision", "decord", "train", "pytest", "moto"}),
         (["manifests", "train"], {"ray", "yt_dlp", "pipeline", "scenedetect", "pytest", "moto"}),
     ],
     ids=["contract", "pipeline", "trainer"],

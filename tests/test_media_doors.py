@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.test_structure import REPO, pipeline_modules, room_of
+from tests.test_structure import REPO, pipeline_modules
 
 AV_OPEN = {f"av.{path}open" for path in ("", "container.", "container.core.")}
 READERS = (
@@ -97,7 +97,6 @@ def test_media_opens_through_one_door() -> None:
     found = {
         (str(path.relative_to(REPO / "pipeline")), door)
         for path in pipeline_modules()
-        if room_of(path) not in ("demo", "testing")
         for door in doors(path.read_text())
     }
 
@@ -108,9 +107,7 @@ def test_ffmpeg_reads_what_was_probed_and_what_the_fetch_merges_by_known_contain
     users: dict[str, set[str]] = {}
     for path in pipeline_modules():
         for name in aliases_of(ast.parse(path.read_text())).values():
-            if room_of(path) not in ("demo", "testing") and (
-                name == "ffmpeg" or name.startswith("pipeline.media.ffmpeg.")
-            ):
+            if name == "ffmpeg" or name.startswith("pipeline.media.ffmpeg."):
                 users.setdefault(name.rpartition(".")[2], set()).add(str(path.relative_to(REPO / "pipeline")))
 
     assert users == {

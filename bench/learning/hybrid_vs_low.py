@@ -1,6 +1,7 @@
 """Is high resolution learned? Compares views on a drawn set whose ceilings are known by construction.
 
-    python -m bench.learning.hybrid_vs_low [--views hybrid high low low_upscaled mean] [--seeds 0 1 2] [--out out/attributes]
+    python -m bench.learning.hybrid_vs_low [--views hybrid high low low_upscaled mean]
+        [--seeds 0 1 2] [--out out/attributes]
 
 Draws the set (bench.learning.attribute_set), shows that the hatching can't be read off the low view, then trains
 `configs/hybrid_vs_low.yaml` with each view and seed, each run in a process of one thread. Each result is appended to

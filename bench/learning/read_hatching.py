@@ -1,6 +1,6 @@
 """Measures how well the hatching of clips can be read off training views, by template and by linear probe.
 
-    python -m bench.learning.read_hatching out/demo/manifest.json     # the textures of the demo, by configs/train_demo.yaml
+    python -m bench.learning.read_hatching out/demo/manifest.json   # the demo's textures, by configs/train_demo.yaml
 
 Clips are decoded as a run decodes them: the high-resolution frame from its still, the low ones from the proxy, after
 the pipeline's encoder. If neither template nor probe exceeds chance on a view, that view has nothing to teach.

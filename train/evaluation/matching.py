@@ -3,7 +3,8 @@
     matching      each picture with its own sentence, and with a sentence of another picture with another caption: the
                   share of both that is judged correctly (chance 1/2)
     retrieval     every picture with every sentence, ranked by the matching score; ranks and ties count as in
-                  train.evaluation.evaluate. n held-out pairs take n² passes of the Transformer and n of the picture encoder
+                  train.evaluation.evaluate. n held-out pairs take n² passes of the Transformer and n of the picture
+                  encoder
     flow          inter-modality flow (train.evaluation.flow), over matching pairs with nothing masked
 
 The first two are for models with `visual_input` and `match` but no towers (SOHO, Visual Parsing); the flow is for all

@@ -57,7 +57,7 @@ class Facts:
     scores: dict[str, float] = field(default_factory=dict)
     """Scores of the evaluation at this step; {} if there was none."""
     epochs: list[dict[str, Any]] = field(default_factory=list)
-    """The first step and the manifest of each epoch (train.loop.epochs.Epoch); one entry if the data set doesn't grow."""
+    """The first step and the manifest of each epoch (train.loop.epochs.Epoch); one entry unless the data set grows."""
     versions: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 

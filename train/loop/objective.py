@@ -40,8 +40,8 @@ def backward(model: nn.Module, batch: Rows, config: TrainConfig, *, check: bool 
     """Accumulates the gradients of the global batch's loss in the parameters; returns the loss.
 
     If `loop.micro_batch` is smaller than this rank's share, gradients of losses over the global batch are cached
-    (train.loop.grad_cache), so that each row is still compared with all others. `check` verifies that the second pass gives
-    the same outputs as the first.
+    (train.loop.grad_cache), so that each row is still compared with all others. `check` verifies that the second pass
+    gives the same outputs as the first.
     """
     sums = _Sums(batch, config)
     micro_batches = batch.split(config.loop.micro_batch or len(batch))

@@ -1,7 +1,7 @@
 """Where units run: a small protocol, and an executor that runs them in this process.
 
-`local` is for debugging with plain stack traces; pipeline.engine.on_ray.cluster has the executor for Ray. Both run the same
-stage code and give the same bytes.
+`local` is for debugging with plain stack traces; pipeline.engine.on_ray.cluster has the executor for Ray. Both run the
+same stage code and give the same bytes.
 """
 
 import asyncio

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from hdvila_testing.drawn_set import Sample, write_manifest, write_shard
 from hdvila_testing.rows import a_clip_row, a_video_row
 from hdvila_testing.video import a_video
 from manifests.sample import clip_id
@@ -15,7 +16,6 @@ from pipeline.config.media import ChecksConfig, MediaConfig
 from pipeline.media.probe import probe
 from pipeline.media.stage import packed
 from pipeline.media.video import make_video
-from train.testing import Sample, write_manifest, write_shard
 
 CLIP_MS, EVERY_MS = 10_000, 12_000
 GOP = 250

@@ -11,6 +11,7 @@ import pytest
 
 from bench.learning.read_hatching import CONFIG, DEMO, probe
 from bench.loader_clips import MEDIA, _samples_in
+from hdvila_testing.drawn_set import Sample, write_manifest, write_shard
 from hdvila_testing.rows import a_clip_row, a_video_row
 from manifests.settings import load_config
 from miniyoutube import drawing
@@ -22,7 +23,6 @@ from pipeline.media.video import make_video
 from tests.conftest import REPO
 from train.config import TrainConfig
 from train.evaluation.attributes import values_of
-from train.testing import Sample, write_manifest, write_shard
 
 WIDTH, HEIGHT = 1280, 720
 N_FILMS, SCENES_A_FILM, N_FRAMES = 12, 8, 14

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from train.testing import Shape, write_dataset
+from hdvila_testing.drawn_set import Shape, write_dataset
 
 SMALL = Shape(width=160, height=96, n_frames=20, first_frame=1, n_stills=3)
 

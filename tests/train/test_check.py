@@ -8,10 +8,10 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
+from hdvila_testing.drawn_set import Scene, Shape, a_sample, write_dataset, write_manifest, write_shard
 from manifests.exits import ExitCode
 from train.check import check_data, plain_config
 from train.cli import app
-from train.testing import Scene, Shape, a_sample, write_dataset, write_manifest, write_shard
 
 SMALL = Shape(width=160, height=96, n_frames=20, first_frame=1, n_stills=3)
 

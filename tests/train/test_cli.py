@@ -10,8 +10,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from hdvila_testing.drawn_set import a_tree
 from train.cli import app, main
-from train.testing import a_tree
 
 
 def command(*arguments, cwd=None):

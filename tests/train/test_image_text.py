@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
+from hdvila_testing.drawn_set import a_tree
 from manifests.errors import ConfigError, UserError
 from manifests.settings import parse_config
 from pipeline.engine.store.store import Store
@@ -24,7 +25,6 @@ from train.loop.checkpoint import checkpoints
 from train.loop.finished_run import evaluate_run
 from train.loop.fit import StopRequest, fit
 from train.loop.observe import read_metrics
-from train.testing import a_tree
 
 
 def losses(out: Path) -> list[dict[str, float]]:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from hdvila_testing.drawn_set import MICRO_MODEL, a_tree
 from manifests.errors import UserError
 from manifests.settings import load_config, parse_config
 from tests.conftest import REPO
@@ -15,7 +16,6 @@ from train.distributed import process_from_environment
 from train.feed.tokenizer import load_tokenizer, tokenizer_from_captions
 from train.loop.fit import StopRequest, fit
 from train.models import ModelConfig, build_model
-from train.testing import MICRO_MODEL, a_tree
 
 WORDS = ["a red square moves left", "a green circle moves up", "a cat that no caption here has"]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hdvila_testing.drawn_set import a_tree
 from tests.train.torchrun import start_on_ranks
 from train.loop.checkpoint import checkpoints
 from train.loop.observe import read_metrics
-from train.testing import a_tree
 
 N_STEPS = 60
 

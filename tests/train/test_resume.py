@@ -12,10 +12,10 @@ import psutil
 import pytest
 import yaml
 
+from hdvila_testing.drawn_set import a_tree
 from tests.train.torchrun import ENVIRONMENT, on_ranks
 from train.loop.checkpoint import checkpoints
 from train.loop.observe import read_metrics
-from train.testing import a_tree
 
 pytestmark = pytest.mark.slow
 

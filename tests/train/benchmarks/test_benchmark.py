@@ -11,13 +11,13 @@ import pytest
 import torch
 
 import train
+from hdvila_testing.drawn_set import encode_mp4
 from manifests.errors import UserError
 from tests.train.exports.test_inference import folder, pictures  # noqa: F401  (a fixture)
 from train.benchmarks.benchmark import BenchmarkOptions, dual_softmax, right_answers, run_benchmark, score_queries
 from train.benchmarks.caption_files import Query
 from train.cli import main
 from train.data.film import Film
-from train.testing import encode_mp4
 
 NAMES = ["a", "b", "c"]
 QUERIES = [Query("a", "dog"), Query("a", "hound"), Query("b", "dog"), Query("c", "cat")]

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import train
+from hdvila_testing.drawn_set import Shape, a_sample, scenes, write_manifest, write_shard
 from manifests.errors import UserError
 from tests.train.exports.test_inference import folder  # noqa: F401  (a fixture)
 from train.benchmarks.benchmark import BenchmarkOptions, run_benchmark
 from train.benchmarks.benchmark_videos import FolderVideos, ShardVideos, open_videos
 from train.benchmarks.caption_files import Query
-from train.testing import Shape, a_sample, scenes, write_manifest, write_shard
 
 SHAPE = Shape(width=320, height=180, n_frames=20, first_frame=0)
 NAMES = ("one", "two", "three")

@@ -2,10 +2,10 @@
 
 import pytest
 
+from hdvila_testing.drawn_set import write_dataset
 from manifests.shards import read_manifest
 from tests.train.data.loaders import SMALL, a_loader
 from train.data.index import load_index
-from train.testing import write_dataset
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import av
 import numpy as np
 import pytest
 
+from hdvila_testing.drawn_set import a_sample_json
 from train.data import audio
 from train.data.audio import ClipSound, read_audio
-from train.testing import a_sample_json
 
 
 def test_a_stretch_is_cut_at_its_times_and_never_before_the_clip() -> None:

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hdvila_testing.drawn_set import Scene, Shape, a_sample, encode_mp4, read_number
 from manifests.sample import SampleJson
 from train.data import decode
 from train.data.decode import SampleBroken, choose_centres, decode_sample, frames_around, nearest_stills
 from train.data.views import Views
-from train.testing import Scene, Shape, a_sample, encode_mp4, read_number
 
 VIEWS = Views(high=(160, 256), low=(40, 64), n_frames=7, n_segments=2, stride=3)
 SHAPE = Shape(n_frames=40, first_frame=7)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hdvila_testing.drawn_set import Shape, a_sample, a_sample_json, encode_mp4
 from manifests.sample import SampleJson
 from train.data import decode, video
 from train.data.decode import (
@@ -24,7 +25,6 @@ from train.data.decode import (
     upright,
 )
 from train.data.views import Views
-from train.testing import Shape, a_sample, a_sample_json, encode_mp4
 
 VIEWS = Views((160, 256), (40, 64), 7, 2, 3)
 

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hdvila_testing.drawn_set import Shape, write_dataset
 from manifests.errors import UserError
 from manifests.shards import ShardEntry, read_manifest
 from train.data import index as index_module
 from train.data.index import _checked, _some, load_index, read_captions
 from train.data.plan import Mixing, WindowedOrder, order_of
-from train.testing import Shape, write_dataset
 
 SMALL = Shape(width=160, height=96, n_frames=6, first_frame=1, n_stills=2)
 

@@ -10,6 +10,7 @@ import time
 import pytest
 import torch
 
+from hdvila_testing.drawn_set import a_sample, write_manifest, write_shard
 from manifests.errors import UserError
 from manifests.shards import read_manifest
 from tests.train.data.loaders import SMALL, VIEWS, a_loader
@@ -25,7 +26,6 @@ from train.data.loader import (
 )
 from train.data.plan import Mixing, Stream
 from train.data.read import ShardUnreadable
-from train.testing import a_sample, write_manifest, write_shard
 
 
 def test_samples_that_all_fail_alike_are_one_message_of_few_lines():

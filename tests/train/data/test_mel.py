@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hdvila_testing.drawn_set import a_sample_json
 from train.data import mel
 from train.data.mel import LogMel, read_mel
-from train.testing import a_sample_json
 
 
 def test_a_stretch_holds_the_columns_whose_centres_lie_in_it() -> None:

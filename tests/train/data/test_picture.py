@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hdvila_testing.drawn_set import Scene, Shape, a_sample, read_number
 from manifests.errors import UserError
 from manifests.image_sample import ImageJson
 from train.data import video
 from train.data.decode import SampleBroken
 from train.data.picture import PictureView, make_view, on_canvas, read_jpeg
-from train.testing import Scene, Shape, a_sample, read_number
 
 VIEW = PictureView((64, 96), "pad")
 FACTS: dict[str, Any] = {

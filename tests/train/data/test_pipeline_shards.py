@@ -11,6 +11,7 @@ import json
 import numpy as np
 import pytest
 
+from hdvila_testing.drawn_set import Scene, encode_mp4, read_number
 from hdvila_testing.rows import a_clip_row, a_video_row
 from hdvila_testing.shards import make_shards, select
 from manifests.shards import read_manifest
@@ -24,7 +25,6 @@ from train.data.decode import choose_centres, decode_sample, frames_around, near
 from train.data.index import Index, load_index
 from train.data.loader import ClipDataset, Ticket
 from train.data.views import Views
-from train.testing import Scene, encode_mp4, read_number
 
 FPS = 12
 SPANS_MS = [(50, 4_000), (4_065, 8_070), (7_010, 11_900)]

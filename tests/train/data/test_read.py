@@ -16,11 +16,11 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from fsspec.implementations.memory import MemoryFileSystem
 
+from hdvila_testing.drawn_set import Shape, write_dataset
 from manifests.shards import read_manifest
 from train.data import read
 from train.data.index import load_index
 from train.data.read import Reader, ShardUnreadable
-from train.testing import Shape, write_dataset
 
 SMALL = Shape(width=160, height=96, n_frames=6, first_frame=1, n_stills=2)
 

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from hdvila_testing.drawn_set import Shape, a_tree, write_dataset
 from manifests.settings import parse_config
 from manifests.shards import read_manifest
 from train.config import TrainConfig
@@ -14,7 +15,6 @@ from train.data.read import Reader, ShardUnreadable
 from train.distributed import process_from_environment
 from train.loop.fit import StopRequest, fit
 from train.loop.observe import read_metrics
-from train.testing import Shape, a_tree, write_dataset
 
 pytest.importorskip("s3fs")
 server = pytest.importorskip("moto.server")

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from hdvila_testing.drawn_set import Shape, write_dataset
 from hdvila_testing.shards import a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
 from manifests.sample import ALL_MEMBERS
@@ -22,7 +23,6 @@ from pipeline.config.shards import ShardsConfig
 from pipeline.shards.manifest import given_head, publish
 from train.data import index as index_module
 from train.data.index import Index, load_index
-from train.testing import Shape, write_dataset
 
 
 @pytest.fixture

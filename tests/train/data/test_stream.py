@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from hdvila_testing.drawn_set import a_sample
 from tests.train.data.loaders import SMALL, VIEWS, a_loader
 from train.data import stream as stream_module
 from train.data.loader import ClipDataset, loaded_of
@@ -16,7 +17,6 @@ from train.data.plan import Mixing, Stream
 from train.data.registry import Seen
 from train.data.stream import StreamingLoader
 from train.data.workers import Workers
-from train.testing import a_sample
 
 
 @pytest.mark.parametrize("workers", [0, 2])

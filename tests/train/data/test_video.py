@@ -9,9 +9,9 @@ import av
 import numpy as np
 import pytest
 
+from hdvila_testing.drawn_set import encode_mp4
 from train.data import video
 from train.data.video import open_clip, read_frames, turns_of
-from train.testing import encode_mp4
 
 
 @pytest.mark.parametrize("backend", ["pyav", "decord"])

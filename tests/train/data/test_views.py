@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from hdvila_testing.drawn_set import Shape, a_sample, read_number
 from manifests.errors import UserError
 from tests.train.model_cases import small_config
 from train.data.decode import choose_centres, decode_sample, frames_around
@@ -18,7 +19,6 @@ from train.data.video import open_clip
 from train.data.views import Views, make_view
 from train.exports.inference import hybrid_views
 from train.models import build_model
-from train.testing import Shape, a_sample, read_number
 
 HYBRID = Views(high=(160, 256), low=(40, 64), n_frames=7, n_segments=2, stride=3)
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from hdvila_testing.drawn_set import a_tree
 from manifests.errors import UserError
 from manifests.settings import parse_config
 from train.cli import app
@@ -14,7 +15,6 @@ from train.config import TrainConfig
 from train.distributed import process_from_environment
 from train.evaluation.rerank import rerank
 from train.loop.fit import StopRequest, fit
-from train.testing import a_tree
 
 
 def test_candidates_are_ordered_by_matching_and_stand_before_what_the_towers_left_out() -> None:

@@ -10,6 +10,7 @@ from safetensors import safe_open
 from typer.testing import CliRunner
 
 import train
+from hdvila_testing.drawn_set import a_tree
 from manifests.errors import UserError
 from manifests.settings import parse_config
 from tests.train.model_cases import small_batch, small_config
@@ -21,7 +22,6 @@ from train.exports.export_folder import Origin
 from train.feed.tokenizer import Tokenizer, tokenizer_from_captions
 from train.loop.fit import StopRequest, fit
 from train.models import HDVila, build_model
-from train.testing import a_tree
 
 SCORES = {"t2v_r1": 0.5, "t2v_r5": 0.75, "t2v_chance_r1": 0.02, "v2t_r1": 0.25, "n_clips": 40}
 FILES = ["README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import train
+from hdvila_testing.drawn_set import Scene, Shape, a_sample, encode_mp4
 from manifests.errors import UserError
 from train.data.decode import decode_sample
 from train.data.video import open_clip
@@ -16,7 +17,6 @@ from train.exports.export_folder import Origin
 from train.exports.inference import Encoder, hybrid_views
 from train.feed.tokenizer import tokenizer_from_captions
 from train.models import ModelConfig, build_model
-from train.testing import Scene, Shape, a_sample, encode_mp4
 
 N_FRAMES = 20
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch.distributed.checkpoint.metadata import _MEM_FORMAT_ENCODING, BytesStorageMetadata
 
+from hdvila_testing.drawn_set import MICRO_MODEL
 from manifests.errors import UserError
 from train.config import OptimConfig
 from train.distributed import Process
@@ -29,7 +30,6 @@ from train.loop.checkpoint import (
 )
 from train.loop.optim import Ema, build_optimizer
 from train.models import ModelConfig, build_model
-from train.testing import MICRO_MODEL
 
 ALONE = Process(0, 1, 0, torch.device("cpu"))
 FACTS = Facts(step=1, manifest_sha256="m", index_fingerprint="i", config={}, world=1)

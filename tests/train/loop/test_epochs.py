@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hdvila_testing.drawn_set import Scene, Shape, a_sample, a_tree, write_dataset, write_shard
 from manifests.errors import ConfigError, UserError
 from manifests.settings import parse_config
 from manifests.shards import PUBLISHED, lineage, read_manifest
@@ -21,7 +22,6 @@ from tests.train.loop.test_fit import StopAfter, losses, run
 from tests.train.test_resume import finish, signal_after, start, written
 from train.config import TrainConfig
 from train.loop.checkpoint import checkpoints, read_facts
-from train.testing import Scene, Shape, a_sample, a_tree, write_dataset, write_shard
 
 TINY = Shape(width=160, height=96, n_frames=16, first_frame=1, n_stills=3)
 STEPS = {"loop": {"steps": 8}, "checkpoint": {"every": 3}}

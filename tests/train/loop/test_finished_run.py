@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from hdvila_testing.drawn_set import a_tree
 from manifests.errors import UserError
 from manifests.settings import parse_config
 from train.config import TrainConfig
@@ -13,7 +14,6 @@ from train.distributed import process_from_environment
 from train.loop.checkpoint import checkpoints
 from train.loop.finished_run import evaluate_run, open_run
 from train.loop.fit import StopRequest, fit
-from train.testing import a_tree
 
 
 @pytest.fixture(scope="module")

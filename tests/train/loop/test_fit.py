@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 
+from hdvila_testing.drawn_set import Shape, a_tree, write_dataset
 from manifests.errors import UserError
 from manifests.settings import parse_config
 from train.config import TrainConfig
@@ -24,7 +25,6 @@ from train.loop.checkpoint import checkpoints
 from train.loop.fit import StopRequest, fit
 from train.loop.observe import read_metrics
 from train.loop.run_folder import held
-from train.testing import Shape, a_tree, write_dataset
 
 TINY = Shape(width=160, height=96, n_frames=16, first_frame=1, n_stills=3)
 

@@ -9,10 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hdvila_testing.drawn_set import MICRO_MODEL
 from train.config import OptimConfig
 from train.loop.optim import Ema, build_optimizer, clip_gradients, lr_factor, parameter_groups, set_lr
 from train.models import ModelConfig, build_model
-from train.testing import MICRO_MODEL
 
 
 @pytest.fixture(scope="module")

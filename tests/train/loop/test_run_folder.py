@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from hdvila_testing.drawn_set import a_tree
 from manifests.errors import UserError
 from manifests.settings import parse_config
 from train.config import TrainConfig
 from train.distributed import process_from_environment
 from train.loop.run_folder import REQUEUE, claim, held, mark_requeue
-from train.testing import a_tree
 
 ALONE = process_from_environment("cpu")
 

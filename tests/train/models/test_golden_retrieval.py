@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from bench.plain_hdvila import plain_embed
+from hdvila_testing.drawn_set import Scene, encode_mp4
 from tests.train.models.golden import golden, golden_inputs, golden_model
 from train.benchmarks.benchmark import BenchmarkOptions, run_benchmark, score_queries
 from train.benchmarks.caption_files import read_queries
@@ -25,7 +26,6 @@ from train.exports.inference import Encoder
 from train.feed.tokenizer import tokenizer_from_captions
 from train.models import Batch
 from train.models.hd_vila import HDVila
-from train.testing import Scene, encode_mp4
 
 FPS, N_FRAMES, STRIDE = 12, 14, 2
 CENTRE = 7

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hdvila_testing.drawn_set import a_tree
 from manifests.errors import ConfigError
 from manifests.settings import Section, describe_keys, identity, parse_config
 from train import objectives
@@ -27,7 +28,6 @@ from train.models import registry
 from train.models.base import Model, ModelSection
 from train.models.registry import ModelKind
 from train.objectives import Objective
-from train.testing import a_tree
 
 
 class ToySection(ModelSection):

@@ -1,10 +1,10 @@
 """What a data set is made from: the identity keys of its configuration and the versions of its stages, in run.json.
 
 A run over an output directory whose identity keys differ is refused, naming each key and the first stage it touches;
-`--redo STAGE` takes back the commits from that stage on. The same applies if a stage's `made_by` number has changed
-since; then `--mix` continues with what is there, and run.json and the manifest keep both numbers. A key that the
-configuration does not name keeps the value that the output directory was made with, so that a changed default stops no
-run that began before. A directory whose files have another layout is refused by every command.
+`--redo STAGE` takes back the commits from that stage on. The same applies if a stage's `made_by` number or one of its
+constants has changed since; then `--mix` continues with what is there, and run.json and the manifest keep both numbers.
+A key that the configuration does not name keeps the value that the output directory was made with, so that a changed
+default stops no run that began before. A directory whose files have another layout is refused by every command.
 """
 
 import json
@@ -27,25 +27,38 @@ log = logging.getLogger("hdvila")
 
 Config = TypeVar("Config", bound=BaseModel)
 
+Constants = Mapping[str, Mapping[str, Any]]
+"""{stage: {name: value}}, in JSON's types."""
+Made = tuple[int, Mapping[str, Any]]
+"""A stage's number and its constants."""
+
 RUN_FILE = "run.json"
 _MAX_RUN_BYTES = 1024**2
 
 
 def check_identity(
-    store: Store, config: Config, *, redo: str = "", mix: bool = False, versions: Mapping[str, int] = MADE_BY
+    store: Store,
+    config: Config,
+    *,
+    redo: str = "",
+    mix: bool = False,
+    versions: Mapping[str, int] = MADE_BY,
+    constants: Constants | None = None,
 ) -> Config:
     """Compares a configuration with the one that made the output directory; writes run.json if new or changed.
 
     Returns the configuration to continue with: under `mix`, keys that it does not name keep the values that made the
     directory. Raises UserError for a difference that `redo` does not cover; `mix` allows stages of another version.
-    `versions` are the numbers of this program's stages.
+    `versions` are the numbers of this program's stages, `constants` the values in its code that change what they make.
     """
     redone = ORDER.index(stage_of_redo(redo)) if redo else len(ORDER)
     kept = _read_run_file(store)
     if kept is not None:
         is_mixed = mix or any(len(numbers) > 1 for numbers in kept["made_by"].values())
         config = _refuse_changed_settings(store, kept, config, redone, is_mixed)
-    made_by = _made_by_now(store, kept or {}, versions, redone, mix)
+    now = constants or {}
+    program = {name: (versions[name], now.get(name, {})) for name in ORDER}
+    made_by = _made_by_now(store, kept or {}, program, redone, mix)
     if redo:
         redo_from(store, redo)
     facts = {
@@ -55,8 +68,9 @@ def check_identity(
         "identity": {key: value for key, (value, _) in identity_values(config).items()},
         "stages": {key: stage for key, (_, stage) in identity_values(config).items()},
         "made_by": made_by,
+        "constants": now,
     }
-    if kept is None or any(kept.get(name) != facts[name] for name in ("identity", "made_by")):
+    if kept is None or any(kept.get(name) != facts[name] for name in ("identity", "made_by", "constants")):
         store.write_json(RUN_FILE, facts)
     return config
 
@@ -103,26 +117,32 @@ def _read_run_file(store: Store) -> dict[str, Any] | None:
             f"{store.url}: its files have the layout of another version of this program, which this one does not read; "
             "use that version, or a new output directory"
         )
-    odd = [name for name in ("identity", "stages", "made_by") if not isinstance(kept.get(name), dict)]
-    if odd or not all(isinstance(numbers, list) and numbers for numbers in kept["made_by"].values()):
-        raise DamagedFile(f"{store.url}/{RUN_FILE}: {', '.join(odd) or 'made_by'} cannot be read; restore the file")
+    odd = [name for name in ("identity", "stages", "made_by", "constants") if not isinstance(kept.get(name), dict)]
+    if not odd and not all(isinstance(numbers, list) and numbers for numbers in kept["made_by"].values()):
+        odd = ["made_by"]
+    if not odd and not all(isinstance(values, dict) for values in kept["constants"].values()):
+        odd = ["constants"]
+    if odd:
+        raise DamagedFile(f"{store.url}/{RUN_FILE}: {', '.join(odd)} cannot be read; restore the file")
     return kept
 
 
 def _made_by_now(
-    store: Store, kept: Mapping[str, Any], versions: Mapping[str, int], redone: int, mix: bool
+    store: Store, kept: Mapping[str, Any], program: Mapping[str, Made], redone: int, mix: bool
 ) -> dict[str, list[int]]:
-    """The numbers as this run will leave them. UserError if a stage has another number, unless `mix`."""
-    recorded = kept.get("made_by", {})
+    """The numbers as this run will leave them: a stage mixed with itself, under other constants, has its number twice.
+    UserError if a stage has another number or constant, unless `mix`.
+    """
+    recorded, constants = kept.get("made_by", {}), kept.get("constants", {})
     made_by: dict[str, list[int]] = {}
     differ: list[str] = []
     for rank, name in enumerate(ORDER):
         numbers = list(recorded.get(name, ()))
         if rank >= redone or not numbers or not _has_worked(store, name):
-            numbers = [versions[name]]
-        elif numbers[-1] != versions[name]:
-            differ.append(f"{name} (was {numbers[-1]}, is now {versions[name]})")
-            numbers.append(versions[name])
+            numbers = [program[name][0]]
+        elif changes := _changes((numbers[-1], constants.get(name, {})), program[name]):
+            differ.append(f"{name} ({', '.join(changes)})")
+            numbers.append(program[name][0])
         made_by[name] = numbers
     if differ and not mix:
         first = differ[0].partition(" ")[0]
@@ -131,6 +151,13 @@ def _made_by_now(
             "from there, or with --mix to continue: the manifest then names the versions that are mixed"
         )
     return made_by
+
+
+def _changes(was: Made, now: Made) -> list[str]:
+    """How two versions of a stage differ; a constant that one of them does not have is no difference."""
+    changes = [] if was[0] == now[0] else [f"was {was[0]}, is now {now[0]}"]
+    same_names = sorted(was[1].keys() & now[1].keys())
+    return changes + [f"{n} was {was[1][n]}, is now {now[1][n]}" for n in same_names if was[1][n] != now[1][n]]
 
 
 def _has_worked(store: Store, stage: str) -> bool:

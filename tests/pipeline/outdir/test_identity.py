@@ -172,3 +172,24 @@ def test_a_damaged_run_json_is_one_message(tmp_path: Path, text: str) -> None:
 
     with pytest.raises(UserError):
         check_identity(store, parse_config(Config, {}, source="test"), versions=MADE_BY)
+
+
+def test_a_changed_constant_of_the_code_is_refused_like_another_version_of_its_stage(store: Store) -> None:
+    check_identity(store, Config(), constants={"media": {"Cutting.preroll_ms": 100}, "shards": {"SIZE": 1}})
+    now = {"media": {"Cutting.preroll_ms": 120, "Cutting.gap_ms": 5}, "shards": {"SIZE": 2}}
+
+    with pytest.raises(UserError, match=r"media \(Cutting\.preroll_ms was 100, is now 120\)") as refusal:
+        check_identity(store, Config(), constants=now)
+    assert "--redo media" in str(refusal.value) and "SIZE" not in str(refusal.value), "no shard has been made"
+
+    check_identity(store, Config(), mix=True, constants=now)
+    assert stages_made_by(store)["media"] == [NOW, NOW]
+    check_identity(store, Config(), constants=now)
+
+
+def test_a_constant_that_changed_can_be_redone(store: Store) -> None:
+    check_identity(store, Config(), constants={"media": {"PREROLL_MS": 100}})
+    check_identity(store, Config(), redo="media", constants={"media": {"PREROLL_MS": 120}})
+
+    assert stages_made_by(store)["media"] == [NOW]
+    assert not store.committed("media") and store.committed("clips") == {"u"}

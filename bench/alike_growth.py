@@ -36,14 +36,13 @@ from bench.scaling.growth import grown_to, growth_of
 from pipeline.balance.alike import FAN_IN, MOST_BYTES, asked_of
 from pipeline.balance.bands import HashQuery
 from pipeline.balance.duplicates import Pictures
-from pipeline.balance.likeness import shared
+from pipeline.balance.likeness import LIKENESS, shared
 from pipeline.balance.near_files import Filed, NearFile, columns_of, write_filed
 from pipeline.balance.near_search import InBand, Search, joined
 from pipeline.balance.near_tasks import tasks_of
 from pipeline.balance.pictures import filed as filed_of
 from pipeline.balance.pictures import kind_of
 from pipeline.balance.together import Nearness
-from pipeline.config.media import DuplicatesConfig
 from pipeline.engine.store.store import Store
 from pipeline.media.phash import N_HASHES, VERSION, Hashes
 from pipeline.media.probe import Unusable
@@ -97,10 +96,11 @@ class Uniform:
 
 def seen_in(samples: Path) -> Hashes:
     """The distinct pictures of the samples' films."""
-    config, found = DuplicatesConfig(), [np.zeros((0, N_HASHES), np.uint64)]
+    found = [np.zeros((0, N_HASHES), np.uint64)]
     for path in sorted((samples / "videos").glob("*.*")):
         try:
-            found.append(strangers.distinct_hashes([luma.copy() for _, luma in strangers.lumas(path, 60_000)], config))
+            lumas = [luma.copy() for _, luma in strangers.lumas(path, 60_000)]
+            found.append(strangers.distinct_hashes(lumas, LIKENESS))
         except (Unusable, ValueError):
             continue
     return np.concatenate(found)
@@ -133,7 +133,7 @@ def one_size(n_videos: int, batch: int, bits: Bits | Uniform, rng: np.random.Gen
     """Takes up `n_videos`, then one more batch, and returns the cost of that."""
     nobody = pa.array([], pa.string())
     with tempfile.TemporaryDirectory(prefix="bench-alike-") as folder:
-        pictures = Pictures(DuplicatesConfig(), Store(folder))
+        pictures = Pictures(Store(folder))
         for first in range(0, n_videos, batch):
             pictures.add(packs_of(first, min(batch, n_videos - first), bits, rng))
             pictures.find_repeats(nobody)
@@ -184,7 +184,7 @@ def asked_in(new: Hashes) -> list[HashQuery]:
     n, pictures = len(new) // SCENES_A_CLIP, np.ascontiguousarray(new, "<u8")
     shown = [some.tobytes() for some in np.split(pictures, n)]
     clips = pa.table({"video_id": [f"v{i // CLIPS_A_VIDEO:05d}" for i in range(n)], "shown": shown})
-    kind = kind_of("clips", DuplicatesConfig().max_distance, lambda a, b: False)
+    kind = kind_of("clips", LIKENESS.max_distance, lambda a, b: False)
     n_full = FULL_SIZE * CLIPS_A_VIDEO
     return asked_of(kind, clips, filed_of(clips), n_full, n_full * SCENES_A_CLIP)
 
@@ -196,7 +196,7 @@ def one_column(column: int, asked: HashQuery, bits: Bits | Uniform, n_videos: in
     """
     pictures_a_video = CLIPS_A_VIDEO * SCENES_A_CLIP
     n, n_full = n_videos * pictures_a_video, FULL_SIZE * pictures_a_video
-    nearness = kind_of("clips", DuplicatesConfig().max_distance, lambda a, b: False).nearness
+    nearness = kind_of("clips", LIKENESS.max_distance, lambda a, b: False).nearness
     with tempfile.TemporaryDirectory(prefix="bench-alike-") as folder:
         files = Store(folder)
         some = [_file_of(files, a, min(a + n_file, n_videos), bits) for a in range(0, n_videos, n_file)]
@@ -266,11 +266,10 @@ def full_size(seen: Hashes | None, n_videos: int, batch: int, rng: np.random.Gen
 
 def _compared_ms(pictures: Hashes, n_pairs: int = 200) -> float:
     """CPU ms to compare one pair of clips."""
-    config = DuplicatesConfig()
     clips = pictures[: 2 * n_pairs * SCENES_A_CLIP].reshape(n_pairs, 2, SCENES_A_CLIP, N_HASHES)
     began = time.process_time()
     for one, other in clips:
-        shared(one, other, config.max_distance)
+        shared(one, other, LIKENESS.max_distance)
     return 1000 * (time.process_time() - began) / n_pairs
 
 

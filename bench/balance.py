@@ -26,10 +26,10 @@ import pyarrow.parquet as pq
 from manifests.categories import load_categories
 from pipeline.balance.clip_lists import clip_lists
 from pipeline.balance.ranking import CANDIDATES, rank_candidates
-from pipeline.balance.reuploads import N_PERMUTATIONS, find_reuploads
+from pipeline.balance.reuploads import N_PERMUTATIONS, SAME_TALK, find_reuploads
 from pipeline.balance.selection import select
 from pipeline.balance.standing import Outcomes
-from pipeline.config.balance import BalanceConfig, TextDuplicatesConfig
+from pipeline.config.balance import BalanceConfig
 
 CHUNK = 500_000
 CLIP_MS = 13_400
@@ -200,7 +200,7 @@ def make_signatures(folder: Path, n: int, seed: int) -> None:
     buffers = [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(signatures.astype("<u4").tobytes())]
     minhash = pa.BinaryArray.from_buffers(pa.binary(), n, buffers)
     table = pa.table({"video_id": ids, "n_words": np.full(n, 1000), "minhash": minhash, "duration_s": duration})
-    alike = (signatures[copies] == signatures[copies - 50]).mean(axis=1) >= TextDuplicatesConfig().jaccard
+    alike = (signatures[copies] == signatures[copies - 50]).mean(axis=1) >= SAME_TALK.jaccard
     pq.write_table(table.replace_schema_metadata({"planted": str(int(alike.sum()))}), folder / "signatures.parquet")
 
 
@@ -210,7 +210,7 @@ def run_text_join(folder: Path) -> dict[str, Any]:
     def work() -> dict[str, Any]:
         table = pq.read_table(folder / "signatures.parquet")
         videos = table.select(["video_id", "duration_s"])
-        found = find_reuploads(table.select(["video_id", "n_words", "minhash"]), videos, TextDuplicatesConfig())
+        found = find_reuploads(table.select(["video_id", "n_words", "minhash"]), videos)
         return {"found": len(found), "planted": int(table.schema.metadata[b"planted"])}
 
     return measured(work)

@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import strangers
-from pipeline.balance.likeness import are_same
-from pipeline.config.media import DuplicatesConfig
+from pipeline.balance.likeness import LIKENESS, Likeness, are_same
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.phash import N_HASHES, Hashes
 from pipeline.media.probe import Unusable
@@ -59,17 +58,17 @@ SECONDS = 12
 """Length of each film that is copied and compared, s, unless --seconds is given."""
 
 
-def hashes_of(path: Path, config: DuplicatesConfig, seconds: int = SECONDS) -> Hashes:
+def hashes_of(path: Path, rule: Likeness, seconds: int = SECONDS) -> Hashes:
     """The distinct pictures of a film's first seconds, as the balance has them; none for a film that can't be read."""
     try:
-        return strangers.distinct_hashes([luma.copy() for _, luma in strangers.lumas(path, seconds * 1000)], config)
+        return strangers.distinct_hashes([luma.copy() for _, luma in strangers.lumas(path, seconds * 1000)], rule)
     except (Unusable, ValueError):
         return np.zeros((0, N_HASHES), np.uint64)
 
 
-def is_same(one: Hashes, other: Hashes, config: DuplicatesConfig) -> bool:
+def is_same(one: Hashes, other: Hashes, rule: Likeness) -> bool:
     """Whether the balance calls clips with these pictures the same."""
-    return are_same(one, other, config, config.min_share)
+    return are_same(one, other, rule, rule.min_share)
 
 
 def main() -> None:
@@ -82,33 +81,33 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=strangers.FILMS, help="number of strangers; 0 for none")
     parser.add_argument("--more", type=Path, help="a folder of films that are held out too")
     arguments = parser.parse_args()
-    config = DuplicatesConfig()
+    rule = LIKENESS
     paths = sorted((arguments.samples / "videos").glob("*.*"))
     paths += sorted(arguments.more.glob("*.*")) if arguments.more else []
-    shown = {path: hashes_of(path, config, arguments.seconds) for path in paths}
-    comparable = [path for path in paths if is_same(shown[path], shown[path], config)]
+    shown = {path: hashes_of(path, rule, arguments.seconds) for path in paths}
+    comparable = [path for path in paths if is_same(shown[path], shown[path], rule)]
     for half in ("tuned", "held"):
         films = [path for path in comparable if (path.name in TUNED) == (half == "tuned")]
         if arguments.half in (half, "both"):
             print(f"{half}: {', '.join(path.name for path in films)}", flush=True)
             kinds = [kind for kind in COPIES if kind.startswith(tuple(arguments.kinds.split(",")))]
-            recall(films, kinds, config, arguments.seconds)
+            recall(films, kinds, rule, arguments.seconds)
     if arguments.films:
-        strangers.report(paths, config, arguments.films)
+        strangers.report(paths, rule, arguments.films)
 
 
-def recall(films: list[Path], kinds: list[str], config: DuplicatesConfig, seconds: int) -> None:
+def recall(films: list[Path], kinds: list[str], rule: Likeness, seconds: int) -> None:
     """Prints the copies found, by film and by kind."""
     missed: list[tuple[str, str]] = []
     for path in films:
         with tempfile.TemporaryDirectory() as folder:
             film = Path(folder) / "film.mkv"
             make_copy(path, film, ["-vf", LINES, "-crf", "14"], seconds)
-            shown = hashes_of(path, config, seconds)
+            shown = hashes_of(path, rule, seconds)
             for kind in kinds:
                 copy = Path(folder) / "copy.mp4"
                 make_copy(film, copy, COPIES[kind], seconds)
-                if not is_same(shown, hashes_of(copy, config, seconds), config):
+                if not is_same(shown, hashes_of(copy, rule, seconds), rule):
                     missed.append((path.name, kind))
         print(f"  {path.name}, {len(shown)} pictures: {_found(path.name, 0, missed, len(kinds))}", flush=True)
     for kind in kinds:

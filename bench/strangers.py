@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdvila_testing.video import Film, draw_picture
-from pipeline.balance.likeness import are_same
+from pipeline.balance.likeness import Likeness, are_same
 from pipeline.balance.shown import kept_in
-from pipeline.config.media import DuplicatesConfig, MediaLimits
+from pipeline.config.media import MediaLimits
 from pipeline.media.decode_pass import HASH_EVERY_MS, hash_interval_ms
 from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode_video
 from pipeline.media.phash import ClipHashes, Hashes, unpack_hashes
@@ -43,13 +43,13 @@ def lumas(path: Path, end_ms: int) -> Iterator[tuple[int, Luma]]:
             yield item.time_ms, luma_of(scaler(item.frame))
 
 
-def distinct_hashes(pictures: Sequence[Luma], config: DuplicatesConfig) -> Hashes:
+def distinct_hashes(pictures: Sequence[Luma], rule: Likeness) -> Hashes:
     """The distinct pictures of a clip, as the balance has them."""
     clip = ClipHashes()
     for luma in pictures:
         clip.add(luma)
     hashes = unpack_hashes(clip.packed())
-    return hashes[kept_in(hashes, np.array([len(hashes)]), config.max_distance)]
+    return hashes[kept_in(hashes, np.array([len(hashes)]), rule.max_distance)]
 
 
 def pieces(paths: Sequence[Path], n_films: int) -> Iterator[tuple[str, list[Luma]]]:
@@ -91,17 +91,17 @@ def covered(luma: Luma, what: Sequence[str]) -> Luma:
     return luma
 
 
-def report(paths: Sequence[Path], config: DuplicatesConfig, n_films: int = FILMS) -> None:
+def report(paths: Sequence[Path], rule: Likeness, n_films: int = FILMS) -> None:
     """Prints the pairs that are called the same, for each setting."""
     films = list(pieces(paths, n_films))
     for name, what in SETTINGS.items():
-        hashed = [(film, distinct_hashes([covered(luma, what) for luma in shown], config)) for film, shown in films]
-        comparable = [(film, hashes) for film, hashes in hashed if len(hashes) >= config.min_frames]
+        hashed = [(film, distinct_hashes([covered(luma, what) for luma in shown], rule)) for film, shown in films]
+        comparable = [(film, hashes) for film, hashes in hashed if len(hashes) >= rule.min_frames]
         n_pairs, wrong = 0, []
         for i, (film, hashes) in enumerate(comparable):
             for other, others in comparable[:i]:
                 if film != other:
                     n_pairs += 1
-                    if are_same(hashes, others, config, config.min_share):
+                    if are_same(hashes, others, rule, rule.min_share):
                         wrong.append(f"{film} and {other}")
         print(f"strangers, {name}: {len(wrong)} of {n_pairs} pairs called the same {'; '.join(wrong[:3])}", flush=True)

@@ -9,8 +9,8 @@ from manifests.clip_status import is_success
 from manifests.reasons import Reason
 from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists
 from pipeline.balance.duplicates import Pictures
+from pipeline.balance.likeness import LIKENESS, Likeness
 from pipeline.balance.standing import REJECTED_VIDEOS, Duplicates, Outcomes, all_failed, outcomes_with
-from pipeline.config.media import DuplicatesConfig
 from pipeline.engine.store.store import Store
 
 
@@ -34,14 +34,12 @@ def outcomes_of(
     return outcomes_with(clip_lists(lists), failed, rejects, duplicates or {}, already_kept or empty_clip_lists())
 
 
-def find_duplicates(packs: pa.Table, config: DuplicatesConfig) -> dict[Reason, dict[str, str]]:
+def find_duplicates(packs: pa.Table, rule: Likeness = LIKENESS) -> dict[Reason, dict[str, str]]:
     """Finds DUPLICATE_VIDEO, DUPLICATE_CLIP and STOCK_INTRO, as `Pictures.find_repeats` does.
 
     `packs` has the columns of `pipeline.balance.duplicates.COLUMNS`.
     """
-    if not config.enabled:
-        return {}
     with tempfile.TemporaryDirectory() as folder:
-        pictures = Pictures(config, Store(folder))
+        pictures = Pictures(Store(folder), rule=rule)
         pictures.add(packs.sort_by("video_id"))
         return pictures.find_repeats(pa.array([], pa.string()))

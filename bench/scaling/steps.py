@@ -161,7 +161,7 @@ def planned_before(place: Place) -> None:
 
 def picture_duplicates(place: Place) -> None:
     """Finds clips and videos that show the same."""
-    Pictures(place.config.media.duplicates, place.store).find_repeats(pa.array([], pa.string()))
+    Pictures(place.store).find_repeats(pa.array([], pa.string()))
 
 
 def text_duplicates(place: Place) -> None:

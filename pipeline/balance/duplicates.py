@@ -24,7 +24,7 @@ from manifests.reasons import Reason
 from pipeline.balance.alike import AlikeIndex
 from pipeline.balance.bands import Int64
 from pipeline.balance.groups import groups_of
-from pipeline.balance.likeness import are_same
+from pipeline.balance.likeness import LIKENESS, Likeness, are_same
 from pipeline.balance.near_tasks import Spread, spread_here
 from pipeline.balance.pictures import NAMES, kind_of, things_of
 from pipeline.balance.shown import (
@@ -36,7 +36,6 @@ from pipeline.balance.shown import (
     shown_by_clips,
     shown_by_videos,
 )
-from pipeline.config.media import DuplicatesConfig
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
 
@@ -63,17 +62,17 @@ class Pictures:
 
     def __init__(
         self,
-        config: DuplicatesConfig,
         store: Store,
         spread: Spread = spread_here,
         order_of: Callable[[pa.Array], Int64] = lambda video_ids: np.zeros(len(video_ids), np.int64),
+        rule: Likeness = LIKENESS,
     ) -> None:
-        self._config, self._store, self._order_of = config, store, order_of
+        self._rule, self._store, self._order_of = rule, store, order_of
         kinds = [
-            kind_of(name, config.max_distance, partial(are_same, config=config, share=share), parts)
-            for name, share, parts in ((CLIPS, config.min_share, ""), (VIDEOS, config.video_share, CLIPS))
+            kind_of(name, rule.max_distance, partial(are_same, rule=rule, share=share), parts)
+            for name, share, parts in ((CLIPS, rule.min_share, ""), (VIDEOS, rule.video_share, CLIPS))
         ]
-        self._index = AlikeIndex(store, "pictures", kinds, f"{FORMAT} {config.model_dump_json()}", spread)
+        self._index = AlikeIndex(store, "pictures", kinds, f"{FORMAT} {rule}", spread)
         self._start()
 
     def _start(self) -> None:
@@ -101,7 +100,7 @@ class Pictures:
         """Adds rows with the columns COLUMNS and n; the rows of a video are together."""
         packs = packs.filter(pa.array(~self._index.are_added(packs.column("video_id"))))
         self._waiting_ids.append(pc.unique(packs.column("video_id")))
-        self._waiting.append(shown_by_clips(packs, self._config.max_distance))
+        self._waiting.append(shown_by_clips(packs, self._rule.max_distance))
 
     def _compare_waiting(self, but: pa.Array) -> None:
         """Compares the waiting pictures, except those of videos in `but`."""
@@ -115,8 +114,8 @@ class Pictures:
         clips = _in_order(shows.take(np.flatnonzero(~waits)), self._order_of)
         show_nothing = ready.filter(pc.invert(pc.is_in(ready, value_set=clips.table.column("video_id"))))
         for some in _of_a_size(clips):
-            videos = shown_by_videos(some, self._config.max_distance)
-            videos = videos.take(np.flatnonzero(videos.counts() >= self._config.min_frames))
+            videos = shown_by_videos(some, self._rule.max_distance)
+            videos = videos.take(np.flatnonzero(videos.counts() >= self._rule.min_frames))
             comparable = videos.table.column("video_id").to_pylist()
             things = {CLIPS: things_of(some, comparable), VIDEOS: things_of(videos)}
             of_some = pc.unique(some.table.column("video_id"))
@@ -132,7 +131,7 @@ class Pictures:
         clips, same_clips = _in_pairs(self._index.pairs(CLIPS), but)
         of_video = clips.table.column("video_id").to_pylist()
         pairs = [(a, b) for a, b in same_clips if repeated_videos.keys().isdisjoint((of_video[a], of_video[b]))]
-        intros, clip_repeats = _split_intros(clips, pairs, self._config)
+        intros, clip_repeats = _split_intros(clips, pairs, self._rule)
         found = {
             Reason.DUPLICATE_VIDEO: repeated_videos,
             Reason.DUPLICATE_CLIP: clip_repeats,
@@ -177,14 +176,14 @@ def _in_pairs(pairs: pa.Table, but: pa.Array) -> tuple[Shows, list[tuple[int, in
 
 
 def _split_intros(
-    clips: Shows, pairs: Sequence[tuple[int, int]], config: DuplicatesConfig
+    clips: Shows, pairs: Sequence[tuple[int, int]], rule: Likeness
 ) -> tuple[dict[str, str], dict[str, str]]:
     """(stock intros, other repeats): an intro is a group of equal clips in enough videos of one channel."""
     found: list[tuple[int, int, bool]] = []  # clip, the first of its group, whether it is an intro
     for first, *repeats in groups_of(pairs):
         videos = {(clips[i].channel_id, clips[i].video_id) for i in (first, *repeats)}
         n_videos = Counter(channel_id for channel_id, _ in videos if channel_id)
-        found += [(i, first, n_videos[clips[i].channel_id] >= config.intro_videos) for i in repeats]
+        found += [(i, first, n_videos[clips[i].channel_id] >= rule.intro_videos) for i in repeats]
     intros: dict[str, str] = {}
     others: dict[str, str] = {}
     for i, first, is_intro in sorted(found):

@@ -8,13 +8,33 @@ change in the same bits: a logo or a wall does not change, and strangers change 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.balance.bands import Int64
 from pipeline.balance.shown import APART, FEW, distinct_in
-from pipeline.config.media import DuplicatesConfig
 from pipeline.media.phash import ALIGNED, NOTHING, Hashes, mirrored_pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """When pictures, clips and videos count as the same: docs/clips.md and docs/balance.md tell what was measured."""
+
+    max_distance: int = 8
+    """Two pictures are the same if at most this many of the 64 bits of their hashes differ."""
+    min_share: float = 0.3
+    """Clips are the same if one shows at least this share of the other's distinct pictures."""
+    video_share: float = 0.3
+    """The same of videos."""
+    min_frames: int = 3
+    """One of the two must show this many distinct pictures: fewer are too little to tell them apart."""
+    intro_videos: int = 3
+    """A clip that is in this many videos of a channel is a stock intro."""
+
+
+LIKENESS = Likeness()
 
 _LEAST_SHARED = 3
 """Pictures that two clips must have in common: two dark clips with the same logo agree in one or two pictures."""
@@ -30,15 +50,15 @@ _OURS, _THEIRS = (list(parts) for parts in zip(*ALIGNED, strict=True))
 """The parts of ALIGNED, as columns of the hashes of one picture and of the other."""
 
 
-def are_same(a: Hashes, b: Hashes, config: DuplicatesConfig, share: float) -> bool:
+def are_same(a: Hashes, b: Hashes, rule: Likeness, share: float) -> bool:
     """Whether things with these pictures (`shown.py`), in their order, show the same."""
-    if not _some_agree(a, b, config.max_distance):
+    if not _some_agree(a, b, rule.max_distance):
         return False
-    ours, theirs = (_distinct(hashes, config) for hashes in (a, b))
+    ours, theirs = (_distinct(hashes, rule) for hashes in (a, b))
     n_least, n_most = sorted((len(ours), len(theirs)))
-    if n_least >= config.min_frames and shared(ours, theirs, config.max_distance) >= share:
+    if n_least >= rule.min_frames and shared(ours, theirs, rule.max_distance) >= share:
         return True
-    return n_least <= FEW and n_most >= config.min_frames and few_agree(a, b, config)
+    return n_least <= FEW and n_most >= rule.min_frames and few_agree(a, b, rule)
 
 
 def _some_agree(a: Hashes, b: Hashes, max_distance: int) -> bool:
@@ -50,8 +70,8 @@ def _some_agree(a: Hashes, b: Hashes, max_distance: int) -> bool:
     return False
 
 
-def _distinct(hashes: Hashes, config: DuplicatesConfig) -> Hashes:
-    return hashes[distinct_in(hashes, np.array([len(hashes)]), max(APART, config.max_distance))]
+def _distinct(hashes: Hashes, rule: Likeness) -> Hashes:
+    return hashes[distinct_in(hashes, np.array([len(hashes)]), max(APART, rule.max_distance))]
 
 
 def shared(a: Hashes, b: Hashes, max_distance: int) -> float:
@@ -102,23 +122,23 @@ def _apart(hashes: Hashes, rows: Int64, max_distance: int) -> list[int]:
     return list(kept)
 
 
-def few_agree(a: Hashes, b: Hashes, config: DuplicatesConfig) -> bool:
+def few_agree(a: Hashes, b: Hashes, rule: Likeness) -> bool:
     """Whether most pictures of the one with fewer agree with the other's in one part, in the same order.
 
     At least three and `min_frames` must, and they must be told apart: each two of them are nearer to their own
     counterparts than to each other's.
     """
     fewer, more = (a, b) if len(a) <= len(b) else (b, a)
-    least = max(config.min_frames, _LEAST_SHARED, int(np.ceil(len(fewer) * _SHARE_OF_FEW)))
+    least = max(rule.min_frames, _LEAST_SHARED, int(np.ceil(len(fewer) * _SHARE_OF_FEW)))
     if len(fewer) < least:
         return False
     for other in (more, mirrored_pictures(more)):
         differing = _differing(fewer, other)
-        near = differing <= config.max_distance
+        near = differing <= rule.max_distance
         n_near = (np.asarray(near.any(axis=axis)).sum(axis=0) for axis in (0, 1))
         enough = np.minimum(*n_near) >= least
         of_parts = differing[:, :, enough].transpose(2, 0, 1).astype(int)
-        if any(_agree_in_order(of_part, config.max_distance, least) for of_part in of_parts):
+        if any(_agree_in_order(of_part, rule.max_distance, least) for of_part in of_parts):
             return True
     return False
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -29,9 +30,23 @@ from pipeline.balance.groups import groups_of
 from pipeline.balance.near_files import Filed
 from pipeline.balance.near_tasks import Spread, spread_here
 from pipeline.balance.together import Nearness
-from pipeline.config.balance import TextDuplicatesConfig
 from pipeline.engine.store.store import Store
 from pipeline.media.phash import Hashes
+
+
+@dataclass(frozen=True, slots=True)
+class SameTalk:
+    """When two transcripts count as the same: docs/balance.md tells what is found."""
+
+    jaccard: float = 0.8
+    """Estimated share of word shingles that they have in common."""
+    duration_tolerance_s: float = 2.0
+    """Durations that differ by at most this count as the same."""
+    min_words: int = 20
+    """Transcripts with fewer words are never compared."""
+
+
+SAME_TALK = SameTalk()
 
 N_PERMUTATIONS = 64
 MISSES_WEIGH_MORE = (0.01, 0.99)
@@ -50,10 +65,10 @@ COLUMNS = ("video_id", "n_words", "minhash")
 class Reuploads:
     """The transcripts of a store; repeats do not depend on when they were committed."""
 
-    def __init__(self, config: TextDuplicatesConfig, store: Store, spread: Spread = spread_here) -> None:
-        source = Source("transcripts", COLUMNS, ("duration_s",), partial(things_of, config), AT_A_TIME)
-        settings = f"{FORMAT} {config.model_dump_json()}"
-        self.compared = Compared(store, TEXTS, kind_of(config), source, settings, spread)
+    def __init__(self, store: Store, spread: Spread = spread_here, rule: SameTalk = SAME_TALK) -> None:
+        source = Source("transcripts", COLUMNS, ("duration_s",), partial(things_of, rule), AT_A_TIME)
+        settings = f"{FORMAT} {rule}"
+        self.compared = Compared(store, TEXTS, kind_of(rule), source, settings, spread)
 
     def find_repeats(self, videos: pa.Table, every: pa.Table | None = None) -> dict[str, str]:
         """Returns {video_id: the first, by id, of the videos that it repeats} among `videos`.
@@ -66,17 +81,17 @@ class Reuploads:
         return {video: group[0] for group in groups_of(zip(*names, strict=True)) for video in group[1:]}
 
 
-def find_reuploads(transcripts: pa.Table, videos: pa.Table, config: TextDuplicatesConfig) -> dict[str, str]:
+def find_reuploads(transcripts: pa.Table, videos: pa.Table, rule: SameTalk = SAME_TALK) -> dict[str, str]:
     """`Reuploads.find_repeats`, for tables: columns COLUMNS of `transcripts`, video_id and duration_s of `videos`."""
     with tempfile.TemporaryDirectory() as folder:
-        reuploads = Reuploads(config, Store(folder))
+        reuploads = Reuploads(Store(folder), rule=rule)
         reuploads.compared.add(transcripts)
         return reuploads.find_repeats(videos)
 
 
-def things_of(config: TextDuplicatesConfig, rows: pa.Table) -> pa.Table:
+def things_of(rule: SameTalk, rows: pa.Table) -> pa.Table:
     """Filters transcripts (with `duration_s`) for those that are compared; those of purged videos have no signature."""
-    enough = pc.greater_equal(rows.column("n_words"), config.min_words)
+    enough = pc.greater_equal(rows.column("n_words"), rule.min_words)
     known = pc.and_(pc.greater(rows.column("duration_s"), 0.0), pc.not_equal(rows.column("minhash"), b""))
     return rows.filter(pc.and_(enough, known)).select(_THINGS)
 
@@ -84,16 +99,16 @@ def things_of(config: TextDuplicatesConfig, rows: pa.Table) -> pa.Table:
 _THINGS = ["video_id", "duration_s", "minhash"]
 
 
-def kind_of(config: TextDuplicatesConfig) -> Kind:
+def kind_of(rule: SameTalk) -> Kind:
     """The kind for transcripts of videos of known length: a table of video_id, duration_s, minhash."""
-    n_bands, n_rows = bands(config.jaccard)
-    tolerance_s = config.duration_tolerance_s
+    n_bands, n_rows = bands(rule.jaccard)
+    tolerance_s = rule.duration_tolerance_s
 
     def is_same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
         if abs(a["duration_s"] - b["duration_s"]) > tolerance_s:
             return False
         of_a, of_b = (np.frombuffer(row["minhash"], "<u4") for row in (a, b))
-        return bool((of_a == of_b).mean() >= config.jaccard)
+        return bool((of_a == of_b).mean() >= rule.jaccard)
 
     filed = partial(_filed, n_bands=n_bands, n_rows=n_rows, tolerance_s=tolerance_s)
     asked = partial(_asked, n_bands=n_bands, n_rows=n_rows, tolerance_s=tolerance_s)

@@ -8,6 +8,7 @@ words and its channel.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -21,8 +22,20 @@ from pipeline.balance.groups import groups_of
 from pipeline.balance.near_files import Filed
 from pipeline.balance.near_tasks import Spread, spread_here
 from pipeline.balance.together import Nearness
-from pipeline.config.balance import TextDuplicatesConfig
 from pipeline.engine.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class SaidAgain:
+    """When a sentence counts as one that a channel repeats."""
+
+    min_repeats: int = 3
+    """It is said in this many of the channel's videos."""
+    min_sentence_words: int = 4
+    """Sentences with fewer words may repeat."""
+
+
+SAID_AGAIN = SaidAgain()
 
 PREFIX_CHARS = 96
 """A sentence is compared by its length and this many of its first characters."""
@@ -37,12 +50,12 @@ FORMAT = 1
 class Sentences:
     """The sentences of a store; repeats do not depend on the order in which they came."""
 
-    def __init__(self, config: TextDuplicatesConfig, store: Store, spread: Spread = spread_here) -> None:
-        self._config = config
+    def __init__(self, store: Store, spread: Spread = spread_here, rule: SaidAgain = SAID_AGAIN) -> None:
+        self._rule = rule
         source = Source(
-            "clips", COLUMNS, ("channel_id",), things_of, AT_A_TIME, partial(said_in, config.min_sentence_words), ("n",)
+            "clips", COLUMNS, ("channel_id",), things_of, AT_A_TIME, partial(said_in, rule.min_sentence_words), ("n",)
         )
-        settings = f"{FORMAT} {config.min_sentence_words}"
+        settings = f"{FORMAT} {rule.min_sentence_words}"
         self.compared = Compared(store, SENTENCES, KIND, source, settings, spread)
 
     def find_repeats(self, videos: pa.Table, every: pa.Table | None = None) -> dict[str, str]:
@@ -57,7 +70,7 @@ class Sentences:
         )
         found: dict[str, str] = {}
         for group in groups_of(zip(*sides, strict=True)):
-            if len({video_id for video_id, _ in group}) >= self._config.min_repeats:
+            if len({video_id for video_id, _ in group}) >= self._rule.min_repeats:
                 first, *others = (f"{video_id}.{n}" for video_id, n in group)
                 found.update(dict.fromkeys(others, first))
         return dict(sorted(found.items()))

@@ -19,8 +19,8 @@ class Texts:
     """All texts of a store; more may be committed at any time. Repeats do not depend on when they came."""
 
     def __init__(self, config: TextDuplicatesConfig, store: Store, spread: Spread = spread_here) -> None:
-        self._reuploads = Reuploads(config, store, spread) if config.reuploads else None
-        self._sentences = Sentences(config, store, spread) if config.repeated_sentences else None
+        self._reuploads = Reuploads(store, spread) if config.reuploads else None
+        self._sentences = Sentences(store, spread) if config.repeated_sentences else None
 
     def find_repeats(self, videos: pa.Table, every: pa.Table | None = None) -> dict[str, str]:
         """Finds repeats among `videos` (video_id, channel_id, duration_s): {id: the id that it repeats}.

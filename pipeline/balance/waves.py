@@ -27,6 +27,10 @@ from pipeline.balance.selection import before, category_indices, channel_rooms
 from pipeline.balance.standing import REASONS, Outcomes, Standing, standing
 from pipeline.config.balance import BalanceConfig
 
+MARGIN = 1.05
+"""Media asked for, as a multiple of what is expected to fill the quotas: estimates of what survives are often high."""
+MOST_TRIES = 200
+"""A run stops trying to fill the quotas after this many waves that were smaller than they may be."""
 PRIOR_VIDEOS = 20
 """The survival over all categories weighs as much as this many videos of a category's own."""
 
@@ -73,7 +77,7 @@ def next_wave(
     have, expected = np.where(under_way, expected, have), np.where(under_way, 0, expected)
     have, expected = _under_channel_limit(ranked, quotas, config, have, expected)
     need = _need(quotas, ids, index, have, expected, ranked.n_clips, planned)
-    wanted = _down_the_order(current, index, expected, need, config.wave_margin)
+    wanted = _down_the_order(current, index, expected, need, MARGIN)
     rows = wanted[np.lexsort((ranked.category_id[wanted], ranked.rank[wanted]))]
     rows = rows[:most_videos] if most_videos else rows
     ids_in_order: list[str] = ranked.video_id.take(rows).to_pylist()

@@ -6,33 +6,22 @@ from typing import ClassVar, Literal
 from pydantic import field_validator, model_validator
 
 from manifests.categories import Category, category_by_id, category_by_name, load_categories
-from manifests.settings import Section, identity, operational
+from manifests.settings import Section, identity
 
 Unit = Literal["clips", "hours"]
 Policy = Literal["equal", "hd-vila", "weights"]
 
 
 class TextDuplicatesConfig(Section):
-    """What counts as the same text."""
+    """Which repeated texts are left out."""
 
     stage: ClassVar[str] = "balance"
     reuploads: bool = identity(
         True, doc="leave out videos with the same duration and nearly the same transcript as another"
     )
-    jaccard: float = identity(
-        0.8, gt=0, le=1, doc="estimated share of common word shingles from which two transcripts are nearly the same"
-    )
-    duration_tolerance_s: float = identity(
-        2.0, ge=0, doc="durations that differ by at most this count as the same, seconds"
-    )
-    min_words: int = identity(20, ge=1, doc="transcripts with fewer words are never compared")
     repeated_sentences: bool = identity(
         True, doc="keep one copy of a sentence that a channel repeats across its videos"
     )
-    min_repeats: int = identity(
-        3, ge=2, doc="number of a channel's videos with the same sentence from which it counts as repeated"
-    )
-    min_sentence_words: int = identity(4, ge=1, doc="sentences with fewer words may repeat")
 
 
 class BalanceConfig(Section):
@@ -57,9 +46,6 @@ class BalanceConfig(Section):
     max_channel_share: float = identity(
         1.0, gt=0, le=1, doc="largest share of its category that one channel may hold; 1: no limit"
     )
-    wave_margin: float = operational(
-        1.05, ge=1, le=4, doc="media asked for per batch, as a multiple of what is expected to fill the quotas"
-    )
     batch_candidates: int = identity(
         20_000,
         ge=1,
@@ -73,9 +59,6 @@ class BalanceConfig(Section):
         doc="batches of media in work at once; each is planned from the results of all batches before these. "
         "Together with batch_videos it must keep the workers busy while the longest video lasts: "
         "docs/cluster.md shows how to choose",
-    )
-    max_waves: int = identity(
-        200, ge=1, doc="number of batches below batch_videos after which a run stops trying to fill the quotas"
     )
     text_duplicates: TextDuplicatesConfig = TextDuplicatesConfig()
 

@@ -215,32 +215,11 @@ else:
 
 
 class DuplicatesConfig(Section):
-    """Which clips and videos count as showing the same pictures."""
+    """What becomes of clips and videos that show the same pictures as others."""
 
     stage: ClassVar[str] = "balance"
 
     enabled: bool = identity(True, doc="find near-duplicate clips and videos, and stock intros, by perceptual hashes")
-    max_distance: int = identity(
-        8,
-        doc="two frames show the same picture if at most this many of the 64 bits of their hashes differ",
-        ge=0,
-        le=20,
-    )
-    min_share: float = identity(
-        0.3, doc="clips are duplicates if one shows at least this share of the other's distinct pictures", gt=0, le=1
-    )
-    min_frames: int = identity(
-        3,
-        doc="of two clips or videos that are compared one must show so many distinct pictures: fewer are too little to "
-        "tell them apart",
-        ge=1,
-    )
-    video_share: float = identity(
-        0.3, doc="videos are duplicates if one shows at least this share of the other's distinct pictures", gt=0, le=1
-    )
-    intro_videos: int = identity(
-        3, doc="number of a channel's videos with the same clip from which it counts as a stock intro", ge=2
-    )
     action: Literal["drop", "flag"] = identity(
         "drop", doc="duplicates and stock intros: drop (leave them out) or flag (only count them)"
     )

@@ -14,7 +14,7 @@ Records of older versions hold only `video_ids`: those were waves, each planned 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
-from pipeline.balance.waves import Ahead, next_wave
+from pipeline.balance.waves import MOST_TRIES, Ahead, next_wave
 from pipeline.run.candidates import rounds_with
 from pipeline.run.gather import Gathered, shares_of
 from pipeline.run.known import WAVES
@@ -96,7 +96,7 @@ class Batches:
         config, number = self.run.config.balance, len(self.batches)
         self.decide()
         is_settled = min(self.n_over, self.n_decided) == number
-        if self._tries() >= config.max_waves:
+        if self._tries() >= MOST_TRIES:
             self.is_over = is_settled
             return False
         ends = [batch.number for batch in self.batches if batch.is_end]

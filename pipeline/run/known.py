@@ -57,7 +57,7 @@ class Known:
         self._planned: list[pa.Table] = []
         self._made: list[ClipLists] = []
         self._failed: list[pa.Table] = []
-        self._pictures = Pictures(config.media.duplicates, store, spread, partial(batch_numbers, store))
+        self._pictures = Pictures(store, spread, partial(batch_numbers, store))
         self.shards = ShardBooks(self.update)
 
     def update(self) -> None:

@@ -34,6 +34,7 @@ from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.unit import Stage
 from pipeline.outdir.identity import check_identity
 from pipeline.run.candidates import Candidates
+from pipeline.run.constants import constants_by_stage
 from pipeline.run.known import Known
 from pipeline.site.hosts import Hosts, PoliteHosts
 from pipeline.site.politeness import Polite
@@ -116,7 +117,7 @@ def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: Stop
     with _away_explained(store, asked), stopping_by(lambda: asked.time_left_s), RunLock(store) as lock:
         if store.sweep() + store.sweep_parts() + sweep_orphans(store):
             log.info("%s: removed half-written files of a run that was killed", store.url)
-        config = check_identity(store, config, redo=redo, mix=mix)
+        config = check_identity(store, config, redo=redo, mix=mix, constants=constants_by_stage())
         executor = build_executor(config.engine)
         try:
             # after the executor: Ray installs its own handler when it starts

@@ -7,14 +7,12 @@ import pyarrow as pa
 import pytest
 
 from bench.scaling.requests import count_requests
-from pipeline.balance.sentences import Sentences
-from pipeline.config.balance import TextDuplicatesConfig
+from pipeline.balance.sentences import SaidAgain, Sentences
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
 from tests.pipeline.balance.test_sentences import commit, of_channels
 from tests.pipeline.engine.merges import merge_all
 
-CONFIG = TextDuplicatesConfig()
 TEXT = "a sentence that everybody says " * 3
 CHANNELS = {f"v{i}": "a" for i in range(6)}
 REPEATED = {f"v{i}.0": "v0.0" for i in range(1, 6)}
@@ -30,7 +28,7 @@ def a_store(folder: Path) -> Store:
 
 
 def test_rows_wait_until_their_video_is_known(tmp_path: Path) -> None:
-    one = Sentences(CONFIG, a_store(tmp_path))
+    one = Sentences(a_store(tmp_path))
     some = of_channels({"v1": "a", "v3": "a"})
     assert one.find_repeats(some) == {}
     assert one.find_repeats(of_channels(CHANNELS)) == REPEATED
@@ -40,22 +38,22 @@ def test_rows_wait_until_their_video_is_known(tmp_path: Path) -> None:
 def test_a_driver_that_starts_again_reads_no_text_that_was_compared(tmp_path: Path, monkeypatch: Any) -> None:
     store, videos = a_store(tmp_path), of_channels(CHANNELS)
     with count_requests() as first:
-        assert Sentences(CONFIG, store).find_repeats(videos) == REPEATED
+        assert Sentences(store).find_repeats(videos) == REPEATED
     with count_requests() as again:
-        assert Sentences(CONFIG, Store(store.url)).find_repeats(videos) == REPEATED
+        assert Sentences(Store(store.url)).find_repeats(videos) == REPEATED
     assert again.n_bytes < first.n_bytes / 2
     monkeypatch.setattr(Follower, "new", lambda self: iter(()))
-    assert Sentences(CONFIG, Store(store.url)).find_repeats(videos) == REPEATED
+    assert Sentences(Store(store.url)).find_repeats(videos) == REPEATED
 
 
 @pytest.mark.parametrize("what", ["state.json", "sentences.pairs.parquet", "taken.bin"])
 def test_a_directory_without_what_is_kept_is_compared_again(tmp_path: Path, what: str) -> None:
     store, videos = a_store(tmp_path), of_channels(CHANNELS)
-    Sentences(CONFIG, store).find_repeats(videos)
+    Sentences(store).find_repeats(videos)
     for path in tmp_path.rglob(f"alike/sentences/**/{what}"):
         path.unlink()
-    assert Sentences(CONFIG, store).find_repeats(videos) == REPEATED
-    assert Sentences(TextDuplicatesConfig(min_sentence_words=7), store).find_repeats(videos) == {
+    assert Sentences(store).find_repeats(videos) == REPEATED
+    assert Sentences(store, rule=SaidAgain(min_sentence_words=7)).find_repeats(videos) == {
         clip_id: first for clip_id, first in REPEATED.items() if len(TEXT.split()) >= 7
     }
 
@@ -63,6 +61,6 @@ def test_a_directory_without_what_is_kept_is_compared_again(tmp_path: Path, what
 def test_a_video_without_any_sentence_that_counts_is_taken_up_too(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     commit(store, [("v0", 0, "too short")], 0)
-    one = Sentences(CONFIG, store)
+    one = Sentences(store)
     one.find_repeats(of_channels({"v0": "a"}))
     assert one.compared._index.are_added(pa.array(["v0", "v1"])).tolist() == [True, False]

@@ -15,7 +15,7 @@ from manifests.reasons import Reason
 from manifests.schema import PACKS
 from pipeline.balance import duplicates
 from pipeline.balance.duplicates import COLUMNS, Pictures
-from pipeline.config.media import DuplicatesConfig
+from pipeline.balance.likeness import LIKENESS, Likeness
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
 from pipeline.media.phash import (
@@ -27,8 +27,6 @@ from pipeline.media.phash import (
     pack_hashes,
 )
 from tests.pipeline.engine.merges import merge_all
-
-CONFIG = DuplicatesConfig()
 
 
 def pictures(seed: int, count: int = 6) -> list[tuple[int, ...]]:
@@ -72,20 +70,20 @@ def test_a_re_upload_is_a_repeated_video() -> None:
     ours = [(f"a.{n}", "one", pictures(n)) for n in range(4)]
     theirs = [(f"b.{n}", "two", copied(pictures(n), 5, n)) for n in range(4)]
     other = [(f"c.{n}", "two", pictures(50 + n)) for n in range(4)]
-    assert find_duplicates(packs(ours + theirs + other), CONFIG) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
+    assert find_duplicates(packs(ours + theirs + other)) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
 
 
 def test_one_clip_taken_over_is_a_repeated_clip() -> None:
     ours = [(f"a.{n}", "one", pictures(n)) for n in range(8)]
     theirs = [("b.0", "two", copied(pictures(3), 4))] + [(f"b.{n}", "two", pictures(70 + n)) for n in range(1, 8)]
-    assert find_duplicates(packs(ours + theirs), CONFIG) == {Reason.DUPLICATE_CLIP: {"b.0": "a.3"}}
+    assert find_duplicates(packs(ours + theirs)) == {Reason.DUPLICATE_CLIP: {"b.0": "a.3"}}
 
 
 def test_a_mirrored_re_upload_is_a_repeated_video() -> None:
     ours = [(f"a.{n}", "one", pictures(n)) for n in range(4)]
     turned = [[tuple(p) for p in mirrored_pictures(np.array(pictures(n), np.uint64)).tolist()] for n in range(4)]
     theirs = [(f"b.{n}", "two", copied(turned[n], 5, n)) for n in range(4)]
-    assert find_duplicates(packs(ours + theirs), CONFIG) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
+    assert find_duplicates(packs(ours + theirs)) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
 
 
 @pytest.mark.parametrize("part", range(N_HASHES))
@@ -98,16 +96,16 @@ def test_a_copy_of_which_one_part_is_unchanged_is_found(part: int) -> None:
 
     ours = [(f"a.{n}", "one", pictures(n)) for n in range(4)]
     theirs = [(f"b.{n}", "two", copied(altered(n), 5, n)) for n in range(4)]
-    assert find_duplicates(packs(ours + theirs), CONFIG) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
+    assert find_duplicates(packs(ours + theirs)) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
     first = packs([(clip.replace("b", "0"), channel, shown) for clip, channel, shown in theirs])
-    assert find_duplicates(pa.concat_tables([first, packs(ours)]), CONFIG) == {Reason.DUPLICATE_VIDEO: {"a": "0"}}
+    assert find_duplicates(pa.concat_tables([first, packs(ours)])) == {Reason.DUPLICATE_VIDEO: {"a": "0"}}
 
 
 def test_parts_that_show_nothing_are_no_likeness() -> None:
     def dark(seed: int) -> list[tuple[int, ...]]:
         return [(*picture[:2], *[NOTHING] * (N_HASHES - 2)) for picture in pictures(seed)]
 
-    assert find_duplicates(packs([("a.0", "one", dark(1)), ("b.0", "two", dark(2))]), CONFIG) == {}
+    assert find_duplicates(packs([("a.0", "one", dark(1)), ("b.0", "two", dark(2))])) == {}
 
 
 def test_clips_hashed_by_an_earlier_version_are_known_by_their_whole_picture_and_its_middle() -> None:
@@ -115,7 +113,7 @@ def test_clips_hashed_by_an_earlier_version_are_known_by_their_whole_picture_and
     older = b"".join(value.to_bytes(8, "big") for picture in pictures(1) for value in picture[: WHOLE + 2])
     values = rows.column("phashes").to_pylist()
     rows = rows.set_column(rows.schema.get_field_index("phashes"), "phashes", pa.array([older, *values[1:]]))
-    assert find_duplicates(rows, CONFIG) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
+    assert find_duplicates(rows) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
 
 
 def test_the_opening_of_every_video_of_a_channel_is_a_stock_intro() -> None:
@@ -123,14 +121,14 @@ def test_the_opening_of_every_video_of_a_channel_is_a_stock_intro() -> None:
     for i, video in enumerate("abcd"):
         rows.append((f"{video}.0", "news", copied(pictures(99), 3, i)))
         rows += [(f"{video}.{n}", "news", pictures(100 * (i + 1) + n)) for n in range(1, 8)]
-    found = find_duplicates(packs(rows), CONFIG)
+    found = find_duplicates(packs(rows))
     assert found == {Reason.STOCK_INTRO: {"b.0": "a.0", "c.0": "a.0", "d.0": "a.0"}}
 
 
 def test_a_clip_that_shows_one_picture_is_never_a_repeat() -> None:
     slide = pictures(1, 1)[0]
     rows = [(f"a.{n}", "one", [slide] * 8) for n in range(6)]
-    assert find_duplicates(packs(rows), CONFIG) == {}
+    assert find_duplicates(packs(rows)) == {}
 
 
 def test_a_video_is_found_by_clips_of_which_none_shows_enough_by_itself(tmp_path: Path) -> None:
@@ -138,9 +136,9 @@ def test_a_video_is_found_by_clips_of_which_none_shows_enough_by_itself(tmp_path
     theirs = [(f"b.{n}", "two", copied(pictures(n, 1), 4, n)) for n in range(5)]
     short = [(f"c.{n}", "two", copied(pictures(n, 1), 4, n)) for n in range(2)]
     found = {Reason.DUPLICATE_VIDEO: {"b": "a"}}
-    assert find_duplicates(packs(ours + theirs + short), CONFIG) == found
+    assert find_duplicates(packs(ours + theirs + short)) == found
 
-    later = Pictures(CONFIG, Store(str(tmp_path)))
+    later = Pictures(Store(str(tmp_path)))
     for rows in (short, [("d.0", "three", pictures(77))], ours, theirs):
         later.add(packs(rows))
         now = later.find_repeats(pa.array([], pa.string()))
@@ -148,27 +146,26 @@ def test_a_video_is_found_by_clips_of_which_none_shows_enough_by_itself(tmp_path
 
 
 def test_clips_with_fewer_pictures_than_are_asked_for_are_never_repeats() -> None:
-    strict = DuplicatesConfig(min_frames=5)
+    strict = Likeness(min_frames=5)
     rows = packs([("a.0", "one", pictures(1, 4)), ("b.0", "two", copied(pictures(1, 4), 3))])
-    assert find_duplicates(rows, CONFIG) and find_duplicates(rows, strict) == {}
+    assert find_duplicates(rows) and find_duplicates(rows, strict) == {}
 
 
-def test_failed_clips_and_a_switched_off_search_give_nothing() -> None:
+def test_failed_clips_give_nothing() -> None:
     rows = packs([("a.0", "one", pictures(1)), ("b.0", "two", pictures(1))])
-    assert find_duplicates(rows, CONFIG)
-    assert find_duplicates(rows, DuplicatesConfig(enabled=False)) == {}
+    assert find_duplicates(rows)
     failed = rows.set_column(rows.schema.get_field_index("status"), "status", pa.array(["success", "failed"]))
-    assert find_duplicates(failed, CONFIG) == {}
-    assert find_duplicates(packs([]), CONFIG) == {}
+    assert find_duplicates(failed) == {}
+    assert find_duplicates(packs([])) == {}
 
 
 @given(st.integers(0, 2**32), st.integers(2, 10), st.integers(0, 5))
 @settings(max_examples=40, deadline=None)
 def test_copies_within_five_bits_are_found_and_strangers_are_not(seed: int, count: int, n_bits: int) -> None:
-    shown = pictures(seed, max(count, CONFIG.min_frames))
+    shown = pictures(seed, max(count, LIKENESS.min_frames))
     rows: list[Any] = [("a.0", "one", shown), ("b.0", "two", copied(shown, n_bits, seed + 1))]
     rows += [("c.0", "three", pictures(seed + 7, 6))]
-    found = find_duplicates(packs(rows), CONFIG)
+    found = find_duplicates(packs(rows))
     assert found == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
 
 
@@ -179,13 +176,13 @@ def alike_in(part: int, seed: int) -> list[tuple[int, ...]]:
 
 def test_a_copy_of_pictures_that_a_logo_makes_alike_as_a_whole_is_found() -> None:
     rows = [("a.0", "one", pictures(1)), ("b.0", "two", copied(alike_in(WHOLE, 1), 3))]
-    assert find_duplicates(packs(rows), CONFIG) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
+    assert find_duplicates(packs(rows)) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
 
 
 @pytest.mark.parametrize("part", range(N_HASHES))
 def test_strangers_that_one_logo_makes_alike_in_a_part_are_not_the_same(part: int) -> None:
     rows = [("a.0", "one", alike_in(part, 1)), ("b.0", "two", copied(alike_in(part, 2), 2))]
-    assert find_duplicates(packs(rows), CONFIG) == {}
+    assert find_duplicates(packs(rows)) == {}
 
 
 def test_what_is_taken_up_at_a_time_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,13 +191,9 @@ def test_what_is_taken_up_at_a_time_changes_nothing(monkeypatch: pytest.MonkeyPa
         for i, video in enumerate("abcdefgh")
         for n in range(4)
     ]
-    whole = find_duplicates(packs(rows), CONFIG)
+    whole = find_duplicates(packs(rows))
     monkeypatch.setattr(duplicates, "AT_A_TIME", 30)
-    assert (
-        whole
-        == find_duplicates(packs(rows), CONFIG)
-        == {Reason.DUPLICATE_VIDEO: dict(zip("efgh", "abcd", strict=True))}
-    )
+    assert whole == find_duplicates(packs(rows)) == {Reason.DUPLICATE_VIDEO: dict(zip("efgh", "abcd", strict=True))}
 
 
 # kept in a store, from plan to plan
@@ -242,7 +235,7 @@ def a_channel(seed: int, n_videos: int) -> list[list[Row]]:
 
 
 def at_once(videos: list[list[Row]]) -> dict[Reason, dict[str, str]]:
-    return find_duplicates(packs([row for video in videos for row in video]), CONFIG)
+    return find_duplicates(packs([row for video in videos for row in video]))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -252,7 +245,7 @@ def test_what_repeats_is_the_same_in_whatever_order_videos_come_merged_left_out_
     draw, store = random.Random(seed), Store(str(tmp_path))
     videos = a_channel(seed, 14)
     came = draw.sample(range(14), 14)
-    kept = Pictures(CONFIG, store)
+    kept = Pictures(store)
     n = 0
     while n < 14:
         more = draw.randint(1, 5)
@@ -261,7 +254,7 @@ def test_what_repeats_is_the_same_in_whatever_order_videos_come_merged_left_out_
         if draw.random() < 0.5:
             merge_all(store)
         if draw.random() < 0.3:
-            kept = Pictures(CONFIG, store)
+            kept = Pictures(store)
         for but in ([], draw.sample(came[:n], min(n, 2))):
             wanted = at_once([videos[i] for i in sorted(set(came[:n]) - set(but))])
             assert kept.find_repeats(pa.array([f"v{i:02d}" for i in but], pa.string())) == wanted
@@ -275,7 +268,7 @@ def test_a_driver_that_starts_again_reads_no_hashes_again_and_says_what_it_has_l
     commit(store, [row for video in videos for row in video])
     commit(store, [("black.0", "c0", [])])
     merge_all(store)
-    wanted = Pictures(CONFIG, store).find_repeats(NONE)
+    wanted = Pictures(store).find_repeats(NONE)
     assert wanted == at_once(videos)
 
     def refuse(self: Follower, *_: object) -> pa.Table:
@@ -283,10 +276,10 @@ def test_a_driver_that_starts_again_reads_no_hashes_again_and_says_what_it_has_l
 
     with monkeypatch.context() as patched:
         patched.setattr(duplicates, "shown_by_clips", refuse)
-        assert Pictures(CONFIG, Store(store.url)).find_repeats(NONE) == wanted
+        assert Pictures(Store(store.url)).find_repeats(NONE) == wanted
     for path in tmp_path.rglob("alike/**/clips.pairs.parquet"):
         path.unlink()
-    assert Pictures(CONFIG, Store(store.url)).find_repeats(NONE) == wanted
+    assert Pictures(Store(store.url)).find_repeats(NONE) == wanted
     assert "compared again from the beginning" in caplog.text
 
 

@@ -3,12 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.balance.likeness import are_same, few_agree, shared
+from pipeline.balance.likeness import LIKENESS, Likeness, are_same, few_agree, shared
 from pipeline.balance.shown import APART, distinct_in
-from pipeline.config.media import DuplicatesConfig
 from pipeline.media.phash import BEGIN, CENTRE, END, INNER, N_HASHES, WHOLE, Hashes, mirrored_pictures
-
-CONFIG = DuplicatesConfig()
 
 
 def scenes(seed: int, count: int = 6) -> Hashes:
@@ -36,9 +33,9 @@ def agreeing_only_in(part: int, ours: Hashes) -> Hashes:
     return theirs
 
 
-def same(a: Hashes, b: Hashes, config: DuplicatesConfig = CONFIG) -> bool:
-    found = are_same(a, b, config, config.min_share)
-    assert are_same(b, a, config, config.min_share) == found
+def same(a: Hashes, b: Hashes, rule: Likeness = LIKENESS) -> bool:
+    found = are_same(a, b, rule, rule.min_share)
+    assert are_same(b, a, rule, rule.min_share) == found
     return found
 
 
@@ -70,7 +67,7 @@ def test_few_pictures_of_one_scene_are_found_by_what_changes_and_strangers_chang
     assert same(ours, copy) and same(ours, mirrored_pictures(copy))
     stranger = agreeing_only_in(WHOLE, one_scene(3))
     assert not same(ours, stranger)
-    assert not few_agree(ours, stranger, DuplicatesConfig(max_distance=10)), "near by their scene alone"
+    assert not few_agree(ours, stranger, Likeness(max_distance=10)), "near by their scene alone"
 
 
 @pytest.mark.parametrize("order", [[0, 2, 1], [1, 0, 2], [2, 1, 0], [1, 2, 0]])
@@ -83,11 +80,11 @@ def test_few_pictures_in_another_order_are_others(order: list[int]) -> None:
 def test_nearly_all_of_few_must_agree() -> None:
     ours = scenes(1, 4)
     theirs = agreeing_only_in(INNER, ours)
-    assert few_agree(ours, theirs, CONFIG)
+    assert few_agree(ours, theirs, LIKENESS)
     theirs[0] = scenes(7, 1)
-    assert few_agree(ours, theirs, CONFIG)
-    assert not few_agree(np.concatenate([ours, scenes(8, 1)]), np.concatenate([theirs, scenes(9, 1)]), CONFIG)
-    assert not few_agree(ours[2:], theirs[2:], CONFIG), "two pictures"
+    assert few_agree(ours, theirs, LIKENESS)
+    assert not few_agree(np.concatenate([ours, scenes(8, 1)]), np.concatenate([theirs, scenes(9, 1)]), LIKENESS)
+    assert not few_agree(ours[2:], theirs[2:], LIKENESS), "two pictures"
 
 
 def test_one_of_both_shows_as_many_distinct_pictures_as_are_asked_for() -> None:
@@ -97,4 +94,4 @@ def test_one_of_both_shows_as_many_distinct_pictures_as_are_asked_for() -> None:
     assert distinct_in(theirs, np.array([4]), APART).sum() == 1, "a copy whose logo hides what lies apart"
     assert same(ours, theirs)
     assert not same(theirs, theirs)
-    assert not same(ours, theirs, DuplicatesConfig(min_frames=5))
+    assert not same(ours, theirs, Likeness(min_frames=5))

@@ -10,13 +10,11 @@ from datasketch import MinHash, MinHashLSH
 
 from pipeline.balance import reuploads
 from pipeline.balance.alike import AlikeIndex
-from pipeline.balance.reuploads import Reuploads, bands, find_reuploads, signature_matrix
-from pipeline.config.balance import TextDuplicatesConfig
+from pipeline.balance.reuploads import SAME_TALK, Reuploads, SameTalk, bands, find_reuploads, signature_matrix
 from pipeline.engine.store.store import Store
 from pipeline.text.transcripts import MINHASH_SEED, N_PERMUTATIONS, signature
 from tests.pipeline.engine.merges import merge_all
 
-CONFIG = TextDuplicatesConfig()
 WORDS = [a + b + c for a in "bdfgklmnprstvz" for b in "aeiou" for c in ("n", "r", "st", "ck", "ll", "mp", "sh", "")]
 
 
@@ -47,23 +45,23 @@ def test_a_reupload_with_other_captions_is_found_and_other_videos_are_not() -> N
     talk = speech(1)
     videos = {f"other{i}": (speech(100 + i), 200.0) for i in range(200)}
     videos |= {"a": (talk, 200.0), "b": (misheard(talk, 0.02), 201.5), "c": (talk, 200.0)}
-    assert find_reuploads(*tables(videos), CONFIG) == {"b": "a", "c": "a"}
+    assert find_reuploads(*tables(videos)) == {"b": "a", "c": "a"}
 
 
 def test_the_same_words_at_another_length_are_no_reupload() -> None:
     talk = speech(1)
     videos = {"a": (talk, 200.0), "b": (talk, 203.0), "c": (talk, 0.0), "d": (talk, 0.0)}
-    assert find_reuploads(*tables(videos), CONFIG) == {}
-    assert find_reuploads(*tables(videos), TextDuplicatesConfig(duration_tolerance_s=5)) == {"b": "a"}
+    assert find_reuploads(*tables(videos)) == {}
+    assert find_reuploads(*tables(videos), SameTalk(duration_tolerance_s=5)) == {"b": "a"}
 
 
 def test_short_transcripts_are_never_compared() -> None:
     videos = {"a": (["hello", "world"], 9.0), "b": (["hello", "world"], 9.0), "c": ([], 9.0), "d": ([], 9.0)}
-    assert find_reuploads(*tables(videos), CONFIG) == {}
+    assert find_reuploads(*tables(videos)) == {}
 
 
 def test_no_transcripts_give_no_duplicates() -> None:
-    assert find_reuploads(*tables({}), CONFIG) == {}
+    assert find_reuploads(*tables({})) == {}
 
 
 def test_the_search_finds_what_the_library_s_index_finds(tmp_path: Path) -> None:
@@ -73,7 +71,7 @@ def test_the_search_finds_what_the_library_s_index_finds(tmp_path: Path) -> None
         talk = speech(i, 120)
         texts += [talk, *(misheard(talk, share, seed=i) for share in draw.sample([0.0, 0.01, 0.03, 0.08], 2))]
     matrix = signature_matrix(pa.chunked_array([[signature(t)] for t in texts], pa.binary()))
-    index = MinHashLSH(num_perm=N_PERMUTATIONS, params=bands(CONFIG.jaccard))
+    index = MinHashLSH(num_perm=N_PERMUTATIONS, params=bands(SAME_TALK.jaccard))
     like = MinHash(num_perm=N_PERMUTATIONS, seed=MINHASH_SEED)
     sketches = [like.copy() for _ in texts]
     for sketch, row in zip(sketches, matrix, strict=True):
@@ -84,11 +82,11 @@ def test_the_search_finds_what_the_library_s_index_finds(tmp_path: Path) -> None
         (i, j)
         for i, sketch in enumerate(sketches)
         for j in index.query(sketch)
-        if i < j and sketch.jaccard(sketches[j]) >= CONFIG.jaccard
+        if i < j and sketch.jaccard(sketches[j]) >= SAME_TALK.jaccard
     }
     names = pa.array([f"{i:03d}" for i in range(len(texts))])
     rows = pa.table({"video_id": names, "n_words": [120] * len(texts), "minhash": [signature(t) for t in texts]})
-    one = Reuploads(CONFIG, Store(str(tmp_path)))
+    one = Reuploads(Store(str(tmp_path)))
     one.compared.add(rows)
     one.find_repeats(pa.table({"video_id": names, "duration_s": np.full(len(texts), 60.0)}))
     pairs = one.compared._index.pairs("texts")
@@ -128,16 +126,16 @@ def test_new_against_old_finds_the_same_in_whatever_order_transcripts_come_merge
     transcripts, videos = tables(said)
     videos = videos.append_column("round", pa.array([i // 8 for i in range(24)]))
     came = pa.array(draw.sample(range(24), 24))
-    kept = Reuploads(CONFIG, store)
+    kept = Reuploads(store)
     for number, begin in enumerate(range(0, 24, 5)):
         commit(store, transcripts.take(came[begin : begin + 5]), number)
         if draw.random() < 0.5:
             merge_all(store)
         if draw.random() < 0.3:
-            kept = Reuploads(CONFIG, store)
+            kept = Reuploads(store)
         here = transcripts.take(came[: begin + 5])
         for some in (videos.slice(0, 16), videos):
-            assert kept.find_repeats(some, videos) == find_reuploads(here, some, CONFIG)
+            assert kept.find_repeats(some, videos) == find_reuploads(here, some)
     assert len(kept.find_repeats(videos)) > 2
     monkeypatch.setattr(AlikeIndex, "add", lambda *_: pytest.fail("transcripts were compared again"))
-    assert Reuploads(CONFIG, Store(store.url)).find_repeats(videos) == kept.find_repeats(videos)
+    assert Reuploads(Store(store.url)).find_repeats(videos) == kept.find_repeats(videos)

@@ -10,12 +10,10 @@ import pytest
 from manifests.schema import CLIPS
 from pipeline.balance import compared, sentences
 from pipeline.balance.alike import AlikeIndex
-from pipeline.balance.sentences import Sentences
-from pipeline.config.balance import TextDuplicatesConfig
+from pipeline.balance.sentences import SAID_AGAIN, Sentences
 from pipeline.engine.store.store import Store
 from tests.pipeline.engine.merges import merge_all
 
-CONFIG = TextDuplicatesConfig()
 Said = list[tuple[str, int, str]]
 """(video_id, number, text) of clips."""
 
@@ -31,7 +29,7 @@ def of_channels(channels: dict[str, str]) -> pa.Table:
 
 
 def repeated(folder: Path, parts: list[Said], channels: dict[str, str]) -> dict[str, str]:
-    one = Sentences(CONFIG, Store(str(folder)))
+    one = Sentences(Store(str(folder)))
     for part in parts:
         one.compared.add(clips(part))
     return one.find_repeats(of_channels(channels))
@@ -57,11 +55,11 @@ def test_parts_of_the_table_are_compared_with_each_other_and_one_video_with_itse
 def by_the_rule(rows: Said, channels: dict[str, str]) -> dict[str, str]:
     groups = defaultdict(list)
     for video_id, n, text in sorted(rows):
-        if channels.get(video_id) and len(text.split()) >= CONFIG.min_sentence_words:
+        if channels.get(video_id) and len(text.split()) >= SAID_AGAIN.min_sentence_words:
             groups[channels[video_id], text].append((video_id, n))
     found = {}
     for group in groups.values():
-        if len({video_id for video_id, _ in group}) >= CONFIG.min_repeats:
+        if len({video_id for video_id, _ in group}) >= SAID_AGAIN.min_repeats:
             first, *others = (f"{video_id}.{n}" for video_id, n in group)
             found.update(dict.fromkeys(others, first))
     return dict(sorted(found.items()))
@@ -88,13 +86,13 @@ def test_new_against_old_finds_the_same_in_whatever_order_clips_come_merged_or_a
     said = {video_id: [(video_id, n, draw.choice(lines)) for n in range(draw.randint(1, 9))] for video_id in ids}
     videos = of_channels(channels).append_column("round", pa.array([i // 20 for i in range(40)]))
     came = draw.sample(ids, 40)
-    kept = Sentences(CONFIG, store)
+    kept = Sentences(store)
     for number, begin in enumerate(range(0, 40, 10)):
         commit(store, [row for video_id in came[begin : begin + 10] for row in said[video_id]], number)
         if draw.random() < 0.5:
             merge_all(store)
         if draw.random() < 0.4:
-            kept = Sentences(CONFIG, store)
+            kept = Sentences(store)
         here = [row for video_id in came[: begin + 10] for row in said[video_id]]
         for some in (videos.slice(0, 20), videos):
             names = set(some.column("video_id").to_pylist())
@@ -102,4 +100,4 @@ def test_new_against_old_finds_the_same_in_whatever_order_clips_come_merged_or_a
             assert kept.find_repeats(some, videos) == by_the_rule(here, of_some)
     assert len(kept.find_repeats(videos)) > 9
     monkeypatch.setattr(AlikeIndex, "add", lambda *_: pytest.fail("sentences were compared again"))
-    assert Sentences(CONFIG, Store(store.url)).find_repeats(videos) == kept.find_repeats(videos)
+    assert Sentences(Store(store.url)).find_repeats(videos) == kept.find_repeats(videos)

@@ -9,12 +9,10 @@ import pytest
 
 from hdvila_testing.plans import find_duplicates
 from pipeline.balance.duplicates import Pictures
+from pipeline.balance.likeness import LIKENESS
 from pipeline.balance.shown import FEW, FINE, distinct_in, kept_in
-from pipeline.config.media import DuplicatesConfig
 from pipeline.engine.store.store import Store
 from pipeline.media.phash import N_HASHES, NOTHING, pack_hashes
-
-CONFIG = DuplicatesConfig(enabled=True)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -27,7 +25,7 @@ def test_pictures_that_lie_apart_are_the_same_for_many_at_a_time_as_for_each_alo
         hashes = hashes ^ (np.uint64(1) << draw.integers(0, 64, hashes.shape, dtype=np.uint64))
     hashes[draw.random(hashes.shape) < 0.3] = NOTHING
 
-    kept = distinct_in(hashes, counts, CONFIG.max_distance)
+    kept = distinct_in(hashes, counts, LIKENESS.max_distance)
 
     ends = np.cumsum(counts)
     for begin, end in zip(ends - counts, ends, strict=True):
@@ -41,7 +39,7 @@ def test_pictures_that_lie_apart_are_the_same_for_many_at_a_time_as_for_each_alo
 
 def are_apart(picture: list[int], other: list[int]) -> bool:
     both = [(a, b) for a, b in zip(picture, other, strict=True) if a and b]
-    n_apart = sum((a ^ b).bit_count() > CONFIG.max_distance for a, b in both)
+    n_apart = sum((a ^ b).bit_count() > LIKENESS.max_distance for a, b in both)
     return n_apart >= 2 or (len(both) < 2 and n_apart == 1)
 
 
@@ -53,7 +51,7 @@ def test_of_a_clip_that_shows_few_pictures_finer_ones_are_kept_and_its_distinct_
     hashes = np.stack([scenes, nearly, equal], axis=1).reshape(-1, N_HASHES)
     counts = np.array([3 * FEW, 3 * (FEW - 1)])
 
-    kept = kept_in(hashes, counts, CONFIG.max_distance)
+    kept = kept_in(hashes, counts, LIKENESS.max_distance)
 
     assert kept.reshape(-1, 3)[:FEW].tolist() == [[True, False, False]] * FEW
     assert kept.reshape(-1, 3)[FEW:].tolist() == [[True, True, False]] * (FEW - 1)
@@ -87,11 +85,11 @@ def packs_of(names: list[str], seed: int) -> pa.Table:
 
 def test_what_repeats_does_not_depend_on_when_it_came(tmp_path: Path) -> None:
     names = [chr(ord("a") + i) for i in range(12)]
-    wanted = find_duplicates(packs_of(names, 0), CONFIG)
+    wanted = find_duplicates(packs_of(names, 0))
     assert len(wanted) == 2
     for seed in range(5):
         order = random.Random(seed).sample(names, len(names))
-        pictures = Pictures(CONFIG, Store(str(tmp_path / f"{seed}")))
+        pictures = Pictures(Store(str(tmp_path / f"{seed}")))
         whole = packs_of(names, 0)
         for name in order:
             pictures.add(whole.filter(pa.compute.equal(whole.column("video_id"), name)))
@@ -100,7 +98,7 @@ def test_what_repeats_does_not_depend_on_when_it_came(tmp_path: Path) -> None:
 
 
 def test_videos_left_out_repeat_nothing(tmp_path: Path) -> None:
-    pictures = Pictures(CONFIG, Store(str(tmp_path)))
+    pictures = Pictures(Store(str(tmp_path)))
     pictures.add(packs_of(["a", "b", "c", "d"], 0))
     assert pictures.find_repeats(pa.array(["a", "c"])) == {}
     assert len(pictures.find_repeats(pa.array([], pa.string()))) == 2

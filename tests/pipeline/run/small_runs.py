@@ -42,7 +42,7 @@ def start(
         "crawl": {"sources": ["folder"]},
         "folder": {"path": str(films)},
         "text": {"transcript": {"min_words": 3}},
-        "media": {"duplicates": {"enabled": compares, "min_frames": 1}},
+        "media": {"duplicates": {"enabled": compares}},
         "balance": {"batch_videos": 1, "unit": "clips", "text_duplicates": {"reuploads": False}, **balance},
         "shards": {"max_samples": 1, "split": {"val": 0}},
         "engine": {"executor": "local", **(engine or {})},

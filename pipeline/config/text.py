@@ -1,4 +1,4 @@
-"""Configuration of the text side: tracks, sentences, alignment, clips and filters."""
+"""Configuration of the text side: tracks, sentences, clips and filters."""
 
 from typing import ClassVar, Literal
 
@@ -17,11 +17,6 @@ class TranscriptConfig(Section):
         "manual", doc="whose text to take where a video has both tracks; manual text gets the automatic track's times"
     )
     min_words: int = identity(20, ge=1, doc="a video with fewer words is rejected (too_few_words)")
-    max_words: int = identity(
-        200_000,
-        ge=1,
-        doc="a video with more words is rejected (too_long); above 50,000, whatever this key says",
-    )
     check_language: bool = identity(True, doc="reject a track whose words are in another language (wrong_language)")
     false_times: Literal["cue", "reject"] = identity(
         "cue",
@@ -41,30 +36,6 @@ class SentenceConfig(Section):
         "",
         doc="your own weights: a model file (net), or a folder with a model and its tokenizer (sat); empty: shipped",
     )
-    threshold: float = identity(
-        0.0,
-        ge=0.0,
-        lt=1.0,
-        doc="a sentence ends where the model's probability is above this; 0: the model's own threshold",
-    )
-    max_words: int = identity(
-        120,
-        ge=10,
-        doc="longer runs without a sentence end are split where the model finds an end likeliest, in any track",
-    )
-
-
-class AlignConfig(Section):
-    """Alignment: giving a text the times of another track."""
-
-    stage: ClassVar[str] = "transcripts"
-
-    min_track_confidence: float = identity(
-        0.4,
-        ge=0.0,
-        le=1.0,
-        doc="if a smaller share of words is anchored, the two tracks are taken to differ and the automatic one is used",
-    )
 
 
 class ClipConfig(Section):
@@ -75,24 +46,12 @@ class ClipConfig(Section):
     steer_by: Literal["seconds", "words"] = identity("seconds", doc="which of the two targets clips aim at")
     target_s: float = identity(13.4, gt=0, doc="length to aim at, seconds (HD-VILA-100M's mean)")
     target_words: float = identity(32.5, gt=0, doc="words to aim at (HD-VILA-100M's mean)")
-    border_weight: float = identity(
-        1.5,
-        ge=0,
-        doc="cost of a boundary that may not be a sentence end, against missing the target: times -log(its "
-        "probability)",
-    )
-    unmarked_weight: float = identity(
-        3.0,
-        ge=0,
-        doc="cost of a boundary inside a clause: times the probability that not even a comma belongs there",
-    )
     min_s: float = identity(2.0, ge=0, doc="shorter clips are rejected (clip_too_short), seconds")
     max_s: float = identity(25.0, gt=0, doc="longest clip, padding included, seconds")
     max_gap_s: float = identity(2.0, gt=0, doc="a longer silence ends a clip, seconds")
     pad_ms: int = identity(
         200, ge=0, doc="padding before the first and after the last word, at most the silence there, ms"
     )
-    overlap_ms: int = identity(0, ge=0, doc="how far a clip's padding may reach into its neighbour, ms")
     min_confidence: float = identity(
         0.6, ge=0.0, le=1.0, doc="clips with a smaller share of anchored words are rejected (low_alignment)"
     )
@@ -116,22 +75,6 @@ class FilterConfig(Section):
     max_words_per_s: float = identity(
         6.5, gt=0, doc="clips with more words a second are rejected (too_many_words_per_second)"
     )
-    max_event_share: float = identity(
-        0.5,
-        ge=0,
-        le=1,
-        doc="clips with a larger share of their time under [Music] and the like are rejected (mostly_events)",
-    )
-    max_ngram_share: float = identity(
-        0.3, ge=0, le=1, doc="clips of which one 3-gram fills a larger share are rejected (repeated_text)"
-    )
-    max_non_word_share: float = identity(
-        0.3, ge=0, le=1, doc="clips with a larger share of tokens without letters are rejected (not_words)"
-    )
-    language_words: int = identity(15, ge=1, doc="clips with at least this many words have their language checked")
-    foreign_words: int = identity(
-        8, ge=0, doc="clips with this many words in a row in another language are rejected (wrong_language); 0: off"
-    )
     max_elsewhere_share: float = identity(
         0.5,
         ge=0,
@@ -154,7 +97,6 @@ class TextConfig(Section):
     """All settings of the text stages."""
 
     transcript: TranscriptConfig = TranscriptConfig()
-    align: AlignConfig = AlignConfig()
     sentences: SentenceConfig = SentenceConfig()
     clips: ClipConfig = ClipConfig()
     filters: FilterConfig = FilterConfig()

@@ -6,7 +6,7 @@ that a sentence ends there, plus `unmarked_weight` times the probability that th
 costs the mean of the video's doubtful borders less; a certain one costs nothing. So a doubtful border is used only
 where the lengths gain by it, rather at a comma than inside a clause, and doubt alone makes no clip longer, nor shorter
 where ends are certain. Planning is a pure function of its arguments. Speech without a likely sentence end within the
-length limit is split at its longest silence. No word is cut, and clips do not overlap by default.
+length limit is split at its longest silence. No word is cut, and clips do not overlap.
 """
 
 from collections.abc import Sequence
@@ -30,6 +30,19 @@ N_PLANS = 2
 """The plan is made this many times: the second time, each doubtful border is refunded the mean cost of the doubtful
 borders of the first plan (see `_join`). A third time would change nothing more.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class BorderCosts:
+    """What a border costs that may be no sentence end, against missing the target; measured in docs/text.md."""
+
+    border_weight: float = 1.5
+    """Times -log of the probability of a sentence end."""
+    unmarked_weight: float = 3.0
+    """Times the probability that not even a comma belongs there."""
+
+
+BORDER_COSTS = BorderCosts()
 BORDER_SHARE = 0.15
 """Share of a long span's length at each end where it is not split."""
 
@@ -55,6 +68,7 @@ def plan_clips(
     anchored: Sequence[bool] | None = None,
     scene_cuts_ms: Sequence[int] = (),
     duration_ms: int = 0,
+    weights: BorderCosts = BORDER_COSTS,
 ) -> list[PlannedClip]:
     """Plans the clips of a video, in time order.
 
@@ -66,7 +80,7 @@ def plan_clips(
         return []
     times = _Times(words)
     bounds = [0, *(np.flatnonzero(_must_part(times, config, sorted(scene_cuts_ms))) + 1).tolist(), len(words)]
-    groups = [_group(words, times, marks, first, last, config) for first, last in pairwise(bounds)]
+    groups = [_group(words, times, marks, first, last, config, weights) for first, last in pairwise(bounds)]
     refund = 0.0
     for _ in range(N_PLANS):
         joined = [_join(group, refund) for group in groups]
@@ -121,7 +135,15 @@ class _Group:
         return list(pairwise([int(self.bounds[0]), *self.bounds[borders + 1].tolist()]))
 
 
-def _group(words: Sequence[Word], times: _Times, marks: Marks, first: int, last: int, config: ClipConfig) -> _Group:
+def _group(
+    words: Sequence[Word],
+    times: _Times,
+    marks: Marks,
+    first: int,
+    last: int,
+    config: ClipConfig,
+    weights: BorderCosts,
+) -> _Group:
     """Divides words first to last (exclusive): clips may end where a sentence may or where a long span is split."""
     limit_ms = round(config.max_s * 1000) - 2 * config.pad_ms
     likely = (np.flatnonzero(marks.ends[first : last - 1] >= MIN_END) + first + 1).tolist()
@@ -130,7 +152,7 @@ def _group(words: Sequence[Word], times: _Times, marks: Marks, first: int, last:
         found += _within(words, times, a, b, limit_ms)
     bounds = np.array(found, np.int64)
     ends, inner = (np.append(column[bounds[1:-1] - 1], end) for column, end in ((marks.ends, 1.0), (marks.inner, 0.0)))
-    costs = -config.border_weight * np.log(np.maximum(ends, MIN_END)) + config.unmarked_weight * (1 - ends - inner)
+    costs = -weights.border_weight * np.log(np.maximum(ends, MIN_END)) + weights.unmarked_weight * (1 - ends - inner)
     return _Group(bounds, costs, (ends >= MIN_END) & (ends < 1), _lengths(times, bounds, limit_ms, config))
 
 
@@ -219,15 +241,15 @@ def _padded(
         before = words[first - 1].end_ms if first else 0
         video_end = max(duration_ms, end) if duration_ms else end + config.pad_ms
         after = words[last].start_ms if last < len(words) else video_end
-        clip_start = start - min(config.pad_ms, _room(start - before, first > 0, config))
-        clip_end = end + min(config.pad_ms, _room(after - end, last < len(words), config))
+        clip_start = start - min(config.pad_ms, _room(start - before, first > 0))
+        clip_end = end + min(config.pad_ms, _room(after - end, last < len(words)))
         trusted = sum(anchored[first:last]) / (last - first) if anchored is not None else 1.0
         text = " ".join(word.text for word in words[first:last])
         clips.append(PlannedClip(first, last, clip_start, clip_end, text, round(trusted, 4)))
     return clips
 
 
-def _room(gap_ms: int, shared: bool, config: ClipConfig) -> int:
-    """How much of a silence a clip may take: half of it if another clip is beyond, plus the allowed overlap."""
+def _room(gap_ms: int, shared: bool) -> int:
+    """How much of a silence a clip may take: half of it if another clip is beyond."""
     gap_ms = max(gap_ms, 0)
-    return min(gap_ms, gap_ms // 2 + config.overlap_ms) if shared else gap_ms
+    return gap_ms // 2 if shared else gap_ms

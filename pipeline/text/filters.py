@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from manifests.reasons import Reason
 from pipeline.config.text import ClipConfig, FilterConfig
@@ -15,6 +16,25 @@ the of and to is that it you for with this are have has had be been not they we 
 your there all our from by or but if when which would could should their his her he she how why where who these those
 than then because very really going don't it's that's i'm you're we're let's i
 """
+
+
+@dataclass(frozen=True, slots=True)
+class TextRules:
+    """What is no speech, or said by a refrain: beyond these shares a clip is rejected."""
+
+    max_event_share: float = 0.5
+    """Of its time under [Music] and the like."""
+    max_ngram_share: float = 0.3
+    """Of its text that one 3-gram fills."""
+    max_non_word_share: float = 0.3
+    """Of its tokens that have no letters."""
+    foreign_words: int = 8
+    """Words in a row in another language."""
+
+
+TEXT_RULES = TextRules()
+LANGUAGE_WORDS = 15
+"""Clips and tracks with at least this many words have their language checked: of fewer it is often mistaken."""
 SURE = 10.0
 """Log-probability margin over English from which a stretch of a clip counts as another language."""
 NOT_FOREIGN = frozenset({"en", "la", "pcm"})
@@ -37,6 +57,7 @@ def reject_of(
     *,
     language: str = "",
     elsewhere: float = 0.0,
+    rules: TextRules = TEXT_RULES,
 ) -> tuple[Reason, str] | None:
     """Returns the first reason to reject a planned clip, with the measurement; None if there is none.
 
@@ -51,19 +72,19 @@ def reject_of(
         return Reason.CLIP_TOO_LONG, f"{seconds:.2f} s"
     if clip.confidence < clips.min_confidence:
         return Reason.LOW_ALIGNMENT, f"{clip.confidence:.2f} of its words anchored"
-    found = _of_text(clip, inside, events, filters)
+    found = _of_text(clip, inside, events, filters, rules)
     if found is None and elsewhere > filters.max_elsewhere_share:
         found = Reason.REPEATED_TEXT, f"{elsewhere:.2f} of it is repeated elsewhere"
-    if found is None and language and len(inside) >= filters.language_words:
+    if found is None and language and len(inside) >= LANGUAGE_WORDS:
         spoken = language_of(clip.text)
         found = (Reason.WRONG_LANGUAGE, f"the words are in {spoken}") if spoken != language else None
     if found is None and language == "en":
-        found = foreign_sentence([word.text for word in inside], filters.foreign_words)
+        found = foreign_sentence([word.text for word in inside], rules.foreign_words)
     return found or _of_flags(clip.text, filters)
 
 
 def _of_text(
-    clip: PlannedClip, words: Sequence[Word], events: Sequence[Event], config: FilterConfig
+    clip: PlannedClip, words: Sequence[Word], events: Sequence[Event], config: FilterConfig, rules: TextRules
 ) -> tuple[Reason, str] | None:
     spoken_s = max((words[-1].end_ms - words[0].start_ms) / 1000, 0.001)
     rate = len(words) / spoken_s
@@ -74,11 +95,11 @@ def _of_text(
         return Reason.TOO_MANY_WORDS_PER_SECOND, f"{rate:.2f} words/s"
     if rate < config.min_words_per_s:
         return Reason.TOO_FEW_WORDS_PER_SECOND, f"{rate:.2f} words/s"
-    if (share := event_share(clip, events)) > config.max_event_share:
+    if (share := event_share(clip, events)) > rules.max_event_share:
         return Reason.MOSTLY_EVENTS, f"{share:.2f} of its time"
-    if (share := repeated_share(texts)) > config.max_ngram_share:
+    if (share := repeated_share(texts)) > rules.max_ngram_share:
         return Reason.REPEATED_TEXT, f"one phrase fills {share:.2f} of it"
-    if (share := non_word_share(texts)) > config.max_non_word_share:
+    if (share := non_word_share(texts)) > rules.max_non_word_share:
         return Reason.NOT_WORDS, f"{share:.2f} of its tokens"
     return None
 
@@ -127,7 +148,7 @@ def language_of(text: str) -> str:
 
 
 def foreign_sentence(texts: Sequence[str], min_words: int) -> tuple[Reason, str] | None:
-    """Finds a stretch of at least this many words of another language in English speech (0: not looked for).
+    """Finds a stretch of at least this many words of another language in English speech.
 
     Only stretches without any of the most common English words are classified, which keeps it cheap.
     """
@@ -136,7 +157,7 @@ def foreign_sentence(texts: Sequence[str], min_words: int) -> tuple[Reason, str]
         if at < len(texts) and texts[at].lower().strip('.,;:!?"…-').replace("’", "'") not in ENGLISH:
             continue
         stretch = [text for text in texts[begin:at] if len(text) > 1 and any(char.isalpha() for char in text)]
-        if min_words and len(stretch) >= min_words and (spoken := _surely_foreign(stretch)):
+        if len(stretch) >= min_words and (spoken := _surely_foreign(stretch)):
             return Reason.WRONG_LANGUAGE, f"{len(stretch)} words are in {spoken}"
         begin = at + 1
     return None

@@ -1,6 +1,6 @@
 """Splits words into sentences: by the track's own marks if it has them, else by a boundary model.
 
-A change of speaker always ends a sentence. In a track with marks, a run of more than `max_words` without any end is
+A change of speaker always ends a sentence. In a track with marks, a run of more than MAX_WORDS without any end is
 split by the model, inside that run alone. In a track without marks, sentences that are too long are split at the
 likeliest points of the model.
 """
@@ -19,6 +19,8 @@ from pipeline.text.boundary.evidence import Marks
 from pipeline.text.boundary.marks import sentence_ends
 from pipeline.text.captions.track import Track, Word
 
+MAX_WORDS = 120
+"""Longer runs without a sentence end are split where the model finds an end likeliest, in any track."""
 BY_MARKS = "punctuation"
 """The `boundary_model` of clips from tracks whose own marks were used."""
 
@@ -39,9 +41,10 @@ def split_sentences(
     config: SentenceConfig,
     model: BoundaryModel | None = None,
     probability: NDArray[np.float32] | None = None,
+    max_words: int = MAX_WORDS,
 ) -> list[Sentence]:
     """The sentences of a track, in order; together they contain every word once. `probability`: see sentence_breaks."""
-    ends = sentence_breaks(track, config, model, probability)
+    ends = sentence_breaks(track, config, model, probability, max_words)
     bounds = [0, *(np.flatnonzero(ends) + 1).tolist()]
     return [sentence_of(track.words, a, b) for a, b in pairwise(bounds)]
 
@@ -57,7 +60,9 @@ def sentence_of(words: Sequence[Word], first: int, last: int) -> Sentence:
     return Sentence(first, last, words[first].start_ms, words[last - 1].end_ms, text)
 
 
-def mark_probabilities(track: Track, config: SentenceConfig, model: BoundaryModel | None = None) -> Marks:
+def mark_probabilities(
+    track: Track, config: SentenceConfig, model: BoundaryModel | None = None, max_words: int = MAX_WORDS
+) -> Marks:
     """The probabilities of marks after each of n words.
 
     Ends are certain (1) after the last word, before a change of speaker and, in a track with marks, at its marks.
@@ -71,7 +76,7 @@ def mark_probabilities(track: Track, config: SentenceConfig, model: BoundaryMode
     if track.punctuated:
         certain |= np.array(sentence_ends([word.text for word in words]), np.bool_)
     certain[-1] = True
-    unmarked = _unmarked(certain, config.max_words) if track.punctuated else ~certain
+    unmarked = _unmarked(certain, max_words) if track.punctuated else ~certain
     found = Marks.of_ends(certain.astype(np.float32))
     if unmarked.any():
         by_model = (model or load_model(config.model, config.weights)).probabilities(words, speaker_turns(track))
@@ -93,22 +98,21 @@ def sentence_breaks(
     config: SentenceConfig,
     model: BoundaryModel | None = None,
     probability: NDArray[np.float32] | None = None,
+    max_words: int = MAX_WORDS,
 ) -> NDArray[np.bool_]:
     """[n] whether a sentence ends after each word; the last word always does.
 
     `probability`: the ends from `mark_probabilities`, if already made.
     """
     if probability is None:
-        probability = mark_probabilities(track, config, model).ends
+        probability = mark_probabilities(track, config, model, max_words).ends
     certain: NDArray[np.bool_] = probability == 1
     if np.all(certain | (probability == 0)):
         return certain
-    threshold = (
-        config.threshold or (model or load_model(config.model, config.weights)).threshold or best_threshold(probability)
-    )
+    threshold = (model or load_model(config.model, config.weights)).threshold or best_threshold(probability)
     ends: NDArray[np.bool_] = probability >= threshold
     for first, last in _runs(ends):
-        _split_long(probability, ends, first, last, config.max_words)
+        _split_long(probability, ends, first, last, max_words)
     return ends
 
 

@@ -23,7 +23,7 @@ from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit, 
 from pipeline.text.align import align_track
 from pipeline.text.boundary.features import normalise
 from pipeline.text.captions import BrokenTrack, Track, Word, read_track
-from pipeline.text.filters import language_of
+from pipeline.text.filters import LANGUAGE_WORDS, language_of
 
 N_PERMUTATIONS = 64
 MINHASH_SEED = 1
@@ -31,6 +31,8 @@ SHINGLES_AT_ONCE = 16_384
 """MinHash takes 512 bytes of memory per shingle while it hashes them."""
 SHINGLE = 3
 """Words per shingle of the near-duplicate signature."""
+MIN_TRACK_CONFIDENCE = 0.4
+"""If a smaller share of words is anchored, the two tracks are taken to differ and the automatic one is used."""
 LANGUAGE_SAMPLE = 400
 """Number of words from which a track's language is detected."""
 
@@ -128,9 +130,7 @@ def unfit(track: Track, config: TextConfig) -> BrokenTrack | None:
         return BrokenTrack("its word times are evenly spread or on another clock", Reason.FALSE_WORD_TIMES)
     if len(track.words) < limits.min_words:
         return BrokenTrack(f"{len(track.words)} words", Reason.TOO_FEW_WORDS)
-    if len(track.words) > limits.max_words:
-        return BrokenTrack(f"{len(track.words)} words", Reason.TOO_LONG)
-    if limits.check_language and len(track.words) >= config.filters.language_words:
+    if limits.check_language and len(track.words) >= LANGUAGE_WORDS:
         found = track_language(track.words)
         if found != limits.language:
             return BrokenTrack(f"the words are in {found}", Reason.WRONG_LANGUAGE)
@@ -153,7 +153,7 @@ def _combine(usable: dict[str, tuple[str, Track]], config: TextConfig) -> Transc
     if manual is None or auto is None or not auto[1].word_timed or order[0] is auto:
         key, track = next(pair for pair in order if pair is not None)
         return Transcript(track, key, 1.0)
-    aligned, found = align_track(manual[1], auto[1], min_confidence=config.align.min_track_confidence)
+    aligned, found = align_track(manual[1], auto[1], min_confidence=MIN_TRACK_CONFIDENCE)
     if aligned is manual[1]:
         return Transcript(auto[1], auto[0], 1.0)
     return Transcript(aligned, manual[0], round(found.confidence, 4))

@@ -14,8 +14,10 @@ from pipeline.config.text import ClipConfig
 from pipeline.text import clip_plan
 from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Word
-from pipeline.text.clip_plan import PlannedClip, plan_clips
+from pipeline.text.clip_plan import BORDER_COSTS, BorderCosts, PlannedClip, plan_clips
 
+FREE = BorderCosts(border_weight=0.0, unmarked_weight=0.0)
+"""Borders cost nothing: only lengths count."""
 Ends = NDArray[np.float32]
 
 
@@ -58,8 +60,8 @@ def test_short_sentences_are_joined_to_about_the_target() -> None:
 def test_the_room_around_the_words_counts_as_length() -> None:
     """Sentences of 3 s, silence enough for the room of 1 s at both ends: four of them are 14 s, the aim."""
     words, ends = speech(*[(10, 500)] * 40)
-    config = ClipConfig(target_s=12.0, pad_ms=1000, border_weight=0.0, unmarked_weight=0.0)
-    clips = plan(words, ends, config)
+    config = ClipConfig(target_s=12.0, pad_ms=1000)
+    clips = plan(words, ends, config, weights=FREE)
     spoken_s = [(words[c.last - 1].end_ms - words[c.first].start_ms) / 1000 for c in clips]
     assert sum(spoken_s) / len(spoken_s) < 10.5 + 0.5
 
@@ -122,16 +124,16 @@ def test_a_likelier_end_is_preferred_to_a_nearer_one() -> None:
     ends = ends_at(100, 45, 100, probability=0.1)
     ends[39] = 0.9
     assert plan(words, ends, ClipConfig())[0].last == 40
-    assert plan(words, ends, ClipConfig(border_weight=0.0, unmarked_weight=0.0))[0].last == 45
+    assert plan(words, ends, ClipConfig(), weights=FREE)[0].last == 45
 
 
 def test_the_weight_decides_how_far_a_clip_goes_for_a_better_end() -> None:
     words, ends = speech(*[(6, 100)] * 60)
     doubtful = np.where(ends > 0, 0.1, 0.0).astype(np.float32)
     doubtful[59::60] = 1.0
-    borders = {clip.last for clip in plan(words, doubtful, ClipConfig(border_weight=1.0))}
+    borders = {clip.last for clip in plan(words, doubtful, ClipConfig(), weights=BorderCosts(border_weight=1.0))}
     assert all(last % 60 == 0 for last in borders)
-    near = {clip.last for clip in plan(words, doubtful, ClipConfig(border_weight=0.0, unmarked_weight=0.0))}
+    near = {clip.last for clip in plan(words, doubtful, ClipConfig(), weights=FREE)}
     assert any(last % 60 for last in near)
 
 
@@ -140,7 +142,7 @@ def test_a_comma_is_preferred_to_the_middle_of_a_clause() -> None:
     marks = Marks.of_ends(ends_at(100, 38, 45, 100, probability=0.1))
     marks.inner[37] = 0.8
     assert plan_clips(words, marks, ClipConfig())[0].last == 38
-    assert plan_clips(words, marks, ClipConfig(unmarked_weight=0.0))[0].last == 45
+    assert plan_clips(words, marks, ClipConfig(), weights=BorderCosts(unmarked_weight=0.0))[0].last == 45
 
 
 def test_doubt_alone_makes_no_clip_longer() -> None:
@@ -218,7 +220,7 @@ def cheapest(words: list[Word], marks: Marks, config: ClipConfig) -> list[int]:
         if last == len(words):
             return 0.0
         end, inner = float(marks.ends[last - 1]), float(marks.inner[last - 1])
-        return -config.border_weight * np.log(max(end, 0.02)) + config.unmarked_weight * (1 - end - inner)
+        return -BORDER_COSTS.border_weight * np.log(max(end, 0.02)) + BORDER_COSTS.unmarked_weight * (1 - end - inner)
 
     def is_doubtful(last: int) -> bool:
         return last < len(words) and marks.ends[last - 1] < 1
@@ -280,9 +282,9 @@ def test_an_end_that_is_nearly_impossible_is_none(probability: float, can_end: b
     words = silences(*[10] * 39)
     ends = ends_at(40, 40)
     ends[19] = probability
-    config = ClipConfig(target_s=8.0, border_weight=0.0, unmarked_weight=0.0)
+    config = ClipConfig(target_s=8.0)
 
-    assert ([clip.last for clip in plan(words, ends, config)] == [20, 40]) == can_end
+    assert ([clip.last for clip in plan(words, ends, config, weights=FREE)] == [20, 40]) == can_end
 
 
 @pytest.mark.parametrize(("extra_ms", "n_clips"), [(0, 1), (1, 2)])
@@ -328,7 +330,7 @@ def test_a_comma_is_worth_400_ms_of_silence_where_a_sentence_is_split() -> None:
     assert split_at(longest) == 12
 
 
-def test_room_is_what_the_silence_leaves_and_beyond_half_of_it_only_by_the_overlap() -> None:
+def test_room_is_what_the_silence_leaves_and_half_of_it_where_another_clip_is_beyond() -> None:
     words, ends = speech((50, 299), (50, 0))  # a silence of 319 ms between the two
     start, end, after = words[0].start_ms, words[49].end_ms, words[50].start_ms
 
@@ -338,8 +340,6 @@ def test_room_is_what_the_silence_leaves_and_beyond_half_of_it_only_by_the_overl
 
     assert edges(pad_ms=100) == (100, 100, 100)
     assert edges(pad_ms=400) == (400, 159, 159), "half of the silence each"
-    assert edges(pad_ms=200, overlap_ms=30) == (200, 189, 189)
-    assert edges(pad_ms=400, overlap_ms=900) == (400, 319, 319), "never over a word"
     assert edges(pad_ms=2000)[0] == 1000, "nor before the video begins"
 
 
@@ -376,11 +376,10 @@ def test_a_clips_length_costs_the_square_of_its_distance_to_the_target_and_too_s
     assert clip_plan._cost(lengths, n, by_words) == pytest.approx([0, 0.25, 0.25, 0, 5])
 
 
-@pytest.mark.parametrize(("gap_ms", "overlap_ms", "room_ms"), [(400, 0, 200), (400, 50, 250), (60, 50, 60), (-9, 0, 0)])
-def test_clips_share_a_silence_between_them(gap_ms: int, overlap_ms: int, room_ms: int) -> None:
-    config = ClipConfig(overlap_ms=overlap_ms)
-    assert clip_plan._room(gap_ms, True, config) == room_ms
-    assert clip_plan._room(gap_ms, False, config) == max(0, gap_ms), "nobody else wants the end of a video"
+@pytest.mark.parametrize(("gap_ms", "room_ms"), [(400, 200), (-9, 0)])
+def test_clips_share_a_silence_between_them(gap_ms: int, room_ms: int) -> None:
+    assert clip_plan._room(gap_ms, True) == room_ms
+    assert clip_plan._room(gap_ms, False) == max(0, gap_ms), "nobody else wants the end of a video"
 
 
 @pytest.mark.parametrize(("duration_ms", "end_ms"), [(0, 2300), (2100, 2100), (9000, 2300), (1500, 2000)])

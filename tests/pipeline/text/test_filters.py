@@ -10,6 +10,7 @@ from pipeline.config.text import ClipConfig, FilterConfig
 from pipeline.text.captions.track import Event, Word
 from pipeline.text.clip_plan import PlannedClip
 from pipeline.text.filters import (
+    TextRules,
     boilerplate_key,
     elsewhere_shares,
     event_share,
@@ -91,7 +92,6 @@ def test_a_foreign_sentence_inside_an_english_clip_is_rejected() -> None:
     ):
         text = f"{ORDINARY} {foreign} and that is what he said"
         assert verdict(text, language="en", word_ms=280) is Reason.WRONG_LANGUAGE, foreign
-        assert verdict(text, language="en", word_ms=280, filters=FilterConfig(foreign_words=0)) is None
 
 
 def test_names_and_numbers_on_end_are_no_foreign_sentence() -> None:
@@ -230,10 +230,10 @@ def judged(text: str, *, length_ms: int = 8000, **known: Any) -> tuple[Reason, s
     parts = text.split()
     step = length_ms // len(parts)
     words = [Word(w, i * step, (i + 1) * step, True) for i, w in enumerate(parts)]
-    filters = FilterConfig(**known.pop("filters", {}))
+    filters, rules = FilterConfig(**known.pop("filters", {})), TextRules(**known.pop("rules", {}))
     clips = ClipConfig(**known.pop("clips", {}))
     clip = PlannedClip(0, len(words), 0, length_ms, text, known.pop("confidence", 1.0))
-    return reject_of(clip, words, known.pop("events", ()), clips, filters, **known)
+    return reject_of(clip, words, known.pop("events", ()), clips, filters, rules=rules, **known)
 
 
 def rates(**filters: float) -> dict[str, Any]:
@@ -266,14 +266,14 @@ def test_a_clip_just_at_a_bound_is_kept_and_one_beyond_it_is_not(
 
 def test_shares_just_at_their_bound_are_kept() -> None:
     song = (Event("sound", "♪", 0, 4000),)
-    assert judged(WORDS, events=song, filters={"max_event_share": 0.5}) is None
-    assert judged(WORDS, events=song, filters={"max_event_share": 0.49}) == (Reason.MOSTLY_EVENTS, "0.50 of its time")
+    assert judged(WORDS, events=song, rules={"max_event_share": 0.5}) is None
+    assert judged(WORDS, events=song, rules={"max_event_share": 0.49}) == (Reason.MOSTLY_EVENTS, "0.50 of its time")
     refrain = "we all go " * 3 + "down to the river now and"  # nine of fifteen words
-    assert judged(refrain, filters={"max_ngram_share": 0.6}) is None
-    assert judged(refrain, filters={"max_ngram_share": 0.59}) == (Reason.REPEATED_TEXT, "one phrase fills 0.60 of it")
+    assert judged(refrain, rules={"max_ngram_share": 0.6}) is None
+    assert judged(refrain, rules={"max_ngram_share": 0.59}) == (Reason.REPEATED_TEXT, "one phrase fills 0.60 of it")
     numbers = "we have 1 2 3 4 of these now"  # four of nine
-    assert judged(numbers, filters={"max_non_word_share": 4 / 9}) is None
-    assert judged(numbers, filters={"max_non_word_share": 0.4}) == (Reason.NOT_WORDS, "0.44 of its tokens")
+    assert judged(numbers, rules={"max_non_word_share": 4 / 9}) is None
+    assert judged(numbers, rules={"max_non_word_share": 0.4}) == (Reason.NOT_WORDS, "0.44 of its tokens")
 
 
 def test_a_clip_has_a_share_under_events_and_a_share_that_repeats() -> None:

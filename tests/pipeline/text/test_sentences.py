@@ -79,7 +79,7 @@ def test_an_unmarked_track_is_split_by_the_model_and_says_so() -> None:
 
 def test_a_long_unmarked_run_inside_a_marked_track_is_split() -> None:
     text = "Hello there. " + " ".join(f"word{i}" for i in range(300)) + " end."
-    found = split_sentences(track(text), SentenceConfig(max_words=50), PauseModel())
+    found = split_sentences(track(text), SentenceConfig(), PauseModel(), max_words=50)
     assert found[0].text == "Hello there."
     assert max(s.last - s.first for s in found) <= 50
 
@@ -99,7 +99,7 @@ TOKENS = ["a", "we", "so.", "and", "yes?", "U.S.", "Dr.", "3.5", "no...", "the"]
 @given(st.lists(st.sampled_from(TOKENS), min_size=1, max_size=80), st.booleans(), st.integers(10, 40))
 def test_every_word_is_in_exactly_one_sentence(words: list[str], punctuated: bool, limit: int) -> None:
     made = track(" ".join(words), punctuated=punctuated)
-    found = split_sentences(made, SentenceConfig(max_words=limit), PauseModel())
+    found = split_sentences(made, SentenceConfig(), PauseModel(), max_words=limit)
     assert [i for s in found for i in range(s.first, s.last)] == list(range(len(words)))
     assert " ".join(s.text for s in found) == " ".join(words)
     assert all(a.end_ms <= b.start_ms for a, b in pairwise(found))
@@ -136,20 +136,19 @@ def test_ends_are_certain_at_marks_turns_and_the_last_word_and_a_models_only_whe
 @pytest.mark.parametrize(("n", "asked"), [(10, False), (11, True)])
 def test_a_run_without_marks_is_given_to_the_model_once_it_is_longer_than_the_most(n: int, asked: bool) -> None:
     text = "a. " + "w " * (n - 1) + "end. b."
-    found = mark_probabilities(track(text), SentenceConfig(max_words=10), Told(*[0.5] * (n + 2)))
+    found = mark_probabilities(track(text), SentenceConfig(), Told(*[0.5] * (n + 2)), max_words=10)
     assert found.ends[1:n].tolist() == [0.5 * asked] * (n - 1)
     assert found.ends[[0, n, n + 1]].tolist() == [1, 1, 1]
 
 
-def test_the_threshold_is_the_settings_else_the_models_else_the_best_of_the_track() -> None:
+def test_the_threshold_is_the_models_else_the_best_of_the_track() -> None:
     unmarked = track("a b c d e", punctuated=False)
 
-    def breaks(model: Told, threshold: float = 0.0) -> list[bool]:
-        return sentence_breaks(unmarked, SentenceConfig(threshold=threshold), model).tolist()
+    def breaks(model: Told) -> list[bool]:
+        return sentence_breaks(unmarked, SentenceConfig(), model).tolist()
 
     ends = (0.9, 0.5, 0.25, 0.1, 0.0)
     assert breaks(Told(*ends, threshold=0.25)) == [True, True, True, False, True], "just the threshold is an end"
-    assert breaks(Told(*ends, threshold=0.25), 0.6) == [True, False, False, False, True]
     assert breaks(Told(*ends)) == [True, True, False, False, True]
 
 

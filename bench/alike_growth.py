@@ -175,7 +175,7 @@ def _searched(
     search = Search(asked, nearness)
     sorted_s, began = time.process_time() - began, time.process_time()
     for hashes, owners in columns_of(files, some, 0):
-        search.look_through(hashes, owners)
+        search.scan(hashes, owners)
     return sorted_s, time.process_time() - began, search.piece()
 
 

@@ -125,7 +125,7 @@ class Census:
         return rejects if self._by_clip else rejects.filter(pc.equal(rejects.column("clip_id"), ""))
 
     def again(self) -> None:
-        """Makes the next calls read what is new since."""
+        """Invalidates the cache."""
         if self._by_clip:
             self._kept.clear()
             self.__dict__.pop("rejected", None)
@@ -156,7 +156,7 @@ class Census:
 
     @cached_property
     def rejected(self) -> Rejected:
-        """The rejects in force, by hashes. Of a census by clip."""
+        """Active rejects, keyed by hash; needs by_clip=True."""
 
         def holds_after(clips_before: Callable[[str], UInt64]) -> Callable[[str, UInt64, UInt64], NDArray[np.bool_]]:
             self._clips_before = self._clips_before or clips_before

@@ -54,7 +54,7 @@ def is_of_the_place(error: BaseException) -> bool:
 
 
 def is_of_a_disk(error: BaseException) -> TypeGuard[OSError]:
-    """Whether a disk or mount of this machine failed or is full: nobody's mistake, and nothing in the program's."""
+    """Whether a disk or mount of this machine failed or is full: neither a bug nor a user error."""
     return isinstance(error, OSError) and type(error).__module__ == "builtins" and error.errno in SICK | FULL
 
 

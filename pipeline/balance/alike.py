@@ -96,7 +96,7 @@ class _OfKind(BaseModel):
 class _Batch(BaseModel):
     name: str
     first: dict[str, int]
-    """The number of its first thing, by kind."""
+    """By kind: number of the batch's first item."""
 
 
 class _State(BaseModel):
@@ -321,8 +321,8 @@ _Rows = tuple[tuple[int, Mapping[str, Any]], tuple[int, Mapping[str, Any]]]
 
 
 def asked_of(kind: Kind, table: pa.Table, filed: Filed, n_things: int, n_rows: int) -> list[HashQuery]:
-    """What things look for in each column, where so many things and rows were filed before: with the bits of a group by
-    that; all bits if only equal hashes are near.
+    """Builds each column's query; band width follows from the index size, and is all bits if only equal hashes are
+    near. `n_things`, `n_rows`: what the index holds so far.
     """
     bits = bits_of(n_rows + np.cumsum(filed.counts) - filed.counts)
     if not kind.nearness.max_distance:

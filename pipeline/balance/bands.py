@@ -1,9 +1,8 @@
 """Near hashes among many, by bands of bits: hashes that agree in one are a group.
 
-Things stand in the order in which they were added, and so do the hashes that they are filed by. Each hash that is
-looked for is compared with those of earlier things in its group; of what is near there it keeps all, or, where that
-are CROWD or more, the first two among the first CROWD. So what a thing is paired with follows from what came before it
-alone, never from what comes after, and a search for new ones leaves the pairs of old ones as they are.
+Items and their hashes are indexed in the order in which they were added. Each query hash is compared with those of
+earlier items in its group and keeps all matches, or, where there are CROWD or more, the first two. So the pairs of an
+item follow from earlier items alone, and a search for new items leaves the pairs of old ones as they are.
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ _SPARE_BITS, _MOST_SLOT_BITS = 4, 25
 the processor's cache, and most of what nobody asks for meets an empty slot."""
 
 CROWD = 256
-"""So many hashes that are near one are a crowd, and those that follow are left out: a picture that everybody shows."""
+"""This many matches of one hash are a crowd (a picture that everybody shows); further ones are left out."""
 
 OF_A_CROWD = 2
-"""Near ones that are kept of a hash with a crowd: enough to hold them together."""
+"""Matches kept of a hash with a crowd: enough to hold the crowd together."""
 
 HALF = 32
 LOW = (1 << HALF) - 1
@@ -46,9 +45,9 @@ Int32 = NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class HashQuery:
-    """Hashes to look for [N], with the owner of each and the number of bits in which its group agrees.
+    """Query hashes [N], with the owner of each and the band width of its group in bits.
 
-    `runs`: numbers that rise; hashes with the same one are those of one part of the pictures of one whole (the video
+    `runs`: ascending numbers; hashes with the same number are of one part of the pictures of one whole (the video
     that a clip is of).
     """
 
@@ -98,7 +97,7 @@ class Room:
 
 
 class Groups:
-    """Groups that are asked for, numbered in their order.
+    """The groups that queries are in, numbered in order.
 
     A slot is the beginning that some groups have in common. A table has a bit for each possible slot, and the number of
     a slot is that of the bits set before its own.
@@ -122,7 +121,7 @@ class Groups:
         self._n_before = np.cumsum(n_set, dtype=np.int32) - n_set
 
     def asked_for(self, hashes: Hashes, room: Room) -> Int64:
-        """The rows of hashes, for as many as there is room, in slots of groups that are asked for."""
+        """The rows of hashes, for as many as there is room, in slots that some query is in."""
         n = len(hashes)
         slots, bit, found = room.slots[:n], room.bit[:n], room.found[:n]
         _beginnings(hashes, self._shift, self._bits, self._slot_bits, slots)
@@ -148,7 +147,7 @@ class Groups:
         return np.asarray(self._n_before.take(word, mode="clip") + n_below, np.int64)
 
     def numbers(self, hashes: Hashes, slots: Int64) -> Int64:
-        """[N] the number of the group of each hash, given its slot; -1 if no such group is asked for."""
+        """[N] the number of the group of each hash, given its slot; -1 if no query is in that group."""
         groups = self.of(hashes)
         number, end = self.first[slots].astype(np.int64), self.first[slots + 1]
         left = np.flatnonzero(self._groups[number] != groups)

@@ -144,7 +144,7 @@ def few_agree(a: Hashes, b: Hashes, rule: Likeness) -> bool:
 
 
 def _agree_in_order(differing: NDArray[np.int_], max_distance: int, least: int) -> bool:
-    """Whether `least` pictures agree and are told apart, given the bits in which they differ [N, M]; nearest first."""
+    """Whether at least `least` frames match one to one, given distances [N, M]."""
     places = np.argwhere(differing <= max_distance)
     nearest = np.argsort(differing[tuple(places.T)], kind="stable")
     found: list[tuple[int, int]] = []

@@ -1,7 +1,7 @@
-"""Files of the hashes that things are filed by: how many each thing has, then column after column of hashes.
+"""Index files: how many hashes each item has, then the hashes, column by column.
 
-Things and their hashes stand in the order in which they were added. Who looks through a column reads its bytes and
-no others; each part has a checksum. Hashes are noise, so they are stored as they are, 8 bytes each.
+Items and their hashes stand in the order in which they were added. A scan of one column reads only its bytes; each part
+has a checksum. Hashes do not compress, so they are stored raw, 8 bytes each.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ class LostHashes(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """Hashes that things are filed by: how many rows each thing has, which stand one after the other, and the hashes
-    of all rows by column: [columns, rows]. `n_parts`: how many things, one after the other, each whole has that they
-    are parts of."""
+    """Index rows: the number of rows of each item, and the hashes of all rows by column, [columns, rows].
+
+    `n_parts`: per video, its number of consecutive clips.
+    """
 
     counts: Int64
     hashes: Hashes
@@ -43,18 +44,18 @@ class Filed:
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """Owners of a file's rows: rows ends[i - 1] … ends[i] - 1 are of thing `first` + i, and so with `whole_ends`."""
+    """Owners of a file's rows: rows ends[i - 1] … ends[i] - 1 belong to item `first` + i; `whole_ends` likewise."""
 
     first: int
     ends: Int64
     whole_ends: Int64
 
     def of(self, rows: Int64) -> Int64:
-        """The number of the thing of each row."""
+        """The item number of each row."""
         return self.first + np.searchsorted(self.ends, rows, side="right")
 
     def are_before(self, thing: int) -> bool:
-        """Whether all things are numbered below this."""
+        """Whether every item number is below this."""
         return self.first + len(self.ends) <= thing
 
     def wholes_of(self, rows: Int64) -> Int64:
@@ -62,7 +63,7 @@ class Owners:
         return np.searchsorted(self.whole_ends, rows, side="right")
 
     def spans_of(self, wholes: Int64) -> tuple[Int64, Int64]:
-        """The first row of each whole, and the one after its last."""
+        """Start and end row (exclusive) of each whole."""
         begins = np.concatenate([np.zeros(1, np.int64), self.whole_ends])
         return begins[wholes], begins[wholes + 1]
 
@@ -81,7 +82,7 @@ def checksum(hashes: Hashes) -> int:
 
 @dataclass(frozen=True, slots=True)
 class NearFile:
-    """One file: of the things `first` … first + n_things - 1."""
+    """One file, of the items `first` … first + n_things - 1."""
 
     path: str
     first: int
@@ -103,13 +104,13 @@ class NearFile:
         return 8 * self.n_rows
 
     def span(self, column: int) -> tuple[int, int]:
-        """The first byte of a column, and the one after its last."""
+        """Start and end byte (exclusive) of a column."""
         begin = self.n_head + column * self.n_column
         return begin, begin + self.n_column
 
 
 def write_filed(files: Files, path: str, filed: Filed, first: int) -> NearFile:
-    """Writes hashes of things that are numbered from `first` on."""
+    """Writes the hashes of items numbered from `first` on."""
     columns = [np.ascontiguousarray(column, "<u8").tobytes() for column in filed.hashes]
     counts = _ZSTD.compress(np.concatenate([filed.counts, filed.n_parts]).astype("<u4").tobytes(), asbytes=True)
     checks = [zlib.crc32(counts), *map(checksum, filed.hashes)]
@@ -146,7 +147,7 @@ class OpenFile:
         self.counts, self.n_parts = both[: file.n_things], both[file.n_things :]
 
     def owners(self) -> Owners:
-        """Whose each row is."""
+        """The owner of each row."""
         ends = np.zeros(len(self.counts) + 1, np.int64)
         ends[1:] = self.counts
         np.cumsum(ends, out=ends)

@@ -1,8 +1,7 @@
-"""Looks through filed hashes for those that are near some that are asked for, by groups (bands.py).
+"""Scans indexed hashes for those near a query's, band by band (bands.py).
 
-What is looked for is sorted by groups and held in memory; what is filed, which is far more, is read through once, in
-its order, and needs no index: by one look a band, at a table of bits, most of it turns out to be asked for by nobody.
-Others may look through what is before and after: what they find is joined.
+Query hashes are sorted by group and held in memory. The index, which is far larger, is scanned once, in its order: a
+bitmap per band skips hashes that no query can match. Workers scan disjoint pieces; `joined` merges their matches.
 """
 
 from __future__ import annotations
@@ -34,35 +33,35 @@ from pipeline.balance.together import Nearness, are_together
 from pipeline.media.phash import NOTHING, Hashes
 
 _AT_A_TIME = 1 << 17
-"""Filed hashes whose groups are looked up together: they stay in the processor's cache."""
+"""Index rows whose groups are looked up at a time: they stay in the processor's cache."""
 _PAIRS = 1 << 22
-"""Pairs that are compared together."""
+"""Pairs compared at a time."""
 
 _FEW = 8
-"""Where a slot has so many askers or fewer, all are compared; where it has more, those of the same group."""
+"""A row is compared with all queries of its slot up to this many, with those of its group beyond."""
 
 _NONE = np.zeros(0, np.int64)
 _Some = tuple[Int64, Int64, Int64]
-"""The sides of _Near."""
+"""The columns of _Matches."""
 
 
 @dataclass(frozen=True, slots=True)
 class InBand:
-    """What a piece of the filed hashes holds in one band.
+    """Matches of one band in a piece of the index.
 
-    Of near ones [N], in the order of what is filed: `codes` (owner << 32 | owner asked for), the row asked for, and how
-    many that are near it are filed before in this piece. Of rows asked for [M] how many are near them here.
+    By match [N], in index order: `codes` (index owner << 32 | query owner), the query row, and the number of earlier
+    matches of that query in this piece. By query row with matches [M]: the row, and how many it has here.
     """
 
     codes: Int64
-    asker: Int64
+    query: Int64
     nth: Int64
-    with_near: Int64
-    n_near: Int64
+    matched: Int64
+    n_matches: Int64
 
 
 class Search:
-    """A search among filed hashes: call `look_through` for all of these, in their order, then `piece`."""
+    """A search in a piece of the index: call `scan` for all of its hashes, in their order, then `piece`."""
 
     def __init__(self, asked: HashQuery, nearness: Nearness) -> None:
         self._asked, self._nearness = asked, nearness
@@ -71,8 +70,8 @@ class Search:
         self._bands = [_Band(asked, rows, shift, bits, nearness) for bits, rows in parts for shift in shifts]
         self._room = Room(_AT_A_TIME)
 
-    def look_through(self, hashes: Hashes, owners: Owners) -> None:
-        """Takes the filed hashes of the next things."""
+    def scan(self, hashes: Hashes, owners: Owners) -> None:
+        """Takes the hashes of the next items."""
         maybe: list[list[tuple[Int64, Int64]]] = [[(_NONE, _NONE)] for _ in self._bands]
         for begin in range(0, len(hashes), _AT_A_TIME):
             some = hashes[begin : begin + _AT_A_TIME]
@@ -86,13 +85,13 @@ class Search:
             band.keep(some_near, owners)
 
     def piece(self) -> list[InBand]:
-        """What was found, by band."""
+        """The matches so far, by band."""
         return [band.found() for band in self._bands]
 
-    def _of_two(self, hashes: Hashes, owners: Owners, near: Sequence[_Near]) -> list[_Near]:
-        """Those near ones with which another picture of the same whole is near another of the other."""
+    def _of_two(self, hashes: Hashes, owners: Owners, near: Sequence[_Matches]) -> list[_Matches]:
+        """Keeps matches whose wholes also match by a second picture."""
         row = np.concatenate([one.row for one in near])
-        asked = np.concatenate([band.rows_asked(one) for band, one in zip(self._bands, near, strict=True)])
+        asked = np.concatenate([band.query_rows(one) for band, one in zip(self._bands, near, strict=True)])
         runs = self._asked.runs
         pairs = owners.wholes_of(row) << HALF | runs[asked]
         each, which = np.unique(pairs, return_inverse=True)
@@ -104,19 +103,19 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
-class _Near:
-    """Near ones [N]: who asks, by place in the band; the filed row; how many near the asker are filed before it."""
+class _Matches:
+    """Matches [N]: query index in the band, index row, number of earlier matches of that query."""
 
-    asker: Int64
+    query: Int64
     row: Int64
     nth: Int64
 
-    def part(self, kept: NDArray[np.bool_]) -> _Near:
-        return _Near(self.asker[kept], self.row[kept], self.nth[kept])
+    def part(self, kept: NDArray[np.bool_]) -> _Matches:
+        return _Matches(self.query[kept], self.row[kept], self.nth[kept])
 
 
 class _Band:
-    """What is looked for in one band, sorted by group, and what was found of it."""
+    """The query hashes of one band, sorted by group, and their matches so far."""
 
     def __init__(self, asked: HashQuery, rows: Int64, shift: int, bits: int, nearness: Nearness) -> None:
         hashes = asked.hashes if len(rows) == len(asked.hashes) else asked.hashes[rows]
@@ -130,12 +129,12 @@ class _Band:
         self._slot_begins = self._begins[self._groups.first]
         self._only_hash = self._hashes[self._slot_begins[:-1]]
         self._only_hash[np.diff(self._slot_begins) > 1] = NOTHING
-        self._n_near = np.zeros(len(rows), np.uint16)
+        self._n_matches = np.zeros(len(rows), np.uint16)
         self._n_full = np.zeros(len(begins), np.int32)
         self._found = [(_NONE, _NONE, _NONE)]
 
     def maybe_near(self, hashes: Hashes, room: Room) -> tuple[Int64, Int64]:
-        """(row, slot) of those that are near the only asker of their slot, or whose slot has several."""
+        """(row, slot) of rows near the only query of their slot, and of rows whose slot has several queries."""
         rows = self._groups.asked_for(hashes, room)
         some = hashes.take(rows, mode="clip")
         slots = self._groups.slots_of(some)
@@ -143,103 +142,101 @@ class _Band:
         maybe = np.flatnonzero(self._is_near(some, only) | (only == NOTHING))
         return rows[maybe], slots[maybe]
 
-    def near(self, hashes: Hashes, maybe: Sequence[tuple[Int64, Int64]], owners: Owners) -> _Near:
-        """Of what `maybe_near` named, those near an asker that came later: the first CROWD of each."""
+    def near(self, hashes: Hashes, maybe: Sequence[tuple[Int64, Int64]], owners: Owners) -> _Matches:
+        """Keeps candidates within max_distance of a later query, at most CROWD per query."""
         rows, slots = (np.concatenate(side) for side in zip(*maybe, strict=True))
         begins = self._slot_begins[slots]
-        n_asked = self._slot_begins[slots + 1] - begins
-        few, many = np.flatnonzero(n_asked <= _FEW), np.flatnonzero(n_asked > _FEW)
+        n_queries = self._slot_begins[slots + 1] - begins
+        few, many = np.flatnonzero(n_queries <= _FEW), np.flatnonzero(n_queries > _FEW)
         found = [
-            *self._of_few(rows[few], begins[few], n_asked[few], hashes, owners),
+            *self._of_few(rows[few], begins[few], n_queries[few], hashes, owners),
             *self._of_many(rows[many], slots[many], hashes, owners),
             (_NONE, _NONE, _NONE),
         ]
-        return _Near(*(np.concatenate(side) for side in zip(*found, strict=True)))
+        return _Matches(*(np.concatenate(side) for side in zip(*found, strict=True)))
 
-    def _of_few(self, rows: Int64, begins: Int32, n_asked: Int32, hashes: Hashes, owners: Owners) -> Iterator[_Some]:
-        """Of rows whose slots have few askers, from these places on, those that are near one of the same group."""
+    def _of_few(self, rows: Int64, begins: Int32, n_queries: Int32, hashes: Hashes, owners: Owners) -> Iterator[_Some]:
+        """Matches of rows whose slots have few queries; `begins`: the first query of each slot."""
         for first in range(0, len(rows), max(1, _PAIRS // _FEW)):
             some = slice(first, first + max(1, _PAIRS // _FEW))
-            asker, member = _each_of(begins[some], n_asked[some])
-            is_near = np.flatnonzero(self._is_near(hashes[rows[some]][member], self._hashes[asker]))
-            asker, row = asker[is_near], rows[some][member[is_near]]
-            same = self._groups.of(hashes[row]) == self._groups.of(self._hashes[asker])
-            yield self._first_ones(asker[same], row[same], hashes, owners)
+            query, member = _each_of(begins[some], n_queries[some])
+            is_near = np.flatnonzero(self._is_near(hashes[rows[some]][member], self._hashes[query]))
+            query, row = query[is_near], rows[some][member[is_near]]
+            same = self._groups.of(hashes[row]) == self._groups.of(self._hashes[query])
+            yield self._first_ones(query[same], row[same], hashes, owners)
 
     def _of_many(self, rows: Int64, slots: Int64, hashes: Hashes, owners: Owners) -> Iterator[_Some]:
-        """Of rows whose slots have many askers, those that are near one of the same group."""
+        """Matches of rows whose slots have many queries."""
         group = self._groups.numbers(hashes[rows], slots)
         rows, group = rows[group >= 0], group[group >= 0]
         some = hashes[rows]
-        for asker, member in self._pairs(group):
-            is_near = self._is_near(some[member], self._hashes[asker])
-            yield self._first_ones(asker[is_near], rows[member[is_near]], hashes, owners)
+        for query, member in self._pairs(group):
+            is_near = self._is_near(some[member], self._hashes[query])
+            yield self._first_ones(query[is_near], rows[member[is_near]], hashes, owners)
 
-    def rows_asked(self, near: _Near) -> Int64:
-        """The row of each near one in all that is asked for."""
-        return self._rows[near.asker].astype(np.int64)
+    def query_rows(self, near: _Matches) -> Int64:
+        """[N] the query row of each match, over all bands."""
+        return self._rows[near.query].astype(np.int64)
 
-    def keep(self, near: _Near, owners: Owners) -> None:
-        """Records near ones."""
-        codes = owners.of(near.row) << HALF | self._owners[self.rows_asked(near)]
-        self._found.append((codes, near.asker, near.nth))
+    def keep(self, near: _Matches, owners: Owners) -> None:
+        """Records matches."""
+        codes = owners.of(near.row) << HALF | self._owners[self.query_rows(near)]
+        self._found.append((codes, near.query, near.nth))
 
     def found(self) -> InBand:
-        codes, asker, nth = (np.concatenate(some) for some in zip(*self._found, strict=True))
-        with_near = np.flatnonzero(self._n_near)
-        return InBand(codes, asker, nth, with_near, self._n_near[with_near].astype(np.int64))
+        codes, query, nth = (np.concatenate(some) for some in zip(*self._found, strict=True))
+        matched = np.flatnonzero(self._n_matches)
+        return InBand(codes, query, nth, matched, self._n_matches[matched].astype(np.int64))
 
     def _is_near(self, some: Hashes, others: Hashes) -> NDArray[np.bool_]:
         return np.asarray(np.bitwise_count(some ^ others) <= self._max_distance)
 
-    def _first_ones(self, asker: Int64, row: Int64, hashes: Hashes, owners: Owners) -> _Some:
-        """(asker, row, nth) of near ones that came before the asker and are among its first CROWD; counts these."""
-        counts = (hashes[row] != NOTHING) & (owners.of(row) < self._owners[self._rows[asker]])
-        asker, row = asker[counts], row[counts]
-        order = np.argsort(asker, kind="stable")
-        asker, row = asker[order], row[order]
-        nth = self._n_near[asker].astype(np.int64) + nth_of_run(asker)
+    def _first_ones(self, query: Int64, row: Int64, hashes: Hashes, owners: Owners) -> _Some:
+        """(query, row, nth) of matches older than the query and among its first CROWD; counts them."""
+        counts = (hashes[row] != NOTHING) & (owners.of(row) < self._owners[self._rows[query]])
+        query, row = query[counts], row[counts]
+        order = np.argsort(query, kind="stable")
+        query, row = query[order], row[order]
+        nth = self._n_matches[query].astype(np.int64) + nth_of_run(query)
         is_first = nth < CROWD
-        asker, row, nth = asker[is_first], row[is_first], nth[is_first]
-        np.add.at(self._n_near, asker, 1)
-        full = asker[nth == CROWD - 1].astype(np.int32)
+        query, row, nth = query[is_first], row[is_first], nth[is_first]
+        np.add.at(self._n_matches, query, 1)
+        full = query[nth == CROWD - 1].astype(np.int32)
         np.add.at(self._n_full, np.searchsorted(self._begins, full, side="right") - 1, 1)
-        return asker, row, nth
+        return query, row, nth
 
     def _pairs(self, group: Int64) -> Iterator[tuple[Int64, Int64]]:
-        """(asker, member) for members of these groups, some at a time, but for groups of which all askers have CROWD
-        by then.
-        """
+        """Yields (query, member) of these groups in chunks; leaves out groups whose queries all have CROWD matches."""
         begins, n_each = self._begins[group], self._begins[group + 1] - self._begins[group]
         ends = np.cumsum(n_each)
         edges = np.searchsorted(ends, np.arange(_PAIRS, ends[-1] if len(ends) else 0, _PAIRS)) + 1
         for member in np.split(np.arange(len(group)), edges):
             member = member[self._n_full[group[member]] < n_each[member]]
-            asker, of_member = _each_of(begins[member], n_each[member])
-            yield asker, member[of_member]
+            query, of_member = _each_of(begins[member], n_each[member])
+            yield query, member[of_member]
 
 
 def _each_of(begins: Int64 | Int32, n_each: Int64 | Int32) -> tuple[Int64, Int64]:
-    """(place, which) of places that follow each other, so many from each beginning on."""
+    """(place, which): the places of ranges laid end to end, and the range that each belongs to."""
     which = np.repeat(np.arange(len(begins)), n_each)
     first = np.cumsum(n_each, dtype=np.int64) - n_each
     return np.arange(len(which)) + (begins - first)[which], which
 
 
 def joined(pieces: Sequence[Sequence[InBand]]) -> Int64:
-    """(owner << 32 | owner asked for) of what is near, given pieces of all that is filed, in their order."""
+    """Distinct (index owner << 32 | query owner) of all matches, given the pieces of the whole index in order."""
     found = [_joined_band(of_band) for of_band in zip(*pieces, strict=True)]
     return np.unique(np.concatenate([_NONE, *found]))
 
 
 def _joined_band(pieces: Sequence[InBand]) -> Int64:
-    n_near = np.zeros(1 + max(int(one.with_near.max(initial=0)) for one in pieces), np.int64)
+    n_matches = np.zeros(1 + max(int(one.matched.max(initial=0)) for one in pieces), np.int64)
     found = []
     for one in pieces:
-        is_first = n_near[one.asker] + one.nth < CROWD
-        found.append(np.stack([one.asker, one.codes])[:, is_first])
-        n_near[one.with_near] += one.n_near
-    asker, codes = np.concatenate(found, axis=1)
-    order = np.argsort(asker, kind="stable")
-    asker, codes = asker[order], codes[order]
-    return np.asarray(codes[(n_near[asker] < CROWD) | (nth_of_run(asker) < OF_A_CROWD)], np.int64)
+        is_first = n_matches[one.query] + one.nth < CROWD
+        found.append(np.stack([one.query, one.codes])[:, is_first])
+        n_matches[one.matched] += one.n_matches
+    query, codes = np.concatenate(found, axis=1)
+    order = np.argsort(query, kind="stable")
+    query, codes = query[order], codes[order]
+    return np.asarray(codes[(n_matches[query] < CROWD) | (nth_of_run(query) < OF_A_CROWD)], np.int64)

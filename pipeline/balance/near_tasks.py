@@ -83,18 +83,18 @@ def search_pieces(
     nearness: Nearness,
     pieces: Sequence[Piece],
 ) -> list[tuple[int, list[InBand]]]:
-    """(column, what was found of what is asked for in it) for some pieces of these files."""
+    """(column, matches) per piece."""
     found = []
     for piece in pieces:
         search = Search(asked[piece.column], nearness)
         for hashes, owners in columns_of(files.there(), some[piece.begin : piece.end], piece.column):
-            search.look_through(hashes, owners)
+            search.scan(hashes, owners)
         found.append((piece.column, search.piece()))
     return found
 
 
 def search_all(spread: Spread, work: Callable[[Any], Any], tasks: Sequence[Sequence[Piece]]) -> Int64:
-    """(owner << 32 | owner asked for) of what is near in any column, given `search_pieces` as work."""
+    """(index owner << 32 | query owner) of matches in any column, given `search_pieces` as work."""
     codes, column, pieces = [np.zeros(0, np.int64)], 0, list[list[InBand]]()
     for found in spread(work, tasks):
         for of_column, piece in found:

@@ -27,7 +27,7 @@ class Nearness:
 
 
 Spans = tuple[Int64, Int64]
-"""The first row of each, and the one after its last."""
+"""Start and end row (exclusive) of each span."""
 
 
 def are_together(
@@ -90,7 +90,7 @@ def _agree(some: Hashes, others: Hashes, nearness: Nearness) -> bool:
 
 
 def _lie_apart(hashes: Hashes, nearness: Nearness) -> bool:
-    """Whether two of these do."""
+    """Whether two of these hashes lie more than `apart` bits from each other."""
     assert nearness.apart is not None
     if len(hashes) < 2:
         return False

@@ -30,7 +30,7 @@ def why(
     video_id, steps = next(((name, found) for name in names if (found := where_did_it_go(store, name))), ("", []))
     steps = [*steps, *taken_down(store, [video_id] if video_id else ids_in(video))]
     if not steps:
-        raise NothingMatched(f"{out}: no table knows {video}; it was never listed, or this is not its output directory")
+        raise NothingMatched(f"{out}: {video} not found: never listed, or wrong output directory")
     table = Table.grid(padding=(0, 2))
     for step in steps:
         table.add_row(step.stage, _plain(step.what))

@@ -77,7 +77,7 @@ class IdentityConfig(Section):
 
     name: str = operational(pattern=r"^[A-Za-z0-9_-]{1,32}$", doc="name in status and logs")
     proxy: SecretStr = operational(SecretStr(""), doc="proxy URL; empty: this machine's own address")
-    cookies: Path | None = operational(None, doc="Netscape cookie file, readable on every worker; it is never written")
+    cookies: Path | None = operational(None, doc="Netscape cookie file, readable on every worker; never modified")
     videos_per_hour: float = operational(
         150.0, gt=0, doc="videos an hour; the site cuts a guest session off at about 300, an account at about 2000"
     )

@@ -43,7 +43,7 @@ def take_once(
     *,
     first: bool = False,
 ) -> tuple[T, Marks]:
-    """Hands one row of each place to what `begin` makes; returns that, and whether each place [P] had a row.
+    """Reduces one row per clip with the reducer from `begin()`; returns it, and whether each place [P] had a row.
 
     `place_of`: the place of each row, NOWHERE for rows that nobody asked for. `first`: of several rows the first counts
     and not the last. `begin` is called again where rows repeat.

@@ -165,8 +165,7 @@ def stages(results: Sequence[StageResult]) -> Table:
     for result in results:
         merged.setdefault(result.stage, []).append(result)
     for stage, runs in merged.items():
-        # Batches under way side by side each count what was done when they began; the first counts what was there
-        # before.
+        # Concurrent batches each count from their own start.
         n_before, n_now = min(r.n_done_before for r in runs), sum(r.n_made for r in runs)
         table.add_row(
             stage,

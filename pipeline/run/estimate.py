@@ -111,7 +111,7 @@ def _lists(config: RunConfig) -> list[Path]:
 
 
 def _lines_of(path: Path) -> int:
-    """The lines of a file that are not empty; of a long one, by the mean length of its first lines."""
+    """Number of non-empty lines; extrapolated for long files."""
     n_lines = end = 0
     for line, end in read_lines(path):
         n_lines += bool(line)

@@ -73,7 +73,7 @@ def test_a_wrong_option_and_a_missing_video_end_a_process_with_2_and_5(tmp_path:
     _, said = missing.communicate(timeout=60)
 
     assert wrong.returncode == ExitCode.USER_ERROR
-    assert missing.returncode == ExitCode.NOTHING_MATCHED and "no table knows dQw4w9WgXcQ" in said
+    assert missing.returncode == ExitCode.NOTHING_MATCHED and "dQw4w9WgXcQ not found" in said
 
 
 def test_ctrl_c_ends_a_process_with_130_and_a_line(tmp_path: Path) -> None:

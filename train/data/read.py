@@ -67,7 +67,9 @@ class Reader:
         index = self._index
         number = int(index.shard[sample])
         if not 0 <= number < len(index.shards):
-            raise ShardUnreadable(index.manifest.root, f"the index names shard {number} of {len(index.shards)}")
+            raise ShardUnreadable(
+                index.manifest.root, f"the index refers to shard {number}; the manifest has {len(index.shards)}"
+            )
         shard, members = index.shards[number], index.members(sample)
         url = index.manifest.resolve(shard.url)
         _check_offsets(url, members, shard.bytes_)

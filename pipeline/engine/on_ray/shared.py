@@ -22,7 +22,7 @@ class SharedActor:
 
 class SharedThere:
     """A picklable proxy of an actor's object: its methods block until they return, and release the task's CPU
-    meanwhile. They raise what the object raises: of Ray's own kind of error nobody could tell a store's trouble.
+    meanwhile. They raise what the object raises: Ray's wrapper would hide storage errors.
     """
 
     def __init__(self, actor: Any) -> None:

@@ -27,7 +27,7 @@ def decode_text(data: bytes) -> str:
     if not data.strip():
         raise BrokenTrack("the caption file is empty")
     if len(data) > MAX_BYTES:
-        raise BrokenTrack(f"the caption file holds {len(data)} bytes, more than a caption track has")
+        raise BrokenTrack(f"the caption file has {len(data)} bytes; the limit is {MAX_BYTES}")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         text = data.decode("utf-16", errors="replace")
     else:
@@ -38,8 +38,8 @@ def decode_text(data: bytes) -> str:
         raise BrokenTrack("the caption file is not UTF-8 text")
     text = text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
     for mark, most in MAX_MARKS.items():
-        if text.count(mark) > most:
-            raise BrokenTrack(f"the caption file holds {text.count(mark)} of {mark!r}, more than a caption track has")
+        if (n := text.count(mark)) > most:
+            raise BrokenTrack(f"the caption file has {n} {mark!r} characters; the limit is {most}")
     if text.lstrip()[:15].lower().startswith(("<!doctype html", "<html")):
         raise BrokenTrack("the caption file is an HTML page")
     return text

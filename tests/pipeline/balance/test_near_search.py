@@ -87,7 +87,7 @@ def test_pieces_of_files_give_what_the_rule_says_however_they_are_cut(
             for i in range(0, len(edges), n_each):
                 search = Search(asked, nearness)
                 for first, end in edges[i : i + n_each]:
-                    search.look_through(*file_of(hashes, owners, first, end))
+                    search.scan(*file_of(hashes, owners, first, end))
                 pieces.append(search.piece())
             assert pairs_of(joined(pieces)) == wanted
 
@@ -130,9 +130,9 @@ def test_a_near_hash_that_shares_a_slot_but_no_group_is_not_found(
         some = hashes[first : first + n_asked]
         owners = np.full(len(some), 999)
         search = Search(HashQuery(some, owners, np.full(len(some), 26, np.uint8), owners), Nearness(6))
-        search.look_through(hashes ^ in_each_band, Owners(0, ends, ends))
+        search.scan(hashes ^ in_each_band, Owners(0, ends, ends))
         assert not len(joined([search.piece()]))
-        search.look_through(hashes ^ np.uint64(1), Owners(150, ends, ends))
+        search.scan(hashes ^ np.uint64(1), Owners(150, ends, ends))
         assert len(joined([search.piece()])) == n_asked
 
 
@@ -140,7 +140,7 @@ def test_nothing_is_found_where_nothing_is_looked_for_or_filed() -> None:
     nothing = np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros(0, np.int64)
     ends = np.arange(1, 10)
     search = Search(HashQuery(*nothing), Nearness(8, 10))
-    search.look_through(np.arange(9, dtype=np.uint64), Owners(0, ends, ends))
+    search.scan(np.arange(9, dtype=np.uint64), Owners(0, ends, ends))
     assert not len(joined([search.piece()]))
     one = HashQuery(np.ones(1, np.uint64), np.ones(1, np.int64), np.full(1, 12, np.uint8), np.zeros(1, np.int64))
     search = Search(one, Nearness(8, 10))

@@ -58,7 +58,7 @@ def test_a_video_that_was_taken_down_is_said_to_be_gone(tmp_path: Path) -> None:
 def test_an_unknown_video_is_said_to_be_unknown(tmp_path: Path) -> None:
     toys.commit_video(Store(str(tmp_path)), "abcde_12345")
     done = CliRunner().invoke(app, ["why", "nobody", "--out", str(tmp_path)])
-    assert isinstance(done.exception, UserError) and "no table knows nobody" in str(done.exception)
+    assert isinstance(done.exception, UserError) and "nobody not found" in str(done.exception)
 
 
 def test_control_characters_of_a_title_do_not_reach_the_terminal(

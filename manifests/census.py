@@ -21,9 +21,10 @@ from manifests.clip_status import is_success
 from manifests.hashing import UInt64, splitmix64
 from manifests.membership import are_in, distinct, hash_ids
 from manifests.rejected import WHOLE, Rejected, find_rejected, last_of_each, stages_void_by
+from manifests.schema import TABLES
 from manifests.stages import TABLE
 
-_OF_CLIPS = ("clips", "packs")
+_OF_CLIPS = tuple(table for table, schema in TABLES.items() if "clip_id" in schema.names)
 """The tables where a row of a clip makes its reject void."""
 HASHES_AT_A_TIME = 1_000_000
 

@@ -24,7 +24,7 @@ from manifests.hashing import UInt64
 from manifests.membership import NOWHERE, are_in, distinct, hash_ids, rows_in
 from manifests.reasons import Reason
 from manifests.rows import SelectionRow
-from manifests.stages import rank_of
+from manifests.stages import TABLE, rank_of
 from manifests.storage import is_of_the_place
 
 SELECTION_NAME = "selection.parquet"
@@ -42,13 +42,8 @@ OF_BALANCE = {
 """Reasons that the selection itself gives; all others it passes on."""
 
 
-DECIDED_BY = (
-    ("candidates", "extract"),
-    ("videos", "transcripts"),
-    ("transcripts", "clips"),
-    ("clips", "balance"),
-    ("packs", "balance"),
-)
+_SHOW_A_PASS = dict.fromkeys(["candidates", *(stage.void_by for stage in TABLE if stage.void_by)])
+DECIDED_BY = tuple((table, next(stage.name for stage in TABLE if table in stage.reads)) for table in _SHOW_A_PASS)
 """(table, the stage that decides next on a video with a row there), in the order of the stages."""
 
 

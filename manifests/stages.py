@@ -23,6 +23,10 @@ class StageFacts:
 
     name: str
     does: str
+    sources: tuple[str, ...] = ()
+    """The sources (`crawl.sources`) whose videos it lists."""
+    asks: bool = False
+    """Whether it may use the net."""
     reads: tuple[str, ...] = ()
     makes: tuple[str, ...] = ()
     """The tables it writes rows in."""
@@ -44,6 +48,7 @@ TABLE = (
     StageFacts(
         "folder",
         "reads a folder of videos with their captions",
+        sources=("folder",),
         makes=("videos", "captions"),
         void_by="videos",
         again="unit",
@@ -51,6 +56,8 @@ TABLE = (
     StageFacts(
         "urls",
         "reads tables of media addresses, with their captions",
+        sources=("urls",),
+        asks=True,
         makes=("videos", "captions", "transcripts"),
         void_by="videos",
         again="unit",
@@ -58,6 +65,8 @@ TABLE = (
     StageFacts(
         "list",
         "asks searches, channels, playlists and lists which videos there are",
+        sources=("search", "channel", "playlist", "ids", "hdvila"),
+        asks=True,
         makes=("listings", "sources"),
         void_by="videos",
     ),
@@ -72,6 +81,7 @@ TABLE = (
     StageFacts(
         "extract",
         "asks the site for a video's metadata and captions",
+        asks=True,
         reads=("candidates",),
         makes=("videos", "captions"),
         void_by="videos",
@@ -109,6 +119,7 @@ TABLE = (
     StageFacts(
         "media",
         "fetches, checks and cuts a video and makes the members of its clips",
+        asks=True,
         reads=("videos", "clips"),
         makes=("packs",),
         void_by="packs",

@@ -13,14 +13,7 @@ from typing import TypedDict
 '''
 
 SINGULAR = {
-    "ListingRow": TABLES["listings"],
-    "SourceRow": TABLES["sources"],
-    "CandidateRow": TABLES["candidates"],
-    "VideoRow": TABLES["videos"],
-    "CaptionRow": TABLES["captions"],
-    "TranscriptRow": TABLES["transcripts"],
-    "ClipRow": TABLES["clips"],
-    "PackRow": TABLES["packs"],
+    **{f"{table.removesuffix('s').capitalize()}Row": schema for table, schema in TABLES.items()},
     "SelectionRow": SELECTION,
     "RejectRow": REJECTS,
     "ShardRow": SHARD_ROWS,

@@ -2,15 +2,19 @@
 
 import re
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Secret, SecretStr, ValidationInfo, field_validator, model_validator
 
 from manifests.settings import Section, identity, operational
+from manifests.stages import TABLE
 from pipeline.config.ydl_opts import check_args, check_options, is_trusted
 
-SourceName = Literal["search", "channel", "playlist", "ids", "hdvila", "folder", "urls"]
+if TYPE_CHECKING:
+    SourceName = str
+else:
+    SourceName = Literal[tuple(source for stage in TABLE for source in stage.sources)]
 
 
 class HdVilaConfig(Section):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from manifests.categories import category_by_id
+from manifests.stages import STAGES
 from pipeline.config.crawl import CrawlConfig
 from pipeline.crawl.limits import wanted_categories
 from pipeline.crawl.sources import FILE_SOURCES, Ask
@@ -213,7 +214,7 @@ def queries_of(category: int, config: CrawlConfig) -> tuple[str, ...]:
 def _grown_sources(
     category: int, config: CrawlConfig, facts: CrawlFacts, configured: set[SourceKey]
 ) -> list[tuple[SourceKey, int]]:
-    on_the_site = {"search", "channel", "playlist"} & set(config.sources)
+    on_the_site = {*STAGES["list"].sources}.difference(FILE_SOURCES) & {*config.sources}
     if not config.grow_from_channels or not on_the_site or category == ANY:
         return []
     keys = [("channel", channel, category) for channel in facts.channels.get(category, ())]

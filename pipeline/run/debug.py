@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from manifests.errors import UserError
 from manifests.exits import NothingMatched
-from manifests.stages import ORDER
+from manifests.stages import ORDER, STAGES
 from pipeline.config import RunConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.rounds import BuildPoliteness, read_plans, stages_of
@@ -29,9 +29,6 @@ from pipeline.site.optout import load_opt_outs
 from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import TranscriptsStage
 
-ASKING = ("list", "extract", "media", "urls")
-"""Stages that may use the net."""
-
 
 @dataclass(frozen=True, slots=True)
 class Debugged:
@@ -49,7 +46,8 @@ def debug_unit(config: RunConfig, store: Store, stage_name: str, unit_name: str)
     unknown unit.
     """
     status = read_run_status(store)
-    if stage_name in ASKING and status is not None and status.is_alive(time.time()):
+    asks = stage_name in STAGES and STAGES[stage_name].asks
+    if asks and status is not None and status.is_alive(time.time()):
         raise UserError(f"{store.url}: a run is in progress, and both would ask the site at once; stop it first")
     stage, unit = _find(config, store, stage_name, unit_name)
     limit_s, root = time_limit_of(stage, unit), config.engine.scratch or default_scratch()
@@ -62,7 +60,9 @@ def debug_unit(config: RunConfig, store: Store, stage_name: str, unit_name: str)
 
 def _find(config: RunConfig, store: Store, stage_name: str, unit_name: str) -> tuple[Stage, Unit]:
     found = False
-    for stage in _stages(config, store, stage_name, unit_name):
+    for stage in _stages(config, store, unit_name):
+        if stage.name != stage_name:
+            continue
         found = True
         for unit in stage.units(store):
             if unit.name == unit_name:
@@ -74,24 +74,16 @@ def _find(config: RunConfig, store: Store, stage_name: str, unit_name: str) -> t
     )
 
 
-def _stages(config: RunConfig, store: Store, name: str, unit: str) -> Iterator[Stage]:
-    """The stages with this name: one, or one for each round of the crawl, the latest first."""
+def _stages(config: RunConfig, store: Store, unit: str) -> Iterator[Stage]:
+    """Every stage with units; those of the crawl once for each round, the latest first."""
     polite = SharedHere(BuildPoliteness(config.crawl, store, config.seed)())
     hosts = SharedHere(Hosts(config.crawl.politeness.pauses_s))
-    if name in SOURCES and (make := SOURCES[name].stage):
-        yield make(config, hosts)
-    elif name in ("list", "choose", "extract"):
-        opt_outs = load_opt_outs(config.crawl.opt_out, store)
-        for plan in reversed(read_plans(store)):
-            ledger = CrawlLedger(store, config.balance.unit)
-            stages = stages_of(plan, config.crawl, polite, ledger, opt_outs, config.media.cut)
-            yield from (stage for stage in stages if stage.name == name)
-    elif name == "transcripts":
-        yield TranscriptsStage(config.text)
-    elif name == "clips":
-        yield ClipsStage(config.text)
-    elif name == "media":
-        fetch = fetch_by_source(config, Fetcher(config.crawl, polite, config.media.cut), lambda: hosts)
-        yield MediaStage(config.media, [unit], fetch, fetch_limit_s=config.crawl.fetch_time_limit_s)
-    elif name == "shards":
-        yield ShardsStage(config.shards, config.seed)
+    yield from (source.stage(config, hosts) for source in SOURCES.values() if source.stage)
+    yield from (TranscriptsStage(config.text), ClipsStage(config.text))
+    fetch = fetch_by_source(config, Fetcher(config.crawl, polite, config.media.cut), lambda: hosts)
+    yield MediaStage(config.media, [unit], fetch, fetch_limit_s=config.crawl.fetch_time_limit_s)
+    yield ShardsStage(config.shards, config.seed)
+    opt_outs = load_opt_outs(config.crawl.opt_out, store)
+    for plan in reversed(read_plans(store)):
+        ledger = CrawlLedger(store, config.balance.unit)
+        yield from stages_of(plan, config.crawl, polite, ledger, opt_outs, config.media.cut)

@@ -12,6 +12,7 @@ from pathlib import Path
 from manifests.categories import category_name
 from manifests.errors import UserError
 from pipeline.config import RunConfig
+from pipeline.crawl.sources import FILE_SOURCES
 from pipeline.crawl.sources.folder import media_files
 from pipeline.crawl.sources.lines import read_lines
 from pipeline.crawl.sources.registry import asks_site
@@ -97,7 +98,7 @@ def _candidates_a_video(config: RunConfig, cost: dict[str, float]) -> float:
 
 def _n_named(config: RunConfig) -> int | None:
     """About how many videos the configured lists name; None if others may be found too, or a list can't be read."""
-    if not set(config.crawl.sources) <= {"ids", "hdvila"}:
+    if not set(config.crawl.sources) <= {*FILE_SOURCES}:
         return None
     try:
         return sum(map(_lines_of, _lists(config)))

@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 from manifests.reasons import Reason
 from manifests.rows import ClipRow, TranscriptRow
 from manifests.sample import WHOLE_VIDEO, clip_id
+from manifests.stages import STAGES
 from pipeline.config.text import TextConfig
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
@@ -63,7 +64,7 @@ class ClipsStage:
         videos = store.parts("videos")
         own = {name_over(part.stage, part.unit): part for part in videos}
         own |= {part.unit: part for part in videos}
-        for part in store.parts("transcripts"):
+        for part in store.parts(STAGES[self.name].by_part_of):
             yield unit_of_part(store, part, done, videos=own.get(part.unit))
 
     def process(self, unit: Unit, context: Context) -> Output:

@@ -15,6 +15,7 @@ import numpy as np
 from manifests.reasons import Reason
 from manifests.rows import CaptionRow, TranscriptRow, WordRow
 from manifests.sample import GivenSpan
+from manifests.stages import STAGES
 from pipeline.config.text import TextConfig
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
@@ -58,7 +59,7 @@ class TranscriptsStage:
     def units(self, store: Store) -> Iterator[Unit]:
         """One unit per committed part of `captions`."""
         done = store.committed(self.name)
-        for part in store.parts("captions"):
+        for part in store.parts(STAGES[self.name].by_part_of):
             yield unit_of_part(store, part, done)
 
     def process(self, unit: Unit, context: Context) -> Output:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from manifests.stages import STAGES
 from pipeline.config import RunConfig
 from pipeline.crawl.sources.folder import FolderStage
 from pipeline.crawl.sources.urls import UrlFetcher, UrlsStage
@@ -29,11 +30,7 @@ class Source:
 
 SITE = Source()
 SOURCES = {
-    "search": SITE,
-    "channel": SITE,
-    "playlist": SITE,
-    "ids": SITE,
-    "hdvila": SITE,
+    **dict.fromkeys(STAGES["list"].sources, SITE),
     "folder": Source(stage=lambda config, _: FolderStage(config.folder, config.media)),
     "urls": Source(
         stage=lambda config, hosts: UrlsStage(config.urls, config.crawl, hosts),

@@ -19,6 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from manifests.hashing import hash_texts
+from manifests.schema import TABLES
 from pipeline.engine.store.files import Files
 
 NAME = "ids.bin"
@@ -28,8 +29,8 @@ ENTRY = np.dtype(
 Entries = NDArray[Any]
 """[N] of ENTRY, sorted by hash."""
 
-TABLES_WITH_IDS = ("listings", "candidates", "videos", "captions", "transcripts", "clips", "packs", "rejects")
-"""An entry names a table by its index here: only append."""
+TABLES_WITH_IDS = (*(table for table, schema in TABLES.items() if "video_id" in schema.names), "rejects")
+"""An entry names a table by its index here: a change is another LAYOUT_VERSION (manifests/version.py)."""
 
 MOST_ROWS = 2**16 - 1
 WHOLE_BYTES = 1 << 18

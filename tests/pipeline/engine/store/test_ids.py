@@ -12,12 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.scaling.requests import count_requests
-from manifests.schema import TABLES
 from pipeline.engine.store import ids
 from pipeline.engine.store.files import Files
 from pipeline.engine.store.ids import (
     ENTRY,
-    TABLES_WITH_IDS,
     entries_of,
     entries_with,
     hash_of,
@@ -48,11 +46,6 @@ def by_whole_reads(store: Store, video_id: str) -> dict[str, list[dict[str, obje
 
 def by_id(store: Store, video_id: str) -> dict[str, list[dict[str, object]]]:
     return {name: table.to_pylist() for name, table in store.rows_of(video_id, COLUMNS).items()}
-
-
-def test_every_table_with_a_video_id_has_a_number_of_its_own() -> None:
-    named = {name for name, schema in TABLES.items() if "video_id" in schema.names}
-    assert named == set(TABLES_WITH_IDS) - {"rejects"}
 
 
 def test_a_video_is_found_in_parts_in_segments_and_once_they_are_merged(tmp_path: Path) -> None:

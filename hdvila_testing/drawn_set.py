@@ -29,7 +29,6 @@ from manifests.colour import SMPTE170M
 from manifests.sample import MEMBER_ORDER, SampleJson, clip_id, read_sample, sample_key
 from manifests.schema import SHARD_ROWS, table_of
 from manifests.shards import ShardEntry, manifest_bytes
-from manifests.stages import made_now
 from train.data.crop import Pixels
 
 BITS = 12
@@ -332,7 +331,7 @@ def a_tree(manifest: Path, out: Path, **sections: dict[str, Any]) -> dict[str, A
 
 def write_manifest(root: Path, entries: Sequence[ShardEntry]) -> Path:
     """Writes manifest.json and manifest.parquet; returns the path of manifest.json."""
-    document, table = manifest_bytes(entries, {"name": "drawn clips", "made_by": made_now()})
+    document, table = manifest_bytes(entries, {"name": "drawn clips"})
     (root / "manifest.parquet").write_bytes(table)
     (root / "manifest.json").write_bytes(document)
     return root / "manifest.json"

@@ -3,11 +3,8 @@
 A stage is listed where its work begins: a changed setting touches a first stage and all stages that follow.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from manifests.image_sample import IMAGE_KIND
+from typing import Literal
 
 Again = Literal["round", "unit", "asked"]
 """How rejected videos are tried again: in a crawl round; as their unit, automatically when due; only on request."""
@@ -142,90 +139,6 @@ ORDER = tuple(STAGES)
 MADE_BY = {stage.name: stage.made_by for stage in TABLE}
 
 
-@dataclass(frozen=True, slots=True)
-class Flaw:
-    """A known flaw in the output of the versions `first` to `last` of a stage."""
-
-    stage: str
-    first: int
-    last: int
-    note: str
-
-
-FLAWS = (
-    Flaw(
-        "media",
-        3,
-        10,
-        "clips of less than four seconds have the hashes of four pictures a second, later ones of sixteen in all: "
-        "copies at another speed are found less often among the older ones; run again with --redo media to mend it",
-    ),
-    Flaw(
-        "media",
-        1,
-        9,
-        "proxies and stills of films that are displayed mirrored (front cameras) stand upside down, and clips of H.264 "
-        "with intra refresh begin with frames that readers drop; run again with --redo media to leave such films out",
-    ),
-    Flaw(
-        "media",
-        7,
-        7,
-        "clips have eight perceptual hashes a picture, later ones ten: copies that are cropped at one side are found "
-        "less often among the older ones; run again with --redo media to mend it",
-    ),
-    Flaw(
-        "media",
-        6,
-        6,
-        "clips have six perceptual hashes a picture, later ones ten: copies that are cropped at one side, the shorter "
-        "way, are mostly not found among the older ones; run again with --redo media to mend it",
-    ),
-    Flaw(
-        "media",
-        1,
-        5,
-        "clips have two perceptual hashes a picture, later ones ten: copies with a logo, a bar or a crop on one side "
-        "are found less often among the older ones; run again with --redo balance to mend it",
-    ),
-    Flaw(
-        "transcripts",
-        1,
-        1,
-        "clips of live tracks end inside sentences where the typist was late by more than 2 s; run again with "
-        "--redo transcripts to mend it",
-    ),
-    Flaw(
-        "media",
-        1,
-        4,
-        "scene cuts of clips are by the detector of that time, `content` by default: cross-fades mostly not found, "
-        "flashes taken for cuts; run again with --redo media to have them by `shots`",
-    ),
-    Flaw(
-        "media",
-        1,
-        3,
-        "audio that was encoded, or made into a spectrogram, has a gap or a missing piece of less than 1 ms between "
-        "the blocks of sources whose times are whole ms (Matroska); run again with --redo media to mend it",
-    ),
-    Flaw(
-        "media",
-        1,
-        2,
-        "clips have the hashes of one picture a second, later ones of four: copies that begin at another moment are "
-        "found less often among the older ones; run again with --redo media to mend it",
-    ),
-    Flaw(
-        "media",
-        1,
-        1,
-        "proxies (m4v) name no colours: those of BT.709 films read up to 8 grey levels off their stills, those "
-        "of full-range films up to 14; run again with --redo media to mend it",
-    ),
-)
-"""Known flaws in the output of earlier versions, named by `verify` and the trainer's log."""
-
 TABLES_MADE = tuple(dict.fromkeys(table for stage in TABLE for table in stage.makes))
 
 
@@ -236,26 +149,6 @@ def _by_their_end() -> tuple[str, ...]:
 
 ENDS = _by_their_end()
 """Names in the order in which stages decide: the order of the funnel and of a video's story."""
-
-
-def notes_on(head: Mapping[str, Any]) -> list[str]:
-    """Known flaws of a data set, by the stage versions under `made_by` in its manifest's head.
-
-    A stage not named there was version 1. Image-text sets are not made by stages, so they have none of these flaws.
-    """
-    if head.get("kind") == IMAGE_KIND:
-        return []
-    made_by: Mapping[str, Sequence[int]] = head.get("made_by", {})
-    return [
-        flaw.note
-        for flaw in FLAWS
-        if any(flaw.first <= number <= flaw.last for number in made_by.get(flaw.stage, (1,)))
-    ]
-
-
-def made_now() -> dict[str, list[int]]:
-    """The value of `made_by` in the manifest of a data set that this version alone made."""
-    return {name: [number] for name, number in MADE_BY.items()}
 
 
 def find_stage(name: str) -> StageFacts | None:

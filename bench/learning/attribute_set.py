@@ -27,10 +27,8 @@ from manifests.rows import ClipRow, VideoRow
 from manifests.sample import clip_id
 from manifests.schema import SELECTION, table_of
 from manifests.shards import Manifest
-from manifests.stages import made_now
 from pipeline.config.media import ChecksConfig, DuplicatesConfig, MediaConfig, MembersConfig, ScenesConfig
 from pipeline.config.shards import CardConfig, ShardsConfig, SplitConfig
-from pipeline.dataset.verify import head_of
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
@@ -84,8 +82,6 @@ def make_attribute_set(
     films = films_of(per_caption, n_colours, seed)
     by_id = {film.video_id: film for film in films}
     store = Store(str(out))
-    # an earlier call may have used another version, and closed shards stay as they are
-    versions = head_of(store).get("made_by", {}) if store.committed("shards") else made_now()
     for film in films:
         _commit_plan(store, film)
 
@@ -98,7 +94,7 @@ def make_attribute_set(
         _select_all(store, films)
         run_stage(ShardsStage(SHARDS, seed), store, executor, lock)
         facts = {"per_caption": per_caption, "n_colours": n_colours, "seed": seed}
-        manifest = write_manifest(store, name="attributes", config=facts, card=SHARDS.card, facts={"made_by": versions})
+        manifest = write_manifest(store, name="attributes", config=facts, card=SHARDS.card)
         remove_packs(store, manifest)
     return manifest
 

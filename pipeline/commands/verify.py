@@ -14,8 +14,6 @@ def verify(
     workers: Annotated[int, typer.Option(help="Number of processes; each reads one shard at a time.", min=1)] = 1,
 ) -> None:
     """Reads every shard and names each fault: checksums, structure, json, counts, media."""
-    from manifests.stages import notes_on
-    from pipeline.dataset.verify import head_of
     from pipeline.dataset.verify import verify as verify_data_set
     from pipeline.outdir.identity import open_directory
 
@@ -25,7 +23,5 @@ def verify(
         print(fault, flush=True)
         n_faults += 1
     print(f"{url}: {n_faults} faults" if n_faults else f"{url}: no fault found")
-    for note in notes_on(head_of(store)):
-        print(f"note: {note}")
     if n_faults:
         raise typer.Exit(ExitCode.INCOMPLETE)

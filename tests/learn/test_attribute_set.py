@@ -13,7 +13,6 @@ from bench.learning.hybrid_vs_low import ATTRIBUTES, CONFIG
 from bench.learning.read_hatching import probe
 from manifests.settings import load_config
 from manifests.shards import read_manifest
-from manifests.stages import notes_on
 from train.config import TrainConfig
 from train.data.arrange import MEMBERS
 from train.data.index import load_index, read_captions
@@ -39,10 +38,6 @@ def test_val_holds_each_caption_once_and_train_as_often_as_asked(manifest):
     assert val == Counter(captions) and len(val) == N_COLOURS * len(HATCHINGS) * len(WAYS)
     assert train == Counter(captions * PER_CAPTION)
     assert load_index(opened, "train").has(*MEMBERS["prepared"])
-
-
-def test_readers_report_no_flaw_of_older_versions(manifest):
-    assert notes_on(read_manifest(str(manifest)).head) == []
 
 
 def test_the_ceilings_of_views_follow_from_what_captions_name():

@@ -9,10 +9,9 @@ from typing import Any
 from pydantic import BaseModel
 
 import pipeline
-from manifests.image_sample import IMAGE_KIND
 from manifests.schema import TABLES
 from manifests.settings import identity_values, walk_keys
-from manifests.stages import ENDS, FLAWS, ORDER, STAGES, TABLE, TABLES_MADE, find_stage, names_of, notes_on, rank_of
+from manifests.stages import ENDS, ORDER, STAGES, TABLE, TABLES_MADE, find_stage, names_of, rank_of
 from pipeline.config import RunConfig
 
 
@@ -68,17 +67,3 @@ def test_an_alias_stands_for_its_stage_and_retries_are_known_by_stage() -> None:
 
     assert found is not None and found.name == "media"
     assert names_of("round") == ("choose", "extract") and "media" in names_of("unit")
-
-
-def test_a_flaw_names_versions_before_today_s_of_a_stage_there_is() -> None:
-    assert all(1 <= flaw.first <= flaw.last < STAGES[flaw.stage].made_by for flaw in FLAWS)
-
-
-def test_a_set_of_clips_is_told_the_flaws_of_the_versions_that_made_it_and_a_set_of_pictures_none() -> None:
-    before = {stage: [STAGES[stage].made_by] for stage in ORDER} | {"media": [4]}
-
-    assert notes_on({}) == [flaw.note for flaw in FLAWS if flaw.first == 1]
-    assert notes_on({"made_by": before}) == [f.note for f in FLAWS if f.stage == "media" and f.first <= 4 <= f.last]
-    assert any("scene cuts" in note for note in notes_on({"made_by": before | {"media": [2]}})), "not mended in 3 or 4"
-    assert notes_on({"made_by": before | {"media": [STAGES["media"].made_by]}}) == []
-    assert notes_on({"made_by": before, "kind": IMAGE_KIND}) == notes_on({"kind": IMAGE_KIND}) == []

@@ -43,7 +43,6 @@ from manifests.sample_index import (
     write_index,
 )
 from manifests.shards import Manifest, ShardEntry, read_shard_rows
-from manifests.stages import notes_on
 
 READ_THREADS = 8
 COPY_BYTES = 4 << 20
@@ -117,8 +116,6 @@ def load_index(
 
     Raises UserError if the split has no samples, or more than `max_bad_shards` shards cannot be read (names them).
     """
-    for note in notes_on(manifest.head):
-        log.warning("%s: %s", manifest.root, note)
     shards = manifest.split(split)
     if not shards:
         found = ", ".join(sorted({s.split for s in manifest.shards})) or "none"

@@ -343,11 +343,6 @@ EXPLAINED = {
         "2.0",
     ): "a JPEG is never decoded larger than it is",
     (
-        "train/data/decode.py",
-        "NO_FRAME = -1",
-        "2",
-    ): "any number below 0 says that a still names no frame",
-    (
         "train/data/index.py",
         "if not ((offsets >= 0) & (sizes >= 0) & (offsets + sizes <= shard.bytes_))[there].all():",
         "offsets > 0",

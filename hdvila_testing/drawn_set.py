@@ -114,8 +114,6 @@ class Shape:
     gop: int = 12
     lead_ms: int = 50
     """Time from the clip's start to its first frame: a sentence doesn't begin exactly at a frame."""
-    still_frames: bool = True
-    """Whether stills name their frame; those of older shards only have a time."""
 
 
 @dataclass(slots=True)
@@ -209,8 +207,7 @@ def _stills(pictures: Sequence[Pixels], shape: Shape) -> tuple[bytes, list[dict[
         Image.fromarray(pictures[number]).save(buffer, "JPEG", quality=92)
         jpeg = buffer.getvalue()
         time_ms = shape.lead_ms + 1000 * int(number) // shape.fps
-        still = {"frame": int(number), "time_ms": time_ms, "offset": len(data), "size": len(jpeg)}
-        stills.append({k: v for k, v in still.items() if k != "frame" or shape.still_frames})
+        stills.append({"frame": int(number), "time_ms": time_ms, "offset": len(data), "size": len(jpeg)})
         data += jpeg
     return data, stills
 

@@ -119,8 +119,7 @@ class SampleJson(BaseModel):
     """JSON list of {frame, time_ms, offset, size} into KEY.mjpg; "[]" if there is none.
 
     `frame` counts from the clip's first frame (in the mp4 it is first_frame + frame) and is exact; `time_ms` counts
-    from the clip's start, which may be a fraction of a frame before its first frame, and is rounded down. Older sets
-    have no `frame`.
+    from the clip's start, which may be a fraction of a frame before its first frame, and is rounded down.
     """
     stills_width: int
     stills_height: int
@@ -132,10 +131,6 @@ class ReadSample(SampleJson):
     """KEY.json as read: keys that this version does not know are kept (`model_extra`)."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-
-
-LATER_KEYS: frozenset[str] = frozenset({"audio_start_ms", "scene_spans", "proxy_step"})
-"""Keys added after the first release: older samples lack them."""
 
 
 def written_sample(facts: dict[str, Any], of_members: dict[str, Any]) -> SampleJson:
@@ -166,7 +161,7 @@ DEFAULTS: dict[str, Any] = {
     for name, field in SampleJson.model_fields.items()
     if name != "schema_version"
 }
-"""By key: the value that stands for a missing one in samples of earlier versions."""
+"""By key: the value that stands for a missing one."""
 
 
 def read_sample(data: bytes) -> ReadSample:

@@ -28,7 +28,7 @@ from train.data.decode import SampleBroken
 from train.data.index import Index, load_index
 from train.data.read import Reader, ShardUnreadable
 from train.data.registry import SampleView, Source
-from train.feed.batches import choose_source, stills_name_their_frame, view_of
+from train.feed.batches import choose_source, view_of
 from train.feed.tokenizer import UNK, Tokenizer, load_tokenizer, tokenizer_from_captions
 
 MOST_KEYS = 2_000_000
@@ -169,8 +169,6 @@ def _check_split(
         return found
     found.source = source
     view, reader = view_of(config), Reader(index, options)
-    if source == "prepared" and not stills_name_their_frame(index, options):
-        report.notes.append(f"{name}: stills don't say which frame they show; they are matched by their times")
     captions: list[str] = []
     fps: list[float] = []
     ends_at = time.monotonic() + seconds

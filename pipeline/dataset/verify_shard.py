@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from manifests.errors import UserError
 from manifests.hashing import hash_name
 from manifests.rows import ShardRow
-from manifests.sample import LATER_KEYS, SampleJson, clip_id, read_sample
+from manifests.sample import SampleJson, clip_id, read_sample
 from manifests.shards import ShardEntry
 from manifests.wrong_value import first_fault
 from pipeline.engine.store.store import Store
@@ -201,7 +201,7 @@ def _sample_faults(row: ShardRow, packed: PackedSample, tar: BinaryIO, *, decode
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         yield f"json: a list in it cannot be read ({error!r})"
         return
-    missing_keys = SampleJson.model_fields.keys() - LATER_KEYS - json.loads(members["json"]).keys()
+    missing_keys = SampleJson.model_fields.keys() - json.loads(members["json"]).keys()
     if missing_keys:
         yield f"json: has no {', '.join(sorted(missing_keys))}"
     yield from _agreement_faults(row, sample, members)
@@ -217,7 +217,7 @@ def _read_lists(sample: SampleJson) -> None:
     [str(flag) for flag in json.loads(sample.flags)]
     [(word["text"], int(word["start_ms"]), int(word["end_ms"])) for word in json.loads(sample.words)]
     for still in json.loads(sample.stills):
-        for name in ("time_ms", "offset", "size", *(["frame"] if "frame" in still else [])):
+        for name in ("frame", "time_ms", "offset", "size"):
             if type(still[name]) is not int or still[name] < 0:
                 raise ValueError(f"stills: {name} is {still[name]!r}")
 

@@ -33,9 +33,6 @@ from train.data.registry import Source
 if TYPE_CHECKING:
     from train.data.views import Views
 
-NO_FRAME = -1
-"""`Still.frame` in shards that were made before stills named their frame."""
-
 BROKEN = (*video.DECODE_ERRORS, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ArithmeticError)
 
 
@@ -58,10 +55,8 @@ class Still:
 
     offset: int
     size: int
-    time_ms: int = 0
-    """Time from the clip's start, which may be a fraction of a frame before the clip's first frame."""
-    frame: int = NO_FRAME
-    """Its frame, counted from the clip's first one; takes precedence over the time."""
+    frame: int
+    """Its frame, counted from the clip's first one."""
 
 
 _STILLS = TypeAdapter(tuple[Still, ...])
@@ -112,12 +107,7 @@ def read_stills(facts: SampleJson) -> tuple[Still, ...]:
 
 
 def frames_of(stills: Sequence[Still], proxy: Proxy) -> list[int]:
-    """The clip's frame that each still shows: the one that it names, else the one nearest to its time.
-
-    Times in the proxy count from the clip's start, like those of stills, so its first frame need not be at 0.
-    """
-    if any(still.frame == NO_FRAME for still in stills):
-        return [proxy.step * n for n in proxy.clip.nearest_frames([still.time_ms for still in stills])]
+    """The clip's frame that each still shows. ValueError for one that the clip does not have."""
     outside = [still.frame for still in stills if not 0 <= still.frame < proxy.n_frames]
     if outside:
         raise ValueError(f"a still of frame {outside[0]}, the clip has {proxy.n_frames}")

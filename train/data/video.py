@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import struct
 import threading
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -53,7 +52,7 @@ def open_clip(data: bytes) -> Clip:
 
 
 class Clip:
-    """An mp4 with its packets in memory. It knows its frames' times, and decodes only groups with a wanted frame."""
+    """An mp4 with its packets in memory. It decodes only groups with a wanted frame."""
 
     def __init__(self, data: bytes) -> None:
         self._container = av.open(io.BytesIO(data), "r", format="mov", **ANY_TAGS)
@@ -69,7 +68,6 @@ class Clip:
         self._pts = sorted(packet.pts for group in self._groups for packet in group if packet.pts is not None)
         if not self._pts:
             raise ValueError("no frames")
-        self._ms_per_tick = 1000 * float(stream.time_base or 0)
         self.fps = float(stream.average_rate or 0)
         """Average frames per second; 0 if the file doesn't say."""
         self.turns = 0
@@ -79,11 +77,6 @@ class Clip:
     def n_frames(self) -> int:
         """The number of frames."""
         return len(self._pts)
-
-    def nearest_frames(self, times_ms: Sequence[float]) -> list[int]:
-        """The frame nearest to each time, in ms of the file's own timestamps."""
-        starts = [pts * self._ms_per_tick for pts in self._pts]
-        return [_nearest(starts, time_ms) for time_ms in times_ms]
 
     def read(self, numbers: Sequence[int]) -> dict[int, Pixels]:
         """{frame number: RGB `[H, W, 3]`}. Raises ValueError if a frame doesn't exist or doesn't decode."""
@@ -146,15 +139,6 @@ def _groups(packets: Iterator[Packet[Any]]) -> list[list[Packet[Any]]]:
             groups.append([])
         groups[-1].append(packet)
     return groups
-
-
-def _nearest(starts: Sequence[float], time_ms: float) -> int:
-    at = bisect_left(starts, time_ms)
-    if at == 0:
-        return 0
-    if at == len(starts):
-        return at - 1
-    return at if starts[at] - time_ms < time_ms - starts[at - 1] else at - 1
 
 
 def _decord_frames(data: bytes, numbers: Sequence[int]) -> dict[int, Pixels]:

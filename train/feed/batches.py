@@ -13,12 +13,10 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,11 +25,9 @@ from manifests.categories import category_by_name, load_categories
 from manifests.errors import ConfigError, UserError
 from manifests.shards import Manifest, read_manifest
 from train.config import TrainConfig
-from train.data.decode import NO_FRAME, read_facts, read_stills
 from train.data.index import Index, load_index, read_captions, refuse_bad_shards
 from train.data.loader import ClipDataset, Loaded, PlannedLoader
 from train.data.plan import Mixing, Stream
-from train.data.read import Reader, ShardUnreadable
 from train.data.registry import SampleView, Source, make_view
 from train.data.stream import StreamingLoader
 from train.data.workers import Workers
@@ -43,11 +39,6 @@ from train.models.base import ModelSection
 from train.models.init import read_bert
 from train.objectives import Draw, prepare
 from train.rows import Rows
-
-UNNAMED_STILLS = (
-    "warning: {root}: the stills of these shards don't say which frame they show; they are matched by their times, "
-    "to the nearest frame of the proxy (shards of this version's pipeline name it)"
-)
 
 MIN_FOR_SHARE = 200
 """Samples to read before the share of lost ones is checked."""
@@ -90,8 +81,6 @@ def open_data(
     mixing = Mixing(data.window_shards, _weights_by_id(data.weights))
     stream = Stream(train, config.seed, mixing, config.loop.batch, first_step, first_epoch)
     source = choose_source(config, train)
-    if source == "prepared" and process.is_first and not stills_name_their_frame(train, data.storage_options):
-        print(UNNAMED_STILLS.format(root=manifest.root), file=sys.stderr, flush=True)
     return TrainData(manifest, train, val, _tokenizer(config, manifest, run, process), source, stream)
 
 
@@ -117,15 +106,6 @@ def _open_indexes(config: TrainConfig, manifest: Manifest, cache: Path, process:
             problem = str(error)
     agree(problem)
     return opened if process.is_first else both()
-
-
-def stills_name_their_frame(index: Index, storage_options: Mapping[str, Any] | None = None) -> bool:
-    """Whether the stills of the first sample say which frame they show; True if the sample can't be read."""
-    try:
-        facts = read_facts(Reader(index, storage_options).read(0, ("json",))["json"])
-        return all(still.frame != NO_FRAME for still in read_stills(facts))
-    except (ShardUnreadable, ValueError, KeyError):
-        return True  # the loader will report what is wrong with this sample
 
 
 def view_of(config: TrainConfig) -> SampleView:

@@ -97,7 +97,7 @@ def faults(sample: SampleJson, data: bytes) -> Iterator[str]:
     for number, still in enumerate(json.loads(sample.stills)):
         jpeg = data[still["offset"] : still["offset"] + still["size"]]
         end = max(end, still["offset"] + still["size"])
-        if "frame" in still and not 0 <= still["frame"] < sample.n_frames:
+        if not 0 <= still["frame"] < sample.n_frames:
             yield f"mjpg: still {number} shows frame {still['frame']} of {sample.n_frames}"
         if not 0 <= still["time_ms"] <= sample.duration_ms:
             yield f"mjpg: still {number} is at {still['time_ms']} ms of {sample.duration_ms}"

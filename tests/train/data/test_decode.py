@@ -44,14 +44,11 @@ def test_the_whole_mp4_gives_frames_counted_from_first_frame(sample, backend):
     assert [[shown(p) for p in s] for s in clip.img_other] == [frames_around(c, stride, 40, views) for c in centres]
 
 
-@pytest.mark.parametrize("still_frames", [True, False], ids=["frames named", "times alone"])
-def test_prepared_members_give_the_still_nearest_the_centre_and_the_frames_around_it(still_frames):
-    shape = replace(SHAPE, still_frames=still_frames)
-    sample = a_sample(shape=shape)
+def test_prepared_members_give_the_still_nearest_the_centre_and_the_frames_around_it(sample):
     clip = decode_sample(sample.members, "prepared", VIEWS, None)
 
     facts = json.loads(sample.members["json"])
-    stills = [round((s["time_ms"] - shape.lead_ms) * 12 / 1000) for s in json.loads(facts["stills"])]
+    stills = [still["frame"] for still in json.loads(facts["stills"])]
     middles = [shown(p) for p in clip.img_middle]
     assert set(middles) <= set(stills)
     assert [[shown(p) for p in s] for s in clip.img_other] == [frames_around(m, 3, 40, VIEWS) for m in middles]

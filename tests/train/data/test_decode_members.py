@@ -44,20 +44,20 @@ def test_a_still_is_the_bytes_between_its_offset_and_its_end() -> None:
     first, second = jpeg(), jpeg(32, 48)
     data = first + second
 
-    assert read_still(data, Still(0, len(first))).shape == (32, 64, 3)
-    assert read_still(data, Still(len(first), len(second))).shape == (48, 32, 3)
+    assert read_still(data, Still(0, len(first), 0)).shape == (32, 64, 3)
+    assert read_still(data, Still(len(first), len(second), 0)).shape == (48, 32, 3)
     for offset, size in ((-1, 9), (0, 0), (len(first), len(second) + 1), (len(data), 1)):
         with pytest.raises(ValueError, match=r"a still at -?\d+\+\d+ of"):
-            read_still(data, Still(offset, size))
+            read_still(data, Still(offset, size, 0))
 
 
 def test_a_still_without_colour_has_three_channels_too() -> None:
-    assert read_still(jpeg(mode="L"), Still(0, len(jpeg(mode="L")))).shape == (32, 64, 3)
+    assert read_still(jpeg(mode="L"), Still(0, len(jpeg(mode="L")), 0)).shape == (32, 64, 3)
 
 
 @pytest.mark.parametrize(("shrink", "shape"), [(1.0, (32, 64)), (0.51, (32, 64)), (0.5, (16, 32)), (0.2, (8, 16))])
 def test_a_still_is_decoded_as_small_as_it_will_be_used_and_no_smaller(shrink: float, shape: tuple[int, int]) -> None:
-    assert read_still(jpeg(), Still(0, len(jpeg())), shrink).shape[:2] == shape
+    assert read_still(jpeg(), Still(0, len(jpeg()), 0), shrink).shape[:2] == shape
 
 
 def facts(**changes: object) -> SampleJson:
@@ -93,12 +93,10 @@ CLIP = video.open_clip(encode_mp4([np.full((16, 32, 3), 20 * i, np.uint8) for i 
 """Five frames, one each 100 ms."""
 
 
-def test_a_still_shows_the_frame_that_it_names_else_the_one_nearest_its_time() -> None:
+def test_a_still_shows_the_frame_that_it_names() -> None:
     proxy = decode.Proxy(CLIP, step=2, n_frames=9)
 
-    assert frames_of([Still(0, 1, frame=0), Still(0, 1, time_ms=400, frame=8)], proxy) == [0, 8]
-    assert frames_of([Still(0, 1, time_ms=90), Still(0, 1, time_ms=310)], proxy) == [2, 6]
-    assert frames_of([Still(0, 1, time_ms=90), Still(0, 1, time_ms=310, frame=1)], proxy) == [2, 6], "all or none"
+    assert frames_of([Still(0, 1, frame=0), Still(0, 1, frame=8)], proxy) == [0, 8]
     for frame in (9, -2):
         with pytest.raises(ValueError, match=f"a still of frame {frame}, the clip has 9"):
             frames_of([Still(0, 1, frame=3), Still(0, 1, frame=frame)], proxy)
@@ -172,11 +170,11 @@ def test_stills_are_decoded_no_smaller_than_either_side_of_the_view_needs(
 
 def test_a_still_of_more_pixels_than_a_film_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(video, "MAX_PIXELS", 64 * 32)
-    assert read_still(jpeg(), Still(0, len(jpeg()))).shape == (32, 64, 3)
+    assert read_still(jpeg(), Still(0, len(jpeg()), 0)).shape == (32, 64, 3)
     monkeypatch.setattr(video, "MAX_PIXELS", 64 * 32 - 1)
 
     with pytest.raises(ValueError, match="a still of 64x32 pixels"):
-        read_still(jpeg(), Still(0, len(jpeg())))
+        read_still(jpeg(), Still(0, len(jpeg()), 0))
 
 
 def test_pictures_of_another_type_or_size_reach_no_model() -> None:
@@ -237,7 +235,3 @@ def test_a_clip_that_just_holds_its_segments_keeps_a_stride_that_is_not_whole_an
     draw, untouched = np.random.default_rng(3), np.random.default_rng(3)
     assert choose_centres(14, Views((64, 64), (16, 16), 3, 2, 6), draw) == ([6, 7], 6)
     assert draw.random() != untouched.random(), "what is drawn after it stays from version to version"
-
-
-def test_a_still_without_a_time_stands_at_the_clips_start() -> None:
-    assert decode.read_stills(facts(stills='[{"offset": 3, "size": 9}]')) == (Still(3, 9, 0, decode.NO_FRAME),)

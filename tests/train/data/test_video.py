@@ -23,25 +23,15 @@ def test_any_frames_in_any_order_are_those_of_a_full_decode(backend):
 
     assert sorted(found) == [0, 3, 16, 17, 39]
     assert all(abs(int(found[n].mean()) - 5 * n) <= 2 for n in found)
-    assert open_clip(data).nearest_frames([0, 39, 41, 10_000]) == [0, 1, 1, 39]
 
 
 FILM = encode_mp4([np.full((64, 128, 3), 5 * i, np.uint8) for i in range(10)], fps=25, gop=4)
 """Ten frames, one each 40 ms."""
 
 
-@pytest.mark.parametrize(
-    ("times_ms", "frames"),
-    [([-500, 0, 19.9, 20.1, 39.9], [0, 0, 0, 1, 1]), ([60], [1]), ([339, 341, 360, 361, 1e9], [8, 9, 9, 9, 9])],
-)
-def test_a_time_shows_the_nearest_frame_and_of_two_the_earlier(times_ms, frames):
-    assert open_clip(FILM).nearest_frames(times_ms) == frames
-
-
-def test_times_count_on_the_files_own_clock_and_the_rate_is_its_average():
+def test_a_clip_says_how_many_frames_it_has_and_their_average_rate():
     late = open_clip(encode_mp4([np.zeros((64, 128, 3), np.uint8)] * 5, fps=20, start_ms=1000))
 
-    assert late.nearest_frames([0, 1000, 1049, 1151]) == [0, 0, 1, 3]
     assert (late.n_frames, late.fps, late.turns) == (5, 20.0, 0)
 
 
@@ -128,7 +118,7 @@ def test_frames_are_decoded_by_the_program_that_was_asked_for(monkeypatch, backe
     assert list(read_frames(FILM, [3], backend)) == [3] and by_decord == taken
 
 
-def test_a_file_that_states_no_rate_and_no_clock_has_neither(monkeypatch):
+def test_a_file_that_states_no_rate_has_none(monkeypatch):
     stream = SimpleNamespace(width=8, height=8, codec_context=SimpleNamespace(), time_base=None, average_rate=None)
     packets = [a_packet(0, key=True), a_packet(500)]
     container = SimpleNamespace(streams=SimpleNamespace(video=[stream]), demux=lambda _: iter(packets))
@@ -136,7 +126,7 @@ def test_a_file_that_states_no_rate_and_no_clock_has_neither(monkeypatch):
 
     clip = open_clip(b"")
 
-    assert (clip.fps, clip.n_frames) == (0, 2) and clip.nearest_frames([-1, 1]) == [0, 1], "all stand at 0"
+    assert (clip.fps, clip.n_frames) == (0, 2)
     packets.clear()
     with pytest.raises(ValueError, match="no frames"):
         open_clip(b"")

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,14 +72,6 @@ def test_a_run_that_is_finished_does_nothing_more(whole, drawn):
     outcome = run(drawn, whole[1])
 
     assert outcome == whole[0]
-
-
-@pytest.mark.parametrize("named", [True, False])
-def test_shards_whose_stills_name_no_frame_are_reported(tmp_path, capsys, named):
-    shape = replace(TINY, still_frames=named)
-    run(write_dataset(tmp_path / "set", videos=4, shape=shape), tmp_path / "run", loop={"steps": 1})
-
-    assert ("matched by their times" in capsys.readouterr().err) is not named
 
 
 class StopAfter(StopRequest):

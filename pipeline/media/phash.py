@@ -41,10 +41,6 @@ ALIGNED = (
 
 VERSION = b"\x04"
 """First byte of a `phashes` value."""
-_N_OLDER = {b"\x02": 6, b"\x03": 8}
-"""Hashes per picture in values of earlier versions, which are the first columns."""
-_N_OLDEST = 2
-"""The same for the oldest values, which have no first byte and are a multiple of 16 bytes."""
 
 _MIN_CONTRAST = 4.0
 """Standard deviation of brightness (of 255) below which a picture counts as flat."""
@@ -233,20 +229,10 @@ def pack_hashes(pictures: Iterable[PictureHashes]) -> bytes:
 
 
 def unpack_all(values: Iterable[bytes]) -> tuple[Hashes, NDArray[np.int64]]:
-    """Decodes N `phashes` values: (hashes, pictures x N_HASHES, value after value; [N] number of pictures of each).
-
-    Older values have NOTHING for the parts that were not hashed then.
-    """
-    bodies = [value[1:] if value[:1] == VERSION and len(value) % 2 else _widened(value) for value in values]
+    """Decodes N `phashes` values: (hashes, pictures x N_HASHES, value after value; [N] number of pictures of each)."""
+    bodies = [value[len(VERSION) :] for value in values]
     counts = np.array([len(body) for body in bodies], np.int64) // (N_HASHES * HASH_BYTES)
     return np.frombuffer(b"".join(bodies), ">u8").astype(np.uint64).reshape(-1, N_HASHES), counts
-
-
-def _widened(older: bytes) -> bytes:
-    n_hashes, body = (_N_OLDER[older[:1]], older[1:]) if len(older) % 2 else (_N_OLDEST, older)
-    hashes = np.zeros((len(body) // (n_hashes * HASH_BYTES), N_HASHES), ">u8")
-    hashes[:, :n_hashes] = np.frombuffer(body, ">u8").reshape(-1, n_hashes)
-    return hashes.tobytes()
 
 
 def show_something(hashes: Hashes) -> NDArray[np.bool_]:

@@ -108,14 +108,6 @@ def test_parts_that_show_nothing_are_no_likeness() -> None:
     assert find_duplicates(packs([("a.0", "one", dark(1)), ("b.0", "two", dark(2))])) == {}
 
 
-def test_clips_hashed_by_an_earlier_version_are_known_by_their_whole_picture_and_its_middle() -> None:
-    rows = packs([("a.0", "one", pictures(1)), ("b.0", "two", copied(pictures(1), 3)), ("c.0", "two", pictures(2))])
-    older = b"".join(value.to_bytes(8, "big") for picture in pictures(1) for value in picture[: WHOLE + 2])
-    values = rows.column("phashes").to_pylist()
-    rows = rows.set_column(rows.schema.get_field_index("phashes"), "phashes", pa.array([older, *values[1:]]))
-    assert find_duplicates(rows) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
-
-
 def test_the_opening_of_every_video_of_a_channel_is_a_stock_intro() -> None:
     rows = []
     for i, video in enumerate("abcd"):

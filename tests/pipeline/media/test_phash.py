@@ -160,24 +160,6 @@ def test_a_flat_picture_has_nothing_to_be_told_by() -> None:
     assert unpack_hashes(b"").shape == unpack_hashes(pack_hashes([])).shape == (0, N_HASHES)
 
 
-def test_values_of_earlier_versions_hold_two_six_and_eight_hashes_a_picture() -> None:
-    def joined(*values: int) -> bytes:
-        return b"".join(value.to_bytes(8, "big") for value in values)
-
-    older, newer = joined(5, 7, 2**64 - 1, 1), b"\x02" + joined(*range(11, 23))
-    now = pack_hashes([tuple(range(1, 11))])
-    hashes, counts = unpack_all([older, b"", now, newer, b"\x02", b"\x03" + joined(*range(31, 39))])
-    assert counts.tolist() == [2, 0, 1, 2, 0, 1]
-    assert hashes.tolist() == [
-        [5, 7, *[0] * 8],
-        [2**64 - 1, 1, *[0] * 8],
-        [*range(1, 11)],
-        [*range(11, 17), *[0] * 4],
-        [*range(17, 23), *[0] * 4],
-        [*range(31, 39), 0, 0],
-    ]
-
-
 def test_a_picture_that_stands_is_hashed_once() -> None:
     clip = ClipHashes()
     for scene in (0, 0, 0, 3, 3, 0):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,6 @@ import yaml
 
 from manifests.errors import UserError
 from train.evaluation.attributes import wilson_interval
-
-_OLD_KEY = re.compile("_told(?=$|_chance$)")
-"""What summary.json of older runs has in place of `_distinguished`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +69,6 @@ def _read(folder: Path) -> Finished:
         raise UserError(f"{folder}: not the folder of a finished run ({error})") from error
     if "t2v_r1" not in scores:
         raise UserError(f"{folder}: has no retrieval scores; finish the run, with a val split and a model with towers")
-    scores = {_OLD_KEY.sub("_distinguished", key): value for key, value in scores.items()}
     return Finished(folder.name, config["data"].get("view") or "own view", scores)
 
 

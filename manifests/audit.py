@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from manifests.errors import UserError
 
@@ -91,7 +91,6 @@ class Audit(BaseModel):
     categories: list[CategoryFacts]
     distributions: dict[str, dict[str, int]] = Field(description="by subject: {value: clips}, most frequent first")
     rejected: dict[str, dict[str, int]] = Field(
-        validation_alias=AliasChoices("rejected", "turned_away"),  # its name in version 1
         description="videos and clips: {`stage reason`: count}",
     )
 

@@ -44,7 +44,7 @@ def image_card(head: Mapping[str, Any], card: CardConfig) -> str:
             }
         ],
     }
-    rejected = head.get("rejected", head.get("turned_away", {}))  # the latter in older manifests
+    rejected = head.get("rejected", {})
     splits = [f"| {s} | {t['shards']} | {t['samples']} | {t['bytes']} |" for s, t in head["splits"].items()]
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---",

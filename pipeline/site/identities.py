@@ -10,7 +10,7 @@ from pipeline.site.buckets import Breaker, Bucket
 
 
 class IdentityState(TypedDict, total=False):
-    """One identity in politeness.json. Files of earlier versions lack some keys."""
+    """One identity in politeness.json."""
 
     name: str
     paused_s: float

@@ -38,7 +38,6 @@ def read_state(store: Store, now: float | None = None) -> PolitenessState:
         state: dict[str, Any] = store.read_json(STATE_FILE)
         elapsed_s = max(0.0, (time.time() if now is None else now) - state["at"])
         for saved in state["identities"]:
-            saved["paused_s"] = saved.get("paused_s", saved.pop("rests_s", 0.0))  # the key of earlier versions
             for key in ("paused_s", "captions_paused_s"):
                 saved[key] = round(max(0.0, saved.get(key, 0.0) - elapsed_s), 3)
     except (FileNotFoundError, ValueError, KeyError, TypeError):

@@ -58,13 +58,6 @@ def test_what_the_tables_know_is_counted_of_every_clip_and_the_rest_of_those_who
     assert without_tables.clips_behind["codec"] == without_tables.metrics.clips == 10
 
 
-def test_a_report_of_version_1_is_read(made: Store) -> None:
-    written = made.read_json(AUDIT_NAME)
-    older = {key: value for key, value in written.items() if key != "rejected"} | {"turned_away": written["rejected"]}
-
-    assert written["rejected"]["clips"] and Audit.model_validate(older).rejected == written["rejected"]
-
-
 def test_the_file_keeps_to_its_published_schema(made: Store) -> None:
     shown = json.loads(CliRunner().invoke(app, ["report", "--schema"]).output)
 

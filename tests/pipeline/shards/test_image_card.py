@@ -27,11 +27,6 @@ def test_a_set_without_train_reads_the_split_that_it_has() -> None:
     assert "shards/val/00000.tar" in card and "Rejected: none." in card
 
 
-def test_the_rejects_of_a_manifest_made_before_are_named() -> None:
-    older = {key: value for key, value in HEAD.items() if key != "rejected"} | {"turned_away": {"image_broken": 2}}
-    assert "Rejected: 2 image_broken." in image_card(older, CardConfig())
-
-
 def test_its_names_are_written_as_they_are_and_its_keys_in_the_hubs_order() -> None:
     card = image_card({**HEAD, "splits": {"val": HEAD["splits"]["val"]}}, CardConfig(title="Überblick"))  # type: ignore[index]
 

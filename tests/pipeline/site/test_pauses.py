@@ -45,13 +45,6 @@ def test_a_person_pauses_an_identity_by_name_while_the_run_goes_on(tmp_path: Pat
     assert store.read_json("control.json")["paused"] is True
 
 
-def test_state_that_an_earlier_version_saved_is_taken_up(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    old = {"name": "one", "rests_s": 50.0, "why": "bot_check", "level": 2, "videos": 3, "refusals": 1}
-    store.write_json("politeness.json", {"at": 1000.0, "requests": {}, "identities": [old]})
-    assert read_state(store, 1010.0)["identities"][0]["paused_s"] == 40.0
-
-
 def test_pauses_are_logged_once_and_so_is_their_end(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     polite: Any = politeness(clock)

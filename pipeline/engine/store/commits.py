@@ -1,6 +1,5 @@
 """The commits of an output directory: which units are done, and which files each of them wrote.
 
-    commits/<stage>/<unit>.json                   one unit: the format of older versions
     commits/<stage>/group.<number>.<hash>.json    units that ended within about a second: {"units": {unit: facts}}
 
 A group never changes. To remove a unit, a group without it is written and the old one deleted; if a kill leaves both,
@@ -24,7 +23,7 @@ READERS = 16
 
 
 class Facts(TypedDict, total=False):
-    """What a commit holds about a unit. Commits of earlier versions lack some keys; a stage may add keys of its own."""
+    """What a commit holds about a unit; a stage may add keys of its own."""
 
     rows: dict[str, int]  # by table
     rejects: dict[str, int]  # by reason
@@ -38,7 +37,7 @@ class Facts(TypedDict, total=False):
 
 
 def part_name(stage: str, unit: str, token: str = "") -> str:
-    """The file name of a part. `token` is unique to the attempt; "" for parts of older versions."""
+    """The file name of a part. `token` is unique to the attempt; "" where there can be only one."""
     return f"part-{stage}-{unit}-{token}.parquet" if token else f"part-{stage}-{unit}.parquet"
 
 
@@ -74,26 +73,25 @@ class Commits:
         return self._of(stage, after, but)
 
     def _of(self, stage: str, after: int, but: range) -> dict[str, str]:
-        names = self.files.names(f"{FOLDER}/{stage}")
-        singles = [name for name in names if name.endswith(".json") and not is_group(name)]
-        found = {name.removesuffix(".json"): f"{FOLDER}/{stage}/{name}" for name in singles}
-        groups = [f"{FOLDER}/{stage}/{name}" for name in names if is_group(name)]
-        self._note_groups(stage, groups)
+        groups = self._groups_of(stage)
         for path in groups:
             if number_of(path) <= after:
                 self._groups.pop(path, None)
         groups = [path for path in groups if number_of(path) > after and number_of(path) not in but]
         self._read(groups)
+        found: dict[str, str] = {}
         for path in groups:  # in the order of their numbers: a later one takes precedence
             found.update(dict.fromkeys(self._groups[path], path))
         return found
 
-    def _note_groups(self, stage: str, paths: list[str]) -> None:
-        """Takes note of the groups a stage has now: drops the others from the cache and updates the highest number."""
+    def _groups_of(self, stage: str) -> list[str]:
+        """Paths of the groups that a stage has now; drops others from the cache and updates the highest number."""
+        paths = [f"{FOLDER}/{stage}/{name}" for name in self.files.names(f"{FOLDER}/{stage}") if is_group(name)]
         self._last[stage] = max([self._last.get(stage, 0), *map(number_of, paths)])
         gone = {path for path in self._groups if path.startswith(f"{FOLDER}/{stage}/")}.difference(paths)
         for path in gone:
             del self._groups[path]
+        return paths
 
     def _read(self, paths: list[str]) -> None:
         new = [path for path in paths if path not in self._groups]
@@ -116,21 +114,15 @@ class Commits:
 
     def facts(self, path: str, unit: str) -> Facts:
         """What a unit's commit holds; `path` is the object that `of` returned. FileNotFoundError if it is gone."""
-        if not is_group(path.rpartition("/")[2]):
-            single: Facts = self.files.read_json(path)
-            return single
         if path not in self._groups:
             self._groups[path] = self.files.read_json(path)["units"]
         return self._groups[path][unit]
 
     def parts(self, where: Mapping[str, str], stage: str, table: str) -> Iterator[tuple[str, str]]:
-        """(unit, path) of the part that each unit wrote of a table; for a commit of one unit, the only path it can
+        """(unit, path) of the part that each unit wrote of a table; where its commit names none, the only path it can
         have.
         """
         for unit, path in where.items():
-            if not is_group(path.rpartition("/")[2]):
-                yield unit, f"{table}/{part_name(stage, unit)}"
-                continue
             facts = self.facts(path, unit)
             if "parts" not in facts:
                 yield unit, f"{table}/{part_name(stage, unit)}"
@@ -148,7 +140,7 @@ class Commits:
 
     def last_number(self, stage: str) -> int:
         """The highest number among the existing groups; 0 if there are none."""
-        return max(map(number_of, self.files.names(f"{FOLDER}/{stage}")), default=0)
+        return max((number_of(name) for name in self.files.names(f"{FOLDER}/{stage}") if is_group(name)), default=0)
 
     def _next_number(self, stage: str) -> int:
         if stage not in self._last:
@@ -158,9 +150,7 @@ class Commits:
 
     def remove(self, stage: str, units: Collection[str], *, but: str = "") -> None:
         """Takes back units' commits, in every object except `but`."""
-        names = self.files.names(f"{FOLDER}/{stage}")
-        groups = [f"{FOLDER}/{stage}/{name}" for name in names if is_group(name)]
-        self._note_groups(stage, groups)
+        groups = self._groups_of(stage)
         self._read(groups)
         for path in groups:
             held = self._groups[path]
@@ -172,9 +162,6 @@ class Commits:
                 self.write(stage, rest)
             self.files.delete(path)
             self._groups.pop(path, None)
-        for unit in units:
-            if f"{unit}.json" in names:
-                self.files.delete(f"{FOLDER}/{stage}/{unit}.json")
 
 
 def is_group(name: str) -> bool:
@@ -183,6 +170,5 @@ def is_group(name: str) -> bool:
 
 
 def number_of(path: str) -> int:
-    """The number of a group; 0 for the commit of one unit."""
-    name = path.rpartition("/")[2]
-    return int(name.split(".")[1]) if is_group(name) else 0
+    """The number of the group at a path."""
+    return int(path.rpartition("/")[2].split(".")[1])

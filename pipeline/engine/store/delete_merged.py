@@ -60,14 +60,14 @@ def _delete_covered(store: Store, head: Head, stage: str, before: float) -> int:
     number, last = store.commits.covered_before(stage, before), head.covered.get(stage, 0)
     where = store.commits.of(stage, but=range(number + 1, last + 1))
     ripe = [segment for segment in head.of(stage) if segment.made_at <= before]
-    others = [unit for unit, path in where.items() if not 0 < number_of(path) <= number]
+    others = [unit for unit, path in where.items() if number_of(path) > number]
     covered = {unit for segment in ripe for unit in store.segments.among(segment, others)} if others else set()
     by_path: dict[str, list[str]] = {}
     for unit, path in where.items():
         by_path.setdefault(path, []).append(unit)
     n_swept = 0
     for path, units in by_path.items():
-        if not (0 < number_of(path) <= number or covered.issuperset(units)):
+        if not (number_of(path) <= number or covered.issuperset(units)):
             continue
         parts = [
             part

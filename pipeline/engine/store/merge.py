@@ -22,7 +22,7 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
 
 MOST_AT_ONCE = 32_000
-"""Units merged at a time: an output directory of an older version may hold millions."""
+"""Units merged at a time: a directory may hold many that were never merged (`engine.segments.n_units: 0`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _covered(store: Store, head: Head, stage: str, merged: Set[str]) -> int:
     """The number up to which all groups' units are in segments, once `merged` are."""
     last = store.commits.last_number(stage)  # read before looking at their contents
     left = [number_of(path) for unit, path in store.loose(head, stage).items() if unit not in merged]
-    return max(head.covered.get(stage, 0), min([number - 1 for number in left if number], default=last))
+    return max(head.covered.get(stage, 0), min([number - 1 for number in left], default=last))
 
 
 def _void_since(store: Store, head: Head, job: Job) -> set[str]:

@@ -60,8 +60,8 @@ class Segment(_Entry):
     made_at: float
     void: tuple[str, ...] = ()
     """Units that were taken back since; their rows do not count."""
-    n_ids: int = -1
-    """Entries of its own ids file; -1: it has none, since an older version made it."""
+    n_ids: int = 0
+    """Entries of its own ids file; 0: it has none."""
     ids_in: str = ""
     """The common ids file of many segments that includes its ids; "" if none."""
     sizes: dict[str, int] = {}
@@ -263,10 +263,7 @@ class SegmentReader:
 def rows_of_id(
     reader: SegmentReader, head: Head, video_id: str, tables: Set[str]
 ) -> list[tuple[Segment, str, int, int]]:
-    """(segment, table, first row, rows) of the rows that may belong to an id; ids with the same hash are included.
-
-    A segment without ids, made by an older version, is returned with all its rows of each table.
-    """
+    """(segment, table, first row, rows) of the rows that may belong to an id; ids with the same hash are included."""
     by_id = {int(segment.id, 16): segment for segment in head.segments}
     wanted = hash_of(video_id)
     sources = [(file.path, file.n_ids) for file in head.ids if file.n_ids]
@@ -279,8 +276,4 @@ def rows_of_id(
         segment, table = by_id.get(segment_id), TABLES_WITH_IDS[code]
         if segment is not None and table in tables and reader.counts(segment, table, first):
             spans.append((segment, table, first, n_rows))
-    for segment in (it for it in head.segments if it.n_ids < 0):
-        for table in tables & segment.rows.keys():
-            whole = [("", 0, segment.rows[table])] if not segment.void else reader.row_ranges(segment, table)
-            spans += [(segment, table, first, n) for _, first, n in whole if n]
     return spans

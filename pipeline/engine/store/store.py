@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from manifests.errors import DamagedFile
 from manifests.schema import REJECTS, TABLES, WIDE, completed, table_of
 from manifests.storage import is_of_the_place
-from pipeline.engine.store.commits import READERS, Facts, is_group, part_name
+from pipeline.engine.store.commits import READERS, Facts, part_name
 from pipeline.engine.store.committed import MAX_MOVED, Committed
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.ids import TABLES_WITH_IDS
@@ -57,15 +57,12 @@ class Store(Committed):
         facts = facts.copy()
         facts.pop("segment", None)
         head = read_head(self)[0]
-        before = self._own_commits(head, stage).get(unit, "")
+        self._own_commits(head, stage)
         holding = self._segments_with(head, stage, [unit])
         if holding:
             facts["parts"] = self._parts_anew(stage, unit)
-        if "parts" not in facts and not is_group(name_of(before)):
-            self.write_json(f"commits/{stage}/{unit}.json", facts)
-        else:
-            written = self.commits.write(stage, {unit: facts})
-            self.commits.remove(stage, [unit], but=written)
+        written = self.commits.write(stage, {unit: facts})
+        self.commits.remove(stage, [unit], but=written)
         if holding:
             change_head(self, lambda head: without(head, stage, self._segments_with(head, stage, [unit])))
 

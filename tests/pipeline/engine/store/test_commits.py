@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.lock import RunLock
-from pipeline.engine.store.commits import Commits, is_group, number_of, part_name
+from pipeline.engine.store.commits import Commits, number_of, part_name
 from pipeline.engine.store.files import Files
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import Outcome, attempt_unit
@@ -112,20 +112,6 @@ def test_the_later_of_two_groups_is_right_where_a_kill_left_both(tmp_path: Path)
     assert Store(store.url).committed("toy") == {"b"}
 
 
-@pytest.mark.parametrize("facts", [{}, {"shard": "other"}])
-def test_commits_of_earlier_versions_count_and_can_be_taken_back(tmp_path: Path, facts: dict[str, str]) -> None:
-    store = Store(str(tmp_path / "out"))
-    store.write_part("listings", "toy", "a", [listing("a")])
-    store.write_json("commits/toy/a.json", {"rows": {"listings": 1}})
-    store.commit_all("toy", {"b": attempt(tmp_path, "b").facts})
-
-    assert ids(store) == ["a", "b"]
-    store.commit("toy", "a", facts)
-    assert store.commit_facts("toy", "a") == facts and ids(store) == ["a", "b"]
-    store.uncommit("toy", "a")
-    assert ids(store) == ["b"]
-
-
 @pytest.fixture
 def commits(tmp_path: Path) -> Commits:
     return Commits(Files(str(tmp_path)))
@@ -200,18 +186,14 @@ def test_since_when_segments_cover_groups_is_remembered(commits: Commits) -> Non
     assert commits._covered_at["toy"] == [(300.0, 9)], "what is over is forgotten"
 
 
-def test_what_a_unit_wrote_is_named_by_its_commit_of_whatever_version(commits: Commits) -> None:
+def test_what_a_unit_wrote_is_named_by_its_commit(commits: Commits) -> None:
     group = commits.write("toy", {"a": {"parts": {"listings": "listings/p"}}, "b": {}, "c": {"parts": {}}})
-    single = "commits/toy/d.json"
-    commits.files.write_json(single, {"rows": {}})
-    where = {"a": group, "b": group, "c": group, "d": single}
+    where = dict.fromkeys("abc", group)
 
     assert list(commits.parts(where, "toy", "listings")) == [
         ("a", "listings/p"),
         ("b", "listings/part-toy-b.parquet"),
-        ("d", "listings/part-toy-d.parquet"),
     ]
-    assert commits.facts(single, "d") == {"rows": {}}
     assert commits.files.read(group).endswith(b"\n") and b'"a": {"parts"' in commits.files.read(group)
     assert part_name("toy", "a", "t") == "part-toy-a-t.parquet"
 
@@ -221,22 +203,19 @@ def test_units_are_taken_back_from_every_object_but_the_one_that_is_right(commit
     untouched = commits.write("toy", {"x": {}})
     second = commits.write("toy", {"b": {"try": 2}})  # type: ignore[typeddict-unknown-key]
     right = commits.write("toy", {"a": {"try": 3}})  # type: ignore[typeddict-unknown-key]
-    commits.files.write_json("commits/toy/a.json", {})
-    commits.files.write_json("commits/toy/z.json", {})
     commits.remove("toy", ["a"], but=right)
 
     where = Commits(commits.files).of("toy")
     assert where["a"] == right and where["b"] == second and where["x"] == untouched
-    assert first not in where.values() and "c" in where and where["z"] == "commits/toy/z.json"
+    assert first not in where.values() and "c" in where
     assert commits.facts(where["c"], "c") == {"try": 1} and commits._groups[where["c"]].keys() == {"c"}
-    commits.remove("toy", ["a", "b", "c", "x", "z"])
+    commits.remove("toy", ["a", "b", "c", "x"])
     assert Commits(commits.files).of("toy") == {} and commits.files.names("commits/toy") == []
     assert commits._groups == {}
 
 
-@pytest.mark.parametrize(
-    ("name", "is_one", "number"),
-    [("group.0000000012.ab.json", True, 12), ("group.json", False, 0), ("u.1.2.json", False, 0), ("u.json", False, 0)],
-)
-def test_a_group_is_known_by_its_name(name: str, is_one: bool, number: int) -> None:
-    assert (is_group(name), number_of(f"commits/toy/{name}")) == (is_one, number)
+def test_a_file_that_is_no_group_is_left_alone(commits: Commits) -> None:
+    commits.files.write("commits/toy/group.json", b"{}")
+    path = commits.write("toy", {"a": {}})
+
+    assert number_of(path) == 1 and commits.last_number("toy") == 1 and commits.of("toy") == {"a": path}

@@ -59,7 +59,7 @@ def test_units_behind_one_that_cannot_be_merged_go_too_and_it_stays(store: Store
     fill(store, UNITS[:8])
     (part,) = [part for part in store.parts("clips") if part.unit == "u1"]
     store.delete(part.path)
-    store.write_json("commits/extract/u99.json", {"rows": {}})
+    store.commit("extract", "u99", {"rows": {}})
     merge_all(store, HOUR)
     assert list(store.loose(read_head(store)[0], "extract")) == ["u1"]
     at(3600.0)

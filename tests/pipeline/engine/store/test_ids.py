@@ -23,7 +23,7 @@ from pipeline.engine.store.ids import (
     sorted_entries,
 )
 from pipeline.engine.store.merge import MergeSizes
-from pipeline.engine.store.segments import change_head, read_head
+from pipeline.engine.store.segments import read_head
 from pipeline.engine.store.store import Store
 from tests.pipeline.engine.id_files import merge_ids
 from tests.pipeline.engine.merges import fill, merge_all
@@ -63,21 +63,6 @@ def test_a_video_is_found_in_parts_in_segments_and_once_they_are_merged(tmp_path
     assert not by_id(Store(store.url), "u6-0")["clips"] and len(by_id(Store(store.url), "u7-0")["clips"]) == 2
     fill(store, ["u6"], version=1)
     assert by_id(Store(store.url), "u6-0")["videos"] == [{"video_id": "u6-0", "title": "u6 0 version 1"}]
-
-
-def test_segments_of_an_older_version_which_have_no_ids_are_read(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "out"))
-    fill(store, [f"u{i}" for i in range(6)])
-    merge_all(store)
-    change_head(
-        store,
-        lambda head: head.model_copy(
-            update={"segments": tuple(s.model_copy(update={"n_ids": -1, "sizes": {}}) for s in head.segments)}
-        ),
-    )
-    store.uncommit("extract", "u3")
-    for video_id in ("u1-0", "u3-0", "u5-1"):
-        assert by_id(Store(store.url), video_id) == by_whole_reads(store, video_id)
 
 
 def test_looking_up_one_of_many_asks_for_little(tmp_path: Path) -> None:

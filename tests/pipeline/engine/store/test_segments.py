@@ -158,7 +158,7 @@ def test_fields_of_a_later_version_are_passed_over_and_a_damaged_head_is_named(t
     store.write(HEAD, b'{"generation": "x"}')
     with pytest.raises(DamagedFile, match=r"segments/head.json: cannot be read"):
         read_head(store)
-    assert a_segment("x").n_ids == -1 and Head().generation == 0
+    assert Head().generation == 0
 
 
 def test_what_was_read_of_a_segment_is_kept_until_it_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,10 +225,6 @@ def test_rows_of_an_id_are_found_with_ids_and_without(tmp_path: Path) -> None:
     assert [table for _, table, _, _ in rows_of_id(SegmentReader(store), head, "u3-1", {"videos"})] == ["videos"]
     taken_back = head.model_copy(update={"segments": (segment.model_copy(update={"void": ("u3",)}),)})
     assert found(taken_back) == []
-    older = head.model_copy(update={"segments": (segment.model_copy(update={"n_ids": -1}),)})
-    assert found(older) == [("clips", 0, 39), ("videos", 0, 26)], "all its rows"
-    older_void = head.model_copy(update={"segments": (segment.model_copy(update={"n_ids": -1, "void": ("u3",)}),)})
-    assert len(found(older_void)) == 24
     none = head.model_copy(update={"segments": (segment.model_copy(update={"n_ids": 0}),)})
     assert found(none) == [], "no id at all"
     store.delete(segment.ids_path)

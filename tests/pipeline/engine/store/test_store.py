@@ -243,8 +243,6 @@ def test_a_commit_of_a_merged_unit_is_said_anew_with_parts_of_its_own(half: Stor
     assert again.read_table("clips").equals(before)
     (part,) = again.parts_of("clips", ["u5"]).values()
     assert part.n_rows == -1 and part.path == anew["parts"]["clips"] and part.path.startswith("clips/part-extract-u5-")
-    half.commit("extract", "plain", {"rows": {}})
-    assert half.names("commits/extract")[-1] == "plain.json", "without parts, as older versions knew it"
 
 
 def test_parts_of_attempts_that_nobody_named_are_swept_and_nothing_else(half: Store) -> None:

@@ -6,20 +6,20 @@ The keys `media.checks.*` of the configuration, the options of `cut --only-clips
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from manifests.reasons import Reason
+from manifests.reasons import AnyReason, Reason
 
 Action = Literal["ignore", "flag", "reject"]
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting of a check or a member: an identity key of the configuration.
+    """A setting of a step: an identity key of the configuration.
 
     `bounds`: pydantic's constraints of a number. `choices`: all values it can have, if one of them is a word.
     """
 
     name: str
-    default: float | int | bool | str
+    default: float | int | bool | str | tuple[str, ...]
     doc: str
     bounds: dict[str, float] = field(default_factory=dict)
     choices: tuple[str | int, ...] = ()
@@ -30,7 +30,7 @@ class CheckFacts:
     """One check. `name` is the key whose value is the action; `action` is its default."""
 
     name: str
-    reason: Reason
+    reason: AnyReason
     action: Action
     doc: str
     settings: tuple[Setting, ...] = ()

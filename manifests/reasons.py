@@ -5,6 +5,8 @@ never   a verdict on this video or clip: not tried again unless a user says `ret
 stop    nothing can succeed until a person acts (bad cookies, no disk, yt-dlp too old): the run ends
 """
 
+import re
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -142,6 +144,22 @@ class Reason(StrEnum):
     def meaning(self) -> str:
         """A one-line explanation for reports."""
         return FACTS[self].meaning
+
+
+@dataclass(frozen=True, slots=True)
+class OwnReason:
+    """A reason of a step that another package brings: its code is `PACKAGE.WORD`, so that it is nobody else's."""
+
+    value: str
+    meaning: str
+    class_: ReasonClass = ReasonClass.NEVER
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9_]+\.[a-z0-9_]+", self.value):
+            raise ValueError(f"{self.value!r}: write PACKAGE.WORD, in small letters, digits and _")
+
+
+AnyReason = Reason | OwnReason
 
 
 def meaning_of(reason: str) -> str:

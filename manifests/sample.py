@@ -14,6 +14,7 @@ from manifests.members import MEMBERS
 from manifests.version import SCHEMA_VERSION
 
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_EXTENSION = re.compile(r"(?!(key|shard|category_id)$)[a-z0-9]+(_[a-z0-9]+)*(\.[a-z0-9]+)*(?<!_bytes)")
 
 MEMBER_ORDER = tuple(member.extension for member in MEMBERS)
 """Extensions in the order in which a sample's members are stored in the tar."""
@@ -32,6 +33,13 @@ WHOLE_VIDEO = "whole_video"
 def is_video_id(text: str) -> bool:
     """Whether a text can serve as a video id, which becomes part of keys, unit names and file names."""
     return VIDEO_ID.fullmatch(text) is not None
+
+
+def is_extension(text: str) -> bool:
+    """Whether another package's member can have this extension: it becomes part of file names, and two columns of an
+    index, beside `key`, `shard` and `category_id`.
+    """
+    return _EXTENSION.fullmatch(text) is not None
 
 
 def clip_id(video_id: str, n: int) -> str:

@@ -32,7 +32,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from manifests.clip_status import is_success
-from manifests.sample import ALL_MEMBERS
+from manifests.sample import ALL_MEMBERS, is_extension
 from manifests.shards import ShardEntry
 
 FORMAT = "2"
@@ -109,9 +109,10 @@ def columns_of_rows(rows: pa.Table) -> SampleColumns:
     made = rows.select(["key", "status", "category_id", "members"])
     made = made.filter(is_success(made["status"]))
     texts = made["members"].combine_chunks()
-    pairs = _pairs_at_once(texts)
+    extensions = _extensions_of(texts)
+    pairs = _pairs_at_once(texts, extensions)
     if pairs is None:
-        pairs = _pairs_one_by_one(texts)
+        pairs = _pairs_one_by_one(texts, extensions)
     offsets, sizes = ({m: pair[:, k].copy() for m, pair in pairs.items()} for k in (0, 1))
     keys = made["key"].cast(pa.large_string()).combine_chunks()
     category = made["category_id"].to_numpy().astype(np.int32)
@@ -122,7 +123,13 @@ _Pairs = dict[str, npt.NDArray[np.int64]]
 """By extension: [n, 2] offset and size."""
 
 
-def _pairs_at_once(texts: pa.StringArray) -> _Pairs | None:
+def _extensions_of(texts: pa.StringArray) -> tuple[str, ...]:
+    """The extensions that have columns: those of every data set, and what other packages added to the first sample."""
+    first = json.loads(texts[0].as_py()) if len(texts) else {}
+    return (*ALL_MEMBERS, *(name for name in first if name not in ALL_MEMBERS and is_extension(name)))
+
+
+def _pairs_at_once(texts: pa.StringArray, extensions: Sequence[str] = ALL_MEMBERS) -> _Pairs | None:
     """The members of all rows by Arrow's JSON reader, six times as fast as one by one; None if it can't read them.
 
     It would pass over some damage: a null, several objects in a text. Such texts are left to the other way.
@@ -132,22 +139,20 @@ def _pairs_at_once(texts: pa.StringArray) -> _Pairs | None:
     lines = pc.binary_join(pa.ListArray.from_arrays(pa.array([0, len(texts)], pa.int32()), texts), "\n")[0].as_buffer()
     if not lines.size:
         return None
+    schema = pa.schema([(extension, pa.list_(pa.int64())) for extension in extensions])
     try:
         table = pj.read_json(
             pa.BufferReader(lines),
             read_options=pj.ReadOptions(use_threads=False, block_size=lines.size + 1),
-            parse_options=pj.ParseOptions(explicit_schema=_PAIRS, unexpected_field_behavior="ignore"),
+            parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
         )
     except pa.ArrowInvalid:
         return None
-    columns = {m: table.column(m).combine_chunks() for m in ALL_MEMBERS}
+    columns = {m: table.column(m).combine_chunks() for m in extensions}
     are_pairs = all(pc.all(pc.equal(pc.list_value_length(c), 2)).as_py() is not False for c in columns.values())
     if table.num_rows != len(texts) or not are_pairs:
         return None
     return {m: _pairs_of(column) for m, column in columns.items()}
-
-
-_PAIRS = pa.schema([(extension, pa.list_(pa.int64())) for extension in ALL_MEMBERS])
 
 
 def _pairs_of(column: pa.ListArray) -> npt.NDArray[np.int64]:
@@ -157,24 +162,34 @@ def _pairs_of(column: pa.ListArray) -> npt.NDArray[np.int64]:
     return pairs
 
 
-def _pairs_one_by_one(texts: pa.StringArray) -> _Pairs:
+def _pairs_one_by_one(texts: pa.StringArray, extensions: Sequence[str] = ALL_MEMBERS) -> _Pairs:
     members = json.loads("[" + ",".join(texts.to_pylist()) + "]")
-    spans = [[m.get(extension, (ABSENT, ABSENT)) for extension in ALL_MEMBERS] for m in members]
-    pairs = np.array(spans, np.int64).reshape(-1, len(ALL_MEMBERS), 2)
-    return {m: pairs[:, i] for i, m in enumerate(ALL_MEMBERS)}
+    spans = [[m.get(extension, (ABSENT, ABSENT)) for extension in extensions] for m in members]
+    pairs = np.array(spans, np.int64).reshape(-1, len(extensions), 2)
+    return {m: pairs[:, i] for i, m in enumerate(extensions)}
 
 
 def join_columns(parts: Sequence[SampleColumns]) -> SampleColumns:
     """Joins the columns of several shards, numbering the shards in this order."""
-    sizes = {m: np.concatenate([part.sizes[m] for part in parts]) for m in ALL_MEMBERS}
+    extensions = dict.fromkeys(m for part in parts for m in part.sizes)
+    offsets, sizes = (
+        {m: np.concatenate([_column(some, m, len(some["json"])) for some in of_parts]) for m in extensions}
+        for of_parts in ([part.offsets for part in parts], [part.sizes for part in parts])
+    )
     return SampleColumns(
         keys=pa.chunked_array([part.keys for part in parts], pa.large_string()).combine_chunks(),
         shard=np.repeat(np.arange(len(parts), dtype=np.int32), [len(part.keys) for part in parts]),
         category=np.concatenate([part.category for part in parts]),
-        offsets={m: np.concatenate([part.offsets[m] for part in parts]) for m in ALL_MEMBERS},
+        offsets=offsets,
         sizes=sizes,
         members_of_all=_whole(sizes),
     )
+
+
+def _column(columns: Mapping[str, npt.NDArray[np.int64]], extension: str, n: int) -> npt.NDArray[np.int64]:
+    """[n] the column of an extension; ABSENT throughout if there is none."""
+    found = columns.get(extension)
+    return np.full(n, ABSENT, np.int64) if found is None else found
 
 
 def _whole(sizes: Mapping[str, npt.NDArray[np.int64]]) -> frozenset[str]:
@@ -184,7 +199,7 @@ def _whole(sizes: Mapping[str, npt.NDArray[np.int64]]) -> frozenset[str]:
 def write_index(columns: SampleColumns, path: Path, shards_sha256: str) -> None:
     """Writes an index file; `shards_sha256` is that of its shards' manifest.parquet. Equal input gives equal bytes."""
     arrays: dict[str, Any] = {"key": columns.keys, "shard": columns.shard, "category_id": columns.category}
-    for extension in ALL_MEMBERS:
+    for extension in columns.offsets:
         arrays |= {extension: columns.offsets[extension], f"{extension}_bytes": columns.sizes[extension]}
     _write(arrays, columns.members_of_all, path, shards_sha256)
 
@@ -208,7 +223,8 @@ class IndexWriter:
         self._folder, self._n_key_bytes = folder, 0
         self._open: dict[str, IO[bytes]] = {}
         self._stack = ExitStack()
-        self._members_of_all = frozenset(ALL_MEMBERS)
+        self._extensions = dict.fromkeys(ALL_MEMBERS)
+        self._members_of_all: frozenset[str] | None = None
         self.n_samples = 0
         self._append("key_ends", np.zeros(1, np.int64))
 
@@ -227,12 +243,17 @@ class IndexWriter:
         self._append("key_ends", ends + self._n_key_bytes)
         self._append("shard", part.shard)
         self._append("category_id", part.category)
-        for extension in ALL_MEMBERS:
-            self._append(extension, part.offsets[extension])
-            self._append(f"{extension}_bytes", part.sizes[extension])
+        for extension in part.offsets.keys() - self._extensions.keys():
+            self._extensions[extension] = None
+            for column in (extension, f"{extension}_bytes"):
+                self._append(column, np.full(self.n_samples, ABSENT, np.int64))
+        for extension in self._extensions:
+            self._append(extension, _column(part.offsets, extension, len(ends)))
+            self._append(f"{extension}_bytes", _column(part.sizes, extension, len(ends)))
         self.n_samples += len(ends)
         self._n_key_bytes += int(ends[-1])
-        self._members_of_all &= part.members_of_all
+        of_all = self._members_of_all
+        self._members_of_all = part.members_of_all if of_all is None else of_all & part.members_of_all
 
     def write(self, path: Path, shards_sha256: str) -> None:
         """Writes the index of all that was added, at least one sample. Nothing can be added after that."""
@@ -243,9 +264,9 @@ class IndexWriter:
             "shard": self._numbers("shard", pa.int32()),
             "category_id": self._numbers("category_id", pa.int32()),
         }
-        for extension in ALL_MEMBERS:
+        for extension in self._extensions:
             arrays |= {name: self._numbers(name, pa.int64()) for name in (extension, f"{extension}_bytes")}
-        _write(arrays, self._members_of_all, path, shards_sha256)
+        _write(arrays, self._members_of_all or frozenset(), path, shards_sha256)
 
     def _append(self, column: str, values: npt.NDArray[Any]) -> None:
         if column not in self._open:
@@ -323,11 +344,12 @@ def open_index(path: Path, shards_sha256: str) -> SampleColumns | None:
     def numbers(name: str) -> Any:
         return batch.column(name).to_numpy(zero_copy_only=True)
 
+    extensions = [name for name in batch.schema.names if f"{name}_bytes" in batch.schema.names]
     return SampleColumns(
         keys=batch.column("key"),
         shard=numbers("shard"),
         category=numbers("category_id"),
-        offsets={m: numbers(m) for m in ALL_MEMBERS},
-        sizes={m: numbers(f"{m}_bytes") for m in ALL_MEMBERS},
+        offsets={m: numbers(m) for m in extensions},
+        sizes={m: numbers(f"{m}_bytes") for m in extensions},
         members_of_all=frozenset(json.loads(metadata[_WHOLE])),
     )

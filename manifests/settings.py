@@ -34,11 +34,13 @@ OPERATIONAL = "operational"
 class Section(BaseModel):
     """A section of a configuration: frozen; unknown keys are an error.
 
-    `stage` is the first pipeline stage that a changed identity key of this section touches ("" if none).
+    `stage` is the first pipeline stage that a changed identity key of this section touches ("" if none). `packages`:
+    the package and version behind each step that it holds keys of (manifests/plugins.py).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
     stage: ClassVar[str] = ""
+    packages: ClassVar[Mapping[str, str]] = {}
 
 
 def identity(default: Any = ..., *, doc: str, **constraints: Any) -> Any:
@@ -226,12 +228,14 @@ def identity_values(config: BaseModel) -> dict[str, tuple[Any, str]]:
     return found
 
 
-def _collect_identity(section: BaseModel, prefix: str, found: dict[str, tuple[Any, str]]) -> None:
-    stage = section.stage if isinstance(section, Section) else ""
+def _collect_identity(section: BaseModel, prefix: str, found: dict[str, tuple[Any, str]], outer: str = "") -> None:
+    stage = (section.stage if isinstance(section, Section) else "") or outer
+    for name, package in section.packages.items() if isinstance(section, Section) else ():
+        found[f"{prefix}{name}.package"] = (package, stage)
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
         extra = field.json_schema_extra
         if isinstance(extra, dict) and extra.get("kind") == IDENTITY:
             found[f"{prefix}{name}"] = (_plain(value), stage)
         elif isinstance(value, BaseModel):
-            _collect_identity(value, f"{prefix}{name}.", found)
+            _collect_identity(value, f"{prefix}{name}.", found, stage)

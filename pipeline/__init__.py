@@ -1,0 +1,51 @@
+"""The pipeline's Python API: what a program, or a package that adds a step, may import.
+
+    run_pipeline(RunConfig(out=..., ...))       cut_files(video, spans, out, ...)        read_table(url, "clips")
+    Check, Member, Source, Stage                steps of your own (docs/extending.md), and what they are made of:
+    CheckFacts, MemberFacts, Made, Setting, OwnReason, Reject
+    register(group, name, step)                 adds a step without a package, to this process alone
+
+Everything else is not public: any version may move, rename or remove it. Names are imported on first use, so that
+`import pipeline` (and the command line) stays fast.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "Check": "pipeline.media.checks",
+    "CheckFacts": "manifests.checks",
+    "Made": "pipeline.media.members",
+    "Member": "pipeline.media.members",
+    "MemberFacts": "manifests.members",
+    "OwnReason": "manifests.reasons",
+    "Reject": "pipeline.engine.work.unit",
+    "RunConfig": "pipeline.config",
+    "Setting": "manifests.checks",
+    "cut_files": "pipeline.media.cut_files",
+    "read_table": "pipeline.engine.store.views",
+    "register": "manifests.plugins",
+    "run_pipeline": "pipeline.run.road",
+}
+
+__all__ = [
+    "Check",
+    "CheckFacts",
+    "Made",
+    "Member",
+    "MemberFacts",
+    "OwnReason",
+    "Reject",
+    "RunConfig",
+    "Setting",
+    "cut_files",
+    "read_table",
+    "register",
+    "run_pipeline",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -4,7 +4,10 @@
     train.ImageBatch, train.MvmDraw                 SOHO's inputs, and the random draws of its masking
     train.load(folder).embed_video(path)            train.load(folder).embed_text(["a caption"])
     train.videos_in(folder) -> [path]
+    ModelKind, Objective, Spans, Section, identity, Seen, make_view     for packages that add a model, an objective or a
+                                                                        view: docs/extending.md
 
+Everything else is not public: any version may move, rename or remove it.
 Names are imported on first use, so that `import train` (and the command line) stays fast.
 """
 
@@ -13,15 +16,37 @@ from typing import Any
 
 _HOMES = {
     "ImageBatch": "train.models.soho.batch",
+    "ModelKind": "train.models.registry",
     "MvmDraw": "train.models.soho.batch",
+    "Objective": "train.objectives.base",
+    "Section": "manifests.settings",
+    "Seen": "train.data.registry",
+    "Spans": "train.losses",
+    "identity": "manifests.settings",
     "load": "train.exports.inference",
     "load_official": "train.models.published",
+    "make_view": "train.data.registry",
     "official_keys": "train.models.published",
     "soho_losses": "train.models.soho.model",
     "videos_in": "train.data.film",
 }
 
-__all__ = ["ImageBatch", "MvmDraw", "load", "load_official", "official_keys", "soho_losses", "videos_in"]
+__all__ = [
+    "ImageBatch",
+    "ModelKind",
+    "MvmDraw",
+    "Objective",
+    "Section",
+    "Seen",
+    "Spans",
+    "identity",
+    "load",
+    "load_official",
+    "make_view",
+    "official_keys",
+    "soho_losses",
+    "videos_in",
+]
 
 
 def __getattr__(name: str) -> Any:

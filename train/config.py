@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import SerializeAsAny, field_validator, model_validator
 
+from manifests.plugins import names_in, package_of
 from manifests.settings import Section, identity, one_of, operational
-from train.data.registry import VIEWS
+from train.data.registry import VIEWS, view_names
 from train.models.base import ModelSection
 from train.models.registry import MODELS, kind_named, kind_of, parse_section, sections
-from train.objectives import active, objective_section
+from train.objectives import active, objective_section, parse_objective
 
 HARMLESS_OPTIONS = frozenset(
     [
@@ -244,10 +245,6 @@ def _objective_sections() -> Mapping[str, type[Section]]:
     return {"": objective_section()}
 
 
-def _parse_objective(given: Any) -> Any:
-    return objective_section().model_validate(dict(given)) if isinstance(given, Mapping) else given
-
-
 class TrainConfig(Section):
     """The whole configuration: everything that `hdvila-train fit` needs."""
 
@@ -255,12 +252,15 @@ class TrainConfig(Section):
     out: str = operational("out/train", doc="the run's folder: checkpoints, metrics, logs")
     data: DataConfig
     model: Annotated[SerializeAsAny[ModelSection], *one_of(sections, parse_section, dict)]
-    objective: Annotated[SerializeAsAny[Section], *one_of(_objective_sections, _parse_objective, dict)]
+    objective: Annotated[SerializeAsAny[Section], *one_of(_objective_sections, parse_objective, dict)]
     optim: OptimConfig = OptimConfig()
     loop: LoopConfig = LoopConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     eval: EvalConfig = EvalConfig()
     observe: ObserveConfig = ObserveConfig()
+    plugins: dict[str, str] = identity(
+        dict, doc="filled in by the trainer: other packages' model, view and objectives, each with its version"
+    )
 
     def record(self) -> dict[str, Any]:
         """The configuration as a run records it for others to read: without secrets.
@@ -277,7 +277,7 @@ class TrainConfig(Section):
     def _models_own_view(cls, given: Any) -> Any:
         data, model = (given.get(name) for name in ("data", "model")) if isinstance(given, Mapping) else (None, None)
         kind = model.get("kind") if isinstance(model, Mapping) else getattr(model, "kind", None)
-        if kind in MODELS and isinstance(data, Mapping) and "view" not in data:
+        if (kind in MODELS or kind in names_in("models")) and isinstance(data, Mapping) and "view" not in data:
             asks = model.get("n_answers") if isinstance(model, Mapping) else getattr(model, "n_answers", 0)
             return {**given, "data": {**data, "view": "question" if asks else kind_named(kind).view}}
         return given
@@ -295,7 +295,8 @@ class TrainConfig(Section):
         if not weights:
             raise ValueError("every weight of objective is 0: nothing would be learned")
         kind = kind_of(model)
-        foreign = sorted(weights.keys() - set(kind.objectives))
+        serving = {objective.name for objective, _ in active(self.objective) if model.kind in objective.models}
+        foreign = sorted(weights.keys() - {*kind.objectives, *serving})
         if foreign:
             names = ", ".join(f"objective.{name}" for name in foreign)
             raise ValueError(f"{names}: model.kind {model.kind} has {', '.join(kind.objectives)}; set it to 0")
@@ -303,12 +304,19 @@ class TrainConfig(Section):
         hard = "itm" in weights and getattr(self.objective, "itm_negatives", "") == "hard"
         if hard and "contrastive" not in kind.objectives:
             raise ValueError(f"objective.itm_negatives: hard needs towers; model.kind {model.kind} has none")
-        if self.data.view not in VIEWS:
-            raise ValueError(f"data.view: {self.data.view} is not one of {', '.join(VIEWS)}")
+        if self.data.view not in view_names():
+            raise ValueError(f"data.view: {self.data.view} is not one of {', '.join(view_names())}")
         self._groups_exist(kind.groups)
+        self.plugins.clear()
+        self.plugins.update(self._plugins())
         if "contrastive" in weights and loop.batch < 2:
             raise ValueError("loop.batch must be at least 2: a contrastive loss needs another clip to compare with")
         return self
+
+    def _plugins(self) -> dict[str, str]:
+        chosen = {("models", self.model.kind): MODELS, ("views", self.data.view): VIEWS}
+        found = {name: package_of(group, name) for (group, name), ours in chosen.items() if name not in ours}
+        return {**found, **type(self.objective).packages}
 
     def _groups_exist(self, groups: tuple[str, ...]) -> None:
         optim = self.optim

@@ -23,7 +23,7 @@ from pipeline.balance.groups import groups_of
 from pipeline.balance.quotas import MS_PER_HOUR, Quotas, Supply, plan_quotas, supply_of, to_amount
 from pipeline.balance.ranking import Ranked
 from pipeline.balance.result import BalanceResult, result_of
-from pipeline.balance.standing import CODE_OF, REASONS, Duplicates, Outcomes, Standing, standing
+from pipeline.balance.standing import CODE_OF, Duplicates, Outcomes, Standing, standing
 from pipeline.config.balance import BalanceConfig, Unit
 
 
@@ -215,7 +215,7 @@ def _selection_table(
     starts = np.concatenate(([0], np.cumsum(taken.clips))).astype(np.int32)
     has_some = np.flatnonzero(taken.clips)
     kept_n = runs_of(current.lists.n, current.lists.starts[current.row[has_some]], taken.clips[has_some])
-    reasons = pa.DictionaryArray.from_arrays(pa.array(reason), pa.array(REASONS))
+    reasons = pa.DictionaryArray.from_arrays(pa.array(reason), pa.array(list(CODE_OF)))
     counts = np.append(current.lists.counts(), 0).astype(np.int32)
     exists = np.where(current.row >= 0, counts[current.row], ranked.n_clips)
     return pa.table(

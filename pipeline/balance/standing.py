@@ -44,7 +44,7 @@ class Standing:
 
     `row`: its row in `lists`, -1 where nothing was made. `clips`, `ms`: what exists and counts, duplicates left out.
     `kept_clips`, `kept_ms`: what is in shards already, the first of its clips in `lists`.
-    `reason`: index in REASONS of why it is rejected, 0 if it is not.
+    `reason`: index in CODE_OF of why it is rejected, 0 if it is not.
     `dropped`: {clip_id: (reason, the clip that it repeats)}.
     """
 
@@ -71,8 +71,8 @@ class Standing:
         return self.kept_clips.astype(np.int64) if unit == "clips" else self.kept_ms
 
 
-REASONS: tuple[str, ...] = ("", *(reason.value for reason in Reason))
-CODE_OF = {reason: code for code, reason in enumerate(REASONS)}
+CODE_OF = {reason: code for code, reason in enumerate(["", *(reason.value for reason in Reason)])}
+"""The numbers of reasons in arrays. Those of other packages are added when they are first seen."""
 
 
 def outcomes_with(
@@ -136,11 +136,12 @@ def standing(ranked: Ranked, outcomes: Outcomes) -> Standing:
 def _reasons_from_rejects(
     ranked: Ranked, outcomes: Outcomes, row: NDArray[np.int32], kept_clips: NDArray[np.int32]
 ) -> NDArray[np.int16]:
-    """[N] index in REASONS; videos that are in shards are no longer rejected."""
+    """[N] index in CODE_OF; videos that are in shards are no longer rejected."""
     reason = np.zeros(len(ranked), dtype=np.int16)
     if outcomes.rejected.num_rows:
         at = _row_in(ranked.video_id, outcomes.rejected.column("video_id").combine_chunks())
-        codes = np.array([CODE_OF[r] for r in outcomes.rejected.column("reason").to_pylist()], dtype=np.int16)
+        reasons = outcomes.rejected.column("reason").to_pylist()
+        codes = np.array([CODE_OF.setdefault(r, len(CODE_OF)) for r in reasons], dtype=np.int16)
         reason = np.where((at >= 0) & (kept_clips == 0), codes[at], reason)
     reason[(ranked.n_clips == 0) & (row < 0) & (reason == 0)] = CODE_OF[Reason.NO_CLIPS]
     return reason

@@ -24,7 +24,7 @@ from pipeline.balance.clip_lists import rows_of
 from pipeline.balance.quotas import Quotas, plan_quotas, supply_of
 from pipeline.balance.ranking import Ranked
 from pipeline.balance.selection import before, category_indices, channel_rooms
-from pipeline.balance.standing import REASONS, Outcomes, Standing, standing
+from pipeline.balance.standing import CODE_OF, Outcomes, Standing, standing
 from pipeline.config.balance import BalanceConfig
 
 MARGIN = 1.05
@@ -91,7 +91,7 @@ def _survival(
 
     Videos that were never fetched because they repeat another don't count.
     """
-    repeats = np.isin(current.reason, [REASONS.index(r) for r in (Reason.DUPLICATE_TEXT, Reason.DUPLICATE_VIDEO)])
+    repeats = np.isin(current.reason, [CODE_OF[r] for r in (Reason.DUPLICATE_TEXT, Reason.DUPLICATE_VIDEO)])
     tried = np.flatnonzero(~current.is_open & ~(repeats & (current.row < 0)) & (planned > 0))
     whole = int(planned[tried].sum())
     overall = min(1.0, int(have[tried].sum()) / whole) if whole else 1.0

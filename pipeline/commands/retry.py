@@ -18,7 +18,7 @@ def retry(
     from pipeline.outdir.retries import request_retries
 
     known = {reason.value for reason in Reason}
-    if odd := sorted(set(reason) - known):
+    if odd := sorted(r for r in set(reason) - known if "." not in r):  # PACKAGE.WORD: a step of another package
         raise UserError(f"--reason {odd[0]}: no such reason; `hdvila-pipeline status DIR` shows the ones that occurred")
     made = request_retries(open_directory(url), reason, stage)
     if not made:

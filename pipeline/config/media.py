@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, create_model
+from pydantic import BeforeValidator, SerializeAsAny, create_model
 
 from manifests.checks import CHECKS, Action, CheckFacts, settings_of
 from manifests.members import MEMBERS, OFF, MemberFacts, values_of
+from manifests.plugins import WithPlugins
+from manifests.sample import is_extension
 from manifests.settings import Section, identity, operational
 
 LEAST_SHORT_SIDE_720P = 704
@@ -157,19 +159,26 @@ def _switches() -> Keys:
             continue
         if words := values_of(member.switch):
             keys.setdefault(member.switch, (_one_of(words), identity(OFF, doc=member.doc)))
+            keys |= settings_keys(member)
         else:
-            keys[member.switch] = bool, identity(member.default, doc=member.doc)
-        keys |= _settings(member)
+            keys |= _of_member(member)
     return keys
+
+
+def _of_member(member: MemberFacts) -> Keys:
+    return {member.switch: (bool, identity(member.default, doc=member.doc)), **settings_keys(member)}
 
 
 def _actions() -> Keys:
     """For each check: the key of its action, and the keys of its settings."""
     keys: Keys = {}
     for check in CHECKS:
-        keys[check.name] = Action, identity(check.action, doc=check.doc)
-        keys |= _settings(check)
+        keys |= _of_check(check)
     return keys
+
+
+def _of_check(check: CheckFacts) -> Keys:
+    return {check.name: (Action, identity(check.action, doc=check.doc)), **settings_keys(check)}
 
 
 def _one_of(values: tuple[str | int, ...]) -> Any:
@@ -177,7 +186,8 @@ def _one_of(values: tuple[str | int, ...]) -> Any:
     return Annotated[Literal[values], BeforeValidator(lambda given: OFF if given is False else given)]
 
 
-def _settings(facts: CheckFacts | MemberFacts) -> Keys:
+def settings_keys(facts: Any) -> Keys:
+    """The keys of a step's settings."""
     keys: Keys = {}
     for name, setting in settings_of(facts).items():
         kind = _one_of(setting.choices) if setting.choices else type(setting.default)
@@ -214,6 +224,22 @@ else:
     )
 
 
+def _check_of_others(name: str, check: Any) -> type[Section]:
+    facts: CheckFacts = check.facts
+    if facts.name != name:
+        raise ValueError(f"its facts name the check {facts.name}")
+    return create_model(name, __base__=Section, **_of_check(facts))
+
+
+def _member_of_others(name: str, member: Any) -> type[Section]:
+    facts: MemberFacts = member.facts
+    if (facts.switch, facts.value) != (name, "") or facts.extension.partition(".")[0] != name:
+        raise ValueError(f"its switch is {facts.switch}, its extension {facts.extension}: both begin with {name}")
+    if not is_extension(facts.extension):
+        raise ValueError(f"a member cannot have the extension {facts.extension}")
+    return create_model(name, __base__=Section, **_of_member(facts))
+
+
 class DuplicatesConfig(Section):
     """What becomes of clips and videos that show the same pictures as others."""
 
@@ -231,6 +257,10 @@ class MediaConfig(Section):
     limits: MediaLimits = MediaLimits()
     cut: CutConfig = CutConfig()
     scenes: ScenesConfig = ScenesConfig()
-    members: MembersConfig = MembersConfig()
-    checks: ChecksConfig = ChecksConfig()
+    members: Annotated[
+        SerializeAsAny[MembersConfig], BeforeValidator(WithPlugins(MembersConfig, "members", _member_of_others))
+    ] = MembersConfig()
+    checks: Annotated[
+        SerializeAsAny[ChecksConfig], BeforeValidator(WithPlugins(ChecksConfig, "checks", _check_of_others))
+    ] = ChecksConfig()
     duplicates: DuplicatesConfig = DuplicatesConfig()

@@ -249,7 +249,7 @@ class VideoLook:
             with self._watch("hash"):
                 look.hashes.add(luma_of(small()))
         for extension, maker in look.makers.running.items():
-            with self._watch(NAMES[extension]):
+            with self._watch(NAMES.get(extension, extension)):
                 maker.feed(picture, small, clip_ms)
 
 

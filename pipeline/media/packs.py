@@ -5,7 +5,8 @@ a shard is made by copying a sample's bytes out of its pack (`copy_range`) and n
 
     offset ─► [header KEY.mp4][data, padded to 512] [header KEY.txt][data] [header KEY.json][data] … ◄─ bytes_
 
-A sample's members are next to each other, in the order of `manifests.sample.ALL_MEMBERS`. Mode, owner and time are
+A sample's members are next to each other, in the order of `manifests.sample.ALL_MEMBERS`, others after
+them. Mode, owner and time are
 fixed; the archive ends with two empty blocks. Reading needs no tar library: `read_members` seeks.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from manifests.errors import UserError
+from manifests.plugins import names_in
 from manifests.sample import ALL_MEMBERS
 
 BLOCK = tarfile.BLOCKSIZE
@@ -79,12 +81,13 @@ def write_pack(path: Path, samples: Iterable[Sample]) -> list[PackedSample]:
 
 def _write_sample(out: BinaryIO, sample: Sample) -> PackedSample:
     check_key(sample.key)
-    unknown = sorted(set(sample.members) - set(ALL_MEMBERS))
+    of_others = sorted(set(sample.members) - set(ALL_MEMBERS))
+    unknown = [extension for extension in of_others if extension.partition(".")[0] not in names_in("members")]
     if unknown or not sample.members:
         raise ValueError(f"sample {sample.key}: members must be among {ALL_MEMBERS}, got {unknown or 'none'}")
     start = out.tell()
     members: dict[str, tuple[int, int]] = {}
-    for extension in ALL_MEMBERS:
+    for extension in (*ALL_MEMBERS, *of_others):
         if extension in sample.members:
             members[extension] = _write_member(out, start, f"{sample.key}.{extension}", sample.members[extension])
     return PackedSample(sample.key, start, out.tell() - start, members)

@@ -51,6 +51,8 @@ _FIRST_PACKETS = 120
 class Unusable(Rejected):
     """A file, or one clip of it, cannot be used: a reason and a detail for people."""
 
+    reason: Reason
+
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(reason, detail)
 

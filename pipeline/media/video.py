@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import av
 
 from manifests.categories import category_name
-from manifests.reasons import Reason
+from manifests.reasons import AnyReason, Reason
 from manifests.rows import WordRow
 from manifests.sample import WHOLE_VIDEO, SampleJson, clip_id, sample_key, written_sample
 from pipeline.config.media import MediaConfig
@@ -51,7 +51,7 @@ class MadeClip:
     end_ms: int
     text: str
     sample: Sample | None
-    reason: Reason | None = None
+    reason: AnyReason | None = None
     detail: str = ""
     phashes: bytes = b""
     motion: float = -1.0
@@ -297,7 +297,7 @@ class _Work:
         members |= {extension: self._written(clip.n, extension, member.data) for extension, member in made.items()}
         return Sample(sample_key(self.video["video_id"], clip.n), members)
 
-    def _failed(self, n: int, reason: Reason, detail: str) -> MadeClip:
+    def _failed(self, n: int, reason: AnyReason, detail: str) -> MadeClip:
         part = self.parts[n]
         text = str(self.plan[part.of]["text"])
         return MadeClip(n, part.span.start_ms, part.span.end_ms, text, None, reason, detail)

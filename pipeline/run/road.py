@@ -10,10 +10,13 @@ Every step continues from what is committed. A run killed anywhere and started a
 
 from datetime import UTC, datetime
 
-from manifests.stages import names_of
+from manifests.checks import CHECKS
+from manifests.members import MEMBERS
+from manifests.plugins import refuse_clashes
+from manifests.stages import ORDER, names_of
 from pipeline.balance.selection import Selection, select
 from pipeline.config import RunConfig
-from pipeline.crawl.sources.registry import asks_site
+from pipeline.crawl.sources.registry import SOURCES, asks_site
 from pipeline.engine.run.drain import StopRequest
 from pipeline.engine.run.driver import Line
 from pipeline.outdir.accounts import check_accounts
@@ -31,6 +34,7 @@ from pipeline.site.ytdlp import check_identities
 
 def run_pipeline(config: RunConfig, *, redo: str = "", mix: bool = False, stop: StopRequest | None = None) -> Delivered:
     """Runs everything. Raises UserError for what a person can fix, Drained if `stop` was requested; commits stay."""
+    refuse_taken_names()
     if asks_site(config):
         check_identities(config.crawl)
     with open_run(config, redo=redo, mix=mix, stop=stop) as run:
@@ -39,6 +43,18 @@ def run_pipeline(config: RunConfig, *, redo: str = "", mix: bool = False, stop: 
         selection = work(run)
         manifest = deliver(run, selection)
         return Delivered(manifest, selection.result, tuple(run.results), check_accounts(run.store))
+
+
+def refuse_taken_names() -> None:
+    """Raises UserError if an installed package brings a step with a name of ours, whether or not it is used."""
+    ours = {
+        "checks": [check.name for check in CHECKS],
+        "members": [member.switch for member in MEMBERS],
+        "sources": SOURCES,
+        "stages": ORDER,
+    }
+    for group, names in ours.items():
+        refuse_clashes(group, names)
 
 
 def work(run: Run) -> Selection:

@@ -27,7 +27,6 @@ import pyarrow as pa
 
 from manifests.clip_status import ClipStatus
 from manifests.errors import UserError
-from manifests.sample import ALL_MEMBERS
 from manifests.sample_index import (
     ABSENT,
     IndexEntry,
@@ -92,7 +91,7 @@ class Index:
     def members(self, sample: int) -> dict[str, tuple[int, int]]:
         """{extension: (offset, size)} of the members that a sample has."""
         offsets, sizes = self.columns.offsets, self.columns.sizes
-        return {m: (int(offsets[m][sample]), int(sizes[m][sample])) for m in ALL_MEMBERS if sizes[m][sample] != ABSENT}
+        return {m: (int(offsets[m][sample]), int(sizes[m][sample])) for m in sizes if sizes[m][sample] != ABSENT}
 
     def has(self, *extensions: str) -> bool:
         """Whether every sample has these members."""

@@ -14,6 +14,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from manifests.plugins import load, names_in, refuse_clashes
+
 Source = Literal["prepared", "whole"]
 
 VIEWS: dict[str, str] = {  # name: module that makes it
@@ -59,7 +61,14 @@ class SampleView(Protocol):
 
 def make_view(name: str, config: Any) -> SampleView:
     """The view of this name for a training configuration. ValueError for an unknown name."""
-    if name not in VIEWS:
-        raise ValueError(f"view {name!r} is not one of {', '.join(VIEWS)}")
-    view: SampleView = import_module(VIEWS[name]).make_view(name, config)
+    if name not in view_names():
+        raise ValueError(f"view {name!r} is not one of {', '.join(view_names())}")
+    make = import_module(VIEWS[name]).make_view if name in VIEWS else load("views", name)
+    view: SampleView = make(name, config)
     return view
+
+
+def view_names() -> list[str]:
+    """The names of all views, those of other packages last. UserError if one of them has a name of ours."""
+    refuse_clashes("views", VIEWS)
+    return [*VIEWS, *sorted(names_in("views"))]

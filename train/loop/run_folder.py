@@ -13,11 +13,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from manifests.errors import UserError
 from manifests.settings import identity_values, load_config
+from manifests.yaml_file import read_yaml
 from train.config import TrainConfig
 from train.distributed import Process, agree
 from train.loop.checkpoint import checkpoints, read_facts
@@ -62,9 +64,10 @@ def claim(folder: Path, config: TrainConfig, process: Process) -> None:
     """
     path = folder / "config.yaml"
     if path.exists() and checkpoints(folder):
-        before = identity_values(load_config(TrainConfig, path))
-        now = identity_values(config)
-        changed = {key: (before[key][0], now[key][0]) for key in now if before[key][0] != now[key][0]}
+        before = {key: value for key, (value, _) in identity_values(load_config(TrainConfig, path)).items()}
+        before["plugins"] = read_yaml(path).get("plugins", {})  # with the versions of that time
+        now = {key: value for key, (value, _) in identity_values(config).items()}
+        changed = {key: (before.get(key), now[key]) for key in now if before.get(key) != now[key]}
         if changed and not _only_longer(folder, changed):
             lines = [f"{key}: {old} there, {new} here" for key, (old, new) in changed.items()]
             raise UserError(
@@ -79,7 +82,7 @@ def claim(folder: Path, config: TrainConfig, process: Process) -> None:
         (folder / REQUEUE).unlink(missing_ok=True)
 
 
-def _only_longer(folder: Path, changed: dict[str, tuple[float, float]]) -> bool:
+def _only_longer(folder: Path, changed: dict[str, tuple[Any, Any]]) -> bool:
     """Whether the run is finished, and only `loop.steps` or `loop.epochs` changed, to more."""
     longer = all(key in ("loop.steps", "loop.epochs") and new > old for key, (old, new) in changed.items())
     try:

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from manifests.errors import UserError
+from manifests.plugins import load, names_in, package_of, refuse_clashes
 from train.models.base import Model, ModelSection
 
 MODELS: dict[str, str] = {  # kind: module that holds its KIND
@@ -71,12 +73,15 @@ class ModelKind:
 
 def kind_named(name: object) -> ModelKind:
     """The entry of a kind. ValueError for an unknown name suggests the nearest one."""
-    if not isinstance(name, str) or name not in MODELS:
-        near = difflib.get_close_matches(str(name), MODELS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else f" (there are {', '.join(MODELS)})"
+    refuse_clashes("models", MODELS)
+    known = [*MODELS, *names_in("models")]
+    if not isinstance(name, str) or name not in known:
+        near = difflib.get_close_matches(str(name), known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f" (there are {', '.join(known)})"
         raise ValueError(f"kind {name!r} is not a model{hint}")
-    found = import_module(MODELS[name]).KIND
-    assert isinstance(found, ModelKind)
+    found = import_module(MODELS[name]).KIND if name in MODELS else load("models", name)
+    if not isinstance(found, ModelKind):
+        raise UserError(f"{name} of models: {package_of('models', name)} brings something else than a ModelKind")
     return found
 
 

@@ -9,9 +9,11 @@ The order matters: `prepare` runs from top to bottom (words are masked before te
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from manifests.plugins import WithPlugins, load
 from manifests.settings import Section
 from train.losses import Spans
 from train.objectives.answers import ANSWERS
@@ -32,7 +34,7 @@ OBJECTIVES: list[Objective] = [
     ANSWERS,
 ]
 
-__all__ = ["OBJECTIVES", "Draw", "Objective", "Spans", "active", "objective_section", "prepare"]
+__all__ = ["OBJECTIVES", "Draw", "Objective", "Spans", "active", "objective_section", "parse_objective", "prepare"]
 
 
 def objective_section() -> type[Section]:
@@ -48,9 +50,25 @@ def _section_of(settings: tuple[type[Section], ...]) -> type[Section]:
     )
 
 
+def parse_objective(given: Any) -> Any:
+    """Parses a mapping as the section `objective`, with the keys of other packages' objectives that it names."""
+    section = objective_section()
+    if not isinstance(given, Mapping):
+        return given
+    parsed = WithPlugins(section, "objectives", _settings_of)(given)
+    return section.model_validate(dict(given)) if parsed is given else parsed
+
+
+def _settings_of(name: str, objective: Objective) -> type[Section]:
+    if objective.name != name or name not in objective.settings.model_fields:
+        raise ValueError(f"an objective called {objective.name}, whose weight is not the key {name}")
+    return objective.settings
+
+
 def active(config: Any) -> list[tuple[Objective, float]]:
-    """The objectives of a run (weight not 0) with their weights, in the order of the registry."""
-    return [(objective, weight) for objective in OBJECTIVES if (weight := float(getattr(config, objective.name)))]
+    """The objectives of a run (weight not 0) with their weights: ours as in the registry, then other packages'."""
+    every: list[Objective] = [*OBJECTIVES, *(load("objectives", name) for name in type(config).packages)]
+    return [(objective, weight) for objective in every if (weight := float(getattr(config, objective.name)))]
 
 
 def prepare(batch: Rows, draw: Draw, config: Any) -> Rows:

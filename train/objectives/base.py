@@ -50,7 +50,8 @@ class Draw:
 
 
 PURPOSES = {"mlm": 1, "itm": 2, "mvm": 3, "mfr": 4, "itm hard": 5}
-"""Numbers that keep the draws of different purposes independent; a new purpose takes the next one."""
+"""Numbers that keep the draws of different purposes independent; a new purpose takes the next one, one of another
+package a number above 1000."""
 
 Prepare = Callable[[Rows, Draw, Any], dict[str, Tensor]]
 Loss = Callable[[Any, Rows, Any, Any], Tensor]
@@ -78,3 +79,5 @@ class Objective:
     totals: Callable[[Rows], Any] = no_totals
     """Computes the third argument of `loss` once a step: facts of this rank's whole batch."""
     spans: Spans | None = None
+    models: tuple[str, ...] = ()
+    """Kinds of model that it serves, of an objective from another package; ours are named by the models."""

@@ -32,6 +32,7 @@ from ray.exceptions import (
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from manifests.live import StageStatus
+from manifests.plugins import loaded
 from manifests.reasons import Reason
 from manifests.version import build
 from pipeline.engine.on_ray.metrics import Metrics
@@ -173,7 +174,7 @@ class RayExecutor:
         self._send(task, _Attempt(next(self._numbers), name, unit, attempt, home))
 
     def _send(self, task: Any, given: _Attempt, *more: str) -> None:
-        briefing = Briefing(self._roll, given.number, self._build)
+        briefing = Briefing(self._roll, given.number, self._build, loaded())
         # wrapped in a list, so that a worker compares versions before it unpickles the stage
         stage = [self._stages[given.stage][1]]
         ref = task.remote(briefing, stage, given.unit, self._store, self._scratch_root, given.attempt, *more)

@@ -12,6 +12,7 @@ import ray
 from ray.exceptions import RayTaskError
 
 from manifests.errors import UserError
+from manifests.plugins import Loaded, unlike_here
 from manifests.reasons import Reason
 from manifests.version import build
 from pipeline.engine.on_ray.ray_session import first_line
@@ -38,12 +39,13 @@ def raised_there(error: RayTaskError) -> BaseException:
 @dataclass(frozen=True, slots=True)
 class Briefing:
     """What a worker needs before it begins: the roll to report to, its number there, the driver's build ("": not
-    checked).
+    checked) and the steps of other packages that it uses.
     """
 
     roll: Any
     number: int
     build: str
+    plugins: tuple[Loaded, ...] = ()
 
 
 def leave_the_terminal() -> None:
@@ -86,8 +88,11 @@ def _there(briefing: Briefing, stage_in: list[Any], unit: Unit, work: Callable[[
     """Runs a task in a worker: reports its start and enforces the unit's time limit."""
     leave_the_terminal()
     node = ray.get_runtime_context().get_node_id()
+    unlike = ""
     if briefing.build and briefing.build != build():
-        said = f"{host_name()} runs {build()}, the driver {briefing.build}; install the same on both"
+        unlike = f"runs {build()}, the driver {briefing.build}"
+    if unlike := unlike or unlike_here(briefing.plugins):
+        said = f"{host_name()} {unlike}; install the same on both"
         return Outcome(End.PLACE, Reason.PLACE_FAILED, said, node=node, host=host_name())
     stage: Stage = ray.get(stage_in[0])
     limit_s = time_limit_of(stage, unit)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from manifests.errors import UserError
 from manifests.exits import ExitCode
 from manifests.live import StageStatus
-from manifests.reasons import Reason
+from manifests.reasons import AnyReason, Reason
 from pipeline.engine.run import clock
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.name_set import Names
@@ -355,7 +355,7 @@ def what_remains(stages: Sequence[LiveStage]) -> str:
     return f"{units_of(n_made)} {were} committed by this run, {n_left} given back{others}"
 
 
-def _verdict(outcome: Outcome, n: int, patience: int, alone: bool) -> Reason | None:
+def _verdict(outcome: Outcome, n: int, patience: int, alone: bool) -> AnyReason | None:
     """The reason to give up a unit after n attempts that ended this way; None: try again.
 
     `alone`: it had a machine to itself.

@@ -6,6 +6,9 @@ A list or view is valid as long as merged files are kept (`engine.segments.grace
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
+from manifests.errors import UserError
 from manifests.schema import REJECTS, TABLES, WIDE
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import joined
@@ -19,6 +22,15 @@ class FileRows:
     wide: str
     first: int
     n_rows: int
+
+
+def read_table(url: str, table: str, columns: Sequence[str] = ()) -> pa.Table:
+    """The committed rows of a table in an output directory; all columns if none are named. UserError if there is no
+    such table.
+    """
+    if table not in TABLES:
+        raise UserError(f"{table}: no such table; there are {', '.join(TABLES)}")
+    return Store(url).read_table(table, list(columns) or None)
 
 
 def rows_of_table(store: Store, table: str) -> list[FileRows]:

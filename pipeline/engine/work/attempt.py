@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 
-from manifests.reasons import Reason, ReasonClass
+from manifests.reasons import AnyReason, Reason, ReasonClass
 from manifests.rows import RejectRow
 from manifests.schema import TABLES, table_of
 from manifests.storage import is_passing
@@ -70,7 +70,7 @@ class Outcome:
     """The result of an attempt. For `done`: the facts that the commit will hold."""
 
     end: End
-    reason: Reason | None = None
+    reason: AnyReason | None = None
     detail: str = ""
     wait_s: float = 0.0
     node: str = ""
@@ -180,7 +180,7 @@ def _of_the_whole(unit: Unit, reject: Reject) -> Output:
 
 
 def reject_unit(
-    stage: str, unit: Unit, reason: Reason, detail: str, store: Store, attempt: int, node: str = ""
+    stage: str, unit: Unit, reason: AnyReason, detail: str, store: Store, attempt: int, node: str = ""
 ) -> Outcome:
     """Rejects every video of a unit that failed as a whole. `node`: the machine it ran on."""
     rejects = [Reject(reason, i, detail=detail) for i in unit.ids or (unit.name,)]

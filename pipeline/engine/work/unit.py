@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from manifests.reasons import Reason
+from manifests.reasons import AnyReason, Reason
 
 if TYPE_CHECKING:
     from pipeline.engine.store.store import Store
@@ -64,7 +64,7 @@ def name_over(stage: str, unit: str) -> str:
 class Reject:
     """One rejected video or clip. `retry_after_s` only for class `later`: seconds from now until the next try."""
 
-    reason: Reason
+    reason: AnyReason
     video_id: str
     clip_id: str = ""
     detail: str = ""
@@ -146,7 +146,9 @@ class Fetching(Stage, Protocol):
 class Rejected(Exception):
     """Raised to reject the unit (its one video) where returning a Reject through many calls would obscure the code."""
 
-    def __init__(self, reason: Reason, detail: str = "", *, clip_id: str = "", retry_after_s: float = 3600.0) -> None:
+    def __init__(
+        self, reason: AnyReason, detail: str = "", *, clip_id: str = "", retry_after_s: float = 3600.0
+    ) -> None:
         super().__init__(f"{reason.value}: {detail}")
         self.reason = reason
         self.detail = detail
@@ -157,7 +159,7 @@ class Rejected(Exception):
         return _rejected, (self.reason, self.detail, self.clip_id, self.retry_after_s)
 
 
-def _rejected(reason: Reason, detail: str, clip_id: str, retry_after_s: float) -> Rejected:
+def _rejected(reason: AnyReason, detail: str, clip_id: str, retry_after_s: float) -> Rejected:
     return Rejected(reason, detail, clip_id=clip_id, retry_after_s=retry_after_s)
 
 

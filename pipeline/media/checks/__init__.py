@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from manifests.checks import CHECKS as TABLE
 from manifests.checks import CheckFacts
-from manifests.reasons import Reason
+from manifests.plugins import load
+from manifests.reasons import AnyReason
 from pipeline.config.media import MediaConfig
 from pipeline.media.modules import modules_of
 from pipeline.media.probe import VideoTrack
@@ -54,7 +55,8 @@ class Seen:
 class Check:
     """A check of a clip: `fault` returns what is wrong, "" for nothing; `measure` makes its own Measure, if it has one.
 
-    `enough` (audio checks only): whether the beginning of the audio already proves that nothing is wrong.
+    `enough` (audio checks only): whether the beginning of the audio already proves that nothing is wrong. `facts`: its
+    entry in the table, of a check that another package brings.
     """
 
     name: str
@@ -62,13 +64,14 @@ class Check:
     fault: Callable[[Seen, MediaConfig], str]
     measure: Callable[[], Measure] | None = None
     enough: Callable[[Audio, MediaConfig], bool] | None = None
+    facts: CheckFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A finding about a clip: its reason, what the configuration does about it, and a detail for people."""
 
-    reason: Reason
+    reason: AnyReason
     action: str
     detail: str
 
@@ -80,13 +83,18 @@ def all_checks() -> tuple[tuple[CheckFacts, Check], ...]:
     return tuple((facts, found[facts.name]) for facts in TABLE)
 
 
+def checks_that_act(config: MediaConfig) -> list[tuple[CheckFacts, Check]]:
+    """The checks that are not ignored, each with its facts: ours in the table's order, then those of other packages."""
+    of_others = [load("checks", name) for name in type(config.checks).packages]
+    found = [(check.facts, check) for check in of_others]
+    if any(getattr(config.checks, facts.name) != "ignore" for facts in TABLE):  # otherwise none has to be imported
+        found = [*all_checks(), *found]
+    return [(facts, check) for facts, check in found if getattr(config.checks, facts.name) != "ignore"]
+
+
 def checks_on(config: MediaConfig, need: Need) -> Iterator[Check]:
     """Yields the checks that are switched on and need frames, or audio."""
-    if all(getattr(config.checks, facts.name) == "ignore" for facts in TABLE):
-        return  # nothing is on, so nothing has to be imported
-    for facts, check in all_checks():
-        if check.needs == need and getattr(config.checks, facts.name) != "ignore":
-            yield check
+    return (check for _, check in checks_that_act(config) if check.needs == need)
 
 
 def measures_for(config: MediaConfig) -> dict[str, Measure]:
@@ -97,13 +105,10 @@ def measures_for(config: MediaConfig) -> dict[str, Measure]:
 def findings(seen: Seen, config: MediaConfig) -> list[Finding]:
     """Makes the checks that are on and returns their findings, in the table's order."""
     found: list[Finding] = []
-    if all(getattr(config.checks, facts.name) == "ignore" for facts in TABLE):
-        return found
-    for facts, check in all_checks():
-        action: Any = getattr(config.checks, facts.name)
-        if action == "ignore" or (check.needs == "frames" and seen.look is None):
+    for facts, check in checks_that_act(config):
+        if check.needs == "frames" and seen.look is None:
             continue
         detail = seen.heard[check.name] if check.name in seen.heard else check.fault(seen, config)
         if detail:
-            found.append(Finding(facts.reason, action, detail))
+            found.append(Finding(facts.reason, getattr(config.checks, facts.name), detail))
     return found

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from manifests.members import MEMBERS as TABLE
 from manifests.members import MemberFacts
+from manifests.plugins import load, names_in
 from manifests.sample import SampleJson
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Audio
@@ -56,7 +57,9 @@ class PictureMaker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """How a member is made and verified: from frames by a maker, or from the clip's audio by a function."""
+    """How a member is made and verified: from frames by a maker, or from the clip's audio by a function. `facts`: its
+    entry in the table, of a member that another package brings.
+    """
 
     extension: str
     needs: Literal["frames", "audio"]
@@ -64,6 +67,7 @@ class Member:
     picture: Callable[[ClipTools], PictureMaker] | None = None
     audio: Callable[[Audio, int, MediaConfig], Made] | None = None
     """(audio, duration of the clip in ms, settings) -> the member."""
+    facts: MemberFacts | None = None
 
 
 @cache
@@ -73,11 +77,22 @@ def all_members() -> tuple[tuple[MemberFacts, Member], ...]:
     return tuple((facts, found[facts.extension]) for facts in TABLE if facts.switch)
 
 
+def member_of(extension: str) -> Member | None:
+    """The member with this extension; None if it is not made here, and no installed package brings it."""
+    for facts, member in all_members():
+        if facts.extension == extension:
+            return member
+    name = extension.partition(".")[0]
+    return load("members", name) if name in names_in("members") else None
+
+
 def members_on(config: MediaConfig, need: Literal["frames", "audio"]) -> Iterator[Member]:
     """Yields the members that are switched on and made from frames, or from the audio."""
-    if not any(facts.is_on(config.members) for facts in TABLE if facts.switch):
-        return  # nothing is on, so nothing has to be imported
-    for facts, member in all_members():
+    of_others = [load("members", name) for name in type(config.members).packages]
+    found = [(member.facts, member) for member in of_others]
+    if any(facts.is_on(config.members) for facts in TABLE if facts.switch):  # otherwise none has to be imported
+        found = [*all_members(), *found]
+    for facts, member in found:
         if member.needs == need and facts.is_on(config.members):
             yield member
 

@@ -1,0 +1,174 @@
+"""A step in a package of its own: the code of docs/extending.md, installed by pip outside the repository."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import yaml
+
+from hdvila_testing.drawn_set import MICRO_MODEL
+from hdvila_testing.video import Film, a_video
+from pipeline import read_table
+from tests.foreign_package import installed, program, written
+from tests.pipeline.run.small_runs import describe
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("package")
+    return installed(written(folder / "source"), folder / "site")
+
+
+def a_green_film(path: Path) -> None:
+    """Four seconds of green, 720p."""
+    picture = np.zeros((720, 1280, 3), np.uint8)
+    picture[..., 1] = 200
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
+        for _ in range(100):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("films")
+    for k in range(4):
+        film = folder / f"film-{k}.mp4"
+        if k == 3:
+            a_green_film(film)
+        else:
+            a_video(film, Film(seconds=4, gop=25))
+        describe(film, k)
+    return folder
+
+
+def run_yaml(folder: Path, films: Path, **media: Any) -> Path:
+    tree = {
+        "out": "out",
+        "crawl": {"sources": ["folder"]},
+        "folder": {"path": str(films)},
+        "text": {"transcript": {"min_words": 3}},
+        "media": {"duplicates": {"enabled": False}, **media},
+        "balance": {"unit": "clips", "text_duplicates": {"reuploads": False}},
+        "shards": {"split": {"val": 0}},
+        "engine": {"executor": "local"},
+    }
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(site: Path, films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set made with the package's check and member."""
+    folder = tmp_path_factory.mktemp("made")
+    config = run_yaml(folder, films, checks={"too_green": "reject", "greenest": 0.7}, members={"tint": True})
+    done = program("hdvila-pipeline", "run", config, site=site, cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_a_check_and_a_member_of_a_package_make_a_data_set(made: Path) -> None:
+    head = json.loads((made / "out/manifest.json").read_text())
+    packs = {row["video_id"]: row for row in read_table(str(made / "out"), "packs").to_pylist()}
+
+    assert packs["film-3"]["reason"] == "greenery.too_green"
+    assert "of a picture is green" in packs["film-3"]["error_message"]
+    assert [packs[f"film-{k}"]["reason"] for k in range(3)] == ["", "", ""]
+    assert head["members"][-1] == "tint.npy"
+    assert head["config"]["media.checks.too_green"] == "reject"
+    assert head["config"]["media.checks.greenest"] == 0.7
+    assert head["config"]["media.checks.too_green.package"] == "greenery 1.0"
+    assert head["config"]["media.members.tint.package"] == "greenery 1.0"
+
+
+def test_verify_report_status_and_remove_do_without_the_package(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made / "out", tmp_path / "out")
+    (tmp_path / "ids.txt").write_text("film-0\n")
+    for words in (["verify", "out"], ["report", "out"], ["status", "out"], ["remove", "out", "--ids", "ids.txt"]):
+        done = program("hdvila-pipeline", *words, cwd=tmp_path)
+        assert done.returncode == 0, (words, done.stdout + done.stderr)
+
+
+def test_verify_looks_into_the_member_where_the_package_is_installed(made: Path, site: Path) -> None:
+    done = program("hdvila-pipeline", "verify", "out", site=site, cwd=made)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_another_version_of_the_package_is_refused_like_another_setting(made: Path, tmp_path: Path) -> None:
+    newer = installed(written(tmp_path / "source", **{'version = "1.0"': 'version = "1.1"'}), tmp_path / "site")
+
+    done = program("hdvila-pipeline", "run", "run.yaml", site=newer, cwd=made)
+
+    assert done.returncode == 2
+    assert "media.checks.too_green.package: was 'greenery 1.0', is now 'greenery 1.1'" in done.stderr
+    assert "--redo media" in done.stderr
+
+
+def test_a_run_that_names_a_step_needs_its_package(made: Path) -> None:
+    done = program("hdvila-pipeline", "run", "run.yaml", cwd=made)
+
+    assert done.returncode == 2
+    assert "too_green" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_broken_package_stops_only_those_who_name_it(films: Path, tmp_path: Path) -> None:
+    broken = installed(written(tmp_path / "source", **{"import numpy": "import numpyy"}), tmp_path / "site")
+    for name, media in (
+        ("other", {}),
+        ("check", {"checks": {"too_green": "flag"}}),
+        ("member", {"members": {"tint": True}}),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        done = program("hdvila-pipeline", "run", run_yaml(folder, films, **media), "--dry-run", site=broken, cwd=folder)
+
+        assert (done.returncode == 0) == (name != "member"), done.stdout + done.stderr
+    assert "tint of members: greenery 1.0 cannot be loaded" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("old, new", [("too_green", "silence"), ("greenest", "darkest")])
+def test_a_name_that_is_taken_is_refused_in_one_message(old: str, new: str, films: Path, tmp_path: Path) -> None:
+    clash = installed(written(tmp_path / "source", **{old: new}), tmp_path / "site")
+    config = run_yaml(tmp_path, films, checks={"silence": "flag", "too_green": "flag"} if new == "darkest" else {})
+
+    done = program("hdvila-pipeline", "run", config, site=clash, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "greenery 1.0 brings" in done.stderr and new in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_view_and_an_objective_of_a_package_train(made: Path, site: Path, tmp_path: Path) -> None:
+    tree = {
+        "out": "run",
+        "data": {"manifest": str(made / "out"), "stride": 3, "view": "tinted"},
+        "model": dict(MICRO_MODEL),
+        "objective": {"spread": 0.5},
+        "loop": {"steps": 2, "batch": 2, "threads": 1, "device": "cpu"},
+        "checkpoint": {"every": 1},
+        "eval": {"every": 0},
+        "observe": {"tensorboard": False, "every": 1},
+    }
+    config = tmp_path / "train.yaml"
+    config.write_text(yaml.safe_dump(tree))
+
+    done = program("hdvila-train", "fit", config, site=site, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    steps = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert any("spread" in key for step in steps for key in step), steps[-1]
+    recorded = yaml.safe_load((tmp_path / "run/config.yaml").read_text())
+    assert recorded["plugins"] == {"tinted": "greenery 1.0", "spread": "greenery 1.0"}
+
+    newer = installed(written(tmp_path / "source", **{'version = "1.0"': 'version = "1.1"'}), tmp_path / "site")
+    done = program("hdvila-train", "fit", config, "--set", "loop.steps=3", site=newer, cwd=tmp_path)
+
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "greenery 1.0" in done.stderr and "greenery 1.1" in done.stderr and "Traceback" not in done.stderr

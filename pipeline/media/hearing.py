@@ -17,7 +17,8 @@ from pipeline.media.checks import Audio, Seen, checks_on
 from pipeline.media.cutting.audio import SETTLE_MS, ClipAudio
 from pipeline.media.cutting.span import CutClip, tick_at
 from pipeline.media.members import Made, members_on
-from pipeline.media.probe import Probe, VideoTrack
+from pipeline.media.probe import Probe
+from pipeline.media.streams import VideoTrack
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,24 +19,17 @@ from typing import Any
 
 import av
 
-from manifests.colour import FULL, Colour, colour_in_force
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.engine.work.unit import Rejected
-from pipeline.media.display import is_turned_by_quarters
 from pipeline.media.keyframes import Keyframes
+from pipeline.media.streams import AudioTrack, VideoTrack, audio_track, video_track
 
 CONTAINERS = "mov,matroska,webm,mpegts,flv,avi"
 """Demuxers that may open a file: none for playlists or scripts (HLS, DASH, concat), which name other files or URLs."""
 
 ANY_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
 """Accepts tags that are not UTF-8: PyAV 18 needs this option, PyAV 19 no longer has it."""
-
-_PROGRESSIVE = (0, 1)
-"""Values of FFmpeg's AVFieldOrder that aren't interlaced: unknown and progressive."""
-
-_HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}
-"""Transfer functions of HDR10 and HLG (ITU-T H.273, table 3)."""
 
 _MOST_SHAPE = 16
 """How many times its short side a picture may be long: a few bytes claim any shape, and stills fill the memory."""
@@ -62,56 +55,6 @@ class Unusable(Rejected):
 
 class Starved(Exception):
     """The machine gave a video too little of the processor, or of its disk. The message says how little."""
-
-
-@dataclass(frozen=True, slots=True)
-class VideoTrack:
-    """The video track that is used. `width` and `height` are as displayed: rotated, with square pixels."""
-
-    index: int
-    codec: str
-    width: int
-    height: int
-    coded_width: int
-    coded_height: int
-    rotation: int
-    """Degrees by which the stored picture has to be turned clockwise: 0, 90, 180 or 270."""
-    sar: Fraction
-    fps: Fraction
-    """Average frames per second; 0 if unknown."""
-    pix_fmt: str
-    bit_depth: int
-    interlaced: bool
-    hdr: str
-    """Name of the HDR transfer function, "" for SDR."""
-    colour: Colour
-    time_base: Fraction
-    start_ms: int
-    duration_ms: int
-    """As declared by the file; -1 if it isn't."""
-    transformed: bool = False
-    """Whether the file has it displayed other than by quarter turns: mirrored (front cameras), or askew."""
-    refreshes: bool = False
-    """Whether its keyframes are no whole pictures (intra refresh)."""
-
-    @property
-    def short_side(self) -> int:
-        """min(width, height) as displayed."""
-        return min(self.width, self.height)
-
-
-@dataclass(frozen=True, slots=True)
-class AudioTrack:
-    """An audio track."""
-
-    index: int
-    codec: str
-    rate: int
-    channels: int
-    language: str
-    time_base: Fraction
-    start_ms: int
-    duration_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +160,7 @@ def _probe(container: Any, path: Path, limits: MediaLimits) -> Probe:
     end_s = _end_of(container, stream, keyframes)
     if end_s is None:
         raise Unusable(Reason.TRUNCATED, "no video packets")
-    video = _video_track(stream, zero_s, _first_picture(container, stream), refreshes=keyframes.refresh)
+    video = video_track(stream, zero_s, _first_picture(container, stream), refreshes=keyframes.refresh)
     if max(video.width, video.height) > _MOST_SHAPE * video.short_side:
         raise Unusable(Reason.BROKEN_MEDIA, f"a shape of {video.width}x{video.height} with square pixels")
     return Probe(
@@ -228,7 +171,7 @@ def _probe(container: Any, path: Path, limits: MediaLimits) -> Probe:
         duration_ms=math.ceil((end_s - zero_s) * 1000),
         declared_ms=_declared_ms(container, stream, end_s),
         video=video,
-        audio=_audio_track(audio, zero_s) if audio is not None else None,
+        audio=audio_track(audio, zero_s) if audio is not None else None,
         n_video_tracks=len(container.streams.video),
         n_audio_tracks=len(audio_streams),
     )
@@ -345,74 +288,6 @@ def _last_end(container: Any, stream: Any, from_us: int | None, keyframes: Keyfr
         if last is None and from_us is None:
             raise Unusable(Reason.BROKEN_MEDIA, f"its packets cannot be read: {_short(error)}") from None
     return None if last is None else last * stream.time_base
-
-
-def _video_track(stream: Any, zero_s: Fraction, picture: Any | None, *, refreshes: bool = False) -> VideoTrack:
-    context = stream.codec_context
-    rotation = -round(picture.rotation) % 360 if picture is not None else 0
-    stated = stream.sample_aspect_ratio
-    sar = stated if stated is not None and stated > 0 else Fraction(1)
-    wide = round(context.width * sar), context.height
-    width, height = wide if rotation % 180 == 0 else wide[::-1]
-    return VideoTrack(
-        index=stream.index,
-        codec=context.codec.canonical_name,
-        width=width,
-        height=height,
-        coded_width=context.width,
-        coded_height=context.height,
-        rotation=rotation,
-        sar=sar,
-        fps=_fps(stream),
-        pix_fmt=context.pix_fmt or "",
-        bit_depth=max((c.bits for c in context.format.components), default=8) if context.pix_fmt else 8,
-        interlaced=context.field_order not in _PROGRESSIVE or bool(picture and picture.interlaced_frame),
-        hdr=_HDR_TRANSFERS.get(context.color_trc, ""),
-        colour=_colour(context),
-        time_base=stream.time_base,
-        start_ms=_ms(stream.start_time, stream, zero_s),
-        duration_ms=_ms(stream.duration, stream, Fraction(0)) if stream.duration is not None else -1,
-        refreshes=refreshes,
-        transformed=picture is not None and not is_turned_by_quarters(picture),
-    )
-
-
-def _colour(context: Any) -> Colour:
-    full = context.color_range == FULL or (context.pix_fmt or "").startswith("yuvj")
-    return colour_in_force(
-        context.colorspace,
-        FULL if full else context.color_range,
-        context.width,
-        context.height,
-        primaries=context.color_primaries,
-        transfer=context.color_trc,
-    )
-
-
-def _audio_track(stream: Any, zero_s: Fraction) -> AudioTrack:
-    context = stream.codec_context
-    return AudioTrack(
-        index=stream.index,
-        codec=context.codec.canonical_name,
-        rate=context.sample_rate or 0,
-        channels=context.channels or 0,
-        language=stream.language or "",
-        time_base=stream.time_base,
-        start_ms=_ms(stream.start_time, stream, zero_s),
-        duration_ms=_ms(stream.duration, stream, Fraction(0)) if stream.duration is not None else -1,
-    )
-
-
-def _ms(ticks: int | None, stream: Any, zero_s: Fraction) -> int:
-    return 0 if ticks is None else math.floor((ticks * stream.time_base - zero_s) * 1000)
-
-
-def _fps(stream: Any) -> Fraction:
-    """The average frame rate; where that is implausible (some flv say 1000), the guessed one."""
-    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if rate and 0 < rate <= 240:
-            return Fraction(rate)
-    return Fraction(0)
 
 
 def _first_picture(container: Any, stream: Any) -> Any | None:

@@ -17,7 +17,7 @@ from manifests.plugins import load
 from manifests.reasons import AnyReason
 from pipeline.config.media import MediaConfig
 from pipeline.media.modules import modules_of
-from pipeline.media.probe import VideoTrack
+from pipeline.media.streams import VideoTrack
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.media.probe import VideoTrack
+from pipeline.media.streams import VideoTrack
 
 LOOK_EVERY_MS = 500
 """Interval between the frames that are measured and compared."""

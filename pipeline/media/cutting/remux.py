@@ -18,7 +18,8 @@ from pipeline.media.cutting.audio import COPIED, encode_audio
 from pipeline.media.cutting.mp4 import Track, write_mp4
 from pipeline.media.cutting.span import CutClip, Span, fit_span, source_ms
 from pipeline.media.cutting.window import audio_window, decode_times, picture_window, read_only
-from pipeline.media.probe import Probe, Unusable, VideoTrack
+from pipeline.media.probe import Probe, Unusable
+from pipeline.media.streams import VideoTrack
 
 CARRIED = ("h264", "hevc", "vp9", "av1")
 """Video codecs whose packets are copied into an mp4."""

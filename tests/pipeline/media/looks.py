@@ -8,7 +8,7 @@ from manifests.reasons import Reason
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Seen, findings
 from pipeline.media.checks.look import Look
-from pipeline.media.probe import VideoTrack
+from pipeline.media.streams import VideoTrack
 
 
 def looked_at(pictures: list[Any]) -> Look:

@@ -5,7 +5,8 @@ import pytest
 from hdvila_testing.video import a_video
 from pipeline.config.media import ChecksConfig, MediaConfig
 from pipeline.media.checks import Seen, all_checks, findings
-from pipeline.media.probe import VideoTrack, probe
+from pipeline.media.probe import probe
+from pipeline.media.streams import VideoTrack
 from tests.pipeline.media.looks import framed, looked_at
 
 

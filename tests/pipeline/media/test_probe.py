@@ -14,7 +14,6 @@ import ffmpeg
 import pytest
 
 from hdvila_testing.video import a_video
-from manifests.colour import FULL, LIMITED
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.media import probe as module
@@ -278,20 +277,6 @@ def a_stream(index: int = 0, *, marked: str = "", size: tuple[int, int] = (64, 3
     return SimpleNamespace(codec_context=SimpleNamespace(**codec), **told | facts)
 
 
-@pytest.mark.parametrize(
-    ("rates", "taken"),
-    [
-        ((240, 25, 25), 240),
-        ((1000, 25, 30), 25),
-        ((0, None, 30), 30),
-        ((241, 1000, -5), 0),
-        ((Fraction(1, 2), 9, 9), 0.5),
-    ],
-)
-def test_the_rate_is_the_first_that_is_one(rates: tuple[Any, Any, Any], taken: float) -> None:
-    assert module._fps(a_stream(average_rate=rates[0], guessed_rate=rates[1], base_rate=rates[2])) == taken
-
-
 def test_the_video_is_the_default_track_else_the_largest_and_never_cover_art() -> None:
     def chosen(*streams: Any) -> int | None:
         found = module._video_stream(SimpleNamespace(streams=SimpleNamespace(video=list(streams))))
@@ -375,53 +360,6 @@ def test_packets_behind_damage_do_not_count_and_damage_alone_is_a_reason() -> No
     assert end_ms(Packets([(40, 40, 9), (DAMAGED, 0, 9), (29_000, 40, 9)], 30)) == 80
     with pytest.raises(Unusable, match="its packets cannot be read"):
         end_ms(Packets([(DAMAGED, 0, 9)], None))
-
-
-def picture(rotation: float = 0.0, *, interlaced: bool = False) -> Any:
-    return SimpleNamespace(rotation=rotation, interlaced_frame=interlaced, side_data={})
-
-
-def test_a_video_track_is_told_as_it_is_displayed() -> None:
-    def told(shown: Any = None, **facts: Any) -> Any:
-        return module._video_track(a_stream(size=(60, 40), **facts), Fraction(0), shown)
-
-    assert (told().rotation, told(picture(-90)).rotation, told(picture(180)).rotation) == (0, 90, 180)
-    assert [told(picture(turn)).width for turn in (0, 90, 180, 270)] == [60, 40, 60, 40]
-    assert told(sample_aspect_ratio=Fraction(1, 2)).width == 30
-    wide = told(sample_aspect_ratio=Fraction(4, 3))
-    assert (wide.width, wide.height, wide.coded_width, wide.sar) == (80, 40, 60, Fraction(4, 3))
-    for nonsense in (None, Fraction(0), Fraction(-2)):
-        assert (told(sample_aspect_ratio=nonsense).width, told(sample_aspect_ratio=nonsense).sar) == (60, 1)
-
-
-def test_a_track_is_interlaced_where_the_file_or_its_first_picture_says_so() -> None:
-    for order in range(4):
-        assert module._video_track(a_stream(field_order=order), Fraction(0), None).interlaced == (order > 1)
-    assert module._video_track(a_stream(), Fraction(0), picture(interlaced=True)).interlaced
-    assert not module._video_track(a_stream(), Fraction(0), picture()).interlaced
-
-
-def test_depth_range_and_hdr_come_from_what_the_track_states() -> None:
-    ten = SimpleNamespace(components=[SimpleNamespace(bits=8), SimpleNamespace(bits=10)])
-    deep = module._video_track(a_stream(pix_fmt="yuv420p10le", format=ten, color_trc=16), Fraction(0), None)
-    assert (deep.bit_depth, deep.hdr, deep.colour.range_, deep.pix_fmt) == (10, "smpte2084", LIMITED, "yuv420p10le")
-    assert module._video_track(a_stream(color_trc=18), Fraction(0), None).hdr == "arib-std-b67"
-    unknown = module._video_track(a_stream(color_range=2), Fraction(0), None)
-    assert (unknown.bit_depth, unknown.hdr, unknown.colour.range_, unknown.pix_fmt) == (8, "", FULL, "")
-    empty = SimpleNamespace(components=[])
-    jpeg = module._video_track(a_stream(pix_fmt="yuvj420p", format=empty, color_range=0), Fraction(0), None)
-    assert (jpeg.bit_depth, jpeg.colour.range_) == (8, FULL)
-
-
-def test_starts_are_counted_from_source_time_and_lengths_are_not() -> None:
-    late = {"start_time": 1503, "duration": 5001, "time_base": Fraction(1, 1500)}
-    video = module._video_track(a_stream(**late), Fraction(1), None)
-    sound = module._audio_track(a_stream(sample_rate=None, channels=None, language=None, **late), Fraction(1))
-    assert (video.start_ms, video.duration_ms, sound.start_ms, sound.duration_ms) == (2, 3334, 2, 3334)
-    assert (sound.rate, sound.channels, sound.language) == (0, 0, "")
-    told = module._audio_track(a_stream(sample_rate=48_000, channels=2, start_time=None, duration=None), Fraction(1))
-    assert (told.rate, told.channels, told.start_ms, told.duration_ms) == (48_000, 2, 0, -1)
-    assert module._video_track(a_stream(start_time=None, duration=None), Fraction(1), None).duration_ms == -1
 
 
 def test_the_first_picture_is_looked_for_behind_packets_that_do_not_decode() -> None:

@@ -9,7 +9,8 @@ from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Seen, findings
 from pipeline.media.checks.brightness import MeanBrightness
 from pipeline.media.checks.look import Look
-from pipeline.media.probe import VideoTrack, probe
+from pipeline.media.probe import probe
+from pipeline.media.streams import VideoTrack
 from tests.pipeline.media.looks import VOICE
 
 

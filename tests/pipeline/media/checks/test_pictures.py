@@ -15,7 +15,8 @@ from pipeline.media.checks.look import Look, picture_size
 from pipeline.media.checks.pictures import bars, coverage, decode_errors, still_picture
 from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode_video
 from pipeline.media.planes import luma_of
-from pipeline.media.probe import VideoTrack, probe
+from pipeline.media.probe import probe
+from pipeline.media.streams import VideoTrack
 from tests.pipeline.media.looks import VOICE, framed, looked_at, reasons
 
 

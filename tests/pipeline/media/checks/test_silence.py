@@ -8,7 +8,8 @@ from manifests.reasons import Reason
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Seen
 from pipeline.media.checks.silence import enough, loudest_dbfs, silence
-from pipeline.media.probe import VideoTrack, probe
+from pipeline.media.probe import probe
+from pipeline.media.streams import VideoTrack
 from tests.pipeline.media.looks import reasons
 
 

@@ -173,7 +173,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 def read_sample(data: bytes) -> ReadSample:
-    """Reads a KEY.json of this version, an earlier or a later one: unknown keys are kept, missing ones get defaults.
+    """Reads a KEY.json of this version or another: unknown keys are kept, missing ones get defaults.
 
     `schema_version` rises only if a key's meaning changes; ValueError for a higher one than this version's, and for
     anything that is not such an object or has a value of another type.

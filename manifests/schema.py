@@ -266,7 +266,7 @@ WIDE: dict[str, tuple[str, ...]] = {
 
 
 def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Adds the columns that a table of an earlier version lacks: "", b"", [] or 0 in each row."""
+    """Adds the columns that a table lacks: "", b"", [] or 0 in each row."""
     for field in schema:
         if field.name not in table.schema.names:
             table = table.append_column(field, pa.array([_blank(field.type)] * table.num_rows, field.type))

@@ -91,7 +91,7 @@ _KEYS = {"licence": "license", "upload_year": "upload_date"}
 
 
 def _values(sample: Mapping[str, Any], subject: str) -> list[str]:
-    """The values of one clip; a key that it lacks, as older ones may, counts as unknown."""
+    """The values of one clip; a key that it lacks counts as unknown."""
     value = sample.get(_KEYS.get(subject, subject))
     if subject == "flags":
         return [str(flag) for flag in json.loads(value or "[]")]

@@ -8,7 +8,6 @@
 Batch k is planned when the rounds that hold the first (k + 1) * balance.batch_candidates candidates have their
 verdicts, and all batches up to k - balance.batches_under_way are over: so the next one is ready when workers run out of
 the current ones. A video deferred in the crawl gets its verdict in a later round, and so comes into a later batch.
-Records of older versions hold only `video_ids`: those were waves, each planned from everything before it.
 """
 
 from collections.abc import Callable
@@ -24,14 +23,14 @@ from pipeline.shards.stage import read_entries
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One batch, as recorded. `n_rounds` None: not recorded."""
+    """One batch, as recorded."""
 
     number: int
     video_ids: tuple[str, ...]
     n_known: int
-    n_rounds: int | None = None
-    is_all: bool = True
-    n_closed: int = 0
+    n_rounds: int
+    is_all: bool
+    n_closed: int
 
     @property
     def is_end(self) -> bool:
@@ -150,5 +149,5 @@ class Batches:
 
 def read_batch(run: Run, number: int) -> Batch:
     """Reads the record of the batch with this number."""
-    facts = {"n_known": number, **run.store.read_json(f"{WAVES}/{number:05d}.json")}
+    facts = run.store.read_json(f"{WAVES}/{number:05d}.json")
     return Batch(**{**facts, "number": number, "video_ids": tuple(facts["video_ids"])})

@@ -107,7 +107,7 @@ def put_indexes(store: Store, folder: Path, made: Mapping[str, Sequence[IndexEnt
 
 
 def sweep_indexes(store: Store, named: Mapping[str, Sequence[IndexEntry]]) -> None:
-    """Deletes index files that the manifest does not name: those of an earlier form, or of a plan that has changed."""
+    """Deletes index files that the manifest does not name: those of a plan that has changed."""
     known = {entry["url"] for entries in named.values() for entry in entries}
     for name in store.names(INDEXES):
         if name.endswith(".arrow") and f"{INDEXES}/{name}" not in known:

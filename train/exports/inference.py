@@ -177,8 +177,8 @@ def load(path: str | Path, *, device: torch.device | str = "cpu") -> Encoder:
 
 
 def _view(document: Mapping[str, object], folder: Path) -> View:
-    """The view that the model was trained on; exports from before `data.view` existed saw the hybrid one."""
-    view = document.get("view", "hybrid")
+    """The view that the model was trained on."""
+    view = document.get("view")
     if view not in get_args(View):
         raise UserError(f"{folder}: was trained with the view {view!r}, this program knows {', '.join(get_args(View))}")
     return cast(View, view)

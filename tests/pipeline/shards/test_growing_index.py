@@ -149,20 +149,6 @@ def test_a_file_that_is_not_there_as_it_was_written_is_made_again_and_named(grow
     assert f"{path.name}: " in caplog.text and "made again from its shards' rows" in caplog.text
 
 
-def test_an_index_of_an_earlier_form_is_replaced(grown: Store) -> None:
-    wanted = published(Path(grown.root))
-    head = json.loads(grown.read(MANIFEST_NAME))
-    for url in entries_in(head):
-        grown.delete(url)
-    grown.write("index/train.arrow", b"one file a split")
-    old = {"train": {"url": "index/train.arrow", "sha256": "0" * 64, "bytes": 16, "samples": 12}}
-    grown.write(MANIFEST_NAME, json.dumps({**head, "index": old}).encode())
-
-    make_shards(grown, BY_VIDEO)
-
-    assert published(Path(grown.root)) == wanted
-
-
 def test_merged_and_resharded_sets_have_one_file_a_split(grown: Store, tmp_path: Path) -> None:
     other = a_data_set(tmp_path / "other", n_videos=3, config=BY_VIDEO, prefix="other")
     merge([grown, other], Store(str(tmp_path / "merged")))

@@ -12,9 +12,6 @@ from pathlib import Path
 
 from miniyoutube.answers import Json
 
-METADATA_KINDS = frozenset({"home", "search", "browse", "watch", "player", "embed", "next", "resolve"})
-"""Kinds that count towards a session's budget at the site."""
-
 
 @dataclass(slots=True)
 class LoggedRequest:

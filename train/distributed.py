@@ -31,11 +31,10 @@ START_TIMEOUT = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """This process within the run: its rank among `world` ranks, its rank on this machine, and its device."""
+    """This process within the run: its rank among `world` ranks, and its device."""
 
     rank: int
     world: int
-    local_rank: int
     device: torch.device
 
     @property
@@ -52,8 +51,8 @@ def process_from_environment(device: str = "auto") -> Process:
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("device: cuda was asked for, but torch sees no CUDA device; set device to cpu or auto")
     if device == "cpu" or not torch.cuda.is_available():
-        return Process(rank, world, local, torch.device("cpu"))
-    return Process(rank, world, local, torch.device("cuda", local))
+        return Process(rank, world, torch.device("cpu"))
+    return Process(rank, world, torch.device("cuda", local))
 
 
 @contextmanager

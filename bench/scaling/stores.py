@@ -69,7 +69,6 @@ SEGMENT_BYTES = 768 * 1024**2
 """Size of a segment's rows in memory: its files are a third to half of that."""
 WRITERS = 8
 MOST_PENDING = 64
-FAR_AHEAD = "2126-01-01T00:00:00+00:00"
 
 
 @dataclass

@@ -54,10 +54,6 @@ class Owners:
         """The item number of each row."""
         return self.first + np.searchsorted(self.ends, rows, side="right")
 
-    def are_before(self, thing: int) -> bool:
-        """Whether every item number is below this."""
-        return self.first + len(self.ends) <= thing
-
     def wholes_of(self, rows: Int64) -> Int64:
         """The whole of each row, counted in this file."""
         return np.searchsorted(self.whole_ends, rows, side="right")

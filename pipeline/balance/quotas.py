@@ -221,11 +221,6 @@ def _within_hours(ms: NDArray[np.int64], amount: NDArray[np.int64], config: Bala
     return int(amount[earlier < cap_ms].sum())
 
 
-def planned_supply(ranked: Ranked, config: BalanceConfig) -> Supply:
-    """The supply that the candidates promise, before any media."""
-    return supply_of(ranked, config, ranked.planned("clips"), ranked.clips_ms)
-
-
 # the channel limit
 
 

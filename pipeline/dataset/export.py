@@ -104,13 +104,13 @@ def clock(ms: int) -> str:
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:03d}"
 
 
-def export_exact(source: Store, out: Store, config: CutConfig | None = None) -> Manifest:
+def export_exact(source: Store, out: Store) -> Manifest:
     """Writes the data set again with clips that start at frame 0. Raises UserError for a clip that cannot be cut."""
     manifest = read_manifest(source.url, **dict(source.options))
     refuse_existing(out)
     tombstones = read_tombstones(source)
     refuse_while_under_way(source, tombstones)
-    exact = (config or CutConfig()).model_copy(update={"mode": "exact"})
+    exact = CutConfig(mode="exact")
     with RunLock(out):
         write_tombstones(out, tombstones)
         shards = counted(manifest.shards, len(manifest.shards), "export")

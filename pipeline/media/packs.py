@@ -136,15 +136,10 @@ def copy_range(source: BinaryIO, offset: int, size: int, out: BinaryIO) -> None:
         left -= len(chunk)
 
 
-def read_members(file: BinaryIO, sample: PackedSample, extensions: Iterable[str] | None = None) -> dict[str, bytes]:
-    """Reads a sample's members (all, or those named) by offset from a seekable file.
-
-    Raises KeyError for an extension that the sample lacks, and UserError where the file is too short.
-    """
-    wanted = sample.members if extensions is None else extensions
+def read_members(file: BinaryIO, sample: PackedSample) -> dict[str, bytes]:
+    """Reads a sample's members by offset from a seekable file. Raises UserError where the file is too short."""
     found: dict[str, bytes] = {}
-    for extension in wanted:
-        offset, size = sample.members[extension]
+    for extension, (offset, size) in sample.members.items():
         file.seek(sample.offset + offset)
         found[extension] = file.read(size)
         if len(found[extension]) != size:

@@ -72,7 +72,6 @@ class Probe:
     """Duration that the file's header declares; -1 if it declares none."""
     video: VideoTrack
     audio: AudioTrack | None
-    n_video_tracks: int
     n_audio_tracks: int
 
 
@@ -172,7 +171,6 @@ def _probe(container: Any, path: Path, limits: MediaLimits) -> Probe:
         declared_ms=_declared_ms(container, stream, end_s),
         video=video,
         audio=audio_track(audio, zero_s) if audio is not None else None,
-        n_video_tracks=len(container.streams.video),
         n_audio_tracks=len(audio_streams),
     )
 

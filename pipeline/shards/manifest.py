@@ -69,7 +69,6 @@ def write_manifest(
     config: Mapping[str, Any],
     card: CardConfig,
     facts: Mapping[str, Any] | None = None,
-    versions: Mapping[str, str] | None = None,
     created_at: str = "",
 ) -> Manifest:
     """Closes the open generation: writes the manifest of all committed shards, and the files beside it.
@@ -82,7 +81,7 @@ def write_manifest(
     refuse_while_under_way(store, read_tombstones(store))
     entries = read_entries(store)
     entries += committed_shards(store, but={entry.url for entry in entries}).values()
-    head = {"name": name, "config": dict(config), "versions": dict(versions or tool_versions()), **(facts or {})}
+    head = {"name": name, "config": dict(config), "versions": tool_versions(), **(facts or {})}
     return publish(store, entries, head, card, created_at=created_at)
 
 

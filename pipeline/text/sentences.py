@@ -121,11 +121,6 @@ def _runs(ends: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return list(pairwise(bounds))
 
 
-def longest_run(ends: NDArray[np.bool_]) -> int:
-    """The number of words in the longest sentence."""
-    return max((last - first for first, last in _runs(ends)), default=0)
-
-
 def _split_long(
     probability: NDArray[np.float32], ends: NDArray[np.bool_], first: int, last: int, max_words: int
 ) -> None:

@@ -82,7 +82,7 @@ def test_a_strategy_without_processes_names_the_cure() -> None:
 
 
 def test_a_place_without_torchrun_is_the_only_process() -> None:
-    assert process_from_environment("cpu") == Process(0, 1, 0, torch.device("cpu"))
+    assert process_from_environment("cpu") == Process(0, 1, torch.device("cpu"))
 
 
 def test_a_missing_gpu_is_one_clear_message() -> None:

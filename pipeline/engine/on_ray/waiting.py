@@ -39,10 +39,6 @@ class Waiting:
         """The number of units that were fetched and are not processed yet."""
         return len(self._held)
 
-    def bytes_on(self, node: str) -> int:
-        """Bytes that were fetched to a machine and are not processed yet."""
-        return self._bytes[node]
-
     def node_for_next(self, slots: Mapping[str, float]) -> str:
         """The machine for the next fetch, given the CPU slots of each: the least busy per slot; "" if none."""
         if self.n_fetching >= (self.most_fetches or FETCHES_A_SLOT * sum(slots.values())):

@@ -18,9 +18,6 @@ from manifests.storage import is_passing
 
 log = logging.getLogger("hdvila")
 
-PATIENCE_S = 1800.0
-"""How many seconds the driver waits for a store that does not answer."""
-
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 20.0
 APART_S = 120.0
 """A call made this many seconds after the last failed one, with none between, may have met another outage and gets the

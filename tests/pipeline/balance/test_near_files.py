@@ -53,7 +53,6 @@ def test_the_rows_of_a_whole_stand_together_in_files_and_in_those_merged(tmp_pat
     assert owners.wholes_of(np.arange(len(hashes))).tolist() == [0, 0, 1, 2, 2, 3]
     begins, ends = owners.spans_of(np.array([0, 3]))
     assert begins.tolist() == [0, 5] and ends.tolist() == [2, 6]
-    assert owners.are_before(6) and not owners.are_before(5)
 
 
 @pytest.mark.parametrize("harm", ["gone", "short", "empty", "sums", "counts", "column"])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.balance.quotas import category_weights, plan_quotas, planned_supply, water_fill
+from pipeline.balance.quotas import category_weights, plan_quotas, supply_of, water_fill
 from pipeline.balance.ranking import rank_candidates
 from pipeline.balance.selection import select
 from pipeline.balance.standing import Outcomes
@@ -87,7 +87,9 @@ def test_the_cap_of_a_category_in_hours_holds_whatever_the_unit() -> None:
 def test_too_few_channels_for_the_share_are_named_as_the_limit() -> None:
     rows = [(f"v{i}", MUSIC, "only", 10, 10_000) for i in range(10)]
     config = BalanceConfig(unit="clips", max_channel_share=0.2)
-    quota = plan_quotas(planned_supply(rank_candidates(candidates(rows), 0), config), config).by_category[MUSIC]
+    ranked = rank_candidates(candidates(rows), 0)
+    supply = supply_of(ranked, config, ranked.planned("clips"), ranked.clips_ms)
+    quota = plan_quotas(supply, config).by_category[MUSIC]
     assert quota.binding == "channel_share" and quota.quota == 1
 
 

@@ -15,7 +15,6 @@ from pipeline.text.captions.track import Event, Track, Word
 from pipeline.text.sentences import (
     BY_MARKS,
     _split_long,
-    longest_run,
     mark_probabilities,
     model_used,
     sentence_breaks,
@@ -164,7 +163,6 @@ def test_a_long_run_is_split_at_its_likeliest_points_away_from_its_ends() -> Non
     assert split({11: 0.5}) == [11] and split({10: 0.4, 13: 0.3}) == [10, 13]
     assert split({}, n=12) == [] and split({}, n=13) != []
     assert 3 not in split({3: 0.9, 11: 0.1}) and 4 in split({4: 0.9}), "five words at least from an end"
-    assert longest_run(np.array([False, True, False, False, True])) == 3 and longest_run(np.zeros(0, np.bool_)) == 0
 
 
 def test_a_change_of_speaker_parts_the_words_around_it() -> None:

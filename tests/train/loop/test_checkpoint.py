@@ -31,7 +31,7 @@ from train.loop.checkpoint import (
 from train.loop.optim import Ema, build_optimizer
 from train.models import ModelConfig, build_model
 
-ALONE = Process(0, 1, 0, torch.device("cpu"))
+ALONE = Process(0, 1, torch.device("cpu"))
 FACTS = Facts(step=1, manifest_sha256="m", index_fingerprint="i", config={}, world=1)
 
 

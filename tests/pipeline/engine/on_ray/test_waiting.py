@@ -94,7 +94,7 @@ def test_the_machine_with_the_least_to_do_for_its_slots_fetches_next() -> None:
         waiting.begin(number, "b")
     assert waiting.node_for_next(slots) == "", "four fetch already"
     waiting.fetched(0, 60)
-    assert (waiting.bytes_on("a"), waiting.n_fetching) == (60, 3)
+    assert waiting.n_fetching == 3
     assert waiting.node_for_next({"a": 1.0}) == "", "another of 60 bytes would be too much there"
     waiting.end(0)
     assert waiting.node_for_next({"a": 1.0}) == "a"
@@ -124,14 +124,14 @@ def test_what_is_expected_of_those_that_fetch_counts_as_if_it_lay_there() -> Non
     for number, n_bytes in enumerate((20, 40)):
         waiting.begin(number, "a")
         waiting.fetched(number, n_bytes)
-    assert (waiting.n_fetching, waiting.n_held, waiting.bytes_on("a")) == (0, 2, 60)
+    assert (waiting.n_fetching, waiting.n_held) == (0, 2)
 
     assert waiting.node_for_next({"a": 4.0}) == "a", "30 more, their mean, fit"
     waiting.begin(2, "a")
     assert waiting.node_for_next({"a": 4.0}) == "", "60 and twice 30 do not"
     waiting.end(0)
     waiting.end(2)
-    assert (waiting.n_held, waiting.n_fetching, waiting.bytes_on("a")) == (1, 0, 40)
+    assert (waiting.n_held, waiting.n_fetching) == (1, 0)
     assert waiting.node_for_next({"a": 4.0}) == "a"
 
 
@@ -143,7 +143,7 @@ def test_after_the_end_of_all_nothing_fetches_or_waits() -> None:
 
     waiting.clear()
 
-    assert (waiting.n_fetching, waiting.n_held, waiting.bytes_on("a")) == (0, 0, 0)
+    assert (waiting.n_fetching, waiting.n_held) == (0, 0)
     assert waiting.node_for_next({"a": 1.0, "b": 4.0}) == "a", "nothing is left to do on either"
 
 

@@ -29,6 +29,8 @@ from tests.pipeline.engine.toys import ToyStage, listing
 
 pytestmark = pytest.mark.faults
 
+PATIENCE_S = EngineConfig().outage_s
+
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[S3]:
@@ -244,15 +246,15 @@ def test_a_run_that_is_to_stop_waits_no_longer_than_it_has_left(monkeypatch: pyt
     began, ends_by = fake.now, fake.now + 100
 
     with stopping_by(lambda: ends_by - fake.now), pytest.raises(OSError, match="503"):
-        outlast(Away(fake, float("inf")), where="s3://stopped", patience_s=outage.PATIENCE_S)
+        outlast(Away(fake, float("inf")), where="s3://stopped", patience_s=PATIENCE_S)
 
     assert 60 < fake.now - began < 100
     fake.now = ends_by
     asked: list[str] = []
     with stopping_by(lambda: ends_by - fake.now), pytest.raises(OSError, match="503"):
-        outlast(lambda: asked.append("again"), where="s3://stopped", patience_s=outage.PATIENCE_S)
+        outlast(lambda: asked.append("again"), where="s3://stopped", patience_s=PATIENCE_S)
     assert not asked, "one more call could take a minute"
-    assert outlast(Away(fake, fake.now + 1000), where="s3://another", patience_s=outage.PATIENCE_S) == "here"
+    assert outlast(Away(fake, fake.now + 1000), where="s3://another", patience_s=PATIENCE_S) == "here"
 
 
 class FakeTime:
@@ -285,17 +287,17 @@ def test_half_an_hour_without_an_answer_is_outlived_and_more_ends_the_run_once(m
     fake = FakeTime()
     monkeypatch.setattr(outage, "time", fake)
     half_an_hour = Away(fake, fake.now + 1750)
-    assert outlast(half_an_hour, where="s3://half", patience_s=outage.PATIENCE_S) == "here"
+    assert outlast(half_an_hour, where="s3://half", patience_s=PATIENCE_S) == "here"
 
     began, longer = fake.now, Away(fake, fake.now + 7200)
     for _ in range(4):  # the call, and then what ends a run: a last commit, the status, the lock
         with pytest.raises(OSError, match="503"):
-            outlast(longer, where="s3://half", patience_s=outage.PATIENCE_S)
+            outlast(longer, where="s3://half", patience_s=PATIENCE_S)
     assert 1750 < fake.now - began <= 1800, "not half an hour for each"
 
     fake.now = began + 7200
-    assert outlast(longer, where="s3://half", patience_s=outage.PATIENCE_S) == "here"
-    assert outlast(Away(fake, fake.now + 1700), where="s3://half", patience_s=outage.PATIENCE_S) == "here"
+    assert outlast(longer, where="s3://half", patience_s=PATIENCE_S) == "here"
+    assert outlast(Away(fake, fake.now + 1700), where="s3://half", patience_s=PATIENCE_S) == "here"
 
 
 def test_an_outage_that_no_call_saw_the_end_of_takes_nothing_from_the_patience_of_a_later_one(
@@ -307,7 +309,7 @@ def test_an_outage_that_no_call_saw_the_end_of_takes_nothing_from_the_patience_o
         outlast(Away(fake, float("inf")), where="s3://later", patience_s=1.0)
 
     fake.now += 3600  # the store is back, and for an hour nothing is asked of it
-    assert outlast(Away(fake, fake.now + 1700), where="s3://later", patience_s=outage.PATIENCE_S) == "here"
+    assert outlast(Away(fake, fake.now + 1700), where="s3://later", patience_s=PATIENCE_S) == "here"
 
 
 def test_a_store_that_takes_minutes_to_fail_a_call_is_one_outage(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -321,8 +323,8 @@ def test_a_store_that_takes_minutes_to_fail_a_call_is_one_outage(monkeypatch: py
     began = fake.now
     for _ in range(4):
         with pytest.raises(TimeoutError):
-            outlast(hangs, where="s3://hangs", patience_s=outage.PATIENCE_S)
-    assert fake.now - began < outage.PATIENCE_S + 4 * 300, "one patience, and then one try for each call"
+            outlast(hangs, where="s3://hangs", patience_s=PATIENCE_S)
+    assert fake.now - began < PATIENCE_S + 4 * 300, "one patience, and then one try for each call"
 
 
 def test_a_worker_is_not_patient_in_its_slot() -> None:
@@ -350,10 +352,6 @@ def test_the_waits_between_tries_grow_and_no_two_drivers_keep_step(monkeypatch: 
     assert [0.5 * first <= wait <= first for wait, first in zip(waits, (0.5, 1, 2, 4, 8, 16, 20, 20), strict=True)] == (
         [True] * 8
     )
-
-
-def test_the_patience_is_that_of_the_settings() -> None:
-    assert EngineConfig().outage_s == outage.PATIENCE_S
 
 
 def test_an_outage_is_told_once_a_minute_and_so_is_its_end(

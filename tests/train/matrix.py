@@ -16,9 +16,9 @@ import torch
 from tests.train.model_cases import TOKENS, small_batch, small_config, small_model
 from train.config import TrainConfig
 from train.distributed import Strategy, process_from_environment, process_group, rank_in, unwrap, world_size, wrap
-from train.loop.objective import backward
+from train.loop.objective import backward, mark_trainable
 from train.loop.optim import build_optimizer
-from train.objectives import Draw, active, prepare
+from train.objectives import Draw, prepare
 from train.rows import Rows
 
 N_ROWS, N_STEPS = 8, 3
@@ -103,7 +103,7 @@ def losses_of(case: Case) -> list[float]:
     model = small_model(
         **{k: v for k, v in config.model.model_dump().items() if k in ("stage", "freeze_stage1", "itm")}
     )
-    model.mark_trainable([one.name for one, _ in active(config.objective)])
+    mark_trainable(model, config)
     wrapped = wrap(model, case.strategy)
     optimizer = build_optimizer(wrapped, config.optim)
     n = N_ROWS // world_size()

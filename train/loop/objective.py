@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from typing import Any
 
 import torch
@@ -33,7 +34,15 @@ class Loss:
 
 def mark_trainable(model: Model, config: TrainConfig) -> None:
     """Makes exactly those parameters trainable that the run's objectives reach with its view of samples."""
-    model.mark_trainable([objective.name for objective, _ in active(config.objective)], config.data.view)
+    objectives = [objective for objective, _ in active(config.objective)]
+    spans = spans_of(objectives) or Spans(())
+    model.mark_trainable([one.name for one in objectives], config.data.view, (*spans.rows, *spans.shared))
+
+
+def spans_of(objectives: Iterable[Objective]) -> Spans | None:
+    """All outputs that these objectives' losses over the global batch read; None if there are no such losses."""
+    spans = [objective.spans for objective in objectives if objective.spans is not None]
+    return reduce(or_, spans) if spans else None
 
 
 def backward(model: nn.Module, batch: Rows, config: TrainConfig, *, check: bool = False) -> Loss:
@@ -67,16 +76,8 @@ class _Sums:
         self._totals = {objective.name: objective.totals(batch) for objective, _ in both}
         self.local = [(objective, weight) for objective, weight in both if objective.spans is None]
         self._spanning = [(objective, weight) for objective, weight in both if objective.spans is not None]
+        self.spans = spans_of(objective for objective, _ in both)
         self.terms = {objective.name: torch.zeros((), device=batch.device) for objective, _ in both}
-
-    @property
-    def spans(self) -> Spans | None:
-        """All outputs that the losses over the global batch read; None if there are no such losses."""
-        found: Spans | None = None
-        for objective, _ in self._spanning:
-            assert objective.spans is not None
-            found = objective.spans if found is None else found | objective.spans
-        return found
 
     def of_all(self, outputs: Any) -> Tensor:
         """The weighted sum of the losses over the global batch."""

@@ -82,9 +82,10 @@ class Model(nn.Module):
             return False
         return parameter.ndim > 1 or decay_norms
 
-    def mark_trainable(self, objectives: Collection[str], view: str) -> None:
+    def mark_trainable(self, objectives: Collection[str], view: str, outputs: Collection[str]) -> None:
         """Makes trainable exactly those parameters that get a gradient from these objectives with this view of samples
-        (a name from train/data/registry.py), as far as the model's configuration lets them train.
+        (a name from train/data/registry.py), as far as the model's configuration lets them train. `outputs`: those that
+        losses over the global batch read.
 
         This matters because DDP would wait forever for a gradient that never comes.
         """

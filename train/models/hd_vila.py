@@ -41,8 +41,13 @@ UNSEEN_KEYS: dict[str, tuple[str, ...]] = {
 """Key prefixes of modules that the pictures of a view don't pass through."""
 MATCHING_KEYS = ("transformer.bert.pooler2.", "transformer.cls.seq_relationship.")
 WORD_KEYS = ("transformer.cls.predictions.",)
-EMBEDDING_KEYS = ("transformer.bert.pooler1.", "transformer.t_proj.", "transformer.v_proj.", "temperature.")
-"""Key prefixes of modules that only embeddings pass through, so only the contrastive loss trains them."""
+OUTPUT_KEYS = {
+    "video": ("transformer.v_proj.",),
+    "text": ("transformer.bert.pooler1.", "transformer.t_proj."),
+    "logit_scale": ("temperature.logit_scale",),
+    "logit_bias": ("temperature.logit_bias",),
+}
+"""Key prefixes of what only this output passes through, so only losses that read it train it."""
 ALL_OBJECTIVES = ("contrastive", "mlm", "itm")
 
 
@@ -178,27 +183,38 @@ class HDVila(HybridEncoder, Model):
         """As in `Model`, and never for the temperature."""
         return not name.startswith("temperature") and super().is_decayed(name, parameter, decay_norms=decay_norms)
 
-    def mark_trainable(self, objectives: Collection[str] = ALL_OBJECTIVES, view: str = "hybrid") -> None:
+    def mark_trainable(
+        self,
+        objectives: Collection[str] = ALL_OBJECTIVES,
+        view: str = "hybrid",
+        outputs: Collection[str] = tuple(OUTPUT_KEYS),
+    ) -> None:
         """Makes everything trainable except: modules that nothing reads (kept for their keys), modules that this view's
-        pictures or these objectives don't pass through, and a frozen stage 1."""
+        pictures, these objectives or these outputs don't pass through, and a frozen stage 1."""
         still = {*UNUSED_KEYS, *UNSEEN_KEYS.get(view, ())}
-        if "contrastive" not in objectives:
-            still.update(EMBEDDING_KEYS)
+        still.update(key for output, keys in OUTPUT_KEYS.items() if output not in outputs for key in keys)
         if "mlm" not in objectives:
             still.update(WORD_KEYS)
         if "itm" not in objectives or not self.config.itm:
             still.update(MATCHING_KEYS)
         if not {"mlm", "itm"} & set(objectives):
-            first = self.transformer.bert.n_text_layers
-            layers = (
-                f"transformer.bert.encoder.layer.{n}." for n in range(first, len(self.transformer.bert.encoder.layer))
-            )
-            still.update(("transformer.bert.visual_embeddings.", *layers))
+            text, both = self._layer_keys()
+            still.update(("transformer.bert.visual_embeddings.", *both))
+            if outputs and "video" not in outputs:
+                still.update(f"{name}." for name in STAGE1_TOP)
+            if outputs and "text" not in outputs:
+                still.update(("transformer.bert.embeddings.", *text))
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(not name.startswith(tuple(still)))
         if self.config.freeze_stage1:
             for module in self.stage1_modules():
                 module.requires_grad_(False)
+
+    def _layer_keys(self) -> tuple[list[str], list[str]]:
+        """Key prefixes of the Transformer's layers: those over text alone, and those over both."""
+        bert = self.transformer.bert
+        keys = [f"transformer.bert.encoder.layer.{n}." for n in range(len(bert.encoder.layer))]
+        return keys[: bert.n_text_layers], keys[bert.n_text_layers :]
 
     def after_step(self) -> None:
         """Keeps a learned temperature within its bound."""

@@ -102,7 +102,7 @@ class _OnTrunk(Model):
         """`trunk` or `rest`; the trunk is separate because the published recipe trains it with SGD."""
         return "trunk" if name.startswith("backbone.") else "rest"
 
-    def mark_trainable(self, objectives: Collection[str], view: str) -> None:
+    def mark_trainable(self, objectives: Collection[str], view: str, outputs: Collection[str]) -> None:
         """Makes everything trainable but the frozen stages."""
         self.requires_grad_(True)
         for module in self.backbone.frozen_modules():
@@ -192,9 +192,9 @@ class Soho(_OnTrunk):
         """Values about the dictionary: entries in use, perplexity, entries re-seeded."""
         return dict(self.neck.vq.usage())
 
-    def mark_trainable(self, objectives: Collection[str], view: str) -> None:
+    def mark_trainable(self, objectives: Collection[str], view: str, outputs: Collection[str]) -> None:
         """Makes everything trainable but the frozen stages, and the matching head without `itm`."""
-        super().mark_trainable(objectives, view)
+        super().mark_trainable(objectives, view, outputs)
         self.head.requires_grad_("itm" in objectives)
 
     def title(self) -> str:

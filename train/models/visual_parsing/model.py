@@ -187,7 +187,7 @@ class VisualParsing(Model):
         """As in `Model`, and never for the parser's tables of relative positions."""
         return super().is_decayed(name, parameter, decay_norms=decay_norms) and "position_bias" not in name
 
-    def mark_trainable(self, objectives: Collection[str], view: str) -> None:
+    def mark_trainable(self, objectives: Collection[str], view: str, outputs: Collection[str]) -> None:
         """Makes everything trainable but the heads of objectives that are off."""
         self.requires_grad_(True)
         for name in ("itm", "mfr", "mlm"):

@@ -12,7 +12,8 @@ import argparse
 import io
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -25,17 +26,18 @@ from hdvila_testing.rows import a_clip_row, a_video_row
 from hdvila_testing.video import a_video
 from manifests.sample import SampleJson
 from pipeline.config.media import MediaConfig, MembersConfig, ScenesConfig
+from pipeline.media.members import proxy
 from pipeline.media.video import make_video
 
 SETTINGS = [
     {"proxy": False, "stills": False},
     {},
     {"proxy_step": 1},
-    {"proxy_step": 1, "proxy_preset": "veryfast", "proxy_crf": 26},
-    {"proxy_preset": "superfast"},
-    {"proxy_preset": "veryfast"},
-    {"proxy_gop": 4},
-    {"proxy_gop": 12},
+    {"proxy_step": 1, "PROXY_PRESET": "veryfast", "proxy_crf": 26},
+    {"PROXY_PRESET": "superfast"},
+    {"PROXY_PRESET": "veryfast"},
+    {"PROXY_GOP": 4},
+    {"PROXY_GOP": 12},
     {"proxy_crf": 23},
     {"still_quality": 80},
     {"still_quality": 95},
@@ -66,10 +68,12 @@ def main() -> None:
 def measure(path: Path, changes: dict[str, Any]) -> None:
     """Measures one setting: bytes and CPU per second of clip, and decode time from the clip and from members."""
     scenes = ScenesConfig(enabled=False)  # so that only the clips are decoded
-    config = MediaConfig(members=MembersConfig.model_validate(changes), scenes=scenes)
+    members = {key: value for key, value in changes.items() if key.islower()}
+    config = MediaConfig(members=MembersConfig.model_validate(members), scenes=scenes)
     clips = [a_clip_row("v", n, n * 5000, n * 5000 + 4900) for n in range(3)]
     with tempfile.TemporaryDirectory() as folder:
-        made = make_video(path, a_video_row("v"), clips, config, Path(folder))
+        with constants_of(proxy, {name: value for name, value in changes.items() if name.isupper()}):
+            made = make_video(path, a_video_row("v"), clips, config, Path(folder))
         samples = [
             {k: c if isinstance(c, bytes) else c.read_bytes() for k, c in clip.sample.members.items()}
             for clip in made.clips
@@ -85,6 +89,17 @@ def measure(path: Path, changes: dict[str, Any]) -> None:
         slow, fast = decode_ms(samples, from_clip), decode_ms(samples, from_members)
         line += f"; a sample decodes in {slow:.1f} ms from the clip, {fast:.1f} from members ({slow / fast:.1f}x)"
     print(line, flush=True)
+
+
+@contextmanager
+def constants_of(module: Any, changes: dict[str, Any]) -> Iterator[None]:
+    """Constants of a module that have other values meanwhile."""
+    before = {name: getattr(module, name) for name in changes}
+    for values in changes, before:
+        for name, value in values.items():
+            setattr(module, name, value)
+        if values is changes:
+            yield
 
 
 def decode_ms(samples: list[dict[str, bytes]], read: Callable[..., None]) -> float:

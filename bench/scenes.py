@@ -63,7 +63,7 @@ def report(detector: str, films: list[TruthFilm]) -> None:
     sums: dict[str, Any] = {kind: np.zeros(6, np.int64) for kind in KINDS}
     cpu_s, n_frames = 0.0, 0
     for film in films:
-        finder = SceneFinder(ScenesConfig.model_validate({"detector": detector, "min_scene_ms": 200}), Fraction(FPS))
+        finder = SceneFinder(ScenesConfig.model_validate({"detector": detector}), Fraction(FPS), min_scene_ms=200)
         pictures = [as_small(frame) for frame in film.frames]
         began = time.process_time()
         for i, picture in enumerate(pictures):

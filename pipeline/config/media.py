@@ -26,9 +26,6 @@ class MediaLimits(Section):
     )
     max_bytes: int = identity(8 * 1024**3, doc="largest media file, bytes; larger ones are rejected", ge=1)
     max_duration_s: float = identity(6 * 3600.0, doc="longest media file, seconds; longer ones are rejected", gt=0)
-    open_timeout_s: float = operational(
-        60.0, doc="time limit for opening a file and for reading one packet, seconds", gt=0
-    )
     max_seconds_per_hour: float = operational(
         3600.0, doc="time limit for one video, seconds per hour of its length (plus 60 s)", gt=0
     )
@@ -44,15 +41,6 @@ class CutConfig(Section):
         doc="remux: no re-encoding; packets from the keyframe before the clip, first_frame and offset_ms say "
         "where it starts; exact: re-encoded, from start to end of the sentence; keyframe: the clip "
         "itself starts at the keyframe",
-    )
-    max_overrun_ms: int = identity(
-        500, doc="a span that ends at most this long after its video is trimmed, ms; others are rejected", ge=0
-    )
-    max_preroll_ms: int = identity(
-        60_000, doc="remux and keyframe: longest distance back to a keyframe, ms; beyond it the clip is rejected", ge=0
-    )
-    audio_preroll_ms: int = identity(
-        100, doc="audio kept before the clip so that decoders have settled when it starts, ms", ge=0
     )
     hdr: Literal["reject", "keep"] = identity(
         "reject",
@@ -77,8 +65,6 @@ class CutConfig(Section):
     )
     exact_preset: str = identity("superfast", doc="exact: preset of x264")
     exact_crf: int = identity(23, doc="exact: constant rate factor of x264", ge=0, le=51)
-    exact_gop: int = identity(30, doc="exact: maximum number of frames between keyframes", ge=1)
-    audio_bitrate: int = identity(128_000, doc="bit rate of audio that is re-encoded (AAC), bits a second", ge=16_000)
     encoder_threads: int = identity(1, doc="threads of each encoder; another number gives other bytes", ge=1)
 
     @property
@@ -106,18 +92,11 @@ class ScenesConfig(Section):
         doc="shots: hard cuts, dissolves and fades, without flashes; content, adaptive: PySceneDetect's, "
         "hard cuts only",
     )
-    threshold: float = identity(27.0, doc="content: change between frames that counts as a cut", gt=0)
-    min_scene_ms: int = identity(500, doc="a shorter scene joins the one after it, ms", ge=0)
-    short_side: int = identity(
-        144, doc="content and adaptive: short side of the picture that is examined, pixels", ge=36
-    )
     action: Literal["flag", "drop", "snap", "split"] = identity(
         "flag",
         doc="what happens to a clip that crosses a cut: flag it, drop it, snap (move an end that is near a "
-        "cut onto it), or split it at its cuts",
+        "cut, half a second, onto it), or split it at its cuts (parts of less than a second are dropped)",
     )
-    snap_ms: int = identity(500, doc="snap: farthest that either end of a clip is moved, ms", ge=0)
-    min_part_ms: int = identity(1000, doc="split: parts shorter than this are dropped, ms", ge=1)
 
 
 class _Pictures(Section):
@@ -128,7 +107,6 @@ class _Pictures(Section):
     proxy_short_side: int = identity(
         180, doc="short side of the proxy, pixels; 180 is a quarter of 720", ge=32, multiple_of=2
     )
-    proxy_gop: int = identity(8, doc="frames between the proxy's keyframes", ge=1)
     proxy_step: int = identity(
         2,
         doc="the proxy holds every n-th frame, if that leaves 10 a second and the clip is not short; 1: every frame",
@@ -136,9 +114,7 @@ class _Pictures(Section):
         le=12,
     )
     proxy_crf: int = identity(27, doc="constant rate factor of the proxy (x264)", ge=0, le=51)
-    proxy_preset: str = identity("ultrafast", doc="preset of the proxy's encoder (x264)")
     still_every_s: float = identity(2.0, doc="time between two stills of a clip, seconds", gt=0)
-    min_stills: int = identity(4, doc="minimum number of stills per clip (if it has that many frames)", ge=1)
     still_short_side: int = identity(720, doc="short side of the stills, pixels", ge=32, multiple_of=2)
     still_quality: int = identity(90, doc="JPEG quality of the stills, 1 to 100", ge=1, le=100)
 

@@ -31,6 +31,9 @@ CONTAINERS = "mov,matroska,webm,mpegts,flv,avi"
 ANY_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
 """Accepts tags that are not UTF-8: PyAV 18 needs this option, PyAV 19 no longer has it."""
 
+OPEN_TIMEOUT_S = 60.0
+"""Opening a file and reading one packet may take this long by the clock."""
+
 _MOST_SHAPE = 16
 """How many times its short side a picture may be long: a few bytes claim any shape, and stills fill the memory."""
 
@@ -92,10 +95,10 @@ def open_media(path: Path, limits: MediaLimits) -> Any:
     }
     began = time.monotonic()
     try:
-        container = av.open(str(path), options=options, timeout=limits.open_timeout_s, **ANY_TAGS)
+        container = av.open(str(path), options=options, timeout=OPEN_TIMEOUT_S, **ANY_TAGS)
     except (av.FFmpegError, OSError, ValueError, IndexError) as error:
-        if time.monotonic() - began >= limits.open_timeout_s:
-            raise Starved(f"opening it took more than {limits.open_timeout_s:g} s by the clock") from None
+        if time.monotonic() - began >= OPEN_TIMEOUT_S:
+            raise Starved(f"opening it took more than {OPEN_TIMEOUT_S:g} s by the clock") from None
         raise Unusable(Reason.NOT_A_VIDEO, f"does not open as {CONTAINERS}: {_short(error)}") from None
     for stream in container.streams.video:
         if has_decoder(stream):
@@ -112,8 +115,8 @@ def shown_as_stored(packet: Any) -> None:
 
 
 def slow_to_read() -> Starved:
-    """The error where reading a packet took longer than `limits.open_timeout_s` (FFmpeg's ExitError)."""
-    return Starved("reading a packet of it took longer than limits.open_timeout_s by the clock")
+    """The error where reading a packet took longer than OPEN_TIMEOUT_S (FFmpeg's ExitError)."""
+    return Starved(f"reading a packet of it took more than {OPEN_TIMEOUT_S:g} s by the clock")
 
 
 def has_decoder(stream: Any) -> bool:

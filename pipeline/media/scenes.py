@@ -31,6 +31,16 @@ from pipeline.media.probe import Probe
 from pipeline.media.repeats import Repeats
 
 _FALLBACK_FPS = 25.0
+CONTENT_THRESHOLD = 27.0
+"""Change between frames that the detector `content` takes for a cut: PySceneDetect's own."""
+SHORT_SIDE = 144
+"""Short side of the picture that `content` and `adaptive` examine, pixels."""
+MIN_SCENE_MS = 500
+"""A shorter scene joins the one after it."""
+SNAP_MS = 500
+"""Farthest that either end of a clip is moved to a cut."""
+MIN_PART_MS = 1000
+"""Shorter parts of a clip that is split are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +67,12 @@ class _Detector(Protocol):
 class SceneFinder:
     """Runs the configured detector over consecutive frames."""
 
-    def __init__(self, config: ScenesConfig, fps: Fraction) -> None:
+    def __init__(self, config: ScenesConfig, fps: Fraction, min_scene_ms: int = MIN_SCENE_MS) -> None:
         rate = float(fps) or _FALLBACK_FPS
-        self._detector: _Detector = _Shots(rate) if config.detector == "shots" else _PySceneDetect(config, rate)
-        self._min_scene_ms = config.min_scene_ms
+        self._detector: _Detector = (
+            _Shots(rate) if config.detector == "shots" else _PySceneDetect(config, rate, min_scene_ms)
+        )
+        self._min_scene_ms = min_scene_ms
         self._times_ms: list[int] = []
         self._shown: Small | None = None
 
@@ -114,19 +126,19 @@ class _Shots:
 class _PySceneDetect:
     """PySceneDetect's ContentDetector or AdaptiveDetector, which find hard cuts only."""
 
-    def __init__(self, config: ScenesConfig, fps: float) -> None:
+    def __init__(self, config: ScenesConfig, fps: float, min_scene_ms: int) -> None:
         from scenedetect import FrameTimecode
         from scenedetect.detectors import AdaptiveDetector, ContentDetector
 
         self._fps = fps
-        min_frames = round(config.min_scene_ms * fps / 1000)
+        min_frames = round(min_scene_ms * fps / 1000)
         self._detector: Any = (
-            ContentDetector(threshold=config.threshold, min_scene_len=min_frames)
+            ContentDetector(threshold=CONTENT_THRESHOLD, min_scene_len=min_frames)
             if config.detector == "content"
             else AdaptiveDetector(min_scene_len=min_frames)
         )
         self._timecode = FrameTimecode
-        self._picture = ScenePicture(config)
+        self._picture = ScenePicture()
         self._shown: Any = None
         self._n_fed = 0
         self._cuts: list[int] = []
@@ -159,13 +171,12 @@ def find_scenes(source: Probe, limits: MediaLimits, config: ScenesConfig) -> Sce
 class ScenePicture:
     """Makes PySceneDetect's input from the small frame that other consumers use too."""
 
-    def __init__(self, config: ScenesConfig) -> None:
-        self._short_side = config.short_side
+    def __init__(self) -> None:
         self._reformatter = av.video.reformatter.VideoReformatter()  # kept: setting one up costs more than a frame
 
     def __call__(self, small: Any) -> Any:
         """Returns height x width x 3, uint8 BGR."""
-        short_side = min(self._short_side, small.width, small.height)
+        short_side = min(SHORT_SIDE, small.width, small.height)
         width, height = scaled_size(small.width, small.height, short_side)
         return self._reformatter.reformat(small, width, height, "bgr24", interpolation="AREA").to_ndarray()
 
@@ -188,19 +199,25 @@ def spans_inside(spans_ms: Sequence[tuple[int, int]], span: Span) -> list[tuple[
     return [(first, last) for first, last in spans_ms if first < span.end_ms and last > span.start_ms]
 
 
-def apply_cuts(spans: Sequence[Span], cuts_ms: Sequence[int], config: ScenesConfig) -> list[Part]:
+def apply_cuts(
+    spans: Sequence[Span],
+    cuts_ms: Sequence[int],
+    action: str,
+    snap_ms: int = SNAP_MS,
+    min_part_ms: int = MIN_PART_MS,
+) -> list[Part]:
     """Returns the spans to be cut: snapped to scene cuts, split at them, or unchanged.
 
     The first part of a split clip keeps its number; the others are numbered on from the highest number in use.
     """
-    if config.action == "snap":
-        return [Part(_snapped(span, cuts_ms, config.snap_ms), span.n) for span in spans]
-    if config.action != "split":
+    if action == "snap":
+        return [Part(_snapped(span, cuts_ms, snap_ms), span.n) for span in spans]
+    if action != "split":
         return [Part(span, span.n) for span in spans]
     parts: list[Part] = []
     free = max((span.n for span in spans), default=-1) + 1
     for span in spans:
-        pieces = _pieces(span, cuts_ms, config.min_part_ms)
+        pieces = _pieces(span, cuts_ms, min_part_ms)
         for i, (start_ms, end_ms) in enumerate(pieces):
             n = span.n if i == 0 else free
             free += i > 0

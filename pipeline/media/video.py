@@ -124,7 +124,9 @@ class _Work:
             with self.watch("scenes"):
                 self.scenes = find_scenes(self.source, self.config.limits, scenes)
             self.clock.check_wall()
-        parts = apply_cuts(spans, self.scenes.cuts_ms, scenes) if moves else [Part(span, span.n) for span in spans]
+        parts = (
+            apply_cuts(spans, self.scenes.cuts_ms, scenes.action) if moves else [Part(span, span.n) for span in spans]
+        )
         self.parts = {part.span.n: part for part in parts}
         cut, failed = self._cut([part.span for part in parts])
         looks: dict[int, ClipLook] = {}

@@ -4,31 +4,62 @@ A value that nobody has a reason to vary stands in the module that uses it, with
 first stage that it touches. `check_identity` treats a change of one like another version of its stage.
 """
 
-import json
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from pipeline.balance.likeness import LIKENESS
 from pipeline.balance.reuploads import SAME_TALK
 from pipeline.balance.sentences import SAID_AGAIN
 from pipeline.balance.waves import MOST_TRIES
+from pipeline.media.cutting.audio import AAC_BITRATE
+from pipeline.media.cutting.exact import EXACT_GOP
+from pipeline.media.cutting.remux import AUDIO_PREROLL_MS, MAX_PREROLL_MS
+from pipeline.media.cutting.span import MAX_OVERRUN_MS
+from pipeline.media.members.proxy import PROXY_GOP, PROXY_PRESET
+from pipeline.media.members.stills import MIN_STILLS
+from pipeline.media.scenes import CONTENT_THRESHOLD, MIN_PART_MS, MIN_SCENE_MS, SHORT_SIDE, SNAP_MS
 from pipeline.text.clip_plan import BORDER_COSTS
 from pipeline.text.filters import LANGUAGE_WORDS, TEXT_RULES
 from pipeline.text.sentences import MAX_WORDS
 from pipeline.text.transcripts import MIN_TRACK_CONFIDENCE
 
+_TRANSCRIPTS = {"MIN_TRACK_CONFIDENCE": MIN_TRACK_CONFIDENCE, "LANGUAGE_WORDS": LANGUAGE_WORDS}
+_CLIPS = {"BORDER_COSTS": BORDER_COSTS, "TEXT_RULES": TEXT_RULES, "MAX_WORDS": MAX_WORDS}
+_BALANCE = {"LIKENESS": LIKENESS, "SAME_TALK": SAME_TALK, "SAID_AGAIN": SAID_AGAIN, "MOST_TRIES": MOST_TRIES}
+_CUTTING = {
+    "MAX_OVERRUN_MS": MAX_OVERRUN_MS,
+    "MAX_PREROLL_MS": MAX_PREROLL_MS,
+    "AUDIO_PREROLL_MS": AUDIO_PREROLL_MS,
+    "EXACT_GOP": EXACT_GOP,
+    "AAC_BITRATE": AAC_BITRATE,
+}
+_SCENES = {
+    "CONTENT_THRESHOLD": CONTENT_THRESHOLD,
+    "SHORT_SIDE": SHORT_SIDE,
+    "MIN_SCENE_MS": MIN_SCENE_MS,
+    "SNAP_MS": SNAP_MS,
+    "MIN_PART_MS": MIN_PART_MS,
+}
+_MEMBERS = {"PROXY_GOP": PROXY_GOP, "PROXY_PRESET": PROXY_PRESET, "MIN_STILLS": MIN_STILLS}
+
+CONSTANTS: Mapping[str, Mapping[str, Any]] = {
+    "transcripts": _TRANSCRIPTS,
+    "clips": _CLIPS,
+    "balance": _BALANCE,
+    "media": {**_CUTTING, **_SCENES, **_MEMBERS},
+}
+"""{stage: {name: a constant, or a frozen dataclass of some}}"""
+
 
 def constants_by_stage() -> dict[str, dict[str, Any]]:
-    """{stage: {name: value}}, in JSON's types."""
-    by_stage = {
-        "transcripts": {"MIN_TRACK_CONFIDENCE": MIN_TRACK_CONFIDENCE, "LANGUAGE_WORDS": LANGUAGE_WORDS},
-        "clips": _of(BORDER_COSTS, TEXT_RULES) | {"sentences.MAX_WORDS": MAX_WORDS},
-        "balance": _of(LIKENESS, SAME_TALK, SAID_AGAIN) | {"MOST_TRIES": MOST_TRIES},
-    }
-    read: dict[str, dict[str, Any]] = json.loads(json.dumps(by_stage))
-    return read
+    """{stage: {name: value}}, the fields of a dataclass each by itself."""
+    return {stage: dict(_single(constants)) for stage, constants in CONSTANTS.items()}
 
 
-def _of(*groups: Any) -> dict[str, Any]:
-    """The fields of frozen dataclasses, by class and name."""
-    return {f"{type(group).__name__}.{name}": value for group in groups for name, value in asdict(group).items()}
+def _single(constants: Mapping[str, Any]) -> Iterator[tuple[str, float | str]]:
+    for name, value in constants.items():
+        if is_dataclass(value) and not isinstance(value, type):
+            yield from ((f"{name}.{field}", number) for field, number in asdict(value).items())
+        else:
+            yield name, value

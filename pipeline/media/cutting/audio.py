@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import av
 
-from pipeline.config.media import CutConfig
 from pipeline.media.cutting.mp4 import Track
 from pipeline.media.cutting.span import tick_at, ticks_of
 from pipeline.media.cutting.window import packets_from
@@ -29,6 +28,9 @@ AAC_DELAY = 1024
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 """Sample rates that AAC supports."""
 
+AAC_BITRATE = 128_000
+"""Of audio that is encoded again, bits a second."""
+
 SETTLE_MS = 200
 """Audio decoded before the start, so that the decoder's overlap and bit reservoir have settled."""
 
@@ -36,9 +38,7 @@ ROUNDED_PER_S = 1000
 """Containers with times in ms (Matroska) round a block's time by up to 1 / 1000 s: gaps this small don't count."""
 
 
-def encode_audio(
-    container: Any, stream: Any, source: Probe, start_ms: int, end_ms: int, config: CutConfig
-) -> Track | None:
+def encode_audio(container: Any, stream: Any, source: Probe, start_ms: int, end_ms: int) -> Track | None:
     """AAC packets of the audio from start_ms to end_ms of source time (silence where the source has none).
 
     Times are on the source's clock in samples. The first packet holds the encoder's delay and so comes AAC_DELAY
@@ -47,7 +47,7 @@ def encode_audio(
     samples, rate = decode_audio(container, stream, source, start_ms, end_ms)
     if samples is None:
         return None
-    template, packets = _aac(samples, rate, config)
+    template, packets = _aac(samples, rate)
     first = round((Fraction(start_ms, 1000) + source.zero_s) * rate) - AAC_DELAY
     times = [first + i * AAC_DELAY for i in range(len(packets))]
     for packet, pts in zip(packets, times, strict=True):
@@ -152,7 +152,7 @@ def _put(samples: NDArray[np.float32], block: Any, at: int) -> bool:
     return True
 
 
-def _aac(samples: NDArray[np.float32], rate: int, config: CutConfig) -> tuple[Any, list[Any]]:
+def _aac(samples: NDArray[np.float32], rate: int) -> tuple[Any, list[Any]]:
     """(stream to copy parameters from, AAC packets in order)."""
     import numpy as np
 
@@ -160,7 +160,7 @@ def _aac(samples: NDArray[np.float32], rate: int, config: CutConfig) -> tuple[An
     layout = "mono" if samples.shape[0] == 1 else "stereo"
     with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("aac", rate=rate)
-        stream.layout, stream.bit_rate = layout, config.audio_bitrate
+        stream.layout, stream.bit_rate = layout, AAC_BITRATE
         stream.codec_context.flags |= av.codec.context.Flags.bitexact
         stream.codec_context.thread_count = 1
         for at in range(0, samples.shape[1], AAC_DELAY):

@@ -23,6 +23,9 @@ from pipeline.media.cutting.span import CutClip, CutFailure, Span, fit_span, sou
 from pipeline.media.cutting.window import packets_from
 from pipeline.media.probe import Probe, Unusable
 
+EXACT_GOP = 30
+"""Most frames between two keyframes: a reader that seeks decodes a second at most."""
+
 
 def exact_clips(
     pictures: Any, audio_file: Any | None, source: Probe, spans: Sequence[Span], config: CutConfig
@@ -32,11 +35,11 @@ def exact_clips(
     for span in spans:
         try:
             _refuse_formats(source)
-            fitting.append(fit_span(span, source, config.max_overrun_ms))
+            fitting.append(fit_span(span, source))
         except Unusable as fault:
             yield CutFailure(span.n, fault.reason, fault.detail)
     for job in _encoded(pictures, source, fitting, config) if fitting else ():
-        yield _finished(job, audio_file, source, config)
+        yield _finished(job, audio_file, source)
 
 
 def _refuse_formats(source: Probe) -> None:
@@ -152,7 +155,7 @@ def _open(job: _Job, stream: Any, source: Probe, config: CutConfig) -> None:
     job.stream.pix_fmt = "yuv420p"
     context, original = job.stream.codec_context, stream.codec_context
     context.time_base = Fraction(1, scale)
-    context.gop_size, context.max_b_frames = config.exact_gop, 0
+    context.gop_size, context.max_b_frames = EXACT_GOP, 0
     context.thread_count = config.encoder_threads
     context.sample_aspect_ratio = source.video.sar
     context.color_range, context.colorspace = original.color_range, original.colorspace
@@ -172,7 +175,7 @@ def _closed(job: _Job) -> _Job:
     return job
 
 
-def _finished(job: _Job, audio_file: Any | None, source: Probe, config: CutConfig) -> CutClip | CutFailure:
+def _finished(job: _Job, audio_file: Any | None, source: Probe) -> CutClip | CutFailure:
     """Joins the encoded frames of a span and its audio into the finished clip."""
     span, base = job.span, source.video.time_base
     if job.fault:
@@ -186,7 +189,7 @@ def _finished(job: _Job, audio_file: Any | None, source: Probe, config: CutConfi
         return CutFailure(span.n, Reason.BROKEN_MEDIA, f"{len(job.times)} frames gave {len(packets)} packets")
     for packet, pts in zip(packets, job.times, strict=True):
         packet.pts = pts
-    audio = _audio_of(audio_file, source, span, config)
+    audio = _audio_of(audio_file, source, span)
     base_ms = span.start_ms
     if audio is not None:
         base_ms = min(base_ms, round(source_ms(audio.packets[0].pts, source, audio.time_base)))
@@ -206,8 +209,8 @@ def _finished(job: _Job, audio_file: Any | None, source: Probe, config: CutConfi
     )
 
 
-def _audio_of(audio_file: Any | None, source: Probe, span: Span, config: CutConfig) -> Track | None:
+def _audio_of(audio_file: Any | None, source: Probe, span: Span) -> Track | None:
     if audio_file is None or source.audio is None:
         return None
     stream = audio_file.streams[source.audio.index]
-    return encode_audio(audio_file, stream, source, span.start_ms, span.end_ms, config)
+    return encode_audio(audio_file, stream, source, span.start_ms, span.end_ms)

@@ -24,6 +24,12 @@ from pipeline.media.streams import VideoTrack
 CARRIED = ("h264", "hevc", "vp9", "av1")
 """Video codecs whose packets are copied into an mp4."""
 
+MAX_PREROLL_MS = 60_000
+"""Longest way back to a keyframe: all of it is in the clip's file."""
+
+AUDIO_PREROLL_MS = 100
+"""Audio kept before the clip, so that decoders have settled when it starts."""
+
 
 def remux(container: Any, source: Probe, span: Span, config: CutConfig) -> CutClip:
     """Cuts the clip of a span out of the open file: video packets are read first, then audio.
@@ -31,13 +37,13 @@ def remux(container: Any, source: Probe, span: Span, config: CutConfig) -> CutCl
     Raises Unusable with the reason where the span or the file cannot be used.
     """
     _refuse_formats(source)
-    span = fit_span(span, source, config.max_overrun_ms)
+    span = fit_span(span, source)
     stream = container.streams[source.video.index]
     read_only(container, stream.index)
-    window = picture_window(container, stream, span, source, config.max_preroll_ms)
+    window = picture_window(container, stream, span, source, MAX_PREROLL_MS)
     from_ms = math.floor(source_ms(window.packets[0].pts, source, stream.time_base))
     track = Track(stream, window.packets, decode_times(window.packets), stream.time_base)
-    audio = _audio_of(container, source, span, config, _decode_ms(track, source)) if source.audio else None
+    audio = _audio_of(container, source, span, _decode_ms(track, source)) if source.audio else None
     base_ms = _base_ms(track, audio, source)
     audio_start_ms = _audio_start_ms(audio, source, base_ms)  # before write_mp4 overwrites the packets' times
     data = write_mp4(track, audio, Fraction(base_ms, 1000) + source.zero_s)
@@ -87,14 +93,14 @@ def _told_from_keyframe(clip: CutClip) -> CutClip:
     )
 
 
-def _audio_of(container: Any, source: Probe, span: Span, config: CutConfig, decode_ms: int) -> Track | None:
+def _audio_of(container: Any, source: Probe, span: Span, decode_ms: int) -> Track | None:
     """Audio packets from the video's first decode time on; re-encoded if an mp4 can't carry them."""
     assert source.audio is not None
     stream = container.streams[source.audio.index]
     read_only(container, stream.index)
-    begin_ms = min(decode_ms, span.start_ms - config.audio_preroll_ms)
+    begin_ms = min(decode_ms, span.start_ms - AUDIO_PREROLL_MS)
     if source.audio.codec not in COPIED:
-        return encode_audio(container, stream, source, max(0, begin_ms), span.end_ms, config)
+        return encode_audio(container, stream, source, max(0, begin_ms), span.end_ms)
     packets = audio_window(container, stream, begin_ms, span, source)
     if not packets:
         return None

@@ -11,6 +11,9 @@ from typing import Literal
 from manifests.reasons import Reason
 from pipeline.media.probe import Probe, Unusable
 
+MAX_OVERRUN_MS = 500
+"""A span that ends at most this long after its video is trimmed: captions often outlast the picture a little."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -56,12 +59,12 @@ class CutFailure:
     detail: str
 
 
-def fit_span(span: Span, source: Probe, max_overrun_ms: int) -> Span:
+def fit_span(span: Span, source: Probe) -> Span:
     """Fits the span into the video: trims an end that is a little late. Raises Unusable(SPAN_OUTSIDE) otherwise."""
     if span.start_ms < 0 or span.start_ms >= span.end_ms:
         raise Unusable(Reason.SPAN_OUTSIDE, f"invalid span {span.start_ms}–{span.end_ms} ms")
     late_ms = span.end_ms - source.duration_ms
-    if late_ms > max_overrun_ms or span.start_ms >= source.duration_ms:
+    if late_ms > MAX_OVERRUN_MS or span.start_ms >= source.duration_ms:
         raise Unusable(
             Reason.SPAN_OUTSIDE,
             f"{span.start_ms} to {span.end_ms} ms, the video ends at {source.duration_ms} ms",

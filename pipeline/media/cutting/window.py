@@ -138,7 +138,7 @@ def _run_of(packets: Iterator[Any], bounds: _Bounds) -> list[Any]:
         if packet.dts is not None and packet.dts >= bounds.end:
             break
     if too_early:
-        raise Unusable(Reason.UNSUPPORTED_MEDIA, "no keyframe within cut.max_preroll_ms; use cut.mode: exact")
+        raise Unusable(Reason.UNSUPPORTED_MEDIA, "no keyframe close enough before it; use cut.mode: exact")
     return run[:needed] if needed else run[:1]
 
 

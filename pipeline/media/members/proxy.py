@@ -23,6 +23,10 @@ from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Small
 from pipeline.media.members import ClipTools, Made, Member
 from pipeline.media.probe import Probe
 
+PROXY_GOP = 8
+PROXY_PRESET = "ultrafast"
+"""Frames between keyframes, and x264's preset: docs/clips.md has what others cost and save."""
+
 
 class ProxyWriter:
     """Encodes low-resolution frames into mp4 bytes; file time 0 is the clip's start."""
@@ -41,10 +45,10 @@ class ProxyWriter:
         self._stream.width, self._stream.height, self._stream.pix_fmt = size[0], size[1], "yuv420p"
         context = self._stream.codec_context
         context.time_base = self._clock
-        context.gop_size, context.max_b_frames = config.proxy_gop, 0
+        context.gop_size, context.max_b_frames = PROXY_GOP, 0
         context.thread_count = threads
         context.flags |= av.codec.context.Flags.bitexact
-        context.options = {"preset": config.proxy_preset, "crf": str(config.proxy_crf)}
+        context.options = {"preset": PROXY_PRESET, "crf": str(config.proxy_crf)}
         colour = source.video.colour
         context.colorspace, context.color_range = SMPTE170M, LIMITED
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer

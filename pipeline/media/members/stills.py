@@ -66,10 +66,14 @@ class StillsWriter:
         return jpeg.tobytes()
 
 
-def still_times_ms(span: Span, config: MembersConfig) -> list[int]:
+MIN_STILLS = 4
+"""Stills of a clip at least, if it has that many frames: also a short one shows several moments."""
+
+
+def still_times_ms(span: Span, config: MembersConfig, least: int = MIN_STILLS) -> list[int]:
     """Times from the clip's start at which stills are wanted: the middles of equal parts of the clip."""
     duration_ms = span.end_ms - span.start_ms
-    count = max(config.min_stills, -(-duration_ms // round(config.still_every_s * 1000)))
+    count = max(least, -(-duration_ms // round(config.still_every_s * 1000)))
     return [(2 * i + 1) * duration_ms // (2 * count) for i in range(count)]
 
 

@@ -20,7 +20,17 @@ from pipeline.media import scenes
 from pipeline.media.cutting.span import Span
 from pipeline.media.frames import decode_video
 from pipeline.media.probe import probe
-from pipeline.media.scenes import SceneFinder, ScenePicture, Scenes, apply_cuts, cuts_inside, find_scenes, spans_inside
+from pipeline.media.scenes import (
+    MIN_SCENE_MS,
+    SNAP_MS,
+    SceneFinder,
+    ScenePicture,
+    Scenes,
+    apply_cuts,
+    cuts_inside,
+    find_scenes,
+    spans_inside,
+)
 
 SMALL = {"width": 640, "height": 360}
 CONTENT, SHOTS = ScenesConfig(detector="content"), ScenesConfig(detector="shots")
@@ -56,10 +66,10 @@ def found(
     pictures: Sequence[NDArray[np.float64] | NDArray[np.uint8]],
     fps: int = 25,
     first_ms: int = 0,
-    config: ScenesConfig = SHOTS,
+    min_scene_ms: int = MIN_SCENE_MS,
 ) -> Scenes:
     """What is found in pictures of brightness at this rate, the first of them shown at `first_ms`."""
-    finder = SceneFinder(config, Fraction(fps))
+    finder = SceneFinder(SHOTS, Fraction(fps), min_scene_ms)
     for i, luma in enumerate(pictures):
         planes = np.concatenate([luma.astype(np.uint8), np.full((90, 320), 128, np.uint8)])
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
@@ -69,18 +79,16 @@ def found(
 
 @pytest.mark.parametrize("first_ms", [0, 20_000])
 def test_a_first_shot_that_is_too_short_is_no_scene_wherever_the_pictures_begin(first_ms: int) -> None:
-    n_short = SHOTS.min_scene_ms // 40 - 2
+    n_short = MIN_SCENE_MS // 40 - 2
     scenes = found([*[a_picture(1)] * n_short, *[a_picture(2)] * 60, *[a_picture(3)] * 60], first_ms=first_ms)
     assert scenes.cuts_ms == [first_ms + (n_short + 60) * 40]
 
 
 def test_a_shot_as_long_as_the_least_is_a_scene() -> None:
-    config = ScenesConfig(detector="shots", min_scene_ms=1200)
     shots = [[a_picture(1)] * 60, [a_picture(2)] * 30, [a_picture(3)] * 60]
     pictures = [picture for shot in shots for picture in shot]
-    assert found(pictures, config=config).cuts_ms == [2400, 3600]
-    longer = config.model_copy(update={"min_scene_ms": 1201})
-    assert found(pictures, config=longer).cuts_ms == [2400]
+    assert found(pictures, min_scene_ms=1200).cuts_ms == [2400, 3600]
+    assert found(pictures, min_scene_ms=1201).cuts_ms == [2400]
 
 
 @pytest.mark.parametrize("fps", [25, 50])
@@ -147,8 +155,7 @@ def test_whatever_the_cuts_numbers_stay_unique_and_spans_stay_spans(
     cuts: list[int], raw: list[tuple[int, int]], action: str
 ) -> None:
     spans = [Span(n, start, start + length) for n, (start, length) in enumerate(raw)]
-    config = ScenesConfig.model_validate({"action": action})
-    parts = apply_cuts(spans, cuts, config)
+    parts = apply_cuts(spans, cuts, action)
     numbers = [part.span.n for part in parts]
     assert len(set(numbers)) == len(numbers)
     assert {part.of for part in parts} == {span.n for span in spans}
@@ -161,8 +168,8 @@ def test_whatever_the_cuts_numbers_stay_unique_and_spans_stay_spans(
     if action == "snap":
         for part in parts:
             planned = spans[part.of]
-            assert abs(part.span.start_ms - planned.start_ms) <= config.snap_ms
-            assert abs(part.span.end_ms - planned.end_ms) <= config.snap_ms
+            assert abs(part.span.start_ms - planned.start_ms) <= SNAP_MS
+            assert abs(part.span.end_ms - planned.end_ms) <= SNAP_MS
 
 
 def test_a_pass_for_scenes_alone_decodes_roughly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,11 +189,11 @@ def test_a_pass_for_scenes_alone_decodes_roughly(tmp_path: Path, monkeypatch: py
 
 
 def test_a_piece_that_is_too_short_is_dropped_and_a_clip_of_such_pieces_stays_whole() -> None:
-    config = ScenesConfig(action="split", min_part_ms=2000)
+    split = partial(apply_cuts, action="split", min_part_ms=2000)
 
-    long_enough = apply_cuts([Span(0, 10_000, 15_000)], [13_000], config)
-    both_too_short = apply_cuts([Span(0, 10_000, 13_000)], [11_500], config)
-    left_of_a_short_one = apply_cuts([Span(0, 10_000, 14_000)], [11_000], config)
+    long_enough = split([Span(0, 10_000, 15_000)], [13_000])
+    both_too_short = split([Span(0, 10_000, 13_000)], [11_500])
+    left_of_a_short_one = split([Span(0, 10_000, 14_000)], [11_000])
 
     assert [(part.span.start_ms, part.span.end_ms) for part in long_enough] == [(10_000, 13_000), (13_000, 15_000)]
     assert [(part.span.start_ms, part.span.end_ms) for part in both_too_short] == [(10_000, 13_000)]
@@ -194,11 +201,10 @@ def test_a_piece_that_is_too_short_is_dropped_and_a_clip_of_such_pieces_stays_wh
 
 
 def spans_of(
-    action: str, spans: list[tuple[int, int]], cuts: list[int], **config: int
+    action: str, spans: list[tuple[int, int]], cuts: list[int], **lengths: int
 ) -> list[tuple[int, int, int, int]]:
     """(number, of which clip, start, end) of the parts."""
-    settings = ScenesConfig.model_validate({"action": action, **config})
-    parts = apply_cuts([Span(n, a, b) for n, (a, b) in enumerate(spans)], cuts, settings)
+    parts = apply_cuts([Span(n, a, b) for n, (a, b) in enumerate(spans)], cuts, action, **lengths)
     return [(part.span.n, part.of, part.span.start_ms, part.span.end_ms) for part in parts]
 
 
@@ -234,14 +240,14 @@ def told(*found: tuple[int, int]) -> Any:
 
 
 def test_times_of_scenes_are_those_of_their_frames() -> None:
-    finder = SceneFinder(ScenesConfig(min_scene_ms=100), Fraction(25))
+    finder = SceneFinder(SHOTS, Fraction(25), 100)
     finder._times_ms = [500 + 40 * n + n % 3 for n in range(40)]
     at = finder._times_ms
     finder._detector = told((0, 0), (2, 2), (3, 3), (8, 12), (13, 13), (20, 21))
     assert finder.scenes() == Scenes([at[3], at[10], at[13], at[20]], [(at[8], at[12]), (at[20], at[21])])
     finder._detector = told((12, 12), (14, 14), (15, 15))
     assert finder.scenes().cuts_ms == [at[12], at[15]], "80 ms are too short, 120 are not"
-    none = SceneFinder(ScenesConfig(min_scene_ms=0), Fraction(0))
+    none = SceneFinder(SHOTS, Fraction(0), 0)
     assert none.scenes() == Scenes()
     none._times_ms, none._detector = [0, 40, 80], told((0, 0), (1, 1))
     assert none.scenes().cuts_ms == [40], "what is there from the beginning is no cut"
@@ -260,10 +266,10 @@ def test_only_a_picture_of_more_than_eight_bits_is_made_small_to_look_for_shots(
 
 
 @pytest.mark.parametrize(("width", "height", "shape"), [(320, 180, (144, 256, 3)), (100, 60, (60, 100, 3))])
-def test_a_picture_for_pyscenedetect_has_the_short_side_of_the_settings_or_its_own(
+def test_a_picture_for_pyscenedetect_has_a_short_side_of_144_or_its_own(
     width: int, height: int, shape: tuple[int, int, int]
 ) -> None:
-    assert ScenePicture(ScenesConfig(short_side=144))(av.VideoFrame(width, height, "yuv420p")).shape == shape
+    assert ScenePicture()(av.VideoFrame(width, height, "yuv420p")).shape == shape
 
 
 @pytest.mark.parametrize("name", ["content", "adaptive"])

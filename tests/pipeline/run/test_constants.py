@@ -28,8 +28,8 @@ def test_a_run_with_another_constant_than_made_the_directory_is_refused_and_says
     with open_run(config_in(tmp_path)):
         pass
 
-    monkeypatch.setattr(constants, "LIKENESS", replace(LIKENESS, max_distance=9))
-    changed = pytest.raises(UserError, match=r"Likeness\.max_distance was 8, is now 9.*--redo balance")
+    monkeypatch.setattr(constants, "CONSTANTS", {"balance": {"LIKENESS": replace(LIKENESS, max_distance=9)}})
+    changed = pytest.raises(UserError, match=r"LIKENESS\.max_distance was 8, is now 9.*--redo balance")
     with changed, open_run(config_in(tmp_path)):
         pass
 

@@ -13,13 +13,14 @@ from hdvila_testing.video import a_video
 from manifests.errors import UserError
 from pipeline.config import RunConfig
 from pipeline.config.folder import FolderConfig
-from pipeline.config.media import MediaConfig, MediaLimits
+from pipeline.config.media import MediaConfig
 from pipeline.crawl.sources.folder import FolderStage, content_id, identify, media_files
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.work.unit import Context
+from pipeline.media import probe
 from pipeline.media.stage import source_file
 from pipeline.outdir.identity import check_identity
 
@@ -171,11 +172,15 @@ def test_any_file_that_opens_as_video_counts_and_one_that_does_not_is_a_reject(
     assert reasons(store) == {"fake": "not_a_video"}
 
 
-def test_a_disk_too_slow_to_read_a_film_from_is_tried_again_later(tmp_path: Path, folder: Path) -> None:
-    slow = MediaConfig(limits=MediaLimits(open_timeout_s=1e-9))
+def test_a_disk_too_slow_to_read_a_film_from_is_tried_again_later(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "OPEN_TIMEOUT_S", 1e-9)
     store = Store(str(tmp_path / "out"))
     with RunLock(store) as lock:
-        run_stage(FolderStage(FolderConfig(path=folder), slow), store, LocalExecutor(tmp_path / "scratch"), lock)
+        run_stage(
+            FolderStage(FolderConfig(path=folder), MediaConfig()), store, LocalExecutor(tmp_path / "scratch"), lock
+        )
 
     (reject,) = store.read_rejects().to_pylist()
     assert (reject["reason"], reject["class"]) == ("timeout", "later") and "opening it took" in reject["detail"]

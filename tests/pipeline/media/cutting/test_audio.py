@@ -12,7 +12,6 @@ import pytest
 
 from hdvila_testing.readers import timed_hashes
 from hdvila_testing.video import tick_times
-from pipeline.config.media import CutConfig
 from pipeline.media.cutting import CutClip, Span
 from pipeline.media.cutting.audio import ClipAudio, _aac
 from pipeline.media.probe import probe
@@ -163,7 +162,7 @@ def test_a_change_of_layout_or_rate_on_the_way_costs_no_audio(channels: int) -> 
 def test_encoded_audio_holds_the_encoder_s_delay_before_its_start() -> None:
     samples = np.zeros((2, 48_000), np.float32)
     samples[:, 24_000:24_240] = 0.9
-    template, packets = _aac(samples, 48_000, CutConfig(audio_bitrate=96_000))
+    template, packets = _aac(samples, 48_000)
     assert (template.codec_context.sample_rate, template.codec_context.channels) == (48_000, 2)
     assert len(packets) == -(-48_000 // 1024) + 1, "one of them is the delay"
     decoder: Any = av.CodecContext.create("aac", "r")

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -85,9 +86,10 @@ def test_a_clip_that_begins_on_a_keyframe_carries_no_group_before_it(films: Path
     assert (clip.start_ms, clip.first_frame, clip.n_frames) == (2000, 0, 50)
 
 
-def test_a_keyframe_too_far_back_is_a_reject_that_names_the_cure(films: Path) -> None:
+def test_a_keyframe_too_far_back_is_a_reject_that_names_the_cure(films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("pipeline.media.cutting.remux"), "MAX_PREROLL_MS", 2000)
     path, _ = film_at(films, "one long GOP")
-    failure = cut(path, [SPANS[5]], max_preroll_ms=2000)[5]
+    failure = cut(path, [SPANS[5]])[5]
     assert isinstance(failure, CutFailure)
     assert failure.reason is Reason.UNSUPPORTED_MEDIA
     assert "exact" in failure.detail

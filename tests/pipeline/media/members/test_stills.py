@@ -19,8 +19,8 @@ from pipeline.media.members.stills import StillsWriter, faults, still_times_ms
 
 @given(st.integers(1, 120_000), st.floats(0.5, 10), st.integers(1, 8))
 def test_stills_lie_inside_the_clip_in_order_and_are_enough(duration_ms: int, every_s: float, least: int) -> None:
-    config = MembersConfig(still_every_s=every_s, min_stills=least)
-    times = still_times_ms(Span(0, 500, 500 + duration_ms), config)
+    config = MembersConfig(still_every_s=every_s)
+    times = still_times_ms(Span(0, 500, 500 + duration_ms), config, least)
     assert times == sorted(times)
     assert all(0 <= t < duration_ms for t in times)
     assert len(times) >= least
@@ -28,10 +28,10 @@ def test_stills_lie_inside_the_clip_in_order_and_are_enough(duration_ms: int, ev
 
 
 def test_stills_lie_in_the_middle_of_equal_parts() -> None:
-    config = MembersConfig(still_every_s=2.0, min_stills=2)
-    assert still_times_ms(Span(0, 500, 8500), config) == [1000, 3000, 5000, 7000]
-    assert still_times_ms(Span(0, 500, 8501), config) == [800, 2400, 4000, 5600, 7200]
-    assert still_times_ms(Span(0, 0, 1000), config) == [250, 750]
+    config = MembersConfig(still_every_s=2.0)
+    assert still_times_ms(Span(0, 500, 8500), config, 2) == [1000, 3000, 5000, 7000]
+    assert still_times_ms(Span(0, 500, 8501), config, 2) == [800, 2400, 4000, 5600, 7200]
+    assert still_times_ms(Span(0, 0, 1000), config, 2) == [250, 750]
 
 
 class Drawn:

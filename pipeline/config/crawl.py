@@ -61,8 +61,6 @@ class CaptionsConfig(Section):
         ("manual", "auto"),
         doc="kinds of track to fetch; with both, manual text can take the word times of the automatic track",
     )
-    formats: tuple[str, ...] = identity(("json3", "srv3", "vtt"), doc="caption formats, in order of preference")
-    max_bytes: int = identity(32 * 1024**2, gt=0, doc="largest caption file, bytes")
 
 
 class MediaFormatConfig(Section):
@@ -113,7 +111,6 @@ class PolitenessConfig(Section):
     most_requests_per_minute: dict[str, float] = operational(
         dict, doc="requests a minute for all identities together, by kind; no limit for kinds not named"
     )
-    burst: float = operational(1.0, ge=1, doc="tokens that a rate's bucket can hold; it starts empty")
     jitter: float = operational(0.3, ge=0, doc="each gap between requests is lengthened at random, by up to this share")
     pauses_s: tuple[float, ...] = operational(
         (900.0, 3600.0, 21600.0), min_length=1, doc="back-off pauses in seconds, used in turn"
@@ -129,9 +126,6 @@ class PolitenessConfig(Section):
     )
     patience_s: float = operational(
         6 * 3600.0, ge=0, doc="how long a video may wait while all identities are paused before it is deferred, seconds"
-    )
-    canary_every_s: float = operational(
-        3600.0, gt=0, doc="seconds between an identity's checks of crawl.canary; the first is at the start of a run"
     )
     later_s: float = operational(3600.0, gt=0, doc="first delay before a deferred video is tried again, seconds")
 
@@ -187,25 +181,14 @@ class CrawlConfig(Section):
     playlists: dict[int, tuple[str, ...]] = identity(dict, doc="playlist ids or urls by category id (-1: any)")
     ids_files: tuple[Path, ...] = identity((), doc="text files of video ids or urls, one per line; # starts a comment")
     hdvila: HdVilaConfig = HdVilaConfig()
-    search_filter: str = identity(
-        "EgQQASgB", doc="the site's search filter (sp): videos with subtitles by default; empty: plain search"
-    )
     grow_from_channels: bool = identity(
         True, doc="when a category runs out of candidates, list the channels of its kept videos"
     )
     max_per_query: int = identity(600, ge=1, doc="maximum number of results taken from one query or playlist")
-    max_per_channel: int = identity(
-        200, ge=1, doc="maximum number of videos listed of a channel that the crawl found itself"
-    )
     reserve: float = identity(
         0.25, ge=0, doc="share crawled beyond each category's quota, to replace videos that are rejected later"
     )
     prior_clips_per_video: float = identity(8.0, gt=0, doc="clips expected per candidate, until there are results")
-    prior_hours_per_video: float = identity(
-        0.03, gt=0, doc="hours of clips expected per candidate, until there are results"
-    )
-    max_candidates_per_round: int = identity(20_000, ge=1, doc="maximum number of candidates in one round")
-    max_rounds: int = identity(1000, ge=1, doc="maximum number of rounds")
     limits: LimitsConfig = LimitsConfig()
     captions: CaptionsConfig = CaptionsConfig()
     media: MediaFormatConfig = MediaFormatConfig()
@@ -214,15 +197,7 @@ class CrawlConfig(Section):
     )
 
     batch_videos: int = operational(20, ge=1, doc="videos per unit of work of the extraction")
-    extract_in_flight: int = operational(
-        0, ge=0, doc="units of extraction in flight at once; 0: twice the number of identities, at least 4"
-    )
-    video_time_limit_s: float = operational(240.0, gt=0, doc="wall-clock limit for one extraction, seconds")
     fetch_time_limit_s: float = operational(3600.0, gt=0, doc="wall-clock limit for one video's media, seconds")
-    slowest_bytes_per_s: float = operational(
-        16_384.0, ge=0, doc="a download slower than this for a minute counts as stalled, bytes a second"
-    )
-    list_time_limit_s: float = operational(1800.0, gt=0, doc="wall-clock limit for one listing, seconds")
     socket_timeout_s: float = operational(
         20.0, gt=0, doc="a transfer that receives nothing for this long counts as stalled, seconds"
     )
@@ -232,10 +207,6 @@ class CrawlConfig(Section):
         5.0, ge=0, doc="wait before the second attempt at a video, seconds; doubled for each further one"
     )
     player_clients: tuple[str, ...] = operational(("default",), doc="yt-dlp's player_client list")
-    second_clients: tuple[str, ...] = operational(
-        ("web_embedded", "tv"),
-        doc="player_client list for a second attempt at videos that the first reports as `not available`",
-    )
     extractor_args: Secret[dict[str, dict[str, list[str]]]] = operational(
         Secret({}), doc="yt-dlp's extractor_args, merged over the crawl's own; may contain tokens, so never shown"
     )
@@ -249,7 +220,8 @@ class CrawlConfig(Section):
     canary: str = operational(
         "",
         pattern=r"^([A-Za-z0-9_-]{11})?$",
-        doc="id of a video that has 720p, captions and a category: an identity that misses one of them is paused",
+        doc="id of a video that has 720p, captions and a category: looked at when a run begins and each hour; an "
+        "identity that misses one of them is paused",
     )
     politeness: PolitenessConfig = PolitenessConfig()
     ydl_opts: Secret[dict[str, Any]] = operational(

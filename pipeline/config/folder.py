@@ -21,4 +21,3 @@ class FolderConfig(Section):
         None, doc="YAML file {file name or id: category name or id}, for category_from: mapping"
     )
     caption_language: str = identity("en", doc="language of caption files whose names state none")
-    batch_files: int = operational(32, ge=1, doc="files per unit of work")

@@ -28,5 +28,3 @@ class UrlsConfig(Section):
     gap_s: float = operational(
         0.2, ge=0, doc="minimum time between two requests to one host, over all workers, seconds"
     )
-    max_caption_bytes: int = identity(32 * 1024**2, gt=0, doc="largest caption file, bytes")
-    batch_rows: int = operational(32, ge=1, doc="rows per unit of work")

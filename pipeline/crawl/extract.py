@@ -30,7 +30,7 @@ from pipeline.site.failures import Failure, Pause, classify
 from pipeline.site.formats import judge_formats, short_sides
 from pipeline.site.own_hosts import ForeignAddress
 from pipeline.site.politeness import Polite
-from pipeline.site.tracks import CaptionTrack, choose_tracks, list_tracks
+from pipeline.site.tracks import MAX_CAPTION_BYTES, CaptionTrack, choose_tracks, list_tracks
 from pipeline.site.ytdlp import (
     WATCH_URL,
     YT_DLP_VERSION,
@@ -44,6 +44,8 @@ from pipeline.site.ytdlp import (
 )
 
 CAPTION_TRIES = 2
+VIDEO_TIME_LIMIT_S = 240.0
+"""Of one extraction, by the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,8 @@ class ExtractStage:
     def resources(self) -> Resources:
         """A unit mostly waits; it may last a whole patience plus the time its identities' hourly budgets take."""
         pool = self.config.pool()
-        in_flight = self.config.extract_in_flight or max(4, 2 * len(pool))
-        per_video_s = (
-            3600 * in_flight / sum(identity.videos_per_hour for identity in pool) + self.config.video_time_limit_s
-        )
+        in_flight = max(4, 2 * len(pool))
+        per_video_s = 3600 * in_flight / sum(identity.videos_per_hour for identity in pool) + VIDEO_TIME_LIMIT_S
         limit_s = self.config.batch_videos * per_video_s + self.config.politeness.patience_s
         return Resources(n_cpus=0.5, memory_bytes=2 * 1024**3, time_limit_s=limit_s, max_in_flight=in_flight)
 
@@ -147,7 +147,7 @@ class Extractor:
     def look_at(self, video_id: str, wanted_category_id: int) -> FoundVideo | Failure:
         """Extracts a video, or says why it is rejected. Raises StopRun."""
         config = self._config
-        rules = Rules(config.video_time_limit_s, config.video_tries, config.politeness.patience_s, captions=True)
+        rules = Rules(VIDEO_TIME_LIMIT_S, config.video_tries, config.politeness.patience_s, captions=True)
         try:
             return self._asking.ask(video_id, lambda turn: self._attempt(video_id, wanted_category_id, turn), rules)
         except NobodyMayAsk as all_paused:
@@ -203,7 +203,6 @@ class Extractor:
             info.get("automatic_captions"),
             languages=self._config.limits.languages,
             kinds=wanted.kinds,
-            formats=wanted.formats,
         )
 
     def _captions(self, site: RecordingYoutubeDL, info: Info, session: Session) -> list[CaptionRow] | Failure:
@@ -236,7 +235,7 @@ class Extractor:
         for attempt in range(CAPTION_TRIES):
             session.check_deadline()
             try:
-                payload = read_caption(site, track.url, self._config.captions.max_bytes)
+                payload = read_caption(site, track.url, MAX_CAPTION_BYTES)
             except HTTPError as error:
                 failure = Failure(Reason.CAPTIONS_REFUSED, f"{error.status} for track {track.key}")
                 if error.status == 429:

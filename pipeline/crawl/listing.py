@@ -27,6 +27,8 @@ from pipeline.site.politeness import Polite
 from pipeline.site.ytdlp import Info, list_entries, site_for
 
 LIST_TRIES = 3
+LIST_TIME_LIMIT_S = 1800.0
+"""Of one listing, by the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class ListStage:
     @property
     def resources(self) -> Resources:
         """A listing mostly waits; one may last a whole patience."""
-        limit_s = self.config.list_time_limit_s * LIST_TRIES + self.config.politeness.patience_s
+        limit_s = LIST_TIME_LIMIT_S * LIST_TRIES + self.config.politeness.patience_s
         return Resources(n_cpus=0.5, memory_bytes=2 * 1024**3, time_limit_s=limit_s)
 
     def units(self, store: Store) -> list[Unit]:
@@ -102,7 +104,7 @@ class _SiteListing:
     best: ListedSource = field(default_factory=ListedSource)
 
     def run(self) -> ListedSource:
-        rules = Rules(self.config.list_time_limit_s, LIST_TRIES, self.config.politeness.patience_s, about="list")
+        rules = Rules(LIST_TIME_LIMIT_S, LIST_TRIES, self.config.politeness.patience_s, about="list")
         asking = Asking(self.config, self.polite)
         try:
             result = asking.ask(self.ask.query, self._attempt, rules)
@@ -137,7 +139,7 @@ class _SiteListing:
 def address_of(ask: Ask, config: CrawlConfig) -> str:
     """The address of one of the site's lists."""
     if ask.source == "search":
-        return search.url_of(ask.query, config.search_filter)
+        return search.url_of(ask.query)
     return channel.url_of(ask.query) if ask.source == "channel" else playlist.url_of(ask.query)
 
 

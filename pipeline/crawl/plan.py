@@ -23,6 +23,12 @@ DEEPER = 4
 FILE_CHUNK = 10_000
 SOURCE_TRIES = 3
 LEAST_NEW_SHARE = 0.05
+MAX_CANDIDATES = 20_000
+"""Of one round."""
+MAX_PER_CHANNEL = 200
+"""Videos listed of a channel that the crawl found itself: a category is not to become a few channels."""
+HOURS_PER_CLIP = 13.5 / 3600
+"""Until there are results: the mean of HD-VILA-100M."""
 PRIOR_WEIGHT = 5.0
 """The expected yield has the weight of this many videos actually looked at."""
 
@@ -95,10 +101,12 @@ class CategoryState:
     why: str = ""
 
 
-def plan_round(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> RoundPlan:
+def plan_round(
+    config: CrawlConfig, facts: CrawlFacts, wanted: Wanted, max_candidates: int = MAX_CANDIDATES
+) -> RoundPlan:
     """Plans the next round; an empty one if nothing more can or need be done. The same facts give the same plan."""
     needs = needs_of(config, facts, wanted)
-    budget = min(1.0, config.max_candidates_per_round / max(1, sum(needs.values())))
+    budget = min(1.0, max_candidates / max(1, sum(needs.values())))
     needs = {category: math.ceil(need * budget) for category, need in needs.items()}
     asks: list[Ask] = []
     n_candidates: dict[int, int] = {}
@@ -117,7 +125,7 @@ def plan_round(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> RoundP
 
 def needs_of(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> dict[int, int]:
     """How many more videos each short category has to look at, judging by its yield so far."""
-    prior = config.prior_clips_per_video if wanted.unit == "clips" else config.prior_hours_per_video
+    prior = prior_per_video(config, wanted.unit)
     needs = {}
     n_any, categories = facts.asked.get(ANY, 0), wanted_categories(config)
     for category in categories:
@@ -128,6 +136,11 @@ def needs_of(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> dict[int
             per_video = (supply + prior * PRIOR_WEIGHT) / (looked_at + PRIOR_WEIGHT)
             needs[category] = math.ceil(short / per_video) + 1
     return needs
+
+
+def prior_per_video(config: CrawlConfig, unit: str) -> float:
+    """Clips, or hours of clips, expected of a candidate until there are results."""
+    return config.prior_clips_per_video * (1.0 if unit == "clips" else HOURS_PER_CLIP)
 
 
 def _gap(category: int, facts: CrawlFacts, wanted: Wanted) -> float:
@@ -218,7 +231,7 @@ def _grown_sources(
     if not config.grow_from_channels or not on_the_site or category == ANY:
         return []
     keys = [("channel", channel, category) for channel in facts.channels.get(category, ())]
-    return [(key, config.max_per_channel) for key in keys if key not in configured]
+    return [(key, MAX_PER_CHANNEL) for key in keys if key not in configured]
 
 
 def states_of(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> list[CategoryState]:

@@ -30,6 +30,7 @@ from pipeline.site.politeness import Polite, Politeness
 
 log = logging.getLogger("hdvila")
 
+MAX_ROUNDS = 1000
 ROUNDS = "rounds"
 STATES = "rounds/states/last.json"
 
@@ -59,7 +60,7 @@ def rounds(config: CrawlConfig, store: Store, wanted: Wanted, ledger: CrawlLedge
     if plans:
         yield plans[-1]
     served = [name for plan in plans for name in plan.requests]
-    for number in range(len(plans), config.max_rounds):
+    for number in range(len(plans), MAX_ROUNDS):
         facts = crawl_facts(ledger, number, served)
         plan = plan_round(config, facts, wanted)
         _say_where_it_stands(store, states_of(config, facts, wanted), ended=plan.is_empty)

@@ -12,6 +12,9 @@ from pipeline.balance.likeness import LIKENESS
 from pipeline.balance.reuploads import SAME_TALK
 from pipeline.balance.sentences import SAID_AGAIN
 from pipeline.balance.waves import MOST_TRIES
+from pipeline.crawl.plan import HOURS_PER_CLIP, MAX_CANDIDATES, MAX_PER_CHANNEL
+from pipeline.crawl.rounds import MAX_ROUNDS
+from pipeline.crawl.sources.search import SEARCH_FILTER
 from pipeline.media.cutting.audio import AAC_BITRATE
 from pipeline.media.cutting.exact import EXACT_GOP
 from pipeline.media.cutting.remux import AUDIO_PREROLL_MS, MAX_PREROLL_MS
@@ -19,11 +22,19 @@ from pipeline.media.cutting.span import MAX_OVERRUN_MS
 from pipeline.media.members.proxy import PROXY_GOP, PROXY_PRESET
 from pipeline.media.members.stills import MIN_STILLS
 from pipeline.media.scenes import CONTENT_THRESHOLD, MIN_PART_MS, MIN_SCENE_MS, SHORT_SIDE, SNAP_MS
+from pipeline.site.tracks import FORMATS, MAX_CAPTION_BYTES
 from pipeline.text.clip_plan import BORDER_COSTS
 from pipeline.text.filters import LANGUAGE_WORDS, TEXT_RULES
 from pipeline.text.sentences import MAX_WORDS
 from pipeline.text.transcripts import MIN_TRACK_CONFIDENCE
 
+_CHOOSE = {
+    "MAX_CANDIDATES": MAX_CANDIDATES,
+    "MAX_PER_CHANNEL": MAX_PER_CHANNEL,
+    "MAX_ROUNDS": MAX_ROUNDS,
+    "HOURS_PER_CLIP": HOURS_PER_CLIP,
+}
+_CAPTIONS = {"FORMATS": " ".join(FORMATS), "MAX_CAPTION_BYTES": MAX_CAPTION_BYTES}
 _TRANSCRIPTS = {"MIN_TRACK_CONFIDENCE": MIN_TRACK_CONFIDENCE, "LANGUAGE_WORDS": LANGUAGE_WORDS}
 _CLIPS = {"BORDER_COSTS": BORDER_COSTS, "TEXT_RULES": TEXT_RULES, "MAX_WORDS": MAX_WORDS}
 _BALANCE = {"LIKENESS": LIKENESS, "SAME_TALK": SAME_TALK, "SAID_AGAIN": SAID_AGAIN, "MOST_TRIES": MOST_TRIES}
@@ -44,6 +55,10 @@ _SCENES = {
 _MEMBERS = {"PROXY_GOP": PROXY_GOP, "PROXY_PRESET": PROXY_PRESET, "MIN_STILLS": MIN_STILLS}
 
 CONSTANTS: Mapping[str, Mapping[str, Any]] = {
+    "urls": {"MAX_CAPTION_BYTES": MAX_CAPTION_BYTES},
+    "list": {"SEARCH_FILTER": SEARCH_FILTER},
+    "choose": _CHOOSE,
+    "extract": _CAPTIONS,
     "transcripts": _TRANSCRIPTS,
     "clips": _CLIPS,
     "balance": _BALANCE,

@@ -202,6 +202,7 @@ def check_options(config: RunConfig) -> Finding:
 
 def check_pace(config: RunConfig) -> Finding:
     """Shows how many videos an hour, which setting limits them, and how many days the total takes at that pace."""
+    from pipeline.crawl.plan import prior_per_video
     from pipeline.site.pace import pace_of
 
     crawl, balance = config.crawl, config.balance
@@ -209,7 +210,7 @@ def check_pace(config: RunConfig) -> Finding:
     found = f"{pace.videos_per_hour:.0f} videos an hour; {pace.binds} binds"
     if balance.total is None:
         return Finding("pace", OK, found)
-    per_video = crawl.prior_clips_per_video if balance.unit == "clips" else crawl.prior_hours_per_video
+    per_video = prior_per_video(crawl, balance.unit)
     days = pace.days_for(balance.total * (1 + crawl.reserve) / per_video)
     found += f"; about {days:.1f} days for {balance.total:,.0f} {balance.unit}"
     cure = "add identities (crawl.identities, crawl.proxy_file), or raise what binds with care"
@@ -332,13 +333,14 @@ def check_canary(config: RunConfig, video_id: str) -> Finding:
     """Checks a known video for 720p, a caption track and a category."""
     from yt_dlp.utils import YoutubeDLError
 
+    from pipeline.crawl.extract import VIDEO_TIME_LIMIT_S
     from pipeline.site.canary import lacking_of
     from pipeline.site.formats import short_sides
     from pipeline.site.options import options_for
     from pipeline.site.tracks import list_tracks
     from pipeline.site.ytdlp import Session, extract_video, no_token, open_site
 
-    session = Session(no_token, time.monotonic() + config.crawl.video_time_limit_s)
+    session = Session(no_token, time.monotonic() + VIDEO_TIME_LIMIT_S)
     try:
         with open_site(options_for(config.crawl, config.crawl.pool()[0]), session) as site:
             info = extract_video(site, video_id)

@@ -29,6 +29,8 @@ BLOCK_BYTES = 1 << 18
 _NAT64 = ip_network("64:ff9b::/96")
 LONGEST_RETRY_AFTER_S = 86_400.0
 SPEED_AFTER_S = 30.0
+SLOWEST_BYTES_PER_S = 16_384.0
+"""A download that is slower for a minute (of the site) or after SPEED_AFTER_S counts as stalled."""
 """Seconds after which a transfer is judged by its mean speed."""
 
 

@@ -39,6 +39,8 @@ log = logging.getLogger("hdvila")
 
 T = TypeVar("T")
 
+SECOND_CLIENTS = ("web_embedded", "tv")
+"""yt-dlp's player_client list for a second attempt at videos that the first reports as `not available`."""
 REFUSALS_OF_ONE_SUBJECT = 6
 """A subject refused this many times, whoever asks, is deferred: it would keep all identities paused."""
 
@@ -115,8 +117,8 @@ class Asking:
             if result.reason is Reason.GEO_BLOCKED and (among := self._where_else(result, lease.identity, tried)):
                 continue
             n_tries += 1  # a second try with other clients is an extraction too
-            if result.look_again and self.config.second_clients not in ((), clients):
-                clients = self.config.second_clients
+            if result.look_again and clients != SECOND_CLIENTS:
+                clients = SECOND_CLIENTS
                 continue
             may_heal = result.reason.class_ is ReasonClass.LATER or result.reason in rules.heals
             if not may_heal or n_tries >= rules.tries:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Bucket:
-    """A token bucket that tells when a request may go (GCRA). It starts empty."""
+    """A token bucket that tells when a request may go (GCRA). It holds one and starts empty."""
 
     interval_s: float
-    burst: float
     jitter: float
     random: random.Random
     full_at: float = 0.0  # when the bucket would be full again
@@ -20,16 +19,16 @@ class Bucket:
         gap = self.interval_s * (1 + self.jitter * self.random.random())
         start = max(self.full_at, now)
         self.full_at = start + gap
-        return max(0.0, start - (self.burst - 1) * self.interval_s - now)
+        return max(0.0, start - now)
 
     def wait_s(self, now: float) -> float:
         """How many seconds a token would take now, without taking it."""
-        return max(0.0, self.full_at - (self.burst - 1) * self.interval_s - now)
+        return max(0.0, self.full_at - now)
 
 
-def empty_bucket(per_second: float, burst: float, jitter: float, now: float, seed: random.Random) -> Bucket:
+def empty_bucket(per_second: float, jitter: float, now: float, seed: random.Random) -> Bucket:
     interval = 1.0 / per_second
-    return Bucket(interval, burst, jitter, seed, full_at=now + burst * interval)
+    return Bucket(interval, jitter, seed, full_at=now + interval)
 
 
 @dataclass(slots=True)

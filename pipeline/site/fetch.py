@@ -24,6 +24,7 @@ from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.engine.work.unit import Context, Rejected, StopRun, Transient
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.probe import CONTAINERS, Starved, Unusable, open_media
+from pipeline.site.addresses import SLOWEST_BYTES_PER_S
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import DeadlinePassed, Failure, classify
 from pipeline.site.formats import Choice, judge_formats
@@ -162,7 +163,7 @@ class _Fetch:
             self.staged = (choice.format, choice.bytes_)
         site.params["format"] = choice.format
         site.format_selector = site.build_format_selector(choice.format)
-        watch = _SpeedWatch(self.config.slowest_bytes_per_s)
+        watch = _SpeedWatch(SLOWEST_BYTES_PER_S)
         site.add_progress_hook(watch)
         with site.session.only_own_hosts():
             site.process_ie_result({**info, "formats": [dict(f) for f in choice.formats]}, download=True)

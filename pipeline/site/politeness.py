@@ -36,6 +36,8 @@ from pipeline.site.pauses import STATE_FILE, read_state
 from pipeline.site.rates import Rates, rates_of
 
 POLL_S = 0.25
+CANARY_EVERY_S = 3600.0
+"""Between an identity's looks at crawl.canary; the first is at the start of a run."""
 SAME_FAILURE_STOPS = 5
 """If the extractor fails in the same way at this many different videos in a row, yt-dlp is too old."""
 
@@ -113,7 +115,7 @@ class Politeness:
         self._bot_checks: dict[str, dict[str, bool]] = {}  # subject → identity → whether it succeeded with others
         self._born = self._saved_at = self._control_read_at = clock()
         self._identities = {
-            name: Identity(name, empty_bucket(per_hour / 3600, config.burst, config.jitter, self._born, self._random))
+            name: Identity(name, empty_bucket(per_hour / 3600, config.jitter, self._born, self._random))
             for name, per_hour in identities.items()
         }
         self._configured = dict(identities)
@@ -148,7 +150,7 @@ class Politeness:
 
     def _is_canary_due(self, identity: Identity) -> bool:
         now = self._clock()
-        if now - identity.canary_at < self._config.canary_every_s:
+        if now - identity.canary_at < CANARY_EVERY_S:
             return False
         identity.canary_at = now
         return True
@@ -196,9 +198,7 @@ class Politeness:
     def _bucket(self, key: tuple[str, str, str]) -> Bucket:
         if key not in self._buckets:
             per_second = self._rates.per_minute(key[0], key[2]) / 60
-            self._buckets[key] = empty_bucket(
-                per_second, self._config.burst, self._config.jitter, self._born, self._random
-            )
+            self._buckets[key] = empty_bucket(per_second, self._config.jitter, self._born, self._random)
         return self._buckets[key]
 
     def _apply_rates(self, rates: Rates) -> None:

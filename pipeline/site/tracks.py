@@ -10,6 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+FORMATS = ("json3", "srv3", "vtt")
+"""Caption formats, in order of preference: the first has the times of single words."""
+MAX_CAPTION_BYTES = 32 * 1024**2
+"""Of a caption file that is fetched."""
 ORIGINAL = "-orig"
 _RECOGNITION = re.compile(r"[?&]kind=asr(?:&|$)")
 _TRANSLATED = re.compile(r"[?&]tlang=")
@@ -32,14 +36,13 @@ def choose_tracks(
     *,
     languages: Sequence[str],
     kinds: Sequence[str] = ("manual", "auto"),
-    formats: Sequence[str] = ("json3", "srv3", "vtt"),
 ) -> list[CaptionTrack]:
     """The best track of each kind in a wanted language (empty: any), manual before automatic; [] if none."""
     found = []
     if "manual" in kinds and (key := best_manual_key(subtitles or {}, languages)):
-        found.append(_track("manual", key, (subtitles or {})[key], formats))
+        found.append(_track("manual", key, (subtitles or {})[key]))
     if "auto" in kinds and (key := best_automatic_key(automatic or {}, languages)):
-        found.append(_track("auto", key, (automatic or {})[key], formats))
+        found.append(_track("auto", key, (automatic or {})[key]))
     return [track for track in found if track is not None]
 
 
@@ -88,9 +91,9 @@ def _is_recognition(key: str, entries: Any) -> bool:
     return _RECOGNITION.search(url) is not None and _TRANSLATED.search(url) is None
 
 
-def _track(kind: str, key: str, entries: Any, formats: Sequence[str]) -> CaptionTrack | None:
+def _track(kind: str, key: str, entries: Any) -> CaptionTrack | None:
     by_format = {e["ext"]: e["url"] for e in entries if isinstance(e, dict) and e.get("ext") and e.get("url")}
-    for wanted in formats:
+    for wanted in FORMATS:
         if wanted in by_format:
             return CaptionTrack(kind, key, key.removesuffix(ORIGINAL), wanted, by_format[wanted])
     return None

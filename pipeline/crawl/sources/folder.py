@@ -45,6 +45,8 @@ CAPTION_SUFFIXES = frozenset({"vtt", "json3", "srv3", "srv2", "srv1", "srt", "tt
 SIDECARS = frozenset({"json", "jpg", "jpeg", "png", "webp", "description", "part", "ytdl", "txt", "tsv", "csv", "yaml"})
 MAX_INFO_BYTES = 64 * 1024**2
 MAX_CAPTION_BYTES = MAX_BYTES
+BATCH_FILES = 32
+"""Of a unit."""
 MAX_HASHED_BYTES = 64 * 1024**3
 MAX_NAME_BYTES = 255
 """The longest possible file name in bytes (NAME_MAX of all common file systems)."""
@@ -66,8 +68,8 @@ class FolderStage:
         found = identify(folder, self.media.limits.max_bytes, ids_of)
         files = [(video_id, file) for video_id, file in found if video_id not in verdicts]
         units = []
-        for first in range(0, len(files), self.config.batch_files):
-            batch = files[first : first + self.config.batch_files]
+        for first in range(0, len(files), BATCH_FILES):
+            batch = files[first : first + BATCH_FILES]
             ids = tuple(video_id for video_id, _ in batch)
             units.append(Unit(content_name(ids), tuple(batch), ids))
         return units

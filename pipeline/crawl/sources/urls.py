@@ -37,8 +37,9 @@ from pipeline.crawl.sources.tables import TableRow, read_rows
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item, plain
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit, content_name
-from pipeline.site.addresses import Limits, download, is_public, refuse_scheme
+from pipeline.site.addresses import SLOWEST_BYTES_PER_S, Limits, download, is_public, refuse_scheme
 from pipeline.site.hosts import PoliteHosts
+from pipeline.site.tracks import MAX_CAPTION_BYTES
 from pipeline.text.clips import WHOLE_MS
 from pipeline.text.transcripts import given_transcript_row
 
@@ -47,6 +48,8 @@ OURS = (
     "duration", "channel",
 )  # fmt: skip
 MAX_EXTRA_CHARACTERS = 16_384
+BATCH_ROWS = 32
+"""Of a unit."""
 REFUSALS_OF_ONE_ADDRESS = 6
 """An address refused by its host this many times is deferred: it would keep the host paused for all others."""
 LONGEST_WAIT_HERE_S = 60.0
@@ -76,7 +79,7 @@ class UrlsStage:
                 if video_id not in known:
                     known.add(video_id)
                     batch[video_id] = found | {"_table": file}
-                if len(batch) == self.config.batch_rows:
+                if len(batch) == BATCH_ROWS:
                     yield _unit(batch)
                     batch = {}
         if batch:
@@ -116,12 +119,12 @@ class UrlsStage:
         if address:
             target = context.scratch / "captions"
             try:
-                fetch(address, target, self, self.crawl.politeness.patience_s, self.config.max_caption_bytes)
+                fetch(address, target, self, self.crawl.politeness.patience_s, MAX_CAPTION_BYTES)
             except HostPaused as paused:
                 raise Rejected(Reason.RATE_LIMITED, str(paused), retry_after_s=paused.paused_s) from None
             payload, suffix = target.read_bytes(), _suffix(urlsplit(address).path)
         elif file:
-            payload, suffix = _beside(row["_table"], file, self.config.max_caption_bytes), _suffix(file)
+            payload, suffix = _beside(row["_table"], file, MAX_CAPTION_BYTES), _suffix(file)
         else:
             raise Rejected(Reason.NO_CAPTIONS, "the row has no caption, caption_url or caption_file")
         return {
@@ -181,7 +184,7 @@ def fetch(url: str, target: Path, by: UrlsStage | UrlFetcher, patience_s: float,
         max_bytes,
         timeout_s=crawl.socket_timeout_s,
         total_s=crawl.fetch_time_limit_s,
-        slowest_bytes_per_s=crawl.slowest_bytes_per_s,
+        slowest_bytes_per_s=SLOWEST_BYTES_PER_S,
         may_ask=(lambda _: True) if config.allow_private else is_public,
     )
     host = urlsplit(url).hostname or ""

@@ -178,7 +178,7 @@ def test_an_actor_that_dies_comes_back_with_its_bucket_empty(tmp_path: Path) -> 
 
     rates = {**RATES, "page": 60.0}  # one a second
     with MiniYouTube(a_catalogue(1), draw="lazily") as site:
-        config = config_for(site, politeness=hurried(identity_requests_per_minute=rates, burst=3, jitter=0.0))
+        config = config_for(site, politeness=hurried(identity_requests_per_minute=rates, jitter=0.0))
     executor = RayExecutor(tmp_path / "scratch", n_cpus=1, object_store_bytes=100 * 2**20)
     try:
         polite = executor.share("politeness", BuildPoliteness(config, Store(str(tmp_path / "out"))))

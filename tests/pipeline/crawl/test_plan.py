@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config.crawl import CrawlConfig
-from pipeline.crawl.plan import CrawlFacts, SourceFacts, Wanted, plan_round, states_of
+from pipeline.crawl.plan import MAX_CANDIDATES, CrawlFacts, SourceFacts, Wanted, plan_round, states_of
 
 CATEGORIES = (1, 10, 27)
 CONFIG = CrawlConfig(
@@ -46,7 +46,7 @@ def test_a_plan_asks_only_for_what_is_short_and_only_open_sources(facts: CrawlFa
         known = facts.sources.get((ask.source, ask.query, ask.wanted_category_id), SourceFacts())
         assert not known.exhausted
         assert ask.up_to >= known.up_to or known.up_to > 600
-    assert sum(plan.n_candidates.values()) <= CONFIG.max_candidates_per_round + len(CATEGORIES)
+    assert sum(plan.n_candidates.values()) <= MAX_CANDIDATES + len(CATEGORIES)
 
 
 @given(facts_of)
@@ -57,8 +57,7 @@ def test_a_crawl_ends_only_when_every_category_is_full_dry_or_waiting(facts: Cra
 
 @given(facts_of, st.integers(1, 60))
 def test_a_round_never_looks_at_more_than_its_limit(facts: CrawlFacts, limit: int) -> None:
-    small = CONFIG.model_copy(update={"max_candidates_per_round": limit})
-    assert sum(plan_round(small, facts, WANTED).n_candidates.values()) <= limit + len(CATEGORIES)
+    assert sum(plan_round(CONFIG, facts, WANTED, limit).n_candidates.values()) <= limit + len(CATEGORIES)
 
 
 def test_the_category_that_is_furthest_from_its_quota_comes_first() -> None:

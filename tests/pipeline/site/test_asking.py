@@ -16,7 +16,8 @@ from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.engine.work.executor import SharedHere
 from pipeline.engine.work.unit import StopRun
 from pipeline.site import asking as asking_module
-from pipeline.site.asking import REFUSALS_OF_ONE_SUBJECT, Asking, NobodyMayAsk, Rules, Turn
+from pipeline.site import politeness
+from pipeline.site.asking import REFUSALS_OF_ONE_SUBJECT, SECOND_CLIENTS, Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import AfterRefusal, DeadlinePassed, Failure, Pause, SeenRequest
 from pipeline.site.politeness import Lease, Politeness, Ruling
 from pipeline.site.ytdlp import IdentityPaused
@@ -86,8 +87,7 @@ def test_second_clients_look_once_and_that_is_a_try() -> None:
     turns: list[Turn] = []
     work = asking()
     assert work.ask("v", ends(turns, hidden), RULES) == hidden
-    second = work.config.second_clients
-    assert [turn.clients for turn in turns] == [work.config.player_clients, second]
+    assert [turn.clients for turn in turns] == [work.config.player_clients, SECOND_CLIENTS]
 
 
 def test_a_subject_that_everybody_is_refused_at_comes_to_an_end() -> None:
@@ -225,7 +225,8 @@ def test_a_pause_of_captions_is_told_as_one(caplog: pytest.LogCaptureFixture) ->
 
 def with_canary(monkeypatch: pytest.MonkeyPatch, *infos: Any) -> tuple[Asking, list[str]]:
     """One that looks at the canary at each lease, and what is asked for."""
-    work, asked, answers = asking("one", "two", canary_every_s=0.001), [], iter(infos)  # type: ignore[var-annotated]
+    monkeypatch.setattr(politeness, "CANARY_EVERY_S", 0.001)
+    work, asked, answers = asking("one", "two"), [], iter(infos)  # type: ignore[var-annotated]
     work = Asking(work.config.model_copy(update={"canary": "bird"}), work.polite)
 
     def extract(site: Any, video_id: str) -> Any:

@@ -15,24 +15,23 @@ from tests.pipeline.site.toys import Clock, politeness, run
 @given(
     arrivals=st.lists(st.floats(0, 3), max_size=60),
     interval_s=st.floats(0.05, 2),
-    burst=st.floats(1, 5),
     jitter=st.floats(0, 0.5),
 )
 def test_a_bucket_never_lets_more_through_than_its_rate(
-    arrivals: list[float], interval_s: float, burst: float, jitter: float
+    arrivals: list[float], interval_s: float, jitter: float
 ) -> None:
-    bucket = Bucket(interval_s, burst, jitter, random.Random(0), full_at=burst * interval_s)
+    bucket = Bucket(interval_s, jitter, random.Random(0), full_at=interval_s)
     now, grants = 0.0, []
     for gap in arrivals:
         now += gap
         grants.append(now + bucket.reserve(now))
     for first, start in enumerate(grants):
         for last in range(first, len(grants)):
-            assert last - first + 1 <= burst + (grants[last] - start) / interval_s + 1e-6
+            assert last - first + 1 <= 1 + (grants[last] - start) / interval_s + 1e-6
 
 
 def test_a_bucket_starts_empty() -> None:
-    bucket = Bucket(2.0, 5.0, 0.0, random.Random(0), full_at=10.0)
+    bucket = empty_bucket(per_second=0.5, jitter=0.0, now=0.0, seed=random.Random(0))
     assert bucket.reserve(0.0) == pytest.approx(2.0)  # the first token has still to be made
 
 
@@ -65,7 +64,7 @@ def test_kinds_and_hosts_have_buckets_of_their_own() -> None:
 
 def test_a_restart_starts_with_empty_buckets() -> None:
     clock = Clock()
-    polite = politeness(clock, identity_requests_per_minute={"page": 60.0}, burst=5)
+    polite = politeness(clock, identity_requests_per_minute={"page": 60.0})
     assert polite._buckets_of("one", "youtube.com", "page")[0].wait_s(clock.now) == pytest.approx(1.0)
 
 
@@ -104,16 +103,16 @@ def test_refusals_during_a_pause_do_not_lengthen_it_and_the_site_may_ask_for_mor
 
 
 def test_asking_how_long_a_token_takes_does_not_take_it() -> None:
-    bucket = empty_bucket(per_second=0.5, burst=2, jitter=0.0, now=7.0, seed=random.Random(0))
+    bucket = empty_bucket(per_second=0.5, jitter=0.0, now=7.0, seed=random.Random(0))
 
     waits = [bucket.wait_s(7.0), bucket.reserve(7.0), bucket.wait_s(7.0), bucket.wait_s(9.0), bucket.wait_s(99.0)]
 
     assert waits == [2.0, 2.0, 4.0, 2.0, 0.0]
-    assert [bucket.reserve(99.0) for _ in range(4)] == [0.0, 0.0, 2.0, 4.0], "a burst of two, then one each 2 s"
+    assert [bucket.reserve(99.0) for _ in range(3)] == [0.0, 2.0, 4.0], "one each 2 s, however long nobody asked"
 
 
 def test_jitter_lengthens_gaps_by_up_to_its_share() -> None:
-    bucket = Bucket(2.0, 1.0, 0.5, random.Random(0))
+    bucket = Bucket(2.0, 0.5, random.Random(0))
     for _ in range(200):
         bucket.reserve(0.0)
 
@@ -121,4 +120,4 @@ def test_jitter_lengthens_gaps_by_up_to_its_share() -> None:
 
 
 def test_a_bucket_that_nothing_was_taken_of_is_full() -> None:
-    assert Bucket(2.0, 1.0, 0.0, random.Random(0)).wait_s(0.0) == 0.0
+    assert Bucket(2.0, 0.0, random.Random(0)).wait_s(0.0) == 0.0

@@ -8,7 +8,7 @@ from pipeline.site.identities import Identity
 
 
 def an_identity() -> Identity:
-    return Identity("one", Bucket(1.0, 1.0, 0.0, random.Random(0)))
+    return Identity("one", Bucket(1.0, 0.0, random.Random(0)))
 
 
 def test_a_pause_of_captions_holds_back_captions_alone_and_one_by_hand_everything() -> None:

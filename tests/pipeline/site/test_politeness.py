@@ -16,7 +16,7 @@ from pipeline.site import politeness as politeness_module
 from pipeline.site.buckets import Breaker
 from pipeline.site.failures import Failure, Pause
 from pipeline.site.pauses import STATE_FILE
-from pipeline.site.politeness import SAVE_EVERY_S, Lease, Politeness, Ruling
+from pipeline.site.politeness import CANARY_EVERY_S, SAVE_EVERY_S, Lease, Politeness, Ruling
 from tests.pipeline.site.toys import BOT, Clock, politeness, run
 
 SOFT = Failure(Reason.SERVER_ERROR, "503", Pause.SOFT)
@@ -111,10 +111,10 @@ def test_where_all_pause_the_wait_is_until_the_first_of_them_but_never_longer_th
 
 def test_a_lease_is_no_look_at_the_canary_unless_it_is_due() -> None:
     clock = Clock()
-    polite = politeness(clock, canary_every_s=600.0)
+    polite = politeness(clock)
 
     assert [run(polite.lease(0.0)).canary for _ in range(2)] == [True, False]
-    clock.now += 599
+    clock.now += CANARY_EVERY_S - 1
     assert not run(polite.lease(0.0)).canary
     clock.now += 1
     assert run(polite.lease(0.0)).canary
@@ -192,7 +192,7 @@ def test_a_lease_never_asks_to_wait_for_longer_than_the_longest_pause(slept: tup
 
 
 def hourly(clock: Clock, **per_hour: float) -> Politeness:
-    config = PolitenessConfig(pauses_s=(10.0, 40.0), jitter=0.0, burst=1)
+    config = PolitenessConfig(pauses_s=(10.0, 40.0), jitter=0.0)
     return Politeness(config, per_hour, clock=clock, wall_clock=clock)
 
 

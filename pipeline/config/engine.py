@@ -1,4 +1,4 @@
-"""Settings of how a run is carried out: executor, scratch, patience. All operational: none changes the output."""
+"""Settings of how a run is carried out: executor, scratch, storage. All operational: none changes the output."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -6,19 +6,6 @@ from typing import Any, Literal
 from pydantic import Secret, field_validator
 
 from manifests.settings import Section, operational
-
-
-class SegmentsConfig(Section):
-    """When the tables that units write in parts are merged into segments."""
-
-    n_units: int = operational(
-        200, ge=0, doc="merge a stage's units once this many have parts of their own; 0: never merge"
-    )
-    fan_in: int = operational(8, ge=2, doc="number of segments of one size that are merged into one of the next size")
-    max_bytes: int = operational(512 * 1024**2, ge=1, doc="a segment of this size is not merged further")
-    grace_s: float = operational(
-        3600.0, ge=0, doc="how long files replaced by a merge are kept for readers that started before it, seconds"
-    )
 
 
 class EngineConfig(Section):
@@ -37,23 +24,15 @@ class EngineConfig(Section):
         ge=1,
         doc="limit of fetched videos on one machine's scratch disk, bytes; beyond it, nothing more is fetched there",
     )
-    object_store_bytes: int = operational(
-        256 * 1024**2,
-        ge=78 * 1024**2,
-        doc="object store of a local Ray, bytes; only paths and small rows pass through it",
-    )
     scratch: Path | None = operational(
         None, doc="folder for each worker's current unit; empty: hdvila-scratch-UID in the system's temporary folder"
     )
-    patience: int = operational(20, ge=1, doc="how often a unit may fail temporarily before it is deferred")
     outage_s: float = operational(
         1800.0, ge=0, doc="how long a run waits for a bucket that does not answer before it ends, seconds"
     )
     storage_options: Secret[dict[str, Any]] = operational(
         Secret({}), doc="fsspec options of the output's bucket (endpoint_url, key …); never logged"
     )
-
-    segments: SegmentsConfig = SegmentsConfig()
 
     @field_validator("scratch")
     @classmethod

@@ -71,7 +71,7 @@ def examine(config: RunConfig, *, output: bool = True, online: bool = True, cana
         yield check_store(config)
         yield check_contact(config)
     yield check_ray(config.engine.ray_address, config.engine.executor)
-    yield check_shared_memory(config.engine.object_store_bytes)
+    yield check_shared_memory()
     if online and asks_site(config):
         yield check_site(config)
         if canary or config.crawl.canary:
@@ -298,15 +298,17 @@ def check_ray(address: str, executor: str) -> Finding:
         return Finding("ray", FAIL, f"{address}: {_why(error)}", "check engine.ray_address and that the head node runs")
 
 
-def check_shared_memory(object_store_bytes: int) -> Finding:
+def check_shared_memory() -> Finding:
     """Checks the size of /dev/shm, where Ray keeps its object store; containers often have only 64 MiB of it."""
+    from pipeline.engine.on_ray import OBJECT_STORE_BYTES
+
     shm = Path("/dev/shm")
     if not shm.is_dir():
         return Finding("shared memory", OK, "no /dev/shm on this system")
     free = shutil.disk_usage(shm).free
-    if free >= object_store_bytes:
+    if free >= OBJECT_STORE_BYTES:
         return Finding("shared memory", OK, f"{free / 1024**2:.0f} MiB free")
-    cure = "give the container more (docker run --shm-size=1g), or lower engine.object_store_bytes"
+    cure = "give the container more (docker run --shm-size=1g)"
     return Finding("shared memory", WARN, f"{free / 1024**2:.0f} MiB free", cure)
 
 

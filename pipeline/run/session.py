@@ -41,6 +41,9 @@ from pipeline.site.politeness import Polite
 
 log = logging.getLogger("hdvila")
 
+MERGES = MergeSizes()
+"""When the tables that units write in parts are merged into segments."""
+
 
 @dataclass(slots=True)
 class Run:
@@ -97,13 +100,12 @@ class Run:
 
     def complete_lines(self, *lines: Line) -> None:
         """Runs lines of stages side by side: each stage's units that have no commit yet."""
-        patience, over = self.config.engine.patience, self.results.append
+        over = self.results.append
         run_lines(
             lines,
             self.store,
             self.executor,
             self.lock,
-            patience=patience,
             desk=self.desk,
             over=over,
             between=self.merger.tick if self.merger else nothing,
@@ -124,7 +126,7 @@ def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: Stop
             with (
                 Desk(store, asked, tell=executor.measure) as desk,
                 drain_on_sigterm(asked),
-                merging(store, lock, sizes_of(config.engine)) as merger,
+                merging(store, lock, MERGES) as merger,
             ):
                 yield Run(config, store, executor, lock, desk, merger)
         finally:
@@ -162,12 +164,6 @@ def _away_explained(store: Store, stop: StopRequest) -> Iterator[None]:
             f"{store.url}: the store has not answered for {store.patience_s:.0f} s ({error}); what is committed is "
             "kept. Run the same command again once it answers; engine.outage_s is how long a run waits"
         ) from error
-
-
-def sizes_of(config: EngineConfig) -> MergeSizes:
-    """When to merge, according to the configuration."""
-    own = config.segments
-    return MergeSizes(own.n_units, own.fan_in, own.max_bytes, own.grace_s)
 
 
 def open_store(config: RunConfig) -> Store:
@@ -210,6 +206,5 @@ def build_executor(config: EngineConfig) -> Executor:
             scratch,
             address=config.ray_address,
             n_cpus=config.n_cpus,
-            object_store_bytes=config.object_store_bytes,
             waiting=Waiting(config.waiting_bytes, config.downloads),
         )

@@ -20,7 +20,9 @@ from manifests.schema import TABLES
 from manifests.shards import read_manifest
 from pipeline.engine.run.lock import LOCK
 from pipeline.engine.store.delete_merged import sweep_orphans
+from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.store import Store
+from pipeline.run import session
 from tests.conftest import LONG
 from tests.pipeline.run.small_runs import N_FILMS, bytes_of, describe, films_in, start
 
@@ -29,7 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.faults]
 CHANGES = ("write", "put", "create", "replace", "delete")
 OPERATIONAL = (LOCK, "status.json")
 EVERY = 1 if LONG else 10
-MERGES = {"segments": {"n_units": 2, "fan_in": 2, "grace_s": 0}}
+MERGES = MergeSizes(n_units=2, fan_in=2, grace_s=0)
 
 
 @contextmanager
@@ -77,20 +79,23 @@ def books_of(out: Path) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(7200 if LONG else 600)
-def test_a_run_stopped_between_any_two_changes_ends_with_the_same_bytes(tmp_path: Path) -> None:
+def test_a_run_stopped_between_any_two_changes_ends_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "MERGES", MERGES)
     films, out, copies = (tmp_path / name for name in ("films", "out", "copies"))
     films.mkdir()
     films_in(films)
     (films / "film-9.mp4").write_bytes(b"no film at all")
     describe(films / "film-9.mp4", 9)
     with copied_before_each_change(out, copies) as changes:
-        assert start(out, films, engine=MERGES).exit_code == 0
+        assert start(out, films).exit_code == 0
     products, books = bytes_of(out), books_of(out)
     assert sum(products_of_shards(products)) == 2 * N_FILMS and len(changes) > 60
 
     for n in range(0, len(changes), EVERY):
         stopped = copies / str(n)
-        assert start(stopped, films, engine=MERGES).exit_code == 0, f"stopped before {n}: {changes[n]}"
+        assert start(stopped, films).exit_code == 0, f"stopped before {n}: {changes[n]}"
         assert bytes_of(stopped) == products, f"stopped before {n}: {changes[n]}"
         assert books_of(stopped) == books, f"stopped before {n}: {changes[n]}"
         assert_nothing_is_left_over(Store(str(stopped)), changes[n])

@@ -35,6 +35,7 @@ from manifests.live import StageStatus
 from manifests.plugins import loaded
 from manifests.reasons import Reason
 from manifests.version import build
+from pipeline.engine.on_ray import OBJECT_STORE_BYTES
 from pipeline.engine.on_ray.metrics import Metrics
 from pipeline.engine.on_ray.ray_session import first_line, start_ray
 from pipeline.engine.on_ray.remote import Briefing, RollActor, attempt_remotely, do_on, fetch_remotely, raised_there
@@ -92,7 +93,7 @@ class RayExecutor:
         *,
         address: str = "",
         n_cpus: int = 0,
-        object_store_bytes: int = 256 * 1024**2,
+        object_store_bytes: int = OBJECT_STORE_BYTES,
         namespace: str = "hdvila",
         waiting: Waiting | None = None,
     ) -> None:

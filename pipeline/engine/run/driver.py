@@ -42,6 +42,8 @@ GROUP_S = 1.0
 """Units that end within this many seconds are committed together: a killed driver loses at most these, and they run
 again.
 """
+PATIENCE = 20
+"""How often a unit may fail temporarily before it is deferred."""
 LEAST = 2
 """Units in flight when there is no slot: an autoscaled cluster that has no machine yet must see some work."""
 
@@ -54,7 +56,7 @@ def nothing() -> None:
 
 
 def run_stage(
-    stage: Stage, store: Store, executor: Executor, lock: RunLock, *, patience: int = 20, desk: Desk | None = None
+    stage: Stage, store: Store, executor: Executor, lock: RunLock, *, patience: int = PATIENCE, desk: Desk | None = None
 ) -> StageResult:
     """Runs the units of a stage that have no commit yet. Raises RunStopped, Drained, LockLost or UserError."""
     results: list[StageResult] = []
@@ -73,7 +75,7 @@ def run_lines(
     executor: Executor,
     lock: RunLock,
     *,
-    patience: int = 20,
+    patience: int = PATIENCE,
     desk: Desk | None = None,
     over: Callable[[StageResult], None] = lambda result: None,
     between: Callable[[], None] = nothing,

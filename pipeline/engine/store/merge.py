@@ -27,12 +27,16 @@ MOST_AT_ONCE = 32_000
 
 @dataclass(frozen=True, slots=True)
 class MergeSizes:
-    """When to merge. `n_units` 0: never."""
+    """When to merge: docs/tables.md."""
 
     n_units: int = 200
+    """A stage's units are merged once this many have parts of their own; 0: never."""
     fan_in: int = 8
+    """Segments of one size that are merged into one of the next."""
     max_bytes: int = 512 * 1024**2
+    """A segment of this size is not merged further."""
     grace_s: float = 3600.0
+    """How long files that a merge replaced are kept for readers that started before it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """For other programs that read a table: the files that count now, and a view over them for DuckDB.
 
-A list or view is valid as long as merged files are kept (`engine.segments.grace_s`, an hour), even while merges go on.
+A list or view is valid as long as merged files are kept (`MergeSizes.grace_s`, an hour), even while merges go on.
 """
 
 from collections.abc import Sequence

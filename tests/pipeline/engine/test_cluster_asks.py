@@ -10,7 +10,7 @@ import pytest
 from ray.exceptions import NodeDiedError, WorkerCrashedError
 
 from pipeline.config.engine import EngineConfig
-from pipeline.engine.on_ray import cluster
+from pipeline.engine.on_ray import OBJECT_STORE_BYTES, cluster
 from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End
@@ -263,7 +263,7 @@ def test_a_ray_of_its_own_is_started_as_the_settings_say_and_ended() -> None:
         executor.close()
 
     config = EngineConfig()
-    assert started == [("", config.n_cpus, config.object_store_bytes, "hdvila")]
+    assert started == [("", config.n_cpus, OBJECT_STORE_BYTES, "hdvila")]
     assert ray.is_shut and ray.slots_asked == []
     assert EngineConfig().waiting_bytes == cluster.WAITING_BYTES
     assert inspect.signature(cluster.RayExecutor).parameters["n_cpus"].default == config.n_cpus

@@ -1,6 +1,5 @@
 """When the driver gives units out, commits them, waits and stops, by a clock that jumps."""
 
-import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ import pytest
 
 from manifests.live import Control, StageStatus
 from manifests.reasons import Reason
-from pipeline.config.engine import EngineConfig
 from pipeline.engine.run import clock, driver
 from pipeline.engine.run.drain import Drained, StopRequest
 from pipeline.engine.run.driver import Line, one_chain, run_lines, run_stage
@@ -265,15 +263,11 @@ def test_each_stage_that_is_over_is_told_and_other_work_is_done_between(run: Cal
     assert over == ["first 1", "second 1"] and len(between) >= 2
 
 
-def test_a_stage_on_its_own_writes_no_status_and_is_as_patient_as_the_settings_say(
-    store: Store, time_: Jumping
-) -> None:
+def test_a_stage_on_its_own_writes_no_status(store: Store, time_: Jumping) -> None:
     with RunLock(store) as lock:
         result = run_stage(Lasting({"a": 1.0}), store, Late(), lock)  # type: ignore[arg-type]
 
     assert result.n_made == 1 and read_run_status(store) is None
-    for run in (run_stage, run_lines):
-        assert inspect.signature(run).parameters["patience"].default == EngineConfig().patience
 
 
 def test_a_long_plan_of_one_line_holds_up_others_for_a_moment_alone(run: Callable[..., Late], time_: Jumping) -> None:

@@ -33,9 +33,7 @@ def describe(film: Path, k: int) -> None:
     )
 
 
-def start(
-    out: Path, films: Path, *, engine: dict[str, Any] | None = None, compares: bool = False, **balance: Any
-) -> Delivered:
+def start(out: Path, films: Path, *, compares: bool = False, **balance: Any) -> Delivered:
     """A run to its end, or to what stops it. `compares`: films that show the same are found."""
     tree = {
         "out": str(out),
@@ -45,7 +43,7 @@ def start(
         "media": {"duplicates": {"enabled": compares}},
         "balance": {"batch_videos": 1, "unit": "clips", "text_duplicates": {"reuploads": False}, **balance},
         "shards": {"max_samples": 1, "split": {"val": 0}},
-        "engine": {"executor": "local", **(engine or {})},
+        "engine": {"executor": "local"},
     }
     return road.run_pipeline(parse_config(RunConfig, tree, source="test"))
 

@@ -51,10 +51,10 @@ from pipeline.engine.work.attempt import End, Outcome
 from pipeline.engine.work.executor import Finished
 from pipeline.engine.work.unit import Stage, Unit
 from pipeline.media.stage import MediaStage
+from pipeline.run.aims import Gathered
 from pipeline.run.batches import Batches
 from pipeline.run.costs import read_costs
 from pipeline.run.fill import fill
-from pipeline.run.gather import Gathered
 from pipeline.run.session import Run
 
 CLIPS_A_VIDEO = 3

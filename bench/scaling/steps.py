@@ -26,9 +26,9 @@ from manifests.funnel import SELECTION_NAME, funnel
 from manifests.settings import load_config
 from manifests.shards import MANIFEST_NAME, read_manifest
 from pipeline.balance.duplicates import Pictures
+from pipeline.balance.next_batch import next_batch
 from pipeline.balance.selection import select
 from pipeline.balance.text_duplicates import Texts
-from pipeline.balance.waves import next_wave
 from pipeline.config import RunConfig
 from pipeline.config.shards import CardConfig
 from pipeline.crawl.ledger import CrawlLedger
@@ -129,7 +129,7 @@ def candidates(place: Place) -> Candidates:
 def wave(place: Place) -> None:
     """Plans the next wave of media."""
     known = candidates(place)
-    next_wave(known.ranked, known.outcomes(), place.config.balance)
+    next_batch(known.ranked, known.outcomes(), place.config.balance)
 
 
 def selection(place: Place) -> None:

@@ -13,9 +13,9 @@ the current ones. A video deferred in the crawl gets its verdict in a later roun
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
-from pipeline.balance.waves import MOST_TRIES, Ahead, next_wave
+from pipeline.balance.next_batch import MOST_TRIES, Ahead, next_batch
+from pipeline.run.aims import Gathered, shares_of
 from pipeline.run.candidates import rounds_with
-from pipeline.run.gather import Gathered, shares_of
 from pipeline.run.known import WAVES
 from pipeline.run.session import Run
 from pipeline.shards.stage import read_entries
@@ -126,7 +126,7 @@ class Batches:
         n_closed = min(later, default=every)
         under_way = self.ids_from(n_known)
         shares = {} if is_all else shares_of(run.config.balance, {})
-        video_ids = next_wave(
+        video_ids = next_batch(
             candidates.ranked,
             candidates.outcomes(under_way, n_closed=n_closed),
             run.config.balance,

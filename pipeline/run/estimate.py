@@ -16,8 +16,8 @@ from pipeline.crawl.sources import FILE_SOURCES
 from pipeline.crawl.sources.folder import media_files
 from pipeline.crawl.sources.lines import read_lines
 from pipeline.crawl.sources.registry import asks_site
+from pipeline.run.aims import aim
 from pipeline.run.costs import read_costs
-from pipeline.run.gather import aim
 from pipeline.site.pace import pace_of
 
 LINES_COUNTED = 10_000

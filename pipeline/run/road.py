@@ -22,11 +22,11 @@ from pipeline.engine.run.driver import Line
 from pipeline.outdir.accounts import check_accounts
 from pipeline.outdir.retries import uncommit_due, uncommit_requested
 from pipeline.report.summary import Delivered
+from pipeline.run.aims import Gathered, crawl, gather, wanted_more
 from pipeline.run.batches import Batches
-from pipeline.run.close import close, write_selection
-from pipeline.run.deliver import deliver
 from pipeline.run.fill import fill
-from pipeline.run.gather import Gathered, crawl, gather, wanted_more
+from pipeline.run.generations import close, write_selection
+from pipeline.run.publish import deliver
 from pipeline.run.session import Run, open_run
 from pipeline.site.pauses import log_pauses_of
 from pipeline.site.ytdlp import check_identities

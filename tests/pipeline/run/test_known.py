@@ -11,7 +11,7 @@ from hdvila_testing.rows import a_clip_row, a_video_row
 from hdvila_testing.shards import commit_video
 from manifests.funnel import rejects_in_force
 from manifests.reasons import Reason
-from pipeline.balance.waves import next_wave
+from pipeline.balance.next_batch import next_batch
 from pipeline.config import RunConfig
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.merge import MergeSizes
@@ -66,7 +66,7 @@ def test_what_is_kept_over_batches_plans_what_a_fresh_start_plans(tmp_path: Path
         assert one.ranked.video_id.equals(other.ranked.video_id) and one.repeated_texts == other.repeated_texts
         a, b = one.outcomes(but), other.outcomes(but)
         assert a.duplicates == b.duplicates
-        assert next_wave(one.ranked, a, config.balance) == next_wave(other.ranked, b, config.balance)
+        assert next_batch(one.ranked, a, config.balance) == next_batch(other.ranked, b, config.balance)
         assert sorted(zip(a.made.video_id.to_pylist(), a.made.counts(), strict=True)) == sorted(
             zip(b.made.video_id.to_pylist(), b.made.counts(), strict=True)
         )

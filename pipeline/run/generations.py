@@ -19,9 +19,9 @@ from manifests.shards import read_manifest
 from pipeline.balance.result import BALANCE_NAME
 from pipeline.balance.selection import Selection, select
 from pipeline.engine.run.driver import Line
+from pipeline.run.aims import shares_of
 from pipeline.run.batches import Batches
-from pipeline.run.deliver import publish_shards
-from pipeline.run.gather import shares_of
+from pipeline.run.publish import publish_shards
 from pipeline.run.session import Run
 from pipeline.shards.stage import ShardsStage
 

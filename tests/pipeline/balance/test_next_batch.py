@@ -7,10 +7,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from manifests.reasons import Reason
+from pipeline.balance.next_batch import next_batch
 from pipeline.balance.ranking import rank_candidates
 from pipeline.balance.selection import select
 from pipeline.balance.standing import Outcomes
-from pipeline.balance.waves import next_wave
 from pipeline.config.balance import BalanceConfig
 from tests.pipeline.balance.worlds import (
     MUSIC,
@@ -30,7 +30,7 @@ def run_waves(table: pa.Table, clips: dict[str, list[int]], config: BalanceConfi
     ranked = rank_candidates(table, 0)
     waves: list[list[str]] = []
     outcomes = Outcomes()
-    while wave := next_wave(ranked, outcomes, config):
+    while wave := next_batch(ranked, outcomes, config):
         waves.append(wave)
         tried = [video for w in waves for video in w]
         assert len(set(tried)) == len(tried), "a video was asked for twice"
@@ -41,7 +41,7 @@ def run_waves(table: pa.Table, clips: dict[str, list[int]], config: BalanceConfi
 
 @given(worlds(), st.one_of(configs, hour_configs))
 @settings(max_examples=100)
-def test_waves_reach_what_fetching_everything_would_reach(world: tuple, config: BalanceConfig) -> None:
+def test_batches_reach_what_fetching_everything_would_reach(world: tuple, config: BalanceConfig) -> None:
     # in clips, the cap in hours and the channel limit together are met by estimate: not to the clip
     assume(config.unit == "hours" or config.max_channel_share == 1 or config.max_hours_per_category > 1)
     table, clips = world
@@ -79,6 +79,6 @@ def test_a_repeat_is_fetched_only_when_the_first_of_its_group_fails() -> None:
     a, b = ranked.video_id.to_pylist()
     duplicates = {Reason.DUPLICATE_TEXT: {a: b}}
     config = BalanceConfig(unit="clips")
-    assert next_wave(ranked, Outcomes(duplicates=duplicates), config) == [a]
-    assert next_wave(ranked, Outcomes(made({a: [1000]}), duplicates=duplicates), config) == []
-    assert next_wave(ranked, Outcomes(rejected=away({a: Reason.PRIVATE}), duplicates=duplicates), config) == [b]
+    assert next_batch(ranked, Outcomes(duplicates=duplicates), config) == [a]
+    assert next_batch(ranked, Outcomes(made({a: [1000]}), duplicates=duplicates), config) == []
+    assert next_batch(ranked, Outcomes(rejected=away({a: Reason.PRIVATE}), duplicates=duplicates), config) == [b]

@@ -1,6 +1,6 @@
 """Plans waves: which videos' media to fetch next, so that the quotas fill with few downloads.
 
-    while wave := next_wave(ranked, outcomes, config):
+    while wave := next_batch(ranked, outcomes, config):
         run the media stage on those videos; read `outcomes` again
     select(ranked, outcomes, config)
 
@@ -47,7 +47,7 @@ class Ahead:
     shares: Mapping[int, int] = field(default_factory=dict)
 
 
-def next_wave(
+def next_batch(
     ranked: Ranked, outcomes: Outcomes, config: BalanceConfig, ahead: Ahead | None = None, most_videos: int = 0
 ) -> list[str]:
     """Returns ids of the videos to fetch next, best ranks first; [] if the quotas are full or nothing is left to try.

@@ -184,7 +184,7 @@ def run_one(step: str, url: str, n_videos: int, options: dict[str, str]) -> Cost
         os.fsync = lambda fd: None  # the stores of a bench need not survive a power cut
         make_store(store, config_of(store), n_videos)
         return Cost(0, 0, 0, 0, 0, 0, 0)
-    some_video = store.read_json("waves/00000.json")["video_ids"][7]
+    some_video = store.read_json("batches/00000.json")["video_ids"][7]
     place = Place(store, config_of(store), n_videos, some_video)
     STEPS[step].before(place)
     base_mb = own_mb()

@@ -2,7 +2,7 @@
 
     python -m bench.simulate [--workers 500 2000] [--videos 60000 240000] [--under-way 6 16]
 
-The loop (pipeline.engine.run.driver), the lines and batches of media (pipeline.run.fill, batches) and the tables that
+The loop (pipeline.engine.run.driver), the lines and batches of media (pipeline.run.road) and the tables that
 they plan from are those of a run. The workers are not real: an attempt takes a time drawn for its video, by a clock
 that jumps from the end of one attempt to the next. The driver's own CPU time, including planning, is added to that
 clock, so that a slow loop shows. Downloads are never the bottleneck, and the crawl is over.
@@ -11,9 +11,9 @@ A video's time is its length times one of the measured costs of an hour (pipelin
 media_cpu_s_a_source_hour). Lengths are drawn log-normal around the mean of HD-VILA-100M's videos, up to the crawl's
 limit of two hours: the spread is assumed. One attempt in a hundred is lost at some point, and made again.
 
-For each number of workers two lines: batches as configured, longest first; and, in the same process, waves of 5,000 one
-after the other in the order of their ranks, as in earlier versions. `busy` is the worker time spent on successful
-attempts, divided by workers times the time of the whole run, including its end, when the last long videos are made;
+For each number of workers two lines: batches as configured, longest first; and, in the same process, batches of 5,000
+one after the other in the order of their ranks. `busy` is the worker time spent on successful attempts, divided by
+workers times the time of the whole run, including its end, when the last long videos are made;
 `until the last began` is the same for the time before that, which is nearly all of it in a run of millions.
 """
 
@@ -35,7 +35,6 @@ from zlib import crc32
 import numpy as np
 import pyarrow as pa
 
-import pipeline.run.fill
 from manifests.categories import load_categories
 from manifests.live import StageStatus
 from manifests.schema import TABLES
@@ -50,11 +49,11 @@ from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.attempt import End, Outcome
 from pipeline.engine.work.executor import Finished
 from pipeline.engine.work.unit import Stage, Unit
+from pipeline.media.row_index import RowIndex
 from pipeline.media.stage import MediaStage
-from pipeline.run.aims import Gathered
-from pipeline.run.batches import Batches
+from pipeline.run import road
+from pipeline.run.batches import Batches, Gathered
 from pipeline.run.costs import read_costs
-from pipeline.run.fill import fill
 from pipeline.run.session import Run
 
 CLIPS_A_VIDEO = 3
@@ -255,8 +254,8 @@ def simulate(
     an_hour = read_costs()["media_cpu_s_a_source_hour"]
     takes_s = length_s / 3600 * rng.choice(np.array(an_hour.each or (an_hour.value,)), n_videos)
     store = Remembered(str(folder), tables=_tables(ids, length_s, config, rng), made=_packs)
-    stage = pipeline.run.fill.MediaStage
-    vars(pipeline.run.fill)["MediaStage"] = stage if longest_first else InRankOrder
+    stage = vars(road)["MediaStage"]
+    vars(road)["MediaStage"] = stage if longest_first else InRankOrder
     log, jumping = logging.getLogger("hdvila"), Jumping(charge)
     level = log.level
     log.setLevel(logging.ERROR)
@@ -268,11 +267,13 @@ def simulate(
             gathered = Gathered(n_rounds=10**6, is_over=True)
             batches = Batches.of(run, gathered)
             batches.decide = lambda: setattr(batches, "n_decided", batches.n_over)
-            run.complete_lines(*fill(run, batches))
+            index = RowIndex()
+            lines = [road.media(run, batches, index) for _ in range(config.balance.batches_under_way)]
+            run.complete_lines(*lines)
             whole_s = n_workers * jumping.now()
     finally:
         log.setLevel(level)
-        vars(pipeline.run.fill)["MediaStage"] = stage
+        vars(road)["MediaStage"] = stage
     if len(store.committed("media")) != n_videos:
         raise RuntimeError(f"{len(store.committed('media'))} of {n_videos} videos were made")
     return Result(
@@ -345,7 +346,7 @@ def main() -> None:
     for n_workers, n_videos, n_under_way in zip(given.workers, given.videos, given.under_way, strict=True):
         ways: dict[str, tuple[Mapping[str, Any], bool]] = {
             f"{n_under_way} batches of 5,000, longest first": ({"batches_under_way": n_under_way}, True),
-            "waves of 5,000, by rank": ({"batches_under_way": 1}, False),
+            "5,000 one after the other, by rank": ({"batches_under_way": 1}, False),
         }
         for way, (settings, longest_first) in ways.items():
             with tempfile.TemporaryDirectory() as folder:

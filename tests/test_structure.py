@@ -149,7 +149,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/commands/test_cut.py": ["pipeline/media/cut_files"],
     "tests/pipeline/commands/test_debug.py": ["pipeline/run/debug"],
     "joins the others to a whole run, which tests/e2e and tests/pipeline/run kill, grow and take up again": [
-        f"pipeline/run/{name}" for name in ("aims", "batches", "candidates", "fill", "generations", "publish")
+        f"pipeline/run/{name}" for name in ("aims", "batches", "candidates", "generations", "publish")
     ],
     "tests/pipeline/text/captions: by what stands in a file, whatever its format": [
         f"pipeline/text/captions/{name}" for name in ("json3", "tokens", "track", "vtt", "words", "xml_tracks")

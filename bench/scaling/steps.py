@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from bench.scaling.rows import LONG_AGO
-from bench.scaling.stores import BATCH_VIDEOS, WAVE_VIDEOS, add_batch, add_generation
+from bench.scaling.stores import BATCH_VIDEOS, UNIT_VIDEOS, add_batch, add_generation
 from manifests.funnel import SELECTION_NAME, funnel
 from manifests.settings import load_config
 from manifests.shards import MANIFEST_NAME, read_manifest
@@ -112,8 +112,8 @@ def units_of_clips(place: Place) -> None:
 
 
 def units_of_media(place: Place) -> None:
-    """Makes the units of one wave."""
-    ids = place.store.read_json("waves/00000.json")["video_ids"]
+    """Makes the units of one batch."""
+    ids = place.store.read_json("batches/00000.json")["video_ids"]
     list(MediaStage(place.config.media, ids, _fetch).units(place.store))
 
 
@@ -126,8 +126,8 @@ def candidates(place: Place) -> Candidates:
     return Candidates.read(place.known, place.config)
 
 
-def wave(place: Place) -> None:
-    """Plans the next wave of media."""
+def batch(place: Place) -> None:
+    """Plans the next batch of media."""
     known = candidates(place)
     next_batch(known.ranked, known.outcomes(), place.config.balance)
 
@@ -149,13 +149,13 @@ def all_compared(place: Place) -> None:
     if place.store.names("alike/pictures"):
         return
     options = json.dumps({k: v for k, v in place.store.options if k != "skip_instance_cache"})
-    one = ["--one", "wave", place.store.url, str(place.n_videos), options]
+    one = ["--one", "batch", place.store.url, str(place.n_videos), options]
     subprocess.run([sys.executable, "-m", "bench.scale", *one], check=True, capture_output=True)
 
 
 def planned_before(place: Place) -> None:
     """Starts from an earlier plan, with one batch completed since."""
-    wave(place)
+    batch(place)
     add_batch(place.store)
 
 
@@ -249,9 +249,9 @@ STEPS: dict[str, Step] = {
     "candidates": Step("candidates, ranked", candidates, nothing_compared),
     "text": Step("duplicates by text", text_duplicates, nothing_compared),
     "pictures": Step("duplicates by picture", picture_duplicates, nothing_compared),
-    "wave": Step("next wave", wave, nothing_compared),
-    "restart": Step("next wave, driver started again", wave, all_compared),
-    "media": Step(f"units of a wave of {WAVE_VIDEOS}", units_of_media),
+    "batch": Step("next batch", batch, nothing_compared),
+    "restart": Step("next batch, driver started again", batch, all_compared),
+    "media": Step(f"units of a batch of {UNIT_VIDEOS}", units_of_media),
     "selection": Step("selection", selection, all_compared),
     "shards": Step("shard plan", shard_plan),
     "manifest": Step("manifest of all, from nothing", manifest, no_manifest),
@@ -262,7 +262,7 @@ STEPS: dict[str, Step] = {
     "why": Step("why", why),
     "index": Step("the trainer's index", trainer_index),
     "next-candidates": Step(f"candidates again, {BATCH_VIDEOS} videos later", candidates, planned_before),
-    "next-wave": Step(f"next wave again, {BATCH_VIDEOS} videos later", wave, planned_before),
+    "next-batch": Step(f"next batch again, {BATCH_VIDEOS} videos later", batch, planned_before),
     "next-selection": Step(f"selection again, {BATCH_VIDEOS} videos later", selection, planned_before),
     "next-manifest": Step(f"manifest again, shards of {BATCH_VIDEOS} videos later", manifest, more_closed),
     "remove": Step("remove of one channel", remove_channel, contents_written_down),

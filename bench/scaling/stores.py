@@ -57,7 +57,7 @@ VIDEOS_A_UNIT = 20
 LISTED_A_VIDEO, ASKED_A_VIDEO = 4, 2
 RESULTS_A_LISTING = 600
 VIDEOS_A_CHANNEL = 20
-WAVE_VIDEOS = 1000
+UNIT_VIDEOS = 1000
 BATCH_VIDEOS = 200
 """Videos that are added to a store for a driver that has planned before."""
 SAMPLES_A_SHARD = 2000
@@ -95,9 +95,9 @@ def make_store(store: Store, config: RunConfig, n_videos: int, seed: int = 0) ->
             last.result()
     while job := plan_ids(read_head(store)[0]):
         install_ids(store, job, write_ids(store, job))
-    waves = [made.ids[i : i + WAVE_VIDEOS] for i in range(0, n_videos, WAVE_VIDEOS)]
-    for number, ids in enumerate(waves):
-        store.write_json(f"waves/{number:05d}.json", {"video_ids": ids})
+    batches = [made.ids[i : i + UNIT_VIDEOS] for i in range(0, n_videos, UNIT_VIDEOS)]
+    for number, ids in enumerate(batches):
+        store.write_json(f"batches/{number:05d}.json", {"video_ids": ids})
     _plans(store, n_videos)
     _close_shards(store, made)
     while due := plan_merge(store, MergeSizes()):
@@ -241,8 +241,8 @@ def _listings(heaps: Heaps, draw: Draw, made: Made) -> None:
         unit = f"{number // 100:05d}-search-{number:016x}"
         heaps.add("list", unit, {"listings": rows, "sources": source}, None)
     asked = made.ids + ids[n : n * ASKED_A_VIDEO]
-    for number, first in enumerate(range(0, len(asked), WAVE_VIDEOS)):
-        part = asked[first : first + WAVE_VIDEOS]
+    for number, first in enumerate(range(0, len(asked), UNIT_VIDEOS)):
+        part = asked[first : first + UNIT_VIDEOS]
         columns = {
             "video_id": part,
             "source": ["search"] * len(part),
@@ -257,7 +257,7 @@ def _listings(heaps: Heaps, draw: Draw, made: Made) -> None:
 
 def _plans(store: Store, n_videos: int) -> None:
     """Makes the plans of the rounds, the last one still in progress."""
-    for number in range(max(1, n_videos // WAVE_VIDEOS)):
+    for number in range(max(1, n_videos // UNIT_VIDEOS)):
         facts = {"round": number, "asks": [], "n_candidates": [], "due": [], "requests": []}
         store.write_json(f"rounds/{number:05d}.json", facts)
 

@@ -1,14 +1,14 @@
-"""Plans waves: which videos' media to fetch next, so that the quotas fill with few downloads.
+"""Plans batches: which videos' media to fetch next, so that the quotas fill with few downloads.
 
-    while wave := next_batch(ranked, outcomes, config):
+    while batch := next_batch(ranked, outcomes, config):
         run the media stage on those videos; read `outcomes` again
     select(ranked, outcomes, config)
 
-A wave (a batch) is a pure function of its inputs. While the crawl and other batches are in progress, the inputs are
+A batch is a pure function of its inputs. While the crawl and other batches are in progress, the inputs are
 less than all there is: the first candidates in recorded order, the results of earlier batches, and at most its share of
 the total for each category, since more candidates are still to come (`Ahead`).
 
-A wave goes down each category's order and stops where the planned clips, times the share of planned clips that have
+A batch goes down each category's order and stops where the planned clips, times the share of planned clips that have
 survived in that category so far, fill what is missing. Quotas are computed anew each time: a category that runs out of
 candidates passes its part on to the others.
 """
@@ -30,7 +30,7 @@ from pipeline.config.balance import BalanceConfig
 MARGIN = 1.05
 """Media asked for, as a multiple of what is expected to fill the quotas: estimates of what survives are often high."""
 MOST_TRIES = 200
-"""A run stops trying to fill the quotas after this many waves that were smaller than they may be."""
+"""A run stops trying to fill the quotas after this many batches that were smaller than they may be."""
 PRIOR_VIDEOS = 20
 """The survival over all categories weighs as much as this many videos of a category's own."""
 

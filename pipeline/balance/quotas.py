@@ -4,7 +4,7 @@ In:  `Supply`, the amounts that candidates promise or that exist of them
 Out: `Quotas`, an amount per category, and what limits it
 
 Amounts are integers (clips, or milliseconds where the unit is hours), so that sums never depend on their order.
-`ranking.py` decides the order of a category's videos, `waves.py` what to fetch, `selection.py` what to keep.
+`ranking.py` decides the order of a category's videos, `next_batch.py` what to fetch, `selection.py` what to keep.
 """
 
 from collections.abc import Mapping, Sequence

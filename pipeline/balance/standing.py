@@ -1,7 +1,7 @@
 """Computes the standing of each candidate of a balance: what exists of it, why it is rejected, what is in shards.
 
 In:  `Ranked` candidates; `Outcomes`: the media stage's results, rejects, known repeats
-Out: `Standing`, on which `waves.py` and `selection.py` decide
+Out: `Standing`, on which `next_batch.py` and `selection.py` decide
 """
 
 from collections.abc import Mapping

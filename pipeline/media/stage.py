@@ -1,6 +1,6 @@
 """The media stage: a unit is one video, from fetching it to its committed pack.
 
-In:  rows of `videos` and `clips` of the wave's videos, and the media itself (fetched, or a file of the source)
+In:  rows of `videos` and `clips` of the batch's videos, and the media itself (fetched, or a file of the source)
 Out: packs/<video_id>-<hash>.tar with the samples, and table `packs`, a row per clip tried
 
 A worker has one video's source, members and pack in its scratch folder at a time; the engine removes the folder in any
@@ -68,7 +68,7 @@ def rows_of_job(job: MediaJob, store: Store) -> tuple[VideoRow, list[ClipRow]]:
 
 @dataclass(frozen=True)
 class MediaStage:
-    """`videos` + `clips` -> packs and table `packs`, for the videos of one wave."""
+    """`videos` + `clips` -> packs and table `packs`, for the videos of one batch."""
 
     config: MediaConfig
     video_ids: Sequence[str]
@@ -77,7 +77,7 @@ class MediaStage:
     fetch_limit_s: float = 3600.0
     """The part of a unit's time limit that is for fetching, if the video is not a local file."""
     index: RowIndex = field(default_factory=RowIndex, compare=False)
-    """Kept across the waves of a run, so that each reads only what is new."""
+    """Kept across the batches of a run, so that each reads only what is new."""
 
     @property
     def resources(self) -> Resources:

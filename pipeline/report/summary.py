@@ -156,7 +156,7 @@ def amount(value: float, unit: str) -> str:
 
 
 def stages(results: Sequence[StageResult]) -> Table:
-    """Units, rejects and seconds by stage; a stage that ran several times (rounds, waves) is one line."""
+    """Units, rejects and seconds by stage; a stage that ran several times (rounds, batches) is one line."""
     table = Table(title="stages", title_justify="left", box=None, padding=(0, 2))
     table.add_column("stage")
     for name in ("units done", "of which now", "missing", "rejects", "seconds"):

@@ -1,79 +1,23 @@
-"""First part of a run: candidates with their captions, and the clips these promise, before any video is fetched.
+"""What the rounds of a crawl aim at, recorded before they start: a killed run has the same aim again.
 
-In:  the configured sources
-
-Out: tables `listings`, `videos`, `captions`, `transcripts`, `clips`
-
-The crawl goes in rounds; in each the text stages follow the extraction, so that at its end it is known how many clips
-each category has. What the rounds aim at is recorded (`rounds/wanted/<n>.json`) before they start: a killed run has the
-same aim again. `gather` and `crawl` are lines of the driver: media and shards run alongside.
+rounds/wanted/<n>.json     amounts by category, in clips or milliseconds
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pipeline.balance.quotas import MS_PER_HOUR, Supply, category_weights, from_amount, plan_quotas
 from pipeline.balance.selection import Selection
 from pipeline.config.balance import BalanceConfig
-from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import CategoryState, Wanted
-from pipeline.crawl.progress import forget_committed
-from pipeline.crawl.rounds import category_states, rounds, stages_of
-from pipeline.crawl.sources.registry import SOURCES, asks_site
-from pipeline.engine.run.driver import Line
-from pipeline.engine.work.unit import Stage
+from pipeline.crawl.rounds import category_states
+from pipeline.crawl.sources.registry import asks_site
 from pipeline.run.session import Run
-from pipeline.site.optout import load_opt_outs
-from pipeline.text.clips import ClipsStage
-from pipeline.text.transcripts import TranscriptsStage
 
 WANTED = "rounds/wanted"
 PLENTY = 10**12
 """The assumed supply of a category that is not exhausted, clips or milliseconds: more than any quota."""
 MOST_EXTRA = 4.0
 """The most a category's candidates may promise, as a multiple of its quota, if most fetches are lost."""
-
-
-@dataclass(slots=True)
-class Gathered:
-    """How far the crawl is: the rounds that are over with their text, and whether no more are coming for now."""
-
-    n_rounds: int = 0
-    n_worked: int = 0
-    """Rounds of this run that listed or looked at something."""
-    is_over: bool = False
-
-
-def gather(run: Run, gathered: Gathered) -> Line:
-    """Lists, looks at and reads videos until every category has what it needs or there is nothing more to ask."""
-    for name in run.config.crawl.sources:
-        if own := SOURCES[name].stage:
-            yield (own(run.config, run.hosts), *text_stages(run))
-    if asks_site(run.config):
-        yield from crawl(run, last_wanted(run), gathered)
-    gathered.is_over = True
-
-
-def text_stages(run: Run) -> tuple[Stage, Stage]:
-    """The stages from captions to transcripts to planned clips, for what is not done yet."""
-    return TranscriptsStage(run.config.text), ClipsStage(run.config.text)
-
-
-def crawl(run: Run, wanted: Wanted, gathered: Gathered) -> Line:
-    """Runs rounds until the wanted amounts are covered or the sources are exhausted."""
-    config, store = run.config.crawl, run.store
-    opt_outs = load_opt_outs(config.opt_out, store)
-    ledger = CrawlLedger(store, wanted.unit)
-    gathered.is_over = False
-    for plan in rounds(config, store, wanted, ledger):
-        list_, choose, extract = stages_of(plan, config, run.polite, ledger, opt_outs, run.config.media.cut)
-        results = yield (list_,)
-        results += yield (choose,)
-        results += (yield (extract, *text_stages(run)))[:1]
-        gathered.n_rounds = plan.round + 1
-        gathered.n_worked += any(result.n_units for result in results)
-    forget_committed(store)
-    gathered.is_over = True
 
 
 def last_wanted(run: Run) -> Wanted:

@@ -1,6 +1,6 @@
 """Batches of media: planned from a recorded prefix of what is known, and recorded before they are worked on.
 
-    waves/<k>.json     video_ids: what batch k fetches
+    batches/<k>.json     video_ids: what batch k fetches
                        n_known: when it was planned, the outcomes of the first n_known batches counted,
                        n_rounds: the first n_rounds rounds of the crawl (is_all: the crawl was over by then),
                        n_closed: and the first n_closed generations of shards
@@ -14,11 +14,21 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
 from pipeline.balance.next_batch import MOST_TRIES, Ahead, next_batch
-from pipeline.run.aims import Gathered, shares_of
+from pipeline.run.aims import shares_of
 from pipeline.run.candidates import rounds_with
-from pipeline.run.known import WAVES
+from pipeline.run.known import BATCHES
 from pipeline.run.session import Run
 from pipeline.shards.stage import read_entries
+
+
+@dataclass(slots=True)
+class Gathered:
+    """How far the crawl is: the rounds that are over with their text, and whether no more are coming for now."""
+
+    n_rounds: int = 0
+    n_worked: int = 0
+    """Rounds of this run that listed or looked at something."""
+    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,7 @@ class Batches:
         """The recorded batches. Finds at once which of them are over: the line that closes shards may have nothing else
         to wait for.
         """
-        names = [name for name in run.store.names(WAVES) if name.endswith(".json")]
+        names = [name for name in run.store.names(BATCHES) if name.endswith(".json")]
         batches = [read_batch(run, int(name.removesuffix(".json"))) for name in names]
         done = run.store.committed("media")
         over = {batch.number for batch in batches if done.issuperset(batch.video_ids)}
@@ -143,11 +153,11 @@ class Batches:
     def _record(self, batch: Batch) -> None:
         self.run.lock.check()
         facts = {name: value for name, value in asdict(batch).items() if name != "number"}
-        self.run.store.write_json(f"{WAVES}/{batch.number:05d}.json", facts)
+        self.run.store.write_json(f"{BATCHES}/{batch.number:05d}.json", facts)
         self.batches.append(batch)
 
 
 def read_batch(run: Run, number: int) -> Batch:
     """Reads the record of the batch with this number."""
-    facts = run.store.read_json(f"{WAVES}/{number:05d}.json")
+    facts = run.store.read_json(f"{BATCHES}/{number:05d}.json")
     return Batch(**{**facts, "number": number, "video_ids": tuple(facts["video_ids"])})

@@ -1,27 +1,21 @@
-"""Third part of a run, alongside the others: closes shards as they fill up; each time the manifest grows.
+"""Generations: shards that are closed together, as they fill up, from the first day on.
 
-In:  batches that are over
-
-Out: generations/*.json, selection.parquet, balance.json, shards/, manifest.json and the files beside it
+    generations/<n>.json     the batches that it covers, and the units that make its shards
 
 After each batch, in order, a selection is made of what exists, with no category above its share of the whole. If it
-fills more train shards than are closed, these become the next generation: `generations/<n>.json` records which batches
-it covers before it is worked on. What is closed stays: a later duplicate of it is rejected or goes to the same split,
-and quotas and channel shares count it.
+fills more train shards than are closed, these become the next generation, recorded before it is worked on. What is
+closed stays: a later duplicate of it is rejected or goes to the same split, and quotas and channel shares count it.
 """
 
 from dataclasses import dataclass
 from typing import TypedDict
 
 from manifests.errors import UserError
-from manifests.funnel import SELECTION_NAME
 from manifests.shards import read_manifest
-from pipeline.balance.result import BALANCE_NAME
 from pipeline.balance.selection import Selection, select
-from pipeline.engine.run.driver import Line
 from pipeline.run.aims import shares_of
 from pipeline.run.batches import Batches
-from pipeline.run.publish import publish_shards
+from pipeline.run.publish import write_selection
 from pipeline.run.session import Run
 from pipeline.shards.stage import ShardsStage
 
@@ -113,25 +107,3 @@ class Closing:
         except UserError:
             return False
         return any(entry.generation >= record["generation"] for entry in manifest.shards)
-
-
-def close(run: Run, batches: Batches) -> Line:
-    """The line that closes shards while batches are made."""
-    closing = Closing(run, batches)
-    while not batches.is_over:
-        generation = closing.decide()
-        if generation is None:
-            if not batches.is_over:
-                yield ()
-            continue
-        if not run.store.committed("shards").issuperset(generation.units):
-            yield (generation.stage,)
-        publish_shards(run, generation.selection)
-        closing.end(generation)
-
-
-def write_selection(run: Run, selection: Selection) -> None:
-    """Writes selection.parquet and balance.json."""
-    run.lock.check()
-    run.store.write_table(SELECTION_NAME, selection.table)
-    run.store.write_json(BALANCE_NAME, selection.result.document())

@@ -40,7 +40,7 @@ VIDEO_COLUMNS = ["video_id", "category_id", "channel_id", "url", "duration_s", "
 BYTES_AT_A_TIME = 8 * 1024**2
 """Bytes of a table's rows that are condensed together."""
 PACK_COLUMNS = ["video_id", "n", "duration_ms", "status", "reason"]
-WAVES = "waves"
+BATCHES = "batches"
 """The folder of the records of media batches."""
 
 
@@ -126,11 +126,11 @@ def batch_numbers(store: Store, video_ids: pa.Array) -> NDArray[np.int64]:
     back until all videos are found.
     """
     numbers = np.full(len(video_ids), -1, np.int64)
-    for name in reversed(store.names(WAVES)):
+    for name in reversed(store.names(BATCHES)):
         left = np.flatnonzero(numbers < 0)
         if not len(left):
             break
-        ids = pa.array(store.read_json(f"{WAVES}/{name}")["video_ids"], pa.string())
+        ids = pa.array(store.read_json(f"{BATCHES}/{name}")["video_ids"], pa.string())
         is_here = pc.is_in(video_ids.take(pa.array(left)), value_set=ids).to_numpy(zero_copy_only=False)
         numbers[left[is_here.astype(np.bool_)]] = int(name.removesuffix(".json"))
     return numbers

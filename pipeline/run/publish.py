@@ -1,32 +1,23 @@
-"""Last part of a run: the selection becomes shards, the shards a manifest, and everything a report.
-
-In:  selection.parquet, packs
-
-Out: shards/, manifest.json and the files beside it, report/index.html
-"""
+"""What a run publishes: the selection, and a manifest of the shards that are committed."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from manifests.funnel import funnel
+from manifests.funnel import SELECTION_NAME
 from manifests.settings import identity_values
 from manifests.shards import Manifest
+from pipeline.balance.result import BALANCE_NAME
 from pipeline.balance.selection import Selection
 from pipeline.outdir.identity import stages_made_by
-from pipeline.report.page import write_report
 from pipeline.run.session import Run
-from pipeline.shards.manifest import remove_packs, remove_packs_of, sweep_shards, write_manifest
-from pipeline.shards.stage import ShardsStage
+from pipeline.shards.manifest import remove_packs, remove_packs_of, write_manifest
 
 
-def deliver(run: Run, selection: Selection) -> Manifest:
-    """Makes shards, manifest, cards, report. Packs are removed once the manifest with their samples is written."""
-    run.complete(ShardsStage(run.config.shards, run.config.seed, books=run.known.shards))
-    manifest = publish_shards(run, selection, {"funnel": funnel(run.store).document()}, is_last=True)
-    sweep_shards(run.store, manifest)
-    write_report(run.store)
-    run.count_rejects()
-    return manifest
+def write_selection(run: Run, selection: Selection) -> None:
+    """Writes selection.parquet and balance.json."""
+    run.lock.check()
+    run.store.write_table(SELECTION_NAME, selection.table)
+    run.store.write_json(BALANCE_NAME, selection.result.document())
 
 
 def publish_shards(

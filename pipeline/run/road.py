@@ -1,35 +1,52 @@
-"""The road of a run, from sources to report. The first three run side by side, each with its share of the slots:
+"""The recipe of a run, from sources to report. Read it from top to bottom; every stage of the pipeline is named here.
 
-    gather     sources -> videos, captions -> transcripts -> clips      in rounds, until the quotas are covered
-    fill       balance -> media in batches                              until the quotas are full or the reserve ends
-    close      selection -> full shards -> manifest                     as shards fill up, from the first day on
-    deliver    the last selection -> shards -> manifest -> cards -> report
+    crawl     sources -> videos, captions -> transcripts -> clips      in rounds, until the quotas are covered
+    media     videos, clips -> packs                                   in batches, until the quotas are full
+    shards    packs -> shards, manifest                                in generations, as shards fill up
+    deliver   the last selection -> shards -> manifest -> cards -> report
 
-Every step continues from what is committed. A run killed anywhere and started again ends with the same bytes.
+The first three run side by side, each with its share of the slots. A line yields the stages to run next and goes on
+once all their units are committed; what it plans depends on what it waited for, never on how far the others are. Each
+step continues from what is committed: a run killed anywhere and started again ends with the same bytes.
 """
 
 from datetime import UTC, datetime
 
 from manifests.checks import CHECKS
+from manifests.funnel import funnel
 from manifests.members import MEMBERS
 from manifests.plugins import refuse_clashes
+from manifests.shards import Manifest
 from manifests.stages import ORDER, names_of
 from pipeline.balance.selection import Selection, select
 from pipeline.config import RunConfig
-from pipeline.crawl.sources.registry import SOURCES, asks_site
+from pipeline.crawl.ledger import CrawlLedger
+from pipeline.crawl.plan import Wanted
+from pipeline.crawl.progress import forget_committed
+from pipeline.crawl.rounds import rounds, stages_of
+from pipeline.crawl.sources.registry import SOURCES, asks_site, fetch_by_source
 from pipeline.engine.run.drain import StopRequest
 from pipeline.engine.run.driver import Line
+from pipeline.engine.work.unit import Stage
+from pipeline.media.row_index import RowIndex
+from pipeline.media.stage import MediaStage
 from pipeline.outdir.accounts import check_accounts
 from pipeline.outdir.retries import uncommit_due, uncommit_requested
+from pipeline.report.page import write_report
 from pipeline.report.summary import Delivered
-from pipeline.run.aims import Gathered, crawl, gather, wanted_more
-from pipeline.run.batches import Batches
-from pipeline.run.fill import fill
-from pipeline.run.generations import close, write_selection
-from pipeline.run.publish import deliver
+from pipeline.run.aims import last_wanted, wanted_more
+from pipeline.run.batches import Batches, Gathered
+from pipeline.run.generations import Closing
+from pipeline.run.publish import publish_shards, write_selection
 from pipeline.run.session import Run, open_run
+from pipeline.shards.manifest import sweep_shards
+from pipeline.shards.stage import ShardsStage
+from pipeline.site.fetch import Fetcher
+from pipeline.site.optout import load_opt_outs
 from pipeline.site.pauses import log_pauses_of
 from pipeline.site.ytdlp import check_identities
+from pipeline.text.clips import ClipsStage
+from pipeline.text.transcripts import TranscriptsStage
 
 
 def run_pipeline(config: RunConfig, *, redo: str = "", mix: bool = False, stop: StopRequest | None = None) -> Delivered:
@@ -45,20 +62,8 @@ def run_pipeline(config: RunConfig, *, redo: str = "", mix: bool = False, stop: 
         return Delivered(manifest, selection.result, tuple(run.results), check_accounts(run.store))
 
 
-def refuse_taken_names() -> None:
-    """Raises UserError if an installed package brings a step with a name of ours, whether or not it is used."""
-    ours = {
-        "checks": [check.name for check in CHECKS],
-        "members": [member.switch for member in MEMBERS],
-        "sources": SOURCES,
-        "stages": ORDER,
-    }
-    for group, names in ours.items():
-        refuse_clashes(group, names)
-
-
 def work(run: Run) -> Selection:
-    """Gathers, fills and closes side by side, again to replace what media lost; returns the final selection."""
+    """Crawls, makes media and closes shards side by side, again to replace what media lost; the final selection."""
     gathered = Gathered()
     with log_pauses_of(run.polite):
         _side_by_side(run, gathered, gather(run, gathered))
@@ -72,10 +77,80 @@ def work(run: Run) -> Selection:
     return selection
 
 
-def _side_by_side(run: Run, gathered: Gathered, crawl: Line) -> None:
+def _side_by_side(run: Run, gathered: Gathered, line: Line) -> None:
     gathered.is_over = False
-    batches = Batches.of(run, gathered)
-    run.complete_lines(crawl, close(run, batches), *fill(run, batches))
+    batches, index = Batches.of(run, gathered), RowIndex()
+    media_lines = [media(run, batches, index) for _ in range(run.config.balance.batches_under_way)]
+    run.complete_lines(line, shards(run, batches), *media_lines)
+
+
+def gather(run: Run, gathered: Gathered) -> Line:
+    """Lists, looks at and reads videos until every category has what it needs or there is nothing more to ask."""
+    for name in run.config.crawl.sources:
+        if own := SOURCES[name].stage:
+            yield (own(run.config, run.hosts), *text_stages(run))
+    if asks_site(run.config):
+        yield from crawl(run, last_wanted(run), gathered)
+    gathered.is_over = True
+
+
+def crawl(run: Run, wanted: Wanted, gathered: Gathered) -> Line:
+    """Runs rounds until the wanted amounts are covered or the sources are exhausted.
+
+    In each round the text stages follow the extraction, so that at its end it is known how many clips each category
+    has.
+    """
+    config, store = run.config.crawl, run.store
+    opt_outs = load_opt_outs(config.opt_out, store)
+    ledger = CrawlLedger(store, wanted.unit)
+    gathered.is_over = False
+    for plan in rounds(config, store, wanted, ledger):
+        list_, choose, extract = stages_of(plan, config, run.polite, ledger, opt_outs, run.config.media.cut)
+        results = yield (list_,)
+        results += yield (choose,)
+        results += (yield (extract, *text_stages(run)))[:1]
+        gathered.n_rounds = plan.round + 1
+        gathered.n_worked += any(result.n_units for result in results)
+    forget_committed(store)
+    gathered.is_over = True
+
+
+def text_stages(run: Run) -> tuple[Stage, Stage]:
+    """The stages from captions to transcripts to planned clips, for what is not done yet."""
+    return TranscriptsStage(run.config.text), ClipsStage(run.config.text)
+
+
+def media(run: Run, batches: Batches, index: RowIndex) -> Line:
+    """Fetches and cuts, batch after batch; as many of these lines run as batches may be under way.
+
+    Each batch takes the best ranks of every category, so that categories fill evenly.
+    """
+    config = run.config
+    while not batches.is_over:
+        batch = batches.next_one()
+        if batch is None:
+            if not batches.is_over:
+                yield ()
+            continue
+        fetch = fetch_by_source(config, Fetcher(config.crawl, run.polite, config.media.cut), lambda: run.hosts)
+        limit_s = config.crawl.fetch_time_limit_s
+        yield (MediaStage(config.media, batch.video_ids, fetch, fetch_limit_s=limit_s, index=index),)
+        batches.end(batch)
+
+
+def shards(run: Run, batches: Batches) -> Line:
+    """Closes shards as they fill up; each time the manifest grows."""
+    closing = Closing(run, batches)
+    while not batches.is_over:
+        generation = closing.decide()
+        if generation is None:
+            if not batches.is_over:
+                yield ()
+            continue
+        if not run.store.committed("shards").issuperset(generation.units):
+            yield (generation.stage,)
+        publish_shards(run, generation.selection)
+        closing.end(generation)
 
 
 def select_all(run: Run) -> Selection:
@@ -84,3 +159,25 @@ def select_all(run: Run) -> Selection:
     selection = select(candidates.ranked, candidates.outcomes(), run.config.balance)
     write_selection(run, selection)
     return selection
+
+
+def deliver(run: Run, selection: Selection) -> Manifest:
+    """Makes shards, manifest, cards, report. Packs are removed once the manifest with their samples is written."""
+    run.complete(ShardsStage(run.config.shards, run.config.seed, books=run.known.shards))
+    manifest = publish_shards(run, selection, {"funnel": funnel(run.store).document()}, is_last=True)
+    sweep_shards(run.store, manifest)
+    write_report(run.store)
+    run.count_rejects()
+    return manifest
+
+
+def refuse_taken_names() -> None:
+    """Raises UserError if an installed package brings a step with a name of ours, whether or not it is used."""
+    ours = {
+        "checks": [check.name for check in CHECKS],
+        "members": [member.switch for member in MEMBERS],
+        "sources": SOURCES,
+        "stages": ORDER,
+    }
+    for group, names in ours.items():
+        refuse_clashes(group, names)

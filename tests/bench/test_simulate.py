@@ -14,13 +14,13 @@ def run(folder: Path, *, longest_first: bool = True, lost: float = 0.01, **setti
     return simulate(10, 240, folder, {**SMALL, **settings}, longest_first=longest_first, lost=lost, charge=0.0, seed=1)
 
 
-def test_batches_side_by_side_keep_workers_busier_than_waves(tmp_path: Path) -> None:
+def test_batches_side_by_side_keep_workers_busier_than_batches_in_turn(tmp_path: Path) -> None:
     batches = run(tmp_path / "batches", batches_under_way=8)
-    waves = run(tmp_path / "waves", batches_under_way=1, longest_first=False)
+    in_turn = run(tmp_path / "in turn", batches_under_way=1, longest_first=False)
 
-    assert batches.n_batches == waves.n_batches == 10
-    assert batches.busy > 1.3 * waves.busy
-    assert batches.hours < waves.hours
+    assert batches.n_batches == in_turn.n_batches == 10
+    assert batches.busy > 1.3 * in_turn.busy
+    assert batches.hours < in_turn.hours
     assert 0 < batches.lost < 0.05
 
 

@@ -61,7 +61,7 @@ def first_manifest(out: Path, process: subprocess.Popen[bytes]) -> Manifest:
 def first_and_all(out: Path) -> tuple[int, int]:
     """How many videos the batches had before the first shards were closed, and how many all batches have."""
     n_batches = json.loads((out / "generations" / "00000.json").read_text())["n_batches"]
-    sizes = [len(json.loads(file.read_text())["video_ids"]) for file in sorted((out / "waves").glob("*.json"))]
+    sizes = [len(json.loads(file.read_text())["video_ids"]) for file in sorted((out / "batches").glob("*.json"))]
     return sum(sizes[:n_batches]), sum(sizes)
 
 
@@ -71,7 +71,7 @@ def finish(out: Path, process: subprocess.Popen[bytes]) -> None:
 
 def bytes_of(out: Path) -> dict[str, str]:
     """Hashes of tars, their rows, what is selected and what was planned."""
-    globs = ("shards/*/*.tar", "shards/*/*.parquet", "*.parquet", "waves/*.json", "generations/*.json")
+    globs = ("shards/*/*.tar", "shards/*/*.parquet", "*.parquet", "batches/*.json", "generations/*.json")
     files = [file for pattern in globs for file in out.glob(pattern)]
     return {str(file.relative_to(out)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 

@@ -1,4 +1,4 @@
-"""Waves: they reach what fetching everything would reach, and ask for little more than is needed."""
+"""Batches: they reach what fetching everything would reach, and ask for little more than is needed."""
 
 import random
 
@@ -26,17 +26,17 @@ from tests.pipeline.balance.worlds import (
 
 
 def run_waves(table: pa.Table, clips: dict[str, list[int]], config: BalanceConfig) -> tuple[list[list[str]], Outcomes]:
-    """All waves, with the clips that fetching gives; videos that give none become rejects."""
+    """All batches, with the clips that fetching gives; videos that give none become rejects."""
     ranked = rank_candidates(table, 0)
-    waves: list[list[str]] = []
+    batches: list[list[str]] = []
     outcomes = Outcomes()
-    while wave := next_batch(ranked, outcomes, config):
-        waves.append(wave)
-        tried = [video for w in waves for video in w]
+    while batch := next_batch(ranked, outcomes, config):
+        batches.append(batch)
+        tried = [video for w in batches for video in w]
         assert len(set(tried)) == len(tried), "a video was asked for twice"
         failed = {v: Reason.NO_720P for v in tried if not clips[v]}
         outcomes = Outcomes(made({v: clips[v] for v in tried if clips[v]}), away(failed))
-    return waves, outcomes
+    return batches, outcomes
 
 
 @given(worlds(), st.one_of(configs, hour_configs))
@@ -65,11 +65,11 @@ def test_few_waves_fill_unequal_categories_without_fetching_much_more_than_neede
             rows.append((f"{category}-{i}", category, f"c{i % 50}", n, n * 13_400))
             clips[f"{category}-{i}"] = [13_400] * sum(draw.random() < survival for _ in range(n))
     table = candidates(rows)
-    waves, outcomes = run_waves(table, clips, BalanceConfig(unit="clips", total=4000))
+    batches, outcomes = run_waves(table, clips, BalanceConfig(unit="clips", total=4000))
     selection = select(rank_candidates(table, 0), outcomes, BalanceConfig(unit="clips", total=4000))
-    fetched = sum(len(clips[v]) for w in waves for v in w)
+    fetched = sum(len(clips[v]) for w in batches for v in w)
     assert selection.result.clips_kept == 4000
-    assert len(waves) <= 6
+    assert len(batches) <= 6
     assert fetched < 4000 * 1.06
 
 

@@ -1,4 +1,4 @@
-"""Where a video's rows lie, also after a later wave."""
+"""Where a video's rows lie, also after a later batch."""
 
 import pickle
 from pathlib import Path

@@ -50,6 +50,6 @@ def start(out: Path, films: Path, *, compares: bool = False, **balance: Any) -> 
 
 def bytes_of(out: Path) -> dict[str, str]:
     """Hashes of what a run planned, selected and made."""
-    globs = ("shards/*/*.tar", "shards/*/*.parquet", "*.parquet", "waves/*.json", "generations/*.json")
+    globs = ("shards/*/*.tar", "shards/*/*.parquet", "*.parquet", "batches/*.json", "generations/*.json")
     files = [file for pattern in globs for file in out.glob(pattern)]
     return {str(file.relative_to(out)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}

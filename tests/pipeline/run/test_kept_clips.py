@@ -1,4 +1,4 @@
-"""What a fill knows of closed shards and of rejects, whether it is read at once or added up wave by wave."""
+"""What a fill knows of closed shards and of rejects, whether it is read at once or added up batch by batch."""
 
 from pathlib import Path
 

@@ -15,7 +15,7 @@ from pipeline.engine.run.driver import Line
 from pipeline.engine.store.files import Files
 from pipeline.engine.store.store import Store
 from pipeline.run import road
-from pipeline.run.aims import Gathered
+from pipeline.run.batches import Gathered
 from pipeline.run.generations import GENERATIONS
 from pipeline.run.session import Run
 from tests.pipeline.run.small_runs import N_FILMS, bytes_of, films_in, start

@@ -35,8 +35,6 @@ from train.distributed import Process, agree
 from train.feed.copies import Copies
 from train.feed.prefetch import ahead
 from train.feed.tokenizer import MAX_CAPTIONS, Tokenizer, load_tokenizer, tokenizer_beside, tokenizer_from_captions
-from train.models.base import ModelSection
-from train.models.init import read_bert
 from train.objectives import Draw, prepare
 from train.rows import Rows
 
@@ -176,7 +174,7 @@ def _first_tokenizer(config: TrainConfig, manifest: Manifest) -> Tokenizer:
     source, given = config.model.words_from(), config.data.tokenizer
     of_weights = tokenizer_beside(source) if source else None
     tokenizer = load_tokenizer(Path(given)) if given else of_weights
-    if tokenizer is None and source and not _words_stay_random(config.model):
+    if tokenizer is None and source:
         raise UserError(
             f"{source}: the initial weights know words by their numbers, and no vocabulary lies beside them (or it is "
             "out of reach); put vocab.txt or tokenizer.json there, or name it in data.tokenizer"
@@ -194,11 +192,6 @@ def _first_tokenizer(config: TrainConfig, manifest: Manifest) -> Tokenizer:
             "raise model.vocab_size"
         )
     return tokenizer
-
-
-def _words_stay_random(model: ModelSection) -> bool:
-    """Whether BERT's weights are missing and may be (`allow_random`): no vocabulary has to match them then."""
-    return model.allow_random and not model.model_weights and read_bert(model.words_from()) is None
 
 
 def rows_of(loaded: Loaded, tokenizer: Tokenizer, config: TrainConfig) -> Rows:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
-from manifests.settings import Section, identity
+from manifests.settings import Section
 from train.rows import Rows
 
 
@@ -26,11 +26,6 @@ class ModelSection(Section):
     vocab_size: int
     text_length: int
     model_weights: str
-    allow_random: bool = identity(
-        False,
-        doc="start from random weights if the initial weights asked for cannot be downloaded; otherwise that "
-        "ends the run",
-    )
 
     def without_sources(self) -> Self:
         """The same architecture with random weights, for when those of a checkpoint are loaded next."""

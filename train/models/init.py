@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,8 +30,7 @@ def build_model(config: ModelConfig, *, seed: int, view: View = "hybrid") -> HDV
     Parts that no picture of `view` passes through are not trainable.
 
     The same config and seed give the same weights, whatever the caller drew before (its random state isn't changed).
-    UserError for a weights file that is missing or doesn't fit, and, unless `allow_random`, for weights on the internet
-    that are out of reach.
+    UserError for a weights file that is missing or doesn't fit, and for weights on the internet that are out of reach.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -111,21 +109,17 @@ def _load_part(
         return
     weights = read(source)
     if weights is None:
-        model.weight_sources[part] += out_of_reach(model.config, part, source)
-        return
+        raise out_of_reach(part, source)
     n_filled = fill(model, weights, source)
     model.weight_sources[part] = f"{source}, {n_filled} tensors"
 
 
-def out_of_reach(config: Any, part: str, source: str) -> str:
-    """A note about a part that stays random because its source is out of reach; UserError unless that is allowed."""
-    if not getattr(config, "allow_random", False):
-        raise UserError(
-            f"initial weights of {part}: {source} is out of reach (no network, or a package that isn't installed); "
-            "give a local file or folder, random, or go on without them by model.allow_random: true"
-        )
-    log.warning("%s weights: %s is out of reach, keeping random ones", part, source)
-    return f" ({source} was out of reach)"
+def out_of_reach(part: str, source: str) -> UserError:
+    """The error for a source of initial weights that cannot be downloaded."""
+    return UserError(
+        f"initial weights of {part}: {source} is out of reach (no network, or a package that isn't installed); "
+        "give a local file or folder, or random"
+    )
 
 
 def _read_trunk(source: str) -> Mapping[str, Tensor] | None:

@@ -46,8 +46,8 @@ def build(make: Callable[[], M], randomise: Callable[[M], None], encoder: Encode
     """Creates a model with `make`, fills it with `randomise`, then loads the section's sources; in training mode.
 
     `model.weight_sources` and the log say where each part came from. The same section and seed give the same weights,
-    whatever the caller drew before. UserError for a weights file that is missing or doesn't fit, and, unless
-    `allow_random`, for weights on the internet that are out of reach.
+    whatever the caller drew before. UserError for a weights file that is missing or doesn't fit, and for weights on the
+    internet that are out of reach.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -96,8 +96,7 @@ def _read_layers(model: Model, source: str) -> Mapping[str, Tensor] | None:
 
 def _fill(model: Model, part: str, prefix: str, source: str, weights: Mapping[str, Tensor] | None) -> None:
     if weights is None:
-        model.weight_sources[part] += out_of_reach(model.config, part, source)
-        return
+        raise out_of_reach(part, source)
     wanted = {key for key in model.state_dict() if key.startswith(prefix) and not key.endswith(COUNTER)}
     model.weight_sources[part] = f"{source}, {copy_keys(model, weights, wanted, source)} tensors"
 

@@ -51,23 +51,7 @@ def test_weights_that_were_asked_for_and_are_out_of_reach_end_it(tmp_path: Path)
         tmp_path,
     )
     assert "UserError: initial weights of bert: google-bert/bert-large-uncased is out of reach" in done.stderr
-    assert "model.allow_random: true" in done.stderr
-
-
-def test_where_that_is_allowed_they_stay_random_and_are_said_to(tmp_path: Path) -> None:
-    done = offline(
-        """if True:
-        from tests.train.model_cases import small_config
-        from train.models import build_model
-        asked = build_model(small_config(bert_weights="google-bert/bert-large-uncased", allow_random=True), seed=4)
-        random = build_model(small_config(), seed=4).state_dict()
-        assert all((random[key] == value).all() for key, value in asked.state_dict().items())
-        print(asked.weight_sources["bert"])
-        """,
-        tmp_path,
-    )
-    assert done.stdout.strip() == "random, seed 4 (google-bert/bert-large-uncased was out of reach)", done.stderr
-    assert "out of reach, keeping random ones" in done.stderr
+    assert "give a local file or folder, or random" in done.stderr
 
 
 @pytest.mark.parametrize(

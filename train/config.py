@@ -116,11 +116,6 @@ class DataConfig(Section):
         0.05, ge=0, le=1, doc="share of unusable samples, which are replaced and counted, at which the run stops"
     )
     workers: int = operational(0, ge=0, doc="processes per rank that read and decode; 0: the training process itself")
-    chunk: int = operational(4, ge=1, doc="samples requested from a worker at a time")
-    prefetch: int = operational(2, ge=1, doc="steps that are requested from the workers in advance")
-    timeout_s: float = operational(
-        300.0, gt=0, doc="longest time that a worker may spend on a sample, seconds; beyond it, it counts as crashed"
-    )
     storage_options: dict[str, Any] = operational(
         dict, doc="fsspec options (endpoint, profile …); keep secrets in the environment instead"
     )
@@ -189,10 +184,6 @@ class LoopConfig(Section):
     tf32: bool = operational(
         False, doc="fp32 products and convolutions use TF32 (10 bits of mantissa): faster, accurate to 1e-3"
     )
-    cudnn_benchmark: bool = operational(
-        True,
-        doc="let the GPU try several algorithms per convolution and keep the fastest, which may differ between runs",
-    )
     threads: int = operational(0, ge=0, doc="CPU threads of torch in this process; 0: torch's choice")
 
 
@@ -201,7 +192,6 @@ class CheckpointConfig(Section):
 
     every: int = operational(500, ge=0, doc="steps between checkpoints; 0: only at the end and at SIGTERM")
     keep: int = operational(3, ge=1, doc="number of newest checkpoints to keep; the best by validation is always kept")
-    asynchronous: bool = operational(True, doc="write while training goes on")
 
 
 class EvalConfig(Section):

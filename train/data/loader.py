@@ -8,7 +8,7 @@ A sample that cannot be used (damaged media, empty caption, unreadable shard) do
 spare takes its position (spares are the samples half an epoch further on). It is counted and kept in `Loaded.lost`; too
 many stop the run, which names them. If a decoder crashes its worker process, the workers start again at the same step;
 if the same sample is involved in a second crash, it is written to the run's list of poisoned samples, and its spare is
-used from then on. A decoder that hangs for `data.timeout_s` counts as a crash. If a worker is killed from outside, or
+used from then on. A decoder that hangs for TIMEOUT_S counts as a crash. If a worker is killed from outside, or
 because /dev/shm or memory is full (SIGKILL, SIGBUS), its sample is not to blame: the step is tried again, and after
 `MAX_KILLED` times in a row the run ends with a message.
 """
@@ -49,6 +49,8 @@ from train.data.workers import (
 )
 from train.rows import Rows, joined
 
+TIMEOUT_S = 300.0
+"""Longest time that a worker may spend on a sample: far beyond any decoding, so that what exceeds it hangs."""
 N_SPARES = 4
 MOST_IN_FLIGHT = 16
 """Most samples that a worker reads from an object store at the same time."""
@@ -114,7 +116,7 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
         *,
         seed: int | None,
         n_workers: int = 0,
-        timeout_s: float = 300.0,
+        timeout_s: float = TIMEOUT_S,
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.index, self.view, self.source, self._seed = index, view, source, seed

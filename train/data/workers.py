@@ -32,7 +32,7 @@ class Workers:
 
     count: int = 0
     chunk: int = 4
-    """Samples that a worker is asked for at a time."""
+    """Samples that a worker is asked for at a time: from an object store it requests them together."""
     prefetch: int = 2
     """Steps that all workers together prefetch."""
 
@@ -114,8 +114,7 @@ def killed_from_outside(deaths: Mapping[int, int], held: Sequence[str], most_byt
     return (
         f"data workers were killed {MAX_KILLED} times in a row ({names}); nothing is held against a sample. Either\n"
         f"  /dev/shm is full: {free / 2**30:.1f} of {whole / 2**30:.1f} GiB are free, the workers of one rank may hold "
-        f"{most_bytes / 2**30:.1f} GiB (docker: --shm-size; or less data.workers, data.prefetch, "
-        "data.chunk), or\n"
+        f"{most_bytes / 2**30:.1f} GiB (docker: --shm-size; or less data.workers), or\n"
         "  memory ran out (dmesg names the out-of-memory killer; fewer data.workers), or someone killed them.\n"
         f"They were on {', '.join(held) or 'no sample'}; should it always be the same one, write its number into "
         f"{POISONED} of the run."

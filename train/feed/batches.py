@@ -225,14 +225,13 @@ class Batches:
         """What the objectives counted in this rank's rows of the last step."""
         self._n_read = 0
         d = config.data
-        workers = Workers(d.workers, d.chunk, d.prefetch)
+        workers = Workers(d.workers)
         dataset = ClipDataset(
             data.train,
             view_of(config),
             data.source,
             seed=config.seed,
             n_workers=d.workers,
-            timeout_s=d.timeout_s,
             storage_options=d.storage_options,
         )
         loader = StreamingLoader if d.order == "streaming" else PlannedLoader

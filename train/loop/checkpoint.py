@@ -242,8 +242,8 @@ def _merit(scores: dict[str, float]) -> tuple[float, float, float]:
 class Checkpointer:
     """Writes a run's checkpoints; keeps the newest `keep` and the best. All ranks call its methods together."""
 
-    def __init__(self, run: Path, process: Process, *, keep: int, asynchronous: bool) -> None:
-        self._run, self._process, self._keep, self._asynchronous = run, process, keep, asynchronous
+    def __init__(self, run: Path, process: Process, *, keep: int) -> None:
+        self._run, self._process, self._keep = run, process, keep
         self._pending: tuple[Future[Any], Path, Facts] | None = None
         # A background thread communicates between ranks while it writes, so it needs its own group.
         self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
@@ -254,7 +254,7 @@ class Checkpointer:
         self._meet()
 
     def save(self, state: dict[str, Any], facts: Facts) -> None:
-        """Starts writing a checkpoint (and finishes it, unless asynchronous). Tensors are copied before it returns."""
+        """Starts writing a checkpoint; tensors are copied before it returns."""
         self.wait()
         if self.path(facts.step).exists():
             return
@@ -263,8 +263,6 @@ class Checkpointer:
         future = dcp_async_save(state, checkpoint_id=part, process_group=self._group, no_dist=alone)
         assert isinstance(future, Future)
         self._pending = (future, part, facts)
-        if not self._asynchronous:
-            self.wait()
 
     def path(self, step: int) -> Path:
         """The folder of a step's checkpoint."""

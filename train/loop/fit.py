@@ -133,7 +133,7 @@ def _fit(config: TrainConfig, folder: Path, process: Process, stop: StopRequest)
     wrapped = wrap(model, strategy, bf16=config.loop.precision == "bf16", per_node=per_node)
     optimizer = build_optimizer(wrapped, config.optim)
     ema = Ema(wrapped, config.optim.ema_decay) if config.optim.ema_decay else None
-    writer = Checkpointer(folder, process, keep=config.checkpoint.keep, asynchronous=config.checkpoint.asynchronous)
+    writer = Checkpointer(folder, process, keep=config.checkpoint.keep)
     run = Run(folder, config, process, feed, n_steps, wrapped, optimizer, ema, writer)
 
     done, scores = resume(run)

@@ -16,7 +16,7 @@ def tune(model: Model, config: TrainConfig, strategy: Strategy) -> None:
     """Tunes this process and the model, before it is wrapped. UserError for settings that don't go together."""
     loop = config.loop
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = loop.tf32
-    torch.backends.cudnn.benchmark = loop.cudnn_benchmark
+    torch.backends.cudnn.benchmark = True  # every step has the same shapes: the search for the fastest pays off once
     if loop.channels_last:
         if strategy == "fsdp2":
             raise UserError("loop.channels_last: FSDP2 shards only contiguous weights; leave it out, or use ddp")

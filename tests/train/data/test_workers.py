@@ -116,7 +116,7 @@ def test_the_compose_files_shared_memory_holds_what_its_workers_hand_over():
     config = load_config(TrainConfig, REPO / "configs" / "train_hd_vila.yaml")
     compose = yaml.safe_load((REPO / "docker" / "compose.yaml").read_text())
     d = config.data
-    per_rank = Workers(d.workers, d.chunk, d.prefetch).max_shm_bytes(view_of(config), config.loop.batch // 8)
+    per_rank = Workers(d.workers).max_shm_bytes(view_of(config), config.loop.batch // 8)
 
     assert int(compose["services"]["train"]["shm_size"].removesuffix("gb")) * 2**30 > 8 * per_rank
 

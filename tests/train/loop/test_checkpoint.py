@@ -49,8 +49,13 @@ def take_step(model, optimizer, ema=None):
         ema.update(1)
 
 
-def a_checkpointer(run, keep=3, asynchronous=False):
-    return Checkpointer(run, ALONE, keep=keep, asynchronous=asynchronous)
+def a_checkpointer(run, keep=3):
+    return Checkpointer(run, ALONE, keep=keep)
+
+
+def save(writer, state, facts):
+    writer.save(state, facts)
+    writer.wait()
 
 
 def flat(state):
@@ -62,7 +67,7 @@ def test_what_is_restored_equals_what_was_saved_bit_for_bit(tmp_path, ema):
     saved = parts(0, ema)
     take_step(*saved)
     writer = a_checkpointer(tmp_path)
-    writer.save(capture(*saved), FACTS)
+    save(writer, capture(*saved), FACTS)
 
     other = parts(1, ema)
     facts = restore(writer.path(1), *other)
@@ -72,11 +77,11 @@ def test_what_is_restored_equals_what_was_saved_bit_for_bit(tmp_path, ema):
     assert one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one)
 
 
-def test_training_goes_on_while_an_asynchronous_checkpoint_holds_the_moment_it_was_taken(tmp_path):
+def test_training_goes_on_while_a_checkpoint_is_written_that_holds_the_moment_it_was_taken(tmp_path):
     saved = parts()
     take_step(*saved[:2])
     before = {k: v.clone() for k, v in flat(capture(*saved)).items()}
-    writer = a_checkpointer(tmp_path, asynchronous=True)
+    writer = a_checkpointer(tmp_path)
 
     writer.save(capture(*saved), FACTS)
     take_step(*saved[:2])
@@ -90,7 +95,7 @@ def test_training_goes_on_while_an_asynchronous_checkpoint_holds_the_moment_it_w
 def test_the_newest_and_the_best_are_kept(tmp_path):
     writer, state = a_checkpointer(tmp_path, keep=2), capture(*parts())
     for step, r1 in enumerate([0.1, 0.5, 0.2, 0.3, 0.1], start=1):
-        writer.save(state, replace(FACTS, step=step, scores={"t2v_r1": r1}))
+        save(writer, state, replace(FACTS, step=step, scores={"t2v_r1": r1}))
 
     assert [read_facts(p).step for p in checkpoints(tmp_path)] == [2, 4, 5]
     assert best_of(checkpoints(tmp_path)) == writer.path(2)
@@ -99,7 +104,7 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
 
 def test_an_unfinished_checkpoint_is_no_checkpoint_and_goes_at_the_next_start(tmp_path):
     writer, state = a_checkpointer(tmp_path), capture(*parts())
-    writer.save(state, FACTS)
+    save(writer, state, FACTS)
     left = folder_of(tmp_path) / ".step-00000002"
     left.mkdir()
     (left / "__0_0.distcp").write_bytes(b"half")
@@ -111,7 +116,7 @@ def test_an_unfinished_checkpoint_is_no_checkpoint_and_goes_at_the_next_start(tm
 
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
     writer = a_checkpointer(tmp_path)
-    writer.save(capture(*parts()), FACTS)
+    save(writer, capture(*parts()), FACTS)
 
     with pytest.raises(UserError, match=r"step-00000001: does not fit this model"):
         restore(writer.path(1), *parts(width=64, n_heads=4))
@@ -121,7 +126,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
 
 def test_a_damaged_checkpoint_and_an_unknown_format_are_refused(tmp_path):
     writer = a_checkpointer(tmp_path)
-    writer.save(capture(*parts()), FACTS)
+    save(writer, capture(*parts()), FACTS)
     path = writer.path(1)
     (data,) = path.glob("*.distcp")
     data.write_bytes(data.read_bytes()[:100])
@@ -140,7 +145,7 @@ def test_weights_for_use_are_the_average_where_the_run_kept_one(tmp_path):
     model, optimizer, ema = parts(0, 0.5)
     take_step(model, optimizer, ema)
     writer = a_checkpointer(tmp_path)
-    writer.save(capture(model, optimizer, ema), replace(FACTS, config={"optim": {"ema_decay": 0.5}}))
+    save(writer, capture(model, optimizer, ema), replace(FACTS, config={"optim": {"ema_decay": 0.5}}))
 
     used = parts(1)[0]
     restore_weights(writer.path(1), used)
@@ -161,7 +166,7 @@ class Attack:
 @pytest.mark.parametrize("how", ["description", "entry", "elsewhere"])
 def test_a_strangers_checkpoint_runs_nothing(tmp_path, how):
     writer = a_checkpointer(tmp_path)
-    writer.save(capture(*parts()), FACTS)
+    save(writer, capture(*parts()), FACTS)
     file = writer.path(1) / ".metadata"
     metadata = pickle.loads(file.read_bytes())
     if how == "description":
@@ -190,7 +195,7 @@ class AsInPython3110(pickle._Pickler):
 def test_a_checkpoint_written_by_python_3_11_2_is_restored(tmp_path):
     saved = parts()
     writer = a_checkpointer(tmp_path)
-    writer.save(capture(*saved), FACTS)
+    save(writer, capture(*saved), FACTS)
     file = writer.path(1) / ".metadata"
     metadata = pickle.loads(file.read_bytes())
     with file.open("wb") as stream:
@@ -226,7 +231,7 @@ class Look:
 )
 def test_a_strangers_checkpoint_looks_up_nothing_but_members_of_known_enums(tmp_path, thing, name):
     writer = a_checkpointer(tmp_path)
-    writer.save(capture(*parts()), FACTS)
+    save(writer, capture(*parts()), FACTS)
     (writer.path(1) / ".metadata").write_bytes(pickle.dumps(Look(thing, name)))
 
     with pytest.raises(
@@ -238,7 +243,7 @@ def test_a_strangers_checkpoint_looks_up_nothing_but_members_of_known_enums(tmp_
 @pytest.mark.parametrize("data", [b"", b"garbage", b"\x80\x04.", b"\x80\x04K\x01."])
 def test_a_damaged_description_is_one_message(tmp_path, data, caplog):
     writer = a_checkpointer(tmp_path)
-    writer.save(capture(*parts()), FACTS)
+    save(writer, capture(*parts()), FACTS)
     (writer.path(1) / ".metadata").write_bytes(data)
 
     with pytest.raises(UserError, match="does not fit this model, or is damaged"):

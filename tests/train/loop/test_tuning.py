@@ -32,9 +32,8 @@ def switches():
 
 
 def test_switches_are_those_of_the_configuration() -> None:
-    tune(small_model(), a_config(tf32=True, cudnn_benchmark=False), "none")
+    tune(small_model(), a_config(tf32=True), "none")
     assert torch.backends.cuda.matmul.allow_tf32 and torch.backends.cudnn.allow_tf32
-    assert not torch.backends.cudnn.benchmark
 
     tune(small_model(), a_config(), "none")
     assert not torch.backends.cuda.matmul.allow_tf32 and not torch.backends.cudnn.allow_tf32

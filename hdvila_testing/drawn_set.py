@@ -295,8 +295,6 @@ def write_dataset(
 MICRO_MODEL: dict[str, Any] = {
     "preset": "tiny",
     "high": [64, 128],
-    "low": [16, 32],
-    "position_grid": [1, 2],
     "trunk_width": 4,
     "width": 32,
     "n_heads": 2,

@@ -188,16 +188,34 @@ def _section_of(annotation: Any) -> type[BaseModel] | None:
 
 
 def describe_keys(model: type[BaseModel]) -> list[dict[str, str]]:
-    """Each key with its default, kind and documentation: what `config` prints, and docs/settings.md lists."""
-    rows = []
+    """Each key with its default, kind and documentation: what `config` prints, and docs/settings.md lists.
+
+    A key that several variants of a section have comes once, with what it is in each of them.
+    """
+    fields: dict[str, list[tuple[str, FieldInfo]]] = {}
     for path, field, variant in _walk(model, "", ""):
         extra = field.json_schema_extra
-        if _sections_of(field) and not (isinstance(extra, dict) and "kind" in extra):
-            continue
+        if not _sections_of(field) or (isinstance(extra, dict) and "kind" in extra):
+            fields.setdefault(path, []).append((variant, field))
+    rows = []
+    for path, of_key in fields.items():
+        extra = of_key[0][1].json_schema_extra
         kind = str(extra.get("kind", "")) if isinstance(extra, dict) else ""
-        doc = f"({variant}) {field.description or ''}" if variant else field.description or ""
-        rows.append({"key": path, "default": _default_text(field), "kind": kind, "doc": doc})
+        defaults = {variant: _default_text(field) for variant, field in of_key}
+        default = next(iter(defaults.values())) if len(set(defaults.values())) == 1 else _told(defaults, "{1} ({0})")
+        doc = _told({variant: field.description or "" for variant, field in of_key}, "({0}) {1}")
+        rows.append({"key": path, "default": default, "kind": kind, "doc": doc})
     return rows
+
+
+def _told(texts: Mapping[str, str], form: str) -> str:
+    """Each text of {variant: text} once, with its variants; the text alone where the section has no variants ("")."""
+    if "" in texts:
+        return texts[""]
+    told: dict[str, list[str]] = {}
+    for variant, text in texts.items():
+        told.setdefault(text, []).append(variant)
+    return "; ".join(form.format(", ".join(variants), text) for text, variants in told.items())
 
 
 def _default_text(field: FieldInfo) -> str:

@@ -7,7 +7,7 @@ A run is defined by this file, a seed and a manifest; the same three give the sa
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import SerializeAsAny, field_validator, model_validator
 
@@ -124,6 +124,12 @@ class DataConfig(Section):
 class OptimConfig(Section):
     """The optimiser and its learning-rate schedule. Defaults are those of HD-VILA's stage 1."""
 
+    fixed: ClassVar[tuple[str, ...]] = ("momentum", "eps")
+    momentum: ClassVar[float] = 0.9
+    """Of groups under SGD: SOHO's published recipe, the one that has such a group."""
+    eps: ClassVar[float] = 1e-6
+    """AdamW's epsilon, as in HD-VILA's published recipe."""
+
     lr: float = identity(5e-5, gt=0, doc="peak learning rate")
     lr_scale: dict[str, float] = identity(
         dict, doc="factor on lr by group of the model (HD-VILA: cnn, timesformer, transformer); 1 if not named"
@@ -133,20 +139,17 @@ class OptimConfig(Section):
     optimizer: dict[str, Literal["adamw", "sgd"]] = identity(
         dict, doc="optimiser by group: adamw or sgd; the model's own choice if not named (HD-VILA: adamw)"
     )
-    momentum: float = identity(0.9, ge=0, lt=1, doc="momentum of groups under sgd")
     decay_norms: bool = identity(
         False, doc="also decay the gains of batch norms and space-time norms, as the official code does"
     )
     betas: tuple[float, float] = identity((0.9, 0.98), doc="AdamW's averaging factors")
-    eps: float = identity(1e-6, gt=0, doc="AdamW's epsilon")
     schedule: Literal["cosine", "linear", "constant", "milestones"] = identity(
-        "linear", doc="after warm-up: cosine or linear (down to lr_floor), constant, milestones (halved at each)"
+        "linear", doc="after warm-up: cosine or linear (down to zero), constant, milestones (halved at each)"
     )
     warmup: float = identity(0.1, ge=0, lt=1, doc="share of all steps over which the rate rises")
     milestones: tuple[float, ...] = identity(
         (), doc="for schedule milestones: shares of all steps at which the rate is halved"
     )
-    lr_floor: float = identity(0.0, ge=0, lt=1, doc="lowest rate of cosine and linear, as a share of the peak")
     clip_norm: float = identity(5.0, ge=0, doc="largest global L2 norm of the gradient; 0 for no clipping")
     ema_decay: float = identity(
         0.0, ge=0, lt=1, doc="decay of the moving average of weights, which evaluation and export then use; 0 for none"
@@ -251,6 +254,11 @@ class TrainConfig(Section):
     plugins: dict[str, str] = identity(
         dict, doc="filled in by the trainer: other packages' model, view and objectives, each with its version"
     )
+
+    def fixed_values(self) -> dict[str, Any]:
+        """{dotted name: value} of what changes a run's numbers though no key sets it: a checkpoint pins these too."""
+        sections: dict[str, OptimConfig | ModelSection] = {"optim": self.optim, "model": self.model}
+        return {f"{name}.{key}": getattr(part, key) for name, part in sections.items() for key in part.fixed}
 
     def record(self) -> dict[str, Any]:
         """The configuration as a run records it for others to read: without secrets.

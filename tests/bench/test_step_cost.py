@@ -11,7 +11,7 @@ from bench.train_step import make_batch
 from train.models import ModelConfig
 from train.models.hd_vila import HDVila
 
-SMALL = {"preset": "tiny", "high": (64, 128), "low": (16, 32), "position_grid": (1, 2)}
+SMALL = {"preset": "tiny", "high": (64, 128)}
 
 
 def test_flops_of_a_clip_are_those_of_a_forward_pass_with_data_and_memory_is_four_copies_of_the_weights():

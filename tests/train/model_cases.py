@@ -16,10 +16,7 @@ def small_config(**changes: Any) -> ModelConfig:
     small: dict[str, Any] = {
         "preset": "tiny",
         "high": (64, 128),
-        "low": (16, 32),
-        "position_grid": (1, 2),
         "n_frames": 3,
-        "position_frames": 3,
         "n_segments": 2,
         "trunk_width": 4,
         "trunk_norm": "frozen_batch",

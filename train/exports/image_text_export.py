@@ -31,7 +31,6 @@ from train.models.registry import kind_named
 from train.models.soho.configs import SohoConfig
 from train.models.soho.model import Soho, SohoVqa
 from train.models.soho.official import (
-    OWN_PREFIX,
     VQA_MARK,
     WORDS,
     WORDS_ALIAS,
@@ -91,7 +90,7 @@ def write_official_soho(folder: Path, out: Path) -> int:
     """
     document = read_config(folder)
     config = parse_config(SohoConfig, document.get("model", {}), source=str(folder / CONFIG))
-    weights = {key: value for key, value in load_file(folder / WEIGHTS).items() if not key.startswith(OWN_PREFIX)}
+    weights = dict(load_file(folder / WEIGHTS))
     vqa = VQA_MARK in weights
     if not vqa:
         weights[WORDS_ALIAS] = weights[WORDS]

@@ -59,6 +59,8 @@ class Facts:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     """The first step and the manifest of each epoch (train.loop.epochs.Epoch); one entry unless the data set grows."""
     versions: dict[str, str] = field(default_factory=dict)
+    fixed: dict[str, Any] = field(default_factory=dict)
+    """What changes the numbers of a run though no key of the configuration sets it (TrainConfig.fixed_values)."""
     format: int = FORMAT
 
 

@@ -347,6 +347,7 @@ def facts_of(run: Run, step: int, scores: dict[str, float]) -> Facts:
         scores=scores,
         epochs=[asdict(epoch) for epoch in run.feed.epochs],
         versions={"python": platform.python_version(), "torch": torch.__version__},
+        fixed=run.config.fixed_values(),
     )
 
 

@@ -96,8 +96,7 @@ def lr_factor(step: int, n_steps: int, config: OptimConfig) -> float:
     done = (step - n_warmup) / max(n_steps - n_warmup, 1)
     if config.schedule == "milestones":
         return float(0.5 ** sum(step >= share * n_steps for share in config.milestones))
-    falling = {"cosine": 0.5 * (1 + math.cos(math.pi * done)), "linear": 1 - done, "constant": 1.0}[config.schedule]
-    return config.lr_floor + (1 - config.lr_floor) * falling
+    return {"cosine": 0.5 * (1 + math.cos(math.pi * done)), "linear": 1 - done, "constant": 1.0}[config.schedule]
 
 
 def set_lr(optimizer: torch.optim.Optimizer, factor: float) -> float:

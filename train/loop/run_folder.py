@@ -68,6 +68,7 @@ def claim(folder: Path, config: TrainConfig, process: Process) -> None:
         before["plugins"] = read_yaml(path).get("plugins", {})  # with the versions of that time
         now = {key: value for key, (value, _) in identity_values(config).items()}
         changed = {key: (before.get(key), now[key]) for key in now if before.get(key) != now[key]}
+        _refuse_other_fixed(checkpoints(folder)[-1], config)
         if changed and not _only_longer(folder, changed):
             lines = [f"{key}: {old} there, {new} here" for key, (old, new) in changed.items()]
             raise UserError(
@@ -80,6 +81,21 @@ def claim(folder: Path, config: TrainConfig, process: Process) -> None:
         part.write_text(yaml.safe_dump(config.record(), sort_keys=False))
         part.rename(path)
         (folder / REQUEUE).unlink(missing_ok=True)
+
+
+def _refuse_other_fixed(checkpoint: Path, config: TrainConfig) -> None:
+    """UserError if the checkpoint is of a version of this program that has other constants."""
+    before, now = read_facts(checkpoint).fixed, json.loads(json.dumps(config.fixed_values()))
+    lines = [
+        f"{key}: {before.get(key)} there, {now.get(key)} here"
+        for key in {**before, **now}
+        if before.get(key) != now.get(key)
+    ]
+    if lines:
+        raise UserError(
+            f"{checkpoint}: was trained with other constants than this version's:\n  " + "\n  ".join(lines) + "\n"
+            "go on with the version that began it, or give another folder (--set out=...)"
+        )
 
 
 def _only_longer(folder: Path, changed: dict[str, tuple[Any, Any]]) -> bool:

@@ -20,6 +20,8 @@ class ModelSection(Section):
 
     sources: ClassVar[tuple[str, ...]] = ("model_weights",)
     """Keys that name sources of initial weights; by default they name none."""
+    fixed: ClassVar[tuple[str, ...]] = ()
+    """Attributes that no key sets and that change what a model computes; a run is not resumed with other values."""
 
     kind: str
     preset: str

@@ -70,7 +70,7 @@ def test_low_upscaled_has_hybrids_shapes_and_none_of_its_detail(sample):
 def test_a_model_takes_each_view_and_trains_only_what_its_pictures_pass_through(sample, view):
     views = Views((64, 128), (16, 32), 3, 1, 2, view=view)
     clip = decode_sample(sample.members, "prepared", views, None)
-    model = build_model(small_config(high=(64, 128), low=(16, 32), n_frames=3, n_segments=1), seed=0, view=view)
+    model = build_model(small_config(high=(64, 128), n_frames=3, n_segments=1), seed=0, view=view)
 
     inputs = (None if x is None else torch.from_numpy(x)[None] for x in (clip.img_middle, clip.img_other))
     model.double().embed_video(*inputs).sum().backward()

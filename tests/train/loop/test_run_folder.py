@@ -1,6 +1,7 @@
 """A run's folder: one run at a time, the same configuration, and a mark where it is to be started again."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from hdvila_testing.drawn_set import a_tree
 from manifests.errors import UserError
 from manifests.settings import parse_config
-from train.config import TrainConfig
+from train.config import OptimConfig, TrainConfig
 from train.distributed import process_from_environment
+from train.loop.checkpoint import FACTS, Facts, folder_of
 from train.loop.run_folder import REQUEUE, claim, held, mark_requeue
 
 ALONE = process_from_environment("cpu")
@@ -35,3 +37,18 @@ def test_a_claim_takes_the_mark_away_and_writes_the_configuration(tmp_path: Path
     claim(tmp_path / "run", config, ALONE)
 
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["config.yaml"]
+
+
+def test_a_run_is_not_resumed_with_another_constant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = parse_config(TrainConfig, a_tree(tmp_path / "manifest.json", tmp_path), source="test")
+    claim(tmp_path, config, ALONE)
+    checkpoint = folder_of(tmp_path) / "step-00000001"
+    checkpoint.mkdir(parents=True)
+    facts = Facts(1, "", "", config.record(), 1, fixed=config.fixed_values())
+    (checkpoint / FACTS).write_text(json.dumps(asdict(facts)))
+    claim(tmp_path, config, ALONE)
+
+    monkeypatch.setattr(OptimConfig, "eps", 1e-8)
+
+    with pytest.raises(UserError, match=r"optim\.eps: 1e-06 there, 1e-08 here"):
+        claim(tmp_path, config, ALONE)

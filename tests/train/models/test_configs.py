@@ -37,7 +37,6 @@ def test_a_written_configuration_comes_back_equal() -> None:
     ("changes", "message"),
     [
         ({"high": (600, 1024)}, "multiples of 64"),
-        ({"low": (128, 256)}, "four times low"),
         ({"width": 100}, "not a multiple of n_heads"),
         ({"text_length": 600}, "exceeds max_text_positions"),
         ({"freeze_stage1": True}, "freeze_stage1 needs stage 2"),

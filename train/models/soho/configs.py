@@ -25,24 +25,21 @@ PRESETS: dict[str, dict[str, Any]] = {
         "trunk_depths": (1, 1, 1, 1),
         "norm": "group",
         "frozen_stages": -1,
-        "pool": 1,
         "width": 128,
         "n_heads": 4,
         "n_layers": 2,
         "n_entries": 128,
-        "dictionary_decay": 0.9,
         "vocab_size": 2048,
         "text_length": 40,
         "max_text_positions": 64,
     },
 }
 
-COMPAT: dict[str, Any] = {"mvm_scale": 1.0, "dictionary_decay": 0.4, "losses_on_negatives": True}
-"""Defaults that `compat` changes to the published code's numbers."""
-
 
 class SohoConfig(ModelSection):
     """The configuration of a SOHO. Sizes are (height, width) in pixels."""
+
+    fixed = ("pool", "dictionary_decay", "dictionary_floor", "mvm_scale")
 
     kind: Literal["soho"] = identity("soho", doc="the model")
     preset: Literal["soho", "soho_paper", "tiny"] = identity(
@@ -52,7 +49,7 @@ class SohoConfig(ModelSection):
         False,
         doc="follow the published code: a square valid mask, one masked position per batch, a dictionary "
         "updated in the forward pass (statistics start at zero, padding and copies count), cosines "
-        "without a scale",
+        "without a scale, words and cells predicted where sentence and picture do not belong together too",
     )
 
     image_size: Size = identity(
@@ -65,7 +62,7 @@ class SohoConfig(ModelSection):
         "basic", doc="the trunk's blocks: basic (ResNet-18, 34) or bottleneck (ResNet-50 and deeper)"
     )
     trunk_width: int = identity(64, ge=4, doc="channels of the trunk's stem")
-    trunk_depths: tuple[int, int, int, int] = identity((2, 2, 2, 2), doc="blocks in the four trunk stages")
+    trunk_depths: tuple[int, int, int, int] = identity((2, 2, 2, 2), doc="blocks in the trunk's four stages")
     norm: Literal["batch", "frozen_batch", "group"] = identity(
         "batch",
         doc="norms of trunk and neck: batch (statistics of the step, over all ranks), frozen_batch (fixed "
@@ -74,7 +71,6 @@ class SohoConfig(ModelSection):
     frozen_stages: int = identity(
         1, ge=-1, le=4, doc="trunk stages that are frozen: -1: none, 0: the stem, k: the stem and the first k stages"
     )
-    pool: int = identity(2, ge=1, le=2, doc="max-pooling after the trunk: 2 halves the grid, 1 leaves it as it is")
     width: int = identity(768, ge=8, doc="size of every token")
     n_heads: int = identity(12, ge=1, doc="attention heads")
     n_layers: int = identity(3, ge=1, doc="Transformer layers over text and picture")
@@ -96,27 +92,13 @@ class SohoConfig(ModelSection):
     n_pictures: Literal[1, 2] = identity(1, doc="pictures per row, with n_answers: 2 for NLVR2")
 
     n_entries: int = identity(2048, ge=2, doc="entries of the visual dictionary")
-    dictionary_decay: float = identity(
-        0.99, ge=0, lt=1, doc="share of the dictionary's moving statistics that each step keeps"
-    )
-    dictionary_floor: float = identity(
-        0.05,
-        ge=0,
-        doc="an entry is re-seeded when its moving count of cells per step falls below this (not with compat)",
-    )
-    mvm_scale: float = identity(
-        10.0, gt=0, doc="cosines with the dictionary are multiplied by it (the initial value if it is learned)"
-    )
-    learn_mvm_scale: bool = identity(False, doc="train mvm_scale")
-    losses_on_negatives: bool = identity(
-        False, doc="also predict masked words and cells where the sentence does not belong to the picture"
-    )
 
     trunk_weights: str = identity(
         "random", doc="initial weights of the trunk: random | imagenet (torchvision's) | a file"
     )
     bert_weights: str = identity(
-        "random", doc="initial weights of the Transformer: random | a Hugging Face name | a file"
+        "random",
+        doc="initial weights of BERT's layers, with its vocabulary: random | a Hugging Face name | a folder or file",
     )
     model_weights: str = identity("", doc="a whole model to start from: an exported folder or an official file")
     gradient_checkpointing: bool = operational(
@@ -128,8 +110,7 @@ class SohoConfig(ModelSection):
     def _fill_from_preset(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        compat = COMPAT if given.get("compat") else {}
-        return {**PRESETS.get(given.get("preset", "soho"), {}), **compat, **given}
+        return {**PRESETS.get(given.get("preset", "soho"), {}), **given}
 
     @model_validator(mode="after")
     def _fits_together(self) -> "SohoConfig":
@@ -141,9 +122,29 @@ class SohoConfig(ModelSection):
             raise ValueError(f"width {self.width} is not a multiple of 4: half of the position code is sines of rows")
         if self.text_length > self.max_text_positions:
             raise ValueError(f"text_length {self.text_length} exceeds max_text_positions {self.max_text_positions}")
-        if self.compat and self.learn_mvm_scale:
-            raise ValueError("compat has cosines without a scale: learn_mvm_scale needs compat false")
         return self
+
+    @property
+    def pool(self) -> int:
+        """Side of the max-pooling after the trunk: as published; none if tiny, whose grid is small already."""
+        return 1 if self.preset == "tiny" else 2
+
+    @property
+    def dictionary_decay(self) -> float:
+        """Share of the dictionary's moving statistics that each step keeps; a small batch fills few entries a step."""
+        if self.compat:
+            return 0.4
+        return 0.9 if self.preset == "tiny" else 0.99
+
+    @property
+    def dictionary_floor(self) -> float:
+        """An entry is re-seeded when its moving count of cells per step falls below this; 0: never, as published."""
+        return 0.0 if self.compat else 0.05
+
+    @property
+    def mvm_scale(self) -> float:
+        """Cosines with the dictionary are multiplied by it: without, the loss over 2,048 entries stays above 6.63."""
+        return 1.0 if self.compat else 10.0
 
     @property
     def trunk_channels(self) -> int:

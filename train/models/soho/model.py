@@ -82,14 +82,6 @@ class MatchHead(nn.Module):
         return self.match_class(cls)
 
 
-class MvmScale(nn.Module):
-    """A learned factor of the cosines, stored as its logarithm."""
-
-    def __init__(self, scale: float) -> None:
-        super().__init__()
-        self.log = nn.Parameter(torch.tensor([scale]).log())
-
-
 class _OnTrunk(Model):
     """What both models share about their trunk: its own parameter group, and frozen stages."""
 
@@ -125,7 +117,6 @@ class Soho(_OnTrunk):
         self.head = MatchHead(config.width)
         self.mask_l_fc = nn.Linear(config.width, config.vocab_size, bias=False)
         self.mask_l_fc.weight = self.language.bert.embeddings.word_embeddings.weight
-        self.mvm_scale = MvmScale(config.mvm_scale) if config.learn_mvm_scale else None
         self.weight_sources: dict[str, str] = {}
         """The source of each part's initial weights, set by `build_soho`."""
         self._n_passes = 0
@@ -179,8 +170,7 @@ class Soho(_OnTrunk):
         with torch.autocast(hidden.device.type, enabled=False):
             entries = self.neck.vq.embed
             cosines = F.normalize(hidden.to(entries.dtype), dim=-1) @ F.normalize(entries, dim=-1).T
-            scale = self.config.mvm_scale if self.mvm_scale is None else self.mvm_scale.log.exp()
-            return scale * cosines
+            return self.config.mvm_scale * cosines
 
     def after_step(self) -> None:
         """Updates the dictionary with the step's cells; all ranks call it, after the optimiser's step."""
@@ -213,8 +203,8 @@ class Soho(_OnTrunk):
         return draw_from(draws, cells)
 
     def _asked(self, labels: Tensor, batch: ImageBatch) -> Tensor:
-        """MVM labels without the rows whose sentence doesn't match the picture, unless the configuration keeps them."""
-        if self.config.losses_on_negatives or batch.itm_labels is None:
+        """MVM labels without the rows whose sentence doesn't match the picture; `compat` keeps them."""
+        if self.config.compat or batch.itm_labels is None:
             return labels
         return labels_of_matches(labels, batch.itm_labels)
 

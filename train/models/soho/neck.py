@@ -42,7 +42,7 @@ class Neck(nn.Module):
             config.n_entries,
             width,
             decay=config.dictionary_decay,
-            floor=0.0 if config.compat else config.dictionary_floor,
+            floor=config.dictionary_floor,
             published=config.compat,
         )
         self.pos_line = nn.Linear(width, width)

@@ -21,8 +21,6 @@ Shape = tuple[int, ...]
 
 PRETRAINING_MARK, VQA_MARK = "neck.vq.embed", "head.vqa.0.weight"
 WORDS, WORDS_ALIAS = "language.bert.embeddings.word_embeddings.weight", "mask_l_fc.weight"
-OWN_PREFIX = "mvm_scale."
-"""Key prefix of a learned scale, which is ours and in no published file."""
 
 TRUNK_DEPTHS = {"layer3.22.": (3, 4, 23, 3), "layer3.5.": (3, 4, 6, 3)}
 
@@ -35,7 +33,7 @@ def is_soho(keys: Mapping[str, object]) -> bool:
 def official_soho_keys(*, vqa: bool = False, config: SohoConfig | None = None) -> dict[str, Shape]:
     """{key: shape} of a published file: 196 entries (one an alias) for pre-training, 185 for question answering."""
     model = _empty(config or SohoConfig(compat=True), vqa=vqa)
-    return {key: tuple(value.shape) for key, value in model.state_dict().items() if not key.startswith(OWN_PREFIX)}
+    return {key: tuple(value.shape) for key, value in model.state_dict().items()}
 
 
 def load_official_soho(state_dict: Mapping[str, Tensor], *, partial: bool = False) -> Soho | SohoVqa:

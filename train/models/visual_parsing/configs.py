@@ -4,7 +4,7 @@ visual_parsing   Swin-T over 224x224 pixels, 12 Transformer layers of BERT's siz
 tiny             the same parts at a hundredth of the cost
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -15,11 +15,25 @@ Size = tuple[int, int]
 Four = tuple[int, int, int, int]
 
 PARSERS: dict[str, dict[str, Any]] = {
-    "swin_t": {"parser_width": 96, "parser_depths": (2, 2, 6, 2), "parser_heads": (3, 6, 12, 24), "drop_path": 0.2},
-    "swin_s": {"parser_width": 96, "parser_depths": (2, 2, 18, 2), "parser_heads": (3, 6, 12, 24), "drop_path": 0.3},
-    "swin_b": {"parser_width": 128, "parser_depths": (2, 2, 18, 2), "parser_heads": (4, 8, 16, 32), "drop_path": 0.5},
+    "swin_t": {"parser_width": 96, "drop_path": 0.2},
+    "swin_s": {"parser_width": 96, "drop_path": 0.3},
+    "swin_b": {"parser_width": 128, "drop_path": 0.5},
     "own": {},
 }
+
+DEPTHS: dict[str, Four] = {
+    "swin_t": (2, 2, 6, 2),
+    "swin_s": (2, 2, 18, 2),
+    "swin_b": (2, 2, 18, 2),
+    "own": (1, 1, 2, 1),
+}
+HEADS: dict[str, Four] = {
+    "swin_t": (3, 6, 12, 24),
+    "swin_s": (3, 6, 12, 24),
+    "swin_b": (4, 8, 16, 32),
+    "own": (1, 2, 4, 8),
+}
+"""Blocks and attention heads of the parser's four stages: torchvision's, and those of the smallest that parses."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "visual_parsing": {},
@@ -27,8 +41,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "image_size": (128, 192),
         "parser": "own",
         "parser_width": 24,
-        "parser_depths": (1, 1, 2, 1),
-        "parser_heads": (1, 2, 4, 8),
         "parser_window": (4, 6),
         "drop_path": 0.0,
         "width": 128,
@@ -44,6 +56,10 @@ PRESETS: dict[str, dict[str, Any]] = {
 class VisualParsingConfig(ModelSection):
     """The configuration of a Visual Parsing model. Sizes are (height, width) in pixels."""
 
+    fixed = ("parser_depths", "parser_heads", "mfr_share")
+    mfr_share: ClassVar[float] = 0.15
+    """Share of a picture's tokens that are masked together: that of words, the paper gives none."""
+
     kind: Literal["visual_parsing"] = identity("visual_parsing", doc="the model")
     preset: Literal["visual_parsing", "tiny"] = identity(
         "visual_parsing", doc="architecture whose values the other keys default to"
@@ -56,20 +72,15 @@ class VisualParsingConfig(ModelSection):
         "crop", doc="crop: the canvas is filled; pad: the whole picture at the canvas' top left"
     )
     parser: Literal["swin_t", "swin_s", "swin_b", "own"] = identity(
-        "swin_t", doc="the Swin Transformer that parses pictures; own: with the parser_* sizes"
+        "swin_t", doc="the Swin Transformer that parses pictures; own: a small one, with the width and window given"
     )
     parser_width: int = identity(96, ge=8, doc="channels of the parser's first stage; stage k has 2^k times as many")
-    parser_depths: Four = identity((2, 2, 6, 2), doc="blocks in the parser's four stages")
-    parser_heads: Four = identity((3, 6, 12, 24), doc="attention heads in the parser's four stages")
     parser_window: Size = identity((7, 7), doc="cells that attend to each other, (rows, columns)")
     drop_path: float = identity(0.2, ge=0, lt=1, doc="stochastic depth of the parser's last block; the first has none")
-    visual_position: Literal["none", "sine"] = identity(
-        "sine", doc="position code of visual tokens: none, or sines of row and column"
-    )
     width: int = identity(768, ge=8, doc="size of every token")
-    n_heads: int = identity(12, ge=1, doc="attention heads of the Transformer")
+    n_heads: int = identity(12, ge=1, doc="attention heads")
     n_layers: int = identity(12, ge=1, doc="Transformer layers over text and picture")
-    dropout: float = identity(0.1, ge=0, lt=1, doc="dropout of the Transformer and of visual tokens")
+    dropout: float = identity(0.1, ge=0, lt=1, doc="dropout of the Transformer")
     init_std: float = identity(
         0.02,
         gt=0,
@@ -85,15 +96,15 @@ class VisualParsingConfig(ModelSection):
         doc="classes of an answering head, which replaces pre-training's heads (VQA 2.0: 3129); 0 for pre-training",
     )
     n_pictures: Literal[1, 2] = identity(1, doc="pictures per row, with n_answers: 2 for NLVR2")
-    mfr_share: float = identity(0.15, gt=0, le=1, doc="share of a picture's tokens that are masked together")
 
     parser_weights: str = identity(
         "random", doc="initial weights of the parser: random | imagenet (torchvision's) | a file"
     )
     bert_weights: str = identity(
-        "random", doc="initial weights of the Transformer: random | a Hugging Face name | a file"
+        "random",
+        doc="initial weights of BERT's layers, with its vocabulary: random | a Hugging Face name | a folder or file",
     )
-    model_weights: str = identity("", doc="a whole model to start from: an exported folder or a weights file")
+    model_weights: str = identity("", doc="a whole model to start from: an exported folder or an official file")
     gradient_checkpointing: bool = operational(False, doc="recompute Transformer layers in the backward pass")
 
     @model_validator(mode="before")
@@ -115,10 +126,19 @@ class VisualParsingConfig(ModelSection):
             raise ValueError(f"width {self.width} is not a multiple of 4: half of the position code is sines of rows")
         if self.text_length > self.max_text_positions:
             raise ValueError(f"text_length {self.text_length} exceeds max_text_positions {self.max_text_positions}")
-        for stage, heads in enumerate(self.parser_heads):
-            if self.parser_width * 2**stage % heads:
-                raise ValueError(f"parser_heads {heads} do not divide {self.parser_width * 2**stage} channels")
+        if self.parser_width % self.parser_heads[0]:
+            raise ValueError(f"parser_width {self.parser_width} is not a multiple of {self.parser_heads[0]} heads")
         return self
+
+    @property
+    def parser_depths(self) -> Four:
+        """Blocks in the parser's four stages."""
+        return DEPTHS[self.parser]
+
+    @property
+    def parser_heads(self) -> Four:
+        """Attention heads in the parser's four stages."""
+        return HEADS[self.parser]
 
     @property
     def grid(self) -> Size:

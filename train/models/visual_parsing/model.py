@@ -46,7 +46,6 @@ class VisualEmbedding(nn.Module):
     def __init__(self, n_channels: int, config: VisualParsingConfig) -> None:
         super().__init__()
         width = config.width
-        self.has_position = config.visual_position == "sine"
         self.linear = nn.Linear(n_channels, width)
         self.mask_token = nn.Parameter(torch.zeros(width))
         self.token_type = nn.Parameter(torch.zeros(width))
@@ -56,8 +55,7 @@ class VisualEmbedding(nn.Module):
     def forward(self, projected: Tensor, cells: Tensor, hidden_cells: Tensor) -> Tensor:
         """Projected tokens [R, P, D], valid cells [R, gh, gw] and masked tokens [R, P] bool -> [R, P, D]."""
         tokens = torch.where(hidden_cells[..., None], self.mask_token.to(projected.dtype), projected) + self.token_type
-        if self.has_position:
-            tokens = tokens + position_code(cells, tokens.shape[-1]).to(tokens.dtype)
+        tokens = tokens + position_code(cells, tokens.shape[-1]).to(tokens.dtype)
         return self.dropout(self.norm(tokens))
 
 

@@ -15,7 +15,6 @@ from train.models.soho import SohoConfig
         ({"image_size": (100, 96)}, "multiples of 32"),
         ({"width": 30}, "not a multiple of n_heads"),
         ({"text_length": 600}, "exceeds max_text_positions"),
-        ({"compat": True, "learn_mvm_scale": True}, "learn_mvm_scale needs compat false"),
         ({"widht": 5}, "did you mean width"),
     ],
     ids=str,
@@ -25,9 +24,7 @@ def test_what_does_not_fit_is_refused_with_the_reason(changes: dict[str, Any], m
         parse_config(SohoConfig, changes, source="model")
 
 
-def test_compat_changes_the_defaults_that_it_should_and_a_given_key_wins() -> None:
-    assert SohoConfig().mvm_scale == 10.0
+def test_compat_has_the_published_codes_numbers_and_comes_back_as_written() -> None:
     compat = SohoConfig(compat=True)
-    assert (compat.mvm_scale, compat.dictionary_decay) == (1.0, 0.4)
-    assert SohoConfig(compat=True, dictionary_decay=0.99).dictionary_decay == 0.99
+    assert (compat.mvm_scale, compat.dictionary_decay, compat.dictionary_floor) == (1.0, 0.4, 0.0)
     assert SohoConfig.model_validate(compat.model_dump(mode="json")) == compat

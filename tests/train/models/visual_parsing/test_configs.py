@@ -17,7 +17,7 @@ from train.models.visual_parsing import (
         ({"image_size": (100, 96)}, "multiples of 32"),
         ({"width": 30}, "not a multiple of n_heads"),
         ({"text_length": 600}, "exceeds max_text_positions"),
-        ({"parser": "own", "parser_heads": (3, 6, 12, 25)}, "do not divide"),
+        ({"parser": "swin_t", "parser_width": 100}, "not a multiple of 3 heads"),
         ({"parser": "swin_x"}, "swin_t"),
     ],
     ids=str,

@@ -42,11 +42,11 @@ def output_from(found: WindowAttention, attn: Any, x: Tensor) -> Tensor:
 @pytest.mark.parametrize(("h", "w"), [(7, 7), (4, 6), (14, 14), (9, 16)])
 def test_attention_recomputed_from_the_weights_gives_the_blocks_output(h: int, w: int) -> None:
     torch.manual_seed(0)
-    last = Parser(VisualParsingConfig(parser="own", parser_width=8, parser_heads=(1, 2, 4, 8))).double().eval()
+    last = Parser(VisualParsingConfig(parser_width=12)).double().eval()
     attn = last.features[-1][-1].attn
     assert attn.shift_size == [3, 3]
     torch.nn.init.normal_(attn.relative_position_bias_table)
-    x = torch.randn(2, h, w, 64, dtype=torch.float64)
+    x = torch.randn(2, h, w, 96, dtype=torch.float64)
     with torch.no_grad():
         found = window_attention(attn, x)
         assert torch.allclose(output_from(found, attn, x), attn(x).flatten(1, 2), atol=1e-12)

@@ -30,6 +30,8 @@ EXPECTED = {"--require": 1}
 SHORTER = {"fit": ["--set", "loop.steps=2", "--set", "loop.batch=2", "--set", "data.workers=0"]}
 """What a test adds to a command that would take minutes."""
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
+LAB = sorted((REPO / "docs" / "lab").glob("*.md"))
+"""Measurements: their commands take minutes to hours, so that they are parsed and not run."""
 
 
 def commands_in(page: Path) -> list[str]:
@@ -70,14 +72,14 @@ def test_every_place_that_extending_names_is_there() -> None:
     assert [place for place in places if not (REPO / place).exists()] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *LAB], ids=lambda page: page.name)
 def test_every_command_of_a_page_is_one_that_the_program_takes(page: Path) -> None:
     for line in commands_in(page):
         program, *words = shlex.split(line, comments=True)
         assert parsed(APPS[program], words), line
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *LAB], ids=lambda page: page.name)
 def test_every_command_in_a_sentence_is_there_with_its_options(page: Path) -> None:
     for program, line in re.findall(r"`(?:\.venv/bin/)?(hdvila-pipeline|hdvila-train) ([^`]+)`", page.read_text()):
         words = shlex.split(re.sub(r"[\[\]\\|]", " ", line))

@@ -17,7 +17,7 @@ export PIP_ROOT_USER_ACTION := ignore
 # setuptools warns, in a frame of stars, that folders here have the names of our packages: they are the packages.
 QUIETLY := PYTHONWARNINGS="ignore:Editable installation"
 
-.PHONY: demo test test-only test-fast test-full test-foreign test-matrix test-faults test-mutations docs lint install clean help
+.PHONY: demo test test-only test-fast test-full test-foreign test-matrix witnesses test-faults test-mutations docs lint install clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,9 @@ test-fast: install ## under two minutes, for use while working
 
 docs: install ## the pages of docs/ as a site in out/site; a dead link is an error
 	$(BIN)/mkdocs build --strict
+
+witnesses: install ## fixed cases of every command: each fact of their outputs against the committed hashes, some minutes
+	$(BIN)/python -m tests.witness
 
 test-matrix: install ## the demo's road, small, on every supported Python here: oldest with the lowest dependencies
 	.ci/matrix

@@ -2,69 +2,44 @@
 
 import json
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
+from typer.testing import CliRunner
 
 from hdvila_testing.readers import codes_by_ffmpeg
 from manifests.funnel import by_stage_and_reason, rejects_in_force
 from manifests.sample import DEFAULT_MEMBERS, SampleJson
 from manifests.shards import Manifest, read_manifest, read_shard_rows
-from miniyoutube.demo_catalogue import demo_catalogue
-from miniyoutube.job import demo_config, pointed_at, some_of
-from miniyoutube.request_log import RequestLog
 from miniyoutube.script import FPS
 from miniyoutube.server import MiniYouTube
+from pipeline.balance.result import BALANCE_NAME, BalanceResult
+from pipeline.cli import app
 from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, export_hdvila
 from pipeline.engine.run.status_and_control import read_run_status
 from pipeline.engine.store.store import Store
-from pipeline.report.summary import Delivered
 from pipeline.run.road import run_pipeline
 from tests.conftest import need
+from tests.e2e.conftest import Finished
+from tests.e2e.small_run import small_catalogue, small_config
 
 pytestmark = pytest.mark.slow
 
-N_VIDEOS = 12
-"""Videos served: some of each kind of the demo's, drawn once and kept in the demo's cache."""
-
-
-@dataclass(frozen=True)
-class Road:
-    """A finished run and what it asked the site for, the first time and the second."""
-
-    out: Path
-    delivered: Delivered
-    first: RequestLog
-    second: RequestLog
-
 
 @pytest.fixture(scope="module")
-def road(tmp_path_factory: pytest.TempPathFactory) -> Road:
-    out = tmp_path_factory.mktemp("road") / "out"
-    config = demo_config(out, None, ["balance.total=20", "shards.split.val=0.3"])
-    logs = []
-    for _ in range(2):
-        with MiniYouTube(some_of(demo_catalogue(), N_VIDEOS)) as site:
-            delivered = run_pipeline(pointed_at(site, config))
-        logs.append(site.log)
-    return Road(out, delivered, *logs)
-
-
-@pytest.fixture(scope="module")
-def clips(road: Road, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[SampleJson, Path]]:
+def clips(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[SampleJson, Path]]:
     """Every sample as the plain `tar` program unpacks it."""
     need(subprocess.run(["which", "tar"], capture_output=True).returncode == 0, "tar")
     folder = tmp_path_factory.mktemp("unpacked")
-    for shard in sorted(road.out.glob("shards/*/*.tar")):
+    for shard in sorted(finished.out.glob("shards/*/*.tar")):
         subprocess.run(["tar", "-xf", str(shard), "-C", str(folder)], check=True)
     found = sorted(folder.glob("*.json"))
     return [(SampleJson.model_validate_json(file.read_bytes()), file.with_suffix(".mp4")) for file in found]
 
 
-def test_every_candidate_is_kept_or_rejected_with_a_reason(road: Road) -> None:
-    videos = road.delivered.manifest.head["funnel"]["videos"]
+def test_every_candidate_is_kept_or_rejected_with_a_reason(finished: Finished) -> None:
+    videos = finished.manifest.head["funnel"]["videos"]
 
     away = sum(turned["count"] for turned in videos["rejected"])
     assert videos["missing"] == 0
@@ -72,8 +47,16 @@ def test_every_candidate_is_kept_or_rejected_with_a_reason(road: Road) -> None:
     assert videos["kept"] > 0
 
 
-def test_status_says_exactly_which_videos_are_rejected(road: Road) -> None:
-    store = Store(str(road.out))
+def test_the_demo_is_one_command(tmp_path: Path) -> None:
+    sets = ("--set", "balance.total=4", "--set", "engine.executor=local")
+    done = CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "out"), "--n-videos", "1", *sets])
+
+    assert done.exit_code == 0, done.output
+    assert read_manifest(str(tmp_path / "out")).head["totals"]["samples"] > 0
+
+
+def test_status_says_exactly_which_videos_are_rejected(finished: Finished) -> None:
+    store = Store(str(finished.out))
     rejects = rejects_in_force(store)
     whole = by_stage_and_reason(rejects.filter(pc.equal(rejects.column("clip_id"), "")))
     run = read_run_status(store)
@@ -81,21 +64,21 @@ def test_status_says_exactly_which_videos_are_rejected(road: Road) -> None:
     assert run is not None and whole and run.rejects_in_force == whole
 
 
-def test_no_other_host_was_asked(road: Road) -> None:
-    assert road.first.refused_hosts() == []
+def test_no_other_host_was_asked(finished: Finished) -> None:
+    assert finished.facts.refused_hosts == []
 
 
-def test_the_quota_is_met_where_the_supply_allows(road: Road) -> None:
-    result = road.delivered.balance
+def test_the_quota_is_met_where_the_supply_allows(finished: Finished) -> None:
+    result = BalanceResult.of_document(json.loads((finished.out / BALANCE_NAME).read_text()))
 
     short = [c for c in result.categories if c.kept < c.asked and c.binding != "supply"]
     assert short == []
-    assert result.clips_kept == road.delivered.manifest.head["totals"]["samples"]
+    assert result.clips_kept == finished.manifest.head["totals"]["samples"]
 
 
-def test_a_second_run_asks_for_no_video_again(road: Road) -> None:
-    assert len(road.first.of("player")) > 0
-    assert [r.path for r in road.second.of("watch", "player", "caption", "media")] == []
+def test_a_second_run_asks_for_no_video_again(finished: Finished) -> None:
+    assert finished.facts.n_players > 0
+    assert finished.facts.asked_again == []
 
 
 def test_clips_play_to_their_end_and_begin_and_end_with_the_right_frames(clips: list[tuple[SampleJson, Path]]) -> None:
@@ -123,10 +106,10 @@ def test_words_lie_inside_their_clip_and_make_its_text(clips: list[tuple[SampleJ
         assert all(0 <= word["start_ms"] <= word["end_ms"] <= json_.duration_ms for word in words)
 
 
-def test_members_are_where_the_shards_rows_say(road: Road) -> None:
-    for shard in road.delivered.manifest.shards:
-        tar = (road.out / shard.url).read_bytes()
-        rows = [r for r in read_shard_rows(road.delivered.manifest, shard).to_pylist() if r["status"] == "success"]
+def test_members_are_where_the_shards_rows_say(finished: Finished) -> None:
+    for shard in finished.manifest.shards:
+        tar = (finished.out / shard.url).read_bytes()
+        rows = [r for r in read_shard_rows(finished.manifest, shard).to_pylist() if r["status"] == "success"]
         assert len(rows) == shard.nsamples
         for row in rows:
             members = json.loads(row["members"])
@@ -135,31 +118,31 @@ def test_members_are_where_the_shards_rows_say(road: Road) -> None:
             assert tar[offset : offset + size].decode() == row["caption"]
 
 
-def test_the_manifest_names_what_is_there(road: Road) -> None:
-    manifest = read_manifest(str(road.out))
+def test_the_manifest_names_what_is_there(finished: Finished) -> None:
+    manifest = finished.manifest
 
     assert {shard.split for shard in manifest.shards} == {"train", "val"}
     assert sorted(shard.url for shard in manifest.shards) == sorted(
-        str(file.relative_to(road.out)) for file in road.out.glob("shards/*/*.tar")
+        str(file.relative_to(finished.out)) for file in finished.out.glob("shards/*/*.tar")
     )
-    assert (road.out / "report" / "index.html").stat().st_size > 1000
-    report = json.loads((road.out / "report" / "report.json").read_text())
+    assert (finished.out / "report" / "index.html").stat().st_size > 1000
+    report = json.loads((finished.out / "report" / "report.json").read_text())
     counted = {subject: n for subject, n in report["clips_behind"].items() if subject != "scene cuts in a clip"}
     assert set(counted.values()) == {manifest.head["totals"]["samples"]}, "the tables of a run know every clip"
-    assert not list((road.out / "packs").glob("*.tar")), "packs are removed once their samples are in shards"
+    assert not list((finished.out / "packs").glob("*.tar")), "packs are removed once their samples are in shards"
 
 
-def test_a_new_run_of_the_released_ids_spans_and_texts_makes_the_same_clips(road: Road, tmp_path: Path) -> None:
+def test_a_new_run_of_the_released_ids_spans_and_texts_makes_the_same_clips(finished: Finished, tmp_path: Path) -> None:
     release = tmp_path / "release"
-    export_hdvila(Store(str(road.out)), Store(str(release)))
+    export_hdvila(Store(str(finished.out)), Store(str(release)))
     given = [f"crawl.hdvila.clips=[{release / CLIPS_NAME}]", f"crawl.hdvila.texts=[{release / TEXTS_NAME}]"]
     changes = ["crawl.sources=[hdvila]", *given, "balance.total=null", "balance.max_channel_share=1"]
-    config = demo_config(tmp_path / "again", None, changes)
-    with MiniYouTube(some_of(demo_catalogue(), N_VIDEOS)) as site:
-        again = run_pipeline(pointed_at(site, config)).manifest
+    with MiniYouTube(small_catalogue()) as site:
+        config = small_config(site, tmp_path / "again", "engine.executor=local", *changes)
+        again = run_pipeline(config).manifest
 
     def spans(manifest: Manifest) -> dict[str, tuple[int, int, str]]:
         rows = [r for shard in manifest.shards for r in read_shard_rows(manifest, shard).to_pylist()]
         return {r["clip_id"]: (r["start_ms"], r["end_ms"], r["caption"]) for r in rows if r["status"] == "success"}
 
-    assert spans(again) == spans(road.delivered.manifest)
+    assert spans(again) == spans(finished.manifest)

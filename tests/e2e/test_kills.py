@@ -1,108 +1,98 @@
-"""A run that is killed at any moment and started again ends with the same bytes as one that nobody disturbed."""
+"""A run that is stopped at any moment and started again ends with the same bytes as one that nobody disturbed."""
 
-import hashlib
 import json
+import os
 import random
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from pipeline.engine.store.store import Store
+from miniyoutube.server import MiniYouTube
+from tests.e2e.conftest import Finished
+from tests.e2e.small_run import bytes_of, line_of, log_of, n_commits, small_catalogue, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
-N_VIDEOS = 8
-N_KILLS = 3
+Start = Callable[..., subprocess.Popen[bytes]]
 
 
-def start(out: Path) -> subprocess.Popen[bytes]:
-    """The demo's driver as a process of its own, on some of the videos."""
-    command = [sys.executable, "-P", "-m", "pipeline.cli", "demo", "--out", str(out), "--n-videos", str(N_VIDEOS)]
-    with (out.parent / f"{out.name}.log").open("ab") as log:
-        return subprocess.Popen([*command, "--set", "balance.total=16"], stdout=log, stderr=log, start_new_session=True)
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
 
 
-def finish(out: Path) -> None:
-    """Runs to the end."""
-    process = start(out)
-    assert process.wait(timeout=900) == 0, (out.parent / f"{out.name}.log").read_text()[-3000:]
+@pytest.fixture
+def go_on(out: Path) -> Iterator[Start]:
+    """Starts the run in `out`. What still runs after the test is killed: one that fails would leave it working."""
+    started: list[subprocess.Popen[bytes]] = []
+    with MiniYouTube(small_catalogue()) as site:
+
+        def start_one(*changes: str) -> subprocess.Popen[bytes]:
+            started.append(start(site, out, *changes))
+            return started[-1]
+
+        yield start_one
+        for process in started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
 
 
-def n_commits(out: Path) -> int:
-    """Units that are committed."""
-    store = Store(str(out))
-    return sum(len(store.committed(stage)) for stage in store.stages())
-
-
-def kill_at(out: Path, commits: int, delay_s: float) -> int:
-    """Starts the driver and kills it a moment after so many units are committed; returns how many are then."""
-    process = start(out)
-    until = time.monotonic() + 240
-    while n_commits(out) < commits and process.poll() is None and time.monotonic() < until:
+def wait_until(holds: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    """Waits until something holds, or the process has ended."""
+    until = time.monotonic() + 400
+    while not holds() and process.poll() is None and time.monotonic() < until:
         time.sleep(0.02)
-    time.sleep(delay_s)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait()
-    return n_commits(out)
 
 
-def bytes_of(out: Path) -> dict[str, str]:
-    """Hashes of what users read: tars, selection, manifest (its time of making apart)."""
-    files = [
-        *out.glob("shards/*/*.tar"),
-        *out.glob("shards/*/*.parquet"),
-        out / "selection.parquet",
-        out / "manifest.parquet",
-    ]
-    hashes = {str(file.relative_to(out)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-    manifest = json.loads((out / "manifest.json").read_bytes())
-    manifest.pop("created_at")
-    return hashes | {"manifest.json": json.dumps(manifest, sort_keys=True)}
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "undisturbed"
-    finish(out)
-    return out
-
-
-@pytest.mark.timeout(1800)
-def test_sigterm_drains_and_the_next_run_ends_with_the_same_bytes(undisturbed: Path, tmp_path: Path) -> None:
-    out = tmp_path / "drained"
-    process = start(out)
-    until = time.monotonic() + 240
-    while n_commits(out) < n_commits(undisturbed) // 2 and process.poll() is None and time.monotonic() < until:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-
-    assert process.wait(timeout=120) == 75
-    log = (tmp_path / "drained.log").read_text()
+def assert_drained(process: subprocess.Popen[bytes], out: Path) -> None:
+    assert process.wait(timeout=120) == 75, log_of(out).read_text()[-3000:]
+    log = log_of(out).read_text()
     assert "stopped on request (SIGTERM)" in log and "Run the same command again" in log
     assert "Traceback" not in log and "SIGABRT" not in log
     status = json.loads((out / "status.json").read_bytes())
     assert (status["state"], status["exit_code"]) == ("ended", 75)
 
-    finish(out)
-    assert bytes_of(out) == bytes_of(undisturbed)
-    assert json.loads((out / "status.json").read_bytes())["exit_code"] == 0
-
 
 @pytest.mark.timeout(2400)
-def test_three_kills_at_random_moments_change_no_byte(undisturbed: Path, tmp_path: Path) -> None:
-    killed = tmp_path / "killed"
-    total = n_commits(undisturbed)
-    moments = random.Random(7)
-    # most units are quick listings; the last ones are media and shards, where a run spends its time
-    places = [moments.randrange(1, total // 2), *sorted(moments.sample(range(total - 9, total - 1), N_KILLS - 1))]
+def test_a_run_killed_three_times_and_drained_once_ends_with_the_same_bytes(
+    finished: Finished, out: Path, go_on: Start
+) -> None:
+    total, moments = n_commits(finished.out), random.Random(7)
 
-    committed = [kill_at(killed, place, moments.uniform(0, 0.5)) for place in places]
-    finish(killed)
+    def run_until(holds: Callable[[], bool], *changes: str) -> subprocess.Popen[bytes]:
+        process = go_on(*changes)
+        wait_until(holds, process)
+        time.sleep(moments.uniform(0, 0.3))
+        return process
 
-    assert any(0 < n < total for n in committed), "no kill came in the middle"
-    assert bytes_of(killed) == bytes_of(undisturbed)
-    assert not list(killed.rglob(".tmp-*"))
+    place = moments.randrange(1, total // 4)
+    kill(run_until(lambda: n_commits(out) >= place, "engine.executor=local"))
+    committed = [n_commits(out)]
+
+    process = run_until(lambda: n_commits(out) >= total // 2)
+    process.send_signal(signal.SIGTERM)
+    assert_drained(process, out)
+
+    n_before = n_commits(out)
+    kill(run_until(lambda: (out / "manifest.json").exists() and n_commits(out) > n_before, "engine.executor=local"))
+    committed.append(n_commits(out))
+
+    kill(run_until(lambda: n_commits(out) >= total - 2, "engine.n_cpus=1"))
+    committed.append(n_commits(out))
+
+    assert go_on().wait(timeout=900) == 0, log_of(out).read_text()[-3000:]
+    assert sum(0 < n < total for n in committed) >= 2, "kills came in the middle"
+    assert bytes_of(out) == bytes_of(finished.out)
+    assert line_of(out) == line_of(finished.out)
+    assert json.loads((out / "status.json").read_bytes())["exit_code"] == 0
+    assert not list(out.rglob(".tmp-*"))

@@ -1,0 +1,56 @@
+"""Stages whose workers die. A module of its own, so that each new worker imports this and no more of the tests."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.engine.work.unit import Context, Output, Unit
+
+
+@dataclass(frozen=True)
+class DiesOnce:
+    """A stage whose worker is killed as it begins a unit, and when it has made another; one more as it fetches.
+
+    No unit meets two of them: a third would be its verdict. `marks` is a folder where each death leaves its unit.
+    """
+
+    stage: Any
+    marks: Path
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "stage":
+            raise AttributeError(name)
+        return getattr(self.stage, name)
+
+    def prepare(self, unit: Unit, context: Context) -> None:
+        self._die(unit, "fetch")
+        self.stage.prepare(unit, context)
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        self._die(unit, "begun")
+        made: Output = self.stage.process(unit, context)
+        self._die(unit, "made")
+        return made
+
+    def _die(self, unit: Unit, moment: str) -> None:
+        if any(mark.read_text() == unit.name for mark in self.marks.glob(f"{self.stage.name}.*")):
+            return
+        try:
+            with (self.marks / f"{self.stage.name}.{moment}").open("x") as mark:
+                mark.write(unit.name)
+        except FileExistsError:
+            return
+        if (self.stage.name, moment) == ("extract", "made"):
+            os.kill(int((self.marks / "politeness").read_text()), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def noted(build: Callable[[], Any], marks: Path) -> Any:
+    """What an actor holds; which process holds it stands in a file, and that it began in one more."""
+    (marks / "politeness").write_text(str(os.getpid()))
+    (marks / f"politeness {time.time()}").touch()
+    return build()

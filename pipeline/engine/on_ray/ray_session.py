@@ -3,10 +3,12 @@
 import json
 import logging
 import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -15,6 +17,10 @@ import ray
 from manifests.errors import UserError
 from manifests.exits import ExitCode
 
+log = logging.getLogger("hdvila")
+
+TRIES = 3
+"""How often a local Ray is started: on a very busy machine its processes miss the 30 s that Ray gives them."""
 CONNECT_S, SPEAK_S = 3.0, 4.0
 CLIENT_PORT = 10001
 """The default port of Ray's client server."""
@@ -43,13 +49,19 @@ def start_ray(address: str, n_cpus: int, object_store_bytes: int, namespace: str
         options |= {"address": "local", "include_dashboard": False, "object_store_memory": object_store_bytes}
         options |= {"num_cpus": n_cpus} if n_cpus else {}
     where = f"Ray at {address}" if address else "a local Ray"
-    try:
-        with _WhatRaySays(where), _environment_for(WORKERS_ENVIRONMENT if not address else {}):
-            ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UserError(
-            f"{where}: cannot be reached or started ({first_line(error)}); check engine.ray_address"
-        ) from None
+    for n_left in reversed(range(1 if address else TRIES)):
+        try:
+            with StartOfRay(where), _environment_for(WORKERS_ENVIRONMENT if not address else {}):
+                ray.init(**options)
+            return
+        except RayNotStarted as error:
+            if not n_left:
+                raise
+            log.warning("%s; it is tried again", error)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise UserError(
+                f"{where}: cannot be reached or started ({first_line(error)}); check engine.ray_address"
+            ) from None
 
 
 @contextmanager
@@ -73,20 +85,38 @@ class RayNotStarted(UserError):
     exit_code = ExitCode.STOPPED
 
 
-class _WhatRaySays(AbstractContextManager[None]):
-    """Turns the bare Exception raised when Ray's own processes don't start (within a fixed 30 s) into RayNotStarted."""
+class StartOfRay(AbstractContextManager[None]):
+    """Turns the bare Exception raised when Ray's own processes don't start (within a fixed 30 s) into RayNotStarted.
+
+    Ends those that did: Ray itself would leave them until this process ends.
+    """
 
     def __init__(self, where: str) -> None:
         self._where = where
+
+    def __enter__(self) -> None:
+        self._before = _child_processes()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is Exception and error is not None:
+            for pid in _child_processes() - self._before:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             raise RayNotStarted(
                 f"{self._where}: did not start ({first_line(error)}); on a very busy machine run again later, or set "
                 "engine.executor: local; else Ray's logs in /tmp/ray/session_latest/logs say why"
             ) from None
+
+
+def _child_processes() -> set[int]:
+    """The processes that this one started and that have not ended; none where /proc is not available."""
+    pids: set[int] = set()
+    for children in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):  # a thread that has ended
+            pids.update(map(int, children.read_text().split()))
+    return pids
 
 
 def _environment_of_the_job() -> set[str]:

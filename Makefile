@@ -17,7 +17,7 @@ export PIP_ROOT_USER_ACTION := ignore
 # setuptools warns, in a frame of stars, that folders here have the names of our packages: they are the packages.
 QUIETLY := PYTHONWARNINGS="ignore:Editable installation"
 
-.PHONY: demo test test-only test-fast test-full test-foreign test-matrix witnesses test-faults test-mutations docs lint install clean help
+.PHONY: demo test test-only test-fast test-long gpu test-matrix test-mutations witnesses docs lint install clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,13 +45,19 @@ lint: install ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy manifests pipeline train miniyoutube hdvila_testing
 
-test: lint test-only ## ruff, mypy, and all tests that need no GPU and no venv of their own
+test: lint test-only ## ruff, mypy, and all tests but the long ones and those that need a GPU
 
 test-only: install
-	$(BIN)/python -m pytest -n $(WORKERS) $(BY_FILE) -m "not full and not foreign and not gpu"
+	$(BIN)/python -m pytest -n $(WORKERS) $(BY_FILE) -m "not long and not gpu"
 
 test-fast: install ## under two minutes, for use while working
-	$(BIN)/python -m pytest -n $(WORKERS) $(BY_FILE) -m "not slow and not full and not foreign and not gpu"
+	$(BIN)/python -m pytest -n $(WORKERS) $(BY_FILE) -m "not slow and not long and not gpu"
+
+test-long: install ## stops at every moment, large crawls, models at full size (12 GiB), foreign readers from the registry
+	$(BIN)/python -m pytest -m "long and not gpu"
+
+gpu: install ## the tests that need a CUDA device
+	$(BIN)/python -m pytest -m gpu
 
 docs: install ## the pages of docs/ as a site in out/site; a dead link is an error
 	$(BIN)/mkdocs build --strict
@@ -64,15 +70,6 @@ test-matrix: install ## the demo's road, small, on every supported Python here: 
 
 test-mutations: install ## 60 small errors put into the code by a seed: how many do the nearest tests notice?
 	$(BIN)/python -m bench.mutate --jobs $(WORKERS)
-
-test-faults: install ## processes killed in every stage, machines and buckets that fail: nothing is lost, nothing is twice
-	HDVILA_FAULTS=long $(BIN)/python -m pytest -m faults
-
-test-full: install ## the reference model at full size (12 GiB of memory, some minutes)
-	$(BIN)/python -m pytest -m full
-
-test-foreign: install ## foreign readers and rivals, each in a venv of its own
-	$(BIN)/python -m pytest -m foreign
 
 learn: install ## what is learned? five views and three models, three seeds, an hour or more; goes on where it stopped
 	$(BIN)/python -m bench.learning.hybrid_vs_low --out $(dir $(OUT))attributes

@@ -12,8 +12,6 @@ settings.load_profile("hdvila")
 os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 starves workers beside other tests, past their limits
 
 REPO = Path(__file__).resolve().parent.parent
-LONG = os.environ.get("HDVILA_FAULTS") == "long"
-"""Whether tests that try some of many moments try all (`make test-faults`)."""
 
 
 def need(present: bool, what: str) -> None:

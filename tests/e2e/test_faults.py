@@ -18,7 +18,7 @@ from pipeline.engine.work.unit import Resources
 from tests.conftest import REPO, need
 from tests.pipeline.engine.toys import ToyStage
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults]
+pytestmark = pytest.mark.slow
 
 UNITS = ("a", "b", "c", "d")
 LIMITS = Resources(time_limit_s=10, memory_bytes=200 * 1024**2)

@@ -15,7 +15,7 @@ from miniyoutube.server import MiniYouTube
 from tests.e2e.conftest import Finished
 from tests.e2e.small_run import bytes_of, line_of, log_of, n_commits, small_catalogue, start
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults]
+pytestmark = pytest.mark.slow
 
 Start = Callable[..., subprocess.Popen[bytes]]
 
@@ -46,7 +46,7 @@ def wait_until(holds: Callable[[], bool], process: subprocess.Popen[bytes]) -> N
     """Waits until something holds, or the process has ended."""
     until = time.monotonic() + 400
     while not holds() and process.poll() is None and time.monotonic() < until:
-        time.sleep(0.02)
+        time.sleep(0.1)
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

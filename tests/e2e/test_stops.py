@@ -1,7 +1,7 @@
 """A run that stops between any two changes of its output directory is finished by the next: the same bytes, no more.
 
 As it runs, its directory is copied before each change that it makes; each copy is what a kill at that moment leaves.
-Every tenth is finished here; `make test-faults` finishes all.
+Every tenth is finished by `make test`, all by `make test-long`.
 """
 
 import json
@@ -23,14 +23,12 @@ from pipeline.engine.store.delete_merged import sweep_orphans
 from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.store import Store
 from pipeline.run import session
-from tests.conftest import LONG
 from tests.pipeline.run.small_runs import N_FILMS, bytes_of, describe, films_in, start
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults]
+pytestmark = pytest.mark.slow
 
 CHANGES = ("write", "put", "create", "replace", "delete")
 OPERATIONAL = (LOCK, "status.json")
-EVERY = 1 if LONG else 10
 MERGES = MergeSizes(n_units=2, fan_in=2, grace_s=0)
 
 
@@ -78,9 +76,10 @@ def books_of(out: Path) -> dict[str, Any]:
     return {"ids": ids, "rejects": sorted(map(str, rejects)), "counted": json.dumps(counted, sort_keys=True)}
 
 
-@pytest.mark.timeout(7200 if LONG else 600)
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("every", [10, pytest.param(1, marks=pytest.mark.long)])
 def test_a_run_stopped_between_any_two_changes_ends_with_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:
     monkeypatch.setattr(session, "MERGES", MERGES)
     films, out, copies = (tmp_path / name for name in ("films", "out", "copies"))
@@ -93,7 +92,7 @@ def test_a_run_stopped_between_any_two_changes_ends_with_the_same_bytes(
     products, books = bytes_of(out), books_of(out)
     assert sum(products_of_shards(products)) == 2 * N_FILMS and len(changes) > 60
 
-    for n in range(0, len(changes), EVERY):
+    for n in range(0, len(changes), every):
         stopped = copies / str(n)
         assert start(stopped, films).exit_code == 0, f"stopped before {n}: {changes[n]}"
         assert bytes_of(stopped) == products, f"stopped before {n}: {changes[n]}"

@@ -18,7 +18,7 @@ from tests.e2e.conftest import Finished
 from tests.e2e.deaths import DiesOnce, noted
 from tests.e2e.small_run import bytes_of, small_catalogue, small_config
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults]
+pytestmark = pytest.mark.slow
 
 
 def verdicts(store: Store) -> set[tuple[str, ...]]:

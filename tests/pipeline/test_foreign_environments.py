@@ -1,4 +1,4 @@
-"""Foreign readers that need packages which must not stand beside ours. `make test-foreign`; they need a registry."""
+"""Foreign readers that need packages which must not stand beside ours. `make test-long`; they need a registry."""
 
 import io
 import json
@@ -20,7 +20,7 @@ from pipeline.shards.files import read_rows
 from tests.conftest import need
 from tests.pipeline.media.test_colours import PATCHES, Source, means, members_of, write_film
 
-pytestmark = pytest.mark.foreign
+pytestmark = pytest.mark.long
 SCRIPTS = Path(__file__).resolve().parents[2] / "bench" / "foreign"
 
 TORCHCODEC = "torchcodec>=0.12,<0.14"

@@ -1,6 +1,6 @@
 """Readers that others wrote, on shards that we wrote: webdataset, Hugging Face `datasets`, and plain tar.
 
-The old `wids` reader and rivals' own code need environments of their own: bench/foreign, `make test-foreign`.
+The old `wids` reader and rivals' own code need environments of their own: bench/foreign, `make test-long`.
 """
 
 import io

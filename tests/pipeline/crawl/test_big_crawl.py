@@ -1,4 +1,4 @@
-"""2,000 listed videos in 15 very unequal categories, a third of them misbehaving, crawled on two Ray nodes.
+"""Listed videos in 15 very unequal categories, a third of them misbehaving, crawled on two Ray nodes.
 
 The site counts: one bucket for the whole cluster, every video with its right end, nothing asked twice.
 """
@@ -25,9 +25,9 @@ from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.unit import Context, Output, Resources, Unit
 from pipeline.site.fetch import Fetcher
 from tests.pipeline.crawl.site import Road, config_for, hurried
+from tests.pipeline.engine.on_ray.test_cluster import started
 
 RATES = {"list": 60_000.0, "page": 1500.0, "player": 6000.0, "caption": 6000.0, "media": 60_000.0, "other": 60_000.0}
-QUOTA = 120.0
 LATER_STAGES = frozenset({Reason.DUPLICATE_TEXT})
 
 
@@ -161,7 +161,8 @@ def two_nodes(tmp_path: Path) -> Iterator[Executor]:
 
     from pipeline.engine.on_ray.cluster import RayExecutor
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 * 2**20})
+    head = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+    cluster = started(lambda: Cluster(initialize_head=True, head_node_args=head))
     cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
     executor = RayExecutor(tmp_path / "scratch", address=cluster.address)
     try:
@@ -193,7 +194,8 @@ def test_an_actor_that_dies_comes_back_with_its_bucket_empty(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_two_thousand_videos_on_two_nodes_share_one_bucket_and_one_catalogue(
-    tmp_path: Path, two_nodes: Executor
+@pytest.mark.parametrize(("n_videos", "quota"), [(250, 20.0), pytest.param(2000, 120.0, marks=pytest.mark.long)])
+def test_a_crawl_on_two_nodes_shares_one_bucket_and_one_catalogue(
+    tmp_path: Path, two_nodes: Executor, n_videos: int, quota: float
 ) -> None:
-    crawl_and_check(2000, QUOTA, tmp_path, two_nodes, n_fetched=20)
+    crawl_and_check(n_videos, quota, tmp_path, two_nodes, n_fetched=n_videos // 100)

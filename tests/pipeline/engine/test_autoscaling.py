@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import REPO, need
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults]
+pytestmark = pytest.mark.long
 
 MAY_BE_ALONE = ["unshare", "-rmpfn", "--mount-proc"]
 """Processes and network of its own: the head takes fixed ports, and all that it started ends with the first process."""

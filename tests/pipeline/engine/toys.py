@@ -277,20 +277,6 @@ class Fetched:
         (self.marks / f"{what}.{unit.name}.{uuid.uuid4().hex[:6]}.json").write_text(json.dumps(mark))
 
 
-@dataclass(frozen=True)
-class Copied:
-    """Fetches a film by copying it, and notes in a file which process did."""
-
-    film: Path
-    log: Path
-
-    def __call__(self, video: object, context: Context) -> Path:
-        with self.log.open("a") as file:
-            file.write(f"{os.getpid()}\n")
-        (context.scratch / "fetch").mkdir()
-        return Path(shutil.copy(self.film, context.scratch / "fetch" / "film.mp4"))
-
-
 def on_a_machine_that(mark: str) -> bool:
     """Whether this worker's machine has such a mark among its resources."""
     import ray

@@ -20,16 +20,12 @@ from hdvila_testing.video import a_video
 from manifests.reasons import Reason
 from manifests.schema import CLIPS, PACKS, VIDEOS, table_of
 from pipeline.config.media import MediaConfig
-from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
-from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.work.unit import Context, Rejected
 from pipeline.media.packs import Sample
 from pipeline.media.stage import MediaStage, packed, rows_of_job
 from pipeline.media.verify_media import media_faults
 from pipeline.media.video import MadeClip, MadeVideo
-from tests.pipeline.engine.toys import Copied
 from tests.pipeline.media.stage_runs import ANY_SIZE, SMALL, SPANS, no_fetch, pack_of, process, samples_of
 
 
@@ -209,30 +205,6 @@ def test_packs_of_other_content_have_other_names(film: Path, tmp_path: Path) -> 
         process(film, tmp_path / name, spans).files for name, spans in (("a", SPANS), ("b", SPANS), ("c", SPANS[:1]))
     )
     assert first == again != other and first.startswith("packs/v1-")
-
-
-@pytest.mark.slow
-def test_a_video_that_is_fetched_by_a_task_of_its_own_gives_the_same_pack(film: Path, tmp_path: Path) -> None:
-    from pipeline.engine.on_ray.cluster import RayExecutor
-
-    packs = []
-    for executor in (LocalExecutor(tmp_path / "here"), RayExecutor(tmp_path / "there", n_cpus=1)):
-        store = Store(str(tmp_path / type(executor).__name__))
-        clips = [a_clip_row("v1", n, start, end) for n, (start, end) in enumerate(SPANS)]
-        for table, rows in (("videos", [a_video_row("v1", media_path="")]), ("clips", clips)):
-            store.write_part(table, f"some_{table}", "v1", rows)
-            store.commit(f"some_{table}", "v1", {})
-        stage = MediaStage(MediaConfig.model_validate(ANY_SIZE), ["v1"], Copied(film, tmp_path / "fetched"))
-        with RunLock(store) as lock:
-            run_stage(stage, store, executor, lock)
-        executor.close()
-        (name,) = (name for name in store.names("packs") if name.endswith(".tar"))
-        packs.append((name, store.read(f"packs/{name}")))
-
-    assert packs[0] == packs[1]
-    assert [name for name in (tmp_path / "there").iterdir() if name.is_dir()] == []
-    by = (tmp_path / "fetched").read_text().split()
-    assert len(by) == 2, "fetched once by each"
 
 
 def a_clip(n: int, reason: Reason | None = None, sample: Sample | None = None) -> MadeClip:

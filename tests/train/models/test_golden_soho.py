@@ -215,12 +215,12 @@ def test_answers_are_the_published_models() -> None:
     assert float(vqa_loss(logits, targets)) == pytest.approx(wanted["loss"], abs=1e-2)
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_at_the_released_resolution_it_is_the_published_model(model: Soho) -> None:
     assert_case_agrees(model, "full")
 
 
-@pytest.mark.full
+@pytest.mark.long
 @pytest.mark.parametrize("case", ["ema", "ema_fresh"])
 def test_a_dictionary_step_at_the_released_resolution_is_the_published_models(model: Soho, case: str) -> None:
     wanted = soho_golden("full")["cases"]["full"]["fp32"][case]

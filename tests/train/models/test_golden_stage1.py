@@ -85,7 +85,7 @@ def test_a_benchmark_scores_by_the_published_similarities(model: HDVila) -> None
     assert (scores.video_to_text.r1, scores.video_to_text.mean_rank) == (0.5, 1.5)
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_at_full_resolution_it_is_the_published_model(model: HDVila) -> None:
     wanted = golden(1)["cases"]["full"]["fp32"]["intermediates"]
     with torch.no_grad(), Recorder(model) as recorder:

@@ -81,6 +81,6 @@ def test_gradients_of_the_masked_language_loss_are_the_published_models(model: H
     model.zero_grad(set_to_none=True)
 
 
-@pytest.mark.full
+@pytest.mark.long
 def test_at_full_resolution_it_is_the_published_model(model: HDVila) -> None:
     assert_case_agrees(model, "full")

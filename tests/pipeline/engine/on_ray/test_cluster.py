@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,12 @@ import pytest
 from manifests.errors import UserError
 from manifests.exits import ExitCode
 from pipeline.engine.on_ray.ray_session import TRIES, RayNotStarted, StartOfRay
-from pipeline.engine.run.driver import RunStopped, run_stage
+from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Resources, Stage
 from tests.conftest import REPO
 from tests.pipeline.engine.toys import Naps, SickOnOneNode, ToyStage
-
-pytestmark = pytest.mark.faults
 
 
 @contextmanager
@@ -163,14 +160,6 @@ def test_a_machine_that_joins_is_used_and_one_that_goes_costs_no_unit(tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_worker_of_another_version_is_refused_with_both_named(tmp_path: Path) -> None:
-    with a_cluster(tmp_path, head_cpus=1) as (_, executor):
-        executor._build = "hdvila 9.9, source 0123456789ab"  # as if this driver were of another version
-        with pytest.raises(RunStopped, match=r"runs hdvila .*, source .*, the driver hdvila 9\.9, source 0123456789ab"):
-            run(Naps(2), Store(str(tmp_path / "out")), executor)
-
-
-@pytest.mark.slow
 def test_what_ray_kills_when_memory_runs_out_is_no_fault_of_a_unit_that_was_not_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,24 +205,3 @@ def test_a_node_that_does_not_come_up_in_time_is_tried_again_then_a_message_and_
     monkeypatch.setattr(ray, "init", wrong)
     with pytest.raises(KeyError):
         RayExecutor(tmp_path)
-
-
-def doubled_or_lost(folder: Path, item: int) -> int:
-    """Twice the item. Item 2 takes its process down the first time; a negative one is the caller's fault."""
-    if item < 0:
-        raise UserError(f"{item} is negative")
-    seen = folder / f"{item}"
-    if item == 2 and not seen.exists():
-        seen.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return 2 * item
-
-
-def test_short_work_is_spread_in_order_and_done_again_where_its_process_is_lost(tmp_path: Path) -> None:
-    with a_cluster(tmp_path, head_cpus=2) as (_, executor):
-        work = partial(doubled_or_lost, tmp_path)
-
-        assert list(executor.spread(work, range(7))) == [0, 2, 4, 6, 8, 10, 12]
-        assert (tmp_path / "2").exists()
-        with pytest.raises(UserError, match="-1 is negative"):
-            list(executor.spread(work, [3, -1]))

@@ -17,7 +17,7 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.work.scratch import host_name
 from pipeline.engine.work.unit import Resources
-from tests.pipeline.engine.toys import Naps, ToyStage
+from tests.pipeline.engine.toys import ToyStage
 
 
 @pytest.fixture
@@ -80,25 +80,6 @@ def test_prometheus_scrapes_units_rejects_and_bytes(tmp_path: Path, monkeypatch:
     assert all('stage="toy"' in name for name in found)
     named = {name for name in names_of_tasks(lines) if "Roll." not in name}  # its actor, one a run
     assert named == {"toy"}, "Ray keeps a metric for each name for as long as the driver lives: no unit may be in it"
-
-
-@pytest.mark.slow
-def test_a_worker_s_process_and_its_log_name_stage_and_unit(tmp_path: Path) -> None:
-    import ray
-
-    from pipeline.engine.on_ray.cluster import RayExecutor
-
-    executor, store = RayExecutor(tmp_path / "scratch", n_cpus=1), Store(str(tmp_path / "out"))
-    try:
-        with RunLock(store) as lock:
-            run_stage(Naps(1, nap_s=0.0), store, executor, lock)
-        logs = Path(ray._private.worker._global_node.get_logs_dir_path())
-        written = "".join(log.read_text() for log in logs.glob("worker-*.err"))
-    finally:
-        executor.close()
-
-    assert store.commit_facts("naps", "u000")["process"].startswith("ray::naps:u000")
-    assert "naps:u000 begins" in written
 
 
 def test_the_log_file_names_stage_unit_and_node_in_each_line_of_a_unit(tmp_path: Path, log_file: Path) -> None:

@@ -15,8 +15,6 @@ import pytest
 from manifests.errors import UserError
 from pipeline.engine.on_ray import ray_session
 
-pytestmark = pytest.mark.faults
-
 
 @pytest.mark.parametrize(
     "address", ["127.0.0.1:1", "ray://127.0.0.1:1", "no-such-host.invalid:6379", "ray://[::1]:1", "ray://127.0.0.1"]

@@ -68,7 +68,6 @@ def test_in_this_process_a_unit_is_fetched_and_made_in_one(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.faults
 def test_where_a_machine_goes_away_what_lay_there_is_fetched_again(tmp_path: Path) -> None:
     store, stage = Store(str(tmp_path / "out")), a_stage(tmp_path, 6)
     with a_cluster(tmp_path, head_cpus=1) as (cluster, executor):

@@ -1,14 +1,19 @@
 """What the driver promises, on both executors: each unit ends as a commit, and nothing is lost or charged wrongly."""
 
 import errno
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from manifests.errors import UserError
 from manifests.storage import is_passing
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.lock import RunLock
@@ -18,7 +23,7 @@ from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.limits import KILL_AFTER_S
 from pipeline.outdir.retries import is_due
 from tests.pipeline.engine.runs import attempts, run
-from tests.pipeline.engine.toys import Counter, Counting, PartlyRejecting, ToyStage
+from tests.pipeline.engine.toys import Counter, Counting, Naps, PartlyRejecting, ToyStage
 
 
 @pytest.fixture(scope="module")
@@ -242,3 +247,46 @@ def test_what_is_cancelled_does_not_run(tmp_path: Path) -> None:
     executor.cancel_all()
 
     assert executor.collect(0.0) is None
+
+
+def test_a_worker_of_another_version_is_refused_with_both_named(
+    tmp_path: Path, ray_executor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_executor, "_build", "hdvila 9.9, source 0123456789ab")  # as of a driver of another version
+    with pytest.raises(RunStopped, match=r"runs hdvila .*, source .*, the driver hdvila 9\.9, source 0123456789ab"):
+        run(tmp_path, ray_executor, ("a", ""), ("b", ""))
+
+
+def test_a_worker_s_process_and_its_log_name_stage_and_unit(tmp_path: Path, ray_executor: Executor) -> None:
+    import ray
+
+    store = Store(str(tmp_path / "out"))
+    with RunLock(store) as lock:
+        run_stage(Naps(1, nap_s=0.0), store, ray_executor, lock)
+    logs = Path(ray._private.worker._global_node.get_logs_dir_path())
+    written = "".join(log.read_text() for log in logs.glob("worker-*.err"))
+
+    assert store.commit_facts("naps", "u000")["process"].startswith("ray::naps:u000")
+    assert "naps:u000 begins" in written
+
+
+def doubled_or_lost(folder: Path, item: int) -> int:
+    """Twice the item. Item 2 takes its process down the first time; a negative one is the caller's fault."""
+    if item < 0:
+        raise UserError(f"{item} is negative")
+    seen = folder / f"{item}"
+    if item == 2 and not seen.exists():
+        seen.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 2 * item
+
+
+def test_short_work_is_spread_in_order_and_done_again_where_its_process_is_lost(
+    tmp_path: Path, ray_executor: Executor
+) -> None:
+    work = partial(doubled_or_lost, tmp_path)
+
+    assert list(ray_executor.spread(work, range(7))) == [0, 2, 4, 6, 8, 10, 12]
+    assert (tmp_path / "2").exists()
+    with pytest.raises(UserError, match="-1 is negative"):
+        list(ray_executor.spread(work, [3, -1]))

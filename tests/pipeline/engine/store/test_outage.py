@@ -27,8 +27,6 @@ from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.work.unit import Context, Output, Resources, Transient, Unit
 from tests.pipeline.engine.toys import ToyStage, listing
 
-pytestmark = pytest.mark.faults
-
 PATIENCE_S = EngineConfig().outage_s
 
 

@@ -30,8 +30,6 @@ from pipeline.engine.work.unit import (
 from tests.pipeline.engine.toy_limits import toy
 from tests.pipeline.engine.toys import listing
 
-pytestmark = pytest.mark.faults
-
 
 def test_a_unit_s_own_limit_goes_before_its_stage_s(tmp_path: Path) -> None:
     stage = toy(tmp_path, "hang", time_limit_s=50)

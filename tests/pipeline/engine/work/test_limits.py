@@ -21,8 +21,6 @@ from pipeline.engine.work.limits import (
     process_ends_past,
 )
 
-pytestmark = pytest.mark.faults
-
 STUCK_IN_C = """
 import ctypes, signal
 from pipeline.engine.work.limits import limits, process_ends_past

@@ -21,8 +21,6 @@ from tests.conftest import REPO, need
 from tests.pipeline.engine.runs import run
 from tests.pipeline.engine.toy_limits import toy
 
-pytestmark = pytest.mark.faults
-
 
 def test_what_a_dead_worker_left_is_swept_by_the_next_attempt_there(tmp_path: Path) -> None:
     root, run = tmp_path / "scratch", str(tmp_path / "out")
@@ -72,8 +70,6 @@ def test_scratch_is_gone_whatever_happened(tmp_path: Path) -> None:
 
     assert list((tmp_path / "scratch").iterdir()) == []
 
-
-pytestmark = pytest.mark.faults
 
 RUN = """
 import sys

@@ -31,7 +31,7 @@ from manifests.settings import load_config
 from train.config import TrainConfig
 from train.evaluation.attributes import wilson_interval
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "configs" / "hybrid_vs_low.yaml"
 CEILINGS = {
     "hybrid": 1.0,

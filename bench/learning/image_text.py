@@ -37,7 +37,7 @@ from train.models.soho.batch import as_images
 from train.objectives import Draw, prepare
 from train.rows import Rows
 
-CONFIG = Path(__file__).resolve().parent.parent / "configs" / "image_text.yaml"
+CONFIG = Path(__file__).resolve().parents[2] / "configs" / "image_text.yaml"
 WIDTH, HEIGHT = 96, 64
 PER_CAPTION = 5
 SHAPES = ("circle", "square", "triangle", "ring")

@@ -30,7 +30,7 @@ from train.data.read import Reader
 from train.data.views import make_view
 from train.evaluation.attributes import values_of, wilson_interval
 
-CONFIG = Path(__file__).resolve().parent.parent / "configs" / "train_demo.yaml"
+CONFIG = Path(__file__).resolve().parents[2] / "configs" / "train_demo.yaml"
 FOLDS = 8
 """A linear probe guesses the clips of an eighth of the videos from the others, eight times, so all clips are judged."""
 RIDGE = 0.1

@@ -137,6 +137,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         f"miniyoutube/{name}" for name in ("innertube", "listings", "server", "youtube_pages")
     ],
     "tests/pipeline/engine/run/test_driver.py and tests/pipeline/engine/on_ray/test_cluster.py, on their own cluster": [
+        "pipeline/engine/on_ray/machines",
         "pipeline/engine/on_ray/remote",
         "pipeline/engine/on_ray/shared",
     ],

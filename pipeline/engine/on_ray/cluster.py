@@ -15,7 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import ray
 from ray.autoscaler.sdk import request_resources
@@ -36,6 +36,7 @@ from manifests.plugins import loaded
 from manifests.reasons import Reason
 from manifests.version import build
 from pipeline.engine.on_ray import OBJECT_STORE_BYTES
+from pipeline.engine.on_ray.machines import LOOK_EVERY_S, Machines
 from pipeline.engine.on_ray.metrics import Metrics
 from pipeline.engine.on_ray.ray_session import first_line, start_ray
 from pipeline.engine.on_ray.remote import Briefing, RollActor, attempt_remotely, do_on, fetch_remotely, raised_there
@@ -48,25 +49,11 @@ from pipeline.engine.work.executor import Finished
 from pipeline.engine.work.limits import KILL_AFTER_S
 from pipeline.engine.work.unit import Stage, Unit
 
-LOOK_EVERY_S = 2.0
-"""Seconds between checks for machines and for overdue attempts."""
 OVERDUE_GRACE_S = 15.0
 """The driver kills a worker that neither its limit nor its own watchdog ended after this many more seconds."""
 FORGET_EVERY = 64
 ROLL_WAIT_S = 10.0
-FENCE_S = 1800.0
-"""How long a failed machine gets no units, in seconds; doubled each time it fails again."""
 WAITING_BYTES = 32 * 1024**3
-MOST_MEMORY = 0.8
-"""Share of the largest machine's memory that is requested when a stage's limit exceeds it."""
-
-
-class Node(TypedDict):
-    """The fields that are read of a machine from ray.nodes(). `Resources` omits what the machine has none of."""
-
-    NodeID: str
-    Alive: bool
-    Resources: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +93,14 @@ class RayExecutor:
         self._in_flight: dict[Any, _Attempt] = {}
         self._stages: dict[str, tuple[Stage, Any]] = {}  # with the object reference that workers read it from
         self._run = uuid.uuid4().hex[:12]  # unique to this run: drivers on two machines can share a pid
-        self._fenced: dict[str, float] = {}  # until when, on time.monotonic()
-        self._n_fenced: Counter[str] = Counter()
-        self._kept_free: set[str] = set()  # machines reserved for a unit that runs alone
+        self._machines = Machines(LOOK_EVERY_S)
         self._waiting = waiting or Waiting(WAITING_BYTES)
         self._to_fetch: deque[tuple[str, Unit, int]] = deque()
         self._ready: deque[Any] = deque()
         self._numbers = itertools.count()
         self._ended: list[int] = []
         self._metrics = Metrics()
-        self._nodes_seen: list[Node] = []
-        self._looked_at = self._looked_for_overdue = self._asked_at = float("-inf")
+        self._looked_for_overdue = self._asked_at = float("-inf")
         self._n_asked = 0
         self._roll: Any = RollActor.options(
             name=f"roll-{self._run}", num_cpus=0, max_restarts=-1, scheduling_strategy=_beside_the_driver()
@@ -125,22 +109,12 @@ class RayExecutor:
     @property
     def n_slots(self) -> int:
         """CPU slots of the cluster, without fenced machines and those reserved for a single unit."""
-        return int(sum(self._slots_by_node().values()))
-
-    def _slots_by_node(self) -> dict[str, float]:
-        nodes = (node for node in self._nodes() if node["NodeID"] not in self._kept_free)
-        return {node["NodeID"]: node["Resources"].get("CPU", 0) for node in nodes}
+        return int(sum(self._machines.slots().values()))
 
     @property
     def n_without_slot(self) -> int:
         """See Executor."""
         return self._waiting.n_fetching
-
-    def _nodes(self) -> list[Node]:
-        """Machines that may get units. Refreshed every few seconds, since machines come and go."""
-        if time.monotonic() - self._looked_at > LOOK_EVERY_S:
-            self._nodes_seen, self._looked_at = ray.nodes(), time.monotonic()  # type: ignore[no-untyped-call]
-        return [node for node in self._nodes_seen if node["Alive"] and not self._is_fenced(node["NodeID"])]
 
     def begin(self, stage: Stage, store: Store) -> None:
         """See Executor. The stage goes into the object store once, not with each unit."""
@@ -149,14 +123,7 @@ class RayExecutor:
 
     def fence(self, node: str) -> bool:
         """See Executor."""
-        others = [other for other in self._nodes() if other["NodeID"] != node and other["Resources"].get("CPU", 0)]
-        if others:  # the last one is not fenced: it may have recovered by a later stage or run
-            self._fenced[node] = time.monotonic() + FENCE_S * 2 ** self._n_fenced[node]
-            self._n_fenced[node] += 1
-        return bool(others)
-
-    def _is_fenced(self, node: str) -> bool:
-        return self._fenced.get(node, 0.0) > time.monotonic()
+        return self._machines.fence(node)
 
     def submit(self, stage: str, unit: Unit, attempt: int, *, alone: bool = False) -> None:
         """See Executor. With no machine left to reserve, it asks for a slot like any other: so a cluster grows."""
@@ -164,9 +131,9 @@ class RayExecutor:
             self._to_fetch.append((stage, unit, attempt))
             self._fetch_next()
             return
-        home = self._roomiest() if alone else ""
+        home = self._machines.roomiest() if alone else ""
         if home:
-            self._kept_free.add(home)
+            self._machines.kept_free.add(home)
         self._give(stage, unit, attempt, home)
 
     def _give(self, name: str, unit: Unit, attempt: int, home: str) -> None:
@@ -184,7 +151,7 @@ class RayExecutor:
     def _fetch_next(self) -> None:
         """Submits fetch tasks in order while a machine has room for what they fetch."""
         while self._to_fetch:
-            node = self._waiting.node_for_next(self._slots_by_node())
+            node = self._waiting.node_for_next(self._machines.slots())
             if not node:
                 return
             name, unit, attempt = self._to_fetch.popleft()
@@ -208,29 +175,12 @@ class RayExecutor:
         options: dict[str, Any] = {"max_retries": 0, "num_cpus": stage.resources.n_cpus}
         if home:
             alone_there = NodeAffinitySchedulingStrategy(home, soft=False)
-            return options | {"num_cpus": self._cpus_of(home), "scheduling_strategy": alone_there}
+            return options | {"num_cpus": self._machines.cpus_of(home), "scheduling_strategy": alone_there}
         if self._is_remote:  # a local Ray would reserve it, and a small machine could then run nothing
-            options["memory"] = self._memory_for(stage)
-        if away := sorted({*filter(self._is_fenced, self._fenced), *self._kept_free}):
+            options["memory"] = self._machines.memory_for(stage.resources.memory_bytes)
+        if away := self._machines.avoided():
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(away)})"}
         return options | {"scheduling_strategy": "SPREAD"}
-
-    def _memory_for(self, stage: Stage) -> int:
-        """Bytes to request: the stage's limit, at most what the largest machine can give; more would wait for ever."""
-        there = [
-            int(MOST_MEMORY * node["Resources"].get("memory", 0))
-            for node in self._nodes()
-            if node["Resources"].get("CPU")
-        ]
-        return min([stage.resources.memory_bytes, *([max(there)] if there else [])])
-
-    def _roomiest(self) -> str:
-        """The machine with the most CPU slots among those not reserved; "" if none has any."""
-        free = {node: cpus for node, cpus in self._slots_by_node().items() if cpus}
-        return min(free, key=lambda node: (-free[node], node), default="")
-
-    def _cpus_of(self, home: str) -> float:
-        return float(next(n["Resources"]["CPU"] for n in self._nodes_seen if n["NodeID"] == home))
 
     def collect(self, timeout_s: float) -> Finished | None:
         """See Executor. Also kills workers past their time limit plus grace."""
@@ -291,7 +241,7 @@ class RayExecutor:
             return _outcome(End.TAKEN, begun, detail, Reason.OVER_MEMORY)
         if isinstance(error, TaskUnschedulableError):  # the machine reserved for it went away first
             return None
-        if isinstance(error, _NODE_LOST) or (begun and self._is_gone(begun.node)):
+        if isinstance(error, _NODE_LOST) or (begun and self._machines.is_gone(begun.node)):
             return _outcome(End.TAKEN, begun, detail, Reason.KILLED_WORKER) if begun else None
         if begun and begun.age_s > time_limit_of(self._stages[given.stage][0], given.unit):
             return _outcome(End.TIMEOUT, begun, f"did not end by itself; killed after {begun.age_s:.0f} s")
@@ -310,16 +260,12 @@ class RayExecutor:
         except RayError:
             return otherwise
 
-    def _is_gone(self, node: str) -> bool:
-        self._looked_at = float("-inf")
-        return all(other["NodeID"] != node for other in self._nodes()) and not self._is_fenced(node)
-
     def _let_go(self, given: _Attempt) -> None:
         """Removes an attempt from the roll and releases the machine that was reserved for it."""
         self._strike(given)
         self._waiting.end(given.number if given.fetches_on else given.waited)
         if given.alone:
-            self._kept_free.discard(given.alone)
+            self._machines.kept_free.discard(given.alone)
             self._give_again()
 
     def _strike(self, given: _Attempt) -> None:
@@ -367,7 +313,7 @@ class RayExecutor:
         """See Executor."""
         for ref in self._in_flight:
             ray.cancel(ref, force=True)
-        for left in (self._in_flight, self._kept_free, self._to_fetch, self._ready, self._waiting):
+        for left in (self._in_flight, self._machines.kept_free, self._to_fetch, self._ready, self._waiting):
             left.clear()
 
     def share(self, name: str, build: Callable[[], Any]) -> Any:

@@ -191,6 +191,7 @@ def an_executor(
     ray = FakeRay(machines, is_there=started is None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cluster, "ray", ray)
+        patch.setattr("pipeline.engine.on_ray.machines.ray", ray)
         patch.setattr(cluster, "RollActor", _Actor(ray))
         patch.setattr(cluster, "attempt_remotely", _Remote(ray, "attempt"))
         patch.setattr(cluster, "fetch_remotely", _Remote(ray, "fetch"))

@@ -10,7 +10,7 @@ import pytest
 from ray.exceptions import NodeDiedError, WorkerCrashedError
 
 from pipeline.config.engine import EngineConfig
-from pipeline.engine.on_ray import OBJECT_STORE_BYTES, cluster
+from pipeline.engine.on_ray import OBJECT_STORE_BYTES, cluster, machines
 from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End
@@ -46,6 +46,7 @@ class Clock:
 def time_(monkeypatch: pytest.MonkeyPatch) -> Clock:
     fake = Clock()
     monkeypatch.setattr(cluster, "time", fake)
+    monkeypatch.setattr(machines, "time", fake)
     monkeypatch.setattr("pipeline.engine.on_ray.running_attempts.time", fake)
     return fake
 

@@ -8,7 +8,7 @@ import pytest
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, TaskUnschedulableError, WorkerCrashedError
 
 from manifests.reasons import Reason
-from pipeline.engine.on_ray import cluster
+from pipeline.engine.on_ray import cluster, machines
 from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End
@@ -102,19 +102,19 @@ def test_a_machine_that_fails_is_fenced_for_longer_each_time_and_never_the_last_
 ) -> None:
     ray, executor = three
     now = [1000.0]
-    monkeypatch.setattr(cluster.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(machines.time, "monotonic", lambda: now[0])
 
     assert executor.fence("b")
     assert executor.n_slots == 4
     submit(executor, "u")
     assert ray.of("u").options["label_selector"] == {"ray.io/node-id": "!in(b)"}
     assert not executor.fence("a"), "no other machine with slots is left"
-    now[0] += cluster.FENCE_S + 1
+    now[0] += machines.FENCE_S + 1
     assert executor.n_slots == 12
     assert executor.fence("b")
-    now[0] += cluster.FENCE_S + 1
+    now[0] += machines.FENCE_S + 1
     assert executor.n_slots == 4, "twice as long the second time"
-    now[0] += cluster.FENCE_S
+    now[0] += machines.FENCE_S
     assert executor.n_slots == 12
 
 

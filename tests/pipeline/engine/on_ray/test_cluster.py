@@ -125,7 +125,8 @@ def test_a_machine_that_fails_is_fenced_for_a_while_and_its_units_go_elsewhere(t
         cluster.wait_for_nodes()
         run(SickOnOneNode(8), store, executor)
         slots = [executor.n_slots]
-        executor._fenced = dict.fromkeys(executor._fenced, time.monotonic())  # as if its time were over
+        fenced = executor._machines._fenced
+        fenced.update(dict.fromkeys(fenced, time.monotonic()))  # as if its time were over
         slots.append(executor.n_slots)
 
     assert len(store.committed("sick")) == 8

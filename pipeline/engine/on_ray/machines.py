@@ -1,0 +1,86 @@
+"""Which machines of a Ray cluster may get units: those alive, not fenced after a failure, not reserved for one unit."""
+
+import time
+from collections import Counter
+from typing import TypedDict
+
+import ray
+
+LOOK_EVERY_S = 2.0
+"""Seconds between looks at the cluster: machines come and go."""
+FENCE_S = 1800.0
+"""How long a failed machine gets no units, in seconds; doubled each time it fails again."""
+MOST_MEMORY = 0.8
+"""Share of the largest machine's memory that is requested when a stage's limit exceeds it."""
+
+
+class Node(TypedDict):
+    """The fields that are read of a machine from ray.nodes(). `Resources` omits what the machine has none of."""
+
+    NodeID: str
+    Alive: bool
+    Resources: dict[str, float]
+
+
+class Machines:
+    """The cluster's machines, by Ray's ids, as of a few seconds ago."""
+
+    def __init__(self, look_every_s: float = LOOK_EVERY_S) -> None:
+        self.kept_free: set[str] = set()
+        """Machines reserved for a unit that runs alone."""
+        self._look_every_s = look_every_s
+        self._nodes: list[Node] = []
+        self._looked_at = float("-inf")
+        self._fenced: dict[str, float] = {}  # until when, on time.monotonic()
+        self._n_fenced: Counter[str] = Counter()
+
+    def _usable(self) -> list[Node]:
+        if time.monotonic() - self._looked_at > self._look_every_s:
+            self._nodes, self._looked_at = ray.nodes(), time.monotonic()  # type: ignore[no-untyped-call]
+        return [node for node in self._nodes if node["Alive"] and not self.is_fenced(node["NodeID"])]
+
+    def slots(self) -> dict[str, float]:
+        """CPU slots by machine, without those kept free."""
+        nodes = (node for node in self._usable() if node["NodeID"] not in self.kept_free)
+        return {node["NodeID"]: node["Resources"].get("CPU", 0) for node in nodes}
+
+    def fence(self, node: str) -> bool:
+        """Gives a machine no units for a while; returns whether there is another one. The last one is not fenced: it
+        may have recovered by a later stage or run.
+        """
+        others = [other for other in self._usable() if other["NodeID"] != node and other["Resources"].get("CPU", 0)]
+        if others:
+            self._fenced[node] = time.monotonic() + FENCE_S * 2 ** self._n_fenced[node]
+            self._n_fenced[node] += 1
+        return bool(others)
+
+    def is_fenced(self, node: str) -> bool:
+        """Whether a machine gets no units for now."""
+        return self._fenced.get(node, 0.0) > time.monotonic()
+
+    def avoided(self) -> list[str]:
+        """Machines that no unit may be sent to, sorted."""
+        return sorted({*filter(self.is_fenced, self._fenced), *self.kept_free})
+
+    def is_gone(self, node: str) -> bool:
+        """Whether a machine has left the cluster, by a look made now."""
+        self._looked_at = float("-inf")
+        return all(other["NodeID"] != node for other in self._usable()) and not self.is_fenced(node)
+
+    def roomiest(self) -> str:
+        """The machine with the most CPU slots among those not reserved; "" if none has any."""
+        free = {node: cpus for node, cpus in self.slots().items() if cpus}
+        return min(free, key=lambda node: (-free[node], node), default="")
+
+    def cpus_of(self, node: str) -> float:
+        """All CPU slots of a machine."""
+        return float(next(n["Resources"]["CPU"] for n in self._nodes if n["NodeID"] == node))
+
+    def memory_for(self, limit_bytes: int) -> int:
+        """Bytes to request for a stage's limit: at most what the largest machine can give; more would wait for ever."""
+        there = [
+            int(MOST_MEMORY * node["Resources"].get("memory", 0))
+            for node in self._usable()
+            if node["Resources"].get("CPU")
+        ]
+        return min([limit_bytes, *([max(there)] if there else [])])

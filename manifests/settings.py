@@ -6,7 +6,6 @@ and name the first stage that it touches.
 """
 
 import difflib
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
@@ -24,8 +23,6 @@ from manifests.yaml_file import read_yaml
 M = TypeVar("M", bound=BaseModel)
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-log = logging.getLogger("hdvila")
 
 IDENTITY = "identity"
 OPERATIONAL = "operational"
@@ -152,9 +149,9 @@ def nearest_key(model: type[BaseModel], where: list[str]) -> str:
     return next(iter(difflib.get_close_matches(".".join(where), paths, n=1, cutoff=0.6)), "")
 
 
-def walk_keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+def walk_keys(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
     """Yields every key of a configuration as a dotted path with its field, sections before their keys."""
-    for path, field, _ in _walk(model, prefix, ""):
+    for path, field, _ in _walk(model, "", ""):
         yield path, field
 
 

@@ -140,19 +140,19 @@ def agree(problem: str, group: Group = None) -> None:
         raise UserError(problems[0])
 
 
-def text_from_first(value: str, group: Group = None) -> str:
+def text_from_first(value: str) -> str:
     """Returns the first rank's text on every rank."""
     values: list[Any] = [value]
-    if world_size(group) > 1:
-        dist.broadcast_object_list(values, src=0, group=group)
+    if world_size() > 1:
+        dist.broadcast_object_list(values, src=0)
     return str(values[0])
 
 
-def from_first(model: nn.Module, group: Group = None) -> None:
+def from_first(model: nn.Module) -> None:
     """Copies the model's tensors from the first rank to all others, in place."""
-    if world_size(group) > 1:
+    if world_size() > 1:
         for tensor in model.state_dict().values():
-            dist.broadcast(tensor, src=0, group=group)
+            dist.broadcast(tensor, src=0)
 
 
 def whole(x: Tensor) -> Tensor:
@@ -160,24 +160,15 @@ def whole(x: Tensor) -> Tensor:
     return x.full_tensor() if isinstance(x, DTensor) else x
 
 
-def wrap(
-    model: Model,
-    strategy: Strategy = "none",
-    *,
-    group: Group = None,
-    bf16: bool = False,
-    reshard: bool = True,
-    per_node: int = 0,
-) -> nn.Module:
+def wrap(model: Model, strategy: Strategy = "none", *, bf16: bool = False, per_node: int = 0) -> nn.Module:
     """Wraps the model for `strategy`. The result is called with rows like the model; `unwrap` gives the Model inside.
 
     fsdp2 shards block by block. With `bf16`, the blocks' weights are sent and used in bfloat16, and so is the residual
     stream between them (inside autocast, as with the other strategies), while shards, gradients and everything outside
-    the blocks stay fp32. `reshard` frees a block's weights between forward and backward. `per_node` is the number of
-    ranks per node: each node then holds the whole model, and only gradients travel between nodes; 0 shards the model
-    over all ranks.
+    the blocks stay fp32. `per_node` is the number of ranks per node: each node then holds the whole model, and only
+    gradients travel between nodes; 0 shards the model over all ranks.
     """
-    if strategy == "none" or (world_size(group) == 1 and strategy == "ddp"):
+    if strategy == "none" or (world_size() == 1 and strategy == "ddp"):
         return model
     if not dist.is_initialized():
         raise UserError(f"strategy {strategy} needs a process group: start the run with torchrun, or set it to none")
@@ -185,10 +176,8 @@ def wrap(
         on_gpu = next(model.parameters()).is_cuda
         devices = [torch.cuda.current_device()] if on_gpu else None
         # Batch-norm statistics are frozen and the same everywhere: nothing to broadcast.
-        return DistributedDataParallel(
-            model, device_ids=devices, process_group=group, broadcast_buffers=False, gradient_as_bucket_view=True
-        )
-    return _shard(model, bf16=bf16, reshard=reshard, per_node=per_node)
+        return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True)
+    return _shard(model, bf16=bf16, per_node=per_node)
 
 
 def ranks_a_node() -> int:
@@ -203,12 +192,12 @@ def mesh_of(device_type: str, world: int, per_node: int) -> DeviceMesh:
     return init_device_mesh(device_type, (world,), mesh_dim_names=("shard",))
 
 
-def _shard(model: Model, *, bf16: bool, reshard: bool, per_node: int) -> nn.Module:
+def _shard(model: Model, *, bf16: bool, per_node: int) -> nn.Module:
     mesh = mesh_of(next(model.parameters()).device.type, world_size(), per_node)
     half = MixedPrecisionPolicy(torch.bfloat16, torch.float32)
     full = MixedPrecisionPolicy(cast_forward_inputs=False)
     for unit in shardable(model):
-        fully_shard(unit, mesh=mesh, mp_policy=half if bf16 else full, reshard_after_forward=reshard)
+        fully_shard(unit, mesh=mesh, mp_policy=half if bf16 else full, reshard_after_forward=True)
     fully_shard(model, mesh=mesh, mp_policy=full)
     for method in model.methods:
         register_fsdp_forward_method(model, method)

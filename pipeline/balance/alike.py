@@ -13,7 +13,6 @@ tables: if a file is missing or damaged (`LostHashes`), `clear` and add everythi
 
 from __future__ import annotations
 
-import json
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -258,8 +257,6 @@ class AlikeIndex:
             return
         self._taken, self._pairs, self._state = np.zeros(0, np.uint64), {}, _State(settings=self._settings)
         where = f"{self._files.url}/{self._folder}"
-        if data and (made := _format_of(data)) not in (None, FORMAT):
-            raise LostHashes(f"{where}: was written by {'an earlier' if made < FORMAT else 'a later'} version")
         try:
             state = _State.model_validate_json(data) if data else self._state
         except ValidationError as error:
@@ -344,14 +341,6 @@ def _alike(kind: Kind, candidates: Sequence[_Rows]) -> pa.Table:
         {f"{side}.{name}": [row[name] for row in some] for side, some in sides for name in kind.names.names},
         schema=kind.pairs,
     )
-
-
-def _format_of(state: bytes) -> int | None:
-    """The FORMAT of the files that a state.json of any version names; None if it does not say."""
-    try:
-        return int(json.loads(state)["settings"].split(" ")[0])
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
 
 
 def _paths(kinds: Mapping[str, _OfKind]) -> set[str]:

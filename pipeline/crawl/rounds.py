@@ -85,10 +85,10 @@ def read_states(store: Store) -> list[CategoryState]:
     return [CategoryState(**facts) for facts in store.read_json(STATES)] if store.exists(STATES) else []
 
 
-def crawl_facts(ledger: CrawlLedger, number: int, served: list[str], now: datetime | None = None) -> CrawlFacts:
+def crawl_facts(ledger: CrawlLedger, number: int, served: list[str]) -> CrawlFacts:
     """What is committed so far, as the plan of round `number` needs it."""
     ledger.update()
-    return ledger.facts(number, now or datetime.now(UTC), served)
+    return ledger.facts(number, datetime.now(UTC), served)
 
 
 def stages_of(
@@ -107,11 +107,9 @@ def stages_of(
     )
 
 
-def category_states(
-    config: CrawlConfig, store: Store, wanted: Wanted, ledger: CrawlLedger | None = None
-) -> list[CategoryState]:
+def category_states(config: CrawlConfig, store: Store, wanted: Wanted) -> list[CategoryState]:
     """The state of each category: full, going, waits or dry, and why."""
-    ledger = ledger or CrawlLedger(store, wanted.unit)
+    ledger = CrawlLedger(store, wanted.unit)
     plans = read_plans(store)
     return states_of(config, crawl_facts(ledger, len(plans), [n for p in plans for n in p.requests]), wanted)
 

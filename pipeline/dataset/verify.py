@@ -22,7 +22,6 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from manifests.errors import UserError
 from manifests.image_sample import IMAGE_KIND
@@ -88,14 +87,6 @@ def _of_all_shards(store: Store, manifest: Manifest) -> tuple[Manifest, list[Fau
             time.sleep(LOOK_EVERY_S)
             manifest = read_manifest(store.url, **dict(store.options))
     return manifest, found
-
-
-def head_of(store: Store) -> dict[str, Any]:
-    """The head of a data set's manifest; empty if it cannot be read."""
-    try:
-        return dict(read_manifest(store.url, **dict(store.options)).head)
-    except UserError:
-        return {}
 
 
 def _map(read: partial[ShardReport], entries: tuple[ShardEntry, ...], workers: int) -> Iterator[ShardReport]:

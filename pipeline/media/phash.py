@@ -257,8 +257,3 @@ def mirrored(hashes: Hashes) -> Hashes:
 def mirrored_pictures(hashes: Hashes) -> Hashes:
     """Like `mirrored`, for pictures x N_HASHES: the squares at the two ends also change places."""
     return mirrored(hashes)[:, [WHOLE, MIDDLE, CENTRE, END, BEGIN, INNER, BUT_TOP, BUT_FOOT, BUT_RIGHT, BUT_LEFT]]
-
-
-def distances(hashes: Hashes, others: Hashes) -> NDArray[np.uint8]:
-    """The number of differing bits between each of `hashes` [N] and each of `others` [M]: [N, M]."""
-    return np.asarray(np.bitwise_count(hashes[:, None] ^ others[None, :]))

@@ -220,8 +220,3 @@ def signature(texts: Sequence[str]) -> bytes:
     for first in range(0, len(ordered), SHINGLES_AT_ONCE):
         sketch.update_batch(ordered[first : first + SHINGLES_AT_ONCE])
     return np.asarray(sketch.hashvalues, "<u4").tobytes()
-
-
-def similarity(a: bytes, b: bytes) -> float:
-    """The estimated share of shingles that two signatures have in common (Jaccard)."""
-    return float(np.mean(np.frombuffer(a, "<u4") == np.frombuffer(b, "<u4")))

@@ -7,10 +7,10 @@ by frame as a file of the clip would be; one without, from its stills and proxy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
@@ -56,9 +56,9 @@ class FolderVideos:
 class ShardVideos:
     """Samples of a data set, named as the module's docstring says."""
 
-    def __init__(self, manifest_at: str, names: Iterable[str], options: Mapping[str, Any] | None = None) -> None:
-        self._samples = _find_samples(manifest_at, set(names), options or {})
-        self._readers = {id(index): Reader(index, options) for index, _ in self._samples.values()}
+    def __init__(self, manifest_at: str, names: Iterable[str]) -> None:
+        self._samples = _find_samples(manifest_at, set(names))
+        self._readers = {id(index): Reader(index) for index, _ in self._samples.values()}
 
     def missing(self, names: Iterable[str]) -> list[str]:
         """The names without a sample."""
@@ -87,13 +87,13 @@ def open_videos(source: str, names: Iterable[str]) -> Videos:
     return FolderVideos(Path(source), wanted)
 
 
-def _find_samples(manifest_at: str, wanted: set[str], options: Mapping[str, Any]) -> dict[str, Sample]:
+def _find_samples(manifest_at: str, wanted: set[str]) -> dict[str, Sample]:
     """{name: sample} for the names that were found."""
-    manifest = read_manifest(manifest_at, **options)
+    manifest = read_manifest(manifest_at)
     found: dict[str, Sample] = {}
     of_video: dict[str, list[Sample]] = {}
     for split in dict.fromkeys(shard.split for shard in manifest.shards):
-        index = load_index(manifest, split, storage_options=options)
+        index = load_index(manifest, split)
         for number, key in enumerate(index.keys.to_pylist()):
             video, _, n = key.rpartition("_")
             of_video.setdefault(video, []).append((index, number))

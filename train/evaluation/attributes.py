@@ -118,7 +118,10 @@ def share_distinguished(
     return float((near.gather(1, own_index[:, None]).squeeze(1) > others).double().mean()), 1 / len(values)
 
 
-def first_answers(queries: Tensor, candidates: Tensor, chunk: int = 1024) -> Tensor:
+QUERIES_AT_ONCE = 1024
+
+
+def first_answers(queries: Tensor, candidates: Tensor) -> Tensor:
     """The index of the candidate most similar to each query, int64 `[q]`."""
-    parts = [(queries[at : at + chunk] @ candidates.T).argmax(1) for at in range(0, len(queries), chunk)]
+    parts = [(some @ candidates.T).argmax(1) for some in queries.split(QUERIES_AT_ONCE)] if len(queries) else []
     return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64)

@@ -13,8 +13,6 @@ from pipeline.text.captions.xml_tracks import read_xml
 
 __all__ = ["BrokenTrack", "Event", "Track", "Word", "read_track"]
 
-FORMATS = ("json3", "srv3", "srv2", "srv1", "vtt", "ttml", "srt")
-
 
 def read_track(data: bytes, *, format: str = "", kind: str = "", language: str = "") -> Track:
     """Reads a caption file into words and events.

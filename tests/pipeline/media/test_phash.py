@@ -25,7 +25,6 @@ from pipeline.media.phash import (
     _scaled,
     _sums,
     _without_bars,
-    distances,
     mirrored,
     mirrored_pictures,
     pack_hashes,
@@ -166,11 +165,6 @@ def test_a_picture_that_stands_is_hashed_once() -> None:
         clip.add(grey(scene))
     clip.add(np.full((180, 320), 16, np.uint8))
     assert unpack_hashes(clip.packed())[:, WHOLE].tolist() == [phash(grey(scene)) for scene in (0, 3, 0)]
-
-
-def test_distances_count_differing_bits() -> None:
-    a, b = np.array([0, 255], np.uint64), np.array([1, 2**64 - 1], np.uint64)
-    assert distances(a, b).tolist() == [[1, 64], [7, 56]]
 
 
 def test_a_picture_shows_something_where_its_whole_and_its_middle_do() -> None:

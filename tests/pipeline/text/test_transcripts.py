@@ -19,12 +19,16 @@ from pipeline.text.transcripts import (
     choose_track,
     given_transcript_row,
     signature,
-    similarity,
     track_language,
     transcript_row,
     unfit,
 )
 from tests.pipeline.text.caption_tables import SPEECH, auto, caption, manual, run, store_with
+
+
+def similarity(a: bytes, b: bytes) -> float:
+    """The estimated share of shingles that two signatures have in common (Jaccard)."""
+    return float(np.mean(np.frombuffer(a, "<u4") == np.frombuffer(b, "<u4")))
 
 
 def test_manual_text_takes_the_automatic_tracks_times(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def test_marks_and_bytes_are_counted_before_anything_is_made_of_them(monkeypatch
     monkeypatch.setattr(markup, "MAX_MARKS", {"{": 2})
     monkeypatch.setattr(markup, "MAX_BYTES", 9)
     assert markup.decode_text(b"{{aaaaaaa") == "{{aaaaaaa"
-    with pytest.raises(BrokenTrack, match=r"holds 3 of '\{'"):
+    with pytest.raises(BrokenTrack, match=r"has 3 '\{' characters; the limit is 2"):
         markup.decode_text(b"{{{")
-    with pytest.raises(BrokenTrack, match="holds 10 bytes"):
+    with pytest.raises(BrokenTrack, match="has 10 bytes; the limit is 9"):
         markup.decode_text(b"a" * 10)

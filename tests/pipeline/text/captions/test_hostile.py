@@ -81,7 +81,7 @@ def test_nested_cues_say_each_word_once(track: str) -> None:
     ids=["objects", "lines", "elements", "words", "notes"],
 )
 def test_more_than_any_track_holds_is_refused_before_it_is_made(track: bytes) -> None:
-    with pytest.raises(BrokenTrack, match="more than"):
+    with pytest.raises(BrokenTrack, match=r"more than|the limit is"):
         read_track(track)
 
 

@@ -22,7 +22,7 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
 
 MOST_AT_ONCE = 32_000
-"""Units merged at a time: a directory may hold many that were never merged (`engine.segments.n_units: 0`)."""
+"""Units merged at a time: a directory may hold many that were never merged (`n_units` 0)."""
 
 
 @dataclass(frozen=True, slots=True)

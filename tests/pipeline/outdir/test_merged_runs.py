@@ -9,14 +9,16 @@ from hdvila_testing.video import a_video
 from manifests.exits import ExitCode
 from pipeline.dataset.verify import verify
 from pipeline.engine.run import merger
+from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.segments import read_head
 from pipeline.engine.store.store import Store
 from pipeline.outdir.accounts import check_accounts, unit_gaps
+from pipeline.run import session
 from tests.pipeline.outdir.test_accounts import CAPTIONS, RUN, run
 
 pytestmark = pytest.mark.slow
 
-MERGING = "segments: {n_units: 1, fan_in: 2, grace_s: 0}"
+NEVER, ALWAYS = MergeSizes(n_units=0), MergeSizes(n_units=1, fan_in=2, grace_s=0)
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +31,10 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def finished(films: Path, name: str, engine: str) -> Store:
+def finished(films: Path, name: str) -> Store:
     base = films.parent / name
     base.mkdir()
-    settings = RUN.replace("executor: local", engine)
-    (base / "run.yaml").write_text(f"out: {base / 'out'}\nfolder: {{path: {films}}}\n{settings}")
+    (base / "run.yaml").write_text(f"out: {base / 'out'}\nfolder: {{path: {films}}}\n{RUN}")
     done = run(base)
     assert done.exit_code == ExitCode.OK, done.output
     return Store(str(base / "out"))
@@ -47,8 +48,10 @@ def bytes_of(store: Store) -> dict[str, str]:
 
 def test_merges_change_no_byte_of_what_is_delivered(films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merger, "LOOK_EVERY_S", 0.0)
-    plain = finished(films, "plain", "executor: local, segments: {n_units: 0}")
-    merged = finished(films, "merging", f"executor: local, {MERGING}")
+    monkeypatch.setattr(session, "MERGES", NEVER)
+    plain = finished(films, "plain")
+    monkeypatch.setattr(session, "MERGES", ALWAYS)
+    merged = finished(films, "merging")
 
     assert bytes_of(merged) == bytes_of(plain)
     assert read_head(merged)[0].segments and not merged.names("videos") and not read_head(plain)[0].segments

@@ -92,13 +92,7 @@ MEMBERS = (
         switch="mel",
         default=False,
         doc="make KEY.mel.npy, a log-mel spectrogram of the clip's audio",
-        settings=(
-            Setting("mel_bins", 80, "bins of the spectrogram", {"ge": 8, "le": 256}),
-            Setting(
-                "mel_rate", 16_000, "sample rate of the audio that it is made from, Hz", {"ge": 8000, "le": 48_000}
-            ),
-            Setting("mel_hop_ms", 10, "time from one column to the next, ms", {"ge": 1, "le": 1000}),
-        ),
+        settings=(Setting("mel_bins", 80, "bins of the spectrogram", {"ge": 8, "le": 256}),),
         fields=MelFields,
     ),
     MemberFacts(

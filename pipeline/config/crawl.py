@@ -70,7 +70,6 @@ class MediaFormatConfig(Section):
     codecs: tuple[str, ...] = identity(
         ("avc1", "av01", "vp9", "vp09"), doc="video codecs to take, in order of preference"
     )
-    max_fps: float = identity(60.0, gt=0, doc="highest frame rate of the renditions to take, frames a second")
     max_bytes: int = identity(4 * 1024**3, gt=0, doc="largest media file, bytes")
 
 
@@ -210,9 +209,10 @@ class CrawlConfig(Section):
     extractor_args: Secret[dict[str, dict[str, list[str]]]] = operational(
         Secret({}), doc="yt-dlp's extractor_args, merged over the crawl's own; may contain tokens, so never shown"
     )
-    proxy: SecretStr = operational(SecretStr(""), doc="proxy of the default identity")
-    cookies: Path | None = operational(None, doc="cookie file of the default identity")
-    identities: tuple[IdentityConfig, ...] = operational((), doc="a pool of identities, instead of the default one")
+    identities: tuple[IdentityConfig, ...] = operational(
+        (),
+        doc="who asks: a name, videos_per_hour, and if wanted proxy, cookies and others; none: this machine's address",
+    )
     proxy_file: Path | None = operational(
         None,
         doc="text file of proxy URLs, one per line, # starts a comment; each becomes an identity: proxy-1, proxy-2 …",
@@ -271,12 +271,8 @@ class CrawlConfig(Section):
         names = [identity.name for identity in self.identities]
         if len(set(names)) != len(names):
             raise ValueError("identities: two have the same name")
-        if self.identities and (self.cookies or self.proxy.get_secret_value()):
-            raise ValueError("give proxy and cookies inside identities, or no identities")
         return self
 
     def pool(self) -> tuple[IdentityConfig, ...]:
         """The configured identities, or the one default identity."""
-        if self.identities:
-            return self.identities
-        return (IdentityConfig(name="default", proxy=self.proxy, cookies=self.cookies),)
+        return self.identities or (IdentityConfig(name="default"),)

@@ -113,9 +113,7 @@ class _Pictures(Section):
         ge=1,
         le=12,
     )
-    proxy_crf: int = identity(27, doc="constant rate factor of the proxy (x264)", ge=0, le=51)
     still_every_s: float = identity(2.0, doc="time between two stills of a clip, seconds", gt=0)
-    still_short_side: int = identity(720, doc="short side of the stills, pixels", ge=32, multiple_of=2)
     still_quality: int = identity(90, doc="JPEG quality of the stills, 1 to 100", ge=1, le=100)
 
 

@@ -48,7 +48,6 @@ class ClipConfig(Section):
     target_words: float = identity(32.5, gt=0, doc="words to aim at (HD-VILA-100M's mean)")
     min_s: float = identity(2.0, ge=0, doc="shorter clips are rejected (clip_too_short), seconds")
     max_s: float = identity(25.0, gt=0, doc="longest clip, padding included, seconds")
-    max_gap_s: float = identity(2.0, gt=0, doc="a longer silence ends a clip, seconds")
     pad_ms: int = identity(
         200, ge=0, doc="padding before the first and after the last word, at most the silence there, ms"
     )
@@ -81,11 +80,6 @@ class FilterConfig(Section):
         le=1,
         doc="clips with a larger share of 5-grams that recur elsewhere in the video (choruses) are rejected "
         "(repeated_text)",
-    )
-    max_boilerplate: int = identity(
-        3,
-        ge=0,
-        doc="clips whose text occurs in more videos of the channel than this are rejected (boilerplate); 0: off",
     )
     reject_flags: list[str] = identity(
         list,

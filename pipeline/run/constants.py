@@ -19,11 +19,14 @@ from pipeline.media.cutting.audio import AAC_BITRATE
 from pipeline.media.cutting.exact import EXACT_GOP
 from pipeline.media.cutting.remux import AUDIO_PREROLL_MS, MAX_PREROLL_MS
 from pipeline.media.cutting.span import MAX_OVERRUN_MS
-from pipeline.media.members.proxy import PROXY_GOP, PROXY_PRESET
-from pipeline.media.members.stills import MIN_STILLS
+from pipeline.media.members.mel import MEL_HOP_MS, MEL_RATE
+from pipeline.media.members.proxy import PROXY_CRF, PROXY_GOP, PROXY_PRESET
+from pipeline.media.members.stills import MIN_STILLS, STILL_SHORT_SIDE
 from pipeline.media.scenes import CONTENT_THRESHOLD, MIN_PART_MS, MIN_SCENE_MS, SHORT_SIDE, SNAP_MS
+from pipeline.site.formats import MAX_FPS
 from pipeline.site.tracks import FORMATS, MAX_CAPTION_BYTES
-from pipeline.text.clip_plan import BORDER_COSTS
+from pipeline.text.clip_plan import BORDER_COSTS, MAX_GAP_MS
+from pipeline.text.clips import MAX_BOILERPLATE
 from pipeline.text.filters import LANGUAGE_WORDS, TEXT_RULES
 from pipeline.text.sentences import MAX_WORDS
 from pipeline.text.transcripts import MIN_TRACK_CONFIDENCE
@@ -34,9 +37,15 @@ _CHOOSE = {
     "MAX_ROUNDS": MAX_ROUNDS,
     "HOURS_PER_CLIP": HOURS_PER_CLIP,
 }
-_CAPTIONS = {"FORMATS": " ".join(FORMATS), "MAX_CAPTION_BYTES": MAX_CAPTION_BYTES}
+_EXTRACT = {"FORMATS": " ".join(FORMATS), "MAX_CAPTION_BYTES": MAX_CAPTION_BYTES, "MAX_FPS": MAX_FPS}
 _TRANSCRIPTS = {"MIN_TRACK_CONFIDENCE": MIN_TRACK_CONFIDENCE, "LANGUAGE_WORDS": LANGUAGE_WORDS}
-_CLIPS = {"BORDER_COSTS": BORDER_COSTS, "TEXT_RULES": TEXT_RULES, "MAX_WORDS": MAX_WORDS}
+_CLIPS = {
+    "BORDER_COSTS": BORDER_COSTS,
+    "TEXT_RULES": TEXT_RULES,
+    "MAX_WORDS": MAX_WORDS,
+    "MAX_GAP_MS": MAX_GAP_MS,
+    "MAX_BOILERPLATE": MAX_BOILERPLATE,
+}
 _BALANCE = {"LIKENESS": LIKENESS, "SAME_TALK": SAME_TALK, "SAID_AGAIN": SAID_AGAIN, "MOST_TRIES": MOST_TRIES}
 _CUTTING = {
     "MAX_OVERRUN_MS": MAX_OVERRUN_MS,
@@ -52,13 +61,21 @@ _SCENES = {
     "SNAP_MS": SNAP_MS,
     "MIN_PART_MS": MIN_PART_MS,
 }
-_MEMBERS = {"PROXY_GOP": PROXY_GOP, "PROXY_PRESET": PROXY_PRESET, "MIN_STILLS": MIN_STILLS}
+_MEMBERS = {
+    "PROXY_GOP": PROXY_GOP,
+    "PROXY_PRESET": PROXY_PRESET,
+    "PROXY_CRF": PROXY_CRF,
+    "STILL_SHORT_SIDE": STILL_SHORT_SIDE,
+    "MIN_STILLS": MIN_STILLS,
+    "MEL_RATE": MEL_RATE,
+    "MEL_HOP_MS": MEL_HOP_MS,
+}
 
 CONSTANTS: Mapping[str, Mapping[str, Any]] = {
     "urls": {"MAX_CAPTION_BYTES": MAX_CAPTION_BYTES},
     "list": {"SEARCH_FILTER": SEARCH_FILTER},
     "choose": _CHOOSE,
-    "extract": _CAPTIONS,
+    "extract": _EXTRACT,
     "transcripts": _TRANSCRIPTS,
     "clips": _CLIPS,
     "balance": _BALANCE,

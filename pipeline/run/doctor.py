@@ -328,7 +328,9 @@ def check_site(config: RunConfig) -> Finding:
         state = FAIL if error.status in (403, 429) else WARN
         return Finding("the site", state, f"answers {error.status}", "wait an hour, or use another address (proxy)")
     except (RequestError, StopRun) as error:
-        return Finding("the site", FAIL, _safe(config, error), "check the network, DNS and crawl.proxy")
+        return Finding(
+            "the site", FAIL, _safe(config, error), "check the network, DNS and the proxies in crawl.identities"
+        )
 
 
 def check_canary(config: RunConfig, video_id: str) -> Finding:

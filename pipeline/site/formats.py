@@ -15,6 +15,8 @@ from pipeline.config.media import CutConfig
 from pipeline.site.failures import Failure, classify
 from pipeline.site.ytdlp import Session
 
+MAX_FPS = 60.0
+"""Of the renditions to take: the site has none faster at 720p."""
 NOT_AVAILABLE = "Requested format is not available"
 """yt-dlp's message if no format matches."""
 
@@ -136,9 +138,7 @@ def _plain_file(f: Mapping[str, Any]) -> bool:
 
 def _usable(f: Mapping[str, Any], config: MediaFormatConfig) -> bool:
     standard = f.get("dynamic_range") in (None, "SDR")
-    return (
-        _plain_file(f) and standard and _rank(f, config) < len(config.codecs) and (f.get("fps") or 0) <= config.max_fps
-    )
+    return _plain_file(f) and standard and _rank(f, config) < len(config.codecs) and (f.get("fps") or 0) <= MAX_FPS
 
 
 def _rank(f: Mapping[str, Any], config: MediaFormatConfig) -> int:

@@ -20,6 +20,8 @@ from pipeline.config.text import ClipConfig
 from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Word
 
+MAX_GAP_MS = 2000
+"""A longer silence ends a clip."""
 SCENE_REACH_MS = 250
 """A scene cut this close to a gap between words counts as inside it."""
 MIN_END = 0.02
@@ -79,7 +81,7 @@ def plan_clips(
     if not words:
         return []
     times = _Times(words)
-    bounds = [0, *(np.flatnonzero(_must_part(times, config, sorted(scene_cuts_ms))) + 1).tolist(), len(words)]
+    bounds = [0, *(np.flatnonzero(_must_part(times, sorted(scene_cuts_ms))) + 1).tolist(), len(words)]
     groups = [_group(words, times, marks, first, last, config, weights) for first, last in pairwise(bounds)]
     refund = 0.0
     for _ in range(N_PLANS):
@@ -101,10 +103,10 @@ class _Times:
         self.ends = np.fromiter((word.end_ms for word in words), np.int64, len(words))
 
 
-def _must_part(times: _Times, config: ClipConfig, cuts: Sequence[int]) -> NDArray[np.bool_]:
+def _must_part(times: _Times, cuts: Sequence[int]) -> NDArray[np.bool_]:
     """[n - 1] whether clips must part after each word: at a long silence, or a scene cut before the next word."""
     ends, starts = times.ends[:-1], times.starts[1:]
-    parted: NDArray[np.bool_] = starts - ends > config.max_gap_s * 1000
+    parted: NDArray[np.bool_] = starts - ends > MAX_GAP_MS
     if cuts:
         first = np.searchsorted(cuts, ends - SCENE_REACH_MS, side="left")
         parted |= first < np.searchsorted(cuts, starts + SCENE_REACH_MS, side="right")

@@ -33,6 +33,8 @@ WHOLE_MS = -1
 EXPECTED_MS = 10_000
 """Length that the balance assumes for a whole video of unknown length."""
 
+MAX_BOILERPLATE = 3
+"""Videos of a channel that may say the same."""
 GIVEN = "given"
 """`boundary_model` of clips whose spans came from a file."""
 
@@ -77,7 +79,7 @@ class ClipsStage:
             video = videos.get(row["video_id"], VideoFacts())
             made = per_item(context, row["video_id"], partial(plan_video, row, video, self.config))
             rejects.append(made) if isinstance(made, Reject) else planned.append((row, *made))
-        repeated = boilerplate(planned, videos, self.config.filters.max_boilerplate)
+        repeated = boilerplate(planned, videos)
         rows: list[ClipRow] = []
         for transcript, clips, rejected in planned:
             kept = [clip for clip in clips if (clip["video_id"], clip["n"]) not in repeated]
@@ -217,10 +219,10 @@ def _given(row: TranscriptRow, video: VideoFacts) -> tuple[list[ClipRow], list[R
     return rows, rejects
 
 
-def boilerplate(planned: Sequence[Any], videos: Mapping[str, VideoFacts], limit: int) -> set[tuple[str, int]]:
+def boilerplate(
+    planned: Sequence[Any], videos: Mapping[str, VideoFacts], limit: int = MAX_BOILERPLATE
+) -> set[tuple[str, int]]:
     """(video, n) of the clips whose text is in more than `limit` videos of one channel, counted within the part."""
-    if limit == 0:
-        return set()
     clips_of: dict[tuple[str, str], set[tuple[str, int]]] = {}
     for _, clips, _ in planned:
         for clip in clips:

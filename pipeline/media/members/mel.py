@@ -21,6 +21,8 @@ from pipeline.media.checks import Audio
 from pipeline.media.members import Made, Member
 from pipeline.media.resampling import resampled
 
+MEL_RATE, MEL_HOP_MS = 16_000, 10
+"""Hz of the audio that it is made from, and ms from one column to the next: as models of speech take them."""
 FLOOR = 1e-10
 _WINDOW_MS = 25.0
 
@@ -29,17 +31,17 @@ def make(audio: Audio, duration_ms: int, config: MediaConfig) -> Made:
     """Makes the spectrogram of a clip; of silence where it has no audio."""
     members = config.members
     samples, rate = audio
-    hop = members.mel_rate * members.mel_hop_ms // 1000
-    n_samples = duration_ms * members.mel_rate // 1000
-    mono = np.zeros(n_samples, np.float32) if samples is None else resampled(samples, rate, members.mel_rate, 1)[0]
+    hop = MEL_RATE * MEL_HOP_MS // 1000
+    n_samples = duration_ms * MEL_RATE // 1000
+    mono = np.zeros(n_samples, np.float32) if samples is None else resampled(samples, rate, MEL_RATE, 1)[0]
     mono = np.pad(mono[:n_samples], (0, max(0, n_samples - len(mono))))
-    mel = log_mel(mono, members.mel_rate, hop, members.mel_bins)
+    mel = log_mel(mono, MEL_RATE, hop, members.mel_bins)
     buffer = io.BytesIO()
     np.save(buffer, mel, allow_pickle=False)
     fields = {
-        "mel_rate": members.mel_rate,
+        "mel_rate": MEL_RATE,
         "mel_bins": members.mel_bins,
-        "mel_hop_ms": float(members.mel_hop_ms),
+        "mel_hop_ms": float(MEL_HOP_MS),
         "mel_frames": mel.shape[1],
     }
     return Made(buffer.getvalue(), fields)

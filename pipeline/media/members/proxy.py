@@ -16,7 +16,6 @@ import av
 
 from manifests.colour import LIMITED, SMPTE170M
 from manifests.sample import SampleJson
-from pipeline.config.media import MembersConfig
 from pipeline.media.cutting.mp4 import timescale
 from pipeline.media.cutting.span import ticks_of
 from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Small
@@ -24,16 +23,14 @@ from pipeline.media.members import ClipTools, Made, Member
 from pipeline.media.probe import Probe
 
 PROXY_GOP = 8
-PROXY_PRESET = "ultrafast"
-"""Frames between keyframes, and x264's preset: docs/clips.md has what others cost and save."""
+PROXY_PRESET, PROXY_CRF = "ultrafast", 27
+"""Frames between keyframes, and x264's preset and rate factor: docs/clips.md has what others cost and save."""
 
 
 class ProxyWriter:
     """Encodes low-resolution frames into mp4 bytes; file time 0 is the clip's start."""
 
-    def __init__(
-        self, source: Probe, size: tuple[int, int], start_ms: int, config: MembersConfig, threads: int
-    ) -> None:
+    def __init__(self, source: Probe, size: tuple[int, int], start_ms: int, threads: int) -> None:
         base = source.video.time_base
         self._scale = timescale(base)
         self._clock = Fraction(1, self._scale)
@@ -48,7 +45,7 @@ class ProxyWriter:
         context.gop_size, context.max_b_frames = PROXY_GOP, 0
         context.thread_count = threads
         context.flags |= av.codec.context.Flags.bitexact
-        context.options = {"preset": PROXY_PRESET, "crf": str(config.proxy_crf)}
+        context.options = {"preset": PROXY_PRESET, "crf": str(PROXY_CRF)}
         colour = source.video.colour
         context.colorspace, context.color_range = SMPTE170M, LIMITED
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer
@@ -133,7 +130,7 @@ class ProxyMaker:
         """Encodes the frames that wait."""
         if self._writer is None:
             size, threads = (self._scale.width, self._scale.height), self._tools.config.cut.encoder_threads
-            self._writer = ProxyWriter(self._tools.source, size, self._tools.clip.start_ms, self._members, threads)
+            self._writer = ProxyWriter(self._tools.source, size, self._tools.clip.start_ms, threads)
         for small, tick in self._waiting:
             self._writer.write(small, tick)
         self._waiting.clear()

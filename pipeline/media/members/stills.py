@@ -66,6 +66,8 @@ class StillsWriter:
         return jpeg.tobytes()
 
 
+STILL_SHORT_SIDE = 720
+"""Stills are defined on the picture scaled to it."""
 MIN_STILLS = 4
 """Stills of a clip at least, if it has that many frames: also a short one shows several moments."""
 
@@ -82,7 +84,7 @@ class StillsMaker:
 
     def __init__(self, tools: ClipTools) -> None:
         config, clip = tools.config.members, tools.clip
-        self._scale = tools.scaler(config.still_short_side, "bgr24")
+        self._scale = tools.scaler(STILL_SHORT_SIDE, "bgr24")
         times = still_times_ms(Span(clip.n, clip.start_ms, clip.end_ms), config)
         self._writer = StillsWriter(self._scale, times, config.still_quality, proxy_step(tools))
 

@@ -16,7 +16,14 @@ def test_the_command_prints_json_and_exits_with_1_on_a_fault(tmp_path: Path) -> 
     assert good.exit_code == 0
     assert {"name", "state", "found", "cure"} == set(json.loads(good.stdout)[0])
     bad = CliRunner().invoke(
-        app, ["--offline", "--set", "out=" + str(tmp_path), "--set", "crawl.proxy=http://127.0.0.1:9"]
+        app,
+        [
+            "--offline",
+            "--set",
+            "out=" + str(tmp_path),
+            "--set",
+            "crawl.identities=[{name: one, proxy: http://127.0.0.1:9}]",
+        ],
     )
     assert bad.exit_code == 1
     assert "check its address" in " ".join(bad.stdout.split())

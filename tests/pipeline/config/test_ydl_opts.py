@@ -83,11 +83,13 @@ def test_what_the_crawl_sets_itself_is_refused_whoever_asks() -> None:
 def test_certificates_go_unchecked_only_to_a_proxy_on_this_machine() -> None:
     """A stranger's proxy that may show any certificate reads the user's cookies."""
     unchecked = {"nocheckcertificate": True}
-    assert parse({"ydl_opts": unchecked, "proxy": "http://127.0.0.1:8080"})
+    assert parse({"ydl_opts": unchecked, "identities": [{"name": "one", "proxy": "http://127.0.0.1:8080"}]})
     for proxy in ("", "http://proxy.example:8080", "http://127.0.0.1.example:1"):
         with pytest.raises(ConfigError, match="nocheckcertificate"):
-            parse({"ydl_opts": unchecked, "proxy": proxy})
-    assert parse({"ydl_opts": unchecked, "proxy": "http://proxy.example:8080"}, trusted=True)
+            parse({"ydl_opts": unchecked, "identities": [{"name": "one", "proxy": proxy}]})
+    assert parse(
+        {"ydl_opts": unchecked, "identities": [{"name": "one", "proxy": "http://proxy.example:8080"}]}, trusted=True
+    )
 
 
 @pytest.mark.parametrize(

@@ -396,9 +396,7 @@ def test_one_video_that_the_extractor_cannot_read_costs_no_other(
 def test_no_network_ends_the_run_with_one_message(tmp_path: Path, site: MiniYouTube) -> None:
     config = config_for(site)
     dead = site.proxy_url.replace(str(site.port), "9")
-    config = config.model_copy(
-        update={"identities": (config.pool()[0].model_copy(update={"proxy": type(config.proxy)(dead)}),)}
-    )
+    config = config.model_copy(update={"identities": (config.pool()[0].model_copy(update={"proxy": SecretStr(dead)}),)})
     with pytest.raises(RunStopped, match="no_network"):
         Road.at(tmp_path, config).crawl({EDUCATION: 10.0})
 

@@ -61,7 +61,7 @@ def test_a_file_that_is_no_cookie_file_stops_the_run(tmp_path: Path, content: st
     if content is not None:
         path.write_text(content)
     with pytest.raises(StopRun) as error:
-        options_for(CrawlConfig(cookies=path), IdentityConfig(name="one", cookies=path))
+        options_for(CrawlConfig(), IdentityConfig(name="one", cookies=path))
     assert error.value.reason is Reason.BAD_COOKIES
     assert str(path) in error.value.detail
 
@@ -86,7 +86,7 @@ def test_an_option_that_yt_dlp_does_not_have_is_refused_also_where_it_is_trusted
 
 
 def test_ordinary_identities_can_be_built() -> None:
-    check_identities(CrawlConfig(cookies=Path("/only/on/the/workers.txt")))
+    check_identities(CrawlConfig(identities=(IdentityConfig(name="one", cookies=Path("/only/on/the/workers.txt")),)))
 
 
 def test_what_yt_dlp_waits_for_and_tries_again_is_what_the_settings_say() -> None:

@@ -267,7 +267,7 @@ def silences(*gaps_ms: int, word_ms: int = 400) -> list[Word]:
 def test_a_silence_parts_clips_once_it_is_longer_than_allowed(gap_ms: int, n_clips: int) -> None:
     words = silences(100, gap_ms, 100)
 
-    assert len(plan(words, ends_at(4, 4), ClipConfig(max_gap_s=2.0))) == n_clips
+    assert len(plan(words, ends_at(4, 4), ClipConfig())) == n_clips
 
 
 @pytest.mark.parametrize(("cut_ms", "n_clips"), [(1149, 1), (1150, 2), (1400, 2), (1800, 2), (1850, 2), (1851, 1)])
@@ -290,7 +290,7 @@ def test_an_end_that_is_nearly_impossible_is_none(probability: float, can_end: b
 @pytest.mark.parametrize(("extra_ms", "n_clips"), [(0, 1), (1, 2)])
 def test_a_sentence_as_long_as_allowed_with_its_room_stays_whole(extra_ms: int, n_clips: int) -> None:
     words = silences(200, 3000 - 3 * 400 - 200 + extra_ms)
-    config = ClipConfig(max_s=3.4, pad_ms=200, min_s=0.1, target_s=3.0, max_gap_s=9.0)
+    config = ClipConfig(max_s=3.4, pad_ms=200, min_s=0.1, target_s=3.0)
 
     assert len(plan(words, ends_at(3, 3), config)) == n_clips
 
@@ -298,7 +298,7 @@ def test_a_sentence_as_long_as_allowed_with_its_room_stays_whole(extra_ms: int, 
 def split_at(words: list[Word]) -> int:
     """Where too long a sentence is split first."""
     max_s = (words[-1].end_ms - words[0].start_ms - 1) / 1000
-    config = ClipConfig(max_s=max_s, target_s=max_s, min_s=0.1, pad_ms=0, max_gap_s=99.0)
+    config = ClipConfig(max_s=max_s, target_s=max_s, min_s=0.1, pad_ms=0)
     first, *_ = plan(words, ends_at(len(words), len(words)), config)
     return first.last
 

@@ -75,7 +75,7 @@ def _tracks(folder: Path, chance: random.Random, home: Home) -> str:
 
         return {chance.choice(names): one() for _ in range(chance.randint(0, 6))}
 
-    found = choose_tracks(tracks(), tracks(), languages=["en"], kinds=["manual", "auto"], formats=["json3", "vtt"])
+    found = choose_tracks(tracks(), tracks(), languages=["en"], kinds=["manual", "auto"])
     list_tracks(tracks(), tracks())
     noise = "".join(chance.choice(string.printable) for _ in range(chance.choice((10, 1000, 100_000))))
     redact(noise + chance.choice(urls) + noise, ["a secret"])

@@ -56,10 +56,10 @@ def test_a_span_lies_inside_the_video_or_ends_at_most_the_overrun_after_it(
 ) -> None:
     video: Any = SimpleNamespace(duration_ms=8000)
     if fits is not None:
-        assert fit_span(Span(3, start_ms, end_ms), video, 500) == Span(3, start_ms, fits)
+        assert fit_span(Span(3, start_ms, end_ms), video) == Span(3, start_ms, fits)
         return
     with pytest.raises(Unusable, match=f"{start_ms}") as caught:
-        fit_span(Span(3, start_ms, end_ms), video, 500)
+        fit_span(Span(3, start_ms, end_ms), video)
     assert caught.value.reason is Reason.SPAN_OUTSIDE
 
 

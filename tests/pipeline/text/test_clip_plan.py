@@ -1,5 +1,6 @@
 """The plan: whole sentences near the target, within the bounds, never a word cut, never an overlap."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import combinations, pairwise
 from typing import Any
@@ -225,7 +226,7 @@ def cheapest(words: list[Word], marks: Marks, config: ClipConfig) -> list[int]:
     def is_doubtful(last: int) -> bool:
         return last < len(words) and marks.ends[last - 1] < 1
 
-    def cost(chosen: tuple[int, ...], refund: float) -> float:
+    def cost(chosen: Iterable[int], refund: float) -> float:
         return sum(clip(a, b) + border(b) - refund * is_doubtful(b) for a, b in pairwise((0, *chosen)))
 
     inner_ends = (inner for n in range(len(ends)) for inner in combinations(ends[:-1], n))

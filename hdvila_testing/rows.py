@@ -1,10 +1,11 @@
-"""Rows of the tables `videos` and `clips` for tests, benches and drawn sets; only the differing fields are given."""
+"""Rows of `videos`, `clips` and `transcripts` for tests, benches and drawn sets: only what differs is given."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
-from manifests.rows import ClipRow, VideoRow
+from manifests.rows import ClipRow, TranscriptRow, VideoRow, WordRow
 
 
 def a_video_row(video_id: str, **changes: Any) -> VideoRow:
@@ -39,20 +40,16 @@ def a_video_row(video_id: str, **changes: Any) -> VideoRow:
 
 
 def a_clip_row(video_id: str, n: int, start_ms: int, end_ms: int, **changes: Any) -> ClipRow:
-    """Makes a row of CLIPS whose words are spread evenly over the span."""
-    words = f"these are the words of clip {n}".split()
-    step = max(1, (end_ms - start_ms) // len(words))
+    """Makes a row of CLIPS, of a clip that came with its text (see `with_transcript`)."""
     row: ClipRow = {
         "clip_id": f"{video_id}.{n}",
         "video_id": video_id,
         "n": n,
         "start_ms": start_ms,
         "end_ms": end_ms,
-        "text": " ".join(words),
-        "words": [
-            {"text": w, "start_ms": start_ms + i * step, "end_ms": start_ms + (i + 1) * step, "timed": True}
-            for i, w in enumerate(words)
-        ],
+        "text": f"these are the words of clip {n}",
+        "first_word": 0,
+        "n_words": 0,
         "category_id": 1,
         "confidence": 1.0,
         "language": "en",
@@ -61,3 +58,36 @@ def a_clip_row(video_id: str, n: int, start_ms: int, end_ms: int, **changes: Any
         "flags": "[]",
     }
     return cast(ClipRow, {**row, **changes})
+
+
+def with_transcript(clips: Sequence[ClipRow]) -> tuple[TranscriptRow, list[ClipRow]]:
+    """The transcript of one video's clips, the words of each spread evenly over its span; and the clips that name them.
+
+    The unit of `clips` must be named over that of `transcripts` (`name_over`).
+    """
+    words: list[WordRow] = []
+    named: list[ClipRow] = []
+    for clip in clips:
+        texts = clip["text"].split()
+        named.append({**clip, "first_word": len(words), "n_words": len(texts)})
+        step = max(1, (clip["end_ms"] - clip["start_ms"]) // len(texts))
+        starts = (clip["start_ms"] + i * step for i in range(len(texts)))
+        words += [
+            {"text": text, "start_ms": start, "end_ms": start + step, "timed": True}
+            for text, start in zip(texts, starts, strict=True)
+        ]
+    row: TranscriptRow = {
+        "video_id": clips[0]["video_id"],
+        "kind": "manual",
+        "language": "en",
+        "format": "json3",
+        "track": "en",
+        "punctuated": True,
+        "word_timed": True,
+        "n_words": len(words),
+        "words": words,
+        "events": "[]",
+        "alignment_confidence": 1.0,
+        "minhash": b"",
+    }
+    return row, named

@@ -111,7 +111,8 @@ class ClipRow(TypedDict):
     start_ms: int
     end_ms: int
     text: str
-    words: list[WordRow]
+    first_word: int
+    n_words: int
     category_id: int
     confidence: float
     language: str

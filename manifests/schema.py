@@ -116,7 +116,7 @@ TRANSCRIPTS = pa.schema(
         ("punctuated", pa.bool_()),
         ("word_timed", pa.bool_()),
         ("n_words", pa.int64()),
-        ("words", pa.list_(WORD)),
+        ("words", pa.list_(WORD)),  # in source time, in the order of their starts
         ("events", pa.string()),  # JSON list of {kind, text, start_ms, end_ms}
         ("alignment_confidence", pa.float64()),  # share of words anchored; 1.0 if no alignment was needed
         ("minhash", pa.binary()),  # near-duplicate text signature
@@ -131,7 +131,8 @@ CLIPS = pa.schema(
         ("start_ms", pa.int64()),
         ("end_ms", pa.int64()),
         ("text", pa.string()),
-        ("words", pa.list_(WORD)),  # in source time
+        ("first_word", pa.int32()),  # its words are n_words of its video's in `transcripts`, from this index on
+        ("n_words", pa.int32()),  # 0: nobody knows when they are said
         ("category_id", pa.int32()),
         ("confidence", pa.float64()),  # of the alignment
         ("language", pa.string()),
@@ -259,7 +260,7 @@ WIDE: dict[str, tuple[str, ...]] = {
     "videos": ("given_spans", "extra"),
     "captions": ("payload",),
     "transcripts": ("words", "events", "minhash"),
-    "clips": ("text", "words"),
+    "clips": ("text",),
     "packs": ("text", "members", "phashes"),
 }
 """By table: the columns that merged tables keep in a separate file, so that counts and joins never load them."""

@@ -103,7 +103,7 @@ TABLE = (
         void_by="clips",
         aliases=("sentences", "align"),
         again="unit",
-        made_by=3,
+        made_by=4,
     ),
     StageFacts(
         "balance",
@@ -117,7 +117,7 @@ TABLE = (
         "media",
         "fetches, checks and cuts a video and makes the members of its clips",
         asks=True,
-        reads=("videos", "clips"),
+        reads=("videos", "transcripts", "clips"),
         makes=("packs",),
         void_by="packs",
         aliases=("fetch", "scenes", "cut", "members", "checks"),

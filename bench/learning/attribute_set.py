@@ -21,10 +21,9 @@ from typing import Any
 import av
 
 from bench.learning.attributes import COLOURS, HEIGHT, N_FRAMES, WIDTH, Scene, all_scenes, frames_of
-from hdvila_testing.rows import a_video_row
+from hdvila_testing.rows import a_clip_row, a_video_row, with_transcript
 from manifests.funnel import SELECTION_NAME
 from manifests.rows import ClipRow, VideoRow
-from manifests.sample import clip_id
 from manifests.schema import SELECTION, table_of
 from manifests.shards import Manifest
 from pipeline.config.media import ChecksConfig, DuplicatesConfig, MediaConfig, MembersConfig, ScenesConfig
@@ -33,7 +32,7 @@ from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
-from pipeline.engine.work.unit import Context
+from pipeline.engine.work.unit import Context, name_over
 from pipeline.media.stage import MediaStage
 from pipeline.shards.manifest import remove_packs, write_manifest
 from pipeline.shards.stage import ShardsStage
@@ -133,12 +132,15 @@ def draw_film(film: Film, path: Path) -> Path:
 
 
 def _commit_plan(store: Store, film: Film) -> None:
-    """Commits what crawl and text would have left of the film: its row, and a clip per scene."""
+    """Commits what crawl and text would have left of the film: its row, its words, and a clip per scene."""
     store.write_part("videos", "extract", film.video_id, [_video_row(film)])
     store.commit("extract", film.video_id, {})
-    rows = [_clip_row(film, n, scene) for n, scene in enumerate(film.scenes)]
-    store.write_part("clips", "clips", film.video_id, rows)
-    store.commit("clips", film.video_id, {})
+    transcript, clips = with_transcript([_clip_row(film, n, scene) for n, scene in enumerate(film.scenes)])
+    store.write_part("transcripts", "transcripts", film.video_id, [transcript])
+    store.commit("transcripts", film.video_id, {})
+    over = name_over("transcripts", film.video_id)
+    store.write_part("clips", "clips", over, clips)
+    store.commit("clips", over, {})
 
 
 def _video_row(film: Film) -> VideoRow:
@@ -157,24 +159,7 @@ def _video_row(film: Film) -> VideoRow:
 
 
 def _clip_row(film: Film, n: int, scene: Scene) -> ClipRow:
-    words = scene.caption.split()
-    start_ms, step = n * CLIP_MS, CLIP_MS // len(words)
-    times = [(word, start_ms + i * step) for i, word in enumerate(words)]
-    return {
-        "clip_id": clip_id(film.video_id, n),
-        "video_id": film.video_id,
-        "n": n,
-        "start_ms": start_ms,
-        "end_ms": start_ms + CLIP_MS,
-        "text": scene.caption,
-        "words": [{"text": w, "start_ms": at, "end_ms": at + step, "timed": True} for w, at in times],
-        "category_id": CATEGORY_ID,
-        "confidence": 1.0,
-        "language": "en",
-        "caption_kind": "manual",
-        "boundary_model": "punctuation",
-        "flags": "[]",
-    }
+    return a_clip_row(film.video_id, n, n * CLIP_MS, (n + 1) * CLIP_MS, text=scene.caption, category_id=CATEGORY_ID)
 
 
 def _select_all(store: Store, films: Sequence[Film]) -> None:

@@ -87,6 +87,7 @@ def transcripts_table(draw: Draw, ids: list[str], words: pa.Array) -> pa.Table:
 def clips_table(draw: Draw, ids: list[str], categories: list[int]) -> pa.Table:
     n = len(ids) * CLIPS_A_VIDEO
     words = draw.words(n * WORDS_A_CLIP)
+    at_word = np.arange(CLIPS_A_VIDEO, dtype=np.int32) * round(WORDS_A_CLIP * (1 + SPOKEN_OUTSIDE))
     number = np.tile(np.arange(CLIPS_A_VIDEO, dtype=np.int32), len(ids))
     start = number.astype(np.int64) * round(CLIP_MS * (1 + SPOKEN_OUTSIDE))
     video = np.repeat(np.array(ids, object), CLIPS_A_VIDEO).tolist()
@@ -97,7 +98,8 @@ def clips_table(draw: Draw, ids: list[str], categories: list[int]) -> pa.Table:
         "start_ms": start,
         "end_ms": start + CLIP_MS,
         "text": pc.binary_join(pa.ListArray.from_arrays(np.arange(n + 1, dtype=np.int32) * WORDS_A_CLIP, words), " "),
-        "words": draw.timed_words(words, n),
+        "first_word": np.tile(at_word, len(ids)),
+        "n_words": np.full(n, WORDS_A_CLIP),
         "category_id": np.repeat(np.array(categories, np.int32), CLIPS_A_VIDEO),
         "confidence": np.ones(n),
         "language": ["en"] * n,

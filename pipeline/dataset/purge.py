@@ -25,7 +25,7 @@ EMPTIED = {
     "videos": ("title", "channel", "given_spans", "media_path", "url", "extra"),
     "captions": ("payload",),
     "transcripts": ("words", "events", "minhash"),
-    "clips": ("text", "words"),
+    "clips": ("text",),
     "packs": ("text", "error_message", "phashes"),
 }
 """By table: the columns with words, names, or hashes of pictures of a video. A test compares them with the schema."""

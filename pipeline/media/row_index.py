@@ -1,5 +1,7 @@
 """An index of which parts hold each video's rows: all the driver keeps of `videos` and `clips` to plan media units.
 
+The words of clips are in `transcripts`: a unit of `clips` is named after the part of `transcripts` that it read.
+
 Each part is read once in a run, and only what a plan needs is kept: some 33 bytes per video. The rows themselves are
 read by the worker that processes the video.
 """
@@ -17,11 +19,13 @@ from numpy.typing import NDArray
 
 from manifests.hashing import UInt64
 from manifests.membership import hash_ids, spans_in
-from manifests.rows import ClipRow, VideoRow
+from manifests.reasons import Reason
+from manifests.rows import ClipRow, VideoRow, WordRow
 from manifests.schema import TABLES
 from pipeline.engine.store.many_parts import read_many
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
+from pipeline.engine.work.unit import Rejected, name_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class VideoRows:
 
     video: Part
     clips: tuple[Part, ...]
+    transcripts: tuple[Part | None, ...]
+    """For each part of `clips`, the part of `transcripts` with the words of its clips."""
     length_s: float
     is_file: bool
 
@@ -102,15 +108,18 @@ class RowIndex:
         """Yields the parts of each video; None if it has no row or no clips. First reads what is new in the store."""
         for table in (self._videos, self._clips):
             table.update(store)
+        transcripts = {name_over(part.stage, part.unit): part for part in store.parts("transcripts")}
         hashes = hash_ids(pa.array(video_ids, pa.string()))
         for of_video, of_clips in zip(self._videos.rows(hashes), self._clips.rows(hashes), strict=True):
             if not of_video or not of_clips:
                 yield None
                 continue
-            first, videos, clips = of_video[0], self._videos, self._clips
+            first, videos = of_video[0], self._videos
+            clips = tuple(self._clips.parts[self._clips.part[row]] for row in of_clips)
             yield VideoRows(
                 video=videos.parts[videos.part[first]],
-                clips=tuple(clips.parts[clips.part[row]] for row in of_clips),
+                clips=clips,
+                transcripts=tuple(transcripts.get(part.unit) for part in clips),
                 length_s=float(videos.length_s[first]),
                 is_file=bool(videos.is_file[first]),
             )
@@ -126,6 +135,20 @@ def clip_rows(store: Store, parts: Sequence[Part], video_id: str) -> list[ClipRo
     return [row for part in parts for row in _rows_of(store, part, video_id).to_pylist()]
 
 
-def _rows_of(store: Store, part: Part, video_id: str) -> pa.Table:
-    table = store.read_part(part)
+def words_of_clips(store: Store, part: Part | None, clips: Sequence[ClipRow]) -> dict[int, list[WordRow]]:
+    """The words of one video's clips by number, in source time, from this part of `transcripts`: of those that have
+    any. Raises Rejected if the transcript is no longer there.
+    """
+    with_words = [clip for clip in clips if clip["n_words"]]
+    if not with_words:
+        return {}
+    rows = _rows_of(store, part, clips[0]["video_id"], ["video_id", "words"]).to_pylist() if part else []
+    if not rows:
+        raise Rejected(Reason.NO_CLIPS, "its transcript is gone from the tables")
+    words: list[WordRow] = rows[0]["words"]
+    return {clip["n"]: words[clip["first_word"] : clip["first_word"] + clip["n_words"]] for clip in with_words}
+
+
+def _rows_of(store: Store, part: Part, video_id: str, columns: list[str] | None = None) -> pa.Table:
+    table = store.read_part(part, columns)
     return table.filter(pc.equal(table.column("video_id"), video_id))

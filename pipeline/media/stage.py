@@ -1,6 +1,6 @@
 """The media stage: a unit is one video, from fetching it to its committed pack.
 
-In:  rows of `videos` and `clips` of the batch's videos, and the media itself (fetched, or a file of the source)
+In:  rows of `videos`, `transcripts` and `clips` of the batch's videos, and the media itself: fetched, or the source's
 Out: packs/<video_id>-<hash>.tar with the samples, and table `packs`, a row per clip tried
 
 A worker has one video's source, members and pack in its scratch folder at a time; the engine removes the folder in any
@@ -23,7 +23,7 @@ import fsspec
 
 from manifests.clip_status import ClipStatus
 from manifests.reasons import Reason
-from manifests.rows import ClipRow, PackRow, VideoRow
+from manifests.rows import ClipRow, PackRow, VideoRow, WordRow
 from manifests.sample import clip_id, sample_key
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store.store import Store
@@ -33,7 +33,7 @@ from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resourc
 from pipeline.media.clock import WALL_FACTOR
 from pipeline.media.packs import PackedSample, write_pack
 from pipeline.media.probe import Starved, Unusable
-from pipeline.media.row_index import RowIndex, clip_rows, video_rows
+from pipeline.media.row_index import RowIndex, clip_rows, video_rows, words_of_clips
 from pipeline.media.video import MadeClip, MadeVideo, make_video
 
 Fetch = Callable[[Mapping[str, Any], Context], Path]
@@ -50,25 +50,31 @@ MAX_STARVED, STARVED_WAIT_S = 3, 60.0
 
 @dataclass(frozen=True, slots=True)
 class MediaJob:
-    """A unit's payload: a video, and the parts of `videos` and `clips` that hold its rows."""
+    """A unit's payload: a video, and the parts that hold its rows (see VideoRows)."""
 
     video_id: str
     video: Part
     clips: tuple[Part, ...]
+    transcripts: tuple[Part | None, ...]
 
 
-def rows_of_job(job: MediaJob, store: Store) -> tuple[VideoRow, list[ClipRow]]:
-    """Reads the video's row and those of its clips. Raises Rejected if they are no longer there."""
+def rows_of_job(job: MediaJob, store: Store) -> tuple[VideoRow, list[ClipRow], dict[int, list[WordRow]]]:
+    """Reads the video's row, those of its clips, and the clips' words by number. Raises Rejected if any are gone."""
     videos = video_rows(store, [job.video], job.video_id)
-    clips = clip_rows(store, job.clips, job.video_id)
+    clips: list[ClipRow] = []
+    words: dict[int, list[WordRow]] = {}
+    for part, of_words in zip(job.clips, job.transcripts, strict=True):
+        rows = clip_rows(store, [part], job.video_id)
+        clips += rows
+        words |= words_of_clips(store, of_words, rows)
     if not videos or not clips:
         raise Rejected(Reason.NO_CLIPS, "its rows are gone from the tables")
-    return videos[0], clips
+    return videos[0], clips, words
 
 
 @dataclass(frozen=True)
 class MediaStage:
-    """`videos` + `clips` -> packs and table `packs`, for the videos of one batch."""
+    """`videos` + `transcripts` + `clips` -> packs and table `packs`, for the videos of one batch."""
 
     config: MediaConfig
     video_ids: Sequence[str]
@@ -98,7 +104,7 @@ class MediaStage:
         known = [(video_id, rows) for video_id, rows in found if rows is not None]
         units = []
         for video_id, rows in sorted(known, key=lambda video: -video[1].length_s):
-            payload = MediaJob(video_id, rows.video, rows.clips)
+            payload = MediaJob(video_id, rows.video, rows.clips, rows.transcripts)
             limit_s = self.unit_limit_s(rows.length_s, is_file=rows.is_file)
             expected_s = rows.length_s * _WORK_S_AN_HOUR / 3600
             units.append(Unit(video_id, payload, (video_id,), limit_s, not rows.is_file, expected_s))
@@ -131,12 +137,12 @@ class MediaStage:
 
     def process(self, unit: Unit, context: Context) -> Output:
         """Makes one video's samples and packs them. Raises Rejected where the video as a whole is rejected."""
-        video, clips = rows_of_job(unit.payload, context.store)
+        video, clips, words = rows_of_job(unit.payload, context.store)
         path = source_file(video["media_path"], context) if video["media_path"] else self._fetched(unit, context)
         members = context.scratch / "members"
         members.mkdir()
         try:
-            made = make_video(path, video, clips, self.config, members)
+            made = make_video(path, video, clips, self.config, members, words)
         except Unusable as fault:
             refuse_unreadable(path, fault, context)
             raise

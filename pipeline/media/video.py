@@ -69,11 +69,17 @@ class MadeVideo:
 
 
 def make_video(
-    path: Path, video: Mapping[str, Any], clips: Sequence[Mapping[str, Any]], config: MediaConfig, scratch: Path
+    path: Path,
+    video: Mapping[str, Any],
+    clips: Sequence[Mapping[str, Any]],
+    config: MediaConfig,
+    scratch: Path,
+    words: Mapping[int, Sequence[WordRow]] | None = None,
 ) -> MadeVideo:
     """Cuts the planned `clips` (rows of CLIPS) of `video` (a row of VIDEOS) out of the file at `path`.
 
-    Raises Unusable where the file as a whole cannot be used, Starved where the machine gives it too little time.
+    `words`: those of each clip by its number, in source time; a clip may have none. Raises Unusable where the file as a
+    whole cannot be used, Starved where the machine gives it too little time.
     """
     watch = Stopwatch()
     with ExitStack() as stack:
@@ -91,7 +97,7 @@ def make_video(
         refuse_unfit(source, config.cut)
         plan = {int(row["n"]): row for row in clips}
         spans = [Span(n, int(row["start_ms"]), _end_ms(row, source)) for n, row in sorted(plan.items())]
-        work = _Work(source, opened, video, plan, config, scratch, watch, clock, is_converted)
+        work = _Work(source, opened, video, plan, words or {}, config, scratch, watch, clock, is_converted)
         return work.run(spans)
 
 
@@ -108,6 +114,7 @@ class _Work:
     """The source's file, open until the clips are cut."""
     video: Mapping[str, Any]
     plan: Mapping[int, Mapping[str, Any]]
+    words: Mapping[int, Sequence[WordRow]]
     config: MediaConfig
     scratch: Path
     watch: Stopwatch
@@ -217,8 +224,8 @@ class _Work:
 
     def _words(self, clip: CutClip) -> tuple[str, list[WordRow]]:
         """The clip's text, and its words with times from the clip's start; a part of a split clip has its own words."""
-        row = self.plan[self.parts[clip.n].of]
-        words: list[WordRow] = list(row["words"])
+        planned_n = self.parts[clip.n].of
+        row, words = self.plan[planned_n], self.words.get(planned_n, ())
         text = str(row["text"])
         planned = Span(clip.n, int(row["start_ms"]), int(row["end_ms"]))
         if self.config.scenes.action == "split" and words and self.parts[clip.n].span != planned:

@@ -26,7 +26,7 @@ from pipeline.text.clip_plan import PlannedClip, plan_clips
 from pipeline.text.filters import boilerplate_key, elsewhere_shares, reject_of
 from pipeline.text.flags import flags_of
 from pipeline.text.sentences import mark_probabilities, model_used
-from pipeline.text.transcripts import part_of_unit, unit_of_part, word_dicts
+from pipeline.text.transcripts import part_of_unit, unit_of_part
 
 WHOLE_MS = -1
 """End of a given span that is the whole video, whose length is known only once its media is there."""
@@ -136,7 +136,7 @@ def plan_video(row: TranscriptRow, video: VideoFacts, config: TextConfig) -> tup
         if rejection is not None:
             rejects.append(Reject(rejection[0], row["video_id"], clip_id(row["video_id"], n), rejection[1]))
             continue
-        words = track.words[clip.first : clip.last]
+        words = range(clip.first, clip.last)
         rows.append(_clip_row(row, video, n, clip.start_ms, clip.end_ms, clip.text, words, clip.confidence, model))
     return rows, rejects
 
@@ -176,10 +176,11 @@ def _clip_row(
     start_ms: int,
     end_ms: int,
     text: str,
-    words: Sequence[Word],
+    words: range,
     confidence: float,
     model: str,
 ) -> ClipRow:
+    """Makes a row of `clips`. `words`: the indices of its words in the transcript."""
     return {
         "clip_id": clip_id(row["video_id"], n),
         "video_id": row["video_id"],
@@ -187,7 +188,8 @@ def _clip_row(
         "start_ms": start_ms,
         "end_ms": end_ms,
         "text": text,
-        "words": word_dicts(words),
+        "first_word": words.start,
+        "n_words": len(words),
         "category_id": video.get("category_id", -1),
         "confidence": confidence,
         "language": row["language"],
@@ -200,14 +202,15 @@ def _clip_row(
 def _given(row: TranscriptRow, video: VideoFacts) -> tuple[list[ClipRow], list[Reject]]:
     """Makes clips from spans that came with the video: with their own text, or the words that start inside the span."""
     track = track_of_row(row)
+    starts = [word.start_ms for word in track.words]
     rows, rejects = [], []
     for span in json.loads(video["given_spans"]):
         n, start_ms, end_ms = int(span["n"]), int(span["start_ms"]), int(span["end_ms"])
         is_whole = end_ms == WHOLE_MS
         if is_whole:
             end_ms = round(video.get("duration_s", 0.0) * 1000) or EXPECTED_MS
-        words = [word for word in track.words if start_ms <= word.start_ms < end_ms]
-        text = str(span.get("text") or " ".join(word.text for word in words))
+        words = range(bisect_left(starts, start_ms), bisect_left(starts, max(start_ms, end_ms)))
+        text = str(span.get("text") or " ".join(track.words[i].text for i in words))
         problem = Reason.SPAN_OUTSIDE if not 0 <= start_ms < end_ms else None if text else Reason.TOO_FEW_WORDS
         if problem is not None:
             rejects.append(Reject(problem, row["video_id"], clip_id(row["video_id"], n), f"{start_ms}-{end_ms} ms"))

@@ -9,7 +9,7 @@ PROMISED = {
     "videos": "video_id url source query category_id title channel_id duration_s language upload_date license heights "
     "caption_tracks yt_dlp_version",
     "transcripts": "video_id kind language words",
-    "clips": "clip_id video_id n start_ms end_ms text words category_id",
+    "clips": "clip_id video_id n start_ms end_ms text first_word n_words category_id",
     "packs": "key clip_id video_id n status reason pack pack_offset pack_bytes members",
 }
 

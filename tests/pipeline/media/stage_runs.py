@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hdvila_testing.rows import a_clip_row, a_video_row
+from hdvila_testing.rows import a_clip_row, a_video_row, with_transcript
+from manifests.rows import VideoRow
 from manifests.sample import SampleJson
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store.store import Store
-from pipeline.engine.work.unit import Context, Output
+from pipeline.engine.work.unit import Context, Output, name_over
 from pipeline.media.packs import index_pack, read_members
 from pipeline.media.stage import MediaStage
 
@@ -34,13 +35,21 @@ def process(
     scratch.mkdir(parents=True, exist_ok=True)
     stage = MediaStage(MediaConfig.model_validate(config), ["v1"], fetch)
     video = a_video_row("v1", media_path=str(film) if media_path is None else media_path)
-    clips = [a_clip_row("v1", n, start, end) for n, (start, end) in enumerate(spans)]
     store = Store(str(scratch / "store"))
-    for table, rows in (("videos", [video]), ("clips", clips)):
-        store.write_part(table, f"some_{table}", "v1", rows)
-        store.commit(f"some_{table}", "v1", {})
+    commit_plan(store, video, spans)
     [unit] = stage.units(store)
     return stage.process(unit, Context(store, scratch, time.monotonic() + 600, attempt))
+
+
+def commit_plan(store: Store, video: VideoRow, spans: list[tuple[int, int]] = SPANS) -> None:
+    """Commits what crawl and text leave of a video: its row, its words, and a clip for each span."""
+    video_id = video["video_id"]
+    transcript, clips = with_transcript([a_clip_row(video_id, n, start, end) for n, (start, end) in enumerate(spans)])
+    rows_of: dict[str, Any] = {"videos": [video], "transcripts": [transcript], "clips": clips}
+    for table, rows in rows_of.items():
+        unit = name_over("transcripts", video_id) if table == "clips" else video_id
+        store.write_part(table, table, unit, rows)
+        store.commit(table, unit, {})
 
 
 def pack_of(output: Output) -> Path:

@@ -4,11 +4,12 @@ import pickle
 from pathlib import Path
 
 from bench.scaling.requests import count_requests
-from hdvila_testing.rows import a_clip_row, a_video_row
+from hdvila_testing.rows import a_clip_row, a_video_row, with_transcript
 from manifests.schema import CLIPS, VIDEOS, table_of
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.store import Store
+from pipeline.engine.work.unit import name_over
 from pipeline.media.row_index import RowIndex, clip_rows, video_rows
 from pipeline.media.stage import MediaStage, rows_of_job
 from tests.pipeline.engine.merges import fill, merge_all
@@ -47,6 +48,25 @@ def test_a_video_without_a_row_or_a_clip_has_no_place_and_one_on_a_disk_says_so(
     assert [row["n"] for row in clip_rows(store, a.clips, "a")] == [0, 2]
     assert [row["video_id"] for row in clip_rows(store, b.clips, "b")] == ["b", "b"]
     assert [row["video_id"] for row in video_rows(store, [b.video], "b")] == ["b"]
+
+
+def test_the_words_of_clips_are_those_that_they_name_in_the_transcript_of_their_own_unit(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    store.write_part("videos", "crawl", "x", [a_video_row("a"), a_video_row("b")])
+    store.commit("crawl", "x", {})
+    for unit, n in (("y", 1), ("z", 4)):
+        said = [with_transcript([a_clip_row(video_id, i, 0, 900) for i in range(n, n + 3)]) for video_id in ("a", "b")]
+        silent = a_clip_row("a", n + 3, 5000, 6000)
+        over = name_over("transcripts", unit)
+        store.write_part("transcripts", "transcripts", unit, [transcript for transcript, _ in said])
+        store.write_part("clips", "clips", over, [*(clip for _, clips in said for clip in clips), silent])
+        store.commit("transcripts", unit, {})
+        store.commit("clips", over, {})
+
+    for job in MediaStage(MediaConfig(), ["a", "b"], no_fetch).units(store):
+        _, clips, words = rows_of_job(job.payload, store)
+        told = {n: " ".join(word["text"] for word in said) for n, said in words.items()}
+        assert told == {clip["n"]: clip["text"] for clip in clips if clip["n_words"]} and len(told) == 6
 
 
 def test_a_copy_of_the_index_that_travels_is_empty(tmp_path: Path) -> None:

@@ -147,11 +147,15 @@ def test_the_longest_units_come_first_and_say_where_their_rows_lie(tmp_path: Pat
     store.commit("clips", "x", {})
     units = list(MediaStage(MediaConfig(), ["b", "c", "a", "d"], no_fetch).units(store))
     assert [unit.name for unit in units] == ["d", "b", "a"]  # c has no clip
-    video, rows = rows_of_job(units[1].payload, store)
+    video, rows, _ = rows_of_job(units[1].payload, store)
     assert video["video_id"] == "b"
     assert [(clip["video_id"], clip["n"]) for clip in rows] == [("b", 0), ("b", 1)]
+    spoken = [{**clip, "n_words": 2} for clip in clips]
+    store.write_table("clips/part-clips-x.parquet", table_of(spoken, CLIPS))
+    with pytest.raises(Rejected, match="transcript is gone"):
+        rows_of_job(units[0].payload, store)
     store.write_table("clips/part-clips-x.parquet", table_of([], CLIPS))
-    with pytest.raises(Rejected, match="gone"):
+    with pytest.raises(Rejected, match="rows are gone"):
         rows_of_job(units[0].payload, store)
 
 

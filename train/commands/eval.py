@@ -4,11 +4,14 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from manifests.errors import UserError
+
+if TYPE_CHECKING:
+    from train.benchmarks.benchmark import BenchmarkOptions
 
 
 class Form(StrEnum):
@@ -29,13 +32,29 @@ class Truth(StrEnum):
     caption = "caption"
 
 
+Target = Annotated[
+    Path,
+    typer.Argument(
+        help="A run's folder, one of its checkpoints/step-*, or the run's YAML; with --videos, also an export."
+    ),
+]
+
+Captions = Annotated[
+    Path | None,
+    typer.Option(help="Benchmark: the caption file of MSR-VTT, DiDeMo, LSMDC or ActivityNet, or JSON lines."),
+]
+Answers = Annotated[
+    Path | None,
+    typer.Option(help="Write the official result file here (for runs that answer: VQA, NLVR2, SNLI-VE)."),
+]
+Rerank = Annotated[
+    int,
+    typer.Option(help="Rank the towers' first K again, reading both together (hd_vila, stage 2 with itm).", min=0),
+]
+
+
 def evaluate(
-    target: Annotated[
-        Path,
-        typer.Argument(
-            help="A run's folder, one of its checkpoints/step-*, or the run's YAML; with --videos, also an export."
-        ),
-    ],
+    target: Target,
     best: Annotated[
         bool, typer.Option("--best", help="Use the best checkpoint by validation, not the newest.")
     ] = False,
@@ -45,10 +64,7 @@ def evaluate(
         str | None,
         typer.Option(help="Benchmark: the folder of its videos, with subfolders; or a data set's manifest.json."),
     ] = None,
-    captions: Annotated[
-        Path | None,
-        typer.Option(help="Benchmark: the caption file of MSR-VTT, DiDeMo, LSMDC or ActivityNet, or JSON lines."),
-    ] = None,
+    captions: Captions = None,
     form: Annotated[Form, typer.Option("--format", help="Format of --captions; auto looks inside.")] = Form.auto,
     ground_truth: Annotated[
         Truth,
@@ -73,14 +89,8 @@ def evaluate(
     flow: Annotated[
         bool, typer.Option("--flow", help="Inter-modality flow by layer: a table, and RUN/flow.png and flow.json.")
     ] = False,
-    rerank: Annotated[
-        int,
-        typer.Option(help="Rank the towers' first K again, reading both together (hd_vila, stage 2 with itm).", min=0),
-    ] = 0,
-    answers: Annotated[
-        Path | None,
-        typer.Option(help="Write the official result file here (for runs that answer: VQA, NLVR2, SNLI-VE)."),
-    ] = None,
+    rerank: Rerank = 0,
+    answers: Answers = None,
 ) -> None:
     """Text-to-video and video-to-text retrieval on the val split, beside chance; with --videos and --captions on a
     benchmark's files: missing videos are listed, and scores say how many videos they are over."""
@@ -89,16 +99,10 @@ def evaluate(
             "--videos and --captions go together: a folder or manifest of videos and the file of their captions"
         )
     if videos is not None and captions is not None:
-        from train.benchmarks.benchmark import BenchmarkOptions, run_benchmark
-        from train.benchmarks.caption_files import read_queries
-        from train.distributed import process_from_environment
-        from train.exports.inference import load_checkpoint
+        from train.benchmarks.benchmark import BenchmarkOptions
 
-        queries = read_queries(captions, form.value)
-        encoder = load_checkpoint(target, best=best, device=process_from_environment().device)
         options = BenchmarkOptions(ground_truth.value, dsl, segments, frames, stride, fps, batch)
-        found = run_benchmark(encoder, queries, videos, options)
-        typer.echo(json.dumps(found.flat(), indent=2) if as_json else found.describe())
+        _benchmark(target, videos, captions, form, options, best=best, as_json=as_json)
         return
     if answers is not None:
         _answers(target, answers, best=best, as_json=as_json, overrides=overrides)
@@ -106,6 +110,11 @@ def evaluate(
     if matching or flow or rerank:
         _pairs(target, Pairs(matching, flow, rerank), best=best, as_json=as_json, overrides=overrides)
         return
+    _retrieval(target, best=best, as_json=as_json, overrides=overrides)
+
+
+def _retrieval(target: Path, *, best: bool, as_json: bool, overrides: list[str] | None) -> None:
+    """Scores retrieval on the val split and prints it."""
     from train.distributed import process_from_environment, process_group
     from train.loop.finished_run import evaluate_run
 
@@ -115,6 +124,21 @@ def evaluate(
     if process.is_first:
         text = json.dumps(scores.flat(), indent=2) if as_json else f"{checkpoint}\n{scores.describe()}"
         typer.echo(text)
+
+
+def _benchmark(
+    target: Path, videos: str, captions: Path, form: Form, options: "BenchmarkOptions", *, best: bool, as_json: bool
+) -> None:
+    """Scores a run or an export on a benchmark's own files and prints it."""
+    from train.benchmarks.benchmark import run_benchmark
+    from train.benchmarks.caption_files import read_queries
+    from train.distributed import process_from_environment
+    from train.exports.inference import load_checkpoint
+
+    queries = read_queries(captions, form.value)
+    encoder = load_checkpoint(target, best=best, device=process_from_environment().device)
+    found = run_benchmark(encoder, queries, videos, options)
+    typer.echo(json.dumps(found.flat(), indent=2) if as_json else found.describe())
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,14 @@ import pyarrow as pa
 
 from manifests.clip_status import is_success
 from manifests.reasons import Reason
-from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists
+from pipeline.balance.clip_lists import clip_lists, empty_clip_lists
 from pipeline.balance.duplicates import Pictures
 from pipeline.balance.likeness import LIKENESS, Likeness
 from pipeline.balance.standing import REJECTED_VIDEOS, Duplicates, Outcomes, all_failed, outcomes_with
 from pipeline.engine.store.store import Store
 
 
-def outcomes_of(
-    packs: Iterable[pa.Table],
-    rejects: pa.Table,
-    duplicates: Duplicates | None = None,
-    already_kept: ClipLists | None = None,
-) -> Outcomes:
+def outcomes_of(packs: Iterable[pa.Table], rejects: pa.Table, duplicates: Duplicates | None = None) -> Outcomes:
     """Makes outcomes from tables with columns of PACKS (video_id, n, duration_ms, status, reason) and rejects in force.
 
     Each video is in one of the tables. `rejects`: see manifests.funnel.rejects_in_force. A video whose clips all failed
@@ -31,7 +26,7 @@ def outcomes_of(
         lists.append(table.filter(succeeded).select(["video_id", "n", "duration_ms"]))
         away.append(all_failed(table, succeeded))
     failed = pa.concat_tables([REJECTED_VIDEOS.empty_table(), *away])
-    return outcomes_with(clip_lists(lists), failed, rejects, duplicates or {}, already_kept or empty_clip_lists())
+    return outcomes_with(clip_lists(lists), failed, rejects, duplicates or {}, empty_clip_lists())
 
 
 def find_duplicates(packs: pa.Table, rule: Likeness = LIKENESS) -> dict[Reason, dict[str, str]]:

@@ -237,12 +237,11 @@ def select(
     store: Store,
     kept: Mapping[str, Collection[int]] | None = None,
     *,
-    groups: Mapping[str, str] | None = None,
     reasons: Mapping[str, str] | None = None,
 ) -> None:
     """Writes selection.parquet: the clips in `kept`, by default all that were made.
 
-    By video id: `groups`, its group of duplicates (default: its own id); `reasons`, why it was left out (over_quota).
+    `reasons`: by video id, why it was left out (over_quota).
     """
     packs = store.read_table("packs", ["video_id", "channel_id", "category_id", "n", "status"]).to_pylist()
     rows = []
@@ -255,7 +254,7 @@ def select(
                 "video_id": video_id,
                 "category_id": of_video[0]["category_id"],
                 "channel_id": of_video[0]["channel_id"],
-                "group": (groups or {}).get(video_id, video_id),
+                "group": video_id,
                 "rank": rank,
                 "kept": bool(taken),
                 "reason": "" if taken else (reasons or {}).get(video_id, "over_quota"),
@@ -288,7 +287,6 @@ def a_data_set(
     n_clips: int = 3,
     videos_a_channel: int = 1,
     config: ShardsConfig | None = None,
-    seed: int = 0,
     members: Collection[str] = DEFAULT_MEMBERS,
     prefix: str = "video",
 ) -> Store:
@@ -306,5 +304,5 @@ def a_data_set(
             members=members,
         )
     select(store)
-    make_shards(store, config, seed=seed)
+    make_shards(store, config)
     return store

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -219,11 +219,11 @@ def _encode_audio(container: Any, stream: Any, blocks: Iterator[Any], until_s: f
             return
 
 
-def tick_times(path: Path | Any, *, stream: int = 0) -> list[float]:
+def tick_times(path: Path | Any) -> list[float]:
     """File times (s) at which ticks begin, read from a file's decoded audio."""
     times: list[float] = []
     with av.open(path if not isinstance(path, Path) else str(path)) as container:
-        track = container.streams.audio[stream]
+        track = container.streams.audio[0]
         for frame in container.decode(track):
             block = frame.to_ndarray()
             level = np.abs(block.astype(np.float32).reshape(-1, block.shape[-1])).max(axis=0)
@@ -236,11 +236,11 @@ def tick_times(path: Path | Any, *, stream: int = 0) -> list[float]:
     return times
 
 
-def vfr_times(seconds: float, seed: int = 0, gaps_s: Sequence[float] = (0.02, 0.0333, 0.05, 0.2)) -> tuple[float, ...]:
-    """Frame times of a film with a variable frame rate: gaps are drawn from `gaps_s`."""
-    rng = np.random.default_rng(seed)
+def vfr_times(seconds: float) -> tuple[float, ...]:
+    """Frame times of a film with a variable frame rate: each gap is one of four, drawn."""
+    rng = np.random.default_rng(0)
     times, now = [], 0.0
     while now < seconds:
         times.append(now)
-        now += float(rng.choice(list(gaps_s)))
+        now += float(rng.choice([0.02, 0.0333, 0.05, 0.2]))
     return tuple(times)

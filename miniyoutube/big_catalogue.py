@@ -31,6 +31,8 @@ _N_PAUSING = 2
 """Videos per behaviour that pauses an identity: with more, a run would do nothing else."""
 _SHRINK = 0.75
 """Each category has this share of the one before."""
+N_MEDIA = 4
+"""Files that all videos share."""
 
 
 def a_catalogue(
@@ -39,10 +41,9 @@ def a_catalogue(
     seed: int = 0,
     misbehaving: float = 1 / 3,
     behaviours: Sequence[str] = FAST_BEHAVIOURS,
-    n_media: int = 4,
     videos_per_channel: int = 8,
 ) -> Catalogue:
-    """Makes `n_videos` videos of 12 to 18 s (one or two sentences each, all different) that share `n_media` files.
+    """Makes `n_videos` videos of 12 to 18 s (one or two sentences each, all different) that share N_MEDIA files.
 
     A share of `misbehaving` has one of `behaviours`, each about equally often, but at most two videos for each
     behaviour that pauses an identity. The same arguments give the same catalogue.
@@ -53,22 +54,23 @@ def a_catalogue(
     slots = [(category_id, n) for category_id, size in sizes.items() for n in range(size)]
     dealt = sorted(slots, key=lambda slot: stable_hash("deal", seed, *slot))
     behaviour_of = dict(zip(dealt, names, strict=False))
-    plain = {slot: _a_video(seed, slot, n_media, videos_per_channel) for slot in slots}
+    plain = {slot: _a_video(seed, slot, videos_per_channel) for slot in slots}
     good = {slot: video for slot, video in plain.items() if slot not in behaviour_of}
     videos = [_cast_in_place(plain[slot], behaviour_of.get(slot, "good"), good, sizes) for slot in slots]
     return Catalogue(tuple(videos))
 
 
-def one_of_each(behaviours: Sequence[str] = tuple(BEHAVIOURS), *, seed: int = 0, category_id: int = 27) -> Catalogue:
+def one_of_each(behaviours: Sequence[str] = tuple(BEHAVIOURS)) -> Catalogue:
     """Makes a video of each behaviour in one category, by name: to test each row of the table.
 
     The first video (`good`) is the original of a re-upload, which is on another channel; the video of a wrong category
     is listed there too.
     """
-    original = _a_video(seed, (category_id, 0), 4, 8)
+    category_id = 27
+    original = _a_video(0, (category_id, 0), 8)
     videos = [original]
     for n, name in enumerate(behaviours, 1):
-        plain = _a_video(seed, (category_id, 8 * n), 4, 8)
+        plain = _a_video(0, (category_id, 8 * n), 8)
         videos.append(cast(plain, name, another_category=category_id, original=original))
     strays = [replace(v, category_id=28) if v.behaviour == "wrong_category" else v for v in videos]
     return Catalogue(tuple(strays))
@@ -105,11 +107,11 @@ def _behaviours_for(n: int, behaviours: Sequence[str]) -> list[str]:
     return names + list(itertools.islice(itertools.cycle(others), n - len(names) if others else 0))
 
 
-def _a_video(seed: int, slot: tuple[int, int], n_media: int, videos_per_channel: int) -> Video:
+def _a_video(seed: int, slot: tuple[int, int], videos_per_channel: int) -> Video:
     """A well-behaved video with its own words; its frames are those of one of the shared files of equal length."""
     category_id, n = slot
     video_seed = stable_hash("big", seed, category_id, n) % 10**9
-    footage = Script(video_seed % n_media, 1, 12_000 + 2_000 * (video_seed % n_media), "short")
+    footage = Script(video_seed % N_MEDIA, 1, 12_000 + 2_000 * (video_seed % N_MEDIA), "short")
     script = Script(video_seed, category_id, footage.duration_ms, "short")
     channel_n = n // videos_per_channel
     channel = Channel(

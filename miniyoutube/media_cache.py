@@ -72,12 +72,12 @@ class MediaCache:
         """Whether the file is there already."""
         return (self.root / _file_name(rendition)).exists()
 
-    def draw_all(self, renditions: Iterable[Rendition], n_threads: int = 2) -> int:
+    def draw_all(self, renditions: Iterable[Rendition]) -> int:
         """Draws the missing files and returns their number."""
         before = self.n_drawn
         missing = [rendition for rendition in dict.fromkeys(renditions) if not self.is_drawn(rendition)]
         if missing:
-            with ThreadPoolExecutor(n_threads) as pool:
+            with ThreadPoolExecutor(2) as pool:
                 list(counted(pool.map(self.path, missing), len(missing), "videos of the demo, drawn once", "files"))
         return self.n_drawn - before
 

@@ -114,23 +114,10 @@ class RequestLog:
             peak = max(peak, last - first + 1)
         return peak
 
-    def peak_concurrent(self, *kinds: str) -> int:
-        """The largest number of answers of these kinds that were being sent at one time."""
-        edges = [(r.at_s, 1) for r in self.of(*kinds)] + [(r.ended_s, -1) for r in self.of(*kinds) if r.ended_s]
-        return _peak(sorted(edges, key=lambda edge: (edge[0], edge[1])))
-
-    def bytes_of(self, video_id: str, kind: str = "media") -> int:
-        """Bytes of bodies sent for a video."""
-        return sum(request.bytes_sent for request in self.of(kind, video_id=video_id))
+    def bytes_of(self, video_id: str) -> int:
+        """Bytes of media sent for a video."""
+        return sum(request.bytes_sent for request in self.of("media", video_id=video_id))
 
     def where(self, holds: Callable[[LoggedRequest], bool]) -> list[LoggedRequest]:
         """Requests for which a predicate holds."""
         return [request for request in self if holds(request)]
-
-
-def _peak(edges: list[tuple[float, int]]) -> int:
-    level = peak = 0
-    for _, step in edges:
-        level += step
-        peak = max(peak, level)
-    return peak

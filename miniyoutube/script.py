@@ -199,9 +199,9 @@ def in_english(script: Script) -> Script:
     return Script(script.seed, script.category_id, script.duration_ms, script.sentences, "en")
 
 
-def duration_for(seed: int, category_id: int, n_sentences: int, sentences: str = "long", greeting: str = "") -> int:
+def duration_for(seed: int, category_id: int, n_sentences: int, sentences: str = "long") -> int:
     """The duration, ms (whole seconds), that `n_sentences` of this kind and seed need."""
-    roomy = Script(seed, category_id, 40_000 * (n_sentences + 1), sentences, "en", greeting)
+    roomy = Script(seed, category_id, 40_000 * (n_sentences + 1), sentences, "en")
     last = [shot for shot in shots_of(roomy) if shot.words][n_sentences - 1]
     return -(-(last.words[-1].end_ms + _TAIL_MS) // 1000) * 1000
 

@@ -39,20 +39,11 @@ def test_requests_are_counted_by_video_and_kind(log: RequestLog) -> None:
     assert log.bytes_of("a") == 30
 
 
-def test_the_log_measures_gaps_peak_rates_and_concurrency(log: RequestLog) -> None:
+def test_the_log_measures_gaps_and_peak_rates(log: RequestLog) -> None:
     assert log.gaps_s("player") == pytest.approx([0.2, 1.7])
     assert log.peak_rate("watch", "player") == 4
     assert log.peak_rate("player", window_s=0.1) == 1
     assert log.peak_rate("player", window_s=0.3) == 2
-    assert log.peak_concurrent("media") == 2
-    assert log.peak_concurrent("captions") == 0
-
-
-def test_an_answer_still_being_sent_counts_as_concurrent() -> None:
-    log = RequestLog()
-    log.begin(a_request(1.0, "media"))
-    log.begin(a_request(2.0, "media"))
-    assert log.peak_concurrent("media") == 2
 
 
 def test_a_cleared_log_is_empty(log: RequestLog) -> None:

@@ -184,14 +184,15 @@ class Census:
         video, clip = (hash_ids(self.rejects.column(name)) for name in ("video_id", "clip_id"))
         void = np.zeros(self.rejects.num_rows, dtype=np.bool_)
         for table in sorted({stage.void_by for stage in TABLE} - {""}):
-            rows = np.flatnonzero(np.isin(stages, stages_void_by(table)))
+            rows = np.flatnonzero(np.isin(stages, stages_void_by(table, set(stages))))
             if len(rows):
                 void[rows] = self._holds(table, video[rows], clip[rows])
         rows = np.flatnonzero(~void)
         return self.rejects.take(pa.array(rows[_are_latest(self.rejects, rows)]))
 
     def _named_before(self, table: str) -> UInt64:
-        of_stages = pc.is_in(self.rejects.column("stage"), value_set=pa.array(stages_void_by(table)))
+        stage = self.rejects.column("stage")
+        of_stages = pc.is_in(stage, value_set=pa.array(stages_void_by(table, stage.unique().to_pylist()), pa.string()))
         named = self.rejects.filter(pc.and_(of_stages, pc.not_equal(self.rejects.column("clip_id"), "")))
         return distinct(hash_ids(named.column("clip_id")))
 

@@ -9,7 +9,7 @@ Two different ids among 14 million have the same hash with a chance of 5 in a mi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from manifests.hashing import UInt64, hash_texts, splitmix64
 from manifests.membership import are_in, distinct, hash_ids
-from manifests.stages import TABLE, rank_of
+from manifests.stages import TABLE, find_stage, ours, rank_of
 
 KEYS = ["stage", "video_id", "clip_id", "reason"]
 WITH_TIMES = [*KEYS, "at"]
@@ -93,29 +93,33 @@ class Rejected:
         return self.kinds.index(kind)
 
     def of_stages(self, stages: Sequence[str]) -> list[int]:
-        """The numbers of all kinds of some stages."""
+        """The numbers of all kinds of some stages, those of other packages that build on them included."""
+        return [number for number, (stage, _) in enumerate(self.kinds) if ours(stage) in stages]
+
+    def _void_by(self, table: str) -> list[int]:
+        stages = stages_void_by(table, {stage for stage, _ in self.kinds})
         return [number for number, (stage, _) in enumerate(self.kinds) if stage in stages]
 
     def _are_void(self, rows: _Rows) -> Marks:
         void = np.zeros(len(rows.kind), np.bool_)
         for table in sorted({stage.void_by for stage in TABLE} - {""}):
-            of_table = np.flatnonzero(np.isin(rows.kind, self.of_stages(stages_void_by(table))))
+            of_table = np.flatnonzero(np.isin(rows.kind, self._void_by(table)))
             if len(of_table):
                 void[of_table] = self._holds(table, rows.video[of_table], rows.clip[of_table])
         return void
 
     def clips_before(self, rows: Sequence[_Rows], table: str) -> UInt64:
         """[C] ascending hashes of the clips rejected by stages whose rejects a row of this table makes void."""
-        kinds = self.of_stages(stages_void_by(table))
+        kinds = self._void_by(table)
         return distinct(np.concatenate([_NONE, *(r.clip[np.isin(r.kind, kinds) & ~r.are_whole()] for r in rows)]))
 
 
 _NONE = np.zeros(0, np.uint64)
 
 
-def stages_void_by(table: str) -> list[str]:
-    """The stages that a video or clip with a row of this table has passed."""
-    return [stage.name for stage in TABLE if stage.void_by == table]
+def stages_void_by(table: str, among: Iterable[str]) -> list[str]:
+    """Those of these stages that a video or clip with a row of this table has passed."""
+    return [name for name in among if (stage := find_stage(name)) and stage.void_by == table]
 
 
 def find_rejected(read: Read, holds_after: Callable[[Callable[[str], UInt64]], Holds]) -> Rejected:

@@ -151,8 +151,18 @@ ENDS = _by_their_end()
 """Names in the order in which stages decide: the order of the funnel and of a video's story."""
 
 
+OTHERS = "__"
+"""Stands in the name of a stage of another package: `clips__short` follows clips, `urls__rss` works like urls."""
+
+
+def ours(name: str) -> str:
+    """The stage of this table by whose facts a stage goes: itself, or the one that another package's builds on."""
+    return name.partition(OTHERS)[0]
+
+
 def find_stage(name: str) -> StageFacts | None:
     """The stage with a name or alias; None if there is none."""
+    name = ours(name)
     return STAGES.get(name) or next((stage for stage in TABLE if name in stage.aliases), None)
 
 
@@ -163,4 +173,4 @@ def names_of(again: Again) -> tuple[str, ...]:
 
 def rank_of(name: str) -> int:
     """Rank of a stage among those that decide, from 0; unknown names come last."""
-    return ENDS.index(name) if name in ENDS else len(ENDS)
+    return ENDS.index(ours(name)) if ours(name) in ENDS else len(ENDS)

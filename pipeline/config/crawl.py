@@ -1,20 +1,30 @@
 """Settings of the crawl: what is asked for, what is rejected, how politely, and by which identities."""
 
+import difflib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Secret, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Secret, SecretStr, ValidationInfo, field_validator, model_validator
 
+from manifests.plugins import names_in
 from manifests.settings import Section, identity, operational
 from manifests.stages import TABLE
 from pipeline.config.ydl_opts import check_args, check_options, is_trusted
 
-if TYPE_CHECKING:
-    SourceName = str
-else:
-    SourceName = Literal[tuple(source for stage in TABLE for source in stage.sources)]
+OUR_SOURCES = frozenset(source for stage in TABLE for source in stage.sources)
+
+
+def _source(name: str) -> str:
+    if name in OUR_SOURCES or name in names_in("sources"):
+        return name
+    near = difflib.get_close_matches(name, OUR_SOURCES, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(OUR_SOURCES))}"
+    raise ValueError(f"{name!r} is not a source; {hint}")
+
+
+SourceName = Annotated[str, AfterValidator(_source)]
 
 
 class HdVilaConfig(Section):

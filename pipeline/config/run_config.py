@@ -1,16 +1,37 @@
 """RunConfig: the configuration of a run, assembled from one file per area."""
 
-from typing import ClassVar
+from typing import Annotated, Any, ClassVar
 
+from pydantic import BeforeValidator, SerializeAsAny, create_model, model_validator
+
+from manifests.plugins import WithPlugins
 from manifests.settings import Section, identity, operational
 from pipeline.config.balance import BalanceConfig
-from pipeline.config.crawl import CrawlConfig
+from pipeline.config.crawl import OUR_SOURCES, CrawlConfig
 from pipeline.config.engine import EngineConfig
 from pipeline.config.folder import FolderConfig
-from pipeline.config.media import MediaConfig
+from pipeline.config.media import MediaConfig, settings_keys
 from pipeline.config.shards import ShardsConfig
 from pipeline.config.text import TextConfig
 from pipeline.config.urls import UrlsConfig
+
+
+class SourcesConfig(Section):
+    """The settings of sources that other packages bring, a section each."""
+
+    stage: ClassVar[str] = "urls"
+
+
+class StagesConfig(Section):
+    """The stages that other packages bring and this run uses, with their settings, a section each."""
+
+    stage: ClassVar[str] = "clips"
+
+
+def _section_of(name: str, step: Any) -> type[Section]:
+    own = create_model(name, __base__=Section, **settings_keys(step))
+    section: type[Section] = create_model(name, __base__=Section, **{name: (own, own())})  # type: ignore[call-overload]
+    return section
 
 
 class RunConfig(Section):
@@ -29,3 +50,17 @@ class RunConfig(Section):
     media: MediaConfig = MediaConfig()
     shards: ShardsConfig = ShardsConfig()
     engine: EngineConfig = EngineConfig()
+    sources: Annotated[
+        SerializeAsAny[SourcesConfig], BeforeValidator(WithPlugins(SourcesConfig, "sources", _section_of))
+    ] = SourcesConfig()
+    stages: Annotated[
+        SerializeAsAny[StagesConfig], BeforeValidator(WithPlugins(StagesConfig, "stages", _section_of))
+    ] = StagesConfig()
+
+    @model_validator(mode="after")
+    def _sources_have_their_sections(self) -> "RunConfig":
+        for name in set(self.crawl.sources) - OUR_SOURCES - type(self.sources).packages.keys():
+            raise ValueError(
+                f"crawl.sources: {name} is of another package; give its settings, sources: {{{name}: {{}}}}"
+            )
+        return self

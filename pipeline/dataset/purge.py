@@ -41,9 +41,10 @@ def purge(store: Store, video_ids: Collection[str]) -> int:
     sweep_segments(store, grace_s=0)
     store.sweep_parts()
     forget_alike(store)
-    n_rows = 0
+    n_rows, last = 0, read_head(store)[0].last
     for table, columns in EMPTIED.items():
-        n_rows += _purge_parts(store, store.parts(table), columns, wanted)
+        for stage in store.stages() if table in last else [""]:  # what a later stage wrote over is there too
+            n_rows += _purge_parts(store, store.parts(f"{table}/{stage}"), columns, wanted)
     for stage in store.reject_stages():
         n_rows += _purge_parts(store, store.reject_parts(stage), ("detail",), wanted)
     sizes: dict[str, int] = {}

@@ -292,8 +292,8 @@ class _Work:
             "alignment_confidence": round(float(row["confidence"]), 6),
             "versions": _json(sample_versions() | {"yt-dlp": video["yt_dlp_version"]}),
         }
-        if video.get("source") == "urls":
-            added["extra"] = video.get("extra") or "{}"
+        if extra := video.get("extra"):  # of sources of addresses, "{}" at least
+            added["extra"] = extra
         return written_sample(facts, added)
 
     def _sample(self, clip: CutClip, made: Mapping[str, Made], text: str, document: SampleJson) -> Sample:

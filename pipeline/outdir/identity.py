@@ -18,7 +18,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from manifests.errors import DamagedFile, UserError
 from manifests.settings import identity_values
-from manifests.stages import MADE_BY, ORDER, STAGES, TABLE, find_stage
+from manifests.stages import MADE_BY, ORDER, STAGES, TABLE, find_stage, ours
 from manifests.version import LAYOUT_VERSION, SCHEMA_VERSION
 from pipeline.engine.store.store import Store
 from pipeline.outdir.remade import forget_alike
@@ -253,7 +253,8 @@ def redo_from(store: Store, name: str) -> None:
     for stage in TABLE[first:]:
         for relative in stage.files:
             store.delete(relative)
-        store.uncommit(stage.name, *store.committed(stage.name))
+        for name in (stage.name, *(name for name in store.stages() if name != stage.name and ours(name) == stage.name)):
+            store.uncommit(name, *store.committed(name))
 
 
 def _refuse_without_packs(store: Store, name: str) -> None:

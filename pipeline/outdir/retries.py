@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from manifests.funnel import rejects_in_force
 from manifests.reasons import Reason, ReasonClass
-from manifests.stages import STAGES, TABLE
+from manifests.stages import OTHERS, STAGES, TABLE, ours, rank_of
 from manifests.version import made_by
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import name_over
@@ -91,9 +91,10 @@ def _has_reason(reason: str) -> Callable[[Mapping[str, Any]], bool]:
 def uncommit_due(store: Store, stages: Sequence[str], now: datetime) -> int:
     """Uncommits units of these stages with rejects of class `later` that are due; returns how many."""
     rows = rejects_in_force(store).filter(pc.field("class") == ReasonClass.LATER.value).to_pylist()
-    due = [row for row in rows if row["stage"] in stages and is_due(row, now)]
+    due = [row for row in rows if ours(row["stage"]) in stages and is_due(row, now)]
     return sum(
-        _uncommit(store, stage, {r["video_id"] for r in due if r["stage"] == stage}, lambda _: True) for stage in stages
+        _uncommit(store, stage, {r["video_id"] for r in due if r["stage"] == stage}, lambda _: True)
+        for stage in sorted({row["stage"] for row in due}, key=rank_of)
     )
 
 
@@ -113,17 +114,18 @@ def _uncommit(store: Store, stage: str, ids: set[str], wanted: Callable[[Mapping
         for part in (store.reject_parts(stage) if ids else ())
         if any(row["video_id"] in ids and wanted(row) for row in store.read_part(part).to_pylist())
     ]
-    for later, over in _with_readers(stage, units):
+    for later, over in _with_readers(stage, units, store.stages()):
         store.uncommit(later, *over)
     return len(units)
 
 
-def _with_readers(stage: str, units: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+def _with_readers(stage: str, units: Sequence[str], present: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     """Yields (stage, units) for these units and all that processed their parts: the new rows may differ.
 
     Later stages come first: if a run is killed in between, the rejects still stand, and the next run does the rest.
     """
-    for reader in TABLE:
-        if reader.by_part_of in STAGES[stage].makes:
-            yield from _with_readers(reader.name, [name_over(stage, unit) for unit in units])
+    makes = STAGES[ours(stage)].makes
+    after = [name for name in present if name.rpartition(OTHERS)[0] == stage]
+    for reader in (*after, *(reader.name for reader in TABLE if reader.by_part_of in makes)):
+        yield from _with_readers(reader, [name_over(stage, unit) for unit in units], present)
     yield stage, [*units]

@@ -12,7 +12,7 @@ from manifests.stages import ORDER, STAGES
 from pipeline.config import RunConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.rounds import BuildPoliteness, read_plans, stages_of
-from pipeline.crawl.sources.registry import SOURCES, fetch_by_source
+from pipeline.crawl.sources.registry import SOURCES, fetch_by_source, source_named
 from pipeline.engine.run.status_and_control import read_run_status
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import time_limit_of
@@ -21,13 +21,12 @@ from pipeline.engine.work.limits import limits
 from pipeline.engine.work.scratch import scratch_folder
 from pipeline.engine.work.unit import Context, Output, Stage, Unit
 from pipeline.media.stage import MediaStage
+from pipeline.run.road import text_stages
 from pipeline.run.session import default_scratch
 from pipeline.shards.stage import ShardsStage
 from pipeline.site.fetch import Fetcher
 from pipeline.site.hosts import Hosts
 from pipeline.site.optout import load_opt_outs
-from pipeline.text.clips import ClipsStage
-from pipeline.text.transcripts import TranscriptsStage
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,9 @@ def _stages(config: RunConfig, store: Store, unit: str) -> Iterator[Stage]:
     """Every stage with units; those of the crawl once for each round, the latest first."""
     polite = SharedHere(BuildPoliteness(config.crawl, store, config.seed)())
     hosts = SharedHere(Hosts(config.crawl.politeness.pauses_s))
-    yield from (source.stage(config, hosts) for source in SOURCES.values() if source.stage)
-    yield from (TranscriptsStage(config.text), ClipsStage(config.text))
+    sources = (source_named(name) for name in {**SOURCES, **dict.fromkeys(config.crawl.sources)})
+    yield from (source.stage(config, hosts) for source in sources if source.stage)
+    yield from text_stages(config)
     fetch = fetch_by_source(config, Fetcher(config.crawl, polite, config.media.cut), lambda: hosts)
     yield MediaStage(config.media, [unit], fetch, fetch_limit_s=config.crawl.fetch_time_limit_s)
     yield ShardsStage(config.shards, config.seed)

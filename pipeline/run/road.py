@@ -12,19 +12,16 @@ step continues from what is committed: a run killed anywhere and started again e
 
 from datetime import UTC, datetime
 
-from manifests.checks import CHECKS
 from manifests.funnel import funnel
-from manifests.members import MEMBERS
-from manifests.plugins import refuse_clashes
 from manifests.shards import Manifest
-from manifests.stages import ORDER, names_of
+from manifests.stages import names_of
 from pipeline.balance.selection import Selection, select
 from pipeline.config import RunConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import Wanted
 from pipeline.crawl.progress import forget_committed
 from pipeline.crawl.rounds import rounds, stages_of
-from pipeline.crawl.sources.registry import SOURCES, asks_site, fetch_by_source
+from pipeline.crawl.sources.registry import asks_site, fetch_by_source, source_named
 from pipeline.engine.run.drain import StopRequest
 from pipeline.engine.run.driver import Line
 from pipeline.engine.work.unit import Stage
@@ -45,13 +42,13 @@ from pipeline.site.fetch import Fetcher
 from pipeline.site.optout import load_opt_outs
 from pipeline.site.pauses import log_pauses_of
 from pipeline.site.ytdlp import check_identities
+from pipeline.text.added_stage import added_stages
 from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import TranscriptsStage
 
 
 def run_pipeline(config: RunConfig, *, redo: str = "", mix: bool = False, stop: StopRequest | None = None) -> Delivered:
     """Runs everything. Raises UserError for what a person can fix, Drained if `stop` was requested; commits stay."""
-    refuse_taken_names()
     if asks_site(config):
         check_identities(config.crawl)
     with open_run(config, redo=redo, mix=mix, stop=stop) as run:
@@ -87,8 +84,8 @@ def _side_by_side(run: Run, gathered: Gathered, line: Line) -> None:
 def gather(run: Run, gathered: Gathered) -> Line:
     """Lists, looks at and reads videos until every category has what it needs or there is nothing more to ask."""
     for name in run.config.crawl.sources:
-        if own := SOURCES[name].stage:
-            yield (own(run.config, run.hosts), *text_stages(run))
+        if own := source_named(name).stage:
+            yield (own(run.config, run.hosts), *text_stages(run.config))
     if asks_site(run.config):
         yield from crawl(run, last_wanted(run), gathered)
     gathered.is_over = True
@@ -108,16 +105,16 @@ def crawl(run: Run, wanted: Wanted, gathered: Gathered) -> Line:
         list_, choose, extract = stages_of(plan, config, run.polite, ledger, opt_outs, run.config.media.cut)
         results = yield (list_,)
         results += yield (choose,)
-        results += (yield (extract, *text_stages(run)))[:1]
+        results += (yield (extract, *text_stages(run.config)))[:1]
         gathered.n_rounds = plan.round + 1
         gathered.n_worked += any(result.n_units for result in results)
     forget_committed(store)
     gathered.is_over = True
 
 
-def text_stages(run: Run) -> tuple[Stage, Stage]:
-    """The stages from captions to transcripts to planned clips, for what is not done yet."""
-    return TranscriptsStage(run.config.text), ClipsStage(run.config.text)
+def text_stages(config: RunConfig) -> tuple[Stage, ...]:
+    """The stages from captions to transcripts to planned clips, and those of other packages that decide on them."""
+    return TranscriptsStage(config.text), ClipsStage(config.text), *added_stages(config.stages)
 
 
 def media(run: Run, batches: Batches, index: RowIndex) -> Line:
@@ -169,15 +166,3 @@ def deliver(run: Run, selection: Selection) -> Manifest:
     write_report(run.store)
     run.count_rejects()
     return manifest
-
-
-def refuse_taken_names() -> None:
-    """Raises UserError if an installed package brings a step with a name of ours, whether or not it is used."""
-    ours = {
-        "checks": [check.name for check in CHECKS],
-        "members": [member.switch for member in MEMBERS],
-        "sources": SOURCES,
-        "stages": ORDER,
-    }
-    for group, names in ours.items():
-        refuse_clashes(group, names)

@@ -12,13 +12,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from manifests.checks import CHECKS
 from manifests.errors import UserError
 from manifests.exits import ExitCode
 from manifests.funnel import by_stage_and_reason
+from manifests.members import MEMBERS
+from manifests.plugins import refuse_clashes
+from manifests.stages import STAGES
 from manifests.storage import is_of_a_disk, is_passing, storage_errors
 from pipeline.config import RunConfig
 from pipeline.config.engine import EngineConfig
 from pipeline.crawl.rounds import BuildPoliteness
+from pipeline.crawl.sources.registry import SOURCES
 from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.run.drain import Drained, StopRequest, drain_on_sigterm
 from pipeline.engine.run.driver import Line, StageResult, nothing, one_chain, run_lines
@@ -29,6 +34,7 @@ from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.delete_merged import sweep_orphans
 from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.outage import stopping_by
+from pipeline.engine.store.segments import change_head
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.unit import Stage
@@ -38,6 +44,7 @@ from pipeline.run.constants import constants_by_stage
 from pipeline.run.known import Known
 from pipeline.site.hosts import Hosts, PoliteHosts
 from pipeline.site.politeness import Polite
+from pipeline.text.added_stage import added_stages
 
 log = logging.getLogger("hdvila")
 
@@ -115,11 +122,14 @@ class Run:
 @contextmanager
 def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: StopRequest | None = None) -> Iterator[Run]:
     """Opens the output directory, locked and checked, with an executor for its units. SIGTERM drains the run."""
+    _refuse_taken_names()
     store, asked = open_store(config), stop or StopRequest()
     with _away_explained(store, asked), stopping_by(lambda: asked.time_left_s), RunLock(store) as lock:
         if store.sweep() + store.sweep_parts() + sweep_orphans(store):
             log.info("%s: removed half-written files of a run that was killed", store.url)
         config = check_identity(store, config, redo=redo, mix=mix, constants=constants_by_stage())
+        last = {"clips": added[-1].name} if (added := added_stages(config.stages)) else {}
+        change_head(store, lambda head: head.model_copy(update={"last": last}))
         executor = build_executor(config.engine)
         try:
             # after the executor: Ray installs its own handler when it starts
@@ -131,6 +141,14 @@ def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: Stop
                 yield Run(config, store, executor, lock, desk, merger)
         finally:
             executor.close()
+
+
+def _refuse_taken_names() -> None:
+    """Raises UserError if an installed package brings a step with a name of ours, whether or not it is used."""
+    members = [member.switch for member in MEMBERS]
+    ours = {"checks": [check.name for check in CHECKS], "members": members, "sources": SOURCES, "stages": STAGES}
+    for group, names in ours.items():
+        refuse_clashes(group, names)
 
 
 class StoreAway(UserError):

@@ -13,6 +13,7 @@ from manifests.schema import TABLES
 from manifests.settings import identity_values, walk_keys
 from manifests.stages import ENDS, ORDER, STAGES, TABLE, TABLES_MADE, find_stage, names_of, rank_of
 from pipeline.config import RunConfig
+from pipeline.text.added_stage import AddedStage
 
 
 def stage_classes() -> Iterator[type]:
@@ -26,9 +27,16 @@ def stage_classes() -> Iterator[type]:
 
 
 def test_every_stage_that_runs_is_in_the_table() -> None:
-    names = {found.__dataclass_fields__["name"].default for found in stage_classes()}  # type: ignore[attr-defined]
+    ours = set(stage_classes()) - {AddedStage}
+    names = {found.__dataclass_fields__["name"].default for found in ours}  # type: ignore[attr-defined]
 
     assert names == set(ORDER) - {"balance", "manifest"}, "these two are written by the driver"
+
+
+def test_a_stage_of_another_package_goes_by_the_facts_of_the_one_that_it_builds_on() -> None:
+    for name in ("clips__short", "clips__short__quiet"):
+        assert (find_stage(name), rank_of(name)) == (find_stage("clips"), rank_of("clips"))
+    assert find_stage("short") is None
 
 
 def test_the_table_names_the_tables_of_the_schema() -> None:

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from manifests.stages import STAGES
+from manifests.checks import Setting
+from manifests.errors import UserError
+from manifests.plugins import load, package_of
+from manifests.stages import OTHERS, STAGES
 from pipeline.config import RunConfig
 from pipeline.crawl.sources.folder import FolderStage
-from pipeline.crawl.sources.urls import UrlFetcher, UrlsStage
+from pipeline.crawl.sources.urls import Listing, ListRows, UrlFetcher, UrlsStage
 from pipeline.engine.work.unit import Context, Stage
 from pipeline.site.hosts import PoliteHosts
 
@@ -22,10 +25,16 @@ Fetch = Callable[[Mapping[str, Any], Context], Path]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`stage` lists and looks at everything (None for the site's family); `fetch` makes the fetcher of its media."""
+    """`stage` lists and looks at everything (None for the site's family); `fetch` makes the fetcher of its media.
+
+    Another package's source has `rows` instead: `rows(settings, ask)` yields rows such as a table of the urls source
+    has, given the section `sources.NAME`. `ask(address)` returns an answer's bytes, asked for politely and again.
+    """
 
     stage: Callable[[RunConfig, PoliteHosts], Stage] | None = None
     fetch: Callable[[RunConfig, PoliteHosts], Fetch] | None = None
+    rows: ListRows | None = None
+    settings: tuple[Setting, ...] = ()
 
 
 SITE = Source()
@@ -39,9 +48,25 @@ SOURCES = {
 }
 
 
+def source_named(name: str) -> Source:
+    """A source: ours, or another package's, which works like the urls source. UserError if that is no source."""
+    if name in SOURCES:
+        return SOURCES[name]
+    source = load("sources", name)
+    rows: ListRows | None = source.rows if isinstance(source, Source) else None
+    if rows is None:
+        raise UserError(f"{name} of sources: {package_of('sources', name)} brings no Source with rows")
+
+    def stage(config: RunConfig, hosts: PoliteHosts) -> Stage:
+        listing = Listing(name, rows, getattr(config.sources, name))
+        return UrlsStage(config.urls, config.crawl, hosts, f"urls{OTHERS}{name}", listing)
+
+    return Source(stage, SOURCES["urls"].fetch)
+
+
 def asks_site(config: RunConfig) -> bool:
     """Whether any configured source is of the site's family, which is asked in rounds of a crawl."""
-    return any(SOURCES[name].stage is None for name in config.crawl.sources)
+    return any(source_named(name).stage is None for name in config.crawl.sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +83,6 @@ class FetchBySource:
 
 def fetch_by_source(config: RunConfig, site: Fetch, hosts: Callable[[], PoliteHosts]) -> FetchBySource:
     """The fetchers of the configured sources that have one."""
-    asked = {name: source.fetch for name, source in SOURCES.items() if source.fetch and name in config.crawl.sources}
+    asked = {name: fetch for name in config.crawl.sources if (fetch := source_named(name).fetch)}
     others: dict[str, Fetch] = {name: fetch(config, hosts()) for name, fetch in asked.items()}
     return FetchBySource(site, others)

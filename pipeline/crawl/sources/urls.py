@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -56,34 +57,64 @@ LONGEST_WAIT_HERE_S = 60.0
 """Seconds that a fetch holds its slot while its host is paused; after that the slot goes to another."""
 
 
+ListRows = Callable[[Any, Callable[[str], bytes]], Iterable[TableRow]]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Where the rows of another package's source come from: `rows(settings, ask)`."""
+
+    source: str
+    rows: ListRows
+    settings: Any
+
+
 @dataclass(frozen=True, slots=True)
 class UrlsStage:
-    """One unit per batch of rows without a verdict."""
+    """One unit per batch of rows without a verdict; of another package's source (`listing`) per row, since what is
+    tried again may be listed no more.
+    """
 
     config: UrlsConfig
     crawl: CrawlConfig
     hosts: PoliteHosts
     name: str = "urls"
+    listing: Listing | None = None
     resources: Resources = field(default_factory=lambda: Resources(n_cpus=0.5, time_limit_s=3600))
 
     def units(self, store: Store) -> Iterator[Unit]:
         """Batches in the order of the tables, named by their ids; of several rows with one id the first counts."""
-        if not self.config.files:
-            raise UserError("urls.files: names no table, but the urls source needs one")
-        known = _known(store)
+        known = _known(store, self.name)
         batch: dict[str, TableRow] = {}
-        for file in self.config.files:
-            for row in read_rows(file):
-                found = self._renamed(row)
-                video_id = video_id_of_row(found)
-                if video_id not in known:
-                    known.add(video_id)
-                    batch[video_id] = found | {"_table": file}
-                if len(batch) == BATCH_ROWS:
-                    yield _unit(batch)
-                    batch = {}
+        for row in self._rows():
+            video_id = video_id_of_row(row)
+            if video_id not in known:
+                known.add(video_id)
+                batch[video_id] = row
+            if len(batch) == (1 if self.listing else BATCH_ROWS):
+                yield _unit(batch)
+                batch = {}
         if batch:
             yield _unit(batch)
+
+    def _rows(self) -> Iterator[TableRow]:
+        if self.listing is not None:
+            listed = self.listing.rows(self.listing.settings, self._ask)
+            yield from ({**row, "_table": f"source://{self.listing.source}"} for row in listed)
+            return
+        if not self.config.files:
+            raise UserError("urls.files: names no table, but the urls source needs one")
+        for file in self.config.files:
+            yield from (self._renamed(row) | {"_table": file} for row in read_rows(file))
+
+    def _ask(self, url: str) -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / "answer"
+            try:
+                fetch(url, target, self, self.crawl.politeness.patience_s, MAX_CAPTION_BYTES)
+            except (Rejected, HostPaused) as error:
+                raise UserError(f"{self.name}: {plain(url)[:200]}: {error}; run it again later") from None
+            return target.read_bytes()
 
     def process(self, unit: Unit, context: Context) -> Output:
         """Makes a video or a reject of each row."""
@@ -98,6 +129,11 @@ class UrlsStage:
                 made_rows[table].extend(rows)
         return output
 
+    @property
+    def source(self) -> str:
+        """The name of the source, as its rows of `videos` have it."""
+        return self.listing.source if self.listing else self.name
+
     def _renamed(self, row: Mapping[str, Any]) -> TableRow:
         theirs = {name: ours for ours, name in self.config.columns.items()}
         return {theirs.get(name, name): value for name, value in row.items()}
@@ -109,9 +145,9 @@ class UrlsStage:
         language = (_text(row.get("language")) or self.config.caption_language).lower()
         if not spans or not any(span["text"] for span in spans):
             captions: list[CaptionRow] = [self._track(video_id, row, language, context)]
-            video = _video_row(video_id, url, row, language, spans, self.config, captions)
+            video = _video_row(video_id, url, row, language, spans, self.config, captions, self.source)
             return {"videos": [video], "captions": [*captions]}
-        video = _video_row(video_id, url, row, language, spans, self.config, [])
+        video = _video_row(video_id, url, row, language, spans, self.config, [], self.source)
         return {"videos": [video], "transcripts": [given_transcript_row(video_id, language, spans)]}
 
     def _track(self, video_id: str, row: TableRow, language: str, context: Context) -> CaptionRow:
@@ -275,6 +311,7 @@ def _video_row(
     spans: list[GivenSpan],
     config: UrlsConfig,
     tracks: Sequence[CaptionRow],
+    source: str,
 ) -> VideoRow:
     category_id = category_id_of(_text(row.get("category")))
     duration = _value(row.get("duration"))
@@ -282,7 +319,7 @@ def _video_row(
     return {
         "video_id": video_id,
         "url": url,
-        "source": "urls",
+        "source": source,
         "query": row["_table"].rpartition("/")[2],
         "category_id": category_id,
         "category": category_name(category_id),
@@ -338,7 +375,7 @@ def _unit(batch: dict[str, TableRow]) -> Unit:
     return Unit(content_name(batch), dict(batch), tuple(batch))
 
 
-def _known(store: Store) -> set[str]:
+def _known(store: Store, stage: str) -> set[str]:
     """Ids that already have a verdict from this source."""
-    rejects = [store.read_part(part, ["video_id"]) for part in store.reject_parts("urls")]
+    rejects = [store.read_part(part, ["video_id"]) for part in store.reject_parts(stage)]
     return {i for table in (*rejects, store.read_table("videos", ["video_id"])) for i in table["video_id"].to_pylist()}

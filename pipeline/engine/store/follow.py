@@ -97,7 +97,7 @@ class Follower:
 
     def _look(self, head: Head) -> Iterator[pa.Table]:
         self._store.segments.follow(head)
-        segments = [segment for segment in head.segments if segment.rows.get(self._table)]
+        segments = [it for it in head.segments if it.rows.get(self._table) and head.counts(self._table, it.stage)]
         unread = [segment for segment in segments if segment.id not in self._segments]
         for segment, new in ahead(self._new_of, unread, self._most_bytes):
             yield from self._read_segment(segment, new)

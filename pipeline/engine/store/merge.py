@@ -80,7 +80,7 @@ def _of_loose(store: Store, head: Head, stage: str, loose: Mapping[str, str], si
     """A merge of loose units; a unit that lost a part stays loose, so that `check_accounts` keeps reporting it."""
     facts = {unit: store.commits.facts(path, unit) for unit, path in loose.items()}
     parts = {}
-    for folder in (*TABLES, f"rejects/{stage}"):
+    for folder in (*(f"{table}/{stage}" for table in TABLES), f"rejects/{stage}"):
         found = [part for part in store.parts(folder) if part.stage == stage and part.unit in facts and part.n_rows < 0]
         if found:
             parts[folder.partition("/")[0]] = found

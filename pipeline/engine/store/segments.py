@@ -113,6 +113,12 @@ class Head(_Entry):
     ids: tuple[IdsFile, ...] = ()
     covered: dict[str, int] = {}
     """By stage: all units of groups up to this number are in segments, so these groups need not be read."""
+    last: dict[str, str] = {}
+    """By table that several stages write, each over what the one before wrote: the last one, whose rows alone count."""
+
+    def counts(self, table: str, stage: str) -> bool:
+        """Whether the rows count that a stage wrote in a table."""
+        return self.last.get(table, stage) == stage
 
     def of(self, stage: str) -> list[Segment]:
         """The segments of a stage."""
@@ -274,6 +280,7 @@ def rows_of_id(
     for entry in (row for rows in found for row in rows.tolist()):
         _, segment_id, first, n_rows, code, _ = entry
         segment, table = by_id.get(segment_id), TABLES_WITH_IDS[code]
-        if segment is not None and table in tables and reader.counts(segment, table, first):
+        is_wanted = segment is not None and table in tables and head.counts(table, segment.stage)
+        if segment is not None and is_wanted and reader.counts(segment, table, first):
             spans.append((segment, table, first, n_rows))
     return spans

@@ -68,7 +68,7 @@ class Store(Committed):
 
     def _parts_anew(self, stage: str, unit: str) -> dict[str, str]:
         """Writes a unit's rows from its segment into parts of their own again: {table: path}."""
-        folders = [*TABLES, f"rejects/{stage}"]
+        folders = [*(f"{table}/{stage}" for table in TABLES), f"rejects/{stage}"]
         found = [part for folder in folders for part in self._committed_parts(folder) if part.stage == stage]
         own = [part for part in found if part.unit == unit]
         token = uuid.uuid4().hex[:12]
@@ -77,7 +77,7 @@ class Store(Committed):
     # tables
 
     def parts(self, table: str) -> list[Part]:
-        """The committed parts of a table, sorted by stage and unit."""
+        """The committed parts of a table that count, by stage and unit; of `TABLE/STAGE`, all that a stage wrote."""
         return self._committed_parts(table)
 
     def parts_of(self, table: str, units: Collection[str]) -> dict[str, Part]:
@@ -94,7 +94,7 @@ class Store(Committed):
 
     def _parts_by(self, head: Head, folder: str, units: pa.Array | None = None) -> list[Part]:
         self.segments.follow(head)
-        table, _, stage = folder.partition("/")
+        table, stage = _table_and_stage(head, folder)
         holding = [it for it in head.segments if it.rows.get(table) and stage in ("", it.stage)]
         self.segments.load(holding)
         found = [
@@ -109,12 +109,15 @@ class Store(Committed):
 
     def loose_parts(self, head: Head, folder: str) -> list[Part]:
         """The parts of a table, or of a stage's rejects (`rejects/<stage>`), that are in no segment."""
-        return self._parts_of(folder, lambda stage: self.loose(head, stage))
+        return self._parts_of(head, folder, lambda stage: self.loose(head, stage))
 
-    def _parts_of(self, folder: str, units: Callable[[str], Mapping[str, str]]) -> list[Part]:
+    def _parts_of(self, head: Head, folder: str, units: Callable[[str], Mapping[str, str]]) -> list[Part]:
         """The parts of a table that are files of their own. `units`: gives {unit: path of its commit} for a stage."""
+        table, only = _table_and_stage(head, folder)
+        folder = folder if table == "rejects" else table
         present = set(self.names(folder, PART))
         stages = {name.split("-")[1] for name in present if name.endswith(".parquet")}
+        stages &= {only} if only else stages
         found = [
             Part(stage, unit, path)
             for stage in stages
@@ -155,7 +158,8 @@ class Store(Committed):
             try:
                 return self._read_part(part, columns)
             except FileNotFoundError:
-                same = [p for p in self._committed_parts(part.table) if (p.stage, p.unit) == (part.stage, part.unit)]
+                folder = part.table if part.table.startswith("rejects") else f"{part.table}/{part.stage}"
+                same = [p for p in self._committed_parts(folder) if (p.stage, p.unit) == (part.stage, part.unit)]
                 part = same[0] if same else part
         return self._read_part(part, columns)
 
@@ -285,7 +289,8 @@ class Store(Committed):
         folders = [(table, table) for table in tables if table != "rejects"]
         folders += [("rejects", f"rejects/{stage}") for stage in own if "rejects" in tables]
         units = own.get
-        return [(table, part) for table, folder in folders for part in self._parts_of(folder, lambda s: units(s, {}))]
+        parts = (self._parts_of(head, folder, lambda s: units(s, {})) for _, folder in folders)
+        return [(table, part) for (table, _), some in zip(folders, parts, strict=True) for part in some]
 
     def write_part(
         self, table: str, stage: str, unit: str, rows: Sequence[Mapping[str, Any]] | pa.Table, token: str = ""
@@ -312,6 +317,14 @@ class Store(Committed):
                 self.delete(f"{folder}/{name}")
                 n_swept += 1
         return n_swept
+
+
+def _table_and_stage(head: Head, folder: str) -> tuple[str, str]:
+    """Of the name of a table, which a stage may follow (`clips/clips`): the table, and the stage whose rows are asked
+    for, "" for all.
+    """
+    table, _, stage = folder.partition("/")
+    return table, stage or head.last.get(table, "")
 
 
 def _schema_of(table: str, columns: Sequence[str] | None = None) -> pa.Schema:

@@ -1,0 +1,94 @@
+"""Stages of other packages, which decide on planned clips: each works on what the stage before wrote of `clips`, and
+what it writes counts in the place of that, for everything that reads `clips`.
+
+Its name says what it works on: `clips__short`, then `clips__short__quiet`. A unit is one part of the stage before.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from manifests.checks import Setting
+from manifests.plugins import load
+from manifests.reasons import Reason
+from manifests.rows import ClipRow
+from manifests.settings import Section
+from manifests.stages import OTHERS
+from pipeline.engine.store.store import Store
+from pipeline.engine.work.boundary import per_item
+from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit
+from pipeline.text.transcripts import part_of_unit, unit_of_part
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What another package brings as a stage.
+
+    `decide(clips, settings)` is given the planned clips of one video (rows of `clips`, in their order) and the section
+    `stages.NAME`. It returns each of them, changed or not, or a Reject with its `clip_id` in its place.
+    """
+
+    decide: Callable[[Sequence[ClipRow], Any], Iterable[ClipRow | Reject]]
+    settings: tuple[Setting, ...] = ()
+    resources: Resources = Resources(memory_bytes=2 * 1024**3)
+
+
+@dataclass(frozen=True, slots=True)
+class AddedStage:
+    """The stage of a package in a run. `before`: the stage whose rows it works on; `sections`: section `stages`."""
+
+    step: str
+    before: str
+    sections: Section
+
+    @property
+    def name(self) -> str:
+        """Its name in the output directory."""
+        return f"{self.before}{OTHERS}{self.step}"
+
+    @property
+    def resources(self) -> Resources:
+        """What its package asks for."""
+        resources: Resources = load("stages", self.step).resources
+        return resources
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        """One unit per part of `clips` that the stage before committed."""
+        done = store.committed(self.name)
+        return (unit_of_part(store, part, done) for part in store.parts(f"clips/{self.before}"))
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        """The clips that stay, and a reject for each that does not; a video without any is rejected too."""
+        kept: list[ClipRow] = []
+        rejects: list[Reject] = []
+        rows = context.store.read_part(part_of_unit(unit)).to_pylist()
+        for video_id, clips in groupby(rows, lambda row: str(row["video_id"])):
+            made = per_item(context, video_id, partial(self._decided, list(clips)))
+            if isinstance(made, Reject):
+                rejects.append(made)
+                continue
+            rejected = [one for one in made if isinstance(one, Reject)]
+            kept += [one for one in made if not isinstance(one, Reject)]
+            rejects += rejected
+            if len(rejected) == len(made):
+                rejects.append(Reject(Reason.NO_CLIPS, video_id, detail=f"{len(rejected)} rejected"))
+        return Output(rows={"clips": kept}, rejects=rejects)
+
+    def _decided(self, clips: list[ClipRow]) -> list[ClipRow | Reject]:
+        made = list(load("stages", self.step).decide(clips, getattr(self.sections, self.step)))
+        given, back = (
+            sorted(one.clip_id if isinstance(one, Reject) else one["clip_id"] for one in some) for some in (clips, made)
+        )
+        if given != back:
+            raise ValueError(f"stage {self.step} was given the clips {given} and decided on {back}")
+        return made
+
+
+def added_stages(sections: Section) -> list[AddedStage]:
+    """The stages that a section `stages` names, one after the other, in the order of their names."""
+    stages: list[AddedStage] = []
+    for step in sections.packages:
+        stages.append(AddedStage(step, stages[-1].name if stages else "clips", sections))
+    return stages

@@ -20,7 +20,7 @@ from pipeline.media.phash import ALIGNED, NOTHING, Hashes, mirrored_pictures
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """When pictures, clips and videos count as the same: docs/clips.md and docs/balance.md tell what was measured."""
+    """When pictures, clips and videos count as the same. Measured in docs/lab/clips.md and docs/lab/repeats.md."""
 
     max_distance: int = 8
     """Two pictures are the same if at most this many of the 64 bits of their hashes differ."""

@@ -36,7 +36,7 @@ borders of the first plan (see `_join`). A third time would change nothing more.
 
 @dataclass(frozen=True, slots=True)
 class BorderCosts:
-    """What a border costs that may be no sentence end, against missing the target; measured in docs/text.md."""
+    """What a border costs that may be no sentence end, against missing the target; measured in docs/lab/text.md."""
 
     border_weight: float = 1.5
     """Times -log of the probability of a sentence end."""

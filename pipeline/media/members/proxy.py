@@ -24,7 +24,7 @@ from pipeline.media.probe import Probe
 
 PROXY_GOP = 8
 PROXY_PRESET, PROXY_CRF = "ultrafast", 27
-"""Frames between keyframes, and x264's preset and rate factor: docs/clips.md has what others cost and save."""
+"""Frames between keyframes, and x264's preset and rate factor: docs/lab/clips.md has what others cost and save."""
 
 
 class ProxyWriter:

@@ -246,7 +246,7 @@ def simulate(
     """Runs the media of `n_videos` on `n_workers`. `charge` 0: the driver's own time does not count."""
     settings = {"text_duplicates": {"reuploads": False, "repeated_sentences": False}, **settings}
     config = RunConfig.model_validate(
-        {"out": str(folder), "balance": settings, "media": {"duplicates": {"enabled": False}}}
+        {"out": str(folder), "balance": settings, "media": {"duplicates": {"action": "off"}}}
     )
     rng = np.random.default_rng(seed)
     ids = [f"v{number:010d}" for number in range(n_videos)]

@@ -54,7 +54,7 @@ def run_yaml(folder: Path, films: Path, **media: Any) -> Path:
         "crawl": {"sources": ["folder"]},
         "folder": {"path": str(films)},
         "text": {"transcript": {"min_words": 3}},
-        "media": {"duplicates": {"enabled": False}, **media},
+        "media": {"duplicates": {"action": "off"}, **media},
         "balance": {"unit": "clips", "text_duplicates": {"reuploads": False}},
         "shards": {"split": {"val": 0}},
         "engine": {"executor": "local"},

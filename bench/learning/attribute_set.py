@@ -44,9 +44,9 @@ CATEGORY_ID = 1
 
 MEDIA = MediaConfig(
     members=MembersConfig(still_quality=80),
-    scenes=ScenesConfig(enabled=False),
+    scenes=ScenesConfig(detector="off"),
     checks=ChecksConfig(silence="ignore"),
-    duplicates=DuplicatesConfig(enabled=False),
+    duplicates=DuplicatesConfig(action="off"),
 )
 SHARDS = ShardsConfig(
     max_samples=128,

@@ -16,6 +16,15 @@ LEAST_SHORT_SIDE_720P = 704
 """720p material is often coded with a few rows less."""
 
 
+def _said_off(given: Any) -> Any:
+    """YAML reads a bare `off` as false."""
+    return OFF if given is False else given
+
+
+Detector = Annotated[Literal["content", "adaptive", "shots", "off"], BeforeValidator(_said_off)]
+DuplicatesAction = Annotated[Literal["drop", "flag", "off"], BeforeValidator(_said_off)]
+
+
 class MediaLimits(Section):
     """Limits of a media file: input from the net is hostile."""
 
@@ -86,17 +95,21 @@ class ScenesConfig(Section):
 
     stage: ClassVar[str] = "media"
 
-    enabled: bool = identity(True, doc="find scene cuts and gradual transitions (on small pictures)")
-    detector: Literal["content", "adaptive", "shots"] = identity(
+    detector: Detector = identity(
         "shots",
         doc="shots: hard cuts, dissolves and fades, without flashes; content, adaptive: PySceneDetect's, "
-        "hard cuts only",
+        "hard cuts only; off: none are looked for",
     )
     action: Literal["flag", "drop", "snap", "split"] = identity(
         "flag",
         doc="what happens to a clip that crosses a cut: flag it, drop it, snap (move an end that is near a "
         "cut, half a second, onto it), or split it at its cuts (parts of less than a second are dropped)",
     )
+
+    @property
+    def enabled(self) -> bool:
+        """Whether scenes are looked for."""
+        return self.detector != OFF
 
 
 class _Pictures(Section):
@@ -156,8 +169,8 @@ def _of_check(check: CheckFacts) -> Keys:
 
 
 def _one_of(values: tuple[str | int, ...]) -> Any:
-    """The type of a key that takes one of these values. YAML reads a bare `off` as false, so false means off."""
-    return Annotated[Literal[values], BeforeValidator(lambda given: OFF if given is False else given)]
+    """The type of a key that takes one of these values."""
+    return Annotated[Literal[values], BeforeValidator(_said_off)]
 
 
 def settings_keys(facts: Any) -> Keys:
@@ -219,10 +232,16 @@ class DuplicatesConfig(Section):
 
     stage: ClassVar[str] = "balance"
 
-    enabled: bool = identity(True, doc="find near-duplicate clips and videos, and stock intros, by perceptual hashes")
-    action: Literal["drop", "flag"] = identity(
-        "drop", doc="duplicates and stock intros: drop (leave them out) or flag (only count them)"
+    action: DuplicatesAction = identity(
+        "drop",
+        doc="near-duplicate clips and videos, and stock intros, found by perceptual hashes: drop (leave them out), "
+        "flag (only count them), or off (not looked for)",
     )
+
+    @property
+    def enabled(self) -> bool:
+        """Whether duplicates are looked for."""
+        return self.action != OFF
 
 
 class MediaConfig(Section):

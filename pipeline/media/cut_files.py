@@ -35,8 +35,8 @@ from pipeline.media.video import MadeClip, make_video
 CLIPS_NAME = "clips.jsonl"
 
 ONLY_CLIPS = (
-    "media.scenes.enabled=false",
-    "media.duplicates.enabled=false",
+    "media.scenes.detector=off",
+    "media.duplicates.action=off",
     *(f"media.members.{switch}={off_of(switch)}" for switch in dict.fromkeys(m.switch for m in MEMBERS if m.switch)),
     *(f"media.checks.{check.name}=ignore" for check in CHECKS),
 )

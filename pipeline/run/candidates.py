@@ -71,7 +71,7 @@ class Candidates:
     def _duplicates(self, away: pa.Array) -> Duplicates:
         found: dict[Reason, dict[str, str]] = {Reason.DUPLICATE_TEXT: self.repeated_texts}
         config = self.config.media.duplicates
-        if config.enabled and config.action == "drop":
+        if config.action == "drop":
             found |= self.known.repeated_pictures(away)
         found[Reason.DUPLICATE_VIDEO] = found.get(Reason.DUPLICATE_VIDEO, {}) | self.same_origins
         return found

@@ -38,7 +38,7 @@ def test_a_run_goes_on_after_a_purge(tmp_path: Path) -> None:
         "out": str(out),
         "crawl": {"sources": ["folder"]},
         "folder": {"path": str(films)},
-        "media": {"duplicates": {"enabled": False}},
+        "media": {"duplicates": {"action": "off"}},
         "shards": {"split": {"val": 0}},
         "engine": {"executor": "local"},
     }

@@ -152,7 +152,7 @@ def members_of(film: Path, scratch: Path, source: Source, mode: str = "remux") -
     config = MediaConfig.model_validate(
         {
             "cut": {"mode": mode, "convert": source.sampling == "444"},
-            "scenes": {"enabled": False},
+            "scenes": {"detector": "off"},
             "checks": {"silence": "ignore", "still_picture": "ignore"},
         }
     )

@@ -90,7 +90,7 @@ def same(one: MadeVideo, other: MadeVideo, *, rounded: bool = False) -> bool:
 def test_audio_of_the_pass_is_that_of_a_reader_of_its_own(
     film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: str
 ) -> None:
-    scenes = f"media.scenes.enabled={whole}"
+    scenes = f"media.scenes.detector={'shots' if whole else 'off'}"
     with counted_readings(monkeypatch) as starts:
         together = made(film, tmp_path / "together", scenes)
     with deaf_pass(monkeypatch):
@@ -126,9 +126,9 @@ def test_audio_far_from_its_pictures_is_read_by_itself(
             out.mux([packet])
 
     with counted_readings(monkeypatch) as starts:
-        found = made(far, tmp_path / "found", "media.scenes.enabled=true")
+        found = made(far, tmp_path / "found", "media.scenes.detector=shots")
     with deaf_pass(monkeypatch):
-        apart = made(far, tmp_path / "apart", "media.scenes.enabled=true")
+        apart = made(far, tmp_path / "apart", "media.scenes.detector=shots")
 
     assert starts, "at least one clip was given up"
     assert same(found, apart, rounded=True)
@@ -153,11 +153,11 @@ def counted_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 def test_where_the_beginning_of_the_audio_is_enough_the_rest_is_not_decoded(
     film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: str
 ) -> None:
-    settings = ("media.members.mel=false", f"media.scenes.enabled={whole}")
+    settings = ("media.members.mel=false", f"media.scenes.detector={'shots' if whole else 'off'}")
     with counted_blocks(monkeypatch) as sizes:
         clips = made(film, tmp_path / "few", *settings).clips
     with counted_blocks(monkeypatch) as all_sizes:
-        made(film, tmp_path / "all", f"media.scenes.enabled={whole}")
+        made(film, tmp_path / "all", f"media.scenes.detector={'shots' if whole else 'off'}")
 
     assert [clip.flags for clip in clips] == [()] * len(SPANS)
     assert sum(sizes) < 0.5 * sum(all_sizes)

@@ -137,7 +137,7 @@ def test_every_sample_is_right_or_rejected_with_its_own_reason(samples: Path, tm
     if name == "mediabunny__rotate-buck-bunny.mp4":
         spans = [(200, 1900)]
     try:  # without scenes only the clip is decoded: the longest sample has two minutes
-        output = process(path, tmp_path, spans=spans, config={"scenes": {"enabled": False}})
+        output = process(path, tmp_path, spans=spans, config={"scenes": {"detector": "off"}})
     except Rejected as fault:
         assert fault.reason.value == EXPECTED[name]
         return

@@ -40,7 +40,7 @@ def start(out: Path, films: Path, *, compares: bool = False, **balance: Any) -> 
         "crawl": {"sources": ["folder"]},
         "folder": {"path": str(films)},
         "text": {"transcript": {"min_words": 3}},
-        "media": {"duplicates": {"enabled": compares}},
+        "media": {"duplicates": {"action": "drop" if compares else "off"}},
         "balance": {"batch_videos": 1, "unit": "clips", "text_duplicates": {"reuploads": False}, **balance},
         "shards": {"max_samples": 1, "split": {"val": 0}},
         "engine": {"executor": "local"},

@@ -51,7 +51,7 @@ def run(out: Path, table: Path, pauses_s: tuple[float, ...] = (60.0,), **urls: A
         "crawl": {"sources": ["urls"], "video_tries": 1, "politeness": {"pauses_s": pauses_s}},
         "urls": {"files": [str(table)], "allow_private": True, "gap_s": 0, **urls},
         "text": {"transcript": {"min_words": 3}},
-        "media": {"duplicates": {"enabled": False}},
+        "media": {"duplicates": {"action": "off"}},
         "shards": {"split": {"val": 0}},
         "engine": {"executor": "local"},
     }

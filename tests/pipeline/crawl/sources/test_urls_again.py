@@ -73,7 +73,7 @@ def run(folder: Path, rows: list[dict[str, str]]) -> Delivered:
         "crawl": {"sources": ["urls"], "video_tries": 1, "politeness": {"later_s": 0.01}},
         "urls": {"files": [str(table)], "allow_private": True, "gap_s": 0},
         "text": {"transcript": {"min_words": 3}},
-        "media": {"duplicates": {"enabled": False}},
+        "media": {"duplicates": {"action": "off"}},
         "shards": {"split": {"val": 0}},
         "engine": {"executor": "local"},
     }

@@ -35,7 +35,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def made(path: Path, folder: Path, *settings: str) -> list[Members]:
     folder.mkdir()
-    config = media_config(None, ["media.cut.min_short_side=0", "media.scenes.enabled=false", *settings])
+    config = media_config(None, ["media.cut.min_short_side=0", "media.scenes.detector=off", *settings])
     clips = [a_clip_row("a", n, start, end) for n, (start, end) in enumerate(SPANS)]
     found = [
         clip.sample.members for clip in make_video(path, a_video_row("a"), clips, config, folder).clips if clip.sample

@@ -25,7 +25,7 @@ from train.config import TrainConfig
 from train.evaluation.attributes import values_of
 
 WIDTH, HEIGHT = 1280, 720
-N_FILMS, SCENES_A_FILM, N_FRAMES = 12, 8, 14
+N_FILMS, SCENES_A_FILM, N_FRAMES = 12, 8, 8
 
 
 def shown(scene: Scene) -> dict[str, str]:

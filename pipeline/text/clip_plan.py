@@ -22,8 +22,6 @@ from pipeline.text.captions.track import Word
 
 MAX_GAP_MS = 2000
 """A longer silence ends a clip."""
-SCENE_REACH_MS = 250
-"""A scene cut this close to a gap between words counts as inside it."""
 MIN_END = 0.02
 """No clip ends where a sentence end is less probable than this, unless nothing else keeps it within the limit."""
 MAX_SPANS = 64
@@ -68,20 +66,19 @@ def plan_clips(
     config: ClipConfig,
     *,
     anchored: Sequence[bool] | None = None,
-    scene_cuts_ms: Sequence[int] = (),
     duration_ms: int = 0,
     weights: BorderCosts = BORDER_COSTS,
 ) -> list[PlannedClip]:
     """Plans the clips of a video, in time order.
 
     `marks`: the marks after each of n words. `anchored` (from an alignment): which words have a stamp of their own;
-    None: all. Clips end at `scene_cuts_ms` that fall between words; a run knows cuts only once it has the media, and
-    splits there (`media.scenes.action: split`). `duration_ms` (0: unknown) limits the last clip.
+    None: all. `duration_ms` (0: unknown) limits the last clip. Scene cuts are known only once the media is there, and
+    may split clips then (`media.scenes.action: split`).
     """
     if not words:
         return []
     times = _Times(words)
-    bounds = [0, *(np.flatnonzero(_must_part(times, sorted(scene_cuts_ms))) + 1).tolist(), len(words)]
+    bounds = [0, *(np.flatnonzero(_must_part(times)) + 1).tolist(), len(words)]
     groups = [_group(words, times, marks, first, last, config, weights) for first, last in pairwise(bounds)]
     refund = 0.0
     for _ in range(N_PLANS):
@@ -103,19 +100,15 @@ class _Times:
         self.ends = np.fromiter((word.end_ms for word in words), np.int64, len(words))
 
 
-def _must_part(times: _Times, cuts: Sequence[int]) -> NDArray[np.bool_]:
-    """[n - 1] whether clips must part after each word: at a long silence, or a scene cut before the next word."""
-    ends, starts = times.ends[:-1], times.starts[1:]
-    parted: NDArray[np.bool_] = starts - ends > MAX_GAP_MS
-    if cuts:
-        first = np.searchsorted(cuts, ends - SCENE_REACH_MS, side="left")
-        parted |= first < np.searchsorted(cuts, starts + SCENE_REACH_MS, side="right")
+def _must_part(times: _Times) -> NDArray[np.bool_]:
+    """[n - 1] whether clips must part after each word: at a long silence."""
+    parted: NDArray[np.bool_] = times.starts[1:] - times.ends[:-1] > MAX_GAP_MS
     return parted
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Words between which no silence or cut forces a border, as m spans that clips consist of.
+    """Words between which no silence forces a border, as m spans that clips consist of.
 
     bounds [m + 1]: the words where the spans begin, and the end; costs [m]: the cost of a border after each span;
     doubtful [m]: whether a sentence may end there, or not (neither certain nor the split of a long span);

@@ -105,15 +105,6 @@ def test_the_last_clip_ends_with_the_video() -> None:
     assert plan(words, ends, ClipConfig())[-1].end_ms == end + 200
 
 
-def test_scene_cuts_between_words_part_clips_where_they_are_given() -> None:
-    words, ends = speech((20, 400), (20, 400))
-    cut = [words[19].end_ms + 200]
-    joined = plan(words, ends, ClipConfig())
-    parted = plan(words, ends, ClipConfig(), scene_cuts_ms=cut)
-    assert len(joined) == 1
-    assert len(parted) == 2
-
-
 def test_confidence_is_the_share_of_anchored_words() -> None:
     words, ends = speech((40, 200))
     anchored = [True] * 30 + [False] * 10
@@ -269,13 +260,6 @@ def test_a_silence_parts_clips_once_it_is_longer_than_allowed(gap_ms: int, n_cli
     words = silences(100, gap_ms, 100)
 
     assert len(plan(words, ends_at(4, 4), ClipConfig())) == n_clips
-
-
-@pytest.mark.parametrize(("cut_ms", "n_clips"), [(1149, 1), (1150, 2), (1400, 2), (1800, 2), (1850, 2), (1851, 1)])
-def test_a_scene_cut_parts_clips_in_a_gap_and_250_ms_before_and_after_it(cut_ms: int, n_clips: int) -> None:
-    words = silences(200, word_ms=400)  # a gap from 1,400 to 1,600 ms
-
-    assert len(plan(words, ends_at(2, 2), ClipConfig(), scene_cuts_ms=[cut_ms])) == n_clips
 
 
 @pytest.mark.parametrize(("probability", "can_end"), [(0.02, True), (0.0199, False)])

@@ -1,6 +1,7 @@
 """Questions about pictures: published files in, fit, official result files out; scores as they are counted by hand."""
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "soho": {"optim": {"lr": 1e-3}, "loop": {"steps": 300, "batch": 64}},
     "visual_parsing": {"optim": {"lr": 3e-3}, "loop": {"steps": 200, "batch": 32}},
 }
+SOME = {("visual_parsing", "vqa"), ("soho", "nlvr2"), ("visual_parsing", "snli_ve")}
+"""Each task and each model, for `make test`; the others are long."""
 
 
 def imported(task: str, tmp_path: Path) -> Path:
@@ -76,8 +79,13 @@ def check_file(task: str, path: Path, data: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize(
+    ("kind", "task"),
+    [
+        pytest.param(kind, task, marks=() if (kind, task) in SOME else pytest.mark.long)
+        for kind, task in product(MODELS, TASKS)
+    ],
+)
 def test_a_head_learns_64_samples_by_heart_and_writes_the_official_file(kind: str, task: str, tmp_path: Path) -> None:
     data = imported(task, tmp_path)
     run(kind, task, data, tmp_path / "run")

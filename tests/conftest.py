@@ -9,6 +9,7 @@ from hypothesis import settings
 
 settings.register_profile("hdvila", deadline=None)  # no test is judged by time
 settings.load_profile("hdvila")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # in small models torch's other threads only spin: five times the CPU
 os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 starves workers beside other tests, past their limits
 
 REPO = Path(__file__).resolve().parent.parent

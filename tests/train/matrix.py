@@ -1,4 +1,4 @@
-"""Run under torchrun by test_matrix.py: a few steps of every combination of strategy, stage, freezing and objectives.
+"""Run on ranks by test_matrix.py: a few steps of every combination of strategy, stage, freezing and objectives.
 
 torchrun --nproc-per-node 2 -m tests.train.matrix OUT.json
 """

@@ -1,4 +1,4 @@
-"""Run under torchrun by test_distributed.py: trains one step in many ways and writes each loss and gradient to a file.
+"""Run on ranks by test_distributed.py: trains one step in many ways and writes each loss and gradient to a file.
 
 torchrun --nproc-per-node 4 -m tests.train.ranks OUT.pt
 """

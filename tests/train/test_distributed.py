@@ -1,4 +1,4 @@
-"""On real processes (torchrun, gloo): loss and every gradient are those of one process with the whole batch."""
+"""On real processes (gloo): loss and every gradient are those of one process with the whole batch."""
 
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ WORLDS = (2, 4)
 def ranks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What rank 0 of a group of processes wrote down."""
     out: Path = tmp_path_factory.mktemp("ranks") / f"{request.param}.pt"
-    run_on_ranks(request.param, "-m", "tests.train.ranks", str(out))
+    run_on_ranks(request.param, "-m", "tests.train.ranks", str(out), log=out.with_suffix(".log"))
     return {"world": request.param, **torch.load(out, weights_only=True)}
 
 

@@ -131,6 +131,6 @@ def test_the_first_rank_reads_and_the_others_get_its_tensors_or_its_error(tmp_pa
     trunk = {key: torch.full_like(value, 0.5) for key, value in small_model().float().cnn.state_dict().items()}
     torch.save(trunk, tmp_path / "trunk.pt")
     (tmp_path / "script.py").write_text(SCRIPT)
-    said = run_on_ranks(2, str(tmp_path / "script.py"), str(tmp_path / "trunk.pt"))
+    said = run_on_ranks(2, str(tmp_path / "script.py"), str(tmp_path / "trunk.pt"), log=tmp_path / "log")
     for rank in (0, 1):
         assert f"RANK {rank} {tmp_path}/trunk.pt.absent: no such weights file" in said

@@ -14,14 +14,16 @@ from tests.train.torchrun import run_on_ranks
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]:
     """The losses that two processes came to."""
     out: Path = tmp_path_factory.mktemp("matrix") / "losses.json"
-    run_on_ranks(2, "-m", "tests.train.matrix", str(out))
+    run_on_ranks(2, "-m", "tests.train.matrix", str(out), log=out.with_name("log"))
     found: dict[str, list[float]] = json.loads(out.read_text())
     return found
 
 
-@cache
 def alone(case: Case) -> list[float]:
-    return losses_of(Case("none", case.stage, case.frozen, case.weights))
+    return losses_in_one_process(Case("none", case.stage, case.frozen, case.weights))
+
+
+losses_in_one_process = cache(losses_of)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from hdvila_testing.drawn_set import a_tree
-from tests.train.torchrun import start_on_ranks
+from tests.train.torchrun import start_by_torchrun
 from train.loop.checkpoint import checkpoints
 from train.loop.observe import read_metrics
 
@@ -19,7 +19,7 @@ N_STEPS = 60
 
 
 def start_fit(config: Path) -> subprocess.Popen[str]:
-    return start_on_ranks(2, "-m", "train.cli", "fit", str(config))
+    return start_by_torchrun(2, "-m", "train.cli", "fit", str(config))
 
 
 def write_config(path: Path, drawn: Path, run: Path, steps: int) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import subprocess
-import sys
 import time
 
-import psutil
 import pytest
 import yaml
 
 from hdvila_testing.drawn_set import a_tree
-from tests.train.torchrun import ENVIRONMENT, on_ranks
+from tests.train.torchrun import Ranks
 from train.loop.checkpoint import checkpoints
 from train.loop.observe import read_metrics
 
@@ -23,15 +19,8 @@ STILL = {"dropout": 0.0, "drop_path": 0.0}
 
 
 def start(config, world=1, *, log):
-    """`hdvila-train fit` on so many ranks, in a process group of its own."""
-    words = ["-m", "train.cli", "fit", str(config)]
-    return subprocess.Popen(
-        on_ranks(world, *words) if world > 1 else [sys.executable, "-W", "ignore", *words],
-        stdout=log.open("a"),
-        stderr=subprocess.STDOUT,
-        env=ENVIRONMENT,
-        start_new_session=True,
-    )
+    """`hdvila-train fit` on so many ranks."""
+    return Ranks(world, ("-m", "train.cli", "fit", str(config)), log)
 
 
 def finish(process, log):
@@ -49,23 +38,8 @@ def signal_after(process, out, step, number, n_checkpoints=0):
     while steps_done(out) < step or len(checkpoints(out)) < n_checkpoints:
         assert process.poll() is None and time.monotonic() < deadline, "the run ended too early"
         time.sleep(0.01)
-    if number == signal.SIGKILL:
-        kill_all(process)
-    else:
-        process.send_signal(number)
+    process.send_signal(number)
     return process.wait(timeout=120)
-
-
-def kill_all(process):
-    """Kill the run with all its ranks and wait until they are gone: torchrun puts each into a session of its own, where
-    it would train on and hold the lock of the run's folder."""
-    ranks = psutil.Process(process.pid).children(recursive=True)
-    process.kill()
-    for rank in ranks:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            rank.kill()
-    _, alive = psutil.wait_procs(ranks, timeout=60)
-    assert not [rank for rank in alive if rank.status() != psutil.STATUS_ZOMBIE]
 
 
 def losses(out):

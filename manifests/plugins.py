@@ -8,6 +8,7 @@ step's settings become keys of a section of the configuration, so that they are 
 with the package's version.
 """
 
+import difflib
 import hashlib
 import importlib.util
 from collections.abc import Callable, Collection, Mapping
@@ -138,11 +139,16 @@ class WithPlugins:
     settings_of: SettingsOf
 
     def __call__(self, given: Any) -> Any:
-        """The section, if it names such a step; anything else is returned as it is."""
+        """The section, if it names such a step; anything else is returned as it is. ValueError for what nobody has."""
         if not isinstance(given, Mapping) or given.keys() <= self.base.model_fields.keys():
             return given
         names = tuple(sorted(name for name in given if name in names_in(self.group)))
-        return _section(self, names).model_validate(dict(given)) if names else given
+        if names:
+            return _section(self, names).model_validate(dict(given))
+        unknown = next(str(name) for name in given if name not in self.base.model_fields)
+        if difflib.get_close_matches(unknown, self.base.model_fields, n=1):
+            return given  # a slip, which is answered like any other
+        raise ValueError(f"there is no {unknown}, and no installed package brings it (hdvila.{self.group})")
 
 
 @cache

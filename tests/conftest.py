@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.foreign_package import installed
+
 settings.register_profile("hdvila", deadline=None)  # no test is judged by time
 settings.load_profile("hdvila")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # in small models torch's other threads only spin: five times the CPU
@@ -43,6 +45,12 @@ def golden() -> Path:
     folder = Path(os.environ.get("HDVILA_GOLDEN", REPO.parent / "shared" / "golden"))
     need(folder.is_dir(), f"reference outputs in {folder} (HDVILA_GOLDEN)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def greenery(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pip installed the package that docs/extending.md shows."""
+    return installed(tmp_path_factory.mktemp("greenery"))
 
 
 @pytest.fixture(scope="session")

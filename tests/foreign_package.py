@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,22 +17,24 @@ def files_of_the_page() -> dict[str, str]:
     return dict(blocks)
 
 
-def written(folder: Path, **changes: str) -> Path:
-    """The package's source; `changes`: {a text of its files: what stands there instead}."""
+def installed(folder: Path) -> Path:
+    """Writes the package into a folder and installs it from there with pip, without the net; returns where to."""
     for name, text in files_of_the_page().items():
-        for old, new in changes.items():
-            text = text.replace(old, new)
-        path = folder / name
+        path = folder / "source" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return folder
-
-
-def installed(source: Path, site: Path) -> Path:
-    """Installs a package with pip, without the net, into a folder of its own."""
     options = ["--no-index", "--no-build-isolation", "--no-deps", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([sys.executable, "-m", "pip", "install", *options, "--target", str(site), str(source)], check=True)
-    return site
+    words = [*options, "--target", str(folder / "site"), str(folder / "source")]
+    subprocess.run([sys.executable, "-m", "pip", "install", *words], check=True)
+    return folder / "site"
+
+
+def changed(site: Path, folder: Path, old: str, new: str) -> Path:
+    """A copy of an installed package with another text in its files."""
+    shutil.copytree(site, folder)
+    for path in (*folder.rglob("*.py"), *folder.rglob("METADATA"), *folder.rglob("entry_points.txt")):
+        path.write_text(path.read_text().replace(old, new))
+    return folder
 
 
 def program(name: str, *words: object, site: Path | None = None, cwd: Path) -> subprocess.CompletedProcess[str]:

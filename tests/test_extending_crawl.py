@@ -17,7 +17,7 @@ from manifests.funnel import funnel
 from pipeline import read_table
 from pipeline.engine.store.store import Store
 from pipeline.outdir.accounts import check_accounts
-from tests.foreign_package import installed, program, written
+from tests.foreign_package import program
 
 N_ITEMS = 3
 SENTENCES = (
@@ -84,12 +84,6 @@ def feed(tmp_path: Path) -> Iterator[Feed]:
     thread.join()
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("package")
-    return installed(written(folder / "source"), folder / "site")
-
-
 def run_yaml(folder: Path, feed: Feed, executor: str = "local", **sections: Any) -> Path:
     tree = {
         "out": "out",
@@ -117,11 +111,11 @@ def kept_in(out: Path) -> list[str]:
     return sorted(row["clip_id"] for row in read_table(str(out), "packs").to_pylist() if not row["reason"])
 
 
-def test_a_feed_is_read_and_what_was_refused_is_tried_again(feed: Feed, site: Path, tmp_path: Path) -> None:
+def test_a_feed_is_read_and_what_was_refused_is_tried_again(feed: Feed, greenery: Path, tmp_path: Path) -> None:
     feed.refused.update({"/feed.xml": 1, "/film-0.mp4": 1, "/captions-1.vtt": 2})
     config = run_yaml(tmp_path, feed)
 
-    first = program("hdvila-pipeline", "run", config, site=site, cwd=tmp_path)
+    first = program("hdvila-pipeline", "run", config, site=greenery, cwd=tmp_path)
     rejects = Store(str(tmp_path / "out")).read_rejects().to_pylist()
 
     assert first.returncode == 0, first.stdout + first.stderr
@@ -132,7 +126,7 @@ def test_a_feed_is_read_and_what_was_refused_is_tried_again(feed: Feed, site: Pa
 
     feed.items.remove(0)  # a feed forgets its oldest items
     time.sleep(1)
-    second = program("hdvila-pipeline", "run", config, site=site, cwd=tmp_path)
+    second = program("hdvila-pipeline", "run", config, site=greenery, cwd=tmp_path)
 
     assert second.returncode == 0, second.stdout + second.stderr
     assert {clip.partition(".")[0] for clip in kept_in(tmp_path / "out")} == {"item-0", "item-1", "item-2"}
@@ -140,13 +134,13 @@ def test_a_feed_is_read_and_what_was_refused_is_tried_again(feed: Feed, site: Pa
     assert check_accounts(Store(str(tmp_path / "out"))).is_whole
 
 
-@pytest.mark.parametrize("executor", ["local", "ray"])
+@pytest.mark.parametrize("executor", ["local", pytest.param("ray", marks=pytest.mark.long)])
 def test_what_a_stage_leaves_of_the_clips_is_all_that_others_read(
-    feed: Feed, site: Path, tmp_path: Path, executor: str
+    feed: Feed, greenery: Path, tmp_path: Path, executor: str
 ) -> None:
     config = run_yaml(tmp_path, feed, executor, stages={"no_weather": {}})
 
-    done = program("hdvila-pipeline", "run", config, site=site, cwd=tmp_path)
+    done = program("hdvila-pipeline", "run", config, site=greenery, cwd=tmp_path)
 
     assert done.returncode == 0, done.stdout + done.stderr
     store = Store(str(tmp_path / "out"))
@@ -167,22 +161,10 @@ def test_what_a_stage_leaves_of_the_clips_is_all_that_others_read(
     assert head["config"]["stages.no_weather.weather_word"] == "rain"
     assert head["config"]["stages.no_weather.package"] == "greenery 1.0"
 
-
-def test_a_stage_that_is_left_out_again_is_refused_and_redone(feed: Feed, site: Path, tmp_path: Path) -> None:
-    config = run_yaml(tmp_path, feed, stages={"no_weather": {}})
-    program("hdvila-pipeline", "run", config, site=site, cwd=tmp_path)
-    config = run_yaml(tmp_path, feed)
-
-    refused = program("hdvila-pipeline", "run", config, site=site, cwd=tmp_path)
-    redone = program("hdvila-pipeline", "run", config, "--redo", "clips", site=site, cwd=tmp_path)
+    config = run_yaml(tmp_path, feed, executor)
+    refused = program("hdvila-pipeline", "run", config, site=greenery, cwd=tmp_path)
+    redone = program("hdvila-pipeline", "run", config, "--redo", "clips", site=greenery, cwd=tmp_path)
 
     assert refused.returncode == 2 and "run with --redo clips" in refused.stderr, refused.stderr
     assert redone.returncode == 0, redone.stdout + redone.stderr
-    assert len(kept_in(tmp_path / "out")) == 6
-
-
-def test_a_source_of_a_package_needs_its_section(feed: Feed, site: Path, tmp_path: Path) -> None:
-    done = program("hdvila-pipeline", "run", run_yaml(tmp_path, feed, sources={}), site=site, cwd=tmp_path)
-
-    assert done.returncode == 2
-    assert "sources: {rss: {}}" in done.stderr and "Traceback" not in done.stderr
+    assert len(kept_in(tmp_path / "out")) == 6, "without the stage its clips are back"

@@ -126,6 +126,8 @@ def _with_readers(stage: str, units: Sequence[str], present: Sequence[str]) -> I
     """
     makes = STAGES[ours(stage)].makes
     after = [name for name in present if name.rpartition(OTHERS)[0] == stage]
-    for reader in (*after, *(reader.name for reader in TABLE if reader.by_part_of in makes)):
+    for reader in after:
+        yield from _with_readers(reader, units, present)
+    for reader in (reader.name for reader in TABLE if reader.by_part_of in makes):
         yield from _with_readers(reader, [name_over(stage, unit) for unit in units], present)
     yield stage, [*units]

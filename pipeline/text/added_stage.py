@@ -55,9 +55,9 @@ class AddedStage:
         return resources
 
     def units(self, store: Store) -> Iterator[Unit]:
-        """One unit per part of `clips` that the stage before committed."""
+        """One unit per part of `clips` of the stage before, of the same name: it leads to the transcript."""
         done = store.committed(self.name)
-        return (unit_of_part(store, part, done) for part in store.parts(f"clips/{self.before}"))
+        return (unit_of_part(store, part, done, name=part.unit) for part in store.parts(f"clips/{self.before}"))
 
     def process(self, unit: Unit, context: Context) -> Output:
         """The clips that stay, and a reject for each that does not; a video without any is rejected too."""

@@ -79,12 +79,12 @@ class TranscriptsStage:
         return transcript_row(video_id, choose_track(tracks, self.config))
 
 
-def unit_of_part(store: Store, part: Part, done: Collection[str], **payload: Any) -> Unit:
-    """Makes a unit for one part of another stage, named after that part's stage and unit.
+def unit_of_part(store: Store, part: Part, done: Collection[str], *, name: str = "", **payload: Any) -> Unit:
+    """Makes a unit for one part of another stage, named after that part's stage and unit if no name is given.
 
     For a unit that is `done` the part is not opened and no ids are given: nothing asks for them any more.
     """
-    name = name_over(part.stage, part.unit)
+    name = name or name_over(part.stage, part.unit)
     ids = () if name in done else sorted(set(store.read_part(part, ["video_id"]).column("video_id").to_pylist()))
     return Unit(name, {**asdict(part), **payload}, tuple(ids))
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from manifests.checks import CheckFacts, Setting
-from manifests.errors import UserError
+from manifests.errors import ConfigError, UserError
 from manifests.plugins import Loaded, loaded, names_in, register, unlike_here
 from manifests.reasons import OwnReason, ReasonClass
-from manifests.settings import identity_values
+from manifests.settings import identity_values, parse_config
+from pipeline import RunConfig, Source
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Check
 
@@ -122,6 +123,41 @@ def test_a_reason_of_a_package_has_its_name_before_it() -> None:
     assert OwnReason("greenery.too_green", "green").class_ is ReasonClass.NEVER
     with pytest.raises(ValueError, match=r"PACKAGE\.WORD"):
         OwnReason("too_green", "green")
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_key_that_two_packages_bring_is_an_error() -> None:
+    facts = CheckFacts("pale", OwnReason("other.pale", "pale"), "flag", "pale", (Setting("dullest", 0.5, "share"),))
+    register("checks", "pale", Check("pale", "audio", lambda seen, config: "", facts=facts))
+
+    assert MediaConfig.model_validate({"checks": {"pale": "flag"}}).checks.dullest == 0.5
+    with pytest.raises(UserError, match="the key dullest"):
+        MediaConfig.model_validate({"checks": {"pale": "flag", "dull": "flag"}})
+
+
+def test_a_source_of_a_package_needs_its_section() -> None:
+    register("sources", "feed", Source(rows=lambda settings, ask: [], settings=(Setting("pages", (), "addresses"),)))
+    tree = {"out": "out", "crawl": {"sources": ["feed"]}}
+
+    with pytest.raises(ConfigError, match=r"sources: \{feed: \{\}\}"):
+        parse_config(RunConfig, tree, source="run.yaml")
+    config = parse_config(RunConfig, {**tree, "sources": {"feed": {"pages": ["http://a"]}}}, source="run.yaml")
+    assert config.sources.feed.pages == ("http://a",)
+    assert identity_values(config)["sources.feed.pages"] == (["http://a"], "urls")
+
+
+def test_a_model_of_a_package_is_a_kind_like_ours() -> None:
+    code = (
+        "from manifests.plugins import register\n"
+        "from train.models.registry import ModelKind, kind_named\n"
+        "from train.models.soho.kind import KIND\n"
+        "register('models', 'mine', KIND)\n"
+        "print(kind_named('mine') is KIND)\n"
+        "try: kind_named('mines')\n"
+        "except ValueError as error: print(error)\n"
+    )
+
+    assert said_by(code).splitlines() == ["True", "kind 'mines' is not a model; did you mean mine?"]
 
 
 def test_a_step_that_is_something_else_is_refused() -> None:

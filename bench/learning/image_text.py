@@ -16,6 +16,7 @@ import json
 import random
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,9 @@ GROUNDS = {
 }  # fmt: skip
 EXTRA: dict[str, dict[str, Any]] = {
     "soho": {
-        "model": {"trunk_width": 8, "n_entries": 64},
+        # A trunk of 8 channels is one group: group norm takes away so much of what tells pictures apart that after 120
+        # steps not even one ground of eight is told, a masked word right in 10 %; with batch norm, in 80 to 100 %.
+        "model": {"trunk_width": 8, "n_entries": 64, "norm": "batch"},
         "optim": {"lr": 3e-3, "optimizer": {"trunk": "adamw"}},
     },
     "visual_parsing": {
@@ -87,7 +90,21 @@ def draw(shape: str, colour: str, place: str, ground: str, rng: random.Random) -
     return image
 
 
-def make_set(out: Path) -> Path:
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What a set shows, and how many pictures it has of each caption; half of the captions are held out."""
+
+    shapes: Sequence[str] = SHAPES
+    places: Sequence[str] = tuple(PLACES)
+    n_train: int = PER_CAPTION
+    n_held_out: int = 1
+
+
+SMALL = Drawn(("circle",), ("middle",), n_train=10, n_held_out=4)
+"""Only colour and ground differ: 480 pictures to learn from, 96 held out."""
+
+
+def make_set(out: Path, drawn: Drawn = Drawn()) -> Path:
     """Returns the data set's manifest; draws and imports the set if it isn't there yet."""
     manifest = out / "set" / "manifest.json"
     if manifest.is_file():
@@ -96,12 +113,12 @@ def make_set(out: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     rng = random.Random(0)
     listed: dict[str, list[dict[str, Any]]] = {"train": [], "val": []}
-    scenes = product(*(list(enumerate(names)) for names in (SHAPES, COLOURS, PLACES, GROUNDS)))
+    scenes = product(*(list(enumerate(names)) for names in (drawn.shapes, COLOURS, drawn.places, GROUNDS)))
     for number, scene in enumerate(scenes):
         shape, colour, place, ground = (name for _, name in scene)
         held_out = sum(place for place, _ in scene) % 2  # so that every attribute is equally frequent among them
         caption = f"a {colour} {shape} in the {place} of a {ground} ground"
-        for split, n in (("train", PER_CAPTION), ("val", held_out)):
+        for split, n in (("train", drawn.n_train), ("val", held_out * drawn.n_held_out)):
             for k in range(n):
                 name = f"{split}_{number:04d}_{k}"
                 draw(shape, colour, place, ground, rng).save(folder / f"{name}.jpg", quality=92)
@@ -120,13 +137,13 @@ def make_set(out: Path) -> Path:
     return manifest
 
 
-def one_run(kind: str, seed: int, out: Path, manifest: Path, steps: int) -> dict[str, Any]:
+def one_run(kind: str, seed: int, out: Path, manifest: Path, steps: int, threads: int = 1) -> dict[str, Any]:
     """Trains, matches all held-out pairs with each other, and measures the flow."""
     folder = out / f"{kind}_{seed}"
     overrides = [f"model.kind={kind}", f"seed={seed}", f"out={folder}", f"data.manifest={manifest}"]
     for section, keys in EXTRA[kind].items():
         overrides += [f"{section}.{name}={json.dumps(value)}" for name, value in keys.items()]
-    overrides += [f"loop.steps={steps}"] if steps else []
+    overrides += [f"loop.threads={threads}", *([f"loop.steps={steps}"] if steps else [])]
     config = load_config(TrainConfig, CONFIG, overrides)
     process = process_from_environment("cpu")
     start, cpu = time.perf_counter(), time.process_time()
@@ -326,15 +343,17 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", default=list(EXTRA), choices=list(EXTRA))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=0, help="in place of the configuration's")
+    parser.add_argument("--small", action="store_true", help="only colour and ground differ")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("out/image_text"))
     given = parser.parse_args()
-    torch.set_num_threads(1)
-    manifest = make_set(given.out)
+    torch.set_num_threads(given.threads)
+    manifest = make_set(given.out, SMALL if given.small else Drawn())
     lines = given.out / "results.jsonl"
     done = {(r["model"], r["seed"]) for r in read_results(lines)}
     for seed, kind in product(given.seeds, given.models):
         if (kind, seed) not in done:
-            found = one_run(kind, seed, given.out, manifest, given.steps)
+            found = one_run(kind, seed, given.out, manifest, given.steps, given.threads)
             with lines.open("a") as file:
                 file.write(json.dumps(found) + "\n")
             print(json.dumps({k: v for k, v in found.items() if k not in ("flow", "readings")}), flush=True)

@@ -21,7 +21,7 @@ from hdvila_testing.s3 import S3
 from hdvila_testing.video import a_video
 from tests.conftest import REPO
 
-PORT = 38_457
+PORT = 18_457
 """The films' server: addresses are in the samples, so its port is always the same."""
 SERVED = ("hGsvfOOX4_j", "0pjSTg_blg3", "C2YO3XFvwtC", "fLyv_wv9aBr")
 """Videos among the eight that the demo serves here. The second is not among its four, the last is private."""

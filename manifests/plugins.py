@@ -18,6 +18,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel
+
 from manifests.errors import UserError
 from manifests.settings import Section
 
@@ -26,16 +28,13 @@ _CANNOT_LOAD: tuple[type[Exception], ...] = (ImportError, SyntaxError, NameError
 _CANNOT_LOAD += (RuntimeError, ArithmeticError, AssertionError, TypeError, ValueError)
 
 
-class Loaded(NamedTuple):
-    """A step that this process uses: where it comes from, and a hash of its package's Python files."""
+class Used(NamedTuple):
+    """A step that a configuration uses: where it comes from, and a hash of its package's Python files."""
 
     group: str
     name: str
     package: str
     source: str
-
-
-_loaded: dict[tuple[str, str], Loaded] = {}
 
 
 def register(group: str, name: str, step: Any) -> None:
@@ -60,20 +59,21 @@ def package_of(group: str, name: str) -> str:
 
 def load(group: str, name: str) -> Any:
     """Imports a step. Raises UserError if its package is broken, or if two packages bring the same name."""
-    if (group, name) in _BY_HAND:
-        return _BY_HAND[group, name]
+    return _BY_HAND[group, name] if (group, name) in _BY_HAND else _imported(group, name)
+
+
+@cache
+def _imported(group: str, name: str) -> Any:
     points, package = _points(group)[name], package_of(group, name)
     if len(points) > 1:
         raise UserError(f"{package} both bring {name} to {group}; uninstall one of them, or ask for another name")
     try:
-        step = points[0].load()
+        return points[0].load()
     except _CANNOT_LOAD as error:
         raise UserError(
             f"{name} of {group}: {package} cannot be loaded ({type(error).__name__}: {error}); mend or update that "
             f"package, or leave {name} out of the configuration"
         ) from error
-    _loaded[group, name] = Loaded(group, name, package, _source_of(points[0].module))
-    return step
 
 
 def refuse_clashes(group: str, own: Collection[str]) -> None:
@@ -85,12 +85,14 @@ def refuse_clashes(group: str, own: Collection[str]) -> None:
         )
 
 
-def loaded() -> tuple[Loaded, ...]:
-    """What this process uses, for another machine to compare with what it has."""
-    return tuple(sorted(_loaded.values()))
+def used_by(config: BaseModel) -> tuple[Used, ...]:
+    """The steps of other packages that a configuration names, for another machine to compare with what it has."""
+    sections = (getattr(config, name) for name in type(config).model_fields)
+    inner = [step for section in sections if isinstance(section, BaseModel) for step in used_by(section)]
+    return (*getattr(config, "used", ()), *inner)
 
 
-def unlike_here(needed: Collection[Loaded]) -> str:
+def unlike_here(needed: Collection[Used]) -> str:
     """How the packages here differ from those that another machine uses; "" if they are the same."""
     for step in needed:
         points = _points(step.group).get(step.name, ())
@@ -99,6 +101,12 @@ def unlike_here(needed: Collection[Loaded]) -> str:
             same = "other source of " * (here == step.package)
             return f"has {same}{here} for {step.name} of {step.group}, the driver {step.package}"
     return ""
+
+
+def _used(group: str, name: str) -> Used:
+    is_installed = (group, name) not in _BY_HAND
+    source = _source_of(_points(group)[name][0].module) if is_installed else ""
+    return Used(group, name, package_of(group, name), source)
 
 
 @cache
@@ -113,6 +121,7 @@ def _label(point: metadata.EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
 
 
+@cache
 def _source_of(module: str) -> str:
     """12 hex digits of the Python files of a module's package; "" if they cannot be found."""
     spec = importlib.util.find_spec(module.partition(".")[0])
@@ -171,6 +180,8 @@ def _section(parse: WithPlugins, names: tuple[str, ...]) -> type[Section]:
     def reduce(section: Section) -> tuple[Any, ...]:  # pickle finds no class that was made here
         return parse, (section.model_dump(exclude_unset=True),)
 
-    packages = {name: package_of(parse.group, name) for name in names}
-    facts = {"__module__": __name__, "__doc__": parse.base.__doc__, "__reduce__": reduce, "packages": packages}
+    used = tuple(_used(parse.group, name) for name in names)
+    packages = {step.name: step.package for step in used}
+    facts: dict[str, Any] = {"__module__": __name__, "__doc__": parse.base.__doc__, "__reduce__": reduce}
+    facts |= {"packages": packages, "used": used}
     return type(parse.base.__name__, (*reversed(added), parse.base), facts)

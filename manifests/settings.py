@@ -32,12 +32,13 @@ class Section(BaseModel):
     """A section of a configuration: frozen; unknown keys are an error.
 
     `stage` is the first pipeline stage that a changed identity key of this section touches ("" if none). `packages`:
-    the package and version behind each step that it holds keys of (manifests/plugins.py).
+    the package and version behind each step that it holds keys of; `used`: more of these steps (manifests/plugins.py).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
     stage: ClassVar[str] = ""
     packages: ClassVar[Mapping[str, str]] = {}
+    used: ClassVar[tuple[Any, ...]] = ()
 
 
 def identity(default: Any = ..., *, doc: str, **constraints: Any) -> Any:

@@ -96,7 +96,7 @@ def run_yaml(folder: Path, feed: Feed, executor: str = "local", **sections: Any)
         "urls": {"allow_private": True, "gap_s": 0},
         "sources": {"rss": {"feeds": [f"{feed.url}/feed.xml"]}},
         "text": {"transcript": {"min_words": 3}, "clips": {"min_s": 1, "target_s": 4, "max_s": 5}},
-        "media": {"duplicates": {"enabled": False}},
+        "media": {"duplicates": {"action": "off"}},
         "balance": {"unit": "clips", "text_duplicates": {"reuploads": False}},
         "shards": {"split": {"val": 0}},
         "engine": {"executor": executor},

@@ -17,11 +17,10 @@ from manifests.errors import UserError
 from manifests.exits import ExitCode
 from manifests.funnel import by_stage_and_reason
 from manifests.members import MEMBERS
-from manifests.plugins import refuse_clashes
+from manifests.plugins import refuse_clashes, used_by
 from manifests.stages import STAGES
 from manifests.storage import is_of_a_disk, is_passing, storage_errors
 from pipeline.config import RunConfig
-from pipeline.config.engine import EngineConfig
 from pipeline.crawl.rounds import BuildPoliteness
 from pipeline.crawl.sources.registry import SOURCES
 from pipeline.engine.on_ray.waiting import Waiting
@@ -130,7 +129,7 @@ def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: Stop
         config = check_identity(store, config, redo=redo, mix=mix, constants=constants_by_stage())
         last = {"clips": added[-1].name} if (added := added_stages(config.stages)) else {}
         change_head(store, lambda head: head.model_copy(update={"last": last}))
-        executor = build_executor(config.engine)
+        executor = build_executor(config)
         try:
             # after the executor: Ray installs its own handler when it starts
             with (
@@ -212,8 +211,9 @@ def default_scratch() -> Path:
     return Path(tempfile.gettempdir()) / f"hdvila-scratch-{os.getuid()}"
 
 
-def build_executor(config: EngineConfig) -> Executor:
+def build_executor(run: RunConfig) -> Executor:
     """Makes the executor that the configuration names."""
+    config = run.engine
     scratch = config.scratch or default_scratch()
     if config.executor == "local":
         return LocalExecutor(scratch)
@@ -224,5 +224,6 @@ def build_executor(config: EngineConfig) -> Executor:
             scratch,
             address=config.ray_address,
             n_cpus=config.n_cpus,
+            steps=used_by(run),
             waiting=Waiting(config.waiting_bytes, config.downloads),
         )

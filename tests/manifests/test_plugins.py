@@ -9,7 +9,7 @@ import pytest
 
 from manifests.checks import CheckFacts, Setting
 from manifests.errors import ConfigError, UserError
-from manifests.plugins import Loaded, loaded, names_in, register, unlike_here
+from manifests.plugins import Used, load, names_in, register, unlike_here, used_by
 from manifests.reasons import OwnReason, ReasonClass
 from manifests.settings import identity_values, parse_config
 from pipeline import RunConfig, Source
@@ -54,6 +54,8 @@ def test_only_a_configuration_that_names_a_step_has_its_keys() -> None:
     }
     assert identity_values(named)["checks.dull"][1] == "media"
     assert named.checks.silence == "ignore"
+    assert used_by(plain) == ()
+    assert [(step.group, step.name) for step in used_by(named)] == [("checks", "dull")]
 
 
 @pytest.mark.usefixtures("registered")
@@ -94,16 +96,26 @@ def test_what_is_not_named_is_not_imported(tmp_path: Path) -> None:
     assert said_by(code + "print('fine')", tmp_path) == "fine"
 
 
+CHECK = """
+from pipeline import Check, CheckFacts, OwnReason
+FACTS = CheckFacts("dull", OwnReason("grey.dull", "dull"), "flag", "dull")
+DULL = Check("dull", "audio", lambda seen, config: "", facts=FACTS)
+"""
+USED = """
+from manifests.plugins import used_by
+from pipeline.config.media import MediaConfig
+print(list(used_by(MediaConfig.model_validate({"checks": {"dull": "flag"}}))))
+"""
+
+
 def test_a_machine_says_how_its_packages_differ_from_the_drivers(tmp_path: Path) -> None:
     homes = {"driver": "1.0", "same": "1.0", "newer": "1.1", "edited": "1.0"}
     for home, version in homes.items():
         (tmp_path / home).mkdir()
-        code = f"DULL = {int(home == 'edited')}\n"
+        code = CHECK + "EDITED = 1\n" * (home == "edited")
         package(tmp_path / home, "grey", "[hdvila.checks]\ndull = grey:DULL\n", code, version)
-    used = said_by(
-        "from manifests import plugins as p\np.load('checks', 'dull')\nprint(p.loaded())", tmp_path / "driver"
-    )
-    asks = f"from manifests.plugins import Loaded, unlike_here\nprint(unlike_here({used}))"
+    used = said_by(USED, tmp_path / "driver")
+    asks = f"from manifests.plugins import Used, unlike_here\nprint(unlike_here({used}))"
 
     assert said_by(asks, tmp_path / "same") == ""
     assert said_by(asks, tmp_path / "newer") == "has grey 1.1 for dull of checks, the driver grey 1.0"
@@ -112,11 +124,12 @@ def test_a_machine_says_how_its_packages_differ_from_the_drivers(tmp_path: Path)
 
 
 def test_a_step_registered_by_hand_is_known_to_this_process_alone() -> None:
-    register("sources", "mine", object())
+    step = object()
+    register("sources", "mine", step)
 
-    assert "mine" in names_in("sources")
-    assert not [step for step in loaded() if step.name == "mine"]
-    assert "nothing" in unlike_here([Loaded("sources", "mine", "registered by hand", "")])
+    assert "mine" in names_in("sources") and load("sources", "mine") is step
+    used = Used("sources", "mine", "registered by hand", "")
+    assert unlike_here([used]) == "has nothing for mine of sources, the driver registered by hand"
 
 
 def test_a_reason_of_a_package_has_its_name_before_it() -> None:

@@ -32,7 +32,7 @@ from ray.exceptions import (
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from manifests.live import StageStatus
-from manifests.plugins import loaded
+from manifests.plugins import Used
 from manifests.reasons import Reason
 from manifests.version import build
 from pipeline.engine.on_ray import OBJECT_STORE_BYTES
@@ -83,9 +83,11 @@ class RayExecutor:
         object_store_bytes: int = OBJECT_STORE_BYTES,
         namespace: str = "hdvila",
         waiting: Waiting | None = None,
+        steps: tuple[Used, ...] = (),
     ) -> None:
         self._scratch_root = scratch_root
         self._is_remote = bool(address)
+        self._steps = steps
         self._build = build() if address else ""  # a local Ray runs this process's own code
         self._started_here = not ray.is_initialized()
         if self._started_here:
@@ -142,7 +144,7 @@ class RayExecutor:
         self._send(task, _Attempt(next(self._numbers), name, unit, attempt, home))
 
     def _send(self, task: Any, given: _Attempt, *more: str) -> None:
-        briefing = Briefing(self._roll, given.number, self._build, loaded())
+        briefing = Briefing(self._roll, given.number, self._build, self._steps)
         # wrapped in a list, so that a worker compares versions before it unpickles the stage
         stage = [self._stages[given.stage][1]]
         ref = task.remote(briefing, stage, given.unit, self._store, self._scratch_root, given.attempt, *more)

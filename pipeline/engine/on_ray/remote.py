@@ -12,7 +12,7 @@ import ray
 from ray.exceptions import RayTaskError
 
 from manifests.errors import UserError
-from manifests.plugins import Loaded, unlike_here
+from manifests.plugins import Used, unlike_here
 from manifests.reasons import Reason
 from manifests.version import build
 from pipeline.engine.on_ray.ray_session import first_line
@@ -45,7 +45,7 @@ class Briefing:
     roll: Any
     number: int
     build: str
-    plugins: tuple[Loaded, ...] = ()
+    steps: tuple[Used, ...] = ()
 
 
 def leave_the_terminal() -> None:
@@ -91,7 +91,7 @@ def _there(briefing: Briefing, stage_in: list[Any], unit: Unit, work: Callable[[
     unlike = ""
     if briefing.build and briefing.build != build():
         unlike = f"runs {build()}, the driver {briefing.build}"
-    if unlike := unlike or unlike_here(briefing.plugins):
+    if unlike := unlike or unlike_here(briefing.steps):
         said = f"{host_name()} {unlike}; install the same on both"
         return Outcome(End.PLACE, Reason.PLACE_FAILED, said, node=node, host=host_name())
     stage: Stage = ray.get(stage_in[0])

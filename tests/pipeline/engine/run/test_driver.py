@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from manifests.errors import UserError
+from manifests.plugins import Used
 from manifests.storage import is_passing
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.lock import RunLock
@@ -254,6 +255,14 @@ def test_a_worker_of_another_version_is_refused_with_both_named(
 ) -> None:
     monkeypatch.setattr(ray_executor, "_build", "hdvila 9.9, source 0123456789ab")  # as of a driver of another version
     with pytest.raises(RunStopped, match=r"runs hdvila .*, source .*, the driver hdvila 9\.9, source 0123456789ab"):
+        run(tmp_path, ray_executor, ("a", ""), ("b", ""))
+
+
+def test_a_worker_without_a_package_that_the_run_uses_is_refused(
+    tmp_path: Path, ray_executor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_executor, "_steps", (Used("checks", "too_green", "greenery 1.0", "0123456789ab"),))
+    with pytest.raises(RunStopped, match=r"has nothing for too_green of checks, the driver greenery 1\.0"):
         run(tmp_path, ray_executor, ("a", ""), ("b", ""))
 
 

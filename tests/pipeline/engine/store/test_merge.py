@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.scaling.requests import count_requests
-from pipeline.config.engine import SegmentsConfig
 from pipeline.engine.store import merge
 from pipeline.engine.store.delete_merged import sweep_orphans, sweep_segments
 from pipeline.engine.store.merge import MergeSizes, install, plan_merge
@@ -298,10 +297,6 @@ def test_rows_that_lie_in_several_row_groups_come_whole(tmp_path: Path) -> None:
     one = _InOrder(Store(str(tmp_path)), "segments/x/y/clips.parquet", 9)
     for first, n_rows in ((0, 3), (3, 1), (5, 4)):
         assert one.rows(first, n_rows).select(rows.column_names).equals(rows.slice(first, n_rows))
-
-
-def test_merges_are_due_as_the_settings_say() -> None:
-    assert MergeSizes() == MergeSizes(**SegmentsConfig().model_dump())
 
 
 def due(store: Store, **sizes: int) -> Any:

@@ -3,11 +3,15 @@
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from tests.foreign_package import installed
+
+if TYPE_CHECKING:
+    from miniyoutube.media_cache import MediaCache
 
 settings.register_profile("hdvila", deadline=None)  # no test is judged by time
 settings.load_profile("hdvila")
@@ -51,6 +55,15 @@ def golden() -> Path:
 def greenery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where pip installed the package that docs/extending.md shows."""
     return installed(tmp_path_factory.mktemp("greenery"))
+
+
+@pytest.fixture(scope="session")
+def demo_cache(tmp_path_factory: pytest.TempPathFactory) -> "MediaCache":
+    """Drawn files beside this session's temporary folders, so that a second session finds them."""
+    from miniyoutube.media_cache import MediaCache
+
+    given = os.environ.get("HDVILA_DEMO_CACHE")
+    return MediaCache(Path(given) if given else tmp_path_factory.getbasetemp().parent / "hdvila-demo-cache")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,5 @@
+"""What to ask: sources, rounds of listings and looks, and when to stop.
+
+Files: `sources/` (search, channel, playlist, ids, hdvila, folder, urls; `registry` says how each lists, looks and
+fetches), `plan` and `ledger` (of rounds), `rounds`, `listing`, `extract` (with `progress`), `limits`.
+"""

@@ -1,1 +1,6 @@
-"""What a model has learned: retrieval and the other scores on held-out samples."""
+"""What a model has learned: retrieval and the other scores on held-out samples.
+
+Files: `evaluate` (retrieval), `attributes` (by attributes that captions name), `flow` (attention between text and
+picture), `matching` (pairs through the layers over both), `rerank` (the towers' candidates read again), `answers`
+(answers to questions, official result files).
+"""

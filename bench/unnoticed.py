@@ -189,12 +189,12 @@ EXPLAINED = {
     ("pipeline/engine/run/progress.py", "BarColumn(bar_width=16),", "32"): "how wide a bar is on a terminal",
     ("pipeline/engine/on_ray/cluster.py", "waited: int = -1", "2"): "any number below 0 says that there was no fetch",
     (
-        "pipeline/engine/on_ray/cluster.py",
+        "pipeline/engine/on_ray/machines.py",
         "return self._fenced.get(node, 0.0) > time.monotonic()",
         "1.0",
     ): "a machine's clock shows more than a second by the time a driver runs",
     (
-        "pipeline/engine/on_ray/cluster.py",
+        "pipeline/engine/on_ray/machines.py",
         'int(MOST_MEMORY * node["Resources"].get("memory", 0))',
         "1",
     ): "most of one byte is none as well",
@@ -453,8 +453,8 @@ _MESSAGE = "the length at which a message is cut"
 TUNING = {
     "pipeline/engine/work/attempt.py": {"DETAIL_CHARACTERS": _MESSAGE},
     "pipeline/engine/work/boundary.py": {"STORE_WAIT_S": _PATIENCE, "ROW_ENDS_AFTER_S": _PATIENCE},
+    "pipeline/engine/on_ray/machines.py": {"LOOK_EVERY_S": _OFTEN},
     "pipeline/engine/on_ray/cluster.py": {
-        "LOOK_EVERY_S": _OFTEN,
         "OVERDUE_GRACE_S": _PATIENCE,
         "FORGET_EVERY": _OFTEN,
         "ROLL_WAIT_S": _PATIENCE,

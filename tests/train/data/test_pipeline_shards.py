@@ -78,9 +78,8 @@ def test_whole_gives_the_frames_counted_from_the_clips_first_one(index, backend,
     assert len(index) == len(SPANS_MS)
 
 
-@pytest.mark.parametrize("named", [True, False], ids=["frames named", "times alone"])
 @pytest.mark.parametrize("segments", [1, 2])
-def test_prepared_puts_a_still_among_the_frames_around_its_own(index, named, segments):
+def test_prepared_puts_a_still_among_the_frames_around_its_own(index, segments):
     views = Views((160, 256), (40, 64), 7, segments, 3)
     reader = ClipDataset(index, views, "prepared", seed=None)
 
@@ -88,9 +87,7 @@ def test_prepared_puts_a_still_among_the_frames_around_its_own(index, named, seg
         members = reader._reader.read(sample, ("txt", "json", "m4v", "mjpg"))
         facts = json.loads(members["json"])
         stills = json.loads(facts["stills"])
-        if not named:
-            facts["stills"] = json.dumps([{k: v for k, v in still.items() if k != "frame"} for still in stills])
-        clip = decode_sample({**members, "json": json.dumps(facts).encode()}, "prepared", views, None)
+        clip = decode_sample(members, "prepared", views, None)
 
         first, n_frames = FIRST[clip_number(index, sample)], facts["n_frames"]
         wanted, stride = choose_centres(n_frames, views, None)

@@ -12,6 +12,7 @@ from pipeline.engine.run import clock, driver
 from pipeline.engine.run.drain import Drained, StopRequest, drain_on_sigterm
 from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.store import Store
+from tests.conftest import REPO
 from tests.pipeline.engine.desk_runs import StopsAfter, run
 
 
@@ -68,7 +69,7 @@ def test_the_signal_asks_for_the_end_and_the_process_lives() -> None:
 
 
 def test_the_grace_is_the_one_that_the_documentation_names() -> None:
-    page = Path(__file__).parents[3] / "docs" / "crawl.md"
+    page = REPO / "docs" / "crawl.md"
 
     assert f"`--grace` seconds ({StopRequest().grace_s:.0f})" in page.read_text()
 

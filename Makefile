@@ -12,6 +12,8 @@ WORKERS ?= 2
 # would leave the other workers idle to the end. pytest-xdist by itself begins with the files of many tests.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 export PYTHONSAFEPATH := 1
+# tests/ and bench/ are not installed: `python -m` finds them in this folder.
+HERE := PYTHONSAFEPATH=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 # setuptools warns, in a frame of stars, that folders here have the names of our packages: they are the packages.
@@ -63,17 +65,17 @@ docs: install ## the pages of docs/ as a site in out/site; a dead link is an err
 	$(BIN)/mkdocs build --strict
 
 witnesses: install ## fixed cases of every command: each fact of their outputs against the committed hashes, some minutes
-	$(BIN)/python -m tests.witness
+	$(HERE) $(BIN)/python -m tests.witness
 
 test-matrix: install ## the demo's road, small, on every supported Python here: oldest with the lowest dependencies
 	.ci/matrix
 
 test-mutations: install ## 60 small errors put into the code by a seed: how many do the nearest tests notice?
-	$(BIN)/python -m bench.mutate --jobs $(WORKERS)
+	$(HERE) $(BIN)/python -m bench.mutate --jobs $(WORKERS)
 
 learn: install ## what is learned? five views and three models, three seeds, an hour or more; goes on where it stopped
-	$(BIN)/python -m bench.learning.hybrid_vs_low --out $(dir $(OUT))attributes
-	$(BIN)/python -m bench.learning.image_text --out $(dir $(OUT))image_text
+	$(HERE) $(BIN)/python -m bench.learning.hybrid_vs_low --out $(dir $(OUT))attributes
+	$(HERE) $(BIN)/python -m bench.learning.image_text --out $(dir $(OUT))image_text
 
 clean: ## what the demo and the tests made
 	rm -rf out .pytest_cache .mypy_cache .ruff_cache

@@ -9,7 +9,6 @@ with the package's version.
 """
 
 import difflib
-import hashlib
 import importlib.util
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pydantic import BaseModel
 
 from manifests.errors import UserError
 from manifests.settings import Section
+from manifests.version import hash_of_source
 
 _BY_HAND: dict[tuple[str, str], Any] = {}
 _CANNOT_LOAD: tuple[type[Exception], ...] = (ImportError, SyntaxError, NameError, AttributeError, LookupError, OSError)
@@ -128,11 +128,7 @@ def _source_of(module: str) -> str:
     if spec is None or not spec.origin:
         return ""
     home = Path(spec.origin)
-    files = sorted(home.parent.rglob("*.py")) if spec.submodule_search_locations else [home]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.relative_to(home.parent)}\0".encode() + file.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]
+    return hash_of_source(home.parent, home.parent.rglob("*.py") if spec.submodule_search_locations else [home])
 
 
 SettingsOf = Callable[[str, Any], type[Section]]

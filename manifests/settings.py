@@ -200,13 +200,15 @@ def describe_keys(model: type[BaseModel]) -> list[dict[str, str]]:
         extra = of_key[0][1].json_schema_extra
         kind = str(extra.get("kind", "")) if isinstance(extra, dict) else ""
         defaults = {variant: _default_text(field) for variant, field in of_key}
-        default = next(iter(defaults.values())) if len(set(defaults.values())) == 1 else _told(defaults, "{1} ({0})")
-        doc = _told({variant: field.description or "" for variant, field in of_key}, "({0}) {1}")
+        default = (
+            next(iter(defaults.values())) if len(set(defaults.values())) == 1 else _by_variant(defaults, "{1} ({0})")
+        )
+        doc = _by_variant({variant: field.description or "" for variant, field in of_key}, "({0}) {1}")
         rows.append({"key": path, "default": default, "kind": kind, "doc": doc})
     return rows
 
 
-def _told(texts: Mapping[str, str], form: str) -> str:
+def _by_variant(texts: Mapping[str, str], form: str) -> str:
     """Each text of {variant: text} once, with its variants; the text alone where the section has no variants ("")."""
     if "" in texts:
         return texts[""]

@@ -1,6 +1,7 @@
 """The version of this program, as named by rejects, manifests and the machines of a cluster; and that of its files."""
 
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -26,11 +27,17 @@ def program_version() -> str:
 @cache
 def build() -> str:
     """The version plus a hash of the source running here: two machines with the same value run the same code."""
-    digest = hashlib.sha256()
     root = Path(__file__).resolve().parent.parent
-    for path in sorted(path for package in _PACKAGES for path in (root / package).rglob("*.py")):
+    source = hash_of_source(root, (path for package in _PACKAGES for path in (root / package).rglob("*.py")))
+    return f"hdvila {program_version() or 'not installed'}, source {source}"
+
+
+def hash_of_source(root: Path, files: Iterable[Path]) -> str:
+    """12 hex digits of files under a folder, by their names there and their bytes."""
+    digest = hashlib.sha256()
+    for path in sorted(files):
         digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
-    return f"hdvila {program_version() or 'not installed'}, source {digest.hexdigest()[:12]}"
+    return digest.hexdigest()[:12]
 
 
 def print_version(asked: bool) -> None:

@@ -95,7 +95,7 @@ class RayExecutor:
         self._in_flight: dict[Any, _Attempt] = {}
         self._stages: dict[str, tuple[Stage, Any]] = {}  # with the object reference that workers read it from
         self._run = uuid.uuid4().hex[:12]  # unique to this run: drivers on two machines can share a pid
-        self._machines = Machines(LOOK_EVERY_S)
+        self._machines = Machines()
         self._waiting = waiting or Waiting(WAITING_BYTES)
         self._to_fetch: deque[tuple[str, Unit, int]] = deque()
         self._ready: deque[Any] = deque()

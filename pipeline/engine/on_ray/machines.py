@@ -25,17 +25,16 @@ class Node(TypedDict):
 class Machines:
     """The cluster's machines, by Ray's ids, as of a few seconds ago."""
 
-    def __init__(self, look_every_s: float = LOOK_EVERY_S) -> None:
+    def __init__(self) -> None:
         self.kept_free: set[str] = set()
         """Machines reserved for a unit that runs alone."""
-        self._look_every_s = look_every_s
         self._nodes: list[Node] = []
         self._looked_at = float("-inf")
         self._fenced: dict[str, float] = {}  # until when, on time.monotonic()
         self._n_fenced: Counter[str] = Counter()
 
     def _usable(self) -> list[Node]:
-        if time.monotonic() - self._looked_at > self._look_every_s:
+        if time.monotonic() - self._looked_at > LOOK_EVERY_S:
             self._nodes, self._looked_at = ray.nodes(), time.monotonic()  # type: ignore[no-untyped-call]
         return [node for node in self._nodes if node["Alive"] and not self.is_fenced(node["NodeID"])]
 

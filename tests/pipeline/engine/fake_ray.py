@@ -201,6 +201,7 @@ def an_executor(
         patch.setattr(cluster, "start_ray", lambda *given: started.append(given) if started is not None else None)
         patch.setattr(cluster, "request_resources", lambda num_cpus: ray.slots_asked.append(num_cpus))
         patch.setattr(cluster, "LOOK_EVERY_S", look_every_s)
+        patch.setattr("pipeline.engine.on_ray.machines.LOOK_EVERY_S", look_every_s)
         yield ray, RayExecutor(Path("scratch"), address=address, **more)
 
 

@@ -4,8 +4,8 @@ Imports neither of the two packages, and neither Ray nor torch.
 
 schema, rows: the columns of every table, with units; the type of one row, made from them
 clip_status: whether a clip became a sample, in the words of each file
-answers: answers to questions about pictures: what each is worth, the list of classes
-sample, image_sample: a sample of a shard: its key, its members, every field of KEY.json, of clips and of pictures
+sample, image_sample: a sample of a shard: its key, its members, every field of KEY.json, of clips and of pictures;
+    answers to questions about pictures: what each is worth, the list of classes
 shards: manifest.json and manifest.parquet, read and written
 sample_index: index/*.arrow: where each member of each sample lies, a file for each split and generation, mapped
     into memory by trainers
@@ -16,15 +16,14 @@ funnel, story: what became of every candidate; the story of one
 census, rejected, membership: what the tables hold of each video, each part opened once; which rejects are in force;
     ids found among millions by sorted hashes
 live, audit: status.json and control.json of a run; report.json, the numbers that requirements are held against
-examples: an example of each command
 plugins: steps that other installed packages bring, by entry point
-settings, yaml_file, wrong_value: how configurations are declared and read; identity and operational keys; what is
-    wrong with a file or a value
+settings, wrong_value: how configurations are declared and read; identity and operational keys; what is wrong with a
+    file or a value
 stages: the stages: what each reads and makes, in the order of --redo
-errors, exits: UserError: one message, no traceback; the exit codes of every command
+errors, exits: UserError: one message, no traceback; errors of disks and object stores, recognised; an example and
+    the exit codes of every command
 hashing, origin, version: the hashes behind every seeded choice; which video an id or address means; versions of the
     program and of its files
-parquet, storage, colour: Parquet of strangers; errors of object stores, recognised; what the numbers of a frame
-    mean
+parquet, colour: Parquet of strangers; what the numbers of a frame mean
 reference, typed_rows: make docs/reference.md and rows.py from these tables
 """

@@ -3,26 +3,13 @@
 The keys `media.checks.*` of the configuration, the options of `cut --only-clips` and the documents follow from it.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
+from manifests.members import Setting
 from manifests.reasons import AnyReason, Reason
 
 Action = Literal["ignore", "flag", "reject"]
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A setting of a step: an identity key of the configuration.
-
-    `bounds`: pydantic's constraints of a number. `choices`: all values it can have, if one of them is a word.
-    """
-
-    name: str
-    default: float | int | bool | str | tuple[str, ...]
-    doc: str
-    bounds: dict[str, float] = field(default_factory=dict)
-    choices: tuple[str | int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +76,3 @@ CHECKS = (
     ),
 )
 """In the order in which they are made: the first one that rejects a clip gives the reason."""
-
-
-def settings_of(facts: Any) -> dict[str, Setting]:
-    """{key: setting} of an entry of this table or of manifests.members."""
-    return {setting.name: setting for setting in facts.settings}

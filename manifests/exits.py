@@ -1,6 +1,7 @@
-"""How commands end: one table of exit codes for every command of both programs.
+"""How commands are called and how they end: an example and the exit codes of every command of both programs.
 
-Help texts and docs/reference.md are made from it. A code means the same in all commands.
+Help texts and docs/reference.md are made from them. A code means the same in all commands; a test checks each example
+against the command's own options.
 """
 
 import os
@@ -10,9 +11,46 @@ from contextlib import AbstractContextManager
 from enum import IntEnum
 from types import TracebackType
 
-from manifests.errors import UserError
-from manifests.examples import EXAMPLES
-from manifests.storage import is_of_a_disk
+from manifests.errors import UserError, is_of_a_disk
+
+EXAMPLES: dict[str, dict[str, str]] = {
+    "hdvila-pipeline": {
+        "run": "run run.yaml --set balance.total=100",
+        "init": "init folder --out run.yaml",
+        "demo": "demo --out out/demo",
+        "config": "config run.yaml",
+        "doctor": "doctor run.yaml",
+        "estimate": "estimate run.yaml --cores 64 --gbit 10",
+        "debug": "debug run.yaml media dQw4w9WgXcQ",
+        "status": "status out/demo",
+        "pause": "pause out/demo",
+        "resume": "resume out/demo",
+        "identity": "identity pause here out/demo",
+        "rates": "rates out/demo --kind page=20 --most page=60",
+        "why": "why dQw4w9WgXcQ --out out/demo",
+        "retry": "retry out/demo --reason rate_limited",
+        "audit": "audit out/demo --require 'entropy>=0.95' --require 'height_min>=720'",
+        "report": "report out/demo --seed 1",
+        "cut": "cut film.mp4 --spans spans.jsonl --out clips",
+        "verify": "verify out/demo --workers 4",
+        "remove": "remove out/demo --ids takedowns.txt --purge",
+        "merge": "merge out/a out/b --out out/both --drop-duplicates",
+        "export": "export out/demo --out out/release",
+        "import-images": "import-images captions_val.json --pictures val2014.zip --out out/images",
+        "reshard": "reshard out/demo --out out/small --max-samples 100",
+        "mini-youtube": "mini-youtube --port 8080",
+        "show": "show transcript captions.en.vtt",
+    },
+    "hdvila-train": {
+        "fit": "fit configs/train_demo.yaml --set loop.steps=20",
+        "check": "check out/demo --config configs/train_demo.yaml",
+        "eval": "eval out/demo/train",
+        "config": "config --schema",
+        "convert": "convert official.pt out/converted",
+        "export": "export out/demo/train out/exported",
+    },
+}
+"""By program and command: the arguments after the program's name."""
 
 
 class ExitCode(IntEnum):

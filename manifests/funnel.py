@@ -19,13 +19,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from manifests.census import Census, Counted, Rows, Tables
-from manifests.errors import DamagedFile
+from manifests.errors import DamagedFile, is_of_the_place
 from manifests.hashing import UInt64
 from manifests.membership import NOWHERE, are_in, distinct, hash_ids, rows_in
 from manifests.reasons import Reason
 from manifests.rows import SelectionRow
 from manifests.stages import TABLE, rank_of
-from manifests.storage import is_of_the_place
 
 SELECTION_NAME = "selection.parquet"
 

@@ -1,14 +1,27 @@
 """The members of a sample, in one table. How a member is made is in a file of pipeline/media/members/ that names it.
 
-The order in the tar, the keys `media.members.*`, the data card and the verification follow from it.
+The order in the tar, the keys `media.members.*`, the data card and the verification follow from it. `Setting`, a key of
+a member, is that of every other step too.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from manifests.checks import Setting
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting of a step: an identity key of the configuration.
+
+    `bounds`: pydantic's constraints of a number. `choices`: all values it can have, if one of them is a word.
+    """
+
+    name: str
+    default: float | int | bool | str | tuple[str, ...]
+    doc: str
+    bounds: dict[str, float] = field(default_factory=dict)
+    choices: tuple[str | int, ...] = ()
 
 
 class MelFields(BaseModel):
@@ -133,3 +146,8 @@ def values_of(switch: str) -> tuple[str, ...]:
 def off_of(switch: str) -> str:
     """The value that turns a switch off, as written in a configuration."""
     return OFF if values_of(switch) else "false"
+
+
+def settings_of(facts: Any) -> dict[str, Setting]:
+    """{key: setting} of an entry of this table or of manifests.checks."""
+    return {setting.name: setting for setting in facts.settings}

@@ -21,7 +21,7 @@ _HOMES = {
     "OwnReason": "manifests.reasons",
     "Reject": "pipeline.engine.work.unit",
     "RunConfig": "pipeline.config",
-    "Setting": "manifests.checks",
+    "Setting": "manifests.members",
     "Source": "pipeline.crawl.sources.registry",
     "Stage": "pipeline.text.added_stage",
     "cut_files": "pipeline.media.cut_files",

@@ -16,8 +16,8 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from manifests.errors import StorageErrorsExplained
 from manifests.exits import ExitsByTheTable, epilog, example
-from manifests.storage import StorageErrorsExplained
 from manifests.version import print_version
 from pipeline.engine.run.memory import return_freed_memory
 from pipeline.engine.run.progress import set_up_logging

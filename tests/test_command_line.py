@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 
 import pipeline.cli
 import train.cli
-from manifests.examples import EXAMPLES
-from manifests.exits import COMMANDS
+from manifests.exits import COMMANDS, EXAMPLES
 from tests.command_line import UsageError, commands_in_messages, parsed
 
 APPS = {"hdvila-pipeline": pipeline.cli.app, "hdvila-train": train.cli.app}

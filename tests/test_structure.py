@@ -127,7 +127,6 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         "hdvila_testing/drawn_set",
         *(f"hdvila_testing/{name}" for name in ("kills", "plans", "readers", "rows", "s3", "shards")),
     ],
-    "the examples of the help; tests/test_command_line.py takes each": ["manifests/examples"],
     "makes a page; tests/test_docs.py holds the page against it": ["pipeline/config/reference"],
     "tests/pipeline/report/test_audit.py, on a whole data set": ["manifests/audit"],
     "tests/pipeline/report/test_page.py and tests/pipeline/report/test_audit.py, which show all that it reads": [

@@ -2,8 +2,8 @@
 
 import typer
 
+from manifests.errors import StorageErrorsExplained
 from manifests.exits import ExitsByTheTable, epilog, example
-from manifests.storage import StorageErrorsExplained
 from manifests.version import print_version
 from train.commands.check import check
 from train.commands.config import config

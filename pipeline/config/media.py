@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, SerializeAsAny, create_model
 
-from manifests.checks import CHECKS, Action, CheckFacts, settings_of
-from manifests.members import MEMBERS, OFF, MemberFacts, values_of
+from manifests.checks import CHECKS, Action, CheckFacts
+from manifests.members import MEMBERS, OFF, MemberFacts, settings_of, values_of
 from manifests.plugins import WithPlugins
 from manifests.sample import is_extension
 from manifests.settings import Section, identity, operational

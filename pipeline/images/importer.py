@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from manifests.answers import ANSWERS_NAME
 from manifests.errors import UserError
 from manifests.hashing import hash_name
-from manifests.image_sample import IMAGE_KIND, SECOND_MEMBER, ImageJson, QuestionJson
+from manifests.image_sample import ANSWERS_NAME, IMAGE_KIND, SECOND_MEMBER, ImageJson, QuestionJson
 from manifests.reasons import Reason
 from manifests.rows import ShardRow
 from manifests.sample import is_video_id, sample_key

@@ -17,8 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from manifests.answers import FIXED_ANSWERS, normal_answer, vqa_score
 from manifests.errors import UserError
+from manifests.image_sample import FIXED_ANSWERS, normal_answer, vqa_score
 from pipeline.images.annotations import Captioned, Format, Question, clean, text_of
 
 Task = Literal["vqa", "nlvr2", "snli_ve"]

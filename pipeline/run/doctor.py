@@ -18,8 +18,7 @@ from http.cookiejar import LoadError
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from manifests.errors import UserError
-from manifests.storage import storage_errors
+from manifests.errors import UserError, storage_errors
 from pipeline.config import RunConfig
 from pipeline.config.crawl import IdentityConfig
 from pipeline.crawl.sources.registry import asks_site

@@ -13,13 +13,12 @@ from functools import partial
 from pathlib import Path
 
 from manifests.checks import CHECKS
-from manifests.errors import UserError
+from manifests.errors import UserError, is_of_a_disk, is_passing, storage_errors
 from manifests.exits import ExitCode
 from manifests.funnel import by_stage_and_reason
 from manifests.members import MEMBERS
 from manifests.plugins import refuse_clashes, used_by
 from manifests.stages import STAGES
-from manifests.storage import is_of_a_disk, is_passing, storage_errors
 from pipeline.config import RunConfig
 from pipeline.crawl.rounds import BuildPoliteness
 from pipeline.crawl.sources.registry import SOURCES

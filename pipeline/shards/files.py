@@ -22,11 +22,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.clip_status import ClipStatus
-from manifests.errors import DamagedFile
+from manifests.errors import DamagedFile, is_of_the_place
 from manifests.rows import ShardRow
 from manifests.schema import SHARD_ROWS, table_of
 from manifests.shards import ShardEntry, member_offsets, rows_of_shard
-from manifests.storage import is_of_the_place
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import BLOCK, END, PackedSample
 

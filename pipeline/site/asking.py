@@ -25,8 +25,8 @@ from typing import TypeVar
 from yt_dlp.networking.exceptions import RequestError
 from yt_dlp.utils import YoutubeDLError
 
+from manifests.errors import FULL
 from manifests.reasons import Reason, ReasonClass
-from manifests.storage import FULL
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.engine.work.unit import StopRun
 from pipeline.site.canary import lacking_of

@@ -22,9 +22,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from manifests.errors import is_passing, storage_errors
 from manifests.live import Control
 from manifests.reasons import Reason
-from manifests.storage import is_passing, storage_errors
 from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.run.status_and_control import read_control
 from pipeline.engine.store.store import Store

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from manifests.checks import Setting
+from manifests.members import Setting
 from manifests.plugins import load
 from manifests.reasons import Reason
 from manifests.rows import ClipRow

@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from manifests.image_sample import ImageJson, QuestionJson, parse_image_json
+from manifests.image_sample import ImageJson, QuestionJson, normal_answer, parse_image_json, read_answers, vqa_score
 
 PICTURE = {
     "key": "k", "url": "", "caption": "a cat", "width": 4, "height": 3, "original_width": 4, "original_height": 3,
@@ -31,3 +31,32 @@ def test_numbers_as_texts_pass_unless_it_is_strict() -> None:
     assert parse_image_json(text).width == 4
     with pytest.raises(ValidationError):
         parse_image_json(text, strict=True)
+
+
+def test_three_people_make_an_answer_right():
+    assert [round(vqa_score(n), 4) for n in (0, 1, 2, 3, 10)] == [0, 0.3333, 0.6667, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("The red.", "red"),
+        ("  a  cat ", "cat"),
+        ("2", "2"),
+        ("A", "a"),
+        ("on the table", "on table"),
+        ("don't", "don't"),
+    ],
+)
+def test_case_articles_and_spaces_make_no_other_answer(said, meant):
+    assert normal_answer(said) == meant
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '["a", 1]', '["a", "a"]', "no json"])
+def test_what_is_no_list_of_answers_is_refused(text):
+    with pytest.raises(ValueError):
+        read_answers(text)
+
+
+def test_classes_keep_their_order():
+    assert read_answers(json.dumps(["yes", "no", "2"])) == ["yes", "no", "2"]

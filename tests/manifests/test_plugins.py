@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from manifests.checks import CheckFacts, Setting
+from manifests.checks import CheckFacts
 from manifests.errors import ConfigError, UserError
+from manifests.members import Setting
 from manifests.plugins import Used, load, names_in, register, unlike_here, used_by
 from manifests.reasons import OwnReason, ReasonClass
 from manifests.settings import identity_values, parse_config

@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from manifests.answers import FIXED_ANSWERS, read_answers
 from manifests.errors import UserError
-from manifests.image_sample import SECOND_MEMBER, QuestionJson, parse_image_json
+from manifests.image_sample import FIXED_ANSWERS, SECOND_MEMBER, QuestionJson, parse_image_json, read_answers
 from train.data.decode import BROKEN, SampleBroken
 from train.data.picture import Fit, on_canvas, read_jpeg
 from train.data.registry import Seen, Source

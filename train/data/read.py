@@ -16,7 +16,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from manifests.storage import is_of_a_store, is_passing, storage_errors
+from manifests.errors import is_of_a_store, is_passing, storage_errors
 from train.data.index import Index
 
 GAP_BYTES = 64 * 1024

@@ -18,8 +18,7 @@ from typing import Any
 import yaml
 
 from manifests.errors import UserError
-from manifests.settings import identity_values, load_config
-from manifests.yaml_file import read_yaml
+from manifests.settings import identity_values, load_config, read_yaml
 from train.config import TrainConfig
 from train.distributed import Process, agree
 from train.loop.checkpoint import checkpoints, read_facts

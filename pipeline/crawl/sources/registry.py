@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from manifests.checks import Setting
 from manifests.errors import UserError
+from manifests.members import Setting
 from manifests.plugins import load, package_of
 from manifests.stages import OTHERS, STAGES
 from pipeline.config import RunConfig

@@ -19,9 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypedDict, cast
 
-from manifests.errors import UserError
+from manifests.errors import UserError, storage_errors
 from manifests.exits import ExitCode
-from manifests.storage import storage_errors
 from pipeline.engine.store.store import Store
 
 log = logging.getLogger("hdvila")

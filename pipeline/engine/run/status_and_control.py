@@ -12,11 +12,10 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from manifests.errors import UserError
+from manifests.errors import UserError, storage_errors
 from manifests.exits import ExitCode
 from manifests.live import CONTROL_NAME, STATUS_NAME, Control, RunStatus, StageStatus, State
 from manifests.stages import rank_of
-from manifests.storage import storage_errors
 from pipeline.engine.run import clock
 from pipeline.engine.run.drain import StopRequest
 from pipeline.engine.run.lock import LockLost

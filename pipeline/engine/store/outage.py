@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from manifests.storage import is_passing
+from manifests.errors import is_passing
 
 log = logging.getLogger("hdvila")
 

@@ -16,9 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from manifests.errors import DamagedFile
+from manifests.errors import DamagedFile, is_of_the_place
 from manifests.schema import REJECTS, TABLES, WIDE, completed, table_of
-from manifests.storage import is_of_the_place
 from pipeline.engine.store.commits import READERS, Facts, part_name
 from pipeline.engine.store.committed import MAX_MOVED, Committed
 from pipeline.engine.store.follow import Follower

@@ -17,10 +17,10 @@ from typing import Any, cast
 
 import pyarrow as pa
 
+from manifests.errors import is_passing
 from manifests.reasons import AnyReason, Reason, ReasonClass
 from manifests.rows import RejectRow
 from manifests.schema import TABLES, table_of
-from manifests.storage import is_passing
 from manifests.version import made_by
 from pipeline.engine.store.commits import Facts
 from pipeline.engine.store.store import Store

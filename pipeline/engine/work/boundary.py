@@ -16,9 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from manifests.errors import UserError
+from manifests.errors import FULL, SICK, UserError, is_of_a_store, is_passing
 from manifests.reasons import Reason
-from manifests.storage import FULL, SICK, is_of_a_store, is_passing
 from pipeline.engine.work.unit import Context, PlaceFailed, Reject, Rejected, StopRun, Transient
 
 Made = TypeVar("Made")

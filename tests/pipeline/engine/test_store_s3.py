@@ -130,7 +130,7 @@ def test_a_store_that_cannot_be_reached_is_asked_again_and_costs_no_unit(s3: S3,
 def test_a_bucket_that_cannot_be_used_is_one_message_without_a_traceback(s3: S3, changes: dict[str, str], words: str):
     environment = {**os.environ, **s3.environment, "AWS_EC2_METADATA_DISABLED": "true", "BUCKET": "bucket", **changes}
     code = (
-        "import os, sys\nfrom manifests.errors import UserError\nfrom manifests.storage import StorageErrorsExplained\n"
+        "import os, sys\nfrom manifests.errors import UserError\nfrom manifests.errors import StorageErrorsExplained\n"
         "from pipeline.engine.store.store import Store\n"
         "try:\n    with StorageErrorsExplained():\n"
         "        Store('s3://' + os.environ['BUCKET']).create('run.lock', b'x')\n"

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from manifests.answers import vqa_score
 from manifests.errors import ConfigError, UserError
-from manifests.image_sample import QuestionJson
+from manifests.image_sample import QuestionJson, vqa_score
 from manifests.settings import parse_config
 from pipeline.engine.store.store import Store
 from pipeline.images.importer import ImportSettings, import_images

@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from manifests.errors import UserError
+from manifests.errors import UserError, is_passing
 from manifests.plugins import Used
-from manifests.storage import is_passing
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.stage_run import RunStopped

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from hdvila_testing.s3 import BUCKET, S3, s3_server
-from manifests.storage import is_passing
+from manifests.errors import is_passing
 from pipeline.config.engine import EngineConfig
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.lock import RunLock

@@ -154,7 +154,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/text/captions: by what stands in a file, whatever its format": [
         f"pipeline/text/captions/{name}" for name in ("json3", "tokens", "track", "vtt", "words", "xml_tracks")
     ],
-    "tests/train/loop/test_tuning.py, on every model": ["train/models/base"],
+    "tests/train/models/test_wrapping.py, on every model": ["train/models/base"],
     "tests/train/models/test_golden_stage2.py, against the published model": ["train/models/multimodal"],
     "tests/train/models/test_golden_soho.py, against the published model": ["train/models/soho/trunk"],
     "tests/train/models/visual_parsing/test_model.py": ["train/models/visual_parsing/init"],

@@ -1,6 +1,6 @@
-"""Processes: starting a group, gathering with gradient, wrapping a model in DDP or FSDP2.
+"""Processes: starting a group, and what they exchange, with gradient and without.
 
-Both wrappers average gradients over ranks; `gather` sums its gradient over ranks. So if each rank computes the loss of
+DDP and FSDP2 average gradients over ranks; `gather` sums its gradient over ranks. So if each rank computes the loss of
 its own rows, the gradients are exactly those of the global batch's loss (see losses.py).
 """
 
@@ -9,20 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
-from torch.nn.parallel import DistributedDataParallel
 
 from manifests.errors import UserError
-from train.models.base import Model, shardable
 
-Strategy = Literal["none", "ddp", "fsdp2"]
 Group = dist.ProcessGroup | None
 
 START_TIMEOUT = timedelta(minutes=10)
@@ -158,69 +153,3 @@ def from_first(model: nn.Module) -> None:
 def whole(x: Tensor) -> Tensor:
     """The full tensor if FSDP2 has sharded it, else the tensor itself. All ranks call it together."""
     return x.full_tensor() if isinstance(x, DTensor) else x
-
-
-def wrap(model: Model, strategy: Strategy = "none", *, bf16: bool = False, per_node: int = 0) -> nn.Module:
-    """Wraps the model for `strategy`. The result is called with rows like the model; `unwrap` gives the Model inside.
-
-    fsdp2 shards block by block. With `bf16`, the blocks' weights are sent and used in bfloat16, and so is the residual
-    stream between them (inside autocast, as with the other strategies), while shards, gradients and everything outside
-    the blocks stay fp32. `per_node` is the number of ranks per node: each node then holds the whole model, and only
-    gradients travel between nodes; 0 shards the model over all ranks.
-    """
-    if strategy == "none" or (world_size() == 1 and strategy == "ddp"):
-        return model
-    if not dist.is_initialized():
-        raise UserError(f"strategy {strategy} needs a process group: start the run with torchrun, or set it to none")
-    if strategy == "ddp":
-        on_gpu = next(model.parameters()).is_cuda
-        devices = [torch.cuda.current_device()] if on_gpu else None
-        # Batch-norm statistics are frozen and the same everywhere: nothing to broadcast.
-        return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True)
-    return _shard(model, bf16=bf16, per_node=per_node)
-
-
-def ranks_a_node() -> int:
-    """The number of ranks per node according to torchrun; 0 without it."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", 0))
-
-
-def mesh_of(device_type: str, world: int, per_node: int) -> DeviceMesh:
-    """A mesh of nodes x `per_node` ranks if that divides the ranks evenly into several nodes, else one of all ranks."""
-    if 0 < per_node < world and world % per_node == 0:
-        return init_device_mesh(device_type, (world // per_node, per_node), mesh_dim_names=("copy", "shard"))
-    return init_device_mesh(device_type, (world,), mesh_dim_names=("shard",))
-
-
-def _shard(model: Model, *, bf16: bool, per_node: int) -> nn.Module:
-    mesh = mesh_of(next(model.parameters()).device.type, world_size(), per_node)
-    half = MixedPrecisionPolicy(torch.bfloat16, torch.float32)
-    full = MixedPrecisionPolicy(cast_forward_inputs=False)
-    for unit in shardable(model):
-        fully_shard(unit, mesh=mesh, mp_policy=half if bf16 else full, reshard_after_forward=True)
-    fully_shard(model, mesh=mesh, mp_policy=full)
-    for method in model.methods:
-        register_fsdp_forward_method(model, method)
-    return model
-
-
-def unwrap(model: nn.Module) -> Model:
-    """The Model inside a wrapper. Under FSDP2, the methods that its `methods` lists gather the shards themselves."""
-    inner = model.module if isinstance(model, DistributedDataParallel) else model
-    inner = getattr(inner, "_orig_mod", inner)
-    assert isinstance(inner, Model)
-    return inner
-
-
-@contextmanager
-def gradient_sync(model: nn.Module, enabled: bool) -> Iterator[None]:
-    """With `enabled=False`, leaves the exchange of gradients to a later backward pass (of the last micro-batch)."""
-    if isinstance(model, FSDPModule):
-        model.set_requires_gradient_sync(enabled)
-        yield
-        return
-    if isinstance(model, DistributedDataParallel) and not enabled:
-        with model.no_sync():
-            yield
-        return
-    yield

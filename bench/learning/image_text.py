@@ -28,13 +28,14 @@ from manifests.settings import load_config
 from pipeline.engine.store.store import Store
 from pipeline.images.importer import ImportSettings, import_images
 from train.config import TrainConfig
-from train.distributed import process_from_environment, unwrap
+from train.distributed import process_from_environment
 from train.evaluation.matching import HeldOutPairs, draw_flow, measure_flow, score_matching
 from train.feed.batches import choose_source
 from train.loop.finished_run import open_run
 from train.loop.fit import StopRequest, fit
 from train.loop.observe import read_metrics
 from train.models.soho.batch import as_images
+from train.models.wrapping import unwrap
 from train.objectives import Draw, prepare
 from train.rows import Rows
 

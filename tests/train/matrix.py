@@ -15,9 +15,10 @@ import torch
 
 from tests.train.model_cases import TOKENS, small_batch, small_config, small_model
 from train.config import TrainConfig
-from train.distributed import Strategy, process_from_environment, process_group, rank_in, unwrap, world_size, wrap
+from train.distributed import process_from_environment, process_group, rank_in, world_size
 from train.loop.objective import backward, mark_trainable
 from train.loop.optim import build_optimizer
+from train.models.wrapping import Strategy, unwrap, wrap
 from train.objectives import Draw, prepare
 from train.rows import Rows
 

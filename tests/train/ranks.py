@@ -12,18 +12,10 @@ import torch
 import torch.distributed as dist
 
 from tests.train.model_cases import cached_losses, gradients_of, small_batch, small_config, small_model, whole_loss
-from train.distributed import (
-    Strategy,
-    gather,
-    gradient_sync,
-    mean_over_ranks,
-    process_from_environment,
-    process_group,
-    unwrap,
-    wrap,
-)
+from train.distributed import gather, mean_over_ranks, process_from_environment, process_group
 from train.loop.grad_cache import cached_backward
 from train.losses import contrastive_loss
+from train.models.wrapping import Strategy, gradient_sync, unwrap, wrap
 
 N_CLIPS = 8
 """Clips of the global batch: divisible by 4 ranks, with two micro-batches on each."""

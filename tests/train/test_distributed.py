@@ -11,7 +11,8 @@ from manifests.errors import UserError
 from tests.train.model_cases import assert_same, gradients_of, small_batch, small_config, small_model, whole_loss
 from tests.train.ranks import N_CLIPS, WAYS, Way, config_of
 from tests.train.torchrun import run_on_ranks
-from train.distributed import Process, process_from_environment, wrap
+from train.distributed import Process, process_from_environment
+from train.models.wrapping import wrap
 
 WORLDS = (2, 4)
 

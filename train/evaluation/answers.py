@@ -30,10 +30,9 @@ from train.data.loader import ClipDataset, read_once
 from train.data.questions import answers_of
 from train.data.read import Reader
 from train.data.registry import Source
-from train.distributed import unwrap
-from train.evaluation.evaluate import autocast
 from train.feed.batches import rows_of, view_of
 from train.feed.tokenizer import Tokenizer
+from train.models.wrapping import autocast, unwrap
 
 Task = Literal["vqa", "nlvr2", "snli_ve"]
 
@@ -133,7 +132,7 @@ def answer_all(model: nn.Module, index: Index, tokenizer: Tokenizer, config: Tra
     for loaded in read_once(dataset, range(len(index)), d.workers, config.eval.batch):
         if not loaded.keys:
             continue
-        with autocast(config, device):
+        with autocast(config.loop.precision, device):
             logits = inner(rows_of(loaded, tokenizer, config).to(device)).answer_logits
         for sample, best in zip(loaded.samples, logits.argmax(1).tolist(), strict=True):
             facts = parse_image_json(reader.read(sample, ("json",))["json"])

@@ -26,7 +26,7 @@ from train.config import TrainConfig
 from train.data.index import Index
 from train.data.loader import ClipDataset, Loaded, blank_rows, read_once
 from train.data.registry import SampleView, Source
-from train.distributed import Process, sum_over_ranks, unwrap, world_size
+from train.distributed import Process, sum_over_ranks, world_size
 from train.evaluation.attributes import (
     AttributeScore,
     first_answers,
@@ -36,6 +36,7 @@ from train.evaluation.attributes import (
 )
 from train.feed.batches import rows_of, view_of
 from train.feed.tokenizer import Tokenizer
+from train.models.wrapping import autocast, unwrap
 from train.objectives import Draw, active, prepare
 
 Part = tuple[Tensor, Tensor, list[str], int]
@@ -251,7 +252,7 @@ def _with_distinguished(
         parts = []
         for at in range(0, len(texts), TEXTS_AT_ONCE):
             ids, mask = tokenizer.encode(texts[at : at + TEXTS_AT_ONCE], config.model.text_length)
-            with autocast(config, device):
+            with autocast(config.loop.precision, device):
                 parts.append(embed_text(ids.to(device), mask.to(device)).float().cpu())
         return torch.cat(parts)
 
@@ -279,7 +280,7 @@ def _embed(
         # If nothing in a chunk could be read, the model runs on a blank row (FSDP2's ranks go together), then dropped.
         whole = loaded if loaded.keys else Loaded(blank_rows(view), [""], [""], [-1], [-1])
         rows = rows_of(whole, tokenizer, config).to(device)
-        with autocast(config, device):
+        with autocast(config.loop.precision, device):
             outputs = inner(rows, only=inner.towers)
         for kept, name in zip(found, inner.towers, strict=True):
             kept.append(getattr(outputs, name)[: len(loaded.keys)].float().cpu())
@@ -309,7 +310,7 @@ def _losses(
         rows = rows_of(filled, tokenizer, config)[torch.arange(size) % len(filled.keys)]
         draw = Draw(config.seed + number, -1, tokenizer.mask_tokens)
         rows = prepare(rows, draw, config.objective).to(device)
-        with autocast(config, device):
+        with autocast(config.loop.precision, device):
             outputs = inner(rows)
         for objective, _ in both:
             sums[objective.name] += size * float(
@@ -321,11 +322,6 @@ def _losses(
     world = world_size()
     lost = int(sum_over_ranks(torch.tensor(n_lost, device=device)))
     return HeldOut(losses, sum(weight * losses[objective.name] for objective, weight in both), n_rows * world, lost)
-
-
-def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
-    """An autocast context: bf16 if the configuration says so, else disabled."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=config.loop.precision == "bf16")
 
 
 def _from_all_ranks(own: Part, process: Process) -> list[Part]:

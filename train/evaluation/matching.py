@@ -27,11 +27,11 @@ from train.config import TrainConfig
 from train.data.index import Index
 from train.data.loader import ClipDataset, read_once
 from train.data.registry import Source
-from train.distributed import unwrap
-from train.evaluation.evaluate import KS, autocast, chance_recall, ranks
+from train.evaluation.evaluate import KS, chance_recall, ranks
 from train.evaluation.flow import Flow, FlowRecorder
 from train.feed.batches import rows_of, view_of
 from train.feed.tokenizer import Tokenizer
+from train.models.wrapping import autocast, unwrap
 from train.rows import Rows
 
 PAIRS_AT_ONCE = 256
@@ -104,7 +104,7 @@ def score_matching(model: nn.Module, pairs: HeldOutPairs) -> Matching:
     seen: list[tuple[Tensor, Tensor]] = []
     texts: list[tuple[Tensor, Tensor]] = []
     captions: list[str] = []
-    with autocast(pairs.config, device):
+    with autocast(pairs.config.loop.precision, device):
         for rows, words in pairs.chunks(MAX_PAIRS):
             seen.append(inner.visual_input(rows.to(device)))
             texts.append((rows.input_ids.to(device), rows.attention_mask.to(device)))
@@ -158,7 +158,7 @@ def measure_flow(model: nn.Module, pairs: HeldOutPairs) -> Flow:
         for rows, _ in pairs.chunks():
             matching = torch.ones(len(rows), dtype=torch.int64)
             asked = rows.having({"itm_labels": matching, "pair_ids": rows.input_ids, "pair_mask": rows.attention_mask})
-            with autocast(pairs.config, device):
+            with autocast(pairs.config.loop.precision, device):
                 model(asked.to(device))
     return recorder.result()
 

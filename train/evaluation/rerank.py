@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from train.distributed import unwrap
-from train.evaluation.evaluate import KS, autocast, chance_recall, ranks
+from train.evaluation.evaluate import KS, chance_recall, ranks
 from train.evaluation.matching import MAX_PAIRS, PAIRS_AT_ONCE, HeldOutPairs
+from train.models.wrapping import autocast, unwrap
 
 ScorePairs = Callable[[Tensor, Tensor], Tensor]
 """(indexes of queries [m], indexes of candidates [m]) -> their matching scores [m]."""
@@ -84,7 +84,7 @@ def score_two_stages(model: nn.Module, pairs: HeldOutPairs, n_candidates: int) -
     device = next(model.parameters()).device
     kept: list[tuple[Tensor, ...]] = []
     captions: list[str] = []
-    with autocast(pairs.config, device):
+    with autocast(pairs.config.loop.precision, device):
         for rows, words in pairs.chunks(MAX_PAIRS):
             rows = rows.to(device)
             outputs = inner(rows, only=inner.towers)

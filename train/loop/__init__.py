@@ -1,7 +1,6 @@
 """The training loop: steps, checkpoints, the folder of a run, and what it reports.
 
 Files: `fit` reads from top to bottom; `objective` (a step's gradients), `hard_negatives`, `grad_cache`, `run_folder`
-(lock, configuration, requeue mark), `epochs` (which manifest each epoch reads), `optim`, `tuning` (faster on a GPU,
-the same step), `checkpoint`, `scalars` (what a step leaves on the device), `observe`, `finished_run` (a run that has
-ended, opened to be judged).
+(lock, configuration, requeue mark), `epochs` (which manifest each epoch reads), `optim`, `checkpoint`,
+`scalars` (what a step leaves on the device), `observe`, `finished_run` (a run that has ended, opened to be judged).
 """

@@ -32,8 +32,9 @@ from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 from torch.distributed.checkpoint.state_dict_saver import async_save as dcp_async_save
 
 from manifests.errors import UserError
-from train.distributed import Process, unwrap
+from train.distributed import Process
 from train.loop.optim import Ema, clean_name
+from train.models.wrapping import unwrap
 
 # A run of one process has no process group on purpose; torch would warn about that at each checkpoint.
 warnings.filterwarnings("ignore", message="torch.distributed is disabled, unavailable or uninitialized")

@@ -11,11 +11,12 @@ from manifests.errors import UserError
 from manifests.settings import load_config
 from train.config import TrainConfig
 from train.data.index import Index
-from train.distributed import Process, wrap
+from train.distributed import Process
 from train.evaluation.evaluate import Scores, evaluate
 from train.feed.batches import TrainData, choose_source, open_data
 from train.loop.checkpoint import find_checkpoint, folder_of, restore_weights
 from train.loop.fit import first_model, strategy_of
+from train.models.wrapping import wrap
 
 
 @dataclass(frozen=True, slots=True)

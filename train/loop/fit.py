@@ -33,7 +33,7 @@ from torch import nn
 from manifests.errors import UserError
 from train.config import TrainConfig
 from train.data.plan import mix
-from train.distributed import Process, Strategy, agree, from_first, ranks_a_node, unwrap, whole, wrap
+from train.distributed import Process, agree, from_first, whole
 from train.evaluation.evaluate import Scores, evaluate
 from train.feed.batches import TrainData, choose_source
 from train.loop import hard_negatives, observe, run_folder
@@ -49,9 +49,9 @@ from train.loop.epochs import EpochFeed, epochs_of
 from train.loop.objective import Loss, backward, mark_trainable
 from train.loop.optim import Ema, build_optimizer, clip_gradients, lr_factor, set_lr
 from train.loop.scalars import Read, Scalars, Unread
-from train.loop.tuning import tune
 from train.models.base import Model
 from train.models.registry import build_model
+from train.models.wrapping import Strategy, ranks_a_node, tune, unwrap, wrap
 from train.objectives import Draw
 
 
@@ -128,7 +128,7 @@ def _fit(config: TrainConfig, folder: Path, process: Process, stop: StopRequest)
     model = first_model(config, process, resuming=bool(checkpoints(folder)))
     say(process, describe_run(config, data, model, n_steps, process))
     strategy = strategy_of(config, process)
-    tune(model, config, strategy)
+    tune(model, config.loop, strategy)
     per_node = ranks_a_node() if config.loop.shard == "node" else 0
     wrapped = wrap(model, strategy, bf16=config.loop.precision == "bf16", per_node=per_node)
     optimizer = build_optimizer(wrapped, config.optim)

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from train.distributed import gradient_sync
 from train.losses import EMBEDDINGS, Spans
+from train.models.wrapping import gradient_sync
 from train.rows import Rows
 
 SAME_PASS = 0.02

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from train.config import TrainConfig
-from train.distributed import all_rows, unwrap
-from train.evaluation.evaluate import autocast
+from train.distributed import all_rows
+from train.models.wrapping import autocast, unwrap
 from train.objectives.base import PURPOSES, Draw
 from train.rows import Rows
 
@@ -51,7 +51,7 @@ def _similarities(model: nn.Module, batch: Rows, config: TrainConfig) -> Tensor:
     model.eval()
     parts = []
     for micro in batch.split(config.loop.micro_batch or len(batch)):
-        with autocast(config, batch.device):
+        with autocast(config.loop.precision, batch.device):
             parts.append(model(micro, only=(*inner.towers, "logit_scale")))
     model.train(training)
     video, text = (torch.cat([getattr(part, name) for part in parts]).float() for name in (seen, said))

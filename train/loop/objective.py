@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from train.config import TrainConfig
-from train.distributed import gradient_sync
-from train.evaluation.evaluate import autocast
 from train.loop.grad_cache import LocalLoss, cached_backward
 from train.losses import Spans
 from train.models.base import Model
+from train.models.wrapping import autocast, gradient_sync
 from train.objectives import Objective, active
 from train.rows import Rows
 
@@ -54,7 +53,7 @@ def backward(model: nn.Module, batch: Rows, config: TrainConfig, *, check: bool 
     """
     sums = _Sums(batch, config)
     micro_batches = batch.split(config.loop.micro_batch or len(batch))
-    cast = partial(autocast, config, batch.device)
+    cast = partial(autocast, config.loop.precision, batch.device)
     local = sums.of_micro_batch if sums.local else None
     spans = sums.spans
     if spans is None:

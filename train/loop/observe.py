@@ -38,6 +38,7 @@ from train.config import ObserveConfig, TrainConfig
 from train.feed.batches import view_of
 from train.loop.scalars import Unread
 from train.models.base import Model
+from train.models.wrapping import autocast
 from train.rows import Rows
 
 FLOPS_SOURCE = "counted: forward operators x 3"
@@ -88,8 +89,7 @@ def count_flops(model: Model, batch: Rows, config: TrainConfig) -> float:
     """FLOPs of one row's forward pass, counted on the operators that run for the first row of `batch`."""
     training = model.training
     model.eval()
-    bf16 = torch.autocast(batch.device.type, torch.bfloat16, enabled=config.loop.precision == "bf16")
-    with torch.no_grad(), bf16, FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), autocast(config.loop.precision, batch.device), FlopCounterMode(display=False) as counter:
         model(batch[:1])
     model.train(training)
     return float(counter.get_total_flops())

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from train.config import OptimConfig
-from train.distributed import unwrap
+from train.models.wrapping import unwrap
 
 
 def clean_name(name: str) -> str:

@@ -6,7 +6,7 @@ to register a new model.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
@@ -98,29 +98,3 @@ class Model(nn.Module):
     def title(self) -> str:
         """The model's name and size in a few words, for display."""
         return str(self.config.preset)
-
-
-UNIT_PARAMETERS = 4_000_000
-"""Blocks with fewer parameters share a sharding unit with their neighbours: one message each would be inefficient."""
-
-
-def blocks_of(model: Model) -> Iterator[nn.Module]:
-    """The blocks inside a model, in order."""
-    return (module for module in model.modules() if isinstance(module, model.blocks))
-
-
-def shardable(model: Model) -> list[list[nn.Module]]:
-    """The units to shard: each is a large block, or several neighbours with the same parent, which run together."""
-    units: list[list[nn.Module]] = []
-    for parent in model.modules():
-        open_unit, size = False, 0
-        for block in parent.children():
-            if not isinstance(block, model.blocks):
-                continue
-            if not open_unit:
-                units.append([])
-                size = 0
-            units[-1].append(block)
-            size += sum(parameter.numel() for parameter in block.parameters())
-            open_unit = size < UNIT_PARAMETERS
-    return units

@@ -8,10 +8,9 @@ import torch
 from manifests.errors import UserError
 from tests.train.model_cases import assert_same, gradients_of, small_batch, small_config, small_model, whole_loss
 from train.config import TrainConfig
-from train.loop.tuning import compile_blocks, tune
-from train.models.base import UNIT_PARAMETERS, blocks_of, shardable
 from train.models.configs import ModelConfig
 from train.models.hd_vila import HDVila
+from train.models.wrapping import UNIT_PARAMETERS, blocks_of, compile_blocks, shardable, tune
 
 
 def gradients(model: HDVila) -> dict[str, torch.Tensor]:
@@ -32,22 +31,22 @@ def switches():
 
 
 def test_switches_are_those_of_the_configuration() -> None:
-    tune(small_model(), a_config(tf32=True), "none")
+    tune(small_model(), a_config(tf32=True).loop, "none")
     assert torch.backends.cuda.matmul.allow_tf32 and torch.backends.cudnn.allow_tf32
 
-    tune(small_model(), a_config(), "none")
+    tune(small_model(), a_config().loop, "none")
     assert not torch.backends.cuda.matmul.allow_tf32 and not torch.backends.cudnn.allow_tf32
 
 
 def test_channels_last_gives_the_same_gradients_and_is_refused_where_it_cannot_be() -> None:
     model = small_model()
-    tune(model, a_config(channels_last=True), "none")
+    tune(model, a_config(channels_last=True).loop, "none")
 
     weights = [p for p in model.parameters() if p.ndim == 4 and min(p.shape[1:]) > 1]
     assert weights and all(p.is_contiguous(memory_format=torch.channels_last) for p in weights)
     assert_same(gradients(model), gradients(small_model()))
     with pytest.raises(UserError, match="channels_last"):
-        tune(small_model(), a_config(channels_last=True), "fsdp2")
+        tune(small_model(), a_config(channels_last=True).loop, "fsdp2")
 
 
 def test_each_block_is_compiled_by_itself_and_computes_the_same() -> None:

@@ -157,9 +157,8 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/train/models/test_wrapping.py, on every model": ["train/models/base"],
     "tests/train/models/test_golden_stage2.py, against the published model": ["train/models/multimodal"],
     "tests/train/models/test_golden_soho.py, against the published model": ["train/models/soho/trunk"],
-    "tests/train/models/visual_parsing/test_model.py": ["train/models/visual_parsing/init"],
     "registers a model, which tests/train/models/test_registry.py and tests/train/test_image_text.py train": [
-        f"train/models/{name}" for name in ("hd_vila_kind", "soho/kind", "visual_parsing/kind")
+        f"train/models/{name}" for name in ("visual_parsing/kind",)
     ],
 }
 """Modules that have no test file to their name: by what tests them, or why nothing need."""

@@ -22,12 +22,11 @@ from manifests.shards import read_manifest
 from miniyoutube.drawing import HATCHINGS, TEXTURE_PX
 from miniyoutube.hatching import Waves, hatching_wave
 from train.config import TrainConfig
-from train.data.arrange import MEMBERS
 from train.data.crop import QUARTER, choose_crop
-from train.data.decode import decode_sample
+from train.data.decode import decode_sample, make_view
 from train.data.index import load_index
 from train.data.read import Reader
-from train.data.views import make_view
+from train.data.views import MEMBERS
 from train.evaluation.attributes import values_of, wilson_interval
 
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "train_demo.yaml"

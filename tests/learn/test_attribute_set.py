@@ -15,8 +15,8 @@ from bench.learning.read_hatching import probe
 from manifests.settings import load_config
 from manifests.shards import read_manifest
 from train.config import TrainConfig
-from train.data.arrange import MEMBERS
 from train.data.index import load_index, read_captions
+from train.data.views import MEMBERS
 from train.evaluation.attributes import oracle_r1, values_of, wilson_interval
 
 pytestmark = pytest.mark.slow

@@ -97,14 +97,14 @@ from tests.train.model_cases import small_config
 from train.distributed import process_from_environment, process_group
 from train.config import TrainConfig
 from train.loop.fit import first_model
-from train.models import init
+from train.models import hd_vila_kind
 from manifests.errors import UserError
 
 process = process_from_environment("cpu")
 if not process.is_first:
     def unreadable(path):
         raise AssertionError("only the first rank reads sources")
-    init.load_file = unreadable
+    hd_vila_kind.load_file = unreadable
 with process_group(process):
     def config(source):
         model = small_config(trunk_weights=source).model_dump(mode="json")

@@ -18,26 +18,44 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from pydantic import TypeAdapter
 
+from manifests.errors import UserError
 from manifests.sample import SampleJson, read_sample
 from train.data import video
-from train.data.arrange import MEMBERS, arrange
 from train.data.crop import QUARTER, Crop, Pixels, choose_crop, cut_view, full_size, quarter
-from train.data.registry import Source
-
-if TYPE_CHECKING:
-    from train.data.views import Views
+from train.data.registry import Seen, Source
+from train.data.views import MEMBERS, View, Views, arrange
 
 BROKEN = (*video.DECODE_ERRORS, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ArithmeticError)
 
 
 class SampleBroken(Exception):
     """A sample that can't be used (damaged media, empty text, wrong shapes). Only this sample is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipView(Views):
+    """Decodes clips to one of the views."""
+
+    def decode(self, members: Mapping[str, bytes], source: Source, draw: np.random.Generator | None) -> Seen:
+        """`img_middle` [S, 3, H, W] and `img_other` [S, n, 3, h, w], whichever the view has."""
+        clip = decode_sample(members, source, self, draw)
+        pictures = {"img_middle": clip.img_middle, "img_other": clip.img_other}
+        return Seen({name: array for name, array in pictures.items() if array is not None}, clip.text)
+
+
+def make_view(name: View, config: Any) -> ClipView:
+    """The view for a training configuration. UserError for a model that doesn't read such views."""
+    m, d = config.model, config.data
+    if not hasattr(m, "high"):
+        raise UserError(f"data.view: {name} shows clips, for HD-VILA; model.kind {m.kind} needs view picture")
+    n_segments = 1 if name == "image" else m.n_segments
+    return ClipView(m.high, m.low, m.n_frames, n_segments, d.stride, d.backend, name, d.fps, d.flip)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,12 @@ from manifests.plugins import load, names_in, refuse_clashes
 Source = Literal["prepared", "whole"]
 
 VIEWS: dict[str, str] = {  # name: module that makes it
-    "hybrid": "train.data.views",
-    "high": "train.data.views",
-    "low": "train.data.views",
-    "mean": "train.data.views",
-    "low_upscaled": "train.data.views",
-    "image": "train.data.views",
+    "hybrid": "train.data.decode",
+    "high": "train.data.decode",
+    "low": "train.data.decode",
+    "mean": "train.data.decode",
+    "low_upscaled": "train.data.decode",
+    "image": "train.data.decode",
     "picture": "train.data.picture",
     "question": "train.data.questions",
 }

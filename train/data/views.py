@@ -12,25 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
-from manifests.errors import UserError
-from train.data.arrange import MEMBERS
-from train.data.decode import decode_sample
-from train.data.registry import Seen, Source
-
-if TYPE_CHECKING:
-    from train.data.video import Backend
+from train.data.crop import Pixels
+from train.data.registry import Source
+from train.data.video import Backend
 
 View = Literal["hybrid", "high", "low", "mean", "low_upscaled", "image"]
+
+MEMBERS: dict[Source, tuple[str, ...]] = {"prepared": ("txt", "json", "m4v", "mjpg"), "whole": ("mp4", "txt", "json")}
 
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """Decodes clips to one of these views. Sizes are (height, width) in pixels; `stride` is in frames (see `fps`)."""
+    """One of these views, and its frames. Sizes are (height, width) in pixels; `stride` is in frames (see `fps`)."""
 
     high: tuple[int, int]
     low: tuple[int, int]
@@ -92,17 +91,38 @@ class Views:
             found["img_other"] = np.zeros((self.n_segments, self.n_other, 3, *self.low), np.uint8)
         return found
 
-    def decode(self, members: Mapping[str, bytes], source: Source, draw: np.random.Generator | None) -> Seen:
-        """`img_middle` [S, 3, H, W] and `img_other` [S, n, 3, h, w], whichever the view has."""
-        clip = decode_sample(members, source, self, draw)
-        pictures = {"img_middle": clip.img_middle, "img_other": clip.img_other}
-        return Seen({name: array for name, array in pictures.items() if array is not None}, clip.text)
+
+def arrange(
+    views: Views,
+    centres: Sequence[int],
+    around: Sequence[Sequence[int]],
+    stills: Sequence[Pixels],
+    low: Mapping[int, Pixels],
+) -> tuple[list[Pixels], list[Pixels]]:
+    """`(img_middle, img_other)` as lists of pictures `[h, w, 3]`, segment after segment.
+
+    `stills` are the high-resolution frames, one per centre; `low` the low-resolution ones, by frame number.
+    """
+    match views.view:
+        case "low":
+            return [], [low[f] for c, others in zip(centres, around, strict=True) for f in views.low_frames(c, others)]
+        case "mean":
+            segments = [views.low_frames(c, others) for c, others in zip(centres, around, strict=True)]
+            return [], [_mean([low[f] for f in frames]) for frames in segments]
+        case "low_upscaled":
+            return [_enlarged(low[c], views.high) for c in centres], [low[f] for others in around for f in others]
+        case "hybrid":
+            return list(stills), [low[f] for others in around for f in others]
+        case _:
+            return list(stills), []
 
 
-def make_view(name: View, config: Any) -> Views:
-    """The view for a training configuration. UserError for a model that doesn't read such views."""
-    m, d = config.model, config.data
-    if not hasattr(m, "high"):
-        raise UserError(f"data.view: {name} shows clips, for HD-VILA; model.kind {m.kind} needs view picture")
-    n_segments = 1 if name == "image" else m.n_segments
-    return Views(m.high, m.low, m.n_frames, n_segments, d.stride, d.backend, name, d.fps, d.flip)
+def _mean(pictures: Sequence[Pixels]) -> Pixels:
+    total = np.sum(np.stack(pictures), axis=0, dtype=np.uint32)
+    return np.asarray((2 * total + len(pictures)) // (2 * len(pictures)), np.uint8)
+
+
+def _enlarged(picture: Pixels, size: tuple[int, int]) -> Pixels:
+    """The low-resolution picture scaled up to the high one's size (bicubic); this adds no detail."""
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC), np.uint8)

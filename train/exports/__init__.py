@@ -1,4 +1,4 @@
 """Models as files for others, and inference with them.
 
-Files: `export`, `image_text_export`, `export_folder` (what both write), `model_card` (its README), `inference`.
+Files: `export`, `image_text_export`, `export_folder` (what both write), `inference`.
 """

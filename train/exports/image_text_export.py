@@ -38,7 +38,7 @@ from train.models.soho.official import (
     load_official_soho,
     official_soho_keys,
 )
-from train.models.visual_parsing import VisualParsing
+from train.models.visual_parsing.model import VisualParsing
 from train.models.weight_files import load_file
 
 ImageTextModel = Soho | SohoVqa | VisualParsing

@@ -21,11 +21,10 @@ from torch import Tensor
 from manifests.errors import UserError
 from manifests.settings import load_config
 from train.config import TrainConfig
-from train.data.arrange import arrange
 from train.data.crop import QUARTER, Pixels, choose_crop, cut_view, full_size
 from train.data.decode import choose_centres, frames_around, low_frames, low_view
 from train.data.film import Film, videos_in
-from train.data.views import View, Views
+from train.data.views import View, Views, arrange
 from train.exports.export import model_config, read_weights
 from train.exports.export_folder import CONFIG, read_config
 from train.feed.tokenizer import FILE, Tokenizer, load_tokenizer

@@ -1,5 +1,4 @@
 """From samples to batches of tensors on the device.
 
-Files: `batches` turns samples into named tensors, one step ahead (`prefetch`), and brings them to the device
-(`copies`); `tokenizer`.
+Files: `batches` turns samples into named tensors, one step ahead, and brings them to the device; `tokenizer`.
 """

@@ -6,6 +6,8 @@ objectives add.
 
 Lost data is accounted for here: each unusable sample is written to RUN/lost.jsonl. Unreadable shards are tolerated up
 to `data.max_bad_shards`, unusable samples up to `data.max_lost_share`; beyond either, the run stops and names them.
+
+Batches are made one ahead, by a thread, and copied to a GPU on a separate stream, while the GPU computes.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -32,8 +36,6 @@ from train.data.registry import SampleView, Source, make_view
 from train.data.stream import StreamingLoader
 from train.data.workers import Workers
 from train.distributed import Process, agree
-from train.feed.copies import Copies
-from train.feed.prefetch import ahead
 from train.feed.tokenizer import MAX_CAPTIONS, Tokenizer, load_tokenizer, tokenizer_beside, tokenizer_from_captions
 from train.objectives import Draw, prepare
 from train.rows import Rows
@@ -281,3 +283,44 @@ class Batches:
                 f"{share:.1%} of {self._n_read} samples are unusable, data.max_lost_share allows "
                 f"{self._config.data.max_lost_share:.1%}; the last of them:\n  {last}"
             )
+
+
+class Copies:
+    """Copies rows to one device; a CPU device needs no stream."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def to_device(self, rows: Rows) -> Rows:
+        """The rows on the device. Later work on the current stream waits for the copy; the copy waits for nothing."""
+        if self._stream is None:
+            return rows.to(self._device)
+        with torch.cuda.stream(self._stream):
+            there = rows.to(self._device)
+        computing = torch.cuda.current_stream(self._device)
+        computing.wait_stream(self._stream)
+        for tensor in there.tensors().values():
+            tensor.record_stream(computing)  # keeps its memory from being reused while a step still reads it
+        return there
+
+
+T = TypeVar("T")
+
+_END = object()
+
+
+def ahead(things: Iterator[T]) -> Iterator[T]:
+    """Yields the same items in the same order, each made before it is asked for.
+
+    An error is raised at the position of the item that caused it. When the caller stops early, the thread stops too,
+    once it has finished its current item.
+    """
+    pool = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+    try:
+        coming = pool.submit(next, things, cast(T, _END))
+        while (thing := coming.result()) is not _END:
+            coming = pool.submit(next, things, cast(T, _END))
+            yield thing
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

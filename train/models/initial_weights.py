@@ -17,8 +17,7 @@ from torch import Tensor
 
 from manifests.errors import UserError
 from train.models.base import Model
-from train.models.init import bert_key, copy_keys, out_of_reach, read_bert, weights_in
-from train.models.weight_files import load_file
+from train.models.weight_files import bert_key, copy_keys, load_file, out_of_reach, read_bert, weights_in
 
 log = logging.getLogger(__name__)
 

@@ -7,22 +7,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from manifests.errors import UserError
 from train.models.configs import ModelConfig
 from train.models.hd_vila import HDVila
-from train.models.init import init_random
-from train.models.weight_files import bare
+from train.models.hd_vila_kind import init_random
+from train.models.weight_files import OfficialMismatch, Shape, bare, key_problems
 
 Stage = Literal[1, 2]
-Shape = tuple[int, ...]
 
 STAGE2_MARK = "transformer.bert.visual_embeddings."
 BIAS, BIAS_ALIAS = "transformer.cls.predictions.bias", "transformer.cls.predictions.decoder.bias"
-N_NAMED = 8
-
-
-class OfficialMismatch(UserError):
-    """A state dict isn't an official checkpoint of the stage that its keys indicate; the message names the keys."""
 
 
 @cache
@@ -62,38 +55,12 @@ def check_keys(weights: Mapping[str, Tensor], stage: Stage) -> None:
         raise OfficialMismatch(f"{BIAS} and {BIAS_ALIAS} are one tensor in the model but differ in the checkpoint")
 
 
-def key_problems(weights: Mapping[str, Tensor], wanted: Mapping[str, Shape]) -> str:
-    """Text that names missing and unknown keys, and those of another shape; "" if there are none."""
-    problems = [
-        _named("missing", sorted(wanted.keys() - weights.keys())),
-        _named("unknown", sorted(weights.keys() - wanted.keys())),
-        _named("of another shape", _other_shapes(weights, wanted)),
-    ]
-    return "; ".join(problem for problem in problems if problem)
-
-
 def _completed(weights: dict[str, Tensor], wanted: Mapping[str, Shape]) -> dict[str, Tensor]:
     """Adds keys that hold no information: batch counters, and the other key of the head's shared bias."""
     counters = {key: torch.tensor(0) for key in wanted if key.endswith("num_batches_tracked") and key not in weights}
     shared = weights.get(BIAS, weights.get(BIAS_ALIAS))
     aliases = {key: shared for key in (BIAS, BIAS_ALIAS) if shared is not None and key not in weights and key in wanted}
     return {**weights, **counters, **aliases}
-
-
-def _other_shapes(weights: Mapping[str, Tensor], wanted: Mapping[str, Shape]) -> list[str]:
-    both = sorted(weights.keys() & wanted.keys())
-    return [
-        f"{key} {tuple(weights[key].shape)} for {wanted[key]}"
-        for key in both
-        if tuple(weights[key].shape) != wanted[key]
-    ]
-
-
-def _named(what: str, keys: list[str]) -> str:
-    if not keys:
-        return ""
-    more = f" and {len(keys) - N_NAMED} more" if len(keys) > N_NAMED else ""
-    return f"{len(keys)} {what}: {', '.join(keys[:N_NAMED])}{more}"
 
 
 def _filled(weights: Mapping[str, Tensor], stage: Stage) -> HDVila:

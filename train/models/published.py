@@ -7,10 +7,10 @@ from torch import Tensor
 
 from train.models import official
 from train.models.hd_vila import HDVila
-from train.models.official import Shape, Stage
+from train.models.official import Stage
 from train.models.soho.model import Soho, SohoVqa
 from train.models.soho.official import is_soho, load_official_soho, official_soho_keys
-from train.models.weight_files import bare
+from train.models.weight_files import Shape, bare
 
 
 def official_keys(

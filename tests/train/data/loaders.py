@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from hdvila_testing.drawn_set import Shape
+from train.data.decode import ClipView
 from train.data.loader import ClipDataset, PlannedLoader
 from train.data.plan import Mixing, Stream
-from train.data.views import Views
 from train.data.workers import Workers
 
 SMALL = Shape(width=160, height=96, n_frames=12, first_frame=1, n_stills=3)
-VIEWS = Views(high=(64, 128), low=(16, 32), n_frames=3, n_segments=1, stride=2)
+VIEWS = ClipView(high=(64, 128), low=(16, 32), n_frames=3, n_segments=1, stride=2)
 
 
 def a_loader(index, rank=0, world=1, workers=0, batch=4, run_dir=None, dataset=ClipDataset, kind=PlannedLoader):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors import safe_open
 from typer.testing import CliRunner
 
@@ -13,11 +14,11 @@ import train
 from hdvila_testing.drawn_set import a_tree
 from manifests.errors import UserError
 from manifests.settings import parse_config
-from tests.train.model_cases import small_batch, small_config
+from tests.train.model_cases import small_batch, small_config, small_model
 from train.cli import app
 from train.config import TrainConfig
 from train.distributed import process_from_environment
-from train.exports.export import export, write_official
+from train.exports.export import NO_TOKENIZER, OFFICIAL_LICENCE, OWN_LICENCE, export, model_card, write_official
 from train.exports.export_folder import Origin
 from train.feed.tokenizer import Tokenizer, tokenizer_from_captions
 from train.loop.fit import StopRequest, fit
@@ -115,3 +116,22 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["export", str(tmp_path), str(tmp_path / "out")])
     assert isinstance(done.exception, UserError)
     assert "holds no checkpoint" in str(done.exception)
+
+
+CARD_SCORES = {"n_clips": 50.0, "t2v_r1": 0.25, "t2v_chance_r1": 0.02, "v2t_r1": 0.2}
+
+
+def test_numbers_scores_and_front_matter_are_those_of_the_model() -> None:
+    model = small_model()
+    card = model_card(model, Origin("a run", stride=6, fps=12.5, step=77, scores=CARD_SCORES), has_tokenizer=True)
+
+    assert yaml.safe_load(card.split("---")[1])["library_name"] == "hdvila"
+    assert "6 frames at 12.5/s apart" in card and "| optimiser steps | 77 |" in card
+    assert "| text to video | 25.0% (2.0%) |" in card and "50 clips" in card
+    assert OWN_LICENCE in card and NO_TOKENIZER not in card
+
+
+def test_a_published_models_licence_goes_with_it() -> None:
+    card = model_card(small_model(), Origin("a file", official=True), has_tokenizer=False)
+    assert OFFICIAL_LICENCE in card and OWN_LICENCE not in card and NO_TOKENIZER in card
+    assert "12 source frames apart" in card and "## Retrieval" not in card

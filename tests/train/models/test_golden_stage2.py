@@ -14,8 +14,7 @@ from tests.train.models.golden import (
     golden_model,
 )
 from train.losses import contrastive_loss, itm_loss, labels_of_matches, mlm_loss
-from train.models.batch import Batch
-from train.models.hd_vila import HDVila
+from train.models.hd_vila import Batch, HDVila
 from train.models.multimodal import over_segments
 
 ITM_LABELS = torch.tensor([1, 0])

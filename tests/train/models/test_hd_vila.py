@@ -9,7 +9,7 @@ import torch
 from tests.train.model_cases import gradients_of, small_batch, small_config, small_model, whole_loss
 from train.models import build_model
 from train.models.bert import mean_over_tokens
-from train.models.hd_vila import Temperature
+from train.models.hd_vila import Batch, Temperature
 
 
 def test_embeddings_have_length_one_and_a_row_a_clip() -> None:
@@ -144,3 +144,13 @@ def test_logits_are_fp32_under_bf16() -> None:
         features = model(batch)
     assert features.mlm_logits is not None and features.itm_logits is not None
     assert features.mlm_logits.dtype == features.itm_logits.dtype == torch.float32
+
+
+def test_what_a_view_leaves_out_is_none_in_every_part() -> None:
+    batch = Batch(None, torch.zeros(3, 1, 2, 3, 16, 32), torch.ones(3, 8, dtype=torch.int64), torch.ones(3, 8))
+
+    for part in (batch, batch[1:], *batch.split(1)):
+        assert isinstance(part, Batch) and part.img_middle is None and part.mlm_labels is None
+        assert part.img_other is not None
+    with pytest.raises(AttributeError, match="input_ids"):
+        _ = batch.no_such_tensor

@@ -2,7 +2,7 @@
 
 from train.models.soho.batch import ImageBatch, MvmDraw, SohoOutput
 from train.models.soho.configs import SohoConfig
-from train.models.soho.init import build_soho
+from train.models.soho.kind import build_soho
 from train.models.soho.model import Soho, SohoVqa, soho_losses, vqa_loss
 
 __all__ = [

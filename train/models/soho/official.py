@@ -11,13 +11,10 @@ import torch
 from torch import Tensor
 
 from manifests.errors import UserError
-from train.models.official import OfficialMismatch, key_problems
 from train.models.soho.configs import SohoConfig
-from train.models.soho.init import init_soho
+from train.models.soho.kind import init_soho
 from train.models.soho.model import Soho, SohoVqa
-from train.models.weight_files import bare
-
-Shape = tuple[int, ...]
+from train.models.weight_files import OfficialMismatch, Shape, bare, key_problems
 
 PRETRAINING_MARK, VQA_MARK = "neck.vq.embed", "head.vqa.0.weight"
 WORDS, WORDS_ALIAS = "language.bert.embeddings.word_embeddings.weight", "mask_l_fc.weight"

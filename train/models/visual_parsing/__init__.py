@@ -1,7 +1,7 @@
 """Visual Parsing: `build_visual_parsing(VisualParsingConfig(preset="tiny"), seed=0)(batch)`; see model.py."""
 
 from train.models.visual_parsing.configs import VisualParsingConfig
-from train.models.visual_parsing.init import build_visual_parsing
+from train.models.visual_parsing.kind import build_visual_parsing
 from train.models.visual_parsing.model import VisualParsing, VisualParsingOutput, visual_parsing_losses
 
 __all__ = [

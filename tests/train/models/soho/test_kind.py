@@ -6,7 +6,7 @@ import torch
 from manifests.errors import UserError
 from tests.train.models.small_soho import small_config
 from train.models.soho import build_soho
-from train.models.soho.init import TRUNK, _imagenet
+from train.models.soho.kind import TRUNK, _imagenet
 
 
 def test_linear_and_embedding_weights_have_the_deviation_that_is_set() -> None:

@@ -30,23 +30,7 @@ _HOMES = {
     "run_pipeline": "pipeline.run.road",
 }
 
-__all__ = [
-    "Check",
-    "CheckFacts",
-    "Made",
-    "Member",
-    "MemberFacts",
-    "OwnReason",
-    "Reject",
-    "RunConfig",
-    "Setting",
-    "Source",
-    "Stage",
-    "cut_files",
-    "read_table",
-    "register",
-    "run_pipeline",
-]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -31,22 +31,7 @@ _HOMES = {
     "videos_in": "train.data.film",
 }
 
-__all__ = [
-    "ImageBatch",
-    "ModelKind",
-    "MvmDraw",
-    "Objective",
-    "Section",
-    "Seen",
-    "Spans",
-    "identity",
-    "load",
-    "load_official",
-    "make_view",
-    "official_keys",
-    "soho_losses",
-    "videos_in",
-]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

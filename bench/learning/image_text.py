@@ -60,7 +60,7 @@ EXTRA: dict[str, dict[str, Any]] = {
         "optim": {"lr": 3e-3, "optimizer": {"trunk": "adamw"}},
     },
     "visual_parsing": {
-        "model": {"parser_window": [2, 3], "parser_width": 16},
+        "model": {"parser_width": 16},
         "optim": {"lr": 2e-3},
         "objective": {"mvm": 0.0, "mfr": 0.3},
     },

@@ -14,7 +14,7 @@ SOHO: dict[str, Any] = {
 }  # fmt: skip
 VISUAL_PARSING: dict[str, Any] = {
     "kind": "visual_parsing", "preset": "tiny", "width": 32, "vocab_size": 128, "text_length": 12,
-    "max_text_positions": 16, "image_size": [64, 96], "parser_width": 8, "parser_window": [2, 3], "dropout": 0.0,
+    "max_text_positions": 16, "image_size": [64, 96], "parser_width": 8, "dropout": 0.0,
 }  # fmt: skip
 MODELS = {"soho": SOHO, "visual_parsing": VISUAL_PARSING}
 WEIGHTS = {

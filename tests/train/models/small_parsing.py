@@ -13,7 +13,7 @@ from train.models.visual_parsing import (
 def small_config(**changes: Any) -> VisualParsingConfig:
     base: dict[str, Any] = {
         "preset": "tiny", "width": 32, "vocab_size": 64, "text_length": 8, "image_size": (64, 96),
-        "parser_width": 8, "parser_window": (2, 3), "dropout": 0.0,
+        "parser_width": 8, "dropout": 0.0,
     }  # fmt: skip
     return VisualParsingConfig(**{**base, **changes})
 

@@ -41,7 +41,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "image_size": (128, 192),
         "parser": "own",
         "parser_width": 24,
-        "parser_window": (4, 6),
         "drop_path": 0.0,
         "width": 128,
         "n_heads": 4,
@@ -56,7 +55,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 class VisualParsingConfig(ModelSection):
     """The configuration of a Visual Parsing model. Sizes are (height, width) in pixels."""
 
-    fixed = ("parser_depths", "parser_heads", "mfr_share")
+    fixed = ("parser_depths", "parser_heads", "parser_window", "mfr_share")
     mfr_share: ClassVar[float] = 0.15
     """Share of a picture's tokens that are masked together: that of words, the paper gives none."""
 
@@ -72,10 +71,9 @@ class VisualParsingConfig(ModelSection):
         "crop", doc="crop: the canvas is filled; pad: the whole picture at the canvas' top left"
     )
     parser: Literal["swin_t", "swin_s", "swin_b", "own"] = identity(
-        "swin_t", doc="the Swin Transformer that parses pictures; own: a small one, with the width and window given"
+        "swin_t", doc="the Swin Transformer that parses pictures; own: a small one, with the width given"
     )
     parser_width: int = identity(96, ge=8, doc="channels of the parser's first stage; stage k has 2^k times as many")
-    parser_window: Size = identity((7, 7), doc="cells that attend to each other, (rows, columns)")
     drop_path: float = identity(0.2, ge=0, lt=1, doc="stochastic depth of the parser's last block; the first has none")
     width: int = identity(768, ge=8, doc="size of every token")
     n_heads: int = identity(12, ge=1, doc="attention heads")
@@ -139,6 +137,13 @@ class VisualParsingConfig(ModelSection):
     def parser_heads(self) -> Four:
         """Attention heads in the parser's four stages."""
         return HEADS[self.parser]
+
+    @property
+    def parser_window(self) -> Size:
+        """(rows, columns) of cells that attend to each other: the whole last map, which is 7x7 of 224x224 pixels.
+
+        Torchvision's have 7x7 over every canvas, since their weights hold a table of that size."""
+        return self.grid if self.parser == "own" else (7, 7)
 
     @property
     def grid(self) -> Size:

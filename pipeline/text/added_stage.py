@@ -1,5 +1,5 @@
-"""Stages of other packages, which decide on planned clips: each works on what the stage before wrote of `clips`, and
-what it writes counts in the place of that, for everything that reads `clips`.
+"""Stages of other packages, which decide on planned clips: each reads the `clips` that the stage before wrote, and
+its own output replaces them for everything that reads `clips`.
 
 Its name says what it works on: `clips__short`, then `clips__short__quiet`. A unit is one part of the stage before.
 """
@@ -69,8 +69,8 @@ class AddedStage:
             if isinstance(made, Reject):
                 rejects.append(made)
                 continue
-            rejected = [one for one in made if isinstance(one, Reject)]
-            kept += [one for one in made if not isinstance(one, Reject)]
+            rejected = [clip for clip in made if isinstance(clip, Reject)]
+            kept += [clip for clip in made if not isinstance(clip, Reject)]
             rejects += rejected
             if len(rejected) == len(made):
                 rejects.append(Reject(Reason.NO_CLIPS, video_id, detail=f"{len(rejected)} rejected"))
@@ -79,7 +79,8 @@ class AddedStage:
     def _decided(self, clips: list[ClipRow]) -> list[ClipRow | Reject]:
         made = list(load("stages", self.step).decide(clips, getattr(self.sections, self.step)))
         given, back = (
-            sorted(one.clip_id if isinstance(one, Reject) else one["clip_id"] for one in some) for some in (clips, made)
+            sorted(clip.clip_id if isinstance(clip, Reject) else clip["clip_id"] for clip in some)
+            for some in (clips, made)
         )
         if given != back:
             raise ValueError(f"stage {self.step} was given the clips {given} and decided on {back}")
@@ -87,7 +88,7 @@ class AddedStage:
 
 
 def added_stages(sections: Section) -> list[AddedStage]:
-    """The stages that a section `stages` names, one after the other, in the order of their names."""
+    """The stages that a section `stages` names, in a chain, in the order of their names."""
     stages: list[AddedStage] = []
     for step in sections.packages:
         stages.append(AddedStage(step, stages[-1].name if stages else "clips", sections))

@@ -3,7 +3,7 @@
 Anchors are equal words, and words that are equal once joined or split ("ice cream", "icecream"). Where only a few words
 are between two anchors, misheard ones ("models" as "model") take the stamps nearest to their expected times; the rest
 are placed by their expected lengths, next to the anchor on the side where their sentence continues. A single equal word
-inside a long mismatch is not an anchor ("the" is found everywhere).
+inside a long mismatch is not an anchor ("the" occurs everywhere).
 """
 
 from bisect import bisect_left
@@ -75,12 +75,12 @@ def align_track(text: Track, stamped: Track, *, min_confidence: float = 0.0) -> 
     If the two do not carry the same speech (confidence below the limit), the text keeps its own cue times and no word
     of the alignment is `anchored`.
     """
-    found = align_words([word.text for word in text.words], stamped.words)
-    if found.confidence < min_confidence or not stamped.words:
+    alignment = align_words([word.text for word in text.words], stamped.words)
+    if alignment.confidence < min_confidence or not stamped.words:
         return text, Alignment(text.words, (False,) * len(text.words), 0.0)
     aligned = Track(
-        words=found.words,
-        events=_moved_events(text, found.words),
+        words=alignment.words,
+        events=_moved_events(text, alignment.words),
         format=text.format,
         kind="manual_aligned",
         language=text.language,
@@ -88,7 +88,7 @@ def align_track(text: Track, stamped: Track, *, min_confidence: float = 0.0) -> 
         word_timed=True,
         false_times=text.false_times,
     )
-    return aligned, found
+    return aligned, alignment
 
 
 def comparable(text: str) -> str:
@@ -153,7 +153,7 @@ def _joined_words(said: list[str], heard: list[str], region: _Anchor) -> list[_A
     for j in range(m):
         for k in range(1, min(MAX_JOINED, m - j) + 1):
             heard_at.setdefault("".join(heard[j : j + k]), []).append((j, j + k))
-    found: list[_Anchor] = []
+    anchors: list[_Anchor] = []
     i = floor = 0
     while i < n:
         for k in range(min(MAX_JOINED, n - i), 0, -1):
@@ -161,11 +161,11 @@ def _joined_words(said: list[str], heard: list[str], region: _Anchor) -> list[_A
             spans = [span for span in heard_at.get(text, ()) if span[0] >= floor and span[1] - span[0] + k > 2]
             if len(text) >= JOINED_LETTERS and spans:
                 at, end = spans[0]
-                found.append(_Anchor(region.first + i, region.first + i + k, region.at + at, region.at + end))
+                anchors.append(_Anchor(region.first + i, region.first + i + k, region.at + at, region.at + end))
                 i, floor = i + k - 1, end
                 break
         i += 1
-    return found
+    return anchors
 
 
 def _mismatch_beside(blocks: Sequence[Any], number: int) -> int:
@@ -181,8 +181,8 @@ def _mismatch_beside(blocks: Sequence[Any], number: int) -> int:
 def _with_misheard(
     texts: Sequence[str], anchors: list[_Anchor], ends: Sequence[bool], timed: Sequence[Word]
 ) -> list[_Anchor]:
-    """Returns the anchors and, between any two, pairs of words that were heard as one another."""
-    found = anchors[:1]
+    """Returns the anchors and, between any two, pairs of words where the second was heard for the first."""
+    extended = anchors[:1]
     for before, after in pairwise(anchors):
         n, m = after.first - before.last, after.at - before.end
         if 0 < m <= n <= MISHEARD:
@@ -191,13 +191,13 @@ def _with_misheard(
             heard = [word.start_ms for word in timed[before.end : after.at]]
             for j, i in enumerate(_nearest([word.start_ms for word in guess], heard)):
                 at, stamp = before.last + i, before.end + j
-                found.append(_Anchor(at, at + 1, stamp, stamp + 1))
-        found.append(after)
-    return found
+                extended.append(_Anchor(at, at + 1, stamp, stamp + 1))
+        extended.append(after)
+    return extended
 
 
 def _nearest(expected_ms: Sequence[int], heard_ms: Sequence[int]) -> tuple[int, ...]:
-    """Chooses one expected start for each heard start, in order, with the smallest sum of distances."""
+    """Chooses an expected start for each heard start, in order, with the smallest sum of distances."""
     options = combinations(range(len(expected_ms)), len(heard_ms))
     return min(
         options, key=lambda chosen: sum(abs(expected_ms[i] - ms) for i, ms in zip(chosen, heard_ms, strict=True))
@@ -245,9 +245,9 @@ def _fill(
 ) -> list[Word]:
     """Places words without an anchor between the stamped words `before` and `after` (None: the track's edge).
 
-    If there are as many stamped words in between, each word takes one's times. If more or fewer, the words share their
-    span by length. If none, or with `skip`, the first `n_left` words follow the anchor before, and the others lead up
-    to the anchor after.
+    If there are as many stamped words in between, they share out the stamps one to one. If more or fewer, the words
+    share their span by length. If none, or with `skip`, the first `n_left` words follow the anchor before, and the
+    others lead up to the anchor after.
     """
     skipped = (
         () if skip else timed[before + 1 if before is not None else 0 : after if after is not None else len(timed)]

@@ -3,7 +3,7 @@
 A clip is a run of whole sentences near a target length. The plan is the cheapest partition of the words. A clip costs
 the square of its distance to the target. A border inside speech costs `border_weight` times -log of the probability
 that a sentence ends there, plus `unmarked_weight` times the probability that there is no mark at all. A doubtful border
-costs the mean of the video's doubtful borders less; a certain one costs nothing. So a doubtful border is used only
+costs the mean of the video's doubtful borders less; a certain border costs nothing. So a doubtful border is used only
 where the lengths gain by it, rather at a comma than inside a clause, and doubt alone makes no clip longer, nor shorter
 where ends are certain. Planning is a pure function of its arguments. Speech without a likely sentence end within the
 length limit is split at its longest silence. No word is cut, and clips do not overlap.
@@ -142,10 +142,10 @@ def _group(
     """Divides words first to last (exclusive): clips may end where a sentence may or where a long span is split."""
     limit_ms = round(config.max_s * 1000) - 2 * config.pad_ms
     likely = (np.flatnonzero(marks.ends[first : last - 1] >= MIN_END) + first + 1).tolist()
-    found = [first]
+    cuts = [first]
     for a, b in pairwise([first, *likely, last]):
-        found += _within(words, times, a, b, limit_ms)
-    bounds = np.array(found, np.int64)
+        cuts += _within(words, times, a, b, limit_ms)
+    bounds = np.array(cuts, np.int64)
     ends, inner = (np.append(column[bounds[1:-1] - 1], end) for column, end in ((marks.ends, 1.0), (marks.inner, 0.0)))
     costs = -weights.border_weight * np.log(np.maximum(ends, MIN_END)) + weights.unmarked_weight * (1 - ends - inner)
     return _Group(bounds, costs, (ends >= MIN_END) & (ends < 1), _lengths(times, bounds, limit_ms, config))

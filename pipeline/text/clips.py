@@ -152,8 +152,8 @@ def plan_track(
 ) -> tuple[list[PlannedClip], list[tuple[Reason, str] | None]]:
     """Plans a track's clips; for each, also the reason to reject it, or None.
 
-    `language`: the wanted one. `anchored`: which words an alignment anchored; None: no alignment was needed. `marks`:
-    the result of `mark_probabilities`, if already made.
+    `language`: the wanted language. `anchored`: which words an alignment anchored; None: no alignment was needed.
+    `marks`: the result of `mark_probabilities`, if already made.
     """
     if marks is None:
         marks = mark_probabilities(track, config.sentences)
@@ -164,8 +164,10 @@ def plan_track(
     reasons = []
     for clip, elsewhere in zip(clips, elsewhere_shares(track.words, clips), strict=True):
         near = sounds[max(bisect_left(starts, clip.start_ms) - 1, 0) : bisect_left(starts, clip.end_ms)]
-        found = reject_of(clip, track.words, near, config.clips, config.filters, language=language, elsewhere=elsewhere)
-        reasons.append(found)
+        reject = reject_of(
+            clip, track.words, near, config.clips, config.filters, language=language, elsewhere=elsewhere
+        )
+        reasons.append(reject)
     return clips, reasons
 
 
@@ -233,5 +235,5 @@ def boilerplate(
             if channel:
                 key = (channel, boilerplate_key(clip["text"]))
                 clips_of.setdefault(key, set()).add((clip["video_id"], clip["n"]))
-    counts = Counter({key: len({video for video, _ in found}) for key, found in clips_of.items()})
-    return {clip for key, found in clips_of.items() if counts[key] > limit for clip in found}
+    counts = Counter({key: len({video for video, _ in same_text}) for key, same_text in clips_of.items()})
+    return {clip for key, same_text in clips_of.items() if counts[key] > limit for clip in same_text}

@@ -61,8 +61,8 @@ def reject_of(
 ) -> tuple[Reason, str] | None:
     """Returns the first reason to reject a planned clip, with the measurement; None if there is none.
 
-    `language` is the wanted one ("" = any); a clip with too few words to tell is taken to be in its track's language.
-    `elsewhere`: the clip's value from `elsewhere_shares`.
+    `language` is the wanted language ("" = any); a clip with too few words to tell is taken to be in its track's
+    language. `elsewhere`: the clip's value from `elsewhere_shares`.
     """
     inside = words[clip.first : clip.last]
     seconds = (clip.end_ms - clip.start_ms) / 1000
@@ -72,15 +72,15 @@ def reject_of(
         return Reason.CLIP_TOO_LONG, f"{seconds:.2f} s"
     if clip.confidence < clips.min_confidence:
         return Reason.LOW_ALIGNMENT, f"{clip.confidence:.2f} of its words anchored"
-    found = _of_text(clip, inside, events, filters, rules)
-    if found is None and elsewhere > filters.max_elsewhere_share:
-        found = Reason.REPEATED_TEXT, f"{elsewhere:.2f} of it is repeated elsewhere"
-    if found is None and language and len(inside) >= LANGUAGE_WORDS:
+    reject = _of_text(clip, inside, events, filters, rules)
+    if reject is None and elsewhere > filters.max_elsewhere_share:
+        reject = Reason.REPEATED_TEXT, f"{elsewhere:.2f} of it is repeated elsewhere"
+    if reject is None and language and len(inside) >= LANGUAGE_WORDS:
         spoken = language_of(clip.text)
-        found = (Reason.WRONG_LANGUAGE, f"the words are in {spoken}") if spoken != language else None
-    if found is None and language == "en":
-        found = foreign_sentence([word.text for word in inside], rules.foreign_words)
-    return found or _of_flags(clip.text, filters)
+        reject = (Reason.WRONG_LANGUAGE, f"the words are in {spoken}") if spoken != language else None
+    if reject is None and language == "en":
+        reject = foreign_sentence([word.text for word in inside], rules.foreign_words)
+    return reject or _of_flags(clip.text, filters)
 
 
 def _of_text(
@@ -106,8 +106,8 @@ def _of_text(
 
 def _of_flags(text: str, config: FilterConfig) -> tuple[Reason, str] | None:
     """A flag that the configuration turns into a reject."""
-    found = [flag for flag in flags_of(text) if flag in config.reject_flags] if config.reject_flags else []
-    return (Reason.FLAGGED_TEXT, ", ".join(found)) if found else None
+    flags = [flag for flag in flags_of(text) if flag in config.reject_flags] if config.reject_flags else []
+    return (Reason.FLAGGED_TEXT, ", ".join(flags)) if flags else None
 
 
 def event_share(clip: PlannedClip, events: Sequence[Event]) -> float:

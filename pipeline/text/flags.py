@@ -1,4 +1,4 @@
-"""Flags in a clip's text, found by patterns: profanity, personal data, calls to subscribe and sponsor messages."""
+"""Flags in a clip's text, by patterns: profanity, personal data, calls to subscribe and sponsor messages."""
 
 import re
 
@@ -40,19 +40,19 @@ _BOILERPLATE = re.compile(
 
 def flags_of(text: str) -> list[str]:
     """The flags of a text: profanity, email, phone, long_number, boilerplate."""
-    found = []
+    flags = []
     masked = "*" in text and _MASKED.search(text) is not None
     if masked or any(word.lower().strip(".,;:!?\"'…-") in PROFANITY for word in text.split()):
-        found.append("profanity")
+        flags.append("profanity")
     if ("@" in text or " dot " in text) and (_EMAIL.search(text) or _SPOKEN_EMAIL.search(text)):
-        found.append("email")
+        flags.append("email")
     if _PHONE.search(text) or _spoken_number(text):
-        found.append("phone")
+        flags.append("phone")
     elif _LONG_NUMBER.search(text):
-        found.append("long_number")
+        flags.append("long_number")
     if _BOILERPLATE.search(text):
-        found.append("boilerplate")
-    return found
+        flags.append("boilerplate")
+    return flags
 
 
 def _spoken_number(text: str) -> bool:

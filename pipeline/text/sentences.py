@@ -77,12 +77,12 @@ def mark_probabilities(
         certain |= np.array(sentence_ends([word.text for word in words]), np.bool_)
     certain[-1] = True
     unmarked = _unmarked(certain, max_words) if track.punctuated else ~certain
-    found = Marks.of_ends(certain.astype(np.float32))
+    combined = Marks.of_ends(certain.astype(np.float32))
     if unmarked.any():
         by_model = (model or load_model(config.model, config.weights)).probabilities(words, speaker_turns(track))
-        found.ends[unmarked] = by_model.ends[unmarked]
-        found.inner[unmarked] = by_model.inner[unmarked]
-    return found
+        combined.ends[unmarked] = by_model.ends[unmarked]
+        combined.inner[unmarked] = by_model.inner[unmarked]
+    return combined
 
 
 def _unmarked(certain: NDArray[np.bool_], max_words: int) -> NDArray[np.bool_]:

@@ -33,7 +33,7 @@ SHINGLES_AT_ONCE = 16_384
 SHINGLE = 3
 """Words per shingle of the near-duplicate signature."""
 MIN_TRACK_CONFIDENCE = 0.4
-"""If a smaller share of words is anchored, the two tracks are taken to differ and the automatic one is used."""
+"""If a smaller share of words is anchored, the two tracks are taken to differ and the automatic track is used."""
 LANGUAGE_SAMPLE = 400
 """Number of words from which a track's language is detected."""
 
@@ -132,9 +132,9 @@ def unfit(track: Track, config: TextConfig) -> BrokenTrack | None:
     if len(track.words) < limits.min_words:
         return BrokenTrack(f"{len(track.words)} words", Reason.TOO_FEW_WORDS)
     if limits.check_language and len(track.words) >= LANGUAGE_WORDS:
-        found = track_language(track.words)
-        if found != limits.language:
-            return BrokenTrack(f"the words are in {found}", Reason.WRONG_LANGUAGE)
+        spoken = track_language(track.words)
+        if spoken != limits.language:
+            return BrokenTrack(f"the words are in {spoken}", Reason.WRONG_LANGUAGE)
     return None
 
 
@@ -147,17 +147,17 @@ def track_language(words: Sequence[Word]) -> str:
 def _combine(usable: dict[str, tuple[str, Track]], config: TextConfig) -> Transcript:
     """Manual text with the automatic track's times; the automatic track alone if the two carry different speech.
 
-    The preferred track that exists, where that is the automatic one or no automatic track has word times.
+    The preferred track that exists, where that is the automatic track or no automatic track has word times.
     """
     manual, auto = usable.get("manual"), usable.get("auto")
     order = (auto, manual) if config.transcript.prefer == "auto" else (manual, auto)
     if manual is None or auto is None or not auto[1].word_timed or order[0] is auto:
         key, track = next(pair for pair in order if pair is not None)
         return Transcript(track, key, 1.0)
-    aligned, found = align_track(manual[1], auto[1], min_confidence=MIN_TRACK_CONFIDENCE)
+    aligned, alignment = align_track(manual[1], auto[1], min_confidence=MIN_TRACK_CONFIDENCE)
     if aligned is manual[1]:
         return Transcript(auto[1], auto[0], 1.0)
-    return Transcript(aligned, manual[0], round(found.confidence, 4))
+    return Transcript(aligned, manual[0], round(alignment.confidence, 4))
 
 
 def transcript_row(video_id: str, transcript: Transcript) -> TranscriptRow:

@@ -23,10 +23,10 @@ def read_track(data: bytes, *, format: str = "", kind: str = "", language: str =
     """
     text = decode_text(data)
     with _without_collector():
-        found = _read(text, format)
-        if not found.rows:
+        rows = _read(text, format)
+        if not rows.rows:
             raise BrokenTrack("the caption file holds no text")
-        return build_track(found, kind=kind, language=language)
+        return build_track(rows, kind=kind, language=language)
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def _take_identifier(cues: list[Cue], lines: list[str], number: int, previous_in
     """Removes a cue number or name above a time line from the cue before; returns the latest srt number seen.
 
     With a blank line above, any number is an identifier and in vtt (`names`) any line is; directly below text, only a
-    number that continues the count is one: a spoken "7" stays.
+    number that continues the count is an identifier: a spoken "7" stays.
     """
     above = lines[number - 1].strip() if number else ""
     index = int(above) if above.isascii() and above.isdigit() and len(above) < 9 else -1

@@ -120,7 +120,7 @@ _WORDS = re.compile(r"\S+")
 
 
 def _tokenize_line(line: str, at: int, tokens: list[Token], labels: Counter[str] | None, credits: bool) -> None:
-    """Makes tokens of a line's own marks (credit, dash, label), and one `rest` token of the rest."""
+    """Makes tokens of a line's own marks (credit, dash, label), and a `rest` token of the rest."""
     if credits and _CREDIT.match(line):
         tokens.append(Token("credit", line.strip(), at))
         return
@@ -192,14 +192,14 @@ def _join_broken_groups(text: str, tokens: list[Token]) -> list[Token]:
 
 def _split_groups(tokens: list[Token], text: str, automatic: bool) -> list[Token]:
     """Splits `rest` tokens into words, sounds and speaker marks."""
-    found: list[Token] = []
+    split: list[Token] = []
     for token in tokens:
         if token.kind != "rest":
-            found.append(token)
+            split.append(token)
             continue
         for match in _TOKEN.finditer(token.text):
-            found.extend(_of_match(match, token.offset, automatic))
-    return found
+            split.extend(_of_match(match, token.offset, automatic))
+    return split
 
 
 def _of_match(match: re.Match[str], at: int, automatic: bool) -> list[Token]:

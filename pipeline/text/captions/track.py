@@ -1,7 +1,7 @@
 """The result of reading a caption file: words with times, events, and the kind of track.
 
 Also the intermediate form that every format's reader produces (rows of timed pieces of text), so that words are made
-from text in one place only (`words.py`). All times are integer milliseconds in the source video.
+from text in a single place (`words.py`). All times are integer milliseconds in the source video.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ MAX_MS = 10**12
 
 
 class BrokenTrack(Rejected):
-    """A caption payload without usable words. `reason` is its reject code, `detail` one clear line."""
+    """A caption payload without usable words. `reason` is its reject code, `detail` a clear line."""
 
     def __init__(self, detail: str, reason: Reason = Reason.BROKEN_CAPTIONS) -> None:
         super().__init__(reason, detail)
@@ -57,7 +57,7 @@ class Track:
     format: str
     """json3, srv3, srv2, srv1, vtt, ttml or srt."""
     kind: str
-    """manual, auto, or manual_aligned once a manual track has been given an automatic one's times."""
+    """manual, auto, or manual_aligned once a manual track has been given the times of an automatic track."""
     language: str
     punctuated: bool
     """The track has sentence marks of its own."""
@@ -76,7 +76,7 @@ class Piece(NamedTuple):
 
 @dataclass(slots=True)
 class Row:
-    """Text that appeared at one moment: a caption line, or a cue of several lines separated by newlines."""
+    """Text that appeared at the same moment: a caption line, or a cue of several lines separated by newlines."""
 
     start_ms: int
     end_ms: int | None

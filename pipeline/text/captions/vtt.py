@@ -32,9 +32,9 @@ def read_vtt(text: str) -> Rows:
     if not cues:
         raise BrokenTrack("the caption file holds no cue")
     head = dict(_HEADER.findall(text[:2000].split("-->", 1)[0]))
-    found = _rows(cues, "vtt")
-    found.language = head.get("Language", "")
-    return found
+    rows = _rows(cues, "vtt")
+    rows.language = head.get("Language", "")
+    return rows
 
 
 def read_srt(text: str) -> Rows:
@@ -66,7 +66,7 @@ def _without_resent(cues: list[Cue]) -> list[Cue]:
 
 
 def _line(raw: str, cue: Cue) -> Row:
-    """Makes a row of one line of a cue: tags are removed, inner stamps and the voice label kept."""
+    """Makes a row of a line of a cue: tags are removed, inner stamps and the voice label kept."""
     if "<" not in raw:
         return Row(cue.start_ms, cue.end_ms, [Piece(unescape(strip_tags(raw)), cue.start_ms)])
     voice = _VOICE.search(raw)
@@ -187,7 +187,7 @@ def _squeezed(text: str) -> str:
 
 
 def _edited(text: str, shown: list[tuple[str, Row]]) -> tuple[str, Row] | None:
-    """Finds the shown row that this text is a later state of: their common beginning is most of the shorter one."""
+    """Finds the shown row that this text is a later state of: their common beginning is most of the shorter text."""
     for old in reversed(shown):
         common = _common_prefix(old[0], text)
         if common == len(old[0]) or common >= 0.6 * min(len(old[0]), len(text)):

@@ -1,4 +1,4 @@
-"""Turns rows of timed pieces into words and events: the one place where caption text becomes words, for all formats.
+"""Turns rows of timed pieces into words and events: the only place where caption text becomes words, for all formats.
 
 Word starts come from the stamps where they are true, and are spread by letters inside the cue where there are none. No
 format has the end of a stamped word: it is the next word's start, or earlier if a word that long ends earlier before a
@@ -22,7 +22,7 @@ MAX_TOKENS = 50_000
 """Most words, sounds and speaker marks of a track: over five hours of talk. This bounds the cost of a track."""
 _TOKEN_MARK = re.compile(r"[\[({*【［（>♪♫♬♩🎵🎶]")
 SONG_GAP_MS = 20_000
-"""Longest time between the note that opens a song and the one that closes it."""
+"""Longest time between the note that opens a song and the note that closes it."""
 NOTE = "♪"
 TYPED_GAP_MS = 10_000
 """In a live track a gap of up to this long inside a sentence is the typist's delay, not the speaker's silence."""
@@ -35,20 +35,20 @@ def ends_with_mark(text: str) -> bool:
     return text.rstrip("\"”’'»)]")[-1:] in FINAL_MARKS
 
 
-def build_track(found: Rows, *, kind: str, language: str) -> Track:
+def build_track(read: Rows, *, kind: str, language: str) -> Track:
     """Builds the track from a reader's rows, in time order."""
-    refuse_endless(found.rows)
-    rows = sorted(found.rows, key=lambda row: row.start_ms)
-    false_times = found.drop_times or _evenly_spaced(rows)
-    word_timed = not false_times and _has_word_times(rows, found.kind)
-    automatic = word_timed or false_times or found.kind == "auto" or kind == "auto" or _overlaps(rows)
-    words, events = _Builder(rows, word_timed, automatic, typed=found.drop_times).build()
+    refuse_endless(read.rows)
+    rows = sorted(read.rows, key=lambda row: row.start_ms)
+    false_times = read.drop_times or _evenly_spaced(rows)
+    word_timed = not false_times and _has_word_times(rows, read.kind)
+    automatic = word_timed or false_times or read.kind == "auto" or kind == "auto" or _overlaps(rows)
+    words, events = _Builder(rows, word_timed, automatic, typed=read.drop_times).build()
     return Track(
         words=tuple(words),
         events=tuple(events),
-        format=found.format,
+        format=read.format,
         kind=kind or ("auto" if automatic else "manual"),
-        language=language or found.language,
+        language=language or read.language,
         punctuated=share_final(words) >= MIN_FINAL_SHARE,
         word_timed=word_timed,
         false_times=false_times,
@@ -135,8 +135,8 @@ class _Builder:
                 tokens.append((Token("speaker", row.speaker, 0), None))
             edge = number < CREDIT_ROWS or number >= len(self.rows) - CREDIT_ROWS
             credits = edge and not self.word_timed
-            found = tokenize(row.text, labels=self.labels, credits=credits, automatic=self.automatic)
-            tokens.extend(zip(found, self._stamps(row, found), strict=True))
+            made = tokenize(row.text, labels=self.labels, credits=credits, automatic=self.automatic)
+            tokens.extend(zip(made, self._stamps(row, made), strict=True))
         start_ms = max(rows[0].start_ms, 0)
         limit_ms = _limit(rows, next_ms)
         starts = _place([token for token, _ in tokens], [stamp for _, stamp in tokens], start_ms, limit_ms)
@@ -158,7 +158,7 @@ class _Builder:
     def _add_songs(self, tokens: list[Token], starts: list[int], shown_ms: int) -> None:
         """Adds songs as sounds that span them: from one note to the next, or to the edge of what is shown together.
 
-        A note before words opens a song, one after words closes it, possibly some rows later. `shown_ms`: when the
+        A note before words opens a song, a note after words closes it, possibly some rows later. `shown_ms`: when the
         tokens leave the screen.
         """
         notes = [i for i, token in enumerate(tokens) if is_note(token)]

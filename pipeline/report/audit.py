@@ -94,7 +94,7 @@ def _metrics(data: ReportData, facts: ClipFacts) -> Metrics:
 
 
 def _categories(data: ReportData) -> list[CategoryFacts]:
-    """Every category that was requested, has clips, or is one of the 15."""
+    """Every category that was requested, has clips, or is among the 15."""
     counts = category_counts(data)
     whole = sum(counts.values())
     asked = {c.category_id: c.asked for c in data.balance.categories} if data.balance else {}

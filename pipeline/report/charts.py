@@ -119,7 +119,7 @@ def lengths_by_category(lengths: Mapping[str, Values]) -> Chart:
 
 
 def concentration(clips: NDArray[np.int64]) -> Chart:
-    """The share of the clips in the largest channels. `clips`: the number of each channel, at least one."""
+    """The share of the clips in the largest channels. `clips`: the number of each channel, at least 1."""
     shares = 100 * np.cumsum(np.sort(clips)[::-1]) / clips.sum()
     at = np.unique(np.geomspace(1, len(shares), MOST_POINTS).round().astype(int))
     rows = [
@@ -155,7 +155,7 @@ class BalanceRow:
 
 
 def balance_rows(result: BalanceResult, promised: Mapping[int, float] | None = None) -> list[BalanceRow]:
-    """Each category's share promised and kept, drawn to one scale, sorted by the kept amounts.
+    """Each category's share promised and kept, drawn to the same scale, sorted by the kept amounts.
 
     `promised`: the total of all planned clips of a category, if known; else what the balance ranked is used.
     """
@@ -194,7 +194,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class CountList:
-    """How often each value of one subject occurs."""
+    """How often each value of a subject occurs."""
 
     title: str
     clips: int

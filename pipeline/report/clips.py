@@ -27,7 +27,7 @@ from pipeline.report.tally import Lowest, N, Tally, Values
 from pipeline.shards.stage import read_entries
 
 READERS = 8
-"""Shards whose rows are read at a time: a bucket answers many requests as fast as one."""
+"""Shards whose rows are read at a time: a bucket answers many requests as fast as a single request."""
 SHARDS_AT_A_TIME = 32
 """Shards that are added up together: 64,000 clips of the usual 2,000 a shard."""
 LOOKED_AT_MOST = 2000
@@ -68,12 +68,12 @@ class Clips:
     """`key`, `category_id` and `shard` of the clips to show, in the order of the draw."""
 
     def times(self, name: str) -> dict[tuple[Any, ...], int]:
-        """{(values of the columns): number of clips} of one of COUNTS."""
+        """{(values of the columns): number of clips}, for a name in COUNTS."""
         columns = [column.to_pylist() for column in self.counts[name].columns]
         return {tuple(row[:-1]): row[-1] for row in zip(*columns, strict=True)}
 
     def seconds(self, category_id: int | None = None) -> Values:
-        """The lengths of the clips, of one category or of all."""
+        """The lengths of the clips, of a category or of all."""
         table = self.counts["lengths"]
         if category_id is not None:
             table = table.filter(pc.equal(table.column("category_id"), category_id))

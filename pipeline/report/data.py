@@ -53,7 +53,7 @@ class SourceYield:
 
 @dataclass(frozen=True, slots=True)
 class CategoryLoss:
-    """Why videos of one category are not in the data set, most frequent reasons first."""
+    """Why videos of a category are not in the data set, most frequent reasons first."""
 
     category: str
     kept: int
@@ -175,7 +175,7 @@ def source_yields(store: Store) -> tuple[SourceYield, ...]:
     """The yield of each source, sorted by what was kept."""
     gave = _given(store)
     latest = {(r["source"], r["query"]): r for r in store.read_table("sources").sort_by("round").to_pylist()}
-    found = [
+    yields = [
         SourceYield(
             category=category_name(row["wanted_category_id"]),
             source=key[0],
@@ -187,7 +187,7 @@ def source_yields(store: Store) -> tuple[SourceYield, ...]:
         )
         for key, row in latest.items()
     ]
-    return tuple(sorted(found, key=lambda y: (-y.kept, -y.looked_at, y.source, y.query)))
+    return tuple(sorted(yields, key=lambda y: (-y.kept, -y.looked_at, y.source, y.query)))
 
 
 def _given(store: Store) -> dict[tuple[str, str], tuple[int, int]]:
@@ -214,7 +214,7 @@ def _codes_of(rows: pa.Table, names: dict[tuple[str, str], int]) -> NDArray[np.i
     n = max(1, len(query.dictionary))
     pair, at = np.unique(source.indices.to_numpy().astype(np.int64) * n + query.indices.to_numpy(), return_inverse=True)
     sources, queries = source.dictionary.to_pylist(), query.dictionary.to_pylist()
-    numbers = [names.setdefault((sources[one // n], queries[one % n]), len(names)) for one in pair.tolist()]
+    numbers = [names.setdefault((sources[code // n], queries[code % n]), len(names)) for code in pair.tolist()]
     return np.array(numbers, np.int32)[at]
 
 
@@ -225,11 +225,11 @@ def examples_of_reasons(store: Store, census: Census, seed: int = 0) -> dict[tup
         name = pc.if_else(pc.equal(rows.column("clip_id"), ""), rows.column("video_id"), rows.column("clip_id"))
         drawn = pa.array(hash_texts(name.combine_chunks(), seed), pa.uint64())
         lowest.add(rows.select(["stage", "reason"]).append_column("name", name).append_column("drawn", drawn))
-    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    examples: dict[tuple[str, str], tuple[str, ...]] = {}
     for row in (lowest.rows() or _NO_NAMES).to_pylist():
         kind = row["stage"], row["reason"]
-        found[kind] = tuple(dict.fromkeys([*found.get(kind, ()), row["name"]]))
-    return found
+        examples[kind] = tuple(dict.fromkeys([*examples.get(kind, ()), row["name"]]))
+    return examples
 
 
 def _left_out(store: Store, census: Census) -> Iterator[pa.Table]:

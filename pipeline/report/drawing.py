@@ -30,7 +30,7 @@ CONFIG: Mapping[str, Any] = {
 
 
 def drawn(spec: Mapping[str, Any], summary: str) -> str:
-    """The chart as one `<svg>`; `summary` is its text alternative for screen readers."""
+    """The chart as an `<svg>`; `summary` is its text alternative for screen readers."""
     import vl_convert
 
     text = vl_convert.vegalite_to_svg({**spec, "config": CONFIG}, allowed_base_urls=[])

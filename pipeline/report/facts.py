@@ -55,14 +55,14 @@ class ClipFacts:
 def read_facts(store: Store, clips: Clips) -> ClipFacts:
     """The facts of these clips."""
     samples = _read_samples(store, clips.looked_at)
-    found: dict[str, Any] = {subject: _count(samples, subject) for subject in COUNTED}
-    found |= {
+    measured: dict[str, Any] = {subject: _count(samples, subject) for subject in COUNTED}
+    measured |= {
         "alignment": Values.of([s.get("alignment_confidence", math.nan) for s in samples]),
         "motion": _moving(Values.of([s.get("motion", math.nan) for s in samples])),
     }
     known = _from_tables(store, clips)
     behind = {name: clips.n if name in known else len(samples) for name in (*COUNTED, *MEASURED)}
-    return ClipFacts(**{**found, **known}, clips_behind=behind, n_json=len(samples))
+    return ClipFacts(**{**measured, **known}, clips_behind=behind, n_json=len(samples))
 
 
 def _moving(motion: Values) -> Values:
@@ -110,24 +110,24 @@ def _count(samples: Sequence[Mapping[str, Any]], subject: str) -> Counter[str]:
 
 
 def _from_tables(store: Store, clips: Clips) -> dict[str, Any]:
-    """The subjects that the run's tables know for every one of the clips."""
-    found: dict[str, Any] = {}
+    """The subjects that the run's tables know for every clip."""
+    facts: dict[str, Any] = {}
     if not clips.n:
-        return found
+        return facts
     places = clips.places
     if known := _counted(store, "videos", ["license", "upload_date"], places.of_videos, places.n_clips):
-        found["licence"] = _by_text(known["license"])
-        found["upload_year"] = _by_text(known["upload_date"], lambda date: [date[:4] or UNKNOWN])
+        facts["licence"] = _by_text(known["license"])
+        facts["upload_year"] = _by_text(known["upload_date"], lambda date: [date[:4] or UNKNOWN])
     if not places.are_known:
-        return found
+        return facts
     columns = ["language", "caption_kind", "boundary_model", "confidence"]
     if known := _counted(store, "clips", columns, places.of_clips, places.times):
-        found |= {name: _by_text(known[name]) for name in columns[:3]}
-        found["alignment"] = _numbers(known["confidence"])
+        facts |= {name: _by_text(known[name]) for name in columns[:3]}
+        facts["alignment"] = _numbers(known["confidence"])
     if known := _counted(store, "packs", ["motion", "flags"], places.of_clips, places.times):
-        found["motion"] = _moving(_numbers(known["motion"]))
-        found["flags"] = _by_text(known["flags"], lambda text: [str(flag) for flag in json.loads(text or "[]")])
-    return found
+        facts["motion"] = _moving(_numbers(known["motion"]))
+        facts["flags"] = _by_text(known["flags"], lambda text: [str(flag) for flag in json.loads(text or "[]")])
+    return facts
 
 
 class _Counts:
@@ -160,12 +160,12 @@ def _counted(
 
 
 def _by_text(counts: pa.Table, split: Callable[[str], list[str]] | None = None) -> Counter[str]:
-    """How often each value occurs; `split` turns one value into several."""
-    found: Counter[str] = Counter()
+    """How often each value occurs; `split` turns a value into several."""
+    counter: Counter[str] = Counter()
     for text, n in zip(*(column.to_pylist() for column in counts.columns), strict=True):
         for value in split(text) if split else [text or UNKNOWN]:
-            found[value] += n
-    return found
+            counter[value] += n
+    return counter
 
 
 def _numbers(counts: pa.Table) -> Values:

@@ -1,4 +1,4 @@
-"""Shows on a terminal how a run is doing, from the one small file that its driver keeps, and from its tables."""
+"""Shows on a terminal how a run is doing, from the small file that its driver keeps, and from its tables."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Reads the one row of a table that counts for each clip or video, piece by piece and file by file.
 
-The outcome of a retry is in a later part, so of several rows the last one counts. Files are read in any order; where
+The outcome of a retry is in a later part, so of several rows the last counts. Files are read in any order; where
 rows turn out to repeat, which is rare, the table is read again, and those rows are held against each other by the names
 of their parts.
 """
@@ -27,7 +27,7 @@ class Taker(Protocol):
     """What the rows are for."""
 
     def take(self, rows: pa.Table, places: Ints) -> None:
-        """Takes up rows, each the only one of its place [N]."""
+        """Takes up rows, at most one for each place [N]."""
 
 
 T = TypeVar("T", bound=Taker)
@@ -88,7 +88,7 @@ def _with_places(rows: pa.Table, places: Ints) -> pa.Table:
 
 
 def _that_count(several: Sequence[pa.Table], first: bool) -> pa.Table:
-    """Of the rows of each place the last one, or the first: by part, then by their order in it."""
+    """The last row of each place, or the first: by part, then by their order in it."""
     rows = pa.concat_tables(several).combine_chunks()
     keys = [("place", "ascending"), (PART, "ascending"), ("row", "ascending")]
     order = pc.sort_indices(rows, sort_keys=keys)

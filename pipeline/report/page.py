@@ -1,8 +1,8 @@
 """The audit page, report/index.html: balance, funnel, distributions, categories not filled, samples to look at.
 
-It is one file that needs nothing else: no font or picture from the net, charts as SVG, and one script (tables that sort
-and filter), which the page can do without. Everything shown is escaped, since titles and captions come from strangers;
-a content policy in the page names that script by its hash and forbids anything that might get through.
+It is a single file that needs nothing else: no font or picture from the net, charts as SVG, and a single script (tables
+that sort and filter), which the page can do without. Everything shown is escaped, since titles and captions come from
+strangers; a content policy in the page names that script by its hash and forbids anything that might get through.
 report/report.json has the same in numbers.
 """
 

@@ -37,8 +37,8 @@ class Numbered:
         """Of two columns of the shards' rows."""
         ids, code = _encoded(video_id)
         starts = np.flatnonzero(np.diff(code, prepend=-1))
-        found = pc.extract_regex(clip_id, pattern=r"\.(?P<n>\d{1,9})$")
-        n = pc.fill_null(pc.struct_field(found, "n").cast(pa.int32()), NOWHERE).to_numpy()
+        parsed = pc.extract_regex(clip_id, pattern=r"\.(?P<n>\d{1,9})$")
+        n = pc.fill_null(pc.struct_field(parsed, "n").cast(pa.int32()), NOWHERE).to_numpy()
         return cls(ids[code[starts]], np.diff(starts, append=len(code)), n)
 
 
@@ -82,10 +82,10 @@ class Places:
         """[N] the place of each row (columns video_id and n); NOWHERE for those that are in no shard."""
         video, n = self.of_videos(rows), rows.column("n").to_numpy().astype(np.int64)
         at = self.starts[video] + n
-        found = np.flatnonzero((video != NOWHERE) & (n >= 0) & (at < self.starts[video + 1]))
-        found = found[self.times[at[found]] > 0]
+        known = np.flatnonzero((video != NOWHERE) & (n >= 0) & (at < self.starts[video + 1]))
+        known = known[self.times[at[known]] > 0]
         places = np.full(len(at), NOWHERE, np.int64)
-        places[found] = at[found]
+        places[known] = at[known]
         return places
 
 

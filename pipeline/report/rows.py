@@ -82,14 +82,14 @@ def _number(offset: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 def whole_rows(store: Store, chosen: pa.Table) -> list[WholeRow]:
     """The shards' rows (WHOLE) of these few clips, in their order, with the shard's path; reads the shards again."""
     wanted = list(zip(chosen.column(SHARD_COLUMN).to_pylist(), chosen.column("key").to_pylist(), strict=True))
-    found: dict[tuple[str, str], WholeRow] = {}
+    row_of: dict[tuple[str, str], WholeRow] = {}
     for url in dict.fromkeys(url for url, _ in wanted):
         rows = read_rows(store, url, WHOLE)
         rows = rows.filter(is_success(rows.column("status")))
         keys = pa.array([key for shard, key in wanted if shard == url], pa.string())
         for row in rows.filter(pc.is_in(rows.column("key"), value_set=keys)).to_pylist():
-            found[url, row["key"]] = cast(WholeRow, {**row, SHARD_COLUMN: url})
-    return [found[pair] for pair in wanted if pair in found]
+            row_of[url, row["key"]] = cast(WholeRow, {**row, SHARD_COLUMN: url})
+    return [row_of[pair] for pair in wanted if pair in row_of]
 
 
 def members_of(row: WholeRow) -> dict[str, tuple[int, int]]:

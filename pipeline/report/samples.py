@@ -18,7 +18,7 @@ from pipeline.report.rows import WholeRow, members_of, whole_rows
 log = logging.getLogger("hdvila")
 
 MOST_VIDEO_BYTES = 2 * 1024**2
-"""The most bytes of video in one page, which stays under 5 MB; further samples have only a picture."""
+"""The most bytes of video in a page, which stays under 5 MB; further samples have only a picture."""
 MOST_JSON_BYTES = 16 * 1024**2
 MOST_PIXELS = 4096 * 2160
 """The most pixels of a still: limits the memory it takes, before it is decoded."""
@@ -142,7 +142,7 @@ def jpeg_size(jpeg: bytes) -> tuple[int, int]:
 
 
 def cut_short(text: str, limit: int) -> str:
-    """A text of at most `limit` characters; a longer one is truncated and ends in …"""
+    """A text of at most `limit` characters; a longer text is truncated and ends in …"""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 

@@ -117,10 +117,10 @@ def _sources(store: Store) -> list[SourceStatus]:
     columns = ["source", "query"]
     counted = store.read_table("videos", columns).group_by(columns).aggregate([([], "count_all")])
     kept = {(row["source"], row["query"]): row["count_all"] for row in counted.to_pylist()}
-    found: dict[tuple[str, str], SourceStatus] = {}
+    statuses: dict[tuple[str, str], SourceStatus] = {}
     for row in store.read_table("sources").to_pylist():
         name, query = row["source"], row["query"]
-        source = found.setdefault(
+        source = statuses.setdefault(
             (name, query),
             {
                 "source": name,
@@ -135,4 +135,6 @@ def _sources(store: Store) -> list[SourceStatus]:
         source["listed"] = listed + row["n_listed"] if row["cursor"] else max(listed, row["n_listed"])
         source["exhausted"] = source["exhausted"] or row["exhausted"]
         source["reason"] = row["reason"]
-    return sorted(found.values(), key=lambda row: (-row["kept"] / max(1, row["listed"]), row["source"], row["query"]))
+    return sorted(
+        statuses.values(), key=lambda row: (-row["kept"] / max(1, row["listed"]), row["source"], row["query"])
+    )

@@ -34,10 +34,10 @@ class Tally:
     def add(self, rows: pa.Table, times: Ints | None = None) -> None:
         """Counts rows, each once or `times` [N] as often."""
         counts = np.ones(rows.num_rows, np.int64) if times is None else times
-        found = rows.select(self._schema.names[:-1]).append_column(N, pa.array(counts, pa.int64()))
+        counted = rows.select(self._schema.names[:-1]).append_column(N, pa.array(counts, pa.int64()))
         if times is not None and not times.all():
-            found = found.filter(pa.array(times > 0))
-        self._waiting.append(self._sums([found]))
+            counted = counted.filter(pa.array(times > 0))
+        self._waiting.append(self._sums([counted]))
         self._n_waiting += self._waiting[-1].num_rows
         if self._n_waiting > max(LEAST_WAITING, self._summed.num_rows):
             self.counts()
@@ -113,7 +113,7 @@ class Lowest:
             encoded = rows.column(name).combine_chunks().dictionary_encode()
             kind = kind * len(encoded.dictionary) + encoded.indices.to_numpy()
         drawn = rows.column("drawn").to_numpy()
-        chosen = [self._lowest_of(np.flatnonzero(kind == one), drawn) for one in np.unique(kind)]
+        chosen = [self._lowest_of(np.flatnonzero(kind == number), drawn) for number in np.unique(kind)]
         return rows.take(pa.array(np.concatenate([np.zeros(0, np.int64), *chosen])))
 
     def _lowest_of(self, at: Ints, drawn: NDArray[np.uint64]) -> Ints:

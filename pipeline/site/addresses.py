@@ -35,7 +35,7 @@ SLOWEST_BYTES_PER_S = 16_384.0
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is on the public internet, also if an IPv6 address wraps an IPv4 one."""
+    """Whether an address is on the public internet, also if an IPv6 address wraps an IPv4 address."""
     if isinstance(address, IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
         if address in _NAT64:
@@ -47,7 +47,7 @@ def is_public(address: Address) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of one transfer. `may_ask` tells whether a machine's address may be contacted at all."""
+    """The limits of a transfer. `may_ask` tells whether a machine's address may be contacted at all."""
 
     max_bytes: int
     timeout_s: float = 20.0
@@ -132,8 +132,8 @@ def _of_error(error: Exception) -> Rejected | Exception:
 
 def _connect(host: str, port: int, limits: Limits, timeout: float) -> socket.socket:
     """Connects to an address of the host that passed the check. Raises Rejected if none may be contacted."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    allowed = [entry for entry in found if limits.may_ask(ip_address(str(entry[4][0]).partition("%")[0]))]
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    allowed = [entry for entry in entries if limits.may_ask(ip_address(str(entry[4][0]).partition("%")[0]))]
     if not allowed:
         raise Rejected(Reason.BAD_ADDRESS, f"{host} is not a public machine; set urls.allow_private to allow it")
     for family, kind, protocol, _, address in allowed:

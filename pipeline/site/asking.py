@@ -1,16 +1,16 @@
-"""The one loop through which everything asks the site: whose turn it is, whom a failure is charged to, when to retry.
+"""The loop through which everything asks the site: whose turn it is, whom a failure is charged to, when to retry.
 
     listing, extract, fetch  ─►  Asking.ask(subject, attempt)  ─►  the attempt's result, or the last Failure
 
-An attempt is one identity's work on one subject (a video, a list), from the first request to the last.
+An attempt is an identity's work on a subject (a video, a list), from the first request to the last.
 
 | an attempt ends with | it is charged to | then |
 |---|---|---|
 | a result | nothing: the identity got an answer | it is returned |
 | IdentityPaused, raised by a request | nothing | the next identity tries |
 | a failure with a hard pause | the identity, which is paused | another tries, `REFUSALS_OF_ONE_SUBJECT` times at most |
-| a bot check, if another identity got one too and both succeed with others | the subject | it is returned |
-| blocked in this country | nothing | an identity in another country tries, if there is one |
+| a bot check, if another identity got a check too and both succeed with others | the subject | it is returned |
+| blocked in this country | nothing | an identity in another country tries, if any |
 | a failure that other clients may avoid | nothing, once | the same identity tries as the second clients |
 | another failure | the subject | tried again up to `Rules.tries` times if that may help |
 | a reason of class `stop` | the run | StopRun |
@@ -47,7 +47,7 @@ REFUSALS_OF_ONE_SUBJECT = 6
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How long and how often one kind of work asks.
+    """How long and how often a kind of work asks.
 
     `limit_s`: wall-clock limit of an attempt, not counting waits for tokens. `patience_s`: how long it may wait while
     every identity is paused. `heals`: reasons of class `never` that another attempt may change.

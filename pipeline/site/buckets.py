@@ -1,4 +1,4 @@
-"""The limits of one identity: token buckets, and breakers whose pauses grow. Times are on one monotonic clock."""
+"""The limits of an identity: token buckets, and breakers whose pauses grow. Times are on the same monotonic clock."""
 
 import random
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Bucket:
-    """A token bucket that tells when a request may go (GCRA). It holds one and starts empty."""
+    """A token bucket that tells when a request may go (GCRA). It holds a single token and starts empty."""
 
     interval_s: float
     jitter: float
@@ -40,8 +40,8 @@ class Breaker:
     why: str = ""
 
     def open(self, now: float, pauses_s: Sequence[float], least_s: float, stretch: float, why: str) -> float:
-        """Starts a pause, or lets a running one continue; returns the seconds left of it."""
-        if self.paused_until > now:  # other requests in flight were refused too: the same block, not another one
+        """Starts a pause, or lets a running pause continue; returns the seconds left of it."""
+        if self.paused_until > now:  # other requests in flight were refused too: the same block, not a new one
             return self.paused_until - now
         pause_s = max(pauses_s[min(self.level, len(pauses_s) - 1)], least_s) * stretch
         self.paused_until, self.level, self.why = now + pause_s, self.level + 1, why

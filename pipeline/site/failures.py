@@ -1,4 +1,4 @@
-"""The one table that says what a failure of yt-dlp means.
+"""The table that says what a failure of yt-dlp means.
 
 yt-dlp hides causes: a 429 on the player becomes "No video formats found!", a 429 on the watch page becomes a playable
 video without a category. So the evidence is examined in this order, and the first rule that matches decides:
@@ -56,7 +56,7 @@ class SeenRequest:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that is known about one failed piece of work."""
+    """All that is known about a failed piece of work."""
 
     requests: Sequence[SeenRequest] = ()
     error: BaseException | None = None
@@ -77,7 +77,7 @@ class Failure:
 
 
 class AfterRefusal(Exception):
-    """A request was not sent because an earlier one of the same attempt was answered with 429."""
+    """A request was not sent because an earlier request of the same attempt was answered with 429."""
 
 
 class DeadlinePassed(Exception):
@@ -124,7 +124,7 @@ TEXTS = (
         r"|removed by the uploader|playlist does not exist|channel does not exist",
         Reason.UNAVAILABLE,
     ),
-    _rule(  # shown to one kind of player; another one may see the video
+    _rule(  # only some kinds of player are told this; another may see the video
         r"please sign in|sign in to (view|watch)|not available on this (app|device)|page needs to be reloaded"
         r"|playback on other|playback .{0,40}disabled|latest version of (youtube|the app)|update the youtube app",
         Reason.FORMATS_HIDDEN,
@@ -174,7 +174,7 @@ def normalise(text: str) -> str:
 def classify(evidence: Evidence) -> Failure:
     """Determines what a failure means, in the order given in the module docstring."""
     text = evidence.text or message_of(evidence.error)
-    found = (
+    failure = (
         _by_own_limit(evidence.error)
         or _by_status(evidence.requests, evidence.about)
         or _by_class(evidence.error)
@@ -184,7 +184,7 @@ def classify(evidence: Evidence) -> Failure:
         or _by_text([text], LATE_TEXTS)
         or Failure(Reason.UNKNOWN_ANSWER if _is_the_sites_word(evidence.error) else Reason.EXTRACTOR_ERROR)
     )
-    return replace(found, detail=found.detail or _one_line(text))
+    return replace(failure, detail=failure.detail or _one_line(text))
 
 
 def refusals(requests: Sequence[SeenRequest]) -> list[SeenRequest]:

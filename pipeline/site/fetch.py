@@ -1,4 +1,4 @@
-"""Fetches the 720p video and audio of one video as one file in the unit's scratch folder, or says why it can't.
+"""Fetches the 720p video and audio of a video as one file in the unit's scratch folder, or says why it can't.
 
 In:  a row of `videos`     Out: a path
 
@@ -57,7 +57,7 @@ ALLOWED_SHORT_S, ALLOWED_SHORT_SHARE = 2.0, 0.02
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """Fetches one video: `fetcher(video_row, context) -> Path`. Picklable; one object for all units."""
+    """Fetches a video: `fetcher(video_row, context) -> Path`. Picklable; one object for all units."""
 
     config: CrawlConfig
     polite: Polite
@@ -104,7 +104,7 @@ class _Fetch:
         return result
 
     def _attempt(self, turn: Turn) -> Path | Failure:
-        """One extraction and one download as one identity. Deletes what a later attempt must not find."""
+        """An extraction and a download as one identity. Deletes what a later attempt must not find."""
         until_the_units_end_s = max(1.0, self.context.remaining_s() - SPARE_S)
         turn.session.deadline = min(turn.session.deadline, time.monotonic() + until_the_units_end_s)
         options = {**options_for(self.config, turn.identity, turn.clients), **self._download_options()}

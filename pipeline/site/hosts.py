@@ -40,7 +40,7 @@ class Hosts:
         self._lock = threading.Lock()
 
     async def turn(self, host: str, gap_s: float, patience_s: float) -> float:
-        """Waits for the turn of one request, `gap_s` after the one before; returns 0.0 when it may go.
+        """Waits for the turn of a request, `gap_s` after the one before; returns 0.0 when it may go.
 
         Waits up to `patience_s` for a paused host; then returns the seconds left of its pause.
         """
@@ -60,7 +60,7 @@ class Hosts:
         return 0.0
 
     async def answered(self, host: str) -> None:
-        """The host answered, whatever the answer: its next pause is a first one again."""
+        """The host answered, whatever the answer: its next pause is as short as the first again."""
         with self._lock:
             self._hosts.setdefault(host, _Host()).breaker.close()
 

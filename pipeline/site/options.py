@@ -16,7 +16,7 @@ NETSCAPE_FIELDS = 7
 
 
 def options_for(config: CrawlConfig, identity: IdentityConfig, clients: tuple[str, ...] = ()) -> dict[str, Any]:
-    """yt-dlp's options for one identity, asking as `clients` (none: the configured ones).
+    """yt-dlp's options for an identity, asking as `clients` (none: the configured ones).
 
     Raises StopRun (bad_cookies) if its cookie file cannot be read, UserError for an unknown browser to impersonate.
     """

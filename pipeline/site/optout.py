@@ -26,14 +26,14 @@ def load_opt_outs(sources: Sequence[str], store: Store) -> Tombstones:
     """Everything that must be left out. UserError if a list cannot be read or has a line that is not an id: an opt-out
     must never be dropped silently.
     """
-    found = read_tombstones(store)
+    tombstones = read_tombstones(store)
     for source in sources:
-        found = found.joined(parse_opt_out(read_source(source), source))
-    return found
+        tombstones = tombstones.joined(parse_opt_out(read_source(source), source))
+    return tombstones
 
 
 def parse_opt_out(text: str, source: str) -> Tombstones:
-    """The ids of one list."""
+    """The ids of a list."""
     videos, channels, urls = set(), set(), set()
     for number, line in enumerate(text.splitlines(), 1):
         word = line.strip().removeprefix("\ufeff").split(" ")[0]

@@ -24,7 +24,7 @@ class ForeignAddress(RequestError):  # type: ignore[misc, unused-ignore]
 
 
 def check_own(url: str) -> None:
-    """Raises ForeignAddress unless this is an https address of one of the site's hosts at its usual port."""
+    """Raises ForeignAddress unless this is an https address of the site, at the usual port."""
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").rstrip("."), parts.port
@@ -55,7 +55,7 @@ def _moved(request: Request, url: str) -> Request:
 
 
 def hold_redirects(handler: Any, is_held: Callable[[], bool]) -> None:
-    """Makes one of yt-dlp's request handlers return redirects as answers while `is_held()`."""
+    """Makes a request handler of yt-dlp return redirects as answers while `is_held()`."""
     make: Callable[..., Any] | None = getattr(handler, "_get_instance", None)
     if make is None:
         return

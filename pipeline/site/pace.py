@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pipeline.config.crawl import PolitenessConfig
 
 REQUESTS_PER_VIDEO = {"page": 1.0, "player": 2.0, "caption": 1.0}
-"""Requests of one extraction with the default clients (docs/crawl.md): the watch page, two players, one track."""
+"""Requests of an extraction with the default clients (docs/crawl.md): the watch page, two players, one track."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Pace:
 
 
 def pace_of(config: PolitenessConfig, videos_per_hour: Mapping[str, float]) -> Pace:
-    """The pace of identities, given each one's videos an hour by name, under their own rates and the common ceiling."""
+    """The pace of identities, given each name's videos an hour, under their own rates and the common ceiling."""
     n = len(videos_per_hour)
     total, binding = 0.0, ""
     for per_hour in videos_per_hour.values():

@@ -2,8 +2,8 @@
 
 In one process it is a plain object; on Ray it lives in an async named actor, so that a waiting unit holds no CPU slot.
 
-    lease       which identity asks next: one that is not paused and has not used up its hour
-    take        one token for one request, from the bucket of its identity and kind; or: this identity is paused now
+    lease       which identity asks next: it is not paused and has not used up its hour
+    take        a token for a request, from the bucket of its identity and kind; or: this identity is paused now
     report      how an attempt went: an answer closes the breaker, a refusal may open it
 
 Each identity has its own buckets; an optional ceiling limits all of them together. Buckets start and restart empty,
@@ -45,7 +45,8 @@ NO_NETWORK_STOPS = 5
 """An identity that loses this many connections before its first answer cannot reach the site: its proxy is dead."""
 
 CAPTION_REFUSALS = 2
-"""An identity's captions are paused once those of this many videos in a row are refused: one bad track is not enough.
+"""An identity's captions are paused once those of this many videos in a row are refused: a single bad track is not
+enough.
 """
 
 CHARGING_IDENTITIES = 2
@@ -56,7 +57,7 @@ SAVE_EVERY_S, READ_CONTROL_EVERY_S = 15.0, 5.0
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to ask for one video as one identity. `paused_s` > 0: no identity may ask for that long.
+    """The right to ask for a video as an identity. `paused_s` > 0: no identity may ask for that long.
 
     `canary`: the identity is due for a check that it still gets everything.
     """
@@ -173,7 +174,7 @@ class Politeness:
         return chosen.name, chosen.bucket.reserve(now), False
 
     async def take(self, identity: str, host: str, kind: str) -> float:
-        """Waits for one token; returns 0.0 when the request may go, else the seconds this identity is paused for."""
+        """Waits for a token; returns 0.0 when the request may go, else the seconds this identity is paused for."""
         asks = self._identities[identity]
         with self._lock:
             now = self._clock()
@@ -190,10 +191,10 @@ class Politeness:
 
     def _buckets_of(self, identity: str, host: str, kind: str) -> list[Bucket]:
         """The bucket of the identity, and that of all identities together if there is a ceiling."""
-        found = [self._bucket((identity, host, kind))]
+        buckets = [self._bucket((identity, host, kind))]
         if kind in self._rates.most:
-            found.append(self._bucket(("", host, kind)))
-        return found
+            buckets.append(self._bucket(("", host, kind)))
+        return buckets
 
     def _bucket(self, key: tuple[str, str, str]) -> Bucket:
         if key not in self._buckets:
@@ -270,7 +271,7 @@ class Politeness:
         return Ruling(stop=Reason.YT_DLP_TOO_OLD, detail=detail)
 
     def _judge_captions(self, asked: Identity, subject: str) -> Ruling:
-        """Only captions were refused: pauses this identity's captions once it is more than one bad track."""
+        """Only captions were refused: pauses this identity's captions once several tracks were refused."""
         asked.n_refusals += 1
         asked.breaker.close()  # page and player answered
         asked.probe_until = 0.0

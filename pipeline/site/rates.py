@@ -22,7 +22,7 @@ class Rates:
     pace: Pace
 
     def per_minute(self, identity: str, kind: str) -> float:
-        """Requests a minute of one identity; for identity "", the ceiling over all."""
+        """Requests a minute of an identity; for identity "", the ceiling over all."""
         return self.own.get(kind, self.own.get("other", 60.0)) if identity else self.most[kind]
 
 

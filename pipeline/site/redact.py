@@ -9,7 +9,7 @@ from pipeline.config.crawl import CrawlConfig
 
 _QUERY = re.compile(r"(?P<base>\bhttps?://[^\s?#'\"<>]{1,2000})\?[^\s'\"<>]*", re.IGNORECASE)
 _BARE_QUERY = re.compile(r"(?<![\w./~%-])(?P<base>(?=[\w~%-]*[./])[\w./~%-]+)\?(?=[\w.%-]{1,80}=)[^\s'\"<>]*")
-"""A query after a path or host name without a scheme: `/videoplayback?expire=…`. "What? he said" is not one."""
+"""A query after a path or host name without a scheme: `/videoplayback?expire=…`. "What? he said" is no query."""
 
 _USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@'\"]{1,500}@", re.IGNORECASE)
 _BARE_USERINFO = re.compile(r"(?<![^\s'\"(])[^\s/@:'\"]{1,200}:[^\s/@'\"]{1,500}@(?=[\w.-]{1,255}:\d{2,5}\b)")
@@ -26,7 +26,7 @@ _COOKIE = re.compile(
 _COOKIE_LINE = re.compile(r"^(?P<head>(?:[^\t\n]+\t){6})[^\t\r\n]+", re.MULTILINE)
 """A line of a Netscape cookie file: seven tab-separated fields, the value last."""
 
-# Repetitions are bounded or anchored: texts come from the site too, and a long one must not take minutes.
+# Repetitions are bounded or anchored: texts come from the site too, and a long text must not take minutes.
 
 TOO_SHORT_TO_HIDE = 6
 """A shorter secret would blank parts of ordinary words."""
@@ -56,18 +56,18 @@ PLAIN_ARGS = frozenset({"player_client", "player_skip", "skip", "lang", "formats
 
 def secrets_of(config: CrawlConfig) -> list[str]:
     """Every secret string of a configuration, to be removed from texts."""
-    found: list[str] = []
+    secrets: list[str] = []
     for identity in config.pool():
         proxy = identity.proxy.get_secret_value()
-        found += [proxy, *_password_of(proxy), identity.visitor_data.get_secret_value()]
-        found += [secret for token in identity.po_tokens for secret in _parts_of(token.get_secret_value())]
-        found += identity.headers.get_secret_value().values()
+        secrets += [proxy, *_password_of(proxy), identity.visitor_data.get_secret_value()]
+        secrets += [secret for token in identity.po_tokens for secret in _parts_of(token.get_secret_value())]
+        secrets += identity.headers.get_secret_value().values()
     options = config.ydl_opts.get_secret_value()
-    found += _strings({name: value for name, value in options.items() if name not in PLAIN_OPTIONS})
+    secrets += _strings({name: value for name, value in options.items() if name not in PLAIN_OPTIONS})
     for args in config.extractor_args.get_secret_value().values():
         for name, value in args.items():
-            found += [part for text in _strings(value) for part in _parts_of(text)] if name not in PLAIN_ARGS else []
-    return [secret for secret in found if secret]
+            secrets += [part for text in _strings(value) for part in _parts_of(text)] if name not in PLAIN_ARGS else []
+    return [secret for secret in secrets if secret]
 
 
 def _parts_of(token: str) -> list[str]:

@@ -38,12 +38,12 @@ def choose_tracks(
     kinds: Sequence[str] = ("manual", "auto"),
 ) -> list[CaptionTrack]:
     """The best track of each kind in a wanted language (empty: any), manual before automatic; [] if none."""
-    found = []
+    tracks = []
     if "manual" in kinds and (key := best_manual_key(subtitles or {}, languages)):
-        found.append(_track("manual", key, (subtitles or {})[key]))
+        tracks.append(_track("manual", key, (subtitles or {})[key]))
     if "auto" in kinds and (key := best_automatic_key(automatic or {}, languages)):
-        found.append(_track("auto", key, (automatic or {})[key]))
-    return [track for track in found if track is not None]
+        tracks.append(_track("auto", key, (automatic or {})[key]))
+    return [track for track in tracks if track is not None]
 
 
 def best_manual_key(subtitles: Mapping[str, Any], languages: Sequence[str]) -> str:

@@ -132,7 +132,7 @@ def no_token(_host: str, _kind: str) -> float:
 
 
 class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
-    """yt-dlp that records what it sees in `session`. One object serves one thread; `begin` starts the next work."""
+    """yt-dlp that records what it sees in `session`. An object serves one thread; `begin` starts the next work."""
 
     def __init__(self, params: dict[str, Any], session: Session) -> None:
         self.session = session
@@ -148,7 +148,7 @@ class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
         self.session.check_deadline(status)
 
     def write_debug(self, message: str, only_once: bool = False) -> None:
-        """Keeps messages about missing PO tokens: only the debug log says what was dropped for lack of one."""
+        """Keeps messages about missing PO tokens: only the debug log says what was dropped for lack of a token."""
         if "PO Token" in message or "PO token" in message:
             self.session.note(message)
         super().write_debug(message, only_once=only_once)
@@ -183,7 +183,7 @@ class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
         return director
 
     def _send(self, request: Request) -> Response:
-        """Sends one request: takes a token, checks the time limit, records how it ended."""
+        """Sends a request: takes a token, checks the time limit, records how it ended."""
         host, kind, path = kind_of(request.url)
         session = self.session
         session.check_deadline()
@@ -258,7 +258,7 @@ def _network_error(error: RequestError) -> str:
 
 
 def open_site(options: Mapping[str, Any], session: Session) -> RecordingYoutubeDL:
-    """A yt-dlp object with a new guest session. Raises StopRun (bad_cookies) if the cookie file is not one."""
+    """A yt-dlp object with a new guest session. Raises StopRun (bad_cookies) if the cookie file is not valid."""
     try:
         return RecordingYoutubeDL(dict(options), session)
     except yt_dlp.cookies.CookieLoadError:
@@ -292,7 +292,7 @@ def site_for(
 
 
 def check_identities(config: CrawlConfig) -> None:
-    """Builds the yt-dlp of each identity, so that invalid options are found before a run.
+    """Builds the yt-dlp of each identity, so that invalid options show before a run.
 
     Cookie files are left to the workers, which read them. Raises UserError naming the identity and the cure.
     """

@@ -63,7 +63,7 @@ class ReleasedVideo(TypedDict):
 
 
 def export_hdvila(source: Store, out: Store) -> Released:
-    """Writes hdvila.jsonl and text.jsonl of a finished data set. Raises UserError if `out` has one of them already."""
+    """Writes hdvila.jsonl and text.jsonl of a finished data set. Raises UserError if `out` has either already."""
     for name in (CLIPS_NAME, TEXTS_NAME):
         if out.exists(name):
             raise UserError(f"{out.url}/{name}: exists already; name another folder")
@@ -159,21 +159,21 @@ def _exact_sample(
 def _cut_from_frame(film: Path, facts: dict[str, Any], config: CutConfig, name: str) -> CutClip:
     """Cuts the clip's frames out of its mp4, which may begin at an earlier keyframe."""
     limits = MediaConfig().limits
-    found = probe(film, limits)
-    times = _frame_times(film, found)
+    probed = probe(film, limits)
+    times = _frame_times(film, probed)
     first, last = facts["first_frame"], facts["first_frame"] + facts["n_frames"]
-    end_ms = math.ceil(times[last]) if last < len(times) else found.duration_ms
+    end_ms = math.ceil(times[last]) if last < len(times) else probed.duration_ms
     span = Span(0, math.floor(times[first]), end_ms)
-    (cut,) = cut_clips(found, [span], config, limits)
+    (cut,) = cut_clips(probed, [span], config, limits)
     if not isinstance(cut, CutClip) or cut.n_frames != facts["n_frames"]:
         why = f"{cut.n_frames} frames for {facts['n_frames']}" if isinstance(cut, CutClip) else cut.detail
         raise UserError(f"{name}: cannot be cut exactly ({why}); `hdvila-pipeline verify` the data set")
     return cut
 
 
-def _frame_times(film: Path, found: Probe) -> list[Fraction]:
+def _frame_times(film: Path, probed: Probe) -> list[Fraction]:
     """The source times of the frames, ms, in presentation order."""
     with open_media(film, MediaConfig().limits) as container:
-        stream = container.streams[found.video.index]
+        stream = container.streams[probed.video.index]
         ticks = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
-    return [source_ms(tick, found, found.video.time_base) for tick in ticks]
+    return [source_ms(tick, probed, probed.video.time_base) for tick in ticks]

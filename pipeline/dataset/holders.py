@@ -1,6 +1,6 @@
 """What an output directory knows of videos that are to be removed, and which of its shards hold them.
 
-The tables are read some row groups at a time. Of the shards, only those are read that may hold one of the videos: what
+The tables are read some row groups at a time. Of the shards, only those are read that may hold such a video: what
 each generation contains was written down when it was closed (`alike/closed/`, pipeline/shards/closed.py). Where that is
 missing, as in merged sets, the rows of all its shards are read. Reads go side by side.
 """
@@ -67,8 +67,8 @@ class Holders:
 
 def covered(rows: pa.Table, ids: Tombstones) -> NDArray[np.bool_]:
     """[N] `Tombstones.cover` of the rows' videos."""
-    found = pc.or_(_is_in(rows, "video_id", ids.videos), _is_in(rows, "channel_id", ids.channels))
-    made = np.array(found.to_numpy(zero_copy_only=False), np.bool_)
+    by_id = pc.or_(_is_in(rows, "video_id", ids.videos), _is_in(rows, "channel_id", ids.channels))
+    made = np.array(by_id.to_numpy(zero_copy_only=False), np.bool_)
     wanted = (ids.videos | ids.urls) - {""}  # that is the origin of a file
     if wanted and "url" in rows.column_names:
         urls = pc.dictionary_encode(rows.column("url").combine_chunks())
@@ -78,8 +78,8 @@ def covered(rows: pa.Table, ids: Tombstones) -> NDArray[np.bool_]:
 
 
 def _is_in(rows: pa.Table, column: str, wanted: Collection[str]) -> pa.Array:
-    found = pc.is_in(rows.column(column), value_set=pa.array(sorted(wanted), pa.string()))
-    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    is_in = pc.is_in(rows.column(column), value_set=pa.array(sorted(wanted), pa.string()))
+    return is_in.combine_chunks() if isinstance(is_in, pa.ChunkedArray) else is_in
 
 
 def _addresses(rows: pa.Table) -> list[str]:
@@ -88,20 +88,20 @@ def _addresses(rows: pa.Table) -> list[str]:
 
 def find_holders(store: Store, asked: Tombstones, covering: Tombstones) -> Holders:
     """Looks through tables and shards. Raises UserError if a shard is missing or its rows are unreadable."""
-    found = Holders(asked, covering)
+    holders = Holders(asked, covering)
     ids = [pa.array([], pa.string())]
     for rows in store.read_runs("videos", ["video_id", "channel_id", "url"]):
-        found.add(rows)
+        holders.add(rows)
         ids += rows.column("video_id").chunks
     for rows in store.read_runs("listings", ["video_id", "channel_id"]):
-        found.add(rows)
+        holders.add(rows)
     closed = read_entries(store)
     opened = list(committed_shards(store, but={entry.url for entry in closed}).values())
     half_done = _half_done(store, [*closed, *opened])
-    some = set(_may_hold(store, closed, found, pa.chunked_array(ids))) | half_done | {entry.url for entry in opened}
-    _look_into(store, [entry for entry in (*closed, *opened) if entry.url in some], found, {e.url for e in closed})
-    found.shards |= half_done
-    return found
+    some = set(_may_hold(store, closed, holders, pa.chunked_array(ids))) | half_done | {entry.url for entry in opened}
+    _look_into(store, [entry for entry in (*closed, *opened) if entry.url in some], holders, {e.url for e in closed})
+    holders.shards |= half_done
+    return holders
 
 
 def channels_among(store: Store, names: Collection[str]) -> set[str]:
@@ -122,8 +122,8 @@ def _half_done(store: Store, entries: Sequence[ShardEntry]) -> set[str]:
     return {entry.url for entry in entries if sizes[entry.url] != entry.bytes_}
 
 
-def _may_hold(store: Store, closed: Sequence[ShardEntry], found: Holders, in_table: pa.ChunkedArray) -> Iterator[str]:
-    """Yields the urls of the shards of the generations that may hold one of the videos.
+def _may_hold(store: Store, closed: Sequence[ShardEntry], holders: Holders, in_table: pa.ChunkedArray) -> Iterator[str]:
+    """Yields the urls of the shards of the generations that may hold such a video.
 
     A video that is not in the table may come from an address that is to be removed; only a shard's rows tell that.
     """
@@ -134,10 +134,10 @@ def _may_hold(store: Store, closed: Sequence[ShardEntry], found: Holders, in_tab
         kept = readers.map(lambda item: kept_held(store, *item), by_generation.items())
         held = dict(zip(by_generation, kept, strict=True))
     strangers = (
-        _strangers(held, in_table) if found.covering.videos or found.covering.urls else pa.array([], pa.string())
+        _strangers(held, in_table) if holders.covering.videos or holders.covering.urls else pa.array([], pa.string())
     )
-    videos = pa.chunked_array([pa.array(sorted(found.gone | found.covering.videos), pa.string()), strangers])
-    channels = pa.array(sorted(found.covering.channels), pa.string())
+    videos = pa.chunked_array([pa.array(sorted(holders.gone | holders.covering.videos), pa.string()), strangers])
+    channels = pa.array(sorted(holders.covering.channels), pa.string())
     for generation, entries in by_generation.items():
         contents = held[generation]
         if contents is None or _has(contents, videos, channels):
@@ -156,15 +156,15 @@ def _has(contents: Held, videos: pa.ChunkedArray, channels: pa.Array) -> bool:
     return bool(pc.any(pc.or_(of_videos, pc.is_in(contents.channel_id, value_set=channels))).as_py())
 
 
-def _look_into(store: Store, entries: Sequence[ShardEntry], found: Holders, closed: Collection[str]) -> None:
+def _look_into(store: Store, entries: Sequence[ShardEntry], holders: Holders, closed: Collection[str]) -> None:
     """Reads the rows of these shards and notes which hold what."""
     with ThreadPoolExecutor(READERS) as readers:
         for entry, rows in zip(
             entries, readers.map(lambda entry: read_rows(store, entry.url, SHARD_COLUMNS), entries), strict=True
         ):
-            asked = found.add(rows)
-            if covered(rows, found.covering).any():
-                found.shards.add(entry.url)
+            asked = holders.add(rows)
+            if covered(rows, holders.covering).any():
+                holders.shards.add(entry.url)
             if entry.url in closed:
                 samples = np.array(is_success(rows.column("status")).to_numpy(), np.bool_)
-                found.keys += rows.column("key").filter(pa.array(asked & samples)).to_pylist()
+                holders.keys += rows.column("key").filter(pa.array(asked & samples)).to_pylist()

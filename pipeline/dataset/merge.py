@@ -1,6 +1,6 @@
-"""Merges data sets into a new one: their shards are copied byte for byte and renumbered.
+"""Merges data sets into a new data set: their shards are copied byte for byte and renumbered.
 
-A video that is in two of them, or a channel that one trains on while another holds it out, is refused by name, or
+A video that is in two of them, or a channel that is held out in one but not in another, is refused by name, or
 dropped from the later data set (`drop_duplicates`). Data sets that are split by video guarantee nothing about channels,
 so channels are not compared for them. Tombstones of all are respected and joined.
 """
@@ -88,9 +88,9 @@ def refuse_existing(out: Store) -> None:
 
 
 def _refuse_different_members(manifests: Sequence[Manifest]) -> None:
-    found = {m.root: list(m.head.get("members", [])) for m in manifests if m.shards}
-    if len({tuple(members) for members in found.values()}) > 1:
-        shown = "; ".join(f"{root}: {' '.join(members)}" for root, members in found.items())
+    members_of = {m.root: list(m.head.get("members", [])) for m in manifests if m.shards}
+    if len({tuple(members) for members in members_of.values()}) > 1:
+        shown = "; ".join(f"{root}: {' '.join(members)}" for root, members in members_of.items())
         raise UserError(f"samples have different members ({shown}); every sample of a data set must have the same")
 
 
@@ -99,7 +99,7 @@ def _conflicts(
 ) -> dict[tuple[int, str], str]:
     """{(number of the data set, video id): reason} for videos that cannot be taken over."""
     seen = _Seen()
-    found: dict[tuple[int, str], str] = {}
+    conflicts: dict[tuple[int, str], str] = {}
     for number, (source, manifest) in enumerate(zip(sources, manifests, strict=True)):
         by_channel = manifest.head.get("config", {}).get("shards.split.by", "channel") == "channel"
         for entry in manifest.shards:
@@ -110,14 +110,14 @@ def _conflicts(
                     continue
                 split = seen.channels.get(channel_id, entry.split) if channel_id and by_channel else entry.split
                 if seen.videos.get(video_id, number) != number:
-                    found[number, video_id] = f"also in {sources[seen.videos[video_id]].url}"
+                    conflicts[number, video_id] = f"also in {sources[seen.videos[video_id]].url}"
                 elif split != entry.split and number:
-                    found[number, video_id] = f"its channel {channel_id} is in split {split} of an earlier one"
+                    conflicts[number, video_id] = f"its channel {channel_id} is in split {split} of an earlier one"
                 else:
                     seen.videos[video_id] = number
                     if by_channel:
                         seen.channels.setdefault(channel_id, entry.split)
-    return found
+    return conflicts
 
 
 def _refusal(sources: Sequence[Store], dropped: dict[tuple[int, str], str]) -> str:

@@ -5,7 +5,7 @@
 3. Their packs are deleted.
 4. With `purge`, what the crawl's tables know of them is erased except their ids (pipeline/dataset/purge.py); without,
    it stays, as the record that a video was seen, which is not for others.
-5. The manifest is rewritten and names the one before as its parent; the report too, which shows samples.
+5. The manifest is rewritten and names the manifest before as its parent; the report too, which shows samples.
 6. removals/<date>-<hash>.json lists the removed ids and keys, for copies, exports and merges that are elsewhere.
 
 If it is killed anywhere, the same command finishes the work: a shard's contents are read from the tar itself, never
@@ -63,25 +63,26 @@ def parse_ids(lines: Iterable[str], known_channels: Iterable[str]) -> Tombstones
     """Parses the ids in a text: one per line, `#` starts a comment.
 
     `video ID` and `channel ID` say which; a bare id is a channel's if the data set has such a channel or it looks like
-    one (`UC` and 22 characters), else a video's. A URL stands for its video, by its id at the site if that is known.
+    such an id (`UC` and 22 characters), else a video's. A URL stands for its video, by its id at the site if that is
+    known.
     """
     channels = set(known_channels)
-    found: dict[str, set[str]] = {"video": set(), "channel": set(), "url": set()}
+    ids: dict[str, set[str]] = {"video": set(), "channel": set(), "url": set()}
     for line in lines:
         words = line.partition(" #")[0].split() if "://" in line else line.partition("#")[0].split()
         if not words:
             continue
         if "://" in words[-1]:
             origin = origin_of(words[-1])
-            found["video" if is_site_id(origin) else "url"].add(origin)
-        elif len(words) == 2 and words[0] in found:
-            found[words[0]].add(words[1])
+            ids["video" if is_site_id(origin) else "url"].add(origin)
+        elif len(words) == 2 and words[0] in ids:
+            ids[words[0]].add(words[1])
         elif len(words) == 1:
             is_channel = words[0] in channels or _is_like_a_channel(words[0])
-            found["channel" if is_channel else "video"].add(words[0])
+            ids["channel" if is_channel else "video"].add(words[0])
         else:
             raise UserError(f"{line.strip()!r}: write one id or address a line, or `video ID`, or `channel ID`")
-    return Tombstones(frozenset(found["video"]), frozenset(found["channel"]), urls=frozenset(found["url"]))
+    return Tombstones(frozenset(ids["video"]), frozenset(ids["channel"]), urls=frozenset(ids["url"]))
 
 
 def bare_words(lines: Iterable[str]) -> set[str]:
@@ -100,17 +101,17 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
         if store.exists(MANIFEST_NAME):
             given_head(_head(store))  # refuses a manifest that cannot be rewritten before anything is removed
         tombstones = read_tombstones(store).joined(ids)
-        found = find_holders(store, ids, tombstones)
-        meant = tuple(sorted(found.videos))
+        holders = find_holders(store, ids, tombstones)
+        meant = tuple(sorted(holders.videos))
         write_tombstones(store, tombstones.joined(Tombstones(under_way=True)))
-        record = _write_record(store, ids, meant, sorted(found.keys), purged=purge) if found.keys or purge else ""
-        n_samples, n_shards = _remove_from_shards(store, tombstones, found.shards)
-        n_packs = _remove_packs_of(store, found.gone)
+        record = _write_record(store, ids, meant, sorted(holders.keys), purged=purge) if holders.keys or purge else ""
+        n_samples, n_shards = _remove_from_shards(store, tombstones, holders.shards)
+        n_packs = _remove_packs_of(store, holders.gone)
         n_purged = purge_tables(store, meant) if purge else 0
         if (store.exists(REPORT_NAME) or store.exists(MANIFEST_NAME)) and has_audit(store):
             write_report(store)
         write_tombstones(store, replace(tombstones, under_way=False))
-        return Removal(n_samples, n_shards, n_packs, found.unknown, meant, n_purged, record)
+        return Removal(n_samples, n_shards, n_packs, holders.unknown, meant, n_purged, record)
 
 
 def _write_record(store: Store, ids: Tombstones, videos: Iterable[str], keys: list[str], *, purged: bool) -> str:
@@ -155,7 +156,7 @@ def _rewrite_manifest(store: Store, entries: list[ShardEntry]) -> None:
         head, card = given_head(_head(store))
         publish(store, entries, head, card)
         forget_published(store)
-    else:  # a run was killed between the two files; it will write the other one when it continues
+    else:  # a run was killed between the two files; it will write the other when it continues
         store.write(TABLE_NAME, manifest_bytes(entries, {})[1])
 
 

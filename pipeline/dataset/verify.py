@@ -43,7 +43,7 @@ def verify(store: Store, *, decode: int = 2, workers: int = 1) -> Iterator[Fault
     """Yields every fault of the data set, shard by shard. `decode`: samples of each shard to decode, -1 for all.
 
     While a run adds to the data set, the check follows what it publishes, and shards not listed yet are not a fault.
-    Raises UserError only if there is no manifest at all; one that cannot be used is a fault and ends the check.
+    Raises UserError only if there is no manifest at all; a manifest that cannot be used is a fault and ends the check.
     """
     try:
         manifest = read_manifest(store.url, **dict(store.options))
@@ -59,8 +59,8 @@ def verify(store: Store, *, decode: int = 2, workers: int = 1) -> Iterator[Fault
         tombstones = Tombstones()
     if tombstones.under_way:
         yield Fault(TOMBSTONES, "a removal was interrupted; run the same `remove` again")
-    manifest, found = _of_all_shards(store, manifest)
-    yield from found
+    manifest, faults = _of_all_shards(store, manifest)
+    yield from faults
     whole = _Whole(by_channel=manifest.head.get("config", {}).get("shards.split.by") == "channel")
     of_images = manifest.head.get("kind") == IMAGE_KIND
     read = partial(read_shard, store, tombstones=tombstones, decode=decode, of_images=of_images)
@@ -78,15 +78,15 @@ def _of_all_shards(store: Store, manifest: Manifest) -> tuple[Manifest, list[Fau
     for look in range(LOOKS):
         run = read_run_status(store)
         is_growing = run is not None and run.is_alive(time.time())
-        found = list(_index_faults(store, manifest))
+        faults = list(_index_faults(store, manifest))
         if not is_growing:
-            return manifest, [*found, *_stray_faults(store, manifest)]
-        if not found:
+            return manifest, [*faults, *_stray_faults(store, manifest)]
+        if not faults:
             break
         if look + 1 < LOOKS:
             time.sleep(LOOK_EVERY_S)
             manifest = read_manifest(store.url, **dict(store.options))
-    return manifest, found
+    return manifest, faults
 
 
 def _map(read: partial[ShardReport], entries: tuple[ShardEntry, ...], workers: int) -> Iterator[ShardReport]:

@@ -55,7 +55,7 @@ class ShardReport:
 def read_shard(
     store: Store, entry: ShardEntry, *, tombstones: Tombstones, decode: int, of_images: bool = False
 ) -> ShardReport:
-    """Checks one shard. `decode`: how many of its samples to decode, -1 for all.
+    """Checks a shard. `decode`: how many of its samples to decode, -1 for all.
 
     `of_images`: its samples are pictures with captions, not clips.
     """
@@ -74,9 +74,9 @@ def _shard_faults(
     with tempfile.TemporaryFile() as copy:
         sha256, md5, size = _copy_and_hash(store, entry.url, copy)
         facts = (("size", size, entry.bytes_), ("sha256", sha256, entry.sha256), ("md5", md5, entry.md5))
-        for what, found, wanted in facts:
-            if found != wanted:
-                yield Fault(entry.url, f"{what} is {found}, the manifest says {wanted}")
+        for what, measured, wanted in facts:
+            if measured != wanted:
+                yield Fault(entry.url, f"{what} is {measured}, the manifest says {wanted}")
         try:
             table = read_rows(store, entry.url)
         except UserError as error:
@@ -105,21 +105,23 @@ def _copy_and_hash(store: Store, url: str, copy: BinaryIO) -> tuple[str, str, in
 
 def _count_faults(entry: ShardEntry, counted: ShardEntry) -> Iterator[Fault]:
     for name in ("nsamples", "hours", "categories"):
-        found, wanted = getattr(counted, name), getattr(entry, name)
-        if found != wanted:
-            yield Fault(shard_files(entry.url)[1], f"{name} is {found}, the manifest says {wanted}")
+        measured, wanted = getattr(counted, name), getattr(entry, name)
+        if measured != wanted:
+            yield Fault(shard_files(entry.url)[1], f"{name} is {measured}, the manifest says {wanted}")
 
 
 def _stats_faults(store: Store, entry: ShardEntry, n_rows: int) -> Iterator[Fault]:
     name = shard_files(entry.url)[2]
     try:
         stats = store.read_json(name)
-        found = (stats["count"], stats["successes"], stats["shard"]["sha256"])
+        recorded = (stats["count"], stats["successes"], stats["shard"]["sha256"])
     except (ValueError, KeyError, TypeError):
         yield Fault(name, "is not a shard's stats file")
         return
-    if found != (n_rows, entry.nsamples, entry.sha256):
-        yield Fault(name, f"count, successes, sha256 are {found}, should be {(n_rows, entry.nsamples, entry.sha256)}")
+    if recorded != (n_rows, entry.nsamples, entry.sha256):
+        yield Fault(
+            name, f"count, successes, sha256 are {recorded}, should be {(n_rows, entry.nsamples, entry.sha256)}"
+        )
 
 
 def _removal_faults(entry: ShardEntry, rows: list[ShardRow], tombstones: Tombstones) -> Iterator[Fault]:
@@ -166,7 +168,7 @@ def _offsets_differ(row: ShardRow, packed: PackedSample) -> bool:
 
 
 def _members_of(tar: BinaryIO, packed: PackedSample) -> dict[str, bytes] | str:
-    """A sample's members, or why they are not read: one is too large, or the tar is damaged there."""
+    """A sample's members, or why they are not read: a member is too large, or the tar is damaged there."""
     if large := [name for name, (_, size) in packed.members.items() if size > MOST_BYTES.get(name, MOST_MEMBER_BYTES)]:
         return f"{', '.join(large)}: larger than a member may be"
     try:
@@ -210,7 +212,7 @@ def _sample_faults(row: ShardRow, packed: PackedSample, tar: BinaryIO, *, decode
 
 
 def _read_lists(sample: SampleJson) -> None:
-    """Reads every field that is a list written as JSON. Raises ValueError, TypeError or KeyError if one is not."""
+    """Reads every field that is a list written as JSON. Raises ValueError, TypeError or KeyError if a field is not."""
     json.loads(sample.versions)
     [int(time_ms) for time_ms in json.loads(sample.scene_cuts)]
     [(int(start_ms), int(end_ms)) for start_ms, end_ms in json.loads(sample.scene_spans)]

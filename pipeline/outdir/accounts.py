@@ -1,7 +1,7 @@
 """The accounts of an output directory: finds and names what should be there and is missing.
 
 There are two checks. Each commit tells how many rows and rejects its unit made, and in which tables: that reveals
-missing parts. And each video that passed one stage needs a row or a reject of the next. The result is then compared
+missing parts. And each video that passed a stage needs a row or a reject of the next. The result is then compared
 with the funnel's sum, candidates = kept + rejected + missing.
 """
 

@@ -45,7 +45,8 @@ def check_identity(
     versions: Mapping[str, int] = MADE_BY,
     constants: Constants | None = None,
 ) -> Config:
-    """Compares a configuration with the one that made the output directory; writes run.json if new or changed.
+    """Compares a configuration with the configuration that made the output directory; writes run.json if new or
+    changed.
 
     Returns the configuration to continue with: under `mix`, keys that it does not name keep the values that made the
     directory. Raises UserError for a difference that `redo` does not cover; `mix` allows stages of another version.
@@ -76,7 +77,7 @@ def check_identity(
 
 
 def is_of_a_run(path: Path) -> bool:
-    """Whether a file named run.json is one that a run keeps in its output directory, not an unrelated file."""
+    """Whether a file named run.json was written by a run into its output directory, and is not an unrelated file."""
     try:
         kept = json.loads(path.read_bytes()) if path.stat().st_size <= _MAX_RUN_BYTES else None
     except (OSError, ValueError, RecursionError):
@@ -154,7 +155,7 @@ def _made_by_now(
 
 
 def _changes(was: Made, now: Made) -> list[str]:
-    """How two versions of a stage differ; a constant that one of them does not have is no difference."""
+    """How two versions of a stage differ; a constant that either lacks is no difference."""
     changes = [] if was[0] == now[0] else [f"was {was[0]}, is now {now[0]}"]
     same_names = sorted(was[1].keys() & now[1].keys())
     return changes + [f"{n} was {was[1][n]}, is now {now[1][n]}" for n in same_names if was[1][n] != now[1][n]]

@@ -12,7 +12,7 @@ ALIKE = "alike"
 
 
 def forget_alike(files: Files, what: str = "") -> None:
-    """Deletes the data of one comparison, or of all; the state file, which makes the rest count, goes first."""
+    """Deletes the data of a comparison, or of all; the state file, which makes the rest count, goes first."""
     for name in [what] if what else files.folders(ALIKE):
         files.delete(f"{ALIKE}/{name}/state.json")
         for folder in files.folders(f"{ALIKE}/{name}"):

@@ -45,10 +45,10 @@ def _standing(store: Store, reasons: Sequence[str], stage: str) -> dict[tuple[st
     ever = ever.filter(pc.is_in(pc.field("video_id"), rows["video_id"].combine_chunks()))
     counted = ever.group_by(["stage", "video_id"]).aggregate([([], "count_all")])
     times = {(row["stage"], row["video_id"]): row["count_all"] for row in counted.to_pylist()}
-    found: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    standing: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for row in rows.to_pylist():
-        found[row["stage"], row["reason"]][row["video_id"]] = times[row["stage"], row["video_id"]]
-    return found
+        standing[row["stage"], row["reason"]][row["video_id"]] = times[row["stage"], row["video_id"]]
+    return standing
 
 
 def write_retry(store: Store, stage: str, reason: str, ids: Sequence[str], attempt: int) -> str:
@@ -61,7 +61,7 @@ def write_retry(store: Store, stage: str, reason: str, ids: Sequence[str], attem
 
 
 def read_retries(store: Store, stages: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yields (name, ids) of every request to one of these stages, sorted by name."""
+    """Yields (name, ids) of every request to any of these stages, sorted by name."""
     for file in store.names(FOLDER):
         request = store.read_json(f"{FOLDER}/{file}")
         if request["stage"] in stages:

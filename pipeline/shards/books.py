@@ -155,5 +155,5 @@ class Urls:
     def of(self, videos: PlanVideos) -> list[str]:
         """[V] the URL of each video, "" if unknown."""
         row = self.videos.rows(videos.video_id)
-        found: list[str] = pc.fill_null(self.url.take(pa.array(row, mask=row < 0)), "").to_pylist()
-        return found
+        urls: list[str] = pc.fill_null(self.url.take(pa.array(row, mask=row < 0)), "").to_pylist()
+        return urls

@@ -114,7 +114,7 @@ _SIZES = (
     *("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M"),
     *("100M<n<1B", "1B<n<10B", "10B<n<100B", "100B<n<1T"),
 )
-"""The hub's names for the number of samples of a data set: below 1,000, then one for each power of ten."""
+"""The hub's names for the number of samples of a data set: below 1,000, then a name for each power of ten."""
 
 
 def _size_category(n_samples: int) -> str:

@@ -119,7 +119,7 @@ def kept_held(store: Store, generation: int, entries: Sequence[ShardEntry]) -> H
 
 
 def _keep(store: Store, generation: int, entries: Sequence[ShardEntry]) -> Held:
-    """Reads the contents of these shards, and stores them in the one file of their generation."""
+    """Reads the contents of these shards, and stores them in the file of their generation."""
     held = read_held(store, entries)
     folder, name = _path(generation, entries)
     store.write_table(f"{folder}/{name}", _table_of(held))
@@ -159,7 +159,7 @@ def _condensed(rows: pa.Table) -> Held:
     good = is_success(rows.column("status")).to_numpy(zero_copy_only=False).astype(np.bool_)
     ms = np.where(good, rows.column("duration_ms").to_numpy(), _FAILED).astype(np.int32)
     last = np.zeros(len(videos.dictionary), np.int64)
-    last[code] = np.arange(len(code))  # of several rows the last one counts
+    last[code] = np.arange(len(code))  # of several rows the last counts
     order = np.lexsort((number, code))
     counts = np.bincount(code, minlength=len(videos.dictionary))
     return Held(
@@ -208,15 +208,15 @@ def not_held(videos: PlanVideos, some: Sequence[Held]) -> PlanVideos:
 
 
 def codes_of(row: Int64, n: NDArray[np.int32]) -> Int64:
-    """[C] one number per clip: its video's row and its number there."""
+    """[C] a number per clip: its video's row and its number there."""
     return np.asarray(row << 32 | n.astype(np.int64))
 
 
 def among(codes: Int64, wanted: Int64) -> NDArray[np.bool_]:
     """[C] which of these sorted codes are wanted."""
-    found = np.zeros(len(codes), np.bool_)
+    is_wanted = np.zeros(len(codes), np.bool_)
     wanted = np.sort(wanted)
     at = np.searchsorted(codes, wanted)
     wanted, at = wanted[at < len(codes)], at[at < len(codes)]
-    found[at[codes[at] == wanted]] = True
-    return found
+    is_wanted[at[codes[at] == wanted]] = True
+    return is_wanted

@@ -109,9 +109,9 @@ def _members_at(piece: Piece, out: BinaryIO) -> str:
 
 def _read_samples(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, bytes]]:
     for batch in _batches(pieces):
-        found = _read_batch([piece for piece in batch if piece.sample])
+        data_of = _read_batch([piece for piece in batch if piece.sample])
         for piece in batch:
-            data = found.get(piece.row["key"], b"")
+            data = data_of.get(piece.row["key"], b"")
             _check_sample(piece, data)
             yield piece, data
 
@@ -134,10 +134,10 @@ def _read_batch(pieces: Sequence[Piece]) -> dict[str, bytes]:
     by_store: dict[str, list[Piece]] = {}
     for piece in pieces:
         by_store.setdefault(piece.store.url if piece.store else "", []).append(piece)
-    found: dict[str, bytes] = {}
+    data_of: dict[str, bytes] = {}
     for same in by_store.values():
-        found.update(_read_from_one_store(same))
-    return found
+        data_of.update(_read_from_one_store(same))
+    return data_of
 
 
 def _read_from_one_store(pieces: Sequence[Piece]) -> dict[str, bytes]:

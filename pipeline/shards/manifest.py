@@ -75,8 +75,8 @@ def write_manifest(
 
     `config` is the run's configuration without secrets, by dotted key; `facts` are further keys of manifest.json
     (`balance`, funnel …) that depend on the data alone. If only the time and the tools' versions have changed,
-    manifest.json stays as it is; otherwise it names the previous one as its parent. Raises UserError if a removal was
-    interrupted.
+    manifest.json stays as it is; otherwise it names the previous manifest as its parent. Raises UserError if a removal
+    was interrupted.
     """
     refuse_while_under_way(store, read_tombstones(store))
     entries = read_entries(store)
@@ -136,7 +136,7 @@ def _publish(
 
 
 def forget_published(store: Store) -> None:
-    """Deletes every published manifest but the current one: what they say of rewritten shards is no longer true."""
+    """Deletes every published manifest but the current: what they say of rewritten shards is no longer true."""
     in_force = set(published_names(store.read(MANIFEST_NAME), store.read(TABLE_NAME)))
     for name in store.names(PUBLISHED):
         if f"{PUBLISHED}/{name}" not in in_force:
@@ -147,7 +147,7 @@ def split_indexes(entries: Sequence[ShardEntry], *, name: str) -> dict[str, byte
     """Makes wids.json and sizes.json for each split's folder, by file name.
 
     open_clip looks for its counts there. And wids, with a cache folder, names cached shards by their file name alone:
-    through one common index, train/00000.tar and val/00000.tar would be mistaken for each other.
+    through a common index, train/00000.tar and val/00000.tar would be mistaken for each other.
     """
     files: dict[str, bytes] = {}
     for split in sorted({entry.split for entry in entries}):
@@ -237,8 +237,8 @@ def _with_samples_in(store: Store, shards: Sequence[ShardEntry]) -> set[str]:
 
     def read(entry: ShardEntry) -> list[str]:
         table = read_rows(store, entry.url, ["status", "video_id"])
-        found: list[str] = pc.unique(table.filter(is_success(table["status"]))["video_id"]).to_pylist()
-        return found
+        ids: list[str] = pc.unique(table.filter(is_success(table["status"]))["video_id"]).to_pylist()
+        return ids
 
     with ThreadPoolExecutor(READERS) as readers:
         return {video_id for ids in readers.map(read, shards) for video_id in ids}

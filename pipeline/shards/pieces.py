@@ -29,7 +29,7 @@ def pieces_of_video(store: Store, video: PlanVideo, part: Part, url: str) -> lis
 
 
 def piece_of(store: Store, row: PackRow, url: str) -> Piece:
-    """Makes the piece for one row of `packs`."""
+    """Makes the piece for a row of `packs`."""
     made = row["status"] == SUCCESS
     facts: Mapping[str, Any] = row
     shard_row = {

@@ -60,7 +60,7 @@ def plan_shards(
     """Plans shards for all clips of `videos`; the order of `videos` has no effect.
 
     `only_full`: only shards that can be filled by now, and none at all if no train shard can be. A held-out split
-    without any shard yet gets one from what there is, so that the data set can be evaluated from the first day.
+    without any shard yet gets a shard from what there is, so that the data set can be evaluated from the first day.
 
     Failed clips follow their video's split; if that split gets no new shard, they are left for a later generation.
     """
@@ -119,7 +119,7 @@ def _cut(videos: PlanVideos, config: ShardsConfig) -> Iterator[PlanVideos]:
 
 
 def _edges(sizes: Int64, n_shards: int) -> Int64:
-    """[n_shards + 1] index of each shard's first clip: the first one with the shard's part of the total before it."""
+    """[n_shards + 1] index of each shard's first clip: the first with the shard's part of the total before it."""
     before, total = np.cumsum(sizes) - sizes, int(sizes.sum())
     parts = np.array([-(-shard * total // n_shards) for shard in range(1, n_shards)], np.int64)
     return np.concatenate(([0], np.searchsorted(before, parts), [len(sizes)])).astype(np.int64)

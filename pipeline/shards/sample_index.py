@@ -48,13 +48,13 @@ def make_indexes(
     samples gets none. Raises UserError if the rows of a shard are missing or unreadable.
     """
     sizes = store.sizes(INDEXES) if old else {}
-    found: dict[str, list[IndexEntry]] = {}
+    entries_of: dict[str, list[IndexEntry]] = {}
     for split in sorted({entry.split for entry in entries}):
         shards = [entry for entry in entries if entry.split == split]
         for file in index_files(split, shards):
             kept = _kept(store, file, (old or {}).get(file.url), sizes)
-            found.setdefault(split, []).append(kept or _make(store, file, folder))
-    return found
+            entries_of.setdefault(split, []).append(kept or _make(store, file, folder))
+    return entries_of
 
 
 def _kept(store: Store, file: IndexFile, old: IndexEntry | None, sizes: Mapping[str, int]) -> IndexEntry | None:

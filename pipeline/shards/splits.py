@@ -1,7 +1,7 @@
-"""Decides which split each video goes to. Videos of one channel, or duplicates of one video, form a component.
+"""Decides which split each video goes to. Videos of the same channel, or duplicates of a video, form a component.
 
 A component with a committed member follows it; any other is drawn by a hash of the seed and its name, so that its split
-does not depend on what else the crawl found. If a held-out split would stay empty, it gets one component. All data is
+does not depend on what else the crawl gave. If a held-out split would stay empty, it gets one component. All data is
 in columns: a plan at the paper's scale has 3.3 million videos.
 """
 
@@ -46,7 +46,7 @@ class Placed:
 
 
 def draw_splits(videos: PlanVideos, placed: Placed, config: SplitConfig, *, seed: int) -> Codes:
-    """[V] the split of each video. Videos of one channel (with `by: channel`) and duplicates go to the same one.
+    """[V] the split of each video. Videos of the same channel (with `by: channel`) and duplicates go together.
 
     This fails only if committed shards already have a component in two splits: then a video follows its duplicates
     first, then its channel.
@@ -59,7 +59,7 @@ def draw_splits(videos: PlanVideos, placed: Placed, config: SplitConfig, *, seed
     there = Ids.of(placed.video_id).rows(videos.video_id)
     is_new = there < 0
     drawn = _draw(parts, component[is_new], videos.n_samples()[is_new], held, placed, config, seed)
-    # Only what no shard has is drawn, so one of the two is 0; half of one split's bit is its code (several: see below).
+    # Only what no shard has is drawn, so one of the two is 0; half of a split's bit is its code (several: see below).
     split = (drawn[component] | held[component] >> 1).astype(np.int8)
     split[~is_new] = placed.split[there[~is_new]]
     several = np.bitwise_count(held[component].astype(np.uint8)) > 1
@@ -158,7 +158,7 @@ def _draw(
 
 
 def _give_one(code: int, drawn: Codes, open_: Int64, draw: NDArray[np.float64], samples: Int64) -> None:
-    """Moves one component from train to a split: the first drawn one with at most half of all samples."""
+    """Moves a component from train to a split: the first drawn with at most half of all samples."""
     able = np.flatnonzero((drawn[open_] == 0) & (samples > 0) & (2 * samples <= samples.sum()))
     if len(able):
         drawn[open_[able[np.argmin(draw[able])]]] = code

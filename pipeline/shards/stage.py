@@ -6,7 +6,7 @@ out    shards/<split>/00000.tar, 00000.parquet, 00000_stats.json; unit = one sha
 Generations. The shards in manifest.parquet are closed: nothing moves or changes them. What else is in the selection
 makes up the next generation. Its plan is a pure function of closed shards and selection, so that a run killed half-way
 makes the same plan again. If the selection has changed meanwhile, the shards already made count as a closed generation
-and the rest goes into another one.
+and the rest goes into another.
 """
 
 from __future__ import annotations

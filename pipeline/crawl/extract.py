@@ -3,7 +3,7 @@
 In:  this round's candidates.   Out: rows of `videos` and `captions`; every other candidate is a reject with its reason.
 
 No media is fetched here: first it must be known which clips a video would give. A refusal that is about the identity
-that asks and not about the video is never charged to the video: the identity is paused and another one asks.
+that asks and not about the video is never charged to the video: the identity is paused and another asks.
 """
 
 import json
@@ -45,7 +45,7 @@ from pipeline.site.ytdlp import (
 
 CAPTION_TRIES = 2
 VIDEO_TIME_LIMIT_S = 240.0
-"""Of one extraction, by the clock."""
+"""Of an extraction, by the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class ExtractStage:
         return units
 
     def process(self, unit: Unit, context: Context) -> Output:
-        """Looks at each candidate in turn; what an interrupted attempt found already is not requested again."""
+        """Looks at each candidate in turn; what an interrupted attempt already has is not requested again."""
         videos: list[VideoRow] = []
         captions: list[CaptionRow] = []
         output = Output(rows={"videos": videos, "captions": captions})
@@ -90,35 +90,35 @@ class ExtractStage:
         known = recall(context.store, unit.name)
         for candidate in unit.payload:
             video_id = candidate["video_id"]
-            found = known.get(video_id)
-            if found is None:
-                found = per_item(context, video_id, partial(self._rows_of, candidate, extractor))
-                if isinstance(found, Reject):
-                    found = replace(found, detail=extractor.safe(found.detail))
-                remember(context.store, unit.name, video_id, found)
-            if isinstance(found, Reject):
-                output.rejects.append(found)
+            outcome = known.get(video_id)
+            if outcome is None:
+                outcome = per_item(context, video_id, partial(self._rows_of, candidate, extractor))
+                if isinstance(outcome, Reject):
+                    outcome = replace(outcome, detail=extractor.safe(outcome.detail))
+                remember(context.store, unit.name, video_id, outcome)
+            if isinstance(outcome, Reject):
+                output.rejects.append(outcome)
                 continue
-            videos.append(found[0])
-            captions.extend(found[1])
+            videos.append(outcome[0])
+            captions.extend(outcome[1])
         return output
 
     def _rows_of(self, candidate: CandidateRow, extractor: "Extractor") -> tuple[VideoRow, list[CaptionRow]]:
-        """The row of `videos` and the rows of `captions` for one candidate. Raises Rejected."""
-        found = self._look_at(candidate, extractor)
-        if isinstance(found, Reject):
-            raise Rejected(found.reason, found.detail, retry_after_s=found.retry_after_s)
-        return video_row(found, candidate, self.plan.round), found.captions
+        """The row of `videos` and the rows of `captions` for a candidate. Raises Rejected."""
+        video = self._look_at(candidate, extractor)
+        if isinstance(video, Reject):
+            raise Rejected(video.reason, video.detail, retry_after_s=video.retry_after_s)
+        return video_row(video, candidate, self.plan.round), video.captions
 
     def _look_at(self, candidate: CandidateRow, extractor: "Extractor") -> "FoundVideo | Reject":
         video_id = candidate["video_id"]
-        found = extractor.look_at(video_id, candidate["wanted_category_id"])
-        if isinstance(found, Failure):
+        video = extractor.look_at(video_id, candidate["wanted_category_id"])
+        if isinstance(video, Failure):
             wait_s = self.config.politeness.later_s * 2 ** (candidate["attempt"] - 1)
-            return Reject(found.reason, video_id, detail=extractor.safe(found.detail), retry_after_s=wait_s)
-        if self.opt_outs.cover(video_id, str(found.info.get("channel_id") or "")):
+            return Reject(video.reason, video_id, detail=extractor.safe(video.detail), retry_after_s=wait_s)
+        if self.opt_outs.cover(video_id, str(video.info.get("channel_id") or "")):
             return Reject(Reason.OPTED_OUT, video_id)
-        return found
+        return video
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ class Extractor:
         return judged if isinstance(judged, Failure) else None
 
     def _no_category(self, session: Session) -> Failure:
-        """Only the watch page names the category: a video without one is retried, never called a wrong category."""
+        """Only the watch page names the category: without one, the video is retried, never called a wrong category."""
         failure = classify(session.evidence(text="the watch page named no category"))
         return Failure(Reason.BAD_ANSWER, failure.detail) if failure.reason is Reason.EXTRACTOR_ERROR else failure
 
@@ -206,7 +206,7 @@ class Extractor:
         )
 
     def _captions(self, site: RecordingYoutubeDL, info: Info, session: Session) -> list[CaptionRow] | Failure:
-        """A row for each track that came with text; if none did, the failure that may be temporary, if there is one."""
+        """A row for each track that came with text; if none did, the failure that may be temporary, if any."""
         rows: list[CaptionRow] = []
         failures: list[Failure] = []
         for track in self._tracks(info):
@@ -281,9 +281,9 @@ def check_payload(payload: bytes, format_: str) -> Reason | None:
     return None if any(str(word).strip() for word in words) else Reason.EMPTY_CAPTIONS
 
 
-def video_row(found: FoundVideo, candidate: CandidateRow, round_: int) -> VideoRow:
+def video_row(video: FoundVideo, candidate: CandidateRow, round_: int) -> VideoRow:
     """A row of `videos`."""
-    info = found.info
+    info = video.info
     category = category_by_name(str(info["categories"][0]))
     views = info.get("view_count")
     return {
@@ -302,12 +302,12 @@ def video_row(found: FoundVideo, candidate: CandidateRow, round_: int) -> VideoR
         "license": str(info.get("license") or ""),
         "view_count": int(views) if views is not None else -1,
         "age_limit": int(info.get("age_limit") or 0),
-        "made_for_kids": found.made_for_kids,
+        "made_for_kids": video.made_for_kids,
         "heights": short_sides(info.get("formats") or ()),
         "caption_tracks": list_tracks(info.get("subtitles"), info.get("automatic_captions")),
         "media_path": "",
         "given_spans": candidate["given_spans"],
-        "egress": found.identity,
+        "egress": video.identity,
         "yt_dlp_version": YT_DLP_VERSION,
         "round": round_,
         "extra": "",

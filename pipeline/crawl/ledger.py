@@ -160,13 +160,13 @@ class CrawlLedger:
 
     def find_candidates(self, ids: set[str]) -> dict[str, CandidateRow]:
         """The first candidate row of each of these videos, for those that are tried again."""
-        found: dict[str, CandidateRow] = {}
+        candidates: dict[str, CandidateRow] = {}
         for part in self.store.parts("candidates") if ids else ():
             table = self.store.read_part(part)
             mask = pc.is_in(table.column("video_id"), value_set=pa.array(sorted(ids)))
             for row in table.filter(mask).to_pylist():
-                found.setdefault(row["video_id"], row)
-        return found
+                candidates.setdefault(row["video_id"], row)
+        return candidates
 
     def _new_parts(self, table: str) -> list[Part]:
         return self._not_read(table, self.store.parts(table))
@@ -185,16 +185,16 @@ class CrawlLedger:
 
     def _new_sources(self) -> list[SourceRow]:
         """In the order of the parts."""
-        found = [(owners, rows) for owners, rows in self._new_rows("sources", TABLES["sources"].names)[1]]
-        of_part = [(int(i), row) for owners, rows in found for i, row in zip(owners, rows.to_pylist(), strict=True)]
+        files = [(owners, rows) for owners, rows in self._new_rows("sources", TABLES["sources"].names)[1]]
+        of_part = [(int(i), row) for owners, rows in files for i, row in zip(owners, rows.to_pylist(), strict=True)]
         return [row for _, row in sorted(of_part, key=lambda pair: pair[0])]
 
     def _read_listings(self) -> tuple[list[Part], npt.NDArray[Any]]:
         """The new parts of the listings, and of each row the part and the hash of its video: [2, N]."""
-        parts, found = self._new_rows("listings", ["video_id", "wanted_category_id"])
+        parts, files = self._new_rows("listings", ["video_id", "wanted_category_id"])
         if not parts:
             return [], np.zeros((2, 0), np.uint64)
-        owners, hashes, categories = _in_order((i, hash_ids(t.column(0)), t.column(1).to_numpy()) for i, t in found)
+        owners, hashes, categories = _in_order((i, hash_ids(t.column(0)), t.column(1).to_numpy()) for i, t in files)
         self.known.add(hashes, categories)
         return parts, np.stack([owners.astype(np.uint64), hashes])
 
@@ -271,9 +271,9 @@ def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
     return zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 
-def _in_order(found: Iterator[tuple[npt.NDArray[Any], ...]]) -> tuple[npt.NDArray[Any], ...]:
+def _in_order(pieces: Iterator[tuple[npt.NDArray[Any], ...]]) -> tuple[npt.NDArray[Any], ...]:
     """Columns of rows, brought into the order of the rows' parts, which the first column numbers."""
-    columns = [np.concatenate(column) for column in zip(*found, strict=True)]
+    columns = [np.concatenate(column) for column in zip(*pieces, strict=True)]
     order = np.argsort(columns[0], kind="stable")
     return tuple(column[order] for column in columns)
 

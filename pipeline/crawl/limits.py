@@ -47,7 +47,7 @@ def check_video(info: Mapping[str, Any], config: CrawlConfig, *, made_for_kids: 
 
 
 def check_category(name: str, wanted_id: int, config: CrawlConfig) -> Verdict | None:
-    """Rejects a video whose own category is not wanted. The query that found it is never trusted."""
+    """Rejects a video whose own category is not wanted. The query that led to it is never trusted."""
     category = category_by_name(name)
     if category is None:
         return Reason.WRONG_CATEGORY, f"{name!r} is not one of the 15"
@@ -92,7 +92,7 @@ def _dates(day: str, limits: LimitsConfig) -> Verdict | None:
 
 
 def _licence(licence: str, limits: LimitsConfig) -> Verdict | None:
-    """An empty licence means the site's standard one: the site names only others."""
+    """An empty licence means the site's standard licence: the site names only others."""
     plain = licence.casefold() or STANDARD_LICENCE
     if not limits.licences or any(wanted.casefold() in plain for wanted in limits.licences):
         return None

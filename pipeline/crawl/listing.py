@@ -28,7 +28,7 @@ from pipeline.site.ytdlp import Info, list_entries, site_for
 
 LIST_TRIES = 3
 LIST_TIME_LIMIT_S = 1800.0
-"""Of one listing, by the clock."""
+"""Of a listing, by the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class ListStage:
 
     @property
     def resources(self) -> Resources:
-        """A listing mostly waits; one may last a whole patience."""
+        """A listing mostly waits; it may last a whole patience."""
         limit_s = LIST_TIME_LIMIT_S * LIST_TRIES + self.config.politeness.patience_s
         return Resources(n_cpus=0.5, memory_bytes=2 * 1024**3, time_limit_s=limit_s)
 
@@ -69,7 +69,7 @@ class ListStage:
 
 @dataclass(slots=True)
 class ListedSource:
-    """The outcome of one listing."""
+    """The outcome of a listing."""
 
     results: list[Listed] = field(default_factory=list)
     exhausted: bool = False
@@ -137,7 +137,7 @@ class _SiteListing:
 
 
 def address_of(ask: Ask, config: CrawlConfig) -> str:
-    """The address of one of the site's lists."""
+    """The address of a list of the site."""
     if ask.source == "search":
         return search.url_of(ask.query)
     return channel.url_of(ask.query) if ask.source == "channel" else playlist.url_of(ask.query)

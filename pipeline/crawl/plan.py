@@ -24,9 +24,9 @@ FILE_CHUNK = 10_000
 SOURCE_TRIES = 3
 LEAST_NEW_SHARE = 0.05
 MAX_CANDIDATES = 20_000
-"""Of one round."""
+"""Of a round."""
 MAX_PER_CHANNEL = 200
-"""Videos listed of a channel that the crawl found itself: a category is not to become a few channels."""
+"""Videos listed of a channel that the crawl discovered itself: a category is not to become a few channels."""
 HOURS_PER_CLIP = 13.5 / 3600
 """Until there are results: the mean of HD-VILA-100M."""
 PRIOR_WEIGHT = 5.0
@@ -104,7 +104,7 @@ class CategoryState:
 def plan_round(
     config: CrawlConfig, facts: CrawlFacts, wanted: Wanted, max_candidates: int = MAX_CANDIDATES
 ) -> RoundPlan:
-    """Plans the next round; an empty one if nothing more can or need be done. The same facts give the same plan."""
+    """Plans the next round; an empty round if nothing more can or need be done. The same facts give the same plan."""
     needs = needs_of(config, facts, wanted)
     budget = min(1.0, max_candidates / max(1, sum(needs.values())))
     needs = {category: math.ceil(need * budget) for category, need in needs.items()}
@@ -202,26 +202,26 @@ def _next_ask(key: SourceKey, known: SourceFacts, most: int) -> Ask:
 
 def sources_of(category: int, config: CrawlConfig) -> list[tuple[SourceKey, int]]:
     """The configured sources of a category, in the order of the configuration, each with the most to list."""
-    found: list[SourceKey] = []
+    keys: list[SourceKey] = []
     if "search" in config.sources:
-        found += [("search", query, category) for query in queries_of(category, config)]
+        keys += [("search", query, category) for query in queries_of(category, config)]
     if "channel" in config.sources:
-        found += [("channel", channel, category) for channel in config.channels.get(category, ())]
+        keys += [("channel", channel, category) for channel in config.channels.get(category, ())]
     if "playlist" in config.sources:
-        found += [("playlist", playlist, category) for playlist in config.playlists.get(category, ())]
+        keys += [("playlist", playlist, category) for playlist in config.playlists.get(category, ())]
     if "ids" in config.sources and category == ANY:
-        found += [("ids", str(path), ANY) for path in config.ids_files]
+        keys += [("ids", str(path), ANY) for path in config.ids_files]
     if "hdvila" in config.sources and category == ANY:
-        found += [("hdvila", str(path), ANY) for path in config.hdvila.clips]
-    return [(key, config.max_per_query) for key in found]
+        keys += [("hdvila", str(path), ANY) for path in config.hdvila.clips]
+    return [(key, config.max_per_query) for key in keys]
 
 
 def queries_of(category: int, config: CrawlConfig) -> tuple[str, ...]:
     """The search words of a category: configured ones, else the built-in seeds."""
     if category in config.queries or category == ANY:
         return config.queries.get(category, ())
-    found = category_by_id(category)
-    return found.queries if found else ()
+    built_in = category_by_id(category)
+    return built_in.queries if built_in else ()
 
 
 def _grown_sources(

@@ -1,4 +1,4 @@
-"""What an unfinished extraction unit has found so far: a kill loses the video in flight, not the whole batch.
+"""What an unfinished extraction unit has so far: a kill loses the video in flight, not the whole batch.
 
     progress/<unit>.<video_id>.json     one video's rows, or its reject; read when the unit is tried again
 
@@ -23,30 +23,30 @@ Found = tuple[VideoRow, list[CaptionRow]]
 """A row of `videos` and its rows of `captions`."""
 
 
-def remember(store: Store, unit: str, video_id: str, found: Found | Reject) -> None:
-    """Records the outcome of one video. Internal errors are not recorded, so that they are tried again."""
-    if isinstance(found, Reject):
-        if found.reason is not Reason.INTERNAL_ERROR:
-            store.write_json(_path(unit, video_id), {"reject": asdict(found)})
+def remember(store: Store, unit: str, video_id: str, outcome: Found | Reject) -> None:
+    """Records the outcome of a video. Internal errors are not recorded, so that they are tried again."""
+    if isinstance(outcome, Reject):
+        if outcome.reason is not Reason.INTERNAL_ERROR:
+            store.write_json(_path(unit, video_id), {"reject": asdict(outcome)})
         return
-    video, captions = found
+    video, captions = outcome
     texts = [{**row, "payload": base64.b64encode(row["payload"]).decode()} for row in captions]
     store.write_json(_path(unit, video_id), {"video": video, "captions": texts})
 
 
 def recall(store: Store, unit: str) -> dict[str, Found | Reject]:
-    """What earlier attempts at a unit found, by video id; damaged files count as missing."""
-    found: dict[str, Found | Reject] = {}
+    """What earlier attempts at a unit recorded, by video id; damaged files count as missing."""
+    outcomes: dict[str, Found | Reject] = {}
     for name in store.names(FOLDER):
         of_unit, _, rest = name.partition(".")
         if of_unit != unit:
             continue
         video_id = rest.removesuffix(".json")
         try:
-            found[video_id] = _read(json.loads(store.read(f"{FOLDER}/{name}")))
+            outcomes[video_id] = _read(json.loads(store.read(f"{FOLDER}/{name}")))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             continue
-    return found
+    return outcomes
 
 
 def _read(facts: dict[str, Any]) -> Found | Reject:

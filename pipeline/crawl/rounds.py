@@ -37,7 +37,7 @@ STATES = "rounds/states/last.json"
 
 @dataclass(frozen=True, slots=True)
 class BuildPoliteness:
-    """Makes the one Politeness of a run, locally or in an actor that may restart."""
+    """Makes the only Politeness of a run, locally or in an actor that may restart."""
 
     config: CrawlConfig
     store: Store
@@ -52,7 +52,7 @@ class BuildPoliteness:
 
 
 def rounds(config: CrawlConfig, store: Store, wanted: Wanted, ledger: CrawlLedger) -> Iterator[RoundPlan]:
-    """Yields each round to run, the last recorded one first; ends when nothing more can or need be done.
+    """Yields each round to run, the last recorded round first; ends when nothing more can or need be done.
 
     Running a finished round again does nothing, so the caller need not know where the last run stopped.
     """

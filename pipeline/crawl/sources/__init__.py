@@ -12,7 +12,7 @@ FILE_SOURCES = ("ids", "hdvila")
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One listing to make. `cursor` is the byte offset where a file continues; the site's lists start at page one."""
+    """A listing to make. `cursor` is the byte offset where a file continues; the site's lists start at page one."""
 
     source: str
     query: str  # words, channel, playlist or file

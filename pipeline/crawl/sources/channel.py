@@ -17,6 +17,6 @@ def url_of(channel: str) -> str:
         return f"https://www.youtube.com/channel/{channel}/videos"
     if _HANDLE.fullmatch(channel):
         return f"https://www.youtube.com/{channel}/videos"
-    if found := _ADDRESS.fullmatch(channel):
-        return f"https://www.youtube.com/{found[1]}/videos"
+    if address := _ADDRESS.fullmatch(channel):
+        return f"https://www.youtube.com/{address[1]}/videos"
     raise UserError(f"crawl.channels: {channel!r} is not a channel; give an id (UC…), a handle (@…) or its address")

@@ -23,11 +23,11 @@ def id_in_name(stem: str) -> str:
     eleven letters is not an id.
     """
     stem = without_format(stem)
-    if found := BRACKETED.search(stem):
-        return found["id"]
+    if match := BRACKETED.search(stem):
+        return match["id"]
     for pattern in (LAST, FIRST):
-        if (found := pattern.search(stem)) and _looks_drawn(found["id"]):
-            return found["id"]
+        if (match := pattern.search(stem)) and _looks_drawn(match["id"]):
+            return match["id"]
     return ""
 
 

@@ -65,8 +65,8 @@ class FolderStage:
         """Batches of files, named by the ids they will have. UserError if the folder is missing or empty."""
         folder = self._folder()
         verdicts, ids_of = _known(store)
-        found = identify(folder, self.media.limits.max_bytes, ids_of)
-        files = [(video_id, file) for video_id, file in found if video_id not in verdicts]
+        identified = identify(folder, self.media.limits.max_bytes, ids_of)
+        files = [(video_id, file) for video_id, file in identified if video_id not in verdicts]
         units = []
         for first in range(0, len(files), BATCH_FILES):
             batch = files[first : first + BATCH_FILES]
@@ -75,7 +75,7 @@ class FolderStage:
         return units
 
     def process(self, unit: Unit, context: Context) -> Output:
-        """Reads each file of the batch; one that cannot be used is a reject and does not affect the others."""
+        """Reads each file of the batch; a file that cannot be used is a reject and does not affect the others."""
         videos: list[VideoRow] = []
         captions: list[CaptionRow] = []
         rejects: list[Reject] = []
@@ -169,7 +169,7 @@ def identify(
     folder: Path, max_bytes: int = MAX_HASHED_BYTES, ids_of: Mapping[str, str] | None = None
 ) -> Iterator[tuple[str, Path]]:
     """Yields (video id, file). A file that became a video before keeps its id (`ids_of`: {path: id}). Otherwise the id
-    is the first of these that no other file has: the one in info.json, the one that yt-dlp put into the name, the
+    is the first of these that no other file has: the id in info.json, the id that yt-dlp put into the name, the
     name itself if it can be an id, the content's hash.
 
     A file larger than `max_bytes`, or unreadable, gets the hash of its name; it will be rejected under that id.
@@ -211,7 +211,7 @@ def _hash_id(file: Path, folder: Path, max_bytes: int) -> str:
 
 
 def read_regular(path: Path, max_bytes: int) -> bytes:
-    """Reads a whole regular file. ValueError if it is not one (pipes and devices are not read) or is too large."""
+    """Reads a whole regular file. ValueError if it is not regular (pipes and devices are not read) or is too large."""
     if not path.is_file():
         raise ValueError("a broken link" if path.is_symlink() and not path.exists() else "not a regular file")
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -291,8 +291,8 @@ def kind_shown_by(payload: bytes, suffix: str) -> str:
 
 def category_id_of(text: str) -> int:
     """The id of a category given by name or id; the uncategorised id for anything else."""
-    found = category_by_name(text) or (category_by_id(int(text)) if text.isdecimal() and len(text) < 4 else None)
-    return found.id if found else UNCATEGORISED_ID
+    category = category_by_name(text) or (category_by_id(int(text)) if text.isdecimal() and len(text) < 4 else None)
+    return category.id if category else UNCATEGORISED_ID
 
 
 def read_mapping(path: Path | None) -> dict[str, int]:
@@ -306,7 +306,7 @@ def read_mapping(path: Path | None) -> dict[str, int]:
     if not isinstance(tree, dict):
         raise UserError(f"folder.mapping: {path} is not a YAML mapping of names to categories")
     mapping = {str(name): category_id_of(str(category)) for name, category in tree.items()}
-    unknown = [str(tree[name]) for name, found in mapping.items() if found == UNCATEGORISED_ID]
+    unknown = [str(tree[name]) for name, category_id in mapping.items() if category_id == UNCATEGORISED_ID]
     if unknown:
         raise UserError(f"folder.mapping: {path} names {unknown[0]!r}, which is not one of the 15 categories")
     return mapping

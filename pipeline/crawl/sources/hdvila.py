@@ -32,7 +32,7 @@ def list_file(path: Path, cursor: int) -> Iterator[tuple[Listed, int]]:
 
 
 def parse_line(line: str, position: int) -> Listed:
-    """Parses one object of the file. Invalid spans are left out; without an id, the result's id is not a site id."""
+    """Parses an object of the file. Invalid spans are left out; without an id, the result's id is not a site id."""
     try:
         row = json.loads(line)
         video_id = str(row.get("video_id") or video_id_of(str(row.get("url", ""))))
@@ -64,10 +64,10 @@ def _span(clip: Any, video_id: str) -> GivenSpan | None:
 
 def parse_time_ms(text: str) -> int | None:
     """Milliseconds of HH:MM:SS.mmm; the digits after the point are a fraction, however many there are."""
-    found = _TIME.fullmatch(text.strip())
-    if not found:
+    match = _TIME.fullmatch(text.strip())
+    if not match:
         return None
-    hours, minutes, seconds, fraction = found.groups()
+    hours, minutes, seconds, fraction = match.groups()
     milliseconds = int(((fraction or "") + "000")[:3])
     return ((int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)) * 1000 + milliseconds
 
@@ -80,8 +80,8 @@ def with_texts(results: Sequence[Listed], paths: Sequence[Path]) -> list[Listed]
     wanted = {(video_id, span["n"]): span for video_id, own in spans.items() for span in own}
     for path in paths if wanted else ():
         for line, _ in read_lines(path):
-            found = _CLIP_ID.search(line)
-            if found and (span := wanted.get((found[1], int(found[2])))):
+            clip_id = _CLIP_ID.search(line)
+            if clip_id and (span := wanted.get((clip_id[1], int(clip_id[2])))):
                 span["text"] = _text(line)
     return [
         replace(listed, given_spans=_as_json(spans[listed.video_id])) if listed.given_spans else listed

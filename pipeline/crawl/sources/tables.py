@@ -50,9 +50,9 @@ def _text(opened: Any, kind: str, file: str) -> Iterator[TableRow]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        found: Any = None
+        parsed: Any = None
         with suppress(ValueError):
-            found = json.loads(line)
-        if not isinstance(found, dict):
+            parsed = json.loads(line)
+        if not isinstance(parsed, dict):
             raise UserError(f"{file}, line {number}: not a JSON object")
-        yield found
+        yield parsed

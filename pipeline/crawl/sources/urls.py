@@ -5,7 +5,7 @@ In:  CSV, TSV, Parquet or JSON Lines, one row per video: `url`, and optionally `
 Out: rows of `videos`, and of `captions` (a track to split) or `transcripts` (given clips: no track is needed)
 
 `clips` are video2dataset's spans, [[start, end], …] in seconds or as "HH:MM:SS.mmm"; a `caption` is the text of all of
-them, a list of captions has one for each, and without clips it is that of the whole video. An id that cannot name a
+them, a list of captions has a text for each, and without clips it is that of the whole video. An id that cannot name a
 sample is replaced by a hash of the address. Other columns are kept in KEY.json (`extra`). A resolution column is not
 trusted: the file is probed when it arrives.
 """
@@ -83,7 +83,7 @@ class UrlsStage:
     resources: Resources = field(default_factory=lambda: Resources(n_cpus=0.5, time_limit_s=3600))
 
     def units(self, store: Store) -> Iterator[Unit]:
-        """Batches in the order of the tables, named by their ids; of several rows with one id the first counts."""
+        """Batches in the order of the tables, named by their ids; of several rows with the same id the first counts."""
         known = _known(store, self.name)
         batch: dict[str, TableRow] = {}
         for row in self._rows():
@@ -175,7 +175,7 @@ class UrlsStage:
 
 @dataclass(frozen=True, slots=True)
 class UrlFetcher:
-    """Fetches the media of one row: `fetcher(video_row, context) -> Path`."""
+    """Fetches the media of a row: `fetcher(video_row, context) -> Path`."""
 
     config: UrlsConfig
     crawl: CrawlConfig

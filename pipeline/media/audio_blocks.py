@@ -17,7 +17,7 @@ LATE_MS = 10_000
 
 _AHEAD_MS = 2000
 """How long before audio is wanted its packets are read again, ms: they stand up to a second before the video's. A clip
-whose audio stands further ahead has its audio read separately, as has one whose audio trails too far."""
+whose audio stands further ahead has its audio read separately, as has a file whose audio trails too far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Listener:
     def __init__(self, stream: Any, source: Probe, wanted: Sequence[Wanted]) -> None:
         self.stream = stream
         self._source, self._base = source, stream.time_base  # PyAV makes a new Fraction on each access
-        self._wanted = deque((self._tick(one.start_ms), self._tick(one.end_ms), one) for one in wanted)
+        self._wanted = deque((self._tick(part.start_ms), self._tick(part.end_ms), part) for part in wanted)
         self._until = self._until_ms = 0
         self._is_cold, self._rests = True, False
 

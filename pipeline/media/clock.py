@@ -17,7 +17,7 @@ WALL_FACTOR = 4.0
 
 
 class WorkClock:
-    """Starts counting when it is made. `limit_s` is the processor time in seconds that one step of the work may take.
+    """Starts counting when it is made. `limit_s` is the processor time in seconds that a step of the work may take.
 
     All steps together have WALL_FACTOR times that by the clock on the wall, within the time limit of the video's unit.
     """

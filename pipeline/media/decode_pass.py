@@ -34,8 +34,8 @@ from pipeline.media.scenes import SceneFinder, Scenes
 from pipeline.media.stopwatch import Stopwatch
 
 HASH_EVERY_MS, LEAST_HASHED = 250, 16
-"""Interval between the frames of a clip that are hashed; a clip too short to have so many then has a shorter one, since
-a copy at another speed shows other moments of it.
+"""Interval between the frames of a clip that are hashed; a clip too short to have so many then has a shorter interval,
+since a copy at another speed shows other moments of it.
 """
 
 _HELD_PIXELS = 4 * 1280 * 720
@@ -133,7 +133,7 @@ def _several(items: Iterator[Item], at_once: int) -> Iterator[list[Item]]:
 
 
 class VideoLook:
-    """The pass over one video: `run` takes the clips and returns what it saw of each; then `scenes` has the cuts."""
+    """The pass over a video: `run` takes the clips and returns what it saw of each; then `scenes` has the cuts."""
 
     def __init__(
         self, source: Probe, config: MediaConfig, stopwatch: Stopwatch, clock: WorkClock, *, find_cuts: bool
@@ -149,7 +149,7 @@ class VideoLook:
 
     @property
     def scenes(self) -> Scenes:
-        """Scenes found by the pass; none where scene cuts were not looked for."""
+        """Scenes of the pass; none where scene cuts were not looked for."""
         with self._watch("scenes"):
             return self._finder.scenes() if self._finder is not None else Scenes()
 
@@ -201,7 +201,7 @@ class VideoLook:
     def _items(self, clips: Sequence[CutClip], hear: list[Wanted]) -> Iterator[Item]:
         if self._finder is not None:
             return decode_video(self._source, self._config.limits, hear=hear)
-        stretches = [Stretch(one.start_ms, one.end_ms) for one in hear or clips]
+        stretches = [Stretch(part.start_ms, part.end_ms) for part in hear or clips]
         if not stretches:
             return iter(())
         return decode_video(self._source, self._config.limits, merge_stretches(stretches, _SEEK_GAP_MS), hear=hear)

@@ -1,4 +1,4 @@
-"""The one decode pass over a video, and the small upright picture that scenes, motion, hashes and proxies share.
+"""The only decode pass over a video, and the small upright picture that scenes, motion, hashes and proxies share.
 
 Decoding is what media costs: about 1.5 ms for a 720p picture, against 0.3 ms for a small copy of it. So a video is
 decoded once, every frame is scaled down once, and everything that looks at frames is fed from here.
@@ -85,9 +85,9 @@ def decode_video(
         stream = container.streams[source.video.index]
         stream.codec_context.options = options
         audio = container.streams[source.audio.index] if source.audio and hear else None
-        for other in container.streams:
-            if other not in (stream, audio):
-                other.discard = av.stream.Discard.all
+        for track in container.streams:
+            if track not in (stream, audio):
+                track.discard = av.stream.Discard.all
         listener = Listener(audio, source, hear) if audio is not None else None
         for stretch in stretches or [Stretch(0, source.duration_ms + 1)]:
             yield from _decode_stretch(container, stream, source, stretch, listener)
@@ -138,7 +138,7 @@ def _decode_stretch(
 
 
 def _in_order(frame: Any, last: int, time_ms: Callable[[int], int], packet_bytes: int) -> Picture | DecodeFault:
-    """A decoded frame; a fault where damaged times show it no later than the one before, at tick `last`."""
+    """A decoded frame; a fault where damaged times show it no later than the frame before, at tick `last`."""
     if frame.pts <= last:
         return DecodeFault(time_ms(frame.pts), "a frame is shown no later than the one before it")
     return Picture(frame.pts, time_ms(frame.pts), frame, packet_bytes)
@@ -162,12 +162,12 @@ def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
 
 
 Small = Callable[[], Any]
-"""Returns the small copy of a frame, made when it is first asked for; one and the same for frames in a row that show
+"""Returns the small copy of a frame, made when it is first asked for; the same object for frames in a row that show
 the same."""
 
 
 class Scaler:
-    """Scales decoded frames to one size, upright: with square pixels, rotated as a player would.
+    """Scales decoded frames to the same size, upright: with square pixels, rotated as a player would.
 
     RGB is made with the matrix and range in force for the source (manifests.colour); YUV keeps them.
     """

@@ -23,9 +23,9 @@ from pipeline.media.streams import VideoTrack
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The result of one clip's audio: what each check found ("" for nothing), and the members made from it."""
+    """The result of a clip's audio: the fault that each check sees ("" for none), and the members made from it."""
 
-    found: Mapping[str, str]
+    faults: Mapping[str, str]
     made: Mapping[str, Made]
 
 

@@ -27,7 +27,7 @@ class Keyframes:
         self._is_looked_at = context.codec.canonical_name == "h264"
         self._extradata: bytes = context.extradata or b""
         self.refresh = False
-        """Whether one is no whole picture."""
+        """Whether any keyframe is no whole picture."""
 
     def see(self, packet: Any) -> None:
         """Takes the track's next packet."""
@@ -52,9 +52,9 @@ def _units(packet: bytes | memoryview, extradata: bytes) -> Iterator[bytes]:
     """Yields the first bytes of each NAL unit, which follows a length (avcC) or a start code (Annex B)."""
     view = memoryview(packet)
     if extradata[:1] != b"\x01" or len(extradata) < 5:
-        for found in _START_CODE.finditer(view):
-            if found.end() < len(view):
-                yield bytes(view[found.end() : found.end() + 17])
+        for start_code in _START_CODE.finditer(view):
+            if start_code.end() < len(view):
+                yield bytes(view[start_code.end() : start_code.end() + 17])
         return
     n_bytes, at = (extradata[4] & 3) + 1, 0
     while at + n_bytes < len(view):

@@ -8,4 +8,4 @@ from types import ModuleType
 def modules_of(package: str) -> list[ModuleType]:
     """Returns every module directly inside a package, by name."""
     path = importlib.import_module(package).__path__
-    return [importlib.import_module(f"{package}.{found.name}") for found in pkgutil.iter_modules(path)]
+    return [importlib.import_module(f"{package}.{module.name}") for module in pkgutil.iter_modules(path)]

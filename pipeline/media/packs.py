@@ -24,7 +24,7 @@ from manifests.plugins import names_in
 from manifests.sample import ALL_MEMBERS
 
 BLOCK = tarfile.BLOCKSIZE
-"""Bytes of a tar block: headers take one, data is padded to whole ones."""
+"""Bytes of a tar block: headers take one, data is padded to whole blocks."""
 
 END = bytes(2 * BLOCK)
 """The two empty blocks that end an archive."""
@@ -62,7 +62,7 @@ class PackedSample:
 
 
 def write_pack(path: Path, samples: Iterable[Sample]) -> list[PackedSample]:
-    """Writes the samples, in the given order, as a tar at `path`; returns each one's location.
+    """Writes the samples, in the given order, as a tar at `path`; returns where each is.
 
     The same samples give the same bytes. Raises ValueError for a key or extension that readers could not use, a sample
     without members, or a repeated key.
@@ -107,7 +107,7 @@ def _write_member(out: BinaryIO, start: int, name: str, content: bytes | Path) -
 
 
 def member_header(name: str, size: int) -> bytes:
-    """The one USTAR block before a member's data. Raises ValueError where the size doesn't fit the format."""
+    """The USTAR block before a member's data. Raises ValueError where the size doesn't fit the format."""
     if size > MAX_MEMBER_BYTES:
         raise ValueError(f"{name}: {size} bytes do not fit a tar member")
     info = tarfile.TarInfo(name)
@@ -138,13 +138,13 @@ def copy_range(source: BinaryIO, offset: int, size: int, out: BinaryIO) -> None:
 
 def read_members(file: BinaryIO, sample: PackedSample) -> dict[str, bytes]:
     """Reads a sample's members by offset from a seekable file. Raises UserError where the file is too short."""
-    found: dict[str, bytes] = {}
+    members: dict[str, bytes] = {}
     for extension, (offset, size) in sample.members.items():
         file.seek(sample.offset + offset)
-        found[extension] = file.read(size)
-        if len(found[extension]) != size:
+        members[extension] = file.read(size)
+        if len(members[extension]) != size:
             raise UserError(f"{sample.key}.{extension}: the tar ends before it; it is damaged: remake it")
-    return found
+    return members
 
 
 def index_pack(file: BinaryIO) -> Iterator[PackedSample]:
@@ -182,6 +182,6 @@ def _headers(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
 
 
 def _name(file: BinaryIO) -> str:
-    """The name of a file for messages: its path, if it has one."""
+    """The name of a file for messages: its path, if any."""
     name = getattr(file, "name", getattr(file, "path", ""))
     return name if name and isinstance(name, str) else "the tar"

@@ -1,13 +1,13 @@
 """Perceptual hashes of a picture: 64 bits each; few bits differ between pictures that show the same.
 
 This is the DCT hash known as pHash: scale the brightness to 32 x 32, take the 8 x 8 lowest frequencies of its cosine
-transform, and set a bit for each one above their median. It is implemented here since the library (ImageHash) brings
+transform, and set a bit for each above their median. It is implemented here since the library (ImageHash) brings
 SciPy and wavelets along; a test compares the two.
 
 A picture has ten hashes, each of a different part, since what is done to copies spoils some parts and spares others:
 a logo or a subtitle bar spares the inner part, a crop at one end of the longer side the square at the other end,
 blurred pillars the strip in the middle; after a crop on all sides, the copy's whole picture is the original's middle,
-and after one at one side, it is nearly the original without an eighth.
+and after a crop at a single side, it is nearly the original without an eighth.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ALIGNED = (
     *((part, WHOLE) for part in (MIDDLE, *_BUT)),
     *((part, part) for part in (MIDDLE, CENTRE, BEGIN, END, INNER)),
 )
-"""Pairs of parts that may show the same if one picture is an altered copy of the other."""
+"""Pairs of parts that may show the same if either is an altered copy of the other."""
 
 VERSION = b"\x04"
 """First byte of a `phashes` value."""
@@ -46,7 +46,7 @@ _MIN_CONTRAST = 4.0
 """Standard deviation of brightness (of 255) below which a picture counts as flat."""
 
 _CORNER = 8
-"""Size of a corner, of 32 rows and columns: what is in one corner alone, as a channel's logo, identifies no picture."""
+"""Size of a corner, of 32 rows and columns: what is only in a corner, as a channel's logo, identifies no picture."""
 
 _CROSS = np.ones((32, 32), np.float32)
 for _rows in (slice(0, _CORNER), slice(32 - _CORNER, 32)):
@@ -74,11 +74,11 @@ _SIDE = 32
 reads between pixels, so that what it gives here is exact."""
 
 _REPEATED = 2
-"""A picture whose hash differs from the one before in at most this many bits shows the same."""
+"""A picture whose hash differs from that before in at most this many bits shows the same."""
 
 Hashes = NDArray[np.uint64]
 PictureHashes = tuple[int, ...]
-"""The N_HASHES hashes of one picture."""
+"""The N_HASHES hashes of a picture."""
 
 
 def phash(luma: NDArray[np.uint8]) -> int:
@@ -87,7 +87,7 @@ def phash(luma: NDArray[np.uint8]) -> int:
 
 
 def picture_hashes(luma: NDArray[np.uint8]) -> PictureHashes:
-    """The hashes of a picture, one for each of its parts."""
+    """The hashes of a picture, by part."""
     return tuple(_hashes_of([_without_bars(luma)], WHOLE, N_HASHES))
 
 
@@ -97,7 +97,7 @@ nor tables in the processor's cache."""
 
 
 class ClipHashes:
-    """The hashes of a clip's pictures, in order; a picture that shows the same as the one before is left out."""
+    """The hashes of a clip's pictures, in order; a picture that shows the same as its predecessor is left out."""
 
     def __init__(self) -> None:
         self._pictures: list[PictureHashes] = []
@@ -131,7 +131,7 @@ class ClipHashes:
 
 
 def _hashes_of(pictures: list[NDArray[np.uint8]], first: int, last: int) -> list[int]:
-    """The hashes of parts `first` to `last` - 1 of each picture, one after the other."""
+    """The hashes of parts `first` to `last` - 1 of each picture, picture by picture."""
     if not pictures:
         return []
     return _hashes(np.concatenate([_scaled(_sums(picture), first, last) for picture in pictures]))

@@ -32,7 +32,7 @@ ANY_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.p
 """Accepts tags that are not UTF-8: PyAV 18 needs this option, PyAV 19 no longer has it."""
 
 OPEN_TIMEOUT_S = 60.0
-"""Opening a file and reading one packet may take this long by the clock."""
+"""Opening a file and reading a packet may take this long by the clock."""
 
 _MOST_SHAPE = 16
 """How many times its short side a picture may be long: a few bytes claim any shape, and stills fill the memory."""
@@ -62,7 +62,7 @@ class Starved(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What is known of a media file. `audio` is the track that is used (the default one), None if there is no audio."""
+    """What is known of a media file. `audio` is the track that is used (the default), None if there is no audio."""
 
     path: Path
     container: str
@@ -70,7 +70,7 @@ class Probe:
     zero_s: Fraction
     """The time stamp at which source time begins, seconds."""
     duration_ms: int
-    """End of the last frame in source time, found by reading the end of the file."""
+    """End of the last frame in source time, from reading the end of the file."""
     declared_ms: int
     """Duration that the file's header declares; -1 if it declares none."""
     video: VideoTrack
@@ -102,7 +102,7 @@ def open_media(path: Path, limits: MediaLimits) -> Any:
         raise Unusable(Reason.NOT_A_VIDEO, f"does not open as {CONTAINERS}: {_short(error)}") from None
     for stream in container.streams.video:
         if has_decoder(stream):
-            stream.codec_context.thread_count = 1  # a unit uses the one core that it is given
+            stream.codec_context.thread_count = 1  # a unit uses the single core that it is given
             if container.format.name == "avi" and not stream.codec_context.has_b_frames:
                 container.flags &= ~_GENERATE_PTS
     return container
@@ -126,9 +126,9 @@ def has_decoder(stream: Any) -> bool:
 
 def probe(path: Path, limits: MediaLimits | None = None) -> Probe:
     """Probes a file. Raises Unusable where it isn't a video, is oversized, or is too damaged to probe."""
-    container, found = open_and_probe(path, limits or MediaLimits())
+    container, probed = open_and_probe(path, limits or MediaLimits())
     container.close()
-    return found
+    return probed
 
 
 def open_and_probe(path: Path, limits: MediaLimits) -> tuple[Any, Probe]:
@@ -136,9 +136,9 @@ def open_and_probe(path: Path, limits: MediaLimits) -> tuple[Any, Probe]:
     try:
         with ExitStack() as stack:
             container = stack.enter_context(open_media(path, limits))
-            found = _probe(container, path, limits)
+            probed = _probe(container, path, limits)
             stack.pop_all()
-        return container, found
+        return container, probed
     except av.error.ExitError:
         raise slow_to_read() from None
     except (av.FFmpegError, IndexError, ValueError, ArithmeticError) as error:
@@ -178,16 +178,16 @@ def _probe(container: Any, path: Path, limits: MediaLimits) -> Probe:
     )
 
 
-def time_limit_s(found: Probe, limits: MediaLimits) -> float:
+def time_limit_s(source: Probe, limits: MediaLimits) -> float:
     """Seconds of processor time that decoding or converting this file may take."""
-    return 60 + found.duration_ms / 3_600_000 * limits.max_seconds_per_hour
+    return 60 + source.duration_ms / 3_600_000 * limits.max_seconds_per_hour
 
 
-def refuse_unfit(found: Probe, config: CutConfig) -> None:
+def refuse_unfit(source: Probe, config: CutConfig) -> None:
     """Raises Unusable if the configuration doesn't accept a property of the whole file."""
-    video = found.video
-    if found.declared_ms >= 0 and _is_too_short(found.duration_ms, found.declared_ms):
-        raise Unusable(Reason.TRUNCATED, f"says {found.declared_ms} ms, video ends at {found.duration_ms} ms")
+    video = source.video
+    if source.declared_ms >= 0 and _is_too_short(source.duration_ms, source.declared_ms):
+        raise Unusable(Reason.TRUNCATED, f"says {source.declared_ms} ms, video ends at {source.duration_ms} ms")
     if not config.is_720p(video.width, video.height):
         raise Unusable(Reason.BELOW_720P, f"{video.width}x{video.height} after rotation")
     if video.interlaced and config.interlaced == "reject":
@@ -200,7 +200,7 @@ def refuse_unfit(found: Probe, config: CutConfig) -> None:
         raise Unusable(Reason.UNSUPPORTED_MEDIA, "displayed mirrored or askew; use cut.convert: true")
     if video.hdr and config.hdr == "reject":
         raise Unusable(Reason.HDR, f"{video.hdr}; cut.hdr: keep takes it as it is")
-    if found.audio is None and config.require_audio:
+    if source.audio is None and config.require_audio:
         raise Unusable(Reason.NO_AUDIO, "no audio track")
 
 
@@ -251,7 +251,7 @@ def _declared_ms(container: Any, stream: Any, end_s: Fraction) -> int:
     declared_ms = _duration_ms(container, stream)
     if stream.duration is not None or not _is_too_short(math.ceil(end_s * 1000), declared_ms):
         return declared_ms
-    ends_s = (_end_of(container, other) for other in container.streams.audio)
+    ends_s = (_end_of(container, track) for track in container.streams.audio)
     is_whole = any(not _is_too_short(math.ceil(other_s * 1000), declared_ms) for other_s in ends_s if other_s)
     return -1 if is_whole else declared_ms
 

@@ -1,4 +1,4 @@
-"""Tells which decoded frames repeat the one before, as most of a lecture's do, so that they are looked at once."""
+"""Tells which decoded frames repeat the frame before, as most of a lecture's do, so that they are looked at once."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _EVERY = 16
 """Every so many rows are compared."""
 
 _FEW_BYTES, _PIXELS_A_BYTE = 64, 25_600
-"""A packet has few bytes if it has no more than this and one for each 100 macroblocks. Packets of frames that repeat
-have 35 to 51 bytes at 720p and mostly 67 to 77 at 1080p (H.264, three of the sample films)."""
+"""A packet has few bytes if it has no more than this and one more for each 100 macroblocks. Packets of frames that
+repeat have 35 to 51 bytes at 720p and mostly 67 to 77 at 1080p (H.264, three of the sample films)."""
 
 
 class Repeats:
-    """Looks through consecutive frames for those that show what the one before them does.
+    """Looks through consecutive frames for those that show what the frame before them does.
 
-    A frame repeats the one before if its packet has next to no bytes and the brightness of every 16th row equals that
+    A frame repeats its predecessor if its packet has next to no bytes and the brightness of every 16th row equals that
     of the last frame that repeats none. What differs elsewhere alone, and takes no bytes, is seen with the next frame
     that does: comparing all pixels costs as much as it saves. Frames whose packets have more bytes aren't compared, nor
     those of more than 8 bits.
@@ -36,13 +36,13 @@ class Repeats:
         self._rows: NDArray[np.uint8] | None = None
 
     def small_of(self, picture: Picture, make: Callable[[Picture], Small]) -> Small:
-        """The small copy of the next frame, by `make`; the one of the frame before, where it repeats that."""
+        """The small copy of the next frame, by `make`; that of the frame before, where it repeats that."""
         if not self.is_repeat(picture) or self._small is None:
             self._small = make(picture)
         return self._small
 
     def is_repeat(self, picture: Picture) -> bool:
-        """Whether the next frame repeats the one before."""
+        """Whether the next frame repeats the last."""
         if self._shown is not None and 0 <= picture.packet_bytes <= self._few_bytes and self._is_equal(picture.frame):
             return True
         self._shown, self._rows = picture.frame, None

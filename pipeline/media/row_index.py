@@ -71,7 +71,7 @@ class _TableIndex:
         self.hashes, self.part, self.length_s, self.is_file = (column[order] for column in joined)
 
     def _columns(self, rows: pa.Table, part: NDArray[np.int32]) -> tuple[NDArray[Any], ...]:
-        """The columns of some parts, with one row per video of each; `part` [N]: the part's number of each row."""
+        """The columns of some parts, with a row per video of each; `part` [N]: the part's number of each row."""
         ids = rows.column("video_id").combine_chunks()
         begins = np.append(True, part[1:] != part[:-1])[: len(part)]
         begins[1:] |= pc.not_equal(ids.slice(1), ids.slice(0, max(0, len(ids) - 1))).to_numpy(zero_copy_only=False)
@@ -126,17 +126,17 @@ class RowIndex:
 
 
 def video_rows(store: Store, parts: Sequence[Part], video_id: str) -> list[VideoRow]:
-    """The rows of one video in these parts of `videos`, in the order of the parts."""
+    """The rows of a video in these parts of `videos`, in the order of the parts."""
     return [row for part in parts for row in _rows_of(store, part, video_id).to_pylist()]
 
 
 def clip_rows(store: Store, parts: Sequence[Part], video_id: str) -> list[ClipRow]:
-    """The rows of one video's clips in these parts of `clips`, in the order of the parts."""
+    """The rows of a video's clips in these parts of `clips`, in the order of the parts."""
     return [row for part in parts for row in _rows_of(store, part, video_id).to_pylist()]
 
 
 def words_of_clips(store: Store, part: Part | None, clips: Sequence[ClipRow]) -> dict[int, list[WordRow]]:
-    """The words of one video's clips by number, in source time, from this part of `transcripts`: of those that have
+    """The words of a video's clips by number, in source time, from this part of `transcripts`: of those that have
     any. Raises Rejected if the transcript is no longer there.
     """
     with_words = [clip for clip in clips if clip["n_words"]]

@@ -36,7 +36,7 @@ CONTENT_THRESHOLD = 27.0
 SHORT_SIDE = 144
 """Short side of the picture that `content` and `adaptive` examine, pixels."""
 MIN_SCENE_MS = 500
-"""A shorter scene joins the one after it."""
+"""A shorter scene joins the next."""
 SNAP_MS = 500
 """Farthest that either end of a clip is moved to a cut."""
 MIN_PART_MS = 1000
@@ -58,7 +58,7 @@ class _Detector(Protocol):
     def feed(self, frame: Any, small: Small) -> None: ...
 
     def feed_again(self) -> None:
-        """Takes a frame that shows just what the one before it did."""
+        """Takes a frame that shows just what the last did."""
 
     def finish(self) -> list[tuple[int, int]]:
         """Returns (first, last) frame of each transition, equal for a hard cut."""
@@ -86,9 +86,9 @@ class SceneFinder:
         self._detector.feed(frame, small)
 
     def scenes(self) -> Scenes:
-        """What was found, times rounded down, ascending.
+        """The cuts and gradual spans, times rounded down, ascending.
 
-        A shot shorter than `min_scene_ms` joins the one after it: the cut at its end is left out.
+        A shot shorter than `min_scene_ms` joins the next: the cut at its end is left out.
         """
         cuts: list[int] = []
         spans: list[tuple[int, int]] = []

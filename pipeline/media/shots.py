@@ -1,4 +1,4 @@
-"""Finds where one shot ends and the next begins, from brightness alone, on pictures of 64 x 36.
+"""Finds where a shot ends and the next begins, from brightness alone, on pictures of 64 x 36.
 
 In:  small pictures in order        Out: hard cuts, and spans of gradual transitions (dissolves, fades), by frame number
 
@@ -50,7 +50,7 @@ _FLAT = 4.0
 """Variance added to both sides of a correlation, so that noise in flat pictures doesn't count as a difference."""
 
 _HALF_SPAN = 14
-"""Frames from the middle of a dissolve to pictures that belong to one shot alone."""
+"""Frames from the middle of a dissolve to pictures that belong to a single shot."""
 _LEAST_DRIFT = 6.0
 _MIXED = 0.36
 """Largest mean distance of a dissolve's frames from mixtures of its ends, as a share of the ends' distance."""
@@ -73,7 +73,7 @@ _BLOCK = 256
 
 @dataclass(frozen=True, slots=True, order=True)
 class Transition:
-    """A change of shot: `first` is the first frame not of the old shot alone, `last` the first of the new one alone."""
+    """A change of shot: `first` is the first frame not of the old shot alone, `last` the first of the new alone."""
 
     first: int
     last: int
@@ -98,14 +98,14 @@ class ShotFinder:
         self._held: list[NDArray[np.uint8]] = []
         self._first = 0
         self._decided = 0
-        self._found: list[Transition] = []
+        self._transitions: list[Transition] = []
 
     def feed(self, luma: NDArray[np.uint8]) -> None:
         """Takes the next picture's brightness, height x width."""
         self._hold(few_pixels(luma))
 
     def feed_again(self) -> None:
-        """Takes a picture that shows just what the one before it did."""
+        """Takes a picture that shows just what the last did."""
         self._hold(self._held[-1])
 
     def _hold(self, picture: NDArray[np.uint8]) -> None:
@@ -117,15 +117,15 @@ class ShotFinder:
         """Returns all transitions, in order."""
         if self._held:
             self._decide(self._first + len(self._held))
-        return sorted(self._found)
+        return sorted(self._transitions)
 
     def _decide(self, until: int) -> None:
         """Records transitions with a middle before frame `until`, and drops pictures that no later one needs."""
-        found = transitions(np.stack(self._held).astype(np.float32), self._step)
-        for transition in found:
+        near = transitions(np.stack(self._held).astype(np.float32), self._step)
+        for transition in near:
             moved = Transition(transition.first + self._first, transition.last + self._first)
             if self._decided <= moved.middle < until:
-                self._found.append(moved)
+                self._transitions.append(moved)
         self._decided = until
         drop = max(0, until - self._margin - self._first)
         del self._held[:drop]
@@ -169,39 +169,39 @@ def _near(first: int, last: int, others: list[Transition], step: int) -> bool:
     return any(first <= o.last + 2 * step and last >= o.first - 2 * step for o in others)
 
 
-def likeness(one: Pictures, other: Pictures, enough: float = 1.0) -> float:
+def likeness(first: Pictures, second: Pictures, enough: float = 1.0) -> float:
     """The likeness of two pictures, up to 1: their correlation, as they are or at the best of small shifts.
 
     Shifts are not tried if the unshifted pictures already reach `enough`: they cost twenty times as much.
     """
-    if float(np.abs(one - other).mean()) < _SAME:
+    if float(np.abs(first - second).mean()) < _SAME:
         return 1.0
-    in_place = _in_place(one, other)
+    in_place = _in_place(first, second)
     if in_place >= enough:
         return in_place
     down, right = round(_SHIFT * HEIGHT), round(_SHIFT * WIDTH)
-    return max(in_place, _shifted(one, other[down : HEIGHT - down, right : WIDTH - right]))
+    return max(in_place, _shifted(first, second[down : HEIGHT - down, right : WIDTH - right]))
 
 
-def _in_place(one: Pictures, other: Pictures) -> float:
-    """The correlation of two pictures; noise in flat ones does not count as likeness."""
-    a, b = (one - one.mean()).reshape(-1), (other - other.mean()).reshape(-1)
-    of_other = float(b @ b)
-    both = float(np.sqrt(float(a @ a) * of_other))
-    spread = of_other / len(b)
+def _in_place(first: Pictures, second: Pictures) -> float:
+    """The correlation of two pictures; noise in flat pictures does not count as likeness."""
+    a, b = (first - first.mean()).reshape(-1), (second - second.mean()).reshape(-1)
+    of_second = float(b @ b)
+    both = float(np.sqrt(float(a @ a) * of_second))
+    spread = of_second / len(b)
     return float(a @ b) / both * spread / (spread + _FLAT) if both else 0.0
 
 
-def _shifted(one: Pictures, middle: Pictures) -> float:
-    """The correlation of `middle` with the part of `one` that fits it best."""
+def _shifted(picture: Pictures, middle: Pictures) -> float:
+    """The correlation of `middle` with the part of `picture` that fits it best."""
     spread = float(middle.var())
-    return float(cv2.matchTemplate(one, middle, cv2.TM_CCOEFF_NORMED).max()) * spread / (spread + _FLAT)
+    return float(cv2.matchTemplate(picture, middle, cv2.TM_CCOEFF_NORMED).max()) * spread / (spread + _FLAT)
 
 
 def _cuts(pictures: Pictures, step: int) -> list[int]:
     change = np.zeros(len(pictures) + 1, np.float32)
     change[1:-1] = [cv2.norm(a, b, cv2.NORM_L1) / (WIDTH * HEIGHT) for a, b in pairwise(pictures)]
-    found = []
+    cuts = []
     for i in np.flatnonzero(change > _LEAST_CHANGE).tolist():
         if change[i] < change[max(0, i - 2) : i + 3].max():
             continue
@@ -214,17 +214,17 @@ def _cuts(pictures: Pictures, step: int) -> list[int]:
         if change[i] < _ALONE * change[beside] and not _is_one_mixed_frame(pictures, min(i, beside)):
             continue
         if _is_another_shot(pictures, min(i, beside) if change[i] < _ALONE * change[beside] else i, step):
-            found.append(i)
-    return sorted(found + _breaks(pictures, change, step, found))
+            cuts.append(i)
+    return sorted(cuts + _breaks(pictures, change, step, cuts))
 
 
 def _breaks(pictures: Pictures, change: NDArray[np.float32], step: int, cuts: list[int]) -> list[int]:
-    """Cuts into or out of fast movement: every frame changes, but on one side each still looks like the one before."""
-    found: list[int] = []
+    """Cuts into or out of fast movement: every frame changes, but on one side each still looks like its predecessor."""
+    breaks: list[int] = []
     for i in np.flatnonzero(change > _FAST_CHANGE).tolist():
         if not 3 <= i < len(pictures) - 2 or change[i] < _SUDDEN * min(change[i - 1], change[i + 1]):
             continue
-        if any(abs(i - other) < _NEAR * step for other in (*cuts, *found)):
+        if any(abs(i - cut) < _NEAR * step for cut in (*cuts, *breaks)):
             continue
         contrast = sorted(pictures[i - 1 : i + 1].std(axis=(1, 2)).tolist())
         if contrast[0] < _OF_CONTRAST * contrast[1] or likeness(pictures[i - 1], pictures[i]) > _UNLIKE:
@@ -233,8 +233,8 @@ def _breaks(pictures: Pictures, change: NDArray[np.float32], step: int, cuts: li
         if not any(min(likeness(a, b) for a, b in pairwise(side)) > _ALIKE for side in sides):
             continue
         if _is_another_shot(pictures, i, step, _SURELY_ALIKE):
-            found.append(i)
-    return found
+            breaks.append(i)
+    return breaks
 
 
 def _is_one_mixed_frame(pictures: Pictures, i: int) -> bool:
@@ -257,7 +257,7 @@ def _fades(pictures: Pictures, step: int) -> list[Transition]:
     spread = np.sqrt(np.maximum(np.einsum("ij,ij->i", flat, flat) / flat.shape[1] - mean**2, 0))
     black = (mean < _BLACK_MEAN) & (spread < _BLACK_SPREAD)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], black, [False]]).astype(np.int8)))
-    found = []
+    fades = []
     for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         if begin == 0 or end == len(pictures):
             continue
@@ -267,10 +267,10 @@ def _fades(pictures: Pictures, step: int) -> list[Transition]:
         while last + 1 < len(pictures) and last - end < _FADE_REACH * step and spread[last + 1] > spread[last] * 1.02:
             last += 1
         if end - begin > _LONG_BLACK * step:
-            found += [Transition(first, begin), Transition(end, last)]
+            fades += [Transition(first, begin), Transition(end, last)]
         else:
-            found.append(Transition(first, last))
-    return found
+            fades.append(Transition(first, last))
+    return fades
 
 
 def _dissolves(pictures: Pictures, step: int, cuts: list[int]) -> list[Transition]:
@@ -284,23 +284,24 @@ def _dissolves(pictures: Pictures, step: int, cuts: list[int]) -> list[Transitio
     drift[tried] = np.abs(apart[0] - apart[1]).mean(axis=(1, 2))
     for cut in cuts:
         drift[max(0, cut - half) : cut + half] = 0
-    found: list[tuple[Transition, float]] = []
+    dissolves: list[tuple[Transition, float]] = []
     for c in np.flatnonzero(drift > _LEAST_DRIFT).tolist():
         span = _mixture(pictures[c - half : c + half + 1], step)
         if span is None:
             continue
         dissolve = Transition(c - half + span[0], c - half + span[1])
-        if not found or dissolve.first > found[-1][0].last:
-            found.append((dissolve, float(drift[c])))
-        elif drift[c] > found[-1][1]:  # the same dissolve, with ends that are less mixed
-            found[-1] = dissolve, float(drift[c])
-    return [dissolve for dissolve, _ in found]
+        if not dissolves or dissolve.first > dissolves[-1][0].last:
+            dissolves.append((dissolve, float(drift[c])))
+        elif drift[c] > dissolves[-1][1]:  # the same dissolve, with ends that are less mixed
+            dissolves[-1] = dissolve, float(drift[c])
+    return [dissolve for dissolve, _ in dissolves]
 
 
 def _mixture(run: Pictures, step: int) -> tuple[int, int] | None:
-    """Finds where in a run one shot dissolves into another; None where it doesn't.
+    """Finds where in a run a shot dissolves into another; None where it doesn't.
 
-    It is found by the ends of the run, then judged by the pictures right before and after it, which have moved less.
+    The place is guessed from the ends of the run, then judged by the pictures right before and after it, which have
+    moved less.
     """
     share = _share(run, run[0], run[-1])
     inside = np.flatnonzero((share > 0.12) & (share < 0.88))
@@ -309,27 +310,27 @@ def _mixture(run: Pictures, step: int) -> tuple[int, int] | None:
     begin, end = int(inside[0]), int(inside[-1]) + 1
     if float(np.diff(share[begin:end]).min()) < -0.08:
         return None
-    one, other = run[max(0, begin - 2)], run[min(len(run) - 1, end + 1)]
-    share, off = _shares(run[begin:end], one, other)
+    before, after = run[max(0, begin - 2)], run[min(len(run) - 1, end + 1)]
+    share, off = _shares(run[begin:end], before, after)
     even = np.linspace(0, 1, end - begin + 2)[1:-1]
     if float(off.mean()) > _MIXED or float(np.abs(share - even).max()) > _UNEVEN:
         return None
-    paler = float(run[(begin + end) // 2].var()) / max((float(one.var()) + float(other.var())) / 2, 1e-6)
-    differ = likeness(one, other) < _OTHER - float(off.mean())
+    paler = float(run[(begin + end) // 2].var()) / max((float(before.var()) + float(after.var())) / 2, 1e-6)
+    differ = likeness(before, after) < _OTHER - float(off.mean())
     return (begin, end) if paler < _PALER and differ else None
 
 
-def _shares(run: Pictures, one: Pictures, other: Pictures) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(share of `other` in each picture; distance from that mixture, as a share of the distance between the two)."""
-    way = other - one
-    share = _share(run, one, other)
-    rest = run - (one + share[:, None, None] * way)
+def _shares(run: Pictures, before: Pictures, after: Pictures) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(share of `after` in each picture; distance from that mixture, as a share of the distance between the two)."""
+    way = after - before
+    share = _share(run, before, after)
+    rest = run - (before + share[:, None, None] * way)
     off = np.sqrt((rest**2).mean(axis=(1, 2))) / max(float(np.sqrt((way**2).mean())), 1e-6)
     return share, off.astype(np.float32)
 
 
-def _share(run: Pictures, one: Pictures, other: Pictures) -> NDArray[np.float32]:
-    """The share of `other` in each picture."""
-    way = (other - one).reshape(-1)
-    share = (run.reshape(len(run), -1) @ way - one.reshape(-1) @ way) / max(float(way @ way), 1e-6)
+def _share(run: Pictures, before: Pictures, after: Pictures) -> NDArray[np.float32]:
+    """The share of `after` in each picture."""
+    way = (after - before).reshape(-1)
+    share = (run.reshape(len(run), -1) @ way - before.reshape(-1) @ way) / max(float(way @ way), 1e-6)
     return np.asarray(share, np.float32)

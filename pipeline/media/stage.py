@@ -4,7 +4,7 @@ In:  rows of `videos`, `transcripts` and `clips` of the batch's videos, and the 
 Out: packs/<video_id>-<hash>.tar with the samples, and table `packs`, a row per clip tried
 
 A worker has one video's source, members and pack in its scratch folder at a time; the engine removes the folder in any
-case. A native crash in a decoder costs that worker and one try of this unit, never another unit.
+case. A native crash in a decoder costs that worker and a try of this unit, never another unit.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def rows_of_job(job: MediaJob, store: Store) -> tuple[VideoRow, list[ClipRow], d
 
 @dataclass(frozen=True)
 class MediaStage:
-    """`videos` + `transcripts` + `clips` -> packs and table `packs`, for the videos of one batch."""
+    """`videos` + `transcripts` + `clips` -> packs and table `packs`, for the videos of a batch."""
 
     config: MediaConfig
     video_ids: Sequence[str]
@@ -100,8 +100,8 @@ class MediaStage:
 
         The payload names the parts that hold its rows; the worker reads them.
         """
-        found = zip(self.video_ids, self.index.find_rows(store, self.video_ids), strict=True)
-        known = [(video_id, rows) for video_id, rows in found if rows is not None]
+        rows_of = zip(self.video_ids, self.index.find_rows(store, self.video_ids), strict=True)
+        known = [(video_id, rows) for video_id, rows in rows_of if rows is not None]
         units = []
         for video_id, rows in sorted(known, key=lambda video: -video[1].length_s):
             payload = MediaJob(video_id, rows.video, rows.clips, rows.transcripts)

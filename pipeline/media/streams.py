@@ -138,7 +138,7 @@ def ms_of(ticks: int | None, stream: Any, zero_s: Fraction) -> int:
 
 
 def _fps(stream: Any) -> Fraction:
-    """The average frame rate; where that is implausible (some flv say 1000), the guessed one."""
+    """The average frame rate; where that is implausible (some flv say 1000), the guessed rate."""
     for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
         if rate and 0 < rate <= 240:
             return Fraction(rate)

@@ -1,4 +1,4 @@
-"""Verifies one sample of an image-text set."""
+"""Verifies a sample of an image-text set."""
 
 from __future__ import annotations
 

@@ -15,25 +15,25 @@ _VERSION = re.compile(r"^Version: *(\S+)", re.MULTILINE)
 def version_of(tool: str) -> str:
     """The installed version of a distribution, "" if it is not installed."""
     try:
-        found = metadata.distribution(tool)
+        installed = metadata.distribution(tool)
     except metadata.PackageNotFoundError:
         return ""
-    head = found.read_text("METADATA") or found.read_text("PKG-INFO") or ""
+    head = installed.read_text("METADATA") or installed.read_text("PKG-INFO") or ""
     line = _VERSION.search(head)  # `version` parses the whole file as an e-mail, which takes 2 ms
-    return line[1] if line else found.version
+    return line[1] if line else installed.version
 
 
 @cache
 def sample_versions() -> dict[str, str]:
-    """{tool: version} for KEY.json: the tools that a clip's bytes depend on; "" for one that is not installed."""
+    """{tool: version} for KEY.json: the tools that a clip's bytes depend on; "" for a tool that is not installed."""
     return {"libavcodec": _of_ffmpeg()["libavcodec"]} | {tool: version_of(tool) for tool in _TOOLS_OF_A_SAMPLE}
 
 
 def tool_versions() -> dict[str, str]:
     """{tool: version} for the manifest: this program, its libraries, PyAV's FFmpeg, Python, the CPU architecture."""
-    found = {tool: version for tool in _TOOLS if (version := version_of(tool))}
-    found |= {"python": platform.python_version(), "machine": platform.machine()} | _of_ffmpeg()
-    return dict(sorted(found.items()))
+    versions = {tool: version for tool in _TOOLS if (version := version_of(tool))}
+    versions |= {"python": platform.python_version(), "machine": platform.machine()} | _of_ffmpeg()
+    return dict(sorted(versions.items()))
 
 
 def _of_ffmpeg() -> dict[str, str]:

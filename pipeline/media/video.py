@@ -2,8 +2,8 @@
 
 In:  a media file, the video's row, its planned clips        Out: a sample or a failure for each clip, with its facts
 
-Deterministic: the same file, rows, configuration and tool versions give the same bytes. Everything is written under one
-scratch folder, which never holds more than one copy of the clips and their members.
+Deterministic: the same file, rows, configuration and tool versions give the same bytes. Everything is written under a
+single scratch folder, which never holds more than one copy of the clips and their members.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ CROSSES_CUT = "crosses_scene_cut"
 
 @dataclass(frozen=True, slots=True)
 class MadeClip:
-    """The result for one clip. `sample` is None where it failed; then `reason` and `detail` say why."""
+    """The result for a clip. `sample` is None where it failed; then `reason` and `detail` say why."""
 
     n: int
     start_ms: int
@@ -145,7 +145,7 @@ class _Work:
         return MadeVideo(self.source, sorted(made, key=lambda clip: clip.n), self.scenes.cuts_ms, self.watch)
 
     def _look(self, cut: list[CutClip], *, find_cuts: bool) -> tuple[dict[int, ClipLook], Scenes]:
-        """Runs the decode pass: returns each clip's look by number, and the scenes found."""
+        """Runs the decode pass: returns each clip's look by number, and the scenes."""
         from pipeline.media.decode_pass import VideoLook  # imports OpenCV, which is not needed for clips alone
 
         self.clock.begin("decoding")
@@ -174,11 +174,11 @@ class _Work:
         if inside and self.config.scenes.action == "drop":
             return self._failed(clip.n, Reason.ACROSS_SCENE_CUT, f"cuts at {inside} ms")
         heard = self._heard(clip, look)
-        found = self._findings(look, heard)
-        for finding in found:
+        faults = self._findings(look, heard)
+        for finding in faults:
             if finding.action == "reject":
                 return self._failed(clip.n, finding.reason, finding.detail)
-        flags = self._flags(found, bool(inside))
+        flags = self._flags(faults, bool(inside))
         text, words = self._words(clip)
         made = {**(look.makers.made if look is not None else {}), **heard.made}
         document = self._document(clip, look, made, inside, text, words, flags)
@@ -194,9 +194,9 @@ class _Work:
         )
 
     def _findings(self, look: ClipLook | None, heard: Heard) -> list[Finding]:
-        seen = Seen(self.source.video, heard=heard.found)
+        seen = Seen(self.source.video, heard=heard.faults)
         if look is not None:
-            seen = Seen(self.source.video, look.facts, look.faults, measures=look.measures, heard=heard.found)
+            seen = Seen(self.source.video, look.facts, look.faults, measures=look.measures, heard=heard.faults)
         with self.watch("checks"):
             return findings(seen, self.config)
 
@@ -218,8 +218,8 @@ class _Work:
             stream = container.streams[audio.index]
             return decode_audio(container, stream, self.source, clip.start_ms, clip.end_ms)
 
-    def _flags(self, found: Sequence[Finding], crosses: bool) -> list[str]:
-        reasons = [finding.reason.value for finding in found]
+    def _flags(self, faults: Sequence[Finding], crosses: bool) -> list[str]:
+        reasons = [finding.reason.value for finding in faults]
         return reasons + [CROSSES_CUT] * crosses + [CONVERTED] * self.is_converted
 
     def _words(self, clip: CutClip) -> tuple[str, list[WordRow]]:

@@ -1,7 +1,7 @@
 """The checks of a clip's video and audio: facts that are measured rather than believed.
 
 A check is a function in a module of this folder, which lists it in `CHECKS`; its reason, its key in the configuration
-and its default are in manifests/checks.py. A module added here is found automatically.
+and its default are in manifests/checks.py. A module added here is loaded automatically.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A check of a clip: `fault` returns what is wrong, "" for nothing; `measure` makes its own Measure, if it has one.
+    """A check of a clip: `fault` returns what is wrong, "" for nothing; `measure` makes its own Measure, if any.
 
     `enough` (audio checks only): whether the beginning of the audio already proves that nothing is wrong. `facts`: its
     entry in the table, of a check that another package brings.
@@ -79,17 +79,17 @@ class Finding:
 @cache
 def all_checks() -> tuple[tuple[CheckFacts, Check], ...]:
     """Every check with its entry in the table, in the table's order."""
-    found: dict[str, Check] = {c.name: c for module in modules_of(__name__) for c in getattr(module, "CHECKS", ())}
-    return tuple((facts, found[facts.name]) for facts in TABLE)
+    checks: dict[str, Check] = {c.name: c for module in modules_of(__name__) for c in getattr(module, "CHECKS", ())}
+    return tuple((facts, checks[facts.name]) for facts in TABLE)
 
 
 def checks_that_act(config: MediaConfig) -> list[tuple[CheckFacts, Check]]:
     """The checks that are not ignored, each with its facts: ours in the table's order, then those of other packages."""
     of_others = [load("checks", name) for name in type(config.checks).packages]
-    found = [(check.facts, check) for check in of_others]
+    checks = [(check.facts, check) for check in of_others]
     if any(getattr(config.checks, facts.name) != "ignore" for facts in TABLE):  # otherwise none has to be imported
-        found = [*all_checks(), *found]
-    return [(facts, check) for facts, check in found if getattr(config.checks, facts.name) != "ignore"]
+        checks = [*all_checks(), *checks]
+    return [(facts, check) for facts, check in checks if getattr(config.checks, facts.name) != "ignore"]
 
 
 def checks_on(config: MediaConfig, need: Need) -> Iterator[Check]:
@@ -104,11 +104,11 @@ def measures_for(config: MediaConfig) -> dict[str, Measure]:
 
 def findings(seen: Seen, config: MediaConfig) -> list[Finding]:
     """Makes the checks that are on and returns their findings, in the table's order."""
-    found: list[Finding] = []
+    made: list[Finding] = []
     for facts, check in checks_that_act(config):
         if check.needs == "frames" and seen.look is None:
             continue
         detail = seen.heard[check.name] if check.name in seen.heard else check.fault(seen, config)
         if detail:
-            found.append(Finding(facts.reason, getattr(config.checks, facts.name), detail))
-    return found
+            made.append(Finding(facts.reason, getattr(config.checks, facts.name), detail))
+    return made

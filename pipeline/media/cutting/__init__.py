@@ -4,7 +4,7 @@
     exact     re-encoded with short GOPs: starts and ends at the sentence for readers that know no offset
     keyframe  begins at the keyframe before, and is recorded so
 
-Spans may overlap and come in any order; one that cannot be cut costs only itself.
+Spans may overlap and come in any order; a span that cannot be cut costs only itself.
 
 span.py      what goes in (a span) and what comes out
 window.py    the packets of a span, from the keyframe before it
@@ -39,7 +39,8 @@ def cut_clips(
     """Yields a clip or a failure per span, in the order of their starts. Raises Unusable where the file won't open.
 
     `opened` is the file, if it is open already: opening a film costs as much as decoding ten of its frames. It is used
-    where an index says where packets are; a file without one is read from its beginning, which an open one has left.
+    where an index says where packets are; a file without an index is read from its beginning, which an open file has
+    left.
     """
     ordered = sorted(spans, key=lambda span: (span.start_ms, span.end_ms, span.n))
     with ExitStack() as stack:

@@ -23,7 +23,7 @@ COPIED = ("aac", "mp3", "opus", "ac3", "eac3", "alac", "flac")
 """Audio codecs whose packets are copied into an mp4."""
 
 AAC_DELAY = 1024
-"""Samples that FFmpeg's AAC encoder puts before the first one (its initial padding); also the samples per packet."""
+"""Samples that FFmpeg's AAC encoder puts before the first (its initial padding); also the samples per packet."""
 
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 """Sample rates that AAC supports."""
@@ -70,7 +70,7 @@ def decode_audio(
 
 
 class ClipAudio:
-    """The samples of one stretch of source time, collected from decoded frames: float32, 1 or 2 channels x samples."""
+    """The samples of a stretch of source time, collected from decoded frames: float32, 1 or 2 channels x samples."""
 
     def __init__(self, rate: int, channels: int, source: Probe, start_ms: int, end_ms: int) -> None:
         import numpy as np  # heavy, and not needed for clips whose audio is copied
@@ -82,7 +82,7 @@ class ClipAudio:
         self._kind: tuple[str, str, int] | None = None  # format, layout and rate of what it was made for
         self._start_s = Fraction(start_ms, 1000) + source.zero_s
         self._index_of = cache(self._indices)
-        self._found = False
+        self._has_audio = False
         self._next: int | None = None  # where the next block belongs if there is no gap
         self._n_heard = 0
 
@@ -94,7 +94,7 @@ class ClipAudio:
                 if self._next is not None and abs(at - self._next) <= self._rate // ROUNDED_PER_S:
                     at = self._next
                 self._next = at + part.samples
-                self._found |= _put(self._samples, part, at)
+                self._has_audio |= _put(self._samples, part, at)
                 self._n_heard = max(self._n_heard, min(self._next, self._samples.shape[1]))
 
     def _indices(self, base: Fraction) -> Callable[[int], int]:
@@ -120,12 +120,12 @@ class ClipAudio:
     @property
     def so_far(self) -> tuple[NDArray[np.float32] | None, int]:
         """Like `result`, but only up to the end of the audio received so far."""
-        return (self._samples[:, : self._n_heard] if self._found else None), self._rate
+        return (self._samples[:, : self._n_heard] if self._has_audio else None), self._rate
 
     @property
     def result(self) -> tuple[NDArray[np.float32] | None, int]:
         """(samples, rate); None where no frame was inside the stretch."""
-        return (self._samples if self._found else None), self._rate
+        return (self._samples if self._has_audio else None), self._rate
 
 
 def _audio_frames(container: Any, stream: Any, source: Probe, start_ms: int, end_ms: int) -> Iterator[Any]:
@@ -173,7 +173,7 @@ def _aac(samples: NDArray[np.float32], rate: int) -> tuple[Any, list[Any]]:
 
 
 def read_back(buffer: io.BytesIO) -> tuple[Any, list[Any]]:
-    """(stream, packets) of the one track of an mp4 just written: encoded packets with the parameters to mux them."""
+    """(stream, packets) of the only track of an mp4 just written: encoded packets with the parameters to mux them."""
     buffer.seek(0)
     container: Any = av.open(buffer, format="mp4")
     stream = container.streams[0]

@@ -26,7 +26,7 @@ _MUXER = {"fflags": "+bitexact", "use_editlist": "0", "movflags": "+disable_chpl
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """Packets of one track in decode order. `dts` is kept beside them since the file's own may be unusable."""
+    """Packets of a track in decode order. `dts` is kept beside them since the file's own may be unusable."""
 
     template: Any
     packets: Sequence[Any]

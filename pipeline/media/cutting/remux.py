@@ -123,7 +123,7 @@ def _audio_start_ms(audio: Track | None, source: Probe, base_ms: int) -> int:
 
 
 def _begins_at(packets: Sequence[Any]) -> int:
-    """Tick of the first packet; a source whose own first packet is stretched has it right before the second one."""
+    """Tick of the first packet; a source whose own first packet is stretched has it right before the second."""
     first = int(packets[0].pts)
     if len(packets) < 2 or not packets[1].duration:
         return first

@@ -57,7 +57,7 @@ def picture_window(container: Any, stream: Any, span: Span, source: Probe, max_p
 
 
 def audio_window(container: Any, stream: Any, from_ms: int, span: Span, source: Probe) -> list[Any]:
-    """Audio packets from the one playing at `from_ms` (or the first after it) until the span's end."""
+    """Audio packets from the packet playing at `from_ms` (or the first after it) until the span's end."""
     begin = tick_at(from_ms, source, stream.time_base)
     end = tick_at(span.end_ms, source, stream.time_base)
     kept: list[Any] = []
@@ -81,7 +81,7 @@ def read_only(container: Any, index: int) -> None:
 def packets_from(container: Any, stream: Any, tick: int, beside: Any = None) -> Iterator[Any]:
     """Yields a track's packets in file order, from a keyframe at or before `tick` to the end of what can be read.
 
-    If the track has no keyframe that early, starts at its first one. Every audio packet is a keyframe. `beside` is
+    If the track has no keyframe that early, starts at its first. Every audio packet is a keyframe. `beside` is
     another track of the file, whose packets come interleaved, including those right before the keyframe.
     """
     beginning = min(tick, stream.start_time or 0) - round(_STEPS_BACK_S[-1] / stream.time_base)

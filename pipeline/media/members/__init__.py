@@ -1,7 +1,7 @@
 """Prepared members: files beside a clip in its sample that save a trainer from decoding 720p.
 
 A member is a module of this folder with a `MEMBER`; its extension, its keys in the configuration and what it adds to
-KEY.json are in manifests/members.py. A module added here is found automatically. Each is fed frame by frame during the
+KEY.json are in manifests/members.py. A module added here is loaded automatically. Each is fed frame by frame during the
 decode pass, or given the clip's audio.
 """
 
@@ -73,8 +73,8 @@ class Member:
 @cache
 def all_members() -> tuple[tuple[MemberFacts, Member], ...]:
     """Every member that can be switched off, with its entry in the table, in the table's order."""
-    found: dict[str, Member] = {m.MEMBER.extension: m.MEMBER for m in modules_of(__name__) if hasattr(m, "MEMBER")}
-    return tuple((facts, found[facts.extension]) for facts in TABLE if facts.switch)
+    members: dict[str, Member] = {m.MEMBER.extension: m.MEMBER for m in modules_of(__name__) if hasattr(m, "MEMBER")}
+    return tuple((facts, members[facts.extension]) for facts in TABLE if facts.switch)
 
 
 def member_of(extension: str) -> Member | None:
@@ -89,10 +89,10 @@ def member_of(extension: str) -> Member | None:
 def members_on(config: MediaConfig, need: Literal["frames", "audio"]) -> Iterator[Member]:
     """Yields the members that are switched on and made from frames, or from the audio."""
     of_others = [load("members", name) for name in type(config.members).packages]
-    found = [(member.facts, member) for member in of_others]
+    members = [(member.facts, member) for member in of_others]
     if any(facts.is_on(config.members) for facts in TABLE if facts.switch):  # otherwise none has to be imported
-        found = [*all_members(), *found]
-    for facts, member in found:
+        members = [*all_members(), *members]
+    for facts, member in members:
         if member.needs == need and facts.is_on(config.members):
             yield member
 

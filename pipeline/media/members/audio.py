@@ -1,6 +1,6 @@
 """The clip's audio as a separate file, KEY.flac or KEY.opus: the code that both share.
 
-Sample 0 is the clip's `start_ms` and the last one its `end_ms`, so that the clip's frames, whose times in KEY.m4v count
+Sample 0 is the clip's `start_ms` and the last its `end_ms`, so that the clip's frames, whose times in KEY.m4v count
 from there too, and its audio need no offset. If the source has no audio for the clip, the member is silence of that
 length.
 """

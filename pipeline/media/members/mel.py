@@ -48,7 +48,7 @@ def make(audio: Audio, duration_ms: int, config: MediaConfig) -> Made:
 
 
 def log_mel(mono: NDArray[np.float32], rate: int, hop: int, n_bins: int) -> NDArray[np.float16]:
-    """[bins, frames] of a mono signal; one column per hop, the first centred on the first sample."""
+    """[bins, frames] of a mono signal; a column per hop, the first centred on the first sample."""
     window = max(round(_WINDOW_MS * rate / 1000), 5 * hop // 2)
     size = 1 << (window - 1).bit_length()
     padded = np.pad(mono, (window // 2, window))

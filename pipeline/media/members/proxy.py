@@ -1,4 +1,4 @@
-"""Member KEY.m4v: a low-resolution copy of the clip's frames: of all, or of every second one.
+"""Member KEY.m4v: a low-resolution copy of the clip's frames: of all, or of every second frame.
 
 HD-VILA's low-resolution frames come from it: 320x180 is a quarter of 720p, so its 160x256 crop is HD-VILA's. HD-VILA
 takes frames 12 apart, so every second frame is enough, at half the time and half the bytes. Proxies are BT.601, limited
@@ -175,8 +175,8 @@ def video_faults(
         return
     if len(sizes) < n_frames or (exactly and len(sizes) != n_frames):
         yield f"{name}: {len(sizes)} frames decode, the json counts {n_frames}"
-    if size is not None and (other := set(sizes) - {size}):
-        yield f"{name}: pictures are {sorted(other)}, the json says {size}"
+    if size is not None and (wrong := set(sizes) - {size}):
+        yield f"{name}: pictures are {sorted(wrong)}, the json says {size}"
 
 
 MEMBER = Member("m4v", "frames", faults, picture=ProxyMaker)

@@ -1,4 +1,4 @@
-"""Member KEY.mjpg: JPEG stills at short side 720, concatenated. A sample's high-resolution frame is one of them."""
+"""Member KEY.mjpg: JPEG stills at short side 720, concatenated. A sample's high-resolution frame is among them."""
 
 from __future__ import annotations
 

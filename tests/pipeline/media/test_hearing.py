@@ -221,7 +221,7 @@ def test_a_clip_is_heard_once_a_block_at_or_after_its_end_came() -> None:
         heard.hear(a_block(ms))
     assert not heard.heard
     heard.hear(a_block(100))
-    assert list(heard.heard) == [0] and heard.heard[0].found["silence"] != ""
+    assert list(heard.heard) == [0] and heard.heard[0].faults["silence"] != ""
     heard.hear(a_block(200, is_end=True))
     assert list(heard.heard) == [0, 1]
 
@@ -257,7 +257,7 @@ def test_a_clip_has_enough_once_something_was_heard_but_not_before_half_a_second
         loud.hear(a_block(ms, loud=True))
     assert not wanted.is_over
     loud.hear(a_block(480, loud=True))
-    assert wanted.is_over and loud.heard[0].found["silence"] == ""
+    assert wanted.is_over and loud.heard[0].faults["silence"] == ""
     quiet = hearing((0, 5000))
     [wanted] = quiet.wanted
     for ms in range(0, 1000, 20):

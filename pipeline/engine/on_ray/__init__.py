@@ -1,4 +1,4 @@
-"""The executor on Ray: which worker does what, and what the loss of one means.
+"""The executor on Ray: which worker does what, and what the loss of a worker means.
 
 Files: `cluster` (the executor, with `remote`: what a worker does, and `machines`: which may get units), `ray_session`
 (starts or joins Ray), `running_attempts` (which are under way, and where), `shared` (an object that all workers

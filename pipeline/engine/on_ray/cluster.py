@@ -139,7 +139,7 @@ class RayExecutor:
         self._give(stage, unit, attempt, home)
 
     def _give(self, name: str, unit: Unit, attempt: int, home: str) -> None:
-        """Submits a unit as one task."""
+        """Submits a unit as a task."""
         task = attempt_remotely.options(name=name, **self._options(self._stages[name][0], home))
         self._send(task, _Attempt(next(self._numbers), name, unit, attempt, home))
 
@@ -173,7 +173,7 @@ class RayExecutor:
         self._send(attempt_remotely.options(name=fetch.stage, **options), given, outcome.facts["held"])
 
     def _options(self, stage: Stage, home: str) -> dict[str, Any]:
-        """Ray's options for a task: a slot for a unit, or a whole machine for one that runs alone."""
+        """Ray's options for a task: a slot for a unit, or a whole machine for a unit that runs alone."""
         options: dict[str, Any] = {"max_retries": 0, "num_cpus": stage.resources.n_cpus}
         if home:
             alone_there = NodeAffinitySchedulingStrategy(home, soft=False)
@@ -198,7 +198,7 @@ class RayExecutor:
 
     def _ask_for_machines(self) -> None:
         """Tells an autoscaler now and then how many slots the units in flight could use: a unit that is fetched first
-        requests none from Ray, and later one on its own machine only.
+        requests none from Ray, and later a slot on its own machine only.
         """
         if not self._is_remote or time.monotonic() - self._asked_at < LOOK_EVERY_S:
             return
@@ -209,7 +209,7 @@ class RayExecutor:
             self._n_asked = n_slots
 
     def _wait(self, timeout_s: float) -> list[Any]:
-        """Waits for an attempt to end and returns all that have: asking about thousands one by one takes too long."""
+        """Waits for an attempt to end and returns all that have: asking about thousands singly takes too long."""
         refs = list(self._in_flight)
         if not refs:
             time.sleep(min(timeout_s, LOOK_EVERY_S / 4))
@@ -250,8 +250,8 @@ class RayExecutor:
         return _outcome(End.LOST, begun, detail)
 
     def _begun(self, number: int) -> Begun | None:
-        found: Begun | None = self._answer(self._roll.of.remote(number), None)
-        return found
+        begun: Begun | None = self._answer(self._roll.of.remote(number), None)
+        return begun
 
     def _answer(self, asked: Any, otherwise: Any) -> Any:
         """The roll's answer, or `otherwise` if the roll went away with its machine or was killed, and is starting
@@ -288,7 +288,7 @@ class RayExecutor:
                 self._give(given.stage, given.unit, given.attempt, "")
 
     def _kill_overdue(self) -> Finished | None:
-        """Kills one attempt that has run past its limit and that its worker failed to end."""
+        """Kills an attempt that has run past its limit and that its worker failed to end."""
         if not self._in_flight or time.monotonic() - self._looked_for_overdue < LOOK_EVERY_S:
             return None
         self._looked_for_overdue = time.monotonic()

@@ -1,4 +1,4 @@
-"""Which machines of a Ray cluster may get units: those alive, not fenced after a failure, not reserved for one unit."""
+"""Which machines of a Ray cluster may get units: those alive, not fenced after a failure, not reserved for a unit."""
 
 import time
 from collections import Counter
@@ -44,10 +44,12 @@ class Machines:
         return {node["NodeID"]: node["Resources"].get("CPU", 0) for node in nodes}
 
     def fence(self, node: str) -> bool:
-        """Gives a machine no units for a while; returns whether there is another one. The last one is not fenced: it
+        """Gives a machine no units for a while; returns whether there is another. The last is not fenced: it
         may have recovered by a later stage or run.
         """
-        others = [other for other in self._usable() if other["NodeID"] != node and other["Resources"].get("CPU", 0)]
+        others = [
+            machine for machine in self._usable() if machine["NodeID"] != node and machine["Resources"].get("CPU", 0)
+        ]
         if others:
             self._fenced[node] = time.monotonic() + FENCE_S * 2 ** self._n_fenced[node]
             self._n_fenced[node] += 1
@@ -64,7 +66,7 @@ class Machines:
     def is_gone(self, node: str) -> bool:
         """Whether a machine has left the cluster, by a look made now."""
         self._looked_at = float("-inf")
-        return all(other["NodeID"] != node for other in self._usable()) and not self.is_fenced(node)
+        return all(machine["NodeID"] != node for machine in self._usable()) and not self.is_fenced(node)
 
     def roomiest(self) -> str:
         """The machine with the most CPU slots among those not reserved; "" if none has any."""

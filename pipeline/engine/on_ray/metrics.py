@@ -26,7 +26,7 @@ class Metrics:
         self._reported: Counts[tuple[str, ...]] = Counts()
 
     def take(self, status: StageStatus) -> None:
-        """Updates one stage's metrics. A stage that begins again continues its counters."""
+        """Updates a stage's metrics. A stage that begins again continues its counters."""
         stage = status.stage
         self._in_flight.set(status.in_flight, {"stage": stage})
         self._add(self._units, status.done, {"stage": stage})

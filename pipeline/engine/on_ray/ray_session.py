@@ -1,4 +1,4 @@
-"""Joins a Ray cluster or starts a local one; explains what is wrong if that fails."""
+"""Joins a Ray cluster or starts a local cluster; explains what is wrong if that fails."""
 
 import json
 import logging
@@ -32,7 +32,7 @@ way.
 
 WORKERS_ENVIRONMENT = {"PYTHONSAFEPATH": "1", "RAY_USAGE_STATS_ENABLED": "0"}
 """Environment variables of the workers. Those of a local Ray inherit them: workers that Ray starts beforehand have no
-runtime environment, so a driver with one would make it end them and start others.
+runtime environment, so a driver with its own would make it end them and start others.
 """
 
 
@@ -111,7 +111,7 @@ class StartOfRay(AbstractContextManager[None]):
 
 
 def _child_processes() -> set[int]:
-    """The processes that this one started and that have not ended; none where /proc is not available."""
+    """The processes that this process started and that have not ended; none where /proc is not available."""
     pids: set[int] = set()
     for children in Path("/proc/self/task").glob("*/children"):
         with suppress(OSError):  # a thread that has ended
@@ -120,7 +120,7 @@ def _child_processes() -> set[int]:
 
 
 def _environment_of_the_job() -> set[str]:
-    """Names that `ray job submit` was given as env_vars: Ray refuses a driver that sets one of them again."""
+    """Names that `ray job submit` was given as env_vars: Ray refuses a driver that sets any of them again."""
     job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") or "{}")
     return set((job.get("runtime_env") or {}).get("env_vars") or {})
 
@@ -169,7 +169,7 @@ def _resolve(host: str) -> None:
 
 
 def _refuse_other_program(target: str) -> None:
-    """Raises ConnectionError if another program listens there: one without gRPC, or a proxy answering for others."""
+    """Raises ConnectionError if another program listens there: it has no gRPC, or is a proxy answering for others."""
     if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
         return  # only Ray can read its certificates
     import grpc

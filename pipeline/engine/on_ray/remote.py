@@ -25,7 +25,7 @@ from pipeline.engine.work.unit import Stage, Unit
 
 
 def raised_there(error: RayTaskError) -> BaseException:
-    """The error to raise in the driver for one that a worker raised outside of what an attempt handles."""
+    """The error to raise in the driver for an error that a worker raised outside of what an attempt handles."""
     cause = error.as_instanceof_cause()  # type: ignore[no-untyped-call]
     if isinstance(cause, UserError):
         return UserError(str(error.cause or cause))
@@ -49,7 +49,7 @@ class Briefing:
 
 
 def leave_the_terminal() -> None:
-    """Replaces this process's standard input by an empty one if it is a terminal.
+    """Replaces this process's standard input by an empty input if it is a terminal.
 
     Workers inherit the driver's terminal but run in its background: a program started there that reads the terminal, as
     ffmpeg does, would be stopped by the kernel, and the worker with it.
@@ -80,7 +80,7 @@ def fetch_remotely(
 
 @ray.remote(num_cpus=0, scheduling_strategy="SPREAD", max_retries=10)
 def do_on(work: Callable[[Any], Any], item: Any) -> Any:
-    """Does work on one item on any machine; repeated if its machine or process is lost."""
+    """Does work on an item on any machine; repeated if its machine or process is lost."""
     return work(item)
 
 

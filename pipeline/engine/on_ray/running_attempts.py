@@ -1,5 +1,5 @@
-"""The roll of attempts under way: workers report when one begins, so that the driver knows where a lost one ran and for
-how long.
+"""The roll of attempts under way: workers report when an attempt begins, so that the driver knows where a lost attempt
+ran and for how long.
 
 Ray reports that a worker died, but neither where nor after what time. One actor beside the driver keeps the list;
 workers don't wait for its answer.

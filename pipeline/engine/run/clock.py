@@ -1,4 +1,4 @@
-"""The driver's clock: the machine's, or, in a simulation, one that advances as fast as it is computed.
+"""The driver's clock: the machine's, or, in a simulation, a clock that advances as fast as it is computed.
 
 Workers, locks and outages always use the machine's clock.
 """

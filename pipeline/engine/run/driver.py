@@ -65,7 +65,7 @@ def run_stage(
 
 
 def one_chain(*stages: Stage) -> Line:
-    """A line that consists of one chain of stages."""
+    """A line that consists of a single chain of stages."""
     yield stages
 
 
@@ -108,7 +108,7 @@ class _LineState:
 
 
 class _Driver:
-    """The loop over all live stages: one executor, one lock, one desk."""
+    """The loop over all live stages: they share an executor, a lock and a desk."""
 
     def __init__(
         self, context: RunContext, desk: Desk, over: Callable[[StageResult], None], between: Callable[[], None]
@@ -206,7 +206,7 @@ class _Driver:
     def _fill(self) -> None:
         """Submits units until every slot has its queue, each time from the stage name that is furthest below its share.
 
-        Among stages of one name the one that began first goes first, since the next plan waits for it; but a long unit
+        Among stages of the same name the first to begin goes first, since the next plan waits for it; but a long unit
         of a later stage starts early enough to end together with the others of its stage (`_start_by`).
         """
         for live in self._live:
@@ -225,13 +225,13 @@ class _Driver:
 
     def _first_able(self, sharing: Sequence[LiveStage]) -> list[LiveStage]:
         """For each name, the stage whose next unit should start first, among those that have a unit to submit."""
-        found: dict[str, tuple[float, LiveStage]] = {}
+        first: dict[str, tuple[float, LiveStage]] = {}
         for live in sharing:
             if live.has_next():
                 start_by, name = self._start_by(live), live.stage.name
-                if name not in found or start_by < found[name][0]:
-                    found[name] = start_by, live
-        return [live for _, live in found.values()]
+                if name not in first or start_by < first[name][0]:
+                    first[name] = start_by, live
+        return [live for _, live in first.values()]
 
     def _start_by(self, live: LiveStage) -> float:
         """When a stage's next unit should start, in seconds, if all slots worked through the stages of its name in
@@ -262,8 +262,8 @@ class _Driver:
         self._commit()
 
     def _commit(self, *, every: bool = False) -> None:
-        """Commits the units that ended, those of one name together: now and then, or at once if a stage has no other
-        unit to wait for.
+        """Commits the units that ended, those of the same name together: now and then, or at once if a stage has no
+        other unit to wait for.
         """
         for name in dict.fromkeys(live.stage.name for live in self._live if live.waits_for_commit):
             stages = [live for live in self._live if live.stage.name == name and live.waits_for_commit]

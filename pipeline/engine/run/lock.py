@@ -3,9 +3,9 @@
 The lock is created exclusively and renewed regularly. If its holder is a dead process on this host, it is taken over at
 once; another host's lock is taken over once it has not changed for a minute by our own clock (clocks of two hosts are
 never compared), and respected as soon as one renewal is seen. Containers can share a host's name and see only their own
-processes, so a process of another container is taken for one of another host. Renewing and taking over replace only
-what was read before, so that neither overwrites another's lock. A holder that finds another's name in the lock stops
-before its next commit.
+processes, so a process of another container is taken for a process of another host. Renewing and taking over replace
+only what was read before, so that neither overwrites another's lock. A holder that finds another's name in the lock
+stops before its next commit.
 """
 
 import json
@@ -38,7 +38,7 @@ class Holder(TypedDict, total=False):
     host: str
     pid: int
     process_start: str
-    processes: str  # which processes the holder sees, and `pid` is one of
+    processes: str  # which processes the holder sees, `pid` among them
     beat: int  # time.time_ns() of the last renewal, by the holder's clock
 
 
@@ -81,49 +81,49 @@ class RunLock:
 
     def check(self) -> None:
         """Raises LockLost if the lock names another holder."""
-        found = self._current()
-        if found.get("holder") != self._holder:
+        current = self._current()
+        if current.get("holder") != self._holder:
             raise LockLost(
-                f"{self._store.url}: taken over by {_name(found)}; stopping; nothing was committed after the takeover"
+                f"{self._store.url}: taken over by {_name(current)}; stopping; nothing was committed after the takeover"
             )
 
     def _acquire(self) -> None:
         first: bytes = b""
         since = time.monotonic()
         while not self._store.create(LOCK, self._written):
-            found = self._raw()
-            if found is None:
+            raw = self._raw()
+            if raw is None:
                 continue
-            if found == self._written:  # our own lock: its creation succeeded but the answer was lost
+            if raw == self._written:  # our own lock: its creation succeeded but the answer was lost
                 return
             if not first:
-                first, since = found, time.monotonic()
-                self._refuse_live_process(_parse(found))
-            elif found != first:
-                raise LockHeld(f"{self._store.url}: in use by {_name(_parse(found))}, which has just renewed its lock")
-            if self._is_dead(_parse(found), time.monotonic() - since):
-                self._take_over(found)
+                first, since = raw, time.monotonic()
+                self._refuse_live_process(_parse(raw))
+            elif raw != first:
+                raise LockHeld(f"{self._store.url}: in use by {_name(_parse(raw))}, which has just renewed its lock")
+            if self._is_dead(_parse(raw), time.monotonic() - since):
+                self._take_over(raw)
                 return
             time.sleep(min(POLL_S, self._stale_s / 4))
 
-    def _refuse_live_process(self, found: Holder) -> None:
+    def _refuse_live_process(self, holder: Holder) -> None:
         """Raises LockHeld if the holder is alive on this machine; logs a holder on another machine, which is waited
         for.
         """
-        if not _is_here(found):
+        if not _is_here(holder):
             log.warning(
                 "%s: locked by %s; last renewed %s by the clocks of both machines. "
                 "Waiting up to %.0f s for a sign of life, then taking over",
-                self._store.url, _name(found), _age(found), self._stale_s,
+                self._store.url, _name(holder), _age(holder), self._stale_s,
             )  # fmt: skip
-        elif _is_alive(int(found.get("pid", 0)), str(found.get("process_start", ""))):
+        elif _is_alive(int(holder.get("pid", 0)), str(holder.get("process_start", ""))):
             raise LockHeld(
-                f"{self._store.url}: in use by {_name(found)}, a run on this machine that last renewed its lock "
-                f"{_age(found)}; wait for it, or stop it and start again"
+                f"{self._store.url}: in use by {_name(holder)}, a run on this machine that last renewed its lock "
+                f"{_age(holder)}; wait for it, or stop it and start again"
             )
 
-    def _is_dead(self, found: Holder, unchanged_s: float) -> bool:
-        return _is_here(found) or unchanged_s >= self._stale_s
+    def _is_dead(self, holder: Holder, unchanged_s: float) -> bool:
+        return _is_here(holder) or unchanged_s >= self._stale_s
 
     def _take_over(self, seen: bytes) -> None:
         if not self._store.replace(LOCK, self._written, seen=seen):
@@ -164,30 +164,30 @@ class RunLock:
 
 def _parse(raw: bytes) -> Holder:
     try:
-        found = json.loads(raw)
+        holder = json.loads(raw)
     except ValueError:
         return {}
-    return cast(Holder, found) if isinstance(found, dict) else {}
+    return cast(Holder, holder) if isinstance(holder, dict) else {}
 
 
-def _name(found: Holder) -> str:
-    return f"{found.get('host', 'another run')} pid {found.get('pid', '?')}"
+def _name(holder: Holder) -> str:
+    return f"{holder.get('host', 'another run')} pid {holder.get('pid', '?')}"
 
 
-def _age(found: Holder) -> str:
-    beat = found.get("beat")
+def _age(holder: Holder) -> str:
+    beat = holder.get("beat")
     if not isinstance(beat, int):
         return "at an unknown time"
     return f"{max(0.0, (time.time_ns() - beat) / 1e9):.0f} s ago"
 
 
-def _is_here(found: Holder) -> bool:
-    """Whether a holder's pid is that of a process which this one could see."""
-    return found.get("host") == socket.gethostname() and found.get("processes", "") in ("", _processes())
+def _is_here(holder: Holder) -> bool:
+    """Whether a holder's pid is that of a process which this process could see."""
+    return holder.get("host") == socket.gethostname() and holder.get("processes", "") in ("", _processes())
 
 
 def _processes() -> str:
-    """Names the processes that this one can see: the machine's start and its namespace of pids; "" if unknown."""
+    """Names the processes that this process can see: the machine's start and its namespace of pids; "" if unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').readlink()}"

@@ -18,8 +18,8 @@ _M_ARENA_MAX = -8
 def return_freed_memory() -> None:
     """Lets Arrow use malloc, and malloc a single arena. A pool that the user chose stays.
 
-    To be called before Arrow is imported and before threads start. Processes that this one starts use malloc for Arrow
-    too. Only glibc has arenas.
+    To be called before Arrow is imported and before threads start. Processes that this process starts use malloc for
+    Arrow too. Only glibc has arenas.
     """
     os.environ.setdefault(ARROW_POOL, "system")
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -45,7 +45,7 @@ class Merger:
     _looked: float = float("-inf")
 
     def tick(self) -> None:
-        """Starts a merge that is due and installs one that is written. Never blocks."""
+        """Starts a merge that is due and installs a merge that is written. Never blocks."""
         if self._running and self._running.future.done():
             self._install()
         if self._running or not self.sizes.n_units or time.monotonic() - self._looked < LOOK_EVERY_S:
@@ -88,7 +88,7 @@ class Merger:
         self.lock.check()
         if said := written.install(made):
             log.info("%s", said)
-            self._looked = float("-inf")  # the next one may be due at once
+            self._looked = float("-inf")  # the next may be due at once
 
 
 @dataclass(frozen=True, slots=True)

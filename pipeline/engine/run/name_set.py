@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 RECENT = 4096
-"""Added names are kept apart until there are this many, since a sort takes as long for one as for all."""
+"""Added names are kept apart until there are this many, since a sort takes as long for a single name as for all."""
 
 
 class Names:

@@ -55,7 +55,7 @@ class RunProgress:
 
 
 class StageProgress:
-    """Progress of one stage: units done, rows made, rejects by reason."""
+    """Progress of a stage: units done, rows made, rejects by reason."""
 
     def __init__(self, stage: str, n_done_before: int, bar: Progress | None) -> None:
         self._stage = stage
@@ -223,7 +223,7 @@ def _spinner(console: Console) -> Progress:
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to the current sys.stderr, which differs between the commands of one process."""
+    """Writes to the current sys.stderr, which differs between the commands of a process."""
 
     @property
     def stream(self) -> TextIO:
@@ -246,7 +246,7 @@ class _JsonLines(logging.Formatter):
 def set_up_logging(*, verbose: bool = False, json_file: Path | None = None) -> None:
     """Sends the program's own log records to stderr; those of libraries only from warnings up.
 
-    `json_file` gets them too, as lines of JSON, plus one for each unit that is committed. UserError if it cannot be
+    `json_file` gets them too, as lines of JSON, plus a line for each unit that is committed. UserError if it cannot be
     written to.
     """
     handler = _StderrHandler()

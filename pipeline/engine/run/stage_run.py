@@ -1,12 +1,12 @@
 """One stage under way: what is in flight, what waits, and what is tried again or given up.
 
-lost worker      tried again, on another machine if there is one; the third time a reject `killed_worker`
+lost worker      tried again, on another machine if any; the third time a reject `killed_worker`
 lost machine     not charged; after three such losses the unit gets a machine to itself, and the next loss decides
 memory, time     tried again once; the second time a reject `over_memory` or `timeout`
 Transient        waits its turn and is tried again without a charge, up to `patience` times
 StopRun          the run ends; everything committed stays
 stop request     no further unit starts, those in flight get the grace period, the others are given back
-PlaceFailed      the machine gets no unit for a while, and this one goes to another; the run ends if there is none
+PlaceFailed      the machine gets no unit for a while, and the unit goes to another; the run ends if there is none
 internal error   the unit is tried once more; if it fails again it is left to another version of this program
 """
 
@@ -34,7 +34,7 @@ from pipeline.engine.work.unit import Stage, Unit
 MAX_LOST = 3
 MAX_OVER = 2
 MAX_TAKEN = 3
-"""After this many machines were lost while running a unit, it gets one to itself."""
+"""After this many machines were lost while running a unit, it gets a machine to itself."""
 MAX_ALIKE = 5
 """If this many units in a row end with the same internal error, it is not the units' fault."""
 ASK_EVERY_S = 2.0
@@ -49,7 +49,7 @@ class RunStopped(UserError):
 
 @dataclass(slots=True)
 class StageResult:
-    """The result of one run of a stage. `missing` units have no commit, which makes the exit code non-zero."""
+    """The result of a run of a stage. `missing` units have no commit, which makes the exit code non-zero."""
 
     stage: str
     n_done_before: int = 0
@@ -336,7 +336,7 @@ class LiveStage:
 
 
 def commit_together(stages: Sequence[LiveStage], context: RunContext) -> None:
-    """Commits, in one object, the units that have ended so far in stages of one name."""
+    """Commits, in one object, the units that have ended so far in stages of the same name."""
     context.lock.check()
     context.store.commit_all(
         stages[0].stage.name, {name: facts for live in stages for name, facts in live.ended.items()}

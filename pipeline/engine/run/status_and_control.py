@@ -153,7 +153,7 @@ def read_control(store: Store) -> Control:
 
 
 def read_run_status(store: Store) -> RunStatus | None:
-    """The run's own status; None if there is no readable one."""
+    """The run's own status; None if no status is readable."""
     return _read(store, STATUS_NAME, RunStatus.model_validate_json)
 
 

@@ -2,7 +2,7 @@
 
     commits/<stage>/group.<number>.<hash>.json    units that ended within about a second: {"units": {unit: facts}}
 
-A group never changes. To remove a unit, a group without it is written and the old one deleted; if a kill leaves both,
+A group never changes. To remove a unit, a group without it is written and the old group deleted; if a kill leaves both,
 the group with the higher number decides for each unit that it holds. A unit's facts name the files it wrote
 (`parts`), under names that no other attempt uses: a worker that was given up and ends late overwrites nothing.
 """
@@ -79,10 +79,10 @@ class Commits:
                 self._groups.pop(path, None)
         groups = [path for path in groups if number_of(path) > after and number_of(path) not in but]
         self._read(groups)
-        found: dict[str, str] = {}
-        for path in groups:  # in the order of their numbers: a later one takes precedence
-            found.update(dict.fromkeys(self._groups[path], path))
-        return found
+        path_of: dict[str, str] = {}
+        for path in groups:  # in the order of their numbers: a later group takes precedence
+            path_of.update(dict.fromkeys(self._groups[path], path))
+        return path_of
 
     def _groups_of(self, stage: str) -> list[str]:
         """Paths of the groups that a stage has now; drops others from the cache and updates the highest number."""
@@ -156,7 +156,7 @@ class Commits:
             held = self._groups[path]
             if path == but or not held.keys() & set(units):
                 continue
-            later = {unit for other in groups if other > path for unit in self._groups.get(other, ())}
+            later = {unit for newer in groups if newer > path for unit in self._groups.get(newer, ())}
             rest = {unit: facts for unit, facts in held.items() if unit not in units and unit not in later}
             if rest:
                 self.write(stage, rest)

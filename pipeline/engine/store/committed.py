@@ -67,8 +67,8 @@ class Committed(Files):
     def _segments_with(self, head: Head, stage: str, units: Collection[str]) -> dict[str, list[str]]:
         segments = head.of(stage) if units else []
         self.segments.load(segments)
-        found = {segment.id: self.segments.among(segment, units) for segment in segments}
-        return {name: held for name, held in found.items() if held}
+        held_by = {segment.id: self.segments.among(segment, units) for segment in segments}
+        return {name: held for name, held in held_by.items() if held}
 
     def commit_facts(self, stage: str, unit: str) -> Facts:
         """What a unit's commit holds: rows by table, rejects by reason, seconds, files, and the stage's own facts."""

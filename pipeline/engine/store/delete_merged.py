@@ -55,7 +55,7 @@ def _delete_covered(store: Store, head: Head, stage: str, before: float) -> int:
     """Deletes commits whose units were all in segments by `before`, and the parts that they name.
 
     Groups covered after that are not read, since a run goes on for an hour and comes here every ten seconds. A group
-    beyond the covered number may still be covered: it follows one with a unit that cannot be merged.
+    beyond the covered number may still be covered: it follows a group with a unit that cannot be merged.
     """
     number, last = store.commits.covered_before(stage, before), head.covered.get(stage, 0)
     where = store.commits.of(stage, but=range(number + 1, last + 1))

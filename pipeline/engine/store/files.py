@@ -31,7 +31,7 @@ BLOCK_BYTES = 1 << 22
 AHEAD_BYTES = 1 << 24
 """Bytes of a file in a bucket that are read at once: most files that the driver opens are smaller."""
 ROWS_A_GROUP = 1 << 18
-"""Rows of a table that is one file: who wants those of one video reads one group, who wants all asks once a group."""
+"""Rows of a table that is one file: who wants those of a video reads one group, who wants all asks once a group."""
 
 
 @dataclass(frozen=True)
@@ -139,10 +139,10 @@ class Files:
     def _begun(self, folder: str, begin: str) -> list[str]:
         self.fs.invalidate_cache()
         try:
-            found = self._call("find", self.path(folder), prefix=begin)
+            paths = self._call("find", self.path(folder), prefix=begin)
         except FileNotFoundError:
             return []
-        return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in paths)
 
     def folders(self, folder: str) -> list[str]:
         """Names of the folders inside a folder, sorted; [] if there is no folder."""
@@ -169,17 +169,17 @@ class Files:
         """The same of a folder on a disk, by names and kinds alone: fsspec asks for each file's size and times."""
         try:
             with os.scandir(self.path(folder)) as entries:
-                found = [entry for entry in entries if entry.name.startswith(begin)]
+                matching = [entry for entry in entries if entry.name.startswith(begin)]
         except (FileNotFoundError, NotADirectoryError):
             return []
         if kind == "directory":
-            return sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
-        return sorted(entry.name for entry in found if entry.is_file(follow_symlinks=False))
+            return sorted(entry.name for entry in matching if entry.is_dir(follow_symlinks=False))
+        return sorted(entry.name for entry in matching if entry.is_file(follow_symlinks=False))
 
     # writing
 
     def write(self, relative: str, data: bytes) -> None:
-        """Writes a whole file at once: readers see the old one or the new one, never half of one."""
+        """Writes a whole file at once: readers see the old file or the new, never half of a file."""
         if not self.is_local:
             self._call("pipe_file", self.path(relative), data)
             return

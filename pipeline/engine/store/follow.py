@@ -1,6 +1,6 @@
 """What was committed of a table since the last look: each unit's rows come once, wherever they are by then.
 
-A driver that plans repeatedly keeps one follower per table. It remembers 8 bytes per unit and which segments it has
+A driver that plans repeatedly keeps a follower per table. It remembers 8 bytes per unit and which segments it has
 read completely, so that a look at a table with nothing new reads no file.
 """
 
@@ -55,7 +55,7 @@ class _New:
 
 
 class Follower:
-    """See the module docstring. `table`: one of TABLES, or `rejects` for those of all stages.
+    """See the module docstring. `table`: a name in TABLES, or `rejects` for those of all stages.
 
     `wanted`: tells for an array of video ids [N] whether rows of each are wanted. Of a segment's piece with no wanted
     id only the ids are read; of any other piece all rows are returned.
@@ -169,7 +169,7 @@ class Follower:
             self._know(new.names[:n_read])
 
     def _read_spans(self, segment: Segment, new: _New) -> Iterator[tuple[int, pa.Table]]:
-        """Yields (row after the last one read, the wanted rows before it), piece by piece."""
+        """Yields (row after the last read, the wanted rows before it), piece by piece."""
         is_wanted = _mask_of(new.first, new.end, segment.rows[self._table])
         piece_bytes = FETCHED_PIECE_BYTES if new.is_fetched and not self._wanted else 0
         for span in new.spans:
@@ -200,7 +200,7 @@ class Follower:
 
 
 def _named(rows: pa.Table, stage: str, units: pa.Array | pa.ChunkedArray, owners: Rows | None) -> pa.Table:
-    """The rows with the names of their parts. `owners` [N]: the unit of each row; None: the first one."""
+    """The rows with the names of their parts. `owners` [N]: the unit of each row; None: the first."""
     some = np.zeros(rows.num_rows, np.int64) if owners is None else owners
     used, which = np.unique(some, return_inverse=True)
     names = pa.array([part_name(stage, unit) for unit in units.take(pa.array(used)).to_pylist()], pa.string())

@@ -1,6 +1,6 @@
 """Where the rows of each video are in segments: sorted hashes of ids, of which one request reads what it needs.
 
-    segments/<stage>/<id>/ids.bin    of one segment, written with it
+    segments/<stage>/<id>/ids.bin    of a segment, written with it
     segments/ids/<id>/ids.bin        of many; the head tells for each segment which file has its entries
 
 An entry stands for consecutive rows of a segment's table, all of one unit, whose video id has this hash.

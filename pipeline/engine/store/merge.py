@@ -7,8 +7,8 @@ them); a kill after it leaves the new state. What a segment covers is deleted `g
 This file decides what to merge and installs the result; `segment_files.py` writes it, `covered.py` deletes what is
 covered, `merger.py` does all of it alongside a run.
 
-Sizes go in tiers: `fan_in` segments of one level make one of the next, up to `max_bytes`; so each row is rewritten once
-per level, and the number of segments grows with the logarithm of the rows and then with their bytes.
+Sizes go in tiers: `fan_in` segments of one level make a segment of the next, up to `max_bytes`; so each row is
+rewritten once per level, and the number of segments grows with the logarithm of the rows and then with their bytes.
 """
 
 import time
@@ -32,7 +32,7 @@ class MergeSizes:
     n_units: int = 200
     """A stage's units are merged once this many have parts of their own; 0: never."""
     fan_in: int = 8
-    """Segments of one size that are merged into one of the next."""
+    """Segments of the same size that are merged into a segment of the next."""
     max_bytes: int = 512 * 1024**2
     """A segment of this size is not merged further."""
     grace_s: float = 3600.0
@@ -41,7 +41,7 @@ class MergeSizes:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The input of one merge: loose units (with the facts of each), or whole segments."""
+    """The input of a merge: loose units (with the facts of each), or whole segments."""
 
     stage: str
     level: int
@@ -49,7 +49,7 @@ class Job:
     parts: Mapping[str, tuple[Part, ...]]
     """By table, including `rejects`."""
     replaced: tuple[str, ...] = ()
-    """Ids of the segments that the new one replaces."""
+    """Ids of the segments that the new segment replaces."""
 
 
 def plan_merge(store: Store, sizes: MergeSizes) -> Job | None:
@@ -81,9 +81,11 @@ def _of_loose(store: Store, head: Head, stage: str, loose: Mapping[str, str], si
     facts = {unit: store.commits.facts(path, unit) for unit, path in loose.items()}
     parts = {}
     for folder in (*(f"{table}/{stage}" for table in TABLES), f"rejects/{stage}"):
-        found = [part for part in store.parts(folder) if part.stage == stage and part.unit in facts and part.n_rows < 0]
-        if found:
-            parts[folder.partition("/")[0]] = found
+        loose_parts = [
+            part for part in store.parts(folder) if part.stage == stage and part.unit in facts and part.n_rows < 0
+        ]
+        if loose_parts:
+            parts[folder.partition("/")[0]] = loose_parts
     held = {(table, part.unit) for table, some in parts.items() for part in some}
     whole = {unit for unit, its in facts.items() if all((table, unit) in held for table in _promised(its))}
     if len(whole) < sizes.n_units:
@@ -102,13 +104,13 @@ def _of_segments(store: Store, stage: str, some: list[Segment]) -> Job:
     tables = sorted({table for segment in some for table, n_rows in segment.rows.items() if n_rows})
     parts = {}
     for table in tables:
-        found = [
+        of_table = [
             Part(stage, unit, segment.path(table), first, n)
             for segment in some
             for unit, first, n in store.segments.row_ranges(segment, table)
         ]
-        found.sort(key=lambda part: part_name(stage, part.unit))
-        parts[table] = tuple(found)
+        of_table.sort(key=lambda part: part_name(stage, part.unit))
+        parts[table] = tuple(of_table)
     level = some[0].level + 1
     return Job(stage, level, facts, parts, tuple(segment.id for segment in some))
 

@@ -20,7 +20,7 @@ log = logging.getLogger("hdvila")
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 20.0
 APART_S = 120.0
-"""A call made this many seconds after the last failed one, with none between, may have met another outage and gets the
+"""A call made this many seconds after the last that failed, with none between, may have met another outage and gets the
 whole patience. Longer than any wait between two tries.
 """
 SAY_EVERY_S = 60.0
@@ -56,7 +56,7 @@ def stopping_by(time_left_s: Callable[[], float]) -> Iterator[None]:
 
 
 def outlast(call: Callable[[], Result], *, where: str, patience_s: float) -> Result:
-    """Makes a call, repeatedly during an outage. Raises its error if that is not a temporary one, or if the store has
+    """Makes a call, repeatedly during an outage. Raises its error if that is not temporary, or if the store has
     not answered this call, or any, for `patience_s`.
     """
     started, said, wait_s = time.monotonic(), float("-inf"), FIRST_WAIT_S

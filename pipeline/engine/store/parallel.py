@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 MOST_BYTES = 64 * 1024**2
-"""Bytes of results that may be there or under way at a time; one result always may."""
+"""Bytes of results that may be there or under way at a time; a single result always may."""
 
 
 def ahead(

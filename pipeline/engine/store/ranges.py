@@ -85,7 +85,7 @@ def _columns_of(group: pq.RowGroupMetaData, names: Set[str]) -> list[pq.ColumnCh
 
 
 def _opened(files: Files, path: str, size: int) -> _Spans:
-    """The file with its end read. Asks for its size if the given one is wrong: a purge rewrites files in place."""
+    """The file with its end read. Asks for its size if the given size is wrong: a purge rewrites files in place."""
     if size:
         try:
             spans = _Spans(files, path, size)

@@ -26,7 +26,7 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
 
 GROUP_ROWS = 16_384
-"""Most rows in a row group: what a reader of one unit loads."""
+"""Most rows in a row group: what a reader of a unit loads."""
 GROUP_BYTES = 32 * 1024**2
 """Approximate most bytes in memory of a row group."""
 

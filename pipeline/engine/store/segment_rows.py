@@ -1,4 +1,4 @@
-"""The rows of one table of a segment: in a file, and those of its wide columns in another.
+"""A segment's rows of a table: in a file, and those of its wide columns in another.
 
 A file is opened when a column of it is first asked for. What is fetched ahead stays in memory until the rows are read.
 """

@@ -1,4 +1,4 @@
-"""Segments: the rows and commits of many units in a few files, and the one head file that says which of them count.
+"""Segments: the rows and commits of many units in a few files, and the head file that says which of them count.
 
     segments/head.json                     the list of segments; replaced as a whole, and only if it is as it was read
     segments/<stage>/<id>/units.parquet    a row per unit: what its commit held, and where its rows are in each table
@@ -114,7 +114,7 @@ class Head(_Entry):
     covered: dict[str, int] = {}
     """By stage: all units of groups up to this number are in segments, so these groups need not be read."""
     last: dict[str, str] = {}
-    """By table that several stages write, each over what the one before wrote: the last one, whose rows alone count."""
+    """By table that several stages write, each over what its predecessor wrote: the last, whose rows alone count."""
 
     def counts(self, table: str, stage: str) -> bool:
         """Whether the rows count that a stage wrote in a table."""
@@ -252,9 +252,9 @@ class SegmentReader:
         void = set(segment.void)
         for name, facts in zip(read.column("unit").to_pylist(), read.column("facts").to_pylist(), strict=True):
             if name not in void and not but(name):
-                found: Facts = json.loads(facts)
-                found["segment"] = segment.id
-                yield name, found
+                commit: Facts = json.loads(facts)
+                commit["segment"] = segment.id
+                yield name, commit
 
     def follow(self, head: Head) -> None:
         """Forgets segments that are gone, and takes the file sizes of the others from the head."""
@@ -275,9 +275,9 @@ def rows_of_id(
     sources = [(file.path, file.n_ids) for file in head.ids if file.n_ids]
     sources += [(s.ids_path, s.n_ids) for s in head.segments if not s.ids_in and s.n_ids > 0]
     with ThreadPoolExecutor(READERS) as readers:
-        found = list(readers.map(lambda source: entries_with(reader.files, source[0], source[1], wanted), sources))
+        entries = list(readers.map(lambda source: entries_with(reader.files, source[0], source[1], wanted), sources))
     spans = []
-    for entry in (row for rows in found for row in rows.tolist()):
+    for entry in (row for rows in entries for row in rows.tolist()):
         _, segment_id, first, n_rows, code, _ = entry
         segment, table = by_id.get(segment_id), TABLES_WITH_IDS[code]
         is_wanted = segment is not None and table in tables and head.counts(table, segment.stage)

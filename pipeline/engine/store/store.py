@@ -68,8 +68,8 @@ class Store(Committed):
     def _parts_anew(self, stage: str, unit: str) -> dict[str, str]:
         """Writes a unit's rows from its segment into parts of their own again: {table: path}."""
         folders = [*(f"{table}/{stage}" for table in TABLES), f"rejects/{stage}"]
-        found = [part for folder in folders for part in self._committed_parts(folder) if part.stage == stage]
-        own = [part for part in found if part.unit == unit]
+        parts = [part for folder in folders for part in self._committed_parts(folder) if part.stage == stage]
+        own = [part for part in parts if part.unit == unit]
         token = uuid.uuid4().hex[:12]
         return {part.table: self.write_part(part.table, stage, unit, self.read_part(part), token) for part in own}
 
@@ -81,8 +81,8 @@ class Store(Committed):
 
     def parts_of(self, table: str, units: Collection[str]) -> dict[str, Part]:
         """The committed parts of these units, by unit, without creating an object for every other unit."""
-        found = self.steadily(lambda head: self._parts_by(head, table, pa.array(sorted(units), pa.string())))
-        return {part.unit: part for part in found}
+        parts = self.steadily(lambda head: self._parts_by(head, table, pa.array(sorted(units), pa.string())))
+        return {part.unit: part for part in parts}
 
     def reject_parts(self, stage: str) -> list[Part]:
         """The committed parts of a stage's rejects."""
@@ -96,15 +96,15 @@ class Store(Committed):
         table, stage = _table_and_stage(head, folder)
         holding = [it for it in head.segments if it.rows.get(table) and stage in ("", it.stage)]
         self.segments.load(holding)
-        found = [
+        parts = [
             Part(segment.stage, unit, segment.path(table), first, n_rows)
             for segment in holding
             for unit, first, n_rows in self.segments.row_ranges(segment, table, units)
         ]
         wanted = None if units is None else set(units.to_pylist())
-        found += [part for part in self.loose_parts(head, folder) if wanted is None or part.unit in wanted]
-        found.sort(key=lambda part: part_name(part.stage, part.unit))
-        return found
+        parts += [part for part in self.loose_parts(head, folder) if wanted is None or part.unit in wanted]
+        parts.sort(key=lambda part: part_name(part.stage, part.unit))
+        return parts
 
     def loose_parts(self, head: Head, folder: str) -> list[Part]:
         """The parts of a table, or of a stage's rejects (`rejects/<stage>`), that are in no segment."""
@@ -117,14 +117,14 @@ class Store(Committed):
         present = set(self.names(folder, PART))
         stages = {name.split("-")[1] for name in present if name.endswith(".parquet")}
         stages &= {only} if only else stages
-        found = [
+        parts = [
             Part(stage, unit, path)
             for stage in stages
             for unit, path in self.commits.parts(units(stage), stage, folder)
         ]
-        if any(name_of(part.path) not in present for part in found):  # committed since they were listed
+        if any(name_of(part.path) not in present for part in parts):  # committed since they were listed
             present = set(self.names(folder, PART))
-        return [part for part in found if name_of(part.path) in present]
+        return [part for part in parts if name_of(part.path) in present]
 
     def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
         """All committed rows of a table (manifests.schema.TABLES), in the order of the parts."""
@@ -152,7 +152,7 @@ class Store(Committed):
         return sorted({*self.folders("rejects"), *merged})
 
     def read_part(self, part: Part, columns: list[str] | None = None) -> pa.Table:
-        """The rows of one part, even if a merge has moved it. Columns added to the schema later are missing."""
+        """The rows of a part, even if a merge has moved it. Columns added to the schema later are missing."""
         for _ in range(MAX_MOVED):
             try:
                 return self._read_part(part, columns)
@@ -251,7 +251,7 @@ class Store(Committed):
         return pa.concat_tables(tables) if tables else wanted.empty_table()
 
     def rows_of(self, video_id: str, columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]:
-        """The rows of one video, by table (`rejects`: those of all stages), in no particular order.
+        """The rows of a video, by table (`rejects`: those of all stages), in no particular order.
 
         Reads only the row groups of segments that hold it; parts that are not merged yet are all read.
         """
@@ -268,16 +268,16 @@ class Store(Committed):
         schemas = {table: _schema_of(table, columns[table]) for table in columns}
 
         def rows(table: str, part: Part) -> pa.Table:
-            found = completed(self._read_part(part, list(columns[table]), keep=False), schemas[table])
-            return found.filter(pc.equal(found.column("video_id"), video_id))
+            of_part = completed(self._read_part(part, list(columns[table]), keep=False), schemas[table])
+            return of_part.filter(pc.equal(of_part.column("video_id"), video_id))
 
         with ThreadPoolExecutor(READERS) as readers:
             read = list(readers.map(lambda pair: rows(*pair), parts))
         made = {table: [schema.empty_table()] for table, schema in schemas.items()}
-        for (table, part), found in zip(parts, read, strict=True):
-            is_covered = part.n_rows < 0 and found.num_rows and self._segments_with(head, part.stage, [part.unit])
+        for (table, part), own in zip(parts, read, strict=True):
+            is_covered = part.n_rows < 0 and own.num_rows and self._segments_with(head, part.stage, [part.unit])
             if not is_covered:
-                made[table].append(found)
+                made[table].append(own)
         return {table: pa.concat_tables(tables) for table, tables in made.items()}
 
     def _own_parts(self, head: Head, tables: Iterable[str]) -> list[tuple[str, Part]]:
@@ -294,14 +294,14 @@ class Store(Committed):
     def write_part(
         self, table: str, stage: str, unit: str, rows: Sequence[Mapping[str, Any]] | pa.Table, token: str = ""
     ) -> str:
-        """Writes one part of a table; it counts once the unit is committed. Returns its path for the commit."""
+        """Writes a part of a table; it counts once the unit is committed. Returns its path for the commit."""
         schema = _schema_of(table)
         path = f"{table}/{part_name(stage, unit, token)}"
         self.write_table(path, rows if isinstance(rows, pa.Table) else table_of(rows, schema))
         return path
 
     def write_rejects(self, stage: str, unit: str, rows: Sequence[Mapping[str, Any]], token: str = "") -> str:
-        """Writes the rejects of one unit; returns their path for the commit."""
+        """Writes the rejects of a unit; returns their path for the commit."""
         return self.write_part(f"rejects/{stage}", stage, unit, rows, token)
 
     def sweep_parts(self) -> int:

@@ -1,4 +1,4 @@
-"""Parts: what one unit wrote of a table, as a file of its own or as rows of a segment's file."""
+"""Parts: what a unit wrote of a table, as a file of its own or as rows of a segment's file."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ PART = "part-"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one committed unit wrote of a table: a file, or `n_rows` rows of a segment's file from row `first` on."""
+    """What a committed unit wrote of a table: a file, or `n_rows` rows of a segment's file from row `first` on."""
 
     stage: str
     unit: str

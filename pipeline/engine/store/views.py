@@ -36,13 +36,13 @@ def read_table(url: str, table: str, columns: Sequence[str] = ()) -> pa.Table:
 def rows_of_table(store: Store, table: str) -> list[FileRows]:
     """The location of a table's committed rows, in the order in which the store reads them; paths are URLs or local."""
     parts = store.parts(table)
-    found = []
+    files = []
     for part in joined(parts):
         whole = store.fs.unstrip_protocol(store.path(part.path)) if not store.is_local else store.path(part.path)
         has_wide = part.n_rows >= 0 and WIDE.get(table)
         wide = f"{whole.removesuffix('.parquet')}.wide.parquet" if has_wide else ""
-        found.append(FileRows(whole, wide, part.first, part.n_rows))
-    return found
+        files.append(FileRows(whole, wide, part.first, part.n_rows))
+    return files
 
 
 def duckdb_select(store: Store, table: str, columns: Sequence[str] = ()) -> str:

@@ -1,5 +1,5 @@
-"""One unit of work: what a stage is, and one attempt at a unit within its limits.
+"""A unit of work: what a stage is, and an attempt at a unit within its limits.
 
-Files: `unit` (what a stage is), `attempt` (one try of a unit, in a `scratch` folder, within `limits`), `boundary`
-(what one item's failure costs, and what is the machine's fault), `executor` (attempts in this process).
+Files: `unit` (what a stage is), `attempt` (a try of a unit, in a `scratch` folder, within `limits`), `boundary`
+(what an item's failure costs, and what is the machine's fault), `executor` (attempts in this process).
 """

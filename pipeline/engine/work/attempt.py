@@ -1,4 +1,4 @@
-"""One attempt at one unit, on any machine: its scratch folder, its limits, and its output.
+"""An attempt at a unit, on any machine: its scratch folder, its limits, and its output.
 
 The worker puts files, rows and rejects in place, under names unique to the attempt; the driver then checks the run lock
 and writes the commit, which lists those names.
@@ -162,7 +162,7 @@ def _limited(
 
 
 def time_limit_of(stage: Stage, unit: Unit) -> float:
-    """The time limit of one attempt at a unit in seconds: the unit's own, or its stage's."""
+    """The time limit of an attempt at a unit in seconds: the unit's own, or its stage's."""
     return unit.time_limit_s or stage.resources.time_limit_s
 
 
@@ -173,7 +173,7 @@ def _first_internal(output: Output) -> str:
 
 
 def _of_the_whole(unit: Unit, reject: Reject) -> Output:
-    """The rejects of a unit that failed as a whole: one for every item on an internal error, else one for the first."""
+    """The rejects of a unit that failed as a whole: for every item on an internal error, else for the first alone."""
     ids = unit.ids or (unit.name,)
     covered = ids if reject.reason is Reason.INTERNAL_ERROR else ids[:1]
     return Output(rejects=[replace(reject, video_id=video_id) for video_id in covered])
@@ -259,13 +259,13 @@ _UNFIT = (ValueError, TypeError, OverflowError, pa.ArrowException)
 
 def _unfit_videos(table: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """{video id: error} of the rows that do not fit the table's schema."""
-    found: dict[str, str] = {}
+    errors: dict[str, str] = {}
     for row in rows:
         try:
             table_of([row], TABLES[table])
         except _UNFIT as error:
-            found[str(row.get("video_id", ""))] = f"a row of {table} cannot be written: {error}"
-    return found
+            errors[str(row.get("video_id", ""))] = f"a row of {table} cannot be written: {error}"
+    return errors
 
 
 def detail_of(reject: Reject) -> str:
@@ -277,7 +277,7 @@ def detail_of(reject: Reject) -> str:
 
 
 def reject_row(stage: str, reject: Reject, attempt: int, node: str = "") -> RejectRow:
-    """A row of the rejects table. `node`: the machine, if it is not this one."""
+    """A row of the rejects table. `node`: the machine, if it is another."""
     now = datetime.now(UTC).replace(microsecond=0)
     later = reject.reason.class_ is ReasonClass.LATER and reject.reason is not Reason.INTERNAL_ERROR
     return {

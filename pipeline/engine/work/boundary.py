@@ -1,4 +1,4 @@
-"""The failure boundary: what one item's failure costs (that item), and which failures are not the item's fault.
+"""The failure boundary: what an item's failure costs (that item), and which failures are not the item's fault.
 
     made              returned
     a reject          Rejected was raised, or an unforeseen error (`internal_error`): the other items go on
@@ -33,7 +33,7 @@ _UNREADABLE_LOG = ".unreadable-inputs"
 
 
 def per_item(context: Context, video_id: str, work: Callable[[], Made]) -> Made | Reject:
-    """Returns what `work` returns for one item, or the reject it ended in. The module docstring lists what is passed
+    """Returns what `work` returns for an item, or the reject it ended in. The module docstring lists what is passed
     on.
     """
     try:
@@ -64,7 +64,7 @@ def is_of_the_system(error: BaseException) -> bool:
 
 
 def refuse_sick_disk(error: BaseException, where: str) -> None:
-    """Raises StopRun for a full disk and PlaceFailed for a failing one; ignores other errors."""
+    """Raises StopRun for a full disk and PlaceFailed for a failing disk; ignores other errors."""
     number = getattr(error, "errno", None)
     if number in FULL:
         raise StopRun(Reason.NO_DISK, f"{error}; free some space under {where}") from error
@@ -85,7 +85,7 @@ def refuse_unusable_scratch(scratch: Path) -> None:
 
 @contextmanager
 def reading_input(name: str, context: Context) -> Iterator[None]:
-    """Wraps the reading of one input file: an OS error rejects the file, to be tried again later.
+    """Wraps the reading of an input file: an OS error rejects the file, to be tried again later.
 
     Raises PlaceFailed after three unreadable files in a row on one machine.
     """

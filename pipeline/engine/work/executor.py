@@ -46,7 +46,7 @@ class Executor(Protocol):
         ...
 
     def submit(self, stage: str, unit: Unit, attempt: int, *, alone: bool = False) -> None:
-        """Queues one attempt at a unit of a stage that has begun.
+        """Queues an attempt at a unit of a stage that has begun.
 
         `alone`: on a machine to itself, so that a loss would be the unit's own fault.
         """
@@ -71,8 +71,8 @@ class Executor(Protocol):
         ...
 
     def share(self, name: str, build: Callable[[], Any]) -> Any:
-        """Makes one object for all workers with `build()`; returns a picklable proxy whose methods block until they
-        return.
+        """Makes a single object for all workers with `build()`; returns a picklable proxy whose methods block until
+        they return.
         """
         ...
 

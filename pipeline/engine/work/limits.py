@@ -1,4 +1,4 @@
-"""Limits of time and memory on one attempt, enforced inside the worker: they count from the unit's own start.
+"""Limits of time and memory on an attempt, enforced inside the worker: they count from the unit's own start.
 
 at the limit        an exception in the main thread: the unit ends cleanly and its worker goes on
 KILL_AFTER_S later  if that had no effect (a call stuck in C), the worker process kills itself

@@ -1,4 +1,4 @@
-"""The scratch folder of a machine, with one folder inside for each attempt under way.
+"""The scratch folder of a machine, with a folder inside for each attempt under way.
 
 The name of an attempt's folder tells its owner: host, output directory, process; while it waits between the two tasks
 of a unit, the driver. So the next attempt there can sweep what a killed worker left, without touching anything of
@@ -37,7 +37,7 @@ def scratch_folder(root: Path, run: str, what: str, held: Path | None = None) ->
     """Makes a folder under the machine's scratch folder, removed when the block ends; sweeps leftovers of `run` first.
 
     `run` is shared by all workers of one output directory (its url); `what` tells people what the folder is for.
-    `held`: a folder kept by `hold`, to use instead of a new one. Raises PlaceFailed if it cannot be made, HeldGone.
+    `held`: a folder kept by `hold`, to use instead of a new folder. Raises PlaceFailed if it cannot be made, HeldGone.
     """
     make_scratch(root)
     prefix = _prefix(run)

@@ -86,7 +86,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """The resources of one unit of a stage.
+    """The resources of a unit of a stage.
 
     `max_in_flight`: how many units at a time; 0: as many as its share of the slots allows. `share`: its weight among
     the stages that share the slots; a stage with nothing to do leaves its share to the others.

@@ -62,12 +62,12 @@ class _WhenAskedFor(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         module, _, function = COMMANDS[name].partition(":")
-        found = getattr(import_module(f"pipeline.commands.{module}"), function)
+        command = getattr(import_module(f"pipeline.commands.{module}"), function)
         alone = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
-        if isinstance(found, typer.Typer):
-            alone.add_typer(found, name=name, epilog=epilog(PROGRAM, name))
+        if isinstance(command, typer.Typer):
+            alone.add_typer(command, name=name, epilog=epilog(PROGRAM, name))
             return get_command(alone).commands[name]  # type: ignore[attr-defined]
-        alone.command(name, epilog=epilog(PROGRAM, name))(found)
+        alone.command(name, epilog=epilog(PROGRAM, name))(command)
         return get_command(alone)
 
     def __iter__(self) -> Iterator[str]:

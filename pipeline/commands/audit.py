@@ -19,15 +19,15 @@ def audit(
     from pipeline.report.audit import recount
 
     requirements = [parse_requirement(text) for text in require]
-    found = recount(open_directory(url))
-    short = falls_short(found.metrics, requirements)
+    counted = recount(open_directory(url))
+    short = falls_short(counted.metrics, requirements)
     if as_json:
-        print(found.model_dump_json(indent=2))
+        print(counted.model_dump_json(indent=2))
     else:
-        for name, value in found.metrics.model_dump().items():
+        for name, value in counted.metrics.model_dump().items():
             print(f"{name:24}{'not known' if value == -1 else value}")
     for requirement in requirements:
-        value = requirement.value(found.metrics)
+        value = requirement.value(counted.metrics)
         state = "falls short" if requirement in short else "holds"
         typer.echo(f"{state}: {requirement} (it is {'not known' if value == -1 else f'{value:g}'})", err=as_json)
     if short:

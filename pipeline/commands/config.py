@@ -1,4 +1,4 @@
-"""`hdvila-pipeline config`: every key of a run's configuration, or a check of one."""
+"""`hdvila-pipeline config`: every key of a run's configuration, or a check of a configuration."""
 
 import json
 import warnings

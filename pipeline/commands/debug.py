@@ -1,4 +1,4 @@
-"""`hdvila-pipeline debug`: one unit of a stage in this process."""
+"""`hdvila-pipeline debug`: a unit of a stage in this process."""
 
 from pathlib import Path
 from typing import Annotated

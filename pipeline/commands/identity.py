@@ -1,4 +1,4 @@
-"""`hdvila-pipeline identity`: pauses one identity of a run by name, or lets it continue."""
+"""`hdvila-pipeline identity`: pauses an identity of a run by name, or lets it continue."""
 
 from typing import Annotated, Literal
 

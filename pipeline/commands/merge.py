@@ -1,4 +1,4 @@
-"""`hdvila-pipeline merge`: joins finished data sets into a new one."""
+"""`hdvila-pipeline merge`: joins finished data sets into a new data set."""
 
 from typing import Annotated
 

@@ -83,7 +83,7 @@ def _catalogue(name: CatalogueName, n_videos: int, seed: int) -> Catalogue:
 
 
 def _print_videos(console: Console, served: Catalogue, behaviour: str, list_all: bool) -> None:
-    """Prints a line per video: those that misbehave, those of one behaviour, or all."""
+    """Prints a line per video: those that misbehave, those of a behaviour, or all."""
     from miniyoutube.misbehave import BEHAVIOURS
 
     for video in served.videos:

@@ -50,7 +50,7 @@ def _rates(option: str, words: list[str], known: set[str]) -> dict[str, float]:
 
     from manifests.errors import UserError
 
-    found = {}
+    rate_of = {}
     for word in words:
         name, _, number = word.partition("=")
         if known and name not in known:
@@ -61,5 +61,5 @@ def _rates(option: str, words: list[str], known: set[str]) -> dict[str, float]:
             rate = 0.0
         if not 0 < rate < math.inf:
             raise UserError(f"{option} {word}: write a name and a rate above 0, such as {name or 'page'}=30")
-        found[name] = rate
-    return found
+        rate_of[name] = rate
+    return rate_of

@@ -54,7 +54,7 @@ _SECONDS = {"h": 3600, "m": 60, "s": 1}
 
 
 def seconds_of(duration: str) -> float:
-    """Seconds of a duration such as 2h, 90m or 45s; 0 for an empty one. Raises UserError for anything else."""
+    """Seconds of a duration such as 2h, 90m or 45s; 0 for an empty text. Raises UserError for anything else."""
     if not duration:
         return 0.0
     number, unit = duration[:-1], duration[-1]

@@ -32,15 +32,15 @@ def status(
     if not store.exists(STATUS_NAME) and not store.stages():
         raise UserError(f"{url}: holds no run; give the `out` of a run")
     run_status = read_run_status(store)
-    found = read_status(store) if tables or run_status is None else None
+    from_tables = read_status(store) if tables or run_status is None else None
     if as_json:
-        facts = {"run": run_status.model_dump() if run_status else None} | (asdict(found) if found else {})
+        facts = {"run": run_status.model_dump() if run_status else None} | (asdict(from_tables) if from_tables else {})
         print(json.dumps(facts, indent=1))
         return
     console = Console()
     if run_status is not None:
         print_run(run_status, console, time.time())
     print_identities(read_state(store), console)
-    if found is None:
+    if from_tables is None:
         return
-    print_tables(found, console, n_sources)
+    print_tables(from_tables, console, n_sources)

@@ -27,7 +27,7 @@ def why(
 
     store = open_directory(out)
     names = chain(ids_in(video), _later(lambda: ids_from(store, video)))
-    video_id, steps = next(((name, found) for name in names if (found := where_did_it_go(store, name))), ("", []))
+    video_id, steps = next(((name, story) for name in names if (story := where_did_it_go(store, name))), ("", []))
     steps = [*steps, *taken_down(store, [video_id] if video_id else ids_in(video))]
     if not steps:
         raise NothingMatched(f"{out}: {video} not found: never listed, or wrong output directory")

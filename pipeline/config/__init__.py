@@ -1,4 +1,4 @@
-"""The configuration of a run: one YAML, every key documented, assembled from one file per area.
+"""The configuration of a run: a single YAML, every key documented, assembled from one file per area.
 
 `RunConfig` is imported only when it is first used: `cut` reads the media section alone, and can finish before all areas
 have been imported.

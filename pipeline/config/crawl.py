@@ -154,7 +154,7 @@ def read_proxies(path: str | Path) -> list[str]:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"proxy_file: {path} cannot be read ({type(error).__name__})") from None
-    found = []
+    urls = []
     for number, line in enumerate(lines, 1):
         url = line.strip()
         if not url or url.startswith("#"):
@@ -163,8 +163,8 @@ def read_proxies(path: str | Path) -> list[str]:
             raise ValueError(
                 f"proxy_file: {path}, line {number} is not a proxy URL such as http://user:password@host:8080"
             )
-        found.append(url)
-    return found
+        urls.append(url)
+    return urls
 
 
 def _is_here(proxy: SecretStr) -> bool:
@@ -284,5 +284,5 @@ class CrawlConfig(Section):
         return self
 
     def pool(self) -> tuple[IdentityConfig, ...]:
-        """The configured identities, or the one default identity."""
+        """The configured identities, or the default identity alone."""
         return self.identities or (IdentityConfig(name="default"),)

@@ -82,7 +82,7 @@ class CutConfig(Section):
         return self.min_short_side or LEAST_SHORT_SIDE_720P
 
     def is_720p(self, width: int, height: int) -> bool:
-        """Whether a displayed frame counts as 720p, by its short side or (accept_wide) its long one."""
+        """Whether a displayed frame counts as 720p, by its short side or (accept_wide) its long side."""
         short, long = min(width, height), max(width, height)
         if short >= self.min_short_side:
             return True

@@ -147,11 +147,11 @@ def clean(captions: list[str]) -> tuple[str, ...]:
 
 def _joined(pictures: Iterator[Captioned]) -> list[Captioned]:
     """Merges entries of the same picture, if a file lists it several times."""
-    found: dict[str, Captioned] = {}
+    merged: dict[str, Captioned] = {}
     for picture in pictures:
-        before = found.get(picture.image_id)
+        before = merged.get(picture.image_id)
         if before is not None:
             captions = tuple(dict.fromkeys(before.captions + picture.captions))
             picture = Captioned(before.image_id, before.file_name, captions, before.url, before.licence)
-        found[picture.image_id] = picture
-    return list(found.values())
+        merged[picture.image_id] = picture
+    return list(merged.values())

@@ -1,7 +1,7 @@
 """Makes a data set of captions and pictures: shards of `KEY.jpg KEY.txt KEY.json`, and a manifest of `kind: image`.
 
 The same files, seed and settings give the same bytes. A picture that cannot be used is rejected with a reason (missing,
-broken, too small, too large, without captions, a second copy) and is in the rows as a failed one. Nothing is lost
+broken, too small, too large, without captions, a second copy) and is in the rows as a failed picture. Nothing is lost
 silently: `pictures = kept + rejected`.
 """
 
@@ -73,7 +73,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """One picture that was tried: its row, and its sample if it has one."""
+    """A picture that was tried: its row, and its sample, if any."""
 
     row: ShardRow
     sample: Sample | None
@@ -86,11 +86,11 @@ def import_images(captions: Sequence[Path], pictures: Path, out: Store, settings
     archive = open_archive(pictures)
     questions = read_questions(captions, settings.kind, answer_floor=settings.answer_floor)
     if questions is None:
-        found = [(path, *read_annotations(path, settings.kind)) for path in captions]
+        files = [(path, *read_annotations(path, settings.kind)) for path in captions]
     else:
         task, askings, answers = questions
-        found = [(captions[0], task, askings)]
-    planned = _planned(found, settings)
+        files = [(captions[0], task, askings)]
+    planned = _planned(files, settings)
     with RunLock(out):
         imported = _write(planned, archive, out, settings)
         if questions is not None and imported.n_pictures:
@@ -102,10 +102,10 @@ def import_images(captions: Sequence[Path], pictures: Path, out: Store, settings
 
 
 def _planned(
-    found: Sequence[tuple[Path, Format, list[Captioned]]], settings: ImportSettings
+    files: Sequence[tuple[Path, Format, list[Captioned]]], settings: ImportSettings
 ) -> list[tuple[str, str, Captioned]]:
     """(split, annotation file's name, picture) for all, train first; within a split in the order of a seeded hash."""
-    all_of_them = [(_split_of(p, settings), path.name, p) for path, _, pictures in found for p in pictures]
+    all_of_them = [(_split_of(p, settings), path.name, p) for path, _, pictures in files for p in pictures]
 
     def order(entry: tuple[str, str, Captioned]) -> tuple[str, int]:
         split, source, picture = entry
@@ -173,8 +173,8 @@ def _make(source: str, captioned: Captioned, archive: Archive, settings: ImportS
             raise PictureRejected(Reason.NO_CAPTION_OF_IMAGE, "no caption")
         picture = make_picture(archive.read(captioned.file_name), max_side=settings.max_side)
         if question and question.second_file_name:
-            other = make_picture(archive.read(question.second_file_name), max_side=settings.max_side)
-            second = {SECOND_MEMBER: other.jpeg}
+            beside = make_picture(archive.read(question.second_file_name), max_side=settings.max_side)
+            second = {SECOND_MEMBER: beside.jpeg}
     except PictureRejected as rejected:
         return _Made(_row(key, group, captioned, None, rejected), None)
     facts = ImageJson(

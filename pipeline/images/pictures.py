@@ -109,10 +109,10 @@ class Zip:
         try:
             info = self._archive.getinfo(name)
         except KeyError:
-            found = self._by_name.get(PurePosixPath(name).name)
-            if found is None:
+            member = self._by_name.get(PurePosixPath(name).name)
+            if member is None:
                 raise PictureRejected(Reason.IMAGE_MISSING, "no such member, or several of this name") from None
-            info = found
+            info = member
         if info.file_size > MAX_FILE_BYTES:
             raise PictureRejected(Reason.IMAGE_TOO_LARGE, f"more than {MAX_FILE_BYTES // 2**20} MiB")
         try:

@@ -84,8 +84,8 @@ def aim_again(config: BalanceConfig, selection: Selection, states: list[Category
     }
     quotas = {}
     for category_id, amount in aim(config, dry).quotas.items():
-        found = made.get(category_id)
-        tried = found.planned if found else 0.0
-        lost = min(MOST_EXTRA, tried / found.made) if found and found.made else 1.0
+        result = made.get(category_id)
+        tried = result.planned if result else 0.0
+        lost = min(MOST_EXTRA, tried / result.made) if result and result.made else 1.0
         quotas[category_id] = amount * max(1.0, lost)
     return Wanted(quotas, config.unit)

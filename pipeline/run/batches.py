@@ -6,7 +6,7 @@
                        n_closed: and the first n_closed generations of shards
 
 Batch k is planned when the rounds that hold the first (k + 1) * balance.batch_candidates candidates have their
-verdicts, and all batches up to k - balance.batches_under_way are over: so the next one is ready when workers run out of
+verdicts, and all batches up to k - balance.batches_under_way are over: so the next is ready when workers run out of
 the current ones. A video deferred in the crawl gets its verdict in a later round, and so comes into a later batch.
 """
 

@@ -1,6 +1,6 @@
 """What a plan of media or shards may know: the first candidates in recorded order, and the outcome of some batches.
 
-A plan made ahead of work under way uses no more than this, however much is there by then: so a slow crawl, a fast one
+A plan made ahead of work under way uses no more than this, however much is there by then: so a slow crawl, a fast crawl
 and a killed run all get the same plan.
 """
 
@@ -69,12 +69,12 @@ class Candidates:
         return outcomes_with(*self.known.made(away), rejects, self._duplicates(away), self.known.kept(n_closed))
 
     def _duplicates(self, away: pa.Array) -> Duplicates:
-        found: dict[Reason, dict[str, str]] = {Reason.DUPLICATE_TEXT: self.repeated_texts}
+        duplicates: dict[Reason, dict[str, str]] = {Reason.DUPLICATE_TEXT: self.repeated_texts}
         config = self.config.media.duplicates
         if config.action == "drop":
-            found |= self.known.repeated_pictures(away)
-        found[Reason.DUPLICATE_VIDEO] = found.get(Reason.DUPLICATE_VIDEO, {}) | self.same_origins
-        return found
+            duplicates |= self.known.repeated_pictures(away)
+        duplicates[Reason.DUPLICATE_VIDEO] = duplicates.get(Reason.DUPLICATE_VIDEO, {}) | self.same_origins
+        return duplicates
 
 
 def _covered(opt_outs: Tombstones, videos: pa.Table) -> tuple[str, ...]:

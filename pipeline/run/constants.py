@@ -1,7 +1,7 @@
 """The constants in the code that change what a stage makes: run.json keeps them, and a run with others is refused.
 
 A value that nobody has a reason to vary stands in the module that uses it, with what was measured, and here under the
-first stage that it touches. `check_identity` treats a change of one like another version of its stage.
+first stage that it touches. `check_identity` treats a changed constant like another version of its stage.
 """
 
 from collections.abc import Iterator, Mapping

@@ -26,5 +26,5 @@ class Cost:
 
 def read_costs() -> dict[str, Cost]:
     """Every cost, by name."""
-    found = json.loads(FILE.read_bytes())
-    return {name: Cost(**{**facts, "each": tuple(facts.get("each", ()))}) for name, facts in found.items()}
+    costs = json.loads(FILE.read_bytes())
+    return {name: Cost(**{**facts, "each": tuple(facts.get("each", ()))}) for name, facts in costs.items()}

@@ -1,4 +1,4 @@
-"""Runs one unit of a stage in this process, to see what it does: nothing is put in place or committed."""
+"""Runs a unit of a stage in this process, to see what it does: nothing is put in place or committed."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ def debug_unit(config: RunConfig, store: Store, stage_name: str, unit_name: str)
 
 
 def _find(config: RunConfig, store: Store, stage_name: str, unit_name: str) -> tuple[Stage, Unit]:
-    found = False
+    has_stage = False
     for stage in _stages(config, store, unit_name):
         if stage.name != stage_name:
             continue
-        found = True
+        has_stage = True
         for unit in stage.units(store):
             if unit.name == unit_name:
                 return stage, unit
-    if not found:
+    if not has_stage:
         raise UserError(f"{stage_name}: no stage with units of this name here; stages are {', '.join(ORDER)}")
     raise NothingMatched(
         f"{store.url}: stage {stage_name} has no unit {unit_name}; commits/{stage_name} names those made"

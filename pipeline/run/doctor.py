@@ -138,8 +138,8 @@ def check_js_runtime() -> Finding:
         return Finding("JavaScript runtime", OK, ", ".join(good))
     if good:
         return Finding("JavaScript runtime", WARN, f"{', '.join(good)}, and only deno is used by default", cure)
-    found = f"too old: {', '.join(old)}" if old else "none: many formats will be missing"
-    return Finding("JavaScript runtime", FAIL, found, cure)
+    problem = f"too old: {', '.join(old)}" if old else "none: many formats will be missing"
+    return Finding("JavaScript runtime", FAIL, problem, cure)
 
 
 def check_js_solver() -> Finding:
@@ -194,8 +194,8 @@ def check_options(config: RunConfig) -> Finding:
     try:
         check_identities(config.crawl)
     except UserError as error:
-        found, _, cure = str(error).rpartition("; ")
-        return Finding("yt-dlp options", FAIL, found or cure, cure)
+        problem, _, cure = str(error).rpartition("; ")
+        return Finding("yt-dlp options", FAIL, problem or cure, cure)
     return Finding("yt-dlp options", OK, f"accepted for {len(config.crawl.pool())} identities")
 
 
@@ -206,14 +206,14 @@ def check_pace(config: RunConfig) -> Finding:
 
     crawl, balance = config.crawl, config.balance
     pace = pace_of(crawl.politeness, {identity.name: identity.videos_per_hour for identity in crawl.pool()})
-    found = f"{pace.videos_per_hour:.0f} videos an hour; {pace.binds} binds"
+    speed = f"{pace.videos_per_hour:.0f} videos an hour; {pace.binds} binds"
     if balance.total is None:
-        return Finding("pace", OK, found)
+        return Finding("pace", OK, speed)
     per_video = prior_per_video(crawl, balance.unit)
     days = pace.days_for(balance.total * (1 + crawl.reserve) / per_video)
-    found += f"; about {days:.1f} days for {balance.total:,.0f} {balance.unit}"
+    speed += f"; about {days:.1f} days for {balance.total:,.0f} {balance.unit}"
     cure = "add identities (crawl.identities, crawl.proxy_file), or raise what binds with care"
-    return Finding("pace", WARN if days > LONG_DAYS else OK, found, cure if days > LONG_DAYS else "")
+    return Finding("pace", WARN if days > LONG_DAYS else OK, speed, cure if days > LONG_DAYS else "")
 
 
 def check_scratch(folder: Path) -> Iterator[Finding]:

@@ -123,7 +123,7 @@ class Known:
 
 def batch_numbers(store: Store, video_ids: pa.Array) -> NDArray[np.int64]:
     """[N] the number of the last media batch that names each video, -1 if none does. Reads batches from the last one
-    back until all videos are found.
+    back until every video is accounted for.
     """
     numbers = np.full(len(video_ids), -1, np.int64)
     for name in reversed(store.names(BATCHES)):
@@ -138,7 +138,7 @@ def batch_numbers(store: Store, video_ids: pa.Array) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Rows of one table found in one look; to the census it is a part."""
+    """Rows of a table that one look read; to the census it is a part."""
 
     stage: str
     unit: str

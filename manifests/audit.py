@@ -117,19 +117,19 @@ class Requirement:
 
 
 def parse_requirement(text: str) -> Requirement:
-    """Parses a requirement written by a person. UserError for an unknown metric suggests the nearest one."""
-    found = _REQUIREMENT.fullmatch(text)
+    """Parses a requirement written by a person. UserError for an unknown metric suggests the nearest."""
+    match = _REQUIREMENT.fullmatch(text)
     try:
-        bound = float(found[3]) if found else math.nan
+        bound = float(match[3]) if match else math.nan
     except ValueError:
         bound = math.nan
-    if found is None or math.isnan(bound):
+    if match is None or math.isnan(bound):
         raise UserError(f"--require {text!r}: write it as metric, >= <= == > or <, number: 'entropy>=0.95'")
-    if found[1] not in Metrics.model_fields:
-        near = difflib.get_close_matches(found[1], Metrics.model_fields, n=1, cutoff=0.4)
+    if match[1] not in Metrics.model_fields:
+        near = difflib.get_close_matches(match[1], Metrics.model_fields, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise UserError(f"--require {text!r}: there is no metric {found[1]}{hint} (docs/reference.md lists them)")
-    return Requirement(found[1], found[2], bound)
+        raise UserError(f"--require {text!r}: there is no metric {match[1]}{hint} (docs/reference.md lists them)")
+    return Requirement(match[1], match[2], bound)
 
 
 def falls_short(metrics: Metrics, requirements: Sequence[Requirement]) -> list[Requirement]:

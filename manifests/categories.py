@@ -42,6 +42,6 @@ def category_by_name(name: str) -> Category | None:
 
 
 def category_name(category_id: int) -> str:
-    """The category's name for display; `uncategorised` if the id is not one of the 15."""
-    found = category_by_id(category_id) if category_id != UNCATEGORISED_ID else None
-    return found.name if found else UNCATEGORISED
+    """The category's name for display; `uncategorised` if the id is not among the 15."""
+    category = category_by_id(category_id) if category_id != UNCATEGORISED_ID else None
+    return category.name if category else UNCATEGORISED

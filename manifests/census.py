@@ -53,7 +53,7 @@ class Tables(Rows, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Counts of one table by video. Columns [V]: ascending hashes of the videos, all rows, and rows that failed (table
+    """Counts of a table by video. Columns [V]: ascending hashes of the videos, all rows, and rows that failed (table
     `packs` only).
     """
 
@@ -82,7 +82,7 @@ class Counted:
 
 @dataclass(slots=True)
 class _Kept:
-    """What is kept from the parts of one table that were read."""
+    """What is kept from the parts of a table that were read."""
 
     clips: UInt64
     """[C] ascending hashes of the clips that were rejected before this table."""
@@ -247,7 +247,7 @@ class Census:
 
 
 def _mark(kept: _Kept, clips: UInt64) -> None:
-    """Marks those of the kept clips that are among these. In order, since a look-up near the last one costs least."""
+    """Marks those of the kept clips that are among these. In order, since a look-up near the last costs least."""
     if not len(kept.clips):
         return
     wanted = np.sort(clips)

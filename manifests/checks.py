@@ -1,4 +1,4 @@
-"""The checks of a clip, in one table. How a check measures is in a file of pipeline/media/checks/ that names it.
+"""The checks of a clip, in a table. How a check measures is in a file of pipeline/media/checks/ that names it.
 
 The keys `media.checks.*` of the configuration, the options of `cut --only-clips` and the documents follow from it.
 """
@@ -75,4 +75,4 @@ CHECKS = (
         ),
     ),
 )
-"""In the order in which they are made: the first one that rejects a clip gives the reason."""
+"""In the order in which they are made: the first that rejects a clip gives the reason."""

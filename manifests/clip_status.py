@@ -1,4 +1,4 @@
-"""Whether a clip that was tried became a sample: one enum, and the words for it in files.
+"""Whether a clip that was tried became a sample: an enum, and the words for it in files.
 
 Table `packs` and clips.jsonl say `failed`; the rows of shards say `failed_to_subsample`, which readers of video2dataset
 know. Both are read as the same status.

@@ -1,7 +1,7 @@
 """How to interpret the numbers of a YUV frame: which matrix and range apply, whether a file states them or not.
 
 Codes are those of ITU-T H.273 (tables 2 to 4), as in FFmpeg's AVColorSpace and AVColorRange. Both packages convert by
-this one rule, so that a still, a proxy and a clip show the same colours at the same time.
+this rule, so that a still, a proxy and a clip show the same colours at the same time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LIMITED, FULL = 1, 2
 """AVColorRange: luma from 16 to 235, or from 0 to 255."""
 
 _SWSCALE = {BT709: 1, FCC: 4, BT470BG: 5, SMPTE170M: 5, SMPTE240M: 7, BT2020: 9, 10: 9}
-"""libswscale's number of each matrix (SWS_CS_*); 10 is BT.2020 with constant luminance, treated as the usual one."""
+"""libswscale's number of each matrix (SWS_CS_*); 10 is BT.2020 with constant luminance, treated as usual."""
 
 
 @dataclass(frozen=True, slots=True)

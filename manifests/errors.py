@@ -7,7 +7,7 @@
 Any other exception that escapes a command is a bug, keeps its traceback and ends with exit code 4 (manifests/exits.py).
 
 An object store's errors are recognised by the module they come from, so that no store's library has to be imported for
-it: s3fs and gcsfs raise some errors of their own libraries unchanged, and others as an OSError caused by one.
+it: s3fs and gcsfs raise some errors of their own libraries unchanged, and others as an OSError caused by such an error.
 """
 
 import errno
@@ -24,7 +24,7 @@ class UserError(Exception):
 
 
 class ConfigError(UserError):
-    """An unusable configuration: the message names the key and, if there is one, the nearest correct key."""
+    """An unusable configuration: the message names the key and, if any, the nearest correct key."""
 
 
 class DamagedFile(UserError, ValueError):

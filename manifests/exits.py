@@ -130,7 +130,7 @@ COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
 
 
 class NothingMatched(UserError):
-    """The command ran but found nothing it was asked for. The message says what was searched for, and where."""
+    """The command ran but nothing matches what it was asked for. The message says what was searched for, and where."""
 
     exit_code = ExitCode.NOTHING_MATCHED
 

@@ -3,7 +3,7 @@
     candidates = kept + rejected + missing
 
 A candidate is a video that the crawl decided to look at, or that another source brought. It is kept if the selection
-kept clips of it, rejected if a reject is in force or the selection left it out, and missing if it passed one stage and
+kept clips of it, rejected if a reject is in force or the selection left it out, and missing if it passed a stage and
 the next has neither a row nor a reject of it. The three are determined separately, so that the sum can be checked.
 The latest outcome wins: a reject is void once the video has passed the stage that made it.
 """
@@ -144,7 +144,7 @@ def selection_runs(tables: Files, columns: list[str]) -> Iterator[pa.Table]:
 
 
 def selected_rows(tables: Files, video_id: str) -> list[SelectionRow]:
-    """The rows of selection.parquet for one video; of the other columns only the row group that holds it is read."""
+    """The rows of selection.parquet for a video; of the other columns only the row group that holds it is read."""
     if not tables.exists(SELECTION_NAME):
         return []
     try:
@@ -154,8 +154,8 @@ def selected_rows(tables: Files, video_id: str) -> list[SelectionRow]:
                 ids = file.read_row_group(group, columns=["video_id"]).column("video_id")
                 rows = np.flatnonzero(pc.equal(ids, video_id).to_numpy(zero_copy_only=False))
                 if len(rows):
-                    found: list[SelectionRow] = file.read_row_group(group).take(pa.array(rows)).to_pylist()
-                    return found
+                    selected: list[SelectionRow] = file.read_row_group(group).take(pa.array(rows)).to_pylist()
+                    return selected
     except (pa.ArrowException, KeyError, OSError) as error:
         if is_of_the_place(error):
             raise
@@ -180,10 +180,10 @@ def by_stage_and_reason(rejects: pa.Table) -> dict[str, dict[str, int]]:
     """The number of rejects: stages in their order, the most frequent reason first."""
     counted = rejects.group_by(["stage", "reason"]).aggregate([([], "count_all")])
     order = [("count_all", "descending"), ("reason", "ascending")]
-    found: dict[str, dict[str, int]] = {}
+    counts: dict[str, dict[str, int]] = {}
     for row in counted.sort_by(order).to_pylist():
-        found.setdefault(row["stage"], {})[row["reason"]] = row["count_all"]
-    return {stage: found[stage] for stage in sorted(found, key=rank_of)}
+        counts.setdefault(row["stage"], {})[row["reason"]] = row["count_all"]
+    return {stage: counts[stage] for stage in sorted(counts, key=rank_of)}
 
 
 # counts
@@ -215,7 +215,7 @@ class _Chosen:
         reasons: dict[str, int] = {}
         for rows in selection_runs(tables, ["video_id", "reason", "n_clips", "clips_kept"]):
             encoded = pc.dictionary_encode(rows.column("reason").combine_chunks())
-            numbers = [reasons.setdefault(one, len(reasons)) for one in encoded.dictionary.to_pylist()]
+            numbers = [reasons.setdefault(text, len(reasons)) for text in encoded.dictionary.to_pylist()]
             video.append(hash_ids(rows.column("video_id")))
             reason.append(np.array(numbers, np.int64)[encoded.indices.to_numpy()])
             n_clips.append(rows.column("n_clips").to_numpy())
@@ -281,23 +281,23 @@ def _rejected_by_selection(
 def missing_videos(tables: Tables, census: Census | None = None) -> dict[str, list[str]]:
     """{stage: ids} of videos that a stage should have decided on but has not, in the order of the stages."""
     census = census or Census(tables)
-    found: dict[str, list[str]] = {}
+    missing: dict[str, list[str]] = {}
     for stage, table, video in _open_videos(_Chosen.read(tables), census):
-        found.setdefault(stage, []).extend(_names_of(tables, table, video))
-    return {stage: sorted(found[stage]) for stage in sorted(found, key=rank_of)}
+        missing.setdefault(stage, []).extend(_names_of(tables, table, video))
+    return {stage: sorted(missing[stage]) for stage in sorted(missing, key=rank_of)}
 
 
 def _open_videos(chosen: _Chosen, census: Census) -> list[tuple[str, str, UInt64]]:
     """(stage, table with their ids, hashes) of videos that a stage should have decided on but has not."""
     video = {table: census.count(table).video for table, _ in DECIDED_BY}
     rejected, selected = census.rejected.video, np.sort(chosen.video)
-    found = []
+    open_videos = []
     for step, (table, stage) in enumerate(DECIDED_BY):
         further = [video[later] for later, _ in DECIDED_BY[step + 1 :]]
-        found.append((stage, table, _without(video[table], [rejected, selected, *further])))
+        open_videos.append((stage, table, _without(video[table], [rejected, selected, *further])))
     with_clips = chosen.video[chosen.n_kept > 0]
-    found.append(("media", SELECTION_NAME, _without(with_clips, [rejected, video["packs"]])))
-    return [(stage, table, still) for stage, table, still in found if len(still)]
+    open_videos.append(("media", SELECTION_NAME, _without(with_clips, [rejected, video["packs"]])))
+    return [(stage, table, still) for stage, table, still in open_videos if len(still)]
 
 
 def _without(video: UInt64, settled: list[UInt64]) -> UInt64:
@@ -310,11 +310,11 @@ def _names_of(tables: Tables, table: str, video: UInt64) -> list[str]:
     """The ids with these hashes."""
     columns = ["video_id"]
     runs = selection_runs(tables, columns) if table == SELECTION_NAME else tables.read_runs(table, columns)
-    found: set[str] = set()
+    names: set[str] = set()
     for rows in runs:
         ids = rows.column("video_id")
-        found.update(ids.filter(pa.array(are_in(video, hash_ids(ids)))).to_pylist())
-    return list(found)
+        names.update(ids.filter(pa.array(are_in(video, hash_ids(ids)))).to_pylist())
+    return list(names)
 
 
 def _video_level(fates: _Fates, n_missing: int) -> Level:

@@ -19,7 +19,7 @@ IMAGE_KIND = "image"
 IMAGE_MEMBERS = ("jpg", "txt", "json")
 
 SECOND_MEMBER = "mjpg"
-"""The second picture of a question about two (NLVR2's right one): one JPEG, in the extension for several JPEGs."""
+"""The second picture of a question about two (NLVR2's right picture): one JPEG, in the extension for several JPEGs."""
 
 
 class ImageJson(BaseModel):
@@ -105,10 +105,10 @@ def normal_answer(answer: str) -> str:
 
 
 def read_answers(text: str) -> list[str]:
-    """The classes of an answers.json. ValueError if it is not one."""
-    found = json.loads(text)
-    if not isinstance(found, list) or not found or not all(isinstance(answer, str) for answer in found):
+    """The classes of an answers.json. ValueError if it is not valid."""
+    classes = json.loads(text)
+    if not isinstance(classes, list) or not classes or not all(isinstance(answer, str) for answer in classes):
         raise ValueError("is not a list of answers")
-    if len(set(found)) < len(found):
+    if len(set(classes)) < len(classes):
         raise ValueError("names an answer twice")
-    return found
+    return classes

@@ -71,16 +71,18 @@ class StageStatus(BaseModel):
     def with_others(self, others: Sequence[StageStatus]) -> StageStatus:
         """Combines this stage with others of its name that ran after or beside it, such as the next batches."""
         rejects, losses = Counter(self.rejects), Counter(self.losses)
-        for other in others:
-            rejects.update(other.rejects)
-            losses.update(other.losses)
+        for further in others:
+            rejects.update(further.rejects)
+            losses.update(further.losses)
         stages = (self, *others)
         is_planned = all(stage.total for stage in stages)
         return self.model_copy(
             update={
                 "done": sum(stage.done for stage in stages),
                 "known": sum(stage.known for stage in stages),
-                "total": self.total + sum(other.total - other.done_before for other in others) if is_planned else 0,
+                "total": self.total + sum(further.total - further.done_before for further in others)
+                if is_planned
+                else 0,
                 "in_flight": sum(stage.in_flight for stage in stages),
                 "seconds": max(stage.seconds for stage in stages),
                 "rejects": dict(rejects),

@@ -1,4 +1,4 @@
-"""The members of a sample, in one table. How a member is made is in a file of pipeline/media/members/ that names it.
+"""The members of a sample, in a table. How a member is made is in a file of pipeline/media/members/ that names it.
 
 The order in the tar, the keys `media.members.*`, the data card and the verification follow from it. `Setting`, a key of
 a member, is that of every other step too.
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 class Setting:
     """A setting of a step: an identity key of the configuration.
 
-    `bounds`: pydantic's constraints of a number. `choices`: all values it can have, if one of them is a word.
+    `bounds`: pydantic's constraints of a number. `choices`: all values it can have, if any of them is a word.
     """
 
     name: str
@@ -79,8 +79,8 @@ class MemberFacts:
         """Whether a configuration's section `media.members` turns it on; members without a switch are always on."""
         if not self.switch:
             return True
-        found = getattr(members, self.switch)
-        return bool(found == self.value if self.value else found)
+        setting = getattr(members, self.switch)
+        return bool(setting == self.value if self.value else setting)
 
 
 MEMBERS = (
@@ -138,7 +138,7 @@ MEMBERS = (
 
 
 def values_of(switch: str) -> tuple[str, ...]:
-    """The values of a switch, OFF first; () for one that is true or false."""
+    """The values of a switch, OFF first; () for a switch that is true or false."""
     words = tuple(member.value for member in MEMBERS if member.switch == switch and member.value)
     return (OFF, *words) if words else ()
 

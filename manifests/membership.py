@@ -2,7 +2,7 @@
 
 A table of hashes costs 16 bytes per id and is built once; columns with any number of rows are then looked up in it
 piece by piece, as their files are read. A Python set, or a hash table for each look-up, would take ten times as much.
-What is looked up is sorted first: each search then begins where the last one ended, in the processor's cache. Among
+What is looked up is sorted first: each search then begins where the last ended, in the processor's cache. Among
 four million hashes a look-up takes 120 ns instead of 1,040; among thirty thousand, 55 instead of 180.
 """
 
@@ -23,7 +23,7 @@ NOWHERE = -1
 def hash_ids(column: pa.Array | pa.ChunkedArray) -> UInt64:
     """[N] the hashes by which ids are looked up; the same on every machine.
 
-    Of equal ids one after the other, as those of a video's clips are, only the first is hashed.
+    Of equal ids in a row, as those of a video's clips are, only the first is hashed.
     """
     flat = _flat(column)
     if len(flat) < 2 or flat.null_count:
@@ -77,7 +77,7 @@ def are_in(ordered: UInt64, wanted: UInt64) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """A column of ids [N] for looking up others. Of equal ids the first one is found."""
+    """A column of ids [N] for looking up others. Of equal ids the first is returned."""
 
     column: pa.Array
     _hashes: UInt64
@@ -97,20 +97,20 @@ class Ids:
     def rows(self, values: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
         """[M] the row of each value, NOWHERE if it is not among the ids."""
         flat = _flat(values)
-        found = np.full(len(flat), NOWHERE, dtype=np.int64)
+        rows_of = np.full(len(flat), NOWHERE, dtype=np.int64)
         if not len(self) or not len(flat):
-            return found
+            return rows_of
         at, end = spans_in(self._hashes, hash_ids(flat))
         left = np.flatnonzero(at < end)
         while len(left):  # repeated only for values that match by hash but differ in full
             rows = self._rows[at[left]]
             same = pc.equal(self.column.take(pa.array(rows)), flat.take(pa.array(left)))
             same = same.to_numpy(zero_copy_only=False).astype(np.bool_)
-            found[left[same]] = rows[same]
+            rows_of[left[same]] = rows[same]
             left = left[~same]
             at[left] += 1
             left = left[at[left] < end[left]]
-        return found
+        return rows_of
 
     def holds(self, values: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
         """[M] whether each value is among the ids."""

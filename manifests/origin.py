@@ -48,9 +48,9 @@ def same_origin(videos: pa.Table) -> dict[str, str]:
     Works on whole columns, since a crawl has millions of rows; a row without an address has its own id as its origin.
     """
     ids, urls = (videos.column(name).combine_chunks() for name in ("video_id", "url"))
-    found = pc.struct_field(pc.extract_regex(urls, _ID_IN_ADDRESS), "id")
+    site_id = pc.struct_field(pc.extract_regex(urls, _ID_IN_ADDRESS), "id")
     address = pc.if_else(pc.match_substring(urls, "://"), pc.utf8_rtrim(urls, "/"), ids)
-    table = pa.table({"id": ids, "origin": pc.coalesce(found, address)})
+    table = pa.table({"id": ids, "origin": pc.coalesce(site_id, address)})
     first = table.group_by("origin").aggregate([("id", "min"), ("id", "count")])
     several = first.filter(pc.greater(first.column("id_count"), 1))
     leader = dict(zip(several.column("origin").to_pylist(), several.column("id_min").to_pylist(), strict=True))

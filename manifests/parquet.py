@@ -1,4 +1,4 @@
-"""Reads untrusted Parquet files: sizes are limited before reading; an unreadable file gives one message.
+"""Reads untrusted Parquet files: sizes are limited before reading; an unreadable file gives a single message.
 
 A file of 6 KB can expand to gigabytes: a column with one long text, a hundred million times. So rows are counted from
 the footer, texts stay dictionary-encoded while they are decoded, and the decoded size is added up batch by batch.
@@ -62,7 +62,7 @@ def _read(data: bytes, schema: pa.Schema, max_rows: int, max_bytes: int) -> pa.T
 
 
 def _decoded_bytes(column: pa.Array) -> int:
-    """The size in bytes of a column's values, written out one after the other."""
+    """The size in bytes of a column's values, written out in a row."""
     if not isinstance(column, pa.DictionaryArray):
         return int(column.nbytes)
     sizes = pc.fill_null(pc.binary_length(column.dictionary), 0)

@@ -47,7 +47,7 @@ def register(group: str, name: str, step: Any) -> None:
 
 def names_in(group: str) -> frozenset[str]:
     """The names of the steps that others bring to a group; nothing is imported."""
-    return frozenset(_points(group)) | {name for other, name in _BY_HAND if other == group}
+    return frozenset(_points(group)) | {name for of_group, name in _BY_HAND if of_group == group}
 
 
 def package_of(group: str, name: str) -> str:
@@ -111,10 +111,10 @@ def _used(group: str, name: str) -> Used:
 
 @cache
 def _points(group: str) -> Mapping[str, tuple[metadata.EntryPoint, ...]]:
-    found: dict[str, tuple[metadata.EntryPoint, ...]] = {}
+    points: dict[str, tuple[metadata.EntryPoint, ...]] = {}
     for point in metadata.entry_points(group=f"hdvila.{group}"):
-        found[point.name] = (*found.get(point.name, ()), point)
-    return found
+        points[point.name] = (*points.get(point.name, ()), point)
+    return points
 
 
 def _label(point: metadata.EntryPoint) -> str:

@@ -1,4 +1,4 @@
-"""Why something is not in the data set: a closed list of reason codes, each with one class.
+"""Why something is not in the data set: a closed list of reason codes, each with a class.
 
 later   refused temporarily (rate limit, server error, reset): tried again when it is due
 never   a verdict on this video or clip: not tried again unless a user says `retry --reason`

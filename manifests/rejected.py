@@ -84,7 +84,7 @@ class Rejected:
         code = stage.indices.to_numpy().astype(np.int64) * n + reason.indices.to_numpy()
         distinct, at = np.unique(code, return_inverse=True)
         stages, reasons = stage.dictionary.to_pylist(), reason.dictionary.to_pylist()
-        numbers = [self._number((stages[one // n], reasons[one % n])) for one in distinct.tolist()]
+        numbers = [self._number((stages[pair // n], reasons[pair % n])) for pair in distinct.tolist()]
         return np.array(numbers, np.int16)[at] if numbers else np.zeros(0, np.int16)
 
     def _number(self, kind: tuple[str, str]) -> int:
@@ -124,17 +124,17 @@ def stages_void_by(table: str, among: Iterable[str]) -> list[str]:
 
 def find_rejected(read: Read, holds_after: Callable[[Callable[[str], UInt64]], Holds]) -> Rejected:
     """Reads all rejects. `holds_after` gets what tells the rejected clips before a table, and returns Holds."""
-    found = Rejected()
-    pieces = [found._hashed(table) for table in read(KEYS)]
-    found._holds = holds_after(lambda table: found.clips_before(pieces, table))
-    pieces = [rows.only(~found._are_void(rows)) for rows in pieces]
-    found._several = _repeated([rows.keys() for rows in pieces])
-    if len(found._several):
-        pieces = [rows.only(~are_in(found._several, rows.keys())) for rows in pieces]
-        found.latest = _latest(found, read)
-        pieces.append(found._hashed(found.latest))
-    _add_up(found, pieces)
-    return found
+    rejected = Rejected()
+    pieces = [rejected._hashed(table) for table in read(KEYS)]
+    rejected._holds = holds_after(lambda table: rejected.clips_before(pieces, table))
+    pieces = [rows.only(~rejected._are_void(rows)) for rows in pieces]
+    rejected._several = _repeated([rows.keys() for rows in pieces])
+    if len(rejected._several):
+        pieces = [rows.only(~are_in(rejected._several, rows.keys())) for rows in pieces]
+        rejected.latest = _latest(rejected, read)
+        pieces.append(rejected._hashed(rejected.latest))
+    _add_up(rejected, pieces)
+    return rejected
 
 
 def _repeated(keys: list[UInt64]) -> UInt64:
@@ -142,24 +142,24 @@ def _repeated(keys: list[UInt64]) -> UInt64:
     return distinct(ordered[1:][ordered[1:] == ordered[:-1]])
 
 
-def _latest(found: Rejected, read: Read) -> pa.Table:
-    tables = [found.latest]
+def _latest(rejected: Rejected, read: Read) -> pa.Table:
+    tables = [rejected.latest]
     for table in read(WITH_TIMES):
-        rows = found._hashed(table)
-        tables.append(table.filter(pa.array(are_in(found._several, rows.keys()) & ~found._are_void(rows))))
+        rows = rejected._hashed(table)
+        tables.append(table.filter(pa.array(are_in(rejected._several, rows.keys()) & ~rejected._are_void(rows))))
     several = pa.concat_tables([table.select(WITH_TIMES) for table in tables])
     return several.take(pa.array(last_of_each(several)))
 
 
-def _add_up(found: Rejected, pieces: list[_Rows]) -> None:
+def _add_up(rejected: Rejected, pieces: list[_Rows]) -> None:
     whole = [rows.are_whole() for rows in pieces]
     video = np.concatenate([_NONE, *(rows.video[mask] for rows, mask in zip(pieces, whole, strict=True))])
     kind = np.concatenate([np.zeros(0, np.int16), *(rows.kind[mask] for rows, mask in zip(pieces, whole, strict=True))])
     order = np.argsort(video)
-    found.video, found.kind = video[order], kind[order]
+    rejected.video, rejected.kind = video[order], kind[order]
     for rows, mask in zip(pieces, whole, strict=True):
-        counts = np.bincount(rows.kind[~mask], minlength=len(found.kinds))
-        found.clips.update({number: int(n) for number, n in enumerate(counts) if n})
+        counts = np.bincount(rows.kind[~mask], minlength=len(rejected.kinds))
+        rejected.clips.update({number: int(n) for number, n in enumerate(counts) if n})
 
 
 def last_of_each(rejects: pa.Table) -> NDArray[np.int64]:

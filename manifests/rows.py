@@ -1,4 +1,4 @@
-"""The type of one row of each table, made by `python -m manifests.typed_rows`: change the schema, not this.
+"""The type of a row of each table, made by `python -m manifests.typed_rows`: change the schema, not this.
 
 For code inside a unit, which handles rows one at a time. What works on a whole data set stays on Arrow columns.
 """

@@ -169,19 +169,19 @@ DEFAULTS: dict[str, Any] = {
     for name, field in SampleJson.model_fields.items()
     if name != "schema_version"
 }
-"""By key: the value that stands for a missing one."""
+"""By key: the value that stands for a missing key."""
 
 
 def read_sample(data: bytes) -> ReadSample:
-    """Reads a KEY.json of this version or another: unknown keys are kept, missing ones get defaults.
+    """Reads a KEY.json of this version or another: unknown keys are kept, missing keys get defaults.
 
-    `schema_version` rises only if a key's meaning changes; ValueError for a higher one than this version's, and for
+    `schema_version` rises only if a key's meaning changes; ValueError for a higher number than this version's, and for
     anything that is not such an object or has a value of another type.
     """
-    found = json.loads(data)
-    if not isinstance(found, dict):
+    document = json.loads(data)
+    if not isinstance(document, dict):
         raise ValueError("not a JSON object")
-    version = found.get("schema_version", SCHEMA_VERSION)
+    version = document.get("schema_version", SCHEMA_VERSION)
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise ValueError(f"schema version {version}, this program reads up to {SCHEMA_VERSION}; use a newer hdvila")
-    return ReadSample.model_validate(DEFAULTS | found, strict=True)
+    return ReadSample.model_validate(DEFAULTS | document, strict=True)

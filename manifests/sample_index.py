@@ -93,7 +93,7 @@ class SampleColumns:
     """Extensions that every sample has."""
 
     def numbered(self, shard: npt.NDArray[np.int32]) -> SampleColumns:
-        """The same samples in shards of other numbers: `shard` gives the new one by the old one."""
+        """The same samples in shards of other numbers: `shard` gives the new number by the old."""
         return replace(self, shard=shard[self.shard])
 
     def between(self, first: int, last: int) -> SampleColumns:
@@ -130,7 +130,7 @@ def _extensions_of(texts: pa.StringArray) -> tuple[str, ...]:
 
 
 def _pairs_at_once(texts: pa.StringArray, extensions: Sequence[str] = ALL_MEMBERS) -> _Pairs | None:
-    """The members of all rows by Arrow's JSON reader, six times as fast as one by one; None if it can't read them.
+    """The members of all rows by Arrow's JSON reader, six times as fast as singly; None if it can't read them.
 
     It would pass over some damage: a null, several objects in a text. Such texts are left to the other way.
     """
@@ -188,8 +188,8 @@ def join_columns(parts: Sequence[SampleColumns]) -> SampleColumns:
 
 def _column(columns: Mapping[str, npt.NDArray[np.int64]], extension: str, n: int) -> npt.NDArray[np.int64]:
     """[n] the column of an extension; ABSENT throughout if there is none."""
-    found = columns.get(extension)
-    return np.full(n, ABSENT, np.int64) if found is None else found
+    column = columns.get(extension)
+    return np.full(n, ABSENT, np.int64) if column is None else column
 
 
 def _whole(sizes: Mapping[str, npt.NDArray[np.int64]]) -> frozenset[str]:
@@ -281,7 +281,7 @@ class IndexWriter:
 
 
 def _flat_keys(keys: pa.LargeStringArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """Where each key ends among their letters, and these, one after the other."""
+    """Where each key ends among their letters, and these, in a row."""
     _, ends, letters = keys.buffers()
     at = np.frombuffer(ends, np.int64)[keys.offset : keys.offset + len(keys) + 1]
     return at[1:] - at[0], np.frombuffer(letters, np.uint8)[at[0] : at[-1]]
@@ -312,11 +312,11 @@ def entries_in(head: Mapping[str, Any]) -> dict[str, IndexEntry]:
     """The entries of the index files that a manifest.json names, by url. Those of another form are left out."""
     named = head.get("index")
     lists = named.values() if isinstance(named, Mapping) else ()
-    found: dict[str, IndexEntry] = {}
+    entries_of: dict[str, IndexEntry] = {}
     for entry in (entry for entries in lists if isinstance(entries, list) for entry in entries):
         if isinstance(entry, dict) and {name: type(entry.get(name)) for name in _ENTRY_TYPES} == _ENTRY_TYPES:
-            found[entry["url"]] = entry  # type: ignore[assignment]
-    return found
+            entries_of[entry["url"]] = entry  # type: ignore[assignment]
+    return entries_of
 
 
 _ENTRY_TYPES = {"url": str, "sha256": str, "bytes": int, "samples": int, "shards_sha256": str}

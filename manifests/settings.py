@@ -4,7 +4,7 @@ A key is *identity* (it changes what comes out) or *operational* (rates, cookies
 Operational keys may change between two runs over one output directory; a changed identity key makes the pipeline refuse
 and name the first stage that it touches.
 
-A key given twice is an error: YAML readers silently take the last one, and the first is often the one meant.
+A key given twice is an error: YAML readers silently take the last, and the first is often the one meant.
 """
 
 import difflib
@@ -67,7 +67,7 @@ def one_of(sections: Callable[[], Variants], parse: Callable[[Any], Any], defaul
     """The annotations of a section whose keys depend on its kind: `key: Annotated[Base, *one_of(...)]`.
 
     `sections()` gives the possible classes by the name shown to readers ("" if there is only one), `parse(tree)` makes
-    one of them from a tree, `default()` makes the one to use if the configuration does not set it.
+    a section from a tree, `default()` makes the section to use if the configuration does not set it.
     """
     field = Field(default_factory=default, json_schema_extra={"sections": sections})  # type: ignore[dict-item]
     return BeforeValidator(parse), field
@@ -91,7 +91,7 @@ def load_config(
 def parse_config(
     model: type[M], tree: Mapping[str, Any], *, source: str, context: Mapping[str, Any] | None = None
 ) -> M:
-    """Validates a tree of settings as a model; ConfigError names each bad key and the nearest correct one."""
+    """Validates a tree of settings as a model; ConfigError names each bad key and the nearest correct key."""
     try:
         return model.model_validate(tree, context=dict(context or {}))
     except ValidationError as error:
@@ -127,28 +127,28 @@ def _problem_lines(model: type[BaseModel], problem: dict[str, Any]) -> list[str]
 
 
 def _required_in(field: FieldInfo | None) -> list[tuple[str, FieldInfo]]:
-    """The required keys of a section if a key is one: what to write in a missing section would not be obvious."""
+    """The required keys of a section if a key is a section: what to write in a missing section would not be obvious."""
     section = _section_of(field.annotation) if field is not None else None
     return [] if section is None else [(name, f) for name, f in section.model_fields.items() if f.is_required()]
 
 
 def _sibling(model: type[BaseModel], where: Sequence[str | int]) -> str:
-    """The key closest to an unknown one in the same section, list items included; "" if none is close."""
+    """The key closest to an unknown key in the same section, list items included; "" if none is close."""
     field = field_at(model, where[:-1]) if len(where) > 1 else None
     names = [name for section in (sections_in(field) if field else ()) for name in section.model_fields]
-    found = difflib.get_close_matches(str(where[-1]), names, n=1, cutoff=0.5)
-    return ".".join(str(part) for part in (*where[:-1], found[0])) if found else ""
+    close = difflib.get_close_matches(str(where[-1]), names, n=1, cutoff=0.5)
+    return ".".join(str(part) for part in (*where[:-1], close[0])) if close else ""
 
 
 def nearest_key(model: type[BaseModel], where: list[str]) -> str:
-    """The known dotted key closest to an unknown one; "" if none is close."""
+    """The known dotted key closest to an unknown key; "" if none is close."""
     paths = [path for path, _ in walk_keys(model)]
     prefix = ".".join(where[:-1])
     siblings = [p for p in paths if p.rpartition(".")[0] == prefix]
     leaves = {p.rpartition(".")[2]: p for p in siblings}
-    found = difflib.get_close_matches(where[-1], leaves, n=1, cutoff=0.5)
-    if found:
-        return leaves[found[0]]
+    close = difflib.get_close_matches(where[-1], leaves, n=1, cutoff=0.5)
+    if close:
+        return leaves[close[0]]
     return next(iter(difflib.get_close_matches(".".join(where), paths, n=1, cutoff=0.6)), "")
 
 
@@ -172,8 +172,8 @@ def _sections_of(field: FieldInfo) -> Variants:
     extra = field.json_schema_extra
     if isinstance(extra, dict) and "sections" in extra:
         ask: Any = extra["sections"]
-        found: Variants = ask()
-        return found
+        variants: Variants = ask()
+        return variants
     section = _section_of(field.annotation)
     return {"": section} if section is not None else {}
 
@@ -243,29 +243,29 @@ def _plain(value: Any) -> Any:
 
 def identity_values(config: BaseModel) -> dict[str, tuple[Any, str]]:
     """{dotted key: (value, first stage touched)} of every identity key: where they agree, runs make the same data."""
-    found: dict[str, tuple[Any, str]] = {}
-    _collect_identity(config, "", found)
-    return found
+    values: dict[str, tuple[Any, str]] = {}
+    _collect_identity(config, "", values)
+    return values
 
 
-def _collect_identity(section: BaseModel, prefix: str, found: dict[str, tuple[Any, str]], outer: str = "") -> None:
+def _collect_identity(section: BaseModel, prefix: str, values: dict[str, tuple[Any, str]], outer: str = "") -> None:
     stage = (section.stage if isinstance(section, Section) else "") or outer
     for name, package in section.packages.items() if isinstance(section, Section) else ():
-        found[f"{prefix}{name}.package"] = (package, stage)
+        values[f"{prefix}{name}.package"] = (package, stage)
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
         extra = field.json_schema_extra
         if isinstance(extra, dict) and extra.get("kind") == IDENTITY:
-            found[f"{prefix}{name}"] = (_plain(value), stage)
+            values[f"{prefix}{name}"] = (_plain(value), stage)
         elif isinstance(value, BaseModel):
-            _collect_identity(value, f"{prefix}{name}.", found, stage)
+            _collect_identity(value, f"{prefix}{name}.", values, stage)
 
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9]+:/")
 
 
 class _EachKeyOnce(yaml.SafeLoader):
-    """Loads plain values only (no Python objects), and rejects a key given twice in one mapping."""
+    """Loads plain values only (no Python objects), and rejects a key given twice in a mapping."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
@@ -294,8 +294,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        found = "a list" if isinstance(tree, list) else "a single value"
-        raise ConfigError(f"{path}: must hold keys and values (key: value, one a line), not {found}")
+        kind = "a list" if isinstance(tree, list) else "a single value"
+        raise ConfigError(f"{path}: must hold keys and values (key: value, one a line), not {kind}")
     return tree
 
 

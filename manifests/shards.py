@@ -129,11 +129,11 @@ class Manifest:
     """The hash of manifest.json's bytes, which a trainer pins in its checkpoints."""
 
     def split(self, name: str) -> tuple[ShardEntry, ...]:
-        """The shards of one split, in manifest order."""
+        """The shards of a split, in manifest order."""
         return tuple(shard for shard in self.shards if shard.split == name)
 
     def resolve(self, url: str) -> str:
-        """Turns a relative url into one that fsspec opens."""
+        """Turns a relative url into a url that fsspec opens."""
         return f"{self.root.rstrip('/')}/{url}"
 
 
@@ -205,7 +205,7 @@ def read_published(root: str, sha256: str, **storage_options: Any) -> Manifest:
 
 
 def lineage(manifest: Manifest, **storage_options: Any) -> Iterator[str]:
-    """Yields the sha256 of each manifest that preceded this one in its folder, the newest first.
+    """Yields the sha256 of each manifest that preceded this manifest in its folder, the newest first.
 
     Ends before the first that names no parent, and after the first that is no longer kept. Reads only heads.
     """

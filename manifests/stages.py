@@ -1,4 +1,4 @@
-"""The stages of a run, in one table: the order of `--redo`, the funnel, `status` and `retry` follow from it.
+"""The stages of a run, in a table: the order of `--redo`, the funnel, `status` and `retry` follow from it.
 
 A stage is listed where its work begins: a changed setting touches a first stage and all stages that follow.
 """
@@ -28,7 +28,7 @@ class StageFacts:
     makes: tuple[str, ...] = ()
     """The tables it writes rows in."""
     by_part_of: str = ""
-    """The table of which each of its units processes one part: such a unit is done again with the part."""
+    """The table of which each of its units processes a part: such a unit is done again with the part."""
     void_by: str = ""
     """The table where a row of a video shows that it passed the stage: a reject of the stage is void then."""
     files: tuple[str, ...] = ()
@@ -156,7 +156,7 @@ OTHERS = "__"
 
 
 def ours(name: str) -> str:
-    """The stage of this table by whose facts a stage goes: itself, or the one that another package's builds on."""
+    """The stage of this table by whose facts a stage goes: itself, or the stage that another package's builds on."""
     return name.partition(OTHERS)[0]
 
 

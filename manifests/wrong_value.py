@@ -95,17 +95,17 @@ def _shown(value: Any) -> str:
 
 def field_at(model: type[BaseModel], where: Sequence[str | int]) -> FieldInfo | None:
     """The field at a location in a configuration, also inside lists of sections; None if there is none."""
-    found: FieldInfo | None = None
+    field: FieldInfo | None = None
     inside: list[type[BaseModel]] = [model]
     for part in where:
         if isinstance(part, int):
             continue
         fields = [section.model_fields[part] for section in inside if part in section.model_fields]
         if not fields:
-            return found  # a tag added by the validator, or a key inside a free-form value
-        found = fields[0]
-        inside = sections_in(found)
-    return found
+            return field  # a tag added by the validator, or a key inside a free-form value
+        field = fields[0]
+        inside = sections_in(field)
+    return field
 
 
 def sections_in(field: FieldInfo) -> list[type[BaseModel]]:
@@ -114,7 +114,7 @@ def sections_in(field: FieldInfo) -> list[type[BaseModel]]:
 
 
 def may_be_secret(field: FieldInfo) -> bool:
-    """Whether a key's value must not be repeated: a secret, or a free-form mapping that may hold one."""
+    """Whether a key's value must not be repeated: a secret, or a free-form mapping that may hold a secret."""
     closed = (SecretStr, SecretBytes, Secret, dict, BaseModel)
     return any(issubclass(kind, closed) for kind in _types_in(field.annotation))
 

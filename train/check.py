@@ -52,7 +52,7 @@ class Loading:
 
     @property
     def worker_samples_per_s(self) -> float:
-        """Samples that one data worker with its own core loads per second; 0 if nothing could be loaded."""
+        """Samples that a data worker with its own core loads per second; 0 if nothing could be loaded."""
         spent_s = self.read_s + self.decode_cpu_s
         return self.n / spent_s if spent_s else 0.0
 
@@ -64,7 +64,7 @@ class Loading:
 
 @dataclass(slots=True)
 class SplitReport:
-    """What was found in one split. The lists have one entry per clip of the shards that were seen."""
+    """The facts of a split. The lists have one entry per clip of the shards that were seen."""
 
     split: str
     source: str = ""
@@ -88,7 +88,7 @@ class SplitReport:
 
 @dataclass(slots=True)
 class DataReport:
-    """What was found in a data set."""
+    """The facts of a data set."""
 
     root: str
     splits: list[SplitReport] = field(default_factory=list)
@@ -158,35 +158,35 @@ def _splits_read(config: TrainConfig) -> dict[str, str]:
 def _check_split(
     index: Index, name: str, config: TrainConfig, report: DataReport, n_samples: int, seconds: float
 ) -> SplitReport:
-    """Checks one split for at most `seconds`; problems and notes are added to `report`."""
+    """Checks a split for at most `seconds`; problems and notes are added to `report`."""
     manifest, options = index.manifest, config.data.storage_options
-    found = SplitReport(name, n_shards=len(manifest.split(name)), n_clips=len(index))
-    found.categories = _categories(index)
+    split = SplitReport(name, n_shards=len(manifest.split(name)), n_clips=len(index))
+    split.categories = _categories(index)
     try:
         source = choose_source(config, index)
     except UserError as error:
         report.problems.append(f"{name}: {error}")
-        return found
-    found.source = source
+        return split
+    split.source = source
     view, reader = view_of(config), Reader(index, options)
     captions: list[str] = []
     fps: list[float] = []
     ends_at = time.monotonic() + seconds
     for number in np.random.default_rng(config.seed).permutation(len(index.shards)):
         shard = index.shards[number]
-        report.problems += _look_at_rows(manifest, shard, options, found, captions, fps)
+        report.problems += _look_at_rows(manifest, shard, options, split, captions, fps)
         drawn = _draw(index, int(number), n_samples, config.seed)
-        report.problems += _load(reader, index, view, source, drawn, found.loading)
-        found.n_seen += 1
+        report.problems += _load(reader, index, view, source, drawn, split.loading)
+        split.n_seen += 1
         if time.monotonic() > ends_at:
             break
     reader.close()
-    _measure_text(found, captions, config)
+    _measure_text(split, captions, config)
     reach = config.data.stride * _span(view)  # frames
-    short = [d / 1000 < reach / rate for d, rate in zip(found.durations_ms, fps, strict=True) if rate > 0]
-    found.share_short = sum(short) / max(len(short), 1)
-    report.notes += _notes_of(found, config)
-    return found
+    short = [d / 1000 < reach / rate for d, rate in zip(split.durations_ms, fps, strict=True) if rate > 0]
+    split.share_short = sum(short) / max(len(short), 1)
+    report.notes += _notes_of(split, config)
+    return split
 
 
 def _span(view: SampleView) -> int:
@@ -198,7 +198,7 @@ def _look_at_rows(
     manifest: Manifest,
     shard: ShardEntry,
     options: Mapping[str, Any],
-    found: SplitReport,
+    split: SplitReport,
     captions: list[str],
     fps: list[float],
 ) -> Iterator[str]:
@@ -215,7 +215,7 @@ def _look_at_rows(
     if empty := sum(not (text or "").strip() for text in texts):
         yield f"{manifest.resolve(shard.url)}: {empty} of {len(texts)} captions are empty"
     captions += [text or "" for text in texts]
-    found.durations_ms += rows["duration_ms"].to_pylist()
+    split.durations_ms += rows["duration_ms"].to_pylist()
     fps += rows["fps"].to_pylist()
 
 
@@ -260,9 +260,9 @@ def _categories(index: Index) -> dict[str, int]:
     return {category_name(number): count for number, count in pairs}
 
 
-def _measure_text(found: SplitReport, captions: Sequence[str], config: TrainConfig) -> None:
-    found.n_words = [len(caption.split()) for caption in captions]
-    found.n_distinct_captions = len({" ".join(c.casefold().split()) for c in captions})
+def _measure_text(split: SplitReport, captions: Sequence[str], config: TrainConfig) -> None:
+    split.n_words = [len(caption.split()) for caption in captions]
+    split.n_distinct_captions = len({" ".join(c.casefold().split()) for c in captions})
     if not captions:
         return
     length = config.model.text_length
@@ -270,8 +270,8 @@ def _measure_text(found: SplitReport, captions: Sequence[str], config: TrainConf
     ids, mask = tokenizer.encode(captions, length + 1)
     inside = mask.bool()
     unknown = ids == tokenizer.pieces()[UNK]
-    found.share_cut = float(inside[:, -1].float().mean())
-    found.share_unknown = float((unknown & inside).sum() / inside.sum())
+    split.share_cut = float(inside[:, -1].float().mean())
+    split.share_unknown = float((unknown & inside).sum() / inside.sum())
 
 
 def _tokenizer(captions: Sequence[str], config: TrainConfig) -> Tokenizer:
@@ -286,29 +286,29 @@ def _shared_videos(indexes: Mapping[str, Index]) -> Iterator[str]:
         return
     of_split = {name: {key.rpartition("_")[0] for key in index.keys.to_pylist()} for name, index in indexes.items()}
     names = list(of_split)
-    for at, one in enumerate(names):
-        for other in names[at + 1 :]:
-            if both := sorted(of_split[one] & of_split[other]):
-                yield f"{len(both)} videos are in both {one} and {other}: {', '.join(both[:MOST_NAMED])}"
+    for at, first in enumerate(names):
+        for second in names[at + 1 :]:
+            if both := sorted(of_split[first] & of_split[second]):
+                yield f"{len(both)} videos are in both {first} and {second}: {', '.join(both[:MOST_NAMED])}"
 
 
-def _notes_of(found: SplitReport, config: TrainConfig) -> Iterator[str]:
-    name = found.split
-    if found.n_seen < found.n_shards:
-        yield f"{name}: {found.n_seen} of {found.n_shards} shards were seen before the time was over (--seconds)"
-    if found.share_cut > 0.01:
-        yield f"{name}: {found.share_cut:.0%} of captions are cut at model.text_length={config.model.text_length}"
-    if found.share_unknown > 0.01:
-        yield f"{name}: {found.share_unknown:.1%} of pieces are unknown to the vocabulary"
-    if found.share_short > 0.01:
+def _notes_of(split: SplitReport, config: TrainConfig) -> Iterator[str]:
+    name = split.split
+    if split.n_seen < split.n_shards:
+        yield f"{name}: {split.n_seen} of {split.n_shards} shards were seen before the time was over (--seconds)"
+    if split.share_cut > 0.01:
+        yield f"{name}: {split.share_cut:.0%} of captions are cut at model.text_length={config.model.text_length}"
+    if split.share_unknown > 0.01:
+        yield f"{name}: {split.share_unknown:.1%} of pieces are unknown to the vocabulary"
+    if split.share_short > 0.01:
         yield (
-            f"{name}: {found.share_short:.0%} of clips are too short for data.stride={config.data.stride}: their "
+            f"{name}: {split.share_short:.0%} of clips are too short for data.stride={config.data.stride}: their "
             "frames stand closer together"
         )
-    n_captions = len(found.n_words)
-    if n_captions and found.n_distinct_captions < 0.99 * n_captions:
+    n_captions = len(split.n_words)
+    if n_captions and split.n_distinct_captions < 0.99 * n_captions:
         yield (
-            f"{name}: {n_captions} captions, {found.n_distinct_captions} of them distinct; clips of one caption push "
+            f"{name}: {n_captions} captions, {split.n_distinct_captions} of them distinct; clips of one caption push "
             "each other away unless objective.same_caption: ignored"
         )
 
@@ -343,9 +343,9 @@ def _lines_of(split: SplitReport, n_workers: int) -> Iterator[str]:
     shares = [f"{name} {count / split.n_clips:.0%}" for name, count in split.categories.items()]
     yield f"  categories   {', '.join(shares)}"
     for label, numbers, unit in (("length", split.durations_ms, 1000), ("words", split.n_words, 1)):
-        found = [value / unit for value in _percentiles(numbers).values()]
-        if found:
-            low, middle, high = found
+        percentiles = [value / unit for value in _percentiles(numbers).values()]
+        if percentiles:
+            low, middle, high = percentiles
             yield f"  {label:12} {middle:.3g}{' s' * (unit > 1)} in the middle, 5 to 95 %: {low:.3g} to {high:.3g}"
     loading = split.loading
     if not loading.n:

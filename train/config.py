@@ -1,4 +1,4 @@
-"""The configuration of a training run: one YAML, every key documented (`hdvila-train config --schema`).
+"""The configuration of a training run: a single YAML, every key documented (`hdvila-train config --schema`).
 
 A run is defined by this file, a seed and a manifest; the same three give the same loss curve. *Operational* keys
 (workers, device, logging) may change when a run is resumed; a changed *identity* key is refused.
@@ -126,7 +126,7 @@ class OptimConfig(Section):
 
     fixed: ClassVar[tuple[str, ...]] = ("momentum", "eps")
     momentum: ClassVar[float] = 0.9
-    """Of groups under SGD: SOHO's published recipe, the one that has such a group."""
+    """Of groups under SGD: SOHO's published recipe, which alone has such a group."""
     eps: ClassVar[float] = 1e-6
     """AdamW's epsilon, as in HD-VILA's published recipe."""
 
@@ -313,8 +313,8 @@ class TrainConfig(Section):
 
     def _plugins(self) -> dict[str, str]:
         chosen = {("models", self.model.kind): MODELS, ("views", self.data.view): VIEWS}
-        found = {name: package_of(group, name) for (group, name), ours in chosen.items() if name not in ours}
-        return {**found, **type(self.objective).packages}
+        brought = {name: package_of(group, name) for (group, name), ours in chosen.items() if name not in ours}
+        return {**brought, **type(self.objective).packages}
 
     def _groups_exist(self, groups: tuple[str, ...]) -> None:
         optim = self.optim

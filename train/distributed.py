@@ -127,7 +127,7 @@ def all_rows(x: Tensor, group: Group = None) -> Tensor:
 
 
 def agree(problem: str, group: Group = None) -> None:
-    """Raises UserError on every rank if the first one has a problem, so that no rank waits for it forever."""
+    """Raises UserError on every rank if the first has a problem, so that no rank waits for it forever."""
     problems: list[Any] = [problem]
     if world_size(group) > 1:
         dist.broadcast_object_list(problems, src=0, group=group)

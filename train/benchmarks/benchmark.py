@@ -61,7 +61,7 @@ class BenchmarkScores:
     retrieval: Retrieval
     n_queries: int
     missing: tuple[str, ...]
-    """Videos that the captions name but that were not found."""
+    """Videos that the captions name but that are missing."""
     unreadable: tuple[str, ...]
     """One error message for each video that can't be decoded."""
     dsl: bool

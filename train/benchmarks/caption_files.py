@@ -26,7 +26,7 @@ Format = Literal["auto", "msrvtt", "didemo", "lsmdc", "activitynet", "jsonl"]
 
 MAX_FILE_BYTES = 1 << 30
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".3gp", ".mpg", ".wmv")
-"""Suffixes that are dropped from published names; the file found may have a different one."""
+"""Suffixes that are dropped from published names; the file that is there may have a different suffix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _json_form(path: Path, text: str) -> Format:
     try:
         document = json.loads(text)
     except ValueError:
-        return "jsonl"  # several lines don't parse as one document; the jsonl reader reports a damaged file
+        return "jsonl"  # several lines don't parse as a document; the jsonl reader reports a damaged file
     if isinstance(document, list):
         return "didemo"
     if not isinstance(document, dict):

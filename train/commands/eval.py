@@ -137,8 +137,8 @@ def _benchmark(
 
     queries = read_queries(captions, form.value)
     encoder = load_checkpoint(target, best=best, device=process_from_environment().device)
-    found = run_benchmark(encoder, queries, videos, options)
-    typer.echo(json.dumps(found.flat(), indent=2) if as_json else found.describe())
+    scores = run_benchmark(encoder, queries, videos, options)
+    typer.echo(json.dumps(scores.flat(), indent=2) if as_json else scores.describe())
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,32 +162,32 @@ def _pairs(target: Path, asked: Pairs, *, best: bool, as_json: bool, overrides: 
         raise UserError("--matching, --rerank and --flow run in one process; start them without torchrun")
     run = open_run(target, process, best=best, overrides=overrides)
     pairs = HeldOutPairs(run.val, run.data.tokenizer, run.config, choose_source(run.config, run.val))
-    found: dict[str, object] = {}
+    results: dict[str, object] = {}
     if asked.matching:
         scores = score_matching(run.model, pairs)
-        found["matching"] = scores.flat()
+        results["matching"] = scores.flat()
         if not as_json:
             typer.echo(f"{run.checkpoint}\n{scores.describe()}")
     if asked.rerank:
         from train.evaluation.rerank import score_two_stages
 
         stages = score_two_stages(run.model, pairs, asked.rerank)
-        found["rerank"] = stages.flat()
+        results["rerank"] = stages.flat()
         if not as_json:
             typer.echo(f"{run.checkpoint}\n{stages.describe()}")
     if asked.flow:
         measured = measure_flow(run.model, pairs)
-        found["flow"] = measured.flat()
+        results["flow"] = measured.flat()
         draw_flow(measured, run.folder / "flow.png", f"inter-modality flow, {run.config.model.kind}")
         (run.folder / "flow.json").write_text(json.dumps(measured.flat(), indent=2) + "\n")
         if not as_json:
             typer.echo(f"{measured.table()}\n{run.folder / 'flow.png'}")
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        typer.echo(json.dumps(results, indent=2))
 
 
 def _answers(target: Path, out: Path, *, best: bool, as_json: bool, overrides: list[str] | None) -> None:
-    """Answers every held-out question, in one process; writes the result file and prints the score if there is one."""
+    """Answers every held-out question, in one process; writes the result file and prints the score, if any."""
     from train.distributed import process_from_environment
     from train.evaluation.answers import answer_all
     from train.feed.batches import choose_source
@@ -197,6 +197,6 @@ def _answers(target: Path, out: Path, *, best: bool, as_json: bool, overrides: l
     if process.world > 1:
         raise UserError("--answers runs in one process; start it without torchrun")
     run = open_run(target, process, best=best, overrides=overrides)
-    found = answer_all(run.model, run.val, run.data.tokenizer, run.config, choose_source(run.config, run.val))
-    found.write(out)
-    typer.echo(json.dumps(found.flat(), indent=2) if as_json else f"{run.checkpoint}\n{found.describe()}\n{out}")
+    answers = answer_all(run.model, run.val, run.data.tokenizer, run.config, choose_source(run.config, run.val))
+    answers.write(out)
+    typer.echo(json.dumps(answers.flat(), indent=2) if as_json else f"{run.checkpoint}\n{answers.describe()}\n{out}")

@@ -28,7 +28,7 @@ CROP_HEIGHT, CROP_WIDTH = 160, 256  # on the quarter picture
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A rectangle in pixels of the quarter picture; `times(4)` gives the one on the full picture."""
+    """A rectangle in pixels of the quarter picture; `times(4)` gives that on the full picture."""
 
     x: int
     y: int

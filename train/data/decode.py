@@ -1,4 +1,4 @@
-"""Decodes a clip's members to hybrid input: per segment, one high-resolution frame and low-resolution ones around it.
+"""Decodes a clip's members to hybrid input: per segment, a high-resolution frame and low-resolution frames around it.
 
 There are two ways to the same views (train.data.crop):
 
@@ -74,7 +74,7 @@ class Still:
     offset: int
     size: int
     frame: int
-    """Its frame, counted from the clip's first one."""
+    """Its frame, counted from the clip's first."""
 
 
 _STILLS = TypeAdapter(tuple[Still, ...])
@@ -91,16 +91,16 @@ def decode_sample(
         text = members["txt"].decode("utf-8").strip()
         facts = read_facts(members["json"])
         take = _prepared if source == "prepared" else _whole
-        middle, other = take(members, facts, views, draw) if text else ([], [])
+        middle, around = take(members, facts, views, draw) if text else ([], [])
     except BROKEN as error:
         raise SampleBroken(f"cannot be decoded ({type(error).__name__}: {error})") from None
     if not text:
         raise SampleBroken("its caption is empty")
     if draw is not None and views.flip and draw.random() < views.flip:
-        middle, other = ([picture[:, ::-1] for picture in pictures] for pictures in (middle, other))
+        middle, around = ([picture[:, ::-1] for picture in pictures] for pictures in (middle, around))
     return Hybrid(
         _stacked(middle, views.high) if views.has_middle else None,
-        _stacked(other, views.low, views.n_other) if views.n_other else None,
+        _stacked(around, views.low, views.n_other) if views.n_other else None,
         text,
     )
 
@@ -125,7 +125,7 @@ def read_stills(facts: SampleJson) -> tuple[Still, ...]:
 
 
 def frames_of(stills: Sequence[Still], proxy: Proxy) -> list[int]:
-    """The clip's frame that each still shows. ValueError for one that the clip does not have."""
+    """The clip's frame that each still shows. ValueError for a frame that the clip does not have."""
     outside = [still.frame for still in stills if not 0 <= still.frame < proxy.n_frames]
     if outside:
         raise ValueError(f"a still of frame {outside[0]}, the clip has {proxy.n_frames}")
@@ -142,14 +142,14 @@ class Proxy:
     """Number of frames of the clip."""
 
     def read(self, frames: Sequence[int]) -> dict[int, Pixels]:
-        """{frame: picture} for frames of the clip, each from the nearest frame in the proxy (of two, the later one)."""
+        """{frame: picture} for frames of the clip, each from the nearest frame in the proxy (of two, the later)."""
         held = {f: min((f + self.step // 2) // self.step, self.clip.n_frames - 1) for f in frames}
         pictures = self.clip.read(list(dict.fromkeys(held.values())))
         return {f: pictures[number] for f, number in held.items()}
 
 
 def open_proxy(data: bytes, facts: SampleJson) -> Proxy:
-    """Opens the proxy of a sample. ValueError unless its number of frames is the one that its json implies."""
+    """Opens the proxy of a sample. ValueError unless its number of frames is what its json implies."""
     clip, step = video.open_clip(data), facts.proxy_step
     if step < 1 or clip.n_frames != -(-facts.n_frames // step):
         raise ValueError(f"a proxy of {clip.n_frames} frames, for a clip of {facts.n_frames} with proxy_step {step}")
@@ -173,8 +173,8 @@ def choose_centres(
     """`(centres, stride)` for a clip of `n_frames`: the segments' centre frames, and the distance between frames.
 
     Centres are in `[reach*stride, n_frames - reach*stride)`, ascending, and distinct if there are enough frames. A clip
-    too short for the stride gets a shorter one (HD-VILA's rule: floor((n - S) / 2k)), down to 0 (a still picture). With
-    `views.fps`, the stride counts frames at that rate, so in frames of the source it need not be an integer.
+    too short for the stride gets a shorter stride (HD-VILA's rule: floor((n - S) / 2k)), down to 0 (a still picture).
+    With `views.fps`, the stride counts frames at that rate, so in frames of the source it need not be an integer.
     """
     reach, segments, stride = views.reach, views.n_segments, views.stride * views.step(source_fps)
     first = math.ceil(reach * stride)
@@ -212,8 +212,8 @@ def _whole(
 
 def low_frames(views: Views, centres: Sequence[int], around: Sequence[Sequence[int]]) -> list[int]:
     """The frames to read at low resolution, without duplicates."""
-    found = (f for c, others in zip(centres, around, strict=True) for f in views.low_frames(c, others))
-    return list(dict.fromkeys(found))
+    frames = (f for c, others in zip(centres, around, strict=True) for f in views.low_frames(c, others))
+    return list(dict.fromkeys(frames))
 
 
 def _grid(facts: SampleJson) -> tuple[int, int]:
@@ -276,7 +276,7 @@ def nearest_stills(wanted: Sequence[int], stills: Sequence[int], margin: float, 
 
 
 def read_still(mjpg: bytes, still: Still, shrink: float = 1.0) -> Pixels:
-    """Decodes one still of a `KEY.mjpg` to RGB `[H, W, 3]`. ValueError if it isn't inside the file or is too large.
+    """Decodes a still of a `KEY.mjpg` to RGB `[H, W, 3]`. ValueError if it isn't inside the file or is too large.
 
     If at most `shrink` of its size will be used, JPEG decodes at 1/2, 1/4 or 1/8 scale: several times cheaper, and
     never smaller than needed.

@@ -54,16 +54,16 @@ class Film:
         self.n_frames = max(1, int(n_source / self._step))
 
     def read(self, numbers: Sequence[int]) -> Mapping[int, Pixels]:
-        """{number: RGB `[H, W, 3]`}. UserError if one doesn't decode."""
+        """{number: RGB `[H, W, 3]`}. UserError if any doesn't decode."""
         wanted = {number: round(number * self._step) for number in numbers}
         with _decode_errors_of(self._path):
             frames = set(wanted.values())
             if self._clip is not None:
                 stored = self._clip.read(sorted(frames))
-                found = {number: np.rot90(picture, self._clip.turns) for number, picture in stored.items()}
+                pictures = {number: np.rot90(picture, self._clip.turns) for number, picture in stored.items()}
             else:
-                found = self._scan(frames)
-        return {number: found[frame] for number, frame in wanted.items()}
+                pictures = self._scan(frames)
+        return {number: pictures[frame] for number, frame in wanted.items()}
 
     def _count(self) -> tuple[int, float]:
         with self._opened() as (container, stream):
@@ -77,14 +77,14 @@ class Film:
             return count, float(stream.average_rate or 0)
 
     def _scan(self, wanted: set[int]) -> dict[int, Pixels]:
-        found: dict[int, Pixels] = {}
+        pictures: dict[int, Pixels] = {}
         with self._opened() as (container, stream):
             for number, frame in enumerate(container.decode(stream)):
                 if number in wanted:
-                    found[number] = np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), turns_of(frame))
-                if len(found) == len(wanted):
-                    return found
-        raise ValueError(f"frame {min(wanted - found.keys())} did not decode")
+                    pictures[number] = np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), turns_of(frame))
+                if len(pictures) == len(wanted):
+                    return pictures
+        raise ValueError(f"frame {min(wanted - pictures.keys())} did not decode")
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Any, Any]]:
@@ -120,7 +120,7 @@ def _decode_errors_of(path: Path) -> Iterator[None]:
 
 def videos_in(folder: Path) -> list[Path]:
     """All video files under a folder, sorted by path. UserError if there are none."""
-    found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in CONTAINERS and path.is_file()]
-    if not found:
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in CONTAINERS and path.is_file()]
+    if not paths:
         raise UserError(f"{folder}: holds no video ({', '.join(CONTAINERS)})")
-    return found
+    return paths

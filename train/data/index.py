@@ -1,6 +1,6 @@
 """The index of a data set, as columns: one entry per sample, with the offset of each member in its shard.
 
-A data set comes with index files (`manifests.sample_index`). A split's only one is mapped into memory; several are
+A data set comes with index files (`manifests.sample_index`). A split's only file is mapped into memory; several are
 joined into one in `cache`, once per run. All ranks and workers of a machine share the mapped file. If there are none
 that fit, the index is built from the shards' own Parquet files, once per run too; no tar is opened. It is the same on
 every rank and in every run, so that the sample order can be planned on its order (manifest order, then row order).
@@ -55,7 +55,7 @@ log = logging.getLogger("hdvila")
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """The samples of one split, in manifest order."""
+    """The samples of a split, in manifest order."""
 
     manifest: Manifest
     shards: tuple[ShardEntry, ...]
@@ -111,14 +111,14 @@ def load_index(
     storage_options: Mapping[str, Any] | None = None,
     cache: Path | None = None,
 ) -> Index:
-    """Loads the index of one split: the data set's own, else the one in `cache`, which is built if necessary.
+    """Loads the index of a split: the data set's own, else that in `cache`, which is built if necessary.
 
     Raises UserError if the split has no samples, or more than `max_bad_shards` shards cannot be read (names them).
     """
     shards = manifest.split(split)
     if not shards:
-        found = ", ".join(sorted({s.split for s in manifest.shards})) or "none"
-        raise UserError(f"{manifest.root}: no shard of split {split!r} in the manifest (splits there: {found})")
+        splits = ", ".join(sorted({s.split for s in manifest.shards})) or "none"
+        raise UserError(f"{manifest.root}: no shard of split {split!r} in the manifest (splits there: {splits})")
     columns = _kept_columns(manifest, split, cache) or published_columns(manifest, split, storage_options or {}, cache)
     if columns is not None:
         index = _checked(manifest, shards, columns)
@@ -166,7 +166,7 @@ def _build(
 def published_columns(
     manifest: Manifest, split: str, storage_options: Mapping[str, Any], cache: Path | None
 ) -> SampleColumns | None:
-    """The columns of the data set's own index files; None (with a warning) if one doesn't fit, or there are none.
+    """The columns of the data set's own index files; None (with a warning) if a file doesn't fit, or there are none.
 
     Files in an object store are fetched into `cache` once, where several are joined, too.
     """
@@ -193,7 +193,7 @@ def _paths(
 ) -> list[Path]:
     """Where these index files are on this machine; fetches those that are not.
 
-    ValueError if one isn't the manifest's.
+    ValueError if a file isn't the manifest's.
     """
 
     def path_of(pair: tuple[IndexFile, IndexEntry | None]) -> Path:

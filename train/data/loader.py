@@ -55,7 +55,7 @@ N_SPARES = 4
 MOST_IN_FLIGHT = 16
 """Most samples that a worker reads from an object store at the same time."""
 MOST_NAMED = 10
-"""Most unusable samples that one message names."""
+"""Most unusable samples that a message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A rank's share of one step, or a part of it."""
+    """A rank's share of a step, or a part of it."""
 
     tensors: Rows
     """The tensors that the view made of the samples; pictures also as attributes: `loaded.img_middle`."""
@@ -210,7 +210,7 @@ def join(parts: Sequence[Loaded]) -> Loaded:
 
 
 class PlannedLoader:
-    """The steps of one rank, starting at any step: `for loaded in loader.steps(first, stop)`."""
+    """The steps of a rank, starting at any step: `for loaded in loader.steps(first, stop)`."""
 
     def __init__(
         self,
@@ -349,7 +349,7 @@ class _Tickets:
 
 
 def _poison_name(stream: Stream, index: Index) -> str:
-    """The file name for poisoned samples. It holds row numbers of one index, so a grown data set has its own."""
+    """The file name for poisoned samples. It holds row numbers of this index, so a grown data set has its own."""
     return POISONED if not stream.first_step else POISONED.replace(".", f"-{index.manifest.sha256[:12]}.")
 
 

@@ -1,7 +1,7 @@
-"""The view of SOHO and Visual Parsing: one picture with its sentence, from a clip or a sample of an image-text set.
+"""The view of SOHO and Visual Parsing: a picture with its sentence, from a clip or a sample of an image-text set.
 
-    a clip         one of its stills (KEY.mjpg; without stills, a frame of KEY.mp4) and the sentence
-    a picture      KEY.jpg and one of its captions
+    a clip         a still of it (KEY.mjpg; without stills, a frame of KEY.mp4) and the sentence
+    a picture      KEY.jpg and a caption of it
 
 Training draws still, caption and crop; evaluation takes the middle still, the first caption and the centre crop. The
 picture is put on a canvas of the model's `image_size`: `pad` fits the whole picture in at the top left, `crop` fills
@@ -98,12 +98,12 @@ def make_view(name: str, config: Any) -> PictureView:
 
 
 def _nth(n: int, draw: np.random.Generator | None) -> int:
-    """A random index below n; the middle one if `draw` is None."""
+    """A random index below n; the middle if `draw` is None."""
     return n // 2 if draw is None else int(draw.integers(n))
 
 
 def read_jpeg(data: bytes) -> Pixels:
-    """Decodes a JPEG to [h, w, 3]. ValueError if it is too large, OSError if it isn't one."""
+    """Decodes a JPEG to [h, w, 3]. ValueError if it is too large, OSError if it isn't a JPEG."""
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
         if image.width * image.height > video.MAX_PIXELS:
             raise ValueError(f"a picture of {image.width}x{image.height} pixels")

@@ -7,10 +7,10 @@ manifest and seed give the same batches on one process or a thousand, before and
 How an order is made:
 
 1. Each category c contributes `round(weight_c * n_c)` samples to an epoch, taken in turn from a seeded permutation of
-   the category that continues from one epoch to the next. With weight 1 (the default), each sample comes exactly once
+   the category that continues from each epoch to the next. With weight 1 (the default), each sample comes exactly once
    per epoch; with weight 0.5, once in two epochs; with 1.5, three times in two.
 2. The shards are shuffled and cut into windows of `window_shards`. Samples are shuffled only within their window, so
-   that reads stay close together (page cache, or one node's slice of a store) while a batch still mixes the categories:
+   that reads stay close together (page cache, or a node's slice of a store) while a batch still mixes the categories:
    videos are assigned to shards by hash, and a window holds many shards.
 
 Randomness is splitmix64 over (seed, epoch, purpose, number) rather than a library's generator, whose streams may change
@@ -34,7 +34,7 @@ Int64 = npt.NDArray[np.int64]
 #: Samples per step, over all ranks, when neither the caller nor the order gives a number.
 DEFAULT_BATCH = 64
 
-#: Windows whose order is cached: the one being read, that of its spares (half an epoch on), and a neighbour of each.
+#: Windows whose order is cached: the window being read, that of its spares (half an epoch on), and a neighbour of each.
 _WINDOWS_KEPT = 4
 
 _NOTHING = np.zeros(0, np.int64)
@@ -71,7 +71,7 @@ def mix(*parts: int | UInt64) -> UInt64:
 
 
 def plan(index: PlanIndex, seed: int, epoch: int, mixing: Mixing | None = None) -> Int64:
-    """The samples of one epoch in reading order, as row numbers of `index`: int64 `[n]`.
+    """The samples of an epoch in reading order, as row numbers of `index`: int64 `[n]`.
 
     Raises:
         ValueError: a weight is negative, or the weights leave no sample.
@@ -169,7 +169,7 @@ class WindowedOrder:
         return np.concatenate([_NOTHING, *parts])
 
     def at(self, position: int) -> int:
-        """The sample at one position."""
+        """The sample at a position."""
         return int(self[position : position + 1][0])
 
     def _window(self, window: int) -> Int64:
@@ -185,7 +185,7 @@ class WindowedOrder:
 
 
 def _shard_bounds(shard: npt.NDArray[np.integer]) -> Int64:
-    """The row of the index where each shard's samples begin, and where the last one's end: `[shards + 1]`.
+    """The row of the index where each shard's samples begin, and where the last's end: `[shards + 1]`.
 
     Found by bisection, which touches only a few pages of a memory-mapped column of a hundred million rows.
     """
@@ -207,7 +207,7 @@ class PlannedOrder:
         return self._order[positions]
 
     def at(self, position: int) -> int:
-        """The sample at one position."""
+        """The sample at a position."""
         return int(self._order[position])
 
 
@@ -215,7 +215,7 @@ Order = WindowedOrder | PlannedOrder
 
 
 def order_of(index: PlanIndex, seed: int, epoch: int, mixing: Mixing) -> Order:
-    """The order of one epoch as `plan` gives it, in the cheapest form possible."""
+    """The order of an epoch as `plan` gives it, in the cheapest form possible."""
     if set((mixing.weights or {}).values()) <= {1.0} and _in_order(index):
         return WindowedOrder(index, seed, epoch, mixing.window_shards)
     return PlannedOrder(plan(index, seed, epoch, mixing))
@@ -229,10 +229,10 @@ def _in_order(index: PlanIndex) -> bool:
 
 @dataclass(slots=True)
 class Stream:
-    """All epochs of `plan`, one after another, as one endless order that is sliced by position: what a run reads.
+    """All epochs of `plan`, in sequence, as one endless order that is sliced by position: what a run reads.
 
     Every sample is read once per epoch even if the batch doesn't divide the epoch: a batch may hold the last positions
-    of one epoch and the first of the next. The orders of the epoch being read and of its neighbours are cached.
+    of an epoch and the first of the next. The orders of the epoch being read and of its neighbours are cached.
 
     A run that takes a larger data set at the start of epoch `first_epoch` continues with a stream of that data set,
     whose first position is read at `first_step`.
@@ -254,7 +254,7 @@ class Stream:
         return self._length
 
     def order(self, epoch: int) -> Order:
-        """The order of one epoch, cached while it is in use."""
+        """The order of an epoch, cached while it is in use."""
         orders = self._orders if self._orders is not None else {}
         if epoch not in orders:
             orders[epoch] = order_of(self.index, self.seed, epoch, self.mixing)
@@ -267,11 +267,11 @@ class Stream:
         return self.first_epoch + epoch, inside
 
     def epochs_done(self, step: int) -> float:
-        """The number of epochs before a step, with the fraction of the current one."""
+        """The number of epochs before a step, with the fraction of the current."""
         return self.first_epoch + (step - self.first_step) * self.batch / self.epoch_length()
 
     def next_epoch_step(self, step: int) -> int:
-        """The first step after this one that begins in a later epoch."""
+        """The first step after this that begins in a later epoch."""
         epoch, _ = self.locate(step * self.batch)
         positions = (epoch + 1 - self.first_epoch) * self.epoch_length()
         return self.first_step - (-positions // self.batch)

@@ -59,11 +59,11 @@ class QuestionView:
 
     def targets(self, facts: QuestionJson) -> npt.NDArray[np.float32]:
         """[n_answers]: the score of each class."""
-        found = np.zeros(len(self.classes), np.float32)
+        targets = np.zeros(len(self.classes), np.float32)
         for answer, score in zip(facts.answers, facts.answer_scores, strict=True):
             if answer in self.classes:
-                found[self.classes[answer]] = score
-        return found
+                targets[self.classes[answer]] = score
+        return targets
 
     def _names(self, name: str) -> tuple[str, ...]:
         return (name, f"{name}_2")[: self.n_pictures]

@@ -25,7 +25,7 @@ OPEN_FILES = 64
 MAX_MEMBER_BYTES = 2 * 1024**3
 """Largest member of a clip."""
 RETRY_AFTER_S = (0.5, 2.0, 8.0)
-"""Seconds to wait between attempts of one read."""
+"""Seconds to wait between attempts of a read."""
 FINAL_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 """Errors that another attempt would not change."""
 
@@ -147,6 +147,6 @@ def _check_offsets(url: str, members: Mapping[str, tuple[int, int]], shard_bytes
 
 
 def _check_header(url: str, block: bytes, name: str) -> None:
-    found = block[:100].rstrip(b"\0").decode("utf-8", "replace")
-    if found.rpartition("/")[2] != name:
-        raise ShardUnreadable(url, f"holds {found[:80]!r} where the index has {name!r}: not the shard it was")
+    name_there = block[:100].rstrip(b"\0").decode("utf-8", "replace")
+    if name_there.rpartition("/")[2] != name:
+        raise ShardUnreadable(url, f"holds {name_there[:80]!r} where the index has {name!r}: not the shard it was")

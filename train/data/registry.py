@@ -69,6 +69,6 @@ def make_view(name: str, config: Any) -> SampleView:
 
 
 def view_names() -> list[str]:
-    """The names of all views, those of other packages last. UserError if one of them has a name of ours."""
+    """The names of all views, those of other packages last. UserError if any has a name of ours."""
     refuse_clashes("views", VIEWS)
     return [*VIEWS, *sorted(names_in("views"))]

@@ -83,7 +83,7 @@ class _Clips(IterableDataset):  # type: ignore[type-arg]
             epoch += 1
 
     def _pass(self, epoch: int, reader: int, readers: int) -> Iterator[dict[str, Any]]:
-        """The samples of one reader in one pass."""
+        """The samples of a reader in one pass."""
         import webdataset  # optional: only `data.order: streaming` needs it
 
         index = self._dataset.index

@@ -1,4 +1,4 @@
-"""Reads frames of a video in memory by number: PyAV or decord2 behind two functions and one small class.
+"""Reads frames of a video in memory by number: PyAV or decord2 behind two functions and a small class.
 
 Frame numbers count from 0 in presentation order. Media are untrusted: the demuxer is fixed to mp4 (no playlists, no
 protocols), the picture size is limited, and all errors that a decoder can raise are in `DECODE_ERRORS`.
@@ -40,7 +40,7 @@ DECODE_ERRORS = (
 
 
 def read_frames(data: bytes, numbers: Sequence[int], backend: Backend = "pyav") -> dict[int, Pixels]:
-    """Reads frames of an mp4: {frame number: RGB `[H, W, 3]` uint8}. Raises one of DECODE_ERRORS."""
+    """Reads frames of an mp4: {frame number: RGB `[H, W, 3]` uint8}. Raises an error of DECODE_ERRORS."""
     if backend == "decord":
         return _decord_frames(data, numbers)
     return open_clip(data).read(numbers)
@@ -84,15 +84,15 @@ class Clip:
         if outside:
             raise ValueError(f"frame {outside[0]} of {self.n_frames}")
         wanted = {self._pts[n]: n for n in numbers}
-        found: dict[int, Pixels] = {}
+        pictures: dict[int, Pixels] = {}
         for frame in self._decode(set(wanted)):
             if frame.pts is not None and frame.pts in wanted:
                 self.turns = turns_of(frame)
-                found[wanted[frame.pts]] = _rgb(frame)
-        lost = set(numbers) - found.keys()
+                pictures[wanted[frame.pts]] = _rgb(frame)
+        lost = set(numbers) - pictures.keys()
         if lost:
             raise ValueError(f"frame {min(lost)} did not decode")
-        return found
+        return pictures
 
     def _decode(self, wanted: set[int]) -> Iterator[av.VideoFrame]:
         """Decodes the groups with wanted frames; skipping unwanted non-reference frames saves a third of the cost."""
@@ -109,7 +109,7 @@ class Clip:
 
 
 _LOCAL = threading.local()
-"""Holds one converter per thread: one per frame would set up swscale each time, which costs more than converting."""
+"""Holds a converter per thread: one per frame would set up swscale each time, which costs more than converting."""
 
 
 def turns_of(frame: av.VideoFrame) -> int:

@@ -84,12 +84,12 @@ class Views:
 
     def blank(self) -> dict[str, npt.NDArray[Any]]:
         """Black pictures."""
-        found: dict[str, npt.NDArray[Any]] = {}
+        blank: dict[str, npt.NDArray[Any]] = {}
         if self.has_middle:
-            found["img_middle"] = np.zeros((self.n_segments, 3, *self.high), np.uint8)
+            blank["img_middle"] = np.zeros((self.n_segments, 3, *self.high), np.uint8)
         if self.n_other:
-            found["img_other"] = np.zeros((self.n_segments, self.n_other, 3, *self.low), np.uint8)
-        return found
+            blank["img_other"] = np.zeros((self.n_segments, self.n_other, 3, *self.low), np.uint8)
+        return blank
 
 
 def arrange(

@@ -41,7 +41,7 @@ class Workers:
         return max(1, -(-self.prefetch * -(-n_rows // self.chunk) // max(self.count, 1)))
 
     def max_shm_bytes(self, view: SampleView, n_rows: int) -> int:
-        """Most bytes that the workers may hold in shared memory: prefetched chunks, and the one being made."""
+        """Most bytes that the workers may hold in shared memory: prefetched chunks, and the chunk being made."""
         row = sum(array.nbytes for array in view.blank().values())
         return self.count * (self.chunks_ahead(n_rows) + 1) * self.chunk * row
 
@@ -97,11 +97,11 @@ def dead_workers(error: Exception, chunks: Any) -> dict[int, int]:
         return codes
     if "No space left on device" in str(error) or "out of shared memory" in str(error):
         return {0: -signal.SIGBUS}
-    found = re.search(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)", str(error))
-    if found is None:
+    match = re.search(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)", str(error))
+    if match is None:
         raise error
     codes = {worker.pid: worker.exitcode for worker in getattr(chunks, "_workers", [])}
-    return {int(pid): codes.get(int(pid)) or 1 for pid in found[1].split(",")}
+    return {int(pid): codes.get(int(pid)) or 1 for pid in match[1].split(",")}
 
 
 def killed_from_outside(deaths: Mapping[int, int], held: Sequence[str], most_bytes: int) -> str:

@@ -39,7 +39,7 @@ Task = Literal["vqa", "nlvr2", "snli_ve"]
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The model's answer to one question, and its score (None: the right answers are withheld)."""
+    """The model's answer to a question, and its score (None: the right answers are withheld)."""
 
     question_id: str
     answer: str
@@ -58,12 +58,12 @@ class Answers:
     def flat(self) -> dict[str, float]:
         """The accuracy over questions with known answers (for NLVR2 also the consistency), and the counts, by name."""
         known = [answer for answer in self.given if answer.score is not None]
-        found: dict[str, float] = {"n_questions": len(self.given), "n_scored": len(known), "n_lost": self.n_lost}
+        scores: dict[str, float] = {"n_questions": len(self.given), "n_scored": len(known), "n_lost": self.n_lost}
         if known:
-            found["accuracy"] = sum(answer.score or 0.0 for answer in known) / len(known)
+            scores["accuracy"] = sum(answer.score or 0.0 for answer in known) / len(known)
             if self.task == "nlvr2":
-                found["consistency"] = consistency(known)
-        return found
+                scores["consistency"] = consistency(known)
+        return scores
 
     def describe(self) -> str:
         """The scores as one line of text."""

@@ -26,7 +26,7 @@ Z95 = 1.959964
 
 @dataclass(frozen=True, slots=True)
 class AttributeScore:
-    """Scores of one attribute over the text queries whose caption names it. Shares are 0..1."""
+    """Scores of an attribute over the text queries whose caption names it. Shares are 0..1."""
 
     right: float
     """Share of queries whose top-ranked clip has the query's value."""
@@ -35,7 +35,7 @@ class AttributeScore:
     oracle_r1: float
     """R@1 of an oracle that knows this attribute alone."""
     without_r1: float
-    """R@1 of an oracle that knows all attributes but this one."""
+    """R@1 of an oracle that knows all attributes but this."""
     n: int
     distinguished: float = float("nan")
     """Share of clips that are nearer to their own caption than to it with any other value. NaN: not measured."""
@@ -55,14 +55,14 @@ def wilson_interval(share: float, n: int) -> tuple[float, float]:
 
 def values_of(captions: Sequence[str], pattern: str) -> list[str]:
     """The attribute's value in each caption: the first non-empty group of the match, lower case; "" if none."""
-    found = (re.search(pattern, caption, re.IGNORECASE) for caption in captions)
-    return [next((g.lower() for g in match.groups() if g), "") if match else "" for match in found]
+    matches = (re.search(pattern, caption, re.IGNORECASE) for caption in captions)
+    return [next((g.lower() for g in match.groups() if g), "") if match else "" for match in matches]
 
 
 def oracle_r1(captions: Sequence[str], known: Sequence[Sequence[str]]) -> float:
-    """Expected R@1 of an oracle that knows these attributes of each clip (`known`: one list of values per attribute).
+    """Expected R@1 of an oracle that knows these attributes of each clip (`known`: a list of values per attribute).
 
-    It draws one of the clips with the query's values, and is right if that clip has the query's caption.
+    It draws a clip with the query's values, and is right if that clip has the query's caption.
     """
     looks = list(zip(*known, strict=True)) if known else [()] * len(captions)
     alike = Counter(looks)
@@ -78,7 +78,7 @@ def score_attributes(first: Tensor, captions: Sequence[str], patterns: Mapping[s
     for name, own in values.items():
         asked = [i for i, value in enumerate(own) if value]
         share = Counter(own)
-        others = [v for other, v in values.items() if other != name]
+        others = [v for other_name, v in values.items() if other_name != name]
         scores[name] = AttributeScore(
             right=sum(own[int(first[i])] == own[i] for i in asked) / max(len(asked), 1),
             chance=sum(share[own[i]] for i in asked) / max(len(asked) * len(own), 1),

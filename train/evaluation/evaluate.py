@@ -3,8 +3,8 @@
 Retrieval: R@1 with its 95 % interval, R@5, R@10, median and mean rank, in both directions, beside chance.
 
 **Rank and ties.** A query's candidates are all clips (text to video) or all captions (video to text). Its right answers
-are those with the same caption, so two clips with the same caption are right answers for each other. The rank is one
-plus the number of *wrong* candidates that are at least as similar as the best right one: a tie counts against the
+are those with the same caption, so two clips with the same caption are right answers for each other. The rank is 1
+plus the number of *wrong* candidates that are at least as similar as the best right candidate: a tie counts against the
 model, so that constant embeddings get the worst score and not the best. A NaN similarity ties with everything.
 
 **Chance** is the expected score of a random order of the candidates, with the same right answers.
@@ -183,18 +183,20 @@ def _all_ranks(queries: Tensor, candidates: Tensor, group: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def recall_of(found: Tensor, n_right: Tensor, n_candidates: int) -> Recall:
-    """The scores of queries whose best right candidate has rank `found [q]`, out of `n_right [q]` right ones."""
-    at = [float((found <= k).double().mean()) for k in KS]
+def recall_of(best_rank: Tensor, n_right: Tensor, n_candidates: int) -> Recall:
+    """The scores of queries whose best right candidate has rank `best_rank [q]`, out of `n_right [q]` right."""
+    at = [float((best_rank <= k).double().mean()) for k in KS]
     chance = [chance_recall(n_candidates, n_right.tolist(), k) for k in KS]
-    return Recall(at[0], at[1], at[2], float(found.double().quantile(0.5)), float(found.double().mean()), *chance)
+    return Recall(
+        at[0], at[1], at[2], float(best_rank.double().quantile(0.5)), float(best_rank.double().mean()), *chance
+    )
 
 
 def chance_recall(n: int, n_right: Sequence[int], k: int) -> float:
     """Expected R@k of a random order of n candidates, averaged over queries with `n_right` right answers each.
 
-    Ranks don't count other right answers, so a query succeeds if fewer than k wrong ones come before the first right
-    one: with probability 1 - C(n-r, k) / C(n, k).
+    Ranks don't count other right answers, so a query succeeds if fewer than k wrong candidates come before the first
+    right: with probability 1 - C(n-r, k) / C(n, k).
     """
     counts = {r: n_right.count(r) for r in set(n_right)}
     total = sum(c * (1 - comb(n - r, k) / comb(n, k) if k <= n else c) for r, c in counts.items())
@@ -212,7 +214,7 @@ def evaluate(
     d, view = config.data, view_of(config)
     dataset = ClipDataset(index, view, source, seed=None, n_workers=d.workers, storage_options=d.storage_options)
     own_rows = range(process.rank, n_clips, process.world)
-    # Under FSDP all ranks have to run the model equally often: ranks with fewer clips repeat their last one.
+    # Under FSDP all ranks have to run the model equally often: ranks with fewer clips repeat their last.
     n_rounds = -(-n_clips // process.world)
     padded = [*own_rows, *[own_rows[-1] if own_rows else 0] * (n_rounds - len(own_rows))]
     was_training = model.training
@@ -257,12 +259,12 @@ def _with_distinguished(
         return torch.cat(parts)
 
     model.eval()
-    found = {}
+    measured = {}
     for name, score in scores.items():
         share, chance = share_distinguished(video.float().cpu(), captions, config.eval.attributes[name], embed)
-        found[name] = replace(score, distinguished=share, distinguished_chance=chance)
+        measured[name] = replace(score, distinguished=share, distinguished_chance=chance)
     model.train(was_training)
-    return found
+    return measured
 
 
 @torch.no_grad()
@@ -273,7 +275,7 @@ def _embed(
     inner = unwrap(model)
     assert inner.towers is not None
     device = next(model.parameters()).device
-    found: tuple[list[Tensor], list[Tensor]] = ([], [])
+    kept_by_tower: tuple[list[Tensor], list[Tensor]] = ([], [])
     captions: list[str] = []
     positions: list[int] = []
     for loaded in chunks:
@@ -282,11 +284,11 @@ def _embed(
         rows = rows_of(whole, tokenizer, config).to(device)
         with autocast(config.loop.precision, device):
             outputs = inner(rows, only=inner.towers)
-        for kept, name in zip(found, inner.towers, strict=True):
+        for kept, name in zip(kept_by_tower, inner.towers, strict=True):
             kept.append(getattr(outputs, name)[: len(loaded.keys)].float().cpu())
         captions += loaded.texts
         positions += loaded.positions
-    video, text = (torch.cat(kept) for kept in found)
+    video, text = (torch.cat(kept) for kept in kept_by_tower)
     return video, text, captions, positions
 
 

@@ -38,7 +38,7 @@ class Flow:
     n_examples: int
 
     def table(self) -> str:
-        """The metrics as a table: one line per layer, and one of their means."""
+        """The metrics as a table: a line per layer, and a line of their means."""
         head = f"inter-modality flow (definition {VERSION}) over {self.n_examples} pairs; imf_lift 1 = even attention"
         lines = [head, f"{'layer':>6} {'text to vision':>15} {'vision to text':>15} {'imf':>8} {'imf_lift':>9}"]
         columns = (self.text_to_vision, self.vision_to_text, self.imf, self.imf_lift)
@@ -56,7 +56,7 @@ class Flow:
 
 
 def flow_of_attention(attention: Tensor, valid: Tensor, is_text: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """(imf, text_to_vision, vision_to_text, imf_lift) of one layer, each [b].
+    """(imf, text_to_vision, vision_to_text, imf_lift) of a layer, each [b].
 
     attention is [b, n, n] or, by head, [b, heads, n, n]; valid [b, n] bool; is_text [n] bool. UserError if an example
     has tokens of only one modality: the flow is not defined then.
@@ -116,8 +116,8 @@ class FlowRecorder:
                 return
             with torch.no_grad():
                 is_text = torch.arange(x.shape[1], device=x.device) < self.n_text
-                found = flow_of_attention(attention_of(module, x, mask), mask[:, 0, 0].bool(), is_text)
-            self.sums[layer] += torch.stack([value.sum() for value in found]).cpu()
+                flow = flow_of_attention(attention_of(module, x, mask), mask[:, 0, 0].bool(), is_text)
+            self.sums[layer] += torch.stack([value.sum() for value in flow]).cpu()
             self.n_examples[layer] += len(x)
 
         return watch

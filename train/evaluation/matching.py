@@ -124,9 +124,9 @@ def score_of_all(scores: Tensor, captions: list[str]) -> Matching:
     recalls = [{k: float((ranks(s, right) <= k).double().mean()) for k in KS} for s in (scores.T.contiguous(), scores)]
     # The same wrong partner in every evaluation: the next pair with another caption.
     n = len(captions)
-    other = [next((j % n for j in range(i + 1, i + n) if not right[i, j % n]), i) for i in range(n)]
+    partner = [next((j % n for j in range(i + 1, i + n) if not right[i, j % n]), i) for i in range(n)]
     own = torch.arange(n)
-    wrong = [float(scores[i, j] < 0) for i, j in enumerate(other) if i != j]
+    wrong = [float(scores[i, j] < 0) for i, j in enumerate(partner) if i != j]
     answers = (scores[own, own] > 0).double().tolist() + wrong
     return Matching(n, sum(answers) / len(answers), recalls[0], recalls[1], chance)
 

@@ -36,11 +36,11 @@ class TwoStages:
 
     def flat(self) -> dict[str, float]:
         """The scores as a flat dict, for JSON."""
-        found: dict[str, float] = {"n_pairs": self.n_pairs, "n_candidates": self.n_candidates}
+        scores: dict[str, float] = {"n_pairs": self.n_pairs, "n_candidates": self.n_candidates}
         for stage, recalls in (("towers", self.before), ("reranked", self.after)):
             for way, by_k in recalls.items():
-                found |= {f"{stage}_{way.replace(' ', '_')}_r{k}": value for k, value in by_k.items()}
-        return found | {f"chance_r{k}": value for k, value in self.chance.items()}
+                scores |= {f"{stage}_{way.replace(' ', '_')}_r{k}": value for k, value in by_k.items()}
+        return scores | {f"chance_r{k}": value for k, value in self.chance.items()}
 
     def describe(self) -> str:
         """The scores as text, one line per direction."""
@@ -66,9 +66,9 @@ def rerank(similarity: Tensor, n_candidates: int, score: ScorePairs) -> Tensor:
     scores = torch.cat([score(q, c) for q, c in pairs]).double().view(n_queries, k)
     others = similarity.double()
     floor = others.amax() + 1
-    found = others.clone()
-    found.scatter_(1, first, floor + scores - scores.amin())
-    return found
+    ordered = others.clone()
+    ordered.scatter_(1, first, floor + scores - scores.amin())
+    return ordered
 
 
 @torch.no_grad()
@@ -117,5 +117,5 @@ def score_two_stages(model: nn.Module, pairs: HeldOutPairs, n_candidates: int) -
 
 
 def _recalls(similarity: Tensor, right: Tensor) -> dict[int, float]:
-    found = ranks(similarity, right)
-    return {k: float((found <= k).double().mean()) for k in KS}
+    best_rank = ranks(similarity, right)
+    return {k: float((best_rank <= k).double().mean()) for k in KS}

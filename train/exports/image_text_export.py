@@ -86,7 +86,7 @@ def export_official_soho(
 def write_official_soho(folder: Path, out: Path) -> int:
     """Converts an exported SOHO to a published file (fp32, the word table under both keys); returns how many entries.
 
-    UserError for a folder of another model, or one whose geometry has no published counterpart.
+    UserError for a folder of another model, or a model whose geometry has no published counterpart.
     """
     document = read_config(folder)
     config = parse_config(SohoConfig, document.get("model", {}), source=str(folder / CONFIG))
@@ -124,21 +124,21 @@ def load_image_text(folder: Path) -> ImageTextModel:
     wrong += sorted(k for k in wanted.keys() & weights.keys() if wanted[k].shape != weights[k].shape)
     if wrong:
         raise UserError(f"{folder}: weights and config.json differ in {len(wrong)} keys, the first {wrong[0]}")
-    model.load_state_dict(weights, strict=False)  # not strict: shared tensors are stored under one name only
+    model.load_state_dict(weights, strict=False)  # not strict: shared tensors are stored under a single name
     assert isinstance(model, ImageTextModel)
     return model.eval()
 
 
 def one_name_each(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Drops later names of a shared tensor: safetensors refuses two names for one tensor."""
-    found: dict[str, Tensor] = {}
+    first_names: dict[str, Tensor] = {}
     seen: set[int] = set()
     for key, value in state.items():
         if value.numel() and value.data_ptr() in seen:
             continue
         seen.add(value.data_ptr())
-        found[key] = value.detach().cpu().contiguous()
-    return found
+        first_names[key] = value.detach().cpu().contiguous()
+    return first_names
 
 
 def _card(model: ImageTextModel, origin: Origin) -> str:

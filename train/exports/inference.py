@@ -78,8 +78,8 @@ class Encoder:
     @torch.inference_mode()
     def embed_views(self, views: Sequence[Inputs]) -> Tensor:
         """The embeddings [n, D] of n clips, given their views from `views_of_clip`."""
-        middle, other = (_stacked([pair[k] for pair in views], self.device) for k in (0, 1))
-        return self.model.embed_video(middle, other).float().cpu()
+        middle, around = (_stacked([pair[k] for pair in views], self.device) for k in (0, 1))
+        return self.model.embed_video(middle, around).float().cpu()
 
     @property
     def temperature(self) -> float:
@@ -128,10 +128,10 @@ def hybrid_views(read: ReadFrames, n_frames: int, views: Views) -> Inputs:
     grid = (full_height, full_width)
     stills = [cut_view(pictures[n], crop.times(QUARTER), grid, views.high) for n in centres] if views.has_still else []
     low = {n: low_view(pictures[n], crop, grid, views.low) for n in small}
-    middle, other = arrange(views, centres, around, stills, low)
+    middle, rest = arrange(views, centres, around, stills, low)
     return (
         _planes(middle) if views.has_middle else None,
-        _planes(other).unflatten(0, (len(centres), -1)) if views.n_other else None,
+        _planes(rest).unflatten(0, (len(centres), -1)) if views.n_other else None,
     )
 
 
@@ -141,7 +141,7 @@ def _planes(pictures: Sequence[Pixels]) -> Tensor:
 
 
 def load_checkpoint(target: Path, *, best: bool = False, device: torch.device | str = "cpu") -> Encoder:
-    """Loads a model from a run's folder or one of its checkpoints (the moving average if it has one), or an export."""
+    """Loads a model from a run's folder or a checkpoint in it (the moving average, if any), or an export."""
     if (target / CONFIG).is_file():
         return load(target, device=device)
     checkpoint = find_checkpoint(target, best=best)

@@ -72,7 +72,7 @@ def open_data(
 ) -> TrainData:
     """Indexes both splits, plans the order, loads or makes the tokenizer. UserError for anything missing.
 
-    `manifest` defaults to the one at data.manifest; it is read from `first_epoch` on, which begins at `first_step`.
+    `manifest` defaults to that at data.manifest; it is read from `first_epoch` on, which begins at `first_step`.
     """
     data = config.data
     manifest = manifest or read_manifest(data.manifest, **data.storage_options)
@@ -140,7 +140,7 @@ def _refuse_world(config: TrainConfig, process: Process, index: Index) -> None:
 
 
 def _weights_by_id(weights: dict[str, float]) -> dict[int, float]:
-    """Mixing weights by category id. ConfigError for an unknown category suggests the nearest one."""
+    """Mixing weights by category id. ConfigError for an unknown category suggests the nearest."""
     by_id: dict[int, float] = {}
     for name, weight in weights.items():
         category = None if name.lstrip("-").isdigit() else category_by_name(name)
@@ -169,7 +169,7 @@ def _tokenizer(config: TrainConfig, manifest: Manifest, run: Path, process: Proc
 
 
 def _first_tokenizer(config: TrainConfig, manifest: Manifest) -> Tokenizer:
-    """The tokenizer in `data.tokenizer`, else that of the initial weights, else one made from the captions.
+    """The tokenizer in `data.tokenizer`, else that of the initial weights, else a tokenizer made from the captions.
 
     UserError if the initial weights' vocabulary is missing or differs from it, or if it is too large for the model.
     """

@@ -73,9 +73,9 @@ class Tokenizer:
         (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
 
     def _id(self, token: str) -> int:
-        found = self._fast.token_to_id(token)
-        assert found is not None
-        return int(found)
+        number = self._fast.token_to_id(token)
+        assert number is not None
+        return int(number)
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
@@ -87,7 +87,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
 
 
 def tokenizer_beside(weights: str) -> Tokenizer | None:
-    """The tokenizer that comes with weights: in their folder, or under their Hugging Face name. None without one."""
+    """The tokenizer that comes with weights: in their folder, or under their Hugging Face name. None if absent."""
     path = Path(weights)
     if path.exists():
         folder = path if path.is_dir() else path.parent
@@ -151,7 +151,7 @@ def _from_vocabulary(pieces: list[str], source: Path | None) -> Tokenizer:
 
 
 def _from_json(file: Path) -> Tokenizer:
-    """Reads only the vocabulary of a tokenizer.json: the rest of the pipeline is always BERT's uncased one."""
+    """Reads only the vocabulary of a tokenizer.json: the rest of the pipeline is always BERT's uncased."""
     try:
         vocabulary = json.loads(file.read_text(encoding="utf-8"))["model"]["vocab"]
         pieces = sorted(vocabulary, key=vocabulary.__getitem__)

@@ -118,20 +118,20 @@ class PlainReader(FileSystemReader):
         """The metadata. UnpicklingError if it describes anything but tensors in files of the same folder."""
         with self.fs.create_stream(self._get_metadata_path(kwargs.get("rank")), "rb") as file:
             try:
-                found = _Unpickler(file).load()
+                metadata = _Unpickler(file).load()
             except (AttributeError, IndexError, TypeError, MemoryError) as error:  # damaged bytes can raise these too
                 raise pickle.UnpicklingError(f"its description is damaged ({error})") from None
-        if not isinstance(found, Metadata):
+        if not isinstance(metadata, Metadata):
             raise pickle.UnpicklingError("its description is not valid")
-        for name, entry in found.state_dict_metadata.items():
+        for name, entry in metadata.state_dict_metadata.items():
             if not isinstance(entry, TensorStorageMetadata):
                 raise pickle.UnpicklingError(f"{name} is not a tensor")
-        for stored in (found.storage_data or {}).values():
+        for stored in (metadata.storage_data or {}).values():
             if Path(stored.relative_path).name != str(stored.relative_path):
                 raise pickle.UnpicklingError(f"it points outside of its folder, to {stored.relative_path}")
-        found.storage_meta = found.storage_meta or StorageMeta()
-        found.storage_meta.load_id = self.load_id
-        return found
+        metadata.storage_meta = metadata.storage_meta or StorageMeta()
+        metadata.storage_meta.load_id = self.load_id
+        return metadata
 
 
 def _reader_of(path: Path) -> PlainReader:
@@ -142,7 +142,7 @@ def _reader_of(path: Path) -> PlainReader:
 
 
 def capture(model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema | None) -> dict[str, Any]:
-    """The live tensors of a run by name, as one tree; moments that don't exist yet are created as zeros."""
+    """The live tensors of a run by name, as a tree; moments that don't exist yet are created as zeros."""
     state: dict[str, Any] = {"model": dict(unwrap(model).state_dict()), "optim": _moments(model, optimizer)}
     if ema is not None:
         state["ema"] = dict(ema.shadow)
@@ -173,7 +173,7 @@ def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema:
 
 
 def restore_weights(path: Path, model: nn.Module) -> Facts:
-    """Loads the model's weights from a checkpoint: the moving average if it has one. UserError if they don't fit."""
+    """Loads the model's weights from a checkpoint: the moving average, if any. UserError if they don't fit."""
     facts = read_facts(path)
     weights = dict(unwrap(model).state_dict())
     averaged = facts.config.get("optim", {}).get("ema_decay", 0.0) > 0
@@ -194,7 +194,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def read_facts(path: Path) -> Facts:
-    """The facts of a checkpoint. UserError if it is not one, or has a format this program doesn't know."""
+    """The facts of a checkpoint. UserError if it is not a checkpoint, or has a format this program doesn't know."""
     try:
         document = json.loads((path / FACTS).read_text())
         if document.get("format") != FORMAT:
@@ -215,21 +215,21 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def find_checkpoint(path: Path, *, best: bool = False) -> Path:
-    """The checkpoint at a path: the path itself, or a run's newest (or best) one. UserError if there is none."""
+    """The checkpoint at a path: the path itself, or a run's newest (or best). UserError if there is none."""
     if (path / FACTS).exists():
         return path
-    found = checkpoints(path)
-    if not found:
+    folders = checkpoints(path)
+    if not folders:
         raise UserError(f"{path}: holds no checkpoint; give a run's folder or one of its checkpoints/step-*")
-    return best_of(found) or found[-1] if best else found[-1]
+    return best_of(folders) or folders[-1] if best else folders[-1]
 
 
-def best_of(found: list[Path]) -> Path | None:
-    """The checkpoint with the highest text-to-video R@1 (ties: R@5, then the mean rank, then the later one).
+def best_of(folders: list[Path]) -> Path | None:
+    """The checkpoint with the highest text-to-video R@1 (ties: R@5, then the mean rank, then the later).
 
-    For models without towers, the one with the lowest loss on held-out rows. None if none was evaluated.
+    For models without towers, that with the lowest loss on held-out rows. None if none was evaluated.
     """
-    scored = [(read_facts(path).scores, path) for path in found]
+    scored = [(read_facts(path).scores, path) for path in folders]
     scored = [(s, path) for s, path in scored if "t2v_r1" in s or "val_loss" in s]
     if not scored:
         return None
@@ -296,9 +296,9 @@ class Checkpointer:
         self._prune()
 
     def _prune(self) -> None:
-        found = checkpoints(self._run)
-        kept = {*found[-self._keep :], best_of(found)}
-        for path in found:
+        folders = checkpoints(self._run)
+        kept = {*folders[-self._keep :], best_of(folders)}
+        for path in folders:
             if path not in kept:
                 # Rename it first: a half-deleted folder must not look like a checkpoint.
                 shutil.rmtree(path.rename(path.with_name(f".{path.name}")))

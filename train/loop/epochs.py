@@ -1,11 +1,12 @@
-"""Which manifest each epoch of a run reads: the one that the run began with, or (with `data.grow`) a descendant of it.
+"""Which manifest each epoch of a run reads: the manifest that the run began with, or (with `data.grow`) a descendant of
+it.
 
     RUN/epochs.json    for a growing run: its epochs, each with its first step and the sha256 of its manifest
 
 A data set that is still being made keeps every manifest that it has published, under its hash, so a run can always find
-the one that it is pinned to. A growing run looks at manifest.json at the first step that begins in a new epoch, and
+that to which it is pinned. A growing run looks at manifest.json at the first step that begins in a new epoch, and
 records its choice before it reads on: if it is killed and resumed, it chooses the same. The last batch of an epoch may
-have read some positions of the next one; if that epoch reads another manifest, those positions are read again from it.
+have read some positions of the next; if that epoch reads another manifest, those positions are read again from it.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class EpochFeed:
         return self._batches.n_lost if self._batches else 0
 
     def epochs_done(self, step: int) -> float:
-        """Epochs completed before a step, with the fraction of the current one."""
+        """Epochs completed before a step, with the fraction of the current."""
         return self.data.stream.epochs_done(step)
 
     def steps(self, first: int, stop: int) -> Iterator[tuple[int, Rows, Loaded]]:
@@ -125,7 +126,7 @@ class EpochFeed:
         return text_from_first(sha256)
 
     def _newest(self) -> str:
-        """The sha256 of manifest.json if it descends from the manifest in use, else of the one in use."""
+        """The sha256 of manifest.json if it descends from the manifest in use, else of that in use."""
         data, used = self._config.data, self.data.manifest.sha256
         try:
             newest = read_manifest(data.manifest, **data.storage_options)
@@ -163,16 +164,16 @@ def _read_epochs(path: Path) -> list[Epoch]:
 
 
 def _same_on_all_ranks(config: TrainConfig, process: Process, wanted: str, pinned_by: str) -> Manifest:
-    """The manifest with this hash, or for "" the one that the first rank reads at data.manifest, on every rank."""
-    problem, found = "", None
+    """The manifest with this hash, or for "" the manifest that the first rank reads at data.manifest, on every rank."""
+    problem, manifest = "", None
     if process.is_first:
         try:
-            found = _manifest(config, wanted, pinned_by)
+            manifest = _manifest(config, wanted, pinned_by)
         except UserError as error:
             problem = str(error)
     agree(problem)
-    sha256 = text_from_first(found.sha256 if found else "")
-    return found or _manifest(config, sha256, pinned_by)
+    sha256 = text_from_first(manifest.sha256 if manifest else "")
+    return manifest or _manifest(config, sha256, pinned_by)
 
 
 def _manifest(config: TrainConfig, wanted: str, pinned_by: str) -> Manifest:

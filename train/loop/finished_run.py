@@ -32,7 +32,7 @@ class Opened:
 
 
 def open_run(target: Path, process: Process, *, best: bool = False, overrides: list[str] | None = None) -> Opened:
-    """Opens a run by its folder, one of its checkpoints, or its YAML. UserError if nothing is held out."""
+    """Opens a run by its folder, a checkpoint in it, or its YAML. UserError if nothing is held out."""
     if target.is_file():
         target = Path(load_config(TrainConfig, target, overrides).out)
     checkpoint = find_checkpoint(target, best=best)

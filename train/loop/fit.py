@@ -7,7 +7,7 @@
         epochs.json (the manifest that each epoch of a growing run reads: epochs.py)
         lost.jsonl (samples replaced)  poisoned.txt (samples that crash the decoder)  nonfinite/ (keys of a bad batch)
 
-`fit` on a folder that holds checkpoints continues from the newest one. What a step computes depends only on (config,
+`fit` on a folder that holds checkpoints continues from the newest. What a step computes depends only on (config,
 manifest, step), with `data.grow` on each epoch's manifest: batches are chosen by position, augmentation and dropout are
 seeded from the step. So a run that is killed anywhere and resumed gives the same losses and weights, bit for bit on a
 CPU.
@@ -210,21 +210,21 @@ def strategy_of(config: TrainConfig, process: Process) -> Strategy:
 
 def open_feed(config: TrainConfig, folder: Path, process: Process) -> EpochFeed:
     """The data of the newest checkpoint's epoch, or of the manifest at data.manifest if there is no checkpoint."""
-    found = checkpoints(folder)
-    if not found:
+    folders = checkpoints(folder)
+    if not folders:
         return EpochFeed(config, folder, process)
-    return EpochFeed(config, folder, process, epochs_of(read_facts(found[-1])), f"{found[-1]} was trained on")
+    return EpochFeed(config, folder, process, epochs_of(read_facts(folders[-1])), f"{folders[-1]} was trained on")
 
 
 def resume(run: Run) -> tuple[int, dict[str, float]]:
     """Loads the run's newest checkpoint; returns (steps done, its scores), or (0, {}) if there is none."""
-    found = checkpoints(run.folder)
-    if not found:
+    folders = checkpoints(run.folder)
+    if not folders:
         return 0, {}
-    facts = restore(found[-1], run.model, run.optimizer, run.ema)
+    facts = restore(folders[-1], run.model, run.optimizer, run.ema)
     if facts.index_fingerprint != run.data.train.fingerprint():
         raise UserError(
-            f"{found[-1]}: the set of readable shards has changed since this checkpoint, so the sample order would "
+            f"{folders[-1]}: the set of readable shards has changed since this checkpoint, so the sample order would "
             "differ; restore the missing shards. Unreadable now:\n  "
             + ("\n  ".join(run.data.train.bad_shards) or "none")
         )
@@ -322,7 +322,7 @@ def stop_nonfinite(run: Run, step: int, loss: float, grad_norm: float, keys: lis
 
 
 def validate(run: Run, recorder: observe.Recorder, step: int) -> Scores:
-    """The scores on the val split, with the moving average of the weights if there is one."""
+    """The scores on the val split, with the moving average of the weights, if any."""
     assert run.data.val is not None
     source = choose_source(run.config, run.data.val)
     arguments = (run.model, run.data.val, run.data.tokenizer, run.config, run.process, source)

@@ -112,7 +112,7 @@ def _whole_backward(
     local_loss: LocalLoss | None,
     autocast: Callable[[], AbstractContextManager[object]],
 ) -> Tensor:
-    """An ordinary backward pass: a single micro-batch needs no second one."""
+    """An ordinary backward pass: a single micro-batch needs no second."""
     with autocast():
         features = model(batch)
     loss = loss_fn(features)
@@ -151,7 +151,7 @@ def _gradients_of_embeddings(embedded: Any, loss_fn: GlobalLoss, spans: Spans) -
 
 
 def _backward(features: Any, gradients: dict[str, Tensor], batch: Rows, local_loss: LocalLoss | None) -> Tensor:
-    """Backpropagates the embeddings' gradients and the local loss through one micro-batch; returns the local loss."""
+    """Backpropagates the embeddings' gradients and the local loss through a micro-batch; returns the local loss."""
     pairs = [(getattr(features, name), gradient) for name, gradient in gradients.items()]
     pairs = [(output, gradient) for output, gradient in pairs if output.requires_grad]
     roots: list[Tensor] = [output for output, _ in pairs]

@@ -1,8 +1,8 @@
 """Hard negatives for matching: texts that the model's own towers find similar to the video (Li et al. 2021, ALBEF).
 
 A row that matching makes a mismatch (train/objectives/itm.py) gets a text of the global batch drawn by the softmax of
-its similarities, instead of a uniformly random one; still from another video and with another caption. The similarities
-cost one more forward pass of the towers, without a graph and without dropout.
+its similarities, instead of a uniformly random negative; still from another video and with another caption. The
+similarities cost one more forward pass of the towers, without a graph and without dropout.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _similarities(model: nn.Module, batch: Rows, config: TrainConfig) -> Tensor:
 
 
 def _drawn(logits: Tensor, batch: Rows, draw: Draw) -> Tensor:
-    """For each row a column drawn by the softmax of the row: [n] int64; an arbitrary one if all are -inf."""
+    """For each row a column drawn by the softmax of the row: [n] int64; an arbitrary column if all are -inf."""
     shares = logits.double().softmax(1).nan_to_num(0.0).cumsum(1).cpu()
     lots = [
         float(torch.rand((), generator=draw.generator(batch, row, PURPOSES["itm hard"]), dtype=torch.float64))

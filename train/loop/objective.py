@@ -1,4 +1,4 @@
-"""Computes one step's loss and gradients: the weighted objectives, in one pass or in micro-batches (same result)."""
+"""Computes a step's loss and gradients: the weighted objectives, in one pass or in micro-batches (same result)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def mark_trainable(model: Model, config: TrainConfig) -> None:
     """Makes exactly those parameters trainable that the run's objectives reach with its view of samples."""
     objectives = [objective for objective, _ in active(config.objective)]
     spans = spans_of(objectives) or Spans(())
-    model.mark_trainable([one.name for one in objectives], config.data.view, (*spans.rows, *spans.shared))
+    model.mark_trainable([objective.name for objective in objectives], config.data.view, (*spans.rows, *spans.shared))
 
 
 def spans_of(objectives: Iterable[Objective]) -> Spans | None:
@@ -67,7 +67,7 @@ def backward(model: nn.Module, batch: Rows, config: TrainConfig, *, check: bool 
 
 
 class _Sums:
-    """The objectives of one step, as the two loss functions that a backward pass needs; sums up each one's loss."""
+    """The objectives of a step, as the two loss functions that a backward pass needs; sums up the loss of each."""
 
     def __init__(self, batch: Rows, config: TrainConfig) -> None:
         self._batch, self._config = batch, config.objective
@@ -83,7 +83,7 @@ class _Sums:
         return self._sum(self._spanning, outputs, self._batch)
 
     def of_micro_batch(self, outputs: Any, micro: Rows) -> Tensor:
-        """The weighted sum of the other losses, for the share of one micro-batch of this rank."""
+        """The weighted sum of the other losses, for the share of a micro-batch of this rank."""
         return self._sum(self.local, outputs, micro)
 
     def _sum(self, objectives: Sequence[tuple[Objective, float]], outputs: Any, rows: Rows) -> Tensor:

@@ -14,7 +14,7 @@ One record per step:
                                                           the second forward pass of cached gradients don't count
     peak_memory_bytes lost                                the cost; samples replaced so far
 
-`mfu` is tflops_per_s (of one rank) over its device's peak, null if the peak isn't known (set observe.peak_tflops).
+`mfu` is tflops_per_s (of a rank) over its device's peak, null if the peak isn't known (set observe.peak_tflops).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ PEAK_TFLOPS_BF16 = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The record of one optimiser step; units as in the module's docstring."""
+    """The record of an optimiser step; units as in the module's docstring."""
 
     step: int
     epoch: float
@@ -80,13 +80,13 @@ class Step:
     """Losses by objective, the model's readings, and counts: each under its own name in the record."""
 
     def record(self) -> dict[str, Any]:
-        """The step as one flat record."""
+        """The step as a flat record."""
         flat = asdict(self)
         return {**flat, **flat.pop("more")}
 
 
 def count_flops(model: Model, batch: Rows, config: TrainConfig) -> float:
-    """FLOPs of one row's forward pass, counted on the operators that run for the first row of `batch`."""
+    """FLOPs of a row's forward pass, counted on the operators that run for the first row of `batch`."""
     training = model.training
     model.eval()
     with torch.no_grad(), autocast(config.loop.precision, batch.device), FlopCounterMode(display=False) as counter:
@@ -106,7 +106,7 @@ def peak_tflops(config: ObserveConfig, device: torch.device) -> float | None:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most memory used so far, in bytes: of the GPU if there is one, else of this process."""
+    """The most memory used so far, in bytes: of the GPU, if any, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     factor = 1 if sys.platform == "darwin" else 1024
@@ -216,7 +216,7 @@ class Recorder:
             self._wandb = wandb.init(project=config.wandb_project, dir=str(run), config=full_config, resume="allow")
 
     def step(self, record: Step, n_steps: int) -> None:
-        """Writes a step's record; every `observe.every` steps, and at the first and last one, also reports it."""
+        """Writes a step's record; every `observe.every` steps, and at the first and last, also reports it."""
         if self._file is None:
             return
         flat = record.record()
@@ -229,7 +229,7 @@ class Recorder:
         self._point({k: v for k, v in flat.items() if isinstance(v, int | float)}, record.step)
 
     def say(self, text: str) -> None:
-        """Prints, above the progress bar if there is one."""
+        """Prints, above the progress bar, if any."""
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False)
         elif self._file is not None:

@@ -58,7 +58,7 @@ class ByGroup(torch.optim.Optimizer):
 
     def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
         self.parts = list(parts)
-        # The parts share their groups with this object, so that a rate set here applies to them, and share one state.
+        # The parts share their groups with this object, so that a rate set here applies to them, and share its state.
         super().__init__([group for part in parts for group in part.param_groups], {})
         for part in self.parts:
             part.state = self.state
@@ -76,7 +76,7 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimi
     parts: list[torch.optim.Optimizer] = []
     if adamw:
         on_gpu = all(parameter.is_cuda for group in adamw for parameter in group["params"])
-        # One kernel for all tensors on a GPU; a CPU keeps the plain one, because runs are compared bit by bit there.
+        # One kernel for all tensors on a GPU; a CPU keeps the plain kernel, because runs are compared bit by bit there.
         fused = {"fused": True} if on_gpu else {}
         parts.append(torch.optim.AdamW(adamw, lr=config.lr, betas=config.betas, eps=config.eps, **fused))
     if sgd:

@@ -1,8 +1,8 @@
 """Values that a step leaves on the device, fetched for several steps at a time.
 
-Asking a GPU for one number makes this process wait until the GPU has done all its work, and then the GPU waits for this
+Asking a GPU for a number makes this process wait until the GPU has done all its work, and then the GPU waits for this
 process. So the loss, the gradient norm and the model's readings stay on the device until those of several steps are
-fetched in one transfer. On a CPU they are read at every step: there is nothing to wait for.
+fetched in a single transfer. On a CPU they are read at every step: there is nothing to wait for.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""HD-VILA's configuration: three presets of one architecture, in which every number can be overridden.
+"""HD-VILA's configuration: three presets of the same architecture, in which every number can be overridden.
 
     hd_vila        the published model: ResNet-50 twice, 1024 wide, 24 BERT layers, 640x1024 pixels
     hd_vila_base   768 wide, 12 BERT layers: trains on one 24 GiB GPU
@@ -152,7 +152,7 @@ class ModelConfig(ModelSection):
 
     @property
     def position_grid(self) -> Size:
-        """Grid of the learned positions, which other grids interpolate: the published one; that of `high` if tiny."""
+        """Grid of the learned positions, which other grids interpolate: the published grid; that of `high` if tiny."""
         return self.grid if self.preset == "tiny" else (10, 16)
 
     @property

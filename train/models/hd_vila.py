@@ -1,4 +1,4 @@
-"""HD-VILA: embeds video and text in one space (stage 1), with a Transformer over both (stage 2).
+"""HD-VILA: embeds video and text in a common space (stage 1), with a Transformer over both (stage 2).
 
 State-dict keys are those of the published checkpoints; a learned temperature adds `temperature.*` (see official.py).
 
@@ -216,8 +216,8 @@ class HDVila(HybridEncoder, Model):
         if ids is None or mask is None:
             return hidden, batch.attention_mask
         with self._stage1():
-            other = self.transformer.bert.read_text(ids, mask)
-        return torch.where(batch.itm_labels.bool()[:, None, None], hidden, other), mask
+            of_pair = self.transformer.bert.read_text(ids, mask)
+        return torch.where(batch.itm_labels.bool()[:, None, None], hidden, of_pair), mask
 
     def group_of(self, name: str) -> str:
         """cnn: both trunks and the 1x1 necks; transformer: text, multimodal layers, projections, temperature."""

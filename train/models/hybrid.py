@@ -1,4 +1,4 @@
-"""The hybrid video encoder: one high-resolution frame and its low-resolution neighbours, merged on one grid.
+"""The hybrid video encoder: a high-resolution frame and its low-resolution neighbours, merged on one grid.
 
 high [3, H, W] ──► cnn ──► layer4 ─► grid_encoder (1x1, pool, GELU) ───────────────────────────┐
                      └──► layer3 ─► every 4th cell ─► grid_encoder_low ──► centre ─┐           │

@@ -1,4 +1,4 @@
-"""First (initial) weights of models with one picture encoder under a BERT: random, then those that the section names.
+"""First (initial) weights of models with a picture encoder under a BERT: random, then those that the section names.
 
 SOHO and Visual Parsing differ only in the encoder: its prefix in the model's keys, the key of the section that names
 its source, and which of torchvision's weights fit it. An `Encoder` describes that; this file has the rest.

@@ -20,7 +20,7 @@ BIAS, BIAS_ALIAS = "transformer.cls.predictions.bias", "transformer.cls.predicti
 
 @cache
 def official_keys(stage: Stage) -> dict[str, Shape]:
-    """{key: shape} of a published checkpoint: 926 entries in stage 1, 1135 in stage 2 (one of them an alias)."""
+    """{key: shape} of a published checkpoint: 926 entries in stage 1, 1135 in stage 2 (an alias among them)."""
     with torch.device("meta"):
         model = HDVila(ModelConfig(preset="hd_vila", stage=stage))
     return {key: tuple(value.shape) for key, value in model.state_dict().items()}
@@ -48,9 +48,9 @@ def load_official(state_dict: Mapping[str, Tensor], *, partial: bool = False) ->
 def check_keys(weights: Mapping[str, Tensor], stage: Stage) -> None:
     """Raises OfficialMismatch unless `weights` have the stage's keys and shapes, and both copies of the bias agree."""
     wanted = official_keys(stage)
-    found = key_problems(weights, wanted)
-    if found:
-        raise OfficialMismatch(f"not an official stage {stage} checkpoint of {len(wanted)} entries: {found}")
+    problems = key_problems(weights, wanted)
+    if problems:
+        raise OfficialMismatch(f"not an official stage {stage} checkpoint of {len(wanted)} entries: {problems}")
     if stage == 2 and not torch.equal(weights[BIAS].float(), weights[BIAS_ALIAS].float()):
         raise OfficialMismatch(f"{BIAS} and {BIAS_ALIAS} are one tensor in the model but differ in the checkpoint")
 

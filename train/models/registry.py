@@ -72,17 +72,17 @@ class ModelKind:
 
 
 def kind_named(name: object) -> ModelKind:
-    """The entry of a kind. ValueError for an unknown name suggests the nearest one."""
+    """The entry of a kind. ValueError for an unknown name suggests the nearest."""
     refuse_clashes("models", MODELS)
     known = [*MODELS, *names_in("models")]
     if not isinstance(name, str) or name not in known:
         near = difflib.get_close_matches(str(name), known, n=1)
         hint = f"; did you mean {near[0]}?" if near else f" (there are {', '.join(known)})"
         raise ValueError(f"kind {name!r} is not a model{hint}")
-    found = import_module(MODELS[name]).KIND if name in MODELS else load("models", name)
-    if not isinstance(found, ModelKind):
+    kind = import_module(MODELS[name]).KIND if name in MODELS else load("models", name)
+    if not isinstance(kind, ModelKind):
         raise UserError(f"{name} of models: {package_of('models', name)} brings something else than a ModelKind")
-    return found
+    return kind
 
 
 def kind_of(config: ModelSection) -> ModelKind:

@@ -25,7 +25,7 @@ class FrozenBatchNorm(nn.BatchNorm2d):
         return self
 
     def after(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
-        """Computes self(conv(x)) as one convolution with folded weights."""
+        """Computes self(conv(x)) as a convolution with folded weights."""
         assert self.running_mean is not None and self.running_var is not None
         scale = self.weight * torch.rsqrt(self.running_var + self.eps)
         weight = conv.weight * scale[:, None, None, None]

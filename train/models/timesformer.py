@@ -3,7 +3,7 @@
 Shapes: b segments, t frames, n = h*w cells, C channels. Tokens stay `[b, t, n, C]` throughout: attention in space reads
 them as a view `[b*t, heads, n, c]`, attention in time as `[b, n*heads, t, c]`, so no block copies its input.
 
-The caller needs only one frame (the centre), so the last block computes its queries, projections and MLP for that frame
+The caller needs a single frame (the centre), so the last block computes its queries, projections and MLP for that frame
 only; keys and values still come from all frames. Outputs and gradients equal those of a full block.
 """
 
@@ -18,7 +18,7 @@ NORM_EPS = 1e-6
 
 
 class DropPath(nn.Module):
-    """Drops a residual branch for whole rows in training: x * mask / keep, with one mask value per row."""
+    """Drops a residual branch for whole rows in training: x * mask / keep, with a mask value per row."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class DropPath(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with one fused projection: output order q, k, v, each split into heads."""
+    """Multi-head self-attention with a fused projection: output order q, k, v, each split into heads."""
 
     def __init__(self, width: int, n_heads: int) -> None:
         super().__init__()
@@ -141,14 +141,14 @@ class TimeSformer(nn.Module):
         return x[:, 0]
 
     def positions(self, grid: tuple[int, int]) -> Tensor:
-        """[1, n, C]: the learned positions, bilinearly resized if the grid is a different one."""
+        """[1, n, C]: the learned positions, bilinearly resized if the grid is different."""
         if grid == self.grid:
             return self.pos_embed
         table = self.pos_embed.unflatten(1, self.grid).permute(0, 3, 1, 2)
         return F.interpolate(table, size=grid, mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)
 
     def times(self, n_frames: int) -> Tensor:
-        """[1, t, C]: the learned time embedding, linearly resized if the number of frames is a different one."""
+        """[1, t, C]: the learned time embedding, linearly resized if the number of frames is different."""
         if n_frames == self.time_embed.shape[1]:
             return self.time_embed
         table = self.time_embed.transpose(1, 2)

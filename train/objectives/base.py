@@ -23,7 +23,7 @@ from train.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """The randomness of one step, and access to the rows of other ranks: all that `prepare` may depend on.
+    """The randomness of a step, and access to the rows of other ranks: all that `prepare` may depend on.
 
     Draws are functions of (seed, step, position in the global batch, purpose), so they don't depend on the world size,
     micro-batches or the number of workers.
@@ -37,7 +37,7 @@ class Draw:
     """Counts that objectives add to the step's record, summed over the rows of this rank."""
 
     def generator(self, batch: Rows, row: int, purpose: int) -> torch.Generator:
-        """The random generator of one row for one purpose (a number from PURPOSES)."""
+        """The random generator of a row for a purpose (a number from PURPOSES)."""
         return torch.Generator().manual_seed(int(mix(self.seed, self.step, self.position(batch, row), purpose)) >> 1)
 
     def position(self, batch: Rows, row: int) -> int:

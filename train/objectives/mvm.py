@@ -1,4 +1,4 @@
-"""Masked visual modelling: masks all cells of one entry of the visual dictionary, and predicts it from the rest."""
+"""Masked visual modelling: masks all cells of an entry of the visual dictionary, and predicts it from the rest."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class ImageBatch:
 
 
 def as_images(batch: "ImageBatch | Rows") -> ImageBatch:
-    """The trainer's rows as pictures with one sentence each: the paired one if the rows have pairs, else their own."""
+    """The trainer's rows as pictures with a sentence each: the paired one if the rows have pairs, else their own."""
     if isinstance(batch, ImageBatch):
         return batch
     paired = "pair_ids" in batch

@@ -1,4 +1,4 @@
-"""SOHO's configuration: the released architecture, the paper's, and one that learns on two CPU cores.
+"""SOHO's configuration: the released architecture, the paper's, and a small model that learns on two CPU cores.
 
     soho           ResNet-18, 3 Transformer layers: the architecture of the published weights
     soho_paper     ResNet-101, 12 Transformer layers: the paper's best model, whose weights were not published

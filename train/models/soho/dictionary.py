@@ -4,7 +4,7 @@ The statistics are moving counts N and sums E of the features that chose an entr
 There are two update rules:
 
     published   statistics start at zero and are updated in the forward pass: the index comes from the old dictionary,
-                the vector from the new one. With a start at zero, the first step turns every unused entry into zeros.
+                the vector from the new. With a start at zero, the first step turns every unused entry into zeros.
     ours        N starts at 1 and E at the entry. A forward pass reads the old dictionary and collects statistics;
                 `commit`, after the optimiser's step, applies what all micro-batches of all ranks collected. Entries
                 whose N falls below the floor are re-seeded from the cells farthest from all entries and each other.
@@ -23,7 +23,7 @@ ROWS_AT_ONCE = 16_384
 """Cells whose distances to all entries are in memory at once: 134 MB with 2,048 entries."""
 
 MAX_RESEEDED_SHARE = 1 / 16
-"""Largest share of entries that one step re-seeds, so that the dictionary doesn't change abruptly for its readers."""
+"""Largest share of entries that a step re-seeds, so that the dictionary doesn't change abruptly for its readers."""
 
 CANDIDATES_PER_SEED = 2
 
@@ -76,7 +76,7 @@ class Dictionary(nn.Module):
 
     @torch.no_grad()
     def nearest(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """(index [n] of the nearest entry, the first one if equal; squared distance [n] to it)."""
+        """(index [n] of the nearest entry, the first if equal; squared distance [n] to it)."""
         lengths = self.embed.square().sum(1)
         indices, errors = [], []
         for rows in features.split(ROWS_AT_ONCE):
@@ -90,9 +90,9 @@ class Dictionary(nn.Module):
 
     @torch.no_grad()
     def update(self, features: Tensor, indices: Tensor | None = None) -> None:
-        """Takes one step of the dictionary with features [n, D] of this rank, and those of all others."""
-        found, errors = self.nearest(features)
-        indices = found if indices is None else indices
+        """Takes a step of the dictionary with features [n, D] of this rank, and those of all others."""
+        nearest, errors = self.nearest(features)
+        indices = nearest if indices is None else indices
         if not self.published:
             self._collect(features, indices, errors)
             self.commit()

@@ -147,7 +147,7 @@ def mvm_labels(indices: Tensor, mask: Tensor, draw: MvmDraw) -> Tensor:
 
 
 def draw_from(draws: Tensor, mask: Tensor) -> MvmDraw:
-    """The draw for each row from [R, 2]: a number in 0..1 that picks one of its valid cells, and 1 if it is masked."""
+    """The draw for each row from [R, 2]: a number in 0..1 that picks a valid cell of it, and 1 if it is masked."""
     n_valid = mask.sum(1)
     nth = (draws[:, 0] * n_valid).long().clamp(max=n_valid - 1).clamp(min=0)
     ranks = mask.cumsum(1) - 1

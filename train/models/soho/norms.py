@@ -1,8 +1,8 @@
 """Batch normalisation with the statistics of the whole step: over all ranks, with gradient.
 
-torch's SyncBatchNorm refuses CPU tensors; this one all-reduces sums and squares, on any backend. Its backward pass sums
-the ranks' gradients for these sums, and DDP and FSDP2 average over ranks: so gradients are those of one process with
-the whole batch.
+torch's SyncBatchNorm refuses CPU tensors; this norm all-reduces sums and squares, on any backend. Its backward pass
+sums the ranks' gradients for these sums, and DDP and FSDP2 average over ranks: so gradients are those of one process
+with the whole batch.
 """
 
 from typing import Any

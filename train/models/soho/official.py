@@ -28,7 +28,7 @@ def is_soho(keys: Mapping[str, object]) -> bool:
 
 
 def official_soho_keys(*, vqa: bool = False, config: SohoConfig | None = None) -> dict[str, Shape]:
-    """{key: shape} of a published file: 196 entries (one an alias) for pre-training, 185 for question answering."""
+    """{key: shape} of a published file: 196 entries (with an alias) for pre-training, 185 for question answering."""
     model = _empty(config or SohoConfig(compat=True), vqa=vqa)
     return {key: tuple(value.shape) for key, value in model.state_dict().items()}
 
@@ -60,16 +60,16 @@ def load_official_soho(state_dict: Mapping[str, Tensor], *, partial: bool = Fals
 
 def check_soho_keys(weights: Mapping[str, Tensor], wanted: Mapping[str, Shape]) -> None:
     """Raises OfficialMismatch unless `weights` have the wanted keys and shapes, and both word tables agree."""
-    found = key_problems(weights, wanted)
-    if found:
-        raise OfficialMismatch(f"not an official SOHO checkpoint of {len(wanted)} entries: {found}")
+    problems = key_problems(weights, wanted)
+    if problems:
+        raise OfficialMismatch(f"not an official SOHO checkpoint of {len(wanted)} entries: {problems}")
     if WORDS_ALIAS in wanted and not torch.equal(weights[WORDS].float(), weights[WORDS_ALIAS].float()):
         raise OfficialMismatch(f"{WORDS} and {WORDS_ALIAS} are one tensor in the model but differ in the checkpoint")
 
 
 def config_of(keys: Mapping[str, object]) -> SohoConfig:
     """The configuration that follows from a file's keys: trunk and number of layers. UserError for another trunk."""
-    layers = {int(found[1]) for key in keys if (found := re.match(r"language\.bert\.encoder\.layer\.(\d+)\.", key))}
+    layers = {int(match[1]) for key in keys if (match := re.match(r"language\.bert\.encoder\.layer\.(\d+)\.", key))}
     n_layers = max(layers, default=2) + 1
     if "backbone.layer1.0.conv3.weight" not in keys:
         return SohoConfig(compat=True, n_layers=n_layers)

@@ -222,8 +222,8 @@ class VisualParsing(Model):
 def related_tokens(attention: Tensor, valid: Tensor, draws: Tensor, share: float) -> Tensor:
     """[R, P] bool: in each row, a drawn valid token and those that it attends to most, round(share * n) in all.
 
-    attention [R, P, P], valid [R, P], draws [R] in 0..1. At least one token besides the drawn one, if there is another;
-    for equal weights, the lower index comes first.
+    attention [R, P, P], valid [R, P], draws [R] in 0..1. At least one token besides the drawn token, if there is
+    another; for equal weights, the lower index comes first.
     """
     n_valid = valid.sum(1)
     nth = (draws * n_valid).long().clamp(max=n_valid - 1).clamp(min=0)

@@ -48,12 +48,12 @@ class Parser(SwinTransformer):  # type: ignore[misc]
 
     def forward(self, pixels: Tensor) -> Parsed:
         """[B, 3, H, W] of normalised pixels -> tokens of the H/32 x W/32 grid, and their attention to each other."""
-        found: list[Tensor] = []
+        attention: list[Tensor] = []
 
         @torch.no_grad()
         def watch(attn: ShiftedWindowAttention, arguments: tuple[Tensor], output: Tensor) -> None:
             x = arguments[0]
-            found.append(over_cells(window_attention(attn, x), x.shape[1] * x.shape[2]))
+            attention.append(over_cells(window_attention(attn, x), x.shape[1] * x.shape[2]))
 
         # A hook inside the block, because there its weights are complete even if FSDP2 shards them over ranks.
         handle = self.features[-1][-1].attn.register_forward_hook(watch)
@@ -61,7 +61,7 @@ class Parser(SwinTransformer):  # type: ignore[misc]
             x = self.norm(self.features(pixels))
         finally:
             handle.remove()
-        return Parsed(x.flatten(1, 2), found[0])
+        return Parsed(x.flatten(1, 2), attention[0])
 
 
 def window_attention(attn: ShiftedWindowAttention, x: Tensor) -> WindowAttention:
@@ -89,9 +89,9 @@ def window_attention(attn: ShiftedWindowAttention, x: Tensor) -> WindowAttention
     return WindowAttention(scores.softmax(-1), cells)
 
 
-def over_cells(found: WindowAttention, n_cells: int) -> Tensor:
+def over_cells(attention: WindowAttention, n_cells: int) -> Tensor:
     """[B, P, P]: attention averaged over heads, in the order of the map; 0 between cells that share no window."""
-    weights, cells = found.weights.mean(2), found.cells
+    weights, cells = attention.weights.mean(2), attention.cells
     whole = weights.new_zeros(len(weights), n_cells + 1, n_cells + 1)  # the last index collects padding
     for window, ids in enumerate(cells % (n_cells + 1)):
         whole[:, ids[:, None], ids[None, :]] = weights[:, window]

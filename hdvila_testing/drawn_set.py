@@ -1,7 +1,7 @@
 """Builders for tests: a small data set of drawn clips, written through `manifests` as the pipeline would write it.
 
     write_dataset(tmp_path, videos=12, clips=2)           shards, their rows and a manifest
-    a_sample("video", n=3)                                one sample's members
+    a_sample("video", n=3)                                a sample's members
 
 Every frame shows a moving coloured shape and, in a strip that is inside every crop, its own frame number in twelve
 blocks (`read_number`), so that a test can tell which frame it got. Captions describe the shape and its motion.
@@ -88,7 +88,7 @@ def draw_number(picture: Pixels, number: int) -> Pixels:
 
 
 def read_number(picture: Pixels, box: tuple[float, float, float, float] = (0, 0, 1, 1)) -> int:
-    """Reads the number from a picture that shows `box` (left, top, right, bottom as fractions) of a drawn one."""
+    """Reads the number from a picture that shows `box` (left, top, right, bottom as fractions) of a drawn picture."""
     height, width = picture.shape[:2]
     y = ((STRIP[1] + STRIP[3]) / 2 - box[1]) / (box[3] - box[1]) * height
     number = 0
@@ -118,7 +118,7 @@ class Shape:
 
 @dataclass(slots=True)
 class Sample:
-    """The members of one sample, in `MEMBER_ORDER`, with its key and category."""
+    """The members of a sample, in `MEMBER_ORDER`, with its key and category."""
 
     key: str
     members: dict[str, bytes]
@@ -128,7 +128,7 @@ class Sample:
 def a_sample(
     video_id: str = "video", n: int = 0, scene: Scene | None = None, shape: Shape | None = None, category_id: int = 10
 ) -> Sample:
-    """Makes one sample: mp4, caption, json, and if `shape.prepared`, proxy and stills."""
+    """Makes a sample: mp4, caption, json, and if `shape.prepared`, proxy and stills."""
     scene, shape = scene or Scene(), shape or Shape()
     pictures = [scene.draw(i, shape.width, shape.height) for i in range(shape.n_frames)]
     lead = [scene.draw(4095 - i, shape.width, shape.height) for i in range(shape.first_frame)]

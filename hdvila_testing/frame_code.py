@@ -1,6 +1,6 @@
 """Burns a frame number into a picture, and reads it back after any cut, encode or down-scale.
 
-The code is a strip of 2 x 12 black or white cells in the top left corner: one white and one black cell as references,
+The code is a strip of 2 x 12 black or white cells in the top left corner: a white and a black cell as references,
 16 bits of number and 6 check bits (the CRC-6 of ITU-T G.704). Cells are 24 pixels wide if the picture's short side is
 720 and scale with it, so that a 320x180 copy has cells of 6 pixels. Only a cell's middle is read, relative to the two
 references, so that ringing, range and brightness don't matter; a picture that can't be read reliably gives None, never

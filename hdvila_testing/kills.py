@@ -1,4 +1,4 @@
-"""Kills a process at one of its writes, for tests of what a kill leaves behind."""
+"""Kills a process at a chosen write, for tests of what a kill leaves behind."""
 
 import os
 import signal

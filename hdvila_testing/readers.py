@@ -74,7 +74,7 @@ def frame_hashes(source: Path | bytes) -> list[str]:
 
 def timed_hashes(path: Path, stream_index: int) -> list[tuple[Any, str]]:
     """(time stamp in s, a Fraction; hash) of every decoded frame of a track; packets that fail are skipped."""
-    found = []
+    stamped = []
     with av.open(str(path)) as container:
         stream: Any = container.streams[stream_index]
         for packet in container.demux(stream):
@@ -82,8 +82,8 @@ def timed_hashes(path: Path, stream_index: int) -> list[tuple[Any, str]]:
                 frames = packet.decode()
             except av.FFmpegError:
                 continue
-            found += [(frame.pts * frame.time_base, _hash(frame.to_ndarray())) for frame in frames]
-    return found
+            stamped += [(frame.pts * frame.time_base, _hash(frame.to_ndarray())) for frame in frames]
+    return stamped
 
 
 def _hash(pixels: NDArray[Any]) -> str:

@@ -49,7 +49,7 @@ NO_CARD = CardConfig(title="A tiny data set")
 
 @lru_cache
 def tiny_film(n_frames: int, width: int = WIDTH, height: int = HEIGHT) -> bytes:
-    """An mp4 of a moving ramp, with one keyframe at its start."""
+    """An mp4 of a moving ramp, with a keyframe at its start only."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=FPS)
@@ -92,7 +92,7 @@ def tiny_members(
     members: Collection[str] = DEFAULT_MEMBERS,
     **changes: Any,
 ) -> dict[str, bytes]:
-    """The members of one sample; `changes` are fields of its json."""
+    """The members of a sample; `changes` are fields of its json."""
     text = f"this is sentence {n} of video {video_id}"
     stills, index = tiny_stills(tuple(range(0, DURATION_MS, DURATION_MS // 3))[:4])
     facts = {

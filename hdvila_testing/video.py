@@ -152,7 +152,7 @@ def _add_audio(container: Any, codec: str) -> Any:
 
 
 def draw_picture(film: Film, index: int) -> NDArray[np.uint8]:
-    """Draws frame `index` (height x width x 3, uint8 RGB): a drifting texture, a different one for each scene."""
+    """Draws frame `index` (height x width x 3, uint8 RGB): a drifting texture, different for each scene."""
     scene = sum(index >= cut for cut in film.cuts)
     texture = _texture(scene, film.height, film.width)
     shift = index if film.moves else 0
@@ -160,8 +160,8 @@ def draw_picture(film: Film, index: int) -> NDArray[np.uint8]:
     picture = texture[down : down + film.height, right : right + film.width].copy()
     if coming := next((cut for cut in film.cuts if 0 < cut - index <= film.fade_frames), 0):
         share = 1 - (coming - index) / (film.fade_frames + 1)
-        other = _texture(scene + 1, film.height, film.width)[down : down + film.height, right : right + film.width]
-        picture = (picture * (1 - share) + other * share).astype(np.uint8)
+        next_scene = _texture(scene + 1, film.height, film.width)[down : down + film.height, right : right + film.width]
+        picture = (picture * (1 - share) + next_scene * share).astype(np.uint8)
     if index in film.flashes:
         picture //= 8
         picture += 220

@@ -68,7 +68,7 @@ def json_answer(data: Any, status: int = 200) -> Answer:
 
 
 def error_answer(status: int) -> Answer:
-    """Makes an error in the site's JSON form (yt-dlp reads the message of one that isn't HTML)."""
+    """Makes an error in the site's JSON form (yt-dlp reads the message of an error that isn't HTML)."""
     words = {403: "Forbidden", 404: "Not Found", 416: "Range Not Satisfiable", 429: "Too Many Requests"}
     message = words.get(status, "Service Unavailable")
     return json_answer({"error": {"code": status, "message": message}}, status)

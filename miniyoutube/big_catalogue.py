@@ -30,7 +30,7 @@ FAST_BEHAVIOURS: tuple[str, ...] = tuple(name for name, row in BEHAVIOURS.items(
 _N_PAUSING = 2
 """Videos per behaviour that pauses an identity: with more, a run would do nothing else."""
 _SHRINK = 0.75
-"""Each category has this share of the one before."""
+"""Each category has this share of the last."""
 N_MEDIA = 4
 """Files that all videos share."""
 
@@ -45,7 +45,7 @@ def a_catalogue(
 ) -> Catalogue:
     """Makes `n_videos` videos of 12 to 18 s (one or two sentences each, all different) that share N_MEDIA files.
 
-    A share of `misbehaving` has one of `behaviours`, each about equally often, but at most two videos for each
+    A share of `misbehaving` has a behaviour of `behaviours`, each about equally often, but at most two videos for each
     behaviour that pauses an identity. The same arguments give the same catalogue.
     """
     names = _behaviours_for(round(n_videos * misbehaving), behaviours)
@@ -61,7 +61,7 @@ def a_catalogue(
 
 
 def one_of_each(behaviours: Sequence[str] = tuple(BEHAVIOURS)) -> Catalogue:
-    """Makes a video of each behaviour in one category, by name: to test each row of the table.
+    """Makes a video of each behaviour in the same category, by name: to test each row of the table.
 
     The first video (`good`) is the original of a re-upload, which is on another channel; the video of a wrong category
     is listed there too.
@@ -77,7 +77,7 @@ def one_of_each(behaviours: Sequence[str] = tuple(BEHAVIOURS)) -> Catalogue:
 
 
 def category_sizes(n_videos: int, seed: int = 0) -> dict[int, int]:
-    """Very unequal sizes: each category has three quarters of the one before, in an order drawn by the seed."""
+    """Very unequal sizes: each category has three quarters of the last, in an order drawn by the seed."""
     ids = sorted((c.id for c in load_categories()), key=lambda category_id: stable_hash("order", seed, category_id))
     weights = [_SHRINK**i for i in range(len(ids))]
     sizes = [max(1, round(n_videos * weight / sum(weights))) for weight in weights]
@@ -92,11 +92,11 @@ def expected_ends(catalogue: Catalogue) -> dict[str, Expected]:
 
 def reachable(catalogue: Catalogue) -> dict[int, list[str]]:
     """By category id, the videos that end up in the data set once everything has been tried again."""
-    found: dict[int, list[str]] = {category.id: [] for category in load_categories()}
+    kept: dict[int, list[str]] = {category.id: [] for category in load_categories()}
     for video in catalogue.videos:
         if BEHAVIOURS[video.behaviour].expected.kept_in_the_end:
-            found[video.category_id].append(video.video_id)
-    return found
+            kept[video.category_id].append(video.video_id)
+    return kept
 
 
 def _behaviours_for(n: int, behaviours: Sequence[str]) -> list[str]:
@@ -108,7 +108,7 @@ def _behaviours_for(n: int, behaviours: Sequence[str]) -> list[str]:
 
 
 def _a_video(seed: int, slot: tuple[int, int], videos_per_channel: int) -> Video:
-    """A well-behaved video with its own words; its frames are those of one of the shared files of equal length."""
+    """A well-behaved video with its own words; its frames are those of a shared file of equal length."""
     category_id, n = slot
     video_seed = stable_hash("big", seed, category_id, n) % 10**9
     footage = Script(video_seed % N_MEDIA, 1, 12_000 + 2_000 * (video_seed % N_MEDIA), "short")
@@ -135,8 +135,8 @@ def _a_video(seed: int, slot: tuple[int, int], videos_per_channel: int) -> Video
 
 def _cast_in_place(video: Video, behaviour: str, good: dict[tuple[int, int], Video], sizes: dict[int, int]) -> Video:
     """Gives the video its behaviour; a video of a wrong category is listed under the largest other category."""
-    other = next(category_id for category_id in sizes if category_id != video.category_id)
+    another = next(category_id for category_id in sizes if category_id != video.category_id)
     candidates = [v for v in good.values() if v.channel != video.channel] if behaviour == "reupload" else []
     same_category = [v for v in candidates if v.category_id == video.category_id] or candidates
     original = same_category[stable_hash(video.video_id) % len(same_category)] if same_category else None
-    return cast(video, behaviour, another_category=other, original=original)
+    return cast(video, behaviour, another_category=another, original=original)

@@ -1,4 +1,4 @@
-"""Gives a well-behaved video one of the behaviours of `misbehave.BEHAVIOURS`."""
+"""Gives a well-behaved video a behaviour of `misbehave.BEHAVIOURS`."""
 
 from __future__ import annotations
 

@@ -117,13 +117,13 @@ class Video:
         return round(self.script.duration_ms / 1000)
 
     def picture(self, short_side: int) -> Rendition:
-        """The adaptive video stream of one of `renditions`."""
+        """The adaptive video stream of a rendition in `renditions`."""
         scale = short_side / 720
         width, height = (round(side * scale / 2) * 2 for side in (self.width, self.height))
         return Rendition(self.footage, "video", width, height, damage=self.damage)
 
     def audio(self, voice: str = "") -> Rendition:
-        """The adaptive audio stream (of one dub)."""
+        """The adaptive audio stream (of a dub)."""
         return Rendition(self.footage, "audio", voice=voice)
 
     def joint(self) -> Rendition:
@@ -160,8 +160,8 @@ class Catalogue:
     @cached_property
     def channels(self) -> dict[str, Channel]:
         """Channels by id, and by handle in lower case."""
-        found = {video.channel.channel_id: video.channel for video in self.videos}
-        return found | {channel.handle.lower(): channel for channel in found.values()}
+        by_id = {video.channel.channel_id: video.channel for video in self.videos}
+        return by_id | {channel.handle.lower(): channel for channel in by_id.values()}
 
     @cached_property
     def uploads(self) -> dict[str, list[Video]]:
@@ -191,8 +191,8 @@ class Catalogue:
         """
         if found_at := self._seed_queries.get(_plain(query)):
             category_id, n = found_at
-            found = [video for video in self._listed(category_id) if (_rank(video) + n) % 3]
-            return sorted(found, key=lambda video: stable_hash(_plain(query), video.video_id))
+            videos = [video for video in self._listed(category_id) if (_rank(video) + n) % 3]
+            return sorted(videos, key=lambda video: stable_hash(_plain(query), video.video_id))
         wanted = _words(query)
         hits = [(len(wanted & words), video) for words, video in self._texts]
         best = max((n for n, _ in hits), default=0)

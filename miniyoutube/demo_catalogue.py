@@ -86,8 +86,8 @@ def _cast_for_demo(plain: Video, behaviour: str, others: list[Video]) -> Video:
     """Gives a behaviour; a re-upload copies a video of another channel, a wrong category is found under Music."""
     same_category = [video for video in others if video.category_id == plain.category_id]
     original = next((v for v in same_category if v.channel != plain.channel), None)
-    found = cast(plain, behaviour, another_category=10, original=original)
-    return replace(found, searchable=True)
+    acted = cast(plain, behaviour, another_category=10, original=original)
+    return replace(acted, searchable=True)
 
 
 def _a_playlist(seed: int, category_id: int, videos: list[Video]) -> Playlist:

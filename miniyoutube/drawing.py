@@ -46,7 +46,7 @@ _RGB: dict[str, tuple[int, int, int]] = {
 _STEP_PX = 14.0
 """How far a moving thing goes from frame to frame, for a short side of 720."""
 _CIRCLE_FRAMES = 30
-"""Number of frames of one turn "around in a circle"."""
+"""Number of frames of a turn "around in a circle"."""
 _DIGIT_PX = 22
 """Height of the small number for a short side of 720: below 6 pixels in a 180-line copy."""
 TEXTURE_PX = 20

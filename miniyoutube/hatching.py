@@ -1,4 +1,4 @@
-"""Grounds that only a high-resolution view can tell apart: waves as long as one low-resolution pixel, under grain.
+"""Grounds that only a high-resolution view can tell apart: waves as long as a low-resolution pixel, under grain.
 
 At that period the cubic kernel that makes the low view has a zero, so only the waves' mean is left. An encoder in
 between does not preserve that exactly, but what it leaves of the waves in a small picture is lost in the grain. All
@@ -16,7 +16,7 @@ Waves = tuple[tuple[int, int], ...]
 
 
 def hatching_wave(waves: Waves, phase: float, size: tuple[int, int], period_px: float) -> NDArray[np.float32]:
-    """A hatching without grain, float32 of `size` (height, width), with the power of one wave between -1 and 1.
+    """A hatching without grain, float32 of `size` (height, width), with the power of a wave between -1 and 1.
 
     `phase` is in radians.
     """
@@ -28,7 +28,7 @@ def hatching_wave(waves: Waves, phase: float, size: tuple[int, int], period_px: 
 
 
 def grain(seed: int, deviation: float, size: tuple[int, int], cell_px: float) -> NDArray[np.float32]:
-    """Smooth noise, float32 of `size` (height, width): one normal value per cell, linear in between."""
+    """Smooth noise, float32 of `size` (height, width): a normal value per cell, linear in between."""
     height, width = size
     cells = (round(height / cell_px), round(width / cell_px))
     values = np.random.default_rng(seed).normal(0, deviation, cells).astype(np.float32)

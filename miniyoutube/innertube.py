@@ -101,7 +101,7 @@ REFUSALS: dict[str, Json] = {
 
 
 def refusal(video_id: str, name: str) -> Json:
-    """Makes a player's answer that refuses with one of the `REFUSALS`."""
+    """Makes a player's answer that refuses as `REFUSALS` say."""
     said = REFUSALS[name]
     message = {key: {"simpleText": said[key]} for key in ("reason", "subreason") if key in said}
     screen: Json = {"playerErrorMessageRenderer": message}
@@ -205,14 +205,14 @@ def streaming_data(video: Video, generation: int, identity: str, client: str, si
 
     def stream(itag: int, rendition: Rendition, mime: str, **facts: Any) -> Json:
         address = media_url(video.video_id, itag, generation, identity, rendition.voice)
-        found: Json = {"itag": itag, "url": address, "mimeType": mime, **facts}
-        found["approxDurationMs"] = str(video.script.duration_ms)
+        made: Json = {"itag": itag, "url": address, "mimeType": mime, **facts}
+        made["approxDurationMs"] = str(video.script.duration_ms)
         if rendition in sizes:
             n_bytes = served_bytes(video, rendition, sizes[rendition])
-            found |= {"contentLength": str(n_bytes), "bitrate": n_bytes * 8000 // video.script.duration_ms}
+            made |= {"contentLength": str(n_bytes), "bitrate": n_bytes * 8000 // video.script.duration_ms}
         if video.live.startswith("is_live"):
-            found["targetDurationSec"] = 5.0
-        return found
+            made["targetDurationSec"] = 5.0
+        return made
 
     adaptive = []
     for short_side in video.renditions:
@@ -249,7 +249,7 @@ _QUALITIES = {1080: "hd1080", 720: "hd720", 480: "large", 360: "medium"}
 
 
 def rendition_of(video: Video, itag: str, voice: str) -> Rendition | None:
-    """The file behind a media URL; None for one that the video doesn't have."""
+    """The file behind a media URL; None for a file that the video doesn't have."""
     if itag == "18":
         return video.joint() if video.progressive else None
     if itag == "140":
@@ -289,7 +289,7 @@ def _caption_track(video: Video, track: Track) -> Json:
         query["exp"] = "xpe"
     query["signature"] = SIGNATURE_MARK
     host = "169.254.169.254" if track.answer == "elsewhere" else "www.youtube.com"
-    found = {
+    made = {
         "baseUrl": f"https://{host}/api/timedtext?{urlencode(query)}",
         "vssId": track.vss_id,
         "languageCode": track.language,
@@ -297,8 +297,8 @@ def _caption_track(video: Video, track: Track) -> Json:
         "isTranslatable": True,
     }
     if track.kind == "auto":
-        found["kind"] = "asr"
-    return found
+        made["kind"] = "asr"
+    return made
 
 
 def find_track(video: Video, language: str, kind: str, name: str) -> Track | None:

@@ -52,7 +52,7 @@ def cache_root() -> Path:
 
 
 class MediaCache:
-    """Files of renditions, drawn when first asked for. Thread-safe; processes may share one folder."""
+    """Files of renditions, drawn when first asked for. Thread-safe; processes may share a folder."""
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or cache_root()
@@ -115,7 +115,7 @@ def _file_name(rendition: Rendition) -> str:
 
 
 def _encode(rendition: Rendition, path: Path) -> None:
-    """Writes one rendition: video, audio or both."""
+    """Writes a rendition: video, audio or both."""
     layout = "faststart" if rendition.kind == "progressive" else "dash+global_sidx"
     options = {"movflags": layout, "fflags": "bitexact"}
     with av.open(str(path), "w", format="mp4", options=options) as container:

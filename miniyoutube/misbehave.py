@@ -19,7 +19,7 @@ from manifests.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault: what is done to requests of one kind.
+    """A fault: what is done to requests of a kind.
 
     `where`: home, search, browse (pages of channels and playlists), watch, player, embed, captions or media.
     `effect`: "status" (with `status`), "reset" (RST), "stall" (nothing until the client leaves), "drop" (half

@@ -123,7 +123,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What is visible in one shot; all words come from the tables above."""
+    """What is visible in a shot; all words come from the tables above."""
 
     background: str
     texture: str
@@ -158,7 +158,7 @@ class Shot:
 def shots_of(script: Script) -> tuple[Shot, ...]:
     """The shots in order of time, without gaps from 0 to the script's duration.
 
-    Sentences are placed while they fit; about one in six continues the scene of the one before.
+    Sentences are placed while they fit; about one in six continues the scene of the last.
     """
     dice = random.Random(f"{script.seed}/{script.category_id}/{script.language}")
     shots: list[Shot] = []
@@ -207,7 +207,7 @@ def duration_for(seed: int, category_id: int, n_sentences: int, sentences: str =
 
 
 def _fill_to_end(shots: list[Shot], script: Script, scene: Scene) -> tuple[Shot, ...]:
-    """Extends the last shot to the end of the video; a script too short for any sentence is one silent shot."""
+    """Extends the last shot to the end of the video; a script too short for any sentence is a silent shot."""
     if not shots:
         return (Shot(0, script.duration_ms, scene, ()),)
     last = shots[-1]
@@ -215,7 +215,7 @@ def _fill_to_end(shots: list[Shot], script: Script, scene: Scene) -> tuple[Shot,
 
 
 def _draw_scene(dice: random.Random, script: Script, before: Scene | None) -> Scene:
-    """Draws a scene of random attributes; its background differs from the previous one, so that the cut shows."""
+    """Draws a scene of random attributes; its background differs from the previous, so that the cut shows."""
     plain = script.sentences == "plain"
     colours, grounds = (PLAIN_COLOURS, PLAIN_GROUNDS) if plain else (COLOURS, GROUNDS)
     background = dice.choice([ground for ground in grounds if before is None or ground != before.background])
@@ -232,7 +232,7 @@ def _draw_scene(dice: random.Random, script: Script, before: Scene | None) -> Sc
 
 
 def _describe(dice: random.Random, scene: Scene, script: Script) -> str:
-    """Describes the scene in one sentence, lower case and without punctuation."""
+    """Describes the scene in a sentence, lower case and without punctuation."""
     if script.language == "es":
         return _describe_in_spanish(scene, script.sentences)
     template = dice.choice(_ENGLISH[script.sentences])

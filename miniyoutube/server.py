@@ -145,7 +145,7 @@ class MiniYouTube:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        """Serves one connection from CONNECT to its end. A client that goes away is not an error."""
+        """Serves a connection from CONNECT to its end. A client that goes away is not an error."""
         stream: socket.socket = connection
         try:
             connection.settimeout(_IDLE_S)
@@ -192,7 +192,7 @@ class MiniYouTube:
         return None
 
     def _exchange(self, stream: socket.socket, reader: io.BufferedIOBase, host: str, identity: str) -> bool:
-        """Handles one request; returns whether the connection stays open."""
+        """Handles a request; returns whether the connection stays open."""
         head = _read_head(reader)
         if not head:
             return False

@@ -1,7 +1,7 @@
 """Makes a script's caption files in the formats of the site's `timedtext`: json3, vtt, srv3 and srt.
 
 Automatic tracks are lower case without punctuation, each word with its own time, in rolling lines: a line stays up
-while the next one is spoken, so events overlap, with a newline event between them. Manual tracks are punctuated cues of
+while the next is spoken, so events overlap, with a newline event between them. Manual tracks are punctuated cues of
 a few seconds without word times.
 """
 
@@ -77,7 +77,7 @@ def automatic_json3(script: Script) -> bytes:
 
 
 def manual_json3(script: Script) -> bytes:
-    """The manual track in json3: an event for each cue, its text in one segment."""
+    """The manual track in json3: an event for each cue, its text in a single segment."""
     events = [
         {"tStartMs": cue.start_ms, "dDurationMs": cue.end_ms - cue.start_ms, "segs": [{"utf8": cue.text}]}
         for cue in manual_cues(script)
@@ -109,7 +109,7 @@ def _automatic_segment(word: Word, line_start_ms: int, index: int) -> Json:
 
 
 def _cues_of(words: Sequence[Word]) -> list[Cue]:
-    """Splits one sentence into cues, between words."""
+    """Splits a sentence into cues, between words."""
     written = as_written(tuple(words)).split()
     cues, first = [], 0
     for i in range(len(words)):

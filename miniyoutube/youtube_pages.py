@@ -120,8 +120,8 @@ class Site:
 
     def _search(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         token = _read_token(str(request.body.get("continuation", ""))) or _Token(str(request.body.get("query", "")))
-        found = self.catalogue.search(token.list_id)
-        page, next_token = self._page_of(found, token)
+        videos = self.catalogue.search(token.list_id)
+        page, next_token = self._page_of(videos, token)
         return json_answer(listings.search_page(page, next_token, first=token.offset == 0))
 
     def _browse(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:

@@ -53,14 +53,14 @@ class ClipLists:
         for clip_id in clip_ids:
             video, _, number = clip_id.rpartition(".")
             wanted.setdefault(video, []).append(int(number))
-        found = {}
+        places = {}
         for row in rows_of(self.video_id, list(wanted)).tolist():
             video = self.video_id[row].as_py()
             first, last = int(self.starts[row]), int(self.starts[row + 1])
             for n in wanted[video]:
                 for at in np.flatnonzero(self.n[first:last] == n).tolist():
-                    found[f"{video}.{n}"] = (row, first + at)
-        return found
+                    places[f"{video}.{n}"] = (row, first + at)
+        return places
 
 
 def empty_clip_lists() -> ClipLists:
@@ -70,7 +70,7 @@ def empty_clip_lists() -> ClipLists:
 
 
 def clip_lists(tables: Iterable[pa.Table]) -> ClipLists:
-    """Makes lists of the clips in tables with columns video_id, n, duration_ms. Each video is in only one of them."""
+    """Makes lists of the clips in tables with columns video_id, n, duration_ms. Each video is in a single table."""
     videos: list[pa.Array] = []
     starts, n, ms = [np.zeros(1, dtype=np.int64)], _Column(), _Column()
     for table in tables:
@@ -100,7 +100,7 @@ def joined_lists(some: Sequence[ClipLists]) -> ClipLists:
 
 
 def merged_lists(some: Sequence[ClipLists]) -> ClipLists:
-    """Merges lists; a video may be in more than one of them."""
+    """Merges lists; a video may be in several."""
     whole = joined_lists(some)
     encoded = pc.dictionary_encode(whole.video_id)
     if len(encoded.dictionary) == len(whole.video_id):
@@ -127,7 +127,7 @@ def taken(lists: ClipLists, rows: NDArray[np.int64]) -> ClipLists:
 
 
 class _Column:
-    """A growing int32 array. Doubling one large block leaves no small freed ones behind, as a list of parts would."""
+    """A growing int32 array. Doubling a large block leaves no small freed blocks behind, as a list of parts would."""
 
     def __init__(self) -> None:
         self._block = np.empty(1 << 20, dtype=np.int32)
@@ -180,7 +180,7 @@ def runs_of(values: NDArray[Number], starts: NDArray[np.int64], counts: NDArray[
 
 
 def rows_of(haystack: pa.Array, needles: list[str]) -> NDArray[np.int64]:
-    """Rows of a string column whose value is one of the needles, ascending."""
+    """Rows of a string column whose value is among the needles, ascending."""
     if not needles:
         return np.zeros(0, dtype=np.int64)
     return np.flatnonzero(pc.is_in(haystack, value_set=pa.array(needles, pa.string())).to_numpy(zero_copy_only=False))

@@ -1,4 +1,4 @@
-"""Groups things that repeat each other, given the pairs found."""
+"""Groups things that repeat each other, given the pairs."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar

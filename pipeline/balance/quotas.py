@@ -68,8 +68,8 @@ class Quotas:
 
     def quota(self, category_id: int) -> int | None:
         """The amount wanted; None for a category that the policy does not name."""
-        found = self.by_category.get(category_id)
-        return found.quota if found else None
+        category = self.by_category.get(category_id)
+        return category.quota if category else None
 
 
 def plan_quotas(supply: Supply, config: BalanceConfig, most: Mapping[int, int] | None = None) -> Quotas:
@@ -118,9 +118,9 @@ def category_weights(config: BalanceConfig) -> dict[int, float]:
         return {c.id: c.hd_vila_clips for c in load_categories()}
     own = {c.id: 0.0 for c in load_categories()}
     for name, weight in config.weights.items():
-        found = find_category(name)
-        assert found is not None  # the configuration has checked it
-        own[found.id] += weight
+        category = find_category(name)
+        assert category is not None  # the configuration has checked it
+        own[category.id] += weight
     return own
 
 
@@ -213,7 +213,7 @@ def supply_of(
 
 
 def _within_hours(ms: NDArray[np.int64], amount: NDArray[np.int64], config: BalanceConfig) -> int:
-    """The part of one category's amounts, in rank order, that comes before the cap in hours."""
+    """The part of a category's amounts, in rank order, that comes before the cap in hours."""
     cap_ms = to_amount(config.max_hours_per_category, "hours")
     if config.unit == "hours":
         return min(cap_ms, int(ms.sum()))
@@ -225,7 +225,7 @@ def _within_hours(ms: NDArray[np.int64], amount: NDArray[np.int64], config: Bala
 
 
 def _channel_cap(supply: Supply, config: BalanceConfig, category_id: int, amount: int) -> int | None:
-    """The most of a category's `amount` that one channel may have: its share, but at least one clip of mean length."""
+    """The most of a category's `amount` that a channel may have: its share, but at least one clip of mean length."""
     if config.max_channel_share >= 1:
         return None
     return max(_one_clip(supply, config, category_id), int(Fraction(str(config.max_channel_share)) * amount))

@@ -79,7 +79,7 @@ def candidates_with(videos: pa.Table, planned: pa.Table) -> pa.Table:
 
 
 def rank_candidates(candidates: pa.Table, seed: int) -> Ranked:
-    """Ranks the candidates in their categories' seeded orders; of rows with the same id one is kept."""
+    """Ranks the candidates in their categories' seeded orders; of rows with the same id a single row is kept."""
     order = _order(candidates, seed)
     category = _numbers(candidates, "category_id", np.int32)[order]
     channel = _flat(candidates.column("channel_id"))

@@ -80,7 +80,7 @@ def entropy(amounts: Iterable[float]) -> float:
 
 
 def normalised_entropy(amounts: Sequence[float]) -> float:
-    """Entropy divided by its largest value for that many categories: 1 is even, 0 is all in one."""
+    """Entropy divided by its largest value for that many categories: 1 is even, 0 is all in a single category."""
     return entropy(amounts) / math.log(len(amounts)) if len(amounts) > 1 else 0.0
 
 

@@ -3,7 +3,7 @@
 In:  `Ranked` candidates; `Outcomes`, the media stage's results for those that it tried
 Out: `Selection`: the table selection.parquet, the clips dropped as duplicates, and a result with explanations
 
-Videos are taken in the order of their category. The last one of a category (or of a channel that has its share) is
+Videos are taken in the order of their category. The last of a category (or of a channel that has its share) is
 taken in part, its first clips by n, so that a quota is met to the clip. A limit is never exceeded. The same outcomes
 give the same selection, whether or not its clips are in shards already.
 """

@@ -207,8 +207,8 @@ def _kept_ms(lists: ClipLists, row: NDArray[np.int32], kept_clips: NDArray[np.in
 
 def _row_in(ids: pa.Array, value_set: pa.Array) -> NDArray[np.int32]:
     """[N] row of each id in a smaller column, -1 if it is not there."""
-    found = pc.fill_null(pc.index_in(ids, value_set=value_set), -1)
-    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int32)
+    at = pc.fill_null(pc.index_in(ids, value_set=value_set), -1)
+    return np.asarray(at.to_numpy(zero_copy_only=False), dtype=np.int32)
 
 
 def _reject_repeated_videos(
@@ -238,21 +238,21 @@ def _without_repeated_clips(
     kept_clips: NDArray[np.int32],
     reason: NDArray[np.int16],
 ) -> tuple[ClipLists, dict[str, tuple[Reason, str]]]:
-    """Of each group of clips that repeat each other, keeps the one in the video that comes first."""
+    """Of each group of clips that repeat each other, keeps the clip in the video that comes first."""
     gone = np.zeros(len(lists.n), dtype=np.bool_)
     dropped: dict[str, tuple[Reason, str]] = {}
     for why, pairs in sorted(duplicates.items()):
         pairs = {a: b for a, b in pairs.items() if "." in a}
-        found = lists.indices({*pairs, *pairs.values()})
-        where = _rows_by_id(ranked, {clip.rpartition(".")[0]: "" for clip in found})
+        places = lists.indices({*pairs, *pairs.values()})
+        where = _rows_by_id(ranked, {clip.rpartition(".")[0]: "" for clip in places})
         for members in groups_of(pairs.items()):
-            here = [m for m in members if m in found and not gone[found[m][1]]]
+            here = [m for m in members if m in places and not gone[places[m][1]]]
             at = {m: where[v] for m in here if (v := m.rpartition(".")[0]) in where and not reason[where[v]]}
-            in_shards = {m for m in at if found[m][1] - lists.starts[found[m][0]] < kept_clips[at[m]]}
-            order = sorted(at, key=lambda m: (m not in in_shards, int(ranked.rank[at[m]]), at[m], found[m][1]))
+            in_shards = {m for m in at if places[m][1] - lists.starts[places[m][0]] < kept_clips[at[m]]}
+            order = sorted(at, key=lambda m: (m not in in_shards, int(ranked.rank[at[m]]), at[m], places[m][1]))
             for clip in order[1:]:
                 if clip not in in_shards:
-                    gone[found[clip][1]] = True
+                    gone[places[clip][1]] = True
                     dropped[clip] = (why, order[0])
     return lists.without(gone), dropped
 

@@ -123,7 +123,7 @@ def _label(point: metadata.EntryPoint) -> str:
 
 @cache
 def _source_of(module: str) -> str:
-    """12 hex digits of the Python files of a module's package; "" if they cannot be found."""
+    """12 hex digits of the Python files of a module's package; "" if they cannot be read."""
     spec = importlib.util.find_spec(module.partition(".")[0])
     if spec is None or not spec.origin:
         return ""

@@ -11,7 +11,7 @@ that of the names and checksums of its shards, which is also in the file's metad
 recognised.
 
 One record batch a file, uncompressed (Arrow IPC): a reader maps it, and all processes of a machine share its pages. A
-trainer joins the files of a split into one, once per run (train/data/index.py), and opening that costs the same for a
+trainer joins the files of a split, once per run (train/data/index.py), and opening that costs the same for a
 thousand samples and a hundred million.
 """
 
@@ -43,7 +43,7 @@ _FORMAT, _OF, _WHOLE = b"hdvila_index", b"shards_sha256", b"members_of_all"
 INDEXES = "index"
 """The folder of the index files, beside the manifest."""
 SHARDS_A_FILE = 512
-"""A generation of more shards than this (a merged set's only one) has several files."""
+"""A generation of more shards than this (a merged set's only generation) has several files."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,7 @@ def _add_video(container: av.container.OutputContainer, rendition: Rendition) ->
 
 def _encode_video(container: av.container.OutputContainer, stream: av.VideoStream, rendition: Rendition) -> None:
     height, width = rendition.height, rendition.width
-    frame = av.VideoFrame(width, height, "yuv420p")  # one for all: x264 copies it, and a new one costs its memory pages
+    frame = av.VideoFrame(width, height, "yuv420p")  # reused: x264 copies it, and a new frame costs its memory pages
     planes = [np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size) for plane in frame.planes]
     for number, canvas in enumerate(frames_of(rendition.script, width, height)):
         planes[0][:, :width] = canvas[:height]

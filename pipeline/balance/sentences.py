@@ -27,7 +27,7 @@ from pipeline.engine.store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class SaidAgain:
-    """When a sentence counts as one that a channel repeats."""
+    """When a sentence counts as repeated by a channel."""
 
     min_repeats: int = 3
     """It is said in this many of the channel's videos."""

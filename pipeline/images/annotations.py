@@ -5,7 +5,7 @@
     vg        Visual Genome's region_descriptions.json: a list of {id, regions: [{phrase, …}]}
     flickr    a token file: lines `NAME.jpg#0<TAB>caption`
 
-The files are untrusted: anything missing or of another type gives one message that names the place.
+The files are untrusted: anything missing or of another type gives a message that names the place.
 """
 
 from __future__ import annotations

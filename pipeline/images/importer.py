@@ -58,7 +58,7 @@ class ImportSettings:
     licence: str = ""
     """Licence of pictures whose source names none."""
     answer_floor: int = ANSWER_FLOOR
-    """How often an answer of VQA has to be the most common one to become a class."""
+    """How often an answer of VQA has to be the most common to become a class."""
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from pipeline.images.annotations import Captioned, Format, Question, clean, text
 
 Task = Literal["vqa", "nlvr2", "snli_ve"]
 ANSWER_FLOOR = 9
-"""How often an answer has to be the most common one to become a class: 3,129 answers of VQA 2.0's train and val."""
+"""How often an answer has to be the most common to become a class: 3,129 answers of VQA 2.0's train and val."""
 
 _MARKS = ('"question_id"', '"identifier"', '"Flickr30K_ID"')
 _LINES: dict[str, Task] = {"identifier": "nlvr2", "Flickr30K_ID": "snli_ve"}

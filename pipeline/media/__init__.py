@@ -5,6 +5,6 @@ Files: `stage`, `video` (a video's work), `probe` (with `streams`: what a file s
 `hearing` for its audio, and `repeats` for frames that need no second look), `scenes` and `shots` (their detector),
 `cutting/`, `members/` and `checks/` (a file each), `phash`, `packs`, `row_index` (where a video's rows lie),
 `cut_files`, `verify_media`, `verify_picture`; beneath them `ffmpeg` (the program), `colour` and `resampling`, `clock`
-(limits for a video) and `stopwatch` (what each step took), `versions` (of the tools), `modules` (those of a folder,
-found).
+(limits for a video) and `stopwatch` (what each step took), `versions` (of the tools), `modules` (loads those of a
+folder).
 """

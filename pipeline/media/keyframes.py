@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _SLICE, _IDR = 1, 5
-"""Types of NAL units that hold a picture, or a part of one."""
+"""Types of NAL units that hold a picture, or a part of it."""
 
 _INTRA = (2, 4)
 """Types of slices (modulo 5) that refer to no other picture: I and SI."""

@@ -237,7 +237,7 @@ class _Work:
         return text, shifted
 
     def _scene_spans(self, clip: CutClip) -> list[list[int]]:
-        """Gradual transitions in the clip, timed from its start; one that extends beyond the clip is cut off there."""
+        """Gradual transitions in the clip, timed from its start, and cut off where they leave the clip."""
         met = spans_inside(self.scenes.spans_ms, Span(clip.n, clip.start_ms, clip.end_ms))
         return [[max(a, clip.start_ms) - clip.start_ms, min(b, clip.end_ms) - clip.start_ms] for a, b in met]
 

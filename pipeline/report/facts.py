@@ -150,7 +150,7 @@ class _Counts:
 def _counted(
     store: Store, table: str, columns: list[str], place_of: Callable[[pa.Table], Ints], times: NDArray[Any]
 ) -> dict[str, pa.Table] | None:
-    """By column: its values and how many clips have each; None if the table lacks one of the clips."""
+    """By column: its values and how many clips have each; None if the table lacks any of the clips."""
     keys = ["video_id"] if table == "videos" else ["video_id", "n"]
     counts, seen = take_once(
         store, table, [*keys, *columns], place_of, len(times), lambda: _Counts(table, columns, times)

@@ -1,4 +1,4 @@
-"""Reads the one row of a table that counts for each clip or video, piece by piece and file by file.
+"""Reads the row of a table that counts for each clip or video, piece by piece and file by file.
 
 The outcome of a retry is in a later part, so of several rows the last counts. Files are read in any order; where
 rows turn out to repeat, which is rare, the table is read again, and those rows are held against each other by the names

@@ -122,7 +122,7 @@ class Known:
 
 
 def batch_numbers(store: Store, video_ids: pa.Array) -> NDArray[np.int64]:
-    """[N] the number of the last media batch that names each video, -1 if none does. Reads batches from the last one
+    """[N] the number of the last media batch that names each video, -1 if none does. Reads batches from the last
     back until every video is accounted for.
     """
     numbers = np.full(len(video_ids), -1, np.int64)

@@ -40,7 +40,7 @@ class Hosts:
         self._lock = threading.Lock()
 
     async def turn(self, host: str, gap_s: float, patience_s: float) -> float:
-        """Waits for the turn of a request, `gap_s` after the one before; returns 0.0 when it may go.
+        """Waits for the turn of a request, `gap_s` after the last; returns 0.0 when it may go.
 
         Waits up to `patience_s` for a paused host; then returns the seconds left of its pause.
         """

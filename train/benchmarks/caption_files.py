@@ -63,7 +63,7 @@ def _text_of(path: Path) -> str:
 
 
 def _form_of(path: Path, text: str) -> Format:
-    """Detects the format from a file's content. UserError if it is none of the known ones."""
+    """Detects the format from a file's content. UserError if it is no known format."""
     start = text.lstrip()[:1]
     if start in ("{", "["):
         return _json_form(path, text)

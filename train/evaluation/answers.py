@@ -84,7 +84,7 @@ class Answers:
 
 
 def consistency(given: Sequence[Given]) -> float:
-    """NLVR2's consistency: the share of sentences that are judged right with every one of their pairs of pictures.
+    """NLVR2's consistency: the share of sentences that are judged right with all of their pairs of pictures.
 
     An identifier is split-set-pair-sentence; examples of one sentence differ in the pair alone.
     """

@@ -102,7 +102,8 @@ def swapped(caption: str, pattern: str, values: Sequence[str]) -> list[str]:
 def share_distinguished(
     video: Tensor, captions: Sequence[str], pattern: str, embed: Callable[[list[str]], Tensor]
 ) -> tuple[float, float]:
-    """(share of clips that are nearest to the caption with their own value, chance level); NaN if no caption names one.
+    """(share of clips that are nearest to the caption with their own value, chance level); NaN if no caption names a
+    value.
 
     `video` is `[n, d]`; `embed` gives the embeddings `[m, d]` of texts. A tie counts against the model.
     """

@@ -148,7 +148,7 @@ class Meter:
             self._flops_per_clip = count_flops(model, batch, self._config)
 
     def step_ended(self) -> None:
-        """Ends a step (its work was given to the device); the next one starts."""
+        """Ends a step (its work was given to the device); the next starts."""
         self._n_steps += 1
         self._ended = time.perf_counter()
 

@@ -42,7 +42,7 @@ def totals(batch: Rows) -> Tensor:
 
 
 def loss(outputs: Any, batch: Rows, n_asked: Tensor, config: Any) -> Tensor:
-    """These rows' share of the loss; `outputs.mlm_logits` is [M, V], one for each masked position, row by row."""
+    """These rows' share of the loss; `outputs.mlm_logits` is [M, V], by masked position, row by row."""
     labels = asked(batch)
     kept = (labels != IGNORED)[batch.mlm_labels != IGNORED]
     return mlm_loss(outputs.mlm_logits[kept], labels, n_asked=n_asked)

@@ -49,7 +49,7 @@ def totals(batch: Rows) -> Tensor:
 def loss(outputs: Any, batch: Rows, n_asked: Tensor, config: Any) -> Tensor:
     """These rows' share of the mean over rows that count; a row's loss is the mean over its masked cells.
 
-    `outputs.mvm_logits` is [M, K], one for each position where `outputs.mvm_labels` [B, P] isn't -100, row by row.
+    `outputs.mvm_logits` is [M, K], by position where `outputs.mvm_labels` [B, P] isn't -100, row by row.
     """
     asked_cells = outputs.mvm_labels != IGNORED
     rows = asked_cells.nonzero()[:, 0]

@@ -82,7 +82,7 @@ class FetchBySource:
 
 
 def fetch_by_source(config: RunConfig, site: Fetch, hosts: Callable[[], PoliteHosts]) -> FetchBySource:
-    """The fetchers of the configured sources that need one."""
+    """The configured sources' own fetchers, where they have any."""
     asked = {name: fetch for name in config.crawl.sources if (fetch := source_named(name).fetch)}
     others: dict[str, Fetch] = {name: fetch(config, hosts()) for name, fetch in asked.items()}
     return FetchBySource(site, others)

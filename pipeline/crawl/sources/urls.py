@@ -278,7 +278,8 @@ def video_id_of_row(row: Mapping[str, Any]) -> str:
 
 
 def given_spans(row: Mapping[str, Any]) -> list[GivenSpan]:
-    """The spans given with the row, in the form of `videos.given_spans`; a lone caption gives one for the whole video.
+    """The spans given with the row, in the form of `videos.given_spans`; a lone caption gives a span for the whole
+    video.
 
     Raises Rejected (span_outside) for clips that are not a list of spans.
     """

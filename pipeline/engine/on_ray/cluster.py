@@ -68,7 +68,7 @@ class _Attempt:
     fetches_on: str = ""
     """The machine that is fetching what this attempt needs."""
     waited: int = -1
-    """The number of its fetch task, if it had one; what was fetched is on this attempt's machine."""
+    """The number of its fetch task, if any; what was fetched is on this attempt's machine."""
 
 
 class RayExecutor:

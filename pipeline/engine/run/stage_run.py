@@ -161,7 +161,7 @@ class LiveStage:
         return units
 
     def _may_ask(self) -> bool:
-        """Whether asking for units can give new ones: once, and again after the stage before this one has committed."""
+        """Whether asking for units can give new ones: once, and again after the stage before has committed."""
         upstream = self._upstream
         n_upstream = upstream.n_made if upstream else 0
         if n_upstream == self._n_upstream:

@@ -37,14 +37,14 @@ class Facts(TypedDict, total=False):
 
 
 def part_name(stage: str, unit: str, token: str = "") -> str:
-    """The file name of a part. `token` is unique to the attempt; "" where there can be only one."""
+    """The file name of a part. `token` is unique to the attempt; "" where there can be no second."""
     return f"part-{stage}-{unit}-{token}.parquet" if token else f"part-{stage}-{unit}.parquet"
 
 
 @dataclass(slots=True)
 class Commits:
-    """The commits that are objects of their own. Groups never change, so what was read of one is kept until segments
-    cover it.
+    """The commits that are objects of their own. Groups never change, so what was read of a group is kept until
+    segments cover it.
     """
 
     files: Files

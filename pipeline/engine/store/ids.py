@@ -1,4 +1,4 @@
-"""Where the rows of each video are in segments: sorted hashes of ids, of which one request reads what it needs.
+"""Where the rows of each video are in segments: sorted hashes of ids, of which a request reads what it needs.
 
     segments/<stage>/<id>/ids.bin    of a segment, written with it
     segments/ids/<id>/ids.bin        of many; the head tells for each segment which file has its entries

@@ -74,7 +74,7 @@ class Outcome:
     detail: str = ""
     wait_s: float = 0.0
     node: str = ""
-    """Ray's id of the machine that the attempt ran on; "" where there is only one."""
+    """Ray's id of the machine that the attempt ran on; "" where there is no other."""
     host: str = ""
     """The machine's name, for display."""
     facts: Facts = field(default_factory=Facts)

@@ -32,7 +32,7 @@ class Unit:
     """A piece of work. `name` comes from its content, never from its number; `payload` is small and picklable.
 
     `ids` are the videos that the unit covers: rejected together if the unit fails as a whole. `time_limit_s` is the
-    unit's own limit, if its length determines one; 0: that of its stage. `expected_s`: its rough duration, which
+    unit's own limit, if its length determines it; 0: that of its stage. `expected_s`: its rough duration, which
     affects only the order in which units begin; 0: unknown. `is_fetched`: its stage's `prepare` fetches what the unit
     needs, which takes time and no CPU; on a cluster that is a task of its own.
     """
@@ -116,7 +116,7 @@ class Context:
 
 
 class Stage(Protocol):
-    """A stage: lists its units, in a deterministic order and from committed inputs alone, and processes one.
+    """A stage: lists its units, in a deterministic order and from committed inputs alone, and processes a given unit.
 
     `name` is a word of letters, digits and underscores. Running a unit twice gives the same bytes. A stage that returns
     its units as a sequence thereby tells how many there are, and how long they take.

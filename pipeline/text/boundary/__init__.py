@@ -56,7 +56,7 @@ def load_model(name: ModelName = "net", weights: str = "") -> BoundaryModel:
 
 
 class NetModel:
-    """A network over words and pauses: the shipped one, or your own, which is named after a hash of its file."""
+    """A network over words and pauses: the shipped network, or your own, which is named after a hash of its file."""
 
     threshold = 0.0
 

@@ -1,4 +1,4 @@
-"""The shipped boundary model in numpy: a convolutional net over words and word pairs, and a small one that adds gaps.
+"""The shipped boundary model in numpy: a convolutional net over words and word pairs, and a small net that adds gaps.
 
 Weights: `model.npz`, made by `bench/train_boundary.py`; their licence is in `MODEL_LICENCE.md`. Inference needs no
 torch. Long tracks are processed in parts with as much context on both sides as the net sees, so the borders have no

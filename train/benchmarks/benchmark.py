@@ -233,9 +233,9 @@ def open_videos(source: str, names: Iterable[str]) -> Videos:
 
 
 def _find_samples(manifest_at: str, wanted: set[str]) -> dict[str, Sample]:
-    """{name: sample} for the names that were found."""
+    """{name: sample} for the names that the data set has."""
     manifest = read_manifest(manifest_at)
-    found: dict[str, Sample] = {}
+    by_name: dict[str, Sample] = {}
     of_video: dict[str, list[Sample]] = {}
     for split in dict.fromkeys(shard.split for shard in manifest.shards):
         index = load_index(manifest, split)
@@ -244,6 +244,6 @@ def _find_samples(manifest_at: str, wanted: set[str]) -> dict[str, Sample]:
             of_video.setdefault(video, []).append((index, number))
             for name in (key, clip_id(video, int(n))):
                 if name in wanted:
-                    found[name] = (index, number)
+                    by_name[name] = (index, number)
     alone = {video: samples[0] for video, samples in of_video.items() if video in wanted and len(samples) == 1}
-    return {**alone, **found}
+    return {**alone, **by_name}

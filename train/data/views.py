@@ -101,7 +101,7 @@ def arrange(
 ) -> tuple[list[Pixels], list[Pixels]]:
     """`(img_middle, img_other)` as lists of pictures `[h, w, 3]`, segment after segment.
 
-    `stills` are the high-resolution frames, one per centre; `low` the low-resolution ones, by frame number.
+    `stills` are the high-resolution frames, one per centre; `low` the low-resolution frames, by number.
     """
     match views.view:
         case "low":
@@ -123,6 +123,6 @@ def _mean(pictures: Sequence[Pixels]) -> Pixels:
 
 
 def _enlarged(picture: Pixels, size: tuple[int, int]) -> Pixels:
-    """The low-resolution picture scaled up to the high one's size (bicubic); this adds no detail."""
+    """The low-resolution picture scaled up to the size of the high (bicubic); this adds no detail."""
     image = Image.fromarray(np.ascontiguousarray(picture))
     return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC), np.uint8)

@@ -286,7 +286,7 @@ class Batches:
 
 
 class Copies:
-    """Copies rows to one device; a CPU device needs no stream."""
+    """Copies rows to a device; a CPU device needs no stream."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

@@ -133,7 +133,7 @@ def _read_trunk(source: str) -> Mapping[str, Tensor] | None:
 
 
 def _fill_trunks(model: HDVila, weights: Mapping[str, Tensor], source: str) -> int:
-    """Fills both trunks from one ResNet (keys with or without `backbone.`, without the classifier)."""
+    """Fills both trunks from the same ResNet (keys with or without `backbone.`, without the classifier)."""
     plain = {key.removeprefix("backbone."): value for key, value in weights.items()}
     n_filled = 0
     for trunk in (model.cnn, model.cnn_low):
@@ -154,7 +154,7 @@ def _fill_bert(model: HDVila, weights: Mapping[str, Tensor], source: str) -> int
 
 
 def _fill_model(model: HDVila, path: Path) -> None:
-    """Loads every shared key of an exported folder or official file (one of stage 1 lacks stage 2's upper half)."""
+    """Loads every shared key of an exported folder or official file (a file of stage 1 lacks stage 2's upper half)."""
     weights = load_file(weights_in(path))
     own = model.state_dict()
     shared = {key for key in own if key in weights and not key.endswith("num_batches_tracked")}

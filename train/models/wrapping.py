@@ -24,7 +24,7 @@ from train.models.base import Model
 Strategy = Literal["none", "ddp", "fsdp2"]
 
 UNIT_PARAMETERS = 4_000_000
-"""Blocks with fewer parameters share a sharding unit with their neighbours: one message each would be inefficient."""
+"""Blocks with fewer parameters share a sharding unit with their neighbours: a message each would be inefficient."""
 
 
 def tune(model: Model, loop: Any, strategy: Strategy) -> None:
@@ -41,7 +41,7 @@ def tune(model: Model, loop: Any, strategy: Strategy) -> None:
 
 
 def compile_blocks(model: Model, **options: Any) -> None:
-    """Compiles each block separately: identical blocks share one graph, and wrappers' hooks stay outside of it."""
+    """Compiles each block separately: identical blocks share a graph, and wrappers' hooks stay outside of it."""
     for block in blocks_of(model):
         block.compile(**options)
 

@@ -4,8 +4,8 @@
 
 Each size runs in a process of its own: that many videos are taken up, in batches, then one more batch, which is
 measured. Hashes are synthetic: their bits are set as often, and together as often, as those of the samples' pictures,
-so that groups are as crowded; --uniform draws independent, uniform bits instead. A video has 31 clips of three scenes,
-and one in a hundred repeats another with three bits of each hash changed.
+so that groups are as crowded. A video has 31 clips of three scenes, and one in a hundred repeats another with three
+bits of each hash changed.
 
 Then the search for a batch of 5,000 videos is run through a share of what 3.3 million videos would have filed: column
 after column, with hashes made up by the bits of that part of a picture, and groups as small as those of the full size.
@@ -83,17 +83,6 @@ class Bits:
         return np.packbits(drawn > -self._tilt.astype(np.float32), axis=1).view(">u8").astype(np.uint64)
 
 
-class Uniform:
-    """Draws hashes with independent bits."""
-
-    def __init__(self, rng: np.random.Generator) -> None:
-        self._rng = rng
-
-    def draw(self, n: int) -> Hashes:
-        """Draws the pictures of `n` scenes."""
-        return self._rng.integers(1, 2**63, (n, N_HASHES), dtype=np.uint64) * np.uint64(2)
-
-
 def seen_in(samples: Path) -> Hashes:
     """The distinct pictures of the samples' films."""
     found = [np.zeros((0, N_HASHES), np.uint64)]
@@ -106,7 +95,7 @@ def seen_in(samples: Path) -> Hashes:
     return np.concatenate(found)
 
 
-def packs_of(first: int, n_videos: int, bits: Bits | Uniform, rng: np.random.Generator) -> pa.Table:
+def packs_of(first: int, n_videos: int, bits: Bits, rng: np.random.Generator) -> pa.Table:
     """Makes rows of videos first … first + n_videos - 1; one in a hundred repeats the one before it."""
     scenes = bits.draw(n_videos * CLIPS_A_VIDEO * SCENES_A_CLIP).reshape(n_videos, -1, N_HASHES)
     copies = np.arange(1, n_videos, 100)
@@ -129,7 +118,7 @@ def packs_of(first: int, n_videos: int, bits: Bits | Uniform, rng: np.random.Gen
     )
 
 
-def one_size(n_videos: int, batch: int, bits: Bits | Uniform, rng: np.random.Generator) -> Cost:
+def one_size(n_videos: int, batch: int, bits: Bits, rng: np.random.Generator) -> Cost:
     """Takes up `n_videos`, then one more batch, and returns the cost of that."""
     nobody = pa.array([], pa.string())
     with tempfile.TemporaryDirectory(prefix="bench-alike-") as folder:
@@ -189,7 +178,7 @@ def asked_in(new: Hashes) -> list[HashQuery]:
     return asked_of(kind, clips, filed_of(clips), n_full, n_full * SCENES_A_CLIP)
 
 
-def one_column(column: int, asked: HashQuery, bits: Bits | Uniform, n_videos: int, n_file: int) -> Column:
+def one_column(column: int, asked: HashQuery, bits: Bits, n_videos: int, n_file: int) -> Column:
     """Searches what `n_videos` have filed in one column, drawn by `bits`, for new pictures, and prints the cost.
 
     The second time is what counts: a worker looks through dozens of files in the memory that it took for the first.
@@ -215,7 +204,7 @@ def one_column(column: int, asked: HashQuery, bits: Bits | Uniform, n_videos: in
     return Column(len(asked.hashes), sorted_s, looked_s * n_full / n, n_bytes, n_pairs * n_full / n)
 
 
-def _drawn(bits: Bits | Uniform, n: int) -> Hashes:
+def _drawn(bits: Bits, n: int) -> Hashes:
     """Draws the pictures of `n` scenes, some at a time."""
     return np.concatenate([bits.draw(min(100_000, n - first)) for first in range(0, n, 100_000)])
 
@@ -226,7 +215,7 @@ def file_videos(batch: int) -> int:
     return n if 8 * n * CLIPS_A_VIDEO * SCENES_A_CLIP * N_HASHES <= MOST_BYTES else batch
 
 
-def _file_of(files: Store, first: int, end: int, bits: Bits | Uniform) -> NearFile:
+def _file_of(files: Store, first: int, end: int, bits: Bits) -> NearFile:
     """Writes a column of the hashes of videos `first` … end - 1."""
     n_parts = np.full(end - first, CLIPS_A_VIDEO)
     counts = np.full(n_parts.sum(), SCENES_A_CLIP)
@@ -234,14 +223,14 @@ def _file_of(files: Store, first: int, end: int, bits: Bits | Uniform) -> NearFi
     return write_filed(files, f"{first}.near", filed, first * CLIPS_A_VIDEO)
 
 
-def full_size(seen: Hashes | None, n_videos: int, batch: int, rng: np.random.Generator) -> None:
+def full_size(seen: Hashes, n_videos: int, batch: int, rng: np.random.Generator) -> None:
     """Runs a share of each task of a search through FULL_SIZE videos, and prints what all of them come to. `seen`:
-    pictures by which hashes are drawn, or None."""
+    pictures by which hashes are drawn."""
     n_new = batch * CLIPS_A_VIDEO * SCENES_A_CLIP
-    new = _drawn(Uniform(rng) if seen is None else Bits(seen, rng), n_new)
+    new = _drawn(Bits(seen, rng), n_new)
     columns = []
     for column, asked in enumerate(asked_in(new)):
-        bits = Uniform(rng) if seen is None else Bits(seen[:, [column]], rng)
+        bits = Bits(seen[:, [column]], rng)
         columns.append(one_column(column, asked, bits, n_videos, file_videos(batch)))
     n_file = file_videos(batch)
     file_bytes = 8 * n_file * CLIPS_A_VIDEO * SCENES_A_CLIP
@@ -299,7 +288,6 @@ def main() -> None:
     parser.add_argument("--videos", type=int, nargs="*", default=[1000, 3000, 10_000])
     parser.add_argument("--batch", type=int, default=1000, help="videos that are taken up together")
     parser.add_argument("--samples", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "samples")
-    parser.add_argument("--uniform", action="store_true", help="bits that say nothing of one another")
     parser.add_argument("--part", type=int, default=40_000, help="videos of the full size that are looked through")
     parser.add_argument("--full-batch", type=int, default=FULL_BATCH, help="videos that are looked for in these")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
@@ -307,14 +295,13 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.one:
         rng = np.random.default_rng(5)
-        bits = Uniform(rng) if arguments.uniform else Bits(np.load(arguments.seen), rng)
-        print(json.dumps(asdict(one_size(arguments.one, arguments.batch, bits, rng))))
+        print(json.dumps(asdict(one_size(arguments.one, arguments.batch, Bits(np.load(arguments.seen), rng), rng))))
         return
     costs = []
     with tempfile.TemporaryDirectory(prefix="bench-alike-") as folder:
         seen = Path(folder) / "seen.npy"
-        np.save(seen, seen_in(arguments.samples))
-        bits = None if arguments.uniform else np.load(seen)
+        pictures = seen_in(arguments.samples)
+        np.save(seen, pictures)
         command = [sys.executable, "-m", "bench.alike_growth", *sys.argv[1:], "--seen", str(seen), "--one"]
         for n_videos in arguments.videos:
             done = subprocess.run([*command, str(n_videos)], stdout=subprocess.PIPE, text=True, check=True)
@@ -323,7 +310,7 @@ def main() -> None:
     if len(costs) > 1:
         print_growth(costs, arguments.batch)
     if arguments.part:
-        full_size(bits, arguments.part, arguments.full_batch, np.random.default_rng(7))
+        full_size(pictures, arguments.part, arguments.full_batch, np.random.default_rng(7))
 
 
 def row_of(cost: Cost, batch: int) -> str:

@@ -41,10 +41,11 @@ import webdataset
 from bench.loader_clips import cut_films, drawn_film
 from manifests.sample import SampleJson
 from manifests.shards import read_manifest
-from train.data.decode import MEMBERS, Source, decode_sample
+from train.data.decode import decode_sample
 from train.data.index import Index, load_index
 from train.data.read import Reader
-from train.data.views import Views
+from train.data.registry import Source
+from train.data.views import MEMBERS, Views
 
 HIGH, LOW = (640, 1024), (160, 256)
 N_FRAMES, STRIDE = 7, 12

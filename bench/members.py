@@ -30,18 +30,13 @@ from pipeline.media.members import proxy
 from pipeline.media.video import make_video
 
 SETTINGS = [
-    {"proxy": False, "stills": False},
     {},
     {"proxy_step": 1},
     {"proxy_step": 1, "PROXY_PRESET": "veryfast", "PROXY_CRF": 26},
-    {"PROXY_PRESET": "superfast"},
-    {"PROXY_PRESET": "veryfast"},
-    {"PROXY_GOP": 4},
     {"PROXY_GOP": 12},
     {"PROXY_CRF": 23},
     {"still_quality": 80},
     {"still_quality": 95},
-    {"still_every_s": 1.0},
 ]
 SAMPLES = ("nodejs-docs-samples__ForBiggerEscapes.mp4", "video2dataset__test_video.mp4")
 N_READS = 12

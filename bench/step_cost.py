@@ -17,9 +17,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.train_step import make_batch
 from train.loop.observe import PEAK_TFLOPS_BF16
-from train.models import ModelConfig
+from train.models import Batch, ModelConfig
 from train.models.hd_vila import HDVila
 
 CARDS = ("A100", "H100")
@@ -44,7 +43,7 @@ def cost_of(config: ModelConfig, n_clips: int = 2) -> Cost:
     """Counts the cost on `n_clips` clips."""
     with torch.device("meta"):
         model = HDVila(config).bfloat16().train()
-    batch = make_batch(config, n_clips, high=config.high).to("meta")
+    batch = make_batch(config, n_clips).to("meta")
     pictures = {name: tensor for name in ("img_middle", "img_other") if (tensor := batch.get(name)) is not None}
     batch = batch.having({name: tensor.bfloat16() for name, tensor in pictures.items()})
     with FlopCounterMode(display=False) as forward, torch.no_grad():
@@ -71,6 +70,17 @@ def cost_of(config: ModelConfig, n_clips: int = 2) -> Cost:
         sum(kept.values()) // n_clips,
         16 * n_parameters,
     )
+
+
+def make_batch(config: ModelConfig, n_clips: int) -> Batch:
+    """Random pixels and words."""
+    generator = torch.Generator().manual_seed(0)
+    low = (config.high[0] // 4, config.high[1] // 4)
+    shape = (n_clips, config.n_segments)
+    middle = torch.randint(0, 256, (*shape, 3, *config.high), generator=generator, dtype=torch.uint8)
+    other = torch.randint(0, 256, (*shape, config.n_frames - 1, 3, *low), generator=generator, dtype=torch.uint8)
+    ids = torch.randint(5, config.vocab_size, (n_clips, config.text_length), generator=generator)
+    return Batch(middle, other, ids, torch.ones_like(ids))
 
 
 def describe(name: str, config: ModelConfig, given: argparse.Namespace) -> str:

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.step_cost import cost_of
-from bench.train_step import make_batch
+from bench.step_cost import cost_of, make_batch
 from train.models import ModelConfig
 from train.models.hd_vila import HDVila
 
@@ -21,7 +20,7 @@ def test_flops_of_a_clip_are_those_of_a_forward_pass_with_data_and_memory_is_fou
     cost = cost_of(config, 1)
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(make_batch(config, 1, high=config.high))
+        model(make_batch(config, 1))
     assert (
         0 < cost.forward_flops == pytest.approx(counter.get_total_flops(), rel=0.01)
     )  # attention counts by its kernel

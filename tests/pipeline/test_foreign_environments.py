@@ -21,7 +21,7 @@ from tests.conftest import need
 from tests.pipeline.media.test_colours import PATCHES, Source, means, members_of, write_film
 
 pytestmark = pytest.mark.long
-SCRIPTS = Path(__file__).resolve().parents[2] / "bench" / "foreign"
+SCRIPTS = Path(__file__).resolve().parent / "foreign_scripts"
 
 TORCHCODEC = "torchcodec>=0.12,<0.14"
 """Versions that load beside the torch that we are tested with (2.13)."""

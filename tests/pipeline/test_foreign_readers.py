@@ -1,6 +1,7 @@
 """Readers that others wrote, on shards that we wrote: webdataset, Hugging Face `datasets`, and plain tar.
 
-The old `wids` reader and rivals' own code need environments of their own: bench/foreign, `make test-long`.
+The old `wids` reader and rivals' own code need environments of their own: test_foreign_environments.py, `make
+test-long`.
 """
 
 import io

@@ -1,7 +1,7 @@
 """Films and captions, scored by the published model: our road from files against HD-VILA's own, written out.
 
 The published way stands here once more in full: frames by decord, the crop as it is, a quarter of it by OpenCV's cubic,
-the network as plain functions (`bench.plain_hdvila`, first held against the published numbers), products of normalised
+the network as plain functions (`plain_hdvila.py`, first held against the published numbers), products of normalised
 features, places by sorting. `golden.py` says where numbers and weights come from.
 """
 
@@ -16,9 +16,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.plain_hdvila import plain_embed
 from hdvila_testing.drawn_set import Scene, encode_mp4
 from tests.train.models.golden import golden, golden_inputs, golden_model
+from tests.train.models.plain_hdvila import plain_embed
 from train.benchmarks.benchmark import BenchmarkOptions, run_benchmark, score_queries
 from train.benchmarks.caption_files import read_queries
 from train.evaluation.evaluate import Retrieval

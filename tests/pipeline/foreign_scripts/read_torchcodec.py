@@ -1,6 +1,6 @@
 """Decodes every film of a folder with torchcodec and prints what it sees as JSON.
 
-    PYTHONPATH=<folder with torchcodec> python bench/foreign/read_torchcodec.py FOLDER
+    PYTHONPATH=<folder with torchcodec> python foreign_scripts/read_torchcodec.py FOLDER
 
 Prints {film: {"frames": n, "patches": [8][3]}}: mean RGB in the middle of each eighth (two rows of four) of the first,
 middle and last frame together. {"error": why} if torchcodec cannot load the machine's FFmpeg libraries.

@@ -1,6 +1,6 @@
 """Reads a folder of our shards with the two deciding files of video2dataset 1.3.0, without its heavy dependencies.
 
-    PYTHONPATH=<folder with video2dataset> python bench/foreign/read_video2dataset.py DIR/shards/train
+    PYTHONPATH=<folder with video2dataset> python foreign_scripts/read_video2dataset.py DIR/shards/train
 
 Prints {"shards": ids its sharder finds, "done": shards its resume takes as done, "reasons": counts its logger adds up}.
 """

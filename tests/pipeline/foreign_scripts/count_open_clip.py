@@ -1,6 +1,6 @@
 """Prints (samples, shards) of a brace expression of tars as open_clip counts them.
 
-PYTHONPATH=<folder with open_clip_torch> python bench/foreign/count_open_clip.py 'DIR/shards/train/{00000..00003}.tar'
+PYTHONPATH=<folder with open_clip_torch> python foreign_scripts/count_open_clip.py 'DIR/shards/train/{00000..00003}.tar'
 """
 
 import json

@@ -1,6 +1,6 @@
 """Reads a data set through the `wids` module of webdataset 0.2.111 and prints what it found as JSON.
 
-    PYTHONPATH=<folder with webdataset 0.2.111> python bench/foreign/read_wids.py DIR/shards/train
+    PYTHONPATH=<folder with webdataset 0.2.111> python foreign_scripts/read_wids.py DIR/shards/train
 
 Prints {"n": samples, "keys": [...], "first": {member: bytes}} in the order of the index.
 """

@@ -70,7 +70,7 @@ witnesses: install ## fixed cases of every command: each fact of their outputs a
 test-matrix: install ## the demo's road, small, on every supported Python here: oldest with the lowest dependencies
 	.ci/matrix
 
-test-mutations: install ## 60 small errors put into the code by a seed: how many do the nearest tests notice?
+test-mutations: install ## 60 small errors put into the committed code by a seed: how many do the nearest tests notice?
 	$(HERE) $(BIN)/python -m bench.mutate --jobs $(WORKERS)
 
 learn: install ## what is learned? five views and three models, three seeds, an hour or more; goes on where it stopped

@@ -1,232 +1,168 @@
 """How many small random errors in the code do the tests notice?
 
-    python -m bench.mutate [--seed 1] [--n 60] [--area engine,media] [--jobs 1] [--keep results.jsonl] [--minutes 15]
+    python -m bench.mutate [--seed 1] [--n 60] [--rooms train/data,manifests] [--jobs 1] [--keep FOLDER] [--minutes 15]
 
-Draws spots in the code from a seed, equally from each area, changes one thing at a time (a comparison, a sign, a
-constant, a condition, a call left out …) in a copy of the repository, and runs the nearest tests until one fails: the
-module's own test file, the few files that name the module most often, then their slow tests. Caught means that a test
-which passes without the change fails, or exceeds its time. Prints every change with its verdict; exit code 1 if less
-than 85 % are caught. With --keep, changes judged before are not judged again; with --minutes, no change is started
-after that time, and the same call later continues.
+Cosmic Ray makes the errors: a comparison, a sign, a number, a condition, a loop that never begins … They are drawn by a
+seed, equally from each room, and made one at a time in a clone of what is committed, where `bench.nearest_tests` runs
+until a test fails. Caught means that a test fails which passes without the change. Prints every change with its
+verdict, then the survivors' lines: whether a user could notice one is for the reader to judge. Exit code 1 if less than
+85 % are caught.
 
-A change that no user could notice is listed in bench/unnoticed.py with its reason: it is drawn and printed like the
-others, and counts as neither caught nor survived.
-
-Measured so far, each change by the tests that there were when it was drawn: seeds 1, 7 and 11 in part, 37 of 44
-caught; seed 23, 35 of 55 (five more are explained); of seed 29 the first 7, 3 of 6; seed 41, 42 of 59; of seed 53 the
-first 59, 44. Tests for the survivors alone did not raise the share of the next seed. So the modules were screened one
-by one: some 3,000 of the 9,600 changes that can be drawn, each judged by the nearest fast tests, and tests, simpler
-code or a reason for what survived. After that two fresh seeds: 67, 55 of 58 (94.8 %; two more are explained), and 71,
-57 of 60 (95 %). Their survivors: a length that is too long by one (cues), an index (net), the end of a dissolve
-(shots), a default rank (stream), a side that NumPy finds itself (sample_index), and one that was caught after all: it
-had the size and second of what Python had compiled.
+With --keep, the session stays in that folder: the same call goes on where it stopped, and Cosmic Ray's `cr-report` and
+`cr-html` read it. With --minutes, no change is started after that time. What was measured: docs/lab/mutants.md.
 """
 
 import argparse
-import json
+import linecache
 import os
-import shutil
-import signal
+import random
+import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from queue import SimpleQueue
 
-from bench.mutations import AREAS, REPO, Mutation, drawn, explanation_of
-from bench.nearest_tests import nearest_tests
+from cosmic_ray.commands import init
+from cosmic_ray.mutating import mutate_and_test
+from cosmic_ray.work_db import WorkDB, use_db
+from cosmic_ray.work_item import WorkerOutcome, WorkItem, WorkResult
 
+REPO = Path(__file__).resolve().parent.parent
 AIM = 0.85
-TEST_LIMIT_S, GROUP_LIMIT_S = 90, 600
-"""Time limits for one test and for one call of pytest, s: a change may make a loop endless."""
+LIMIT_S = 3600
+"""Time limit for all tests of one change, s; `bench.nearest_tests` has a shorter one for each test."""
+ROOM = re.compile(r"(?:(?:pipeline|train)/\w+/|(?:manifests|miniyoutube|train)/)")
+"""A room of the product at the start of a file's path."""
+KEPT = re.compile(
+    r"core/(?:AddNot|Number\w+|Exception\w+|Zero\w+|Replace(?:True|False|And|Or|Break|Continue)With\w+"
+    r"|ReplaceUnaryOperator_Delete_\w+|ReplaceBinaryOperator_(?:Add_Sub|Sub_Add|Mul_FloorDiv|FloorDiv_Mul|Div_Mul)"
+    r"|ReplaceComparisonOperator_(?:Lt_LtE|LtE_Lt|Gt_GtE|GtE_Gt|Eq_NotEq|NotEq_Eq|Is_IsNot|IsNot_Is))"
+)
+"""Cosmic Ray's operators that may pass for what was meant; with others, as `a >> b` for `a + b`, any test crashes."""
+
+IDLE = re.compile(r"\s*(?:@|assert |raise |log\.|logging\.|warnings\.|if TYPE_CHECKING)|.*strict=True")
+"""Lines in which nothing is changed: messages are checked by reading, and no user meets what decorators forbid."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The verdict on a mutation; `by` names the test that failed.
+def rooms() -> dict[str, list[str]]:
+    """The committed modules by room."""
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=REPO, capture_output=True, text=True, check=True)
+    found = defaultdict(list)
+    for path in sorted(listed.stdout.splitlines()):
+        if (room := ROOM.match(path)) and not path.endswith("__init__.py"):
+            found[room[0].rstrip("/")].append(path)
+    return dict(sorted(found.items()))
 
-    `judged` is False if it is `explained`, or if no test near it passes without the change.
+
+def drawn_files(seed: int, n: int, by_room: dict[str, list[str]]) -> list[str]:
+    """A file for each of n changes: from the rooms in turn, larger files more often."""
+    chance, names = random.Random(seed), list(by_room)
+    turns = [by_room[names[i % len(names)]] for i in range(n)]
+    return [chance.choices(files, [(REPO / file).stat().st_size for file in files])[0] for files in turns]
+
+
+def draw(session: WorkDB, seed: int, files: Sequence[str]) -> None:
+    """Fills a session with the changes of these files, of which one for each time that a file is named is to be made.
+
+    Equal in each place, however many changes Cosmic Ray can make there. Files are relative to the working directory.
     """
-
-    mutation: Mutation
-    caught: bool
-    by: str
-    seconds: float
-    judged: bool = True
-    explained: str = ""
-
-
-QUICK, SLOW = "not slow", "slow"
-MOST_SLOW = 2
-"""Number of test files beside a module's own whose slow tests are run."""
-LEFT_OUT = "not full and not foreign and not gpu and not learn"
-
-
-class Workplace:
-    """A copy of the repository in which one mutation at a time is made."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._broken: set[str] = set()
-        self._second = int(time.time())
-        tracked = subprocess.run(["git", "ls-files"], cwd=REPO, capture_output=True, text=True, check=True)
-        for name in tracked.stdout.splitlines():
-            target = root / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(REPO / name, target)
-
-    def judge(self, mutation: Mutation) -> Verdict:
-        """Runs the nearest tests with the change in place; restores the file afterwards."""
-        started, ran = time.monotonic(), False
-        first, *others = nearest_tests(mutation.path, self.root)
-        quick = [(group, QUICK) for group in (first, *others)]
-        for tests, which in [*quick, (first, SLOW), *((group[:MOST_SLOW], SLOW) for group in others)]:
-            failed, some = self._noticed(mutation, tests, which)
-            ran |= some
-            if failed:
-                return Verdict(mutation, True, failed, time.monotonic() - started)
-        return Verdict(mutation, False, "", time.monotonic() - started, ran)
-
-    def _noticed(self, mutation: Mutation, tests: list[str], which: str) -> tuple[str, bool]:
-        """(the test that fails only with the change, whether there was any test to run)."""
-        file = self.root / mutation.path
-        raw = file.read_bytes()
-        while True:
-            self._put(file, raw[: mutation.start] + mutation.new.encode() + raw[mutation.end :])
-            try:
-                failed, some = self._failure(tests, which)
-            finally:
-                self._put(file, raw)
-            if not failed or not self._failure([failed] if failed != OVER else tests, which)[0]:
-                return failed, some
-            if failed in (OVER, *tests):
-                return "", False
-            self._broken.add(failed)
-
-    def _put(self, file: Path, data: bytes) -> None:
-        """Writes a file with a time of its own: Python takes what it compiled before for that of a file of the same
-        size and second.
-        """
-        self._second += 1
-        file.write_bytes(data)
-        os.utime(file, (self._second, self._second))
-
-    def _failure(self, tests: list[str], which: str) -> tuple[str, bool]:
-        """(the first test that fails, whether any ran)."""
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", "--tb=no"]
-        command += [f"--timeout={TEST_LIMIT_S}", "-m", f"{LEFT_OUT} and {which}", *tests]
-        command += [f"--deselect={name}" for name in self._broken]
-        environment = os.environ | {"PYTHONPATH": str(self.root), "PYTHONSAFEPATH": "1", **_fixtures()}
-        with subprocess.Popen(
-            command, cwd=self.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, start_new_session=True,
-        ) as process:  # fmt: skip
-            try:
-                text, _ = process.communicate(timeout=GROUP_LIMIT_S)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
-                return OVER, True
-        if process.returncode in (0, NOTHING_RAN):
-            return "", process.returncode == 0
-        failures = [line for line in text.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-        return failures[0].partition(" ")[2].partition(" - ")[0] if failures else tests[0], True
+    init(sorted({Path(file) for file in files}), session, {})
+    places: dict[str, dict[tuple[int, int], list[WorkItem]]] = defaultdict(lambda: defaultdict(list))
+    for item in sorted(session.pending_work_items, key=_order):
+        (change,) = item.mutations
+        line = linecache.getline(str(change.module_path), change.start_pos[0])
+        if KEPT.fullmatch(change.operator_name) and not IDLE.match(line):
+            places[str(change.module_path)][change.start_pos].append(item)
+    chance, chosen = random.Random(seed), set()
+    for file in files:
+        if places[file]:
+            items = places[file].pop(chance.choice(list(places[file])))
+            chosen.add(chance.choice(items).job_id)
+    others = [item.job_id for item in session.pending_work_items if item.job_id not in chosen]
+    session.set_multiple_results(others, WorkResult(WorkerOutcome.SKIPPED))
 
 
-OVER = "over its time"
-NOTHING_RAN = 5
+def _order(item: WorkItem) -> tuple[str, tuple[int, int], str, int]:
+    (change,) = item.mutations
+    return str(change.module_path), change.start_pos, change.operator_name, change.occurrence
 
 
-def _fixtures() -> dict[str, str]:
-    """Where the tests find their samples: beside this checkout, unless set otherwise."""
-    names = {"HDVILA_SAMPLES": "samples", "HDVILA_GOLDEN": "golden"}
-    return {name: os.environ.get(name, str(REPO.parent / "shared" / folder)) for name, folder in names.items()}
+def clone(folder: str) -> None:
+    """Clones what is committed and makes the clone this process's working directory, of which tests import the code."""
+    own = Path(folder) / f"{os.getpid()}" / "main"
+    subprocess.run(["git", "clone", "-q", "--shared", str(REPO), str(own)], check=True)
+    os.chdir(own)
+    shared = REPO.parent / "shared"
+    os.environ |= {"PYTHONPATH": str(own), "PYTHONSAFEPATH": "1"}
+    os.environ.setdefault("HDVILA_SAMPLES", str(shared / "samples"))
+    os.environ.setdefault("HDVILA_GOLDEN", str(shared / "golden"))
 
 
-def judged_before(keep: Path | None) -> dict[Mutation, Verdict]:
-    """The verdicts that an earlier call kept."""
-    if keep is None or not keep.exists():
-        return {}
-    lines = [json.loads(line) for line in keep.read_text().splitlines()]
-    verdicts = [Verdict(**{**line, "mutation": Mutation(**line["mutation"])}) for line in lines]
-    return {verdict.mutation: verdict for verdict in verdicts}
+def judge(item: WorkItem, end: float) -> WorkResult | None:
+    """Makes the change and runs the nearest tests; None after `end`, a time.monotonic."""
+    if time.monotonic() > end:
+        return None
+    return mutate_and_test(item.mutations, f"{sys.executable} -m bench.nearest_tests", LIMIT_S)
 
 
-def run(
-    mutations: Sequence[Mutation], jobs: int, keep: Path | None, minutes: float = float("inf")
-) -> list[Verdict | None]:
-    """Judges the mutations, several at a time, each in its own copy; prints and keeps every verdict as it comes.
-
-    None is the verdict on those for which the time was too short.
-    """
-    end = time.monotonic() + minutes * 60
-    known = judged_before(keep)
-    say = threading.Lock()
-    with tempfile.TemporaryDirectory(prefix="mutate-") as folder:
-        copies: SimpleQueue[Workplace] = SimpleQueue()
-        for i in range(jobs):
-            copies.put(Workplace(Path(folder) / str(i) / "main"))
-
-        def judge(mutation: Mutation) -> Verdict | None:
-            if mutation in known:
-                return known[mutation]
-            if time.monotonic() > end:
-                return None
-            if reason := explanation_of(mutation):
-                verdict = Verdict(mutation, False, "", 0.0, judged=False, explained=reason)
-            else:
-                copy = copies.get()
-                try:
-                    verdict = copy.judge(mutation)
-                finally:
-                    copies.put(copy)
-            with say:
-                _tell(verdict, keep)
-            return verdict
-
-        with ThreadPoolExecutor(jobs) as pool:
-            return list(pool.map(judge, mutations))
-
-
-def _tell(verdict: Verdict, keep: Path | None) -> None:
-    m = verdict.mutation
-    how = "caught  " if verdict.caught else "SURVIVED" if verdict.judged else "no test passes as it is"
-    how = "explained" if verdict.explained else how
-    why = verdict.explained or verdict.by
-    print(f"{how} {m.path}:{m.line}  {m.old[:60]!r} -> {m.new[:60]!r}  {why} ({verdict.seconds:.0f} s)", flush=True)
-    if keep:
-        with keep.open("a") as file:
-            file.write(json.dumps(asdict(verdict)) + "\n")
+def tell(item: WorkItem, result: WorkResult) -> None:
+    """Prints a verdict: the place, the operator, and what bench.nearest_tests said last."""
+    (change,) = item.mutations
+    how = "caught  " if result.is_killed else "SURVIVED"
+    said = (result.output or "").strip().rpartition("\n")[2]
+    print(f"{how} {change.module_path}:{change.start_pos[0]}  {change.operator_name}  {said}", flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns 0 if enough is caught."""
     parser = argparse.ArgumentParser(prog="bench.mutate", description=__doc__.split("\n\n")[0])
+    by_room = rooms()
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--n", type=int, default=60)
-    parser.add_argument("--area", default=",".join(AREAS), help=f"of: {', '.join(AREAS)}")
+    parser.add_argument("--rooms", default=",".join(by_room), help=f"of: {', '.join(by_room)}")
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--keep", type=Path, help="a JSONL file that gets every verdict")
+    parser.add_argument("--keep", type=Path, help="a folder for the session, in which the same call goes on")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no change after this time")
     asked = parser.parse_args(argv)
-    mutations = drawn(asked.seed, asked.n, asked.area.split(","))
-    everything = [v for v in run(mutations, asked.jobs, asked.keep, asked.minutes) if v is not None]
-    verdicts = [verdict for verdict in everything if verdict.judged]
-    for area in asked.area.split(","):
-        own = [v for v in verdicts if v.mutation.area == area]
-        print(f"{area:12} {sum(v.caught for v in own):3} of {len(own):3} caught")
-    share = sum(v.caught for v in verdicts) / max(1, len(verdicts))
-    print(f"all          {share:.1%} of {len(verdicts)} caught (aim {AIM:.0%})")
-    print(f"explained    {sum(bool(v.explained) for v in everything)}")
-    print(
-        f"not judged   {sum(not v.judged and not v.explained for v in everything)} (no test near them passes as it is)"
-    )
-    print(f"not begun    {len(mutations) - len(everything)} (--minutes)")
+    end = time.monotonic() + asked.minutes * 60
+    with tempfile.TemporaryDirectory(prefix="mutate-") as folder:
+        kept = (asked.keep or Path(folder)).resolve()
+        kept.mkdir(parents=True, exist_ok=True)
+        with use_db(str(kept / f"{asked.seed}-{asked.n}.sqlite")) as session:
+            os.chdir(REPO)
+            if not session.num_work_items:
+                wanted = {room: by_room[room] for room in asked.rooms.split(",")}
+                draw(session, asked.seed, drawn_files(asked.seed, asked.n, wanted))
+            with ProcessPoolExecutor(asked.jobs, initializer=clone, initargs=(folder,)) as pool:
+                running = {pool.submit(judge, item, end): item for item in session.pending_work_items}
+                for future in as_completed(running):
+                    if result := future.result():
+                        session.set_result(running[future].job_id, result)
+                        tell(running[future], result)
+            return report(session)
+
+
+def report(session: WorkDB) -> int:
+    """Prints the survivors and the share caught by room; 0 if enough is caught."""
+    caught: dict[str, list[bool]] = defaultdict(list)
+    for item, result in session.completed_work_items:
+        if result.worker_outcome is WorkerOutcome.SKIPPED:
+            continue
+        path = str(item.mutations[0].module_path)
+        room = ROOM.match(path)
+        caught[room[0].rstrip("/") if room else path].append(result.is_killed)
+        if not result.is_killed:
+            print(f"\n{result.diff}")
+    for room, own in sorted(caught.items()):
+        print(f"{room:20} {sum(own):3} of {len(own):3} caught")
+    verdicts = [verdict for own in caught.values() for verdict in own]
+    share = sum(verdicts) / max(1, len(verdicts))
+    print(f"all                  {share:.1%} of {len(verdicts)} caught (aim {AIM:.0%})")
+    print(f"not begun            {len(session.pending_work_items)} (--minutes)")
     return 0 if share >= AIM else 1
 
 

@@ -1,44 +1,65 @@
-"""What the mutation bench changes: code that still parses, says something else, and is the same for the same seed."""
+"""What the mutation bench draws, and when a change counts as noticed."""
 
-import ast
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cosmic_ray.ast import get_ast_from_path
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator
+from cosmic_ray.work_db import WorkDB, use_db
 
-from bench import mutations
+from bench.mutate import draw, drawn_files, rooms
 from bench.nearest_tests import nearest_tests
-from bench.unnoticed import ALIKE, EXPLAINED, TUNING
 
 REPO = Path(__file__).resolve().parents[2]
+Ran = tuple[int, str]
 
 
-def test_every_change_parses_and_says_something_else() -> None:
-    for mutation in mutations.drawn(seed=3, n=140, areas=list(mutations.AREAS)):
-        raw = (REPO / mutation.path).read_bytes()
-        changed = raw[: mutation.start] + mutation.new.encode() + raw[mutation.end :]
-
-        assert raw[mutation.start : mutation.end].decode() == mutation.old
-        assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(raw)), mutation
+def drawn(folder: Path, seed: int, files: list[str]) -> list[tuple[str, str, int]]:
+    with use_db(str(folder / f"{len(list(folder.iterdir()))}.sqlite"), WorkDB.Mode.create) as session:
+        draw(session, seed, files)
+        changes = [change for item in session.pending_work_items for change in item.mutations]
+        return sorted((str(change.module_path), change.operator_name, change.occurrence) for change in changes)
 
 
-def test_the_seed_decides_what_is_changed() -> None:
-    areas = ["engine", "losses"]
+def test_a_file_is_changed_as_often_as_it_is_drawn_and_says_something_else(tmp_path: Path) -> None:
+    files = [f"{REPO}/manifests/version.py", *[f"{REPO}/pipeline/outdir/tombstones.py"] * 5]
 
-    assert mutations.drawn(1, 10, areas) == mutations.drawn(1, 10, areas)
-    assert mutations.drawn(1, 10, areas) != mutations.drawn(2, 10, areas)
-    assert [m.area for m in mutations.drawn(1, 4, areas)] == ["engine", "losses", "engine", "losses"]
+    changes = drawn(tmp_path, 3, files)
+
+    assert sorted(path for path, _, _ in changes) == sorted(files)
+    assert len(set(changes)) == len(changes)
+    for path, operator, occurrence in changes:
+        changed = mutate_code(Path(path).read_text(), get_operator(operator)(), occurrence)
+        assert changed and changed != Path(path).read_text(), (path, operator)
+        compile(changed, path, "exec")
 
 
-def test_annotations_messages_and_errors_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = 'def f(a: "int" = 1) -> "int":\n    log.info("%d", 2)\n    zip(a, strict=True)\n    raise ValueError(3)\n'
-    source += "class G(TypedDict, total=False): ...\n"
-    file = tmp_path / "module.py"
-    file.write_text(source)
-    monkeypatch.setattr(mutations, "REPO", tmp_path)
+def test_the_seed_decides_what_is_changed(tmp_path: Path) -> None:
+    by_room = {room: rooms()[room] for room in ("pipeline/engine", "train/objectives")}
+    files = [f"{REPO}/pipeline/outdir/tombstones.py"] * 4
 
-    found = mutations.mutations_of("engine", file)
+    assert drawn_files(1, 10, by_room) == drawn_files(1, 10, by_room) != drawn_files(2, 10, by_room)
+    assert drawn(tmp_path, 1, files) == drawn(tmp_path, 1, files) != drawn(tmp_path, 2, files)
 
-    assert [(m.old, m.new) for m in found] == [("1", "2"), ("zip(a, strict=True)", "pass")]
+
+def test_the_rooms_take_turns() -> None:
+    files = drawn_files(1, 4, {room: rooms()[room] for room in ("manifests", "train")})
+
+    assert [Path(file).parts[0] for file in files] == ["manifests", "train", "manifests", "train"]
+
+
+def test_every_module_of_the_product_is_in_one_room() -> None:
+    files = [file for room in rooms().values() for file in room]
+
+    assert len(files) == len(set(files))
+    assert {"train/check.py", "train/models/soho/neck.py", "manifests/audit.py", "miniyoutube/script.py"} <= set(files)
+    assert all(get_ast_from_path(REPO / file) for file in drawn_files(1, 5, rooms()))
 
 
 def test_a_modules_own_tests_come_first() -> None:
@@ -52,46 +73,42 @@ def test_a_modules_own_tests_come_first() -> None:
     assert all("e2e" not in name for group in others for name in group)
 
 
-def test_what_is_explained_is_a_change_that_can_be_drawn() -> None:
-    """An entry whose line was rewritten explains nothing any more."""
-    for path, line, new in EXPLAINED:
-        (area,) = (name for name, places in mutations.AREAS.items() if any(path.startswith(place) for place in places))
-        found = [m for m in mutations.mutations_of(area, REPO / path) if m.new == new and mutations.explanation_of(m)]
-        assert found, (path, line, new)
+@pytest.fixture
+def after(tmp_path: Path) -> Callable[[str], Ran]:
+    """Runs the nearest tests of a small repository after a change of its module: (exit code, the last line)."""
+    for name in ("bench/nearest_tests.py", "tests/test_structure.py", "pyproject.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).with_name("__init__.py").touch()
+        shutil.copyfile(REPO / name, tmp_path / name)
+    module, tests = tmp_path / "manifests" / "double.py", tmp_path / "tests" / "manifests" / "test_double.py"
+    for file in (module, tests):
+        file.parent.mkdir()
+        file.with_name("__init__.py").touch()
+    module.write_text("LIMIT = 10\n\n\ndef double(n):\n    return n * 2\n")
+    tests.write_text(
+        "from manifests.double import double\n\n\n"
+        "def test_three():\n    assert double(3) == 6\n\n\n"
+        "def test_that_fails_as_it_is():\n    assert double(1) == 0\n"
+    )
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "as it is"]):
+        subprocess.run([*git, *command], cwd=tmp_path, check=True)
+
+    def run(old: str, new: str) -> Ran:
+        module.write_text(module.read_text().replace(old, new))
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.nearest_tests"], cwd=tmp_path, capture_output=True, text=True, check=False,
+            env=os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
+        )  # fmt: skip
+        assert new in module.read_text(), done.stderr
+        return done.returncode, done.stdout.strip()
+
+    return run
 
 
-def test_each_tuning_constant_is_one_of_its_module() -> None:
-    for path, reasons in TUNING.items():
-        (area,) = (name for name, places in mutations.AREAS.items() if any(path.startswith(place) for place in places))
-        explained = [m for m in mutations.mutations_of(area, REPO / path) if "tuning" in mutations.explanation_of(m)]
-        lines = (REPO / path).read_text().splitlines()
-        assert explained, path
-        for name in reasons:
-            assert any(name in lines[m.line - 1] for m in explained), (path, name)
+def test_a_change_is_noticed_by_a_test_that_passes_without_it(after: Callable[..., Ran]) -> None:
+    assert after("n * 2", "n * 3") == (1, "by tests/manifests/test_double.py::test_three")
 
 
-def test_an_operator_or_a_sign_of_a_tuning_constant_is_not_explained() -> None:
-    changes = mutations.mutations_of("engine", REPO / "pipeline/engine/store/store.py")
-    sizes = {m.new: mutations.explanation_of(m) for m in changes if m.old in ("256 * 1024**2", "256")}
-
-    assert sizes["512"] and not sizes["(256 // 1024 ** 2)"]
-
-
-def test_what_is_alike_is_explained_wherever_it_stands_and_nothing_beside_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "module.py"
-    file.write_text("name = f(3) + uuid.uuid4().hex[:12]\n")
-    monkeypatch.setattr(mutations, "REPO", tmp_path)
-
-    found = {m.old: mutations.explanation_of(m) for m in mutations.mutations_of("engine", file)}
-
-    assert {old for old, reason in found.items() if reason} == {"12"}
-    assert {old for old, reason in found.items() if not reason} == {"3", "f(3) + uuid.uuid4().hex[:12]"}
-
-
-def test_what_is_alike_is_found_in_the_code() -> None:
-    folders = [REPO / place for places in mutations.AREAS.values() for place in places]
-    texts = [file.read_text() for folder in folders for file in folder.rglob("*.py")]
-    for pattern, reason in ALIKE:
-        assert any(pattern.search(text) for text in texts), reason
+def test_a_change_that_only_fails_what_failed_before_is_not_noticed(after: Callable[..., Ran]) -> None:
+    assert after("LIMIT = 10", "LIMIT = 20") == (0, "no test noticed")

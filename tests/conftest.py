@@ -1,7 +1,9 @@
 """Fixtures that every test may use, and the rule that a missing part is a skip here and a failure in CI."""
 
+import logging
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,18 @@ settings.load_profile("hdvila")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # in small models torch's other threads only spin: five times the CPU
 os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 starves workers beside other tests, past their limits
 
+os.fsync = lambda file: None  # no test cuts the power, and thousands of small files would wait for the disk
+
 REPO = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """A command that runs in this process sets up logging, after which no other test would see what is logged."""
+    log = logging.getLogger("hdvila")
+    before = log.handlers, log.level, log.propagate
+    yield
+    log.handlers, log.level, log.propagate = before
 
 
 def need(present: bool, what: str) -> None:

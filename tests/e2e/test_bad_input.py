@@ -3,13 +3,29 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from hdvila_testing.video import a_video
+from manifests.errors import StorageErrorsExplained
+from manifests.exits import ExitsByTheTable
+from pipeline.cli import app
 
 FOLDER_RUN = "out: {out}\ncrawl: {{sources: [folder]}}\nfolder: {{path: {folder}}}\nengine: {{executor: local}}\n"
+
+
+class Ended(NamedTuple):
+    """How a command ended: its exit code and what it said on both streams."""
+
+    returncode: int
+    said: str
+
+
+Program = Callable[..., Ended]
 SENTENCES = (
     "The old boat leaves the harbour early in the morning.",
     "Two children wave from the wall until it is gone.",
@@ -18,78 +34,98 @@ SENTENCES = (
 )
 
 
-def pipeline(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "pipeline.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240)
+@pytest.fixture
+def pipeline(capfd: pytest.CaptureFixture[str]) -> Program:
+    """Runs a command of hdvila-pipeline in this process, as its `main` does."""
+
+    def run(*arguments: object) -> None:
+        with ExitsByTheTable("hdvila-pipeline"), StorageErrorsExplained():
+            app([str(argument) for argument in arguments])
+
+    return lambda *arguments: ended(capfd, run, *arguments)
 
 
-def trainer(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "train.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240)
+def ended(capfd: pytest.CaptureFixture[str], main: Callable[..., None], *arguments: object) -> Ended:
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as end:
+        main(*arguments)
+    return Ended(int(end.value.code or 0), "".join(capfd.readouterr()))
 
 
-def one_message(result: subprocess.CompletedProcess[str], *words: str) -> None:
-    said = result.stderr + result.stdout
+def one_message(result: Ended, *words: str) -> None:
     assert result.returncode != 0
-    assert "Traceback" not in said
+    assert "Traceback" not in result.said
     for word in words:
-        assert word in said, said[-1500:]
+        assert word in result.said, result.said[-1500:]
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("videos")
+    a_video(folder / "film.mp4", seconds=12, fps=Fraction(10))
+    lines = [f"00:{3 * i:02}.000 --> 00:{3 * i + 3:02}.000\n{text}\n" for i, text in enumerate(SENTENCES)]
+    (folder / "film.en.vtt").write_text("WEBVTT\n\n" + "\n".join(lines))
+    return folder
 
 
 @pytest.fixture
-def run_yaml(tmp_path: Path) -> Path:
-    folder = tmp_path / "videos"
-    folder.mkdir()
-    a_video(folder / "film.mp4", seconds=12)
-    lines = [f"00:{3 * i:02}.000 --> 00:{3 * i + 3:02}.000\n{text}\n" for i, text in enumerate(SENTENCES)]
-    (folder / "film.en.vtt").write_text("WEBVTT\n\n" + "\n".join(lines))
+def run_yaml(films: Path, tmp_path: Path) -> Path:
     file = tmp_path / "run.yaml"
-    file.write_text(FOLDER_RUN.format(out=tmp_path / "out", folder=folder))
+    file.write_text(FOLDER_RUN.format(out=tmp_path / "out", folder=films))
     return file
 
 
-def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
-    one_message(pipeline("run", tmp_path / "none.yaml"), "none.yaml", "no such configuration file")
+def test_a_missing_configuration_is_named_by_the_program_itself(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-m", "pipeline.cli", "run", "none.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=tmp_path)
+
+    one_message(Ended(done.returncode, done.stderr + done.stdout), "none.yaml", "no such configuration file")
 
 
-def test_broken_yaml_is_told_with_its_line(tmp_path: Path) -> None:
+def test_broken_yaml_is_told_with_its_line(pipeline: Program, tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("out: [1\nseed: 2")
     one_message(pipeline("run", file), "run.yaml", "not valid YAML", "line 2")
 
 
-def test_an_unknown_key_names_the_nearest_right_one(tmp_path: Path) -> None:
+def test_an_unknown_key_names_the_nearest_right_one(pipeline: Program, tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("out: x\nbalance: {polcy: equal}\n")
     one_message(pipeline("run", file), "balance.polcy", "did you mean balance.policy?")
 
 
-def test_a_value_out_of_range_names_its_key(tmp_path: Path) -> None:
+def test_a_value_out_of_range_names_its_key(pipeline: Program, tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("out: x\n")
     one_message(pipeline("run", file, "--set", "shards.split.val=3"), "shards.split.val", "less than 1")
 
 
-def test_an_empty_source_is_named(run_yaml: Path, tmp_path: Path) -> None:
+def test_an_empty_source_is_named(pipeline: Program, run_yaml: Path, tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     one_message(pipeline("run", run_yaml, "--set", f"folder.path={tmp_path / 'nothing'}"), "folder.path", "no file")
 
 
-def test_an_output_that_cannot_be_made_is_named(run_yaml: Path) -> None:
+def test_an_output_that_cannot_be_made_is_named(pipeline: Program, run_yaml: Path) -> None:
     one_message(pipeline("run", run_yaml, "--set", "out=/proc/nowhere/out"), "/proc/nowhere/out", "another folder")
 
 
-def test_other_identity_keys_are_refused_with_the_stage_they_touch(run_yaml: Path, tmp_path: Path) -> None:
+def test_other_identity_keys_are_refused_with_the_stage_they_touch_and_an_unreadable_shard_is_named_by_verify(
+    pipeline: Program, run_yaml: Path, tmp_path: Path
+) -> None:
     first = pipeline("run", run_yaml)
-    assert first.returncode == 0, first.stderr[-2000:]
+    assert first.returncode == 0, first.said[-2000:]
 
     one_message(pipeline("run", run_yaml, "--set", "text.clips.target_s=9"), "text.clips.target_s", "--redo clips")
 
     again = pipeline("run", run_yaml, "--set", "text.clips.target_s=9", "--redo", "clips")
-    assert again.returncode == 0, again.stderr[-2000:]
+    assert again.returncode == 0, again.said[-2000:]
+
+    shard = next((tmp_path / "out").glob("shards/*/*.tar"))
+    shard.write_bytes(shard.read_bytes()[:1000])
+    one_message(pipeline("verify", tmp_path / "out"), shard.name)
 
 
-def test_no_network_is_said_and_nothing_is_charged_to_a_video(tmp_path: Path) -> None:
+def test_no_network_is_said_and_nothing_is_charged_to_a_video(pipeline: Program, tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text(
         f"out: {tmp_path / 'out'}\nengine: {{executor: local}}\n"
@@ -100,25 +136,19 @@ def test_no_network_is_said_and_nothing_is_charged_to_a_video(tmp_path: Path) ->
     )
     result = pipeline("run", file)
 
-    said = result.stderr + result.stdout
-    assert "Traceback" not in said
-    assert result.returncode != 0, said[-1500:]
-    assert "network" in said or "reach" in said
+    one_message(result)
+    assert "network" in result.said or "reach" in result.said
 
 
-def test_a_manifest_of_an_unknown_version_is_refused_by_the_trainer(tmp_path: Path) -> None:
+def test_a_manifest_of_an_unknown_version_is_refused_by_the_trainer(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from train.cli import main
+
     manifest = {"schema_version": 99, "shards": "manifest.parquet", "shards_sha256": ""}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     file = tmp_path / "train.yaml"
     data = f"data: {{manifest: {tmp_path / 'manifest.json'}}}"
     file.write_text(f"out: {tmp_path / 'run'}\n{data}\nmodel: {{preset: tiny}}\nloop: {{steps: 1}}\n")
 
-    one_message(trainer("fit", file), "schema version 99", "reads version 1")
-
-
-def test_an_unreadable_shard_is_named_by_verify(run_yaml: Path, tmp_path: Path) -> None:
-    assert pipeline("run", run_yaml).returncode == 0
-    shard = next((tmp_path / "out").glob("shards/*/*.tar"))
-    shard.write_bytes(shard.read_bytes()[:1000])
-
-    one_message(pipeline("verify", tmp_path / "out"), shard.name)
+    one_message(ended(capfd, main, ["fit", str(file)]), "schema version 99", "reads version 1")

@@ -120,33 +120,41 @@ def test_the_same_removal_twice_changes_nothing(copy: Path):
     assert {p: p.read_bytes() for p in copy.rglob("*") if p.is_file()} == before
 
 
-_RUN = """
+KILLED_AND_REPEATED = """
+import shutil
 import sys
-from pipeline.engine.store.store import Store
+from pathlib import Path
+from hdvila_testing.kills import Writes, exit_of_fork
 from pipeline.dataset.remove import remove
+from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
-from hdvila_testing.kills import Writes
-writes = Writes(int(sys.argv[2]), "put", "write", "delete")
-remove(Store(sys.argv[1]), Tombstones(frozenset({"video-00001", "video-00004"})))
-print(writes.count)
+
+def run(folder, fatal):
+    Writes(fatal, "put", "write", "delete")
+    remove(Store(str(folder)), Tombstones(frozenset({"video-00001", "video-00004"})))
+
+made, copies = map(Path, sys.argv[1:])
+ends = [-9]
+while ends[-1]:  # until one ends before the write at which it is to be killed
+    fatal = 5 * len(ends) - 3
+    folder = shutil.copytree(made, copies / f"killed-{fatal}")
+    ends.append(exit_of_fork(run, folder, fatal))
+    print(folder.name, ends[-1], exit_of_fork(run, folder, 0))
 """
-
-
-def _run(folder: Path, fatal: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", _RUN, str(folder), str(fatal)], capture_output=True, text=True)
+"""Kills a removal before its second write, its seventh and so on, and repeats each; prints how both ended."""
 
 
 @pytest.mark.slow
 def test_killed_between_any_two_writes_the_same_command_finishes_it(made: Path, tmp_path: Path):
-    whole = shutil.copytree(made, tmp_path / "whole")
-    n_writes = int(_run(whole, 0).stdout)
+    command = [sys.executable, "-c", KILLED_AND_REPEATED, str(made), str(tmp_path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    folders, ends, repeats = said[::3], said[1::3], said[2::3]
+    assert ends == [f"{-signal.SIGKILL:d}"] * (len(ends) - 1) + ["0"] and len(ends) > 3
+    assert set(repeats) == {"0"}
+    whole = tmp_path / folders[-1]
     expected = {p.relative_to(whole): p.read_bytes() for p in whole.glob("shards/*/*")}
     expected[Path("manifest.parquet")] = (whole / "manifest.parquet").read_bytes()
-    assert n_writes > 10
-    for fatal in range(2, n_writes, 3):
-        folder = shutil.copytree(made, tmp_path / f"killed-{fatal}")
-        assert _run(folder, fatal).returncode == -signal.SIGKILL
-        assert _run(folder, 0).returncode == 0
+    for folder in (tmp_path / name for name in folders):
         assert {name: (folder / name).read_bytes() for name in expected} == expected
         assert list(verify(Store(str(folder)), decode=0)) == [] and not read_tombstones(Store(str(folder))).under_way
 

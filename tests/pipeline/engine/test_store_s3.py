@@ -68,12 +68,10 @@ def _start_upload(store: Store, endpoint: str, how: str, file: Path) -> subproce
 @pytest.mark.parametrize(
     ("how", "size", "there_before"),
     [
-        ("put", 24 * MiB, b"the old one"),
-        ("put", 112 * MiB, b""),
         ("put", 112 * MiB, b"the old one"),
         ("write", 24 * MiB, b""),
     ],
-    ids=["one request over an old object", "many parts", "many parts over an old object", "one request from memory"],
+    ids=["many parts over an old object", "one request from memory"],
 )
 def test_a_process_killed_half_way_through_an_upload_leaves_what_was_there(
     s3: S3, store: Store, how: str, size: int, there_before: bytes, tmp_path: Path
@@ -155,10 +153,11 @@ def test_what_another_process_wrote_or_deleted_is_seen_at_once(s3: S3, store: St
 
 
 @pytest.mark.slow
-def test_more_files_than_a_page_of_the_listing_holds_are_all_listed(store: Store):
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda i: store.write(f"many/{i:05d}", b""), range(1100)))
-    assert store.names("many") == [f"{i:05d}" for i in range(1100)]
+def test_more_files_than_a_page_of_the_listing_holds_are_all_listed(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "10")  # the server's pages; S3's own hold 1000
+    for i in range(25):
+        store.write(f"many/{i:05d}", b"")
+    assert store.names("many") == [f"{i:05d}" for i in range(25)]
 
 
 def test_ranges_and_sizes_are_those_of_the_object(store: Store):
@@ -208,7 +207,10 @@ def test_another_hosts_lock_is_taken_over_once_it_stands_still_and_its_holder_no
 CONFIG = ShardsConfig(max_samples=4, card=NO_CARD)
 
 
-def test_a_data_set_in_a_bucket_is_byte_for_byte_that_on_a_disk(s3: S3, store: Store, tmp_path: Path):
+@pytest.mark.slow
+def test_a_data_set_in_a_bucket_is_byte_for_byte_that_on_a_disk_and_a_command_finds_it_by_its_environment(
+    s3: S3, store: Store, tmp_path: Path
+):
     local = a_data_set(tmp_path, n_videos=4, n_clips=2, config=CONFIG)
     _fill(store)
     make_shards(store, CONFIG)
@@ -216,7 +218,11 @@ def test_a_data_set_in_a_bucket_is_byte_for_byte_that_on_a_disk(s3: S3, store: S
     names += ["manifest.json", "manifest.parquet", "wids.json", "sizes.json", "croissant.json", "dataset_card.md"]
     for name in names:
         assert store.read(name) == local.read(name), name
-    assert list(verify(store, decode=1)) == []
+
+    code = "from pipeline.commands.verify import verify; verify('" + store.url + "', decode=1)"
+    environment = {**os.environ, **s3.environment}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and "no fault found" in done.stdout, done.stderr
 
 
 def _fill(store: Store) -> None:
@@ -229,16 +235,21 @@ def _fill(store: Store) -> None:
     select(store)
 
 
-_RUN = """
+KILLED_AND_REPEATED = """
 import sys
-from pipeline.engine.store.store import Store
-from hdvila_testing.kills import Writes
+from hdvila_testing.kills import Writes, exit_of_fork
 from hdvila_testing.shards import NO_CARD, make_shards
 from pipeline.config.shards import ShardsConfig
-endpoint, url, fatal = sys.argv[1], sys.argv[2], int(sys.argv[3])
-Writes(fatal)
-store = Store(url, (("endpoint_url", endpoint), ("key", "x"), ("secret", "x")))
-make_shards(store, ShardsConfig(max_samples=4, card=NO_CARD))
+from pipeline.engine.store.store import Store
+
+endpoint, url = sys.argv[1:]
+
+def run(fatal):
+    Writes(fatal)
+    store = Store(url, (("endpoint_url", endpoint), ("key", "x"), ("secret", "x")))
+    make_shards(store, ShardsConfig(max_samples=4, card=NO_CARD))
+
+print(*(exit_of_fork(run, fatal) for fatal in (2, 6, 11, 0)))
 """
 
 
@@ -246,10 +257,9 @@ make_shards(store, ShardsConfig(max_samples=4, card=NO_CARD))
 def test_a_run_into_a_bucket_killed_and_repeated_gives_the_same_objects(s3: S3, store: Store, tmp_path: Path):
     local = a_data_set(tmp_path, n_videos=4, n_clips=2, config=CONFIG)
     _fill(store)
-    for fatal in (2, 6, 11):
-        command = [sys.executable, "-c", _RUN, s3.endpoint, store.url, str(fatal)]
-        assert subprocess.run(command).returncode == -signal.SIGKILL
-    assert subprocess.run([*command[:-1], "0"]).returncode == 0
+    command = [sys.executable, "-c", KILLED_AND_REPEATED, s3.endpoint, store.url]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.split() == [f"{-signal.SIGKILL:d}"] * 3 + ["0"], done.stderr
     for path in tmp_path.glob("shards/*/*"):
         name = str(path.relative_to(tmp_path))
         assert store.read(name) == local.read(name), name
@@ -271,17 +281,6 @@ def test_remove_reshard_and_merge_work_in_a_bucket_and_across_to_a_disk(s3: S3, 
     totals = merge([local, other], out).manifest.head["totals"]
     assert totals["samples"] == read_manifest(str(tmp_path / "local")).head["totals"]["samples"] + 2
     assert list(verify(out, decode=0)) == []
-
-
-@pytest.mark.slow
-def test_the_command_finds_the_server_by_its_environment(s3: S3, store: Store):
-    _fill(store)
-    make_shards(store, CONFIG)
-    code = "from pipeline.commands.verify import verify; verify('" + store.url + "', decode=0)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **s3.environment}
-    )
-    assert done.returncode == 0 and "no fault found" in done.stdout, done.stderr
 
 
 def test_parts_are_listed_without_the_packs_that_lie_beside_them(

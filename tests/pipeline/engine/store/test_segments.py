@@ -55,7 +55,8 @@ def test_units_of_a_segment_are_taken_back_and_done_again(store: Store) -> None:
     assert same(said(Store(store.url, store.options)), after)
 
 
-def test_a_stage_that_is_done_again_retires_its_segments(store: Store) -> None:
+def test_a_stage_that_is_done_again_retires_its_segments(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
     fill(store, UNITS)
     merge_all(store)
     store.uncommit("extract", *UNITS)
@@ -67,7 +68,8 @@ def test_a_stage_that_is_done_again_retires_its_segments(store: Store) -> None:
     assert len(head.segments) == 1 and not head.retired
 
 
-def test_a_commit_that_is_said_anew_keeps_the_unit_s_rows(store: Store) -> None:
+def test_a_commit_that_is_said_anew_keeps_the_unit_s_rows(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
     fill(store, UNITS)
     merge_all(store)
     before = said(store)

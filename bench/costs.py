@@ -29,7 +29,7 @@ from urllib.parse import urlunsplit
 from pydantic import Secret, SecretStr
 
 import pipeline.engine.work.executor
-from miniyoutube.job import demo_config
+from miniyoutube.demo import demo_config
 from pipeline.engine.store.store import Store
 from pipeline.run.costs import FILE, Cost, read_costs
 from pipeline.run.road import run_pipeline

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import pipeline.cli
 import train.cli
 from hdvila_testing.shards import NO_CARD, a_data_set, tiny_film
-from miniyoutube.job import demo_config
+from miniyoutube.demo import demo_config
 from pipeline.config.reference import settings_page
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.engine.store.store import Store

@@ -147,7 +147,12 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         "pipeline/balance/pictures"
     ],
     "tests/pipeline/commands/test_cut.py": ["pipeline/media/cut_files"],
-    "tests/pipeline/commands/test_debug.py": ["pipeline/run/debug"],
+    "tests/pipeline/crawl/test_rounds.py, where a crawl that is killed in a round goes on with it": [
+        "pipeline/crawl/round_files"
+    ],
+    "tests/pipeline/crawl/sources/test_folder.py and tests/pipeline/media/test_stage.py, on what tables name": [
+        "pipeline/media/source_files"
+    ],
     "joins the others to a whole run, which tests/e2e and tests/pipeline/run kill, grow and take up again": [
         f"pipeline/run/{name}" for name in ("aims", "batches", "candidates", "generations", "publish")
     ],

@@ -33,7 +33,7 @@ from pipeline.config import RunConfig
 from pipeline.config.shards import CardConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import Wanted, plan_round
-from pipeline.crawl.rounds import crawl_facts
+from pipeline.crawl.round_files import crawl_facts
 from pipeline.dataset.remove import remove
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Unit
@@ -45,9 +45,9 @@ from pipeline.report.page import write_report
 from pipeline.run.candidates import Candidates
 from pipeline.run.known import Known
 from pipeline.run.session import open_run
-from pipeline.shards.closed import ClosedShards
+from pipeline.shards.closed import ClosedShards, read_entries
 from pipeline.shards.manifest import write_manifest
-from pipeline.shards.stage import ShardsStage, read_entries
+from pipeline.shards.stage import ShardsStage
 from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import TranscriptsStage
 from train.data.index import load_index

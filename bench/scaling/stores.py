@@ -49,9 +49,9 @@ from pipeline.engine.store.segments import change_head, read_head
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import Sample, write_pack
 from pipeline.outdir.identity import check_identity
+from pipeline.shards.closed import read_entries
 from pipeline.shards.files import entry_of, put_shard, stats_bytes
 from pipeline.shards.manifest import publish
-from pipeline.shards.stage import read_entries
 
 VIDEOS_A_UNIT = 20
 LISTED_A_VIDEO, ASKED_A_VIDEO = 4, 2

@@ -34,8 +34,8 @@ from pipeline.balance.bands import ALL_BITS, HALF, LOW, HashQuery, Int64, bits_o
 from pipeline.balance.near_files import FORMAT, Filed, LostHashes, NearFile, merged_files, write_filed
 from pipeline.balance.near_tasks import PatientFiles, Spread, search_all, search_pieces, spread_here, tasks_of
 from pipeline.balance.together import Nearness
-from pipeline.engine.store.commits import READERS
 from pipeline.engine.store.files import Files
+from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.ranges import RowFile
 from pipeline.media.phash import Hashes
 from pipeline.outdir.remade import ALIKE, delete_folder, forget_alike

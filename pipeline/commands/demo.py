@@ -20,9 +20,13 @@ def demo(
 ) -> None:
     """Starts a small YouTube on loopback and runs the whole pipeline on it: real yt-dlp, real cuts, a local Ray."""
     log.info("a small YouTube starts on this machine, then a run that crawls it; %s holds what comes out", out)
-    from miniyoutube.job import demo_config, run_demo
+    from miniyoutube.demo import demo_catalogue, demo_config, pointed_at, some_of
+    from miniyoutube.server import MiniYouTube
     from pipeline.report.summary import print_summary
+    from pipeline.run.road import run_pipeline
 
-    delivered = run_demo(demo_config(out, file, set_), n_videos=n_videos)
+    config = demo_config(out, file, set_)
+    with MiniYouTube(some_of(demo_catalogue(), n_videos)) as site:
+        delivered = run_pipeline(pointed_at(site, config))  # its port is new each time, but no identity key
     print_summary(delivered)
     raise typer.Exit(delivered.exit_code)

@@ -74,7 +74,7 @@ def mini_youtube(
 
 def _catalogue(name: CatalogueName, n_videos: int, seed: int) -> Catalogue:
     from miniyoutube.big_catalogue import a_catalogue
-    from miniyoutube.demo_catalogue import demo_catalogue
+    from miniyoutube.demo import demo_catalogue
     from miniyoutube.misbehave import BEHAVIOURS
 
     if name is CatalogueName.DEMO:

@@ -22,7 +22,7 @@ def status(
 
     from manifests.errors import UserError
     from manifests.live import STATUS_NAME
-    from pipeline.engine.run.status_and_control import read_run_status
+    from pipeline.engine.run.live_files import read_run_status
     from pipeline.outdir.identity import open_directory
     from pipeline.report.live import print_identities, print_run, print_tables
     from pipeline.report.status import read_status

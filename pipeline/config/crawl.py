@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Secret, SecretStr, ValidationInfo, field_validator, model_validator
 
+from manifests.categories import load_categories
 from manifests.plugins import names_in
 from manifests.settings import Section, identity, operational
 from manifests.stages import TABLE
@@ -286,3 +287,8 @@ class CrawlConfig(Section):
     def pool(self) -> tuple[IdentityConfig, ...]:
         """The configured identities, or the default identity alone."""
         return self.identities or (IdentityConfig(name="default"),)
+
+
+def wanted_categories(config: CrawlConfig) -> tuple[int, ...]:
+    """The configured category ids, or all 15 if none are configured."""
+    return config.categories or tuple(category.id for category in load_categories())

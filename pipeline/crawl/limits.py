@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from manifests.categories import category_by_name, load_categories
+from manifests.categories import category_by_name
 from manifests.reasons import Reason
-from pipeline.config.crawl import CrawlConfig, LimitsConfig
+from pipeline.config.crawl import CrawlConfig, LimitsConfig, wanted_categories
 from pipeline.site.formats import original_language
 from pipeline.site.tracks import ORIGINAL, list_tracks, speaks
 from pipeline.site.ytdlp import upload_date_of
@@ -56,11 +56,6 @@ def check_category(name: str, wanted_id: int, config: CrawlConfig) -> Verdict | 
     if config.limits.other_categories == "reject" and wanted_id not in (-1, category.id):
         return Reason.WRONG_CATEGORY, f"{category.name}, found while looking for {wanted_id}"
     return None
-
-
-def wanted_categories(config: CrawlConfig) -> tuple[int, ...]:
-    """The configured category ids, or all 15 if none are configured."""
-    return config.categories or tuple(category.id for category in load_categories())
 
 
 def _live(info: Mapping[str, Any], limits: LimitsConfig) -> Verdict | None:

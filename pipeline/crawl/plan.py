@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 from manifests.categories import category_by_id
 from manifests.stages import STAGES
-from pipeline.config.crawl import CrawlConfig
-from pipeline.crawl.limits import wanted_categories
+from pipeline.config.crawl import CrawlConfig, wanted_categories
 from pipeline.crawl.sources import FILE_SOURCES, Ask
 
 ANY = -1
@@ -23,6 +22,7 @@ DEEPER = 4
 FILE_CHUNK = 10_000
 SOURCE_TRIES = 3
 LEAST_NEW_SHARE = 0.05
+MAX_ROUNDS = 1000
 MAX_CANDIDATES = 20_000
 """Of a round."""
 MAX_PER_CHANNEL = 200

@@ -11,9 +11,7 @@ stages, which tell how many clips each video gives.
 
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from typing import TypedDict
+from dataclasses import asdict
 
 from manifests.categories import category_name
 from pipeline.config.crawl import CrawlConfig
@@ -21,34 +19,14 @@ from pipeline.config.media import CutConfig
 from pipeline.crawl.extract import ExtractStage
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.listing import ChooseStage, ListStage
-from pipeline.crawl.plan import CategoryState, CrawlFacts, RoundPlan, Wanted, plan_round, states_of
-from pipeline.crawl.sources import Ask
+from pipeline.crawl.plan import MAX_ROUNDS, CategoryState, RoundPlan, Wanted, plan_round, states_of
+from pipeline.crawl.round_files import STATES, crawl_facts, read_plans, write_plan
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Stage
 from pipeline.outdir.tombstones import Tombstones
-from pipeline.site.politeness import Polite, Politeness
+from pipeline.site.politeness import Polite
 
 log = logging.getLogger("hdvila")
-
-MAX_ROUNDS = 1000
-ROUNDS = "rounds"
-STATES = "rounds/states/last.json"
-
-
-@dataclass(frozen=True, slots=True)
-class BuildPoliteness:
-    """Makes the only Politeness of a run, locally or in an actor that may restart."""
-
-    config: CrawlConfig
-    store: Store
-    seed: int = 0
-    patience_s: float = 0.0
-    """How long it waits for a store that does not answer: an actor that cannot be made is dead for good."""
-
-    def __call__(self) -> Politeness:
-        identities = {identity.name: identity.videos_per_hour for identity in self.config.pool()}
-        patient = replace(self.store, patience_s=self.patience_s)
-        return Politeness(self.config.politeness, identities, store=patient, seed=self.seed)
 
 
 def rounds(config: CrawlConfig, store: Store, wanted: Wanted, ledger: CrawlLedger) -> Iterator[RoundPlan]:
@@ -80,17 +58,6 @@ def _say_where_it_stands(store: Store, states: list[CategoryState], *, ended: bo
             log.warning("%s: %.1f of %.1f; %s", name, state.supply, state.quota, state.why)
 
 
-def read_states(store: Store) -> list[CategoryState]:
-    """The states that the last plan was made from; [] before the first plan."""
-    return [CategoryState(**facts) for facts in store.read_json(STATES)] if store.exists(STATES) else []
-
-
-def crawl_facts(ledger: CrawlLedger, number: int, served: list[str]) -> CrawlFacts:
-    """What is committed so far, as the plan of round `number` needs it."""
-    ledger.update()
-    return ledger.facts(number, datetime.now(UTC), served)
-
-
 def stages_of(
     plan: RoundPlan,
     config: CrawlConfig,
@@ -104,54 +71,4 @@ def stages_of(
         ListStage(config, polite, plan),
         ChooseStage(config, plan, ledger, opt_outs),
         ExtractStage(config, polite, plan, opt_outs, cut or CutConfig()),
-    )
-
-
-def category_states(config: CrawlConfig, store: Store, wanted: Wanted) -> list[CategoryState]:
-    """The state of each category: full, going, waits or dry, and why."""
-    ledger = CrawlLedger(store, wanted.unit)
-    plans = read_plans(store)
-    return states_of(config, crawl_facts(ledger, len(plans), [n for p in plans for n in p.requests]), wanted)
-
-
-class AskJson(TypedDict):
-    """An `Ask` in a file of `rounds/`."""
-
-    source: str
-    query: str
-    wanted_category_id: int
-    up_to: int
-    cursor: int
-    attempt: int
-
-
-class PlanJson(TypedDict):
-    """A file of `rounds/`."""
-
-    round: int
-    asks: list[AskJson]
-    n_candidates: list[tuple[int, int]]
-    """(category, how many), sorted by category."""
-    due: list[tuple[str, int]]
-    requests: list[str]
-
-
-def write_plan(store: Store, plan: RoundPlan) -> None:
-    """Records a plan before it is carried out."""
-    facts = {**asdict(plan), "n_candidates": sorted(plan.n_candidates.items())}
-    store.write_json(f"{ROUNDS}/{plan.round:05d}.json", facts)
-
-
-def read_plans(store: Store) -> list[RoundPlan]:
-    """The plans of all rounds so far, in order."""
-    return [_plan(store.read_json(f"{ROUNDS}/{name}")) for name in store.names(ROUNDS) if name.endswith(".json")]
-
-
-def _plan(facts: PlanJson) -> RoundPlan:
-    return RoundPlan(
-        round=facts["round"],
-        asks=tuple(Ask(**ask) for ask in facts["asks"]),
-        n_candidates={int(category): int(n) for category, n in facts["n_candidates"]},
-        due=tuple((str(video_id), int(attempt)) for video_id, attempt in facts["due"]),
-        requests=tuple(facts["requests"]),
     )

@@ -23,7 +23,6 @@ from manifests.rows import ShardRow
 from manifests.sample import clip_id
 from manifests.shards import Manifest, ShardEntry, member_offsets, read_manifest
 from pipeline.config.media import CutConfig, MediaConfig
-from pipeline.dataset.merge import refuse_existing
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
@@ -34,7 +33,7 @@ from pipeline.media.probe import Probe, open_media, probe
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way, write_tombstones
 from pipeline.report.page import write_report
 from pipeline.shards.files import SUCCESS, Piece, join_shard, put_shard, read_rows
-from pipeline.shards.manifest import given_head, publish
+from pipeline.shards.manifest import given_head, publish, refuse_existing
 
 CLIPS_NAME, TEXTS_NAME = "hdvila.jsonl", "text.jsonl"
 

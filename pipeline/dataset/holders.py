@@ -20,12 +20,11 @@ from manifests.clip_status import is_success
 from manifests.errors import DamagedFile
 from manifests.origin import origin_of
 from manifests.shards import ShardEntry
-from pipeline.engine.store.commits import READERS
+from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
-from pipeline.shards.closed import Held, kept_held
+from pipeline.shards.closed import Held, committed_shards, kept_held, read_entries
 from pipeline.shards.files import read_rows
-from pipeline.shards.stage import committed_shards, read_entries
 
 SHARD_COLUMNS = ["video_id", "channel_id", "url", "key", "status"]
 

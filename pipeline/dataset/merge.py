@@ -16,7 +16,7 @@ from pathlib import Path
 
 from manifests.errors import DamagedFile, UserError
 from manifests.rows import ShardRow
-from manifests.shards import MANIFEST_NAME, Manifest, ShardEntry, read_manifest
+from manifests.shards import Manifest, ShardEntry, read_manifest
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
@@ -34,7 +34,7 @@ from pipeline.shards.files import (
     shard_files,
     stats_bytes,
 )
-from pipeline.shards.manifest import given_head, publish
+from pipeline.shards.manifest import given_head, publish, refuse_existing
 
 _SHOWN = 10
 
@@ -79,12 +79,6 @@ def merge(sources: Sequence[Store], out: Store, *, drop_duplicates: bool = False
         if has_audit(out):
             write_report(out)
     return Merged(manifest, tuple(sorted({video_id for _, video_id in dropped})))
-
-
-def refuse_existing(out: Store) -> None:
-    """Raises UserError if there is a data set at `out` already."""
-    if out.exists(MANIFEST_NAME):
-        raise UserError(f"{out.url}: holds a data set already; name another folder")
 
 
 def _refuse_different_members(manifests: Sequence[Manifest]) -> None:

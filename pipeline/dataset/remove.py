@@ -38,9 +38,9 @@ from pipeline.media.packs import index_pack
 from pipeline.outdir.tombstones import RECORDS, Tombstones, covers, read_tombstones, write_tombstones
 from pipeline.report.page import has_audit, write_report
 from pipeline.report.summary import REPORT_NAME
+from pipeline.shards.closed import committed_shards, read_entries
 from pipeline.shards.files import SUCCESS, Piece, join_shard, put_shard, read_rows
 from pipeline.shards.manifest import forget_published, given_head, publish
-from pipeline.shards.stage import committed_shards, read_entries
 
 
 @dataclass(frozen=True, slots=True)

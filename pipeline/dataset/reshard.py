@@ -16,7 +16,6 @@ from manifests.rows import ShardRow
 from manifests.schema import SELECTION
 from manifests.shards import Manifest, ShardEntry, read_manifest
 from pipeline.config.shards import ShardsConfig
-from pipeline.dataset.merge import refuse_existing
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
@@ -24,7 +23,7 @@ from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way, 
 from pipeline.report.page import has_audit, write_report
 from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
 from pipeline.shards.files import SUCCESS, Piece, join_shard, put_shard, read_rows, sample_of_row
-from pipeline.shards.manifest import given_head, publish
+from pipeline.shards.manifest import given_head, publish, refuse_existing
 from pipeline.shards.plan import PlannedShard, plan_shards
 from pipeline.shards.splits import SPLITS, Placed
 from pipeline.shards.stage import in_shard_order

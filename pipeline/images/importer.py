@@ -25,7 +25,6 @@ from manifests.rows import ShardRow
 from manifests.sample import is_video_id, sample_key
 from manifests.shards import Manifest, ShardEntry
 from pipeline.config.shards import CardConfig
-from pipeline.dataset.merge import refuse_existing
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.images.annotations import Captioned, Format, read_annotations
@@ -34,7 +33,7 @@ from pipeline.images.questions import ANSWER_FLOOR, read_questions
 from pipeline.media.packs import Sample, write_pack
 from pipeline.media.versions import tool_versions
 from pipeline.shards.files import FAILED, SUCCESS, Piece, join_shard, put_shard
-from pipeline.shards.manifest import publish
+from pipeline.shards.manifest import publish, refuse_existing
 
 THREADS = 4
 PACK_NAME = "pack.tar"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pipeline.media.frames import Picture, Small
 from pipeline.media.planes import some_luma
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from pipeline.media.frames import Picture, Small
 
 _EVERY = 16
 """Every so many rows are compared."""

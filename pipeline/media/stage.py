@@ -12,14 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_to_bytes
-
-import fsspec
 
 from manifests.clip_status import ClipStatus
 from manifests.reasons import Reason
@@ -28,12 +24,12 @@ from manifests.sample import clip_id, sample_key
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
-from pipeline.engine.work.boundary import plain, reading_input
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit
 from pipeline.media.clock import WALL_FACTOR
 from pipeline.media.packs import PackedSample, write_pack
 from pipeline.media.probe import Starved, Unusable
 from pipeline.media.row_index import RowIndex, clip_rows, video_rows, words_of_clips
+from pipeline.media.source_files import refuse_unreadable, source_file
 from pipeline.media.video import MadeClip, MadeVideo, make_video
 
 Fetch = Callable[[Mapping[str, Any], Context], Path]
@@ -156,35 +152,6 @@ def give_back(starved: Starved, context: Context) -> Transient | Rejected:
     if context.attempt < MAX_STARVED:
         return Transient(Reason.TIMEOUT, str(starved), wait_s=STARVED_WAIT_S)
     return Rejected(Reason.TIMEOUT, str(starved))
-
-
-def refuse_unreadable(path: Path, fault: Unusable, context: Context) -> None:
-    """Raises Rejected if the file failed because of its disk, which FFmpeg does not distinguish from damaged media."""
-    if fault.reason not in (Reason.NOT_A_VIDEO, Reason.BROKEN_MEDIA, Reason.TRUNCATED):
-        return
-    with reading_input(path.name, context), path.open("rb") as file:
-        while file.read(1 << 22):
-            pass
-
-
-def path_text(path: Path) -> str:
-    """A path as tables hold it: unchanged or, if it isn't UTF-8, as a file:// URL."""
-    text = str(path)
-    return text if plain(text) == text else path.as_uri()
-
-
-def source_file(media_path: str, context: Context) -> Path:
-    """The local file of a folder source: as it is, or copied from an object store into the scratch folder."""
-    path = Path(media_path)
-    if media_path.startswith("file://"):
-        path = Path(os.fsdecode(unquote_to_bytes(media_path.removeprefix("file://"))))
-    elif "://" in media_path:
-        path = context.scratch / f"source{Path(media_path).suffix[:8]}"
-        with fsspec.open(media_path, "rb") as remote, path.open("wb") as local:
-            shutil.copyfileobj(remote, local, 1 << 22)
-    if not path.is_file():
-        raise Rejected(Reason.NOT_A_VIDEO, f"{media_path}: no such file")
-    return path
 
 
 def packed(video: Mapping[str, Any], made: MadeVideo, pack: Path) -> Output:

@@ -24,7 +24,7 @@ from pipeline.engine.store.store import Store
 from pipeline.report.places import Ints, Numbered, Places
 from pipeline.report.rows import LOOKED_AT, SHARD_COLUMN, ShardClips, read_shard
 from pipeline.report.tally import Lowest, N, Tally, Values
-from pipeline.shards.stage import read_entries
+from pipeline.shards.closed import read_entries
 
 READERS = 8
 """Shards whose rows are read at a time: a bucket answers many requests as fast as a single request."""

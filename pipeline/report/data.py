@@ -28,8 +28,6 @@ from pipeline.report.once import take_once
 from pipeline.report.places import Ints
 from pipeline.report.tally import Lowest, Tally
 
-NO_SAMPLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
-"""What a damaged sample raises: the page omits the sample, and `verify` says what is wrong with it."""
 EXAMPLES = 3
 """Ids shown for each reason."""
 

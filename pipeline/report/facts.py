@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from manifests.schema import TABLES
 from pipeline.engine.store.store import Store
 from pipeline.report.clips import Clips
-from pipeline.report.data import NO_SAMPLE
 from pipeline.report.once import take_once
 from pipeline.report.places import Ints
-from pipeline.report.rows import SHARD_COLUMN
+from pipeline.report.rows import NO_SAMPLE, SHARD_COLUMN
 from pipeline.report.tally import Tally, Values
 
 UNKNOWN = "not known"

@@ -12,6 +12,8 @@ from pipeline.engine.store.store import Store
 from pipeline.report.places import Ints
 from pipeline.shards.files import read_rows
 
+NO_SAMPLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
+"""What a damaged sample raises: the page omits the sample, and `verify` says what is wrong with it."""
 SHARD_COLUMN = "shard"
 COUNTED = ["key", "clip_id", "video_id", "channel_id", "category_id", "duration_ms", "width", "height", "fps", "codec"]
 

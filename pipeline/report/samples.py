@@ -12,8 +12,7 @@ import pyarrow as pa
 
 from manifests.categories import category_name
 from pipeline.engine.store.store import Store
-from pipeline.report.data import NO_SAMPLE
-from pipeline.report.rows import WholeRow, members_of, whole_rows
+from pipeline.report.rows import NO_SAMPLE, WholeRow, members_of, whole_rows
 
 log = logging.getLogger("hdvila")
 

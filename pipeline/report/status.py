@@ -9,7 +9,7 @@ from manifests.categories import category_name
 from manifests.funnel import by_stage_and_reason, rejects_in_force
 from manifests.reasons import ReasonClass
 from manifests.stages import TABLES_MADE, rank_of
-from pipeline.crawl.rounds import read_states
+from pipeline.crawl.round_files import read_states
 from pipeline.engine.store.store import Store
 from pipeline.site.identities import IdentityState, PolitenessState
 from pipeline.site.pauses import read_state

@@ -3,15 +3,20 @@
 rounds/wanted/<n>.json     amounts by category, in clips or milliseconds
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from pipeline.balance.quotas import MS_PER_HOUR, Supply, category_weights, from_amount, plan_quotas
 from pipeline.balance.selection import Selection
 from pipeline.config.balance import BalanceConfig
 from pipeline.crawl.plan import CategoryState, Wanted
-from pipeline.crawl.rounds import category_states
+from pipeline.crawl.round_files import category_states
 from pipeline.crawl.sources.registry import asks_site
-from pipeline.run.session import Run
+
+if TYPE_CHECKING:
+    from pipeline.run.session import Run
 
 WANTED = "rounds/wanted"
 PLENTY = 10**12

@@ -10,15 +10,20 @@ verdicts, and all batches up to k - balance.batches_under_way are over: so the n
 the current ones. A video deferred in the crawl gets its verdict in a later round, and so comes into a later batch.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 from pipeline.balance.next_batch import MOST_TRIES, Ahead, next_batch
 from pipeline.run.aims import shares_of
 from pipeline.run.candidates import rounds_with
 from pipeline.run.known import BATCHES
-from pipeline.run.session import Run
-from pipeline.shards.stage import read_entries
+from pipeline.shards.closed import read_entries
+
+if TYPE_CHECKING:
+    from pipeline.run.session import Run
 
 
 @dataclass(slots=True)
@@ -67,7 +72,7 @@ class Batches:
     _over: set[int] = field(default_factory=set)
 
     @classmethod
-    def of(cls, run: Run, gathered: Gathered) -> "Batches":
+    def of(cls, run: Run, gathered: Gathered) -> Batches:
         """The recorded batches. Finds at once which of them are over: the line that closes shards may have nothing else
         to wait for.
         """

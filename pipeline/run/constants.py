@@ -12,8 +12,7 @@ from pipeline.balance.likeness import LIKENESS
 from pipeline.balance.next_batch import MOST_TRIES
 from pipeline.balance.reuploads import SAME_TALK
 from pipeline.balance.sentences import SAID_AGAIN
-from pipeline.crawl.plan import HOURS_PER_CLIP, MAX_CANDIDATES, MAX_PER_CHANNEL
-from pipeline.crawl.rounds import MAX_ROUNDS
+from pipeline.crawl.plan import HOURS_PER_CLIP, MAX_CANDIDATES, MAX_PER_CHANNEL, MAX_ROUNDS
 from pipeline.crawl.sources.search import SEARCH_FILTER
 from pipeline.media.cutting.audio import AAC_BITRATE
 from pipeline.media.cutting.exact import EXACT_GOP

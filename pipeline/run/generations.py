@@ -7,17 +7,21 @@ fills more train shards than are closed, these become the next generation, recor
 closed stays: a later duplicate of it is rejected or goes to the same split, and quotas and channel shares count it.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from manifests.errors import UserError
 from manifests.shards import read_manifest
 from pipeline.balance.selection import Selection, select
 from pipeline.run.aims import shares_of
-from pipeline.run.batches import Batches
 from pipeline.run.publish import write_selection
-from pipeline.run.session import Run
 from pipeline.shards.stage import ShardsStage
+
+if TYPE_CHECKING:
+    from pipeline.run.batches import Batches
+    from pipeline.run.session import Run
 
 GENERATIONS = "generations"
 

@@ -33,8 +33,7 @@ from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
 from pipeline.shards.books import PACK_COLUMNS as BOOK_COLUMNS
 from pipeline.shards.books import ShardBooks
-from pipeline.shards.closed import kept_clips
-from pipeline.shards.stage import read_entries
+from pipeline.shards.closed import kept_clips, read_entries
 
 VIDEO_COLUMNS = ["video_id", "category_id", "channel_id", "url", "duration_s", "round"]
 BYTES_AT_A_TIME = 8 * 1024**2

@@ -1,7 +1,9 @@
 """What a run publishes: the selection, and a manifest of the shards that are committed."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from manifests.funnel import SELECTION_NAME
 from manifests.settings import identity_values
@@ -9,8 +11,10 @@ from manifests.shards import Manifest
 from pipeline.balance.result import BALANCE_NAME
 from pipeline.balance.selection import Selection
 from pipeline.outdir.identity import stages_made_by
-from pipeline.run.session import Run
 from pipeline.shards.manifest import remove_packs, remove_packs_of, write_manifest
+
+if TYPE_CHECKING:
+    from pipeline.run.session import Run
 
 
 def write_selection(run: Run, selection: Selection) -> None:

@@ -20,7 +20,6 @@ from manifests.members import MEMBERS
 from manifests.plugins import refuse_clashes, used_by
 from manifests.stages import STAGES
 from pipeline.config import RunConfig
-from pipeline.crawl.rounds import BuildPoliteness
 from pipeline.crawl.sources.registry import SOURCES
 from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.run.drain import Drained, StopRequest, drain_on_sigterm
@@ -41,7 +40,7 @@ from pipeline.run.candidates import Candidates
 from pipeline.run.constants import constants_by_stage
 from pipeline.run.known import Known
 from pipeline.site.hosts import Hosts, PoliteHosts
-from pipeline.site.politeness import Polite
+from pipeline.site.politeness import BuildPoliteness, Polite
 from pipeline.text.added_stage import added_stages
 
 log = logging.getLogger("hdvila")

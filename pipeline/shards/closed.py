@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
 from manifests.membership import Ids
-from manifests.shards import ShardEntry
+from manifests.shards import TABLE_NAME, ShardEntry
+from manifests.shards import read_entries as entries_of_table
 from pipeline.balance.clip_lists import ClipLists, empty_clip_lists, merged_lists
-from pipeline.engine.store.commits import READERS
+from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.store import Store
 from pipeline.outdir.remade import ALIKE
 from pipeline.shards.clips import Int64, PlanVideos
@@ -220,3 +221,23 @@ def among(codes: Int64, wanted: Int64) -> NDArray[np.bool_]:
     wanted, at = wanted[at < len(codes)], at[at < len(codes)]
     is_wanted[at[codes[at] == wanted]] = True
     return is_wanted
+
+
+def read_entries(store: Store) -> list[ShardEntry]:
+    """Returns the closed shards: manifest.parquet's rows, [] if there is none.
+
+    manifest.parquet is written before manifest.json and lists only committed shards. So it is right even if a run was
+    killed between the two, when manifests.shards.read_manifest refuses the pair.
+    """
+    try:
+        data = store.read(TABLE_NAME)
+    except FileNotFoundError:
+        return []
+    return list(entries_of_table(data, f"{store.url}/{TABLE_NAME}"))
+
+
+def committed_shards(store: Store, *, but: Collection[str] = ()) -> dict[str, ShardEntry]:
+    """The entry of each committed shard unit whose url is not in `but`. Units that were rejected have none."""
+    known = {url.removeprefix("shards/").removesuffix(".tar").replace("/", "-") for url in but}
+    new = store.all_commit_facts("shards", but=lambda unit: unit.rpartition("-")[0] in known)
+    return {unit: ShardEntry.of_row(facts["shard"]) for unit, facts in new if "shard" in facts}

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from manifests.clip_status import is_success
-from manifests.errors import DamagedFile
+from manifests.errors import DamagedFile, UserError
 from manifests.funnel import SELECTION_NAME
 from manifests.image_sample import IMAGE_KIND
 from manifests.reasons import Reason
@@ -45,15 +45,15 @@ from manifests.shards import (
 )
 from manifests.wrong_value import first_fault
 from pipeline.config.shards import CardConfig
-from pipeline.engine.store.commits import READERS
+from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.store import Store
 from pipeline.media.versions import tool_versions
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way
 from pipeline.shards.card import croissant_bytes, dataset_card
+from pipeline.shards.closed import committed_shards, read_entries
 from pipeline.shards.files import SUCCESS, read_rows, shard_files
 from pipeline.shards.image_card import image_card
 from pipeline.shards.sample_index import make_indexes, put_indexes, sweep_indexes
-from pipeline.shards.stage import committed_shards, read_entries
 
 WIDS_NAME, SIZES_NAME = "wids.json", "sizes.json"
 CARD_NAME, CROISSANT_NAME = "dataset_card.md", "croissant.json"
@@ -280,3 +280,9 @@ def stray_files(store: Store, manifest: Manifest) -> list[str]:
 def _looks_like_ours(name: str) -> bool:
     stem = name.partition(".")[0].removesuffix("_stats")
     return stem.isdigit() and len(stem) >= 5 and name in {f"{stem}.tar", f"{stem}.parquet", f"{stem}_stats.json"}
+
+
+def refuse_existing(out: Store) -> None:
+    """Raises UserError if there is a data set at `out` already."""
+    if out.exists(MANIFEST_NAME):
+        raise UserError(f"{out.url}: holds a data set already; name another folder")

@@ -11,20 +11,18 @@ and the rest goes into another.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from manifests.hashing import hash_name
 from manifests.reasons import Reason
-from manifests.shards import TABLE_NAME, ShardEntry
-from manifests.shards import read_entries as entries_of_table
 from pipeline.config.shards import ShardsConfig
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones, read_tombstones, refuse_while_under_way
 from pipeline.shards.books import ShardBooks, Urls, open_clips, read_chosen
-from pipeline.shards.closed import placed_in, read_held
+from pipeline.shards.closed import committed_shards, placed_in, read_entries, read_held
 from pipeline.shards.files import DamagedSample, Piece, join_shard, shard_files
 from pipeline.shards.pieces import failed_piece, pieces_of_video
 from pipeline.shards.plan import PlannedShard, plan_shards
@@ -120,23 +118,3 @@ class ShardsStage:
 def in_shard_order(pieces: Iterable[Piece], seed: int) -> list[Piece]:
     """The order inside a shard: by hash, so that a video's clips are not next to each other."""
     return sorted(pieces, key=lambda piece: (hash_name(seed, "within", piece.row["key"]), piece.row["key"]))
-
-
-def read_entries(store: Store) -> list[ShardEntry]:
-    """Returns the closed shards: manifest.parquet's rows, [] if there is none.
-
-    manifest.parquet is written before manifest.json and lists only committed shards. So it is right even if a run was
-    killed between the two, when manifests.shards.read_manifest refuses the pair.
-    """
-    try:
-        data = store.read(TABLE_NAME)
-    except FileNotFoundError:
-        return []
-    return list(entries_of_table(data, f"{store.url}/{TABLE_NAME}"))
-
-
-def committed_shards(store: Store, *, but: Collection[str] = ()) -> dict[str, ShardEntry]:
-    """The entry of each committed shard unit whose url is not in `but`. Units that were rejected have none."""
-    known = {url.removeprefix("shards/").removesuffix(".tar").replace("/", "-") for url in but}
-    new = store.all_commit_facts("shards", but=lambda unit: unit.rpartition("-")[0] in known)
-    return {unit: ShardEntry.of_row(facts["shard"]) for unit, facts in new if "shard" in facts}

@@ -25,8 +25,8 @@ from typing import Protocol
 from manifests.errors import is_passing, storage_errors
 from manifests.live import Control
 from manifests.reasons import Reason
-from pipeline.config.crawl import PolitenessConfig
-from pipeline.engine.run.status_and_control import read_control
+from pipeline.config.crawl import CrawlConfig, PolitenessConfig
+from pipeline.engine.run.live_files import read_control
 from pipeline.engine.store.store import Store
 from pipeline.site.alarm import alarm_of
 from pipeline.site.buckets import Bucket, empty_bucket
@@ -380,3 +380,19 @@ class Politeness:
 
 NO_ANSWER = frozenset({Reason.STALLED, Reason.NO_DISK, Reason.BAD_COOKIES})
 """Failures that say nothing about the site's attitude: our own time limit, our disk, our cookie file."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPoliteness:
+    """Makes the only Politeness of a run, locally or in an actor that may restart."""
+
+    config: CrawlConfig
+    store: Store
+    seed: int = 0
+    patience_s: float = 0.0
+    """How long it waits for a store that does not answer: an actor that cannot be made is dead for good."""
+
+    def __call__(self) -> Politeness:
+        identities = {identity.name: identity.videos_per_hour for identity in self.config.pool()}
+        patient = replace(self.store, patience_s=self.patience_s)
+        return Politeness(self.config.politeness, identities, store=patient, seed=self.seed)

@@ -11,7 +11,7 @@ from typing import Any
 from manifests.shards import read_manifest, read_published
 from miniyoutube.big_catalogue import a_catalogue, category_sizes
 from miniyoutube.catalogue import Catalogue
-from miniyoutube.job import CONFIG, demo_config, pointed_at
+from miniyoutube.demo import CONFIG, demo_config, pointed_at
 from miniyoutube.server import MiniYouTube
 from pipeline.config import RunConfig
 from pipeline.engine.store.store import Store

@@ -15,7 +15,7 @@ from hdvila_testing.drawn_set import Sample, write_manifest, write_shard
 from hdvila_testing.rows import a_clip_row, a_video_row
 from manifests.settings import load_config
 from miniyoutube import drawing
-from miniyoutube.demo_catalogue import demo_catalogue
+from miniyoutube.demo import demo_catalogue
 from miniyoutube.media_cache import _QP
 from miniyoutube.script import FPS, TEXTURES, Scene, as_written, shots_of
 from pipeline.media.stage import packed

@@ -9,7 +9,7 @@ import pytest
 
 from miniyoutube.big_catalogue import a_catalogue, one_of_each
 from miniyoutube.catalogue import Catalogue, Channel, Video
-from miniyoutube.demo_catalogue import demo_catalogue
+from miniyoutube.demo import demo_catalogue
 from tests.miniyoutube.renditions import PLAIN
 
 

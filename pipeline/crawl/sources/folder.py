@@ -33,7 +33,7 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item, plain, reading_input
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
 from pipeline.media.probe import Probe, Starved, Unusable, probe
-from pipeline.media.stage import path_text, refuse_unreadable
+from pipeline.media.source_files import path_text, refuse_unreadable
 from pipeline.outdir.identity import RUN_FILE, is_of_a_run
 from pipeline.text.captions import BrokenTrack, read_track
 from pipeline.text.captions.markup import MAX_BYTES

@@ -8,24 +8,20 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import TypeVar
-
-from pydantic import BaseModel, ValidationError
 
 from manifests.errors import UserError, storage_errors
 from manifests.exits import ExitCode
-from manifests.live import CONTROL_NAME, STATUS_NAME, Control, RunStatus, StageStatus, State
+from manifests.live import STATUS_NAME, Control, RunStatus, StageStatus, State
 from manifests.stages import rank_of
 from pipeline.engine.run import clock
 from pipeline.engine.run.drain import StopRequest
+from pipeline.engine.run.live_files import read_control
 from pipeline.engine.run.lock import LockLost
 from pipeline.engine.store.store import Store
 
 TAKE_EVERY_S = 1.0
 WRITE_EVERY_S = 5.0
 READ_EVERY_S = 5.0
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class Desk:
@@ -145,25 +141,3 @@ def _exit_code(error: BaseException | None) -> int:
     if isinstance(error, UserError):
         return error.exit_code
     return ExitCode.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ExitCode.INTERNAL
-
-
-def read_control(store: Store) -> Control:
-    """What a person asked of the run; the defaults if the file is missing or damaged."""
-    return _read(store, CONTROL_NAME, Control.model_validate_json) or Control()
-
-
-def read_run_status(store: Store) -> RunStatus | None:
-    """The run's own status; None if no status is readable."""
-    return _read(store, STATUS_NAME, RunStatus.model_validate_json)
-
-
-def write_control(store: Store, control: Control) -> None:
-    """Sends a request to the run that works on this store."""
-    store.write(CONTROL_NAME, control.model_dump_json().encode())
-
-
-def _read(store: Store, name: str, parse: Callable[[bytes], Model]) -> Model | None:
-    try:
-        return parse(store.read(name))
-    except (FileNotFoundError, ValidationError):
-        return None

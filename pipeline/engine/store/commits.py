@@ -16,10 +16,9 @@ from typing import TypedDict
 
 from manifests.rows import ManifestRow
 from pipeline.engine.store.files import Files
+from pipeline.engine.store.parallel import READERS
 
 FOLDER = "commits"
-READERS = 16
-"""Groups read at a time; each is one object."""
 
 
 class Facts(TypedDict, total=False):

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from pipeline.engine.store.commits import READERS, Commits, Facts
+from pipeline.engine.store.commits import Commits, Facts
 from pipeline.engine.store.files import Files
-from pipeline.engine.store.segments import Head, SegmentReader, change_head, read_head, without
+from pipeline.engine.store.parallel import READERS
+from pipeline.engine.store.segments import MAX_MOVED, Head, SegmentReader, change_head, read_head, without
 
 Made = TypeVar("Made")
-
-MAX_MOVED = 5
-"""How often a reader starts over because a merge or a retry removed a file that it was reading."""
 
 
 @dataclass(frozen=True)

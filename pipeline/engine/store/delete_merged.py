@@ -5,8 +5,9 @@ from pathlib import Path
 
 from manifests.schema import TABLES
 from pipeline.engine.store.commits import number_of
-from pipeline.engine.store.segments import FOLDER, Head, change_head, read_head
+from pipeline.engine.store.segments import Head, change_head, read_head
 from pipeline.engine.store.store import Store
+from pipeline.engine.store.unit_parts import FOLDER
 
 
 def sweep_segments(store: Store, grace_s: float) -> int:

@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from manifests.hashing import UInt64, hash_texts
 from manifests.membership import are_in, distinct
 from manifests.schema import REJECTS, TABLES, completed
-from pipeline.engine.store.commits import READERS, part_name
-from pipeline.engine.store.committed import MAX_MOVED
-from pipeline.engine.store.parallel import ahead
+from pipeline.engine.store.commits import part_name
+from pipeline.engine.store.parallel import READERS, ahead
 from pipeline.engine.store.segment_rows import FETCH_BYTES, SegmentRows
-from pipeline.engine.store.segments import Head, Segment, read_head
+from pipeline.engine.store.segments import MAX_MOVED, Head, Segment, read_head
 from pipeline.engine.store.unit_parts import Part
 
 if TYPE_CHECKING:

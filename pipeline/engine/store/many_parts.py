@@ -12,8 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from manifests.schema import completed
-from pipeline.engine.store.commits import READERS
-from pipeline.engine.store.parallel import ahead
+from pipeline.engine.store.parallel import READERS, ahead
 from pipeline.engine.store.segment_rows import FETCH_BYTES, SegmentRows
 from pipeline.engine.store.unit_parts import Part
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from pipeline.engine.store.commits import READERS
-
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
+READERS = 16
+"""Requests made at a time, each for one object."""
 MOST_BYTES = 64 * 1024**2
 """Bytes of results that may be there or under way at a time; a single result always may."""
 

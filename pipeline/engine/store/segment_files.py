@@ -18,9 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.schema import REJECTS, TABLES, WIDE, completed
-from pipeline.engine.store.commits import READERS, Facts, part_name
+from pipeline.engine.store.commits import Facts, part_name
 from pipeline.engine.store.ids import TABLES_WITH_IDS, Entries, entries_of, sorted_entries
 from pipeline.engine.store.merge import Job
+from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.segments import UNITS, Segment
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part

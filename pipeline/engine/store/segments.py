@@ -27,13 +27,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from manifests.errors import DamagedFile
 from manifests.wrong_value import first_fault
-from pipeline.engine.store.commits import READERS, Facts
+from pipeline.engine.store.commits import Facts
 from pipeline.engine.store.files import Files
 from pipeline.engine.store.ids import NAME as IDS_NAME
 from pipeline.engine.store.ids import TABLES_WITH_IDS, entries_with, hash_of
+from pipeline.engine.store.parallel import READERS
+from pipeline.engine.store.unit_parts import FOLDER
 
-FOLDER = "segments"
 HEAD = f"{FOLDER}/head.json"
+MAX_MOVED = 5
+"""How often a reader starts over because a merge or a retry removed a file that it was reading."""
 UNITS = "units"
 IDS = "ids"
 """Stands for a stage's name in the path of files with the ids of many segments."""

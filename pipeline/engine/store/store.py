@@ -18,13 +18,14 @@ import pyarrow.parquet as pq
 
 from manifests.errors import DamagedFile, is_of_the_place
 from manifests.schema import REJECTS, TABLES, WIDE, completed, table_of
-from pipeline.engine.store.commits import READERS, Facts, part_name
-from pipeline.engine.store.committed import MAX_MOVED, Committed
+from pipeline.engine.store.commits import Facts, part_name
+from pipeline.engine.store.committed import Committed
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.ids import TABLES_WITH_IDS
+from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.ranges import read_rows
 from pipeline.engine.store.segment_rows import SegmentRows, Spans, wide_path
-from pipeline.engine.store.segments import Head, change_head, read_head, rows_of_id, without
+from pipeline.engine.store.segments import MAX_MOVED, Head, change_head, read_head, rows_of_id, without
 from pipeline.engine.store.unit_parts import PART, Part, joined, name_of, strays
 
 MANY_READ = 2

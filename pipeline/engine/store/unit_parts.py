@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from pipeline.engine.store.segments import FOLDER
-
+FOLDER = "segments"
+"""The folder of segments' files."""
 PART = "part-"
 """The prefix of parts' names; a table's folder may hold millions of other files, such as packs."""
 

@@ -17,13 +17,14 @@ from miniyoutube.misbehave import BEHAVIOURS
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import LimitsConfig
 from pipeline.crawl.plan import Wanted
-from pipeline.crawl.rounds import BuildPoliteness, category_states
+from pipeline.crawl.round_files import category_states
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.unit import Context, Output, Resources, Unit
 from pipeline.site.fetch import Fetcher
+from pipeline.site.politeness import BuildPoliteness
 from tests.pipeline.crawl.site import Road, config_for, hurried
 from tests.pipeline.engine.on_ray.test_cluster import started
 

@@ -129,7 +129,7 @@ def test_a_category_stops_when_it_is_full(site: MiniYouTube, tmp_path: Path) -> 
 
 def test_a_dry_category_is_filled_as_far_as_it_goes_and_says_why(site: MiniYouTube, tmp_path: Path) -> None:
     from pipeline.crawl.plan import Wanted
-    from pipeline.crawl.rounds import category_states
+    from pipeline.crawl.round_files import category_states
 
     category_id = largest(site.catalogue)
     config = config_for(site, categories=(category_id,))

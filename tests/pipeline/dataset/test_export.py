@@ -18,8 +18,8 @@ from pipeline.crawl.sources.hdvila import list_file
 from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, clock, export_exact, export_hdvila
 from pipeline.dataset.verify import verify
 from pipeline.engine.store.store import Store
+from pipeline.shards.closed import read_entries
 from pipeline.shards.files import read_rows
-from pipeline.shards.stage import read_entries
 
 CONFIG = ShardsConfig(max_samples=5, split=SplitConfig(val=0.3), card=NO_CARD)
 

@@ -20,8 +20,7 @@ from pipeline.dataset.holders import channels_among, covered, find_holders
 from pipeline.engine.store.store import Store
 from pipeline.outdir.remade import forget_alike
 from pipeline.outdir.tombstones import Tombstones
-from pipeline.shards.closed import ClosedShards
-from pipeline.shards.stage import read_entries
+from pipeline.shards.closed import ClosedShards, read_entries
 
 CONFIG = ShardsConfig(split=SplitConfig(val=0), card=NO_CARD)
 ID = "dQw4w9WgXcQ"

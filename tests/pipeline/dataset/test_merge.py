@@ -21,8 +21,8 @@ from pipeline.dataset.reshard import reshard
 from pipeline.dataset.verify import verify
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones, read_tombstones
+from pipeline.shards.closed import read_entries
 from pipeline.shards.files import read_rows
-from pipeline.shards.stage import read_entries
 
 CONFIG = ShardsConfig(max_samples=4, split=SplitConfig(val=0), card=NO_CARD)
 

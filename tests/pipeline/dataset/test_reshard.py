@@ -17,9 +17,9 @@ from pipeline.dataset.reshard import reshard
 from pipeline.dataset.verify import verify
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import index_pack, read_members
+from pipeline.shards.closed import read_entries
 from pipeline.shards.files import read_rows
 from pipeline.shards.manifest import given_head, publish
-from pipeline.shards.stage import read_entries
 
 
 @pytest.fixture(scope="module")

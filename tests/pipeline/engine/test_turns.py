@@ -13,8 +13,9 @@ from manifests.reasons import Reason
 from pipeline.engine.run import clock, driver
 from pipeline.engine.run.drain import Drained, StopRequest
 from pipeline.engine.run.driver import Line, one_chain, run_lines, run_stage
+from pipeline.engine.run.live_files import read_run_status, write_control
 from pipeline.engine.run.lock import RunLock
-from pipeline.engine.run.status_and_control import Desk, read_run_status, write_control
+from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, Outcome
 from pipeline.engine.work.executor import Finished

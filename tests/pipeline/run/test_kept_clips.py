@@ -4,8 +4,7 @@ from pathlib import Path
 
 from hdvila_testing.shards import a_data_set, commit_video, make_shards, select
 from pipeline.engine.store.store import Store
-from pipeline.shards.closed import ClosedShards, kept_clips
-from pipeline.shards.stage import read_entries
+from pipeline.shards.closed import ClosedShards, kept_clips, read_entries
 
 
 def test_the_clips_of_closed_shards_are_those_that_were_made(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import END, PackedSample
 from pipeline.shards import files
+from pipeline.shards.closed import read_entries
 from pipeline.shards.files import SUCCESS, DamagedSample, Piece, join_shard, put_shard, read_rows, sample_of_row
-from pipeline.shards.stage import read_entries
 
 
 def test_a_shard_holds_the_packs_bytes_and_its_rows_say_where(tmp_path: Path):

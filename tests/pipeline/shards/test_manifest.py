@@ -14,6 +14,7 @@ from manifests.errors import DamagedFile, UserError
 from manifests.image_sample import IMAGE_KIND
 from manifests.shards import Manifest, ShardEntry, published_names, read_manifest, read_shard_rows
 from pipeline.engine.store.store import Store
+from pipeline.shards.closed import read_entries
 from pipeline.shards.manifest import (
     forget_published,
     given_head,
@@ -24,7 +25,6 @@ from pipeline.shards.manifest import (
     sweep_shards,
     write_manifest,
 )
-from pipeline.shards.stage import read_entries
 
 
 @pytest.fixture(scope="module")

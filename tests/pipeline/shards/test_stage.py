@@ -16,9 +16,10 @@ from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.outdir.tombstones import Tombstones, write_tombstones
+from pipeline.shards.closed import committed_shards, read_entries
 from pipeline.shards.files import read_rows
 from pipeline.shards.manifest import remove_packs
-from pipeline.shards.stage import ShardsStage, committed_shards, read_entries
+from pipeline.shards.stage import ShardsStage
 
 
 def _shards(folder: Path) -> dict[str, bytes]:

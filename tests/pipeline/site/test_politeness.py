@@ -10,7 +10,7 @@ import pytest
 from manifests.live import Control
 from manifests.reasons import Reason
 from pipeline.config.crawl import PolitenessConfig
-from pipeline.engine.run.status_and_control import write_control
+from pipeline.engine.run.live_files import write_control
 from pipeline.engine.store.store import Store
 from pipeline.site import politeness as politeness_module
 from pipeline.site.buckets import Breaker

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from manifests.live import Control
 from pipeline.config.crawl import PolitenessConfig
-from pipeline.engine.run.status_and_control import write_control
+from pipeline.engine.run.live_files import write_control
 from pipeline.engine.store.store import Store
 from pipeline.site.politeness import Politeness
 from pipeline.site.rates import Rates, rates_of

@@ -21,7 +21,7 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.work.unit import Context
 from pipeline.media import probe
-from pipeline.media.stage import source_file
+from pipeline.media.source_files import source_file
 from pipeline.outdir.identity import check_identity
 
 WATCH = "https://www.youtube.com/watch?v=dQw4w9WgXcQ"

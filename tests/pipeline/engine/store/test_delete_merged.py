@@ -7,8 +7,9 @@ import pytest
 
 from pipeline.engine.store.delete_merged import sweep_orphans, sweep_segments
 from pipeline.engine.store.merge import MergeSizes
-from pipeline.engine.store.segments import FOLDER, IDS, IdsFile, Retired, change_head, read_head
+from pipeline.engine.store.segments import IDS, IdsFile, Retired, change_head, read_head
 from pipeline.engine.store.store import Store
+from pipeline.engine.store.unit_parts import FOLDER
 from tests.pipeline.engine.merges import UNITS, fill, make, merge_all, said, same
 
 HOUR = MergeSizes(n_units=3, fan_in=2, grace_s=3600)

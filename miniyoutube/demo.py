@@ -1,11 +1,17 @@
-"""The demo's catalogue: 46 drawn videos over the 15 categories, unequal in number, twelve of which misbehave."""
+"""The demo: 46 drawn videos over the 15 categories, unequal in number, twelve of which misbehave; and the settings of
+an ordinary run that is pointed at them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
+
+from pydantic import Secret, SecretStr
 
 from manifests.categories import category_name
+from manifests.settings import load_config
 from miniyoutube.casting import cast
 from miniyoutube.catalogue import (
     AUTO_EN,
@@ -19,7 +25,10 @@ from miniyoutube.catalogue import (
     stable_hash,
 )
 from miniyoutube.script import NOUNS, Script, duration_for
+from miniyoutube.server import MiniYouTube
+from pipeline.config import RunConfig
 
+CONFIG = Path(__file__).with_name("demo.yaml")
 _SUPPLY = ((4, (25, 17)), (3, (24, 26, 20)), (2, (1, 2, 22, 27, 28, 23, 15)), (1, (19, 10, 29)))
 DEMO_SUPPLY: dict[int, int] = {category_id: n for n, ids in _SUPPLY for category_id in ids}
 """Well-behaved videos of each category id."""
@@ -96,3 +105,25 @@ def _a_playlist(seed: int, category_id: int, videos: list[Video]) -> Playlist:
     title = f"All of {category_name(category_id)}"
     list_id = "PL" + site_id(32, "playlist", seed, category_id)
     return Playlist(list_id, title, own[0].channel, tuple(video.video_id for video in own))
+
+
+def demo_config(out: Path, file: Path | None, overrides: list[str]) -> RunConfig:
+    """Loads the demo's settings, with `out` as output. Raises ConfigError."""
+    return load_config(RunConfig, file or CONFIG, [f"out={out}", *overrides])
+
+
+def some_of(catalogue: Catalogue, n_videos: int) -> Catalogue:
+    """A catalogue with this many of the videos, evenly chosen; 0: all."""
+    if not 0 < n_videos < len(catalogue.videos):
+        return catalogue
+    indices = [i * len(catalogue.videos) // n_videos for i in range(n_videos)]
+    return replace(catalogue, videos=tuple(catalogue.videos[i] for i in indices), playlists=())
+
+
+def pointed_at(site: MiniYouTube, config: RunConfig) -> RunConfig:
+    """Points yt-dlp at a mini-YouTube: as its proxy, without checking the certificate."""
+    options = config.crawl.ydl_opts.get_secret_value() | {"nocheckcertificate": True, "cachedir": False}
+    proxy = SecretStr(site.proxy_url)
+    identities = tuple(identity.model_copy(update={"proxy": proxy}) for identity in config.crawl.pool())
+    crawl = config.crawl.model_copy(update={"identities": identities, "ydl_opts": Secret(options)})
+    return config.model_copy(update={"crawl": crawl})

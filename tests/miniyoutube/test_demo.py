@@ -1,14 +1,17 @@
-"""The demo's videos: unequal supply, named troubles, words that come back."""
+"""The demo: unequal supply, named troubles, words that come back; an ordinary run, pointed at it and nowhere else."""
 
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 from manifests.categories import load_categories
+from miniyoutube.big_catalogue import a_catalogue
 from miniyoutube.catalogue import expected_media
-from miniyoutube.demo_catalogue import DEMO_MISBEHAVING, DEMO_SUPPLY, demo_catalogue
+from miniyoutube.demo import DEMO_MISBEHAVING, DEMO_SUPPLY, demo_catalogue, demo_config, pointed_at, some_of
 from miniyoutube.misbehave import BEHAVIOURS
 from miniyoutube.script import shots_of
+from miniyoutube.server import MiniYouTube
 
 CATEGORY_IDS = {category.id for category in load_categories()}
 
@@ -72,3 +75,31 @@ def test_a_reupload_says_the_same_on_another_channel() -> None:
     original = catalogue.by_id[copy.copy_of]
     assert copy.script == original.script
     assert copy.channel != original.channel
+
+
+def test_a_part_of_a_catalogue_is_spread_over_it() -> None:
+    whole = a_catalogue(12, misbehaving=0)
+    part = some_of(whole, 4)
+    quarter = len(whole.videos) / 4
+    assert part.videos == tuple(whole.videos[int(i * quarter)] for i in range(4))
+    assert some_of(whole, 0) is some_of(whole, 99) is whole
+
+
+def test_every_identity_asks_the_embedded_site_and_keeps_its_other_settings(tmp_path: Path) -> None:
+    config = demo_config(tmp_path / "out", None, ["seed=7"])
+    with MiniYouTube(a_catalogue(2, misbehaving=0)) as site:
+        pointed = pointed_at(site, config)
+        pool = pointed.crawl.pool()
+        assert {one.proxy.get_secret_value() for one in pool if one.proxy} == {site.proxy_url}
+    assert pool and all(one.proxy for one in pool) and pointed.seed == 7
+    assert pointed.crawl.ydl_opts.get_secret_value()["nocheckcertificate"] is True
+
+
+def test_the_first_batch_of_media_fills_a_shard_so_that_the_manifest_comes_early(tmp_path: Path) -> None:
+    config = demo_config(tmp_path / "out", None, [])
+    n_good = sum(video.behaviour == "good" for video in demo_catalogue().videos)
+    n_clips = config.balance.batch_videos * config.balance.total / n_good
+
+    assert n_clips * (1 - config.shards.split.val) > 2 * config.shards.max_samples, (
+        "some clips are rejected, and of a few videos the draw may hold half out"
+    )

@@ -35,13 +35,12 @@ from bench.scaling.columns import CLIPS_A_VIDEO, fixed_bytes
 from bench.scaling.growth import grown_to, growth_of
 from pipeline.balance.alike import FAN_IN, MOST_BYTES, asked_of
 from pipeline.balance.bands import HashQuery
-from pipeline.balance.duplicates import Pictures
+from pipeline.balance.duplicates import Pictures, kind_of
+from pipeline.balance.duplicates import filed as filed_of
 from pipeline.balance.likeness import LIKENESS, shared
 from pipeline.balance.near_files import Filed, NearFile, columns_of, write_filed
 from pipeline.balance.near_search import InBand, Search, joined
 from pipeline.balance.near_tasks import tasks_of
-from pipeline.balance.pictures import filed as filed_of
-from pipeline.balance.pictures import kind_of
 from pipeline.balance.together import Nearness
 from pipeline.engine.store.store import Store
 from pipeline.media.phash import N_HASHES, VERSION, Hashes

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from manifests.categories import category_name, load_categories
-from miniyoutube.casting import cast
 from miniyoutube.catalogue import (
     AUTO_EN,
     CREATIVE_COMMONS,
@@ -18,6 +17,7 @@ from miniyoutube.catalogue import (
     Catalogue,
     Channel,
     Video,
+    cast,
     site_id,
     stable_hash,
 )

@@ -1,6 +1,7 @@
 """The contents of the mini-YouTube: channels, videos with renditions and caption tracks, playlists, and its search.
 
-Everything is frozen and follows from seeds. A video's misbehaviour is a name in `misbehave.BEHAVIOURS`.
+Everything is frozen and follows from seeds. A video's misbehaviour is a name in `misbehave.BEHAVIOURS`, which
+`cast` gives it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from manifests.categories import load_categories
 from miniyoutube.media_cache import Rendition
@@ -255,3 +257,36 @@ def _plain(query: str) -> str:
 
 def _words(text: str) -> set[str]:
     return {word for word in re.findall(r"\w+", text.casefold()) if len(word) > 2}
+
+
+_TRACKS: dict[str, tuple[Track, ...]] = {
+    "locked": (replace(MANUAL_EN, locked=True), replace(AUTO_EN, locked=True)),
+    "spanish": (MANUAL_ES, AUTO_ES),
+    "translatable": (MANUAL_ES,),
+    "automatic": (AUTO_EN,),
+    "regional": (MANUAL_EN_US, AUTO_EN),
+    "named": (NAMED_EN,),
+    **{answer: (replace(MANUAL_EN, answer=answer),) for answer in ("empty", "no_text", "html", "cut", "elsewhere")},
+}
+"""Sets of caption tracks, by the names that behaviours use."""
+
+
+def cast(video: Video, behaviour: str, *, another_category: int = -1, original: Video | None = None) -> Video:
+    """Gives a well-behaved video a behaviour's faults and changes.
+
+    `wrong_category` needs `another_category` (it is listed there); `reupload` needs the `original` (same words,
+    same files).
+    """
+    row = BEHAVIOURS[behaviour]
+    changes: dict[str, Any] = dict(row.changes)
+    if isinstance(tracks := changes.get("tracks"), str):
+        changes["tracks"] = _TRACKS[tracks]
+    if "listed_under" in changes:
+        changes["listed_under"] = another_category
+    if language := changes.pop("language", ""):
+        changes |= {"script": replace(video.script, language=language), "tracks": _TRACKS["spanish"]}
+    if "copy_of" in changes:
+        if original is None:
+            raise ValueError("a re-upload needs its original")
+        changes |= {"copy_of": original.video_id, "script": original.script, "footage": original.footage}
+    return replace(video, behaviour=behaviour, faults=row.faults, **changes)

@@ -12,7 +12,6 @@ from pydantic import Secret, SecretStr
 
 from manifests.categories import category_name
 from manifests.settings import load_config
-from miniyoutube.casting import cast
 from miniyoutube.catalogue import (
     AUTO_EN,
     CREATIVE_COMMONS,
@@ -21,6 +20,7 @@ from miniyoutube.catalogue import (
     Channel,
     Playlist,
     Video,
+    cast,
     site_id,
     stable_hash,
 )

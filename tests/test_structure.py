@@ -113,7 +113,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "a table, or read from one; tests/pipeline/media/test_registries.py holds tables and modules together": [
         "manifests/checks",
         "manifests/members",
-        *(f"pipeline/media/{name}" for name in ("members/flac", "members/opus", "verify_media")),
+        *(f"pipeline/media/members/{name}" for name in ("flac", "opus")),
     ],
     "a thin command; tests/test_docs.py runs it as the pages say, and the module that it calls has its tests": [
         "pipeline/cli",
@@ -138,13 +138,9 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/engine/run/test_driver.py and tests/pipeline/engine/on_ray/test_cluster.py, on their own cluster": [
         "pipeline/engine/on_ray/machines",
         "pipeline/engine/on_ray/remote",
-        "pipeline/engine/on_ray/shared",
     ],
     "tests/pipeline/engine/store/test_store.py and tests/pipeline/engine/store/test_segments.py, through the store": [
         f"pipeline/engine/store/{name}" for name in ("committed", "unit_parts")
-    ],
-    "tests/pipeline/balance/test_alike.py and test_duplicates.py, over what things are filed by": [
-        "pipeline/balance/pictures"
     ],
     "tests/pipeline/commands/test_cut.py": ["pipeline/media/cut_files"],
     "tests/pipeline/crawl/test_rounds.py, where a crawl that is killed in a round goes on with it": [

@@ -25,10 +25,9 @@ from bench.scaling.stores import BATCH_VIDEOS, UNIT_VIDEOS, add_batch, add_gener
 from manifests.funnel import SELECTION_NAME, funnel
 from manifests.settings import load_config
 from manifests.shards import MANIFEST_NAME, read_manifest
-from pipeline.balance.duplicates import Pictures
+from pipeline.balance.duplicates import Pictures, Texts
 from pipeline.balance.next_batch import next_batch
 from pipeline.balance.selection import select
-from pipeline.balance.text_duplicates import Texts
 from pipeline.config import RunConfig
 from pipeline.config.shards import CardConfig
 from pipeline.crawl.ledger import CrawlLedger

@@ -1,4 +1,5 @@
-"""Finds clips and videos that show the same pictures as others, and intros that a channel uses in every video.
+"""Finds clips and videos that show the same pictures as others, and intros that a channel uses in every video; and
+those that repeat by text: re-uploads (`reuploads.py`), and sentences that a channel says again (`sentences.py`).
 
 In:  table `packs` (its column `phashes`: hashes of each clip's pictures)   Out: {reason: {id: the id it repeats}}
 
@@ -7,27 +8,33 @@ single picture (a slide, a face before a wall) can't be told from another moment
 a repeat; videos are compared by the pictures of all their clips together. Each picture has a hash of the whole and of
 several parts: a copy that was altered agrees with one of them, and a mirrored picture's hashes follow from the
 picture's own. Candidates are pairs of clips with two near hashes that agree in a band of bits (`bands.py`), and the
-videos that these are of; each is then compared hash by hash, once (`likeness.py`).
+videos that these are of; each is then compared hash by hash, once (`likeness.py`). In the index (`alike.py`) a picture
+is filed by all its hashes. It looks for others by these, and by those of the mirrored picture, each among the parts
+that may show the same; videos are found by their clips.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.reasons import Reason
-from pipeline.balance.alike import AlikeIndex
-from pipeline.balance.bands import Int64
+from pipeline.balance.alike import AlikeIndex, Kind, Wanted
+from pipeline.balance.bands import Int64, starts_of_runs
 from pipeline.balance.groups import groups_of
 from pipeline.balance.likeness import LIKENESS, Likeness, are_same
+from pipeline.balance.near_files import Filed
 from pipeline.balance.near_tasks import Spread, spread_here
-from pipeline.balance.pictures import NAMES, kind_of, things_of
+from pipeline.balance.reuploads import Reuploads
+from pipeline.balance.sentences import Sentences
 from pipeline.balance.shown import (
+    APART,
     ORDER,
     Shows,
     joined_shows,
@@ -36,8 +43,11 @@ from pipeline.balance.shown import (
     shown_by_clips,
     shown_by_videos,
 )
+from pipeline.balance.together import Nearness
+from pipeline.config.balance import TextDuplicatesConfig
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
+from pipeline.media.phash import ALIGNED, MIDDLE, N_HASHES, NOTHING, WHOLE, Hashes, mirrored_pictures
 
 COLUMNS = ("clip_id", "video_id", "channel_id", "status", "phashes")
 """Columns of PACKS that are read."""
@@ -51,6 +61,9 @@ AT_A_TIME = 1 << 19
 MOST_WAITING = 1 << 23
 """Pictures that may wait, 400 MB. If more come at once, as when everything is compared again, they are added in the
 order of the tables."""
+
+
+NAMES = pa.schema([("id", pa.string()), ("video_id", pa.string()), ("channel_id", pa.string()), ("n", pa.int64())])
 
 
 class Pictures:
@@ -189,3 +202,85 @@ def _split_intros(
     for i, first, is_intro in sorted(found):
         (intros if is_intro else others)[clips[i].id] = clips[first].id
     return intros, others
+
+
+def kind_of(name: str, max_distance: int, is_same: Callable[[Hashes, Hashes], bool], parts: str = "") -> Kind:
+    """The kind for things that show pictures. `is_same`: whether two that have near hashes show the same; `parts`: as
+    in Kind.
+    """
+
+    def same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+        return is_same(_hashes(a["shown"]), _hashes(b["shown"]))
+
+    return Kind(name, Nearness(max_distance, max(APART, max_distance)), filed, asked, same, NAMES, parts=parts)
+
+
+def things_of(shows: Shows, wholes: Sequence[str] | None = None) -> pa.Table:
+    """Makes the table that is kept of things: the columns of NAMES, and `shown`, the hashes of their pictures.
+
+    `wholes`: ids of the videos that are added with these clips; column `whole` says which of them a clip is from.
+    """
+    size = 8 * N_HASHES
+    data = pa.py_buffer(np.ascontiguousarray(shows.hashes, "<u8").tobytes())
+    ends = pa.py_buffer((shows.starts * size).astype(np.int32).tobytes())
+    shown = pa.Array.from_buffers(pa.binary(), len(shows), [None, ends, data])
+    table = shows.table.select(NAMES.names).append_column("shown", shown)
+    if wholes is None:
+        return table
+    of_whole = pc.index_in(table.column("video_id"), value_set=pa.array(wholes, pa.string()))
+    return table.append_column("whole", pc.fill_null(of_whole, -1))
+
+
+def filed(things: pa.Table) -> Filed:
+    """The hashes by which others find them: a row a picture, a column a part."""
+    counts, hashes = _pictures(things)
+    starts = starts_of_runs(things.column("video_id").combine_chunks().dictionary_encode().indices.to_numpy())
+    return Filed(counts, hashes.T, np.diff(np.append(starts, len(counts))))
+
+
+def asked(things: pa.Table) -> Wanted:
+    """The hashes by which they look for others in each part; mirrored ones where it is the whole picture or its middle,
+    which mirroring leaves in place.
+    """
+    counts, hashes = _pictures(things)
+    owners, turned = np.repeat(np.arange(len(counts)), counts), mirrored_pictures(hashes)
+    found = []
+    for column in range(N_HASHES):
+        parts = [one for one, other in ALIGNED if other == column]
+        of_column = [hashes[:, part] for part in parts]
+        if column in (WHOLE, MIDDLE):
+            of_column += [turned[:, part] for part in parts if part in (WHOLE, MIDDLE)]
+        found.append([_that_show(owners, of_part) for of_part in of_column])
+    return found
+
+
+def _that_show(owners: Int64, hashes: Hashes) -> tuple[Int64, Hashes]:
+    shows = hashes != NOTHING
+    return owners[shows], hashes[shows]
+
+
+def _pictures(things: pa.Table) -> tuple[Int64, Hashes]:
+    """How many pictures each thing has, and those of all."""
+    values = things.column("shown").to_pylist()
+    counts = np.array([len(value) // (8 * N_HASHES) for value in values], np.int64)
+    return counts, _hashes(b"".join(values))
+
+
+def _hashes(shown: bytes) -> Hashes:
+    return np.frombuffer(shown, "<u8").astype(np.uint64).reshape(-1, N_HASHES)
+
+
+class Texts:
+    """All texts of a store; more may be committed at any time. Repeats do not depend on when they came."""
+
+    def __init__(self, config: TextDuplicatesConfig, store: Store, spread: Spread = spread_here) -> None:
+        self._reuploads = Reuploads(store, spread) if config.reuploads else None
+        self._sentences = Sentences(store, spread) if config.repeated_sentences else None
+
+    def find_repeats(self, videos: pa.Table, every: pa.Table | None = None) -> dict[str, str]:
+        """Finds repeats among `videos` (video_id, channel_id, duration_s): {id: the id that it repeats}.
+
+        Ids are of videos or clips. `every`: all known videos, including these.
+        """
+        parts = [part.find_repeats(videos, every) for part in (self._reuploads, self._sentences) if part]
+        return {one: other for part in parts for one, other in part.items()}

@@ -17,7 +17,8 @@ from pipeline.config.crawl import CrawlConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.limits import check_listed
 from pipeline.crawl.plan import RoundPlan
-from pipeline.crawl.sources import FILE_SOURCES, Ask, Listed, channel, hdvila, ids, playlist, search
+from pipeline.crawl.sources import FILE_SOURCES, Ask, Listed, hdvila, ids
+from pipeline.crawl.sources.site_lists import address_of
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones
@@ -120,7 +121,7 @@ class _SiteListing:
         site = site_for(self.config, turn.identity, turn.clients, turn.session)
         results: list[Listed] = []
         try:
-            for entry in list_entries(site, address_of(self.ask, self.config)):
+            for entry in list_entries(site, address_of(self.ask)):
                 if video_id := str(entry.get("id") or ""):
                     results.append(_from_entry(video_id, entry, len(results)))
                 if len(results) >= self.ask.up_to:
@@ -134,13 +135,6 @@ class _SiteListing:
             self.best.reason = Reason.BAD_ANSWER.value
             self.best.detail = "no result at all: the words have no hits, or yt-dlp no longer knows the page"
         return self.best
-
-
-def address_of(ask: Ask, config: CrawlConfig) -> str:
-    """The address of a list of the site."""
-    if ask.source == "search":
-        return search.url_of(ask.query)
-    return channel.url_of(ask.query) if ask.source == "channel" else playlist.url_of(ask.query)
 
 
 def _from_entry(video_id: str, entry: Info, position: int) -> Listed:

@@ -19,8 +19,7 @@ from manifests.shards import ShardEntry
 from manifests.wrong_value import first_fault
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import PackedSample, index_pack, read_members
-from pipeline.media.verify_media import media_faults
-from pipeline.media.verify_picture import image_faults
+from pipeline.media.sample_faults import image_faults, media_faults
 from pipeline.outdir.tombstones import Tombstones, covers
 from pipeline.shards.files import SUCCESS, entry_of, read_rows, sample_of_row, shard_files
 

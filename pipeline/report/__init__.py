@@ -1,7 +1,7 @@
 """What a person reads: the audit page, its numbers, the summary and the status.
 
-Files: `page`, `charts` and `drawing` (Vega-Lite as SVG), `data`, `clips` and `rows` (what is counted of every clip,
-shard by shard), `tally` (counts of what comes in pieces), `places` and `once` (the clips of shards among a table's
-rows; the row that counts), `facts` (licence, captions …), `audit` (the numbers), `samples`, `summary`, `status` and
-`live` (on a terminal), `templates/`.
+Files: `page`, `charts` (Vega-Lite as SVG), `data`, `clips` and `rows` (what is counted of every clip, shard by shard),
+`tally` (counts of what comes in pieces), `places` and `once` (the clips of shards among a table's rows; the row that
+counts), `facts` (licence, captions …), `audit` (the numbers), `samples`, `summary`, `status` and `live` (on a
+terminal), `templates/`.
 """

@@ -1,6 +1,11 @@
-"""Charts of the report: each as a Vega-Lite specification, with its numbers as a table beside it."""
+"""Charts of the report: each as a Vega-Lite specification, with its numbers as a table beside it.
+
+They are drawn as SVG inside the page itself: no script, no request, and readable on paper. Colours are the page's own
+(`var(--after)`), so that a chart is light or dark with it. Each mark shows its value on hover.
+"""
 
 import math
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +15,6 @@ from numpy.typing import NDArray
 
 from manifests.categories import load_categories
 from pipeline.balance.result import BalanceResult
-from pipeline.report.drawing import drawn
 from pipeline.report.tally import Values
 
 PLOT_W, PLOT_H = 400, 130
@@ -18,6 +22,27 @@ PLOT_W, PLOT_H = 400, 130
 BINS = 24
 MOST_POINTS = 60
 """The most points of a curve."""
+
+
+_SVG = "http://www.w3.org/2000/svg"
+_DROPPED = ("role", "aria-roledescription", "aria-hidden", "aria-label", "pointer-events", "class", "xmlns:xlink")
+CONFIG: Mapping[str, Any] = {
+    "background": None,
+    "font": "system-ui, Arial, sans-serif",
+    "view": {"stroke": None},
+    "bar": {"color": "var(--after)"},
+    "axis": {
+        "domainColor": "var(--line)",
+        "tickColor": "var(--line)",
+        "gridColor": "var(--line)",
+        "labelColor": "var(--soft)",
+        "labelFontSize": 14,
+        "titleColor": "var(--soft)",
+        "titleFontSize": 14,
+        "titleFontWeight": "normal",
+    },
+    "text": {"fontSize": 14, "color": "var(--soft)"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,3 +247,23 @@ def lengths_of(counts: Sequence[int]) -> list[float]:
     """Bar lengths in per cent of the largest count."""
     highest = max(counts, default=0) or 1
     return [100 * count / highest for count in counts]
+
+
+def drawn(spec: Mapping[str, Any], summary: str) -> str:
+    """The chart as an `<svg>`; `summary` is its text alternative for screen readers."""
+    import vl_convert
+
+    text = vl_convert.vegalite_to_svg({**spec, "config": CONFIG}, allowed_base_urls=[])
+    ElementTree.register_namespace("", _SVG)
+    root = ElementTree.fromstring(text)
+    for element in root.iter():
+        label = element.get("aria-label")
+        if label and element is not root and element.tag in (f"{{{_SVG}}}path", f"{{{_SVG}}}rect"):
+            ElementTree.SubElement(element, f"{{{_SVG}}}title").text = label
+        for name in _DROPPED:
+            element.attrib.pop(name, None)
+    for name in ("width", "height"):
+        root.attrib.pop(name, None)
+    root.set("role", "img")
+    root.set("aria-label", summary)
+    return ElementTree.tostring(root, encoding="unicode")

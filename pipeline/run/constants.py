@@ -13,7 +13,7 @@ from pipeline.balance.next_batch import MOST_TRIES
 from pipeline.balance.reuploads import SAME_TALK
 from pipeline.balance.sentences import SAID_AGAIN
 from pipeline.crawl.plan import HOURS_PER_CLIP, MAX_CANDIDATES, MAX_PER_CHANNEL, MAX_ROUNDS
-from pipeline.crawl.sources.search import SEARCH_FILTER
+from pipeline.crawl.sources.site_lists import SEARCH_FILTER
 from pipeline.media.cutting.audio import AAC_BITRATE
 from pipeline.media.cutting.exact import EXACT_GOP
 from pipeline.media.cutting.remux import AUDIO_PREROLL_MS, MAX_PREROLL_MS

@@ -202,7 +202,7 @@ def check_options(config: RunConfig) -> Finding:
 def check_pace(config: RunConfig) -> Finding:
     """Shows how many videos an hour, which setting limits them, and how many days the total takes at that pace."""
     from pipeline.crawl.plan import prior_per_video
-    from pipeline.site.pace import pace_of
+    from pipeline.site.rates import pace_of
 
     crawl, balance = config.crawl, config.balance
     pace = pace_of(crawl.politeness, {identity.name: identity.videos_per_hour for identity in crawl.pool()})
@@ -337,7 +337,7 @@ def check_canary(config: RunConfig, video_id: str) -> Finding:
     from yt_dlp.utils import YoutubeDLError
 
     from pipeline.crawl.extract import VIDEO_TIME_LIMIT_S
-    from pipeline.site.canary import lacking_of
+    from pipeline.site.asking import lacking_of
     from pipeline.site.formats import short_sides
     from pipeline.site.options import options_for
     from pipeline.site.tracks import list_tracks

@@ -14,11 +14,11 @@ from manifests.errors import UserError
 from pipeline.config import RunConfig
 from pipeline.crawl.sources import FILE_SOURCES
 from pipeline.crawl.sources.folder import media_files
-from pipeline.crawl.sources.lines import read_lines
+from pipeline.crawl.sources.ids import read_lines
 from pipeline.crawl.sources.registry import asks_site
 from pipeline.run.aims import aim
 from pipeline.run.costs import read_costs
-from pipeline.site.pace import pace_of
+from pipeline.site.rates import pace_of
 
 LINES_COUNTED = 10_000
 """Lines of a list that are read: HD-VILA-100M's own has some gigabytes."""

@@ -23,11 +23,10 @@ from manifests.clip_status import is_success
 from manifests.reasons import Reason
 from manifests.schema import REJECTS, TABLES
 from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists, joined_lists, without_videos
-from pipeline.balance.duplicates import Pictures
+from pipeline.balance.duplicates import Pictures, Texts
 from pipeline.balance.near_tasks import Spread, spread_here
 from pipeline.balance.ranking import planned_by_video
 from pipeline.balance.standing import REJECTED_VIDEOS, all_failed
-from pipeline.balance.text_duplicates import Texts
 from pipeline.config import RunConfig
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store

@@ -11,21 +11,29 @@ and the rest goes into another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 from manifests.hashing import hash_name
 from manifests.reasons import Reason
+from manifests.rows import PackRow, ShardRow
+from manifests.schema import PACKS
 from pipeline.config.shards import ShardsConfig
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit
+from pipeline.media.packs import PackedSample
 from pipeline.outdir.tombstones import Tombstones, read_tombstones, refuse_while_under_way
 from pipeline.shards.books import ShardBooks, Urls, open_clips, read_chosen
+from pipeline.shards.clips import PlanVideo
 from pipeline.shards.closed import committed_shards, placed_in, read_entries, read_held
-from pipeline.shards.files import DamagedSample, Piece, join_shard, shard_files
-from pipeline.shards.pieces import failed_piece, pieces_of_video
+from pipeline.shards.files import FAILED, SUCCESS, DamagedSample, Piece, join_shard, shard_files
 from pipeline.shards.plan import PlannedShard, plan_shards
+
+_SAME = ("key", "reason", "error_message", "clip_id", "video_id", "channel_id", "category_id", "start_ms", "end_ms")
+_SAME_FACTS = ("duration_ms", "width", "height", "fps", "codec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,3 +126,36 @@ class ShardsStage:
 def in_shard_order(pieces: Iterable[Piece], seed: int) -> list[Piece]:
     """The order inside a shard: by hash, so that a video's clips are not next to each other."""
     return sorted(pieces, key=lambda piece: (hash_name(seed, "within", piece.row["key"]), piece.row["key"]))
+
+
+def pieces_of_video(store: Store, video: PlanVideo, part: Part, url: str) -> list[Piece]:
+    """The planned clips of a video as pieces, from the part of `packs` that has its rows."""
+    wanted = {clip.n for clip in video.clips}
+    columns = [name for name in PACKS.names if name != "phashes"]
+    rows = store.read_part(part, columns).to_pylist()
+    return [piece_of(store, row, url) for row in rows if row["video_id"] == video.video_id and row["n"] in wanted]
+
+
+def piece_of(store: Store, row: PackRow, url: str) -> Piece:
+    """Makes the piece for a row of `packs`."""
+    made = row["status"] == SUCCESS
+    facts: Mapping[str, Any] = row
+    shard_row = {
+        **{name: facts[name] for name in (*_SAME, *_SAME_FACTS)},
+        "url": url,
+        "caption": row["text"],
+        "clips": json.dumps([[row["start_ms"], row["end_ms"]]]),
+        "status": SUCCESS if made else FAILED,
+        "members": "{}",
+    }
+    if not made:
+        return Piece(cast(ShardRow, shard_row))
+    members = {extension: (at, size) for extension, (at, size) in json.loads(row["members"]).items()}
+    sample = PackedSample(row["key"], row["pack_offset"], row["pack_bytes"], members)
+    return Piece(cast(ShardRow, shard_row), store, row["pack"], sample)
+
+
+def failed_piece(piece: Piece, reason: Reason, detail: str) -> Piece:
+    """The same clip, marked as failed."""
+    row = {**piece.row, "status": FAILED, "reason": reason.value, "error_message": detail, "members": "{}"}
+    return replace(piece, row=cast(ShardRow, row), store=None, tar="", sample=None)

@@ -18,9 +18,9 @@ An attempt is an identity's work on a subject (a video, a list), from the first 
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from yt_dlp.networking.exceptions import RequestError
 from yt_dlp.utils import YoutubeDLError
@@ -28,11 +28,13 @@ from yt_dlp.utils import YoutubeDLError
 from manifests.errors import FULL
 from manifests.reasons import Reason, ReasonClass
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
+from pipeline.config.media import CutConfig
 from pipeline.engine.work.unit import StopRun
-from pipeline.site.canary import lacking_of
 from pipeline.site.failures import AfterRefusal, DeadlinePassed, Failure, Pause, classify, refusals, signature
+from pipeline.site.formats import choose_format
 from pipeline.site.politeness import Polite, Ruling
 from pipeline.site.redact import redact, secrets_of
+from pipeline.site.tracks import list_tracks
 from pipeline.site.ytdlp import IdentityPaused, Session, extract_video, forget_sites, site_for
 
 log = logging.getLogger("hdvila")
@@ -205,3 +207,16 @@ class Asking:
             forget_sites(self.prefer)
             what = "captions of identity" if failure.pause is Pause.CAPTIONS else "identity"
             log.warning("%s %s paused for %.0f s (%s)", what, self.prefer, ruling.paused_s, failure.reason.value)
+
+
+def lacking_of(info: Mapping[str, Any], config: CrawlConfig) -> list[str]:
+    """Which of 720p, captions and category the extracted canary lacks; [] if none.
+
+    The canary is a video known to have everything: what it lacks now, the site withholds from the identity that asks.
+    """
+    has = {
+        "720p": choose_format(info.get("formats") or (), config.media, CutConfig()).reason is None,
+        "captions": bool(list_tracks(info.get("subtitles"), info.get("automatic_captions"))),
+        "category": bool(info.get("categories")),
+    }
+    return [name for name, there in has.items() if not there]

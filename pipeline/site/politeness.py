@@ -28,10 +28,9 @@ from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig, PolitenessConfig
 from pipeline.engine.run.live_files import read_control
 from pipeline.engine.store.store import Store
-from pipeline.site.alarm import alarm_of
 from pipeline.site.buckets import Bucket, empty_bucket
 from pipeline.site.failures import Failure, Pause
-from pipeline.site.identities import Identity, PolitenessState
+from pipeline.site.identities import Identity, PolitenessState, alarm_of
 from pipeline.site.pauses import STATE_FILE, read_state
 from pipeline.site.rates import Rates, rates_of
 

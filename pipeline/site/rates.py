@@ -1,4 +1,6 @@
-"""The rates in force: the configured ones, overridden by what a person asked of the live run."""
+"""The rates in force: the configured ones, overridden by what a person asked of the live run; and the pace that they
+allow: how many videos an hour a crawl can look at, and which setting limits it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,46 @@ from dataclasses import dataclass
 
 from manifests.live import Control
 from pipeline.config.crawl import PolitenessConfig
-from pipeline.site.pace import Pace, pace_of
+
+REQUESTS_PER_VIDEO = {"page": 1.0, "player": 2.0, "caption": 1.0}
+"""Requests of an extraction with the default clients (docs/crawl.md): the watch page, two players, one track."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A rate. `binds` names the setting that limits it."""
+
+    videos_per_hour: float
+    binds: str
+
+    def days_for(self, n_videos: float) -> float:
+        """Days until this many videos have been looked at."""
+        return n_videos / self.videos_per_hour / 24
+
+
+def pace_of(config: PolitenessConfig, videos_per_hour: Mapping[str, float]) -> Pace:
+    """The pace of identities, given each name's videos an hour, under their own rates and the common ceiling."""
+    n = len(videos_per_hour)
+    total, binding = 0.0, ""
+    for per_hour in videos_per_hour.values():
+        limits = {"videos_per_hour": per_hour} | _by_kind(config.identity_requests_per_minute, "identity")
+        least = min(limits, key=lambda name: limits[name])
+        total += limits[least]
+        binding = binding or least
+    ceilings = _by_kind(config.most_requests_per_minute, "most")
+    least = min(ceilings, key=lambda name: ceilings[name], default="")
+    if least and ceilings[least] < total:
+        return Pace(ceilings[least], f"{least}, the ceiling over all identities: more identities gain nothing")
+    return Pace(total, f"{binding} of {n} identit{'y' if n == 1 else 'ies'}")
+
+
+def _by_kind(per_minute: Mapping[str, float], whose: str) -> dict[str, float]:
+    """Videos an hour that the rate of each kind of request allows, by the setting's name."""
+    return {
+        f"{whose}_requests_per_minute.{kind}": 60 * per_minute[kind] / n
+        for kind, n in REQUESTS_PER_VIDEO.items()
+        if kind in per_minute
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Drawn frames: cuts, things that move, and a number that is lost at 180 lines."""
+"""Drawn frames: cuts, things that move, and a number that is lost at 180 lines; icons."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from miniyoutube import drawing
-from miniyoutube.drawing import frames_of
-from miniyoutube.script import FPS, GROUNDS, TEXTURES, Scene, Script, shots_of
+from miniyoutube.drawing import frames_of, icon
+from miniyoutube.script import FPS, GROUNDS, NOUNS, TEXTURES, Scene, Script, shots_of
 from tests.miniyoutube.renditions import PLAIN
 
 
@@ -69,3 +69,9 @@ def test_the_small_number_is_lost_at_180_lines_and_not_at_720() -> None:
     assert (large > 120).sum() > 40, "a pen's stroke at 720p"
     small = [cv2.resize(picture, (320, 180), interpolation=cv2.INTER_AREA).astype(int) for picture in (one, eight)]
     assert (np.abs(small[0] - small[1]).max(axis=2) > 120).sum() <= 6
+
+
+def test_every_noun_has_a_picture_of_its_own() -> None:
+    pictures = {noun: icon(noun).tobytes() for pair in NOUNS.values() for noun in pair}
+    assert len(pictures) == 30
+    assert len(set(pictures.values())) == 30

@@ -1,6 +1,6 @@
-"""Where videos come from: one module per source, each a function from an `Ask` to rows of listings, lazily paged.
+"""Where videos come from: each source is a function from an `Ask` to rows of listings, lazily paged.
 
-search channel playlist    asked of the site through yt-dlp
+search channel playlist    asked of the site through yt-dlp (`site_lists`: where)
 ids hdvila                 read from files
 folder urls                videos on a disk, addresses in a table (each a stage of its own)
 """

@@ -15,7 +15,7 @@ from typing import Any
 from manifests.origin import is_site_id, video_id_of
 from manifests.sample import GivenSpan
 from pipeline.crawl.sources import Listed
-from pipeline.crawl.sources.lines import read_lines
+from pipeline.crawl.sources.ids import read_lines
 from pipeline.engine.work.boundary import plain
 
 _CLIP_ID = re.compile(r'"clip_id"\s*:\s*"([A-Za-z0-9_-]{11})\.(\d{1,9})(?:\.mp4)?"')

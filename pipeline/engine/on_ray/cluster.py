@@ -39,9 +39,17 @@ from pipeline.engine.on_ray import OBJECT_STORE_BYTES
 from pipeline.engine.on_ray.machines import LOOK_EVERY_S, Machines
 from pipeline.engine.on_ray.metrics import Metrics
 from pipeline.engine.on_ray.ray_session import first_line, start_ray
-from pipeline.engine.on_ray.remote import Briefing, RollActor, attempt_remotely, do_on, fetch_remotely, raised_there
+from pipeline.engine.on_ray.remote import (
+    Briefing,
+    RollActor,
+    SharedActor,
+    SharedThere,
+    attempt_remotely,
+    do_on,
+    fetch_remotely,
+    raised_there,
+)
 from pipeline.engine.on_ray.running_attempts import Begun
-from pipeline.engine.on_ray.shared import SharedActor, SharedThere
 from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, Outcome, time_limit_of

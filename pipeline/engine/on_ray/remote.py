@@ -1,5 +1,9 @@
-"""What a worker of the cluster does with a task, and the errors it reports if it can't."""
+"""What a worker of the cluster does with a task, and the errors it reports if it can't.
 
+Also the objects that all workers share: each lives in an actor, and workers call it through a proxy.
+"""
+
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -113,3 +117,38 @@ def _say_what_runs(stage: Stage, unit: Unit) -> None:
 
 
 RollActor: Any = ray.remote(Roll)
+
+
+@ray.remote
+class SharedActor:
+    """Builds an object where the actor runs, again after each restart, and calls its methods, async ones included."""
+
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self._shared = build()
+
+    async def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = getattr(self._shared, method)(*args, **kwargs)
+        return await result if inspect.isawaitable(result) else result
+
+
+class SharedThere:
+    """A picklable proxy of an actor's object: its methods block until they return, and release the task's CPU
+    meanwhile. They raise what the object raises: Ray's wrapper would hide storage errors.
+    """
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return ray.get(self._actor.call.remote(name, args, kwargs))
+            except RayTaskError as error:
+                if isinstance(error.cause, Exception):
+                    raise error.cause from error
+                raise
+
+        return call

@@ -11,8 +11,8 @@ import pytest
 from pipeline.balance import alike, bands, near_search, near_tasks
 from pipeline.balance.alike import AlikeIndex, Kind
 from pipeline.balance.bands import bits_of
+from pipeline.balance.duplicates import asked, filed, kind_of, things_of
 from pipeline.balance.near_files import LostHashes
-from pipeline.balance.pictures import asked, filed, kind_of, things_of
 from pipeline.balance.shown import Shows, no_shows
 from pipeline.engine.store.files import Files
 from pipeline.media.phash import N_HASHES, Hashes, mirrored_pictures

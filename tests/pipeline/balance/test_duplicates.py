@@ -1,4 +1,4 @@
-"""Copies are found, others are not, and a channel's opening is told from a re-upload."""
+"""Copies are found, others are not; a channel's opening is told from a re-upload; texts count where they are wanted."""
 
 import random
 from pathlib import Path
@@ -14,8 +14,9 @@ from hdvila_testing.plans import find_duplicates
 from manifests.reasons import Reason
 from manifests.schema import PACKS
 from pipeline.balance import duplicates
-from pipeline.balance.duplicates import COLUMNS, Pictures
+from pipeline.balance.duplicates import COLUMNS, Pictures, Texts
 from pipeline.balance.likeness import LIKENESS, Likeness
+from pipeline.config.balance import TextDuplicatesConfig
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
 from pipeline.media.phash import (
@@ -26,6 +27,7 @@ from pipeline.media.phash import (
     mirrored_pictures,
     pack_hashes,
 )
+from tests.pipeline.balance import test_reuploads, test_sentences
 from tests.pipeline.engine.merges import merge_all
 
 
@@ -276,3 +278,22 @@ def test_a_driver_that_starts_again_reads_no_hashes_again_and_says_what_it_has_l
 
 
 NONE = pa.array([], pa.string())
+
+
+WORDS = [f"word{i}" for i in range(60)]
+LINE = "a line that this channel says in each video"
+
+
+@pytest.mark.parametrize("reuploads", [True, False])
+@pytest.mark.parametrize("sentences", [True, False])
+def test_videos_and_sentences_that_repeat_are_named_where_wanted(
+    tmp_path: Path, reuploads: bool, sentences: bool
+) -> None:
+    store = Store(str(tmp_path))
+    transcripts, videos = test_reuploads.tables({f"v{i}": (WORDS, 60.0 + 9 * (i > 1)) for i in range(3)})
+    test_reuploads.commit(store, transcripts, 0)
+    test_sentences.commit(store, [(f"v{i}", 0, LINE) for i in range(3)], 0)
+    config = TextDuplicatesConfig(reuploads=reuploads, repeated_sentences=sentences)
+    found = Texts(config, store).find_repeats(videos.append_column("channel_id", pa.array(["c"] * 3)))
+    of_videos, of_clips = {"v1": "v0"}, {"v1.0": "v0.0", "v2.0": "v0.0"}
+    assert found == (of_videos if reuploads else {}) | (of_clips if sentences else {})

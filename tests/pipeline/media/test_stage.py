@@ -23,8 +23,8 @@ from pipeline.config.media import MediaConfig
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context, Rejected
 from pipeline.media.packs import Sample
+from pipeline.media.sample_faults import media_faults
 from pipeline.media.stage import MediaStage, packed, rows_of_job
-from pipeline.media.verify_media import media_faults
 from pipeline.media.video import MadeClip, MadeVideo
 from tests.pipeline.media.stage_runs import ANY_SIZE, SMALL, SPANS, no_fetch, pack_of, process, samples_of
 

@@ -16,7 +16,7 @@ from manifests.reasons import Reason
 from manifests.schema import PACKS, table_of
 from pipeline.engine.work.unit import Rejected
 from pipeline.media.probe import Starved
-from pipeline.media.verify_media import media_faults
+from pipeline.media.sample_faults import media_faults
 from tests.pipeline.media.small_films import made
 from tests.pipeline.media.stage_runs import ANY_SIZE, SMALL, process, samples_of
 

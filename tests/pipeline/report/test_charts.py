@@ -1,11 +1,14 @@
-"""Charts: every value counted once, axes that end at round numbers, and each number said in words too."""
+"""Charts: every value counted once, axes that end at round numbers, each number said in words too.
+
+Drawn ones have values to point at and a summary for who cannot see, fetch nothing and have no colours of their own.
+"""
 
 import re
 
 import numpy as np
 import pytest
 
-from pipeline.report.charts import bins_of, concentration, histogram, nice_top
+from pipeline.report.charts import bins_of, concentration, drawn, histogram, nice_top
 from pipeline.report.tally import Values
 
 
@@ -31,3 +34,13 @@ def test_concentration_adds_up_the_largest_channels_first() -> None:
 @pytest.mark.parametrize(("largest", "top"), [(7.0, 20.0), (21.0, 40.0), (300.0, 400.0), (1000.0, 1000.0)])
 def test_axes_end_at_round_numbers(largest: float, top: float) -> None:
     assert nice_top(Values.of([largest], [100]), 20) == top
+
+
+def test_each_bar_says_its_value_and_the_whole_its_summary() -> None:
+    rows = [{"x": "a", "n": 1}, {"x": "b", "n": 3}]
+    encoding = {"x": {"field": "x", "type": "nominal"}, "y": {"field": "n", "type": "quantitative"}}
+    svg = drawn({"data": {"values": rows}, "mark": "bar", "encoding": encoding}, "two <bars>")
+
+    assert svg.startswith("<svg") and 'role="img"' in svg and "two &lt;bars&gt;" in svg
+    assert svg.count("<title>") == 2 and "x: b; n: 3" in svg
+    assert "var(--after)" in svg and "<script" not in svg and "aria-roledescription" not in svg

@@ -12,7 +12,7 @@ import pipeline.cli
 import pipeline.run.estimate
 from manifests.settings import load_config
 from pipeline.config import RunConfig
-from pipeline.crawl.sources.lines import read_lines
+from pipeline.crawl.sources.ids import read_lines
 from pipeline.run.estimate import LINES_COUNTED, Estimate, estimate, estimate_crawl, size_of
 
 REPO = Path(__file__).resolve().parents[3]

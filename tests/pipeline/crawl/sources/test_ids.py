@@ -6,6 +6,7 @@ import pytest
 
 from manifests.errors import UserError
 from pipeline.crawl.sources import ids
+from pipeline.crawl.sources.ids import read_lines
 
 VIDEO = "dQw4w9WgXcQ"
 
@@ -22,3 +23,18 @@ def test_a_list_of_ids_goes_on_from_any_line(tmp_path: Path) -> None:
 def test_a_missing_file_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         list(ids.list_file(tmp_path / "none.txt", 0))
+
+
+def test_reading_on_from_any_line_gives_the_rest(tmp_path: Path) -> None:
+    file = tmp_path / "lines.txt"
+    file.write_bytes("\ufeffone\r\ntwo\n\nthree".encode() + b"\xff")
+    whole = list(read_lines(file))
+
+    assert [line for line, _ in whole] == ["one", "two", "", "three\ufffd"]
+    for n, (_, cursor) in enumerate(whole):
+        assert list(read_lines(file, cursor)) == whole[n + 1 :]
+
+
+def test_a_missing_file_is_one_message(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere"):
+        list(read_lines(tmp_path / "nowhere"))

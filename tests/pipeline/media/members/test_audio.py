@@ -17,7 +17,7 @@ from pipeline.media import video
 from pipeline.media.cut_files import media_config
 from pipeline.media.members.flac import FLAC
 from pipeline.media.members.opus import OPUS
-from pipeline.media.verify_media import media_faults
+from pipeline.media.sample_faults import media_faults
 from pipeline.media.video import make_video
 from train.data.audio import read_audio
 

@@ -13,7 +13,7 @@ from pipeline.media.cut_files import media_config
 from pipeline.media.members.mel import log_mel, mel_filters
 from pipeline.media.members.mel import make as mel_member
 from pipeline.media.probe import probe
-from pipeline.media.verify_media import media_faults
+from pipeline.media.sample_faults import media_faults
 from pipeline.media.video import MadeVideo, make_video
 from tests.pipeline.media.small_films import made
 from train.data.mel import read_mel

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from manifests.image_sample import ImageJson
-from pipeline.media.verify_picture import image_faults
+from pipeline.media.sample_faults import image_faults
 
 
 def jpeg(width: int = 8, height: int = 6) -> bytes:

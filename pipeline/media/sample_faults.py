@@ -1,4 +1,6 @@
-"""Verifies a sample of an image-text set."""
+"""What is wrong with a sample: with a clip's media, decoded and compared with its json, each member by its own rules;
+and with a sample of an image-text set.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,18 @@ from PIL import Image, UnidentifiedImageError
 from pydantic import ValidationError
 
 from manifests.image_sample import IMAGE_MEMBERS, SECOND_MEMBER, ImageJson, QuestionJson, parse_image_json
+from manifests.sample import SampleJson
 from manifests.wrong_value import first_fault
+from pipeline.media.members import member_of
+from pipeline.media.members.proxy import video_faults
+
+
+def media_faults(sample: SampleJson, members: dict[str, bytes]) -> Iterator[str]:
+    """Yields what is wrong with the media of a sample."""
+    yield from video_faults("mp4", members["mp4"], sample.first_frame + sample.n_frames, None)
+    for extension, data in members.items():
+        if member := member_of(extension):
+            yield from member.faults(sample, data)
 
 
 def image_faults(row: Mapping[str, Any], members: dict[str, bytes], *, decode: bool) -> Iterator[str]:

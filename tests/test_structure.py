@@ -106,6 +106,24 @@ def test_no_import_closes_a_circle() -> None:
     assert not left, f"these import each other: {sorted(left)}"
 
 
+LONGEST_CHAIN = 15
+"""The most modules in a chain of which each imports the next: as far as a reader may have to follow."""
+
+
+def test_no_chain_of_imports_is_longer_than_a_reader_can_follow() -> None:
+    known = modules()
+    chains: dict[str, tuple[str, ...]] = {}
+
+    def chain_from(name: str) -> tuple[str, ...]:
+        if name not in chains:
+            chains[name] = (name, *max((chain_from(need) for need in needs_of(name, known)), key=len, default=()))
+        return chains[name]
+
+    longest = max(map(chain_from, known), key=len)
+
+    assert len(longest) <= LONGEST_CHAIN, f"{len(longest)} modules: {' > '.join(longest)}"
+
+
 WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "declares settings; tests/pipeline/commands/test_config.py and tests/manifests/test_stages.py walk every key": [
         f"pipeline/config/{name}" for name in ("engine", "folder", "media", "run_config", "shards", "text", "urls")

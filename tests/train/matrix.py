@@ -1,13 +1,13 @@
 """Run on ranks by test_matrix.py: a few steps of every combination of strategy, stage, freezing and objectives.
 
-torchrun --nproc-per-node 2 -m tests.train.matrix OUT.json
+torchrun --nproc-per-node 2 -m tests.train.matrix OUT.json [rest]
 """
 
 import json
 import os
 import sys
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,11 @@ class Case:
     micro_batch: int = 0
 
     @property
+    def pairs(self) -> set[tuple[object, object]]:
+        """Each two of its values."""
+        return set(combinations((self.strategy, (self.stage, self.frozen), self.weights, self.micro_batch), 2))
+
+    @property
     def name(self) -> str:
         """What its losses are filed under."""
         on = "+".join(name for name, weight in self.weights if weight)
@@ -64,6 +69,20 @@ def cases(strategies: tuple[Strategy, ...]) -> list[Case]:
             continue  # the configuration refuses it
         found.append(Case(strategy, stage, frozen, tuple(weights.items()), micro))
     return found
+
+
+def pairwise(cases: list[Case]) -> tuple[list[Case], list[Case]]:
+    """(so few of them that each pair of values that stands in one of all stands in one of these, the others)."""
+    chosen: list[Case] = []
+    missing = {pair for case in cases for pair in case.pairs}
+    while missing:
+        chosen.append(max(cases, key=lambda case: len(case.pairs & missing)))
+        missing -= chosen[-1].pairs
+    return chosen, [case for case in cases if case not in chosen]
+
+
+CHOSEN, REST = pairwise(cases(("ddp", "fsdp2")))
+"""Those that `make test` holds, and the other ones."""
 
 
 def config_of(case: Case) -> TrainConfig:
@@ -121,17 +140,17 @@ def losses_of(case: Case) -> list[float]:
     return found
 
 
-def main(out: str) -> None:
-    """Everything, in one start of the processes."""
+def main(out: str, which: str = "") -> None:
+    """All of CHOSEN, or of REST, in one start of the processes."""
     process = process_from_environment("cpu")
     torch.set_num_threads(1)
     with process_group(process):
-        results = {case.name: losses_of(case) for case in cases(("ddp", "fsdp2"))}
+        results = {case.name: losses_of(case) for case in (REST if which == "rest" else CHOSEN)}
         if process.is_first:
             Path(out).write_text(json.dumps(results))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
     sys.stdout.flush()
     os._exit(0)  # the results are written; threads of gloo that outlive the group could abort the interpreter's end

@@ -1,4 +1,7 @@
-"""Strategy x stage x freezing x objectives x micro-batches: each trains, and takes the steps that one process takes."""
+"""Strategy x stage x freezing x objectives x micro-batches: each trains, and takes the steps that one process takes.
+
+`make test` holds each pair of values, `make test-long` all that can be put together.
+"""
 
 import json
 from functools import cache
@@ -6,17 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.train.matrix import Case, cases, losses_of
+from tests.train.matrix import CHOSEN, REST, Case, cases, losses_of
 from tests.train.torchrun import run_on_ranks
+
+
+def on_two_ranks(out: Path, *which: str) -> dict[str, list[float]]:
+    """The losses that two processes came to."""
+    run_on_ranks(2, "-m", "tests.train.matrix", str(out), *which, log=out.with_name("log"))
+    found: dict[str, list[float]] = json.loads(out.read_text())
+    return found
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]:
-    """The losses that two processes came to."""
-    out: Path = tmp_path_factory.mktemp("matrix") / "losses.json"
-    run_on_ranks(2, "-m", "tests.train.matrix", str(out), log=out.with_name("log"))
-    found: dict[str, list[float]] = json.loads(out.read_text())
-    return found
+    return on_two_ranks(tmp_path_factory.mktemp("matrix") / "losses.json")
+
+
+@pytest.fixture(scope="module")
+def ranks_of_the_rest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]:
+    return on_two_ranks(tmp_path_factory.mktemp("matrix") / "losses.json", "rest")
 
 
 def alone(case: Case) -> list[float]:
@@ -27,9 +38,15 @@ losses_in_one_process = cache(losses_of)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", cases(("ddp", "fsdp2")), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CHOSEN, ids=lambda case: case.name)
 def test_a_run_on_two_ranks_takes_the_steps_of_one_process(ranks: dict[str, list[float]], case: Case) -> None:
     assert ranks[case.name] == pytest.approx(alone(case), abs=1e-9)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", REST, ids=lambda case: case.name)
+def test_so_does_every_other_combination(ranks_of_the_rest: dict[str, list[float]], case: Case) -> None:
+    assert ranks_of_the_rest[case.name] == pytest.approx(alone(case), abs=1e-9)
 
 
 @pytest.mark.parametrize("case", [c for c in cases(("none",)) if c.micro_batch], ids=lambda case: case.name)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,8 +69,8 @@ def pipeline_command(*arguments: str) -> subprocess.Popen[str]:
 
 def test_a_wrong_option_and_a_missing_video_end_a_process_with_2_and_5(tmp_path: Path) -> None:
     wrong = pipeline_command("why", "--no-such-option")
-    wrong.communicate(timeout=60)
     missing = pipeline_command("why", "dQw4w9WgXcQ", "--out", str(tmp_path))
+    wrong.communicate(timeout=60)
     _, said = missing.communicate(timeout=60)
 
     assert wrong.returncode == ExitCode.USER_ERROR
@@ -87,30 +88,35 @@ def test_ctrl_c_ends_a_process_with_130_and_a_line(tmp_path: Path) -> None:
     assert running.returncode == ExitCode.INTERRUPTED and "continues from there" in said
 
 
+@pytest.fixture(scope="module")
+def lost(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set whose only shard is gone."""
+    from hdvila_testing.shards import NO_CARD, a_data_set
+    from pipeline.config.shards import ShardsConfig
+
+    data = tmp_path_factory.mktemp("lost") / "data"
+    a_data_set(data, n_videos=2, n_clips=2, config=ShardsConfig(max_samples=4, card=NO_CARD))
+    next(data.glob("shards/*/*.tar")).unlink()
+    return data
+
+
 @pytest.mark.parametrize("replaced", [False, True], ids=["gone", "a folder"])
 @pytest.mark.parametrize(
     "command", [["remove", "--ids", "IDS"], ["reshard", "--out", "NEW"], ["export", "--exact", "--out", "NEW"]]
 )
-def test_a_shard_that_is_not_there_is_one_message(tmp_path: Path, command: list[str], replaced: bool) -> None:
-    from hdvila_testing.shards import NO_CARD, a_data_set
-    from pipeline.config.shards import ShardsConfig
-
-    data = tmp_path / "data"
-    a_data_set(data, n_videos=2, n_clips=2, config=ShardsConfig(max_samples=4, card=NO_CARD))
-    tar = next(data.glob("shards/*/*.tar"))
-    tar.unlink()
+def test_a_shard_that_is_not_there_is_one_message(
+    lost: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str], replaced: bool
+) -> None:
+    data = Path(shutil.copytree(lost, tmp_path / "data"))
     if replaced:
-        tar.mkdir()
+        (data / "shards/train/00000.tar").mkdir()
     (tmp_path / "ids.txt").write_text("video video-00000\n")
     words = {"IDS": str(tmp_path / "ids.txt"), "NEW": str(tmp_path / "new")}
     name, *options = (words.get(word, word) for word in command)
 
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "pipeline.cli", name, str(data), *options],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    with pytest.raises(SystemExit) as ended, ExitsByTheTable("hdvila-pipeline"):
+        pipeline.cli.app([name, str(data), *options])
 
-    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
-    assert tar.name in done.stderr
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and "Traceback" not in said
+    assert "00000.tar" in said

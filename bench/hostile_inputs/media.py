@@ -11,8 +11,8 @@ from pathlib import Path
 from bench.hostile_inputs import Case, Home, NeighbourLost, mutated
 from bench.hostile_inputs.captions import GOOD
 from manifests.reasons import Reason
-from pipeline.config.folder import FolderConfig
 from pipeline.config.media import CutConfig, MediaConfig
+from pipeline.config.sources import FolderConfig
 from pipeline.crawl.sources.folder import FolderStage
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item

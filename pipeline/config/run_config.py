@@ -1,19 +1,50 @@
-"""RunConfig: the configuration of a run, assembled from one file per area."""
+"""RunConfig: the configuration of a run, assembled from one file per area; and how it is carried out."""
 
-from typing import Annotated, Any, ClassVar
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, SerializeAsAny, create_model, model_validator
+from pydantic import BeforeValidator, Secret, SerializeAsAny, create_model, field_validator, model_validator
 
 from manifests.plugins import WithPlugins
 from manifests.settings import Section, identity, operational
 from pipeline.config.balance import BalanceConfig
 from pipeline.config.crawl import OUR_SOURCES, CrawlConfig
-from pipeline.config.engine import EngineConfig
-from pipeline.config.folder import FolderConfig
 from pipeline.config.media import MediaConfig, settings_keys
 from pipeline.config.shards import ShardsConfig
+from pipeline.config.sources import FolderConfig, UrlsConfig
 from pipeline.config.text import TextConfig
-from pipeline.config.urls import UrlsConfig
+
+
+class EngineConfig(Section):
+    """Where units run and how long a run tolerates refusals. All operational: none changes the output."""
+
+    executor: Literal["local", "ray"] = operational(
+        "ray", doc="local: one unit at a time in this process; ray: a cluster"
+    )
+    ray_address: str = operational("", doc="address of a Ray cluster (auto, ray://host:10001 …); empty: a local Ray")
+    n_cpus: int = operational(0, ge=0, doc="CPU slots of a local Ray; 0: all cores")
+    downloads: int = operational(
+        0, ge=0, doc="videos fetched at a time, over all machines; fetching takes no CPU slot; 0: twice the CPU slots"
+    )
+    waiting_bytes: int = operational(
+        32 * 1024**3,
+        ge=1,
+        doc="limit of fetched videos on one machine's scratch disk, bytes; beyond it, nothing more is fetched there",
+    )
+    scratch: Path | None = operational(
+        None, doc="folder for each worker's current unit; empty: hdvila-scratch-UID in the system's temporary folder"
+    )
+    outage_s: float = operational(
+        1800.0, ge=0, doc="how long a run waits for a bucket that does not answer before it ends, seconds"
+    )
+    storage_options: Secret[dict[str, Any]] = operational(
+        Secret({}), doc="fsspec options of the output's bucket (endpoint_url, key …); never logged"
+    )
+
+    @field_validator("scratch")
+    @classmethod
+    def _absolute(cls, scratch: Path | None) -> Path | None:
+        return scratch.absolute() if scratch else None
 
 
 class SourcesConfig(Section):

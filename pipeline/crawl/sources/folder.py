@@ -26,8 +26,8 @@ from manifests.errors import UserError
 from manifests.reasons import Reason
 from manifests.rows import CaptionRow, VideoRow
 from manifests.sample import is_video_id
-from pipeline.config.folder import FolderConfig
 from pipeline.config.media import MediaConfig
+from pipeline.config.sources import FolderConfig
 from pipeline.crawl.sources.file_names import id_in_name, without_format
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item, plain, reading_input

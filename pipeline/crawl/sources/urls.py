@@ -31,7 +31,7 @@ from manifests.reasons import Reason, ReasonClass
 from manifests.rows import CaptionRow, VideoRow
 from manifests.sample import GivenSpan, is_video_id
 from pipeline.config.crawl import CrawlConfig
-from pipeline.config.urls import UrlsConfig
+from pipeline.config.sources import UrlsConfig
 from pipeline.crawl.sources.folder import CAPTION_SUFFIXES, category_id_of, kind_shown_by
 from pipeline.crawl.sources.hdvila import parse_time_ms
 from pipeline.crawl.sources.tables import TableRow, read_rows

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ray.exceptions import NodeDiedError, WorkerCrashedError
 
-from pipeline.config.engine import EngineConfig
+from pipeline.config.run_config import EngineConfig
 from pipeline.engine.on_ray import OBJECT_STORE_BYTES, cluster, machines
 from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.store.store import Store

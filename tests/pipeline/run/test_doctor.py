@@ -14,7 +14,7 @@ from miniyoutube.big_catalogue import one_of_each
 from miniyoutube.server import MiniYouTube
 from pipeline.config import RunConfig
 from pipeline.config.crawl import IdentityConfig
-from pipeline.config.engine import EngineConfig
+from pipeline.config.run_config import EngineConfig
 from pipeline.run import doctor
 from pipeline.run.doctor import FAIL, OK, WARN, Finding
 from pipeline.run.estimate import estimate

@@ -12,8 +12,8 @@ from yt_dlp import YoutubeDL
 from hdvila_testing.video import a_video
 from manifests.errors import UserError
 from pipeline.config import RunConfig
-from pipeline.config.folder import FolderConfig
 from pipeline.config.media import MediaConfig
+from pipeline.config.sources import FolderConfig
 from pipeline.crawl.sources.folder import FolderStage, content_id, identify, media_files
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.lock import RunLock

@@ -19,7 +19,7 @@ from manifests.reasons import Reason
 from manifests.sample import ReadSample, read_sample
 from manifests.settings import parse_config
 from pipeline.config import RunConfig
-from pipeline.config.urls import UrlsConfig
+from pipeline.config.sources import UrlsConfig
 from pipeline.crawl.sources.urls import given_spans, refuse_address, video_id_of_row
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Rejected

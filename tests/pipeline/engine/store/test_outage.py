@@ -16,7 +16,7 @@ import pytest
 
 from hdvila_testing.s3 import BUCKET, S3, s3_server
 from manifests.errors import is_passing
-from pipeline.config.engine import EngineConfig
+from pipeline.config.run_config import EngineConfig
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store import files, outage

@@ -1,8 +1,28 @@
-"""Settings of the urls source: a table of media addresses, as video2dataset reads them."""
+"""Settings of the sources that do not ask the site: a folder of videos, and tables of media addresses as video2dataset
+reads them.
+"""
 
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Literal
 
 from manifests.settings import Section, identity, operational
+
+
+class FolderConfig(Section):
+    """A folder as yt-dlp leaves it: NAME.mp4, with NAME.info.json and NAME.en.vtt if there are any."""
+
+    stage: ClassVar[str] = "folder"
+    path: Path | None = operational(
+        None, doc="the folder of videos, read with its subfolders; every worker must see it under this path"
+    )
+    category_from: Literal["info", "folder", "mapping"] = identity(
+        "info",
+        doc="where a video's category comes from: its .info.json; the name of its folder; the mapping file",
+    )
+    mapping: Path | None = identity(
+        None, doc="YAML file {file name or id: category name or id}, for category_from: mapping"
+    )
+    caption_language: str = identity("en", doc="language of caption files whose names state none")
 
 
 class UrlsConfig(Section):

@@ -242,7 +242,7 @@ class Census:
             _mark(kept, hash_ids(rows.column("clip_id").filter(pa.array(good))))
         encoded = pc.dictionary_encode(rows.column("video_id").combine_chunks())
         code, video = encoded.indices.to_numpy(), hash_ids(encoded.dictionary)
-        n, n_failed = (np.bincount(some, minlength=len(video)).astype(np.int32) for some in (code, code[~good]))
+        n, n_failed = (np.bincount(codes, minlength=len(video)).astype(np.int32) for codes in (code, code[~good]))
         kept.add(Counted(video, n, n_failed))
 
 

@@ -220,7 +220,7 @@ class _Chosen:
             reason.append(np.array(numbers, np.int64)[encoded.indices.to_numpy()])
             n_clips.append(rows.column("n_clips").to_numpy())
             n_kept.append(pc.list_value_length(rows.column("clips_kept")).to_numpy())
-        columns = (np.concatenate(some) for some in (video, reason, n_clips, n_kept))
+        columns = (np.concatenate(pieces) for pieces in (video, reason, n_clips, n_kept))
         of_video, of_reason, of_clips, of_kept = columns
         return cls(of_video, of_reason, list(reasons), of_clips, of_kept)
 
@@ -301,8 +301,8 @@ def _open_videos(chosen: _Chosen, census: Census) -> list[tuple[str, str, UInt64
 
 
 def _without(video: UInt64, settled: list[UInt64]) -> UInt64:
-    for some in settled:
-        video = video[~are_in(some, video)]
+    for decided in settled:
+        video = video[~are_in(decided, video)]
     return np.sort(video)
 
 

@@ -99,7 +99,7 @@ class SampleColumns:
     def between(self, first: int, last: int) -> SampleColumns:
         """The samples first … last-1, without copying them."""
         at = slice(first, last)
-        offsets, sizes = ({m: column[at] for m, column in some.items()} for some in (self.offsets, self.sizes))
+        offsets, sizes = ({m: column[at] for m, column in columns.items()} for columns in (self.offsets, self.sizes))
         keys = self.keys.slice(first, last - first)
         return SampleColumns(keys, self.shard[at], self.category[at], offsets, sizes, self.members_of_all)
 
@@ -173,7 +173,7 @@ def join_columns(parts: Sequence[SampleColumns]) -> SampleColumns:
     """Joins the columns of several shards, numbering the shards in this order."""
     extensions = dict.fromkeys(m for part in parts for m in part.sizes)
     offsets, sizes = (
-        {m: np.concatenate([_column(some, m, len(some["json"])) for some in of_parts]) for m in extensions}
+        {m: np.concatenate([_column(columns, m, len(columns["json"])) for columns in of_parts]) for m in extensions}
         for of_parts in ([part.offsets for part in parts], [part.sizes for part in parts])
     )
     return SampleColumns(

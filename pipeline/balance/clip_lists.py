@@ -86,22 +86,22 @@ def clip_lists(tables: Iterable[pa.Table]) -> ClipLists:
     return ClipLists(pa.concat_arrays(videos), np.concatenate(starts), n.values(), ms.values())
 
 
-def joined_lists(some: Sequence[ClipLists]) -> ClipLists:
+def joined_lists(to_join: Sequence[ClipLists]) -> ClipLists:
     """Joins lists; no video may be in two of them."""
-    sizes = [len(lists.n) for lists in some]
+    sizes = [len(lists.n) for lists in to_join]
     shifts = np.cumsum([0, *sizes[:-1]])
-    starts = [lists.starts[1:] + shift for lists, shift in zip(some, shifts.tolist(), strict=True)]
+    starts = [lists.starts[1:] + shift for lists, shift in zip(to_join, shifts.tolist(), strict=True)]
     return ClipLists(
-        pa.concat_arrays([lists.video_id for lists in some]),
+        pa.concat_arrays([lists.video_id for lists in to_join]),
         np.concatenate([np.zeros(1, np.int64), *starts]),
-        np.concatenate([lists.n for lists in some]),
-        np.concatenate([lists.ms for lists in some]),
+        np.concatenate([lists.n for lists in to_join]),
+        np.concatenate([lists.ms for lists in to_join]),
     )
 
 
-def merged_lists(some: Sequence[ClipLists]) -> ClipLists:
+def merged_lists(to_merge: Sequence[ClipLists]) -> ClipLists:
     """Merges lists; a video may be in several."""
-    whole = joined_lists(some)
+    whole = joined_lists(to_merge)
     encoded = pc.dictionary_encode(whole.video_id)
     if len(encoded.dictionary) == len(whole.video_id):
         return whole

@@ -97,8 +97,8 @@ def find_holders(store: Store, asked: Tombstones, covering: Tombstones) -> Holde
     closed = read_entries(store)
     opened = list(committed_shards(store, but={entry.url for entry in closed}).values())
     half_done = _half_done(store, [*closed, *opened])
-    some = set(_may_hold(store, closed, holders, pa.chunked_array(ids))) | half_done | {entry.url for entry in opened}
-    _look_into(store, [entry for entry in (*closed, *opened) if entry.url in some], holders, {e.url for e in closed})
+    urls = set(_may_hold(store, closed, holders, pa.chunked_array(ids))) | half_done | {entry.url for entry in opened}
+    _look_into(store, [entry for entry in (*closed, *opened) if entry.url in urls], holders, {e.url for e in closed})
     holders.shards |= half_done
     return holders
 

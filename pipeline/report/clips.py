@@ -104,8 +104,8 @@ def read_clips(store: Store, seed: int = 0) -> Clips:
     entries = read_entries(store)
     shards = counted(_read(store, entries), len(entries), "report")
     adding = _Adding(seed)
-    while some := list(islice(shards, SHARDS_AT_A_TIME)):
-        adding.take(some)
+    while chunk := list(islice(shards, SHARDS_AT_A_TIME)):
+        adding.take(chunk)
     return adding.clips(len(entries))
 
 
@@ -113,9 +113,9 @@ def _read(store: Store, entries: Sequence[ShardEntry]) -> Iterator[ShardClips]:
     chosen = evenly([entry.nsamples for entry in entries], LOOKED_AT_MOST)
     with ThreadPoolExecutor(READERS) as pool:
         for first in range(0, len(entries), SHARDS_AT_A_TIME):
-            some = slice(first, first + SHARDS_AT_A_TIME)
-            urls = [entry.url for entry in entries[some]]
-            yield from pool.map(lambda url, looked_at: read_shard(store, url, looked_at), urls, chosen[some])
+            chunk = slice(first, first + SHARDS_AT_A_TIME)
+            urls = [entry.url for entry in entries[chunk]]
+            yield from pool.map(lambda url, looked_at: read_shard(store, url, looked_at), urls, chosen[chunk])
 
 
 def evenly(sizes: Sequence[int], most: int) -> list[Ints]:

@@ -56,11 +56,11 @@ class PlanVideos:
     @classmethod
     def of(cls, videos: Iterable[PlanVideo]) -> PlanVideos:
         """Makes the columns from objects."""
-        some = list(videos)
-        names = zip(*((video.video_id, video.channel_id, video.group) for video in some), strict=True)
-        ids, channels, groups = (pa.array(column, pa.string()) for column in (names if some else ((), (), ())))
-        clips = [clip for video in some for clip in video.clips]
-        starts = np.cumsum([0, *(len(video.clips) for video in some)], dtype=np.int64)
+        planned = list(videos)
+        names = zip(*((video.video_id, video.channel_id, video.group) for video in planned), strict=True)
+        ids, channels, groups = (pa.array(column, pa.string()) for column in (names if planned else ((), (), ())))
+        clips = [clip for video in planned for clip in video.clips]
+        starts = np.cumsum([0, *(len(video.clips) for video in planned)], dtype=np.int64)
         n, bytes_ = np.array([clip.n for clip in clips], np.int32), np.array([clip.bytes_ for clip in clips], np.int64)
         return cls(ids, channels, groups, starts, n, bytes_)
 

@@ -82,16 +82,16 @@ class ClosedShards:
 
     def held(self, store: Store, entries: Iterable[ShardEntry]) -> list[Held]:
         """The contents of these shards, which are all of their generations."""
-        some = list(entries)
+        given = list(entries)
         new: dict[int, list[ShardEntry]] = {}
-        for entry in some:
+        for entry in given:
             name = f"{entry.url} {entry.sha256}"
             if name not in self._names:
                 self._names.add(name)
                 new.setdefault(entry.generation, []).append(entry)
         for generation, held in _held(store, new).items():
             self._by_generation.setdefault(generation, []).append(held)
-        asked = sorted({entry.generation for entry in some})
+        asked = sorted({entry.generation for entry in given})
         return [held for generation in asked for held in self._by_generation[generation]]
 
 
@@ -124,9 +124,9 @@ def _keep(store: Store, generation: int, entries: Sequence[ShardEntry]) -> Held:
     held = read_held(store, entries)
     folder, name = _path(generation, entries)
     store.write_table(f"{folder}/{name}", _table_of(held))
-    for other in store.names(folder):
-        if other != name:
-            store.delete(f"{folder}/{other}")
+    for file in store.names(folder):
+        if file != name:
+            store.delete(f"{folder}/{file}")
     return held
 
 
@@ -173,34 +173,36 @@ def _condensed(rows: pa.Table) -> Held:
     )
 
 
-def kept_clips(some: Sequence[Held]) -> ClipLists:
+def kept_clips(generations: Sequence[Held]) -> ClipLists:
     """The samples in these shards: they stay, whatever is selected later."""
-    return merged_lists([held.samples() for held in some]) if some else empty_clip_lists()
+    return merged_lists([held.samples() for held in generations]) if generations else empty_clip_lists()
 
 
-def placed_in(some: Sequence[Held], entries: Iterable[ShardEntry], groups_of: Callable[[pa.Array], pa.Array]) -> Placed:
+def placed_in(
+    generations: Sequence[Held], entries: Iterable[ShardEntry], groups_of: Callable[[pa.Array], pa.Array]
+) -> Placed:
     """What a plan needs to know of these shards. `groups_of` returns the group of duplicates of each of some videos."""
     numbers: dict[str, set[int]] = {}
     for entry in entries:
         number = int(entry.url.rpartition("/")[2].removesuffix(".tar"))
         numbers.setdefault(entry.split, set()).add(number)
-    if not some:
+    if not generations:
         return Placed(numbers=numbers)
-    every = pc.dictionary_encode(pa.concat_arrays([held.video_id for held in some]))
+    every = pc.dictionary_encode(pa.concat_arrays([held.video_id for held in generations]))
     code = every.indices.to_numpy()
     last = np.zeros(len(every.dictionary), np.int64)
     last[code] = np.arange(len(code))
-    channel_id = pa.concat_arrays([held.channel_id for held in some]).take(pa.array(last))
-    split = np.concatenate([held.split for held in some])[last]
+    channel_id = pa.concat_arrays([held.channel_id for held in generations]).take(pa.array(last))
+    split = np.concatenate([held.split for held in generations])[last]
     return Placed(every.dictionary, channel_id, groups_of(every.dictionary), split, numbers)
 
 
-def not_held(videos: PlanVideos, some: Sequence[Held]) -> PlanVideos:
+def not_held(videos: PlanVideos, generations: Sequence[Held]) -> PlanVideos:
     """The clips that are in none of these shards. A clip that failed before may come as a sample."""
     ids = Ids.of(videos.video_id)
     codes = codes_of(videos.owners(), videos.n)
     is_there = np.zeros(len(codes), np.bool_)
-    for held in some:
+    for held in generations:
         row = np.repeat(ids.rows(held.video_id), np.diff(held.starts))
         good = held.is_sample()
         is_there |= among(codes, codes_of(row, held.n)[good & (row >= 0)])

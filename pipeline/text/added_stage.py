@@ -79,8 +79,8 @@ class AddedStage:
     def _decided(self, clips: list[ClipRow]) -> list[ClipRow | Reject]:
         made = list(load("stages", self.step).decide(clips, getattr(self.sections, self.step)))
         given, back = (
-            sorted(clip.clip_id if isinstance(clip, Reject) else clip["clip_id"] for clip in some)
-            for some in (clips, made)
+            sorted(clip.clip_id if isinstance(clip, Reject) else clip["clip_id"] for clip in rows)
+            for rows in (clips, made)
         )
         if given != back:
             raise ValueError(f"stage {self.step} was given the clips {given} and decided on {back}")

@@ -220,8 +220,8 @@ class ShardVideos:
         except (ShardUnreadable, SampleBroken) as error:
             raise UserError(f"{index.manifest.root}: {index.key(sample)} {error}") from None
         pictures = (clip.img_middle, clip.img_other)
-        middle, other = (None if array is None else torch.from_numpy(array) for array in pictures)
-        return middle, other
+        middle, around = (None if array is None else torch.from_numpy(array) for array in pictures)
+        return middle, around
 
 
 def open_videos(source: str, names: Iterable[str]) -> Videos:

@@ -124,5 +124,5 @@ QUERIES_AT_ONCE = 1024
 
 def first_answers(queries: Tensor, candidates: Tensor) -> Tensor:
     """The index of the candidate most similar to each query, int64 `[q]`."""
-    parts = [(some @ candidates.T).argmax(1) for some in queries.split(QUERIES_AT_ONCE)] if len(queries) else []
+    parts = [(chunk @ candidates.T).argmax(1) for chunk in queries.split(QUERIES_AT_ONCE)] if len(queries) else []
     return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64)

@@ -118,21 +118,6 @@ def report_boundaries(title: str, tracks: Sequence[Spoken], model: BoundaryModel
         print(f"  {'worst track, function words':57} {label}{'':48}{max(row.function for row in measured):>16.3f}")
 
 
-def report_baselines(groups: dict[str, Sequence[Spoken]]) -> None:
-    """Prints the F1 of a threshold on the gap, and of sentences of one length."""
-    print("\nbaselines, mean F1: a gap over 3.5 medians; an end every n words, at the true mean rate")
-    for name, tracks in groups.items():
-        pause = [f1(sentence_breaks(s.track, SentenceConfig(), PauseModel()), s.ends) for s in tracks]
-        fixed = [f1(_every(len(s.marks), round(len(s.marks) / s.ends.sum())), s.ends) for s in tracks]
-        print(f"  {name:12} pause {np.mean(pause):.3f}  fixed {np.mean(fixed):.3f}")
-
-
-def _every(n: int, step: int) -> Ends:
-    ends = np.zeros(n, np.bool_)
-    ends[step - 1 :: step] = True
-    return ends
-
-
 def report_marked(pairs: Sequence[Path]) -> None:
     """Prints the F1 of the tracks' own marks against the human transcripts' lines, on the published captions."""
     print("\nmarked captions (pairs/captions.srt against the transcript's lines): boundary F1 (target: 0.97)")
@@ -211,7 +196,6 @@ def main() -> None:
     }
     report_boundaries("automatic", groups["automatic"], model, TARGETS["automatic"], rows=True)
     report_boundaries("lectures", groups["lectures"], model, TARGETS["lectures"], rows=True)
-    report_baselines(groups)
     if options.pool:
         for name, tracks in held_groups(options.pool).items():
             report_boundaries(name, tracks, model, TARGETS["automatic"], rows=not options.brief)

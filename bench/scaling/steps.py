@@ -18,14 +18,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from bench.scaling.rows import LONG_AGO
 from bench.scaling.stores import BATCH_VIDEOS, UNIT_VIDEOS, add_batch, add_generation
 from manifests.funnel import SELECTION_NAME, funnel
 from manifests.settings import load_config
 from manifests.shards import MANIFEST_NAME, read_manifest
-from pipeline.balance.duplicates import Pictures, Texts
 from pipeline.balance.next_batch import next_batch
 from pipeline.balance.selection import select
 from pipeline.config import RunConfig
@@ -158,17 +155,6 @@ def planned_before(place: Place) -> None:
     add_batch(place.store)
 
 
-def picture_duplicates(place: Place) -> None:
-    """Finds clips and videos that show the same."""
-    Pictures(place.store).find_repeats(pa.array([], pa.string()))
-
-
-def text_duplicates(place: Place) -> None:
-    """Finds transcripts and sentences that repeat."""
-    texts = Texts(place.config.balance.text_duplicates, place.store)
-    texts.find_repeats(place.store.read_table("videos", ["video_id", "channel_id", "duration_s"]))
-
-
 def shard_plan(place: Place) -> None:
     """Plans the next generation of shards."""
     list(ShardsStage(place.config.shards, place.config.seed).units(place.store))
@@ -245,9 +231,6 @@ STEPS: dict[str, Step] = {
     "round": Step("round of the crawl", crawl_round),
     "transcripts": Step("units of transcripts", units_of_transcripts),
     "clips": Step("units of clips", units_of_clips),
-    "candidates": Step("candidates, ranked", candidates, nothing_compared),
-    "text": Step("duplicates by text", text_duplicates, nothing_compared),
-    "pictures": Step("duplicates by picture", picture_duplicates, nothing_compared),
     "batch": Step("next batch", batch, nothing_compared),
     "restart": Step("next batch, driver started again", batch, all_compared),
     "media": Step(f"units of a batch of {UNIT_VIDEOS}", units_of_media),
@@ -262,7 +245,6 @@ STEPS: dict[str, Step] = {
     "index": Step("the trainer's index", trainer_index),
     "next-candidates": Step(f"candidates again, {BATCH_VIDEOS} videos later", candidates, planned_before),
     "next-batch": Step(f"next batch again, {BATCH_VIDEOS} videos later", batch, planned_before),
-    "next-selection": Step(f"selection again, {BATCH_VIDEOS} videos later", selection, planned_before),
     "next-manifest": Step(f"manifest again, shards of {BATCH_VIDEOS} videos later", manifest, more_closed),
     "remove": Step("remove of one channel", remove_channel, contents_written_down),
 }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from safetensors.torch import save_file
@@ -38,9 +38,6 @@ from train.models.official import BIAS, BIAS_ALIAS, check_keys, load_official, s
 from train.models.registry import build_model as initial_weights
 from train.models.soho.official import is_soho
 from train.models.weight_files import load_file
-
-if TYPE_CHECKING:
-    from train.exports.export_folder import Origin
 
 
 def export(model: HDVila, tokenizer: Tokenizer | None, out: Path, origin: Origin) -> None:

@@ -23,27 +23,34 @@ from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Resources, Stage
 from tests.conftest import REPO
-from tests.pipeline.engine.toys import Naps, SickOnOneNode, ToyStage
+from tests.pipeline.engine.toys import Fetched, Naps, SickOnOneNode, ToyStage
 
 
-@contextmanager
-def a_cluster(tmp_path: Path, *, head_cpus: int) -> Iterator[tuple[Any, Any]]:
-    """(cluster, executor on it), both closed at the end."""
-    import ray
+@pytest.fixture(scope="module")
+def head() -> Iterator[Any]:
+    """A cluster of one machine with a slot, to which tests add others."""
     from ray.cluster_utils import Cluster
+
+    cluster = started(lambda: Cluster(initialize_head=True, head_node_args={"num_cpus": 1}))
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.fixture
+def cluster(head: Any, tmp_path: Path) -> Iterator[tuple[Any, Any]]:
+    """(cluster of a machine with one slot, executor on it). Machines that the test adds are gone after it."""
+    import ray
 
     from pipeline.engine.on_ray.cluster import RayExecutor
 
     assert not ray.is_initialized()
-    cluster = started(lambda: Cluster(initialize_head=True, head_node_args={"num_cpus": head_cpus}))
+    executor = RayExecutor(tmp_path / "scratch", address=head.address)
     try:
-        executor = RayExecutor(tmp_path / "scratch", address=cluster.address)
-        try:
-            yield cluster, executor
-        finally:
-            executor.close()
+        yield head, executor
     finally:
-        cluster.shutdown()
+        for node in list(head.worker_nodes):
+            head.remove_node(node)
+        executor.close()
 
 
 def started(start: Callable[[], Any]) -> Any:
@@ -118,16 +125,17 @@ def test_in_a_terminal_a_program_that_a_worker_starts_is_not_stopped_by_it(tmp_p
 
 
 @pytest.mark.slow
-def test_a_machine_that_fails_is_fenced_for_a_while_and_its_units_go_elsewhere(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "out"))
-    with a_cluster(tmp_path, head_cpus=1) as (cluster, executor):
-        cluster.add_node(num_cpus=1, resources={"sick": 1})
-        cluster.wait_for_nodes()
-        run(SickOnOneNode(8), store, executor)
-        slots = [executor.n_slots]
-        fenced = executor._machines._fenced
-        fenced.update(dict.fromkeys(fenced, time.monotonic()))  # as if its time were over
-        slots.append(executor.n_slots)
+def test_a_machine_that_fails_is_fenced_for_a_while_and_its_units_go_elsewhere(
+    tmp_path: Path, cluster: tuple[Any, Any]
+) -> None:
+    store, (head, executor) = Store(str(tmp_path / "out")), cluster
+    head.add_node(num_cpus=1, resources={"sick": 1})
+    head.wait_for_nodes()
+    run(SickOnOneNode(8), store, executor)
+    slots = [executor.n_slots]
+    fenced = executor._machines._fenced
+    fenced.update(dict.fromkeys(fenced, time.monotonic()))  # as if its time were over
+    slots.append(executor.n_slots)
 
     assert len(store.committed("sick")) == 8
     assert store.read_rejects().num_rows == 0
@@ -136,28 +144,41 @@ def test_a_machine_that_fails_is_fenced_for_a_while_and_its_units_go_elsewhere(t
 
 
 @pytest.mark.slow
-def test_a_machine_that_joins_is_used_and_one_that_goes_costs_no_unit(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "out"))
+def test_a_machine_that_joins_is_used_and_one_that_goes_costs_no_unit(tmp_path: Path, cluster: tuple[Any, Any]) -> None:
+    store, (head, executor) = Store(str(tmp_path / "out")), cluster
 
     def done_on(node: str) -> int:
         return sum(store.commit_facts("naps", unit)["node"] == node for unit in store.committed("naps"))
 
-    with (
-        a_cluster(tmp_path, head_cpus=1) as (cluster, executor),
-        running(Naps(24), store, executor),
-    ):
+    with running(Naps(16), store, executor):
         until(lambda: bool(store.committed("naps")))
-        joined = cluster.add_node(num_cpus=2)
-        until(lambda: done_on(joined.node_id) >= 4)
+        joined = head.add_node(num_cpus=2)
+        until(lambda: done_on(joined.node_id) >= 3)
         slots = [executor.n_slots]
-        cluster.remove_node(joined, allow_graceful=False)
+        head.remove_node(joined, allow_graceful=False)
         until(lambda: executor.n_slots == 1)
         slots.append(executor.n_slots)
 
     assert slots == [3, 1]
-    assert len(store.committed("naps")) == 24
+    assert len(store.committed("naps")) == 16
     assert store.read_rejects().num_rows == 0
     assert all(store.commit_facts("naps", unit)["attempt"] == 1 for unit in store.committed("naps"))  # no charge
+
+
+@pytest.mark.slow
+def test_where_a_machine_goes_away_what_lay_there_is_fetched_again(tmp_path: Path, cluster: tuple[Any, Any]) -> None:
+    store, (head, executor) = Store(str(tmp_path / "out")), cluster
+    (tmp_path / "marks").mkdir()
+    stage = Fetched(6, tmp_path / "marks")
+    head.add_node(num_cpus=8, resources={"leaves": 1})
+    head.wait_for_nodes()
+    run(stage, store, executor)
+
+    assert store.committed("fetched") == {f"u{i}" for i in range(6)}
+    assert store.read_rejects().num_rows == 0
+    left = (stage.marks / "left").read_text()
+    assert len(list(stage.marks.glob(f"fetch.{left}.*.json"))) == 2
+    assert {store.commit_facts("fetched", unit)["attempt"] for unit in store.committed("fetched")} == {1}, "no charge"
 
 
 @pytest.mark.slow

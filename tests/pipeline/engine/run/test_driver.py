@@ -165,7 +165,7 @@ def test_a_full_disk_stops_the_run_with_the_cure(tmp_path: Path, executor: Execu
 
 
 def test_a_unit_over_its_time_twice_is_a_reject(tmp_path: Path, executor: Executor) -> None:
-    store, _ = run(tmp_path, executor, ("a", "hang"), ("b", "hang-once"), limit_s=3)
+    store, _ = run(tmp_path, executor, ("a", "hang"), ("b", "hang-once"), limit_s=1.5)
 
     rejects = {row["video_id"]: row["reason"] for row in store.read_rejects().to_pylist()}
     assert rejects == {"a": "timeout"}
@@ -180,14 +180,14 @@ def test_a_stuck_worker_is_killed_at_its_own_limit_however_busy_the_cluster(
     watch = threading.Thread(target=lambda: died.append(death_of(tmp_path / "marks" / "a.0")), daemon=True)
     watch.start()
 
-    store, _ = run(tmp_path, ray_executor, ("a", "stuck"), *((f"n{i}", "nap") for i in range(30)), limit_s=3)
+    store, _ = run(tmp_path, ray_executor, ("a", "stuck"), *((f"n{i}", "nap") for i in range(20)), limit_s=1.5)
     watch.join(timeout=30)
 
     rejects = {row["video_id"]: row["reason"] for row in store.read_rejects().to_pylist()}
     assert rejects == {"a": "timeout"}
     assert attempts(tmp_path, "a") == 2
     lived_s = died[0] - (tmp_path / "marks" / "a.0").stat().st_mtime
-    assert 3 <= lived_s < 3 + KILL_AFTER_S + 5
+    assert 1.5 <= lived_s < 1.5 + KILL_AFTER_S + 5
     assert began < died[0]
 
 

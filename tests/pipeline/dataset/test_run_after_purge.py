@@ -1,5 +1,6 @@
 """A data set from which a video was purged goes on like any other."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_a_run_goes_on_after_a_purge(tmp_path: Path) -> None:
     films, out, config, ids = (tmp_path / name for name in ("films", "out", "run.yaml", "ids.txt"))
     films.mkdir()
     for name in ("gone", "kept"):
-        a_video(films / f"{name}.mp4", Film(seconds=6, gop=25))
+        a_video(films / f"{name}.mp4", Film(seconds=6, fps=Fraction(10), gop=10))
         (films / f"{name}.en.vtt").write_text(VTT)
     tree = {
         "out": str(out),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ N_FILMS = 3
 
 def films_in(folder: Path) -> Path:
     """Films of music with a sentence each."""
-    film = a_video(folder / "film-0.mp4", Film(seconds=4, gop=25))
+    film = a_video(folder / "film-0.mp4", Film(seconds=4, fps=Fraction(10), gop=10))
     for k in range(N_FILMS):
         path = folder / f"film-{k}.mp4"
         if k:

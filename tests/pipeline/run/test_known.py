@@ -51,7 +51,7 @@ def grow(store: Store, number: int, draw: random.Random) -> None:
             commit_video(store, video_id, n_clips=3)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))])
 def test_what_is_kept_over_batches_plans_what_a_fresh_start_plans(tmp_path: Path, seed: int) -> None:
     draw = random.Random(seed)
     store, config = Store(str(tmp_path)), RunConfig(out=str(tmp_path))

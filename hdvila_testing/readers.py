@@ -6,6 +6,7 @@ import hashlib
 import io
 import subprocess
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,11 @@ def frame_hashes(source: Path | bytes) -> list[str]:
         return [_hash(frame.to_ndarray()) for frame in container.decode(container.streams.video[0])]
 
 
-def timed_hashes(path: Path, stream_index: int) -> list[tuple[Any, str]]:
-    """(time stamp in s, a Fraction; hash) of every decoded frame of a track; packets that fail are skipped."""
+def timed_hashes(path: Path, stream_index: int, until_s: Fraction | None = None) -> list[tuple[Any, str]]:
+    """(time stamp in s, a Fraction; hash) of every decoded frame of a track; packets that fail are skipped.
+
+    With `until_s`, reading ends with the first frame that is shown then or later.
+    """
     stamped = []
     with av.open(str(path)) as container:
         stream: Any = container.streams[stream_index]
@@ -83,6 +87,8 @@ def timed_hashes(path: Path, stream_index: int) -> list[tuple[Any, str]]:
             except av.FFmpegError:
                 continue
             stamped += [(frame.pts * frame.time_base, _hash(frame.to_ndarray())) for frame in frames]
+            if until_s is not None and stamped and stamped[-1][0] >= until_s:
+                break
     return stamped
 
 

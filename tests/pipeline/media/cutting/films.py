@@ -1,6 +1,7 @@
 """Films of every kind, cut in each way, and the frames that a clip must hold."""
 
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 from hdvila_testing.readers import timed_hashes
@@ -60,9 +61,20 @@ def cut(path: Path, spans: list[Span], **config: object) -> dict[int, CutClip | 
     return {one.n: one for one in cut_clips(source, spans, settings, LIMITS)}
 
 
-def wanted_codes(path: Path, span: Span) -> list[int]:
-    """Numbers of the frames with start <= time < end, from the times that the file itself has."""
+@cache
+def all_cut(path: Path, mode: str) -> dict[int, CutClip | CutFailure]:
+    """The clips of `SPANS`, cut once for all tests of a process; exact ones quickly and with readable codes."""
+    return cut(path, SPANS, mode=mode, exact_preset="ultrafast", exact_crf=16)
+
+
+@cache
+def frame_times(path: Path) -> tuple[Fraction, ...]:
+    """When each frame of a file is shown, seconds of source time: the times that the file itself has."""
     source = probe(path, LIMITS)
-    times = [time - source.zero_s for time, _ in timed_hashes(path, source.video.index)]
+    return tuple(time - source.zero_s for time, _ in timed_hashes(path, source.video.index))
+
+
+def wanted_codes(path: Path, span: Span) -> list[int]:
+    """Numbers of the frames with start <= time < end."""
     start, end = Fraction(span.start_ms, 1000), Fraction(span.end_ms, 1000)
-    return [i for i, time in enumerate(times) if start <= time < end]
+    return [i for i, time in enumerate(frame_times(path)) if start <= time < end]

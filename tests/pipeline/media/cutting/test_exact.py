@@ -1,4 +1,4 @@
-"""Exact clips: encoded, first frame to last."""
+"""Exact clips: what is encoded and what is refused; test_cutting.py looks at the frames that they hold."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,22 +6,10 @@ from typing import Any
 
 import pytest
 
-from hdvila_testing.readers import codes_by_pyav
 from manifests.reasons import Reason
 from pipeline.media.cutting import CutClip, CutFailure, Span, exact
 from pipeline.media.probe import Unusable
-from tests.pipeline.media.cutting.films import FILMS, SPANS, cut, film_at, wanted_codes
-
-
-@pytest.mark.parametrize("name", [n for n in FILMS if n != "10 bits"])
-def test_an_exact_clip_begins_and_ends_with_the_frames_of_its_span(films: Path, tmp_path: Path, name: str) -> None:
-    path, _ = film_at(films, name)
-    for n, clip in cut(path, SPANS, mode="exact", exact_preset="ultrafast", exact_crf=16).items():
-        assert isinstance(clip, CutClip), clip
-        file = tmp_path / f"{n}.mp4"
-        file.write_bytes(clip.mp4)
-        assert clip.first_frame == 0
-        assert codes_by_pyav(file) == wanted_codes(path, SPANS[n])
+from tests.pipeline.media.cutting.films import SPANS, cut, film_at
 
 
 def test_exact_refuses_ten_bits_rather_than_lose_two(films: Path) -> None:

@@ -154,7 +154,7 @@ def test_failed_clips_give_nothing() -> None:
 
 
 @given(st.integers(0, 2**32), st.integers(2, 10), st.integers(0, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_copies_within_five_bits_are_found_and_strangers_are_not(seed: int, count: int, n_bits: int) -> None:
     shown = pictures(seed, max(count, LIKENESS.min_frames))
     rows: list[Any] = [("a.0", "one", shown), ("b.0", "two", copied(shown, n_bits, seed + 1))]
@@ -232,19 +232,20 @@ def at_once(videos: list[list[Row]]) -> dict[Reason, dict[str, str]]:
     return find_duplicates(packs([row for video in videos for row in video]))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_what_repeats_is_the_same_in_whatever_order_videos_come_merged_left_out_or_after_a_restart(
     tmp_path: Path, seed: int
 ) -> None:
     draw, store = random.Random(seed), Store(str(tmp_path))
-    videos = a_channel(seed, 14)
-    came = draw.sample(range(14), 14)
+    n_videos = 10
+    videos = a_channel(seed, n_videos)
+    came = draw.sample(range(n_videos), n_videos)
     kept = Pictures(store)
     n = 0
-    while n < 14:
+    while n < n_videos:
         more = draw.randint(1, 5)
         commit(store, [row for i in came[n : n + more] for row in videos[i]])
-        n = min(14, n + more)
+        n = min(n_videos, n + more)
         if draw.random() < 0.5:
             merge_all(store)
         if draw.random() < 0.3:

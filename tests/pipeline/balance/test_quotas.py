@@ -19,6 +19,7 @@ buckets = st.lists(st.tuples(st.fractions(0, 20, max_denominator=10), amounts, a
 
 
 @given(buckets, st.integers(0, 8000))
+@settings(max_examples=50)
 def test_water_filling_gives_all_that_is_asked_where_the_limits_allow(rows: list, total: int) -> None:
     weights = [w for w, _, _ in rows]
     floors, limits = [min(a, b) for _, a, b in rows], [max(a, b) for _, a, b in rows]
@@ -29,6 +30,7 @@ def test_water_filling_gives_all_that_is_asked_where_the_limits_allow(rows: list
 
 
 @given(buckets, st.integers(0, 8000))
+@settings(max_examples=50)
 def test_no_bucket_that_could_take_more_is_below_another_by_more_than_a_rounding(rows: list, total: int) -> None:
     weights, limits = [w for w, _, _ in rows], [b for _, _, b in rows]
     filled = water_fill(weights, [0] * len(rows), limits, total)
@@ -105,7 +107,7 @@ def fill_one_by_one(weights: list[float], limits: list[int], total: int | None) 
 
 
 @given(limited_worlds())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_quotas_are_those_of_a_water_filling_by_hand(world: tuple) -> None:
     table, clips, config = world
     config = config.model_copy(update={"max_channel_share": 1.0, "max_hours_per_category": 30_000.0})

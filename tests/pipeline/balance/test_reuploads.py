@@ -67,7 +67,7 @@ def test_no_transcripts_give_no_duplicates() -> None:
 def test_the_search_finds_what_the_library_s_index_finds(tmp_path: Path) -> None:
     draw = random.Random(4)
     texts = []
-    for i in range(150):
+    for i in range(60):
         talk = speech(i, 120)
         texts += [talk, *(misheard(talk, share, seed=i) for share in draw.sample([0.0, 0.01, 0.03, 0.08], 2))]
     matrix = signature_matrix(pa.chunked_array([[signature(t)] for t in texts], pa.binary()))
@@ -91,7 +91,7 @@ def test_the_search_finds_what_the_library_s_index_finds(tmp_path: Path) -> None
     one.find_repeats(pa.table({"video_id": names, "duration_s": np.full(len(texts), 60.0)}))
     pairs = one.compared._index.pairs("texts")
     found = zip(*(map(int, pairs.column(f"{side}.video_id").to_pylist()) for side in "ab"), strict=True)
-    assert set(found) == wanted and len(wanted) > 100
+    assert set(found) == wanted and len(wanted) > 40
 
 
 def test_bands_cover_no_more_than_the_signature() -> None:
@@ -114,7 +114,7 @@ def commit(store: Store, transcripts: pa.Table, number: int) -> None:
     store.commit_all("transcripts", {f"u{number}": facts})
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_new_against_old_finds_the_same_in_whatever_order_transcripts_come_merged_or_after_a_restart(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,7 +30,7 @@ from tests.pipeline.balance.worlds import (
 
 
 @given(worlds(), st.one_of(configs, hour_configs))
-@settings(max_examples=150)
+@settings(max_examples=50)
 def test_no_cap_is_ever_exceeded_and_every_candidate_has_its_row(world: tuple, config: BalanceConfig) -> None:
     table, clips = world
     ranked = rank_candidates(table, 0)
@@ -61,7 +61,7 @@ def test_no_cap_is_ever_exceeded_and_every_candidate_has_its_row(world: tuple, c
 
 
 @given(worlds(), st.integers(1, 100))
-@settings(max_examples=100)
+@settings(max_examples=40)
 def test_the_total_is_as_large_as_asked_where_the_supply_allows(world: tuple, total: int) -> None:
     table, clips = world
     config = BalanceConfig(unit="clips", total=total)
@@ -113,7 +113,7 @@ def test_clips_of_committed_shards_stay_and_count_first() -> None:
 
 
 @given(worlds(), st.one_of(configs, hour_configs))
-@settings(max_examples=100)
+@settings(max_examples=40)
 def test_balancing_again_what_is_in_shards_by_now_changes_nothing(world: tuple, config: BalanceConfig) -> None:
     table, clips = world
     ranked = rank_candidates(table, 0)
@@ -124,7 +124,7 @@ def test_balancing_again_what_is_in_shards_by_now_changes_nothing(world: tuple, 
 
 
 @given(worlds(), st.one_of(configs, hour_configs), st.one_of(configs, hour_configs))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_what_is_in_shards_stays_under_any_later_setting(
     world: tuple, config: BalanceConfig, later: BalanceConfig
 ) -> None:
@@ -144,7 +144,7 @@ def kept_lists(selection: Selection, clips: dict[str, list[int]]) -> ClipLists:
 
 
 @given(limited_worlds())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_every_limit_holds_of_what_is_kept_and_each_category_names_what_binds(world: tuple) -> None:
     table, clips, config = world
     selection = select(rank_candidates(table, 0), Outcomes(made(clips)), config)

@@ -84,10 +84,10 @@ def packs_of(names: list[str], seed: int) -> pa.Table:
 
 
 def test_what_repeats_does_not_depend_on_when_it_came(tmp_path: Path) -> None:
-    names = [chr(ord("a") + i) for i in range(12)]
+    names = list("abcdefgh")
     wanted = find_duplicates(packs_of(names, 0))
     assert len(wanted) == 2
-    for seed in range(5):
+    for seed in range(2):
         order = random.Random(seed).sample(names, len(names))
         pictures = Pictures(Store(str(tmp_path / f"{seed}")))
         whole = packs_of(names, 0)

@@ -140,7 +140,7 @@ def test_limits_of_bytes_and_length_are_kept(tmp_path: Path) -> None:
 
 
 def test_a_file_that_ends_before_its_own_description_is_truncated(tmp_path: Path) -> None:
-    whole = a_video(tmp_path / "whole.mkv", seconds=30, gop=25, **SMALL).read_bytes()
+    whole = a_video(tmp_path / "whole.mkv", seconds=12, gop=25, **SMALL).read_bytes()
     cut_off = tmp_path / "cut.mkv"
     cut_off.write_bytes(whole[: len(whole) // 2])
     assert reason_of(cut_off, CutConfig(min_short_side=0)) is Reason.TRUNCATED

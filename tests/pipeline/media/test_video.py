@@ -147,11 +147,13 @@ def test_every_sample_is_right_or_rejected_with_its_own_reason(samples: Path, tm
         assert not list(media_faults(sample, members))
 
 
-@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)], ids=["720p60", "1080p60"])
+@pytest.mark.parametrize(
+    "size", [(1280, 720), pytest.param((1920, 1080), marks=pytest.mark.long)], ids=["720p60", "1080p60"]
+)
 def test_sixty_frames_a_second_come_out_frame_for_frame(tmp_path: Path, size: tuple[int, int]) -> None:
     """The clip, the proxy of every second frame, the stills and the scene cut, by the numbers in the pictures."""
     shape = {"width": size[0], "height": size[1]}
-    film = a_video(tmp_path / "film.mp4", seconds=2.5, fps=Fraction(60), gop=45, cuts=(80,), **shape)
+    film = a_video(tmp_path / "film.mp4", seconds=2.1, fps=Fraction(60), gop=45, cuts=(80,), **shape)
     output = process(film, tmp_path, spans=[(500, 2000)], config={})
     ((sample, members),) = samples_of(output)
 
@@ -188,11 +190,11 @@ def test_pictures_whose_times_go_back_reject_the_clip(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("settings", [["media.cut.mode=exact"], ["media.scenes.action=split"]])
 def test_a_busy_machine_gives_a_video_back_whatever_it_was_doing(
-    settings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: list[str], film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not the unit's time limit, which is a verdict the second time: all steps share the wall clock."""
     monkeypatch.setattr("pipeline.media.clock.WALL_FACTOR", 0.0)
     monkeypatch.setattr("pipeline.media.decode_pass.WorkClock.check", lambda clock: pytest.fail("it went on"))
 
     with pytest.raises(Starved, match=r"(cutting|looking for scenes) got"):
-        made(a_video(tmp_path / "film.mp4", seconds=6, gop=25, **SMALL), tmp_path / "scratch", *settings)
+        made(film, tmp_path / "scratch", *settings)

@@ -1,5 +1,7 @@
 """KEY.flac and KEY.opus: the clip's audio from its start to its end, made in the decode pass, verified and read."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -44,6 +46,15 @@ def made(path: Path, folder: Path, *settings: str) -> list[Members]:
     return [{e: c.read_bytes() if isinstance(c, Path) else c for e, c in sample.items()} for sample in found]
 
 
+MadeOf = Callable[..., list[Members]]
+
+
+@pytest.fixture(scope="module")
+def made_of(film: Path, tmp_path_factory: pytest.TempPathFactory) -> MadeOf:
+    """What the film gives under settings, made once for all tests: `made_of("media.members.audio=flac")`."""
+    return cache(lambda *settings: made(film, tmp_path_factory.mktemp("of") / "made", *settings))
+
+
 def said(sample: Members) -> tuple[ReadSample, AudioFields]:
     document = read_sample(sample["json"])
     return document, AudioFields.model_validate(document.model_extra)
@@ -75,9 +86,10 @@ def ticks_ms(values: NDArray[np.float32], rate: int) -> list[float]:
 @pytest.mark.parametrize("audio_rate", ["off", "16000"])
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_tick_is_where_it_sounds_to_a_millisecond_for_players_and_the_trainer(
-    film: Path, tmp_path: Path, codec: str, audio_rate: str
+    made_of: MadeOf, tmp_path: Path, codec: str, audio_rate: str
 ) -> None:
-    samples = made(film, tmp_path / "made", f"media.members.audio={codec}", f"media.members.audio_rate={audio_rate}")
+    rate_asked = [] if audio_rate == "off" else [f"media.members.audio_rate={audio_rate}"]
+    samples = made_of(f"media.members.audio={codec}", *rate_asked)
 
     for (start_ms, end_ms), sample in zip(SPANS, samples, strict=True):
         ticks = [s * 1000 - start_ms for s in range(7) if start_ms <= s * 1000 < end_ms]
@@ -137,10 +149,9 @@ def test_a_mute_film_gives_silence_of_the_clip_s_length(tmp_path: Path, codec: s
         assert len(sound.values) == 2080 * 16 and not sound.values.any()
 
 
-def test_off_leaves_bytes_and_json_as_they_were_and_on_only_adds(film: Path, tmp_path: Path) -> None:
-    plain = made(film, tmp_path / "plain")
-    off = made(film, tmp_path / "off", "media.members.audio=off", "media.members.audio_rate=16000")
-    one = made(film, tmp_path / "one", "media.members.audio=opus")
+def test_off_leaves_bytes_and_json_as_they_were_and_on_only_adds(film: Path, made_of: MadeOf, tmp_path: Path) -> None:
+    plain, one = made_of(), made_of("media.members.audio=opus")
+    off = made_of("media.members.audio=off", "media.members.audio_rate=16000")
     again = made(film, tmp_path / "again", "media.members.audio=opus")
 
     assert off == plain and one == again
@@ -161,15 +172,13 @@ def test_audio_comes_of_the_one_decode_pass(film: Path, tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_damaged_one_is_named_by_verify_and_a_short_one_refused_by_the_reader(
-    film: Path, tmp_path: Path, codec: str
-) -> None:
-    first, second = made(film, tmp_path / "made", f"media.members.audio={codec}")
+def test_a_damaged_one_is_named_by_verify_and_a_short_one_refused_by_the_reader(made_of: MadeOf, codec: str) -> None:
+    first, second = made_of(f"media.members.audio={codec}")
     document, whole = read_sample(first["json"]), first[codec]
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 0xFF
     other = "opus" if codec == "flac" else "flac"
-    of_other = made(film, tmp_path / "other", f"media.members.audio={other}")[0][other]
+    of_other = made_of(f"media.members.audio={other}")[0][other]
 
     for damaged in (b"no sound", b"", whole[: len(whole) // 2], bytes(flipped), of_other):
         faults = list(media_faults(document, {**first, codec: damaged}))

@@ -20,7 +20,7 @@ def rgb(canvas: np.ndarray) -> np.ndarray:
 
 
 def test_a_cut_is_seen_where_a_shot_begins() -> None:
-    script = Script(11, 15, 60_000)
+    script = Script(9, 15, 30_000)
     frames = [rgb(canvas).astype(np.int16)[::8, ::8] for canvas in frames_of(script, 640, 360)]
     change = [float(np.abs(b - a).mean()) for a, b in pairwise(frames)]
     shots = shots_of(script)

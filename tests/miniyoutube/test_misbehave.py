@@ -109,7 +109,9 @@ def the_video(site: MiniYouTube) -> Video:
     return site.catalogue.videos[1]
 
 
-@pytest.mark.parametrize("name", BEHAVIOURS)
+@pytest.mark.parametrize(
+    "name", [n if n in AT_EXTRACTION or n == "good" else pytest.param(n, marks=pytest.mark.long) for n in BEHAVIOURS]
+)  # those that extract like a good one are crawled and fetched in tests/pipeline/crawl and tests/pipeline/site
 def test_extraction_meets_what_the_table_says(site: MiniYouTube, name: str) -> None:
     met = AT_EXTRACTION.get(name, Met())
     video, notes = the_video(site), Notes()
@@ -128,6 +130,7 @@ def test_extraction_meets_what_the_table_says(site: MiniYouTube, name: str) -> N
     assert site.log.refused_hosts() == []
 
 
+@pytest.mark.long  # tests/pipeline/crawl/test_rounds.py keeps them at a later try
 @pytest.mark.parametrize(
     "name", [name for name, row in BEHAVIOURS.items() if row.expected.heals and name in AT_EXTRACTION]
 )

@@ -36,6 +36,7 @@ def rolling(rows: list[tuple[list[str], int, int]]) -> tuple[str, list[str]]:
     return "\n\n".join(cues) + "\n", said
 
 
+@settings(max_examples=40)
 @given(ROWS)
 def test_a_rolling_track_gives_every_word_once_in_order(rows: list[tuple[list[str], int, int]]) -> None:
     text, said = rolling(rows)
@@ -52,6 +53,7 @@ EVENTS = st.lists(
 )
 
 
+@settings(max_examples=40)
 @given(EVENTS)
 def test_json3_keeps_every_word_whatever_its_times(rows: list[tuple[int, int | None, list[str], bool]]) -> None:
     events = []
@@ -71,6 +73,7 @@ CUES = st.lists(
 )
 
 
+@settings(max_examples=40)
 @given(CUES)
 def test_srt_keeps_every_word_of_cues_in_any_order(cues: list[tuple[int, int, list[str], bool]]) -> None:
     blocks = []
@@ -85,7 +88,7 @@ def test_srt_keeps_every_word_of_cues_in_any_order(cues: list[tuple[int, int, li
     assert all(a.end_ms <= b.start_ms for a, b in itertools.pairwise(words))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)))
 def test_any_bytes_are_words_or_one_clear_reject(data: bytes) -> None:
     for prefix in (b"", b"WEBVTT\n\n00:01.000 --> 00:02.000\n", b'{"events":[', b"<transcript>"):
@@ -97,7 +100,7 @@ def test_any_bytes_are_words_or_one_clear_reject(data: bytes) -> None:
             assert all(word.text.strip() == word.text != "" for word in track.words)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(ROWS, st.integers(0, 4000), st.booleans())
 def test_a_damaged_track_never_raises_anything_but_a_reject(
     rows: list[tuple[list[str], int, int]], at: int, cut: bool

@@ -27,7 +27,7 @@ from tests.pipeline.crawl.site import Road, config_for, hurried
 
 AT_CRAWL = tuple(name for name, row in BEHAVIOURS.items() if not row.slow and row.expected.stage == "crawl")
 EDUCATION = 27
-PAGE = 6
+PAGE = 3
 PLANTED = "planted"
 CRAWLED_REASONS = frozenset({Reason.DUPLICATE_TEXT})  # what only a later stage can say
 STRICT = LimitsConfig(min_duration_s=5, other_categories="reject")
@@ -104,9 +104,14 @@ def test_no_detail_holds_a_signed_address(table_run: TableRun) -> None:
     assert "signature" not in text
 
 
+def a_site() -> MiniYouTube:
+    """Nine videos in its largest category, of two channels; a query finds seven of them, on three pages."""
+    return MiniYouTube(a_catalogue(45, misbehaving=0.0), draw="lazily", page_size=PAGE)
+
+
 @pytest.fixture
 def site() -> Iterator[MiniYouTube]:
-    with MiniYouTube(a_catalogue(90, misbehaving=0.0), draw="lazily", page_size=PAGE) as started:
+    with a_site() as started:
         yield started
 
 
@@ -122,33 +127,49 @@ def of_category(catalogue: Catalogue, category_id: int) -> set[str]:
 
 def test_a_category_stops_when_it_is_full(site: MiniYouTube, tmp_path: Path) -> None:
     category_id = largest(site.catalogue)
-    road = Road.at(tmp_path, config_for(site, reserve=0.0, prior_clips_per_video=1.0)).crawl({category_id: 6.0})
-    assert 6 <= len(road.kept) <= 9
+    road = Road.at(tmp_path, config_for(site, reserve=0.0, prior_clips_per_video=1.0)).crawl({category_id: 3.0})
+    assert 3 <= len(road.kept) <= 5
     assert len(site.log.of("watch")) == len(road.kept)
 
 
-def test_a_dry_category_is_filled_as_far_as_it_goes_and_says_why(site: MiniYouTube, tmp_path: Path) -> None:
+class FilledRun:
+    """A crawl that takes all of a category, and one after it that asks for more."""
+
+    def __init__(self, site: MiniYouTube, folder: Path) -> None:
+        self.category_id = largest(site.catalogue)
+        self.config = config_for(site, categories=(self.category_id,))
+        self.all_ids = of_category(site.catalogue, self.category_id)
+        self.road = Road.at(folder, self.config).crawl({self.category_id: 1000.0})
+        self.requests, before = site.log.per_video(), len(site.log)
+        Road.at(folder, self.config).crawl({self.category_id: 2000.0})
+        self.n_requests_of_second_run = len(site.log) - before
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> FilledRun:
+    with a_site() as site:
+        return FilledRun(site, tmp_path_factory.mktemp("filled"))
+
+
+def test_a_dry_category_is_filled_as_far_as_it_goes_and_says_why(filled: FilledRun) -> None:
     from pipeline.crawl.plan import Wanted
     from pipeline.crawl.round_files import category_states
 
-    category_id = largest(site.catalogue)
-    config = config_for(site, categories=(category_id,))
-    road = Road.at(tmp_path, config).crawl({category_id: 1000.0})
-    assert set(road.kept) == of_category(site.catalogue, category_id)
-    state = next(
-        s for s in category_states(config, road.store, Wanted({category_id: 1000.0})) if s.category_id == category_id
-    )
+    assert set(filled.road.kept) == filled.all_ids
+    states = category_states(filled.config, filled.road.store, Wanted({filled.category_id: 1000.0}))
+    state = next(s for s in states if s.category_id == filled.category_id)
     assert state.state == "dry"
     assert "listed to their end" in state.why
 
 
-def test_no_list_is_asked_for_again_once_it_is_finished(site: MiniYouTube, tmp_path: Path) -> None:
-    category_id = largest(site.catalogue)
-    config = config_for(site, categories=(category_id,))
-    Road.at(tmp_path, config).crawl({category_id: 1000.0})
-    before = len(site.log)
-    Road.at(tmp_path, config).crawl({category_id: 2000.0})
-    assert len(site.log) == before
+def test_no_list_is_asked_for_again_once_it_is_finished(filled: FilledRun) -> None:
+    assert filled.n_requests_of_second_run == 0
+
+
+def test_a_video_found_by_two_queries_is_looked_at_once(filled: FilledRun) -> None:
+    listed = filled.road.store.read_table("listings").column("video_id").to_pylist()
+    assert len(listed) > len(set(listed))
+    assert all(counts["watch"] == 1 for counts in filled.requests.values())
 
 
 def test_channels_of_kept_videos_become_sources_when_queries_run_dry(site: MiniYouTube, tmp_path: Path) -> None:
@@ -161,14 +182,6 @@ def test_channels_of_kept_videos_become_sources_when_queries_run_dry(site: MiniY
     assert {row["source"] for row in grown.kept.values()} == {"search", "channel"}
     sources = grown.store.read_table("sources").to_pylist()
     assert all(row["exhausted"] for row in sources if row["source"] == "channel")
-
-
-def test_a_video_found_by_two_queries_is_looked_at_once(site: MiniYouTube, tmp_path: Path) -> None:
-    category_id = largest(site.catalogue)
-    road = Road.at(tmp_path, config_for(site, categories=(category_id,))).crawl({category_id: 1000.0})
-    listed = road.store.read_table("listings").column("video_id").to_pylist()
-    assert len(listed) > len(set(listed))
-    assert all(counts["watch"] == 1 for counts in site.log.per_video().values())
 
 
 def test_channels_and_playlists_are_sources(site: MiniYouTube, tmp_path: Path) -> None:
@@ -259,8 +272,8 @@ def test_a_list_that_never_recovers_keeps_the_pages_that_came(site: MiniYouTube,
 
 def test_a_bot_check_in_the_middle_pauses_the_identity_and_rejects_nothing(site: MiniYouTube, tmp_path: Path) -> None:
     category_id = largest(site.catalogue)
-    config = config_for(site, categories=(category_id,), identities=("one", "two"))
-    site.misbehave(Fault("player", "bot_check", after=10, identity="one"))
+    config = config_for(site, categories=(category_id,), identities=("one", "two"), batch_videos=3)
+    site.misbehave(Fault("player", "bot_check", after=2, identity="one"))
     road = Road.at(tmp_path, config).crawl({category_id: 1000.0})
     assert set(road.kept) == of_category(site.catalogue, category_id)
     assert not road.rejects
@@ -324,7 +337,7 @@ def test_a_crawl_that_is_killed_in_a_round_goes_on_with_that_round(site: MiniYou
 
     def take(*args: Any) -> float:
         n_taken.append(1)
-        if len(n_taken) > 60:
+        if len(n_taken) > 30:
             raise Killed
         return float(plain_take(*args))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import pytest
+from pydantic import Secret
 from yt_dlp.utils import YoutubeDLError
 
 from manifests.reasons import Reason
@@ -62,7 +63,8 @@ def test_each_way_to_go_wrong_at_the_media_ends_as_the_table_says(
     expected = BEHAVIOURS[behaviour].expected
     config = config_for(site)
     if BEHAVIOURS[behaviour].slow:
-        config = config_for(site, fetch_time_limit_s=4.0, socket_timeout_s=1.0)
+        small_reads = {**config.ydl_opts.get_secret_value(), "buffersize": 64, "noresizebuffer": True}
+        config = config_for(site, fetch_time_limit_s=4.0, socket_timeout_s=1.0, ydl_opts=Secret(small_reads))
     if expected.kept_in_the_end or expected.reason in FOR_OTHERS:
         assert size_of(fetch(site, tmp_path, behaviour, config)) == (1280, 720)
         return

@@ -127,7 +127,7 @@ def merged(folder: Path, video: Path, audio: Path, *options: str) -> Path:
 
 def test_a_merge_opens_no_file_that_a_downloaded_one_names(tmp_path: Path) -> None:
     """A download that is a list of other files: ffmpeg would read a film of this machine into the data set."""
-    own = a_video(tmp_path / "own.mp4")
+    own = a_video(tmp_path / "own.mp4", seconds=1, width=320, height=180)
     listing = tmp_path / "download.mp4"
     listing.write_text(f"ffconcat version 1.0\nfile '{own.name}'\n")
     assert merged(tmp_path, listing, own).exists()  # this is what ffmpeg does if it is not told otherwise

@@ -25,6 +25,8 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Rejected
 from pipeline.run.road import run_pipeline
 
+SMALL = {"width": 320, "height": 180}
+"""Of the films, and what a run asks for: 720p would take most of the time of these tests."""
 VTT = "WEBVTT\n\n00:00.200 --> 00:03.800\nA brown dog runs over the green field to the old gate.\n"
 
 
@@ -36,8 +38,8 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("site")
-    a_video(folder / "film.mp4", Film(seconds=6, gop=25))
-    a_video(folder / "small.mp4", Film(seconds=2, width=640, height=360))
+    a_video(folder / "film.mp4", Film(seconds=6, gop=25, **SMALL))
+    a_video(folder / "small.mp4", Film(seconds=2, width=160, height=90))
     (folder / "film.vtt").write_text(VTT)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -51,7 +53,7 @@ def run(out: Path, table: Path, pauses_s: tuple[float, ...] = (60.0,), **urls: A
         "crawl": {"sources": ["urls"], "video_tries": 1, "politeness": {"pauses_s": pauses_s}},
         "urls": {"files": [str(table)], "allow_private": True, "gap_s": 0, **urls},
         "text": {"transcript": {"min_words": 3}},
-        "media": {"duplicates": {"action": "off"}},
+        "media": {"duplicates": {"action": "off"}, "cut": {"min_short_side": SMALL["height"]}},
         "shards": {"split": {"val": 0}},
         "engine": {"executor": "local"},
     }
@@ -162,7 +164,7 @@ class Refusing(http.server.SimpleHTTPRequestHandler):
 def test_a_host_that_refuses_pauses_and_nothing_is_lost(tmp_path: Path) -> None:
     folder = tmp_path / "site"
     folder.mkdir()
-    a_video(folder / "film.mp4", Film(seconds=6, gop=25))
+    a_video(folder / "film.mp4", Film(seconds=6, gop=25, **SMALL))
     (folder / "film.vtt").write_text(VTT)
     Refusing.asked.clear()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Refusing, directory=str(folder)))

@@ -18,6 +18,8 @@ from pipeline.engine.store.store import Store
 from pipeline.report.summary import Delivered
 from pipeline.run.road import run_pipeline
 
+SMALL = {"width": 320, "height": 180}
+"""Of the films, and what a run asks for: 720p would take most of the time of these tests."""
 VTT = "WEBVTT\n\n00:00.200 --> 00:03.800\nA {} dog runs over the green field to the old gate.\n"
 
 
@@ -42,7 +44,7 @@ class BusyOnce(http.server.SimpleHTTPRequestHandler):
 def site(tmp_path: Path) -> Iterator[str]:
     folder = tmp_path / "site"
     folder.mkdir()
-    a_video(folder / "film.mp4", Film(seconds=6, gop=25))
+    a_video(folder / "film.mp4", Film(seconds=6, gop=25, **SMALL))
     for name in "abc":
         (folder / f"{name}.vtt").write_text(VTT.format(name))
     BusyOnce.busy, BusyOnce.asked = frozenset({"/a.vtt"}), Counter()
@@ -73,7 +75,7 @@ def run(folder: Path, rows: list[dict[str, str]]) -> Delivered:
         "crawl": {"sources": ["urls"], "video_tries": 1, "politeness": {"later_s": 0.01}},
         "urls": {"files": [str(table)], "allow_private": True, "gap_s": 0},
         "text": {"transcript": {"min_words": 3}},
-        "media": {"duplicates": {"action": "off"}},
+        "media": {"duplicates": {"action": "off"}, "cut": {"min_short_side": SMALL["height"]}},
         "shards": {"split": {"val": 0}},
         "engine": {"executor": "local"},
     }

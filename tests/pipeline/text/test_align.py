@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.text import align
 from pipeline.text.align import Alignment, align_track, align_words, comparable, expected_ms
 from pipeline.text.captions.track import Event, Track, Word
 
@@ -196,6 +195,12 @@ def test_joined_words_are_looked_for_in_mismatches_of_up_to_twelve(n_more: int, 
     assert found.anchored[1:3] == (anchored, anchored)
 
 
+def test_joined_words_are_found_between_words_that_differ() -> None:
+    said, heard = ["before", "aa", "ice", "cream", "bb", "after"], "before yy icecream zz after"
+
+    assert align_words(said, stamped(heard)).anchored == (True, False, True, True, False, True)
+
+
 def test_joined_words_are_found_in_order_and_once_each() -> None:
     found = align_words(["we", "ice", "cream", "xx", "ice", "cream", "end"], stamped("we icecream yy icecream end"))
 
@@ -219,6 +224,8 @@ def test_as_many_words_as_stamps_without_an_anchor_take_them_one_by_one_as_guess
     assert times(found) == [(300 * i, 300 * i + 250) for i in range(7)]
     assert [word.timed for word in found.words] == [True, *[False] * 5, True]
     assert found.confidence == pytest.approx(2 / 7)
+    first = align_words(["so", "then", "goodbye", "you", "all"], stamped("and now goodbye my friends"))
+    assert times(first) == [(300 * i, 300 * i + 250) for i in range(5)]
 
 
 def test_more_words_than_stamps_share_their_span_by_the_lengths_they_are_expected_to_have() -> None:
@@ -239,10 +246,12 @@ def test_missing_words_stand_by_the_side_on_which_their_sentence_goes_on() -> No
 
 
 def test_where_no_sentence_ends_half_of_the_missing_words_stand_on_each_side() -> None:
-    timed = [Word("home", 0, 250, True), Word("slept", 5000, 5250, True)]
-    found = align_words(["home", "aa", "bb", "cc", "slept"], timed)
-
+    timed = [Word("homewards", 0, 250, True), Word("slumbered", 5000, 5250, True)]
+    found = align_words(["homewards", "aa", "bb", "cc", "slumbered"], timed)
     assert times(found)[1:-1] == [(250, 430), (4640, 4820), (4820, 5000)]
+
+    found = align_words(["homewards", "aa", "bb", "cc", "dd", "slumbered"], timed)
+    assert times(found)[1:-1] == [(250, 430), (430, 610), (4640, 4820), (4820, 5000)]
 
 
 def test_a_long_word_ends_where_it_is_expected_to_and_what_follows_may_begin_there() -> None:
@@ -309,26 +318,6 @@ def test_events_other_than_speakers_stay_where_they_were_and_all_are_in_order() 
     assert (aligned.word_timed, aligned.false_times, aligned.punctuated) == (True, False, True)
 
 
-def test_joined_words_are_looked_for_in_short_mismatches_and_are_long_enough_to_be_evidence() -> None:
-    def joined(said: str, heard: str) -> list[tuple[int, int, int, int]]:
-        a, b = said.split(), heard.split()
-        return [tuple(found) for found in align._joined_words(a, b, align._Anchor(10, 10 + len(a), 20, 20 + len(b)))]
-
-    assert joined("ice cream", "icecream") == [(10, 12, 20, 21)]
-    assert joined("icecream", "ice cream") == [(10, 11, 20, 22)]
-    assert joined("a b c d", "abcd") == [(10, 14, 20, 21)] and joined("a b c d e", "abcde") == []
-    assert joined("ab c", "abc") == [] and joined("ab cd", "abcd") == [(10, 12, 20, 21)], "from four letters on"
-    assert joined("x ice cream y", "z icecream w") == [(11, 13, 21, 22)]
-    assert joined("every one x some one", "everyone someone") == [(10, 12, 20, 21), (13, 15, 21, 22)]
-    assert joined("some one x every one", "everyone someone") == [(10, 12, 21, 22)], "in order"
-    assert joined("icecream", "icecream") == [], "equal words are anchors already"
-    twelve = " ".join(f"w{n}" for n in range(10))
-    assert joined(f"{twelve} ice cream", "icecream") == [(20, 22, 20, 21)]
-    assert joined(f"{twelve} more ice cream", "icecream") == []
-    assert joined("icecream", f"{twelve} ice cream") == [(10, 11, 30, 32)]
-    assert joined("icecream", f"{twelve} more ice cream") == []
-
-
 @pytest.mark.parametrize(("mismatch", "word", "trusted"), [(3, "so", True), (4, "so", False), (4, "really", True)])
 def test_a_lone_short_word_is_trusted_beside_up_to_three_that_differ(mismatch: int, word: str, trusted: bool) -> None:
     said = [*(f"said{n}" for n in range(mismatch)), word, "end", "of", "it"]
@@ -336,53 +325,6 @@ def test_a_lone_short_word_is_trusted_beside_up_to_three_that_differ(mismatch: i
     assert align_words(said, stamped(heard)).anchored[mismatch] == trusted
     both = align_words([*said[: mismatch + 1], "two", "more"], stamped(f"{heard.partition(word)[0]}{word} two more"))
     assert both.anchored[mismatch], "several in a row are trusted"
-
-
-def test_words_without_a_stamp_take_the_room_between_those_with_one() -> None:
-    timed = [Word("one", 1000, 1200, True), Word("two", 3000, 3200, True)]
-    needed = expected_ms("new")
-    assert align._room(needed, 0, 1, timed) == (1200, 3000)
-    assert align._room(needed, None, 0, timed) == (1000 - needed, 1000)
-    assert align._room(2000, None, 0, timed) == (0, 1000)
-    assert align._room(needed, 1, None, timed) == (3200, 3200 + needed)
-    assert align._room(needed, None, None, timed) == (0, needed)
-    long = [Word("one", 1000, 9000, True), Word("two", 1100, 9500, True)]
-    assert align._room(needed, 0, None, long)[0] == 1000 + expected_ms("one"), "a word is not taken to last that long"
-    assert align._room(needed, 0, 1, long) == (1000 + expected_ms("one"), 1000 + expected_ms("one"))
-
-
-def test_what_follows_a_sentence_end_leads_up_to_the_next_stamp() -> None:
-    def before(ends: list[bool]) -> int:
-        return align._words_before_a_break([False, *ends, True], 1, 1 + len(ends))
-
-    assert before([False, True, False, False]) == 2 and before([True, False, True, False]) == 3
-    assert before([False] * 4) == 2 and before([False] * 5) == 2
-    assert align._words_before_a_break([True, False, False], 1, 3) == 0, "the sentence ended before the first of them"
-    assert align._words_before_a_break([False, False], 0, 2) == 1
-
-
-def test_words_share_a_span_by_their_lengths() -> None:
-    assert [(w.start_ms, w.end_ms) for w in align._over(["a", "b"], [1, 3], 100, 500)] == [(100, 200), (200, 500)]
-    assert [(w.start_ms, w.end_ms) for w in align._over(["a"], [0], 100, 500)] == [(100, 100)]
-    assert align._nearest([0, 100, 200, 300], [90, 310]) == (1, 3) and align._nearest([0, 100], [80]) == (1,)
-    assert (expected_ms(""), expected_ms("abc")) == (90, 225)
-
-
-def test_as_many_words_as_were_heard_take_their_times_one_by_one() -> None:
-    timed = stamped("a b c d e")
-    exact = align._fill(["x", "y"], 1, 0, 3, timed)
-    assert [(w.start_ms, w.end_ms, w.timed) for w in exact] == [(300, 550, False), (600, 850, False)]
-    fewer = align._fill(["x"], 1, 0, 3, timed)
-    assert [(w.start_ms, w.end_ms) for w in fewer] == [(300, 850)]
-    first = align._fill(["x", "y"], 1, None, 2, timed)
-    assert [w.start_ms for w in first] == [0, 300]
-    last = align._fill(["x", "y"], 1, 2, None, timed)
-    assert [w.start_ms for w in last] == [900, 1200]
-    apart = [Word("a", 0, 200, True), Word("b", 5000, 5200, True)]
-    left, right = align._fill(["x", "y"], 1, 0, 1, apart)
-    assert (left.start_ms, right.end_ms) == (135, 5000) and left.end_ms == right.end_ms - 5000 + 270
-    crowded = [Word("a", 0, 200, True), Word("b", 300, 500, True)]
-    assert [(w.start_ms, w.end_ms) for w in align._fill(["x", "y"], 1, 0, 1, crowded)] == [(135, 217), (217, 300)]
 
 
 @pytest.mark.parametrize(("mismatch", "trusted"), [(3, True), (4, False)])

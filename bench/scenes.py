@@ -28,7 +28,7 @@ from pipeline.media.probe import Probe, Unusable, probe
 from pipeline.media.scenes import SceneFinder, Scenes
 
 DETECTORS = ("content", "adaptive", "shots")
-LIMITS = MediaLimits(max_pixels=10**9)
+LIMITS = MediaLimits()
 NEAR_FRAMES, FPS = 5, 25
 DRAWN_CUTS = tuple(range(90, 900, 110))
 

@@ -50,29 +50,19 @@ CHECKS = (
         "coverage",
         Reason.TRUNCATED,
         "flag",
-        "frames are missing in part of the clip",
-        (Setting("max_gap_ms", 1000, "longest time without a new frame, ms", {"ge": 1}),),
+        "frames are missing in part of the clip: a second without a new one",
     ),
     CheckFacts(
         "silence",
         Reason.SILENT,
         "flag",
-        "no audio, or only silence",
-        (
-            Setting(
-                "silence_dbfs", -60.0, "loudness of the loudest 100 ms below which a clip is silent, dBFS", {"le": 0}
-            ),
-        ),
+        "no audio, or only silence: its loudest 100 ms are below -60 dBFS",
     ),
     CheckFacts(
         "brightness",
         Reason.BAD_EXPOSURE,
         "ignore",
-        "the clip is nearly black or nearly white throughout, by the mean brightness of its frames",
-        (
-            Setting("darkest", 24.0, "mean brightness below which a clip is too dark, 0 to 255", {"ge": 0, "le": 255}),
-            Setting("brightest", 232.0, "mean brightness above which it is too bright, 0 to 255", {"ge": 0, "le": 255}),
-        ),
+        "the clip is nearly black or nearly white: the mean brightness of its frames is below 24 or above 232 of 255",
     ),
 )
 """In the order in which they are made: the first that rejects a clip gives the reason."""

@@ -26,6 +26,9 @@ ALL_MEMBERS = (MEMBER_ORDER[0], "jpg", *MEMBER_ORDER[1:])
 """The same plus the members of a picture (image_sample.py): all that can be in a tar of either kind, in its order."""
 
 
+MAX_PIXELS = 4096 * 2160
+"""Of a frame: clips are cut out of no larger source, and no reader decodes one: it could fill any memory."""
+
 WHOLE_VIDEO = "whole_video"
 """Flag of a clip that is the whole video: its end is known only once its media is there."""
 

@@ -90,7 +90,6 @@ def run_yaml(folder: Path, feed: Feed, executor: str = "local", **sections: Any)
         "crawl": {
             "sources": ["rss"],
             "retry_wait_s": 0,
-            "video_tries": 2,
             "politeness": {"later_s": 1},
         },
         "urls": {"allow_private": True, "gap_s": 0},

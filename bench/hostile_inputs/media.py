@@ -127,7 +127,7 @@ def run_folder_stage(films: Path, folder: Path) -> tuple[dict[str, str], set[str
 def _cut(path: Path) -> str:
     found = probe(path, CONFIG.limits)
     spans = [Span(0, 100, 900), Span(1, 900, 1700), Span(2, found.duration_ms - 500, found.duration_ms)]
-    modes = (CONFIG.cut, CONFIG.cut.model_copy(update={"mode": "exact", "exact_preset": "ultrafast"}))
+    modes = (CONFIG.cut, CONFIG.cut.model_copy(update={"mode": "exact"}))
     clips = [clip for mode in modes for clip in cut_clips(found, spans, mode, CONFIG.limits)]
     made = sum(isinstance(clip, CutClip) for clip in clips)
     return f"{made} clips" if made else Reason.NO_CLIPS.value

@@ -124,7 +124,7 @@ def _stages(config: RunConfig, store: Store, unit: str) -> Iterator[Stage]:
     sources = (source_named(name) for name in {**SOURCES, **dict.fromkeys(config.crawl.sources)})
     yield from (source.stage(config, hosts) for source in sources if source.stage)
     yield from text_stages(config)
-    fetch = fetch_by_source(config, Fetcher(config.crawl, polite, config.media.cut), lambda: hosts)
+    fetch = fetch_by_source(config, Fetcher(config.crawl, polite, config.media), lambda: hosts)
     yield MediaStage(config.media, [unit], fetch, fetch_limit_s=config.crawl.fetch_time_limit_s)
     yield ShardsStage(config.shards, config.seed)
     opt_outs = load_opt_outs(config.crawl.opt_out, store)

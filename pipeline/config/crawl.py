@@ -81,7 +81,6 @@ class MediaFormatConfig(Section):
     codecs: tuple[str, ...] = identity(
         ("avc1", "av01", "vp9", "vp09"), doc="video codecs to take, in order of preference"
     )
-    max_bytes: int = identity(4 * 1024**3, gt=0, doc="largest media file, bytes")
 
 
 class IdentityConfig(Section):
@@ -121,18 +120,10 @@ class PolitenessConfig(Section):
     most_requests_per_minute: dict[str, float] = operational(
         dict, doc="requests a minute for all identities together, by kind; no limit for kinds not named"
     )
-    jitter: float = operational(0.3, ge=0, doc="each gap between requests is lengthened at random, by up to this share")
     pauses_s: tuple[float, ...] = operational(
-        (900.0, 3600.0, 21600.0), min_length=1, doc="back-off pauses in seconds, used in turn"
-    )
-    session_pause_s: float = operational(
-        3600.0, ge=0, doc="minimum pause after the site's limit for one session, seconds"
-    )
-    soft_refusals: int = operational(
-        5, ge=1, doc="consecutive server errors, resets or 403s, on different videos, that pause an identity"
-    )
-    probe_s: float = operational(
-        60.0, gt=0, doc="after a pause one probe video is sent; seconds to wait for its answer"
+        (900.0, 3600.0, 21600.0),
+        min_length=1,
+        doc="back-off pauses in seconds, used in turn; the site's limit for one session begins with the second",
     )
     patience_s: float = operational(
         6 * 3600.0, ge=0, doc="how long a video may wait while all identities are paused before it is deferred, seconds"
@@ -198,7 +189,6 @@ class CrawlConfig(Section):
     reserve: float = identity(
         0.25, ge=0, doc="share crawled beyond each category's quota, to replace videos that are rejected later"
     )
-    prior_clips_per_video: float = identity(8.0, gt=0, doc="clips expected per candidate, until there are results")
     limits: LimitsConfig = LimitsConfig()
     captions: CaptionsConfig = CaptionsConfig()
     media: MediaFormatConfig = MediaFormatConfig()
@@ -206,19 +196,14 @@ class CrawlConfig(Section):
         (), doc="files or urls that list ids of videos and channels whose owners asked to be left out"
     )
 
-    batch_videos: int = operational(20, ge=1, doc="videos per unit of work of the extraction")
     fetch_time_limit_s: float = operational(3600.0, gt=0, doc="wall-clock limit for one video's media, seconds")
-    socket_timeout_s: float = operational(
-        20.0, gt=0, doc="a transfer that receives nothing for this long counts as stalled, seconds"
-    )
-    request_retries: int = operational(3, ge=0, doc="retries of one request inside yt-dlp")
-    video_tries: int = operational(2, ge=1, doc="attempts at extracting a video before a temporary error defers it")
     retry_wait_s: float = operational(
         5.0, ge=0, doc="wait before the second attempt at a video, seconds; doubled for each further one"
     )
-    player_clients: tuple[str, ...] = operational(("default",), doc="yt-dlp's player_client list")
     extractor_args: Secret[dict[str, dict[str, list[str]]]] = operational(
-        Secret({}), doc="yt-dlp's extractor_args, merged over the crawl's own; may contain tokens, so never shown"
+        Secret({}),
+        doc="yt-dlp's extractor_args, such as {youtube: {player_client: [tv]}}, merged over the crawl's own; may "
+        "contain tokens, so never shown",
     )
     identities: tuple[IdentityConfig, ...] = operational(
         (),
@@ -237,8 +222,8 @@ class CrawlConfig(Section):
     politeness: PolitenessConfig = PolitenessConfig()
     ydl_opts: Secret[dict[str, Any]] = operational(
         Secret({}),
-        doc="further yt-dlp options by their names in the library; harmless ones are listed, any other needs "
-        "--trust-ydl-opts; values are never logged",
+        doc="further yt-dlp options by their names in the library (socket_timeout, retries …); harmless ones are "
+        "listed, any other needs --trust-ydl-opts; values are never logged",
     )
 
     @field_validator("ydl_opts")

@@ -10,7 +10,7 @@ from manifests.checks import CHECKS, Action, CheckFacts
 from manifests.members import MEMBERS, OFF, MemberFacts, settings_of, values_of
 from manifests.plugins import WithPlugins
 from manifests.sample import is_extension
-from manifests.settings import Section, identity, operational
+from manifests.settings import Section, identity
 
 LEAST_SHORT_SIDE_720P = 704
 """720p material is often coded with a few rows less."""
@@ -30,14 +30,10 @@ class MediaLimits(Section):
 
     stage: ClassVar[str] = "media"
 
-    max_pixels: int = identity(
-        8_847_360, doc="largest frame, pixels (the default is 4096 x 2160); larger ones are rejected", ge=1
+    max_bytes: int = identity(
+        8 * 1024**3, doc="largest media file, fetched or in a folder, bytes; larger ones are rejected", ge=1
     )
-    max_bytes: int = identity(8 * 1024**3, doc="largest media file, bytes; larger ones are rejected", ge=1)
     max_duration_s: float = identity(6 * 3600.0, doc="longest media file, seconds; longer ones are rejected", gt=0)
-    max_seconds_per_hour: float = operational(
-        3600.0, doc="time limit for one video, seconds per hour of its length (plus 60 s)", gt=0
-    )
 
 
 class CutConfig(Section):
@@ -72,9 +68,7 @@ class CutConfig(Section):
         doc="short side from which a picture counts as 720p, after rotation, pixels; 0 takes any",
         ge=0,
     )
-    exact_preset: str = identity("superfast", doc="exact: preset of x264")
     exact_crf: int = identity(23, doc="exact: constant rate factor of x264", ge=0, le=51)
-    encoder_threads: int = identity(1, doc="threads of each encoder; another number gives other bytes", ge=1)
 
     @property
     def least_side(self) -> int:

@@ -68,12 +68,6 @@ class FilterConfig(Section):
     stage: ClassVar[str] = "clips"
 
     min_words: int = identity(5, ge=0, doc="clips with fewer words are rejected (too_few_words)")
-    min_words_per_s: float = identity(
-        0.8, ge=0, doc="clips with fewer words a second are rejected (too_few_words_per_second)"
-    )
-    max_words_per_s: float = identity(
-        6.5, gt=0, doc="clips with more words a second are rejected (too_many_words_per_second)"
-    )
     max_elsewhere_share: float = identity(
         0.5,
         ge=0,

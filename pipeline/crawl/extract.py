@@ -25,6 +25,7 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
 from pipeline.outdir.tombstones import Tombstones
+from pipeline.site.addresses import VIDEO_TRIES
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import Failure, Pause, classify
 from pipeline.site.formats import judge_formats, short_sides
@@ -43,6 +44,8 @@ from pipeline.site.ytdlp import (
     upload_date_of,
 )
 
+BATCH_VIDEOS = 20
+"""Of one unit: some minutes of asking at an identity's ordinary rate."""
 CAPTION_TRIES = 2
 VIDEO_TIME_LIMIT_S = 240.0
 """Of an extraction, by the clock."""
@@ -65,7 +68,7 @@ class ExtractStage:
         pool = self.config.pool()
         in_flight = max(4, 2 * len(pool))
         per_video_s = 3600 * in_flight / sum(identity.videos_per_hour for identity in pool) + VIDEO_TIME_LIMIT_S
-        limit_s = self.config.batch_videos * per_video_s + self.config.politeness.patience_s
+        limit_s = BATCH_VIDEOS * per_video_s + self.config.politeness.patience_s
         return Resources(n_cpus=0.5, memory_bytes=2 * 1024**3, time_limit_s=limit_s, max_in_flight=in_flight)
 
     def units(self, store: Store) -> list[Unit]:
@@ -74,8 +77,8 @@ class ExtractStage:
         rows = [row for part in store.parts("candidates") if part.unit.startswith(f"{self.plan.round:05d}-")
                 for row in store.read_part(part).to_pylist() if row["asked"]]  # fmt: skip
         units = []
-        for first in range(0, len(rows), self.config.batch_videos):
-            batch = rows[first : first + self.config.batch_videos]
+        for first in range(0, len(rows), BATCH_VIDEOS):
+            batch = rows[first : first + BATCH_VIDEOS]
             digest = content_name(f"{row['video_id']} {row['attempt']}" for row in batch)
             name = f"{self.plan.round:05d}-{digest}"
             units.append(Unit(name, tuple(batch), tuple(row["video_id"] for row in batch)))
@@ -147,7 +150,7 @@ class Extractor:
     def look_at(self, video_id: str, wanted_category_id: int) -> FoundVideo | Failure:
         """Extracts a video, or says why it is rejected. Raises StopRun."""
         config = self._config
-        rules = Rules(VIDEO_TIME_LIMIT_S, config.video_tries, config.politeness.patience_s, captions=True)
+        rules = Rules(VIDEO_TIME_LIMIT_S, VIDEO_TRIES, config.politeness.patience_s, captions=True)
         try:
             return self._asking.ask(video_id, lambda turn: self._attempt(video_id, wanted_category_id, turn), rules)
         except NobodyMayAsk as all_paused:

@@ -27,8 +27,8 @@ MAX_CANDIDATES = 20_000
 """Of a round."""
 MAX_PER_CHANNEL = 200
 """Videos listed of a channel that the crawl discovered itself: a category is not to become a few channels."""
-HOURS_PER_CLIP = 13.5 / 3600
-"""Until there are results: the mean of HD-VILA-100M."""
+CLIPS_PER_VIDEO, HOURS_PER_CLIP = 8.0, 13.5 / 3600
+"""Expected of a candidate, many of which are rejected, until there are results; the length is HD-VILA-100M's mean."""
 PRIOR_WEIGHT = 5.0
 """The expected yield has the weight of this many videos actually looked at."""
 
@@ -125,7 +125,7 @@ def plan_round(
 
 def needs_of(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> dict[int, int]:
     """How many more videos each short category has to look at, judging by its yield so far."""
-    prior = prior_per_video(config, wanted.unit)
+    prior = prior_per_video(wanted.unit)
     needs = {}
     n_any, categories = facts.asked.get(ANY, 0), wanted_categories(config)
     for category in categories:
@@ -138,9 +138,9 @@ def needs_of(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> dict[int
     return needs
 
 
-def prior_per_video(config: CrawlConfig, unit: str) -> float:
+def prior_per_video(unit: str) -> float:
     """Clips, or hours of clips, expected of a candidate until there are results."""
-    return config.prior_clips_per_video * (1.0 if unit == "clips" else HOURS_PER_CLIP)
+    return CLIPS_PER_VIDEO * (1.0 if unit == "clips" else HOURS_PER_CLIP)
 
 
 def _gap(category: int, facts: CrawlFacts, wanted: Wanted) -> float:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.media.cutting.audio import COPIED
+from pipeline.media.cutting.exact import ENCODER_THREADS, EXACT_PRESET
 from pipeline.media.cutting.remux import CARRIED, is_h264_444
 from pipeline.media.ffmpeg import input_options, run_ffmpeg
 from pipeline.media.probe import Probe, time_limit_s
@@ -38,11 +38,11 @@ def needs_conversion(source: Probe, mode: str = "remux") -> bool:
     return unfit or bool(video.hdr) or video.codec not in CARRIED or is_h264_444(video)
 
 
-def convert(source: Probe, target: Path, config: CutConfig, limits: MediaLimits) -> Path:
+def convert(source: Probe, target: Path) -> Path:
     """Writes the copy at `target` (.mp4). File time 0 is the source's time zero. Raises Unusable where ffmpeg fails."""
     import ffmpeg
 
-    read = ffmpeg.input(str(source.path), **input_options(limits))
+    read = ffmpeg.input(str(source.path), **input_options())
     pictures = read[str(source.video.index)]
     if source.video.interlaced:
         pictures = pictures.filter("bwdif", mode="send_frame")
@@ -52,10 +52,10 @@ def convert(source: Probe, target: Path, config: CutConfig, limits: MediaLimits)
     tracks: list[Any] = [pictures.filter("format", pix_fmts="yuv420p")]
     options: dict[str, Any] = {
         "c:v": "libx264",
-        "preset": config.exact_preset,
+        "preset": EXACT_PRESET,
         "crf": 17,
         "g": 48,
-        "threads": config.encoder_threads,
+        "threads": ENCODER_THREADS,
         "fps_mode": "passthrough",
         "enc_time_base": "demux",
         "copyts": None,
@@ -67,5 +67,5 @@ def convert(source: Probe, target: Path, config: CutConfig, limits: MediaLimits)
         tracks.append(read[str(source.audio.index)])
         options["c:a"] = "copy" if source.audio.codec in COPIED else "aac"
     graph = ffmpeg.output(*tracks, str(target), **options)
-    run_ffmpeg(graph, time_limit_s=time_limit_s(source, limits))
+    run_ffmpeg(graph, time_limit_s=time_limit_s(source.duration_ms / 1000))
     return target

@@ -13,7 +13,7 @@ from typing import Any
 
 from manifests.errors import UserError
 from manifests.reasons import Reason
-from pipeline.config.media import MediaLimits
+from manifests.sample import MAX_PIXELS
 from pipeline.media.clock import WALL_FACTOR, starved_detail
 from pipeline.media.probe import CONTAINERS, Starved, Unusable
 
@@ -36,12 +36,12 @@ def find_ffmpeg() -> str:
         ) from None
 
 
-def input_options(limits: MediaLimits) -> dict[str, Any]:
+def input_options() -> dict[str, Any]:
     """Input options for files from the net: local files in known containers, a limit on the frame size, no repairs."""
     return {
         "protocol_whitelist": "file,pipe",
         "format_whitelist": CONTAINERS,
-        "max_pixels": limits.max_pixels,
+        "max_pixels": MAX_PIXELS,
         "err_detect": "explode",
         "threads": 1,
     }

@@ -13,6 +13,7 @@ from typing import Any
 import av
 
 from manifests.colour import FULL
+from manifests.sample import MAX_PIXELS
 from pipeline.config.media import MediaLimits
 from pipeline.media.audio_blocks import AudioBlock, Listener, Wanted
 from pipeline.media.cutting.span import tick_at, whole_ms
@@ -78,7 +79,7 @@ def decode_video(
     (in order) whose audio is decoded too; each block comes where it is between the frames, and none for a part that is
     over by then.
     """
-    options = dict(_STRICT, max_pixels=str(limits.max_pixels))
+    options = dict(_STRICT, max_pixels=str(MAX_PIXELS))
     if rough:
         options["skip_loop_filter"] = "all"
     with open_media(source.path, limits) as container:

@@ -20,6 +20,7 @@ from typing import Any
 import av
 
 from manifests.reasons import Reason
+from manifests.sample import MAX_PIXELS
 from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.engine.work.unit import Rejected
 from pipeline.media.keyframes import Keyframes
@@ -91,7 +92,7 @@ def open_media(path: Path, limits: MediaLimits) -> Any:
     options = {
         "protocol_whitelist": "file,pipe",
         "format_whitelist": CONTAINERS,
-        "max_pixels": str(limits.max_pixels),
+        "max_pixels": str(MAX_PIXELS),
     }
     began = time.monotonic()
     try:
@@ -178,9 +179,11 @@ def _probe(container: Any, path: Path, limits: MediaLimits) -> Probe:
     )
 
 
-def time_limit_s(source: Probe, limits: MediaLimits) -> float:
-    """Seconds of processor time that decoding or converting this file may take."""
-    return 60 + source.duration_ms / 3_600_000 * limits.max_seconds_per_hour
+def time_limit_s(length_s: float) -> float:
+    """Seconds of processor time that decoding or converting a file of this length may take: a minute, and as long as it
+    lasts. All the work on an hour of film takes some four minutes (pipeline/run/costs.json).
+    """
+    return 60.0 + length_s
 
 
 def refuse_unfit(source: Probe, config: CutConfig) -> None:
@@ -219,8 +222,8 @@ def _default(streams: list[Any]) -> Any | None:
 
 def _refuse_oversized(container: Any, stream: Any, limits: MediaLimits) -> None:
     context = stream.codec_context
-    if context.width * context.height > limits.max_pixels:
-        raise Unusable(Reason.OVERSIZED, f"{context.width}x{context.height}, the limit is {limits.max_pixels} pixels")
+    if context.width * context.height > MAX_PIXELS:
+        raise Unusable(Reason.OVERSIZED, f"{context.width}x{context.height}, the limit is {MAX_PIXELS} pixels")
     if context.width <= 0 or context.height <= 0:
         raise Unusable(Reason.BROKEN_MEDIA, "gives no frame size")
     duration_s = (container.duration or 0) / av.time_base

@@ -27,7 +27,7 @@ from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit
 from pipeline.media.clock import WALL_FACTOR
 from pipeline.media.packs import PackedSample, write_pack
-from pipeline.media.probe import Starved, Unusable
+from pipeline.media.probe import Starved, Unusable, time_limit_s
 from pipeline.media.row_index import RowIndex, clip_rows, video_rows, words_of_clips
 from pipeline.media.source_files import refuse_unreadable, source_file
 from pipeline.media.video import MadeClip, MadeVideo, make_video
@@ -114,8 +114,7 @@ class MediaStage:
 
     def _limit_s(self, media_s: float) -> float:
         """Time limit for the work on the busiest machine, s; Starved gives the video back earlier."""
-        work_s = _START_S + media_s / 3600 * self.config.limits.max_seconds_per_hour
-        return _START_S + WALL_FACTOR * work_s
+        return _START_S + WALL_FACTOR * time_limit_s(media_s)
 
     def prepare(self, unit: Unit, context: Context) -> None:
         """Fetches a video into the scratch folder, and writes down there which file it is."""

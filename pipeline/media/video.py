@@ -86,11 +86,11 @@ def make_video(
         with watch("probe"):
             opened, source = open_and_probe(path, config.limits)
             stack.callback(opened.close)
-        clock = WorkClock(time_limit_s(source, config.limits), "converting")
+        clock = WorkClock(time_limit_s(source.duration_ms / 1000), "converting")
         is_converted = config.cut.convert and needs_conversion(source, config.cut.mode)
         if is_converted:
             with watch("convert"):
-                converted = convert(source, scratch / "converted.mp4", config.cut, config.limits)
+                converted = convert(source, scratch / "converted.mp4")
                 opened, source = open_and_probe(converted, config.limits)
                 stack.callback(opened.close)
             clock.check_wall()

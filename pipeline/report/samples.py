@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.categories import category_name
+from manifests.sample import MAX_PIXELS
 from pipeline.engine.store.store import Store
 from pipeline.report.rows import NO_SAMPLE, WholeRow, members_of, whole_rows
 
@@ -19,7 +20,6 @@ log = logging.getLogger("hdvila")
 MOST_VIDEO_BYTES = 2 * 1024**2
 """The most bytes of video in a page, which stays under 5 MB; further samples have only a picture."""
 MOST_JSON_BYTES = 16 * 1024**2
-MOST_PIXELS = 4096 * 2160
 """The most pixels of a still: limits the memory it takes, before it is decoded."""
 TITLE_CHARACTERS, TEXT_CHARACTERS = 200, 2000
 PICTURE_W = 320
@@ -116,7 +116,7 @@ def shrink(jpeg: bytes) -> bytes:
     import cv2
 
     width, height = jpeg_size(jpeg)
-    if not 0 < width * height <= MOST_PIXELS:
+    if not 0 < width * height <= MAX_PIXELS:
         return b""
     picture = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_COLOR)
     if picture is None:

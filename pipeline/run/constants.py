@@ -8,14 +8,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
+from manifests.sample import MAX_PIXELS
 from pipeline.balance.likeness import LIKENESS
 from pipeline.balance.next_batch import MOST_TRIES
 from pipeline.balance.reuploads import SAME_TALK
 from pipeline.balance.sentences import SAID_AGAIN
-from pipeline.crawl.plan import HOURS_PER_CLIP, MAX_CANDIDATES, MAX_PER_CHANNEL, MAX_ROUNDS
+from pipeline.crawl.plan import CLIPS_PER_VIDEO, HOURS_PER_CLIP, MAX_CANDIDATES, MAX_PER_CHANNEL, MAX_ROUNDS
 from pipeline.crawl.sources.site_lists import SEARCH_FILTER
+from pipeline.media.checks.brightness import BRIGHTEST, DARKEST
+from pipeline.media.checks.pictures import LONGEST_GAP_MS
+from pipeline.media.checks.silence import SILENT_DBFS
 from pipeline.media.cutting.audio import AAC_BITRATE
-from pipeline.media.cutting.exact import EXACT_GOP
+from pipeline.media.cutting.exact import ENCODER_THREADS, EXACT_GOP, EXACT_PRESET
 from pipeline.media.cutting.remux import AUDIO_PREROLL_MS, MAX_PREROLL_MS
 from pipeline.media.cutting.span import MAX_OVERRUN_MS
 from pipeline.media.members.mel import MEL_HOP_MS, MEL_RATE
@@ -34,6 +38,7 @@ _CHOOSE = {
     "MAX_CANDIDATES": MAX_CANDIDATES,
     "MAX_PER_CHANNEL": MAX_PER_CHANNEL,
     "MAX_ROUNDS": MAX_ROUNDS,
+    "CLIPS_PER_VIDEO": CLIPS_PER_VIDEO,
     "HOURS_PER_CLIP": HOURS_PER_CLIP,
 }
 _EXTRACT = {"FORMATS": " ".join(FORMATS), "MAX_CAPTION_BYTES": MAX_CAPTION_BYTES, "MAX_FPS": MAX_FPS}
@@ -50,8 +55,17 @@ _CUTTING = {
     "MAX_OVERRUN_MS": MAX_OVERRUN_MS,
     "MAX_PREROLL_MS": MAX_PREROLL_MS,
     "AUDIO_PREROLL_MS": AUDIO_PREROLL_MS,
+    "MAX_PIXELS": MAX_PIXELS,
     "EXACT_GOP": EXACT_GOP,
+    "EXACT_PRESET": EXACT_PRESET,
+    "ENCODER_THREADS": ENCODER_THREADS,
     "AAC_BITRATE": AAC_BITRATE,
+}
+_CHECKS = {
+    "LONGEST_GAP_MS": LONGEST_GAP_MS,
+    "SILENT_DBFS": SILENT_DBFS,
+    "DARKEST": DARKEST,
+    "BRIGHTEST": BRIGHTEST,
 }
 _SCENES = {
     "CONTENT_THRESHOLD": CONTENT_THRESHOLD,
@@ -78,7 +92,7 @@ CONSTANTS: Mapping[str, Mapping[str, Any]] = {
     "transcripts": _TRANSCRIPTS,
     "clips": _CLIPS,
     "balance": _BALANCE,
-    "media": {**_CUTTING, **_SCENES, **_MEMBERS},
+    "media": {**_CUTTING, **_CHECKS, **_SCENES, **_MEMBERS},
 }
 """{stage: {name: a constant, or a frozen dataclass of some}}"""
 

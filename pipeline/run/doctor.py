@@ -209,7 +209,7 @@ def check_pace(config: RunConfig) -> Finding:
     speed = f"{pace.videos_per_hour:.0f} videos an hour; {pace.binds} binds"
     if balance.total is None:
         return Finding("pace", OK, speed)
-    per_video = prior_per_video(crawl, balance.unit)
+    per_video = prior_per_video(balance.unit)
     days = pace.days_for(balance.total * (1 + crawl.reserve) / per_video)
     speed += f"; about {days:.1f} days for {balance.total:,.0f} {balance.unit}"
     cure = "add identities (crawl.identities, crawl.proxy_file), or raise what binds with care"

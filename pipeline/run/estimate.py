@@ -12,6 +12,7 @@ from pathlib import Path
 from manifests.categories import category_name
 from manifests.errors import UserError
 from pipeline.config import RunConfig
+from pipeline.crawl.extract import BATCH_VIDEOS
 from pipeline.crawl.sources import FILE_SOURCES
 from pipeline.crawl.sources.folder import media_files
 from pipeline.crawl.sources.ids import read_lines
@@ -176,7 +177,7 @@ def _requests(config: RunConfig, size: Size, cost: dict[str, float]) -> dict[str
 
 
 def _objects(config: RunConfig, size: Size, bytes_out: float, cost: dict[str, float]) -> dict[str, float]:
-    batches = size.n_candidates / config.crawl.batch_videos
+    batches = size.n_candidates / BATCH_VIDEOS
     return {
         "packs": size.n_videos,
         "shards": 2 * max(1.0, bytes_out / config.shards.max_bytes),  # a tar and its table

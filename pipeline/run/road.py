@@ -129,7 +129,7 @@ def media(run: Run, batches: Batches, index: RowIndex) -> Line:
             if not batches.is_over:
                 yield ()
             continue
-        fetch = fetch_by_source(config, Fetcher(config.crawl, run.polite, config.media.cut), lambda: run.hosts)
+        fetch = fetch_by_source(config, Fetcher(config.crawl, run.polite, config.media), lambda: run.hosts)
         limit_s = config.crawl.fetch_time_limit_s
         yield (MediaStage(config.media, batch.video_ids, fetch, fetch_limit_s=limit_s, index=index),)
         batches.end(batch)

@@ -28,10 +28,14 @@ Address = IPv4Address | IPv6Address
 BLOCK_BYTES = 1 << 18
 _NAT64 = ip_network("64:ff9b::/96")
 LONGEST_RETRY_AFTER_S = 86_400.0
+VIDEO_TRIES = 2
+"""Attempts at a video before a temporary error defers it: what a second attempt does not heal, an hour may."""
+SOCKET_TIMEOUT_S = 20.0
+"""A transfer that receives nothing for this long counts as stalled: yt-dlp's own default."""
 SPEED_AFTER_S = 30.0
+"""Seconds after which a transfer is judged by its mean speed."""
 SLOWEST_BYTES_PER_S = 16_384.0
 """A download that is slower for a minute (of the site) or after SPEED_AFTER_S counts as stalled."""
-"""Seconds after which a transfer is judged by its mean speed."""
 
 
 def is_public(address: Address) -> bool:

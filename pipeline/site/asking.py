@@ -65,7 +65,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One attempt: the identity that asks, the player clients it uses, and the record of its requests."""
+    """One attempt: the identity that asks, its player clients (none: the configured ones), and its requests' record."""
 
     identity: IdentityConfig
     clients: tuple[str, ...]
@@ -94,7 +94,8 @@ class Asking:
         `attempt` may raise yt-dlp's errors: they are classified here. Raises NobodyMayAsk and StopRun.
         """
         n_tries = n_refusals = 0
-        clients, avoid = self.config.player_clients, ""
+        avoid = ""
+        clients: tuple[str, ...] = ()
         among: tuple[str, ...] = ()
         tried: set[str] = set()  # countries
         while True:
@@ -142,7 +143,7 @@ class Asking:
             detail = f"the canary {video_id} has no {', '.join(lacking)}"
             return Failure(Reason.FORMATS_HIDDEN, detail, Pause.HARD) if lacking else lacking
 
-        result = self._attempt(video_id, attempt, self.config.player_clients, replace(rules, about="video"))
+        result = self._attempt(video_id, attempt, (), replace(rules, about="video"))
         if not isinstance(result, Failure):
             return result is not None
         log.warning("identity %s: %s", self.prefer, self.safe(result.detail))

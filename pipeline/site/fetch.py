@@ -20,11 +20,11 @@ from yt_dlp.utils import YoutubeDLError
 
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig
-from pipeline.config.media import CutConfig, MediaLimits
+from pipeline.config.media import CutConfig, MediaConfig, MediaLimits
 from pipeline.engine.work.unit import Context, Rejected, StopRun, Transient
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.probe import CONTAINERS, Starved, Unusable, open_media
-from pipeline.site.addresses import SLOWEST_BYTES_PER_S
+from pipeline.site.addresses import SLOWEST_BYTES_PER_S, VIDEO_TRIES
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import DeadlinePassed, Failure, classify
 from pipeline.site.formats import Choice, judge_formats
@@ -61,7 +61,7 @@ class Fetcher:
 
     config: CrawlConfig
     polite: Polite
-    cut: CutConfig = field(default_factory=CutConfig)
+    media: MediaConfig = field(default_factory=MediaConfig)
 
     def __call__(self, video: Mapping[str, Any], context: Context) -> Path:
         """Returns the media file. Raises Rejected (a verdict, or deferred), Transient (all identities paused) and
@@ -69,14 +69,14 @@ class Fetcher:
         """
         if video["media_path"]:
             return Path(video["media_path"])
-        return _Fetch(self.config, self.polite, self.cut, video, context).run()
+        return _Fetch(self.config, self.polite, self.media, video, context).run()
 
 
 @dataclass(slots=True)
 class _Fetch:
     config: CrawlConfig
     polite: Polite
-    cut: CutConfig
+    media: MediaConfig
     video: Mapping[str, Any]
     context: Context
     staged: tuple[str, int] = ("", 0)  # format and bytes of the files in the staging folder
@@ -90,7 +90,7 @@ class _Fetch:
         asking = Asking(self.config, self.polite, prefer=self.video["egress"])
         rules = Rules(
             limit_s=self.config.fetch_time_limit_s,
-            tries=self.config.video_tries,
+            tries=VIDEO_TRIES,
             patience_s=min(LONGEST_WAIT_HERE_S, self.config.politeness.patience_s),
             heals=HEALING,
         )
@@ -139,11 +139,11 @@ class _Fetch:
             return Failure(Reason.LIVE, str(info["live_status"]))
         if not info.get("formats"):
             return classify(session.evidence(text="No video formats found!"))
-        choice = judge_formats(info, session, self.config.media, self.cut)
+        choice = judge_formats(info, session, self.config.media, self.media.cut)
         if isinstance(choice, Failure):
             return choice
-        if choice.bytes_ > self.config.media.max_bytes:
-            return Failure(Reason.OVERSIZED, f"{choice.bytes_} bytes, the limit is {self.config.media.max_bytes}")
+        if choice.bytes_ > self.media.limits.max_bytes:
+            return Failure(Reason.OVERSIZED, f"{choice.bytes_} bytes, the limit is {self.media.limits.max_bytes}")
         self._need_space(choice.bytes_)
         return choice
 
@@ -170,7 +170,7 @@ class _Fetch:
         files = [file for file in self.staging.iterdir() if file.suffix not in (".part", ".ytdl")]
         if len(files) != 1:
             return Failure(Reason.BAD_ANSWER, f"the download left {len(files)} files")
-        failure = check_media(files[0], float(info.get("duration") or self.video["duration_s"]), self.cut)
+        failure = check_media(files[0], float(info.get("duration") or self.video["duration_s"]), self.media.cut)
         if failure:
             self._wipe()
             return failure

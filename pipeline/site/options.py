@@ -11,12 +11,17 @@ from manifests.errors import UserError
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.engine.work.unit import StopRun
+from pipeline.site.addresses import SOCKET_TIMEOUT_S
 
 NETSCAPE_FIELDS = 7
 
+REQUEST_RETRIES = 3
+"""Of one request inside yt-dlp: its own default for an extractor. More would hide a refusal from our pauses."""
+
 
 def options_for(config: CrawlConfig, identity: IdentityConfig, clients: tuple[str, ...] = ()) -> dict[str, Any]:
-    """yt-dlp's options for an identity, asking as `clients` (none: the configured ones).
+    """yt-dlp's options for an identity, asking as `clients` (none: those of `crawl.extractor_args`, or
+    else yt-dlp's defaults).
 
     Raises StopRun (bad_cookies) if its cookie file cannot be read, UserError for an unknown browser to impersonate.
     """
@@ -24,17 +29,17 @@ def options_for(config: CrawlConfig, identity: IdentityConfig, clients: tuple[st
     options: dict[str, Any] = {
         "cachedir": False,
         "noplaylist": True,
-        "socket_timeout": config.socket_timeout_s,
-        "retries": config.request_retries,
-        "extractor_retries": config.request_retries,
-        "fragment_retries": config.request_retries,
+        "socket_timeout": SOCKET_TIMEOUT_S,
+        "retries": REQUEST_RETRIES,
+        "extractor_retries": REQUEST_RETRIES,
+        "fragment_retries": REQUEST_RETRIES,
         "writesubtitles": True,  # writes nothing (downloads switch it off); makes yt-dlp say which tracks it drops
         "updatetime": False,
         "ignoreerrors": False,
         "quiet": True,
         "noprogress": True,
         **given,
-        "extractor_args": extractor_args(config, identity, clients or config.player_clients),
+        "extractor_args": extractor_args(config, identity, clients),
     }
     if proxy := identity.proxy.get_secret_value():
         options["proxy"] = proxy
@@ -64,12 +69,14 @@ def impersonation(target: Any) -> Any:
 def extractor_args(
     config: CrawlConfig, identity: IdentityConfig, clients: tuple[str, ...]
 ) -> dict[str, dict[str, list[str]]]:
-    """The crawl's own extractor arguments, overridden by the configured ones and the identity's."""
+    """The crawl's own extractor arguments, overridden by the configured ones, those by `clients` and the identity's."""
     own: dict[str, dict[str, list[str]]] = {
-        "youtube": {"player_client": list(clients), "skip": ["translated_subs"], "raise_incomplete_data": ["1"]}
+        "youtube": {"player_client": ["default"], "skip": ["translated_subs"], "raise_incomplete_data": ["1"]}
     }
     given: Mapping[str, Mapping[str, list[str]]] = config.extractor_args.get_secret_value()
     merged = {name: {**own.get(name, {}), **given.get(name, {})} for name in {**own, **given}}
+    if clients:
+        merged["youtube"]["player_client"] = list(clients)
     if identity.po_tokens:
         merged["youtube"]["po_token"] = [token.get_secret_value() for token in identity.po_tokens]
     if visitor := identity.visitor_data.get_secret_value():

@@ -37,6 +37,13 @@ from pipeline.site.rates import Rates, rates_of
 POLL_S = 0.25
 CANARY_EVERY_S = 3600.0
 """Between an identity's looks at crawl.canary; the first is at the start of a run."""
+JITTER = 0.3
+"""Each gap between requests, and each pause, is lengthened at random by up to this share: people are not punctual."""
+SOFT_REFUSALS = 5
+"""Server errors, resets or 403s in a row, on as many videos, that pause an identity."""
+PROBE_S = 60.0
+"""How long a probe's answer is waited for before another video may be one; the first pause, if that is shorter."""
+
 SAME_FAILURE_STOPS = 5
 """If the extractor fails in the same way at this many different videos in a row, yt-dlp is too old."""
 
@@ -100,6 +107,7 @@ class Politeness:
         *,
         store: Store | None = None,
         seed: int = 0,
+        jitter: float = JITTER,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -108,14 +116,14 @@ class Politeness:
         If the store does not answer, its patience is used here, so that no pause is forgotten, and later not at all.
         """
         self._config, self._clock, self._wall_clock, self._store = config, clock, wall_clock, store
-        self._random = random.Random(seed)
+        self._random, self._jitter = random.Random(seed), jitter
         self._lock = threading.Lock()
         self._buckets: dict[tuple[str, str, str], Bucket] = {}
         self._same: dict[str, set[str]] = {}
         self._bot_checks: dict[str, dict[str, bool]] = {}  # subject → identity → whether it succeeded with others
         self._born = self._saved_at = self._control_read_at = clock()
         self._identities = {
-            name: Identity(name, empty_bucket(per_hour / 3600, config.jitter, self._born, self._random))
+            name: Identity(name, empty_bucket(per_hour / 3600, jitter, self._born, self._random))
             for name, per_hour in identities.items()
         }
         self._configured = dict(identities)
@@ -168,7 +176,7 @@ class Politeness:
         if chosen.bucket.wait_s(now) > POLL_S:  # wait without reserving: it may be paused by then
             return "", min(identity.bucket.wait_s(now) for identity in free), False
         if chosen.breaker.level:
-            chosen.probe_until = now + self._config.probe_s
+            chosen.probe_until = now + min(PROBE_S, self._config.pauses_s[0])
         chosen.n_leases += 1
         return chosen.name, chosen.bucket.reserve(now), False
 
@@ -198,7 +206,7 @@ class Politeness:
     def _bucket(self, key: tuple[str, str, str]) -> Bucket:
         if key not in self._buckets:
             per_second = self._rates.per_minute(key[0], key[2]) / 60
-            self._buckets[key] = empty_bucket(per_second, self._config.jitter, self._born, self._random)
+            self._buckets[key] = empty_bucket(per_second, self._jitter, self._born, self._random)
         return self._buckets[key]
 
     def _apply_rates(self, rates: Rates) -> None:
@@ -236,7 +244,7 @@ class Politeness:
             return Ruling(charged=True)
         asked.soft[subject] = failure.reason.value
         asked.serves_others = False
-        few = len(asked.soft) < self._config.soft_refusals
+        few = len(asked.soft) < SOFT_REFUSALS
         if failure.pause is Pause.SOFT and few and not asked.breaker.level and not asked.dead:
             return Ruling()
         return Ruling(paused_s=self._pause(asked, subject, failure))
@@ -313,13 +321,14 @@ class Politeness:
         return True
 
     def _pause(self, asked: Identity, subject: str, failure: Failure) -> float:
-        least_s = self._config.session_pause_s if failure.reason is Reason.SESSION_LIMIT else 0.0
+        pauses_s = self._config.pauses_s
+        least_s = pauses_s[min(1, len(pauses_s) - 1)] if failure.reason is Reason.SESSION_LIMIT else 0.0
         why = "unreachable" if asked.dead and failure.reason is not Reason.PROXY_REFUSED else failure.reason.value
         asked.paused_for, asked.probe_until = subject, 0.0
-        return asked.breaker.open(self._clock(), self._config.pauses_s, least_s, self._stretch(), why)
+        return asked.breaker.open(self._clock(), pauses_s, least_s, self._stretch(), why)
 
     def _stretch(self) -> float:
-        return 1 + self._config.jitter * self._random.random()
+        return 1 + self._jitter * self._random.random()
 
     def snapshot(self) -> PolitenessState:
         """The state for people: each identity with its pauses, requests by kind, their outcome, its next token."""

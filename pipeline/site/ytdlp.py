@@ -280,8 +280,7 @@ def site_for(
     key = (
         threading.get_ident(),
         *(identity.name, identity.proxy.get_secret_value(), identity.cookies, clients),
-        *(config.socket_timeout_s, config.request_retries, repr(config.extractor_args.get_secret_value())),
-        repr(config.ydl_opts.get_secret_value()),
+        *(repr(config.extractor_args.get_secret_value()), repr(config.ydl_opts.get_secret_value())),
     )
     if key not in _SITES:
         if len(_SITES) >= MAX_SITES:

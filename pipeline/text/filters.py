@@ -22,6 +22,9 @@ than then because very really going don't it's that's i'm you're we're let's i
 class TextRules:
     """What is no speech, or said by a refrain: beyond these shares a clip is rejected."""
 
+    min_words_per_s: float = 0.8
+    max_words_per_s: float = 6.5
+    """Between its first word and the end of its last. Speech has some three: beyond these, times are hardly right."""
     max_event_share: float = 0.5
     """Of its time under [Music] and the like."""
     max_ngram_share: float = 0.3
@@ -91,9 +94,9 @@ def _of_text(
     texts = [word.text for word in words]
     if len(words) < config.min_words:
         return Reason.TOO_FEW_WORDS, f"{len(words)} words"
-    if rate > config.max_words_per_s:
+    if rate > rules.max_words_per_s:
         return Reason.TOO_MANY_WORDS_PER_SECOND, f"{rate:.2f} words/s"
-    if rate < config.min_words_per_s:
+    if rate < rules.min_words_per_s:
         return Reason.TOO_FEW_WORDS_PER_SECOND, f"{rate:.2f} words/s"
     if (share := event_share(clip, events)) > rules.max_event_share:
         return Reason.MOSTLY_EVENTS, f"{share:.2f} of its time"

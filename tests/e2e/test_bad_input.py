@@ -131,7 +131,7 @@ def test_no_network_is_said_and_nothing_is_charged_to_a_video(pipeline: Program,
         f"out: {tmp_path / 'out'}\nengine: {{executor: local}}\n"
         "crawl:\n  sources: [search]\n  categories: [27]\n"
         "  identities: [{name: lost, proxy: 'http://127.0.0.1:9', videos_per_hour: 100000}]\n"
-        "  request_retries: 0\n  retry_wait_s: 0\n  socket_timeout_s: 2\n"
+        "  retry_wait_s: 0\n  ydl_opts: {retries: 0, extractor_retries: 0, socket_timeout: 2}\n"
         "  politeness: {identity_requests_per_minute: {list: 6000}, patience_s: 0, pauses_s: [0.1]}\n"
     )
     result = pipeline("run", file)

@@ -18,6 +18,7 @@ from av.packet import Packet
 from av.video.reformatter import VideoReformatter
 
 from manifests.colour import FULL, colour_in_force
+from manifests.sample import MAX_PIXELS as MAX_PIXELS
 from train.data.crop import Pixels
 
 Backend = Literal["pyav", "decord"]
@@ -25,7 +26,6 @@ Backend = Literal["pyav", "decord"]
 ANY_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
 """Metadata tags may have any encoding: PyAV 18 needs an option for that, which 19 no longer accepts."""
 
-MAX_PIXELS = 8_847_360  # 4096 x 2160
 MAX_PACKETS = 200_000  # an hour at 50 frames/s; a clip has a few hundred
 
 DECODE_ERRORS = (

@@ -43,7 +43,7 @@ SOURCES = {
     "folder": Source(stage=lambda config, _: FolderStage(config.folder, config.media)),
     "urls": Source(
         stage=lambda config, hosts: UrlsStage(config.urls, config.crawl, hosts),
-        fetch=lambda config, hosts: UrlFetcher(config.urls, config.crawl, hosts),
+        fetch=lambda config, hosts: UrlFetcher(config.urls, config.crawl, config.media.limits.max_bytes, hosts),
     ),
 }
 

@@ -38,7 +38,15 @@ from pipeline.crawl.sources.tables import TableRow, read_rows
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item, plain
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit, content_name
-from pipeline.site.addresses import SLOWEST_BYTES_PER_S, Limits, download, is_public, refuse_scheme
+from pipeline.site.addresses import (
+    SLOWEST_BYTES_PER_S,
+    SOCKET_TIMEOUT_S,
+    VIDEO_TRIES,
+    Limits,
+    download,
+    is_public,
+    refuse_scheme,
+)
 from pipeline.site.hosts import PoliteHosts
 from pipeline.site.tracks import MAX_CAPTION_BYTES
 from pipeline.text.clips import WHOLE_MS
@@ -179,6 +187,7 @@ class UrlFetcher:
 
     config: UrlsConfig
     crawl: CrawlConfig
+    max_bytes: int
     hosts: PoliteHosts
 
     def __call__(self, video: Mapping[str, Any], context: Context) -> Path:
@@ -186,7 +195,7 @@ class UrlFetcher:
         target = context.scratch / "media"
         patience_s = min(LONGEST_WAIT_HERE_S, self.crawl.politeness.patience_s)
         try:
-            fetch(video["url"], target, self, patience_s, self.crawl.media.max_bytes)
+            fetch(video["url"], target, self, patience_s, self.max_bytes)
         except HostPaused as paused:
             raise Transient(Reason.RATE_LIMITED, str(paused), wait_s=paused.paused_s) from None
         return target
@@ -218,7 +227,7 @@ def fetch(url: str, target: Path, by: UrlsStage | UrlFetcher, patience_s: float,
         return
     limits = Limits(
         max_bytes,
-        timeout_s=crawl.socket_timeout_s,
+        timeout_s=SOCKET_TIMEOUT_S,
         total_s=crawl.fetch_time_limit_s,
         slowest_bytes_per_s=SLOWEST_BYTES_PER_S,
         may_ask=(lambda _: True) if config.allow_private else is_public,
@@ -239,7 +248,7 @@ def fetch(url: str, target: Path, by: UrlsStage | UrlFetcher, patience_s: float,
                     raise Rejected(error.reason, error.detail, retry_after_s=paused_s) from None
                 continue
             n_tries += 1
-            if n_tries == crawl.video_tries or error.reason.class_ is not ReasonClass.LATER:
+            if n_tries == VIDEO_TRIES or error.reason.class_ is not ReasonClass.LATER:
                 raise Rejected(error.reason, error.detail, retry_after_s=crawl.politeness.later_s) from None
             time.sleep(crawl.retry_wait_s * 2 ** (n_tries - 1))
 

@@ -11,6 +11,9 @@ from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Check, Seen
 from pipeline.media.checks.look import mean_of
 
+DARKEST, BRIGHTEST = 24.0, 232.0
+"""Least and most mean brightness of a clip's frames, of 255."""
+
 
 @dataclass(slots=True)
 class MeanBrightness:
@@ -25,13 +28,13 @@ class MeanBrightness:
         self.n_pictures += 1
 
 
-def brightness(seen: Seen, config: MediaConfig) -> str:
+def brightness(seen: Seen, _config: MediaConfig) -> str:
     """Finds a mean brightness outside the bounds."""
     measure = seen.measures.get("brightness")
     if not isinstance(measure, MeanBrightness) or not measure.n_pictures:
         return ""
     mean = measure.total / measure.n_pictures
-    inside = config.checks.darkest <= mean <= config.checks.brightest
+    inside = DARKEST <= mean <= BRIGHTEST
     return "" if inside else f"mean brightness {mean:.0f} of 255"
 
 

@@ -6,6 +6,8 @@ from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Check, Seen
 from pipeline.media.checks.look import Look, picture_size
 
+LONGEST_GAP_MS = 1000
+"""Without a new frame: fewer than one a second is a slide show, or frames are lost."""
 _FULL_SHARE = 0.9
 """A picture that takes at least this share of the frame counts as having no bars."""
 
@@ -33,10 +35,10 @@ def still_picture(seen: Seen, config: MediaConfig) -> str:
     return f"moves by {motion} of 255 in half a second" if 0 <= motion < config.checks.still_motion else ""
 
 
-def coverage(seen: Seen, config: MediaConfig) -> str:
+def coverage(seen: Seen, _config: MediaConfig) -> str:
     """Finds a long gap without a new frame."""
     gap_ms = _look(seen).longest_gap_ms
-    return f"{gap_ms} ms without a new picture" if gap_ms > config.checks.max_gap_ms else ""
+    return f"{gap_ms} ms without a new picture" if gap_ms > LONGEST_GAP_MS else ""
 
 
 def _inside_bars(seen: Seen) -> tuple[int, int] | None:

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Audio, Check, Seen
 
+SILENT_DBFS = -60.0
+"""A clip is silent if its loudest 100 ms are below: a thousandth of full scale."""
+
 
 def loudest_dbfs(samples: NDArray[np.float32] | None, rate: int) -> float:
     """Loudness (RMS) of the loudest 100 ms of a clip's audio (channels x samples), dBFS; -120 for none or digital 0."""
@@ -20,20 +23,19 @@ def loudest_dbfs(samples: NDArray[np.float32] | None, rate: int) -> float:
     return max(-120.0, 10 * float(np.log10(loudest))) if loudest > 0 else -120.0
 
 
-def silence(seen: Seen, config: MediaConfig) -> str:
+def silence(seen: Seen, _config: MediaConfig) -> str:
     """Finds silence, or missing audio."""
     loudness = loudest_dbfs(*seen.audio)
-    return f"loudest 100 ms at {loudness:.0f} dBFS" if loudness < config.checks.silence_dbfs else ""
+    return f"loudest 100 ms at {loudness:.0f} dBFS" if loudness < SILENT_DBFS else ""
 
 
-def enough(audio: Audio, config: MediaConfig) -> bool:
+def enough(audio: Audio, _config: MediaConfig) -> bool:
     """Whether the beginning of a clip's audio is already loud enough to pass."""
     samples, rate = audio
     if samples is None:
         return False
     whole = samples.shape[1] // (rate // 10) * (rate // 10)  # in whole blocks, as `silence` will see them
-    least: float = config.checks.silence_dbfs
-    return whole > 0 and loudest_dbfs(samples[:, :whole], rate) >= least
+    return whole > 0 and loudest_dbfs(samples[:, :whole], rate) >= SILENT_DBFS
 
 
 CHECKS = (Check("silence", "audio", silence, enough=enough),)

@@ -15,7 +15,8 @@ from typing import Any
 import av
 
 from manifests.colour import LIMITED, SMPTE170M
-from manifests.sample import SampleJson
+from manifests.sample import MAX_PIXELS, SampleJson
+from pipeline.media.cutting.exact import ENCODER_THREADS
 from pipeline.media.cutting.mp4 import timescale
 from pipeline.media.cutting.span import ticks_of
 from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Small
@@ -30,7 +31,7 @@ PROXY_PRESET, PROXY_CRF = "ultrafast", 27
 class ProxyWriter:
     """Encodes low-resolution frames into mp4 bytes; file time 0 is the clip's start."""
 
-    def __init__(self, source: Probe, size: tuple[int, int], start_ms: int, threads: int) -> None:
+    def __init__(self, source: Probe, size: tuple[int, int], start_ms: int) -> None:
         base = source.video.time_base
         self._scale = timescale(base)
         self._clock = Fraction(1, self._scale)
@@ -43,7 +44,7 @@ class ProxyWriter:
         context = self._stream.codec_context
         context.time_base = self._clock
         context.gop_size, context.max_b_frames = PROXY_GOP, 0
-        context.thread_count = threads
+        context.thread_count = ENCODER_THREADS
         context.flags |= av.codec.context.Flags.bitexact
         context.options = {"preset": PROXY_PRESET, "crf": str(PROXY_CRF)}
         colour = source.video.colour
@@ -129,8 +130,8 @@ class ProxyMaker:
     def _write(self) -> None:
         """Encodes the frames that wait."""
         if self._writer is None:
-            size, threads = (self._scale.width, self._scale.height), self._tools.config.cut.encoder_threads
-            self._writer = ProxyWriter(self._tools.source, size, self._tools.clip.start_ms, threads)
+            size = (self._scale.width, self._scale.height)
+            self._writer = ProxyWriter(self._tools.source, size, self._tools.clip.start_ms)
         for small, tick in self._waiting:
             self._writer.write(small, tick)
         self._waiting.clear()
@@ -150,8 +151,6 @@ def faults(sample: SampleJson, data: bytes) -> Iterator[str]:
     yield from video_faults("m4v", data, -(-sample.n_frames // max(1, sample.proxy_step)), size, exactly=True)
 
 
-MOST_PIXELS = 8_847_360
-"""Frames with more pixels (4096 x 2160) are not decoded."""
 BROKEN = (av.error.FFmpegError, IndexError, ValueError, ArithmeticError)
 """Exceptions that PyAV raises for damaged media."""
 
@@ -166,8 +165,8 @@ def video_faults(
                 yield f"{name}: has no frame"
                 return
             context = container.streams.video[0].codec_context
-            if context is None or context.width * context.height > MOST_PIXELS:
-                yield f"{name}: there is no decoder for its video, or its frames are larger than {MOST_PIXELS} pixels"
+            if context is None or context.width * context.height > MAX_PIXELS:
+                yield f"{name}: there is no decoder for its video, or its frames are larger than {MAX_PIXELS} pixels"
                 return
             sizes = [(frame.width, frame.height) for frame in container.decode(video=0)]
     except BROKEN as error:

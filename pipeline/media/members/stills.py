@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field
 
 import av
 
-from manifests.sample import SampleJson
+from manifests.sample import MAX_PIXELS, SampleJson
 from pipeline.config.media import MembersConfig
 from pipeline.media.cutting.span import Span
 from pipeline.media.frames import Picture, Scaler, Small
 from pipeline.media.members import ClipTools, Made, Member
-from pipeline.media.members.proxy import BROKEN, MOST_PIXELS, proxy_step
+from pipeline.media.members.proxy import BROKEN, proxy_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _jpeg_size(jpeg: bytes) -> tuple[int, int] | None:
     try:
         with av.open(io.BytesIO(jpeg), "r", format="jpeg_pipe") as container:
             context = container.streams.video[0].codec_context
-            if context is None or context.width * context.height > MOST_PIXELS:
+            if context is None or context.width * context.height > MAX_PIXELS:
                 return None
             frame = next(container.decode(video=0))
             return frame.width, frame.height

@@ -29,13 +29,21 @@ def no_sleep(n: int) -> float:
     return 0.0 * n
 
 
+YDL_OPTS: dict[str, Any] = {
+    "nocheckcertificate": True,
+    "cachedir": False,
+    "retry_sleep_functions": {"http": no_sleep, "extractor": no_sleep},
+    "socket_timeout": 2.0,
+    **dict.fromkeys(("retries", "extractor_retries", "fragment_retries"), 1),
+}
+"""yt-dlp's options for a mini-YouTube: its certificate is its own, and nothing is worth a wait."""
+
+
 def hurried(**politeness: Any) -> PolitenessConfig:
     """Politeness without waits worth the name."""
     settings: dict[str, Any] = {
         "identity_requests_per_minute": FAST,
         "pauses_s": (0.2, 0.4, 0.8),
-        "session_pause_s": 0.2,
-        "probe_s": 1.0,
         "patience_s": 20.0,
         "later_s": 3600.0,
     }
@@ -48,20 +56,12 @@ def config_for(site: MiniYouTube, *, identities: tuple[str, ...] = ("one",), **s
         IdentityConfig(name=name, proxy=SecretStr(site.proxy_url_of(name)), videos_per_hour=3_600_000)
         for name in identities
     )
-    options = {
-        "nocheckcertificate": True,
-        "cachedir": False,
-        "retry_sleep_functions": {"http": no_sleep, "extractor": no_sleep},
-    }
     given: dict[str, Any] = {
-        "ydl_opts": Secret(options),
+        "ydl_opts": Secret(YDL_OPTS),
         "identities": pool,
         "politeness": hurried(),
         "limits": LimitsConfig(min_duration_s=5),
-        "socket_timeout_s": 2.0,
-        "request_retries": 1,
         "retry_wait_s": 0.05,
-        "batch_videos": 10,
     }
     return CrawlConfig(**{**given, **settings})
 

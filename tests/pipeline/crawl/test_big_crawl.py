@@ -66,8 +66,6 @@ def crawl_and_check(n_videos: int, quota: float, folder: Path, executor: Executo
                 patience_s=120.0,
             ),
             reserve=0.0,
-            prior_clips_per_video=1.0,
-            batch_videos=25,
         )
         quotas = dict.fromkeys({video.category_id for video in catalogue.videos}, quota)
         road = Road.at(folder, config, executor).crawl(quotas)
@@ -180,7 +178,7 @@ def test_an_actor_that_dies_comes_back_with_its_bucket_empty(tmp_path: Path) -> 
 
     rates = {**RATES, "page": 60.0}  # one a second
     with MiniYouTube(a_catalogue(1), draw="lazily") as site:
-        config = config_for(site, politeness=hurried(identity_requests_per_minute=rates, jitter=0.0))
+        config = config_for(site, politeness=hurried(identity_requests_per_minute=rates))
     executor = RayExecutor(tmp_path / "scratch", n_cpus=1, object_store_bytes=100 * 2**20)
     try:
         polite = executor.share("politeness", BuildPoliteness(config, Store(str(tmp_path / "out"))))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from pydantic import Secret, SecretStr
 
 from manifests.reasons import Reason
 from miniyoutube.big_catalogue import one_of_each
@@ -59,7 +59,7 @@ def desk(*behaviours: str, identities: tuple[str, ...] = ("one",), **settings: A
 
 def test_yt_dlps_sentence_on_po_tokens_pauses_nobody_and_hides_no_verdict() -> None:
     """A client whose formats need a token, before others: a warning that speaks of a 403, and all answers 200."""
-    with desk("only_480p", player_clients=("mweb", "default")) as here:
+    with desk("only_480p", extractor_args=Secret({"youtube": {"player_client": ["mweb", "default"]}})) as here:
         config = here.extractor._config
         session = Session(no_token, time.monotonic() + 30)
         with open_site(options_for(config, config.pool()[0]), session) as ydl:
@@ -72,7 +72,7 @@ def test_yt_dlps_sentence_on_po_tokens_pauses_nobody_and_hides_no_verdict() -> N
 
 
 def test_a_missing_side_page_is_no_verdict() -> None:
-    with desk("private", player_clients=("tv",)) as here:
+    with desk("private", extractor_args=Secret({"youtube": {"player_client": ["tv"]}})) as here:
         here.site.misbehave(Fault("home", "status", status=404), Fault("embed", "status", status=404))
         assert here.reason("private") is Reason.PRIVATE
         assert 404 in {request.status for request in here.site.log}
@@ -143,7 +143,7 @@ def test_sentences_that_no_rule_knows_stop_no_run(tmp_path: Path) -> None:
 
 def test_a_dead_proxy_beside_a_good_one_ends_no_run(tmp_path: Path) -> None:
     with MiniYouTube(one_of_each(("kids", "portrait", "dubbed")), draw="lazily") as site:
-        config = config_for(site, identities=("dead", "well"), politeness=hurried(soft_refusals=100))
+        config = config_for(site, identities=("dead", "well"))
         dead = config.pool()[0].model_copy(update={"proxy": SecretStr("http://127.0.0.1:9")})
         config = config.model_copy(update={"identities": (dead, config.pool()[1])})
         road = Road.at(tmp_path, config).crawl({EDUCATION: 100.0})

@@ -9,9 +9,7 @@ from pipeline.config.crawl import CrawlConfig
 from pipeline.crawl.plan import MAX_CANDIDATES, CrawlFacts, SourceFacts, Wanted, plan_round, states_of
 
 CATEGORIES = (1, 10, 27)
-CONFIG = CrawlConfig(
-    categories=CATEGORIES, queries={c: (f"a{c}", f"b{c}") for c in CATEGORIES}, reserve=0.0, prior_clips_per_video=1.0
-)
+CONFIG = CrawlConfig(categories=CATEGORIES, queries={c: (f"a{c}", f"b{c}") for c in CATEGORIES}, reserve=0.0)
 WANTED = Wanted(dict.fromkeys(CATEGORIES, 100.0))
 
 counts = st.dictionaries(st.sampled_from(CATEGORIES), st.integers(0, 300))
@@ -68,8 +66,9 @@ def test_the_category_that_is_furthest_from_its_quota_comes_first() -> None:
 
 
 def test_the_yield_so_far_decides_how_many_are_looked_at() -> None:
-    rich, poor = (CrawlFacts(supply={27: n}, asked={27: 50}, backlog={27: 10_000}) for n in (80.0, 4.0))
-    per_clip = [plan_round(CONFIG, f, WANTED).n_candidates[27] / (100 - f.supply[27]) for f in (rich, poor)]
+    rich, poor = (CrawlFacts(supply={27: n}, asked={27: 500}, backlog={27: 10_000}) for n in (800.0, 40.0))
+    wanted = Wanted({27: 1000.0})
+    per_clip = [plan_round(CONFIG, f, wanted).n_candidates[27] / (1000 - f.supply[27]) for f in (rich, poor)]
     assert per_clip[1] > 4 * per_clip[0]
 
 

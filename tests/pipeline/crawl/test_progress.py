@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import Secret
 
 from miniyoutube.big_catalogue import one_of_each
 from miniyoutube.server import MiniYouTube
@@ -37,7 +38,7 @@ class DyingAfter:
 def test_a_kill_costs_the_video_in_flight_and_not_its_batch(tmp_path: Path) -> None:
     names = ("kids", "portrait", "dubbed", "private", "also_1080p", "odd_height")
     with MiniYouTube(one_of_each(names), draw="lazily") as site:
-        config = config_for(site, batch_videos=50, player_clients=("tv",))
+        config = config_for(site, extractor_args=Secret({"youtube": {"player_client": ["tv"]}}))
         road = Road.at(tmp_path / "killed", config)
         road.polite = DyingAfter(road.polite, 4)
         with pytest.raises(Killed):

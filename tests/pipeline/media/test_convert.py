@@ -24,7 +24,7 @@ def test_a_converted_source_has_the_same_frames_at_the_same_times(tmp_path: Path
     path = a_video(tmp_path / "old.mkv", seconds=4, codec="mpeg4", options={"b": "3M"}, gop=50, **SMALL)
     source = probe(path, LIMITS)
     assert needs_conversion(source)
-    new = probe(convert(source, tmp_path / "new.mp4", CutConfig(), LIMITS), LIMITS)
+    new = probe(convert(source, tmp_path / "new.mp4"), LIMITS)
     assert not needs_conversion(new)
     before = [round(1000 * float(t - source.zero_s)) for t, _ in timed_hashes(path, source.video.index)]
     after = [round(1000 * float(t - new.zero_s)) for t, _ in timed_hashes(new.path, new.video.index)]
@@ -41,7 +41,7 @@ def test_a_source_of_10_bits_is_converted_where_clips_are_encoded_and_copied_els
     source = probe(film, LIMITS)
     assert not needs_conversion(source, "remux") and needs_conversion(source, "exact")
     exact = CutConfig(min_short_side=0, mode="exact")
-    new = probe(convert(source, tmp_path / "new.mp4", exact, LIMITS), LIMITS)
+    new = probe(convert(source, tmp_path / "new.mp4"), LIMITS)
     (clip,) = cut_clips(new, [Span(0, 400, 1200)], exact, LIMITS)
     assert isinstance(clip, CutClip)
     (file := tmp_path / "clip.mp4").write_bytes(clip.mp4)
@@ -53,7 +53,7 @@ def test_interlaced_and_hdr_samples_can_be_converted(samples: Path, tmp_path: Pa
         source = probe(first_second(samples / "videos" / name, tmp_path / name), LIMITS)
         with pytest.raises(Unusable):
             refuse_unfit(source, CutConfig())
-        new = probe(convert(source, tmp_path / f"{name}.mp4", CutConfig(), LIMITS), LIMITS)
+        new = probe(convert(source, tmp_path / f"{name}.mp4"), LIMITS)
         refuse_unfit(new, CutConfig())
         assert (new.video.codec, new.video.pix_fmt, new.video.hdr) == ("h264", "yuv420p", "")
         assert (new.video.width, new.video.height) == (source.video.width, source.video.height)
@@ -69,7 +69,7 @@ def first_second(path: Path, to: Path) -> Path:
 
 def test_converting_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     source = probe(a_video(tmp_path / "old.mkv", seconds=1, codec="mpeg4", **SMALL), LIMITS)
-    first, again = (convert(source, tmp_path / f"{i}.mp4", CutConfig(), LIMITS).read_bytes() for i in range(2))
+    first, again = (convert(source, tmp_path / f"{i}.mp4").read_bytes() for i in range(2))
     assert first == again
 
 

@@ -23,7 +23,7 @@ def test_a_program_is_found() -> None:
 def test_a_playlist_under_a_video_s_name_is_refused_with_ffmpeg_s_last_words(tmp_path: Path, text: str) -> None:
     path = tmp_path / "film.mp4"
     path.write_text(text)
-    graph = ffmpeg.output(ffmpeg.input(str(path), **input_options(LIMITS)), str(tmp_path / "out.mp4"))
+    graph = ffmpeg.output(ffmpeg.input(str(path), **input_options()), str(tmp_path / "out.mp4"))
     with pytest.raises(Unusable) as caught:
         run_ffmpeg(graph, time_limit_s=30)
     assert caught.value.reason is Reason.BROKEN_MEDIA

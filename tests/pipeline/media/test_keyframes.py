@@ -6,7 +6,7 @@ import pytest
 
 from hdvila_testing.video import a_video
 from manifests.reasons import Reason
-from pipeline.config.media import CutConfig, MediaLimits
+from pipeline.config.media import CutConfig
 from pipeline.media.convert import convert
 from pipeline.media.keyframes import is_whole
 from pipeline.media.probe import Unusable, probe, refuse_unfit
@@ -25,7 +25,7 @@ def test_a_film_of_intra_refresh_is_rejected_or_converted(suffix: str, tmp_path:
         refuse_unfit(source, accepted)
     assert caught.value.reason is Reason.UNSUPPORTED_MEDIA
 
-    copy = probe(convert(source, tmp_path / "copy.mp4", accepted, MediaLimits()))
+    copy = probe(convert(source, tmp_path / "copy.mp4"))
     refuse_unfit(copy, accepted)
     assert abs(copy.duration_ms - 4000) <= 40
 

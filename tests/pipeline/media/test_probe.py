@@ -241,20 +241,24 @@ def test_what_the_settings_keep_is_no_reason_to_refuse_a_file(plain: Probe) -> N
     assert refused(bright) is Reason.HDR and refused(bright, hdr="keep") is None
 
 
-def test_the_time_limit_is_a_minute_and_a_share_of_the_length(plain: Probe) -> None:
-    limits = MediaLimits(max_seconds_per_hour=1800)
-    lengths_ms = (0, 3_600_000, 7_200_000)
-    assert [time_limit_s(replace(plain, duration_ms=ms), limits) for ms in lengths_ms] == [60, 1860, 3660]
+def test_the_time_limit_is_a_minute_and_the_length() -> None:
+    assert [time_limit_s(length_s) for length_s in (0, 1800, 7200)] == [60, 1860, 7260]
 
 
 def test_a_file_of_just_the_limits_is_taken(tmp_path: Path) -> None:
     path = a_video(tmp_path / "a.mp4", seconds=1, audio="", **SMALL)
     n_bytes = path.stat().st_size
-    exact = {"max_bytes": n_bytes, "max_pixels": 320 * 180, "max_duration_s": 1.0}
+    exact = {"max_bytes": n_bytes, "max_duration_s": 1.0}
 
     assert probe(path, MediaLimits(**exact)).bytes_ == n_bytes
-    for less in ({"max_bytes": n_bytes - 1}, {"max_pixels": 320 * 180 - 1}, {"max_duration_s": 0.99}):
+    for less in ({"max_bytes": n_bytes - 1}, {"max_duration_s": 0.99}):
         assert reason_of(path, limits=MediaLimits(**exact | less)) is Reason.OVERSIZED, less
+
+
+@pytest.mark.parametrize(("height", "reason"), [(2160, None), (2162, Reason.OVERSIZED)])
+def test_a_picture_has_no_more_pixels_than_readers_decode(tmp_path: Path, height: int, reason: Reason | None) -> None:
+    path = a_video(tmp_path / "a.mp4", seconds=0.1, audio="", width=4096, height=height)
+    assert reason_of(path) is reason
 
 
 def test_a_pipe_is_no_video_and_is_not_waited_for(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hdvila_testing.video import a_video
 from manifests.colour import FULL, LIMITED
 from manifests.reasons import Reason
-from pipeline.config.media import CutConfig, MediaLimits
+from pipeline.config.media import CutConfig
 from pipeline.media.convert import convert, needs_conversion
 from pipeline.media.probe import Unusable, probe, refuse_unfit
 from pipeline.media.streams import audio_track, video_track
@@ -50,7 +50,7 @@ def test_pictures_that_are_displayed_mirrored_or_askew_are_rejected_or_converted
     assert reason_of(film) is reason
     assert needs_conversion(source) is (reason is not None)
     if matrix == (-1, 0, 0, 1):
-        copy = convert(source, tmp_path / "copy.mp4", CutConfig(), MediaLimits())
+        copy = convert(source, tmp_path / "copy.mp4")
         with av.open(str(film)) as before, av.open(str(copy)) as after:
             stored, upright = (next(c.decode(video=0)).to_ndarray(format="gray").astype(int) for c in (before, after))
         assert np.abs(stored[:, ::-1] - upright).mean() < 3 and reason_of(copy) is None

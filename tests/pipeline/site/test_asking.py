@@ -95,12 +95,12 @@ def test_second_clients_look_once_and_that_is_a_try() -> None:
     turns: list[Turn] = []
     work = asking()
     assert work.ask("v", ends(turns, hidden), RULES) == hidden
-    assert [turn.clients for turn in turns] == [work.config.player_clients, SECOND_CLIENTS]
+    assert [turn.clients for turn in turns] == [(), SECOND_CLIENTS]
 
 
 def test_a_subject_that_everybody_is_refused_at_comes_to_an_end() -> None:
     turns: list[Turn] = []
-    work = asking(pauses_s=(0.01,), probe_s=0.01)
+    work = asking(pauses_s=(0.01,))
     assert work.ask("v", ends(turns, BOT), RULES) == BOT
     assert len(turns) == REFUSALS_OF_ONE_SUBJECT
 

@@ -18,10 +18,11 @@ from miniyoutube.big_catalogue import one_of_each
 from miniyoutube.misbehave import BEHAVIOURS, Fault
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CrawlConfig, IdentityConfig, MediaFormatConfig
-from pipeline.config.media import CutConfig
+from pipeline.config.media import CutConfig, MediaConfig, MediaLimits
 from pipeline.engine.work.unit import Rejected, StopRun, Transient
 from pipeline.media.probe import Starved
 from pipeline.site import fetch as fetch_module
+from pipeline.site.addresses import VIDEO_TRIES
 from pipeline.site.asking import Turn
 from pipeline.site.failures import DeadlinePassed, Failure, SeenRequest
 from pipeline.site.fetch import Fetcher, check_media
@@ -63,8 +64,13 @@ def test_each_way_to_go_wrong_at_the_media_ends_as_the_table_says(
     expected = BEHAVIOURS[behaviour].expected
     config = config_for(site)
     if BEHAVIOURS[behaviour].slow:
-        small_reads = {**config.ydl_opts.get_secret_value(), "buffersize": 64, "noresizebuffer": True}
-        config = config_for(site, fetch_time_limit_s=4.0, socket_timeout_s=1.0, ydl_opts=Secret(small_reads))
+        small_reads = {
+            **config.ydl_opts.get_secret_value(),
+            "buffersize": 64,
+            "noresizebuffer": True,
+            "socket_timeout": 1.0,
+        }
+        config = config_for(site, fetch_time_limit_s=4.0, ydl_opts=Secret(small_reads))
     if expected.kept_in_the_end or expected.reason in FOR_OTHERS:
         assert size_of(fetch(site, tmp_path, behaviour, config)) == (1280, 720)
         return
@@ -259,12 +265,12 @@ def test_a_disk_too_slow_to_open_a_file_from_is_no_fault_of_the_file(monkeypatch
     assert failure and failure.reason is Reason.TIMEOUT and "opening it" in failure.detail
 
 
-def a_fetch(tmp_path: Path, left_s: float = 1000.0, **settings: Any) -> Any:
+def a_fetch(tmp_path: Path, left_s: float = 1000.0, media: MediaConfig | None = None, **settings: Any) -> Any:
     """One fetch of a video by a configuration, with so much left of its unit's time."""
     config = CrawlConfig(**settings)
     context = SimpleNamespace(scratch=tmp_path, remaining_s=lambda: left_s)
     video = {"video_id": "v", "media_path": "", "egress": "one", "duration_s": 10.0}
-    return fetch_module._Fetch(config, SimpleNamespace(), CutConfig(), video, context)  # type: ignore[arg-type]
+    return fetch_module._Fetch(config, SimpleNamespace(), media or MediaConfig(), video, context)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -290,7 +296,7 @@ def test_how_long_and_how_often_a_video_is_asked_for(
     subject, prefer, given = rules[0]
     config = fetching.config
     assert (subject, prefer, given.patience_s) == ("v", "one", waits_s)
-    assert (given.limit_s, given.tries) == (config.fetch_time_limit_s, config.video_tries)
+    assert (given.limit_s, given.tries) == (config.fetch_time_limit_s, VIDEO_TRIES)
     assert given.heals == {Reason.TRUNCATED, Reason.BROKEN_MEDIA, Reason.NOT_A_VIDEO}
 
 
@@ -353,7 +359,7 @@ def test_what_can_be_told_before_any_media_is_asked_for(
 def test_a_video_is_as_large_as_the_settings_allow_and_needs_room_for_twice_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, over: int, is_refused: bool
 ) -> None:
-    fetching = a_fetch(tmp_path, media={"max_bytes": 1 << 30})
+    fetching = a_fetch(tmp_path, media=MediaConfig(limits=MediaLimits(max_bytes=1 << 30)))
     choice = Choice("136+140", bytes_=(1 << 30) + over)
     free = [2 * (1 << 30) + 256 * 1024**2]
     monkeypatch.setattr(fetch_module, "judge_formats", lambda *_: choice)

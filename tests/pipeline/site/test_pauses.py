@@ -17,8 +17,8 @@ from tests.pipeline.site.toys import BOT, Clock, politeness, run
 
 def test_pauses_survive_a_restart_and_are_what_is_left_of_them(tmp_path: Path) -> None:
     clock, store = Clock(), Store(str(tmp_path))
-    config = PolitenessConfig(pauses_s=(10.0, 40.0), jitter=0.0)
-    first = Politeness(config, {"one": 100.0}, store=store, clock=clock, wall_clock=clock)
+    config = PolitenessConfig(pauses_s=(10.0, 40.0))
+    first = Politeness(config, {"one": 100.0}, jitter=0.0, store=store, clock=clock, wall_clock=clock)
     run(first.report("one", "v", BOT))
     clock.now += 4
     second = Politeness(config, {"one": 100.0}, store=store, clock=clock, wall_clock=clock)
@@ -31,9 +31,7 @@ def test_pauses_survive_a_restart_and_are_what_is_left_of_them(tmp_path: Path) -
 def test_a_person_pauses_an_identity_by_name_while_the_run_goes_on(tmp_path: Path) -> None:
     clock, store = Clock(), Store(str(tmp_path))
     store.write_json("control.json", {"paused": True})
-    polite = Politeness(
-        PolitenessConfig(jitter=0.0), {"one": 3.6e6, "two": 3.6e6}, store=store, clock=clock, wall_clock=clock
-    )
+    polite = Politeness(PolitenessConfig(), {"one": 3.6e6, "two": 3.6e6}, store=store, clock=clock, wall_clock=clock)
     pause_by_hand(store, "one", paused=True)
     clock.now += 6
     assert run(polite.lease(0.0, prefer="one")).identity == "two"

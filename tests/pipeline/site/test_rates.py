@@ -16,7 +16,7 @@ from tests.pipeline.site.toys import Clock, run
 def test_new_rates_hold_for_a_live_run_and_go_back_to_the_configured_ones(tmp_path: Path) -> None:
     store, clock = Store(str(tmp_path)), Clock()
     polite = Politeness(
-        PolitenessConfig(jitter=0.0), {"one": 3600.0, "two": 1800.0}, store=store, clock=clock, wall_clock=clock
+        PolitenessConfig(), {"one": 3600.0, "two": 1800.0}, jitter=0.0, store=store, clock=clock, wall_clock=clock
     )
 
     def gaps() -> tuple[float, float, float]:

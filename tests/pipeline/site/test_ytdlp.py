@@ -35,7 +35,7 @@ from pipeline.site.ytdlp import (
     site_for,
     upload_date_of,
 )
-from tests.pipeline.crawl.site import config_for
+from tests.pipeline.crawl.site import YDL_OPTS, config_for
 
 NAMES = ("player_429_once", "watch_429_once", "kids", "captions_locked", "player_stall", "private")
 
@@ -83,7 +83,8 @@ def test_every_request_has_a_host_and_a_kind_and_loses_its_query(url: str, expec
 
 def test_after_a_429_no_further_request_leaves_though_yt_dlp_would_go_on(site: MiniYouTube) -> None:
     work = session()
-    with opened(site, work, player_clients=("visionos",)) as ydl, pytest.raises(AfterRefusal):
+    as_one = Secret({"youtube": {"player_client": ["visionos"]}})
+    with opened(site, work, extractor_args=as_one) as ydl, pytest.raises(AfterRefusal):
         extract_video(ydl, video_id(site, "watch_429_once"))
     assert [seen.status for seen in work.requests] == [429]
     assert len(site.log) == 1
@@ -119,7 +120,8 @@ def test_an_identity_that_is_paused_ends_the_work_before_the_next_request(site: 
 def test_a_stall_ends_at_the_deadline_though_yt_dlp_would_go_on(site: MiniYouTube) -> None:
     work = session(limit_s=1.5)
     started = time.monotonic()
-    with opened(site, work, socket_timeout_s=1.0, request_retries=50) as ydl, pytest.raises(DeadlinePassed):
+    options = Secret({**YDL_OPTS, "socket_timeout": 1.0, "retries": 50, "extractor_retries": 50})
+    with opened(site, work, ydl_opts=options) as ydl, pytest.raises(DeadlinePassed):
         extract_video(ydl, video_id(site, "player_stall"))
     assert time.monotonic() - started < 20
 

@@ -23,10 +23,9 @@ class Clock:
 
 
 def politeness(clock: Any = time.monotonic, *names: str, **settings: Any) -> Politeness:
-    config = PolitenessConfig(
-        **{"pauses_s": (10.0, 40.0), "session_pause_s": 100.0, "jitter": 0.0, "soft_refusals": 3, **settings}
-    )
-    return Politeness(config, dict.fromkeys(names or ("one",), 3600000.0), clock=clock, wall_clock=clock)
+    config = PolitenessConfig(**{"pauses_s": (10.0, 40.0), **settings})
+    each = dict.fromkeys(names or ("one",), 3600000.0)
+    return Politeness(config, each, jitter=0.0, clock=clock, wall_clock=clock)
 
 
 def run(awaitable: Any) -> Any:

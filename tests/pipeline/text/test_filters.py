@@ -236,8 +236,8 @@ def judged(text: str, *, length_ms: int = 8000, **known: Any) -> tuple[Reason, s
     return reject_of(clip, words, known.pop("events", ()), clips, filters, rules=rules, **known)
 
 
-def rates(**filters: float) -> dict[str, Any]:
-    return {"filters": filters}
+def rates(**rules: float) -> dict[str, Any]:
+    return {"rules": rules}
 
 
 WORDS = "so today we are going to look at how an engine turns heat into plain motion"

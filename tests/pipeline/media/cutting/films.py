@@ -64,7 +64,7 @@ def cut(path: Path, spans: list[Span], **config: object) -> dict[int, CutClip | 
 @cache
 def all_cut(path: Path, mode: str) -> dict[int, CutClip | CutFailure]:
     """The clips of `SPANS`, cut once for all tests of a process; exact ones quickly and with readable codes."""
-    return cut(path, SPANS, mode=mode, exact_preset="ultrafast", exact_crf=16)
+    return cut(path, SPANS, mode=mode, exact_crf=16)
 
 
 @cache

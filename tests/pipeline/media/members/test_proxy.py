@@ -20,7 +20,7 @@ def test_a_proxy_keeps_frame_times_and_begins_at_the_clip_s_start(suffix: str, t
     path = a_video(tmp_path / f"a.{suffix}", seconds=2, width=640, height=360, gop=20, b_frames=0, audio="pcm_s16le")
     source = probe(path)
     scaler = Scaler(source, 180, "yuv420p")
-    writer = ProxyWriter(source, (scaler.width, scaler.height), 330, threads=1)
+    writer = ProxyWriter(source, (scaler.width, scaler.height), 330)
     ticks = []
     for item in decode_video(source, MediaLimits(), [Stretch(330, 1700)]):
         assert isinstance(item, Picture)

@@ -22,12 +22,12 @@ from tests.pipeline.run.small_runs import describe
 
 
 def a_green_film(path: Path) -> None:
-    """Four seconds of green, 720p."""
-    picture = np.zeros((720, 1280, 3), np.uint8)
+    """Four seconds of green."""
+    picture = np.zeros((180, 320, 3), np.uint8)
     picture[..., 1] = 200
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
         for _ in range(100):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
@@ -41,7 +41,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if k == 3:
             a_green_film(film)
         else:
-            a_video(film, Film(seconds=4, gop=25))
+            a_video(film, Film(seconds=4, gop=25, width=320, height=180))
         describe(film, k)
     return folder
 
@@ -52,7 +52,7 @@ def run_yaml(folder: Path, films: Path, **media: Any) -> Path:
         "crawl": {"sources": ["folder"]},
         "folder": {"path": str(films)},
         "text": {"transcript": {"min_words": 3}},
-        "media": {"duplicates": {"action": "off"}, **media},
+        "media": {"duplicates": {"action": "off"}, "cut": {"min_short_side": 180}, **media},
         "balance": {"unit": "clips", "text_duplicates": {"reuploads": False}},
         "shards": {"split": {"val": 0}},
         "engine": {"executor": "local"},

@@ -25,7 +25,7 @@ def run(*words: str) -> tuple[int, str]:
 @pytest.fixture
 def config(tmp_path: Path) -> str:
     """A run whose crawl is done: one film and one video whose file is gone."""
-    film = a_video(tmp_path / "film.mp4", seconds=6)
+    film = a_video(tmp_path / "film.mp4", seconds=6, width=320, height=180)
     store = Store(str(tmp_path / "out"))
     rows = [a_video_row("v1") | {"media_path": str(film)}, a_video_row("v2") | {"media_path": "/nowhere.mp4"}]
     store.write_table("videos/part-crawl-x.parquet", table_of(rows, VIDEOS))

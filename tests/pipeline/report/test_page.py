@@ -6,12 +6,13 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Literal
 
 import axe_core_python
 import numpy as np
 import pyarrow as pa
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 import hdvila_testing.shards as toys
 from hdvila_testing.plans import outcomes_of
@@ -181,38 +182,43 @@ def test_only_categories_below_what_was_asked_are_listed_as_short(tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 375])
 def test_a_browser_shows_all_of_it_at_any_width_and_finds_nothing_inaccessible(
-    tmp_path: Path, chromium: str, monkeypatch: pytest.MonkeyPatch, width: int, scheme: str
+    tmp_path: Path, chromium: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = toys._json_fields
     monkeypatch.setattr(toys, "_json_fields", lambda *given: {**original(*given), "title": HOSTILE + "x" * 300})
     store, _ = a_run(tmp_path / "run")
     address = (tmp_path / "run" / write_report(store)).as_uri()
-    said: list[str] = []
     with sync_playwright() as player:
         browser = player.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
-        page.goto(address)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page is wider than the window"
-        shares = page.locator("#balance .wide").first
-        numbers = page.locator("#balance .wide").nth(1)
-        for table in (shares, numbers):
-            assert table.evaluate("it => it.scrollWidth <= it.clientWidth"), "a column is cut off"
-        assert numbers.locator("td", has_text="ran dry").first.is_visible(), "why a category has not more"
-        page.evaluate(AXE.read_text())
-        found = page.evaluate("axe.run()")["violations"]
-        assert not [(v["id"], v["nodes"][0]["html"]) for v in found]
-        head = page.locator("#balance th", has_text="kept").first
-        head.locator("button").click()
-        first = page.locator("#balance tbody tr").first.inner_text()
-        assert head.get_attribute("aria-sort") == "descending" and "News & Politics" in first
-        page.locator("#balance input[type=search]").first.fill("music")
-        assert page.locator("#balance table.sortable tbody tr:visible").count() == 1
+        for width, scheme in ((1200, "light"), (375, "dark")):
+            look_at(browser, address, width, scheme)
         browser.close()
+
+
+def look_at(browser: Browser, address: str, width: int, scheme: Literal["light", "dark"]) -> None:
+    """Everything is there at this width and in these colours, and nothing is loaded or complained of."""
+    said: list[str] = []
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.on("console", lambda message: said.append(message.text))
+    page.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
+    page.goto(address)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page is wider than the window"
+    shares = page.locator("#balance .wide").first
+    numbers = page.locator("#balance .wide").nth(1)
+    for table in (shares, numbers):
+        assert table.evaluate("it => it.scrollWidth <= it.clientWidth"), "a column is cut off"
+    assert numbers.locator("td", has_text="ran dry").first.is_visible(), "why a category has not more"
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run()")["violations"]
+    assert not [(v["id"], v["nodes"][0]["html"]) for v in found]
+    head = page.locator("#balance th", has_text="kept").first
+    head.locator("button").click()
+    first = page.locator("#balance tbody tr").first.inner_text()
+    assert head.get_attribute("aria-sort") == "descending" and "News & Politics" in first
+    page.locator("#balance input[type=search]").first.fill("music")
+    assert page.locator("#balance table.sortable tbody tr:visible").count() == 1
+    page.close()
     assert said == []
 
 

@@ -83,7 +83,7 @@ class Killed(BaseException):
     """Stands for a process that is gone."""
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=3))
 def test_killed_at_any_write_it_ends_as_one_from_nothing(tmp_path_factory, kills: list[int]) -> None:
     folder = tmp_path_factory.mktemp("killed")

@@ -19,9 +19,12 @@ CAPTIONS = "WEBVTT\n\n00:00.100 --> 00:03.900\nA brown dog runs over the green f
 RUN = """
 crawl: {sources: [folder]}
 text: {transcript: {min_words: 3}}
+media: {cut: {min_short_side: 180}}
 shards: {keep_packs: true}
 engine: {executor: local}
 """
+SIZES = {"good": (320, 180), "small": (160, 90)}
+"""Of films: the run takes those of 180p and more, which are made and cut in no time."""
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +32,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder run of one good film and one that is too small."""
     base = tmp_path_factory.mktemp("accounts")
     (base / "films").mkdir()
-    for name, size in {"good": {}, "small": {"width": 640, "height": 360}}.items():
-        a_video(base / "films" / f"{name}.mp4", seconds=4, **size)
+    for name, size in SIZES.items():
+        a_video(base / "films" / f"{name}.mp4", seconds=4, width=size[0], height=size[1])
         (base / "films" / f"{name}.en.vtt").write_text(CAPTIONS)
     (base / "run.yaml").write_text(f"out: {base / 'out'}\nfolder: {{path: {base / 'films'}}}\n{RUN}")
     done = run(base)

@@ -14,7 +14,7 @@ from pipeline.engine.store.segments import read_head
 from pipeline.engine.store.store import Store
 from pipeline.outdir.accounts import check_accounts, unit_gaps
 from pipeline.run import session
-from tests.pipeline.outdir.test_accounts import CAPTIONS, RUN, run
+from tests.pipeline.outdir.test_accounts import CAPTIONS, RUN, SIZES, run
 
 pytestmark = pytest.mark.slow
 
@@ -25,8 +25,8 @@ NEVER, ALWAYS = MergeSizes(n_units=0), MergeSizes(n_units=1, fan_in=2, grace_s=0
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("merged") / "films"
     folder.mkdir()
-    for name, size in {"good": {}, "other": {}, "small": {"width": 640, "height": 360}}.items():
-        a_video(folder / f"{name}.mp4", seconds=4, **size)
+    for name, size in {**SIZES, "other": SIZES["good"]}.items():
+        a_video(folder / f"{name}.mp4", seconds=4, width=size[0], height=size[1])
         (folder / f"{name}.en.vtt").write_text(CAPTIONS.replace("brown", name))
     return folder
 

@@ -7,6 +7,7 @@ import io
 import subprocess
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,12 @@ from pipeline.media.ffmpeg import find_ffmpeg
 Codes = list[int | None]
 
 
-def codes_by_pyav(path: Path) -> Codes:
-    """Frame codes in presentation order, decoded by PyAV."""
+def codes_by_pyav(path: Path, first: int = 0) -> Codes:
+    """Frame codes in presentation order, decoded by PyAV, from frame `first` on."""
     with av.open(str(path)) as container:
         return [
             read_frame_code(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
-            for frame in container.decode(video=0)
+            for frame in islice(container.decode(video=0), first, None)
         ]
 
 

@@ -180,7 +180,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         f"pipeline/text/captions/{name}" for name in ("json3", "tokens", "track", "vtt", "words", "xml_tracks")
     ],
     "tests/train/models/test_wrapping.py, on every model": ["train/models/base"],
-    "tests/train/models/test_golden_stage2.py, against the published model": ["train/models/multimodal"],
+    "tests/train/models/test_golden_hd_vila.py, against the published model": ["train/models/multimodal"],
     "tests/train/models/test_golden_soho.py, against the published model": ["train/models/soho/trunk"],
     "registers a model, which tests/train/models/test_registry.py and tests/train/test_image_text.py train": [
         f"train/models/{name}" for name in ("visual_parsing/kind",)

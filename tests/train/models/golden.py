@@ -37,11 +37,15 @@ def golden(stage: Stage) -> dict[str, Any]:
     return dict(json.loads(file.read_text()))
 
 
-def golden_model(stage: Stage) -> HDVila:
-    """The full-size model with the rule's weights."""
-    wanted = golden(stage)["weight_checks"]
-    weights = golden_weights(stage)
-    for key, check in wanted.items():
+def golden_models() -> dict[Stage, HDVila]:
+    """The full-size model of each stage with the rule's weights, drawn once: stage 2 has all entries of stage 1."""
+    drawn = golden_weights()
+    stages: tuple[Stage, ...] = (1, 2)
+    return {stage: _loaded(stage, {key: drawn[key] for key in train.official_keys(stage)}) for stage in stages}
+
+
+def _loaded(stage: Stage, weights: dict[str, Tensor]) -> HDVila:
+    for key, check in golden(stage)["weight_checks"].items():
         assert float(weights[key].double().sum()) == pytest.approx(check["sum"], rel=1e-6, abs=1e-6), key
         assert float(weights[key].double().norm()) == pytest.approx(check["l2"], rel=1e-6), key
     return train.load_official(weights)
@@ -60,12 +64,10 @@ def golden_inputs(stage: Stage, case: str) -> tuple[Tensor | None, Tensor | None
     return middle, other, torch.tensor(ids), torch.tensor(text["attention_mask"])
 
 
-def golden_weights(stage: Stage) -> dict[str, Tensor]:
-    """A whole official state dict, each entry drawn from its own key."""
-    weights = {key: _value(key, shape) for key, shape in train.official_keys(stage).items() if key != BIAS_ALIAS}
-    if stage == 2:
-        weights[BIAS_ALIAS] = weights[BIAS]
-    return weights
+def golden_weights() -> dict[str, Tensor]:
+    """Stage 2's whole official state dict, each entry drawn from its own key."""
+    weights = {key: _value(key, shape) for key, shape in train.official_keys(2).items() if key != BIAS_ALIAS}
+    return {**weights, BIAS_ALIAS: weights[BIAS]}
 
 
 def _value(key: str, shape: tuple[int, ...]) -> Tensor:

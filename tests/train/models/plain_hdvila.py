@@ -1,4 +1,4 @@
-"""HD-VILA stage 1 as one would write it first, for test_golden_retrieval.py.
+"""HD-VILA stage 1 as one would write it first, for test_golden_hd_vila.py.
 
 Batched, but with separate normalisations, eager attention (scores, softmax, sum) and every frame through every block.
 Functions over the tensors of a `train.models.HDVila`, so that both sides have the very same weights and gradients.

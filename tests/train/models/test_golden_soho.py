@@ -155,7 +155,7 @@ def test_gradients_are_the_published_models(model: Soho) -> None:
         assert gradient.flatten()[:4].tolist() == pytest.approx(sample["first4"], abs=margin), name
 
 
-@pytest.mark.parametrize("case", ["ema", "ema_fresh"])
+@pytest.mark.parametrize("case", ["ema", pytest.param("ema_fresh", marks=pytest.mark.long)])
 def test_a_dictionary_step_is_the_published_models(model: Soho, case: str) -> None:
     wanted = soho_golden("small")["cases"]["small"]["fp32"][case]
     assert_dictionary_step(model, "small", wanted, fresh=case == "ema_fresh")

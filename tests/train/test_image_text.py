@@ -39,11 +39,20 @@ def assert_close(found: list[dict[str, float]], wanted: list[dict[str, float]]) 
         assert one == pytest.approx(other, rel=2e-4, abs=2e-5)
 
 
+@pytest.fixture(scope="module")
+def whole_runs(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folder of a finished run of each model, in one process and whole batches. Not to be written to."""
+    folders = {kind: tmp_path_factory.mktemp(kind) / "run" for kind in MODELS}
+    for kind, folder in folders.items():
+        assert run(kind, drawn, folder).status == "finished"
+    return folders
+
+
 @pytest.mark.parametrize("kind", MODELS)
-def test_a_run_trains_evaluates_and_goes_on_with_the_same_bits(kind: str, drawn: Path, tmp_path: Path) -> None:
-    whole, again = tmp_path / "whole", tmp_path / "again"
-    outcome = run(kind, drawn, whole)
-    assert outcome.status == "finished"
+def test_a_run_trains_evaluates_and_goes_on_with_the_same_bits(
+    kind: str, whole_runs: dict[str, Path], drawn: Path, tmp_path: Path
+) -> None:
+    whole, again = whole_runs[kind], tmp_path / "again"
     assert {"loss_mlm", "loss_itm"} < losses(whole)[0].keys()
     shutil.copytree(whole, again)
     for folder in checkpoints(again)[1:]:
@@ -56,26 +65,35 @@ def test_a_run_trains_evaluates_and_goes_on_with_the_same_bits(kind: str, drawn:
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_micro_batches_take_the_steps_of_the_whole_batch(kind: str, drawn: Path, tmp_path: Path) -> None:
-    run(kind, drawn, tmp_path / "whole")
+def test_micro_batches_take_the_steps_of_the_whole_batch(
+    kind: str, whole_runs: dict[str, Path], drawn: Path, tmp_path: Path
+) -> None:
     run(kind, drawn, tmp_path / "micro", loop={"micro_batch": 2})
     run(kind, drawn, tmp_path / "recomputed", loop={"micro_batch": 4}, model={"gradient_checkpointing": True})
-    wanted = losses(tmp_path / "whole")
+    wanted = losses(whole_runs[kind])
     assert_close(losses(tmp_path / "micro"), wanted)
     assert_close(losses(tmp_path / "recomputed"), wanted)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
-@pytest.mark.parametrize("kind", MODELS)
-def test_ranks_take_the_steps_of_one_process(kind: str, strategy: str, drawn: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "strategy"),
+    [
+        ("soho", "fsdp2"),
+        ("visual_parsing", "ddp"),
+        pytest.param("soho", "ddp", marks=pytest.mark.long),
+        pytest.param("visual_parsing", "fsdp2", marks=pytest.mark.long),
+    ],
+)
+def test_ranks_take_the_steps_of_one_process(
+    kind: str, strategy: str, whole_runs: dict[str, Path], drawn: Path, tmp_path: Path
+) -> None:
     """Losses of later steps are those of the same weights and the same dictionary."""
-    run(kind, drawn, tmp_path / "alone")
     config, log = tmp_path / "ranks.yaml", tmp_path / "log"
     sections = {"loop": {"strategy": strategy, "micro_batch": 2}}
     config.write_text(yaml.safe_dump(tree(kind, drawn, tmp_path / "ranks", **sections)))
     finish(start(config, world=2, log=log), log)
-    assert_close(losses(tmp_path / "ranks"), losses(tmp_path / "alone"))
+    assert_close(losses(tmp_path / "ranks"), losses(whole_runs[kind]))
 
 
 @pytest.mark.slow
@@ -90,7 +108,7 @@ def test_live_norms_over_ranks_are_those_of_one_process(drawn: Path, tmp_path: P
 
 
 def test_compat_refuses_micro_batches_by_name(drawn: Path, tmp_path: Path) -> None:
-    run("soho", drawn, tmp_path / "whole", model={"compat": True})
+    run("soho", drawn, tmp_path / "whole", model={"compat": True}, loop={"steps": 1})
     with pytest.raises(UserError, match="micro_batch"):
         run("soho", drawn, tmp_path / "micro", model={"compat": True}, loop={"micro_batch": 2})
 

@@ -63,9 +63,9 @@ def test_fit_then_eval(drawn, tmp_path):
     assert code == 0, err
     assert "step 3/3" in out and "text to video: R@1" in out and "chance" in out
 
-    code, out, err = command("eval", tmp_path / "run", "--json")
-    assert code == 0, err
-    assert '"t2v_r1"' in out and '"t2v_chance_r1": 0.2' in out
+    result = CliRunner().invoke(app, ["eval", str(tmp_path / "run"), "--json"])
+    assert result.exit_code == 0, result.output
+    assert '"t2v_r1"' in result.stdout and '"t2v_chance_r1": 0.2' in result.stdout
 
 
 def test_a_schema_lists_keys_with_default_and_meaning():

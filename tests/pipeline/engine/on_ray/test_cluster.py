@@ -1,6 +1,7 @@
 """A cluster of several machines that come and go: what a machine does costs no unit, and what comes is used."""
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -122,6 +123,26 @@ def test_in_a_terminal_a_program_that_a_worker_starts_is_not_stopped_by_it(tmp_p
         program.kill()
     store = Store(str(tmp_path / "out"))
     assert store.committed("toy") == {"video"} and store.read_rejects().num_rows == 0
+
+
+@pytest.mark.slow
+def test_a_driver_that_was_submitted_as_a_job_takes_the_environment_of_the_job(
+    head: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    from pipeline.engine.on_ray.cluster import RayExecutor
+
+    submitted = {"runtime_env": {"env_vars": {"PYTHONSAFEPATH": "1", "OF_THE_JOB": "yes"}}}
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(submitted))
+    executor = RayExecutor(tmp_path / "scratch", address=head.address)
+    try:
+        there = ray.get(ray.remote(lambda: dict(os.environ)).remote())
+    finally:
+        executor.close()
+
+    names = ("OF_THE_JOB", "PYTHONSAFEPATH", "RAY_USAGE_STATS_ENABLED")
+    assert [there[name] for name in names] == ["yes", "1", "0"], "and of ours what the job did not set"
 
 
 @pytest.mark.slow

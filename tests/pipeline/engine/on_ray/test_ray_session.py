@@ -1,6 +1,5 @@
 """Ray's address: what answers there, and what environment a submitted job has."""
 
-import json
 import logging
 import os
 import socket
@@ -61,25 +60,6 @@ def test_an_address_where_something_else_listens_is_named_without_waiting_for_ra
     with socket.create_server(("127.0.0.1", 0)) as silent, refused:
         RayExecutor(tmp_path, address=f"{scheme}127.0.0.1:{silent.getsockname()[1]}")
     assert not ray.is_initialized()
-
-
-@pytest.mark.slow
-def test_a_driver_that_was_submitted_as_a_job_takes_the_environment_of_the_job(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import ray
-
-    from pipeline.engine.on_ray.cluster import RayExecutor
-
-    submitted = {"runtime_env": {"env_vars": {"PYTHONSAFEPATH": "1", "OF_THE_JOB": "yes"}}}
-    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(submitted))
-    executor = RayExecutor(tmp_path / "scratch", n_cpus=1)
-    try:
-        there = ray.get(ray.remote(lambda: dict(os.environ)).remote())
-    finally:
-        executor.close()
-
-    assert (there["OF_THE_JOB"], there["PYTHONSAFEPATH"]) == ("yes", "1")
 
 
 @pytest.mark.slow

@@ -150,12 +150,13 @@ def check_media(road: Road, fetched: list[str], behaviours: dict[str, str]) -> N
         assert rejects.get(video_id) == (expected.reason if fails else None), behaviours[video_id]
 
 
+@pytest.mark.long
 def test_a_small_crawl_in_one_process_ends_as_it_must(tmp_path: Path) -> None:
     crawl_and_check(150, 15.0, tmp_path, LocalExecutor(tmp_path / "scratch"), n_fetched=3)
 
 
-@pytest.fixture
-def two_nodes(tmp_path: Path) -> Iterator[Executor]:
+@pytest.fixture(scope="module")
+def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
     from ray.cluster_utils import Cluster
 
     from pipeline.engine.on_ray.cluster import RayExecutor
@@ -163,7 +164,7 @@ def two_nodes(tmp_path: Path) -> Iterator[Executor]:
     head = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
     cluster = started(lambda: Cluster(initialize_head=True, head_node_args=head))
     cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
-    executor = RayExecutor(tmp_path / "scratch", address=cluster.address)
+    executor = RayExecutor(tmp_path_factory.mktemp("scratch"), address=cluster.address)
     try:
         yield executor
     finally:
@@ -171,29 +172,23 @@ def two_nodes(tmp_path: Path) -> Iterator[Executor]:
         cluster.shutdown()
 
 
-def test_an_actor_that_dies_comes_back_with_its_bucket_empty(tmp_path: Path) -> None:
+def test_an_actor_that_dies_comes_back_with_its_bucket_empty(tmp_path: Path, two_nodes: Executor) -> None:
     import ray
-
-    from pipeline.engine.on_ray.cluster import RayExecutor
 
     rates = {**RATES, "page": 60.0}  # one a second
     with MiniYouTube(a_catalogue(1), draw="lazily") as site:
         config = config_for(site, politeness=hurried(identity_requests_per_minute=rates))
-    executor = RayExecutor(tmp_path / "scratch", n_cpus=1, object_store_bytes=100 * 2**20)
-    try:
-        polite = executor.share("politeness", BuildPoliteness(config, Store(str(tmp_path / "out"))))
-        time.sleep(2.5)
-        assert polite.take("one", "youtube.com", "page") == 0.0
-        ray.kill(polite._actor, no_restart=False)
-        started = time.monotonic()
-        assert polite.take("one", "youtube.com", "page") == 0.0
-        assert time.monotonic() - started >= 0.9  # a bucket that came back full would not wait at all
-    finally:
-        executor.close()
+    polite = two_nodes.share("alone", BuildPoliteness(config, Store(str(tmp_path / "out"))))
+    time.sleep(2.5)
+    assert polite.take("one", "youtube.com", "page") == 0.0
+    ray.kill(polite._actor, no_restart=False)
+    started = time.monotonic()
+    assert polite.take("one", "youtube.com", "page") == 0.0
+    assert time.monotonic() - started >= 0.9  # a bucket that came back full would not wait at all
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n_videos", "quota"), [(250, 20.0), pytest.param(2000, 120.0, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("n_videos", "quota"), [(150, 15.0), pytest.param(2000, 120.0, marks=pytest.mark.long)])
 def test_a_crawl_on_two_nodes_shares_one_bucket_and_one_catalogue(
     tmp_path: Path, two_nodes: Executor, n_videos: int, quota: float
 ) -> None:

@@ -1,5 +1,6 @@
 """SOHO and Visual Parsing learn on drawn pictures: one reads hidden words off them, the other matches sentences.
 
+In `make test` Visual Parsing's proof is a head that answers: tests/train/evaluation/test_answers.py.
 A chance is judged by its 95 % interval, with room to spare, since sums of floats differ by processor and a run with
 them. The long test shows that the room suffices: other seeds, one and two threads, and other processors' kernels.
 """
@@ -23,7 +24,7 @@ from train.evaluation.attributes import wilson_interval
 
 pytestmark = [pytest.mark.slow, pytest.mark.learn]
 
-STEPS = 300
+STEPS = {"soho": 150, "visual_parsing": 300}
 LONGER = {"soho": 600, "visual_parsing": 300}
 N_WORDS = len(["a", "red", "circle", "in", "the", "middle", "of", "a", "teal", "ground"])
 BLIND = (math.log(len(COLOURS)) + math.log(len(GROUNDS))) / N_WORDS
@@ -42,7 +43,7 @@ def prove(kind: str, found: dict[str, Any]) -> None:
     SOHO begins to match near step 300, before or after by seed and processor, so that long runs alone are asked for it.
     """
     if kind == "soho":
-        assert found["val_loss_mlm"] < 0.6 * BLIND, found
+        assert found["val_loss_mlm"] < 0.75 * BLIND, found
         assert found["mvm_loss"] < 0.75 * found["mvm_entropy"] and found["mvm_entries"] >= 10, found
         return
     assert matches(found), found
@@ -58,12 +59,12 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("kind", ["soho", "visual_parsing"])
+@pytest.mark.parametrize("kind", ["soho", pytest.param("visual_parsing", marks=pytest.mark.long)])
 def test_held_out_pictures_are_read_or_matched_with_their_sentences(kind: str, out: Path, tmp_path: Path) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        found = one_run(kind, 0, tmp_path, out / "set" / "manifest.json", STEPS)
+        found = one_run(kind, 0, tmp_path, out / "set" / "manifest.json", STEPS[kind])
     finally:
         torch.set_num_threads(before)
 
@@ -92,3 +93,4 @@ def test_every_processor_learns_it_with_every_seed(kind: str, capability: str, t
     for line in lines:
         prove(kind, line)
         assert matches(line), line
+        assert kind != "soho" or line["val_loss_mlm"] < 0.6 * BLIND, line

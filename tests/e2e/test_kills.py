@@ -90,7 +90,7 @@ def test_a_run_killed_three_times_and_drained_once_ends_with_the_same_bytes(
     kill(run_until(lambda: n_commits(out) >= total - 2, "engine.n_cpus=1"))
     committed.append(n_commits(out))
 
-    assert go_on("engine.executor=local").wait(timeout=900) == 0, log_of(out).read_text()[-3000:]
+    assert go_on().wait(timeout=900) == 0, log_of(out).read_text()[-3000:]
     assert sum(0 < n < total for n in committed) >= 2, "kills came in the middle"
     assert bytes_of(out) == bytes_of(finished.out)
     assert line_of(out) == line_of(finished.out)

@@ -21,10 +21,9 @@ from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.media.stage import MediaStage
-from train.data.decode import choose_centres, decode_sample, frames_around, nearest_stills
+from train.data.decode import ClipView, choose_centres, decode_sample, frames_around, nearest_stills
 from train.data.index import Index, load_index
 from train.data.loader import ClipDataset, Ticket
-from train.data.views import Views
 
 FPS = 12
 SPANS_MS = [(50, 4_000), (4_065, 8_070), (7_010, 11_900)]
@@ -64,7 +63,7 @@ def clip_number(index: Index, sample: int) -> int:
 @pytest.mark.parametrize("backend", ["pyav", "decord"])
 @pytest.mark.parametrize("segments", [1, 2])
 def test_whole_gives_the_frames_counted_from_the_clips_first_one(index, backend, segments):
-    views = Views((160, 256), (40, 64), 7, segments, 3, backend)
+    views = ClipView((160, 256), (40, 64), 7, segments, 3, backend)
     dataset = ClipDataset(index, views, "whole", seed=None)
 
     for sample in range(len(index)):
@@ -80,7 +79,7 @@ def test_whole_gives_the_frames_counted_from_the_clips_first_one(index, backend,
 
 @pytest.mark.parametrize("segments", [1, 2])
 def test_prepared_puts_a_still_among_the_frames_around_its_own(index, segments):
-    views = Views((160, 256), (40, 64), 7, segments, 3)
+    views = ClipView((160, 256), (40, 64), 7, segments, 3)
     reader = ClipDataset(index, views, "prepared", seed=None)
 
     for sample in range(len(index)):
@@ -103,7 +102,7 @@ def test_prepared_puts_a_still_among_the_frames_around_its_own(index, segments):
 
 def test_whole_and_prepared_show_the_same_frames_of_a_segment(index):
     """The prepared middle's own frame, asked of the 720p video by narrowing the clip to it."""
-    views = Views((160, 256), (40, 64), 7, 1, 3)
+    views = ClipView((160, 256), (40, 64), 7, 1, 3)
     for sample in range(len(index)):
         prepared = ClipDataset(index, views, "prepared", seed=None)[Ticket(0, sample, sample)]
         first = FIRST[clip_number(index, sample)]
@@ -112,7 +111,7 @@ def test_whole_and_prepared_show_the_same_frames_of_a_segment(index):
         facts = json.loads(members["json"])
         facts |= {"first_frame": facts["first_frame"] + middle - 9, "n_frames": 19}
         for backend in ("pyav", "decord"):
-            narrow = Views((160, 256), (40, 64), 7, 1, 3, backend)
+            narrow = ClipView((160, 256), (40, 64), 7, 1, 3, backend)
             whole = decode_sample({**members, "json": json.dumps(facts).encode()}, "whole", narrow, None)
             assert np.abs(whole.img_middle.astype(int) - prepared.img_middle[0].numpy()).mean() < 6
             assert [number_of(p) for p in whole.img_other[0]] == [

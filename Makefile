@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 # The ffmpeg program comes from the PATH, or, where there is none, from a pip package that ships it.
 FFMPEG_EXTRA := $(shell command -v ffmpeg >/dev/null || echo ,ffmpeg)
 OUT ?= out/demo
-WORKERS ?= 2
+# Three on two cores: tests on Ray and of outages wait more than they work.
+WORKERS ?= 3
 # A file at a time to each worker, in the order of the folders: tests/e2e has the longest files, and one of them begun last
 # would leave the other workers idle to the end. pytest-xdist by itself begins with the files of many tests.
 BY_FILE := --dist loadfile --no-loadscope-reorder

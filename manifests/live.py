@@ -95,7 +95,7 @@ class StageStatus(BaseModel):
     def eta_s(self) -> float | None:
         """Seconds until the planned units are done at the rate so far; None if unknown."""
         left = self.total - self.done_before - self.done
-        return left / self.per_hour * 3600 if self.total and self.done else None
+        return left * self.seconds / self.done if self.total and self.done else None
 
     @property
     def per_hour(self) -> float:

@@ -48,7 +48,7 @@ def test_every_candidate_is_kept_or_rejected_with_a_reason(finished: Finished) -
 
 
 def test_the_demo_is_one_command(tmp_path: Path) -> None:
-    sets = ("--set", "balance.total=15", "--set", "engine.executor=local")
+    sets = ("--set", "balance.total=15", "--set", "crawl.categories=[17, 25]", "--set", "engine.executor=local")
     done = CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "out"), "--n-videos", "1", *sets])
 
     assert done.exit_code == 0, done.output

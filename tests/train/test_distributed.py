@@ -14,7 +14,7 @@ from tests.train.torchrun import run_on_ranks
 from train.distributed import Process, process_from_environment
 from train.models.wrapping import wrap
 
-WORLDS = (2, 4)
+WORLDS = (2, pytest.param(4, marks=pytest.mark.long))
 
 
 @pytest.fixture(scope="module", params=WORLDS)

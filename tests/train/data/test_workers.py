@@ -58,7 +58,7 @@ class Killed(ClipDataset):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reason", [signal.SIGKILL, signal.SIGBUS])
+@pytest.mark.parametrize("reason", [signal.SIGKILL, pytest.param(signal.SIGBUS, marks=pytest.mark.long)])
 def test_workers_killed_from_outside_end_the_run_and_blame_no_sample(index, steps, tmp_path, reason):
     flag = tmp_path / "full"
     flag.touch()
@@ -91,7 +91,7 @@ def test_workers_hold_the_chunks_that_they_are_asked_for_and_the_one_in_the_maki
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reason", [signal.SIGKILL, signal.SIGSEGV])
+@pytest.mark.parametrize("reason", [signal.SIGKILL, pytest.param(signal.SIGSEGV, marks=pytest.mark.long)])
 def test_one_death_costs_nothing(index, steps, tmp_path, reason):
     flag = tmp_path / "once"
     flag.touch()

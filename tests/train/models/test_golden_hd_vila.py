@@ -170,6 +170,7 @@ def test_visual_tokens_and_logits_of_every_word_are_the_published_models(stage2:
     assert_statistics_agree(logits, wanted["intermediates"]["cls.mlm_logits"], "word logits")
 
 
+@pytest.mark.long
 def test_gradients_of_the_masked_language_loss_are_the_published_models(stage2: HDVila) -> None:
     wanted = golden(2)["cases"]["small"]["fp32"]
     batch = batch_of("small", itm=False)
@@ -224,7 +225,7 @@ def test_the_way_written_out_here_gives_the_published_similarities(stage1: HDVil
     assert torch.allclose(by_the_published_way(stage1, middle, other, ids, mask), wanted, atol=2e-6, rtol=0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_films_and_a_caption_file_score_as_in_the_published_way(
     stage1: HDVila, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -186,7 +186,7 @@ def test_a_machine_that_joins_is_used_and_one_that_goes_costs_no_unit(tmp_path: 
     assert all(store.commit_facts("naps", unit)["attempt"] == 1 for unit in store.committed("naps"))  # no charge
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_where_a_machine_goes_away_what_lay_there_is_fetched_again(tmp_path: Path, cluster: tuple[Any, Any]) -> None:
     store, (head, executor) = Store(str(tmp_path / "out")), cluster
     (tmp_path / "marks").mkdir()
@@ -202,7 +202,7 @@ def test_where_a_machine_goes_away_what_lay_there_is_fetched_again(tmp_path: Pat
     assert {store.commit_facts("fetched", unit)["attempt"] for unit in store.committed("fetched")} == {1}, "no charge"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_ray_kills_when_memory_runs_out_is_no_fault_of_a_unit_that_was_not_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -201,10 +201,11 @@ LOOKED_AT_MS = 2500
 """How far into each sample the frames are compared: long enough for a second group of pictures in most."""
 
 
-def test_every_720p_clip_of_the_samples_has_its_source_s_pictures(samples: Path) -> None:
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.long)])
+def test_720p_clips_of_the_samples_have_their_source_s_pictures(samples: Path, every: int) -> None:
     """Frame by frame, by hash: what a remuxed clip decodes to is what the source decodes to."""
     checked = 0
-    for path in sorted((samples / "videos").iterdir()):
+    for path in sorted((samples / "videos").iterdir())[::every]:
         if path.suffix == ".tsv":
             continue
         try:
@@ -214,7 +215,7 @@ def test_every_720p_clip_of_the_samples_has_its_source_s_pictures(samples: Path)
         if path.name not in ("decord__corrupted.mp4", "imageio-binaries__cockatoo.mp4"):  # damaged; H.264 in 4:4:4
             _assert_same_pictures(path)
             checked += 1
-    assert checked >= 10
+    assert checked >= 10 // every
 
 
 def _assert_same_pictures(path: Path) -> None:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.config.text import ClipConfig
-from pipeline.text import clip_plan
 from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Word
 from pipeline.text.clip_plan import BORDER_COSTS, BorderCosts, PlannedClip, plan_clips
@@ -56,15 +55,6 @@ def test_short_sentences_are_joined_to_about_the_target() -> None:
     words, ends = speech(*[(10, 200)] * 40)
     found = lengths_s(plan(words, ends, ClipConfig()))
     assert 11 < sum(found) / len(found) < 15.5
-
-
-def test_the_room_around_the_words_counts_as_length() -> None:
-    """Sentences of 3 s, silence enough for the room of 1 s at both ends: four of them are 14 s, the aim."""
-    words, ends = speech(*[(10, 500)] * 40)
-    config = ClipConfig(target_s=12.0, pad_ms=1000)
-    clips = plan(words, ends, config, weights=FREE)
-    spoken_s = [(words[c.last - 1].end_ms - words[c.first].start_ms) / 1000 for c in clips]
-    assert sum(spoken_s) / len(spoken_s) < 10.5 + 0.5
 
 
 def test_steering_by_words_aims_at_words() -> None:
@@ -344,34 +334,44 @@ def test_no_words_are_no_clips_and_without_an_alignment_all_are_trusted() -> Non
     assert plan(words, ends, ClipConfig(), anchored=[True, False, False])[0].confidence == 0.3333
 
 
-def test_spans_are_split_until_each_is_within_the_limit() -> None:
+@pytest.mark.parametrize(
+    ("longest_s", "lasts"), [(4.7, [16]), (4.699, [8, 16]), (1.1, [4, 8, 12, 16]), (0.2, [*range(1, 17)])]
+)
+def test_too_long_a_sentence_is_split_until_each_part_is_within_the_limit(longest_s: float, lasts: list[int]) -> None:
     words = [Word("w", 300 * i, 300 * i + 200, True) for i in range(16)]
-    times = clip_plan._Times(words)
-    assert clip_plan._within(words, times, 0, 16, 4700) == [16], "just the limit"
-    assert clip_plan._within(words, times, 0, 16, 4699) == [8, 16]
-    assert clip_plan._within(words, times, 0, 16, 1100) == [4, 8, 12, 16]
-    assert clip_plan._within(words, times, 0, 3, 1) == [1, 2, 3], "a word is never cut"
+    config = ClipConfig(max_s=longest_s, target_s=longest_s / 2, min_s=0.1, pad_ms=0)
+
+    assert [clip.last for clip in plan(words, ends_at(16, 16), config, weights=FREE)] == lasts
 
 
-def test_a_clips_length_costs_the_square_of_its_distance_to_the_target_and_too_short_a_one_more() -> None:
-    config = ClipConfig(target_s=10, min_s=2, pad_ms=500, target_words=20)
-    lengths, n = np.array([9000, 4000, 14_000, 2000, 1999]), np.array([20, 10, 30, 20, 40])
-    assert clip_plan._cost(lengths, n, config) == pytest.approx([0, 0.25, 0.25, 0.49, 4 + 0.7001**2])
-    by_words = config.model_copy(update={"steer_by": "words"})
-    assert clip_plan._cost(lengths, n, by_words) == pytest.approx([0, 0.25, 0.25, 0, 5])
+@pytest.mark.parametrize(("pad_ms", "n_clips"), [(1000, 1), (2000, 2)])
+def test_the_room_at_both_ends_counts_as_length(pad_ms: int, n_clips: int) -> None:
+    """Two sentences of 4.5 s: together 9 s and the room, 11 or 13 s; alone 6.5 or 8.5 s."""
+    words = [Word("One.", 5000, 9500, True), Word("Two.", 9500, 14_000, True)]
+    config = ClipConfig(target_s=10.0, pad_ms=pad_ms)
+
+    assert len(plan(words, ends_at(2, 1, 2), config, weights=FREE)) == n_clips
 
 
-@pytest.mark.parametrize(("gap_ms", "room_ms"), [(400, 200), (-9, 0)])
-def test_clips_share_a_silence_between_them(gap_ms: int, room_ms: int) -> None:
-    assert clip_plan._room(gap_ms, True) == room_ms
-    assert clip_plan._room(gap_ms, False) == max(0, gap_ms), "nobody else wants the end of a video"
+@pytest.mark.parametrize(("sentence_ms", "n_clips"), [(2000, 2), (1999, 1)])
+def test_a_clip_of_just_the_least_length_is_not_too_short(sentence_ms: int, n_clips: int) -> None:
+    words = [Word("One.", 1000, 1000 + sentence_ms, True), Word("Two.", 3100, 3100 + sentence_ms, True)]
+    config = ClipConfig(target_s=2.0, min_s=2.0, pad_ms=0)
+
+    assert len(plan(words, ends_at(2, 1, 2), config, weights=FREE)) == n_clips
+
+
+def test_no_room_is_taken_between_words_whose_stamps_overlap() -> None:
+    words = [Word("One.", 1000, 5000, True), Word("Two.", 4991, 9000, True)]
+    one, two = plan(words, ends_at(2, 1, 2), ClipConfig(target_s=4.0, min_s=1.0), weights=FREE)
+
+    assert (one.end_ms, two.start_ms) == (5000, 4991)
 
 
 @pytest.mark.parametrize(("duration_ms", "end_ms"), [(0, 2300), (2100, 2100), (9000, 2300), (1500, 2000)])
 def test_the_room_around_words_ends_with_the_video_and_begins_at_0(duration_ms: int, end_ms: int) -> None:
     words = [Word("a", 100, 900, True), Word("b", 1000, 2000, False)]
-    config = ClipConfig(pad_ms=300)
-    [clip] = clip_plan._padded(words, [(0, 2)], config, [True, False], duration_ms)
+    known = {"anchored": [True, False], "duration_ms": duration_ms}
+    [clip] = plan(words, ends_at(2, 2), ClipConfig(pad_ms=300), **known)
+
     assert (clip.start_ms, clip.end_ms, clip.text, clip.confidence) == (0, end_ms, "a b", 0.5)
-    one, other = clip_plan._padded(words, [(0, 1), (1, 2)], config, None, 0)
-    assert (one.end_ms, other.start_ms, one.confidence) == (950, 950, 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,8 +13,8 @@ from manifests.errors import UserError
 from tests.train.data.loaders import VIEWS, a_loader
 from train.data import loader
 from train.data.loader import ClipDataset, Loaded, Lost, PlannedLoader, Ticket, read_once, unusable
-from train.data.plan import Mixing, Stream
-from train.data.read import ShardUnreadable
+from train.data.plan import Mixing, Stream, plan
+from train.data.read import Reader, ShardUnreadable
 from train.data.workers import Workers
 from train.rows import Rows
 
@@ -24,7 +25,7 @@ def a_dataset(index, **options) -> ClipDataset:
 
 def test_a_ticket_names_its_position_its_sample_and_four_spares_half_an_epoch_on(index):
     one = a_loader(index, batch=4)
-    order = [one._stream.order(0).at(position) for position in range(11)]
+    order = plan(index, 1, 0, Mixing(window_shards=2)).tolist()
 
     tickets = [ticket for step in range(2) for ticket in one.tickets(step)]
 
@@ -43,53 +44,36 @@ def test_a_set_of_one_sample_is_its_own_spare(index):
     assert (first.sample, first.spares, first.epoch, second.epoch) == (0, (0, 0, 0, 0), 0, 1)
 
 
-def test_poisoned_samples_are_asked_for_no_more_and_a_position_of_nothing_else_stops(index, tmp_path):
-    one = a_loader(index, run_dir=tmp_path)
-    wanted = one.tickets(0)[0]
-    one._poisoned = {wanted.sample, wanted.spares[1]}
-    assert one.tickets(0)[0].sample == wanted.spares[0] and one.tickets(0)[0].spares == wanted.spares[2:]
+def poisoned_in(folder, *samples):
+    (folder / "poisoned.txt").write_text("".join(f"{sample}\n" for sample in samples))
+    return folder
 
-    one._poisoned = {wanted.sample, *wanted.spares[:-1]}
+
+def asked_for(one, first=0) -> set[int]:
+    """The samples that an epoch asks for from this step on, spares too."""
+    tickets = [ticket for step in range(first, first + 3) for ticket in one.tickets(step)]
+    return {sample for ticket in tickets for sample in (ticket.sample, *ticket.spares)}
+
+
+def test_poisoned_samples_are_asked_for_no_more_and_a_position_of_nothing_else_stops(index, tmp_path):
+    wanted = a_loader(index).tickets(0)[0]
+
+    one = a_loader(index, run_dir=poisoned_in(tmp_path, wanted.sample, wanted.spares[1]))
+    assert one.tickets(0)[0].sample == wanted.spares[0] and one.tickets(0)[0].spares == wanted.spares[2:]
+    one = a_loader(index, run_dir=poisoned_in(tmp_path, wanted.sample, *wanted.spares[:-1]))
     assert one.tickets(0)[0] == Ticket(0, 0, wanted.spares[-1], ())
-    one._poisoned = {wanted.sample, *wanted.spares}
+    one = a_loader(index, run_dir=poisoned_in(tmp_path, wanted.sample, *wanted.spares))
     with pytest.raises(UserError, match=r"position 0: .* crash the decoder; see .*poisoned\.txt"):
         one.tickets(0)
 
 
-def test_a_second_death_on_a_sample_poisons_it_and_the_list_is_read_again(index, tmp_path):
-    one = a_loader(index, workers=2, run_dir=tmp_path)
-    path = tmp_path / "poisoned.txt"
-    one._dataset.on_hand[:] = torch.tensor([[71, 0], [72, 5]])
-
-    one._suspect({71})
-    assert one._poisoned == set() and not path.exists(), "one death is none"
-    one._suspect({72})
-    assert one._poisoned == set(), "another sample's"
-    one._suspect({71, 72})
-    assert one._poisoned == {0, 5} and path.read_text() == "0\n5\n"
-    assert a_loader(index, run_dir=tmp_path)._poisoned == {0, 5}
-    with pytest.raises(UserError, match="died while idle"):
-        one._suspect({71}), "a poisoned sample is not tried, so it was not that"
-    with pytest.raises(UserError, match="died while idle"):
-        one._suspect({99})
-
-
-def test_without_a_folder_poisoned_samples_are_known_to_this_process_alone(index):
-    one = a_loader(index, workers=1)
-    one._dataset.on_hand[:] = torch.tensor([[71, 3]])
-    for _ in range(2):
-        one._suspect({71})
-
-    assert one._poisoned == {3}
-
-
 def test_a_data_set_that_grew_has_a_list_of_its_own(index, tmp_path):
     grown = Stream(index, 1, Mixing(), 4, first_step=7)
-    (tmp_path / "poisoned.txt").write_text("3\n")
     (tmp_path / f"poisoned-{index.manifest.sha256[:12]}.txt").write_text("4\n9\n")
+    poisoned_in(tmp_path, 3)
 
-    assert PlannedLoader(a_dataset(index), grown, run_dir=tmp_path)._poisoned == {4, 9}
-    assert a_loader(index, run_dir=tmp_path)._poisoned == {3}
+    assert asked_for(PlannedLoader(a_dataset(index), grown, run_dir=tmp_path), 7) == {*range(11)} - {4, 9}
+    assert asked_for(a_loader(index, run_dir=tmp_path)) == {*range(11)} - {3}
 
 
 def test_who_held_what_is_said_of_the_workers_that_are_asked_about(index):
@@ -100,18 +84,18 @@ def test_who_held_what_is_said_of_the_workers_that_are_asked_about(index):
     assert dataset.held_by([71, 72]) == [index.key(0)] and dataset.held_by({73}) == [index.key(5)]
 
 
-def test_a_worker_says_what_it_is_on_while_it_reads_and_that_it_is_done(index):
-    dataset, seen = a_dataset(index), []
-    reader = dataset._reader
-    assert dataset.on_hand.shape == (1, 2)
+def test_a_worker_says_what_it_is_on_while_it_reads_and_that_it_is_done(index, monkeypatch):
+    seen = []
 
     def read(sample, extensions):
         seen.append(dataset.on_hand[0].tolist()[1])
-        return reader.read(sample, extensions)
+        return Reader(index).read(sample, extensions)
 
-    dataset._reader = SimpleNamespace(read=read)
+    monkeypatch.setattr(loader, "Reader", lambda *_: SimpleNamespace(read=read))
+    dataset = a_dataset(index)
     dataset[Ticket(0, 0, 4)]
 
+    assert dataset.on_hand.shape == (1, 2)
     assert seen == [4] and dataset.on_hand[0, 1] == -1 and dataset.on_hand[0, 0] > 0
 
 
@@ -143,24 +127,31 @@ def test_augmentation_is_drawn_from_seed_epoch_and_position_and_evaluation_draws
     assert len({other.numpy().tobytes() for other in others}) > 6
 
 
-class Refusing:
-    """A reader whose shard is gone, of samples below a number."""
+class FromAfar:
+    """A reader of an object store that fails at some samples; it notes what it is asked for, and by which thread."""
 
     is_remote = True
 
-    def __init__(self, reader, below):
-        self._reader, self._below, self.asked = reader, below, []
+    def __init__(self, index, failures):
+        self.reader, self.failures, self.asked = Reader(index), dict(failures), []
 
     def read(self, sample, extensions):
-        self.asked.append(sample)
-        if sample < self._below:
-            raise ShardUnreadable("there/shard.tar", "gone")
-        return self._reader.read(sample, extensions)
+        self.asked.append((sample, threading.current_thread() is threading.main_thread()))
+        if sample in self.failures:
+            raise self.failures[sample]
+        return self.reader.read(sample, extensions)
 
 
-def test_the_first_usable_spare_takes_the_place_and_what_was_lost_before_it_is_reported(index):
-    dataset = a_dataset(index)
-    dataset._reader = Refusing(dataset._reader, below=3)
+def far_dataset(index, monkeypatch, failures=()):
+    """(a data set that reads through a `FromAfar`, its reader)."""
+    reader = FromAfar(index, failures)
+    monkeypatch.setattr(loader, "Reader", lambda *_: reader)
+    return a_dataset(index), reader
+
+
+def test_the_first_usable_spare_takes_the_place_and_what_was_lost_before_it_is_reported(index, monkeypatch):
+    gone = dict.fromkeys(range(3), ShardUnreadable("there/shard.tar", "gone"))
+    dataset, _ = far_dataset(index, monkeypatch, gone)
 
     found = dataset[Ticket(0, 6, 1, (2, 5, 0))]
     nothing = dataset[Ticket(0, 6, 1, (2, 0))]
@@ -172,17 +163,22 @@ def test_the_first_usable_spare_takes_the_place_and_what_was_lost_before_it_is_r
 
 
 @pytest.mark.parametrize(("n", "at_once"), [(1, False), (2, True)])
-def test_two_samples_of_an_object_store_are_fetched_at_the_same_time_and_nothing_is_left_over(index, n, at_once):
-    dataset = a_dataset(index)
-    dataset._reader = Refusing(dataset._reader, below=0)
-    tickets = [Ticket(0, position, position + 3) for position in range(n)]
-    kept = []
-    dataset._load = lambda ticket, sample: kept.append(len(dataset._coming)) or loader.nothing(VIEWS)
+def test_two_samples_of_an_object_store_are_fetched_beside_the_decoding_and_one_is_not(index, monkeypatch, n, at_once):
+    dataset, reader = far_dataset(index, monkeypatch)
 
-    dataset.__getitems__(tickets)
+    found = dataset.__getitems__([Ticket(0, position, position + 3) for position in range(n)])
 
-    assert kept == [n if at_once else 0] * n and dataset._coming == {}
-    assert sorted(dataset._reader.asked) == ([3, 4] if at_once else [])
+    assert [loaded.samples for loaded in found] == [[3], [4]][:n]
+    assert sorted(reader.asked) == [(3, not at_once), (4, not at_once)][:n]
+
+
+def test_what_was_fetched_for_a_chunk_that_failed_is_fetched_again_for_the_next(index, monkeypatch):
+    dataset, reader = far_dataset(index, monkeypatch, {3: MemoryError()})
+    with pytest.raises(MemoryError):
+        dataset.__getitems__([Ticket(0, 0, 3), Ticket(0, 1, 4)])
+    reader.asked.clear()
+
+    assert dataset[Ticket(0, 1, 4)].samples == [4] and reader.asked == [(4, True)]
 
 
 def test_what_the_view_does_not_take_is_none_and_anything_else_a_mistake(index):
@@ -245,77 +241,132 @@ def test_a_step_may_need_more_or_fewer_chunks_than_its_share_divides_into(index,
         assert [loaded.keys for loaded in one.steps(0, 3)] == [loaded.keys for loaded in steps[:3]]
 
 
+OUT_OF_MEMORY, CRASHED = -9, -11
+
+
 class Chunks:
-    """A loader's chunks of which some come, until the worker that makes them dies."""
+    """What torch makes of a loader: chunks until so many were given, then some of its workers die."""
 
-    def __init__(self, n_good=99, exitcode=0):
-        self.n_good, self.killed = n_good, 0
-        self._workers = [SimpleNamespace(pid=7, exitcode=exitcode, kill=self._kill)]
+    def __init__(self, made, n_good, deaths):
+        self.lists, self.made, self.n_good, self.deaths = iter(made.batch_sampler), made, n_good, deaths
+        self.killed = 0
+        self._workers = [SimpleNamespace(pid=pid, exitcode=code, kill=self.kill) for pid, code in deaths.items()]
 
-    def _kill(self):
+    def kill(self):
         self.killed += 1
 
+    def __next__(self):
+        if self.n_good == 0:
+            pids = ", ".join(str(pid) for pid in self.deaths)
+            raise RuntimeError(f"DataLoader worker (pid(s) {pids}) exited unexpectedly")
+        self.n_good -= 1
+        return loader.join([self.made.dataset[ticket] for ticket in next(self.lists)])
 
-def tries(one, monkeypatch, *outcomes):
-    """A loader whose tries end so: (steps that go well, exit code of the worker's death); those after them go well."""
+
+def tries(monkeypatch, *outcomes, on_hand=((7, 3),)):
+    """What a loader's tries end in: (chunks that come, exit code by process id); those after them go well.
+
+    `on_hand`: which sample each process was loading when it died.
+    """
     made = []
 
-    def chunks(steps):
-        made.append(Chunks(*outcomes[len(made)]) if len(made) < len(outcomes) else Chunks())
-        return made[-1]
+    def started(asked):
+        chunks = Chunks(asked, *outcomes[len(made)] if len(made) < len(outcomes) else (-1, {}))
+        asked.dataset.on_hand[: len(on_hand)] = torch.tensor(on_hand)
+        made.append(chunks)
+        return chunks
 
-    def steps_of(given, steps):
-        yield from steps[: given.n_good]
-        if given.n_good < len(steps):
-            raise RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly")
-
-    monkeypatch.setattr(one, "_chunks", chunks)
-    monkeypatch.setattr(one, "_steps_of", steps_of)
+    monkeypatch.setattr(loader, "DataLoader", lambda dataset, **options: SimpleNamespace(dataset=dataset, **options))
+    monkeypatch.setattr(loader, "started", started)
     return made
 
 
-def test_workers_killed_three_times_in_a_row_end_the_run_and_each_time_the_others_with_them(index, monkeypatch):
-    one, told = a_loader(index, world=2, workers=1), []
-    made = tries(one, monkeypatch, (0, -9), (0, -7), (0, -15), (0, -9))
+def test_workers_killed_three_times_in_a_row_end_the_run_and_each_time_the_others_with_them(
+    index, monkeypatch, tmp_path
+):
+    told = []
+    made = tries(monkeypatch, (0, {7: -9}), (0, {7: -7}), (0, {7: -15}), (0, {7: -9}))
     monkeypatch.setattr(loader, "killed_from_outside", lambda *said: told.append(said) or "killed")
-    one._dataset.on_hand[:] = torch.tensor([[7, 3]])
 
     with pytest.raises(UserError, match="killed"):
-        list(one.steps(0, 4))
+        list(a_loader(index, world=2, workers=1, run_dir=tmp_path).steps(0, 4))
 
-    assert [chunks.killed for chunks in made] == [1, 1, 1] and one._suspects == set()
-    assert told == [({7: -15}, [index.key(3)], one._workers.max_shm_bytes(VIEWS, 2))], (
-        "for this rank's share of the batch"
-    )
+    assert [chunks.killed for chunks in made] == [1, 1, 1] and list(tmp_path.iterdir()) == []
+    most = Workers(1, chunk=2, prefetch=2).max_shm_bytes(VIEWS, 2)
+    assert told == [({7: -15}, [index.key(3)], most)], "for this rank's share of the batch"
 
 
-def test_a_step_that_goes_well_forgives_earlier_deaths_and_the_next_try_begins_behind_it(index, monkeypatch):
+def test_a_step_that_goes_well_forgives_earlier_deaths_and_the_next_try_begins_behind_it(index, monkeypatch, steps):
+    made = tries(monkeypatch, *[(0, {7: -9})] * 2, (5, {7: -9}), (0, {7: -9}))
+
+    loaded = list(a_loader(index, workers=1).steps(1, 6))
+
+    assert [step.keys for step in loaded] == [step.keys for step in steps[1:]] and len(made) == 5
+
+
+@pytest.mark.parametrize(
+    ("dead", "poisoned"),
+    [
+        ([(71,)], ""),
+        ([(71,), (72,)], ""),
+        ([(71,), (72,), (71, 72)], "0\n5\n"),
+        ([(72,), (71, 72), (71,)], "5\n0\n"),
+    ],
+)
+def test_a_second_death_on_a_sample_poisons_it_for_this_run_and_the_next(index, monkeypatch, tmp_path, dead, poisoned):
+    tries(monkeypatch, *[(0, dict.fromkeys(pids, CRASHED)) for pids in dead], on_hand=((71, 0), (72, 5)))
+    one, bad = a_loader(index, workers=2, run_dir=tmp_path), {int(line) for line in poisoned.split()}
+
+    read = {sample for step in one.steps(0, 3) for sample in step.samples}
+
+    listed = [path.read_text() for path in tmp_path.iterdir()]
+    assert listed == [poisoned] * bool(poisoned) and not read & bad
+    assert asked_for(one) == asked_for(a_loader(index, run_dir=tmp_path)) == {*range(11)} - bad
+
+
+@pytest.mark.parametrize(
+    "dead", [[99], [7, 7, 7]], ids=["who held nothing", "a poisoned sample is not tried, so it was not that"]
+)
+def test_a_worker_that_dies_without_a_sample_in_hand_ends_the_run(index, monkeypatch, dead):
+    tries(monkeypatch, *[(0, {pid: CRASHED}) for pid in dead])
+
+    with pytest.raises(UserError, match="died while idle"):
+        list(a_loader(index, workers=1).steps(0, 1))
+
+
+def test_without_a_folder_poisoned_samples_are_known_to_this_process_alone(index, monkeypatch):
+    tries(monkeypatch, *[(0, {7: CRASHED})] * 2)
     one = a_loader(index, workers=1)
-    made = tries(one, monkeypatch, (0, -9), (0, -9), (2, -9), (0, -9))
+    list(one.steps(0, 1))
 
-    assert list(one.steps(3, 8)) == [3, 4, 5, 6, 7] and len(made) == 5
+    assert asked_for(one) == {*range(11)} - {3} and asked_for(a_loader(index)) == {*range(11)}
 
 
-def test_a_death_that_is_a_samples_own_is_held_against_it(index, monkeypatch):
-    one, suspected = a_loader(index, workers=1), []
-    monkeypatch.setattr(one, "_suspect", suspected.append)
-    tries(one, monkeypatch, (0, -11), (1, -9))
+@pytest.mark.parametrize(
+    ("deaths", "poisoned"),
+    [
+        ([{7: CRASHED}, {7: CRASHED}], ["3\n"]),
+        ([{7: CRASHED}, {7: OUT_OF_MEMORY}], []),
+        ([{7: CRASHED, 8: CRASHED}, {7: OUT_OF_MEMORY, 8: CRASHED}], ["5\n"]),
+    ],
+)
+def test_only_a_death_that_is_a_samples_own_is_held_against_it(index, monkeypatch, tmp_path, deaths, poisoned):
+    tries(monkeypatch, *[(0, exits) for exits in deaths], on_hand=((7, 3), (8, 5)))
 
-    assert list(one.steps(0, 2)) == [0, 1]
-    assert suspected == [{7}], "the second was killed from outside"
+    assert len(list(a_loader(index, workers=2, run_dir=tmp_path).steps(0, 2))) == 2
+    assert [path.read_text() for path in tmp_path.iterdir()] == poisoned
 
 
 @pytest.mark.parametrize(("world", "count"), [(1, 2), (2, 2), (1, 0)])
 def test_workers_are_asked_for_a_ranks_share_of_the_steps_ahead(index, monkeypatch, world, count):
-    asked = {}
-    monkeypatch.setattr(loader, "DataLoader", lambda dataset, **options: asked.update(options))
-    monkeypatch.setattr(loader, "started", lambda made: iter(()))
+    made = tries(monkeypatch)
     workers = Workers(count, chunk=1, prefetch=3)
 
-    PlannedLoader(a_dataset(index), Stream(index, 1, Mixing(), 4), world=world, workers=workers)._chunks(range(1))
+    list(PlannedLoader(a_dataset(index), Stream(index, 1, Mixing(), 4), world=world, workers=workers).steps(0, 1))
 
-    assert asked["num_workers"] == count
-    assert asked["prefetch_factor"] == (workers.chunks_ahead(4 // world) if count else None)
+    asked = made[0].made
+    assert asked.num_workers == count
+    assert asked.prefetch_factor == (workers.chunks_ahead(4 // world) if count else None)
 
 
 def test_an_evaluations_killed_workers_held_as_much_as_they_were_asked_for(index, monkeypatch):

@@ -6,7 +6,6 @@ import resource
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -127,8 +126,9 @@ def test_a_disk_that_is_slow_by_the_clock_is_no_verdict_on_a_file(
         patch.setattr(module, "OPEN_TIMEOUT_S", 1e-9)
         probe(path)
 
-    with av.open(str(path), timeout=(60, 1e-9)) as slow, pytest.raises(Starved, match="reading a packet"):
-        module._end_of(slow, slow.streams.video[0])
+    with monkeypatch.context() as patch, pytest.raises(Starved, match="reading a packet"):
+        patch.setattr(module, "open_media", lambda *_: av.open(str(path), timeout=(60, 1e-9)))
+        probe(path)
     with av.open(str(path), timeout=(60, 1e-9)) as slow, pytest.raises(Starved, match="reading a packet"):
         list(packets_from(slow, slow.streams.video[0], 0))
 
@@ -271,115 +271,3 @@ def test_a_pipe_is_no_video_and_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_decoder_uses_the_one_core_that_a_unit_is_given(tmp_path: Path) -> None:
     with open_media(a_video(tmp_path / "a.mp4", seconds=0.4, **SMALL), MediaLimits()) as container:
         assert container.streams.video[0].codec_context.thread_count == 1
-
-
-def a_stream(index: int = 0, *, marked: str = "", size: tuple[int, int] = (64, 36), **facts: Any) -> Any:
-    """What PyAV says of a track; `marked`: its dispositions."""
-    bits = sum(getattr(av.stream.Disposition, word) for word in marked.split())
-    codec = {"codec": SimpleNamespace(canonical_name="h264"), "width": size[0], "height": size[1], "pix_fmt": None}
-    codec |= {"format": None, "field_order": 0, "color_trc": 1, "colorspace": 1, "color_range": 1, "color_primaries": 1}
-    codec |= {key: facts.pop(key) for key in list(facts) if key in (*codec, "sample_rate", "channels")}
-    told = {"index": index, "disposition": bits, "time_base": Fraction(1, 1000), "start_time": 0, "duration": 5000}
-    told |= {"average_rate": None, "guessed_rate": None, "base_rate": None, "sample_aspect_ratio": None, "language": ""}
-    return SimpleNamespace(codec_context=SimpleNamespace(**codec), **told | facts)
-
-
-def test_the_video_is_the_default_track_else_the_largest_and_never_cover_art() -> None:
-    def chosen(*streams: Any) -> int | None:
-        found = module._video_stream(SimpleNamespace(streams=SimpleNamespace(video=list(streams))))
-        return None if found is None else int(found.index)
-
-    low, high = a_stream(0, size=(60, 40)), a_stream(1, size=(40, 90))
-    assert chosen(low, high) == 1
-    assert chosen(a_stream(2, marked="default", size=(6, 4)), low, high) == 2
-    assert chosen(a_stream(3, marked="default attached_pic", size=(999, 999)), low) == 0
-    assert chosen(a_stream(3, marked="attached_pic")) is None
-    without_decoder = SimpleNamespace(index=4, codec_context=None, disposition=0)
-    assert chosen(without_decoder, low) == 0
-    assert module._default([]) is None
-
-
-@pytest.mark.parametrize("size", [(0, 36), (64, 0), (-1, 36), (64, -1)])
-def test_a_track_without_a_frame_size_is_broken(size: tuple[int, int]) -> None:
-    nothing = SimpleNamespace(duration=None)
-    module._refuse_oversized(nothing, a_stream(size=(1, 1)), MediaLimits())
-    with pytest.raises(Unusable, match="gives no frame size"):
-        module._refuse_oversized(nothing, a_stream(size=size), MediaLimits())
-
-
-def test_source_time_begins_with_the_earliest_track_that_says_when_and_never_before_zero() -> None:
-    assert module._zero(a_stream(start_time=2000), [a_stream(start_time=1500), a_stream(start_time=None)]) == Fraction(
-        3, 2
-    )
-    assert module._zero(a_stream(start_time=40), [a_stream(start_time=-20)]) == 0
-    assert module._zero(a_stream(start_time=None), []) == 0
-
-
-def test_a_declared_length_is_the_tracks_else_the_files() -> None:
-    file, exact = SimpleNamespace(duration=7_000_999), {"duration": 10_001, "time_base": Fraction(1, 3000)}
-    assert module._duration_ms(file, a_stream(**exact)) == 3334
-    assert module._duration_ms(file, a_stream(duration=None)) == 7000
-    assert module._duration_ms(SimpleNamespace(duration=None), a_stream(duration=None)) == -1
-
-
-DAMAGED = -1
-
-
-class Packets:
-    """A file of packets (pts, duration, size), ms; a seek leaves out what lies before it."""
-
-    def __init__(self, packets: list[tuple[int | None, int | None, int]], duration_s: float | None, start_s: float = 0):
-        self.duration = None if duration_s is None else round(duration_s * av.time_base)
-        self.start_time = round(start_s * av.time_base)
-        self._packets, self.sought_us = packets, list[int]()
-
-    def seek(self, to_us: int, *, backward: bool) -> None:
-        self.sought_us += [to_us] if backward else []
-
-    def demux(self, _stream: Any) -> Any:
-        for pts, duration, size in self._packets:
-            if pts == DAMAGED:
-                raise av.error.InvalidDataError(1, "damaged")
-            if pts is None or pts * 1000 >= self.sought_us[-1]:
-                yield SimpleNamespace(pts=pts, duration=duration, size=size)
-
-
-def end_ms(file: Packets) -> float | None:
-    end = module._end_of(file, a_stream())
-    return None if end is None else float(end * 1000)
-
-
-def test_the_end_is_that_of_the_picture_that_ends_last_empty_packets_aside() -> None:
-    assert end_ms(Packets([(0, 40, 9), (120, 40, 9), (40, 200, 9), (80, None, 9), (900, 40, 0)], None)) == 240
-    assert end_ms(Packets([(70, None, 5)], None)) == 70 and end_ms(Packets([], None)) is None
-
-
-def test_only_the_last_ten_seconds_of_a_long_file_are_read_for_its_end() -> None:
-    long = Packets([(500, 40, 9), (29_000, 40, 9)], 25, start_s=5)
-    short, nothing_there = Packets([(500, 40, 9)], 20), Packets([(500, 40, 9)], 30)
-    assert end_ms(long) == 29_040 and long.sought_us == [20_000_000]
-    assert end_ms(short) == 540 and short.sought_us == [0]
-    assert end_ms(nothing_there) == 540 and nothing_there.sought_us == [20_000_000, 0]
-
-
-def test_packets_behind_damage_do_not_count_and_damage_alone_is_a_reason() -> None:
-    assert end_ms(Packets([(40, 40, 9), (DAMAGED, 0, 9), (900, 40, 9)], None)) == 80
-    assert end_ms(Packets([(40, 40, 9), (DAMAGED, 0, 9), (29_000, 40, 9)], 30)) == 80
-    with pytest.raises(Unusable, match="its packets cannot be read"):
-        end_ms(Packets([(DAMAGED, 0, 9)], None))
-
-
-def test_the_first_picture_is_looked_for_behind_packets_that_do_not_decode() -> None:
-    def broken() -> list[str]:
-        raise av.error.InvalidDataError(1, "damaged")
-
-    packets = [
-        SimpleNamespace(decode=broken),
-        SimpleNamespace(decode=list),
-        SimpleNamespace(decode=lambda: ["it", "b"]),
-    ]
-    sought = []
-    file = SimpleNamespace(seek=lambda us, backward: sought.append((us, backward)), demux=lambda _: iter(packets))
-    assert module._first_picture(file, None) == "it" and sought == [(0, True)]
-    packets.pop()
-    assert module._first_picture(file, None) is None

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,23 +10,17 @@ from typing import Any
 import av
 import pytest
 from pydantic import Secret
-from yt_dlp.utils import YoutubeDLError
 
 from manifests.reasons import Reason
 from miniyoutube.big_catalogue import one_of_each
 from miniyoutube.misbehave import BEHAVIOURS, Fault
 from miniyoutube.server import MiniYouTube
-from pipeline.config.crawl import CrawlConfig, IdentityConfig, MediaFormatConfig
-from pipeline.config.media import CutConfig, MediaConfig, MediaLimits
+from pipeline.config.crawl import CrawlConfig, MediaFormatConfig
+from pipeline.config.media import CutConfig
 from pipeline.engine.work.unit import Rejected, StopRun, Transient
 from pipeline.media.probe import Starved
 from pipeline.site import fetch as fetch_module
-from pipeline.site.addresses import VIDEO_TRIES
-from pipeline.site.asking import Turn
-from pipeline.site.failures import DeadlinePassed, Failure, SeenRequest
 from pipeline.site.fetch import Fetcher, check_media
-from pipeline.site.formats import Choice
-from pipeline.site.ytdlp import Session, no_token
 from tests.pipeline.crawl.site import Road, config_for, hurried
 
 FOR_OTHERS = frozenset({Reason.DECODE_ERRORS})  # what only a decode of every picture can say
@@ -181,37 +174,6 @@ def test_a_file_that_is_on_disk_already_is_taken_as_it_is(site: MiniYouTube, tmp
     assert Fetcher(road.config, road.polite)(row, road.context()) == Path("/somewhere/film.mp4")
 
 
-def test_a_slow_drip_is_given_up_after_a_minute_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [1000.0]
-    monkeypatch.setattr(fetch_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
-
-    def told(watch: Any, seconds: float, n_bytes: int | None, status: str = "downloading") -> None:
-        now[0] += seconds
-        watch({"status": status, "downloaded_bytes": n_bytes})
-
-    steady = fetch_module._SpeedWatch(100.0)
-    for second in range(0, 200, 10):
-        told(steady, 10, second * 100)
-    slow = fetch_module._SpeedWatch(100.0)
-    told(slow, 0, None)
-    told(slow, 30, 2999)
-    told(slow, 30, 5999)
-    with pytest.raises(DeadlinePassed, match="slower than 100 bytes a second"):
-        told(slow, 0.1, 5999)
-    for ends in (("finished", 9999), ("downloading", 5)):  # the next file, of which less has come
-        watch = fetch_module._SpeedWatch(100.0)
-        told(watch, 0, 10)
-        told(watch, 59, 20)
-        told(watch, 0.5, ends[1], ends[0])
-        assert watch.seen == []
-        told(watch, 1, 5)
-        told(watch, 60, 6005)
-    equal = fetch_module._SpeedWatch(100.0)
-    told(equal, 0, 7)
-    told(equal, 0, 7)
-    assert len(equal.seen) == 2, "no progress is no new file"
-
-
 def a_container(width: int = 1280, height: int = 720, ends_s: tuple[float, ...] = (10.0, 10.0), **more: Any) -> Any:
     """A file with such pictures, whose tracks' last packets end then."""
     context = SimpleNamespace(width=width, height=height)
@@ -263,157 +225,3 @@ def test_a_disk_too_slow_to_open_a_file_from_is_no_fault_of_the_file(monkeypatch
     monkeypatch.setattr(fetch_module, "open_media", slow)
     failure = check_media(Path("film.mp4"), 10.0, CutConfig())
     assert failure and failure.reason is Reason.TIMEOUT and "opening it" in failure.detail
-
-
-def a_fetch(tmp_path: Path, left_s: float = 1000.0, media: MediaConfig | None = None, **settings: Any) -> Any:
-    """One fetch of a video by a configuration, with so much left of its unit's time."""
-    config = CrawlConfig(**settings)
-    context = SimpleNamespace(scratch=tmp_path, remaining_s=lambda: left_s)
-    video = {"video_id": "v", "media_path": "", "egress": "one", "duration_s": 10.0}
-    return fetch_module._Fetch(config, SimpleNamespace(), media or MediaConfig(), video, context)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("patience_s", "waits_s"), [(100.0, 100.0), (5000.0, 600.0)], ids=["as the settings say", "ten minutes at most"]
-)
-def test_how_long_and_how_often_a_video_is_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience_s: float, waits_s: float
-) -> None:
-    rules: list[Any] = []
-    results: Iterator[Any] = iter([Path("film.mp4"), Failure(Reason.LIVE, "live")])
-
-    def ask(self: Any, subject: str, attempt: Any, given: Any) -> Any:
-        rules.append((subject, self.prefer, given))
-        return next(results)
-
-    monkeypatch.setattr(fetch_module.Asking, "ask", ask)
-    fetching = a_fetch(tmp_path, politeness={"patience_s": patience_s, "later_s": 77.0})
-    assert fetching.run() == Path("film.mp4")
-    with pytest.raises(Rejected) as rejected:
-        fetching.run()
-
-    assert (rejected.value.reason, rejected.value.retry_after_s) == (Reason.LIVE, 77.0)
-    subject, prefer, given = rules[0]
-    config = fetching.config
-    assert (subject, prefer, given.patience_s) == ("v", "one", waits_s)
-    assert (given.limit_s, given.tries) == (config.fetch_time_limit_s, VIDEO_TRIES)
-    assert given.heals == {Reason.TRUNCATED, Reason.BROKEN_MEDIA, Reason.NOT_A_VIDEO}
-
-
-@pytest.mark.parametrize(("left_s", "ends_in_s"), [(1000.0, 50.0), (40.0, 30.0), (5.0, 1.0)])
-def test_a_download_ends_ten_seconds_before_its_unit_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_s: float, ends_in_s: float
-) -> None:
-    monkeypatch.setattr(fetch_module, "time", SimpleNamespace(monotonic=lambda: 1000.0))
-    monkeypatch.setattr(fetch_module, "open_site", lambda options, session: nullcontext(options))
-    asked: list[dict[str, Any]] = []
-    monkeypatch.setattr(fetch_module, "extract_video", lambda site, video_id: asked.append(site) or {"_type": "url"})
-    session = Session(no_token, 1050.0)
-    turn = Turn(IdentityConfig(name="one"), (), session)
-
-    failure = a_fetch(tmp_path, left_s)._attempt(turn)
-
-    assert failure == Failure(Reason.PAYMENT_REQUIRED, "only a trailer is shown")
-    assert session.deadline == 1000.0 + ends_in_s
-    (options,) = asked
-    assert (options["continuedl"], options["writesubtitles"], options["fixup"]) == (True, False, "never")
-
-
-@pytest.mark.parametrize(("status", "is_wiped"), [(416, True), (503, False)])
-def test_a_range_that_the_site_refuses_begins_the_download_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, is_wiped: bool
-) -> None:
-    def fail(site: Any, video_id: str) -> Any:
-        session.requests.append(SeenRequest("media", "googlevideo.com", "/videoplayback", status))
-        raise YoutubeDLError("odd")
-
-    session = Session(no_token, 1e12)
-    monkeypatch.setattr(fetch_module, "open_site", lambda options, session: nullcontext(options))
-    monkeypatch.setattr(fetch_module, "extract_video", fail)
-    fetching = a_fetch(tmp_path)
-    fetching.staging.mkdir()
-    (fetching.staging / "v.mp4.part").write_bytes(b"half")
-
-    assert isinstance(fetching._attempt(Turn(IdentityConfig(name="one"), (), session)), Failure)
-    assert list(fetching.staging.iterdir()) == ([] if is_wiped else [fetching.staging / "v.mp4.part"])
-
-
-@pytest.mark.parametrize(
-    ("info", "reason", "detail"),
-    [
-        ({"_type": "url_transparent"}, Reason.PAYMENT_REQUIRED, "trailer"),
-        ({"live_status": "is_live", "formats": [1]}, Reason.LIVE, "is_live"),
-        ({"live_status": "post_live", "formats": [1]}, Reason.LIVE, "post_live"),
-        ({"live_status": "was_live", "formats": []}, Reason.FORMATS_HIDDEN, ""),
-    ],
-)
-def test_what_can_be_told_before_any_media_is_asked_for(
-    tmp_path: Path, info: dict[str, Any], reason: Reason, detail: str
-) -> None:
-    failure = a_fetch(tmp_path)._choose(info, Session(no_token, 0.0))
-
-    assert failure.reason is reason and detail in failure.detail
-
-
-@pytest.mark.parametrize(("over", "is_refused"), [(0, False), (1, True)])
-def test_a_video_is_as_large_as_the_settings_allow_and_needs_room_for_twice_that(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, over: int, is_refused: bool
-) -> None:
-    fetching = a_fetch(tmp_path, media=MediaConfig(limits=MediaLimits(max_bytes=1 << 30)))
-    choice = Choice("136+140", bytes_=(1 << 30) + over)
-    free = [2 * (1 << 30) + 256 * 1024**2]
-    monkeypatch.setattr(fetch_module, "judge_formats", lambda *_: choice)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free[0]))
-    info = {"formats": [1]}
-
-    made = fetching._choose(info, Session(no_token, 0.0))
-    assert made.reason is Reason.OVERSIZED if is_refused else made is choice
-    free[0] -= 1
-    if not is_refused:
-        with pytest.raises(StopRun, match=r"2303 MiB free under .*, 2304 needed"):
-            fetching._choose(info, Session(no_token, 0.0))
-
-
-class Site:
-    """A yt-dlp that leaves files instead of asking for media."""
-
-    def __init__(self, staging: Path, *files: str) -> None:
-        self.staging, self.files, self.params = staging, files, {}  # type: ignore[var-annotated]
-        self.session, self.asked, self.hooks = Session(no_token, 0.0), [], []  # type: ignore[var-annotated]
-
-    def build_format_selector(self, text: str) -> str:
-        return f"selects {text}"
-
-    def add_progress_hook(self, hook: Any) -> None:
-        self.hooks.append(hook)
-
-    def process_ie_result(self, info: Any, download: bool) -> None:
-        self.asked.append((info, download, self.session.own_hosts_only))
-        for name in self.files:
-            (self.staging / name).write_bytes(b"film")
-
-
-def test_what_was_fetched_of_another_rendition_is_not_continued_and_what_is_wrong_is_not_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fetching, choice = a_fetch(tmp_path), Choice("136+140", ({"format_id": "136"},), bytes_=7)
-    failures = iter([None, Failure(Reason.TRUNCATED, "short")])
-    durations: list[float] = []
-    monkeypatch.setattr(
-        fetch_module, "check_media", lambda path, duration_s, cut: durations.append(duration_s) or next(failures)
-    )
-    fetching.staging.mkdir()
-    (fetching.staging / "other.part").write_bytes(b"of another")
-    site = Site(fetching.staging, "v.mp4", "v.f140.m4a.part", "v.ytdl")
-
-    assert fetching._download(site, {"duration": 9.0}, choice) == fetching.staging / "v.mp4"
-    assert not (fetching.staging / "other.part").exists() and (fetching.staging / "v.ytdl").exists()
-    assert site.params["format"] == "136+140" and site.format_selector == "selects 136+140"  # type: ignore[attr-defined]
-    assert site.asked == [({"duration": 9.0, "formats": [{"format_id": "136"}]}, True, True)] and len(site.hooks) == 1
-    (fetching.staging / "kept.part").write_bytes(b"of this one")
-    assert fetching._download(site, {}, choice).reason is Reason.TRUNCATED
-    assert list(fetching.staging.iterdir()) == [] and fetching.staged == ("", 0)
-    assert durations == [9.0, 10.0], "as the site says, or said before"
-    two = fetching._download(Site(fetching.staging, "a.mp4", "b.mp4"), {}, choice)
-    assert two == Failure(Reason.BAD_ANSWER, "the download left 2 files")
-    assert fetching._download(Site(fetching.staging), {}, replace(choice, bytes_=8)).detail.endswith("left 0 files")

@@ -1,0 +1,274 @@
+"""What an attempt at a video does with what yt-dlp says and leaves: no site and no media, only what they would do."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from yt_dlp.utils import YoutubeDLError
+
+from manifests.reasons import Reason
+from pipeline.config.crawl import CrawlConfig, IdentityConfig
+from pipeline.config.media import CutConfig, MediaConfig, MediaLimits
+from pipeline.engine.work.unit import Rejected, StopRun
+from pipeline.site import fetch as fetch_module
+from pipeline.site.addresses import SLOWEST_BYTES_PER_S, VIDEO_TRIES
+from pipeline.site.asking import Turn
+from pipeline.site.failures import DeadlinePassed, Failure, SeenRequest
+from pipeline.site.fetch import Fetcher
+from pipeline.site.formats import Choice
+from pipeline.site.ytdlp import Session, no_token
+
+
+class Site:
+    """A yt-dlp that leaves files instead of asking for media, or does what it is told to."""
+
+    def __init__(self, staging: Path, *files: str, then: Callable[["Site"], None] = lambda site: None) -> None:
+        self.staging, self.files, self.then = staging, files, then
+        self.params: dict[str, Any] = {}
+        self.session, self.asked, self.hooks = Session(no_token, 0.0), list[Any](), list[Any]()
+        self.format_selector = ""
+
+    def build_format_selector(self, text: str) -> str:
+        return f"selects {text}"
+
+    def add_progress_hook(self, hook: Any) -> None:
+        self.hooks.append(hook)
+
+    def process_ie_result(self, info: Any, download: bool) -> None:
+        self.asked.append((info, download, self.session.own_hosts_only))
+        for name in self.files:
+            (self.staging / name).write_bytes(b"film")
+        self.then(self)
+
+
+CHOICE = Choice("136+140", ({"format_id": "136"},), bytes_=7)
+
+
+class Fetching:
+    """Fetches of a video from a site that is told what it says: `info` of the video, `choices` of its formats in turn.
+
+    Each fetch is as many attempts as sites.
+    """
+
+    def __init__(self, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.scratch, self.staging, self.session = scratch, scratch / "fetch", Session(no_token, 1e12)
+        self.info: dict[str, Any] = {"formats": [1]}
+        self.choices, self.options, self.checked_s = [CHOICE], list[dict[str, Any]](), list[float]()
+        self.flaw: Failure | None = None
+        self.sites: list[Site] = []
+        monkeypatch.setattr(fetch_module.Asking, "ask", self.ask)
+        monkeypatch.setattr(fetch_module, "extract_video", lambda *_: self.info)
+        monkeypatch.setattr(fetch_module, "judge_formats", lambda *_: self.choices.pop(0))
+        monkeypatch.setattr(fetch_module, "check_media", self.check)
+        monkeypatch.setattr(fetch_module, "open_site", self.open_site)
+
+    def open_site(self, options: dict[str, Any], _session: Session) -> Any:
+        self.options.append(options)
+        return nullcontext(self.sites.pop(0))
+
+    def ask(self, _subject: str, attempt: Any, _rules: Any) -> Any:
+        for _ in range(len(self.sites)):
+            result = attempt(Turn(IdentityConfig(name="one"), (), self.session))
+        return result
+
+    def check(self, _path: Path, duration_s: float, _cut: CutConfig) -> Failure | None:
+        self.checked_s.append(duration_s)
+        return self.flaw
+
+    def leaving(self, *files: str, then: Callable[[Site], None] = lambda site: None) -> Path:
+        """What a fetch gives from a site that leaves these files."""
+        return self.of(Site(self.staging, *files, then=then))
+
+    def of(self, *sites: Site, left_s: float = 1000.0, media: MediaConfig | None = None) -> Path:
+        self.sites = list(sites)
+        return fetch_with(CrawlConfig(), self.scratch, left_s, media)
+
+
+def fetch_with(config: CrawlConfig, scratch: Path, left_s: float = 1000.0, media: MediaConfig | None = None) -> Path:
+    """A fetch with so much left of its unit's time."""
+    context: Any = SimpleNamespace(scratch=scratch, remaining_s=lambda: left_s)
+    video = {"video_id": "v", "media_path": "", "egress": "one", "duration_s": 10.0}
+    polite: Any = SimpleNamespace()
+    return Fetcher(config, polite, media or MediaConfig())(video, context)
+
+
+@pytest.fixture
+def fetching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fetching:
+    return Fetching(tmp_path, monkeypatch)
+
+
+LEAST = int(SLOWEST_BYTES_PER_S)
+
+
+@pytest.mark.parametrize(
+    ("told", "is_slow"),
+    [
+        ([(10, second * LEAST) for second in range(0, 200, 10)], False),
+        ([(0, None), (30, 30 * LEAST - 1), (30, 60 * LEAST - 1)], False),
+        ([(0, None), (30, 30 * LEAST - 1), (30, 60 * LEAST - 1), (0.1, 60 * LEAST - 1)], True),
+        ([(0, 10), (59, 20), (0.5, "finished"), (1, 30), (60, 30 + 60 * LEAST)], False),
+        ([(0, 10), (59, 20), (0.5, 5), (1, 5), (60, 5 + 61 * LEAST)], False),
+        ([(0, 7), (30, 7), (31, 7)], True),
+    ],
+    ids=["steady", "a minute", "more than a minute", "the next file", "one of which less has come", "no progress"],
+)
+def test_a_slow_drip_is_given_up_after_a_minute_of_it(
+    fetching: Fetching, monkeypatch: pytest.MonkeyPatch, told: list[tuple[float, Any]], is_slow: bool
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(fetch_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def download(site: Site) -> None:
+        for seconds, n_bytes in told:
+            now[0] += seconds
+            ended = {"status": "finished", "downloaded_bytes": 20}
+            goes_on = {"status": "downloading", "downloaded_bytes": n_bytes}
+            site.hooks[0](ended if n_bytes == "finished" else goes_on)
+
+    with pytest.raises(DeadlinePassed, match="slower than 16384 bytes a second") if is_slow else nullcontext():
+        fetching.leaving("v.mp4", then=download)
+
+
+@pytest.mark.parametrize(
+    ("patience_s", "waits_s"), [(100.0, 100.0), (5000.0, 600.0)], ids=["as the settings say", "ten minutes at most"]
+)
+def test_how_long_and_how_often_a_video_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience_s: float, waits_s: float
+) -> None:
+    rules: list[Any] = []
+    results: Iterator[Any] = iter([Path("film.mp4"), Failure(Reason.LIVE, "live")])
+
+    def ask(self: Any, subject: str, attempt: Any, given: Any) -> Any:
+        rules.append((subject, self.prefer, given))
+        return next(results)
+
+    monkeypatch.setattr(fetch_module.Asking, "ask", ask)
+    config = CrawlConfig(politeness={"patience_s": patience_s, "later_s": 77.0})  # type: ignore[arg-type]
+    assert fetch_with(config, tmp_path) == Path("film.mp4")
+    with pytest.raises(Rejected) as rejected:
+        fetch_with(config, tmp_path)
+
+    assert (rejected.value.reason, rejected.value.retry_after_s) == (Reason.LIVE, 77.0)
+    subject, prefer, given = rules[0]
+    assert (subject, prefer, given.patience_s) == ("v", "one", waits_s)
+    assert (given.limit_s, given.tries) == (config.fetch_time_limit_s, VIDEO_TRIES)
+    assert given.heals == {Reason.TRUNCATED, Reason.BROKEN_MEDIA, Reason.NOT_A_VIDEO}
+
+
+@pytest.mark.parametrize(("left_s", "ends_in_s"), [(1000.0, 50.0), (40.0, 30.0), (5.0, 1.0)])
+def test_a_download_ends_ten_seconds_before_its_unit_does(
+    fetching: Fetching, monkeypatch: pytest.MonkeyPatch, left_s: float, ends_in_s: float
+) -> None:
+    monkeypatch.setattr(fetch_module, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    fetching.session.deadline = 1050.0
+    fetching.of(Site(fetching.staging, "v.mp4"), left_s=left_s)
+
+    assert fetching.session.deadline == 1000.0 + ends_in_s
+    (options,) = fetching.options
+    assert (options["continuedl"], options["writesubtitles"], options["fixup"]) == (True, False, "never")
+
+
+@pytest.mark.parametrize(("status", "is_wiped"), [(416, True), (503, False)])
+def test_a_range_that_the_site_refuses_begins_the_download_anew(
+    fetching: Fetching, status: int, is_wiped: bool
+) -> None:
+    def fail(site: Site) -> None:
+        fetching.session.requests.append(SeenRequest("media", "googlevideo.com", "/videoplayback", status))
+        raise YoutubeDLError("odd")
+
+    with pytest.raises(Rejected):
+        fetching.leaving("v.mp4.part", then=fail)
+
+    assert list(fetching.staging.iterdir()) == ([] if is_wiped else [fetching.staging / "v.mp4.part"])
+
+
+@pytest.mark.parametrize(
+    ("info", "reason", "detail"),
+    [
+        ({"_type": "url"}, Reason.PAYMENT_REQUIRED, "only a trailer is shown"),
+        ({"_type": "url_transparent"}, Reason.PAYMENT_REQUIRED, "only a trailer is shown"),
+        ({"live_status": "is_live", "formats": [1]}, Reason.LIVE, "is_live"),
+        ({"live_status": "post_live", "formats": [1]}, Reason.LIVE, "post_live"),
+        ({"live_status": "was_live", "formats": []}, Reason.FORMATS_HIDDEN, ""),
+    ],
+)
+def test_what_can_be_told_before_any_media_is_asked_for(
+    fetching: Fetching, info: dict[str, Any], reason: Reason, detail: str
+) -> None:
+    fetching.info, site = info, Site(fetching.staging)
+    with pytest.raises(Rejected) as rejected:
+        fetching.of(site)
+
+    assert rejected.value.reason is reason and detail in rejected.value.detail and site.asked == []
+
+
+@pytest.mark.parametrize(("over", "is_refused"), [(0, False), (1, True)])
+def test_a_video_is_as_large_as_the_settings_allow_and_needs_room_for_twice_that(
+    fetching: Fetching, monkeypatch: pytest.MonkeyPatch, over: int, is_refused: bool
+) -> None:
+    media = MediaConfig(limits=MediaLimits(max_bytes=1 << 30))
+    fetching.choices = [replace(CHOICE, bytes_=(1 << 30) + over)] * 2
+    free = [2 * (1 << 30) + 256 * 1024**2]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free[0]))
+
+    with pytest.raises(Rejected) if is_refused else nullcontext() as rejected:
+        fetching.of(Site(fetching.staging, "v.mp4"), media=media)
+    assert not is_refused or rejected.value.reason is Reason.OVERSIZED  # type: ignore[union-attr]
+    free[0] -= 1
+    if not is_refused:
+        with pytest.raises(StopRun, match=r"2303 MiB free under .*, 2304 needed"):
+            fetching.of(Site(fetching.staging, "v.mp4"), media=media)
+
+
+def test_the_chosen_formats_alone_are_fetched_from_the_sites_own_hosts(fetching: Fetching) -> None:
+    fetching.info = {"duration": 9.0, "formats": [1]}
+    site = Site(fetching.staging, "v.mp4", "v.f140.m4a.part", "v.ytdl")
+
+    assert fetching.of(site) == fetching.staging / "v.mp4" and (fetching.staging / "v.ytdl").exists()
+    assert site.params["format"] == "136+140" and site.format_selector == "selects 136+140"
+    assert site.asked == [({"duration": 9.0, "formats": [{"format_id": "136"}]}, True, True)] and len(site.hooks) == 1
+
+
+@pytest.mark.parametrize(
+    ("second", "goes_on"),
+    [(CHOICE, True), (replace(CHOICE, bytes_=8), False), (replace(CHOICE, format="137+140"), False)],
+)
+def test_what_was_fetched_of_another_rendition_is_not_continued(
+    fetching: Fetching, second: Choice, goes_on: bool
+) -> None:
+    def fail(site: Site) -> None:
+        raise YoutubeDLError("odd")
+
+    fetching.choices = [CHOICE, second]
+    fetching.staging.mkdir()
+    (fetching.staging / "left.part").write_bytes(b"by another unit")
+    fetching.of(Site(fetching.staging, "v.mp4.part", then=fail), Site(fetching.staging, "v.mp4"))
+
+    there = {path.name for path in fetching.staging.iterdir()}
+    assert there == ({"v.mp4", "v.mp4.part"} if goes_on else {"v.mp4"})
+
+
+@pytest.mark.parametrize(("said", "duration_s"), [({"duration": 9.0}, 9.0), ({}, 10.0)])
+def test_a_file_is_as_long_as_the_site_says_or_said_before_and_else_it_is_not_kept(
+    fetching: Fetching, said: dict[str, Any], duration_s: float
+) -> None:
+    fetching.info, fetching.flaw = {"formats": [1], **said}, Failure(Reason.TRUNCATED, "short")
+    with pytest.raises(Rejected) as rejected:
+        fetching.leaving("v.mp4", "v.f140.m4a.part")
+
+    assert rejected.value.reason is Reason.TRUNCATED and fetching.checked_s == [duration_s]
+    assert list(fetching.staging.iterdir()) == []
+
+
+@pytest.mark.parametrize("files", [(), ("a.mp4", "b.mp4")])
+def test_a_download_leaves_one_file(fetching: Fetching, files: tuple[str, ...]) -> None:
+    with pytest.raises(Rejected) as rejected:
+        fetching.leaving(*files)
+
+    assert rejected.value.reason is Reason.BAD_ANSWER
+    assert rejected.value.detail == f"the download left {len(files)} files"

@@ -14,6 +14,7 @@ from hdvila_testing.drawn_set import a_sample, write_manifest, write_shard
 from manifests.errors import UserError
 from manifests.shards import read_manifest
 from tests.train.data.loaders import SMALL, VIEWS, a_loader
+from train.data import loader
 from train.data.index import load_index
 from train.data.loader import (
     ClipDataset,
@@ -25,7 +26,7 @@ from train.data.loader import (
     unusable,
 )
 from train.data.plan import Mixing, Stream
-from train.data.read import ShardUnreadable
+from train.data.read import Reader, ShardUnreadable
 
 
 def test_samples_that_all_fail_alike_are_one_message_of_few_lines():
@@ -58,9 +59,10 @@ class FromAfar:
         return self._reader.read(sample, extensions)
 
 
-def test_samples_of_an_object_store_are_on_their_way_together_and_come_in_order(index):
-    near, far = (ClipDataset(index, VIEWS, "prepared", seed=1) for _ in range(2))
-    far._reader = FromAfar(far._reader)
+def test_samples_of_an_object_store_are_on_their_way_together_and_come_in_order(index, monkeypatch):
+    near = ClipDataset(index, VIEWS, "prepared", seed=1)
+    monkeypatch.setattr(loader, "Reader", lambda *given: FromAfar(Reader(*given)))
+    far = ClipDataset(index, VIEWS, "prepared", seed=1)
     tickets = [Ticket(0, position, sample) for position, sample in enumerate((4, 1, 7))]
 
     found = far.__getitems__(tickets)

@@ -24,6 +24,7 @@ from pipeline.media.stage import MediaStage
 from train.data.decode import ClipView, choose_centres, decode_sample, frames_around, nearest_stills
 from train.data.index import Index, load_index
 from train.data.loader import ClipDataset, Ticket
+from train.data.read import Reader
 
 FPS = 12
 SPANS_MS = [(50, 4_000), (4_065, 8_070), (7_010, 11_900)]
@@ -80,10 +81,10 @@ def test_whole_gives_the_frames_counted_from_the_clips_first_one(index, backend,
 @pytest.mark.parametrize("segments", [1, 2])
 def test_prepared_puts_a_still_among_the_frames_around_its_own(index, segments):
     views = ClipView((160, 256), (40, 64), 7, segments, 3)
-    reader = ClipDataset(index, views, "prepared", seed=None)
+    reader = Reader(index)
 
     for sample in range(len(index)):
-        members = reader._reader.read(sample, ("txt", "json", "m4v", "mjpg"))
+        members = reader.read(sample, ("txt", "json", "m4v", "mjpg"))
         facts = json.loads(members["json"])
         stills = json.loads(facts["stills"])
         clip = decode_sample(members, "prepared", views, None)
@@ -103,11 +104,12 @@ def test_prepared_puts_a_still_among_the_frames_around_its_own(index, segments):
 def test_whole_and_prepared_show_the_same_frames_of_a_segment(index):
     """The prepared middle's own frame, asked of the 720p video by narrowing the clip to it."""
     views = ClipView((160, 256), (40, 64), 7, 1, 3)
+    reader = Reader(index)
     for sample in range(len(index)):
         prepared = ClipDataset(index, views, "prepared", seed=None)[Ticket(0, sample, sample)]
         first = FIRST[clip_number(index, sample)]
         middle = number_of(prepared.img_middle[0, 0].numpy()) - first
-        members = ClipDataset(index, views, "whole", seed=None)._reader.read(sample, ("mp4", "txt", "json"))
+        members = reader.read(sample, ("mp4", "txt", "json"))
         facts = json.loads(members["json"])
         facts |= {"first_frame": facts["first_frame"] + middle - 9, "n_frames": 19}
         for backend in ("pyav", "decord"):

@@ -87,6 +87,20 @@ def test_the_better_source_is_listed_first_and_deeper() -> None:
     assert (first.query, first.up_to) == ("b27", 240)
 
 
+def searches_of_a_round(n_listed: int, n_new: int) -> int:
+    """How many searches are planned after one that ended with `n_listed` results, of which `n_new` were new."""
+    config = CONFIG.model_copy(update={"categories": (27,), "queries": {27: tuple("abcdefgh")}})
+    ended = {("search", "a", 27): SourceFacts(up_to=60, n_listed=n_listed, exhausted=True)}
+    facts = CrawlFacts(sources=ended, supply={27: 50.0}, asked={27: n_new})
+    return len(plan_round(config, facts, Wanted({27: 100.0})).asks)
+
+
+def test_more_searches_are_made_at_once_where_they_end_early_or_find_what_is_known() -> None:
+    assert searches_of_a_round(n_listed=60, n_new=60) == 1
+    assert searches_of_a_round(n_listed=3, n_new=3) > 1
+    assert searches_of_a_round(n_listed=60, n_new=3) > 1
+
+
 def test_what_was_put_off_is_tried_again_only_while_something_is_short() -> None:
     full = CrawlFacts(supply=dict.fromkeys(CATEGORIES, 200.0), due=(("a", 2),), requested=(("b", 3),))
     assert plan_round(CONFIG, full, WANTED).due == (("b", 3),)

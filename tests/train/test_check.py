@@ -37,6 +37,7 @@ def test_a_sound_set_has_no_problem_and_its_numbers_are_its_clips(drawn):
     assert sum(train.categories.values()) == 13 and len(train.categories) == 3
     assert train.n_words == [5] * 13  # "a red square moves left"
     assert train.n_distinct_captions == 13
+    assert not any("distinct" in note for note in report.notes)
     assert train.loading.n == 7  # two of each shard, one of the last, which holds one
     assert train.loading.worker_samples_per_s > 0 and train.loading.bytes_per_sample > 1000
 

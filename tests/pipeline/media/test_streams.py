@@ -16,7 +16,7 @@ from pipeline.config.media import CutConfig
 from pipeline.media.convert import convert, needs_conversion
 from pipeline.media.probe import Unusable, probe, refuse_unfit
 from pipeline.media.streams import audio_track, video_track
-from tests.pipeline.media.test_probe import a_stream
+from tests.pipeline.media.test_probe_tracks import a_stream
 
 SMALL = {"width": 320, "height": 180}
 

@@ -20,7 +20,6 @@ log = logging.getLogger("hdvila")
 MOST_VIDEO_BYTES = 2 * 1024**2
 """The most bytes of video in a page, which stays under 5 MB; further samples have only a picture."""
 MOST_JSON_BYTES = 16 * 1024**2
-"""The most pixels of a still: limits the memory it takes, before it is decoded."""
 TITLE_CHARACTERS, TEXT_CHARACTERS = 200, 2000
 PICTURE_W = 320
 JPEG_QUALITY = 78

@@ -53,7 +53,7 @@ test: lint test-only ## ruff, mypy, and all tests but the long ones and those th
 test-only: install
 	$(BIN)/python -m pytest -n $(WORKERS) $(BY_FILE) -m "not long and not gpu"
 
-test-fast: install ## under two minutes, for use while working
+test-fast: install ## the tests that are not slow, for use while working
 	$(BIN)/python -m pytest -n $(WORKERS) $(BY_FILE) -m "not slow and not long and not gpu"
 
 test-long: install ## stops at every moment, large crawls, models at full size (12 GiB), foreign readers from the registry

@@ -19,7 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from manifests.live import StageStatus
+from manifests.run_status import StageStatus
 from pipeline.engine.run.driver import one_chain, run_lines
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.merger import merging

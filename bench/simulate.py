@@ -36,7 +36,7 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.categories import load_categories
-from manifests.live import StageStatus
+from manifests.run_status import StageStatus
 from manifests.schema import TABLES
 from pipeline.config import RunConfig
 from pipeline.engine.run import clock

@@ -35,8 +35,8 @@ from bench.scaling.rows import (
 )
 from manifests.categories import load_categories
 from manifests.hashing import hash_name
-from manifests.live import STATUS_NAME, RunStatus, StageStatus
 from manifests.reasons import Reason
+from manifests.run_status import STATUS_NAME, RunStatus, StageStatus
 from manifests.schema import SHARD_ROWS, TABLES
 from manifests.shards import ShardEntry
 from pipeline.config import RunConfig

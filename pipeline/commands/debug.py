@@ -66,7 +66,7 @@ def debug_unit(config: RunConfig, store: Store, stage_name: str, unit_name: str)
     import time
 
     from manifests.stages import STAGES
-    from pipeline.engine.run.live_files import read_run_status
+    from pipeline.engine.run.status_files import read_run_status
     from pipeline.engine.work.attempt import time_limit_of
     from pipeline.engine.work.limits import limits
     from pipeline.engine.work.scratch import scratch_folder

@@ -20,7 +20,7 @@ def resume(url: OutDir) -> None:
 
 
 def _ask(url: str, *, paused: bool) -> None:
-    from pipeline.engine.run.live_files import read_control, write_control
+    from pipeline.engine.run.status_files import read_control, write_control
     from pipeline.outdir.identity import open_directory_of_a_run
 
     store = open_directory_of_a_run(url)

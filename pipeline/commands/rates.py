@@ -17,8 +17,8 @@ def rates(
     reset: Annotated[bool, typer.Option("--reset", help="Return to the configured rates first.")] = False,
 ) -> None:
     """Changes the rates of a live crawl within seconds, without a restart; without options, shows them."""
-    from manifests.live import Control
-    from pipeline.engine.run.live_files import read_control, write_control
+    from manifests.run_status import Control
+    from pipeline.engine.run.status_files import read_control, write_control
     from pipeline.outdir.identity import open_directory_of_a_run
     from pipeline.site.pauses import read_state
 

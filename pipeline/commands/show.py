@@ -45,7 +45,7 @@ def transcript(
     kind: Annotated[str, typer.Option("--kind", help="manual or auto, if known.")] = "",
 ) -> None:
     """Shows a caption track: words on the time line, sentence and clip boundaries, what was filtered and why."""
-    from pipeline.text import view as transcript_view
+    from pipeline.text import shown_transcript as transcripts
 
     if page is not None and not html:
         raise UserError(f"{page}: a second file is only for --html, the page to write")
@@ -54,18 +54,18 @@ def transcript(
     settings = _text_config(config, set_)
     track = _load(what, out, format_, kind)
     stamped = _from_file(audio_track, "", "auto") if audio_track is not None else None
-    view = transcript_view.view_of(track, settings, stamped)
+    shown = transcripts.shown_transcript(track, settings, stamped)
     if as_json:
-        print(json.dumps(transcript_view.as_json(view), ensure_ascii=False, indent=1))
+        print(json.dumps(transcripts.as_json(shown), ensure_ascii=False, indent=1))
     elif html:
-        _write_page(transcript_view.as_html(view, Path(what).name), page)
+        _write_page(transcripts.as_html(shown, Path(what).name), page)
     else:
         from rich.console import Console
         from rich.text import Text
 
         console = Console(highlight=False)
-        for style, line in transcript_view.terminal_lines(view):
-            console.print(Text(transcript_view.printable(line), style=style), soft_wrap=True)
+        for style, line in transcripts.terminal_lines(shown):
+            console.print(Text(transcripts.printable(line), style=style), soft_wrap=True)
 
 
 def _write_page(text: str, page: Path | None) -> None:

@@ -21,10 +21,10 @@ def status(
     from rich.console import Console
 
     from manifests.errors import UserError
-    from manifests.live import STATUS_NAME
-    from pipeline.engine.run.live_files import read_run_status
+    from manifests.run_status import STATUS_NAME
+    from pipeline.engine.run.status_files import read_run_status
     from pipeline.outdir.identity import open_directory
-    from pipeline.report.live import print_identities, print_run, print_tables
+    from pipeline.report.run_lines import print_identities, print_run, print_tables
     from pipeline.report.status import read_status
     from pipeline.site.pauses import read_state
 

@@ -5,6 +5,6 @@ file says of its tracks, and `keyframes`), `convert`, `frames` (with `planes`, t
 `decode_pass` (the single decode pass, with `hearing` for its audio, and `repeats` for frames that need no second look),
 `scenes` and `shots` (their detector), `cutting/`, `members/` and `checks/` (a file each), `phash`, `packs`, `row_index`
 (where a video's rows lie), `cut_files`, `sample_faults` (what a check of a data set finds); beneath them `ffmpeg` (the
-program), `colour` and `resampling`, `clock` (limits for a video) and `stopwatch` (what each step took), `versions` (of
+program), `colour` and `resampling`, `work_limit` (of a video) and `stopwatch` (what each step took), `versions` (of
 the tools), `modules` (loads those of a folder).
 """

@@ -12,7 +12,6 @@ from pipeline.config.media import MediaConfig
 from pipeline.media.audio_blocks import AudioBlock, Wanted
 from pipeline.media.checks import Measure, measures_for
 from pipeline.media.checks.look import Look
-from pipeline.media.clock import WorkClock
 from pipeline.media.cutting.span import CutClip, tick_at
 from pipeline.media.frames import (
     SMALL_SHORT_SIDE,
@@ -32,6 +31,7 @@ from pipeline.media.probe import Probe
 from pipeline.media.repeats import Repeats
 from pipeline.media.scenes import SceneFinder, Scenes
 from pipeline.media.stopwatch import Stopwatch
+from pipeline.media.work_limit import WorkLimit
 
 HASH_EVERY_MS, LEAST_HASHED = 250, 16
 """Interval between the frames of a clip that are hashed; a clip too short to have so many then has a shorter interval,
@@ -47,7 +47,7 @@ _MOST_AT_ONCE = 8
 """The same in frames and blocks of audio, for small pictures."""
 
 _CLOCK_EVERY = 4
-"""Batches of the pass between two looks at the clock: a look costs as much as a small check of a frame."""
+"""Batches of the pass between two looks at the limits: a look costs as much as a small check of a frame."""
 
 _SEEK_GAP_MS = 8000
 """Clips closer together than this are decoded without a seek in between."""
@@ -136,10 +136,10 @@ class VideoLook:
     """The pass over a video: `run` takes the clips and returns what it saw of each; then `scenes` has the cuts."""
 
     def __init__(
-        self, source: Probe, config: MediaConfig, stopwatch: Stopwatch, clock: WorkClock, *, find_cuts: bool
+        self, source: Probe, config: MediaConfig, stopwatch: Stopwatch, limit: WorkLimit, *, find_cuts: bool
     ) -> None:
         self._source, self._config, self._watch = source, config, stopwatch
-        self._clock = clock
+        self._limit = limit
         self._small = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
         self._scaler = cache(partial(Scaler, source))
         self._finder = SceneFinder(config.scenes, source.video.fps) if find_cuts else None
@@ -183,7 +183,7 @@ class VideoLook:
         batches = self._watch.each("decode", _several(self._items(clips, hearing.wanted), at_once))
         for number, batch in enumerate(batches):
             if number % _CLOCK_EVERY == 0:
-                self._clock.check()
+                self._limit.check()
             with self._watch("repeats"):
                 made = partial(_OnceMade, self._shrunk)
                 smalls = iter([self._repeats.small_of(item, made) for item in batch if isinstance(item, Picture)])

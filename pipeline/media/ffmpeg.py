@@ -14,8 +14,8 @@ from typing import Any
 from manifests.errors import UserError
 from manifests.reasons import Reason
 from manifests.sample import MAX_PIXELS
-from pipeline.media.clock import WALL_FACTOR, starved_detail
 from pipeline.media.probe import CONTAINERS, Starved, Unusable
+from pipeline.media.work_limit import WALL_FACTOR, starved_detail
 
 _LAST_LINES = 3
 _LAST_CHARACTERS = 400

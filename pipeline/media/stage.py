@@ -25,12 +25,12 @@ from pipeline.config.media import MediaConfig
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit
-from pipeline.media.clock import WALL_FACTOR
 from pipeline.media.packs import PackedSample, write_pack
 from pipeline.media.probe import Starved, Unusable, time_limit_s
 from pipeline.media.row_index import RowIndex, clip_rows, video_rows, words_of_clips
 from pipeline.media.source_files import refuse_unreadable, source_file
 from pipeline.media.video import MadeClip, MadeVideo, make_video
+from pipeline.media.work_limit import WALL_FACTOR
 
 Fetch = Callable[[Mapping[str, Any], Context], Path]
 """Returns the file of a video (a row of `videos`) in the scratch folder; raises Rejected, Transient or StopRun."""

@@ -23,7 +23,6 @@ from manifests.rows import WordRow
 from manifests.sample import WHOLE_VIDEO, SampleJson, clip_id, sample_key, written_sample
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Audio, Finding, Seen, checks_on, findings
-from pipeline.media.clock import WorkClock
 from pipeline.media.convert import CONVERTED, convert, needs_conversion
 from pipeline.media.cutting import CutClip, CutFailure, Span, cut_clips
 from pipeline.media.cutting.audio import decode_audio
@@ -34,6 +33,7 @@ from pipeline.media.probe import Probe, open_and_probe, open_media, refuse_unfit
 from pipeline.media.scenes import Part, Scenes, apply_cuts, cuts_inside, find_scenes, spans_inside
 from pipeline.media.stopwatch import Stopwatch
 from pipeline.media.versions import sample_versions
+from pipeline.media.work_limit import WorkLimit
 
 if TYPE_CHECKING:
     from pipeline.media.decode_pass import ClipLook
@@ -86,18 +86,18 @@ def make_video(
         with watch("probe"):
             opened, source = open_and_probe(path, config.limits)
             stack.callback(opened.close)
-        clock = WorkClock(time_limit_s(source.duration_ms / 1000), "converting")
+        limit = WorkLimit(time_limit_s(source.duration_ms / 1000), "converting")
         is_converted = config.cut.convert and needs_conversion(source, config.cut.mode)
         if is_converted:
             with watch("convert"):
                 converted = convert(source, scratch / "converted.mp4")
                 opened, source = open_and_probe(converted, config.limits)
                 stack.callback(opened.close)
-            clock.check_wall()
+            limit.check_wall()
         refuse_unfit(source, config.cut)
         plan = {int(row["n"]): row for row in clips}
         spans = [Span(n, int(row["start_ms"]), _end_ms(row, source)) for n, row in sorted(plan.items())]
-        work = _Work(source, opened, video, plan, words or {}, config, scratch, watch, clock, is_converted)
+        work = _Work(source, opened, video, plan, words or {}, config, scratch, watch, limit, is_converted)
         return work.run(spans)
 
 
@@ -118,7 +118,7 @@ class _Work:
     config: MediaConfig
     scratch: Path
     watch: Stopwatch
-    clock: WorkClock
+    limit: WorkLimit
     is_converted: bool
     parts: dict[int, Part] = field(default_factory=dict)
     scenes: Scenes = field(default_factory=Scenes)
@@ -127,10 +127,10 @@ class _Work:
         scenes = self.config.scenes
         moves = scenes.enabled and scenes.action in ("snap", "split")
         if moves:
-            self.clock.begin("looking for scenes")
+            self.limit.begin("looking for scenes")
             with self.watch("scenes"):
                 self.scenes = find_scenes(self.source, self.config.limits, scenes)
-            self.clock.check_wall()
+            self.limit.check_wall()
         parts = (
             apply_cuts(spans, self.scenes.cuts_ms, scenes.action) if moves else [Part(span, span.n) for span in spans]
         )
@@ -148,8 +148,8 @@ class _Work:
         """Runs the decode pass: returns each clip's look by number, and the scenes."""
         from pipeline.media.decode_pass import VideoLook  # imports OpenCV, which is not needed for clips alone
 
-        self.clock.begin("decoding")
-        video_look = VideoLook(self.source, self.config, self.watch, self.clock, find_cuts=find_cuts)
+        self.limit.begin("decoding")
+        video_look = VideoLook(self.source, self.config, self.watch, self.limit, find_cuts=find_cuts)
         return {look.clip.n: look for look in video_look.run(cut)}, video_look.scenes
 
     def _cut(self, spans: Sequence[Span]) -> tuple[list[CutClip], list[CutFailure]]:
@@ -157,9 +157,9 @@ class _Work:
         cut: list[CutClip] = []
         failed: list[CutFailure] = []
         config = self.config
-        self.clock.begin("cutting")
+        self.limit.begin("cutting")
         for clip in self.watch.each("cut", cut_clips(self.source, spans, config.cut, config.limits, self.opened)):
-            self.clock.check_wall()
+            self.limit.check_wall()
             if isinstance(clip, CutFailure):
                 failed.append(clip)
                 continue

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
-from pipeline.engine.run.live_files import read_control, write_control
+from pipeline.engine.run.status_files import read_control, write_control
 from pipeline.engine.store.store import Store
 from pipeline.site.identities import IdentityState, PolitenessState
 

@@ -23,10 +23,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from manifests.errors import is_passing, storage_errors
-from manifests.live import Control
 from manifests.reasons import Reason
+from manifests.run_status import Control
 from pipeline.config.crawl import CrawlConfig, PolitenessConfig
-from pipeline.engine.run.live_files import read_control
+from pipeline.engine.run.status_files import read_control
 from pipeline.engine.store.store import Store
 from pipeline.site.buckets import Bucket, empty_bucket
 from pipeline.site.failures import Failure, Pause

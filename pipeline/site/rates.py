@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from manifests.live import Control
+from manifests.run_status import Control
 from pipeline.config.crawl import PolitenessConfig
 
 REQUESTS_PER_VIDEO = {"page": 1.0, "player": 2.0, "caption": 1.0}

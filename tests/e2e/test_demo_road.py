@@ -17,7 +17,7 @@ from miniyoutube.server import MiniYouTube
 from pipeline.balance.result import BALANCE_NAME, BalanceResult
 from pipeline.cli import app
 from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, export_hdvila
-from pipeline.engine.run.live_files import read_run_status
+from pipeline.engine.run.status_files import read_run_status
 from pipeline.engine.store.store import Store
 from pipeline.run.road import run_pipeline
 from tests.conftest import need

@@ -31,9 +31,9 @@ from ray.exceptions import (
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from manifests.live import StageStatus
 from manifests.plugins import Used
 from manifests.reasons import Reason
+from manifests.run_status import StageStatus
 from manifests.version import build
 from pipeline.engine.on_ray import OBJECT_STORE_BYTES
 from pipeline.engine.on_ray.machines import LOOK_EVERY_S, Machines

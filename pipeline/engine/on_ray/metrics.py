@@ -11,7 +11,7 @@ from collections import Counter as Counts
 
 from ray.util.metrics import Counter, Gauge
 
-from manifests.live import StageStatus
+from manifests.run_status import StageStatus
 
 
 class Metrics:

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 
 from manifests.errors import UserError
 from manifests.exits import ExitCode
-from manifests.live import StageStatus
 from manifests.reasons import AnyReason, Reason
+from manifests.run_status import StageStatus
 from pipeline.engine.run import clock
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.name_set import Names

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from manifests.live import StageStatus
+from manifests.run_status import StageStatus
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import Outcome, attempt_unit
 from pipeline.engine.work.unit import Stage, Unit

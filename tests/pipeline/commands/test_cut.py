@@ -138,7 +138,7 @@ def test_errors_name_the_thing_and_the_cure(film: Path, spans: Path, tmp_path: P
 def test_a_machine_too_busy_for_it_is_told_in_one_message(
     film: Path, spans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.media.clock.WALL_FACTOR", 0.0)
+    monkeypatch.setattr("pipeline.media.work_limit.WALL_FACTOR", 0.0)
     config = media_config(None, ["media.cut.min_short_side=0"])
     with pytest.raises(UserError, match=r"% of a core .* run it again when this machine is less busy"):
         cut_files(film, spans, tmp_path / "out", video_id="v1", config=config)

@@ -9,7 +9,7 @@ from hdvila_testing.rows import a_clip_row, a_video_row
 from hdvila_testing.video import a_video
 from manifests.errors import UserError
 from manifests.exits import NothingMatched
-from manifests.live import RunStatus
+from manifests.run_status import RunStatus
 from manifests.schema import CLIPS, VIDEOS, table_of
 from pipeline.cli import app
 from pipeline.engine.store.store import Store

@@ -6,7 +6,7 @@ import pytest
 
 from manifests.errors import UserError
 from pipeline.config import RunConfig
-from pipeline.engine.run.live_files import read_control
+from pipeline.engine.run.status_files import read_control
 from pipeline.engine.store.store import Store
 from pipeline.outdir.identity import check_identity
 from tests.pipeline.commands.program import said

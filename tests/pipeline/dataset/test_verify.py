@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
-from manifests.live import STATUS_NAME, RunStatus
+from manifests.run_status import STATUS_NAME, RunStatus
 from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig
 from pipeline.dataset.verify import verify

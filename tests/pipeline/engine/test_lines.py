@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from manifests.live import StageStatus
+from manifests.run_status import StageStatus
 from pipeline.engine.run import clock, driver
 from pipeline.engine.run import stage_run as live_module
 from pipeline.engine.run.drain import Drained, StopRequest

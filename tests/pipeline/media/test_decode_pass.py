@@ -23,14 +23,14 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_video_that_takes_too_long_is_rejected(film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     used_s = itertools.count(step=100)
-    monkeypatch.setattr("pipeline.media.clock.time.process_time", lambda: float(next(used_s)))
+    monkeypatch.setattr("pipeline.media.work_limit.time.process_time", lambda: float(next(used_s)))
     with pytest.raises(Rejected, match=r"decoding took \d+ s of processor time") as caught:
         process(film, tmp_path)
     assert caught.value.reason is Reason.TIMEOUT
 
 
 def test_a_busy_machine_is_no_verdict_on_a_video(film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.media.clock.WALL_FACTOR", 0.0)
+    monkeypatch.setattr("pipeline.media.work_limit.WALL_FACTOR", 0.0)
 
     for attempt in (1, 2):
         with pytest.raises(Transient, match="% of a core") as given_back:

@@ -193,8 +193,8 @@ def test_a_busy_machine_gives_a_video_back_whatever_it_was_doing(
     settings: list[str], film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not the unit's time limit, which is a verdict the second time: all steps share the wall clock."""
-    monkeypatch.setattr("pipeline.media.clock.WALL_FACTOR", 0.0)
-    monkeypatch.setattr("pipeline.media.decode_pass.WorkClock.check", lambda clock: pytest.fail("it went on"))
+    monkeypatch.setattr("pipeline.media.work_limit.WALL_FACTOR", 0.0)
+    monkeypatch.setattr("pipeline.media.decode_pass.WorkLimit.check", lambda clock: pytest.fail("it went on"))
 
     with pytest.raises(Starved, match=r"(cutting|looking for scenes) got"):
         made(film, tmp_path / "scratch", *settings)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from manifests.live import Control
 from manifests.reasons import Reason
+from manifests.run_status import Control
 from pipeline.config.crawl import PolitenessConfig
-from pipeline.engine.run.live_files import write_control
+from pipeline.engine.run.status_files import write_control
 from pipeline.engine.store.store import Store
 from pipeline.site import politeness as politeness_module
 from pipeline.site.buckets import Breaker

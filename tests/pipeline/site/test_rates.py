@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from manifests.live import Control
+from manifests.run_status import Control
 from pipeline.config.crawl import PolitenessConfig
-from pipeline.engine.run.live_files import write_control
+from pipeline.engine.run.status_files import write_control
 from pipeline.engine.store.store import Store
 from pipeline.site.politeness import Politeness
 from pipeline.site.rates import Rates, pace_of, rates_of

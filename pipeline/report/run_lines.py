@@ -7,7 +7,7 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
-from manifests.live import RunStatus, StageStatus
+from manifests.run_status import RunStatus, StageStatus
 from pipeline.engine.run.progress import length_of
 from pipeline.report.status import Status
 from pipeline.site.identities import PolitenessState

@@ -1,11 +1,11 @@
-"""Reads and writes status.json and control.json, by which people meet a run (their contents: manifests/live.py)."""
+"""Reads and writes status.json and control.json, by which people meet a run (contents: manifests/run_status.py)."""
 
 from collections.abc import Callable
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from manifests.live import CONTROL_NAME, STATUS_NAME, Control, RunStatus
+from manifests.run_status import CONTROL_NAME, STATUS_NAME, Control, RunStatus
 from pipeline.engine.store.store import Store
 
 Model = TypeVar("Model", bound=BaseModel)

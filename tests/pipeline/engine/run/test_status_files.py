@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine.run.live_files import read_run_status
 from pipeline.engine.run.status_and_control import Desk
+from pipeline.engine.run.status_files import read_run_status
 from pipeline.engine.store.store import Store
 
 

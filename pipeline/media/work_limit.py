@@ -16,7 +16,7 @@ WALL_FACTOR = 4.0
 """Wall-clock seconds that may pass for each second of the processor-time limit."""
 
 
-class WorkClock:
+class WorkLimit:
     """Starts counting when it is made. `limit_s` is the processor time in seconds that a step of the work may take.
 
     All steps together have WALL_FACTOR times that by the clock on the wall, within the time limit of the video's unit.
@@ -41,7 +41,7 @@ class WorkClock:
         self.check_wall()
 
     def check_wall(self) -> None:
-        """Raises Starved past WALL_FACTOR times the limit since the clock was made."""
+        """Raises Starved past WALL_FACTOR times the limit since this was made."""
         wall_s = time.monotonic() - self._wall
         if wall_s > WALL_FACTOR * self._limit_s:
             raise Starved(starved_detail(self._what, wall_s, time.process_time() - self._cpu))

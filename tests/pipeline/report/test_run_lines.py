@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
-from manifests.live import RunStatus, StageStatus
-from pipeline.report.live import headline, print_run
+from manifests.run_status import RunStatus, StageStatus
+from pipeline.report.run_lines import headline, print_run
 
 BUSY = StageStatus(
     stage="media",

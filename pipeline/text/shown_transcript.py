@@ -18,7 +18,7 @@ from pipeline.text.transcripts import track_language, word_dicts
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ShownTranscript:
     """A track with its sentences and planned clips."""
 
     track: Track
@@ -34,7 +34,7 @@ class View:
         return [clip for clip, rejection in zip(self.clips, self.rejections, strict=True) if rejection is None]
 
 
-def view_of(track: Track, config: TextConfig, stamped: Track | None = None) -> View:
+def shown_transcript(track: Track, config: TextConfig, stamped: Track | None = None) -> ShownTranscript:
     """Runs the text steps on a track; with `stamped`, the text first gets that track's word times."""
     anchored = None
     if stamped is not None:
@@ -44,37 +44,37 @@ def view_of(track: Track, config: TextConfig, stamped: Track | None = None) -> V
     sentences = split_sentences(track, config.sentences, probability=marks.ends)
     language = track.language.split("-")[0] or track_language(track.words)
     clips, rejections = plan_track(track, config, language=language, anchored=anchored, marks=marks)
-    return View(track, sentences, clips, rejections, model_used(track, config.sentences))
+    return ShownTranscript(track, sentences, clips, rejections, model_used(track, config.sentences))
 
 
-def as_json(view: View) -> dict[str, object]:
-    """The view as plain data: the format of `show transcript --json`."""
-    track = view.track
+def as_json(shown: ShownTranscript) -> dict[str, object]:
+    """The shown transcript as plain data: the format of `show transcript --json`."""
+    track = shown.track
     return {
         "words": word_dicts(track.words),
         "events": [{"kind": e.kind, "text": e.text, "start_ms": e.start_ms, "end_ms": e.end_ms} for e in track.events],
-        "sentences": [{"text": s.text, "start_ms": s.start_ms, "end_ms": s.end_ms} for s in view.sentences],
+        "sentences": [{"text": s.text, "start_ms": s.start_ms, "end_ms": s.end_ms} for s in shown.sentences],
         "clips": [
-            {"text": c.text, "start_ms": c.start_ms, "end_ms": c.end_ms, "confidence": c.confidence} for c in view.kept
+            {"text": c.text, "start_ms": c.start_ms, "end_ms": c.end_ms, "confidence": c.confidence} for c in shown.kept
         ],
         "track": {
             "format": track.format,
             "kind": track.kind,
             "punctuated": track.punctuated,
-            "model": view.model,
+            "model": shown.model,
             "language": track.language,
             "word_timed": track.word_timed,
             "false_times": track.false_times,
         },
         "rejects": [
             {"text": c.text, "start_ms": c.start_ms, "end_ms": c.end_ms, "reason": a[0].value, "detail": a[1]}
-            for c, a in zip(view.clips, view.rejections, strict=True)
+            for c, a in zip(shown.clips, shown.rejections, strict=True)
             if a is not None
         ],
     }
 
 
-def clock(ms: int) -> str:
+def time_text(ms: int) -> str:
     """Formats a time as `h:mm:ss.mmm`, or `m:ss.mmm` below one hour."""
     seconds, rest = divmod(ms, 1000)
     hours, minutes = divmod(seconds // 60, 60)
@@ -82,14 +82,14 @@ def clock(ms: int) -> str:
     return f"{head}:{seconds % 60:02d}.{rest:03d}"
 
 
-def summary(view: View) -> str:
+def summary(shown: ShownTranscript) -> str:
     """A one-line summary of the track."""
-    track = view.track
+    track = shown.track
     cue_times = "cue times (word times were false)" if track.false_times else "cue times"
     times = "word times" if track.word_timed else cue_times
-    counts = f"{len(view.sentences)} sentences, {len(view.kept)} clips, {len(view.clips) - len(view.kept)} rejected"
+    counts = f"{len(shown.sentences)} sentences, {len(shown.kept)} clips, {len(shown.clips) - len(shown.kept)} rejected"
     return (
-        f"{track.format}, {track.kind}, {track.language or 'language not known'}, {times}, sentences by {view.model}: "
+        f"{track.format}, {track.kind}, {track.language or 'language not known'}, {times}, sentences by {shown.model}: "
         f"{len(track.words)} words, {counts}"
     )
 
@@ -99,25 +99,25 @@ def printable(line: str) -> str:
     return line if line.isprintable() else "".join(char if char.isprintable() else " " for char in line)
 
 
-def terminal_lines(view: View) -> Iterator[tuple[str, str]]:
+def terminal_lines(shown: ShownTranscript) -> Iterator[tuple[str, str]]:
     """Yields (style, line): each clip with its span and verdict, then its timed sentences; events in between."""
-    yield "bold", summary(view)
-    by_first = {sentence.first: sentence for sentence in view.sentences}
-    events = [event for event in view.track.events if event.kind not in ("speaker_change", "masked")]
+    yield "bold", summary(shown)
+    by_first = {sentence.first: sentence for sentence in shown.sentences}
+    events = [event for event in shown.track.events if event.kind not in ("speaker_change", "masked")]
     at = 0
-    for clip, rejection in zip(view.clips, view.rejections, strict=True):
+    for clip, rejection in zip(shown.clips, shown.rejections, strict=True):
         while at < len(events) and events[at].start_ms < clip.end_ms:
             event = events[at]
-            yield "magenta", f"          {clock(event.start_ms):>11}  ({event.kind}) {event.text}"
+            yield "magenta", f"          {time_text(event.start_ms):>11}  ({event.kind}) {event.text}"
             at += 1
         yield ("red" if rejection else "green"), _clip_line(clip, rejection)
         for first, last in _sentence_parts(clip, by_first):
-            words = view.track.words[first:last]
+            words = shown.track.words[first:last]
             mark = "~" if not words[0].timed else " "
             text = " ".join(word.text for word in words)
-            yield "", f"         {mark}{clock(words[0].start_ms):>11}  {text}"
+            yield "", f"         {mark}{time_text(words[0].start_ms):>11}  {text}"
     for event in events[at:]:
-        yield "magenta", f"          {clock(event.start_ms):>11}  ({event.kind}) {event.text}"
+        yield "magenta", f"          {time_text(event.start_ms):>11}  ({event.kind}) {event.text}"
 
 
 def _clip_line(clip: PlannedClip, rejection: tuple[Reason, str] | None) -> str:
@@ -126,7 +126,7 @@ def _clip_line(clip: PlannedClip, rejection: tuple[Reason, str] | None) -> str:
     flags = flags_of(clip.text)
     verdict = f"  rejected: {rejection[0].value} ({rejection[1]})" if rejection else ""
     marks = f"  [{', '.join(flags)}]" if flags else ""
-    return f"── clip {clock(clip.start_ms)} – {clock(clip.end_ms)}  {facts}{marks}{verdict}"
+    return f"── clip {time_text(clip.start_ms)} – {time_text(clip.end_ms)}  {facts}{marks}{verdict}"
 
 
 def _sentence_parts(clip: PlannedClip, by_first: dict[int, Sentence]) -> list[tuple[int, int]]:
@@ -148,36 +148,36 @@ color:#e6e8ea}.clip{background:#1d2228}.line{background:#30363d}.head,time{color
 """
 
 
-def as_html(view: View, title: str) -> str:
-    """The view as a self-contained page: per clip a time line of words with sentence starts marked, and the verdict."""
-    by_first = {sentence.first: sentence for sentence in view.sentences}
-    events = [event for event in view.track.events if event.kind not in ("speaker_change", "masked")]
+def as_html(shown: ShownTranscript, title: str) -> str:
+    """A self-contained page of it: per clip a time line of words with sentence starts marked, and the verdict."""
+    by_first = {sentence.first: sentence for sentence in shown.sentences}
+    events = [event for event in shown.track.events if event.kind not in ("speaker_change", "masked")]
     parts, at = [], 0
-    for clip, rejection in zip(view.clips, view.rejections, strict=True):
+    for clip, rejection in zip(shown.clips, shown.rejections, strict=True):
         while at < len(events) and events[at].start_ms < clip.end_ms:
             parts.append(_event_html(events[at]))
             at += 1
-        parts.append(_clip_html(view.track, clip, rejection, by_first))
+        parts.append(_clip_html(shown.track, clip, rejection, by_first))
     parts.extend(_event_html(event) for event in events[at:])
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style><h1>{html.escape(title)}</h1>"
-        f"<p>{html.escape(summary(view))}</p><p class=head>Blue: stamped words; grey: interpolated; a red edge starts "
+        f"<p>{html.escape(summary(shown))}</p><p class=head>Blue: stamped words; grey: interpolated; a red edge starts "
         f"a sentence.</p>{''.join(parts)}</html>\n"
     )
 
 
 def _event_html(event: Any) -> str:
     text = html.escape(f"{event.kind}: {event.text}")
-    return f"<div class=event><time>{clock(event.start_ms)}</time>{text}</div>"
+    return f"<div class=event><time>{time_text(event.start_ms)}</time>{text}</div>"
 
 
 def _clip_html(
     track: Track, clip: PlannedClip, rejection: tuple[Reason, str] | None, by_first: dict[int, Sentence]
 ) -> str:
     sentences = "".join(
-        f"<p><time>{clock(track.words[a].start_ms)}</time>{html.escape(' '.join(w.text for w in track.words[a:b]))}</p>"
-        for a, b in _sentence_parts(clip, by_first)
+        f"<p><time>{time_text(words[0].start_ms)}</time>{html.escape(' '.join(word.text for word in words))}</p>"
+        for words in (track.words[a:b] for a, b in _sentence_parts(clip, by_first))
     )
     bars = "".join(_bars(track, clip, by_first))
     return (

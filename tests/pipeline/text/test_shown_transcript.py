@@ -11,7 +11,15 @@ from pipeline.text.captions import read_track
 from pipeline.text.captions.track import Event, Track, Word
 from pipeline.text.clip_plan import PlannedClip
 from pipeline.text.sentences import sentence_of
-from pipeline.text.view import View, as_html, as_json, clock, printable, terminal_lines, view_of
+from pipeline.text.shown_transcript import (
+    ShownTranscript,
+    as_html,
+    as_json,
+    printable,
+    shown_transcript,
+    terminal_lines,
+    time_text,
+)
 
 VTT = b"""WEBVTT
 
@@ -28,7 +36,7 @@ After the applause a third sentence ends the talk of today.
 
 def lines() -> list[str]:
     track = read_track(VTT, format="vtt", kind="manual", language="en")
-    return [line for _, line in terminal_lines(view_of(track, TextConfig()))]
+    return [line for _, line in terminal_lines(shown_transcript(track, TextConfig()))]
 
 
 def test_each_clip_says_how_long_it_is_and_how_many_words_it_has() -> None:
@@ -46,14 +54,14 @@ def test_sentences_stand_below_their_clip_with_their_own_start() -> None:
 
     places = [text.index(s) for s in ("The first sentence", "Then there is another one.", "After the applause")]
     assert places == sorted(places)
-    assert clock(7000).strip() in text
+    assert time_text(7000).strip() in text
 
 
 def test_a_start_that_was_interpolated_is_marked() -> None:
     """An automatic track stamps its words; cues of a manual one are stamped as a whole."""
     stamped = b'{"events": [{"tStartMs": 0, "segs": [{"utf8": "one"}, {"utf8": " two.", "tOffsetMs": 600}]}]}'
     track = read_track(stamped, format="json3", kind="auto", language="en")
-    (sentence,) = (line for _, line in terminal_lines(view_of(track, TextConfig())) if "one two." in line)
+    (sentence,) = (line for _, line in terminal_lines(shown_transcript(track, TextConfig())) if "one two." in line)
     assert "~" not in sentence
     assert all("~" in line for line in lines() if "The first sentence" in line)
 
@@ -61,7 +69,7 @@ def test_a_start_that_was_interpolated_is_marked() -> None:
 def test_the_summary_says_whether_words_or_cues_were_stamped() -> None:
     stamped = b'{"events": [{"tStartMs": 0, "segs": [{"utf8": "one"}, {"utf8": " two.", "tOffsetMs": 600}]}]}'
     track = read_track(stamped, format="json3", kind="auto", language="en")
-    assert ", word times, " in next(line for _, line in terminal_lines(view_of(track, TextConfig())))
+    assert ", word times, " in next(line for _, line in terminal_lines(shown_transcript(track, TextConfig())))
     assert ", cue times, " in lines()[0]
 
 
@@ -75,7 +83,7 @@ def test_what_was_heard_is_shown_and_marks_of_speakers_are_not() -> None:
 def test_the_page_escapes_what_captions_say() -> None:
     hostile = VTT.replace(b"another one", b"&lt;script&gt;alert(1)&lt;/script&gt;")
 
-    page = as_html(view_of(read_track(hostile, format="vtt", kind="manual"), TextConfig()), "<title>")
+    page = as_html(shown_transcript(read_track(hostile, format="vtt", kind="manual"), TextConfig()), "<title>")
 
     assert "<script>alert" not in page
     assert "<title><title>" not in page
@@ -92,10 +100,10 @@ def test_the_page_escapes_what_captions_say() -> None:
     ],
 )
 def test_a_time_has_hours_from_the_first_on(ms: int, shown: str) -> None:
-    assert clock(ms) == shown
+    assert time_text(ms) == shown
 
 
-def a_view() -> View:
+def a_transcript() -> ShownTranscript:
     """A kept clip and one rejected; a sound before each, one after all, and marks that nobody wants to see."""
     texts = ["so", "it", "goes.", "and", "on.", "then", "fuck", "it"]
     words = tuple(Word(text, 1000 * i, 1000 * i + 500, i != 3) for i, text in enumerate(texts))
@@ -104,11 +112,11 @@ def a_view() -> View:
     track = Track(words, (*sounds, *hidden), "vtt", "manual", "", True, False, True)
     clips = [PlannedClip(0, 5, 0, 5000, "so it goes. and on.", 0.5), PlannedClip(5, 8, 5000, 8000, "then fuck it", 1.0)]
     sentences = [sentence_of(words, 0, 3), sentence_of(words, 3, 5), sentence_of(words, 5, 8)]
-    return View(track, sentences, clips, [None, (Reason.MOSTLY_EVENTS, "0.9 of its time")], "net-3")
+    return ShownTranscript(track, sentences, clips, [None, (Reason.MOSTLY_EVENTS, "0.9 of its time")], "net-3")
 
 
 def test_clips_events_and_sentences_stand_in_the_order_of_their_times() -> None:
-    shown = list(terminal_lines(a_view()))
+    shown = list(terminal_lines(a_transcript()))
     assert [style for style, _ in shown] == ["bold", "magenta", "green", "", "", "magenta", "red", "", "magenta"]
     summary, one, kept, first, second, two, rejected, third, end = (line for _, line in shown)
     assert summary.startswith(
@@ -123,7 +131,7 @@ def test_clips_events_and_sentences_stand_in_the_order_of_their_times() -> None:
 
 
 def test_plain_data_has_kept_clips_and_rejects_apart() -> None:
-    data: dict[str, Any] = as_json(a_view())
+    data: dict[str, Any] = as_json(a_transcript())
     assert [clip["text"] for clip in data["clips"]] == ["so it goes. and on."]
     assert [(clip["start_ms"], clip["reason"]) for clip in data["rejects"]] == [(5000, "mostly_events")]
     assert len(data["words"]) == 8 and len(data["events"]) == 5 and len(data["sentences"]) == 3
@@ -131,12 +139,12 @@ def test_plain_data_has_kept_clips_and_rejects_apart() -> None:
 
 
 def test_the_page_shows_each_word_where_it_is_said_and_where_sentences_begin() -> None:
-    page = as_html(a_view(), "a film")
+    page = as_html(a_transcript(), "a film")
     bars = re.findall(r'<i class="([^"]*)" style="left:([\d.]+)%;width:([\d.]+)%" title="([^"]*)">', page)
     assert [(names, float(left), float(width)) for names, left, width, _ in bars[:4]] == [
         ("first", 0.0, 10.0), ("", 20.0, 10.0), ("", 40.0, 10.0), ("guess first", 60.0, 10.0),
     ]  # fmt: skip
-    assert [bar[3] for bar in bars] == [word.text for word in a_view().track.words]
+    assert [bar[3] for bar in bars] == [word.text for word in a_transcript().track.words]
     places = [page.index(text) for text in ("[one]", "so it goes.</p>", "[two]", 'class="clip rejected"', "[end]")]
     assert places == sorted(places) and page.count('<div class="clip') == 2 and "masked" not in page
 

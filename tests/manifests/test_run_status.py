@@ -2,7 +2,7 @@
 
 import pytest
 
-from manifests.live import StageStatus
+from manifests.run_status import StageStatus
 
 
 def test_how_long_a_stage_will_take_is_told_from_what_is_planned() -> None:

@@ -6,10 +6,10 @@ In:  table `packs` (its column `phashes`: hashes of each clip's pictures)   Out:
 A clip is known by its distinct pictures: hashes that lie apart, and finer ones where these are few. One that shows a
 single picture (a slide, a face before a wall) can't be told from another moment of the same scene and is never called
 a repeat; videos are compared by the pictures of all their clips together. Each picture has a hash of the whole and of
-several parts: a copy that was altered agrees with one of them, and a mirrored picture's hashes follow from the
+several regions: a copy that was altered agrees with one of them, and a mirrored picture's hashes follow from the
 picture's own. Candidates are pairs of clips with two near hashes that agree in a band of bits (`bands.py`), and the
 videos that these are of; each is then compared hash by hash, once (`likeness.py`). In the index (`alike.py`) a picture
-is filed by all its hashes. It looks for others by these, and by those of the mirrored picture, each among the parts
+is filed by all its hashes. It looks for others by these, and by those of the mirrored picture, each among the regions
 that may show the same; videos are found by their clips.
 """
 
@@ -232,25 +232,25 @@ def things_of(shows: Shows, wholes: Sequence[str] | None = None) -> pa.Table:
 
 
 def filed(things: pa.Table) -> Filed:
-    """The hashes by which others find them: a row a picture, a column a part."""
+    """The hashes by which others find them: a row a picture, a column a region."""
     counts, hashes = _pictures(things)
     starts = starts_of_runs(things.column("video_id").combine_chunks().dictionary_encode().indices.to_numpy())
     return Filed(counts, hashes.T, np.diff(np.append(starts, len(counts))))
 
 
 def asked(things: pa.Table) -> Wanted:
-    """The hashes by which they look for others in each part; mirrored ones where it is the whole picture or its middle,
-    which mirroring leaves in place.
+    """The hashes by which they look for others in each region; mirrored ones where it is the whole picture or its
+    middle, which mirroring leaves in place.
     """
     counts, hashes = _pictures(things)
     owners, turned = np.repeat(np.arange(len(counts)), counts), mirrored_pictures(hashes)
     found = []
     for column in range(N_HASHES):
-        parts = [one for one, other in ALIGNED if other == column]
-        of_column = [hashes[:, part] for part in parts]
+        regions = [ours for ours, theirs in ALIGNED if theirs == column]
+        of_column = [hashes[:, region] for region in regions]
         if column in (WHOLE, MIDDLE):
-            of_column += [turned[:, part] for part in parts if part in (WHOLE, MIDDLE)]
-        found.append([_that_show(owners, of_part) for of_part in of_column])
+            of_column += [turned[:, region] for region in regions if region in (WHOLE, MIDDLE)]
+        found.append([_that_show(owners, of_region) for of_region in of_column])
     return found
 
 

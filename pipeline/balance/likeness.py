@@ -1,7 +1,7 @@
 """Whether two clips or videos show the same: many pictures that agree, or nearly all of few, in their order.
 
-Pictures agree where hashes of the same part are near. What strangers share (a logo, a bar of text) makes a part of all
-their pictures alike, so pictures count as several only where they are told apart. Of many pictures, three that lie
+Pictures agree where hashes of the same region are near. What strangers share (a logo, a bar of text) makes a region of
+all their pictures alike, so pictures count as several only where they are told apart. Of many pictures, three that lie
 apart are enough. Of few, in which a copy seldom leaves three that do, what changes from one picture to the next must
 change in the same bits: a logo or a wall does not change, and strangers change in others.
 """
@@ -39,15 +39,15 @@ LIKENESS = Likeness()
 _LEAST_SHARED = 3
 """Pictures that two clips must have in common: two dark clips with the same logo agree in one or two pictures."""
 _LEAST_TOGETHER = 2
-"""Of them so many must agree in the same part: one picture alone can agree by chance, or by a logo."""
+"""Of them so many must agree in the same region: one picture alone can agree by chance, or by a logo."""
 
 _SHARE_OF_FEW = 0.75
 """Share of the pictures of the one with fewer that must agree where they are few."""
 _LEAST_ALIKE, _MEAN_ALIKE = 3, 5
 """Bits that change alike between two of few pictures and between their counterparts: at least, and in the mean."""
 
-_OURS, _THEIRS = (list(parts) for parts in zip(*ALIGNED, strict=True))
-"""The parts of ALIGNED, as columns of the hashes of one picture and of the other."""
+_OURS, _THEIRS = (list(regions) for regions in zip(*ALIGNED, strict=True))
+"""The regions of ALIGNED, as columns of the hashes of one picture and of the other."""
 
 
 def are_same(a: Hashes, b: Hashes, rule: Likeness, share: float) -> bool:
@@ -62,7 +62,7 @@ def are_same(a: Hashes, b: Hashes, rule: Likeness, share: float) -> bool:
 
 
 def _some_agree(a: Hashes, b: Hashes, max_distance: int) -> bool:
-    """Whether _LEAST_SHARED pictures of each agree with one of the other's in any part: most strangers' don't."""
+    """Whether _LEAST_SHARED pictures of each agree with one of the other's in any region: most strangers' don't."""
     for other in (b, mirrored_pictures(b)):
         near = _differing(a, other) <= max_distance
         if min(near.any(axis=(1, 2)).sum(), near.any(axis=(0, 2)).sum()) >= _LEAST_SHARED:
@@ -77,9 +77,9 @@ def _distinct(hashes: Hashes, rule: Likeness) -> Hashes:
 def shared(a: Hashes, b: Hashes, max_distance: int) -> float:
     """Share of the pictures of the one with fewer that the other shows too, as they are or mirrored.
 
-    Pictures that are alike in a part count once in it: a logo or a bar makes some parts of many pictures alike. Those
-    that agree in different parts count together if at least two do in each. 0 if fewer than three agree, which can
-    happen by chance.
+    Pictures that are alike in a region count once in it: a logo or a bar makes some regions of many pictures alike.
+    Those that agree in different regions count together if at least two do in each. 0 if fewer than three agree,
+    which can happen by chance.
     """
     fewer, more = (a, b) if len(a) <= len(b) else (b, a)
     if not len(fewer):
@@ -89,15 +89,15 @@ def shared(a: Hashes, b: Hashes, max_distance: int) -> float:
 
 
 def _n_agreeing(some: Hashes, others: Hashes, max_distance: int) -> int:
-    """How many pictures of each agree with one of the other in a part in which at least _LEAST_TOGETHER do."""
+    """How many pictures of each agree with one of the other in a region in which at least _LEAST_TOGETHER do."""
     near = _differing(some, others) <= max_distance
     of_some, of_others = (np.asarray(near.any(axis=axis)) for axis in (1, 0))
     enough = np.minimum(of_some.sum(axis=0), of_others.sum(axis=0)) >= _LEAST_TOGETHER
     found: tuple[set[int], set[int]] = (set(), set())
     for k in np.flatnonzero(enough).tolist():
         kept = [
-            _apart(hashes[:, part], np.flatnonzero(agrees[:, k]), max(APART, max_distance))
-            for hashes, part, agrees in ((some, _OURS[k], of_some), (others, _THEIRS[k], of_others))
+            _apart(hashes[:, region], np.flatnonzero(agrees[:, k]), max(APART, max_distance))
+            for hashes, region, agrees in ((some, _OURS[k], of_some), (others, _THEIRS[k], of_others))
         ]
         if min(map(len, kept)) >= _LEAST_TOGETHER:
             for rows, more in zip(found, kept, strict=True):
@@ -106,7 +106,7 @@ def _n_agreeing(some: Hashes, others: Hashes, max_distance: int) -> int:
 
 
 def _differing(some: Hashes, others: Hashes) -> NDArray[np.uint8]:
-    """[N, M, pairs of parts] the bits in which pictures differ; 255 where one of the parts shows nothing."""
+    """[N, M, pairs of regions] the bits in which pictures differ; 255 where one of the regions shows nothing."""
     ours, theirs = some[:, None, _OURS], others[None, :, _THEIRS]
     differing: NDArray[np.uint8] = np.asarray(np.bitwise_count(ours ^ theirs))
     differing[(ours == NOTHING) | (theirs == NOTHING)] = 255
@@ -123,7 +123,7 @@ def _apart(hashes: Hashes, rows: Int64, max_distance: int) -> list[int]:
 
 
 def few_agree(a: Hashes, b: Hashes, rule: Likeness) -> bool:
-    """Whether most pictures of the one with fewer agree with the other's in one part, in the same order.
+    """Whether most pictures of the one with fewer agree with the other's in one region, in the same order.
 
     At least three and `min_frames` must, and they must be told apart: each two of them are nearer to their own
     counterparts than to each other's.

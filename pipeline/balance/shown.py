@@ -28,8 +28,8 @@ FEW = 5
 FINE = 6
 """The same as APART for these."""
 
-_PARTS_APART = 2
-"""Parts that are apart if two pictures show different scenes: a logo or bars in both make one or another alike."""
+_REGIONS_APART = 2
+"""Regions that are apart if two pictures show different scenes: a logo or bars in both make one or another alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +152,8 @@ def kept_in(hashes: Hashes, counts: NDArray[np.int64], max_distance: int) -> NDA
 def distinct_in(hashes: Hashes, counts: NDArray[np.int64], max_distance: int) -> NDArray[np.bool_]:
     """[P] whether a picture (x N_HASHES) is distinct from each kept earlier picture of the same owner.
 
-    Distinct means further than `max_distance` in _PARTS_APART parts, or in all that show something. `counts`: number of
-    pictures of each owner; an owner's pictures are next to each other.
+    Distinct means further than `max_distance` in _REGIONS_APART regions, or in all that show something. `counts`:
+    number of pictures of each owner; an owner's pictures are next to each other.
     """
     kept = np.zeros(len(hashes), np.bool_)
     order = np.argsort(-counts, kind="stable")  # owners with most pictures first: those that have a t-th are a prefix
@@ -177,4 +177,4 @@ def _are_apart(some: Hashes, others: Hashes, max_distance: int) -> NDArray[np.bo
     """[N] whether pictures [N, N_HASHES] show other scenes than `others`, pairwise."""
     show = (some != NOTHING) & (others != NOTHING)
     n_apart = (show & (np.bitwise_count(some ^ others) > max_distance)).sum(axis=1)
-    return np.asarray(n_apart >= np.minimum(_PARTS_APART, np.maximum(show.sum(axis=1), 1)))
+    return np.asarray(n_apart >= np.minimum(_REGIONS_APART, np.maximum(show.sum(axis=1), 1)))

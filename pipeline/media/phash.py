@@ -4,8 +4,8 @@ This is the DCT hash known as pHash: scale the brightness to 32 x 32, take the 8
 transform, and set a bit for each above their median. It is implemented here since the library (ImageHash) brings
 SciPy and wavelets along; a test compares the two.
 
-A picture has ten hashes, each of a different part, since what is done to copies spoils some parts and spares others:
-a logo or a subtitle bar spares the inner part, a crop at one end of the longer side the square at the other end,
+A picture has ten hashes, each of a different region, since what is done to copies spoils some and spares others:
+a logo or a subtitle bar spares the inner region, a crop at one end of the longer side the square at the other end,
 blurred pillars the strip in the middle; after a crop on all sides, the copy's whole picture is the original's middle,
 and after a crop at a single side, it is nearly the original without an eighth.
 """
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 HASH_BYTES = 8
 NOTHING = 0
-"""The hash of a part without anything to recognise it by (black, white, a flat colour)."""
+"""The hash of a region without anything to recognise it by (black, white, a flat colour)."""
 
 WHOLE, MIDDLE, CENTRE, BEGIN, END, INNER, BUT_TOP, BUT_FOOT, BUT_LEFT, BUT_RIGHT = range(10)
 """Columns of the hashes: the whole picture inside black bars; 88 % of each side; the central 9:16 strip, which pillars
@@ -33,11 +33,11 @@ N_HASHES = 10
 _BUT = (BUT_TOP, BUT_FOOT, BUT_LEFT, BUT_RIGHT)
 
 ALIGNED = (
-    *((WHOLE, part) for part in (WHOLE, MIDDLE, *_BUT)),
-    *((part, WHOLE) for part in (MIDDLE, *_BUT)),
-    *((part, part) for part in (MIDDLE, CENTRE, BEGIN, END, INNER)),
+    *((WHOLE, region) for region in (WHOLE, MIDDLE, *_BUT)),
+    *((region, WHOLE) for region in (MIDDLE, *_BUT)),
+    *((region, region) for region in (MIDDLE, CENTRE, BEGIN, END, INNER)),
 )
-"""Pairs of parts that may show the same if either is an altered copy of the other."""
+"""Pairs of regions that may show the same if either is an altered copy of the other."""
 
 VERSION = b"\x04"
 """First byte of a `phashes` value."""
@@ -70,7 +70,7 @@ _CUT_SHARE = 1 / 8
 """Share of the height or width; near enough to crops of 10 and of 15 %."""
 _STRIP_SHAPE = 9 / 16
 _SIDE = 32
-"""Rows and columns that a part is scaled to, of the mean brightness of each; also the steps in which OpenCV's `remap`
+"""Rows and columns that a region is scaled to, of the mean brightness of each; also the steps in which OpenCV's `remap`
 reads between pixels, so that what it gives here is exact."""
 
 _REPEATED = 2
@@ -87,7 +87,7 @@ def phash(luma: NDArray[np.uint8]) -> int:
 
 
 def picture_hashes(luma: NDArray[np.uint8]) -> PictureHashes:
-    """The hashes of a picture, by part."""
+    """The hashes of a picture, by region."""
     return tuple(_hashes_of([_without_bars(luma)], WHOLE, N_HASHES))
 
 
@@ -115,7 +115,7 @@ class ClipHashes:
         return pack_hashes(self._pictures)
 
     def finish(self) -> None:
-        """Hashes the pictures that wait and lets them go: the whole of each, and the parts of those that are new."""
+        """Hashes the pictures that wait and lets them go: the whole of each, and the regions of those that are new."""
         pictures = [_without_bars(luma) for luma in self._waiting]
         self._waiting.clear()
         new: list[tuple[int, NDArray[np.uint8]]] = []
@@ -125,20 +125,20 @@ class ClipHashes:
                 continue
             before = whole
             new.append((whole, picture))
-        parts = _hashes_of([picture for _, picture in new], WHOLE + 1, N_HASHES)
+        regions = _hashes_of([picture for _, picture in new], WHOLE + 1, N_HASHES)
         n = N_HASHES - 1
-        self._pictures += [(whole, *parts[i * n : (i + 1) * n]) for i, (whole, _) in enumerate(new)]
+        self._pictures += [(whole, *regions[i * n : (i + 1) * n]) for i, (whole, _) in enumerate(new)]
 
 
 def _hashes_of(pictures: list[NDArray[np.uint8]], first: int, last: int) -> list[int]:
-    """The hashes of parts `first` to `last` - 1 of each picture, picture by picture."""
+    """The hashes of regions `first` to `last` - 1 of each picture, picture by picture."""
     if not pictures:
         return []
     return _hashes(np.concatenate([_scaled(_sums(picture), first, last) for picture in pictures]))
 
 
 def _hashes(small: NDArray[np.float32]) -> list[int]:
-    """The hashes of parts that are scaled: n x _SIDE x _SIDE."""
+    """The hashes of regions that are scaled: n x _SIDE x _SIDE."""
     low = (_COSINES @ small @ _COSINES.T).reshape(len(small), 64)
     middle = np.partition(low, (31, 32), axis=1)[:, 31:33]
     median = (middle[:, :1] + middle[:, 1:]) / 2
@@ -152,11 +152,11 @@ def _hashes(small: NDArray[np.float32]) -> list[int]:
 
 
 Box = tuple[int, int, int, int]
-"""A part of a picture: its first row, how many rows, its first column, how many columns."""
+"""A region of a picture: its first row, how many rows, its first column, how many columns."""
 
 
 def _boxes(height: int, width: int) -> list[Box]:
-    """The parts of a picture of this size, in the order of the columns."""
+    """The regions of a picture of this size, in the order of the columns."""
     side = min(height, width)
     strip = min(width, round(height * _STRIP_SHAPE))
     down, right = round(height * _CUT_SHARE), round(width * _CUT_SHARE)
@@ -186,7 +186,7 @@ def _sums(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _scaled(sums: NDArray[np.float64], first: int, last: int) -> NDArray[np.float32]:
-    """Parts `first` to `last` - 1 of a picture at _SIDE x _SIDE: means over areas, pixels at their edges in shares.
+    """Regions `first` to `last` - 1 of a picture at _SIDE x _SIDE: means over areas, pixels at their edges in shares.
 
     A sum up to a place inside a pixel is the mean of those at its corners, weighted by distance, so each area costs
     four readings whatever its size. The weights are binary fractions and the sums whole: nothing is rounded before the

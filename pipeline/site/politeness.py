@@ -106,24 +106,23 @@ class Politeness:
         identities: dict[str, float],
         *,
         store: Store | None = None,
-        seed: int = 0,
-        jitter: float = JITTER,
+        dice: random.Random | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """`identities` maps names to videos an hour; `store` keeps the pauses across restarts.
+        """`identities` maps names to videos an hour; `store` keeps the pauses across restarts; `dice` draws the jitter.
 
         If the store does not answer, its patience is used here, so that no pause is forgotten, and later not at all.
         """
         self._config, self._clock, self._wall_clock, self._store = config, clock, wall_clock, store
-        self._random, self._jitter = random.Random(seed), jitter
+        self._dice = dice or random.Random(0)
         self._lock = threading.Lock()
         self._buckets: dict[tuple[str, str, str], Bucket] = {}
         self._same: dict[str, set[str]] = {}
         self._bot_checks: dict[str, dict[str, bool]] = {}  # subject → identity → whether it succeeded with others
         self._born = self._saved_at = self._control_read_at = clock()
         self._identities = {
-            name: Identity(name, empty_bucket(per_hour / 3600, jitter, self._born, self._random))
+            name: Identity(name, empty_bucket(per_hour / 3600, JITTER, self._born, self._dice))
             for name, per_hour in identities.items()
         }
         self._configured = dict(identities)
@@ -206,7 +205,7 @@ class Politeness:
     def _bucket(self, key: tuple[str, str, str]) -> Bucket:
         if key not in self._buckets:
             per_second = self._rates.per_minute(key[0], key[2]) / 60
-            self._buckets[key] = empty_bucket(per_second, self._jitter, self._born, self._random)
+            self._buckets[key] = empty_bucket(per_second, JITTER, self._born, self._dice)
         return self._buckets[key]
 
     def _apply_rates(self, rates: Rates) -> None:
@@ -328,7 +327,7 @@ class Politeness:
         return asked.breaker.open(self._clock(), pauses_s, least_s, self._stretch(), why)
 
     def _stretch(self) -> float:
-        return 1 + self._jitter * self._random.random()
+        return 1 + JITTER * self._dice.random()
 
     def snapshot(self) -> PolitenessState:
         """The state for people: each identity with its pauses, requests by kind, their outcome, its next token."""
@@ -403,4 +402,4 @@ class BuildPoliteness:
     def __call__(self) -> Politeness:
         identities = {identity.name: identity.videos_per_hour for identity in self.config.pool()}
         patient = replace(self.store, patience_s=self.patience_s)
-        return Politeness(self.config.politeness, identities, store=patient, seed=self.seed)
+        return Politeness(self.config.politeness, identities, store=patient, dice=random.Random(self.seed))

@@ -62,22 +62,24 @@ def test_kinds_and_hosts_have_buckets_of_their_own() -> None:
     assert time.monotonic() - started < 5
 
 
-def test_a_restart_starts_with_empty_buckets() -> None:
-    clock = Clock()
-    polite = politeness(clock, identity_requests_per_minute={"page": 60.0})
-    assert polite._buckets_of("one", "youtube.com", "page")[0].wait_s(clock.now) == pytest.approx(1.0)
+def test_a_restart_starts_with_empty_buckets(slept: tuple[Clock, list[float]]) -> None:
+    clock, waits = slept
+    run(politeness(clock, identity_requests_per_minute={"page": 60.0}).take("one", "youtube.com", "page"))
+    assert waits == [1.0]
 
 
-def test_each_identity_has_its_own_rates_and_a_ceiling_bounds_them_all() -> None:
-    clock = Clock()
-    free = politeness(clock, "one", "two", identity_requests_per_minute={"page": 60.0})
-    bounded = politeness(
-        clock, "one", "two", identity_requests_per_minute={"page": 60.0}, most_requests_per_minute={"page": 30.0}
-    )
-    for polite, n_buckets in ((free, 2), (bounded, 3)):
-        buckets = {id(b) for name in ("one", "two") for b in polite._buckets_of(name, "youtube.com", "page")}
-        assert len(buckets) == n_buckets
-    assert [b.interval_s for b in bounded._buckets_of("two", "youtube.com", "page")] == [1.0, 2.0]
+def test_each_identity_has_its_own_rates_and_a_ceiling_bounds_them_all(slept: tuple[Clock, list[float]]) -> None:
+    clock, waits = slept
+
+    def waited(**rates: dict[str, float]) -> list[float]:
+        waits.clear()
+        polite = politeness(clock, "one", "two", identity_requests_per_minute={"page": 60.0}, **rates)
+        for name in ("one", "two", "one", "two", "two"):
+            run(polite.take(name, "youtube.com", "page"))
+        return list(waits)
+
+    assert waited() == [1.0, 0.0, 1.0, 0.0, 1.0]
+    assert waited(most_requests_per_minute={"page": 30.0}) == [2.0] * 5
 
 
 def test_pauses_are_used_in_turn_and_the_last_one_again_until_an_answer_comes() -> None:

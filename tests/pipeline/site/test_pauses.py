@@ -12,13 +12,13 @@ from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.store.store import Store
 from pipeline.site.pauses import describe_pauses, log_pauses_of, pause_by_hand, read_state
 from pipeline.site.politeness import Politeness
-from tests.pipeline.site.toys import BOT, Clock, politeness, run
+from tests.pipeline.site.toys import BOT, Clock, Punctual, politeness, run
 
 
 def test_pauses_survive_a_restart_and_are_what_is_left_of_them(tmp_path: Path) -> None:
     clock, store = Clock(), Store(str(tmp_path))
     config = PolitenessConfig(pauses_s=(10.0, 40.0))
-    first = Politeness(config, {"one": 100.0}, jitter=0.0, store=store, clock=clock, wall_clock=clock)
+    first = Politeness(config, {"one": 100.0}, dice=Punctual(), store=store, clock=clock, wall_clock=clock)
     run(first.report("one", "v", BOT))
     clock.now += 4
     second = Politeness(config, {"one": 100.0}, store=store, clock=clock, wall_clock=clock)

@@ -1,9 +1,10 @@
 """Buckets, identities and the breaker: in process here, in an actor in test_crawl."""
 
+import asyncio
 import errno
 import time
 from pathlib import Path
-from typing import Any
+from random import Random
 
 import pytest
 
@@ -12,12 +13,10 @@ from manifests.run_status import Control
 from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.run.status_files import write_control
 from pipeline.engine.store.store import Store
-from pipeline.site import politeness as politeness_module
-from pipeline.site.buckets import Breaker
 from pipeline.site.failures import Failure, Pause
-from pipeline.site.pauses import STATE_FILE
+from pipeline.site.pauses import STATE_FILE, pause_by_hand
 from pipeline.site.politeness import CANARY_EVERY_S, SAVE_EVERY_S, Lease, Politeness, Ruling
-from tests.pipeline.site.toys import BOT, Clock, politeness, run
+from tests.pipeline.site.toys import BOT, Clock, Punctual, politeness, run
 
 SOFT = Failure(Reason.SERVER_ERROR, "503", Pause.SOFT)
 PRIVATE = Failure(Reason.PRIVATE, "private")
@@ -112,7 +111,7 @@ def test_where_all_pause_the_wait_is_until_the_first_of_them_but_never_longer_th
     run(polite.report("two", "w", BOT))
     assert run(polite.lease(0.0)) == Lease("", paused_s=6.0)
     config = PolitenessConfig(pauses_s=(40.0,))
-    polite = Politeness(config, {"one": 3.6e6, "two": 3.6e6}, jitter=1.0, clock=clock, wall_clock=clock)
+    polite = Politeness(config, {"one": 3.6e6, "two": 3.6e6}, clock=clock, wall_clock=clock)
     paused_s = [run(polite.report(name, f"again-{name}", BOT)).paused_s for name in ("one", "two")]
     assert min(paused_s) > 40.0, "lengthened at random"
     assert run(polite.lease(0.0)).paused_s == 40.0
@@ -139,23 +138,20 @@ def test_only_those_that_are_named_serve_and_where_none_of_them_is_left_anyone_d
     assert run(polite.lease(0.0, prefer="one", among=("gone",))).identity == "one"
 
 
-def test_an_identity_whose_bucket_is_empty_is_waited_for_and_the_fuller_one_is_taken_first() -> None:
-    clock = Clock()
-    polite = politeness(clock, "one", "two")
-    for name, wait_s in (("one", 9.0), ("two", 5.0)):
-        polite._identities[name].bucket.full_at = clock.now + wait_s
-    assert polite._choose(clock.now, "", "", (), False) == ("", pytest.approx(5.0, abs=0.01), False)
-    clock.now += 4.9
+def test_an_identity_whose_bucket_is_empty_is_waited_for_and_the_fuller_one_is_taken_first(
+    slept: tuple[Clock, list[float]],
+) -> None:
+    clock, waits = slept
+    polite = hourly(clock, one=400.0, two=720.0)  # one each nine and each five seconds
 
-    name, wait_s, all_paused = polite._choose(clock.now, "", "", (), False)
-
-    assert (name, all_paused) == ("two", False) and wait_s == pytest.approx(0.1, abs=0.01)
+    assert run(polite.lease(0.0)).identity == "two"
+    assert sum(waits) == pytest.approx(5.0)
 
 
 def test_state_is_saved_with_every_pause_and_else_now_and_then(tmp_path: Path) -> None:
     clock, store = Clock(), Store(str(tmp_path))
     config = PolitenessConfig(pauses_s=(10.0, 40.0))
-    polite = Politeness(config, {"one": 3600.0}, jitter=0.0, store=store, clock=clock, wall_clock=clock)
+    polite = Politeness(config, {"one": 3600.0}, dice=Punctual(), store=store, clock=clock, wall_clock=clock)
     run(polite.report("one", "v", None))
     assert not store.exists(STATE_FILE)
     run(polite.report("one", "v", BOT))
@@ -163,19 +159,6 @@ def test_state_is_saved_with_every_pause_and_else_now_and_then(tmp_path: Path) -
     clock.now += SAVE_EVERY_S + 1
     run(polite.report("one", "v", None))
     assert store.read_json(STATE_FILE)["identities"][0]["level"] == 0
-
-
-@pytest.fixture
-def slept(monkeypatch: pytest.MonkeyPatch) -> tuple[Clock, list[float]]:
-    """A clock that waiting sets on, and what was waited."""
-    clock, waits = Clock(), []  # type: ignore[var-annotated]
-
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
-        clock.now += seconds
-
-    monkeypatch.setattr(politeness_module.asyncio, "sleep", sleep)
-    return clock, waits
 
 
 def test_a_lease_looks_every_quarter_of_a_second_until_its_patience_is_over(slept: tuple[Clock, list[float]]) -> None:
@@ -193,9 +176,10 @@ def test_a_lease_looks_every_quarter_of_a_second_until_its_patience_is_over(slep
     assert sum(waits) == pytest.approx(0.1, abs=0.01)
 
 
-def test_a_lease_never_asks_to_wait_for_longer_than_the_longest_pause(slept: tuple[Clock, list[float]]) -> None:
-    polite = politeness(slept[0], "one", pauses_s=(10.0, 40.0))
-    polite._identities["one"].by_hand = True
+def test_one_that_a_person_paused_is_asked_for_again_after_the_longest_pause_at_most(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    pause_by_hand(store, "one", paused=True)
+    polite = Politeness(PolitenessConfig(pauses_s=(10.0, 40.0)), {"one": 3600.0}, store=store)
 
     assert run(polite.lease(0.0)).paused_s == 40.0
     assert run(polite.take("one", "youtube.com", "page")) == 10.0
@@ -203,7 +187,7 @@ def test_a_lease_never_asks_to_wait_for_longer_than_the_longest_pause(slept: tup
 
 def hourly(clock: Clock, **per_hour: float) -> Politeness:
     config = PolitenessConfig(pauses_s=(10.0, 40.0))
-    return Politeness(config, per_hour, jitter=0.0, clock=clock, wall_clock=clock)
+    return Politeness(config, per_hour, dice=Punctual(), clock=clock, wall_clock=clock)
 
 
 def test_videos_of_an_identity_are_spaced_over_the_hour_and_the_next_free_one_goes_first(
@@ -239,24 +223,29 @@ def test_new_rates_hold_from_the_next_token_on(tmp_path: Path, slept: tuple[Cloc
     clock, _ = slept
     store = Store(str(tmp_path))
     config = PolitenessConfig(identity_requests_per_minute={"page": 60.0}, most_requests_per_minute={"page": 60.0})
-    polite = Politeness(config, {"one": 3600.0}, jitter=0.0, store=store, clock=clock, wall_clock=clock)
-    buckets = polite._buckets_of("one", "youtube.com", "page") + polite._buckets_of("one", "youtube.com", "player")
-    before = [bucket.interval_s for bucket in buckets]
+    polite = Politeness(config, {"one": 3600.0}, dice=Punctual(), store=store, clock=clock, wall_clock=clock)
+
+    def gap_s(kind: str) -> float:
+        for _ in range(2):
+            before = clock.now
+            run(polite.take("one", "youtube.com", kind))
+        return clock.now - before
+
+    began, player_s = clock.now, gap_s("player")
+    assert gap_s("page") == 1.0
     asked = Control(
         videos_per_hour={"one": 1800.0},
         identity_requests_per_minute={"page": 30.0},
         most_requests_per_minute={"page": 120.0},
     )
     write_control(store, asked)
-    clock.now += 5.0
+    clock.now = began + 5.0
     run(polite.lease(0.0))
-    assert [bucket.interval_s for bucket in buckets] == before, "control.json was read five seconds ago"
-    clock.now += 0.1
+    assert gap_s("page") == 1.0, "control.json was read five seconds ago"
+    clock.now = began + 20.0
     run(polite.lease(0.0))
 
-    assert before[:2] == [1.0, 1.0]
-    assert [bucket.interval_s for bucket in buckets] == [2.0, 0.5, before[2]]
-    assert polite._identities["one"].bucket.interval_s == 2.0
+    assert (gap_s("page"), gap_s("player")) == (2.0, player_s)
     assert polite.snapshot()["videos_per_hour"] == 1800.0
 
 
@@ -264,10 +253,10 @@ def test_jitter_lengthens_pauses_by_up_to_its_share(slept: tuple[Clock, list[flo
     pauses = []
     for seed in range(30):
         config = PolitenessConfig(pauses_s=(100.0,))
-        polite = Politeness(config, {"one": 3600.0}, clock=slept[0], wall_clock=slept[0], seed=seed)
+        polite = Politeness(config, {"one": 3600.0}, dice=Random(seed), clock=slept[0])
         pauses.append(run(polite.report("one", "v", BOT)).paused_s)
     assert 100 <= min(pauses) < 109 and 121 < max(pauses) <= 130
-    again = Politeness(config, {"one": 3600.0}, clock=slept[0], wall_clock=slept[0], seed=29)
+    again = Politeness(config, {"one": 3600.0}, dice=Random(29), clock=slept[0])
     assert run(again.report("one", "v", BOT)).paused_s == pauses[-1], "the same for the same seed"
 
 
@@ -292,37 +281,36 @@ def test_requests_are_counted_by_kind_and_stop_while_the_identity_pauses(
     assert (one["paused_s"], one["why"], one["level"]) == (7.0, "bot_check", 1)
 
 
-def test_waiting_for_a_token_takes_nothing_from_the_patience_with_pauses(slept: tuple[Clock, list[float]]) -> None:
-    clock, waits = slept
-    polite = hourly(clock, one=360.0)  # one each ten seconds
-    began, choose = clock.now, polite._choose
-
-    def choosing(now: float, *asked: Any) -> Any:
-        if now >= began + 1.0 and not polite._identities["one"].breaker.level:
-            polite._identities["one"].breaker = Breaker(now + 10.0, 1, "bot_check")
-        return choose(now, *asked)
-
-    polite._choose = choosing  # type: ignore[method-assign]
-    assert run(polite.lease(0.6)).identity == ""
-    assert sum(waits) == pytest.approx(1.6)
-
-
-def test_an_identity_may_ask_again_at_the_end_of_its_pause_and_waits_for_a_token_that_is_near() -> None:
+def test_waiting_for_a_token_takes_nothing_from_the_patience_with_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
+    polite, began = hourly(clock, one=360.0), clock.now  # one each ten seconds
+
+    async def sleep(seconds: float) -> None:
+        clock.now += seconds
+        if clock.now == began + 1.0:
+            await polite.report("one", "v", BOT)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    assert run(polite.lease(0.6)).identity == ""
+    assert clock.now - began == pytest.approx(1.6)
+
+
+def test_an_identity_may_ask_again_at_the_end_of_its_pause_and_waits_for_a_token_that_is_near(
+    slept: tuple[Clock, list[float]],
+) -> None:
+    clock, waits = slept
     polite = hourly(clock, one=3600.0)
     run(polite.report("one", "v", BOT))
     clock.now += 10.0
     assert run(polite.lease(0.0)).identity == "one"
-    polite = hourly(clock, one=3600.0)
-    polite._identities["one"].bucket.full_at = clock.now + 0.25
-    assert polite._choose(clock.now, "", "", (), False) == ("one", 0.25, False)
+    waits.clear()
+    assert run(hourly(clock, one=14_400.0).lease(0.0)).identity == "one" and waits == [0.25]
 
 
-def test_what_was_saved_a_moment_ago_is_not_saved_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, store, saved = Clock(), Store(str(tmp_path)), []  # type: ignore[var-annotated]
+def test_what_was_saved_a_moment_ago_is_not_saved_again(tmp_path: Path) -> None:
+    clock, store, saved = Clock(), Store(str(tmp_path)), set()
     config = PolitenessConfig(pauses_s=(10.0,))
-    polite = Politeness(config, {"one": 3600.0}, jitter=0.0, store=store, clock=clock, wall_clock=clock)
-    monkeypatch.setattr(polite, "_save", lambda: saved.append(clock.now))
+    polite = Politeness(config, {"one": 3600.0}, dice=Punctual(), store=store, clock=clock, wall_clock=clock)
     began = clock.now
     for step_s, failure in (
         (16.0, None),
@@ -335,8 +323,9 @@ def test_what_was_saved_a_moment_ago_is_not_saved_again(tmp_path: Path, monkeypa
     ):
         clock.now += step_s
         run(polite.report("one", "v", failure))
+        saved.add(store.read_json(STATE_FILE)["at"] - began)
 
-    assert [at - began for at in saved] == [16.0, 31.5, 32.5, 48.0]
+    assert sorted(saved) == [16.0, 31.5, 32.5, 48.0]
 
 
 def test_a_store_that_is_away_for_a_while_fails_no_video(monkeypatch: pytest.MonkeyPatch) -> None:

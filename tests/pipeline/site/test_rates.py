@@ -10,28 +10,36 @@ from pipeline.engine.run.status_files import write_control
 from pipeline.engine.store.store import Store
 from pipeline.site.politeness import Politeness
 from pipeline.site.rates import Rates, pace_of, rates_of
-from tests.pipeline.site.toys import Clock, run
+from tests.pipeline.site.toys import Clock, Punctual, run
 
 
-def test_new_rates_hold_for_a_live_run_and_go_back_to_the_configured_ones(tmp_path: Path) -> None:
-    store, clock = Store(str(tmp_path)), Clock()
+def test_new_rates_hold_for_a_live_run_and_go_back_to_the_configured_ones(
+    tmp_path: Path, slept: tuple[Clock, list[float]]
+) -> None:
+    store, (clock, waits) = Store(str(tmp_path)), slept
     polite = Politeness(
-        PolitenessConfig(), {"one": 3600.0, "two": 1800.0}, jitter=0.0, store=store, clock=clock, wall_clock=clock
+        PolitenessConfig(), {"one": 3600.0, "two": 1800.0}, dice=Punctual(), store=store, clock=clock, wall_clock=clock
     )
 
     def gaps() -> tuple[float, float, float]:
+        """Seconds between two videos of one identity, two pages of one, and a page of one and of the other."""
         clock.now += 60.0  # past READ_CONTROL_EVERY_S, and every bucket is full
-        run(polite.lease(0.0, prefer="one"))
-        page = polite._buckets_of("one", "site", "page")
-        return polite._identities["one"].bucket.interval_s, page[0].interval_s, page[-1].interval_s
+        run(polite.lease(0.0, among=("one",)))
+        before = clock.now
+        run(polite.lease(0.0, among=("one",)))
+        between_videos_s = clock.now - before
+        clock.now += 60.0
+        for name in ("one", "one", "two"):
+            run(polite.take(name, "site", "page"))
+        return between_videos_s, *waits[-2:]
 
-    assert gaps() == (1.0, 2.0, 2.0)
+    assert gaps() == (1.0, 2.0, 0.0)
     rates = {"videos_per_hour": {"one": 360.0, "gone": 1.0}, "identity_requests_per_minute": {"page": 6.0}}
     write_control(store, Control(**rates, most_requests_per_minute={"page": 3.0}))
-    assert gaps() == (10.0, 10.0, 20.0)
+    assert gaps() == (10.0, 20.0, 20.0)
     assert polite.snapshot()["binds"].startswith("most_requests_per_minute.page")
     write_control(store, Control())
-    assert gaps() == (1.0, 2.0, 2.0)
+    assert gaps() == (1.0, 2.0, 0.0)
 
 
 def test_a_kind_of_request_that_no_rate_names_goes_by_that_of_others_else_once_a_second() -> None:

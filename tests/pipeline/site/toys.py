@@ -1,6 +1,7 @@
 """A clock that tests turn, identities without limits, and what a site may answer."""
 
 import asyncio
+import random
 import time
 from typing import Any
 
@@ -22,10 +23,17 @@ class Clock:
         return self.now
 
 
+class Punctual(random.Random):
+    """Dice that lengthen nothing."""
+
+    def random(self) -> float:
+        return 0.0
+
+
 def politeness(clock: Any = time.monotonic, *names: str, **settings: Any) -> Politeness:
     config = PolitenessConfig(**{"pauses_s": (10.0, 40.0), **settings})
     each = dict.fromkeys(names or ("one",), 3600000.0)
-    return Politeness(config, each, jitter=0.0, clock=clock, wall_clock=clock)
+    return Politeness(config, each, dice=Punctual(), clock=clock, wall_clock=clock)
 
 
 def run(awaitable: Any) -> Any:

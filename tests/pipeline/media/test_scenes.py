@@ -70,7 +70,7 @@ def found(
     min_scene_ms: int = MIN_SCENE_MS,
 ) -> Scenes:
     """What is found in pictures of brightness at this rate, the first of them shown at `first_ms`."""
-    finder = SceneFinder(SHOTS, Fraction(fps), min_scene_ms)
+    finder = SceneFinder(SHOTS, Fraction(fps), min_ms)
     for i, luma in enumerate(pictures):
         planes = np.concatenate([luma.astype(np.uint8), np.full((90, 320), 128, np.uint8)])
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
@@ -235,23 +235,32 @@ def test_a_cut_is_inside_a_clip_where_frames_of_both_shots_are() -> None:
     assert spans_inside(met, span) == [(0, 1001), (1500, 1600), (1999, 3000)]
 
 
-def told(*found: tuple[int, int]) -> Any:
-    """A detector that finds these, in frames."""
-    return SimpleNamespace(finish=lambda: list(found))
+def scenes_told(
+    monkeypatch: pytest.MonkeyPatch,
+    times_ms: list[int],
+    *found: tuple[int, int],
+    fps: int = 25,
+    min_scene_ms: int = 100,
+) -> Scenes:
+    """The scenes of frames at these times, where the detector finds these, in frames."""
+    changes = [SimpleNamespace(first=first, last=last) for first, last in found]
+    detector = SimpleNamespace(feed=lambda luma: None, finish=lambda: changes)
+    monkeypatch.setattr("pipeline.media.shots.ShotFinder", lambda fps: detector)
+    finder, frame = SceneFinder(SHOTS, Fraction(fps), min_ms), av.VideoFrame(64, 36, "yuv420p")
+    for time_ms in times_ms:
+        finder.feed(frame, time_ms, lambda: frame)
+    return finder.scenes()
 
 
-def test_times_of_scenes_are_those_of_their_frames() -> None:
-    finder = SceneFinder(SHOTS, Fraction(25), 100)
-    finder._times_ms = [500 + 40 * n + n % 3 for n in range(40)]
-    at = finder._times_ms
-    finder._detector = told((0, 0), (2, 2), (3, 3), (8, 12), (13, 13), (20, 21))
-    assert finder.scenes() == Scenes([at[3], at[10], at[13], at[20]], [(at[8], at[12]), (at[20], at[21])])
-    finder._detector = told((12, 12), (14, 14), (15, 15))
-    assert finder.scenes().cuts_ms == [at[12], at[15]], "80 ms are too short, 120 are not"
-    none = SceneFinder(SHOTS, Fraction(0), 0)
-    assert none.scenes() == Scenes()
-    none._times_ms, none._detector = [0, 40, 80], told((0, 0), (1, 1))
-    assert none.scenes().cuts_ms == [40], "what is there from the beginning is no cut"
+def test_times_of_scenes_are_those_of_their_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = [500 + 40 * n + n % 3 for n in range(40)]
+    scenes = scenes_told(monkeypatch, at, (0, 0), (2, 2), (3, 3), (8, 12), (13, 13), (20, 21))
+    assert scenes == Scenes([at[3], at[10], at[13], at[20]], [(at[8], at[12]), (at[20], at[21])])
+    scenes = scenes_told(monkeypatch, at, (12, 12), (14, 14), (15, 15))
+    assert scenes.cuts_ms == [at[12], at[15]], "80 ms are too short, 120 are not"
+    assert scenes_told(monkeypatch, []) == Scenes()
+    scenes = scenes_told(monkeypatch, [0, 40, 80], (0, 0), (1, 1), fps=0, min_ms=0)
+    assert scenes.cuts_ms == [40], "what is there from the beginning is no cut"
 
 
 @pytest.mark.parametrize(("form", "n_small"), [("yuv420p", 0), ("yuv420p10le", 1)])
@@ -274,6 +283,11 @@ def test_a_picture_for_pyscenedetect_has_a_short_side_of_144_or_its_own(
 
 
 @pytest.mark.parametrize("name", ["content", "adaptive"])
-def test_the_detector_is_the_one_of_the_settings(name: str) -> None:
-    finder: Any = SceneFinder(ScenesConfig.model_validate({"detector": name}), Fraction(25))
-    assert type(finder._detector._detector).__name__.lower() == f"{name}detector"
+def test_the_detector_is_the_one_of_the_settings(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    made: list[str] = []
+    for each in ("content", "adaptive"):
+        monkeypatch.setattr(
+            f"scenedetect.detectors.{each.capitalize()}Detector", lambda each=each, **_: made.append(each)
+        )
+    SceneFinder(ScenesConfig.model_validate({"detector": name}), Fraction(25))
+    assert made == [name]

@@ -7,7 +7,9 @@ import socket
 import ssl
 import threading
 import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from contextlib import nullcontext
 from ipaddress import ip_address
 from pathlib import Path
 from types import SimpleNamespace
@@ -193,18 +195,15 @@ def test_a_transfer_has_twenty_seconds_for_an_answer_an_hour_in_all_and_may_be_s
     assert (limits.timeout_s, limits.total_s, limits.slowest_bytes_per_s) == (20.0, 3600.0, 0.0)
 
 
-def copied(
-    monkeypatch: pytest.MonkeyPatch, blocks: list[bytes], seconds: list[float], length: str = "", **more: Any
-) -> bytes | Rejected:
-    """What comes of a body whose blocks come at these times."""
-    times, parts, file = iter([0.0, *seconds]), iter([*blocks, b""]), io.BytesIO()
-    answer = SimpleNamespace(headers={"Content-Length": length}, read=lambda n: next(parts))
-    monkeypatch.setattr(addresses, "time", SimpleNamespace(monotonic=lambda: next(times)))
-    try:
-        addresses._copy(answer, file, Limits(**{"max_bytes": 10, **more}))
-    except Rejected as refused:
-        return refused
-    return file.getvalue()
+def opening(monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+    """Every address answers so from now on: with this, or by raising it."""
+
+    def opened(*_: Any, timeout: float) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return nullcontext(answer)
+
+    monkeypatch.setattr(urllib.request.OpenerDirector, "open", opened)
 
 
 @pytest.mark.parametrize(
@@ -223,11 +222,25 @@ def copied(
     ],
 )
 def test_a_body_is_taken_within_its_limits(
-    monkeypatch: pytest.MonkeyPatch, blocks: list[bytes], seconds: list[float], length: str, more: Any, expected: Any
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    blocks: list[bytes],
+    seconds: list[float],
+    length: str,
+    more: Any,
+    expected: bytes | str,
 ) -> None:
-    made = copied(monkeypatch, blocks, seconds, length, **more)
+    times, parts, limits = iter([0.0, *seconds]), iter([*blocks, b""]), Limits(**{"max_bytes": 10, **more})
+    opening(monkeypatch, SimpleNamespace(headers={"Content-Length": length}, read=lambda n: next(parts)))
+    monkeypatch.setattr(addresses, "time", SimpleNamespace(monotonic=lambda: next(times)))
 
-    assert made.detail == expected if isinstance(made, Rejected) else made == expected
+    if isinstance(expected, bytes):
+        download("http://a/", tmp_path / "f", limits)
+        assert (tmp_path / "f").read_bytes() == expected
+    else:
+        with pytest.raises(Rejected) as refused:
+            download("http://a/", tmp_path / "f", limits)
+        assert refused.value.detail == expected
 
 
 @pytest.mark.parametrize(
@@ -244,13 +257,17 @@ def test_a_body_is_taken_within_its_limits(
         (500, "Fri, 27 Nov 2026 10:00:00 GMT", Reason.SERVER_ERROR, 0.0),
     ],
 )
-def test_what_a_status_means(code: int, asked: str, reason: Reason, retry_after_s: float | None) -> None:
+def test_what_a_status_means(
+    monkeypatch: pytest.MonkeyPatch, code: int, asked: str, reason: Reason, retry_after_s: float | None
+) -> None:
     headers = http.client.HTTPMessage()
     headers["Retry-After"] = asked
-    rejected = addresses._of_status(urllib.error.HTTPError("http://a/", code, "x", headers, None))
+    opening(monkeypatch, urllib.error.HTTPError("http://a/", code, "x", headers, None))
+    with pytest.raises(Rejected) as refused:
+        download("http://a/", Path("f"), Limits(10))
 
-    assert rejected.reason is reason
-    assert retry_after_s is None or rejected.retry_after_s == retry_after_s
+    assert refused.value.reason is reason
+    assert retry_after_s is None or refused.value.retry_after_s == retry_after_s
 
 
 @pytest.mark.parametrize(
@@ -268,16 +285,23 @@ def test_what_a_status_means(code: int, asked: str, reason: Reason, retry_after_
         (urllib.error.URLError(Rejected(Reason.BAD_ADDRESS, "private")), Reason.BAD_ADDRESS, "private"),
     ],
 )
-def test_what_an_error_of_the_net_means(error: Exception, reason: Reason, said: str) -> None:
-    rejected = addresses._of_error(error)
+def test_what_an_error_of_the_net_means(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, reason: Reason, said: str
+) -> None:
+    opening(monkeypatch, error)
+    with pytest.raises(Rejected) as refused:
+        download("http://a/", Path("f"), Limits(10))
 
-    assert isinstance(rejected, Rejected) and rejected.reason is reason and said in rejected.detail
+    assert refused.value.reason is reason and said in refused.value.detail
 
 
-def test_an_error_of_the_disk_is_no_verdict_on_an_address() -> None:
+def test_an_error_of_the_disk_is_no_verdict_on_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     full = OSError(28, "No space left on device")
+    opening(monkeypatch, full)
+    with pytest.raises(OSError, match="No space") as raised:
+        download("http://a/", Path("f"), Limits(10))
 
-    assert addresses._of_error(full) is full
+    assert raised.value is full
 
 
 class Socket:
@@ -298,20 +322,29 @@ class Socket:
         if address[0] in self.deaf:
             raise ConnectionRefusedError("refused")
 
+    def setsockopt(self, *_: int) -> None: ...
+
+    def sendall(self, _: bytes) -> None: ...
+
+    def makefile(self, _: str) -> io.BytesIO:
+        return io.BytesIO(f"HTTP/1.1 200 OK\r\n\r\n{self.address[0]}:{self.address[1]}".encode())
+
     def close(self) -> None:
         self.is_closed = True
 
 
-def test_each_address_of_a_host_that_may_be_asked_is_tried_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_address_of_a_host_that_may_be_asked_is_tried_in_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = [(2, 1, 6, "", (name, 80)) for name in ("127.0.0.1", "10.0.0.1", "10.0.0.2")]
     monkeypatch.setattr(Socket, "made", [])
     monkeypatch.setattr(addresses.socket, "getaddrinfo", lambda *_, type: found)
     monkeypatch.setattr(addresses.socket, "socket", Socket)
-    limits = Limits(10, may_ask=lambda address: str(address).startswith("10."))
+    limits = Limits(99, timeout_s=7.0, may_ask=lambda address: str(address).startswith("10."))
 
-    made: Any = addresses._connect("a.org", 80, limits, 7.0)
-    assert made.address == ("10.0.0.2", 80) and not made.is_closed
-    assert [(one.timeout, one.is_closed) for one in Socket.made] == [(7.0, True), (7.0, False)]
+    download("http://a.org/", tmp_path / "f", limits)
+    assert (tmp_path / "f").read_text() == "10.0.0.2:80"
+    assert [one.timeout for one in Socket.made] == [7.0, 7.0] and Socket.made[0].is_closed
     found.pop()
-    with pytest.raises(ConnectionRefusedError):
-        addresses._connect("a.org", 80, limits, 7.0)
+    with pytest.raises(Rejected, match="ConnectionRefusedError: refused"):
+        download("http://a.org/", tmp_path / "f", limits)

@@ -184,6 +184,12 @@ def n_open() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+def open_shards(folder: Path) -> dict[str, str]:
+    """{name: number of its descriptor} of the folder's shards that this process has open."""
+    links = {file.readlink(): file.name for file in Path("/proc/self/fd").iterdir() if file.is_symlink()}
+    return {path.name: number for path, number in links.items() if path.is_relative_to(folder)}
+
+
 def test_no_more_files_stay_open_than_allowed_and_none_after_the_end(manifest, monkeypatch):
     monkeypatch.setattr(read, "OPEN_FILES", 2)
     index = load_index(manifest, "train")
@@ -198,22 +204,41 @@ def test_no_more_files_stay_open_than_allowed_and_none_after_the_end(manifest, m
     assert n_open() == before
 
 
+def with_video_at(index, offset: int, size: int, shard_bytes: int):
+    """The index, with all videos there and its shards as long as this."""
+    columns = index.columns
+    offsets = columns.offsets | {"mp4": np.full_like(columns.offsets["mp4"], offset)}
+    sizes = columns.sizes | {"mp4": np.full_like(columns.sizes["mp4"], size)}
+    return dataclasses.replace(
+        index,
+        columns=dataclasses.replace(columns, offsets=offsets, sizes=sizes),
+        shards=[dataclasses.replace(shard, bytes_=shard_bytes) for shard in index.shards],
+    )
+
+
 @pytest.mark.parametrize(
-    ("offset", "size", "fits"),
-    [(512, 0, True), (512, 488, True), (511, 1, False), (512, 489, False), (600, -1, False)],
+    ("offset", "size_to_end", "fits"),
+    [(512, -1_000, True), (512, 0, True), (511, -1_000, False), (512, 1, False)],
 )
-def test_a_member_lies_behind_the_first_header_and_before_the_shards_end(offset, size, fits):
+def test_a_member_lies_behind_the_first_header_and_before_the_shards_end(manifest, offset, size_to_end, fits):
+    index = load_index(manifest, "train")
+    shard_bytes = index.shards[0].bytes_
+    size = shard_bytes - offset + size_to_end
+    reader = Reader(with_video_at(index, offset, size, shard_bytes))
+
     if fits:
-        read._check_offsets("x.tar", {"mp4": (offset, size)}, 1000)
+        assert reader.read(0, ["txt"])["txt"]
     else:
-        with pytest.raises(ShardUnreadable, match=rf"mp4 at {offset}\+{size} of 1000 bytes"):
-            read._check_offsets("x.tar", {"mp4": (offset, size)}, 1000)
+        with pytest.raises(ShardUnreadable, match=rf"mp4 at {offset}\+{size} of {shard_bytes} bytes"):
+            reader.read(0, ["txt"])
 
 
-def test_a_member_larger_than_any_clips_is_not_made_room_for():
-    read._check_offsets("x.tar", {"mp4": (512, read.MAX_MEMBER_BYTES)}, 2**40)
-    with pytest.raises(ShardUnreadable):
-        read._check_offsets("x.tar", {"mp4": (512, read.MAX_MEMBER_BYTES + 1)}, 2**40)
+def test_a_member_larger_than_any_clips_is_not_made_room_for(manifest):
+    index = load_index(manifest, "train")
+
+    assert Reader(with_video_at(index, 512, read.MAX_MEMBER_BYTES, 2**40)).read(0, ["txt"])
+    with pytest.raises(ShardUnreadable, match="the index has mp4"):
+        Reader(with_video_at(index, 512, read.MAX_MEMBER_BYTES + 1, 2**40)).read(0, ["txt"])
 
 
 @pytest.mark.parametrize(("root", "is_remote"), [("/data", False), ("file:///data", False), ("s3://bucket/x", True)])
@@ -224,19 +249,19 @@ def test_a_bucket_is_remote_and_a_disk_is_not(manifest, root, is_remote):
     assert Reader(moved).is_remote == is_remote
 
 
-def test_a_file_that_was_used_just_now_stays_open_and_the_one_left_longest_closes(manifest, monkeypatch):
+def test_a_file_that_was_used_just_now_stays_open_and_the_one_left_longest_closes(manifest, tmp_path, monkeypatch):
     monkeypatch.setattr(read, "OPEN_FILES", 2)
     index = load_index(manifest, "train")
     first, second, third = (int(np.flatnonzero(index.shard == shard)[0]) for shard in range(3))
     reader = Reader(index)
     for sample in (first, second, first):
         reader.read(sample, ["txt"])
-    (held, _) = reversed(reader._files.values())
+    held = open_shards(tmp_path)["00000.tar"]
 
     reader.read(third, ["txt"])
 
-    assert [Path(path).name for path in reader._files] == ["00000.tar", "00002.tar"]
-    assert next(iter(reader._files.values())) == held, "the same descriptor"
+    assert open_shards(tmp_path).keys() == {"00000.tar", "00002.tar"}
+    assert open_shards(tmp_path)["00000.tar"] == held, "the same descriptor"
     reader.close()
 
 
@@ -261,12 +286,19 @@ def test_between_tries_it_waits_longer_each_time(unsteady, refusals, monkeypatch
     assert waits == [0.5, 2.0]
 
 
-def test_a_member_of_a_folder_is_known_by_its_own_name():
-    header = b"some/folder/clip_00000.mp4".ljust(100, b"\0") + b"0000644\0".ljust(412, b"\0")
+@pytest.mark.parametrize(("name", "is_it"), [("{}", True), ("x{}", False)])
+def test_a_member_of_a_folder_is_known_by_its_own_name(manifest, name, is_it):
+    index = load_index(manifest, "train")
+    at = index.members(0)["txt"][0] - 512
+    with Path(manifest.resolve(index.shards[0].url)).open("r+b") as shard:
+        shard.seek(at)
+        shard.write(f"some/folder/{name.format(index.key(0))}.txt".encode().ljust(100, b"\0"))
 
-    read._check_header("x.tar", header, "clip_00000.mp4")
-    with pytest.raises(ShardUnreadable, match="not the shard it was"):
-        read._check_header("x.tar", header, "clip_00001.mp4")
+    if is_it:
+        assert Reader(index).read(0, ["txt"])["txt"]
+    else:
+        with pytest.raises(ShardUnreadable, match="not the shard it was"):
+            Reader(index).read(0, ["txt"])
 
 
 def test_members_that_a_sample_does_not_have_are_left_out_and_none_is_no_read(manifest):

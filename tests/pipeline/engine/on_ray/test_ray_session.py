@@ -93,7 +93,6 @@ def started(monkeypatch: pytest.MonkeyPatch, address: str, n_cpus: int = 0) -> t
         inherited.update({name: os.environ[name] for name in ray_session.WORKERS_ENVIRONMENT if name in os.environ})
 
     monkeypatch.setattr(ray_session.ray, "init", init)
-    monkeypatch.setattr(ray_session, "_refuse_deaf", lambda address: asked.update(checked=address))
     ray_session.start_ray(address, n_cpus, 1 << 28, "ours")
     return asked, inherited
 
@@ -111,11 +110,11 @@ def test_a_local_ray_is_one_of_our_own_with_the_slots_that_were_asked_for(monkey
     assert "PYTHONSAFEPATH" not in os.environ and os.environ["RAY_USAGE_STATS_ENABLED"] == "1", "as before"
 
 
-def test_a_cluster_s_workers_get_what_the_job_did_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_s_workers_get_what_the_job_did_not_set(monkeypatch: pytest.MonkeyPatch, head: "Head") -> None:
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
     asked, inherited = started(monkeypatch, "ray://head:1", 3)
-    assert (asked["address"], asked["checked"], inherited) == ("ray://head:1", "ray://head:1", {})
+    assert (asked["address"], inherited) == ("ray://head:1", {}) and ("head", 1) in head.asked
     assert asked["runtime_env"] == {"env_vars": ray_session.WORKERS_ENVIRONMENT}
     assert not asked.keys() & {"num_cpus", "include_dashboard", "object_store_memory"}
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", '{"runtime_env": {"env_vars": {"PYTHONSAFEPATH": "0"}}}')
@@ -127,33 +126,31 @@ def test_a_cluster_s_workers_get_what_the_job_did_not_set(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("address", "environment", "target"),
     [
-        ("head:6379", "", "head:6379"),
-        ("ray://head", "", "head:10001"),
-        ("ray://head:7", "", "head:7"),
-        ("ray://", "", ""),
-        ("auto", "", ""),
-        ("auto", "ray://there", "there:10001"),
-        ("head", "ray://there", "head"),
+        ("head:6379", "", ("head", 6379)),
+        ("ray://head", "", ("head", 10001)),
+        ("ray://head:7", "", ("head", 7)),
+        ("ray://", "", None),
+        ("auto", "", None),
+        ("auto", "ray://there", ("there", 10001)),
+        ("head", "ray://there", None),
     ],
 )
-def test_where_an_address_leads(monkeypatch: pytest.MonkeyPatch, address: str, environment: str, target: str) -> None:
+def test_where_an_address_leads(
+    monkeypatch: pytest.MonkeyPatch, head: "Head", address: str, environment: str, target: tuple[str, int] | None
+) -> None:
     monkeypatch.setenv("RAY_ADDRESS", environment)
+    started(monkeypatch, address)
 
-    assert ray_session._target_of(address) == target
+    assert (target in head.asked) if target else not head.asked, "where none is told, Ray looks for a head itself"
 
 
-def test_a_head_that_answers_is_let_be_and_one_on_this_machine_is_left_to_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-    connection = SimpleNamespace(close=lambda: asked.append("closed"))
-    monkeypatch.setattr(ray_session, "_resolve", asked.append)
-    monkeypatch.setattr(ray_session, "_refuse_other_program", asked.append)
-    monkeypatch.setattr(
-        ray_session.socket, "create_connection", lambda to, timeout: asked.append((to, timeout)) or connection
-    )
-    ray_session._refuse_deaf("auto")
-    assert asked == []
-    ray_session._refuse_deaf("[::1]:6379")
-    assert asked == ["::1", (("::1", 6379), ray_session.CONNECT_S), "closed", "[::1]:6379"]
+def test_a_head_that_answers_is_asked_once_in_seconds(monkeypatch: pytest.MonkeyPatch, head: "Head") -> None:
+    started(monkeypatch, "[::1]:6379")
+
+    name, target = "::1", "[::1]:6379"
+    call, seconds = (ray_session.CLUSTER_ID, ray_session.SPEAK_S), ray_session.SPEAK_S
+    assert head.asked == [name, (name, 6379), ray_session.CONNECT_S, "closed", target, seconds, call]
+    assert head.options == [("grpc.enable_http_proxy", 0)], "what listens there itself, whatever proxy is set"
 
 
 def test_a_name_that_does_not_exist_is_left_to_who_connects(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,27 +160,39 @@ def test_a_name_that_does_not_exist_is_left_to_who_connects(monkeypatch: pytest.
         threads.append(threading.current_thread().daemon)
         raise socket.gaierror("unknown")
 
-    monkeypatch.setattr(ray_session.socket, "getaddrinfo", unknown)
-    ray_session._resolve("no-such-host.invalid")
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(UserError, match=r"no answer \(unknown\)"):
+        started(monkeypatch, "no-such-host.invalid:6379")
 
-    assert threads == [True], "no process lives on for it"
+    assert threads == [True, False], "no process lives on for the first"
 
 
 @pytest.mark.parametrize("tls", ["1", "TRUE"])
-def test_a_ray_that_speaks_tls_is_not_asked_in_plain(monkeypatch: pytest.MonkeyPatch, tls: str) -> None:
+def test_a_ray_that_speaks_tls_is_not_asked_in_plain(monkeypatch: pytest.MonkeyPatch, head: "Head", tls: str) -> None:
     monkeypatch.setenv("RAY_USE_TLS", tls)
-    monkeypatch.setattr(grpc, "insecure_channel", lambda *_, **__: pytest.fail("asked in plain"))
+    started(monkeypatch, "head:6379")
 
-    ray_session._refuse_other_program("head:6379")
+    assert head.asked[-1] == "closed"
 
 
-class Answering:
-    """A channel to what listens there, and how it answers."""
+class Head:
+    """What listens at every address, and how it answers."""
 
-    def __init__(self, error: Exception | None) -> None:
-        self.error, self.asked = error, []  # type: ignore[var-annotated]
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.asked: list[Any] = []
+        self.options: list[tuple[str, int]] = []
 
-    def __enter__(self) -> "Answering":
+    def connect(self, to: tuple[str, int], timeout: float) -> Any:
+        self.asked += [to, timeout]
+        return SimpleNamespace(close=lambda: self.asked.append("closed"))
+
+    def channel(self, target: str, options: Any) -> "Head":
+        self.asked.append(target)
+        self.options += options
+        return self
+
+    def __enter__(self) -> "Head":
         return self
 
     def __exit__(self, *_: object) -> None: ...
@@ -202,6 +211,16 @@ class Answering:
         return call
 
 
+@pytest.fixture
+def head(monkeypatch: pytest.MonkeyPatch) -> Head:
+    there = Head()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, _: there.asked.append(host))
+    monkeypatch.setattr(socket, "create_connection", there.connect)
+    monkeypatch.setattr(grpc, "insecure_channel", there.channel)
+    monkeypatch.setattr(grpc, "channel_ready_future", lambda _: there)
+    return there
+
+
 class Refused(grpc.RpcError):
     def __init__(self, said: str) -> None:
         super().__init__(said)
@@ -214,29 +233,20 @@ class Refused(grpc.RpcError):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (None, ""),
         (Refused("Method not found"), ""),
         (Refused("Failed parsing http2 header"), "not Ray: Failed parsing"),
         (grpc.FutureTimeoutError(), "what listens there is not Ray"),
     ],
 )
 def test_what_listens_is_ray_where_it_answers_as_grpc_does(
-    monkeypatch: pytest.MonkeyPatch, error: Exception | None, said: str
+    monkeypatch: pytest.MonkeyPatch, head: Head, error: Exception, said: str
 ) -> None:
-    channel, options = Answering(error), []  # type: ignore[var-annotated]
-    monkeypatch.setattr(grpc, "insecure_channel", lambda target, options: options_of(options) or channel)
-    monkeypatch.setattr(grpc, "channel_ready_future", lambda _: channel)
-
-    def options_of(given: Any) -> None:
-        options.extend(given)
-
-    if said:
-        with pytest.raises(ConnectionError, match=said):
-            ray_session._refuse_other_program("head:6379")
-    else:
-        ray_session._refuse_other_program("head:6379")
-        assert channel.asked == [4.0, (ray_session.CLUSTER_ID, 4.0)]
-    assert options == [("grpc.enable_http_proxy", 0)], "what listens there itself, whatever proxy is set"
+    head.error = error
+    if not said:
+        started(monkeypatch, "head:6379")
+        return
+    with pytest.raises(UserError, match=said):
+        started(monkeypatch, "head:6379")
 
 
 def test_an_error_is_told_by_its_first_line_or_its_class() -> None:

@@ -229,8 +229,8 @@ def test_a_lock_that_went_while_it_was_looked_at_is_tried_again(store: Store, mo
     answers = iter([False, False, True])
     monkeypatch.setattr(Store, "create", lambda *_: next(answers))
 
-    lock = RunLock(store)
-    lock._acquire()
+    with RunLock(store):
+        pass
 
     assert next(answers, None) is None
 
@@ -275,30 +275,44 @@ def test_a_renewal_whose_answer_was_lost_is_one(store: Store, monkeypatch: pytes
     assert all(renewed)
 
 
-def test_whether_a_process_is_that_of_the_lock() -> None:
-    own = lock_module._process_start(os.getpid())
+def is_respected(store: Store, pid: int, process_start: str) -> bool:
+    """Whether a run waits for this process of this host, rather than take the lock over."""
+    facts = {"holder": "x", "host": socket.gethostname(), "pid": pid, "process_start": process_start}
+    store.write(LOCK, json.dumps(facts).encode())
+    try:
+        with RunLock(store):
+            return False
+    except LockHeld:
+        return True
+
+
+def start_of(pid: int) -> str:
+    """Field 22 of proc(5); the third stands first here."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[22 - 3]
+
+
+def test_whether_a_process_is_that_of_the_lock(store: Store) -> None:
+    own = start_of(os.getpid())
+    with RunLock(store):
+        assert json.loads(store.read(LOCK))["process_start"] == own
+    assert is_respected(store, os.getpid(), own) and is_respected(store, os.getpid(), "")
+    assert not is_respected(store, os.getpid(), own + "1") and is_respected(store, 1, "")
+
     ended = subprocess.Popen(["true"])
     while "State:\tZ" not in Path(f"/proc/{ended.pid}/status").read_text():
         time.sleep(0.01)
-    zombie = lock_module._process_start(ended.pid)
+    assert not is_respected(store, ended.pid, start_of(ended.pid)), "a zombie works no more"
     ended.wait()
-
-    stat = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    assert own == stat[22 - 3], "field 22 of proc(5), the third stands first"
-    assert (zombie, lock_module._process_start(ended.pid)) == ("", "")
-    alive = lock_module._is_alive
-    assert alive(os.getpid(), own) and alive(os.getpid(), "") and not alive(os.getpid(), own + "1")
-    assert alive(1, "")
-    assert not alive(ended.pid, "") and not alive(0, "") and not alive(-1, "")
+    assert not any(is_respected(store, pid, "") for pid in (ended.pid, 0, -1))
 
 
-def test_a_process_of_another_user_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_of_another_user_is_alive(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def kill(pid: int, number: int) -> None:
         assert number == 0
         raise PermissionError
 
     monkeypatch.setattr(os, "kill", kill)
-    assert lock_module._is_alive(4242, "")
+    assert is_respected(store, 4242, "")
 
 
 def test_a_renewal_under_way_ends_before_the_lock_is_given_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,9 +324,10 @@ def test_a_renewal_under_way_ends_before_the_lock_is_given_back(store: Store, mo
         return True
 
     monkeypatch.setattr(Store, "replace", slowly)
-    with RunLock(store, renew_s=0.01) as lock:
-        assert begun.wait(20) and lock._renewer.daemon, "no process lives on for it"
-    assert not lock._renewer.is_alive()
+    with RunLock(store, renew_s=0.01):
+        (renewer,) = (thread for thread in threading.enumerate() if thread.name == "run-lock")
+        assert begun.wait(20) and renewer.daemon, "no process lives on for it"
+    assert not renewer.is_alive()
 
 
 def test_a_renewal_that_fails_is_tried_again(

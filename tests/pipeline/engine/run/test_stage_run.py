@@ -343,38 +343,37 @@ def test_an_error_of_this_program_is_tried_once_more_and_then_reported(store: St
     assert len(around.of("say")) == 2
 
 
-def fail(live: LiveStage, *details: str) -> None:
-    """One unit after the other ends so: with an error of this program, or, "", well."""
+def fail(live: LiveStage, around: Around, *details: str) -> None:
+    """One unit after the other ends so: with an error of this program, twice, or, "", well."""
     for detail in details:
         live.submit_next()
-        name = live._context.executor.submitted[-1][0]  # type: ignore[attr-defined]
+        name = around.submitted[-1][0]
+        if not detail:
+            end(live, name, DONE)
+            continue
         bug = Outcome(End.DONE, Reason.INTERNAL_ERROR, detail, facts={"rejects": {"internal_error": 1}})
-        end(live, name, bug if detail else DONE)
-        while live._waiting:
-            live._waiting.pop()
+        end(live, name, bug)
+        live.submit_next()
+        end(live, name, bug, 2)
 
 
 def test_five_units_in_a_row_with_the_same_error_end_the_run_and_none_of_them_is_rejected(store: Store) -> None:
     live, around, context = begin(store, Listing([f"u{i}" for i in range(99)]))
-    fail(live, "", *["KeyError: 'x'"] * 4, "", *["KeyError: 'x'"] * 4, *["KeyError: 'y'"] * 4)
+    fail(live, around, "", *["KeyError: 'x'"] * 4, "", *["KeyError: 'x'"] * 4, *["KeyError: 'y'"] * 4)
     commit_together([live], context)
+    assert store.committed("toy") == {f"u{i}" for i in range(14)}
 
     with pytest.raises(RunStopped, match="5 units in a row failed in the same way: KeyError: 'y'"):
-        fail(live, "KeyError: 'y'")
-    assert store.committed("toy") == {"u0", "u5"}
+        fail(live, around, "KeyError: 'y'")
+    assert store.committed("toy") == {f"u{i}" for i in range(10)}, "the verdicts on the five are taken back"
     assert around.n_checks == 2
 
 
-def test_the_verdicts_on_units_that_all_fail_alike_are_taken_back(store: Store) -> None:
-    live, _, _ = begin(store, Listing([f"u{i}" for i in range(9)]))
-    for name in ("u0", "u1", "u2", "u3"):
-        live.submit_next()
-        live._alike.append((name, "KeyError: 'x'"))
-        live._ended[name] = BUG
-    live.submit_next()
+def test_of_units_that_all_fail_alike_those_that_are_not_committed_yet_are_not_either(store: Store) -> None:
+    live, around, _ = begin(store, Listing([f"u{i}" for i in range(9)]))
 
     with pytest.raises(RunStopped, match="5 units in a row"):
-        end(live, "u4", BUG)
+        fail(live, around, *["KeyError: 'x'"] * 5)
     assert store.committed("toy") == set()
 
 

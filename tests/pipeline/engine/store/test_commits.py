@@ -123,7 +123,7 @@ def test_groups_are_left_out_by_number_and_what_is_covered_is_let_go(
     paths = [commits.write("toy", {name: {}}) for name in "abc"]
     assert [number_of(path) for path in paths] == [1, 2, 3]
     assert commits.of("toy") == dict(zip("abc", paths, strict=True))
-    assert commits.of("toy", 1).keys() == {"b", "c"} and commits._groups.keys() == set(paths[1:])
+    assert commits.of("toy", 1).keys() == {"b", "c"}
     assert commits.of("toy", but=range(2, 3)).keys() == {"a", "c"}
     assert commits.of("toy", 2, but=range(3, 9)) == {}
     assert (commits.last_number("toy"), commits.last_number("other")) == (3, 0)
@@ -134,6 +134,8 @@ def test_groups_are_left_out_by_number_and_what_is_covered_is_let_go(
     commits.of("toy", 2)
     commits.of("toy", 2)
     assert read == [], "a group that was read is not read again"
+    assert commits.facts(paths[0], "a") == {} and read == paths[:1], "but one that is covered is not kept"
+    read.clear()
     fresh = Commits(commits.files)
     assert fresh.facts(paths[0], "a") == fresh.facts(paths[0], "a") == {} and read == paths[:1]
     read.clear()
@@ -169,7 +171,11 @@ def test_what_another_one_deleted_is_forgotten_and_its_number_is_not_given_again
     kept = commits.write("toy2", {"x": {}})
     commits.files.delete(paths[1])
 
-    assert commits.of("toy").keys() == {"a"} and commits._groups.keys() == {paths[0], kept}
+    assert commits.of("toy").keys() == {"a"}
+    with pytest.raises(FileNotFoundError):
+        commits.facts(paths[1], "b")
+    commits.files.delete(kept)
+    assert commits.facts(kept, "x") == {}, "of another stage all is kept"
     assert number_of(commits.write("toy", {"c": {}})) == 3
     fresh = Commits(commits.files, floor={"toy": 9})
     assert number_of(fresh.write("toy", {"d": {}})) == 10, "above what segments cover"
@@ -183,7 +189,7 @@ def test_since_when_segments_cover_groups_is_remembered(commits: Commits) -> Non
 
     looks = [(99.0, 0), (100.0, 5), (199.0, 5), (200.0, 8), (299.0, 8), (300.0, 9), (400.0, 9)]
     assert [(at, commits.covered_before("toy", at)) for at, _ in looks] == looks
-    assert commits._covered_at["toy"] == [(300.0, 9)], "what is over is forgotten"
+    assert commits.covered_before("toy", 299.0) == 0, "what is over is forgotten"
 
 
 def test_what_a_unit_wrote_is_named_by_its_commit(commits: Commits) -> None:
@@ -208,10 +214,12 @@ def test_units_are_taken_back_from_every_object_but_the_one_that_is_right(commit
     where = Commits(commits.files).of("toy")
     assert where["a"] == right and where["b"] == second and where["x"] == untouched
     assert first not in where.values() and "c" in where
-    assert commits.facts(where["c"], "c") == {"try": 1} and commits._groups[where["c"]].keys() == {"c"}
+    assert commits.facts(where["c"], "c") == {"try": 1}
+    assert commits.files.read_json(where["c"])["units"].keys() == {"c"}
     commits.remove("toy", ["a", "b", "c", "x"])
     assert Commits(commits.files).of("toy") == {} and commits.files.names("commits/toy") == []
-    assert commits._groups == {}
+    with pytest.raises(FileNotFoundError):
+        commits.facts(right, "a")
 
 
 def test_a_file_that_is_no_group_is_left_alone(commits: Commits) -> None:

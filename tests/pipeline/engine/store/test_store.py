@@ -93,7 +93,7 @@ def test_parts_are_named_in_the_order_of_their_units_wherever_they_lie(half: Sto
     assert half.parts_of("clips", ["u92", "u5", "u3", "gone"]).keys() == {"u5", "u92"}
     loose = half.loose_parts(read_head(half)[0], "clips")
     assert sorted(part.unit for part in loose) == LOOSE
-    tables = {part.table for folder in ("clips", "rejects/extract") for part in half._committed_parts(folder)}
+    tables = {part.table for part in (*half.parts("clips"), *half.reject_parts("extract"))}
     assert tables == {"clips", "rejects/extract"}
 
 
@@ -107,7 +107,6 @@ def test_merged_rows_are_counted_without_being_read(half: Store, monkeypatch: py
 
 def test_runs_are_the_rows_of_the_table_a_file_at_a_time(half: Store) -> None:
     runs = list(half.read_runs("clips", ["clip_id"]))
-    assert not any(half._kept.values()), "who reads all keeps nothing"
     whole = half.read_table("clips", ["clip_id"])
     assert pa.concat_tables(runs).sort_by("clip_id").equals(whole.sort_by("clip_id")) and whole.num_rows == 42
     assert sorted(run.num_rows for run in runs) == [3, 3, 18, 18], "of a segment what lies side by side"
@@ -158,11 +157,14 @@ def test_a_segment_s_file_is_read_whole_from_the_third_part_on_and_kept(
     paths = asked(monkeypatch)
     expected = [[f"{part.unit}-{i % 2}" for i in range(3)] for part in parts]
     reader = Store(half.url)
-    seen = []
+    assert len(list(reader.read_runs("clips", ["video_id"]))) == 4, "who reads all keeps nothing"
+    for _ in range(3):
+        assert reader.rows_of("u5-0", {"clips": ["video_id"]})["clips"].num_rows == 2, "nor who looks for one"
+    seen = [paths.count(path)]
     for part, ids in zip(parts, expected, strict=True):
         assert reader.read_part(part, ["video_id"]).column("video_id").to_pylist() == ids
         seen.append(paths.count(path))
-    assert seen[0] < seen[1] < seen[2] == seen[-1], "two parts by themselves, then nothing more"
+    assert seen[0] < seen[1] < seen[2] < seen[3] == seen[-1], "two parts by themselves, then nothing more"
     reader.forget()
     reader.read_part(parts[0], ["video_id"])
     assert paths.count(path) > seen[-1]
@@ -171,19 +173,25 @@ def test_a_segment_s_file_is_read_whole_from_the_third_part_on_and_kept(
     assert both.column_names == ["text", "clip_id"] and both.equals(half.read_part(parts[0]).select(both.column_names))
 
 
-def test_of_what_is_kept_the_oldest_goes_where_it_would_be_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    store, table = Store("memory://kept"), pa.table({"n": pa.array(range(100), pa.int64())})
-    for name in "abc":
-        store._keep((name, ()), table)
-    assert len(store._kept) == 3, "there is room for small ones"
-    store.forget()
-    monkeypatch.setattr(store_module, "MAX_KEPT_BYTES", 2 * table.nbytes)
-    store._kept["asked", ()] = 1
-    for name in "abc":
-        store._keep((name, ()), table)
-    assert list(store._kept) == [("asked", ()), ("b", ()), ("c", ())]
-    store._keep(("large", ()), pa.concat_tables([table] * 9))
-    assert list(store._kept) == [("asked", ()), ("large", ())], "one is kept however large it is"
+def test_of_what_is_kept_the_oldest_goes_where_it_would_be_too_much(
+    half: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, reader = asked(monkeypatch), Store(half.url)
+
+    def n_reads(table: str) -> int:
+        parts = [part for part in reader.parts(table) if part.n_rows >= 0]
+        before = paths.count(parts[0].path)
+        for part in parts:
+            reader.read_part(part, ["video_id"])
+        return paths.count(parts[0].path) - before
+
+    assert n_reads("clips") and n_reads("videos")
+    assert n_reads("clips") == n_reads("videos") == 0, "there is room for small ones"
+    reader.forget()
+    monkeypatch.setattr(store_module, "MAX_KEPT_BYTES", 1)
+    assert n_reads("clips") and not n_reads("clips"), "one is kept however large it is"
+    assert n_reads("videos") and not n_reads("videos")
+    assert n_reads("clips")
 
 
 def test_pieces_of_a_part_are_whole_row_groups_and_read_only_what_is_asked_for(
@@ -223,7 +231,6 @@ def test_all_rows_of_one_video_are_found_in_every_table(half: Store) -> None:
         return tuple(rows[table].num_rows for table in columns)
 
     assert found("u5-0") == (1, 2, 0) and found("u92-1") == (1, 1, 0), "merged or not"
-    assert set(half._kept.values()) == {0}, "nothing is kept of it"
     assert found("u4-x") == found("u92-x") == (0, 0, 1), "rejected"
     assert found("u3-0") == found("nobody") == (0, 0, 0), "taken back, never there"
     assert set(half.rows_of("u5-0", {"videos": ["video_id"]})) == {"videos"}

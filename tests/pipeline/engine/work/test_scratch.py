@@ -122,6 +122,12 @@ def test_a_full_scratch_ends_the_run_and_the_next_one_with_room_does_the_rest(tm
     assert set(Store(str(tmp_path / "out")).committed("toy")) == {"small", "big"}
 
 
+def prefix_of(root: Path, run: str) -> str:
+    """What the names of a run's folders begin with on this machine."""
+    with scratch_folder(root, run, "a-look") as scratch:
+        return scratch.name.partition(f"{os.getpid()}.")[0]
+
+
 def dead_pid() -> int:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
@@ -132,7 +138,7 @@ def test_a_folder_is_this_users_alone_and_gone_at_the_end_also_where_the_block_r
     root = tmp_path / "deep" / "scratch"
     with scratch_folder(root, "run", "toy-a") as scratch:
         assert stat.S_IMODE(scratch.stat().st_mode) == stat.S_IMODE(root.stat().st_mode) == 0o700
-        assert scratch.name.startswith(scratch_module._prefix("run") + f"{os.getpid()}.toy-a-")
+        assert scratch.name.startswith(prefix_of(root, "run") + f"{os.getpid()}.toy-a-")
         scratch.rmdir()
     with scratch_folder(root, "run", "toy-a") as scratch:
         (scratch / "film").write_bytes(b"x")
@@ -147,7 +153,7 @@ def test_a_held_folder_waits_for_its_driver_and_goes_with_another(tmp_path: Path
 
     first, second = held_by("one"), held_by("one")
     assert first != second and all((held / "film").exists() for held in (first, second))
-    prefix = scratch_module._prefix("run")
+    prefix = prefix_of(tmp_path, "run")
     assert scratch_module.sweep(tmp_path, prefix) == 0, "what waits is no leftover"
     with scratch_folder(tmp_path, "run", "toy-a", first) as scratch:
         assert (scratch / "film").read_text() == "one" and not first.exists()
@@ -164,7 +170,7 @@ def test_a_held_folder_waits_for_its_driver_and_goes_with_another(tmp_path: Path
 
 
 def test_folders_of_dead_processes_are_swept_and_counted(tmp_path: Path) -> None:
-    prefix, pid = scratch_module._prefix("run"), dead_pid()
+    prefix, pid = prefix_of(tmp_path, "run"), dead_pid()
     for name in (f"{pid}.toy-a", f"{pid}.toy-b", f"{os.getpid()}.toy-c", "held.one.toy-d"):
         (tmp_path / f"{prefix}{name}").mkdir()
     (tmp_path / f"{prefix}{pid}.file").write_text("cannot be removed as a folder")
@@ -187,21 +193,24 @@ def test_a_killed_process_that_nobody_has_collected_yet_is_dead(tmp_path: Path) 
     assert n_swept == 1
 
 
-def test_a_process_of_another_user_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_of_another_user_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def kill(pid: int, number: int) -> None:
         assert number == 0
         raise PermissionError
 
     monkeypatch.setattr(os, "kill", kill)
-    assert scratch_module._is_alive(4242)
+    (tmp_path / "host.4242.unit").mkdir()
+    assert scratch_module.sweep(tmp_path, "host.") == 0
 
 
-def test_a_host_s_name_takes_no_more_than_its_part_of_a_folder_s(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_s_name_takes_no_more_than_its_part_of_a_folder_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(scratch_module, "host_name", lambda: "a.host" * 40)
-    host, run, rest = scratch_module._prefix("run").split(".")
+    host, run, rest = prefix_of(tmp_path, "run").split(".")
 
     assert (host, len(run), rest) == (("a_host" * 40)[:64], 12, "")
-    assert scratch_module._prefix("run") != scratch_module._prefix("another run")
+    assert prefix_of(tmp_path, "run") != prefix_of(tmp_path, "another run")
 
 
 @pytest.mark.parametrize("at", ["root", "folder"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -69,14 +69,20 @@ def frames_of(script: Script, width: int, height: int) -> Iterator[Plane]:
 
     The array is reused for the next frame: copy what has to last. Width and height are even.
     """
-    canvas = np.empty((height * 3 // 2, width), np.uint8)
     for shot in shots_of(script):
-        ground = _ground(shot.scene, width, height)
-        for number in range(_frame_at(shot.start_ms), min(_frame_at(shot.end_ms), script.n_frames)):
-            canvas[:] = ground
-            _draw_things(_planes(canvas), shot.scene, number, width, height)
+        numbers = range(_frame_at(shot.start_ms), min(_frame_at(shot.end_ms), script.n_frames))
+        for number, canvas in zip(numbers, frames_of_scene(shot.scene, numbers, width, height), strict=True):
             _burn_number(canvas, number, height)
             yield canvas
+
+
+def frames_of_scene(scene: Scene, numbers: Iterable[int], width: int, height: int) -> Iterator[Plane]:
+    """Yields these frames of a scene, as `frames_of` does, without the number in a corner."""
+    ground, canvas = _ground(scene, width, height), np.empty((height * 3 // 2, width), np.uint8)
+    for number in numbers:
+        canvas[:] = ground
+        _draw_things(_planes(canvas), scene, number, width, height)
+        yield canvas
 
 
 def _frame_at(ms: int) -> int:

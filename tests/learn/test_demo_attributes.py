@@ -14,8 +14,8 @@ from bench.loader_clips import MEDIA, _samples_in
 from hdvila_testing.drawn_set import Sample, write_manifest, write_shard
 from hdvila_testing.rows import a_clip_row, a_video_row
 from manifests.settings import load_config
-from miniyoutube import drawing
 from miniyoutube.demo import demo_catalogue
+from miniyoutube.drawing import frames_of_scene
 from miniyoutube.media_cache import _QP
 from miniyoutube.script import FPS, TEXTURES, Scene, as_written, shots_of
 from pipeline.media.stage import packed
@@ -74,10 +74,7 @@ def draw(path: Path, scenes: list[Scene]) -> None:
         stream = container.add_stream("libx264", rate=FPS, options=options)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for scene in scenes:
-            ground = drawing._ground(scene, WIDTH, HEIGHT)
-            for number in range(N_FRAMES):
-                canvas = ground.copy()
-                drawing._draw_things(drawing._planes(canvas), scene, number, WIDTH, HEIGHT)
+            for canvas in frames_of_scene(scene, range(N_FRAMES), WIDTH, HEIGHT):
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(canvas, format="yuv420p")))
         container.mux(stream.encode(None))
 

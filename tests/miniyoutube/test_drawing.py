@@ -9,14 +9,17 @@ import cv2
 import numpy as np
 import pytest
 
-from miniyoutube import drawing
-from miniyoutube.drawing import frames_of, icon
+from miniyoutube.drawing import frames_of, frames_of_scene, icon
 from miniyoutube.script import FPS, GROUNDS, NOUNS, TEXTURES, Scene, Script, shots_of
 from tests.miniyoutube.renditions import PLAIN
 
 
 def rgb(canvas: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(canvas, cv2.COLOR_YUV2RGB_I420)
+
+
+def first_of(scene: Scene) -> np.ndarray:
+    return rgb(next(frames_of_scene(scene, (0,), 1280, 720)))
 
 
 def test_a_cut_is_seen_where_a_shot_begins() -> None:
@@ -37,9 +40,7 @@ def test_a_cut_is_seen_where_a_shot_begins() -> None:
 def test_things_move_where_the_sentence_says(motion: str, axis: int, sign: int) -> None:
     scene = Scene("ivory", "ruled", "square", "red", 1, motion, "cat", 3)
     centres = []
-    for number in (0, 4):
-        canvas = drawing._ground(scene, 1280, 720)
-        drawing._draw_things(drawing._planes(canvas), scene, number, 1280, 720)
+    for canvas in frames_of_scene(scene, (0, 4), 1280, 720):
         picture = rgb(canvas).astype(int)
         red = (picture[..., 0] > 150) & (picture[..., 1] < 80)
         centres.append(np.argwhere(red).mean(axis=0))
@@ -53,8 +54,8 @@ def test_a_background_keeps_its_colour_under_any_texture(background: str) -> Non
     """Hardly anything is cut off at black or at full light: what was cut off would show in the mean, at any size."""
     means = []
     for texture in TEXTURES:
-        scene = Scene(background, texture, "circle", "red", 1, "upwards", "cat", 3)
-        picture = rgb(drawing._ground(scene, 1280, 720))[:400, 320:1280].astype(float)
+        scene = Scene(background, texture, "circle", "red", 0, "upwards", "cat", 3)
+        picture = first_of(scene)[:400, 320:1280].astype(float)
         assert ((picture > 0) & (picture < 255)).mean() > 0.98
         assert picture[..., 1].std() > 15, "a texture is seen"
         means.append(picture.mean((0, 1)))
@@ -64,7 +65,7 @@ def test_a_background_keeps_its_colour_under_any_texture(background: str) -> Non
 def test_the_small_number_is_lost_at_180_lines_and_not_at_720() -> None:
     """Pictures that differ in the digit alone: far apart at 720p, nearly the same at 320x180."""
     scene = shots_of(PLAIN)[0].scene
-    one, eight = (rgb(drawing._ground(replace(scene, digit=digit), 1280, 720)) for digit in (1, 8))
+    one, eight = (first_of(replace(scene, digit=digit)) for digit in (1, 8))
     large = np.abs(one.astype(int) - eight).max(axis=2)
     assert (large > 120).sum() > 40, "a pen's stroke at 720p"
     small = [cv2.resize(picture, (320, 180), interpolation=cv2.INTER_AREA).astype(int) for picture in (one, eight)]

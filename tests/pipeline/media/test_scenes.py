@@ -70,7 +70,7 @@ def found(
     min_scene_ms: int = MIN_SCENE_MS,
 ) -> Scenes:
     """What is found in pictures of brightness at this rate, the first of them shown at `first_ms`."""
-    finder = SceneFinder(SHOTS, Fraction(fps), min_ms)
+    finder = SceneFinder(SHOTS, Fraction(fps), min_scene_ms)
     for i, luma in enumerate(pictures):
         planes = np.concatenate([luma.astype(np.uint8), np.full((90, 320), 128, np.uint8)])
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
@@ -236,11 +236,7 @@ def test_a_cut_is_inside_a_clip_where_frames_of_both_shots_are() -> None:
 
 
 def scenes_told(
-    monkeypatch: pytest.MonkeyPatch,
-    times_ms: list[int],
-    *found: tuple[int, int],
-    fps: int = 25,
-    min_scene_ms: int = 100,
+    monkeypatch: pytest.MonkeyPatch, times_ms: list[int], *found: tuple[int, int], fps: int = 25, min_ms: int = 100
 ) -> Scenes:
     """The scenes of frames at these times, where the detector finds these, in frames."""
     changes = [SimpleNamespace(first=first, last=last) for first, last in found]

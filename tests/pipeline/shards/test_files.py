@@ -110,19 +110,29 @@ def test_a_rows_sample_reaches_from_its_first_header_to_the_end_of_its_last_bloc
         sample_of_row({**row, "members": "{}"})
 
 
-def test_samples_are_read_in_lots_of_bounded_size_and_come_in_their_order(tmp_path: Path, monkeypatch):
-    pieces = [
-        Piece({"key": f"k{i}"}, tar="t", sample=PackedSample(f"k{i}", 0, size, {}))  # type: ignore[typeddict-item]
-        for i, size in enumerate((40, 60, 1, 100, 250, 10))
-    ]
-    monkeypatch.setattr(files, "BATCH_BYTES", 100)
-    failed = Piece({"key": "failed"})  # type: ignore[typeddict-item]
+@pytest.mark.parametrize(("most_bytes", "lots"), [(2048, [2, 2, 1]), (2047, [1] * 5), (1, [1] * 5), (10**6, [5])])
+def test_samples_are_read_in_lots_of_bounded_size_and_come_in_their_order(
+    tmp_path: Path, monkeypatch, most_bytes: int, lots: list[int]
+):
+    store, keys = Store(str(tmp_path)), "abcde"
+    a_pack(store, "p.tar", *keys)
+    pieces = [a_piece(store, key, "p.tar", 1024 * i) for i, key in enumerate(keys)]
+    failed = Piece({**pieces[0].row, "key": "failed", "status": "failed"})  # type: ignore[typeddict-item]
+    seen: list[int] = []
+    read = type(store.fs).cat_ranges
 
-    lots = [[piece.row["key"] for piece in lot] for lot in files._batches([*pieces, failed])]
+    def cat_ranges(fs, paths, *more, **how):
+        seen.append(len(paths))
+        return read(fs, paths, *more, **how)
 
-    assert lots == [["k0", "k1"], ["k2"], ["k3"], ["k4"], ["k5", "failed"]]
-    assert list(files._batches([])) == []
-    assert len(list(files._batches([pieces[3], failed]))) == 1, "what failed takes no room"
+    monkeypatch.setattr(type(store.fs), "cat_ranges", cat_ranges)
+    monkeypatch.setattr(files, "BATCH_BYTES", most_bytes)
+
+    joined([*pieces[:2], failed, *pieces[2:]], tmp_path / "made")
+
+    assert seen == lots, "what failed takes no room"
+    with tarfile.open(tmp_path / "made" / "00007.tar") as tar:
+        assert tar.getnames() == [f"{key}.txt" for key in keys]
 
 
 def test_the_stats_say_what_the_rows_say_in_seconds_of_the_clips(tmp_path: Path):
@@ -222,12 +232,12 @@ def test_bytes_that_are_not_the_sample_are_named_by_their_tar(
     assert raised.value.piece.tar == tar
 
 
-def test_what_a_store_fails_with_otherwise_is_no_verdict_on_a_sample(tmp_path: Path) -> None:
-    piece = a_piece(Store(str(tmp_path)), "a", "p.tar")
-    error = ConnectionResetError("away")
+def test_what_a_store_fails_with_otherwise_is_no_verdict_on_a_sample(tmp_path: Path, monkeypatch) -> None:
+    store, error = Store(str(tmp_path)), ConnectionResetError("away")
+    monkeypatch.setattr(type(store.fs), "cat_ranges", lambda *_, **__: [error])
 
     with pytest.raises(ConnectionResetError) as raised:
-        files._bytes_of(piece, error)
+        joined([a_piece(store, "a", "p.tar")], tmp_path / "made")
     assert raised.value is error
 
 

@@ -227,29 +227,6 @@ def test_an_index_without_some_shards_is_not_kept(manifest, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_fetch_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
-    def breaks(source, target, length):
-        target.write(b"half")
-        raise ConnectionResetError
-
-    (tmp_path / "there").write_bytes(b"data" * 1000)
-    path = tmp_path / "cache" / "deep" / "index.arrow"
-    index_module._fetch(str(tmp_path / "there"), path, {})
-    assert path.read_bytes() == b"data" * 1000
-    monkeypatch.setattr(index_module.shutil, "copyfileobj", breaks)
-    with pytest.raises(ConnectionResetError):
-        index_module._fetch(str(tmp_path / "there"), path.with_name("other.arrow"), {})
-
-    assert list(path.parent.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("name", ["a" * 63, "a" * 65, "A" * 64, "../" + "a" * 61, ""])
-def test_a_name_of_a_cached_file_comes_of_a_hash_alone(name: str):
-    assert index_module._safe("0123456789abcdef" * 4) == "0123456789abcdef"
-    with pytest.raises(ValueError, match="sha256 is not valid"):
-        index_module._safe(name)
-
-
 def test_an_index_that_cannot_be_kept_leaves_no_part_of_a_file(manifest, tmp_path, monkeypatch):
     def full(columns, path, sha256):
         path.write_bytes(b"half")

@@ -150,6 +150,33 @@ def test_from_an_object_store_it_is_fetched_once(manifest, tmp_path):
         assert [index.members(i) for i in range(len(index))] == [wanted.members(i) for i in range(len(wanted))]
 
 
+def test_a_fetch_that_fails_leaves_nothing_behind_and_the_rows_are_read(manifest, tmp_path, monkeypatch, caplog):
+    def breaks(source, target, length):
+        target.write(b"half")
+        raise ConnectionResetError("away")
+
+    fsspec.filesystem("memory").put(str(tmp_path), "/breaks", recursive=True)
+    remote = read_manifest("memory://breaks/manifest.json")
+    monkeypatch.setattr(index_module.shutil, "copyfileobj", breaks)
+
+    assert_same(load_index(remote, "train", cache=tmp_path / "run"), load_index(manifest, "train"))
+
+    assert "cannot be used (away)" in caplog.text
+    assert [path.name.partition("-of-")[0] for path in (tmp_path / "run").iterdir()] == ["train"], "made of the rows"
+
+
+def test_a_name_of_a_cached_file_comes_of_a_hash_alone(manifest, tmp_path, caplog):
+    fsspec.filesystem("memory").put(str(tmp_path), "/named", recursive=True)
+    remote, wanted = read_manifest("memory://named/manifest.json"), load_index(manifest, "train")
+
+    for number, name in enumerate(("a" * 63, "a" * 65, "A" * 64, "../" + "a" * 61, "")):
+        head = json.loads(json.dumps(remote.head))
+        head["index"]["train"][0]["sha256"] = name
+        caplog.clear()
+        assert_same(load_index(replace(remote, head=head), "train", cache=tmp_path / f"run{number}"), wanted)
+        assert "the manifest's sha256 is not valid" in caplog.text
+
+
 def test_a_strangers_manifest_names_no_other_file(manifest, tmp_path):
     secret = tmp_path / "secret"
     secret.write_bytes(b"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ import torch
 from hdvila_testing.drawn_set import a_sample
 from tests.train.data.loaders import SMALL, VIEWS, a_loader
 from train.data import stream as stream_module
-from train.data.loader import ClipDataset, loaded_of
+from train.data.loader import ClipDataset
 from train.data.plan import Mixing, Stream
 from train.data.registry import Seen
 from train.data.stream import StreamingLoader
@@ -41,6 +42,7 @@ class Recorded:
 
     def __init__(self) -> None:
         self.passes: list[tuple[list[str], int, int]] = []
+        self.numbers = itertools.count()
 
     def WebDataset(self, urls, *, shardshuffle, nodesplitter, workersplitter):
         assert not shardshuffle and nodesplitter is None and workersplitter is None, "the loader deals them itself"
@@ -49,7 +51,7 @@ class Recorded:
     def _shuffled(self, urls, buffer, initial, seed):
         assert 1 <= initial <= buffer, "the first sample leaves it before it is full"
         self.passes.append(([url.rpartition("/")[2] for url in urls], buffer, seed))
-        return iter([{"__key__": f"./some/{url}"} for url in urls])
+        return iter([{"__key__": f"./some/k{next(self.numbers)}"} for _ in urls])
 
 
 @pytest.fixture
@@ -59,21 +61,35 @@ def web(monkeypatch):
     return found
 
 
-def passes(index, web, n, *, rank=0, world=1, first=0, seed=1, window=2, worker=None, monkeypatch=None):
+class Undecoded:
+    """A view that decodes nothing, and notes a draw of its augmentation for each sample."""
+
+    blank = VIEWS.blank
+
+    def __init__(self) -> None:
+        self.draws: list[float] = []
+
+    def decode(self, sample, source, draw):
+        self.draws.append(float(draw.random()))
+        return Seen(VIEWS.blank(), "words")
+
+
+def clips_of(index, *, view=None, rank=0, world=1, first=0, seed=1, window=2):
+    """A reader's clips, one by one."""
+    dataset = ClipDataset(index, view or Undecoded(), "prepared", seed=1)
+    stream, workers = Stream(index, seed, Mixing(window), world), Workers(0, chunk=1)
+    return StreamingLoader(dataset, stream, rank=rank, world=world, workers=workers).steps(first, first + 99)
+
+
+def passes(index, web, n, *, worker=None, monkeypatch=None, **reader):
     """(shards, buffer, seed) of the first passes of a reader."""
     if monkeypatch:
         monkeypatch.setattr(stream_module, "get_worker_info", lambda: worker)
-    clips = stream_module._Clips(a_set(index), Stream(index, seed, Mixing(window), 4), rank, world, first)
-    clips._decode = lambda sample, draw: sample
     web.passes.clear()
-    reader = iter(clips)
+    clips = clips_of(index, **reader)
     while len(web.passes) <= n:
-        next(reader)
+        next(clips)
     return web.passes[:n]
-
-
-def a_set(index):
-    return ClipDataset(index, VIEWS, "prepared", seed=1)
 
 
 def test_readers_of_all_ranks_and_workers_share_the_shards_of_a_pass(index, web, monkeypatch):
@@ -108,24 +124,25 @@ def test_the_buffer_holds_a_fifth_of_a_windows_samples_and_at_least_one(index, w
     assert passes(index, web, 1, window=window)[0][1] == buffer
 
 
-def test_a_sample_that_cannot_be_decoded_is_lost_by_its_key_and_augmentation_is_the_readers_own(index):
+def test_a_sample_that_cannot_be_decoded_is_lost_by_its_key(index, web, monkeypatch):
     whole = a_sample("some", shape=SMALL)
-    clips = stream_module._Clips(a_set(index), Stream(index, 1, Mixing(2), 4), 0, 1, 0)
+    samples = [{**whole.members, "txt": b"", "__key__": "./train/bad_00000"}]
+    samples += [{**whole.members, "__key__": f"./train/some_{n:05d}"} for n in range(2)]
+    monkeypatch.setattr(web, "_shuffled", lambda *_: iter(samples))
 
-    good = clips._decode({**whole.members, "__key__": "./train/some_00000"}, np.random.default_rng(0))
-    bad = clips._decode({**whole.members, "txt": b"", "__key__": "./train/some_00000"}, np.random.default_rng(0))
+    good, after = itertools.islice(clips_of(index, view=VIEWS), 2)
 
-    assert (good.keys, good.samples, len(good.tensors), good.lost) == (["some_00000"], [-1], 1, [])
-    assert (bad.keys, len(bad.tensors)) == ([], 0)
-    assert [(lost.key, lost.reason, lost.shard) for lost in bad.lost] == [("some_00000", "its caption is empty", "")]
+    assert (good.keys, good.samples, len(good.tensors)) == (["some_00000"], [-1], 1)
+    assert [(lost.key, lost.reason, lost.shard) for lost in good.lost] == [("bad_00000", "its caption is empty", "")]
+    assert (after.keys, after.lost) == (["some_00001"], [])
 
 
 def test_each_rank_worker_and_start_augments_by_draws_of_its_own(index, web, monkeypatch):
     def draws(rank, worker, first, seed=1):
         monkeypatch.setattr(stream_module, "get_worker_info", lambda: worker)
-        clips = stream_module._Clips(a_set(index), Stream(index, seed, Mixing(2), 4), rank, 1, first)
-        clips._decode = lambda sample, draw: float(draw.random())
-        return next(iter(clips))
+        view = Undecoded()
+        next(clips_of(index, view=view, rank=rank, world=2, first=first, seed=seed))
+        return view.draws[0]
 
     workers = [None, SimpleNamespace(id=0, num_workers=1), SimpleNamespace(id=1, num_workers=1)]
     assert draws(0, workers[0], 0) == draws(0, workers[1], 0)
@@ -133,16 +150,9 @@ def test_each_rank_worker_and_start_augments_by_draws_of_its_own(index, web, mon
     assert len({draws(*case) for case in cases}) == 4
 
 
-def test_steps_are_cut_from_chunks_of_any_size_without_losing_a_clip(index, monkeypatch):
+def test_steps_are_cut_from_chunks_of_any_size_without_losing_a_clip(index, web):
     """Ranks of two: a share of two of the batch of four, out of chunks of three."""
-    numbers = iter(range(100))
-    monkeypatch.setattr(
-        stream_module._Clips, "__iter__", lambda self: (loaded_of(a_seen(), f"k{n}", -1, 0) for n in numbers)
-    )
-    loader = StreamingLoader(a_set(index), Stream(index, 1, Mixing(2), 4), world=2, workers=Workers(0, chunk=3))
+    dataset = ClipDataset(index, Undecoded(), "prepared", seed=1)
+    loader = StreamingLoader(dataset, Stream(index, 1, Mixing(2), 4), world=2, workers=Workers(0, chunk=3))
 
     assert [share.keys for share in loader.steps(3, 6)] == [["k0", "k1"], ["k2", "k3"], ["k4", "k5"]]
-
-
-def a_seen() -> Seen:
-    return Seen(VIEWS.blank(), "words")

@@ -103,11 +103,9 @@ def live(n_done: int, seconds: float = 0.0, **more: Any) -> StageStatus:
     return StageStatus(stage="media", done=n_done, seconds=seconds, **more)
 
 
-def test_a_run_asks_for_control_and_tells_how_far_it_is_every_few_seconds(
-    store: Store, at: Jumping, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk, told = Desk(store), []
-    monkeypatch.setattr(desk, "_tell", told.append)
+def test_a_run_asks_for_control_and_tells_how_far_it_is_every_few_seconds(store: Store, at: Jumping) -> None:
+    told: list[StageStatus] = []
+    desk = Desk(store, tell=told.append)
     assert not desk.is_paused and desk.is_due
     write_control(store, Control(paused=True))
     at.at += 5.0
@@ -130,11 +128,12 @@ def test_a_run_asks_for_control_and_tells_how_far_it_is_every_few_seconds(
 
 
 def test_the_seconds_of_a_stage_are_those_in_which_any_batch_of_it_was_under_way(store: Store, at: Jumping) -> None:
-    desk = Desk(store, publishes=False)
+    told: list[StageStatus] = []
+    desk = Desk(store, publishes=False, tell=told.append)
     desk.take({1: live(1, 10.0), 2: live(5, 4.0)})
     at.at += 20.04
     desk.take({1: live(2, 30.0)})
-    assert desk._lines["media"].seconds == 30.0
+    assert told[-1].seconds == 30.0
     at.at += 20.0
     desk.take({1: live(3, 35.0)})
     desk.end(1, live(3, 35.0))
@@ -142,24 +141,24 @@ def test_the_seconds_of_a_stage_are_those_in_which_any_batch_of_it_was_under_way
     at.at += 1000.0
     desk.take({3: live(1, 2.0)})
 
-    line = desk._lines["media"]
-    assert (line.done, line.seconds) == (4, 40.0)
+    assert (told[-1].done, told[-1].seconds) == (4, 40.0)
     desk.end(3, live(2, 2.0))
-    assert desk._lines["media"].done == 5
+    assert told[-1].done == 5
     assert not store.exists("status.json"), "a stage on its own publishes nothing"
 
 
 def test_what_earlier_runs_did_is_taken_up_once_and_by_who_publishes(store: Store, at: Jumping) -> None:
     store.commit_all("media", {"a": {"rejects": {"live": 2}}, "b": {}})
-    quiet, desk = Desk(store, publishes=False), Desk(store)
-    for later, one in (("c", quiet), ("d", desk)):
-        one.begin()
-        store.commit_all("media", {later: {}})
-        one.begin()
-
-    assert quiet._lines == {}
-    line = desk._lines["media"]
-    assert (line.done_before, line.total, line.rejects_before) == (3, 3, {"live": 2})
+    for later, desk in (("c", Desk(store, publishes=False)), ("d", Desk(store))):
+        with desk:
+            desk.begin()
+            store.commit_all("media", {later: {}})
+            desk.begin()
+        stages = status_of(store)["stages"]
+        if later == "c":
+            assert stages == []
+    (line,) = stages
+    assert (line["done_before"], line["total"], line["rejects_before"]) == (3, 3, {"live": 2})
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from pipeline.text.captions import BrokenTrack, markup, read_track, vtt
-from pipeline.text.captions.cues import read_cues
+from pipeline.text.captions import BrokenTrack, markup, read_track
 from pipeline.text.captions.json3 import read_json3
+from pipeline.text.captions.track import Row
 from pipeline.text.captions.vtt import read_srt, read_vtt
 
 
@@ -63,9 +63,16 @@ def test_a_stamp_lies_in_its_cue_to_a_millisecond(stamp_ms: int, stray: bool) ->
     assert read_vtt(a_vtt(*cues)).drop_times == stray
 
 
+def live_rows(*cues: tuple[int, int, str]) -> list[Row]:
+    """The rows of these cues in a live track: one with stamps on another clock, in two cues that follow."""
+    strays = [(60_000 * i, 60_000 * i + 900, f"{i}{i}<{at(55_555)}>z") for i in (8, 9)]
+    rows = read_vtt(a_vtt(*cues, *strays))
+    assert rows.drop_times
+    return rows.rows[:-2]
+
+
 def rows_of_live(*cues: tuple[int, int, str]) -> list[tuple[int, int | None, str]]:
-    parsed = [(cue, [vtt._line(line, cue) for line in cue.lines]) for cue in read_cues(a_vtt(*cues), comments=True)]
-    return [(row.start_ms, row.end_ms, row.text) for row in vtt._live_rows(parsed)]
+    return [(row.start_ms, row.end_ms, row.text) for row in live_rows(*cues)]
 
 
 def test_a_live_row_that_is_edited_in_place_comes_once_with_the_times_of_its_parts() -> None:
@@ -84,9 +91,12 @@ def test_a_live_row_that_is_edited_in_place_comes_once_with_the_times_of_its_par
 @pytest.mark.parametrize(
     ("a", "b", "n"), [("", "x", 0), ("abc", "abc", 3), ("abc", "abd", 2), ("ab", "abcd", 2), ("x", "a", 0)]
 )
-def test_texts_begin_alike_for_so_many_characters(a: str, b: str, n: int) -> None:
-    assert vtt._common_prefix(a, b) == vtt._common_prefix(b, a) == n
-    assert vtt._common_prefix("same " * 50 + a, "same " * 50 + b) == 250 + n
+def test_what_a_live_row_keeps_has_the_time_of_its_first_cue(a: str, b: str, n: int) -> None:
+    long = "same " * 49 + "same:"
+    for before, after in ((a, b), (b, a)):
+        (row,) = live_rows((0, 900, long + before), (1000, 1900, long + after))
+        pieces = [(piece.text, piece.start_ms) for piece in row.pieces if piece.text]
+        assert pieces == [(long + before[:n], 0), *([(after[n:], 1000)] if after[n:] else [])]
 
 
 def test_srt_has_no_comments_and_vtt_no_words_in_them() -> None:

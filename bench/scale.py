@@ -31,7 +31,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.scaling.growth import Growth, grown_to, growth_of
-from bench.scaling.requests import count_requests
+from hdvila_testing.requests import count_requests
 from hdvila_testing.s3 import s3_server
 from pipeline.engine.run.memory import ARROW_POOL
 from pipeline.engine.store.store import Store

@@ -1,1 +1,1 @@
-"""Parts of `bench.scale`: stores of any size, requests counted as they are made, and the measured steps."""
+"""Parts of `bench.scale`: stores of any size, and the measured steps."""

@@ -6,7 +6,6 @@ import pytest
 
 from bench.scale import FULL_SIZE, Cost, Results
 from bench.scaling.growth import Growth, grown_to, growth_of
-from bench.scaling.requests import count_requests
 from bench.scaling.steps import config_of
 from bench.scaling.stores import BATCH_VIDEOS, add_batch, make_store
 from pipeline.engine.store.follow import Follower
@@ -36,18 +35,6 @@ def test_a_batch_that_is_added_is_all_that_a_warm_driver_reads(tmp_path: Path) -
         add_batch(store)
         new = [{i for rows in follower.new() for i in rows.column("video_id").to_pylist()} for follower in followers]
         assert [len(ids) for ids in new] == [BATCH_VIDEOS, BATCH_VIDEOS]
-
-
-def test_every_request_is_counted_once_and_calls_within_calls_are_not(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    with count_requests() as counted:
-        store.write("a", b"123")
-        store.read("a")
-        store.names("")
-        store.exists("b")
-    store.read("a")
-    assert counted.n == counted.n_sequential == 4
-    assert counted.n_bytes == 6
 
 
 @pytest.mark.parametrize(("before", "last", "power"), [(10.0, 30.0, 1.0), (10.0, 90.0, 2.0), (5.0, 5.0, 0.0)])

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bench.scaling.requests import count_requests
+from hdvila_testing.requests import count_requests
 from pipeline.balance.sentences import SaidAgain, Sentences
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store

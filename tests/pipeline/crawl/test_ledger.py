@@ -9,7 +9,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.scaling.requests import count_requests
+from hdvila_testing.requests import count_requests
 from hdvila_testing.rows import a_clip_row
 from manifests.hashing import UInt64
 from manifests.membership import hash_ids

@@ -3,7 +3,7 @@
 import pickle
 from pathlib import Path
 
-from bench.scaling.requests import count_requests
+from hdvila_testing.requests import count_requests
 from hdvila_testing.rows import a_clip_row, a_video_row, with_transcript
 from manifests.schema import CLIPS, VIDEOS, table_of
 from pipeline.config.media import MediaConfig

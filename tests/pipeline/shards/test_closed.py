@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.scaling.requests import count_requests
+from hdvila_testing.requests import count_requests
 from hdvila_testing.shards import a_data_set, commit_video, make_shards, select
 from manifests.shards import read_manifest
 from pipeline.engine.store.store import Store

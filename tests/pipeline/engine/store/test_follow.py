@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.scaling.requests import count_requests
+from hdvila_testing.requests import count_requests
 from pipeline.engine.store import follow, segment_files, segment_rows
 from pipeline.engine.store import parallel as ahead
 from pipeline.engine.store.follow import Follower, _New, _spans_of

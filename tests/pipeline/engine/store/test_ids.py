@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.scaling.requests import count_requests
+from hdvila_testing.requests import count_requests
 from pipeline.engine.store import ids
 from pipeline.engine.store.files import Files
 from pipeline.engine.store.ids import (

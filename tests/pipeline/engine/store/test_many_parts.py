@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from bench.scaling.requests import count_requests
+from hdvila_testing.requests import count_requests
 from manifests.schema import TABLES
 from pipeline.engine.store import many_parts
 from pipeline.engine.store.many_parts import read_many

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.scaling.requests import count_requests
+from hdvila_testing.requests import count_requests
 from pipeline.engine.store import merge
 from pipeline.engine.store.delete_merged import sweep_orphans, sweep_segments
 from pipeline.engine.store.merge import MergeSizes, install, plan_merge

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.scaling.requests import count_requests
+from hdvila_testing.requests import count_requests
 from pipeline.engine.store import ranges
 from pipeline.engine.store.files import Files
 from pipeline.engine.store.ranges import TAIL_BYTES, RowFile, read_rows

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.scaling.requests import count_requests
+from hdvila_testing.requests import count_requests
 from pipeline.engine.store import segment_rows
 from pipeline.engine.store.segment_rows import SegmentRows, wide_path
 from pipeline.engine.store.segments import read_head

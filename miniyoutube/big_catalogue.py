@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 
 from manifests.categories import category_name, load_categories
 from miniyoutube.catalogue import (
@@ -54,26 +53,10 @@ def a_catalogue(
     slots = [(category_id, n) for category_id, size in sizes.items() for n in range(size)]
     dealt = sorted(slots, key=lambda slot: stable_hash("deal", seed, *slot))
     behaviour_of = dict(zip(dealt, names, strict=False))
-    plain = {slot: _a_video(seed, slot, videos_per_channel) for slot in slots}
+    plain = {slot: a_video(seed, slot, videos_per_channel) for slot in slots}
     good = {slot: video for slot, video in plain.items() if slot not in behaviour_of}
     videos = [_cast_in_place(plain[slot], behaviour_of.get(slot, "good"), good, sizes) for slot in slots]
     return Catalogue(tuple(videos))
-
-
-def one_of_each(behaviours: Sequence[str] = tuple(BEHAVIOURS)) -> Catalogue:
-    """Makes a video of each behaviour in the same category, by name: to test each row of the table.
-
-    The first video (`good`) is the original of a re-upload, which is on another channel; the video of a wrong category
-    is listed there too.
-    """
-    category_id = 27
-    original = _a_video(0, (category_id, 0), 8)
-    videos = [original]
-    for n, name in enumerate(behaviours, 1):
-        plain = _a_video(0, (category_id, 8 * n), 8)
-        videos.append(cast(plain, name, another_category=category_id, original=original))
-    strays = [replace(v, category_id=28) if v.behaviour == "wrong_category" else v for v in videos]
-    return Catalogue(tuple(strays))
 
 
 def category_sizes(n_videos: int, seed: int = 0) -> dict[int, int]:
@@ -107,7 +90,7 @@ def _behaviours_for(n: int, behaviours: Sequence[str]) -> list[str]:
     return names + list(itertools.islice(itertools.cycle(others), n - len(names) if others else 0))
 
 
-def _a_video(seed: int, slot: tuple[int, int], videos_per_channel: int) -> Video:
+def a_video(seed: int, slot: tuple[int, int], videos_per_channel: int) -> Video:
     """A well-behaved video with its own words; its frames are those of a shared file of equal length."""
     category_id, n = slot
     video_seed = stable_hash("big", seed, category_id, n) % 10**9

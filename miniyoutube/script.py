@@ -183,11 +183,6 @@ def words_of(script: Script) -> list[Word]:
     return [word for shot in shots_of(script) for word in shot.words]
 
 
-def sentences_of(script: Script) -> list[str]:
-    """The sentences as a careful typist would write them: with a capital first and a full stop at the end."""
-    return [as_written(shot.words) for shot in shots_of(script) if shot.words]
-
-
 def as_written(words: tuple[Word, ...]) -> str:
     """A spoken sentence with capital and full stop."""
     text = " ".join(word.text for word in words)

@@ -86,11 +86,6 @@ def phash(luma: NDArray[np.uint8]) -> int:
     return _hashes_of([luma], WHOLE, WHOLE + 1)[0]
 
 
-def picture_hashes(luma: NDArray[np.uint8]) -> PictureHashes:
-    """The hashes of a picture, by region."""
-    return tuple(_hashes_of([_without_bars(luma)], WHOLE, N_HASHES))
-
-
 _AT_ONCE = 32
 """Pictures that wait to be hashed together: alone, between large ones that are decoded, each would find neither code
 nor tables in the processor's cache."""

@@ -6,7 +6,7 @@ from collections import Counter
 
 from miniyoutube.big_catalogue import a_catalogue, category_sizes, expected_ends, reachable
 from miniyoutube.misbehave import BEHAVIOURS
-from miniyoutube.script import sentences_of
+from tests.miniyoutube.renditions import sentences_of
 
 
 def test_the_big_catalogue_is_unequal_and_a_third_of_it_misbehaves() -> None:

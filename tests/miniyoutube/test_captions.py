@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from miniyoutube.big_catalogue import a_catalogue, one_of_each
+from miniyoutube.big_catalogue import a_catalogue
 from miniyoutube.catalogue import Catalogue
 from miniyoutube.media_cache import MediaCache
 from miniyoutube.server import MiniYouTube
+from tests.miniyoutube.catalogues import one_of_each
 from tests.miniyoutube.client import extract, read_url
 
 

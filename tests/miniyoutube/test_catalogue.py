@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from miniyoutube.big_catalogue import a_catalogue, one_of_each
+from miniyoutube.big_catalogue import a_catalogue
 from miniyoutube.catalogue import Catalogue, Channel, Video, cast
 from miniyoutube.demo import demo_catalogue
 from miniyoutube.misbehave import BEHAVIOURS
+from tests.miniyoutube.catalogues import one_of_each
 from tests.miniyoutube.renditions import PLAIN
 
 

@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.reasons import ReasonClass
-from miniyoutube.big_catalogue import one_of_each
 from miniyoutube.catalogue import Video
 from miniyoutube.media_cache import MediaCache
 from miniyoutube.misbehave import BEHAVIOURS, Fault, FaultBook, SiteRequest
 from miniyoutube.server import MiniYouTube
 from pipeline.media.ffmpeg import find_ffmpeg
+from tests.miniyoutube.catalogues import one_of_each
 from tests.miniyoutube.client import Notes, a_ydl, extract, fetch, read_url, watch_url
 
 NO_FORMATS = "No video formats found"

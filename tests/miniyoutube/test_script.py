@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from miniyoutube.script import PLAIN_COLOURS, Script, sentences_of, shots_of
+from miniyoutube.script import PLAIN_COLOURS, Script, shots_of
+from tests.miniyoutube.renditions import sentences_of
 
 SCRIPT = Script(7, 15, 52_000)
 

@@ -7,9 +7,10 @@ from itertools import pairwise
 
 import pytest
 
-from miniyoutube.script import Script, sentences_of, words_of
+from miniyoutube.script import Script, words_of
 from miniyoutube.speech import automatic_json3, automatic_lines, caption_file, manual_cues, manual_json3
 from pipeline.text.captions import read_track
+from tests.miniyoutube.renditions import sentences_of
 
 SCRIPT = Script(7, 15, 52_000)
 FORMATS = ["json3", "vtt", "srv3", "srt"]

@@ -13,7 +13,6 @@ import pytest
 from pydantic import Secret, SecretStr
 
 from manifests.reasons import Reason
-from miniyoutube.big_catalogue import one_of_each
 from miniyoutube.catalogue import Catalogue
 from miniyoutube.misbehave import Fault
 from miniyoutube.server import MiniYouTube
@@ -26,6 +25,7 @@ from pipeline.site.failures import Failure
 from pipeline.site.options import options_for
 from pipeline.site.politeness import Politeness
 from pipeline.site.ytdlp import Session, extract_video, no_token, open_site
+from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import Road, config_for, hurried
 
 EDUCATION = 27

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from manifests.reasons import Reason
-from miniyoutube.big_catalogue import one_of_each
 from miniyoutube.misbehave import Fault
 from miniyoutube.server import MiniYouTube
+from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import Road, config_for
 
 EDUCATION = 27

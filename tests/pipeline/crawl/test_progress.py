@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import Secret
 
-from miniyoutube.big_catalogue import one_of_each
 from miniyoutube.server import MiniYouTube
 from pipeline.crawl.progress import FOLDER, forget_committed
+from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import Road, config_for
 
 EDUCATION = 27

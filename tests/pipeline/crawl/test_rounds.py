@@ -12,7 +12,7 @@ import pytest
 from pydantic import Secret, SecretStr
 
 from manifests.reasons import Reason, ReasonClass
-from miniyoutube.big_catalogue import a_catalogue, one_of_each
+from miniyoutube.big_catalogue import a_catalogue
 from miniyoutube.catalogue import Catalogue
 from miniyoutube.misbehave import BEHAVIOURS, Fault
 from miniyoutube.server import MiniYouTube
@@ -23,6 +23,7 @@ from pipeline.engine.work.unit import Rejected, Transient
 from pipeline.outdir.retries import request_retries
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.fetch import Fetcher
+from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import Road, config_for, hurried
 
 AT_CRAWL = tuple(name for name, row in BEHAVIOURS.items() if not row.slow and row.expected.stage == "crawl")

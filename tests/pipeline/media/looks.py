@@ -3,11 +3,13 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from manifests.reasons import Reason
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Seen, findings
 from pipeline.media.checks.look import Look
+from pipeline.media.phash import N_HASHES, NOTHING, ClipHashes, PictureHashes, unpack_hashes
 from pipeline.media.streams import VideoTrack
 
 
@@ -18,6 +20,13 @@ def looked_at(pictures: list[Any]) -> Look:
             look.add(luma)
     look.close(len(pictures) * 500)
     return look
+
+
+def picture_hashes(luma: NDArray[np.uint8]) -> PictureHashes:
+    """The hashes of a picture, by region; of one that shows nothing, NOTHING for each."""
+    clip = ClipHashes()
+    clip.add(luma)
+    return next((tuple(hashes) for hashes in unpack_hashes(clip.packed()).tolist()), (NOTHING,) * N_HASHES)
 
 
 def framed(height: int, width: int, seed: int = 0, count: int = 6) -> list[Any]:

@@ -29,11 +29,11 @@ from pipeline.media.phash import (
     mirrored_pictures,
     pack_hashes,
     phash,
-    picture_hashes,
     show_something,
     unpack_all,
     unpack_hashes,
 )
+from tests.pipeline.media.looks import picture_hashes
 
 
 def grey(scene: int) -> Any:

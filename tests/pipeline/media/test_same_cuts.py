@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.media.phash import picture_hashes
 from pipeline.media.shots import ShotFinder, transitions
+from tests.pipeline.media.looks import picture_hashes
 
 LIST = Path(__file__).with_name("same_cuts.json")
 N, N_HASHED = 240, 60

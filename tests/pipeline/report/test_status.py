@@ -4,11 +4,11 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from miniyoutube.big_catalogue import one_of_each
 from miniyoutube.server import MiniYouTube
 from pipeline.cli import app
 from pipeline.outdir.retries import request_retries
 from pipeline.report.status import read_status
+from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import Road, config_for
 
 EDUCATION = 27

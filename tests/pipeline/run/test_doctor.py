@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from pydantic import Secret, SecretStr
 
-from miniyoutube.big_catalogue import one_of_each
 from miniyoutube.server import MiniYouTube
 from pipeline.config import RunConfig
 from pipeline.config.crawl import IdentityConfig
@@ -19,6 +18,7 @@ from pipeline.run import doctor
 from pipeline.run.doctor import FAIL, OK, WARN, Finding
 from pipeline.run.estimate import estimate
 from pipeline.site.ytdlp import YT_DLP_VERSION
+from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import config_for
 
 NETSCAPE = "# Netscape HTTP Cookie File\n"

@@ -15,7 +15,6 @@ from yt_dlp.utils import ExtractorError, YoutubeDLError
 
 import pipeline
 from manifests.reasons import Reason
-from miniyoutube.big_catalogue import one_of_each
 from miniyoutube.misbehave import Fault
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
@@ -29,6 +28,7 @@ from pipeline.site.asking import REFUSALS_OF_ONE_SUBJECT, SECOND_CLIENTS, Asking
 from pipeline.site.failures import AfterRefusal, DeadlinePassed, Failure, Pause, SeenRequest
 from pipeline.site.politeness import Lease, Politeness, Ruling
 from pipeline.site.ytdlp import IdentityPaused
+from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import config_for, hurried
 
 RULES = Rules(limit_s=10.0, tries=2, patience_s=5.0)

@@ -12,7 +12,6 @@ import pytest
 from pydantic import Secret
 
 from manifests.reasons import Reason
-from miniyoutube.big_catalogue import one_of_each
 from miniyoutube.misbehave import BEHAVIOURS, Fault
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CrawlConfig, MediaFormatConfig
@@ -21,6 +20,7 @@ from pipeline.engine.work.unit import Rejected, StopRun, Transient
 from pipeline.media.probe import Starved
 from pipeline.site import fetch as fetch_module
 from pipeline.site.fetch import Fetcher, check_media
+from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import Road, config_for, hurried
 
 FOR_OTHERS = frozenset({Reason.DECODE_ERRORS})  # what only a decode of every picture can say

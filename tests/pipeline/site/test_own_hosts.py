@@ -15,7 +15,6 @@ from yt_dlp.utils import PostProcessingError
 
 from hdvila_testing.video import a_video
 from manifests.reasons import Reason
-from miniyoutube.big_catalogue import one_of_each
 from miniyoutube.misbehave import Fault
 from miniyoutube.server import MiniYouTube
 from pipeline.media.ffmpeg import find_ffmpeg
@@ -25,6 +24,7 @@ from pipeline.site.fetch import MERGE_INPUT
 from pipeline.site.options import options_for
 from pipeline.site.own_hosts import ForeignAddress, check_own, next_hop
 from pipeline.site.ytdlp import RecordingYoutubeDL, Session, no_token, open_site, read_caption
+from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import config_for
 
 CAPTION = "https://www.youtube.com/api/timedtext?v=x&lang=en"

@@ -16,7 +16,6 @@ from yt_dlp.utils import ExtractorError, YoutubeDLError
 
 from manifests.errors import UserError
 from manifests.reasons import Reason
-from miniyoutube.big_catalogue import one_of_each
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import IdentityConfig
 from pipeline.site import ytdlp
@@ -35,6 +34,7 @@ from pipeline.site.ytdlp import (
     site_for,
     upload_date_of,
 )
+from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import YDL_OPTS, config_for
 
 NAMES = ("player_429_once", "watch_429_once", "kids", "captions_locked", "player_stall", "private")

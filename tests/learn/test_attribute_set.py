@@ -23,7 +23,7 @@ from train.evaluation.attributes import oracle_r1, values_of
 
 pytestmark = pytest.mark.slow
 
-N_COLOURS, PER_CAPTION = 1, 3
+N_COLOURS, PER_CAPTION = 1, 2
 
 
 @pytest.fixture(scope="module")

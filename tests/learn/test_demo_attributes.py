@@ -79,7 +79,7 @@ def draw(path: Path, scenes: list[Scene]) -> None:
         container.mux(stream.encode(None))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_texture_is_read_off_the_high_view_and_off_the_low_one_by_chance_alone(short_clips: Path) -> None:
     found, n_clips = probe(short_clips, load_config(TrainConfig, CONFIG, [f"data.manifest={short_clips}"]), DEMO)
 

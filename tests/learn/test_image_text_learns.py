@@ -1,6 +1,7 @@
 """SOHO and Visual Parsing learn on drawn pictures: one reads hidden words off them, the other matches sentences.
 
-In `make test` Visual Parsing's proof is a head that answers: tests/train/evaluation/test_answers.py.
+These are long tests. `make test` holds that their losses fall on one batch (tests/train/models/), and that a head reads
+pairs of pictures (tests/train/evaluation/test_answers.py).
 A chance is judged by its 95 % interval, with room to spare, since sums of floats differ by processor and a run with
 them. The long test shows that the room suffices: other seeds, one and two threads, and other processors' kernels.
 """
@@ -59,7 +60,8 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("kind", ["soho", pytest.param("visual_parsing", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["soho", "visual_parsing"])
 def test_held_out_pictures_are_read_or_matched_with_their_sentences(kind: str, out: Path, tmp_path: Path) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(1)

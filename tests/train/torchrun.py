@@ -20,7 +20,9 @@ from tests.conftest import REPO
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["train.cli", "train.loop.fit", "tests.train.model_cases"])
+FORKS.set_forkserver_preload(
+    ["train.cli", "train.loop.fit", "tests.train.model_cases", "torch._dynamo", "torch.distributed.fsdp", "pandas"]
+)
 
 
 class Ranks:

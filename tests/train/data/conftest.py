@@ -1,6 +1,7 @@
 """The small set of clips that loaders are tried on, drawn once a test file."""
 
 import pytest
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from hdvila_testing.drawn_set import write_dataset
 from manifests.shards import read_manifest
@@ -17,3 +18,9 @@ def index(tmp_path_factory):
 @pytest.fixture(scope="module")
 def steps(index):
     return list(a_loader(index).steps(0, 6))
+
+
+@pytest.fixture
+def deaths_seen_at_once(monkeypatch):
+    """torch looks every five seconds whether a worker that says nothing still lives; now five times a second."""
+    monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.2,))

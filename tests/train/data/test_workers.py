@@ -59,7 +59,9 @@ class Killed(ClipDataset):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reason", [signal.SIGKILL, pytest.param(signal.SIGBUS, marks=pytest.mark.long)])
-def test_workers_killed_from_outside_end_the_run_and_blame_no_sample(index, steps, tmp_path, reason):
+def test_workers_killed_from_outside_end_the_run_and_blame_no_sample(
+    index, steps, tmp_path, reason, deaths_seen_at_once
+):
     flag = tmp_path / "full"
     flag.touch()
     kind = type("Full", (Killed,), {"reason": reason, "flag": flag})
@@ -92,7 +94,7 @@ def test_workers_hold_the_chunks_that_they_are_asked_for_and_the_one_in_the_maki
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reason", [signal.SIGKILL, pytest.param(signal.SIGSEGV, marks=pytest.mark.long)])
-def test_one_death_costs_nothing(index, steps, tmp_path, reason):
+def test_one_death_costs_nothing(index, steps, tmp_path, reason, deaths_seen_at_once):
     flag = tmp_path / "once"
     flag.touch()
     kind = type("Once", (Killed,), {"reason": reason, "flag": flag, "once": True})
@@ -104,7 +106,7 @@ def test_one_death_costs_nothing(index, steps, tmp_path, reason):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_of_an_evaluation_is_one_message(index, tmp_path):
+def test_a_killed_worker_of_an_evaluation_is_one_message(index, tmp_path, deaths_seen_at_once):
     flag = tmp_path / "full"
     flag.touch()
     kind = type("Full", (Killed,), {"flag": flag})

@@ -37,14 +37,9 @@ def golden(stage: Stage) -> dict[str, Any]:
     return dict(json.loads(file.read_text()))
 
 
-def golden_models() -> dict[Stage, HDVila]:
-    """The full-size model of each stage with the rule's weights, drawn once: stage 2 has all entries of stage 1."""
-    drawn = golden_weights()
-    stages: tuple[Stage, ...] = (1, 2)
-    return {stage: _loaded(stage, {key: drawn[key] for key in train.official_keys(stage)}) for stage in stages}
-
-
-def _loaded(stage: Stage, weights: dict[str, Tensor]) -> HDVila:
+def golden_model(stage: Stage, drawn: dict[str, Tensor]) -> HDVila:
+    """The full-size model of a stage with the rule's weights, which `golden_weights` gives."""
+    weights = {key: drawn[key] for key in train.official_keys(stage)}
     for key, check in golden(stage)["weight_checks"].items():
         assert float(weights[key].double().sum()) == pytest.approx(check["sum"], rel=1e-6, abs=1e-6), key
         assert float(weights[key].double().norm()) == pytest.approx(check["l2"], rel=1e-6), key

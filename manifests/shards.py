@@ -236,7 +236,7 @@ def read_manifest(url: str, **storage_options: Any) -> Manifest:
     root = path.rpartition("/")[0] or "."
     if _KEPT.search(path):
         root, name = root.removesuffix(PUBLISHED).rstrip("/") or ".", f"{PUBLISHED}/{str(wanted)[:64]}.parquet"
-    table = _read(f"{root}/{name}", storage_options)
+    table = _read(f"{root}/{name}", storage_options, MAX_TABLE_BYTES)
     if hashlib.sha256(table).hexdigest() != wanted:
         raise DamagedFile(f"{root}/{name}: does not belong to {path} (checksum differs); copy both files again")
     entries = read_entries(table, f"{root}/{name}")
@@ -323,7 +323,7 @@ def read_entries(table: bytes, where: str) -> tuple[ShardEntry, ...]:
 def read_shard_rows(manifest: Manifest, shard: ShardEntry, **storage_options: Any) -> pa.Table:
     """The rows of one shard (manifests.schema.SHARD_ROWS), failed clips included. UserError if unreadable."""
     path = manifest.resolve(shard.rows_url)
-    return rows_of_shard(_read(path, storage_options), path)
+    return rows_of_shard(_read(path, storage_options, MAX_TABLE_BYTES), path)
 
 
 def rows_of_shard(data: bytes, where: str, columns: Sequence[str] | None = None) -> pa.Table:
@@ -345,7 +345,7 @@ def member_offsets(text: str) -> dict[str, tuple[int, int]]:
     return offsets
 
 
-def _read(path: str, storage_options: dict[str, Any], max_bytes: int = MAX_TABLE_BYTES) -> bytes:
+def _read(path: str, storage_options: dict[str, Any], max_bytes: int) -> bytes:
     try:
         with fsspec.open(path, "rb", **storage_options) as file:
             data = bytes(file.read(max_bytes + 1))

@@ -36,7 +36,8 @@ class Desk:
 
     def __init__(self, site: MiniYouTube, config: CrawlConfig) -> None:
         rates = {identity.name: identity.videos_per_hour for identity in config.pool()}
-        self.site, self.polite = site, SharedHere(Politeness(config.politeness, rates))
+        self.site, self.config = site, config
+        self.polite = SharedHere(Politeness(config.politeness, rates))
         self.extractor = Extractor(config, self.polite, CutConfig())
 
     def look_at(self, behaviour: str) -> FoundVideo | Failure:
@@ -60,7 +61,7 @@ def desk(*behaviours: str, identities: tuple[str, ...] = ("one",), **settings: A
 def test_yt_dlps_sentence_on_po_tokens_pauses_nobody_and_hides_no_verdict() -> None:
     """A client whose formats need a token, before others: a warning that speaks of a 403, and all answers 200."""
     with desk("only_480p", extractor_args=Secret({"youtube": {"player_client": ["mweb", "default"]}})) as here:
-        config = here.extractor._config
+        config = here.config
         session = Session(no_token, time.monotonic() + 30)
         with open_site(options_for(config, config.pool()[0]), session) as ydl:
             extract_video(ydl, here.site.catalogue.videos[1].video_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import functools
 import http.server
 import json
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ from tests.conftest import REPO
 
 PORT = 18_457
 """The films' server: addresses are in the samples, so its port is always the same."""
+WAIT_S = 900.0
+"""How long another run on this machine may have it."""
 SERVED = ("hGsvfOOX4_j", "0pjSTg_blg3", "C2YO3XFvwtC", "fLyv_wv9aBr")
 """Videos among the eight that the demo serves here. The second is not among its four, the last is private."""
 SMALL = {
@@ -176,10 +180,22 @@ def films_served(films: Path) -> Iterator[str]:
     site.mkdir()
     shutil.copy(film, site / "track.mp4")
     shutil.copy(film.with_suffix(".en.vtt"), site / "track.vtt")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", PORT), functools.partial(Quiet, directory=str(site))) as server:
+    with server_of(site) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{PORT}"
         server.shutdown()
+
+
+def server_of(site: Path) -> http.server.ThreadingHTTPServer:
+    """A server of a folder at PORT; waits while another run on this machine has that."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            return http.server.ThreadingHTTPServer(("127.0.0.1", PORT), functools.partial(Quiet, directory=str(site)))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > until:
+                raise
+        time.sleep(1.0)
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

@@ -108,9 +108,9 @@ def test_at_the_end_all_that_is_due_is_merged_and_what_is_being_written_is_waite
     made.tick()
     made.settle()
     assert pool.submitted == ["write_segment"] * 2
-    never = a_merger(tmp_path, Beside(), n_units=0)
-    never.settle()
-    assert never._pool.submitted == []
+    idle = Beside()
+    a_merger(tmp_path, idle, n_units=0).settle()
+    assert idle.submitted == []
 
     monkeypatch.setattr(merger_module, "ThreadPoolExecutor", lambda *_, **__: pool)
     pool.submitted.clear()

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from hdvila_testing.drawn_set import a_tree
+from tests.train.loop.test_fit import run
 from tests.train.torchrun import Ranks
 from train.loop.checkpoint import checkpoints
 from train.loop.observe import read_metrics
@@ -34,12 +35,18 @@ def steps_done(out):
 
 def signal_after(process, out, step, number, n_checkpoints=0):
     """Send a signal as soon as the run has done so many steps and has so many checkpoints."""
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 500
     while steps_done(out) < step or len(checkpoints(out)) < n_checkpoints:
         assert process.poll() is None and time.monotonic() < deadline, "the run ended too early"
-        time.sleep(0.01)
+        time.sleep(0.02)
     process.send_signal(number)
-    return process.wait(timeout=120)
+    return process.wait(timeout=300)
+
+
+def killed_after(config, out, step, n_checkpoints=0, world=1, *, log):
+    """A run that is killed after so many steps, with so many checkpoints; it waits there for it. Its exit code."""
+    words = ("-m", "tests.train.waiting_fit", str(config), str(step), str(n_checkpoints))
+    return signal_after(Ranks(world, words, log), out, step, signal.SIGKILL, n_checkpoints)
 
 
 def losses(out):
@@ -54,41 +61,41 @@ def written(tmp_path, drawn, name, **sections):
 
 
 def test_a_run_killed_before_its_first_checkpoint_and_after_a_later_one_ends_with_the_same_bits(drawn, tmp_path):
-    settings = {"loop": {"steps": 16, "batch": 4}, "data": {"workers": 1}, "checkpoint": {"every": 3}}
+    settings = {"loop": {"steps": 9, "batch": 4}, "data": {"workers": 1}, "checkpoint": {"every": 3}}
     log = tmp_path / "log"
-    finish(start(written(tmp_path, drawn, "whole", **settings), log=log), log)
+    run(drawn, tmp_path / "whole", **settings)
 
     config, out = written(tmp_path, drawn, "killed", **settings), tmp_path / "killed"
-    for step in (2, 11):
-        assert signal_after(start(config, log=log), out, step, signal.SIGKILL) == -signal.SIGKILL
+    for step, n_checkpoints in ((2, 0), (5, 1)):
+        assert killed_after(config, out, step, n_checkpoints, log=log) == -signal.SIGKILL
+        assert len(losses(out)) < 9
     finish(start(config, log=log), log)
 
-    assert losses(out) == losses(tmp_path / "whole") and len(losses(out)) == 16
+    assert losses(out) == losses(tmp_path / "whole") and len(losses(out)) == 9
     one, other = (checkpoints(tmp_path / name)[-1] for name in ("whole", "killed"))
     assert (one / "__0_0.distcp").read_bytes() == (other / "__0_0.distcp").read_bytes()
 
 
 def test_sigterm_leaves_a_checkpoint_and_the_requeue_exit_code(drawn, tmp_path):
-    settings = {"loop": {"steps": 200, "batch": 4}, "data": {"workers": 1}, "checkpoint": {"every": 0}}
+    settings = {"loop": {"steps": 100_000, "batch": 4}, "data": {"workers": 1}, "checkpoint": {"every": 0}}
     config, out, log = written(tmp_path, drawn, "run", **settings), tmp_path / "run", tmp_path / "log"
 
     code = signal_after(start(config, log=log), out, 3, signal.SIGTERM)
 
     assert code == 75, log.read_text()
     (checkpoint,) = checkpoints(out)
-    assert checkpoint.name == f"step-{steps_done(out):08d}" and steps_done(out) < 200
+    assert checkpoint.name == f"step-{steps_done(out):08d}" and steps_done(out) < 100_000
     assert "the same command continues" in log.read_text() and "Traceback" not in log.read_text()
 
 
-MOVED = {"loop": {"steps": 24, "batch": 4}, "model": STILL, "checkpoint": {"every": 2}}
+MOVED = {"loop": {"steps": 8, "batch": 4}, "model": STILL, "checkpoint": {"every": 2}}
 
 
 @pytest.fixture(scope="module")
 def undisturbed(drawn, tmp_path_factory):
     """The losses of the run that is moved below, on one rank from start to end."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    log = folder / "log"
-    finish(start(written(folder, drawn, "whole", **MOVED), log=log), log)
+    run(drawn, folder / "whole", **MOVED)
     return losses(folder / "whole")
 
 
@@ -97,8 +104,8 @@ def test_a_run_resumed_at_another_world_size_goes_on_with_the_same_order(drawn, 
     """Losses depend on which clips stand in a batch, so equal losses mean equal batches."""
     settings, log = MOVED, tmp_path / "log"
     config, out = written(tmp_path, drawn, "moved", **settings), tmp_path / "moved"
-    signal_after(start(config, log=log), out, 3, signal.SIGKILL, n_checkpoints=1)
-    assert steps_done(out) < 24
+    killed_after(config, out, 3, 1, log=log)
+    assert 3 <= steps_done(out) < 8
     two = written(tmp_path, drawn, "moved", **{**settings, "loop": {**settings["loop"], "strategy": strategy}})
     finish(start(two, world=2, log=log), log)
 

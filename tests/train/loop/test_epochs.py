@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from pipeline.config.shards import CardConfig
 from pipeline.engine.store.store import Store
 from pipeline.shards.manifest import publish
 from tests.train.loop.test_fit import StopAfter, losses, run
-from tests.train.test_resume import finish, signal_after, start, written
+from tests.train.test_resume import finish, killed_after, start, written
 from train.config import TrainConfig
 from train.loop.checkpoint import checkpoints, read_facts
 
@@ -155,7 +154,7 @@ def test_what_cannot_grow_is_refused(tmp_path, sections, message):
 
 @pytest.mark.slow
 def test_two_ranks_killed_in_a_grown_epoch_go_on_with_the_same_batches(root, tmp_path):
-    still = {**GROWING, "model": {"dropout": 0.0, "drop_path": 0.0}, "loop": {"steps": 12, "strategy": "ddp"}}
+    still = {**GROWING, "model": {"dropout": 0.0, "drop_path": 0.0}, "loop": {"steps": 8, "strategy": "ddp"}}
     run(root, tmp_path / "first", StopAfter(tmp_path / "first", 2), **still)
     published(root, more=6)
     shutil.copytree(tmp_path / "first", tmp_path / "whole")
@@ -163,7 +162,7 @@ def test_two_ranks_killed_in_a_grown_epoch_go_on_with_the_same_batches(root, tmp
 
     out, log = tmp_path / "first", tmp_path / "log"
     config = written(tmp_path, root, "first", **still)
-    signal_after(start(config, world=2, log=log), out, 5, signal.SIGKILL)
+    killed_after(config, out, 5, world=2, log=log)
     finish(start(config, world=2, log=log), log)
 
     assert taken(out) == taken(tmp_path / "whole") and len(set(taken(out))) == 2

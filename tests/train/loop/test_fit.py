@@ -57,12 +57,6 @@ def test_a_run_leaves_its_config_metrics_checkpoints_and_scores(whole):
     assert json.loads((out / "summary.json").read_text())["scores"]["t2v_chance_r1"] == pytest.approx(0.2)
 
 
-def test_the_same_run_twice_gives_the_same_losses(whole, drawn, tmp_path):
-    run(drawn, tmp_path / "again")
-
-    assert losses(tmp_path / "again") == losses(whole[1])
-
-
 def test_workers_change_no_loss(whole, drawn, tmp_path):
     run(drawn, tmp_path / "again", data={"workers": 2})
 
@@ -86,14 +80,16 @@ class StopAfter(StopRequest):
         return len(losses(self.out)) >= self.step
 
 
-@pytest.mark.parametrize("step", [1, 3, 5])
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.long), 3, pytest.param(5, marks=pytest.mark.long)])
 def test_a_stop_at_any_step_and_a_resume_change_no_bit(whole, drawn, tmp_path, step):
     out = tmp_path / "run"
 
     stopped = run(drawn, out, StopAfter(out, step))
+    mark = json.loads((out / "requeue").read_text())
     finished = run(drawn, out)
 
     assert (stopped.status, stopped.step) == ("stopped", step)
+    assert mark == {"step": step, "n_steps": 6} and not (out / "requeue").exists(), "a mark until it is taken up"
     assert finished.status == "finished" and finished.scores == whole[0].scores
     assert losses(out) == losses(whole[1])
     assert same_tensors(checkpoints(out)[-1], checkpoints(whole[1])[-1])
@@ -106,10 +102,10 @@ def same_tensors(one, other):
 
 @pytest.mark.slow
 def test_averaged_weights_cached_gradients_and_bf16_resume_exactly_too(drawn, tmp_path):
-    settings = {"optim": {"ema_decay": 0.9, "lr": 1e-3}, "loop": {"micro_batch": 2, "precision": "bf16"}}
+    settings = {"optim": {"ema_decay": 0.9, "lr": 1e-3}, "loop": {"micro_batch": 2, "precision": "bf16", "steps": 4}}
     run(drawn, tmp_path / "whole", **settings)
 
-    run(drawn, tmp_path / "cut", StopAfter(tmp_path / "cut", 3), **settings)
+    run(drawn, tmp_path / "cut", StopAfter(tmp_path / "cut", 2), **settings)
     run(drawn, tmp_path / "cut", **settings)
 
     assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
@@ -132,10 +128,10 @@ def test_a_runs_first_step_and_no_other_holds_the_cached_passes_against_each_oth
     assert checked == [True, False, True, False]
 
 
-def test_cached_gradients_give_the_losses_of_the_whole_batch(whole, drawn, tmp_path):
+def test_cached_gradients_give_the_losses_of_the_whole_batch(drawn, tmp_path):
     still = {"dropout": 0.0, "drop_path": 0.0}
-    run(drawn, tmp_path / "whole", model=still)
-    run(drawn, tmp_path / "cached", model=still, loop={"micro_batch": 1})
+    run(drawn, tmp_path / "whole", model=still, loop={"steps": 3})
+    run(drawn, tmp_path / "cached", model=still, loop={"micro_batch": 1, "steps": 3})
 
     pairs = zip(losses(tmp_path / "whole").values(), losses(tmp_path / "cached").values(), strict=True)
     assert all(a == pytest.approx(b, abs=2e-5) for a, b in pairs)
@@ -146,10 +142,10 @@ def test_stage_two_trains_masked_language_modelling(drawn, tmp_path, freeze):
     contrastive = 0.0 if freeze else 1.0
     model = {"stage": 2, "freeze_stage1": freeze}
     settings = {"model": model, "objective": {"mlm": 1.0, "contrastive": contrastive}}
-    run(drawn, tmp_path / "a", loop={"steps": 4}, **settings)
-    run(drawn, tmp_path / "b", loop={"steps": 4, "micro_batch": 2}, **settings)
+    run(drawn, tmp_path / "a", loop={"steps": 2}, **settings)
+    run(drawn, tmp_path / "b", loop={"steps": 1, "micro_batch": 2}, **settings)
 
-    assert len(losses(tmp_path / "a")) == 4
+    assert len(losses(tmp_path / "a")) == 2
     assert losses(tmp_path / "a")[1] == pytest.approx(losses(tmp_path / "b")[1], rel=0.2)  # dropout differs
 
 
@@ -186,12 +182,12 @@ def test_another_identity_in_the_same_folder_is_refused_by_name(whole, drawn):
 def test_a_changed_manifest_is_refused(drawn, tmp_path):
     root = tmp_path / "data"
     shutil.copytree(drawn.parent, root)
-    run(root / "manifest.json", tmp_path / "run", loop={"steps": 4}, checkpoint={"every": 2})
+    run(root / "manifest.json", tmp_path / "run", loop={"steps": 2}, checkpoint={"every": 1})
     shutil.rmtree(checkpoints(tmp_path / "run")[-1])
     (root / "manifest.json").write_text((root / "manifest.json").read_text() + "\n")
 
-    with pytest.raises(UserError, match=r"is not the manifest that .*step-00000002 was trained on"):
-        run(root / "manifest.json", tmp_path / "run", loop={"steps": 4}, checkpoint={"every": 2})
+    with pytest.raises(UserError, match=r"is not the manifest that .*step-00000001 was trained on"):
+        run(root / "manifest.json", tmp_path / "run", loop={"steps": 2}, checkpoint={"every": 1})
 
 
 def test_unreadable_shards_are_skipped_up_to_the_limit_and_named_past_it(drawn, tmp_path):
@@ -253,15 +249,15 @@ def test_what_cannot_work_is_one_message(drawn, tmp_path, sections, message):
 
 
 def test_streaming_trains_too(drawn, tmp_path):
-    outcome = run(drawn, tmp_path / "run", data={"order": "streaming", "workers": 1})
+    outcome = run(drawn, tmp_path / "run", data={"order": "streaming", "workers": 1}, loop={"steps": 2})
 
-    assert outcome.step == 6
+    assert outcome.step == 2
 
 
 def test_tensorboard_gets_the_same_numbers(drawn, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    run(drawn, tmp_path / "run", observe={"tensorboard": True})
+    run(drawn, tmp_path / "run", observe={"tensorboard": True}, loop={"steps": 2})
 
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
     found = {e.step: e.value for e in events.Scalars("loss")}
@@ -287,15 +283,6 @@ def test_no_key_of_a_store_is_written_down(drawn, tmp_path):
     assert run(drawn, tmp_path / "run", data={"storage_options": options}, loop={"steps": 2}).status == "finished"
 
 
-def test_a_run_that_stopped_leaves_a_mark_until_it_is_taken_up(drawn, tmp_path):
-    run(drawn, tmp_path / "run", StopAfter(tmp_path / "run", 2))
-    assert json.loads((tmp_path / "run" / "requeue").read_text()) == {"step": 2, "n_steps": 6}
-
-    run(drawn, tmp_path / "run")
-
-    assert not (tmp_path / "run" / "requeue").exists()
-
-
 def test_a_folder_that_is_being_trained_is_refused(drawn, tmp_path):
     refusal = rf"is being trained by process {os.getpid()} on "
     with held(tmp_path / "run", process_from_environment("cpu")), pytest.raises(UserError, match=refusal):
@@ -305,13 +292,13 @@ def test_a_folder_that_is_being_trained_is_refused(drawn, tmp_path):
 
 def test_a_finished_run_can_be_lengthened_and_an_unfinished_one_cannot(drawn, tmp_path):
     steady = {"optim": {"lr": 1e-3, "schedule": "constant", "warmup": 0.0}}
-    run(drawn, tmp_path / "long", loop={"steps": 8}, **steady)
-    run(drawn, tmp_path / "run", loop={"steps": 4}, **steady)
+    run(drawn, tmp_path / "long", loop={"steps": 4}, **steady)
+    run(drawn, tmp_path / "run", loop={"steps": 2}, **steady)
 
-    assert run(drawn, tmp_path / "run", loop={"steps": 8}, **steady).step == 8
+    assert run(drawn, tmp_path / "run", loop={"steps": 4}, **steady).step == 4
     assert losses(tmp_path / "run") == losses(tmp_path / "long")
-    with pytest.raises(UserError, match=r"loop\.steps: 8 there, 5 here"):
-        run(drawn, tmp_path / "run", loop={"steps": 5}, **steady)
-    run(drawn, tmp_path / "cut", StopAfter(tmp_path / "cut", 2), loop={"steps": 4}, **steady)
-    with pytest.raises(UserError, match=r"loop\.steps: 4 there, 8 here"):
-        run(drawn, tmp_path / "cut", loop={"steps": 8}, **steady)
+    with pytest.raises(UserError, match=r"loop\.steps: 4 there, 3 here"):
+        run(drawn, tmp_path / "run", loop={"steps": 3}, **steady)
+    run(drawn, tmp_path / "cut", StopAfter(tmp_path / "cut", 1), loop={"steps": 2}, **steady)
+    with pytest.raises(UserError, match=r"loop\.steps: 2 there, 4 here"):
+        run(drawn, tmp_path / "cut", loop={"steps": 4}, **steady)

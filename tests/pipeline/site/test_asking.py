@@ -317,7 +317,6 @@ def test_an_identity_that_misses_part_of_the_canary_is_paused_before_it_judges_a
         canary, *others = (video.video_id for video in site.catalogue.videos)
         site.misbehave(Fault("player", "joint_only", identity="one"))
         extractor, polite = desk(site, canary)
-        extractor._asking.prefer = "one"
         for video_id in others:
             found = extractor.look_at(video_id, EDUCATION)
             assert isinstance(found, FoundVideo)

@@ -76,7 +76,12 @@ def test_blocks_less_than_a_millisecond_apart_have_no_gap(off: int, joined: bool
 
 
 def test_a_rate_that_aac_lacks_becomes_48_khz_and_more_than_two_channels_two() -> None:
-    for rate, channels, told in [(44_100, 1, (1, 4410)), (50_000, 2, (2, 4800)), (96_000, 6, (2, 9600))]:
+    for rate, channels, told in [
+        (44_100, 1, (1, 4410)),
+        (50_000, 2, (2, 4800)),
+        (88_200, 1, (1, 8820)),
+        (96_000, 6, (2, 9600)),
+    ]:
         audio = clip_audio(rate=rate, channels=channels)
         audio.add(a_block(0.5, 1000, rate // 100, channels=min(channels, 2), rate=rate))
         samples, _ = audio.result

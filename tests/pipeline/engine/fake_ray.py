@@ -76,6 +76,7 @@ class FakeRay:
     sent: list[Task] = field(default_factory=list)
     cancelled: list[tuple[Task, bool]] = field(default_factory=list)
     slots_asked: list[int] = field(default_factory=list)
+    measured: list[Any] = field(default_factory=list)  # what went to its metrics
     forgotten: list[int] = field(default_factory=list)
     roll: Roll = field(default_factory=Roll)
     roll_is_gone: bool = False
@@ -196,7 +197,7 @@ def an_executor(
         patch.setattr(cluster, "attempt_remotely", _Remote(ray, "attempt"))
         patch.setattr(cluster, "fetch_remotely", _Remote(ray, "fetch"))
         patch.setattr(cluster, "NodeAffinitySchedulingStrategy", OnNode)
-        patch.setattr(cluster, "Metrics", lambda: None)
+        patch.setattr(cluster, "Metrics", lambda: SimpleNamespace(take=ray.measured.append))
         patch.setattr(cluster, "SharedActor", _Actor(ray))
         patch.setattr(cluster, "start_ray", lambda *given: started.append(given) if started is not None else None)
         patch.setattr(cluster, "request_resources", lambda num_cpus: ray.slots_asked.append(num_cpus))

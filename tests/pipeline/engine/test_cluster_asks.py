@@ -273,8 +273,10 @@ def test_a_ray_of_its_own_is_started_as_the_settings_say_and_ended() -> None:
 def test_only_workers_of_a_cluster_are_asked_for_their_version() -> None:
     builds = []
     for address in ("", "auto"):
-        with an_executor([machine("a")], address=address) as (_, executor):
-            builds.append(executor._build)
+        with an_executor([machine("a")], address=address) as (ray, executor):
+            executor.begin(AStage(), Store("out"))
+            executor.submit("toy", Unit("u"), 1)
+            builds.append(ray.sent[-1].args[0].build)
 
     assert builds == ["", cluster.build()]
 
@@ -306,10 +308,8 @@ def test_short_work_is_given_out_as_there_are_slots(two: tuple[FakeRay, Any], mo
 
 
 def test_how_far_a_stage_is_goes_to_rays_metrics(two: tuple[FakeRay, Any]) -> None:
-    _, executor = two
-    told: list[Any] = []
-    executor._metrics = SimpleNamespace(take=told.append)
+    ray, executor = two
 
     executor.measure("status")
 
-    assert told == ["status"]
+    assert ray.measured == ["status"]

@@ -15,7 +15,6 @@ from pipeline.engine.run.stage_run import (
     RunContext,
     RunStopped,
     StageResult,
-    _verdict,
     commit_together,
     describe_result,
     what_remains,
@@ -210,24 +209,34 @@ def test_a_later_stage_is_asked_again_when_the_one_before_has_committed_but_not_
     assert around.of("queued")[-1] == (3, 3)
 
 
+OVER = Reason.OVER_MEMORY
+TAKEN, AGAIN = Outcome(End.TAKEN, OVER), Outcome(End.AGAIN, Reason.RATE_LIMITED)
+
+
 @pytest.mark.parametrize(
-    ("outcome", "n", "alone", "verdict"),
+    ("outcomes", "verdict"),
     [
-        (Outcome(End.LOST), 2, False, None),
-        (Outcome(End.LOST), 3, False, Reason.KILLED_WORKER),
-        (Outcome(End.LOST), 1, True, Reason.KILLED_WORKER),
-        (Outcome(End.TAKEN, Reason.OVER_MEMORY), 99, False, None),
-        (Outcome(End.TAKEN, Reason.OVER_MEMORY), 4, True, Reason.OVER_MEMORY),
-        (Outcome(End.TIMEOUT), 1, True, None),
-        (Outcome(End.TIMEOUT), 2, False, Reason.TIMEOUT),
-        (Outcome(End.MEMORY), 1, True, None),
-        (Outcome(End.MEMORY), 2, False, Reason.OVER_MEMORY),
-        (Outcome(End.AGAIN, Reason.RATE_LIMITED), 19, True, None),
-        (Outcome(End.AGAIN, Reason.RATE_LIMITED), 20, False, Reason.RATE_LIMITED),
+        ([Outcome(End.LOST)] * 2, None),
+        ([Outcome(End.LOST)] * 3, Reason.KILLED_WORKER),
+        ([TAKEN] * 3 + [Outcome(End.LOST)], Reason.KILLED_WORKER),
+        ([TAKEN] * 3, None),
+        ([TAKEN] * 4, OVER),
+        ([TAKEN] * 3 + [Outcome(End.TIMEOUT)], None),
+        ([Outcome(End.TIMEOUT)] * 2, Reason.TIMEOUT),
+        ([TAKEN] * 3 + [Outcome(End.MEMORY)], None),
+        ([Outcome(End.MEMORY)] * 2, OVER),
+        ([TAKEN] * 3 + [AGAIN] * 2, None),
+        ([AGAIN] * 3, Reason.RATE_LIMITED),
     ],
 )
-def test_when_a_unit_is_given_up(outcome: Outcome, n: int, alone: bool, verdict: Reason | None) -> None:
-    assert _verdict(outcome, n, patience=20, alone=alone) is verdict
+def test_when_a_unit_is_given_up(store: Store, time_: Seconds, outcomes: list[Outcome], verdict: Reason | None) -> None:
+    live, _, _ = begin(store, Listing(["a"]))
+    for attempt, outcome in enumerate(outcomes, 1):
+        assert not live.ended
+        live.submit_next()
+        end(live, "a", outcome, attempt)
+
+    assert [facts["rejects"] for facts in live.ended.values()] == ([{verdict.value: 1}] if verdict else [])
 
 
 def test_a_lost_worker_is_reported_and_tried_again_at_once_and_the_third_loss_is_a_reject(

@@ -8,7 +8,6 @@ import pytest
 
 from manifests.reasons import Reason
 from pipeline.media.cutting import CutClip, CutFailure, Span, exact
-from pipeline.media.probe import Unusable
 from tests.pipeline.media.cutting.films import SPANS, cut, film_at
 
 
@@ -34,22 +33,16 @@ def test_exact_says_that_pictures_of_odd_size_cannot_be_encoded(samples: Path) -
     assert (clip.reason, "161x121" in clip.detail) == (Reason.UNSUPPORTED_MEDIA, True)
 
 
-@pytest.mark.parametrize(
-    ("facts", "refused"),
-    [
-        ({}, False), ({"bit_depth": 9}, True), ({"hdr": "smpte2084"}, True),
-        ({"coded_width": 161}, True), ({"coded_height": 91}, True),
-    ],
-)  # fmt: skip
-def test_encoded_pictures_have_eight_bits_and_even_sides(facts: dict[str, Any], refused: bool) -> None:
+@pytest.mark.parametrize("fact", [{"bit_depth": 9}, {"hdr": "smpte2084"}, {"coded_width": 161}, {"coded_height": 91}])
+def test_encoded_pictures_have_eight_bits_and_even_sides(fact: dict[str, Any]) -> None:
     plain = {"hdr": "", "bit_depth": 8, "coded_width": 160, "coded_height": 90}
-    source: Any = SimpleNamespace(video=SimpleNamespace(**plain | facts))
-    if not refused:
-        exact._refuse_formats(source)
-        return
-    with pytest.raises(Unusable, match=r"use cut\.mode: remux") as caught:
-        exact._refuse_formats(source)
-    assert caught.value.reason is Reason.UNSUPPORTED_MEDIA
+    source: Any = SimpleNamespace(video=SimpleNamespace(**plain | fact))
+    config: Any = None
+
+    (failed,) = exact.exact_clips(None, None, source, [Span(4, 0, 800)], config)
+
+    assert isinstance(failed, CutFailure) and (failed.n, failed.reason) == (4, Reason.UNSUPPORTED_MEDIA)
+    assert "use cut.mode: remux" in failed.detail
 
 
 def decoding(packets: list[tuple[int, bool]], *starts: int, held: tuple[int, ...] = ()) -> tuple[list[int], list[int]]:

@@ -13,13 +13,14 @@ from pipeline.engine.work.unit import Context, Output, Unit
 
 @dataclass(frozen=True)
 class DiesOnce:
-    """A stage whose worker is killed as it begins a unit, and when it has made another; one more as it fetches.
+    """A stage whose worker is killed at given moments: as it fetches, as it begins a unit, when it has made another.
 
     No unit meets two of them: a third would be its verdict. `marks` is a folder where each death leaves its unit.
     """
 
     stage: Any
     marks: Path
+    moments: tuple[str, ...]
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "stage":
@@ -37,6 +38,8 @@ class DiesOnce:
         return made
 
     def _die(self, unit: Unit, moment: str) -> None:
+        if moment not in self.moments:
+            return
         if any(mark.read_text() == unit.name for mark in self.marks.glob(f"{self.stage.name}.*")):
             return
         try:

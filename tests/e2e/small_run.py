@@ -16,13 +16,13 @@ from miniyoutube.server import MiniYouTube
 from pipeline.config import RunConfig
 from pipeline.engine.store.store import Store
 
-N_VIDEOS = 32
+N_VIDEOS = 24
 BEHAVIOURS = ("private", "only_480p", "no_captions", "reupload")
 SETTINGS = (
     f"crawl.categories={list(category_sizes(N_VIDEOS))[:6]}",
     "crawl.limits.min_duration_s=5",
     "text.transcript.min_words=3",
-    "balance.total=24",
+    "balance.total=16",
     "balance.batch_videos=2",
     "balance.batch_candidates=4",
     "shards.max_samples=2",

@@ -28,7 +28,7 @@ FAULTS = {
     "the site refuses for now": "busy-once",
 }
 UNITS = ("a", "b", "c", "d", "e", "f")
-LIMITS = Resources(time_limit_s=6, memory_bytes=200 * 1024**2)
+LIMITS = Resources(time_limit_s=3, memory_bytes=200 * 1024**2)
 
 
 def run(folder: Path, executor: Executor, **actions: str) -> Store:

@@ -25,7 +25,7 @@ def home(samples: Path) -> Iterator[Home]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize(("share", "least"), [(0.015, 45), pytest.param(1.0, 3000, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("share", "least"), [(0.008, 20), pytest.param(1.0, 3000, marks=pytest.mark.long)])
 def test_hostile_inputs_find_no_way_in(samples: Path, share: float, least: int) -> None:
     """In a process of its own: inputs are forked, and a library that other tests used may have threads by now."""
     command = [sys.executable, "-m", "bench.hostile", "--share", str(share), "--samples", str(samples)]

@@ -1,7 +1,7 @@
 """A run that stops between any two changes of its output directory is finished by the next: the same bytes, no more.
 
 As it runs, its directory is copied before each change that it makes; each copy is what a kill at that moment leaves.
-Every twenty-third is finished by `make test`, all by `make test-long`.
+Every thirty-seventh is finished by `make test`, all by `make test-long`.
 """
 
 import json
@@ -77,7 +77,7 @@ def books_of(out: Path) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("every", [23, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("every", [37, pytest.param(1, marks=pytest.mark.long)])
 def test_a_run_stopped_between_any_two_changes_ends_with_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:

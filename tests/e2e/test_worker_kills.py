@@ -1,4 +1,7 @@
-"""Workers killed in every stage, and the actor that all ask before they ask the site, cost no video and no byte."""
+"""Workers killed in every stage, and the actor that all ask before they ask the site, cost no video and no byte.
+
+By `make test` a stage loses one worker, the media stage two; by `make test-long` one at each moment of its work.
+"""
 
 import os
 import time
@@ -20,6 +23,17 @@ from tests.e2e.small_run import bytes_of, small_catalogue, small_config
 
 pytestmark = pytest.mark.slow
 
+AT_EACH = ("fetch", "begun", "made")
+AT_ONE = {
+    "list": ("begun",),
+    "extract": ("made",),
+    "transcripts": ("begun",),
+    "clips": ("made",),
+    "choose": ("begun",),
+    "media": ("fetch", "made"),
+    "shards": ("begun",),
+}
+
 
 def verdicts(store: Store) -> set[tuple[str, ...]]:
     return {tuple(row.values()) for row in store.read_rejects().select(["stage", "video_id", "reason"]).to_pylist()}
@@ -38,8 +52,11 @@ def descendants(mark: str) -> list[str]:
 
 
 @pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    "moments", [AT_ONE, pytest.param(dict.fromkeys(AT_ONE, AT_EACH), marks=pytest.mark.long)], ids=["one", "each"]
+)
 def test_a_worker_killed_in_every_stage_and_the_politeness_actor_change_no_byte(
-    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moments: dict[str, tuple[str, ...]]
 ) -> None:
     undisturbed = Store(str(finished.out))
     marks = tmp_path / "marks"
@@ -47,7 +64,7 @@ def test_a_worker_killed_in_every_stage_and_the_politeness_actor_change_no_byte(
     begin, share = RayExecutor.begin, RayExecutor.share
 
     def begin_with_deaths(self: RayExecutor, stage: Stage, store: Store) -> None:
-        begin(self, DiesOnce(stage, marks), store)
+        begin(self, DiesOnce(stage, marks, moments[stage.name]), store)
 
     def share_noted(self: RayExecutor, name: str, build: Callable[[], Any]) -> Any:
         return share(self, name, partial(noted, build, marks) if name == "politeness" else build)
@@ -59,8 +76,9 @@ def test_a_worker_killed_in_every_stage_and_the_politeness_actor_change_no_byte(
     with MiniYouTube(small_catalogue()) as site:
         assert run_pipeline(small_config(site, Path(disturbed.root))).exit_code == 0
 
-    assert {mark.name.partition(".")[0] for mark in marks.glob("*.begun")} == set(undisturbed.stages())
-    assert {"extract.made", "media.fetch", "media.made"} <= {mark.name for mark in marks.iterdir()}
+    assert set(AT_ONE) == set(undisturbed.stages())
+    died = {mark.name for mark in marks.iterdir()}
+    assert {f"{stage}.{moment}" for stage, of_it in AT_ONE.items() for moment in of_it} <= died
     assert len(list(marks.glob("politeness *"))) == 2, "the actor began again"
     assert bytes_of(Path(disturbed.root)) == bytes_of(Path(undisturbed.root))
     assert verdicts(disturbed) == verdicts(undisturbed)

@@ -92,13 +92,14 @@ def behaves_at_media(behaviour: str) -> bool:
 def check_quotas(road: Road, quotas: dict[int, float], behaviours: dict[str, str], catalogue: Any) -> None:
     """Within 2 % of what each category can give, up to its quota; and not far beyond."""
     states = {s.category_id: s for s in category_states(road.config, road.store, Wanted(quotas))}
+    short = "waits" if any(row["next_try_at"] for row in road.rejects.values()) else "dry"
     for category_id, quota in quotas.items():
         own = [video for video in catalogue.videos if video.category_id == category_id]
         can = sum(comes_through_the_crawl(video.behaviour) for video in own)
         kept = sum(row["category_id"] == category_id for row in road.kept.values())
         assert min(kept, quota) >= 0.98 * min(quota, can), (category_id, kept, can)
         assert kept <= max(1.3 * quota, quota + 10), (category_id, kept, quota)
-        assert states[category_id].state == ("full" if kept >= quota else "waits"), states[category_id]
+        assert states[category_id].state == ("full" if kept >= quota else short), states[category_id]
 
 
 def comes_through_the_crawl(behaviour: str) -> bool:
@@ -188,8 +189,8 @@ def test_an_actor_that_dies_comes_back_with_its_bucket_empty(tmp_path: Path, two
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n_videos", "quota"), [(150, 15.0), pytest.param(2000, 120.0, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("n_videos", "quota"), [(75, 8.0), pytest.param(2000, 120.0, marks=pytest.mark.long)])
 def test_a_crawl_on_two_nodes_shares_one_bucket_and_one_catalogue(
     tmp_path: Path, two_nodes: Executor, n_videos: int, quota: float
 ) -> None:
-    crawl_and_check(n_videos, quota, tmp_path, two_nodes, n_fetched=n_videos // 100)
+    crawl_and_check(n_videos, quota, tmp_path, two_nodes, n_fetched=max(1, n_videos // 100))

@@ -177,12 +177,16 @@ class SickOnOneNode:
 
 @dataclass(frozen=True)
 class Naps:
-    """Units that take a while; each commit says on which machine, and by a process of what title."""
+    """Units that take a while; each commit says on which machine, and by a process of what title.
+
+    Where `until` is the path of a file, units first wait for it, each with a file of its own beside it as it begins.
+    """
 
     n_units: int
     nap_s: float = 0.5
+    until: str = ""
     name: str = "naps"
-    resources: Resources = Resources(time_limit_s=60, memory_bytes=64 * 1024**2)
+    resources: Resources = Resources(time_limit_s=300, memory_bytes=64 * 1024**2)
 
     def units(self, store: Store) -> Iterator[Unit]:
         yield from (Unit(f"u{i:03d}") for i in range(self.n_units))
@@ -190,6 +194,10 @@ class Naps:
     def process(self, unit: Unit, context: Context) -> Output:
         import ray
 
+        if self.until:
+            Path(f"{self.until}.{unit.name}").touch()
+        while self.until and not Path(self.until).exists():
+            time.sleep(0.1)
         time.sleep(self.nap_s)
         title = Path("/proc/self/cmdline").read_text().rstrip("\0")
         return Output(facts={"node": ray.get_runtime_context().get_node_id(), "process": title})

@@ -120,8 +120,8 @@ def proxy_of(clip: dict[str, Any]) -> NDArray[np.uint8]:
     "settings",
     [
         (),
-        ("media.members.proxy_short_side=120", "media.members.proxy_step=1"),
-        ("media.scenes.detector=content",),
+        pytest.param(("media.members.proxy_short_side=120", "media.members.proxy_step=1"), marks=pytest.mark.long),
+        pytest.param(("media.scenes.detector=content",), marks=pytest.mark.long),
         ("media.scenes.action=split",),
     ],
 )

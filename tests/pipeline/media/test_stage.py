@@ -74,8 +74,16 @@ UNEVEN_S = tuple(n / 30 + (n // 50) * 0.4 for n in range(150))
 """Times of a film whose rate varies: a gap after every fiftieth frame."""
 
 
-@pytest.mark.parametrize("times_s", [(), UNEVEN_S], ids=["even", "variable rate"])
-@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize(
+    ("step", "times_s"),
+    [
+        (1, UNEVEN_S),
+        (2, ()),
+        pytest.param(1, (), marks=pytest.mark.long),
+        pytest.param(2, UNEVEN_S, marks=pytest.mark.long),
+    ],
+    ids=["1-variable rate", "2-even", "1-even", "2-variable rate"],
+)
 def test_a_thinned_proxy_holds_each_step_th_frame_at_its_time_and_stills_show_frames_of_it(
     step: int, times_s: tuple[float, ...], tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ import pytest
 from manifests.errors import UserError
 from manifests.exits import ExitCode
 from pipeline.engine.on_ray.ray_session import TRIES, RayNotStarted, StartOfRay
+from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Resources, Stage
 from tests.conftest import REPO
+from tests.pipeline.engine.on_ray.test_waiting import a_stage, marks, most_at_a_time
 from tests.pipeline.engine.toys import Fetched, Naps, SickOnOneNode, ToyStage
 
 
@@ -73,11 +76,11 @@ def running(stage: Stage, store: Store, executor: Any) -> Iterator[threading.Thr
     thread = threading.Thread(target=run, args=(stage, store, executor), daemon=True)
     thread.start()
     yield thread
-    thread.join(timeout=90)
+    thread.join(timeout=400)
     assert not thread.is_alive()
 
 
-def until(holds: Callable[[], bool], limit_s: float = 60.0) -> None:
+def until(holds: Callable[[], bool], limit_s: float = 200.0) -> None:
     """Waits until something holds."""
     end = time.monotonic() + limit_s
     while not holds() and time.monotonic() < end:
@@ -102,7 +105,7 @@ executor.close()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_in_a_terminal_a_program_that_a_worker_starts_is_not_stopped_by_it(tmp_path: Path) -> None:
     """Workers are in the terminal's background, where the kernel stops who sets it."""
     terminal, screen = os.openpty()
@@ -146,6 +149,29 @@ def test_a_driver_that_was_submitted_as_a_job_takes_the_environment_of_the_job(
 
 
 @pytest.mark.slow
+def test_fetches_run_beside_each_other_on_one_slot_and_what_waits_is_bounded(head: Any, tmp_path: Path) -> None:
+    from pipeline.engine.on_ray.cluster import RayExecutor
+
+    store, stage = Store(str(tmp_path / "out")), a_stage(tmp_path, 6, fetch_s=1.0, make_s=0.2)
+    waiting = Waiting(most_bytes=2500, most_fetches=3)
+    executor = RayExecutor(tmp_path / "scratch", address=head.address, waiting=waiting)
+
+    try:
+        run(stage, store, executor)
+    finally:
+        executor.close()
+
+    assert store.committed("fetched") == {f"u{i}" for i in range(6)}
+    assert len(list((tmp_path / "out" / "commits").rglob("*.json"))) <= 6, "one commit a unit, and none of a fetch"
+    assert most_at_a_time(marks(stage, "fetch")) in (2, 3), "the slot does not bound them"
+    makes = marks(stage, "make")
+    assert all(one["ended"] <= other["began"] for one, other in pairwise(makes)), "one slot, one at a time"
+    assert max(mark["n_held"] for mark in marks(stage, "fetch")) <= 2, "of 1000 bytes each: more are over the bound"
+    assert store.read("packs/u3.txt").strip() == b"u3"
+    assert not [path for path in (tmp_path / "scratch").iterdir() if path.is_dir()]
+
+
+@pytest.mark.slow
 def test_a_machine_that_fails_is_fenced_for_a_while_and_its_units_go_elsewhere(
     tmp_path: Path, cluster: tuple[Any, Any]
 ) -> None:
@@ -167,23 +193,26 @@ def test_a_machine_that_fails_is_fenced_for_a_while_and_its_units_go_elsewhere(
 @pytest.mark.slow
 def test_a_machine_that_joins_is_used_and_one_that_goes_costs_no_unit(tmp_path: Path, cluster: tuple[Any, Any]) -> None:
     store, (head, executor) = Store(str(tmp_path / "out")), cluster
+    go_on = tmp_path / "go-on"
 
-    def done_on(node: str) -> int:
-        return sum(store.commit_facts("naps", unit)["node"] == node for unit in store.committed("naps"))
+    def n_begun() -> int:
+        return len(list(tmp_path.glob("go-on.*")))
 
-    with running(Naps(16), store, executor):
-        until(lambda: bool(store.committed("naps")))
+    with running(Naps(6, nap_s=0.1, until=str(go_on)), store, executor):
+        until(lambda: n_begun() == 1)
         joined = head.add_node(num_cpus=2)
-        until(lambda: done_on(joined.node_id) >= 3)
-        slots = [executor.n_slots]
+        until(lambda: n_begun() == 3)
+        used = n_begun(), executor.n_slots
         head.remove_node(joined, allow_graceful=False)
         until(lambda: executor.n_slots == 1)
-        slots.append(executor.n_slots)
+        left = executor.n_slots
+        go_on.touch()
 
-    assert slots == [3, 1]
-    assert len(store.committed("naps")) == 16
+    assert (used, left) == ((3, 3), 1), "two units had begun on the one that joined, and were lost with it"
+    facts = [store.commit_facts("naps", unit) for unit in store.committed("naps")]
+    assert len(facts) == 6 and {one["node"] for one in facts} == {head.head_node.node_id}
     assert store.read_rejects().num_rows == 0
-    assert all(store.commit_facts("naps", unit)["attempt"] == 1 for unit in store.committed("naps"))  # no charge
+    assert {one["attempt"] for one in facts} == {1}, "no charge"
 
 
 @pytest.mark.long

@@ -85,7 +85,7 @@ def test_prometheus_scrapes_units_rejects_and_bytes(tmp_path: Path, monkeypatch:
 def test_the_log_file_names_stage_unit_and_node_in_each_line_of_a_unit(tmp_path: Path, log_file: Path) -> None:
     store = Store(str(tmp_path / "out"))
     with RunLock(store) as lock:
-        stage = toy(tmp_path, ("a", ""), ("b", "hang-once"), limit_s=3)
+        stage = toy(tmp_path, ("a", ""), ("b", "hang-once"), limit_s=1.5)
         run_stage(stage, store, LocalExecutor(tmp_path / "s"), lock)
 
     lines = [json.loads(line) for line in log_file.read_text().splitlines()]

@@ -62,27 +62,6 @@ def test_an_address_where_something_else_listens_is_named_without_waiting_for_ra
     assert not ray.is_initialized()
 
 
-@pytest.mark.slow
-def test_the_workers_that_a_local_ray_starts_beforehand_are_the_ones_that_work(tmp_path: Path) -> None:
-    import ray
-
-    from pipeline.engine.on_ray.cluster import RayExecutor
-
-    before = dict(os.environ)
-    executor = RayExecutor(tmp_path / "scratch", n_cpus=2)
-    try:
-        pid, there = ray.get(ray.remote(lambda: (os.getpid(), dict(os.environ))).remote())
-        logs = Path(ray._private.worker._global_node.get_logs_dir_path())
-        beforehand = {int(path.stem.rpartition("-")[2]) for path in logs.glob("worker-*-ffffffff-*.err")}
-    finally:
-        executor.close()
-
-    assert len(beforehand) == 2, "Ray names the log of a worker that it starts without a driver after no job"
-    assert pid in beforehand
-    assert (there["PYTHONSAFEPATH"], there["RAY_USAGE_STATS_ENABLED"]) == ("1", "0")
-    assert os.environ.get("PYTHONSAFEPATH") == before.get("PYTHONSAFEPATH"), "the driver's own stays"
-
-
 def started(monkeypatch: pytest.MonkeyPatch, address: str, n_cpus: int = 0) -> tuple[dict[str, Any], dict[str, str]]:
     """What Ray is started with, and the environment that its processes inherit of what we set."""
     asked: dict[str, Any] = {}

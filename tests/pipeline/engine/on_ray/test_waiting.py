@@ -1,29 +1,15 @@
 """Units that are fetched first: that takes no CPU slot, what waits on a disk is bounded, and there is one commit."""
 
 import json
-from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
-from pipeline.engine.work.executor import Executor, LocalExecutor
-from tests.pipeline.engine.on_ray.test_cluster import run
+from pipeline.engine.work.executor import LocalExecutor
 from tests.pipeline.engine.toys import Fetched
-
-
-@pytest.fixture
-def on_one_slot(tmp_path: Path) -> Iterator[Executor]:
-    from pipeline.engine.on_ray.cluster import RayExecutor
-
-    executor = RayExecutor(tmp_path / "scratch", n_cpus=1, waiting=Waiting(most_bytes=2500, most_fetches=3))
-    yield executor
-    executor.close()
 
 
 def a_stage(tmp_path: Path, n_units: int, **changes: Any) -> Fetched:
@@ -38,24 +24,6 @@ def marks(stage: Fetched, what: str) -> list[dict[str, Any]]:
 
 def most_at_a_time(marks: list[dict[str, Any]]) -> int:
     return max(sum(o["began"] <= one["began"] < o["ended"] for o in marks) for one in marks)
-
-
-@pytest.mark.slow
-def test_fetches_run_beside_each_other_on_one_slot_and_what_waits_is_bounded(
-    tmp_path: Path, on_one_slot: Executor
-) -> None:
-    store, stage = Store(str(tmp_path / "out")), a_stage(tmp_path, 6, fetch_s=1.5, make_s=0.3)
-
-    run(stage, store, on_one_slot)
-
-    assert store.committed("fetched") == {f"u{i}" for i in range(6)}
-    assert len(list((tmp_path / "out" / "commits").rglob("*.json"))) <= 6, "one commit a unit, and none of a fetch"
-    assert most_at_a_time(marks(stage, "fetch")) in (2, 3), "the slot does not bound them"
-    makes = marks(stage, "make")
-    assert all(one["ended"] <= other["began"] for one, other in pairwise(makes)), "one slot, one at a time"
-    assert max(mark["n_held"] for mark in marks(stage, "fetch")) <= 2, "of 1000 bytes each: more are over the bound"
-    assert store.read("packs/u3.txt").strip() == b"u3"
-    assert not [path for path in (tmp_path / "scratch").iterdir() if path.is_dir()]
 
 
 def test_in_this_process_a_unit_is_fetched_and_made_in_one(tmp_path: Path) -> None:

@@ -113,7 +113,8 @@ def test_what_a_merge_covers_stays_for_a_while(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_merge_that_is_killed_at_any_step_leaves_the_same_tables(tmp_path: Path) -> None:
+@pytest.mark.parametrize("every", [2, pytest.param(1, marks=pytest.mark.long)])
+def test_a_merge_that_is_killed_at_any_step_leaves_the_same_tables(tmp_path: Path, every: int) -> None:
     base = Store(str(tmp_path / "base"))
     fill(base, UNITS[:4])
     base.uncommit("extract", "u1")
@@ -122,7 +123,7 @@ def test_a_merge_that_is_killed_at_any_step_leaves_the_same_tables(tmp_path: Pat
     before = said(base)
     n_killed = 0
     while True:
-        n_killed += 1
+        n_killed += every
         folder = tmp_path / f"{n_killed}"
         shutil.copytree(base.root, folder)
         try:

@@ -22,7 +22,7 @@ from train.models.wrapping import Strategy, unwrap, wrap
 from train.objectives import Draw, prepare
 from train.rows import Rows
 
-N_ROWS, N_STEPS = 8, 3
+N_ROWS, N_STEPS = 8, 2
 """Rows of the global batch; steps, of which the second is where a forgotten parameter would be missed."""
 
 WEIGHTS: list[dict[str, float]] = [

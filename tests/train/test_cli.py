@@ -41,18 +41,16 @@ def test_every_command_has_help():
 def test_fit_says_something_before_torch_is_loaded(tmp_path):
     script = (
         "import sys, typer\n"
-        "typer.echo = lambda text, **_: print(text, 'torch' in sys.modules)\n"
-        "from train.commands.fit import fit\n"
         "from pathlib import Path\n"
-        "from manifests.errors import ConfigError\n"
-        "try:\n    fit(Path('none.yaml'), [])\n"
-        "except ConfigError as error:\n    print(error)\n"
+        "from train.commands.fit import fit\n"
+        "typer.echo = lambda text, **_: sys.exit(print(text, 'torch' in sys.modules))\n"
+        "fit(Path('none.yaml'), [])\n"
     )
     said = subprocess.run(
         [sys.executable, "-P", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True
     )
 
-    assert said.stdout.splitlines()[0] == "none.yaml: loading the trainer False"
+    assert said.stdout.rstrip() == "none.yaml: loading the trainer False"
 
 
 @pytest.mark.slow

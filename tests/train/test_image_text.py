@@ -17,7 +17,7 @@ from manifests.settings import parse_config
 from pipeline.engine.store.store import Store
 from pipeline.images.importer import ImportSettings, import_images
 from tests.train.image_text_runs import MODELS, WEIGHTS, run, tree
-from tests.train.test_resume import finish, start
+from tests.train.torchrun import run_on_ranks
 from train.cli import app
 from train.config import TrainConfig
 from train.distributed import process_from_environment
@@ -75,36 +75,54 @@ def test_micro_batches_take_the_steps_of_the_whole_batch(
     assert_close(losses(tmp_path / "recomputed"), wanted)
 
 
+LIVE = {"model": {"norm": "batch"}}
+ON_RANKS = [("soho", "fsdp2"), ("visual_parsing", "ddp")]
+
+
+def on_two_ranks(folder: Path, **runs: dict[str, Any]) -> dict[str, list[dict[str, float]]]:
+    """The losses of runs that two processes made one after another: {name: losses}, from {name: configuration}."""
+    for name, config in runs.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(config))
+    configs = [str(folder / f"{name}.yaml") for name in runs]
+    run_on_ranks(2, "-m", "tests.train.several_fits", *configs, log=folder / "log")
+    return {name: losses(Path(config["out"])) for name, config in runs.items()}
+
+
+def in_parts(kind: str, strategy: str, drawn: Path, out: Path) -> dict[str, Any]:
+    return tree(kind, drawn, out, loop={"strategy": strategy, "micro_batch": 2})
+
+
+@pytest.fixture(scope="module")
+def ranks(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, float]]]:
+    folder = tmp_path_factory.mktemp("ranks")
+    parts = {kind: in_parts(kind, strategy, drawn, folder / kind) for kind, strategy in ON_RANKS}
+    return on_two_ranks(folder, **parts, live=tree("soho", drawn, folder / "live", **LIVE))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "strategy"),
-    [
-        ("soho", "fsdp2"),
-        ("visual_parsing", "ddp"),
-        pytest.param("soho", "ddp", marks=pytest.mark.long),
-        pytest.param("visual_parsing", "fsdp2", marks=pytest.mark.long),
-    ],
-)
+@pytest.mark.parametrize("kind", MODELS)
 def test_ranks_take_the_steps_of_one_process(
-    kind: str, strategy: str, whole_runs: dict[str, Path], drawn: Path, tmp_path: Path
+    kind: str, whole_runs: dict[str, Path], ranks: dict[str, list[dict[str, float]]]
 ) -> None:
     """Losses of later steps are those of the same weights and the same dictionary."""
-    config, log = tmp_path / "ranks.yaml", tmp_path / "log"
-    sections = {"loop": {"strategy": strategy, "micro_batch": 2}}
-    config.write_text(yaml.safe_dump(tree(kind, drawn, tmp_path / "ranks", **sections)))
-    finish(start(config, world=2, log=log), log)
-    assert_close(losses(tmp_path / "ranks"), losses(whole_runs[kind]))
+    assert_close(ranks[kind], losses(whole_runs[kind]))
+
+
+@pytest.mark.long
+def test_ranks_of_the_other_strategy_do_so_too(whole_runs: dict[str, Path], drawn: Path, tmp_path: Path) -> None:
+    others = {"soho": "ddp", "visual_parsing": "fsdp2"}
+    found = on_two_ranks(tmp_path, **{k: in_parts(k, strategy, drawn, tmp_path / k) for k, strategy in others.items()})
+    for kind in MODELS:
+        assert_close(found[kind], losses(whole_runs[kind]))
 
 
 @pytest.mark.slow
-def test_live_norms_over_ranks_are_those_of_one_process(drawn: Path, tmp_path: Path) -> None:
+def test_live_norms_over_ranks_are_those_of_one_process(
+    drawn: Path, tmp_path: Path, ranks: dict[str, list[dict[str, float]]]
+) -> None:
     """Statistics of the step over all ranks, without accumulation."""
-    live = {"model": {"norm": "batch"}}
-    run("soho", drawn, tmp_path / "alone", **live)
-    config, log = tmp_path / "ranks.yaml", tmp_path / "log"
-    config.write_text(yaml.safe_dump(tree("soho", drawn, tmp_path / "ranks", **live)))
-    finish(start(config, world=2, log=log), log)
-    assert_close(losses(tmp_path / "ranks"), losses(tmp_path / "alone"))
+    run("soho", drawn, tmp_path / "alone", **LIVE)
+    assert_close(ranks["live"], losses(tmp_path / "alone"))
 
 
 def test_compat_refuses_micro_batches_by_name(drawn: Path, tmp_path: Path) -> None:

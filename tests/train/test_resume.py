@@ -6,12 +6,18 @@ import signal
 import time
 
 import pytest
+import torch
 import yaml
 
 from hdvila_testing.drawn_set import a_tree
+from manifests.errors import UserError
+from manifests.settings import parse_config
 from tests.train.loop.test_fit import run
 from tests.train.torchrun import Ranks
+from train.config import TrainConfig
+from train.distributed import Process
 from train.loop.checkpoint import checkpoints
+from train.loop.fit import StopRequest, fit
 from train.loop.observe import read_metrics
 
 pytestmark = pytest.mark.slow
@@ -114,8 +120,7 @@ def test_a_run_resumed_at_another_world_size_goes_on_with_the_same_order(drawn, 
 
 
 def test_a_world_that_does_not_divide_the_batch_is_refused(drawn, tmp_path):
-    log = tmp_path / "log"
-    config = written(tmp_path, drawn, "run", loop={"batch": 5})
+    config = parse_config(TrainConfig, a_tree(drawn, tmp_path / "run", loop={"batch": 5}), source="test")
 
-    assert start(config, world=2, log=log).wait(timeout=200) != 0
-    assert "loop.batch=5 cannot be shared by 2 ranks" in log.read_text()
+    with pytest.raises(UserError, match=r"loop\.batch=5 cannot be shared by 2 ranks"):
+        fit(config, Process(0, 2, torch.device("cpu")), StopRequest())

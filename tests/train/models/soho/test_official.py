@@ -78,7 +78,7 @@ def test_a_wrapped_file_comes_back_as_it_went(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "n_entries"), [("soho", 196), ("soho_vqa", 185)])
+@pytest.mark.parametrize(("model", "n_entries"), [("soho", 196), pytest.param("soho_vqa", 185, marks=pytest.mark.long)])
 def test_a_published_file_goes_there_and_back_unchanged(model: Any, n_entries: int, tmp_path: Path) -> None:
     numbers = torch.randn(30522 * 768, generator=torch.Generator().manual_seed(0))
     weights = {

@@ -21,7 +21,7 @@ def command(*arguments, cwd=None):
         capture_output=True,
         text=True,
         cwd=cwd,
-        timeout=300,
+        timeout=500,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     return done.returncode, done.stdout, done.stderr

@@ -59,7 +59,7 @@ class Ranks:
                 started = there.children(recursive=True) if number == signal.SIGKILL else []
                 for one in (there, *started):
                     one.send_signal(number)
-                psutil.wait_procs(started, timeout=60)
+                psutil.wait_procs(started, timeout=300)
 
 
 def _environments(world: int) -> list[dict[str, str]]:

@@ -224,7 +224,7 @@ def test_starting_workers_leaves_the_handler_of_their_deaths_as_it_was_and_knows
     (worker,) = chunks._workers  # type: ignore[attr-defined]
     assert worker in workers._living
     end_workers([worker])
-    worker.join(timeout=20)
+    worker.join(timeout=300)
     assert worker.exitcode == -signal.SIGKILL
 
 

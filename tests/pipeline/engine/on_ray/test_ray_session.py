@@ -51,11 +51,14 @@ def test_an_address_from_the_environment_is_tried_too(tmp_path: Path, monkeypatc
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["", "ray://"])
-def test_an_address_where_something_else_listens_is_named_without_waiting_for_ray(tmp_path: Path, scheme: str) -> None:
+def test_an_address_where_something_else_listens_is_named_without_waiting_for_ray(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
     import ray
 
     from pipeline.engine.on_ray.cluster import RayExecutor
 
+    monkeypatch.setattr(ray_session, "SPEAK_S", 0.5)
     refused = pytest.raises(UserError, match=r"what listens there is not Ray.*engine.ray_address")
     with socket.create_server(("127.0.0.1", 0)) as silent, refused:
         RayExecutor(tmp_path, address=f"{scheme}127.0.0.1:{silent.getsockname()[1]}")

@@ -18,6 +18,8 @@ from bench.nearest_tests import nearest_tests
 
 REPO = Path(__file__).resolve().parents[2]
 Ran = tuple[int, str]
+ONE_PLUGIN = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "pytest_timeout"}
+"""For a pytest that starts at once: the only plugin that the bench needs."""
 
 
 def drawn(folder: Path, seed: int, files: list[str]) -> list[tuple[str, str, int]]:
@@ -98,7 +100,7 @@ def after(tmp_path: Path) -> Callable[[str], Ran]:
         module.write_text(module.read_text().replace(old, new))
         done = subprocess.run(
             [sys.executable, "-m", "bench.nearest_tests"], cwd=tmp_path, capture_output=True, text=True, check=False,
-            env=os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
+            env=os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1", **ONE_PLUGIN},
         )  # fmt: skip
         assert new in module.read_text(), done.stderr
         return done.returncode, done.stdout.strip()

@@ -33,13 +33,13 @@ def test_a_run_goes_on_after_a_purge(tmp_path: Path) -> None:
     films, out, config, ids = (tmp_path / name for name in ("films", "out", "run.yaml", "ids.txt"))
     films.mkdir()
     for name in ("gone", "kept"):
-        a_video(films / f"{name}.mp4", Film(seconds=6, fps=Fraction(10), gop=10))
+        a_video(films / f"{name}.mp4", Film(seconds=6, fps=Fraction(10), gop=10, width=320, height=180))
         (films / f"{name}.en.vtt").write_text(VTT)
     tree = {
         "out": str(out),
         "crawl": {"sources": ["folder"]},
         "folder": {"path": str(films)},
-        "media": {"duplicates": {"action": "off"}},
+        "media": {"duplicates": {"action": "off"}, "cut": {"min_short_side": 180}},
         "shards": {"split": {"val": 0}},
         "engine": {"executor": "local"},
     }

@@ -63,7 +63,7 @@ def test_each_way_to_go_wrong_at_the_media_ends_as_the_table_says(
             "noresizebuffer": True,
             "socket_timeout": 1.0,
         }
-        config = config_for(site, fetch_time_limit_s=4.0, ydl_opts=Secret(small_reads))
+        config = config_for(site, fetch_time_limit_s=2.5, ydl_opts=Secret(small_reads))
     if expected.kept_in_the_end or expected.reason in FOR_OTHERS:
         assert size_of(fetch(site, tmp_path, behaviour, config)) == (1280, 720)
         return

@@ -178,7 +178,8 @@ def test_a_full_disk_stops_the_run_with_the_cure(tmp_path: Path, executor: Execu
 
 
 def test_a_unit_over_its_time_twice_is_a_reject(tmp_path: Path, executor: Executor) -> None:
-    store, _ = run(tmp_path, executor, ("a", "hang"), ("b", "hang-once"), limit_s=1.5)
+    limit_s = 0.6 if isinstance(executor, LocalExecutor) else 1.5
+    store, _ = run(tmp_path, executor, ("a", "hang"), ("b", "hang-once"), limit_s=limit_s)
 
     rejects = {row["video_id"]: row["reason"] for row in store.read_rejects().to_pylist()}
     assert rejects == {"a": "timeout"}
@@ -193,7 +194,7 @@ def test_a_stuck_worker_is_killed_at_its_own_limit_however_busy_the_cluster(
     watch = threading.Thread(target=lambda: died.append(death_of(tmp_path / "marks" / "a.0")), daemon=True)
     watch.start()
 
-    store, _ = run(tmp_path, ray_executor, ("a", "stuck"), *((f"n{i}", "nap") for i in range(20)), limit_s=1.5)
+    store, _ = run(tmp_path, ray_executor, ("a", "stuck"), *((f"n{i}", "nap") for i in range(12)), limit_s=1.5)
     watch.join(timeout=120)
 
     rejects = {row["video_id"]: row["reason"] for row in store.read_rejects().to_pylist()}

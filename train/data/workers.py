@@ -20,6 +20,8 @@ POISONED = "poisoned.txt"
 """A run's list of samples that are not tried again (file name)."""
 MAX_KILLED = 3
 """The run ends after workers were killed from outside this many times in a row."""
+MOST_LOOKS = 10
+"""Times that all workers are looked at, half a second each, for the one whose connection broke."""
 NOT_THE_SAMPLES = frozenset({-signal.SIGKILL, -signal.SIGBUS, -signal.SIGTERM})
 """Exit codes that don't incriminate the decoded sample: the out-of-memory killer, a full /dev/shm, a person."""
 WORKER_ERRORS = (RuntimeError, ConnectionError, EOFError)
@@ -89,12 +91,14 @@ def dead_workers(error: Exception, chunks: Any) -> dict[int, int]:
     A full /dev/shm may also appear as an error in a worker rather than a signal: it counts as killed from outside.
     """
     if isinstance(error, ConnectionError | EOFError):
-        for worker in getattr(chunks, "_workers", ()):
-            worker.join(timeout=0.5)  # its connection breaks before it has exited
-        codes = {w.pid: w.exitcode for w in getattr(chunks, "_workers", ()) if w.exitcode}
-        if not codes:
-            raise error
-        return codes
+        workers = getattr(chunks, "_workers", ())
+        for _ in range(MOST_LOOKS):  # its connection breaks before it has exited, on a busy machine long before
+            for worker in workers:
+                worker.join(timeout=0.5)
+            codes = {w.pid: w.exitcode for w in workers if w.exitcode}
+            if codes:
+                return codes
+        raise error
     if "No space left on device" in str(error) or "out of shared memory" in str(error):
         return {0: -signal.SIGBUS}
     match = re.search(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)", str(error))

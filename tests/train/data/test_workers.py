@@ -165,6 +165,18 @@ def test_the_dead_are_those_whose_line_went_dead_or_whom_torch_names() -> None:
     assert dead_workers(RuntimeError("DataLoader worker (pid 3) is killed by signal"), chunks) == {3: 1}
 
 
+def test_a_worker_whose_line_went_dead_may_take_its_time_to_exit() -> None:
+    worker = a_worker(1, None)
+
+    def join(timeout: float) -> None:
+        worker.joined.append(timeout)
+        worker.exitcode = -signal.SIGKILL if len(worker.joined) > 2 else None
+
+    worker.join = join
+
+    assert dead_workers(EOFError(), SimpleNamespace(_workers=[worker])) == {1: -signal.SIGKILL}
+
+
 @pytest.mark.parametrize("words", ["No space left on device (28)", "unable to mmap: out of shared memory"])
 def test_a_full_shared_memory_that_a_worker_tells_counts_as_killed_from_outside(words: str) -> None:
     deaths = dead_workers(RuntimeError(words), object())

@@ -15,7 +15,13 @@ from manifests.errors import StorageErrorsExplained
 from manifests.exits import ExitsByTheTable
 from pipeline.cli import app
 
-FOLDER_RUN = "out: {out}\ncrawl: {{sources: [folder]}}\nfolder: {{path: {folder}}}\nengine: {{executor: local}}\n"
+FOLDER_RUN = """
+out: {out}
+crawl: {{sources: [folder]}}
+folder: {{path: {folder}}}
+media: {{cut: {{min_short_side: 180}}}}
+engine: {{executor: local}}
+"""
 
 
 class Ended(NamedTuple):
@@ -62,7 +68,7 @@ def one_message(result: Ended, *words: str) -> None:
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("videos")
-    a_video(folder / "film.mp4", seconds=12, fps=Fraction(10))
+    a_video(folder / "film.mp4", seconds=12, fps=Fraction(10), width=320, height=180)
     lines = [f"00:{3 * i:02}.000 --> 00:{3 * i + 3:02}.000\n{text}\n" for i, text in enumerate(SENTENCES)]
     (folder / "film.en.vtt").write_text("WEBVTT\n\n" + "\n".join(lines))
     return folder

@@ -17,7 +17,7 @@ N_FILMS = 3
 
 def films_in(folder: Path) -> Path:
     """Films of music with a sentence each."""
-    film = a_video(folder / "film-0.mp4", Film(seconds=4, fps=Fraction(10), gop=10))
+    film = a_video(folder / "film-0.mp4", Film(seconds=4, fps=Fraction(10), gop=10, width=320, height=180))
     for k in range(N_FILMS):
         path = folder / f"film-{k}.mp4"
         if k:
@@ -41,7 +41,7 @@ def start(out: Path, films: Path, *, compares: bool = False, **balance: Any) -> 
         "crawl": {"sources": ["folder"]},
         "folder": {"path": str(films)},
         "text": {"transcript": {"min_words": 3}},
-        "media": {"duplicates": {"action": "drop" if compares else "off"}},
+        "media": {"duplicates": {"action": "drop" if compares else "off"}, "cut": {"min_short_side": 180}},
         "balance": {"batch_videos": 1, "unit": "clips", "text_duplicates": {"reuploads": False}, **balance},
         "shards": {"max_samples": 1, "split": {"val": 0}},
         "engine": {"executor": "local"},

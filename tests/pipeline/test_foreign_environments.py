@@ -104,7 +104,7 @@ def test_torchcodec_sees_every_frame_in_the_colours_of_the_source(tmp_path: Path
     """The clip within 2 levels of the colours that the film was drawn in; the proxy as near as other readers find it
     (test_colours), and its still within 2 levels of it."""
     source = Source("bt709")
-    members = members_of(write_film(tmp_path / "film.mp4", source), tmp_path / "scratch", source)
+    members = members_of(write_film(tmp_path / "film.mp4", source, 640, 360), tmp_path / "scratch", source)
     films = tmp_path / "films"
     films.mkdir()
     for name in ("mp4", "m4v"):

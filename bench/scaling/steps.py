@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
@@ -31,8 +31,8 @@ from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import Wanted, plan_round
 from pipeline.crawl.round_files import crawl_facts
 from pipeline.dataset.remove import remove
+from pipeline.engine.run.units_so_far import UnitsSoFar
 from pipeline.engine.store.store import Store
-from pipeline.engine.work.unit import Unit
 from pipeline.media.stage import MediaStage
 from pipeline.outdir.accounts import check_accounts
 from pipeline.outdir.remade import forget_alike
@@ -92,19 +92,14 @@ def crawl_round(place: Place) -> None:
     list(islice(ledger.choose(plan), 1))
 
 
-def _open_units(place: Place, stage: Any) -> Iterator[Unit]:
-    done = place.store.committed(stage.name)
-    return (unit for unit in stage.units(place.store) if unit.name not in done)
-
-
 def units_of_transcripts(place: Place) -> None:
-    """Makes the units of a text stage that are not done: none."""
-    list(_open_units(place, TranscriptsStage(place.config.text)))
+    """Looks for parts of which a text stage has no unit yet, for the first time in a run: none."""
+    UnitsSoFar(place.store).new_parts(TranscriptsStage(place.config.text))
 
 
 def units_of_clips(place: Place) -> None:
     """The same for the clips stage."""
-    list(_open_units(place, ClipsStage(place.config.text)))
+    UnitsSoFar(place.store).new_parts(ClipsStage(place.config.text))
 
 
 def units_of_media(place: Place) -> None:

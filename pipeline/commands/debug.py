@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -94,7 +94,7 @@ def _find(config: RunConfig, store: Store, stage_name: str, unit_name: str) -> t
         if stage.name != stage_name:
             continue
         has_stage = True
-        for unit in stage.units(store):
+        for unit in _units_named(stage, store, unit_name):
             if unit.name == unit_name:
                 return stage, unit
     if not has_stage:
@@ -102,6 +102,14 @@ def _find(config: RunConfig, store: Store, stage_name: str, unit_name: str) -> t
     raise NothingMatched(
         f"{store.url}: stage {stage_name} has no unit {unit_name}; commits/{stage_name} names those made"
     )
+
+
+def _units_named(stage: Stage, store: Store, name: str) -> Iterable[Unit]:
+    from pipeline.engine.work.unit import PerPart
+
+    if not isinstance(stage, PerPart):
+        return stage.units(store)
+    return stage.units_of(store, [part for part in store.parts(stage.over) if stage.unit_name(part) == name])
 
 
 def _stages(config: RunConfig, store: Store, unit: str) -> Iterator[Stage]:

@@ -74,8 +74,8 @@ class ExtractStage:
     def units(self, store: Store) -> list[Unit]:
         """Batches of the round's candidates, in order. First deletes the progress files of committed units."""
         forget_committed(store)
-        rows = [row for part in store.parts("candidates") if part.unit.startswith(f"{self.plan.round:05d}-")
-                for row in store.read_part(part).to_pylist() if row["asked"]]  # fmt: skip
+        chosen = store.parts_of("candidates", [self.plan.unit_of_choice]).values()
+        rows = [row for part in chosen for row in store.read_part(part).to_pylist() if row["asked"]]
         units = []
         for first in range(0, len(rows), BATCH_VIDEOS):
             batch = rows[first : first + BATCH_VIDEOS]

@@ -24,6 +24,7 @@ from manifests.stages import names_of
 from manifests.version import made_by
 from pipeline.crawl.plan import CrawlFacts, RoundPlan, SourceFacts, SourceKey
 from pipeline.engine.store.many_parts import Owners, read_many
+from pipeline.engine.store.new_parts import NewParts
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
 from pipeline.outdir.retries import read_retries
@@ -90,7 +91,7 @@ class CrawlLedger:
     attempts: dict[str, int] = field(default_factory=dict)  # of videos tried more than once
     deferred: dict[str, list[str]] = field(default_factory=dict)  # video → next_try_at of each time
     _clips: dict[int, tuple[int, int]] = field(default_factory=dict)  # by category: clips and their summed length, ms
-    _read: dict[str, UInt64] = field(default_factory=dict)  # parts that were read, by table (hashes of their names)
+    _parts: dict[str, NewParts] = field(default_factory=dict)  # by table: what is to be read of it
     _open_parts: dict[int, list[Part]] = field(default_factory=dict)
 
     def update(self) -> None:
@@ -168,15 +169,9 @@ class CrawlLedger:
                 candidates.setdefault(row["video_id"], row)
         return candidates
 
-    def _new_parts(self, table: str) -> list[Part]:
-        return self._not_read(table, self.store.parts(table))
-
-    def _not_read(self, table: str, parts: list[Part]) -> list[Part]:
-        """Those of a table's parts that were not read yet; marks them as read."""
-        names = hash_ids(pa.array([f"{part.stage}-{part.unit}" for part in parts], pa.string()))
-        new = ~np.isin(names, self._read.get(table, names[:0]))
-        self._read[table] = names
-        return [part for part, is_new in zip(parts, new, strict=True) if is_new]
+    def _new_parts(self, folder: str) -> list[Part]:
+        """The parts of a table, or of a stage's rejects, that were not read yet."""
+        return self._parts.setdefault(folder, NewParts(self.store, folder)).new()
 
     def _new_rows(self, table: str, columns: list[str]) -> tuple[list[Part], Iterator[tuple[Owners, pa.Table]]]:
         """The parts of a table that were not read yet, and their rows, file by file."""
@@ -254,7 +249,7 @@ class CrawlLedger:
 
     def _read_rejects(self) -> None:
         for stage in names_of("round"):
-            parts = self._not_read(f"rejects/{stage}", self.store.reject_parts(stage))
+            parts = self._new_parts(f"rejects/{stage}")
             for _, table in read_many(self.store, parts, _OF_REJECTS):
                 late = table.filter(pc.is_in(table.column("reason"), value_set=_LATER))
                 for video_id, reason, next_try_at, detail in _rows(late):

@@ -206,8 +206,8 @@ class ChooseStage:
 
     def units(self, store: Store) -> Iterator[Unit]:
         """The round's only unit, with its rows; nothing if it is done already."""
-        name = f"{self.plan.round:05d}-{_digest(repr(self.plan))}"
-        if name in store.committed(self.name):
+        name = self.plan.unit_of_choice
+        if store.committed_of(self.name, [name]):
             return
         self.ledger.update()
         again = self.ledger.find_candidates({video_id for video_id, _ in self.plan.due})

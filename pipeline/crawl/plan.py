@@ -5,6 +5,7 @@ then more from its sources. Each source is listed four times as deep every time;
 exhausted, the channels of its kept videos become new sources.
 """
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -83,6 +84,11 @@ class RoundPlan:
     n_candidates: Mapping[int, int] = field(default_factory=dict)
     due: tuple[tuple[str, int], ...] = ()
     requests: tuple[str, ...] = ()
+
+    @property
+    def unit_of_choice(self) -> str:
+        """The name of the unit that chooses this round's candidates."""
+        return f"{self.round:05d}-{hashlib.sha256(repr(self).encode()).hexdigest()[:12]}"
 
     @property
     def is_empty(self) -> bool:

@@ -59,7 +59,7 @@ def _read(facts: dict[str, Any]) -> Found | Reject:
 def forget_committed(store: Store) -> None:
     """Deletes the records of units that are committed."""
     names = store.names(FOLDER)
-    done = store.committed(STAGE) if names else set()
+    done = store.committed_of(STAGE, {name.partition(".")[0] for name in names}) if names else set()
     for name in names:
         if name.partition(".")[0] in done:
             store.delete(f"{FOLDER}/{name}")

@@ -23,9 +23,11 @@ from manifests.reasons import Reason
 from manifests.rows import ClipRow, VideoRow, WordRow
 from manifests.schema import TABLES
 from pipeline.engine.store.many_parts import read_many
+from pipeline.engine.store.new_parts import NewParts
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
-from pipeline.engine.work.unit import Rejected, name_over
+from pipeline.engine.work.part_units import parts_processed
+from pipeline.engine.work.unit import Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,12 @@ class _TableIndex:
     part: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     length_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0, np.float64))
     is_file: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
-    _names: set[tuple[str, str]] = field(default_factory=set)
+    _new_parts: NewParts | None = None
 
     def update(self, store: Store) -> None:
         """Adds the parts that were committed since the last update."""
-        current = {(part.stage, part.unit): part for part in store.parts(self.table)}
-        self.parts = [current.get((part.stage, part.unit), part) for part in self.parts]  # a part may have moved
-        new = [part for name, part in current.items() if name not in self._names]
+        self._new_parts = self._new_parts or NewParts(store, self.table)
+        new = self._new_parts.new()
         if not new:
             return
         columns: list[tuple[NDArray[Any], ...]] = [(self.hashes, self.part, self.length_s, self.is_file)]
@@ -65,7 +66,6 @@ class _TableIndex:
         for owners, rows in read_many(store, new, schema):
             columns.append(self._columns(rows, (owners + len(self.parts)).astype(np.int32)))
         self.parts += new
-        self._names.update((part.stage, part.unit) for part in new)
         joined = [np.concatenate(column) for column in zip(*columns, strict=True)]
         order = np.lexsort((joined[1], joined[0]))
         self.hashes, self.part, self.length_s, self.is_file = (column[order] for column in joined)
@@ -88,10 +88,16 @@ class _TableIndex:
             is_file = named.to_numpy(zero_copy_only=False).astype(np.bool_)[first]
         return hashes, part[first], length_s, is_file
 
-    def rows(self, hashes: UInt64) -> Iterator[range]:
-        """For each hash, the range of rows that have it."""
+    def parts_with(self, store: Store, hashes: UInt64) -> list[list[tuple[int, Part]]]:
+        """For each hash, its rows here, and the part of each where it lies now."""
         begin, end = spans_in(self.hashes, hashes)
-        return (range(a, b) for a, b in zip(begin.tolist(), end.tolist(), strict=True))
+        rows_of = [range(a, b) for a, b in zip(begin.tolist(), end.tolist(), strict=True)]
+        some = {int(self.part[row]) for rows in rows_of for row in rows}
+        now = store.located([self.parts[number] for number in some])
+        for number in some:
+            part = self.parts[number]
+            self.parts[number] = now.get((part.stage, part.unit), part)
+        return [[(row, self.parts[self.part[row]]) for row in rows] for rows in rows_of]
 
 
 class RowIndex:
@@ -108,20 +114,20 @@ class RowIndex:
         """Yields the parts of each video; None if it has no row or no clips. First reads what is new in the store."""
         for table in (self._videos, self._clips):
             table.update(store)
-        transcripts = {name_over(part.stage, part.unit): part for part in store.parts("transcripts")}
         hashes = hash_ids(pa.array(video_ids, pa.string()))
-        for of_video, of_clips in zip(self._videos.rows(hashes), self._clips.rows(hashes), strict=True):
+        videos, clips = (table.parts_with(store, hashes) for table in (self._videos, self._clips))
+        transcripts = parts_processed(store, "transcripts", {part.unit for parts in clips for _, part in parts})
+        for of_video, of_clips in zip(videos, clips, strict=True):
             if not of_video or not of_clips:
                 yield None
                 continue
-            first, videos = of_video[0], self._videos
-            clips = tuple(self._clips.parts[self._clips.part[row]] for row in of_clips)
+            first, video = of_video[0]
             yield VideoRows(
-                video=videos.parts[videos.part[first]],
-                clips=clips,
-                transcripts=tuple(transcripts.get(part.unit) for part in clips),
-                length_s=float(videos.length_s[first]),
-                is_file=bool(videos.is_file[first]),
+                video=video,
+                clips=tuple(part for _, part in of_clips),
+                transcripts=tuple(transcripts.get(part.unit) for _, part in of_clips),
+                length_s=float(self._videos.length_s[first]),
+                is_file=bool(self._videos.is_file[first]),
             )
 
 

@@ -78,8 +78,8 @@ class Batches:
         """
         names = [name for name in run.store.names(BATCHES) if name.endswith(".json")]
         batches = [read_batch(run, int(name.removesuffix(".json"))) for name in names]
-        done = run.store.committed("media")
-        over = {batch.number for batch in batches if done.issuperset(batch.video_ids)}
+        done = run.units.committed("media")
+        over = {batch.number for batch in batches if all(video_id in done for video_id in batch.video_ids)}
         return cls(run, gathered, batches, _over=over)
 
     @property

@@ -28,6 +28,7 @@ from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.merger import Merger, merging
 from pipeline.engine.run.progress import under_way
 from pipeline.engine.run.status_and_control import Desk
+from pipeline.engine.run.units_so_far import UnitsSoFar
 from pipeline.engine.store.delete_merged import sweep_orphans
 from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.outage import stopping_by
@@ -63,6 +64,7 @@ class Run:
     _known: Known | None = None
     _polite: Polite | None = None
     _hosts: PoliteHosts | None = None
+    _units: UnitsSoFar | None = None
 
     @property
     def known(self) -> Known:
@@ -70,6 +72,13 @@ class Run:
         if self._known is None:
             self._known = Known(self.config, self.store, self.executor.spread)
         return self._known
+
+    @property
+    def units(self) -> UnitsSoFar:
+        """What is known of the stages' units: from the first chain on, when nothing is taken back any more."""
+        if self._units is None:
+            self._units = UnitsSoFar(self.store)
+        return self._units
 
     @property
     def polite(self) -> Polite:
@@ -113,6 +122,7 @@ class Run:
             desk=self.desk,
             over=over,
             between=self.merger.tick if self.merger else nothing,
+            units=self.units,
         )
 
 

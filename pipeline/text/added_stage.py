@@ -17,6 +17,7 @@ from manifests.rows import ClipRow
 from manifests.settings import Section
 from manifests.stages import OTHERS
 from pipeline.engine.store.store import Store
+from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.boundary import per_item
 from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit
 from pipeline.text.transcripts import part_of_unit, unit_of_part
@@ -54,10 +55,22 @@ class AddedStage:
         resources: Resources = load("stages", self.step).resources
         return resources
 
+    @property
+    def over(self) -> str:
+        """What the stage before wrote in `clips`."""
+        return f"clips/{self.before}"
+
     def units(self, store: Store) -> Iterator[Unit]:
-        """One unit per part of `clips` of the stage before, of the same name: it leads to the transcript."""
-        done = store.committed(self.name)
-        return (unit_of_part(store, part, done, name=part.unit) for part in store.parts(f"clips/{self.before}"))
+        """One unit per part of `clips` of the stage before."""
+        return self.units_of(store, store.parts(self.over))
+
+    def unit_name(self, part: Part) -> str:
+        """The name of the part's own unit: it leads to the transcript."""
+        return part.unit
+
+    def units_of(self, store: Store, parts: Sequence[Part]) -> Iterator[Unit]:
+        """The units of these parts."""
+        return (unit_of_part(store, part, self.unit_name(part)) for part in parts)
 
     def process(self, unit: Unit, context: Context) -> Output:
         """The clips that stay, and a reject for each that does not; a video without any is rejected too."""

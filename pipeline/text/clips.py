@@ -19,6 +19,7 @@ from pipeline.config.text import TextConfig
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.boundary import per_item
+from pipeline.engine.work.part_units import parts_processed
 from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit, name_over
 from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Event, Track, Word
@@ -60,14 +61,20 @@ class ClipsStage:
     name: str = "clips"
     resources: Resources = Resources(n_cpus=1.0, memory_bytes=2 * 1024**3, time_limit_s=1800.0)
 
+    over: str = STAGES["clips"].by_part_of
+
     def units(self, store: Store) -> Iterator[Unit]:
         """One unit per committed part of `transcripts`."""
-        done = store.committed(self.name)
-        videos = store.parts("videos")
-        own = {name_over(part.stage, part.unit): part for part in videos}
-        own |= {part.unit: part for part in videos}
-        for part in store.parts(STAGES[self.name].by_part_of):
-            yield unit_of_part(store, part, done, videos=own.get(part.unit))
+        return self.units_of(store, store.parts(self.over))
+
+    def unit_name(self, part: Part) -> str:
+        """The name of the unit of a part."""
+        return name_over(part.stage, part.unit)
+
+    def units_of(self, store: Store, parts: Sequence[Part]) -> Iterator[Unit]:
+        """The units of these parts; each names the part of `videos` that came with its own."""
+        own = parts_processed(store, "videos", {part.unit for part in parts})
+        return (unit_of_part(store, part, self.unit_name(part), videos=own.get(part.unit)) for part in parts)
 
     def process(self, unit: Unit, context: Context) -> Output:
         """Makes the clips of the part's videos, and a reject for each clip that a filter rejected."""

@@ -5,7 +5,7 @@ committed part of `captions`, named after the unit that wrote it: a longer crawl
 """
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache, partial
 from typing import Any
@@ -56,11 +56,19 @@ class TranscriptsStage:
     name: str = "transcripts"
     resources: Resources = Resources(n_cpus=1.0, memory_bytes=2 * 1024**3, time_limit_s=1800.0)
 
+    over: str = STAGES["transcripts"].by_part_of
+
     def units(self, store: Store) -> Iterator[Unit]:
         """One unit per committed part of `captions`."""
-        done = store.committed(self.name)
-        for part in store.parts(STAGES[self.name].by_part_of):
-            yield unit_of_part(store, part, done)
+        return self.units_of(store, store.parts(self.over))
+
+    def unit_name(self, part: Part) -> str:
+        """The name of the unit of a part."""
+        return name_over(part.stage, part.unit)
+
+    def units_of(self, store: Store, parts: Sequence[Part]) -> Iterator[Unit]:
+        """The units of these parts."""
+        return (unit_of_part(store, part, self.unit_name(part)) for part in parts)
 
     def process(self, unit: Unit, context: Context) -> Output:
         """Makes a transcript or a reject for each video of the part, in the part's order."""
@@ -79,13 +87,9 @@ class TranscriptsStage:
         return transcript_row(video_id, choose_track(tracks, self.config))
 
 
-def unit_of_part(store: Store, part: Part, done: Collection[str], *, name: str = "", **payload: Any) -> Unit:
-    """Makes a unit for one part of another stage, named after that part's stage and unit if no name is given.
-
-    For a unit that is `done` the part is not opened and no ids are given: nothing asks for them any more.
-    """
-    name = name or name_over(part.stage, part.unit)
-    ids = () if name in done else sorted(set(store.read_part(part, ["video_id"]).column("video_id").to_pylist()))
+def unit_of_part(store: Store, part: Part, name: str, **payload: Any) -> Unit:
+    """Makes a unit for one part of another stage."""
+    ids = sorted(set(store.read_part(part, ["video_id"]).column("video_id").to_pylist()))
     return Unit(name, {**asdict(part), **payload}, tuple(ids))
 
 

@@ -27,6 +27,7 @@ from pipeline.engine.run.stage_run import (
     what_remains,
 )
 from pipeline.engine.run.status_and_control import Desk
+from pipeline.engine.run.units_so_far import UnitsSoFar
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor
 from pipeline.engine.work.unit import Stage
@@ -79,13 +80,15 @@ def run_lines(
     desk: Desk | None = None,
     over: Callable[[StageResult], None] = lambda result: None,
     between: Callable[[], None] = nothing,
+    units: UnitsSoFar | None = None,
 ) -> None:
     """Runs lines side by side until all have ended; `over` gets each stage's result. Raises the same as `run_stage`.
 
-    `between` is called repeatedly while units are under way; it must not block.
+    `between` is called repeatedly while units are under way; it must not block. `units`: kept by a run that calls this
+    several times.
     """
     with RunProgress() as progress:
-        context = RunContext(store, executor, lock, progress, patience)
+        context = RunContext(store, executor, lock, progress, patience, units or UnitsSoFar(store))
         driver = _Driver(context, desk or Desk(store, publishes=False), over, between)
         try:
             driver.run(lines)

@@ -24,12 +24,13 @@ from pipeline.engine.run import clock
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.name_set import Names
 from pipeline.engine.run.progress import RunProgress, StageProgress, units_of
+from pipeline.engine.run.units_so_far import UnitsSoFar
 from pipeline.engine.store.commits import Facts
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, Outcome, reject_unit
 from pipeline.engine.work.executor import Executor, Finished
 from pipeline.engine.work.scratch import host_name
-from pipeline.engine.work.unit import Stage, Unit
+from pipeline.engine.work.unit import PerPart, Stage, Unit
 
 MAX_LOST = 3
 MAX_OVER = 2
@@ -88,6 +89,7 @@ class RunContext:
     lock: RunLock
     progress: RunProgress
     patience: int
+    units: UnitsSoFar
 
 
 class LiveStage:
@@ -98,12 +100,12 @@ class LiveStage:
         self.expected_s, self.due_s = 0.0, -1.0
         self.resources = stage.resources  # cached: may be costly to compute, and the loop reads it at every step
         self._context, self._upstream, self._store = context, upstream, context.store
-        done = context.store.committed(stage.name)
+        self._done, self._taken = context.units.committed(stage.name), Names()
+        n_done = len(self._done)
         planned: set[str] = set(getattr(stage, "unit_names", ()))  # if a stage knows them before it makes them
-        self._taken = Names(done & planned if planned else done)
-        self._result = StageResult(stage.name, n_done_before=len(done))
-        self._n_planned = len(done) + len(planned) - len(self._taken) if planned else 0
-        self._progress: StageProgress = context.progress.stage(stage.name, len(done))
+        self._result = StageResult(stage.name, n_done_before=n_done)
+        self._n_planned = n_done + sum(name not in self._done for name in planned) if planned else 0
+        self._progress: StageProgress = context.progress.stage(stage.name, n_done)
         self._started = clock.now()
         self._charges: dict[str, _Charges] = {}
         self._losses: Counter[str] = Counter()
@@ -146,16 +148,25 @@ class LiveStage:
             if self._pending is None and not self._may_ask():
                 return None
             if self._pending is None:
-                self._pending = iter(self._counted(self.stage.units(self._store)))
-            self._next = next((unit for unit in self._pending if unit.name not in self._taken), None)
+                self._pending = iter(self._counted(self._listed()))
+            self._next = next((unit for unit in self._pending if self._is_new(unit)), None)
             if self._next is None:
                 self._pending = None
         return self._next
 
+    def _listed(self) -> Iterable[Unit]:
+        """The units that may be new; of a stage that works on parts, those of parts committed since the last call."""
+        if isinstance(self.stage, PerPart):
+            return self.stage.units_of(self._store, self._context.units.new_parts(self.stage))
+        return self.stage.units(self._store)
+
+    def _is_new(self, unit: Unit) -> bool:
+        return unit.name not in self._taken and unit.name not in self._done
+
     def _counted(self, units: Iterable[Unit]) -> Iterable[Unit]:
         """Returns the units; if no more can come after these, takes note of how many there are."""
         if isinstance(units, Sequence) and (self._upstream is None or self._upstream.is_over()):
-            left = [unit for unit in units if unit.name not in self._taken]
+            left = [unit for unit in units if self._is_new(unit)]
             self._n_planned = self._result.n_done_before + self._result.n_units + len(left)
             self.expected_s = sum(unit.expected_s for unit in left)
         return units
@@ -338,9 +349,9 @@ class LiveStage:
 def commit_together(stages: Sequence[LiveStage], context: RunContext) -> None:
     """Commits, in one object, the units that have ended so far in stages of the same name."""
     context.lock.check()
-    context.store.commit_all(
-        stages[0].stage.name, {name: facts for live in stages for name, facts in live.ended.items()}
-    )
+    name, ended = stages[0].stage.name, {name: facts for live in stages for name, facts in live.ended.items()}
+    context.store.commit_all(name, ended)
+    context.units.add(name, ended)
     for live in stages:
         live.count_committed()
 

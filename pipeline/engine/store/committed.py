@@ -49,6 +49,15 @@ class Committed(Files):
         """Names of the units of a stage that are done."""
         return self.steadily(lambda head: {*self._own_commits(head, stage), *self.segments.names(head.of(stage))})
 
+    def committed_of(self, stage: str, units: Collection[str]) -> set[str]:
+        """Those of these units that are done, without reading the names of all others."""
+
+        def read(head: Head) -> set[str]:
+            held = self._segments_with(head, stage, units).values()
+            return {*(self._own_commits(head, stage).keys() & set(units)), *(name for names in held for name in names)}
+
+        return self.steadily(read)
+
     def commit_all(self, stage: str, units: Mapping[str, Facts]) -> None:
         """Commits several units at once, in one object."""
         if units:

@@ -6,7 +6,6 @@ read completely, so that a look at a table with nothing new reads no file.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,10 +16,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from manifests.hashing import UInt64, hash_texts
-from manifests.membership import are_in, distinct
 from manifests.schema import REJECTS, TABLES, completed
 from pipeline.engine.store.commits import part_name
+from pipeline.engine.store.new_parts import KnownUnits, hash_units
 from pipeline.engine.store.parallel import READERS, ahead
 from pipeline.engine.store.segment_rows import FETCH_BYTES, SegmentRows
 from pipeline.engine.store.segments import MAX_MOVED, Head, Segment, read_head
@@ -76,7 +74,7 @@ class Follower:
         self._store, self._table, self._columns = store, table, list(columns)
         schema = REJECTS if table == "rejects" else TABLES[table]
         self._schema = pa.schema([schema.field(name) for name in columns])
-        self._units: list[UInt64] = []  # each ascending, and at least twice as long as the next
+        self._known = KnownUnits()
         self._segments: set[str] = set()
 
     def new(self) -> Iterator[pa.Table]:
@@ -104,25 +102,12 @@ class Follower:
         self._segments &= {segment.id for segment in segments}
         parts = self._loose(head)
         for some in (parts[i : i + PARTS_AT_A_TIME] for i in range(0, len(parts), PARTS_AT_A_TIME)):
-            names = np.concatenate([_hashes(part.stage, pa.array([part.unit])) for part in some])
-            is_new = self._are_new(names)
+            names = np.concatenate([hash_units(part.stage, pa.array([part.unit])) for part in some])
+            is_new = self._known.are_new(names)
             with ThreadPoolExecutor(READERS, thread_name_prefix="parts") as readers:
                 tables = list(readers.map(self._read, compress(some, is_new.tolist())))
-            self._know(names[is_new])
+            self._known.add(names[is_new])
             yield from tables
-
-    def _know(self, names: UInt64) -> None:
-        if not len(names):
-            return
-        self._units.append(np.sort(names))
-        while len(self._units) > 1 and len(self._units[-2]) < 2 * len(self._units[-1]):
-            self._units.append(distinct(np.concatenate([self._units.pop(), self._units.pop()])))
-
-    def _are_new(self, names: UInt64) -> NDArray[np.bool_]:
-        is_new = np.ones(len(names), np.bool_)
-        for known in self._units:
-            is_new &= ~are_in(known, names)
-        return is_new
 
     def _loose(self, head: Head) -> list[Part]:
         if self._table != "rejects":
@@ -138,9 +123,9 @@ class Follower:
     def _new_of(self, segment: Segment) -> _New:
         """What is new in a segment, with its bytes fetched: of ids alone, where only some ids are wanted."""
         units = self._store.segments.live(segment)
-        names = _hashes(segment.stage, units.column("unit").combine_chunks())
+        names = hash_units(segment.stage, units.column("unit").combine_chunks())
         first, n_rows = (units.column(f"{what}:{self._table}").to_numpy() for what in ("first", "n"))
-        is_new = self._are_new(names) & (n_rows > 0)
+        is_new = self._known.are_new(names) & (n_rows > 0)
         first, end = first[is_new], (first + n_rows)[is_new]
         new = _New(names[is_new], units.column("unit").filter(pa.array(is_new)), first, end, _spans_of(first, end))
         if not new.spans:
@@ -165,7 +150,7 @@ class Follower:
                     rows = _named(rows, segment.stage, new.units, owners)
                 yield rows
         finally:
-            self._know(new.names[:n_read])
+            self._known.add(new.names[:n_read])
 
     def _read_spans(self, segment: Segment, new: _New) -> Iterator[tuple[int, pa.Table]]:
         """Yields (row after the last read, the wanted rows before it), piece by piece."""
@@ -224,7 +209,3 @@ def _mask_of(first: Rows, end: Rows, n_rows: int) -> NDArray[np.bool_]:
     np.add.at(edges, first, 1)
     np.add.at(edges, end, -1)
     return np.asarray(np.cumsum(edges[:-1], dtype=np.int8) > 0)
-
-
-def _hashes(stage: str, units: pa.Array) -> NDArray[np.uint64]:
-    return hash_texts(units.cast(pa.string()), zlib.crc32(stage.encode()))

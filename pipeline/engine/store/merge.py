@@ -81,9 +81,8 @@ def _of_loose(store: Store, head: Head, stage: str, loose: Mapping[str, str], si
     facts = {unit: store.commits.facts(path, unit) for unit, path in loose.items()}
     parts = {}
     for folder in (*(f"{table}/{stage}" for table in TABLES), f"rejects/{stage}"):
-        loose_parts = [
-            part for part in store.parts(folder) if part.stage == stage and part.unit in facts and part.n_rows < 0
-        ]
+        loose_parts = [part for part in store.loose_parts(head, folder) if part.stage == stage and part.unit in facts]
+        loose_parts.sort(key=lambda part: part_name(part.stage, part.unit))
         if loose_parts:
             parts[folder.partition("/")[0]] = loose_parts
     held = {(table, part.unit) for table, some in parts.items() for part in some}

@@ -15,7 +15,7 @@ readers that began before can finish.
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from manifests.errors import DamagedFile
+from manifests.membership import NOWHERE, Ids
 from manifests.wrong_value import first_fault
 from pipeline.engine.store.commits import Facts
 from pipeline.engine.store.files import Files
@@ -185,6 +186,7 @@ class SegmentReader:
     sizes: dict[str, int] = field(default_factory=dict)
     """Bytes of segments' files, by path, as far as known."""
     _units: dict[str, pa.Table] = field(default_factory=dict)
+    _lookups: dict[str, Ids] = field(default_factory=dict)
 
     def units(self, segment: Segment) -> pa.Table:
         """A row per unit, without its facts: `unit`, and `first:<table>` and `n:<table>` for each table."""
@@ -205,11 +207,7 @@ class SegmentReader:
 
     def live(self, segment: Segment) -> pa.Table:
         """The rows of its units that are not void."""
-        units = self.units(segment)
-        if not segment.void:
-            return units
-        void = pc.is_in(units.column("unit"), value_set=pa.array(segment.void, pa.string()))
-        return units.filter(pc.invert(void))
+        return _without(self.units(segment), segment.void)
 
     def names(self, segments: Iterable[Segment]) -> set[str]:
         """Names of the units of these segments that are not void."""
@@ -218,21 +216,26 @@ class SegmentReader:
         return {name for segment in segments for name in self.live(segment).column("unit").to_pylist()}
 
     def among(self, segment: Segment, units: Iterable[str]) -> list[str]:
-        """Those of the given units that this segment holds and that are not void."""
-        live = self.live(segment).column("unit")
-        held = live.filter(pc.is_in(live, value_set=pa.array(sorted(units), pa.string())))
-        return [str(unit) for unit in held.to_pylist()]
+        """Those of the given units that this segment holds and that are not void. Does not walk its other units."""
+        held = self._held(segment, pa.array(sorted(units), pa.string()))
+        return [str(unit) for unit in held.column("unit").to_pylist()]
+
+    def _held(self, segment: Segment, units: pa.Array) -> pa.Table:
+        """The rows of these units, of those that it holds and that are not void."""
+        if segment.id not in self._lookups:
+            self._lookups[segment.id] = Ids.of(self.units(segment).column("unit"))
+        rows = np.sort(self._lookups[segment.id].rows(units))
+        held = self.units(segment).take(pa.array(rows[rows != NOWHERE]))
+        return _without(held, segment.void)
 
     def row_ranges(self, segment: Segment, table: str, only: pa.Array | None = None) -> Iterator[tuple[str, int, int]]:
         """(unit, first row, number of rows) in a table of a segment, for units that count and have rows there.
 
         `only`: limits the result to these units.
         """
-        units = self.live(segment)
+        units = self.live(segment) if only is None else self._held(segment, only)
         if f"n:{table}" not in units.schema.names:
             return
-        if only is not None:
-            units = units.filter(pc.is_in(units.column("unit"), value_set=only))
         columns = (units.column(name).to_pylist() for name in ("unit", f"first:{table}", f"n:{table}"))
         yield from ((unit, first, n) for unit, first, n in zip(*columns, strict=True) if n)
 
@@ -264,9 +267,16 @@ class SegmentReader:
         known = {segment.id for segment in head.segments}
         for name in [name for name in self._units if name not in known]:
             del self._units[name]
+            self._lookups.pop(name, None)
         self.sizes = {
             f"{segment.folder}/{name}": size for segment in head.segments for name, size in segment.sizes.items()
         }
+
+
+def _without(units: pa.Table, void: Sequence[str]) -> pa.Table:
+    if not void:
+        return units
+    return units.filter(pc.invert(pc.is_in(units.column("unit"), value_set=pa.array(void, pa.string()))))
 
 
 def rows_of_id(

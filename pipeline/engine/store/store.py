@@ -25,7 +25,7 @@ from pipeline.engine.store.ids import TABLES_WITH_IDS
 from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.ranges import read_rows
 from pipeline.engine.store.segment_rows import SegmentRows, Spans, wide_path
-from pipeline.engine.store.segments import MAX_MOVED, Head, change_head, read_head, rows_of_id, without
+from pipeline.engine.store.segments import MAX_MOVED, Head, Segment, change_head, read_head, rows_of_id, without
 from pipeline.engine.store.unit_parts import PART, Part, joined, name_of, strays
 
 MANY_READ = 2
@@ -85,6 +85,15 @@ class Store(Committed):
         parts = self.steadily(lambda head: self._parts_by(head, table, pa.array(sorted(units), pa.string())))
         return {part.unit: part for part in parts}
 
+    def located(self, parts: Collection[Part]) -> dict[tuple[str, str], Part]:
+        """{(stage, unit): the part where its rows lie now} for some parts, which a merge may have moved."""
+        by_folder: dict[str, list[str]] = {}
+        for part in parts:
+            folder = part.table if part.table.startswith("rejects") else f"{part.table}/{part.stage}"
+            by_folder.setdefault(folder, []).append(part.unit)
+        now = [part for folder, units in by_folder.items() for part in self.parts_of(folder, units).values()]
+        return {(part.stage, part.unit): part for part in now}
+
     def reject_parts(self, stage: str) -> list[Part]:
         """The committed parts of a stage's rejects."""
         return self._committed_parts(f"rejects/{stage}")
@@ -94,8 +103,7 @@ class Store(Committed):
 
     def _parts_by(self, head: Head, folder: str, units: pa.Array | None = None) -> list[Part]:
         self.segments.follow(head)
-        table, stage = _table_and_stage(head, folder)
-        holding = [it for it in head.segments if it.rows.get(table) and stage in ("", it.stage)]
+        table, holding = self.segments_of(head, folder)
         self.segments.load(holding)
         parts = [
             Part(segment.stage, unit, segment.path(table), first, n_rows)
@@ -106,6 +114,11 @@ class Store(Committed):
         parts += [part for part in self.loose_parts(head, folder) if wanted is None or part.unit in wanted]
         parts.sort(key=lambda part: part_name(part.stage, part.unit))
         return parts
+
+    def segments_of(self, head: Head, folder: str) -> tuple[str, list[Segment]]:
+        """The table of a folder (as in `parts`), and the segments that hold rows of it."""
+        table, stage = _table_and_stage(head, folder)
+        return table, [it for it in head.segments if it.rows.get(table) and stage in ("", it.stage)]
 
     def loose_parts(self, head: Head, folder: str) -> list[Part]:
         """The parts of a table, or of a stage's rejects (`rejects/<stage>`), that are in no segment."""
@@ -158,9 +171,7 @@ class Store(Committed):
             try:
                 return self._read_part(part, columns)
             except FileNotFoundError:
-                folder = part.table if part.table.startswith("rejects") else f"{part.table}/{part.stage}"
-                same = [p for p in self._committed_parts(folder) if (p.stage, p.unit) == (part.stage, part.unit)]
-                part = same[0] if same else part
+                part = self.located([part]).get((part.stage, part.unit), part)
         return self._read_part(part, columns)
 
     def opened(self, part: Part, spans: Spans = (), columns: Sequence[str] = ()) -> tuple[SegmentRows, bool]:

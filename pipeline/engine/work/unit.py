@@ -23,6 +23,7 @@ from manifests.reasons import AnyReason, Reason
 
 if TYPE_CHECKING:
     from pipeline.engine.store.store import Store
+    from pipeline.engine.store.unit_parts import Part
 
 UNIT_NAME = re.compile(r"[A-Za-z0-9_-]{1,96}")
 
@@ -131,6 +132,21 @@ class Stage(Protocol):
     def units(self, store: Store) -> Iterable[Unit]: ...
 
     def process(self, unit: Unit, context: Context) -> Output: ...
+
+
+@runtime_checkable
+class PerPart(Stage, Protocol):
+    """A stage with a unit for each part of a table. `over`: which, as in `Store.parts`.
+
+    In a run it is not asked for all its `units` again and again: it is told of each part once, when it is there.
+    """
+
+    @property
+    def over(self) -> str: ...
+
+    def unit_name(self, part: Part) -> str: ...
+
+    def units_of(self, store: Store, parts: Sequence[Part]) -> Iterable[Unit]: ...
 
 
 @runtime_checkable

@@ -19,6 +19,7 @@ from pipeline.engine.run.stage_run import (
     describe_result,
     what_remains,
 )
+from pipeline.engine.run.units_so_far import UnitsSoFar
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, Outcome
 from pipeline.engine.work.executor import Finished
@@ -104,7 +105,7 @@ def begin(
     store: Store, stage: Any, *, upstream: Any = None, fences: bool = True
 ) -> tuple[LiveStage, Around, RunContext]:
     around = Around(fences)
-    context = RunContext(store, around, around, around, patience=3)  # type: ignore[arg-type]
+    context = RunContext(store, around, around, around, patience=3, units=UnitsSoFar(store))  # type: ignore[arg-type]
     return LiveStage(stage, context, upstream), around, context
 
 

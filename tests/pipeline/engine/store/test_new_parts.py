@@ -1,0 +1,60 @@
+"""What was committed since the last look: each part once, and no look depends on how much there was before."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from hdvila_testing.requests import count_requests
+from pipeline.engine.store.merge import MergeSizes
+from pipeline.engine.store.new_parts import NewParts
+from pipeline.engine.store.store import Store
+from tests.pipeline.engine.merges import SIZES, fill, merge_all
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_each_part_comes_once_however_commits_merges_and_looks_follow_one_another(tmp_path: Path, seed: int) -> None:
+    dice, store = random.Random(seed), Store(str(tmp_path / "out"))
+    looks = {folder: NewParts(store, folder) for folder in ("videos", "clips/extract", "rejects/extract")}
+    came: dict[str, list[str]] = {folder: [] for folder in looks}
+    units = [f"u{i}" for i in range(40)]
+    dice.shuffle(units)
+    while units:
+        n = dice.randint(1, 6)
+        fill(Store(store.url), units[:n])
+        del units[:n]
+        if dice.random() < 0.5:
+            merge_all(Store(store.url), SIZES)
+        for folder in dice.sample(sorted(looks), dice.randint(0, 3)):
+            came[folder] += [part.unit for part in looks[folder].new()]
+    for folder, look in looks.items():
+        came[folder] += [part.unit for part in look.new()]
+        assert sorted(came[folder]) == sorted(part.unit for part in store.parts(folder))
+        assert look.new() == []
+
+
+def test_parts_of_a_look_are_in_the_order_of_all_parts_and_can_be_read_where_they_lie(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    fill(store, [f"u{i}" for i in range(9)])
+    merge_all(Store(store.url), MergeSizes(n_units=6, fan_in=9, grace_s=0))
+    fill(store, [f"u{i}" for i in range(9, 12)])
+
+    parts = NewParts(store, "clips").new()
+
+    assert parts == store.parts("clips")
+    assert [store.read_part(part).num_rows for part in parts] == [3] * 12
+
+
+def test_a_look_costs_as_many_requests_after_300_units_as_after_30(tmp_path: Path) -> None:
+    costs = set()
+    for n in (30, 100, 300):
+        store = Store(str(tmp_path / f"{n}"))
+        fill(store, [f"u{i}" for i in range(n)], a_group=n)
+        merge_all(store, MergeSizes(n_units=n, fan_in=9, grace_s=0))
+        look = NewParts(store, "clips")
+        assert len(look.new()) == n
+        fill(store, ["u9000"])
+        with count_requests(0.0) as counted:
+            assert [part.unit for part in look.new()] == ["u9000"]
+        costs.add(counted.n)
+    assert len(costs) == 1

@@ -175,9 +175,13 @@ def _open(job: _Job, stream: Any, source: Probe, config: CutConfig) -> None:
 
 
 def _closed(job: _Job) -> _Job:
-    if job.container is not None and not job.fault:
+    if job.container is None or job.fault:
+        return job
+    try:
         job.container.mux(job.stream.encode(None))
         job.container.close()
+    except av.FFmpegError as error:  # such as times that run backwards, in frames that the encoder held
+        job.fault = f"its pictures cannot be written as mp4: {error}"
     return job
 
 

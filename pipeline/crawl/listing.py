@@ -4,7 +4,6 @@ list     in:  the round's asks.            out: rows of `listings` (one per resu
 choose   in:  all listings so far.         out: rows of `candidates`; rejects that the listing alone decides
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from manifests.rows import CandidateRow, ListingRow, SourceRow
 from pipeline.config.crawl import CrawlConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.limits import check_listed
-from pipeline.crawl.plan import RoundPlan
+from pipeline.crawl.plan import RoundPlan, digest
 from pipeline.crawl.sources import FILE_SOURCES, Ask, Listed, hdvila, ids
 from pipeline.crawl.sources.site_lists import address_of
 from pipeline.engine.store.store import Store
@@ -50,7 +49,7 @@ class ListStage:
     def units(self, store: Store) -> list[Unit]:
         """Units named by what is asked and in which round."""
         number = f"{self.plan.round:05d}"
-        return [Unit(f"{number}-{ask.source}-{_digest(repr(ask))}", ask, ()) for ask in self.plan.asks]
+        return [Unit(f"{number}-{ask.source}-{digest(ask)}", ask, ()) for ask in self.plan.asks]
 
     def process(self, unit: Unit, context: Context) -> Output:
         """Lists all results from the first. Results before a failure are kept, and the source is listed again later."""
@@ -248,7 +247,3 @@ def _candidate_row(row: ListingRow, round_: int, attempt: int, *, asked: bool) -
         "given_spans": row["given_spans"],
         "round": round_,
     }
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]

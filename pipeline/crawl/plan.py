@@ -88,12 +88,17 @@ class RoundPlan:
     @property
     def unit_of_choice(self) -> str:
         """The name of the unit that chooses this round's candidates."""
-        return f"{self.round:05d}-{hashlib.sha256(repr(self).encode()).hexdigest()[:12]}"
+        return f"{self.round:05d}-{digest(self)}"
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
         return not self.asks and not self.due and not any(self.n_candidates.values())
+
+
+def digest(planned: RoundPlan | Ask) -> str:
+    """What the name of a unit says of its content: the same for an equal plan or ask."""
+    return hashlib.sha256(repr(planned).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)

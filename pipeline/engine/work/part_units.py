@@ -8,6 +8,7 @@ from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.unit import name_over
 
 HASHED = re.compile(r"-[0-9a-f]{32}$")
+"""The end of a name that `name_over` shortened."""
 
 
 def parts_processed(store: Store, table: str, names: Collection[str]) -> dict[str, Part]:

@@ -16,6 +16,8 @@ def parts_processed(store: Store, table: str, names: Collection[str]) -> dict[st
 
     Other parts are not walked, unless a name is too long to hold that of its part (`name_over`).
     """
+    if not names:
+        return {}
     asked = {name[i:] for name in names for i in (0, *(at + 1 for at, letter in enumerate(name) if letter == "-"))}
     found = _by_name(store.parts_of(table, asked).values())
     if any(name not in found and HASHED.search(name) for name in names):

@@ -33,16 +33,16 @@ import pyarrow as pa
 from bench import strangers
 from bench.scaling.columns import CLIPS_A_VIDEO, fixed_bytes
 from bench.scaling.growth import grown_to, growth_of
-from pipeline.balance.alike import FAN_IN, MOST_BYTES, asked_of
-from pipeline.balance.bands import HashQuery
-from pipeline.balance.duplicates import Pictures, kind_of
-from pipeline.balance.duplicates import filed as filed_of
-from pipeline.balance.likeness import LIKENESS, shared
-from pipeline.balance.near_files import Filed, NearFile, columns_of, write_filed
-from pipeline.balance.near_search import InBand, Search, joined
-from pipeline.balance.near_tasks import tasks_of
-from pipeline.balance.together import Nearness
 from pipeline.engine.store.store import Store
+from pipeline.likeness.bands import HashQuery
+from pipeline.likeness.files import Filed, NearFile, columns_of, write_filed
+from pipeline.likeness.index import FAN_IN, MOST_BYTES, asked_of
+from pipeline.likeness.pictures import Pictures, kind_of
+from pipeline.likeness.pictures import filed as filed_of
+from pipeline.likeness.same import LIKENESS, shared
+from pipeline.likeness.search import InBand, Search, joined
+from pipeline.likeness.tasks import tasks_of
+from pipeline.likeness.together import Nearness
 from pipeline.media.phash import N_HASHES, VERSION, Hashes
 from pipeline.media.probe import Unusable
 

@@ -26,10 +26,10 @@ import pyarrow.parquet as pq
 from manifests.categories import load_categories
 from pipeline.balance.clip_lists import clip_lists
 from pipeline.balance.ranking import CANDIDATES, rank_candidates
-from pipeline.balance.reuploads import N_PERMUTATIONS, SAME_TALK, find_reuploads
 from pipeline.balance.selection import select
 from pipeline.balance.standing import Outcomes
 from pipeline.config.balance import BalanceConfig
+from pipeline.likeness.texts import N_PERMUTATIONS, SAME_TALK, find_reuploads
 
 CHUNK = 500_000
 CLIP_MS = 13_400

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import strangers
-from pipeline.balance.likeness import LIKENESS, Likeness, are_same
+from pipeline.likeness.same import LIKENESS, Likeness, are_same
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.phash import N_HASHES, Hashes
 from pipeline.media.probe import Unusable

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdvila_testing.video import Film, draw_picture
-from pipeline.balance.likeness import Likeness, are_same
-from pipeline.balance.shown import kept_in
 from pipeline.config.media import MediaLimits
+from pipeline.likeness.same import Likeness, are_same
+from pipeline.likeness.shown import kept_in
 from pipeline.media.decode_pass import HASH_EVERY_MS, hash_interval_ms
 from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode_video
 from pipeline.media.phash import ClipHashes, Hashes, unpack_hashes

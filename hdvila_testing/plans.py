@@ -8,10 +8,10 @@ import pyarrow as pa
 from manifests.clip_status import is_success
 from manifests.reasons import Reason
 from pipeline.balance.clip_lists import clip_lists, empty_clip_lists
-from pipeline.balance.duplicates import Pictures
-from pipeline.balance.likeness import LIKENESS, Likeness
 from pipeline.balance.standing import REJECTED_VIDEOS, Duplicates, Outcomes, all_failed, outcomes_with
 from pipeline.engine.store.store import Store
+from pipeline.likeness.pictures import Pictures
+from pipeline.likeness.same import LIKENESS, Likeness
 
 
 def outcomes_of(packs: Iterable[pa.Table], rejects: pa.Table, duplicates: Duplicates | None = None) -> Outcomes:
@@ -32,7 +32,7 @@ def outcomes_of(packs: Iterable[pa.Table], rejects: pa.Table, duplicates: Duplic
 def find_duplicates(packs: pa.Table, rule: Likeness = LIKENESS) -> dict[Reason, dict[str, str]]:
     """Finds DUPLICATE_VIDEO, DUPLICATE_CLIP and STOCK_INTRO, as `Pictures.find_repeats` does.
 
-    `packs` has the columns of `pipeline.balance.duplicates.COLUMNS`.
+    `packs` has the columns of `pipeline.likeness.pictures.COLUMNS`.
     """
     with tempfile.TemporaryDirectory() as folder:
         pictures = Pictures(Store(folder), rule=rule)

@@ -17,6 +17,7 @@ ROOMS = (
     "text",
     "site",
     "crawl",
+    "likeness",
     "balance",
     "shards",
     "report",

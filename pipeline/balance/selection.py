@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from manifests.reasons import Reason
 from manifests.schema import SELECTION
 from pipeline.balance.clip_lists import rows_of, runs_of
-from pipeline.balance.groups import groups_of
 from pipeline.balance.quotas import MS_PER_HOUR, Quotas, Supply, plan_quotas, supply_of, to_amount
 from pipeline.balance.ranking import Ranked
 from pipeline.balance.result import BalanceResult, result_of
 from pipeline.balance.standing import CODE_OF, Duplicates, Outcomes, Standing, standing
 from pipeline.config.balance import BalanceConfig, Unit
+from pipeline.likeness.groups import groups_of
 
 
 @dataclass(frozen=True, slots=True)

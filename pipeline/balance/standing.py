@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from manifests.reasons import Reason
 from pipeline.balance.clip_lists import ClipLists, empty_clip_lists, rows_of, runs_of
-from pipeline.balance.groups import groups_of
 from pipeline.balance.ranking import Ranked
 from pipeline.config.balance import Unit
+from pipeline.likeness.groups import groups_of
 
 REJECTED_VIDEOS = pa.schema([("video_id", pa.string()), ("reason", pa.string())])
 

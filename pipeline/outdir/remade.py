@@ -6,7 +6,7 @@ Code that takes back table rows, or erases a video's data in them, must delete i
 from pipeline.engine.store.files import Files
 
 ALIKE = "alike"
-"""What clips, videos and texts are compared by (pipeline/balance/alike.py), and what closed shards hold
+"""What clips, videos and texts are compared by (pipeline/likeness/index.py), and what closed shards hold
 (pipeline/shards/closed.py).
 """
 

@@ -9,12 +9,12 @@ from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from manifests.sample import MAX_PIXELS
-from pipeline.balance.likeness import LIKENESS
 from pipeline.balance.next_batch import MOST_TRIES
-from pipeline.balance.reuploads import SAME_TALK
-from pipeline.balance.sentences import SAID_AGAIN
 from pipeline.crawl.plan import CLIPS_PER_VIDEO, HOURS_PER_CLIP, MAX_CANDIDATES, MAX_PER_CHANNEL, MAX_ROUNDS
 from pipeline.crawl.sources.site_lists import SEARCH_FILTER
+from pipeline.likeness.same import LIKENESS
+from pipeline.likeness.sentences import SAID_AGAIN
+from pipeline.likeness.texts import SAME_TALK
 from pipeline.media.checks.brightness import BRIGHTEST, DARKEST
 from pipeline.media.checks.pictures import LONGEST_GAP_MS
 from pipeline.media.checks.silence import SILENT_DBFS

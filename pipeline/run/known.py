@@ -3,7 +3,7 @@ stay.
 
 Plans are made after each batch. They need far less of a video than its rows: its address and channel, how many clips
 were planned and how long they are, which of them exist, its rejects. Duplicates are found with the help of files
-(alike.py).
+(index.py).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from manifests.clip_status import is_success
 from manifests.reasons import Reason
 from manifests.schema import REJECTS, TABLES
 from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists, joined_lists, without_videos
-from pipeline.balance.duplicates import Pictures, Texts
-from pipeline.balance.near_tasks import Spread, spread_here
 from pipeline.balance.ranking import planned_by_video
 from pipeline.balance.standing import REJECTED_VIDEOS, all_failed
 from pipeline.config import RunConfig
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
+from pipeline.likeness.pictures import Pictures, Texts
+from pipeline.likeness.tasks import Spread, spread_here
 from pipeline.shards.books import PACK_COLUMNS as BOOK_COLUMNS
 from pipeline.shards.books import ShardBooks
 from pipeline.shards.closed import kept_clips, read_entries

@@ -8,8 +8,8 @@ import pytest
 from manifests.errors import UserError
 from manifests.settings import parse_config
 from manifests.stages import ORDER
-from pipeline.balance.likeness import LIKENESS
 from pipeline.config import RunConfig
+from pipeline.likeness.same import LIKENESS
 from pipeline.run import constants
 from pipeline.run.constants import constants_by_stage
 from pipeline.run.session import open_run

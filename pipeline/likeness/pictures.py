@@ -1,5 +1,5 @@
 """Finds clips and videos that show the same pictures as others, and intros that a channel uses in every video; and
-those that repeat by text: re-uploads (`reuploads.py`), and sentences that a channel says again (`sentences.py`).
+those that repeat by text: re-uploads (`texts.py`), and sentences that a channel says again (`sentences.py`).
 
 In:  table `packs` (its column `phashes`: hashes of each clip's pictures)   Out: {reason: {id: the id it repeats}}
 
@@ -8,7 +8,7 @@ single picture (a slide, a face before a wall) can't be told from another moment
 a repeat; videos are compared by the pictures of all their clips together. Each picture has a hash of the whole and of
 several regions: a copy that was altered agrees with one of them, and a mirrored picture's hashes follow from the
 picture's own. Candidates are pairs of clips with two near hashes that agree in a band of bits (`bands.py`), and the
-videos that these are of; each is then compared hash by hash, once (`likeness.py`). In the index (`alike.py`) a picture
+videos that these are of; each is then compared hash by hash, once (`same.py`). In the index (`index.py`) a picture
 is filed by all its hashes. It looks for others by these, and by those of the mirrored picture, each among the regions
 that may show the same; videos are found by their clips.
 """
@@ -25,15 +25,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.reasons import Reason
-from pipeline.balance.alike import AlikeIndex, Kind, Wanted
-from pipeline.balance.bands import Int64, starts_of_runs
-from pipeline.balance.groups import groups_of
-from pipeline.balance.likeness import LIKENESS, Likeness, are_same
-from pipeline.balance.near_files import Filed
-from pipeline.balance.near_tasks import Spread, spread_here
-from pipeline.balance.reuploads import Reuploads
-from pipeline.balance.sentences import Sentences
-from pipeline.balance.shown import (
+from pipeline.config.balance import TextDuplicatesConfig
+from pipeline.engine.store.follow import Follower
+from pipeline.engine.store.store import Store
+from pipeline.likeness.bands import Int64, starts_of_runs
+from pipeline.likeness.files import Filed
+from pipeline.likeness.groups import groups_of
+from pipeline.likeness.index import AlikeIndex, Kind, Wanted
+from pipeline.likeness.same import LIKENESS, Likeness, are_same
+from pipeline.likeness.sentences import Sentences
+from pipeline.likeness.shown import (
     APART,
     ORDER,
     Shows,
@@ -43,10 +44,9 @@ from pipeline.balance.shown import (
     shown_by_clips,
     shown_by_videos,
 )
-from pipeline.balance.together import Nearness
-from pipeline.config.balance import TextDuplicatesConfig
-from pipeline.engine.store.follow import Follower
-from pipeline.engine.store.store import Store
+from pipeline.likeness.tasks import Spread, spread_here
+from pipeline.likeness.texts import Reuploads
+from pipeline.likeness.together import Nearness
 from pipeline.media.phash import ALIGNED, MIDDLE, N_HASHES, NOTHING, WHOLE, Hashes, mirrored_pictures
 
 COLUMNS = ("clip_id", "video_id", "channel_id", "status", "phashes")
@@ -70,7 +70,7 @@ class Pictures:
     """The pictures of all clips and videos of a store; repeats do not depend on when their packs were committed.
 
     A video is compared once, with all that were added before it: in the order of `order_of` of its id, then of its
-    id. `alike.py` describes where that is kept.
+    id. `index.py` describes where that is kept.
     """
 
     def __init__(

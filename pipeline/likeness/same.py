@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.balance.bands import Int64
-from pipeline.balance.shown import APART, FEW, distinct_in
+from pipeline.likeness.bands import Int64
+from pipeline.likeness.shown import APART, FEW, distinct_in
 from pipeline.media.phash import ALIGNED, NOTHING, Hashes, mirrored_pictures
 
 

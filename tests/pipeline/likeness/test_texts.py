@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from datasketch import MinHash, MinHashLSH
 
-from pipeline.balance import reuploads
-from pipeline.balance.alike import AlikeIndex
-from pipeline.balance.reuploads import SAME_TALK, Reuploads, SameTalk, bands, find_reuploads, signature_matrix
 from pipeline.engine.store.store import Store
+from pipeline.likeness import texts
+from pipeline.likeness.index import AlikeIndex
+from pipeline.likeness.texts import SAME_TALK, Reuploads, SameTalk, bands, find_reuploads, signature_matrix
 from pipeline.text.transcripts import MINHASH_SEED, N_PERMUTATIONS, signature
 from tests.pipeline.engine.merges import merge_all
 
@@ -118,7 +118,7 @@ def commit(store: Store, transcripts: pa.Table, number: int) -> None:
 def test_new_against_old_finds_the_same_in_whatever_order_transcripts_come_merged_or_after_a_restart(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reuploads, "AT_A_TIME", 4)
+    monkeypatch.setattr(texts, "AT_A_TIME", 4)
     draw, store, talks = random.Random(seed), Store(str(tmp_path)), [speech(i, 60) for i in range(5)]
     said = {
         f"v{i:02d}": (misheard(draw.choice(talks), 0.02, i), draw.choice([60.0, 61.9, 64.0, 0.0])) for i in range(24)

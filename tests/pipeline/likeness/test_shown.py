@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from hdvila_testing.plans import find_duplicates
-from pipeline.balance.duplicates import Pictures
-from pipeline.balance.likeness import LIKENESS
-from pipeline.balance.shown import FEW, FINE, distinct_in, kept_in
 from pipeline.engine.store.store import Store
+from pipeline.likeness.pictures import Pictures
+from pipeline.likeness.same import LIKENESS
+from pipeline.likeness.shown import FEW, FINE, distinct_in, kept_in
 from pipeline.media.phash import N_HASHES, NOTHING, pack_hashes
 
 

@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 
 from hdvila_testing.requests import count_requests
-from pipeline.balance.sentences import SaidAgain, Sentences
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
-from tests.pipeline.balance.test_sentences import commit, of_channels
+from pipeline.likeness.sentences import SaidAgain, Sentences
 from tests.pipeline.engine.merges import merge_all
+from tests.pipeline.likeness.test_sentences import commit, of_channels
 
 TEXT = "a sentence that everybody says " * 3
 CHANNELS = {f"v{i}": "a" for i in range(6)}

@@ -5,11 +5,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from pipeline.balance import bands, near_search
-from pipeline.balance.bands import ALL_BITS, HALF, LOW, SHIFTS, HashQuery
-from pipeline.balance.near_files import Owners
-from pipeline.balance.near_search import Search, joined
-from pipeline.balance.together import Nearness
+from pipeline.likeness import bands
+from pipeline.likeness import search as near_search
+from pipeline.likeness.bands import ALL_BITS, HALF, LOW, SHIFTS, HashQuery
+from pipeline.likeness.files import Owners
+from pipeline.likeness.search import Search, joined
+from pipeline.likeness.together import Nearness
 
 N_THINGS = 50
 N_PARTS = np.array([1, 3, 1, 5] * 5)

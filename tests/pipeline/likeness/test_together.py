@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.balance import together
-from pipeline.balance.together import Nearness, are_together
-from tests.pipeline.balance.test_near_search import agree_in_two
+from pipeline.likeness import together
+from pipeline.likeness.together import Nearness, are_together
+from tests.pipeline.likeness.test_search import agree_in_two
 
 ALONE, ANOTHER, FAR = 0xFFFF, 0xFFFF << 20, 0xFFFF << 44
 NEARNESS = Nearness(2, 10)

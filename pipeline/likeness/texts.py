@@ -23,14 +23,14 @@ from datasketch import MinHashLSH
 from numpy.typing import NDArray
 
 from manifests.hashing import splitmix64
-from pipeline.balance.alike import Kind, Wanted
-from pipeline.balance.bands import Int64
-from pipeline.balance.compared import Compared, Source
-from pipeline.balance.groups import groups_of
-from pipeline.balance.near_files import Filed
-from pipeline.balance.near_tasks import Spread, spread_here
-from pipeline.balance.together import Nearness
 from pipeline.engine.store.store import Store
+from pipeline.likeness.bands import Int64
+from pipeline.likeness.compared import Compared, Source
+from pipeline.likeness.files import Filed
+from pipeline.likeness.groups import groups_of
+from pipeline.likeness.index import Kind, Wanted
+from pipeline.likeness.tasks import Spread, spread_here
+from pipeline.likeness.together import Nearness
 from pipeline.media.phash import Hashes
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.balance.near_files import (
+from pipeline.engine.store.files import Files
+from pipeline.likeness.files import (
     Filed,
     LostHashes,
     NearFile,
@@ -15,7 +16,6 @@ from pipeline.balance.near_files import (
     merged_files,
     write_filed,
 )
-from pipeline.engine.store.files import Files
 
 
 def some_filed(seed: int, n_things: int) -> Filed:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.balance.bands import Int64
 from pipeline.engine.store.files import Files
+from pipeline.likeness.bands import Int64
 from pipeline.media.phash import Hashes
 
 FORMAT = 5

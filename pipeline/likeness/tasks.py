@@ -1,4 +1,4 @@
-"""What workers do to the files of an index of hashes (alike.py): look through pieces of their columns."""
+"""What workers do to the files of an index of hashes (index.py): look through pieces of their columns."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.balance.bands import HashQuery, Int64
-from pipeline.balance.near_files import NearFile, columns_of
-from pipeline.balance.near_search import InBand, Search, joined
-from pipeline.balance.together import Nearness
 from pipeline.engine.store.files import Files
+from pipeline.likeness.bands import HashQuery, Int64
+from pipeline.likeness.files import NearFile, columns_of
+from pipeline.likeness.search import InBand, Search, joined
+from pipeline.likeness.together import Nearness
 
 TASK_BYTES = 64 * 1024**2
 """Below so many bytes of files the driver looks through them itself; above, a task may read more than this."""

@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.hashing import hash_texts, splitmix64
-from pipeline.balance.alike import Kind, Wanted
-from pipeline.balance.compared import Compared, Source
-from pipeline.balance.groups import groups_of
-from pipeline.balance.near_files import Filed
-from pipeline.balance.near_tasks import Spread, spread_here
-from pipeline.balance.together import Nearness
 from pipeline.engine.store.store import Store
+from pipeline.likeness.compared import Compared, Source
+from pipeline.likeness.files import Filed
+from pipeline.likeness.groups import groups_of
+from pipeline.likeness.index import Kind, Wanted
+from pipeline.likeness.tasks import Spread, spread_here
+from pipeline.likeness.together import Nearness
 
 
 @dataclass(frozen=True, slots=True)

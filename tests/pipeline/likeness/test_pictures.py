@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from hdvila_testing.plans import find_duplicates
 from manifests.reasons import Reason
 from manifests.schema import PACKS
-from pipeline.balance import duplicates
-from pipeline.balance.duplicates import COLUMNS, Pictures, Texts
-from pipeline.balance.likeness import LIKENESS, Likeness
 from pipeline.config.balance import TextDuplicatesConfig
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
+from pipeline.likeness import pictures as pictures_module
+from pipeline.likeness.pictures import COLUMNS, Pictures, Texts
+from pipeline.likeness.same import LIKENESS, Likeness
 from pipeline.media.phash import (
     INNER,
     N_HASHES,
@@ -27,8 +27,8 @@ from pipeline.media.phash import (
     mirrored_pictures,
     pack_hashes,
 )
-from tests.pipeline.balance import test_reuploads, test_sentences
 from tests.pipeline.engine.merges import merge_all
+from tests.pipeline.likeness import test_sentences, test_texts
 
 
 def pictures(seed: int, count: int = 6) -> list[tuple[int, ...]]:
@@ -186,7 +186,7 @@ def test_what_is_taken_up_at_a_time_changes_nothing(monkeypatch: pytest.MonkeyPa
         for n in range(4)
     ]
     whole = find_duplicates(packs(rows))
-    monkeypatch.setattr(duplicates, "AT_A_TIME", 30)
+    monkeypatch.setattr(pictures_module, "AT_A_TIME", 30)
     assert whole == find_duplicates(packs(rows)) == {Reason.DUPLICATE_VIDEO: dict(zip("efgh", "abcd", strict=True))}
 
 
@@ -270,7 +270,7 @@ def test_a_driver_that_starts_again_reads_no_hashes_again_and_says_what_it_has_l
         raise AssertionError("hashes were read")
 
     with monkeypatch.context() as patched:
-        patched.setattr(duplicates, "shown_by_clips", refuse)
+        patched.setattr(pictures_module, "shown_by_clips", refuse)
         assert Pictures(Store(store.url)).find_repeats(NONE) == wanted
     for path in tmp_path.rglob("alike/**/clips.pairs.parquet"):
         path.unlink()
@@ -291,8 +291,8 @@ def test_videos_and_sentences_that_repeat_are_named_where_wanted(
     tmp_path: Path, reuploads: bool, sentences: bool
 ) -> None:
     store = Store(str(tmp_path))
-    transcripts, videos = test_reuploads.tables({f"v{i}": (WORDS, 60.0 + 9 * (i > 1)) for i in range(3)})
-    test_reuploads.commit(store, transcripts, 0)
+    transcripts, videos = test_texts.tables({f"v{i}": (WORDS, 60.0 + 9 * (i > 1)) for i in range(3)})
+    test_texts.commit(store, transcripts, 0)
     test_sentences.commit(store, [(f"v{i}", 0, LINE) for i in range(3)], 0)
     config = TextDuplicatesConfig(reuploads=reuploads, repeated_sentences=sentences)
     found = Texts(config, store).find_repeats(videos.append_column("channel_id", pa.array(["c"] * 3)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.balance.bands import Int64
+from pipeline.likeness.bands import Int64
 from pipeline.media.phash import NOTHING, Hashes
 
 _AT_A_TIME = 1 << 20

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.balance.likeness import LIKENESS, Likeness, are_same, few_agree, shared
-from pipeline.balance.shown import APART, distinct_in
+from pipeline.likeness.same import LIKENESS, Likeness, are_same, few_agree, shared
+from pipeline.likeness.shown import APART, distinct_in
 from pipeline.media.phash import BEGIN, CENTRE, END, INNER, N_HASHES, WHOLE, Hashes, mirrored_pictures
 
 

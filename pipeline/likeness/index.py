@@ -3,7 +3,7 @@
     alike/<what>/state.json                        which files count; replaced as a whole
     alike/<what>/<batch>/<kind>.parquet            things that were added together, and what is compared of them
                          <kind>.pairs.parquet      those of them that are like an earlier one
-                         <kind>.<level>.near       hashes (near_files.py): of one batch, or of 8, 64 …
+                         <kind>.<level>.near       hashes (files.py): of one batch, or of 8, 64 …
                          taken.bin                 hashes of the ids of the videos that were added
 
 Only the pairs and 8 bytes per video are in memory. The rest is in the output directory, since workers on any machine
@@ -30,13 +30,13 @@ from pydantic import BaseModel, ValidationError
 from manifests.hashing import UInt64
 from manifests.membership import are_in, hash_ids
 from manifests.wrong_value import first_fault
-from pipeline.balance.bands import ALL_BITS, HALF, LOW, HashQuery, Int64, bits_of
-from pipeline.balance.near_files import FORMAT, Filed, LostHashes, NearFile, merged_files, write_filed
-from pipeline.balance.near_tasks import PatientFiles, Spread, search_all, search_pieces, spread_here, tasks_of
-from pipeline.balance.together import Nearness
 from pipeline.engine.store.files import Files
 from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.ranges import RowFile
+from pipeline.likeness.bands import ALL_BITS, HALF, LOW, HashQuery, Int64, bits_of
+from pipeline.likeness.files import FORMAT, Filed, LostHashes, NearFile, merged_files, write_filed
+from pipeline.likeness.tasks import PatientFiles, Spread, search_all, search_pieces, spread_here, tasks_of
+from pipeline.likeness.together import Nearness
 from pipeline.media.phash import Hashes
 from pipeline.outdir.remade import ALIKE, delete_folder, forget_alike
 

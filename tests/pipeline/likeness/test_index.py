@@ -9,15 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.balance import alike, bands, near_search, near_tasks
-from pipeline.balance.alike import AlikeIndex, Kind
-from pipeline.balance.bands import bits_of
-from pipeline.balance.duplicates import asked, filed, kind_of, things_of
-from pipeline.balance.near_files import LostHashes
-from pipeline.balance.shown import Shows, no_shows
 from pipeline.engine.store.files import Files
+from pipeline.likeness import bands, index, search, tasks
+from pipeline.likeness.bands import bits_of
+from pipeline.likeness.files import LostHashes
+from pipeline.likeness.index import AlikeIndex, Kind
+from pipeline.likeness.pictures import asked, filed, kind_of, things_of
+from pipeline.likeness.shown import Shows, no_shows
 from pipeline.media.phash import N_HASHES, Hashes, mirrored_pictures
-from tests.pipeline.balance.test_near_search import agree_in_two
+from tests.pipeline.likeness.test_search import agree_in_two
 
 MAX_DISTANCE = 7
 
@@ -57,7 +57,7 @@ def a_world(seed: int, n_videos: int) -> pa.Table:
 @cache
 def wanted_of(seed: int, n_videos: int, crowd: int) -> list[tuple[str, str]]:
     """What one search through a world finds where groups of so many are crowds: reckoned once, hash by hash."""
-    assert crowd == near_search.CROWD
+    assert crowd == search.CROWD
     return by_the_rule(a_world(seed, n_videos))
 
 
@@ -78,9 +78,9 @@ def by_the_rule(things: pa.Table, kind: Kind = KIND) -> list[tuple[str, str]]:
                         for o, k in zip(owners, column, strict=True)
                         if o < owner and k and first_bits(k, shift, bits[owner]) == first_bits(key, shift, bits[owner])
                     ]
-                    near = [o for o, k in group if (k ^ key).bit_count() <= MAX_DISTANCE][: near_search.CROWD]
+                    near = [o for o, k in group if (k ^ key).bit_count() <= MAX_DISTANCE][: search.CROWD]
                     kept = [o for o in near if together[o]]
-                    candidates |= {(o, owner) for o in (kept if len(near) < near_search.CROWD else kept[:2])}
+                    candidates |= {(o, owner) for o in (kept if len(near) < search.CROWD else kept[:2])}
     rows = things.to_pylist()
     return sorted((rows[a]["id"], rows[b]["id"]) for a, b in candidates if kind.is_same(rows[a], rows[b]))
 
@@ -120,14 +120,14 @@ def crowd() -> int:
 @pytest.fixture
 def small(crowd: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of many spans, merged soon; groups of which some are crowds, and groups by chance."""
-    monkeypatch.setattr(near_search, "CROWD", crowd)
+    monkeypatch.setattr(search, "CROWD", crowd)
     monkeypatch.setattr(bands, "LEAST_BITS", 9)
-    monkeypatch.setattr(near_tasks, "TASK_BYTES", 2_000)
-    monkeypatch.setattr(near_tasks, "PIECE_BYTES", 500)
-    monkeypatch.setattr(near_search, "_PAIRS", 7)
-    monkeypatch.setattr(near_search, "_AT_A_TIME", 5)
-    monkeypatch.setattr(alike, "FAN_IN", 3)
-    monkeypatch.setattr(alike, "GROUP_ROWS", 4)
+    monkeypatch.setattr(tasks, "TASK_BYTES", 2_000)
+    monkeypatch.setattr(tasks, "PIECE_BYTES", 500)
+    monkeypatch.setattr(search, "_PAIRS", 7)
+    monkeypatch.setattr(search, "_AT_A_TIME", 5)
+    monkeypatch.setattr(index, "FAN_IN", 3)
+    monkeypatch.setattr(index, "GROUP_ROWS", 4)
 
 
 @pytest.mark.usefixtures("small")
@@ -204,7 +204,7 @@ def test_other_settings_make_everything_again(tmp_path: Path) -> None:
 def test_files_of_another_format_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     things, wanted = a_world(1, 15), by_the_rule(a_world(1, 15))
     with monkeypatch.context() as other:
-        other.setattr(alike, "FORMAT", 99)
+        other.setattr(index, "FORMAT", 99)
         grow(opened(tmp_path), things, random.Random(1))
     one = AlikeIndex(Files(str(tmp_path)), "pictures", [KIND], "1")
     with pytest.raises(LostHashes, match="other settings"):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.balance.near_tasks import PIECE_BYTES, TASK_BYTES, PatientFiles, Piece, tasks_of
 from pipeline.engine.store.files import Files
+from pipeline.likeness.tasks import PIECE_BYTES, TASK_BYTES, PatientFiles, Piece, tasks_of
 
 
 @pytest.mark.parametrize("n_tasks", [0, 0.001, 1, 1.5, 5, 7, 60])

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from manifests.schema import CLIPS
-from pipeline.balance import compared, sentences
-from pipeline.balance.alike import AlikeIndex
-from pipeline.balance.sentences import SAID_AGAIN, Sentences
 from pipeline.engine.store.store import Store
+from pipeline.likeness import compared, sentences
+from pipeline.likeness.index import AlikeIndex
+from pipeline.likeness.sentences import SAID_AGAIN, Sentences
 from tests.pipeline.engine.merges import merge_all
 
 Said = list[tuple[str, int, str]]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.balance.bands import (
+from pipeline.likeness.bands import (
     CROWD,
     HALF,
     LOW,
@@ -28,8 +28,8 @@ from pipeline.balance.bands import (
     nth_of_run,
     starts_of_runs,
 )
-from pipeline.balance.near_files import Owners
-from pipeline.balance.together import Nearness, are_together
+from pipeline.likeness.files import Owners
+from pipeline.likeness.together import Nearness, are_together
 from pipeline.media.phash import NOTHING, Hashes
 
 _AT_A_TIME = 1 << 17

@@ -1,4 +1,4 @@
-"""Compares a table's things as soon as their video is known: new against old, once each (alike.py).
+"""Compares a table's things as soon as their video is known: new against old, once each (index.py).
 
 Only rows of videos that were not added yet are read, so a driver that starts again reads only what is new. Rows of
 videos that are not known yet wait in memory, condensed.
@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.membership import Ids
-from pipeline.balance.alike import AlikeIndex, Kind
-from pipeline.balance.near_tasks import Spread, spread_here
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
+from pipeline.likeness.index import AlikeIndex, Kind
+from pipeline.likeness.tasks import Spread, spread_here
 
 MOST_WAITING = 1 << 22
 """Rows that may wait. If more come at once, as when comparing everything again, they are added in table order."""

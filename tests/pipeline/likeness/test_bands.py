@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.balance import bands
-from pipeline.balance.bands import ALL_BITS, Groups, Room, bits_of, group_of, in_order, nth_of_run, starts_of_runs
+from pipeline.likeness import bands
+from pipeline.likeness.bands import ALL_BITS, Groups, Room, bits_of, group_of, in_order, nth_of_run, starts_of_runs
 
 
 def test_groups_agree_in_as_many_bits_as_leave_some_hashes_in_each() -> None:

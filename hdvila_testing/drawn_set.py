@@ -22,10 +22,10 @@ from typing import Any
 
 import av
 import numpy as np
-import pyarrow.parquet as pq
 from PIL import Image
 
 from manifests.colour import SMPTE170M
+from manifests.parquet import parquet_bytes
 from manifests.sample import MEMBER_ORDER, SampleJson, clip_id, read_sample, sample_key
 from manifests.schema import SHARD_ROWS, table_of
 from manifests.shards import ShardEntry, manifest_bytes
@@ -217,7 +217,7 @@ def write_shard(path: Path, samples: Sequence[Sample], split: str, root: Path) -
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for sample in samples:
             rows.append(_row(sample, {e: _append(tar, f"{sample.key}.{e}", d) for e, d in sample.members.items()}))
-    pq.write_table(table_of(rows, SHARD_ROWS), path.with_suffix(".parquet"))
+    path.with_suffix(".parquet").write_bytes(parquet_bytes(table_of(rows, SHARD_ROWS)))
     data = path.read_bytes()
     categories = {c: sum(s.category_id == c for s in samples) for c in {s.category_id for s in samples}}
     return ShardEntry(

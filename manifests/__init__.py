@@ -24,6 +24,6 @@ errors, exits: UserError: one message, no traceback; errors of disks and object 
     the exit codes of every command
 hashing, origin, version: the hashes behind every seeded choice; which video an id or address means; versions of the
     program and of its files
-parquet, colour: Parquet of strangers; what the numbers of a frame mean
+parquet, colour: Parquet with checksums, and that of strangers; what the numbers of a frame mean
 reference, typed_rows: make docs/reference.md and rows.py from these tables
 """

@@ -15,13 +15,12 @@ from typing import IO, Any, Protocol, TypedDict, cast
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from manifests.census import Census, Counted, Rows, Tables
-from manifests.errors import DamagedFile, is_of_the_place
 from manifests.hashing import UInt64
 from manifests.membership import NOWHERE, are_in, distinct, hash_ids, rows_in
+from manifests.parquet import damage_named, open_parquet
 from manifests.reasons import Reason
 from manifests.rows import SelectionRow
 from manifests.stages import TABLE, rank_of
@@ -128,44 +127,33 @@ class Files(Protocol):
     def open(self, relative: str) -> IO[bytes]: ...
 
 
+CURE_OF_SELECTION = "restore it, or delete it: the next run makes it again"
+"""What to do about a damaged selection.parquet."""
+
+
 def selection_runs(tables: Files, columns: list[str]) -> Iterator[pa.Table]:
     """Yields the rows of selection.parquet a row group at a time; nothing if no balance has run."""
     if not tables.exists(SELECTION_NAME):
         return
-    try:
-        with tables.open(SELECTION_NAME) as opened:
-            file = pq.ParquetFile(opened, pre_buffer=True)
-            for group in range(file.num_row_groups):
-                yield file.read_row_group(group, columns=columns).select(columns)
-    except (pa.ArrowException, KeyError, OSError) as error:
-        if is_of_the_place(error):
-            raise
-        raise _damaged(error) from None
+    with damage_named(SELECTION_NAME, CURE_OF_SELECTION), tables.open(SELECTION_NAME) as opened:
+        file = open_parquet(opened)
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, columns=columns).select(columns)
 
 
 def selected_rows(tables: Files, video_id: str) -> list[SelectionRow]:
     """The rows of selection.parquet for a video; of the other columns only the row group that holds it is read."""
     if not tables.exists(SELECTION_NAME):
         return []
-    try:
-        with tables.open(SELECTION_NAME) as opened:
-            file = pq.ParquetFile(opened, pre_buffer=True)
-            for group in range(file.num_row_groups):
-                ids = file.read_row_group(group, columns=["video_id"]).column("video_id")
-                rows = np.flatnonzero(pc.equal(ids, video_id).to_numpy(zero_copy_only=False))
-                if len(rows):
-                    selected: list[SelectionRow] = file.read_row_group(group).take(pa.array(rows)).to_pylist()
-                    return selected
-    except (pa.ArrowException, KeyError, OSError) as error:
-        if is_of_the_place(error):
-            raise
-        raise _damaged(error) from None
+    with damage_named(SELECTION_NAME, CURE_OF_SELECTION), tables.open(SELECTION_NAME) as opened:
+        file = open_parquet(opened)
+        for group in range(file.num_row_groups):
+            ids = file.read_row_group(group, columns=["video_id"]).column("video_id")
+            rows = np.flatnonzero(pc.equal(ids, video_id).to_numpy(zero_copy_only=False))
+            if len(rows):
+                selected: list[SelectionRow] = file.read_row_group(group).take(pa.array(rows)).to_pylist()
+                return selected
     return []
-
-
-def _damaged(error: Exception) -> DamagedFile:
-    reason = (str(error).splitlines() or [""])[0][:300]
-    return DamagedFile(f"{SELECTION_NAME}: is not a selection table ({reason}); restore or delete it")
 
 
 # rejects in force

@@ -1,14 +1,25 @@
-"""Reads untrusted Parquet files: sizes are limited before reading; an unreadable file gives a single message.
+"""Parquet files with checksums, and how untrusted ones are read: one message for an unreadable file, sizes limited.
 
-A file of 6 KB can expand to gigabytes: a column with one long text, a hundred million times. So rows are counted from
-the footer, texts stay dictionary-encoded while they are decoded, and the decoded size is added up batch by batch.
+Every file written here has a checksum in each page and one of its footer, which Parquet itself does not have: eight
+bytes before the footer, where other readers do not look. A flipped byte is found before a number of the file is used.
+
+A file of 6 KB can expand to gigabytes: a column with one long text, a hundred million times. So of a file of strangers
+rows are counted from the footer, texts stay dictionary-encoded while they are decoded, and the decoded size is added up
+batch by batch.
 """
+
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from manifests.errors import DamagedFile
+from manifests.errors import DamagedFile, is_of_the_place
 
 MAX_DECODED_BYTES = 256 * 1024**2
 """Most bytes of one file's decoded texts and numbers."""
@@ -17,23 +28,96 @@ MAX_STORED_BYTES = 1024**3
 BATCH_ROWS = 16_384
 _THRIFT_BYTES, _THRIFT_ITEMS = 64 * 1024**2, 1_000_000
 """Limits of the footer's own strings and lists."""
+_SEAL, _SEAL_BYTES = b"crc:", 8
+"""What a footer's checksum begins with; its size with this beginning."""
+_END_BYTES = 8
+"""A Parquet file ends with the footer's length and "PAR1", four bytes each."""
+_TAIL_BYTES = 64 * 1024
+"""What Arrow reads of a file's end at first: the same read, so that a buffered file is asked once."""
+
+
+def parquet_bytes(table: pa.Table, **options: Any) -> bytes:
+    """A table as a Parquet file with checksums. `options`: of pyarrow's `write_table`."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True, **options)
+    data = sink.getvalue()
+    start = len(data) - _END_BYTES - _footer_bytes(data)
+    return data[:start] + _seal_of(data[start:]) + data[start:]
+
+
+@contextmanager
+def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """A writer of a Parquet file with checksums, row group by row group; the file is whole at the end of the block."""
+    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
+        yield writer
+    with path.open("r+b") as file:
+        file.seek(-_END_BYTES, io.SEEK_END)
+        start = file.seek(-_END_BYTES - _footer_bytes(file.read()), io.SEEK_END)
+        footer = file.read()
+        file.seek(start)
+        file.write(_seal_of(footer) + footer)
+
+
+def open_parquet(source: bytes | IO[bytes], *, is_foreign: bool = False, **options: Any) -> pq.ParquetFile:
+    """Opens a Parquet file whose checksums are verified: the footer's here, each page's when it is read.
+
+    `is_foreign`: another program may have written it, so that it need have none. `options`: of pyarrow's `ParquetFile`.
+    ArrowException, OSError or ValueError for a damaged file, also from the methods of what is returned.
+    """
+    file = pa.BufferReader(source) if isinstance(source, bytes) else source
+    _verify_footer(file, is_foreign)
+    return pq.ParquetFile(file, page_checksum_verification=True, **options)
+
+
+def _verify_footer(file: IO[bytes], is_foreign: bool) -> None:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - _TAIL_BYTES))
+    tail = file.read()
+    wanted = _SEAL_BYTES + _END_BYTES + _footer_bytes(tail)
+    if wanted > len(tail):
+        file.seek(max(0, size - wanted))
+        tail = file.read()
+    seal, footer = tail[-wanted : _SEAL_BYTES - wanted], tail[_SEAL_BYTES - wanted :]
+    if seal != _seal_of(footer) and not (is_foreign and not seal.startswith(_SEAL)):
+        raise pa.ArrowInvalid("the checksum of its footer is wrong")
+
+
+def _footer_bytes(end: bytes) -> int:
+    return int.from_bytes(end[-_END_BYTES : -_END_BYTES // 2], "little")
+
+
+def _seal_of(footer: bytes) -> bytes:
+    """`footer`: all that follows the last row group in the file as pyarrow writes it."""
+    return _SEAL + zlib.crc32(footer).to_bytes(4, "little")
+
+
+@contextmanager
+def damage_named(where: str, cure: str = "restore the file") -> Iterator[None]:
+    """Inside the block an unreadable Parquet file is a DamagedFile with its name, what is wrong and the cure."""
+    try:
+        yield
+    except (DamagedFile, FileNotFoundError):
+        raise
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        if is_of_the_place(error):
+            raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise DamagedFile(f"{where}: is not a Parquet table ({reason}); {cure}") from None
 
 
 def read_parquet(
     data: bytes, schema: pa.Schema, where: str, *, max_rows: int, max_bytes: int = MAX_DECODED_BYTES
 ) -> pa.Table:
-    """Reads the columns of `schema` from a Parquet file. DamagedFile names `where` and what is wrong with it."""
-    try:
+    """Reads the columns of `schema` from an untrusted Parquet file. DamagedFile names `where` and what is wrong."""
+    with damage_named(where):
         return _read(data, schema, max_rows, max_bytes)
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-        raise DamagedFile(f"{where}: cannot be read as a table ({reason}); restore the file") from None
 
 
 def _read(data: bytes, schema: pa.Schema, max_rows: int, max_bytes: int) -> pa.Table:
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
-    file = pq.ParquetFile(
-        pa.BufferReader(data),
+    file = open_parquet(
+        data,
+        is_foreign=True,
         read_dictionary=texts,
         thrift_string_size_limit=_THRIFT_BYTES,
         thrift_container_size_limit=_THRIFT_ITEMS,

@@ -6,7 +6,6 @@ readers that know the WIDS index or open_clip's convention.
 """
 
 import hashlib
-import io
 import json
 import math
 import re
@@ -16,10 +15,9 @@ from typing import Any
 
 import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from manifests.errors import DamagedFile, UserError
-from manifests.parquet import read_parquet
+from manifests.parquet import parquet_bytes, read_parquet
 from manifests.rows import ManifestRow
 from manifests.schema import MANIFEST, SHARD_ROWS, table_of
 from manifests.version import SCHEMA_VERSION
@@ -139,7 +137,7 @@ class Manifest:
 
 def manifest_bytes(shards: Sequence[ShardEntry], head: dict[str, Any]) -> tuple[bytes, bytes]:
     """(manifest.json, manifest.parquet) of these shards. `head` adds what the caller knows; totals are computed."""
-    parquet = _table_bytes(shards)
+    parquet = parquet_bytes(table_of([shard.row() for shard in shards], MANIFEST))
     document = {
         "schema_version": SCHEMA_VERSION,
         "kind": "hdvila-manifest",
@@ -150,12 +148,6 @@ def manifest_bytes(shards: Sequence[ShardEntry], head: dict[str, Any]) -> tuple[
         **head,
     }
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n", parquet
-
-
-def _table_bytes(shards: Sequence[ShardEntry]) -> bytes:
-    buffer = io.BytesIO()
-    pq.write_table(table_of([shard.row() for shard in shards], MANIFEST), buffer)
-    return buffer.getvalue()
 
 
 def _totals(shards: Sequence[ShardEntry]) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from manifests.parquet import damage_named, open_parquet, parquet_writer
 from pipeline.engine.store.delete_merged import sweep_orphans, sweep_segments
 from pipeline.engine.store.segments import Head, Segment, change_head, read_head
 from pipeline.engine.store.store import Store
-from pipeline.engine.store.unit_parts import Part
+from pipeline.engine.store.unit_parts import Part, cure_of
 from pipeline.outdir.remade import forget_alike
 
 EMPTIED = {
@@ -88,10 +88,14 @@ def _purge_segment(store: Store, segment: Segment, table: str, wanted: pa.Array,
     for path in (segment.path(table), segment.path(table, wide=True)):
         if not columns or not store.exists(path):
             continue
-        with tempfile.TemporaryDirectory() as folder, store.open(path) as source:
+        with (
+            damage_named(f"{store.url}/{path}", cure_of(path)),
+            tempfile.TemporaryDirectory() as folder,
+            store.open(path) as source,
+        ):
             new = Path(folder) / "table"
-            file, changed, n_rows = pq.ParquetFile(source), False, 0
-            with pq.ParquetWriter(new, file.schema_arrow, compression="zstd") as writer:
+            file, changed, n_rows = open_parquet(source), False, 0
+            with parquet_writer(new, file.schema_arrow) as writer:
                 for group in range(file.num_row_groups):
                     rows = file.read_row_group(group)
                     names = tuple(name for name in columns if name in rows.schema.names)

@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from manifests.hashing import UInt64
 from manifests.membership import are_in, hash_ids
+from manifests.parquet import open_parquet, parquet_bytes
 from manifests.wrong_value import first_fault
 from pipeline.engine.store.files import Files
 from pipeline.engine.store.parallel import READERS
@@ -278,7 +278,7 @@ class AlikeIndex:
             tables = {}
             for kind in self._kinds:
                 with self._files.open(f"{folder}/{kind}.pairs.parquet") as file:
-                    tables[kind] = pq.read_table(file)
+                    tables[kind] = open_parquet(file).read()
         except (FileNotFoundError, ValueError, pa.ArrowException) as error:
             raise LostHashes(f"{self._files.url}/{folder}: is damaged ({error})") from None
         return taken, tables
@@ -349,9 +349,7 @@ def _paths(kinds: Mapping[str, _OfKind]) -> set[str]:
 
 def _write_rows(files: Files, path: str, table: pa.Table) -> None:
     """Writes a Parquet file of small row groups."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", row_group_size=GROUP_ROWS)
-    files.write(path, sink.getvalue().to_pybytes())
+    files.write(path, parquet_bytes(table, row_group_size=GROUP_ROWS))
 
 
 def _rows(files: Files, path: str, wanted: Int64) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ A driver keeps one `ShardBooks` for all its plans, so that each reads only what 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +12,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
 from manifests.errors import UserError
-from manifests.funnel import SELECTION_NAME
+from manifests.funnel import CURE_OF_SELECTION, SELECTION_NAME
 from manifests.membership import Ids
+from manifests.parquet import damage_named, open_parquet
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
@@ -108,7 +107,8 @@ def read_chosen(store: Store) -> Chosen:
         data = store.read(SELECTION_NAME)
     except FileNotFoundError:
         raise UserError(f"{store.url}/{SELECTION_NAME}: no such file; run the balance first") from None
-    rows = pq.read_table(io.BytesIO(data), columns=["video_id", "group", "kept", "clips_kept"]).combine_chunks()
+    with damage_named(f"{store.url}/{SELECTION_NAME}", CURE_OF_SELECTION):
+        rows = open_parquet(data).read(columns=["video_id", "group", "kept", "clips_kept"]).combine_chunks()
     lists = pc.if_else(rows.column("kept"), rows.column("clips_kept"), None).combine_chunks()
     counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
     starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)

@@ -8,7 +8,6 @@ one file named after the shards; if that is missing, damaged or of other shards,
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
 from manifests.membership import Ids
+from manifests.parquet import open_parquet
 from manifests.shards import TABLE_NAME, ShardEntry
 from manifests.shards import read_entries as entries_of_table
 from pipeline.balance.clip_lists import ClipLists, empty_clip_lists, merged_lists
@@ -114,7 +113,7 @@ def kept_held(store: Store, generation: int, entries: Sequence[ShardEntry]) -> H
     """The contents of these shards, all of their generation, from the stored file; None if that is not there."""
     try:
         data = store.read("/".join(_path(generation, entries)))
-        return _held_in(pq.read_table(io.BytesIO(data)).cast(_FILE))
+        return _held_in(open_parquet(data).read().cast(_FILE))
     except (FileNotFoundError, ValueError, pa.ArrowException):
         return None
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from manifests.clip_status import ClipStatus
 from manifests.errors import DamagedFile, is_of_the_place
+from manifests.parquet import parquet_bytes
 from manifests.rows import ShardRow
 from manifests.schema import SHARD_ROWS, table_of
 from manifests.shards import ShardEntry, member_offsets, rows_of_shard
@@ -89,7 +89,7 @@ def join_shard(pieces: Sequence[Piece], folder: Path, *, url: str, split: str, g
             write(data)
         write(END)
     table = table_of(done, SHARD_ROWS)
-    pq.write_table(table, rows, compression="zstd")
+    rows.write_bytes(parquet_bytes(table))
     entry = entry_of(table, url, split, generation, sha256.hexdigest(), md5.hexdigest(), tar.stat().st_size)
     stats.write_bytes(stats_bytes(entry, table))
     return entry

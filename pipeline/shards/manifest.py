@@ -22,13 +22,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from manifests.clip_status import is_success
 from manifests.errors import DamagedFile, UserError
-from manifests.funnel import SELECTION_NAME
+from manifests.funnel import CURE_OF_SELECTION, SELECTION_NAME
 from manifests.image_sample import IMAGE_KIND
+from manifests.parquet import damage_named, open_parquet
 from manifests.reasons import Reason
 from manifests.sample_index import entries_in
 from manifests.shards import (
@@ -256,8 +256,8 @@ def _delete(store: Store, packs: Sequence[str]) -> int:
 
 
 def _rejected_for_good(store: Store) -> set[str]:
-    with store.open(SELECTION_NAME) as file:
-        rows = pq.read_table(file, columns=["video_id", "kept", "reason"])
+    with damage_named(f"{store.url}/{SELECTION_NAME}", CURE_OF_SELECTION), store.open(SELECTION_NAME) as file:
+        rows = open_parquet(file).read(columns=["video_id", "kept", "reason"])
     may_come_back = pc.field("kept") | pc.is_in(pc.field("reason"), pa.array(sorted(_MAY_COME_BACK)))
     return set(rows.filter(~may_come_back)["video_id"].to_pylist())
 

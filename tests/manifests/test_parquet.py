@@ -1,6 +1,8 @@
-"""Parquet files of strangers: what stands for gigabytes is refused before it is read."""
+"""A flipped byte never changes what is read of our own files; of strangers', what stands for gigabytes is refused."""
 
 import io
+import random
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from manifests.errors import DamagedFile
+from manifests.parquet import open_parquet, parquet_bytes, parquet_writer
 from manifests.schema import SHARD_ROWS
 from manifests.shards import (
     rows_of_shard,
@@ -39,3 +42,58 @@ def test_a_small_parquet_that_stands_for_gigabytes_is_refused_before_it_is_read(
         rows_of_shard(a_bomb(SHARD_ROWS, 300_000), "a shard")
 
     assert pa.total_allocated_bytes() - before < 2**20
+
+
+def a_table(n_rows: int = 200) -> pa.Table:
+    numbers = list(range(n_rows))
+    return pa.table({"video_id": [f"v{i // 7}" for i in numbers], "n": numbers, "pairs": [[i, i] for i in numbers]})
+
+
+def read(data: bytes, is_foreign: bool) -> pa.Table | None:
+    """What a reader gets of a file; None if it says that the file is damaged."""
+    try:
+        return open_parquet(data, is_foreign=is_foreign).read()
+    except (pa.ArrowException, OSError, ValueError):
+        return None
+
+
+@pytest.mark.parametrize("is_foreign", [False, True])
+def test_no_flipped_byte_changes_what_is_read(is_foreign: bool) -> None:
+    table, rng = a_table(), random.Random(0)
+    data = parquet_bytes(table, row_group_size=100)
+    assert read(data, is_foreign) == table
+    n_found = 0
+    for at in range(len(data)):
+        harmed = bytearray(data)
+        harmed[at] ^= rng.randrange(1, 256)
+        made = read(bytes(harmed), is_foreign)
+        assert made is None or made == table, f"byte {at}"
+        n_found += made is None
+    assert n_found > len(data) / 2
+
+
+def test_without_their_checksums_our_files_are_refused_and_those_of_strangers_read() -> None:
+    buffer = io.BytesIO()
+    pq.write_table(a_table(), buffer)
+    assert read(buffer.getvalue(), is_foreign=True) == a_table() and read(buffer.getvalue(), is_foreign=False) is None
+
+
+def test_others_read_files_with_checksums_as_they_read_any(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    table = a_table()
+    (tmp_path / "whole.parquet").write_bytes(parquet_bytes(table, row_group_size=100))
+    with parquet_writer(tmp_path / "groups.parquet", table.schema) as writer:
+        for begin in (0, 100):
+            writer.write_table(table.slice(begin, 100))
+    for file in tmp_path.iterdir():
+        assert pq.read_table(file) == table == open_parquet(file.read_bytes()).read()
+        assert duckdb.sql(f"SELECT count(*), sum(n) FROM '{file}'").fetchall() == [(200, 19900)]
+
+
+def test_a_footer_longer_than_the_first_read_of_it_is_verified_too() -> None:
+    wide = pa.table({f"column {i}": [i] for i in range(1500)})
+    data = parquet_bytes(wide)
+    harmed = bytearray(data)
+    harmed[len(data) - 70_000] ^= 1
+    assert int.from_bytes(data[-8:-4], "little") > 70_000
+    assert read(data, False) == wide and read(bytes(harmed), False) is None

@@ -10,9 +10,9 @@ from typing import Any
 
 import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from manifests.errors import UserError
+from manifests.parquet import open_parquet
 
 MAX_FIELD_CHARACTERS = 16 * 1024**2
 _KINDS = ("csv", "tsv", "parquet", "jsonl", "json")
@@ -36,7 +36,7 @@ def read_rows(file: str) -> Iterator[TableRow]:
 
 
 def _parquet(opened: Any) -> Iterator[TableRow]:
-    for batch in pq.ParquetFile(opened).iter_batches(batch_size=1024):
+    for batch in open_parquet(opened, is_foreign=True).iter_batches(batch_size=1024):
         yield from batch.to_pylist()
 
 

@@ -20,10 +20,10 @@ from typing import IO, Any, cast
 
 import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from manifests.errors import DamagedFile, UserError
+from manifests.parquet import parquet_bytes
 from pipeline.engine.store.outage import outlast
 
 TEMPORARY = ".tmp-"
@@ -213,10 +213,8 @@ class Files:
         self.write(relative, json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n")
 
     def write_table(self, relative: str, table: pa.Table) -> None:
-        """Writes a Parquet file, in row groups of ROWS_A_GROUP."""
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd", row_group_size=ROWS_A_GROUP)
-        self.write(relative, buffer.getvalue())
+        """Writes a Parquet file with checksums, in row groups of ROWS_A_GROUP."""
+        self.write(relative, parquet_bytes(table, row_group_size=ROWS_A_GROUP))
 
     def create(self, relative: str, data: bytes) -> bool:
         """Creates a file; returns False if it exists already (O_EXCL on a disk, If-None-Match in a bucket)."""

@@ -8,11 +8,15 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import IO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.parquet import damage_named, open_parquet
 from pipeline.engine.store.files import Files
+from pipeline.engine.store.unit_parts import cure_of
 
 TAIL_BYTES = 128 * 1024
 """Bytes read at once from the end: most files' whole footer."""
@@ -38,8 +42,10 @@ class RowFile:
     """A Parquet file of which only the end is in memory, plus the rows being read."""
 
     def __init__(self, files: Files, path: str, size: int = 0) -> None:
-        self._spans = _opened(files, path, size)
-        self._file = pq.ParquetFile(self._spans)
+        self._named = partial(damage_named, f"{files.url}/{path}", cure_of(path))
+        with self._named():
+            self._spans = _opened(files, path, size)
+            self._file = open_parquet(cast(IO[bytes], self._spans))
 
     def fetch(self, spans: Sequence[tuple[int, int]], columns: Sequence[str], most_bytes: int) -> bool:
         """Fetches what some rows (first, number) need of these columns, and keeps it for `read`. False, with nothing
@@ -58,7 +64,8 @@ class RowFile:
         columns = self._file.schema_arrow.names if columns is None else columns
         groups, skipped = _groups_of(self._file.metadata, first, n_rows)
         self._spans.fetch_all(sorted(self._places(groups, set(columns))))
-        rows = self._file.read_row_groups(groups, columns=list(columns)).slice(skipped, n_rows)
+        with self._named():
+            rows = self._file.read_row_groups(groups, columns=list(columns)).slice(skipped, n_rows)
         self._spans.drop()
         return rows
 

@@ -9,14 +9,15 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from manifests.parquet import parquet_writer
 from manifests.schema import REJECTS, TABLES, WIDE, completed
 from pipeline.engine.store.commits import Facts, part_name
 from pipeline.engine.store.ids import TABLES_WITH_IDS, Entries, entries_of, sorted_entries
@@ -107,21 +108,21 @@ def _write_table(
     if wide:
         sets[True] = ["video_id", *wide]
     local = {is_wide: scratch / f"{table}.{is_wide}" for is_wide in sets}
-    writers = {
-        is_wide: pq.ParquetWriter(local[is_wide], pa.schema([schema.field(name) for name in names]), compression="zstd")
-        for is_wide, names in sets.items()
-    }
     counts: dict[str, int] = {}
     n_rows = 0
-    for block, sizes in _blocks(of_units, schema, counts):
-        for is_wide, names in sets.items():
-            writers[is_wide].write_table(block.select(names))
-        if table in TABLES_WITH_IDS:
-            ids = block.column("video_id").combine_chunks()
-            files.ids.append(entries_of(segment.id, table, ids, n_rows, sizes))
-        n_rows += block.num_rows
-    for is_wide, writer in writers.items():
-        writer.close()
+    with ExitStack() as stack:
+        writers = {
+            is_wide: stack.enter_context(parquet_writer(local[is_wide], pa.schema([schema.field(it) for it in names])))
+            for is_wide, names in sets.items()
+        }
+        for block, sizes in _blocks(of_units, schema, counts):
+            for is_wide, names in sets.items():
+                writers[is_wide].write_table(block.select(names))
+            if table in TABLES_WITH_IDS:
+                ids = block.column("video_id").combine_chunks()
+                files.ids.append(entries_of(segment.id, table, ids, n_rows, sizes))
+            n_rows += block.num_rows
+    for is_wide in sets:
         path = segment.path(table, wide=is_wide)
         files.sizes[path.rpartition("/")[2]] = local[is_wide].stat().st_size
         store.put(local[is_wide], path)

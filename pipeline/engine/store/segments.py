@@ -17,6 +17,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,13 +28,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from manifests.errors import DamagedFile
 from manifests.membership import NOWHERE, Ids
+from manifests.parquet import damage_named, open_parquet
 from manifests.wrong_value import first_fault
 from pipeline.engine.store.commits import Facts
 from pipeline.engine.store.files import Files
 from pipeline.engine.store.ids import NAME as IDS_NAME
 from pipeline.engine.store.ids import TABLES_WITH_IDS, entries_with, hash_of
 from pipeline.engine.store.parallel import READERS
-from pipeline.engine.store.unit_parts import FOLDER
+from pipeline.engine.store.unit_parts import FOLDER, cure_of
 
 HEAD = f"{FOLDER}/head.json"
 MAX_MOVED = 5
@@ -191,11 +193,16 @@ class SegmentReader:
     def units(self, segment: Segment) -> pa.Table:
         """A row per unit, without its facts: `unit`, and `first:<table>` and `n:<table>` for each table."""
         if segment.id not in self._units:
-            path = segment.path(UNITS)
-            with self.files.open(path) as file:
-                names = [name for name in pq.ParquetFile(file).schema_arrow.names if name != "facts"]
-                self._units[segment.id] = pq.read_table(file, columns=names)
+            with self._opened_units(segment) as file:
+                names = [name for name in file.schema_arrow.names if name != "facts"]
+                self._units[segment.id] = file.read(columns=names)
         return self._units[segment.id]
+
+    @contextmanager
+    def _opened_units(self, segment: Segment) -> Iterator[pq.ParquetFile]:
+        path = segment.path(UNITS)
+        with damage_named(f"{self.files.url}/{path}", cure_of(path)), self.files.open(path) as file:
+            yield open_parquet(file)
 
     def load(self, segments: Iterable[Segment]) -> None:
         """Reads the units of these segments, several at a time."""
@@ -252,9 +259,10 @@ class SegmentReader:
         self, segment: Segment, unit: str | None = None, *, but: Callable[[str], bool] = lambda unit: False
     ) -> Iterator[tuple[str, Facts]]:
         """(unit, what its commit held) of the units that count, or of `unit` alone. `but`: units to leave out."""
-        filters = None if unit is None else pc.field("unit") == unit
-        with self.files.open(segment.path(UNITS)) as file:
-            read = pq.read_table(file, columns=["unit", "facts"], filters=filters)
+        with self._opened_units(segment) as file:
+            read = file.read(columns=["unit", "facts"])
+        if unit is not None:
+            read = read.filter(pc.field("unit") == unit)
         void = set(segment.void)
         for name, facts in zip(read.column("unit").to_pylist(), read.column("facts").to_pylist(), strict=True):
             if name not in void and not but(name):

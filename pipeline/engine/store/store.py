@@ -7,16 +7,14 @@ commits/<stage>/group.<number>.<hash>.json         written last
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from manifests.errors import DamagedFile, is_of_the_place
+from manifests.parquet import damage_named, open_parquet
 from manifests.schema import REJECTS, TABLES, WIDE, completed, table_of
 from pipeline.engine.store.commits import Facts, part_name
 from pipeline.engine.store.committed import Committed
@@ -26,7 +24,7 @@ from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.ranges import read_rows
 from pipeline.engine.store.segment_rows import SegmentRows, Spans, wide_path
 from pipeline.engine.store.segments import MAX_MOVED, Head, Segment, change_head, read_head, rows_of_id, without
-from pipeline.engine.store.unit_parts import PART, Part, joined, name_of, strays
+from pipeline.engine.store.unit_parts import PART, Part, cure_of, joined, name_of, strays
 
 MANY_READ = 2
 """Once this many parts of one file were requested, the file is read whole and cached."""
@@ -178,9 +176,8 @@ class Store(Committed):
         """The files of a segment's part, with what these rows (first, number) need of these columns fetched; and
         whether it was: too much is not. FileNotFoundError if a merge has moved the part.
         """
-        with self._as_table(part.path):
-            rows = SegmentRows(self, part.table, part.path, self.segments.sizes)
-            return rows, bool(spans) and rows.fetch(spans, columns)
+        rows = SegmentRows(self, part.table, part.path, self.segments.sizes)
+        return rows, bool(spans) and rows.fetch(spans, columns)
 
     def pieces(
         self, part: Part, columns: list[str], max_bytes: int = 0, opened: SegmentRows | None = None
@@ -191,34 +188,19 @@ class Store(Committed):
         FileNotFoundError if a merge has moved the part.
         """
         rows = opened or SegmentRows(self, part.table, part.path, self.segments.sizes)
-
-        def read(first: int, n_rows: int, names: list[str]) -> pa.Table:
-            with self._as_table(part.path):
-                return rows.read(first, n_rows, names)
-
-        with self._as_table(part.path):
-            pieces = list(rows.pieces(part.first, part.n_rows, columns, max_bytes or PIECE_BYTES))
-        yield from (Piece(first, n_rows, partial(read, first, n_rows)) for first, n_rows in pieces)
+        pieces = rows.pieces(part.first, part.n_rows, columns, max_bytes or PIECE_BYTES)
+        yield from (Piece(first, n_rows, partial(rows.read, first, n_rows)) for first, n_rows in list(pieces))
 
     def _read_part(self, part: Part, columns: list[str] | None, *, keep: bool = True) -> pa.Table:
-        with self._as_table(part.path):
-            if part.n_rows < 0:
-                file = pq.ParquetFile(pa.BufferReader(self.read(part.path)))
-                names = set(file.schema_arrow.names)
-                return file.read(columns=None if columns is None else [name for name in columns if name in names])
-            return self._read_of_segment(part, columns, keep)
+        if part.n_rows < 0:
+            return self._read_whole(part.path, columns)
+        return self._read_of_segment(part, columns, keep)
 
-    @contextmanager
-    def _as_table(self, path: str) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError:
-            raise
-        except (pa.ArrowException, OSError, ValueError) as error:
-            if is_of_the_place(error):
-                raise
-            reason = (str(error).splitlines() or [""])[0][:300]
-            raise DamagedFile(f"{self.url}/{path}: is not a Parquet table ({reason}); restore the file") from None
+    def _read_whole(self, path: str, columns: Sequence[str] | None) -> pa.Table:
+        with damage_named(f"{self.url}/{path}", cure_of(path)):
+            file = open_parquet(self.read(path))
+            names = set(file.schema_arrow.names)
+            return file.read(columns=None if columns is None else [name for name in columns if name in names])
 
     def _read_of_segment(self, part: Part, columns: list[str] | None, keep: bool) -> pa.Table:
         wide = WIDE.get(part.table, ())
@@ -242,7 +224,7 @@ class Store(Committed):
             self._kept[key] = kept + keep
             return read_rows(self, path, part.first, part.n_rows, columns, self.segments.sizes.get(path, 0))
         if isinstance(kept, int):
-            kept = pq.read_table(pa.BufferReader(self.read(path)), columns=columns)
+            kept = self._read_whole(path, columns)
             self._keep(key, kept)
         return kept.slice(part.first, part.n_rows)
 

@@ -30,6 +30,13 @@ class Part:
         return f"rejects/{self.stage}" if table == "rejects" else table
 
 
+def cure_of(path: str) -> str:
+    """What to do about a damaged file of a table."""
+    folder, _, name = path.rpartition("/")
+    stage = folder.split("/")[1] if folder.startswith(f"{FOLDER}/") else "-".join(name.split("-")[1:2])
+    return f"restore the file, or make what is in it again: run with --redo {stage}"
+
+
 def joined(parts: Iterable[Part]) -> Iterator[Part]:
     """Joins parts whose rows are adjacent in one file, so that fewer pieces are read."""
     for run in adjoining(parts):

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
+from manifests.parquet import open_parquet
 from manifests.run_status import STATUS_NAME, RunStatus
 from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig
@@ -93,6 +94,26 @@ def test_no_manifest_is_an_error_and_a_broken_one_a_fault(copy: Path, tmp_path: 
         faults(tmp_path / "nothing")
     (copy / "manifest.parquet").write_bytes(b"other")
     assert "checksum differs" in faults(copy)[0]
+
+
+def test_one_flipped_bit_in_the_rows_of_a_shard_or_in_the_manifest_s_table_is_found(copy: Path):
+    for name in (ROWS, "manifest.parquet"):
+        data = (copy / name).read_bytes()
+        footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+        for at in (100, footer + 100):
+            harmed = bytearray(data)
+            harmed[at] ^= 1
+            (copy / name).write_bytes(harmed)
+            assert any(name in fault for fault in faults(copy, decode=0)), f"{name}, byte {at}"
+        (copy / name).write_bytes(data)
+    assert faults(copy, decode=0) == []
+
+
+def test_every_parquet_of_a_data_set_and_of_its_tables_carries_checksums(made: Path):
+    files = sorted(made.rglob("*.parquet"))
+    assert {"shards", "packs", "videos"} <= {file.relative_to(made).parts[0] for file in files}
+    for file in files:
+        assert open_parquet(file.read_bytes()).read().num_rows, "those of strangers are refused here"
 
 
 def test_one_flipped_bit_in_a_tar_is_found_by_its_checksums(copy: Path):

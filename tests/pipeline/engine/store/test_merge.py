@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hdvila_testing.requests import count_requests
+from manifests.parquet import parquet_bytes
 from pipeline.engine.store import merge
 from pipeline.engine.store.delete_merged import sweep_orphans, sweep_segments
 from pipeline.engine.store.merge import MergeSizes, install, plan_merge
@@ -291,8 +291,8 @@ def test_rows_that_lie_in_several_row_groups_come_whole(tmp_path: Path) -> None:
     rows = pa.table({name: [f"{name} {i}" for i in range(9)] for name in ("video_id", "text")})
     folder = tmp_path / "segments" / "x" / "y"
     folder.mkdir(parents=True)
-    pq.write_table(rows.select(["video_id"]), folder / "clips.parquet", row_group_size=2)
-    pq.write_table(rows, folder / "clips.wide.parquet", row_group_size=2)
+    (folder / "clips.parquet").write_bytes(parquet_bytes(rows.select(["video_id"]), row_group_size=2))
+    (folder / "clips.wide.parquet").write_bytes(parquet_bytes(rows, row_group_size=2))
     one = _InOrder(Store(str(tmp_path)), "segments/x/y/clips.parquet", 9)
     for first, n_rows in ((0, 3), (3, 1), (5, 4)):
         assert one.rows(first, n_rows).select(rows.column_names).equals(rows.slice(first, n_rows))

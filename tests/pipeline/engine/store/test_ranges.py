@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hdvila_testing.requests import count_requests
+from manifests.parquet import parquet_bytes
 from pipeline.engine.store import ranges
 from pipeline.engine.store.files import Files
 from pipeline.engine.store.ranges import TAIL_BYTES, RowFile, read_rows
@@ -28,7 +29,7 @@ TABLE = pa.table(
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ranges")
-    pq.write_table(TABLE, folder / "t.parquet", row_group_size=A_GROUP)
+    (folder / "t.parquet").write_bytes(parquet_bytes(TABLE, row_group_size=A_GROUP))
     return folder
 
 
@@ -48,7 +49,7 @@ def test_one_row_takes_two_requests_and_few_bytes(folder: Path) -> None:
 
 
 def test_a_small_file_comes_whole_by_one_request(tmp_path: Path) -> None:
-    pq.write_table(TABLE.slice(0, 10), tmp_path / "t.parquet")
+    (tmp_path / "t.parquet").write_bytes(parquet_bytes(TABLE.slice(0, 10)))
     size = (tmp_path / "t.parquet").stat().st_size
     with count_requests() as counted:
         assert read_rows(Files(str(tmp_path)), "t.parquet", 3, 2, ["name"], size).num_rows == 2
@@ -57,7 +58,7 @@ def test_a_small_file_comes_whole_by_one_request(tmp_path: Path) -> None:
 
 def test_of_a_file_longer_than_its_end_no_byte_comes_twice(tmp_path: Path) -> None:
     some = TABLE.slice(0, 10_000)
-    pq.write_table(some, tmp_path / "t.parquet", row_group_size=A_GROUP, compression="none")
+    (tmp_path / "t.parquet").write_bytes(parquet_bytes(some, row_group_size=A_GROUP))
     files, size = Files(str(tmp_path)), (tmp_path / "t.parquet").stat().st_size
     assert size > TAIL_BYTES
     with count_requests() as counted:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from manifests.errors import DamagedFile
+from manifests.parquet import parquet_bytes
 from pipeline.engine.store import store as store_module
 from pipeline.engine.store.files import Files
 from pipeline.engine.store.merge import MergeSizes
@@ -205,10 +206,10 @@ def test_pieces_of_a_part_are_whole_row_groups_and_read_only_what_is_asked_for(
     assert (piece.first, piece.n_rows) == (0, 39) and piece.read(columns).equals(rows)
     assert piece.read(["clip_id", "gone"]).column_names == ["clip_id"]
     table = pq.read_table(half.path(part.path))
-    pq.write_table(table, half.path(part.path), row_group_size=10)
+    half.write(part.path, parquet_bytes(table, row_group_size=10))
     half.segments.sizes.clear()
     wide = pq.read_table(half.path(part.path.replace(".parquet", ".wide.parquet")))
-    pq.write_table(wide, half.path(part.path.replace(".parquet", ".wide.parquet")), row_group_size=10)
+    half.write(part.path.replace(".parquet", ".wide.parquet"), parquet_bytes(wide, row_group_size=10))
     assert len(list(half.pieces(whole, ["clip_id"]))) == 1, "so few rows are one piece"
     monkeypatch.setattr(store_module, "PIECE_BYTES", 1)
     pieces = list(half.pieces(whole, ["clip_id"]))

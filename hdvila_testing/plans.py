@@ -4,11 +4,12 @@ import tempfile
 from collections.abc import Iterable
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests.clip_status import is_success
 from manifests.reasons import Reason
-from pipeline.balance.clip_lists import clip_lists, empty_clip_lists
-from pipeline.balance.standing import REJECTED_VIDEOS, Duplicates, Outcomes, all_failed, outcomes_with
+from pipeline.balance.clip_lists import clip_lists
+from pipeline.balance.standing import REJECTED_VIDEOS, Duplicates, Outcomes, all_failed
 from pipeline.engine.store.store import Store
 from pipeline.likeness.pictures import Pictures
 from pipeline.likeness.same import LIKENESS, Likeness
@@ -25,8 +26,8 @@ def outcomes_of(packs: Iterable[pa.Table], rejects: pa.Table, duplicates: Duplic
         succeeded = is_success(table.column("status"))
         lists.append(table.filter(succeeded).select(["video_id", "n", "duration_ms"]))
         away.append(all_failed(table, succeeded))
-    failed = pa.concat_tables([REJECTED_VIDEOS.empty_table(), *away])
-    return outcomes_with(clip_lists(lists), failed, rejects, duplicates or {}, empty_clip_lists())
+    whole = rejects.filter(pc.equal(rejects.column("clip_id"), "")).select(REJECTED_VIDEOS.names)
+    return Outcomes(clip_lists(lists), pa.concat_tables([whole, *away]), duplicates or {})
 
 
 def find_duplicates(packs: pa.Table, rule: Likeness = LIKENESS) -> dict[Reason, dict[str, str]]:

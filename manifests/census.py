@@ -1,7 +1,7 @@
-"""What the tables of an output directory hold, counted by video: each part is read once, and few bytes of it are kept.
+"""What the tables of an output directory hold, counted by video: each table is read once, and few bytes of it are kept.
 
 The funnel, the rejects in force and the search for missing videos all need the same facts: which videos have rows in a
-table, how many, and how many of them failed. They share one census; a long-lived census reads only what is new.
+table, how many, and how many of them failed. They share one census, which is a snapshot.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -35,10 +35,6 @@ class Rows(Protocol):
     def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table: ...
 
     def read_rejects(self, columns: list[str] | None = None) -> pa.Table: ...
-
-    def parts(self, table: str) -> Any: ...
-
-    def read_part(self, part: Any, columns: list[str] | None = None) -> pa.Table: ...
 
     def read_runs(self, table: str, columns: list[str]) -> Iterator[pa.Table]: ...
 
@@ -88,8 +84,6 @@ class _Kept:
     """[C] ascending hashes of the clips that were rejected before this table."""
     passed: NDArray[np.bool_]
     """[C] whether each of them has a row here that did not fail."""
-    is_read: bool = False
-    read: set[tuple[str, str]] = field(default_factory=set)
     pieces: list[Counted] = field(default_factory=list)
     n_waiting: int = 0
     failed: Counter[str] = field(default_factory=Counter)
@@ -109,30 +103,17 @@ class _Kept:
 
 
 class Census:
-    """See the module docstring. `by_clip`: also finds which rejected clips passed their stage later; such a census is a
-    snapshot. Without it, `count` may be called again and reads the parts that are new.
-    """
+    """See the module docstring. Also finds which rejected clips passed their stage later."""
 
-    def __init__(self, tables: Rows, *, by_clip: bool = True) -> None:
-        self._tables, self._by_clip = tables, by_clip
+    def __init__(self, tables: Rows) -> None:
+        self._tables = tables
         self._kept: dict[str, _Kept] = {}
         self._clips_before: Callable[[str], UInt64] | None = None
-        self._in_force: pa.Table | None = None
 
     @cached_property
     def rejects(self) -> pa.Table:
-        """All rejects ever made; without `by_clip` only those of whole videos."""
-        rejects = self._tables.read_rejects()
-        return rejects if self._by_clip else rejects.filter(pc.equal(rejects.column("clip_id"), ""))
-
-    def again(self) -> None:
-        """Invalidates the cache."""
-        if self._by_clip:
-            self._kept.clear()
-            self.__dict__.pop("rejected", None)
-            self._clips_before = None
-        self._in_force = None
-        self.__dict__.pop("rejects", None)
+        """All rejects ever made."""
+        return self._tables.read_rejects()
 
     def count(self, table: str) -> Counted:
         """The counts of a table by video."""
@@ -147,17 +128,13 @@ class Census:
                 seen, waiting = distinct(np.concatenate([seen, *waiting])), []
         return len(distinct(np.concatenate([seen, *waiting])))
 
-    def read_new_parts(self, table: str) -> None:
-        """Reads the new parts of a table now, so that they need not be kept until somebody counts."""
-        self._update(table)
-
     def failed_by_reason(self) -> Counter[str]:
         """How many rows of `packs` failed, by reason."""
         return self._update("packs").failed
 
     @cached_property
     def rejected(self) -> Rejected:
-        """Active rejects, keyed by hash; needs by_clip=True."""
+        """Active rejects, keyed by hash."""
 
         def holds_after(clips_before: Callable[[str], UInt64]) -> Callable[[str, UInt64, UInt64], NDArray[np.bool_]]:
             self._clips_before = self._clips_before or clips_before
@@ -174,11 +151,6 @@ class Census:
 
     def in_force(self) -> pa.Table:
         """The latest reject of each video and clip, if nothing has made it void, with the columns of `rejects`."""
-        if self._in_force is None:
-            self._in_force = self._find_in_force()
-        return self._in_force
-
-    def _find_in_force(self) -> pa.Table:
         self._clips_before = self._clips_before or self._named_before
         stages = self.rejects.column("stage").to_numpy(zero_copy_only=False)
         video, clip = (hash_ids(self.rejects.column(name)) for name in ("video_id", "clip_id"))
@@ -207,25 +179,16 @@ class Census:
         return np.asarray(passed)
 
     def _update(self, table: str) -> _Kept:
-        kept = self._kept.get(table) or self._begun(table)
-        if self._by_clip and kept.is_read:
-            return kept  # a snapshot
-        kept.is_read = True
-        columns = ["video_id"] + ["clip_id"] * bool(len(kept.clips)) + ["status", "reason"] * (table == "packs")
-        if self._by_clip:
+        if table not in self._kept:
+            kept = self._begun(table)
+            columns = ["video_id"] + ["clip_id"] * bool(len(kept.clips)) + ["status", "reason"] * (table == "packs")
             for rows in self._tables.read_runs(table, columns):
                 self._take(kept, rows)
-            return kept
-        for part in self._tables.parts(table):
-            if (part.stage, part.unit) in kept.read:
-                continue
-            kept.read.add((part.stage, part.unit))
-            self._take(kept, self._tables.read_part(part, columns))
-        return kept
+        return self._kept[table]
 
     def _begun(self, table: str) -> _Kept:
         clips = np.zeros(0, np.uint64)
-        if self._by_clip and table in _OF_CLIPS:
+        if table in _OF_CLIPS:
             if self._clips_before is None:
                 _ = self.rejected
             assert self._clips_before is not None

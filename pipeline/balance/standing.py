@@ -75,21 +75,6 @@ CODE_OF = {reason: code for code, reason in enumerate(["", *(reason.value for re
 """The numbers of reasons in arrays. Those of other packages are added when they are first seen."""
 
 
-def outcomes_with(
-    made: ClipLists, failed: pa.Table, rejects: pa.Table, duplicates: Duplicates, already_kept: ClipLists
-) -> Outcomes:
-    """Makes outcomes.
-
-    `made`: the clips that exist. `failed` (REJECTED_VIDEOS): videos all of whose clips failed. `rejects`: those in
-    force (manifests.funnel.rejects_in_force).
-    """
-    return Outcomes(made, pa.concat_tables([_whole_videos(rejects), failed]), duplicates, already_kept)
-
-
-def _whole_videos(rejects: pa.Table) -> pa.Table:
-    return rejects.filter(pc.equal(rejects.column("clip_id"), "")).select(["video_id", "reason"]).cast(REJECTED_VIDEOS)
-
-
 def all_failed(packs: pa.Table, succeeded: pa.ChunkedArray) -> pa.Table:
     """REJECTED_VIDEOS of rows of PACKS: the videos without a successful clip, with their clips' most common reason."""
     good = packs.filter(succeeded).column("video_id").combine_chunks()

@@ -12,10 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.origin import same_origin
-from manifests.reasons import Reason, ReasonClass
-from manifests.schema import REJECTS
+from manifests.reasons import Reason
 from pipeline.balance.ranking import Ranked, candidates_with, rank_candidates
-from pipeline.balance.standing import Duplicates, Outcomes, outcomes_with
+from pipeline.balance.standing import REJECTED_VIDEOS, Duplicates, Outcomes
 from pipeline.config import RunConfig
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
@@ -65,8 +64,10 @@ class Candidates:
         `n_closed` generations count as kept.
         """
         away = pa.array(sorted(but), pa.string())
-        rejects = pa.concat_tables([_media_not_of(self.known.rejects(), away), _opted_out(self.opted_out)])
-        return outcomes_with(*self.known.made(away), rejects, self._duplicates(away), self.known.kept(n_closed))
+        made, failed = self.known.made(away)
+        rejected = _media_not_of(self.known.rejects.of(self.ranked.video_id), away).select(REJECTED_VIDEOS.names)
+        rejected = pa.concat_tables([rejected, _opted_out(self.opted_out), failed])
+        return Outcomes(made, rejected, self._duplicates(away), self.known.kept(n_closed))
 
     def _duplicates(self, away: pa.Array) -> Duplicates:
         duplicates: dict[Reason, dict[str, str]] = {Reason.DUPLICATE_TEXT: self.repeated_texts}
@@ -94,6 +95,5 @@ def _media_not_of(rejects: pa.Table, video_ids: pa.Array) -> pa.Table:
 
 
 def _opted_out(video_ids: tuple[str, ...]) -> pa.Table:
-    blank = {name: (1 if name == "attempts" else "") for name in REJECTS.names}
-    facts = {"stage": "balance", "reason": Reason.OPTED_OUT.value, "class": ReasonClass.NEVER.value}
-    return pa.Table.from_pylist([blank | facts | {"video_id": video_id} for video_id in video_ids], schema=REJECTS)
+    reasons = [Reason.OPTED_OUT.value] * len(video_ids)
+    return pa.table([pa.array(video_ids, pa.string()), pa.array(reasons, pa.string())], schema=REJECTED_VIDEOS)

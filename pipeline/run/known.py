@@ -9,19 +9,16 @@ were planned and how long they are, which of them exist, its rejects. Duplicates
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from typing import IO, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from manifests.census import Census
 from manifests.clip_status import is_success
 from manifests.reasons import Reason
-from manifests.schema import REJECTS, TABLES
+from manifests.schema import TABLES
 from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists, joined_lists, without_videos
 from pipeline.balance.ranking import planned_by_video
 from pipeline.balance.standing import REJECTED_VIDEOS, all_failed
@@ -30,6 +27,8 @@ from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
 from pipeline.likeness.pictures import Pictures, Texts
 from pipeline.likeness.tasks import Spread, spread_here
+from pipeline.run.rejects import COLUMNS as REJECT_COLUMNS
+from pipeline.run.rejects import VideoRejects
 from pipeline.shards.books import PACK_COLUMNS as BOOK_COLUMNS
 from pipeline.shards.books import ShardBooks
 from pipeline.shards.closed import kept_clips, read_entries
@@ -38,6 +37,14 @@ VIDEO_COLUMNS = ["video_id", "category_id", "channel_id", "url", "duration_s", "
 BYTES_AT_A_TIME = 8 * 1024**2
 """Bytes of a table's rows that are condensed together."""
 PACK_COLUMNS = ["video_id", "n", "duration_ms", "status", "reason"]
+READ = {
+    "videos": VIDEO_COLUMNS,
+    "transcripts": ["video_id"],
+    "clips": ["video_id", "start_ms", "end_ms"],
+    "packs": list(dict.fromkeys([*PACK_COLUMNS, *BOOK_COLUMNS])),
+    "rejects": REJECT_COLUMNS,
+}
+"""The columns that are read of each table. Rejects come last: what makes them void is known by then."""
 BATCHES = "batches"
 """The folder of the records of media batches."""
 
@@ -47,8 +54,8 @@ class Known:
 
     def __init__(self, config: RunConfig, store: Store, spread: Spread = spread_here) -> None:
         self.store = store
-        self._tables = _Pieces(store)
-        self._census = Census(self._tables, by_clip=False)
+        self._followers = {table: Follower(store, table, columns) for table, columns in READ.items()}
+        self.rejects = VideoRejects()
         self._texts = Texts(config.balance.text_duplicates, store, spread)
         self._videos: list[pa.Table] = []
         self._is_sorted = False
@@ -60,17 +67,15 @@ class Known:
 
     def update(self) -> None:
         """Reads what is new, a file at a time; keeps only a condensed form in memory."""
-        take = {
-            "videos": self._videos.append,
-            "transcripts": lambda rows: None,
-            "clips": self._add_clips,
-            "packs": self._add_packs,
-        }
-        for table, rows in self._tables.new():
-            if table != "rejects":
-                take[table](rows)
-                self._census.read_new_parts(table)
-        self._census.again()
+        take = {"videos": self._videos.append, "clips": self._add_clips, "packs": self._add_packs}
+        for table, follower in self._followers.items():
+            for rows in _of_a_size(follower.new()):
+                if table == "rejects":
+                    self.rejects.add(rows)
+                    continue
+                take.get(table, lambda rows: None)(rows)
+                passed = rows.filter(is_success(rows.column("status"))) if table == "packs" else rows
+                self.rejects.add_passed(table, passed.column("video_id"))
 
     def _add_clips(self, rows: pa.Table) -> None:
         self._planned.append(planned_by_video(rows))
@@ -109,10 +114,6 @@ class Known:
         """The duplicates by pictures among all videos except these, by reason."""
         return self._pictures.find_repeats(but)
 
-    def rejects(self) -> pa.Table:
-        """The reject in force of each video as a whole."""
-        return self._census.in_force()
-
     def kept(self, n_closed: int | None = None) -> ClipLists:
         """The clips in closed shards of the first `n_closed` generations; None: of all."""
         entries = [entry for entry in read_entries(self.store) if n_closed is None or entry.generation < n_closed]
@@ -132,73 +133,6 @@ def batch_numbers(store: Store, video_ids: pa.Array) -> NDArray[np.int64]:
         is_here = pc.is_in(video_ids.take(pa.array(left)), value_set=ids).to_numpy(zero_copy_only=False)
         numbers[left[is_here.astype(np.bool_)]] = int(name.removesuffix(".json"))
     return numbers
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """Rows of a table that one look read; to the census it is a part."""
-
-    stage: str
-    unit: str
-    rows: pa.Table
-
-
-class _Pieces:
-    """The tables in pieces, as they came: what a census counts, and what other things are derived from."""
-
-    READ: ClassVar[dict[str, list[str]]] = {
-        "videos": VIDEO_COLUMNS,
-        "transcripts": ["video_id"],
-        "clips": ["video_id", "start_ms", "end_ms"],
-        "packs": list(dict.fromkeys([*PACK_COLUMNS, *BOOK_COLUMNS])),
-        "rejects": list(REJECTS.names),
-    }
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._followers = {table: Follower(store, table, columns) for table, columns in self.READ.items()}
-        self._counted: dict[str, list[_Piece]] = {}
-        self._rejects = [REJECTS.empty_table()]
-        self._number = 0
-
-    def new(self) -> Iterator[tuple[str, pa.Table]]:
-        """Yields (table, rows) new since the last look, a file's at a time; keeps the rejects of whole videos."""
-        for table, follower in self._followers.items():
-            for rows in _of_a_size(follower.new()):
-                if table == "rejects":
-                    self._rejects.append(rows.filter(pc.equal(rows.column("clip_id"), "")))
-                else:
-                    self._counted.setdefault(table, []).append(self._piece(table, rows))
-                yield table, rows
-
-    def _piece(self, table: str, rows: pa.Table) -> _Piece:
-        self._number += 1
-        names = ["video_id", "status", "reason"] if table == "packs" else ["video_id"]
-        return _Piece("", str(self._number), rows.select(names))
-
-    # the interface that a census needs
-
-    def parts(self, table: str) -> list[_Piece]:
-        return self._counted.pop(table, [])
-
-    def read_part(self, part: _Piece, columns: list[str] | None = None) -> pa.Table:
-        return part.rows if columns is None else part.rows.select(columns)
-
-    def read_rejects(self, columns: list[str] | None = None) -> pa.Table:
-        self._rejects = [pa.concat_tables(self._rejects).combine_chunks()]
-        return self._rejects[0].select(columns or REJECTS.names)
-
-    def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
-        return self._store.read_table(table, columns)
-
-    def read_runs(self, table: str, columns: list[str]) -> Iterator[pa.Table]:
-        yield self.read_table(table, columns)
-
-    def exists(self, relative: str) -> bool:
-        return self._store.exists(relative)
-
-    def open(self, relative: str) -> IO[bytes]:
-        return self._store.open(relative)
 
 
 def _of_a_size(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

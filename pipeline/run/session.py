@@ -15,7 +15,6 @@ from pathlib import Path
 from manifests.checks import CHECKS
 from manifests.errors import UserError, is_of_a_disk, is_passing, storage_errors
 from manifests.exits import ExitCode
-from manifests.funnel import by_stage_and_reason
 from manifests.members import MEMBERS
 from manifests.plugins import refuse_clashes, used_by
 from manifests.stages import STAGES
@@ -98,13 +97,13 @@ class Run:
     def plan_from(self, n_rounds: int | None = None) -> Candidates:
         """What a plan may know, given the first rounds of the crawl; also updates the rejects that `status` shows."""
         candidates = Candidates.read(self.known, self.config, n_rounds)
-        self.desk.rejects_in_force = by_stage_and_reason(self.known.rejects())
+        self.desk.rejects_in_force = self.known.rejects.counts()
         return candidates
 
     def count_rejects(self) -> None:
         """Updates the rejects in force that `status` shows."""
         self.known.update()
-        self.desk.rejects_in_force = by_stage_and_reason(self.known.rejects())
+        self.desk.rejects_in_force = self.known.rejects.counts()
 
     def complete(self, stage: Stage) -> StageResult:
         """Runs a stage's units that have no commit yet."""

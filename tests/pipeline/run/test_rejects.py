@@ -1,0 +1,80 @@
+"""Rejects kept in a few bytes are those that whole tables have in force, in whatever pieces they come."""
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from manifests.census import Census
+from manifests.funnel import by_stage_and_reason
+from pipeline.run import rejects as module
+from pipeline.run.rejects import VideoRejects
+
+VIDEOS = ["a", "b", "ab", ""]
+ROWS = {
+    "reject": st.tuples(
+        st.sampled_from(["list", "extract", "transcripts", "clips", "clips__short", "media", "shards"]),
+        st.sampled_from(VIDEOS),
+        st.sampled_from(["", "", "a.0"]),
+        st.sampled_from(["r1", "r2", "r3"]),
+        st.integers(0, 3),
+    ),
+    "passed": st.tuples(st.sampled_from(["videos", "transcripts", "clips", "packs"]), st.sampled_from(VIDEOS)),
+}
+PIECES = st.lists(st.one_of(st.lists(ROWS["reject"], max_size=5), st.lists(ROWS["passed"], max_size=5)), max_size=6)
+
+
+class Whole:
+    """Whole tables, as a census reads them."""
+
+    def __init__(self, rejects: pa.Table, passed: list[tuple[str, str]]) -> None:
+        self._rejects, self._passed = rejects, passed
+
+    def read_rejects(self, columns: list[str] | None = None) -> pa.Table:
+        return self._rejects
+
+    def read_runs(self, table: str, columns: list[str]) -> Any:
+        ids = [video for name, video in self._passed if name == table]
+        blank = {"clip_id": "", "status": "success", "reason": ""}
+        yield pa.table({c: pa.array([blank.get(c, i) for i in ids], pa.string()) for c in columns})
+
+
+def a_table(rows: list[Any]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [()] * 5
+    at = [f"2026-01-01T00:00:0{second}+00:00" for second in columns[4]]
+    names = ["stage", "video_id", "clip_id", "reason", "at"]
+    return pa.table([pa.array(column, pa.string()) for column in (*columns[:4], at)], names=names)
+
+
+@given(PIECES, st.sampled_from([0, 3, 1 << 20]))
+@settings(max_examples=200, deadline=None)
+def test_what_is_in_force_does_not_depend_on_the_pieces_or_on_what_came_first(pieces: Any, most_waiting: int) -> None:
+    kept, rejected, passed = VideoRejects(), [], []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "MOST_WAITING", most_waiting)
+        for piece in pieces:
+            if piece and len(piece[0]) == 5:
+                kept.add(a_table(piece))
+                rejected += piece
+                continue
+            passed += piece
+            for table in {table for table, _ in piece}:
+                ids = pa.array([video for name, video in piece if name == table], pa.string())
+                kept.add_passed(table, pa.chunked_array([ids]))
+        found = kept.of(pa.array(VIDEOS[1:]))
+
+    whole = Census(Whole(a_table(rejected), passed)).in_force()  # type: ignore[arg-type]
+    whole = whole.filter(pc.equal(whole.column("clip_id"), ""))
+    assert kept.counts() == by_stage_and_reason(whole)
+    assert list(kept.counts()) == list(by_stage_and_reason(whole))
+    asked = whole.filter(pc.not_equal(whole.column("video_id"), VIDEOS[0]))
+    rows = [(r["video_id"], r["stage"], r["reason"]) for r in asked.to_pylist()]
+    assert sorted(tuple(r.values()) for r in found.to_pylist()) == sorted(rows)
+
+
+def test_nothing_is_in_force_before_anything_came() -> None:
+    assert VideoRejects().counts() == {}
+    assert VideoRejects().of(pa.array(["a"])).num_rows == 0

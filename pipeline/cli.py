@@ -41,6 +41,7 @@ COMMANDS = {
     "identity": "identity:identity",
     "rates": "rates:rates",
     "why": "why:why",
+    "sql": "sql:sql",
     "retry": "retry:retry",
     "audit": "audit:audit",
     "report": "report:report",

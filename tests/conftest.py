@@ -25,6 +25,17 @@ os.fsync = lambda file: None  # no test cuts the power, and thousands of small f
 REPO = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(scope="session", autouse=True)
+def caches_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Caches of tables are the session's; drawn media stay, since they take long to draw."""
+    from miniyoutube.media_cache import cache_root  # heavy
+
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setenv("HDVILA_DEMO_CACHE", str(cache_root()))
+        changed.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("caches")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     """A command that runs in this process sets up logging, after which no other test would see what is logged."""

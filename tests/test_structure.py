@@ -20,6 +20,7 @@ ROOMS = (
     "likeness",
     "balance",
     "shards",
+    "query",
     "report",
     "dataset",
     "images",

@@ -36,6 +36,7 @@ from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import index_pack
 from pipeline.outdir.tombstones import RECORDS, Tombstones, covers, read_tombstones, write_tombstones
+from pipeline.query.cache import forget_tables
 from pipeline.report.page import has_audit, write_report
 from pipeline.report.summary import REPORT_NAME
 from pipeline.shards.closed import committed_shards, read_entries
@@ -111,6 +112,7 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
         if (store.exists(REPORT_NAME) or store.exists(MANIFEST_NAME)) and has_audit(store):
             write_report(store)
         write_tombstones(store, replace(tombstones, under_way=False))
+        forget_tables(store)
         return Removal(n_samples, n_shards, n_packs, holders.unknown, meant, n_purged, record)
 
 

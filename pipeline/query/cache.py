@@ -1,0 +1,205 @@
+"""The DuckDB file with the tables of an output directory, in the user's cache folder.
+
+It may be deleted at any time, also by hand: it is made again from the tables. One that is damaged, of another version
+of this program, or from before a removal, is made again with one line in the log.
+
+Processes that only read share it. Who brings it up to date holds it alone, and waits until the others have ended.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO
+
+import duckdb
+
+from manifests.errors import UserError
+from manifests.stages import TABLE, find_stage, rank_of
+from pipeline.engine.store.store import Store
+from pipeline.outdir.tombstones import RECORDS, TOMBSTONES
+from pipeline.query.catalogue import COLUMNS, NAMED_ONLY, VIEWS, Needs, needs_of, shows_columns, view_of, words_of
+from pipeline.query.fill import bring_up_to_date, is_up_to_date, make_tables, run
+
+log = logging.getLogger("hdvila")
+
+FORMAT = 1
+"""Raised when the same columns of a file mean something else than before."""
+MEMORY = "2GB"
+"""What DuckDB keeps in memory; it spills what is beyond."""
+MOST_SPILLED_BYTES = 100 * 1000**3
+"""Or half of what is free on the disk, if that is less."""
+DAMAGED = (duckdb.IOException, duckdb.SerializationException, duckdb.CatalogException, duckdb.InvalidInputException)
+"""What opening a file raises that is no DuckDB file, is cut off, of a later DuckDB, or was not begun by us."""
+ELSEWHERE = "free some space, or set XDG_CACHE_HOME to a folder on another disk"
+
+
+@contextmanager
+def open_tables(store: Store, *texts: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that only reads: the tables and views that these texts of SQL name, as they are now.
+
+    UserError if there is no disk for it.
+    """
+    words = frozenset(word for text in texts for word in words_of(text))
+    needs = needs_of(texts)
+    if all(map(shows_columns, texts)):
+        needs, words = {}, words.union(*NAMED_ONLY.values())
+    with ExitStack() as stack:
+        path, lock = _place(store, stack)
+        _lock(lock, fcntl.LOCK_SH, store)
+        if not _is_right(path, store, needs):
+            _lock(lock, fcntl.LOCK_EX, store)
+            _make(path, store, needs)
+            _lock(lock, fcntl.LOCK_SH, store)
+        file = stack.enter_context(_opened(path))
+        _show(file, words)
+        spill = stack.enter_context(tempfile.TemporaryDirectory(dir=path.parent, prefix=_spill_of(path)))
+        most = min(MOST_SPILLED_BYTES, shutil.disk_usage(path.parent).free // 2)
+        for name, value in {
+            "temp_directory": spill,
+            "max_temp_directory_size": f"{most // 1000}KB",
+            "python_enable_replacements": False,
+            "enable_external_access": False,
+            "lock_configuration": True,
+        }.items():
+            run(file, f"SET {name} = ?", value)
+        yield file
+
+
+def forget_tables(store: Store) -> None:
+    """Deletes the file with the tables of an output directory, if there is one on this machine."""
+    try:
+        _delete(_folder() / f"{_name_of(store)}.duckdb")
+    except (OSError, RuntimeError):  # there is no folder for it
+        return
+
+
+def _folder() -> Path:
+    """$XDG_CACHE_HOME/hdvila/tables, else ~/.cache/hdvila/tables. RuntimeError if there is no home."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hdvila" / "tables"
+
+
+def _name_of(store: Store) -> str:
+    where = str(Path(store.root).resolve()) if store.is_local else store.url.rstrip("/")
+    last = re.sub(r"\W+", "-", where.rpartition("/")[2])[:40]
+    return f"{last}-{hashlib.sha256(where.encode()).hexdigest()[:16]}"
+
+
+def _place(store: Store, stack: ExitStack) -> tuple[Path, IO[str]]:
+    """Where the file is or will be, and its open lock; in a temporary folder, where there is no cache folder."""
+    try:
+        folder = _folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / f"{_name_of(store)}.lock").open("a")
+    except (OSError, RuntimeError):
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hdvila-tables-")))
+        lock = (folder / f"{_name_of(store)}.lock").open("a")
+    return folder / f"{_name_of(store)}.duckdb", stack.enter_context(lock)
+
+
+def _lock(lock: IO[str], how: int, store: Store) -> None:
+    """Locks the file, or waits; says so once."""
+    try:
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.info("%s: another process of this machine reads its tables; waiting for it", store.url)
+        fcntl.flock(lock, how)
+
+
+@contextmanager
+def _opened(path: Path, *, to_write: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    config: dict[str, str | bool | int | float | list[str]] = {"memory_limit": MEMORY}
+    config |= dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), "false")
+    with duckdb.connect(str(path), read_only=not to_write, config=config) as file:
+        yield file
+
+
+def _is_right(path: Path, store: Store, needs: Needs) -> bool:
+    """Whether the file is there, is of this directory and version, and has what is needed."""
+    if not path.exists():
+        return False
+    try:
+        with _opened(path) as file:
+            return not _fault_of(file, store) and is_up_to_date(file, store, needs)
+    except DAMAGED:
+        return False
+
+
+def _make(path: Path, store: Store, needs: Needs) -> None:
+    """Makes the file, or brings it up to date. The caller holds it alone."""
+    for left in path.parent.glob(f"{_spill_of(path)}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        if path.exists() and (fault := _fault_at(path, store)):
+            log.warning("%s: the cache of its tables (%s) is made again: %s", store.url, path, fault)
+            _delete(path)
+        with _opened(path, to_write=True) as file:
+            if _is_empty(file):
+                run(file, "BEGIN")
+                make_tables(file)
+                run(file, "CREATE TABLE held.about AS SELECT ? AS made_of", _made_of(store))
+                run(file, "COMMIT")
+            bring_up_to_date(file, store, needs)
+    except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException, OSError) as error:
+        if isinstance(error, OSError) and str(path.parent) not in str(error.filename):
+            raise
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: the cache of the tables cannot be written ({reason}); {ELSEWHERE}") from None
+
+
+def _fault_at(path: Path, store: Store) -> str:
+    """Why a file is of no use; "" if it is."""
+    try:
+        with _opened(path, to_write=True) as file:
+            return "" if _is_empty(file) else _fault_of(file, store)
+    except DAMAGED as error:
+        return str(error).splitlines()[0]
+
+
+def _is_empty(file: duckdb.DuckDBPyConnection) -> bool:
+    return run(file, "SELECT 1 FROM information_schema.schemata WHERE schema_name = 'held'") == []
+
+
+def _fault_of(file: duckdb.DuckDBPyConnection, store: Store) -> str:
+    is_same = run(file, "SELECT made_of FROM held.about") == [(_made_of(store),)]
+    return "" if is_same else "it is of another version or directory, or from before a removal"
+
+
+def _made_of(store: Store) -> str:
+    """What a file must have been made of: a removal may have emptied rows in place."""
+    removed = store.read(TOMBSTONES) if store.exists(TOMBSTONES) else b""
+    columns = {table: [f"{field.name} {field.type}" for field in schema] for table, schema in COLUMNS.items()}
+    facts = [FORMAT, _name_of(store), columns, hashlib.sha256(removed).hexdigest(), store.names(RECORDS)]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _delete(path: Path) -> None:
+    for each in (path, path.with_name(f"{path.name}.wal")):
+        each.unlink(missing_ok=True)
+
+
+def _spill_of(path: Path) -> str:
+    return f"{path.stem}.spill-"
+
+
+def _show(file: duckdb.DuckDBPyConnection, words: frozenset[str]) -> None:
+    """Makes the views, and the table of stages."""
+    names = {name for (name,) in run(file, "SELECT DISTINCT stage FROM held.rejects")}
+    names.update(stage.name for stage in TABLE)
+    facts = [(name, stage.void_by if (stage := find_stage(name)) else "", rank_of(name)) for name in sorted(names)]
+    run(file, "CREATE TEMP TABLE stages (stage VARCHAR, void_by VARCHAR, rank INTEGER)")
+    for fact in facts:
+        run(file, "INSERT INTO stages VALUES (?, ?, ?)", *fact)
+    for table in COLUMNS:
+        run(file, view_of(table, words))
+    for name, select in VIEWS.items():
+        run(file, f"CREATE TEMP VIEW {name} AS {select}")

@@ -131,6 +131,7 @@ def plan_round(
         if share and (got := _fill(category, share, config, facts, asks)):
             n_candidates[category] = min(share, got)
     again = dict(facts.requested) | (dict(facts.due) if needs else {})
+    n_candidates = dict(sorted(n_candidates.items()))  # as it is read again: the unit of choice is named by it
     return RoundPlan(facts.round, tuple(asks), n_candidates, tuple(sorted(again.items())), facts.requests)
 
 

@@ -1,12 +1,15 @@
 """The plan of a round is a pure function; the ledger agrees with plain sets."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config.crawl import CrawlConfig
 from pipeline.crawl.plan import MAX_CANDIDATES, CrawlFacts, SourceFacts, Wanted, plan_round, states_of
+from pipeline.crawl.round_files import read_plans, write_plan
+from pipeline.engine.store.store import Store
 
 CATEGORIES = (1, 10, 27)
 CONFIG = CrawlConfig(categories=CATEGORIES, queries={c: (f"a{c}", f"b{c}") for c in CATEGORIES}, reserve=0.0)
@@ -63,6 +66,12 @@ def test_the_category_that_is_furthest_from_its_quota_comes_first() -> None:
     plan = plan_round(CONFIG, facts, WANTED)
     assert list(dict.fromkeys(ask.wanted_category_id for ask in plan.asks)) == [10, 27, 1]
     assert plan.n_candidates[10] > plan.n_candidates[27] > plan.n_candidates[1]
+
+
+def test_a_run_that_goes_on_names_the_choice_of_its_round_as_the_killed_one_did(tmp_path: Path) -> None:
+    plan = plan_round(CONFIG, CrawlFacts(supply={1: 90.0, 10: 10.0, 27: 50.0}), WANTED)
+    write_plan(store := Store(str(tmp_path)), plan)
+    assert [again.unit_of_choice for again in read_plans(store)] == [plan.unit_of_choice]
 
 
 def test_the_yield_so_far_decides_how_many_are_looked_at() -> None:

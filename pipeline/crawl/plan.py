@@ -7,6 +7,7 @@ exhausted, the channels of its kept videos become new sources.
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -121,14 +122,14 @@ def plan_round(
     needs = {category: math.ceil(need * budget) for category, need in needs.items()}
     asks: list[Ask] = []
     n_candidates: dict[int, int] = {}
-    total = sum(needs.values())
-    from_any = _fill(ANY, total, config, facts, asks) if total else 0
+    total, listed = sum(needs.values()), _Listed.of(facts)
+    from_any = _fill(ANY, total, config, facts, asks, listed) if total else 0
     if from_any:
         n_candidates[ANY] = min(total, from_any)
     left = 1 - n_candidates.get(ANY, 0) / max(1, total)
     for category, need in sorted(needs.items(), key=lambda item: (-_gap(item[0], facts, wanted), item[0])):
         share = math.ceil(need * left)
-        if share and (got := _fill(category, share, config, facts, asks)):
+        if share and (got := _fill(category, share, config, facts, asks, listed)):
             n_candidates[category] = min(share, got)
     again = dict(facts.requested) | (dict(facts.due) if needs else {})
     n_candidates = dict(sorted(n_candidates.items()))  # as it is read again: the unit of choice is named by it
@@ -161,28 +162,45 @@ def _gap(category: int, facts: CrawlFacts, wanted: Wanted) -> float:
     return 1 - facts.supply.get(category, 0.0) / quota if quota else 0.0
 
 
-def _fill(category: int, need: int, config: CrawlConfig, facts: CrawlFacts, asks: list[Ask]) -> int:
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What all listings so far gave, added up once for a plan: there may be hundreds of thousands of sources."""
+
+    results: Mapping[int, int]
+    """By wanted category: the number of results."""
+    longest: Mapping[str, int]
+    """By source: the most results of a list that came to its end."""
+
+    @classmethod
+    def of(cls, facts: CrawlFacts) -> "_Listed":
+        results, longest = Counter[int](), dict[str, int]()
+        for (source, _, category), known in facts.sources.items():
+            results[category] += known.n_listed
+            if known.exhausted:
+                longest[source] = max(longest.get(source, 0), known.n_listed)
+        return cls(results, longest)
+
+
+def _fill(category: int, need: int, config: CrawlConfig, facts: CrawlFacts, asks: list[Ask], listed: _Listed) -> int:
     """Adds asks until `need` videos are expected; returns how many can be looked at this round, at most."""
     expected = facts.backlog.get(category, 0)
     for ask in open_asks(category, config, facts):
         if expected >= need:
             break
         asks.append(ask)
-        expected += _expected_gain(ask, facts)
+        expected += _expected_gain(ask, facts, listed)
     return expected
 
 
-def _expected_gain(ask: Ask, facts: CrawlFacts) -> int:
+def _expected_gain(ask: Ask, facts: CrawlFacts, listed: _Listed) -> int:
     """How many new videos a listing is expected to bring, judging by sources of its kind and category."""
     if ask.source in FILE_SOURCES:
         return ask.up_to
-    sources = [known for key, known in facts.sources.items() if key[2] == ask.wanted_category_id and known.n_listed]
-    n_results = sum(known.n_listed for known in sources)
+    n_results = listed.results.get(ask.wanted_category_id, 0)
     n_videos = facts.asked.get(ask.wanted_category_id, 0) + facts.backlog.get(ask.wanted_category_id, 0)
     new_share = max(LEAST_NEW_SHARE, min(1.0, n_videos / n_results)) if n_results else 1.0
-    alike = [known.n_listed for key, known in facts.sources.items() if key[0] == ask.source and known.exhausted]
     before = facts.sources.get((ask.source, ask.query, ask.wanted_category_id), SourceFacts())
-    length = min(ask.up_to, max(alike, default=ask.up_to)) - before.n_listed
+    length = min(ask.up_to, listed.longest.get(ask.source, ask.up_to)) - before.n_listed
     return max(1, round(length * new_share))
 
 

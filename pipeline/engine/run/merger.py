@@ -1,7 +1,6 @@
 """Merges alongside a run: planned and installed by the driver between units, written by a thread."""
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from pipeline.engine.run import clock
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.delete_merged import sweep_segments
 from pipeline.engine.store.merge import Job, MergeSizes, install, plan_merge
@@ -48,7 +48,7 @@ class Merger:
         """Starts a merge that is due and installs a merge that is written. Never blocks."""
         if self._running and self._running.future.done():
             self._install()
-        if self._running or not self.sizes.n_units or time.monotonic() - self._looked < LOOK_EVERY_S:
+        if self._running or not self.sizes.n_units or clock.now() - self._looked < LOOK_EVERY_S:
             return
         self._look()
 
@@ -67,7 +67,7 @@ class Merger:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _look(self) -> None:
-        self._looked = time.monotonic()
+        self._looked = clock.now()
         self.lock.check()
         sweep_segments(self.store, self.sizes.grace_s)
         apart = replace(self.store)  # a store's caches must not be shared between threads

@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 # The ffmpeg program comes from the PATH, or, where there is none, from a pip package that ships it.
 FFMPEG_EXTRA := $(shell command -v ffmpeg >/dev/null || echo ,ffmpeg)
 OUT ?= out/demo
+VIDEOS ?= 20000
 # Three on two cores: tests on Ray and of outages wait more than they work.
 WORKERS ?= 3
 # A file at a time to each worker, in the order of the folders: tests/e2e has the longest files, and one of them begun last
@@ -20,7 +21,7 @@ export PIP_ROOT_USER_ACTION := ignore
 # setuptools warns, in a frame of stars, that folders here have the names of our packages: they are the packages.
 QUIETLY := PYTHONWARNINGS="ignore:Editable installation"
 
-.PHONY: demo test test-only test-fast test-long gpu test-matrix test-mutations witnesses docs lint install clean help
+.PHONY: demo test test-only test-fast test-long gpu test-matrix test-mutations witnesses rehearsal docs lint install clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,6 +68,9 @@ docs: install ## the pages of docs/ as a site in out/site; a dead link is an err
 
 witnesses: install ## fixed cases of every command: each fact of their outputs against the committed hashes, some minutes
 	$(HERE) $(BIN)/python -m tests.witness
+
+rehearsal: install ## a whole run of 20,000 videos on a virtual clock, half an hour of one core: what does its driver cost?
+	$(HERE) $(BIN)/python -m bench.rehearsal --videos $(VIDEOS) --keep $(dir $(OUT))rehearsal
 
 test-matrix: install ## the demo's road, small, on every supported Python here: oldest with the lowest dependencies
 	.ci/matrix

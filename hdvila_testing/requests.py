@@ -55,6 +55,10 @@ class Requests:
             else:
                 self._by_thread[call[0] if call else threading.current_thread().name] += n
 
+    def n_of(self, thread: str) -> int:
+        """Number of requests that a thread made itself."""
+        return self._by_thread[thread]
+
     @property
     def n_sequential(self) -> int:
         """Number of requests that waited for the one before them."""

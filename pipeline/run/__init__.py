@@ -3,6 +3,6 @@
 Files: `session` (store, lock, executor), `road` (the recipe: every stage, in order), `aims` (of the crawl's rounds),
 `batches` (of media: what is planned, and from what), `generations` (of shards), `publish` (the selection, the
 manifest), `candidates` (what a plan may know), `known` (what the driver keeps of the tables for them) with its
-`rejects` and `kept_clips`; `constants` (the values in the code that change what comes out, which run.json keeps);
-`doctor`, `estimate` (`--dry-run`) with its `costs`.
+`rejects`; `constants` (the values in the code that change what comes out, which run.json keeps); `doctor`, `estimate`
+(`--dry-run`) with its `costs`.
 """

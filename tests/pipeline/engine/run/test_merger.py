@@ -58,7 +58,7 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> tuple[Beside, list[float], list[b
     monkeypatch.setattr(merger_module, "plan_ids", lambda head: None)
     monkeypatch.setattr(merger_module, "sweep_segments", lambda *_: None)
     monkeypatch.setattr(merger_module, "_segment_installed", lambda *_: "merged")
-    monkeypatch.setattr(merger_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(merger_module, "clock", SimpleNamespace(now=lambda: now[0]))
     return pool, now, is_due
 
 

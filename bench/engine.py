@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from manifests.run_status import StageStatus
-from pipeline.engine.run.driver import one_chain, run_lines
+from pipeline.engine.run.driver import run_lines
+from pipeline.engine.run.lines import one_chain
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.merger import merging
 from pipeline.engine.run.status_and_control import Desk

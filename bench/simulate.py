@@ -54,7 +54,7 @@ from pipeline.media.stage import MediaStage
 from pipeline.run import road
 from pipeline.run.batches import Batches, Gathered
 from pipeline.run.costs import read_costs
-from pipeline.run.session import Run
+from pipeline.run.session import Session
 
 CLIPS_A_VIDEO = 3
 """Fewer than real videos have: bench/scale.py measures the time of a plan at full width."""
@@ -263,13 +263,14 @@ def simulate(
         with clock.going_by(jumping), RunLock(store) as lock:
             seconds = dict(zip(ids, takes_s.tolist(), strict=True))
             workers = Imagined(n_workers, jumping, seconds, _facts, lost=lost, seed=seed)
-            run = Run(config, store, workers, lock, Desk(store))
+            session = Session(config, store, workers, lock, Desk(store))
+            run = session.run()
             gathered = Gathered(n_rounds=10**6, is_over=True)
             batches = Batches.of(run, gathered)
             batches.decide = lambda: setattr(batches, "n_decided", batches.n_over)
             index = RowIndex()
             lines = [road.media(run, batches, index) for _ in range(config.balance.batches_under_way)]
-            run.complete_lines(*lines)
+            session.complete_lines(lines)
             whole_s = n_workers * jumping.now()
     finally:
         log.setLevel(level)

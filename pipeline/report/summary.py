@@ -11,7 +11,7 @@ from manifests.funnel import FunnelJson, LevelJson
 from manifests.reasons import Reason, meaning_of
 from manifests.shards import Manifest
 from pipeline.balance.result import BalanceResult, CategoryBalance
-from pipeline.engine.run.driver import StageResult
+from pipeline.engine.run.lines import StageResult
 from pipeline.engine.run.progress import units_of
 from pipeline.outdir.accounts import WHOLE, Accounts
 

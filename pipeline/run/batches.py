@@ -78,7 +78,7 @@ class Batches:
         """
         names = [name for name in run.store.names(BATCHES) if name.endswith(".json")]
         batches = [read_batch(run, int(name.removesuffix(".json"))) for name in names]
-        done = run.units.committed("media")
+        done = run.store.committed("media")
         over = {batch.number for batch in batches if all(video_id in done for video_id in batch.video_ids)}
         return cls(run, gathered, batches, _over=over)
 

@@ -10,11 +10,13 @@ once all their units are committed; what it plans depends on what it waited for,
 step continues from what is committed: a run killed anywhere and started again ends with the same bytes.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from manifests.funnel import funnel
 from manifests.shards import Manifest
 from manifests.stages import names_of
+from pipeline.balance.result import BalanceResult
 from pipeline.balance.selection import Selection, select
 from pipeline.config import RunConfig
 from pipeline.crawl.ledger import CrawlLedger
@@ -23,17 +25,18 @@ from pipeline.crawl.progress import forget_committed
 from pipeline.crawl.rounds import rounds, stages_of
 from pipeline.crawl.sources.registry import asks_site, fetch_by_source, source_named
 from pipeline.engine.run.drain import StopRequest
-from pipeline.engine.run.driver import Line
+from pipeline.engine.run.lines import Line
 from pipeline.engine.work.unit import Stage
 from pipeline.media.row_index import RowIndex
 from pipeline.media.stage import MediaStage
-from pipeline.outdir.accounts import check_accounts
+from pipeline.outdir.accounts import Accounts, check_accounts
 from pipeline.outdir.retries import uncommit_due, uncommit_requested
 from pipeline.report.page import write_report
 from pipeline.report.summary import Delivered
 from pipeline.run.aims import last_wanted, wanted_more
 from pipeline.run.batches import Batches, Gathered
 from pipeline.run.generations import Closing
+from pipeline.run.planned_beside import plan_beside
 from pipeline.run.publish import publish_shards, write_selection
 from pipeline.run.session import Run, open_run
 from pipeline.shards.manifest import sweep_shards
@@ -51,26 +54,41 @@ def run_pipeline(config: RunConfig, *, redo: str = "", mix: bool = False, stop: 
     """Runs everything. Raises UserError for what a person can fix, Drained if `stop` was requested; commits stay."""
     if asks_site(config):
         check_identities(config.crawl)
-    with open_run(config, redo=redo, mix=mix, stop=stop) as run:
-        uncommit_requested(run.store, names_of("round"))
-        uncommit_due(run.store, names_of("unit"), datetime.now(UTC))
-        selection = work(run)
-        manifest = deliver(run, selection)
-        return Delivered(manifest, selection.result, tuple(run.results), check_accounts(run.store))
+    with open_run(config, redo=redo, mix=mix, stop=stop) as session, log_pauses_of(session.run().polite):
+        is_here = config.engine.executor == "local"
+        made = recipe(session.run()) if is_here else plan_beside(session, recipe)
+        return Delivered(made.manifest, made.balance, tuple(session.results), made.accounts)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeByRecipe:
+    """What a run has made once all is delivered."""
+
+    manifest: Manifest
+    balance: BalanceResult
+    accounts: Accounts
+
+
+def recipe(run: Run) -> MadeByRecipe:
+    """The whole run. On a cluster this is planned in a process of its own, beside the driver's loop."""
+    uncommit_requested(run.store, names_of("round"))
+    uncommit_due(run.store, names_of("unit"), datetime.now(UTC))
+    selection = work(run)
+    manifest = deliver(run, selection)
+    return MadeByRecipe(manifest, selection.result, check_accounts(run.store))
 
 
 def work(run: Run) -> Selection:
     """Crawls, makes media and closes shards side by side, again to replace what media lost; the final selection."""
     gathered = Gathered()
-    with log_pauses_of(run.polite):
-        _side_by_side(run, gathered, gather(run, gathered))
-        selection = select_all(run)
-        while (wanted := wanted_more(run, selection)) is not None:
-            gathered.n_worked = 0
-            _side_by_side(run, gathered, crawl(run, wanted, gathered))
-            selection = select_all(run)  # always: the line that closes shards has written a selection too
-            if not gathered.n_worked:
-                break
+    _side_by_side(run, gathered, gather(run, gathered))
+    selection = select_all(run)
+    while (wanted := wanted_more(run, selection)) is not None:
+        gathered.n_worked = 0
+        _side_by_side(run, gathered, crawl(run, wanted, gathered))
+        selection = select_all(run)  # always: the line that closes shards has written a selection too
+        if not gathered.n_worked:
+            break
     return selection
 
 
@@ -78,7 +96,7 @@ def _side_by_side(run: Run, gathered: Gathered, line: Line) -> None:
     gathered.is_over = False
     batches, index = Batches.of(run, gathered), RowIndex()
     media_lines = [media(run, batches, index) for _ in range(run.config.balance.batches_under_way)]
-    run.complete_lines(line, shards(run, batches), *media_lines)
+    run.driver.complete_lines([line, shards(run, batches), *media_lines])
 
 
 def gather(run: Run, gathered: Gathered) -> Line:

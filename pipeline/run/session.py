@@ -6,11 +6,12 @@ The order of the steps is in `road.py`.
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 
 from manifests.checks import CHECKS
 from manifests.errors import UserError, is_of_a_disk, is_passing, storage_errors
@@ -22,8 +23,9 @@ from pipeline.config import RunConfig
 from pipeline.crawl.sources.registry import SOURCES
 from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.run.drain import Drained, StopRequest, drain_on_sigterm
-from pipeline.engine.run.driver import Line, StageResult, nothing, one_chain, run_lines
-from pipeline.engine.run.lock import RunLock
+from pipeline.engine.run.driver import nothing, run_planned
+from pipeline.engine.run.lines import Line, LinesHere, Planner, StageResult, one_chain
+from pipeline.engine.run.lock import Held, RunLock
 from pipeline.engine.run.merger import Merger, merging
 from pipeline.engine.run.progress import under_way
 from pipeline.engine.run.status_and_control import Desk
@@ -49,9 +51,79 @@ MERGES = MergeSizes()
 """When the tables that units write in parts are merged into segments."""
 
 
+class Driver(Protocol):
+    """What a recipe asks of the driver, which may be in another process."""
+
+    def complete_lines(self, lines: Sequence[Line]) -> None:
+        """Runs lines of stages side by side: each stage's units that have no commit yet."""
+        ...
+
+    def share(self, name: str, build: Callable[[], Any]) -> Any:
+        """The one object of this name for all workers; see Executor."""
+        ...
+
+    def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
+        """Does a short piece of work on each item, on workers; see Executor."""
+        ...
+
+    def show_rejects(self, counts: dict[str, dict[str, int]]) -> None:
+        """Takes the rejects in force, by stage and reason, for `status`."""
+        ...
+
+
 @dataclass(slots=True)
 class Run:
-    """A run under way: where it writes, what runs its units, and what each stage did."""
+    """A run as its recipe sees it: where it writes, and who carries out what it plans."""
+
+    config: RunConfig
+    store: Store
+    lock: Held
+    driver: Driver
+    _known: Known | None = None
+    _polite: Polite | None = None
+    _hosts: PoliteHosts | None = None
+
+    @property
+    def known(self) -> Known:
+        """What plans know about all videos, kept from one plan to the next."""
+        if self._known is None:
+            self._known = Known(self.config, self.store, self.driver.spread)
+        return self._known
+
+    @property
+    def polite(self) -> Polite:
+        """The only politeness of this run: crawl and fetch take tokens from the same buckets."""
+        if self._polite is None:
+            build = BuildPoliteness(self.config.crawl, self.store, self.config.seed, self.store.patience_s)
+            self._polite = self.driver.share("politeness", build)
+        return self._polite
+
+    @property
+    def hosts(self) -> PoliteHosts:
+        """The turns at hosts in a table of addresses, for all workers together."""
+        if self._hosts is None:
+            self._hosts = self.driver.share("hosts", partial(Hosts, self.config.crawl.politeness.pauses_s))
+        return self._hosts
+
+    def plan_from(self, n_rounds: int | None = None) -> Candidates:
+        """What a plan may know, given the first rounds of the crawl; also updates the rejects that `status` shows."""
+        candidates = Candidates.read(self.known, self.config, n_rounds)
+        self.driver.show_rejects(self.known.rejects.counts())
+        return candidates
+
+    def count_rejects(self) -> None:
+        """Updates the rejects in force that `status` shows."""
+        self.known.update()
+        self.driver.show_rejects(self.known.rejects.counts())
+
+    def complete(self, stage: Stage) -> None:
+        """Runs a stage's units that have no commit yet."""
+        self.driver.complete_lines([one_chain(stage)])
+
+
+@dataclass(slots=True)
+class Session:
+    """A run under way, in the driver's process: what runs its units, and what each stage did."""
 
     config: RunConfig
     store: Store
@@ -60,73 +132,44 @@ class Run:
     desk: Desk
     merger: Merger | None = None
     results: list[StageResult] = field(default_factory=list)
-    _known: Known | None = None
-    _polite: Polite | None = None
-    _hosts: PoliteHosts | None = None
+    shared: dict[str, Any] = field(default_factory=dict)
     _units: UnitsSoFar | None = None
 
-    @property
-    def known(self) -> Known:
-        """What plans know about all videos, kept from one plan to the next."""
-        if self._known is None:
-            self._known = Known(self.config, self.store, self.executor.spread)
-        return self._known
+    def run(self) -> Run:
+        """The run for a recipe in this process."""
+        return Run(self.config, self.store, self.lock.held, self)
 
-    @property
-    def units(self) -> UnitsSoFar:
-        """What is known of the stages' units: from the first chain on, when nothing is taken back any more."""
-        if self._units is None:
+    def complete_lines(self, lines: Sequence[Line]) -> None:
+        """See Driver. The lines plan in this process."""
+        self.run_planned(LinesHere(lines))
+
+    def run_planned(self, planner: Planner) -> None:
+        """Runs what a planner plans, until all its lines have ended."""
+        if self._units is None:  # from the first chain on, when nothing is taken back any more
             self._units = UnitsSoFar(self.store)
-        return self._units
-
-    @property
-    def polite(self) -> Polite:
-        """The only politeness of this run: crawl and fetch take tokens from the same buckets."""
-        if self._polite is None:
-            build = BuildPoliteness(self.config.crawl, self.store, self.config.seed, self.store.patience_s)
-            self._polite = self.executor.share("politeness", build)
-        return self._polite
-
-    @property
-    def hosts(self) -> PoliteHosts:
-        """The turns at hosts in a table of addresses, for all workers together."""
-        if self._hosts is None:
-            self._hosts = self.executor.share("hosts", partial(Hosts, self.config.crawl.politeness.pauses_s))
-        return self._hosts
-
-    def plan_from(self, n_rounds: int | None = None) -> Candidates:
-        """What a plan may know, given the first rounds of the crawl; also updates the rejects that `status` shows."""
-        candidates = Candidates.read(self.known, self.config, n_rounds)
-        self.desk.rejects_in_force = self.known.rejects.counts()
-        return candidates
-
-    def count_rejects(self) -> None:
-        """Updates the rejects in force that `status` shows."""
-        self.known.update()
-        self.desk.rejects_in_force = self.known.rejects.counts()
-
-    def complete(self, stage: Stage) -> StageResult:
-        """Runs a stage's units that have no commit yet."""
-        self.complete_lines(one_chain(stage))
-        return self.results[-1]
-
-    def complete_lines(self, *lines: Line) -> None:
-        """Runs lines of stages side by side: each stage's units that have no commit yet."""
+        between = self.merger.tick if self.merger else nothing
         over = self.results.append
-        run_lines(
-            lines,
-            self.store,
-            self.executor,
-            self.lock,
-            desk=self.desk,
-            over=over,
-            between=self.merger.tick if self.merger else nothing,
-            units=self.units,
-        )
+        run_planned(planner, self.executor, self.lock, self._units, self.desk, over=over, between=between)
+
+    def share(self, name: str, build: Callable[[], Any]) -> Any:
+        """See Driver."""
+        if name not in self.shared:
+            self.shared[name] = self.executor.share(name, build)
+        return self.shared[name]
+
+    def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
+        """See Driver."""
+        return self.executor.spread(work, items)
+
+    def show_rejects(self, counts: dict[str, dict[str, int]]) -> None:
+        """See Driver."""
+        self.desk.rejects_in_force = counts
 
 
 @contextmanager
-def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: StopRequest | None = None) -> Iterator[Run]:
+def open_run(
+    config: RunConfig, *, redo: str = "", mix: bool = False, stop: StopRequest | None = None
+) -> Iterator[Session]:
     """Opens the output directory, locked and checked, with an executor for its units. SIGTERM drains the run."""
     _refuse_taken_names()
     store, asked = open_store(config), stop or StopRequest()
@@ -144,7 +187,7 @@ def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: Stop
                 drain_on_sigterm(asked),
                 merging(store, lock, MERGES) as merger,
             ):
-                yield Run(config, store, executor, lock, desk, merger)
+                yield Session(config, store, executor, lock, desk, merger)
         finally:
             executor.close()
 

@@ -1,27 +1,25 @@
 """The driver's loop: gives the units of several stages to one executor, commits what comes back, decides what is tried
 again.
 
-A **line** is a generator: it yields a chain of stages, is resumed with their results once all of them are over, and
-plans the next chain. Each later stage of a chain is asked for units again while the stages before it commit. A line
-that yields an empty chain waits until something else is over. Lines run side by side; each keeps its own order, so that
-its plans depend on what it waited for and never on how fast the others are.
+Which stages come is planned by lines (`lines.py`), here or in another process: the loop resumes each line once its
+chain is over, and goes on with the others while it plans. Each later stage of a chain is asked for units again while
+the stages before it commit. A line that plans an empty chain waits until something else is over.
 """
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.engine.run import clock
 from pipeline.engine.run.drain import Drained
+from pipeline.engine.run.lines import Chain, Line, LinesHere, Planner, StageResult, one_chain
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.progress import RunProgress
 from pipeline.engine.run.stage_run import (
     ASK_EVERY_S,
     LiveStage,
     RunContext,
-    RunStopped,
-    StageResult,
     commit_together,
     describe_result,
     what_remains,
@@ -32,11 +30,11 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor
 from pipeline.engine.work.unit import Stage
 
-__all__ = ["Line", "RunStopped", "StageResult", "one_chain", "run_lines", "run_stage"]
-
 log = logging.getLogger("hdvila")
 
 POLL_S = 1.0
+PLAN_POLL_S = 0.1
+"""The same while a line plans: workers get what it planned within this time."""
 QUEUE = 2
 """Units in flight per slot: one running, and one ready for when it ends."""
 GROUP_S = 1.0
@@ -47,9 +45,6 @@ PATIENCE = 20
 """How often a unit may fail temporarily before it is deferred."""
 LEAST = 2
 """Units in flight when there is no slot: an autoscaled cluster that has no machine yet must see some work."""
-
-Line = Generator[Sequence[Stage], list[StageResult], None]
-"""See the module docstring."""
 
 
 def nothing() -> None:
@@ -65,11 +60,6 @@ def run_stage(
     return results[0]
 
 
-def one_chain(*stages: Stage) -> Line:
-    """A line that consists of a single chain of stages."""
-    yield stages
-
-
 def run_lines(
     lines: Sequence[Line],
     store: Store,
@@ -82,44 +72,72 @@ def run_lines(
     between: Callable[[], None] = nothing,
     units: UnitsSoFar | None = None,
 ) -> None:
-    """Runs lines side by side until all have ended; `over` gets each stage's result. Raises the same as `run_stage`.
+    """Runs lines side by side until all have ended, planning in this process. Raises the same as `run_stage`.
 
-    `between` is called repeatedly while units are under way; it must not block. `units`: kept by a run that calls this
-    several times.
+    `over` gets each stage's result. `between` is called repeatedly while units are under way; it must not block.
+    `units`: kept by a run that calls this several times.
     """
+    desk = desk or Desk(store, publishes=False)
+    units = units or UnitsSoFar(store)
+    run_planned(LinesHere(lines), executor, lock, units, desk, patience=patience, over=over, between=between)
+
+
+def run_planned(
+    planner: Planner,
+    executor: Executor,
+    lock: RunLock,
+    units: UnitsSoFar,
+    desk: Desk,
+    *,
+    patience: int = PATIENCE,
+    over: Callable[[StageResult], None] = lambda result: None,
+    between: Callable[[], None] = nothing,
+) -> None:
+    """Runs what a planner plans, as `run_lines` does."""
     with RunProgress() as progress:
-        context = RunContext(store, executor, lock, progress, patience, units or UnitsSoFar(store))
-        driver = _Driver(context, desk or Desk(store, publishes=False), over, between)
+        context = RunContext(units.store, executor, lock, progress, patience, units)
         try:
-            driver.run(lines)
+            _Driver(context, planner, desk, over, between).run()
         except BaseException:
             executor.cancel_all()
             raise
         finally:
-            for line in lines:
-                line.close()
+            planner.close()
 
 
 @dataclass(slots=True)
 class _LineState:
-    """A line's state: its chain under way, or how many stages and lines were over when it began to wait."""
+    """A line's state: its chain under way, whether it is planning the next one, or for what it waits."""
 
-    line: Line
-    live: list["LiveStage"] = field(default_factory=list)
-    began: bool = False
-    waits_since: int = -1
+    number: int
+    live: list[LiveStage] = field(default_factory=list)
+    is_planning: bool = False
+    asked_at: int = -1
+    """How many stages and lines were over when it was last resumed."""
+    waits: bool = False
+
+    def can_go_on(self, n_over: int) -> bool:
+        """Whether its chain is over, and, if it planned nothing the last time, something else is over since."""
+        if self.is_planning or (self.waits and self.asked_at == n_over):
+            return False
+        return all(live.is_over() for live in self.live)
 
 
 class _Driver:
     """The loop over all live stages: they share an executor, a lock and a desk."""
 
     def __init__(
-        self, context: RunContext, desk: Desk, over: Callable[[StageResult], None], between: Callable[[], None]
+        self,
+        context: RunContext,
+        planner: Planner,
+        desk: Desk,
+        over: Callable[[StageResult], None],
+        between: Callable[[], None],
     ) -> None:
-        self._between = between
+        self._between, self._planner = between, planner
         self._context, self._executor, self._desk, self._over = context, context.executor, desk, over
         self._live: list[LiveStage] = []
-        self._lines: list[_LineState] = []
+        self._lines = {number: _LineState(number) for number in range(planner.n_lines)}
         self._n_over = 0
         self._n_slots, self._slots_read = 1, float("-inf")
         self._grouped_at: dict[str, float] = {}
@@ -130,9 +148,8 @@ class _Driver:
     def _n_in_flight(self) -> int:
         return sum(live.n_in_flight for live in self._live)
 
-    def run(self, lines: Sequence[Line]) -> None:
+    def run(self) -> None:
         """Runs until every line has ended. Raises Drained if the run is asked to stop before that."""
-        self._lines = [_LineState(line) for line in lines]
         self._desk.begin()
         try:
             self._run()
@@ -154,48 +171,56 @@ class _Driver:
                 self._drain()
             elif not self._desk.is_paused:
                 self._fill()
-            self._handle_next(0.0 if went_on else POLL_S)
+            self._handle_next(0.0 if went_on else PLAN_POLL_S if self._planner.is_busy else POLL_S)
 
     # lines
 
     def _advance(self) -> bool:
-        """Resumes lines whose chains have ended, for about a second at most; returns whether any was resumed.
+        """Resumes lines whose chains are over, and begins what was planned; returns whether there was any.
 
-        Planning the next chain may take a minute, so workers get what one line planned before another line plans.
+        Planning in this process may take a minute, so workers get what one line planned before another line plans.
         """
         began, went_on = clock.now(), False
-        while any(self._step(state) for state in list(self._lines)):  # going on may free another line
+        while self._resume_next() | self._begin_planned():  # going on may free another line
             went_on = True
             if clock.now() - began > POLL_S:
                 break
-        if self._lines and not went_on and not self._live:
+        if self._lines and not (went_on or self._live or self._planner.is_busy):
             raise RuntimeError("every line waits for another")
         return went_on
 
-    def _step(self, state: _LineState) -> bool:
-        """Resumes a line if it can go on; returns whether it could."""
-        if not all(live.is_over() for live in state.live) or state.waits_since == self._n_over:
+    def _resume_next(self) -> bool:
+        """Resumes the next line that can go on; returns whether there was one."""
+        state = next((state for state in self._lines.values() if state.can_go_on(self._n_over)), None)
+        if state is None:
             return False
         results = [self._end(live) for live in state.live]
-        state.live = []
-        try:
-            chain = state.line.send(results) if state.began else next(state.line)
-        except StopIteration:
-            self._lines.remove(state)
-            self._n_over += 1
-            return True
-        state.began = True
-        state.waits_since = -1 if chain else self._n_over
-        for stage in chain:
-            state.live.append(self._begin(stage, state.live[-1] if state.live else None))
+        state.live, state.is_planning, state.asked_at = [], True, self._n_over
+        self._planner.resume(state.number, results)
         return True
 
-    def _begin(self, stage: Stage, upstream: "LiveStage | None") -> "LiveStage":
-        self._executor.begin(stage, self._context.store)
-        self._live.append(LiveStage(stage, self._context, upstream))
-        return self._live[-1]
+    def _begin_planned(self) -> bool:
+        """Begins the chains that were planned by now; returns whether there were any."""
+        planned = self._planner.planned()
+        for number, chain in planned:
+            state = self._lines[number]
+            state.is_planning = False
+            if chain is None:
+                del self._lines[number]
+                self._n_over += 1
+            else:
+                self._begin(state, chain)
+        return bool(planned)
 
-    def _end(self, live: "LiveStage") -> StageResult:
+    def _begin(self, state: _LineState, chain: Chain) -> None:
+        state.waits = not chain
+        for stage, source in chain:
+            self._executor.begin(stage, self._context.store)
+            upstream = state.live[-1] if state.live else None
+            state.live.append(LiveStage(stage, source, self._context, upstream))
+        self._live += state.live
+
+    def _end(self, live: LiveStage) -> StageResult:
         self._live.remove(live)
         self._n_over += 1
         self._desk.end(id(live), live.status())
@@ -262,6 +287,8 @@ class _Driver:
             clock.sleep(wait_s)
         elif due := [at for live in self._live if (at := live.next_at()) is not None]:
             clock.sleep(min(wait_s, max(0.0, min(due) - clock.now())))
+        elif self._planner.is_busy:
+            self._planner.wait(wait_s)
         self._commit()
 
     def _commit(self, *, every: bool = False) -> None:
@@ -278,9 +305,9 @@ class _Driver:
         return clock.now() - self._grouped_at.get(name, float("-inf")) >= GROUP_S
 
     def _drain(self) -> None:
-        """Lets units in flight end within the grace. Raises Drained unless the live stages have nothing left to do."""
+        """Lets units in flight end within the grace. Raises Drained unless nothing is left to do and no line plans."""
         stop = self._desk.stop
-        if not any(live.has_work() for live in self._live):
+        if not (self._planner.is_busy or any(live.has_work() for live in self._live)):
             return
         for stage, n_dropped in self._executor.drop_queued().items():
             for live in self._live:
@@ -297,6 +324,8 @@ class _Driver:
         names = dict.fromkeys(live.stage.name for live in self._live)
         remains = {name: what_remains([live for live in self._live if live.stage.name == name]) for name in names}
         left = {name: words for name, words in remains.items() if words}
+        if self._planner.is_busy:
+            left["plans"] = "what was being planned is planned again"
         if left:
             words = "; ".join(left.values() if len(left) == 1 else (f"{name}: {said}" for name, said in left.items()))
             stages = ", ".join(left)

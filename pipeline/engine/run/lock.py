@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TypedDict, cast
@@ -54,6 +55,22 @@ class LockHeld(UserError):
     exit_code = ExitCode.STOPPED
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lock that is held, as other processes of the run see it."""
+
+    store: Store
+    holder: str
+
+    def check(self) -> None:
+        """Raises LockLost if the lock names another holder."""
+        current = _read(self.store)
+        if current.get("holder") != self.holder:
+            raise LockLost(
+                f"{self.store.url}: taken over by {_name(current)}; stopping; nothing was committed after the takeover"
+            )
+
+
 class RunLock:
     """Holds run.lock while open: `with RunLock(store) as lock: … lock.check()` before each commit."""
 
@@ -62,6 +79,7 @@ class RunLock:
         self._stale_s = stale_s
         self._renew_s = renew_s
         self._holder = uuid.uuid4().hex
+        self.held = Held(store, self._holder)
         self._written = self._content()
         self._released = threading.Event()
         self._renewer = threading.Thread(target=self._renew_until_released, name="run-lock", daemon=True)
@@ -76,22 +94,18 @@ class RunLock:
     ) -> None:
         self._released.set()
         self._renewer.join(timeout=self._renew_s + 5)
-        if self._current().get("holder") == self._holder:
+        if _read(self._store).get("holder") == self._holder:
             self._store.delete(LOCK)
 
     def check(self) -> None:
         """Raises LockLost if the lock names another holder."""
-        current = self._current()
-        if current.get("holder") != self._holder:
-            raise LockLost(
-                f"{self._store.url}: taken over by {_name(current)}; stopping; nothing was committed after the takeover"
-            )
+        self.held.check()
 
     def _acquire(self) -> None:
         first: bytes = b""
         since = time.monotonic()
         while not self._store.create(LOCK, self._written):
-            raw = self._raw()
+            raw = _raw(self._store)
             if raw is None:
                 continue
             if raw == self._written:  # our own lock: its creation succeeded but the answer was lost
@@ -134,7 +148,7 @@ class RunLock:
         while not self._released.wait(self._renew_s):
             new = self._content()
             try:
-                if not self._store.replace(LOCK, new, seen=self._written) and self._raw() != new:
+                if not self._store.replace(LOCK, new, seen=self._written) and _raw(self._store) != new:
                     return
             except storage_errors() as error:  # as long as this run lives, it may succeed the next time
                 log.warning("%s: run.lock was not renewed (%s); it is tried again", self._store.url, error)
@@ -152,14 +166,16 @@ class RunLock:
         }
         return json.dumps(facts).encode()
 
-    def _raw(self) -> bytes | None:
-        try:
-            return self._store.read(LOCK)
-        except FileNotFoundError:
-            return None
 
-    def _current(self) -> Holder:
-        return _parse(self._raw() or b"")
+def _raw(store: Store) -> bytes | None:
+    try:
+        return store.read(LOCK)
+    except FileNotFoundError:
+        return None
+
+
+def _read(store: Store) -> Holder:
+    return _parse(_raw(store) or b"")
 
 
 def _parse(raw: bytes) -> Holder:

@@ -13,7 +13,7 @@ internal error   the unit is tried once more; if it fails again it is left to an
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from manifests.errors import UserError
@@ -21,6 +21,7 @@ from manifests.exits import ExitCode
 from manifests.reasons import AnyReason, Reason
 from manifests.run_status import StageStatus
 from pipeline.engine.run import clock
+from pipeline.engine.run.lines import ListedHere, StageResult, UnitSource
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.name_set import Names
 from pipeline.engine.run.progress import RunProgress, StageProgress, units_of
@@ -46,25 +47,6 @@ class RunStopped(UserError):
     """A reason of class `stop` ended the run."""
 
     exit_code = ExitCode.STOPPED
-
-
-@dataclass(slots=True)
-class StageResult:
-    """The result of a run of a stage. `missing` units have no commit, which makes the exit code non-zero."""
-
-    stage: str
-    n_done_before: int = 0
-    n_units: int = 0
-    n_made: int = 0
-    rows: Counter[str] = field(default_factory=Counter)
-    rejects: Counter[str] = field(default_factory=Counter)
-    bytes: int = 0
-    seconds: float = 0.0
-
-    @property
-    def n_missing(self) -> int:
-        """Units that this run took up and did not commit."""
-        return self.n_units - self.n_made
 
 
 @dataclass(slots=True)
@@ -95,8 +77,11 @@ class RunContext:
 class LiveStage:
     """One stage under way: what is in flight, what waits, and how each unit's attempts ended."""
 
-    def __init__(self, stage: Stage, context: RunContext, upstream: "LiveStage | None") -> None:
-        self.stage, self.n_in_flight = stage, 0
+    def __init__(
+        self, stage: Stage, source: UnitSource | None, context: RunContext, upstream: "LiveStage | None" = None
+    ) -> None:
+        """`source`: of its units; None: they are listed here."""
+        self.stage, self._source, self.n_in_flight = stage, source or ListedHere(self._listed), 0
         self.expected_s, self.due_s = 0.0, -1.0
         self.resources = stage.resources  # cached: may be costly to compute, and the loop reads it at every step
         self._context, self._upstream, self._store = context, upstream, context.store
@@ -114,7 +99,6 @@ class LiveStage:
         self._alike: list[tuple[str, str]] = []
         self._ended: dict[str, Outcome] = {}
         self._next: Unit | None = None
-        self._pending: Iterator[Unit] | None = None
         self._asked_at, self._n_upstream = float("-inf"), -1
 
     # what is to be done
@@ -124,8 +108,8 @@ class LiveStage:
         return (self._upstream is None or self._upstream.is_over()) and not self.has_work()
 
     def has_work(self) -> bool:
-        """Whether a unit is in flight, waits, is about to be committed, or can be taken up now."""
-        return bool(self.n_in_flight or self._waiting or self._ended) or self._peek() is not None
+        """Whether a unit is in flight, waits, is about to be committed, can be taken up now, or is still listed."""
+        return bool(self.n_in_flight or self._waiting or self._ended or self.has_listed())
 
     def has_next(self) -> bool:
         """Whether a unit can be submitted now."""
@@ -142,16 +126,23 @@ class LiveStage:
         """When, by the driver's clock, a waiting unit is due; None if none waits."""
         return self._waiting[0][0] if self._waiting else None
 
+    def has_listed(self) -> bool:
+        """Whether there is a unit that was not taken up yet, or its units are still being listed."""
+        return self._peek() is not None or self._source.is_listing
+
     def _peek(self) -> Unit | None:
-        """Returns the next unit that was not taken up yet, without taking it up."""
+        """Returns the next unit that was not taken up yet, without taking it up; None if none is listed by now."""
         while self._next is None:
-            if self._pending is None and not self._may_ask():
+            if not self._source.is_listing:
+                if not self._may_ask():
+                    return None
+                self._source.ask()
+            if whole := self._source.take_whole():
+                self._count(whole)
+            unit = self._source.take()
+            if unit is None and self._source.is_listing:
                 return None
-            if self._pending is None:
-                self._pending = iter(self._counted(self._listed()))
-            self._next = next((unit for unit in self._pending if self._is_new(unit)), None)
-            if self._next is None:
-                self._pending = None
+            self._next = unit if unit and self._is_new(unit) else None
         return self._next
 
     def _listed(self) -> Iterable[Unit]:
@@ -163,13 +154,12 @@ class LiveStage:
     def _is_new(self, unit: Unit) -> bool:
         return unit.name not in self._taken and unit.name not in self._done
 
-    def _counted(self, units: Iterable[Unit]) -> Iterable[Unit]:
-        """Returns the units; if no more can come after these, takes note of how many there are."""
-        if isinstance(units, Sequence) and (self._upstream is None or self._upstream.is_over()):
+    def _count(self, units: Sequence[Unit]) -> None:
+        """Takes note of how many units there are, if no more can come after these."""
+        if self._upstream is None or self._upstream.is_over():
             left = [unit for unit in units if self._is_new(unit)]
             self._n_planned = self._result.n_done_before + self._result.n_units + len(left)
             self.expected_s = sum(unit.expected_s for unit in left)
-        return units
 
     def _may_ask(self) -> bool:
         """Whether asking for units can give new ones: once, and again after the stage before has committed."""
@@ -213,7 +203,7 @@ class LiveStage:
 
     def has_more(self) -> bool:
         """Whether there are units that were not taken up yet."""
-        return self._peek() is not None or (self._upstream is not None and not self._upstream.is_over())
+        return self.has_listed() or (self._upstream is not None and not self._upstream.is_over())
 
     @property
     def n_made(self) -> int:

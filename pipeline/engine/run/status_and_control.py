@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 
 from manifests.errors import UserError, storage_errors
@@ -22,6 +24,8 @@ from pipeline.engine.store.store import Store
 TAKE_EVERY_S = 1.0
 WRITE_EVERY_S = 5.0
 READ_EVERY_S = 5.0
+BEAT_S = 15.0
+"""A status that is older is written once more, so that a loop that waits for something long is not taken for dead."""
 
 
 class Desk:
@@ -53,6 +57,9 @@ class Desk:
         self._started_at = time.time()
         self._taken = self._written = self._read = float("-inf")
         self._control = Control()
+        self._last: RunStatus | None = None
+        self._ended = threading.Event()
+        self._heart = threading.Thread(target=self._beat, name="status", daemon=True)
 
     @property
     def is_paused(self) -> bool:
@@ -104,11 +111,23 @@ class Desk:
         self._tell(self._lines[name])
 
     def __enter__(self) -> Desk:
+        self._heart.start()
         return self
+
+    def _beat(self) -> None:
+        store = replace(self._store, patience_s=0.0)
+        while not self._ended.wait(BEAT_S):
+            last = self._last
+            if last and time.time() - last.updated_at > BEAT_S:
+                self._last = last.model_copy(update={"updated_at": round(time.time(), 3)})
+                with suppress(*storage_errors()):  # the next beat tells again
+                    store.write(STATUS_NAME, self._last.model_dump_json(indent=1).encode())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended.set()
+        self._heart.join()
         if isinstance(error, LockLost):
             return
         with suppress(*storage_errors()):  # a failure to write must not hide the error that ended the run
@@ -132,7 +151,7 @@ class Desk:
             rejects_in_force=self.rejects_in_force,
         )
         self._store.write(STATUS_NAME, status.model_dump_json(indent=1).encode())
-        self._written = clock.now()
+        self._last, self._written = status, clock.now()
 
 
 def _exit_code(error: BaseException | None) -> int:

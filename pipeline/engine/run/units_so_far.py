@@ -16,14 +16,14 @@ class UnitsSoFar:
     """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
         self._committed: dict[str, Names] = {}
         self._new_parts: dict[str, NewParts] = {}
 
     def committed(self, stage: str) -> Names:
         """The units of a stage that are committed."""
         if stage not in self._committed:
-            self._committed[stage] = Names(self._store.committed(stage))
+            self._committed[stage] = Names(self.store.committed(stage))
         return self._committed[stage]
 
     def add(self, stage: str, units: Iterable[str]) -> None:
@@ -35,6 +35,6 @@ class UnitsSoFar:
     def new_parts(self, stage: PerPart) -> list[Part]:
         """The parts committed since the last call for this stage whose units are not committed."""
         if stage.name not in self._new_parts:
-            self._new_parts[stage.name] = NewParts(self._store, stage.over)
+            self._new_parts[stage.name] = NewParts(self.store, stage.over)
         committed = self.committed(stage.name)
         return [part for part in self._new_parts[stage.name].new() if stage.unit_name(part) not in committed]

@@ -19,7 +19,7 @@ from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.config.media import CutConfig
 from pipeline.crawl.extract import Extractor, FoundVideo, check_payload
-from pipeline.engine.run.driver import RunStopped
+from pipeline.engine.run.stage_run import RunStopped
 from pipeline.engine.work.executor import SharedHere
 from pipeline.site.failures import Failure
 from pipeline.site.options import options_for

@@ -18,7 +18,7 @@ from miniyoutube.misbehave import BEHAVIOURS, Fault
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import HdVilaConfig, LimitsConfig
 from pipeline.crawl.ledger import CrawlLedger
-from pipeline.engine.run.driver import RunStopped
+from pipeline.engine.run.stage_run import RunStopped
 from pipeline.engine.work.unit import Rejected, Transient
 from pipeline.outdir.retries import request_retries
 from pipeline.outdir.tombstones import Tombstones

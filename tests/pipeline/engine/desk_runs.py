@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from pipeline.engine.run.drain import StopRequest
-from pipeline.engine.run.driver import StageResult, run_stage
+from pipeline.engine.run.driver import run_stage
+from pipeline.engine.run.lines import StageResult
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.store import Store

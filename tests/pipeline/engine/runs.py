@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.engine.run.driver import StageResult, run_stage
+from pipeline.engine.run.driver import run_stage
+from pipeline.engine.run.lines import StageResult
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor

@@ -11,7 +11,7 @@ from manifests.funnel import funnel
 from pipeline.balance.ranking import candidates_of, rank_candidates
 from pipeline.balance.selection import select
 from pipeline.config.balance import BalanceConfig
-from pipeline.engine.run.driver import StageResult
+from pipeline.engine.run.lines import StageResult
 from pipeline.engine.store.store import Store
 from pipeline.report.summary import MOST_REASONS, Delivered, amount, print_summary, rejects_table, stages
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.crawl.plan import Wanted
-from pipeline.engine.run.driver import Line
+from pipeline.engine.run.lines import Line
 from pipeline.engine.store.files import Files
 from pipeline.engine.store.store import Store
 from pipeline.run import road

@@ -106,7 +106,7 @@ def begin(
 ) -> tuple[LiveStage, Around, RunContext]:
     around = Around(fences)
     context = RunContext(store, around, around, around, patience=3, units=UnitsSoFar(store))  # type: ignore[arg-type]
-    return LiveStage(stage, context, upstream), around, context
+    return LiveStage(stage, None, context, upstream), around, context
 
 
 def end(live: LiveStage, name: str, outcome: Outcome, attempt: int = 1) -> None:

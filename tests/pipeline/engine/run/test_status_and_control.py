@@ -78,6 +78,22 @@ def test_the_status_of_a_run_that_goes_on_also_says_what_earlier_ones_did(
     assert (line.rejects_before, line.rejects) == ({"private": 1}, {"private": 1})
 
 
+def test_a_run_whose_loop_waits_for_something_long_is_still_alive(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk_module, "BEAT_S", 0.05)
+
+    with Desk(store) as desk:
+        desk.take({1: live(7)})
+        first = status_of(store)["updated_at"]
+        until = time.monotonic() + 20
+        while status_of(store)["updated_at"] == first and time.monotonic() < until:
+            time.sleep(0.02)
+        now = status_of(store)
+
+    assert now["updated_at"] > first and now["stages"][0]["done"] == 7
+
+
 def test_a_run_that_lost_its_lock_leaves_the_status_to_the_other(store: Store) -> None:
     store.write("status.json", b'{"state": "running", "host": "another"}')
 

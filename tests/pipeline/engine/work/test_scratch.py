@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine.run.driver import RunStopped
+from pipeline.engine.run.stage_run import RunStopped
 from pipeline.engine.store.store import Store
 from pipeline.engine.work import scratch as scratch_module
 from pipeline.engine.work.attempt import attempt_unit
@@ -76,7 +76,8 @@ import sys
 from pathlib import Path
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.run.lock import RunLock
-from pipeline.engine.run.driver import RunStopped, run_stage
+from pipeline.engine.run.driver import run_stage
+from pipeline.engine.run.stage_run import RunStopped
 from pipeline.engine.store.store import Store
 from tests.pipeline.engine.toys import ToyStage
 folder = Path(sys.argv[1])

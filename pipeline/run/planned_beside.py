@@ -1,0 +1,232 @@
+"""The driver's side of a run that is planned in a process of its own (`planner.py`)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from pipeline.engine.run.drain import Drained
+from pipeline.engine.run.driver import POLL_S
+from pipeline.engine.run.lines import Chain, StageResult
+from pipeline.engine.run.stage_run import RunStopped
+from pipeline.engine.work.unit import Unit
+from pipeline.run.plan_messages import (
+    Answer,
+    Begin,
+    Call,
+    Failed,
+    Job,
+    Made,
+    More,
+    Piece,
+    Planned,
+    Resume,
+    Said,
+    Share,
+    Wire,
+)
+
+if TYPE_CHECKING:
+    from pipeline.run.session import Run, Session
+
+log = logging.getLogger("hdvila")
+
+AHEAD_UNITS = 100
+"""More units are asked for when fewer than this many are left here."""
+START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from pipeline.run.planner import main; "
+    "main(int(sys.argv[2]))"
+)
+
+
+def plan_beside(session: Session, recipe: Callable[[Run], Any]) -> Any:
+    """Runs a recipe in a process of its own, and here what it plans; returns what the recipe returns.
+
+    Raises what it raises; Drained if the run is asked to stop while nothing but a plan is under way, and RunStopped if
+    the process dies.
+    """
+    level, store = log.getEffectiveLevel(), session.store
+    job = Job(recipe, session.config, store, store.patience_s, session.lock.held, level)
+    with PlannerProcess(session, job) as planner:
+        while not planner.is_over:
+            planner.wait(POLL_S)
+            while planner.next_lines():
+                session.run_planned(planner)
+            if session.desk.is_due:
+                session.desk.take({})
+            if session.desk.stop.is_due and not session.desk.stop.grace_left_s:
+                raise Drained(
+                    f"stopped on request ({session.desk.stop.why}) during a plan; what is committed is kept. "
+                    "Run the same command again to continue"
+                )
+        return planner.made
+
+
+class PlannerProcess:
+    """A planner (engine/run/lines.py) in another process, which is ended with the block."""
+
+    def __init__(self, session: Session, job: Job) -> None:
+        self.n_lines = 0
+        self._begun: deque[int] = deque()
+        self.is_over, self.made = False, None
+        self._session, self._job = session, job
+        self._n_planning = 0
+        self._calls = ThreadPoolExecutor(1, thread_name_prefix="planner-calls")
+        self._chains: list[tuple[int, Chain | None]] = []
+        self._sources: dict[int, ListedThere] = {}
+
+    def __enter__(self) -> PlannerProcess:
+        here, there = socket.socketpair()
+        with there:
+            command = [sys.executable, "-c", START, json.dumps(sys.path), str(there.fileno())]
+            self._process = subprocess.Popen(command, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL)
+        self._wire = Wire(Connection(here.detach()), self._session.shared)
+        self._send(self._job)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._wire.close()
+        self._calls.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def is_busy(self) -> bool:
+        """See Planner."""
+        return bool(self._n_planning) or any(source.is_awaited for source in self._sources.values())
+
+    def resume(self, line: int, results: list[StageResult]) -> None:
+        """See Planner."""
+        self._n_planning += 1
+        self._send(Resume(line, results))
+
+    def planned(self) -> list[tuple[int, Chain | None]]:
+        """See Planner."""
+        self.wait(0.0)
+        chains, self._chains = self._chains, []
+        return chains
+
+    def wait(self, seconds: float) -> None:
+        """See Planner. Takes in all that was sent by then. Raises what the recipe raised."""
+        while self._wire.is_ready(seconds):
+            try:
+                self._take(self._wire.receive())
+            except EOFError:
+                raise RunStopped(self._how_it_died()) from None
+            if self.is_over:
+                return
+            seconds = 0.0
+
+    def next_lines(self) -> bool:
+        """Turns to the next lines that are to run side by side, if the recipe has come to any."""
+        self.n_lines = self._begun.popleft() if self._begun else 0
+        return bool(self.n_lines)
+
+    def close(self) -> None:
+        """See Planner: all lines have ended, or the process is about to be."""
+
+    def _send(self, message: object) -> None:
+        try:
+            self._wire.send(message)
+        except OSError:
+            raise RunStopped(self._how_it_died()) from None
+
+    def _how_it_died(self) -> str:
+        code = self._process.wait()
+        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        cure = "the machine may have run out of memory: look there first. " if code == -signal.SIGKILL else ""
+        return f"the planning process died ({how}); {cure}What is committed is kept: run the same command again"
+
+    def _take(self, message: Any) -> None:
+        match message:
+            case Said(record):
+                logging.getLogger(record.name).handle(record)
+            case Share(name, build):
+                self._session.share(name, build)
+            case Call():  # may take long, and the loop goes on
+                self._calls.submit(self._called, message).add_done_callback(self._answer)
+            case Begin(n_lines):
+                self._begun.append(n_lines)
+            case Planned(line, chain):
+                self._n_planning -= 1
+                self._chains.append((line, None if chain is None else [(s, self._source_of(p)) for s, p in chain]))
+            case Piece(number):
+                self._sources[number].take_in(message)
+            case Made(value):
+                self.is_over, self.made = True, value
+            case Failed(error):
+                raise error
+
+    def _called(self, call: Call) -> Any:
+        asked = self._session.shared[call.shared] if call.shared else self._session
+        value = getattr(asked, call.method)(*call.args, **call.kwargs)
+        return list(value) if call.method == "spread" else value
+
+    def _answer(self, called: Future[Any]) -> None:
+        error = called.exception()
+        with suppress(OSError):  # it has died, which the loop notices
+            self._wire.send(Answer(error=error) if error else Answer(called.result()))
+
+    def _source_of(self, piece: Piece | None) -> ListedThere | None:
+        if piece is None:
+            return None
+        self._sources[piece.source] = ListedThere(piece, self._send)
+        return self._sources[piece.source]
+
+
+class ListedThere:
+    """Units that the planning process lists, fetched some at a time; the first come with the plan."""
+
+    def __init__(self, first: Piece, send: Callable[[object], None]) -> None:
+        self.is_listing = self.is_awaited = False
+        self._number, self._send = first.source, send
+        self._first: Piece | None = first
+        self._units: deque[Unit] = deque()
+        self._whole: Sequence[Unit] | None = None
+        self._is_last = False
+
+    def ask(self) -> None:
+        """See UnitSource."""
+        self.is_listing = True
+        if first := self._first:
+            self._first = None
+            self.take_in(first)
+        else:
+            self._fetch(anew=True)
+
+    def take(self) -> Unit | None:
+        """See UnitSource."""
+        if len(self._units) < AHEAD_UNITS and not (self._is_last or self.is_awaited):
+            self._fetch()
+        if self._units:
+            return self._units.popleft()
+        self.is_listing = not self._is_last
+        return None
+
+    def take_whole(self) -> Sequence[Unit] | None:
+        """See UnitSource."""
+        whole, self._whole = self._whole, None
+        return whole
+
+    def take_in(self, piece: Piece) -> None:
+        """Takes in units that were sent."""
+        self.is_awaited, self._is_last = False, piece.is_last
+        self._units.extend(piece.units)
+        self._whole = piece.units if piece.is_whole else None
+
+    def _fetch(self, *, anew: bool = False) -> None:
+        self.is_awaited, self._is_last = True, False
+        self._send(More(self._number, anew))

@@ -1,0 +1,181 @@
+"""The planning process of a run on a cluster: here the recipe runs, from top to bottom, beside the driver's loop.
+
+Plans read tables of millions of rows, which may take minutes. Meanwhile the driver gives out units, commits them, tells
+of its progress and hears signals. What is planned is recorded before it is sent; the driver ends this process at any
+moment, and so may anything else.
+"""
+
+import logging
+import logging.handlers
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
+from multiprocessing.connection import Connection
+from typing import Any
+
+from manifests.errors import UserError
+from pipeline.engine.run.lines import Line, LinesHere
+from pipeline.engine.run.memory import return_freed_memory
+from pipeline.engine.store.store import Store
+from pipeline.engine.work.unit import PerPart, Stage, Unit
+from pipeline.run.plan_messages import (
+    Answer,
+    Begin,
+    Call,
+    Failed,
+    Job,
+    Made,
+    More,
+    Piece,
+    Planned,
+    Resume,
+    Said,
+    Share,
+    SharedThere,
+    Wire,
+)
+from pipeline.run.session import Run
+
+PIECE_UNITS, PIECE_S = 500, 1.0
+"""Units that are listed one by one are sent as soon as there are so many, or after so many seconds."""
+LOOK_EVERY_S = 1.0
+
+
+def main(file_number: int) -> None:
+    """Carries out the job that comes over a connection. The driver hears signals, and ends this process."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    return_freed_memory()
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    wire = Wire(Connection(file_number))
+    job: Job = wire.receive()
+    _log_to(wire, job.level)
+    sys.excepthook = lambda kind, error, trace: _tell(wire, error)
+    store = replace(job.store, patience_s=job.patience_s)
+    wire.send(Made(job.recipe(Run(job.config, store, job.held, _Driver(wire, store)))))
+
+
+def _end_with(driver: int) -> None:
+    """Ends this process once the driver's is gone: another run may have taken over."""
+    while os.getppid() == driver:
+        time.sleep(LOOK_EVERY_S)
+    os._exit(1)
+
+
+def _log_to(wire: Wire, level: int) -> None:
+    class ToDriver(logging.handlers.QueueHandler):
+        def enqueue(self, record: logging.LogRecord) -> None:
+            wire.send(Said(record))
+
+    log = logging.getLogger("hdvila")
+    log.handlers, log.propagate = [ToDriver(None)], False  # type: ignore[arg-type]  # enqueue needs no queue
+    log.setLevel(level)
+
+
+def _tell(wire: Wire, error: BaseException) -> None:
+    """Sends what ended the recipe; if the driver is gone, there is nobody to tell."""
+    with suppress(OSError):
+        if not isinstance(error, EOFError):
+            wire.send(Failed(_as_sent(error)))
+
+
+def _as_sent(error: BaseException) -> BaseException:
+    """An error that can be sent; with the traceback, unless it is for a person to mend."""
+    said = "".join(traceback.format_exception(error)).rstrip()
+    if not isinstance(error, UserError):
+        error.add_note(said)
+    try:
+        pickle.loads(pickle.dumps(error))
+    except (pickle.PicklingError, AttributeError, TypeError):  # what pickle and the error's own code raise
+        return RuntimeError(said)
+    return error
+
+
+class _Driver:
+    """The driver as the recipe sees it from here."""
+
+    def __init__(self, wire: Wire, store: Store) -> None:
+        self._wire, self._store = wire, store
+        self._waiting: deque[Any] = deque()
+        self._sources: dict[int, _Source] = {}
+        self._numbers = count()
+
+    def complete_lines(self, lines: Sequence[Line]) -> None:
+        """Plans for the driver until all lines have ended."""
+        here, n_left = LinesHere(lines), len(lines)
+        self._wire.send(Begin(n_left))
+        while n_left:
+            match self._next():
+                case Resume(line, results):
+                    here.resume(line, results)
+                    ((_, chain),) = here.planned()
+                    listed = None if chain is None else [(stage, self._first_of(stage)) for stage, _ in chain]
+                    self._wire.send(Planned(line, listed))
+                    n_left -= chain is None
+                case More(number, anew):
+                    self._wire.send(self._sources[number].next_piece(anew=anew))
+
+    def _first_of(self, stage: Stage) -> Piece | None:
+        """The first units of a stage; None if it works on parts, which the driver commits itself."""
+        if isinstance(stage, PerPart):
+            return None
+        number = next(self._numbers)
+        self._sources[number] = _Source(number, stage, self._store)
+        return self._sources[number].next_piece(anew=True)
+
+    def share(self, name: str, build: Callable[[], Any]) -> Any:
+        """See Driver."""
+        self._wire.send(Share(name, build))
+        return SharedThere(name, self._call)
+
+    def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
+        """See Driver."""
+        made: list[Any] = self._call(Call("", "spread", (work, items)))
+        return made
+
+    def show_rejects(self, counts: dict[str, dict[str, int]]) -> None:
+        """See Driver."""
+        self._call(Call("", "show_rejects", (counts,)))
+
+    def _call(self, call: Call) -> Any:
+        self._wire.send(call)
+        while not isinstance(message := self._wire.receive(), Answer):
+            self._waiting.append(message)
+        if message.error is not None:
+            raise message.error
+        return message.value
+
+    def _next(self) -> Any:
+        return self._waiting.popleft() if self._waiting else self._wire.receive()
+
+
+class _Source:
+    """The units of a stage, as they are asked for."""
+
+    def __init__(self, number: int, stage: Stage, store: Store) -> None:
+        self._number, self._stage, self._store = number, stage, store
+        self._left: Iterator[Unit] = iter(())
+
+    def next_piece(self, *, anew: bool) -> Piece:
+        """The next units; `anew`: of a new list."""
+        if anew:
+            units = self._stage.units(self._store)
+            if isinstance(units, Sequence):
+                return Piece(self._number, units, is_last=True, is_whole=True)
+            self._left = iter(units)
+        listed: list[Unit] = []
+        until = time.monotonic() + PIECE_S
+        for unit in self._left:
+            listed.append(unit)
+            if len(listed) == PIECE_UNITS or time.monotonic() > until:
+                return Piece(self._number, listed, is_last=False)
+        return Piece(self._number, listed, is_last=True)

@@ -1,7 +1,7 @@
 """The crawl's bookkeeping: what is known about every listed video and source, updated from committed parts alone.
 
-Each part is read once. A known video costs 11 bytes: a 64-bit hash of its id, its category, and whether it was looked
-at; the ids themselves stay in the tables.
+Each part is read once, about a million rows at a time. A known video costs 12 bytes: a 64-bit hash of its id, its
+category, and which round looked at it; one that is tried again 16 more. The ids themselves stay in the tables.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.hashing import UInt64
-from manifests.membership import hash_ids, spans_in
+from manifests.membership import NOWHERE, are_in, hash_ids, rows_in, spans_in
 from manifests.reasons import Reason, ReasonClass
 from manifests.rows import CandidateRow, ListingRow, SourceRow
 from manifests.schema import REJECTS, TABLES
@@ -31,17 +31,21 @@ from pipeline.outdir.retries import read_retries
 
 MAX_CHANNELS = 20_000
 """Channels remembered per category as possible new sources: those with the most kept videos."""
+LISTINGS_AT_A_TIME, CHOICES_AT_A_TIME = 2_000, 50
+"""Parts whose rows are read together: about a million rows each."""
 _OF_REJECTS = pa.schema([REJECTS.field(name) for name in ("video_id", "reason", "next_try_at", "detail")])
 _LATER = pa.array([reason.value for reason in Reason if reason.class_ is ReasonClass.LATER])
 
 
 class KnownVideos:
-    """Which ids were listed, for which category first, and which of them were looked at. 11 bytes per id."""
+    """Which ids were listed, for which category first, and which of them were looked at, in which part of `candidates`
+    first. 12 bytes per id.
+    """
 
     def __init__(self) -> None:
         self.hashes: UInt64 = np.empty(0, dtype=np.uint64)
         self.categories: npt.NDArray[np.int16] = np.empty(0, dtype=np.int16)
-        self.looked_at: npt.NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
+        self.part: npt.NDArray[np.int16] = np.empty(0, dtype=np.int16)  # by number; NOWHERE: not looked at
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -54,25 +58,72 @@ class KnownVideos:
         where = where[new]
         self.hashes = np.insert(self.hashes, where, unique[new])
         self.categories = np.insert(self.categories, where, categories[first[new]].astype(np.int16))
-        self.looked_at = np.insert(self.looked_at, where, False)
+        self.part = np.insert(self.part, where, NOWHERE)
 
-    def mark(self, hashes: UInt64, categories: npt.NDArray[Any]) -> None:
-        """Marks ids as looked at; adds those that were not known."""
+    def mark(self, hashes: UInt64, categories: npt.NDArray[Any], parts: npt.NDArray[Any]) -> None:
+        """Marks ids as looked at, each in the part of this number, in the order of the parts; adds those that were not
+        known.
+        """
         self.add(hashes, categories)
-        self.looked_at[spans_in(self.hashes, hashes)[0]] = True
+        unique, first = np.unique(hashes, return_index=True)
+        rows = rows_in(self.hashes, unique)
+        is_first = self.part[rows] == NOWHERE
+        self.part[rows[is_first]] = parts[first[is_first]]
 
     def unseen(self, hashes: UInt64, category: int) -> npt.NDArray[np.bool_]:
         """For each id: whether it is known for this category and was not looked at."""
-        row, end = spans_in(self.hashes, hashes)
-        unseen = row < end
+        row = rows_in(self.hashes, hashes)
+        unseen = row != NOWHERE
         row = row[unseen]
-        unseen[unseen] = ~self.looked_at[row] & (self.categories[row] == category)
-        return unseen
+        unseen[unseen] = (self.part[row] == NOWHERE) & (self.categories[row] == category)
+        return np.asarray(unseen)
+
+    def parts_of(self, hashes: UInt64) -> list[int]:
+        """The numbers of the parts in which some of these ids were looked at first, ascending."""
+        parts = np.unique(np.append(self.part, np.int16(NOWHERE))[rows_in(self.hashes, hashes)])
+        return [number for number in parts.tolist() if number != NOWHERE]
 
     def backlog(self) -> dict[int, int]:
         """The number of videos not looked at, by category."""
-        categories, counts = np.unique(self.categories[~self.looked_at], return_counts=True)
-        return {int(category): int(n) for category, n in zip(categories, counts, strict=True)}
+        return _counts(self.categories[self.part == NOWHERE])
+
+
+class Retries:
+    """Which videos were deferred, and how often each was tried: hashes, and a few numbers of each."""
+
+    def __init__(self) -> None:
+        self._videos: UInt64 = np.empty(0, np.uint64)  # ascending
+        self._attempts: npt.NDArray[np.int16] = np.empty(0, np.int16)  # of those tried more than once; otherwise 1
+        self._deferred: npt.NDArray[np.int16] = np.empty(0, np.int16)  # how often
+        self._next_try: npt.NDArray[np.uint32] = np.empty(0, np.uint32)  # the last of these times, seconds since 1970
+
+    def add_attempts(self, videos: UInt64, attempts: npt.NDArray[Any]) -> None:
+        """Adds the numbers of further attempts."""
+        rows = self._rows(videos)
+        np.maximum.at(self._attempts, rows, attempts.astype(np.int16))
+
+    def add_deferred(self, videos: UInt64, next_try: npt.NDArray[Any]) -> None:
+        """Adds refusals, with the time from which each video may be tried again, seconds since 1970."""
+        rows = self._rows(videos)
+        np.add.at(self._deferred, rows, 1)
+        np.maximum.at(self._next_try, rows, next_try.astype(np.uint32))
+
+    def _rows(self, videos: UInt64) -> npt.NDArray[np.int64]:
+        new = np.unique(videos[rows_in(self._videos, videos) == NOWHERE])
+        where = np.searchsorted(self._videos, new)
+        self._videos = np.insert(self._videos, where, new)
+        self._attempts = np.insert(self._attempts, where, 1)
+        self._deferred, self._next_try = np.insert(self._deferred, where, 0), np.insert(self._next_try, where, 0)
+        return rows_in(self._videos, videos)
+
+    def attempts(self, videos: UInt64) -> npt.NDArray[np.int16]:
+        """[N] how often each was tried."""
+        return np.append(self._attempts, np.int16(1))[rows_in(self._videos, videos)]
+
+    def waiting(self) -> tuple[UInt64, npt.NDArray[np.uint32]]:
+        """The videos that were not tried again since they were deferred last, and when each is due."""
+        waits = (self._deferred > 0) & (self._deferred >= self._attempts)
+        return self._videos[waits], self._next_try[waits]
 
 
 @dataclass(slots=True)
@@ -88,17 +139,18 @@ class CrawlLedger:
     sources: dict[SourceKey, SourceFacts] = field(default_factory=dict)
     kept_by_source: Counter[tuple[str, str]] = field(default_factory=Counter)
     channels: dict[int, Counter[str]] = field(default_factory=dict)
-    attempts: dict[str, int] = field(default_factory=dict)  # of videos tried more than once
-    deferred: dict[str, list[str]] = field(default_factory=dict)  # video → next_try_at of each time
+    retries: Retries = field(default_factory=Retries)
     _clips: dict[int, tuple[int, int]] = field(default_factory=dict)  # by category: clips and their summed length, ms
     _parts: dict[str, NewParts] = field(default_factory=dict)  # by table: what is to be read of it
     _open_parts: dict[int, list[Part]] = field(default_factory=dict)
+    _candidates: list[Part] = field(default_factory=list)  # by number, as in `known.part`
 
     def update(self) -> None:
         """Reads the parts that were committed since the last call."""
-        listed = self._read_listings()
+        listed = list(self._read_listings())
         self._read_candidates()
-        self._open(*listed)
+        for parts, counts, hashes in listed:
+            self._open(parts, counts, hashes)
         for row in self._new_sources():
             self._add_source(row)
         self._read_videos()
@@ -113,11 +165,13 @@ class CrawlLedger:
     def facts(self, round_: int, now: datetime | None = None, served: Iterable[str] = ()) -> CrawlFacts:
         """What the next plan needs to know. `served`: retry requests that earlier rounds have served."""
         requests = {name: ids for name, ids in read_retries(self.store, names_of("round")) if name not in set(served)}
-        waiting = {i: times for i, times in self.deferred.items() if len(times) >= self.attempts.get(i, 1)}
-        moment = (now or datetime.now(UTC)).isoformat()
-        due = {i for i, times in waiting.items() if max(times) <= moment}
+        moment = now or datetime.now(UTC)
         requested = {i for ids in requests.values() for i in ids}
-        later = [max(times) for i, times in waiting.items() if i not in due | requested]
+        waiting, due_at = self.retries.waiting()
+        is_due = due_at <= moment.timestamp()
+        due = set(self._candidates_with(waiting[is_due]))
+        is_later = ~is_due & ~np.isin(waiting, hash_ids(pa.array(sorted(requested), pa.string())))
+        later = due_at[is_later]
         return CrawlFacts(
             round=round_,
             supply=self.supply,
@@ -129,11 +183,13 @@ class CrawlLedger:
             requested=self._next_attempts(requested),
             requests=tuple(sorted(requests)),
             n_waiting=len(later),
-            next_due=min(later, default=""),
+            next_due=datetime.fromtimestamp(int(later.min()), UTC).isoformat() if len(later) else "",
         )
 
     def _next_attempts(self, ids: set[str]) -> tuple[tuple[str, int], ...]:
-        return tuple(sorted((i, self.attempts.get(i, 1) + 1) for i in ids))
+        in_order = sorted(ids)
+        attempts = self.retries.attempts(hash_ids(pa.array(in_order, pa.string())))
+        return tuple(zip(in_order, (attempts + 1).tolist(), strict=True))
 
     def choose(self, plan: RoundPlan) -> Iterator[ListingRow]:
         """Yields the listed videos that this round looks at, in the order of the listings: rows of `listings`."""
@@ -161,11 +217,15 @@ class CrawlLedger:
 
     def find_candidates(self, ids: set[str]) -> dict[str, CandidateRow]:
         """The first candidate row of each of these videos, for those that are tried again."""
+        return self._candidates_with(hash_ids(pa.array(sorted(ids), pa.string())))
+
+    def _candidates_with(self, videos: UInt64) -> dict[str, CandidateRow]:
+        """The first candidate row of each of these videos, by id; reads only the parts that hold one."""
         candidates: dict[str, CandidateRow] = {}
-        for part in self.store.parts("candidates") if ids else ():
-            table = self.store.read_part(part)
-            mask = pc.is_in(table.column("video_id"), value_set=pa.array(sorted(ids)))
-            for row in table.filter(mask).to_pylist():
+        wanted = np.sort(videos)
+        for number in self.known.parts_of(wanted):
+            table = self.store.read_part(self._candidates[number])
+            for row in table.filter(pa.array(are_in(wanted, hash_ids(table.column("video_id"))))).to_pylist():
                 candidates.setdefault(row["video_id"], row)
         return candidates
 
@@ -173,47 +233,45 @@ class CrawlLedger:
         """The parts of a table, or of a stage's rejects, that were not read yet."""
         return self._parts.setdefault(folder, NewParts(self.store, folder)).new()
 
-    def _new_rows(self, table: str, columns: list[str]) -> tuple[list[Part], Iterator[tuple[Owners, pa.Table]]]:
-        """The parts of a table that were not read yet, and their rows, file by file."""
-        parts = self._new_parts(table)
-        return parts, read_many(self.store, parts, pa.schema([TABLES[table].field(name) for name in columns]))
+    def _new_rows(self, table: str, columns: list[str]) -> Iterator[tuple[Owners, pa.Table]]:
+        """The rows of the parts of a table that were not read yet, file by file."""
+        return self._rows_of(self._new_parts(table), table, columns)
+
+    def _rows_of(self, parts: list[Part], table: str, columns: list[str]) -> Iterator[tuple[Owners, pa.Table]]:
+        return read_many(self.store, parts, pa.schema([TABLES[table].field(name) for name in columns]))
 
     def _new_sources(self) -> list[SourceRow]:
         """In the order of the parts."""
-        files = [(owners, rows) for owners, rows in self._new_rows("sources", TABLES["sources"].names)[1]]
+        files = [(owners, rows) for owners, rows in self._new_rows("sources", TABLES["sources"].names)]
         of_part = [(int(i), row) for owners, rows in files for i, row in zip(owners, rows.to_pylist(), strict=True)]
         return [row for _, row in sorted(of_part, key=lambda pair: pair[0])]
 
-    def _read_listings(self) -> tuple[list[Part], npt.NDArray[Any]]:
-        """The new parts of the listings, and of each row the part and the hash of its video: [2, N]."""
-        parts, files = self._new_rows("listings", ["video_id", "wanted_category_id"])
-        if not parts:
-            return [], np.zeros((2, 0), np.uint64)
-        owners, hashes, categories = _in_order((i, hash_ids(t.column(0)), t.column(1).to_numpy()) for i, t in files)
-        self.known.add(hashes, categories)
-        return parts, np.stack([owners.astype(np.uint64), hashes])
+    def _read_listings(self) -> Iterator[tuple[list[Part], npt.NDArray[np.int64], UInt64]]:
+        """The new parts of the listings, some at a time, with the number of rows of each, and the hashes of these."""
+        for parts in _some_of(self._new_parts("listings"), LISTINGS_AT_A_TIME):
+            files = self._rows_of(parts, "listings", ["video_id", "wanted_category_id"])
+            owners, hashes, categories = _in_order((i, hash_ids(t.column(0)), t.column(1).to_numpy()) for i, t in files)
+            self.known.add(hashes, categories)
+            yield parts, np.bincount(owners, minlength=len(parts)), hashes
 
-    def _open(self, parts: list[Part], rows: npt.NDArray[Any]) -> None:
+    def _open(self, parts: list[Part], counts: npt.NDArray[np.int64], hashes: UInt64) -> None:
         """Takes note of the parts with videos that were not looked at, by the category for which these are known."""
-        owners, hashes = rows
-        at = spans_in(self.known.hashes, hashes)[0]
-        is_free = ~self.known.looked_at[at]
-        pairs = np.stack([owners[is_free].astype(np.int64), self.known.categories[at[is_free]]], axis=1)
-        for i, category in np.unique(pairs, axis=0).tolist():
+        at = rows_in(self.known.hashes, hashes)
+        is_free = self.known.part[at] == NOWHERE
+        owners = np.repeat(np.arange(len(parts)), counts)[is_free]
+        for i, category in np.unique(np.stack([owners, self.known.categories[at[is_free]]], axis=1), axis=0).tolist():
             self._open_parts.setdefault(category, []).append(parts[i])
 
     def _read_candidates(self) -> None:
-        marked = []
-        for owners, table in self._new_rows("candidates", ["video_id", "wanted_category_id", "attempt"])[1]:
-            marked.append((owners, hash_ids(table.column("video_id")), table.column("wanted_category_id").to_numpy()))
-            is_first = pc.less_equal(table.column("attempt"), 1)
-            for category, n in _counted(table.filter(is_first), ["wanted_category_id"]):
-                self.asked[category] += n
-            for video_id, attempt in _rows(table.filter(pc.invert(is_first)).select(["video_id", "attempt"])):
-                self.attempts[video_id] = max(attempt, self.attempts.get(video_id, 1))
-        if marked:
-            _, hashes, categories = _in_order(iter(marked))
-            self.known.mark(hashes, categories)
+        for parts in _some_of(self._new_parts("candidates"), CHOICES_AT_A_TIME):
+            files = self._rows_of(parts, "candidates", ["video_id", "wanted_category_id", "attempt"])
+            pieces = ((i, hash_ids(t.column(0)), *(t.column(n).to_numpy() for n in (1, 2))) for i, t in files)
+            owners, hashes, categories, attempt = _in_order(pieces)
+            self.known.mark(hashes, categories, owners + len(self._candidates))
+            self._candidates += parts
+            is_first = attempt <= 1
+            self.asked.update(_counts(categories[is_first]))
+            self.retries.add_attempts(hashes[~is_first], attempt[~is_first])
 
     def _add_source(self, row: SourceRow) -> None:
         key = (row["source"], row["query"], row["wanted_category_id"])
@@ -228,7 +286,7 @@ class CrawlLedger:
         )
 
     def _read_videos(self) -> None:
-        for _, table in self._new_rows("videos", ["source", "query", "category_id", "channel_id"])[1]:
+        for _, table in self._new_rows("videos", ["source", "query", "category_id", "channel_id"]):
             for source, query, n in _counted(table, ["source", "query"]):
                 self.kept_by_source[source, query] += n
             with_channel = table.filter(pc.not_equal(table.column("channel_id"), ""))
@@ -239,7 +297,7 @@ class CrawlLedger:
                 self.channels[category] = Counter({name: counts[name] for name in _most_first(counts)[:MAX_CHANNELS]})
 
     def _read_supply(self) -> None:
-        for _, table in self._new_rows("clips", ["category_id", "start_ms", "end_ms"])[1]:
+        for _, table in self._new_rows("clips", ["category_id", "start_ms", "end_ms"]):
             length = pc.subtract(table.column("end_ms"), table.column("start_ms")).cast(pa.int64())
             of_category = pa.table({"category": table.column("category_id"), "ms": length}).group_by("category")
             counted = of_category.aggregate([("ms", "count"), ("ms", "sum")]).select(["category", "ms_count", "ms_sum"])
@@ -252,9 +310,27 @@ class CrawlLedger:
             parts = self._new_parts(f"rejects/{stage}")
             for _, table in read_many(self.store, parts, _OF_REJECTS):
                 late = table.filter(pc.is_in(table.column("reason"), value_set=_LATER))
-                for video_id, reason, next_try_at, detail in _rows(late):
-                    if reason != Reason.INTERNAL_ERROR or not detail.startswith(made_by()):
-                        self.deferred.setdefault(video_id, []).append(next_try_at)
+                is_ours = pc.starts_with(late.column("detail"), made_by())
+                is_error = pc.equal(late.column("reason"), Reason.INTERNAL_ERROR.value)
+                late = late.filter(pc.invert(pc.and_(is_error, is_ours)))
+                self.retries.add_deferred(hash_ids(late.column("video_id")), _seconds(late.column("next_try_at")))
+
+
+def _counts(categories: npt.NDArray[Any]) -> dict[int, int]:
+    """How often each category is there."""
+    distinct, counts = np.unique(categories, return_counts=True)
+    return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
+
+
+def _seconds(times: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """[N] ISO times as seconds since 1970; 0 for ""."""
+    times = pc.if_else(pc.equal(times, ""), None, times).cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    return np.asarray(pc.fill_null(times, 0).to_numpy() // 1_000_000)
+
+
+def _some_of(parts: list[Part], n: int) -> Iterator[list[Part]]:
+    """Yields the parts in order, `n` at a time."""
+    return (parts[i : i + n] for i in range(0, len(parts), n))
 
 
 def _counted(table: pa.Table, columns: list[str]) -> Iterator[tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,7 @@ from hdvila_testing.rows import a_clip_row
 from manifests.hashing import UInt64
 from manifests.membership import hash_ids
 from manifests.schema import TABLES, table_of
-from pipeline.crawl.ledger import CrawlLedger, KnownVideos
+from pipeline.crawl.ledger import CrawlLedger, KnownVideos, Retries
 from pipeline.crawl.plan import RoundPlan
 from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.store import Store
@@ -34,9 +35,14 @@ def test_the_books_agree_with_plain_sets(batches: list[tuple[list[str], int, boo
     known = KnownVideos()
     first_category: dict[str, int] = {}
     seen: set[str] = set()
-    for batch, category, mark in batches:
+    part_of: dict[str, int] = {}
+    for number, (batch, category, mark) in enumerate(batches):
         hashes, categories = hashes_of(batch), np.full(len(batch), category)
-        (known.mark if mark else known.add)(hashes, categories)
+        if mark:
+            known.mark(hashes, categories, np.full(len(batch), number))
+            part_of |= {i: number for i in batch if i not in part_of}
+        else:
+            known.add(hashes, categories)
         for video_id in batch:
             first_category.setdefault(video_id, category)
         seen |= set(batch) if mark else set()
@@ -45,8 +51,34 @@ def test_the_books_agree_with_plain_sets(batches: list[tuple[list[str], int, boo
     for category in CATEGORIES:
         expected = [first_category[i] == category and i not in seen for i in everything]
         assert known.unseen(hashes_of(everything), category).tolist() == expected
+    for i in everything:
+        assert known.parts_of(hashes_of([i])) == ([part_of[i]] if i in part_of else [])
     left = [first_category[i] for i in everything if i not in seen]
     assert known.backlog() == {c: left.count(c) for c in set(left)}
+
+
+tries = st.tuples(st.sampled_from("abcd"), st.booleans(), st.integers(1, 4))
+
+
+@given(st.lists(st.lists(tries, max_size=4), max_size=6))
+def test_what_waits_was_deferred_as_often_as_it_was_tried(batches: list[list[tuple[str, bool, int]]]) -> None:
+    retries = Retries()
+    attempts: dict[str, int] = {}
+    deferred: dict[str, list[int]] = {}
+    for batch in batches:
+        for is_refusal in (False, True):
+            some = [(name, n) for name, refused, n in batch if refused == is_refusal]
+            videos, numbers = hashes_of([name for name, _ in some]), np.array([n for _, n in some], np.int64)
+            (retries.add_deferred if is_refusal else retries.add_attempts)(videos, numbers)
+            for name, n in some:
+                if is_refusal:
+                    deferred.setdefault(name, []).append(n)
+                else:
+                    attempts[name] = max(n, attempts.get(name, 1))
+    expected = {name: max(times) for name, times in deferred.items() if len(times) >= attempts.get(name, 1)}
+    found = dict(zip(*(column.tolist() for column in retries.waiting()), strict=True))
+    assert found == {int(hashes_of([name])[0]): at for name, at in expected.items()}
+    assert retries.attempts(hashes_of(list("abcd"))).tolist() == [attempts.get(name, 1) for name in "abcd"]
 
 
 def rows_of(table: str, rows: list[dict[str, Any]]) -> pa.Table:
@@ -109,3 +141,21 @@ def test_supply_is_the_same_in_whatever_order_clips_came(tmp_path: Path) -> None
         sums.append(books.supply)
         assert CrawlLedger(store).supply == {} and books.unit == "hours"
     assert sums[0] == sums[1] == {10: 8_901 / 3_600_000, 27: (4_003 + 7_013 + 11_112) / 3_600_000}
+
+
+def test_to_find_what_is_tried_again_only_the_rounds_that_chose_it_are_read(tmp_path: Path) -> None:
+    for n_rounds in (5, 15, 45):
+        store = Store(str(tmp_path / str(n_rounds)))
+        for number in range(n_rounds):
+            asked(store, f"{number:05}", [f"video-{number:05}-{i}" for i in range(4)], 27)
+        merge_all(store, MergeSizes(n_units=5, fan_in=3, grace_s=0))
+        asked(store, f"{n_rounds:05}", ["video-00001-2"], 10)
+        books = CrawlLedger(store)
+        books.update()
+
+        with mock.patch.object(Store, "read_part", autospec=True, side_effect=Store.read_part) as reads:
+            found = books.find_candidates({"video-00001-2", "video-00003-0", "unknown"})
+
+        assert sorted(found) == ["video-00001-2", "video-00003-0"]
+        assert found["video-00001-2"]["wanted_category_id"] == 27, "as it was chosen first"
+        assert [call.args[1].unit for call in reads.call_args_list] == ["00001", "00003"]

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -303,9 +303,13 @@ def _refuse_wrong_totals(head: Mapping[str, Any], entries: Sequence[ShardEntry],
         raise DamagedFile(f"{path}: splits lacks {', '.join(splits)}, to which shards belong; restore both files")
 
 
-def read_entries(table: bytes, where: str) -> tuple[ShardEntry, ...]:
-    """The shards that manifest.parquet lists, each checked. DamagedFile names `where`."""
-    rows = read_parquet(table, MANIFEST, where, max_rows=MAX_SHARDS).to_pylist()
+def read_entries(
+    table: bytes, where: str, wanted: Callable[[pa.Table], pa.Table] = lambda rows: rows
+) -> tuple[ShardEntry, ...]:
+    """The shards that manifest.parquet lists, each checked; of these, those whose rows `wanted` returns. DamagedFile
+    names `where`.
+    """
+    rows = wanted(read_parquet(table, MANIFEST, where, max_rows=MAX_SHARDS)).to_pylist()
     try:
         return tuple(ShardEntry.of_row(row) for row in rows)
     except DamagedFile as error:

@@ -41,7 +41,7 @@ from pipeline.report.page import write_report
 from pipeline.run.candidates import Candidates
 from pipeline.run.known import Known
 from pipeline.run.session import open_run
-from pipeline.shards.closed import ClosedShards, read_entries
+from pipeline.shards.closed import ClosedShards
 from pipeline.shards.manifest import write_manifest
 from pipeline.shards.stage import ShardsStage
 from pipeline.text.clips import ClipsStage
@@ -213,7 +213,7 @@ def trainer_index(place: Place) -> None:
 
 def contents_written_down(place: Place) -> None:
     """Starts from what drivers have written down of closed shards."""
-    ClosedShards().held(place.store, read_entries(place.store))
+    list(ClosedShards().new(place.store))
 
 
 def remove_channel(place: Place) -> None:

@@ -228,7 +228,7 @@ def _selection_table(
             "kept": taken.clips > 0,
             "reason": reasons.cast(pa.string()),
             "n_clips": exists,
-            "clips_kept": pa.ListArray.from_arrays(pa.array(starts), pa.array(kept_n)),
+            "clips_kept": pa.ListArray.from_arrays(pa.array(starts), pa.array(kept_n.astype(np.int32))),
             "hours_kept": taken.ms / MS_PER_HOUR,
         },
         schema=SELECTION,

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.reasons import Reason
-from pipeline.balance.clip_lists import ClipLists, empty_clip_lists, rows_of, runs_of
+from pipeline.balance.clip_lists import ClipLists, Numbers, empty_clip_lists, rows_of, runs_of
 from pipeline.balance.ranking import Ranked
 from pipeline.config.balance import Unit
 from pipeline.likeness.groups import groups_of
@@ -29,13 +29,15 @@ class Outcomes:
     """What is known of candidates besides the plan.
 
     `made`: clips that exist. `rejected` (REJECTED_VIDEOS): rejects in force of whole videos; they override `made`.
-    `already_kept`: clips in committed shards, which stay; no more clips of their videos are taken (the packs are gone).
+    Clips in committed shards stay; no more clips of their videos are taken (the packs are gone). `n_kept` [V]: how many
+    of the first clips of each video in `made` are there (None: none); `already_kept`: the clips there of other videos.
     """
 
     made: ClipLists = field(default_factory=empty_clip_lists)
     rejected: pa.Table = field(default_factory=REJECTED_VIDEOS.empty_table)
     duplicates: Duplicates = field(default_factory=dict)
     already_kept: ClipLists = field(default_factory=empty_clip_lists)
+    n_kept: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def _reasons_from_rejects(
 def _kept_first(outcomes: Outcomes) -> tuple[ClipLists, NDArray[np.int64]]:
     """Reorders the clips that exist so that each video's clips in shards come first; also returns their number [V]."""
     made, kept = outcomes.made, outcomes.already_kept
-    n_kept = np.zeros(len(made.video_id), dtype=np.int64)
+    n_kept = np.zeros(len(made.video_id), dtype=np.int64) if outcomes.n_kept is None else outcomes.n_kept.copy()
     if not len(kept.video_id):
         return made, n_kept
     row, counts = _row_in(kept.video_id, made.video_id), kept.counts()
@@ -174,7 +176,7 @@ def _rebuilt(
     return lists, np.concatenate((n_kept[left], kept.counts()[odd]))
 
 
-def _clips_at(lists: ClipLists, row: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _clips_at(lists: ClipLists, row: int) -> tuple[Numbers, Numbers]:
     span = slice(int(lists.starts[row]), int(lists.starts[row + 1]))
     return lists.n[span], lists.ms[span]
 

@@ -20,7 +20,6 @@ from pipeline.balance.next_batch import MOST_TRIES, Ahead, next_batch
 from pipeline.run.aims import shares_of
 from pipeline.run.candidates import rounds_with
 from pipeline.run.known import BATCHES
-from pipeline.shards.closed import read_entries
 
 if TYPE_CHECKING:
     from pipeline.run.session import Run
@@ -137,7 +136,7 @@ class Batches:
         rounds = self.gathered.n_rounds if n_rounds is None else n_rounds
         candidates = run.plan_from(rounds)
         later = [generation for covered, generation in self.closings.items() if covered > n_known]
-        every = max((entry.generation for entry in read_entries(run.store)), default=-1) + 1
+        every = run.known.shards.closed.next_generation
         n_closed = min(later, default=every)
         under_way = self.ids_from(n_known)
         shares = {} if is_all else shares_of(run.config.balance, {})

@@ -5,7 +5,7 @@ and a killed run all get the same plan.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -64,10 +64,8 @@ class Candidates:
         `n_closed` generations count as kept.
         """
         away = pa.array(sorted(but), pa.string())
-        made, failed = self.known.made(away)
-        rejected = _media_not_of(self.known.rejects.of(self.ranked.video_id), away).select(REJECTED_VIDEOS.names)
-        rejected = pa.concat_tables([rejected, _opted_out(self.opted_out), failed])
-        return Outcomes(made, rejected, self._duplicates(away), self.known.kept(n_closed))
+        outcomes = self.known.outcomes(self.ranked, _opted_out(self.opted_out), away, n_closed)
+        return replace(outcomes, duplicates=self._duplicates(away))
 
     def _duplicates(self, away: pa.Array) -> Duplicates:
         duplicates: dict[Reason, dict[str, str]] = {Reason.DUPLICATE_TEXT: self.repeated_texts}
@@ -84,14 +82,6 @@ def _covered(opt_outs: Tombstones, videos: pa.Table) -> tuple[str, ...]:
         return ()
     facts = zip(*(videos.column(name).to_pylist() for name in ("video_id", "channel_id", "url")), strict=True)
     return tuple(video_id for video_id, channel_id, url in facts if opt_outs.cover(video_id, channel_id, url))
-
-
-def _media_not_of(rejects: pa.Table, video_ids: pa.Array) -> pa.Table:
-    """All rejects except those of stage `media` for these videos."""
-    if not len(video_ids):
-        return rejects
-    of_these = pc.is_in(rejects.column("video_id"), value_set=video_ids)
-    return rejects.filter(pc.invert(pc.and_(of_these, pc.equal(rejects.column("stage"), "media"))))
 
 
 def _opted_out(video_ids: tuple[str, ...]) -> pa.Table:

@@ -17,21 +17,22 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
+from manifests.membership import Ids
 from manifests.reasons import Reason
 from manifests.schema import TABLES
-from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists, joined_lists, without_videos
-from pipeline.balance.ranking import planned_by_video
-from pipeline.balance.standing import REJECTED_VIDEOS, all_failed
+from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists, joined_lists, taken
+from pipeline.balance.ranking import Ranked, planned_by_video
+from pipeline.balance.standing import REJECTED_VIDEOS, Outcomes, all_failed
 from pipeline.config import RunConfig
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
 from pipeline.likeness.pictures import Pictures, Texts
 from pipeline.likeness.tasks import Spread, spread_here
+from pipeline.run.kept_clips import KeptClips
 from pipeline.run.rejects import COLUMNS as REJECT_COLUMNS
 from pipeline.run.rejects import VideoRejects
 from pipeline.shards.books import PACK_COLUMNS as BOOK_COLUMNS
 from pipeline.shards.books import ShardBooks
-from pipeline.shards.closed import kept_clips, read_entries
 
 VIDEO_COLUMNS = ["video_id", "category_id", "channel_id", "url", "duration_s", "round"]
 BYTES_AT_A_TIME = 8 * 1024**2
@@ -63,6 +64,7 @@ class Known:
         self._made: list[ClipLists] = []
         self._failed: list[pa.Table] = []
         self._pictures = Pictures(store, spread, partial(batch_numbers, store))
+        self._kept = KeptClips()
         self.shards = ShardBooks(self.update)
 
     def update(self) -> None:
@@ -76,6 +78,15 @@ class Known:
                 take.get(table, lambda rows: None)(rows)
                 passed = rows.filter(is_success(rows.column("status"))) if table == "packs" else rows
                 self.rejects.add_passed(table, passed.column("video_id"))
+        self._close_shards()
+
+    def _close_shards(self) -> None:
+        """Reads what was closed since the last update."""
+        index: Ids | None = None
+        for generation, held in self.shards.closed.new(self.store):
+            index = index or Ids.of(self._all_made().video_id)
+            self._kept.add(generation, held.samples(), self._all_made(), index)
+            self.shards.close(held)
 
     def _add_clips(self, rows: pa.Table) -> None:
         self._planned.append(planned_by_video(rows))
@@ -103,21 +114,31 @@ class Known:
         """The duplicates by text among `videos`, each with what it repeats, by video id and by clip id."""
         return self._texts.find_repeats(videos, self.videos())
 
-    def made(self, but: pa.Array) -> tuple[ClipLists, pa.Table]:
-        """The clips that exist, and the REJECTED_VIDEOS all of whose clips failed; without the videos `but`."""
-        self._made = [joined_lists(self._made)] if self._made else []
-        self._failed = [pa.concat_tables([REJECTED_VIDEOS.empty_table(), *self._failed])]
-        made, failed = (self._made or [empty_clip_lists()])[0], self._failed[0]
-        return without_videos(made, but), failed.filter(_not_in(failed, but))
+    def _all_made(self) -> ClipLists:
+        self._made = [joined_lists(self._made)] if self._made else [empty_clip_lists()]
+        return self._made[0]
+
+    def outcomes(self, ranked: Ranked, opted_out: pa.Table, but: pa.Array, n_closed: int | None = None) -> Outcomes:
+        """What exists of these candidates and why some are rejected, without the duplicates; for the videos `but` as if
+        media had not been made. `opted_out`: more of the REJECTED_VIDEOS; `n_closed`: what is in shards of the first
+        generations (None: of all) is kept.
+        """
+        made, failed = self._all_made(), pa.concat_tables([REJECTED_VIDEOS.empty_table(), *self._failed])
+        self._failed = [failed]
+        n_kept, others = self._kept.of(len(made.video_id), n_closed)
+        rejected = self.rejects.of(ranked.video_id)
+        if len(but):
+            away = pc.is_in(rejected.column("video_id"), value_set=but)
+            rejected = rejected.filter(pc.invert(pc.and_(away, pc.equal(rejected.column("stage"), "media"))))
+            failed = failed.filter(pc.invert(pc.is_in(failed.column("video_id"), value_set=but)))
+            here = ~pc.is_in(made.video_id, value_set=but).to_numpy(zero_copy_only=False).astype(np.bool_)
+            made, n_kept = taken(made, np.flatnonzero(here)), n_kept[here]
+        rejects = pa.concat_tables([rejected.select(REJECTED_VIDEOS.names), opted_out, failed])
+        return Outcomes(made, rejects, already_kept=others, n_kept=n_kept)
 
     def repeated_pictures(self, but: pa.Array) -> dict[Reason, dict[str, str]]:
         """The duplicates by pictures among all videos except these, by reason."""
         return self._pictures.find_repeats(but)
-
-    def kept(self, n_closed: int | None = None) -> ClipLists:
-        """The clips in closed shards of the first `n_closed` generations; None: of all."""
-        entries = [entry for entry in read_entries(self.store) if n_closed is None or entry.generation < n_closed]
-        return kept_clips(self.shards.closed.held(self.store, entries))
 
 
 def batch_numbers(store: Store, video_ids: pa.Array) -> NDArray[np.int64]:
@@ -154,7 +175,3 @@ def _of_a_size(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 def _whole(pieces: list[pa.Table], schema: pa.Schema, columns: list[str]) -> pa.Table:
     empty = pa.schema([schema.field(name) for name in columns]).empty_table()
     return pa.concat_tables([empty, *pieces])
-
-
-def _not_in(table: pa.Table, video_ids: pa.Array) -> pa.Array:
-    return pc.invert(pc.is_in(table.column("video_id"), value_set=video_ids))

@@ -5,7 +5,7 @@ A driver keeps one `ShardBooks` for all its plans, so that each reads only what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +16,18 @@ from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
 from manifests.errors import UserError
-from manifests.funnel import CURE_OF_SELECTION, SELECTION_NAME
-from manifests.membership import Ids
-from manifests.parquet import damage_named, open_parquet
+from manifests.funnel import SELECTION_NAME, selection_runs
+from manifests.hashing import UInt64
+from manifests.membership import Ids, are_in, hash_ids
+from manifests.schema import SELECTION
+from pipeline.balance.clip_lists import smallest
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards.clips import PlanVideos, joined_videos
 from pipeline.shards.closed import ClosedShards, Held, among, codes_of, not_held
+from pipeline.shards.places import Places
+from pipeline.shards.splits import Placed
 
 PACK_COLUMNS = ["video_id", "channel_id", "n", "status", "pack_bytes"]
 
@@ -31,36 +35,61 @@ PACK_COLUMNS = ["video_id", "channel_id", "n", "status", "pack_bytes"]
 class ShardBooks:
     """See the module. A copy that is sent to a worker is empty: workers plan nothing.
 
-    `feed` reads what is new in `packs` and passes the rows to `add`; without it `update` does that itself.
+    `feed` reads what is new in `packs` and in closed shards and passes it to `add` and `close`; without it `update`
+    does that itself.
     """
 
     def __init__(self, feed: Callable[[], object] | None = None) -> None:
-        self.closed = ClosedShards()
+        self.closed, self.places = ClosedShards(), Places()
         self._feed = feed
         self._follower: Follower | None = None
-        self._packs: list[PlanVideos] = []
+        self._open: list[PlanVideos] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ShardBooks, ()
 
-    def add(self, packs: pa.Table) -> None:
-        """Adds rows with the columns PACK_COLUMNS; all rows of a video at once."""
-        if packs.num_rows:
-            self._packs.append(_condensed(packs))
-
     def update(self, store: Store) -> None:
-        """Reads what was committed since the last update."""
+        """Reads what was committed and closed since the last update."""
         if self._feed:
             self._feed()
             return
         self._follower = self._follower or Follower(store, "packs", PACK_COLUMNS)
         for rows in self._follower.new():
             self.add(rows)
+        for _, held in self.closed.new(store):
+            self.close(held)
 
-    def made(self) -> PlanVideos:
-        """All clips in packs that were ever made, and those that failed; groups are not known yet."""
-        self._packs = [joined_videos(self._packs)]
-        return self._packs[0]
+    def add(self, packs: pa.Table) -> None:
+        """Adds rows with the columns PACK_COLUMNS; all rows of a video at once, and before its clips are closed."""
+        if packs.num_rows:
+            self._open.append(_condensed(packs))
+
+    def close(self, held: Held) -> None:
+        """Takes out what closed shards hold."""
+        self.places.add(held.video_id, held.channel_id, held.split)
+        closed = np.sort(hash_ids(held.video_id))
+        self._open = [left for videos in self._open if len(left := _without(videos, held, closed))]
+
+    def open(self) -> PlanVideos:
+        """All clips in packs, and those that failed, that are in no closed shard; groups are not known yet."""
+        self._open = [joined_videos(self._open)]
+        return self._open[0]
+
+    def placed(self, videos: PlanVideos, chosen: Chosen) -> Placed:
+        """What a plan for these videos needs to know of closed shards."""
+        ids = pc.unique(pa.concat_arrays([videos.video_id, chosen.linked()]))
+        places = self.places.of(ids)
+        video_id, channel_id, split = (column.combine_chunks() for column in places.columns)
+        return Placed(video_id, channel_id, chosen.groups_of(video_id), split.to_numpy(), self.closed.numbers)
+
+
+def _without(videos: PlanVideos, held: Held, closed: UInt64) -> PlanVideos:
+    """The clips that a generation does not hold. `closed`: ascending hashes of its videos."""
+    is_touched = are_in(closed, hash_ids(videos.video_id))
+    if not is_touched.any():
+        return videos
+    touched, others = (videos.take(np.flatnonzero(mask)) for mask in (is_touched, ~is_touched))
+    return joined_videos([others, not_held(touched, [held])])
 
 
 def _condensed(packs: pa.Table) -> PlanVideos:
@@ -75,7 +104,7 @@ def _condensed(packs: pa.Table) -> PlanVideos:
     if size.max(initial=0) <= np.iinfo(np.int32).max:
         size = size.astype(np.int32)
     channel_id = packs.column("channel_id").combine_chunks().take(pa.array(first))
-    n = packs.column("n").to_numpy().astype(np.int32)
+    n = smallest(packs.column("n").to_numpy().astype(np.int32))
     return PlanVideos(ids, channel_id, ids, starts, n[order], size[order])
 
 
@@ -87,6 +116,12 @@ class Chosen:
     group: pa.Array
     starts: NDArray[np.int64]
     n: NDArray[np.int32]
+
+    def linked(self) -> pa.Array:
+        """The videos that share a group with others."""
+        ids, group = self.videos.column, self.group
+        is_linked = pc.and_(pc.not_equal(group, ""), pc.not_equal(group, ids))
+        return pa.concat_arrays([ids.filter(is_linked), group.filter(is_linked)])
 
     def groups_of(self, video_id: pa.Array) -> pa.Array:
         """[N] the group of each video; its own id if it has none."""
@@ -101,14 +136,18 @@ class Chosen:
         return among(codes_of(videos.owners(), videos.n), codes_of(row, self.n)[row >= 0])
 
 
-def read_chosen(store: Store) -> Chosen:
-    """Reads selection.parquet. Raises UserError if it is missing."""
-    try:
-        data = store.read(SELECTION_NAME)
-    except FileNotFoundError:
-        raise UserError(f"{store.url}/{SELECTION_NAME}: no such file; run the balance first") from None
-    with damage_named(f"{store.url}/{SELECTION_NAME}", CURE_OF_SELECTION):
-        rows = open_parquet(data).read(columns=["video_id", "group", "kept", "clips_kept"]).combine_chunks()
+def read_chosen(store: Store, videos: pa.Array) -> Chosen:
+    """Reads selection.parquet: what it says of these videos, and all groups. Raises UserError if it is missing."""
+    if not store.exists(SELECTION_NAME):
+        raise UserError(f"{store.url}/{SELECTION_NAME}: no such file; run the balance first")
+    wanted, columns = np.sort(hash_ids(videos)), ["video_id", "group", "kept", "clips_kept"]
+    pieces = [pa.schema([SELECTION.field(name) for name in columns]).empty_table()]
+    for rows in selection_runs(store, columns):
+        is_alone = (
+            pc.equal(rows.column("group"), rows.column("video_id")).to_numpy(zero_copy_only=False).astype(np.bool_)
+        )
+        pieces.append(rows.filter(pa.array(~is_alone | are_in(wanted, hash_ids(rows.column("video_id"))))))
+    rows = pa.concat_tables(pieces).combine_chunks()
     lists = pc.if_else(rows.column("kept"), rows.column("clips_kept"), None).combine_chunks()
     counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
     starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
@@ -117,43 +156,39 @@ def read_chosen(store: Store) -> Chosen:
 
 
 def open_clips(
-    made: PlanVideos, chosen: Chosen, held: Sequence[Held], tombstones: Tombstones, urls: Urls, but: Collection[str]
+    left: PlanVideos, chosen: Chosen, tombstones: Tombstones, urls: Urls, but: Collection[str]
 ) -> PlanVideos:
-    """Returns clips that belong in shards but are in none: those that the selection keeps, and those that failed.
-
-    `but`: videos to leave out.
+    """Returns clips that belong in shards, of those that are in none: those that the selection keeps, and those that
+    failed. `but`: videos to leave out.
     """
-    left = not_held(made, held)
     away = pc.is_in(left.video_id, value_set=pa.array(sorted(but), pa.string())).to_numpy(zero_copy_only=False)
-    left = left.take(np.flatnonzero(~away.astype(np.bool_)))
+    left = left.take(np.flatnonzero(~away.astype(np.bool_))) if away.any() else left
     left = left.only(~left.is_sample() | chosen.keeps(left))
-    left = left.take(np.flatnonzero(~_covered(left, tombstones, urls)))
+    if tombstones.videos or tombstones.channels or tombstones.urls:
+        left = left.take(np.flatnonzero(~_covered(left, tombstones, urls)))
     return PlanVideos(left.video_id, left.channel_id, chosen.groups_of(left.video_id), left.starts, left.n, left.bytes_)
 
 
 def _covered(videos: PlanVideos, tombstones: Tombstones, urls: Urls) -> NDArray[np.bool_]:
     """[V] whether a removal keeps a video out."""
-    if not (tombstones.videos or tombstones.channels or tombstones.urls):
-        return np.zeros(len(videos), np.bool_)
-    facts = zip(videos.video_id.to_pylist(), videos.channel_id.to_pylist(), urls.of(videos), strict=True)
+    facts = zip(videos.video_id.to_pylist(), videos.channel_id.to_pylist(), urls(videos.video_id), strict=True)
     return np.array([tombstones.cover(*of_one) for of_one in facts], np.bool_)
 
 
-@dataclass(frozen=True, slots=True)
-class Urls:
-    """The URLs of all videos, by id; built once for the shards of a plan."""
+Urls = Callable[[pa.Array], list[str]]
+"""Gives the URL of each of some videos, "" if unknown."""
 
-    videos: Ids
-    url: pa.Array
 
-    @classmethod
-    def read(cls, store: Store) -> Urls:
-        """Those of the table `videos`."""
-        rows = store.read_table("videos", ["video_id", "url"])
-        return cls(Ids.of(rows.column("video_id")), rows.column("url").combine_chunks())
-
-    def of(self, videos: PlanVideos) -> list[str]:
-        """[V] the URL of each video, "" if unknown."""
-        row = self.videos.rows(videos.video_id)
-        urls: list[str] = pc.fill_null(self.url.take(pa.array(row, mask=row < 0)), "").to_pylist()
-        return urls
+def urls_of(store: Store, video_ids: pa.Array) -> list[str]:
+    """[V] the URL of each video in the table `videos`, "" if unknown."""
+    ids = Ids.of(video_ids)
+    rows, urls = [np.zeros(0, np.int64)], [pa.array([], pa.string())]
+    for table in store.read_runs("videos", ["video_id", "url"]):
+        row = ids.rows(table.column("video_id"))
+        rows.append(row[row >= 0])
+        urls.append(table.column("url").combine_chunks().filter(pa.array(row >= 0)))
+    at = np.full(len(ids), -1, np.int64)
+    found = np.concatenate(rows)
+    at[found] = np.arange(len(found))
+    known: list[str] = pc.fill_null(pa.concat_arrays(urls).take(pa.array(at, mask=at < 0)), "").to_pylist()
+    return known

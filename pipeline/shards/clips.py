@@ -1,4 +1,4 @@
-"""The videos and clips of a plan as flat columns, 8 bytes per clip: a hundred million fit in a driver.
+"""The videos and clips of a plan as flat columns, 6 bytes per clip: a hundred million fit in a driver.
 
 Video i's clips are at starts[i] … starts[i+1]-1 of `n` and `bytes_`.
 """
@@ -49,7 +49,8 @@ class PlanVideos:
     channel_id: pa.Array
     group: pa.Array
     starts: Int64
-    n: NDArray[np.int32]
+    n: NDArray[Any]
+    """Of type uint16, or int32 where a number needs it."""
     bytes_: NDArray[Any]
     """Of type int32, or int64 where a sample takes 2 GiB."""
 

@@ -1,16 +1,18 @@
-"""The contents of closed shards as flat columns, 8 bytes per clip: the rows of each shard are read once.
+"""The contents of closed shards as flat columns: the rows of each shard are read once.
 
 At each plan a driver asks which clips may no longer change, which of those made are in no shard yet, and which splits
-are settled. What it reads of a generation's shards it stores in `alike/closed/<generation>/` for the next driver, in
-one file named after the shards; if that is missing, damaged or of other shards, the shards are read.
+are settled: it keeps a few bytes of each video (`books.py`, `places.py`). What it reads of a generation's shards it
+stores in `alike/closed/<generation>/` for the next driver, in one file named after the shards; if that is missing,
+damaged or of other shards, the shards are read.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,17 +20,18 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
-from manifests.membership import Ids
+from manifests.membership import Ids, hash_ids
 from manifests.parquet import open_parquet
 from manifests.shards import TABLE_NAME, ShardEntry
 from manifests.shards import read_entries as entries_of_table
-from pipeline.balance.clip_lists import ClipLists, empty_clip_lists, merged_lists
+from pipeline.balance.clip_lists import ClipLists, smallest
+from pipeline.engine.store.new_parts import KnownUnits
 from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.store import Store
 from pipeline.outdir.remade import ALIKE
 from pipeline.shards.clips import Int64, PlanVideos
 from pipeline.shards.files import read_rows
-from pipeline.shards.splits import SPLITS, Codes, Placed
+from pipeline.shards.splits import SPLITS, Codes
 
 COLUMNS = ["video_id", "channel_id", "clip_id", "duration_ms", "status"]
 _FAILED = -1
@@ -69,29 +72,45 @@ class Held:
         starts = self.starts - np.searchsorted(np.flatnonzero(~good), self.starts)
         filled = np.flatnonzero(np.diff(starts))
         ids = self.video_id.take(pa.array(filled))
-        return ClipLists(ids, np.append(starts[filled], starts[-1]), self.n[good], self.ms[good])
+        return ClipLists(ids, np.append(starts[filled], starts[-1]), smallest(self.n[good]), smallest(self.ms[good]))
 
 
 class ClosedShards:
-    """See the module."""
+    """Which shards are closed, 8 bytes for each; the contents of each are read once.
+
+    `next_generation`: the number after those of all closed ones; `numbers`: those of the shards of each split.
+    """
 
     def __init__(self) -> None:
-        self._by_generation: dict[int, list[Held]] = {}
-        self._names: set[str] = set()
+        self.next_generation = 0
+        self.numbers: dict[str, set[int]] = {}
+        self._known = KnownUnits()
 
-    def held(self, store: Store, entries: Iterable[ShardEntry]) -> list[Held]:
-        """The contents of these shards, which are all of their generations."""
-        given = list(entries)
-        new: dict[int, list[ShardEntry]] = {}
-        for entry in given:
-            name = f"{entry.url} {entry.sha256}"
-            if name not in self._names:
-                self._names.add(name)
-                new.setdefault(entry.generation, []).append(entry)
-        for generation, held in _held(store, new).items():
-            self._by_generation.setdefault(generation, []).append(held)
-        asked = sorted({entry.generation for entry in given})
-        return [held for generation in asked for held in self._by_generation[generation]]
+    def new(self, store: Store) -> Iterator[tuple[int, Held]]:
+        """Yields the contents of the shards that were closed since the last call, a generation at a time, in order."""
+        by_generation: dict[int, list[ShardEntry]] = {}
+        for entry in read_entries(store, self._new_of):
+            by_generation.setdefault(entry.generation, []).append(entry)
+        generations = sorted(by_generation)
+        for some in (generations[i : i + READERS] for i in range(0, len(generations), READERS)):
+            held = _held(store, {generation: by_generation[generation] for generation in some})
+            for generation in some:
+                self.note(by_generation[generation])
+                yield generation, held.pop(generation)
+
+    def note(self, entries: Iterable[ShardEntry]) -> None:
+        """Takes note that these shards are there, whether or not the manifest lists them by now."""
+        for entry in entries:
+            number = int(entry.url.rpartition("/")[2].removesuffix(".tar"))
+            self.numbers.setdefault(entry.split, set()).add(number)
+            self.next_generation = max(self.next_generation, entry.generation + 1)
+
+    def _new_of(self, rows: pa.Table) -> pa.Table:
+        names = pc.binary_join_element_wise(*(rows.column(name).cast(pa.string()) for name in ("url", "sha256")), " ")
+        hashes = hash_ids(names)
+        is_new = self._known.are_new(hashes)
+        self._known.add(hashes[is_new])
+        return rows.filter(pa.array(is_new))
 
 
 def _held(store: Store, by_generation: Mapping[int, Sequence[ShardEntry]]) -> dict[int, Held]:
@@ -172,30 +191,6 @@ def _condensed(rows: pa.Table) -> Held:
     )
 
 
-def kept_clips(generations: Sequence[Held]) -> ClipLists:
-    """The samples in these shards: they stay, whatever is selected later."""
-    return merged_lists([held.samples() for held in generations]) if generations else empty_clip_lists()
-
-
-def placed_in(
-    generations: Sequence[Held], entries: Iterable[ShardEntry], groups_of: Callable[[pa.Array], pa.Array]
-) -> Placed:
-    """What a plan needs to know of these shards. `groups_of` returns the group of duplicates of each of some videos."""
-    numbers: dict[str, set[int]] = {}
-    for entry in entries:
-        number = int(entry.url.rpartition("/")[2].removesuffix(".tar"))
-        numbers.setdefault(entry.split, set()).add(number)
-    if not generations:
-        return Placed(numbers=numbers)
-    every = pc.dictionary_encode(pa.concat_arrays([held.video_id for held in generations]))
-    code = every.indices.to_numpy()
-    last = np.zeros(len(every.dictionary), np.int64)
-    last[code] = np.arange(len(code))
-    channel_id = pa.concat_arrays([held.channel_id for held in generations]).take(pa.array(last))
-    split = np.concatenate([held.split for held in generations])[last]
-    return Placed(every.dictionary, channel_id, groups_of(every.dictionary), split, numbers)
-
-
 def not_held(videos: PlanVideos, generations: Sequence[Held]) -> PlanVideos:
     """The clips that are in none of these shards. A clip that failed before may come as a sample."""
     ids = Ids.of(videos.video_id)
@@ -209,7 +204,7 @@ def not_held(videos: PlanVideos, generations: Sequence[Held]) -> PlanVideos:
     return videos.only(~is_there)
 
 
-def codes_of(row: Int64, n: NDArray[np.int32]) -> Int64:
+def codes_of(row: Int64, n: NDArray[Any]) -> Int64:
     """[C] a number per clip: its video's row and its number there."""
     return np.asarray(row << 32 | n.astype(np.int64))
 
@@ -224,8 +219,8 @@ def among(codes: Int64, wanted: Int64) -> NDArray[np.bool_]:
     return is_wanted
 
 
-def read_entries(store: Store) -> list[ShardEntry]:
-    """Returns the closed shards: manifest.parquet's rows, [] if there is none.
+def read_entries(store: Store, wanted: Callable[[pa.Table], pa.Table] = lambda rows: rows) -> list[ShardEntry]:
+    """Returns the closed shards: manifest.parquet's rows, or those that `wanted` returns of them; [] if there is none.
 
     manifest.parquet is written before manifest.json and lists only committed shards. So it is right even if a run was
     killed between the two, when manifests.shards.read_manifest refuses the pair.
@@ -234,7 +229,7 @@ def read_entries(store: Store) -> list[ShardEntry]:
         data = store.read(TABLE_NAME)
     except FileNotFoundError:
         return []
-    return list(entries_of_table(data, f"{store.url}/{TABLE_NAME}"))
+    return list(entries_of_table(data, f"{store.url}/{TABLE_NAME}", wanted))
 
 
 def committed_shards(store: Store, *, but: Collection[str] = ()) -> dict[str, ShardEntry]:

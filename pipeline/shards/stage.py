@@ -14,7 +14,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests.hashing import hash_name
 from manifests.reasons import Reason
@@ -26,9 +30,9 @@ from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit
 from pipeline.media.packs import PackedSample
 from pipeline.outdir.tombstones import Tombstones, read_tombstones, refuse_while_under_way
-from pipeline.shards.books import ShardBooks, Urls, open_clips, read_chosen
+from pipeline.shards.books import ShardBooks, open_clips, read_chosen, urls_of
 from pipeline.shards.clips import PlanVideo
-from pipeline.shards.closed import committed_shards, placed_in, read_entries, read_held
+from pipeline.shards.closed import committed_shards, read_entries, read_held
 from pipeline.shards.files import FAILED, SUCCESS, DamagedSample, Piece, join_shard, shard_files
 from pipeline.shards.plan import PlannedShard, plan_shards
 
@@ -65,32 +69,32 @@ class ShardsStage:
         """The shards of the open generation. Raises UserError if a removal was interrupted."""
         tombstones = read_tombstones(store)
         refuse_while_under_way(store, tombstones)
-        urls = Urls.read(store)
-        plan = self._open_generation(store, tombstones, urls)
-        parts = store.parts_of("packs", [i for shard in plan for i in shard.content.video_id.to_pylist()])
+        plan = self._open_generation(store, tombstones)
+        ids = pc.unique(pa.concat_arrays([pa.array([], pa.string()), *(shard.content.video_id for shard in plan)]))
+        url_of = dict(zip(ids.to_pylist(), urls_of(store, ids), strict=True))
+        parts = store.parts_of("packs", list(url_of))
         for shard in plan:
-            ids = tuple(shard.content.video_id.to_pylist())
-            url = dict(zip(ids, urls.of(shard.content), strict=True))
-            yield Unit(shard.name, ShardJob(shard, {i: parts[i] for i in ids}, url), ids)
+            own = tuple(shard.content.video_id.to_pylist())
+            yield Unit(shard.name, ShardJob(shard, {i: parts[i] for i in own}, {i: url_of[i] for i in own}), own)
 
-    def _open_generation(self, store: Store, tombstones: Tombstones, urls: Urls) -> list[PlannedShard]:
-        chosen = read_chosen(store)
+    def _open_generation(self, store: Store, tombstones: Tombstones) -> list[PlannedShard]:
         self.books.update(store)
-        entries = read_entries(store)
-        held = self.books.closed.held(store, entries)
-        made = committed_shards(store, but={entry.url for entry in entries})
-        generation = 1 + max((entry.generation for entry in entries), default=-1)
+        chosen = read_chosen(store, self.books.open().video_id)
+        closed = self.books.closed
+        made = committed_shards(store, but={entry.url for entry in read_entries(store)})
+        generation = closed.next_generation
         while True:
-            videos = open_clips(self.books.made(), chosen, held, tombstones, urls, self.but)
-            placed = placed_in(held, entries, chosen.groups_of)
+            videos = open_clips(self.books.open(), chosen, tombstones, partial(urls_of, store), self.but)
+            placed = self.books.placed(videos, chosen)
             plan = plan_shards(
                 videos, placed, self.config, seed=self.seed, generation=generation, only_full=self.only_full
             )
             of_generation = {unit: entry for unit, entry in made.items() if entry.generation == generation}
             if of_generation.keys() <= {shard.name for shard in plan}:
                 return plan
-            entries = [*entries, *of_generation.values()]
-            held = [*held, read_held(store, list(of_generation.values()))]
+            entries = list(of_generation.values())
+            closed.note(entries)
+            self.books.close(read_held(store, entries))
             generation += 1
 
     def process(self, unit: Unit, context: Context) -> Output:

@@ -20,7 +20,7 @@ from pipeline.dataset.holders import channels_among, covered, find_holders
 from pipeline.engine.store.store import Store
 from pipeline.outdir.remade import forget_alike
 from pipeline.outdir.tombstones import Tombstones
-from pipeline.shards.closed import ClosedShards, read_entries
+from pipeline.shards.closed import ClosedShards
 
 CONFIG = ShardsConfig(split=SplitConfig(val=0), card=NO_CARD)
 ID = "dQw4w9WgXcQ"
@@ -68,7 +68,7 @@ def looked(store: Store, **ids: str) -> tuple[holders.Holders, list[str]]:
 def test_only_shards_of_generations_that_hold_it_are_read(store: Store) -> None:
     urls = [shard.url for shard in read_manifest(store.url).shards]
     assert looked(store, channels="channel-1")[1] == urls, "nothing is written down yet"
-    ClosedShards().held(store, read_entries(store))
+    list(ClosedShards().new(store))
 
     found, read = looked(store, channels="channel-1")
 
@@ -82,7 +82,7 @@ def test_only_shards_of_generations_that_hold_it_are_read(store: Store) -> None:
 
 def test_of_a_set_without_tables_every_shard_is_read_and_an_address_is_found(store: Store) -> None:
     (url,) = {row["url"] for row in store.read_table("videos").to_pylist() if row["video_id"] == "video-1-0"}
-    ClosedShards().held(store, read_entries(store))
+    list(ClosedShards().new(store))
     assert len(looked(store, urls=url)[1]) == 1
     for folder in ("commits", "videos", "segments"):
         shutil.rmtree(Path(store.root) / folder, ignore_errors=True)
@@ -94,7 +94,7 @@ def test_of_a_set_without_tables_every_shard_is_read_and_an_address_is_found(sto
 
 def test_a_shard_that_an_interrupted_removal_has_rewritten_is_found_by_its_size(store: Store) -> None:
     shard = read_manifest(store.url).shards[0]
-    ClosedShards().held(store, read_entries(store))
+    list(ClosedShards().new(store))
     with (Path(store.root) / shard.url).open("ab") as file:
         file.write(bytes(512))
 

@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hdvila_testing.shards import commit_video, select
+from hdvila_testing.shards import a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
 from manifests.membership import Ids
 from manifests.schema import PACKS
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
-from pipeline.shards.books import PACK_COLUMNS, Chosen, ShardBooks, Urls, open_clips, read_chosen
+from pipeline.shards.books import PACK_COLUMNS, Chosen, ShardBooks, open_clips, read_chosen, urls_of
 from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
 
 MADE = PlanVideos.of(
@@ -22,7 +22,7 @@ MADE = PlanVideos.of(
         PlanVideo("c", "", "c", (PlanClip(0, 512), PlanClip(3, 512))),
     ]
 )
-URLS = Urls(Ids.of(pa.array(["c", "a"])), pa.array(["https://vimeo.com/5", "https://www.youtube.com/watch?v=a"]))
+URLS = {"c": "https://vimeo.com/5", "a": "https://www.youtube.com/watch?v=a"}
 ALL = Chosen(
     Ids.of(MADE.video_id), pa.array(["g", "", "g"]), np.array([0, 2, 3, 5]), np.array([0, 2, 0, 0, 3], np.int32)
 )
@@ -36,7 +36,7 @@ NONE = Tombstones()
 
 
 def left(tombstones: Tombstones = NONE, but: tuple[str, ...] = (), chosen: Chosen = ALL) -> PlanVideos:
-    return open_clips(MADE, chosen, (), tombstones, URLS, but)
+    return open_clips(MADE, chosen, tombstones, lambda ids: [URLS.get(name, "") for name in ids.to_pylist()], but)
 
 
 def test_what_was_tried_and_failed_is_open_beside_what_the_selection_keeps() -> None:
@@ -70,8 +70,15 @@ def test_videos_may_be_left_out_by_name() -> None:
     assert names(left(but=("c", "b", "unknown"))) == ["a0", "a1", "a2"]
 
 
-def test_an_address_that_is_not_known_is_none() -> None:
-    assert URLS.of(MADE) == ["https://www.youtube.com/watch?v=a", "", "https://vimeo.com/5"]
+def test_an_address_that_is_not_known_is_none(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    for name in ("video000000", "video000001"):
+        commit_video(store, name, n_clips=1)
+    known = {row["video_id"]: row["url"] for row in store.read_table("videos").to_pylist()}
+    asked = ["video000001", "unknown", "video000000"]
+
+    assert urls_of(store, pa.array(asked)) == [known.get(name, "") for name in asked]
+    assert urls_of(store, pa.array([], pa.string())) == []
 
 
 def test_rows_of_packs_become_the_clips_of_their_videos_in_the_order_of_numbers(tmp_path: Path) -> None:
@@ -82,7 +89,7 @@ def test_rows_of_packs_become_the_clips_of_their_videos_in_the_order_of_numbers(
     books.update(store)
     rows = {(row["video_id"], row["n"]): row for row in store.read_table("packs").to_pylist()}
 
-    made = {video.video_id: video for video in books.made().rows()}
+    made = {video.video_id: video for video in books.open().rows()}
 
     assert [clip.n for clip in made["video000000"].clips] == [0, 1, 2]
     assert [clip.is_sample for clip in made["video000000"].clips] == [True, False, True]
@@ -90,7 +97,7 @@ def test_rows_of_packs_become_the_clips_of_their_videos_in_the_order_of_numbers(
     assert made["video000001"].channel_id == "UCx"
     commit_video(store, "video000002", n_clips=1)
     books.update(store)
-    assert [video.video_id for video in books.made().rows()] == [*sorted(made), "video000002"], (
+    assert [video.video_id for video in books.open().rows()] == [*sorted(made), "video000002"], (
         "only what is new is read"
     )
 
@@ -102,26 +109,43 @@ def test_books_that_are_fed_read_nothing_themselves(tmp_path: Path) -> None:
     books.update(store)
     books.add(store.read_table("packs").select(PACK_COLUMNS).slice(0, 0))
 
-    assert fed == [1] and len(books.made()) == 0
+    assert fed == [1] and len(books.open()) == 0
 
 
 def test_the_selection_is_read_with_what_it_keeps_of_each_video(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     for name in ("v1", "v2", "v3"):
         commit_video(store, name, n_clips=3)
+    ids = pa.array(["v1", "v2", "v3"])
     with pytest.raises(UserError, match="run the balance first"):
-        read_chosen(store)
+        read_chosen(store, ids)
     select(store, {"v1": [0, 2], "v3": [1]})
 
-    chosen = read_chosen(store)
+    chosen = read_chosen(store, ids)
     books = ShardBooks()
     books.update(store)
-    made = books.made()
+    made = books.open()
 
     assert names(made.only(chosen.keeps(made))) == ["v10", "v12", "v31"]
+    fewer = read_chosen(store, ids.slice(2))
+    assert names(made.only(fewer.keeps(made))) == ["v31"], "of videos that are not asked for, no clip is read"
 
 
-def test_a_clip_takes_eight_bytes_unless_a_sample_is_very_large() -> None:
+def test_what_closed_shards_hold_is_not_open_any_more(tmp_path: Path) -> None:
+    store = a_data_set(tmp_path, n_videos=3)
+    commit_video(store, "late-000001", n_clips=2)
+    books, late = ShardBooks(), ["late-0000010", "late-0000011"]
+    books.update(store)
+    assert names(books.open()) == late
+    select(store)
+    make_shards(store)
+    commit_video(store, "late-000002", n_clips=1)
+    for again in (books, ShardBooks()):
+        again.update(store)
+        assert names(again.open()) == ["late-0000020"]
+
+
+def test_a_clip_takes_six_bytes_unless_a_sample_is_very_large() -> None:
     def packs(video_id: str, size: int) -> pa.Table:
         row = {"video_id": video_id, "channel_id": "c", "n": 0, "status": "success", "pack_bytes": size}
         return pa.Table.from_pylist([row], pa.schema([PACKS.field(name) for name in PACK_COLUMNS]))
@@ -129,8 +153,8 @@ def test_a_clip_takes_eight_bytes_unless_a_sample_is_very_large() -> None:
     books = ShardBooks()
     for video_id, size in (("a", 9), ("b", 2**31 - 1)):
         books.add(packs(video_id, size))
-    made = books.made()
-    assert (made.n.itemsize + made.bytes_.itemsize, made.bytes_.tolist()) == (8, [9, 2**31 - 1])
+    made = books.open()
+    assert (made.n.itemsize + made.bytes_.itemsize, made.bytes_.tolist()) == (6, [9, 2**31 - 1])
     assert made.sums(made.bytes_).tolist() == [9, 2**31 - 1] and int(made.bytes_.sum()) == 2**31 + 8
     books.add(packs("large", 3 * 2**30))
-    assert books.made().bytes_.tolist() == [9, 2**31 - 1, 3 * 2**30]
+    assert books.open().bytes_.tolist() == [9, 2**31 - 1, 3 * 2**30]

@@ -14,7 +14,7 @@ from manifests.shards import read_manifest
 from pipeline.engine.store.store import Store
 from pipeline.outdir.remade import forget_alike
 from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
-from pipeline.shards.closed import ClosedShards, Held, _condensed, among, codes_of, kept_clips, not_held, placed_in
+from pipeline.shards.closed import ClosedShards, Held, _condensed, among, codes_of, not_held
 from pipeline.shards.splits import SPLITS
 
 HELD = Held(
@@ -40,11 +40,10 @@ def names(videos: PlanVideos) -> list[str]:
 
 
 def test_samples_are_the_clips_that_did_not_fail_and_a_video_without_one_is_none_of_them() -> None:
-    samples = kept_clips([HELD])
+    samples = HELD.samples()
 
     assert samples.video_id.to_pylist() == ["a", "c"]
     assert (samples.starts.tolist(), samples.n.tolist()) == ([0, 1, 2], [0, 5])
-    assert len(kept_clips([]).video_id) == 0
 
 
 def test_what_failed_before_may_come_as_a_sample_and_nothing_comes_twice() -> None:
@@ -61,20 +60,6 @@ def test_what_failed_before_may_come_as_a_sample_and_nothing_comes_twice() -> No
     assert names(not_held(now, [])) == names(now)
     again = PlanVideos.of([PlanVideo("a", "UCa", "a", (PlanClip(1, 0), PlanClip(3, 0)))])
     assert names(not_held(again, [HELD])) == ["a3"], "what failed again has its row already"
-
-
-def test_of_several_shards_that_hold_a_video_the_last_one_says_where_it_is() -> None:
-    class Entry:
-        def __init__(self, split: str, number: int) -> None:
-            self.split, self.url = split, f"shards/{split}/{number:05d}.tar"
-
-    entries = [Entry("train", 0), Entry("train", 7), Entry("val", 1)]
-    placed = placed_in([HELD, LATER], entries, lambda ids: pa.array([f"g-{name}" for name in ids.to_pylist()]))  # type: ignore[arg-type]
-
-    assert placed.video_id.to_pylist() == ["a", "b", "c"] and placed.group.to_pylist() == ["g-a", "g-b", "g-c"]
-    assert (placed.channel_id.to_pylist(), placed.split.tolist()) == (["UCa2", "UCb", ""], [1, 1, 2])
-    assert placed.numbers == {"train": {0, 7}, "val": {1}}
-    assert placed_in([], entries, lambda ids: ids).numbers == placed.numbers  # type: ignore[arg-type]
 
 
 @given(
@@ -95,28 +80,28 @@ def test_rows_of_shards_are_read_once_and_say_what_their_tars_hold(tmp_path: Pat
     entries = read_manifest(str(tmp_path)).shards
     closed = ClosedShards()
 
-    held = closed.held(store, entries)
+    [(generation, held)] = closed.new(store)
 
-    by_video = {name: i for i, name in enumerate(held[0].video_id.to_pylist())}
+    by_video = {name: i for i, name in enumerate(held.video_id.to_pylist())}
     third = by_video["video-00002"]
-    assert held[0].is_sample()[held[0].starts[third] : held[0].starts[third + 1]].tolist() == [True, True, False]
-    assert sum(len(ids.n) for ids in held) == 9 and set(held[0].split.tolist()) == {
-        SPLITS.index(e.split) for e in entries
-    }
-    nowhere = Store(str(tmp_path / "nowhere"))
-    assert closed.held(nowhere, entries) == held, "what is known is not read again"
+    assert held.is_sample()[held.starts[third] : held.starts[third + 1]].tolist() == [True, True, False]
+    assert len(held.n) == 9 and set(held.split.tolist()) == {SPLITS.index(e.split) for e in entries}
+    assert not list(closed.new(store)), "what is known is not read again"
     commit_video(store, "late-000001", n_clips=2)
     select(store)
-    grown = make_shards(store).shards
-    more = closed.held(store, grown)
-    assert more[: len(held)] == held and [len(one.n) for one in more[len(held) :]] == [2]
-    assert closed.held(nowhere, entries) == held, "of the generations that are asked for alone"
+    make_shards(store)
+    [(later, more)] = closed.new(store)
+    assert (generation, later, closed.next_generation, len(more.n)) == (0, 1, 2, 2)
+    shards = read_manifest(str(tmp_path)).shards
+    assert sorted((split, n) for split, ns in closed.numbers.items() for n in ns) == sorted(
+        (shard.split, int(Path(shard.url).stem)) for shard in shards
+    )
 
 
 def all_of(store: Store) -> list[tuple[object, ...]]:
     """What a driver that starts knows of the closed shards."""
-    held = ClosedShards().held(store, read_manifest(store.url).shards)
-    return [tuple(np.asarray(column).tolist() for column in vars_of(one)) for one in held]
+    held = ClosedShards().new(store)
+    return [tuple(np.asarray(column).tolist() for column in vars_of(one)) for _, one in held]
 
 
 def vars_of(held: Held) -> tuple[object, ...]:

@@ -46,9 +46,9 @@ def parquet_bytes(table: pa.Table, **options: Any) -> bytes:
 
 
 @contextmanager
-def parquet_writer(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+def parquet_writer(path: Path, schema: pa.Schema, **options: Any) -> Iterator[pq.ParquetWriter]:
     """A writer of a Parquet file with checksums, row group by row group; the file is whole at the end of the block."""
-    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
+    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True, **options) as writer:
         yield writer
     with path.open("r+b") as file:
         file.seek(-_END_BYTES, io.SEEK_END)

@@ -35,14 +35,15 @@ class Step:
     what: str
 
 
-_COLUMNS = {
+COLUMNS: Mapping[str, Sequence[str]] = {
     "listings": ["video_id", "source", "query", "position", "round"],
     "videos": ["video_id", "title", "category", "channel_id", "duration_s"],
     "transcripts": ["video_id", "kind", "language", "n_words"],
     "clips": ["video_id", "clip_id", "n"],
     "packs": ["video_id", "clip_id", "n", "status", "reason"],
+    "rejects": REJECTS.names,
 }
-"""By table: the columns shown of a video."""
+"""By table: what is read of a video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,12 @@ class _OneVideo:
     """The tables as if they held only one video."""
 
     def __init__(self, tables: LookedUp, video_id: str) -> None:
-        wanted = {**_COLUMNS, "rejects": list(REJECTS.names)}
-        self._rows = tables.rows_of(video_id, wanted)
+        self._rows = tables.rows_of(video_id, COLUMNS)
+        self.is_known = any(rows.num_rows for rows in self._rows.values())
 
     def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
         """The video's rows, with the columns that are shown."""
-        return self._rows[table].select(columns or _COLUMNS[table])
+        return self._rows[table].select(columns or COLUMNS[table])
 
     def read_rejects(self, columns: list[str] | None = None) -> pa.Table:
         """Its rejects, including those of its clips."""
@@ -82,6 +83,8 @@ class _OneVideo:
 def where_did_it_go(tables: LookedUp, video_id: str) -> list[Step]:
     """A video's way through the tables, its rejects included; [] if no table has it."""
     video = _OneVideo(tables, video_id)
+    if not video.is_known:
+        return []
     steps = [*_story(video), *_selection_step(tables, video_id)]
     in_force = {(r["stage"], r["clip_id"]) for r in rejects_in_force(video).to_pylist()}
     rejects = video.read_rejects().sort_by("at").to_pylist()

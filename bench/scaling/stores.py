@@ -45,7 +45,7 @@ from pipeline.engine.store.commits import part_name
 from pipeline.engine.store.merge import MergeSizes, install, plan_merge
 from pipeline.engine.store.merge_ids import install_ids, plan_ids, write_ids
 from pipeline.engine.store.segment_files import write_rows, write_segment
-from pipeline.engine.store.segments import change_head, read_head
+from pipeline.engine.store.segments import change_head, read_head, with_segment
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import Sample, write_pack
 from pipeline.outdir.identity import check_identity
@@ -94,7 +94,7 @@ def make_store(store: Store, config: RunConfig, n_videos: int, seed: int = 0) ->
         for last in pending:
             last.result()
     while job := plan_ids(read_head(store)[0]):
-        install_ids(store, job, write_ids(store, job))
+        install_ids(store, *write_ids(store, job))
     batches = [made.ids[i : i + UNIT_VIDEOS] for i in range(0, n_videos, UNIT_VIDEOS)]
     for number, ids in enumerate(batches):
         store.write_json(f"batches/{number:05d}.json", {"video_ids": ids})
@@ -159,7 +159,7 @@ class Heaps:
         names = sorted({name for _, tables in units for name in tables})
         rows_of = {name: [(unit, tables[name]) for unit, tables in units if name in tables] for name in names}
         segment = write_rows(self.store, stage, 3, facts, rows_of)
-        change_head(self.store, lambda head: head.model_copy(update={"segments": (*head.segments, segment)}))
+        change_head(self.store, lambda head: with_segment(head, segment))
 
 
 def _writes(heaps: Heaps, draw: Draw, made: Made, n_videos: int) -> Iterator[Callable[[], None]]:

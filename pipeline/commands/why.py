@@ -1,14 +1,16 @@
 """`hdvila-pipeline why`: what happened to one video."""
 
 import re
-from collections.abc import Callable, Iterator
-from itertools import chain
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Annotated
 from urllib.parse import parse_qs, urlsplit
 
 import typer
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from manifests.story import Step
     from pipeline.engine.store.store import Store
 
@@ -22,12 +24,10 @@ def why(
     from rich.table import Table
 
     from manifests.exits import NothingMatched
-    from manifests.story import where_did_it_go
     from pipeline.outdir.identity import open_directory
 
     store = open_directory(out)
-    names = chain(ids_in(video), _later(lambda: ids_from(store, video)))
-    video_id, steps = next(((name, story) for name in names if (story := where_did_it_go(store, name))), ("", []))
+    video_id, steps = next(((name, story) for name, story in stories(store, video) if story), ("", []))
     steps = [*steps, *taken_down(store, [video_id] if video_id else ids_in(video))]
     if not steps:
         raise NothingMatched(f"{out}: {video} not found: never listed, or wrong output directory")
@@ -40,10 +40,10 @@ def why(
 def taken_down(store: "Store", video_ids: list[str]) -> list["Step"]:
     """What the tombstones say about a video, known here or not: that it was removed, and on which days."""
     from manifests.story import Step
-    from pipeline.outdir.tombstones import TOMBSTONES, days_of_removal, read_tombstones
+    from pipeline.outdir.tombstones import TOMBSTONES, Tombstones, days_of_removal, read_tombstones
 
     tombstones = read_tombstones(store)
-    for video_id in video_ids:
+    for video_id in video_ids if tombstones != Tombstones() else ():
         rows = store.rows_of(video_id, {"videos": ["video_id", "channel_id", "url"]})["videos"].to_pylist()
         row = rows[0] if rows else {"channel_id": "", "url": ""}
         if tombstones.cover(video_id, row["channel_id"], row["url"]):
@@ -53,14 +53,37 @@ def taken_down(store: "Store", video_ids: list[str]) -> list["Step"]:
     return []
 
 
-def ids_from(store: "Store", text: str) -> list[str]:
-    """Ids of the videos here that come from an address, or from the site's own id in it."""
+def stories(store: "Store", text: str) -> Iterator[tuple[str, list["Step"]]]:
+    """(video id, its way) of the videos that a text may mean: by their ids, then by the address that they come from."""
     from manifests.origin import origin_of, video_id_of
+    from manifests.story import COLUMNS, where_did_it_go
 
-    wanted = {origin_of(text), video_id_of(text), *ids_in(text)} - {""}
-    videos = store.read_table("videos", ["video_id", "url"])
-    pairs = zip(*(videos.column(name).to_pylist() for name in ("video_id", "url")), strict=True)
-    return [video_id for video_id, url in pairs if origin_of(url) in wanted]
+    names = ids_in(text)
+    keys = {*names, origin_of(text), video_id_of(text)} - {""}
+    near = store.rows_near(keys, {**COLUMNS, "videos": [*COLUMNS["videos"], "url"]})
+    yield from ((name, where_did_it_go(_Read(store, near), name)) for name in names)
+    pairs = zip(*(near["videos"].column(name).to_pylist() for name in ("video_id", "url")), strict=True)
+    yield from ((name, where_did_it_go(store, name)) for name, url in pairs if origin_of(url) in keys)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """An output directory of whose tables some rows are read already."""
+
+    store: "Store"
+    rows: "Mapping[str, pa.Table]"
+
+    def rows_of(self, video_id: str, columns: Mapping[str, Sequence[str]]) -> "dict[str, pa.Table]":
+        import pyarrow.compute as pc
+
+        found = {table: self.rows[table].filter(pc.field("video_id") == video_id) for table in columns}
+        return {table: rows.select(list(columns[table])) for table, rows in found.items()}
+
+    def exists(self, relative: str) -> bool:
+        return self.store.exists(relative)
+
+    def open(self, relative: str) -> IO[bytes]:
+        return self.store.open(relative)
 
 
 def ids_in(text: str) -> list[str]:
@@ -68,12 +91,7 @@ def ids_in(text: str) -> list[str]:
     if "/" in text:
         address = urlsplit(text)
         return parse_qs(address.query).get("v", [address.path.rstrip("/").rpartition("/")[2]])[:1]
-    return [text, re.sub(r"(\.\d+|_\d{5})$", "", text)]
-
-
-def _later(ask: Callable[[], list[str]]) -> Iterator[str]:
-    """Yields what `ask` returns, calling it only when the first item is wanted: it reads a whole table."""
-    yield from ask()
+    return list(dict.fromkeys([text, re.sub(r"(\.\d+|_\d{5})$", "", text)]))
 
 
 def _plain(text: str) -> str:

@@ -32,6 +32,7 @@ class Facts(TypedDict, total=False):
     bytes: int  # total size of its files
     held: str  # of a fetch: the folder with what it fetched; never in a commit
     shard: ManifestRow  # of stage `shards`: its entry in the manifest
+    ids: str  # by what its rows are found: `lookup.ids_of_unit`
     segment: str  # if merged: the segment's id; set when it is read
 
 
@@ -49,6 +50,8 @@ class Commits:
     files: Files
     floor: dict[str, int] = field(default_factory=dict)
     """By stage: groups up to this number are never read again (`Head.covered`), so new groups get higher ones."""
+    n_written: int = 0
+    """Groups written by this process."""
     _groups: dict[str, dict[str, Facts]] = field(default_factory=dict)
     _last: dict[str, int] = field(default_factory=dict)
     """By stage: the highest number seen or assigned."""
@@ -117,6 +120,14 @@ class Commits:
             self._groups[path] = self.files.read_json(path)["units"]
         return self._groups[path][unit]
 
+    def is_there(self, path: str) -> bool:
+        """Whether an object of commits is still there, with the commits that it had; it is read for `facts`."""
+        try:
+            self._read([path])
+        except FileNotFoundError:
+            return False
+        return True
+
     def parts(self, where: Mapping[str, str], stage: str, table: str) -> Iterator[tuple[str, str]]:
         """(unit, path) of the part that each unit wrote of a table; where its commit names none, the only path it can
         have.
@@ -135,7 +146,19 @@ class Commits:
         path = f"{FOLDER}/{stage}/group.{number:010d}.{hashlib.sha256(data).hexdigest()[:12]}.json"
         self.files.write(path, data)
         self._groups[path] = dict(units)
+        self.n_written += 1
         return path
+
+    def seen(self) -> dict[str, tuple[int, dict[str, str]]]:
+        """By stage, without a request: the highest number of a group that was seen or written, and of all groups up to
+        it that are not covered {unit: path of its object}.
+        """
+        found: dict[str, tuple[int, dict[str, str]]] = {stage: (number, {}) for stage, number in self._last.items()}
+        for path in sorted(self._groups):  # in the order of their numbers: a later group takes precedence
+            stage = path.split("/")[1]
+            if number_of(path) > self.floor.get(stage, 0):
+                found[stage][1].update(dict.fromkeys(self._groups[path], path))
+        return found
 
     def last_number(self, stage: str) -> int:
         """The highest number among the existing groups; 0 if there are none."""

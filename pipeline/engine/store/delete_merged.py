@@ -33,7 +33,7 @@ def sweep_segments(store: Store, grace_s: float) -> int:
 def sweep_orphans(store: Store) -> int:
     """Deletes segment files that no head names, left by a killed merge. Only call while no merge is running."""
     head, _ = read_head(store)
-    known = {it.id for it in head.segments} | {it.id for it in head.retired} | {it.id for it in head.ids}
+    known = {*(it.id for it in head.segments), *(it.id for it in head.retired), *(it.id for it in head.ids)}
     strays = [
         f"{FOLDER}/{stage}/{name}"
         for stage in store.folders(FOLDER)

@@ -95,9 +95,15 @@ class Files:
     def read(self, relative: str) -> bytes:
         """Reads a whole file. Raises FileNotFoundError, and DamagedFile if the name is not a valid file name."""
         try:
-            return bytes(self._call("cat_file", self.path(relative)))
+            return bytes(self._call("cat_file", self.path(relative), **self._in_one_request))
         except (IsADirectoryError, NotADirectoryError) as error:
             raise DamagedFile(f"{self.url}/{relative}: is not a file ({error.strerror}); restore it") from None
+
+    @cached_property
+    def _in_one_request(self) -> dict[str, int]:
+        """For `cat_file`: s3fs would ask for the size first, to read pieces of a large file side by side."""
+        read = getattr(self.fs, "_cat_file", None)
+        return {"max_concurrency": 1} if read and "max_concurrency" in inspect.signature(read).parameters else {}
 
     def read_range(self, relative: str, start: int, end: int) -> bytes:
         """Reads bytes start … end-1 of a file."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from manifests.schema import TABLES
 from pipeline.engine.store.commits import Facts, number_of, part_name
-from pipeline.engine.store.segments import Head, Retired, Segment, change_head, read_head
+from pipeline.engine.store.segments import Head, Retired, Segment, change_head, ids_left, read_head, with_segment
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
 
@@ -130,7 +130,8 @@ def install(store: Store, job: Job, segment: Segment) -> bool:
         new = segment.model_copy(update={"void": tuple(sorted(void)), "made_at": time.time()})
         rest = tuple(segment for segment in head.segments if segment.id not in job.replaced)
         gone = tuple(Retired(id=name, stage=job.stage, at=time.time()) for name in job.replaced)
-        changed = head.model_copy(update={"segments": (*rest, new), "retired": (*head.retired, *gone)})
+        update = {"segments": rest, "retired": (*head.retired, *gone), "ids": ids_left(head, rest)}
+        changed = with_segment(head.model_copy(update=update), new)
         if job.replaced:
             return changed
         covered = _covered(store, head, job.stage, job.facts.keys() - void)

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import IO, cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -68,6 +69,18 @@ class RowFile:
             rows = self._file.read_row_groups(groups, columns=list(columns)).slice(skipped, n_rows)
         self._spans.drop()
         return rows
+
+    def spans_with(self, column: str, values: Sequence[int]) -> list[tuple[int, int]]:
+        """(first row, rows) of the row groups that may hold one of some numbers in a column, by their statistics."""
+        metadata, at = self._file.metadata, self._file.schema_arrow.names.index(column)
+        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        ends = np.cumsum([group.num_rows for group in groups])
+        sides = [group.column(at).statistics for group in groups]
+        return [
+            (int(end) - group.num_rows, group.num_rows)
+            for group, end, side in zip(groups, ends, sides, strict=True)
+            if side is None or any(side.min <= value <= side.max for value in values)
+        ]
 
     def pieces(self, first: int, n_rows: int, columns: Sequence[str], max_bytes: int) -> Iterator[tuple[int, int]]:
         """Yields the same rows as (first row, rows) of pieces: whole row groups of about `max_bytes` in memory each."""

@@ -20,12 +20,12 @@ import pyarrow as pa
 from manifests.parquet import parquet_writer
 from manifests.schema import REJECTS, TABLES, WIDE, completed
 from pipeline.engine.store.commits import Facts, part_name
-from pipeline.engine.store.ids import TABLES_WITH_IDS, Entries, entries_of, sorted_entries
+from pipeline.engine.store.lookup import ids_bytes, places_of
 from pipeline.engine.store.merge import Job
 from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.segments import UNITS, Segment
 from pipeline.engine.store.store import Store
-from pipeline.engine.store.unit_parts import Part
+from pipeline.engine.store.unit_parts import IDS_NAME, Part
 
 GROUP_ROWS = 16_384
 """Most rows in a row group: what a reader of a unit loads."""
@@ -62,9 +62,10 @@ def write_rows(
                 units[f"n:{table}"].append(counts.get(unit, 0))
                 at += counts.get(unit, 0)
     store.write_table(segment.path(UNITS), pa.table(units))
-    ids = sorted_entries(files.ids)
-    if len(ids):
-        store.write(segment.ids_path, ids.tobytes())
+    if files.ids:
+        data = ids_bytes(pa.concat_tables(files.ids))
+        store.write(f"{segment.folder}/{IDS_NAME}", data)
+        files.sizes[IDS_NAME] = len(data)
     rejects: Counter[str] = Counter()
     for its in facts.values():
         rejects.update(its.get("rejects", {}))
@@ -74,7 +75,6 @@ def write_rows(
             "rows": n_rows,
             "rejects": dict(rejects),
             "seconds": round(sum(float(its.get("seconds", 0.0)) for its in facts.values()), 3),
-            "n_ids": len(ids),
             "sizes": files.sizes,
         }
     )
@@ -82,14 +82,14 @@ def write_rows(
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """A segment's files while they are written: bytes by file name, and the entries of its ids."""
+    """A segment's files while they are written: bytes by file name, and where the rows of videos are (PLACES)."""
 
     sizes: dict[str, int]
-    ids: list[Entries]
+    ids: list[pa.Table]
 
 
 def _plain(facts: Facts) -> str:
-    kept = {name: value for name, value in facts.items() if name not in ("parts", "segment")}
+    kept = {name: value for name, value in facts.items() if name not in ("parts", "ids", "segment")}
     return json.dumps(kept, sort_keys=True, ensure_ascii=False)
 
 
@@ -118,9 +118,8 @@ def _write_table(
         for block, sizes in _blocks(of_units, schema, counts):
             for is_wide, names in sets.items():
                 writers[is_wide].write_table(block.select(names))
-            if table in TABLES_WITH_IDS:
-                ids = block.column("video_id").combine_chunks()
-                files.ids.append(entries_of(segment.id, table, ids, n_rows, sizes))
+            if "video_id" in schema.names:
+                files.ids.append(places_of(segment.id, table, block, n_rows, sizes))
             n_rows += block.num_rows
     for is_wide in sets:
         path = segment.path(table, wide=is_wide)

@@ -5,8 +5,8 @@
                           <table>.parquet  the rows, unit after unit in the order of their names
                           <table>.wide.parquet  the wide columns of the same rows, so that others are read without them
                           rejects.parquet
-                          ids.bin          where the rows of each video are in these files (`ids.py`)
-    segments/ids/<id>/ids.bin              the same for many segments
+                          ids.parquet      where the rows of each video are in these files (`lookup.py`)
+    segments/ids/<id>/ids.parquet          the same for many segments
 
 A unit of a segment counts unless the head calls it void (it was taken back since). If a unit of a segment still has a
 commit of its own, that is ignored; it and the parts that it names are deleted some time after the merge, so that
@@ -15,7 +15,7 @@ readers that began before can finish.
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,10 +32,8 @@ from manifests.parquet import damage_named, open_parquet
 from manifests.wrong_value import first_fault
 from pipeline.engine.store.commits import Facts
 from pipeline.engine.store.files import Files
-from pipeline.engine.store.ids import NAME as IDS_NAME
-from pipeline.engine.store.ids import TABLES_WITH_IDS, entries_with, hash_of
 from pipeline.engine.store.parallel import READERS
-from pipeline.engine.store.unit_parts import FOLDER, cure_of
+from pipeline.engine.store.unit_parts import FOLDER, IDS_NAME, cure_of
 
 HEAD = f"{FOLDER}/head.json"
 MAX_MOVED = 5
@@ -66,10 +64,6 @@ class Segment(_Entry):
     made_at: float
     void: tuple[str, ...] = ()
     """Units that were taken back since; their rows do not count."""
-    n_ids: int = 0
-    """Entries of its own ids file; 0: it has none."""
-    ids_in: str = ""
-    """The common ids file of many segments that includes its ids; "" if none."""
     sizes: dict[str, int] = {}
     """Bytes by file name, as far as known."""
 
@@ -78,26 +72,22 @@ class Segment(_Entry):
         """The folder of its files."""
         return f"{FOLDER}/{self.stage}/{self.id}"
 
-    @property
-    def ids_path(self) -> str:
-        """The path of its own ids file."""
-        return f"{self.folder}/{IDS_NAME}"
-
     def path(self, table: str, *, wide: bool = False) -> str:
         """The path of its file for a table; rejects count as a table here."""
         return f"{self.folder}/{table}.wide.parquet" if wide else f"{self.folder}/{table}.parquet"
 
 
 class IdsFile(_Entry):
-    """An ids file of many segments."""
+    """A file that says where the rows of videos are (`lookup`): of a segment, with its stage and id, or of many."""
 
     id: str
-    n_ids: int
+    stage: str = IDS
+    bytes: int
 
     @property
     def path(self) -> str:
         """The path of the file."""
-        return f"{FOLDER}/{IDS}/{self.id}/{IDS_NAME}"
+        return f"{FOLDER}/{self.stage}/{self.id}/{IDS_NAME}"
 
 
 class Retired(_Entry):
@@ -117,6 +107,7 @@ class Head(_Entry):
     segments: tuple[Segment, ...] = ()
     retired: tuple[Retired, ...] = ()
     ids: tuple[IdsFile, ...] = ()
+    """Together they have the ids of all segments."""
     covered: dict[str, int] = {}
     """By stage: all units of groups up to this number are in segments, so these groups need not be read."""
     last: dict[str, str] = {}
@@ -177,7 +168,20 @@ def without(head: Head, stage: str, void: dict[str, list[str]]) -> Head:
             kept.append(segment.model_copy(update={"void": gone}))
         else:
             retired.append(Retired(id=segment.id, stage=stage, at=time.time()))
-    return head.model_copy(update={"segments": tuple(kept), "retired": tuple(retired)})
+    return head.model_copy(update={"segments": tuple(kept), "retired": tuple(retired), "ids": ids_left(head, kept)})
+
+
+def with_segment(head: Head, segment: Segment) -> Head:
+    """The head with one more segment, and the file of its ids if it has one."""
+    size = segment.sizes.get(IDS_NAME, 0)
+    ids = (IdsFile(id=segment.id, stage=segment.stage, bytes=size),) if size else ()
+    return head.model_copy(update={"segments": (*head.segments, segment), "ids": (*head.ids, *ids)})
+
+
+def ids_left(head: Head, kept: Iterable[Segment]) -> tuple[IdsFile, ...]:
+    """The files of ids without those of segments that are not kept."""
+    known = {segment.id for segment in kept}
+    return tuple(file for file in head.ids if file.stage == IDS or file.id in known)
 
 
 @dataclass(slots=True)
@@ -285,23 +289,3 @@ def _without(units: pa.Table, void: Sequence[str]) -> pa.Table:
     if not void:
         return units
     return units.filter(pc.invert(pc.is_in(units.column("unit"), value_set=pa.array(void, pa.string()))))
-
-
-def rows_of_id(
-    reader: SegmentReader, head: Head, video_id: str, tables: Set[str]
-) -> list[tuple[Segment, str, int, int]]:
-    """(segment, table, first row, rows) of the rows that may belong to an id; ids with the same hash are included."""
-    by_id = {int(segment.id, 16): segment for segment in head.segments}
-    wanted = hash_of(video_id)
-    sources = [(file.path, file.n_ids) for file in head.ids if file.n_ids]
-    sources += [(s.ids_path, s.n_ids) for s in head.segments if not s.ids_in and s.n_ids > 0]
-    with ThreadPoolExecutor(READERS) as readers:
-        entries = list(readers.map(lambda source: entries_with(reader.files, source[0], source[1], wanted), sources))
-    spans = []
-    for entry in (row for rows in entries for row in rows.tolist()):
-        _, segment_id, first, n_rows, code, _ = entry
-        segment, table = by_id.get(segment_id), TABLES_WITH_IDS[code]
-        is_wanted = segment is not None and table in tables and head.counts(table, segment.stage)
-        if segment is not None and is_wanted and reader.counts(segment, table, first):
-            spans.append((segment, table, first, n_rows))
-    return spans

@@ -14,16 +14,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests.errors import DamagedFile
 from manifests.parquet import damage_named, open_parquet
 from manifests.schema import REJECTS, TABLES, WIDE, completed, table_of
-from pipeline.engine.store.commits import Facts, part_name
+from pipeline.engine.store.commits import Commits, Facts, number_of, part_name
 from pipeline.engine.store.committed import Committed
 from pipeline.engine.store.follow import Follower
-from pipeline.engine.store.ids import TABLES_WITH_IDS
+from pipeline.engine.store.lookup import hash_of, may_hold, read_loose, rows_with_hash
 from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.ranges import read_rows
 from pipeline.engine.store.segment_rows import SegmentRows, Spans, wide_path
-from pipeline.engine.store.segments import MAX_MOVED, Head, Segment, change_head, read_head, rows_of_id, without
+from pipeline.engine.store.segments import MAX_MOVED, Head, Segment, change_head, read_head, without
 from pipeline.engine.store.unit_parts import PART, Part, cure_of, joined, name_of, strays
 
 MANY_READ = 2
@@ -245,45 +246,65 @@ class Store(Committed):
         return pa.concat_tables(tables) if tables else wanted.empty_table()
 
     def rows_of(self, video_id: str, columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]:
-        """The rows of a video, by table (`rejects`: those of all stages), in no particular order.
+        """The rows of a video, by table (`rejects`: those of all stages), in no particular order."""
+        near = self.rows_near([video_id], columns)
+        return {table: rows.filter(pc.equal(rows.column("video_id"), video_id)) for table, rows in near.items()}
 
-        Reads only the row groups of segments that hold it; parts that are not merged yet are all read.
+    def rows_near(self, keys: Collection[str], columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]:
+        """Rows by table, among them all of the videos with one of some ids, and the rows of `videos` of those that come
+        from one of these addresses (`origin_of`).
+
+        Reads only the row groups of segments, and of single parts only those, that hold them.
         """
-        return self.steadily(lambda head: self._rows_of(head, video_id, columns))
+        wanted = sorted(map(hash_of, keys))
+        try:
+            return self.steadily(lambda head: self._rows_near(head, wanted, columns))
+        except FileNotFoundError as error:
+            raise DamagedFile(f"{self.url}: {error}: is missing; restore it, or run again to make it") from None
 
-    def _rows_of(self, head: Head, video_id: str, columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]:
+    def _rows_near(
+        self, head: Head, wanted: Sequence[int], columns: Mapping[str, Sequence[str]]
+    ) -> dict[str, pa.Table]:
         self.segments.follow(head)
-        spans = rows_of_id(self.segments, head, video_id, set(columns) & set(TABLES_WITH_IDS))
-        parts = [
-            (table, Part(segment.stage, "", segment.path(table), first, n_rows))
-            for segment, table, first, n_rows in spans
-        ]
-        parts += self._own_parts(head, columns)
+        merged = rows_with_hash(self.segments, head, wanted, set(columns))
+        parts = [(part.table.partition("/")[0], part) for _, part in merged]
+        for table, part in self._loose_with(head, wanted, columns):
+            holding = [segment for segment, _ in merged if segment.stage == part.stage]
+            if not any(self.segments.among(segment, [part.unit]) for segment in holding):
+                parts.append((table, part))
         schemas = {table: _schema_of(table, columns[table]) for table in columns}
-
-        def rows(table: str, part: Part) -> pa.Table:
-            of_part = completed(self._read_part(part, list(columns[table]), keep=False), schemas[table])
-            return of_part.filter(pc.equal(of_part.column("video_id"), video_id))
-
-        with ThreadPoolExecutor(READERS) as readers:
-            read = list(readers.map(lambda pair: rows(*pair), parts))
+        with ThreadPoolExecutor(READERS, thread_name_prefix="rows") as readers:
+            read = list(readers.map(lambda pair: self._rows_there(pair[1], schemas[pair[0]]), parts))
         made = {table: [schema.empty_table()] for table, schema in schemas.items()}
-        for (table, part), own in zip(parts, read, strict=True):
-            is_covered = part.n_rows < 0 and own.num_rows and self._segments_with(head, part.stage, [part.unit])
-            if not is_covered:
-                made[table].append(own)
+        for (table, _), rows in zip(parts, read, strict=True):
+            made[table].append(rows)
         return {table: pa.concat_tables(tables) for table, tables in made.items()}
 
-    def _own_parts(self, head: Head, tables: Iterable[str]) -> list[tuple[str, Part]]:
-        """(table, part) of all parts that are files of their own; some may be in segments already."""
-        own = {stage: self._own_commits(head, stage) for stage in self.commits.stages()}
-        if not any(own.values()):
-            return []
-        folders = [(table, table) for table in tables if table != "rejects"]
-        folders += [("rejects", f"rejects/{stage}") for stage in own if "rejects" in tables]
-        units = own.get
-        parts = (self._parts_of(head, folder, lambda s: units(s, {})) for _, folder in folders)
-        return [(table, part) for (table, _), some in zip(folders, parts, strict=True) for part in some]
+    def _rows_there(self, part: Part, schema: pa.Schema) -> pa.Table:
+        try:
+            return completed(self._read_part(part, list(schema.names), keep=False), schema)
+        except FileNotFoundError:
+            if part.n_rows >= 0:  # a merge has moved it
+                raise
+            return schema.empty_table()
+
+    def _loose_with(self, head: Head, wanted: Sequence[int], tables: Collection[str]) -> Iterator[tuple[str, Part]]:
+        """(table, part) of the single parts that may have rows with a hash; some may be in segments already."""
+        known, found = read_loose(self, wanted)
+        commits = Commits(self)  # of this process's own, `seen` says that it knows all groups up to the last
+        for stage in commits.stages():
+            covered = head.covered.get(stage, 0)
+            where = commits.of(stage, covered, but=range(covered + 1, known.get(stage, 0) + 1))
+            holding = {unit: path for unit, path in where.items() if may_hold(commits.facts(path, unit), wanted)}
+            for row in found.filter(pc.equal(found.column("stage"), stage)).to_pylist():
+                is_older = row["unit"] in where or number_of(row["path"]) <= covered
+                if not is_older and commits.is_there(row["path"]):
+                    holding[row["unit"]] = row["path"]
+            for table in tables if holding else ():
+                folder = f"rejects/{stage}" if table == "rejects" else table
+                if head.counts(table, stage):
+                    parts = commits.parts(holding, stage, folder)
+                    yield from ((table, Part(stage, unit, path)) for unit, path in parts)
 
     def write_part(
         self, table: str, stage: str, unit: str, rows: Sequence[Mapping[str, Any]] | pa.Table, token: str = ""
@@ -294,7 +315,9 @@ class Store(Committed):
         self.write_table(path, rows if isinstance(rows, pa.Table) else table_of(rows, schema))
         return path
 
-    def write_rejects(self, stage: str, unit: str, rows: Sequence[Mapping[str, Any]], token: str = "") -> str:
+    def write_rejects(
+        self, stage: str, unit: str, rows: Sequence[Mapping[str, Any]] | pa.Table, token: str = ""
+    ) -> str:
         """Writes the rejects of a unit; returns their path for the commit."""
         return self.write_part(f"rejects/{stage}", stage, unit, rows, token)
 

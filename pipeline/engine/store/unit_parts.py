@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 FOLDER = "segments"
 """The folder of segments' files."""
+IDS_NAME = "ids.parquet"
+"""The name of files that say where the rows of videos are: `lookup`."""
 PART = "part-"
 """The prefix of parts' names; a table's folder may hold millions of other files, such as packs."""
 
@@ -33,6 +35,8 @@ class Part:
 def cure_of(path: str) -> str:
     """What to do about a damaged file of a table."""
     folder, _, name = path.rpartition("/")
+    if name == IDS_NAME:
+        return "delete it: the next run makes it again"
     stage = folder.split("/")[1] if folder.startswith(f"{FOLDER}/") else "-".join(name.split("-")[1:2])
     return f"restore the file, or make what is in it again: run with --redo {stage}"
 

@@ -20,9 +20,10 @@ import pyarrow as pa
 from manifests.errors import is_passing
 from manifests.reasons import AnyReason, Reason, ReasonClass
 from manifests.rows import RejectRow
-from manifests.schema import TABLES, table_of
+from manifests.schema import REJECTS, TABLES, table_of
 from manifests.version import made_by
 from pipeline.engine.store.commits import Facts
+from pipeline.engine.store.lookup import ids_of_unit
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import (
     STORE_WAIT_S,
@@ -220,13 +221,16 @@ def _put_in_place(stage: str, unit: Unit, output: Output, store: Store, attempt:
             store.put(local, relative)
         token = uuid.uuid4().hex[:12]
         parts = {table: store.write_part(table, stage, unit.name, rows, token) for table, rows in tables.items()}
+        found_by = dict(tables)
         if rejects:
-            reject_rows = [reject_row(stage, reject, attempt, node) for reject in rejects]
-            parts[f"rejects/{stage}"] = store.write_rejects(stage, unit.name, reject_rows, token)
+            rows = table_of([reject_row(stage, reject, attempt, node) for reject in rejects], REJECTS)
+            parts[f"rejects/{stage}"] = store.write_rejects(stage, unit.name, rows, token)
+            found_by["rejects"] = rows
     facts: Facts = {
         "rows": {table: rows.num_rows for table, rows in tables.items()},
         "rejects": dict(sorted(Counter(r.reason.value for r in rejects).items())),
         "attempt": attempt,
+        "ids": ids_of_unit(found_by),
     }
     if n_bytes:
         facts["bytes"] = n_bytes

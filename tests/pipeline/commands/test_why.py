@@ -7,11 +7,17 @@ import pytest
 from typer.testing import CliRunner
 
 import hdvila_testing.shards as toys
+from hdvila_testing.requests import count_requests
 from manifests.errors import UserError
 from pipeline.cli import app
 from pipeline.commands.why import ids_in
 from pipeline.config.shards import ShardsConfig
+from pipeline.engine.run.merger import GROUPS_UNTOLD
+from pipeline.engine.store.lookup import write_loose
+from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.store import Store
+from tests.pipeline.engine.id_files import merge_ids
+from tests.pipeline.engine.merges import fill, merge_all
 
 
 @pytest.mark.parametrize(
@@ -73,3 +79,20 @@ def test_control_characters_of_a_title_do_not_reach_the_terminal(
     toys.commit_video(Store(str(tmp_path)), "video000000")
     done = CliRunner().invoke(app, ["why", "video000000", "--out", str(tmp_path)])
     assert "\x1b[31m" not in done.stdout and "[bold]title[/bold]" in done.stdout
+
+
+def test_a_run_under_way_is_asked_little_however_many_parts_it_has(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    for begin in range(0, 120, 6):
+        fill(store, [f"u{i}" for i in range(begin, begin + 6)], a_group=6)
+        merge_all(store, MergeSizes(6, 64, grace_s=3600))
+        merge_ids(store)
+    fill(store, [f"u{i}" for i in range(200, 500)], a_group=1)
+    write_loose(store.commits)
+    fill(store, [f"u{i}" for i in range(500, 500 + GROUPS_UNTOLD)], a_group=1)
+
+    for text, is_known in (("u7-0", True), ("u333-1", True), ("u503-0", True), ("u333-1.7", True), ("nobody", False)):
+        with count_requests() as counted:
+            done = CliRunner().invoke(app, ["why", text, "--out", str(tmp_path)])
+        assert (done.exit_code == 0) == is_known
+        assert counted.n <= 50, f"{text}: {counted.kinds}"

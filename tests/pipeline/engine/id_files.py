@@ -9,6 +9,6 @@ def merge_ids(store: Store) -> int:
     """Merges files of ids until none is due."""
     n_merges = 0
     while job := plan_ids(read_head(store)[0]):
-        assert install_ids(store, job, write_ids(store, job))
+        assert install_ids(store, *write_ids(store, job))
         n_merges += 1
     return n_merges

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
+
 from hdvila_testing.rows import a_clip_row, a_video_row
 from pipeline.engine.store.delete_merged import sweep_segments
+from pipeline.engine.store.lookup import ids_of_unit
 from pipeline.engine.store.merge import MergeSizes, install, plan_merge
 from pipeline.engine.store.segment_files import write_segment
 from pipeline.engine.store.store import Store
@@ -25,11 +28,13 @@ def make(store: Store, unit: str, version: int = 0) -> dict[str, Any]:
         "clips": store.write_part("clips", "extract", unit, clips, token),
     }
     facts: dict[str, Any] = {"rows": {"videos": 2, "clips": 3}, "rejects": {}, "seconds": 1.0, "version": version}
+    names = [*(f"{unit}-{i}" for i in range(2)), f"{unit}-x"]
+    read = {"all": pa.table({"video_id": names})}
     if int(unit[1:]) % 2 == 0:
         row = reject_row("extract", _REJECT, 1) | {"video_id": f"{unit}-x", "at": "2026-01-01T00:00:00+00:00"}
         parts["rejects/extract"] = store.write_rejects("extract", unit, [row], token)
         facts["rejects"] = {"private": 1}
-    return facts | {"parts": parts}
+    return facts | {"parts": parts, "ids": ids_of_unit(read)}
 
 
 def _reject() -> Reject:

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.engine.run import merger as merger_module
 from pipeline.engine.run.lock import RunLock
-from pipeline.engine.run.merger import Merger, merging
+from pipeline.engine.run.merger import GROUPS_UNTOLD, Merger, merging
+from pipeline.engine.store.lookup import read_loose
 from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.store import Store
 from tests.pipeline.engine.merges import SIZES, UNITS, fill
@@ -130,3 +131,31 @@ def test_a_merge_that_fails_at_the_end_is_not_begun_again_and_again(tmp_path: Pa
     with pytest.raises(OSError, match="disk full"):
         made.settle()
     assert pool.submitted == ["write_segment"]
+
+
+def test_where_the_ids_of_new_units_are_is_told_once_many_groups_were_written(tmp_path: Path, beside: Any) -> None:
+    pool, now, is_due = beside
+    is_due[:] = [False]
+    made = a_merger(tmp_path, pool)
+
+    def told(n_groups: int) -> dict[str, int]:
+        for _ in range(n_groups):
+            fill(made.store, [f"u{made.store.commits.n_written}"])
+        now[0] += 1
+        made.tick()
+        return read_loose(Store(str(tmp_path)), [1])[0]
+
+    assert told(GROUPS_UNTOLD) == {}
+    assert told(1) == {"extract": GROUPS_UNTOLD + 1} == told(GROUPS_UNTOLD)
+    assert told(1) == {"extract": 2 * GROUPS_UNTOLD + 2}
+    told(1)
+    made.settle()
+    assert told(0) == {"extract": 2 * GROUPS_UNTOLD + 3}, "at the end of a run all are"
+
+
+def test_where_nothing_is_ever_merged_no_ids_are_told(tmp_path: Path, beside: Any) -> None:
+    made = a_merger(tmp_path, beside[0], n_units=0)
+    fill(made.store, [f"u{i}" for i in range(20)], a_group=1)
+    made.tick()
+    made.settle()
+    assert read_loose(made.store, [1])[0] == {}

@@ -98,7 +98,7 @@ def test_only_what_no_head_names_is_an_orphan(store: Store) -> None:
         store,
         lambda head: head.model_copy(
             update={
-                "ids": (IdsFile(id="known", n_ids=1),),
+                "ids": (IdsFile(id="known", bytes=1),),
                 "retired": (Retired(id="retired", stage="extract", at=1e12),),
             }
         ),

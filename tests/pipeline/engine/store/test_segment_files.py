@@ -3,18 +3,17 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from hdvila_testing.rows import a_clip_row, a_video_row
+from manifests.parquet import open_parquet
 from manifests.schema import TABLES, completed
 from pipeline.engine.store import segment_files
-from pipeline.engine.store.ids import ENTRY
 from pipeline.engine.store.merge import Job
 from pipeline.engine.store.segment_files import write_rows, write_segment
-from pipeline.engine.store.segments import Segment, change_head
+from pipeline.engine.store.segments import Segment, change_head, with_segment
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
 
@@ -45,11 +44,15 @@ def test_a_segment_says_what_its_commits_said_in_all(store: Store) -> None:
     made = a_segment(store)
     assert (made.stage, made.level, made.n_units, made.seconds) == ("extract", 2, 3, 3.001)
     assert made.rows == {"videos": 3, "clips": 0} and made.rejects == {"live": 3, "drm": 1}
-    assert made.sizes.keys() == {f"{name}{wide}.parquet" for name in ("videos", "clips") for wide in ("", ".wide")}
-    assert made.bytes == sum(made.sizes.values()) and made.n_ids == 3
+    tables = {f"{name}{wide}.parquet" for name in ("videos", "clips") for wide in ("", ".wide")}
+    assert made.sizes.keys() == {*tables, "ids.parquet"}
+    assert made.bytes == sum(made.sizes.values())
     for name, size in made.sizes.items():
         assert store.size(f"{made.folder}/{name}") == size
-    assert store.size(made.ids_path) == 3 * ENTRY.itemsize
+    places = open_parquet(store.read(f"{made.folder}/ids.parquet")).read()
+    assert set(places.column("first").to_pylist()) == {0, 1, 2} and set(places.column("table").to_pylist()) == {
+        "videos"
+    }
 
 
 def test_where_each_unit_s_rows_lie_is_written_beside_them(store: Store) -> None:
@@ -66,13 +69,13 @@ def test_where_each_unit_s_rows_lie_is_written_beside_them(store: Store) -> None
 
 def test_the_only_video_of_a_segment_is_found_in_it(store: Store) -> None:
     made = write_rows(store, "extract", 0, {"a": {}}, {"videos": [("a", videos("v1"))]})
-    change_head(store, lambda head: head.model_copy(update={"segments": (made,)}))
-    assert made.n_ids == 1 and store.rows_of("v1", {"videos": ["video_id"]})["videos"].num_rows == 1
+    change_head(store, lambda head: with_segment(head, made))
+    assert store.rows_of("v1", {"videos": ["video_id"]})["videos"].num_rows == 1
 
 
 def test_a_segment_without_ids_has_no_file_of_them(store: Store) -> None:
     made = write_rows(store, "extract", 0, {"a": {}}, {})
-    assert made.n_ids == made.bytes == 0 and store.names(made.folder) == ["units.parquet"]
+    assert made.bytes == 0 and store.names(made.folder) == ["units.parquet"]
 
 
 @pytest.mark.parametrize(
@@ -95,8 +98,9 @@ def test_row_groups_are_of_bounded_size_and_lose_nothing(
     assert [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)] == sizes
     names = file.schema_arrow.names
     assert file.read().to_pylist() == [row for _, rows in of_units for row in rows.select(names).to_pylist()]
-    entries = np.frombuffer(store.read(made.ids_path), ENTRY)
-    assert sorted(entries["first"].tolist()) == list(range(9)) and set(entries["n_rows"].tolist()) == {1}
+    places = open_parquet(store.read(f"{made.folder}/ids.parquet")).read()
+    assert set(places.column("first").to_pylist()) == set(range(9))
+    assert set(places.column("n_rows").to_pylist()) == {1}
 
 
 def test_rows_of_any_unit_are_written_wherever_they_lay_before(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from manifests.errors import DamagedFile
 from pipeline.engine.store.files import Files
+from pipeline.engine.store.lookup import hash_of, rows_with_hash
 from pipeline.engine.store.segments import (
     HEAD,
     Head,
@@ -18,7 +19,6 @@ from pipeline.engine.store.segments import (
     SegmentReader,
     change_head,
     read_head,
-    rows_of_id,
     without,
     write_head,
 )
@@ -209,28 +209,24 @@ def test_commits_of_units_are_read_out_of_a_segment(tmp_path: Path) -> None:
     assert facts["segment"] == segment.id and facts["rows"] == {"videos": 2, "clips": 3} and "parts" not in facts
 
 
-def test_rows_of_an_id_are_found_with_ids_and_without(tmp_path: Path) -> None:
+def test_rows_of_an_id_are_found_in_segments_that_count(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
     fill(store, UNITS)
     merge_all(store)
     head, _ = read_head(store)
     (segment,) = head.segments
-    tables = {"videos", "clips"}
 
-    def found(head: Head, name: str = "u3-1") -> list[tuple[str, int, int]]:
-        return sorted((table, first, n) for _, table, first, n in rows_of_id(SegmentReader(store), head, name, tables))
+    def found(head: Head, name: str = "u3-1", *tables: str) -> list[tuple[str, int, int]]:
+        some = rows_with_hash(SegmentReader(store), head, [hash_of(name)], set(tables or ("videos", "clips")))
+        return sorted((part.table, part.first, part.n_rows) for _, part in some)
 
-    at = segment.model_copy(update={"void": ()})
-    order = SegmentReader(store).units(at).column("unit").to_pylist().index("u3")
+    order = SegmentReader(store).units(segment).column("unit").to_pylist().index("u3")
     (clip, video) = found(head)
     assert clip[0] == "clips" and 3 * order <= clip[1] < 3 * order + 3 and video[0] == "videos"
-    assert [table for table, _, _ in found(head, "nobody")] == []
-    assert [table for _, table, _, _ in rows_of_id(SegmentReader(store), head, "u3-1", {"videos"})] == ["videos"]
+    assert found(head, "nobody") == []
+    assert [table for table, _, _ in found(head, "u3-1", "videos")] == ["videos"]
     taken_back = head.model_copy(update={"segments": (segment.model_copy(update={"void": ("u3",)}),)})
     assert found(taken_back) == []
-    none = head.model_copy(update={"segments": (segment.model_copy(update={"n_ids": 0}),)})
-    assert found(none) == [], "no id at all"
-    store.delete(segment.ids_path)
-    assert found(none) == [], "and no file of them"
-    elsewhere = head.model_copy(update={"segments": (segment.model_copy(update={"ids_in": "f"}),)})
-    assert found(elsewhere) == [], "its ids are in another file, and only looked for there"
+    assert found(head.model_copy(update={"segments": ()})) == [], "its files of ids may still be named"
+    twice = head.model_copy(update={"ids": (*head.ids, *head.ids)})
+    assert found(twice) == found(head), "a place that two files name is one"

@@ -10,7 +10,7 @@ import heapq
 import itertools
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from manifests.run_status import StageStatus
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, Outcome
 from pipeline.engine.work.executor import Finished, SharedHere
+from pipeline.engine.work.part_units import ids_of
 from pipeline.engine.work.unit import Stage, Unit
 
 MINUTE_S = 60.0
@@ -88,6 +89,8 @@ class Cluster:
             self._begin(stage, unit, attempt, max(at, since), self._free.pop())
 
     def _begin(self, stage: str, unit: Unit, attempt: int, at: float, slot: int) -> None:
+        if unit.part is not None:  # the driver has not read which videos these are
+            unit = replace(unit, ids=ids_of(unit, self._stages[stage][1]))
         takes_s, outcome = self._work.seconds(stage, unit), Outcome(End.DONE, host=f"worker{slot}")
         straggles, dies, when = self._drawn(f"{stage} {unit.name} {attempt}")
         if straggles < self._of.straggling and slot >= 0:

@@ -61,7 +61,7 @@ def read_status(store: Store) -> Status:
     state = read_state(store)
     return Status(
         rows={table: store.count_rows(table) for table in TABLES_MADE},
-        units={stage: len(store.committed(stage)) for stage in sorted(store.stages(), key=rank_of)},
+        units={stage: store.n_committed(stage) for stage in sorted(store.stages(), key=rank_of)},
         rejects=by_stage_and_reason(rejects),
         waiting=waiting.num_rows,
         next_try_at=pc.min(waiting["next_try_at"]).as_py() or "",

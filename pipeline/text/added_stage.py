@@ -4,7 +4,7 @@ its own output replaces them for everything that reads `clips`.
 Its name says what it works on: `clips__short`, then `clips__short__quiet`. A unit is one part of the stage before.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -16,11 +16,10 @@ from manifests.reasons import Reason
 from manifests.rows import ClipRow
 from manifests.settings import Section
 from manifests.stages import OTHERS
-from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.boundary import per_item
+from pipeline.engine.work.part_units import OverParts, part_of
 from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit
-from pipeline.text.transcripts import part_of_unit, unit_of_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class AddedStage:
+class AddedStage(OverParts):
     """The stage of a package in a run. `before`: the stage whose rows it works on; `sections`: section `stages`."""
 
     step: str
@@ -60,23 +59,15 @@ class AddedStage:
         """What the stage before wrote in `clips`."""
         return f"clips/{self.before}"
 
-    def units(self, store: Store) -> Iterator[Unit]:
-        """One unit per part of `clips` of the stage before."""
-        return self.units_of(store, store.parts(self.over))
-
     def unit_name(self, part: Part) -> str:
         """The name of the part's own unit: it leads to the transcript."""
         return part.unit
-
-    def units_of(self, store: Store, parts: Sequence[Part]) -> Iterator[Unit]:
-        """The units of these parts."""
-        return (unit_of_part(store, part, self.unit_name(part)) for part in parts)
 
     def process(self, unit: Unit, context: Context) -> Output:
         """The clips that stay, and a reject for each that does not; a video without any is rejected too."""
         kept: list[ClipRow] = []
         rejects: list[Reject] = []
-        rows = context.store.read_part(part_of_unit(unit)).to_pylist()
+        rows = context.store.read_part(part_of(unit)).to_pylist()
         for video_id, clips in groupby(rows, lambda row: str(row["video_id"])):
             made = per_item(context, video_id, partial(self._decided, list(clips)))
             if isinstance(made, Reject):

@@ -6,7 +6,7 @@ A unit is one committed part of `transcripts`. Clips given by a source (HD-VILA-
 import json
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypedDict
@@ -19,15 +19,14 @@ from pipeline.config.text import TextConfig
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.boundary import per_item
-from pipeline.engine.work.part_units import parts_processed
-from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit, name_over
+from pipeline.engine.work.part_units import OverParts, part_of, parts_processed
+from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit
 from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Event, Track, Word
 from pipeline.text.clip_plan import PlannedClip, plan_clips
 from pipeline.text.filters import boilerplate_key, elsewhere_shares, reject_of
 from pipeline.text.flags import flags_of
 from pipeline.text.sentences import mark_probabilities, model_used
-from pipeline.text.transcripts import part_of_unit, unit_of_part
 
 WHOLE_MS = -1
 """End of a given span that is the whole video, whose length is known only once its media is there."""
@@ -54,7 +53,7 @@ VIDEO_COLUMNS = list(VideoFacts.__annotations__)
 
 
 @dataclass(frozen=True, slots=True)
-class ClipsStage:
+class ClipsStage(OverParts):
     """`transcripts` (+ `videos`) -> `clips`."""
 
     config: TextConfig
@@ -63,23 +62,15 @@ class ClipsStage:
 
     over: str = STAGES["clips"].by_part_of
 
-    def units(self, store: Store) -> Iterator[Unit]:
-        """One unit per committed part of `transcripts`."""
-        return self.units_of(store, store.parts(self.over))
-
-    def unit_name(self, part: Part) -> str:
-        """The name of the unit of a part."""
-        return name_over(part.stage, part.unit)
-
     def units_of(self, store: Store, parts: Sequence[Part]) -> Iterator[Unit]:
         """The units of these parts; each names the part of `videos` that came with its own."""
         own = parts_processed(store, "videos", {part.unit for part in parts})
-        return (unit_of_part(store, part, self.unit_name(part), videos=own.get(part.unit)) for part in parts)
+        return (Unit(self.unit_name(part), own.get(part.unit), part=part) for part in parts)
 
     def process(self, unit: Unit, context: Context) -> Output:
         """Makes the clips of the part's videos, and a reject for each clip that a filter rejected."""
-        videos = videos_of_unit(context.store, unit)
-        transcripts = context.store.read_part(part_of_unit(unit)).to_pylist()
+        transcripts = context.store.read_part(part_of(unit)).to_pylist()
+        videos = facts_of(context.store, {row["video_id"] for row in transcripts}, unit.payload)
         planned: list[tuple[TranscriptRow, list[ClipRow], list[Reject]]] = []
         rejects: list[Reject] = []
         for row in transcripts:
@@ -102,16 +93,13 @@ class ClipsStage:
         return Output(rows={"clips": rows}, rejects=rejects)
 
 
-def videos_of_unit(store: Store, unit: Unit) -> dict[str, VideoFacts]:
-    """Reads what planning needs of a unit's videos.
-
-    Their rows came from one unit, whose part the payload names; if it names none, all parts are searched.
+def facts_of(store: Store, video_ids: Collection[str], own: Part | None) -> dict[str, VideoFacts]:
+    """Reads what planning needs of these videos. Their rows came from one unit, whose part is `own`; if that is not
+    known, all parts are searched.
     """
-    own: Part | None = unit.payload["videos"]
     parts = [own] if own is not None else store.parts("videos")
     rows = (row for part in parts for row in store.read_part(part, VIDEO_COLUMNS).to_pylist())
-    ids = set(unit.ids)
-    return {row["video_id"]: row for row in rows if row["video_id"] in ids}
+    return {row["video_id"]: row for row in rows if row["video_id"] in video_ids}
 
 
 def track_of_row(row: TranscriptRow) -> Track:

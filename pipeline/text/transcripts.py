@@ -5,8 +5,8 @@ committed part of `captions`, named after the unit that wrote it: a longer crawl
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
@@ -17,10 +17,9 @@ from manifests.rows import CaptionRow, TranscriptRow, WordRow
 from manifests.sample import GivenSpan
 from manifests.stages import STAGES
 from pipeline.config.text import TextConfig
-from pipeline.engine.store.store import Store
-from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.boundary import per_item
-from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit, name_over
+from pipeline.engine.work.part_units import OverParts, part_of
+from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit
 from pipeline.text.align import align_track
 from pipeline.text.boundary.features import normalise
 from pipeline.text.captions import BrokenTrack, Track, Word, read_track
@@ -49,7 +48,7 @@ class Transcript:
 
 
 @dataclass(frozen=True, slots=True)
-class TranscriptsStage:
+class TranscriptsStage(OverParts):
     """`captions` -> `transcripts`."""
 
     config: TextConfig
@@ -58,21 +57,9 @@ class TranscriptsStage:
 
     over: str = STAGES["transcripts"].by_part_of
 
-    def units(self, store: Store) -> Iterator[Unit]:
-        """One unit per committed part of `captions`."""
-        return self.units_of(store, store.parts(self.over))
-
-    def unit_name(self, part: Part) -> str:
-        """The name of the unit of a part."""
-        return name_over(part.stage, part.unit)
-
-    def units_of(self, store: Store, parts: Sequence[Part]) -> Iterator[Unit]:
-        """The units of these parts."""
-        return (unit_of_part(store, part, self.unit_name(part)) for part in parts)
-
     def process(self, unit: Unit, context: Context) -> Output:
         """Makes a transcript or a reject for each video of the part, in the part's order."""
-        table = context.store.read_part(part_of_unit(unit))
+        table = context.store.read_part(part_of(unit))
         by_video: dict[str, list[CaptionRow]] = {}
         for row in table.to_pylist():
             by_video.setdefault(row["video_id"], []).append(row)
@@ -85,17 +72,6 @@ class TranscriptsStage:
 
     def _transcript(self, video_id: str, tracks: Sequence[CaptionRow]) -> TranscriptRow:
         return transcript_row(video_id, choose_track(tracks, self.config))
-
-
-def unit_of_part(store: Store, part: Part, name: str, **payload: Any) -> Unit:
-    """Makes a unit for one part of another stage."""
-    ids = sorted(set(store.read_part(part, ["video_id"]).column("video_id").to_pylist()))
-    return Unit(name, {**asdict(part), **payload}, tuple(ids))
-
-
-def part_of_unit(unit: Unit) -> Part:
-    """The part that a unit of `unit_of_part` stands for."""
-    return Part(**{field.name: unit.payload[field.name] for field in fields(Part)})
 
 
 def choose_track(tracks: Sequence[CaptionRow], config: TextConfig) -> Transcript:

@@ -74,7 +74,7 @@ class Desk:
             return
         self._has_begun = True
         for name in sorted(self._store.stages(), key=rank_of):
-            n_done = len(self._store.committed(name))
+            n_done = self._store.n_committed(name)
             before = dict(self._store.reject_counts(name))
             self._over[name] = StageStatus(stage=name, done_before=n_done, total=n_done, rejects_before=before)
             self._lines[name] = self._over[name]

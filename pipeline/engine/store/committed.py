@@ -49,6 +49,12 @@ class Committed(Files):
         """Names of the units of a stage that are done."""
         return self.steadily(lambda head: {*self._own_commits(head, stage), *self.segments.names(head.of(stage))})
 
+    def n_committed(self, stage: str) -> int:
+        """The number of units of a stage that are done, without reading the names of those in segments."""
+        return self.steadily(
+            lambda head: sum(it.n_units - len(it.void) for it in head.of(stage)) + len(self.loose(head, stage))
+        )
+
     def committed_of(self, stage: str, units: Collection[str]) -> set[str]:
         """Those of these units that are done, without reading the names of all others."""
 

@@ -34,6 +34,7 @@ from pipeline.engine.work.boundary import (
     refuse_unusable_scratch,
 )
 from pipeline.engine.work.limits import MemoryLimitExceeded, TimeLimitExceeded, limits
+from pipeline.engine.work.part_units import ids_of
 from pipeline.engine.work.scratch import HeldGone, hold, host_name, scratch_folder
 from pipeline.engine.work.unit import (
     Context,
@@ -119,7 +120,7 @@ def _first_id(unit: Unit) -> str:
 
 def _made_of(stage: Stage, unit: Unit, made: Output | Reject, context: Context) -> Outcome:
     """Puts a unit's output in place: files, then rows, then rejects."""
-    output = made if isinstance(made, Output) else _of_the_whole(unit, made)
+    output = made if isinstance(made, Output) else _of_the_whole(unit, made, context.store)
     if any(reject.reason is Reason.INTERNAL_ERROR for reject in output.rejects):
         refuse_unusable_scratch(context.scratch)
     facts = _put_in_place(stage.name, unit, output, context.store, context.attempt)
@@ -173,9 +174,9 @@ def _first_internal(output: Output) -> str:
     return next(details, "").strip().rpartition("\n")[2]
 
 
-def _of_the_whole(unit: Unit, reject: Reject) -> Output:
+def _of_the_whole(unit: Unit, reject: Reject, store: Store) -> Output:
     """The rejects of a unit that failed as a whole: for every item on an internal error, else for the first alone."""
-    ids = unit.ids or (unit.name,)
+    ids = ids_of(unit, store)
     covered = ids if reject.reason is Reason.INTERNAL_ERROR else ids[:1]
     return Output(rejects=[replace(reject, video_id=video_id) for video_id in covered])
 
@@ -184,7 +185,7 @@ def reject_unit(
     stage: str, unit: Unit, reason: AnyReason, detail: str, store: Store, attempt: int, node: str = ""
 ) -> Outcome:
     """Rejects every video of a unit that failed as a whole. `node`: the machine it ran on."""
-    rejects = [Reject(reason, i, detail=detail) for i in unit.ids or (unit.name,)]
+    rejects = [Reject(reason, i, detail=detail) for i in ids_of(unit, store)]
     return commit_rejects(stage, unit, rejects, store, attempt, node)
 
 

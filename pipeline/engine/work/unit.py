@@ -32,10 +32,11 @@ UNIT_NAME = re.compile(r"[A-Za-z0-9_-]{1,96}")
 class Unit:
     """A piece of work. `name` comes from its content, never from its number; `payload` is small and picklable.
 
-    `ids` are the videos that the unit covers: rejected together if the unit fails as a whole. `time_limit_s` is the
-    unit's own limit, if its length determines it; 0: that of its stage. `expected_s`: its rough duration, which
-    affects only the order in which units begin; 0: unknown. `is_fetched`: its stage's `prepare` fetches what the unit
-    needs, which takes time and no CPU; on a cluster that is a task of its own.
+    `ids` are the videos that the unit covers: rejected together if the unit fails as a whole. Those of a unit that
+    processes a `part` of a table are read from it, and only then. `time_limit_s` is the unit's own limit, if its length
+    determines it; 0: that of its stage. `expected_s`: its rough duration, which affects only the order in which units
+    begin; 0: unknown. `is_fetched`: its stage's `prepare` fetches what the unit needs, which takes time and no CPU; on
+    a cluster that is a task of its own.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Unit:
     time_limit_s: float = 0.0
     is_fetched: bool = False
     expected_s: float = 0.0
+    part: Part | None = None
 
     def __post_init__(self) -> None:
         if not UNIT_NAME.fullmatch(self.name):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -20,6 +20,7 @@ from pipeline.engine.run.drain import Drained
 from pipeline.engine.run.driver import POLL_S
 from pipeline.engine.run.lines import Chain, StageResult
 from pipeline.engine.run.stage_run import RunStopped
+from pipeline.engine.run.units_so_far import UnitsSoFar
 from pipeline.engine.work.unit import Unit
 from pipeline.run.plan_messages import (
     Answer,
@@ -63,14 +64,20 @@ def plan_beside(session: Session, recipe: Callable[[Run], Any]) -> Any:
             planner.wait(POLL_S)
             while planner.next_lines():
                 session.run_planned(planner)
-            if session.desk.is_due:
-                session.desk.take({})
-            if session.desk.stop.is_due and not session.desk.stop.grace_left_s:
-                raise Drained(
-                    f"stopped on request ({session.desk.stop.why}) during a plan; what is committed is kept. "
-                    "Run the same command again to continue"
-                )
+            _tell(session)
         return planner.made
+
+
+def _tell(session: Session) -> None:
+    """Tells `status` that the run is alive while no stage is under way. Raises Drained once a stop's grace is over."""
+    if session.desk.is_due:
+        session.desk.take({})
+    stop = session.desk.stop
+    if stop.is_due and not stop.grace_left_s:
+        raise Drained(
+            f"stopped on request ({stop.why}) during a plan; what is committed is kept. Run the same command again to "
+            "continue"
+        )
 
 
 class PlannerProcess:
@@ -83,6 +90,7 @@ class PlannerProcess:
         self._session, self._job = session, job
         self._n_planning = 0
         self._calls = ThreadPoolExecutor(1, thread_name_prefix="planner-calls")
+        self._lists = ThreadPoolExecutor(1, thread_name_prefix="units")
         self._chains: list[tuple[int, Chain | None]] = []
         self._sources: dict[int, ListedThere] = {}
 
@@ -101,7 +109,8 @@ class PlannerProcess:
         self._process.kill()
         self._process.wait()
         self._wire.close()
-        self._calls.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._calls, self._lists):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     @property
     def is_busy(self) -> bool:
@@ -135,6 +144,16 @@ class PlannerProcess:
         self.n_lines = self._begun.popleft() if self._begun else 0
         return bool(self.n_lines)
 
+    def _load_units(self) -> None:
+        """Reads, once, which units are committed, from when nothing is taken back any more; the run stays alive."""
+        if self._session.units is not None:
+            return
+        self._session.units = UnitsSoFar(self._session.store, self._lists)
+        loaded = self._lists.submit(self._session.units.load)
+        while not wait([loaded], POLL_S).done:
+            _tell(self._session)
+        loaded.result()
+
     def close(self) -> None:
         """See Planner: all lines have ended, or the process is about to be."""
 
@@ -160,6 +179,7 @@ class PlannerProcess:
                 self._calls.submit(self._called, message).add_done_callback(self._answer)
             case Begin(n_lines):
                 self._begun.append(n_lines)
+                self._load_units()
             case Planned(line, chain):
                 self._n_planning -= 1
                 self._chains.append((line, None if chain is None else [(s, self._source_of(p)) for s, p in chain]))

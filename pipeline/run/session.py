@@ -133,7 +133,7 @@ class Session:
     merger: Merger | None = None
     results: list[StageResult] = field(default_factory=list)
     shared: dict[str, Any] = field(default_factory=dict)
-    _units: UnitsSoFar | None = None
+    units: UnitsSoFar | None = None
 
     def run(self) -> Run:
         """The run for a recipe in this process."""
@@ -145,11 +145,10 @@ class Session:
 
     def run_planned(self, planner: Planner) -> None:
         """Runs what a planner plans, until all its lines have ended."""
-        if self._units is None:  # from the first chain on, when nothing is taken back any more
-            self._units = UnitsSoFar(self.store)
+        self.units = self.units or UnitsSoFar(self.store)  # from the first chain on, nothing is taken back any more
         between = self.merger.tick if self.merger else nothing
         over = self.results.append
-        run_planned(planner, self.executor, self.lock, self._units, self.desk, over=over, between=between)
+        run_planned(planner, self.executor, self.lock, self.units, self.desk, over=over, between=between)
 
     def share(self, name: str, build: Callable[[], Any]) -> Any:
         """See Driver."""

@@ -289,6 +289,8 @@ class _Driver:
             clock.sleep(min(wait_s, max(0.0, min(due) - clock.now())))
         elif self._planner.is_busy:
             self._planner.wait(wait_s)
+        elif any(live.is_listing for live in self._live):
+            clock.sleep(min(wait_s, PLAN_POLL_S))
         self._commit()
 
     def _commit(self, *, every: bool = False) -> None:

@@ -8,8 +8,9 @@ A **planner** holds the lines. The driver's loop tells it which line may go on, 
 there: in this process at once (`LinesHere`), from another one when it has thought it through.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -156,6 +157,34 @@ class ListedHere:
         """See UnitSource."""
         whole, self._whole = self._whole, None
         return whole
+
+
+class ListedInThread:
+    """Units that are listed in a thread of this process: whoever takes them never waits for the list."""
+
+    def __init__(self, list_units: Callable[[], Iterable[Unit]], thread: ThreadPoolExecutor) -> None:
+        self._list_units, self._thread = list_units, thread
+        self._listed: Future[list[Unit]] | None = None
+        self._units: deque[Unit] = deque()
+        self.is_listing = False
+
+    def ask(self) -> None:
+        """See UnitSource."""
+        self._listed, self.is_listing = self._thread.submit(lambda: list(self._list_units())), True
+
+    def take(self) -> Unit | None:
+        """See UnitSource."""
+        if self._listed and self._listed.done():
+            self._units.extend(self._listed.result())
+            self._listed = None
+        if self._units:
+            return self._units.popleft()
+        self.is_listing = self._listed is not None
+        return None
+
+    def take_whole(self) -> Sequence[Unit] | None:
+        """See UnitSource. More are always to come."""
+        return None
 
 
 def one_chain(*stages: Stage) -> Line:

@@ -21,7 +21,7 @@ from manifests.exits import ExitCode
 from manifests.reasons import AnyReason, Reason
 from manifests.run_status import StageStatus
 from pipeline.engine.run import clock
-from pipeline.engine.run.lines import ListedHere, StageResult, UnitSource
+from pipeline.engine.run.lines import ListedHere, ListedInThread, StageResult, UnitSource
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.name_set import Names
 from pipeline.engine.run.progress import RunProgress, StageProgress, units_of
@@ -81,7 +81,7 @@ class LiveStage:
         self, stage: Stage, source: UnitSource | None, context: RunContext, upstream: "LiveStage | None" = None
     ) -> None:
         """`source`: of its units; None: they are listed here."""
-        self.stage, self._source, self.n_in_flight = stage, source or ListedHere(self._listed), 0
+        self.stage, self.n_in_flight = stage, 0
         self.expected_s, self.due_s = 0.0, -1.0
         self.resources = stage.resources  # cached: may be costly to compute, and the loop reads it at every step
         self._context, self._upstream, self._store = context, upstream, context.store
@@ -98,6 +98,7 @@ class LiveStage:
         self._order = itertools.count()
         self._alike: list[tuple[str, str]] = []
         self._ended: dict[str, Outcome] = {}
+        self._source = source or self._listed_here()
         self._next: Unit | None = None
         self._asked_at, self._n_upstream = float("-inf"), -1
 
@@ -144,6 +145,15 @@ class LiveStage:
                 return None
             self._next = unit if unit and self._is_new(unit) else None
         return self._next
+
+    @property
+    def is_listing(self) -> bool:
+        """Whether its units are being listed."""
+        return self._source.is_listing
+
+    def _listed_here(self) -> UnitSource:
+        thread = self._context.units.thread
+        return ListedInThread(self._listed, thread) if thread else ListedHere(self._listed)
 
     def _listed(self) -> Iterable[Unit]:
         """The units that may be new; of a stage that works on parts, those of parts committed since the last call."""

@@ -1,10 +1,13 @@
 """What a run knows of each stage's units: no stage is told of a part twice, however many there were before."""
 
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipeline.engine.run.lines import ListedInThread
 from pipeline.engine.run.units_so_far import UnitsSoFar
 from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.store import Store
@@ -69,3 +72,28 @@ def test_each_stage_over_a_table_is_told_for_itself(tmp_path: Path) -> None:
     units: Any = UnitsSoFar(store)
 
     assert [len(units.new_parts(Told(name=name))) for name in ("reader", "other", "reader")] == [1, 1, 0]
+
+
+def test_parts_may_be_looked_for_in_a_thread_while_the_loop_commits(tmp_path: Path) -> None:
+    store, looks, may_look = Store(str(tmp_path / "out")), threading.Event(), threading.Event()
+    fill(store, ["u1", "u2"])
+    with ThreadPoolExecutor(1) as thread:
+        units, stage = UnitsSoFar(store, thread), Told()
+        units.load()
+
+        def listed() -> Iterator[Unit]:
+            looks.set()
+            assert may_look.wait(60)
+            return stage.units_of(store, units.new_parts(stage))
+
+        source = ListedInThread(listed, thread)
+        source.ask()
+        assert looks.wait(60) and source.is_listing and source.take() is None, "the loop does not wait"
+        fill(store, ["u3"])
+        units.add("reader", ["of-u1"])
+        may_look.set()
+
+        taken = []
+        while source.is_listing:
+            taken += [unit.name for unit in [source.take()] if unit]
+    assert taken == ["of-u2", "of-u3"] and source.take() is None

@@ -22,7 +22,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,15 +32,25 @@ import pyarrow as pa
 from bench import strangers
 from bench.scaling.columns import CLIPS_A_VIDEO, fixed_bytes
 from bench.scaling.growth import grown_to, growth_of
-from pipeline.engine.store.store import Store
+from pipeline.engine.store.files import Files
 from pipeline.likeness.bands import HashQuery
-from pipeline.likeness.files import Filed, NearFile, columns_of, write_filed
-from pipeline.likeness.index import FAN_IN, MOST_BYTES, asked_of
-from pipeline.likeness.pictures import Pictures, kind_of
-from pipeline.likeness.pictures import filed as filed_of
+from pipeline.likeness.index import (
+    FAN_IN,
+    Filed,
+    asked_of,
+    blocks_of,
+    column_of,
+    look_through,
+    n_held,
+    near_pairs,
+    read_whole,
+    scan,
+    write_items,
+    write_plain,
+)
+from pipeline.likeness.pictures import ITEMS, kind_of
 from pipeline.likeness.same import LIKENESS, shared
 from pipeline.likeness.search import InBand, Search, joined
-from pipeline.likeness.tasks import tasks_of
 from pipeline.likeness.together import Nearness
 from pipeline.media.phash import N_HASHES, VERSION, Hashes
 from pipeline.media.probe import Unusable
@@ -62,7 +71,7 @@ class Cost:
     ms_a_clip: float
     peak_mb: float
     index_mb: float
-    n_repeats: int
+    n_alike: int
 
 
 class Bits:
@@ -117,26 +126,55 @@ def packs_of(first: int, n_videos: int, bits: Bits, rng: np.random.Generator) ->
     )
 
 
+class Growing:
+    """An index that grows by batches, as units leave it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files, self._folder, self._kind = Files(str(folder)), folder, kind_of()
+        self._n_batches, self._before = 0, (0, 0)
+
+    def add(self, packs: pa.Table) -> int:
+        """Compares one more batch: what the units do but for reading rows and commits. How many pairs are alike."""
+        kind, batch = self._kind, self._n_batches
+        items = kind.items(packs)
+        write_items(items, self._path(kind.items_path(batch)))
+        items = read_whole(self._files, kind.items_path(batch))
+        block = (batch + 1 - n_held(batch + 1), n_held(batch + 1))
+        for column in range(N_HASHES):
+            near, hashes = look_through(self._files, kind, batch, items, self._before, column)
+            write_plain(hashes, self._path(kind.column_path(block, column)))
+            write_plain(near, self._path(kind.near_path(batch, column)))
+        for old in {*blocks_of(batch)} - {*blocks_of(batch + 1)}:
+            for column in range(N_HASHES):
+                self._path(kind.column_path(old, column)).unlink()
+        filed = kind.filed(items)
+        self._before = self._before[0] + len(filed.counts), self._before[1] + filed.hashes.shape[1]
+        self._n_batches += 1
+        return len(kind.matches(near_pairs(self._files, kind, batch, range(N_HASHES))))
+
+    def _path(self, relative: str) -> Path:
+        path = self._folder / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
 def one_size(n_videos: int, batch: int, bits: Bits, rng: np.random.Generator) -> Cost:
-    """Takes up `n_videos`, then one more batch, and returns the cost of that."""
-    nobody = pa.array([], pa.string())
+    """Compares `n_videos`, then one more batch, and returns the cost of that."""
     with tempfile.TemporaryDirectory(prefix="bench-alike-") as folder:
-        pictures = Pictures(Store(folder))
+        growing = Growing(Path(folder))
         for first in range(0, n_videos, batch):
-            pictures.add(packs_of(first, min(batch, n_videos - first), bits, rng))
-            pictures.find_repeats(nobody)
+            growing.add(packs_of(first, min(batch, n_videos - first), bits, rng))
         new = packs_of(n_videos, batch, bits, rng)
         began = time.process_time()
-        pictures.add(new)
-        found = pictures.find_repeats(nobody)
+        n_alike = growing.add(new)
         cpu_s = time.process_time() - began
-        size = sum(file.stat().st_size for file in Path(folder).rglob("*.near"))
+        size = sum(file.stat().st_size for file in Path(folder).rglob("*-*/*.parquet"))
     return Cost(
         n_videos,
         1000 * cpu_s / (batch * CLIPS_A_VIDEO),
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         size / 1e6,
-        sum(map(len, found.values())),
+        n_alike,
     )
 
 
@@ -150,31 +188,36 @@ class Column:
     n_bytes: float
     n_pairs: float
 
-    def piece_s(self, n_pieces: int) -> float:
-        """Seconds of a worker for one of so many pieces: it sorts what is asked for, reads, and looks."""
-        return self.sorted_s + (self.looked_s + self.n_bytes / GBIT_BYTES) / n_pieces
+    @property
+    def unit_s(self) -> float:
+        """Seconds of a worker: it sorts what is asked for, reads, and looks."""
+        return self.sorted_s + self.looked_s + self.n_bytes / GBIT_BYTES
 
 
 def _searched(
-    files: Store, some: Sequence[NearFile], asked: HashQuery, nearness: Nearness
+    files: Files, some: Sequence[str], asked: HashQuery, nearness: Nearness
 ) -> tuple[float, float, list[InBand]]:
     """(CPU seconds to sort what is asked for, to read the files and look through them; what is found)."""
     began = time.process_time()
     search = Search(asked, nearness)
     sorted_s, began = time.process_time() - began, time.process_time()
-    for hashes, owners in columns_of(files, some, 0):
-        search.scan(hashes, owners)
+    first = 0
+    for path in some:
+        first += int(scan(search, read_whole(files, path), first).sum())
     return sorted_s, time.process_time() - began, search.piece()
 
 
 def asked_in(new: Hashes) -> list[HashQuery]:
     """What clips with these pictures look for after FULL_SIZE videos, by column."""
-    n, pictures = len(new) // SCENES_A_CLIP, np.ascontiguousarray(new, "<u8")
-    shown = [some.tobytes() for some in np.split(pictures, n)]
-    clips = pa.table({"video_id": [f"v{i // CLIPS_A_VIDEO:05d}" for i in range(n)], "shown": shown})
-    kind = kind_of("clips", LIKENESS.max_distance, lambda a, b: False)
+    n_videos = len(new) // (SCENES_A_CLIP * CLIPS_A_VIDEO)
+    numbers = np.arange(CLIPS_A_VIDEO, dtype="<u4").tobytes()
+    counts = np.full(CLIPS_A_VIDEO, SCENES_A_CLIP, "<u4").tobytes()
+    shown = [some.tobytes() for some in np.split(np.ascontiguousarray(new, "<u8"), n_videos)]
+    ids = [f"v{i:05d}" for i in range(n_videos)]
+    columns = [ids, [""] * n_videos, [numbers] * n_videos, [counts] * n_videos, shown]
+    kind, items = kind_of(), pa.table(columns, schema=ITEMS)
     n_full = FULL_SIZE * CLIPS_A_VIDEO
-    return asked_of(kind, clips, filed_of(clips), n_full, n_full * SCENES_A_CLIP)
+    return asked_of(kind, items, kind.filed(items), n_full, n_full * SCENES_A_CLIP)
 
 
 def one_column(column: int, asked: HashQuery, bits: Bits, n_videos: int, n_file: int) -> Column:
@@ -184,15 +227,15 @@ def one_column(column: int, asked: HashQuery, bits: Bits, n_videos: int, n_file:
     """
     pictures_a_video = CLIPS_A_VIDEO * SCENES_A_CLIP
     n, n_full = n_videos * pictures_a_video, FULL_SIZE * pictures_a_video
-    nearness = kind_of("clips", LIKENESS.max_distance, lambda a, b: False).nearness
+    nearness = kind_of().nearness
     with tempfile.TemporaryDirectory(prefix="bench-alike-") as folder:
-        files = Store(folder)
+        files = Files(folder)
         some = [_file_of(files, a, min(a + n_file, n_videos), bits) for a in range(0, n_videos, n_file)]
         _searched(files, some, asked, nearness)
         before_mb = _forget_the_most()
         sorted_s, looked_s, piece = _searched(files, some, asked, nearness)
         n_pairs, peak_mb = len(joined([piece])), _memory_mb("VmHWM")
-        n_bytes = sum(file.n_bytes for file in some) * n_full / n
+        n_bytes = sum(files.size(path) for path in some) * n_full / n
     print(
         f"column {column}, {len(asked.hashes):,} hashes looked for among {n:,}: sorting {sorted_s:.2f} CPU s, looking "
         f"{1e9 * looked_s / n:.0f} ns each, {sum(int(band.n_matches.sum()) for band in piece):,} near in a band, "
@@ -208,18 +251,13 @@ def _drawn(bits: Bits, n: int) -> Hashes:
     return np.concatenate([bits.draw(min(100_000, n - first)) for first in range(0, n, 100_000)])
 
 
-def file_videos(batch: int) -> int:
-    """Videos of most files after FULL_SIZE videos: batches are merged as far as files stay small."""
-    n = batch * FAN_IN
-    return n if 8 * n * CLIPS_A_VIDEO * SCENES_A_CLIP * N_HASHES <= MOST_BYTES else batch
-
-
-def _file_of(files: Store, first: int, end: int, bits: Bits) -> NearFile:
-    """Writes a column of the hashes of videos `first` … end - 1."""
+def _file_of(files: Files, first: int, end: int, bits: Bits) -> str:
+    """Writes a column of the hashes of videos `first` … end - 1; returns its path."""
     n_parts = np.full(end - first, CLIPS_A_VIDEO)
     counts = np.full(n_parts.sum(), SCENES_A_CLIP)
-    filed = Filed(counts, _drawn(bits, counts.sum())[:, :1].T, n_parts)
-    return write_filed(files, f"{first}.near", filed, first * CLIPS_A_VIDEO)
+    hashes = _drawn(bits, counts.sum())[:, :1].T
+    write_plain(column_of(0, Filed(counts, hashes, n_parts), 0), Path(files.path(f"{first}.parquet")))
+    return f"{first}.parquet"
 
 
 def full_size(seen: Hashes, n_videos: int, batch: int, rng: np.random.Generator) -> None:
@@ -230,26 +268,23 @@ def full_size(seen: Hashes, n_videos: int, batch: int, rng: np.random.Generator)
     columns = []
     for column, asked in enumerate(asked_in(new)):
         bits = Bits(seen[:, [column]], rng)
-        columns.append(one_column(column, asked, bits, n_videos, file_videos(batch)))
-    n_file = file_videos(batch)
-    file_bytes = 8 * n_file * CLIPS_A_VIDEO * SCENES_A_CLIP
-    tasks = tasks_of([file_bytes] * (FULL_SIZE // n_file), [one.n_asked for one in columns])
-    n_pieces = Counter(piece.column for task in tasks for piece in task)
+        columns.append(one_column(column, asked, bits, n_videos, batch * FAN_IN))
     n_bytes = sum(one.n_bytes for one in columns)
-    cpu_s = sum(one.sorted_s * n_pieces[i] + one.looked_s for i, one in enumerate(columns))
+    cpu_s = sum(one.sorted_s + one.looked_s for one in columns)
+    n_files = len(blocks_of(FULL_SIZE // batch))
     print(
         f"a batch of {batch:,} videos after {FULL_SIZE:,}, extrapolated: {n_bytes / 1e9:.0f} GB read "
-        f"({n_bytes / FULL_SIZE / 1e3:.1f} kB a video), {cpu_s:.0f} CPU s in {len(tasks)} tasks, "
-        f"{1000 * cpu_s / (batch * CLIPS_A_VIDEO):.2f} ms a new clip"
+        f"({n_bytes / FULL_SIZE / 1e3:.1f} kB a video) in {n_files * len(columns)} requests, {cpu_s:.0f} CPU s in "
+        f"{len(columns)} units, {1000 * cpu_s / (batch * CLIPS_A_VIDEO):.2f} ms a new clip"
     )
     n_pairs, compared_ms = sum(one.n_pairs for one in columns), _compared_ms(new)
     print(
-        f"  left to compare, extrapolated: {n_pairs:,.0f} pairs by chance; the driver compares each in "
+        f"  left to compare, extrapolated: {n_pairs:,.0f} pairs by chance; a unit compares each in "
         f"{compared_ms:.2f} ms, all in {n_pairs * compared_ms / 1e3:.1f} CPU s"
     )
-    pieces = [one.piece_s(n_pieces[i]) for i, one in enumerate(columns) for _ in range(n_pieces[i])]
-    for n_workers in (1, 2, 4, 10, 20):
-        print(f"  {n_workers} workers of 1 core and 1 Gbit/s, extrapolated: {wave_s(pieces, n_workers):.0f} s")
+    units = [one.unit_s for one in columns]
+    for n_workers in (1, 2, 4, 10):
+        print(f"  {n_workers} workers of 1 core and 1 Gbit/s, extrapolated: {wave_s(units, n_workers):.0f} s")
 
 
 def _compared_ms(pictures: Hashes, n_pairs: int = 200) -> float:
@@ -261,10 +296,10 @@ def _compared_ms(pictures: Hashes, n_pairs: int = 200) -> float:
     return 1000 * (time.process_time() - began) / n_pairs
 
 
-def wave_s(pieces: Sequence[float], n_workers: int) -> float:
-    """Seconds until pieces that take so many seconds each are done, in their order."""
+def wave_s(units: Sequence[float], n_workers: int) -> float:
+    """Seconds until units that take so many seconds each are done, in their order."""
     busy = [0.0] * n_workers
-    for seconds in pieces:
+    for seconds in units:
         busy[busy.index(min(busy))] += seconds
     return max(busy)
 
@@ -316,7 +351,7 @@ def row_of(cost: Cost, batch: int) -> str:
     """One size as a line of text."""
     return (
         f"{batch} new videos after {cost.n_videos}: {cost.ms_a_clip:.3f} ms a new clip, peak {cost.peak_mb:.0f} MB, "
-        f"index {cost.index_mb:.0f} MB, {cost.n_repeats} repeats"
+        f"index {cost.index_mb:.0f} MB, {cost.n_alike} pairs of the batch alike"
     )
 
 

@@ -23,13 +23,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hdvila_testing.plans import find_reuploads
 from manifests.categories import load_categories
 from pipeline.balance.clip_lists import clip_lists
 from pipeline.balance.ranking import CANDIDATES, rank_candidates
 from pipeline.balance.selection import select
 from pipeline.balance.standing import Outcomes
 from pipeline.config.balance import BalanceConfig
-from pipeline.likeness.texts import N_PERMUTATIONS, SAME_TALK, find_reuploads
+from pipeline.likeness.texts import N_PERMUTATIONS, SAME_TALK
 
 CHUNK = 500_000
 CLIP_MS = 13_400

@@ -26,7 +26,7 @@ import logging
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -173,10 +173,6 @@ class Imagined:
 
     def share(self, name: str, build: Callable[[], Any]) -> Any:
         """See Executor. Not used here."""
-
-    def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
-        """See Executor."""
-        return map(work, items)
 
     def measure(self, status: StageStatus) -> None:
         """See Executor."""

@@ -148,6 +148,22 @@ class PackRow(TypedDict):
     flags: str
 
 
+class ComparedRow(TypedDict):
+    kind: str
+    batch: int
+    video_id: str
+
+
+class MatchRow(TypedDict):
+    what: str
+    video_id: str
+    n: int
+    channel_id: str
+    other_video_id: str
+    other_n: int
+    other_channel_id: str
+
+
 class SelectionRow(TypedDict):
     video_id: str
     category_id: int

@@ -171,6 +171,26 @@ PACKS = pa.schema(
     ]
 )
 
+COMPARED = pa.schema(
+    [
+        ("kind", pa.string()),  # pictures | texts | sentences: what of the video is compared with all others
+        ("batch", pa.int32()),  # videos that are compared together have the same, from 0
+        ("video_id", pa.string()),
+    ]
+)
+
+MATCHES = pa.schema(
+    [
+        ("what", pa.string()),  # clips | videos | texts | sentences: what is alike
+        ("video_id", pa.string()),
+        ("n", pa.int32()),  # the clip; -1: the video as a whole
+        ("channel_id", pa.string()),  # "" for texts and sentences
+        ("other_video_id", pa.string()),  # of the one that it is like, which was compared before it
+        ("other_n", pa.int32()),
+        ("other_channel_id", pa.string()),
+    ]
+)
+
 SELECTION = pa.schema(
     [
         ("video_id", pa.string()),
@@ -251,6 +271,8 @@ TABLES: dict[str, pa.Schema] = {
     "transcripts": TRANSCRIPTS,
     "clips": CLIPS,
     "packs": PACKS,
+    "compared": COMPARED,
+    "matches": MATCHES,
 }
 """Tables that stages write in parts."""
 

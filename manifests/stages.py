@@ -106,6 +106,18 @@ TABLE = (
         made_by=4,
     ),
     StageFacts(
+        "same_texts",
+        "compares transcripts with those of all other videos",
+        reads=("videos", "transcripts"),
+        makes=("compared", "matches"),
+    ),
+    StageFacts(
+        "same_sentences",
+        "compares sentences with all others of the channel",
+        reads=("videos", "clips"),
+        makes=("compared", "matches"),
+    ),
+    StageFacts(
         "balance",
         "decides which videos to fetch, and which clips to keep",
         reads=("videos", "clips", "packs"),
@@ -123,6 +135,12 @@ TABLE = (
         aliases=("fetch", "scenes", "cut", "members", "checks"),
         again="unit",
         made_by=11,
+    ),
+    StageFacts(
+        "same_pictures",
+        "compares clips and videos with all others by what they show",
+        reads=("packs",),
+        makes=("compared", "matches"),
     ),
     StageFacts("shards", "joins clips into shards", reads=("packs", "videos")),
     StageFacts(

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from manifests.schema import MANIFEST, REJECTS, SELECTION, SHARD_ROWS, TABLES, WORD
+from manifests.schema import MANIFEST, MATCHES, REJECTS, SELECTION, SHARD_ROWS, TABLES, WORD
 
 HEAD = '''"""The type of a row of each table, made by `python -m manifests.typed_rows`: change the schema, not this.
 
@@ -13,7 +13,8 @@ from typing import TypedDict
 '''
 
 SINGULAR = {
-    **{f"{table.removesuffix('s').capitalize()}Row": schema for table, schema in TABLES.items()},
+    **{f"{table.removesuffix('s').capitalize()}Row": schema for table, schema in TABLES.items() if table != "matches"},
+    "MatchRow": MATCHES,
     "SelectionRow": SELECTION,
     "RejectRow": REJECTS,
     "ShardRow": SHARD_ROWS,

@@ -169,6 +169,9 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         f"pipeline/engine/store/{name}" for name in ("committed", "unit_parts")
     ],
     "tests/pipeline/commands/test_cut.py": ["pipeline/media/cut_files"],
+    "tests/pipeline/likeness/test_index.py, which compares whole worlds, killed and taken up again": [
+        f"pipeline/likeness/{name}" for name in ("comparing", "matches", "stage")
+    ],
     "tests/pipeline/crawl/test_rounds.py, where a crawl that is killed in a round goes on with it": [
         "pipeline/crawl/round_files"
     ],
@@ -176,7 +179,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         "pipeline/media/source_files"
     ],
     "joins the others to a whole run, which tests/e2e and tests/pipeline/run kill, grow and take up again": [
-        f"pipeline/run/{name}" for name in ("aims", "batches", "candidates", "generations", "publish")
+        f"pipeline/run/{name}" for name in ("aims", "batches", "candidates", "generations", "publish", "repeats")
     ],
     "tests/pipeline/text/captions: by what stands in a file, whatever its format": [
         f"pipeline/text/captions/{name}" for name in ("json3", "tokens", "track", "vtt", "words", "xml_tracks")

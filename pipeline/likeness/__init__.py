@@ -1,6 +1,6 @@
 """Which of millions of clips, videos, transcripts and sentences are alike: what is new is compared with all before it.
 
-Files: by what (`pictures` that `shown` condenses, `texts`, `sentences`); `same` (whether two show the same); `index`
-(what is compared, from plan to plan, found by `bands` of hashes in `files`: `search` looks through them, `tasks` has
-workers do it, `together` asks for a second picture; `compared` waits for what is known of a video), `groups`.
+Files: by what (`pictures` that `shown` condenses, `texts`, `sentences`); `same` (whether two show the same); `stage`,
+which compares a batch, and `comparing`, what the next one is; `index` (what is compared, in files, found by `bands` of
+hashes: `search` looks through them, `together` asks for a second picture); `matches`, what a plan reads; `groups`.
 """

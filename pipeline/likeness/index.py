@@ -1,365 +1,305 @@
-"""Finds pairs that are alike among millions of things, new against old; its index is kept from plan to plan.
+"""An index of hashes in files: what a batch holds is looked for among all that came before it, column by column.
 
-    alike/<what>/state.json                        which files count; replaced as a whole
-    alike/<what>/<batch>/<kind>.parquet            things that were added together, and what is compared of them
-                         <kind>.pairs.parquet      those of them that are like an earlier one
-                         <kind>.<level>.near       hashes (files.py): of one batch, or of 8, 64 …
-                         taken.bin                 hashes of the ids of the videos that were added
+    alike/<kind>/<batch>/items.parquet            what is compared of the batch's videos, a row a video
+    alike/<kind>/<batch>/near-<column>.parquet    its items, each with an earlier one that has near hashes
+    alike/<kind>/<first batch>-<n>/<column>.parquet   the hashes of n batches in one column, a row a video
 
-Only the pairs and 8 bytes per video are in memory. The rest is in the output directory, since workers on any machine
-look through it, some columns each, and a restarted driver continues with it. All of it can be made again from the
-tables: if a file is missing or damaged (`LostHashes`), `clear` and add everything again.
+A unit looks through one column, or some: it reads what earlier batches left of it and adds its own. It leaves a file of
+its batch's hashes, and after each eighth batch one of all eight, after each 64th one of all 64: so which files the
+index consists of follows from the number of batches alone. Hashes do not compress, so they are stored raw.
 """
 
 from __future__ import annotations
 
-import logging
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
 
-from manifests.hashing import UInt64
-from manifests.membership import are_in, hash_ids
-from manifests.parquet import open_parquet, parquet_bytes
-from manifests.wrong_value import first_fault
+from manifests.errors import DamagedFile
+from manifests.parquet import damage_named, open_parquet, parquet_bytes
+from manifests.rows import MatchRow
 from pipeline.engine.store.files import Files
-from pipeline.engine.store.parallel import READERS
+from pipeline.engine.store.parallel import READERS, ahead
 from pipeline.engine.store.ranges import RowFile
 from pipeline.likeness.bands import ALL_BITS, HALF, LOW, HashQuery, Int64, bits_of
-from pipeline.likeness.files import FORMAT, Filed, LostHashes, NearFile, merged_files, write_filed
-from pipeline.likeness.tasks import PatientFiles, Spread, search_all, search_pieces, spread_here, tasks_of
+from pipeline.likeness.search import Owners, Search, joined
 from pipeline.likeness.together import Nearness
 from pipeline.media.phash import Hashes
-from pipeline.outdir.remade import ALIKE, delete_folder, forget_alike
+from pipeline.outdir.remade import ALIKE
 
-log = logging.getLogger("hdvila")
+FAN_IN, MOST_BATCHES = 8, 64
+"""The files of this many batches are written as one; and of how many at most."""
+GROUP_BYTES = 128 * 1024
+"""Bytes per row group of items: of old videos only groups with one that a new one may be like are read."""
+TASK_BYTES = 64 * 1024**2
+"""Below so many bytes of hashes one unit looks through all columns; above, a unit through about so many."""
 
-FAN_IN = 8
-"""This many files of one level are merged into one of the next."""
-MOST_BYTES = 512 * 1024**2
-"""Files that are larger than this together are not merged."""
-GROUP_ROWS = 256
-"""Things per row group: of the old things only groups with one that a new one may be like are read."""
-
+Block = tuple[int, int]
+"""A file's first batch, and how many it holds."""
 Wanted = Sequence[Sequence[tuple[Int64, Hashes]]]
 """What is looked for in each column, one kind after the other: (whose each hash is, in order; the hashes)."""
+Item = tuple[Mapping[str, Any], int]
+"""A row of items, and which item of that video it is."""
+
+HASHES = pa.schema([("batch", pa.int32()), ("row", pa.int32()), ("counts", pa.binary()), ("hashes", pa.binary())])
+"""By video: its batch, its row among that batch's items, how many hashes each of its items has (u4), and these (u8)."""
+NEAR = pa.schema([(name, pa.int32()) for name in ("batch", "row", "item", "query_row", "query_item")])
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """Index rows: the number of rows of each item, and the hashes of all rows by column, [columns, rows].
+
+    `n_parts`: per video, its number of consecutive items.
+    """
+
+    counts: Int64
+    hashes: Hashes
+    n_parts: Int64
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of thing. `filed`, `asked`: the hashes by which a table's things are found, and by which they look for
-    others, with row numbers as owners; `nearness`: which of them are near; `is_same`: whether two rows are alike.
-    `names`: columns of the table of pairs.
+    """A kind of items. `columns` of table `table` and `of_videos` of table `videos` are what `items` makes items of, a
+    row a video, in the order in which they come; `at_a_time` videos in a batch at most.
 
-    `first_only`: a thing is paired only with the first one that its hashes find; for kinds where all that agree are
-    alike.
-    `parts`: an earlier kind. Things are then not searched themselves, but compared if any of their parts have near
-    hashes. A part's column `whole` is the row of its thing in the table that is added with it, or -1.
+    `filed`, `asked`: the hashes by which items are found, in `n_columns`, and by which they look for others, with
+    numbers of items as owners; `nearness`: which of them are near; `matches`: the rows of `matches` of those pairs,
+    earlier and later, that are alike. `first_only`: an item is paired only with the first one that its hashes find; for
+    kinds where all that agree are alike.
     """
 
     name: str
+    table: str
+    columns: tuple[str, ...]
+    of_videos: tuple[str, ...]
+    n_columns: int
     nearness: Nearness
+    items: Callable[[pa.Table], pa.Table]
     filed: Callable[[pa.Table], Filed]
     asked: Callable[[pa.Table], Wanted]
-    is_same: Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
-    names: pa.Schema
+    matches: Callable[[Sequence[tuple[Item, Item]]], list[MatchRow]]
+    at_a_time: int
     first_only: bool = False
-    parts: str = ""
 
     @property
-    def pairs(self) -> pa.Schema:
-        """The columns of the table of pairs."""
-        return pa.schema([pa.field(f"{side}.{field.name}", field.type) for side in "ab" for field in self.names])
+    def stage(self) -> str:
+        """The name of the stage that compares them."""
+        return f"same_{self.name}"
+
+    def path(self, folder: str, name: str | int) -> str:
+        """The path of a file."""
+        return f"{ALIKE}/{self.name}/{folder}/{name}.parquet"
+
+    def items_path(self, batch: int) -> str:
+        """The path of a batch's items."""
+        return self.path(f"{batch:05d}", "items")
+
+    def near_path(self, batch: int, column: int) -> str:
+        """The path of what a unit found that looked through this column first."""
+        return self.path(f"{batch:05d}", f"near-{column}")
+
+    def column_path(self, block: Block, column: int) -> str:
+        """The path of the hashes of some batches in a column."""
+        return self.path(f"{block[0]:05d}-{block[1]}", column)
 
 
-class _Run(BaseModel):
-    level: int
-    file: NearFile
+def n_held(n_batches: int) -> int:
+    """How many batches the file holds that ends the index after so many."""
+    size = 1
+    while size < MOST_BATCHES and n_batches % (size * FAN_IN) == 0:
+        size *= FAN_IN
+    return size
 
 
-class _OfKind(BaseModel):
-    n_things: int = 0
-    n_rows: int = 0
-    """Hashes in each column."""
-    runs: tuple[_Run, ...] = ()
+def blocks_of(n_batches: int) -> list[Block]:
+    """The files that an index of so many batches consists of, in order."""
+    blocks: list[Block] = []
+    while n_batches:
+        blocks.append((n_batches - n_held(n_batches), n_held(n_batches)))
+        n_batches = blocks[-1][0]
+    return blocks[::-1]
 
 
-class _Batch(BaseModel):
-    name: str
-    first: dict[str, int]
-    """By kind: number of the batch's first item."""
+def tasks_of(n_columns: int, n_hashes: int) -> list[range]:
+    """All columns of an index with so many hashes in each, some for each unit."""
+    n_tasks = max(1, min(n_columns, -(-n_columns * 8 * n_hashes // TASK_BYTES)))
+    edges = [round(i * n_columns / n_tasks) for i in range(n_tasks + 1)]
+    return [range(begin, end) for begin, end in pairwise(edges)]
 
 
-class _State(BaseModel):
-    settings: str
-    batches: tuple[_Batch, ...] = ()
-    kinds: dict[str, _OfKind] = {}
-    gone: tuple[str, ...] = ()
-    """Files that were merged into others."""
+# files
 
 
-class AlikeIndex:
-    """The index; see the module. `settings`: all that the pairs depend on; if it changes everything is made again."""
-
-    def __init__(
-        self, files: Files, what: str, kinds: Sequence[Kind], settings: str, spread: Spread = spread_here
-    ) -> None:
-        self._files, self._what, self._spread = files, what, spread
-        self._settings = f"{FORMAT} {settings}"
-        self._folder = f"{ALIKE}/{what}"
-        self._kinds = {kind.name: kind for kind in kinds}
-        self._seen: bytes | None = b""
-        self._state = _State(settings=self._settings)
-        self._taken = np.zeros(0, np.uint64)
-        self._pairs: dict[str, list[pa.Table]] = {}
-
-    def are_added(self, video_ids: pa.Array) -> NDArray[np.bool_]:
-        """[N] which videos were added."""
-        return are_in(self._taken, hash_ids(video_ids))
-
-    def pairs(self, kind: str) -> pa.Table:
-        """The pairs that are alike: columns a.<name>, b.<name>; a was added before b."""
-        return pa.concat_tables([self._kinds[kind].pairs.empty_table(), *self._pairs.get(kind, [])])
-
-    def add(self, things: Mapping[str, pa.Table], video_ids: pa.Array) -> None:
-        """Adds things (a table by kind) in their order, and records these videos as added. Raises LostHashes."""
-        name = f"{len(self._state.batches):05d}-{uuid.uuid4().hex[:8]}"
-        folder = f"{self._folder}/{name}"
-        batch = _Batch(name=name, first={kind: self._of(kind).n_things for kind in self._kinds})
-        changed: dict[str, _OfKind] = {}
-        found: dict[str, list[_Rows]] = {}
-        new_pairs: dict[str, pa.Table] = {}
-        for kind in self._kinds.values():
-            table, n_before = things[kind.name], self._of(kind.name).n_things
-            _write_rows(self._files, f"{folder}/{kind.name}.parquet", table)
-            if kind.parts:
-                changed[kind.name] = _OfKind(n_things=n_before + table.num_rows)
-                candidates = self._wholes(found[kind.parts], kind.name)
-            else:
-                changed[kind.name], candidates = self._file_and_search(kind, table, folder)
-            found[kind.name] = self._with_rows(kind.name, candidates, table)
-            new_pairs[kind.name] = _alike(kind, found[kind.name])
-            self._files.write_table(f"{folder}/{kind.name}.pairs.parquet", new_pairs[kind.name])
-        taken = np.unique(hash_ids(video_ids))
-        self._files.write(f"{folder}/taken.bin", taken.tobytes())
-        merged = {kind: self._merged(kind, of_kind, folder) for kind, of_kind in changed.items()}
-        gone = _paths(changed) - _paths(merged)
-        state = _State(
-            settings=self._settings,
-            batches=(*self._state.batches, batch),
-            kinds={**self._state.kinds, **merged},
-            gone=tuple(sorted(gone)),
-        )
-        self._write(state)
-        self._taken = np.union1d(self._taken, taken)
-        self._add_pairs(new_pairs)
-        for path in gone:
-            self._files.delete(path)
-
-    def _of(self, kind: str) -> _OfKind:
-        return self._state.kinds.get(kind, _OfKind())
-
-    def go_on(self, start: Callable[[], object], add_new: Callable[[], object]) -> None:
-        """Adds what is new. If part of the index is lost, clears it and adds everything again after `start`,
-        which makes `add_new` begin at the beginning.
-        """
-        try:
-            self.refresh()
-            add_new()
-        except LostHashes as error:
-            log.warning("%s; everything is compared again from the beginning", error)
-            self.clear()
-            start()
-            add_new()
-
-    # search
-
-    def _file_and_search(self, kind: Kind, table: pa.Table, folder: str) -> tuple[_OfKind, Int64]:
-        """Files things: (the kind's new state, pairs [N, 2] of numbers of things with near hashes)."""
-        known = self._of(kind.name)
-        filed = kind.filed(table)
-        file = write_filed(self._files, f"{folder}/{kind.name}.0.near", filed, known.n_things)
-        runs = (*known.runs, _Run(level=0, file=file))
-        of_kind = _OfKind(n_things=known.n_things + table.num_rows, n_rows=known.n_rows + file.n_rows, runs=runs)
-        codes = self._search(
-            kind.nearness, [run.file for run in runs], asked_of(kind, table, filed, known.n_things, known.n_rows)
-        )
-        if kind.first_only:
-            codes = codes[np.unique(codes & LOW, return_index=True)[1]]
-        return of_kind, np.stack([codes >> HALF, codes & LOW], axis=1)
-
-    def _search(self, nearness: Nearness, some: Sequence[NearFile], asked: Sequence[HashQuery]) -> Int64:
-        work = partial(search_pieces, PatientFiles(self._files), some, asked, nearness)
-        tasks = tasks_of([file.n_column for file in some], [len(one.hashes) for one in asked])
-        return search_all(self._spread if len(tasks) > 1 else spread_here, work, tasks)
-
-    def _merged(self, kind: str, of_kind: _OfKind, folder: str) -> _OfKind:
-        """Merges the last files of one level into one of the next, where there are enough of them."""
-        runs = list(of_kind.runs)
-        while len(runs) >= FAN_IN and runs[-FAN_IN].level == runs[-1].level:
-            some, level = [run.file for run in runs[-FAN_IN:]], runs[-1].level + 1
-            if sum(file.n_bytes for file in some) > MOST_BYTES:
-                break
-            runs[-FAN_IN:] = [_Run(level=level, file=merged_files(self._files, some, f"{folder}/{kind}.{level}.near"))]
-        return of_kind.model_copy(update={"runs": tuple(runs)})
-
-    # pairs that are alike
-
-    def _with_rows(self, kind: str, pairs: Int64, table: pa.Table) -> list[_Rows]:
-        """Reads the rows of pairs [N, 2] of numbers. `table`: the new things."""
-        first = self._of(kind).n_things
-        rows = self._old_rows(kind, np.unique(pairs[pairs < first]))
-        new = np.unique(pairs[pairs >= first])
-        rows.update(zip(new.tolist(), table.take(pa.array(new - first)).to_pylist(), strict=True))
-        return [((a, rows[a]), (b, rows[b])) for a, b in pairs.tolist()]
-
-    def _wholes(self, of_parts: Sequence[_Rows], kind: str) -> Int64:
-        """Pairs [N, 2] of numbers of different things whose parts are paired here."""
-        part = self._kinds[kind].parts
-        firsts = np.array([batch.first[part] for batch in self._state.batches] + [self._of(part).n_things], np.int64)
-        wholes = [batch.first[kind] for batch in self._state.batches] + [self._of(kind).n_things]
-
-        def whole(number: int, row: Mapping[str, Any]) -> int:
-            batch = int(np.searchsorted(firsts, number, side="right")) - 1
-            return wholes[batch] + int(row["whole"]) if row["whole"] >= 0 else -1
-
-        found = {tuple(sorted((whole(*a), whole(*b)))) for a, b in of_parts}
-        return np.array(sorted((a, b) for a, b in found if 0 <= a < b), np.int64).reshape(-1, 2)
-
-    def _old_rows(self, kind: str, numbers: Int64) -> dict[int, dict[str, Any]]:
-        batches = self._state.batches
-        firsts = np.array([batch.first[kind] for batch in batches], np.int64)
-        of_batch = np.searchsorted(firsts, numbers, side="right") - 1
-        asked = [(batches[i].name, int(firsts[i]), numbers[of_batch == i]) for i in np.unique(of_batch).tolist()]
-
-        def read(one: tuple[str, int, Int64]) -> dict[int, dict[str, Any]]:
-            name, first, wanted = one
-            found = _rows(self._files, f"{self._folder}/{name}/{kind}.parquet", wanted - first)
-            return dict(zip(wanted.tolist(), found, strict=True))
-
-        with ThreadPoolExecutor(READERS) as readers:
-            return {number: row for found in readers.map(read, asked) for number, row in found.items()}
-
-    # the stored index
-
-    def refresh(self) -> None:
-        """Loads the index as an earlier or another driver left it. Raises LostHashes."""
-        data = self._read_state()
-        if data == self._seen:
-            return
-        self._taken, self._pairs, self._state = np.zeros(0, np.uint64), {}, _State(settings=self._settings)
-        where = f"{self._files.url}/{self._folder}"
-        try:
-            state = _State.model_validate_json(data) if data else self._state
-        except ValidationError as error:
-            raise LostHashes(f"{where}/state.json: is damaged ({first_fault(_State, error)})") from None
-        if state.settings != self._settings:
-            raise LostHashes(f"{where}: was made with other settings")
-        self._state, self._seen = state, data
-        self._sweep()
-        with ThreadPoolExecutor(READERS) as readers:
-            batches = list(readers.map(self._read_batch, state.batches))
-        self._taken = np.unique(np.concatenate([self._taken, *(taken for taken, _ in batches)]))
-        for _, pairs in batches:
-            self._add_pairs(pairs)
-
-    def _read_batch(self, batch: _Batch) -> tuple[UInt64, dict[str, pa.Table]]:
-        folder = f"{self._folder}/{batch.name}"
-        try:
-            taken = np.frombuffer(self._files.read(f"{folder}/taken.bin"), "<u8").astype(np.uint64)
-            tables = {}
-            for kind in self._kinds:
-                with self._files.open(f"{folder}/{kind}.pairs.parquet") as file:
-                    tables[kind] = open_parquet(file).read()
-        except (FileNotFoundError, ValueError, pa.ArrowException) as error:
-            raise LostHashes(f"{self._files.url}/{folder}: is damaged ({error})") from None
-        return taken, tables
-
-    def _add_pairs(self, pairs: Mapping[str, pa.Table]) -> None:
-        for kind, table in pairs.items():
-            if table.num_rows:
-                self._pairs.setdefault(kind, []).append(table)
-
-    def _read_state(self) -> bytes | None:
-        try:
-            return self._files.read(f"{self._folder}/state.json")
-        except FileNotFoundError:
-            return None
-
-    def _write(self, state: _State) -> None:
-        data = state.model_dump_json().encode()
-        self._files.write(f"{self._folder}/state.json", data)
-        self._state, self._seen = state, data
-
-    def _sweep(self) -> None:
-        """Deletes what killed drivers left: files that were merged, and batches that never counted."""
-        for path in self._state.gone:
-            self._files.delete(path)
-        for name in sorted(set(self._files.folders(self._folder)) - {batch.name for batch in self._state.batches}):
-            delete_folder(self._files, f"{self._folder}/{name}")
-
-    def clear(self) -> None:
-        """Deletes the index and starts an empty one."""
-        forget_alike(self._files, self._what)
-        self._seen, self._state = None, _State(settings=self._settings)
-        self._taken, self._pairs = np.zeros(0, np.uint64), {}
+def write_items(items: pa.Table, local: Path) -> None:
+    """Writes a batch's items."""
+    rows = max(1, items.num_rows * GROUP_BYTES // max(1, items.nbytes))
+    local.write_bytes(parquet_bytes(items, row_group_size=rows))
 
 
-_Rows = tuple[tuple[int, Mapping[str, Any]], tuple[int, Mapping[str, Any]]]
-"""A pair of things: the number and the row of each."""
+def write_plain(table: pa.Table, local: Path) -> None:
+    """Writes hashes or numbers."""
+    local.write_bytes(parquet_bytes(table, use_dictionary=False, write_statistics=False))
 
 
-def asked_of(kind: Kind, table: pa.Table, filed: Filed, n_things: int, n_rows: int) -> list[HashQuery]:
+def read_whole(files: Files, path: str) -> pa.Table:
+    """Reads a file of the index. DamagedFile if it is gone or damaged."""
+    with _as_index(files, path):
+        return open_parquet(files.read(path)).read()
+
+
+def read_items(files: Files, path: str, wanted: Int64) -> dict[int, dict[str, Any]]:
+    """Reads these rows (ascending) of a batch's items. DamagedFile."""
+    with _as_index(files, path):
+        file = RowFile(files, path)
+        runs = np.split(wanted, np.flatnonzero(np.diff(wanted) > 1) + 1)
+        found = [row for run in runs for row in file.read(int(run[0]), len(run)).to_pylist()]
+    return dict(zip(wanted.tolist(), found, strict=True))
+
+
+@contextmanager
+def _as_index(files: Files, path: str) -> Iterator[None]:
+    folder = "/".join(path.split("/")[:2])
+    cure = f"all of {folder} can be made again: delete that folder, and run the same command again"
+    try:
+        with damage_named(f"{files.url}/{path}"):
+            yield
+    except FileNotFoundError:
+        raise DamagedFile(f"{files.url}/{path}: is gone; {cure}") from None
+    except DamagedFile as error:
+        raise DamagedFile(f"{str(error).partition('; ')[0]}; {cure}") from None
+
+
+# a search
+
+
+def column_of(batch: int, filed: Filed, column: int) -> pa.Table:
+    """The hashes of a batch in one column, as HASHES."""
+    n_hashes = np.add.reduceat(np.append(filed.counts, 0), np.cumsum(filed.n_parts) - filed.n_parts)
+    n_hashes = np.where(filed.n_parts > 0, n_hashes, 0)
+    rows = np.arange(len(filed.n_parts), dtype=np.int32)
+    columns = [np.full(len(rows), batch, np.int32), rows]
+    counts, hashes = filed.counts.astype("<u4"), np.ascontiguousarray(filed.hashes[column], "<u8")
+    return pa.table([*columns, packed(counts, filed.n_parts), packed(hashes, n_hashes)], schema=HASHES)
+
+
+def packed(values: np.ndarray[Any, Any], n_each: Int64) -> pa.Array:
+    """Values laid end to end as an array of bytes, so many of them in each."""
+    ends = values.itemsize * np.append(0, np.cumsum(n_each))
+    buffers = [None, pa.py_buffer(ends.astype(np.int32).tobytes()), pa.py_buffer(values.tobytes())]
+    return pa.Array.from_buffers(pa.binary(), len(n_each), buffers)
+
+
+def unpacked(column: pa.ChunkedArray, of_type: str) -> tuple[np.ndarray[Any, Any], Int64]:
+    """(the values of all, how many each has) of such an array."""
+    array = column.combine_chunks()
+    _, offsets, data = array.buffers()
+    ends = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1] if len(array) else np.zeros(1)
+    values = np.frombuffer(data, np.uint8)[int(ends[0]) : int(ends[-1])] if data else np.zeros(0, np.uint8)
+    return values.view(of_type), np.diff(ends).astype(np.int64) // np.dtype(of_type).itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where items are: their number before each video, and each video's batch and row."""
+
+    first: Int64
+    batch: np.ndarray[Any, Any]
+    row: np.ndarray[Any, Any]
+
+    def of(self, items: Int64) -> list[np.ndarray[Any, Any]]:
+        """(batch, row, which item of the video) of each."""
+        video = np.searchsorted(self.first, items, side="right") - 1
+        return [self.batch[video], self.row[video], items - self.first[video]]
+
+
+def look_through(
+    files: Files, kind: Kind, batch: int, items: pa.Table, before: tuple[int, int], column: int
+) -> tuple[pa.Table, pa.Table]:
+    """(pairs of near items as NEAR, hashes for the file that ends with this batch) of a batch's items in one column.
+
+    `before`: how many items and hashes earlier batches have. DamagedFile.
+    """
+    filed = kind.filed(items)
+    search = Search(asked_of(kind, items, filed, *before)[column], kind.nearness)
+    blocks, size = blocks_of(batch), n_held(batch + 1)
+
+    def read(block: Block) -> pa.Table:
+        return read_whole(files, kind.column_path(block, column))
+
+    kept, places, first = [], [], 0
+    own = ((batch, 1), column_of(batch, filed, column))
+    for (begin, _), table in chain(ahead(read, blocks, partial(_bytes, before, batch)), [own]):
+        n_items = scan(search, table, first)
+        places.append((first + np.cumsum(n_items) - n_items, *(table.column(n).to_numpy() for n in ("batch", "row"))))
+        first += int(n_items.sum())
+        if begin > batch - size:
+            kept.append(table)
+    codes = joined([search.piece()])
+    if kind.first_only:
+        codes = codes[np.unique(codes & LOW, return_index=True)[1]]
+    where = _Places(*(np.concatenate(some) for some in zip(*places, strict=True)))
+    sides = [*where.of(codes >> HALF), *where.of(codes & LOW)[1:]]
+    near = pa.table([side.astype(np.int32) for side in sides], schema=NEAR)
+    return near, pa.concat_tables(kept)
+
+
+def scan(search: Search, table: pa.Table, first: int) -> Int64:
+    """Looks through hashes, HASHES, of which the first item has this number; [N] how many items each video has."""
+    counts, n_items = unpacked(table.column("counts"), "<u4")
+    ends = np.cumsum(counts, dtype=np.int64)
+    hashes = unpacked(table.column("hashes"), "<u8")[0].astype(np.uint64, copy=False)
+    search.scan(hashes, Owners(first, ends, np.append(0, ends)[np.cumsum(n_items)]))
+    return n_items
+
+
+def _bytes(before: tuple[int, int], n_batches: int, block: Block) -> int:
+    """About how much of a column a file holds, in memory."""
+    return 9 * before[1] * block[1] // max(1, n_batches)
+
+
+def asked_of(kind: Kind, items: pa.Table, filed: Filed, n_items: int, n_rows: int) -> list[HashQuery]:
     """Builds each column's query; band width follows from the index size, and is all bits if only equal hashes are
-    near. `n_things`, `n_rows`: what the index holds so far.
+    near. `n_items`, `n_rows`: what the index holds so far.
     """
     bits = bits_of(n_rows + np.cumsum(filed.counts) - filed.counts)
     if not kind.nearness.max_distance:
         bits[:] = ALL_BITS
     wholes = np.repeat(np.arange(len(filed.n_parts)), filed.n_parts)
     found = []
-    for looks in kind.asked(table):
+    for looks in kind.asked(items):
         owners, hashes = (np.concatenate(side) for side in zip(*looks, strict=True))
         runs = np.concatenate([n * len(filed.n_parts) + wholes[of_look] for n, (of_look, _) in enumerate(looks)])
-        found.append(HashQuery(hashes, owners + n_things, bits[owners], runs))
+        found.append(HashQuery(hashes, owners + n_items, bits[owners], runs))
     return found
 
 
-def _alike(kind: Kind, candidates: Sequence[_Rows]) -> pa.Table:
-    """Filters candidates for those that are alike: a table of pairs."""
-    same = [(a, b) for (_, a), (_, b) in candidates if kind.is_same(a, b)]
-    sides = (("a", [a for a, _ in same]), ("b", [b for _, b in same]))
-    return pa.table(
-        {f"{side}.{name}": [row[name] for row in some] for side, some in sides for name in kind.names.names},
-        schema=kind.pairs,
-    )
+def near_pairs(files: Files, kind: Kind, batch: int, columns: Sequence[int]) -> list[tuple[Item, Item]]:
+    """What the units that began with these columns found for a batch: pairs of an earlier item and a later one, each
+    once, in order. DamagedFile.
+    """
+    near = pa.concat_tables([read_whole(files, kind.near_path(batch, column)) for column in columns])
+    pairs = near.group_by(NEAR.names).aggregate([]).select(NEAR.names)
+    pairs = pairs.sort_by([(name, "ascending") for name in NEAR.names])
+    of_batch, row, item, query_row, query_item = (column.to_numpy() for column in pairs.columns)
+    wanted = {(int(b), int(r)) for b, r in zip(of_batch, row, strict=True)} | {(batch, int(r)) for r in query_row}
+    by_batch: dict[int, list[int]] = {}
+    for one, its_row in sorted(wanted):
+        by_batch.setdefault(one, []).append(its_row)
 
+    def read(one: int) -> dict[tuple[int, int], dict[str, Any]]:
+        found = read_items(files, kind.items_path(one), np.array(by_batch[one], np.int64))
+        return {(one, its_row): values for its_row, values in found.items()}
 
-def _paths(kinds: Mapping[str, _OfKind]) -> set[str]:
-    return {run.file.path for of_kind in kinds.values() for run in of_kind.runs}
-
-
-def _write_rows(files: Files, path: str, table: pa.Table) -> None:
-    """Writes a Parquet file of small row groups."""
-    files.write(path, parquet_bytes(table, row_group_size=GROUP_ROWS))
-
-
-def _rows(files: Files, path: str, wanted: Int64) -> list[dict[str, Any]]:
-    """Reads these rows (ascending) of a Parquet file of small row groups. Raises LostHashes."""
-    try:
-        file = RowFile(files, path)
-        found: list[dict[str, Any]] = []
-        for group in np.unique(wanted // GROUP_ROWS).tolist():
-            here = wanted[wanted // GROUP_ROWS == group] - group * GROUP_ROWS
-            found += file.read(group * GROUP_ROWS, GROUP_ROWS).take(pa.array(here)).to_pylist()
-    except (FileNotFoundError, ValueError, pa.ArrowException) as error:
-        raise LostHashes(f"{files.url}/{path}: is damaged ({error})") from None
-    return found
+    with ThreadPoolExecutor(READERS) as readers:
+        rows = {place: values for found in readers.map(read, by_batch) for place, values in found.items()}
+    columns_of_pairs = (column.tolist() for column in (of_batch, row, item, query_row, query_item))
+    return [((rows[b, r], i), (rows[batch, q], k)) for b, r, i, q, k in zip(*columns_of_pairs, strict=True)]

@@ -1,5 +1,4 @@
-"""Finds clips and videos that show the same pictures as others, and intros that a channel uses in every video; and
-those that repeat by text: re-uploads (`texts.py`), and sentences that a channel says again (`sentences.py`).
+"""Clips and videos that show the same pictures as others, and intros that a channel uses in every video.
 
 In:  table `packs` (its column `phashes`: hashes of each clip's pictures)   Out: {reason: {id: the id it repeats}}
 
@@ -16,7 +15,7 @@ that may show the same; videos are found by their clips.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,224 +24,76 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.reasons import Reason
-from pipeline.config.balance import TextDuplicatesConfig
-from pipeline.engine.store.follow import Follower
-from pipeline.engine.store.store import Store
+from manifests.rows import MatchRow
+from manifests.sample import clip_id
 from pipeline.likeness.bands import Int64, starts_of_runs
-from pipeline.likeness.files import Filed
 from pipeline.likeness.groups import groups_of
-from pipeline.likeness.index import AlikeIndex, Kind, Wanted
+from pipeline.likeness.index import Filed, Item, Kind, Wanted, packed, unpacked
+from pipeline.likeness.matches import SIDES, match_of
 from pipeline.likeness.same import LIKENESS, Likeness, are_same
-from pipeline.likeness.sentences import Sentences
-from pipeline.likeness.shown import (
-    APART,
-    ORDER,
-    Shows,
-    joined_shows,
-    named_only,
-    no_shows,
-    shown_by_clips,
-    shown_by_videos,
-)
-from pipeline.likeness.tasks import Spread, spread_here
-from pipeline.likeness.texts import Reuploads
+from pipeline.likeness.shown import APART, ORDER, Shows, named_only, no_shows, shown_by_clips, shown_by_videos
 from pipeline.likeness.together import Nearness
 from pipeline.media.phash import ALIGNED, MIDDLE, N_HASHES, NOTHING, WHOLE, Hashes, mirrored_pictures
 
-COLUMNS = ("clip_id", "video_id", "channel_id", "status", "phashes")
-"""Columns of PACKS that are read."""
-
+COLUMNS = ("clip_id", "video_id", "channel_id", "n", "status", "phashes")
+"""Columns of `packs` that are read."""
 CLIPS, VIDEOS = "clips", "videos"
-FORMAT = 3
-"""Rises when what is kept of pictures changes."""
+AT_A_TIME = 5_000
+"""Videos that are compared together, some 500,000 pictures: sorting and looking up takes 2 KB for each."""
 
-AT_A_TIME = 1 << 19
-"""Pictures that are added together, from some 5,000 videos: sorting and looking up takes 2 KB for each."""
-MOST_WAITING = 1 << 23
-"""Pictures that may wait, 400 MB. If more come at once, as when everything is compared again, they are added in the
-order of the tables."""
-
-
-NAMES = pa.schema([("id", pa.string()), ("video_id", pa.string()), ("channel_id", pa.string()), ("n", pa.int64())])
+ITEMS = pa.schema(
+    [(name, kind) for name, kind in (("video_id", pa.string()), ("channel_id", pa.string()))]
+    + [(name, pa.binary()) for name in ("n", "counts", "shown")]
+)
+"""By video: the number of each clip (u4), how many pictures each shows (u4), and their hashes (u8)."""
 
 
-class Pictures:
-    """The pictures of all clips and videos of a store; repeats do not depend on when their packs were committed.
-
-    A video is compared once, with all that were added before it: in the order of `order_of` of its id, then of its
-    id. `index.py` describes where that is kept.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        spread: Spread = spread_here,
-        order_of: Callable[[pa.Array], Int64] = lambda video_ids: np.zeros(len(video_ids), np.int64),
-        rule: Likeness = LIKENESS,
-    ) -> None:
-        self._rule, self._store, self._order_of = rule, store, order_of
-        kinds = [
-            kind_of(name, rule.max_distance, partial(are_same, rule=rule, share=share), parts)
-            for name, share, parts in ((CLIPS, rule.min_share, ""), (VIDEOS, rule.video_share, CLIPS))
-        ]
-        self._index = AlikeIndex(store, "pictures", kinds, f"{FORMAT} {rule}", spread)
-        self._start()
-
-    def _start(self) -> None:
-        columns = [*COLUMNS, "n"]
-        self._follower = Follower(self._store, "packs", columns, lambda ids: ~self._index.are_added(ids))
-        self._waiting: list[Shows] = []
-        self._waiting_ids: list[pa.Array] = []
-
-    def find_repeats(self, but: pa.Array) -> dict[Reason, dict[str, str]]:
-        """Finds DUPLICATE_VIDEO, DUPLICATE_CLIP, STOCK_INTRO: {id: an earlier id that shows the same}, in ORDER.
-
-        Videos in `but` are left out. A clip of a repeated video is not listed again itself.
-        """
-        self._index.go_on(self._start, partial(self._follow, but))
-        return self._found(but)
-
-    def _follow(self, but: pa.Array) -> None:
-        for rows in self._follower.new():
-            self.add(rows)
-            if sum(len(shows.hashes) for shows in self._waiting) >= MOST_WAITING:
-                self._compare_waiting(but)
-        self._compare_waiting(but)
-
-    def add(self, packs: pa.Table) -> None:
-        """Adds rows with the columns COLUMNS and n; the rows of a video are together."""
-        packs = packs.filter(pa.array(~self._index.are_added(packs.column("video_id"))))
-        self._waiting_ids.append(pc.unique(packs.column("video_id")))
-        self._waiting.append(shown_by_clips(packs, self._rule.max_distance))
-
-    def _compare_waiting(self, but: pa.Array) -> None:
-        """Compares the waiting pictures, except those of videos in `but`."""
-        ids = pa.concat_arrays([pa.array([], pa.string()), *self._waiting_ids])
-        is_away = pc.is_in(ids, value_set=but)
-        ready = ids.filter(pc.invert(is_away))
-        if not len(ready):
-            return
-        shows = joined_shows(self._waiting)
-        waits = pc.is_in(shows.table.column("video_id"), value_set=but).to_numpy().astype(np.bool_)
-        clips = _in_order(shows.take(np.flatnonzero(~waits)), self._order_of)
-        show_nothing = ready.filter(pc.invert(pc.is_in(ready, value_set=clips.table.column("video_id"))))
-        for some in _of_a_size(clips):
-            videos = shown_by_videos(some, self._rule.max_distance)
-            videos = videos.take(np.flatnonzero(videos.counts() >= self._rule.min_frames))
-            comparable = videos.table.column("video_id").to_pylist()
-            things = {CLIPS: things_of(some, comparable), VIDEOS: things_of(videos)}
-            of_some = pc.unique(some.table.column("video_id"))
-            self._index.add(things, pa.concat_arrays([of_some, show_nothing]))
-            show_nothing = of_some.slice(0, 0)
-        self._waiting, self._waiting_ids = [shows.take(np.flatnonzero(waits))], [ids.filter(is_away)]
-
-    def _found(self, but: pa.Array) -> dict[Reason, dict[str, str]]:
-        videos, same_videos = _in_pairs(self._index.pairs(VIDEOS), but)
-        repeated_videos: dict[str, str] = {}
-        for a, b in same_videos:
-            repeated_videos.setdefault(videos.id_of(b), videos.id_of(a))
-        clips, same_clips = _in_pairs(self._index.pairs(CLIPS), but)
-        of_video = clips.table.column("video_id").to_pylist()
-        pairs = [(a, b) for a, b in same_clips if repeated_videos.keys().isdisjoint((of_video[a], of_video[b]))]
-        intros, clip_repeats = _split_intros(clips, pairs, self._rule)
-        found = {
-            Reason.DUPLICATE_VIDEO: repeated_videos,
-            Reason.DUPLICATE_CLIP: clip_repeats,
-            Reason.STOCK_INTRO: intros,
-        }
-        return {reason: repeats for reason, repeats in found.items() if repeats}
+def kind_of(rule: Likeness = LIKENESS) -> Kind:
+    """Clips that show pictures; the videos that they are of are compared with them."""
+    return Kind(
+        "pictures",
+        "packs",
+        COLUMNS,
+        (),
+        N_HASHES,
+        Nearness(rule.max_distance, max(APART, rule.max_distance)),
+        partial(items_of, rule),
+        filed,
+        asked,
+        partial(matches_of, rule),
+        AT_A_TIME,
+    )
 
 
-def _in_order(clips: Shows, order_of: Callable[[pa.Array], Int64]) -> Shows:
-    table = clips.table
-    ids = table.column("video_id").combine_chunks().dictionary_encode()
-    order = order_of(ids.dictionary)[ids.indices.to_numpy()] if len(table) else np.zeros(0, np.int64)
-    table = table.select(["video_id", "n", "id"]).append_column("order", pa.array(order))
-    rows = pc.sort_indices(table, [("order", "ascending"), *ORDER])
-    return clips.take(rows.to_numpy().astype(np.int64))
+def items_of(rule: Likeness, packs: pa.Table) -> pa.Table:
+    """The pictures of the successful clips in rows of `packs`; the rows of a video are together."""
+    clips = shown_by_clips(packs, rule.max_distance)
+    first = starts_of(clips.table.column("video_id"))
+    n_clips = np.diff(np.append(first, len(clips)))
+    counts, ends = clips.counts(), np.append(clips.starts[:-1][first], clips.starts[-1])
+    videos = clips.table.take(pa.array(first)).select(["video_id", "channel_id"])
+    numbers = clips.table.column("n").to_numpy().astype("<u4")
+    columns = [packed(numbers, n_clips), packed(counts.astype("<u4"), n_clips)]
+    columns.append(packed(clips.hashes.astype("<u8").reshape(-1), N_HASHES * np.diff(ends)))
+    return pa.table([*videos.columns, *columns], schema=ITEMS)
 
 
-def _of_a_size(clips: Shows) -> Iterator[Shows]:
-    """Yields parts of about AT_A_TIME pictures, at least one part; a video's clips, which are together, stay so."""
-    ids = clips.table.column("video_id").combine_chunks()
-    is_first = np.append(True, pc.not_equal(ids.slice(1), ids.slice(0, max(0, len(ids) - 1))).to_numpy(False))
-    number = clips.starts[:-1] // AT_A_TIME
-    of_video = number[np.maximum.accumulate(np.where(is_first[: len(ids)], np.arange(len(ids)), 0))]
-    edges = np.flatnonzero(np.diff(of_video)) + 1
-    for rows in np.split(np.arange(len(ids)), edges):
-        yield clips.take(rows)
+def starts_of(ids: pa.ChunkedArray) -> Int64:
+    """The rows at which another id begins."""
+    return starts_of_runs(ids.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64))
 
 
-def _in_pairs(pairs: pa.Table, but: pa.Array) -> tuple[Shows, list[tuple[int, int]]]:
-    """Returns the pairs (earlier, later) without those of videos in `but`, and the things that they are of.
-
-    Pairs are rows of the things returned: all that are in a pair, by video and number, without their pictures.
-    """
-    away = [pc.is_in(pairs.column(f"{side}.video_id"), value_set=but) for side in "ab"]
-    pairs = pairs.filter(pc.invert(pc.or_(*away)))
-    sides = [pairs.select([f"{side}.{name}" for name in NAMES.names]).rename_columns(NAMES.names) for side in "ab"]
-    named = pa.concat_tables([no_shows().table, *sides])
-    table = named.group_by(NAMES.names).aggregate([]).sort_by(ORDER).select(NAMES.names)
-    rows = np.stack([pc.index_in(side.column("id"), table.column("id").combine_chunks()).to_numpy() for side in sides])
-    rows = np.sort(rows, axis=0).astype(np.int64)
-    return named_only(table), sorted(zip(rows[0].tolist(), rows[1].tolist(), strict=True))
-
-
-def _split_intros(
-    clips: Shows, pairs: Sequence[tuple[int, int]], rule: Likeness
-) -> tuple[dict[str, str], dict[str, str]]:
-    """(stock intros, other repeats): an intro is a group of equal clips in enough videos of one channel."""
-    found: list[tuple[int, int, bool]] = []  # clip, the first of its group, whether it is an intro
-    for first, *repeats in groups_of(pairs):
-        videos = {(clips[i].channel_id, clips[i].video_id) for i in (first, *repeats)}
-        n_videos = Counter(channel_id for channel_id, _ in videos if channel_id)
-        found += [(i, first, n_videos[clips[i].channel_id] >= rule.intro_videos) for i in repeats]
-    intros: dict[str, str] = {}
-    others: dict[str, str] = {}
-    for i, first, is_intro in sorted(found):
-        (intros if is_intro else others)[clips[i].id] = clips[first].id
-    return intros, others
-
-
-def kind_of(name: str, max_distance: int, is_same: Callable[[Hashes, Hashes], bool], parts: str = "") -> Kind:
-    """The kind for things that show pictures. `is_same`: whether two that have near hashes show the same; `parts`: as
-    in Kind.
-    """
-
-    def same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-        return is_same(_hashes(a["shown"]), _hashes(b["shown"]))
-
-    return Kind(name, Nearness(max_distance, max(APART, max_distance)), filed, asked, same, NAMES, parts=parts)
-
-
-def things_of(shows: Shows, wholes: Sequence[str] | None = None) -> pa.Table:
-    """Makes the table that is kept of things: the columns of NAMES, and `shown`, the hashes of their pictures.
-
-    `wholes`: ids of the videos that are added with these clips; column `whole` says which of them a clip is from.
-    """
-    size = 8 * N_HASHES
-    data = pa.py_buffer(np.ascontiguousarray(shows.hashes, "<u8").tobytes())
-    ends = pa.py_buffer((shows.starts * size).astype(np.int32).tobytes())
-    shown = pa.Array.from_buffers(pa.binary(), len(shows), [None, ends, data])
-    table = shows.table.select(NAMES.names).append_column("shown", shown)
-    if wholes is None:
-        return table
-    of_whole = pc.index_in(table.column("video_id"), value_set=pa.array(wholes, pa.string()))
-    return table.append_column("whole", pc.fill_null(of_whole, -1))
-
-
-def filed(things: pa.Table) -> Filed:
+def filed(items: pa.Table) -> Filed:
     """The hashes by which others find them: a row a picture, a column a region."""
-    counts, hashes = _pictures(things)
-    starts = starts_of_runs(things.column("video_id").combine_chunks().dictionary_encode().indices.to_numpy())
-    return Filed(counts, hashes.T, np.diff(np.append(starts, len(counts))))
+    counts, n_clips = unpacked(items.column("counts"), "<u4")
+    return Filed(counts.astype(np.int64), _pictures(items).T, n_clips)
 
 
-def asked(things: pa.Table) -> Wanted:
+def asked(items: pa.Table) -> Wanted:
     """The hashes by which they look for others in each region; mirrored ones where it is the whole picture or its
     middle, which mirroring leaves in place.
     """
-    counts, hashes = _pictures(things)
+    hashes, counts = _pictures(items), unpacked(items.column("counts"), "<u4")[0]
     owners, turned = np.repeat(np.arange(len(counts)), counts), mirrored_pictures(hashes)
     found = []
     for column in range(N_HASHES):
@@ -259,28 +110,116 @@ def _that_show(owners: Int64, hashes: Hashes) -> tuple[Int64, Hashes]:
     return owners[shows], hashes[shows]
 
 
-def _pictures(things: pa.Table) -> tuple[Int64, Hashes]:
-    """How many pictures each thing has, and those of all."""
-    values = things.column("shown").to_pylist()
-    counts = np.array([len(value) // (8 * N_HASHES) for value in values], np.int64)
-    return counts, _hashes(b"".join(values))
+def _pictures(items: pa.Table) -> Hashes:
+    hashes: Hashes = unpacked(items.column("shown"), "<u8")[0].astype(np.uint64, copy=False).reshape(-1, N_HASHES)
+    return hashes
 
 
-def _hashes(shown: bytes) -> Hashes:
-    return np.frombuffer(shown, "<u8").astype(np.uint64).reshape(-1, N_HASHES)
+def matches_of(rule: Likeness, pairs: Sequence[tuple[Item, Item]]) -> list[MatchRow]:
+    """The pairs that are alike, and those of the videos that they are of: each compared once."""
+    known: dict[str, Shows] = {}
+    clips = [_match(CLIPS, a, b) for a, b in pairs if are_same(_clip(known, a), _clip(known, b), rule, rule.min_share)]
+    videos = {(a["video_id"], b["video_id"]): ((a, -1), (b, -1)) for (a, _), (b, _) in pairs}
+    whole: dict[str, Hashes] = {name: _whole(rule, clips) for name, clips in known.items()}
+    enough = {name for name, hashes in whole.items() if len(hashes) >= rule.min_frames}
+    same = [
+        _match(VIDEOS, *pair)
+        for (a, b), pair in sorted(videos.items())
+        if a != b and {a, b} <= enough and are_same(whole[a], whole[b], rule, rule.video_share)
+    ]
+    return [*clips, *same]
 
 
-class Texts:
-    """All texts of a store; more may be committed at any time. Repeats do not depend on when they came."""
+def _clip(known: dict[str, Shows], item: Item) -> Hashes:
+    row, number = item
+    if row["video_id"] not in known:
+        known[row["video_id"]] = _clips_of(row)
+    return known[row["video_id"]].hashes_of(number)
 
-    def __init__(self, config: TextDuplicatesConfig, store: Store, spread: Spread = spread_here) -> None:
-        self._reuploads = Reuploads(store, spread) if config.reuploads else None
-        self._sentences = Sentences(store, spread) if config.repeated_sentences else None
 
-    def find_repeats(self, videos: pa.Table, every: pa.Table | None = None) -> dict[str, str]:
-        """Finds repeats among `videos` (video_id, channel_id, duration_s): {id: the id that it repeats}.
+def _clips_of(row: Mapping[str, Any]) -> Shows:
+    numbers, counts = (np.frombuffer(row[name], "<u4").astype(np.int64) for name in ("n", "counts"))
+    hashes = np.frombuffer(row["shown"], "<u8").astype(np.uint64).reshape(-1, N_HASHES)
+    ids = [
+        [clip_id(row["video_id"], n) for n in numbers],
+        *([row[c]] * len(numbers) for c in ("video_id", "channel_id")),
+    ]
+    table = pa.table([*ids, numbers], schema=no_shows().table.schema)
+    return Shows(table, np.append(0, np.cumsum(counts)), hashes)
 
-        Ids are of videos or clips. `every`: all known videos, including these.
-        """
-        parts = [part.find_repeats(videos, every) for part in (self._reuploads, self._sentences) if part]
-        return {one: other for part in parts for one, other in part.items()}
+
+def _whole(rule: Likeness, clips: Shows) -> Hashes:
+    return shown_by_videos(clips, rule.max_distance).hashes
+
+
+def _match(what: str, earlier: Item, later: Item) -> MatchRow:
+    (a, i), (b, k) = earlier, later
+    return match_of(what, a, b, _number(a, i), _number(b, k))
+
+
+def _number(row: Mapping[str, Any], clip: int) -> int:
+    return int(np.frombuffer(row["n"], "<u4")[clip]) if clip >= 0 else -1
+
+
+def find_repeats(
+    clips: pa.Table, videos: pa.Table, but: pa.Array, rule: Likeness = LIKENESS
+) -> dict[Reason, dict[str, str]]:
+    """Finds DUPLICATE_VIDEO, DUPLICATE_CLIP, STOCK_INTRO among matches of CLIPS and of VIDEOS: {id: an earlier id that
+    shows the same}, in ORDER.
+
+    Videos in `but` are left out. A clip of a repeated video is not listed again itself.
+    """
+    of_videos, same_videos = _in_pairs(videos, but)
+    repeated_videos: dict[str, str] = {}
+    for a, b in same_videos:
+        repeated_videos.setdefault(of_videos.id_of(b), of_videos.id_of(a))
+    of_clips, same_clips = _in_pairs(clips, but)
+    of_video = of_clips.table.column("video_id").to_pylist()
+    pairs = [(a, b) for a, b in same_clips if repeated_videos.keys().isdisjoint((of_video[a], of_video[b]))]
+    intros, clip_repeats = _split_intros(of_clips, pairs, rule)
+    found = {
+        Reason.DUPLICATE_VIDEO: repeated_videos,
+        Reason.DUPLICATE_CLIP: clip_repeats,
+        Reason.STOCK_INTRO: intros,
+    }
+    return {reason: repeats for reason, repeats in found.items() if repeats}
+
+
+def _in_pairs(matches: pa.Table, but: pa.Array) -> tuple[Shows, list[tuple[int, int]]]:
+    """Returns the pairs without those of videos in `but`, and the clips or videos that they are of.
+
+    Pairs are rows of what is returned: all that are in a pair, by video and number, without their pictures.
+    """
+    away = [pc.is_in(matches.column(f"{side}video_id"), value_set=but) for side in SIDES]
+    matches = matches.filter(pc.invert(pc.or_(*away)))
+    names = no_shows().table.schema.names
+    sides = [_named(matches, side).select(names) for side in SIDES]
+    named = pa.concat_tables([no_shows().table, *(side.cast(no_shows().table.schema) for side in sides)])
+    table = named.group_by(names).aggregate([]).sort_by(ORDER).select(names)
+    rows = np.stack([pc.index_in(side.column("id"), table.column("id").combine_chunks()).to_numpy() for side in sides])
+    rows = np.sort(rows, axis=0).astype(np.int64)
+    return named_only(table), sorted(zip(rows[0].tolist(), rows[1].tolist(), strict=True))
+
+
+def _named(matches: pa.Table, side: str) -> pa.Table:
+    """One side of matches, with the id of the clip or video."""
+    one = pa.table({name: matches.column(f"{side}{name}") for name in ("video_id", "channel_id", "n")})
+    video_id, n = one.column("video_id"), one.column("n")
+    clip_ids = pc.binary_join_element_wise(video_id, n.cast(pa.string()), ".")
+    return one.append_column("id", pc.if_else(pc.less(n, 0), video_id, clip_ids))
+
+
+def _split_intros(
+    clips: Shows, pairs: Sequence[tuple[int, int]], rule: Likeness
+) -> tuple[dict[str, str], dict[str, str]]:
+    """(stock intros, other repeats): an intro is a group of equal clips in enough videos of one channel."""
+    found: list[tuple[int, int, bool]] = []  # clip, the first of its group, whether it is an intro
+    for first, *repeats in groups_of(pairs):
+        videos = {(clips[i].channel_id, clips[i].video_id) for i in (first, *repeats)}
+        n_videos = Counter(channel_id for channel_id, _ in videos if channel_id)
+        found += [(i, first, n_videos[clips[i].channel_id] >= rule.intro_videos) for i in repeats]
+    intros: dict[str, str] = {}
+    others: dict[str, str] = {}
+    for i, first, is_intro in sorted(found):
+        (intros if is_intro else others)[clips[i].id] = clips[first].id
+    return intros, others

@@ -28,7 +28,6 @@ from pipeline.likeness.bands import (
     nth_of_run,
     starts_of_runs,
 )
-from pipeline.likeness.files import Owners
 from pipeline.likeness.together import Nearness, are_together
 from pipeline.media.phash import NOTHING, Hashes
 
@@ -43,6 +42,28 @@ _FEW = 8
 _NONE = np.zeros(0, np.int64)
 _Some = tuple[Int64, Int64, Int64]
 """The columns of _Matches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Owners of a file's rows: rows ends[i - 1] … ends[i] - 1 belong to item `first` + i; `whole_ends` likewise."""
+
+    first: int
+    ends: Int64
+    whole_ends: Int64
+
+    def of(self, rows: Int64) -> Int64:
+        """The item number of each row."""
+        return self.first + np.searchsorted(self.ends, rows, side="right")
+
+    def wholes_of(self, rows: Int64) -> Int64:
+        """The whole of each row, counted in this file."""
+        return np.searchsorted(self.whole_ends, rows, side="right")
+
+    def spans_of(self, wholes: Int64) -> tuple[Int64, Int64]:
+        """Start and end row (exclusive) of each whole."""
+        begins = np.concatenate([np.zeros(1, np.int64), self.whole_ends])
+        return begins[wholes], begins[wholes + 1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,12 @@ In:  table `transcripts` (its `minhash` column), `videos` (durations)   Out: {vi
 Signatures are datasketch's MinHash (64 permutations of a transcript's 3-word shingles). They are compared by
 locality-sensitive hashing: signatures are divided into bands, and two with an equal band are a candidate pair;
 datasketch chooses bands and rows for the threshold. Each transcript is compared once, with those of all videos that
-were added before it (`compared.py`): it is filed by each band together with its duration, to the tolerance.
+came before it (`index.py`): it is filed by each band together with its duration, to the tolerance.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,13 +22,11 @@ from datasketch import MinHashLSH
 from numpy.typing import NDArray
 
 from manifests.hashing import splitmix64
-from pipeline.engine.store.store import Store
+from manifests.rows import MatchRow
 from pipeline.likeness.bands import Int64
-from pipeline.likeness.compared import Compared, Source
-from pipeline.likeness.files import Filed
 from pipeline.likeness.groups import groups_of
-from pipeline.likeness.index import Kind, Wanted
-from pipeline.likeness.tasks import Spread, spread_here
+from pipeline.likeness.index import Filed, Item, Kind, Wanted
+from pipeline.likeness.matches import SIDES, among, match_of
 from pipeline.likeness.together import Nearness
 from pipeline.media.phash import Hashes
 
@@ -51,82 +48,72 @@ SAME_TALK = SameTalk()
 N_PERMUTATIONS = 64
 MISSES_WEIGH_MORE = (0.01, 0.99)
 """Weights of false and missed candidate pairs: each pair is compared in full afterwards, so false ones cost little."""
-FORMAT = 1
-"""Raised when what is kept of texts changes."""
 TEXTS = "texts"
 AT_A_TIME = 1 << 17
-"""Transcripts that are added together."""
+"""Transcripts that are compared together."""
 _SLACK_S = 0.01
 """Duration buckets are this much wider than the tolerance requires."""
 
 COLUMNS = ("video_id", "n_words", "minhash")
 
 
-class Reuploads:
-    """The transcripts of a store; repeats do not depend on when they were committed."""
-
-    def __init__(self, store: Store, spread: Spread = spread_here, rule: SameTalk = SAME_TALK) -> None:
-        source = Source("transcripts", COLUMNS, ("duration_s",), partial(things_of, rule), AT_A_TIME)
-        settings = f"{FORMAT} {rule}"
-        self.compared = Compared(store, TEXTS, kind_of(rule), source, settings, spread)
-
-    def find_repeats(self, videos: pa.Table, every: pa.Table | None = None) -> dict[str, str]:
-        """Returns {video_id: the first, by id, of the videos that it repeats} among `videos`.
-
-        Columns: video_id; duration_s (0 or less: unknown, then nothing is found); and round, in whose order they are
-        added. `every`: all known videos, including these.
-        """
-        pairs = self.compared.pairs(videos, every)
-        names = (pairs.column(f"{side}.video_id").to_pylist() for side in "ab")
-        return {video: group[0] for group in groups_of(zip(*names, strict=True)) for video in group[1:]}
-
-
-def find_reuploads(transcripts: pa.Table, videos: pa.Table, rule: SameTalk = SAME_TALK) -> dict[str, str]:
-    """`Reuploads.find_repeats`, for tables: columns COLUMNS of `transcripts`, video_id and duration_s of `videos`."""
-    with tempfile.TemporaryDirectory() as folder:
-        reuploads = Reuploads(Store(folder), rule=rule)
-        reuploads.compared.add(transcripts)
-        return reuploads.find_repeats(videos)
+def kind_of(rule: SameTalk = SAME_TALK) -> Kind:
+    """Transcripts of videos of known length."""
+    n_bands, n_rows = bands(rule.jaccard)
+    tolerance_s = rule.duration_tolerance_s
+    return Kind(
+        TEXTS,
+        "transcripts",
+        COLUMNS,
+        ("duration_s",),
+        n_bands,
+        Nearness(0),
+        partial(items_of, rule),
+        partial(_filed, n_bands=n_bands, n_rows=n_rows, tolerance_s=tolerance_s),
+        partial(_asked, n_bands=n_bands, n_rows=n_rows, tolerance_s=tolerance_s),
+        partial(matches_of, rule),
+        AT_A_TIME,
+    )
 
 
-def things_of(rule: SameTalk, rows: pa.Table) -> pa.Table:
+def items_of(rule: SameTalk, rows: pa.Table) -> pa.Table:
     """Filters transcripts (with `duration_s`) for those that are compared; those of purged videos have no signature."""
     enough = pc.greater_equal(rows.column("n_words"), rule.min_words)
     known = pc.and_(pc.greater(rows.column("duration_s"), 0.0), pc.not_equal(rows.column("minhash"), b""))
-    return rows.filter(pc.and_(enough, known)).select(_THINGS)
+    return rows.filter(pc.and_(enough, known)).select(["video_id", "duration_s", "minhash"])
 
 
-_THINGS = ["video_id", "duration_s", "minhash"]
+def matches_of(rule: SameTalk, pairs: Sequence[tuple[Item, Item]]) -> list[MatchRow]:
+    """The pairs that are alike."""
+    return [match_of(TEXTS, a, b) for (a, _), (b, _) in pairs if _is_same(rule, a, b)]
 
 
-def kind_of(rule: SameTalk) -> Kind:
-    """The kind for transcripts of videos of known length: a table of video_id, duration_s, minhash."""
-    n_bands, n_rows = bands(rule.jaccard)
-    tolerance_s = rule.duration_tolerance_s
-
-    def is_same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-        if abs(a["duration_s"] - b["duration_s"]) > tolerance_s:
-            return False
-        of_a, of_b = (np.frombuffer(row["minhash"], "<u4") for row in (a, b))
-        return bool((of_a == of_b).mean() >= rule.jaccard)
-
-    filed = partial(_filed, n_bands=n_bands, n_rows=n_rows, tolerance_s=tolerance_s)
-    asked = partial(_asked, n_bands=n_bands, n_rows=n_rows, tolerance_s=tolerance_s)
-    return Kind(TEXTS, Nearness(0), filed, asked, is_same, pa.schema([("video_id", pa.string())]))
+def _is_same(rule: SameTalk, a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    if abs(a["duration_s"] - b["duration_s"]) > rule.duration_tolerance_s:
+        return False
+    of_a, of_b = (np.frombuffer(row["minhash"], "<u4") for row in (a, b))
+    return bool((of_a == of_b).mean() >= rule.jaccard)
 
 
-def _filed(things: pa.Table, n_bands: int, n_rows: int, tolerance_s: float) -> Filed:
-    bucket = _buckets(things.column("duration_s").to_numpy(), tolerance_s)
-    each = np.ones(things.num_rows, np.int64)
-    return Filed(each, _keys(_folded(things, n_bands, n_rows), bucket), each)
+def find_repeats(matches: pa.Table, videos: pa.Table) -> dict[str, str]:
+    """{video_id: the first, by id, of the videos that it repeats} among `videos`, given the matches of TEXTS."""
+    matches = among(matches, videos)
+    names = (matches.column(f"{side}video_id").to_pylist() for side in SIDES)
+    return {video: group[0] for group in groups_of(zip(*names, strict=True)) for video in group[1:]}
 
 
-def _asked(things: pa.Table, n_bands: int, n_rows: int, tolerance_s: float) -> Wanted:
+def _filed(items: pa.Table, n_bands: int, n_rows: int, tolerance_s: float) -> Filed:
+    bucket = _buckets(items.column("duration_s").to_numpy(), tolerance_s)
+    each = np.ones(items.num_rows, np.int64)
+    return Filed(each, _keys(_folded(items, n_bands, n_rows), bucket), each)
+
+
+def _asked(items: pa.Table, n_bands: int, n_rows: int, tolerance_s: float) -> Wanted:
     """Looks in two buckets, since durations within the tolerance are in two buckets at most."""
-    duration_s, folded = things.column("duration_s").to_numpy(), _folded(things, n_bands, n_rows)
+    duration_s, folded = items.column("duration_s").to_numpy(), _folded(items, n_bands, n_rows)
     reach = tolerance_s + _SLACK_S / 4
     keys = [_keys(folded, _buckets(duration_s + shift, tolerance_s)) for shift in (-reach, reach)]
-    owners = np.arange(things.num_rows)
+    owners = np.arange(items.num_rows)
     return [[(owners, of_bucket) for of_bucket in of_band] for of_band in np.stack(keys, axis=1)]
 
 
@@ -138,9 +125,9 @@ def _keys(folded: Hashes, bucket: Int64) -> Hashes:
     return splitmix64(folded ^ splitmix64(bucket.astype(np.uint64))[None, :])
 
 
-def _folded(things: pa.Table, n_bands: int, n_rows: int) -> Hashes:
+def _folded(items: pa.Table, n_bands: int, n_rows: int) -> Hashes:
     """[bands, N] one 64-bit number for the words of each band (multiply and xor, as FNV-1 does)."""
-    signatures = signature_matrix(things.column("minhash"))
+    signatures = signature_matrix(items.column("minhash"))
     folded = np.full((n_bands, len(signatures)), 0xCBF29CE484222325, dtype=np.uint64)
     for i in range(n_rows):
         words = signatures[:, i : n_bands * n_rows : n_rows].T

@@ -11,11 +11,10 @@ ALIKE = "alike"
 """
 
 
-def forget_alike(files: Files, what: str = "") -> None:
-    """Deletes the data of a comparison, or of all; the state file, which makes the rest count, goes first."""
-    for name in [what] if what else files.folders(ALIKE):
-        files.delete(f"{ALIKE}/{name}/state.json")
-        for folder in files.folders(f"{ALIKE}/{name}"):
+def forget_alike(files: Files) -> None:
+    """Deletes all of it. What is compared is told by the first files of it, which go first, whether it is there."""
+    for name in files.folders(ALIKE):
+        for folder in sorted(files.folders(f"{ALIKE}/{name}")):
             delete_folder(files, f"{ALIKE}/{name}/{folder}")
 
 

@@ -16,7 +16,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from manifests.membership import Ids
 from pipeline.balance.next_batch import MOST_TRIES, Ahead, next_batch
+from pipeline.config import RunConfig
 from pipeline.run.aims import shares_of
 from pipeline.run.candidates import rounds_with
 from pipeline.run.known import BATCHES
@@ -68,6 +74,8 @@ class Batches:
     closings: dict[int, int] = field(default_factory=dict)
     decide: Callable[[], object] = lambda: None
     is_over: bool = False
+    n_compared: int = 0
+    """The pictures of so many batches are compared with those of all before them."""
     _over: set[int] = field(default_factory=set)
 
     @classmethod
@@ -82,9 +90,14 @@ class Batches:
         return cls(run, gathered, batches, _over=over)
 
     @property
-    def n_over(self) -> int:
-        """The number of leading batches that are all over."""
+    def n_made(self) -> int:
+        """The number of leading batches whose media is made."""
         return next(n for n in range(len(self.batches) + 1) if n not in self._over)
+
+    @property
+    def n_over(self) -> int:
+        """The number of leading batches that are over: what they repeat is known too, if it is left out."""
+        return self.n_compared if drops_repeats(self.run.config) else self.n_made
 
     def end(self, batch: Batch) -> None:
         """Records that all units of a batch are committed."""
@@ -94,6 +107,17 @@ class Batches:
         """The videos of the batches from this number on that are in no earlier batch."""
         before = {video_id for batch in self.batches[:number] for video_id in batch.video_ids}
         return frozenset(v for batch in self.batches[number:] for v in batch.video_ids if v not in before)
+
+    def numbers_of(self, video_ids: pa.Array) -> NDArray[np.int64]:
+        """[N] the number of the last batch that names each video, -1 if none does."""
+        numbers = np.full(len(video_ids), -1, np.int64)
+        for batch in reversed(self.batches):
+            left = np.flatnonzero(numbers < 0)
+            if not len(left):
+                break
+            is_here = Ids.of(pa.array(batch.video_ids, pa.string())).holds(video_ids.take(pa.array(left)))
+            numbers[left[is_here]] = batch.number
+        return numbers
 
     def next_one(self) -> Batch | None:
         """The next batch to work on; None if it has to be waited for, or if there is none left (`is_over`)."""
@@ -159,6 +183,11 @@ class Batches:
         facts = {name: value for name, value in asdict(batch).items() if name != "number"}
         self.run.store.write_json(f"{BATCHES}/{batch.number:05d}.json", facts)
         self.batches.append(batch)
+
+
+def drops_repeats(config: RunConfig) -> bool:
+    """Whether clips and videos that show what others show are left out."""
+    return config.media.duplicates.action == "drop"
 
 
 def read_batch(run: Run, number: int) -> Batch:

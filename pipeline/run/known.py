@@ -2,19 +2,17 @@
 stay.
 
 Plans are made after each batch. They need far less of a video than its rows: its address and channel, how many clips
-were planned and how long they are, which of them exist, its rejects. Duplicates are found with the help of files
-(index.py).
+were planned and how long they are, which of them exist, its rejects. What repeats what is compared by stages
+(pipeline/likeness), and read from table `matches`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
 from manifests.membership import Ids
@@ -26,8 +24,8 @@ from pipeline.balance.standing import REJECTED_VIDEOS, Outcomes, all_failed
 from pipeline.config import RunConfig
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
-from pipeline.likeness.pictures import Pictures, Texts
-from pipeline.likeness.tasks import Spread, spread_here
+from pipeline.likeness import pictures, sentences, texts
+from pipeline.likeness.matches import Matches
 from pipeline.run.kept_clips import KeptClips
 from pipeline.run.rejects import COLUMNS as REJECT_COLUMNS
 from pipeline.run.rejects import VideoRejects
@@ -53,17 +51,17 @@ BATCHES = "batches"
 class Known:
     """See the module docstring. `update` reads what was newly committed; all else reports what was read so far."""
 
-    def __init__(self, config: RunConfig, store: Store, spread: Spread = spread_here) -> None:
+    def __init__(self, config: RunConfig, store: Store) -> None:
         self.store = store
         self._followers = {table: Follower(store, table, columns) for table, columns in READ.items()}
         self.rejects = VideoRejects()
-        self._texts = Texts(config.balance.text_duplicates, store, spread)
+        self._compares = config.balance.text_duplicates
+        self._matches = Matches(store)
         self._videos: list[pa.Table] = []
         self._is_sorted = False
         self._planned: list[pa.Table] = []
         self._made: list[ClipLists] = []
         self._failed: list[pa.Table] = []
-        self._pictures = Pictures(store, spread, partial(batch_numbers, store))
         self._kept = KeptClips()
         self.shards = ShardBooks(self.update)
 
@@ -112,7 +110,12 @@ class Known:
 
     def repeated_texts(self, videos: pa.Table) -> dict[str, str]:
         """The duplicates by text among `videos`, each with what it repeats, by video id and by clip id."""
-        return self._texts.find_repeats(videos, self.videos())
+        found: dict[str, str] = {}
+        if self._compares.reuploads:
+            found |= texts.find_repeats(self._matches.of(texts.TEXTS), videos)
+        if self._compares.repeated_sentences:
+            found |= sentences.find_repeats(self._matches.of(sentences.SENTENCES), videos)
+        return found
 
     def _all_made(self) -> ClipLists:
         self._made = [joined_lists(self._made)] if self._made else [empty_clip_lists()]
@@ -138,22 +141,7 @@ class Known:
 
     def repeated_pictures(self, but: pa.Array) -> dict[Reason, dict[str, str]]:
         """The duplicates by pictures among all videos except these, by reason."""
-        return self._pictures.find_repeats(but)
-
-
-def batch_numbers(store: Store, video_ids: pa.Array) -> NDArray[np.int64]:
-    """[N] the number of the last media batch that names each video, -1 if none does. Reads batches from the last
-    back until every video is accounted for.
-    """
-    numbers = np.full(len(video_ids), -1, np.int64)
-    for name in reversed(store.names(BATCHES)):
-        left = np.flatnonzero(numbers < 0)
-        if not len(left):
-            break
-        ids = pa.array(store.read_json(f"{BATCHES}/{name}")["video_ids"], pa.string())
-        is_here = pc.is_in(video_ids.take(pa.array(left)), value_set=ids).to_numpy(zero_copy_only=False)
-        numbers[left[is_here.astype(np.bool_)]] = int(name.removesuffix(".json"))
-    return numbers
+        return pictures.find_repeats(self._matches.of(pictures.CLIPS), self._matches.of(pictures.VIDEOS), but)
 
 
 def _of_a_size(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -192,8 +192,7 @@ class PlannerProcess:
 
     def _called(self, call: Call) -> Any:
         asked = self._session.shared[call.shared] if call.shared else self._session
-        value = getattr(asked, call.method)(*call.args, **call.kwargs)
-        return list(value) if call.method == "spread" else value
+        return getattr(asked, call.method)(*call.args, **call.kwargs)
 
     def _answer(self, called: Future[Any]) -> None:
         error = called.exception()

@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
@@ -136,11 +136,6 @@ class _Driver:
         """See Driver."""
         self._wire.send(Share(name, build))
         return SharedThere(name, self._call)
-
-    def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
-        """See Driver."""
-        made: list[Any] = self._call(Call("", "spread", (work, items)))
-        return made
 
     def show_rejects(self, counts: dict[str, dict[str, int]]) -> None:
         """See Driver."""

@@ -2,12 +2,14 @@
 
     crawl     sources -> videos, captions -> transcripts -> clips      in rounds, until the quotas are covered
     media     videos, clips -> packs                                   in batches, until the quotas are full
+    repeats   transcripts, clips; packs -> matches                     after each round; after each batch
     shards    packs -> shards, manifest                                in generations, as shards fill up
     deliver   the last selection -> shards -> manifest -> cards -> report
 
-The first three run side by side, each with its share of the slots. A line yields the stages to run next and goes on
-once all their units are committed; what it plans depends on what it waited for, never on how far the others are. Each
-step continues from what is committed: a run killed anywhere and started again ends with the same bytes.
+The first four run side by side, each with its share of the slots: texts are compared within the crawl, pictures in a
+line of their own. A line yields the stages to run next and goes on once all their units are committed; what it plans
+depends on what it waited for, never on how far the others are. Each step continues from what is committed: a run killed
+anywhere and started again ends with the same bytes.
 """
 
 from dataclasses import dataclass
@@ -34,10 +36,11 @@ from pipeline.outdir.retries import uncommit_due, uncommit_requested
 from pipeline.report.page import write_report
 from pipeline.report.summary import Delivered
 from pipeline.run.aims import last_wanted, wanted_more
-from pipeline.run.batches import Batches, Gathered
+from pipeline.run.batches import Batches, Gathered, drops_repeats
 from pipeline.run.generations import Closing
 from pipeline.run.planned_beside import plan_beside
 from pipeline.run.publish import publish_shards, write_selection
+from pipeline.run.repeats import compare_pictures, compare_texts, take_up_what_is_lost
 from pipeline.run.session import Run, open_run
 from pipeline.shards.manifest import sweep_shards
 from pipeline.shards.stage import ShardsStage
@@ -73,6 +76,7 @@ def recipe(run: Run) -> MadeByRecipe:
     """The whole run. On a cluster this is planned in a process of its own, beside the driver's loop."""
     uncommit_requested(run.store, names_of("round"))
     uncommit_due(run.store, names_of("unit"), datetime.now(UTC))
+    take_up_what_is_lost(run.store)
     selection = work(run)
     manifest = deliver(run, selection)
     return MadeByRecipe(manifest, selection.result, check_accounts(run.store))
@@ -96,7 +100,8 @@ def _side_by_side(run: Run, gathered: Gathered, line: Line) -> None:
     gathered.is_over = False
     batches, index = Batches.of(run, gathered), RowIndex()
     media_lines = [media(run, batches, index) for _ in range(run.config.balance.batches_under_way)]
-    run.driver.complete_lines([line, shards(run, batches), *media_lines])
+    repeats = [compare_pictures(run, batches)] if drops_repeats(run.config) else []
+    run.driver.complete_lines([line, shards(run, batches), *repeats, *media_lines])
 
 
 def gather(run: Run, gathered: Gathered) -> Line:
@@ -104,6 +109,7 @@ def gather(run: Run, gathered: Gathered) -> Line:
     for name in run.config.crawl.sources:
         if own := source_named(name).stage:
             yield (own(run.config, run.hosts), *text_stages(run.config))
+    yield from compare_texts(run)
     if asks_site(run.config):
         yield from crawl(run, last_wanted(run), gathered)
     gathered.is_over = True
@@ -124,6 +130,7 @@ def crawl(run: Run, wanted: Wanted, gathered: Gathered) -> Line:
         results = yield (list_,)
         results += yield (choose,)
         results += (yield (extract, *text_stages(run.config)))[:1]
+        yield from compare_texts(run)
         gathered.n_rounds = plan.round + 1
         gathered.n_worked += any(result.n_units for result in results)
     forget_committed(store)

@@ -6,7 +6,7 @@ The order of the steps is in `road.py`.
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -37,6 +37,8 @@ from pipeline.engine.store.segments import change_head
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.unit import Stage
+from pipeline.likeness.comparing import Comparing
+from pipeline.likeness.index import Kind
 from pipeline.outdir.identity import check_identity
 from pipeline.run.candidates import Candidates
 from pipeline.run.constants import constants_by_stage
@@ -62,10 +64,6 @@ class Driver(Protocol):
         """The one object of this name for all workers; see Executor."""
         ...
 
-    def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
-        """Does a short piece of work on each item, on workers; see Executor."""
-        ...
-
     def show_rejects(self, counts: dict[str, dict[str, int]]) -> None:
         """Takes the rejects in force, by stage and reason, for `status`."""
         ...
@@ -80,6 +78,7 @@ class Run:
     lock: Held
     driver: Driver
     _known: Known | None = None
+    _comparing: dict[str, Comparing] = field(default_factory=dict)
     _polite: Polite | None = None
     _hosts: PoliteHosts | None = None
 
@@ -87,8 +86,14 @@ class Run:
     def known(self) -> Known:
         """What plans know about all videos, kept from one plan to the next."""
         if self._known is None:
-            self._known = Known(self.config, self.store, self.driver.spread)
+            self._known = Known(self.config, self.store)
         return self._known
+
+    def comparing(self, kind: Kind) -> Comparing:
+        """What is to be compared of a kind, kept from one batch to the next."""
+        if kind.name not in self._comparing:
+            self._comparing[kind.name] = Comparing(self.store, kind)
+        return self._comparing[kind.name]
 
     @property
     def polite(self) -> Polite:
@@ -155,10 +160,6 @@ class Session:
         if name not in self.shared:
             self.shared[name] = self.executor.share(name, build)
         return self.shared[name]
-
-    def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
-        """See Driver."""
-        return self.executor.spread(work, items)
 
     def show_rejects(self, counts: dict[str, dict[str, int]]) -> None:
         """See Driver."""

@@ -12,7 +12,7 @@ import itertools
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,6 @@ from pipeline.engine.on_ray.remote import (
     SharedActor,
     SharedThere,
     attempt_remotely,
-    do_on,
     fetch_remotely,
     raised_there,
 )
@@ -333,19 +332,6 @@ class RayExecutor:
             max_concurrency=10_000,
         )  # fmt: skip
         return SharedThere(actor.remote(build))
-
-    def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-        """See Executor. Takes no slot, since units may hold all of them for hours; as many at a time as there are
-        slots.
-        """
-        under_way: deque[Any] = deque()
-        there = ray.put(work)
-        for item in items:
-            under_way.append(do_on.remote(there, item))
-            if len(under_way) > self.n_slots:
-                yield ray.get(under_way.popleft())
-        for last in under_way:
-            yield ray.get(last)
 
     def measure(self, status: StageStatus) -> None:
         """See Executor. Exports it to Prometheus as Ray metrics."""

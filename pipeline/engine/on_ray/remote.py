@@ -82,12 +82,6 @@ def fetch_remotely(
     return _there(briefing, stage_in, unit, lambda stage: fetch_for(stage, unit, store, scratch_root, attempt, driver))
 
 
-@ray.remote(num_cpus=0, scheduling_strategy="SPREAD", max_retries=10)
-def do_on(work: Callable[[Any], Any], item: Any) -> Any:
-    """Does work on an item on any machine; repeated if its machine or process is lost."""
-    return work(item)
-
-
 def _there(briefing: Briefing, stage_in: list[Any], unit: Unit, work: Callable[[Stage], Outcome]) -> Outcome:
     """Runs a task in a worker: reports its start and enforces the unit's time limit."""
     leave_the_terminal()

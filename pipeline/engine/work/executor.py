@@ -7,7 +7,7 @@ same stage code and give the same bytes.
 import asyncio
 import inspect
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -76,10 +76,6 @@ class Executor(Protocol):
         """
         ...
 
-    def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
-        """Does a short piece of work on each item, alongside the units; yields the results in item order."""
-        ...
-
     def measure(self, status: StageStatus) -> None:
         """Exports a stage's progress to the cluster's monitoring."""
         ...
@@ -133,10 +129,6 @@ class LocalExecutor:
     def share(self, name: str, build: Callable[[], Any]) -> Any:
         """See Executor."""
         return SharedHere(build())
-
-    def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
-        """See Executor."""
-        return map(work, items)
 
     def measure(self, status: StageStatus) -> None:
         """See Executor. This process has no monitoring."""

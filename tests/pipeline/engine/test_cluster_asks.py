@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -290,21 +289,6 @@ def test_the_roll_and_shared_objects_take_no_slot_and_come_back(two: tuple[FakeR
     assert (shared["get_if_exists"], shared["max_task_retries"]) == (True, -1)
     assert roll["scheduling_strategy"] == OnNode("of the driver", soft=True)
     assert roll["name"].startswith("roll-") and shared["name"] == roll["name"].replace("roll-", "politeness-", 1)
-
-
-def test_short_work_is_given_out_as_there_are_slots(two: tuple[FakeRay, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    _, executor = two
-    given: list[int] = []
-
-    def remote(work: Any, item: int) -> int:
-        given.append(item)
-        return work.value(item)  # type: ignore[no-any-return]
-
-    monkeypatch.setattr(cluster, "do_on", SimpleNamespace(remote=remote))
-    made = iter(executor.spread(lambda item: -item, range(9)))
-
-    assert (next(made), given) == (0, [0, 1, 2, 3, 4, 5]), "one for each slot, and the next"
-    assert [*made] == [-1, -2, -3, -4, -5, -6, -7, -8]
 
 
 def test_how_far_a_stage_is_goes_to_rays_metrics(two: tuple[FakeRay, Any]) -> None:

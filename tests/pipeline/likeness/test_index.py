@@ -1,37 +1,40 @@
-"""Pairs that are kept while more comes are those that one search through everything finds."""
+"""Pairs that are found while more comes are those that one search through everything finds."""
 
 import random
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
+from manifests.errors import DamagedFile
+from manifests.rows import MatchRow
 from pipeline.engine.store.files import Files
-from pipeline.likeness import bands, index, search, tasks
+from pipeline.engine.store.store import Store
+from pipeline.likeness import bands, index, search
 from pipeline.likeness.bands import bits_of
-from pipeline.likeness.files import LostHashes
-from pipeline.likeness.index import AlikeIndex, Kind
-from pipeline.likeness.pictures import asked, filed, kind_of, things_of
-from pipeline.likeness.shown import Shows, no_shows
-from pipeline.media.phash import N_HASHES, Hashes, mirrored_pictures
+from pipeline.likeness.comparing import Comparing, compare_again_what_is_lost
+from pipeline.likeness.index import Item, Kind, blocks_of, n_held, tasks_of
+from pipeline.likeness.matches import match_of
+from pipeline.likeness.pictures import ITEMS, asked, filed, kind_of
+from pipeline.likeness.same import Likeness
+from pipeline.media.phash import N_HASHES, mirrored_pictures
+from tests.pipeline.engine.merges import merge_all
+from tests.pipeline.likeness.compare import compare, in_one_order
+from tests.pipeline.likeness.test_pictures import commit
 from tests.pipeline.likeness.test_search import agree_in_two
 
 MAX_DISTANCE = 7
+N_VIDEOS = 40
 
 
-def is_same(a: Hashes, b: Hashes) -> bool:
-    """Whether any picture of one is near one of the other in its whole, as it is or mirrored."""
-    both = np.concatenate([b, mirrored_pictures(b)])
-    return bool((np.bitwise_count(a[:, None, 0] ^ both[None, :, 0]) <= MAX_DISTANCE).any())
-
-
-KIND = kind_of("clips", MAX_DISTANCE, is_same)
-
-
-def a_world(seed: int, n_videos: int) -> pa.Table:
+@cache
+def a_world(seed: int, n_videos: int = N_VIDEOS) -> pa.Table:
     """A clip a video; some are copies, whole or mirrored, and some pictures are everybody's."""
     rng = np.random.default_rng(seed)
     everybody = rng.integers(1, 2**63, (2, N_HASHES), dtype=np.uint64)
@@ -48,20 +51,38 @@ def a_world(seed: int, n_videos: int) -> pa.Table:
         if kind == 3:
             pictures[row, rng.integers(N_HASHES)] = 0
         pictures[row, pictures[row] != 0] ^= np.uint64(1) << rng.integers(0, 64, dtype=np.uint64)
-    ids = [f"v{i:03d}" for i in range(n_videos)]
-    table = pa.table({"id": ids, "video_id": ids, "channel_id": [""] * n_videos, "n": [0] * n_videos})
-    shows = Shows(table.cast(no_shows().table.schema), np.append(0, np.cumsum(counts)), pictures)
-    return things_of(shows)
+    shown = np.split(pictures.astype("<u8"), np.cumsum(counts)[:-1])
+    each = [np.array([count], "<u4").tobytes() for count in counts]
+    rows = [[f"v{i:03d}" for i in range(n_videos)], [""] * n_videos, [bytes(4)] * n_videos, each]
+    return pa.table([*rows, [some.tobytes() for some in shown]], schema=ITEMS)
+
+
+def items_of(seed: int, rows: pa.Table) -> pa.Table:
+    world = a_world(seed)
+    return world.take(pc.index_in(rows.column("video_id"), world.column("video_id").combine_chunks()))
+
+
+def all_that_are_near(pairs: Sequence[tuple[Item, Item]]) -> list[MatchRow]:
+    return [match_of("clips", a, b, i, k) for (a, i), (b, k) in pairs]
+
+
+def kind_in(seed: int) -> Kind:
+    """Pictures of a world, of which all that are near count as matches."""
+    kind = kind_of(Likeness(max_distance=MAX_DISTANCE))
+    return replace(kind, items=partial(items_of, seed), matches=all_that_are_near)
+
+
+NEARNESS = kind_in(0).nearness
 
 
 @cache
-def wanted_of(seed: int, n_videos: int, crowd: int) -> list[tuple[str, str]]:
+def wanted_of(seed: int, crowd: int) -> list[tuple[str, str]]:
     """What one search through a world finds where groups of so many are crowds: reckoned once, hash by hash."""
     assert crowd == search.CROWD
-    return by_the_rule(a_world(seed, n_videos))
+    return by_the_rule(a_world(seed))
 
 
-def by_the_rule(things: pa.Table, kind: Kind = KIND) -> list[tuple[str, str]]:
+def by_the_rule(things: pa.Table) -> list[tuple[str, str]]:
     """What one search through everything finds, hash by hash."""
     has = filed(things)
     bits = bits_of(np.cumsum(has.counts) - has.counts).tolist()
@@ -71,7 +92,7 @@ def by_the_rule(things: pa.Table, kind: Kind = KIND) -> list[tuple[str, str]]:
         filed_by = [[k for o, k in zip(owners, column, strict=True) if o == thing] for thing in range(things.num_rows)]
         for askers, looked in looks:
             for key, owner in zip(looked.tolist(), askers.tolist(), strict=True):
-                together = [agree_in_two(some, looked[askers == owner].tolist(), KIND.nearness) for some in filed_by]
+                together = [agree_in_two(some, looked[askers == owner].tolist(), NEARNESS) for some in filed_by]
                 for shift in bands.SHIFTS:
                     group = [
                         (o, k)
@@ -81,34 +102,12 @@ def by_the_rule(things: pa.Table, kind: Kind = KIND) -> list[tuple[str, str]]:
                     near = [o for o, k in group if (k ^ key).bit_count() <= MAX_DISTANCE][: search.CROWD]
                     kept = [o for o in near if together[o]]
                     candidates |= {(o, owner) for o in (kept if len(near) < search.CROWD else kept[:2])}
-    rows = things.to_pylist()
-    return sorted((rows[a]["id"], rows[b]["id"]) for a, b in candidates if kind.is_same(rows[a], rows[b]))
+    ids = things.column("video_id").to_pylist()
+    return sorted((ids[a], ids[b]) for a, b in candidates)
 
 
 def first_bits(key: int, shift: int, bits: int) -> int:
     return (key << shift) % 2**64 >> (64 - bits)
-
-
-def found(one: AlikeIndex) -> list[tuple[str, str]]:
-    pairs = one.pairs("clips")
-    return sorted(zip(pairs.column("a.id").to_pylist(), pairs.column("b.id").to_pylist(), strict=True))
-
-
-def opened(folder: Path, settings: str = "1") -> AlikeIndex:
-    one = AlikeIndex(Files(str(folder)), "pictures", [KIND], settings)
-    one.refresh()
-    return one
-
-
-def left_of(one: AlikeIndex, things: pa.Table) -> pa.Table:
-    return things.filter(pa.array(~one.are_added(things.column("video_id"))))
-
-
-def grow(one: AlikeIndex, things: pa.Table, draw: random.Random, most: int = 12) -> None:
-    """Takes up what is left, some at a time."""
-    while (left := left_of(one, things)).num_rows:
-        some = left.slice(0, draw.randint(1, most))
-        one.add({"clips": some}, some.column("video_id").combine_chunks())
 
 
 @pytest.fixture
@@ -119,41 +118,70 @@ def crowd() -> int:
 
 @pytest.fixture
 def small(crowd: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of many spans, merged soon; groups of which some are crowds, and groups by chance."""
+    """Several units a batch, files of several batches soon; groups of which some are crowds, and groups by chance."""
     monkeypatch.setattr(search, "CROWD", crowd)
     monkeypatch.setattr(bands, "LEAST_BITS", 9)
-    monkeypatch.setattr(tasks, "TASK_BYTES", 2_000)
-    monkeypatch.setattr(tasks, "PIECE_BYTES", 500)
     monkeypatch.setattr(search, "_PAIRS", 7)
     monkeypatch.setattr(search, "_AT_A_TIME", 5)
-    monkeypatch.setattr(index, "FAN_IN", 3)
-    monkeypatch.setattr(index, "GROUP_ROWS", 4)
+    monkeypatch.setattr(index, "TASK_BYTES", 500)
+    monkeypatch.setattr(index, "FAN_IN", 2)
+    monkeypatch.setattr(index, "MOST_BATCHES", 4)
+    monkeypatch.setattr(index, "GROUP_BYTES", 400)
+
+
+def a_store(folder: Path, n_videos: int = N_VIDEOS) -> Store:
+    """All videos of a world as the media stage commits them; what they show is read from the world."""
+    store = Store(str(folder / "out"))
+    commit(store, [(f"{video_id}.0", "", []) for video_id in a_world(0).column("video_id").to_pylist()[:n_videos]])
+    return store
+
+
+def found(store: Store) -> list[tuple[str, str]]:
+    matches = store.read_table("matches", ["other_video_id", "video_id"])
+    return sorted(zip(*(column.to_pylist() for column in matches.columns), strict=True))
+
+
+def grow(store: Store, kind: Kind, scratch: Path, draw: random.Random, n_videos: int = N_VIDEOS) -> None:
+    """Compares some videos at a time, in the order of their ids, by one driver after the other."""
+    ids = pa.array([f"v{i:03d}" for i in range(n_videos)])
+    n = 0
+    while n < n_videos:
+        n = min(n_videos, n + draw.randint(1, 9))
+        compare(store, replace(kind, at_a_time=draw.randint(1, 9)), in_one_order(ids[:n]), scratch)
+        if draw.random() < 0.2:
+            merge_all(store)
+
+
+def files_in(store: Store) -> set[str]:
+    return {str(path.relative_to(store.root)) for path in Path(store.root).rglob("alike/**/*.parquet")}
+
+
+def files_of(kind: Kind, n_batches: int) -> set[str]:
+    return {kind.items_path(batch) for batch in range(n_batches)} | {
+        kind.column_path(block, column) for block in blocks_of(n_batches) for column in range(N_HASHES)
+    }
 
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(("seed", "crowd"), [(0, 64), (1, 3)])
 def test_new_against_old_finds_what_one_search_through_everything_finds(tmp_path: Path, seed: int, crowd: int) -> None:
-    things, draw = a_world(seed, 40), random.Random(seed)
-    wanted = wanted_of(seed, 40, crowd)
-    one = opened(tmp_path / "some")
-    grow(one, things.slice(0, 30), draw)
-    assert found(one) == [(a, b) for a, b in wanted if b < "v030"], "what comes later changes nothing"
-    grow(opened(tmp_path / "some"), things, draw)  # another driver, which takes up what the first one left
-    one.refresh()
-    assert wanted and found(one) == wanted == found(opened(tmp_path / "some"))
+    store, kind, wanted = a_store(tmp_path), kind_in(seed), wanted_of(seed, crowd)
+    grow(store, kind, tmp_path, random.Random(seed), 30)
+    assert found(store) == [(a, b) for a, b in wanted if b < "v030"], "what comes later changes nothing"
+    grow(store, kind, tmp_path, random.Random(seed))
+    assert wanted and found(store) == wanted
 
 
-class Killed(Exception):
+class Killed(BaseException):
     pass
 
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(("seed", "crowd"), [(0, 64), (1, 3)])
-def test_a_driver_killed_at_any_write_goes_on_and_leaves_no_stray_file(
+def test_a_run_killed_at_any_write_goes_on_and_leaves_no_stray_file(
     tmp_path: Path, seed: int, crowd: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    things, draw = a_world(seed, 40), random.Random(seed)
-    write, delete = Files.write, Files.delete
+    store, kind, draw = a_store(tmp_path), kind_in(seed), random.Random(seed)
     left = [0]
 
     def counted(call: Any) -> Any:
@@ -165,64 +193,74 @@ def test_a_driver_killed_at_any_write_goes_on_and_leaves_no_stray_file(
 
         return perhaps
 
-    monkeypatch.setattr(Files, "write", counted(write))
-    monkeypatch.setattr(Files, "delete", counted(delete))
+    for name in ("write", "put", "delete"):
+        monkeypatch.setattr(Files, name, counted(getattr(Files, name)))
     n_killed = 0
-    for left[0] in [draw.randint(1, 12) for _ in range(8)] + [10**9]:
+    for left[0] in [draw.randint(1, 60) for _ in range(8)] + [10**9]:
         try:
-            grow(opened(tmp_path / "killed"), things, draw)
+            grow(store, kind, tmp_path, draw)
         except Killed:
             n_killed += 1
-    one = opened(tmp_path / "killed")
-    assert n_killed > 3 and found(one) == wanted_of(seed, 40, crowd)
-    named = {Path(run.file.path).name for of_kind in one._state.kinds.values() for run in of_kind.runs}
-    assert {path.name for path in (tmp_path / "killed").rglob("*.near")} == named
+    assert n_killed > 3 and found(store) == wanted_of(seed, crowd)
+    n_batches = 1 + pc.max(store.read_table("compared", ["batch"]).column("batch")).as_py()
+    stray = files_in(store) - files_of(kind, n_batches) - files_of(kind, n_batches - 1)
+    assert {path.rpartition("/")[0] for path in stray} == {f"alike/pictures/{n_batches - 1:05d}"}, "of the last batch"
+    assert files_of(kind, n_batches) <= files_in(store)
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("what", ["*.near", "taken.bin", "clips.pairs.parquet", "clips.parquet", "state.json"])
-def test_what_is_lost_or_damaged_is_said_and_made_again(tmp_path: Path, what: str) -> None:
-    things, draw = a_world(1, 40), random.Random(1)
-    grow(opened(tmp_path), things.slice(0, 30), draw)
-    for path in tmp_path.rglob(what):
-        path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(LostHashes):
-        grow(one := opened(tmp_path), things, draw)
-    one = AlikeIndex(Files(str(tmp_path)), "pictures", [KIND], "1")
-    one.clear()
-    one.refresh()
-    grow(one, things, draw)
-    assert found(one) == wanted_of(1, 40, 3)
-
-
-def test_other_settings_make_everything_again(tmp_path: Path) -> None:
-    grow(opened(tmp_path), a_world(1, 10), random.Random(1))
-    with pytest.raises(LostHashes, match="other settings"):
-        opened(tmp_path, "2")
-
-
-def test_files_of_another_format_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    things, wanted = a_world(1, 15), by_the_rule(a_world(1, 15))
-    with monkeypatch.context() as other:
-        other.setattr(index, "FORMAT", 99)
-        grow(opened(tmp_path), things, random.Random(1))
-    one = AlikeIndex(Files(str(tmp_path)), "pictures", [KIND], "1")
-    with pytest.raises(LostHashes, match="other settings"):
-        one.refresh()
-    one.go_on(lambda: None, lambda: grow(one, things, random.Random(2)))
-    assert found(one) == wanted and wanted
+@pytest.mark.parametrize("what", ["*-*/0.parquet", "00000/items.parquet"])
+@pytest.mark.parametrize("harm", ["gone", "flipped"])
+def test_a_file_that_is_gone_or_damaged_is_named_and_all_is_made_again(
+    tmp_path: Path, what: str, harm: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, kind, names = a_store(tmp_path), kind_in(1), a_world(1).column("video_id").combine_chunks()
+    compare(store, kind, in_one_order(names[:30]), tmp_path)
+    for path in Path(store.root, "alike", "pictures").glob(what):
+        data = bytearray(path.read_bytes())
+        data[-20] ^= 1
+        path.write_bytes(data) if harm == "flipped" else path.unlink()
+    with pytest.raises(
+        DamagedFile,
+        match=r"parquet: is .*; all of alike/pictures can be .*delete that folder, and run the same command again",
+    ):
+        compare(store, kind, in_one_order(names), tmp_path)
+    for path in Path(store.root, "alike", "pictures").rglob("*.parquet"):
+        path.unlink()
+    compare_again_what_is_lost(store, [kind])
+    assert "everything is compared again from the beginning" in caplog.text
+    compare(store, kind, in_one_order(names), tmp_path)
+    assert found(store) == wanted_of(1, 3)
 
 
 @pytest.mark.usefixtures("small")
-def test_work_is_spread_and_a_search_reads_each_byte_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    things = a_world(1, 40)
-    sizes: list[int] = []
+def test_a_batch_reads_each_column_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, kind, names = a_store(tmp_path), kind_in(1), a_world(1).column("video_id").combine_chunks()
+    comparing = Comparing(store, replace(kind, at_a_time=3))
+    compare(store, kind, in_one_order(names[:39]), tmp_path, comparing)
+    columns = {kind.column_path(block, column) for block in blocks_of(13) for column in range(N_HASHES)}
+    read, paths = Files.read, []
 
-    def spread(work: Any, items: Any) -> Any:
-        sizes.append(len(items))
-        return map(work, items)
+    def noted(files: Files, path: str) -> bytes:
+        paths.append(path)
+        return read(files, path)
 
-    one = AlikeIndex(Files(str(tmp_path)), "pictures", [KIND], "1", spread)
-    one.refresh()
-    grow(one, things, random.Random(2))
-    assert max(sizes) > 3 and found(one) == wanted_of(1, 40, 3)
+    monkeypatch.setattr(Files, "read", noted)
+    compare(store, kind, in_one_order(names), tmp_path, comparing)
+    assert sorted(path for path in paths if path in columns) == sorted(columns)
+
+
+def test_files_hold_as_many_batches_as_can_be_and_leave_none_out() -> None:
+    for n_batches in range(1, 300):
+        blocks = blocks_of(n_batches)
+        assert [batch for first, n in blocks for batch in range(first, first + n)] == list(range(n_batches))
+        assert blocks[-1] == (n_batches - n_held(n_batches), n_held(n_batches)), "the last batch wrote it"
+        assert set(blocks[:-1]) <= set(blocks_of(n_batches - 1)), "and an earlier one the others"
+        assert len(blocks) <= n_batches // 64 + 14
+
+
+@pytest.mark.parametrize(("n_hashes", "n_tasks"), [(0, 1), (800_000, 1), (1_000_000, 2), (10_000_000, 10), (10**9, 10)])
+def test_units_look_through_every_column_once_and_one_each_at_most(n_hashes: int, n_tasks: int) -> None:
+    tasks = tasks_of(10, n_hashes)
+
+    assert [column for task in tasks for column in task] == list(range(10)) and len(tasks) == n_tasks

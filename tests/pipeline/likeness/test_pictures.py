@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hdvila_testing.plans import find_duplicates
 from manifests.reasons import Reason
 from manifests.schema import PACKS
-from pipeline.config.balance import TextDuplicatesConfig
-from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
-from pipeline.likeness import pictures as pictures_module
-from pipeline.likeness.pictures import COLUMNS, Pictures, Texts
+from pipeline.likeness import index
+from pipeline.likeness import pictures as pictures_of
+from pipeline.likeness.comparing import Comparing
+from pipeline.likeness.pictures import COLUMNS
 from pipeline.likeness.same import LIKENESS, Likeness
 from pipeline.media.phash import (
     INNER,
@@ -28,7 +28,7 @@ from pipeline.media.phash import (
     pack_hashes,
 )
 from tests.pipeline.engine.merges import merge_all
-from tests.pipeline.likeness import test_sentences, test_texts
+from tests.pipeline.likeness.compare import compare, in_one_order, repeated_pictures
 
 
 def pictures(seed: int, count: int = 6) -> list[tuple[int, ...]]:
@@ -56,6 +56,7 @@ def packs(rows: list[tuple[str, str, list[tuple[int, ...]]]]) -> pa.Table:
             {
                 "clip_id": clip,
                 "video_id": clip.rpartition(".")[0],
+                "n": int(clip.rpartition(".")[2]),
                 "channel_id": channel,
                 "status": "success",
                 "phashes": pack_hashes(hashes),
@@ -63,7 +64,7 @@ def packs(rows: list[tuple[str, str, list[tuple[int, ...]]]]) -> pa.Table:
             for clip, channel, hashes in rows
         ],
         schema=pa.schema(
-            [(name, pa.binary() if name == "phashes" else pa.string()) for name in COLUMNS],
+            [(name, {"phashes": pa.binary(), "n": pa.int32()}.get(name, pa.string())) for name in COLUMNS],
         ),
     )
 
@@ -125,20 +126,6 @@ def test_a_clip_that_shows_one_picture_is_never_a_repeat() -> None:
     assert find_duplicates(packs(rows)) == {}
 
 
-def test_a_video_is_found_by_clips_of_which_none_shows_enough_by_itself(tmp_path: Path) -> None:
-    ours = [(f"a.{n}", "one", pictures(n, 1)) for n in range(5)]
-    theirs = [(f"b.{n}", "two", copied(pictures(n, 1), 4, n)) for n in range(5)]
-    short = [(f"c.{n}", "two", copied(pictures(n, 1), 4, n)) for n in range(2)]
-    found = {Reason.DUPLICATE_VIDEO: {"b": "a"}}
-    assert find_duplicates(packs(ours + theirs + short)) == found
-
-    later = Pictures(Store(str(tmp_path)))
-    for rows in (short, [("d.0", "three", pictures(77))], ours, theirs):
-        later.add(packs(rows))
-        now = later.find_repeats(pa.array([], pa.string()))
-    assert now == found, "in batches of their own"
-
-
 def test_clips_with_fewer_pictures_than_are_asked_for_are_never_repeats() -> None:
     strict = Likeness(min_frames=5)
     rows = packs([("a.0", "one", pictures(1, 4)), ("b.0", "two", copied(pictures(1, 4), 3))])
@@ -177,17 +164,6 @@ def test_a_copy_of_pictures_that_a_logo_makes_alike_as_a_whole_is_found() -> Non
 def test_strangers_that_one_logo_makes_alike_in_a_part_are_not_the_same(part: int) -> None:
     rows = [("a.0", "one", alike_in(part, 1)), ("b.0", "two", copied(alike_in(part, 2), 2))]
     assert find_duplicates(packs(rows)) == {}
-
-
-def test_what_is_taken_up_at_a_time_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [
-        (f"{video}.{n}", "one", copied(pictures(n + 9 * (i % 4)), 3, i))
-        for i, video in enumerate("abcdefgh")
-        for n in range(4)
-    ]
-    whole = find_duplicates(packs(rows))
-    monkeypatch.setattr(pictures_module, "AT_A_TIME", 30)
-    assert whole == find_duplicates(packs(rows)) == {Reason.DUPLICATE_VIDEO: dict(zip("efgh", "abcd", strict=True))}
 
 
 # kept in a store, from plan to plan
@@ -234,14 +210,14 @@ def at_once(videos: list[list[Row]]) -> dict[Reason, dict[str, str]]:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_what_repeats_is_the_same_in_whatever_order_videos_come_merged_left_out_or_after_a_restart(
-    tmp_path: Path, seed: int
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    draw, store = random.Random(seed), Store(str(tmp_path))
+    monkeypatch.setattr(index, "FAN_IN", 2)
+    draw, store, kind = random.Random(seed), Store(str(tmp_path / "out")), pictures_of.kind_of()
     n_videos = 10
     videos = a_channel(seed, n_videos)
     came = draw.sample(range(n_videos), n_videos)
-    kept = Pictures(store)
-    n = 0
+    comparing, n = Comparing(store, kind), 0
     while n < n_videos:
         more = draw.randint(1, 5)
         commit(store, [row for i in came[n : n + more] for row in videos[i]])
@@ -249,52 +225,10 @@ def test_what_repeats_is_the_same_in_whatever_order_videos_come_merged_left_out_
         if draw.random() < 0.5:
             merge_all(store)
         if draw.random() < 0.3:
-            kept = Pictures(store)
-        for but in ([], draw.sample(came[:n], min(n, 2))):
+            comparing = Comparing(store, kind)
+        for but in (draw.sample(came[:n], min(n, 2)), []):
+            names = pa.array([f"v{i:02d}" for i in sorted(set(came[:n]) - set(but))])
+            compare(store, kind, in_one_order(names), tmp_path, comparing)
             wanted = at_once([videos[i] for i in sorted(set(came[:n]) - set(but))])
-            assert kept.find_repeats(pa.array([f"v{i:02d}" for i in but], pa.string())) == wanted
+            assert repeated_pictures(store, pa.array([f"v{i:02d}" for i in but], pa.string())) == wanted
     assert len(at_once(videos)) > 1
-
-
-def test_a_driver_that_starts_again_reads_no_hashes_again_and_says_what_it_has_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    store, videos = Store(str(tmp_path)), a_channel(1, 12)
-    commit(store, [row for video in videos for row in video])
-    commit(store, [("black.0", "c0", [])])
-    merge_all(store)
-    wanted = Pictures(store).find_repeats(NONE)
-    assert wanted == at_once(videos)
-
-    def refuse(self: Follower, *_: object) -> pa.Table:
-        raise AssertionError("hashes were read")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(pictures_module, "shown_by_clips", refuse)
-        assert Pictures(Store(store.url)).find_repeats(NONE) == wanted
-    for path in tmp_path.rglob("alike/**/clips.pairs.parquet"):
-        path.unlink()
-    assert Pictures(Store(store.url)).find_repeats(NONE) == wanted
-    assert "compared again from the beginning" in caplog.text
-
-
-NONE = pa.array([], pa.string())
-
-
-WORDS = [f"word{i}" for i in range(60)]
-LINE = "a line that this channel says in each video"
-
-
-@pytest.mark.parametrize("reuploads", [True, False])
-@pytest.mark.parametrize("sentences", [True, False])
-def test_videos_and_sentences_that_repeat_are_named_where_wanted(
-    tmp_path: Path, reuploads: bool, sentences: bool
-) -> None:
-    store = Store(str(tmp_path))
-    transcripts, videos = test_texts.tables({f"v{i}": (WORDS, 60.0 + 9 * (i > 1)) for i in range(3)})
-    test_texts.commit(store, transcripts, 0)
-    test_sentences.commit(store, [(f"v{i}", 0, LINE) for i in range(3)], 0)
-    config = TextDuplicatesConfig(reuploads=reuploads, repeated_sentences=sentences)
-    found = Texts(config, store).find_repeats(videos.append_column("channel_id", pa.array(["c"] * 3)))
-    of_videos, of_clips = {"v1": "v0"}, {"v1.0": "v0.0", "v2.0": "v0.0"}
-    assert found == (of_videos if reuploads else {}) | (of_clips if sentences else {})

@@ -8,8 +8,7 @@ import pytest
 from pipeline.likeness import bands
 from pipeline.likeness import search as near_search
 from pipeline.likeness.bands import ALL_BITS, HALF, LOW, SHIFTS, HashQuery
-from pipeline.likeness.files import Owners
-from pipeline.likeness.search import Search, joined
+from pipeline.likeness.search import Owners, Search, joined
 from pipeline.likeness.together import Nearness
 
 N_THINGS = 50

@@ -9,10 +9,12 @@ import pytest
 
 from manifests.schema import CLIPS
 from pipeline.engine.store.store import Store
-from pipeline.likeness import compared, sentences
-from pipeline.likeness.index import AlikeIndex
-from pipeline.likeness.sentences import SAID_AGAIN, Sentences
+from pipeline.likeness import index, sentences
+from pipeline.likeness.comparing import Comparing
+from pipeline.likeness.matches import Matches
+from pipeline.likeness.sentences import SAID_AGAIN
 from tests.pipeline.engine.merges import merge_all
+from tests.pipeline.likeness.compare import compare
 
 Said = list[tuple[str, int, str]]
 """(video_id, number, text) of clips."""
@@ -25,14 +27,20 @@ def clips(rows: Said) -> pa.Table:
 
 def of_channels(channels: dict[str, str]) -> pa.Table:
     ids, names = pa.array(list(channels), pa.string()), pa.array(list(channels.values()), pa.string())
-    return pa.table({"video_id": ids, "channel_id": names})
+    return pa.table({"video_id": ids, "channel_id": names, "order": [0] * len(ids)})
+
+
+def found(store: Store, videos: pa.Table) -> dict[str, str]:
+    """What a plan reads."""
+    return sentences.find_repeats(Matches(store).of(sentences.SENTENCES), videos)
 
 
 def repeated(folder: Path, parts: list[Said], channels: dict[str, str]) -> dict[str, str]:
-    one = Sentences(Store(str(folder)))
-    for part in parts:
-        one.compared.add(clips(part))
-    return one.find_repeats(of_channels(channels))
+    store, videos = Store(str(folder / "out")), of_channels(channels)
+    for number, part in enumerate(parts):
+        commit(store, part, number)
+        compare(store, sentences.kind_of(), videos, folder)
+    return found(store, videos)
 
 
 def test_a_sentence_that_a_channel_repeats_counts_once(tmp_path: Path) -> None:
@@ -77,27 +85,36 @@ def commit(store: Store, rows: Said, number: int) -> None:
 def test_new_against_old_finds_the_same_in_whatever_order_clips_come_merged_or_after_a_restart(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sentences, "AT_A_TIME", 20)
-    monkeypatch.setattr(compared, "MOST_WAITING", 100)
-    draw, store = random.Random(seed), Store(str(tmp_path))
+    monkeypatch.setattr(sentences, "AT_A_TIME", 6)
+    monkeypatch.setattr(index, "FAN_IN", 2)
+    draw, store = random.Random(seed), Store(str(tmp_path / "out"))
     lines = [f"this is the line of number {i}" for i in range(30)] + ["too short", "x"]
     ids = [f"v{i:02d}" for i in range(40)]
     channels = {video_id: draw.choice(["a", "b", "c", ""]) for video_id in ids}
     said = {video_id: [(video_id, n, draw.choice(lines)) for n in range(draw.randint(1, 9))] for video_id in ids}
-    videos = of_channels(channels).append_column("round", pa.array([i // 20 for i in range(40)]))
-    came = draw.sample(ids, 40)
-    kept = Sentences(store)
+    videos = of_channels(channels).set_column(2, "order", pa.array([i // 20 for i in range(40)]))
+    came, kind = draw.sample(ids, 40), sentences.kind_of()
+    comparing = Comparing(store, kind)
     for number, begin in enumerate(range(0, 40, 10)):
         commit(store, [row for video_id in came[begin : begin + 10] for row in said[video_id]], number)
         if draw.random() < 0.5:
             merge_all(store)
         if draw.random() < 0.4:
-            kept = Sentences(store)
+            comparing = Comparing(store, kind)
+        compare(store, kind, videos, tmp_path, comparing)
         here = [row for video_id in came[: begin + 10] for row in said[video_id]]
         for some in (videos.slice(0, 20), videos):
             names = set(some.column("video_id").to_pylist())
-            of_some = {video_id: channels[video_id] for video_id in names}
-            assert kept.find_repeats(some, videos) == by_the_rule(here, of_some)
-    assert len(kept.find_repeats(videos)) > 9
-    monkeypatch.setattr(AlikeIndex, "add", lambda *_: pytest.fail("sentences were compared again"))
-    assert Sentences(Store(store.url)).find_repeats(videos) == kept.find_repeats(videos)
+            assert found(store, some) == by_the_rule(here, {name: channels[name] for name in names})
+    assert len(found(store, videos)) > 9
+
+
+def test_clips_wait_until_their_video_is_known(tmp_path: Path) -> None:
+    store, channels = Store(str(tmp_path / "out")), {f"v{i}": "a" for i in range(6)}
+    commit(store, [(video_id, 0, "a sentence that everybody says") for video_id in channels], 0)
+    some, kind = of_channels({"v1": "a", "v3": "a"}), sentences.kind_of()
+    compare(store, kind, some, tmp_path)
+    assert found(store, some) == {}
+    compare(store, kind, of_channels(channels), tmp_path)
+    assert found(store, of_channels(channels)) == {f"v{i}.0": "v0.0" for i in range(1, 6)}
+    assert found(store, some) == {}, "what repeats among some videos does not depend on what else was compared"

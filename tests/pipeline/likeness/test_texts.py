@@ -8,12 +8,15 @@ import pyarrow as pa
 import pytest
 from datasketch import MinHash, MinHashLSH
 
+from hdvila_testing.plans import find_reuploads, matches_in
 from pipeline.engine.store.store import Store
-from pipeline.likeness import texts
-from pipeline.likeness.index import AlikeIndex
-from pipeline.likeness.texts import SAME_TALK, Reuploads, SameTalk, bands, find_reuploads, signature_matrix
+from pipeline.likeness import index, texts
+from pipeline.likeness.comparing import Comparing
+from pipeline.likeness.matches import Matches
+from pipeline.likeness.texts import SAME_TALK, TEXTS, SameTalk, bands, find_repeats, kind_of, signature_matrix
 from pipeline.text.transcripts import MINHASH_SEED, N_PERMUTATIONS, signature
 from tests.pipeline.engine.merges import merge_all
+from tests.pipeline.likeness.compare import compare
 
 WORDS = [a + b + c for a in "bdfgklmnprstvz" for b in "aeiou" for c in ("n", "r", "st", "ck", "ll", "mp", "sh", "")]
 
@@ -64,7 +67,7 @@ def test_no_transcripts_give_no_duplicates() -> None:
     assert find_reuploads(*tables({})) == {}
 
 
-def test_the_search_finds_what_the_library_s_index_finds(tmp_path: Path) -> None:
+def test_the_search_finds_what_the_library_s_index_finds() -> None:
     draw = random.Random(4)
     texts = []
     for i in range(60):
@@ -86,11 +89,8 @@ def test_the_search_finds_what_the_library_s_index_finds(tmp_path: Path) -> None
     }
     names = pa.array([f"{i:03d}" for i in range(len(texts))])
     rows = pa.table({"video_id": names, "n_words": [120] * len(texts), "minhash": [signature(t) for t in texts]})
-    one = Reuploads(Store(str(tmp_path)))
-    one.compared.add(rows)
-    one.find_repeats(pa.table({"video_id": names, "duration_s": np.full(len(texts), 60.0)}))
-    pairs = one.compared._index.pairs("texts")
-    found = zip(*(map(int, pairs.column(f"{side}.video_id").to_pylist()) for side in "ab"), strict=True)
+    pairs = matches_in(kind_of(), rows.append_column("duration_s", pa.array(np.full(len(texts), 60.0))))
+    found = zip(*(map(int, pairs.column(name).to_pylist()) for name in ("other_video_id", "video_id")), strict=True)
     assert set(found) == wanted and len(wanted) > 40
 
 
@@ -119,23 +119,23 @@ def test_new_against_old_finds_the_same_in_whatever_order_transcripts_come_merge
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(texts, "AT_A_TIME", 4)
-    draw, store, talks = random.Random(seed), Store(str(tmp_path)), [speech(i, 60) for i in range(5)]
+    monkeypatch.setattr(index, "FAN_IN", 2)
+    draw, store, talks = random.Random(seed), Store(str(tmp_path / "out")), [speech(i, 60) for i in range(5)]
     said = {
         f"v{i:02d}": (misheard(draw.choice(talks), 0.02, i), draw.choice([60.0, 61.9, 64.0, 0.0])) for i in range(24)
     }
     transcripts, videos = tables(said)
-    videos = videos.append_column("round", pa.array([i // 8 for i in range(24)]))
-    came = pa.array(draw.sample(range(24), 24))
-    kept = Reuploads(store)
+    videos = videos.append_column("order", pa.array([i // 8 for i in range(24)]))
+    came, kind = pa.array(draw.sample(range(24), 24)), kind_of()
+    comparing = Comparing(store, kind)
     for number, begin in enumerate(range(0, 24, 5)):
         commit(store, transcripts.take(came[begin : begin + 5]), number)
         if draw.random() < 0.5:
             merge_all(store)
         if draw.random() < 0.3:
-            kept = Reuploads(store)
+            comparing = Comparing(store, kind)
+        compare(store, kind, videos, tmp_path, comparing)
         here = transcripts.take(came[: begin + 5])
         for some in (videos.slice(0, 16), videos):
-            assert kept.find_repeats(some, videos) == find_reuploads(here, some)
-    assert len(kept.find_repeats(videos)) > 2
-    monkeypatch.setattr(AlikeIndex, "add", lambda *_: pytest.fail("transcripts were compared again"))
-    assert Reuploads(Store(store.url)).find_repeats(videos) == kept.find_repeats(videos)
+            assert find_repeats(Matches(store).of(TEXTS), some) == find_reuploads(here, some)
+    assert len(find_repeats(Matches(store).of(TEXTS), videos)) > 2

@@ -100,15 +100,14 @@ def wait_for_latch(run: Run) -> None:
         time.sleep(0.02)
 
 
-def shares(run: Run) -> tuple[int, list[int], Any]:
-    """Uses what all share: from a plan, from units, and the driver's workers."""
+def shares(run: Run) -> tuple[int, Any]:
+    """Uses what all share: from a plan, and from units."""
     counter = run.driver.share("counter", Counter)
     counter.add(100)
     run.complete(Numbered("counts", 5, counter=counter))
-    spread = list(run.driver.spread(abs, [-1, 2, -3]))
     run.driver.show_rejects({"media": {"private": 2}})
     logging.getLogger("hdvila").warning("planned with %d shared", counter.add(0))
-    return counter.add(0), spread, None
+    return counter.add(0), None
 
 
 def refuses(run: Run) -> None:

@@ -18,9 +18,11 @@ from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import reject_row
 from pipeline.engine.work.unit import Reject
+from pipeline.likeness import sentences
 from pipeline.run.candidates import Candidates
 from pipeline.run.known import PACK_COLUMNS, Known
 from tests.pipeline.engine.merges import merge_all
+from tests.pipeline.likeness.compare import compare
 
 MERGES = (MergeSizes(3, 2, grace_s=0), MergeSizes(2, 8, grace_s=3600))
 
@@ -58,6 +60,9 @@ def test_what_is_kept_over_batches_plans_what_a_fresh_start_plans(tmp_path: Path
     kept = Known(config, store)
     for number in range(12):
         grow(store, number, draw)
+        kept.update()
+        videos = kept.videos().append_column("order", kept.videos().column("round"))
+        compare(store, sentences.kind_of(), videos, tmp_path)
         if draw.random() < 0.5:
             merge_all(store, draw.choice(MERGES))
         rounds, but = draw.choice([None, 1, 2]), [f"v{draw.randrange(number + 1):03d}-0"]

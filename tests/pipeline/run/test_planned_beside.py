@@ -139,7 +139,7 @@ def test_what_all_workers_share_lives_with_the_driver(
 ) -> None:
     started = start()
 
-    assert started.run(recipes.shares) == (105, [1, 2, 3], None)
+    assert started.run(recipes.shares) == (105, None)
 
     assert started.session.shared["counter"].add(0) == 105
     assert started.session.desk.rejects_in_force == {"media": {"private": 2}}

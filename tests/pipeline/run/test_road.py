@@ -68,20 +68,20 @@ def test_a_run_stopped_before_it_made_the_last_shards_it_decided_on_ends_as_if_u
     assert bytes_of(stopped) == bytes_of(undisturbed)
 
 
-@pytest.mark.parametrize("n_writes", [3, 14])
+@pytest.mark.parametrize("n_writes", [1, 3, 14])
 def test_a_run_stopped_while_it_compares_pictures_ends_as_if_undisturbed(
     films: Path, compared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_writes: int
 ) -> None:
-    stopped, write, left = tmp_path / "stopped", Files.write, [n_writes]
+    stopped, put, left = tmp_path / "stopped", Files.put, [n_writes]
 
-    def write_and_stop(files: Files, path: str, data: bytes) -> None:
-        write(files, path, data)
+    def put_and_stop(files: Files, local: Path, path: str) -> None:
+        put(files, local, path)
         left[0] -= path.startswith("alike/")
         if not left[0]:
             raise Stopped
 
     with monkeypatch.context() as patched, pytest.raises(Stopped):
-        patched.setattr(Files, "write", write_and_stop)
+        patched.setattr(Files, "put", put_and_stop)
         start(stopped, films, compares=True)
     if n_writes > 10:
         shutil.rmtree(stopped / "alike")

@@ -2,18 +2,16 @@
 
 import errno
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from manifests.errors import UserError, is_passing
+from manifests.errors import is_passing
 from manifests.plugins import Used
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.lock import RunLock
@@ -290,25 +288,3 @@ def test_a_worker_s_process_and_its_log_name_stage_and_unit(tmp_path: Path, ray_
 
     assert store.commit_facts("naps", "u000")["process"].startswith("ray::naps:u000")
     assert "naps:u000 begins" in written
-
-
-def doubled_or_lost(folder: Path, item: int) -> int:
-    """Twice the item. Item 2 takes its process down the first time; a negative one is the caller's fault."""
-    if item < 0:
-        raise UserError(f"{item} is negative")
-    seen = folder / f"{item}"
-    if item == 2 and not seen.exists():
-        seen.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return 2 * item
-
-
-def test_short_work_is_spread_in_order_and_done_again_where_its_process_is_lost(
-    tmp_path: Path, ray_executor: Executor
-) -> None:
-    work = partial(doubled_or_lost, tmp_path)
-
-    assert list(ray_executor.spread(work, range(7))) == [0, 2, 4, 6, 8, 10, 12]
-    assert (tmp_path / "2").exists()
-    with pytest.raises(UserError, match="-1 is negative"):
-        list(ray_executor.spread(work, [3, -1]))

@@ -84,5 +84,4 @@ def test_in_this_process_one_unit_runs_at_a_time_and_objects_are_called_where_th
 
     assert (executor.n_slots, executor.n_without_slot, executor.fence("this machine")) == (1, 0, False)
     assert (shared.here(3), shared.here(3, times=3), shared.later(4)) == (6, 9, 8)
-    assert list(executor.spread(abs, [-1, 2, -3])) == [1, 2, 3]
     assert not hasattr(shared, "__wrapped__"), "what Python looks for is not a method of it"

@@ -55,8 +55,6 @@ class Commits:
     _groups: dict[str, dict[str, Facts]] = field(default_factory=dict)
     _last: dict[str, int] = field(default_factory=dict)
     """By stage: the highest number seen or assigned."""
-    _covered_at: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
-    """By stage: (seconds since 1970, the number up to which segments have covered every group since then)."""
 
     def stages(self) -> list[str]:
         """The stages that have commits."""
@@ -75,7 +73,7 @@ class Commits:
         return self._of(stage, after, but)
 
     def _of(self, stage: str, after: int, but: range) -> dict[str, str]:
-        groups = self._groups_of(stage)
+        groups = self.paths(stage)
         for path in groups:
             if number_of(path) <= after:
                 self._groups.pop(path, None)
@@ -86,7 +84,7 @@ class Commits:
             path_of.update(dict.fromkeys(self._groups[path], path))
         return path_of
 
-    def _groups_of(self, stage: str) -> list[str]:
+    def paths(self, stage: str) -> list[str]:
         """Paths of the groups that a stage has now; drops others from the cache and updates the highest number."""
         paths = [f"{FOLDER}/{stage}/{name}" for name in self.files.names(f"{FOLDER}/{stage}") if is_group(name)]
         self._last[stage] = max([self._last.get(stage, 0), *map(number_of, paths)])
@@ -100,19 +98,6 @@ class Commits:
         with ThreadPoolExecutor(READERS) as readers:
             for path, value in zip(new, readers.map(self.files.read_json, new), strict=True):
                 self._groups[path] = value["units"]
-
-    def note_covered(self, stage: str, number: int, at: float) -> None:
-        """Records that segments have covered every group up to a number since `at`, or earlier."""
-        known = self._covered_at.setdefault(stage, [])
-        if not known or number > known[-1][1]:
-            known.append((at, number))
-
-    def covered_before(self, stage: str, at: float) -> int:
-        """The number up to which segments had covered every group at time `at`; 0 if none."""
-        known = self._covered_at.get(stage, [])
-        while len(known) > 1 and known[1][0] <= at:
-            known.pop(0)
-        return known[0][1] if known and known[0][0] <= at else 0
 
     def facts(self, path: str, unit: str) -> Facts:
         """What a unit's commit holds; `path` is the object that `of` returned. FileNotFoundError if it is gone."""
@@ -170,9 +155,9 @@ class Commits:
         self._last[stage] = 1 + max(self.floor.get(stage, 0), self._last[stage])
         return self._last[stage]
 
-    def remove(self, stage: str, units: Collection[str], *, but: str = "") -> None:
-        """Takes back units' commits, in every object except `but`."""
-        groups = self._groups_of(stage)
+    def remove(self, stage: str, units: Collection[str], *, but: str = "") -> int:
+        """Takes back units' commits, in every object except `but`; returns how many objects were deleted."""
+        groups, n_deleted = self.paths(stage), 0
         self._read(groups)
         for path in groups:
             held = self._groups[path]
@@ -184,6 +169,8 @@ class Commits:
                 self.write(stage, rest)
             self.files.delete(path)
             self._groups.pop(path, None)
+            n_deleted += 1
+        return n_deleted
 
 
 def is_group(name: str) -> bool:

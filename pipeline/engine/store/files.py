@@ -11,7 +11,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -25,6 +26,7 @@ from fsspec.implementations.local import LocalFileSystem
 from manifests.errors import DamagedFile, UserError
 from manifests.parquet import parquet_bytes
 from pipeline.engine.store.outage import outlast
+from pipeline.engine.store.parallel import READERS
 
 TEMPORARY = ".tmp-"
 BLOCK_BYTES = 1 << 22
@@ -272,6 +274,11 @@ class Files:
             self._call("rm_file", self.path(relative))
         except FileNotFoundError:
             return
+
+    def delete_all(self, relatives: Sequence[str]) -> None:
+        """Deletes files, several at a time."""
+        with ThreadPoolExecutor(READERS, thread_name_prefix="delete") as deleters:
+            list(deleters.map(self.delete, relatives))
 
     def sweep(self) -> int:
         """Deletes temporary files that a killed run left; returns how many. Only call while holding the run lock."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from manifests.schema import TABLES
 from pipeline.engine.store.commits import Facts, number_of, part_name
+from pipeline.engine.store.delete_merged import delete_commits
 from pipeline.engine.store.segments import Head, Retired, Segment, change_head, ids_left, read_head, with_segment
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
@@ -135,11 +136,16 @@ def install(store: Store, job: Job, segment: Segment) -> bool:
         if job.replaced:
             return changed
         covered = _covered(store, head, job.stage, job.facts.keys() - void)
-        return changed.model_copy(update={"covered": {**head.covered, job.stage: covered}})
+        parts = Retired(id=segment.id, stage=job.stage, at=time.time(), is_parts=True)
+        retired = (*changed.retired, parts)
+        return changed.model_copy(update={"covered": {**head.covered, job.stage: covered}, "retired": retired})
 
     changed = change_head(store, change)
     store.commits.floor.update(changed.covered)
-    return any(there.id == segment.id for there in changed.segments)
+    is_installed = any(there.id == segment.id for there in changed.segments)
+    if is_installed and not job.replaced:
+        delete_commits(store, job.stage)
+    return is_installed
 
 
 def _covered(store: Store, head: Head, stage: str, merged: Set[str]) -> int:

@@ -25,7 +25,7 @@ from pipeline.engine.store.merge import Job
 from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.segments import UNITS, Segment
 from pipeline.engine.store.store import Store
-from pipeline.engine.store.unit_parts import IDS_NAME, Part
+from pipeline.engine.store.unit_parts import IDS_NAME, MERGED_NAME, Part
 
 GROUP_ROWS = 16_384
 """Most rows in a row group: what a reader of a unit loads."""
@@ -36,7 +36,10 @@ GROUP_BYTES = 32 * 1024**2
 def write_segment(store: Store, job: Job) -> Segment:
     """Writes the files of a job's segment. It does not count until `install` has put it into the head."""
     rows = {table: _read_ahead(store, parts) for table, parts in job.parts.items()}
-    return write_rows(store, job.stage, job.level, job.facts, rows)
+    segment = write_rows(store, job.stage, job.level, job.facts, rows)
+    if not job.replaced:
+        store.write_json(f"{segment.folder}/{MERGED_NAME}", [part.path for some in job.parts.values() for part in some])
+    return segment
 
 
 def write_rows(

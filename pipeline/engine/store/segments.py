@@ -5,11 +5,12 @@
                           <table>.parquet  the rows, unit after unit in the order of their names
                           <table>.wide.parquet  the wide columns of the same rows, so that others are read without them
                           rejects.parquet
+                          parts.json       the parts that they were merged from, until these are deleted
                           ids.parquet      where the rows of each video are in these files (`lookup.py`)
     segments/ids/<id>/ids.parquet          the same for many segments
 
 A unit of a segment counts unless the head calls it void (it was taken back since). If a unit of a segment still has a
-commit of its own, that is ignored; it and the parts that it names are deleted some time after the merge, so that
+commit of its own, that is ignored: it is deleted once the head is written, and its parts some time after, so that
 readers that began before can finish.
 """
 
@@ -91,13 +92,19 @@ class IdsFile(_Entry):
 
 
 class Retired(_Entry):
-    """A segment or ids file that was merged into others; its files are deleted some time after `at`, seconds since
-    1970.
+    """A segment or ids file that was merged into others, or the parts that a segment was merged from (`MERGED_NAME` in
+    its folder lists them): the files are deleted some time after `at`, seconds since 1970.
     """
 
     id: str
     stage: str
     at: float
+    is_parts: bool = False
+
+    @property
+    def folder(self) -> str:
+        """The folder of its files, or of the list of its parts."""
+        return f"{FOLDER}/{self.stage}/{self.id}"
 
 
 class Head(_Entry):

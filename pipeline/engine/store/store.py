@@ -24,8 +24,8 @@ from pipeline.engine.store.lookup import hash_of, may_hold, read_loose, rows_wit
 from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.ranges import read_rows
 from pipeline.engine.store.segment_rows import SegmentRows, Spans, wide_path
-from pipeline.engine.store.segments import MAX_MOVED, Head, Segment, change_head, read_head, without
-from pipeline.engine.store.unit_parts import PART, Part, cure_of, joined, name_of, strays
+from pipeline.engine.store.segments import MAX_MOVED, Head, Retired, Segment, change_head, read_head, without
+from pipeline.engine.store.unit_parts import MERGED_NAME, PART, Part, cure_of, joined, name_of, strays
 
 MANY_READ = 2
 """Once this many parts of one file were requested, the file is read whole and cached."""
@@ -322,17 +322,31 @@ class Store(Committed):
         return self.write_part(f"rejects/{stage}", stage, unit, rows, token)
 
     def sweep_parts(self) -> int:
-        """Deletes parts that no commit names; returns how many. Only call while holding the run lock."""
+        """Deletes parts that no commit names, and that are not kept for readers that began before their merge; returns
+        how many. Only call while holding the run lock.
+        """
+        of_segments = [retired for retired in read_head(self)[0].retired if retired.is_parts]
+        with ThreadPoolExecutor(READERS, thread_name_prefix="merged") as readers:
+            merged = {path for paths in readers.map(self.merged_parts, of_segments) for path in paths}
         folders = [*TABLES, *(f"rejects/{stage}" for stage in self.folders("rejects"))]
         where = {stage: self.commits.of(stage) for stage in self.commits.stages()}
         n_swept = 0
         for folder in folders:
             named = (self.commits.parts(units, stage, folder) for stage, units in where.items())
             kept = {name_of(path) for pairs in named for _, path in pairs}
-            for name in strays(self.names(folder, PART), kept):
-                self.delete(f"{folder}/{name}")
-                n_swept += 1
+            swept = [f"{folder}/{name}" for name in strays(self.names(folder, PART), kept)]
+            swept = [path for path in swept if path not in merged]
+            self.delete_all(swept)
+            n_swept += len(swept)
         return n_swept
+
+    def merged_parts(self, retired: Retired) -> list[str]:
+        """The paths of the parts that a segment was merged from and that are not deleted yet."""
+        try:
+            paths: list[str] = self.read_json(f"{retired.folder}/{MERGED_NAME}")
+        except FileNotFoundError:
+            return []
+        return paths
 
 
 def _table_and_stage(head: Head, folder: str) -> tuple[str, str]:

@@ -7,6 +7,8 @@ FOLDER = "segments"
 """The folder of segments' files."""
 IDS_NAME = "ids.parquet"
 """The name of files that say where the rows of videos are: `lookup`."""
+MERGED_NAME = "parts.json"
+"""The name of a segment's list of the parts that it was merged from."""
 PART = "part-"
 """The prefix of parts' names; a table's folder may hold millions of other files, such as packs."""
 

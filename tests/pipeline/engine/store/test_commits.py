@@ -182,16 +182,6 @@ def test_what_another_one_deleted_is_forgotten_and_its_number_is_not_given_again
     assert number_of(Commits(commits.files, floor={"toy": 4}).write("toy", {"e": {}})) == 11
 
 
-def test_since_when_segments_cover_groups_is_remembered(commits: Commits) -> None:
-    assert commits.covered_before("toy", 1e9) == 0
-    for number, at in ((5, 100.0), (5, 150.0), (8, 200.0), (7, 250.0), (9, 300.0)):
-        commits.note_covered("toy", number, at)
-
-    looks = [(99.0, 0), (100.0, 5), (199.0, 5), (200.0, 8), (299.0, 8), (300.0, 9), (400.0, 9)]
-    assert [(at, commits.covered_before("toy", at)) for at, _ in looks] == looks
-    assert commits.covered_before("toy", 299.0) == 0, "what is over is forgotten"
-
-
 def test_what_a_unit_wrote_is_named_by_its_commit(commits: Commits) -> None:
     group = commits.write("toy", {"a": {"parts": {"listings": "listings/p"}}, "b": {}, "c": {"parts": {}}})
     where = dict.fromkeys("abc", group)

@@ -185,30 +185,18 @@ def test_a_merge_beside_a_run_knows_what_happened_meanwhile(tmp_path: Path) -> N
     assert same(said(Store(store.url)), before) and before["facts"]["u6"][0] == 1
 
 
-def test_a_run_keeps_nothing_in_memory_of_commits_that_are_merged_and_reads_none_until_they_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    an_hour = replace(SIZES, grace_s=3600)
+def test_a_run_keeps_nothing_in_memory_of_commits_that_are_merged(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
     fill(store, UNITS)
-    before = said(store)
-    merge_all(store, an_hour)
-    assert same(said(store), before) and len(store.names("commits/extract")) == 7, "they lie there for an hour"
-    opened: list[str] = []
-    read = Store.read
-    monkeypatch.setattr(Store, "read", lambda store, path: [opened.append(path), read(store, path)][1])
-    sweep_segments(store, an_hour.grace_s)
-    assert [path for path in opened if path.startswith("commits/")] == []
-    for name in store.names("commits/extract"):
-        with pytest.raises(KeyError):
-            store.commits.facts(f"commits/extract/{name}", "nobody")
-    assert sum(path.startswith("commits/") for path in opened) == 7, "none of them was kept"
-
-    sweep_segments(store, 0)
-    assert store.names("commits/extract") == [] and same(said(store), before)
+    before, paths = said(store), store.commits.paths("extract")
+    merge_all(store, replace(SIZES, grace_s=3600))
+    assert same(said(store), before) and len(paths) == 7
+    for path in paths:
+        with pytest.raises(FileNotFoundError):
+            store.commits.facts(path, "u1")
 
 
-def test_what_is_covered_goes_after_the_grace_also_where_its_segment_was_merged_again_since(
+def test_parts_go_after_the_grace_also_where_their_segment_was_merged_again_since(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     an_hour, now = replace(SIZES, grace_s=3600), [1_000_000.0]
@@ -223,11 +211,11 @@ def test_what_is_covered_goes_after_the_grace_also_where_its_segment_was_merged_
 
     now[0] += 700
     sweep_segments(store, an_hour.grace_s)
-    assert len(store.names("commits/extract")) == 2, "the later ones have their hour yet"
+    assert len(store.names("clips")) == 4, "the later ones have their hour yet"
     now[0] += 3600
     sweep_segments(store, an_hour.grace_s)
-    assert store.names("commits/extract") == []
-    assert len(store.committed("extract")) == 8
+    assert store.names("clips") == [] and not read_head(store)[0].retired
+    assert len(store.committed("extract")) == 8 and len(store.folders("segments/extract")) == 1
 
 
 @pytest.mark.slow

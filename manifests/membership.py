@@ -1,6 +1,6 @@
 """Finds ids among millions of others: by sorted 64-bit hashes, with every match compared in full.
 
-A table of hashes costs 16 bytes per id and is built once; columns with any number of rows are then looked up in it
+A table of hashes costs 12 bytes per id and is built once; columns with any number of rows are then looked up in it
 piece by piece, as their files are read. A Python set, or a hash table for each look-up, would take ten times as much.
 What is looked up is sorted first: each search then begins where the last ended, in the processor's cache. Among
 four million hashes a look-up takes 120 ns instead of 1,040; among thirty thousand, 55 instead of 180.
@@ -81,14 +81,14 @@ class Ids:
 
     column: pa.Array
     _hashes: UInt64
-    _rows: NDArray[np.int64]
+    _rows: NDArray[np.int32]
 
     @classmethod
     def of(cls, column: pa.Array | pa.ChunkedArray) -> Ids:
         """Builds the look-up for a column of strings."""
         flat = _flat(column)
         hashes = hash_ids(flat)
-        order = np.argsort(hashes, kind="stable")
+        order = np.argsort(hashes, kind="stable").astype(np.int32)
         return cls(flat, hashes[order], order)
 
     def __len__(self) -> int:
@@ -118,5 +118,6 @@ class Ids:
 
 
 def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return flat.cast(pa.string()) if flat.type != pa.string() else flat
+    if isinstance(column, pa.ChunkedArray):
+        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # copies even one chunk
+    return column.cast(pa.string()) if column.type != pa.string() else column

@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+USUAL_ADDRESS = "https://www.youtube.com/watch?v="
+"""What comes before its id in a video's address, as the site itself writes it."""
 _HOSTS = ("youtube.com", "youtu.be", "youtube-nocookie.com")
 _ID_IN_ADDRESS = (
     r"^https?://(?:[a-z]+\.)?(?:youtube\.com|youtu\.be|youtube-nocookie\.com)/"
@@ -42,18 +44,33 @@ def origin_of(url: str) -> str:
     return video_id_of(url) or url.strip().rstrip("/")
 
 
+def are_site_ids(video_ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whether each of these is a possible video id of the site."""
+    return pc.match_substring_regex(video_ids, f"^{VIDEO_ID.pattern}$")
+
+
 def same_origin(videos: pa.Table) -> dict[str, str]:
-    """{video_id: the smallest id among the videos with the same address}. `videos` has columns video_id and url.
+    """{video_id: the smallest id among the videos with the same address}. `videos` has columns video_id and url; a url
+    of null stands for the site's usual address of that id.
 
     Works on whole columns, since a crawl has millions of rows; a row without an address has its own id as its origin.
     """
     ids, urls = (videos.column(name).combine_chunks() for name in ("video_id", "url"))
-    site_id = pc.struct_field(pc.extract_regex(urls, _ID_IN_ADDRESS), "id")
-    address = pc.if_else(pc.match_substring(urls, "://"), pc.utf8_rtrim(urls, "/"), ids)
-    table = pa.table({"id": ids, "origin": pc.coalesce(site_id, address)})
+    given = pc.is_valid(urls)
+    origins = _origins(ids.filter(given), urls.filter(given))
+    elsewhere = pc.not_equal(ids.filter(given), origins)
+    some = pa.table({"id": ids.filter(given).filter(elsewhere), "origin": origins.filter(elsewhere)})
+    own = pa.concat_arrays([ids.filter(pc.invert(given)), ids.filter(given).filter(pc.invert(elsewhere))])
+    own = own.filter(pc.is_in(own, value_set=some.column("origin").combine_chunks()))
+    table = pa.concat_tables([some, pa.table({"id": own, "origin": own})])
     first = table.group_by("origin").aggregate([("id", "min"), ("id", "count")])
     several = first.filter(pc.greater(first.column("id_count"), 1))
     leader = dict(zip(several.column("origin").to_pylist(), several.column("id_min").to_pylist(), strict=True))
     rows = table.filter(pc.is_in(table.column("origin"), value_set=several.column("origin").combine_chunks()))
     pairs = zip(rows.column("id").to_pylist(), rows.column("origin").to_pylist(), strict=True)
     return {video_id: leader[origin] for video_id, origin in pairs if video_id != leader[origin]}
+
+
+def _origins(ids: pa.Array, urls: pa.Array) -> pa.Array:
+    site_id = pc.struct_field(pc.extract_regex(urls, _ID_IN_ADDRESS), "id")
+    return pc.coalesce(site_id, pc.if_else(pc.match_substring(urls, "://"), pc.utf8_rtrim(urls, "/"), ids))

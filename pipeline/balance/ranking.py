@@ -64,11 +64,7 @@ def planned_by_video(clips: pa.Table) -> pa.Table:
 
 def candidates_of(videos: pa.Table, clips: pa.Table) -> pa.Table:
     """CANDIDATES from the tables `videos` and `clips`: every video, including those without a planned clip."""
-    return candidates_with(videos, planned_by_video(clips))
-
-
-def candidates_with(videos: pa.Table, planned: pa.Table) -> pa.Table:
-    """CANDIDATES from `videos` and the result of `planned_by_video`."""
+    planned = planned_by_video(clips)
     row = pc.index_in(videos.column("video_id"), value_set=planned.column("video_id").combine_chunks())
     columns = {
         **{name: videos.column(name) for name in ("video_id", "category_id", "channel_id")},

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from manifests.membership import hash_ids, rows_in
 from manifests.reasons import Reason
 from pipeline.balance.clip_lists import ClipLists, Numbers, empty_clip_lists, rows_of, runs_of
 from pipeline.balance.ranking import Ranked
@@ -192,10 +193,13 @@ def _kept_ms(lists: ClipLists, row: NDArray[np.int32], kept_clips: NDArray[np.in
     return kept_ms
 
 
-def _row_in(ids: pa.Array, value_set: pa.Array) -> NDArray[np.int32]:
-    """[N] row of each id in a smaller column, -1 if it is not there."""
-    at = pc.fill_null(pc.index_in(ids, value_set=value_set), -1)
-    return np.asarray(at.to_numpy(zero_copy_only=False), dtype=np.int32)
+def _row_in(ids: pa.Array, others: pa.Array) -> NDArray[np.int32]:
+    """[N] the first row of each id in another column, -1 if it is not there. By 64-bit hashes: a table of the texts
+    would take ten times their bytes.
+    """
+    hashes = hash_ids(others)
+    order = np.argsort(hashes, kind="stable").astype(np.int32)
+    return np.append(order, np.int32(-1))[rows_in(hashes[order], hash_ids(ids))]
 
 
 def _reject_repeated_videos(

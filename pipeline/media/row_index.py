@@ -2,8 +2,8 @@
 
 The words of clips are in `transcripts`: a unit of `clips` is named after the part of `transcripts` that it read.
 
-Each part is read once in a run, and only what a plan needs is kept: some 33 bytes per video. The rows themselves are
-read by the worker that processes the video.
+Each part is read once in a run, and only what a plan needs is kept: 33 bytes per video, and the names of the parts.
+The rows themselves are read by the worker that processes the video.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from manifests.membership import hash_ids, spans_in
 from manifests.reasons import Reason
 from manifests.rows import ClipRow, VideoRow, WordRow
 from manifests.schema import TABLES
+from pipeline.engine.store.commits import part_name
 from pipeline.engine.store.many_parts import read_many
 from pipeline.engine.store.new_parts import NewParts
 from pipeline.engine.store.store import Store
@@ -44,15 +45,19 @@ class VideoRows:
 
 @dataclass(slots=True)
 class _TableIndex:
-    """One table: for each video in each part, the hash of its id, the part's number, and facts that a plan needs."""
+    """One table: for each video in each part, the hash of its id and the part's number; of `videos` also facts that a
+    plan needs. `units`: the names of the parts, `stages`: the number of each one's stage.
+    """
 
     table: str
     columns: tuple[str, ...]
-    parts: list[Part] = field(default_factory=list)
+    units: list[pa.Array] = field(default_factory=lambda: [pa.array([], pa.string())])
+    stages: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
     hashes: UInt64 = field(default_factory=lambda: np.zeros(0, np.uint64))
     part: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
-    length_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0, np.float64))
-    is_file: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    facts: list[NDArray[Any]] = field(default_factory=list)
+    """Length in seconds, and whether its media is a file."""
+    _stage_names: list[str] = field(default_factory=list)
     _new_parts: NewParts | None = None
 
     def update(self, store: Store) -> None:
@@ -61,16 +66,19 @@ class _TableIndex:
         new = self._new_parts.new()
         if not new:
             return
-        columns: list[tuple[NDArray[Any], ...]] = [(self.hashes, self.part, self.length_s, self.is_file)]
         schema = pa.schema([TABLES[self.table].field(name) for name in self.columns])
+        columns: list[list[NDArray[Any]]] = [[self.hashes, self.part, *self.facts]] if len(self.hashes) else []
         for owners, rows in read_many(store, new, schema):
-            columns.append(self._columns(rows, (owners + len(self.parts)).astype(np.int32)))
-        self.parts += new
+            columns.append(self._columns(rows, (owners + len(self.stages)).astype(np.int32)))
+        self._stage_names += sorted({part.stage for part in new}.difference(self._stage_names))
+        stages = np.array([self._stage_names.index(part.stage) for part in new], np.int8)
+        self.stages = np.append(self.stages, stages)
+        self.units = [pa.concat_arrays([*self.units, pa.array([part.unit for part in new])])]
         joined = [np.concatenate(column) for column in zip(*columns, strict=True)]
         order = np.lexsort((joined[1], joined[0]))
-        self.hashes, self.part, self.length_s, self.is_file = (column[order] for column in joined)
+        self.hashes, self.part, *self.facts = (column[order] for column in joined)
 
-    def _columns(self, rows: pa.Table, part: NDArray[np.int32]) -> tuple[NDArray[Any], ...]:
+    def _columns(self, rows: pa.Table, part: NDArray[np.int32]) -> list[NDArray[Any]]:
         """The columns of some parts, with a row per video of each; `part` [N]: the part's number of each row."""
         ids = rows.column("video_id").combine_chunks()
         begins = np.append(True, part[1:] != part[:-1])[: len(part)]
@@ -81,23 +89,25 @@ class _TableIndex:
         hashes, first = hashes[order], first[order]
         again = np.append(False, (hashes[1:] == hashes[:-1]) & (part[first[1:]] == part[first[:-1]]))[: len(first)]
         hashes, first = hashes[~again], first[~again]
-        length_s, is_file = np.zeros(len(first), np.float64), np.zeros(len(first), np.bool_)
-        if "duration_s" in self.columns:
-            length_s = rows.column("duration_s").to_numpy()[first].astype(np.float64)
-            named = pc.not_equal(rows.column("media_path"), "")
-            is_file = named.to_numpy(zero_copy_only=False).astype(np.bool_)[first]
-        return hashes, part[first], length_s, is_file
+        if "duration_s" not in self.columns:
+            return [hashes, part[first]]
+        named = pc.not_equal(rows.column("media_path"), "").to_numpy(zero_copy_only=False)
+        length_s = rows.column("duration_s").to_numpy()[first].astype(np.float64)
+        return [hashes, part[first], length_s, named.astype(np.bool_)[first]]
 
     def parts_with(self, store: Store, hashes: UInt64) -> list[list[tuple[int, Part]]]:
         """For each hash, its rows here, and the part of each where it lies now."""
         begin, end = spans_in(self.hashes, hashes)
         rows_of = [range(a, b) for a, b in zip(begin.tolist(), end.tolist(), strict=True)]
-        some = {int(self.part[row]) for rows in rows_of for row in rows}
-        now = store.located([self.parts[number] for number in some])
-        for number in some:
-            part = self.parts[number]
-            self.parts[number] = now.get((part.stage, part.unit), part)
-        return [[(row, self.parts[self.part[row]]) for row in rows] for rows in rows_of]
+        numbers = np.unique(self.part[np.array([row for rows in rows_of for row in rows], np.int64)])
+        units = self.units[0].take(pa.array(numbers)).to_pylist()
+        parts = [
+            Part(stage := self._stage_names[self.stages[number]], unit, f"{self.table}/{part_name(stage, unit)}")
+            for number, unit in zip(numbers, units, strict=True)
+        ]
+        now = store.located(parts)
+        part_of = {n: now.get((part.stage, part.unit), part) for n, part in zip(numbers, parts, strict=True)}
+        return [[(row, part_of[self.part[row]]) for row in rows] for rows in rows_of]
 
 
 class RowIndex:
@@ -126,8 +136,8 @@ class RowIndex:
                 video=video,
                 clips=tuple(part for _, part in of_clips),
                 transcripts=tuple(transcripts.get(part.unit) for _, part in of_clips),
-                length_s=float(self._videos.length_s[first]),
-                is_file=bool(self._videos.is_file[first]),
+                length_s=float(self._videos.facts[0][first]),
+                is_file=bool(self._videos.facts[1][first]),
             )
 
 

@@ -24,7 +24,7 @@ from manifests.membership import Ids
 from pipeline.balance.next_batch import MOST_TRIES, Ahead, next_batch
 from pipeline.config import RunConfig
 from pipeline.run.aims import shares_of
-from pipeline.run.candidates import rounds_with
+from pipeline.run.candidates import Rounds
 from pipeline.run.known import BATCHES
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Batches:
 
     run: Run
     gathered: Gathered
+    rounds: Rounds
     batches: list[Batch] = field(default_factory=list)
     n_begun: int = 0
     n_decided: int = 0
@@ -87,7 +88,7 @@ class Batches:
         batches = [read_batch(run, int(name.removesuffix(".json"))) for name in names]
         done = run.store.committed("media")
         over = {batch.number for batch in batches if all(video_id in done for video_id in batch.video_ids)}
-        return cls(run, gathered, batches, _over=over)
+        return cls(run, gathered, Rounds(run.store), batches, _over=over)
 
     @property
     def n_made(self) -> int:
@@ -138,7 +139,7 @@ class Batches:
             return False
         ends = [batch.number for batch in self.batches if batch.is_end]
         n_known = max(number + 1 - config.batches_under_way, ends[-1] + 1 if ends else 0, 0)
-        n_rounds = rounds_with(self.run.store, (number + 1) * config.batch_candidates)
+        n_rounds = self.rounds.holding((number + 1) * config.batch_candidates)
         is_there = self.gathered.is_over if n_rounds is None else n_rounds <= self.gathered.n_rounds
         if not is_there or min(self.n_over, self.n_decided) < n_known:
             return False

@@ -13,21 +13,32 @@ import pyarrow.compute as pc
 
 from manifests.origin import same_origin
 from manifests.reasons import Reason
-from pipeline.balance.ranking import Ranked, candidates_with, rank_candidates
+from pipeline.balance.ranking import Ranked, rank_candidates
 from pipeline.balance.standing import REJECTED_VIDEOS, Duplicates, Outcomes
 from pipeline.config import RunConfig
+from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
-from pipeline.outdir.tombstones import Tombstones
+from pipeline.run.candidate_rows import covered
 from pipeline.run.known import Known
 from pipeline.site.optout import load_opt_outs
 
 
-def rounds_with(store: Store, n_candidates: int) -> int | None:
-    """How many rounds of the crawl hold the first `n_candidates`; None if all rounds together hold fewer."""
-    rounds = store.read_table("candidates", ["round"]).column("round").to_numpy()
-    if len(rounds) < n_candidates:
-        return None
-    return int(np.searchsorted(np.cumsum(np.bincount(rounds)), n_candidates)) + 1
+class Rounds:
+    """How many candidates the rounds of the crawl hold: each part is read once."""
+
+    def __init__(self, store: Store) -> None:
+        self._new = Follower(store, "candidates", ["round"])
+        self._counts = np.zeros(0, np.int64)
+
+    def holding(self, n_candidates: int) -> int | None:
+        """How many rounds hold the first `n_candidates`; None if all rounds together hold fewer."""
+        for rows in self._new.new():
+            counts = np.bincount(rows.column("round").to_numpy())
+            size = max(len(counts), len(self._counts))
+            self._counts = np.pad(self._counts, (0, size - len(self._counts))) + np.pad(counts, (0, size - len(counts)))
+        if self._counts.sum() < n_candidates:
+            return None
+        return int(np.searchsorted(np.cumsum(self._counts), n_candidates)) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +56,16 @@ class Candidates:
     def read(cls, known: Known, config: RunConfig, n_rounds: int | None = None) -> "Candidates":
         """Reads the first rounds of the crawl and all other sources; `n_rounds` None: everything."""
         known.update()
-        videos = known.videos()
+        videos = known.rows.videos()
         if n_rounds is not None:  # rows of other sources count as the first round
             videos = videos.filter(pc.less(videos.column("round"), max(1, n_rounds)))
         return cls(
             config,
             known,
-            rank_candidates(candidates_with(videos, known.planned()), config.seed),
+            rank_candidates(known.rows.candidates(videos), config.seed),
             same_origin(videos),
             known.repeated_texts(videos),
-            _covered(load_opt_outs(config.crawl.opt_out, known.store), videos),
+            covered(load_opt_outs(config.crawl.opt_out, known.store), videos),
         )
 
     def outcomes(self, but: Collection[str] = (), *, n_closed: int | None = None) -> Outcomes:
@@ -74,14 +85,6 @@ class Candidates:
             duplicates |= self.known.repeated_pictures(away)
         duplicates[Reason.DUPLICATE_VIDEO] = duplicates.get(Reason.DUPLICATE_VIDEO, {}) | self.same_origins
         return duplicates
-
-
-def _covered(opt_outs: Tombstones, videos: pa.Table) -> tuple[str, ...]:
-    """Ids of the videos that are opted out."""
-    if not (opt_outs.videos or opt_outs.channels or opt_outs.urls):
-        return ()
-    facts = zip(*(videos.column(name).to_pylist() for name in ("video_id", "channel_id", "url")), strict=True)
-    return tuple(video_id for video_id, channel_id, url in facts if opt_outs.cover(video_id, channel_id, url))
 
 
 def _opted_out(video_ids: tuple[str, ...]) -> pa.Table:

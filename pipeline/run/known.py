@@ -17,22 +17,21 @@ import pyarrow.compute as pc
 from manifests.clip_status import is_success
 from manifests.membership import Ids
 from manifests.reasons import Reason
-from manifests.schema import TABLES
 from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists, joined_lists, taken
-from pipeline.balance.ranking import Ranked, planned_by_video
+from pipeline.balance.ranking import Ranked
 from pipeline.balance.standing import REJECTED_VIDEOS, Outcomes, all_failed
 from pipeline.config import RunConfig
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
 from pipeline.likeness import pictures, sentences, texts
 from pipeline.likeness.matches import Matches
+from pipeline.run.candidate_rows import VIDEO_COLUMNS, CandidateRows
 from pipeline.run.kept_clips import KeptClips
 from pipeline.run.rejects import COLUMNS as REJECT_COLUMNS
 from pipeline.run.rejects import VideoRejects
 from pipeline.shards.books import PACK_COLUMNS as BOOK_COLUMNS
 from pipeline.shards.books import ShardBooks
 
-VIDEO_COLUMNS = ["video_id", "category_id", "channel_id", "url", "duration_s", "round"]
 BYTES_AT_A_TIME = 8 * 1024**2
 """Bytes of a table's rows that are condensed together."""
 PACK_COLUMNS = ["video_id", "n", "duration_ms", "status", "reason"]
@@ -57,9 +56,7 @@ class Known:
         self.rejects = VideoRejects()
         self._compares = config.balance.text_duplicates
         self._matches = Matches(store)
-        self._videos: list[pa.Table] = []
-        self._is_sorted = False
-        self._planned: list[pa.Table] = []
+        self.rows = CandidateRows()
         self._made: list[ClipLists] = []
         self._failed: list[pa.Table] = []
         self._kept = KeptClips()
@@ -67,7 +64,7 @@ class Known:
 
     def update(self) -> None:
         """Reads what is new, a file at a time; keeps only a condensed form in memory."""
-        take = {"videos": self._videos.append, "clips": self._add_clips, "packs": self._add_packs}
+        take = {"videos": self.rows.add, "clips": self.rows.add_clips, "packs": self._add_packs}
         for table, follower in self._followers.items():
             for rows in _of_a_size(follower.new()):
                 if table == "rejects":
@@ -86,27 +83,11 @@ class Known:
             self._kept.add(generation, held.samples(), self._all_made(), index)
             self.shards.close(held)
 
-    def _add_clips(self, rows: pa.Table) -> None:
-        self._planned.append(planned_by_video(rows))
-
     def _add_packs(self, rows: pa.Table) -> None:
         succeeded = is_success(rows.column("status"))
         self._made.append(clip_lists([rows.filter(succeeded).select(["video_id", "n", "duration_ms"])]))
         self._failed.append(all_failed(rows, succeeded))
         self.shards.add(rows)
-
-    def videos(self) -> pa.Table:
-        """VIDEO_COLUMNS, a row per video, sorted, so that the order does not depend on when videos came."""
-        if len(self._videos) != 1 or not self._is_sorted:
-            whole = _whole(self._videos, TABLES["videos"], VIDEO_COLUMNS)
-            self._videos = [whole.sort_by([(name, "ascending") for name in VIDEO_COLUMNS])]
-            self._is_sorted = True
-        return self._videos[0]
-
-    def planned(self) -> pa.Table:
-        """Columns video_id, n_clips, clips_ms: what each transcript promises."""
-        self._planned = [pa.concat_tables([planned_by_video(TABLES["clips"].empty_table()), *self._planned])]
-        return self._planned[0]
 
     def repeated_texts(self, videos: pa.Table) -> dict[str, str]:
         """The duplicates by text among `videos`, each with what it repeats, by video id and by clip id."""
@@ -158,8 +139,3 @@ def _of_a_size(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
             waiting, n_bytes = [], 0
     if waiting:
         yield pa.concat_tables(waiting)
-
-
-def _whole(pieces: list[pa.Table], schema: pa.Schema, columns: list[str]) -> pa.Table:
-    empty = pa.schema([schema.field(name) for name in columns]).empty_table()
-    return pa.concat_tables([empty, *pieces])

@@ -37,7 +37,7 @@ def take_up_what_is_lost(store: Store) -> None:
 def compare_texts(run: Run) -> Line:
     """Compares the texts that are new, round after round."""
     run.known.update()
-    videos = run.known.videos()
+    videos = run.known.rows.videos()
     for kind in text_kinds(run.config):
         yield from run.comparing(kind).batches(videos.append_column("order", videos.column("round")))
 

@@ -206,7 +206,9 @@ class SegmentReader:
         if segment.id not in self._units:
             with self._opened_units(segment) as file:
                 names = [name for name in file.schema_arrow.names if name != "facts"]
-                self._units[segment.id] = file.read(columns=names)
+                numbers = [pa.field(name, pa.int32()) for name in names if name != "unit"]
+                schema = pa.schema([pa.field("unit", pa.string()), *numbers])
+                self._units[segment.id] = file.read(columns=names).select(schema.names).cast(schema)
         return self._units[segment.id]
 
     @contextmanager

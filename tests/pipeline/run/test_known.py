@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from unittest import mock
 
 import pyarrow as pa
 import pytest
@@ -11,6 +12,7 @@ from hdvila_testing.rows import a_clip_row, a_video_row
 from hdvila_testing.shards import commit_video
 from manifests.funnel import by_stage_and_reason, rejects_in_force
 from manifests.reasons import Reason
+from manifests.schema import CANDIDATES
 from pipeline.balance.next_batch import next_batch
 from pipeline.config import RunConfig
 from pipeline.engine.store.follow import Follower
@@ -19,8 +21,9 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import reject_row
 from pipeline.engine.work.unit import Reject
 from pipeline.likeness import sentences
-from pipeline.run.candidates import Candidates
+from pipeline.run.candidates import Candidates, Rounds
 from pipeline.run.known import PACK_COLUMNS, Known
+from tests.manifests.worlds import fill_row
 from tests.pipeline.engine.merges import merge_all
 from tests.pipeline.likeness.compare import compare
 
@@ -77,7 +80,7 @@ def test_what_is_kept_over_batches_plans_what_a_fresh_start_plans(tmp_path: Path
         )
         in_force = rejects_in_force(store)
         assert kept.rejects.counts() == by_stage_and_reason(in_force)
-        rejected = kept.rejects.of(kept.videos().column("video_id").combine_chunks())
+        rejected = kept.rejects.of(kept.rows.videos().column("video_id").combine_chunks())
         names = ["video_id", "stage", "reason"]
         assert rejected.sort_by("video_id").equals(in_force.select(names).sort_by("video_id").combine_chunks())
     packs = [store.read_part(part, PACK_COLUMNS) for part in store.parts("packs")]
@@ -110,3 +113,24 @@ def test_each_row_comes_once_and_nothing_is_read_where_nothing_is_new(
     merge_all(store, MergeSizes(2, 2, grace_s=0))
     monkeypatch.setattr(Store, "read_part", refuse)
     assert list(follower.new()) == []
+
+
+def test_the_rounds_that_hold_some_candidates_are_counted_without_reading_any_twice(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    rounds, counts = Rounds(store), []
+    assert rounds.holding(1) is None
+    for number in (0, 1, 3):
+        rows = [fill_row(CANDIDATES, video_id=f"v{number}-{i}", round=number) for i in range(4)]
+        commit(store, "choose", f"{number:05}-plan", candidates=rows)
+        if number:
+            merge_all(store, MERGES[0])
+        with mock.patch.object(Store, "read_part", autospec=True, side_effect=Store.read_part) as reads:
+            counts.append([rounds.holding(n) for n in (1, 4, 5, 8, 9, 12, 13)])
+        assert reads.call_count <= 1
+
+    none = None
+    assert counts == [
+        [1, 1, none, none, none, none, none],
+        [1, 1, 2, 2, none, none, none],
+        [1, 1, 2, 2, 4, 4, none],
+    ]

@@ -77,7 +77,9 @@ class Comparing:
         row = Ids.of(videos.column("video_id")).rows(waiting.column("video_id"))
         waiting, row = waiting.filter(pa.array(row >= 0)), row[row >= 0]
         for name in ("order", *self._kind.of_videos):
-            waiting = waiting.append_column(name, videos.column(name).take(pa.array(row)))
+            values = videos.column(name).take(pa.array(row))
+            is_coded = pa.types.is_dictionary(values.type)
+            waiting = waiting.append_column(name, values.cast(values.type.value_type) if is_coded else values)
         waiting = waiting.sort_by([(name, "ascending") for name in ("order", "video_id", PART)])
         ids = waiting.column("video_id").combine_chunks()
         begins = np.append(True, pc.not_equal(ids.slice(1), ids.slice(0, max(0, len(ids) - 1))).to_numpy(False))

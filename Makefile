@@ -70,7 +70,7 @@ witnesses: install ## fixed cases of every command: each fact of their outputs a
 	$(HERE) $(BIN)/python -m tests.witness
 
 rehearsal: install ## a whole run of 20,000 videos on a virtual clock, half an hour of one core: what does its driver cost?
-	$(HERE) $(BIN)/python -m bench.rehearsal --videos $(VIDEOS) --keep $(dir $(OUT))rehearsal
+	$(HERE) $(BIN)/python -m bench.rehearsal --videos $(VIDEOS) --results $(dir $(OUT))rehearsal.jsonl
 
 test-matrix: install ## the demo's road, small, on every supported Python here: oldest with the lowest dependencies
 	.ci/matrix

@@ -1,8 +1,8 @@
 """Rehearses a whole run on a virtual clock: the real recipe, planner, loop, commits, merges and manifests over an
 imagined site and imagined workers.
 
-    python -m bench.rehearsal [--videos 20000] [--workers 500] [--world paper] [--searches] [--plans beside]
-    python -m bench.rehearsal --videos 2000 20000 100000 --keep out/rehearsal --page docs/lab/rehearsal
+    python -m bench.rehearsal [--videos 2000] [--workers 500] [--world paper] [--searches] [--plans in-loop]
+    python -m bench.rehearsal --videos 2000 20000 100000 --keep out/rehearsal --results out/rehearsal.jsonl
 
 Nothing is fetched or decoded: units take virtual time (`world/work.py`), and give rows drawn from a distribution
 (`world/*.toml`), which are written, committed, merged, planned from and published as in any run. Packs and shards have
@@ -30,7 +30,8 @@ from unittest import mock
 from bench.world.accounts import MERGES, PLANS, Accounts, Sample, objects_in, own_mb, percentile
 from bench.world.cluster import Cluster, Ended
 from bench.world.distribution import Distribution, read_distribution
-from bench.world.driven import InlinePool, WatchedRun
+from bench.world.driven import InlinePool, WatchedSession
+from bench.world.page import add_result
 from bench.world.videos import World
 from bench.world.work import RESULTS_A_PAGE, Work
 from hdvila_testing.requests import count_requests
@@ -40,9 +41,10 @@ from pipeline.crawl.plan import MAX_CANDIDATES
 from pipeline.engine.run import clock
 from pipeline.engine.run.merger import Merger
 from pipeline.engine.work.executor import Finished
-from pipeline.outdir.accounts import check_accounts
 from pipeline.run import road, session
 from pipeline.run.costs import read_costs
+
+log = logging.getLogger("bench.rehearsal")
 
 AHEAD = 1.5
 IDENTITIES = MAX_CANDIDATES // BATCH_VIDEOS // 2
@@ -108,7 +110,7 @@ def work_of(world: World, n_workers: int, scratch: Path, *, searches: bool = Fal
     """The work of a world whose site is asked AHEAD times as fast as these workers need."""
     of, an_hour = world.distribution, read_costs()["media_cpu_s_a_source_hour"].value
     a_video_s = of.clips_mean * of.clip_ms / 1000 / of.spoken / 3600 * an_hour
-    a_round_s = min(MAX_CANDIDATES, world.n_candidates // 20) / (n_workers / a_video_s * of.candidates_a_video * AHEAD)
+    a_round_s = min(MAX_CANDIDATES, world.n_candidates // 3) / (n_workers / a_video_s * of.candidates_a_video * AHEAD)
     n_pages = of.results_a_query / RESULTS_A_PAGE
     return Work(world, scratch, 0.5 * a_round_s / BATCH_VIDEOS, 0.25 * a_round_s / n_pages, is_wide=searches)
 
@@ -128,6 +130,7 @@ class Rehearsal:
     n_made: int = 0
     n_ended: int = 0
     restarts_s: list[float] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     cluster: Cluster = field(init=False)
     _seen_standstills: int = 0
     _seen_plans: int = 0
@@ -142,7 +145,7 @@ class Rehearsal:
             stack.enter_context(mock.patch("time.time", lambda: began + self.accounts.now()))
             stack.enter_context(mock.patch("os.fsync", lambda fd: None))  # this run need not survive a power cut
             stack.enter_context(mock.patch.multiple(session, build_executor=self._executor, merging=self._merging))
-            stack.enter_context(mock.patch.object(session, "Run", WatchedRun))
+            stack.enter_context(mock.patch.object(session, "Session", WatchedSession))
             while not self._run_once():
                 pass
             self._sample()
@@ -150,9 +153,9 @@ class Rehearsal:
     def _run_once(self) -> bool:
         before = self.accounts.loop.cpu_s
         try:
-            with session.open_run(self.config) as run:
+            with session.open_run(self.config) as opened:
                 self.restarts_s.append(self.accounts.loop.cpu_s - before)
-                road.deliver(run, road.work(run))
+                self.missing = road.recipe(opened.run()).accounts.lines(5)
         except Ended:
             return False
         return True
@@ -205,12 +208,12 @@ class Rehearsal:
                 longest_plan_s=max(plans, default=0.0),
             )
         )
-        logging.getLogger("hdvila.rehearsal").info("%s", self.samples[-1])
+        log.info("%s", self.samples[-1])
 
 
 def rehearse(
     distribution: Distribution, n_videos: int, n_workers: int, folder: Path, *, searches: bool = False,
-    plans_count: bool = True, kill_after: int = 0, seed: int = 0, **balance: Any,
+    plans_count: bool = False, kill_after: int = 0, seed: int = 0, **balance: Any,
 ) -> Found:  # fmt: skip
     """Rehearses a run into a folder, or goes on with one that was killed."""
     world = World(distribution, n_videos, seed)
@@ -241,7 +244,7 @@ def facts_of(rehearsal: Rehearsal) -> dict[str, Any]:
         "rounds": len(store.names("rounds")),
         "batches": len(store.names("batches")),
         "generations": len(store.names("generations")),
-        "missing": check_accounts(store).lines(5),
+        "missing": rehearsal.missing,
         "units": n_units,
         "busy": cluster.busy(),
         "lost_hours": cluster.lost_s / 3600,
@@ -267,7 +270,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=500)
     parser.add_argument("--world", default="paper", help="paper, tiny_channels, restarts, or a file.toml")
     parser.add_argument(
-        "--plans", choices=("in-loop", "beside"), default="in-loop", help="whether the loop waits for plans"
+        "--plans", choices=("beside", "in-loop"), default="beside", help="whether the loop waits for plans"
     )
     parser.add_argument(
         "--searches", action="store_true", help="rows as wide as real ones, and all searches for repeats on"
@@ -275,10 +278,12 @@ def main() -> None:
     parser.add_argument("--under-way", type=int, default=6, help="batches of media at a time")
     parser.add_argument("--batch", type=int, default=5_000, help="videos of a batch")
     parser.add_argument("--keep", type=Path, default=None, help="folder that keeps the output directories")
-    parser.add_argument("--results", type=Path, default=None, help="file that gets a line of JSON for each rehearsal")
+    results_help = "file.jsonl that gets a line for each rehearsal; beside it a table of all, and the last one's curves"
+    parser.add_argument("--results", type=Path, default=None, help=results_help)
     given = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("hdvila").setLevel(logging.ERROR)
+    log.setLevel(logging.INFO)
     balance = {
         "batches_under_way": given.under_way,
         "batch_videos": given.batch,
@@ -293,10 +298,8 @@ def main() -> None:
                 searches=given.searches, plans_count=given.plans == "in-loop", **balance,
             )  # fmt: skip
             found.facts["wall_s"] = round(time.monotonic() - began)
-        line = json.dumps(asdict(found))
         if given.results:
-            with given.results.open("a") as file:
-                file.write(line + "\n")
+            add_result(given.results, asdict(found))
         print(json.dumps(found.facts, indent=1), flush=True)
 
 

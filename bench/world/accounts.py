@@ -49,7 +49,7 @@ class Accounts:
     requests: Requests
     latency_s: float = 0.0
     """Of a request, in the mean."""
-    plans_count: bool = True
+    plans_count: bool = False
     n_tasks: int = 0
     apart: dict[str, Spent] = field(default_factory=dict)
     """By whose it is, all that is not the loop's."""

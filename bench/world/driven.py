@@ -1,43 +1,96 @@
-"""A run whose plans and merges are put to accounts of their own."""
+"""A run on an imagined cluster, whose plans and merges have accounts of their own.
+
+Plans are made here when they are asked for. As in a run on a cluster they hold the loop up for nothing: they take
+virtual time of a planning process, one plan after another, and are there when it has passed. Where plans are to be made
+in the loop, as in a run without a cluster, the clock has advanced by them and they are there at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from bench.world.accounts import MERGES, PLANS, Accounts
-from pipeline.engine.run.driver import Line
-from pipeline.run.session import Run
+from bench.world.cluster import Cluster
+from pipeline.engine.run import clock
+from pipeline.engine.run.lines import Chain, Line, LinesHere, ListedHere, StageResult
+from pipeline.engine.store.store import Store
+from pipeline.engine.work.unit import PerPart, Stage, Unit
+from pipeline.run.session import Run, Session
 
 
-class WatchedRun(Run):
-    """A Run on an imagined cluster, whose lines are watched: what a line does between two chains is a plan."""
+class WatchedSession(Session):
+    """A Session on an imagined cluster."""
 
     __slots__ = ()
 
-    def complete_lines(self, *lines: Line) -> None:
-        """See Run."""
+    def run(self) -> Run:
+        """The run for a recipe; like a planning process it has a store, with caches, of its own."""
+        return Run(self.config, replace(self.store), self.lock.held, self)
+
+    def complete_lines(self, lines: Sequence[Line]) -> None:
+        """See Session."""
         cluster: Any = self.executor
         cluster.looks_away()
         try:
-            Run.complete_lines(self, *(_watched(line, cluster.accounts) for line in lines))
+            self.run_planned(Plans(lines, self.store, cluster))
         finally:
             cluster.looks_away()
 
 
-def _watched(line: Line, accounts: Accounts) -> Line:
-    results: Any = None
-    try:
-        while True:
-            with accounts.of(PLANS):
-                try:
-                    chain = line.send(results)
-                except StopIteration:
-                    return
-            results = yield chain
-    finally:
-        line.close()
+class Plans:
+    """A Planner; see the module."""
+
+    def __init__(self, lines: Sequence[Line], store: Store, cluster: Cluster) -> None:
+        self.n_lines = len(lines)
+        self._here, self._store, self._accounts = LinesHere(lines), replace(store), cluster.accounts
+        self._ready: deque[tuple[float, int, Chain | None]] = deque()
+        self._free_at = 0.0
+
+    @property
+    def is_busy(self) -> bool:
+        """See Planner."""
+        return bool(self._ready)
+
+    def resume(self, line: int, results: list[StageResult]) -> None:
+        """See Planner."""
+        with self._accounts.of(PLANS):
+            self._here.resume(line, results)
+            ((_, chain),) = self._here.planned()
+            listed = None if chain is None else [(stage, self._listed(stage)) for stage, _ in chain]
+        now = clock.now()
+        if not self._accounts.plans_count:
+            self._free_at = max(self._free_at, now) + self._accounts.plans_s[-1]
+        self._ready.append((self._free_at, line, listed))
+
+    def _listed(self, stage: Stage) -> ListedHere | None:
+        """The units that a stage has now, listed with the plan; None if it works on parts, which the driver commits."""
+        if isinstance(stage, PerPart):
+            return None
+        first: list[Iterable[Unit]] = [stage.units(self._store)]
+        if not isinstance(first[0], Sequence):
+            first[0] = iter(list(first[0]))
+        return ListedHere(lambda: first.pop() if first else stage.units(self._store))
+
+    def planned(self) -> list[tuple[int, Chain | None]]:
+        """See Planner."""
+        planned: list[tuple[int, Chain | None]] = []
+        while self._ready and self._ready[0][0] <= clock.now():
+            _, line, chain = self._ready.popleft()
+            planned.append((line, chain))
+        return planned
+
+    def wait(self, seconds: float) -> None:
+        """See Planner."""
+        if self._ready:
+            clock.sleep(min(seconds, max(0.0, self._ready[0][0] - clock.now())))
+
+    def close(self) -> None:
+        """See Planner."""
+        self._here.close()
 
 
 class InlinePool(ThreadPoolExecutor):

@@ -7,6 +7,7 @@ be inverted, in the eleven letters of the site's ids.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +23,7 @@ from manifests.hashing import UInt64, hash_name
 LETTERS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", dtype=np.uint8)
 LENGTH = 11
 PLACE_BITS = 24
-PLENTY = 3.0
+PLENTY = 5.0
 """How many times as many videos there are as the crawl needs to look at."""
 RESERVE = 1.25
 """What a crawl looks at beyond what is wanted (`crawl.reserve`)."""
@@ -168,6 +169,20 @@ class World:
         channel = int(channel_id.removeprefix("UC"))
         places = np.arange(min(n, int(self.channel_sizes[channel])))
         return self._hashes(np.full(len(places), channel), places)
+
+    def some(self, first: int, n: int) -> UInt64:
+        """[n] videos from number `first` on, in an order that goes through all channels alike."""
+        ends = np.cumsum(self.channel_sizes)
+        n_all = int(ends[-1])
+        step = next(k for k in range(round(n_all * 0.618), n_all + 2) if math.gcd(k, n_all) == 1)
+        video = (np.arange(first, first + n, dtype=np.int64) % n_all) * step % n_all
+        channel = np.searchsorted(ends, video, side="right")
+        return self._hashes(channel, ends[channel] - 1 - video)
+
+    def nobodys(self, n: int) -> UInt64:
+        """[n] hashes of videos that there are not."""
+        channels = len(self.channel_sizes) + np.arange(n, dtype=np.int64)
+        return self._hashes(channels, np.zeros(n, np.int64))
 
     def _hashes(self, channel: NDArray[np.int64], place: NDArray[np.int64]) -> UInt64:
         numbers = (channel.astype(np.uint64) << np.uint64(PLACE_BITS)) | place.astype(np.uint64)

@@ -7,6 +7,7 @@ a second is hashed, and neighbours show nearly the same. A second upload of a vi
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -73,7 +74,7 @@ def words(world: World, found: Videos) -> dict[str, pa.Array]:
     ends = np.concatenate(([0], np.cumsum(found.n_clips * WORDS_SPOKEN))).astype(np.int32)
     listed = pa.ListArray.from_arrays(pa.array(ends), pa.StructArray.from_arrays(fields, fields=list(WORD)))
     drawn = mixed(found.likeness[:, None] + np.arange(SIGNATURE_WORDS, dtype=np.uint64)).astype(np.uint32)
-    return {"words": listed, "minhash": _bytes_of_rows(drawn)}
+    return {"words": listed, "minhash": fixed_bytes(drawn)}
 
 
 def pictures(world: World, found: Videos) -> pa.Array:
@@ -85,9 +86,10 @@ def pictures(world: World, found: Videos) -> pa.Array:
     picture = np.arange(n_pictures * N_HASHES, dtype=np.uint64).reshape(n_pictures, N_HASHES)
     flicker = np.uint64(1) << (mixed(np.repeat(found.hashes, found.n_clips)[:, None, None] + picture) & np.uint64(63))
     bodies = np.asarray(shown ^ flicker).astype(">u8").reshape(len(shown), -1).view(np.uint8)
-    return _bytes_of_rows(np.insert(bodies, 0, VERSION[0], axis=1))
+    return fixed_bytes(np.insert(bodies, 0, VERSION[0], axis=1))
 
 
-def _bytes_of_rows(values: NDArray[np.generic]) -> pa.Array:
+def fixed_bytes(values: NDArray[Any]) -> pa.Array:
+    """[N] byte strings from the rows of a matrix."""
     size, data = values.shape[1] * values.dtype.itemsize, np.ascontiguousarray(values).tobytes()
     return pa.array([data[i * size : (i + 1) * size] for i in range(len(values))], pa.binary())

@@ -1,7 +1,7 @@
 """What the unit of each stage gives: its tables, its rejects, and how long it takes a worker.
 
 The stages are the pipeline's own; what they would do is imagined. Only the choice of candidates, which costs next to
-nothing, is made by its stage itself.
+nothing, and searches for repeats, if there are any, are made by their stages themselves.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from bench.world import rows, wide
 from bench.world.videos import World
 from manifests.parquet import parquet_bytes
 from manifests.reasons import Reason
+from pipeline.crawl.extract import BATCH_VIDEOS
 from pipeline.engine.store.commits import Facts, part_name
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import attempt_unit
+from pipeline.engine.work.part_units import ids_of
 from pipeline.engine.work.unit import Stage, Unit
 from pipeline.run.costs import Cost, read_costs
 from pipeline.shards.files import entry_of, shard_files, stats_bytes
@@ -41,6 +43,12 @@ class Made:
     rejects: pa.Table | None = None
     files: dict[str, bytes] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def counts(self) -> Facts:
+        """Rows by table and rejects by reason."""
+        reasons = Counter(self.rejects.column("reason").to_pylist() if self.rejects is not None else ())
+        counts = {table: its.num_rows for table, its in self.tables.items()}
+        return {"rows": counts, "rejects": dict(sorted(reasons.items()))}
 
 
 @dataclass(slots=True)
@@ -63,7 +71,7 @@ class Work:
         if stage == "extract":
             return len(unit.ids) * self.seconds_a_candidate
         if stage in ("transcripts", "clips"):
-            return START_S + len(unit.ids) * costs["text_cpu_s_a_video"].value / 2
+            return START_S + BATCH_VIDEOS * self.world.distribution.kept * costs["text_cpu_s_a_video"].value / 2
         if stage == "shards":
             return START_S + len(unit.payload.shard.content.n) * costs["shards_cpu_s_a_clip"].value
         if stage == "media":
@@ -74,32 +82,39 @@ class Work:
 
     def make(self, stage: Stage, unit: Unit, store: Store, attempt: int) -> Facts:
         """Writes what a unit makes, as an attempt does; returns what its commit is to hold."""
-        if stage.name == "choose":
+        if stage.name not in _MAKERS:
             return attempt_unit(stage, unit, store, self.scratch, attempt).facts
-        made = _MAKERS[stage.name](self, stage, unit)
+        if unit.part is not None:
+            unit = replace(unit, ids=ids_of(unit, store))
+        plan = getattr(stage, "plan", None)
+        return self.put(stage.name, unit, store, attempt, plan.round if plan else 0)
+
+    def put(self, stage: str, unit: Unit, store: Store, attempt: int = 1, round_: int = 0) -> Facts:
+        """The same by the stage's name; `round_`: of the crawl."""
+        made = self.made(stage, unit, round_)
         for path, data in made.files.items():
             store.write(path, data)
-        parts = {table: _written(store, table, stage.name, unit, its, attempt) for table, its in made.tables.items()}
+        tables = dict(made.tables)
         if made.rejects is not None:
-            parts[f"rejects/{stage.name}"] = _written(
-                store, f"rejects/{stage.name}", stage.name, unit, made.rejects, attempt
-            )
-        reasons = Counter(made.rejects.column("reason").to_pylist() if made.rejects is not None else ())
-        counts = {table: its.num_rows for table, its in made.tables.items()}
-        facts: Facts = {"rows": counts, "rejects": dict(sorted(reasons.items())), "attempt": attempt, "parts": parts}
-        return {**facts, **made.facts}  # type: ignore[typeddict-item]
+            tables[f"rejects/{stage}"] = made.rejects
+        parts = {table: _written(store, table, stage, unit, its, attempt) for table, its in tables.items()}
+        return {**made.counts(), "attempt": attempt, "parts": parts, **made.facts}  # type: ignore[typeddict-item]
+
+    def made(self, stage: str, unit: Unit, round_: int = 0) -> Made:
+        """What a unit makes."""
+        return _MAKERS[stage](self, unit, round_)
 
     # by stage
 
-    def list_(self, stage: Any, unit: Unit) -> Made:
+    def list_(self, unit: Unit, round_: int) -> Made:
         ask, world = unit.payload, self.world
         if ask.source == "channel":
             hashes = world.of_channel(ask.query, ask.up_to)
         else:
             hashes = world.found(ask.query, ask.wanted_category_id, min(ask.up_to, world.distribution.results_a_query))
-        return Made(rows.listings(world, hashes, ask, stage.plan.round))
+        return Made(rows.listings(world, hashes, ask, round_))
 
-    def extract(self, stage: Any, unit: Unit) -> Made:
+    def extract(self, unit: Unit, round_: int) -> Made:
         of, found = self.world.distribution, self.world.of_ids(unit.ids)
         attempts = np.array([candidate["attempt"] for candidate in unit.payload])
         later = (self.world.draw(found.hashes, "deferred") < of.deferred) & (attempts == 1)
@@ -115,9 +130,9 @@ class Work:
             return Made(rejects=lost)
         good = self.world.videos(found.hashes[kept])
         payload = wide.payloads(self.world, good) if self.is_wide else None
-        return Made({"videos": rows.videos(good, stage.plan.round), "captions": rows.captions(good, payload)}, lost)
+        return Made({"videos": rows.videos(good, round_), "captions": rows.captions(good, payload)}, lost)
 
-    def transcripts(self, stage: Any, unit: Unit) -> Made:
+    def transcripts(self, unit: Unit, round_: int) -> Made:
         found = self.world.of_ids(unit.ids)
         away = self.world.draw(found.hashes, "transcript") < self.world.distribution.rejected_transcripts
         good = self.world.videos(found.hashes[~away])
@@ -125,7 +140,7 @@ class Work:
         columns = wide.words(self.world, good) if self.is_wide else {}
         return Made({"transcripts": rows.transcripts(good, columns)} if len(good) else {}, lost if away.any() else None)
 
-    def clips(self, stage: Any, unit: Unit) -> Made:
+    def clips(self, unit: Unit, round_: int) -> Made:
         found = self.world.of_ids(unit.ids)
         n = self.world.distribution.rejected_clips
         table = rows.clips(self.world, found, wide.sentences(self.world, found) if self.is_wide else None)
@@ -134,7 +149,7 @@ class Work:
         away = rows.rejects("clips", ids, [Reason.TOO_FEW_WORDS] * len(ids), clip_ids=rows.clip_ids(ids, number))
         return Made({"clips": table}, away if n else None)
 
-    def media(self, stage: Any, unit: Unit) -> Made:
+    def media(self, unit: Unit, round_: int) -> Made:
         found = self.world.of_ids([unit.name])
         if self.world.draw(found.hashes, "media")[0] < self.world.distribution.rejected_media:
             return Made(rejects=rows.rejects("media", found.ids, [Reason.NOT_A_VIDEO]))
@@ -149,7 +164,7 @@ class Work:
             away = pa.concat_tables([away, whole])
         return Made({"packs": table}, away, facts={"bytes": int(cut.sum()) * self.world.distribution.clip_bytes})
 
-    def shards(self, stage: Any, unit: Unit) -> Made:
+    def shards(self, unit: Unit, round_: int) -> Made:
         shard = unit.payload.shard
         table, url = rows.shard_rows(self.world, shard.content), f"{shard.stem}.tar"
         digest = hashlib.sha256(unit.name.encode()).hexdigest()
@@ -159,7 +174,7 @@ class Work:
         return Made(files=dict(zip(shard_files(url), contents, strict=True)), facts={"shard": entry.row()})
 
 
-_MAKERS: dict[str, Callable[[Work, Any, Unit], Made]] = {
+_MAKERS: dict[str, Callable[[Work, Unit, int], Made]] = {
     "list": Work.list_,
     "extract": Work.extract,
     "transcripts": Work.transcripts,

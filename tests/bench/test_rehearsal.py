@@ -32,9 +32,9 @@ KILLED = (
 )
 
 
-def run(folder: Path, *, kill_after: int = 0, plans_count: bool = True, **facts: float) -> Found:
+def run(folder: Path, *, kill_after: int = 0, **facts: float) -> Found:
     paper: Distribution = replace(read_distribution("paper"), **SIMPLE, **facts)
-    return rehearse(paper, N_VIDEOS, N_WORKERS, folder, kill_after=kill_after, plans_count=plans_count, **SMALL)
+    return rehearse(paper, N_VIDEOS, N_WORKERS, folder, kill_after=kill_after, **SMALL)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

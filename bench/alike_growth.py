@@ -30,8 +30,8 @@ import numpy as np
 import pyarrow as pa
 
 from bench import strangers
-from bench.scaling.columns import CLIPS_A_VIDEO, fixed_bytes
 from bench.scaling.growth import grown_to, growth_of
+from bench.world.wide import fixed_bytes
 from pipeline.engine.store.files import Files
 from pipeline.likeness.bands import HashQuery
 from pipeline.likeness.index import (
@@ -56,6 +56,7 @@ from pipeline.media.phash import N_HASHES, VERSION, Hashes
 from pipeline.media.probe import Unusable
 
 FULL_SIZE = 3_300_000
+CLIPS_A_VIDEO = 31
 FULL_BATCH = 5_000
 """Videos in a batch by default (`balance.batch_videos`)."""
 SCENES_A_CLIP = 3

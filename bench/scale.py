@@ -2,7 +2,7 @@
 
     python -m bench.scale                              10k, 30k and 100k videos on disk, 10k and 30k on an S3 server
     python -m bench.scale --sizes 1000 3000 10000 --s3-sizes
-    python -m bench.scale --sizes 1000 3000 --steps why status --keep /dev/shm/stores --results costs.jsonl
+    python -m bench.scale --world tiny_channels --sizes 1000 3000 --keep /dev/shm/stores --results costs.jsonl
 
 Each step runs in a process of its own. Time is modelled for a bucket: processor time + requests that wait for one
 another * 30 ms + bytes at 1 Gbit/s. Growth is value = fixed + factor * videos ** power, fitted to all sizes
@@ -31,6 +31,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.scaling.growth import Growth, grown_to, growth_of
+from bench.world.accounts import own_mb
+from bench.world.distribution import read_distribution
+from bench.world.videos import World
 from hdvila_testing.requests import count_requests
 from hdvila_testing.s3 import s3_server
 from pipeline.engine.run.memory import ARROW_POOL
@@ -78,6 +81,9 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--sizes", type=int, nargs="*", default=[10_000, 30_000, 100_000])
     options.add_argument("--s3-sizes", type=int, nargs="*", default=[10_000, 30_000])
+    options.add_argument(
+        "--world", default="paper", help="what stores are drawn from: a file of bench/world, or file.toml"
+    )
     options.add_argument("--steps", nargs="*", default=None)
     options.add_argument("--keep", type=Path, default=None, help="folder that keeps the stores on disk")
     options.add_argument("--results", type=Path, default=None, help="file that keeps what was measured")
@@ -88,9 +94,13 @@ def main() -> None:
     asked = options.parse_args()
     if asked.one:
         step, url, n_videos, storage = asked.one
-        print(json.dumps(asdict(run_one(step, url, int(n_videos), json.loads(storage)))))
+        print(
+            json.dumps(
+                asdict(run_one(step, url, World(read_distribution(asked.world), int(n_videos)), json.loads(storage)))
+            )
+        )
         return
-    results = Results(asked.results, asked.repeats)
+    results = Results(asked.results, asked.repeats, asked.world)
     with ExitStack() as stack:
         folder = asked.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-scale-")))
         if asked.sizes:
@@ -111,25 +121,30 @@ class Results:
 
     path: Path | None
     n_runs: int = 1
+    world: str = "paper"
 
     def cost(self, where: str, step: str, store: Store, n_videos: int) -> Cost:
         """Returns the kept cost of a step, or measures it now."""
         kept = self._kept(where, step, n_videos)
         if kept:
             return kept
-        costs = [_in_a_process(step, store, n_videos) for _ in range(self.n_runs)]
+        costs = [_in_a_process(step, store, n_videos, self.world) for _ in range(self.n_runs)]
         cost = min(costs, key=lambda one: (bool(one.error), one.cpu_s))
         if self.path and not cost.error:
             with self.path.open("a") as file:
-                file.write(json.dumps({"where": where, "step": step, "videos": n_videos, **asdict(cost)}) + "\n")
+                file.write(json.dumps({**self._key(where, step, n_videos), **asdict(cost)}) + "\n")
         return cost
 
     def _kept(self, where: str, step: str, n_videos: int) -> Cost | None:
         lines = self.path.read_text().splitlines() if self.path and self.path.exists() else []
         for facts in map(json.loads, lines):
-            if (facts.pop("where"), facts.pop("step"), facts.pop("videos")) == (where, step, n_videos):
+            key = self._key(where, step, n_videos)
+            if {name: facts.pop(name) for name in key} == key:
                 return Cost(**facts)
         return None
+
+    def _key(self, where: str, step: str, n_videos: int) -> dict[str, str | int]:
+        return {"where": where, "step": step, "videos": n_videos, "world": self.world}
 
 
 def measure(
@@ -139,7 +154,7 @@ def measure(
     for store, n_videos in zip(stores, sizes, strict=True):
         if not store.exists("manifest.json"):
             started = time.monotonic()
-            _in_a_process("make", store, n_videos)
+            _in_a_process("make", store, n_videos, results.world)
             took = time.monotonic() - started
             print(f"{where}: {n_videos:,} videos in {took:.0f} s, {objects_of(store)}", file=sys.stderr, flush=True)
     print(f"\n{where}, {', '.join(f'{n:,}' for n in sizes)} videos\n", flush=True)
@@ -164,9 +179,10 @@ def upload(made: Path, store: Store) -> None:
         print(f"{made.name} videos uploaded in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 
-def _in_a_process(step: str, store: Store, n_videos: int) -> Cost:
+def _in_a_process(step: str, store: Store, n_videos: int, world: str) -> Cost:
     options = json.dumps({k: v for k, v in store.options if k != "skip_instance_cache"})
     command = [sys.executable, "-m", "bench.scale", "--one", step, store.url, str(n_videos), options]
+    command += ["--world", world]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **FREED_MEMORY_RETURNS})
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no word"])[-1]
@@ -174,7 +190,7 @@ def _in_a_process(step: str, store: Store, n_videos: int) -> Cost:
     return Cost(**json.loads(done.stdout.strip().splitlines()[-1]))
 
 
-def run_one(step: str, url: str, n_videos: int, options: dict[str, str]) -> Cost:
+def run_one(step: str, url: str, world: World, options: dict[str, str]) -> Cost:
     """Runs one step here and prints its cost. `make` fills the store."""
     from bench.scaling.steps import STEPS, Place, config_of
     from bench.scaling.stores import make_store
@@ -182,10 +198,10 @@ def run_one(step: str, url: str, n_videos: int, options: dict[str, str]) -> Cost
     store = Store(url, tuple(options.items()))
     if step == "make":
         os.fsync = lambda fd: None  # the stores of a bench need not survive a power cut
-        make_store(store, config_of(store), n_videos)
+        make_store(store, config_of(store), world)
         return Cost(0, 0, 0, 0, 0, 0, 0)
     some_video = store.read_json("batches/00000.json")["video_ids"][7]
-    place = Place(store, config_of(store), n_videos, some_video)
+    place = Place(store, config_of(store), world, some_video)
     STEPS[step].before(place)
     base_mb = own_mb()
     with count_requests(REQUEST_S) as counted, peak_of_own_mb() as peaks_mb:
@@ -200,12 +216,6 @@ def run_one(step: str, url: str, n_videos: int, options: dict[str, str]) -> Cost
 def _cpu_s() -> float:
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
-
-
-def own_mb() -> float:
-    """The memory of this process, except pages of mapped files, which the machine can take back at any time."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:")) / 1024
 
 
 @contextmanager

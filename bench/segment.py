@@ -19,16 +19,18 @@ from collections import Counter
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
 from bench.scaling import stores
-from bench.scaling.columns import Draw
 from bench.scaling.steps import config_of
+from bench.world.distribution import read_distribution
+from bench.world.videos import World
+from bench.world.work import Work
 from manifests.schema import WIDE
 from pipeline.engine.store.merge import MergeSizes, install, plan_merge
 from pipeline.engine.store.segment_files import write_segment
 from pipeline.engine.store.segments import read_head
 from pipeline.engine.store.store import Store
+from pipeline.engine.store.views import duckdb_select
 from pipeline.outdir.accounts import unit_gaps
 from pipeline.outdir.identity import check_identity
 
@@ -71,15 +73,14 @@ def main() -> None:
 
 
 def make(store: Store, n_videos: int) -> None:
-    """Writes what the stages up to `media` leave, without packs."""
-    stores.SEGMENT_BYTES = n_videos * BYTES_A_VIDEO // PIECES
+    """Writes what the stages up to `media` leave."""
     check_identity(store, config_of(store))
-    heaps, draw = stores.Heaps(store), Draw.of(0)
-    for number in range(-(-n_videos // stores.VIDEOS_A_UNIT)):
-        for _ in stores._unit(heaps, draw, stores.Made(), number):
-            pass  # a pack is not written
-    for stage in list(heaps.units):
-        heaps.write(stage)
+    world = World(read_distribution("paper"), n_videos)
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Work(world, Path(scratch), 0.0, is_wide=True)
+        heaps = stores.Heaps(store, work, segment_bytes=n_videos * BYTES_A_VIDEO // PIECES)
+        stores.crawl(heaps, world, 0, round(n_videos * world.distribution.candidates_a_video))
+        heaps.write_all()
 
 
 def _in_a_process(folder: Path) -> dict[str, object]:
@@ -124,11 +125,9 @@ def facts_of(store: Store) -> dict[str, tuple[int, ...]]:
     for table in TABLES:
         apart = WIDE.get(table, ())
         sums = "".join(f", sum(hash({name})::HUGEINT)" for name in apart)
-        names = ["video_id", *apart]
-        batches = (batch for rows in store.read_runs(table, names) for batch in rows.to_batches())
-        read = pa.RecordBatchReader.from_batches(pa.schema([TABLES[table].field(name) for name in names]), batches)
-        asked = f"count(*), count(DISTINCT video_id), sum(hash(video_id)::HUGEINT){sums}"
-        found[table] = tuple(map(int, duckdb.from_arrow(read).aggregate(asked).fetchall()[0]))
+        select = duckdb_select(store, table, ["video_id", *apart])
+        asked = f"SELECT count(*), count(DISTINCT video_id), sum(hash(video_id)::HUGEINT){sums} FROM ({select})"
+        found[table] = tuple(map(int, duckdb.sql(asked).fetchall()[0]))
     return found
 
 

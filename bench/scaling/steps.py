@@ -18,8 +18,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bench.scaling.rows import LONG_AGO
 from bench.scaling.stores import BATCH_VIDEOS, UNIT_VIDEOS, add_batch, add_generation
+from bench.world.rows import LONG_AGO
+from bench.world.videos import World
 from manifests.funnel import SELECTION_NAME, funnel
 from manifests.settings import load_config
 from manifests.shards import MANIFEST_NAME, read_manifest
@@ -55,7 +56,7 @@ class Place:
 
     store: Store
     config: RunConfig
-    n_videos: int
+    world: World
     some_video: str
     known: Known = field(init=False)
 
@@ -140,14 +141,15 @@ def all_compared(place: Place) -> None:
     if place.store.names("alike/pictures"):
         return
     options = json.dumps({k: v for k, v in place.store.options if k != "skip_instance_cache"})
-    one = ["--one", "batch", place.store.url, str(place.n_videos), options]
+    one = ["--one", "batch", place.store.url, str(place.world.n_videos), options]
+    one += ["--world", place.world.distribution.name]
     subprocess.run([sys.executable, "-m", "bench.scale", *one], check=True, capture_output=True)
 
 
 def planned_before(place: Place) -> None:
     """Starts from an earlier plan, with one batch completed since."""
     batch(place)
-    add_batch(place.store)
+    add_batch(place.store, place.world)
 
 
 def shard_plan(place: Place) -> None:
@@ -170,7 +172,7 @@ def no_manifest(place: Place) -> None:
 def more_closed(place: Place) -> None:
     """Starts from a manifest, and shards that were closed since."""
     manifest(place)
-    add_generation(place.store)
+    add_generation(place.store, place.world)
 
 
 def count_funnel(place: Place) -> None:
@@ -217,8 +219,9 @@ def contents_written_down(place: Place) -> None:
 
 
 def remove_channel(place: Place) -> None:
-    """Removes one channel from the finished set."""
-    remove(place.store, Tombstones(channels=frozenset({f"UC{0:022d}"})))
+    """Removes the channel of a video from the finished set."""
+    row = place.store.rows_of(place.some_video, {"videos": ["video_id", "channel_id"]})["videos"].to_pylist()[0]
+    remove(place.store, Tombstones(channels=frozenset({row["channel_id"]})))
 
 
 STEPS: dict[str, Step] = {

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.errors import DamagedFile, UserError
+from manifests.errors import DamagedFile
 from manifests.parquet import damage_named, open_parquet
 from manifests.schema import REJECTS, TABLES, WIDE, completed, table_of
 from pipeline.engine.store.commits import Commits, Facts, number_of, part_name
@@ -347,15 +347,6 @@ class Store(Committed):
         except FileNotFoundError:
             return []
         return paths
-
-
-def read_table(url: str, table: str, columns: Sequence[str] = ()) -> pa.Table:
-    """The committed rows of a table in an output directory; all columns if none are named. UserError if there is no
-    such table.
-    """
-    if table not in TABLES:
-        raise UserError(f"{table}: no such table; there are {', '.join(TABLES)}")
-    return Store(url).read_table(table, list(columns) or None)
 
 
 def _table_and_stage(head: Head, folder: str) -> tuple[str, str]:

@@ -53,12 +53,11 @@ def source_named(name: str) -> Source:
     if name in SOURCES:
         return SOURCES[name]
     source = load("sources", name)
-    rows: ListRows | None = source.rows if isinstance(source, Source) else None
-    if rows is None:
+    if not (isinstance(source, Source) and source.rows):
         raise UserError(f"{name} of sources: {package_of('sources', name)} brings no Source with rows")
 
     def stage(config: RunConfig, hosts: PoliteHosts) -> Stage:
-        listing = Listing(name, rows, getattr(config.sources, name))
+        listing = Listing(name, config.sources)
         return UrlsStage(config.urls, config.crawl, hosts, f"urls{OTHERS}{name}", listing)
 
     return Source(stage, SOURCES["urls"].fetch)

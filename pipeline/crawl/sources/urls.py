@@ -27,9 +27,11 @@ import fsspec
 
 from manifests.categories import category_name
 from manifests.errors import UserError
+from manifests.plugins import load
 from manifests.reasons import Reason, ReasonClass
 from manifests.rows import CaptionRow, VideoRow
 from manifests.sample import GivenSpan, is_video_id
+from manifests.settings import Section
 from pipeline.config.crawl import CrawlConfig
 from pipeline.config.sources import UrlsConfig
 from pipeline.crawl.sources.folder import CAPTION_SUFFIXES, category_id_of, kind_shown_by
@@ -70,11 +72,15 @@ ListRows = Callable[[Any, Callable[[str], bytes]], Iterable[TableRow]]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Where the rows of another package's source come from: `rows(settings, ask)`."""
+    """Where the rows of another package's source come from, by its name. `sections`: section `sources`."""
 
     source: str
-    rows: ListRows
-    settings: Any
+    sections: Section
+
+    def rows(self, ask: Callable[[str], bytes]) -> Iterable[TableRow]:
+        """What its `rows(settings, ask)` yields."""
+        list_rows: ListRows = load("sources", self.source).rows
+        return list_rows(getattr(self.sections, self.source), ask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,7 @@ class UrlsStage:
 
     def _rows(self) -> Iterator[TableRow]:
         if self.listing is not None:
-            listed = self.listing.rows(self.listing.settings, self._ask)
+            listed = self.listing.rows(self._ask)
             yield from ({**row, "_table": f"source://{self.listing.source}"} for row in listed)
             return
         if not self.config.files:

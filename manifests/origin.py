@@ -3,6 +3,7 @@
 import re
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -44,7 +45,7 @@ def origin_of(url: str) -> str:
     return video_id_of(url) or url.strip().rstrip("/")
 
 
-def are_site_ids(video_ids: pa.ChunkedArray) -> pa.ChunkedArray:
+def are_site_ids(video_ids: pa.Array) -> pa.Array:
     """Whether each of these is a possible video id of the site."""
     return pc.match_substring_regex(video_ids, f"^{VIDEO_ID.pattern}$")
 
@@ -56,18 +57,21 @@ def same_origin(videos: pa.Table) -> dict[str, str]:
     Works on whole columns, since a crawl has millions of rows; a row without an address has its own id as its origin.
     """
     ids, urls = (videos.column(name).combine_chunks() for name in ("video_id", "url"))
-    given = pc.is_valid(urls)
-    origins = _origins(ids.filter(given), urls.filter(given))
-    elsewhere = pc.not_equal(ids.filter(given), origins)
-    some = pa.table({"id": ids.filter(given).filter(elsewhere), "origin": origins.filter(elsewhere)})
-    own = pa.concat_arrays([ids.filter(pc.invert(given)), ids.filter(given).filter(pc.invert(elsewhere))])
-    own = own.filter(pc.is_in(own, value_set=some.column("origin").combine_chunks()))
-    table = pa.concat_tables([some, pa.table({"id": own, "origin": own})])
+    rows = np.flatnonzero(pc.is_valid(urls).to_numpy(zero_copy_only=False))
+    origins = _origins(ids.take(pa.array(rows)), urls.take(pa.array(rows)))
+    elsewhere = pc.not_equal(ids.take(pa.array(rows)), origins)
+    rows, origins = rows[elsewhere.to_numpy(zero_copy_only=False)], origins.filter(elsewhere)
+    is_own = pc.is_in(ids, value_set=origins).to_numpy(zero_copy_only=False).astype(np.bool_)
+    is_own[rows] = False
+    own = np.flatnonzero(is_own)
+    table = pa.table({"id": ids.take(pa.array(rows)), "origin": origins, "row": rows})
+    of_own = ids.take(pa.array(own))
+    table = pa.concat_tables([table, pa.table({"id": of_own, "origin": of_own, "row": own})]).sort_by("row")
     first = table.group_by("origin").aggregate([("id", "min"), ("id", "count")])
     several = first.filter(pc.greater(first.column("id_count"), 1))
     leader = dict(zip(several.column("origin").to_pylist(), several.column("id_min").to_pylist(), strict=True))
-    rows = table.filter(pc.is_in(table.column("origin"), value_set=several.column("origin").combine_chunks()))
-    pairs = zip(rows.column("id").to_pylist(), rows.column("origin").to_pylist(), strict=True)
+    shared = table.filter(pc.is_in(table.column("origin"), value_set=several.column("origin").combine_chunks()))
+    pairs = zip(shared.column("id").to_pylist(), shared.column("origin").to_pylist(), strict=True)
     return {video_id: leader[origin] for video_id, origin in pairs if video_id != leader[origin]}
 
 

@@ -71,10 +71,10 @@ class CandidateRows:
 
 
 def _condensed(videos: pa.Table) -> pa.Table:
-    ids, url = videos.column("video_id"), videos.column("url")
+    ids, url = (videos.column(name).combine_chunks() for name in ("video_id", "url"))
     is_usual = pc.and_(are_site_ids(ids), pc.equal(url, pc.binary_join_element_wise(USUAL_ADDRESS, ids, "")))
-    at = videos.schema.get_field_index("url")
-    videos = videos.set_column(at, "url", pc.if_else(is_usual, pa.scalar(None, pa.string()), url))
+    given = pc.replace_with_mask(url, is_usual, pa.scalar(None, pa.string()))  # if_else would keep the bytes
+    videos = videos.set_column(videos.schema.get_field_index("url"), "url", given)
     at = videos.schema.get_field_index("channel_id")
     return videos.set_column(at, "channel_id", videos.column("channel_id").dictionary_encode())
 
@@ -87,7 +87,9 @@ def _with_repeats_in_order(videos: pa.Table) -> pa.Table:
         return videos
     is_repeated = are_in(repeated, hashes)
     several = videos.filter(pa.array(is_repeated))
+    ids, url = several.column("video_id"), several.column("url")
     texts = several.set_column(2, "channel_id", several.column("channel_id").cast(pa.string()))
+    texts = texts.set_column(3, "url", pc.coalesce(url, pc.binary_join_element_wise(USUAL_ADDRESS, ids, "")))
     order = pc.sort_indices(texts, [(name, "ascending") for name in VIDEO_COLUMNS])
     return pa.concat_tables([videos.filter(pa.array(~is_repeated)), several.take(order)]).combine_chunks()
 

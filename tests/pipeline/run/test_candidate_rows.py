@@ -33,7 +33,7 @@ def videos_of(rows: list[tuple[Any, ...]]) -> pa.Table:
 
 
 @given(st.lists(st.lists(VIDEO, max_size=5), max_size=4), st.lists(CLIP, max_size=8), st.randoms())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_candidates_and_origins_are_those_of_the_whole_tables(pieces: Any, clips: Any, draw: Any) -> None:
     rows = CandidateRows()
     draw.shuffle(pieces)
@@ -51,7 +51,7 @@ def test_candidates_and_origins_are_those_of_the_whole_tables(pieces: Any, clips
     for name in ("video_id", "category_id", "rank", "n_clips", "clips_ms"):
         assert getattr(ranked, name).tolist() == getattr(expected, name).tolist()
     assert ranked.channel_id.cast(pa.string()).equals(expected.channel_id.cast(pa.string()))
-    assert same_origin(rows.videos()) == same_origin(whole)
+    assert same_origin(rows.videos()) == same_origin(whole.sort_by([(name, "ascending") for name in VIDEO_COLUMNS]))
 
 
 @given(

@@ -19,18 +19,19 @@ from collections import Counter
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from bench.scaling import stores
 from bench.scaling.steps import config_of
 from bench.world.distribution import read_distribution
 from bench.world.videos import World
 from bench.world.work import Work
+from manifests.schema import TABLES as SCHEMAS
 from manifests.schema import WIDE
 from pipeline.engine.store.merge import MergeSizes, install, plan_merge
 from pipeline.engine.store.segment_files import write_segment
 from pipeline.engine.store.segments import read_head
 from pipeline.engine.store.store import Store
-from pipeline.engine.store.views import duckdb_select
 from pipeline.outdir.accounts import unit_gaps
 from pipeline.outdir.identity import check_identity
 
@@ -125,9 +126,11 @@ def facts_of(store: Store) -> dict[str, tuple[int, ...]]:
     for table in TABLES:
         apart = WIDE.get(table, ())
         sums = "".join(f", sum(hash({name})::HUGEINT)" for name in apart)
-        select = duckdb_select(store, table, ["video_id", *apart])
-        asked = f"SELECT count(*), count(DISTINCT video_id), sum(hash(video_id)::HUGEINT){sums} FROM ({select})"
-        found[table] = tuple(map(int, duckdb.sql(asked).fetchall()[0]))
+        names = ["video_id", *apart]
+        batches = (batch for rows in store.read_runs(table, names) for batch in rows.to_batches())
+        read = pa.RecordBatchReader.from_batches(pa.schema([SCHEMAS[table].field(name) for name in names]), batches)
+        asked = f"count(*), count(DISTINCT video_id), sum(hash(video_id)::HUGEINT){sums}"
+        found[table] = tuple(map(int, duckdb.from_arrow(read).aggregate(asked).fetchall()[0]))
     return found
 
 

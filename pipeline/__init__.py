@@ -25,7 +25,7 @@ _HOMES = {
     "Source": "pipeline.crawl.sources.registry",
     "Stage": "pipeline.text.added_stage",
     "cut_files": "pipeline.media.cut_files",
-    "read_table": "pipeline.engine.store.views",
+    "read_table": "pipeline.engine.store.store",
     "register": "manifests.plugins",
     "run_pipeline": "pipeline.run.road",
 }

@@ -43,12 +43,13 @@ PLACES = pa.schema(
         ("n_rows", pa.int32()),
     ]
 )
-LOOSE_UNITS = pa.schema([("hash", pa.uint64()), ("stage", pa.string()), ("unit", pa.string()), ("path", pa.string())])
-"""`path`: the object that holds the unit's commit."""
+_NAME = pa.dictionary(pa.int32(), pa.string())
+LOOSE_UNITS = pa.schema([("hash", pa.uint64()), ("stage", _NAME), ("unit", _NAME), ("path", _NAME)])
+"""Not sorted: it is read as a whole. `path`: the object that holds the unit's commit."""
 
 
 HOW = {
-    "use_dictionary": ["segment", "table", "stage", "unit", "path"],
+    "use_dictionary": ["segment", "table"],
     "column_encoding": {"hash": "DELTA_BINARY_PACKED"},
 }
 """How files of ids are written: sorted hashes take 5 to 6 bytes."""
@@ -59,9 +60,9 @@ def hash_of(key: str) -> int:
     return int(hash_texts(pa.array([key], pa.string()), 0)[0])
 
 
-def ids_bytes(rows: pa.Table, **metadata: str) -> bytes:
-    """PLACES or LOOSE_UNITS as a file, sorted."""
-    table = rows.sort_by([(name, "ascending") for name in rows.schema.names]).replace_schema_metadata(metadata)
+def ids_bytes(rows: pa.Table) -> bytes:
+    """PLACES as a file, sorted."""
+    table = rows.sort_by([(name, "ascending") for name in PLACES.names])
     return parquet_bytes(table, row_group_size=GROUP_ROWS, **HOW)
 
 
@@ -137,19 +138,15 @@ def may_hold(facts: Facts, wanted: Sequence[int]) -> bool:
 
 def write_loose(commits: Commits) -> None:
     """Writes commits/ids.parquet, of what this process knows of the commits without asking again."""
-    tables, known = [LOOSE_UNITS.empty_table()], {}
-    for stage, (last, paths) in commits.seen().items():
-        known[stage] = str(last)
-        hashes = [_ids_of(commits.facts(path, unit)) for unit, path in paths.items()]
-        owner = pa.array(np.repeat(np.arange(len(hashes)), list(map(len, hashes))), pa.int64())
-        columns = {
-            "hash": np.concatenate([np.zeros(0, np.uint64), *hashes]),
-            "stage": pa.repeat(pa.scalar(stage), len(owner)),
-            "unit": pa.array(list(paths), pa.string()).take(owner),
-            "path": pa.array(list(paths.values()), pa.string()).take(owner),
-        }
-        tables.append(pa.table(columns, schema=LOOSE_UNITS))
-    commits.files.write(LOOSE, ids_bytes(pa.concat_tables(tables), **known))
+    seen = commits.seen()
+    units = [(stage, unit, path) for stage, (_, paths) in seen.items() for unit, path in paths.items()]
+    hashes = [_ids_of(commits.facts(path, unit)) for _, unit, path in units]
+    owner = pa.array(np.repeat(np.arange(len(units), dtype=np.int32), list(map(len, hashes))))
+    names = [pa.array([row[i] for row in units], pa.string()) for i in range(3)]
+    columns = [pa.DictionaryArray.from_arrays(owner, column) for column in names]
+    table = pa.table([np.concatenate([np.zeros(0, np.uint64), *hashes]), *columns], schema=LOOSE_UNITS)
+    known = {stage: str(last) for stage, (last, _) in seen.items()}
+    commits.files.write(LOOSE, parquet_bytes(table.replace_schema_metadata(known)))
 
 
 def read_loose(files: Files, wanted: Sequence[int]) -> tuple[dict[str, int], pa.Table]:

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.errors import DamagedFile
+from manifests.errors import DamagedFile, UserError
 from manifests.parquet import damage_named, open_parquet
 from manifests.schema import REJECTS, TABLES, WIDE, completed, table_of
 from pipeline.engine.store.commits import Commits, Facts, number_of, part_name
@@ -68,8 +68,7 @@ class Store(Committed):
     def _parts_anew(self, stage: str, unit: str) -> dict[str, str]:
         """Writes a unit's rows from its segment into parts of their own again: {table: path}."""
         folders = [*(f"{table}/{stage}" for table in TABLES), f"rejects/{stage}"]
-        parts = [part for folder in folders for part in self._committed_parts(folder) if part.stage == stage]
-        own = [part for part in parts if part.unit == unit]
+        own = [part for folder in folders for part in self.parts_of(folder, [unit]).values()]
         token = uuid.uuid4().hex[:12]
         return {part.table: self.write_part(part.table, stage, unit, self.read_part(part), token) for part in own}
 
@@ -347,6 +346,15 @@ class Store(Committed):
         except FileNotFoundError:
             return []
         return paths
+
+
+def read_table(url: str, table: str, columns: Sequence[str] = ()) -> pa.Table:
+    """The committed rows of a table in an output directory; all columns if none are named. UserError if there is no
+    such table.
+    """
+    if table not in TABLES:
+        raise UserError(f"{table}: no such table; there are {', '.join(TABLES)}")
+    return Store(url).read_table(table, list(columns) or None)
 
 
 def _table_and_stage(head: Head, folder: str) -> tuple[str, str]:

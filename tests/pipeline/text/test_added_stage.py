@@ -17,7 +17,6 @@ from pipeline.config import RunConfig
 from pipeline.dataset.purge import purge
 from pipeline.engine.store.segments import change_head
 from pipeline.engine.store.store import Store
-from pipeline.engine.store.views import rows_of_table
 from pipeline.engine.work.attempt import attempt_unit
 from pipeline.engine.work.unit import Reject
 from pipeline.outdir.retries import request_retries, uncommit_requested
@@ -94,7 +93,7 @@ def test_what_the_last_stage_wrote_is_all_that_is_read_before_and_after_merges(s
         assert read.pop("counted") == ["clip"] * 2
         assert read == {way: ["a.0", "b.0"] for way in read}
         assert {text.isupper() for text in store.read_table("clips")["text"].to_pylist()} == {True}
-        assert all("shout" in file.path for file in rows_of_table(store, "clips"))
+        assert all("shout" in part.path for part in store.parts("clips"))
         merge_all(store, replace(SIZES, n_units=1))
     assert {part.n_rows >= 0 for part in store.parts("clips")} == {True}
     assert sorted(store.stages()) == ["clips", *STAGES]

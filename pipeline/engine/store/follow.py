@@ -20,7 +20,7 @@ from manifests.schema import REJECTS, TABLES, completed
 from pipeline.engine.store.commits import part_name
 from pipeline.engine.store.new_parts import KnownUnits, hash_units
 from pipeline.engine.store.parallel import READERS, ahead
-from pipeline.engine.store.segment_rows import FETCH_BYTES, SegmentRows
+from pipeline.engine.store.ranges import FETCH_BYTES, SegmentRows
 from pipeline.engine.store.segments import MAX_MOVED, Head, Segment, read_head
 from pipeline.engine.store.unit_parts import Part
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from manifests.schema import completed
 from pipeline.engine.store.parallel import READERS, ahead
-from pipeline.engine.store.segment_rows import FETCH_BYTES, SegmentRows
+from pipeline.engine.store.ranges import FETCH_BYTES, SegmentRows
 from pipeline.engine.store.unit_parts import Part
 
 if TYPE_CHECKING:

@@ -22,8 +22,7 @@ from pipeline.engine.store.committed import Committed
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.lookup import hash_of, may_hold, read_loose, rows_with_hash
 from pipeline.engine.store.parallel import READERS
-from pipeline.engine.store.ranges import read_rows
-from pipeline.engine.store.segment_rows import SegmentRows, Spans, wide_path
+from pipeline.engine.store.ranges import SegmentRows, Spans, read_rows, wide_path
 from pipeline.engine.store.segments import MAX_MOVED, Head, Retired, Segment, change_head, read_head, without
 from pipeline.engine.store.unit_parts import MERGED_NAME, PART, Part, cure_of, joined, name_of, strays
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hdvila_testing.requests import count_requests
-from pipeline.engine.store import follow, segment_files, segment_rows
+from pipeline.engine.store import follow, ranges, segment_files
 from pipeline.engine.store import parallel as ahead
 from pipeline.engine.store.follow import Follower, _New, _spans_of
 from pipeline.engine.store.merge import MergeSizes
@@ -145,7 +145,7 @@ def test_many_segments_take_the_turns_of_few_requests_and_come_in_their_order(
     heads = [segment.id for segment in read_head(out)[0].segments]
     assert len(names) == 16 and names == [first_of(out, name) for name in heads]
 
-    monkeypatch.setattr(segment_rows, "FETCH_BYTES", 1)
+    monkeypatch.setattr(ranges, "FETCH_BYTES", 1)
     unfetched = list(Follower(out, "clips", ["video_id"]).new())
     assert pa.concat_tables(unfetched).equals(pa.concat_tables(tables)), "what is too much at once is read in turn"
 

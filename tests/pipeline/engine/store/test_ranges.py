@@ -1,4 +1,6 @@
-"""Rows of a Parquet file are read by its end and by what holds them, whatever its size is known to be."""
+"""Rows of a Parquet file are read by its end and by what holds them, whatever its size is known to be; those of a
+segment wherever a column lies.
+"""
 
 import io
 from pathlib import Path
@@ -13,7 +15,10 @@ from hdvila_testing.requests import count_requests
 from manifests.parquet import parquet_bytes
 from pipeline.engine.store import ranges
 from pipeline.engine.store.files import Files
-from pipeline.engine.store.ranges import TAIL_BYTES, RowFile, read_rows
+from pipeline.engine.store.ranges import TAIL_BYTES, RowFile, SegmentRows, read_rows, wide_path
+from pipeline.engine.store.segments import read_head
+from pipeline.engine.store.store import Store
+from tests.pipeline.engine.merges import UNITS, fill, merge_all
 
 N_ROWS, A_GROUP = 100_000, 1_000
 TABLE = pa.table(
@@ -184,3 +189,45 @@ def test_what_is_kept_is_read_without_a_request_and_too_much_is_not_fetched(fold
                 assert file.read(first, n_rows, columns).equals(TABLE.select(columns).slice(first, n_rows))
     assert counted.n == 0
     assert file.read(90_000, 1, ["number"]).equals(TABLE.select(["number"]).slice(90_000, 1))
+
+
+# a segment's two files
+
+COLUMNS = ["text", "video_id", "clip_id"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(str(tmp_path / "out"))
+    fill(store, UNITS[:3])
+    merge_all(store)
+    return store
+
+
+def rows_of_clips(store: Store) -> SegmentRows:
+    (segment,) = read_head(store)[0].segments
+    return SegmentRows(store, "clips", segment.path("clips"), {})
+
+
+def test_what_was_fetched_is_read_without_a_request_and_the_rest_when_it_is_asked_for(store: Store) -> None:
+    whole = store.read_table("clips", COLUMNS)
+    rows = rows_of_clips(store)
+    assert rows.fetch([(0, 9)], COLUMNS)
+    with count_requests() as counted:
+        assert rows.read(0, 9, COLUMNS).equals(whole) and rows.read(2, 3, COLUMNS).equals(whole.slice(2, 3))
+        assert list(rows.pieces(0, 9, COLUMNS, 1 << 30)) == [(0, 9)]
+    assert counted.n == 0
+
+    narrow = rows_of_clips(store)
+    with count_requests() as counted:
+        assert narrow.read(0, 9, ["video_id", "gone"]).equals(whole.select(["video_id"]))
+    assert counted.n == 2, "its size and its end, of the narrow file alone"
+
+
+def test_too_much_is_not_fetched(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "FETCH_BYTES", 1)
+    assert not rows_of_clips(store).fetch([(0, 9)], COLUMNS)
+
+
+def test_the_wide_columns_lie_beside_the_table() -> None:
+    assert wide_path("segments/clips/1/clips.parquet") == "segments/clips/1/clips.wide.parquet"

@@ -40,9 +40,8 @@ def parquet_bytes(table: pa.Table, **options: Any) -> bytes:
     """A table as a Parquet file with checksums. `options`: of pyarrow's `write_table`."""
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True, **options)
-    data = sink.getvalue()
-    start = len(data) - _END_BYTES - _footer_bytes(data)
-    return data[:start] + _seal_of(data[start:]) + data[start:]
+    _seal(sink)
+    return sink.getvalue()
 
 
 @contextmanager
@@ -51,11 +50,16 @@ def parquet_writer(path: Path, schema: pa.Schema, **options: Any) -> Iterator[pq
     with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True, **options) as writer:
         yield writer
     with path.open("r+b") as file:
-        file.seek(-_END_BYTES, io.SEEK_END)
-        start = file.seek(-_END_BYTES - _footer_bytes(file.read()), io.SEEK_END)
-        footer = file.read()
-        file.seek(start)
-        file.write(_seal_of(footer) + footer)
+        _seal(file)
+
+
+def _seal(file: IO[bytes]) -> None:
+    """Puts the footer's checksum before it."""
+    file.seek(-_END_BYTES, io.SEEK_END)
+    start = file.seek(-_END_BYTES - _footer_bytes(file.read()), io.SEEK_END)
+    footer = file.read()
+    file.seek(start)
+    file.write(_seal_of(footer) + footer)
 
 
 def open_parquet(source: bytes | IO[bytes], *, is_foreign: bool = False, **options: Any) -> pq.ParquetFile:

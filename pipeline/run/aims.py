@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pipeline.balance.quotas import MS_PER_HOUR, Supply, category_weights, from_amount, plan_quotas
-from pipeline.balance.selection import Selection
+from pipeline.balance.result import BalanceResult
 from pipeline.config.balance import BalanceConfig
 from pipeline.crawl.plan import CategoryState, Wanted
 from pipeline.crawl.round_files import category_states
@@ -42,20 +42,19 @@ def record(run: Run, wanted: Wanted) -> Wanted:
     return wanted
 
 
-def wanted_more(run: Run, selection: Selection) -> Wanted | None:
+def wanted_more(run: Run, balance: BalanceResult) -> Wanted | None:
     """The aim of a further crawl: to replace what media lost or a dry category left over; None if there is none."""
-    if not asks_site(run.config) or is_full(selection):
+    if not asks_site(run.config) or is_full(balance):
         return None
     states = category_states(run.config.crawl, run.store, last_wanted(run))
-    wanted = aim_again(run.config.balance, selection, states)
+    wanted = aim_again(run.config.balance, balance, states)
     if all(wanted.quotas[i] <= amount for i, amount in last_wanted(run).quotas.items()):
         return None
     return record(run, wanted)
 
 
-def is_full(selection: Selection) -> bool:
+def is_full(result: BalanceResult) -> bool:
     """Whether the requested total has been reached (within one clip in a thousand)."""
-    result = selection.result
     return result.total_asked >= 0 and result.total_kept >= 0.999 * result.total_asked
 
 
@@ -78,10 +77,10 @@ def _hours_cap(config: BalanceConfig) -> int:
     return round(config.max_hours_per_category * MS_PER_HOUR) if config.unit == "hours" else PLENTY
 
 
-def aim_again(config: BalanceConfig, selection: Selection, states: list[CategoryState]) -> Wanted:
+def aim_again(config: BalanceConfig, balance: BalanceResult, states: list[CategoryState]) -> Wanted:
     """The aim after a selection that fell short: dry categories leave their share to others; losses are compensated."""
     scale = MS_PER_HOUR if config.unit == "hours" else 1
-    made = {c.category_id: c for c in selection.result.categories}
+    made = {c.category_id: c for c in balance.categories}
     dry = {
         s.category_id: round(made[s.category_id].made * scale)
         for s in states

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 from manifests.errors import UserError
 from manifests.shards import read_manifest
-from pipeline.balance.selection import Selection, select
+from pipeline.balance.result import BalanceResult
+from pipeline.balance.selection import select
 from pipeline.run.aims import shares_of
 from pipeline.run.publish import write_selection
 from pipeline.shards.stage import ShardsStage
@@ -28,13 +29,13 @@ GENERATIONS = "generations"
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """Shards that are full after `n_batches`, and what is selected by then. `units`: names of the shards' units."""
+    """Shards that are full after `n_batches`, and the balance by then. `units`: names of the shards' units."""
 
     number: int
     n_batches: int
     units: tuple[str, ...]
     stage: ShardsStage
-    selection: Selection
+    balance: BalanceResult
 
 
 class Recorded(TypedDict):
@@ -78,12 +79,12 @@ class Closing:
         self._batches.n_decided = generation.n_batches
 
     def _full_after(self, n_batches: int) -> Generation | None:
-        selection, stage = self._selected(n_batches)
+        balance, stage = self._selected(n_batches)
         units = list(stage.units(self._run.store))
         if not units:
             return None
         number = units[0].payload.shard.generation
-        generation = Generation(number, n_batches, tuple(unit.name for unit in units), stage, selection)
+        generation = Generation(number, n_batches, tuple(unit.name for unit in units), stage, balance)
         record: Recorded = {"n_batches": n_batches, "generation": number, "units": list(generation.units)}
         self._run.lock.check()
         self._run.store.write_json(f"{GENERATIONS}/{len(self._records):05d}.json", record)
@@ -93,17 +94,17 @@ class Closing:
 
     def _again(self, record: Recorded) -> Generation:
         """Restores a generation that a killed run recorded and did not finish."""
-        selection, stage = self._selected(record["n_batches"], record["generation"])
-        return Generation(record["generation"], record["n_batches"], tuple(record["units"]), stage, selection)
+        balance, stage = self._selected(record["n_batches"], record["generation"])
+        return Generation(record["generation"], record["n_batches"], tuple(record["units"]), stage, balance)
 
-    def _selected(self, n_batches: int, n_closed: int | None = None) -> tuple[Selection, ShardsStage]:
+    def _selected(self, n_batches: int, n_closed: int | None = None) -> tuple[BalanceResult, ShardsStage]:
         run, batches = self._run, self._batches
         config, but = run.config, batches.ids_from(n_batches)
         candidates = run.plan_from(batches.batches[n_batches - 1].n_rounds)
         outcomes = candidates.outcomes(but, n_closed=n_closed)
         selection = select(candidates.ranked, outcomes, config.balance, shares_of(config.balance, {}))
-        write_selection(run, selection)
-        return selection, ShardsStage(config.shards, config.seed, only_full=True, but=but, books=run.known.shards)
+        balance = write_selection(run, selection)
+        return balance, ShardsStage(config.shards, config.seed, only_full=True, but=but, books=run.known.shards)
 
     def _is_published(self, record: Recorded) -> bool:
         try:

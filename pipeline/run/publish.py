@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from manifests.funnel import SELECTION_NAME
 from manifests.settings import identity_values
 from manifests.shards import Manifest
-from pipeline.balance.result import BALANCE_NAME
+from pipeline.balance.result import BALANCE_NAME, BalanceResult
 from pipeline.balance.selection import Selection
 from pipeline.outdir.identity import stages_made_by
 from pipeline.shards.manifest import remove_packs, remove_packs_of, write_manifest
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from pipeline.run.session import Run
 
 
-def write_selection(run: Run, selection: Selection) -> None:
-    """Writes selection.parquet and balance.json."""
+def write_selection(run: Run, selection: Selection) -> BalanceResult:
+    """Writes selection.parquet and balance.json; returns the result, without the table of all videos."""
     run.lock.check()
     run.store.write_table(SELECTION_NAME, selection.table)
     run.store.write_json(BALANCE_NAME, selection.result.document())
+    return selection.result
 
 
 def publish_shards(
-    run: Run, selection: Selection, facts: Mapping[str, Any] | None = None, *, is_last: bool = False
+    run: Run, balance: BalanceResult, facts: Mapping[str, Any] | None = None, *, is_last: bool = False
 ) -> Manifest:
     """Writes the manifest of all committed shards, and removes the packs that are no longer needed."""
     config, store = run.config, run.store
@@ -35,7 +36,7 @@ def publish_shards(
         name=config.name,
         config=public_config(run),
         card=config.shards.card,
-        facts={"balance": selection.result.document(), "made_by": stages_made_by(store), **(facts or {})},
+        facts={"balance": balance.document(), "made_by": stages_made_by(store), **(facts or {})},
     )
     if not config.shards.keep_packs and is_last:
         remove_packs(store, manifest)

@@ -19,7 +19,7 @@ from manifests.funnel import funnel
 from manifests.shards import Manifest
 from manifests.stages import names_of
 from pipeline.balance.result import BalanceResult
-from pipeline.balance.selection import Selection, select
+from pipeline.balance.selection import select
 from pipeline.config import RunConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import Wanted
@@ -77,23 +77,23 @@ def recipe(run: Run) -> MadeByRecipe:
     uncommit_requested(run.store, names_of("round"))
     uncommit_due(run.store, names_of("unit"), datetime.now(UTC))
     take_up_what_is_lost(run.store)
-    selection = work(run)
-    manifest = deliver(run, selection)
-    return MadeByRecipe(manifest, selection.result, check_accounts(run.store))
+    balance = work(run)
+    manifest = deliver(run, balance)
+    return MadeByRecipe(manifest, balance, check_accounts(run.store))
 
 
-def work(run: Run) -> Selection:
-    """Crawls, makes media and closes shards side by side, again to replace what media lost; the final selection."""
+def work(run: Run) -> BalanceResult:
+    """Crawls, makes media and closes shards side by side, again to replace what media lost; the final balance."""
     gathered = Gathered()
     _side_by_side(run, gathered, gather(run, gathered))
-    selection = select_all(run)
-    while (wanted := wanted_more(run, selection)) is not None:
+    balance = select_all(run)
+    while (wanted := wanted_more(run, balance)) is not None:
         gathered.n_worked = 0
         _side_by_side(run, gathered, crawl(run, wanted, gathered))
-        selection = select_all(run)  # always: the line that closes shards has written a selection too
+        balance = select_all(run)  # always: the line that closes shards has written a selection too
         if not gathered.n_worked:
             break
-    return selection
+    return balance
 
 
 def _side_by_side(run: Run, gathered: Gathered, line: Line) -> None:
@@ -171,22 +171,21 @@ def shards(run: Run, batches: Batches) -> Line:
             continue
         if len(run.store.committed_of("shards", generation.units)) < len(generation.units):
             yield (generation.stage,)
-        publish_shards(run, generation.selection)
+        publish_shards(run, generation.balance)
         closing.end(generation)
 
 
-def select_all(run: Run) -> Selection:
+def select_all(run: Run) -> BalanceResult:
     """Makes the final selection from what exists, and records it."""
     candidates = run.plan_from()
     selection = select(candidates.ranked, candidates.outcomes(), run.config.balance)
-    write_selection(run, selection)
-    return selection
+    return write_selection(run, selection)
 
 
-def deliver(run: Run, selection: Selection) -> Manifest:
+def deliver(run: Run, balance: BalanceResult) -> Manifest:
     """Makes shards, manifest, cards, report. Packs are removed once the manifest with their samples is written."""
     run.complete(ShardsStage(run.config.shards, run.config.seed, books=run.known.shards))
-    manifest = publish_shards(run, selection, {"funnel": funnel(run.store).document()}, is_last=True)
+    manifest = publish_shards(run, balance, {"funnel": funnel(run.store).document()}, is_last=True)
     sweep_shards(run.store, manifest)
     write_report(run.store)
     run.count_rejects()

@@ -30,7 +30,7 @@ import pyarrow as pa
 from hdvila_testing.plans import outcomes_of
 from hdvila_testing.shards import DURATION_MS, tiny_film, tiny_members
 from manifests.categories import category_name, load_categories
-from manifests.funnel import SELECTION_NAME, rejects_in_force
+from manifests.funnel import SELECTION_NAME
 from manifests.reasons import Reason
 from manifests.sample import SampleJson
 from manifests.schema import CLIPS, PACKS, REJECTS, SHARD_ROWS, TABLES, VIDEOS
@@ -40,6 +40,7 @@ from pipeline.balance.selection import select
 from pipeline.config.balance import BalanceConfig
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import Sample, write_pack
+from pipeline.query.rejects import rejects_in_force
 from pipeline.report.page import write_report
 from pipeline.shards.files import entry_of, shard_files
 

@@ -22,7 +22,7 @@ from pipeline.likeness.texts import SAME_TALK, SameTalk
 def outcomes_of(packs: Iterable[pa.Table], rejects: pa.Table, duplicates: Duplicates | None = None) -> Outcomes:
     """Makes outcomes from tables with columns of PACKS (video_id, n, duration_ms, status, reason) and rejects in force.
 
-    Each video is in a single table. `rejects`: see manifests.funnel.rejects_in_force. A video whose clips all failed
+    Each video is in a single table. `rejects`: see pipeline.query.rejects. A video whose clips all failed
     is rejected with the most common reason of its clips.
     """
     lists, away = [], []

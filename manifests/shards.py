@@ -24,6 +24,9 @@ from manifests.version import SCHEMA_VERSION
 
 MANIFEST_NAME = "manifest.json"
 TABLE_NAME = "manifest.parquet"
+TOMBSTONES = "tombstones.txt"
+RECORDS = "removals"
+"""Folder with a record of each removal: <date>-<hash>.json, ids and keys only."""
 PUBLISHED = "manifests"
 """Folder beside manifest.json that keeps each published manifest: `<its sha256>.json`, and its table as `<the table's
 sha256>.parquet`. Their urls are relative to the parent folder, too.

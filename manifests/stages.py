@@ -3,6 +3,7 @@
 A stage is listed where its work begins: a changed setting touches a first stage and all stages that follow.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -182,6 +183,11 @@ def find_stage(name: str) -> StageFacts | None:
     """The stage with a name or alias; None if there is none."""
     name = ours(name)
     return STAGES.get(name) or next((stage for stage in TABLE if name in stage.aliases), None)
+
+
+def stages_void_by(table: str, among: Iterable[str]) -> list[str]:
+    """Those of these stages that a video or clip with a row of this table has passed."""
+    return [name for name in among if (stage := find_stage(name)) and stage.void_by == table]
 
 
 def names_of(again: Again) -> tuple[str, ...]:

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from hdvila_testing.video import Film, a_video
-from manifests.funnel import funnel
 from pipeline import read_table
 from pipeline.engine.store.store import Store
 from pipeline.outdir.accounts import check_accounts
+from pipeline.query.funnel import funnel
 from tests.foreign_package import program
 
 N_ITEMS = 3

@@ -12,6 +12,7 @@ REPO = Path(__file__).resolve().parent.parent
 ROOMS = (
     "config",
     "engine",
+    "query",
     "outdir",
     "media",
     "text",
@@ -20,7 +21,6 @@ ROOMS = (
     "likeness",
     "balance",
     "shards",
-    "query",
     "report",
     "dataset",
     "images",
@@ -155,6 +155,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     ],
     "makes a page; tests/test_docs.py holds the page against it": ["pipeline/config/reference"],
     "tests/pipeline/report/test_audit.py, on a whole data set": ["manifests/audit"],
+    "tests/pipeline/query/test_funnel.py, where it is counted": ["manifests/funnel"],
     "tests/pipeline/report/test_page.py and tests/pipeline/report/test_audit.py, which show all that it reads": [
         f"pipeline/report/{name}" for name in ("data", "facts", "rows")
     ],

@@ -21,7 +21,7 @@ from typing import Any
 from bench.scaling.stores import BATCH_VIDEOS, UNIT_VIDEOS, add_batch, add_generation
 from bench.world.rows import LONG_AGO
 from bench.world.videos import World
-from manifests.funnel import SELECTION_NAME, funnel
+from manifests.funnel import SELECTION_NAME
 from manifests.settings import load_config
 from manifests.shards import MANIFEST_NAME, read_manifest
 from pipeline.balance.next_batch import next_batch
@@ -38,6 +38,7 @@ from pipeline.media.stage import MediaStage
 from pipeline.outdir.accounts import check_accounts
 from pipeline.outdir.remade import forget_alike
 from pipeline.outdir.tombstones import Tombstones
+from pipeline.query.funnel import funnel
 from pipeline.report.page import write_report
 from pipeline.run.candidates import Candidates
 from pipeline.run.known import Known

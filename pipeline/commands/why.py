@@ -11,8 +11,8 @@ import typer
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from manifests.story import Step
     from pipeline.engine.store.store import Store
+    from pipeline.report.story import Step
 
 
 def why(
@@ -39,8 +39,9 @@ def why(
 
 def taken_down(store: "Store", video_ids: list[str]) -> list["Step"]:
     """What the tombstones say about a video, known here or not: that it was removed, and on which days."""
-    from manifests.story import Step
-    from pipeline.outdir.tombstones import TOMBSTONES, Tombstones, days_of_removal, read_tombstones
+    from manifests.shards import TOMBSTONES
+    from pipeline.outdir.tombstones import Tombstones, days_of_removal, read_tombstones
+    from pipeline.report.story import Step
 
     tombstones = read_tombstones(store)
     for video_id in video_ids if tombstones != Tombstones() else ():
@@ -56,7 +57,7 @@ def taken_down(store: "Store", video_ids: list[str]) -> list["Step"]:
 def stories(store: "Store", text: str) -> Iterator[tuple[str, list["Step"]]]:
     """(video id, its way) of the videos that a text may mean: by their ids, then by the address that they come from."""
     from manifests.origin import origin_of, video_id_of
-    from manifests.story import COLUMNS, where_did_it_go
+    from pipeline.report.story import COLUMNS, where_did_it_go
 
     names = ids_in(text)
     keys = {*names, origin_of(text), video_id_of(text)} - {""}

@@ -28,14 +28,14 @@ from typing import Any
 from manifests.errors import UserError
 from manifests.origin import is_site_id, origin_of
 from manifests.rows import ShardRow
-from manifests.shards import MANIFEST_NAME, TABLE_NAME, ShardEntry, head_of, manifest_bytes
+from manifests.shards import MANIFEST_NAME, RECORDS, TABLE_NAME, ShardEntry, head_of, manifest_bytes
 from pipeline.dataset.holders import find_holders
 from pipeline.dataset.purge import purge as purge_tables
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import index_pack
-from pipeline.outdir.tombstones import RECORDS, Tombstones, covers, read_tombstones, write_tombstones
+from pipeline.outdir.tombstones import Tombstones, covers, read_tombstones, write_tombstones
 from pipeline.query.cache import forget_tables
 from pipeline.report.page import has_audit, write_report
 from pipeline.report.summary import REPORT_NAME

@@ -26,12 +26,21 @@ from tempfile import TemporaryDirectory
 from manifests.errors import UserError
 from manifests.image_sample import IMAGE_KIND
 from manifests.sample_index import entries_in
-from manifests.shards import MANIFEST_NAME, TABLE_NAME, Manifest, ShardEntry, read_manifest, sizes_bytes, wids_bytes
+from manifests.shards import (
+    MANIFEST_NAME,
+    TABLE_NAME,
+    TOMBSTONES,
+    Manifest,
+    ShardEntry,
+    read_manifest,
+    sizes_bytes,
+    wids_bytes,
+)
 from pipeline.dataset.verify_shard import Fault, ShardReport, read_shard
 from pipeline.engine.run.progress import counted
 from pipeline.engine.run.status_files import read_run_status
 from pipeline.engine.store.store import Store
-from pipeline.outdir.tombstones import TOMBSTONES, Tombstones, read_tombstones
+from pipeline.outdir.tombstones import Tombstones, read_tombstones
 from pipeline.shards.manifest import CARD_NAME, CROISSANT_NAME, SIZES_NAME, WIDS_NAME, split_indexes, stray_files
 from pipeline.shards.sample_index import make_indexes
 

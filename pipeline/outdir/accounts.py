@@ -8,13 +8,14 @@ with the funnel's sum, candidates = kept + rejected + missing.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from manifests.census import Census
-from manifests.funnel import FunnelCounts, funnel, missing_videos
+from manifests.funnel import FunnelCounts
 from manifests.schema import WIDE
 from manifests.stages import ENDS, STAGES, rank_of
 from pipeline.engine.store.commits import Facts, part_name
 from pipeline.engine.store.segments import read_head
 from pipeline.engine.store.store import Store
+from pipeline.query.funnel import FUNNEL, funnel_of, missing_of
+from pipeline.query.streams import stream_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,10 @@ WHOLE = Accounts((), ())
 
 def check_accounts(store: Store) -> Accounts:
     """Checks every commit and every table. Meaningful only once a run has made its selection."""
-    census = Census(store)
-    videos = [Gap(stage, f"video {i}") for stage, ids in missing_videos(store, census).items() for i in ids]
-    return Accounts((*unit_gaps(store), *videos), tuple(_wrong_sums(funnel(store, census))))
+    with stream_tables(store, *FUNNEL) as tables:
+        videos = [Gap(stage, f"video {i}") for stage, ids in missing_of(tables).items() for i in ids]
+        wrong_sums = tuple(_wrong_sums(funnel_of(tables)))
+    return Accounts((*unit_gaps(store), *videos), wrong_sums)
 
 
 LOOKS = 3

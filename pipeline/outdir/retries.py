@@ -10,17 +10,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from manifests.funnel import rejects_in_force
 from manifests.reasons import Reason, ReasonClass
 from manifests.stages import OTHERS, STAGES, TABLE, ours, rank_of
 from manifests.version import made_by
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import name_over
+from pipeline.query.rejects import rejects_in_force
+from pipeline.query.streams import stream_tables
 
 FOLDER = "retries"
+STANDING = """
+SELECT r.stage, r.reason, r.video_id, count(*)
+FROM rejects_in_force r JOIN rejects ever USING (stage, video_id)
+WHERE r.clip_id = '' AND r.reason IN (SELECT unnest(?)) AND (? = '' OR r.stage = ?)
+GROUP BY ALL
+"""
+"""Videos that stay rejected for some reasons, and how often each was rejected at that stage."""
 
 
 def request_retries(store: Store, reasons: Sequence[str], stage: str = "") -> dict[str, int]:
@@ -37,17 +42,10 @@ def request_retries(store: Store, reasons: Sequence[str], stage: str = "") -> di
 
 def _standing(store: Store, reasons: Sequence[str], stage: str) -> dict[tuple[str, str], dict[str, int]]:
     """{(stage, reason): {video id: how often it was rejected there}} for videos where that reason is in force."""
-    wanted = pc.is_in(pc.field("reason"), pa.array(reasons, pa.string())) & (pc.field("clip_id") == "")
-    if stage:
-        wanted &= pc.field("stage") == stage
-    rows = rejects_in_force(store).filter(wanted)
-    ever = store.read_rejects(["stage", "video_id"])
-    ever = ever.filter(pc.is_in(pc.field("video_id"), rows["video_id"].combine_chunks()))
-    counted = ever.group_by(["stage", "video_id"]).aggregate([([], "count_all")])
-    times = {(row["stage"], row["video_id"]): row["count_all"] for row in counted.to_pylist()}
     standing: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    for row in rows.to_pylist():
-        standing[row["stage"], row["reason"]][row["video_id"]] = times[row["stage"], row["video_id"]]
+    with stream_tables(store, STANDING) as tables:
+        for found_stage, reason, video_id, times in tables.rows(STANDING, list(reasons), stage, stage):
+            standing[found_stage, reason][video_id] = times
     return standing
 
 
@@ -90,7 +88,7 @@ def _has_reason(reason: str) -> Callable[[Mapping[str, Any]], bool]:
 
 def uncommit_due(store: Store, stages: Sequence[str], now: datetime) -> int:
     """Uncommits units of these stages with rejects of class `later` that are due; returns how many."""
-    rows = rejects_in_force(store).filter(pc.field("class") == ReasonClass.LATER.value).to_pylist()
+    rows = rejects_in_force(store, "class = ?", ReasonClass.LATER.value).to_pylist()
     due = [row for row in rows if ours(row["stage"]) in stages and is_due(row, now)]
     return sum(
         _uncommit(store, stage, {r["video_id"] for r in due if r["stage"] == stage}, lambda _: True)

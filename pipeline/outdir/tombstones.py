@@ -17,11 +17,9 @@ from typing import Any
 
 from manifests.errors import DamagedFile, UserError
 from manifests.origin import origin_of
+from manifests.shards import RECORDS, TOMBSTONES
 from pipeline.engine.store.store import Store
 
-TOMBSTONES = "tombstones.txt"
-RECORDS = "removals"
-"""Folder with a record of each removal: <date>-<hash>.json, ids and keys only."""
 UNDER_WAY = "# a removal is under way; if none is running, run the same `hdvila-pipeline remove` again"
 
 

@@ -24,11 +24,22 @@ from typing import IO
 import duckdb
 
 from manifests.errors import UserError
-from manifests.stages import TABLE, find_stage, rank_of
+from manifests.shards import RECORDS, TOMBSTONES
 from pipeline.engine.store.store import Store
-from pipeline.outdir.tombstones import RECORDS, TOMBSTONES
-from pipeline.query.catalogue import COLUMNS, NAMED_ONLY, VIEWS, Needs, needs_of, shows_columns, view_of, words_of
-from pipeline.query.fill import bring_up_to_date, is_up_to_date, make_tables, run
+from pipeline.query.catalogue import (
+    COLUMNS,
+    NAMED_ONLY,
+    VIEWS,
+    Needs,
+    in_order,
+    needs_of,
+    shows_columns,
+    view_of,
+    words_of,
+)
+from pipeline.query.facts import make_facts
+from pipeline.query.fill import bring_up_to_date, is_up_to_date, make_tables
+from pipeline.query.statements import run
 
 log = logging.getLogger("hdvila")
 
@@ -192,14 +203,9 @@ def _spill_of(path: Path) -> str:
 
 
 def _show(file: duckdb.DuckDBPyConnection, words: frozenset[str]) -> None:
-    """Makes the views, and the table of stages."""
-    names = {name for (name,) in run(file, "SELECT DISTINCT stage FROM held.rejects")}
-    names.update(stage.name for stage in TABLE)
-    facts = [(name, stage.void_by if (stage := find_stage(name)) else "", rank_of(name)) for name in sorted(names)]
-    run(file, "CREATE TEMP TABLE stages (stage VARCHAR, void_by VARCHAR, rank INTEGER)")
-    for fact in facts:
-        run(file, "INSERT INTO stages VALUES (?, ?, ?)", *fact)
+    """Makes the views, and the tables of what the program knows."""
+    make_facts(file, {name for (name,) in run(file, "SELECT DISTINCT stage FROM held.rejects")})
     for table in COLUMNS:
         run(file, view_of(table, words))
-    for name, select in VIEWS.items():
-        run(file, f"CREATE TEMP VIEW {name} AS {select}")
+    for name in in_order(VIEWS):
+        run(file, f"CREATE TEMP VIEW {name} AS {VIEWS[name]}")

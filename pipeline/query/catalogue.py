@@ -48,6 +48,25 @@ def words_of(text: str) -> frozenset[str]:
     return frozenset(match[0].lower() for match in map(re.compile(r"\w+").search, named) if match)
 
 
+def views_in(text: str) -> frozenset[str]:
+    """The views that a text of SQL names."""
+    return words_of(text) & VIEWS.keys()
+
+
+def in_order(texts: Iterable[str]) -> list[str]:
+    """The views that texts need, or are, each after those that it needs itself."""
+    ordered: dict[str, None] = {}
+
+    def add(text: str) -> None:
+        for view in sorted(views_in(text) - ordered.keys()):
+            add(VIEWS[view])
+            ordered[view] = None
+
+    for text in texts:
+        add(text)
+    return list(ordered)
+
+
 def shows_columns(text: str) -> bool:
     """Whether a statement only asks which tables or columns there are."""
     return text.lower().split(maxsplit=1)[:1] in (["describe"], ["desc"], ["show"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -12,14 +11,10 @@ from pipeline.engine.store.segments import MAX_MOVED
 from pipeline.engine.store.store import Store
 from pipeline.query.catalogue import COLUMNS, NAMED_ONLY, ORIGIN, Needs
 from pipeline.query.sources import Source, sources_of
+from pipeline.query.statements import run
 
 INSERT_BYTES = 64 * 1024**2
 """Approximate bytes in memory of the rows that are inserted together."""
-
-
-def run(file: duckdb.DuckDBPyConnection, statement: str, *values: object) -> list[tuple[Any, ...]]:
-    """Runs a statement to its end and returns all its rows: a connection refuses the next before."""
-    return file.execute(statement, list(values)).fetchall()
 
 
 def make_tables(file: duckdb.DuckDBPyConnection) -> None:

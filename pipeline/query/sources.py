@@ -21,15 +21,13 @@ from numpy.typing import NDArray
 from manifests.clip_status import is_success
 from manifests.funnel import SELECTION_NAME, selection_runs
 from manifests.schema import completed
-from manifests.shards import ShardEntry
+from manifests.shards import TABLE_NAME, ShardEntry, read_entries, rows_of_shard
 from pipeline.engine.store.commits import part_name
 from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.segments import Head, Segment
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part, adjoining
 from pipeline.query.catalogue import COLUMNS, OF_SHARDS, ORIGIN
-from pipeline.shards.closed import read_entries
-from pipeline.shards.files import read_rows
 
 FILES_AT_A_TIME = 64
 """Small files that are read together."""
@@ -124,7 +122,9 @@ def _read_selection(store: Store, columns: Sequence[str]) -> Read:
 
 
 def _of_shards(store: Store, known: frozenset[str]) -> tuple[frozenset[str], list[Source]]:
-    entries = {f"{entry.url} {entry.sha256}": entry for entry in read_entries(store)}
+    listed = store.read(TABLE_NAME) if store.exists(TABLE_NAME) else b""
+    every = read_entries(listed, f"{store.url}/{TABLE_NAME}") if listed else ()
+    entries = {f"{entry.url} {entry.sha256}": entry for entry in every}
     new = [(name, entry) for name, entry in entries.items() if name not in known]
     sources = [
         Source(tuple(name for name, _ in some), partial(_read_shards, store, [entry for _, entry in some]))
@@ -138,13 +138,18 @@ def _read_shards(store: Store, entries: Sequence[ShardEntry], columns: Sequence[
         name for name in columns if name in COLUMNS["samples"].names and name not in ("shard", "split", "generation")
     ]
     with ThreadPoolExecutor(READERS, thread_name_prefix="shards") as readers:
-        read = readers.map(lambda entry: read_rows(store, entry.url, [*own, "status"]), entries)
+        read = readers.map(lambda entry: _rows_of(store, entry, [*own, "status"]), entries)
         for i, (entry, tried) in enumerate(zip(entries, read, strict=True)):
             rows = tried.filter(is_success(tried.column("status"))).select(own)
             for name, value in (("shard", entry.url), ("split", entry.split), ("generation", entry.generation)):
                 rows = rows.append_column(name, pa.array([value] * rows.num_rows, OF_SHARDS.field(name).type))
             part = rows.column("shard").combine_chunks()
             yield _with_origin(rows.select(list(columns)), part, np.arange(rows.num_rows)), i
+
+
+def _rows_of(store: Store, entry: ShardEntry, columns: Sequence[str]) -> pa.Table:
+    path = f"{entry.url.removesuffix('.tar')}.parquet"
+    return rows_of_shard(store.read(path), f"{store.url}/{path}", columns)
 
 
 def _schema_of(table: str, columns: Sequence[str]) -> pa.Schema:

@@ -1,39 +1,55 @@
 """The data that the report shows, read from an output directory alone: of any run, finished or in progress."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from manifests.categories import category_name
-from manifests.census import Census
-from manifests.clip_status import is_success
 from manifests.errors import DamagedFile, UserError
-from manifests.funnel import FunnelCounts, funnel, selection_runs
-from manifests.hashing import UInt64, hash_texts, splitmix64
-from manifests.membership import are_in, hash_ids, rows_in
+from manifests.funnel import FunnelCounts
 from manifests.reasons import meaning_of
-from manifests.rejected import Rejected
 from manifests.rows import SourceRow
 from manifests.shards import MANIFEST_NAME, head_of
 from pipeline.balance.result import BALANCE_NAME, BalanceResult
 from pipeline.engine.store.store import Store
+from pipeline.query.funnel import FUNNEL, funnel_of
+from pipeline.query.streams import Streams, stream_tables
 from pipeline.report.clips import Clips, read_clips
-from pipeline.report.once import take_once
-from pipeline.report.places import Ints
-from pipeline.report.tally import Lowest, Tally
 
 EXAMPLES = 3
 """Ids shown for each reason."""
 
 
-_OF_SELECTION = pa.schema([("category_id", pa.int32()), ("reason", pa.string())])
-_NO_NAMES = pa.schema([("stage", pa.string()), ("reason", pa.string()), ("name", pa.string())]).empty_table()
+LOSSES = """
+SELECT category_id, reason, count(*) FROM selection GROUP BY ALL
+UNION ALL
+SELECT coalesce(wanted, -1), reason, count(*)
+FROM rejects_in_force ANTI JOIN selection USING (video_id)
+LEFT JOIN (
+    SELECT video_id, min_by(wanted_category_id, (round, attempt, wanted_category_id)) AS wanted
+    FROM candidates GROUP BY video_id
+) USING (video_id)
+WHERE clip_id = '' GROUP BY ALL
+"""
+"""Videos by category and reason, '' if kept. One that was rejected before its category was known counts for the
+category that it was first chosen for.
+"""
+LOOKED_AT = """
+SELECT source, query, count(*), count(*) FILTER (video_id IN (SELECT video_id FROM selection WHERE kept))
+FROM (SELECT DISTINCT source, query, video_id FROM candidates) GROUP BY ALL
+"""
+"""By source and query: videos that were looked at, and those of them that are kept."""
+EXAMPLE_IDS = f"""
+SELECT stage, reason, min_by(name, drawn(name), {EXAMPLES}) FROM (
+    SELECT stage, reason, CASE WHEN clip_id = '' THEN video_id ELSE clip_id END AS name FROM rejects_in_force
+    UNION ALL SELECT 'media', reason, clip_id FROM packs WHERE status <> 'success'
+    UNION ALL SELECT 'balance', reason, video_id FROM selection WHERE reason <> ''
+) GROUP BY ALL
+"""
+"""By stage and reason: the ids that come first in the order of the draw."""
+PROMISED = "SELECT category_id, count(*), sum(end_ms - start_ms)::BIGINT FROM clips GROUP BY ALL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +108,15 @@ def read_report_data(store: Store, seed: int = 0) -> ReportData:
 
 
 def _read_tables(store: Store, balance: BalanceResult | None, seed: int) -> dict[str, Any]:
-    """What the tables say; the census is gone before the clips are read."""
-    census = Census(store)
-    return {
-        "funnel": funnel(store, census),
-        "losses": category_losses(store, census.rejected),
-        "examples": examples_of_reasons(store, census, seed),
-        "promised": promised_by_category(store, balance.unit if balance else "clips"),
-        "sources": source_yields(store),
-    }
+    """What the tables say."""
+    with stream_tables(store, *FUNNEL, LOSSES, LOOKED_AT, EXAMPLE_IDS, PROMISED, seed=seed) as tables:
+        return {
+            "funnel": funnel_of(tables),
+            "losses": category_losses(tables),
+            "examples": examples_of_reasons(tables),
+            "promised": promised_by_category(tables, balance.unit if balance else "clips"),
+            "sources": source_yields(store, tables),
+        }
 
 
 def read_balance(store: Store) -> BalanceResult | None:
@@ -113,23 +129,15 @@ def read_balance(store: Store) -> BalanceResult | None:
         raise DamagedFile(f"{store.url}/{BALANCE_NAME}: is not a balance ({error!r}); restore it") from None
 
 
-def category_losses(store: Store, rejected: Rejected) -> tuple[CategoryLoss, ...]:
-    """Why videos were left out, by category. Videos rejected before their category was known count for the category
-    that was searched for.
-    """
-    of_selection, known = Tally(_OF_SELECTION), [np.zeros(0, np.uint64)]
-    for rows in selection_runs(store, ["video_id", *_OF_SELECTION.names]):
-        of_selection.add(rows)
-        known.append(hash_ids(rows.column("video_id")))
+def category_losses(tables: Streams) -> tuple[CategoryLoss, ...]:
+    """Why videos were left out, by category."""
     reasons: dict[int, Counter[str]] = {}
     kept: Counter[int] = Counter()
-    for row in of_selection.counts().to_pylist():
-        if row["reason"]:
-            reasons.setdefault(row["category_id"], Counter())[row["reason"]] += row["n"]
+    for category_id, reason, n in tables.rows(LOSSES):
+        if reason:
+            reasons.setdefault(category_id, Counter())[reason] += n
         else:
-            kept[row["category_id"]] += row["n"]
-    for category_id, reason, n in _lost_before(store, rejected, np.sort(np.concatenate(known))):
-        reasons.setdefault(category_id, Counter())[reason] += n
+            kept[category_id] += n
     in_order = sorted(reasons, key=lambda i: (i < 0, category_name(i)))
     return tuple(CategoryLoss(category_name(i), kept[i], _most_frequent(reasons[i])) for i in in_order)
 
@@ -140,38 +148,9 @@ def _most_frequent(counts: Counter[str]) -> tuple[tuple[str, str, int], ...]:
     return tuple((reason, meaning_of(reason), count) for reason, count in in_order)
 
 
-class _Wanted:
-    """The category that each of some videos [V] was searched for."""
-
-    def __init__(self, n_videos: int) -> None:
-        self.category_id = np.full(n_videos, -1, np.int32)
-
-    def take(self, rows: pa.Table, places: Ints) -> None:
-        """Takes up rows of `candidates`."""
-        self.category_id[places] = rows.column("wanted_category_id").to_numpy()
-
-
-def _lost_before(store: Store, rejected: Rejected, known: UInt64) -> Iterator[tuple[int, str, int]]:
-    """(category, reason, how many) of rejected videos that are not in the selection."""
-    is_lost = ~are_in(known, rejected.video)
-    video, kind = rejected.video[is_lost], rejected.kind[is_lost].astype(np.int64)
-    wanted, _ = take_once(
-        store,
-        "candidates",
-        ["video_id", "wanted_category_id"],
-        lambda rows: rows_in(video, hash_ids(rows.column("video_id"))),
-        len(video),
-        lambda: _Wanted(len(video)),
-        first=True,
-    )
-    pairs, counts = np.unique(np.stack([wanted.category_id, kind]), axis=1, return_counts=True)
-    for (category_id, number), n in zip(pairs.T.tolist(), counts.tolist(), strict=True):
-        yield category_id, rejected.kinds[number][1], n
-
-
-def source_yields(store: Store) -> tuple[SourceYield, ...]:
+def source_yields(store: Store, tables: Streams) -> tuple[SourceYield, ...]:
     """The yield of each source, sorted by what was kept."""
-    gave = _given(store)
+    gave = {(source, query): (n, n_kept) for source, query, n, n_kept in tables.rows(LOOKED_AT)}
     latest = {(r["source"], r["query"]): r for r in store.read_table("sources").sort_by("round").to_pylist()}
     yields = [
         SourceYield(
@@ -188,69 +167,14 @@ def source_yields(store: Store) -> tuple[SourceYield, ...]:
     return tuple(sorted(yields, key=lambda y: (-y.kept, -y.looked_at, y.source, y.query)))
 
 
-def _given(store: Store) -> dict[tuple[str, str], tuple[int, int]]:
-    """{(source, query): (videos looked at, those of them that are kept)}."""
-    kept = [np.zeros(0, np.uint64)]
-    for rows in selection_runs(store, ["video_id", "kept"]):
-        kept.append(hash_ids(rows.column("video_id").filter(rows.column("kept"))))
-    names: dict[tuple[str, str], int] = {}
-    codes, videos = [np.zeros(0, np.int32)], [np.zeros(0, np.uint64)]
-    for rows in store.read_runs("candidates", ["video_id", "source", "query"]):
-        codes.append(_codes_of(rows, names))
-        videos.append(hash_ids(rows.column("video_id")))
-    code, video = np.concatenate(codes), np.concatenate(videos)
-    _, first = np.unique(video ^ splitmix64(code.astype(np.uint64)), return_index=True)  # a video may come twice
-    code, video = code[first], video[first]
-    n_looked_at = np.bincount(code, minlength=len(names))
-    n_kept = np.bincount(code[are_in(np.sort(np.concatenate(kept)), video)], minlength=len(names))
-    return dict(zip(names, zip(n_looked_at.tolist(), n_kept.tolist(), strict=True), strict=True))
-
-
-def _codes_of(rows: pa.Table, names: dict[tuple[str, str], int]) -> NDArray[np.int32]:
-    """[N] a number for each row's source and query; `names` has them, and gets the new ones."""
-    source, query = (pc.dictionary_encode(rows.column(name).combine_chunks()) for name in ("source", "query"))
-    n = max(1, len(query.dictionary))
-    pair, at = np.unique(source.indices.to_numpy().astype(np.int64) * n + query.indices.to_numpy(), return_inverse=True)
-    sources, queries = source.dictionary.to_pylist(), query.dictionary.to_pylist()
-    numbers = [names.setdefault((sources[code // n], queries[code % n]), len(names)) for code in pair.tolist()]
-    return np.array(numbers, np.int32)[at]
-
-
-def examples_of_reasons(store: Store, census: Census, seed: int = 0) -> dict[tuple[str, str], tuple[str, ...]]:
+def examples_of_reasons(tables: Streams) -> dict[tuple[str, str], tuple[str, ...]]:
     """By (stage, reason): EXAMPLES ids, drawn by the seed. They are clip ids if clips were rejected."""
-    lowest = Lowest(["stage", "reason"], EXAMPLES)
-    for rows in _left_out(store, census):
-        name = pc.if_else(pc.equal(rows.column("clip_id"), ""), rows.column("video_id"), rows.column("clip_id"))
-        drawn = pa.array(hash_texts(name.combine_chunks(), seed), pa.uint64())
-        lowest.add(rows.select(["stage", "reason"]).append_column("name", name).append_column("drawn", drawn))
-    examples: dict[tuple[str, str], tuple[str, ...]] = {}
-    for row in (lowest.rows() or _NO_NAMES).to_pylist():
-        kind = row["stage"], row["reason"]
-        examples[kind] = tuple(dict.fromkeys([*examples.get(kind, ()), row["name"]]))
-    return examples
+    return {(stage, reason): tuple(dict.fromkeys(names)) for stage, reason, names in tables.rows(EXAMPLE_IDS)}
 
 
-def _left_out(store: Store, census: Census) -> Iterator[pa.Table]:
-    """Everything that was rejected, some rows at a time: stage, reason, video_id, and clip_id or ""."""
-    yield from census.rejects_in_force()
-    for rows in store.read_runs("packs", ["status", "reason", "video_id", "clip_id"]):
-        failed = rows.filter(pc.invert(is_success(rows.column("status"))))
-        yield failed.append_column("stage", pa.repeat("media", failed.num_rows))
-    for rows in selection_runs(store, ["video_id", "reason"]):
-        out = rows.filter(pc.not_equal(rows.column("reason"), ""))
-        out = out.append_column("clip_id", pa.repeat("", out.num_rows))
-        yield out.append_column("stage", pa.repeat("balance", out.num_rows))
-
-
-def promised_by_category(store: Store, unit: str) -> dict[int, float]:
+def promised_by_category(tables: Streams, unit: str) -> dict[int, float]:
     """The total of all planned clips by category, including those of videos that were rejected later."""
-    amounts: Counter[int] = Counter()
-    for rows in store.read_runs("clips", ["category_id", "start_ms", "end_ms"]):
-        length = pc.subtract(rows.column("end_ms"), rows.column("start_ms"))
-        sums = rows.append_column("ms", length).group_by("category_id").aggregate([("ms", "sum"), ("ms", "count")])
-        for row in sums.to_pylist():
-            amounts[row["category_id"]] += row["ms_count" if unit == "clips" else "ms_sum"]
-    return {i: float(n) if unit == "clips" else n / 3_600_000 for i, n in amounts.items()}
+    return {i: float(n) if unit == "clips" else ms / 3_600_000 for i, n, ms in tables.rows(PROMISED)}
 
 
 def _state(row: SourceRow) -> str:

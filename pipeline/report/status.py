@@ -3,16 +3,20 @@
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-import pyarrow.compute as pc
-
 from manifests.categories import category_name
-from manifests.funnel import by_stage_and_reason, rejects_in_force
 from manifests.reasons import ReasonClass
 from manifests.stages import TABLES_MADE, rank_of
 from pipeline.crawl.round_files import read_states
 from pipeline.engine.store.store import Store
+from pipeline.query.streams import Streams, stream_tables
 from pipeline.site.identities import IdentityState, PolitenessState
 from pipeline.site.pauses import read_state
+
+REJECTS = "SELECT stage, reason, count(*) FROM rejects_in_force GROUP BY ALL ORDER BY count(*) DESC, reason, stage"
+WAITING = "SELECT count(*), coalesce(min(next_try_at), '') FROM rejects_in_force WHERE class = ?"
+VIDEOS = "SELECT category_id, count(*) FROM videos GROUP BY ALL"
+CLIPS = "SELECT category_id, count(*), sum(end_ms - start_ms)::BIGINT FROM clips GROUP BY ALL"
+YIELDS = "SELECT source, query, count(*) FROM videos GROUP BY ALL"
 
 
 class CategoryStatus(TypedDict):
@@ -56,20 +60,28 @@ class Status:
 
 def read_status(store: Store) -> Status:
     """The current status. Only reads, so it also works while a run is in progress."""
-    rejects = rejects_in_force(store)
-    waiting = rejects.filter(pc.field("class") == ReasonClass.LATER.value)
     state = read_state(store)
-    return Status(
-        rows={table: store.count_rows(table) for table in TABLES_MADE},
-        units={stage: store.n_committed(stage) for stage in sorted(store.stages(), key=rank_of)},
-        rejects=by_stage_and_reason(rejects),
-        waiting=waiting.num_rows,
-        next_try_at=pc.min(waiting["next_try_at"]).as_py() or "",
-        categories=_categories(store),
-        sources=_sources(store),
-        identities=state.get("identities", []),
-        pace=_pace(state, store),
-    )
+    with stream_tables(store, REJECTS, WAITING, VIDEOS, CLIPS, YIELDS) as tables:
+        ((waiting, next_try_at),) = tables.rows(WAITING, ReasonClass.LATER.value)
+        return Status(
+            rows={table: store.count_rows(table) for table in TABLES_MADE},
+            units={stage: store.n_committed(stage) for stage in sorted(store.stages(), key=rank_of)},
+            rejects=_rejects(tables),
+            waiting=waiting,
+            next_try_at=next_try_at,
+            categories=_categories(store, tables),
+            sources=_sources(store, tables),
+            identities=state.get("identities", []),
+            pace=_pace(state, store),
+        )
+
+
+def _rejects(tables: Streams) -> dict[str, dict[str, int]]:
+    """The number of rejects: stages in their order, the most frequent reason first."""
+    counts: dict[str, dict[str, int]] = {}
+    for stage, reason, n in tables.rows(REJECTS):
+        counts.setdefault(stage, {})[reason] = n
+    return {stage: counts[stage] for stage in sorted(counts, key=lambda stage: (rank_of(stage), stage))}
 
 
 def _pace(identities: PolitenessState, store: Store) -> str:
@@ -87,23 +99,17 @@ def _pace(identities: PolitenessState, store: Store) -> str:
     return f"{text}; about {days:.1f} days of crawl to the quotas, at the yield so far"
 
 
-def _categories(store: Store) -> list[CategoryStatus]:
+def _categories(store: Store, tables: Streams) -> list[CategoryStatus]:
     states = {state.category_id: state for state in read_states(store)}
-    counted = pc.value_counts(store.read_table("videos", ["category_id"]).column("category_id")).to_pylist()
-    videos = {row["values"]: row["counts"] for row in counted}
-    clips = store.read_table("clips", ["category_id", "start_ms", "end_ms"])
-    clips = clips.append_column("ms", pc.subtract(clips.column("end_ms"), clips.column("start_ms")))
-    sums = {
-        row["category_id"]: row
-        for row in clips.group_by("category_id").aggregate([("ms", "sum"), ("ms", "count")]).to_pylist()
-    }
+    videos = dict(tables.rows(VIDEOS))
+    sums = {category_id: (n, ms) for category_id, n, ms in tables.rows(CLIPS)}
     return [
         {
             "category_id": category_id,
             "name": category_name(category_id),
             "videos": videos.get(category_id, 0),
-            "clips": sums.get(category_id, {}).get("ms_count", 0),
-            "hours": round(sums.get(category_id, {}).get("ms_sum", 0) / 3_600_000, 3),
+            "clips": sums.get(category_id, (0, 0))[0],
+            "hours": round(sums.get(category_id, (0, 0))[1] / 3_600_000, 3),
             "quota": states[category_id].quota if category_id in states else 0.0,
             "state": states[category_id].state if category_id in states else "",
             "why": states[category_id].why if category_id in states else "",
@@ -112,11 +118,9 @@ def _categories(store: Store) -> list[CategoryStatus]:
     ]
 
 
-def _sources(store: Store) -> list[SourceStatus]:
+def _sources(store: Store, tables: Streams) -> list[SourceStatus]:
     """Each source with its yield, best first."""
-    columns = ["source", "query"]
-    counted = store.read_table("videos", columns).group_by(columns).aggregate([([], "count_all")])
-    kept = {(row["source"], row["query"]): row["count_all"] for row in counted.to_pylist()}
+    kept = {(source, query): n for source, query, n in tables.rows(YIELDS)}
     statuses: dict[tuple[str, str], SourceStatus] = {}
     for row in store.read_table("sources").to_pylist():
         name, query = row["source"], row["query"]

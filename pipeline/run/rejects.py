@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from manifests.hashing import UInt64
 from manifests.membership import are_in, distinct, hash_ids, rows_in, spans_in
-from manifests.rejected import stages_void_by
-from manifests.stages import TABLE, rank_of
+from manifests.stages import TABLE, rank_of, stages_void_by
 
 COLUMNS = ["video_id", "clip_id", "stage", "reason", "at"]
 """What is read of a reject."""

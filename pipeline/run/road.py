@@ -15,7 +15,6 @@ anywhere and started again ends with the same bytes.
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from manifests.funnel import funnel
 from manifests.shards import Manifest
 from manifests.stages import names_of
 from pipeline.balance.result import BalanceResult
@@ -33,6 +32,7 @@ from pipeline.media.row_index import RowIndex
 from pipeline.media.stage import MediaStage
 from pipeline.outdir.accounts import Accounts, check_accounts
 from pipeline.outdir.retries import uncommit_due, uncommit_requested
+from pipeline.query.funnel import funnel
 from pipeline.report.page import write_report
 from pipeline.report.summary import Delivered
 from pipeline.run.aims import last_wanted, wanted_more

@@ -8,10 +8,10 @@ from typer.testing import CliRunner, Result
 
 from hdvila_testing.video import a_video
 from manifests.exits import ExitCode
-from manifests.funnel import funnel
 from pipeline.cli import app
 from pipeline.engine.store.store import Store
 from pipeline.outdir.accounts import check_accounts
+from pipeline.query.funnel import funnel
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,6 @@ from playwright.sync_api import Browser, sync_playwright
 import hdvila_testing.shards as toys
 from hdvila_testing.plans import outcomes_of
 from manifests.errors import UserError
-from manifests.funnel import rejects_in_force
 from manifests.reasons import Reason
 from pipeline.balance.ranking import candidates_of, rank_candidates
 from pipeline.balance.selection import Selection, select
@@ -26,6 +25,7 @@ from pipeline.dataset.merge import merge
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import reject_row
 from pipeline.engine.work.unit import Reject
+from pipeline.query.rejects import rejects_in_force
 from pipeline.report.clips import COUNTS
 from pipeline.report.data import read_report_data
 from pipeline.report.page import render, short_categories, write_report

@@ -7,12 +7,12 @@ from rich.console import Console
 
 import hdvila_testing.shards as toys
 from hdvila_testing.plans import outcomes_of
-from manifests.funnel import funnel
 from pipeline.balance.ranking import candidates_of, rank_candidates
 from pipeline.balance.selection import select
 from pipeline.config.balance import BalanceConfig
 from pipeline.engine.run.lines import StageResult
 from pipeline.engine.store.store import Store
+from pipeline.query.funnel import funnel
 from pipeline.report.summary import MOST_REASONS, Delivered, amount, print_summary, rejects_table, stages
 
 

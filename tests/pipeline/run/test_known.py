@@ -10,7 +10,6 @@ import pytest
 from hdvila_testing.plans import outcomes_of
 from hdvila_testing.rows import a_clip_row, a_video_row
 from hdvila_testing.shards import commit_video
-from manifests.funnel import by_stage_and_reason, rejects_in_force
 from manifests.reasons import Reason
 from manifests.schema import CANDIDATES
 from pipeline.balance.next_batch import next_batch
@@ -21,11 +20,13 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import reject_row
 from pipeline.engine.work.unit import Reject
 from pipeline.likeness import sentences
+from pipeline.query.rejects import rejects_in_force
 from pipeline.run.candidates import Candidates, Rounds
 from pipeline.run.known import PACK_COLUMNS, Known
-from tests.manifests.worlds import fill_row
 from tests.pipeline.engine.merges import merge_all
 from tests.pipeline.likeness.compare import compare
+from tests.pipeline.query.worlds import fill_row
+from tests.pipeline.rejected import by_stage_and_reason, rows_in_force
 
 MERGES = (MergeSizes(3, 2, grace_s=0), MergeSizes(2, 8, grace_s=3600))
 
@@ -79,7 +80,7 @@ def test_what_is_kept_over_batches_plans_what_a_fresh_start_plans(tmp_path: Path
             zip(b.made.video_id.to_pylist(), b.made.counts(), strict=True)
         )
         in_force = rejects_in_force(store)
-        assert kept.rejects.counts() == by_stage_and_reason(in_force)
+        assert kept.rejects.counts() == by_stage_and_reason(rows_in_force(store))
         rejected = kept.rejects.of(kept.rows.videos().column("video_id").combine_chunks())
         names = ["video_id", "stage", "reason"]
         assert rejected.sort_by("video_id").equals(in_force.select(names).sort_by("video_id").combine_chunks())

@@ -3,16 +3,14 @@
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifests.census import Census
-from manifests.funnel import by_stage_and_reason
 from manifests.stages import rank_of
 from pipeline.run import rejects as module
 from pipeline.run.rejects import VideoRejects
+from tests.pipeline.rejected import by_stage_and_reason, plainly_in_force
 
 VIDEOS = ["a", "b", "ab", ""]
 ROWS = {
@@ -26,21 +24,6 @@ ROWS = {
     "passed": st.tuples(st.sampled_from(["videos", "transcripts", "clips", "packs"]), st.sampled_from(VIDEOS)),
 }
 PIECES = st.lists(st.one_of(st.lists(ROWS["reject"], max_size=5), st.lists(ROWS["passed"], max_size=5)), max_size=6)
-
-
-class Whole:
-    """Whole tables, as a census reads them."""
-
-    def __init__(self, rejects: pa.Table, passed: list[tuple[str, str]]) -> None:
-        self._rejects, self._passed = rejects, passed
-
-    def read_rejects(self, columns: list[str] | None = None) -> pa.Table:
-        return self._rejects
-
-    def read_runs(self, table: str, columns: list[str]) -> Any:
-        ids = [video for name, video in self._passed if name == table]
-        blank = {"clip_id": "", "status": "success", "reason": ""}
-        yield pa.table({c: pa.array([blank.get(c, i) for i in ids], pa.string()) for c in columns})
 
 
 def a_table(rows: list[Any]) -> pa.Table:
@@ -67,13 +50,11 @@ def test_what_is_in_force_does_not_depend_on_the_pieces_or_on_what_came_first(pi
                 kept.add_passed(table, pa.chunked_array([ids]))
         found = kept.of(pa.array(VIDEOS[1:]))
 
-    whole = Census(Whole(a_table(rejected), passed)).in_force()  # type: ignore[arg-type]
-    whole = whole.filter(pc.equal(whole.column("clip_id"), ""))
+    whole = [row for row in plainly_in_force(rejected, [(*row, "") for row in passed]) if not row[2]]
     assert kept.counts() == by_stage_and_reason(whole)
     ranks = [rank_of(stage) for stage in kept.counts()]
     assert ranks == sorted(ranks)
-    asked = whole.filter(pc.not_equal(whole.column("video_id"), VIDEOS[0]))
-    rows = [(r["video_id"], r["stage"], r["reason"]) for r in asked.to_pylist()]
+    rows = [(video, stage, reason) for stage, video, _, reason, _ in whole if video != VIDEOS[0]]
     assert sorted(tuple(r.values()) for r in found.to_pylist()) == sorted(rows)
 
 

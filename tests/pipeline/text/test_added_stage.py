@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from hdvila_testing.rows import a_clip_row
-from manifests.funnel import rejects_in_force
 from manifests.plugins import register
 from manifests.reasons import OwnReason, Reason
 from manifests.rows import ClipRow
@@ -20,6 +19,7 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import attempt_unit
 from pipeline.engine.work.unit import Reject
 from pipeline.outdir.retries import request_retries, uncommit_requested
+from pipeline.query.rejects import rejects_in_force
 from pipeline.text.added_stage import AddedStage, Stage, added_stages
 from tests.pipeline.engine.merges import SIZES, merge_all
 

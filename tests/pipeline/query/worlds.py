@@ -1,10 +1,13 @@
 """The tables of a small run, by hand: candidates, clips, what was made of them."""
 
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 
+from manifests.parquet import parquet_bytes
 from manifests.schema import REJECTS, SELECTION, TABLES
 from pipeline.engine.store.store import Store
 
@@ -52,3 +55,20 @@ class World:
 
 def clips(video_id: str, n: int) -> list[dict[str, Any]]:
     return [{"video_id": video_id, "clip_id": f"{video_id}.{k}", "n": k} for k in range(n)]
+
+
+class InMemory:
+    """Tables in memory that come a few rows at a time, as those of a store do. `selection` is among them."""
+
+    def __init__(self, tables: dict[str, pa.Table], size: int) -> None:
+        self._tables, self._size = tables, size
+
+    def read_runs(self, table: str, columns: list[str]) -> Iterator[pa.Table]:
+        rows = self._tables.get(table, ({**TABLES, "rejects": REJECTS}[table]).empty_table()).select(columns)
+        yield from (rows.slice(first, self._size) for first in range(0, rows.num_rows, self._size))
+
+    def exists(self, relative: str) -> bool:
+        return "selection" in self._tables
+
+    def open(self, relative: str) -> IO[bytes]:
+        return BytesIO(parquet_bytes(self._tables["selection"]))

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from manifests.funnel import RejectCount, funnel, rejects_in_force
-from tests.manifests.worlds import World, clips
+from manifests.funnel import RejectCount
+from pipeline.query.funnel import funnel
+from pipeline.query.rejects import rejects_in_force
+from tests.pipeline.query.worlds import World, clips
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from manifests.story import where_did_it_go
-from tests.manifests.worlds import World, clips
+from pipeline.report.story import where_did_it_go
+from tests.pipeline.query.worlds import World, clips
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ from typing import IO, Protocol, TypeVar
 import pyarrow as pa
 
 from manifests.clip_status import ClipStatus
-from manifests.funnel import rejects_in_force, selected_rows
+from manifests.funnel import selected_rows
 from manifests.reasons import meaning_of
 from manifests.rows import ClipRow, ListingRow, PackRow, RejectRow, TranscriptRow, VideoRow
 from manifests.schema import REJECTS
 from manifests.stages import rank_of
+from pipeline.query.streams import stream_tables
 
 Row = TypeVar("Row")
 
@@ -46,13 +47,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
 """By table: what is read of a video."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Whole:
-    """The only part of a table that holds a single video's rows."""
-
-    table: str
-    stage: str = ""
-    unit: str = ""
+IN_FORCE = "SELECT stage, clip_id FROM rejects_in_force"
 
 
 class _OneVideo:
@@ -61,23 +56,16 @@ class _OneVideo:
     def __init__(self, tables: LookedUp, video_id: str) -> None:
         self._rows = tables.rows_of(video_id, COLUMNS)
         self.is_known = any(rows.num_rows for rows in self._rows.values())
+        self.exists, self.open = tables.exists, tables.open
 
-    def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
-        """The video's rows, with the columns that are shown."""
-        return self._rows[table].select(columns or COLUMNS[table])
-
-    def read_rejects(self, columns: list[str] | None = None) -> pa.Table:
-        """Its rejects, including those of its clips."""
-        return self._rows["rejects"].select(columns or REJECTS.names)
-
-    def parts(self, table: str) -> list[_Whole]:
-        return [_Whole(table)]
-
-    def read_part(self, part: _Whole, columns: list[str] | None = None) -> pa.Table:
-        return self.read_table(part.table, columns)
+    def rows(self, table: str, kind: type[Row]) -> list[Row]:
+        """The video's rows of a table, with the columns that are shown; `kind` is the type of its rows."""
+        rows: list[Row] = self._rows[table].to_pylist()
+        return rows
 
     def read_runs(self, table: str, columns: list[str]) -> Iterator[pa.Table]:
-        yield self.read_table(table, columns)
+        """The same for SQL."""
+        yield self._rows[table].select(columns)
 
 
 def where_did_it_go(tables: LookedUp, video_id: str) -> list[Step]:
@@ -86,26 +74,32 @@ def where_did_it_go(tables: LookedUp, video_id: str) -> list[Step]:
     if not video.is_known:
         return []
     steps = [*_story(video), *_selection_step(tables, video_id)]
-    in_force = {(r["stage"], r["clip_id"]) for r in rejects_in_force(video).to_pylist()}
-    rejects = video.read_rejects().sort_by("at").to_pylist()
+    rejects = sorted(video.rows("rejects", RejectRow), key=lambda reject: reject["at"])
+    in_force = _in_force(video) if rejects else set()
     steps += [_reject_step(r, (r["stage"], r["clip_id"]) in in_force) for r in rejects if not r["clip_id"]]
     steps += _clip_rejects(r for r in rejects if r["clip_id"])
     return sorted(steps, key=lambda step: rank_of(step.stage))
 
 
+def _in_force(video: _OneVideo) -> set[tuple[str, str]]:
+    """(stage, clip id) of its rejects in force."""
+    with stream_tables(video, IN_FORCE) as tables:
+        return {(stage, clip_id) for stage, clip_id in tables.rows(IN_FORCE)}
+
+
 def _story(tables: _OneVideo) -> Iterator[Step]:
-    listings = _rows(tables, "listings", ListingRow)
+    listings = tables.rows("listings", ListingRow)
     for listing in sorted(listings, key=lambda row: (row["round"], row["source"], row["position"])):
         where = f"position {listing['position']}, round {listing['round']}"
         yield Step("list", f"listed by {listing['source']} {listing['query']!r}, {where}")
-    for video in _rows(tables, "videos", VideoRow):
+    for video in tables.rows("videos", VideoRow):
         length = f"{video['duration_s']:.0f} s"
         yield Step("extract", f"{video['title']!r}, {video['category']}, {length}, {video['channel_id']}")
-    for track in _rows(tables, "transcripts", TranscriptRow):
+    for track in tables.rows("transcripts", TranscriptRow):
         yield Step("transcripts", f"{track['kind']} captions in {track['language']}, {track['n_words']} words")
-    if clips := _rows(tables, "clips", ClipRow):
+    if clips := tables.rows("clips", ClipRow):
         yield Step("clips", f"{len(clips)} clips planned")
-    if packs := _rows(tables, "packs", PackRow):
+    if packs := tables.rows("packs", PackRow):
         failed = Counter(pack["reason"] for pack in packs if pack["status"] != ClipStatus.SUCCESS)
         lost = "".join(f", {count} {reason}" for reason, count in sorted(failed.items()))
         yield Step("media", f"{len(packs) - failed.total()} of {len(packs)} clips made{lost}")
@@ -118,12 +112,6 @@ def _selection_step(tables: LookedUp, video_id: str) -> Iterator[Step]:
             yield Step("balance", f"{rank}: {len(row['clips_kept'])} of {row['n_clips']} clips kept")
         else:
             yield Step("balance", f"{rank}: left out, {_meaning(row['reason'])}")
-
-
-def _rows(tables: _OneVideo, table: str, kind: type[Row]) -> list[Row]:
-    """The video's rows of a table, with the columns that are shown; `kind` is the type of its rows."""
-    rows: list[Row] = tables.read_table(table).to_pylist()
-    return rows
 
 
 def _reject_step(row: RejectRow, in_force: bool) -> Step:

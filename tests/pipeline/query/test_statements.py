@@ -1,0 +1,27 @@
+"""Statements of DuckDB."""
+
+import os
+import signal
+import threading
+
+import duckdb
+import pytest
+
+from pipeline.query.statements import run
+
+
+def test_one_statement_may_follow_another_before_anybody_looked() -> None:
+    with duckdb.connect() as connection:
+        run(connection, "CREATE TABLE t (a INTEGER, b VARCHAR)")
+        run(connection, "INSERT INTO t VALUES (?, ?), (2, 'y')", 1, "x")
+        assert run(connection, "SELECT * FROM t WHERE a IN (SELECT unnest(?)) ORDER BY a", [1, 2]) == [
+            (1, "x"),
+            (2, "y"),
+        ]
+
+
+def test_ctrl_c_is_ctrl_c() -> None:
+    with duckdb.connect() as connection:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            run(connection, "SELECT count(*) FROM range(1000000000000) WHERE range % 7 = 3")

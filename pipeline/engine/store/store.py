@@ -289,8 +289,9 @@ class Store(Committed):
     def _loose_with(self, head: Head, wanted: Sequence[int], tables: Collection[str]) -> Iterator[tuple[str, Part]]:
         """(table, part) of the single parts that may have rows with a hash; some may be in segments already."""
         known, found = read_loose(self, wanted)
-        commits = Commits(self)  # of this process's own, `seen` says that it knows all groups up to the last
-        for stage in commits.stages():
+
+        def of_stage(stage: str) -> list[tuple[str, Part]]:
+            commits = Commits(self)  # of this process's own, `seen` says that it knows all groups up to the last
             covered = head.covered.get(stage, 0)
             where = commits.of(stage, covered, but=range(covered + 1, known.get(stage, 0) + 1))
             holding = {unit: path for unit, path in where.items() if may_hold(commits.facts(path, unit), wanted)}
@@ -298,11 +299,12 @@ class Store(Committed):
                 is_older = row["unit"] in where or number_of(row["path"]) <= covered
                 if not is_older and commits.is_there(row["path"]):
                     holding[row["unit"]] = row["path"]
-            for table in tables if holding else ():
-                folder = f"rejects/{stage}" if table == "rejects" else table
-                if head.counts(table, stage):
-                    parts = commits.parts(holding, stage, folder)
-                    yield from ((table, Part(stage, unit, path)) for unit, path in parts)
+            folders = {it: f"rejects/{stage}" if it == "rejects" else it for it in tables if head.counts(it, stage)}
+            named = {table: commits.parts(holding, stage, folder) for table, folder in folders.items()}
+            return [(table, Part(stage, unit, path)) for table, parts in named.items() for unit, path in parts]
+
+        with ThreadPoolExecutor(READERS, thread_name_prefix="loose") as readers:
+            yield from (pair for some in readers.map(of_stage, self.commits.stages()) for pair in some)
 
     def write_part(
         self, table: str, stage: str, unit: str, rows: Sequence[Mapping[str, Any]] | pa.Table, token: str = ""

@@ -65,7 +65,7 @@ def test_what_is_kept_over_batches_plans_what_a_fresh_start_plans(tmp_path: Path
     for number in range(12):
         grow(store, number, draw)
         kept.update()
-        videos = kept.videos().append_column("order", kept.videos().column("round"))
+        videos = kept.rows.videos().append_column("order", kept.rows.videos().column("round"))
         compare(store, sentences.kind_of(), videos, tmp_path)
         if draw.random() < 0.5:
             merge_all(store, draw.choice(MERGES))

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 Number = TypeVar("Number", bound=np.integer[Any])
 Numbers = NDArray[np.integer[Any]]
 
-CLIPS_AT_A_TIME = 1 << 22
-"""Clips processed at a time: bounds the index array (32 MiB)."""
+CLIPS_AT_A_TIME = 1 << 19
+"""Clips processed at a time: bounds the index arrays (12 MiB)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,20 @@ class ClipLists:
 
     def total_ms(self) -> NDArray[np.int64]:
         """[V] summed duration of each video's clips, ms."""
-        sums = np.zeros(len(self.video_id), dtype=np.int64)
-        filled = np.flatnonzero(self.counts())
-        if len(filled):
-            sums[filled] = np.add.reduceat(self.ms, self.starts[filled], dtype=np.int64)
+        return self.ms_of_first(self.counts())
+
+    def ms_of_first(self, n: NDArray[np.int64]) -> NDArray[np.int64]:
+        """[V] summed duration of the first `n` clips of each video [V], ms."""
+        sums = np.empty(len(self.video_id), dtype=np.int64)
+        row = 0
+        while row < len(sums):
+            first = self.starts[row]
+            upto = max(row + 1, int(np.searchsorted(self.starts, first + CLIPS_AT_A_TIME, side="right")) - 1)
+            before = np.zeros(self.starts[upto] - first + 1, np.int64)
+            np.cumsum(self.ms[first : self.starts[upto]], out=before[1:])
+            begins = self.starts[row:upto] - first
+            sums[row:upto] = before[begins + n[row:upto]] - before[begins]
+            row = upto
         return sums
 
     def without(self, dropped: NDArray[np.bool_]) -> "ClipLists":

@@ -113,7 +113,7 @@ def standing(ranked: Ranked, outcomes: Outcomes) -> Standing:
         lists=lists,
         row=row,
         kept_clips=kept_clips,
-        kept_ms=_kept_ms(lists, row, kept_clips),
+        kept_ms=np.append(lists.ms_of_first(n_kept), 0)[row],
         reason=reason,
         clips=np.where(gone, 0, counts),
         ms=np.where(gone, 0, ms),
@@ -180,17 +180,6 @@ def _rebuilt(
 def _clips_at(lists: ClipLists, row: int) -> tuple[Numbers, Numbers]:
     span = slice(int(lists.starts[row]), int(lists.starts[row + 1]))
     return lists.n[span], lists.ms[span]
-
-
-def _kept_ms(lists: ClipLists, row: NDArray[np.int32], kept_clips: NDArray[np.int32]) -> NDArray[np.int64]:
-    """[N] total duration of the first `kept_clips` of each candidate."""
-    kept_ms = np.zeros(len(row), dtype=np.int64)
-    rows = np.flatnonzero(kept_clips)
-    counts = kept_clips[rows].astype(np.int64)
-    ms = runs_of(lists.ms, lists.starts[row[rows]], counts)
-    if len(rows):
-        kept_ms[rows] = np.add.reduceat(ms, np.cumsum(counts) - counts, dtype=np.int64)
-    return kept_ms
 
 
 def _row_in(ids: pa.Array, others: pa.Array) -> NDArray[np.int32]:

@@ -1,6 +1,6 @@
 """The crawl's bookkeeping: what is known about every listed video and source, updated from committed parts alone.
 
-Each part is read once, about a million rows at a time. A known video costs 12 bytes: a 64-bit hash of its id, its
+Each part is read once, some 300,000 rows at a time. A known video costs 12 bytes: a 64-bit hash of its id, its
 category, and which round looked at it; one that is tried again 16 more. The ids themselves stay in the tables.
 """
 
@@ -31,8 +31,8 @@ from pipeline.outdir.retries import read_retries
 
 MAX_CHANNELS = 20_000
 """Channels remembered per category as possible new sources: those with the most kept videos."""
-LISTINGS_AT_A_TIME, CHOICES_AT_A_TIME = 2_000, 50
-"""Parts whose rows are read together: about a million rows each."""
+LISTINGS_AT_A_TIME, CHOICES_AT_A_TIME = 500, 15
+"""Parts whose rows are read together: some 300,000 rows."""
 _OF_REJECTS = pa.schema([REJECTS.field(name) for name in ("video_id", "reason", "next_try_at", "detail")])
 _LATER = pa.array([reason.value for reason in Reason if reason.class_ is ReasonClass.LATER])
 

@@ -29,6 +29,8 @@ from pipeline.shards.closed import ClosedShards, Held, among, codes_of, not_held
 from pipeline.shards.places import Places
 from pipeline.shards.splits import Placed
 
+CLIPS_AT_A_TIME = 1 << 20
+"""Clips that are looked up in the selection together: each look-up takes some 80 bytes."""
 PACK_COLUMNS = ["video_id", "channel_id", "n", "status", "pack_bytes"]
 
 
@@ -161,12 +163,20 @@ def open_clips(
     """Returns clips that belong in shards, of those that are in none: those that the selection keeps, and those that
     failed. `but`: videos to leave out.
     """
+    parts = [_wanted_of(part, chosen, tombstones, urls, but) for part in left.in_parts(CLIPS_AT_A_TIME)]
+    left = joined_videos(parts)
+    return PlanVideos(left.video_id, left.channel_id, chosen.groups_of(left.video_id), left.starts, left.n, left.bytes_)
+
+
+def _wanted_of(
+    left: PlanVideos, chosen: Chosen, tombstones: Tombstones, urls: Urls, but: Collection[str]
+) -> PlanVideos:
     away = pc.is_in(left.video_id, value_set=pa.array(sorted(but), pa.string())).to_numpy(zero_copy_only=False)
     left = left.take(np.flatnonzero(~away.astype(np.bool_))) if away.any() else left
     left = left.only(~left.is_sample() | chosen.keeps(left))
     if tombstones.videos or tombstones.channels or tombstones.urls:
         left = left.take(np.flatnonzero(~_covered(left, tombstones, urls)))
-    return PlanVideos(left.video_id, left.channel_id, chosen.groups_of(left.video_id), left.starts, left.n, left.bytes_)
+    return left
 
 
 def _covered(videos: PlanVideos, tombstones: Tombstones, urls: Urls) -> NDArray[np.bool_]:

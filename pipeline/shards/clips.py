@@ -5,8 +5,9 @@ Video i's clips are at starts[i] … starts[i+1]-1 of `n` and `bytes_`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,12 @@ class PlanVideos:
             n=runs_of(self.n, self.starts[rows], counts),
             bytes_=runs_of(self.bytes_, self.starts[rows], counts),
         )
+
+    def in_parts(self, n_clips: int) -> Iterator[PlanVideos]:
+        """Yields all videos in order, those of about `n_clips` clips at a time."""
+        edges = [*np.flatnonzero(np.diff(self.starts[:-1] // n_clips, prepend=-1)).tolist(), len(self)]
+        for first, end in pairwise(edges):
+            yield self.take(np.arange(first, end))
 
     def only(self, clips: NDArray[np.bool_]) -> PlanVideos:
         """Only these clips [C]; videos without one are left out."""

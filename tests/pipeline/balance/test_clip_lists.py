@@ -1,12 +1,14 @@
 """Clips as flat columns: every clip by video and number, whatever the order of rows."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.balance.clip_lists import clip_lists, runs_of
+from pipeline.balance.clip_lists import ClipLists, clip_lists, runs_of, smallest
 from tests.pipeline.balance.worlds import made
 
 
@@ -37,3 +39,15 @@ def test_gathering_in_blocks_is_gathering_at_once(monkeypatch: pytest.MonkeyPatc
     whole = runs_of(values, starts, counts)
     monkeypatch.setattr("pipeline.balance.clip_lists.CLIPS_AT_A_TIME", 4)
     assert runs_of(values, starts, counts).tolist() == whole.tolist() == [*range(90, 100), *range(5), *range(3, 10)]
+
+
+@given(st.lists(st.lists(st.integers(0, 70_000), max_size=6), max_size=8), st.integers(1, 9), st.randoms())
+def test_the_first_clips_are_summed_in_blocks_of_any_size(videos: list[list[int]], at_a_time: int, draw: Any) -> None:
+    starts = np.cumsum([0, *map(len, videos)])
+    ms = smallest(np.array([x for video in videos for x in video], np.int32))
+    lists = ClipLists(pa.array([str(i) for i in range(len(videos))]), starts, ms, ms)
+    n = np.array([draw.randint(0, len(video)) for video in videos], np.int64)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("pipeline.balance.clip_lists.CLIPS_AT_A_TIME", at_a_time)
+        sums = lists.ms_of_first(n)
+    assert sums.tolist() == [sum(video[:k]) for video, k in zip(videos, n.tolist(), strict=True)]

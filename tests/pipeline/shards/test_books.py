@@ -12,6 +12,7 @@ from manifests.membership import Ids
 from manifests.schema import PACKS
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
+from pipeline.shards import books as module
 from pipeline.shards.books import PACK_COLUMNS, Chosen, ShardBooks, open_clips, read_chosen, urls_of
 from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
 
@@ -64,6 +65,13 @@ def test_what_is_removed_stays_out_by_its_id_its_channel_or_its_address(
     tombstones: Tombstones, stays: list[str]
 ) -> None:
     assert names(left(tombstones)) == stays
+
+
+@pytest.mark.parametrize("at_a_time", [1, 3, 4, 99])
+def test_clips_are_looked_up_some_at_a_time(monkeypatch: pytest.MonkeyPatch, at_a_time: int) -> None:
+    monkeypatch.setattr(module, "CLIPS_AT_A_TIME", at_a_time)
+    assert names(left()) == ["a0", "a1", "a2", "b0", "c0", "c3"]
+    assert names(left(but=("a",))) == ["b0", "c0", "c3"]
 
 
 def test_videos_may_be_left_out_by_name() -> None:

@@ -6,9 +6,6 @@ that a driver repeats are measured a second time, warm: it has planned before, a
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
@@ -17,6 +14,8 @@ from io import StringIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from bench.scaling.stores import BATCH_VIDEOS, UNIT_VIDEOS, add_batch, add_generation
 from bench.world.rows import LONG_AGO
@@ -34,9 +33,11 @@ from pipeline.crawl.round_files import crawl_facts
 from pipeline.dataset.remove import remove
 from pipeline.engine.run.units_so_far import UnitsSoFar
 from pipeline.engine.store.store import Store
+from pipeline.engine.work.attempt import attempt_unit
+from pipeline.likeness import pictures
+from pipeline.likeness.comparing import Comparing
 from pipeline.media.stage import MediaStage
 from pipeline.outdir.accounts import check_accounts
-from pipeline.outdir.remade import forget_alike
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.query.funnel import funnel
 from pipeline.report.page import write_report
@@ -132,19 +133,18 @@ def selection(place: Place) -> None:
     place.store.write_table(SELECTION_NAME, chosen.table)
 
 
-def nothing_compared(place: Place) -> None:
-    """Starts from no video having been compared with others."""
-    forget_alike(place.store)
-
-
-def all_compared(place: Place) -> None:
-    """Starts from the index that another driver's plan has left."""
-    if place.store.names("alike/pictures"):
-        return
-    options = json.dumps({k: v for k, v in place.store.options if k != "skip_instance_cache"})
-    one = ["--one", "batch", place.store.url, str(place.world.n_videos), options]
-    one += ["--world", place.world.distribution.name]
-    subprocess.run([sys.executable, "-m", "bench.scale", *one], check=True, capture_output=True)
+def compare(place: Place) -> None:
+    """Compares the pictures of all videos that were not compared yet, in this process: their rows, one batch after
+    the other, and what is kept of them.
+    """
+    ids = place.store.read_table("videos", ["video_id"]).column("video_id").combine_chunks()
+    videos = pa.table({"video_id": ids, "order": pa.array([0] * len(ids), pa.int64())})
+    with tempfile.TemporaryDirectory(prefix="bench-compare-") as scratch:
+        for chain in Comparing(place.store, pictures.kind_of()).batches(videos):
+            for stage in chain:
+                units = stage.units(place.store)
+                made = {unit.name: attempt_unit(stage, unit, place.store, Path(scratch), 1).facts for unit in units}
+                place.store.commit_all(stage.name, made)
 
 
 def planned_before(place: Place) -> None:
@@ -230,10 +230,10 @@ STEPS: dict[str, Step] = {
     "round": Step("round of the crawl", crawl_round),
     "transcripts": Step("units of transcripts", units_of_transcripts),
     "clips": Step("units of clips", units_of_clips),
-    "batch": Step("next batch", batch, nothing_compared),
-    "restart": Step("next batch, driver started again", batch, all_compared),
+    "compare": Step("pictures of all videos, compared", compare),
+    "batch": Step("next batch", batch),
     "media": Step(f"units of a batch of {UNIT_VIDEOS}", units_of_media),
-    "selection": Step("selection", selection, all_compared),
+    "selection": Step("selection", selection),
     "shards": Step("shard plan", shard_plan),
     "manifest": Step("manifest of all, from nothing", manifest, no_manifest),
     "funnel": Step("funnel", count_funnel),

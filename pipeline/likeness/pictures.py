@@ -15,8 +15,9 @@ that may show the same; videos are found by their clips.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,14 +31,27 @@ from pipeline.likeness.bands import Int64, starts_of_runs
 from pipeline.likeness.groups import groups_of
 from pipeline.likeness.index import Filed, Item, Kind, Wanted, packed, unpacked
 from pipeline.likeness.matches import SIDES, match_of
-from pipeline.likeness.same import LIKENESS, Likeness, are_same
-from pipeline.likeness.shown import APART, ORDER, Shows, named_only, no_shows, shown_by_clips, shown_by_videos
+from pipeline.likeness.same import LIKENESS, Likeness, are_distinct, are_same
+from pipeline.likeness.shown import (
+    APART,
+    ORDER,
+    Shows,
+    joined_shows,
+    named_only,
+    no_shows,
+    shown_by_clips,
+    shown_by_videos,
+)
 from pipeline.likeness.together import Nearness
 from pipeline.media.phash import ALIGNED, MIDDLE, N_HASHES, NOTHING, WHOLE, Hashes, mirrored_pictures
 
 COLUMNS = ("clip_id", "video_id", "channel_id", "n", "status", "phashes")
 """Columns of `packs` that are read."""
 CLIPS, VIDEOS = "clips", "videos"
+TOGETHER = 256
+"""Videos whose distinct pictures are looked for together: one by one takes 50 ms each. Each takes as much memory as the
+longest of them.
+"""
 AT_A_TIME = 5_000
 """Videos that are compared together, some 500,000 pictures: sorting and looking up takes 2 KB for each."""
 
@@ -119,14 +133,15 @@ def matches_of(rule: Likeness, pairs: Sequence[tuple[Item, Item]]) -> list[Match
     """The pairs that are alike, and those of the videos that they are of: each compared once."""
     known: dict[str, Shows] = {}
     clips = [_match(CLIPS, a, b) for a, b in pairs if are_same(_clip(known, a), _clip(known, b), rule, rule.min_share)]
-    videos = {(a["video_id"], b["video_id"]): ((a, -1), (b, -1)) for (a, _), (b, _) in pairs}
-    whole: dict[str, Hashes] = {name: _whole(rule, clips) for name, clips in known.items()}
-    enough = {name for name, hashes in whole.items() if len(hashes) >= rule.min_frames}
-    same = [
-        _match(VIDEOS, *pair)
-        for (a, b), pair in sorted(videos.items())
-        if a != b and {a, b} <= enough and are_same(whole[a], whole[b], rule, rule.video_share)
-    ]
+    of_two = {(a["video_id"], b["video_id"]): ((a, -1), (b, -1)) for (a, _), (b, _) in pairs}
+    of_two = {names: pair for names, pair in sorted(of_two.items()) if names[0] != names[1]}
+    whole = dict(_whole(rule, [known[name] for name in sorted({name for names in of_two for name in names})]))
+    same = []
+    for (a, b), pair in of_two.items():
+        (ours, our_distinct), (theirs, their_distinct) = whole[a], whole[b]
+        enough = min(len(ours), len(theirs)) >= rule.min_frames
+        if enough and are_same(ours, theirs, rule, rule.video_share, (our_distinct, their_distinct)):
+            same.append(_match(VIDEOS, *pair))
     return [*clips, *same]
 
 
@@ -148,8 +163,14 @@ def _clips_of(row: Mapping[str, Any]) -> Shows:
     return Shows(table, np.append(0, np.cumsum(counts)), hashes)
 
 
-def _whole(rule: Likeness, clips: Shows) -> Hashes:
-    return shown_by_videos(clips, rule.max_distance).hashes
+def _whole(rule: Likeness, of_videos: Sequence[Shows]) -> Iterator[tuple[str, tuple[Hashes, Hashes]]]:
+    """Yields (video id, (its pictures, those that are distinct)), given the clips of each video."""
+    for begin in range(0, len(of_videos), TOGETHER):
+        videos = shown_by_videos(joined_shows(of_videos[begin : begin + TOGETHER]), rule.max_distance)
+        distinct = are_distinct(videos.hashes, videos.counts(), rule)
+        for i, (first, end) in enumerate(pairwise(videos.starts.tolist())):
+            hashes = videos.hashes[first:end]
+            yield videos.id_of(i), (hashes, hashes[distinct[first:end]])
 
 
 def _match(what: str, earlier: Item, later: Item) -> MatchRow:

@@ -50,11 +50,13 @@ _OURS, _THEIRS = (list(regions) for regions in zip(*ALIGNED, strict=True))
 """The regions of ALIGNED, as columns of the hashes of one picture and of the other."""
 
 
-def are_same(a: Hashes, b: Hashes, rule: Likeness, share: float) -> bool:
-    """Whether things with these pictures (`shown.py`), in their order, show the same."""
+def are_same(a: Hashes, b: Hashes, rule: Likeness, share: float, distinct: tuple[Hashes, Hashes] | None = None) -> bool:
+    """Whether things with these pictures (`shown.py`), in their order, show the same. `distinct`: those of each that
+    are, if they are known.
+    """
     if not _some_agree(a, b, rule.max_distance):
         return False
-    ours, theirs = (_distinct(hashes, rule) for hashes in (a, b))
+    ours, theirs = distinct or (distinct_pictures(a, rule), distinct_pictures(b, rule))
     n_least, n_most = sorted((len(ours), len(theirs)))
     if n_least >= rule.min_frames and shared(ours, theirs, rule.max_distance) >= share:
         return True
@@ -70,8 +72,14 @@ def _some_agree(a: Hashes, b: Hashes, max_distance: int) -> bool:
     return False
 
 
-def _distinct(hashes: Hashes, rule: Likeness) -> Hashes:
-    return hashes[distinct_in(hashes, np.array([len(hashes)]), max(APART, rule.max_distance))]
+def distinct_pictures(hashes: Hashes, rule: Likeness) -> Hashes:
+    """The distinct pictures of one clip or video."""
+    return hashes[are_distinct(hashes, np.array([len(hashes)]), rule)]
+
+
+def are_distinct(hashes: Hashes, counts: Int64, rule: Likeness) -> NDArray[np.bool_]:
+    """[P] which pictures of several clips or videos are; for many at a time it takes little longer than for one."""
+    return distinct_in(hashes, counts, max(APART, rule.max_distance))
 
 
 def shared(a: Hashes, b: Hashes, max_distance: int) -> float:

@@ -49,7 +49,7 @@ class LikenessStage:
     videos: pa.Table = field(compare=False)
     is_begun: bool = False
     """Whether its items are committed, but not all that follows."""
-    resources: Resources = Resources()
+    resources: Resources = Resources(time_limit_s=4 * 3600.0)
 
     @property
     def name(self) -> str:

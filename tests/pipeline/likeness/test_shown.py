@@ -1,15 +1,12 @@
 """What is kept of many clips' pictures is what each clip alone would give, in whatever order they come."""
 
-import random
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
-from hdvila_testing.plans import find_duplicates
-from pipeline.engine.store.store import Store
-from pipeline.likeness.pictures import Pictures
+from hdvila_testing.plans import matches_in
+from pipeline.likeness.pictures import CLIPS, VIDEOS, find_repeats, kind_of
 from pipeline.likeness.same import LIKENESS
 from pipeline.likeness.shown import FEW, FINE, distinct_in, kept_in
 from pipeline.media.phash import N_HASHES, NOTHING, pack_hashes
@@ -83,22 +80,8 @@ def packs_of(names: list[str], seed: int) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-def test_what_repeats_does_not_depend_on_when_it_came(tmp_path: Path) -> None:
-    names = list("abcdefgh")
-    wanted = find_duplicates(packs_of(names, 0))
-    assert len(wanted) == 2
-    for seed in range(2):
-        order = random.Random(seed).sample(names, len(names))
-        pictures = Pictures(Store(str(tmp_path / f"{seed}")))
-        whole = packs_of(names, 0)
-        for name in order:
-            pictures.add(whole.filter(pa.compute.equal(whole.column("video_id"), name)))
-            pictures.find_repeats(pa.array([], pa.string()))
-        assert pictures.find_repeats(pa.array([], pa.string())) == wanted
-
-
-def test_videos_left_out_repeat_nothing(tmp_path: Path) -> None:
-    pictures = Pictures(Store(str(tmp_path)))
-    pictures.add(packs_of(["a", "b", "c", "d"], 0))
-    assert pictures.find_repeats(pa.array(["a", "c"])) == {}
-    assert len(pictures.find_repeats(pa.array([], pa.string()))) == 2
+def test_videos_left_out_repeat_nothing() -> None:
+    found = matches_in(kind_of(), packs_of(["a", "b", "c", "d"], 0))
+    clips, videos = (found.filter(pc.equal(found.column("what"), what)) for what in (CLIPS, VIDEOS))
+    assert find_repeats(clips, videos, pa.array(["a", "c"])) == {}
+    assert len(find_repeats(clips, videos, pa.array([], pa.string()))) == 2

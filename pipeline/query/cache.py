@@ -39,13 +39,13 @@ from pipeline.query.catalogue import (
 )
 from pipeline.query.facts import make_facts
 from pipeline.query.fill import bring_up_to_date, is_up_to_date, make_tables
-from pipeline.query.statements import run
+from pipeline.query.statements import connected, run
 
 log = logging.getLogger("hdvila")
 
 FORMAT = 1
 """Raised when the same columns of a file mean something else than before."""
-MEMORY = "2GB"
+MEMORY = "1GB"
 """What DuckDB keeps in memory; it spills what is beyond."""
 MOST_SPILLED_BYTES = 100 * 1000**3
 """Or half of what is free on the disk, if that is less."""
@@ -128,9 +128,8 @@ def _lock(lock: IO[str], how: int, store: Store) -> None:
 
 @contextmanager
 def _opened(path: Path, *, to_write: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
-    config: dict[str, str | bool | int | float | list[str]] = {"memory_limit": MEMORY}
-    config |= dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), "false")
-    with duckdb.connect(str(path), read_only=not to_write, config=config) as file:
+    off = dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), False)
+    with connected(str(path), read_only=not to_write, memory_limit=MEMORY, **off) as file:
         yield file
 
 

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
+
+
+@contextmanager
+def connected(
+    path: str = ":memory:", *, read_only: bool = False, **settings: str | bool | int
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that draws no bar: it would stand between the lines of an answer."""
+    with duckdb.connect(path, read_only=read_only, config={**settings}) as connection:
+        run(connection, "SET enable_progress_bar = false")
+        yield connection
 
 
 def run(connection: duckdb.DuckDBPyConnection, text: str, *values: object) -> list[tuple[Any, ...]]:

@@ -20,7 +20,7 @@ from manifests.funnel import selection_runs
 from manifests.hashing import hash_texts
 from pipeline.query.catalogue import COLUMNS, VIEWS, in_order, needs_of, words_of
 from pipeline.query.facts import make_facts
-from pipeline.query.statements import run
+from pipeline.query.statements import connected, run
 
 MEMORY = "1GB"
 """What DuckDB keeps in memory; it spills what is beyond."""
@@ -84,14 +84,12 @@ def stream_tables(store: Readable, *texts: str, seed: int = 0) -> Iterator[Strea
     def drawn(texts: pa.ChunkedArray) -> pa.Array:
         return pa.array(hash_texts(texts.combine_chunks(), seed), pa.uint64())
 
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": MEMORY,
-        "threads": min(THREADS, len(os.sched_getaffinity(0))),
-        "preserve_insertion_order": False,
-    }
+    threads = min(THREADS, len(os.sched_getaffinity(0)))
     with (
         tempfile.TemporaryDirectory(prefix="hdvila-sql-") as spill,
-        duckdb.connect(config={**config, "temp_directory": spill}) as connection,
+        connected(
+            memory_limit=MEMORY, threads=threads, preserve_insertion_order=False, temp_directory=spill
+        ) as connection,
     ):
         connection.create_function("drawn", drawn, ["VARCHAR"], "UBIGINT", type="arrow")  # type: ignore[call-overload]
         run(connection, AS_WRITTEN)

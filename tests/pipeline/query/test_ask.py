@@ -35,6 +35,11 @@ def test_tables_and_what_follows_from_them_can_be_joined(store: Store) -> None:
     assert answer(store, "SELECT video_id, reason FROM rejects_in_force") == [("u2-x", "private")]
 
 
+def test_nothing_is_drawn_between_the_lines_of_an_answer(store: Store) -> None:
+    """A bar comes after two seconds, for which no test waits."""
+    assert answer(store, "SELECT current_setting('enable_progress_bar')") == [(False,)]
+
+
 def test_all_of_a_long_answer_comes(store: Store) -> None:
     assert len(answer(store, "SELECT * FROM range(25000)")) == 25000
 

@@ -1,6 +1,7 @@
 """Tables that stream into DuckDB: only what is named, and the same answer however they come."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,11 @@ def answers(tables: dict[str, pa.Table], size: int) -> list[list[tuple[Any, ...]
         return [sorted(streamed.rows(text), key=repr) for text in QUESTIONS]
 
 
+def with_more(connect: Any, more: dict[str, Any], path: str, *, config: dict[str, Any], **others: Any) -> Any:
+    """Connects with more settings."""
+    return connect(path, config={**config, **more}, **others)
+
+
 def test_answers_depend_neither_on_threads_nor_on_order_nor_on_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     forward = several(a_crawl(), 60)
     backward = {name: table.take(pa.array(range(table.num_rows), pa.int64())[::-1]) for name, table in forward.items()}
@@ -98,7 +104,7 @@ def test_answers_depend_neither_on_threads_nor_on_order_nor_on_memory(monkeypatc
     ):
         of_threads = {"threads": str(threads)}
         monkeypatch.setattr(streams, "MEMORY", memory)
-        monkeypatch.setattr(duckdb, "connect", lambda config, more=of_threads: connect(config={**config, **more}))
+        monkeypatch.setattr(duckdb, "connect", partial(with_more, connect, of_threads))
         assert answers(tables, size) == wanted, (threads, memory, size)
 
 

@@ -97,6 +97,7 @@ class ClosedShards:
             for generation in some:
                 self.note(by_generation[generation])
                 yield generation, held.pop(generation)
+                self._known.add(hash_ids(pa.array(f"{it.url} {it.sha256}" for it in by_generation[generation])))
 
     def note(self, entries: Iterable[ShardEntry]) -> None:
         """Takes note that these shards are there, whether or not the manifest lists them by now."""
@@ -107,10 +108,7 @@ class ClosedShards:
 
     def _new_of(self, rows: pa.Table) -> pa.Table:
         names = pc.binary_join_element_wise(*(rows.column(name).cast(pa.string()) for name in ("url", "sha256")), " ")
-        hashes = hash_ids(names)
-        is_new = self._known.are_new(hashes)
-        self._known.add(hashes[is_new])
-        return rows.filter(pa.array(is_new))
+        return rows.filter(pa.array(self._known.are_new(hash_ids(names))))
 
 
 def _held(store: Store, by_generation: Mapping[int, Sequence[ShardEntry]]) -> dict[int, Held]:

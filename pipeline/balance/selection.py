@@ -8,7 +8,7 @@ taken in part, its first clips by n, so that a quota is met to the clip. A limit
 give the same selection, whether or not its clips are in shards already.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,12 +29,19 @@ from pipeline.likeness.groups import groups_of
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """`table` (manifests.schema.SELECTION) is sorted by category and rank; `dropped` are clips that are duplicates."""
+    """`pieces` gives the rows of the table (manifests.schema.SELECTION), some at a time: sorted by category and rank.
+    `dropped` are clips that are duplicates.
+    """
 
-    table: pa.Table
+    pieces: Callable[[int], Iterator[pa.Table]]
     dropped: Mapping[str, tuple[Reason, str]]
     quotas: Quotas
     result: BalanceResult
+
+    @property
+    def table(self) -> pa.Table:
+        """The whole table: 200 bytes a video."""
+        return pa.concat_tables(self.pieces(1 << 62))
 
 
 # taking
@@ -91,8 +98,13 @@ def select(
     quotas, taken = _fill(ranked, current, config, shares or {})
     result = result_of(ranked, quotas, current, taken.clips, taken.ms)
     reason = _reasons(ranked, current, taken, quotas)
-    table = _selection_table(ranked, current, taken, reason, outcomes.duplicates)
-    return Selection(table, current.dropped, quotas, result)
+    groups = _groups_column(ranked, outcomes.duplicates)
+
+    def pieces(n_rows: int) -> Iterator[pa.Table]:
+        for first in range(0, max(1, len(ranked)), n_rows):
+            yield _rows_of_selection(ranked, current, taken, reason, groups, first, min(n_rows, len(ranked) - first))
+
+    return Selection(pieces, current.dropped, quotas, result)
 
 
 def _fill(ranked: Ranked, current: Standing, config: BalanceConfig, shares: Mapping[int, int]) -> tuple[Quotas, _Taken]:
@@ -209,27 +221,34 @@ def _of_full_channels(ranked: Ranked, current: Standing, taken: _Taken, quotas: 
     return rows[left[key[rows]] < one_clip]
 
 
-def _selection_table(
-    ranked: Ranked, current: Standing, taken: _Taken, reason: NDArray[np.int16], duplicates: Duplicates
+def _rows_of_selection(
+    ranked: Ranked,
+    current: Standing,
+    taken: _Taken,
+    reason: NDArray[np.int16],
+    groups: pa.Array,
+    first: int,
+    n_rows: int,
 ) -> pa.Table:
-    starts = np.concatenate(([0], np.cumsum(taken.clips))).astype(np.int32)
-    has_some = np.flatnonzero(taken.clips)
-    kept_n = runs_of(current.lists.n, current.lists.starts[current.row[has_some]], taken.clips[has_some])
-    reasons = pa.DictionaryArray.from_arrays(pa.array(reason), pa.array(list(CODE_OF)))
-    counts = np.append(current.lists.counts(), 0).astype(np.int32)
-    exists = np.where(current.row >= 0, counts[current.row], ranked.n_clips)
+    span = slice(first, first + n_rows)
+    clips, row = taken.clips[span], current.row[span]
+    starts = np.concatenate(([0], np.cumsum(clips))).astype(np.int32)
+    has_some = np.flatnonzero(clips)
+    kept_n = runs_of(current.lists.n, current.lists.starts[row[has_some]], clips[has_some])
+    reasons = pa.DictionaryArray.from_arrays(pa.array(reason[span]), pa.array(list(CODE_OF)))
+    counts = np.diff(np.stack([current.lists.starts[row], current.lists.starts[row + 1]]), axis=0)[0]
     return pa.table(
         {
-            "video_id": ranked.video_id,
-            "category_id": ranked.category_id,
-            "channel_id": ranked.channel_id.cast(pa.string()),
-            "group": _groups_column(ranked, duplicates),
-            "rank": ranked.rank.astype(np.int64),
-            "kept": taken.clips > 0,
+            "video_id": ranked.video_id.slice(first, n_rows),
+            "category_id": ranked.category_id[span],
+            "channel_id": ranked.channel_id.slice(first, n_rows).cast(pa.string()),
+            "group": groups.slice(first, n_rows),
+            "rank": ranked.rank[span].astype(np.int64),
+            "kept": clips > 0,
             "reason": reasons.cast(pa.string()),
-            "n_clips": exists,
+            "n_clips": np.where(row >= 0, counts, ranked.n_clips[span]).astype(np.int32),
             "clips_kept": pa.ListArray.from_arrays(pa.array(starts), pa.array(kept_n.astype(np.int32))),
-            "hours_kept": taken.ms / MS_PER_HOUR,
+            "hours_kept": taken.ms[span] / MS_PER_HOUR,
         },
         schema=SELECTION,
     )

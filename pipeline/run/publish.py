@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manifests.funnel import SELECTION_NAME
+from manifests.parquet import parquet_writer
+from manifests.schema import SELECTION
 from manifests.settings import identity_values
 from manifests.shards import Manifest
 from pipeline.balance.result import BALANCE_NAME, BalanceResult
 from pipeline.balance.selection import Selection
+from pipeline.engine.store.files import ROWS_A_GROUP
 from pipeline.outdir.identity import stages_made_by
 from pipeline.shards.manifest import remove_packs, remove_packs_of, write_manifest
 
@@ -20,7 +25,12 @@ if TYPE_CHECKING:
 def write_selection(run: Run, selection: Selection) -> BalanceResult:
     """Writes selection.parquet and balance.json; returns the result, without the table of all videos."""
     run.lock.check()
-    run.store.write_table(SELECTION_NAME, selection.table)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / SELECTION_NAME
+        with parquet_writer(path, SELECTION) as writer:
+            for rows in selection.pieces(ROWS_A_GROUP):
+                writer.write_table(rows, row_group_size=ROWS_A_GROUP)
+        run.store.put(path, SELECTION_NAME)
     run.store.write_json(BALANCE_NAME, selection.result.document())
     return selection.result
 

@@ -35,6 +35,7 @@ def test_no_cap_is_ever_exceeded_and_every_candidate_has_its_row(world: tuple, c
     table, clips = world
     ranked = rank_candidates(table, 0)
     selection = select(ranked, Outcomes(made(clips)), config)
+    assert pa.concat_tables(selection.pieces(3)).equals(selection.table)
     assert selection.table.schema.equals(SELECTION)
     assert sorted(selection.table.column("video_id").to_pylist()) == sorted(table.column("video_id").to_pylist())
     in_category: dict = defaultdict(int)

@@ -18,6 +18,7 @@ import argparse
 import json
 import logging
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from bench.world.accounts import MERGES, PLANS, Accounts, Sample, objects_in, own_mb, percentile
+from bench.world.accounts import FREED_MEMORY_RETURNS, MERGES, PLANS, Accounts, Sample, objects_in, own_mb, percentile
 from bench.world.cluster import Cluster, Ended
 from bench.world.distribution import Distribution, read_distribution
 from bench.world.driven import InlinePool, WatchedSession
@@ -281,6 +282,9 @@ def main() -> None:
     results_help = "file.jsonl that gets a line for each rehearsal; beside it a table of all, and the last one's curves"
     parser.add_argument("--results", type=Path, default=None, help=results_help)
     given = parser.parse_args()
+    if not os.environ.keys() >= FREED_MEMORY_RETURNS.keys():
+        again = [sys.executable, "-m", "bench.rehearsal", *sys.argv[1:]]
+        os.execve(sys.executable, again, {**os.environ, **FREED_MEMORY_RETURNS})
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("hdvila").setLevel(logging.ERROR)
     log.setLevel(logging.INFO)

@@ -31,12 +31,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.scaling.growth import Growth, grown_to, growth_of
-from bench.world.accounts import own_mb
+from bench.world.accounts import FREED_MEMORY_RETURNS, own_mb
 from bench.world.distribution import read_distribution
 from bench.world.videos import World
 from hdvila_testing.requests import count_requests
 from hdvila_testing.s3 import s3_server
-from pipeline.engine.run.memory import ARROW_POOL
 from pipeline.engine.store.store import Store
 
 FULL_SIZE = 3_300_000
@@ -46,11 +45,6 @@ CPU_NOISE, MEMORY_NOISE = 0.1, 0.03
 """Processor time and peak memory of the same step differ by this much from run to run on a busy machine."""
 REQUEST_NOISE = 0.1
 """Requests grow in steps, a segment at a time: a count is a little above or below the line through all sizes."""
-FREED_MEMORY_RETURNS = {ARROW_POOL: "system", "MALLOC_ARENA_MAX": "1"}
-"""What the program asks of its own process when it begins (`engine.memory`), by environment.
-
-A step's process imports Arrow as it imports this module, and threads may start with that: its code would ask too late.
-"""
 LEAST_CPU_S, LEAST_REQUESTS, LEAST_BYTES = 0.05, 10, 100_000
 """Below these, growth is noise of the clock, or due to longer names."""
 

@@ -95,6 +95,8 @@ class Cluster:
         straggles, dies, when = self._drawn(f"{stage} {unit.name} {attempt}")
         if straggles < self._of.straggling and slot >= 0:
             takes_s *= self._of.straggler_factor
+        if unit.time_limit_s and takes_s > unit.time_limit_s:
+            takes_s, outcome = unit.time_limit_s, Outcome(End.TIMEOUT, detail="drawn", host=outcome.host)
         if dies < self._of.lost:
             takes_s *= when
             outcome = Outcome(End.LOST, detail="drawn", host=outcome.host)

@@ -55,7 +55,9 @@ def add_result(path: Path, found: Mapping[str, Any]) -> None:
 
 def curves_of(found: Mapping[str, Any]) -> str:
     """The curves of one rehearsal over its videos, one below the other, as an `<svg>`."""
-    spec = {"vconcat": [_curve(title, lines, found["samples"]) for title, lines in CURVES]}
+    under_way = found["samples"][:-1]  # the last one is of the end, when all is delivered
+    curves = [_curve(title, lines, under_way) for title, lines in CURVES]
+    spec = {"vconcat": curves, "resolve": {"scale": {"color": "independent"}}}
     svg = drawn(spec, f"what the driver of a rehearsed run of {found['n_videos']:,} videos costs")
     for name, colour in COLOURS.items():
         svg = svg.replace(name, colour)

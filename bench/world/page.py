@@ -46,6 +46,7 @@ ROWS: tuple[tuple[str, str, str], ...] = (
 
 def add_result(path: Path, found: Mapping[str, Any]) -> None:
     """Adds a rehearsal to a file of results, and draws its curves and the table of all beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(found) + "\n")
     results = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

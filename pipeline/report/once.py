@@ -40,13 +40,11 @@ def take_once(
     place_of: Callable[[pa.Table], Ints],
     n_places: int,
     begin: Callable[[], T],
-    *,
-    first: bool = False,
 ) -> tuple[T, Marks]:
     """Reduces one row per clip with the reducer from `begin()`; returns it, and whether each place [P] had a row.
 
-    `place_of`: the place of each row, NOWHERE for rows that nobody asked for. `first`: of several rows the first counts
-    and not the last. `begin` is called again where rows repeat.
+    `place_of`: the place of each row, NOWHERE for rows that nobody asked for. `begin` is called again where rows
+    repeat.
     """
     repeated = np.zeros(n_places, np.bool_)
     while True:
@@ -67,7 +65,7 @@ def take_once(
             break
         repeated = again
     if several:
-        rows = _that_count(several, first)
+        rows = _that_count(several)
         places = rows.column("place").to_numpy()
         seen[places] = True
         taker.take(rows, places)
@@ -87,11 +85,11 @@ def _with_places(rows: pa.Table, places: Ints) -> pa.Table:
     return rows.append_column("place", pa.array(places)).append_column("row", pa.array(np.arange(len(places))))
 
 
-def _that_count(several: Sequence[pa.Table], first: bool) -> pa.Table:
-    """The last row of each place, or the first: by part, then by their order in it."""
+def _that_count(several: Sequence[pa.Table]) -> pa.Table:
+    """The last row of each place: by part, then by their order in it."""
     rows = pa.concat_tables(several).combine_chunks()
     keys = [("place", "ascending"), (PART, "ascending"), ("row", "ascending")]
     order = pc.sort_indices(rows, sort_keys=keys)
     places = rows.column("place").to_numpy()[order]
     differs = places[1:] != places[:-1]
-    return rows.take(order.filter(pa.array(np.append(True, differs) if first else np.append(differs, True))))
+    return rows.take(order.filter(pa.array(np.append(differs, True))))

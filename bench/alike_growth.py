@@ -33,7 +33,7 @@ from bench import strangers
 from bench.scaling.growth import grown_to, growth_of
 from bench.world.wide import fixed_bytes
 from pipeline.engine.store.files import Files
-from pipeline.likeness.bands import HashQuery
+from pipeline.likeness.bands import HashQuery, Int64
 from pipeline.likeness.index import (
     FAN_IN,
     Filed,
@@ -50,7 +50,7 @@ from pipeline.likeness.index import (
 )
 from pipeline.likeness.pictures import ITEMS, kind_of
 from pipeline.likeness.same import LIKENESS, shared
-from pipeline.likeness.search import InBand, Search, joined
+from pipeline.likeness.search import Search
 from pipeline.likeness.together import Nearness
 from pipeline.media.phash import N_HASHES, VERSION, Hashes
 from pipeline.media.probe import Unusable
@@ -195,9 +195,7 @@ class Column:
         return self.sorted_s + self.looked_s + self.n_bytes / GBIT_BYTES
 
 
-def _searched(
-    files: Files, some: Sequence[str], asked: HashQuery, nearness: Nearness
-) -> tuple[float, float, list[InBand]]:
+def _searched(files: Files, some: Sequence[str], asked: HashQuery, nearness: Nearness) -> tuple[float, float, Int64]:
     """(CPU seconds to sort what is asked for, to read the files and look through them; what is found)."""
     began = time.process_time()
     search = Search(asked, nearness)
@@ -205,7 +203,7 @@ def _searched(
     first = 0
     for path in some:
         first += int(scan(search, read_whole(files, path), first).sum())
-    return sorted_s, time.process_time() - began, search.piece()
+    return sorted_s, time.process_time() - began, search.found()
 
 
 def asked_in(new: Hashes) -> list[HashQuery]:
@@ -234,14 +232,14 @@ def one_column(column: int, asked: HashQuery, bits: Bits, n_videos: int, n_file:
         some = [_file_of(files, a, min(a + n_file, n_videos), bits) for a in range(0, n_videos, n_file)]
         _searched(files, some, asked, nearness)
         before_mb = _forget_the_most()
-        sorted_s, looked_s, piece = _searched(files, some, asked, nearness)
-        n_pairs, peak_mb = len(joined([piece])), _memory_mb("VmHWM")
+        sorted_s, looked_s, found = _searched(files, some, asked, nearness)
+        n_pairs, peak_mb = len(found), _memory_mb("VmHWM")
         n_bytes = sum(files.size(path) for path in some) * n_full / n
     print(
         f"column {column}, {len(asked.hashes):,} hashes looked for among {n:,}: sorting {sorted_s:.2f} CPU s, looking "
-        f"{1e9 * looked_s / n:.0f} ns each, {sum(int(band.n_matches.sum()) for band in piece):,} near in a band, "
-        f"{n_pairs:,} pairs of clips whose videos have a second, at most {peak_mb:.0f} MB ({before_mb:.0f} before); "
-        f"{FULL_SIZE:,} videos, extrapolated: {n_bytes / 1e9:.2f} GB, {looked_s * n_full / n:.0f} CPU s",
+        f"{1e9 * looked_s / n:.0f} ns each, {n_pairs:,} pairs of clips whose videos have a second, at most {peak_mb:.0f} "
+        f"MB ({before_mb:.0f} before); {FULL_SIZE:,} videos, extrapolated: {n_bytes / 1e9:.2f} GB, "
+        f"{looked_s * n_full / n:.0f} CPU s",
         flush=True,
     )
     return Column(len(asked.hashes), sorted_s, looked_s * n_full / n, n_bytes, n_pairs * n_full / n)

@@ -30,7 +30,7 @@ from pipeline.engine.store.files import Files
 from pipeline.engine.store.parallel import READERS, ahead
 from pipeline.engine.store.ranges import RowFile
 from pipeline.likeness.bands import ALL_BITS, HALF, LOW, HashQuery, Int64, bits_of
-from pipeline.likeness.search import Owners, Search, joined
+from pipeline.likeness.search import Owners, Search
 from pipeline.likeness.together import Nearness
 from pipeline.media.phash import Hashes
 from pipeline.outdir.remade import ALIKE
@@ -245,7 +245,7 @@ def look_through(
         first += int(n_items.sum())
         if begin > batch - size:
             kept.append(table)
-    codes = joined([search.piece()])
+    codes = search.found()
     if kind.first_only:
         codes = codes[np.unique(codes & LOW, return_index=True)[1]]
     where = _Places(*(np.concatenate(some) for some in zip(*places, strict=True)))

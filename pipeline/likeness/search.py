@@ -1,7 +1,7 @@
 """Scans indexed hashes for those near a query's, band by band (bands.py).
 
 Query hashes are sorted by group and held in memory. The index, which is far larger, is scanned once, in its order: a
-bitmap per band skips hashes that no query can match. Workers scan disjoint pieces; `joined` merges their matches.
+bitmap per band skips hashes that no query can match.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _FEW = 8
 """A row is compared with all queries of its slot up to this many, with those of its group beyond."""
 
 _NONE = np.zeros(0, np.int64)
-_Some = tuple[Int64, Int64, Int64]
+_Some = tuple[Int64, Int64]
 """The columns of _Matches."""
 
 
@@ -66,23 +66,8 @@ class Owners:
         return begins[wholes], begins[wholes + 1]
 
 
-@dataclass(frozen=True, slots=True)
-class InBand:
-    """Matches of one band in a piece of the index.
-
-    By match [N], in index order: `codes` (index owner << 32 | query owner), the query row, and the number of earlier
-    matches of that query in this piece. By query row with matches [M]: the row, and how many it has here.
-    """
-
-    codes: Int64
-    query: Int64
-    nth: Int64
-    matched: Int64
-    n_matches: Int64
-
-
 class Search:
-    """A search in a piece of the index: call `scan` for all of its hashes, in their order, then `piece`."""
+    """A search: call `scan` for all hashes of the index, in their order, then `found`."""
 
     def __init__(self, asked: HashQuery, nearness: Nearness) -> None:
         self._asked, self._nearness = asked, nearness
@@ -105,9 +90,9 @@ class Search:
         for band, some_near in zip(self._bands, near, strict=True):
             band.keep(some_near, owners)
 
-    def piece(self) -> list[InBand]:
-        """The matches so far, by band."""
-        return [band.found() for band in self._bands]
+    def found(self) -> Int64:
+        """Distinct (index owner << 32 | query owner) of the matches so far."""
+        return np.unique(np.concatenate([_NONE, *(band.found() for band in self._bands)]))
 
     def _of_two(self, hashes: Hashes, owners: Owners, near: Sequence[_Matches]) -> list[_Matches]:
         """Keeps matches whose wholes also match by a second picture."""
@@ -125,14 +110,13 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class _Matches:
-    """Matches [N]: query index in the band, index row, number of earlier matches of that query."""
+    """Matches [N]: query index in the band, index row."""
 
     query: Int64
     row: Int64
-    nth: Int64
 
     def part(self, kept: NDArray[np.bool_]) -> _Matches:
-        return _Matches(self.query[kept], self.row[kept], self.nth[kept])
+        return _Matches(self.query[kept], self.row[kept])
 
 
 class _Band:
@@ -152,7 +136,7 @@ class _Band:
         self._only_hash[np.diff(self._slot_begins) > 1] = NOTHING
         self._n_matches = np.zeros(len(rows), np.uint16)
         self._n_full = np.zeros(len(begins), np.int32)
-        self._found = [(_NONE, _NONE, _NONE)]
+        self._found = [(_NONE, _NONE)]
 
     def maybe_near(self, hashes: Hashes, room: Room) -> tuple[Int64, Int64]:
         """(row, slot) of rows near the only query of their slot, and of rows whose slot has several queries."""
@@ -172,7 +156,7 @@ class _Band:
         found = [
             *self._of_few(rows[few], begins[few], n_queries[few], hashes, owners),
             *self._of_many(rows[many], slots[many], hashes, owners),
-            (_NONE, _NONE, _NONE),
+            (_NONE, _NONE),
         ]
         return _Matches(*(np.concatenate(side) for side in zip(*found, strict=True)))
 
@@ -202,18 +186,20 @@ class _Band:
     def keep(self, near: _Matches, owners: Owners) -> None:
         """Records matches."""
         codes = owners.of(near.row) << HALF | self._owners[self.query_rows(near)]
-        self._found.append((codes, near.query, near.nth))
+        self._found.append((codes, near.query))
 
-    def found(self) -> InBand:
-        codes, query, nth = (np.concatenate(some) for some in zip(*self._found, strict=True))
-        matched = np.flatnonzero(self._n_matches)
-        return InBand(codes, query, nth, matched, self._n_matches[matched].astype(np.int64))
+    def found(self) -> Int64:
+        """The codes of the matches that count: of a crowd the first ones."""
+        codes, query = (np.concatenate(some) for some in zip(*self._found, strict=True))
+        order = np.argsort(query, kind="stable")
+        query, codes = query[order], codes[order]
+        return np.asarray(codes[(self._n_matches[query] < CROWD) | (nth_of_run(query) < OF_A_CROWD)], np.int64)
 
     def _is_near(self, some: Hashes, others: Hashes) -> NDArray[np.bool_]:
         return np.asarray(np.bitwise_count(some ^ others) <= self._max_distance)
 
     def _first_ones(self, query: Int64, row: Int64, hashes: Hashes, owners: Owners) -> _Some:
-        """(query, row, nth) of matches older than the query and among its first CROWD; counts them."""
+        """(query, row) of matches older than the query and among its first CROWD; counts them."""
         counts = (hashes[row] != NOTHING) & (owners.of(row) < self._owners[self._rows[query]])
         query, row = query[counts], row[counts]
         order = np.argsort(query, kind="stable")
@@ -224,7 +210,7 @@ class _Band:
         np.add.at(self._n_matches, query, 1)
         full = query[nth == CROWD - 1].astype(np.int32)
         np.add.at(self._n_full, np.searchsorted(self._begins, full, side="right") - 1, 1)
-        return query, row, nth
+        return query, row
 
     def _pairs(self, group: Int64) -> Iterator[tuple[Int64, Int64]]:
         """Yields (query, member) of these groups in chunks; leaves out groups whose queries all have CROWD matches."""
@@ -242,22 +228,3 @@ def _each_of(begins: Int64 | Int32, n_each: Int64 | Int32) -> tuple[Int64, Int64
     which = np.repeat(np.arange(len(begins)), n_each)
     first = np.cumsum(n_each, dtype=np.int64) - n_each
     return np.arange(len(which)) + (begins - first)[which], which
-
-
-def joined(pieces: Sequence[Sequence[InBand]]) -> Int64:
-    """Distinct (index owner << 32 | query owner) of all matches, given the pieces of the whole index in order."""
-    found = [_joined_band(of_band) for of_band in zip(*pieces, strict=True)]
-    return np.unique(np.concatenate([_NONE, *found]))
-
-
-def _joined_band(pieces: Sequence[InBand]) -> Int64:
-    n_matches = np.zeros(1 + max(int(one.matched.max(initial=0)) for one in pieces), np.int64)
-    found = []
-    for one in pieces:
-        is_first = n_matches[one.query] + one.nth < CROWD
-        found.append(np.stack([one.query, one.codes])[:, is_first])
-        n_matches[one.matched] += one.n_matches
-    query, codes = np.concatenate(found, axis=1)
-    order = np.argsort(query, kind="stable")
-    query, codes = query[order], codes[order]
-    return np.asarray(codes[(n_matches[query] < CROWD) | (nth_of_run(query) < OF_A_CROWD)], np.int64)

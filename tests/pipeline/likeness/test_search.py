@@ -8,7 +8,7 @@ import pytest
 from pipeline.likeness import bands
 from pipeline.likeness import search as near_search
 from pipeline.likeness.bands import ALL_BITS, HALF, LOW, SHIFTS, HashQuery
-from pipeline.likeness.search import Owners, Search, joined
+from pipeline.likeness.search import Owners, Search
 from pipeline.likeness.together import Nearness
 
 N_THINGS = 50
@@ -58,7 +58,7 @@ def agree_in_two(some: list[int], others: list[int], nearness: Nearness) -> bool
 
 @pytest.mark.parametrize("nearness", [Nearness(0), Nearness(3), Nearness(3, 3), Nearness(3, 8)])
 @pytest.mark.parametrize(("seed", "crowd"), [(0, 1), (1, 3), (0, 64)])
-def test_pieces_of_files_give_what_the_rule_says_however_they_are_cut(
+def test_files_give_what_the_rule_says_however_they_are_cut(
     seed: int, crowd: int, nearness: Nearness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(near_search, "CROWD", crowd)
@@ -80,15 +80,10 @@ def test_pieces_of_files_give_what_the_rule_says_however_they_are_cut(
         monkeypatch.setattr(near_search, "_AT_A_TIME", at_a_time)
         monkeypatch.setattr(near_search, "_PAIRS", pairs)
         monkeypatch.setattr(near_search, "_FEW", few)
-        edges = list(pairwise([0, *files]))
-        for n_each in (2, 9):
-            pieces = []
-            for i in range(0, len(edges), n_each):
-                search = Search(asked, nearness)
-                for first, end in edges[i : i + n_each]:
-                    search.scan(*file_of(hashes, owners, first, end))
-                pieces.append(search.piece())
-            assert pairs_of(joined(pieces)) == wanted
+        search = Search(asked, nearness)
+        for first, end in pairwise([0, *files]):
+            search.scan(*file_of(hashes, owners, first, end))
+        assert pairs_of(search.found()) == wanted
 
 
 def looked_for(rng: np.random.Generator, hashes: np.ndarray, is_near: bool) -> HashQuery:
@@ -130,9 +125,9 @@ def test_a_near_hash_that_shares_a_slot_but_no_group_is_not_found(
         owners = np.full(len(some), 999)
         search = Search(HashQuery(some, owners, np.full(len(some), 26, np.uint8), owners), Nearness(6))
         search.scan(hashes ^ in_each_band, Owners(0, ends, ends))
-        assert not len(joined([search.piece()]))
+        assert not len(search.found())
         search.scan(hashes ^ np.uint64(1), Owners(150, ends, ends))
-        assert len(joined([search.piece()])) == n_asked
+        assert len(search.found()) == n_asked
 
 
 def test_nothing_is_found_where_nothing_is_looked_for_or_filed() -> None:
@@ -140,7 +135,7 @@ def test_nothing_is_found_where_nothing_is_looked_for_or_filed() -> None:
     ends = np.arange(1, 10)
     search = Search(HashQuery(*nothing), Nearness(8, 10))
     search.scan(np.arange(9, dtype=np.uint64), Owners(0, ends, ends))
-    assert not len(joined([search.piece()]))
+    assert not len(search.found())
     one = HashQuery(np.ones(1, np.uint64), np.ones(1, np.int64), np.full(1, 12, np.uint8), np.zeros(1, np.int64))
     search = Search(one, Nearness(8, 10))
-    assert not len(joined([search.piece()])) and not len(joined([]))
+    assert not len(search.found())

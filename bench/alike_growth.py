@@ -237,8 +237,8 @@ def one_column(column: int, asked: HashQuery, bits: Bits, n_videos: int, n_file:
         n_bytes = sum(files.size(path) for path in some) * n_full / n
     print(
         f"column {column}, {len(asked.hashes):,} hashes looked for among {n:,}: sorting {sorted_s:.2f} CPU s, looking "
-        f"{1e9 * looked_s / n:.0f} ns each, {n_pairs:,} pairs of clips whose videos have a second, at most {peak_mb:.0f} "
-        f"MB ({before_mb:.0f} before); {FULL_SIZE:,} videos, extrapolated: {n_bytes / 1e9:.2f} GB, "
+        f"{1e9 * looked_s / n:.0f} ns each, {n_pairs:,} pairs of clips whose videos have a second, at most "
+        f"{peak_mb:.0f} MB ({before_mb:.0f} before); {FULL_SIZE:,} videos, extrapolated: {n_bytes / 1e9:.2f} GB, "
         f"{looked_s * n_full / n:.0f} CPU s",
         flush=True,
     )

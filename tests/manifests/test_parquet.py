@@ -2,6 +2,7 @@
 
 import io
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -97,3 +98,11 @@ def test_a_footer_longer_than_the_first_read_of_it_is_verified_too() -> None:
     harmed[len(data) - 70_000] ^= 1
     assert int.from_bytes(data[-8:-4], "little") > 70_000
     assert read(data, False) == wide and read(bytes(harmed), False) is None
+
+
+def test_no_file_of_the_program_writes_or_reads_parquet_by_another_door() -> None:
+    root = Path(__file__).parents[2]
+    doors = re.compile(r"\bpq\.(write_table|ParquetWriter|ParquetFile|read_table)\(")
+    files = [path for room in ("manifests", "pipeline", "train") for path in (root / room).rglob("*.py")]
+    others = [str(path.relative_to(root)) for path in files if doors.search(path.read_text())]
+    assert others == ["manifests/parquet.py"]

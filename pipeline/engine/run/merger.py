@@ -1,21 +1,19 @@
-"""Merges alongside a run: planned and installed by the driver between units, written by a thread."""
+"""Merges alongside a run: a thread looks for what is due, writes it and puts it into the head. The loop never waits."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any
 
 from pipeline.engine.run import clock
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.delete_merged import sweep_segments
 from pipeline.engine.store.lookup import write_loose
-from pipeline.engine.store.merge import Job, MergeSizes, install, plan_merge
+from pipeline.engine.store.merge import MergeSizes, install, plan_merge
 from pipeline.engine.store.merge_ids import install_ids, lost_ids, plan_ids, write_ids
 from pipeline.engine.store.segment_files import write_segment
-from pipeline.engine.store.segments import IdsFile, Segment, read_head
+from pipeline.engine.store.segments import read_head
 from pipeline.engine.store.store import Store
 
 log = logging.getLogger("hdvila")
@@ -38,28 +36,66 @@ def merging(store: Store, lock: RunLock, sizes: MergeSizes) -> Iterator["Merger"
         merger.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What was merged: in words, "" if its sources were gone; and up to which group, by stage, commits are covered."""
+
+    said: str
+    covered: Mapping[str, int]
+
+
+def merge_next(store: Store, lock: RunLock, sizes: MergeSizes, *, after_a_start: bool = False) -> Merged | None:
+    """Deletes what was replaced long ago, and merges what is due first; None if nothing is.
+
+    `after_a_start`: also looks whether a file of ids is gone, which only happens between runs.
+    """
+    lock.check()
+    sweep_segments(store, sizes.grace_s)
+    lost = lost_ids(store, read_head(store)[0]) if after_a_start else ()
+    job = None if lost else plan_merge(store, sizes)
+    if job:
+        segment = write_segment(store, job)
+        lock.check()
+        is_done = install(store, job, segment)
+        said = f"merged {segment.n_units} units of {segment.stage} into one segment of {segment.bytes} bytes"
+    elif files := lost or plan_ids(read_head(store)[0]):
+        replaced, made = write_ids(store, files)
+        lock.check()
+        is_done = install_ids(store, replaced, made)
+        said = f"merged {len(replaced)} files of ids into {len(made)} of {sum(file.bytes for file in made)} bytes"
+    else:
+        return None
+    return Merged(said if is_done else "", read_head(store)[0].covered)
+
+
 @dataclass(slots=True)
 class Merger:
-    """Merges alongside a run. Call `tick` between units; a thread writes each merge."""
+    """Merges alongside a run, one merge at a time. Call `tick` between units."""
 
     store: Store
     lock: RunLock
     sizes: MergeSizes
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="merge"))
-    _running: "_Written | None" = None
+    _running: Future[Merged | None] | None = None
     _looked: float = float("-inf")
-    _are_ids_there: bool = False
+    _n_begun: int = 0
     _n_told: int = 0
     _tell_at: float = float("-inf")
+    _apart: Store = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._apart = replace(self.store)  # a store's caches must not be shared between threads
 
     def tick(self) -> None:
-        """Starts a merge that is due and installs a merge that is written. Never blocks."""
-        if self._running and self._running.future.done():
-            self._install()
+        """Begins to look for a merge now and then, and takes note of one that is done. Never blocks."""
+        if self._running and self._running.done():
+            try:
+                self._end(self._running)
+            except OSError as error:
+                log.warning("%s: a merge failed (%s); it is done again later", self.store.url, error)
         self._tell_loose()
-        if self._running or not self.sizes.n_units or clock.now() - self._looked < LOOK_EVERY_S:
-            return
-        self._look()
+        if not self._running and self.sizes.n_units and clock.now() - self._looked >= LOOK_EVERY_S:
+            self._begin()
 
     def _tell_loose(self, *, at_last: bool = False) -> None:
         """Writes where the ids of units without a segment are, once enough was committed since."""
@@ -71,65 +107,28 @@ class Merger:
             self._tell_at = clock.now() + (clock.now() - started) / SHARE_OF_TELLING
 
     def settle(self) -> None:
-        """Merges until nothing is due."""
+        """Merges until nothing is due. Raises what a merge raises."""
         self._tell_loose(at_last=True)
-        while self.sizes.n_units:
-            if self._running:
-                self._running.future.result()
-                self._install()
-            self._look()
-            if not self._running:
-                return
+        while self.sizes.n_units and self._end(self._running or self._begin()):
+            pass
 
     def close(self) -> None:
-        """Waits for the merge that is being written but does not install it; the next run repeats it."""
+        """Waits for the merge under way; what was not put into the head is merged again by the next run."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _look(self) -> None:
-        self._looked = clock.now()
-        self.lock.check()
-        sweep_segments(self.store, self.sizes.grace_s)
-        apart = replace(self.store)  # a store's caches must not be shared between threads
-        if job := plan_merge(self.store, self.sizes):
-            written = self._pool.submit(write_segment, apart, job)
-            self._running = _Written(written, partial(_segment_installed, self.store, job))
-        elif ids := self._due_ids():
-            self._running = _Written(self._pool.submit(write_ids, apart, ids), partial(_ids_installed, self.store))
+    def _begin(self) -> Future[Merged | None]:
+        self._looked, self._n_begun = clock.now(), self._n_begun + 1
+        is_first = self._n_begun == 1
+        self._running = self._pool.submit(merge_next, self._apart, self.lock, self.sizes, after_a_start=is_first)
+        return self._running
 
-    def _due_ids(self) -> tuple[IdsFile, ...]:
-        head, _ = read_head(self.store)
-        lost = () if self._are_ids_there else lost_ids(self.store, head)
-        self._are_ids_there = True
-        return lost or plan_ids(head)
-
-    def _install(self) -> None:
-        assert self._running
-        written, self._running = self._running, None
-        try:
-            made = written.future.result()
-        except OSError as error:
-            log.warning("%s: a merge failed (%s); it is done again later", self.store.url, error)
-            return
-        self.lock.check()
-        if said := written.install(made):
-            log.info("%s", said)
+    def _end(self, running: Future[Merged | None]) -> bool:
+        """Waits for what was begun; returns whether a merge was due. Raises what it raised."""
+        self._running = None
+        merged = running.result()
+        if merged:
+            self.store.commits.let_go(merged.covered)
             self._looked = float("-inf")  # the next may be due at once
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """A merge that is being written. `install` puts it into the head and returns what was done, "" for nothing."""
-
-    future: "Future[Any]"
-    install: Callable[[Any], str]
-
-
-def _segment_installed(store: Store, job: Job, segment: Segment) -> str:
-    said = f"merged {segment.n_units} units of {segment.stage} into one segment of {segment.bytes} bytes"
-    return said if install(store, job, segment) else ""
-
-
-def _ids_installed(store: Store, written: tuple[Sequence[IdsFile], Sequence[IdsFile]]) -> str:
-    replaced, made = written
-    said = f"merged {len(replaced)} files of ids into {len(made)} of {sum(file.bytes for file in made)} bytes"
-    return said if install_ids(store, replaced, made) else ""
+        if merged and merged.said:
+            log.info("%s", merged.said)
+        return merged is not None

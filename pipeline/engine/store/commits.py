@@ -145,6 +145,12 @@ class Commits:
                 found[stage][1].update(dict.fromkeys(self._groups[path], path))
         return found
 
+    def let_go(self, covered: Mapping[str, int]) -> None:
+        """Drops what is cached of groups that segments cover, by stage up to a number: nobody asks for it any more."""
+        self.floor.update(covered)
+        for path in [path for path in self._groups if number_of(path) <= covered.get(path.split("/")[1], 0)]:
+            del self._groups[path]
+
     def last_number(self, stage: str) -> int:
         """The highest number among the existing groups; 0 if there are none."""
         return max((number_of(name) for name in self.files.names(f"{FOLDER}/{stage}") if is_group(name)), default=0)

@@ -12,15 +12,15 @@ from pipeline.engine.store.unit_parts import FOLDER, MERGED_NAME
 
 
 def delete_commits(store: Store, stage: str) -> int:
-    """Deletes a stage's commits of units that segments hold; returns how many objects. Only call while holding the run
-    lock.
+    """Deletes the objects of a stage's commits all of whose units are in segments; returns how many. Only call while
+    holding the run lock. Writes none: the loop goes on committing meanwhile.
     """
     head, _ = read_head(store)
-    covered = head.covered.get(stage, 0)
-    groups = [path for path in store.commits.paths(stage) if number_of(path) <= covered]
-    store.delete_all(groups)
-    others = store.commits.of(stage, covered).keys() - store.loose(head, stage).keys()
-    return len(groups) + (store.commits.remove(stage, others) if others else 0)
+    groups = store.commits.paths(stage)  # before looking at which units are loose: what comes later stays
+    needed, covered = set(store.loose(head, stage).values()), head.covered.get(stage, 0)
+    gone = [path for path in groups if number_of(path) <= covered or path not in needed]
+    store.delete_all(gone)
+    return len(gone)
 
 
 def sweep_segments(store: Store, grace_s: float) -> int:

@@ -1,5 +1,7 @@
 """Merging beside a run: one merge at a time, nobody waits, and at the end all that is due."""
 
+import threading
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,9 +10,10 @@ import pytest
 
 from pipeline.engine.run import merger as merger_module
 from pipeline.engine.run.lock import RunLock
-from pipeline.engine.run.merger import GROUPS_UNTOLD, Merger, merging
+from pipeline.engine.run.merger import GROUPS_UNTOLD, Merged, Merger, merge_next, merging
 from pipeline.engine.store.lookup import read_loose
 from pipeline.engine.store.merge import MergeSizes
+from pipeline.engine.store.segments import read_head
 from pipeline.engine.store.store import Store
 from tests.pipeline.engine.merges import SIZES, UNITS, fill
 
@@ -25,118 +28,135 @@ def test_a_merger_merges_while_it_is_ticked_and_at_the_end(tmp_path: Path) -> No
     assert store.read_table("clips").num_rows == 39
 
 
+@dataclass
 class Beside:
-    """A merge that is written, or not yet."""
+    """A thread whose work is done when a test says so."""
 
-    def __init__(self) -> None:
-        self.submitted, self.is_done, self.fails = [], False, False  # type: ignore[var-annotated]
+    is_due: list[bool]
+    """Whether a merge is due at each look; the last one again."""
+    n_begun: int = 0
+    is_done: bool = False
+    fails: bool = False
+    told: list[Any] = field(default_factory=list)
 
-    def submit(self, *given: Any) -> Any:
-        self.submitted.append(given[0].__name__)
+    def submit(self, work: Any, *given: Any, **more: Any) -> Any:
+        self.n_begun += 1
+        self.told.append(more)
         return self
 
     def done(self) -> bool:
         return self.is_done
 
-    def result(self) -> Any:
+    def result(self) -> Merged | None:
         if self.fails:
             raise OSError("disk full")
-        return "made"
+        is_due = self.is_due.pop(0) if self.is_due[1:] else self.is_due[0]
+        return Merged("merged", {}) if is_due else None
 
     def shutdown(self, *, wait: bool, cancel_futures: bool) -> None:
-        self.submitted.append(("shutdown", wait, cancel_futures))
+        self.told.append(("shutdown", wait, cancel_futures))
 
 
 @pytest.fixture
-def beside(monkeypatch: pytest.MonkeyPatch) -> tuple[Beside, list[float], list[bool]]:
-    """What merges, the time, and whether one is due at each look (the last one again)."""
-    pool, now, is_due = Beside(), [1000.0], [True]
-
-    def plan(*_: Any) -> str | None:
-        return "job" if (is_due.pop(0) if is_due[1:] else is_due[0]) else None
-
-    monkeypatch.setattr(merger_module, "plan_merge", plan)
-    monkeypatch.setattr(merger_module, "plan_ids", lambda head: None)
-    monkeypatch.setattr(merger_module, "sweep_segments", lambda *_: None)
-    monkeypatch.setattr(merger_module, "_segment_installed", lambda *_: "merged")
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
     monkeypatch.setattr(merger_module, "clock", SimpleNamespace(now=lambda: now[0]))
-    return pool, now, is_due
+    return now
 
 
-def a_merger(tmp_path: Path, pool: Beside, **sizes: int) -> Any:
-    checks: list[int] = []
-    lock = SimpleNamespace(check=lambda: checks.append(1), checks=checks)
-    return Merger(Store(str(tmp_path)), lock, MergeSizes(**sizes), pool)  # type: ignore[arg-type]
+def a_merger(tmp_path: Path, beside: Beside, **sizes: int) -> Merger:
+    lock = SimpleNamespace(check=lambda: None)
+    return Merger(Store(str(tmp_path)), lock, MergeSizes(**sizes), beside)  # type: ignore[arg-type]
 
 
-def test_a_merge_goes_on_beside_the_run_and_the_next_is_looked_for_at_once_or_after_ten_seconds(
-    tmp_path: Path, beside: Any, caplog: pytest.LogCaptureFixture
+def test_the_loop_never_waits_and_the_next_merge_is_looked_for_at_once_or_after_ten_seconds(
+    tmp_path: Path, now: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    pool, now, is_due = beside
-    made = a_merger(tmp_path, pool)
-    made.tick()
-    made.tick()
-    assert pool.submitted == ["write_segment"], "one at a time, and nobody waits"
-    pool.is_done = True
+    beside = Beside([True, False])
+    merger = a_merger(tmp_path, beside)
+    merger.tick()
+    merger.tick()
+    assert beside.n_begun == 1, "one at a time"
+    beside.is_done = True
     with caplog.at_level("INFO", "hdvila"):
-        made.tick()
-    assert "merged" in caplog.text and pool.submitted == ["write_segment"] * 2, "the next may be due at once"
-    assert len(made.lock.checks) == 3, "before it is planned and before it is installed"
-    is_due[0] = False
-    made.tick()
-    looked = len(made.lock.checks)
+        merger.tick()
+    assert "merged" in caplog.text and beside.n_begun == 2, "the next may be due at once"
+    assert beside.told == [{"after_a_start": True}, {"after_a_start": False}]
+    merger.tick()
     now[0] += 9.9
-    made.tick()
-    assert len(made.lock.checks) == looked
+    merger.tick()
+    assert beside.n_begun == 2, "nothing was due"
     now[0] += 0.1
-    made.tick()
-    assert len(made.lock.checks) == looked + 1
-    pool.fails, is_due[0] = True, True
+    merger.tick()
+    assert beside.n_begun == 3
+    beside.fails = True
     now[0] += 10
-    made.tick()
     with caplog.at_level("WARNING", "hdvila"):
-        made.tick()
+        merger.tick()
     assert "a merge failed (disk full); it is done again later" in caplog.text
-    assert a_merger(tmp_path, Beside(), n_units=0).tick() is None
+    never = Beside([True])
+    a_merger(tmp_path, never, n_units=0).tick()
+    assert not never.n_begun
 
 
 def test_at_the_end_all_that_is_due_is_merged_and_what_is_being_written_is_waited_for(
-    tmp_path: Path, beside: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, now: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool, _, is_due = beside
-    is_due[:] = [True, True, False]
-    made = a_merger(tmp_path, pool)
-    made.tick()
-    made.settle()
-    assert pool.submitted == ["write_segment"] * 2
-    idle = Beside()
+    beside = Beside([True, True, False])
+    merger = a_merger(tmp_path, beside)
+    merger.tick()
+    merger.settle()
+    assert beside.n_begun == 3
+    idle = Beside([True])
     a_merger(tmp_path, idle, n_units=0).settle()
-    assert idle.submitted == []
+    assert not idle.n_begun
 
-    monkeypatch.setattr(merger_module, "ThreadPoolExecutor", lambda *_, **__: pool)
-    pool.submitted.clear()
-    with merging(made.store, made.lock, MergeSizes()):
+    monkeypatch.setattr(merger_module, "ThreadPoolExecutor", lambda *_, **__: beside)
+    beside.told.clear()
+    with merging(merger.store, merger.lock, MergeSizes()):
         pass
-    with pytest.raises(RuntimeError), merging(made.store, made.lock, MergeSizes()):
-        is_due[0] = True
+    with pytest.raises(RuntimeError), merging(merger.store, merger.lock, MergeSizes()):
         raise RuntimeError
-    assert pool.submitted == [("shutdown", True, True)] * 2, "after an error nothing more is begun"
+    assert beside.told[1:] == [("shutdown", True, True)] * 2, "after an error nothing more is begun"
 
 
-def test_a_merge_that_fails_at_the_end_is_not_begun_again_and_again(tmp_path: Path, beside: Any) -> None:
-    pool, _, is_due = beside
-    made = a_merger(tmp_path, pool)
-    made.tick()
-    pool.fails, is_due[:] = True, [True, False]
+def test_a_merge_that_fails_at_the_end_is_not_begun_again_and_again(tmp_path: Path, now: list[float]) -> None:
+    beside = Beside([True], fails=True)
+    merger = a_merger(tmp_path, beside)
+    merger.tick()
     with pytest.raises(OSError, match="disk full"):
-        made.settle()
-    assert pool.submitted == ["write_segment"]
+        merger.settle()
+    assert beside.n_begun == 1
 
 
-def test_where_the_ids_of_new_units_are_is_told_once_many_groups_were_written(tmp_path: Path, beside: Any) -> None:
-    pool, now, is_due = beside
-    is_due[:] = [False]
-    made = a_merger(tmp_path, pool)
+def test_units_that_the_loop_commits_while_a_merge_is_under_way_are_kept(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    stop = threading.Event()
+
+    def merge() -> None:
+        apart = replace(store)
+        while not stop.is_set():
+            merge_next(apart, lock, SIZES)
+
+    with RunLock(store) as lock:
+        merges = threading.Thread(target=merge)
+        merges.start()
+        for i in range(60):
+            fill(store, [f"u{3 * i + k}" for k in range(3)])
+            store.commits.let_go(read_head(store)[0].covered)
+        stop.set()
+        merges.join()
+        while merge_next(store, lock, SIZES):
+            pass
+
+    fresh = Store(store.url)
+    assert fresh.committed("extract") == {f"u{3 * i + k}" for i in range(60) for k in range(3)}
+    videos = fresh.read_table("videos").column("video_id").to_pylist()
+    assert len(videos) == len(set(videos)) > 0 and len(fresh.names("commits/extract")) < 60
+
+
+def test_where_the_ids_of_new_units_are_is_told_once_many_groups_were_written(tmp_path: Path, now: list[float]) -> None:
+    made = a_merger(tmp_path, Beside([False]))
 
     def told(n_groups: int) -> dict[str, int]:
         for _ in range(n_groups):
@@ -153,8 +173,8 @@ def test_where_the_ids_of_new_units_are_is_told_once_many_groups_were_written(tm
     assert told(0) == {"extract": 2 * GROUPS_UNTOLD + 3}, "at the end of a run all are"
 
 
-def test_where_nothing_is_ever_merged_no_ids_are_told(tmp_path: Path, beside: Any) -> None:
-    made = a_merger(tmp_path, beside[0], n_units=0)
+def test_where_nothing_is_ever_merged_no_ids_are_told(tmp_path: Path, now: list[float]) -> None:
+    made = a_merger(tmp_path, Beside([False]), n_units=0)
     fill(made.store, [f"u{i}" for i in range(20)], a_group=1)
     made.tick()
     made.settle()

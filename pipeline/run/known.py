@@ -4,6 +4,10 @@ stay.
 Plans are made after each batch. They need far less of a video than its rows: its address and channel, how many clips
 were planned and how long they are, which of them exist, its rejects. What repeats what is compared by stages
 (pipeline/likeness), and read from table `matches`.
+
+These columns are kept, and not asked for in SQL each time: at 100,000 videos the ranks, rejects in force, counts and
+made clips of a plan took .07 processor seconds from here, and 2.5 from a DuckDB file that held the tables already
+(`query/cache`); the process had .46 GB at most instead of 1.2.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from manifests.schema import REJECTS, TABLES, completed
 from pipeline.engine.store.commits import part_name
-from pipeline.engine.store.new_parts import KnownUnits, hash_units
+from pipeline.engine.store.new_parts import KnownUnits, hash_units, hashes_of
 from pipeline.engine.store.parallel import READERS, ahead
 from pipeline.engine.store.ranges import FETCH_BYTES, SegmentRows
 from pipeline.engine.store.segments import MAX_MOVED, Head, Segment, read_head
@@ -102,7 +102,7 @@ class Follower:
         self._segments &= {segment.id for segment in segments}
         parts = self._loose(head)
         for some in (parts[i : i + PARTS_AT_A_TIME] for i in range(0, len(parts), PARTS_AT_A_TIME)):
-            names = np.concatenate([hash_units(part.stage, pa.array([part.unit])) for part in some])
+            names = hashes_of(some)
             is_new = self._known.are_new(names)
             with ThreadPoolExecutor(READERS, thread_name_prefix="parts") as readers:
                 tables = list(readers.map(self._read, compress(some, is_new.tolist())))

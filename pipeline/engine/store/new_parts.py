@@ -72,9 +72,9 @@ class NewParts:
         self._store.segments.load(unread)
         parts = [part for segment in unread for part in self._new_of(segment, table)]
         loose = self._store.loose_parts(head, self._folder)
-        is_new = self._known.are_new(_hashes_of(loose))
+        is_new = self._known.are_new(hashes_of(loose))
         parts += [part for part, new in zip(loose, is_new.tolist(), strict=True) if new]
-        return parts, {segment.id for segment in segments}, _hashes_of(parts)
+        return parts, {segment.id for segment in segments}, hashes_of(parts)
 
     def _new_of(self, segment: Segment, table: str) -> list[Part]:
         units = self._store.segments.live(segment)
@@ -90,7 +90,8 @@ class NewParts:
         ]
 
 
-def _hashes_of(parts: list[Part]) -> UInt64:
+def hashes_of(parts: list[Part]) -> UInt64:
+    """[N] the hashes of the units of parts, a stage's at once."""
     hashes = np.zeros(len(parts), np.uint64)
     stages = np.array([part.stage for part in parts])
     for stage in {part.stage for part in parts}:

@@ -297,11 +297,20 @@ class _Driver:
         """Commits the units that ended, those of the same name together: now and then, or at once if a stage has no
         other unit to wait for.
         """
-        for name in dict.fromkeys(live.stage.name for live in self._live if live.waits_for_commit):
-            stages = [live for live in self._live if live.stage.name == name and live.waits_for_commit]
-            if every or self._is_group_due(name) or any(live.is_idle for live in stages):
-                commit_together(stages, self._context)
-                self._grouped_at[name] = clock.now()
+        ended: dict[str, list[LiveStage]] = {}
+        for live in self._live:
+            if live.waits_for_commit:
+                ended.setdefault(live.stage.name, []).append(live)
+        due = {
+            name: stages
+            for name, stages in ended.items()
+            if every or self._is_group_due(name) or any(live.is_idle for live in stages)
+        }
+        if due:
+            self._context.lock.check()  # once for all of them: it is a request
+        for name, stages in due.items():
+            commit_together(stages, self._context)
+            self._grouped_at[name] = clock.now()
 
     def _is_group_due(self, name: str) -> bool:
         return clock.now() - self._grouped_at.get(name, float("-inf")) >= GROUP_S

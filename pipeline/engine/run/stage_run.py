@@ -337,6 +337,7 @@ class LiveStage:
             self._alike.append((unit.name, outcome.detail))
         if len(self._alike) < MAX_ALIKE:
             return
+        self._context.lock.check()
         commit_together([self], self._context)
         self._store.uncommit(self.stage.name, *(name for name, _ in self._alike))
         raise RunStopped(
@@ -347,8 +348,7 @@ class LiveStage:
 
 
 def commit_together(stages: Sequence[LiveStage], context: RunContext) -> None:
-    """Commits, in one object, the units that have ended so far in stages of the same name."""
-    context.lock.check()
+    """Commits, in one object, the units that have ended so far in stages of the same name. Call `lock.check` before."""
     name, ended = stages[0].stage.name, {name: facts for live in stages for name, facts in live.ended.items()}
     context.store.commit_all(name, ended)
     context.units.add(name, ended)

@@ -14,7 +14,7 @@ from pipeline.engine.run import stage_run as live_module
 from pipeline.engine.run.drain import Drained, StopRequest
 from pipeline.engine.run.driver import run_lines
 from pipeline.engine.run.lines import Line, one_chain
-from pipeline.engine.run.lock import RunLock
+from pipeline.engine.run.lock import LockLost, RunLock
 from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Finished, LocalExecutor
@@ -183,6 +183,14 @@ def test_what_ends_together_in_stages_of_one_name_shares_a_commit(
     groups = [store.read_json(f"commits/media/{name}")["units"] for name in store.names("commits/media")]
     assert any(len({unit[:2] for unit in units}) > 1 for units in groups), "of several batches"
     assert sum(map(len, groups)) == 12 == len(store.committed("media"))
+
+
+def test_a_run_whose_lock_was_taken_over_commits_nothing_more(store: Store, tmp_path: Path) -> None:
+    with RunLock(store) as lock, pytest.raises(LockLost):
+        store.write("run.lock", b'{"holder": "another"}')
+        run_lines([one_chain(Numbered("a", 3)), one_chain(Numbered("b", 3))], store, LocalExecutor(tmp_path), lock)
+
+    assert not store.committed("a") and not store.committed("b")
 
 
 def test_workers_get_what_is_planned_before_another_line_plans_for_long(run: Callable[..., Watching]) -> None:

@@ -110,6 +110,7 @@ def _run_child(case: Case, folder: Path, writer: int) -> None:
     work = folder / "work"
     work.mkdir()
     os.environ["TMPDIR"] = str(folder)
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     tempfile.tempdir = str(folder)
     sys.addaudithook(_watch(folder, result))
     try:

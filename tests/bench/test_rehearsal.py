@@ -1,5 +1,6 @@
 """A rehearsal is a whole run: nothing is missing at its end, and one that was killed ends with the same bytes."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +12,7 @@ from bench.rehearsal import Found, rehearse
 from bench.world.distribution import Distribution, read_distribution
 from pipeline.engine.store.store import Store
 
+REPO = Path(__file__).resolve().parents[2]
 N_VIDEOS, N_WORKERS = 60, 12
 SMALL = {"batches_under_way": 2, "batch_videos": 16, "batch_candidates": 64}
 SIMPLE = {"largest_category": 1.0, "clips_spread": 0.3}
@@ -54,8 +56,9 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Found]:
 def test_a_run_that_is_killed_started_again_and_loses_workers_ends_with_the_bytes_of_a_calm_one(
     calm: tuple[Path, Found], tmp_path: Path
 ) -> None:
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), "40"], capture_output=True)
-    assert killed.returncode == -9
+    command, environment = [sys.executable, "-c", KILLED, str(tmp_path), "40"], os.environ | {"PYTHONPATH": str(REPO)}
+    killed = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert killed.returncode == -9, killed.stderr
     assert len(Store(str(tmp_path)).committed("extract")) > 0
     found = run(tmp_path, restarts=1, lost=0.03, straggling=0.1, node_hours=1e6)
 

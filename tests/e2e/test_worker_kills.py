@@ -32,6 +32,8 @@ AT_ONE = {
     "choose": ("begun",),
     "media": ("fetch", "made"),
     "shards": ("begun",),
+    "same_texts": ("made",),
+    "same_sentences": ("begun",),
 }
 SURE_AT_EACH = {**dict.fromkeys(AT_ONE, ("begun",)), "extract": ("begun", "made"), "media": AT_EACH}
 """A stage of one unit loses no second worker."""

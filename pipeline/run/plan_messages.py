@@ -49,9 +49,9 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class More:
-    """More units of a source are wanted; `anew`: of a new list."""
+    """More units of a source (its line, its place in the chain) are wanted; `anew`: of a new list."""
 
-    source: int
+    source: tuple[int, int]
     anew: bool = False
 
 
@@ -83,12 +83,19 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A method of a shared object; `shared` "": of the driver."""
+    """A method of a shared object."""
 
     shared: str
     method: str
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejects:
+    """The rejects in force, by stage and reason, for `status`."""
+
+    counts: dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,7 @@ class Begin:
 class Piece:
     """Units of a source. `is_last`: its list ends here; `is_whole`: and it is all of it, made at one go."""
 
-    source: int
+    source: tuple[int, int]
     units: Sequence[Unit]
     is_last: bool
     is_whole: bool = False
@@ -161,7 +168,11 @@ class Wire:
 
     def receive(self) -> Any:
         """Waits for the next message. EOFError if the other end is gone."""
-        return _Unpickler(io.BytesIO(self._connection.recv_bytes()), self._shared).load()
+        try:
+            data = self._connection.recv_bytes()
+        except ConnectionResetError:  # gone, and had not read all that was sent to it
+            raise EOFError from None
+        return _Unpickler(io.BytesIO(data), self._shared).load()
 
     def is_ready(self, wait_s: float) -> bool:
         """Whether a message, or the end, is there within this time."""

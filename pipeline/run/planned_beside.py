@@ -32,6 +32,7 @@ from pipeline.run.plan_messages import (
     More,
     Piece,
     Planned,
+    Rejects,
     Resume,
     Said,
     Share,
@@ -92,7 +93,7 @@ class PlannerProcess:
         self._calls = ThreadPoolExecutor(1, thread_name_prefix="planner-calls")
         self._lists = ThreadPoolExecutor(1, thread_name_prefix="units")
         self._chains: list[tuple[int, Chain | None]] = []
-        self._sources: dict[int, ListedThere] = {}
+        self._sources: dict[tuple[int, int], ListedThere] = {}
 
     def __enter__(self) -> PlannerProcess:
         here, there = socket.socketpair()
@@ -120,6 +121,7 @@ class PlannerProcess:
     def resume(self, line: int, results: list[StageResult]) -> None:
         """See Planner."""
         self._n_planning += 1
+        self._sources = {number: source for number, source in self._sources.items() if number[0] != line}
         self._send(Resume(line, results))
 
     def planned(self) -> list[tuple[int, Chain | None]]:
@@ -177,6 +179,8 @@ class PlannerProcess:
                 self._session.share(name, build)
             case Call():  # may take long, and the loop goes on
                 self._calls.submit(self._called, message).add_done_callback(self._answer)
+            case Rejects(counts):
+                self._session.show_rejects(counts)
             case Begin(n_lines):
                 self._begun.append(n_lines)
                 self._load_units()
@@ -191,8 +195,7 @@ class PlannerProcess:
                 raise error
 
     def _called(self, call: Call) -> Any:
-        asked = self._session.shared[call.shared] if call.shared else self._session
-        return getattr(asked, call.method)(*call.args, **call.kwargs)
+        return getattr(self._session.shared[call.shared], call.method)(*call.args, **call.kwargs)
 
     def _answer(self, called: Future[Any]) -> None:
         error = called.exception()

@@ -18,12 +18,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import count
 from multiprocessing.connection import Connection
 from typing import Any
 
 from manifests.errors import UserError
-from pipeline.engine.run.lines import Line, LinesHere
+from pipeline.engine.run.lines import Chain, Line, LinesHere
 from pipeline.engine.run.memory import return_freed_memory
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import PerPart, Stage, Unit
@@ -37,6 +36,7 @@ from pipeline.run.plan_messages import (
     More,
     Piece,
     Planned,
+    Rejects,
     Resume,
     Said,
     Share,
@@ -84,8 +84,7 @@ def _log_to(wire: Wire, level: int) -> None:
 def _tell(wire: Wire, error: BaseException) -> None:
     """Sends what ended the recipe; if the driver is gone, there is nobody to tell."""
     with suppress(OSError):
-        if not isinstance(error, EOFError):
-            wire.send(Failed(_as_sent(error)))
+        wire.send(Failed(_as_sent(error)))
 
 
 def _as_sent(error: BaseException) -> BaseException:
@@ -106,8 +105,7 @@ class _Driver:
     def __init__(self, wire: Wire, store: Store) -> None:
         self._wire, self._store = wire, store
         self._waiting: deque[Any] = deque()
-        self._sources: dict[int, _Source] = {}
-        self._numbers = count()
+        self._sources: dict[tuple[int, int], _Source] = {}
 
     def complete_lines(self, lines: Sequence[Line]) -> None:
         """Plans for the driver until all lines have ended."""
@@ -118,19 +116,23 @@ class _Driver:
                 case Resume(line, results):
                     here.resume(line, results)
                     ((_, chain),) = here.planned()
-                    listed = None if chain is None else [(stage, self._first_of(stage)) for stage, _ in chain]
-                    self._wire.send(Planned(line, listed))
+                    self._wire.send(Planned(line, None if chain is None else self._listed(line, chain)))
                     n_left -= chain is None
                 case More(number, anew):
                     self._wire.send(self._sources[number].next_piece(anew=anew))
 
-    def _first_of(self, stage: Stage) -> Piece | None:
-        """The first units of a stage; None if it works on parts, which the driver commits itself."""
-        if isinstance(stage, PerPart):
-            return None
-        number = next(self._numbers)
-        self._sources[number] = _Source(number, stage, self._store)
-        return self._sources[number].next_piece(anew=True)
+    def _listed(self, line: int, chain: Chain) -> list[tuple[Stage, Piece | None]]:
+        """The stages of a line's chain with their first units; None for one that works on parts, which the driver
+        commits itself. The line's last chain is over, and forgotten.
+        """
+        self._sources = {number: source for number, source in self._sources.items() if number[0] != line}
+        listed: list[tuple[Stage, Piece | None]] = []
+        for place, (stage, _) in enumerate(chain):
+            source = None if isinstance(stage, PerPart) else _Source((line, place), stage, self._store)
+            if source:
+                self._sources[line, place] = source
+            listed.append((stage, source.next_piece(anew=True) if source else None))
+        return listed
 
     def share(self, name: str, build: Callable[[], Any]) -> Any:
         """See Driver."""
@@ -139,7 +141,7 @@ class _Driver:
 
     def show_rejects(self, counts: dict[str, dict[str, int]]) -> None:
         """See Driver."""
-        self._call(Call("", "show_rejects", (counts,)))
+        self._wire.send(Rejects(counts))
 
     def _call(self, call: Call) -> Any:
         self._wire.send(call)
@@ -156,7 +158,7 @@ class _Driver:
 class _Source:
     """The units of a stage, as they are asked for."""
 
-    def __init__(self, number: int, stage: Stage, store: Store) -> None:
+    def __init__(self, number: tuple[int, int], stage: Stage, store: Store) -> None:
         self._number, self._stage, self._store = number, stage, store
         self._left: Iterator[Unit] = iter(())
 

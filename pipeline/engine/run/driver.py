@@ -70,15 +70,12 @@ def run_lines(
     desk: Desk | None = None,
     over: Callable[[StageResult], None] = lambda result: None,
     between: Callable[[], None] = nothing,
-    units: UnitsSoFar | None = None,
 ) -> None:
     """Runs lines side by side until all have ended, planning in this process. Raises the same as `run_stage`.
 
     `over` gets each stage's result. `between` is called repeatedly while units are under way; it must not block.
-    `units`: kept by a run that calls this several times.
     """
-    desk = desk or Desk(store, publishes=False)
-    units = units or UnitsSoFar(store)
+    desk, units = desk or Desk(store, publishes=False), UnitsSoFar(store)
     run_planned(LinesHere(lines), executor, lock, units, desk, patience=patience, over=over, between=between)
 
 

@@ -161,9 +161,9 @@ class Commits:
         self._last[stage] = 1 + max(self.floor.get(stage, 0), self._last[stage])
         return self._last[stage]
 
-    def remove(self, stage: str, units: Collection[str], *, but: str = "") -> int:
-        """Takes back units' commits, in every object except `but`; returns how many objects were deleted."""
-        groups, n_deleted = self.paths(stage), 0
+    def remove(self, stage: str, units: Collection[str], *, but: str = "") -> None:
+        """Takes back units' commits, in every object except `but`."""
+        groups = self.paths(stage)
         self._read(groups)
         for path in groups:
             held = self._groups[path]
@@ -175,8 +175,6 @@ class Commits:
                 self.write(stage, rest)
             self.files.delete(path)
             self._groups.pop(path, None)
-            n_deleted += 1
-        return n_deleted
 
 
 def is_group(name: str) -> bool:

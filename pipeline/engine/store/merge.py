@@ -2,10 +2,10 @@
 
 A merge writes the files of a new segment under a unique name; then a single write of the head puts it in the place of
 what it was made from. A kill before that write leaves the old state and files that nothing names (the next run sweeps
-them); a kill after it leaves the new state. What a segment covers is deleted `grace_s` later.
+them); a kill after it leaves the new state. Commits that a segment covers are deleted at once, parts `grace_s` later.
 
-This file decides what to merge and installs the result; `segment_files.py` writes it, `covered.py` deletes what is
-covered, `merger.py` does all of it alongside a run.
+This file decides what to merge and installs the result; `segment_files.py` writes it, `delete_merged.py` deletes what
+is covered, `merger.py` does all of it alongside a run.
 
 Sizes go in tiers: `fan_in` segments of one level make a segment of the next, up to `max_bytes`; so each row is
 rewritten once per level, and the number of segments grows with the logarithm of the rows and then with their bytes.

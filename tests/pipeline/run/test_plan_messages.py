@@ -37,7 +37,7 @@ def test_a_shared_object_is_the_real_one_where_it_arrives(ends: tuple[Wire, Wire
 
 def test_messages_of_several_threads_arrive_whole(ends: tuple[Wire, Wire]) -> None:
     driver, planner = ends
-    pieces = [Piece(n, [Unit(f"u{i}") for i in range(2000)], is_last=True) for n in range(8)]
+    pieces = [Piece((0, n), [Unit(f"u{i}") for i in range(2000)], is_last=True) for n in range(8)]
 
     with ThreadPoolExecutor(8) as threads:
         sent = [threads.submit(planner.send, piece) for piece in pieces]
@@ -59,8 +59,11 @@ def test_an_error_and_a_log_record_arrive_as_what_they_are(ends: tuple[Wire, Wir
     assert isinstance(planner.receive().error, KeyError)
 
 
-def test_an_end_that_is_gone_is_noticed(ends: tuple[Wire, Wire]) -> None:
+@pytest.mark.parametrize("n_unread", [0, 1])
+def test_an_end_that_is_gone_is_noticed(ends: tuple[Wire, Wire], n_unread: int) -> None:
     driver, planner = ends
+    for _ in range(n_unread):
+        driver.send("not read any more")
     planner.close()
 
     with pytest.raises(EOFError):

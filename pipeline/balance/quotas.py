@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from manifests.categories import load_categories
 from pipeline.balance.ranking import Ranked, spans_of
+from pipeline.config import RunConfig
 from pipeline.config.balance import BalanceConfig, Unit, find_category
 
 MS_PER_HOUR = 3_600_000
@@ -108,6 +109,15 @@ def plan_quotas(supply: Supply, config: BalanceConfig, most: Mapping[int, int] |
             binding=_binding(amounts[k], natural[k], natural_limits[k], available[k], caps[k], bool(shares[k])),
         )
     return Quotas(config.unit, total, by_category)
+
+
+def balance_of(config: RunConfig) -> BalanceConfig:
+    """The balance of a run: as configured, but categories that are not crawled weigh nothing."""
+    crawled = config.crawled_categories()
+    if crawled is None:
+        return config.balance
+    weights = {str(i): weight for i, weight in category_weights(config.balance).items() if i in crawled}
+    return config.balance.model_copy(update={"policy": "weights", "weights": weights})
 
 
 def category_weights(config: BalanceConfig) -> dict[int, float]:

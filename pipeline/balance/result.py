@@ -16,6 +16,7 @@ from pipeline.balance.standing import CODE_OF, Standing
 from pipeline.config.balance import Unit
 
 BALANCE_NAME = "balance.json"
+FULL = "full: it has its share of the total"
 REPEATS = (Reason.DUPLICATE_VIDEO, Reason.DUPLICATE_CLIP, Reason.DUPLICATE_TEXT, Reason.STOCK_INTRO)
 """Reasons that mean "the same as another"."""
 
@@ -24,14 +25,16 @@ REPEATS = (Reason.DUPLICATE_VIDEO, Reason.DUPLICATE_CLIP, Reason.DUPLICATE_TEXT,
 class CategoryBalance:
     """A category's result. `asked` … `kept` are clips or hours (BalanceResult.unit); `asked` -1: as much as there is.
 
-    `planned`: what the transcripts promise. `made`: what exists after fetching, checks and duplicates.
-    `quota`: the result of water-filling. `binding`: what kept it from more; `why`: the same as a sentence.
+    `planned`: what the transcripts promise; `reserve`: the part of it that was not fetched. `made`: what exists after
+    fetching, checks and duplicates. `quota`: the result of water-filling. `binding`: what kept it from more; `why`: the
+    same as a sentence.
     """
 
     category_id: int
     category: str
     asked: float
     planned: float
+    reserve: float
     made: float
     quota: float
     kept: float
@@ -151,6 +154,7 @@ def _category(
         category=category_name(category_id),
         asked=asked,
         planned=from_amount(int(planned.sum()), unit),
+        reserve=from_amount(int(planned[is_open].sum()), unit),
         made=from_amount(int(made.sum()), unit),
         quota=from_amount(quota.quota if quota else kept, unit),
         kept=from_amount(kept, unit),
@@ -171,11 +175,11 @@ def _why(quota: Quota | None, unit: Unit, *, n_open: int, n_videos: int, n_repea
         return "supply", _supply_sentence(quota, n_open, n_videos, n_repeats)
     cap = f"{from_amount(quota.channel_cap or 0, unit):,.4g} {unit}"
     sentence = {
-        "share": "full: it has its share of the total",
+        "share": FULL,
         "hours_cap": "full: it has reached the limit of hours for a category",
         "channel_share": f"too few channels: none may hold more than {cap}; crawl more channels",
         "already_kept": "an earlier generation holds more than its share; what is in shards stays",
-        "not_asked": "its weight is 0",
+        "not_asked": "not asked for: its weight is 0, or it is not crawled",
     }
     return quota.binding, sentence[quota.binding]
 
@@ -183,9 +187,10 @@ def _why(quota: Quota | None, unit: Unit, *, n_open: int, n_videos: int, n_repea
 def _supply_sentence(quota: Quota, n_open: int, n_videos: int, n_repeats: int) -> str:
     if not n_videos:
         return "nothing found: add queries, channels or ids"
+    is_full = quota.asked is not None and quota.quota >= quota.asked
     if n_open:
-        return f"not full yet: {n_open:,} candidates in reserve were not fetched"
-    if quota.asked is not None and quota.quota >= quota.asked:
+        return FULL if is_full else f"not full yet: {n_open:,} candidates in reserve were not fetched"
+    if is_full:
         return "full; no surplus for other categories"
     tried = "its one candidate was" if n_videos == 1 else f"all {n_videos:,} candidates were"
     if n_repeats:

@@ -7,7 +7,8 @@ from pydantic import BeforeValidator, Secret, SerializeAsAny, create_model, fiel
 
 from manifests.plugins import WithPlugins
 from manifests.settings import Section, identity, operational
-from pipeline.config.balance import BalanceConfig
+from manifests.stages import STAGES
+from pipeline.config.balance import BalanceConfig, find_category
 from pipeline.config.crawl import OUR_SOURCES, CrawlConfig
 from pipeline.config.media import MediaConfig, settings_keys
 from pipeline.config.shards import ShardsConfig
@@ -95,3 +96,20 @@ class RunConfig(Section):
                 f"crawl.sources: {name} is of another package; give its settings, sources: {{{name}: {{}}}}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _weights_are_of_what_is_crawled(self) -> "RunConfig":
+        crawled = self.crawled_categories()
+        for name, weight in self.balance.weights.items() if crawled else ():
+            category = find_category(name)
+            if weight and category and category.id not in (crawled or ()):
+                raise ValueError(
+                    f"balance.weights: {name} is not crawled, so it would get nothing; add {category.id} to "
+                    "crawl.categories, or leave its weight out"
+                )
+        return self
+
+    def crawled_categories(self) -> tuple[int, ...] | None:
+        """The only categories that the configured sources are asked for; None if videos of others may come."""
+        is_crawl = set(self.crawl.sources) <= set(STAGES["list"].sources)
+        return self.crawl.categories if is_crawl and self.crawl.categories else None

@@ -140,11 +140,11 @@ def balance_table(result: BalanceResult) -> Table:
 
 
 def shown_categories(result: BalanceResult) -> list[CategoryBalance]:
-    """All categories; or, if no total was requested, those that have candidates: an empty category of a folder is not a
-    shortfall.
+    """The categories that were asked for or have candidates; if no total was requested, those that have candidates: an
+    empty category of a folder is not a shortfall.
     """
     if result.total_asked >= 0:
-        return list(result.categories)
+        return [row for row in result.categories if row.videos or row.binding != "not_asked"]
     return [row for row in result.categories if row.videos]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pipeline.balance.quotas import MS_PER_HOUR, Supply, category_weights, from_amount, plan_quotas
+from pipeline.balance.quotas import MS_PER_HOUR, Supply, balance_of, category_weights, from_amount, plan_quotas
 from pipeline.balance.result import BalanceResult
 from pipeline.config.balance import BalanceConfig
 from pipeline.crawl.plan import CategoryState, Wanted
@@ -31,7 +31,7 @@ def last_wanted(run: Run) -> Wanted:
     if recorded:
         facts = run.store.read_json(f"{WANTED}/{recorded[-1]}")
         return Wanted({int(i): amount for i, amount in facts["quotas"].items()}, facts["unit"])
-    return record(run, aim(run.config.balance, {}))
+    return record(run, aim(balance_of(run.config), {}))
 
 
 def record(run: Run, wanted: Wanted) -> Wanted:
@@ -47,7 +47,7 @@ def wanted_more(run: Run, balance: BalanceResult) -> Wanted | None:
     if not asks_site(run.config) or is_full(balance):
         return None
     states = category_states(run.config.crawl, run.store, last_wanted(run))
-    wanted = aim_again(run.config.balance, balance, states)
+    wanted = aim_again(balance_of(run.config), balance, states)
     if all(wanted.quotas[i] <= amount for i, amount in last_wanted(run).quotas.items()):
         return None
     return record(run, wanted)
@@ -89,7 +89,7 @@ def aim_again(config: BalanceConfig, balance: BalanceResult, states: list[Catego
     quotas = {}
     for category_id, amount in aim(config, dry).quotas.items():
         result = made.get(category_id)
-        tried = result.planned if result else 0.0
+        tried = result.planned - result.reserve if result else 0.0
         lost = min(MOST_EXTRA, tried / result.made) if result and result.made else 1.0
         quotas[category_id] = amount * max(1.0, lost)
     return Wanted(quotas, config.unit)

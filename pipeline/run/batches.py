@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from manifests.membership import Ids
 from pipeline.balance.next_batch import MOST_TRIES, Ahead, next_batch
+from pipeline.balance.quotas import balance_of
 from pipeline.config import RunConfig
 from pipeline.run.aims import shares_of
 from pipeline.run.candidates import Rounds
@@ -164,13 +165,14 @@ class Batches:
         every = run.known.shards.closed.next_generation
         n_closed = min(later, default=every)
         under_way = self.ids_from(n_known)
-        shares = {} if is_all else shares_of(run.config.balance, {})
+        config = balance_of(run.config)
+        shares = {} if is_all else shares_of(config, {})
         video_ids = next_batch(
             candidates.ranked,
             candidates.outcomes(under_way, n_closed=n_closed),
-            run.config.balance,
+            config,
             Ahead(tuple(under_way), shares),
-            run.config.balance.batch_videos,
+            config.batch_videos,
         )
         return Batch(number, tuple(video_ids), n_known, rounds, is_all, n_closed)
 

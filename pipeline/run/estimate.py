@@ -11,6 +11,7 @@ from pathlib import Path
 
 from manifests.categories import category_name
 from manifests.errors import UserError
+from pipeline.balance.quotas import balance_of
 from pipeline.config import RunConfig
 from pipeline.crawl.extract import BATCH_VIDEOS
 from pipeline.crawl.sources import FILE_SOURCES
@@ -85,7 +86,7 @@ def size_of(config: RunConfig) -> Size | None:
 
 
 def _videos_wanted(config: RunConfig, cost: dict[str, float]) -> float | None:
-    balance = config.balance
+    balance = balance_of(config)
     if balance.total is None:
         return None
     wanted = sum(aim(balance, {}).quotas.values())  # less than the total if a category's cap applies
@@ -275,6 +276,6 @@ def _balance_lines(config: RunConfig, named: int | None) -> Iterator[str]:
         yield f"balance: everything that is found (balance.total is not set){unknown}"
         return
     yield f"balance: {balance.total:,.10g} {balance.unit}, policy {balance.policy}"
-    for category_id, amount in aim(balance, {}).quotas.items():
+    for category_id, amount in aim(balance_of(config), {}).quotas.items():
         if amount:
             yield f"  {category_name(category_id):24}{amount:>12,.4g} {balance.unit}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from manifests.errors import UserError
 from manifests.shards import read_manifest
+from pipeline.balance.quotas import balance_of
 from pipeline.balance.result import BalanceResult
 from pipeline.balance.selection import select
 from pipeline.run.aims import shares_of
@@ -100,9 +101,10 @@ class Closing:
     def _selected(self, n_batches: int, n_closed: int | None = None) -> tuple[BalanceResult, ShardsStage]:
         run, batches = self._run, self._batches
         config, but = run.config, batches.ids_from(n_batches)
+        balanced = balance_of(config)
         candidates = run.plan_from(batches.batches[n_batches - 1].n_rounds)
         outcomes = candidates.outcomes(but, n_closed=n_closed)
-        selection = select(candidates.ranked, outcomes, config.balance, shares_of(config.balance, {}))
+        selection = select(candidates.ranked, outcomes, balanced, shares_of(balanced, {}))
         balance = write_selection(run, selection)
         return balance, ShardsStage(config.shards, config.seed, only_full=True, but=but, books=run.known.shards)
 

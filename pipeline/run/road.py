@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 
 from manifests.shards import Manifest
 from manifests.stages import names_of
+from pipeline.balance.quotas import balance_of
 from pipeline.balance.result import BalanceResult
 from pipeline.balance.selection import select
 from pipeline.config import RunConfig
@@ -178,7 +179,7 @@ def shards(run: Run, batches: Batches) -> Line:
 def select_all(run: Run) -> BalanceResult:
     """Makes the final selection from what exists, and records it."""
     candidates = run.plan_from()
-    selection = select(candidates.ranked, candidates.outcomes(), run.config.balance)
+    selection = select(candidates.ranked, candidates.outcomes(), balance_of(run.config))
     return write_selection(run, selection)
 
 

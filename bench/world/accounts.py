@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from hdvila_testing.requests import Requests
-from pipeline.engine.run.memory import ARROW_POOL
+from pipeline.engine.run.memory import ARROW_POOL, LARGE_BYTES
 from pipeline.engine.store.parallel import READERS
 
 TASK_S = 0.0025
 """What Ray takes from its driver for a task, seconds (`python -m bench.engine`)."""
 PLANS, MERGES = "plans", "merges"
-FREED_MEMORY_RETURNS = {ARROW_POOL: "system", "MALLOC_ARENA_MAX": "1"}
+FREED_MEMORY_RETURNS = {ARROW_POOL: "system", "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(LARGE_BYTES)}
 """What the program asks of its own process when it begins (`engine.run.memory`), by environment.
 
 A bench imports Arrow as it begins, and threads may start with that: its code would ask too late.

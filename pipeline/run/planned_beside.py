@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.engine.run.drain import Drained
 from pipeline.engine.run.driver import POLL_S
 from pipeline.engine.run.lines import Chain, StageResult
+from pipeline.engine.run.memory import return_large_blocks
 from pipeline.engine.run.stage_run import RunStopped
 from pipeline.engine.run.units_so_far import UnitsSoFar
 from pipeline.engine.work.unit import Unit
@@ -58,6 +59,7 @@ def plan_beside(session: Session, recipe: Callable[[Run], Any]) -> Any:
     Raises what it raises; Drained if the run is asked to stop while nothing but a plan is under way, and RunStopped if
     the process dies.
     """
+    return_large_blocks()
     level, store = log.getEffectiveLevel(), session.store
     job = Job(recipe, session.config, store, store.patience_s, session.lock.held, level)
     with PlannerProcess(session, job) as planner:

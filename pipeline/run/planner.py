@@ -23,7 +23,7 @@ from typing import Any
 
 from manifests.errors import UserError
 from pipeline.engine.run.lines import Chain, Line, LinesHere
-from pipeline.engine.run.memory import return_freed_memory
+from pipeline.engine.run.memory import return_freed_memory, return_large_blocks
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import PerPart, Stage, Unit
 from pipeline.run.plan_messages import (
@@ -55,6 +55,7 @@ def main(file_number: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     return_freed_memory()
+    return_large_blocks()
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     wire = Wire(Connection(file_number))
     job: Job = wire.receive()

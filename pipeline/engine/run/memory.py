@@ -11,8 +11,9 @@ import os
 
 ARROW_POOL = "ARROW_DEFAULT_MEMORY_POOL"
 """The variable by which Arrow chooses its pool when it is imported."""
-_M_ARENA_MAX = -8
-"""mallopt(3)'s number for the most arenas."""
+_M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3
+"""mallopt(3)'s numbers for the most arenas, and for the bytes from which on a freed block is given back."""
+LARGE_BYTES = 256 * 1024
 
 
 def return_freed_memory() -> None:
@@ -22,6 +23,21 @@ def return_freed_memory() -> None:
     Arrow too. Only glibc has arenas.
     """
     os.environ.setdefault(ARROW_POOL, "system")
+    _mallopt(_M_ARENA_MAX, 1)
+
+
+def return_large_blocks() -> None:
+    """Lets malloc give back every large block at once. To be called in a process that decodes no media: there it costs
+    a third of the processor time.
+
+    Left to itself malloc does so only until the first is freed: from then on it keeps blocks of that size, up to 32
+    MiB, between others. A planner that had read the tables of 15,000 videos kept 85 MB beyond its program, now 25 MB,
+    in the same processor time.
+    """
+    _mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES)
+
+
+def _mallopt(number: int, value: int) -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_M_ARENA_MAX, 1)
+        mallopt(number, value)

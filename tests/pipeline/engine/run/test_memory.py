@@ -29,6 +29,20 @@ libc.fclose(file)
 print(open(path).read().count("<heap nr="))
 """
 
+HOLD_AFTER_BLOCKS = """
+import re
+from pipeline.engine.run.memory import return_large_blocks
+{call}
+def held_kb():
+    return int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1])
+bytearray(4_000_000)  # from here on malloc would keep blocks of that size
+before, between = held_kb(), []
+for _ in range(40):
+    between.append((bytearray(1_000_000), [bytes(600) for _ in range(40)]))
+between = [small for _, small in between]
+print(held_kb() - before)
+"""
+
 
 def _printed(code: str, **environment: str) -> str:
     without = {name: value for name, value in os.environ.items() if name != ARROW_POOL}
@@ -46,6 +60,12 @@ def _printed(code: str, **environment: str) -> str:
 def test_threads_of_a_command_allocate_from_one_arena() -> None:
     assert int(_printed(COUNT_ARENAS.format(call=""))) > 1
     assert int(_printed(COUNT_ARENAS.format(call="return_freed_memory()"))) == 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is glibc's")
+def test_a_process_that_plans_keeps_no_large_block_that_is_freed() -> None:
+    assert int(_printed(HOLD_AFTER_BLOCKS.format(call=""))) > 20_000
+    assert int(_printed(HOLD_AFTER_BLOCKS.format(call="return_large_blocks()"))) < 10_000
 
 
 def test_commands_use_no_pool_of_arrows_own() -> None:

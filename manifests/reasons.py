@@ -199,7 +199,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.CAPTIONS_LOCKED: _Fact(LATER, "caption tracks exist but are withheld from this client"),
     Reason.EMPTY_CAPTIONS: _Fact(NEVER, "the caption track came back without any text"),
     Reason.WRONG_CATEGORY: _Fact(NEVER, "the video's own category is not the wanted one"),
-    Reason.WRONG_LANGUAGE: _Fact(NEVER, "speech or captions are not in the wanted language"),
+    Reason.WRONG_LANGUAGE: _Fact(NEVER, "the original speech or the captions are not in the wanted language"),
     Reason.TOO_SHORT: _Fact(NEVER, "shorter than the configured limit"),
     Reason.TOO_LONG: _Fact(NEVER, "longer than the configured limit"),
     Reason.TOO_OLD: _Fact(NEVER, "uploaded before the configured date"),

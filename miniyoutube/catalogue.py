@@ -72,6 +72,7 @@ NAMED_EN = Track("manual", "en", ".en.nP7-2PuUl7o", "English - transcript")
 AUTO_EN = Track("auto", "en", "a.en", "English (auto-generated)")
 MANUAL_ES = Track("manual", "es", ".es", "Spanish")
 AUTO_ES = Track("auto", "es", "a.es", "Spanish (auto-generated)")
+AUTO_DE = Track("auto", "de", "a.de", "German (auto-generated)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +264,8 @@ _TRACKS: dict[str, tuple[Track, ...]] = {
     "locked": (replace(MANUAL_EN, locked=True), replace(AUTO_EN, locked=True)),
     "spanish": (MANUAL_ES, AUTO_ES),
     "translatable": (MANUAL_ES,),
+    "dub": (AUTO_DE, AUTO_EN),
+    "english_dub": (AUTO_EN, AUTO_ES),
     "automatic": (AUTO_EN,),
     "regional": (MANUAL_EN_US, AUTO_EN),
     "named": (NAMED_EN,),
@@ -284,7 +287,7 @@ def cast(video: Video, behaviour: str, *, another_category: int = -1, original: 
     if "listed_under" in changes:
         changes["listed_under"] = another_category
     if language := changes.pop("language", ""):
-        changes |= {"script": replace(video.script, language=language), "tracks": _TRACKS["spanish"]}
+        changes = {"tracks": _TRACKS["spanish"], **changes, "script": replace(video.script, language=language)}
     if "copy_of" in changes:
         if original is None:
             raise ValueError("a re-upload needs its original")

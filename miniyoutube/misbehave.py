@@ -299,6 +299,14 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "odd_height": Behaviour("1280 x 718", KEPT, changes={"height": 718}),
     "also_1080p": Behaviour("a larger rendition beside 720p", KEPT, changes={"renditions": (1080, 720, 480, 360)}),
     "dubbed": Behaviour("a dub beside the original audio", KEPT, changes={"dubs": ("en", "de")}),
+    "dub_recognised": Behaviour(
+        "English with a German dub, both with recognised tracks", KEPT, changes={"dubs": ("en", "de"), "tracks": "dub"}
+    ),
+    "english_dub": Behaviour(
+        "Spanish with an English dub, both with recognised tracks",
+        _never(Reason.WRONG_LANGUAGE),
+        changes={"language": "es", "dubs": ("es", "en"), "tracks": "english_dub"},
+    ),
     # captions
     "no_captions": Behaviour("no caption track", _never(Reason.NO_CAPTIONS), changes={"tracks": ()}),
     "captions_locked": Behaviour(

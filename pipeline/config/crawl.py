@@ -43,7 +43,7 @@ class LimitsConfig(Section):
 
     stage: ClassVar[str] = "choose"
     languages: tuple[str, ...] = identity(
-        ("en",), doc="languages of speech and captions, as prefixes of a language tag; empty: any"
+        ("en",), doc="languages of the original speech and of captions, as prefixes of a language tag; empty: any"
     )
     min_duration_s: float = identity(30.0, ge=0, doc="shortest video, seconds")
     max_duration_s: float = identity(7200.0, gt=0, doc="longest video, seconds")

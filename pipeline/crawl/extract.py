@@ -18,7 +18,7 @@ from manifests.reasons import Reason, ReasonClass
 from manifests.rows import CandidateRow, CaptionRow, VideoRow
 from pipeline.config.crawl import CrawlConfig
 from pipeline.config.media import CutConfig
-from pipeline.crawl.limits import check_category, check_video, spoken_language
+from pipeline.crawl.limits import check_category, check_video, spoken_language, text_languages
 from pipeline.crawl.plan import RoundPlan
 from pipeline.crawl.progress import forget_committed, recall, remember
 from pipeline.engine.store.store import Store
@@ -183,7 +183,7 @@ class Extractor:
             return Failure(*verdict)
         if failure := self._no_captions(info, session):
             return failure
-        judged = judge_formats(info, session, self._config.media, self._cut)
+        judged = judge_formats(info, session, self._config.media, self._cut, spoken_language(info))
         return judged if isinstance(judged, Failure) else None
 
     def _no_category(self, session: Session) -> Failure:
@@ -204,7 +204,7 @@ class Extractor:
         return choose_tracks(
             info.get("subtitles"),
             info.get("automatic_captions"),
-            languages=self._config.limits.languages,
+            languages=text_languages(info, self._config.limits.languages),
             kinds=wanted.kinds,
         )
 

@@ -1,13 +1,13 @@
 """Which videos the configuration rejects: each limit has its own reason. Pure functions of what the site said."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from manifests.categories import category_by_name
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig, LimitsConfig, wanted_categories
-from pipeline.site.formats import original_language
-from pipeline.site.tracks import ORIGINAL, list_tracks, speaks
+from pipeline.site.formats import marked_language, original_language
+from pipeline.site.tracks import ORIGINAL, list_tracks, primary, speaks
 from pipeline.site.ytdlp import upload_date_of
 
 Verdict = tuple[Reason, str]
@@ -99,7 +99,9 @@ def _views(count: int, limits: LimitsConfig) -> Verdict | None:
 
 
 def _language(info: Mapping[str, Any], limits: LimitsConfig) -> Verdict | None:
-    """Checks the speech recognition's language, else the original audio's; unknown passes (captions decide later)."""
+    """Checks the language of the original speech; unknown passes (captions decide later). A dub is not looked at: it
+    is not what the video's people say.
+    """
     spoken = spoken_language(info)
     if not limits.languages or not spoken or any(speaks(spoken, wanted) for wanted in limits.languages):
         return None
@@ -107,8 +109,19 @@ def _language(info: Mapping[str, Any], limits: LimitsConfig) -> Verdict | None:
 
 
 def spoken_language(info: Mapping[str, Any]) -> str:
-    """The language spoken; "" if nothing tells it."""
+    """The language of the original speech; "" if nothing tells it.
+
+    A dub has a recognised track of its own, so the audio that the site marks as the original decides; without marks the
+    recognised track, the first by name if there are several.
+    """
+    formats = info.get("formats") or ()
     recognised = [t.partition(":")[2] for t in list_tracks({}, info.get("automatic_captions"))]
-    if recognised:
+    if not (marked := marked_language(formats)) and recognised:
         return min(recognised, key=lambda key: (not key.endswith(ORIGINAL), key)).removesuffix(ORIGINAL)
-    return original_language(info.get("formats") or ())
+    return marked or original_language(formats)
+
+
+def text_languages(info: Mapping[str, Any], wanted: Sequence[str]) -> Sequence[str]:
+    """The languages of captions to take: those wanted (empty: any) that the video is spoken in, if that is known."""
+    spoken = primary(spoken_language(info))
+    return [language for language in wanted or (spoken,) if speaks(language, spoken)] if spoken else wanted

@@ -139,7 +139,7 @@ class _Fetch:
             return Failure(Reason.LIVE, str(info["live_status"]))
         if not info.get("formats"):
             return classify(session.evidence(text="No video formats found!"))
-        choice = judge_formats(info, session, self.config.media, self.media.cut)
+        choice = judge_formats(info, session, self.config.media, self.media.cut, self.video["language"])
         if isinstance(choice, Failure):
             return choice
         if choice.bytes_ > self.media.limits.max_bytes:

@@ -13,6 +13,7 @@ from manifests.reasons import Reason
 from pipeline.config.crawl import MediaFormatConfig
 from pipeline.config.media import CutConfig
 from pipeline.site.failures import Failure, classify
+from pipeline.site.tracks import primary, speaks
 from pipeline.site.ytdlp import Session
 
 MAX_FPS = 60.0
@@ -38,8 +39,13 @@ class Choice:
     detail: str = ""
 
 
-def choose_format(formats: Sequence[Mapping[str, Any]], config: MediaFormatConfig, cut: CutConfig) -> Choice:
-    """The 720p rendition with its audio: the smallest that is at least 720p, best codec first, original language."""
+def choose_format(
+    formats: Sequence[Mapping[str, Any]], config: MediaFormatConfig, cut: CutConfig, language: str = ""
+) -> Choice:
+    """The 720p rendition with its audio: the smallest that is at least 720p, best codec first, original language.
+
+    `language`: that of the video's text ("" if unknown). Where the site tells languages apart, no other is taken.
+    """
     videos = [f for f in formats if _has_video(f)]
     if not videos:
         return Choice(reason=Reason.FORMATS_HIDDEN, detail="no rendition with video was on offer")
@@ -61,11 +67,13 @@ def choose_format(formats: Sequence[Mapping[str, Any]], config: MediaFormatConfi
     audios = [f for f in formats if _has_audio(f) and not _has_video(f) and _plain_file(f)]
     if not audios:
         return Choice(reason=Reason.NO_AUDIO_FORMAT, detail=f"{_size(video)} has no matching audio")
+    if not (audios := _in_language(audios, language)):
+        return Choice(reason=Reason.FORMATS_HIDDEN, detail=f"no audio in {language} was on offer")
     return _choice(video, max(audios, key=_audio_rank))
 
 
 def judge_formats(
-    info: Mapping[str, Any], session: Session, config: MediaFormatConfig, cut: CutConfig
+    info: Mapping[str, Any], session: Session, config: MediaFormatConfig, cut: CutConfig, language: str = ""
 ) -> Choice | Failure:
     """The rendition to fetch of an extracted video, or why there is none.
 
@@ -73,7 +81,7 @@ def judge_formats(
     distrusts gets the combined 360p file of a 720p video. If the page lists nothing, warnings of withheld formats
     decide.
     """
-    choice = choose_format(info["formats"], config, cut)
+    choice = choose_format(info["formats"], config, cut, language)
     if choice.reason is None:
         return choice
     if choice.reason is Reason.NO_720P and session.listed_sizes:
@@ -108,7 +116,27 @@ def short_sides(formats: Sequence[Mapping[str, Any]]) -> list[int]:
 def original_language(formats: Sequence[Mapping[str, Any]]) -> str:
     """The language of the original audio; "" if the site does not say. Dubs have a lower preference."""
     audios = [f for f in formats if _has_audio(f) and f.get("language")]
-    return str(max(audios, key=lambda f: f.get("language_preference") or -1)["language"]) if audios else ""
+    return str(max(audios, key=_preference)["language"]) if audios else ""
+
+
+def marked_language(formats: Sequence[Mapping[str, Any]]) -> str:
+    """The language of the audio that the site itself marks as the original (or as the default); "" if none is.
+
+    An audio without a mark is of the language of the first speech recognition, which yt-dlp assumes.
+    """
+    return original_language([f for f in formats if _preference(f) > 0])
+
+
+def _in_language(audios: list[Mapping[str, Any]], language: str) -> list[Mapping[str, Any]]:
+    """Those in a language; all of them if it is not known, or if the site does not tell the languages apart."""
+    spoken = {f.get("language") for f in audios} - {None}
+    if not language or (len(spoken) < 2 and not marked_language(audios)):
+        return audios
+    return [f for f in audios if speaks(str(f.get("language") or ""), primary(language))]
+
+
+def _preference(f: Mapping[str, Any]) -> float:
+    return float(f.get("language_preference") or -1)
 
 
 def _has_video(f: Mapping[str, Any]) -> bool:
@@ -152,7 +180,7 @@ def _codecs(formats: Sequence[Mapping[str, Any]]) -> str:
 
 def _audio_rank(f: Mapping[str, Any]) -> tuple[float, bool, float, str]:
     aac = str(f.get("acodec")).startswith("mp4a")
-    return float(f.get("language_preference") or -1), aac, float(f.get("abr") or f.get("tbr") or 0), str(f["format_id"])
+    return _preference(f), aac, float(f.get("abr") or f.get("tbr") or 0), str(f["format_id"])
 
 
 def _choice(*formats: Mapping[str, Any]) -> Choice:

@@ -71,6 +71,11 @@ def speaks(tag: str, language: str) -> bool:
     return tag == language or tag.startswith(f"{language}-")
 
 
+def primary(tag: str) -> str:
+    """The language of a tag without its region or script: en of en-US."""
+    return tag.partition("-")[0]
+
+
 def list_tracks(subtitles: Mapping[str, Any] | None, automatic: Mapping[str, Any] | None) -> list[str]:
     """Every real track as `manual:en`, `auto:en-orig`, sorted: the form of the videos table."""
     manual = [f"manual:{key}" for key in subtitles or {} if key != "live_chat"]
@@ -80,7 +85,7 @@ def list_tracks(subtitles: Mapping[str, Any] | None, automatic: Mapping[str, Any
 
 
 def _wanted(languages: Sequence[str], keys: Any) -> Sequence[str]:
-    return languages or sorted({key.partition("-")[0] for key in keys if key != "live_chat"})
+    return languages or sorted({primary(key) for key in keys if key != "live_chat"})
 
 
 def _is_recognition(key: str, entries: Any) -> bool:

@@ -16,9 +16,10 @@ from manifests.reasons import Reason
 from miniyoutube.catalogue import Catalogue
 from miniyoutube.misbehave import Fault
 from miniyoutube.server import MiniYouTube
-from pipeline.config.crawl import CrawlConfig, IdentityConfig
+from pipeline.config.crawl import CrawlConfig, IdentityConfig, LimitsConfig
 from pipeline.config.media import CutConfig
 from pipeline.crawl.extract import Extractor, FoundVideo, check_payload
+from pipeline.crawl.limits import spoken_language
 from pipeline.engine.run.stage_run import RunStopped
 from pipeline.engine.work.executor import SharedHere
 from pipeline.site.failures import Failure
@@ -29,6 +30,8 @@ from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import Road, config_for, hurried
 
 EDUCATION = 27
+ONE_PLAYER = Secret({"youtube": {"player_client": ["visionos"]}})
+"""Without it, the number of player requests depends on whether there is a JavaScript runtime."""
 
 
 class Desk:
@@ -56,6 +59,42 @@ class Desk:
 def desk(*behaviours: str, identities: tuple[str, ...] = ("one",), **settings: Any) -> Iterator[Desk]:
     with MiniYouTube(one_of_each(behaviours), draw="lazily") as site:
         yield Desk(site, config_for(site, identities=identities, **settings))
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason", "requests"),
+    [
+        ("dub_recognised", None, {"watch": 1, "player": 1, "captions": 1}),
+        ("english_dub", Reason.WRONG_LANGUAGE, {"watch": 1, "player": 1}),
+    ],
+)
+def test_each_behaviour_has_its_verdict_and_costs_no_more_requests_than_it_is_worth(
+    behaviour: str, reason: Reason | None, requests: dict[str, int]
+) -> None:
+    with desk(behaviour, extractor_args=ONE_PLAYER) as here:
+        assert here.reason(behaviour) is reason
+        asked = here.site.log.per_video()[here.site.catalogue.videos[1].video_id]
+    assert asked == requests
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "languages", "spoken"),
+    [
+        ("dub_recognised", ("en",), "en"),
+        ("dub_recognised", (), "en"),
+        ("english_dub", ("es",), "es"),
+        ("english_dub", (), "es"),
+        ("english_dub", ("en", "es"), "es"),
+    ],
+)
+def test_the_words_are_in_the_language_of_the_original_sound(
+    behaviour: str, languages: tuple[str, ...], spoken: str
+) -> None:
+    with desk(behaviour, limits=LimitsConfig(min_duration_s=5, languages=languages)) as here:
+        found = here.look_at(behaviour)
+    assert isinstance(found, FoundVideo)
+    assert spoken_language(found.info) == spoken
+    assert [row["track"] for row in found.captions] == [f"{spoken}-orig"]
 
 
 def test_yt_dlps_sentence_on_po_tokens_pauses_nobody_and_hides_no_verdict() -> None:

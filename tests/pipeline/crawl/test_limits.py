@@ -92,11 +92,14 @@ def test_the_videos_own_category_decides() -> None:
     assert check_category("Music", -1, strict) is None
 
 
-def test_the_spoken_language_is_that_of_the_recognition_then_of_the_original_sound() -> None:
+def test_the_spoken_language_is_that_of_the_marked_original_then_of_the_recognition_then_of_any_sound() -> None:
     dubbed = [
         {"acodec": "mp4a", "language": "de", "language_preference": -1},
         {"acodec": "mp4a", "language": "fr", "language_preference": 10},
     ]
     assert spoken_language(GOOD) == "en"
     assert spoken_language({"formats": dubbed}) == "fr"
+    assert spoken_language({"formats": dubbed[:1]}) == "de"
+    assert spoken_language({**GOOD, "formats": dubbed}) == "fr"
+    assert spoken_language({**GOOD, "formats": dubbed[:1]}) == "en", "a mark that the site did not make decides nothing"
     assert spoken_language({}) == ""

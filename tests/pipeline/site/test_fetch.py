@@ -25,7 +25,7 @@ from tests.pipeline.crawl.site import Road, config_for, hurried
 
 FOR_OTHERS = frozenset({Reason.DECODE_ERRORS})  # what only a decode of every picture can say
 AT_MEDIA = tuple(name for name, row in BEHAVIOURS.items() if name.startswith("media_") or row.expected.stage == "media")
-SHAPES = ("portrait", "odd_height", "also_1080p", "dubbed")
+SHAPES = ("portrait", "odd_height", "also_1080p", "dubbed", "english_dub")
 REFUSED = ("only_480p", "only_progressive", "no_audio_format", "private", "removed", "live_unmarked", "sabr")
 
 
@@ -35,10 +35,13 @@ def site() -> Iterator[MiniYouTube]:
         yield started
 
 
-def fetch(site: MiniYouTube, folder: Path, behaviour: str, config: CrawlConfig | None = None) -> Path:
+def fetch(
+    site: MiniYouTube, folder: Path, behaviour: str, config: CrawlConfig | None = None, language: str = "en"
+) -> Path:
     road = Road.at(folder, config or config_for(site))
     video = next(video for video in site.catalogue.videos if video.behaviour == behaviour)
-    row = {"video_id": video.video_id, "media_path": "", "egress": "one", "duration_s": float(video.duration_s)}
+    row: dict[str, Any] = {"video_id": video.video_id, "media_path": "", "egress": "one", "language": language}
+    row["duration_s"] = float(video.duration_s)
     return Fetcher(road.config, road.polite)(row, road.context())
 
 
@@ -84,11 +87,17 @@ def test_720p_is_taken_in_every_shape(site: MiniYouTube, tmp_path: Path, behavio
     assert size_of(fetch(site, tmp_path, behaviour)) == size
 
 
-def test_the_original_sound_is_fetched_not_a_dub(site: MiniYouTube, tmp_path: Path) -> None:
-    video = next(video for video in site.catalogue.videos if video.behaviour == "dubbed")
-    fetch(site, tmp_path, "dubbed")
-    voices = {request.query.get("xtags", "") for request in site.log.of("media", video_id=video.video_id)}
-    assert not any("lang=de" in voice for voice in voices)
+@pytest.mark.parametrize(
+    ("behaviour", "language", "voice"), [("dubbed", "en", "en"), ("english_dub", "es", "es"), ("english_dub", "", "es")]
+)
+def test_the_original_sound_is_fetched_not_a_dub(
+    site: MiniYouTube, tmp_path: Path, behaviour: str, language: str, voice: str
+) -> None:
+    video = next(video for video in site.catalogue.videos if video.behaviour == behaviour)
+    before = len(site.log.of("media", video_id=video.video_id))
+    fetch(site, tmp_path, behaviour, language=language)
+    media = site.log.of("media", video_id=video.video_id)[before:]
+    assert {request.query["voice"] for request in media if request.itag == "140"} == {voice}
 
 
 @pytest.mark.parametrize("behaviour", REFUSED)

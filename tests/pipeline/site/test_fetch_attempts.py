@@ -92,7 +92,7 @@ class Fetching:
 def fetch_with(config: CrawlConfig, scratch: Path, left_s: float = 1000.0, media: MediaConfig | None = None) -> Path:
     """A fetch with so much left of its unit's time."""
     context: Any = SimpleNamespace(scratch=scratch, remaining_s=lambda: left_s)
-    video = {"video_id": "v", "media_path": "", "egress": "one", "duration_s": 10.0}
+    video = {"video_id": "v", "media_path": "", "egress": "one", "language": "en", "duration_s": 10.0}
     polite: Any = SimpleNamespace()
     return Fetcher(config, polite, media or MediaConfig())(video, context)
 

@@ -84,6 +84,30 @@ def test_the_original_sound_is_taken_not_a_dub() -> None:
     assert original_language([dub, original]) == "en"
 
 
+@pytest.mark.parametrize(
+    ("language", "marks", "expected"),
+    [
+        ("en", ("es", 10, "en", -1), "140-1"),
+        ("es", ("es", 10, "en", -1), "140-0"),
+        ("en-US", ("es", 10, "en-GB", -1), "140-1"),
+        ("", ("es", 10, "en", -1), "140-0"),
+        ("fr", ("es", 10, "en", -1), ""),
+        ("fr", ("es", 5, "es", 5), ""),
+        ("fr", ("es", -1, "es", -1), "140-0"),
+        ("fr", (None, -1, None, -1), "140-0"),
+    ],
+)
+def test_the_sound_is_in_the_language_of_the_text(language: str, marks: tuple[Any, ...], expected: str) -> None:
+    sounds = [
+        {**SOUND, "format_id": f"140-{i}", "language": marks[2 * i], "language_preference": marks[2 * i + 1]}
+        for i in range(2)
+    ]
+    sounds[0]["abr"] = 192
+    choice = choose_format([video(720), *sounds], MediaFormatConfig(), CutConfig(), language)
+    assert choice.format == (f"v1280x720avc+{expected}" if expected else "")
+    assert (choice.reason is Reason.FORMATS_HIDDEN) == (not expected)
+
+
 def test_aac_is_preferred_since_an_mp4_carries_it() -> None:
     opus = {**SOUND, "format_id": "251", "acodec": "opus", "abr": 160}
     assert choose(video(720), opus, SOUND).format.endswith("+140")

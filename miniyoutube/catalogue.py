@@ -16,8 +16,9 @@ from functools import cached_property
 from typing import Any
 
 from manifests.categories import load_categories
+from miniyoutube.faults import Fault
 from miniyoutube.media_cache import Rendition
-from miniyoutube.misbehave import BEHAVIOURS, Fault
+from miniyoutube.misbehave import BEHAVIOURS
 from miniyoutube.script import Script
 
 CREATIVE_COMMONS = "Creative Commons Attribution license (reuse allowed)"

@@ -25,10 +25,11 @@ from urllib.parse import parse_qsl, urlsplit
 from miniyoutube.answers import Answer, Conduct, Json, Request
 from miniyoutube.catalogue import Catalogue
 from miniyoutube.certificate import server_context
+from miniyoutube.faults import Fault
 from miniyoutube.media_cache import MediaCache
-from miniyoutube.misbehave import Fault
 from miniyoutube.request_log import LoggedRequest, RequestLog
-from miniyoutube.youtube_pages import SITE_HOSTS, Site, client_name
+from miniyoutube.spoilt import client_name
+from miniyoutube.youtube_pages import SITE_HOSTS, Site
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,6 @@ from miniyoutube import innertube, listings
 from miniyoutube.answers import (
     CONSENT_PAGE,
     Answer,
-    Conduct,
     FileSlice,
     Json,
     Request,
@@ -23,19 +22,18 @@ from miniyoutube.answers import (
     json_answer,
 )
 from miniyoutube.catalogue import Catalogue, Track, Video, expected_media
+from miniyoutube.faults import FaultBook, SiteRequest
 from miniyoutube.media_cache import MediaCache, Rendition
-from miniyoutube.misbehave import Fault, FaultBook, SiteRequest
 from miniyoutube.request_log import LoggedRequest
 from miniyoutube.script import in_english
 from miniyoutube.speech import caption_file
+from miniyoutube.spoilt import client_name, plain_fault, spoilt
 
 SITE_HOSTS = re.compile(r"(?:(?:www|m)\.)?youtube\.com|[\w-]+\.googlevideo\.com|(?:i|img)\.ytimg\.com")
 """Hosts that the site answers for; all others are refused and recorded."""
 
 _PLAYER_SCRIPT = "/s/player/0a1b2c3d/player_ias.vflset/en_US/base.js"
 _SIGNATURE_TIMESTAMP = 20_000
-_ANY_PLAYER = frozenset({"WEB_EMBEDDED_PLAYER", "TVHTML5", "WEB", "MWEB"})
-"""Players that a video made for kids doesn't refuse."""
 
 
 @dataclass
@@ -65,8 +63,8 @@ class Site:
         honest = _HANDLERS[asked.where]
         if fault is None:
             return honest(self, request, asked, video)
-        wrong = _plain_fault(fault, asked)
-        return wrong or self._spoilt(fault, honest(self, request, asked, video), request, video)
+        wrong = plain_fault(fault, asked)
+        return wrong or spoilt(fault, honest(self, request, asked, video), request, video)
 
     def _classify(self, request: Request) -> SiteRequest:
         """Determines the kind of a request, and its video, page or stream."""
@@ -229,35 +227,6 @@ class Site:
     def _other(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         return error_answer(404)
 
-    # --- faults that alter the proper answer ---
-
-    def _spoilt(self, fault: Fault, honest: Answer, request: Request, video: Video | None) -> Answer:
-        """Applies a fault to the proper answer."""
-        if fault.effect == "drip":
-            return replace(honest, conduct=Conduct.DRIP)
-        if fault.effect == "drop":
-            return _dropped(honest)
-        if fault.effect == "cut":
-            return replace(honest, body=honest.body[: honest.n_bytes // 2])
-        data = json.loads(honest.body)
-        client = client_name(request.body)
-        if fault.effect == "kids_client":
-            return (
-                honest
-                if client in _ANY_PLAYER or video is None
-                else json_answer(innertube.refusal(video.video_id, "kids_client"))
-            )
-        if fault.effect == "joint_only":
-            data["streamingData"]["adaptiveFormats"] = []
-        if fault.effect == "other_id":
-            data["videoDetails"]["videoId"] = "aaaaaaaaaaa"
-        for stream in data["streamingData"]["formats"] + data["streamingData"]["adaptiveFormats"]:
-            if fault.effect == "sabr":
-                del stream["url"]
-            if fault.effect == "drm":
-                stream["drmFamilies"] = ["WIDEVINE"]
-        return json_answer(data)
-
 
 _HANDLERS: dict[str, Callable[[Site, Request, SiteRequest, Video | None], Answer]] = {
     name: getattr(Site, f"_{name}")
@@ -266,48 +235,6 @@ _HANDLERS: dict[str, Callable[[Site, Request, SiteRequest, Video | None], Answer
         *("captions", "media", "thumbnail", "script", "other"),
     )
 }
-
-
-def client_name(body: Json) -> str:
-    """The player's or browser's name in an API request."""
-    context = body.get("context")
-    client = context.get("client") if isinstance(context, dict) else None
-    return str(client.get("clientName", "")) if isinstance(client, dict) else ""
-
-
-def _plain_fault(fault: Fault, asked: SiteRequest) -> Answer | None:
-    """The answer of a fault that needs no proper answer; None for other faults."""
-    if fault.effect in innertube.REFUSALS and fault.effect != "kids_client":
-        refused = innertube.refusal(asked.video_id, fault.effect)
-        if fault.effect == "upcoming":
-            refused["videoDetails"] |= {"isUpcoming": True, "isLiveContent": True, "title": "Soon"}
-        return json_answer(refused)
-    match fault.effect:
-        case "status":
-            return error_answer(fault.status)
-        case "redirect":
-            return Answer(302, headers={"Location": fault.location})
-        case "reset":
-            return Answer(conduct=Conduct.RESET)
-        case "stall":
-            return Answer(conduct=Conduct.STALL)
-        case "html":
-            return html_answer(CONSENT_PAGE)
-        case "empty" if asked.where in ("media", "captions"):
-            return Answer(content_type="video/mp4")
-        case "empty":
-            return json_answer({"responseContext": {}})
-        case "unknown_layout":
-            return json_answer(listings.unknown_layout_page())
-    return None
-
-
-def _dropped(honest: Answer) -> Answer:
-    """Ends the body early: nothing beyond the middle of a file is ever sent, so a retry alone doesn't help."""
-    if honest.slice is None:
-        return replace(honest, conduct=Conduct.DROP, sent_bytes=honest.n_bytes // 2)
-    middle = honest.slice.path.stat().st_size // 2
-    return replace(honest, conduct=Conduct.DROP, sent_bytes=max(0, min(middle, honest.slice.end) - honest.slice.first))
 
 
 def _caption_answer(video: Video, track: Track, format_: str, translated_to: str) -> Answer:

@@ -159,8 +159,9 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/report/test_page.py and tests/pipeline/report/test_audit.py, which show all that it reads": [
         f"pipeline/report/{name}" for name in ("data", "facts", "rows")
     ],
+    "tests/miniyoutube/test_misbehave.py, where behaviours are met": ["miniyoutube/faults"],
     "tests/miniyoutube/test_site.py, where the real yt-dlp asks it": [
-        f"miniyoutube/{name}" for name in ("innertube", "listings", "server", "youtube_pages")
+        f"miniyoutube/{name}" for name in ("innertube", "listings", "server", "spoilt", "youtube_pages")
     ],
     "tests/pipeline/engine/run/test_driver.py and tests/pipeline/engine/on_ray/test_cluster.py, on their own cluster": [
         "pipeline/engine/on_ray/machines",

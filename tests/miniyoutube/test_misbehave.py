@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from manifests.reasons import ReasonClass
 from miniyoutube.catalogue import Video
+from miniyoutube.faults import Fault, FaultBook, SiteRequest
 from miniyoutube.media_cache import MediaCache
-from miniyoutube.misbehave import BEHAVIOURS, Fault, FaultBook, SiteRequest
+from miniyoutube.misbehave import BEHAVIOURS
 from miniyoutube.server import MiniYouTube
 from pipeline.media.ffmpeg import find_ffmpeg
 from tests.miniyoutube.catalogues import one_of_each

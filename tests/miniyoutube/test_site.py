@@ -14,9 +14,9 @@ import yt_dlp
 
 from miniyoutube.big_catalogue import a_catalogue
 from miniyoutube.catalogue import Catalogue, Playlist, Video
+from miniyoutube.faults import Fault
 from miniyoutube.innertube import SIGNATURE_MARK
 from miniyoutube.media_cache import MediaCache
-from miniyoutube.misbehave import Fault
 from miniyoutube.server import MiniYouTube
 from tests.miniyoutube.client import a_ydl, ask, extract, fetch, listed, read_url, watch_url
 

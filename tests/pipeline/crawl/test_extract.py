@@ -14,7 +14,7 @@ from pydantic import Secret, SecretStr
 
 from manifests.reasons import Reason
 from miniyoutube.catalogue import Catalogue
-from miniyoutube.misbehave import Fault
+from miniyoutube.faults import Fault
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CrawlConfig, IdentityConfig, LimitsConfig
 from pipeline.config.media import CutConfig

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from manifests.reasons import Reason
-from miniyoutube.misbehave import Fault
+from miniyoutube.faults import Fault
 from miniyoutube.server import MiniYouTube
 from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import Road, config_for

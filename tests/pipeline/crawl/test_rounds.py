@@ -14,7 +14,8 @@ from pydantic import Secret, SecretStr
 from manifests.reasons import Reason, ReasonClass
 from miniyoutube.big_catalogue import a_catalogue
 from miniyoutube.catalogue import Catalogue
-from miniyoutube.misbehave import BEHAVIOURS, Fault
+from miniyoutube.faults import Fault
+from miniyoutube.misbehave import BEHAVIOURS
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import HdVilaConfig, LimitsConfig
 from pipeline.crawl.ledger import CrawlLedger

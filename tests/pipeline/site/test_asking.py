@@ -15,7 +15,7 @@ from yt_dlp.utils import ExtractorError, YoutubeDLError
 
 import pipeline
 from manifests.reasons import Reason
-from miniyoutube.misbehave import Fault
+from miniyoutube.faults import Fault
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.config.media import CutConfig

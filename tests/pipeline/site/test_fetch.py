@@ -12,7 +12,8 @@ import pytest
 from pydantic import Secret
 
 from manifests.reasons import Reason
-from miniyoutube.misbehave import BEHAVIOURS, Fault
+from miniyoutube.faults import Fault
+from miniyoutube.misbehave import BEHAVIOURS
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CrawlConfig, MediaFormatConfig
 from pipeline.config.media import CutConfig

@@ -15,7 +15,7 @@ from yt_dlp.utils import PostProcessingError
 
 from hdvila_testing.video import a_video
 from manifests.reasons import Reason
-from miniyoutube.misbehave import Fault
+from miniyoutube.faults import Fault
 from miniyoutube.server import MiniYouTube
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.site import own_hosts

@@ -131,6 +131,7 @@ class Reason(StrEnum):
     PLACE_FAILED = "place_failed"
     # the run cannot go on
     BAD_COOKIES = "bad_cookies"
+    BAD_KEY = "bad_key"
     NO_DISK = "no_disk"
     YT_DLP_TOO_OLD = "yt_dlp_too_old"
     NO_NETWORK = "no_network"
@@ -264,6 +265,7 @@ FACTS: dict[Reason, _Fact] = {
     ),
     Reason.PLACE_FAILED: _Fact(STOP, "a disk, scratch folder or installation of this machine failed"),
     Reason.BAD_COOKIES: _Fact(STOP, "the cookies are rejected or unreadable"),
+    Reason.BAD_KEY: _Fact(STOP, "the Data API refuses the key"),
     Reason.NO_DISK: _Fact(STOP, "no space left on the disk"),
     Reason.YT_DLP_TOO_OLD: _Fact(STOP, "yt-dlp no longer understands the site: upgrade it"),
     Reason.NO_NETWORK: _Fact(STOP, "the site cannot be reached at all"),

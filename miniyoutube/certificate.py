@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-_HOSTS = ("www.youtube.com", "youtube.com", "*.youtube.com", "*.googlevideo.com", "*.ytimg.com")
+_HOSTS = ("www.youtube.com", "youtube.com", "*.youtube.com", "*.googlevideo.com", "*.ytimg.com", "*.googleapis.com")
 
 
 def server_context() -> ssl.SSLContext:

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 class Fault:
     """A fault: what is done to requests of a kind.
 
-    `where`: home, search, browse (pages of channels and playlists), watch, player, embed, captions or media.
+    `where`: home, search, browse (pages of channels and playlists), watch, player, embed, captions, media or data_api.
     `effect`: "status" (with `status`), "reset" (RST), "stall" (nothing until the client leaves), "drop" (half
         the body, then close), "drip" (a few bytes a second), "empty" (200; no bytes, or JSON without contents),
         "html" (a consent page), "unknown_layout" (for lists), or for the player the name of a refusal in
         `innertube.REFUSALS`, "other_id", "sabr", "drm", "joint_only" (only the 360p file with audio as a format),
-        "kids_client" (only the embedded and TV players get it). For captions also "cut" (half of the file). "redirect"
-        leads to `location`.
+        "kids_client" (only the embedded and TV players get it). For captions also "cut" (half of the file). For
+        the data_api also the name of an error in `data_api.ERRORS`, "cut", "items_missing", "no_items" or "hostile".
+        "redirect" leads to `location`.
     `requests`: how many matching requests it lasts for; `extractions`: how many extractions of the video (a new
         one begins with the first watch page after a player's answer); None in both: until `relent`.
     `after`: how many matching requests pass first. `page`: page of a list, from 1. `streams`: for media, "video"

@@ -17,8 +17,8 @@ from miniyoutube.answers import Json
 class LoggedRequest:
     """One request. Times are `time.monotonic()` seconds; `ended_s` is 0.0 while the answer is still being sent.
 
-    `kind`: home, search, browse, watch, player, embed, next, resolve, captions, media, thumbnail, script, other
-    or refused (a host that is not the site's). `identity` is the user name that the client gave to the proxy.
+    `kind`: home, search, browse, watch, player, embed, next, resolve, captions, media, thumbnail, script, data_api,
+    other or refused (a host that is not the site's). `identity` is the user name that the client gave to the proxy.
     `generation` is the extraction that a media URL is from. `fault` is the effect that was applied, "" for none.
     """
 

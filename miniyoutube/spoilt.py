@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from miniyoutube import innertube, listings
+from miniyoutube import data_api, innertube, listings
 from miniyoutube.answers import CONSENT_PAGE, Answer, Conduct, Json, Request, error_answer, html_answer, json_answer
 from miniyoutube.catalogue import Video
 from miniyoutube.faults import Fault, SiteRequest
@@ -21,6 +21,8 @@ def plain_fault(fault: Fault, asked: SiteRequest) -> Answer | None:
         if fault.effect == "upcoming":
             refused["videoDetails"] |= {"isUpcoming": True, "isLiveContent": True, "title": "Soon"}
         return json_answer(refused)
+    if fault.where == "data_api" and fault.effect in data_api.ERRORS:
+        return data_api.error(fault.effect)
     match fault.effect:
         case "status":
             return error_answer(fault.status)
@@ -58,6 +60,8 @@ def spoilt(fault: Fault, honest: Answer, request: Request, video: Video | None) 
     if fault.effect == "cut":
         return replace(honest, body=honest.body[: honest.n_bytes // 2])
     data = json.loads(honest.body)
+    if fault.where == "data_api":
+        return json_answer(data_api.spoilt(fault.effect, data))
     client = client_name(request.body)
     if fault.effect == "kids_client":
         return (

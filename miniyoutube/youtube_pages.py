@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, urlsplit
 
-from miniyoutube import innertube, listings
+from miniyoutube import data_api, innertube, listings
 from miniyoutube.answers import (
     CONSENT_PAGE,
     Answer,
@@ -29,7 +29,9 @@ from miniyoutube.script import in_english
 from miniyoutube.speech import caption_file
 from miniyoutube.spoilt import client_name, plain_fault, spoilt
 
-SITE_HOSTS = re.compile(r"(?:(?:www|m)\.)?youtube\.com|[\w-]+\.googlevideo\.com|(?:i|img)\.ytimg\.com")
+SITE_HOSTS = re.compile(
+    r"(?:(?:www|m)\.)?youtube\.com|[\w-]+\.googlevideo\.com|(?:i|img)\.ytimg\.com|www\.googleapis\.com"
+)
 """Hosts that the site answers for; all others are refused and recorded."""
 
 _PLAYER_SCRIPT = "/s/player/0a1b2c3d/player_ias.vflset/en_US/base.js"
@@ -45,6 +47,9 @@ class Site:
     faults: FaultBook = field(default_factory=FaultBook)
     page_size: int = 20
     sizes: dict[Rendition, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.data_api = data_api.DataApi(self.catalogue)
 
     def draw_media(self) -> int:
         """Draws what a crawl of 720p will ask for and returns the number of new files."""
@@ -73,6 +78,8 @@ class Site:
         if request.host.endswith("googlevideo.com"):
             where, video_id = "media", query.get("id", "")
             stream = {"140": "audio", "18": "progressive"}.get(query.get("itag", ""), "video")
+        elif request.host.endswith("googleapis.com"):
+            where = "data_api"
         elif request.host.endswith("ytimg.com"):
             where = "thumbnail"
         elif path.startswith("/youtubei/v1/"):
@@ -217,12 +224,15 @@ class Site:
         headers["Content-Range"] = f"bytes {first}-{end - 1}/{total}"
         return Answer(206, mime, slice=FileSlice(path, first, end), headers=headers)
 
-    def _thumbnail(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
-        return error_answer(404)
-
     def _script(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         text = f'var player="{_PLAYER_SCRIPT}",o={{signatureTimestamp:{_SIGNATURE_TIMESTAMP}}};'
         return Answer(content_type="text/javascript", body=text.replace("/", "\\/", 3).encode())
+
+    def _thumbnail(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
+        return error_answer(404)
+
+    def _data_api(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
+        return self.data_api.answer(request)
 
     def _other(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         return error_answer(404)
@@ -232,7 +242,7 @@ _HANDLERS: dict[str, Callable[[Site, Request, SiteRequest, Video | None], Answer
     name: getattr(Site, f"_{name}")
     for name in (
         *("home", "search", "browse", "resolve", "watch", "embed", "next", "player"),
-        *("captions", "media", "thumbnail", "script", "other"),
+        *("captions", "media", "thumbnail", "script", "data_api", "other"),
     )
 }
 

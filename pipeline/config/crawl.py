@@ -12,6 +12,7 @@ from manifests.categories import load_categories
 from manifests.plugins import names_in
 from manifests.settings import Section, identity, operational
 from manifests.stages import TABLE
+from pipeline.config.data_api import DataApiConfig
 from pipeline.config.ydl_opts import check_args, check_options, is_trusted
 
 OUR_SOURCES = frozenset(source for stage in TABLE for source in stage.sources)
@@ -192,6 +193,7 @@ class CrawlConfig(Section):
     limits: LimitsConfig = LimitsConfig()
     captions: CaptionsConfig = CaptionsConfig()
     media: MediaFormatConfig = MediaFormatConfig()
+    data_api: DataApiConfig = DataApiConfig()
     opt_out: tuple[str, ...] = operational(
         (), doc="files or urls that list ids of videos and channels whose owners asked to be left out"
     )

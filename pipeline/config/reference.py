@@ -28,7 +28,12 @@ MATTER = {
         "urls.files",
         "urls.columns",
     ),
-    "Who asks, and who is left out": ("crawl.identities", "crawl.proxy_file", "crawl.opt_out"),
+    "Who asks, and who is left out": (
+        "crawl.identities",
+        "crawl.proxy_file",
+        "crawl.data_api.key_file",
+        "crawl.opt_out",
+    ),
     "Which videos": (
         "crawl.limits.languages",
         "crawl.limits.min_duration_s",

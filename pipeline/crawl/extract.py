@@ -1,5 +1,7 @@
 """The extract stage: gets a video's metadata and its caption files in one go, since caption addresses expire.
 
+With a key of the Data API, a batch is looked up there first (`first_look`): what it decides is not asked of the site.
+
 In:  this round's candidates.   Out: rows of `videos` and `captions`; every other candidate is a reject with its reason.
 
 No media is fetched here: first it must be known which clips a video would give. A refusal that is about the identity
@@ -18,9 +20,10 @@ from manifests.reasons import Reason, ReasonClass
 from manifests.rows import CandidateRow, CaptionRow, VideoRow
 from pipeline.config.crawl import CrawlConfig
 from pipeline.config.media import CutConfig
+from pipeline.crawl.first_look import first_look
 from pipeline.crawl.limits import check_category, check_video, spoken_language, text_languages
 from pipeline.crawl.plan import RoundPlan
-from pipeline.crawl.progress import forget_committed, recall, remember
+from pipeline.crawl.progress import forget_committed, recall, recall_first_look, remember, remember_first_look
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
@@ -44,8 +47,6 @@ from pipeline.site.ytdlp import (
     upload_date_of,
 )
 
-BATCH_VIDEOS = 20
-"""Of one unit: some minutes of asking at an identity's ordinary rate."""
 CAPTION_TRIES = 2
 VIDEO_TIME_LIMIT_S = 240.0
 """Of an extraction, by the clock."""
@@ -68,7 +69,7 @@ class ExtractStage:
         pool = self.config.pool()
         in_flight = max(4, 2 * len(pool))
         per_video_s = 3600 * in_flight / sum(identity.videos_per_hour for identity in pool) + VIDEO_TIME_LIMIT_S
-        limit_s = BATCH_VIDEOS * per_video_s + self.config.politeness.patience_s
+        limit_s = self.plan.batch * per_video_s + self.config.politeness.patience_s
         return Resources(n_cpus=0.5, memory_bytes=2 * 1024**3, time_limit_s=limit_s, max_in_flight=in_flight)
 
     def units(self, store: Store) -> list[Unit]:
@@ -77,8 +78,8 @@ class ExtractStage:
         chosen = store.parts_of("candidates", [self.plan.unit_of_choice]).values()
         rows = [row for part in chosen for row in store.read_part(part).to_pylist() if row["asked"]]
         units = []
-        for first in range(0, len(rows), BATCH_VIDEOS):
-            batch = rows[first : first + BATCH_VIDEOS]
+        for first in range(0, len(rows), self.plan.batch):
+            batch = rows[first : first + self.plan.batch]
             digest = content_name(f"{row['video_id']} {row['attempt']}" for row in batch)
             name = f"{self.plan.round:05d}-{digest}"
             units.append(Unit(name, tuple(batch), tuple(row["video_id"] for row in batch)))
@@ -90,7 +91,7 @@ class ExtractStage:
         captions: list[CaptionRow] = []
         output = Output(rows={"videos": videos, "captions": captions})
         extractor = Extractor(self.config, self.polite, self.cut)
-        known = recall(context.store, unit.name)
+        known = {**self._first_look(unit, context), **recall(context.store, unit.name)}
         for candidate in unit.payload:
             video_id = candidate["video_id"]
             outcome = known.get(video_id)
@@ -105,6 +106,18 @@ class ExtractStage:
             videos.append(outcome[0])
             captions.extend(outcome[1])
         return output
+
+    def _first_look(self, unit: Unit, context: Context) -> dict[str, Reject]:
+        """What the Data API decides of the batch; {} if it is not asked. Recorded: a second attempt asks no more."""
+        if not self.config.data_api.key:
+            return {}
+        decided = recall_first_look(context.store, unit.name)
+        if decided is None:
+            decided = first_look(unit.payload, self.config, self.polite, self.opt_outs)
+            if decided is None:
+                return {}
+            remember_first_look(context.store, unit.name, decided)
+        return decided
 
     def _rows_of(self, candidate: CandidateRow, extractor: "Extractor") -> tuple[VideoRow, list[CaptionRow]]:
         """The row of `videos` and the rows of `captions` for a candidate. Raises Rejected."""

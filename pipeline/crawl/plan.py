@@ -15,6 +15,7 @@ from manifests.categories import category_by_id
 from manifests.stages import STAGES
 from pipeline.config.crawl import CrawlConfig, wanted_categories
 from pipeline.crawl.sources import FILE_SOURCES, Ask
+from pipeline.site.data_api import MOST_IDS
 
 ANY = -1
 FIRST_DEPTH = 60
@@ -25,6 +26,10 @@ FILE_CHUNK = 10_000
 SOURCE_TRIES = 3
 LEAST_NEW_SHARE = 0.05
 MAX_ROUNDS = 1000
+BATCH_VIDEOS = 20
+"""Of one extraction: some minutes of asking at an identity's ordinary rate. With the Data API, as many as a request
+takes: it decides most of them.
+"""
 MAX_CANDIDATES = 20_000
 """Of a round."""
 MAX_PER_CHANNEL = 200
@@ -85,6 +90,8 @@ class RoundPlan:
     n_candidates: Mapping[int, int] = field(default_factory=dict)
     due: tuple[tuple[str, int], ...] = ()
     requests: tuple[str, ...] = ()
+    batch: int = field(default=BATCH_VIDEOS, repr=False)
+    """Candidates of one extraction: recorded, since a key may come or go while the round is under way."""
 
     @property
     def unit_of_choice(self) -> str:
@@ -133,7 +140,8 @@ def plan_round(
             n_candidates[category] = min(share, got)
     again = dict(facts.requested) | (dict(facts.due) if needs else {})
     n_candidates = dict(sorted(n_candidates.items()))  # as it is read again: the unit of choice is named by it
-    return RoundPlan(facts.round, tuple(asks), n_candidates, tuple(sorted(again.items())), facts.requests)
+    batch = MOST_IDS if config.data_api.key else BATCH_VIDEOS
+    return RoundPlan(facts.round, tuple(asks), n_candidates, tuple(sorted(again.items())), facts.requests, batch)
 
 
 def needs_of(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> dict[int, int]:

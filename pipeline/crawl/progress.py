@@ -1,6 +1,7 @@
 """What an unfinished extraction unit has so far: a kill loses the video in flight, not the whole batch.
 
     progress/<unit>.<video_id>.json     one video's rows, or its reject; read when the unit is tried again
+    progress/<unit>.first_look.json     the rejects of the Data API
 
 The site's answers are recorded, not recomputed, so taking them from here does not change what is committed. The driver
 removes a unit's files once it is committed.
@@ -8,6 +9,7 @@ removes a unit's files once it is committed.
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -18,6 +20,8 @@ from pipeline.engine.work.unit import Reject
 
 FOLDER = "progress"
 STAGE = "extract"
+FIRST_LOOK = "first_look"
+"""In the place of a video's id, which has 11 characters."""
 
 Found = tuple[VideoRow, list[CaptionRow]]
 """A row of `videos` and its rows of `captions`."""
@@ -34,6 +38,20 @@ def remember(store: Store, unit: str, video_id: str, outcome: Found | Reject) ->
     store.write_json(_path(unit, video_id), {"video": video, "captions": texts})
 
 
+def remember_first_look(store: Store, unit: str, decided: Mapping[str, Reject]) -> None:
+    """Records what the Data API decided of a unit's videos; of the others it says nothing."""
+    store.write_json(_path(unit, FIRST_LOOK), [asdict(reject) for reject in decided.values()])
+
+
+def recall_first_look(store: Store, unit: str) -> dict[str, Reject] | None:
+    """What an earlier attempt recorded of the Data API's answer; None if nothing can be read."""
+    try:
+        rejects = [_reject(facts) for facts in store.read_json(_path(unit, FIRST_LOOK))]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return {reject.video_id: reject for reject in rejects}
+
+
 def recall(store: Store, unit: str) -> dict[str, Found | Reject]:
     """What earlier attempts at a unit recorded, by video id; damaged files count as missing."""
     outcomes: dict[str, Found | Reject] = {}
@@ -42,6 +60,8 @@ def recall(store: Store, unit: str) -> dict[str, Found | Reject]:
         if of_unit != unit:
             continue
         video_id = rest.removesuffix(".json")
+        if video_id == FIRST_LOOK:
+            continue
         try:
             outcomes[video_id] = _read(json.loads(store.read(f"{FOLDER}/{name}")))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -51,9 +71,13 @@ def recall(store: Store, unit: str) -> dict[str, Found | Reject]:
 
 def _read(facts: dict[str, Any]) -> Found | Reject:
     if "reject" in facts:
-        return Reject(**{**facts["reject"], "reason": Reason(facts["reject"]["reason"])})
+        return _reject(facts["reject"])
     captions = [{**row, "payload": base64.b64decode(row["payload"])} for row in facts["captions"]]
     return cast(VideoRow, facts["video"]), cast(list[CaptionRow], captions)
+
+
+def _reject(facts: dict[str, Any]) -> Reject:
+    return Reject(**{**facts, "reason": Reason(facts["reason"])})
 
 
 def forget_committed(store: Store) -> None:

@@ -56,6 +56,7 @@ class PlanJson(TypedDict):
     """(category, how many), sorted by category."""
     due: list[tuple[str, int]]
     requests: list[str]
+    batch: int
 
 
 def write_plan(store: Store, plan: RoundPlan) -> None:
@@ -76,4 +77,5 @@ def _plan(facts: PlanJson) -> RoundPlan:
         n_candidates={int(category): int(n) for category, n in facts["n_candidates"]},
         due=tuple((str(video_id), int(attempt)) for video_id, attempt in facts["due"]),
         requests=tuple(facts["requests"]),
+        batch=facts["batch"],
     )

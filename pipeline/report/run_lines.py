@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.table import Table
 from manifests.run_status import RunStatus, StageStatus
 from pipeline.engine.run.progress import length_of
 from pipeline.report.status import Status
+from pipeline.site.api_quota import describe_quota
 from pipeline.site.identities import PolitenessState
 from pipeline.site.pauses import describe_pauses
 
@@ -90,6 +92,8 @@ def print_identities(state: PolitenessState, console: Console) -> None:
     if state.get("binds"):
         console.print(f"{state['videos_per_hour']:.0f} videos an hour; {state['binds']} binds", highlight=False)
     console.print(describe_pauses(state) or "no identity is paused", highlight=False, markup=False)
+    if quota := describe_quota(state.get("data_api", {}), time.time()):
+        console.print(quota, highlight=False, markup=False)
 
 
 def headline(status: RunStatus, now: float) -> str:

@@ -73,6 +73,8 @@ def examine(config: RunConfig, *, output: bool = True, online: bool = True, cana
     yield check_shared_memory()
     if online and asks_site(config):
         yield check_site(config)
+        if config.crawl.data_api.key_file:
+            yield check_data_api(config)
         if canary or config.crawl.canary:
             yield check_canary(config, canary or config.crawl.canary)
 
@@ -330,6 +332,26 @@ def check_site(config: RunConfig) -> Finding:
         return Finding(
             "the site", FAIL, _safe(config, error), "check the network, DNS and the proxies in crawl.identities"
         )
+
+
+def check_data_api(config: RunConfig) -> Finding:
+    """Checks that the Data API takes the key, for a unit of its quota, and that nobody else can read the key's file."""
+    from pipeline.engine.work.executor import SharedHere
+    from pipeline.site.data_api import DataApi, NotNow
+    from pipeline.site.politeness import Politeness
+
+    file = config.crawl.data_api.key_file
+    try:
+        with DataApi(config.crawl, SharedHere(Politeness(config.crawl.politeness, {}))) as api:
+            api.videos([config.crawl.canary or "-" * 11])
+    except StopRun as error:
+        problem, _, cure = error.detail.partition("; ")
+        return Finding("Data API", FAIL, problem, cure)
+    except NotNow as error:
+        return Finding("Data API", WARN, str(error), "a run looks at candidates without it until it answers")
+    if file is not None and file.stat().st_mode & 0o077:
+        return Finding("Data API", WARN, f"answers; other users can read {file}", f"chmod 600 {file}")
+    return Finding("Data API", OK, "answers; a unit of its quota is 50 candidates")
 
 
 def check_canary(config: RunConfig, video_id: str) -> Finding:

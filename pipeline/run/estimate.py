@@ -13,7 +13,7 @@ from manifests.categories import category_name
 from manifests.errors import UserError
 from pipeline.balance.quotas import balance_of
 from pipeline.config import RunConfig
-from pipeline.crawl.extract import BATCH_VIDEOS
+from pipeline.crawl.plan import BATCH_VIDEOS
 from pipeline.crawl.sources import FILE_SOURCES
 from pipeline.crawl.sources.folder import media_files
 from pipeline.crawl.sources.ids import read_lines

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from manifests.reasons import Reason
+from pipeline.site.api_quota import ApiState
 from pipeline.site.buckets import Breaker, Bucket
 
 WITHHELD = (Reason.NO_720P, Reason.NO_CAPTIONS, Reason.EMPTY_CAPTIONS, Reason.FORMATS_HIDDEN, Reason.CAPTIONS_LOCKED)
@@ -46,6 +47,7 @@ class PolitenessState(TypedDict, total=False):
     videos_per_hour: float
     binds: str
     identities: list[IdentityState]
+    data_api: ApiState  # where it is asked
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ from manifests.run_status import Control
 from pipeline.config.crawl import CrawlConfig, PolitenessConfig
 from pipeline.engine.run.status_files import read_control
 from pipeline.engine.store.store import Store
+from pipeline.site.api_quota import ApiQuota
 from pipeline.site.buckets import Bucket, empty_bucket
 from pipeline.site.failures import Failure, Pause
 from pipeline.site.identities import Identity, PolitenessState, alarm_of
@@ -94,6 +95,10 @@ class Polite(Protocol):
 
     def report(self, identity: str, subject: str, failure: Failure | None, signature: str = "") -> Ruling: ...
 
+    def api_turn(self) -> float: ...
+
+    def api_report(self, refused: str) -> float: ...
+
     def snapshot(self) -> PolitenessState: ...
 
 
@@ -125,6 +130,7 @@ class Politeness:
             name: Identity(name, empty_bucket(per_hour / 3600, JITTER, self._born, self._dice))
             for name, per_hour in identities.items()
         }
+        self._quota = ApiQuota()
         self._configured = dict(identities)
         self._rates = rates_of(config, identities, Control())
         self._remember_pauses()
@@ -230,6 +236,19 @@ class Politeness:
         if is_due or ruling.paused_s:
             await asyncio.to_thread(self._if_the_store_answers, self._save)
         return ruling
+
+    async def api_turn(self) -> float:
+        """Counts a unit of the Data API and returns 0.0; or, if it is paused, the seconds left."""
+        with self._lock:
+            return self._quota.take(self._wall_clock())
+
+    async def api_report(self, refused: str) -> float:
+        """Takes how a request to the Data API went, "" for an answer; the seconds of a pause that begins now."""
+        with self._lock:
+            paused_s = self._quota.report(self._wall_clock(), refused)
+        if paused_s:
+            await asyncio.to_thread(self._if_the_store_answers, self._save)
+        return paused_s
 
     def _judge(self, asked: Identity, subject: str, failure: Failure | None, signature: str) -> Ruling:
         if failure is None or failure.pause is Pause.NONE:
@@ -347,6 +366,7 @@ class Politeness:
                 {**identity.facts(now), "alarm": alarm_of(identity.name, verdicts)}
                 for identity in self._identities.values()
             ],
+            **({"data_api": quota} if (quota := self._quota.facts(wall)) else {}),
         }
 
     def _if_the_store_answers(self, work: Callable[[], None]) -> None:
@@ -383,6 +403,7 @@ class Politeness:
         for saved in state.get("identities", []):
             if identity := self._identities.get(saved["name"]):
                 identity.go_on_pausing(saved, self._clock())
+        self._quota.go_on(state.get("data_api", {}))
 
 
 NO_ANSWER = frozenset({Reason.STALLED, Reason.NO_DISK, Reason.BAD_COOKIES})

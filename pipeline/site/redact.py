@@ -17,6 +17,9 @@ _COOKIE_HEADER = re.compile(r"(?P<name>\b(?:set-)?cookie\s*[:=]\s*)(?=[\w!#$%&*+
 _TOKEN_HEADER = re.compile(
     r"(?P<name>\b(?:authorization|proxy-authorization|x-goog-[a-z-]+)\s*[:=]\s*)[^\r\n]+", re.IGNORECASE
 )
+_KEY = re.compile(r"(?<![\w-])AIza[\w-]{35}(?![\w-])")
+"""A key of one of Google's APIs, wherever it stands."""
+
 _COOKIE = re.compile(
     r"\b(?P<name>__Secure-[\w-]+|__Host-[\w-]+|S?H?SID|SSID|S?APISID|SIDCC|LSID|OSID|NID|LOGIN_INFO|VISITOR_INFO1_LIVE"
     r"|VISITOR_PRIVACY_METADATA|YSC|PREF|CONSENT|SOCS)=[^\s;,'\"]+"
@@ -46,6 +49,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     text = _COOKIE_HEADER.sub(r"\g<name>***", text)
     text = _TOKEN_HEADER.sub(r"\g<name>***", text)
     text = _COOKIE.sub(r"\g<name>=***", text)
+    text = _KEY.sub("***", text)
     return _COOKIE_LINE.sub(r"\g<head>***", text)
 
 
@@ -56,7 +60,7 @@ PLAIN_ARGS = frozenset({"player_client", "player_skip", "skip", "lang", "formats
 
 def secrets_of(config: CrawlConfig) -> list[str]:
     """Every secret string of a configuration, to be removed from texts."""
-    secrets: list[str] = []
+    secrets: list[str] = [config.data_api.key]
     for identity in config.pool():
         proxy = identity.proxy.get_secret_value()
         secrets += [proxy, *_password_of(proxy), identity.visitor_data.get_secret_value()]

@@ -1,0 +1,244 @@
+"""The site's Data API v3 in the mini-YouTube: videos, channels and playlistItems, with keys, units and errors.
+
+Errors have the real API's two forms at once: `errors` with a reason each, and the newer `status` and `details`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from miniyoutube.answers import Answer, Json, Request, json_answer
+from miniyoutube.catalogue import CREATIVE_COMMONS, Catalogue, Video
+
+MOST_IDS = 50
+GONE = frozenset({"private", "removed", "terminated", "copyright", "not_available"})
+"""Refusals of the player to everybody: the API leaves such videos out."""
+
+_ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
+
+
+@dataclass(frozen=True, slots=True)
+class _Error:
+    status: int
+    reason: str
+    message: str
+    domain: str = "global"
+    grpc: str = ""
+    info: str = ""
+
+
+_QUOTA = "The request cannot be completed because you have exceeded your quota."
+ERRORS: dict[str, _Error] = {
+    "quotaExceeded": _Error(403, "quotaExceeded", _QUOTA, "youtube.quota"),
+    "rateLimitExceeded": _Error(
+        429, "rateLimitExceeded", "Rate Limit Exceeded", "usageLimits", "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED"
+    ),
+    "keyInvalid": _Error(
+        400,
+        "badRequest",
+        "API key not valid. Please pass a valid API key.",
+        grpc="INVALID_ARGUMENT",
+        info="API_KEY_INVALID",
+    ),
+    "accessNotConfigured": _Error(
+        403,
+        "accessNotConfigured",
+        "YouTube Data API v3 has not been used in project 1234 before or it is disabled.",
+        "usageLimits",
+        "PERMISSION_DENIED",
+        "SERVICE_DISABLED",
+    ),
+    "backendError": _Error(503, "backendError", "Backend Error", grpc="UNAVAILABLE"),
+    "playlistNotFound": _Error(
+        404,
+        "playlistNotFound",
+        "The playlist identified with the request's <code>playlistId</code> parameter cannot be found.",
+        "youtube.playlistItem",
+    ),
+    "invalidParameter": _Error(400, "invalidFilters", "Invalid combination of filters.", "youtube.parameter"),
+}
+"""By the name of a fault's effect."""
+
+
+def error(name: str) -> Answer:
+    """An error as the API writes it."""
+    said = ERRORS[name]
+    body: Json = {
+        "code": said.status,
+        "message": said.message,
+        "errors": [{"message": said.message, "domain": said.domain, "reason": said.reason}],
+    }
+    if said.grpc:
+        body["status"] = said.grpc
+    if said.info:
+        body["details"] = [{"@type": _ERROR_INFO, "reason": said.info, "domain": "googleapis.com"}]
+    return json_answer({"error": body}, said.status)
+
+
+@dataclass
+class DataApi:
+    """The API of a catalogue. `units`: what each key may use in a day; a key that is not there is not valid."""
+
+    catalogue: Catalogue
+    units: Mapping[str, int] = field(default_factory=dict)
+    used: dict[str, int] = field(default_factory=dict)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def answer(self, request: Request) -> Answer:
+        """Answers a request; each costs a unit of its key, also one that is refused."""
+        key = request.headers.get("x-goog-api-key", request.query.get("key", ""))
+        if key not in self.units:
+            return error("keyInvalid")
+        with self._guard:
+            self.used[key] = self.used.get(key, 0) + 1
+            if self.used[key] > self.units[key]:
+                return error("quotaExceeded")
+        query = request.query
+        match request.path.removeprefix("/youtube/v3/"):
+            case "videos":
+                return self._videos(query)
+            case "channels":
+                return self._channels(query)
+            case "playlistItems":
+                return self._playlist_items(query)
+        return error("invalidParameter")
+
+    def _videos(self, query: Mapping[str, str]) -> Answer:
+        ids = query.get("id", "").split(",")
+        if len(ids) > MOST_IDS or "maxResults" in query:
+            return error("invalidParameter")
+        videos = [self.catalogue.by_id[i] for i in dict.fromkeys(ids) if i in self.catalogue.by_id]
+        items = [_with_parts(video_resource(video), query) for video in videos if is_public(video)]
+        page = {"totalResults": len(items), "resultsPerPage": len(items)}
+        return json_answer({"kind": "youtube#videoListResponse", "etag": "mini", "items": items, "pageInfo": page})
+
+    def _channels(self, query: Mapping[str, str]) -> Answer:
+        name = query.get("id") or query.get("forHandle", "").lower()
+        channel = self.catalogue.channels.get(name)
+        page = {"totalResults": int(channel is not None), "resultsPerPage": 5}
+        answer: Json = {"kind": "youtube#channelListResponse", "etag": "mini", "pageInfo": page}
+        if channel is not None:  # an answer without a channel has no items at all
+            lists = {"relatedPlaylists": {"likes": "", "uploads": f"UU{channel.channel_id[2:]}"}}
+            answer["items"] = [{"kind": "youtube#channel", "id": channel.channel_id, "contentDetails": lists}]
+        return json_answer(answer)
+
+    def _playlist_items(self, query: Mapping[str, str]) -> Answer:
+        playlist = self.catalogue.playlist(query.get("playlistId", ""))
+        if playlist is None:
+            return error("playlistNotFound")
+        size = min(int(query.get("maxResults", "5")), MOST_IDS)
+        first = int(query.get("pageToken", "").removeprefix("at-") or 0)
+        ids = playlist.video_ids[first : first + size]
+        answer: Json = {
+            "kind": "youtube#playlistItemListResponse",
+            "etag": "mini",
+            "items": [
+                _with_parts(_playlist_item(self.catalogue.by_id[i], first + n), query) for n, i in enumerate(ids)
+            ],
+            "pageInfo": {"totalResults": len(playlist.video_ids), "resultsPerPage": size},
+        }
+        if first + size < len(playlist.video_ids):
+            answer["nextPageToken"] = f"at-{first + size}"
+        return json_answer(answer)
+
+
+def is_public(video: Video) -> bool:
+    """Whether everybody may see a video: the API knows no others."""
+    return not any(fault.where == "player" and fault.effect in GONE for fault in video.faults)
+
+
+def video_resource(video: Video) -> Json:
+    """All parts of a video."""
+    refused = {fault.effect for fault in video.faults if fault.where == "player"}
+    details: Json = {
+        "duration": "P0D" if video.live else _duration(video.duration_s),
+        "dimension": "2d",
+        "definition": "hd" if max(video.renditions, default=0) >= 720 else "sd",
+        "caption": "true" if any(track.kind == "manual" for track in video.tracks) else "false",
+        "licensedContent": False,
+        "contentRating": {"ytRating": "ytAgeRestricted"} if "age" in refused or not video.family_safe else {},
+        "projection": "rectangular",
+    }
+    if "geo" in refused:
+        details["regionRestriction"] = {"allowed": ["GB"]}
+    snippet = {
+        "publishedAt": f"{video.upload_date}T12:00:00Z",
+        "channelId": video.channel.channel_id,
+        "title": video.title,
+        "description": "",
+        "channelTitle": video.channel.name,
+        "categoryId": str(video.category_id),
+        "liveBroadcastContent": {"is_upcoming": "upcoming", "": "none"}.get(video.live, "live"),
+        "defaultAudioLanguage": video.script.language,
+    }
+    status = {
+        "uploadStatus": "processed",
+        "privacyStatus": "public",
+        "license": "creativeCommon" if video.license == CREATIVE_COMMONS else "youtube",
+        "embeddable": True,
+        "madeForKids": video.made_for_kids,
+    }
+    parts = {"snippet": snippet, "contentDetails": details, "status": status}
+    return {
+        "kind": "youtube#video",
+        "etag": "mini",
+        "id": video.video_id,
+        **parts,
+        "statistics": {"viewCount": str(video.view_count), "favoriteCount": "0"},
+    }
+
+
+def _playlist_item(video: Video, position: int) -> Json:
+    """An item of a playlist; one whose video is gone says so by its title and its status."""
+    public = is_public(video)
+    snippet = {
+        "title": video.title if public else "Private video",
+        "position": position,
+        "resourceId": {"kind": "youtube#video", "videoId": video.video_id},
+        **({"videoOwnerChannelId": video.channel.channel_id} if public else {}),
+    }
+    published = {"videoPublishedAt": f"{video.upload_date}T12:00:00Z"} if public else {}
+    return {
+        "kind": "youtube#playlistItem",
+        "etag": "mini",
+        "id": f"item-{video.video_id}",
+        "snippet": snippet,
+        "contentDetails": {"videoId": video.video_id, **published},
+        "status": {"privacyStatus": "public" if public else "private"},
+    }
+
+
+def _with_parts(resource: Json, query: Mapping[str, str]) -> Json:
+    """Only the parts that were asked for."""
+    asked = {"kind", "etag", "id", *query.get("part", "").split(",")}
+    return {name: value for name, value in resource.items() if name in asked}
+
+
+def _duration(seconds: int) -> str:
+    """ISO 8601, as the API writes it: PT4M5S."""
+    hours, rest = divmod(seconds, 3600)
+    parts = [f"{n}{unit}" for n, unit in ((hours, "H"), (rest // 60, "M"), (rest % 60, "S")) if n]
+    return "PT" + ("".join(parts) or "0S")
+
+
+def spoilt(effect: str, answer: Json) -> Json:
+    """A proper answer with a fault of its content."""
+    items: Sequence[Any] = answer.get("items", [])
+    if effect == "items_missing":  # fewer than the answer says that there are
+        return answer | {"items": items[: len(items) // 2]}
+    if effect == "no_items":
+        return answer | {"items": [], "pageInfo": {"totalResults": 0, "resultsPerPage": 0}}
+    if effect == "hostile":
+        return answer | {"items": [_hostile(item, n) for n, item in enumerate(items)]}
+    return answer
+
+
+def _hostile(item: Any, n: int) -> Any:
+    """An item whose values have other types and sizes than they should."""
+    odd: list[Any] = [None, [], {}, -1, "x" * 10_000, "9" * 400, True, {"id": ["a"]}, "\ud800", "P" + "9" * 50 + "D"]
+    value = odd[n % len(odd)]
+    parts = {name: dict.fromkeys(part, value) if isinstance(part, dict) else part for name, part in item.items()}
+    return parts | {"id": value} if n % 7 == 3 else parts

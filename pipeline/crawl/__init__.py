@@ -1,6 +1,6 @@
 """What to ask: sources, rounds of listings and looks, and when to stop.
 
 Files: `sources/` (of the site, ids, hdvila, folder, urls; `registry` says how each lists, looks and fetches), `plan`
-and `ledger` (of rounds), `rounds` (with `round_files`: what is recorded), `listing`, `first_look` (what the
-Data API decides), `extract` (with `progress`), `limits`.
+and `ledger` (of rounds), `rounds` (with `round_files`: what is recorded), `listing` and `first_look`
+(with `api_lists`: by the Data API), `extract` (with `progress`), `limits`.
 """

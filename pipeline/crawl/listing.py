@@ -13,6 +13,7 @@ from manifests.origin import is_site_id
 from manifests.reasons import Reason, ReasonClass
 from manifests.rows import CandidateRow, ListingRow, SourceRow
 from pipeline.config.crawl import CrawlConfig
+from pipeline.crawl.api_lists import list_by_api
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.limits import check_listed
 from pipeline.crawl.plan import RoundPlan, digest
@@ -56,6 +57,8 @@ class ListStage:
         ask: Ask = unit.payload
         if ask.source in FILE_SOURCES:
             listed = list_file(ask, self.config)
+        elif by_api := list_by_api(ask, self.config, self.polite):
+            listed = ListedSource(*by_api)
         else:
             listed = _SiteListing(ask, self.config, self.polite).run()
         return Output(

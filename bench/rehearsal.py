@@ -37,8 +37,7 @@ from bench.world.videos import World
 from bench.world.work import RESULTS_A_PAGE, Work
 from hdvila_testing.requests import count_requests
 from pipeline.config import RunConfig
-from pipeline.crawl.extract import BATCH_VIDEOS
-from pipeline.crawl.plan import MAX_CANDIDATES
+from pipeline.crawl.plan import BATCH_VIDEOS, MAX_CANDIDATES
 from pipeline.engine.run import clock
 from pipeline.engine.run.merger import Merger
 from pipeline.engine.work.executor import Finished

@@ -29,7 +29,7 @@ from manifests.schema import TABLES
 from manifests.shards import ShardEntry
 from pipeline.config import RunConfig
 from pipeline.config.shards import CardConfig
-from pipeline.crawl.extract import BATCH_VIDEOS as CANDIDATES_A_UNIT
+from pipeline.crawl.plan import BATCH_VIDEOS as CANDIDATES_A_UNIT
 from pipeline.crawl.plan import MAX_CANDIDATES
 from pipeline.crawl.sources import Ask
 from pipeline.engine.store.commits import Facts, part_name

@@ -20,7 +20,7 @@ from bench.world import rows, wide
 from bench.world.videos import World
 from manifests.parquet import parquet_bytes
 from manifests.reasons import Reason
-from pipeline.crawl.extract import BATCH_VIDEOS
+from pipeline.crawl.plan import BATCH_VIDEOS
 from pipeline.engine.store.commits import Facts, part_name
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import attempt_unit

@@ -28,7 +28,18 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from bench.world.accounts import FREED_MEMORY_RETURNS, MERGES, PLANS, Accounts, Sample, objects_in, own_mb, percentile
+from bench.world.accounts import (
+    FREED_MEMORY_RETURNS,
+    LISTS,
+    MERGES,
+    PLANS,
+    Accounts,
+    Sample,
+    Spent,
+    objects_in,
+    own_mb,
+    percentile,
+)
 from bench.world.cluster import Cluster, Ended
 from bench.world.distribution import Distribution, read_distribution
 from bench.world.driven import InlinePool, WatchedSession
@@ -165,7 +176,7 @@ class Rehearsal:
 
     @contextmanager
     def _merging(self, store: Any, lock: Any, sizes: Any) -> Iterator[Merger]:
-        yield Merger(store, lock, sizes, _pool=InlinePool(self.accounts))
+        yield Merger(store, lock, sizes, _pool=InlinePool(self.accounts, MERGES))
 
     def _see(self, finished: Finished) -> None:
         self.n_ended += 1
@@ -182,30 +193,30 @@ class Rehearsal:
 
     def _sample(self) -> None:
         accounts = self.accounts
-        loop, apart = accounts.loop, accounts.apart
+        plans, merges, workers, searches, lists = (
+            accounts.apart.get(name, Spent()) for name in (PLANS, MERGES, "workers", "searches", LISTS)
+        )
+        loop = accounts.loop + lists
         objects = objects_in(Path(self.config.out))
         standstills = accounts.standstills_s[self._seen_standstills :]
-        plans = accounts.plans_s[self._seen_plans :]
+        seen_plans = accounts.plans_s[self._seen_plans :]
         self._seen_standstills, self._seen_plans = len(accounts.standstills_s), len(accounts.plans_s)
-        spent = {name: apart[name] for name in (PLANS, MERGES, "workers", "searches") if name in apart}
-        cpu_s = {name: its.cpu_s for name, its in spent.items()}
-        n_merge = spent[MERGES].n_requests if MERGES in spent else 0.0
         self.samples.append(
             Sample(
                 hours=accounts.now() / 3600,
                 n_videos=self.n_made,
                 loop_s=loop.cpu_s,
-                plans_s=cpu_s.get(PLANS, 0.0),
-                merges_s=cpu_s.get(MERGES, 0.0),
-                own_s=cpu_s.get("workers", 0.0) + cpu_s.get("searches", 0.0),
+                plans_s=plans.cpu_s,
+                merges_s=merges.cpu_s,
+                own_s=workers.cpu_s + searches.cpu_s,
                 mb=own_mb(),
-                n_requests=round(loop.n_requests + (spent[PLANS].n_requests if PLANS in spent else 0)),
-                n_merge_requests=round(n_merge),
+                n_requests=round(loop.n_requests + plans.n_requests),
+                n_merge_requests=round(merges.n_requests),
                 n_objects=sum(objects.values()),
                 n_loose=sum(objects[name] for name in LOOSE),
                 p99_s=percentile(standstills, 99),
                 longest_s=max(standstills, default=0.0),
-                longest_plan_s=max(plans, default=0.0),
+                longest_plan_s=max(seen_plans, default=0.0),
             )
         )
         log.info("%s", self.samples[-1])

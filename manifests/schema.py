@@ -290,8 +290,11 @@ WIDE: dict[str, tuple[str, ...]] = {
 
 def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Adds the columns that a table lacks: "", b"", [] or 0 in each row."""
+    if table.schema.equals(schema):
+        return table
+    names = set(table.schema.names)
     for field in schema:
-        if field.name not in table.schema.names:
+        if field.name not in names:
             table = table.append_column(field, pa.array([_blank(field.type)] * table.num_rows, field.type))
     return table.select(schema.names).cast(schema)
 

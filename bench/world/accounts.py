@@ -2,8 +2,8 @@
 
 The clock advances by what is waited for, and by what the driver does: its processor time, the time its requests to the
 store would take, and the time Ray takes from a driver for a task. What imagined workers do in this process is kept
-apart, and so is merging, which runs beside the loop. A plan made in a line counts or not (`plans_count`): a run may
-plan beside its loop.
+apart, and so are merging and listing units, which threads do beside the loop. A plan made in a line counts or not
+(`plans_count`): a run may plan beside its loop.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from pipeline.engine.store.parallel import READERS
 
 TASK_S = 0.0025
 """What Ray takes from its driver for a task, seconds (`python -m bench.engine`)."""
-PLANS, MERGES = "plans", "merges"
+PLANS, LISTS, MERGES = "plans", "lists", "merges"
+"""Whose work is apart from the loop's. `LISTS`: of the thread that lists units for the loop."""
 FREED_MEMORY_RETURNS = {ARROW_POOL: "system", "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(LARGE_BYTES)}
 """What the program asks of its own process when it begins (`engine.run.memory`), by environment.
 

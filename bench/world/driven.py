@@ -13,10 +13,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from bench.world.accounts import MERGES, PLANS, Accounts
+from bench.world.accounts import LISTS, PLANS, Accounts
 from bench.world.cluster import Cluster
 from pipeline.engine.run import clock
 from pipeline.engine.run.lines import Chain, Line, LinesHere, ListedHere, StageResult
+from pipeline.engine.run.units_so_far import UnitsSoFar
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import PerPart, Stage, Unit
 from pipeline.run.session import Run, Session
@@ -35,6 +36,10 @@ class WatchedSession(Session):
         """See Session."""
         cluster: Any = self.executor
         cluster.looks_away()
+        if self.units is None:  # as beside a planning process: a thread reads what is committed, and lists new parts
+            self.units = UnitsSoFar(self.store, InlinePool(cluster.accounts, LISTS))
+            with cluster.accounts.of(LISTS):
+                self.units.load()
         try:
             self.run_planned(Plans(lines, self.store, cluster))
         finally:
@@ -94,15 +99,15 @@ class Plans:
 
 
 class InlinePool(ThreadPoolExecutor):
-    """A pool that does its work at once: merges keep up with virtual time, and are put to an account of their own."""
+    """A thread's work, done at once and put to an account of its own: it keeps up with virtual time."""
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: Accounts, whose: str) -> None:
         super().__init__(1)
-        self._accounts = accounts
+        self._accounts, self._whose = accounts, whose
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Does the work here."""
         done: Future[Any] = Future()
-        with self._accounts.of(MERGES):
+        with self._accounts.of(self._whose):
             done.set_result(work(*args, **kwargs))
         return done

@@ -10,10 +10,10 @@ from pipeline.engine.run import clock
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.delete_merged import sweep_segments
 from pipeline.engine.store.lookup import write_loose
-from pipeline.engine.store.merge import MergeSizes, install, plan_merge
+from pipeline.engine.store.merge import Job, MergeSizes, install, plan_merge
 from pipeline.engine.store.merge_ids import install_ids, lost_ids, plan_ids, write_ids
 from pipeline.engine.store.segment_files import write_segment
-from pipeline.engine.store.segments import read_head
+from pipeline.engine.store.segments import Segment, read_head
 from pipeline.engine.store.store import Store
 
 log = logging.getLogger("hdvila")
@@ -52,9 +52,12 @@ def merge_next(store: Store, lock: RunLock, sizes: MergeSizes, *, after_a_start:
     lock.check()
     sweep_segments(store, sizes.grace_s)
     lost = lost_ids(store, read_head(store)[0]) if after_a_start else ()
-    job = None if lost else plan_merge(store, sizes)
-    if job:
-        segment = write_segment(store, job)
+    try:
+        due = None if lost else _write_due(store, sizes)
+    except FileNotFoundError:  # a part was lost since its folder was listed: now its unit is left out
+        due = _write_due(store, sizes)
+    if due:
+        job, segment = due
         lock.check()
         is_done = install(store, job, segment)
         said = f"merged {segment.n_units} units of {segment.stage} into one segment of {segment.bytes} bytes"
@@ -66,6 +69,12 @@ def merge_next(store: Store, lock: RunLock, sizes: MergeSizes, *, after_a_start:
     else:
         return None
     return Merged(said if is_done else "", read_head(store)[0].covered)
+
+
+def _write_due(store: Store, sizes: MergeSizes) -> tuple[Job, Segment] | None:
+    """The merge that is due first, with its segment."""
+    job = plan_merge(store, sizes)
+    return (job, write_segment(store, job)) if job else None
 
 
 @dataclass(slots=True)

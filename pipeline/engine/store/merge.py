@@ -60,7 +60,7 @@ def plan_merge(store: Store, sizes: MergeSizes) -> Job | None:
     head, _ = read_head(store)
     for stage in store.commits.stages():
         loose = dict(sorted(store.loose(head, stage).items(), key=lambda pair: pair[::-1])[: _most(sizes)])
-        if len(loose) >= sizes.n_units and (job := _of_loose(store, head, stage, loose, sizes)):
+        if len(loose) >= sizes.n_units and (job := _of_loose(store, stage, loose, sizes)):
             return job
     for stage in sorted({segment.stage for segment in head.segments}):
         by_level: dict[int, list[Segment]] = {}
@@ -77,12 +77,12 @@ def _most(sizes: MergeSizes) -> int:
     return max(MOST_AT_ONCE, sizes.n_units)
 
 
-def _of_loose(store: Store, head: Head, stage: str, loose: Mapping[str, str], sizes: MergeSizes) -> Job | None:
+def _of_loose(store: Store, stage: str, loose: Mapping[str, str], sizes: MergeSizes) -> Job | None:
     """A merge of loose units; a unit that lost a part stays loose, so that `check_accounts` keeps reporting it."""
     facts = {unit: store.commits.facts(path, unit) for unit, path in loose.items()}
     parts = {}
     for folder in (*(f"{table}/{stage}" for table in TABLES), f"rejects/{stage}"):
-        loose_parts = [part for part in store.loose_parts(head, folder) if part.stage == stage and part.unit in facts]
+        loose_parts = store.own_parts({stage: loose}, folder)
         loose_parts.sort(key=lambda part: part_name(part.stage, part.unit))
         if loose_parts:
             parts[folder.partition("/")[0]] = loose_parts

@@ -49,8 +49,8 @@ class KnownUnits:
 class NewParts:
     """The parts of a table committed since the last look: each once, wherever its rows are by then.
 
-    `folder`: a table, or the rows that one stage wrote in it (`clips/clips`). A look reads the list of the parts that
-    are files of their own, and of segments only those that were made since the last look.
+    `folder`: a table, or the rows that one stage wrote in it (`clips/clips`). A look reads the commits that are
+    in no segment, and of segments only those that were made since the last look.
     """
 
     def __init__(self, store: Store, folder: str) -> None:

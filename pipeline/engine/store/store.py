@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from manifests.errors import DamagedFile, UserError
 from manifests.parquet import damage_named, open_parquet
 from manifests.schema import REJECTS, TABLES, WIDE, completed, table_of
+from manifests.stages import STAGES
 from pipeline.engine.store.commits import Commits, Facts, number_of, part_name
 from pipeline.engine.store.committed import Committed
 from pipeline.engine.store.follow import Follower
@@ -49,6 +50,10 @@ class Store(Committed):
     @cached_property
     def _kept(self) -> dict[tuple[str, tuple[str, ...]], int | pa.Table]:
         return {}  # by file and columns: how often a part of it was requested, or the whole table
+
+    @cached_property
+    def _lost(self) -> dict[str, set[str]]:
+        return {}  # by folder that was listed: the parts that commits name and that were not there
 
     def commit(self, stage: str, unit: str, facts: Facts) -> None:
         """Commits a unit, or replaces the facts of its commit. All its output must be in place."""
@@ -119,23 +124,27 @@ class Store(Committed):
 
     def loose_parts(self, head: Head, folder: str) -> list[Part]:
         """The parts of a table, or of a stage's rejects (`rejects/<stage>`), that are in no segment."""
-        return self._parts_of(head, folder, lambda stage: self.loose(head, stage))
-
-    def _parts_of(self, head: Head, folder: str, units: Callable[[str], Mapping[str, str]]) -> list[Part]:
-        """The parts of a table that are files of their own. `units`: gives {unit: path of its commit} for a stage."""
         table, only = _table_and_stage(head, folder)
-        folder = folder if table == "rejects" else table
-        present = set(self.names(folder, PART))
-        stages = {name.split("-")[1] for name in present if name.endswith(".parquet")}
-        stages &= {only} if only else stages
+        stages = [only] if only else [stage for stage in self.commits.stages() if _may_write(stage, table)]
+        return self.own_parts({stage: self.loose(head, stage) for stage in stages}, folder)
+
+    def own_parts(self, units: Mapping[str, Mapping[str, str]], folder: str) -> list[Part]:
+        """The parts of a table that are files of their own. `units`: by stage, {unit: path of its commit}.
+
+        Commits name them. The folder, which also holds what was merged within the hour, is listed once, and again after
+        a file was missing: a part that was lost is left out.
+        """
+        folder = folder if folder.startswith("rejects/") else folder.partition("/")[0]
         parts = [
             Part(stage, unit, path)
-            for stage in stages
-            for unit, path in self.commits.parts(units(stage), stage, folder)
+            for stage, where in units.items()
+            for unit, path in self.commits.parts(where, stage, folder)
         ]
-        if any(name_of(part.path) not in present for part in parts):  # committed since they were listed
+        lost = self._lost.get(folder)
+        if parts and (lost is None or any(part.path in lost or _is_guessed(part) for part in parts)):
             present = set(self.names(folder, PART))
-        return [part for part in parts if name_of(part.path) in present]
+            lost = self._lost[folder] = {part.path for part in parts if name_of(part.path) not in present}
+        return [part for part in parts if part.path not in lost] if lost else parts
 
     def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
         """All committed rows of a table (manifests.schema.TABLES), in the order of the parts."""
@@ -191,9 +200,13 @@ class Store(Committed):
         yield from (Piece(first, n_rows, partial(rows.read, first, n_rows)) for first, n_rows in list(pieces))
 
     def _read_part(self, part: Part, columns: list[str] | None, *, keep: bool = True) -> pa.Table:
-        if part.n_rows < 0:
+        if part.n_rows >= 0:
+            return self._read_of_segment(part, columns, keep)
+        try:
             return self._read_whole(part.path, columns)
-        return self._read_of_segment(part, columns, keep)
+        except FileNotFoundError:
+            self._lost.clear()
+            raise
 
     def _read_whole(self, path: str, columns: Sequence[str] | None) -> pa.Table:
         with damage_named(f"{self.url}/{path}", cure_of(path)):
@@ -364,6 +377,16 @@ def _table_and_stage(head: Head, folder: str) -> tuple[str, str]:
     """
     table, _, stage = folder.partition("/")
     return table, stage or head.last.get(table, "")
+
+
+def _is_guessed(part: Part) -> bool:
+    """Whether a commit may not name this part: `Commits.parts` gives a path without a token then."""
+    return part.path.endswith(f"-{part.unit}.parquet")
+
+
+def _may_write(stage: str, table: str) -> bool:
+    """Whether a stage may write rows of a table: of another package's nothing is known."""
+    return stage not in STAGES or table in STAGES[stage].makes
 
 
 def _schema_of(table: str, columns: Sequence[str] | None = None) -> pa.Schema:

@@ -24,15 +24,15 @@ def make(store: Store, unit: str, version: int = 0) -> dict[str, Any]:
     clips = [a_clip_row(f"{unit}-{i % 2}", i, i * 1000, i * 1000 + 900) for i in range(3)]
     token = f"v{version}"
     parts = {
-        "videos": store.write_part("videos", "extract", unit, videos, token),
-        "clips": store.write_part("clips", "extract", unit, clips, token),
+        "videos": store.write_part("videos", "making", unit, videos, token),
+        "clips": store.write_part("clips", "making", unit, clips, token),
     }
     facts: dict[str, Any] = {"rows": {"videos": 2, "clips": 3}, "rejects": {}, "seconds": 1.0, "version": version}
     names = [*(f"{unit}-{i}" for i in range(2)), f"{unit}-x"]
     read = {"all": pa.table({"video_id": names})}
     if int(unit[1:]) % 2 == 0:
-        row = reject_row("extract", _REJECT, 1) | {"video_id": f"{unit}-x", "at": "2026-01-01T00:00:00+00:00"}
-        parts["rejects/extract"] = store.write_rejects("extract", unit, [row], token)
+        row = reject_row("making", _REJECT, 1) | {"video_id": f"{unit}-x", "at": "2026-01-01T00:00:00+00:00"}
+        parts["rejects/making"] = store.write_rejects("making", unit, [row], token)
         facts["rejects"] = {"private": 1}
     return facts | {"parts": parts, "ids": ids_of_unit(read)}
 
@@ -48,12 +48,12 @@ _REJECT = _reject()
 
 def fill(store: Store, units: list[str], *, a_group: int = 2, version: int = 0) -> None:
     for begin in range(0, len(units), a_group):
-        store.commit_all("extract", {unit: make(store, unit, version) for unit in units[begin : begin + a_group]})
+        store.commit_all("making", {unit: make(store, unit, version) for unit in units[begin : begin + a_group]})
 
 
 def said(store: Store) -> dict[str, Any]:
     """All that readers get."""
-    facts = {unit: (its["version"], its["rows"]) for unit, its in store.all_commit_facts("extract")}
+    facts = {unit: (its["version"], its["rows"]) for unit, its in store.all_commit_facts("making")}
     tables = {table: store.read_table(table) for table in ("videos", "clips")}
     parts = [(part.stage, part.unit, store.read_part(part, ["text", "clip_id"])) for part in store.parts("clips")]
     narrow = store.read_table("clips", ["clip_id", "start_ms"])

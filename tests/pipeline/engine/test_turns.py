@@ -66,6 +66,8 @@ class Late:
     ended: list[tuple[float, str]] = field(default_factory=list)
     n_looks: int = 0
     n_cancelled: int = 0
+    given_at_once: list[int] = field(default_factory=lambda: [0])
+    """Units submitted between each two looks at what has ended."""
 
     @property
     def n_slots(self) -> int:
@@ -76,10 +78,12 @@ class Late:
 
     def submit(self, stage: str, unit: Unit, attempt: int, *, alone: bool = False) -> None:
         self.in_flight.append((clock.now() + unit.payload, stage, unit, attempt))
+        self.given_at_once[-1] += 1
         now = Counter(name for _, name, _, _ in self.in_flight)
         self.most.update({name: n - self.most[name] for name, n in now.items() if n > self.most[name]})
 
     def collect(self, timeout_s: float) -> Finished | None:
+        self.given_at_once.append(0)
         first = min(self.in_flight, key=lambda given: given[0])
         if first[0] > clock.now():
             clock.sleep(min(timeout_s, first[0] - clock.now()))
@@ -134,6 +138,17 @@ def test_each_slot_has_a_unit_that_runs_and_one_that_is_there_when_it_ends(
     run: Callable[..., Late], n_slots: int, most: int
 ) -> None:
     assert run(Lasting(seconds(20, 1.0)), executor=Late(n_slots)).most == {"toy": most}
+
+
+@pytest.mark.parametrize("most", [0, 60])
+def test_a_large_cluster_is_filled_in_steps_between_which_the_loop_looks_around(
+    run: Callable[..., Late], time_: Jumping, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(driver, "MOST_AT_ONCE", 7)
+    executor = run(Lasting(seconds(60, 5.0), resources=Resources(max_in_flight=most)), executor=Late(30))
+
+    assert max(executor.given_at_once) == 7 and executor.most == {"toy": 60}
+    assert time_.at == 5.0, "and waits for nothing until it is full"
 
 
 def test_what_takes_no_slot_leaves_it_to_others(run: Callable[..., Late]) -> None:

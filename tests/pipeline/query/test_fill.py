@@ -41,7 +41,7 @@ def test_it_follows_a_store_that_grows_merges_and_takes_back(
         fill(store, new)
         made += new
         again = rng.sample(made, k=min(len(made), rng.randrange(3)))
-        store.uncommit("extract", *again)
+        store.uncommit("making", *again)
         if rng.random() < 0.5:
             fill(store, again, version=step + 1)
         else:

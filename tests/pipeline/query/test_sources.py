@@ -29,7 +29,7 @@ def test_rows_are_those_of_the_store_in_its_order(tmp_path: Path, merged: bool, 
     if merged:
         assert merge_all(store)
         fill(store, ["u90", "u91"])
-        store.uncommit("extract", "u3")
+        store.uncommit("making", "u3")
 
     assert rows_of(store, "clips", columns).select(columns).equals(store.read_table("clips", columns))
 
@@ -58,7 +58,7 @@ def test_a_unit_that_is_made_again_lies_in_another_place(tmp_path: Path) -> None
     store = Store(str(tmp_path))
     fill(store, ["u1"])
     before, _ = sources_of(store, "videos", NOTHING)
-    store.uncommit("extract", "u1")
+    store.uncommit("making", "u1")
     fill(store, ["u1"], version=1)
 
     assert sources_of(store, "videos", before)[0].isdisjoint(before)

@@ -24,7 +24,7 @@ def test_a_merger_merges_while_it_is_ticked_and_at_the_end(tmp_path: Path) -> No
         with merging(store, lock, SIZES) as merger:
             fill(store, UNITS)
             merger.tick()
-        assert isinstance(merger, Merger) and not store.names("commits/extract")
+        assert isinstance(merger, Merger) and not store.names("commits/making")
     assert store.read_table("clips").num_rows == 39
 
 
@@ -150,9 +150,9 @@ def test_units_that_the_loop_commits_while_a_merge_is_under_way_are_kept(tmp_pat
             pass
 
     fresh = Store(store.url)
-    assert fresh.committed("extract") == {f"u{3 * i + k}" for i in range(60) for k in range(3)}
+    assert fresh.committed("making") == {f"u{3 * i + k}" for i in range(60) for k in range(3)}
     videos = fresh.read_table("videos").column("video_id").to_pylist()
-    assert len(videos) == len(set(videos)) > 0 and len(fresh.names("commits/extract")) < 60
+    assert len(videos) == len(set(videos)) > 0 and len(fresh.names("commits/making")) < 60
 
 
 def test_where_the_ids_of_new_units_are_is_told_once_many_groups_were_written(tmp_path: Path, now: list[float]) -> None:
@@ -166,11 +166,11 @@ def test_where_the_ids_of_new_units_are_is_told_once_many_groups_were_written(tm
         return read_loose(Store(str(tmp_path)), [1])[0]
 
     assert told(GROUPS_UNTOLD) == {}
-    assert told(1) == {"extract": GROUPS_UNTOLD + 1} == told(GROUPS_UNTOLD)
-    assert told(1) == {"extract": 2 * GROUPS_UNTOLD + 2}
+    assert told(1) == {"making": GROUPS_UNTOLD + 1} == told(GROUPS_UNTOLD)
+    assert told(1) == {"making": 2 * GROUPS_UNTOLD + 2}
     told(1)
     made.settle()
-    assert told(0) == {"extract": 2 * GROUPS_UNTOLD + 3}, "at the end of a run all are"
+    assert told(0) == {"making": 2 * GROUPS_UNTOLD + 3}, "at the end of a run all are"
 
 
 def test_where_nothing_is_ever_merged_no_ids_are_told(tmp_path: Path, now: list[float]) -> None:
@@ -179,3 +179,14 @@ def test_where_nothing_is_ever_merged_no_ids_are_told(tmp_path: Path, now: list[
     made.tick()
     made.settle()
     assert read_loose(made.store, [1])[0] == {}
+
+
+def test_a_unit_that_loses_a_part_during_the_run_is_left_out_of_its_merge(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    fill(store, ["u1", "u2", "u3", "u4"])
+    with RunLock(store) as lock, merging(store, lock, SIZES) as merger:
+        parts = merger._apart.parts("clips")  # its folder was listed
+        store.delete(next(part.path for part in parts if part.unit == "u4"))
+
+    assert list(store.loose(read_head(store)[0], "making")) == ["u4"]
+    assert read_head(store)[0].segments[0].n_units == 3

@@ -226,7 +226,7 @@ def test_to_begin_takes_the_same_requests_whatever_was_done_before(tmp_path: Pat
         with count_requests() as counted:
             Desk(store).begin()
         counts.append(counted.n)
-        assert store.n_committed("extract") == n == len(store.committed("extract"))
+        assert store.n_committed("making") == n == len(store.committed("making"))
     assert counts[0] == counts[1] == counts[2] and counts[0] < 12
 
 
@@ -235,7 +235,7 @@ def test_units_that_were_taken_back_are_not_counted(tmp_path: Path) -> None:
     fill(store, [f"u{i}" for i in range(6)])
     merge_all(store)
     fill(store, ["u6", "u7"])
-    store.uncommit("extract", "u1", "u7")
+    store.uncommit("making", "u1", "u7")
 
-    assert store.n_committed("extract") == 6 == len(store.committed("extract"))
+    assert store.n_committed("making") == 6 == len(store.committed("making"))
     assert store.n_committed("clips") == 0

@@ -46,7 +46,7 @@ def test_a_flipped_byte_in_any_file_of_a_table_is_named_or_changes_nothing(whole
             except DamagedFile as error:
                 n_named += 1
                 assert str(file) in str(error) and "\n" not in str(error)
-                assert str(error).endswith("restore the file, or make what is in it again: run with --redo extract")
+                assert str(error).endswith("restore the file, or make what is in it again: run with --redo making")
         file.write_bytes(data)
     assert n_named > FLIPS * len(files)
 
@@ -61,7 +61,7 @@ def test_what_is_in_a_damaged_segment_is_made_again_with_redo(whole: Path, tmp_p
     with pytest.raises(DamagedFile, match=path):
         Store(store.url).read_table("clips")
 
-    store.uncommit("extract", *store.committed("extract"))  # as --redo does
+    store.uncommit("making", *store.committed("making"))  # as --redo does
     fill(store, [*UNITS, "u20", "u21"])
     merge_all(store)
 

@@ -38,12 +38,12 @@ def test_commits_go_with_their_merge_and_parts_after_the_grace(store: Store, at:
     merge_all(store, HOUR)
     before = said(store)
     at(3599.0)
-    assert sweep_segments(store, 3600) == 0 and store.names("commits/extract") == []
+    assert sweep_segments(store, 3600) == 0 and store.names("commits/making") == []
     assert store.sweep_parts() == 0, "another run spares them too"
     at(1.0)
     assert sweep_segments(store, 3600) == 11, "two tables of four units, the rejects of two, and the list of these"
     assert sweep_segments(store, 3600) == 0
-    assert [store.names(folder) for folder in ("commits/extract", "videos", "clips", "rejects/extract")] == [[]] * 4
+    assert [store.names(folder) for folder in ("commits/making", "videos", "clips", "rejects/making")] == [[]] * 4
     assert same(said(Store(store.url)), before)
 
 
@@ -55,60 +55,60 @@ def test_what_is_covered_later_has_a_grace_of_its_own(store: Store, at: Callable
     merge_all(store, HOUR)
     at(1800.0)
     assert sweep_segments(store, 3600) > 0
-    assert {part.rpartition("-")[0] for part in store.names("clips")} == {f"part-extract-{unit}" for unit in UNITS[4:8]}
+    assert {part.rpartition("-")[0] for part in store.names("clips")} == {f"part-making-{unit}" for unit in UNITS[4:8]}
 
 
 def test_units_behind_one_that_cannot_be_merged_go_too_and_it_stays(store: Store, at: Callable[[float], None]) -> None:
     fill(store, UNITS[:8])
     (part,) = [part for part in store.parts("clips") if part.unit == "u1"]
     store.delete(part.path)
-    store.commit("extract", "u99", {"rows": {}})
-    merge_all(store, HOUR)
-    assert list(store.loose(read_head(store)[0], "extract")) == ["u1"]
+    store.commit("making", "u99", {"rows": {}})
+    merge_all(Store(store.url), HOUR)
+    assert list(store.loose(read_head(store)[0], "making")) == ["u1"]
     at(3600.0)
     sweep_segments(store, 3600)
 
-    assert len(store.names("commits/extract")) == 1 and "u1" in store.commits.of("extract"), "its group alone"
-    assert list(store.loose(read_head(store)[0], "extract")) == ["u1"]
+    assert len(store.names("commits/making")) == 1 and "u1" in store.commits.of("making"), "its group alone"
+    assert list(store.loose(read_head(store)[0], "making")) == ["u1"]
     assert {part.unit for part in store.loose_parts(read_head(store)[0], "videos")} == {"u1"}
-    assert store.committed("extract") == {*UNITS[:8], "u99"}
+    assert store.committed("making") == {*UNITS[:8], "u99"}
 
 
 def test_what_was_retired_goes_after_its_grace_with_its_folder(store: Store, at: Callable[[float], None]) -> None:
-    for name, stage in (("old", "extract"), ("young", "extract"), ("many", IDS), ("gone", "extract")):
+    for name, stage in (("old", "making"), ("young", "making"), ("many", IDS), ("gone", "making")):
         if name != "gone":
             store.write(f"{FOLDER}/{stage}/{name}/a.parquet", b"1")
             store.write(f"{FOLDER}/{stage}/{name}/b.parquet", b"2")
     retired = tuple(
         Retired(id=name, stage=stage, at=1_000_000.0 + after)
-        for name, stage, after in (("old", "extract", 0), ("young", "extract", 1), ("many", IDS, 0), ("gone", "x", 0))
+        for name, stage, after in (("old", "making", 0), ("young", "making", 1), ("many", IDS, 0), ("gone", "x", 0))
     )
     change_head(store, lambda head: head.model_copy(update={"retired": retired}))
     at(3600.0)
     assert sweep_segments(store, 3600) == 4
     assert [it.id for it in read_head(store)[0].retired] == ["young"]
-    assert store.folders(f"{FOLDER}/extract") == ["young"] and store.folders(f"{FOLDER}/{IDS}") == []
-    assert not Path(store.path(f"{FOLDER}/extract/old")).exists()
+    assert store.folders(f"{FOLDER}/making") == ["young"] and store.folders(f"{FOLDER}/{IDS}") == []
+    assert not Path(store.path(f"{FOLDER}/making/old")).exists()
 
 
 def test_only_what_no_head_names_is_an_orphan(store: Store) -> None:
     fill(store, UNITS)
     merge_all(store)
-    for name, stage in (("stray", "extract"), ("stray", IDS), ("retired", "extract"), ("known", IDS)):
+    for name, stage in (("stray", "making"), ("stray", IDS), ("retired", "making"), ("known", IDS)):
         store.write(f"{FOLDER}/{stage}/{name}/a.parquet", b"1")
     change_head(
         store,
         lambda head: head.model_copy(
             update={
                 "ids": (IdsFile(id="known", bytes=1),),
-                "retired": (Retired(id="retired", stage="extract", at=1e12),),
+                "retired": (Retired(id="retired", stage="making", at=1e12),),
             }
         ),
     )
     before = store.read_table("clips")
     assert sweep_orphans(store) == 2 and sweep_orphans(store) == 0
     assert store.read_table("clips").equals(before)
-    assert store.folders(f"{FOLDER}/{IDS}") == ["known"] and "retired" in store.folders(f"{FOLDER}/extract")
+    assert store.folders(f"{FOLDER}/{IDS}") == ["known"] and "retired" in store.folders(f"{FOLDER}/making")
 
 
 def test_a_unit_that_is_done_again_after_its_merge_keeps_its_new_parts(
@@ -116,12 +116,12 @@ def test_a_unit_that_is_done_again_after_its_merge_keeps_its_new_parts(
 ) -> None:
     fill(store, UNITS[:4])
     merge_all(store, HOUR)
-    store.uncommit("extract", "u1")
-    store.commit_all("extract", {"u1": make(store, "u1", version=2)})
+    store.uncommit("making", "u1")
+    store.commit_all("making", {"u1": make(store, "u1", version=2)})
     at(3600.0)
     sweep_segments(store, 3600)
-    assert store.commits.of("extract").keys() == {"u1"}
-    assert "part-extract-u1-v2.parquet" in store.names("clips")
+    assert store.commits.of("making").keys() == {"u1"}
+    assert "part-making-u1-v2.parquet" in store.names("clips")
     assert store.read_table("clips").num_rows == 12
 
 
@@ -136,10 +136,10 @@ def test_commits_that_a_kill_left_after_their_merge_count_once_and_go_with_the_n
     if not is_told:  # as where a unit that cannot be merged is before them
         change_head(store, lambda head: head.model_copy(update={"covered": {}}))
     again = Store(store.url)
-    assert len(again.names("commits/extract")) == 2 and again.read_table("clips").num_rows == 12
+    assert len(again.names("commits/making")) == 2 and again.read_table("clips").num_rows == 12
     assert again.rows_of("u1-0", {"clips": ["video_id"]})["clips"].num_rows == 2
 
-    assert again.sweep_parts() == 0 and sweep_orphans(again) == 2 and again.names("commits/extract") == []
+    assert again.sweep_parts() == 0 and sweep_orphans(again) == 2 and again.names("commits/making") == []
     at(3600.0)
     assert sweep_segments(again, 3600) == 11 and again.read_table("clips").num_rows == 12
 
@@ -156,4 +156,4 @@ def test_a_reader_that_listed_commits_before_a_merge_deleted_them_reads_all_the_
         return read(files, path)
 
     monkeypatch.setattr(Store, "read_json", read_late)
-    assert same(said(reader), before) and store.names("commits/extract") == []
+    assert same(said(reader), before) and store.names("commits/making") == []

@@ -66,7 +66,7 @@ def test_a_video_is_found_in_parts_in_segments_and_once_they_are_merged(tmp_path
         for video_id in ("u0-1", f"u{begin + 2}-0", f"u{begin + 2}-x", "u99-0"):
             assert by_id(Store(store.url), video_id) == by_whole_reads(Store(store.url), video_id)
     assert any(file.stage == "ids" for file in read_head(store)[0].ids), "the ids of many segments lie in one file"
-    store.uncommit("extract", "u6")
+    store.uncommit("making", "u6")
     assert not by_id(Store(store.url), "u6-0")["clips"] and len(by_id(Store(store.url), "u7-0")["clips"]) == 2
     fill(store, ["u6"], version=1)
     assert by_id(Store(store.url), "u6-0")["videos"] == [{"video_id": "u6-0", "title": "u6 0 version 1"}]
@@ -76,7 +76,7 @@ def test_what_was_committed_taken_back_or_done_again_since_ids_were_told_is_foun
     store = Store(str(tmp_path / "out"))
     fill(store, [f"u{i}" for i in range(8)])
     write_loose(store.commits)
-    store.uncommit("extract", "u1", "u2", "u3")
+    store.uncommit("making", "u1", "u2", "u3")
     fill(store, ["u2", "u20"], version=1)
 
     found = {unit: by_id(Store(store.url), f"{unit}-0")["videos"] for unit in ("u0", "u1", "u2", "u3", "u7", "u20")}
@@ -135,8 +135,8 @@ def test_a_video_is_found_by_the_address_that_it_comes_from(tmp_path: Path) -> N
     for n, url in enumerate([address + "/", "https://www.youtube.com/watch?v=dQw4w9WgXcQ", "file.mp4"]):
         facts = make(store, f"u{n}")
         rows = table_of([a_video_row(f"v{n}", url=url)], TABLES["videos"])
-        facts["parts"] = {"videos": store.write_part("videos", "extract", f"u{n}", rows)}
-        store.commit_all("extract", {f"u{n}": {**facts, "ids": ids_of_unit({"videos": rows})}})
+        facts["parts"] = {"videos": store.write_part("videos", "making", f"u{n}", rows)}
+        store.commit_all("making", {f"u{n}": {**facts, "ids": ids_of_unit({"videos": rows})}})
 
     def found(key: str) -> list[str]:
         return Store(store.url).rows_near([key], {"videos": ["video_id"]})["videos"].column("video_id").to_pylist()
@@ -199,5 +199,5 @@ def test_ids_of_parts_name_the_groups_that_they_know_of(tmp_path: Path) -> None:
     fill(store, ["u1", "u2", "u3"], a_group=1)
     write_loose(store.commits)
     known, found = read_loose(Store(store.url), [hash_of("u2-0")])
-    assert known == {"extract": 3} and found.column("unit").to_pylist() == ["u2"]
+    assert known == {"making": 3} and found.column("unit").to_pylist() == ["u2"]
     assert read_loose(Files(str(tmp_path / "none")), [1])[0] == {}

@@ -73,15 +73,15 @@ def files_of(folder: Path) -> list[str]:
 
 def test_merged_tables_say_what_the_parts_said_in_fewer_files(store: Store) -> None:
     fill(store, UNITS)
-    store.commit("extract", "u99", {"version": 0, "rows": {}})  # a single commit, without parts
+    store.commit("making", "u99", {"version": 0, "rows": {}})  # a single commit, without parts
     before = said(store)
     n_before = len(store.fs.find(store.root))
 
     assert merge_all(store) >= 1
 
     again = Store(store.url, store.options)
-    assert same(said(again), before) and again.committed("extract") == {*UNITS, "u99"}
-    assert not again.names("videos") and not again.names("commits/extract") and not again.names("rejects/extract")
+    assert same(said(again), before) and again.committed("making") == {*UNITS, "u99"}
+    assert not again.names("videos") and not again.names("commits/making") and not again.names("rejects/making")
     assert len(store.fs.find(store.root)) < n_before / 4
     (segment,) = read_head(again)[0].segments
     assert again.count_rows("clips") == sum(again.read_part(part, []).num_rows for part in again.parts("clips")) == 39
@@ -117,7 +117,7 @@ def test_what_a_merge_covers_stays_for_a_while(tmp_path: Path) -> None:
 def test_a_merge_that_is_killed_at_any_step_leaves_the_same_tables(tmp_path: Path, every: int) -> None:
     base = Store(str(tmp_path / "base"))
     fill(base, UNITS[:4])
-    base.uncommit("extract", "u1")
+    base.uncommit("making", "u1")
     merge_all(base, MergeSizes(3, 2, grace_s=3600))
     fill(base, UNITS[5:8])
     before = said(base)
@@ -150,7 +150,7 @@ def test_readers_beside_merges_see_all_rows_at_any_time(tmp_path: Path) -> None:
     def read() -> None:
         while not over.is_set():
             reader = Store(store.url)
-            rows = reader.read_table("clips"), reader.read_rejects(), reader.committed("extract")
+            rows = reader.read_table("clips"), reader.read_rejects(), reader.committed("making")
             counts = rows[0].num_rows // 3, len(rows[2])
             n_reads[0] += 1
             if len(set(rows[0].column("clip_id").to_pylist())) != rows[0].num_rows or not 13 <= counts[0] <= counts[1]:
@@ -175,7 +175,7 @@ def test_a_merge_beside_a_run_knows_what_happened_meanwhile(tmp_path: Path) -> N
     job = plan_merge(store, SIZES)
     assert job
     segment = write_segment(Store(store.url), job)
-    store.uncommit("extract", "u5", "u6")
+    store.uncommit("making", "u5", "u6")
     fill(store, ["u6"], version=1)
     before = said(store)
 
@@ -188,7 +188,7 @@ def test_a_merge_beside_a_run_knows_what_happened_meanwhile(tmp_path: Path) -> N
 def test_a_run_keeps_nothing_in_memory_of_commits_that_are_merged(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
     fill(store, UNITS)
-    before, paths = said(store), store.commits.paths("extract")
+    before, paths = said(store), store.commits.paths("making")
     merge_all(store, replace(SIZES, grace_s=3600))
     assert same(said(store), before) and len(paths) == 7
     for path in paths:
@@ -215,7 +215,7 @@ def test_parts_go_after_the_grace_also_where_their_segment_was_merged_again_sinc
     now[0] += 3600
     sweep_segments(store, an_hour.grace_s)
     assert store.names("clips") == [] and not read_head(store)[0].retired
-    assert len(store.committed("extract")) == 8 and len(store.folders("segments/extract")) == 1
+    assert len(store.committed("making")) == 8 and len(store.folders("segments/making")) == 1
 
 
 @pytest.mark.slow
@@ -236,7 +236,7 @@ def test_any_order_of_commits_retries_merges_and_kills_keeps_the_books(
                 wanted |= dict.fromkeys(units, version)
             case "uncommit":
                 units = chance.sample(sorted(wanted), min(2, len(wanted)))
-                store.uncommit("extract", *units)
+                store.uncommit("making", *units)
                 wanted = {unit: v for unit, v in wanted.items() if unit not in units}
             case "merge":
                 merge_all(store, MergeSizes(2, 2, grace_s=chance.choice([0, 3600])))
@@ -249,8 +249,8 @@ def test_any_order_of_commits_retries_merges_and_kills_keeps_the_books(
                     store.sweep(), store.sweep_parts(), sweep_orphans(store)
             case _:
                 store = Store(str(folder))
-        found = {unit: its["version"] for unit, its in store.all_commit_facts("extract")}
-        assert found == wanted and store.committed("extract") == wanted.keys()
+        found = {unit: its["version"] for unit, its in store.all_commit_facts("making")}
+        assert found == wanted and store.committed("making") == wanted.keys()
         ids = store.read_table("videos", ["video_id", "title"]).to_pylist()
         titles = [(f"{u}-{i}", f"{u} {i} version {v}") for u, v in wanted.items() for i in range(2)]
         assert sorted((row["video_id"], row["title"]) for row in ids) == sorted(titles)
@@ -300,7 +300,7 @@ def test_loose_units_are_merged_once_there_are_enough_oldest_groups_first(
     monkeypatch.setattr(merge, "MOST_AT_ONCE", 0)
 
     job = due(store)
-    assert (job.stage, job.level, job.replaced) == ("extract", 0, ()) and list(job.facts) == ["u1", "u5", "u9"]
+    assert (job.stage, job.level, job.replaced) == ("making", 0, ()) and list(job.facts) == ["u1", "u5", "u9"]
     assert {table: [part.unit for part in parts] for table, parts in job.parts.items()} == {
         "videos": ["u1", "u5", "u9"],
         "clips": ["u1", "u5", "u9"],
@@ -315,8 +315,9 @@ def test_loose_units_are_merged_once_there_are_enough_oldest_groups_first(
 def test_a_unit_that_lost_a_part_is_left_and_the_others_are_merged_only_if_they_are_enough(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
     fill(store, ["u1", "u2", "u3", "u4"])
-    lost = [part for part in store.reject_parts("extract") if part.unit == "u4"]
+    lost = [part for part in store.reject_parts("making") if part.unit == "u4"]
     store.delete(lost[0].path)
+    store = Store(store.url)
 
     assert list(due(store).facts) == ["u1", "u2", "u3"]
     assert due(store, n_units=4) is None

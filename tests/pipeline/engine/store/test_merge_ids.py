@@ -49,7 +49,7 @@ def test_merged_files_hold_what_is_live_and_no_more_however_few_rows_are_in_memo
     monkeypatch.setattr(lookup, "GROUP_ROWS", 3)
     store = many_segments(tmp_path)
     before, gone = found(store), read_head(store)[0].segments[1]
-    store.uncommit("extract", *(f"u{i}" for i in range(4, 8)))
+    store.uncommit("making", *(f"u{i}" for i in range(4, 8)))
     assert gone.id not in {file.id for file in read_head(store)[0].ids}
     all_files = read_head(store)[0].ids
     change_head(store, lambda head: head.model_copy(update={"ids": (*head.ids, *all_files[:1])}))

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hdvila_testing.rows import a_clip_row
 from manifests.errors import DamagedFile
 from manifests.parquet import parquet_bytes
 from pipeline.engine.store import store as store_module
@@ -62,7 +63,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = Store(str(tmp_path_factory.mktemp("written")))
     fill(store, UNITS)
     merge_all(store)
-    store.uncommit("extract", "u3")
+    store.uncommit("making", "u3")
     fill(store, LOOSE)
     return Path(store.root)
 
@@ -89,13 +90,13 @@ def test_parts_are_named_in_the_order_of_their_units_wherever_they_lie(half: Sto
     assert [part.unit for part in half.parts("clips")] == live
     assert {part.unit for part in half.parts("clips") if part.n_rows < 0} == set(LOOSE)
     assert {part.n_rows for part in half.parts("videos")} == {2, -1} and half.parts("listings") == []
-    assert [part.unit for part in half.reject_parts("extract")] == [unit for unit in live if int(unit[1:]) % 2 == 0]
-    assert half.reject_parts("other") == [] and half.reject_stages() == ["extract"]
+    assert [part.unit for part in half.reject_parts("making")] == [unit for unit in live if int(unit[1:]) % 2 == 0]
+    assert half.reject_parts("other") == [] and half.reject_stages() == ["making"]
     assert half.parts_of("clips", ["u92", "u5", "u3", "gone"]).keys() == {"u5", "u92"}
     loose = half.loose_parts(read_head(half)[0], "clips")
     assert sorted(part.unit for part in loose) == LOOSE
-    tables = {part.table for part in (*half.parts("clips"), *half.reject_parts("extract"))}
-    assert tables == {"clips", "rejects/extract"}
+    tables = {part.table for part in (*half.parts("clips"), *half.reject_parts("making"))}
+    assert tables == {"clips", "rejects/making"}
 
 
 def test_merged_rows_are_counted_without_being_read(half: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,8 +123,8 @@ def test_runs_that_a_merge_has_moved_are_found_again(tmp_path: Path) -> None:
     merge_all(other)
     assert pa.concat_tables([first, *runs]).sort_by("clip_id").equals(whole.sort_by("clip_id"))
     (part, *_) = other.parts("clips")
-    other.uncommit("extract", *UNITS)
-    for path in Path(other.path("segments/extract")).glob("*/clips*"):
+    other.uncommit("making", *UNITS)
+    for path in Path(other.path("segments/making")).glob("*/clips*"):
         path.unlink()
     with pytest.raises(FileNotFoundError):
         other.read_part(part)
@@ -131,8 +132,8 @@ def test_runs_that_a_merge_has_moved_are_found_again(tmp_path: Path) -> None:
 
 def test_a_table_s_column_that_was_added_later_is_missing_in_an_older_part(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    store.write_table("clips/part-extract-u1-x.parquet", pa.table({"clip_id": ["a"], "video_id": ["v"]}))
-    store.commit_all("extract", {"u1": {"parts": {"clips": "clips/part-extract-u1-x.parquet"}}})
+    store.write_table("clips/part-making-u1-x.parquet", pa.table({"clip_id": ["a"], "video_id": ["v"]}))
+    store.commit_all("making", {"u1": {"parts": {"clips": "clips/part-making-u1-x.parquet"}}})
     (part,) = store.parts("clips")
     assert store.read_part(part, ["text", "clip_id"]).column_names == ["clip_id"]
     assert store.read_part(part).column_names == ["clip_id", "video_id"]
@@ -241,16 +242,16 @@ def test_all_rows_of_one_video_are_found_in_every_table(half: Store) -> None:
 
 def test_a_commit_of_a_merged_unit_is_said_anew_with_parts_of_its_own(half: Store) -> None:
     before = half.read_table("clips")
-    facts = half.commit_facts("extract", "u5")
+    facts = half.commit_facts("making", "u5")
     assert facts["segment"] and "parts" not in facts
-    half.commit("extract", "u5", facts)
+    half.commit("making", "u5", facts)
 
     again = Store(half.url)
-    anew = again.commit_facts("extract", "u5")
+    anew = again.commit_facts("making", "u5")
     assert "segment" not in anew and sorted(anew["parts"]) == ["clips", "videos"] and "segment" in facts
     assert again.read_table("clips").equals(before)
     (part,) = again.parts_of("clips", ["u5"]).values()
-    assert part.n_rows == -1 and part.path == anew["parts"]["clips"] and part.path.startswith("clips/part-extract-u5-")
+    assert part.n_rows == -1 and part.path == anew["parts"]["clips"] and part.path.startswith("clips/part-making-u5-")
 
 
 def test_parts_of_attempts_that_nobody_named_are_swept_and_nothing_else(half: Store) -> None:
@@ -266,25 +267,25 @@ def test_parts_of_attempts_that_nobody_named_are_swept_and_nothing_else(half: St
 
 
 def test_rejects_are_counted_by_reason_merged_or_not_and_without_those_taken_back(half: Store) -> None:
-    assert half.reject_counts("extract") == Counter(private=8) and half.reject_counts("other") == Counter()
-    half.uncommit("extract", "u4", "u92")
-    assert half.reject_counts("extract") == Counter(private=6)
+    assert half.reject_counts("making") == Counter(private=8) and half.reject_counts("other") == Counter()
+    half.uncommit("making", "u4", "u92")
+    assert half.reject_counts("making") == Counter(private=6)
     assert half.read_rejects().num_rows == 6
 
 
 def test_facts_of_units_are_told_by_name_but_for_those_that_are_known(half: Store) -> None:
-    told = half.all_commit_facts("extract", but=lambda unit: unit in ("u0", "u91"))
+    told = half.all_commit_facts("making", but=lambda unit: unit in ("u0", "u91"))
     assert [unit for unit, _ in told] == sorted({*UNITS, "u92"} - {"u0", "u3"})
-    assert half.stages() == ["extract"] and half.committed("other") == set()
+    assert half.stages() == ["making"] and half.committed("other") == set()
     with pytest.raises(FileNotFoundError, match="no commit of u3"):
-        half.commit_facts("extract", "u3")
+        half.commit_facts("making", "u3")
     half.commit_all("new", {})
-    assert half.stages() == ["extract"], "nothing was written"
+    assert half.stages() == ["making"], "nothing was written"
 
 
 def test_facts_of_units_in_no_segment_come_without_those_of_merged_ones(half: Store) -> None:
-    whole = half.all_commit_facts("extract")
-    loose = sorted(half.loose_commit_facts("extract"), key=lambda pair: pair[0])
+    whole = half.all_commit_facts("making")
+    loose = sorted(half.loose_commit_facts("making"), key=lambda pair: pair[0])
 
     assert 0 < len(loose) < len(whole)
     assert loose == [(unit, facts) for unit, facts in whole if "segment" not in facts]
@@ -314,35 +315,62 @@ def test_a_reader_starts_over_until_nothing_moves_under_it(half: Store) -> None:
 
 
 def test_who_comes_later_numbers_groups_above_what_segments_cover(half: Store) -> None:
-    covered = read_head(half)[0].covered["extract"]
+    covered = read_head(half)[0].covered["making"]
     for store in (Store(half.url), Store(half.url)):
-        store.commit_all("extract", {"u99": {"parts": {}}})
-        last = store.names("commits/extract")[-1]
+        store.commit_all("making", {"u99": {"parts": {}}})
+        last = store.names("commits/making")[-1]
         assert int(last.split(".")[1]) > covered
     empty = Store(half.url)
-    empty.uncommit("extract", *empty.committed("extract"))
+    empty.uncommit("making", *empty.committed("making"))
     empty = Store(half.url)
-    empty.commit_all("extract", {"u98": {"parts": {}}})
-    assert empty.committed("extract") == {"u98"}, "its group is looked at"
+    empty.commit_all("making", {"u98": {"parts": {}}})
+    assert empty.committed("making") == {"u98"}, "its group is looked at"
 
 
-def test_parts_that_were_committed_since_the_folder_was_listed_are_not_lost(
-    half: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def listed_by(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The folders that are listed from now on."""
     names, listed = Files.names, []  # type: ignore[var-annotated]
 
-    def late(files: Files, folder: str, begin: str = "") -> list[str]:
-        found = names(files, folder, begin)
-        if folder != "clips":
-            return found
+    def listing(files: Files, folder: str, begin: str = "") -> list[str]:
         listed.append(folder)
-        return [name for name in found if "-u92-" not in name or len(listed) > 1]
+        return names(files, folder, begin)
 
-    monkeypatch.setattr(Files, "names", late)
-    assert half.parts("clips")[-1].unit == "u92" and len(listed) == 2
-    assert half.parts("clips")[-1].unit == "u92" and len(listed) == 3, "where all are there it is listed once"
-    half.delete(half.parts("clips")[-1].path)
-    assert half.parts("clips")[-1].unit == "u91", "one that is lost is not named"
-    listed.clear()
-    half.parts_of("clips", ["u5"])
-    assert len(listed) == 2, "it may have come by now"
+    monkeypatch.setattr(Files, "names", listing)
+    return listed
+
+
+def test_a_folder_of_parts_is_listed_once_whatever_is_committed_later(
+    half: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = listed_by(monkeypatch)
+    assert half.parts("clips")[-1].unit == "u92" and listed.count("clips") == 1
+    fill(Store(half.url), ["u93", "u94"])
+    assert [part.unit for part in half.parts("clips")][-2:] == ["u93", "u94"] and listed.count("clips") == 1
+    assert list(half.parts_of("clips", ["u94"])) == ["u94"] and listed.count("clips") == 1
+
+
+def test_a_part_that_was_lost_is_left_out_from_the_first_look_on_or_once_a_reader_missed_it(
+    half: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n_rows = half.read_table("clips").num_rows
+    lost = half.parts("clips")[-1]
+    data = half.read(lost.path)
+    half.delete(lost.path)
+
+    assert (
+        Store(half.url).parts("clips")[-1].unit == "u91" and Store(half.url).read_table("clips").num_rows == n_rows - 3
+    )
+    assert half.read_table("clips").num_rows == n_rows - 3, "whoever misses it looks again"
+    assert half.parts("clips")[-1].unit == "u91"
+    half.write(lost.path, data)
+    assert half.parts("clips")[-1].unit == "u92", "it was restored"
+
+
+@pytest.mark.parametrize("stage", ["clips", "clips__of_another_package", "anything"])
+def test_rows_count_of_each_stage_that_may_write_a_table(tmp_path: Path, stage: str) -> None:
+    store = Store(str(tmp_path / "out"))
+    fill(store, ["u1"])
+    assert len(store.parts("clips")) == 1
+    path = store.write_part("clips", stage, "v", [a_clip_row("v-1", 0, 0, 900)], "t")
+    store.commit_all(stage, {"v": {"rows": {"clips": 1}, "parts": {"clips": path}}})
+    assert sorted(part.stage for part in store.parts("clips")) == sorted([stage, "making"])

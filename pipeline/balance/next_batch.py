@@ -40,11 +40,13 @@ class Ahead:
     """What a plan made ahead has to allow for.
 
     `under_way`: ids in batches without a result yet. `shares`: the most that each category may get for now, by id ({}:
-    no more candidates come, and each may get what others leave).
+    no more candidates come, and each may get what others leave). `reserve`: what will be found beyond the quotas, as a
+    share of them: while more candidates come, only the part of each order is fetched that will not be reserve.
     """
 
     under_way: Sequence[str] = ()
     shares: Mapping[int, int] = field(default_factory=dict)
+    reserve: float = 0.0
 
 
 def next_batch(
@@ -77,7 +79,8 @@ def next_batch(
     have, expected = np.where(under_way, expected, have), np.where(under_way, 0, expected)
     have, expected = _under_channel_limit(ranked, quotas, config, have, expected)
     need = _need(quotas, ids, index, have, expected, ranked.n_clips, planned)
-    wanted = _down_the_order(current, index, expected, need, MARGIN)
+    is_early = _is_of_the_first(planned, index, len(ids), 1 / (1 + ahead.reserve) if ahead.shares else 1.0)
+    wanted = _down_the_order(current.is_open & is_early, index, expected, need, MARGIN)
     rows = wanted[np.lexsort((ranked.category_id[wanted], ranked.rank[wanted]))]
     rows = rows[:most_videos] if most_videos else rows
     ids_in_order: list[str] = ranked.video_id.take(rows).to_pylist()
@@ -138,11 +141,24 @@ def _need(
     return np.where(missing >= np.maximum(1, one_clip), missing, 0)
 
 
+def _is_of_the_first(
+    planned: NDArray[np.int64], index: NDArray[np.int64], n_categories: int, share: float
+) -> NDArray[np.bool_]:
+    """[N] whether a candidate is in the first part of its category's order that has this share of what is planned."""
+    slots = index + 1  # slot 0: categories that the policy does not name
+    whole = np.bincount(slots, weights=planned, minlength=n_categories + 1)
+    return np.asarray((index < 0) | (before(slots, planned) < share * whole[slots]))
+
+
 def _down_the_order(
-    current: Standing, index: NDArray[np.int64], expected: NDArray[np.int64], need: NDArray[np.int64], margin: float
+    is_open: NDArray[np.bool_],
+    index: NDArray[np.int64],
+    expected: NDArray[np.int64],
+    need: NDArray[np.int64],
+    margin: float,
 ) -> NDArray[np.int64]:
     """Rows of open candidates, down each category's order until its need is filled; all if no policy applies."""
-    rows = np.flatnonzero(current.is_open & (expected > 0))
+    rows = np.flatnonzero(is_open & (expected > 0))
     ahead = before(index[rows], expected[rows])
     wanted = np.ceil(need * margin)
     return np.asarray(rows[(index[rows] < 0) | (ahead < np.append(wanted, 0)[index[rows]])])

@@ -49,8 +49,8 @@ class BalanceConfig(Section):
     batch_candidates: int = identity(
         20_000,
         ge=1,
-        doc="candidates per batch of media: batch k is planned once the first (k + 1) * batch_candidates are "
-        "decided on",
+        doc="most candidates between two batches of media: the first batch is planned after the first round of the "
+        "crawl, and each further one once more candidates are decided on: few at first, twice as many each time",
     )
     batch_videos: int = identity(5_000, ge=1, doc="maximum number of videos in a batch of media")
     batches_under_way: int = identity(

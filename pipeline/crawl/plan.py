@@ -2,7 +2,8 @@
 
 A category that is short asks for as many videos as it needs at its yield so far: first those that are listed already,
 then more from its sources. Each source is listed four times as deep every time; when a category's sources are
-exhausted, the channels of its kept videos become new sources.
+exhausted, the channels of its kept videos become new sources. Rounds begin small and double, so that there are clips
+on the first day, and little is asked for at a yield that nobody has seen yet.
 """
 
 import hashlib
@@ -30,8 +31,10 @@ BATCH_VIDEOS = 20
 """Of one extraction: some minutes of asking at an identity's ordinary rate. With the Data API, as many as a request
 takes: it decides most of them.
 """
-MAX_CANDIDATES = 20_000
-"""Of a round."""
+FIRST_CANDIDATES, MAX_CANDIDATES = 60, 20_000
+"""Of the first round, and of any: each may have twice as many as the last. The first, with a search for each category,
+is half an hour of one identity at its default rate.
+"""
 MAX_PER_CHANNEL = 200
 """Videos listed of a channel that the crawl discovered itself: a category is not to become a few channels."""
 CLIPS_PER_VIDEO, HOURS_PER_CLIP = 8.0, 13.5 / 3600
@@ -120,12 +123,15 @@ class CategoryState:
     why: str = ""
 
 
-def plan_round(
-    config: CrawlConfig, facts: CrawlFacts, wanted: Wanted, max_candidates: int = MAX_CANDIDATES
-) -> RoundPlan:
+def doubled(n_times: int) -> int:
+    """The most candidates of a round that comes after so many others."""
+    return min(MAX_CANDIDATES, FIRST_CANDIDATES << min(n_times, MAX_CANDIDATES.bit_length()))
+
+
+def plan_round(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> RoundPlan:
     """Plans the next round; an empty round if nothing more can or need be done. The same facts give the same plan."""
     needs = needs_of(config, facts, wanted)
-    budget = min(1.0, max_candidates / max(1, sum(needs.values())))
+    budget = min(1.0, doubled(facts.round) / max(1, sum(needs.values())))
     needs = {category: math.ceil(need * budget) for category, need in needs.items()}
     asks: list[Ask] = []
     n_candidates: dict[int, int] = {}

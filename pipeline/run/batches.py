@@ -5,9 +5,10 @@
                        n_rounds: the first n_rounds rounds of the crawl (is_all: the crawl was over by then),
                        n_closed: and the first n_closed generations of shards
 
-Batch k is planned when the rounds that hold the first (k + 1) * balance.batch_candidates candidates have their
-verdicts, and all batches up to k - balance.batches_under_way are over: so the next is ready when workers run out of
-the current ones. A video deferred in the crawl gets its verdict in a later round, and so comes into a later batch.
+Batch 0 is planned when the first round has its verdicts, each further one when as many more candidates have theirs as
+a round may have: few at first, then twice as many each time, up to balance.batch_candidates. And all batches up to
+k - balance.batches_under_way must be over: so the next is ready when workers run out of the current ones. A video
+deferred in the crawl gets its verdict in a later round, and so comes into a later batch.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from manifests.membership import Ids
 from pipeline.balance.next_batch import MOST_TRIES, Ahead, next_batch
 from pipeline.balance.quotas import balance_of
 from pipeline.config import RunConfig
+from pipeline.crawl.plan import doubled
 from pipeline.run.aims import shares_of
 from pipeline.run.candidates import Rounds
 from pipeline.run.known import BATCHES
@@ -140,7 +142,7 @@ class Batches:
             return False
         ends = [batch.number for batch in self.batches if batch.is_end]
         n_known = max(number + 1 - config.batches_under_way, ends[-1] + 1 if ends else 0, 0)
-        n_rounds = self.rounds.holding((number + 1) * config.batch_candidates)
+        n_rounds = self.rounds.holding(candidates_for(number, config.batch_candidates))
         is_there = self.gathered.is_over if n_rounds is None else n_rounds <= self.gathered.n_rounds
         if not is_there or min(self.n_over, self.n_decided) < n_known:
             return False
@@ -171,7 +173,7 @@ class Batches:
             candidates.ranked,
             candidates.outcomes(under_way, n_closed=n_closed),
             config,
-            Ahead(tuple(under_way), shares),
+            Ahead(tuple(under_way), shares, run.config.crawl.reserve),
             config.batch_videos,
         )
         return Batch(number, tuple(video_ids), n_known, rounds, is_all, n_closed)
@@ -186,6 +188,11 @@ class Batches:
         facts = {name: value for name, value in asdict(batch).items() if name != "number"}
         self.run.store.write_json(f"{BATCHES}/{batch.number:05d}.json", facts)
         self.batches.append(batch)
+
+
+def candidates_for(number: int, most: int) -> int:
+    """How many candidates need a verdict before the batch of this number is planned; `most`: between two batches."""
+    return 1 + sum(min(most, doubled(n)) for n in range(number))
 
 
 def drops_repeats(config: RunConfig) -> bool:

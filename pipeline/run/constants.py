@@ -10,7 +10,14 @@ from typing import Any
 
 from manifests.sample import MAX_PIXELS
 from pipeline.balance.next_batch import MOST_TRIES
-from pipeline.crawl.plan import CLIPS_PER_VIDEO, HOURS_PER_CLIP, MAX_CANDIDATES, MAX_PER_CHANNEL, MAX_ROUNDS
+from pipeline.crawl.plan import (
+    CLIPS_PER_VIDEO,
+    FIRST_CANDIDATES,
+    HOURS_PER_CLIP,
+    MAX_CANDIDATES,
+    MAX_PER_CHANNEL,
+    MAX_ROUNDS,
+)
 from pipeline.crawl.sources.site_lists import SEARCH_FILTER
 from pipeline.likeness.same import LIKENESS
 from pipeline.likeness.sentences import SAID_AGAIN
@@ -35,6 +42,7 @@ from pipeline.text.sentences import MAX_WORDS
 from pipeline.text.transcripts import MIN_TRACK_CONFIDENCE
 
 _CHOOSE = {
+    "FIRST_CANDIDATES": FIRST_CANDIDATES,
     "MAX_CANDIDATES": MAX_CANDIDATES,
     "MAX_PER_CHANNEL": MAX_PER_CHANNEL,
     "MAX_ROUNDS": MAX_ROUNDS,

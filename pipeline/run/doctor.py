@@ -202,13 +202,15 @@ def check_options(config: RunConfig) -> Finding:
 
 
 def check_pace(config: RunConfig) -> Finding:
-    """Shows how many videos an hour, which setting limits them, and how many days the total takes at that pace."""
+    """Shows how many videos an hour, which setting limits them, and when the first clip and the total are there."""
     from pipeline.crawl.plan import prior_per_video
+    from pipeline.run.first_clip import first_clip_line
     from pipeline.site.rates import pace_of
 
     crawl, balance = config.crawl, config.balance
-    pace = pace_of(crawl.politeness, {identity.name: identity.videos_per_hour for identity in crawl.pool()})
-    speed = f"{pace.videos_per_hour:.0f} videos an hour; {pace.binds} binds"
+    each = {identity.name: identity.videos_per_hour for identity in crawl.pool()}
+    pace = pace_of(crawl.politeness, each)
+    speed = f"{pace.videos_per_hour:.0f} videos an hour; {pace.binds} binds; {first_clip_line(config, each)}"
     if balance.total is None:
         return Finding("pace", OK, speed)
     per_video = prior_per_video(balance.unit)

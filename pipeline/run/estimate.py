@@ -20,6 +20,7 @@ from pipeline.crawl.sources.ids import read_lines
 from pipeline.crawl.sources.registry import asks_site
 from pipeline.run.aims import aim
 from pipeline.run.costs import read_costs
+from pipeline.run.first_clip import first_clip_line
 from pipeline.site.rates import pace_of
 
 LINES_COUNTED = 10_000
@@ -188,10 +189,8 @@ def _objects(config: RunConfig, size: Size, bytes_out: float, cost: dict[str, fl
 
 def _days_of_asking(config: RunConfig, made: Estimate) -> dict[str, float]:
     """Days that politeness takes: each video is looked at once, and again for its media if it is kept."""
-    pool = config.crawl.pool()
     politeness = config.crawl.politeness
-    repeated = [pool[i % len(pool)] for i in range(made.n_identities)]
-    pace = pace_of(politeness, {f"{i}": identity.videos_per_hour for i, identity in enumerate(repeated)})
+    pace = pace_of(politeness, _videos_per_hour(config, made.n_identities))
     days = {f"asking ({pace.binds})": pace.days_for(made.size.n_candidates + made.size.n_videos)}
     for kind in ("list", "media"):  # the others are in the pace
         per_minute = made.n_identities * politeness.identity_requests_per_minute.get(kind, 60.0)
@@ -200,6 +199,12 @@ def _days_of_asking(config: RunConfig, made: Estimate) -> dict[str, float]:
             made.requests[kind] / per_minute / 1440
         )
     return days
+
+
+def _videos_per_hour(config: RunConfig, n_identities: int) -> dict[str, float]:
+    """Of so many identities, like those of the pool in turn (0: of the pool)."""
+    pool = config.crawl.pool()
+    return {f"{i}": pool[i % len(pool)].videos_per_hour for i in range(n_identities or len(pool))}
 
 
 def estimate(
@@ -218,6 +223,7 @@ def estimate(
         if size:
             made = estimate_crawl(config, size, n_cores=n_cores, n_identities=n_identities, gbit_a_second=gbit_a_second)
             yield from lines_of(made)
+        yield first_clip_line(config, _videos_per_hour(config, n_identities))
     yield f"runs on: {config.engine.executor}" + (
         f" at {config.engine.ray_address}" if config.engine.ray_address else ""
     )

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from manifests.reasons import Reason
-from pipeline.balance.next_batch import next_batch
+from pipeline.balance.next_batch import Ahead, next_batch
 from pipeline.balance.ranking import rank_candidates
 from pipeline.balance.selection import select
 from pipeline.balance.standing import Outcomes
@@ -71,6 +71,33 @@ def test_few_waves_fill_unequal_categories_without_fetching_much_more_than_neede
     assert selection.result.clips_kept == 4000
     assert len(batches) <= 6
     assert fetched < 4000 * 1.06
+
+
+def test_plans_made_while_candidates_come_keep_what_one_plan_of_all_of_them_keeps() -> None:
+    draw, total, reserve = random.Random(1), 6000, 0.25
+    rows, clips = [], {}
+    while sum(row[3] for row in rows) < total * (1 + reserve):
+        n = 1 + int(draw.expovariate(1 / 30))
+        rows.append((f"v{len(rows):04}", draw.choice((MUSIC, SPORTS, NEWS)), "", n, n * 13_400))
+        clips[rows[-1][0]] = [13_400] * sum(draw.random() < 0.95 for _ in range(n))
+    config = BalanceConfig(policy="weights", weights={"10": 1, "17": 1, "25": 1}, unit="clips", total=total)
+
+    def kept_after(*ends: int) -> tuple[set[str], int]:
+        """What is kept, and how many were fetched, with a batch after so many candidates each, and more after all."""
+        tried: list[str] = []
+        for end in [*ends, *[len(rows)] * 20]:
+            ahead = Ahead(
+                shares=dict.fromkeys((MUSIC, SPORTS, NEWS), total // 3) if end < len(rows) else {}, reserve=reserve
+            )
+            outcomes = Outcomes(made({v: clips[v] for v in tried}))
+            tried += next_batch(rank_candidates(candidates(rows[:end]), 0), outcomes, config, ahead)
+        chosen = select(rank_candidates(candidates(rows), 0), Outcomes(made({v: clips[v] for v in tried})), config)
+        return {row["video_id"] for row in chosen.table.to_pylist() if row["kept"]}, len(tried)
+
+    (at_once, n_at_once), (in_rounds, n_in_rounds) = kept_after(), kept_after(15, 45, 105, 225)
+
+    assert len(in_rounds - at_once) <= 0.05 * len(at_once)
+    assert n_in_rounds <= 1.05 * n_at_once
 
 
 def test_a_repeat_is_fetched_only_when_the_first_of_its_group_fails() -> None:

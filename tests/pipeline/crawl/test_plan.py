@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config.crawl import CrawlConfig
-from pipeline.crawl.plan import MAX_CANDIDATES, CrawlFacts, SourceFacts, Wanted, plan_round, states_of
+from pipeline.crawl.plan import MAX_CANDIDATES, CrawlFacts, SourceFacts, Wanted, doubled, plan_round, states_of
 from pipeline.crawl.round_files import read_plans, write_plan
 from pipeline.engine.store.store import Store
 
@@ -56,9 +56,11 @@ def test_a_crawl_ends_only_when_every_category_is_full_dry_or_waiting(facts: Cra
     assert plan_round(CONFIG, facts, WANTED).is_empty == ("going" not in states.values())
 
 
-@given(facts_of, st.integers(1, 60))
-def test_a_round_never_looks_at_more_than_its_limit(facts: CrawlFacts, limit: int) -> None:
-    assert sum(plan_round(CONFIG, facts, WANTED, limit).n_candidates.values()) <= limit + len(CATEGORIES)
+@given(facts_of)
+def test_rounds_begin_small_and_double(facts: CrawlFacts) -> None:
+    wanted = Wanted(dict.fromkeys(CATEGORIES, 1e6))
+    assert sum(plan_round(CONFIG, facts, wanted).n_candidates.values()) <= doubled(facts.round) + len(CATEGORIES)
+    assert doubled(facts.round + 1) in (2 * doubled(facts.round), MAX_CANDIDATES)
 
 
 def test_the_category_that_is_furthest_from_its_quota_comes_first() -> None:
@@ -75,7 +77,7 @@ def test_a_run_that_goes_on_names_the_choice_of_its_round_as_the_killed_one_did(
 
 
 def test_the_yield_so_far_decides_how_many_are_looked_at() -> None:
-    rich, poor = (CrawlFacts(supply={27: n}, asked={27: 500}, backlog={27: 10_000}) for n in (800.0, 40.0))
+    rich, poor = (CrawlFacts(supply={27: n}, asked={27: 500}, backlog={27: 10_000}, round=9) for n in (800.0, 40.0))
     wanted = Wanted({27: 1000.0})
     per_clip = [plan_round(CONFIG, f, wanted).n_candidates[27] / (1000 - f.supply[27]) for f in (rich, poor)]
     assert per_clip[1] > 4 * per_clip[0]

@@ -34,6 +34,7 @@ def a_video_row(video_id: str, **changes: Any) -> VideoRow:
         "egress": "",
         "yt_dlp_version": "",
         "round": 0,
+        "flags": "[]",
         "extra": "",
     }
     return cast(VideoRow, {**row, **changes})

@@ -25,6 +25,7 @@ class ListingRow(TypedDict):
     view_count: int
     live_status: str
     availability: str
+    starts_at: int
     given_spans: str
     round: int
 
@@ -77,6 +78,7 @@ class VideoRow(TypedDict):
     egress: str
     yt_dlp_version: str
     round: int
+    flags: str
     extra: str
 
 

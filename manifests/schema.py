@@ -33,6 +33,7 @@ LISTINGS = pa.schema(
         ("view_count", pa.int64()),
         ("live_status", pa.string()),
         ("availability", pa.string()),
+        ("starts_at", pa.int64()),  # of a premiere or stream, seconds since 1970; 0: not said
         ("given_spans", pa.string()),  # hdvila source: JSON list of {n, start_ms, end_ms, text}; otherwise ""
         ("round", pa.int32()),
     ]
@@ -91,6 +92,7 @@ VIDEOS = pa.schema(
         ("egress", pa.string()),  # name of the identity that asked (never an address or a secret)
         ("yt_dlp_version", pa.string()),
         ("round", pa.int32()),
+        ("flags", pa.string()),  # JSON list of strings, of every clip: without_manual_captions
         ("extra", pa.string()),  # urls source: JSON of the columns that are not ours; otherwise ""
     ]
 )

@@ -55,8 +55,8 @@ class Channel:
 class Track:
     """A caption track. `kind` is manual or auto; `vss_id` is the site's own key, from which yt-dlp derives its key.
 
-    `answer` is what its URL returns: "text", or "empty", "html", "no_text" (json3 without a word), "cut" (half a file);
-    or "elsewhere": the URL is on another machine. A `locked` track is withheld without a token.
+    `answer` is what its URL returns: "text", or "empty", "html", "no_text" (json3 without a word), "cut" (half a file),
+    "gone" (404); or "elsewhere": the URL is on another machine. A `locked` track is withheld without a token.
     """
 
     kind: str
@@ -83,7 +83,8 @@ class Video:
     `script` is what it says; `footage` is the script that its files are drawn from (another video's if files are
     shared, of equal duration). `listed_under` is the category whose queries find it, which need not be its own. `width`
     and `height` are those of the 720p rendition; `renditions` are the short sides available; `progressive`: whether
-    there is a joint 360p file.
+    there is a joint 360p file. `tells_length`: whether the player does. `listed_as`: the title of an entry that says no
+    more than that the video is gone.
     """
 
     video_id: str
@@ -114,6 +115,8 @@ class Video:
     view_count: int = 1000
     keywords: tuple[str, ...] = ()
     copy_of: str = ""
+    tells_length: bool = True
+    listed_as: str = ""
 
     @property
     def duration_s(self) -> int:
@@ -268,6 +271,8 @@ _TRACKS: dict[str, tuple[Track, ...]] = {
     "dub": (AUTO_DE, AUTO_EN),
     "english_dub": (AUTO_EN, AUTO_ES),
     "automatic": (AUTO_EN,),
+    "both": (MANUAL_EN, AUTO_EN),
+    "manual_gone": (replace(MANUAL_EN, answer="gone"), AUTO_EN),
     "regional": (MANUAL_EN_US, AUTO_EN),
     "named": (NAMED_EN,),
     **{answer: (replace(MANUAL_EN, answer=answer),) for answer in ("empty", "no_text", "html", "cut", "elsewhere")},

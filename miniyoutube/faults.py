@@ -17,7 +17,8 @@ class Fault:
     `where`: home, search, browse (pages of channels and playlists), watch, player, embed, captions, media or data_api.
     `effect`: "status" (with `status`), "reset" (RST), "stall" (nothing until the client leaves), "drop" (half
         the body, then close), "drip" (a few bytes a second), "empty" (200; no bytes, or JSON without contents),
-        "html" (a consent page), "unknown_layout" (for lists), or for the player the name of a refusal in
+        "html" (a consent page), "unknown_layout" (for lists), "repeat" (of a search: page 1 and more to come),
+        "no_videos_tab" (of a channel), or for the player the name of a refusal in
         `innertube.REFUSALS`, "other_id", "sabr", "drm", "joint_only" (only the 360p file with audio as a format),
         "kids_client" (only the embedded and TV players get it). For captions also "cut" (half of the file). For
         the data_api also the name of an error in `data_api.ERRORS`, "cut", "items_missing", "no_items" or "hostile".

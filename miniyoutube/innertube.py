@@ -65,11 +65,35 @@ REFUSALS: dict[str, Json] = {
         "reason": "Video unavailable",
         "subreason": "The uploader has not made this video available in your country",
     },
+    "geo_copyright": {
+        "status": "UNPLAYABLE",
+        "reason": "Video unavailable",
+        "subreason": "This video contains content from Mini Pictures, who has blocked it in your country on copyright "
+        "grounds",
+    },
+    "legal": {
+        "status": "ERROR",
+        "reason": "Video unavailable",
+        "subreason": "This content is not available on this country domain due to a legal complaint from the "
+        "government.",
+    },
     "members": {
         "status": "UNPLAYABLE",
         "reason": "Join this channel to get access to members-only content like this video, and other exclusive perks.",
     },
     "payment": {"status": "UNPLAYABLE", "reason": "This video requires payment to watch"},
+    "rent": {"status": "UNPLAYABLE", "reason": "Video unavailable", "subreason": "Buy or rent this film to watch it."},
+    "premium": {"status": "UNPLAYABLE", "reason": "Watch this video with YouTube Premium"},
+    "self_harm": {
+        "status": "CONTENT_CHECK_REQUIRED",
+        "reason": "The following content may contain suicide or self-harm topics.",
+        "subreason": "Viewer discretion is advised. Learn more",
+    },
+    "inappropriate": {
+        "status": "CONTENT_CHECK_REQUIRED",
+        "reason": "The following content has been identified by the YouTube community as inappropriate or offensive to "
+        "some audiences.",
+    },
     "bot_check": {
         "status": "LOGIN_REQUIRED",
         "reason": "Sign in to confirm you’re not a bot",
@@ -128,14 +152,14 @@ def player_response(video: Video, *, generation: int, identity: str, client: str
 
 def video_details(video: Video) -> Json:
     """Makes `videoDetails` of a player's answer."""
-    live = video.live.startswith("is_live")
+    live = video.live.startswith("is_live") or video.live == "premiere"
     details: Json = {
         "videoId": video.video_id,
         "title": video.title,
         "lengthSeconds": "0" if live else str(video.duration_s),
         "channelId": video.channel.channel_id,
         "author": video.channel.name,
-        "isLiveContent": bool(video.live),
+        "isLiveContent": video.live not in ("", "premiere"),
         "keywords": list(video.keywords),
         "shortDescription": f"{video.title}. Drawn by a program.",
         "viewCount": str(video.view_count),
@@ -143,6 +167,10 @@ def video_details(video: Video) -> Json:
     }
     if live:
         details["isLive"] = True
+    if video.live == "post_live":
+        details["isPostLiveDvr"] = True
+    if not video.tells_length:
+        del details["lengthSeconds"]
     if video.live == "is_upcoming":
         details["isUpcoming"] = True
     return details
@@ -170,6 +198,8 @@ def watch_player_response(video: Video) -> Json:
         "videoDetails": video_details(video),
         "microformat": {"playerMicroformatRenderer": microformat(video)},
     }
+    if video.made_for_kids:
+        answer["videoDetails"]["isMadeForKids"] = True
     formats = streaming_data(video, 1, "", "WEB", {})
     for stream in formats["formats"] + formats["adaptiveFormats"]:
         del stream["url"]  # yt-dlp ignores formats without URLs; their sizes are still listed
@@ -206,11 +236,12 @@ def streaming_data(video: Video, generation: int, identity: str, client: str, si
     def stream(itag: int, rendition: Rendition, mime: str, **facts: Any) -> Json:
         address = media_url(video.video_id, itag, generation, identity, rendition.voice)
         made: Json = {"itag": itag, "url": address, "mimeType": mime, **facts}
-        made["approxDurationMs"] = str(video.script.duration_ms)
+        if video.tells_length:
+            made["approxDurationMs"] = str(video.script.duration_ms)
         if rendition in sizes:
             n_bytes = served_bytes(video, rendition, sizes[rendition])
             made |= {"contentLength": str(n_bytes), "bitrate": n_bytes * 8000 // video.script.duration_ms}
-        if video.live.startswith("is_live"):
+        if video.live.startswith("is_live") or video.live == "premiere":
             made["targetDurationSec"] = 5.0
         return made
 

@@ -86,7 +86,7 @@ def missing_list() -> Json:
 
 def list_item(video: Video) -> Json:
     """An item of a search or channel page: mostly the older renderer, for one video in three the newer view model."""
-    if stable_hash("item", video.video_id) % 3 or video.live or video.members_only:
+    if stable_hash("item", video.video_id) % 3 or video.live or video.members_only or video.listed_as:
         return {"videoRenderer": _video_renderer(video)}
     return {"lockupViewModel": _lockup(video)}
 
@@ -98,6 +98,8 @@ def _continuation(token: str) -> list[Json]:
 
 
 def _video_renderer(video: Video) -> Json:
+    if video.listed_as:
+        return {"videoId": video.video_id, "title": {"runs": [{"text": video.listed_as}]}}
     by = {"runs": [channel_run(video.channel)]}
     item: Json = {
         "videoId": video.video_id,

@@ -71,6 +71,28 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "removed": Behaviour("removed by the uploader", _never(Reason.UNAVAILABLE), (Fault("player", "removed"),)),
     "terminated": Behaviour("account closed", _never(Reason.UNAVAILABLE), (Fault("player", "terminated"),)),
     "copyright": Behaviour("blocked on copyright", _never(Reason.UNAVAILABLE), (Fault("player", "copyright"),)),
+    "geo_copyright": Behaviour(
+        "blocked in this country on copyright", _never(Reason.GEO_BLOCKED), (Fault("player", "geo_copyright"),)
+    ),
+    "legal": Behaviour("blocked in this country by law", _never(Reason.GEO_BLOCKED), (Fault("player", "legal"),)),
+    "listed_deleted": Behaviour(
+        "deleted, as the list itself says",
+        _never(Reason.UNAVAILABLE),
+        (Fault("player", "removed"),),
+        {"listed_as": "[Deleted video]"},
+    ),
+    "listed_private": Behaviour(
+        "private, as the list itself says",
+        _never(Reason.PRIVATE),
+        (Fault("player", "private"),),
+        {"listed_as": "[Private video]"},
+    ),
+    "self_harm": Behaviour("a warning of its content", _never(Reason.AGE_RESTRICTED), (Fault("player", "self_harm"),)),
+    "inappropriate": Behaviour(
+        "called inappropriate", _never(Reason.AGE_RESTRICTED), (Fault("player", "inappropriate"),)
+    ),
+    "rent": Behaviour("to buy or rent", _never(Reason.PAYMENT_REQUIRED), (Fault("player", "rent"),)),
+    "premium": Behaviour("for Premium subscribers", _never(Reason.MEMBERS_ONLY), (Fault("player", "premium"),)),
     "not_available": Behaviour(
         "unavailable, no cause given", _never(Reason.UNAVAILABLE), (Fault("player", "not_available"),)
     ),
@@ -88,6 +110,14 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "live": Behaviour("live now, badge in lists", _never(Reason.LIVE), changes={"live": "is_live"}),
     "live_unmarked": Behaviour(
         "went live after it was listed", _never(Reason.LIVE), changes={"live": "is_live_unmarked"}
+    ),
+    "post_live": Behaviour("a stream that has just ended", _never(Reason.LIVE), changes={"live": "post_live"}),
+    "premiere": Behaviour("a premiere under way", _later(Reason.UPCOMING, heals=False), changes={"live": "premiere"}),
+    "no_length": Behaviour(
+        "the player names no length", _later(Reason.BAD_ANSWER, heals=False), changes={"tells_length": False}
+    ),
+    "upcoming_unmarked": Behaviour(
+        "premieres later, no badge in lists", _later(Reason.UPCOMING, heals=False), (Fault("player", "upcoming"),)
     ),
     "upcoming": Behaviour(
         "premieres later", _later(Reason.UPCOMING, heals=False), (Fault("player", "upcoming"),), {"live": "is_upcoming"}
@@ -218,8 +248,18 @@ BEHAVIOURS: dict[str, Behaviour] = {
         (Fault("captions", "redirect", location="http://127.0.0.1:9/latest/meta-data"),),
     ),
     "captions_404": Behaviour(
-        "caption address 404", _later(Reason.CAPTIONS_REFUSED, heals=False), (_status("captions", 404),)
+        "caption address 404",
+        _later(Reason.CAPTIONS_REFUSED, heals=False),
+        (_status("captions", 404),),
+        {"tracks": "both"},
     ),
+    "captions_403": Behaviour(
+        "caption address 403",
+        _later(Reason.CAPTIONS_REFUSED, heals=False),
+        (_status("captions", 403),),
+        {"tracks": "both"},
+    ),
+    "manual_gone": Behaviour("a manual track 404, the automatic one well", KEPT, changes={"tracks": "manual_gone"}),
     "translated_only": Behaviour(
         "English only by machine translation", _never(Reason.NO_CAPTIONS), changes={"tracks": "translatable"}
     ),

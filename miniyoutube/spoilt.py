@@ -59,6 +59,8 @@ def spoilt(fault: Fault, honest: Answer, request: Request, video: Video | None) 
         return _dropped(honest)
     if fault.effect == "cut":
         return replace(honest, body=honest.body[: honest.n_bytes // 2])
+    if fault.effect == "no_videos_tab":
+        return replace(honest, body=honest.body.replace(b'"Videos"', b'"Home"').replace(b'/videos"', b'/featured"'))
     data = json.loads(honest.body)
     if fault.where == "data_api":
         return json_answer(data_api.spoilt(fault.effect, data))

@@ -68,6 +68,8 @@ class Site:
         honest = _HANDLERS[asked.where]
         if fault is None:
             return honest(self, request, asked, video)
+        if fault.effect == "repeat":
+            return self._repeated_search(request)
         wrong = plain_fault(fault, asked)
         return wrong or spoilt(fault, honest(self, request, asked, video), request, video)
 
@@ -128,6 +130,12 @@ class Site:
         videos = self.catalogue.search(token.list_id)
         page, next_token = self._page_of(videos, token)
         return json_answer(listings.search_page(page, next_token, first=token.offset == 0))
+
+    def _repeated_search(self, request: Request) -> Answer:
+        token = _read_token(str(request.body.get("continuation", ""))) or _Token(str(request.body.get("query", "")))
+        page, _ = self._page_of(self.catalogue.search(token.list_id), _Token(token.list_id))
+        more = _Token(token.list_id, token.offset + self.page_size).written()
+        return json_answer(listings.search_page(page, more, first=token.offset == 0))
 
     def _browse(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         """A page of a playlist or channel: as a web page, or as JSON for the API."""
@@ -257,6 +265,8 @@ def _caption_answer(video: Video, track: Track, format_: str, translated_to: str
         return error_answer(404)
     mime = "application/json; charset=utf-8" if format_ == "json3" else "text/xml; charset=utf-8"
     match track.answer:
+        case "gone":
+            return error_answer(404)
         case "empty":
             text = b""
         case "html":

@@ -51,9 +51,7 @@ class LimitsConfig(Section):
     uploaded_after: str = identity("", pattern=r"^(\d{8})?$", doc="earliest upload day, YYYYMMDD; empty: no limit")
     uploaded_before: str = identity("", pattern=r"^(\d{8})?$", doc="latest upload day, YYYYMMDD; empty: no limit")
     max_age_limit: int = identity(0, ge=0, doc="highest age limit of videos to take, years")
-    allow_live: bool = identity(
-        False, doc="take recordings of live streams that have ended (running ones are never taken)"
-    )
+    allow_live: bool = identity(False, doc="take recordings of live streams; one that has not ended is looked at later")
     licences: tuple[str, ...] = identity(
         (), doc="licences to take: words that the licence contains, `standard` for YouTube's own; empty: any"
     )

@@ -21,7 +21,7 @@ from manifests.rows import CandidateRow, CaptionRow, VideoRow
 from pipeline.config.crawl import CrawlConfig
 from pipeline.config.media import CutConfig
 from pipeline.crawl.first_look import first_look
-from pipeline.crawl.limits import check_category, check_video, spoken_language, text_languages
+from pipeline.crawl.limits import check_category, check_live, check_video, spoken_language, text_languages
 from pipeline.crawl.plan import RoundPlan
 from pipeline.crawl.progress import forget_committed, recall, recall_first_look, remember, remember_first_look
 from pipeline.engine.store.store import Store
@@ -48,6 +48,8 @@ from pipeline.site.ytdlp import (
 )
 
 CAPTION_TRIES = 2
+WITHOUT_MANUAL = "without_manual_captions"
+"""Flag of a video whose text is the automatic track's, because the manual one did not come."""
 VIDEO_TIME_LIMIT_S = 240.0
 """Of an extraction, by the clock."""
 
@@ -130,7 +132,7 @@ class ExtractStage:
         video_id = candidate["video_id"]
         video = extractor.look_at(video_id, candidate["wanted_category_id"])
         if isinstance(video, Failure):
-            wait_s = self.config.politeness.later_s * 2 ** (candidate["attempt"] - 1)
+            wait_s = video.wait_s or self.config.politeness.later_s * 2 ** (candidate["attempt"] - 1)
             return Reject(video.reason, video_id, detail=extractor.safe(video.detail), retry_after_s=wait_s)
         if self.opt_outs.cover(video_id, str(video.info.get("channel_id") or "")):
             return Reject(Reason.OPTED_OUT, video_id)
@@ -145,6 +147,7 @@ class FoundVideo:
     captions: list[CaptionRow]
     identity: str
     made_for_kids: bool
+    flags: tuple[str, ...] = ()
 
 
 class Extractor:
@@ -178,14 +181,18 @@ class Extractor:
         captions = self._captions(site, info, session)
         if isinstance(captions, Failure):
             return captions
-        return FoundVideo(info, captions, turn.identity.name, session.made_for_kids)
+        kinds = {track.kind for track in self._tracks(info)}
+        missing = kinds - {row["kind"] for row in captions}
+        flags = (WITHOUT_MANUAL,) if "manual" in missing else ()
+        return FoundVideo(info, captions, turn.identity.name, session.made_for_kids, flags)
 
     def _verdict(self, info: Info, session: Session, wanted_category_id: int) -> Failure | None:
         """Why an extracted video is rejected, None if it isn't; certain reasons are checked before doubtful ones."""
         if info.get("_type") in ("url", "url_transparent"):
             return Failure(Reason.PAYMENT_REQUIRED, "only a trailer is shown")
-        if str(info.get("live_status")) in ("is_live", "post_live"):
-            return Failure(Reason.LIVE, str(info["live_status"]))
+        if verdict := check_live(info, self._config.limits):
+            until_start_s = max(0.0, float(info.get("release_timestamp") or 0) - time.time())
+            return Failure(*verdict, wait_s=until_start_s, at_once=False)
         if not info.get("categories"):
             return self._no_category(session)
         if not info.get("formats"):
@@ -244,7 +251,9 @@ class Extractor:
             )
         if rows:
             return rows
-        return min(failures, key=lambda failure: failure.reason.class_ is not ReasonClass.LATER)
+        return min(
+            failures, key=lambda f: (f.reason.class_ is not ReasonClass.LATER, f.pause is Pause.NONE, not f.at_once)
+        )
 
     def _caption(self, site: RecordingYoutubeDL, track: CaptionTrack, session: Session) -> bytes | Failure:
         failure = Failure(Reason.CAPTIONS_REFUSED)
@@ -256,6 +265,8 @@ class Extractor:
                 failure = Failure(Reason.CAPTIONS_REFUSED, f"{error.status} for track {track.key}")
                 if error.status == 429:
                     return replace(failure, pause=Pause.CAPTIONS)
+                if 400 <= error.status < 500:  # the address is not valid, and nor is one that another look would give
+                    return replace(failure, at_once=False)
             except ForeignAddress as error:
                 return Failure(Reason.BAD_ANSWER, f"track {track.key}: {error}")
             except RequestError as error:
@@ -326,5 +337,6 @@ def video_row(video: FoundVideo, candidate: CandidateRow, round_: int) -> VideoR
         "egress": video.identity,
         "yt_dlp_version": YT_DLP_VERSION,
         "round": round_,
+        "flags": json.dumps(video.flags),
         "extra": "",
     }

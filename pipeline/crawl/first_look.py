@@ -14,7 +14,7 @@ from manifests.categories import category_by_id
 from manifests.reasons import Reason
 from manifests.rows import CandidateRow
 from pipeline.config.crawl import CrawlConfig, LimitsConfig
-from pipeline.crawl.limits import Verdict, check_category, check_video
+from pipeline.crawl.limits import Verdict, check_category, check_live, check_video
 from pipeline.engine.work.unit import Reject
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.data_api import DataApi, Json, NoSuchList, NotNow, PoliteApi
@@ -70,9 +70,11 @@ def judge(item: Json, wanted_id: int, config: CrawlConfig, opt_outs: Tombstones)
         return Reason.OPTED_OUT, ""
     if (upload := _text(status, "uploadStatus")) in ("rejected", "failed", "deleted"):
         return Reason.UNAVAILABLE, upload
+    info = _info(item, config.limits)
     return (
         _category(snippet, wanted_id, config)
-        or check_video(_info(item, config.limits), config, made_for_kids=status.get("madeForKids") is True)
+        or check_live(info, config.limits)
+        or check_video(info, config, made_for_kids=status.get("madeForKids") is True)
         or _language(snippet, config.limits)
         or _region(details, config)
         or _captions(details, config)
@@ -91,12 +93,13 @@ def seconds_of(duration: str) -> float | None:
 def _info(item: Json, limits: LimitsConfig) -> dict[str, Any]:
     """What the API says as yt-dlp would, for the checks of `limits`; what it does not say passes them.
 
-    Of a stream that is over, the API cannot be told from a premiere: both are left to the look.
+    A stream cannot be told from a premiere: where no streams are taken, what runs or is over is left to the look.
     """
     snippet, details, status = (_part(item, name) for name in ("snippet", "contentDetails", "status"))
     views = _text(_part(item, "statistics"), "viewCount")
+    live = {"upcoming": "is_upcoming", "live": "is_live" if limits.allow_live else None}
     return {
-        "live_status": {"live": "is_live", "upcoming": "is_upcoming"}.get(_text(snippet, "liveBroadcastContent")),
+        "live_status": live.get(_text(snippet, "liveBroadcastContent")),
         "age_limit": ADULT_AGE * (_part(details, "contentRating").get("ytRating") == "ytAgeRestricted"),
         "duration": _certain_length(seconds_of(_text(details, "duration")), limits),
         "upload_date": _day(_text(snippet, "publishedAt")),
@@ -109,7 +112,7 @@ def _certain_length(seconds: float | None, limits: LimitsConfig) -> float:
     """The length if it is outside the limits for certain, otherwise one inside them."""
     low, high = limits.min_duration_s, limits.max_duration_s
     if seconds is None or low - ROUNDING_S <= seconds <= high + ROUNDING_S:
-        return low
+        return high
     return seconds
 
 

@@ -14,12 +14,16 @@ Verdict = tuple[Reason, str]
 """A reason and a detail to display."""
 
 STANDARD_LICENCE = "standard"
+GONE = {"[Deleted video]": Reason.UNAVAILABLE, "[Private video]": Reason.PRIVATE}
+"""The title of an entry whose video is gone; it has no length either."""
 
 
 def check_listed(row: Mapping[str, Any], limits: LimitsConfig) -> Verdict | None:
     """Judges a row of a listing, so that no request is spent on a video it already rules out. Unknown values pass."""
+    if row["title"] in GONE and not row["duration_s"]:
+        return GONE[row["title"]], "according to the listing"
     if row["live_status"] == "is_live":
-        return Reason.LIVE, "live now, according to the listing"
+        return Reason.UPCOMING if limits.allow_live else Reason.LIVE, "live now, according to the listing"
     if row["live_status"] == "is_upcoming":
         return Reason.UPCOMING, "not published yet, according to the listing"
     if row["live_status"] == "was_live" and not limits.allow_live:
@@ -31,13 +35,26 @@ def check_listed(row: Mapping[str, Any], limits: LimitsConfig) -> Verdict | None
     return _views(row["view_count"], limits) if row["view_count"] >= 0 else None
 
 
+NO_LENGTH: Verdict = (Reason.BAD_ANSWER, "the site named no length")
+
+
+def check_live(info: Mapping[str, Any], limits: LimitsConfig) -> Verdict | None:
+    """Rejects what is no finished video yet, or a stream; a premiere that is running is a video all the same."""
+    status = info.get("live_status")
+    if status == "is_upcoming":
+        return Reason.UPCOMING, "not published yet"
+    if status in ("is_live", "post_live"):
+        is_premiere = info.get("media_type") not in (None, "livestream")
+        return Reason.UPCOMING if limits.allow_live or is_premiere else Reason.LIVE, str(status)
+    return (Reason.LIVE, "was_live") if status == "was_live" and not limits.allow_live else None
+
+
 def check_video(info: Mapping[str, Any], config: CrawlConfig, *, made_for_kids: bool) -> Verdict | None:
     """The first limit that an extracted video violates, or None."""
     limits = config.limits
     return (
-        _live(info, limits)
-        or _age(info, limits)
-        or _duration(float(info.get("duration") or 0), limits)
+        _age(info, limits)
+        or (_duration(float(info["duration"]), limits) if info.get("duration") else NO_LENGTH)
         or _dates(upload_date_of(info), limits)
         or _licence(str(info.get("license") or ""), limits)
         or ((Reason.MADE_FOR_KIDS, "") if made_for_kids and not limits.allow_made_for_kids else None)
@@ -56,15 +73,6 @@ def check_category(name: str, wanted_id: int, config: CrawlConfig) -> Verdict | 
     if config.limits.other_categories == "reject" and wanted_id not in (-1, category.id):
         return Reason.WRONG_CATEGORY, f"{category.name}, found while looking for {wanted_id}"
     return None
-
-
-def _live(info: Mapping[str, Any], limits: LimitsConfig) -> Verdict | None:
-    status = info.get("live_status")
-    if status in ("is_live", "post_live"):
-        return Reason.LIVE, str(status)
-    if status == "is_upcoming":
-        return Reason.UPCOMING, "not published yet"
-    return (Reason.LIVE, "was_live") if status == "was_live" and not limits.allow_live else None
 
 
 def _age(info: Mapping[str, Any], limits: LimitsConfig) -> Verdict | None:

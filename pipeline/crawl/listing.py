@@ -4,6 +4,7 @@ list     in:  the round's asks.            out: rows of `listings` (one per resu
 choose   in:  all listings so far.         out: rows of `candidates`; rejects that the listing alone decides
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,7 @@ from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import Failure
 from pipeline.site.politeness import Polite
-from pipeline.site.ytdlp import Info, list_entries, site_for
+from pipeline.site.ytdlp import Info, Session, list_entries, site_for
 
 LIST_TRIES = 3
 LIST_TIME_LIMIT_S = 1800.0
@@ -123,9 +124,8 @@ class _SiteListing:
         site = site_for(self.config, turn.identity, turn.clients, turn.session)
         results: list[Listed] = []
         try:
-            for entry in list_entries(site, address_of(self.ask)):
-                if video_id := str(entry.get("id") or ""):
-                    results.append(_from_entry(video_id, entry, len(results)))
+            for video_id, entry in _until_it_repeats(list_entries(site, address_of(self.ask)), turn.session):
+                results.append(_from_entry(video_id, entry, len(results)))
                 if len(results) >= self.ask.up_to:
                     break
         finally:
@@ -139,6 +139,28 @@ class _SiteListing:
         return self.best
 
 
+def _until_it_repeats(entries: Iterator[Info], session: Session) -> Iterator[tuple[str, Info]]:
+    """Entries with new ids, to the end of the first page that has none: the site may repeat a list without an end.
+
+    A page is what comes between two requests; one that repeats as many entries as the last page had is not asked on.
+    """
+    seen: set[str] = set()
+    n_requests = n_here = n_before = n_new = 0
+    for entry in entries:
+        if len(session.requests) != n_requests:
+            if n_requests and not n_new:
+                return
+            n_requests, n_before, n_here, n_new = len(session.requests), n_here, 0, 0
+        n_here += 1
+        video_id = str(entry.get("id") or "")
+        if video_id and video_id not in seen:
+            seen.add(video_id)
+            n_new += 1
+            yield video_id, entry
+        elif not n_new and n_here >= n_before > 0:
+            return
+
+
 def _from_entry(video_id: str, entry: Info, position: int) -> Listed:
     views = entry.get("view_count")
     return Listed(
@@ -150,6 +172,7 @@ def _from_entry(video_id: str, entry: Info, position: int) -> Listed:
         view_count=int(views) if isinstance(views, int | float) else -1,
         live_status=str(entry.get("live_status") or ""),
         availability=str(entry.get("availability") or ""),
+        starts_at=int(entry.get("release_timestamp") or 0),
     )
 
 
@@ -166,6 +189,7 @@ def _listing_row(result: Listed, ask: Ask, round_: int) -> ListingRow:
         "view_count": result.view_count,
         "live_status": result.live_status,
         "availability": result.availability,
+        "starts_at": result.starts_at,
         "given_spans": result.given_spans,
         "round": round_,
     }
@@ -235,7 +259,9 @@ class ChooseStage:
         if self.opt_outs.cover(video_id, row["channel_id"]):
             return Reject(Reason.OPTED_OUT, video_id)
         if verdict := check_listed(row, self.config.limits):
-            return Reject(verdict[0], video_id, detail=verdict[1], retry_after_s=self.config.politeness.later_s)
+            until_start_s = row["starts_at"] - time.time()
+            wait_s = until_start_s if until_start_s > 0 else self.config.politeness.later_s
+            return Reject(verdict[0], video_id, detail=verdict[1], retry_after_s=wait_s)
         return None
 
 

@@ -164,6 +164,7 @@ def _video_row(video: Path, name: str) -> VideoRow:
         "egress": "",
         "yt_dlp_version": "",
         "round": 0,
+        "flags": "[]",
         "extra": "",
     }
 

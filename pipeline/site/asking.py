@@ -10,7 +10,7 @@ An attempt is an identity's work on a subject (a video, a list), from the first 
 | IdentityPaused, raised by a request | nothing | the next identity tries |
 | a failure with a hard pause | the identity, which is paused | another tries, `REFUSALS_OF_ONE_SUBJECT` times at most |
 | a bot check, if another identity got a check too and both succeed with others | the subject | it is returned |
-| blocked in this country | nothing | an identity in another country tries, if any |
+| blocked in this country, or on copyright grounds | nothing | an identity in another country tries, if any |
 | a failure that other clients may avoid | nothing, once | the same identity tries as the second clients |
 | another failure | the subject | tried again up to `Rules.tries` times if that may help |
 | a reason of class `stop` | the run | StopRun |
@@ -117,13 +117,13 @@ class Asking:
                 if is_charged or n_refusals >= REFUSALS_OF_ONE_SUBJECT:
                     return result
                 continue
-            if result.reason is Reason.GEO_BLOCKED and (among := self._where_else(result, lease.identity, tried)):
+            if result.elsewhere and (among := self._where_else(result, lease.identity, tried)):
                 continue
             n_tries += 1  # a second try with other clients is an extraction too
             if result.look_again and clients != SECOND_CLIENTS:
                 clients = SECOND_CLIENTS
                 continue
-            may_heal = result.reason.class_ is ReasonClass.LATER or result.reason in rules.heals
+            may_heal = (result.reason.class_ is ReasonClass.LATER and result.at_once) or result.reason in rules.heals
             if not may_heal or n_tries >= rules.tries:
                 return result
             time.sleep(self.config.retry_wait_s * 2 ** (n_tries - 1))

@@ -67,13 +67,16 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a failure means. `look_again`: another client may be able to see the video."""
+    """What a failure means. `look_again`: another client may be able to see the video; `elsewhere`: another country."""
 
     reason: Reason
     detail: str = ""
     pause: Pause = Pause.NONE
     look_again: bool = False
+    elsewhere: bool = False
     countries: tuple[str, ...] = ()  # where the video is available, according to the site
+    wait_s: float = 0.0  # until the video can be had, according to the site; 0: not said
+    at_once: bool = True  # whether another attempt soon after may heal it
 
 
 class AfterRefusal(Exception):
@@ -90,10 +93,11 @@ class _TextRule:
     reason: Reason
     pause: Pause = Pause.NONE
     look_again: bool = False
+    elsewhere: bool = False
 
 
-def _rule(pattern: str, reason: Reason, pause: Pause = Pause.NONE, look_again: bool = False) -> _TextRule:
-    return _TextRule(re.compile(pattern), reason, pause, look_again)
+def _rule(pattern: str, reason: Reason, pause: Pause = Pause.NONE, **hints: bool) -> _TextRule:
+    return _TextRule(re.compile(pattern), reason, pause, **hints)
 
 
 BLOCK_WARNINGS = (
@@ -104,24 +108,35 @@ TEXTS = (
     _rule(r"confirm you'?re not a bot|captcha", Reason.BOT_CHECK, Pause.HARD),
     _rule(r"content isn't available, try again later|rate-limited", Reason.SESSION_LIMIT, Pause.HARD),
     _rule(r"ip is likely being blocked", Reason.BAD_ANSWER, Pause.HARD),
-    _rule(r"confirm your age|age-restricted|inappropriate for some users", Reason.AGE_RESTRICTED),
     _rule(
-        r"join this channel|members[- ]only|available to (this channel's|music premium|youtube premium) members"
-        r"|only available to .{0,30}premium",
+        r"confirm your age|age-restricted|inappropriate (for|or offensive to) some|suicide or self-harm"
+        r"|viewer discretion",
+        Reason.AGE_RESTRICTED,
+    ),
+    _rule(
+        r"join this channel|members[- ]only|available to this channel's members|\bpremium\b",
         Reason.MEMBERS_ONLY,
     ),
-    _rule(r"requires payment|must be purchased|rental|payment to watch", Reason.PAYMENT_REQUIRED),
+    _rule(
+        r"requires? (payment|purchase)|must be (purchased|rented)|\brentals?\b|payment to watch"
+        r"|\b(buy|rent|purchase)\b.{1,12}\b(buy|rent|purchase|watch)\b",
+        Reason.PAYMENT_REQUIRED,
+    ),
     _rule(r"drm protected|drm-protected", Reason.DRM),
     _rule(r"private video|video is private", Reason.PRIVATE),
     _rule(
-        r"premieres in|premiere will begin|will begin in|begins in|begin shortly|processing this video|^offline\.?$",
+        r"premieres in|premiere will begin|will begin in|begins in|begin shortly|\blive in \d|processing this video"
+        r"|^offline\.?$",
         Reason.UPCOMING,
     ),
-    _rule(r"available in your country|geo[- ]restrict|geo block", Reason.GEO_BLOCKED),
+    _rule(
+        r"in your (country|region)|on this country domain|geo[- ]restrict|geo block", Reason.GEO_BLOCKED, elsewhere=True
+    ),
+    _rule(r"on copyright grounds", Reason.UNAVAILABLE, elsewhere=True),  # maybe in some countries alone
     _rule(r"recording is not available|live stream offline|live event has ended", Reason.LIVE),
     _rule(
         r"has been removed|been terminated|copyright|no longer available|account .{0,40}closed|violat|does not exist"
-        r"|removed by the uploader|playlist does not exist|channel does not exist",
+        r"|removed by the uploader|playlist does not exist|channel does not exist|does not have an? [a-z]+ tab",
         Reason.UNAVAILABLE,
     ),
     _rule(  # only some kinds of player are told this; another may see the video
@@ -262,7 +277,7 @@ def _by_class(error: BaseException | None) -> Failure | None:
         if isinstance(link, GeoRestrictedError):
             countries = tuple(link.countries or ())
             said = ", ".join(countries) or "not said"
-            return Failure(Reason.GEO_BLOCKED, f"available in: {said}", countries=countries)
+            return Failure(Reason.GEO_BLOCKED, f"available in: {said}", elsewhere=True, countries=countries)
         if isinstance(link, ForeignAddress):
             return Failure(Reason.BAD_ANSWER, str(link))
         if isinstance(link, CookieLoadError):
@@ -293,8 +308,21 @@ def _by_text(texts: Sequence[str], rules: Sequence[_TextRule]) -> Failure | None
     for rule in rules:
         for original, text in zip(texts, plain, strict=True):
             if rule.pattern.search(text):
-                return Failure(rule.reason, _one_line(original), rule.pause, rule.look_again)
+                found = Failure(rule.reason, _one_line(original), rule.pause, rule.look_again, rule.elsewhere)
+                is_upcoming = rule.reason is Reason.UPCOMING
+                return replace(found, wait_s=_seconds_until(text), at_once=False) if is_upcoming else found
     return None
+
+
+_UNTIL = re.compile(r"\bin (\d+|an?) (minute|hour|day|week|month)")
+_UNITS_S = {"minute": 60, "hour": 3600, "day": 86_400, "week": 7 * 86_400, "month": 30 * 86_400}
+
+
+def _seconds_until(text: str) -> float:
+    """When a premiere begins ("premieres in 10 hours"), from now; 0 if the text does not say."""
+    if not (said := _UNTIL.search(text)):
+        return 0.0
+    return float(said[1] if said[1].isdecimal() else 1) * _UNITS_S[said[2]]
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:

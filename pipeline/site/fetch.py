@@ -136,7 +136,7 @@ class _Fetch:
         if info.get("_type") in ("url", "url_transparent"):
             return Failure(Reason.PAYMENT_REQUIRED, "only a trailer is shown")
         if str(info.get("live_status")) in ("is_live", "post_live"):
-            return Failure(Reason.LIVE, str(info["live_status"]))
+            return Failure(Reason.UPCOMING if self.config.limits.allow_live else Reason.LIVE, str(info["live_status"]))
         if not info.get("formats"):
             return classify(session.evidence(text="No video formats found!"))
         choice = judge_formats(info, session, self.config.media, self.media.cut, self.video["language"])

@@ -57,7 +57,8 @@ __all__ = [
 Info = dict[str, Any]
 """yt-dlp's own dictionary for a video, or for an entry of a list; any key may be missing."""
 WATCH_URL = "https://www.youtube.com/watch?v={}"
-MADE_FOR_KIDS = (b'"isMadeForKids":true', b"made for kids")
+MADE_FOR_KIDS = re.compile(rb'"isMadeForKids"\s*:\s*true')
+"""A field of the page: its words alone may be those of a description."""
 MAX_WARNINGS = 200
 MAX_LISTS = 3
 LIST_PATHS = ("/results", "/playlist", "/channel/", "/@", "/c/", "/user/", "/feed/", "/hashtag/")
@@ -207,7 +208,7 @@ class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
         except RequestError as error:
             self.session.requests.append(SeenRequest("page", "youtube.com", "/watch", error=_network_error(error)))
             raise
-        self.session.made_for_kids = any(mark in body for mark in MADE_FOR_KIDS)
+        self.session.made_for_kids = MADE_FOR_KIDS.search(body) is not None
         self.session.listed_sizes = frozenset(int(label) for label in _LABELS.findall(body))
         return Response(io.BytesIO(body), response.url, response.headers, response.status, response.reason)
 

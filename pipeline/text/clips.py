@@ -47,6 +47,7 @@ class VideoFacts(TypedDict, total=False):
     channel_id: str
     duration_s: float
     given_spans: str
+    flags: str
 
 
 VIDEO_COLUMNS = list(VideoFacts.__annotations__)
@@ -192,7 +193,7 @@ def _clip_row(
         "language": row["language"],
         "caption_kind": row["kind"],
         "boundary_model": model,
-        "flags": json.dumps(flags_of(text)),
+        "flags": json.dumps([*flags_of(text), *json.loads(video.get("flags") or "[]")]),
     }
 
 

@@ -34,4 +34,5 @@ class Listed:
     view_count: int = -1
     live_status: str = ""
     availability: str = ""
+    starts_at: int = 0  # seconds since 1970
     given_spans: str = ""

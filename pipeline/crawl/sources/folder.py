@@ -345,6 +345,7 @@ def video_row(
         "egress": "",
         "yt_dlp_version": _text(info.get("_version"), "version"),
         "round": 0,
+        "flags": "[]",
         "extra": "",
     }
 

@@ -356,6 +356,7 @@ def _video_row(
         "egress": "",
         "yt_dlp_version": "",
         "round": 0,
+        "flags": "[]",
         "extra": _extra(row, {*OURS, *config.columns.values(), "_table"}),
     }
 

@@ -30,6 +30,7 @@ from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import Road, config_for, hurried
 
 EDUCATION = 27
+ONE_LOOK = {"watch": 1, "player": 1}
 ONE_PLAYER = Secret({"youtube": {"player_client": ["visionos"]}})
 """Without it, the number of player requests depends on whether there is a JavaScript runtime."""
 
@@ -65,7 +66,25 @@ def desk(*behaviours: str, identities: tuple[str, ...] = ("one",), **settings: A
     ("behaviour", "reason", "requests"),
     [
         ("dub_recognised", None, {"watch": 1, "player": 1, "captions": 1}),
-        ("english_dub", Reason.WRONG_LANGUAGE, {"watch": 1, "player": 1}),
+        ("english_dub", Reason.WRONG_LANGUAGE, ONE_LOOK),
+        ("geo", Reason.GEO_BLOCKED, ONE_LOOK),
+        ("geo_copyright", Reason.GEO_BLOCKED, ONE_LOOK),
+        ("legal", Reason.GEO_BLOCKED, ONE_LOOK),
+        ("copyright", Reason.UNAVAILABLE, ONE_LOOK),
+        ("premium", Reason.MEMBERS_ONLY, ONE_LOOK),
+        ("music_premium", Reason.MEMBERS_ONLY, ONE_LOOK),
+        ("self_harm", Reason.AGE_RESTRICTED, ONE_LOOK),
+        ("inappropriate", Reason.AGE_RESTRICTED, {"watch": 1, "player": 2, "embed": 1}),
+        ("rent", Reason.PAYMENT_REQUIRED, ONE_LOOK),
+        ("live_unmarked", Reason.LIVE, ONE_LOOK),
+        ("post_live", Reason.LIVE, ONE_LOOK),
+        ("premiere", Reason.UPCOMING, ONE_LOOK),
+        ("upcoming_unmarked", Reason.UPCOMING, ONE_LOOK),
+        ("processing", Reason.UPCOMING, ONE_LOOK),
+        ("no_length", Reason.BAD_ANSWER, {"watch": 2, "player": 2}),
+        ("captions_403", Reason.CAPTIONS_REFUSED, {"watch": 1, "player": 1, "captions": 2}),
+        ("captions_404", Reason.CAPTIONS_REFUSED, {"watch": 1, "player": 1, "captions": 2}),
+        ("manual_gone", None, {"watch": 1, "player": 1, "captions": 2}),
     ],
 )
 def test_each_behaviour_has_its_verdict_and_costs_no_more_requests_than_it_is_worth(
@@ -75,6 +94,39 @@ def test_each_behaviour_has_its_verdict_and_costs_no_more_requests_than_it_is_wo
         assert here.reason(behaviour) is reason
         asked = here.site.log.per_video()[here.site.catalogue.videos[1].video_id]
     assert asked == requests
+
+
+@pytest.mark.parametrize("behaviour", ["live_unmarked", "post_live", "premiere"])
+def test_where_recordings_of_streams_are_taken_one_that_has_not_ended_is_looked_at_later(behaviour: str) -> None:
+    allowed = LimitsConfig(min_duration_s=5, allow_live=True)
+    with desk(behaviour, limits=allowed, extractor_args=ONE_PLAYER) as here:
+        assert here.reason(behaviour) is Reason.UPCOMING
+        assert here.site.log.per_video()[here.site.catalogue.videos[1].video_id] == ONE_LOOK
+
+
+def test_a_premiere_is_looked_at_again_when_it_begins() -> None:
+    with desk("upcoming_unmarked") as here:
+        found = here.look_at("upcoming_unmarked")
+        assert isinstance(found, Failure) and found.wait_s == 10 * 3600
+
+
+def test_text_of_the_automatic_track_says_so_where_the_manual_one_did_not_come(tmp_path: Path) -> None:
+    with MiniYouTube(one_of_each(("manual_gone",)), draw="lazily") as site:
+        road = Road.at(tmp_path, config_for(site)).crawl({EDUCATION: 10.0})
+        flags = {site.catalogue.by_id[video_id].behaviour: row["flags"] for video_id, row in road.kept.items()}
+    assert flags == {"good": "[]", "manual_gone": '["without_manual_captions"]'}
+    captions = road.store.read_table("captions").to_pylist()
+    assert {row["kind"] for row in captions if row["video_id"] == site.catalogue.videos[1].video_id} == {"auto"}
+
+
+def test_made_for_kids_is_a_field_of_the_page_and_no_words_of_a_title() -> None:
+    wanted = LimitsConfig(min_duration_s=5, allow_made_for_kids=False)
+    plain = one_of_each(("kids",))
+    talk = replace(plain.videos[0], title="How films made for kids are drawn")
+    with MiniYouTube(Catalogue((talk, plain.videos[1])), draw="lazily") as site:
+        here = Desk(site, config_for(site, limits=wanted))
+        assert here.reason("good") is None
+        assert here.reason("kids") is Reason.MADE_FOR_KIDS
 
 
 @pytest.mark.parametrize(
@@ -157,7 +209,8 @@ def test_a_video_that_always_gets_a_bot_check_costs_itself() -> None:
         assert here.paused() == []
 
 
-def test_a_geo_blocked_video_is_tried_where_another_country_may_see_it() -> None:
+@pytest.mark.parametrize("refusal", ["geo", "geo_copyright", "legal", "copyright"])
+def test_a_video_blocked_here_is_tried_where_another_country_may_see_it(refusal: str) -> None:
     with MiniYouTube(one_of_each(("kids",)), draw="lazily") as site:
         plain = config_for(site, identities=("home", "there"))
         pool = tuple(
@@ -165,7 +218,7 @@ def test_a_geo_blocked_video_is_tried_where_another_country_may_see_it() -> None
             for identity, country in zip(plain.pool(), ("AT", "DE"), strict=True)
         )
         here = Desk(site, plain.model_copy(update={"identities": pool}))
-        site.misbehave(Fault("player", "geo", identity="home"))
+        site.misbehave(Fault("player", refusal, identity="home"))
         found = here.look_at("good")
         assert isinstance(found, FoundVideo)
         assert found.identity == "there"

@@ -103,7 +103,12 @@ OF_ONE_COUNTRY = (IdentityConfig(name="one", country="AT"), IdentityConfig(name=
         ({"contentDetails__duration": "PT25S"}, {}, Reason.TOO_SHORT),
         ({"contentDetails__duration": "PT29S"}, {}, None),  # the player may say 30
         ({"contentDetails__duration": "PT3H"}, {}, Reason.TOO_LONG),
-        ({"contentDetails__duration": "P0D", "snippet__liveBroadcastContent": "live"}, {}, Reason.LIVE),
+        ({"contentDetails__duration": "P0D", "snippet__liveBroadcastContent": "live"}, {}, None),  # maybe a premiere
+        (
+            {"contentDetails__duration": "P0D", "snippet__liveBroadcastContent": "live"},
+            {"limits": LimitsConfig(allow_live=True)},
+            Reason.UPCOMING,
+        ),
         ({"contentDetails__duration": "P0D", "snippet__liveBroadcastContent": "upcoming"}, {}, Reason.UPCOMING),
         ({"contentDetails__duration": "P0D"}, {}, None),
         ({"contentDetails__definition": "sd"}, {}, Reason.NO_720P),

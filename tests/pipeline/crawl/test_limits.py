@@ -6,7 +6,7 @@ import pytest
 
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig, LimitsConfig
-from pipeline.crawl.limits import check_category, check_listed, check_video, spoken_language
+from pipeline.crawl.limits import check_category, check_listed, check_live, check_video, spoken_language
 
 GOOD: dict[str, Any] = {
     "live_status": "not_live",
@@ -18,12 +18,19 @@ GOOD: dict[str, Any] = {
     "formats": [],
     "automatic_captions": {"en-orig": [{"ext": "json3", "url": "https://x/?kind=asr"}]},
 }
-LISTED: dict[str, Any] = {"live_status": "", "availability": "", "duration_s": 300.0, "view_count": -1}
+LISTED: dict[str, Any] = {
+    "title": "A talk",
+    "live_status": "",
+    "availability": "",
+    "duration_s": 300.0,
+    "view_count": -1,
+}
 
 
 def verdict(limits: dict[str, Any], info: dict[str, Any], kids: bool = False) -> Reason | None:
     config = CrawlConfig(limits=LimitsConfig(**limits))
-    found = check_video({**GOOD, **info}, config, made_for_kids=kids)
+    given = {**GOOD, **info}
+    found = check_live(given, config.limits) or check_video(given, config, made_for_kids=kids)
     return found[0] if found else None
 
 
@@ -32,13 +39,17 @@ def verdict(limits: dict[str, Any], info: dict[str, Any], kids: bool = False) ->
     [
         ({}, {}, None),
         ({}, {"live_status": "is_live"}, Reason.LIVE),
+        ({}, {"live_status": "post_live", "media_type": "livestream"}, Reason.LIVE),
+        ({"allow_live": True}, {"live_status": "is_live"}, Reason.UPCOMING),
+        ({"allow_live": True}, {"live_status": "post_live", "media_type": "livestream"}, Reason.UPCOMING),
+        ({}, {"live_status": "is_live", "media_type": "video"}, Reason.UPCOMING),
         ({}, {"live_status": "was_live"}, Reason.LIVE),
         ({"allow_live": True}, {"live_status": "was_live"}, None),
         ({}, {"live_status": "is_upcoming"}, Reason.UPCOMING),
         ({}, {"age_limit": 18}, Reason.AGE_RESTRICTED),
         ({"max_age_limit": 18}, {"age_limit": 18}, None),
         ({}, {"duration": 29}, Reason.TOO_SHORT),
-        ({}, {"duration": None}, Reason.TOO_SHORT),
+        ({}, {"duration": None}, Reason.BAD_ANSWER),
         ({"max_duration_s": 100}, {}, Reason.TOO_LONG),
         ({"uploaded_after": "20240502"}, {}, Reason.TOO_OLD),
         ({"uploaded_after": "20240501"}, {}, None),
@@ -70,6 +81,9 @@ def test_made_for_kids_can_be_left_out() -> None:
         ({"live_status": "is_live"}, Reason.LIVE),
         ({"live_status": "is_upcoming"}, Reason.UPCOMING),
         ({"availability": "subscriber_only"}, Reason.MEMBERS_ONLY),
+        ({"title": "[Deleted video]", "duration_s": 0.0}, Reason.UNAVAILABLE),
+        ({"title": "[Private video]", "duration_s": 0.0}, Reason.PRIVATE),
+        ({"title": "[Private video]"}, None),  # somebody's joke: it has a length
         ({"duration_s": 10.0}, Reason.TOO_SHORT),
         ({"duration_s": 0.0}, None),  # not known
         ({"duration_s": 1e6}, Reason.TOO_LONG),

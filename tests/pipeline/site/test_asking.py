@@ -141,7 +141,7 @@ def pool(**countries: str) -> Asking:
 
 
 def blocked(*countries: str) -> Failure:
-    return Failure(Reason.GEO_BLOCKED, "not here", countries=countries)
+    return Failure(Reason.GEO_BLOCKED, "not here", elsewhere=True, countries=countries)
 
 
 def test_where_a_video_is_not_seen_identities_of_other_countries_look_each_country_once() -> None:

@@ -53,6 +53,14 @@ def test_given_spans_take_the_place_of_the_plan(tmp_path: Path) -> None:
     assert [(r.clip_id, r.reason) for r in output.rejects] == [("v.9", Reason.TOO_FEW_WORDS)]
 
 
+def test_flags_of_a_video_are_those_of_its_clips(tmp_path: Path) -> None:
+    rows = [video("v", flags='["without_manual_captions"]'), video("w", flags="[]")]
+    store = store_with(tmp_path, [caption("v", "auto", auto()), caption("w", "auto", auto())], rows)
+    run(store, TranscriptsStage(TextConfig()), tmp_path)
+    clips = run(store, ClipsStage(TextConfig()), tmp_path).rows["clips"]
+    assert {(row["video_id"], row["flags"]) for row in clips} == {("v", '["without_manual_captions"]'), ("w", "[]")}
+
+
 @pytest.mark.parametrize(("duration_s", "end_ms"), [(12.5, 12_500), (0.0, 10_000)])
 def test_a_given_whole_is_as_long_as_its_video_and_counts_as_10_s_where_that_is_not_known(
     tmp_path: Path, duration_s: float, end_ms: int

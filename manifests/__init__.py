@@ -12,7 +12,8 @@ sample_index: index/*.arrow: where each member of each sample lies, a file for e
 reasons: the closed list of reason codes
 checks, members: the checks of a clip and the members of a sample: keys, defaults, reasons, fields
 categories.yaml: the 15 categories, HD-VILA's shares, seed queries
-funnel, membership: what became of every candidate; ids looked up among millions by sorted hashes
+funnel, membership, columns: what became of every candidate; ids looked up among millions by sorted hashes; columns of
+    numbers that lie in files
 run_status, audit: status.json and control.json of a run; report.json, the numbers that requirements are held against
 plugins: steps that other installed packages bring, by entry point
 settings, wrong_value: how configurations are declared and read; identity and operational keys; what is wrong with a

@@ -1,16 +1,20 @@
-"""The clips of many videos as flat columns, 4 bytes for each: a hundred million are counted without loops.
+"""The clips of many videos as flat columns: a hundred million are counted without loops. What is kept from plan to plan
+lies in files.
 
 Video i's clips are at starts[i] … starts[i+1]-1 of `n` and `ms`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from manifests.columns import Column, in_a_file, table_in_a_file
 
 Number = TypeVar("Number", bound=np.integer[Any])
 Numbers = NDArray[np.integer[Any]]
@@ -21,9 +25,7 @@ CLIPS_AT_A_TIME = 1 << 19
 
 @dataclass(frozen=True, slots=True)
 class ClipLists:
-    """Clips by video, ascending by n. `video_id` [V] string; `starts` [V+1] int64; `n`, `ms` [C] uint16, or int32 where
-    a number needs it.
-    """
+    """Clips by video, ascending by n. `video_id` [V] string; `starts` [V+1] int64; `n`, `ms` [C] integers."""
 
     video_id: pa.Array
     starts: NDArray[np.int64]
@@ -52,13 +54,21 @@ class ClipLists:
             row = upto
         return sums
 
-    def without(self, dropped: NDArray[np.bool_]) -> "ClipLists":
-        """The lists without the clips of a mask [C]. Videos stay, even without any clip left."""
-        if not dropped.any():
+    def without(self, dropped: NDArray[np.int64]) -> "ClipLists":
+        """The lists without the clips at these indices, ascending. Videos stay, even without any clip left."""
+        if not len(dropped):
             return self
-        n_before = np.searchsorted(np.flatnonzero(dropped), self.starts)  # few are dropped
-        stay = ~dropped
-        return ClipLists(self.video_id, self.starts - n_before, self.n[stay], self.ms[stay])
+        edges = [*range(0, len(self.n), CLIPS_AT_A_TIME), len(self.n)]
+        spans = [slice(a, b) for a, b in pairwise(edges)]
+        gone = [dropped[slice(*np.searchsorted(dropped, (span.start, span.stop)))] - span.start for span in spans]
+
+        def left(column: Numbers) -> Numbers:
+            pieces = (np.delete(column[span], its) for span, its in zip(spans, gone, strict=True))
+            return in_a_file(pieces, column.dtype)
+
+        return ClipLists(
+            self.video_id, self.starts - np.searchsorted(dropped, self.starts), left(self.n), left(self.ms)
+        )
 
     def indices(self, clip_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
         """{clip_id: (video's row, index in the flat columns)} for the ids `<video_id>.<n>` that are here."""
@@ -74,6 +84,33 @@ class ClipLists:
                 for at in np.flatnonzero(self.n[first:last] == n).tolist():
                     places[f"{video}.{n}"] = (row, first + at)
         return places
+
+
+class GrowingLists:
+    """Lists to which more are added; no video may be in two of them. All of it lies in files."""
+
+    def __init__(self) -> None:
+        self._ids = [pa.table({"video_id": pa.array([], pa.string())})]
+        self._starts, self._n, self._ms = Column(np.int64), Column(np.int32), Column(np.int32)
+        self._starts.add(np.zeros(1, np.int64))
+        self._n_clips = 0
+
+    def add(self, lists: ClipLists) -> None:
+        """Adds lists."""
+        if not len(lists.video_id):
+            return
+        self._ids.append(pa.table({"video_id": lists.video_id}))
+        self._starts.add(self._n_clips + lists.starts[1:])
+        self._n_clips += len(lists.n)
+        self._n.add(lists.n)
+        self._ms.add(lists.ms)
+
+    def all(self) -> ClipLists:
+        """All that were added, in order."""
+        if len(self._ids) > 1:
+            self._ids = [table_in_a_file(pa.concat_tables(self._ids).combine_chunks())]
+        ids = self._ids[0].column("video_id")
+        return ClipLists(ids.chunk(0), self._starts.all(), self._n.all(), self._ms.all())
 
 
 def empty_clip_lists() -> ClipLists:
@@ -143,19 +180,28 @@ def smallest(numbers: NDArray[np.int32]) -> Numbers:
     return numbers.astype(np.uint16) if numbers.max(initial=0) <= np.iinfo(np.uint16).max else numbers
 
 
-def runs_of(values: NDArray[Number], starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[Number]:
+def runs_of(values: NDArray[Number], starts: NDArray[np.int64], counts: NDArray[Any]) -> NDArray[Number]:
     """values[starts[i] : starts[i]+counts[i]] of every i, concatenated."""
+    out, done = np.empty(int(counts.sum()), dtype=values.dtype), 0
+    for piece in pieces_of_runs(values, starts, counts):
+        out[done : done + len(piece)] = piece
+        done += len(piece)
+    return out
+
+
+def pieces_of_runs(
+    values: NDArray[Number], starts: NDArray[np.int64], counts: NDArray[Any]
+) -> Iterator[NDArray[Number]]:
+    """The same, some at a time."""
     ends = np.cumsum(counts, dtype=np.int64)
-    out = np.empty(int(ends[-1]) if len(ends) else 0, dtype=values.dtype)
     row = 0
     while row < len(counts):
         done = int(ends[row - 1]) if row else 0
         upto = max(row + 1, int(np.searchsorted(ends, done + CLIPS_AT_A_TIME, side="right")))
         block = counts[row:upto]
         shift = np.repeat(starts[row:upto] - (ends[row:upto] - block), block)
-        out[done : int(ends[upto - 1])] = values[shift + np.arange(done, int(ends[upto - 1]))]
+        yield values[shift + np.arange(done, int(ends[upto - 1]))]
         row = upto
-    return out
 
 
 def rows_of(haystack: pa.Array, needles: list[str]) -> NDArray[np.int64]:

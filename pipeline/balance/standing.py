@@ -6,15 +6,17 @@ Out: `Standing`, on which `next_batch.py` and `selection.py` decide
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from manifests.membership import hash_ids, rows_in
+from manifests.columns import in_a_file
+from manifests.membership import NOWHERE, hash_ids, rows_in
 from manifests.reasons import Reason
-from pipeline.balance.clip_lists import ClipLists, Numbers, empty_clip_lists, rows_of, runs_of
+from pipeline.balance.clip_lists import ClipLists, Numbers, empty_clip_lists, pieces_of_runs, rows_of, runs_of
 from pipeline.balance.ranking import Ranked
 from pipeline.config.balance import Unit
 from pipeline.likeness.groups import groups_of
@@ -32,6 +34,7 @@ class Outcomes:
     `made`: clips that exist. `rejected` (REJECTED_VIDEOS): rejects in force of whole videos; they override `made`.
     Clips in committed shards stay; no more clips of their videos are taken (the packs are gone). `n_kept` [V]: how many
     of the first clips of each video in `made` are there (None: none); `already_kept`: the clips there of other videos.
+    `untried`: videos that count as if media had not been made.
     """
 
     made: ClipLists = field(default_factory=empty_clip_lists)
@@ -39,6 +42,7 @@ class Outcomes:
     duplicates: Duplicates = field(default_factory=dict)
     already_kept: ClipLists = field(default_factory=empty_clip_lists)
     n_kept: NDArray[np.int64] | None = None
+    untried: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,7 @@ def standing(ranked: Ranked, outcomes: Outcomes) -> Standing:
     """Computes what exists of each candidate once rejects and duplicates are taken out."""
     lists, n_kept = _kept_first(outcomes)
     row = _row_in(ranked.video_id, lists.video_id)
+    row[np.flatnonzero(pc.is_in(ranked.video_id, value_set=outcomes.untried))] = NOWHERE
     kept_clips = np.append(n_kept, 0).astype(np.int32)[row]  # the last entry is for row -1
     reason = _reasons_from_rejects(ranked, outcomes, row, kept_clips)
     _reject_repeated_videos(ranked, outcomes.duplicates, row, kept_clips, reason)
@@ -160,7 +165,7 @@ def _rebuilt(
     stays[row[odd][row[odd] >= 0]] = False
     left = np.flatnonzero(stays)
     counts = made.counts()[left]
-    columns = [[runs_of(made.n, made.starts[left], counts)], [runs_of(made.ms, made.starts[left], counts)]]
+    columns: list[list[Numbers]] = [[], []]
     sizes = [counts]
     for k in odd.tolist():
         n, ms = _clips_at(kept, k)
@@ -173,8 +178,9 @@ def _rebuilt(
         sizes.append(np.array([len(n)]))
     starts = np.concatenate(([0], np.cumsum(np.concatenate(sizes)))).astype(np.int64)
     ids = pa.concat_arrays([made.video_id.take(pa.array(left)), kept.video_id.take(pa.array(odd))])
-    lists = ClipLists(ids, starts, np.concatenate(columns[0]), np.concatenate(columns[1]))
-    return lists, np.concatenate((n_kept[left], kept.counts()[odd]))
+    of_left = (pieces_of_runs(column, made.starts[left], counts) for column in (made.n, made.ms))
+    n, ms = (in_a_file(chain(*both), np.int32) for both in zip(of_left, columns, strict=True))
+    return ClipLists(ids, starts, n, ms), np.concatenate((n_kept[left], kept.counts()[odd]))
 
 
 def _clips_at(lists: ClipLists, row: int) -> tuple[Numbers, Numbers]:
@@ -219,22 +225,23 @@ def _without_repeated_clips(
     reason: NDArray[np.int16],
 ) -> tuple[ClipLists, dict[str, tuple[Reason, str]]]:
     """Of each group of clips that repeat each other, keeps the clip in the video that comes first."""
-    gone = np.zeros(len(lists.n), dtype=np.bool_)
+    gone: set[int] = set()
     dropped: dict[str, tuple[Reason, str]] = {}
     for why, pairs in sorted(duplicates.items()):
         pairs = {a: b for a, b in pairs.items() if "." in a}
         places = lists.indices({*pairs, *pairs.values()})
         where = _rows_by_id(ranked, {clip.rpartition(".")[0]: "" for clip in places})
+        where = {video: i for video, i in where.items() if row[i] >= 0}
         for members in groups_of(pairs.items()):
-            here = [m for m in members if m in places and not gone[places[m][1]]]
-            at = {m: where[v] for m in here if (v := m.rpartition(".")[0]) in where and not reason[where[v]]}
+            here = [m for m in members if m in places and places[m][1] not in gone]
+            at = {m: i for m in here if (i := where.get(m.rpartition(".")[0], NOWHERE)) >= 0 and not reason[i]}
             in_shards = {m for m in at if places[m][1] - lists.starts[places[m][0]] < kept_clips[at[m]]}
             order = sorted(at, key=lambda m: (m not in in_shards, int(ranked.rank[at[m]]), at[m], places[m][1]))
             for clip in order[1:]:
                 if clip not in in_shards:
-                    gone[places[clip][1]] = True
+                    gone.add(places[clip][1])
                     dropped[clip] = (why, order[0])
-    return lists.without(gone), dropped
+    return lists.without(np.array(sorted(gone), np.int64)), dropped
 
 
 def _name_emptied(

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests.columns import table_in_a_file
 from manifests.membership import Ids
 from manifests.rows import MatchRow
 from manifests.schema import MATCHES
@@ -51,5 +52,5 @@ class Matches:
         """Those of clips, videos, texts or sentences."""
         new = [rows for rows in self._follower.new() if rows.num_rows]
         if new:
-            self._rows = pa.concat_tables([self._rows, *new]).combine_chunks()
+            self._rows = table_in_a_file(pa.concat_tables([self._rows, *new]).combine_chunks())
         return self._rows.filter(pc.equal(self._rows.column("what"), what))

@@ -2,7 +2,8 @@
 
 The words of clips are in `transcripts`: a unit of `clips` is named after the part of `transcripts` that it read.
 
-Each part is read once in a run, and only what a plan needs is kept: 33 bytes per video, and the names of the parts.
+Each part is read once in a run, and only what a plan needs is kept: 33 bytes per video in files, and in memory the
+names of the parts.
 The rows themselves are read by the worker that processes the video.
 """
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from manifests.columns import in_a_file
 from manifests.hashing import UInt64
 from manifests.membership import hash_ids, spans_in
 from manifests.reasons import Reason
@@ -76,7 +78,7 @@ class _TableIndex:
         self.units = [pa.concat_arrays([*self.units, pa.array([part.unit for part in new])])]
         joined = [np.concatenate(column) for column in zip(*columns, strict=True)]
         order = np.lexsort((joined[1], joined[0]))
-        self.hashes, self.part, *self.facts = (column[order] for column in joined)
+        self.hashes, self.part, *self.facts = (in_a_file([column[order]], column.dtype) for column in joined)
 
     def _columns(self, rows: pa.Table, part: NDArray[np.int32]) -> list[NDArray[Any]]:
         """The columns of some parts, with a row per video of each; `part` [N]: the part's number of each row."""

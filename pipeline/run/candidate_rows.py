@@ -1,4 +1,4 @@
-"""The rows of videos that plans need, as a driver keeps them: 60 bytes for each video.
+"""The rows of videos that plans need, as a planner keeps them: in files, 80 bytes for each video.
 
 An address of the site's usual form follows from the id, so it is null; channels are numbers in a dictionary; what a
 transcript promises is filed by the 64-bit hash of its video's id.
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from manifests.columns import in_a_file, table_in_a_file
 from manifests.hashing import UInt64
 from manifests.membership import are_in, hash_ids, rows_in
 from manifests.origin import USUAL_ADDRESS, are_site_ids
@@ -20,6 +21,8 @@ from manifests.schema import TABLES
 from pipeline.balance.ranking import planned_by_video
 from pipeline.outdir.tombstones import Tombstones
 
+ROWS_AT_A_TIME = 10_000
+"""Rows that are objects of Python at a time."""
 VIDEO_COLUMNS = ["video_id", "category_id", "channel_id", "url", "duration_s", "round"]
 
 
@@ -49,7 +52,7 @@ class CandidateRows:
         """
         if len(self._videos) > 1:
             whole = pa.concat_tables(self._videos).unify_dictionaries().combine_chunks()
-            self._videos = [_with_repeats_in_order(whole)]
+            self._videos = [table_in_a_file(_with_repeats_in_order(whole))]
         return self._videos[0]
 
     def candidates(self, videos: pa.Table) -> pa.Table:
@@ -66,8 +69,10 @@ class CandidateRows:
             return
         of_all = [(self._planned, self._n_clips, self._clips_ms), *self._waiting]
         planned, n_clips, clips_ms = (np.concatenate(column) for column in zip(*of_all, strict=True))
-        self._planned, first = np.unique(planned, return_index=True)
-        self._n_clips, self._clips_ms, self._waiting = n_clips[first], clips_ms[first], []
+        planned, first = np.unique(planned, return_index=True)
+        columns = (planned, n_clips[first], clips_ms[first])
+        self._planned, self._n_clips, self._clips_ms = (in_a_file([column], column.dtype) for column in columns)
+        self._waiting = []
 
 
 def _condensed(videos: pa.Table) -> pa.Table:
@@ -101,9 +106,9 @@ def covered(opt_outs: Tombstones, videos: pa.Table) -> tuple[str, ...]:
     ids, has_usual = videos.column("video_id"), pc.is_null(videos.column("url"))
     named = pc.or_(_among(ids, opt_outs.videos), pc.and_(has_usual, _among(ids, opt_outs.urls)))
     named = pc.or_(named, _among(videos.column("channel_id").cast(pa.string()), opt_outs.channels))
-    others = videos.filter(pc.invert(has_usual))
-    facts = zip(*(others.column(name).to_pylist() for name in ("video_id", "channel_id", "url")), strict=True)
-    found = [video_id for video_id, channel_id, url in facts if opt_outs.cover(video_id, channel_id, url)]
+    others = videos.filter(pc.invert(has_usual)).select(["video_id", "channel_id", "url"])
+    pieces = (zip(*rows.to_pydict().values(), strict=True) for rows in others.to_batches(ROWS_AT_A_TIME))
+    found = [facts[0] for piece in pieces for facts in piece if opt_outs.cover(*facts)]
     return tuple(dict.fromkeys([*ids.filter(named).to_pylist(), *found]))
 
 

@@ -14,17 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.clip_status import is_success
 from manifests.membership import Ids
 from manifests.reasons import Reason
-from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists, joined_lists, taken
+from pipeline.balance.clip_lists import GrowingLists, clip_lists
 from pipeline.balance.ranking import Ranked
 from pipeline.balance.standing import REJECTED_VIDEOS, Outcomes, all_failed
 from pipeline.config import RunConfig
+from pipeline.engine.run.memory import return_free_pages
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
 from pipeline.likeness import pictures, sentences, texts
@@ -61,7 +61,7 @@ class Known:
         self._compares = config.balance.text_duplicates
         self._matches = Matches(store)
         self.rows = CandidateRows()
-        self._made: list[ClipLists] = []
+        self._made = GrowingLists()
         self._failed: list[pa.Table] = []
         self._kept = KeptClips()
         self.shards = ShardBooks(self.update)
@@ -78,18 +78,20 @@ class Known:
                 passed = rows.filter(is_success(rows.column("status"))) if table == "packs" else rows
                 self.rejects.add_passed(table, passed.column("video_id"))
         self._close_shards()
+        return_free_pages()
 
     def _close_shards(self) -> None:
         """Reads what was closed since the last update."""
         index: Ids | None = None
         for generation, held in self.shards.closed.new(self.store):
-            index = index or Ids.of(self._all_made().video_id)
-            self._kept.add(generation, held.samples(), self._all_made(), index)
+            made = self._made.all()
+            index = index or Ids.of(made.video_id)
+            self._kept.add(generation, held.samples(), made, index)
             self.shards.close(held)
 
     def _add_packs(self, rows: pa.Table) -> None:
         succeeded = is_success(rows.column("status"))
-        self._made.append(clip_lists([rows.filter(succeeded).select(["video_id", "n", "duration_ms"])]))
+        self._made.add(clip_lists([rows.filter(succeeded).select(["video_id", "n", "duration_ms"])]))
         self._failed.append(all_failed(rows, succeeded))
         self.shards.add(rows)
 
@@ -102,16 +104,12 @@ class Known:
             found |= sentences.find_repeats(self._matches.of(sentences.SENTENCES), videos)
         return found
 
-    def _all_made(self) -> ClipLists:
-        self._made = [joined_lists(self._made)] if self._made else [empty_clip_lists()]
-        return self._made[0]
-
     def outcomes(self, ranked: Ranked, opted_out: pa.Table, but: pa.Array, n_closed: int | None = None) -> Outcomes:
         """What exists of these candidates and why some are rejected, without the duplicates; for the videos `but` as if
         media had not been made. `opted_out`: more of the REJECTED_VIDEOS; `n_closed`: what is in shards of the first
         generations (None: of all) is kept.
         """
-        made, failed = self._all_made(), pa.concat_tables([REJECTED_VIDEOS.empty_table(), *self._failed])
+        made, failed = self._made.all(), pa.concat_tables([REJECTED_VIDEOS.empty_table(), *self._failed])
         self._failed = [failed]
         n_kept, others = self._kept.of(len(made.video_id), n_closed)
         rejected = self.rejects.of(ranked.video_id)
@@ -119,10 +117,8 @@ class Known:
             away = pc.is_in(rejected.column("video_id"), value_set=but)
             rejected = rejected.filter(pc.invert(pc.and_(away, pc.equal(rejected.column("stage"), "media"))))
             failed = failed.filter(pc.invert(pc.is_in(failed.column("video_id"), value_set=but)))
-            here = ~pc.is_in(made.video_id, value_set=but).to_numpy(zero_copy_only=False).astype(np.bool_)
-            made, n_kept = taken(made, np.flatnonzero(here)), n_kept[here]
         rejects = pa.concat_tables([rejected.select(REJECTED_VIDEOS.names), opted_out, failed])
-        return Outcomes(made, rejects, already_kept=others, n_kept=n_kept)
+        return Outcomes(made, rejects, already_kept=others, n_kept=n_kept, untried=but)
 
     def repeated_pictures(self, but: pa.Array) -> dict[Reason, dict[str, str]]:
         """The duplicates by pictures among all videos except these, by reason."""

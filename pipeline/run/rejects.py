@@ -1,5 +1,5 @@
-"""The rejects of whole videos that are in force, as a driver keeps them: 14 bytes each, and 9 for each video that came
-further. What they say in words stays in the tables.
+"""The rejects of whole videos that are in force, as a planner keeps them: 14 bytes each, in files, and 9 in memory for
+each video that came further. What they say in words stays in the tables.
 
 The latest reject of a video is in force, unless the video has passed the stage since, which makes it void. Videos are
 known by the 64-bit hashes of their ids: two among 14 million are the same with a chance of 5 in a million.
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from manifests.columns import in_a_file
 from manifests.hashing import UInt64
 from manifests.membership import are_in, distinct, hash_ids, rows_in, spans_in
 from manifests.stages import TABLE, rank_of, stages_void_by
@@ -126,8 +127,9 @@ class VideoRejects:
         video, kind, at = (np.concatenate(column) for column in zip(*self._waiting, strict=True))
         order, self._waiting = np.argsort(video, kind="stable"), []
         where = np.searchsorted(self._video, video[order], side="right")
-        self._video = np.insert(self._video, where, video[order])
-        self._kind, self._at = np.insert(self._kind, where, kind[order]), np.insert(self._at, where, at[order])
+        self._video = _inserted(self._video, where, video[order])
+        self._kind = _inserted(self._kind, where, kind[order])
+        self._at = _inserted(self._at, where, at[order])
 
     def _numbers(self, rejects: pa.Table) -> NDArray[np.int16]:
         """[N] the number of each reject's stage and reason."""
@@ -140,6 +142,10 @@ class VideoRejects:
     def _void_by(self, table: str) -> list[int]:
         stages = stages_void_by(table, {stage for stage, _ in self._kinds})
         return [number for (stage, _), number in self._kinds.items() if stage in stages]
+
+
+def _inserted(column: NDArray[Any], where: Rows, values: NDArray[Any]) -> NDArray[Any]:
+    return in_a_file([np.insert(column, where, values)], column.dtype)
 
 
 def _spread(first: Rows, end: Rows) -> Rows:

@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from manifests.clip_status import is_success
 from manifests.errors import UserError
 from manifests.funnel import SELECTION_NAME, selection_runs
-from manifests.hashing import UInt64
 from manifests.membership import Ids, are_in, hash_ids
 from manifests.schema import SELECTION
-from pipeline.balance.clip_lists import smallest
+from pipeline.balance.clip_lists import runs_of
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
-from pipeline.shards.clips import PlanVideos, joined_videos
+from pipeline.shards.clips import OpenVideos, PlanVideos, joined_videos
 from pipeline.shards.closed import ClosedShards, Held, among, codes_of, not_held
 from pipeline.shards.places import Places
 from pipeline.shards.splits import Placed
@@ -45,7 +44,7 @@ class ShardBooks:
         self.closed, self.places = ClosedShards(), Places()
         self._feed = feed
         self._follower: Follower | None = None
-        self._open: list[PlanVideos] = []
+        self._open = OpenVideos()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ShardBooks, ()
@@ -64,18 +63,16 @@ class ShardBooks:
     def add(self, packs: pa.Table) -> None:
         """Adds rows with the columns PACK_COLUMNS; all rows of a video at once, and before its clips are closed."""
         if packs.num_rows:
-            self._open.append(_condensed(packs))
+            self._open.add(_condensed(packs))
 
     def close(self, held: Held) -> None:
         """Takes out what closed shards hold."""
         self.places.add(held.video_id, held.channel_id, held.split)
-        closed = np.sort(hash_ids(held.video_id))
-        self._open = [left for videos in self._open if len(left := _without(videos, held, closed))]
+        self._open.replace(held.video_id, lambda videos: not_held(videos, [held]))
 
     def open(self) -> PlanVideos:
         """All clips in packs, and those that failed, that are in no closed shard; groups are not known yet."""
-        self._open = [joined_videos(self._open)]
-        return self._open[0]
+        return self._open.all()
 
     def placed(self, videos: PlanVideos, chosen: Chosen) -> Placed:
         """What a plan for these videos needs to know of closed shards."""
@@ -83,15 +80,6 @@ class ShardBooks:
         places = self.places.of(ids)
         video_id, channel_id, split = (column.combine_chunks() for column in places.columns)
         return Placed(video_id, channel_id, chosen.groups_of(video_id), split.to_numpy(), self.closed.numbers)
-
-
-def _without(videos: PlanVideos, held: Held, closed: UInt64) -> PlanVideos:
-    """The clips that a generation does not hold. `closed`: ascending hashes of its videos."""
-    is_touched = are_in(closed, hash_ids(videos.video_id))
-    if not is_touched.any():
-        return videos
-    touched, others = (videos.take(np.flatnonzero(mask)) for mask in (is_touched, ~is_touched))
-    return joined_videos([others, not_held(touched, [held])])
 
 
 def _condensed(packs: pa.Table) -> PlanVideos:
@@ -103,11 +91,8 @@ def _condensed(packs: pa.Table) -> PlanVideos:
     first = np.unique(code, return_index=True)[1]
     good = is_success(packs.column("status")).to_numpy(zero_copy_only=False).astype(np.bool_)
     size = np.where(good, packs.column("pack_bytes").to_numpy(), 0)
-    if size.max(initial=0) <= np.iinfo(np.int32).max:
-        size = size.astype(np.int32)
     channel_id = packs.column("channel_id").combine_chunks().take(pa.array(first))
-    n = smallest(packs.column("n").to_numpy().astype(np.int32))
-    return PlanVideos(ids, channel_id, ids, starts, n[order], size[order])
+    return PlanVideos(ids, channel_id, ids, starts, packs.column("n").to_numpy()[order], size[order])
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +118,10 @@ class Chosen:
 
     def keeps(self, videos: PlanVideos) -> NDArray[np.bool_]:
         """[C] which clips the selection keeps."""
-        ids = Ids.of(videos.video_id)
-        row = np.repeat(ids.rows(self.videos.column), np.diff(self.starts))
-        return among(codes_of(videos.owners(), videos.n), codes_of(row, self.n)[row >= 0])
+        row = self.videos.rows(videos.video_id)
+        counts = np.where(row >= 0, np.append(np.diff(self.starts), 0)[row], 0)
+        n = runs_of(self.n, self.starts[row], counts)
+        return among(codes_of(videos.owners(), videos.n), codes_of(np.repeat(np.arange(len(row)), counts), n))
 
 
 def read_chosen(store: Store, videos: pa.Array) -> Chosen:

@@ -1,11 +1,11 @@
-"""The videos and clips of a plan as flat columns, 6 bytes per clip: a hundred million fit in a driver.
+"""The videos and clips of a plan as flat columns. What is kept from plan to plan lies in files.
 
 Video i's clips are at starts[i] … starts[i+1]-1 of `n` and `bytes_`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,7 +14,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.balance.clip_lists import runs_of
+from manifests.columns import Column
+from manifests.membership import hash_ids, rows_in
+from pipeline.balance.clip_lists import pieces_of_runs, runs_of
 
 Int64 = NDArray[np.int64]
 
@@ -51,9 +53,7 @@ class PlanVideos:
     group: pa.Array
     starts: Int64
     n: NDArray[Any]
-    """Of type uint16, or int32 where a number needs it."""
     bytes_: NDArray[Any]
-    """Of type int32, or int64 where a sample takes 2 GiB."""
 
     @classmethod
     def of(cls, videos: Iterable[PlanVideo]) -> PlanVideos:
@@ -150,3 +150,94 @@ def joined_videos(parts: Sequence[PlanVideos]) -> PlanVideos:
         n=np.concatenate([part.n for part in several]),
         bytes_=np.concatenate([part.bytes_ for part in several]),
     )
+
+
+class OpenVideos:
+    """Videos whose clips wait for a shard. In memory are 42 bytes of each and its channel's name, of clips none."""
+
+    def __init__(self) -> None:
+        self._names = [pa.table({name: pa.array([], pa.string()) for name in ("video_id", "channel_id")})]
+        self._counts = [np.zeros(0, np.int32)]  # 0: nothing is open any more
+        self._first = np.zeros(0, np.int64)
+        self._clips = Column(np.int32), Column(np.uint32)
+        self._n_clips = 0
+        self._index: tuple[Any, Any] | None = None
+
+    def add(self, videos: PlanVideos) -> None:
+        """Adds videos that are not there."""
+        names = {"video_id": videos.video_id, "channel_id": videos.channel_id}
+        self._names.append(pa.table(names))
+        self._counts.append(videos.counts().astype(np.int32))
+        self._add_clips(videos)
+
+    def _add_clips(self, videos: PlanVideos) -> int:
+        """Adds their clips; returns the index of the first."""
+        first, (n, sizes) = self._n_clips, self._clips
+        n.add(videos.n)
+        sizes.add(np.minimum(videos.bytes_, np.iinfo(np.uint32).max))
+        self._n_clips += len(videos.n)
+        return first
+
+    def replace(self, video_ids: pa.Array, left_of: Callable[[PlanVideos], PlanVideos]) -> None:
+        """Keeps of these videos, if they are there, only the clips that `left_of` leaves of those that are open."""
+        self._settle()
+        self._index = self._index or _index_of(self._names[0].column("video_id"))
+        hashes, rows = self._index
+        found = rows_in(hashes, hash_ids(video_ids))
+        touched = rows[found[found >= 0]]
+        touched = touched[self._counts[0][touched] > 0]
+        if not len(touched):
+            return
+        left = left_of(self._some(touched))
+        self._counts[0][touched] = 0
+        if len(left):
+            those = rows[rows_in(hashes, hash_ids(left.video_id))]
+            self._first[those] = self._add_clips(left) + left.starts[:-1]
+            self._counts[0][those] = left.counts()
+
+    def all(self) -> PlanVideos:
+        """All videos with an open clip; groups are not known yet."""
+        self._settle()
+        if len(self._first) and int(self._counts[0].sum()) < self._n_clips:
+            self._write_again(np.flatnonzero(self._counts[0]))
+        n, sizes = self._clips
+        return self._with_clips(self._names[0], np.append(self._first, self._n_clips), n.all(), sizes.all())
+
+    def _settle(self) -> None:
+        if len(self._counts) == 1:
+            return
+        n_clips = sum(int(counts.sum()) for counts in self._counts[1:])
+        new = np.concatenate(self._counts[1:])
+        first = self._n_clips - n_clips + np.cumsum(new) - new
+        self._first = np.append(self._first, first)
+        self._counts, self._index = [np.concatenate(self._counts)], None
+        self._names = [pa.concat_tables(self._names).combine_chunks()]
+
+    def _some(self, rows: Int64) -> PlanVideos:
+        first, counts = self._first[rows], self._counts[0][rows]
+        n, sizes = (runs_of(column.all(), first, counts) for column in self._clips)
+        starts = np.append(0, np.cumsum(counts, dtype=np.int64))
+        return self._with_clips(self._names[0].take(pa.array(rows)), starts, n, sizes)
+
+    def _write_again(self, rows: Int64) -> None:
+        """Leaves out the clips that are not open any more, and their videos."""
+        clips = Column(np.int32), Column(np.uint32)
+        self._names, counts = [self._names[0].take(pa.array(rows)).combine_chunks()], self._counts[0][rows]
+        for old, new in zip(self._clips, clips, strict=True):
+            for piece in pieces_of_runs(old.all(), self._first[rows], counts):
+                new.add(piece)
+        ends = np.cumsum(counts, dtype=np.int64)
+        self._clips, self._counts, self._index = clips, [counts], None
+        self._first, self._n_clips = ends - counts, int(counts.sum())
+
+    @staticmethod
+    def _with_clips(names: pa.Table, starts: Int64, n: NDArray[Any], sizes: NDArray[Any]) -> PlanVideos:
+        ids, channel_id = (column.combine_chunks() for column in names.columns)
+        return PlanVideos(ids, channel_id, ids, starts, n, sizes)
+
+
+def _index_of(video_ids: pa.ChunkedArray) -> tuple[Any, Any]:
+    """(their hashes, ascending; the row of each)."""
+    hashes = hash_ids(video_ids)
+    order = np.argsort(hashes).astype(np.int32)
+    return hashes[order], order

@@ -120,6 +120,6 @@ def _cut(videos: PlanVideos, config: ShardsConfig) -> Iterator[PlanVideos]:
 
 def _edges(sizes: Int64, n_shards: int) -> Int64:
     """[n_shards + 1] index of each shard's first clip: the first with the shard's part of the total before it."""
-    before, total = np.cumsum(sizes) - sizes, int(sizes.sum())
+    before, total = np.cumsum(sizes, dtype=np.int64) - sizes, int(sizes.sum())
     parts = np.array([-(-shard * total // n_shards) for shard in range(1, n_shards)], np.int64)
     return np.concatenate(([0], np.searchsorted(before, parts), [len(sizes)])).astype(np.int64)

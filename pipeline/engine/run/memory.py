@@ -37,6 +37,13 @@ def return_large_blocks() -> None:
     _mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES)
 
 
+def return_free_pages() -> None:
+    """Gives back the pages between blocks in use that are free: of what was read and let go of piece by piece."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def _mallopt(number: int, value: int) -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -43,6 +43,17 @@ between = [small for _, small in between]
 print(held_kb() - before)
 """
 
+HOLD_BETWEEN_BLOCKS = """
+import re
+from pipeline.engine.run.memory import return_free_pages
+def held_kb():
+    return int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1])
+before, blocks = held_kb(), [bytes(10_000) for _ in range(4_000)]
+blocks = blocks[::100]  # each holds a page, and all that lies before it
+{call}
+print(held_kb() - before)
+"""
+
 
 def _printed(code: str, **environment: str) -> str:
     without = {name: value for name, value in os.environ.items() if name != ARROW_POOL}
@@ -66,6 +77,12 @@ def test_threads_of_a_command_allocate_from_one_arena() -> None:
 def test_a_process_that_plans_keeps_no_large_block_that_is_freed() -> None:
     assert int(_printed(HOLD_AFTER_BLOCKS.format(call=""))) > 20_000
     assert int(_printed(HOLD_AFTER_BLOCKS.format(call="return_large_blocks()"))) < 10_000
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc_trim is glibc's")
+def test_pages_between_blocks_in_use_are_given_back() -> None:
+    assert int(_printed(HOLD_BETWEEN_BLOCKS.format(call=""))) > 30_000
+    assert int(_printed(HOLD_BETWEEN_BLOCKS.format(call="return_free_pages()"))) < 10_000
 
 
 def test_commands_use_no_pool_of_arrows_own() -> None:

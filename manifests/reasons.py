@@ -91,6 +91,7 @@ class Reason(StrEnum):
     # media
     NOT_A_VIDEO = "not_a_video"
     BELOW_720P = "below_720p"
+    CHANGED = "changed"
     TRUNCATED = "truncated"
     BROKEN_MEDIA = "broken_media"
     DECODE_ERRORS = "decode_errors"
@@ -227,6 +228,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.NO_CLIPS: _Fact(NEVER, "no clip of this video passed"),
     Reason.NOT_A_VIDEO: _Fact(NEVER, "does not open as video"),
     Reason.BELOW_720P: _Fact(NEVER, "the video is below 720p"),
+    Reason.CHANGED: _Fact(NEVER, "another film than was looked at: its captions' times need not fit any more"),
     Reason.TRUNCATED: _Fact(NEVER, "shorter than its header says, or cut off"),
     Reason.BROKEN_MEDIA: _Fact(NEVER, "the file cannot be read to its end"),
     Reason.DECODE_ERRORS: _Fact(NEVER, "the decoder reported errors"),

@@ -21,10 +21,12 @@ class Fault:
         "no_videos_tab" (of a channel), or for the player the name of a refusal in
         `innertube.REFUSALS`, "other_id", "sabr", "drm", "joint_only" (only the 360p file with audio as a format),
         "kids_client" (only the embedded and TV players get it). For captions also "cut" (half of the file). For
+        "trimmed" (for the player and the watch page): 5 s shorter than it is. For
         the data_api also the name of an error in `data_api.ERRORS`, "cut", "items_missing", "no_items" or "hostile".
         "redirect" leads to `location`.
     `requests`: how many matching requests it lasts for; `extractions`: how many extractions of the video (a new
-        one begins with the first watch page after a player's answer); None in both: until `relent`.
+        one begins with the first watch page after a player's answer); None in both: until `relent`. `extracted`: how
+        many extractions pass first.
     `after`: how many matching requests pass first. `page`: page of a list, from 1. `streams`: for media, "video"
         and/or "audio". `identity`: only for clients that come through the proxy under this user name.
     """
@@ -35,6 +37,7 @@ class Fault:
     location: str = ""
     requests: int | None = None
     extractions: int | None = None
+    extracted: int = 0
     after: int = 0
     page: int | None = None
     streams: tuple[str, ...] = ("video", "audio", "progressive")
@@ -108,6 +111,8 @@ class FaultBook:
         return None
 
     def _is_on(self, scope: str, fault: Fault, asked: SiteRequest) -> bool:
+        if 0 < asked.generation <= fault.extracted:
+            return False
         if fault.extractions is not None and asked.generation > fault.extractions:
             return False
         self._hits[scope, fault] += 1

@@ -309,6 +309,11 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "short_audio": Behaviour(
         "the audio ends half way", _never(Reason.TRUNCATED, "media"), changes={"short_streams": ("audio",)}
     ),
+    "trimmed": Behaviour(
+        "its first 5 s were cut off after it was looked at",
+        _never(Reason.CHANGED, "media"),
+        (Fault("watch", "trimmed", extracted=1), Fault("player", "trimmed", extracted=1)),
+    ),
     "broken_media": Behaviour(
         "garbage in the picture", _never(Reason.DECODE_ERRORS, "media"), changes={"damage": "broken"}
     ),

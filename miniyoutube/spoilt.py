@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 from miniyoutube import data_api, innertube, listings
@@ -12,6 +13,9 @@ from miniyoutube.faults import Fault, SiteRequest
 
 _ANY_PLAYER = frozenset({"WEB_EMBEDDED_PLAYER", "TVHTML5", "WEB", "MWEB"})
 """Players that a video made for kids doesn't refuse."""
+
+
+_LENGTH = re.compile(rb'("lengthSeconds": ?)"(\d+)"')
 
 
 def plain_fault(fault: Fault, asked: SiteRequest) -> Answer | None:
@@ -61,6 +65,8 @@ def spoilt(fault: Fault, honest: Answer, request: Request, video: Video | None) 
         return replace(honest, body=honest.body[: honest.n_bytes // 2])
     if fault.effect == "no_videos_tab":
         return replace(honest, body=honest.body.replace(b'"Videos"', b'"Home"').replace(b'/videos"', b'/featured"'))
+    if fault.effect == "trimmed":
+        return replace(honest, body=_LENGTH.sub(lambda found: b'%s"%d"' % (found[1], int(found[2]) - 5), honest.body))
     data = json.loads(honest.body)
     if fault.where == "data_api":
         return json_answer(data_api.spoilt(fault.effect, data))

@@ -5,6 +5,7 @@ In:  a row of `videos`     Out: a path
 Media addresses expire and are bound to the requesting identity, so the video is extracted again here, and one identity
 does everything from that extraction to the last byte. pipeline.site.formats chooses the rendition, and yt-dlp is asked
 for its ids without a fallback. The file is accepted only if both streams last as long as the site says the video does.
+A video that was edited since it was looked at is rejected: its text has the times of another film.
 """
 
 import shutil
@@ -36,6 +37,7 @@ from pipeline.site.ytdlp import (
     Session,
     extract_video,
     open_site,
+    upload_date_of,
 )
 
 LONGEST_WAIT_HERE_S = 600.0
@@ -51,6 +53,8 @@ SPARE_S = 10.0
 
 SPARE_BYTES = 256 * 1024**2
 SPEED_WINDOW_S = 60.0
+ALLOWED_CHANGE_S = 1.0
+"""Of the length that the site names, between look and fetch."""
 ALLOWED_SHORT_S, ALLOWED_SHORT_SHARE = 2.0, 0.02
 """How much shorter than the site's (rounded) duration a stream may be."""
 
@@ -139,6 +143,8 @@ class _Fetch:
             return Failure(Reason.UPCOMING if self.config.limits.allow_live else Reason.LIVE, str(info["live_status"]))
         if not info.get("formats"):
             return classify(session.evidence(text="No video formats found!"))
+        if change := change_of(info, self.video):
+            return Failure(Reason.CHANGED, change)
         choice = judge_formats(info, session, self.config.media, self.media.cut, self.video["language"])
         if isinstance(choice, Failure):
             return choice
@@ -182,8 +188,20 @@ class _Fetch:
         self.staged = ("", 0)
 
 
-HEALING = frozenset({Reason.TRUNCATED, Reason.BROKEN_MEDIA, Reason.NOT_A_VIDEO})
-"""Verdicts on a file that another download may change."""
+HEALING = frozenset({Reason.CHANGED, Reason.TRUNCATED, Reason.BROKEN_MEDIA, Reason.NOT_A_VIDEO})
+"""Verdicts that another extraction or download may change."""
+
+
+def change_of(info: Info, looked_at: Mapping[str, Any]) -> str:
+    """How a video differs from its row of `videos`, "" if it does not: in length, or in the day of its upload.
+
+    The site rounds lengths to seconds. What either does not know is no change.
+    """
+    now_s, then_s = float(info.get("duration") or 0.0), float(looked_at["duration_s"])
+    if now_s and then_s and abs(now_s - then_s) > ALLOWED_CHANGE_S:
+        return f"{then_s:.0f} s long when it was looked at, {now_s:.0f} s now"
+    now, then = upload_date_of(info), looked_at["upload_date"]
+    return f"uploaded on {then} when it was looked at, on {now} now" if now and then and now != then else ""
 
 
 @dataclass(slots=True)

@@ -20,19 +20,24 @@ from pipeline.config.media import CutConfig
 from pipeline.engine.work.unit import Rejected, StopRun, Transient
 from pipeline.media.probe import Starved
 from pipeline.site import fetch as fetch_module
-from pipeline.site.fetch import Fetcher, check_media
+from pipeline.site.fetch import Fetcher, change_of, check_media
 from tests.miniyoutube.catalogues import one_of_each
+from tests.miniyoutube.client import extract
 from tests.pipeline.crawl.site import Road, config_for, hurried
 
 FOR_OTHERS = frozenset({Reason.DECODE_ERRORS})  # what only a decode of every picture can say
-AT_MEDIA = tuple(name for name, row in BEHAVIOURS.items() if name.startswith("media_") or row.expected.stage == "media")
+AT_MEDIA = tuple(
+    name
+    for name, row in BEHAVIOURS.items()
+    if name.startswith("media_") or (row.expected.stage == "media" and name != "trimmed")
+)
 SHAPES = ("portrait", "odd_height", "also_1080p", "dubbed", "english_dub")
 REFUSED = ("only_480p", "only_progressive", "no_audio_format", "private", "removed", "live_unmarked", "sabr")
 
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[MiniYouTube]:
-    with MiniYouTube(one_of_each((*AT_MEDIA, *SHAPES, *REFUSED))) as started:
+    with MiniYouTube(one_of_each((*AT_MEDIA, *SHAPES, *REFUSED, "trimmed"))) as started:
         yield started
 
 
@@ -42,7 +47,7 @@ def fetch(
     road = Road.at(folder, config or config_for(site))
     video = next(video for video in site.catalogue.videos if video.behaviour == behaviour)
     row: dict[str, Any] = {"video_id": video.video_id, "media_path": "", "egress": "one", "language": language}
-    row["duration_s"] = float(video.duration_s)
+    row |= {"duration_s": float(video.duration_s), "upload_date": video.upload_date.replace("-", "")}
     return Fetcher(road.config, road.polite)(row, road.context())
 
 
@@ -99,6 +104,28 @@ def test_the_original_sound_is_fetched_not_a_dub(
     fetch(site, tmp_path, behaviour, language=language)
     media = site.log.of("media", video_id=video.video_id)[before:]
     assert {request.query["voice"] for request in media if request.itag == "140"} == {voice}
+
+
+def test_a_film_that_was_edited_since_it_was_looked_at_is_not_cut_with_its_old_text(
+    site: MiniYouTube, tmp_path: Path
+) -> None:
+    video = next(video for video in site.catalogue.videos if video.behaviour == "trimmed")
+    assert extract(site, video.video_id)["duration"] == video.duration_s
+    with pytest.raises(
+        Rejected, match=f"{video.duration_s} s long when it was looked at, {video.duration_s - 5}"
+    ) as error:
+        fetch(site, tmp_path, "trimmed")
+    assert error.value.reason is BEHAVIOURS["trimmed"].expected.reason
+    assert not site.log.of("media", video_id=video.video_id)
+
+
+def test_lengths_within_a_rounding_and_facts_that_nobody_knows_are_no_change() -> None:
+    row = {"duration_s": 20.4, "upload_date": "20240501"}
+    assert not change_of({"duration": 21, "upload_date": "20240501"}, row)
+    assert not change_of({}, row)
+    assert not change_of({"duration": 20, "upload_date": "20240601"}, {"duration_s": 0.0, "upload_date": ""})
+    assert change_of({"duration": 22}, row)
+    assert change_of({"duration": 20, "upload_date": "20240601"}, row)
 
 
 @pytest.mark.parametrize("behaviour", REFUSED)

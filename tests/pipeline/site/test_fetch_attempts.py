@@ -92,7 +92,14 @@ class Fetching:
 def fetch_with(config: CrawlConfig, scratch: Path, left_s: float = 1000.0, media: MediaConfig | None = None) -> Path:
     """A fetch with so much left of its unit's time."""
     context: Any = SimpleNamespace(scratch=scratch, remaining_s=lambda: left_s)
-    video = {"video_id": "v", "media_path": "", "egress": "one", "language": "en", "duration_s": 10.0}
+    video = {
+        "video_id": "v",
+        "media_path": "",
+        "egress": "one",
+        "upload_date": "",
+        "language": "en",
+        "duration_s": 10.0,
+    }
     polite: Any = SimpleNamespace()
     return Fetcher(config, polite, media or MediaConfig())(video, context)
 
@@ -157,7 +164,7 @@ def test_how_long_and_how_often_a_video_is_asked_for(
     subject, prefer, given = rules[0]
     assert (subject, prefer, given.patience_s) == ("v", "one", waits_s)
     assert (given.limit_s, given.tries) == (config.fetch_time_limit_s, VIDEO_TRIES)
-    assert given.heals == {Reason.TRUNCATED, Reason.BROKEN_MEDIA, Reason.NOT_A_VIDEO}
+    assert given.heals == {Reason.CHANGED, Reason.TRUNCATED, Reason.BROKEN_MEDIA, Reason.NOT_A_VIDEO}
 
 
 @pytest.mark.parametrize(("left_s", "ends_in_s"), [(1000.0, 50.0), (40.0, 30.0), (5.0, 1.0)])

@@ -5,7 +5,7 @@ begun, `status` knows better.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from pipeline.crawl.sources.registry import asks_site
 from pipeline.run.aims import aim
 from pipeline.run.costs import read_costs
 from pipeline.run.first_clip import first_clip_line
-from pipeline.site.rates import pace_of
+from pipeline.run.looks import Looks, looks_of, n_within_reach, planned_looks, reach_of
+from pipeline.site.rates import Pace, pace_of
 
 LINES_COUNTED = 10_000
 """Lines of a list that are read: HD-VILA-100M's own has some gigabytes."""
@@ -39,6 +40,8 @@ class Size:
     clip_hours: float
     source_hours: float
     n_named: int | None
+    looks: Mapping[int, int] = field(default_factory=dict)
+    """Candidates by category, as the rounds plan them; {} if no total is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,9 @@ class Estimate:
     """What a crawl of a given size takes. `days`: for each possible bottleneck, the days that it alone takes."""
 
     size: Size
+    looks: Looks
     requests: dict[str, float]
-    """By kind: list page player caption media."""
+    """By kind: list page player caption media, scripts of the player, data_api."""
     core_hours: dict[str, float]
     """By stage."""
     bytes_in: float
@@ -66,7 +70,7 @@ class Estimate:
 
 def size_of(config: RunConfig) -> Size | None:
     """The amounts for what the balance asks for, at HD-VILA-100M's yield, and for no more than lists name where all
-    videos come from lists; None if neither is known.
+    videos come from lists; None if neither is known. Candidates are looked at for the reserve too.
     """
     cost = {name: cost.value for name, cost in read_costs().items()}
     candidates_a_video = _candidates_a_video(config, cost)
@@ -75,15 +79,27 @@ def size_of(config: RunConfig) -> Size | None:
     if sizes == [None, None]:
         return None
     n_videos = min(n for n in sizes if n is not None)
+    looks = _planned_looks(config, candidates_a_video, cost)
+    planned = sum(looks.values()) if looks else n_videos * candidates_a_video
     clip_hours = n_videos * cost["clip_hours_a_video"]
     return Size(
-        n_candidates=n_videos * candidates_a_video,
+        n_candidates=planned if named is None else min(planned, named),
         n_videos=n_videos,
         n_clips=n_videos * cost["clips_a_video"],
         clip_hours=clip_hours,
         source_hours=clip_hours * cost["source_hours_a_clip_hour"],
         n_named=named,
+        looks=looks,
     )
+
+
+def _planned_looks(config: RunConfig, candidates_a_video: float, cost: dict[str, float]) -> dict[int, int]:
+    balance = balance_of(config)
+    if balance.total is None:
+        return {}
+    wanted = aim(balance, {})
+    a_video = cost["clip_hours_a_video"] if wanted.unit == "hours" else cost["clips_a_video"]
+    return planned_looks(config.crawl, wanted, a_video / candidates_a_video)
 
 
 def _videos_wanted(config: RunConfig, cost: dict[str, float]) -> float | None:
@@ -129,24 +145,27 @@ def estimate_crawl(
 ) -> Estimate:
     """What a crawl takes with this many cores (0: as configured) and identities (0: the pool as configured)."""
     cost = {name: cost.value for name, cost in read_costs().items()}
-    bytes_in = size.source_hours * cost["source_bytes_an_hour"] + size.n_candidates * cost["metadata_bytes_a_candidate"]
+    cores = n_cores or config.engine.n_cpus or os.cpu_count() or 1
+    identities = n_identities or len(config.crawl.pool())
+    pace = _pace(config, identities)
+    looks = _looks(size, pace, cost, has_key=bool(config.crawl.data_api.key))
+    bytes_in = size.source_hours * cost["source_bytes_an_hour"]
+    bytes_in += looks.n_at_the_site * cost["metadata_bytes_a_candidate"]
     members = cost["proxy_bytes_a_clip_second"] * config.media.members.proxy
     members += cost["stills_bytes_a_clip_second"] * config.media.members.stills
     bytes_clips = size.clip_hours * cost["source_bytes_an_hour"]
     bytes_members = size.clip_hours * 3600 * members
+    extractions = looks.n_at_the_site + looks.n_fetches
     core_hours = {
-        "extract": size.n_candidates
-        * (cost["extract_cpu_s_a_candidate"] + cost["javascript_cpu_s_a_candidate"])
-        / 3600,
+        "extract": extractions * (cost["extract_cpu_s_a_candidate"] + cost["javascript_cpu_s_a_candidate"]) / 3600,
         "text": size.n_videos * cost["text_cpu_s_a_video"] / 3600,
         "media": size.source_hours * cost["media_cpu_s_a_source_hour"] / 3600,
         "shards": size.n_clips * cost["shards_cpu_s_a_clip"] / 3600,
     }
-    cores = n_cores or config.engine.n_cpus or os.cpu_count() or 1
-    identities = n_identities or len(config.crawl.pool())
     made = Estimate(
         size=size,
-        requests=_requests(config, size, cost),
+        looks=looks,
+        requests=_requests(size, looks, cost),
         core_hours=core_hours,
         bytes_in=bytes_in,
         bytes_clips=bytes_clips,
@@ -155,7 +174,8 @@ def estimate_crawl(
         n_cores=cores,
         n_identities=identities,
     )
-    made.days.update(_days_of_asking(config, made))
+    made.days[f"asking ({pace.binds})"] = looks.days
+    made.days.update(_days_of_requests(config, made))
     made.days[f"{cores:,} CPU cores"] = sum(core_hours.values()) / cores / 24
     # besides input and output, packs are written once and read again for the shards
     moved = bytes_in + 3 * (bytes_clips + bytes_members)
@@ -163,11 +183,22 @@ def estimate_crawl(
     return made
 
 
-def _requests(config: RunConfig, size: Size, cost: dict[str, float]) -> dict[str, float]:
+def _pace(config: RunConfig, n_identities: int) -> Pace:
+    return pace_of(config.crawl.politeness, _videos_per_hour(config, n_identities))
+
+
+def _looks(size: Size, pace: Pace, cost: dict[str, float], *, has_key: bool) -> Looks:
+    """Each candidate is looked at once, and again for its media if it is fetched."""
+    api_share = cost["api_decided_of_candidates"] if has_key else 0.0
+    units = cost["api_units_a_day"]
+    return looks_of(size.n_candidates, size.n_videos, 24 * pace.videos_per_hour, api_share=api_share, api_units=units)
+
+
+def _requests(size: Size, looks: Looks, cost: dict[str, float]) -> dict[str, float]:
     media = size.source_hours * cost["source_bytes_an_hour"] / cost["media_bytes_a_request"]
     both = {
-        kind: size.n_candidates * cost[f"{kind}_requests_a_candidate"]
-        + size.n_videos * cost[f"{kind}_requests_a_fetch"]
+        kind: looks.n_at_the_site * cost[f"{kind}_requests_a_candidate"]
+        + looks.n_fetches * cost[f"{kind}_requests_a_fetch"]
         for kind in ("page", "player")
     }
     return {
@@ -175,6 +206,7 @@ def _requests(config: RunConfig, size: Size, cost: dict[str, float]) -> dict[str
         **both,
         "caption": size.n_videos * cost["caption_requests_a_video"],
         "media": max(media, 2 * size.n_videos),  # one video and one audio file, however short
+        "script": looks.n_fetches * cost["scripts_a_fetch"],
     }
 
 
@@ -187,12 +219,11 @@ def _objects(config: RunConfig, size: Size, bytes_out: float, cost: dict[str, fl
     }
 
 
-def _days_of_asking(config: RunConfig, made: Estimate) -> dict[str, float]:
-    """Days that politeness takes: each video is looked at once, and again for its media if it is kept."""
+def _days_of_requests(config: RunConfig, made: Estimate) -> dict[str, float]:
+    """Days that the rates of lists and media take; those of other kinds are in the pace."""
     politeness = config.crawl.politeness
-    pace = pace_of(politeness, _videos_per_hour(config, made.n_identities))
-    days = {f"asking ({pace.binds})": pace.days_for(made.size.n_candidates + made.size.n_videos)}
-    for kind in ("list", "media"):  # the others are in the pace
+    days = {}
+    for kind in ("list", "media"):
         per_minute = made.n_identities * politeness.identity_requests_per_minute.get(kind, 60.0)
         per_minute = min(per_minute, politeness.most_requests_per_minute.get(kind, per_minute))
         days[f"{kind} requests ({per_minute:,.0f} a minute of {made.n_identities:,})"] = (
@@ -221,12 +252,42 @@ def estimate(
         size = size_of(config)
         yield from _balance_lines(config, size.n_named if size else None)
         if size:
+            yield from _reach_lines(config, size)
             made = estimate_crawl(config, size, n_cores=n_cores, n_identities=n_identities, gbit_a_second=gbit_a_second)
             yield from lines_of(made)
+            yield from _key_lines(config, made)
         yield first_clip_line(config, _videos_per_hour(config, n_identities))
     yield f"runs on: {config.engine.executor}" + (
         f" at {config.engine.ray_address}" if config.engine.ray_address else ""
     )
+
+
+def _reach_lines(config: RunConfig, size: Size) -> Iterator[str]:
+    """How far the configured lists of the site go, beside what is needed."""
+    cost = {name: cost.value for name, cost in read_costs().items()}
+    reach = reach_of(config.crawl, cost["candidates_a_video"])
+    if not reach or not size.looks:
+        return
+    n_lists, n_results = sum(one.n_lists for one in reach.values()), sum(one.n_results for one in reach.values())
+    n_candidates = sum(one.n_candidates for one in reach.values())
+    grown = f", {n_candidates:,.0f} with the channels of kept videos" if n_candidates > n_results else ""
+    n_enough = n_within_reach(reach, size.looks)
+    yield (
+        f"sources end: {n_lists:,} lists have {n_results:,} results at most{grown}; "
+        f"enough for {n_enough} of {len(size.looks)} categories"
+    )
+    if n_enough < len(size.looks):
+        yield "  for the others add queries or channels, or raise crawl.max_per_query"
+
+
+def _key_lines(config: RunConfig, made: Estimate) -> Iterator[str]:
+    """What a key of the Data API would gain, if there is none."""
+    if config.crawl.data_api.key:
+        return
+    cost = {name: cost.value for name, cost in read_costs().items()}
+    looks = _looks(made.size, _pace(config, made.n_identities), cost, has_key=True)
+    if looks.days < made.looks.days:
+        yield f"with a key of the Data API (crawl.data_api): {looks.days:,.1f} days of asking"
 
 
 def lines_of(made: Estimate) -> Iterator[str]:
@@ -234,7 +295,13 @@ def lines_of(made: Estimate) -> Iterator[str]:
     size = made.size
     yield (
         f"videos to fetch: about {size.n_videos:,.0f} of {size.n_candidates:,.0f} candidates "
-        f"({size.n_clips:,.0f} clips, {size.clip_hours:,.0f} hours; at HD-VILA-100M's yield)"
+        f"({size.n_clips:,.0f} clips, {size.clip_hours:,.0f} hours; at HD-VILA-100M's yield, with the reserve)"
+    )
+    looks = made.looks
+    by_api = f"{looks.n_decided:,.0f} decided by the Data API, " if looks.n_decided else ""
+    yield (
+        f"looks: {by_api}{looks.n_at_the_site:,.0f} at the site, then {looks.n_fetches:,.0f} for media: "
+        f"{(looks.n_at_the_site + looks.n_fetches) / size.n_videos:,.2f} a video, each with a challenge to solve"
     )
     yield f"requests: {_listed(made.requests)}"
     yield f"core-hours: {sum(made.core_hours.values()):,.0f} ({_listed(made.core_hours)})"

@@ -11,7 +11,7 @@ REPO = Path(__file__).resolve().parents[3]
 
 
 def test_every_cost_says_its_unit_and_where_it_comes_from() -> None:
-    kinds = ("python -m bench.", "HD-VILA-100M as published", "assumed: ", "yt-dlp's source")
+    kinds = ("python -m bench.", "HD-VILA-100M as published", "assumed: ", "yt-dlp's source", "YouTube's documentation")
     for name, cost in read_costs().items():
         assert cost.value > 0 and cost.unit and cost.source.startswith(kinds), name
         if cost.source.startswith("python"):

@@ -14,6 +14,7 @@ from manifests.settings import load_config
 from pipeline.config import RunConfig
 from pipeline.crawl.sources.ids import read_lines
 from pipeline.run.estimate import LINES_COUNTED, Estimate, estimate, estimate_crawl, size_of
+from tests.pipeline.site.api import KEY
 
 REPO = Path(__file__).resolve().parents[3]
 SIZE_OF_THE_PAPER = REPO / "configs" / "run_hdvila_100m.yaml"
@@ -39,7 +40,8 @@ def test_the_page_on_scale_shows_what_the_command_prints(monkeypatch: pytest.Mon
 def test_the_paper_s_size_comes_out_of_the_paper_s_yield() -> None:
     made = reckoned()
 
-    assert made.size.n_candidates == pytest.approx(14e6, rel=0.01)
+    assert made.size.n_candidates == pytest.approx(14e6 * 1.25, rel=0.01)  # with the reserve
+    assert made.requests["script"] == made.looks.n_fetches == made.size.n_videos
     assert made.size.n_videos == pytest.approx(3.3e6, rel=0.01)
     assert made.size.clip_hours == pytest.approx(371.5e3, rel=0.01)
     assert made.bytes_clips == pytest.approx(250e12, rel=0.01)
@@ -50,7 +52,7 @@ def test_days_fall_with_identities_until_something_else_holds_it_up() -> None:
     many = reckoned(n_identities=100_000)
 
     assert "videos_per_hour" in one.bottleneck and "videos_per_hour" in ten.bottleneck
-    assert one.days[one.bottleneck] == pytest.approx(17.3e6 / 150 / 24, rel=0.01)
+    assert one.days[one.bottleneck] == pytest.approx((14e6 * 1.25 + 3.3e6) / 150 / 24, rel=0.01)
     assert ten.days[ten.bottleneck] == pytest.approx(one.days[one.bottleneck] / 10)
     assert "network" in many.bottleneck
     assert "CPU cores" in reckoned(n_identities=100_000, n_cores=1).bottleneck
@@ -89,7 +91,7 @@ def test_a_list_of_ids_is_the_most_that_there_is_and_costs_no_listing(tmp_path: 
         said = estimated(crawl=crawl, balance=balance)
         assert "lists: about 500 videos are named" in said and "of 500 candidates" in said
         assert "requests: list 0, page" in said and "cost is not known" not in said
-    assert "of 38 candidates" in estimated(crawl=crawl, balance={"total": 1, "unit": "hours"})
+    assert "of 60 candidates" in estimated(crawl=crawl, balance={"total": 1, "unit": "hours"})
     assert "lists:" not in estimated(crawl={**crawl, "sources": ["ids", "search"]}, balance={"total": 1})
 
 
@@ -115,6 +117,29 @@ def test_a_list_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     assert "lists: about 1 videos are named" in said and "requests: list 0, page" in said
     assert read == [ids]
+
+
+def test_a_key_of_the_data_api_shortens_the_asking_and_is_named_where_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "key.txt").write_text(KEY)
+    without = reckoned(n_identities=10)
+    with_key = reckoned(f"crawl.data_api.key_file={tmp_path / 'key.txt'}", n_identities=10)
+
+    assert with_key.looks.n_decided == pytest.approx(0.47 * with_key.size.n_candidates)
+    assert with_key.days[with_key.bottleneck] < 0.7 * without.days[without.bottleneck]
+    assert with_key.requests["page"] < 0.7 * without.requests["page"]
+    said = estimated(balance={"total": 1e6, "unit": "clips"})
+    assert "with a key of the Data API (crawl.data_api): " in said
+    key = {"data_api": {"key_file": str(tmp_path / "key.txt")}}
+    assert "decided by the Data API" in estimated(crawl=key, balance={"total": 1e6, "unit": "clips"})
+
+
+def test_sources_that_end_before_the_total_are_said(tmp_path: Path) -> None:
+    small = estimated(balance={"total": 1000, "unit": "clips"})
+    assert "enough for 15 of 15 categories" in small and "add queries" not in small
+    large = estimated(balance={"total": 1e8, "unit": "clips", "policy": "hd-vila"})
+    assert "enough for 1 of 15 categories" in large and "for the others add queries or channels" in large
+    one = {"queries": {27: ["lecture"]}, "categories": [27], "grow_from_channels": False}
+    assert "1 lists have 600 results at most; enough for 0 of 1" in estimated(crawl=one, balance={"total": 1e5})
 
 
 def test_what_cannot_be_estimated_is_said() -> None:

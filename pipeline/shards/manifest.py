@@ -31,6 +31,7 @@ from manifests.image_sample import IMAGE_KIND
 from manifests.parquet import damage_named, open_parquet
 from manifests.reasons import Reason
 from manifests.sample_index import entries_in
+from manifests.schema import TABLES
 from manifests.shards import (
     MANIFEST_NAME,
     PUBLISHED,
@@ -45,6 +46,7 @@ from manifests.shards import (
 )
 from manifests.wrong_value import first_fault
 from pipeline.config.shards import CardConfig
+from pipeline.engine.store.many_parts import read_many
 from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.store import Store
 from pipeline.media.versions import tool_versions
@@ -227,8 +229,9 @@ def remove_packs_of(store: Store, shards: Sequence[ShardEntry]) -> int:
     While a run goes on these are the newest shards, so that what it costs does not grow with the data set. Packs of
     earlier ones that a killed run left are deleted at its end.
     """
-    parts = store.parts_of("packs", _with_samples_in(store, shards)).values()
-    named = {pack for part in parts for pack in store.read_part(part, ["pack"]).column("pack").to_pylist() if pack}
+    parts = list(store.parts_of("packs", _with_samples_in(store, shards)).values())
+    schema = pa.schema([TABLES["packs"].field("pack")])
+    named = {pack for _, rows in read_many(store, parts, schema) for pack in rows.column("pack").to_pylist() if pack}
     return _delete(store, sorted(named))
 
 

@@ -88,7 +88,7 @@ class Commits:
         """Paths of the groups that a stage has now; drops others from the cache and updates the highest number."""
         paths = [f"{FOLDER}/{stage}/{name}" for name in self.files.names(f"{FOLDER}/{stage}") if is_group(name)]
         self._last[stage] = max([self._last.get(stage, 0), *map(number_of, paths)])
-        gone = {path for path in self._groups if path.startswith(f"{FOLDER}/{stage}/")}.difference(paths)
+        gone = {path for path in list(self._groups) if path.startswith(f"{FOLDER}/{stage}/")}.difference(paths)
         for path in gone:
             del self._groups[path]
         return paths

@@ -100,7 +100,7 @@ class Follower:
             yield from self._read_segment(segment, new)
             self._segments.add(segment.id)
         self._segments &= {segment.id for segment in segments}
-        parts = self._loose(head)
+        parts = self._store.loose_parts(head, self._table)
         for some in (parts[i : i + PARTS_AT_A_TIME] for i in range(0, len(parts), PARTS_AT_A_TIME)):
             names = hashes_of(some)
             is_new = self._known.are_new(names)
@@ -108,12 +108,6 @@ class Follower:
                 tables = list(readers.map(self._read, compress(some, is_new.tolist())))
             self._known.add(names[is_new])
             yield from tables
-
-    def _loose(self, head: Head) -> list[Part]:
-        if self._table != "rejects":
-            return self._store.loose_parts(head, self._table)
-        stages = self._store.folders("rejects")
-        return [part for stage in stages for part in self._store.loose_parts(head, f"rejects/{stage}")]
 
     def _most_bytes(self, segment: Segment) -> int:
         """The most that is fetched ahead of a segment's rows."""

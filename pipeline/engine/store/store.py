@@ -123,10 +123,14 @@ class Store(Committed):
         return table, [it for it in head.segments if it.rows.get(table) and stage in ("", it.stage)]
 
     def loose_parts(self, head: Head, folder: str) -> list[Part]:
-        """The parts of a table, or of a stage's rejects (`rejects/<stage>`), that are in no segment."""
+        """The parts of a table, or of rejects (`rejects`, or one stage's `rejects/<stage>`), that are in no segment."""
         table, only = _table_and_stage(head, folder)
         stages = [only] if only else [stage for stage in self.commits.stages() if _may_write(stage, table)]
-        return self.own_parts({stage: self.loose(head, stage) for stage in stages}, folder)
+        with ThreadPoolExecutor(READERS, thread_name_prefix="stages") as readers:
+            where = dict(zip(stages, readers.map(partial(self.loose, head), stages), strict=True))
+        if table == "rejects":
+            return [part for stage in stages for part in self.own_parts({stage: where[stage]}, f"rejects/{stage}")]
+        return self.own_parts(where, folder)
 
     def own_parts(self, units: Mapping[str, Mapping[str, str]], folder: str) -> list[Part]:
         """The parts of a table that are files of their own. `units`: by stage, {unit: path of its commit}.
@@ -386,7 +390,7 @@ def _is_guessed(part: Part) -> bool:
 
 def _may_write(stage: str, table: str) -> bool:
     """Whether a stage may write rows of a table: of another package's nothing is known."""
-    return stage not in STAGES or table in STAGES[stage].makes
+    return table == "rejects" or stage not in STAGES or table in STAGES[stage].makes
 
 
 def _schema_of(table: str, columns: Sequence[str] | None = None) -> pa.Schema:

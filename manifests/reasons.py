@@ -46,6 +46,7 @@ class Reason(StrEnum):
     EXTRACTOR_ERROR = "extractor_error"
     UNKNOWN_ANSWER = "unknown_answer"
     PROXY_REFUSED = "proxy_refused"
+    RESTRICTED_NETWORK = "restricted_network"
     # asking the net: a verdict on the video
     PRIVATE = "private"
     UNAVAILABLE = "unavailable"
@@ -186,7 +187,10 @@ FACTS: dict[Reason, _Fact] = {
     Reason.UNKNOWN_ANSWER: _Fact(
         LATER, "the site refused the video in words that the table of failures does not list yet"
     ),
-    Reason.PROXY_REFUSED: _Fact(LATER, "the proxy refused its user name or password"),
+    Reason.PROXY_REFUSED: _Fact(LATER, "the proxy cannot be reached, or refused its user name or password"),
+    Reason.RESTRICTED_NETWORK: _Fact(
+        LATER, "the site restricts this network or account (Restricted Mode, administrator)"
+    ),
     Reason.PRIVATE: _Fact(NEVER, "private video"),
     Reason.UNAVAILABLE: _Fact(NEVER, "removed, terminated or blocked on copyright grounds"),
     Reason.AGE_RESTRICTED: _Fact(NEVER, "age-restricted, or behind a warning of its content"),

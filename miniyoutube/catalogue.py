@@ -56,7 +56,8 @@ class Track:
     """A caption track. `kind` is manual or auto; `vss_id` is the site's own key, from which yt-dlp derives its key.
 
     `answer` is what its URL returns: "text", or "empty", "html", "no_text" (json3 without a word), "cut" (half a file),
-    "gone" (404); or "elsewhere": the URL is on another machine. A `locked` track is withheld without a token.
+    "gone" (404), "xml" and "error" (a network's message), "bom" (a byte order mark first); or "elsewhere": the URL is
+    on another machine. A `locked` track is withheld without a token.
     """
 
     kind: str
@@ -275,7 +276,10 @@ _TRACKS: dict[str, tuple[Track, ...]] = {
     "manual_gone": (replace(MANUAL_EN, answer="gone"), AUTO_EN),
     "regional": (MANUAL_EN_US, AUTO_EN),
     "named": (NAMED_EN,),
-    **{answer: (replace(MANUAL_EN, answer=answer),) for answer in ("empty", "no_text", "html", "cut", "elsewhere")},
+    **{
+        answer: (replace(MANUAL_EN, answer=answer),)
+        for answer in ("empty", "no_text", "html", "xml", "error", "bom", "cut", "elsewhere")
+    },
 }
 """Sets of caption tracks, by the names that behaviours use."""
 

@@ -20,6 +20,7 @@ class Fault:
         "html" (a consent page), "unknown_layout" (for lists), "repeat" (of a search: page 1 and more to come),
         "no_videos_tab" (of a channel), or for the player the name of a refusal in
         `innertube.REFUSALS`, "other_id", "sabr", "drm", "joint_only" (only the 360p file with audio as a format),
+        "hls_only" (720p in an HLS manifest alone),
         "kids_client" (only the embedded and TV players get it). For captions also "cut" (half of the file). For
         "trimmed" (for the player and the watch page): 5 s shorter than it is. For
         the data_api also the name of an error in `data_api.ERRORS`, "cut", "items_missing", "no_items" or "hostile".

@@ -19,6 +19,13 @@ from miniyoutube.media_cache import Rendition
 SIGNATURE_MARK = "SIGNEDBYMINIYOUTUBE"
 """Part of every signed URL, so that a test can prove that none of them was stored."""
 
+HLS_MANIFEST = (
+    "#EXTM3U\n"
+    '#EXT-X-STREAM-INF:BANDWIDTH=1500000,CODECS="avc1.4d401f,mp4a.40.2",RESOLUTION=1280x720,FRAME-RATE=25\n'
+    "https://manifest.googlevideo.com/api/manifest/hls_playlist/itag/95/playlist.m3u8\n"
+)
+"""A video's renditions as HLS: 720p. Nothing asks for its playlist."""
+
 WEB_CLIENTS = frozenset({"WEB", "MWEB", "WEB_EMBEDDED_PLAYER"})
 _TRANSLATIONS = (("en", "English"), ("es", "Spanish"), ("de", "German"), ("fr", "French"))
 
@@ -119,6 +126,13 @@ REFUSALS: dict[str, Json] = {
     "processing": {"status": "UNPLAYABLE", "reason": "We're processing this video. Check back later."},
     "offline": {"status": "LIVE_STREAM_OFFLINE", "reason": "Offline."},
     "unheard_of": {"status": "UNPLAYABLE", "reason": "The curtain has fallen on this programme."},
+    "restricted": {
+        "status": "UNPLAYABLE",
+        "reason": "Video unavailable",
+        "subreason": "This video is restricted. Please check the Google Workspace administrator and/or the network "
+        "administrator restrictions.",
+    },
+    "error_153": {"status": "ERROR", "reason": "Watch video on YouTube", "subreason": "Error 153"},
     "upcoming": {"status": "LIVE_STREAM_OFFLINE", "reason": "Premieres in 10 hours"},
 }
 """The player's refusals, by the name of a fault's effect."""

@@ -149,11 +149,24 @@ BEHAVIOURS: dict[str, Behaviour] = {
         _later(Reason.UNKNOWN_ANSWER, heals=False),
         (Fault("player", "unheard_of"),),
     ),
+    "restricted": Behaviour(
+        "the network is in Restricted Mode",
+        _later(Reason.RESTRICTED_NETWORK, heals=False),
+        (Fault("player", "restricted"),),
+    ),
+    "error_153": Behaviour(
+        "an embedded player without its referrer",
+        _later(Reason.FORMATS_HIDDEN, heals=False),
+        (Fault("player", "error_153"),),
+    ),
     "player_400": Behaviour("player 400", _later(Reason.BAD_ANSWER, heals=False), (_status("player", 400),)),
     "joint_only": Behaviour(
         "players get the 360p file alone, while the page lists 720p",
         _later(Reason.FORMATS_HIDDEN, heals=False),
         (Fault("player", "joint_only"),),
+    ),
+    "hls_only": Behaviour(
+        "720p as HLS alone", _later(Reason.FORMATS_HIDDEN, heals=False), (Fault("player", "hls_only"),)
     ),
     # refused for now: the identity is paused
     "bot_check_once": Behaviour(
@@ -235,6 +248,13 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "captions_html": Behaviour(
         "a page in place of captions", _later(Reason.CAPTIONS_REFUSED, heals=False), changes={"tracks": "html"}
     ),
+    "captions_xml": Behaviour(
+        "an XML message in place of captions", _later(Reason.CAPTIONS_REFUSED, heals=False), changes={"tracks": "xml"}
+    ),
+    "captions_error": Behaviour(
+        "a JSON error in place of captions", _later(Reason.CAPTIONS_REFUSED, heals=False), changes={"tracks": "error"}
+    ),
+    "captions_bom": Behaviour("captions after a byte order mark", KEPT, changes={"tracks": "bom"}),
     "captions_cut": Behaviour("half a json3 file", _never(Reason.BROKEN_CAPTIONS), changes={"tracks": "cut"}),
     "captions_cut_once": Behaviour("half a json3 file, at first", KEPT, (Fault("captions", "cut", requests=1),)),
     "captions_elsewhere": Behaviour(
@@ -283,6 +303,10 @@ BEHAVIOURS: dict[str, Behaviour] = {
     ),
     "media_503_retried": Behaviour("media 503 for one request", KEPT, (_status("media", 503, requests=1),)),
     "media_reset_once": Behaviour("one media connection is reset", KEPT, (Fault("media", "reset", requests=1),)),
+    "media_html": Behaviour(
+        "a network's page in place of media", _later(Reason.BAD_ANSWER, "media", heals=False), (Fault("media", "html"),)
+    ),
+    "media_html_once": Behaviour("such a page once", KEPT, (Fault("media", "html", requests=1),)),
     "media_drop_once": Behaviour("one media body ends half way", KEPT, (Fault("media", "drop", requests=1),)),
     "media_drop": Behaviour(
         "every media body ends early",

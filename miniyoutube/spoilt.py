@@ -79,6 +79,12 @@ def spoilt(fault: Fault, honest: Answer, request: Request, video: Video | None) 
         )
     if fault.effect == "joint_only":
         data["streamingData"]["adaptiveFormats"] = []
+    if fault.effect == "hls_only":
+        streams = data["streamingData"]["adaptiveFormats"]
+        data["streamingData"]["adaptiveFormats"] = [s for s in streams if s.get("height", 0) < 720]
+        data["streamingData"]["hlsManifestUrl"] = (
+            f"https://manifest.googlevideo.com/api/manifest/hls_variant/{request.body['videoId']}.m3u8"
+        )
     if fault.effect == "other_id":
         data["videoDetails"]["videoId"] = "aaaaaaaaaaa"
     for stream in data["streamingData"]["formats"] + data["streamingData"]["adaptiveFormats"]:

@@ -77,7 +77,9 @@ class Site:
         """Determines the kind of a request, and its video, page or stream."""
         where, video_id, page, stream = "other", "", 1, ""
         path, query = request.path, request.query
-        if request.host.endswith("googlevideo.com"):
+        if request.host == "manifest.googlevideo.com":
+            where, video_id = "manifest", path.rpartition("/")[2].removesuffix(".m3u8")
+        elif request.host.endswith("googlevideo.com"):
             where, video_id = "media", query.get("id", "")
             stream = {"140": "audio", "18": "progressive"}.get(query.get("itag", ""), "video")
         elif request.host.endswith("googleapis.com"):
@@ -236,6 +238,9 @@ class Site:
         text = f'var player="{_PLAYER_SCRIPT}",o={{signatureTimestamp:{_SIGNATURE_TIMESTAMP}}};'
         return Answer(content_type="text/javascript", body=text.replace("/", "\\/", 3).encode())
 
+    def _manifest(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
+        return Answer(content_type="application/vnd.apple.mpegurl", body=innertube.HLS_MANIFEST.encode())
+
     def _thumbnail(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         return error_answer(404)
 
@@ -250,7 +255,7 @@ _HANDLERS: dict[str, Callable[[Site, Request, SiteRequest, Video | None], Answer
     name: getattr(Site, f"_{name}")
     for name in (
         *("home", "search", "browse", "resolve", "watch", "embed", "next", "player"),
-        *("captions", "media", "thumbnail", "script", "data_api", "other"),
+        *("captions", "manifest", "media", "thumbnail", "script", "data_api", "other"),
     )
 }
 
@@ -271,6 +276,12 @@ def _caption_answer(video: Video, track: Track, format_: str, translated_to: str
             text = b""
         case "html":
             return html_answer(CONSENT_PAGE)
+        case "xml":
+            text = b'<?xml version="1.0"?><error>Access denied</error>'
+        case "error":
+            text = b'{"error":{"code":451,"message":"Blocked by your administrator"}}'
+        case "bom":
+            text = b"\xef\xbb\xbf" + text
         case "no_text":
             text = b'{"wireMagic":"pb3","events":[{"tStartMs":0,"dDurationMs":10000,"id":1}]}'
         case "cut":

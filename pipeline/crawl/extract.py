@@ -275,27 +275,37 @@ class Extractor:
                 verdict = check_payload(payload, track.format)
                 if verdict is None:
                     return payload
-                failure = Failure(verdict, f"track {track.key}, {len(payload)} bytes")
+                pause = Pause.CAPTIONS if verdict is Reason.CAPTIONS_REFUSED else Pause.NONE
+                failure = Failure(verdict, f"track {track.key}, {len(payload)} bytes", pause)
             if attempt + 1 < CAPTION_TRIES:
                 time.sleep(self._config.retry_wait_s)
         return failure
 
 
 def check_payload(payload: bytes, format_: str) -> Reason | None:
-    """Why a body cannot be a caption file, None if it can: the site answers 200 with nothing, or with a page."""
+    """Why a body cannot be a caption file, None if it can: the site, or a network, answers 200 with something else."""
     if not payload:  # withheld from this client: even a track without words is a document
         return Reason.CAPTIONS_LOCKED
-    text = payload[:4096].decode("utf-8", errors="replace").strip()
+    text = payload[:4096].decode("utf-8-sig", errors="replace").strip()
     if not text:
         return Reason.EMPTY_CAPTIONS
-    if text[:200].casefold().startswith(("<!doctype html", "<html")):
+    if not text.startswith(BEGINNINGS[format_]) or text.casefold().startswith(("<!doctype html", "<html")):
         return Reason.CAPTIONS_REFUSED
-    if format_ != "json3":
-        return None
+    return _check_json3(payload) if format_ == "json3" else None
+
+
+BEGINNINGS = {"json3": "{", "srv3": "<", "vtt": "WEBVTT"}
+"""How a caption file begins: what begins otherwise is somebody's page or message."""
+
+
+def _check_json3(payload: bytes) -> Reason | None:
     try:
-        events = json.loads(payload).get("events") or []
+        document = json.loads(payload)
+        events = document.get("events") or []
     except (ValueError, AttributeError, RecursionError):
         return Reason.BROKEN_CAPTIONS
+    if not events and "error" in document:
+        return Reason.CAPTIONS_REFUSED
     if not isinstance(events, list):
         return Reason.BROKEN_CAPTIONS
     words = (

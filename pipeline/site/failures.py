@@ -109,6 +109,10 @@ TEXTS = (
     _rule(r"content isn't available, try again later|rate-limited", Reason.SESSION_LIMIT, Pause.HARD),
     _rule(r"ip is likely being blocked", Reason.BAD_ANSWER, Pause.HARD),
     _rule(
+        r"restricted mode|(workspace|network) administrator|google apps account", Reason.RESTRICTED_NETWORK, Pause.SOFT
+    ),
+    _rule(r"\berror 15\d\b|player configuration error", Reason.FORMATS_HIDDEN, Pause.SOFT, look_again=True),
+    _rule(
         r"confirm your age|age-restricted|inappropriate (for|or offensive to) some|suicide or self-harm"
         r"|viewer discretion",
         Reason.AGE_RESTRICTED,
@@ -177,6 +181,10 @@ LATE_TEXTS = (
 EXTRACTOR_BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 """What an extractor raises if the site's answers have changed: yt-dlp passes these on unchanged."""
 
+A_PAGE = "a page in place of the file"
+_PAGE = re.compile(rb"\s*(<!doctype html|<html|<\?xml|\{\s*\"error\")", re.IGNORECASE)
+
+PROXY_DEAD = "the proxy cannot be reached"
 PROXY_PASSWORD = "the proxy refused its user name or password (407)"
 _PROXY_STATUS_407 = re.compile(r"\b407\b")
 
@@ -200,6 +208,11 @@ def classify(evidence: Evidence) -> Failure:
         or Failure(Reason.UNKNOWN_ANSWER if _is_the_sites_word(evidence.error) else Reason.EXTRACTOR_ERROR)
     )
     return replace(failure, detail=failure.detail or _one_line(text))
+
+
+def is_a_page(first: bytes) -> bool:
+    """Whether these first bytes of a media file are those of a page or an error: a network's word, not the file's."""
+    return _PAGE.match(first.removeprefix(b"\xef\xbb\xbf")) is not None
 
 
 def refusals(requests: Sequence[SeenRequest]) -> list[SeenRequest]:
@@ -241,7 +254,7 @@ def _is_asked_for(seen: SeenRequest, about: str) -> bool:
 
 
 def _severity(seen: SeenRequest) -> int:
-    return 3 if seen.status == 429 else 2 if seen.status >= 400 else 1 if not seen.status else 0
+    return 3 if seen.status == 429 else 2 if seen.status >= 400 or seen.error == A_PAGE else 1 if not seen.status else 0
 
 
 def _of_request(seen: SeenRequest) -> Failure | None:
@@ -264,8 +277,12 @@ def _of_request(seen: SeenRequest) -> Failure | None:
         return Failure(Reason.BAD_ANSWER, f"400 for a {where}", Pause.SOFT)
     if seen.status == 404 and seen.kind == "list":
         return Failure(Reason.UNAVAILABLE, f"404 for a {where}")
+    if seen.error == A_PAGE:
+        return Failure(Reason.BAD_ANSWER, f"{A_PAGE}, for a {where}", Pause.SOFT)
     if seen.error == PROXY_PASSWORD:
         return Failure(Reason.PROXY_REFUSED, PROXY_PASSWORD, Pause.HARD)
+    if seen.error == PROXY_DEAD:
+        return Failure(Reason.PROXY_REFUSED, PROXY_DEAD, Pause.SOFT)
     if seen.status == 0 and seen.error:
         reason = Reason.STALLED if "timeout" in seen.error.casefold() else Reason.CONNECTION_RESET
         return Failure(reason, f"{seen.error} for a {where}", Pause.SOFT)
@@ -291,7 +308,7 @@ def _by_class(error: BaseException | None) -> Failure | None:
         if isinstance(link, ProxyError):
             if _PROXY_STATUS_407.search(str(link)):
                 return Failure(Reason.PROXY_REFUSED, PROXY_PASSWORD, Pause.HARD)
-            return Failure(Reason.CONNECTION_RESET, "the proxy cannot be reached", Pause.SOFT)
+            return Failure(Reason.PROXY_REFUSED, PROXY_DEAD, Pause.SOFT)
         if isinstance(link, TransportError | RequestError) and not isinstance(link, HTTPError):
             return Failure(_network_reason(link), pause=Pause.SOFT)
         if isinstance(link, OSError) and link.errno in (28, 122):  # ENOSPC, EDQUOT

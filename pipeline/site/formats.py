@@ -6,7 +6,7 @@ choice is made here, from the list of formats, and yt-dlp is then asked for exac
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from manifests.reasons import Reason
@@ -55,6 +55,8 @@ def choose_format(
     if all(f.get("has_drm") for f in big):
         return Choice(reason=Reason.DRM, detail="every 720p rendition is protected")
     usable = [f for f in big if _usable(f, config)]
+    if not usable and any(_usable({**f, "protocol": "https"}, config) for f in big):
+        return Choice(reason=Reason.FORMATS_HIDDEN, detail=f"720p only as {_codecs(big)}")
     if not usable:
         return Choice(reason=Reason.UNSUPPORTED_CODEC, detail=f"720p only as {_codecs(big)}")
     if cut.min_short_side == 0:
@@ -91,8 +93,10 @@ def judge_formats(
         detail = f"the page lists {largest}p, {choice.detail}"
         return Failure(Reason.FORMATS_HIDDEN, detail, look_again=True)
     withheld = classify(session.evidence(text=NOT_AVAILABLE))
-    if choice.reason is Reason.FORMATS_HIDDEN or withheld.detail != NOT_AVAILABLE:
+    if withheld.detail != NOT_AVAILABLE:
         return withheld
+    if choice.reason is Reason.FORMATS_HIDDEN:
+        return replace(withheld, detail=choice.detail)
     return Failure(choice.reason, choice.detail)
 
 

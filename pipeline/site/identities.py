@@ -65,7 +65,7 @@ class Identity:
     soft: dict[str, str] = field(default_factory=dict)  # subject → reason, consecutive failures
     refused_captions: set[str] = field(default_factory=set)  # subjects, consecutive
     dead: str = ""  # why it cannot reach the site at all
-    n_lost: int = 0  # lost connections before its first answer
+    n_lost: int = 0  # attempts without a connection since its last answer
     serves_others: bool = False  # whether its last attempt was answered and not refused
     n_leases: int = 0
     n_answers: int = 0

@@ -48,8 +48,11 @@ PROBE_S = 60.0
 SAME_FAILURE_STOPS = 5
 """If the extractor fails in the same way at this many different videos in a row, yt-dlp is too old."""
 
-NO_NETWORK_STOPS = 5
-"""An identity that loses this many connections before its first answer cannot reach the site: its proxy is dead."""
+NO_NETWORK_STOPS = 2
+"""An identity that loses this many attempts before its first answer cannot reach the site: its proxy is dead."""
+
+DEAD_PROXY_STOPS = 5
+"""An identity that had answers, and then finds its proxy unreachable this many times in a row, has lost it."""
 
 CAPTION_REFUSALS = 2
 """An identity's captions are paused once those of this many videos in a row are refused: a single bad track is not
@@ -275,7 +278,7 @@ class Politeness:
         asked.verdicts[failure.reason.value if failure else ""] += 1
         asked.n_answers += 1
         asked.serves_others = True
-        asked.dead, asked.probe_until = "", 0.0
+        asked.dead, asked.n_lost, asked.probe_until = "", 0, 0.0
         asked.breaker.close()
         asked.soft.clear()
         self._same.clear()
@@ -310,11 +313,13 @@ class Politeness:
 
     def _judge_net(self, asked: Identity, failure: Failure) -> Ruling | None:
         """Marks an identity that cannot reach the site; if none can, ends the run and names each."""
-        if failure.reason is Reason.PROXY_REFUSED:
+        is_proxy = failure.reason is Reason.PROXY_REFUSED
+        if is_proxy and failure.pause is Pause.HARD:  # it refuses the password, and will go on doing so
             asked.dead = failure.detail
-        elif failure.reason in (Reason.CONNECTION_RESET, Reason.STALLED) and not asked.n_answers:
+        elif is_proxy or (failure.reason in (Reason.CONNECTION_RESET, Reason.STALLED) and not asked.n_answers):
             asked.n_lost += 1
-            asked.dead = failure.detail if asked.n_lost >= NO_NETWORK_STOPS else asked.dead
+            most = DEAD_PROXY_STOPS if asked.n_answers else NO_NETWORK_STOPS
+            asked.dead = failure.detail if asked.n_lost >= most else asked.dead
         able = [identity for identity in self._identities.values() if not identity.by_hand]
         if not asked.dead or not all(identity.dead for identity in able):
             return None
@@ -341,7 +346,8 @@ class Politeness:
     def _pause(self, asked: Identity, subject: str, failure: Failure) -> float:
         pauses_s = self._config.pauses_s
         least_s = pauses_s[min(1, len(pauses_s) - 1)] if failure.reason is Reason.SESSION_LIMIT else 0.0
-        why = "unreachable" if asked.dead and failure.reason is not Reason.PROXY_REFUSED else failure.reason.value
+        is_password = failure.reason is Reason.PROXY_REFUSED and failure.pause is Pause.HARD
+        why = "unreachable" if asked.dead and not is_password else failure.reason.value
         asked.paused_for, asked.probe_until = subject, 0.0
         return asked.breaker.open(self._clock(), pauses_s, least_s, self._stretch(), why)
 

@@ -32,12 +32,15 @@ from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.config.ydl_opts import HARMLESS
 from pipeline.engine.work.unit import StopRun
 from pipeline.site.failures import (
+    A_PAGE,
     EXTRACTOR_BUGS,
+    PROXY_DEAD,
     PROXY_PASSWORD,
     AfterRefusal,
     DeadlinePassed,
     Evidence,
     SeenRequest,
+    is_a_page,
 )
 from pipeline.site.options import options_for
 from pipeline.site.own_hosts import MAX_HOPS, check_own, hold_redirects, next_hop
@@ -198,7 +201,10 @@ class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
         except RequestError as error:
             session.requests.append(SeenRequest(kind, host, path, error=_network_error(error)))
             raise
-        session.requests.append(SeenRequest(kind, host, path, status=response.status))
+        page = kind == "media" and is_a_page(_peek(response))
+        session.requests.append(SeenRequest(kind, host, path, status=response.status, error=A_PAGE if page else ""))
+        if page:
+            raise RequestError(A_PAGE)
         return self._read_watch_page(response) if path == "/watch" else response
 
     def _read_watch_page(self, response: Response) -> Response:
@@ -211,6 +217,20 @@ class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
         self.session.made_for_kids = MADE_FOR_KIDS.search(body) is not None
         self.session.listed_sizes = frozenset(int(label) for label in _LABELS.findall(body))
         return Response(io.BytesIO(body), response.url, response.headers, response.status, response.reason)
+
+
+def _peek(response: Response) -> bytes:
+    """The first bytes of a response, which whoever reads it gets too. Raises yt-dlp's network errors."""
+    first, rest = bytes(response.read(64)), response.read
+    unread = [first]
+
+    def read(amt: int | None = None) -> bytes:
+        if not unread:
+            return bytes(rest(amt))
+        return unread.pop() if amt is not None else unread.pop() + rest(None)
+
+    response.read = read  # type: ignore[method-assign, unused-ignore]
+    return first
 
 
 class WarningLogger:
@@ -252,8 +272,8 @@ def _kind(site: str, path: str) -> str:
 
 
 def _network_error(error: RequestError) -> str:
-    if isinstance(error, ProxyError) and "407" in str(error):
-        return PROXY_PASSWORD
+    if isinstance(error, ProxyError):
+        return PROXY_PASSWORD if "407" in str(error) else PROXY_DEAD
     text = str(error).casefold()
     return "Timeout" if "timed out" in text or "timeout" in text else type(error).__name__
 

@@ -89,6 +89,8 @@ AT_EXTRACTION: dict[str, Met] = {
     "unheard_of": Met("The curtain has fallen"),
     "player_400": Met(NO_FORMATS, frozenset({200, 400}), "HTTP Error 400"),
     "joint_only": Met(NOT_AVAILABLE),
+    "restricted": Met("Please check the Google Workspace administrator"),
+    "error_153": Met("Error 153"),
 }
 """Behaviours that show at extraction; every other one extracts without an error."""
 
@@ -99,6 +101,8 @@ AT_THE_FETCH: dict[str, str] = {
     "media_404_once": "HTTP Error 404",
     "media_503": "Giving up after",
     "media_drop": "Giving up after",
+    "media_html": "Postprocessing",
+    "media_html_once": "Postprocessing",
     "media_empty": "Did not get any data blocks",
     "media_stall": "Giving up after",
     "media_redirect": "403",

@@ -85,6 +85,13 @@ def desk(*behaviours: str, identities: tuple[str, ...] = ("one",), **settings: A
         ("captions_403", Reason.CAPTIONS_REFUSED, {"watch": 1, "player": 1, "captions": 2}),
         ("captions_404", Reason.CAPTIONS_REFUSED, {"watch": 1, "player": 1, "captions": 2}),
         ("manual_gone", None, {"watch": 1, "player": 1, "captions": 2}),
+        ("restricted", Reason.RESTRICTED_NETWORK, {"watch": 2, "player": 2}),
+        ("error_153", Reason.FORMATS_HIDDEN, {"watch": 2, "player": 3, "embed": 1}),
+        ("hls_only", Reason.FORMATS_HIDDEN, {"watch": 2, "player": 3, "embed": 1, "manifest": 3}),
+        ("captions_html", Reason.CAPTIONS_REFUSED, {"watch": 2, "player": 2, "captions": 4}),
+        ("captions_xml", Reason.CAPTIONS_REFUSED, {"watch": 2, "player": 2, "captions": 4}),
+        ("captions_error", Reason.CAPTIONS_REFUSED, {"watch": 2, "player": 2, "captions": 4}),
+        ("captions_bom", None, {"watch": 1, "player": 1, "captions": 1}),
     ],
 )
 def test_each_behaviour_has_its_verdict_and_costs_no_more_requests_than_it_is_worth(
@@ -280,3 +287,36 @@ def test_a_body_of_nothing_is_withheld_and_a_document_without_words_is_empty() -
     assert check_payload(b"", "json3") is Reason.CAPTIONS_LOCKED
     assert check_payload(b'{"events":[]}', "json3") is Reason.EMPTY_CAPTIONS
     assert check_payload(b'{"events":[{"segs":[{"utf', "json3") is Reason.BROKEN_CAPTIONS
+
+
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize(
+    ("body", "format_", "reason"),
+    [
+        (b'{"events":[{"segs":[{"utf8":"word"}]}]}', "json3", None),
+        (b"<!DOCTYPE html><p>Before you continue", "json3", Reason.CAPTIONS_REFUSED),
+        (b'<?xml version="1.0"?><error/>', "json3", Reason.CAPTIONS_REFUSED),
+        (b'{"error":{"code":451}}', "json3", Reason.CAPTIONS_REFUSED),
+        (b"Access denied", "json3", Reason.CAPTIONS_REFUSED),
+        (b"WEBVTT\n", "vtt", None),
+        (b"<html><p>Log in", "srv3", Reason.CAPTIONS_REFUSED),
+        (b'<?xml version="1.0"?><timedtext/>', "srv3", None),
+        (b'{"error":{"code":451}}', "vtt", Reason.CAPTIONS_REFUSED),
+    ],
+)
+def test_what_a_network_puts_in_place_of_captions_is_no_verdict(
+    bom: bytes, body: bytes, format_: str, reason: Reason | None
+) -> None:
+    assert check_payload(bom + body, format_) is reason
+
+
+@pytest.mark.parametrize("proxy", ["http://user:planted@127.0.0.1:9", "socks5://127.0.0.1:9"])
+def test_a_dead_proxy_as_the_only_identity_ends_the_run_and_is_named(tmp_path: Path, proxy: str) -> None:
+    ids = tmp_path / "ids.txt"
+    ids.write_text("aaaaaaaaaaa\n")
+    with MiniYouTube(one_of_each(("kids",)), draw="lazily") as site:
+        config = config_for(site, sources=("ids",), ids_files=(ids,), grow_from_channels=False)
+        who = config.pool()[0].model_copy(update={"name": "office", "proxy": SecretStr(proxy)})
+        with pytest.raises(RunStopped, match=r"no_network.*identity office") as error:
+            Road.at(tmp_path / "out", config.model_copy(update={"identities": (who,)})).crawl({EDUCATION: 10.0})
+    assert "planted" not in str(error.value)

@@ -155,7 +155,7 @@ def test_a_refused_proxy_password_is_its_own_reason() -> None:
     refused = ProxyError("Unable to connect to proxy: Tunnel connection failed: 407 Proxy Authentication Required")
     found = classify(Evidence(error=refused))
     assert (found.reason, found.pause) == (Reason.PROXY_REFUSED, Pause.HARD)
-    assert classify(Evidence(error=ProxyError("cannot connect"))).reason is Reason.CONNECTION_RESET
+    assert classify(Evidence(error=ProxyError("cannot connect"))).pause is Pause.SOFT
 
 
 # --- every sentence of the installed yt-dlp ---
@@ -327,7 +327,7 @@ def test_of_several_kinds_that_failed_the_worst_speaks_and_each_by_its_last_requ
         (OSError(28, "No space"), Reason.NO_DISK, Pause.NONE),
         (OSError(122, "Quota"), Reason.NO_DISK, Pause.NONE),
         (OSError(5, "I/O"), Reason.EXTRACTOR_ERROR, Pause.NONE),
-        (ProxyError("port 1407 is closed"), Reason.CONNECTION_RESET, Pause.SOFT),
+        (ProxyError("port 1407 is closed"), Reason.PROXY_REFUSED, Pause.SOFT),
         (GeoRestrictedError("no"), Reason.GEO_BLOCKED, Pause.NONE),
     ],
 )

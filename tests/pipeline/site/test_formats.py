@@ -67,7 +67,7 @@ def test_the_720p_rendition_is_chosen(formats: list[dict[str, Any]], expected: s
         ([], Reason.FORMATS_HIDDEN),
         ([video(720, has_drm=True), SOUND], Reason.DRM),
         ([video(720, "theora"), SOUND], Reason.UNSUPPORTED_CODEC),
-        ([video(720, protocol="m3u8_native"), SOUND], Reason.UNSUPPORTED_CODEC),
+        ([video(720, protocol="m3u8_native"), SOUND], Reason.FORMATS_HIDDEN),
         ([video(720, dynamic_range="HDR10"), SOUND], Reason.UNSUPPORTED_CODEC),
         ([video(536, width=952), SOUND], Reason.NO_720P),
     ],

@@ -4,7 +4,7 @@ from manifests.reasons import Reason
 from pipeline.config.crawl import PolitenessConfig
 from pipeline.site.failures import Failure, Pause
 from pipeline.site.pauses import describe_pauses
-from pipeline.site.politeness import NO_NETWORK_STOPS, Politeness
+from pipeline.site.politeness import DEAD_PROXY_STOPS, NO_NETWORK_STOPS, Politeness
 from tests.pipeline.site.toys import BOT, Clock, politeness, run
 
 SOFT = Failure(Reason.SERVER_ERROR, "503", Pause.SOFT)
@@ -98,6 +98,17 @@ def test_one_dead_proxy_is_paused_and_named_and_the_others_go_on() -> None:
     assert rulings[-1].paused_s > 0
     assert "dead paused for another 10 s (unreachable)" in describe_pauses(polite.snapshot())
     assert run(polite.lease(0.0, prefer="dead")).identity == "well"
+
+
+def test_a_proxy_that_was_well_and_is_gone_ends_the_run_unless_another_answer_comes_between() -> None:
+    gone = Failure(Reason.PROXY_REFUSED, "the proxy cannot be reached", Pause.SOFT)
+    polite = politeness(Clock())
+    for n in range(DEAD_PROXY_STOPS - 1):
+        run(polite.report("one", "good", None))
+        assert run(polite.report("one", f"v{n}", gone)).stop is None
+    rulings = [run(polite.report("one", "v", gone)) for _ in range(DEAD_PROXY_STOPS - 1)]
+    assert [ruling.stop for ruling in rulings] == [*[None] * (DEAD_PROXY_STOPS - 2), Reason.NO_NETWORK]
+    assert "identity one: the proxy cannot be reached" in rulings[-1].detail
 
 
 def test_a_refused_proxy_password_pauses_at_once_and_ends_the_run_only_where_it_is_all() -> None:

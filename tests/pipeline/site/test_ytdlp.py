@@ -1,6 +1,7 @@
 """What the real yt-dlp hides, made visible: statuses, warnings, deadlines, secrets."""
 
 import contextlib
+import functools
 import io
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from manifests.reasons import Reason
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import IdentityConfig
 from pipeline.site import ytdlp
-from pipeline.site.failures import PROXY_PASSWORD, AfterRefusal, DeadlinePassed, classify
+from pipeline.site.failures import A_PAGE, PROXY_DEAD, PROXY_PASSWORD, AfterRefusal, DeadlinePassed, classify
 from pipeline.site.options import options_for
 from pipeline.site.ytdlp import (
     IdentityPaused,
@@ -241,10 +242,30 @@ def test_what_a_request_came_to_is_kept_in_the_record(monkeypatch: pytest.Monkey
         (0, "Timeout"),
         (0, "TransportError"),
         (0, PROXY_PASSWORD),
-        (0, "ProxyError"),
+        (0, PROXY_DEAD),
         (0, "TransportError"),
     ]
     assert not ydl.session.refused and {found.kind for found in ydl.session.requests} == {"player"}
+
+
+MEDIA = "https://rr1---sn-x.googlevideo.com/videoplayback"
+
+
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html><p>Log in", b'\xef\xbb\xbf{"error":{}}', b" <?xml version='1.0'?>"])
+def test_a_page_in_place_of_media_is_told_by_its_first_bytes(monkeypatch: pytest.MonkeyPatch, page: bytes) -> None:
+    ydl, _ = a_site(monkeypatch, response(page))
+    with pytest.raises(RequestError):
+        ydl.urlopen(MEDIA)
+    assert [(seen.status, seen.error) for seen in ydl.session.requests] == [(200, A_PAGE)]
+
+
+def test_the_first_bytes_of_media_are_read_like_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = bytes(range(256)) * 8
+    ydl, _ = a_site(monkeypatch, response(body), response(body), response(b""))
+    assert ydl.urlopen(MEDIA).read() == body
+    pieces = iter(functools.partial(ydl.urlopen(MEDIA).read, 100), b"")
+    assert b"".join(pieces) == body
+    assert ydl.urlopen(MEDIA).read() == b""
 
 
 class Broken(io.BytesIO):

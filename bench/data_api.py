@@ -22,6 +22,7 @@ from miniyoutube.catalogue import Catalogue, Video, cast
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CrawlConfig, IdentityConfig, LimitsConfig, PolitenessConfig
 from pipeline.config.data_api import DataApiConfig
+from pipeline.config.sources import ListsConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import Wanted
 from pipeline.crawl.rounds import rounds, stages_of
@@ -119,8 +120,8 @@ def config_for(site: MiniYouTube, folder: Path, has_key: bool) -> CrawlConfig:
     one = IdentityConfig(name="one", proxy=SecretStr(site.proxy_url_of("one")), videos_per_hour=NO_LIMIT)
     kinds = ("list", "page", "player", "caption", "media", "other")
     return CrawlConfig(
-        sources=("ids",),
-        ids_files=(folder / "ids.txt",),
+        sources=("lists",),
+        lists=ListsConfig(files=(str(folder / "ids.txt"),)),
         categories=tuple(category.id for category in load_categories() if category.id != UNWANTED),
         limits=LimitsConfig(min_duration_s=5),
         identities=(one,),

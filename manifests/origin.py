@@ -1,7 +1,7 @@
 """Where a video comes from: valid video ids of the site, the id in an address, and whether two videos are the same."""
 
 import re
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -21,16 +21,28 @@ def video_id_of(text: str) -> str:
     """The video id in an id or address of the site; "" if there is none."""
     if VIDEO_ID.fullmatch(text):
         return text
-    try:
-        parts = urlsplit(text if "//" in text else f"https://{text}")
-    except ValueError:
-        return ""
-    host = (parts.hostname or "").removeprefix("www.").removeprefix("m.").removeprefix("music.")
-    if host not in _HOSTS:
+    if text.startswith(USUAL_ADDRESS) and VIDEO_ID.fullmatch(text, len(USUAL_ADDRESS)):
+        return text[len(USUAL_ADDRESS) :]
+    parts = _on_site(text)
+    if parts is None:
         return ""
     pieces = [piece for piece in parts.path.split("/") if piece]
     given = parse_qs(parts.query).get("v", [""])[0] or (pieces[-1] if pieces else "")
     return given if VIDEO_ID.fullmatch(given) else ""
+
+
+def is_of_site(address: str) -> bool:
+    """Whether an address leads to the site, to a video or anything else."""
+    return _on_site(address) is not None
+
+
+def _on_site(address: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(address if "//" in address else f"https://{address}")
+    except ValueError:
+        return None
+    host = (parts.hostname or "").removeprefix("www.").removeprefix("m.").removeprefix("music.")
+    return parts if host in _HOSTS else None
 
 
 def is_site_id(video_id: str) -> bool:

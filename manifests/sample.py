@@ -55,6 +55,10 @@ def sample_key(video_id: str, n: int) -> str:
     return f"{video_id}_{n:05d}"
 
 
+WHOLE_MS = -1
+"""End of a given span that is the whole video, whose length is known only once its media is there."""
+
+
 class GivenSpan(TypedDict):
     """A clip given with its video, in the form of `videos.given_spans` (a JSON list)."""
 

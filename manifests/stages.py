@@ -53,8 +53,8 @@ TABLE = (
     ),
     StageFacts(
         "urls",
-        "reads tables of media addresses, with their captions",
-        sources=("urls",),
+        "reads the lists' addresses of media elsewhere, with their captions",
+        sources=("lists",),
         asks=True,
         makes=("videos", "captions", "transcripts"),
         void_by="videos",
@@ -63,7 +63,7 @@ TABLE = (
     StageFacts(
         "list",
         "asks searches, channels, playlists and lists which videos there are",
-        sources=("search", "channel", "playlist", "ids", "hdvila"),
+        sources=("search", "channel", "playlist", "lists"),
         asks=True,
         makes=("listings", "sources"),
         void_by="videos",
@@ -81,7 +81,7 @@ TABLE = (
         "asks the site for a video's metadata and captions",
         asks=True,
         reads=("candidates",),
-        makes=("videos", "captions"),
+        makes=("videos", "captions", "transcripts"),
         void_by="videos",
         again="round",
     ),

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.hostile_inputs import Case, Home, mutated
+from manifests.errors import UserError
+from pipeline.config.sources import ListsConfig
 from pipeline.crawl.extract import check_payload
-from pipeline.crawl.sources import hdvila, ids
+from pipeline.crawl.sources.lists import list_part
 from pipeline.site.redact import redact
 from pipeline.site.tracks import choose_tracks, list_tracks
 
@@ -45,7 +47,7 @@ def _captions(folder: Path, chance: random.Random, home: Home) -> str:
 
 
 def _lists(folder: Path, chance: random.Random, home: Home) -> str:
-    """Makes a file of ids, or of HD-VILA-100M's lines."""
+    """Makes a list of HD-VILA-100M's lines, in a file of some kind."""
     lines = [mutated(json.dumps(LINE).encode(), chance) for _ in range(8)]
     lines += [
         b"[" * 100_000,
@@ -54,10 +56,13 @@ def _lists(folder: Path, chance: random.Random, home: Home) -> str:
         b"https://[x",
         json.dumps(LINE).encode(),
     ]
-    path = folder / "list.txt"
+    path = folder / chance.choice(("list.txt", "list.jsonl", "list.csv"))
     path.write_bytes(b"\n".join(lines) + b"\n")
-    read = [*hdvila.list_file(path, 0), *ids.list_file(path, 0)]
-    for found, _ in read:
+    try:
+        read, _ = list_part(str(path), ListsConfig(), 0)
+    except UserError:
+        return "not understood"
+    for found in read:
         found.video_id.encode()
         found.given_spans.encode()
     return f"{min(len(read), 1)} or more results"

@@ -35,4 +35,4 @@ def export(
         return
     done = export_hdvila(open_directory(url), Store(out))
     print(f"{out}: {done.n_clips} clips of {done.n_videos} videos in {CLIPS_NAME} and {TEXTS_NAME}")
-    print("a new run reads them: crawl.sources: [hdvila], crawl.hdvila: {clips: [...], texts: [...]}")
+    print("a new run reads them: crawl.sources: [lists], crawl.lists: {files: [...], texts: [...]}")

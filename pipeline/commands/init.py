@@ -8,11 +8,17 @@ import typer
 
 
 class Start(StrEnum):
-    """What a run starts from."""
+    """What a run starts from: a crawl, a folder, a list of one's own, or one that is published."""
 
     CRAWL = "crawl"
     FOLDER = "folder"
-    URLS = "urls"
+    LIST = "list"
+    HOWTO100M = "howto100m"
+    YT_TEMPORAL = "yt-temporal"
+    PANDA_70M = "panda-70m"
+    INTERNVID = "internvid"
+    HD_VILA = "hd-vila"
+    WEBVID = "webvid"
 
 
 _HEAD = """# {what}
@@ -49,19 +55,41 @@ folder:
   path: videos                 # NAME.mp4 with NAME.en.vtt and, if there is one, NAME.info.json
   category_from: info          # info | folder | mapping
 """,
-    Start.URLS: """
+    Start.LIST: """
 crawl:
-  sources: [ids]
-  ids_files: [urls.txt]        # one YouTube id or watch address per line
+  sources: [lists]
+  lists:
+    files: [list.txt]          # an id or address of YouTube, or of a media file, a line; or .csv .tsv .jsonl .parquet
+    # columns: {url: videoURL, start: begin, end: stop, caption: text}   # what a table calls ours, if not so
   identities:
     - {name: here, videos_per_hour: 150}
-
-# For a table (CSV, TSV, Parquet, JSON Lines) of addresses of media files, as video2dataset reads them, write instead of
-# the above:
-# crawl: {sources: [urls]}
-# urls: {files: [videos.csv], columns: {url: url, caption: caption}}
 """,
 }
+
+_PUBLISHED = {
+    Start.HOWTO100M: ("HowTo100M_v1.csv", "videos; their clips are the sentences of their captions"),
+    Start.YT_TEMPORAL: ("yttemporal1b_ids_train.csv", "videos; their clips are the sentences of their captions"),
+    Start.PANDA_70M: ("panda70m_training_2m.csv", "clips with captions"),
+    Start.INTERNVID: ("InternVid-10M-flt.jsonl", "clips with captions, a row each"),
+    Start.HD_VILA: ("hdvila_part0.jsonl", "clips; their texts are the captions inside them"),
+    Start.WEBVID: ("results_10M_train.csv", "addresses of media files with a caption each"),
+}
+"""A published list's file, and what it names."""
+
+_LIST = """
+crawl:
+  sources: [lists]
+  lists: {{files: [{file}]}}   # {names}; its columns are known
+"""
+_OF_THE_SITE = """  identities:
+    - {name: here, videos_per_hour: 150}
+"""
+_WITH_TEXTS = """  # lists: {transcripts: true}   # fetch the words said too, beside the list's captions
+  limits: {languages: [], min_duration_s: 0}   # the list has chosen
+"""
+_TEXTS = """  # lists: {texts: [texts.jsonl]}   # {clip_id, text} a line, if you have the clips' texts
+"""
+
 
 _TAIL = """
 shards:
@@ -77,14 +105,21 @@ engine:
 _WHAT = {
     Start.CRAWL: "A crawl of YouTube over the 15 categories.",
     Start.FOLDER: "Videos that are already in a folder.",
-    Start.URLS: "A list of video addresses.",
+    Start.LIST: "A list of videos, clips or addresses.",
 }
 
 
 def starter(start: Start, file: str, out: str) -> str:
     """The starting configuration, YAML with comments."""
-    head = _HEAD.format(what=_WHAT[start], file=file, out=out, name=f"hdvila-{start}")
-    return head + _PARTS[start] + _TAIL
+    what = _WHAT.get(start, f"A published list: {start}.")
+    head = _HEAD.format(what=what, file=file, out=out, name=f"hdvila-{start}")
+    return head + (_PARTS.get(start) or _published(start)) + _TAIL
+
+
+def _published(start: Start) -> str:
+    file, names = _PUBLISHED[start]
+    more = {Start.PANDA_70M: _WITH_TEXTS, Start.INTERNVID: _WITH_TEXTS, Start.HD_VILA: _TEXTS}.get(start, "")
+    return _LIST.format(file=file, names=names) + more + _OF_THE_SITE * (start is not Start.WEBVID)
 
 
 def init(
@@ -93,7 +128,7 @@ def init(
         Path, typer.Option("--out", help="The file to write; an existing file is never overwritten.")
     ] = Path("run.yaml"),
 ) -> None:
-    """Writes a commented YAML to start from: a crawl, a folder of videos, or a list of addresses."""
+    """Writes a commented YAML to start from: a crawl, a folder of videos, or a list of one's own or as published."""
     from manifests.errors import UserError
 
     try:

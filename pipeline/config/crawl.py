@@ -13,6 +13,7 @@ from manifests.plugins import names_in
 from manifests.settings import Section, identity, operational
 from manifests.stages import TABLE
 from pipeline.config.data_api import DataApiConfig
+from pipeline.config.sources import ListsConfig
 from pipeline.config.ydl_opts import check_args, check_options, is_trusted
 
 OUR_SOURCES = frozenset(source for stage in TABLE for source in stage.sources)
@@ -27,16 +28,6 @@ def _source(name: str) -> str:
 
 
 SourceName = Annotated[str, AfterValidator(_source)]
-
-
-class HdVilaConfig(Section):
-    """The released HD-VILA-100M files."""
-
-    stage: ClassVar[str] = "list"
-    clips: tuple[Path, ...] = identity((), doc="JSONL files of {video_id, url, clip: [{clip_id, span}]}")
-    texts: tuple[Path, ...] = identity(
-        (), doc="JSONL files of {clip_id, text}; without them, texts are the captions within each span"
-    )
 
 
 class LimitsConfig(Section):
@@ -171,7 +162,7 @@ class CrawlConfig(Section):
 
     stage: ClassVar[str] = "list"
     sources: tuple[SourceName, ...] = identity(
-        ("search",), doc="where videos come from: search channel playlist ids hdvila folder urls"
+        ("search",), doc="where videos come from: search channel playlist lists folder"
     )
     categories: tuple[int, ...] = identity((), doc="category ids wanted; empty: all 15")
     queries: dict[int, tuple[str, ...]] = identity(
@@ -179,8 +170,7 @@ class CrawlConfig(Section):
     )
     channels: dict[int, tuple[str, ...]] = identity(dict, doc="channel ids, handles or urls by category id (-1: any)")
     playlists: dict[int, tuple[str, ...]] = identity(dict, doc="playlist ids or urls by category id (-1: any)")
-    ids_files: tuple[Path, ...] = identity((), doc="text files of video ids or urls, one per line; # starts a comment")
-    hdvila: HdVilaConfig = HdVilaConfig()
+    lists: ListsConfig = ListsConfig()
     grow_from_channels: bool = identity(
         True, doc="when a category runs out of candidates, list the channels of its kept videos"
     )

@@ -23,10 +23,9 @@ MATTER = {
         "crawl.sources",
         "crawl.categories",
         "crawl.queries",
-        "crawl.ids_files",
+        "crawl.lists.files",
+        "crawl.lists.columns",
         "folder.path",
-        "urls.files",
-        "urls.columns",
     ),
     "Who asks, and who is left out": (
         "crawl.identities",

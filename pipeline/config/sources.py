@@ -1,9 +1,10 @@
-"""Settings of the sources that do not ask the site: a folder of videos, and tables of media addresses as video2dataset
-reads them.
-"""
+"""Settings of the sources that are files: a folder of videos, and lists of videos, clips or addresses."""
 
+import difflib
 from pathlib import Path
 from typing import ClassVar, Literal
+
+from pydantic import field_validator
 
 from manifests.settings import Section, identity, operational
 
@@ -25,20 +26,50 @@ class FolderConfig(Section):
     caption_language: str = identity("en", doc="language of caption files whose names state none")
 
 
-class UrlsConfig(Section):
-    """Tables of media addresses: CSV, Parquet or JSON Lines files, a row per video."""
+COLUMNS = (
+    "url", "id", "start", "end", "clips", "caption", "caption_url", "caption_file", "category", "title", "license",
+    "language", "duration", "channel",
+)  # fmt: skip
+"""The columns of a list that have a meaning, by our names."""
+
+
+class ListsConfig(Section):
+    """Lists of videos or of clips: ids and addresses of the site, or addresses of media files elsewhere."""
 
     stage: ClassVar[str] = "urls"
     files: tuple[str, ...] = operational(
-        (), doc="the tables: .csv, .tsv, .parquet or .jsonl, on a disk or on object storage (s3://…, gs://…)"
+        (),
+        doc="the lists, on a disk or on object storage: text, .csv, .tsv, .jsonl or .parquet, also .gz or .zst; the "
+        "published lists that `init` names are known by their columns",
     )
     columns: dict[str, str] = identity(
         dict,
-        doc="what the tables call our columns, where the names differ: {url: videoURL, caption: "
-        "name}; ours are url id caption caption_url caption_file clips category title license "
-        "language duration channel",
+        doc="what a list calls our columns, where it is none of these: {url: videoURL, caption: name}; ours are url id "
+        "start end clips caption caption_url caption_file category title license language duration channel",
+    )
+    texts: tuple[str, ...] = identity(
+        (), doc="files of {clip_id, text}, as HD-VILA-100M has them: the texts of a list's clips"
+    )
+    transcripts: bool = identity(
+        False,
+        doc="for videos of the site whose clips come with texts, fetch captions too: KEY.json then has the words said",
     )
     caption_language: str = identity("en", doc="language of captions whose row states none")
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_are_ours(cls, columns: dict[str, str]) -> dict[str, str]:
+        for name in columns:
+            if name not in COLUMNS:
+                near = difflib.get_close_matches(name, COLUMNS, n=1)
+                raise ValueError(f"{name!r} is none of our columns; {f'did you mean {near[0]}?' if near else COLUMNS}")
+        return columns
+
+
+class UrlsConfig(Section):
+    """How media, and captions, at addresses in a list are fetched."""
+
+    stage: ClassVar[str] = "urls"
     allow_private: bool = operational(
         False, doc="also fetch from private, loopback and link-local addresses: for tests and for servers of your own"
     )

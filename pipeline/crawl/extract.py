@@ -17,7 +17,7 @@ from yt_dlp.networking.exceptions import HTTPError, RequestError
 
 from manifests.categories import category_by_name
 from manifests.reasons import Reason, ReasonClass
-from manifests.rows import CandidateRow, CaptionRow, VideoRow
+from manifests.rows import CandidateRow, CaptionRow, TranscriptRow, VideoRow
 from pipeline.config.crawl import CrawlConfig
 from pipeline.config.media import CutConfig
 from pipeline.crawl.first_look import first_look
@@ -46,6 +46,7 @@ from pipeline.site.ytdlp import (
     site_for,
     upload_date_of,
 )
+from pipeline.text.transcripts import given_transcript_row
 
 CAPTION_TRIES = 2
 WITHOUT_MANUAL = "without_manual_captions"
@@ -91,7 +92,8 @@ class ExtractStage:
         """Looks at each candidate in turn; what an interrupted attempt already has is not requested again."""
         videos: list[VideoRow] = []
         captions: list[CaptionRow] = []
-        output = Output(rows={"videos": videos, "captions": captions})
+        transcripts: list[TranscriptRow] = []
+        output = Output(rows={"videos": videos, "captions": captions, "transcripts": transcripts})
         extractor = Extractor(self.config, self.polite, self.cut)
         known = {**self._first_look(unit, context), **recall(context.store, unit.name)}
         for candidate in unit.payload:
@@ -107,6 +109,9 @@ class ExtractStage:
                 continue
             videos.append(outcome[0])
             captions.extend(outcome[1])
+            if not outcome[1]:  # its list gave the clips' texts
+                spans = json.loads(candidate["given_spans"])
+                transcripts.append(given_transcript_row(video_id, self.config.lists.caption_language, spans))
         return output
 
     def _first_look(self, unit: Unit, context: Context) -> dict[str, Reject]:
@@ -130,7 +135,8 @@ class ExtractStage:
 
     def _look_at(self, candidate: CandidateRow, extractor: "Extractor") -> "FoundVideo | Reject":
         video_id = candidate["video_id"]
-        video = extractor.look_at(video_id, candidate["wanted_category_id"])
+        has_texts = any(span["text"] for span in json.loads(candidate["given_spans"] or "[]"))
+        video = extractor.look_at(video_id, candidate["wanted_category_id"], has_texts=has_texts)
         if isinstance(video, Failure):
             wait_s = video.wait_s or self.config.politeness.later_s * 2 ** (candidate["attempt"] - 1)
             return Reject(video.reason, video_id, detail=extractor.safe(video.detail), retry_after_s=wait_s)
@@ -163,30 +169,36 @@ class Extractor:
         """Removes secrets from a text."""
         return self._asking.safe(text)
 
-    def look_at(self, video_id: str, wanted_category_id: int) -> FoundVideo | Failure:
-        """Extracts a video, or says why it is rejected. Raises StopRun."""
+    def look_at(self, video_id: str, wanted_category_id: int, *, has_texts: bool = False) -> FoundVideo | Failure:
+        """Extracts a video, or says why not. With texts for its clips it needs no captions. Raises StopRun."""
         config = self._config
-        rules = Rules(VIDEO_TIME_LIMIT_S, VIDEO_TRIES, config.politeness.patience_s, captions=True)
+        captions = self._wants_captions(has_texts)
+        rules = Rules(VIDEO_TIME_LIMIT_S, VIDEO_TRIES, config.politeness.patience_s, captions=captions)
+        attempt = partial(self._attempt, video_id, wanted_category_id, has_texts)
         try:
-            return self._asking.ask(video_id, lambda turn: self._attempt(video_id, wanted_category_id, turn), rules)
+            return self._asking.ask(video_id, attempt, rules)
         except NobodyMayAsk as all_paused:
             return Failure(Reason.RATE_LIMITED, str(all_paused))
 
-    def _attempt(self, video_id: str, wanted_category_id: int, turn: Turn) -> FoundVideo | Failure:
+    def _attempt(self, video_id: str, wanted_category_id: int, has_texts: bool, turn: Turn) -> FoundVideo | Failure:
         session = turn.session
         site = site_for(self._config, turn.identity, turn.clients, session)
         info = extract_video(site, video_id)
-        if verdict := self._verdict(info, session, wanted_category_id):
+        if verdict := self._verdict(info, session, wanted_category_id, has_texts):
             return verdict
-        captions = self._captions(site, info, session)
+        captions = self._captions(site, info, session) if self._wants_captions(has_texts) else []
         if isinstance(captions, Failure):
-            return captions
-        kinds = {track.kind for track in self._tracks(info)}
-        missing = kinds - {row["kind"] for row in captions}
-        flags = (WITHOUT_MANUAL,) if "manual" in missing else ()
+            if not has_texts or captions.reason.class_ is ReasonClass.LATER:
+                return captions
+            captions = []
+        missing = {track.kind for track in self._tracks(info)} - {row["kind"] for row in captions}
+        flags = (WITHOUT_MANUAL,) if captions and "manual" in missing else ()
         return FoundVideo(info, captions, turn.identity.name, session.made_for_kids, flags)
 
-    def _verdict(self, info: Info, session: Session, wanted_category_id: int) -> Failure | None:
+    def _wants_captions(self, has_texts: bool) -> bool:
+        return not has_texts or self._config.lists.transcripts
+
+    def _verdict(self, info: Info, session: Session, wanted_category_id: int, has_texts: bool) -> Failure | None:
         """Why an extracted video is rejected, None if it isn't; certain reasons are checked before doubtful ones."""
         if info.get("_type") in ("url", "url_transparent"):
             return Failure(Reason.PAYMENT_REQUIRED, "only a trailer is shown")
@@ -201,7 +213,7 @@ class Extractor:
             return Failure(*verdict)
         if verdict := check_video(info, self._config, made_for_kids=session.made_for_kids):
             return Failure(*verdict)
-        if failure := self._no_captions(info, session):
+        if not has_texts and (failure := self._no_captions(info, session)):
             return failure
         judged = judge_formats(info, session, self._config.media, self._cut, spoken_language(info))
         return judged if isinstance(judged, Failure) else None
@@ -249,7 +261,7 @@ class Extractor:
                     "payload": payload,
                 }
             )
-        if rows:
+        if rows or not failures:
             return rows
         return min(
             failures, key=lambda f: (f.reason.class_ is not ReasonClass.LATER, f.pause is Pause.NONE, not f.at_once)

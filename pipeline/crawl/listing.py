@@ -4,10 +4,10 @@ list     in:  the round's asks.            out: rows of `listings` (one per resu
 choose   in:  all listings so far.         out: rows of `candidates`; rejects that the listing alone decides
 """
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from manifests.origin import is_site_id
@@ -18,8 +18,10 @@ from pipeline.crawl.api_lists import list_by_api
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.limits import check_listed
 from pipeline.crawl.plan import RoundPlan, digest
-from pipeline.crawl.sources import FILE_SOURCES, Ask, Listed, hdvila, ids
+from pipeline.crawl.sources import LISTS, Ask, Listed
+from pipeline.crawl.sources.lists import END, list_part
 from pipeline.crawl.sources.site_lists import address_of
+from pipeline.crawl.sources.spans import some_usable
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones
@@ -56,8 +58,9 @@ class ListStage:
     def process(self, unit: Unit, context: Context) -> Output:
         """Lists all results from the first. Results before a failure are kept, and the source is listed again later."""
         ask: Ask = unit.payload
-        if ask.source in FILE_SOURCES:
-            listed = list_file(ask, self.config)
+        if ask.source == LISTS:
+            results, cursor = list_part(ask.query, self.config.lists, ask.cursor)
+            listed = ListedSource(results, exhausted=cursor == END, cursor=cursor)
         elif by_api := list_by_api(ask, self.config, self.polite):
             listed = ListedSource(*by_api)
         else:
@@ -80,22 +83,6 @@ class ListedSource:
     cursor: int = 0
     reason: str = ""
     detail: str = ""
-
-
-def list_file(ask: Ask, config: CrawlConfig) -> ListedSource:
-    """The next results of a file, from the ask's byte offset on."""
-    path = Path(ask.query)
-    lines = (ids if ask.source == "ids" else hdvila).list_file(path, ask.cursor)
-    listed = ListedSource(exhausted=True, cursor=ask.cursor)
-    for result, after in lines:
-        if len(listed.results) >= ask.up_to:
-            listed.exhausted = False
-            break
-        listed.results.append(result)
-        listed.cursor = after
-    if ask.source == "hdvila":
-        listed.results = hdvila.with_texts(listed.results, config.hdvila.texts)
-    return listed
 
 
 @dataclass(slots=True)
@@ -256,6 +243,8 @@ class ChooseStage:
         video_id = row["video_id"]
         if not is_site_id(video_id):
             return Reject(Reason.BAD_ID, video_id, detail=f"{row['source']} {row['query']}")
+        if row["given_spans"] and not some_usable(json.loads(row["given_spans"])):
+            return Reject(Reason.SPAN_OUTSIDE, video_id, detail="no clip in its list has a start before its end")
         if self.opt_outs.cover(video_id, row["channel_id"]):
             return Reject(Reason.OPTED_OUT, video_id)
         if verdict := check_listed(row, self.config.limits):

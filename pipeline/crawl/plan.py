@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from manifests.categories import category_by_id
 from manifests.stages import STAGES
 from pipeline.config.crawl import CrawlConfig, wanted_categories
-from pipeline.crawl.sources import FILE_SOURCES, Ask
+from pipeline.crawl.sources import LISTS, Ask
 from pipeline.site.data_api import MOST_IDS
 
 ANY = -1
@@ -23,7 +23,8 @@ FIRST_DEPTH = 60
 """Three pages of a search: enough to see how good a source is."""
 
 DEEPER = 4
-FILE_CHUNK = 10_000
+LIST_PART = 50_000
+"""Videos expected of a part of a list, whose size `lists.VIDEOS_A_PART` bounds."""
 SOURCE_TRIES = 3
 LEAST_NEW_SHARE = 0.05
 MAX_ROUNDS = 1000
@@ -208,7 +209,7 @@ def _fill(category: int, need: int, config: CrawlConfig, facts: CrawlFacts, asks
 
 def _expected_gain(ask: Ask, facts: CrawlFacts, listed: _Listed) -> int:
     """How many new videos a listing is expected to bring, judging by sources of its kind and category."""
-    if ask.source in FILE_SOURCES:
+    if ask.source == LISTS:
         return ask.up_to
     n_results = listed.results.get(ask.wanted_category_id, 0)
     n_videos = facts.asked.get(ask.wanted_category_id, 0) + facts.backlog.get(ask.wanted_category_id, 0)
@@ -225,7 +226,7 @@ def open_asks(category: int, config: CrawlConfig, facts: CrawlFacts) -> list[Ask
     asks = []
     for order, (key, most) in enumerate([*configured, *grown]):
         known = facts.sources.get(key, SourceFacts())
-        if known.exhausted or known.failures >= SOURCE_TRIES or (key[0] not in FILE_SOURCES and known.n_listed >= most):
+        if known.exhausted or known.failures >= SOURCE_TRIES or (key[0] != LISTS and known.n_listed >= most):
             continue
         asks.append((order >= len(configured), -_yield(known), order, _next_ask(key, known, most)))
     return [ask for *_, ask in sorted(asks, key=lambda item: item[:3])]
@@ -238,8 +239,8 @@ def _yield(known: SourceFacts) -> float:
 
 def _next_ask(key: SourceKey, known: SourceFacts, most: int) -> Ask:
     source, query, category = key
-    if source in FILE_SOURCES:
-        return Ask(source, query, category, FILE_CHUNK, known.cursor, known.failures + 1)
+    if source == LISTS:
+        return Ask(source, query, category, LIST_PART, known.cursor, known.failures + 1)
     depth = known.up_to if known.failures else max(FIRST_DEPTH, known.up_to * DEEPER)
     return Ask(source, query, category, min(depth, most), 0, known.failures + 1)
 
@@ -253,10 +254,8 @@ def sources_of(category: int, config: CrawlConfig) -> list[tuple[SourceKey, int]
         keys += [("channel", channel, category) for channel in config.channels.get(category, ())]
     if "playlist" in config.sources:
         keys += [("playlist", playlist, category) for playlist in config.playlists.get(category, ())]
-    if "ids" in config.sources and category == ANY:
-        keys += [("ids", str(path), ANY) for path in config.ids_files]
-    if "hdvila" in config.sources and category == ANY:
-        keys += [("hdvila", str(path), ANY) for path in config.hdvila.clips]
+    if LISTS in config.sources and category == ANY:
+        keys += [(LISTS, file, ANY) for file in config.lists.files]
     return [(key, config.max_per_query) for key in keys]
 
 
@@ -271,7 +270,7 @@ def queries_of(category: int, config: CrawlConfig) -> tuple[str, ...]:
 def _grown_sources(
     category: int, config: CrawlConfig, facts: CrawlFacts, configured: set[SourceKey]
 ) -> list[tuple[SourceKey, int]]:
-    on_the_site = {*STAGES["list"].sources}.difference(FILE_SOURCES) & {*config.sources}
+    on_the_site = {*STAGES["list"].sources}.difference({LISTS}) & {*config.sources}
     if not config.grow_from_channels or not on_the_site or category == ANY:
         return []
     keys = [("channel", channel, category) for channel in facts.channels.get(category, ())]

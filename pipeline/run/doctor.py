@@ -55,7 +55,12 @@ def examine(config: RunConfig, *, output: bool = True, online: bool = True, cana
     """
     yield check_python()
     yield from check_ffmpeg()
-    if asks_site(config):
+    try:
+        has_site = asks_site(config)
+    except UserError as error:
+        yield Finding("lists", FAIL, "not all can be read", str(error))
+        has_site = True
+    if has_site:
         yield check_yt_dlp_age()
         yield check_requests()
         yield check_js_runtime()
@@ -71,7 +76,7 @@ def examine(config: RunConfig, *, output: bool = True, online: bool = True, cana
         yield check_contact(config)
     yield check_ray(config.engine.ray_address, config.engine.executor)
     yield check_shared_memory()
-    if online and asks_site(config):
+    if online and has_site:
         yield check_site(config)
         if config.crawl.data_api.key_file:
             yield check_data_api(config)

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from manifests.categories import category_name
-from manifests.errors import UserError
 from pipeline.balance.quotas import balance_of
 from pipeline.config import RunConfig
 from pipeline.crawl.plan import BATCH_VIDEOS
-from pipeline.crawl.sources import FILE_SOURCES
+from pipeline.crawl.sources import LISTS
 from pipeline.crawl.sources.folder import media_files
-from pipeline.crawl.sources.ids import read_lines
+from pipeline.crawl.sources.lists import heads_of
 from pipeline.crawl.sources.registry import asks_site
 from pipeline.run.aims import aim
 from pipeline.run.costs import read_costs
@@ -24,8 +23,6 @@ from pipeline.run.first_clip import first_clip_line
 from pipeline.run.looks import Looks, looks_of, n_within_reach, planned_looks, reach_of
 from pipeline.site.rates import Pace, pace_of
 
-LINES_COUNTED = 10_000
-"""Lines of a list that are read: HD-VILA-100M's own has some gigabytes."""
 METADATA_TASKS_A_BATCH = 3
 """Units per batch of candidates: extraction, transcripts, clips."""
 
@@ -73,8 +70,11 @@ def size_of(config: RunConfig) -> Size | None:
     videos come from lists; None if neither is known. Candidates are looked at for the reserve too.
     """
     cost = {name: cost.value for name, cost in read_costs().items()}
-    candidates_a_video = _candidates_a_video(config, cost)
-    named = _n_named(config)
+    heads = [] if config.crawl.sources != (LISTS,) or _not_there(config) else heads_of(config.crawl.lists)
+    # HD-VILA-100M's own files name the videos that it kept; how many of them are gone by now is not known
+    is_kept = bool(heads) and all(head.form == "hd-vila" for head in heads)
+    candidates_a_video = 1.0 if is_kept else cost["candidates_a_video"]
+    named = sum(head.n_videos for head in heads) if heads else None
     sizes = [_videos_wanted(config, cost), None if named is None else named / candidates_a_video]
     if sizes == [None, None]:
         return None
@@ -110,34 +110,10 @@ def _videos_wanted(config: RunConfig, cost: dict[str, float]) -> float | None:
     return wanted / (cost["clip_hours_a_video"] if balance.unit == "hours" else cost["clips_a_video"])
 
 
-def _candidates_a_video(config: RunConfig, cost: dict[str, float]) -> float:
-    """A list of HD-VILA-100M's own names those that it kept; how many of them are gone by now is not known."""
-    return 1.0 if config.crawl.sources == ("hdvila",) else cost["candidates_a_video"]
-
-
-def _n_named(config: RunConfig) -> int | None:
-    """About how many videos the configured lists name; None if others may be found too, or a list can't be read."""
-    if not set(config.crawl.sources) <= {*FILE_SOURCES}:
-        return None
-    try:
-        return sum(map(_lines_of, _lists(config)))
-    except UserError:
-        return None
-
-
-def _lists(config: RunConfig) -> list[Path]:
-    files = {"ids": config.crawl.ids_files, "hdvila": config.crawl.hdvila.clips}
-    return [Path(path) for name in config.crawl.sources for path in files.get(name, ())]
-
-
-def _lines_of(path: Path) -> int:
-    """Number of non-empty lines; extrapolated for long files."""
-    n_lines = end = 0
-    for line, end in read_lines(path):
-        n_lines += bool(line)
-        if n_lines == LINES_COUNTED:
-            return round(n_lines * path.stat().st_size / end)
-    return n_lines
+def _not_there(config: RunConfig) -> list[str]:
+    """The configured lists on this machine's disk that are not there yet."""
+    files = config.crawl.lists.files if LISTS in config.crawl.sources else ()
+    return [file for file in files if "://" not in file and not Path(file).exists()]
 
 
 def estimate_crawl(
@@ -246,9 +222,10 @@ def estimate(
     yield f"sources: {', '.join(config.crawl.sources)}"
     if "folder" in config.crawl.sources:
         yield _folder_line(config)
-    if "urls" in config.crawl.sources:
-        yield f"urls: {len(config.urls.files)} tables; what other hosts send is not known, so its cost is not either"
-    if asks_site(config):
+    missing = _not_there(config)
+    if LISTS in config.crawl.sources and not missing and any(head.media for head in heads_of(config.crawl.lists)):
+        yield "lists: they name media elsewhere; what other hosts send is not known, so its cost is not either"
+    if missing or asks_site(config):
         size = size_of(config)
         yield from _balance_lines(config, size.n_named if size else None)
         if size:
@@ -341,9 +318,7 @@ def _balance_lines(config: RunConfig, named: int | None) -> Iterator[str]:
     balance = config.balance
     if named is not None:
         yield f"lists: about {named:,} videos are named"
-    for path in _lists(config):
-        if not path.exists():
-            yield f"lists: {path} is not there yet; a run needs it"
+    yield from (f"lists: {file} is not there yet; a run needs it" for file in _not_there(config))
     if balance.total is None:
         unknown = ", so its cost is not known" if named is None else ""
         yield f"balance: everything that is found (balance.total is not set){unknown}"

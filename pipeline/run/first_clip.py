@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pipeline.balance.quotas import balance_of
 from pipeline.config import RunConfig
 from pipeline.crawl.plan import CrawlFacts, plan_round
-from pipeline.crawl.sources import FILE_SOURCES
+from pipeline.crawl.sources import LISTS
 from pipeline.run.aims import aim
 from pipeline.run.costs import read_costs
 from pipeline.site.politeness import JITTER
@@ -21,7 +21,7 @@ def first_clip_s(config: RunConfig, videos_per_hour: Mapping[str, float]) -> flo
     cost = {name: cost.value for name, cost in read_costs().items()}
     politeness = config.crawl.politeness
     plan = plan_round(config.crawl, CrawlFacts(), aim(balance_of(config), {}))
-    asks = [ask for ask in plan.asks if ask.source not in FILE_SOURCES]
+    asks = [ask for ask in plan.asks if ask.source != LISTS]
     n_turns = len(asks) + sum(plan.n_candidates.values()) + 1
     asking_s = n_turns * 3600 / pace_of(politeness, videos_per_hour).videos_per_hour
     n_pages = sum(1 + ask.up_to * cost["list_requests_a_listed"] for ask in asks)

@@ -18,7 +18,7 @@ from pipeline.crawl.plan import (
     needs_of,
     sources_of,
 )
-from pipeline.crawl.sources import FILE_SOURCES
+from pipeline.crawl.sources import LISTS
 from pipeline.site.data_api import MOST_IDS
 
 
@@ -85,7 +85,7 @@ def reach_of(config: CrawlConfig, candidates_a_video: float) -> dict[int, Reach]
     """The reach of each wanted category's sources, with those of any category under ANY; {} if a file is among the
     sources, whose length is counted elsewhere.
     """
-    if set(config.sources) & {*FILE_SOURCES}:
+    if LISTS in config.sources:
         return {}
     reach = {}
     for category in (ANY, *wanted_categories(config)):

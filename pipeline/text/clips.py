@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 from manifests.reasons import Reason
 from manifests.rows import ClipRow, TranscriptRow
-from manifests.sample import WHOLE_VIDEO, clip_id
+from manifests.sample import WHOLE_MS, WHOLE_VIDEO, clip_id
 from manifests.stages import STAGES
 from pipeline.config.text import TextConfig
 from pipeline.engine.store.store import Store
@@ -28,8 +28,6 @@ from pipeline.text.filters import boilerplate_key, elsewhere_shares, reject_of
 from pipeline.text.flags import flags_of
 from pipeline.text.sentences import mark_probabilities, model_used
 
-WHOLE_MS = -1
-"""End of a given span that is the whole video, whose length is known only once its media is there."""
 EXPECTED_MS = 10_000
 """Length that the balance assumes for a whole video of unknown length."""
 

@@ -137,8 +137,8 @@ def test_a_new_run_of_released_ids_spans_and_texts_makes_the_same_clips(finished
     videos = (release / CLIPS_NAME).read_text().splitlines(keepends=True)[::2]
     (release / CLIPS_NAME).write_text("".join(videos))
     released = {json.loads(video)["video_id"] for video in videos}
-    given = [f"crawl.hdvila.clips=[{release / CLIPS_NAME}]", f"crawl.hdvila.texts=[{release / TEXTS_NAME}]"]
-    changes = ["crawl.sources=[hdvila]", *given, "balance.total=null", "balance.max_channel_share=1"]
+    given = [f"crawl.lists.files=[{release / CLIPS_NAME}]", f"crawl.lists.texts=[{release / TEXTS_NAME}]"]
+    changes = ["crawl.sources=[lists]", *given, "balance.total=null", "balance.max_channel_share=1"]
     with MiniYouTube(small_catalogue()) as site:
         config = small_config(site, tmp_path / "again", "engine.executor=local", *changes)
         again = run_pipeline(config).manifest

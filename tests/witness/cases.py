@@ -73,11 +73,11 @@ class Work:
     def demo(self, case: str, n_videos: int, settings: Mapping[str, object]) -> None:
         self.pipeline("demo", "--out", self.out(case), "--n-videos", n_videos, *sets(settings))
 
-    def run_of(self, case: str, source: str, *options: str, **sections: Any) -> None:
+    def run_of(self, case: str, source: str, *options: str, lists: Mapping[str, Any] = {}, **sections: Any) -> None:
         """`run` with the small settings, the source's section among `sections`."""
         file = self.folder / f"{case}.json"
         out = f"s3://bucket/{case}" if case in IN_A_BUCKET else self.out(case)
-        file.write_text(json.dumps({"out": out, "crawl": {"sources": [source]}, **SMALL, **sections}))
+        file.write_text(json.dumps({"out": out, "crawl": {"sources": [source], "lists": lists}, **SMALL, **sections}))
         self.pipeline("run", file, *options)
 
     def copy(self, case: str, of: str) -> str:
@@ -119,7 +119,7 @@ def demo(work: Work) -> None:
 
 def ids(work: Work) -> None:
     """A list of ids, one of them gone when first asked for, then tried again."""
-    given = {"crawl.sources": "[ids]", "crawl.ids_files": f"[{work.list_of(*SERVED)}]", "balance.total": 12}
+    given = {"crawl.sources": "[lists]", "crawl.lists.files": f"[{work.list_of(*SERVED)}]", "balance.total": 12}
     given["engine.executor"] = "local"
     work.demo("ids", 4, given)
     work.pipeline("retry", work.out("ids"), "--reason", "bad_answer")
@@ -169,7 +169,8 @@ def urls(work: Work) -> None:
             writer = csv.DictWriter(file, ("id", "url", "caption_url", "category", "caption", "clips", "views"))
             writer.writeheader()
             writer.writerows(rows)
-        work.run_of("urls", "urls", urls={"files": [str(table)], "allow_private": True, "gap_s": 0})
+        lists = {"files": [str(table)]}
+        work.run_of("urls", "lists", lists=lists, urls={"allow_private": True, "gap_s": 0})
 
 
 @contextmanager

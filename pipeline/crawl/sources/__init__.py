@@ -1,18 +1,18 @@
 """Where videos come from: each source is a function from an `Ask` to rows of listings, lazily paged.
 
 search channel playlist    asked of the site through yt-dlp (`site_lists`: where)
-ids hdvila                 read from files
-folder urls                videos on a disk, addresses in a table (each a stage of its own)
+lists                      read from files of ids, addresses or clips; addresses elsewhere have a stage of their own
+folder                     videos on a disk (a stage of its own)
 """
 
 from dataclasses import dataclass
 
-FILE_SOURCES = ("ids", "hdvila")
+LISTS = "lists"
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A listing to make. `cursor` is the byte offset where a file continues; the site's lists start at page one."""
+    """A listing to make. `cursor` is the hash where a file's next part begins; the site's lists start at page one."""
 
     source: str
     query: str  # words, channel, playlist or file

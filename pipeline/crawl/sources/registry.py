@@ -12,10 +12,13 @@ from typing import Any
 
 from manifests.errors import UserError
 from manifests.members import Setting
+from manifests.origin import video_id_of
 from manifests.plugins import load, package_of
 from manifests.stages import OTHERS, STAGES
 from pipeline.config import RunConfig
+from pipeline.crawl.sources import LISTS
 from pipeline.crawl.sources.folder import FolderStage
+from pipeline.crawl.sources.lists import heads_of
 from pipeline.crawl.sources.urls import Listing, ListRows, UrlFetcher, UrlsStage
 from pipeline.engine.work.unit import Context, Stage
 from pipeline.site.hosts import PoliteHosts
@@ -27,7 +30,7 @@ Fetch = Callable[[Mapping[str, Any], Context], Path]
 class Source:
     """`stage` lists and looks at everything (None for the site's family); `fetch` makes the fetcher of its media.
 
-    Another package's source has `rows` instead: `rows(settings, ask)` yields rows such as a table of the urls source
+    Another package's source has `rows` instead: `rows(settings, ask)` yields rows such as a list of addresses
     has, given the section `sources.NAME`. `ask(address)` returns an answer's bytes, asked for politely and again.
     """
 
@@ -41,7 +44,7 @@ SITE = Source()
 SOURCES = {
     **dict.fromkeys(STAGES["list"].sources, SITE),
     "folder": Source(stage=lambda config, _: FolderStage(config.folder, config.media)),
-    "urls": Source(
+    LISTS: Source(
         stage=lambda config, hosts: UrlsStage(config.urls, config.crawl, hosts),
         fetch=lambda config, hosts: UrlFetcher(config.urls, config.crawl, config.media.limits.max_bytes, hosts),
     ),
@@ -49,7 +52,7 @@ SOURCES = {
 
 
 def source_named(name: str) -> Source:
-    """A source: ours, or another package's, which works like the urls source. UserError if that is no source."""
+    """A source: ours, or another package's, which works like a list of addresses. UserError if that is no source."""
     if name in SOURCES:
         return SOURCES[name]
     source = load("sources", name)
@@ -60,12 +63,16 @@ def source_named(name: str) -> Source:
         listing = Listing(name, config.sources)
         return UrlsStage(config.urls, config.crawl, hosts, f"urls{OTHERS}{name}", listing)
 
-    return Source(stage, SOURCES["urls"].fetch)
+    return Source(stage, SOURCES[LISTS].fetch)
 
 
 def asks_site(config: RunConfig) -> bool:
-    """Whether any configured source is of the site's family, which is asked in rounds of a crawl."""
-    return any(source_named(name).stage is None for name in config.crawl.sources)
+    """Whether any configured source is asked in rounds of a crawl: the site's own, and lists that name its videos.
+
+    UserError for a list that is not understood.
+    """
+    of_lists = LISTS in config.crawl.sources and any(head.site for head in heads_of(config.crawl.lists))
+    return of_lists or any(source_named(name).stage is None for name in config.crawl.sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,8 @@ class FetchBySource:
 
     def __call__(self, video: Mapping[str, Any], context: Context) -> Path:
         """Returns the media file. Raises what the source's own fetcher raises."""
-        return self.others.get(video["source"], self.site)(video, context)
+        is_of_site = video["source"] == LISTS and video_id_of(video["url"])
+        return (self.site if is_of_site else self.others.get(video["source"], self.site))(video, context)
 
 
 def fetch_by_source(config: RunConfig, site: Fetch, hosts: Callable[[], PoliteHosts]) -> FetchBySource:

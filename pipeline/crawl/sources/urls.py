@@ -1,13 +1,10 @@
-"""The urls source: a table of media addresses, as video2dataset users have it.
+"""The stage of the addresses in lists whose media lies elsewhere than on the site, and the fetcher of that media.
 
-In:  CSV, TSV, Parquet or JSON Lines, one row per video: `url`, and optionally `id`, `caption`, `caption_url`,
-     `caption_file`, `clips`, `category`, `title`, `license`, `language`, `duration`, `channel`
+In:  rows of the lists (`lists`, `spans`): `url`, and optionally `id`, `caption`, `clips` and the other columns
 Out: rows of `videos`, and of `captions` (a track to split) or `transcripts` (given clips: no track is needed)
 
-`clips` are video2dataset's spans, [[start, end], …] in seconds or as "HH:MM:SS.mmm"; a `caption` is the text of all of
-them, a list of captions has a text for each, and without clips it is that of the whole video. An id that cannot name a
-sample is replaced by a hash of the address. Other columns are kept in KEY.json (`extra`). A resolution column is not
-trusted: the file is probed when it arrives.
+An id that cannot name a sample is replaced by a hash of the address. Other columns are kept in KEY.json (`extra`). A
+resolution column is not trusted: the file is probed when it arrives.
 """
 
 from __future__ import annotations
@@ -27,16 +24,19 @@ import fsspec
 
 from manifests.categories import category_name
 from manifests.errors import UserError
+from manifests.origin import is_of_site
 from manifests.plugins import load
 from manifests.reasons import Reason, ReasonClass
 from manifests.rows import CaptionRow, VideoRow
 from manifests.sample import GivenSpan, is_video_id
 from manifests.settings import Section
 from pipeline.config.crawl import CrawlConfig
-from pipeline.config.sources import UrlsConfig
+from pipeline.config.sources import COLUMNS, UrlsConfig
+from pipeline.crawl.sources import LISTS
 from pipeline.crawl.sources.folder import CAPTION_SUFFIXES, category_id_of, kind_shown_by
-from pipeline.crawl.sources.hdvila import parse_time_ms
-from pipeline.crawl.sources.tables import TableRow, read_rows
+from pipeline.crawl.sources.lists import media_rows
+from pipeline.crawl.sources.spans import as_json, some_usable, spans_of, text_of, value_of
+from pipeline.crawl.sources.tables import TableRow
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item, plain
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit, content_name
@@ -51,13 +51,8 @@ from pipeline.site.addresses import (
 )
 from pipeline.site.hosts import PoliteHosts
 from pipeline.site.tracks import MAX_CAPTION_BYTES
-from pipeline.text.clips import WHOLE_MS
 from pipeline.text.transcripts import given_transcript_row
 
-OURS = (
-    "url", "id", "caption", "caption_url", "caption_file", "clips", "category", "title", "license", "language",
-    "duration", "channel",
-)  # fmt: skip
 MAX_EXTRA_CHARACTERS = 16_384
 BATCH_ROWS = 32
 """Of a unit."""
@@ -116,10 +111,8 @@ class UrlsStage:
             listed = self.listing.rows(self._ask)
             yield from ({**row, "_table": f"source://{self.listing.source}"} for row in listed)
             return
-        if not self.config.files:
-            raise UserError("urls.files: names no table, but the urls source needs one")
-        for file in self.config.files:
-            yield from (self._renamed(row) | {"_table": file} for row in read_rows(file))
+        for file in self.crawl.lists.files:
+            yield from (row | {"_table": file} for row in media_rows(file, self.crawl.lists))
 
     def _ask(self, url: str) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
@@ -146,26 +139,22 @@ class UrlsStage:
     @property
     def source(self) -> str:
         """The name of the source, as its rows of `videos` have it."""
-        return self.listing.source if self.listing else self.name
-
-    def _renamed(self, row: Mapping[str, Any]) -> TableRow:
-        theirs = {name: ours for ours, name in self.config.columns.items()}
-        return {theirs.get(name, name): value for name, value in row.items()}
+        return self.listing.source if self.listing else LISTS
 
     def _read(self, video_id: str, row: TableRow, context: Context) -> dict[str, list[Mapping[str, Any]]]:
-        url = _text(row.get("url"))
+        url = text_of(row.get("url"))
         refuse_address(url, self.config)
         spans = given_spans(row)
-        language = (_text(row.get("language")) or self.config.caption_language).lower()
-        if not spans or not any(span["text"] for span in spans):
+        language = (text_of(row.get("language")) or self.crawl.lists.caption_language).lower()
+        if not any(span["text"] for span in spans):
             captions: list[CaptionRow] = [self._track(video_id, row, language, context)]
-            video = _video_row(video_id, url, row, language, spans, self.config, captions, self.source)
+            video = _video_row(video_id, url, row, language, spans, captions, self.source)
             return {"videos": [video], "captions": [*captions]}
-        video = _video_row(video_id, url, row, language, spans, self.config, [], self.source)
+        video = _video_row(video_id, url, row, language, spans, [], self.source)
         return {"videos": [video], "transcripts": [given_transcript_row(video_id, language, spans)]}
 
     def _track(self, video_id: str, row: TableRow, language: str, context: Context) -> CaptionRow:
-        address, file = _text(row.get("caption_url")), _text(row.get("caption_file"))
+        address, file = text_of(row.get("caption_url")), text_of(row.get("caption_file"))
         if address:
             target = context.scratch / "captions"
             try:
@@ -222,6 +211,9 @@ def refuse_address(url: str, config: UrlsConfig) -> None:
             raise Rejected(Reason.BAD_ADDRESS, f"{url[:200]}: not in a bucket that urls.buckets names")
         return
     refuse_scheme(url)
+    if is_of_site(url):
+        why = "a video of the site in a list whose first rows name none; give such rows a file of their own"
+        raise Rejected(Reason.BAD_ADDRESS, f"{url[:200]}: {why}")
 
 
 def fetch(url: str, target: Path, by: UrlsStage | UrlFetcher, patience_s: float, max_bytes: int) -> None:
@@ -288,35 +280,18 @@ def _suffix(path: str) -> str:
 
 def video_id_of_row(row: Mapping[str, Any]) -> str:
     """The row's id if it can name a sample, else 16 hex digits of the address's SHA-256."""
-    own = _text(row.get("id"))
-    return own if is_video_id(own) else hashlib.sha256(_text(row.get("url")).encode()).hexdigest()[:16]
+    own = text_of(row.get("id"))
+    return own if is_video_id(own) else hashlib.sha256(text_of(row.get("url")).encode()).hexdigest()[:16]
 
 
 def given_spans(row: Mapping[str, Any]) -> list[GivenSpan]:
-    """The spans given with the row, in the form of `videos.given_spans`; a lone caption gives a span for the whole
-    video.
-
-    Raises Rejected (span_outside) for clips that are not a list of spans.
-    """
-    clips, captions = _value(row.get("clips")), _value(row.get("caption"))
-    texts = [_text(text) for text in captions] if isinstance(captions, list) else _text(row.get("caption"))
-    if not clips:
-        whole = " ".join(texts) if isinstance(texts, list) else texts
-        return [{"n": 0, "start_ms": 0, "end_ms": WHOLE_MS, "text": whole}] if whole else []
-    spans: list[GivenSpan] = []
-    for n, clip in enumerate(clips if isinstance(clips, list) else [clips]):
-        start_ms, end_ms = map(_time_ms, clip if isinstance(clip, list | tuple) and len(clip) == 2 else (None, None))
-        if start_ms is None or end_ms is None:
-            raise Rejected(Reason.SPAN_OUTSIDE, f"clips: {str(clip)[:80]!r} is not [start, end]")
-        text = texts if isinstance(texts, str) else (texts[n] if n < len(texts) else "")
-        spans.append({"n": n, "start_ms": start_ms, "end_ms": end_ms, "text": text})
+    """The spans given with a row, in the form of `videos.given_spans`. Rejected (span_outside) if none can be cut."""
+    given = row.get("given_spans")
+    spans: list[GivenSpan] = spans_of(row) if given is None else json.loads(given or "[]")
+    if spans and not some_usable(spans):
+        clips = row.get("clips") or [row.get("start"), row.get("end")]
+        raise Rejected(Reason.SPAN_OUTSIDE, f"clips: {plain(str(clips))[:80]!r} is not [[start, end], …]")
     return spans
-
-
-def _time_ms(value: Any) -> int | None:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e7:
-        return round(value * 1000)
-    return parse_time_ms(value) if isinstance(value, str) else None
 
 
 def _video_row(
@@ -325,12 +300,11 @@ def _video_row(
     row: Mapping[str, Any],
     language: str,
     spans: list[GivenSpan],
-    config: UrlsConfig,
     tracks: Sequence[CaptionRow],
     source: str,
 ) -> VideoRow:
-    category_id = category_id_of(_text(row.get("category")))
-    duration = _value(row.get("duration"))
+    category_id = category_id_of(text_of(row.get("category")))
+    duration = value_of(row.get("duration"))
     known_s = isinstance(duration, int | float) and 0 < duration < 1e7
     return {
         "video_id": video_id,
@@ -339,25 +313,25 @@ def _video_row(
         "query": row["_table"].rpartition("/")[2],
         "category_id": category_id,
         "category": category_name(category_id),
-        "title": _text(row.get("title")),
-        "channel_id": _text(row.get("channel")),
-        "channel": _text(row.get("channel")),
+        "title": text_of(row.get("title")),
+        "channel_id": text_of(row.get("channel")),
+        "channel": text_of(row.get("channel")),
         "duration_s": float(duration) if known_s else 0.0,
         "language": language,
         "upload_date": "",
-        "license": _text(row.get("license")),
+        "license": text_of(row.get("license")),
         "view_count": -1,
         "age_limit": 0,
         "made_for_kids": False,
         "heights": [],
         "caption_tracks": [f"{track['kind']}:{track['track']}" for track in tracks],
         "media_path": "",
-        "given_spans": json.dumps(spans, ensure_ascii=False) if spans else "",
+        "given_spans": as_json(spans),
         "egress": "",
         "yt_dlp_version": "",
         "round": 0,
         "flags": "[]",
-        "extra": _extra(row, {*OURS, *config.columns.values(), "_table"}),
+        "extra": _extra(row, {*COLUMNS, "given_spans", "_table"}),
     }
 
 
@@ -372,20 +346,6 @@ def _extra(row: Mapping[str, Any], ours: set[str]) -> str:
         if n_characters + size <= MAX_EXTRA_CHARACTERS:
             kept[name], n_characters = value, n_characters + size
     return json.dumps(kept, ensure_ascii=False, sort_keys=True, default=str) if kept else "{}"
-
-
-def _text(value: Any) -> str:
-    return plain(value).strip() if isinstance(value, str) else str(value) if isinstance(value, int) else ""
-
-
-def _value(value: Any) -> Any:
-    """A value of a table: text that is valid JSON is parsed, so that CSV can hold lists and numbers."""
-    if isinstance(value, str) and value.strip()[:1] in "[{-0123456789" and value.strip():
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value
 
 
 def _unit(batch: dict[str, TableRow]) -> Unit:

@@ -14,6 +14,7 @@ from miniyoutube.faults import Fault
 from miniyoutube.misbehave import BEHAVIOURS
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CaptionsConfig, CrawlConfig, IdentityConfig, LimitsConfig
+from pipeline.config.sources import ListsConfig
 from pipeline.crawl.extract import Extractor
 from pipeline.crawl.first_look import judge, seconds_of
 from pipeline.crawl.progress import forget_committed
@@ -36,7 +37,7 @@ def ids_file(folder: Path, catalogue: Catalogue, *more: str) -> Path:
 
 
 def listed(folder: Path, catalogue: Catalogue, *more: str) -> dict[str, Any]:
-    return {"sources": ("ids",), "ids_files": (ids_file(folder, catalogue, *more),)}
+    return {"sources": ("lists",), "lists": ListsConfig(files=(str(ids_file(folder, catalogue, *more)),))}
 
 
 def test_what_the_api_decides_costs_no_look_and_has_the_reason_that_a_look_would_give(tmp_path: Path) -> None:
@@ -284,11 +285,11 @@ def kill_at_the_third_look(patch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
     look_at = Extractor.look_at
 
-    def killed(self: Extractor, video_id: str, wanted_id: int) -> Any:
+    def killed(self: Extractor, video_id: str, wanted_id: int, **texts: Any) -> Any:
         if len(looked) == 2:
             raise Killed
         looked.append(video_id)
-        return look_at(self, video_id, wanted_id)
+        return look_at(self, video_id, wanted_id, **texts)
 
     patch.setattr(Extractor, "look_at", killed)
 

@@ -17,7 +17,8 @@ from miniyoutube.catalogue import Catalogue
 from miniyoutube.faults import Fault
 from miniyoutube.misbehave import BEHAVIOURS
 from miniyoutube.server import MiniYouTube
-from pipeline.config.crawl import HdVilaConfig, LimitsConfig
+from pipeline.config.crawl import LimitsConfig
+from pipeline.config.sources import ListsConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.engine.run.stage_run import RunStopped
 from pipeline.engine.work.unit import Rejected, Transient
@@ -215,7 +216,7 @@ def test_ids_and_addresses_from_a_file(site: MiniYouTube, tmp_path: Path) -> Non
     wanted = [video.video_id for video in site.catalogue.videos[:5]]
     path = tmp_path / "ids.txt"
     path.write_text(f"# mine\n{wanted[0]}\nhttps://youtu.be/{wanted[1]}\nnonsense\n" + "\n".join(wanted[2:]) + "\n")
-    config = config_for(site, sources=("ids",), ids_files=(path,))
+    config = config_for(site, sources=("lists",), lists=ListsConfig(files=(str(path),)))
     road = Road.at(tmp_path / "out", config).crawl(dict.fromkeys(range(1, 30), 1000.0))
     assert set(road.kept) == set(wanted)
     assert {video_id: row["reason"] for video_id, row in road.rejects.items()} == {"nonsense": Reason.BAD_ID}
@@ -228,7 +229,7 @@ def test_the_released_lists_bring_their_spans(site: MiniYouTube, tmp_path: Path)
     span = {"clip_id": f"{video_id}.4.mp4", "span": ["00:00:01.000", "00:00:06.500"]}
     clips.write_text(json.dumps({"video_id": video_id, "url": "", "clip": [span]}) + "\n")
     texts.write_text(json.dumps({"clip_id": f"{video_id}.4.mp4", "text": "what is said"}) + "\n")
-    config = config_for(site, sources=("hdvila",), hdvila=HdVilaConfig(clips=(clips,), texts=(texts,)))
+    config = config_for(site, sources=("lists",), lists=ListsConfig(files=(str(clips),), texts=(str(texts),)))
     road = Road.at(tmp_path / "out", config).crawl(dict.fromkeys(range(1, 30), 10.0))
     spans = json.loads(road.kept[video_id]["given_spans"])
     assert spans == [{"n": 4, "start_ms": 1000, "end_ms": 6500, "text": "what is said"}]

@@ -14,7 +14,8 @@ from manifests.errors import UserError
 from manifests.shards import member_offsets
 from pipeline.cli import app
 from pipeline.config.shards import ShardsConfig, SplitConfig
-from pipeline.crawl.sources.hdvila import list_file
+from pipeline.config.sources import ListsConfig
+from pipeline.crawl.sources.lists import list_part
 from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, clock, export_exact, export_hdvila
 from pipeline.dataset.verify import verify
 from pipeline.engine.store.store import Store
@@ -52,7 +53,7 @@ def test_the_source_of_a_new_run_reads_the_same_clips(made: Store, tmp_path: Pat
 
     expected = {row["clip_id"]: (row["start_ms"], row["end_ms"]) for row, _ in samples(made).values()}
     found = {}
-    for listed, _ in list_file(tmp_path / CLIPS_NAME, 0):
+    for listed in list_part(str(tmp_path / CLIPS_NAME), ListsConfig(), 0)[0]:
         for span in json.loads(listed.given_spans):
             found[f"{listed.video_id}.{span['n']}"] = (span["start_ms"], span["end_ms"])
     assert found == expected and done.n_clips == len(expected)

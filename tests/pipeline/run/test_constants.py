@@ -16,7 +16,7 @@ from pipeline.run.session import open_run
 
 
 def config_in(folder: Path) -> RunConfig:
-    tree = {"out": str(folder / "out"), "crawl": {"sources": ["ids"]}, "engine": {"executor": "local"}}
+    tree = {"out": str(folder / "out"), "crawl": {"sources": ["lists"]}, "engine": {"executor": "local"}}
     return parse_config(RunConfig, tree, source="test")
 
 

@@ -59,12 +59,12 @@ def test_every_fault_comes_with_a_cure(tmp_path: Path) -> None:
     assert "planted" not in str(findings)
 
 
-@pytest.mark.parametrize("source", ["folder", "urls"])
+@pytest.mark.parametrize("source", ["folder", "lists"])
 def test_a_run_that_asks_no_site_is_checked_for_none_and_promised_no_requests(tmp_path: Path, source: str) -> None:
     (tmp_path / "films").mkdir()
     (tmp_path / "list.csv").write_text("url\nhttps://example.org/a.mp4\n")
-    parts = {"crawl": {"sources": [source]}, "folder": {"path": tmp_path / "films"}}
-    parts |= {"urls": {"files": [str(tmp_path / "list.csv")]}, "balance": {"total": 10}}
+    crawl = {"sources": [source], "lists": {"files": [str(tmp_path / "list.csv")]}}
+    parts = {"crawl": crawl, "folder": {"path": tmp_path / "films"}, "balance": {"total": 10}}
     config = RunConfig.model_validate({"out": str(tmp_path / "out"), **parts})
 
     checked = set(states(list(doctor.examine(config))))

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from manifests.reasons import Reason
-from manifests.sample import WHOLE_VIDEO
+from manifests.sample import WHOLE_MS, WHOLE_VIDEO
 from manifests.schema import TABLES, table_of
 from pipeline.config.text import TextConfig
-from pipeline.text.clips import MAX_BOILERPLATE, WHOLE_MS, ClipsStage, boilerplate, plan_video
+from pipeline.text.clips import MAX_BOILERPLATE, ClipsStage, boilerplate, plan_video
 from pipeline.text.transcripts import (
     TranscriptsStage,
 )

@@ -1,43 +1,56 @@
-"""Tables of addresses in every format."""
+"""The rows of a list in every kind of file, and files that are none."""
 
-import csv
 import json
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from manifests.errors import UserError
+from pipeline.crawl.sources import tables
 from pipeline.crawl.sources.tables import read_rows
-from pipeline.crawl.sources.urls import given_spans
+
+VIDEO = "dQw4w9WgXcQ"
 
 
-@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
-def test_every_kind_of_table_gives_the_same_spans(tmp_path: Path, kind: str) -> None:
-    path, clips = tmp_path / f"t.{kind}", [[0.5, 2.0], [2.0, 4.25]]
-    if kind == "parquet":
-        pq.write_table(pa.table({"url": ["http://a.org/x"], "clips": [clips], "caption": [["one", "two"]]}), path)
-    elif kind == "jsonl":
-        path.write_text(json.dumps({"url": "http://a.org/x", "clips": clips, "caption": ["one", "two"]}) + "\n")
-    else:
-        with path.open("w", newline="") as file:
-            writer = csv.writer(file, delimiter="\t" if kind == "tsv" else ",")
-            writer.writerows([["url", "clips", "caption"], ["http://a.org/x", json.dumps(clips), '["one", "two"]']])
+def rows_of(file: Path, content: str | bytes) -> list[object]:
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    return list(read_rows(str(file)))
 
-    (row,) = read_rows(str(path))
 
-    assert given_spans(row) == [
-        {"n": 0, "start_ms": 500, "end_ms": 2000, "text": "one"},
-        {"n": 1, "start_ms": 2000, "end_ms": 4250, "text": "two"},
-    ]
+def test_cells_hold_commas_quotes_and_line_ends(tmp_path: Path) -> None:
+    made = rows_of(tmp_path / "t.csv", '\ufeffurl,caption\r\nhttp://a/1,"one, ""two""\nthree"\r\nhttp://a/2,\r\n')
+    assert made == [{"url": "http://a/1", "caption": 'one, "two"\nthree'}, {"url": "http://a/2"}]
+
+
+@pytest.mark.parametrize("first", [f"{VIDEO},12", f"x,https://youtu.be/{VIDEO}"])
+def test_a_csv_may_lack_a_row_of_names(tmp_path: Path, first: str) -> None:
+    assert rows_of(tmp_path / "t.csv", first + "\n")[0] in ({"url": VIDEO}, {"url": f"https://youtu.be/{VIDEO}"})
+
+
+def test_a_row_of_names_is_none_of_ids(tmp_path: Path) -> None:
+    assert rows_of(tmp_path / "t.csv", f"description,id\nwords,{VIDEO}\n") == [{"description": "words", "id": VIDEO}]
+
+
+def test_what_is_no_row_is_given_as_its_text(tmp_path: Path) -> None:
+    assert rows_of(tmp_path / "t.jsonl", '[1]\n\n{"id": "a"}\nnonsense\n') == ["[1]", {"id": "a"}, "nonsense"]
+    deep = "[" * 200_000
+    assert rows_of(tmp_path / "t.jsonl", f"{deep}\n{json.dumps({'id': 'b'})}\n") == [deep, {"id": "b"}]
+
+
+def test_a_line_without_an_end_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "MAX_LINE_BYTES", 1000)
+    made = rows_of(tmp_path / "t.jsonl", '{"id": "' + "x" * 5000 + '"}\n{"id": "b"}\n')
+    assert made[-1] == {"id": "b"} and len(made) == 7
+    made = rows_of(tmp_path / "t.csv", 'id\n"' + "x" * 5000 + "\na\nb\n")
+    assert len(made) < 8 and all(len(str(row)) < 1100 for row in made), "a quote without an end swallows some lines"
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("t.txt", "x"), ("t.jsonl", "[1]\n"), ("t.parquet", "x"), ("none.csv", None)]
+    ("name", "content"),
+    [("t.parquet", b"x"), ("t.csv.gz", b"no gzip"), ("t.jsonl.zst", b"no zstd"), ("none.csv", None)],
 )
-def test_a_table_that_cannot_be_read_is_one_message(tmp_path: Path, name: str, content: str | None) -> None:
+def test_a_file_that_cannot_be_read_is_one_message(tmp_path: Path, name: str, content: bytes | None) -> None:
     if content is not None:
-        (tmp_path / name).write_text(content)
+        (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=name):
         list(read_rows(str(tmp_path / name)))

@@ -50,8 +50,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def run(out: Path, table: Path, pauses_s: tuple[float, ...] = (60.0,), **urls: Any) -> Store:
     tree = {
         "out": str(out),
-        "crawl": {"sources": ["urls"], "retry_wait_s": 0, "politeness": {"pauses_s": pauses_s}},
-        "urls": {"files": [str(table)], "allow_private": True, "gap_s": 0, **urls},
+        "crawl": {
+            "sources": ["lists"],
+            "lists": {"files": [str(table)]},
+            "retry_wait_s": 0,
+            "politeness": {"pauses_s": pauses_s},
+        },
+        "urls": {"allow_private": True, "gap_s": 0, **urls},
         "text": {"transcript": {"min_words": 3}},
         "media": {"duplicates": {"action": "off"}, "cut": {"min_short_side": SMALL["height"]}},
         "shards": {"split": {"val": 0}},

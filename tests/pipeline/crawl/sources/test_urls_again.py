@@ -72,8 +72,13 @@ def run(folder: Path, rows: list[dict[str, str]]) -> Delivered:
         writer.writerows(rows)
     tree = {
         "out": str(folder / "out"),
-        "crawl": {"sources": ["urls"], "retry_wait_s": 0, "politeness": {"later_s": 0.01}},
-        "urls": {"files": [str(table)], "allow_private": True, "gap_s": 0},
+        "crawl": {
+            "sources": ["lists"],
+            "lists": {"files": [str(table)]},
+            "retry_wait_s": 0,
+            "politeness": {"later_s": 0.01},
+        },
+        "urls": {"allow_private": True, "gap_s": 0},
         "text": {"transcript": {"min_words": 3}},
         "media": {"duplicates": {"action": "off"}, "cut": {"min_short_side": SMALL["height"]}},
         "shards": {"split": {"val": 0}},

@@ -136,7 +136,7 @@ class _Fetch:
             "postprocessor_args": {"merger+ffmpeg_i": list(MERGE_INPUT)},
         }
 
-    def _choose(self, info: Mapping[str, Any], session: Session) -> Choice | Failure:
+    def _choose(self, info: Info, session: Session) -> Choice | Failure:
         if info.get("_type") in ("url", "url_transparent"):
             return Failure(Reason.PAYMENT_REQUIRED, "only a trailer is shown")
         if str(info.get("live_status")) in ("is_live", "post_live"):

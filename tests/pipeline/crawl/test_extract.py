@@ -18,6 +18,7 @@ from miniyoutube.faults import Fault
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CrawlConfig, IdentityConfig, LimitsConfig
 from pipeline.config.media import CutConfig
+from pipeline.config.sources import ListsConfig
 from pipeline.crawl.extract import Extractor, FoundVideo, check_payload
 from pipeline.crawl.limits import spoken_language
 from pipeline.engine.run.stage_run import RunStopped
@@ -315,7 +316,7 @@ def test_a_dead_proxy_as_the_only_identity_ends_the_run_and_is_named(tmp_path: P
     ids = tmp_path / "ids.txt"
     ids.write_text("aaaaaaaaaaa\n")
     with MiniYouTube(one_of_each(("kids",)), draw="lazily") as site:
-        config = config_for(site, sources=("ids",), ids_files=(ids,), grow_from_channels=False)
+        config = config_for(site, sources=("lists",), lists=ListsConfig(files=(str(ids),)), grow_from_channels=False)
         who = config.pool()[0].model_copy(update={"name": "office", "proxy": SecretStr(proxy)})
         with pytest.raises(RunStopped, match=r"no_network.*identity office") as error:
             Road.at(tmp_path / "out", config.model_copy(update={"identities": (who,)})).crawl({EDUCATION: 10.0})

@@ -126,9 +126,11 @@ def test_sources_that_end_before_the_total_are_said(tmp_path: Path) -> None:
     assert "1 lists have 600 results at most; enough for 0 of 1" in estimated(crawl=one, balance={"total": 1e5})
 
 
-def test_what_cannot_be_estimated_is_said() -> None:
-    assert "urls: 2 tables; what other hosts send is not known" in estimated(
-        crawl={"sources": ["urls"]}, urls={"files": ["a.csv", "b.csv"]}
+def test_what_cannot_be_estimated_is_said(tmp_path: Path) -> None:
+    table = tmp_path / "films.csv"
+    table.write_text("url,caption\nhttps://a.example/1.mp4,a film\n")
+    assert "lists: they name media elsewhere; what other hosts send is not known" in estimated(
+        crawl={"sources": ["lists"], "lists": {"files": [str(table)]}}
     )
     assert "so its cost is not known" in estimated(crawl={"sources": ["search"]})
     said = estimated(crawl={"sources": ["lists"], "lists": {"files": ["/nowhere/ids.txt"]}})

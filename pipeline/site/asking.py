@@ -32,7 +32,8 @@ from pipeline.config.media import CutConfig
 from pipeline.engine.work.unit import StopRun
 from pipeline.site.failures import AfterRefusal, DeadlinePassed, Failure, Pause, classify, refusals, signature
 from pipeline.site.formats import choose_format
-from pipeline.site.politeness import Polite, Ruling
+from pipeline.site.judge import Ruling
+from pipeline.site.politeness import Polite
 from pipeline.site.redact import redact, secrets_of
 from pipeline.site.tracks import list_tracks
 from pipeline.site.ytdlp import IdentityPaused, Session, extract_video, forget_sites, site_for

@@ -8,9 +8,8 @@ In one process it is a plain object; on Ray it lives in an async named actor, so
 
 Each identity has its own buckets; an optional ceiling limits all of them together. Buckets start and restart empty,
 not full: an actor that dies and comes back must not let a burst through.
-A breaker opens at once for a bot check, a session limit or a 429, and after several soft refusals of different videos
-in a row. Its pauses grow; after a pause one video is let through as a probe, and the others wait for its answer.
-Captions have their own breaker. A person can pause an identity by name too (`identity pause`).
+pipeline.site.judge says what a report means. After a pause one video is let through as a probe, and the others wait for
+its answer. A person can pause an identity by name too (`identity pause`).
 """
 
 import asyncio
@@ -23,15 +22,15 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from manifests.errors import is_passing, storage_errors
-from manifests.reasons import Reason
 from manifests.run_status import Control
 from pipeline.config.crawl import CrawlConfig, PolitenessConfig
 from pipeline.engine.run.status_files import read_control
 from pipeline.engine.store.store import Store
 from pipeline.site.api_quota import ApiQuota
 from pipeline.site.buckets import Bucket, empty_bucket
-from pipeline.site.failures import Failure, Pause
+from pipeline.site.failures import Failure
 from pipeline.site.identities import Identity, PolitenessState, alarm_of
+from pipeline.site.judge import Judge, Ruling
 from pipeline.site.pauses import STATE_FILE, read_state
 from pipeline.site.rates import Rates, rates_of
 
@@ -40,27 +39,8 @@ CANARY_EVERY_S = 3600.0
 """Between an identity's looks at crawl.canary; the first is at the start of a run."""
 JITTER = 0.3
 """Each gap between requests, and each pause, is lengthened at random by up to this share: people are not punctual."""
-SOFT_REFUSALS = 5
-"""Server errors, resets or 403s in a row, on as many videos, that pause an identity."""
 PROBE_S = 60.0
 """How long a probe's answer is waited for before another video may be one; the first pause, if that is shorter."""
-
-SAME_FAILURE_STOPS = 5
-"""If the extractor fails in the same way at this many different videos in a row, yt-dlp is too old."""
-
-NO_NETWORK_STOPS = 2
-"""An identity that loses this many attempts before its first answer cannot reach the site: its proxy is dead."""
-
-DEAD_PROXY_STOPS = 5
-"""An identity that had answers, and then finds its proxy unreachable this many times in a row, has lost it."""
-
-CAPTION_REFUSALS = 2
-"""An identity's captions are paused once those of this many videos in a row are refused: a single bad track is not
-enough.
-"""
-
-CHARGING_IDENTITIES = 2
-"""A subject for which this many identities get a bot check, each while succeeding with others, is itself to blame."""
 
 SAVE_EVERY_S, READ_CONTROL_EVERY_S = 15.0, 5.0
 
@@ -75,16 +55,6 @@ class Lease:
     identity: str
     paused_s: float = 0.0
     canary: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """The consequence of a report. `charged`: the subject is to blame, not the identity. `stop`: why the run ends."""
-
-    paused_s: float = 0.0
-    charged: bool = False
-    stop: Reason | None = None
-    detail: str = ""
 
 
 class Polite(Protocol):
@@ -126,14 +96,13 @@ class Politeness:
         self._dice = dice or random.Random(0)
         self._lock = threading.Lock()
         self._buckets: dict[tuple[str, str, str], Bucket] = {}
-        self._same: dict[str, set[str]] = {}
-        self._bot_checks: dict[str, dict[str, bool]] = {}  # subject → identity → whether it succeeded with others
         self._born = self._saved_at = self._control_read_at = clock()
         self._identities = {
             name: Identity(name, empty_bucket(per_hour / 3600, JITTER, self._born, self._dice))
             for name, per_hour in identities.items()
         }
         self._quota = ApiQuota()
+        self._judge = Judge(self._identities, config.pauses_s, clock, self._stretch)
         self._configured = dict(identities)
         self._rates = rates_of(config, identities, Control())
         self._remember_pauses()
@@ -232,7 +201,7 @@ class Politeness:
         """
         with self._lock:
             asked = self._identities[identity]
-            ruling = self._judge(asked, subject, failure, signature)
+            ruling = self._judge.judge(asked, subject, failure, signature)
             is_due = self._clock() - self._saved_at > SAVE_EVERY_S
             if is_due or ruling.paused_s:
                 self._saved_at = self._clock()
@@ -252,104 +221,6 @@ class Politeness:
         if paused_s:
             await asyncio.to_thread(self._if_the_store_answers, self._save)
         return paused_s
-
-    def _judge(self, asked: Identity, subject: str, failure: Failure | None, signature: str) -> Ruling:
-        if failure is None or failure.pause is Pause.NONE:
-            return self._judge_answer(asked, subject, failure, signature)
-        if failure.pause is Pause.CAPTIONS:
-            return self._judge_captions(asked, subject)
-        asked.n_refusals += 1
-        if stop := self._judge_net(asked, failure):
-            return stop
-        if self._is_charged(asked, subject, failure):
-            return Ruling(charged=True)
-        asked.soft[subject] = failure.reason.value
-        asked.serves_others = False
-        few = len(asked.soft) < SOFT_REFUSALS
-        if failure.pause is Pause.SOFT and few and not asked.breaker.level and not asked.dead:
-            return Ruling()
-        return Ruling(paused_s=self._pause(asked, subject, failure))
-
-    def _judge_answer(self, asked: Identity, subject: str, failure: Failure | None, signature: str) -> Ruling:
-        if failure is not None and failure.reason is Reason.EXTRACTOR_ERROR:
-            return self._judge_extractor(subject, failure, signature)
-        if failure is not None and failure.reason in NO_ANSWER:
-            return Ruling()
-        asked.verdicts[failure.reason.value if failure else ""] += 1
-        asked.n_answers += 1
-        asked.serves_others = True
-        asked.dead, asked.n_lost, asked.probe_until = "", 0, 0.0
-        asked.breaker.close()
-        asked.soft.clear()
-        self._same.clear()
-        if failure is None:
-            asked.captions.close()
-            asked.refused_captions.clear()
-            self._bot_checks.pop(subject, None)
-        return Ruling()
-
-    def _judge_extractor(self, subject: str, failure: Failure, signature: str) -> Ruling:
-        """Stops the run if the extractor fails alike at several videos in a row: it no longer understands the site."""
-        subjects = self._same.setdefault(signature, set())
-        subjects.add(subject)
-        if len(subjects) < SAME_FAILURE_STOPS:
-            return Ruling()
-        cure = "upgrade it (pip install -U 'yt-dlp[default,deno]') and run again"
-        detail = f"{len(subjects)} videos in a row fail with: {failure.detail}; {cure}"
-        return Ruling(stop=Reason.YT_DLP_TOO_OLD, detail=detail)
-
-    def _judge_captions(self, asked: Identity, subject: str) -> Ruling:
-        """Only captions were refused: pauses this identity's captions once several tracks were refused."""
-        asked.n_refusals += 1
-        asked.breaker.close()  # page and player answered
-        asked.probe_until = 0.0
-        asked.soft.clear()
-        asked.refused_captions.add(subject)
-        if len(asked.refused_captions) < CAPTION_REFUSALS:
-            return Ruling()
-        asked.refused_captions.clear()
-        paused_s = asked.captions.open(self._clock(), self._config.pauses_s, 0.0, self._stretch(), "captions_refused")
-        return Ruling(paused_s=paused_s)
-
-    def _judge_net(self, asked: Identity, failure: Failure) -> Ruling | None:
-        """Marks an identity that cannot reach the site; if none can, ends the run and names each."""
-        is_proxy = failure.reason is Reason.PROXY_REFUSED
-        if is_proxy and failure.pause is Pause.HARD:  # it refuses the password, and will go on doing so
-            asked.dead = failure.detail
-        elif is_proxy or (failure.reason in (Reason.CONNECTION_RESET, Reason.STALLED) and not asked.n_answers):
-            asked.n_lost += 1
-            most = DEAD_PROXY_STOPS if asked.n_answers else NO_NETWORK_STOPS
-            asked.dead = failure.detail if asked.n_lost >= most else asked.dead
-        able = [identity for identity in self._identities.values() if not identity.by_hand]
-        if not asked.dead or not all(identity.dead for identity in able):
-            return None
-        each = "; ".join(f"identity {identity.name}: {identity.dead}" for identity in able)
-        cure = "check the network and the proxies of crawl.identities (hdvila-pipeline doctor)"
-        return Ruling(stop=Reason.NO_NETWORK, detail=f"no answer at all: {each}; {cure}")
-
-    def _is_charged(self, asked: Identity, subject: str, failure: Failure) -> bool:
-        """Whether a bot check is the subject's fault. If so, identities that were paused for it may try again with a
-        probe.
-        """
-        if failure.reason is not Reason.BOT_CHECK:
-            return False
-        served = self._bot_checks.setdefault(subject, {})
-        served[asked.name] = served.get(asked.name, False) or asked.serves_others
-        if sum(served.values()) < CHARGING_IDENTITIES:
-            return False
-        del self._bot_checks[subject]
-        for identity in self._identities.values():
-            if identity.paused_for == subject:
-                identity.breaker.paused_until = min(identity.breaker.paused_until, self._clock())
-        return True
-
-    def _pause(self, asked: Identity, subject: str, failure: Failure) -> float:
-        pauses_s = self._config.pauses_s
-        least_s = pauses_s[min(1, len(pauses_s) - 1)] if failure.reason is Reason.SESSION_LIMIT else 0.0
-        is_password = failure.reason is Reason.PROXY_REFUSED and failure.pause is Pause.HARD
-        why = "unreachable" if asked.dead and not is_password else failure.reason.value
-        asked.paused_for, asked.probe_until = subject, 0.0
-        return asked.breaker.open(self._clock(), pauses_s, least_s, self._stretch(), why)
 
     def _stretch(self) -> float:
         return 1 + JITTER * self._dice.random()
@@ -410,10 +281,6 @@ class Politeness:
             if identity := self._identities.get(saved["name"]):
                 identity.go_on_pausing(saved, self._clock())
         self._quota.go_on(state.get("data_api", {}))
-
-
-NO_ANSWER = frozenset({Reason.STALLED, Reason.NO_DISK, Reason.BAD_COOKIES})
-"""Failures that say nothing about the site's attitude: our own time limit, our disk, our cookie file."""
 
 
 @dataclass(frozen=True, slots=True)

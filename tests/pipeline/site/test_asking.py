@@ -26,7 +26,8 @@ from pipeline.site import asking as asking_module
 from pipeline.site import politeness
 from pipeline.site.asking import REFUSALS_OF_ONE_SUBJECT, SECOND_CLIENTS, Asking, NobodyMayAsk, Rules, Turn, lacking_of
 from pipeline.site.failures import AfterRefusal, DeadlinePassed, Failure, Pause, SeenRequest
-from pipeline.site.politeness import Lease, Politeness, Ruling
+from pipeline.site.judge import Ruling
+from pipeline.site.politeness import Lease, Politeness
 from pipeline.site.ytdlp import IdentityPaused
 from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import config_for, hurried

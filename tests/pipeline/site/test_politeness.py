@@ -14,8 +14,9 @@ from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.run.status_files import write_control
 from pipeline.engine.store.store import Store
 from pipeline.site.failures import Failure, Pause
+from pipeline.site.judge import Ruling
 from pipeline.site.pauses import STATE_FILE, pause_by_hand
-from pipeline.site.politeness import CANARY_EVERY_S, SAVE_EVERY_S, Lease, Politeness, Ruling
+from pipeline.site.politeness import CANARY_EVERY_S, SAVE_EVERY_S, Lease, Politeness
 from tests.pipeline.site.toys import BOT, Clock, Punctual, politeness, run
 
 SOFT = Failure(Reason.SERVER_ERROR, "503", Pause.SOFT)

@@ -3,8 +3,9 @@
 from manifests.reasons import Reason
 from pipeline.config.crawl import PolitenessConfig
 from pipeline.site.failures import Failure, Pause
+from pipeline.site.judge import DEAD_PROXY_STOPS, NO_NETWORK_STOPS
 from pipeline.site.pauses import describe_pauses
-from pipeline.site.politeness import DEAD_PROXY_STOPS, NO_NETWORK_STOPS, Politeness
+from pipeline.site.politeness import Politeness
 from tests.pipeline.site.toys import BOT, Clock, politeness, run
 
 SOFT = Failure(Reason.SERVER_ERROR, "503", Pause.SOFT)

@@ -51,3 +51,8 @@ def table_in_a_file(table: pa.Table) -> pa.Table:
         file.flush()
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(mapped))).read_all()
+
+
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """The column in one piece; Arrow would also copy one that is."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

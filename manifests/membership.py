@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from manifests.columns import whole
 from manifests.hashing import UInt64, hash_texts
 
 NOWHERE = -1
@@ -119,5 +120,5 @@ class Ids:
 
 def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     if isinstance(column, pa.ChunkedArray):
-        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()  # copies even one chunk
+        column = whole(column)
     return column.cast(pa.string()) if column.type != pa.string() else column

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from manifests.columns import Column, in_a_file, table_in_a_file
+from manifests.columns import Column, in_a_file, table_in_a_file, whole
 
 Number = TypeVar("Number", bound=np.integer[Any])
 Numbers = NDArray[np.integer[Any]]
@@ -109,8 +109,8 @@ class GrowingLists:
         """All that were added, in order."""
         if len(self._ids) > 1:
             self._ids = [table_in_a_file(pa.concat_tables(self._ids).combine_chunks())]
-        ids = self._ids[0].column("video_id")
-        return ClipLists(ids.chunk(0), self._starts.all(), self._n.all(), self._ms.all())
+        ids = whole(self._ids[0].column("video_id"))
+        return ClipLists(ids, self._starts.all(), self._n.all(), self._ms.all())
 
 
 def empty_clip_lists() -> ClipLists:

@@ -192,7 +192,7 @@ HEALING = frozenset({Reason.CHANGED, Reason.TRUNCATED, Reason.BROKEN_MEDIA, Reas
 """Verdicts that another extraction or download may change."""
 
 
-def change_of(info: Info, looked_at: Mapping[str, Any]) -> str:
+def change_of(info: Mapping[str, Any], looked_at: Mapping[str, Any]) -> str:
     """How a video differs from its row of `videos`, "" if it does not: in length, or in the day of its upload.
 
     The site rounds lengths to seconds. What either does not know is no change.

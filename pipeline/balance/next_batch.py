@@ -75,10 +75,11 @@ def next_batch(
     )
     index, ids = category_indices(ranked, quotas)
     survival = _survival(current, planned, have, index, len(ids))
-    expected = np.where(current.is_open, np.maximum(1, np.rint(planned * survival)), 0).astype(np.int64)
-    have, expected = np.where(under_way, expected, have), np.where(under_way, 0, expected)
-    have, expected = _under_channel_limit(ranked, quotas, config, have, expected)
-    need = _need(quotas, ids, index, have, expected, ranked.n_clips, planned)
+    likely = planned * survival
+    expected = np.where(current.is_open, likely if unit == "videos" else np.maximum(1, np.rint(likely)), 0.0)
+    held, expected = np.where(under_way, expected, have), np.where(under_way, 0.0, expected)
+    held, expected = _under_channel_limit(ranked, quotas, config, held, expected)
+    need = _need(quotas, ids, index, held, ranked.n_clips, planned)
     is_early = _is_of_the_first(planned, index, len(ids), 1 / (1 + ahead.reserve) if ahead.shares else 1.0)
     wanted = _down_the_order(current.is_open & is_early, index, expected, need, MARGIN)
     rows = wanted[np.lexsort((ranked.category_id[wanted], ranked.rank[wanted]))]
@@ -106,8 +107,8 @@ def _survival(
 
 
 def _under_channel_limit(
-    ranked: Ranked, quotas: Quotas, config: BalanceConfig, have: NDArray[np.int64], expected: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    ranked: Ranked, quotas: Quotas, config: BalanceConfig, have: NDArray[np.float64], expected: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """`have` and `expected` [N], without what a channel gives beyond its share."""
     if config.max_channel_share >= 1:
         return have, expected
@@ -126,18 +127,17 @@ def _need(
     quotas: Quotas,
     ids: list[int],
     index: NDArray[np.int64],
-    have: NDArray[np.int64],
-    expected: NDArray[np.int64],
+    have: NDArray[np.float64],
     n_clips: NDArray[np.int32],
     planned: NDArray[np.int64],
-) -> NDArray[np.int64]:
+) -> NDArray[np.float64]:
     """[K] the amount that each category lacks; 0 if less than one clip of mean length, which no video could fill."""
     asked = index >= 0
-    held = np.bincount(index[asked], weights=have[asked], minlength=len(ids)).astype(np.int64)
+    held = np.bincount(index[asked], weights=have[asked], minlength=len(ids))
     clips = np.bincount(index[asked], weights=n_clips[asked], minlength=len(ids))
     amount = np.bincount(index[asked], weights=planned[asked], minlength=len(ids))
     one_clip = amount / np.maximum(1, clips)
-    missing = np.array([quotas.by_category[i].quota for i in ids], dtype=np.int64) - held
+    missing = np.array([quotas.by_category[i].quota for i in ids]) - held
     return np.where(missing >= np.maximum(1, one_clip), missing, 0)
 
 
@@ -153,8 +153,8 @@ def _is_of_the_first(
 def _down_the_order(
     is_open: NDArray[np.bool_],
     index: NDArray[np.int64],
-    expected: NDArray[np.int64],
-    need: NDArray[np.int64],
+    expected: NDArray[np.float64],
+    need: NDArray[np.float64],
     margin: float,
 ) -> NDArray[np.int64]:
     """Rows of open candidates, down each category's order until its need is filled; all if no policy applies."""

@@ -3,7 +3,7 @@
 In:  `Supply`, the amounts that candidates promise or that exist of them
 Out: `Quotas`, an amount per category, and what limits it
 
-Amounts are integers (clips, or milliseconds where the unit is hours), so that sums never depend on their order.
+Amounts are integers (clips, videos, or milliseconds where the unit is hours), so that sums never depend on their order.
 `ranking.py` decides the order of a category's videos, `next_batch.py` what to fetch, `selection.py` what to keep.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.categories import load_categories
-from pipeline.balance.ranking import Ranked, spans_of
+from pipeline.balance.ranking import Ranked, in_unit, spans_of
 from pipeline.config import RunConfig
 from pipeline.config.balance import BalanceConfig, Unit, find_category
 
@@ -27,15 +27,16 @@ Binding = Literal["share", "supply", "hours_cap", "channel_share", "already_kept
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """The supply. Clips and milliseconds by category id; other amounts are in the configured unit.
+    """The supply: amounts in the configured unit, by category id.
 
-    `channels`: by category, the amounts of each known channel, in any order; `no_channel`: those of unknown channels.
-    `already_kept`: amounts in earlier generations; they are part of the supply. `within_hours`: the part before the cap
-    in hours, in rank order (including the video that crosses the cap).
+    `amount`: all there is. `one_clip`: a clip of mean length (1 where it is not given). `channels`: the amounts of each
+    known channel, in any order; `no_channel`: those of unknown channels. `already_kept`: amounts in earlier
+    generations; they are part of the supply. `within_hours`: the part before the cap in hours, in rank order (including
+    the video that crosses the cap).
     """
 
-    clips: Mapping[int, int]
-    ms: Mapping[int, int]
+    amount: Mapping[int, int]
+    one_clip: Mapping[int, int]
     channels: Mapping[int, NDArray[np.int64]]
     no_channel: Mapping[int, int]
     already_kept: Mapping[int, int]
@@ -44,7 +45,7 @@ class Supply:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """A category's quota. Amounts are clips or milliseconds.
+    """A category's quota. Amounts are integers.
 
     `asked` is the policy's share of the total (None: as much as there is), `quota` the result of water-filling.
     """
@@ -81,7 +82,7 @@ def plan_quotas(supply: Supply, config: BalanceConfig, most: Mapping[int, int] |
     most = most or {}
     weights = category_weights(config)
     ids = list(weights)
-    available = [amount_of(supply, config, i) for i in ids]
+    available = [supply.amount.get(i, 0) for i in ids]
     caps = [min(supply.within_hours.get(i, 0), most.get(i, available[k])) for k, i in enumerate(ids)]
     floors = [min(supply.already_kept.get(i, 0), have) for i, have in zip(ids, available, strict=True)]
     limits = [
@@ -135,23 +136,18 @@ def category_weights(config: BalanceConfig) -> dict[int, float]:
 
 
 def total_amount(config: BalanceConfig) -> int | None:
-    """The total wanted, in clips or milliseconds; None: as much as there is."""
+    """The total wanted, as an integer amount; None: as much as there is."""
     return None if config.total is None else to_amount(config.total, config.unit)
 
 
 def to_amount(value: float, unit: Unit) -> int:
-    """Converts clips or hours to the integers that the balance counts with: clips or milliseconds."""
-    return round(value) if unit == "clips" else round(value * MS_PER_HOUR)
+    """Converts clips, hours or videos to the integers that the balance counts with: hours to milliseconds."""
+    return round(value * MS_PER_HOUR) if unit == "hours" else round(value)
 
 
 def from_amount(amount: int, unit: Unit) -> float:
-    """Converts clips or milliseconds to clips or hours."""
-    return float(amount) if unit == "clips" else amount / MS_PER_HOUR
-
-
-def amount_of(supply: Supply, config: BalanceConfig, category_id: int) -> int:
-    """A category's supply in the configured unit."""
-    return (supply.clips if config.unit == "clips" else supply.ms).get(category_id, 0)
+    """Converts them back."""
+    return amount / MS_PER_HOUR if unit == "hours" else float(amount)
 
 
 def water_fill(
@@ -203,7 +199,7 @@ def supply_of(
     kept: NDArray[np.int64] | None = None,
 ) -> Supply:
     """Makes the supply from what each ranked candidate gives [N]; `kept`: the amounts already in the data set."""
-    amount = clips if config.unit == "clips" else ms
+    amount = in_unit(config.unit, clips, ms)
     spans = spans_of(ranked.category_id)
     known = ranked.group >= 0
     by_group = np.bincount(ranked.group[known], weights=amount[known], minlength=len(ranked.group_category))
@@ -213,8 +209,8 @@ def supply_of(
         return {category_id: int(values[span].sum()) for category_id, span in spans}
 
     return Supply(
-        clips=by_category(clips),
-        ms=by_category(ms),
+        amount=by_category(amount),
+        one_clip=_mean_clips(by_category(clips), by_category(ms)) if config.unit == "hours" else {},
         channels={i: by_group[(ranked.group_category == i) & (by_group > 0)] for i, _ in spans},
         no_channel=by_category(np.where(known, 0, amount)),
         already_kept=by_category(kept) if kept is not None else {},
@@ -238,12 +234,12 @@ def _channel_cap(supply: Supply, config: BalanceConfig, category_id: int, amount
     """The most of a category's `amount` that a channel may have: its share, but at least one clip of mean length."""
     if config.max_channel_share >= 1:
         return None
-    return max(_one_clip(supply, config, category_id), int(Fraction(str(config.max_channel_share)) * amount))
+    return max(supply.one_clip.get(category_id, 1), int(Fraction(str(config.max_channel_share)) * amount))
 
 
-def _one_clip(supply: Supply, config: BalanceConfig, category_id: int) -> int:
-    clips, ms = supply.clips.get(category_id, 0), supply.ms.get(category_id, 0)
-    return 1 if config.unit == "clips" or not clips else -(-ms // clips)
+def _mean_clips(clips: Mapping[int, int], ms: Mapping[int, int]) -> dict[int, int]:
+    """Milliseconds of a clip of mean length by category, rounded up."""
+    return {category_id: -(-ms[category_id] // n) for category_id, n in clips.items() if n}
 
 
 def _reachable(supply: Supply, config: BalanceConfig, category_id: int, amount: int) -> int:

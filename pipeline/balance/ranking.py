@@ -50,8 +50,15 @@ class Ranked:
         return len(self.rank)
 
     def planned(self, unit: Unit) -> NDArray[np.int64]:
-        """[N] the amount that each candidate promises: clips or milliseconds."""
-        return self.n_clips.astype(np.int64) if unit == "clips" else self.clips_ms
+        """[N] the amount that each candidate promises: clips, milliseconds, or whether it gives any."""
+        return in_unit(unit, self.n_clips, self.clips_ms)
+
+
+def in_unit(unit: Unit, clips: NDArray[Any], ms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[N] what videos with so many clips of such length amount to: clips, milliseconds, or 1 where there are clips."""
+    if unit == "hours":
+        return ms
+    return (clips if unit == "clips" else clips > 0).astype(np.int64)
 
 
 def planned_by_video(clips: pa.Table) -> pa.Table:

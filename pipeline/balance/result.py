@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from manifests.categories import category_name
 from manifests.reasons import Reason
 from pipeline.balance.quotas import MS_PER_HOUR, Quota, Quotas, from_amount
-from pipeline.balance.ranking import Ranked, spans_of
+from pipeline.balance.ranking import Ranked, in_unit, spans_of
 from pipeline.balance.standing import CODE_OF, Standing
 from pipeline.config.balance import Unit
 
@@ -23,7 +23,7 @@ REPEATS = (Reason.DUPLICATE_VIDEO, Reason.DUPLICATE_CLIP, Reason.DUPLICATE_TEXT,
 
 @dataclass(frozen=True, slots=True)
 class CategoryBalance:
-    """A category's result. `asked` … `kept` are clips or hours (BalanceResult.unit); `asked` -1: as much as there is.
+    """A category's result. `asked` … `kept` are in BalanceResult.unit; `asked` -1: as much as there is.
 
     `planned`: what the transcripts promise; `reserve`: the part of it that was not fetched. `made`: what exists after
     fetching, checks and duplicates. `quota`: the result of water-filling. `binding`: what kept it from more; `why`: the
@@ -145,7 +145,7 @@ def _category(
     n_repeats: int,
 ) -> CategoryBalance:
     unit = quotas.unit
-    kept = int((clips if unit == "clips" else ms).sum())
+    kept = int(in_unit(unit, clips, ms).sum())
     quota = quotas.by_category.get(category_id)
     asked = -1.0 if quota is None or quota.asked is None else from_amount(quota.asked, unit)
     binding, why = _why(quota, unit, n_open=int(is_open.sum()), n_videos=len(clips), n_repeats=n_repeats)

@@ -10,6 +10,7 @@ give the same selection, whether or not its clips are in shards already.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ from manifests.reasons import Reason
 from manifests.schema import SELECTION
 from pipeline.balance.clip_lists import rows_of, runs_of
 from pipeline.balance.quotas import MS_PER_HOUR, Quotas, Supply, plan_quotas, supply_of, to_amount
-from pipeline.balance.ranking import Ranked
+from pipeline.balance.ranking import Ranked, in_unit
 from pipeline.balance.result import BalanceResult, result_of
 from pipeline.balance.standing import CODE_OF, Duplicates, Outcomes, Standing, standing
 from pipeline.config.balance import BalanceConfig, Unit
@@ -57,7 +58,7 @@ class _Taken:
 
     def limit(self, key: NDArray[np.int64], room: NDArray[np.int64], unit: Unit) -> None:
         """Cuts what is taken, from the end of each key's order, so that no sum exceeds its room (key -1: no limit)."""
-        amount = self.clips if unit == "clips" else self.ms
+        amount = in_unit(unit, self.clips, self.ms)
         rows = np.flatnonzero((amount > 0) & (key >= 0))
         allowed = np.clip(room[key[rows]] - before(key[rows], amount[rows]), 0, amount[rows])
         in_part = (allowed > 0) & (allowed < amount[rows])
@@ -76,13 +77,13 @@ class _Taken:
         self.ms[i] = sums[count - 1] if count else 0
 
 
-def before(key: NDArray[np.int64], amount: NDArray[np.int64]) -> NDArray[np.int64]:
+def before(key: NDArray[np.int64], amount: NDArray[Any]) -> NDArray[Any]:
     """[n] the sum of the amounts of earlier entries with the same key."""
     order = np.argsort(key, kind="stable")
     sums = np.cumsum(amount[order]) - amount[order]
     first = np.flatnonzero(np.diff(key[order], prepend=-2))
     starts = np.repeat(sums[first], np.diff(np.append(first, len(key))))
-    out = np.empty(len(key), dtype=np.int64)
+    out = np.empty(len(key), dtype=amount.dtype)
     out[order] = sums - starts
     return out
 
@@ -110,8 +111,8 @@ def select(
 def _fill(ranked: Ranked, current: Standing, config: BalanceConfig, shares: Mapping[int, int]) -> tuple[Quotas, _Taken]:
     """Computes quotas and what is taken under them.
 
-    If the unit is clips, the effect of the cap in hours is known only once clips are taken: then what it cut off is no
-    longer counted as available, and channels get their share of what is left.
+    Unless the unit is hours, the effect of the cap in hours is known only once clips are taken: then what it cut off
+    is no longer counted as available, and channels get their share of what is left.
     """
     unkept = replace(current, kept_clips=np.zeros_like(current.kept_clips), kept_ms=np.zeros_like(current.kept_ms))
     supply = _existing_supply(ranked, unkept, config)
@@ -136,7 +137,7 @@ def _existing_supply(ranked: Ranked, current: Standing, config: BalanceConfig) -
 def _take(ranked: Ranked, current: Standing, quotas: Quotas, config: BalanceConfig) -> tuple[_Taken, dict[int, int]]:
     """Takes what is in shards and, beyond it, what channels, quotas and the cap in hours have room for.
 
-    Also returns the clips left in each category that the cap in hours cut, if the unit is clips.
+    Also returns the amounts left in each category that the cap in hours cut, if the unit is not hours.
     """
     cut: dict[int, int] = {}
     unit = quotas.unit
@@ -148,11 +149,12 @@ def _take(ranked: Ranked, current: Standing, quotas: Quotas, config: BalanceConf
         taken.limit(key, _beyond_kept(current, key, room, unit), unit)
     quota = np.array([quotas.by_category[i].quota for i in ids], dtype=np.int64)
     taken.limit(index, _beyond_kept(current, index, quota, unit), unit)
-    if unit == "clips":
+    if unit != "hours":
         cap = np.full(len(ids), to_amount(config.max_hours_per_category, "hours"), dtype=np.int64)
-        before_cap = _sums(index, taken.clips, len(ids))
+        before_cap = _sums(index, in_unit(unit, taken.clips, taken.ms), len(ids))
         taken.limit(index, _beyond_kept(current, index, cap, "hours"), "hours")
-        left, kept = (_sums(index, clips, len(ids)) for clips in (taken.clips, current.kept_clips.astype(np.int64)))
+        amounts = in_unit(unit, taken.clips, taken.ms), current.kept_amount(unit)
+        left, kept = (_sums(index, amount, len(ids)) for amount in amounts)
         cut = {ids[k]: int(left[k] + kept[k]) for k in np.flatnonzero(left < before_cap).tolist()}
     taken.clips += current.kept_clips
     taken.ms += current.kept_ms
@@ -168,7 +170,7 @@ def _beyond_kept(current: Standing, key: NDArray[np.int64], room: NDArray[np.int
     left = room - _sums(key, current.kept_amount(unit), len(room))
     for i in np.flatnonzero((current.kept_clips > 0) & (current.kept_clips < current.clips) & (key >= 0)).tolist():
         next_clip = int(current.lists.starts[current.row[i]] + current.kept_clips[i])
-        if left[key[i]] < (1 if unit == "clips" else current.lists.ms[next_clip]):
+        if left[key[i]] < (current.lists.ms[next_clip] if unit == "hours" else 1):
             left[key[i]] = 0
     return np.asarray(np.maximum(0, left))
 
@@ -211,9 +213,9 @@ def _reasons(ranked: Ranked, current: Standing, taken: _Taken, quotas: Quotas) -
 def _of_full_channels(ranked: Ranked, current: Standing, taken: _Taken, quotas: Quotas) -> NDArray[np.int64]:
     """Rows of left-out candidates whose channel, in the final result, has no room for one clip of them."""
     key, room = channel_rooms(ranked, quotas)
-    left = room - _sums(key, taken.clips if quotas.unit == "clips" else taken.ms, len(room))
+    left = room - _sums(key, in_unit(quotas.unit, taken.clips, taken.ms), len(room))
     rows = np.flatnonzero((key >= 0) & (taken.clips == 0) & (current.reason == 0))
-    if quotas.unit == "clips":
+    if quotas.unit != "hours":
         return rows[left[key[rows]] < 1]
     one_clip = ranked.clips_ms[rows] // np.maximum(1, ranked.n_clips[rows])
     made = current.row[rows] >= 0

@@ -17,7 +17,7 @@ from manifests.columns import in_a_file
 from manifests.membership import NOWHERE, hash_ids, rows_in
 from manifests.reasons import Reason
 from pipeline.balance.clip_lists import ClipLists, Numbers, empty_clip_lists, pieces_of_runs, rows_of, runs_of
-from pipeline.balance.ranking import Ranked
+from pipeline.balance.ranking import Ranked, in_unit
 from pipeline.config.balance import Unit
 from pipeline.likeness.groups import groups_of
 
@@ -70,12 +70,12 @@ class Standing:
         return np.asarray((self.row < 0) & (self.reason == 0))
 
     def amount(self, unit: Unit) -> NDArray[np.int64]:
-        """[N] the amount that exists and counts: clips or milliseconds."""
-        return self.clips if unit == "clips" else self.ms
+        """[N] the amount that exists and counts: clips, milliseconds or videos."""
+        return in_unit(unit, self.clips, self.ms)
 
     def kept_amount(self, unit: Unit) -> NDArray[np.int64]:
         """[N] the amount in shards already."""
-        return self.kept_clips.astype(np.int64) if unit == "clips" else self.kept_ms
+        return in_unit(unit, self.kept_clips, self.kept_ms)
 
 
 CODE_OF = {reason: code for code, reason in enumerate(["", *(reason.value for reason in Reason)])}

@@ -44,7 +44,7 @@ crawl:
 
 balance:
   policy: equal                # equal | hd-vila | weights
-  unit: hours                  # hours | clips
+  unit: hours                  # hours | clips | videos
   total: 100
 """,
     Start.FOLDER: """

@@ -8,7 +8,7 @@ from pydantic import field_validator, model_validator
 from manifests.categories import Category, category_by_id, category_by_name, load_categories
 from manifests.settings import Section, identity
 
-Unit = Literal["clips", "hours"]
+Unit = Literal["clips", "hours", "videos"]
 Policy = Literal["equal", "hd-vila", "weights"]
 
 
@@ -36,9 +36,12 @@ class BalanceConfig(Section):
     weights: dict[str, float] = identity(
         dict, doc="for policy weights: relative share by category name or id; categories not named get nothing"
     )
-    unit: Unit = identity("hours", doc="what quotas count: clips or hours of clips")
+    unit: Unit = identity(
+        "hours",
+        doc="what quotas count: clips, hours of clips, or videos that give clips (HD-VILA-100M balances by videos)",
+    )
     total: float | None = identity(
-        None, gt=0, doc="clips or hours wanted in total; null: as many as caps and supply allow"
+        None, gt=0, doc="clips, hours or videos wanted in total; null: as many as caps and supply allow"
     )
     max_hours_per_category: float = identity(
         30_000.0, gt=0, doc="limit per category, hours of clips (30,000 in HD-VILA-100M)"

@@ -134,14 +134,16 @@ class CrawlLedger:
     """
 
     store: Store
-    unit: str = "clips"  # what supply counts: clips | hours
+    unit: str = "clips"  # what supply counts: clips | hours | videos
     known: KnownVideos = field(default_factory=KnownVideos)
     asked: Counter[int] = field(default_factory=Counter)
     sources: dict[SourceKey, SourceFacts] = field(default_factory=dict)
     kept_by_source: Counter[tuple[str, str]] = field(default_factory=Counter)
     channels: dict[int, Counter[str]] = field(default_factory=dict)
     retries: Retries = field(default_factory=Retries)
-    _clips: dict[int, tuple[int, int]] = field(default_factory=dict)  # by category: clips and their summed length, ms
+    _clips: dict[int, tuple[int, int, int]] = field(
+        default_factory=dict
+    )  # by category: clips, their length (ms), videos
     _parts: dict[str, NewParts] = field(default_factory=dict)  # by table: what is to be read of it
     _open_parts: dict[int, list[Part]] = field(default_factory=dict)
     _candidates: list[Part] = field(default_factory=list)  # by number, as in `known.part`
@@ -160,8 +162,9 @@ class CrawlLedger:
 
     @property
     def supply(self) -> dict[int, float]:
-        """Clips or hours that the transcripts promise, by category."""
-        return {i: float(n) if self.unit == "clips" else ms / 3_600_000 for i, (n, ms) in sorted(self._clips.items())}
+        """Clips, hours or videos that the transcripts promise, by category."""
+        which, scale = {"clips": (0, 1), "hours": (1, 3_600_000), "videos": (2, 1)}[self.unit]
+        return {i: counts[which] / scale for i, counts in sorted(self._clips.items())}
 
     def facts(self, round_: int, now: datetime | None = None, served: Iterable[str] = ()) -> CrawlFacts:
         """What the next plan needs to know. `served`: retry requests that earlier rounds have served."""
@@ -298,13 +301,17 @@ class CrawlLedger:
                 self.channels[category] = Counter({name: counts[name] for name in _most_first(counts)[:MAX_CHANNELS]})
 
     def _read_supply(self) -> None:
-        for _, table in self._new_rows("clips", ["category_id", "start_ms", "end_ms"]):
+        for _, table in self._new_rows("clips", ["video_id", "category_id", "start_ms", "end_ms"]):
             length = pc.subtract(table.column("end_ms"), table.column("start_ms")).cast(pa.int64())
-            of_category = pa.table({"category": table.column("category_id"), "ms": length}).group_by("category")
-            counted = of_category.aggregate([("ms", "count"), ("ms", "sum")]).select(["category", "ms_count", "ms_sum"])
-            for category, n_clips, ms in _rows(counted):
-                clips_before, ms_before = self._clips.get(category, (0, 0))
-                self._clips[category] = clips_before + n_clips, ms_before + ms
+            columns = {"category": table.column("category_id"), "video": table.column("video_id"), "ms": length}
+            counted = (
+                pa.table(columns)
+                .group_by("category")
+                .aggregate([("ms", "count"), ("ms", "sum"), ("video", "count_distinct")])
+            )
+            for category, *more in _rows(counted.select(["category", "ms_count", "ms_sum", "video_count_distinct"])):
+                before = self._clips.get(category, (0, 0, 0))
+                self._clips[category] = before[0] + more[0], before[1] + more[1], before[2] + more[2]
 
     def _read_rejects(self) -> None:
         for stage in names_of("round"):

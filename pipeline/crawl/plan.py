@@ -38,8 +38,10 @@ is half an hour of one identity at its default rate.
 """
 MAX_PER_CHANNEL = 200
 """Videos listed of a channel that the crawl discovered itself: a category is not to become a few channels."""
-CLIPS_PER_VIDEO, HOURS_PER_CLIP = 8.0, 13.5 / 3600
-"""Expected of a candidate, many of which are rejected, until there are results; the length is HD-VILA-100M's mean."""
+CLIPS_PER_VIDEO, HOURS_PER_CLIP, GIVE_CLIPS = 8.0, 13.5 / 3600, 0.25
+"""Expected of a candidate, many of which are rejected, until there are results: clips, their length, and the share that
+gives any; length and share are about HD-VILA-100M's.
+"""
 PRIOR_WEIGHT = 5.0
 """The expected yield has the weight of this many videos actually looked at."""
 
@@ -49,10 +51,10 @@ SourceKey = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The goal of the crawl: quotas by category id, in clips or hours of clips."""
+    """The goal of the crawl: quotas by category id, in clips, hours of clips, or videos."""
 
     quotas: Mapping[int, float]
-    unit: str = "clips"  # clips | hours
+    unit: str = "clips"  # clips | hours | videos
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +169,8 @@ def needs_of(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> dict[int
 
 
 def prior_per_video(unit: str) -> float:
-    """Clips, or hours of clips, expected of a candidate until there are results."""
-    return CLIPS_PER_VIDEO * (1.0 if unit == "clips" else HOURS_PER_CLIP)
+    """Clips, hours of clips, or videos expected of a candidate until there are results."""
+    return {"clips": CLIPS_PER_VIDEO, "hours": CLIPS_PER_VIDEO * HOURS_PER_CLIP, "videos": GIVE_CLIPS}[unit]
 
 
 def _gap(category: int, facts: CrawlFacts, wanted: Wanted) -> float:

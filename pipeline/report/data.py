@@ -49,7 +49,15 @@ SELECT stage, reason, min_by(name, drawn(name), {EXAMPLES}) FROM (
 ) GROUP BY ALL
 """
 """By stage and reason: the ids that come first in the order of the draw."""
-PROMISED = "SELECT category_id, count(*), sum(end_ms - start_ms)::BIGINT FROM clips GROUP BY ALL"
+PROMISED = {
+    unit: f"SELECT category_id, ({amount})::DOUBLE FROM clips GROUP BY ALL"
+    for unit, amount in {
+        "clips": "count(*)",
+        "hours": "sum(end_ms - start_ms) / 3600000",
+        "videos": "count(DISTINCT video_id)",
+    }.items()
+}
+"""By unit: what all planned clips amount to in each category, including those of videos that were rejected later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +117,13 @@ def read_report_data(store: Store, seed: int = 0) -> ReportData:
 
 def _read_tables(store: Store, balance: BalanceResult | None, seed: int) -> dict[str, Any]:
     """What the tables say."""
-    with stream_tables(store, *FUNNEL, LOSSES, LOOKED_AT, EXAMPLE_IDS, PROMISED, seed=seed) as tables:
+    promised = PROMISED[balance.unit if balance else "clips"]
+    with stream_tables(store, *FUNNEL, LOSSES, LOOKED_AT, EXAMPLE_IDS, promised, seed=seed) as tables:
         return {
             "funnel": funnel_of(tables),
             "losses": category_losses(tables),
             "examples": examples_of_reasons(tables),
-            "promised": promised_by_category(tables, balance.unit if balance else "clips"),
+            "promised": dict(tables.rows(promised)),
             "sources": source_yields(store, tables),
         }
 
@@ -170,11 +179,6 @@ def source_yields(store: Store, tables: Streams) -> tuple[SourceYield, ...]:
 def examples_of_reasons(tables: Streams) -> dict[tuple[str, str], tuple[str, ...]]:
     """By (stage, reason): EXAMPLES ids, drawn by the seed. They are clip ids if clips were rejected."""
     return {(stage, reason): tuple(dict.fromkeys(names)) for stage, reason, names in tables.rows(EXAMPLE_IDS)}
-
-
-def promised_by_category(tables: Streams, unit: str) -> dict[int, float]:
-    """The total of all planned clips by category, including those of videos that were rejected later."""
-    return {i: float(n) if unit == "clips" else ms / 3_600_000 for i, n, ms in tables.rows(PROMISED)}
 
 
 def _state(row: SourceRow) -> str:

@@ -149,8 +149,8 @@ def shown_categories(result: BalanceResult) -> list[CategoryBalance]:
 
 
 def amount(value: float, unit: str) -> str:
-    """Clips as a whole number (with a tenth if not whole), hours with enough digits to tell them apart."""
-    if unit == "clips":
+    """Clips and videos as whole numbers (with a tenth if not whole), hours with enough digits to tell them apart."""
+    if unit != "hours":
         return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3f}"
 

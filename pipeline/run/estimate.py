@@ -107,7 +107,7 @@ def _videos_wanted(config: RunConfig, cost: dict[str, float]) -> float | None:
     if balance.total is None:
         return None
     wanted = sum(aim(balance, {}).quotas.values())  # less than the total if a category's cap applies
-    return wanted / (cost["clip_hours_a_video"] if balance.unit == "hours" else cost["clips_a_video"])
+    return wanted / {"hours": cost["clip_hours_a_video"], "clips": cost["clips_a_video"], "videos": 1.0}[balance.unit]
 
 
 def _not_there(config: RunConfig) -> list[str]:

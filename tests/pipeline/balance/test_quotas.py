@@ -65,6 +65,16 @@ def test_what_a_short_category_lacks_goes_evenly_to_the_others() -> None:
     assert by_id[FILM].binding == "supply" and "nothing found" in by_id[FILM].why
 
 
+def test_as_many_videos_of_each_category_however_many_clips_they_give() -> None:
+    rows = [(f"{c}-{i}", c, "", n, n * 1000) for c, n in ((MUSIC, 1), (SPORTS, 40), (NEWS, 5)) for i in range(20)]
+    ranked = rank_candidates(candidates(rows), 0)
+    config = BalanceConfig(policy="weights", weights={"10": 1, "17": 1, "25": 2}, unit="videos", total=40)
+    selection = select(ranked, Outcomes(made({row[0]: [1000] * row[3] for row in rows})), config)
+    assert kept_by(selection, "category_id") == {MUSIC: 10, SPORTS: 400, NEWS: 100}, "each whole"
+    assert selection.result.total_asked == selection.result.total_kept == 40
+    assert {c.category_id: c.kept for c in selection.result.categories if c.kept} == {MUSIC: 10, SPORTS: 10, NEWS: 20}
+
+
 def test_policies_follow_the_paper_and_own_weights() -> None:
     assert category_weights(BalanceConfig(policy="hd-vila"))[NEWS] == 10.4
     own = category_weights(BalanceConfig(policy="weights", weights={"Music": 3, "17": 1}))
@@ -79,7 +89,7 @@ def test_policies_follow_the_paper_and_own_weights() -> None:
 def test_the_cap_of_a_category_in_hours_holds_whatever_the_unit() -> None:
     rows = [(f"m{i}", MUSIC, "", 10, 100_000) for i in range(100)]
     clips = {row[0]: [10_000] * 10 for row in rows}
-    for unit in ("clips", "hours"):
+    for unit in ("clips", "hours", "videos"):
         config = BalanceConfig(unit=unit, max_hours_per_category=1.0)
         result = select(rank_candidates(candidates(rows), 0), Outcomes(made(clips)), config).result
         assert result.hours_kept == pytest.approx(1.0)

@@ -69,6 +69,15 @@ hour_configs = st.builds(
     max_hours_per_category=st.sampled_from([30_000.0, 0.01, 0.03]),
     max_channel_share=st.sampled_from([1.0, 0.5, 0.34]),
 )
+video_configs = st.builds(
+    BalanceConfig,
+    policy=st.sampled_from(["equal", "hd-vila"]),
+    unit=st.just("videos"),
+    total=st.one_of(st.none(), st.integers(1, 30)),
+    max_hours_per_category=st.sampled_from([30_000.0, 0.01, 0.03]),
+    max_channel_share=st.sampled_from([1.0, 0.5, 0.34]),
+)
+any_configs = st.one_of(configs, hour_configs, video_configs)
 
 
 @st.composite

@@ -140,6 +140,8 @@ def test_supply_is_the_same_in_whatever_order_clips_came(tmp_path: Path) -> None
         books.update()
         sums.append(books.supply)
         assert CrawlLedger(store).supply == {} and books.unit == "hours"
+        books.unit = "videos"
+        assert books.supply == {10: 1, 27: 3}, "of four videos with a clip each"
     assert sums[0] == sums[1] == {10: 8_901 / 3_600_000, 27: (4_003 + 7_013 + 11_112) / 3_600_000}
 
 

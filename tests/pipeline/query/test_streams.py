@@ -23,7 +23,7 @@ from tests.pipeline.query.worlds import InMemory, fill_row
 
 N = 600
 QUESTIONS = (
-    *FUNNEL, data.LOSSES, data.LOOKED_AT, data.EXAMPLE_IDS, data.PROMISED,
+    *FUNNEL, data.LOSSES, data.LOOKED_AT, data.EXAMPLE_IDS, *data.PROMISED.values(),
     status.REJECTS, status.VIDEOS, status.CLIPS, status.YIELDS, *(f"SELECT * FROM {view}" for view in VIEWS),
 )  # fmt: skip
 

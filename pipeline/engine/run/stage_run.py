@@ -172,9 +172,12 @@ class LiveStage:
             self.expected_s = sum(unit.expected_s for unit in left)
 
     def _may_ask(self) -> bool:
-        """Whether asking for units can give new ones: once, and again after the stage before has committed."""
+        """Whether asking for units can give new ones: once, and again after any stage before has committed.
+
+        Any: the first may give rows for this one, past the one between (texts that come with a list need no captions).
+        """
         upstream = self._upstream
-        n_upstream = upstream.n_made if upstream else 0
+        n_upstream = self._n_before()
         if n_upstream == self._n_upstream:
             return False
         too_soon = clock.now() - self._asked_at < ASK_EVERY_S
@@ -182,6 +185,10 @@ class LiveStage:
             return False
         self._n_upstream, self._asked_at = n_upstream, clock.now()
         return True
+
+    def _n_before(self) -> int:
+        """How many units the stages before have made."""
+        return self._upstream.n_made + self._upstream._n_before() if self._upstream else 0
 
     def submit_next(self) -> None:
         """Submits a waiting unit that is due, else the next new unit."""

@@ -27,6 +27,7 @@ from pipeline.run.road import run_pipeline
 
 SMALL = {"width": 320, "height": 180}
 """Of the films, and what a run asks for: 720p would take most of the time of these tests."""
+PLANTED = "planted-secret"
 VTT = "WEBVTT\n\n00:00.200 --> 00:03.800\nA brown dog runs over the green field to the old gate.\n"
 
 
@@ -187,3 +188,40 @@ def test_a_host_that_refuses_pauses_and_nothing_is_lost(tmp_path: Path) -> None:
     assert len(gaps) == 2, "the refused request was made again, and the film was fetched"
     assert gaps[0] > 0.9, "the host said when it may be asked again"
     assert gaps[1] > 0.28
+
+
+def test_a_list_whose_clips_all_have_texts_needs_no_track(site: str, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text(f"url,start,end,caption\n{site}/film.mp4,0.5,2,one\n{site}/film.mp4,3,5,two\n")
+
+    made = samples(run(tmp_path / "out", table))
+
+    assert sorted((one.start_ms, one.text) for one in made.values()) == [(500, "one"), (3000, "two")]
+
+
+def test_a_signed_address_is_fetched_and_leaves_no_trace(site: str, tmp_path: Path) -> None:
+    keys = f"Signature={PLANTED}&X-Amz-Credential={PLANTED}&token={PLANTED}&Expires=99"
+    signed = f"{site.replace('://', f'://me:{PLANTED}@')}/film.mp4?take=2&{keys}"
+    rows = [
+        {"url": signed, "caption": "the whole film, as it was", "thumbnail": f"{site}/film.jpg?w=9&{keys}"},
+        {"url": signed.replace("film.mp4", "none.mp4"), "caption": "not there"},
+        {"url": f"ftp://me:{PLANTED}@host/film.mp4?{keys}", "caption": "another scheme"},
+    ]
+    table = tmp_path / "t.jsonl"
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    store = run(tmp_path / "out", table)
+
+    (made,) = samples(store).values()
+    assert made.url == f"{site}/film.mp4?take=2" and "signed_address" in json.loads(made.flags)
+    assert json.loads((made.model_extra or {})["extra"]) == {"thumbnail": f"{site}/film.jpg?w=9"}
+    assert sorted(reasons(store).values()) == ["bad_address", "unavailable"]
+    said = {str(file): file.read_bytes() for file in Path(store.url).rglob("*") if file.is_file()}
+    told = [name for name, content in said.items() if PLANTED.encode() in content]
+    told += [t for t in ("videos", "rejects", "clips") if PLANTED in str(rows_of(store, t))]
+    assert not told, "Parquet is compressed, so its rows are looked at too"
+
+
+def rows_of(store: Store, table: str) -> list[Any]:
+    found: list[Any] = (store.read_rejects() if table == "rejects" else store.read_table(table)).to_pylist()
+    return found

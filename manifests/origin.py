@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests.addresses import without_secrets
+
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 USUAL_ADDRESS = "https://www.youtube.com/watch?v="
 """What comes before its id in a video's address, as the site itself writes it."""
@@ -54,7 +56,7 @@ def origin_of(url: str) -> str:
     """A video's identity at its origin: the site's id in its address, else the address; "" for a file."""
     if "://" not in url:
         return ""
-    return video_id_of(url) or url.strip().rstrip("/")
+    return video_id_of(url) or without_secrets(url.strip()).rstrip("/")
 
 
 def are_site_ids(video_ids: pa.Array) -> pa.Array:

@@ -2,6 +2,6 @@
 
 Files: `asking` (the loop through which everything asks), `politeness` (with `judge`, `identities`, `buckets`, `pauses`,
 `rates`), `ytdlp`, `options`, `data_api` (the official API; with `api_quota`), `hosts` (turns at the hosts of a table of
-addresses) and `addresses` (what may be asked there), `own_hosts`, `failures` (the table of what a failure means),
-`tracks`, `formats`, `fetch`, `optout`, `redact`.
+addresses) and `addresses` (how they are asked; with `networks`), `own_hosts`, `failures` (the table of what a failure
+means), `tracks`, `formats`, `fetch`, `optout`, `redact`.
 """

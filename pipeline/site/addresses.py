@@ -1,4 +1,7 @@
-"""Requests to addresses that a table contains: http(s) only, and only public machines.
+"""Requests to addresses that a list contains: http(s) only, and only public machines.
+
+An address is asked for as a browser or requests would: blanks and letters beyond ASCII are encoded, names in other
+scripts too, the fragment stays here, and a user's name and password go to the first host alone.
 
 The name is resolved here, and the connection goes to the very address that was checked, at each redirect again: a name
 that resolves to another machine a moment later, or a redirect to 169.254.169.254, reaches nothing. Proxies of the
@@ -7,6 +10,7 @@ environment are not used, since a proxy would resolve the name itself.
 
 from __future__ import annotations
 
+import base64
 import http.client
 import socket
 import ssl
@@ -15,18 +19,20 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+
+from requests import PreparedRequest, RequestException
+from requests.utils import get_auth_from_url, urldefragauth
 
 from manifests.reasons import Reason
 from pipeline.engine.work.unit import Rejected
+from pipeline.site.networks import Address, is_public
 from pipeline.site.redact import redact
 
-Address = IPv4Address | IPv6Address
 BLOCK_BYTES = 1 << 18
-_NAT64 = ip_network("64:ff9b::/96")
 LONGEST_RETRY_AFTER_S = 86_400.0
 VIDEO_TRIES = 2
 """Attempts at a video before a temporary error defers it: what a second attempt does not heal, an hour may."""
@@ -36,17 +42,6 @@ SPEED_AFTER_S = 30.0
 """Seconds after which a transfer is judged by its mean speed."""
 SLOWEST_BYTES_PER_S = 16_384.0
 """A download that is slower for a minute (of the site) or after SPEED_AFTER_S counts as stalled."""
-
-
-def is_public(address: Address) -> bool:
-    """Whether an address is on the public internet, also if an IPv6 address wraps an IPv4 address."""
-    if isinstance(address, IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if address in _NAT64:
-            inner = IPv4Address(address.packed[-4:])
-        if inner is not None:
-            return is_public(inner)
-    return address.is_global and not address.is_multicast
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +66,36 @@ def download(url: str, target: Path, limits: Limits) -> None:
         raise _of_error(error) from None
 
 
-def refuse_scheme(url: str) -> None:
-    """Raises Rejected for anything but a plain http(s) address."""
+def as_requested(url: str) -> str:
+    """An http(s) address as it is sent, the user's name and the fragment still in it. Rejected for anything else."""
+    prepared = PreparedRequest()
     try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
+        parts = urlsplit(url.strip())
+        host, port = parts.hostname or "", parts.port
+        if "%" in host and ":" not in host:  # as redirects spell a host in another script
+            parts = parts._replace(netloc=unquote(parts.netloc))
+        prepared.prepare_url(parts.geturl(), None)
+        sent = urlsplit(prepared.url or "")
+        usable = sent.scheme in ("http", "https") and bool(sent.hostname) and port != 0
+    except (ValueError, RequestException):
         usable = False
-    if not usable or any(c.isspace() or not c.isprintable() for c in url):
+    if not usable:
         raise Rejected(Reason.BAD_ADDRESS, f"{redact(url)[:200]}: not an http(s) address")
+    return str(prepared.url)
 
 
 def _open(url: str, limits: Limits) -> Any:
-    refuse_scheme(url)
+    url = as_requested(url)
     handlers = (urllib.request.ProxyHandler({}), _Http(limits), _Https(limits), _Redirects())
     opener = urllib.request.OpenerDirector()
     for handler in (*handlers, urllib.request.HTTPErrorProcessor(), urllib.request.HTTPDefaultErrorHandler()):
         opener.add_handler(handler)
-    request = urllib.request.Request(url, headers={"User-Agent": "hdvila", "Accept-Encoding": "identity"})
+    headers = {"User-Agent": "hdvila", "Accept-Encoding": "identity"}
+    request = urllib.request.Request(urldefragauth(url), headers=headers)
+    user, password = get_auth_from_url(url)
+    if user or password:
+        login = base64.b64encode(f"{user}:{password}".encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {login}")
     return opener.open(request, timeout=limits.timeout_s)
 
 
@@ -187,5 +194,5 @@ class _Https(urllib.request.HTTPSHandler):
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, request: Any, file: Any, code: int, message: str, headers: Any, url: str) -> Any:
-        refuse_scheme(url)
-        return super().redirect_request(request, file, code, message, headers, url)
+        asked = urldefragauth(as_requested(url))
+        return super().redirect_request(request, file, code, message, headers, asked)

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import pyarrow.compute as pc
 import yaml
 
+from manifests.addresses import without_secrets
 from manifests.categories import UNCATEGORISED_ID, category_by_id, category_by_name, category_name
 from manifests.errors import UserError
 from manifests.reasons import Reason
@@ -362,9 +363,9 @@ def _count(info: Info, key: str, default: int, largest: int) -> int:
 
 
 def web_address(text: str) -> str:
-    """An http(s) address unchanged; "" for anything else."""
+    """An http(s) address without secrets; "" for anything else."""
     try:
         parts = urlsplit(text)
     except ValueError:
         return ""
-    return text if parts.scheme in ("http", "https") and parts.hostname else ""
+    return without_secrets(text) if parts.scheme in ("http", "https") and parts.hostname else ""

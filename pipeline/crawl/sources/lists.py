@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
+from manifests.addresses import without_secrets
 from manifests.errors import UserError
 from manifests.origin import is_of_site, video_id_of
 from pipeline.config.sources import ListsConfig
@@ -22,6 +23,7 @@ from pipeline.crawl.sources.forms import Form, form_of, nearest
 from pipeline.crawl.sources.spans import as_json, joined, named_clip, spans_of, text_of, value_of, with_texts
 from pipeline.crawl.sources.tables import TableRow, opened, parquet_rows, read_rows, rows_in
 from pipeline.engine.work.boundary import plain
+from pipeline.site.redact import redact
 
 END = 1 << 32
 """Where the last part ends: hashes have 32 bits."""
@@ -96,7 +98,8 @@ def read_head(file: str, config: ListsConfig) -> Head:
     bad = [n for n, (name, _) in enumerate(named) if not name]
     if len(bad) > MOST_BAD * len(rows):
         why = f"{len(bad)} of its first {len(rows)} rows name no video, such as row {bad[0] + 1}"
-        raise _not_understood(file, f"read as {form.name}, {why}: {plain(str(rows[bad[0]]))[:120]!r}", names, rows)
+        shown = redact(plain(str(rows[bad[0]])))[:120]
+        raise _not_understood(file, f"read as {form.name}, {why}: {shown!r}", names, rows)
     share = n_rows / max(1, len(rows))
     return replace(
         head,
@@ -218,7 +221,7 @@ def _listed(video: _Video, texts: Mapping[tuple[str, int], str]) -> Listed:
     duration = value_of(row.get("duration"))
     spans = joined(video.spans) if video.spans else ""
     return Listed(
-        (video.is_site and video.name) or video.text[:SHOWN_CHARACTERS],
+        (video.is_site and video.name) or without_secrets(video.text)[:SHOWN_CHARACTERS],
         video.number,
         title=text_of(row.get("title")),
         channel_id=text_of(row.get("channel")),

@@ -46,7 +46,7 @@ SOURCES = {
     "folder": Source(stage=lambda config, _: FolderStage(config.folder, config.media)),
     LISTS: Source(
         stage=lambda config, hosts: UrlsStage(config.urls, config.crawl, hosts),
-        fetch=lambda config, hosts: UrlFetcher(config.urls, config.crawl, config.media.limits.max_bytes, hosts),
+        fetch=lambda config, hosts: _fetcher(UrlsStage(config.urls, config.crawl, hosts), config),
     ),
 }
 
@@ -59,11 +59,15 @@ def source_named(name: str) -> Source:
     if not (isinstance(source, Source) and source.rows):
         raise UserError(f"{name} of sources: {package_of('sources', name)} brings no Source with rows")
 
-    def stage(config: RunConfig, hosts: PoliteHosts) -> Stage:
+    def stage(config: RunConfig, hosts: PoliteHosts) -> UrlsStage:
         listing = Listing(name, config.sources)
         return UrlsStage(config.urls, config.crawl, hosts, f"urls{OTHERS}{name}", listing)
 
-    return Source(stage, SOURCES[LISTS].fetch)
+    return Source(stage, lambda config, hosts: _fetcher(stage(config, hosts), config))
+
+
+def _fetcher(stage: UrlsStage, config: RunConfig) -> UrlFetcher:
+    return UrlFetcher(stage, config.media.limits.max_bytes)
 
 
 def asks_site(config: RunConfig) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from urllib.parse import urlsplit
 
 import fsspec
 
+from manifests.addresses import without_secrets
 from manifests.categories import category_name
 from manifests.errors import UserError
 from manifests.origin import is_of_site
@@ -45,19 +47,23 @@ from pipeline.site.addresses import (
     SOCKET_TIMEOUT_S,
     VIDEO_TRIES,
     Limits,
+    as_requested,
     download,
-    is_public,
-    refuse_scheme,
 )
 from pipeline.site.hosts import PoliteHosts
+from pipeline.site.networks import is_public
+from pipeline.site.redact import redact
 from pipeline.site.tracks import MAX_CAPTION_BYTES
 from pipeline.text.transcripts import given_transcript_row
 
+_ADDRESS = re.compile(r"\w+://\S+")
 MAX_EXTRA_CHARACTERS = 16_384
 BATCH_ROWS = 32
 """Of a unit."""
 REFUSALS_OF_ONE_ADDRESS = 6
 """An address refused by its host this many times is deferred: it would keep the host paused for all others."""
+SIGNED = "signed_address"
+"""Flag of a video whose address in its list holds secrets, which its row does not."""
 LONGEST_WAIT_HERE_S = 60.0
 """Seconds that a fetch holds its slot while its host is paused; after that the slot goes to another."""
 
@@ -120,7 +126,7 @@ class UrlsStage:
             try:
                 fetch(url, target, self, self.crawl.politeness.patience_s, MAX_CAPTION_BYTES)
             except (Rejected, HostPaused) as error:
-                raise UserError(f"{self.name}: {plain(url)[:200]}: {error}; run it again later") from None
+                raise UserError(f"{self.name}: {redact(plain(url))[:200]}: {error}; run it again later") from None
             return target.read_bytes()
 
     def process(self, unit: Unit, context: Context) -> Output:
@@ -135,6 +141,13 @@ class UrlsStage:
             for table, rows in made.items():
                 made_rows[table].extend(rows)
         return output
+
+    def address_of(self, video: Mapping[str, Any]) -> str:
+        """The address of a video whose row does not hold all of it, from its list as it is now. Rejected if gone."""
+        for row in self._rows():
+            if video_id_of_row(row) == video["video_id"]:
+                return text_of(row.get("url"))
+        raise Rejected(Reason.UNAVAILABLE, "its list names it no more, and its address was signed")
 
     @property
     def source(self) -> str:
@@ -180,17 +193,16 @@ class UrlsStage:
 class UrlFetcher:
     """Fetches the media of a row: `fetcher(video_row, context) -> Path`."""
 
-    config: UrlsConfig
-    crawl: CrawlConfig
+    stage: UrlsStage
     max_bytes: int
-    hosts: PoliteHosts
 
     def __call__(self, video: Mapping[str, Any], context: Context) -> Path:
         """Returns the file. Raises Rejected (class `later` if temporary), Transient while its host is paused."""
         target = context.scratch / "media"
-        patience_s = min(LONGEST_WAIT_HERE_S, self.crawl.politeness.patience_s)
+        patience_s = min(LONGEST_WAIT_HERE_S, self.stage.crawl.politeness.patience_s)
+        url = self.stage.address_of(video) if SIGNED in json.loads(video["flags"] or "[]") else video["url"]
         try:
-            fetch(video["url"], target, self, patience_s, self.max_bytes)
+            fetch(url, target, self.stage, patience_s, self.max_bytes)
         except HostPaused as paused:
             raise Transient(Reason.RATE_LIMITED, str(paused), wait_s=paused.paused_s) from None
         return target
@@ -208,19 +220,19 @@ def refuse_address(url: str, config: UrlsConfig) -> None:
     """Raises Rejected for an address that is neither http(s) nor in a configured bucket."""
     if url.partition("://")[0] in ("s3", "gs"):
         if not any(url.startswith(f"{bucket.rstrip('/')}/") for bucket in config.buckets) or "/../" in url:
-            raise Rejected(Reason.BAD_ADDRESS, f"{url[:200]}: not in a bucket that urls.buckets names")
+            raise Rejected(Reason.BAD_ADDRESS, f"{redact(url)[:200]}: not in a bucket that urls.buckets names")
         return
-    refuse_scheme(url)
+    as_requested(url)
     if is_of_site(url):
         why = "a video of the site in a list whose first rows name none; give such rows a file of their own"
-        raise Rejected(Reason.BAD_ADDRESS, f"{url[:200]}: {why}")
+        raise Rejected(Reason.BAD_ADDRESS, f"{redact(url)[:200]}: {why}")
 
 
-def fetch(url: str, target: Path, by: UrlsStage | UrlFetcher, patience_s: float, max_bytes: int) -> None:
+def fetch(url: str, target: Path, by: UrlsStage, patience_s: float, max_bytes: int) -> None:
     """Downloads an address into a file, retrying where it may help. Raises Rejected; HostPaused after the patience."""
     config, crawl = by.config, by.crawl
     refuse_address(url, config)
-    if not url.startswith("http"):
+    if url.partition("://")[0] in ("s3", "gs"):
         _from_bucket(url, target, max_bytes)
         return
     limits = Limits(
@@ -230,7 +242,7 @@ def fetch(url: str, target: Path, by: UrlsStage | UrlFetcher, patience_s: float,
         slowest_bytes_per_s=SLOWEST_BYTES_PER_S,
         may_ask=(lambda _: True) if config.allow_private else is_public,
     )
-    host = urlsplit(url).hostname or ""
+    host = urlsplit(as_requested(url)).hostname or ""
     n_tries = n_refused = 0
     while True:
         if (paused_s := by.hosts.turn(host, config.gap_s, patience_s)) > 0:
@@ -280,8 +292,8 @@ def _suffix(path: str) -> str:
 
 def video_id_of_row(row: Mapping[str, Any]) -> str:
     """The row's id if it can name a sample, else 16 hex digits of the address's SHA-256."""
-    own = text_of(row.get("id"))
-    return own if is_video_id(own) else hashlib.sha256(text_of(row.get("url")).encode()).hexdigest()[:16]
+    own, address = text_of(row.get("id")), without_secrets(text_of(row.get("url")))
+    return own if is_video_id(own) else hashlib.sha256(address.encode()).hexdigest()[:16]
 
 
 def given_spans(row: Mapping[str, Any]) -> list[GivenSpan]:
@@ -303,12 +315,13 @@ def _video_row(
     tracks: Sequence[CaptionRow],
     source: str,
 ) -> VideoRow:
+    shown = without_secrets(url)
     category_id = category_id_of(text_of(row.get("category")))
     duration = value_of(row.get("duration"))
     known_s = isinstance(duration, int | float) and 0 < duration < 1e7
     return {
         "video_id": video_id,
-        "url": url,
+        "url": shown,
         "source": source,
         "query": row["_table"].rpartition("/")[2],
         "category_id": category_id,
@@ -330,7 +343,7 @@ def _video_row(
         "egress": "",
         "yt_dlp_version": "",
         "round": 0,
-        "flags": "[]",
+        "flags": json.dumps([] if shown == url else [SIGNED]),
         "extra": _extra(row, {*COLUMNS, "given_spans", "_table"}),
     }
 
@@ -342,6 +355,8 @@ def _extra(row: Mapping[str, Any], ours: set[str]) -> str:
     for name, value in sorted(row.items()):
         if name in ours or value is None:
             continue
+        if isinstance(value, str) and _ADDRESS.fullmatch(value):
+            value = without_secrets(value)
         size = len(json.dumps({name: value}, default=str))
         if n_characters + size <= MAX_EXTRA_CHARACTERS:
             kept[name], n_characters = value, n_characters + size

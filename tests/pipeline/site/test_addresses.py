@@ -10,7 +10,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import nullcontext
-from ipaddress import ip_address
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -21,7 +20,7 @@ from manifests.reasons import Reason, ReasonClass
 from miniyoutube.certificate import key_and_certificate
 from pipeline.engine.work.unit import Rejected
 from pipeline.site import addresses
-from pipeline.site.addresses import Limits, download, is_public, refuse_scheme
+from pipeline.site.addresses import Limits, as_requested, download
 
 BODY = b"x" * 100_000
 
@@ -73,26 +72,12 @@ def only_here(address: object) -> bool:
 
 
 @pytest.mark.parametrize(
-    "address",
-    ["127.0.0.1", "10.1.2.3", "192.168.0.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1", "::1", "fe80::1",
-     "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::"],
-)  # fmt: skip
-def test_private_addresses_are_told_also_where_they_are_wrapped(address: str) -> None:
-    assert not is_public(ip_address(address))
-
-
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700:4700::1111", "64:ff9b::808:808"])
-def test_public_addresses_are_public(address: str) -> None:
-    assert is_public(ip_address(address))
-
-
-@pytest.mark.parametrize(
     "url",
     ["ftp://a.org/x", "file:///etc/passwd", "javascript:1", "http://", "//a.org/x", "http://a b/", "http://a:0/"],
 )
 def test_what_is_no_web_address_is_refused(url: str) -> None:
     with pytest.raises(Rejected) as refused:
-        refuse_scheme(url)
+        as_requested(url)
     assert refused.value.reason is Reason.BAD_ADDRESS
     with pytest.raises(Rejected) as refused:
         download(url, Path("/nowhere/f"), Limits(10**6))
@@ -163,19 +148,35 @@ def test_a_host_that_does_not_answer_is_tried_later(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "is_one"),
+    ("written", "sent"),
     [
-        ("::ffff:8.8.8.8", True),
-        ("2002:808:808::", True),
-        ("2001:0:4136:e378:8000:63bf:f7f7:f7f7", True),  # Teredo of 8.8.8.8
-        ("2001:0:4136:e378:8000:63bf:f5ff:fffe", False),  # of 10.0.0.1
-        ("64:ff9b::7f00:1", False),
-        ("ff02::1", False),
-        ("239.255.255.250", False),
+        ("http://bücher.example/é b?q=ü x#part", "http://xn--bcher-kva.example/%C3%A9%20b?q=%C3%BC%20x#part"),
+        ("http://b%C3%BCcher.example/x", "http://xn--bcher-kva.example/x"),
+        (" http://a.org/a%20b\n", "http://a.org/a%20b"),
+        ("http://a.org/?X-Amz-Signature=a%2Fb+c", "http://a.org/?X-Amz-Signature=a%2Fb+c"),
+        ("HTTP://user:p%40w@A.org/x", "http://user:p%40w@a.org/x"),
     ],
 )
-def test_an_address_within_another_is_the_one_that_counts(address: str, is_one: bool) -> None:
-    assert is_public(ip_address(address)) is is_one
+def test_an_address_is_sent_as_browsers_send_it(written: str, sent: str) -> None:
+    assert as_requested(written) == sent == as_requested(sent)
+
+
+def test_a_login_reaches_its_own_host_and_no_redirect(tmp_path: Path) -> None:
+    seen: list[tuple[str, str]] = []
+
+    class Noting(Handler):
+        def do_GET(self) -> None:
+            seen.append((self.path, self.headers.get("Authorization", "")))
+            super().do_GET()
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Noting)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    there = f"127.0.0.1:{server.server_address[1]}"
+    download(f"http://me:p%40w@{there}/to/http://{there}/é x#part", tmp_path / "f", Limits(10**6, may_ask=only_here))
+    server.shutdown()
+
+    assert seen == [(f"/to/http://{there}/%C3%A9%20x", "Basic bWU6cEB3"), ("/%C3%A9%20x", "")]
+    assert (tmp_path / "f").read_bytes() == BODY
 
 
 @pytest.mark.parametrize(
@@ -183,10 +184,10 @@ def test_an_address_within_another_is_the_one_that_counts(address: str, is_one: 
 )
 def test_an_address_is_read_as_it_stands(url: str, is_one: bool) -> None:
     if is_one:
-        refuse_scheme(url)
+        as_requested(url)
         return
     with pytest.raises(Rejected, match="not an http"):
-        refuse_scheme(url)
+        as_requested(url)
 
 
 def test_a_transfer_has_twenty_seconds_for_an_answer_an_hour_in_all_and_may_be_slow() -> None:

@@ -64,6 +64,8 @@ class Accounts:
     """Of each plan made in a line: its processor time and requests."""
     _jumped: float = 0.0
     _began: Spent = field(default_factory=Spent)
+    _others: Spent = field(default_factory=Spent)
+    """The sum of `apart`."""
     _inside: bool = False
 
     def __post_init__(self) -> None:
@@ -93,7 +95,7 @@ class Accounts:
     @property
     def loop(self) -> Spent:
         """What the loop itself has spent."""
-        return self._all() - self._began - sum(self.apart.values(), Spent())
+        return self._all() - self._began - self._others
 
     @contextmanager
     def of(self, whose: str) -> Iterator[None]:
@@ -108,6 +110,7 @@ class Accounts:
             self._inside = False
             spent = self._all() - before
             self.apart[whose] = self.apart.get(whose, Spent()) + spent
+            self._others += spent
             if whose == PLANS:
                 self.plans_s.append(self._seconds(spent))
 

@@ -84,7 +84,7 @@ class Work:
         """Writes what a unit makes, as an attempt does; returns what its commit is to hold."""
         if stage.name not in _MAKERS:
             return attempt_unit(stage, unit, store, self.scratch, attempt).facts
-        if unit.part is not None:
+        if unit.part is not None and not unit.ids:
             unit = replace(unit, ids=ids_of(unit, store))
         plan = getattr(stage, "plan", None)
         return self.put(stage.name, unit, store, attempt, plan.round if plan else 0)

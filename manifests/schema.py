@@ -292,8 +292,11 @@ WIDE: dict[str, tuple[str, ...]] = {
 
 def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Adds the columns that a table lacks: "", b"", [] or 0 in each row."""
-    if table.schema.equals(schema):
-        return table
+    if table.schema.equals(schema):  # except for names inside lists, which Parquet changes
+        for i, field in enumerate(schema):
+            if pa.types.is_nested(field.type):
+                table = table.set_column(i, field, table.column(i).cast(field.type))
+        return table.replace_schema_metadata(None)
     names = set(table.schema.names)
     for field in schema:
         if field.name not in names:

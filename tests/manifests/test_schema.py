@@ -3,7 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from manifests.schema import MANIFEST, REJECTS, SELECTION, SHARD_ROWS, TABLES, table_of
+from manifests.parquet import open_parquet, parquet_bytes
+from manifests.schema import MANIFEST, REJECTS, SELECTION, SHARD_ROWS, TABLES, completed, table_of
 
 PROMISED = {
     "videos": "video_id url source query category_id title channel_id duration_s language upload_date license heights "
@@ -60,3 +61,12 @@ def test_a_row_that_lacks_a_column_has_one_more_or_holds_a_null_is_refused_by_na
 
 def test_no_rows_still_make_a_table_with_all_columns():
     assert table_of([], MANIFEST).schema.equals(MANIFEST)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_rows_read_from_a_file_have_the_schema_again_down_to_the_names_inside_lists(table: str):
+    schema = TABLES[table]
+    read = open_parquet(parquet_bytes(schema.empty_table())).read()
+
+    assert str(completed(read, schema).schema) == str(schema)
+    assert str(completed(read.drop_columns([schema.names[-1]]), schema).schema) == str(schema)

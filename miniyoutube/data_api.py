@@ -14,6 +14,8 @@ from miniyoutube.answers import Answer, Json, Request, json_answer
 from miniyoutube.catalogue import CREATIVE_COMMONS, Catalogue, Video
 
 MOST_IDS = 50
+LATER = "2100-01-01T00:00:00Z"
+"""When what is to come starts: as in the lists."""
 GONE = frozenset({"private", "removed", "terminated", "copyright", "not_available"})
 """Refusals of the player to everybody: the API leaves such videos out."""
 
@@ -80,21 +82,24 @@ def error(name: str) -> Answer:
 
 @dataclass
 class DataApi:
-    """The API of a catalogue. `units`: what each key may use in a day; a key that is not there is not valid."""
+    """The API of a catalogue. `units`: what each key may use in a day, and no other key is valid; None: any key has
+    10,000.
+    """
 
     catalogue: Catalogue
-    units: Mapping[str, int] = field(default_factory=dict)
+    units: Mapping[str, int] | None = None
     used: dict[str, int] = field(default_factory=dict)
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, request: Request) -> Answer:
         """Answers a request; each costs a unit of its key, also one that is refused."""
         key = request.headers.get("x-goog-api-key", request.query.get("key", ""))
-        if key not in self.units:
+        units = 10_000 if key and self.units is None else (self.units or {}).get(key)
+        if units is None:
             return error("keyInvalid")
         with self._guard:
             self.used[key] = self.used.get(key, 0) + 1
-            if self.used[key] > self.units[key]:
+            if self.used[key] > units:
                 return error("quotaExceeded")
         query = request.query
         match request.path.removeprefix("/youtube/v3/"):
@@ -187,6 +192,7 @@ def video_resource(video: Video) -> Json:
         "etag": "mini",
         "id": video.video_id,
         **parts,
+        **({"liveStreamingDetails": {"scheduledStartTime": LATER}} if video.live == "is_upcoming" else {}),
         "statistics": {"viewCount": str(video.view_count), "favoriteCount": "0"},
     }
 

@@ -52,12 +52,13 @@ def first_look(
     decided: dict[str, Reject] = {}
     for candidate in candidates:
         video_id, verdict = candidate["video_id"], None
-        if item := found.get(video_id):
+        item = found.get(video_id, {})
+        if item:
             verdict = judge(item, candidate["wanted_category_id"], config, opt_outs)
         elif is_believed:
             verdict = Reason.UNAVAILABLE, "not among the public videos"
         if verdict:
-            wait_s = config.politeness.later_s * 2 ** (candidate["attempt"] - 1)
+            wait_s = _until_start_s(item) or config.politeness.later_s * 2 ** (candidate["attempt"] - 1)
             detail = f"{verdict[1]}, according to the Data API".removeprefix(", ")
             decided[video_id] = Reject(verdict[0], video_id, detail=detail, retry_after_s=wait_s)
     return decided
@@ -114,6 +115,15 @@ def _certain_length(seconds: float | None, limits: LimitsConfig) -> float:
     if seconds is None or low - ROUNDING_S <= seconds <= high + ROUNDING_S:
         return high
     return seconds
+
+
+def _until_start_s(item: Json) -> float:
+    """The seconds until a premiere or stream is to start; 0.0 if it has started or is none."""
+    try:
+        start = datetime.fromisoformat(_text(_part(item, "liveStreamingDetails"), "scheduledStartTime"))
+        return max(0.0, start.timestamp() - datetime.now(UTC).timestamp())
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _day(published: str) -> str:

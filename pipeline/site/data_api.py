@@ -35,6 +35,7 @@ Json = dict[str, Any]
 ADDRESS = "https://www.googleapis.com/youtube/v3/"
 MOST_IDS = 50
 """Of a request, by YouTube's documentation; also the most items of a page."""
+PARTS = "snippet,contentDetails,status,statistics,liveStreamingDetails"
 TRIES = 3
 MAX_ANSWER_BYTES = 8 * 1024**2
 BLOCK_BYTES = 1 << 16
@@ -110,7 +111,7 @@ class DataApi:
 
         Raises NotNow, StopRun.
         """
-        answer = self._get("videos", {"part": "snippet,contentDetails,status,statistics", "id": ",".join(video_ids)})
+        answer = self._get("videos", {"part": PARTS, "id": ",".join(video_ids)})
         items, page = _items(answer), answer.get("pageInfo")
         own = {item["id"]: item for item in items if isinstance(item.get("id"), str) and item["id"] in video_ids}
         is_whole = isinstance(page, dict) and page.get("totalResults") == len(items) == len(own)

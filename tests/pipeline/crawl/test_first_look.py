@@ -152,6 +152,16 @@ def test_only_what_the_api_says_for_certain_decides(
     assert verdict_on(resource(**changes), **settings) == (Reason.TOO_OLD if reason == "old" else reason)
 
 
+def test_what_is_to_come_is_tried_again_when_it_starts(tmp_path: Path) -> None:
+    catalogue = one_of_each(("upcoming",))
+    (video,) = [video for video in catalogue.videos if video.behaviour == "upcoming"]
+    with MiniYouTube(catalogue, draw="lazily") as site:
+        road = Road.at(tmp_path / "out", with_key(site, tmp_path, **listed(tmp_path, catalogue)))
+        row = road.crawl({EDUCATION: 1000.0}).rejects[video.video_id]
+    assert (row["reason"], row["class"]) == (Reason.UPCOMING, ReasonClass.LATER)
+    assert row["next_try_at"].startswith("2100-01-01")
+
+
 def test_the_videos_of_a_channel_that_opted_out_are_not_looked_at() -> None:
     assert judge(resource(), -1, CrawlConfig(), Tombstones(channels=frozenset({"UC1"}))) == (Reason.OPTED_OUT, "")
 

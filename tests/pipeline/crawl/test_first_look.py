@@ -159,7 +159,7 @@ def test_what_is_to_come_is_tried_again_when_it_starts(tmp_path: Path) -> None:
         road = Road.at(tmp_path / "out", with_key(site, tmp_path, **listed(tmp_path, catalogue)))
         row = road.crawl({EDUCATION: 1000.0}).rejects[video.video_id]
     assert (row["reason"], row["class"]) == (Reason.UPCOMING, ReasonClass.LATER)
-    assert row["next_try_at"].startswith("2100-01-01")
+    assert row["next_try_at"] >= "2099-12-31T23:59"
 
 
 def test_the_videos_of_a_channel_that_opted_out_are_not_looked_at() -> None:

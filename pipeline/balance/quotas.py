@@ -30,7 +30,7 @@ class Supply:
     """The supply: amounts in the configured unit, by category id.
 
     `amount`: all there is. `one_clip`: a clip of mean length (1 where it is not given). `channels`: the amounts of each
-    known channel, in any order; `no_channel`: those of unknown channels. `already_kept`: amounts in earlier
+    known channel, ascending; `no_channel`: those of unknown channels. `already_kept`: amounts in earlier
     generations; they are part of the supply. `within_hours`: the part before the cap in hours, in rank order (including
     the video that crosses the cap).
     """
@@ -93,10 +93,11 @@ def plan_quotas(supply: Supply, config: BalanceConfig, most: Mapping[int, int] |
     shares = [Fraction(str(weights[i])) for i in ids]
     nothing = [0] * len(ids)
     # as if nothing were in shards: the binding limits follow from that, so that shards don't change the answer
-    natural, natural_limits = _fill_under_channel_limit(supply, config, ids, shares, nothing, limits, total)
-    amounts, _ = _fill_under_channel_limit(supply, config, ids, shares, floors, limits, total)
+    natural = _fill_under_channel_limit(supply, config, ids, shares, nothing, limits, total)
+    amounts = _fill_under_channel_limit(supply, config, ids, shares, floors, limits, total)
     asked = water_fill(shares, [0] * len(ids), [total or 0] * len(ids), total)  # their sum is the total
     whole = sum(shares)
+    is_short = total is not None and sum(natural) < total
     by_category = {}
     for k, category_id in enumerate(ids):
         by_category[category_id] = Quota(
@@ -107,7 +108,16 @@ def plan_quotas(supply: Supply, config: BalanceConfig, most: Mapping[int, int] |
             cap=caps[k],
             channel_cap=_channel_cap(supply, config, category_id, amounts[k]),
             quota=amounts[k],
-            binding=_binding(amounts[k], natural[k], natural_limits[k], available[k], caps[k], bool(shares[k])),
+            binding=_binding(
+                amounts[k],
+                natural[k],
+                limits[k],
+                available[k],
+                caps[k],
+                None if total is None and shares[k] else shares[k] / whole * (total or 0),
+                supply.one_clip.get(category_id, 1),
+                is_short=is_short,
+            ),
         )
     return Quotas(config.unit, total, by_category)
 
@@ -211,7 +221,7 @@ def supply_of(
     return Supply(
         amount=by_category(amount),
         one_clip=_mean_clips(by_category(clips), by_category(ms)) if config.unit == "hours" else {},
-        channels={i: by_group[(ranked.group_category == i) & (by_group > 0)] for i, _ in spans},
+        channels={i: np.sort(by_group[(ranked.group_category == i) & (by_group > 0)]) for i, _ in spans},
         no_channel=by_category(np.where(known, 0, amount)),
         already_kept=by_category(kept) if kept is not None else {},
         within_hours={i: _within_hours(ms[span], amount[span], config) for i, span in spans},
@@ -249,7 +259,7 @@ def _reachable(supply: Supply, config: BalanceConfig, category_id: int, amount: 
     """
     if config.max_channel_share >= 1:
         return amount
-    sizes = np.sort(supply.channels.get(category_id, np.zeros(0, dtype=np.int64)))
+    sizes = supply.channels.get(category_id, np.zeros(0, dtype=np.int64))
     sums = np.concatenate(([0], np.cumsum(sizes)))
     free = supply.no_channel.get(category_id, 0)
     while True:
@@ -270,25 +280,60 @@ def _fill_under_channel_limit(
     floors: Sequence[int],
     limits: list[int],
     total: int | None,
-) -> tuple[list[int], list[int]]:
+) -> list[int]:
     """Water-fills, repeatedly if rounding a channel's share to whole clips made an amount unreachable.
 
-    Returns the amounts and the limits that they were filled under.
+    With two channels that may hold half each, 3 clips can't be reached, but 2 and 4 can: what rounding down leaves of
+    the total then goes to the emptiest categories that reach a larger amount with it.
     """
+    lowered = limits
     while True:
-        amounts = water_fill(weights, floors, limits, total)
+        amounts = water_fill(weights, floors, lowered, total)
         reach = [max(f, _reachable(supply, config, i, x)) for i, f, x in zip(ids, floors, amounts, strict=True)]
         if reach == amounts:
-            return amounts, limits
-        limits = [min(limit, r) if r < x else limit for limit, r, x in zip(limits, reach, amounts, strict=True)]
+            break
+        lowered = [min(limit, r) if r < x else limit for limit, r, x in zip(lowered, reach, amounts, strict=True)]
+    left = 0 if total is None or lowered == limits or config.unit == "hours" else total - sum(amounts)
+    while left > 0:
+        steps = []
+        for k, category_id in enumerate(ids):
+            larger = range(amounts[k] + 1, min(amounts[k] + left, limits[k]) + 1) if weights[k] else ()
+            step = next((x for x in larger if _reachable(supply, config, category_id, x) == x), 0)
+            steps += [(step / weights[k], k, step)] if step else []
+        if not steps:
+            break
+        _, k, step = min(steps)
+        left -= step - amounts[k]
+        amounts[k] = step
+    return amounts
 
 
-def _binding(amount: int, natural: int, limit: int, available: int, cap: int, is_asked: bool) -> Binding:
-    if not is_asked and amount == 0:
+def _binding(
+    amount: int,
+    natural: int,
+    limit: int,
+    available: int,
+    cap: int,
+    share: Fraction | None,
+    one_clip: int,
+    *,
+    is_short: bool,
+) -> Binding:
+    """`share`: the exact share of the total, 0 if nothing is wanted, None if all is. What is missing of it is rounding
+    if that is less than a clip. `is_short`: the total is not reached, and a category that could take more would.
+    """
+    if share == 0 and amount == 0:
         return "not_asked"
     if natural < amount:
         return "already_kept"
     if amount < limit:
+        return "share"
+    if (
+        share is not None
+        and available
+        and share - one_clip < amount
+        and (amount < share or (amount < available and not is_short))
+    ):
         return "share"
     if amount >= available:
         return "supply"

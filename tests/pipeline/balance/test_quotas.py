@@ -2,11 +2,13 @@
 
 from collections import Counter
 from fractions import Fraction
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from manifests.categories import load_categories
 from pipeline.balance.quotas import category_weights, plan_quotas, supply_of, water_fill
 from pipeline.balance.ranking import rank_candidates
 from pipeline.balance.selection import select
@@ -132,3 +134,61 @@ def test_quotas_are_those_of_a_water_filling_by_hand(world: tuple) -> None:
     ours = [selection.quotas.by_category[i].quota for i in ids]
     assert sum(ours) == sum(by_hand)
     assert all(abs(a - b) <= 1 for a, b in zip(ours, by_hand, strict=True)), (ours, by_hand)
+
+
+def by_hand(channels: Counter[str], share: Fraction, amount: int) -> bool:
+    """Whether channels with so many clips can give this amount, none more than its share of it but each one clip."""
+    return sum(min(n, max(1, int(share * amount))) for n in channels.values()) >= amount
+
+
+@st.composite
+def small_worlds(draw: st.DrawFn) -> list[tuple[str, int, str, int, int]]:
+    """Candidates in 15 categories, a few clips in a few channels each: quotas are near one clip."""
+    counts = draw(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 5)), min_size=15, max_size=70))
+    ids = [category.id for category in load_categories()]
+    return [(f"v{k}", ids[k * 7 % 15], channel, n, n * 10_000) for k, (channel, n) in enumerate(counts)]
+
+
+def check_small(rows: list, total: int, unit: Literal["clips", "videos"], share: str) -> None:
+    config = BalanceConfig(unit=unit, total=total, max_channel_share=float(share))
+    selection = select(
+        rank_candidates(candidates(rows), 0), Outcomes(made({r[0]: [10_000] * r[3] for r in rows})), config
+    )
+    there: dict[int, Counter[str]] = {category.id: Counter() for category in load_categories()}
+    kept: dict[int, Counter[str]] = {category.id: Counter() for category in load_categories()}
+    for row in selection.table.to_pylist():
+        there[row["category_id"]][row["channel_id"]] += row["n_clips"] if unit == "clips" else 1
+        kept[row["category_id"]][row["channel_id"]] += len(row["clips_kept"]) if unit == "clips" else row["kept"]
+    left = total - sum(channels.total() for channels in kept.values())
+    assert left >= 0
+    for category in selection.result.categories:
+        mine, supply = kept[category.category_id], there[category.category_id]
+        amount, exact = mine.total(), Fraction(total, 15)
+        assert max(mine.values(), default=0) <= max(1, Fraction(share) * amount), "a channel over its share"
+        more = range(amount + 1, min(amount + left, supply.total()) + 1)
+        assert not any(by_hand(supply, Fraction(share), x) for x in more), "the total could be larger"
+        is_there = amount > exact - 1 and supply
+        assert not ("ran dry" in category.why and (is_there or amount < supply.total())), category
+        assert not ("too few channels" in category.why and is_there and not left), category
+
+
+@pytest.mark.parametrize("unit", ["clips", "videos"])
+@pytest.mark.parametrize("total", range(1, 46))
+def test_totals_near_one_clip_a_category_are_met_and_none_is_called_short(
+    total: int, unit: Literal["clips", "videos"]
+) -> None:
+    rows = [
+        (f"v{c.id}-{k}", c.id, "abc"[k % 3], 1 + (c.id + k) % 3, 10_000)
+        for c in load_categories()
+        for k in range(c.id % 5)
+    ]
+    check_small(rows, total, unit, "1")
+    check_small(rows, total, unit, "0.5")
+
+
+@given(small_worlds(), st.integers(1, 60), st.sampled_from(["clips", "videos"]), st.sampled_from(["1", "0.5", "0.34"]))
+@settings(max_examples=150, deadline=None)
+def test_what_rounding_does_to_small_quotas_is_less_than_a_clip(
+    rows: list, total: int, unit: Literal["clips", "videos"], share: str
+) -> None:
+    check_small(rows, total, unit, share)

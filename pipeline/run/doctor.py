@@ -12,7 +12,6 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.cookiejar import LoadError
 from pathlib import Path
@@ -22,10 +21,19 @@ from manifests.errors import UserError, storage_errors
 from pipeline.config import RunConfig
 from pipeline.config.crawl import IdentityConfig
 from pipeline.crawl.sources.registry import asks_site
-from pipeline.engine.work.unit import StopRun
-from pipeline.site.redact import redact, secrets_of
+from pipeline.run.site_checks import (
+    CONNECT_TIMEOUT_S,
+    FAIL,
+    OK,
+    WARN,
+    Finding,
+    check_canary,
+    check_data_api,
+    check_site,
+    why_of,
+)
+from pipeline.site.redact import redact
 
-OK, WARN, FAIL = "ok", "warn", "fail"
 ENCODERS = ("libx264", "aac")
 DECODERS = ("h264", "vp9", "av1", "aac", "opus")
 OLD_DAYS, TOO_OLD_DAYS = 45, 180
@@ -34,18 +42,7 @@ OLD_DAYS, TOO_OLD_DAYS = 45, 180
 NEEDED_BYTES = 20 * 1024**3
 SPEED_TEST_BYTES = 64 * 1024**2
 SLOW_BYTES_PER_S = 50 * 1024**2
-CONNECT_TIMEOUT_S = 10.0
 LONG_DAYS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A finding of the doctor. `state`: ok, warn (works, with a reservation) or fail; `cure` is "" if ok."""
-
-    name: str
-    state: str
-    found: str
-    cure: str = ""
 
 
 def examine(config: RunConfig, *, output: bool = True, online: bool = True, canary: str = "") -> Iterator[Finding]:
@@ -191,7 +188,7 @@ def check_proxy(identity: IdentityConfig) -> Finding:
         with socket.create_connection((parts.hostname or "", parts.port or 1080), timeout=CONNECT_TIMEOUT_S):
             return Finding(name, OK, f"{shown} accepts connections")
     except (OSError, ValueError) as error:
-        return Finding(name, FAIL, f"{shown}: {_why(error)}", "check its address and whether it runs")
+        return Finding(name, FAIL, f"{shown}: {why_of(error)}", "check its address and whether it runs")
 
 
 def check_options(config: RunConfig) -> Finding:
@@ -233,7 +230,7 @@ def check_scratch(folder: Path) -> Iterator[Finding]:
         free = shutil.disk_usage(folder).free
         speed = _write_speed(folder)
     except OSError as error:
-        yield Finding("scratch", FAIL, f"{folder}: {_why(error)}", cure)
+        yield Finding("scratch", FAIL, f"{folder}: {why_of(error)}", cure)
         return
     state = OK if free >= NEEDED_BYTES else WARN
     yield Finding("scratch space", state, f"{free / 1024**3:.1f} GiB free in {folder}", cure if state != OK else "")
@@ -271,7 +268,7 @@ def check_store(config: RunConfig) -> Finding:
         read = store.read(probe)
         store.delete(probe)
     except refusals as error:
-        return Finding("output", FAIL, f"{redact(config.out)}: {_why(error)}", cure)
+        return Finding("output", FAIL, f"{redact(config.out)}: {why_of(error)}", cure)
     if not made or again or read != b"hdvila":
         return Finding(
             "output", WARN, f"{redact(config.out)}: writes, but without exclusive create", "run one at a time"
@@ -303,7 +300,7 @@ def check_ray(address: str, executor: str) -> Finding:
         with socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S):
             return Finding("ray", OK, f"{address} accepts connections")
     except OSError as error:
-        return Finding("ray", FAIL, f"{address}: {_why(error)}", "check engine.ray_address and that the head node runs")
+        return Finding("ray", FAIL, f"{address}: {why_of(error)}", "check engine.ray_address and the head node")
 
 
 def check_shared_memory() -> Finding:
@@ -318,79 +315,6 @@ def check_shared_memory() -> Finding:
         return Finding("shared memory", OK, f"{free / 1024**2:.0f} MiB free")
     cure = "give the container more (docker run --shm-size=1g)"
     return Finding("shared memory", WARN, f"{free / 1024**2:.0f} MiB free", cure)
-
-
-def check_site(config: RunConfig) -> Finding:
-    """Checks that the site answers at all, as the first identity."""
-    from yt_dlp.networking.exceptions import HTTPError, RequestError
-
-    from pipeline.site.options import options_for
-    from pipeline.site.ytdlp import Session, no_token, open_site
-
-    session = Session(no_token, time.monotonic() + 4 * CONNECT_TIMEOUT_S)
-    try:
-        options = {**options_for(config.crawl, config.crawl.pool()[0]), "socket_timeout": CONNECT_TIMEOUT_S}
-        with open_site(options, session) as site, site.urlopen("https://www.youtube.com/") as answer:
-            return Finding("the site", OK, f"answers ({answer.status})")
-    except HTTPError as error:
-        state = FAIL if error.status in (403, 429) else WARN
-        return Finding("the site", state, f"answers {error.status}", "wait an hour, or use another address (proxy)")
-    except (RequestError, StopRun) as error:
-        return Finding(
-            "the site", FAIL, _safe(config, error), "check the network, DNS and the proxies in crawl.identities"
-        )
-
-
-def check_data_api(config: RunConfig) -> Finding:
-    """Checks that the Data API takes the key, for a unit of its quota, and that nobody else can read the key's file."""
-    from pipeline.engine.work.executor import SharedHere
-    from pipeline.site.data_api import DataApi, NotNow
-    from pipeline.site.politeness import Politeness
-
-    file = config.crawl.data_api.key_file
-    try:
-        with DataApi(config.crawl, SharedHere(Politeness(config.crawl.politeness, {}))) as api:
-            api.videos([config.crawl.canary or "-" * 11])
-    except StopRun as error:
-        problem, _, cure = error.detail.partition("; ")
-        return Finding("Data API", FAIL, problem, cure)
-    except NotNow as error:
-        return Finding("Data API", WARN, str(error), "a run looks at candidates without it until it answers")
-    if file is not None and file.stat().st_mode & 0o077:
-        return Finding("Data API", WARN, f"answers; other users can read {file}", f"chmod 600 {file}")
-    return Finding("Data API", OK, "answers; a unit of its quota is 50 candidates")
-
-
-def check_canary(config: RunConfig, video_id: str) -> Finding:
-    """Checks a known video for 720p, a caption track and a category."""
-    from yt_dlp.utils import YoutubeDLError
-
-    from pipeline.crawl.extract import VIDEO_TIME_LIMIT_S
-    from pipeline.site.asking import lacking_of
-    from pipeline.site.formats import short_sides
-    from pipeline.site.options import options_for
-    from pipeline.site.tracks import list_tracks
-    from pipeline.site.ytdlp import Session, extract_video, no_token, open_site
-
-    session = Session(no_token, time.monotonic() + VIDEO_TIME_LIMIT_S)
-    try:
-        with open_site(options_for(config.crawl, config.crawl.pool()[0]), session) as site:
-            info = extract_video(site, video_id)
-    except (YoutubeDLError, StopRun) as error:
-        return Finding("canary", FAIL, f"{video_id}: {_safe(config, error)}", "see the reason; upgrade yt-dlp first")
-    if lacking := lacking_of(info, config.crawl):
-        return Finding("canary", FAIL, f"{video_id}: no {', '.join(lacking)}", "upgrade yt-dlp; see JavaScript runtime")
-    tracks = list_tracks(info.get("subtitles"), info.get("automatic_captions"))
-    return Finding("canary", OK, f"{video_id}: up to {max(short_sides(info['formats']))}p, {', '.join(tracks)[:60]}")
-
-
-def _safe(config: RunConfig, error: BaseException) -> str:
-    return redact(_why(error), secrets_of(config.crawl))
-
-
-def _why(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return redact((text or [type(error).__name__])[0])[:200]
 
 
 def _output(*command: str) -> str:

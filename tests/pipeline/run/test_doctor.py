@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from pydantic import Secret, SecretStr
 
-from miniyoutube.faults import Fault
 from miniyoutube.server import MiniYouTube
 from pipeline.config import RunConfig
 from pipeline.config.crawl import IdentityConfig
@@ -21,7 +20,6 @@ from pipeline.run.estimate import estimate
 from pipeline.site.ytdlp import YT_DLP_VERSION
 from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import config_for
-from tests.pipeline.site.api import KEY, with_key
 
 NETSCAPE = "# Netscape HTTP Cookie File\n"
 
@@ -137,18 +135,3 @@ def test_the_speed_of_the_scratch_folder_is_measured(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     assert space.state in (OK, WARN)
     assert time.monotonic() - started < 120
-
-
-@pytest.mark.parametrize(
-    ("mode", "fault", "state"),
-    [(0o600, "", OK), (0o644, "", WARN), (0o600, "quotaExceeded", WARN), (0o600, "keyInvalid", FAIL)],
-)
-def test_the_doctor_tries_the_key_of_the_data_api(tmp_path: Path, mode: int, fault: str, state: str) -> None:
-    with MiniYouTube(one_of_each(("kids",)), draw="lazily") as site:
-        site.misbehave(*([Fault("data_api", fault)] if fault else []))
-        config = run_config(tmp_path, crawl=with_key(site, tmp_path))
-        (tmp_path / "key.txt").chmod(mode)
-        finding = doctor.check_data_api(config)
-    assert finding.state == state
-    assert bool(finding.cure) == (state != OK)
-    assert KEY not in str(finding)

@@ -25,13 +25,14 @@ def doctor(
     from dataclasses import asdict
 
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     from manifests.settings import load_config
     from pipeline.config import RunConfig
     from pipeline.config.ydl_opts import TRUST
-    from pipeline.run.doctor import FAIL, examine
+    from pipeline.run.doctor import examine
+    from pipeline.run.site_checks import FAIL
 
     has_out = file is not None or any(override.startswith("out=") for override in set_)
     config = load_config(RunConfig, file, set_ if has_out else ["out=unused", *set_], context={TRUST: trust_ydl_opts})
@@ -40,10 +41,9 @@ def doctor(
         print(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
         colours = {"ok": "green", "warn": "yellow", "fail": "red"}
-        table = Table("", "what", "found", "cure", box=None)
+        table = Table("", Column("what", no_wrap=True), "found", box=None)
         for finding in findings:
-            table.add_row(
-                Text(finding.state, style=colours[finding.state]), finding.name, Text(finding.found), Text(finding.cure)
-            )
+            found = f"{finding.found}\n→ {finding.cure}" if finding.cure else finding.found
+            table.add_row(Text(finding.state, style=colours[finding.state]), finding.name, Text(found))
         Console().print(table)
     raise typer.Exit(ExitCode.INCOMPLETE if any(finding.state == FAIL for finding in findings) else ExitCode.OK)

@@ -14,7 +14,7 @@ from manifests.settings import Section, identity, operational
 from manifests.stages import TABLE
 from pipeline.config.data_api import DataApiConfig
 from pipeline.config.sources import ListsConfig
-from pipeline.config.ydl_opts import check_args, check_options, is_trusted
+from pipeline.config.ydl_opts import check_args, check_options, check_provider, is_trusted
 
 OUR_SOURCES = frozenset(source for stage in TABLE for source in stage.sources)
 
@@ -190,6 +190,17 @@ class CrawlConfig(Section):
     retry_wait_s: float = operational(
         5.0, ge=0, doc="wait before the second attempt at a video, seconds; doubled for each further one"
     )
+    player_clients: tuple[str, ...] = operational(
+        (), doc="yt-dlp's players to ask as, such as [default, mweb]; none: its own choice"
+    )
+    impersonate: str = operational(
+        "", doc="browser that every identity impersonates which names none itself, such as chrome"
+    )
+    pot_provider: str = operational(
+        "",
+        doc="address of a provider of PO tokens, such as http://127.0.0.1:4416, for a plugin of yt-dlp that you "
+        "install; on this machine, or a host that the variable HDVILA_POT_HOSTS lists",
+    )
     extractor_args: Secret[dict[str, dict[str, list[str]]]] = operational(
         Secret({}),
         doc="yt-dlp's extractor_args, such as {youtube: {player_client: [tv]}}, merged over the crawl's own; may "
@@ -221,6 +232,12 @@ class CrawlConfig(Section):
     def _options_are_harmless(cls, options: Secret[dict[str, Any]], info: ValidationInfo) -> Secret[dict[str, Any]]:
         check_options(options.get_secret_value(), trusted=is_trusted(info))
         return options
+
+    @field_validator("pot_provider")
+    @classmethod
+    def _provider_is_near(cls, address: str, info: ValidationInfo) -> str:
+        check_provider(address, trusted=is_trusted(info))
+        return address
 
     @field_validator("extractor_args")
     @classmethod

@@ -6,8 +6,10 @@ All others require `--trust-ydl-opts` on the command line, which no configuratio
 """
 
 import difflib
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import ValidationInfo
 
@@ -105,6 +107,25 @@ def check_args(args: Mapping[str, Mapping[str, Any]], *, trusted: bool) -> None:
             if name not in HARMLESS_ARGS.get(extractor, ()):
                 known = [f"{e}.{n}" for e, names in HARMLESS_ARGS.items() for n in names]
                 raise ValueError(_refusal(f"{extractor}.{name}", known))
+
+
+POT_HOSTS = "HDVILA_POT_HOSTS"
+"""The environment variable of the hosts, apart from this machine, that may be asked for PO tokens: not a setting, since
+a provider is told each identity's proxy, with its password.
+"""
+
+
+def check_provider(address: str, *, trusted: bool) -> None:
+    """Raises ValueError unless a provider of PO tokens is at an http(s) address of this machine or of a listed host."""
+    parts = urlsplit(address)
+    if address and (parts.scheme not in ("http", "https") or not parts.hostname or parts.username):
+        raise ValueError("write the address of a provider of PO tokens as http://127.0.0.1:4416")
+    listed = os.environ.get(POT_HOSTS, "").replace(",", " ").split()
+    if address and not trusted and parts.hostname not in ("127.0.0.1", "::1", "localhost", *listed):
+        raise ValueError(
+            f"{parts.hostname} is not this machine, and a provider is told every proxy with its password: list it in "
+            f"the environment variable {POT_HOSTS}, or give --trust-ydl-opts on the command line"
+        )
 
 
 def _refusal(name: str, known: Any) -> str:

@@ -29,6 +29,7 @@ from pipeline.run.site_checks import (
     Finding,
     check_canary,
     check_data_api,
+    check_pot_provider,
     check_site,
     why_of,
 )
@@ -63,6 +64,8 @@ def examine(config: RunConfig, *, output: bool = True, online: bool = True, cana
         yield check_js_runtime()
         yield check_js_solver()
         yield check_options(config)
+        if config.crawl.pot_provider:
+            yield check_pot_provider(config, online=online)
         for identity in config.crawl.pool():
             yield check_cookies(identity)
             yield check_proxy(identity)
@@ -74,11 +77,12 @@ def examine(config: RunConfig, *, output: bool = True, online: bool = True, cana
     yield check_ray(config.engine.ray_address, config.engine.executor)
     yield check_shared_memory()
     if online and has_site:
-        yield check_site(config)
+        yield from (check_site(config, identity) for identity in config.crawl.pool())
         if config.crawl.data_api.key_file:
             yield check_data_api(config)
         if canary or config.crawl.canary:
-            yield check_canary(config, canary or config.crawl.canary)
+            video_id = canary or config.crawl.canary
+            yield from (check_canary(config, identity, video_id) for identity in config.crawl.pool())
 
 
 def check_python() -> Finding:

@@ -1,9 +1,12 @@
 """What the doctor asks of the site and of those who help with it, and what each of its findings is."""
 
+import json
 import time
+import urllib.request
 from dataclasses import dataclass
 
 from pipeline.config import RunConfig
+from pipeline.config.crawl import IdentityConfig
 from pipeline.engine.work.unit import StopRun
 from pipeline.site.redact import redact, secrets_of
 
@@ -21,25 +24,52 @@ class Finding:
     cure: str = ""
 
 
-def check_site(config: RunConfig) -> Finding:
-    """Checks that the site answers at all, as the first identity."""
+def check_pot_provider(config: RunConfig, *, online: bool) -> Finding:
+    """Checks that a plugin of yt-dlp asks the provider of PO tokens, and that the provider answers."""
+    from yt_dlp import YoutubeDL
+    from yt_dlp.extractor.youtube.pot._registry import _pot_providers
+
+    from pipeline.site.options import POT_PLUGIN
+
+    address = config.crawl.pot_provider
+    YoutubeDL({"quiet": True}).close()  # finds the plugins
+    if not any(POT_PLUGIN.endswith(f"-{name.lower()}") for name in _pot_providers.value):
+        cure = "pip install bgutil-ytdlp-pot-provider (GPL-3.0), of the provider's own version"
+        return Finding("PO tokens", FAIL, "no plugin of yt-dlp asks for them", cure)
+    if not online:
+        return Finding("PO tokens", OK, "a plugin is there")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{address.rstrip('/')}/ping", timeout=CONNECT_TIMEOUT_S) as answer:
+            version = str(json.loads(answer.read(1 << 16)).get("version", "unknown"))[:20]
+    except (OSError, ValueError, AttributeError) as error:
+        return Finding("PO tokens", FAIL, f"{address}: {_safe(config, error)}", "start the provider, or check its port")
+    return Finding("PO tokens", OK, f"{address} answers, version {version}")
+
+
+def _as_identity(what: str, config: RunConfig, identity: IdentityConfig) -> str:
+    """The name of a finding, with that of the identity where there are several."""
+    return f"{what} as {identity.name}" if len(config.crawl.pool()) > 1 else what
+
+
+def check_site(config: RunConfig, identity: IdentityConfig) -> Finding:
+    """Checks that the site answers an identity at all."""
     from yt_dlp.networking.exceptions import HTTPError, RequestError
 
     from pipeline.site.options import options_for
     from pipeline.site.ytdlp import Session, no_token, open_site
 
+    name = _as_identity("the site", config, identity)
     session = Session(no_token, time.monotonic() + 4 * CONNECT_TIMEOUT_S)
     try:
-        options = {**options_for(config.crawl, config.crawl.pool()[0]), "socket_timeout": CONNECT_TIMEOUT_S}
+        options = {**options_for(config.crawl, identity), "socket_timeout": CONNECT_TIMEOUT_S}
         with open_site(options, session) as site, site.urlopen("https://www.youtube.com/") as answer:
-            return Finding("the site", OK, f"answers ({answer.status})")
+            return Finding(name, OK, f"answers ({answer.status})")
     except HTTPError as error:
         state = FAIL if error.status in (403, 429) else WARN
-        return Finding("the site", state, f"answers {error.status}", "wait an hour, or use another address (proxy)")
+        return Finding(name, state, f"answers {error.status}", "wait an hour, or use another address (proxy)")
     except (RequestError, StopRun) as error:
-        return Finding(
-            "the site", FAIL, _safe(config, error), "check the network, DNS and the proxies in crawl.identities"
-        )
+        return Finding(name, FAIL, _safe(config, error), "check the network, DNS and the proxies in crawl.identities")
 
 
 def check_data_api(config: RunConfig) -> Finding:
@@ -62,8 +92,8 @@ def check_data_api(config: RunConfig) -> Finding:
     return Finding("Data API", OK, "answers; a unit of its quota is 50 candidates")
 
 
-def check_canary(config: RunConfig, video_id: str) -> Finding:
-    """Checks a known video for 720p, a caption track and a category."""
+def check_canary(config: RunConfig, identity: IdentityConfig, video_id: str) -> Finding:
+    """Checks a known video for 720p, a caption track and a category, as an identity with its tokens and players."""
     from yt_dlp.utils import YoutubeDLError
 
     from pipeline.crawl.extract import VIDEO_TIME_LIMIT_S
@@ -73,16 +103,17 @@ def check_canary(config: RunConfig, video_id: str) -> Finding:
     from pipeline.site.tracks import list_tracks
     from pipeline.site.ytdlp import Session, extract_video, no_token, open_site
 
+    name = _as_identity("canary", config, identity)
     session = Session(no_token, time.monotonic() + VIDEO_TIME_LIMIT_S)
     try:
-        with open_site(options_for(config.crawl, config.crawl.pool()[0]), session) as site:
+        with open_site(options_for(config.crawl, identity), session) as site:
             info = extract_video(site, video_id)
     except (YoutubeDLError, StopRun) as error:
-        return Finding("canary", FAIL, f"{video_id}: {_safe(config, error)}", "see the reason; upgrade yt-dlp first")
+        return Finding(name, FAIL, f"{video_id}: {_safe(config, error)}", "see the reason; upgrade yt-dlp first")
     if lacking := lacking_of(info, config.crawl):
-        return Finding("canary", FAIL, f"{video_id}: no {', '.join(lacking)}", "upgrade yt-dlp; see JavaScript runtime")
+        return Finding(name, FAIL, f"{video_id}: no {', '.join(lacking)}", "upgrade yt-dlp; see JavaScript runtime")
     tracks = list_tracks(info.get("subtitles"), info.get("automatic_captions"))
-    return Finding("canary", OK, f"{video_id}: up to {max(short_sides(info['formats']))}p, {', '.join(tracks)[:60]}")
+    return Finding(name, OK, f"{video_id}: up to {max(short_sides(info['formats']))}p, {', '.join(tracks)[:60]}")
 
 
 def _safe(config: RunConfig, error: BaseException) -> str:

@@ -15,13 +15,15 @@ from pipeline.site.addresses import SOCKET_TIMEOUT_S
 
 NETSCAPE_FIELDS = 7
 
+POT_PLUGIN = "youtubepot-bgutilhttp"
+"""Where the common plugin for PO tokens (bgutil-ytdlp-pot-provider, GPL: the user installs it) has its settings."""
 REQUEST_RETRIES = 3
 """Of one request inside yt-dlp: its own default for an extractor. More would hide a refusal from our pauses."""
 
 
 def options_for(config: CrawlConfig, identity: IdentityConfig, clients: tuple[str, ...] = ()) -> dict[str, Any]:
-    """yt-dlp's options for an identity, asking as `clients` (none: those of `crawl.extractor_args`, or
-    else yt-dlp's defaults).
+    """yt-dlp's options for an identity, asking as `clients` (none: those of `crawl.extractor_args`,
+    `crawl.player_clients` or else yt-dlp's defaults).
 
     Raises StopRun (bad_cookies) if its cookie file cannot be read, UserError for an unknown browser to impersonate.
     """
@@ -49,7 +51,7 @@ def options_for(config: CrawlConfig, identity: IdentityConfig, clients: tuple[st
         options["source_address"] = identity.source_address
     if headers := {**given.get("http_headers", {}), **identity.headers.get_secret_value()}:
         options["http_headers"] = headers
-    if target := identity.impersonate or given.get("impersonate"):
+    if target := identity.impersonate or config.impersonate or given.get("impersonate"):
         options["impersonate"] = impersonation(target)
     return options
 
@@ -70,9 +72,12 @@ def extractor_args(
     config: CrawlConfig, identity: IdentityConfig, clients: tuple[str, ...]
 ) -> dict[str, dict[str, list[str]]]:
     """The crawl's own extractor arguments, overridden by the configured ones, those by `clients` and the identity's."""
+    players = [*config.player_clients] or ["default"]
     own: dict[str, dict[str, list[str]]] = {
-        "youtube": {"player_client": ["default"], "skip": ["translated_subs"], "raise_incomplete_data": ["1"]}
+        "youtube": {"player_client": players, "skip": ["translated_subs"], "raise_incomplete_data": ["1"]}
     }
+    if config.pot_provider:
+        own[POT_PLUGIN] = {"base_url": [config.pot_provider]}
     given: Mapping[str, Mapping[str, list[str]]] = config.extractor_args.get_secret_value()
     merged = {name: {**own.get(name, {}), **given.get(name, {})} for name in {**own, **given}}
     if clients:

@@ -43,7 +43,7 @@ from pipeline.site.failures import (
     is_a_page,
 )
 from pipeline.site.options import options_for
-from pipeline.site.own_hosts import MAX_HOPS, check_own, hold_redirects, next_hop
+from pipeline.site.own_hosts import MAX_HOPS, OWN_HOSTS, check_own, hold_redirects, next_hop
 from pipeline.site.redact import redact, secrets_of
 
 __all__ = [
@@ -196,7 +196,7 @@ class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
             response = super().urlopen(request)
         except HTTPError as error:
             session.requests.append(SeenRequest(kind, host, path, status=error.status))
-            session.refused = session.refused or error.status == 429
+            session.refused = session.refused or (error.status == 429 and host in OWN_HOSTS)
             raise
         except RequestError as error:
             session.requests.append(SeenRequest(kind, host, path, error=_network_error(error)))

@@ -123,3 +123,37 @@ def test_a_cookie_has_seven_fields(tmp_path: Path, fields: int) -> None:
     path.write_text("\t".join("x" * fields) + "\n")
     with pytest.raises(StopRun, match="holds no cookie"):
         options_for(CrawlConfig(), IdentityConfig(name="one", cookies=path))
+
+
+def test_players_browser_and_the_provider_of_tokens_are_settings_of_the_crawl() -> None:
+    who = IdentityConfig(name="one", impersonate="safari")
+    settings = {"player_clients": ["default", "mweb"], "impersonate": "chrome", "pot_provider": "http://[::1]:4416"}
+    config = CrawlConfig.model_validate({**settings, "identities": [who, {"name": "two"}]})
+    own, crawl_s = (options_for(config, identity) for identity in config.pool())
+    assert own["extractor_args"]["youtube"]["player_client"] == ["default", "mweb"]
+    assert own["extractor_args"]["youtubepot-bgutilhttp"] == {"base_url": ["http://[::1]:4416"]}
+    assert (own["impersonate"], crawl_s["impersonate"]) == (impersonation("safari"), impersonation("chrome"))
+    plain = options_for(CrawlConfig(), CrawlConfig().pool()[0])
+    assert "impersonate" not in plain and list(plain["extractor_args"]) == ["youtube"], "all is off by default"
+
+
+@pytest.mark.parametrize(
+    ("address", "is_taken"),
+    [
+        ("http://127.0.0.1:4416", True), ("http://localhost:4416", True), ("http://pot:4416", True),
+        ("http://elsewhere.example", False), ("http://127.0.0.1.example", False), ("ftp://127.0.0.1", False),
+        ("127.0.0.1:4416", False), ("http://u:p@127.0.0.1", False),
+    ],
+)  # fmt: skip
+def test_a_provider_is_on_this_machine_or_on_a_listed_host(
+    address: str, is_taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HDVILA_POT_HOSTS", "pot, other.example")
+    tree = {"pot_provider": address}
+    if is_taken:
+        assert parse_config(CrawlConfig, tree, source="test").pot_provider == address
+        return
+    with pytest.raises(UserError, match="pot_provider"):
+        parse_config(CrawlConfig, tree, source="test")
+    if "elsewhere" in address:
+        parse_config(CrawlConfig, tree, source="test", context={TRUST: True})

@@ -137,6 +137,7 @@ class Reason(StrEnum):
     NO_DISK = "no_disk"
     YT_DLP_TOO_OLD = "yt_dlp_too_old"
     NO_NETWORK = "no_network"
+    UNKNOWN_BLOCK = "unknown_block"
 
     @property
     def class_(self) -> ReasonClass:
@@ -275,4 +276,5 @@ FACTS: dict[Reason, _Fact] = {
     Reason.NO_DISK: _Fact(STOP, "no space left on the disk"),
     Reason.YT_DLP_TOO_OLD: _Fact(STOP, "yt-dlp no longer understands the site: upgrade it"),
     Reason.NO_NETWORK: _Fact(STOP, "the site cannot be reached at all"),
+    Reason.UNKNOWN_BLOCK: _Fact(STOP, "the site refuses every identity in words that the table of failures lacks"),
 }

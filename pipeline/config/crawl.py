@@ -217,8 +217,8 @@ class CrawlConfig(Section):
     canary: str = operational(
         "",
         pattern=r"^([A-Za-z0-9_-]{11})?$",
-        doc="id of a video that has 720p, captions and a category: looked at when a run begins and each hour; an "
-        "identity that misses one of them is paused",
+        doc="id of a video that has 720p, captions and a category: looked at when a run begins and each hour, before "
+        "those that the crawl finds itself; an identity that misses one of them is paused",
     )
     politeness: PolitenessConfig = PolitenessConfig()
     ydl_opts: Secret[dict[str, Any]] = operational(

@@ -20,6 +20,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from yt_dlp.networking.exceptions import RequestError
@@ -33,8 +34,9 @@ from pipeline.engine.work.unit import StopRun
 from pipeline.site.failures import AfterRefusal, DeadlinePassed, Failure, Pause, classify, refusals, signature
 from pipeline.site.formats import choose_format
 from pipeline.site.judge import Ruling
-from pipeline.site.politeness import Polite
+from pipeline.site.politeness import Lease, Polite
 from pipeline.site.redact import redact, secrets_of
+from pipeline.site.sentinels import LOOKS_OF_KIND, fails, is_as_known
 from pipeline.site.tracks import list_tracks
 from pipeline.site.ytdlp import IdentityPaused, Session, extract_video, forget_sites, site_for
 
@@ -60,7 +62,7 @@ class Rules:
     tries: int
     patience_s: float
     heals: frozenset[Reason] = frozenset()
-    about: str = "video"  # or "list": what the status of a request counts for
+    about: str = "video"  # what is asked for: or "media", "list", "sentinel"
     captions: bool = False  # whether captions are requested too
 
 
@@ -104,14 +106,14 @@ class Asking:
             if not lease.identity:
                 raise NobodyMayAsk(lease.paused_s)
             self.prefer = lease.identity
-            if lease.canary and not self._passes_canary(rules):
+            if lease.canary and not self._passes_sentinels(lease, rules):
                 continue
             result = self._attempt(subject, attempt, clients, rules)
             if result is None:
                 continue
             if not isinstance(result, Failure):
                 return result
-            is_charged = self._charge(subject, result)
+            is_charged = self._charge(subject, result, rules.about)
             avoid = lease.identity if result.pause is not Pause.NONE else ""
             if result.pause is Pause.HARD:
                 n_refusals += 1
@@ -129,27 +131,54 @@ class Asking:
                 return result
             time.sleep(self.config.retry_wait_s * 2 ** (n_tries - 1))
 
-    def _passes_canary(self, rules: Rules) -> bool:
-        """Whether `self.prefer` still gets everything of the canary; an identity that does not is paused.
+    def _passes_sentinels(self, lease: Lease, rules: Rules) -> bool:
+        """Whether `self.prefer` still gets what is known of the sentinels; an identity that does not is paused.
 
-        A verdict on the canary itself (it was made private) says nothing about the identity.
+        A verdict on crawl.canary (it was made private) says nothing about the identity.
         """
-        video_id = self.config.canary
-        if not video_id:
-            return True
+        own, kinds = self.config.canary, dict(lease.sentinels)
+        if own:
+            kinds["good"] = (own, *kinds.get("good", ()))
+        missed: dict[str, list[Failure]] = {}
+        replaced: list[str] = []
+        has_passed = False
+        for kind, ids in kinds.items():
+            for video_id in ids[:LOOKS_OF_KIND]:
+                look = partial(self._look, kind, video_id)
+                result = self._attempt(video_id, look, (), replace(rules, about="sentinel"))
+                if result is None:
+                    return False
+                found = result if isinstance(result, Failure) else None
+                if found is None or is_as_known(kind, found):
+                    has_passed = True
+                    break
+                log.warning("identity %s: %s", self.prefer, self.safe(found.detail))
+                if found.pause is not Pause.NONE:
+                    self._charge(video_id, found, "sentinel")
+                    return False
+                replaced.append(video_id)
+                if video_id != own or found.reason.class_ is not ReasonClass.NEVER:
+                    missed.setdefault(kind, []).append(found)
+                if video_id == own and kind in missed:
+                    break
+        sure = {kind for kind, found in missed.items() if len(found) == LOOKS_OF_KIND or own in replaced}
+        failed = None
+        if fails(sure, set(kinds)):
+            failed = replace(next(missed[kind][-1] for kind in kinds if kind in sure), pause=Pause.HARD)
+        elif lease.odd and not has_passed:
+            failed = Failure(Reason.UNKNOWN_ANSWER, lease.odd)
+        if has_passed or failed:
+            ruling = self.polite.looked(self.prefer, failed, () if failed else tuple(replaced))
+            self._stop_if_told(ruling, failed)
+            self._obey(ruling, failed)
+        return failed is None
 
-        def attempt(turn: Turn) -> list[str] | Failure:
-            info = extract_video(site_for(self.config, turn.identity, turn.clients, turn.session), video_id)
-            lacking = lacking_of(info, self.config)
-            detail = f"the canary {video_id} has no {', '.join(lacking)}"
-            return Failure(Reason.FORMATS_HIDDEN, detail, Pause.HARD) if lacking else lacking
-
-        result = self._attempt(video_id, attempt, (), replace(rules, about="video"))
-        if not isinstance(result, Failure):
-            return result is not None
-        log.warning("identity %s: %s", self.prefer, self.safe(result.detail))
-        self._charge(video_id, result)
-        return result.reason.class_ is ReasonClass.NEVER
+    def _look(self, kind: str, video_id: str, turn: Turn) -> list[str] | Failure:
+        """A look at a sentinel; a Failure without a pause if it lacks what is known of its kind."""
+        info = extract_video(site_for(self.config, turn.identity, turn.clients, turn.session), video_id)
+        lacking = lacking_of(info, self.config) if kind == "good" else []
+        detail = f"the canary {video_id} has no {', '.join(lacking)}"
+        return Failure(Reason.FORMATS_HIDDEN, detail) if lacking else lacking
 
     def _where_else(self, blocked: Failure, identity: str, tried: set[str]) -> tuple[str, ...]:
         """Identities in countries not tried yet where the site says, or does not deny, that it is available."""
@@ -185,7 +214,7 @@ class Asking:
             return Failure(Reason.NO_DISK, str(error))
         if not isinstance(result, Failure):
             warned = self._warning(session)
-            self._obey(self.polite.report(name, subject, warned), warned)
+            self._obey(self.polite.report(name, subject, warned, "", rules.about), warned)
         return result
 
     def _warning(self, session: Session) -> Failure | None:
@@ -196,13 +225,17 @@ class Asking:
             return Failure(Reason.CAPTIONS_REFUSED, "429", Pause.CAPTIONS)
         return None
 
-    def _charge(self, subject: str, failure: Failure) -> bool:
+    def _charge(self, subject: str, failure: Failure, about: str) -> bool:
         """Reports a failure; returns whether the subject is charged for it, and not the identity."""
-        ruling = self.polite.report(self.prefer, subject, failure, signature(failure))
-        if ruling.stop or failure.reason.class_ is ReasonClass.STOP:
-            raise StopRun(ruling.stop or failure.reason, self.safe(ruling.detail or failure.detail))
+        ruling = self.polite.report(self.prefer, subject, failure, signature(failure), about)
+        self._stop_if_told(ruling, failure)
         self._obey(ruling, failure)
         return ruling.charged
+
+    def _stop_if_told(self, ruling: Ruling, failure: Failure | None) -> None:
+        if ruling.stop or (failure is not None and failure.reason.class_ is ReasonClass.STOP):
+            reason = ruling.stop or (failure.reason if failure else Reason.INTERNAL_ERROR)
+            raise StopRun(reason, self.safe(ruling.detail or (failure.detail if failure else "")))
 
     def _obey(self, ruling: Ruling, failure: Failure | None) -> None:
         if ruling.paused_s and failure is not None:

@@ -97,6 +97,7 @@ class _Fetch:
             tries=VIDEO_TRIES,
             patience_s=min(LONGEST_WAIT_HERE_S, self.config.politeness.patience_s),
             heals=HEALING,
+            about="media",
         )
         try:
             result = asking.ask(self.video["video_id"], self._attempt, rules)

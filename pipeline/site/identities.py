@@ -37,6 +37,7 @@ class IdentityState(TypedDict, total=False):
     reject_share: float
     next_token_s: float
     alarm: str
+    doubted: dict[str, str]
 
 
 class PolitenessState(TypedDict, total=False):
@@ -47,6 +48,7 @@ class PolitenessState(TypedDict, total=False):
     videos_per_hour: float
     binds: str
     identities: list[IdentityState]
+    sentinels: dict[str, list[str]]  # ids by kind
     data_api: ApiState  # where it is asked
 
 
@@ -62,6 +64,11 @@ class Identity:
     paused_for: str = ""  # the subject whose refusal opened the breaker
     by_hand: bool = False
     canary_at: float = -math.inf
+    odd_words: str = ""  # a sentence that no rule knows, and the videos in a row that were refused with it
+    odd_subjects: set[str] = field(default_factory=set)
+    cleared: set[str] = field(default_factory=set)  # such sentences that proved to be about the videos
+    doubted: dict[str, str] = field(default_factory=dict)  # videos judged for ever since it passed: stage/reason
+    blocked: str = ""  # what the sentinel was refused with
     soft: dict[str, str] = field(default_factory=dict)  # subject → reason, consecutive failures
     refused_captions: set[str] = field(default_factory=set)  # subjects, consecutive
     dead: str = ""  # why it cannot reach the site at all
@@ -94,10 +101,12 @@ class Identity:
             "refusals": self.n_refusals,
             "reject_share": share_of_rejects(self.verdicts),
             "next_token_s": round(self.bucket.wait_s(now), 3),
+            "doubted": dict(self.doubted),
         }
 
     def go_on_pausing(self, saved: IdentityState, now: float) -> None:
-        """Resumes the pauses that were running when its facts were saved."""
+        """Resumes the pauses that were running when its facts were saved, and what was in doubt."""
+        self.doubted = dict(saved.get("doubted", {}))
         if saved["paused_s"] > 0:
             self.breaker = Breaker(now + saved["paused_s"], int(saved.get("level", 1)), str(saved.get("why", "")))
         if saved.get("captions_paused_s", 0.0) > 0:

@@ -4,10 +4,11 @@ A breaker opens at once for a bot check, a session limit or a 429, and after sev
 in a row. Its pauses grow. Captions have their own breaker.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from manifests.reasons import Reason
+from manifests.reasons import Reason, ReasonClass
 from pipeline.site.failures import Failure, Pause
 from pipeline.site.identities import Identity
 
@@ -26,6 +27,15 @@ CAPTION_REFUSALS = 2
 """An identity's captions are paused once those of this many videos in a row are refused: a single bad track is not
 enough.
 """
+
+UNKNOWN_REFUSALS = 3
+"""Different videos in a row that an identity is refused in the same unknown words before it looks at a sentinel."""
+
+MAX_DOUBTED = 2000
+"""Videos kept in mind for an identity: an hour's, unless no sentinel is known yet."""
+
+STAGES = {"video": "extract", "media": "media"}
+"""The stage that writes a verdict, by what is asked about."""
 
 CHARGING_IDENTITIES = 2
 """A subject for which this many identities get a bot check, each while succeeding with others, is itself to blame."""
@@ -59,8 +69,11 @@ class Judge:
         self._same: dict[str, set[str]] = {}
         self._bot_checks: dict[str, dict[str, bool]] = {}  # subject → identity → whether it succeeded with others
 
-    def judge(self, asked: Identity, subject: str, failure: Failure | None, signature: str) -> Ruling:
+    def judge(self, asked: Identity, subject: str, failure: Failure | None, signature: str, about: str) -> Ruling:
+        """`about`: "video", "media", "list" or "sentinel"."""
         if failure is None or failure.pause is Pause.NONE:
+            if about in STAGES and (ruling := self._judge_words(asked, subject, failure, signature, STAGES[about])):
+                return ruling
             return self._judge_answer(asked, subject, failure, signature)
         if failure.pause is Pause.CAPTIONS:
             return self._judge_captions(asked, subject)
@@ -93,6 +106,58 @@ class Judge:
             asked.refused_captions.clear()
             self._bot_checks.pop(subject, None)
         return Ruling()
+
+    def _judge_words(
+        self, asked: Identity, subject: str, failure: Failure | None, signature: str, stage: str
+    ) -> Ruling | None:
+        """Words that no rule knows are no answer: the same ones for several videos in a row may be a block. What is
+        judged for ever is kept in mind until the identity passes a sentinel.
+        """
+        if failure is not None and failure.reason is Reason.UNKNOWN_ANSWER and signature not in asked.cleared:
+            if signature != asked.odd_words:
+                asked.odd_words = signature
+                asked.odd_subjects.clear()
+            asked.odd_subjects.add(subject)
+            asked.probe_until = 0.0
+            if len(asked.odd_subjects) >= UNKNOWN_REFUSALS:
+                asked.canary_at = -math.inf
+            return Ruling()
+        if failure is not None and failure.reason in (Reason.EXTRACTOR_ERROR, *NO_ANSWER):
+            return None
+        asked.odd_subjects.clear()
+        asked.blocked = ""
+        if failure is None:
+            for identity in self._identities.values():
+                identity.doubted.pop(subject, None)
+        elif failure.reason.class_ is ReasonClass.NEVER:
+            asked.doubted[subject] = f"{stage}/{failure.reason.value}"
+            if len(asked.doubted) > MAX_DOUBTED:
+                del asked.doubted[next(iter(asked.doubted))]
+        return None
+
+    def looked(self, asked: Identity, failed: Failure | None) -> Ruling:
+        """What a look at the sentinels means; `failed`: how the identity failed, None if it passed.
+
+        It fails: it is paused, and looks again before it asks for anything else. If all fail in words that no rule
+        knows, the run ends. With no sentinel to look at, they are believed once each pause has been tried.
+        """
+        if failed is None:
+            asked.cleared.update({asked.odd_words} if asked.odd_subjects else ())
+            asked.doubted.clear()
+            asked.odd_subjects.clear()
+            asked.blocked = ""
+            return Ruling()
+        if failed.pause is Pause.HARD:
+            asked.canary_at = -math.inf
+        asked.n_refusals += 1
+        asked.serves_others = False
+        is_sure = failed.pause is Pause.HARD or asked.breaker.level >= len(self._pauses_s)
+        asked.blocked = failed.detail if is_sure and failed.reason is Reason.UNKNOWN_ANSWER else ""
+        able = [identity for identity in self._identities.values() if not identity.by_hand]
+        if asked.blocked and all(identity.blocked for identity in able):
+            each = "; ".join(f"identity {identity.name}: {identity.blocked}" for identity in able)
+            return Ruling(stop=Reason.UNKNOWN_BLOCK, detail=f"nobody gets an answer: {each}")
+        return Ruling(paused_s=self._pause(asked, "", failed))
 
     def _judge_extractor(self, subject: str, failure: Failure, signature: str) -> Ruling:
         """Stops the run if the extractor fails alike at several videos in a row: it no longer understands the site."""

@@ -17,8 +17,9 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from manifests.errors import is_passing, storage_errors
@@ -26,17 +27,19 @@ from manifests.run_status import Control
 from pipeline.config.crawl import CrawlConfig, PolitenessConfig
 from pipeline.engine.run.status_files import read_control
 from pipeline.engine.store.store import Store
+from pipeline.outdir.retries import write_retry
 from pipeline.site.api_quota import ApiQuota
 from pipeline.site.buckets import Bucket, empty_bucket
 from pipeline.site.failures import Failure
 from pipeline.site.identities import Identity, PolitenessState, alarm_of
-from pipeline.site.judge import Judge, Ruling
+from pipeline.site.judge import UNKNOWN_REFUSALS, Judge, Ruling
 from pipeline.site.pauses import STATE_FILE, read_state
 from pipeline.site.rates import Rates, rates_of
+from pipeline.site.sentinels import Sentinels
 
 POLL_S = 0.25
 CANARY_EVERY_S = 3600.0
-"""Between an identity's looks at crawl.canary; the first is at the start of a run."""
+"""Between an identity's looks at the sentinels; the first is at the start of a run."""
 JITTER = 0.3
 """Each gap between requests, and each pause, is lengthened at random by up to this share: people are not punctual."""
 PROBE_S = 60.0
@@ -49,12 +52,15 @@ SAVE_EVERY_S, READ_CONTROL_EVERY_S = 15.0, 5.0
 class Lease:
     """The right to ask for a video as an identity. `paused_s` > 0: no identity may ask for that long.
 
-    `canary`: the identity is due for a check that it still gets everything.
+    `canary`: the identity is due for a check that it still gets everything, at these `sentinels` (ids by kind). `odd`:
+    the words that no rule knows, if they are why.
     """
 
     identity: str
     paused_s: float = 0.0
     canary: bool = False
+    sentinels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    odd: str = ""
 
 
 class Polite(Protocol):
@@ -66,7 +72,11 @@ class Polite(Protocol):
 
     def take(self, identity: str, host: str, kind: str) -> float: ...
 
-    def report(self, identity: str, subject: str, failure: Failure | None, signature: str = "") -> Ruling: ...
+    def report(
+        self, identity: str, subject: str, failure: Failure | None, signature: str = "", about: str = ...
+    ) -> Ruling: ...
+
+    def looked(self, identity: str, failed: Failure | None, missed: tuple[str, ...]) -> Ruling: ...
 
     def api_turn(self) -> float: ...
 
@@ -103,6 +113,7 @@ class Politeness:
         }
         self._quota = ApiQuota()
         self._judge = Judge(self._identities, config.pauses_s, clock, self._stretch)
+        self._sentinels = Sentinels()
         self._configured = dict(identities)
         self._rates = rates_of(config, identities, Control())
         self._remember_pauses()
@@ -124,9 +135,12 @@ class Politeness:
             with self._lock:
                 name, wait_s, all_paused = self._choose(self._clock(), prefer, avoid, among, captions)
                 is_due = bool(name) and self._is_canary_due(self._identities[name])
+                sentinels = self._sentinels.known() if is_due else {}
             if name:
                 await asyncio.sleep(wait_s)
-                return Lease(name, canary=is_due)
+                odd = self._identities[name]
+                is_odd = is_due and len(odd.odd_subjects) >= UNKNOWN_REFUSALS
+                return Lease(name, canary=is_due, sentinels=sentinels, odd=odd.odd_words if is_odd else "")
             if all_paused and waited_s >= patience_s:
                 return Lease("", paused_s=min(wait_s, self._config.pauses_s[-1]))
             pause_s = max(0.001, min(POLL_S, wait_s, max(patience_s - waited_s, 0.001) if all_paused else POLL_S))
@@ -195,19 +209,45 @@ class Politeness:
             if name or kind in rates.most:
                 bucket.interval_s = 60 / rates.per_minute(name, kind)
 
-    async def report(self, identity: str, subject: str, failure: Failure | None, signature: str = "") -> Ruling:
+    async def report(
+        self, identity: str, subject: str, failure: Failure | None, signature: str = "", about: str = "video"
+    ) -> Ruling:
         """Takes the outcome of an attempt. None, or a failure without a pause, counts as an answer and closes the
         breaker.
         """
         with self._lock:
             asked = self._identities[identity]
-            ruling = self._judge.judge(asked, subject, failure, signature)
+            if about == "video":
+                self._sentinels.learn(subject, failure)
+            ruling = self._judge.judge(asked, subject, failure, signature, about)
             is_due = self._clock() - self._saved_at > SAVE_EVERY_S
             if is_due or ruling.paused_s:
                 self._saved_at = self._clock()
         if is_due or ruling.paused_s:
             await asyncio.to_thread(self._if_the_store_answers, self._save)
         return ruling
+
+    async def looked(self, identity: str, failed: Failure | None, missed: tuple[str, ...]) -> Ruling:
+        """Takes the outcome of a look at the sentinels: how the identity failed, and which are not what they were."""
+        with self._lock:
+            asked = self._identities[identity]
+            doubted = dict(asked.doubted) if failed else {}
+            self._sentinels.forget(missed)
+            ruling = self._judge.looked(asked, failed)
+        await asyncio.to_thread(self._if_the_store_answers, partial(self._request_again, asked, doubted))
+        return ruling
+
+    def _request_again(self, asked: Identity, doubted: Mapping[str, str]) -> None:
+        """Requests that these videos are tried again; then they are no longer in doubt."""
+        if self._store is not None:
+            for verdict in sorted(set(doubted.values())):
+                stage, _, reason = verdict.partition("/")
+                ids = [video_id for video_id, other in doubted.items() if other == verdict]
+                write_retry(self._store, stage, reason, ids, round(self._wall_clock()))
+        with self._lock:
+            for video_id in doubted:
+                asked.doubted.pop(video_id, None)
+        self._save()
 
     async def api_turn(self) -> float:
         """Counts a unit of the Data API and returns 0.0; or, if it is paused, the seconds left."""
@@ -239,6 +279,7 @@ class Politeness:
             "requests": dict(sorted(requests.items())),
             "videos_per_hour": round(self._rates.pace.videos_per_hour, 1),
             "binds": self._rates.pace.binds,
+            "sentinels": {kind: [*ids] for kind, ids in self._sentinels.known().items()},
             "identities": [
                 {**identity.facts(now), "alarm": alarm_of(identity.name, verdicts)}
                 for identity in self._identities.values()
@@ -280,6 +321,7 @@ class Politeness:
         for saved in state.get("identities", []):
             if identity := self._identities.get(saved["name"]):
                 identity.go_on_pausing(saved, self._clock())
+        self._sentinels.go_on(state.get("sentinels", {}))
         self._quota.go_on(state.get("data_api", {}))
 
 

@@ -285,6 +285,8 @@ class AlwaysDue:
     def report(self, *_: Any) -> Ruling:
         return Ruling()
 
+    looked = report
+
 
 def test_an_identity_that_is_paused_at_the_canary_is_no_one_that_passed(monkeypatch: pytest.MonkeyPatch) -> None:
     work, asked = with_canary(monkeypatch, IdentityPaused(1.0))

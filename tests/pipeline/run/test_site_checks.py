@@ -65,7 +65,7 @@ class BgUtilHTTPPTP(PoTokenProvider):
     """Ours, in place of the common plugin: asks the provider as that one does."""
 
     PROVIDER_VERSION, BUG_REPORT_LOCATION = "1", "nowhere"
-    _SUPPORTED_CLIENTS = _SUPPORTED_CONTEXTS = None
+    _SUPPORTED_CLIENTS = _SUPPORTED_CONTEXTS = _SUPPORTED_EXTERNAL_REQUEST_FEATURES = None
 
     def is_available(self):
         return True

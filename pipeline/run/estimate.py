@@ -5,9 +5,8 @@ begun, `status` knows better.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from manifests.categories import category_name
 from pipeline.balance.quotas import balance_of
@@ -20,25 +19,11 @@ from pipeline.crawl.sources.registry import asks_site
 from pipeline.run.aims import aim
 from pipeline.run.costs import read_costs
 from pipeline.run.first_clip import first_clip_line
-from pipeline.run.looks import Looks, looks_of, n_within_reach, planned_looks, reach_of
+from pipeline.run.looks import Looks, Size, lists_not_there, looks_for, n_within_reach, reach_of, size_of
 from pipeline.site.rates import Pace, pace_of
 
 METADATA_TASKS_A_BATCH = 3
 """Units per batch of candidates: extraction, transcripts, clips."""
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """The amounts a run handles. `n_named`: about how many videos its lists name; None if others may be found too."""
-
-    n_candidates: float
-    n_videos: float
-    n_clips: float
-    clip_hours: float
-    source_hours: float
-    n_named: int | None
-    looks: Mapping[int, int] = field(default_factory=dict)
-    """Candidates by category, as the rounds plan them; {} if no total is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,57 +50,6 @@ class Estimate:
         return max(self.days, key=lambda name: self.days[name])
 
 
-def size_of(config: RunConfig) -> Size | None:
-    """The amounts for what the balance asks for, at HD-VILA-100M's yield, and for no more than lists name where all
-    videos come from lists; None if neither is known. Candidates are looked at for the reserve too.
-    """
-    cost = {name: cost.value for name, cost in read_costs().items()}
-    heads = [] if config.crawl.sources != (LISTS,) or _not_there(config) else heads_of(config.crawl.lists)
-    # HD-VILA-100M's own files name the videos that it kept; how many of them are gone by now is not known
-    is_kept = bool(heads) and all(head.form == "hd-vila" for head in heads)
-    candidates_a_video = 1.0 if is_kept else cost["candidates_a_video"]
-    named = sum(head.n_videos for head in heads) if heads else None
-    sizes = [_videos_wanted(config, cost), None if named is None else named / candidates_a_video]
-    if sizes == [None, None]:
-        return None
-    n_videos = min(n for n in sizes if n is not None)
-    looks = _planned_looks(config, candidates_a_video, cost)
-    planned = sum(looks.values()) if looks else n_videos * candidates_a_video
-    clip_hours = n_videos * cost["clip_hours_a_video"]
-    return Size(
-        n_candidates=planned if named is None else min(planned, named),
-        n_videos=n_videos,
-        n_clips=n_videos * cost["clips_a_video"],
-        clip_hours=clip_hours,
-        source_hours=clip_hours * cost["source_hours_a_clip_hour"],
-        n_named=named,
-        looks=looks,
-    )
-
-
-def _planned_looks(config: RunConfig, candidates_a_video: float, cost: dict[str, float]) -> dict[int, int]:
-    balance = balance_of(config)
-    if balance.total is None:
-        return {}
-    wanted = aim(balance, {})
-    a_video = cost["clip_hours_a_video"] if wanted.unit == "hours" else cost["clips_a_video"]
-    return planned_looks(config.crawl, wanted, a_video / candidates_a_video)
-
-
-def _videos_wanted(config: RunConfig, cost: dict[str, float]) -> float | None:
-    balance = balance_of(config)
-    if balance.total is None:
-        return None
-    wanted = sum(aim(balance, {}).quotas.values())  # less than the total if a category's cap applies
-    return wanted / {"hours": cost["clip_hours_a_video"], "clips": cost["clips_a_video"], "videos": 1.0}[balance.unit]
-
-
-def _not_there(config: RunConfig) -> list[str]:
-    """The configured lists on this machine's disk that are not there yet."""
-    files = config.crawl.lists.files if LISTS in config.crawl.sources else ()
-    return [file for file in files if "://" not in file and not Path(file).exists()]
-
-
 def estimate_crawl(
     config: RunConfig, size: Size, *, n_cores: int = 0, n_identities: int = 0, gbit_a_second: float = 1.0
 ) -> Estimate:
@@ -124,7 +58,7 @@ def estimate_crawl(
     cores = n_cores or config.engine.n_cpus or os.cpu_count() or 1
     identities = n_identities or len(config.crawl.pool())
     pace = _pace(config, identities)
-    looks = _looks(size, pace, cost, has_key=bool(config.crawl.data_api.key))
+    looks = looks_for(size, pace, cost, has_key=bool(config.crawl.data_api.key))
     bytes_in = size.source_hours * cost["source_bytes_an_hour"]
     bytes_in += looks.n_at_the_site * cost["metadata_bytes_a_candidate"]
     members = cost["proxy_bytes_a_clip_second"] * config.media.members.proxy
@@ -161,13 +95,6 @@ def estimate_crawl(
 
 def _pace(config: RunConfig, n_identities: int) -> Pace:
     return pace_of(config.crawl.politeness, _videos_per_hour(config, n_identities))
-
-
-def _looks(size: Size, pace: Pace, cost: dict[str, float], *, has_key: bool) -> Looks:
-    """Each candidate is looked at once, and again for its media if it is fetched."""
-    api_share = cost["api_decided_of_candidates"] if has_key else 0.0
-    units = cost["api_units_a_day"]
-    return looks_of(size.n_candidates, size.n_videos, 24 * pace.videos_per_hour, api_share=api_share, api_units=units)
 
 
 def _requests(size: Size, looks: Looks, cost: dict[str, float]) -> dict[str, float]:
@@ -222,7 +149,7 @@ def estimate(
     yield f"sources: {', '.join(config.crawl.sources)}"
     if "folder" in config.crawl.sources:
         yield _folder_line(config)
-    missing = _not_there(config)
+    missing = lists_not_there(config)
     if LISTS in config.crawl.sources and not missing and any(head.media for head in heads_of(config.crawl.lists)):
         yield "lists: they name media elsewhere; what other hosts send is not known, so its cost is not either"
     if missing or asks_site(config):
@@ -262,7 +189,7 @@ def _key_lines(config: RunConfig, made: Estimate) -> Iterator[str]:
     if config.crawl.data_api.key:
         return
     cost = {name: cost.value for name, cost in read_costs().items()}
-    looks = _looks(made.size, _pace(config, made.n_identities), cost, has_key=True)
+    looks = looks_for(made.size, _pace(config, made.n_identities), cost, has_key=True)
     if looks.days < made.looks.days:
         yield f"with a key of the Data API (crawl.data_api): {looks.days:,.1f} days of asking"
 
@@ -318,7 +245,7 @@ def _balance_lines(config: RunConfig, named: int | None) -> Iterator[str]:
     balance = config.balance
     if named is not None:
         yield f"lists: about {named:,} videos are named"
-    yield from (f"lists: {file} is not there yet; a run needs it" for file in _not_there(config))
+    yield from (f"lists: {file} is not there yet; a run needs it" for file in lists_not_there(config))
     if balance.total is None:
         unknown = ", so its cost is not known" if named is None else ""
         yield f"balance: everything that is found (balance.total is not set){unknown}"

@@ -1,12 +1,15 @@
-"""How many candidates a crawl looks at as its rounds plan it, how many days that takes, and how far its sources reach.
+"""How much a run handles, how many candidates its rounds look at, how many days that takes, how far its sources reach.
 
 All of it is for an average world, in which every candidate yields as many clips as any other.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from pipeline.balance.quotas import balance_of
+from pipeline.config import RunConfig
 from pipeline.config.crawl import CrawlConfig, wanted_categories
 from pipeline.crawl.plan import (
     ANY,
@@ -19,7 +22,11 @@ from pipeline.crawl.plan import (
     sources_of,
 )
 from pipeline.crawl.sources import LISTS
+from pipeline.crawl.sources.lists import heads_of
+from pipeline.run.aims import aim
+from pipeline.run.costs import read_costs
 from pipeline.site.data_api import MOST_IDS
+from pipeline.site.rates import Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,20 @@ class Looks:
     def n_at_the_site(self) -> float:
         """Candidates that an identity looks at."""
         return self.n_candidates - self.n_decided
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """The amounts a run handles. `n_named`: about how many videos its lists name; None if others may be found too."""
+
+    n_candidates: float
+    n_videos: float
+    n_clips: float
+    clip_hours: float
+    source_hours: float
+    n_named: int | None
+    looks: Mapping[int, int] = field(default_factory=dict)
+    """Candidates by category, as the rounds plan them; {} if no total is asked for."""
 
 
 def planned_looks(config: CrawlConfig, wanted: Wanted, per_candidate: float) -> dict[int, int]:
@@ -102,3 +123,61 @@ def n_within_reach(reach: Mapping[int, Reach], looks: Mapping[int, int]) -> int:
         spare -= max(0.0, n - reach[category].n_candidates)
         n_enough += spare >= 0
     return n_enough
+
+
+def size_of(config: RunConfig) -> Size | None:
+    """The amounts for what the balance asks for, at HD-VILA-100M's yield, and for no more than lists name where all
+    videos come from lists; None if neither is known. Candidates are looked at for the reserve too.
+    """
+    cost = {name: cost.value for name, cost in read_costs().items()}
+    heads = [] if config.crawl.sources != (LISTS,) or lists_not_there(config) else heads_of(config.crawl.lists)
+    # HD-VILA-100M's own files name the videos that it kept; how many of them are gone by now is not known
+    is_kept = bool(heads) and all(head.form == "hd-vila" for head in heads)
+    candidates_a_video = 1.0 if is_kept else cost["candidates_a_video"]
+    named = sum(head.n_videos for head in heads) if heads else None
+    sizes = [_videos_wanted(config, cost), None if named is None else named / candidates_a_video]
+    if sizes == [None, None]:
+        return None
+    n_videos = min(n for n in sizes if n is not None)
+    looks = _planned_looks(config, candidates_a_video, cost)
+    planned = sum(looks.values()) if looks else n_videos * candidates_a_video
+    clip_hours = n_videos * cost["clip_hours_a_video"]
+    return Size(
+        n_candidates=planned if named is None else min(planned, named),
+        n_videos=n_videos,
+        n_clips=n_videos * cost["clips_a_video"],
+        clip_hours=clip_hours,
+        source_hours=clip_hours * cost["source_hours_a_clip_hour"],
+        n_named=named,
+        looks=looks,
+    )
+
+
+def _planned_looks(config: RunConfig, candidates_a_video: float, cost: dict[str, float]) -> dict[int, int]:
+    balance = balance_of(config)
+    if balance.total is None:
+        return {}
+    wanted = aim(balance, {})
+    a_video = cost["clip_hours_a_video"] if wanted.unit == "hours" else cost["clips_a_video"]
+    return planned_looks(config.crawl, wanted, a_video / candidates_a_video)
+
+
+def _videos_wanted(config: RunConfig, cost: dict[str, float]) -> float | None:
+    balance = balance_of(config)
+    if balance.total is None:
+        return None
+    wanted = sum(aim(balance, {}).quotas.values())  # less than the total if a category's cap applies
+    return wanted / {"hours": cost["clip_hours_a_video"], "clips": cost["clips_a_video"], "videos": 1.0}[balance.unit]
+
+
+def looks_for(size: Size, pace: Pace, cost: dict[str, float], *, has_key: bool) -> Looks:
+    """Each candidate is looked at once, and again for its media if it is fetched."""
+    api_share = cost["api_decided_of_candidates"] if has_key else 0.0
+    units = cost["api_units_a_day"]
+    return looks_of(size.n_candidates, size.n_videos, 24 * pace.videos_per_hour, api_share=api_share, api_units=units)
+
+
+def lists_not_there(config: RunConfig) -> list[str]:
+    """The configured lists on this machine's disk that are not there yet."""
+    files = config.crawl.lists.files if LISTS in config.crawl.sources else ()
+    return [file for file in files if "://" not in file and not Path(file).exists()]

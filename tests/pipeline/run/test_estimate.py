@@ -11,7 +11,8 @@ import pipeline.cli
 import pipeline.run.estimate
 from manifests.settings import load_config
 from pipeline.config import RunConfig
-from pipeline.run.estimate import Estimate, estimate, estimate_crawl, size_of
+from pipeline.run.estimate import Estimate, estimate, estimate_crawl
+from pipeline.run.looks import size_of
 from tests.pipeline.site.api import KEY
 
 REPO = Path(__file__).resolve().parents[3]

@@ -59,4 +59,4 @@ def test_sources_reach_as_far_as_their_lists_and_the_channels_of_kept_videos() -
     alone = reach_of(config.model_copy(update={"grow_from_channels": False}), 4.0)
     assert n_within_reach(alone, {EDUCATION: 1200, MUSIC: 600}) == 2
     assert n_within_reach(alone, {EDUCATION: 1200, MUSIC: 601}) == 1
-    assert reach_of(config.model_copy(update={"sources": ("ids",)}), 4.0) == {}
+    assert reach_of(config.model_copy(update={"sources": ("lists",)}), 4.0) == {}

@@ -58,7 +58,7 @@ def estimate_crawl(
     cores = n_cores or config.engine.n_cpus or os.cpu_count() or 1
     identities = n_identities or len(config.crawl.pool())
     pace = _pace(config, identities)
-    looks = looks_for(size, pace, cost, has_key=bool(config.crawl.data_api.key))
+    looks = looks_for(size, pace, has_key=bool(config.crawl.data_api.key))
     bytes_in = size.source_hours * cost["source_bytes_an_hour"]
     bytes_in += looks.n_at_the_site * cost["metadata_bytes_a_candidate"]
     members = cost["proxy_bytes_a_clip_second"] * config.media.members.proxy
@@ -188,8 +188,7 @@ def _key_lines(config: RunConfig, made: Estimate) -> Iterator[str]:
     """What a key of the Data API would gain, if there is none."""
     if config.crawl.data_api.key:
         return
-    cost = {name: cost.value for name, cost in read_costs().items()}
-    looks = looks_for(made.size, _pace(config, made.n_identities), cost, has_key=True)
+    looks = looks_for(made.size, _pace(config, made.n_identities), has_key=True)
     if looks.days < made.looks.days:
         yield f"with a key of the Data API (crawl.data_api): {looks.days:,.1f} days of asking"
 

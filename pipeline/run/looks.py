@@ -170,8 +170,9 @@ def _videos_wanted(config: RunConfig, cost: dict[str, float]) -> float | None:
     return wanted / {"hours": cost["clip_hours_a_video"], "clips": cost["clips_a_video"], "videos": 1.0}[balance.unit]
 
 
-def looks_for(size: Size, pace: Pace, cost: dict[str, float], *, has_key: bool) -> Looks:
-    """Each candidate is looked at once, and again for its media if it is fetched."""
+def looks_for(size: Size, pace: Pace, *, has_key: bool) -> Looks:
+    """What asking takes at a pace: each candidate is looked at once, and again for its media if it is fetched."""
+    cost = {name: cost.value for name, cost in read_costs().items()}
     api_share = cost["api_decided_of_candidates"] if has_key else 0.0
     units = cost["api_units_a_day"]
     return looks_of(size.n_candidates, size.n_videos, 24 * pace.videos_per_hour, api_share=api_share, api_units=units)

@@ -21,10 +21,6 @@ class Pace:
     videos_per_hour: float
     binds: str
 
-    def days_for(self, n_videos: float) -> float:
-        """Days until this many videos have been looked at."""
-        return n_videos / self.videos_per_hour / 24
-
 
 def pace_of(config: PolitenessConfig, videos_per_hour: Mapping[str, float]) -> Pace:
     """The pace of identities, given each name's videos an hour, under their own rates and the common ceiling."""

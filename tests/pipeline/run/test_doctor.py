@@ -1,6 +1,7 @@
 """The doctor finds what is missing and says how to cure it."""
 
 import json
+import re
 import socket
 import time
 from datetime import UTC, datetime, timedelta
@@ -135,3 +136,9 @@ def test_the_speed_of_the_scratch_folder_is_measured(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     assert space.state in (OK, WARN)
     assert time.monotonic() - started < 120
+
+
+def test_the_doctor_counts_the_days_that_the_estimate_counts(tmp_path: Path) -> None:
+    config = RunConfig.model_validate({"out": str(tmp_path), "balance": {"total": 1e6, "unit": "clips"}})
+    said = re.search(r"([\d,.]+) days  asking", "\n".join(estimate(config)))
+    assert said and f"about {said[1]} days for 1,000,000 clips" in doctor.check_pace(config).found

@@ -55,7 +55,6 @@ def test_each_identity_adds_its_hour() -> None:
     one, fifty = (pace_of(PolitenessConfig(), {f"i{k}": 150.0 for k in range(n)}) for n in (1, 50))
     assert (one.videos_per_hour, one.binds) == (150.0, "videos_per_hour of 1 identity")
     assert (fifty.videos_per_hour, fifty.binds) == (7500.0, "videos_per_hour of 50 identities")
-    assert one.days_for(36_000) == pytest.approx(10.0)
 
 
 def test_a_rate_of_requests_that_is_lower_binds_and_is_named() -> None:

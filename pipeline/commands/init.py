@@ -39,6 +39,7 @@ crawl:
   sources: [search, channel]   # the search words are built in, a list for each category
   identities:                  # who asks: one line per address; proxy and cookies are secrets and never logged
     - {name: here, videos_per_hour: 150}
+  # data_api: {key_file: key.txt}   # a key of YouTube's Data API: most of what is rejected then costs no look
   limits:
     licences: []               # licences to accept; empty: any
 
@@ -83,6 +84,7 @@ crawl:
 """
 _OF_THE_SITE = """  identities:
     - {name: here, videos_per_hour: 150}
+  # data_api: {key_file: key.txt}   # a key of YouTube's Data API: most of what is rejected then costs no look
 """
 _WITH_TEXTS = """  # lists: {transcripts: true}   # fetch the words said too, beside the list's captions
   limits: {languages: [], min_duration_s: 0}   # the list has chosen

@@ -18,7 +18,8 @@ class Fault:
     `effect`: "status" (with `status`), "reset" (RST), "stall" (nothing until the client leaves), "drop" (half
         the body, then close), "drip" (a few bytes a second), "empty" (200; no bytes, or JSON without contents),
         "html" (a consent page), "unknown_layout" (for lists), "repeat" (of a search: page 1 and more to come),
-        "no_videos_tab" (of a channel), or for the player the name of a refusal in
+        "no_videos_tab" (of a channel), "logged_out" (a page for a guest, whatever the cookies), "rotated" (the same,
+        and it clears the login's cookie), or for the player the name of a refusal in
         `innertube.REFUSALS`, "other_id", "sabr", "drm", "joint_only" (only the 360p file with audio as a format),
         "hls_only" (720p in an HLS manifest alone),
         "kids_client" (only the embedded and TV players get it). For captions also "cut" (half of the file). For

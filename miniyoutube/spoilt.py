@@ -18,6 +18,10 @@ _ANY_PLAYER = frozenset({"WEB_EMBEDDED_PLAYER", "TVHTML5", "WEB", "MWEB"})
 _LENGTH = re.compile(rb'("lengthSeconds": ?)"(\d+)"')
 
 
+LOGGED_IN = b'"LOGGED_IN":true'
+"""What a page says to somebody with an account's cookies."""
+
+
 def plain_fault(fault: Fault, asked: SiteRequest) -> Answer | None:
     """The answer of a fault that needs no proper answer; None for other faults."""
     if fault.effect in innertube.REFUSALS and fault.effect != "kids_client":
@@ -63,6 +67,10 @@ def spoilt(fault: Fault, honest: Answer, request: Request, video: Video | None) 
         return _dropped(honest)
     if fault.effect == "cut":
         return replace(honest, body=honest.body[: honest.n_bytes // 2])
+    if fault.effect in ("logged_out", "rotated"):
+        expired = "LOGIN_INFO=; Domain=.youtube.com; Path=/; Expires=Thu, 01-Jan-1970 00:00:00 GMT"
+        headers = {"Set-Cookie": expired} if fault.effect == "rotated" else {}
+        return replace(honest, body=honest.body.replace(LOGGED_IN, LOGGED_IN[:-4] + b"false"), headers=headers)
     if fault.effect == "no_videos_tab":
         return replace(honest, body=honest.body.replace(b'"Videos"', b'"Home"').replace(b'/videos"', b'/featured"'))
     if fault.effect == "trimmed":

@@ -27,7 +27,7 @@ from miniyoutube.media_cache import MediaCache, Rendition
 from miniyoutube.request_log import LoggedRequest
 from miniyoutube.script import in_english
 from miniyoutube.speech import caption_file
-from miniyoutube.spoilt import client_name, plain_fault, spoilt
+from miniyoutube.spoilt import LOGGED_IN, client_name, plain_fault, spoilt
 
 SITE_HOSTS = re.compile(
     r"(?:(?:www|m)\.)?youtube\.com|[\w-]+\.googlevideo\.com|(?:i|img)\.ytimg\.com|www\.googleapis\.com"
@@ -67,11 +67,11 @@ class Site:
         logged.fault = fault.effect if fault else ""
         honest = _HANDLERS[asked.where]
         if fault is None:
-            return honest(self, request, asked, video)
+            return _for_account(honest(self, request, asked, video), request)
         if fault.effect == "repeat":
             return self._repeated_search(request)
         wrong = plain_fault(fault, asked)
-        return wrong or spoilt(fault, honest(self, request, asked, video), request, video)
+        return wrong or spoilt(fault, _for_account(honest(self, request, asked, video), request), request, video)
 
     def _classify(self, request: Request) -> SiteRequest:
         """Determines the kind of a request, and its video, page or stream."""
@@ -287,6 +287,13 @@ def _caption_answer(video: Video, track: Track, format_: str, translated_to: str
         case "cut":
             text = text[: len(text) // 2]
     return Answer(content_type=mime, body=text)
+
+
+def _for_account(answer: Answer, request: Request) -> Answer:
+    """A page as an account's cookies get it."""
+    if "LOGIN_INFO=" not in request.headers.get("cookie", ""):
+        return answer
+    return replace(answer, body=answer.body.replace(b"ytcfg.set({", b"ytcfg.set({" + LOGGED_IN + b","))
 
 
 def _range(header: str, total: int) -> tuple[int, int]:

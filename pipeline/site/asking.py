@@ -13,7 +13,8 @@ An attempt is an identity's work on a subject (a video, a list), from the first 
 | blocked in this country, or on copyright grounds | nothing | an identity in another country tries, if any |
 | a failure that other clients may avoid | nothing, once | the same identity tries as the second clients |
 | another failure | the subject | tried again up to `Rules.tries` times if that may help |
-| a reason of class `stop` | the run | StopRun |
+| cookies that no longer log in | the identity, which is paused | another tries; StopRun if none is left |
+| another reason of class `stop` | the run | StopRun |
 """
 
 import logging
@@ -116,7 +117,7 @@ class Asking:
             is_charged = self._charge(subject, result, rules.about)
             avoid = lease.identity if result.pause is not Pause.NONE else ""
             if result.pause is Pause.HARD:
-                n_refusals += 1
+                n_refusals += result.reason is not Reason.BAD_COOKIES
                 if is_charged or n_refusals >= REFUSALS_OF_ONE_SUBJECT:
                     return result
                 continue
@@ -208,6 +209,10 @@ class Asking:
             return None
         except (YoutubeDLError, RequestError, DeadlinePassed, AfterRefusal) as error:
             return classify(session.evidence(error))
+        except StopRun as stop:
+            if stop.reason is not Reason.BAD_COOKIES:
+                raise
+            return Failure(stop.reason, stop.detail, Pause.HARD)  # this identity's: the others go on
         except OSError as error:
             if error.errno not in FULL:
                 raise  # a local error, not the subject's fault
@@ -233,9 +238,10 @@ class Asking:
         return ruling.charged
 
     def _stop_if_told(self, ruling: Ruling, failure: Failure | None) -> None:
-        if ruling.stop or (failure is not None and failure.reason.class_ is ReasonClass.STOP):
-            reason = ruling.stop or (failure.reason if failure else Reason.INTERNAL_ERROR)
-            raise StopRun(reason, self.safe(ruling.detail or (failure.detail if failure else "")))
+        if ruling.stop:
+            raise StopRun(ruling.stop, self.safe(ruling.detail))
+        if failure is not None and failure.reason.class_ is ReasonClass.STOP and failure.pause is Pause.NONE:
+            raise StopRun(failure.reason, self.safe(failure.detail))
 
     def _obey(self, ruling: Ruling, failure: Failure | None) -> None:
         if ruling.paused_s and failure is not None:

@@ -102,7 +102,7 @@ def _rule(pattern: str, reason: Reason, pause: Pause = Pause.NONE, **hints: bool
 
 BLOCK_WARNINGS = (
     _rule(r"got player responses for video|player responses are invalid", Reason.BAD_ANSWER, Pause.HARD),
-    _rule(r"cookies are no longer valid", Reason.BAD_COOKIES),
+    _rule(r"cookies are no longer valid", Reason.BAD_COOKIES, Pause.HARD),
 )
 TEXTS = (
     _rule(r"confirm you'?re not a bot|captcha", Reason.BOT_CHECK, Pause.HARD),
@@ -152,7 +152,7 @@ TEXTS = (
     _rule(r"video (is )?(not available|unavailable)|video isn't available", Reason.UNAVAILABLE, look_again=True),
     _rule(r"invalid url|unsupported url|is not a valid url|truncated id|looks truncated", Reason.BAD_ID),
     _rule(r"incomplete (yt initial )?data|did not get any data|failed to parse json", Reason.BAD_ANSWER, Pause.SOFT),
-    _rule(r"does not look like a netscape format|failed to load cookies", Reason.BAD_COOKIES),
+    _rule(r"does not look like a netscape format|failed to load cookies", Reason.BAD_COOKIES, Pause.HARD),
     _rule(r"no space left|disk quota", Reason.NO_DISK),
     _rule(r"timed out|timeout", Reason.STALLED, Pause.SOFT),
     _rule(
@@ -298,7 +298,7 @@ def _by_class(error: BaseException | None) -> Failure | None:
         if isinstance(link, ForeignAddress):
             return Failure(Reason.BAD_ANSWER, str(link))
         if isinstance(link, CookieLoadError):
-            return Failure(Reason.BAD_COOKIES)
+            return Failure(Reason.BAD_COOKIES, pause=Pause.HARD)
         if isinstance(link, UnsupportedError):
             return Failure(Reason.BAD_ID)
         if isinstance(link, PostProcessingError):

@@ -41,8 +41,11 @@ CHARGING_IDENTITIES = 2
 """A subject for which this many identities get a bot check, each while succeeding with others, is itself to blame."""
 
 
-NO_ANSWER = frozenset({Reason.STALLED, Reason.NO_DISK, Reason.BAD_COOKIES})
-"""Failures that say nothing about the site's attitude: our own time limit, our disk, our cookie file."""
+NO_ANSWER = frozenset({Reason.STALLED, Reason.NO_DISK})
+"""Failures that say nothing about the site's attitude: our own time limit, our disk."""
+
+OF_THE_IDENTITY = frozenset({Reason.PROXY_REFUSED, Reason.BAD_COOKIES})
+"""What is wrong with an identity until a person mends it, if it is paused for it at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +186,10 @@ class Judge:
         return Ruling(paused_s=paused_s)
 
     def _judge_net(self, asked: Identity, failure: Failure) -> Ruling | None:
-        """Marks an identity that cannot reach the site; if none can, ends the run and names each."""
+        """Marks an identity that cannot reach the site, or its account; if none can, ends the run and names each."""
         is_proxy = failure.reason is Reason.PROXY_REFUSED
-        if is_proxy and failure.pause is Pause.HARD:  # it refuses the password, and will go on doing so
-            asked.dead = failure.detail
+        if failure.reason in OF_THE_IDENTITY and failure.pause is Pause.HARD:
+            asked.dead = failure.detail or failure.reason.meaning
         elif is_proxy or (failure.reason in (Reason.CONNECTION_RESET, Reason.STALLED) and not asked.n_answers):
             asked.n_lost += 1
             most = DEAD_PROXY_STOPS if asked.n_answers else NO_NETWORK_STOPS
@@ -195,8 +198,9 @@ class Judge:
         if not asked.dead or not all(identity.dead for identity in able):
             return None
         each = "; ".join(f"identity {identity.name}: {identity.dead}" for identity in able)
-        cure = "check the network and the proxies of crawl.identities (hdvila-pipeline doctor)"
-        return Ruling(stop=Reason.NO_NETWORK, detail=f"no answer at all: {each}; {cure}")
+        cure = "check the network, the proxies and the cookies of crawl.identities (hdvila-pipeline doctor)"
+        stop = failure.reason if failure.reason is Reason.BAD_COOKIES else Reason.NO_NETWORK
+        return Ruling(stop=stop, detail=f"no answer at all: {each}; {cure}")
 
     def _is_charged(self, asked: Identity, subject: str, failure: Failure) -> bool:
         """Whether a bot check is the subject's fault. If so, identities that were paused for it may try again with a
@@ -217,7 +221,7 @@ class Judge:
     def _pause(self, asked: Identity, subject: str, failure: Failure) -> float:
         pauses_s = self._pauses_s
         least_s = pauses_s[min(1, len(pauses_s) - 1)] if failure.reason is Reason.SESSION_LIMIT else 0.0
-        is_password = failure.reason is Reason.PROXY_REFUSED and failure.pause is Pause.HARD
-        why = "unreachable" if asked.dead and not is_password else failure.reason.value
+        is_said = failure.reason in OF_THE_IDENTITY and failure.pause is Pause.HARD
+        why = "unreachable" if asked.dead and not is_said else failure.reason.value
         asked.paused_for, asked.probe_until = subject, 0.0
         return asked.breaker.open(self._clock(), pauses_s, least_s, self._stretch(), why)

@@ -62,6 +62,10 @@ Info = dict[str, Any]
 WATCH_URL = "https://www.youtube.com/watch?v={}"
 MADE_FOR_KIDS = re.compile(rb'"isMadeForKids"\s*:\s*true')
 """A field of the page: its words alone may be those of a description."""
+LOGGED_OUT = re.compile(rb'"LOGGED_IN"\s*:\s*false|"loggedOut"\s*:\s*true')
+"""What a page, or an answer to its scripts, says to a guest."""
+LOGIN_COOKIE = "LOGIN_INFO"
+"""The cookie that the site clears when an account's cookies are no longer valid, as yt-dlp found."""
 MAX_WARNINGS = 200
 MAX_LISTS = 3
 LIST_PATHS = ("/results", "/playlist", "/channel/", "/@", "/c/", "/user/", "/feed/", "/hashtag/")
@@ -141,6 +145,10 @@ class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
     def __init__(self, params: dict[str, Any], session: Session) -> None:
         self.session = session
         super().__init__({**params, "logger": WarningLogger(self), "progress_hooks": [self._progress]})
+        self._expects_login = self._has_login()
+
+    def _has_login(self) -> bool:
+        return any(cookie.name == LOGIN_COOKIE for cookie in self.cookiejar)
 
     def begin(self, session: Session) -> None:
         """Continues the guest session with the next work; one-time warnings may appear again."""
@@ -205,17 +213,24 @@ class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
         session.requests.append(SeenRequest(kind, host, path, status=response.status, error=A_PAGE if page else ""))
         if page:
             raise RequestError(A_PAGE)
-        return self._read_watch_page(response) if path == "/watch" else response
+        is_read = path == "/watch" or (self._expects_login and kind in ("page", "list"))
+        return self._read_page(response, kind, host, path) if is_read else response
 
-    def _read_watch_page(self, response: Response) -> Response:
-        """Keeps what the page says but yt-dlp does not report: made for kids, the sizes in its list of formats."""
+    def _read_page(self, response: Response, kind: str, host: str, path: str) -> Response:
+        """Keeps what the page says but yt-dlp does not report: made for kids, the sizes in its list of formats.
+
+        Raises StopRun (bad_cookies) if it takes an account for a guest.
+        """
         try:
             body = response.read()
         except RequestError as error:
-            self.session.requests.append(SeenRequest("page", "youtube.com", "/watch", error=_network_error(error)))
+            self.session.requests.append(SeenRequest(kind, host, path, error=_network_error(error)))
             raise
-        self.session.made_for_kids = MADE_FOR_KIDS.search(body) is not None
-        self.session.listed_sizes = frozenset(int(label) for label in _LABELS.findall(body))
+        if path == "/watch":
+            self.session.made_for_kids = MADE_FOR_KIDS.search(body) is not None
+            self.session.listed_sizes = frozenset(int(label) for label in _LABELS.findall(body))
+        if self._expects_login and (LOGGED_OUT.search(body) or not self._has_login()):
+            raise StopRun(Reason.BAD_COOKIES, "the site no longer takes its cookies for a login; export them again")
         return Response(io.BytesIO(body), response.url, response.headers, response.status, response.reason)
 
 

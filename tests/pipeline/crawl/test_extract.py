@@ -23,6 +23,7 @@ from pipeline.crawl.extract import Extractor, FoundVideo, check_payload
 from pipeline.crawl.limits import spoken_language
 from pipeline.engine.run.stage_run import RunStopped
 from pipeline.engine.work.executor import SharedHere
+from pipeline.engine.work.unit import StopRun
 from pipeline.site.failures import Failure
 from pipeline.site.options import options_for
 from pipeline.site.politeness import Politeness
@@ -311,6 +312,65 @@ def test_what_a_network_puts_in_place_of_captions_is_no_verdict(
     bom: bytes, body: bytes, format_: str, reason: Reason | None
 ) -> None:
     assert check_payload(bom + body, format_) is reason
+
+
+LOGIN = "# Netscape HTTP Cookie File\n" + "".join(
+    f".youtube.com\tTRUE\t/\tTRUE\t4102444800\t{name}\tplanted\n" for name in ("LOGIN_INFO", "SAPISID")
+)
+
+
+def with_account(config: CrawlConfig, name: str, cookies: Path) -> CrawlConfig:
+    pool = [i.model_copy(update={"cookies": cookies}) if i.name == name else i for i in config.pool()]
+    return config.model_copy(update={"identities": tuple(pool)})
+
+
+@pytest.mark.parametrize("effect", ["logged_out", "rotated"])
+def test_cookies_that_rotated_are_noticed_at_the_first_request_and_the_others_go_on(
+    tmp_path: Path, effect: str
+) -> None:
+    cookies = tmp_path / "cookies.txt"
+    cookies.write_text(LOGIN)
+    with MiniYouTube(one_of_each(("kids",) * 3), draw="lazily") as site:
+        site.misbehave(*(Fault(where, effect, identity="account") for where in ("home", "watch")))
+        config = config_for(site, identities=("account", "guest"), politeness=hurried(pauses_s=(60.0,)))
+        road = Road.at(tmp_path / "out", with_account(config, "account", cookies)).crawl({EDUCATION: 100.0})
+        asked = [request.kind for request in site.log if request.identity == "account"]
+    assert len(road.kept) == 4 and not road.rejects
+    assert len(asked) == 1
+    states = {one["name"]: (one["paused_s"] > 0, one["why"]) for one in road.polite.snapshot()["identities"]}
+    assert states == {"account": (True, "bad_cookies"), "guest": (False, "")}
+    assert cookies.read_text() == LOGIN, "the user's own file stays as it is"
+
+
+def test_cookies_that_log_in_are_used(tmp_path: Path) -> None:
+    cookies = tmp_path / "cookies.txt"
+    cookies.write_text(LOGIN)
+    with MiniYouTube(one_of_each(("kids",)), draw="lazily") as site:
+        config = with_account(config_for(site, identities=("account",)), "account", cookies)
+        here = Desk(site, config.model_copy(update={"extractor_args": Secret({"youtube": {"player_client": ["tv"]}})}))
+        assert here.reason("good") is None
+        assert here.paused() == []
+        site.misbehave(Fault("watch", "rotated"))
+        with pytest.raises(StopRun, match="identity account: the site no longer takes its cookies") as error:
+            here.look_at("kids")
+        assert error.value.reason is Reason.BAD_COOKIES
+        assert [request.kind for request in site.log.of(video_id=site.catalogue.videos[1].video_id)] == ["watch"]
+
+
+@pytest.mark.parametrize("text", ["", "this is not a cookie file", None])
+def test_a_bad_cookie_file_of_one_identity_stops_no_other(tmp_path: Path, text: str | None) -> None:
+    cookies = tmp_path / "cookies.txt"
+    if text is not None:
+        cookies.write_text(text)
+    with MiniYouTube(one_of_each(("kids",) * 3), draw="lazily") as site:
+        config = config_for(site, identities=("account", "guest"), politeness=hurried(pauses_s=(60.0,)))
+        road = Road.at(tmp_path / "out", with_account(config, "account", cookies)).crawl({EDUCATION: 100.0})
+        assert {request.identity for request in site.log} == {"guest"}
+    assert len(road.kept) == 4
+    assert {one["name"]: one["why"] for one in road.polite.snapshot()["identities"]} == {
+        "account": "bad_cookies",
+        "guest": "",
+    }
 
 
 @pytest.mark.parametrize("proxy", ["http://user:planted@127.0.0.1:9", "socks5://127.0.0.1:9"])

@@ -163,6 +163,7 @@ def test_a_refused_proxy_password_is_its_own_reason() -> None:
 BLOCKS = {
     "All player responses are invalid": (Reason.BAD_ANSWER, Pause.HARD),
     "Skipping player responses from x clients (got player responses": (Reason.BAD_ANSWER, Pause.HARD),
+    "The provided YouTube account cookies are no longer valid": (Reason.BAD_COOKIES, Pause.HARD),
 }
 """Sentences of yt-dlp's own that say something about who asks."""
 
@@ -180,7 +181,6 @@ VERDICTS = {
     "They will be skipped as they may yield HTTP Error 403": Reason.FORMATS_HIDDEN,
     "Signature solving failed": Reason.FORMATS_HIDDEN,
     "n challenge solving failed": Reason.FORMATS_HIDDEN,
-    "The provided YouTube account cookies are no longer valid": Reason.BAD_COOKIES,
 }
 SOFT = frozenset({Reason.BAD_ANSWER, Reason.CONNECTION_RESET})
 FOUND = sentences()
@@ -320,7 +320,7 @@ def test_of_several_kinds_that_failed_the_worst_speaks_and_each_by_its_last_requ
         (UnsupportedError("https://a/"), Reason.BAD_ID, Pause.NONE),
         (PostProcessingError("ffmpeg failed"), Reason.BROKEN_MEDIA, Pause.NONE),
         (ContentTooShortError(10, 20), Reason.CONNECTION_RESET, Pause.SOFT),
-        (CookieLoadError("bad"), Reason.BAD_COOKIES, Pause.NONE),
+        (CookieLoadError("bad"), Reason.BAD_COOKIES, Pause.HARD),
         (ForeignAddress("elsewhere"), Reason.BAD_ANSWER, Pause.NONE),
         (TransportError("The read operation Timed  Out"), Reason.STALLED, Pause.SOFT),
         (RequestError("odd"), Reason.CONNECTION_RESET, Pause.SOFT),

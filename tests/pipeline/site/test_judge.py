@@ -121,6 +121,16 @@ def test_a_refused_proxy_password_pauses_at_once_and_ends_the_run_only_where_it_
     assert "identity one: the proxy refused its user name or password (407); identity two:" in ruling.detail
 
 
+def test_bad_cookies_pause_their_identity_and_end_the_run_only_where_it_is_all() -> None:
+    rotated = Failure(Reason.BAD_COOKIES, "export them again", Pause.HARD)
+    polite = politeness(Clock(), "account", "guest")
+    assert run(polite.report("account", "v", rotated)).paused_s == 10.0
+    assert "account paused for another 10 s (bad_cookies)" in describe_pauses(polite.snapshot())
+    assert run(polite.lease(0.0, prefer="account")).identity == "guest"
+    ruling = run(polite.report("guest", "v", rotated))
+    assert ruling.stop is Reason.BAD_COOKIES and "identity account: export them again; identity guest" in ruling.detail
+
+
 def test_refused_captions_are_an_answer_of_the_page_so_the_next_pause_is_the_first_again() -> None:
     clock = Clock()
     polite = politeness(clock)
@@ -137,7 +147,7 @@ def test_a_failure_of_our_own_is_no_answer_of_the_site() -> None:
     polite = politeness(clock)
     run(polite.report("one", "v", BOT))
     clock.now += 11
-    for reason in (Reason.STALLED, Reason.NO_DISK, Reason.BAD_COOKIES):
+    for reason in (Reason.STALLED, Reason.NO_DISK):
         run(polite.report("one", "v", Failure(reason, "")))
 
     assert polite.snapshot()["identities"][0]["level"] == 1

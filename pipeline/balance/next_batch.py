@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from manifests.reasons import Reason
 from pipeline.balance.clip_lists import rows_of
 from pipeline.balance.quotas import Quotas, plan_quotas, supply_of
-from pipeline.balance.ranking import Ranked
+from pipeline.balance.ranking import Ranked, in_unit
 from pipeline.balance.selection import before, category_indices, channel_rooms
 from pipeline.balance.standing import CODE_OF, Outcomes, Standing, standing
 from pipeline.config.balance import BalanceConfig
@@ -65,16 +65,15 @@ def next_batch(
     under_way &= current.is_open
     unit = config.unit
     planned = ranked.planned(unit)
-    have = current.amount(unit)
+    clips, ms = _that_count(current)
+    have = in_unit(unit, clips, ms)
     open_clips = np.where(current.is_open, ranked.n_clips, 0).astype(np.int64)
     open_ms = np.where(current.is_open, ranked.clips_ms, 0)
     quotas = plan_quotas(
-        supply_of(ranked, config, current.clips + open_clips, current.ms + open_ms, current.kept_amount(unit)),
-        config,
-        ahead.shares,
+        supply_of(ranked, config, clips + open_clips, ms + open_ms, current.kept_amount(unit)), config, ahead.shares
     )
     index, ids = category_indices(ranked, quotas)
-    survival = _survival(current, planned, have, index, len(ids))
+    survival = _survival(current, planned, current.amount(unit), index, len(ids))
     likely = planned * survival
     expected = np.where(current.is_open, likely if unit == "videos" else np.maximum(1, np.rint(likely)), 0.0)
     held, expected = np.where(under_way, expected, have), np.where(under_way, 0.0, expected)
@@ -86,6 +85,14 @@ def next_batch(
     rows = rows[:most_videos] if most_videos else rows
     ids_in_order: list[str] = ranked.video_id.take(rows).to_pylist()
     return ids_in_order
+
+
+def _that_count(current: Standing) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """[N] clips that exist and can still be taken, or are in shards, and their milliseconds: no more are taken from a
+    video that is in shards.
+    """
+    is_closed = current.kept_clips > 0
+    return np.where(is_closed, current.kept_clips, current.clips), np.where(is_closed, current.kept_ms, current.ms)
 
 
 def _survival(

@@ -47,7 +47,8 @@ class Supply:
 class Quota:
     """A category's quota. Amounts are integers.
 
-    `asked` is the policy's share of the total (None: as much as there is), `quota` the result of water-filling.
+    `asked` is the policy's share of the total (None: as much as there is), `quota` the result of water-filling;
+    `has_share`: it misses less than a clip of the exact share.
     """
 
     category_id: int
@@ -57,6 +58,7 @@ class Quota:
     cap: int
     channel_cap: int | None
     quota: int
+    has_share: bool
     binding: Binding
 
 
@@ -100,6 +102,10 @@ def plan_quotas(supply: Supply, config: BalanceConfig, most: Mapping[int, int] |
     is_short = total is not None and sum(natural) < total
     by_category = {}
     for k, category_id in enumerate(ids):
+        exact = None if total is None else shares[k] / whole * total
+        has_share = exact is not None and amounts[k] > exact - supply.one_clip.get(category_id, 1)
+        # a category that has more than its share and could take what others leave is limited; with less, it is rounded
+        fills = exact is not None and has_share and (amounts[k] < exact or not is_short)
         by_category[category_id] = Quota(
             category_id=category_id,
             weight=float(shares[k] / whole),
@@ -108,16 +114,8 @@ def plan_quotas(supply: Supply, config: BalanceConfig, most: Mapping[int, int] |
             cap=caps[k],
             channel_cap=_channel_cap(supply, config, category_id, amounts[k]),
             quota=amounts[k],
-            binding=_binding(
-                amounts[k],
-                natural[k],
-                limits[k],
-                available[k],
-                caps[k],
-                None if total is None and shares[k] else shares[k] / whole * (total or 0),
-                supply.one_clip.get(category_id, 1),
-                is_short=is_short,
-            ),
+            has_share=has_share,
+            binding=_binding(amounts[k], natural[k], limits[k], available[k], caps[k], bool(shares[k]), fills),
         )
     return Quotas(config.unit, total, by_category)
 
@@ -309,31 +307,13 @@ def _fill_under_channel_limit(
 
 
 def _binding(
-    amount: int,
-    natural: int,
-    limit: int,
-    available: int,
-    cap: int,
-    share: Fraction | None,
-    one_clip: int,
-    *,
-    is_short: bool,
+    amount: int, natural: int, limit: int, available: int, cap: int, is_asked: bool, is_enough: bool
 ) -> Binding:
-    """`share`: the exact share of the total, 0 if nothing is wanted, None if all is. What is missing of it is rounding
-    if that is less than a clip. `is_short`: the total is not reached, and a category that could take more would.
-    """
-    if share == 0 and amount == 0:
+    if not is_asked and amount == 0:
         return "not_asked"
     if natural < amount:
         return "already_kept"
-    if amount < limit:
-        return "share"
-    if (
-        share is not None
-        and available
-        and share - one_clip < amount
-        and (amount < share or (amount < available and not is_short))
-    ):
+    if amount < limit or (is_enough and amount < available):
         return "share"
     if amount >= available:
         return "supply"

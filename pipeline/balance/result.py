@@ -187,10 +187,9 @@ def _why(quota: Quota | None, unit: Unit, *, n_open: int, n_videos: int, n_repea
 def _supply_sentence(quota: Quota, n_open: int, n_videos: int, n_repeats: int) -> str:
     if not n_videos:
         return "nothing found: add queries, channels or ids"
-    is_full = quota.asked is not None and quota.quota >= quota.asked
     if n_open:
-        return FULL if is_full else f"not full yet: {n_open:,} candidates in reserve were not fetched"
-    if is_full:
+        return FULL if quota.has_share else f"not full yet: {n_open:,} candidates in reserve were not fetched"
+    if quota.has_share:
         return "full; no surplus for other categories"
     tried = "its one candidate was" if n_videos == 1 else f"all {n_videos:,} candidates were"
     if n_repeats:

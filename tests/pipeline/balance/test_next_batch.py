@@ -105,3 +105,12 @@ def test_a_repeat_is_fetched_only_when_the_first_of_its_group_fails() -> None:
     assert next_batch(ranked, Outcomes(duplicates=duplicates), config) == [a]
     assert next_batch(ranked, Outcomes(made({a: [1000]}), duplicates=duplicates), config) == []
     assert next_batch(ranked, Outcomes(rejected=away({a: Reason.PRIVATE}), duplicates=duplicates), config) == [b]
+
+
+def test_clips_that_a_closed_shard_left_out_of_a_video_are_not_counted_on() -> None:
+    rows = [(f"v{i}", MUSIC, "", 3, 3000) for i in range(3)]
+    ranked = rank_candidates(candidates(rows), 0)
+    first, second, _ = ranked.video_id.to_pylist()
+    outcomes = Outcomes(made({first: [1000] * 3}), already_kept=made({first: [1000]}))
+    config = BalanceConfig(policy="weights", weights={"Music": 1}, unit="clips", total=3)
+    assert next_batch(ranked, outcomes, config) == [second]

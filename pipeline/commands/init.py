@@ -80,16 +80,17 @@ _PUBLISHED = {
 _LIST = """
 crawl:
   sources: [lists]
-  lists: {{files: [{file}]}}   # {names}; its columns are known
+  lists:
+    files: [{file}]   # {names}
 """
 _OF_THE_SITE = """  identities:
     - {name: here, videos_per_hour: 150}
   # data_api: {key_file: key.txt}   # a key of YouTube's Data API: most of what is rejected then costs no look
 """
-_WITH_TEXTS = """  # lists: {transcripts: true}   # fetch the words said too, beside the list's captions
+_WITH_TEXTS = """    # transcripts: true        # fetch the words said too, beside the list's captions
   limits: {languages: [], min_duration_s: 0}   # the list has chosen
 """
-_TEXTS = """  # lists: {texts: [texts.jsonl]}   # {clip_id, text} a line, if you have the clips' texts
+_TEXTS = """    # texts: [texts.jsonl]     # {clip_id, text} a line, if you have the clips' texts
 """
 
 

@@ -24,6 +24,7 @@ from pipeline.crawl.first_look import first_look
 from pipeline.crawl.limits import check_category, check_live, check_video, spoken_language, text_languages
 from pipeline.crawl.plan import RoundPlan
 from pipeline.crawl.progress import forget_committed, recall, recall_first_look, remember, remember_first_look
+from pipeline.crawl.sources.spans import has_texts
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
@@ -135,8 +136,8 @@ class ExtractStage:
 
     def _look_at(self, candidate: CandidateRow, extractor: "Extractor") -> "FoundVideo | Reject":
         video_id = candidate["video_id"]
-        has_texts = any(span["text"] for span in json.loads(candidate["given_spans"] or "[]"))
-        video = extractor.look_at(video_id, candidate["wanted_category_id"], has_texts=has_texts)
+        given = has_texts(candidate["given_spans"])
+        video = extractor.look_at(video_id, candidate["wanted_category_id"], has_texts=given)
         if isinstance(video, Failure):
             wait_s = video.wait_s or self.config.politeness.later_s * 2 ** (candidate["attempt"] - 1)
             return Reject(video.reason, video_id, detail=extractor.safe(video.detail), retry_after_s=wait_s)

@@ -15,6 +15,7 @@ from manifests.reasons import Reason
 from manifests.rows import CandidateRow
 from pipeline.config.crawl import CrawlConfig, LimitsConfig
 from pipeline.crawl.limits import Verdict, check_category, check_live, check_video
+from pipeline.crawl.sources.spans import has_texts
 from pipeline.engine.work.unit import Reject
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.data_api import DataApi, Json, NoSuchList, NotNow, PoliteApi
@@ -55,6 +56,8 @@ def first_look(
         item = found.get(video_id, {})
         if item:
             verdict = judge(item, candidate["wanted_category_id"], config, opt_outs)
+            if verdict and verdict[0] is Reason.NO_CAPTIONS and has_texts(candidate["given_spans"]):
+                verdict = None
         elif is_believed:
             verdict = Reason.UNAVAILABLE, "not among the public videos"
         if verdict:

@@ -199,15 +199,16 @@ class _Video:
 
 def _videos(head: Head, part: range) -> Iterator[_Video]:
     """The videos of a part in the order of their first rows."""
-    found: dict[str, _Video] = {}
+    found: dict[tuple[str, bool], _Video] = {}
     for number, row in enumerate(read_rows(head.file)):
         name, is_site = head.name(row)
         if name and zlib.crc32(name.encode()) not in part:
             continue
         mine = head.renamed(row, number)
-        key = name or text_of(mine.get("url")) or text_of(mine.get("id"))
-        if not name and zlib.crc32(key.encode()) not in part:
+        text = name or text_of(mine.get("url")) or text_of(mine.get("id"))
+        if not name and zlib.crc32(text.encode()) not in part:
             continue
+        key = text, is_site
         spans = as_json(spans_of({**mine, "id": name}))
         if key in found:
             found[key].spans += [spans] if spans else []

@@ -55,6 +55,11 @@ def _clip(clip: Any, place: int, row: Mapping[str, Any]) -> tuple[int, tuple[int
     return place, _UNREADABLE if start_ms is None or end_ms is None else (start_ms, end_ms)
 
 
+def has_texts(given_spans: str) -> bool:
+    """Whether any of the spans in `videos.given_spans` comes with its text, so that no captions are needed."""
+    return any(span["text"] for span in json.loads(given_spans or "[]"))
+
+
 def some_usable(spans: Sequence[GivenSpan]) -> bool:
     """Whether any of these spans can be cut."""
     return any(span["end_ms"] > span["start_ms"] or span["end_ms"] == WHOLE_MS for span in spans)

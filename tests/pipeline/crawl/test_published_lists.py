@@ -8,11 +8,12 @@ import pytest
 
 from manifests.reasons import Reason
 from miniyoutube.server import MiniYouTube
-from pipeline.config.crawl import LimitsConfig
+from pipeline.config.crawl import CaptionsConfig, LimitsConfig
 from pipeline.config.sources import ListsConfig
 from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import Road, config_for
 from tests.pipeline.crawl.sources.published import FORMS, publish
+from tests.pipeline.site.api import with_key
 
 PLENTY = dict.fromkeys(range(-1, 30), 1000.0)
 BEHAVIOURS = ("good", "no_captions", "private")
@@ -61,6 +62,16 @@ def test_the_words_said_come_beside_given_texts_if_wanted(tmp_path: Path) -> Non
     assert set(road.kept) == {good, silent}
     assert {row["video_id"] for row in road.store.read_table("captions").to_pylist()} == {good}
     assert {row["video_id"] for row in road.store.read_table("transcripts").to_pylist()} == {silent}
+
+
+def test_with_given_texts_the_api_decides_nothing_by_captions(tmp_path: Path) -> None:
+    with MiniYouTube(one_of_each(BEHAVIOURS), draw="lazily") as site:
+        _, silent, _ = ids_of(site)
+        lists = ListsConfig(files=(str(publish("internvid", [silent], tmp_path)),))
+        settings = {"sources": ("lists",), "lists": lists, "captions": CaptionsConfig(kinds=("manual",))}
+        config = with_key(site, tmp_path, **settings)
+        road = Road.at(tmp_path / "out", config).crawl(PLENTY)
+    assert set(road.kept) == {silent}
 
 
 def test_clips_that_end_before_they_begin_cost_no_request(tmp_path: Path) -> None:

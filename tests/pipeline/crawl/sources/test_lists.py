@@ -16,6 +16,7 @@ from manifests.origin import is_site_id
 from pipeline.config.sources import ListsConfig
 from pipeline.crawl.sources import Listed, lists
 from pipeline.crawl.sources.lists import END, list_part, media_rows, read_head
+from pipeline.crawl.sources.tables import read_rows
 from tests.pipeline.crawl.sources.published import ADDRESS, FORMS, publish, webvid, written
 
 IDS = ("--4IxR2xOg0", "_97kyZVWVG0", "nVbIUDjzWY4")
@@ -164,6 +165,13 @@ def test_media_elsewhere_and_the_site_s_videos_go_separate_ways(tmp_path: Path) 
     assert rows[0]["caption"] == "Aerial shot winter forest" and rows[0]["page_dir"] == "006001_006050"
 
 
+def test_a_video_of_the_site_is_not_taken_for_media_of_the_same_id(tmp_path: Path) -> None:
+    file = tmp_path / "both.csv"
+    file.write_text(f"id,url\n{IDS[0]},https://a.example/1.mp4\n{IDS[0]},{ADDRESS}{IDS[0]}\n")
+    assert [video.video_id for video in listed(file)] == [IDS[0]]
+    assert [row["url"] for row in media_rows(str(file), ListsConfig())] == ["https://a.example/1.mp4"]
+
+
 def test_clips_of_media_elsewhere_are_joined_too(tmp_path: Path) -> None:
     file = tmp_path / "clips.jsonl"
     rows = [{"url": f"https://a.example/{i}", "start": n, "end": n + 2, "caption": n} for n in (0, 5) for i in "ab"]
@@ -194,6 +202,12 @@ def test_a_damaged_list_is_one_message_or_rejects(form: str, tmp_path: Path) -> 
         n_read += 1
         names = [video.video_id for video in found]
         assert len(set(names)) == len(names), "nothing is asked twice"
+        head = read_head(str(whole), ListsConfig())
+        rows = [head.name(row) for row in read_rows(str(whole))]
+        assert {name for name, of_site in rows if name and of_site} == {name for name in names if is_site_id(name)}
+        n_nameless = sum(not name for name, _ in rows)
+        n_listed = sum(not is_site_id(name) for name in names)
+        assert (n_nameless > 0) == (n_listed > 0) and n_listed <= n_nameless + sum(not of_site for _, of_site in rows)
         for video in found:
             video.video_id.encode(), video.given_spans.encode(), spans(video)
     assert n_read > 5

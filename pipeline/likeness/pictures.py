@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests.columns import whole
 from manifests.reasons import Reason
 from manifests.rows import MatchRow
 from manifests.sample import clip_id
@@ -214,10 +215,11 @@ def _in_pairs(matches: pa.Table, but: pa.Array) -> tuple[Shows, list[tuple[int, 
     away = [pc.is_in(matches.column(f"{side}video_id"), value_set=but) for side in SIDES]
     matches = matches.filter(pc.invert(pc.or_(*away)))
     names = no_shows().table.schema.names
-    sides = [_named(matches, side).select(names) for side in SIDES]
-    named = pa.concat_tables([no_shows().table, *(side.cast(no_shows().table.schema) for side in sides)])
-    table = named.group_by(names).aggregate([]).sort_by(ORDER).select(names)
-    rows = np.stack([pc.index_in(side.column("id"), table.column("id").combine_chunks()).to_numpy() for side in sides])
+    sides = [_named(matches, side).select(names).cast(no_shows().table.schema) for side in SIDES]
+    table = pa.concat_tables(sides).group_by(names).aggregate([]).sort_by(ORDER).select(names).combine_chunks()
+    ids = [side.column("id") for side in sides]
+    del sides, matches
+    rows = np.stack([pc.index_in(column, whole(table.column("id"))).to_numpy() for column in ids])
     rows = np.sort(rows, axis=0).astype(np.int64)
     return named_only(table), sorted(zip(rows[0].tolist(), rows[1].tolist(), strict=True))
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests.columns import table_in_a_file
 from manifests.origin import same_origin
 from manifests.reasons import Reason
 from pipeline.balance.ranking import Ranked, rank_candidates
@@ -58,7 +59,7 @@ class Candidates:
         known.update()
         videos = known.rows.videos()
         if n_rounds is not None:  # rows of other sources count as the first round
-            videos = videos.filter(pc.less(videos.column("round"), max(1, n_rounds)))
+            videos = table_in_a_file(videos.filter(pc.less(videos.column("round"), max(1, n_rounds))).combine_chunks())
         return cls(
             config,
             known,
@@ -75,8 +76,9 @@ class Candidates:
         `n_closed` generations count as kept.
         """
         away = pa.array(sorted(but), pa.string())
+        duplicates = self._duplicates(away)  # first: it takes the most memory while it is made
         outcomes = self.known.outcomes(self.ranked, _opted_out(self.opted_out), away, n_closed)
-        return replace(outcomes, duplicates=self._duplicates(away))
+        return replace(outcomes, duplicates=duplicates)
 
     def _duplicates(self, away: pa.Array) -> Duplicates:
         duplicates: dict[Reason, dict[str, str]] = {Reason.DUPLICATE_TEXT: self.repeated_texts}

@@ -2,6 +2,10 @@
 
 Each part is read once, some 300,000 rows at a time. A known video costs 4 bytes, its category and which round looked at
 it, and 8 in a file, a 64-bit hash of its id; one that is tried again 16 more. The ids themselves stay in the tables.
+
+It is kept, and not asked for in SQL each round: from the tables of 45,000 videos it is made in 0.8 processor seconds
+and 33 MB, and brought up to date in 0.01 seconds. Queries over the same tables gave the same in 1.3 seconds and 220 MB,
+and would be run in each round.
 """
 
 from collections import Counter

@@ -2,6 +2,10 @@
 
 Taken for every clip from the run's own tables (`videos`, `clips`, `packs`) if they have it. Otherwise from the KEY.json
 of LOOKED_AT_MOST evenly chosen clips: scene cuts always, and everything if a data set was merged or has no tables.
+
+Clips are counted through their places (`places.py`, `once.py`), and not in SQL: of 571,000 clips of 45,000 videos this
+took 1.35 processor seconds, and the report 0.17 GB at most. Three queries over the streamed tables gave the same rows
+in 3.6 seconds and 0.45 GB; in 2.9 seconds and 0.3 GB where they did not look which row of a clip is the last.
 """
 
 import json

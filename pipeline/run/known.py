@@ -1,9 +1,9 @@
-"""What the tables say about all videos, kept by the driver for its plans: each part is read once, and few bytes of it
+"""What the tables say about all videos, kept by the planner for its plans: each part is read once, and few bytes of it
 stay.
 
 Plans are made after each batch. They need far less of a video than its rows: its address and channel, how many clips
 were planned and how long they are, which of them exist, its rejects. What repeats what is compared by stages
-(pipeline/likeness), and read from table `matches`.
+(pipeline/likeness), and read from table `matches`. What only a plan looks at lies in files (`manifests/columns.py`).
 
 These columns are kept, and not asked for in SQL each time: at 100,000 videos the ranks, rejects in force, counts and
 made clips of a plan took .07 processor seconds from here, and 2.5 from a DuckDB file that held the tables already

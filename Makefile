@@ -69,7 +69,7 @@ docs: install ## the pages of docs/ as a site in out/site; a dead link is an err
 witnesses: install ## fixed cases of every command: each fact of their outputs against the committed hashes, some minutes
 	$(HERE) $(BIN)/python -m tests.witness
 
-rehearsal: install ## a whole run of 20,000 videos on a virtual clock, half an hour of one core: what does its driver cost?
+rehearsal: install ## a whole run of VIDEOS=20000 on a virtual clock, some minutes of a core: what does its driver cost?
 	$(HERE) $(BIN)/python -m bench.rehearsal --videos $(VIDEOS) --results $(dir $(OUT))rehearsal.jsonl
 
 test-matrix: install ## the demo's road, small, on every supported Python here: oldest with the lowest dependencies

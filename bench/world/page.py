@@ -40,7 +40,7 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("a plan, median, s", "plan_p50_s", ".2f"),
     ("a plan, longest, s", "plan_longest_s", ".1f"),
     ("memory at most, MB", "peak_mb", ",.0f"),
-    ("wall time of the rehearsal, s", "wall_s", ",.0f"),
+    ("processor time of the whole rehearsal, s", "cpu_s", ",.0f"),
 )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from manifests.categories import load_categories
 from pipeline.balance.ranking import Ranked, in_unit, spans_of
+from pipeline.balance.water_fill import water_fill
 from pipeline.config import RunConfig
 from pipeline.config.balance import BalanceConfig, Unit, find_category
 
@@ -156,47 +157,6 @@ def to_amount(value: float, unit: Unit) -> int:
 def from_amount(amount: int, unit: Unit) -> float:
     """Converts them back."""
     return amount / MS_PER_HOUR if unit == "hours" else float(amount)
-
-
-def water_fill(
-    weights: Sequence[Fraction], floors: Sequence[int], limits: Sequence[int], total: int | None
-) -> list[int]:
-    """Returns integers x with floors <= x <= limits and sum `total`, proportional to the weights where neither binds.
-
-    The sum is below `total` only if all limits bind, above it only if all floors do. Weight 0 gives the floor.
-    """
-    tops = [limit if weight else floor for weight, floor, limit in zip(weights, floors, limits, strict=True)]
-    if total is None or sum(tops) <= total:
-        return list(tops)
-    level = _level(weights, floors, tops, total)
-    exact = [
-        min(max(w * level, Fraction(low)), Fraction(top)) for w, low, top in zip(weights, floors, tops, strict=True)
-    ]
-    filled = [int(x) for x in exact]  # rounds down
-    missing = total - sum(filled)
-    by_fraction = sorted(range(len(exact)), key=lambda i: (filled[i] - exact[i], i))
-    for i in by_fraction[: max(0, missing)]:
-        filled[i] += filled[i] < tops[i]
-    return filled
-
-
-def _level(weights: Sequence[Fraction], floors: Sequence[int], tops: Sequence[int], total: int) -> Fraction:
-    """The water level at which clip(weight * level, floor, top) sums to `total`; 0 if the floors exceed it."""
-
-    def volume(level: Fraction) -> Fraction:
-        parts = zip(weights, floors, tops, strict=True)
-        return sum((min(max(w * level, Fraction(low)), Fraction(top)) for w, low, top in parts), Fraction(0))
-
-    bends = sorted({Fraction(x) / w for w, *xs in zip(weights, floors, tops, strict=True) if w for x in xs})
-    below = Fraction(0)
-    for bend in bends:
-        if volume(bend) >= total:
-            low, high = volume(below), volume(bend)
-            if high == low:
-                return below
-            return below + (bend - below) * max(Fraction(0), total - low) / (high - low)
-        below = bend
-    return below
 
 
 def supply_of(

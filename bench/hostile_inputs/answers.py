@@ -48,7 +48,7 @@ def _captions(folder: Path, chance: random.Random, home: Home) -> str:
 
 def _lists(folder: Path, chance: random.Random, home: Home) -> str:
     """Makes a list of HD-VILA-100M's lines, in a file of some kind."""
-    lines = [mutated(json.dumps(LINE).encode(), chance) for _ in range(40)]
+    lines = [json.dumps(LINE).encode()] * 60 + [mutated(json.dumps(LINE).encode(), chance) for _ in range(40)]
     lines += [
         b"[" * 100_000,
         b'{"video_id": ' + b"9" * 5000 + b"}",

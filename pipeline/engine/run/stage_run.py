@@ -177,7 +177,7 @@ class LiveStage:
         Any: the first may give rows for this one, past the one between (texts that come with a list need no captions).
         """
         upstream = self._upstream
-        n_upstream = self._n_before()
+        n_upstream = upstream.n_made_so_far if upstream else 0
         if n_upstream == self._n_upstream:
             return False
         too_soon = clock.now() - self._asked_at < ASK_EVERY_S
@@ -185,10 +185,6 @@ class LiveStage:
             return False
         self._n_upstream, self._asked_at = n_upstream, clock.now()
         return True
-
-    def _n_before(self) -> int:
-        """How many units the stages before have made."""
-        return self._upstream.n_made + self._upstream._n_before() if self._upstream else 0
 
     def submit_next(self) -> None:
         """Submits a waiting unit that is due, else the next new unit."""
@@ -226,6 +222,11 @@ class LiveStage:
     def n_made(self) -> int:
         """Units that this run committed."""
         return self._result.n_made
+
+    @property
+    def n_made_so_far(self) -> int:
+        """How many units it and the stages before have made."""
+        return self.n_made + (self._upstream.n_made_so_far if self._upstream else 0)
 
     @property
     def n_missing(self) -> int:

@@ -106,6 +106,7 @@ def listing(video_id: str) -> dict[str, object]:
         "title": "",
         "channel_id": "",
         "duration_s": 1.0,
+        "starts_at": 0,
         "view_count": -1,
         "live_status": "",
         "availability": "",

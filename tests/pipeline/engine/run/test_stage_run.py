@@ -179,7 +179,7 @@ def test_how_many_there_are_is_known_from_the_start_where_a_stage_knows_its_name
 
 def before(n_made: int = 0, is_over: bool = False) -> Any:
     """The stage before another."""
-    upstream = SimpleNamespace(n_made=n_made, over=is_over)
+    upstream = SimpleNamespace(n_made_so_far=n_made, over=is_over)
     upstream.is_over = lambda: upstream.over
     return upstream
 
@@ -193,17 +193,17 @@ def test_a_later_stage_is_asked_again_when_the_one_before_has_committed_but_not_
     assert not live.has_next() and not live.is_over() and stage.n_asked == 1
     time_.at += 60
     assert not live.has_work() and stage.n_asked == 1, "nothing was committed"
-    upstream.n_made, stage.names = 1, ["a"]
+    upstream.n_made_so_far, stage.names = 1, ["a"]
     assert live.has_next() and stage.n_asked == 2
     assert live.status().total == 0, "more may come"
     live.submit_next()
-    upstream.n_made, stage.names = 2, ["a", "b"]
+    upstream.n_made_so_far, stage.names = 2, ["a", "b"]
     time_.at += 1.9
     assert not live.has_next() and stage.n_asked == 2, "asked a moment ago"
     time_.at += 0.1
     assert live.has_next() and stage.n_asked == 3
     live.submit_next()
-    upstream.n_made, upstream.over, stage.names = 3, True, ["a", "b", "c"]
+    upstream.n_made_so_far, upstream.over, stage.names = 3, True, ["a", "b", "c"]
     assert live.has_next(), "once the one before is over nobody waits"
     live.submit_next()
     assert [name for name, _, _ in around.submitted] == ["a", "b", "c"]

@@ -127,6 +127,23 @@ def test_listings_are_chosen_from_in_their_order_however_they_were_merged_and_th
     assert counted.n_sequential < counted.n
 
 
+def test_a_choice_from_many_small_listings_asks_for_them_side_by_side_and_for_few_more_than_it_needs(
+    tmp_path: Path,
+) -> None:
+    store = Store(str(tmp_path / "out"))
+    every = [f"video-{i:05}" for i in range(128)]
+    for unit in range(64):
+        listed(store, f"u{unit:02}", every[2 * unit : 2 * unit + 2], 27)
+    books = CrawlLedger(store)
+    books.update()
+
+    for n_wanted, most in ((128, 64), (3, 16)):
+        with count_requests(0.02) as counted:
+            chosen = [row["video_id"] for row in books.choose(RoundPlan(1, (), {27: n_wanted, 10: 0}, (), ()))]
+        assert chosen == every[:n_wanted]
+        assert counted.n <= most and counted.n_sequential <= most / 4
+
+
 def test_supply_is_the_same_in_whatever_order_clips_came(tmp_path: Path) -> None:
     spans = [(27, 0, 4_003), (10, 100, 9_001), (27, 0, 7_013), (27, 5, 11_117)]
     sums = []

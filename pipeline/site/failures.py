@@ -77,6 +77,7 @@ class Failure:
     countries: tuple[str, ...] = ()  # where the video is available, according to the site
     wait_s: float = 0.0  # until the video can be had, according to the site; 0: not said
     at_once: bool = True  # whether another attempt soon after may heal it
+    reached: bool = False  # whether the site had answered any request by then
 
 
 class AfterRefusal(Exception):
@@ -207,7 +208,8 @@ def classify(evidence: Evidence) -> Failure:
         or _by_text([text], LATE_TEXTS)
         or Failure(Reason.UNKNOWN_ANSWER if _is_the_sites_word(evidence.error) else Reason.EXTRACTOR_ERROR)
     )
-    return replace(failure, detail=failure.detail or _one_line(text))
+    reached = any(seen.status not in (0, 407) for seen in evidence.requests)
+    return replace(failure, detail=failure.detail or _one_line(text), reached=reached)
 
 
 def is_a_page(first: bytes) -> bool:

@@ -190,6 +190,9 @@ class Judge:
         is_proxy = failure.reason is Reason.PROXY_REFUSED
         if failure.reason in OF_THE_IDENTITY and failure.pause is Pause.HARD:
             asked.dead = failure.detail or failure.reason.meaning
+        elif failure.reached:
+            asked.n_lost = 0
+            return None
         elif is_proxy or (failure.reason in (Reason.CONNECTION_RESET, Reason.STALLED) and not asked.n_answers):
             asked.n_lost += 1
             most = DEAD_PROXY_STOPS if asked.n_answers else NO_NETWORK_STOPS

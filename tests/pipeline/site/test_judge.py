@@ -1,5 +1,7 @@
 """What an answer or a refusal costs: the identity, its captions alone, the subject, or the run."""
 
+from dataclasses import replace
+
 from manifests.reasons import Reason
 from pipeline.config.crawl import PolitenessConfig
 from pipeline.site.failures import Failure, Pause
@@ -90,6 +92,12 @@ def test_a_net_that_never_answers_stops_the_run() -> None:
     assert [ruling.stop for ruling in rulings[:-1]] == [None] * (NO_NETWORK_STOPS - 1)
     assert rulings[-1].stop is Reason.NO_NETWORK
     assert "identity one: no route to host" in rulings[-1].detail
+
+
+def test_a_connection_lost_after_an_answer_of_the_same_attempt_is_no_dead_net() -> None:
+    polite = politeness(Clock())
+    rulings = [run(polite.report("one", "v", replace(LOST, reached=True))) for _ in range(NO_NETWORK_STOPS)]
+    assert [ruling.stop for ruling in rulings] == [None] * NO_NETWORK_STOPS
 
 
 def test_one_dead_proxy_is_paused_and_named_and_the_others_go_on() -> None:

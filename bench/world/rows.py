@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ _KEPT = 1 << 12
 """Rows of a constant column that are kept."""
 
 
-@cache
+@lru_cache(128)  # a source of the crawl has a name of its own
 def _column(value: Any, kind: pa.DataType) -> pa.Array:
     return pa.array([list(value) if isinstance(value, tuple) else value] * _KEPT, kind)
 

@@ -79,9 +79,9 @@ class _Asking:
         except duckdb.Error as error:
             raise UserError(self._said(error)) from None
         finally:
-            if not future.done():
+            while not future.done():  # DuckDB forgets an interrupt that comes before its question
                 self._tables.interrupt()
-                wait([future])
+                wait([future], timeout=0.1)
 
     def _said(self, error: duckdb.Error) -> str:
         text = str(error)

@@ -100,7 +100,9 @@ def merged(store: Store, files: Sequence[IdsFile], live: set[str]) -> Iterator[p
                 taken.append(piece.slice(0, cut))
                 held[i] = piece.slice(cut) if cut < piece.num_rows else next(readers[i], None)
         rows = pa.concat_tables(taken)
-        yield rows.filter(pc.is_in(rows.column("segment"), segments)).sort_by("hash")
+        rows = rows.filter(pc.is_in(rows.column("segment"), segments))
+        if rows.num_rows:  # an empty table would be written as an empty row group
+            yield rows.sort_by("hash")
 
 
 def _groups(file: RowFile) -> Iterator[pa.Table]:

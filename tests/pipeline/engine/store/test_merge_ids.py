@@ -64,6 +64,24 @@ def test_merged_files_hold_what_is_live_and_no_more_however_few_rows_are_in_memo
     assert {**found(store), "u5-1": before["u5-1"]} == before and not any(found(store)["u5-1"].values())
 
 
+def test_files_of_which_little_is_live_are_merged_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "GROUP_ROWS", 3)
+    store = many_segments(tmp_path)
+    before, all_files = found(store), read_head(store)[0].ids
+    store.uncommit("making", *(f"u{i}" for i in range(4, 24)))
+
+    _, (made,) = write_ids(store, all_files)
+    _, (again,) = write_ids(store, [made])
+
+    file = open_parquet(store.read(again.path))
+    assert all(file.metadata.row_group(i).num_rows for i in range(file.num_row_groups))
+    assert file.read() == open_parquet(store.read(made.path)).read()
+    change_head(store, lambda head: head.model_copy(update={"ids": (again,)}))
+    assert found(store)["u0-0"] == before["u0-0"] and not any(found(store)["u10-x"].values())
+
+
 def a_head(*sizes: int) -> Head:
     return Head(ids=tuple(IdsFile(id=f"f{i}", bytes=n) for i, n in enumerate(sizes)))
 

@@ -33,6 +33,7 @@ from pipeline.crawl.plan import BATCH_VIDEOS as CANDIDATES_A_UNIT
 from pipeline.crawl.plan import MAX_CANDIDATES
 from pipeline.crawl.sources import Ask
 from pipeline.engine.store.commits import Facts, part_name
+from pipeline.engine.store.lookup import ids_of_unit, write_loose
 from pipeline.engine.store.merge import MergeSizes, install, plan_merge
 from pipeline.engine.store.merge_ids import install_ids, plan_ids, write_ids
 from pipeline.engine.store.segment_files import write_rows, write_segment
@@ -82,6 +83,7 @@ def make_store(store: Store, config: RunConfig, world: World) -> None:
     facts = {"name": "bench", "config": {}, "versions": {}}
     publish(store, entries, facts, CardConfig(title="a bench"), created_at=rows.LONG_AGO)
     _merge(store)
+    write_loose(store.commits)
     stages = tuple(StageStatus(stage=name, done=n) for name in ("extract", "transcripts", "clips", "media"))
     store.write(STATUS_NAME, RunStatus(state="ended", stages=stages).model_dump_json().encode())
     asked = ids_of(world.nobodys(world.distribution.tombstones)).to_pylist()
@@ -137,7 +139,8 @@ class Heaps:
             tables = {**made.tables, **({} if made.rejects is None else {f"rejects/{stage}": made.rejects})}
             parts = {t: self.store.write_part(t, stage, unit, its, f"{attempt:012x}") for t, its in tables.items()}
             waiting = self.loose.setdefault(stage, {})
-            waiting[unit] = {**made.counts(), "parts": parts, "seconds": 1.0, "attempt": attempt}
+            facts: Facts = {**made.counts(), "parts": parts, "seconds": 1.0, "attempt": attempt}
+            waiting[unit] = {**facts, "ids": ids_of_unit(tables)}
             if len(waiting) >= UNITS_A_COMMIT:
                 self.store.commit_all(stage, self.loose.pop(stage))
             return

@@ -22,6 +22,7 @@ from manifests.parquet import parquet_bytes
 from manifests.reasons import Reason
 from pipeline.crawl.plan import BATCH_VIDEOS
 from pipeline.engine.store.commits import Facts, part_name
+from pipeline.engine.store.lookup import ids_of_unit
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import attempt_unit
 from pipeline.engine.work.part_units import ids_of
@@ -98,7 +99,8 @@ class Work:
         if made.rejects is not None:
             tables[f"rejects/{stage}"] = made.rejects
         parts = {table: _written(store, table, stage, unit, its, attempt) for table, its in tables.items()}
-        return {**made.counts(), "attempt": attempt, "parts": parts, **made.facts}  # type: ignore[typeddict-item]
+        more = {"ids": ids_of_unit(tables), "parts": parts, **made.facts}
+        return {**made.counts(), "attempt": attempt, **more}  # type: ignore[typeddict-item]
 
     def made(self, stage: str, unit: Unit, round_: int = 0) -> Made:
         """What a unit makes."""

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,12 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def started(out: str, text: str) -> "subprocess.Popen[str]":
+    """The command as a person starts it; tests that run in a shell's background hand on that Ctrl-C is ignored."""
     command = [sys.executable, "-m", "pipeline.cli", "sql", out, text]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ), preexec_fn=hears
+    )
 
 
 def test_another_program_gets_csv_unless_it_asks_for_something_else(out: str) -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 import duckdb
 import pytest
@@ -20,6 +21,15 @@ def test_one_statement_may_follow_another_before_anybody_looked() -> None:
         ]
 
 
+@pytest.fixture
+def hears() -> Iterator[None]:
+    """Tests that run in a shell's background begin with Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears")
 def test_ctrl_c_is_ctrl_c() -> None:
     with duckdb.connect() as connection:
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()

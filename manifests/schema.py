@@ -34,7 +34,7 @@ LISTINGS = pa.schema(
         ("live_status", pa.string()),
         ("availability", pa.string()),
         ("starts_at", pa.int64()),  # of a premiere or stream, seconds since 1970; 0: not said
-        ("given_spans", pa.string()),  # hdvila source: JSON list of {n, start_ms, end_ms, text}; otherwise ""
+        ("given_spans", pa.string()),  # lists source: JSON list of {n, start_ms, end_ms, text}; otherwise ""
         ("round", pa.int32()),
     ]
 )
@@ -88,7 +88,7 @@ VIDEOS = pa.schema(
         ("heights", pa.list_(pa.int32())),  # short sides on offer, ascending
         ("caption_tracks", pa.list_(pa.string())),  # "manual:en", "auto:en-orig"
         ("media_path", pa.string()),  # folder source: the file; "" if it has to be fetched
-        ("given_spans", pa.string()),  # hdvila source: JSON list of {n, start_ms, end_ms, text}; otherwise ""
+        ("given_spans", pa.string()),  # lists source: JSON list of {n, start_ms, end_ms, text}; otherwise ""
         ("egress", pa.string()),  # name of the identity that asked (never an address or a secret)
         ("yt_dlp_version", pa.string()),
         ("round", pa.int32()),

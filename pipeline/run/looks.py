@@ -158,8 +158,7 @@ def _planned_looks(config: RunConfig, candidates_a_video: float, cost: dict[str,
     if balance.total is None:
         return {}
     wanted = aim(balance, {})
-    a_video = cost["clip_hours_a_video"] if wanted.unit == "hours" else cost["clips_a_video"]
-    return planned_looks(config.crawl, wanted, a_video / candidates_a_video)
+    return planned_looks(config.crawl, wanted, _of_a_video(cost)[wanted.unit] / candidates_a_video)
 
 
 def _videos_wanted(config: RunConfig, cost: dict[str, float]) -> float | None:
@@ -167,7 +166,12 @@ def _videos_wanted(config: RunConfig, cost: dict[str, float]) -> float | None:
     if balance.total is None:
         return None
     wanted = sum(aim(balance, {}).quotas.values())  # less than the total if a category's cap applies
-    return wanted / {"hours": cost["clip_hours_a_video"], "clips": cost["clips_a_video"], "videos": 1.0}[balance.unit]
+    return wanted / _of_a_video(cost)[balance.unit]
+
+
+def _of_a_video(cost: Mapping[str, float]) -> dict[str, float]:
+    """What a video that gives clips adds, by the unit of the balance."""
+    return {"hours": cost["clip_hours_a_video"], "clips": cost["clips_a_video"], "videos": 1.0}
 
 
 def looks_for(size: Size, pace: Pace, *, has_key: bool) -> Looks:

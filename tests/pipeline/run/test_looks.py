@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from miniyoutube.big_catalogue import a_video
 from miniyoutube.catalogue import Catalogue, cast
 from miniyoutube.server import MiniYouTube
+from pipeline.config import RunConfig
 from pipeline.config.crawl import CrawlConfig
 from pipeline.crawl.plan import MAX_PER_CHANNEL, Wanted
-from pipeline.run.looks import looks_of, n_within_reach, planned_looks, reach_of
+from pipeline.run.looks import looks_of, n_within_reach, planned_looks, reach_of, size_of
 from tests.pipeline.crawl.site import Road, config_for
 
 EDUCATION, MUSIC = 27, 10
@@ -38,6 +39,14 @@ def test_the_quotas_and_the_reserve_are_covered_with_little_beyond(per: float, q
     needed = quota * (1 + reserve) / per
     assert n * per >= quota * (1 + reserve) * (1 - 1e-9)
     assert n <= 1.05 * needed + 10
+
+
+@pytest.mark.parametrize(("unit", "total"), [("videos", 10_000), ("clips", 300_000), ("hours", 1_000)])
+def test_a_video_takes_as_many_looks_whatever_the_balance_counts(tmp_path: Path, unit: str, total: int) -> None:
+    balance = {"unit": unit, "total": total}
+    crawl = {"sources": ["search"], "identities": [{"name": "one"}]}
+    size = size_of(RunConfig.model_validate({"out": str(tmp_path), "name": "x", "crawl": crawl, "balance": balance}))
+    assert size and size.n_candidates / size.n_videos == pytest.approx(5.3, abs=0.1)
 
 
 def test_a_key_spares_what_it_decides_until_its_units_are_used_up() -> None:

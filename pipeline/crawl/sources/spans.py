@@ -45,10 +45,10 @@ def _span(n: int, start_ms: int, end_ms: int, text: str) -> GivenSpan:
 def _clip(clip: Any, place: int, row: Mapping[str, Any]) -> tuple[int, tuple[int, int]]:
     """A clip's number and its times in ms."""
     if isinstance(clip, dict):
-        named = _CLIP_ID.fullmatch(str(clip.get("clip_id", "")))
-        if named is None or named["video"] != text_of(row.get("id")):
+        named = named_clip(str(clip.get("clip_id", "")))
+        if named is None or named[0] != text_of(row.get("id")):
             return place, _UNREADABLE
-        place, clip = int(named["n"]), clip.get("span")
+        place, clip = named[1], clip.get("span")
     if not isinstance(clip, list | tuple) or len(clip) != 2:
         return place, _UNREADABLE
     start_ms, end_ms = (time_ms(time) for time in clip)

@@ -170,6 +170,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/engine/store/test_store.py and tests/pipeline/engine/store/test_segments.py, through the store": [
         f"pipeline/engine/store/{name}" for name in ("committed", "unit_parts")
     ],
+    "tests/pipeline/dataset/test_links.py, by every command that writes": ["pipeline/engine/store/inside"],
     "tests/pipeline/commands/test_cut.py": ["pipeline/media/cut_files"],
     "tests/pipeline/likeness/test_index.py, which compares whole worlds, killed and taken up again": [
         f"pipeline/likeness/{name}" for name in ("comparing", "matches", "stage")

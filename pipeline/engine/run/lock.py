@@ -85,6 +85,7 @@ class RunLock:
         self._renewer = threading.Thread(target=self._renew_until_released, name="run-lock", daemon=True)
 
     def __enter__(self) -> "RunLock":
+        self._store.refuse_links()
         self._acquire()
         self._renewer.start()
         return self

@@ -63,4 +63,4 @@ def _files_of(store: Store, retired: Retired) -> list[str]:
 
 def _remove_folder(store: Store, folder: str) -> None:
     if store.is_local and Path(store.path(folder)).is_dir() and not store.names(folder):
-        Path(store.path(folder)).rmdir()
+        Path(store.path_to_change(folder)).rmdir()

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any, cast
@@ -25,6 +25,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from manifests.errors import DamagedFile, UserError
 from manifests.parquet import parquet_bytes
+from pipeline.engine.store.inside import linked_folders, refuse_links, refuse_outside
 from pipeline.engine.store.outage import outlast
 from pipeline.engine.store.parallel import READERS
 
@@ -46,6 +47,8 @@ class Files:
     """How long a call waits for a remote store that does not answer. Zero in copies sent to workers: they return the
     unit, and with it their slot.
     """
+    linked: tuple[str, ...] = field(default_factory=linked_folders)
+    """Folders elsewhere to which links in it may lead, for what writes; workers have those of the run."""
 
     @cached_property
     def fs(self) -> fsspec.AbstractFileSystem:
@@ -70,7 +73,7 @@ class Files:
         return isinstance(self.fs, LocalFileSystem)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"url": self.url, "options": self.options, "patience_s": 0.0}
+        return {"url": self.url, "options": self.options, "patience_s": 0.0, "linked": self.linked}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
@@ -186,12 +189,24 @@ class Files:
 
     # writing
 
+    def path_to_change(self, relative: str) -> str:
+        """`path` of a file that is to be written, replaced or deleted. UserError if a link leads to it from outside."""
+        path = self.path(relative)
+        if self.is_local:
+            refuse_outside(os.path.dirname(path), self.root, self.linked)  # noqa: PTH120 - on each write
+        return path
+
+    def refuse_links(self) -> None:
+        """Raises UserError if a folder in it is a link elsewhere: a command says so before it begins to write."""
+        if self.is_local:
+            refuse_links(self.root, self.linked)
+
     def write(self, relative: str, data: bytes) -> None:
         """Writes a whole file at once: readers see the old file or the new, never half of a file."""
         if not self.is_local:
             self._call("pipe_file", self.path(relative), data)
             return
-        target = Path(self.path(relative))
+        target = Path(self.path_to_change(relative))
         temporary = _temporary_beside(target)
         try:
             with temporary.open("wb") as file:
@@ -206,7 +221,7 @@ class Files:
         if not self.is_local:
             self._call("put_file", str(local), self.path(relative))
             return
-        target = Path(self.path(relative))
+        target = Path(self.path_to_change(relative))
         temporary = _temporary_beside(target)
         try:
             with local.open("rb") as source, temporary.open("wb") as file:
@@ -227,7 +242,7 @@ class Files:
     def create(self, relative: str, data: bytes) -> bool:
         """Creates a file; returns False if it exists already (O_EXCL on a disk, If-None-Match in a bucket)."""
         if self.is_local:
-            target = Path(self.path(relative))
+            target = Path(self.path_to_change(relative))
             temporary = _temporary_beside(target)
             temporary.write_bytes(data)
             try:
@@ -261,7 +276,7 @@ class Files:
         return True
 
     def _replace_here(self, relative: str, data: bytes, seen: bytes) -> bool:
-        target = Path(self.path(relative))
+        target = Path(self.path_to_change(relative))
         with _guard_of(target):
             if not target.exists() or target.read_bytes() != seen:
                 return False
@@ -271,7 +286,7 @@ class Files:
     def delete(self, relative: str) -> None:
         """Deletes a file; no error if there is none."""
         try:
-            self._call("rm_file", self.path(relative))
+            self._call("rm_file", self.path_to_change(relative))
         except FileNotFoundError:
             return
 
@@ -326,6 +341,8 @@ def _name(entry: dict[str, Any]) -> str:
 def _guard_of(target: Path) -> Iterator[None]:
     """Keeps other processes out of the block. The flock is released however its holder ends."""
     guard = target.with_name(f"{TEMPORARY}{target.name}.guard")
+    if guard.is_symlink():  # ours are files: opening it would empty what it leads to
+        guard.unlink()
     while True:
         with guard.open("wb") as held:
             fcntl.flock(held, fcntl.LOCK_EX)

@@ -36,6 +36,15 @@ def test_no_name_leads_out_of_the_folder(files: Files, name: str) -> None:
         files.write(name, b"x")
 
 
+def test_replacing_a_file_empties_no_file_that_a_link_of_the_guards_name_leads_to(files: Files, tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(b"somebody's")
+    files.write("run.lock", b"old")
+    Path(files.path(".tmp-run.lock.guard")).symlink_to(tmp_path / "other")
+
+    assert files.replace("run.lock", b"new", seen=b"old") and files.read("run.lock") == b"new"
+    assert (tmp_path / "other").read_bytes() == b"somebody's"
+
+
 def test_what_is_written_is_listed_and_read_back_and_a_half_is_not_seen(files: Files) -> None:
     files.write("a/b.json", json.dumps({"n": 1}).encode())
     files.write("a/c.bin", bytes(range(100)))

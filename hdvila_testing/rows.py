@@ -30,6 +30,8 @@ def a_video_row(video_id: str, **changes: Any) -> VideoRow:
         "heights": [720],
         "caption_tracks": ["manual:en"],
         "media_path": "",
+        "media_bytes": -1,
+        "media_hash": "",
         "given_spans": "",
         "egress": "",
         "yt_dlp_version": "",

@@ -21,8 +21,8 @@ settings, wrong_value: how configurations are declared and read; identity and op
 stages: the stages: what each reads and makes, in the order of --redo
 errors, exits: UserError: one message, no traceback; errors of disks and object stores, recognised; an example and
     the exit codes of every command
-hashing, origin, version: the hashes behind every seeded choice; which video an id or address means (and `addresses`:
-    what may be kept of one); versions of the program and of its files
+hashing, content, origin, version: the hashes behind every seeded choice; the hash by which a film is known again;
+    which video an id or address means (and `addresses`: what may be kept of one); versions of the program and its files
 parquet, colour: Parquet with checksums, and that of strangers; what the numbers of a frame mean
 reference, typed_rows: make docs/reference.md and rows.py from these tables
 """

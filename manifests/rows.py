@@ -74,6 +74,8 @@ class VideoRow(TypedDict):
     heights: list[int]
     caption_tracks: list[str]
     media_path: str
+    media_bytes: int
+    media_hash: str
     given_spans: str
     egress: str
     yt_dlp_version: str

@@ -88,6 +88,8 @@ VIDEOS = pa.schema(
         ("heights", pa.list_(pa.int32())),  # short sides on offer, ascending
         ("caption_tracks", pa.list_(pa.string())),  # "manual:en", "auto:en-orig"
         ("media_path", pa.string()),  # folder source: the file; "" if it has to be fetched
+        ("media_bytes", pa.int64()),  # folder source: its size when it was looked at; otherwise -1
+        ("media_hash", pa.string()),  # and the hash of its content (manifests/content.py); otherwise ""
         ("given_spans", pa.string()),  # lists source: JSON list of {n, start_ms, end_ms, text}; otherwise ""
         ("egress", pa.string()),  # name of the identity that asked (never an address or a secret)
         ("yt_dlp_version", pa.string()),

@@ -129,6 +129,7 @@ def videos(found: Videos, round_: int) -> pa.Table:
         "view_count": 1000,
         "heights": (360, 480, 720, 1080),
         "caption_tracks": ("manual:en", "auto:en"),
+        "media_bytes": -1,
         "egress": "direct",
         "yt_dlp_version": "2026.11.1",
         "round": round_,

@@ -356,6 +356,8 @@ def video_row(video: FoundVideo, candidate: CandidateRow, round_: int) -> VideoR
         "heights": short_sides(info.get("formats") or ()),
         "caption_tracks": list_tracks(info.get("subtitles"), info.get("automatic_captions")),
         "media_path": "",
+        "media_bytes": -1,
+        "media_hash": "",
         "given_spans": candidate["given_spans"],
         "egress": video.identity,
         "yt_dlp_version": YT_DLP_VERSION,

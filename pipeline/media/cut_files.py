@@ -160,6 +160,8 @@ def _video_row(video: Path, name: str) -> VideoRow:
         "heights": [],
         "caption_tracks": [],
         "media_path": str(video),
+        "media_bytes": -1,
+        "media_hash": "",
         "given_spans": "",
         "egress": "",
         "yt_dlp_version": "",

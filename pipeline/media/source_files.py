@@ -2,11 +2,15 @@
 
 import os
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import fsspec
 
+from manifests.content import content_hash
 from manifests.reasons import Reason
 from pipeline.engine.work.boundary import plain, reading_input
 from pipeline.engine.work.unit import Context, Rejected
@@ -19,12 +23,42 @@ def path_text(path: Path) -> str:
     return text if plain(text) == text else path.as_uri()
 
 
+def path_of(media_path: str) -> Path:
+    """The path that `path_text` wrote down."""
+    if media_path.startswith("file://"):
+        return Path(os.fsdecode(unquote_to_bytes(media_path.removeprefix("file://"))))
+    return Path(media_path)
+
+
+@dataclass(frozen=True, slots=True)
+class FileSeen:
+    """What a file was when it was looked at: its size and the hash of its content (manifests/content.py)."""
+
+    bytes_: int
+    hash_: str
+
+
+def looked_at(path: Path) -> FileSeen:
+    """What a file is now."""
+    with path.open("rb") as file:
+        return FileSeen(os.fstat(file.fileno()).st_size, content_hash(file))
+
+
+def refuse_changed(path: Path, video: Mapping[str, Any], context: Context) -> None:
+    """Raises Rejected if a file is not the one that was looked at: its text then has the times of another film."""
+    if not video["media_hash"]:
+        return
+    with reading_input(path.name, context):
+        now = looked_at(path)
+    if now != FileSeen(video["media_bytes"], video["media_hash"]):
+        was = f"{video['media_bytes']} bytes when it was looked at, {now.bytes_} now, and other content"
+        raise Rejected(Reason.CHANGED, f"{was}: the next run looks at it anew")
+
+
 def source_file(media_path: str, context: Context) -> Path:
     """The local file of a folder source: as it is, or copied from an object store into the scratch folder."""
-    path = Path(media_path)
-    if media_path.startswith("file://"):
-        path = Path(os.fsdecode(unquote_to_bytes(media_path.removeprefix("file://"))))
-    elif "://" in media_path:
+    path = path_of(media_path)
+    if "://" in media_path and not media_path.startswith("file://"):
         path = context.scratch / f"source{Path(media_path).suffix[:8]}"
         with fsspec.open(media_path, "rb") as remote, path.open("wb") as local:
             shutil.copyfileobj(remote, local, 1 << 22)

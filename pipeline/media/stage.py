@@ -28,7 +28,7 @@ from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resourc
 from pipeline.media.packs import PackedSample, write_pack
 from pipeline.media.probe import Starved, Unusable, time_limit_s
 from pipeline.media.row_index import RowIndex, clip_rows, video_rows, words_of_clips
-from pipeline.media.source_files import refuse_unreadable, source_file
+from pipeline.media.source_files import refuse_changed, refuse_unreadable, source_file
 from pipeline.media.video import MadeClip, MadeVideo, make_video
 from pipeline.media.work_limit import WALL_FACTOR
 
@@ -134,6 +134,7 @@ class MediaStage:
         """Makes one video's samples and packs them. Raises Rejected where the video as a whole is rejected."""
         video, clips, words = rows_of_job(unit.payload, context.store)
         path = source_file(video["media_path"], context) if video["media_path"] else self._fetched(unit, context)
+        refuse_changed(path, video, context)
         members = context.scratch / "members"
         members.mkdir()
         try:

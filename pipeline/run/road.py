@@ -25,6 +25,7 @@ from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import Wanted
 from pipeline.crawl.progress import forget_committed
 from pipeline.crawl.rounds import rounds, stages_of
+from pipeline.crawl.sources.changed_files import look_at_changed_files
 from pipeline.crawl.sources.registry import asks_site, fetch_by_source, source_named
 from pipeline.engine.run.drain import StopRequest
 from pipeline.engine.run.lines import Line
@@ -77,6 +78,7 @@ def recipe(run: Run) -> MadeByRecipe:
     """The whole run. On a cluster this is planned in a process of its own, beside the driver's loop."""
     uncommit_requested(run.store, names_of("round"))
     uncommit_due(run.store, names_of("unit"), datetime.now(UTC))
+    look_at_changed_files(run.config, run.store)
     take_up_what_is_lost(run.store)
     balance = work(run)
     manifest = deliver(run, balance)

@@ -34,7 +34,7 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item, plain, reading_input
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
 from pipeline.media.probe import Probe, Starved, Unusable, probe
-from pipeline.media.source_files import path_text, refuse_unreadable
+from pipeline.media.source_files import FileSeen, looked_at, path_text, refuse_unreadable
 from pipeline.outdir.identity import RUN_FILE, is_of_a_run
 from pipeline.text.captions import BrokenTrack, read_track
 from pipeline.text.captions.markup import MAX_BYTES
@@ -95,6 +95,7 @@ class FolderStage:
     ) -> tuple[VideoRow, list[CaptionRow]]:
         with reading_input(file.name, context):
             facts = self._probe(file, context)
+            seen = looked_at(file)
             info = read_info(file)
             beside = caption_files(file)
             payloads = [(path, read_caption(path)) for path in beside]
@@ -111,7 +112,7 @@ class FolderStage:
             why = "; ".join(f"{path.name}: {payload}" for path, payload in payloads if isinstance(payload, str))
             raise Rejected(Reason.NO_CAPTIONS, why or "no caption file beside it")
         category_id = self._category(video_id, file, info, mapping)
-        return video_row(video_id, file, facts, info, category_id, tracks), tracks
+        return video_row(video_id, file, seen, facts, info, category_id, tracks), tracks
 
     def _probe(self, file: Path, context: Context) -> Probe:
         try:
@@ -316,6 +317,7 @@ def read_mapping(path: Path | None) -> dict[str, int]:
 def video_row(
     video_id: str,
     file: Path,
+    seen: FileSeen,
     facts: Probe,
     info: Info,
     category_id: int,
@@ -342,6 +344,8 @@ def video_row(
         "heights": [facts.video.short_side],
         "caption_tracks": [f"{track['kind']}:{track['track']}" for track in tracks],
         "media_path": path_text(file.absolute()),
+        "media_bytes": seen.bytes_,
+        "media_hash": seen.hash_,
         "given_spans": "",
         "egress": "",
         "yt_dlp_version": _text(info.get("_version"), "version"),

@@ -339,6 +339,8 @@ def _video_row(
         "heights": [],
         "caption_tracks": [f"{track['kind']}:{track['track']}" for track in tracks],
         "media_path": "",
+        "media_bytes": -1,
+        "media_hash": "",
         "given_spans": as_json(spans),
         "egress": "",
         "yt_dlp_version": "",

@@ -34,8 +34,8 @@ def describe(film: Path, k: int) -> None:
     )
 
 
-def start(out: Path, films: Path, *, compares: bool = False, **balance: Any) -> Delivered:
-    """A run to its end, or to what stops it. `compares`: films that show the same are found."""
+def start(out: Path, films: Path, *, compares: bool = False, redo: str = "", **balance: Any) -> Delivered:
+    """A run to its end, or to what stops it. `compares`: what films show is compared. `redo`: from where."""
     tree = {
         "out": str(out),
         "crawl": {"sources": ["folder"]},
@@ -46,7 +46,7 @@ def start(out: Path, films: Path, *, compares: bool = False, **balance: Any) -> 
         "shards": {"max_samples": 1, "split": {"val": 0}},
         "engine": {"executor": "local"},
     }
-    return road.run_pipeline(parse_config(RunConfig, tree, source="test"))
+    return road.run_pipeline(parse_config(RunConfig, tree, source="test"), redo=redo)
 
 
 def bytes_of(out: Path) -> dict[str, str]:

@@ -1,0 +1,114 @@
+"""A film that was replaced behind its name is never cut with the other film's text, and a repaired one is noticed."""
+
+import json
+import logging
+import os
+import tarfile
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from hdvila_testing.video import Film, a_video
+from tests.pipeline.run.small_runs import describe, start
+
+WIDTHS = 320, 336
+"""Of the two films, by which a clip is known: the text says the number of its film."""
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("drawn")
+    return [
+        a_video(folder / f"{w}.mp4", Film(seconds=4, fps=Fraction(10), gop=10, width=w, height=180)) for w in WIDTHS
+    ]
+
+
+@pytest.fixture
+def films(drawn: list[Path], tmp_path: Path) -> Path:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for k, film in enumerate(drawn):
+        (folder / f"film-{k}.mp4").write_bytes(film.read_bytes())
+        describe(folder / f"film-{k}.mp4", k)
+    return folder
+
+
+def cut(out: Path) -> Iterator[tuple[str, int, str]]:
+    """(video id, width, text) of every sample."""
+    for shard in sorted(out.glob("shards/*/*.tar")):
+        with tarfile.open(shard) as tar:
+            for member in tar:
+                if member.name.endswith(".json"):
+                    facts = json.load(tar.extractfile(member))  # type: ignore[arg-type]
+                    yield facts["video_id"], facts["width"], facts["text"]
+
+
+def swap(folder: Path, *suffixes: str) -> None:
+    """Puts the files of the one film in the place of the other's."""
+    for suffix in suffixes:
+        one, other = folder / f"film-0{suffix}", folder / f"film-1{suffix}"
+        one.rename(folder / "aside")
+        other.rename(one)
+        (folder / "aside").rename(other)
+
+
+def same_size(folder: Path) -> None:
+    """Both films get the same number of bytes."""
+    paths = [folder / f"film-{k}.mp4" for k in range(2)]
+    size = max(path.stat().st_size for path in paths) + 8
+    for path in paths:
+        rest = size - path.stat().st_size
+        path.write_bytes(path.read_bytes() + rest.to_bytes(4, "big") + b"free" + bytes(rest - 8))
+
+
+@pytest.mark.slow
+def test_films_that_were_swapped_with_their_captions_are_looked_at_anew_before_they_are_cut_again(
+    films: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    start(out, films)
+    before = sorted(cut(out))
+    assert [(width, f"number {k} " in text) for k, (_, width, text) in enumerate(before)] == [(320, True), (336, True)]
+
+    swap(films, ".mp4", ".en.vtt")
+    with caplog.at_level(logging.WARNING, "hdvila"):
+        start(out, films, redo="media")
+
+    assert sorted((width, text) for _, width, text in cut(out)) == [(width, text) for _, width, text in before]
+    (line,) = [record.getMessage() for record in caplog.records if "looked at anew" in record.getMessage()]
+    assert "2 files are others" in line and "film-0.mp4, film-1.mp4" in line
+
+
+@pytest.mark.slow
+def test_a_film_of_the_same_size_is_known_by_its_content(films: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    same_size(films)
+    start(out, films)
+    before = sorted((width, text) for _, width, text in cut(out))
+
+    swap(films, ".mp4", ".en.vtt")
+    start(out, films, redo="media")
+
+    assert not list(cut(out)), "no clip is cut of a film that is not the one that was looked at"
+    start(out, films)
+    assert sorted((width, text) for _, width, text in cut(out)) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("repaired", ["film-1.mp4", "film-1.en.vtt"])
+def test_a_repaired_file_under_an_old_name_is_noticed(films: Path, tmp_path: Path, repaired: str) -> None:
+    out, file = tmp_path / "out", films / repaired
+    good = file.read_bytes()
+    file.write_bytes(b"broken") if file.suffix == ".mp4" else file.unlink()
+    start(out, films)
+    assert len(list(cut(out))) == 1
+
+    file.write_bytes(good)
+    soon = time.time() + 2  # a look takes less than the second in which it is recorded
+    os.utime(file, (soon, soon))
+    start(out, films)
+
+    assert [width for _, width, _ in cut(out)] == list(WIDTHS)

@@ -111,7 +111,7 @@ COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
         "report": (),
         "cut": (ExitCode.INCOMPLETE,),
         "verify": (ExitCode.INCOMPLETE,),
-        "remove": (ExitCode.NOTHING_MATCHED, *_LOCKED),
+        "remove": (ExitCode.INCOMPLETE, ExitCode.NOTHING_MATCHED, *_LOCKED),
         "merge": _LOCKED,
         "export": _LOCKED,
         "import-images": _LOCKED,
@@ -135,6 +135,12 @@ class NothingMatched(UserError):
     """The command ran but nothing matches what it was asked for. The message says what was searched for, and where."""
 
     exit_code = ExitCode.NOTHING_MATCHED
+
+
+class Unresolved(UserError):
+    """Something asked for cannot be told from what is here. The message names it; all else that was asked is done."""
+
+    exit_code = ExitCode.INCOMPLETE
 
 
 def codes_of(program: str, command: str) -> list[ExitCode]:

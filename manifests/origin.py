@@ -1,22 +1,71 @@
-"""Where a video comes from: valid video ids of the site, the id in an address, and whether two videos are the same."""
+"""Where a video comes from: valid ids of the site, what an address of it names, and whether two videos are the same."""
 
 import re
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from typing import NamedTuple
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.addresses import without_secrets
+from manifests.addresses import usual_form
 
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 USUAL_ADDRESS = "https://www.youtube.com/watch?v="
 """What comes before its id in a video's address, as the site itself writes it."""
-_HOSTS = ("youtube.com", "youtu.be", "youtube-nocookie.com")
+CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}")
+_HOSTS = ("youtube.com", "youtu.be", "youtube-nocookie.com", "youtubekids.com")
 _ID_IN_ADDRESS = (
-    r"^https?://(?:[a-z]+\.)?(?:youtube\.com|youtu\.be|youtube-nocookie\.com)/"
-    r"(?:[^#]*[?&]v=|(?:shorts|embed|live|v)/)?(?P<id>[A-Za-z0-9_-]{11})(?:$|[^A-Za-z0-9_-])"
+    r"^https?://(?:[a-z]+\.)?(?:(?:youtube\.com|youtube-nocookie\.com)/(?:[^#]*[?&]v=|(?:shorts|embed|live|v)/)"
+    r"|youtu\.be/(?:[^#]*[?&]v=|(?:shorts|embed|live|v)/)?)(?P<id>[A-Za-z0-9_-]{11})(?:$|[^A-Za-z0-9_-])"
 )
+_BEFORE_A_VIDEO = ("shorts", "embed", "live", "v", "e", "vi", "video", "watch")
+_NO_VIDEOS = ("videoseries", "live_stream")
+"""What players of lists and of channels have in the place of an id: both have the length of one."""
+_NOT_NAMES = frozenset({
+    "about", "account", "attribution_link", "channel", "clip", "embed", "feed", "feeds", "gaming", "hashtag", "live",
+    "movies", "oembed", "playlist", "post", "premium", "redirect", "results", "shorts", "source", "t", "trending", "v",
+    "watch",
+})  # fmt: skip
+"""First pieces of paths of the site that are no channel's name."""
+
+
+class Place(NamedTuple):
+    """What an address of the site leads to. `kind`: video, channel (by its id), name (of a channel: @handle, c/NAME,
+    user/NAME or NAME), playlist, clip; page for anything else. `name`: its id or name there.
+    """
+
+    kind: str
+    name: str
+
+
+def place_of(address: str) -> Place | None:
+    """What an address leads to on the site, with or without a scheme; None for any other text."""
+    parts = _on_site(address)
+    if parts is None:
+        return None
+    pieces, query = [piece for piece in unquote(parts.path).split("/") if piece], parse_qs(parts.query)
+    given_first, second = (*pieces, "", "")[:2]
+    first = given_first.lower()
+    channel = second if first == "channel" else query.get("channel_id", query.get("channel", [""]))[0]
+    if CHANNEL_ID.fullmatch(channel):
+        return Place("channel", channel)
+    if first.startswith("@"):
+        return Place("name", first)
+    if first in ("c", "user") and second:
+        return Place("name", f"{first}/{second.lower()}")
+    is_short = (parts.hostname or "").endswith("youtu.be")
+    given = query.get("v", [second if first in _BEFORE_A_VIDEO else given_first if is_short else ""])[0]
+    if VIDEO_ID.fullmatch(given) and given not in _NO_VIDEOS:
+        return Place("video", given)
+    playlist = query.get("list", query.get("playlist_id", [""]))[0]
+    if playlist:
+        return Place("playlist", playlist)
+    if first == "clip" and second:
+        return Place("clip", second)
+    if first and not is_short and first not in _NOT_NAMES:
+        return Place("name", first)
+    return Place("page", "/".join(pieces))
 
 
 def video_id_of(text: str) -> str:
@@ -25,12 +74,8 @@ def video_id_of(text: str) -> str:
         return text
     if text.startswith(USUAL_ADDRESS) and VIDEO_ID.fullmatch(text, len(USUAL_ADDRESS)):
         return text[len(USUAL_ADDRESS) :]
-    parts = _on_site(text)
-    if parts is None:
-        return ""
-    pieces = [piece for piece in parts.path.split("/") if piece]
-    given = parse_qs(parts.query).get("v", [""])[0] or (pieces[-1] if pieces else "")
-    return given if VIDEO_ID.fullmatch(given) else ""
+    place = place_of(text)
+    return place.name if place and place.kind == "video" else ""
 
 
 def is_of_site(address: str) -> bool:
@@ -40,11 +85,11 @@ def is_of_site(address: str) -> bool:
 
 def _on_site(address: str) -> SplitResult | None:
     try:
-        parts = urlsplit(address if "//" in address else f"https://{address}")
+        parts = urlsplit(address if "//" in address.partition("?")[0] else f"https://{address}")
     except ValueError:
         return None
-    host = (parts.hostname or "").removeprefix("www.").removeprefix("m.").removeprefix("music.")
-    return parts if host in _HOSTS else None
+    host = (parts.hostname or "").rstrip(".")
+    return parts if host in _HOSTS or host.partition(".")[2] in _HOSTS else None
 
 
 def is_site_id(video_id: str) -> bool:
@@ -53,10 +98,10 @@ def is_site_id(video_id: str) -> bool:
 
 
 def origin_of(url: str) -> str:
-    """A video's identity at its origin: the site's id in its address, else the address; "" for a file."""
+    """A video's identity at its origin: the site's id in its address, else the usual form of it; "" for a file."""
     if "://" not in url:
         return ""
-    return video_id_of(url) or without_secrets(url.strip()).rstrip("/")
+    return video_id_of(url) or usual_form(url)
 
 
 def are_site_ids(video_ids: pa.Array) -> pa.Array:

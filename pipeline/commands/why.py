@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Annotated
-from urllib.parse import parse_qs, urlsplit
 
 import typer
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def why(
-    video: Annotated[str, typer.Argument(help="A video id, a clip id or a watch address.")],
+    video: Annotated[str, typer.Argument(help="A video id, a clip id or any address of a video.")],
     out: Annotated[str, typer.Option("--out", help="The output directory: a folder or an s3:// url.")] = "out/demo",
 ) -> None:
     """Tells what happened to a video at each stage, and why it is in the data set or not."""
@@ -56,11 +55,11 @@ def taken_down(store: "Store", video_ids: list[str]) -> list["Step"]:
 
 def stories(store: "Store", text: str) -> Iterator[tuple[str, list["Step"]]]:
     """(video id, its way) of the videos that a text may mean: by their ids, then by the address that they come from."""
-    from manifests.origin import origin_of, video_id_of
+    from manifests.origin import origin_of
     from pipeline.report.story import COLUMNS, where_did_it_go
 
     names = ids_in(text)
-    keys = {*names, origin_of(text), video_id_of(text)} - {""}
+    keys = {*names} - {""}
     near = store.rows_near(keys, {**COLUMNS, "videos": [*COLUMNS["videos"], "url"]})
     yield from ((name, where_did_it_go(_Read(store, near), name)) for name in names)
     pairs = zip(*(near["videos"].column(name).to_pylist() for name in ("video_id", "url")), strict=True)
@@ -88,11 +87,22 @@ class _Read:
 
 
 def ids_in(text: str) -> list[str]:
-    """Video ids that a text may mean, most likely first: from a watch address, an id, a clip id or a sample's key."""
-    if "/" in text:
-        address = urlsplit(text)
-        return parse_qs(address.query).get("v", [address.path.rstrip("/").rpartition("/")[2]])[:1]
-    return list(dict.fromkeys([text, re.sub(r"(\.\d+|_\d{5})$", "", text)]))
+    """What may name a video here, most likely first: the id or usual form of an address, an id, a clip id, a sample's
+    key. UserError for what names no video.
+    """
+    from manifests.errors import UserError
+    from pipeline.outdir.named import read_named
+
+    named = read_named([text], "why")
+    if named.channels or named.open:
+        raise UserError(f"{_plain(text)[:200]}: names a channel or list and no video; `sql` tells of all its videos")
+    return list(
+        dict.fromkeys(
+            name
+            for word in sorted(named.videos | named.urls | named.words)
+            for name in (word, re.sub(r"(\.\d+|_\d{5})$", "", word))
+        )
+    )
 
 
 def _plain(text: str) -> str:

@@ -26,15 +26,15 @@ from pathlib import Path
 from typing import Any
 
 from manifests.errors import UserError
-from manifests.origin import is_site_id, origin_of
 from manifests.rows import ShardRow
 from manifests.shards import MANIFEST_NAME, RECORDS, TABLE_NAME, ShardEntry, head_of, manifest_bytes
-from pipeline.dataset.holders import find_holders
+from pipeline.dataset.holders import channels_among, find_holders
 from pipeline.dataset.purge import purge as purge_tables
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import index_pack
+from pipeline.outdir.named import Named
 from pipeline.outdir.tombstones import Tombstones, covers, read_tombstones, write_tombstones
 from pipeline.query.cache import forget_tables
 from pipeline.report.page import has_audit, write_report
@@ -60,40 +60,10 @@ class Removal:
     """Path of the list of ids and keys; "" if nothing was removed."""
 
 
-def parse_ids(lines: Iterable[str], known_channels: Iterable[str]) -> Tombstones:
-    """Parses the ids in a text: one per line, `#` starts a comment.
-
-    `video ID` and `channel ID` say which; a bare id is a channel's if the data set has such a channel or it looks like
-    such an id (`UC` and 22 characters), else a video's. A URL stands for its video, by its id at the site if that is
-    known.
-    """
-    channels = set(known_channels)
-    ids: dict[str, set[str]] = {"video": set(), "channel": set(), "url": set()}
-    for line in lines:
-        words = line.partition(" #")[0].split() if "://" in line else line.partition("#")[0].split()
-        if not words:
-            continue
-        if "://" in words[-1]:
-            origin = origin_of(words[-1])
-            ids["video" if is_site_id(origin) else "url"].add(origin)
-        elif len(words) == 2 and words[0] in ids:
-            ids[words[0]].add(words[1])
-        elif len(words) == 1:
-            is_channel = words[0] in channels or _is_like_a_channel(words[0])
-            ids["channel" if is_channel else "video"].add(words[0])
-        else:
-            raise UserError(f"{line.strip()!r}: write one id or address a line, or `video ID`, or `channel ID`")
-    return Tombstones(frozenset(ids["video"]), frozenset(ids["channel"]), urls=frozenset(ids["url"]))
-
-
-def bare_words(lines: Iterable[str]) -> set[str]:
-    """The words in a text of ids that may be a channel's or a video's (`parse_ids`)."""
-    words = [line.partition("#")[0].split() for line in lines if "://" not in line]
-    return {line[0] for line in words if len(line) == 1 and not _is_like_a_channel(line[0])}
-
-
-def _is_like_a_channel(word: str) -> bool:
-    return word.startswith("UC") and len(word) == 24
+def meant_by(named: Named, store: Store) -> Tombstones:
+    """What lines of a text mean here: a bare id is a channel's if there is such a channel here, else a video's."""
+    channels = channels_among(store, named.words)
+    return Tombstones(named.videos | (named.words - channels), named.channels | channels, urls=named.urls)
 
 
 def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:

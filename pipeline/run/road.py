@@ -76,6 +76,7 @@ class MadeByRecipe:
 
 def recipe(run: Run) -> MadeByRecipe:
     """The whole run. On a cluster this is planned in a process of its own, beside the driver's loop."""
+    load_opt_outs(run.config.crawl.opt_out, run.store)  # a line that means nothing ends the run before any work
     uncommit_requested(run.store, names_of("round"))
     uncommit_due(run.store, names_of("unit"), datetime.now(UTC))
     look_at_changed_files(run.config, run.store)

@@ -1,9 +1,8 @@
-"""Who asked to be left out: files and URLs with lists of video and channel ids, and the data set's own tombstones.
+"""Who asked to be left out: files and URLs with lists of videos and channels, and the data set's own tombstones.
 
-A line holds a video id, a channel id (UC…), or an address of either, of any site; `#` begins a comment.
+What a line may be: pipeline/outdir/named.py.
 """
 
-import re
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,51 +11,36 @@ from urllib.error import URLError
 import fsspec
 
 from manifests.errors import UserError
-from manifests.origin import origin_of, video_id_of
+from manifests.exits import Unresolved
+from manifests.origin import is_site_id
 from pipeline.engine.store.store import Store
+from pipeline.outdir.named import CURE, read_named, resolve
 from pipeline.outdir.tombstones import Tombstones, read_tombstones
 from pipeline.site.redact import redact
 
-CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}")
 MAX_BYTES = 256 * 1024**2
 TIMEOUT_S = 30
 
 
 def load_opt_outs(sources: Sequence[str], store: Store) -> Tombstones:
-    """Everything that must be left out. UserError if a list cannot be read or has a line that is not an id: an opt-out
-    must never be dropped silently.
+    """Everything that must be left out. UserError if a list cannot be read or has a line that names no video or
+    channel, Unresolved for one that only the site could tell: an opt-out must never be dropped silently.
     """
     tombstones = read_tombstones(store)
     for source in sources:
-        tombstones = tombstones.joined(parse_opt_out(read_source(source), source))
+        tombstones = tombstones.joined(parse_opt_out(read_source(source), source, store))
     return tombstones
 
 
-def parse_opt_out(text: str, source: str) -> Tombstones:
-    """The ids of a list."""
-    videos, channels, urls = set(), set(), set()
-    for number, line in enumerate(text.splitlines(), 1):
-        word = line.strip().removeprefix("\ufeff").split(" ")[0]
-        if not word or word.startswith("#"):
-            continue
-        if channel := _channel_of(word):
-            channels.add(channel)
-        elif video := video_id_of(word):
-            videos.add(video)
-        elif "://" in word and (origin := origin_of(word)):
-            urls.add(origin)
-        else:
-            raise UserError(
-                f"{redact(source)}, line {number}: {word[:80]!r} is not a video or channel id; correct the list"
-            )
-    return Tombstones(frozenset(videos), frozenset(channels), urls=frozenset(urls))
-
-
-def _channel_of(word: str) -> str:
-    if CHANNEL_ID.fullmatch(word):
-        return word
-    pieces = word.partition("?")[0].split("/") if "youtube.com/" in word else []
-    return next((piece for piece in pieces if CHANNEL_ID.fullmatch(piece)), "")
+def parse_opt_out(text: str, source: str, store: Store) -> Tombstones:
+    """The ids of a list. `store`: where names of channels and playlists are looked up."""
+    shown = redact(source)
+    named = resolve(read_named(text.splitlines(), shown), store)
+    if named.open:
+        raise Unresolved(f"{shown}: only the site can tell what {', '.join(named.unresolved)} means; {CURE}")
+    if odd := sorted(word for word in named.words if not is_site_id(word)):
+        raise UserError(f"{shown}: {odd[0][:80]!r} is no id of the site; write `video ID` or `channel ID`")
+    return Tombstones(named.videos | named.words, named.channels, urls=named.urls)
 
 
 def read_source(source: str) -> str:

@@ -14,12 +14,13 @@ from manifests.schema import TABLES, table_of
 from pipeline.cli import app
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset.purge import EMPTIED
-from pipeline.dataset.remove import parse_ids, remove
+from pipeline.dataset.remove import meant_by, remove
 from pipeline.dataset.verify import verify
 from pipeline.engine.store.merge import MergeSizes, install, plan_merge
 from pipeline.engine.store.segment_files import write_segment
 from pipeline.engine.store.segments import read_head
 from pipeline.engine.store.store import Store
+from pipeline.outdir.named import read_named
 from pipeline.outdir.tombstones import Tombstones, read_tombstones
 from pipeline.report.page import write_report
 
@@ -160,7 +161,7 @@ def test_a_video_is_found_by_the_address_it_came_from(copy: Path) -> None:
     store = Store(str(copy))
     (url,) = [row["url"] for row in store.read_table("videos").to_pylist() if row["video_id"] == "video-00002"]
 
-    ids = parse_ids([f"{url}  # asked by mail"], set())
+    ids = meant_by(read_named([f"{url}  # asked by mail"], "x"), store)
     done = remove(store, ids)
 
     assert done.videos == ("video-00002",) and done.n_samples > 0 and done.unknown == ()

@@ -8,20 +8,21 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
+from manifests.exits import Unresolved
 from manifests.shards import read_manifest
-from pipeline.commands.remove import remove as command
+from pipeline.cli import app
 from pipeline.config.shards import ShardsConfig, SplitConfig
-from pipeline.dataset.remove import parse_ids, remove
+from pipeline.dataset.remove import meant_by, remove
 from pipeline.dataset.verify import verify
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import index_pack
+from pipeline.outdir.named import read_named
 from pipeline.outdir.tombstones import Tombstones, read_tombstones, write_tombstones
 from pipeline.report.page import write_report
 from pipeline.shards.stage import ShardsStage
@@ -178,21 +179,31 @@ def test_shards_of_an_open_generation_are_cleaned_too(tmp_path: Path):
     assert list(verify(store)) == []
 
 
-def test_ids_are_read_with_comments_and_kinds():
-    text = [
-        "# asked on 1 May",
-        "dQw4w9WgXcQ",
-        "channel folder-a",
-        "UCabcdefghijklmnopqrstuv  # theirs",
-        "",
-        "mine",
-        "video mine2",
-    ]
-    found = parse_ids(text, {"mine"})
-    assert found.videos == {"dQw4w9WgXcQ", "mine2"}
-    assert found.channels == {"folder-a", "UCabcdefghijklmnopqrstuv", "mine"}
-    with pytest.raises(UserError, match="one id or address a line"):
-        parse_ids(["a b c"], set())
+def test_a_bare_id_is_a_channels_if_it_is_one_here(copy: Path):
+    text = ["# asked on 1 May", "dQw4w9WgXcQ", "channel My Films", "UC-video-0  # theirs", "", "video UC-video-2"]
+    found = meant_by(read_named(text, "x"), Store(str(copy)))
+    assert found.videos == {"dQw4w9WgXcQ", "UC-video-2"} and found.channels == {"My Films", "UC-video-0"}
+
+
+def test_what_only_the_site_can_tell_is_named_and_the_rest_is_removed(copy: Path, tmp_path: Path):
+    (tmp_path / "ids.txt").write_text("https://www.youtube.com/user/ELEVENCHARS\nvideo-00001\n")
+    done = CliRunner().invoke(app, ["remove", str(copy), "--ids", str(tmp_path / "ids.txt")])
+    assert isinstance(done.exception, Unresolved) and "user/ELEVENCHARS" in str(done.exception)
+    assert "2 samples removed" in done.output and read_tombstones(Store(str(copy))) == videos("video-00001")
+    (tmp_path / "ids.txt").write_text("@somebody\n")
+    nothing = CliRunner().invoke(app, ["remove", str(copy), "--ids", str(tmp_path / "ids.txt")])
+    assert isinstance(nothing.exception, Unresolved) and "samples removed" not in nothing.output
+
+
+def test_every_address_of_a_channel_finds_it(tmp_path: Path):
+    channel = "UCabcdefghijklmnopqrstuv"
+    store = Store(str(tmp_path))
+    commit_video(store, "dQw4w9WgXcQ", channel_id=channel)
+    select(store)
+    make_shards(store, CONFIG)
+    (tmp_path / "ids.txt").write_text(f"https://m.youtube.com/channel/{channel}/videos?view=0\n")
+    done = CliRunner().invoke(app, ["remove", str(tmp_path), "--ids", str(tmp_path / "ids.txt")])
+    assert done.exit_code == 0 and "not in this data set" not in done.output and not keys(tmp_path)
 
 
 IDS = st.frozensets(st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True), max_size=5)
@@ -206,10 +217,8 @@ def test_tombstones_are_read_as_they_were_written(videos, channels, under_way, t
 
 
 def test_the_command_says_what_it_did(copy: Path, tmp_path: Path):
-    app = typer.Typer()
-    app.command()(command)
     (tmp_path / "ids.txt").write_text("video-00001\nstranger\n")
-    done = CliRunner().invoke(app, [str(copy), "--ids", str(tmp_path / "ids.txt")])
+    done = CliRunner().invoke(app, ["remove", str(copy), "--ids", str(tmp_path / "ids.txt")])
     assert "2 samples removed, 1 shards rewritten, 1 packs deleted" in done.output and "stranger" in done.output
-    missing = CliRunner().invoke(app, [str(copy), "--ids", str(tmp_path / "none.txt")])
+    missing = CliRunner().invoke(app, ["remove", str(copy), "--ids", str(tmp_path / "none.txt")])
     assert isinstance(missing.exception, UserError) and os.fspath(tmp_path / "none.txt") in str(missing.exception)

@@ -33,6 +33,7 @@ from pipeline.site.addresses import VIDEO_TRIES
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import Failure, Pause, classify
 from pipeline.site.formats import judge_formats, short_sides
+from pipeline.site.kept_sessions import site_for
 from pipeline.site.own_hosts import ForeignAddress
 from pipeline.site.politeness import Polite
 from pipeline.site.tracks import MAX_CAPTION_BYTES, CaptionTrack, choose_tracks, list_tracks
@@ -44,7 +45,6 @@ from pipeline.site.ytdlp import (
     Session,
     extract_video,
     read_caption,
-    site_for,
     upload_date_of,
 )
 from pipeline.text.transcripts import given_transcript_row

@@ -27,8 +27,9 @@ from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import Failure
+from pipeline.site.kept_sessions import site_for
 from pipeline.site.politeness import Polite
-from pipeline.site.ytdlp import Info, Session, list_entries, site_for
+from pipeline.site.ytdlp import Info, Session, list_entries
 
 LIST_TRIES = 3
 LIST_TIME_LIMIT_S = 1800.0

@@ -197,7 +197,7 @@ def check_proxy(identity: IdentityConfig) -> Finding:
 
 def check_options(config: RunConfig) -> Finding:
     """Checks that yt-dlp accepts the options of every identity."""
-    from pipeline.site.ytdlp import check_identities
+    from pipeline.site.kept_sessions import check_identities
 
     try:
         check_identities(config.crawl)

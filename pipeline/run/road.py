@@ -47,9 +47,9 @@ from pipeline.run.session import Run, open_run
 from pipeline.shards.manifest import sweep_shards
 from pipeline.shards.stage import ShardsStage
 from pipeline.site.fetch import Fetcher
+from pipeline.site.kept_sessions import check_identities
 from pipeline.site.optout import load_opt_outs
 from pipeline.site.pauses import log_pauses_of
-from pipeline.site.ytdlp import check_identities
 from pipeline.text.added_stage import added_stages
 from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import TranscriptsStage

@@ -35,11 +35,12 @@ from pipeline.engine.work.unit import StopRun
 from pipeline.site.failures import AfterRefusal, DeadlinePassed, Failure, Pause, classify, refusals, signature
 from pipeline.site.formats import choose_format
 from pipeline.site.judge import Ruling
+from pipeline.site.kept_sessions import forget_sites, site_for
 from pipeline.site.politeness import Lease, Polite
 from pipeline.site.redact import redact, secrets_of
 from pipeline.site.sentinels import LOOKS_OF_KIND, fails, is_as_known
 from pipeline.site.tracks import list_tracks
-from pipeline.site.ytdlp import IdentityPaused, Session, extract_video, forget_sites, site_for
+from pipeline.site.ytdlp import IdentityPaused, Session, extract_video
 
 log = logging.getLogger("hdvila")
 

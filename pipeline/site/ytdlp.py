@@ -8,10 +8,8 @@ This module decides nothing: pipeline.site.failures says what a failure means, p
 pipeline.site.fetch what to do next.
 """
 
-import difflib
 import io
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,13 +21,10 @@ from urllib.parse import urlsplit
 import yt_dlp
 from yt_dlp.networking.common import Request, Response
 from yt_dlp.networking.exceptions import HTTPError, ProxyError, RequestError
-from yt_dlp.utils import ExtractorError, YoutubeDLError
+from yt_dlp.utils import ExtractorError
 from yt_dlp.version import __version__ as YT_DLP_VERSION
 
-from manifests.errors import UserError
 from manifests.reasons import Reason
-from pipeline.config.crawl import CrawlConfig, IdentityConfig
-from pipeline.config.ydl_opts import HARMLESS
 from pipeline.engine.work.unit import StopRun
 from pipeline.site.failures import (
     A_PAGE,
@@ -42,9 +37,7 @@ from pipeline.site.failures import (
     SeenRequest,
     is_a_page,
 )
-from pipeline.site.options import options_for
 from pipeline.site.own_hosts import MAX_HOPS, OWN_HOSTS, check_own, hold_redirects, next_hop
-from pipeline.site.redact import redact, secrets_of
 
 __all__ = [
     "YT_DLP_VERSION",
@@ -301,60 +294,6 @@ def open_site(options: Mapping[str, Any], session: Session) -> RecordingYoutubeD
         raise StopRun(
             Reason.BAD_COOKIES, "the cookie file is not in Netscape format; export it again with a browser extension"
         ) from None
-
-
-_SITES: dict[tuple[Any, ...], RecordingYoutubeDL] = {}
-"""One guest session per identity, client list and thread of this process: sessions are reused, not churned."""
-
-MAX_SITES = 32
-
-
-def site_for(
-    config: CrawlConfig, identity: IdentityConfig, clients: tuple[str, ...], session: Session
-) -> RecordingYoutubeDL:
-    """This process's yt-dlp object for an identity, ready for the next work. Raises StopRun as `open_site` does."""
-    key = (
-        threading.get_ident(),
-        *(identity.name, identity.proxy.get_secret_value(), identity.cookies, clients),
-        *(repr(config.extractor_args.get_secret_value()), repr(config.ydl_opts.get_secret_value())),
-    )
-    if key not in _SITES:
-        if len(_SITES) >= MAX_SITES:
-            forget_sites()
-        _SITES[key] = open_site(options_for(config, identity, clients), session)
-    _SITES[key].begin(session)
-    return _SITES[key]
-
-
-def check_identities(config: CrawlConfig) -> None:
-    """Builds the yt-dlp of each identity, so that invalid options show before a run.
-
-    Cookie files are left to the workers, which read them. Raises UserError naming the identity and the cure.
-    """
-    known = yt_dlp.parse_options([]).ydl_opts.keys() | HARMLESS.keys() | LIBRARY_OPTIONS
-    for name in config.ydl_opts.get_secret_value():
-        if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            guess = f"; did you mean {nearest[0]}?" if nearest else ""
-            raise UserError(f"crawl.ydl_opts: yt-dlp {YT_DLP_VERSION} has no option {name}{guess}")
-    for identity in config.pool():
-        try:
-            options = options_for(config, identity.model_copy(update={"cookies": None}))
-            open_site(options, Session(no_token, time.monotonic())).close()
-        except (YoutubeDLError, *EXTRACTOR_BUGS) as error:
-            said = redact(str(error).splitlines()[0] if str(error) else type(error).__name__, secrets_of(config))
-            cure = "pip install 'hdvila[impersonate]'" if "impersonate" in said.casefold() else "see crawl.ydl_opts"
-            raise UserError(f"identity {identity.name}: yt-dlp cannot be set up: {said}; {cure}") from None
-
-
-LIBRARY_OPTIONS = frozenset({"retry_sleep_functions", "match_filter", "postprocessor_hooks", "post_hooks"})
-"""Options available only to programs, not on yt-dlp's command line."""
-
-
-def forget_sites(identity: str = "") -> None:
-    """Closes the sessions of an identity (or of all): after a refusal, a new session starts afresh."""
-    for key in [key for key in _SITES if identity in ("", key[1])]:
-        _SITES.pop(key).close()
 
 
 def extract_video(ydl: RecordingYoutubeDL, video_id: str) -> Info:

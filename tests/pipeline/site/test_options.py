@@ -13,8 +13,8 @@ from manifests.settings import parse_config
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.config.ydl_opts import TRUST
 from pipeline.engine.work.unit import StopRun
+from pipeline.site.kept_sessions import check_identities
 from pipeline.site.options import impersonation, options_for
-from pipeline.site.ytdlp import check_identities
 
 
 def test_the_wanted_client_and_harmless_options_pass_through() -> None:

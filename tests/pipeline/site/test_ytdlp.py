@@ -13,9 +13,8 @@ import yt_dlp
 from pydantic import Secret, SecretStr
 from yt_dlp.networking.common import Response
 from yt_dlp.networking.exceptions import HTTPError, ProxyError, RequestError, TransportError
-from yt_dlp.utils import ExtractorError, YoutubeDLError
+from yt_dlp.utils import ExtractorError
 
-from manifests.errors import UserError
 from manifests.reasons import Reason
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import IdentityConfig
@@ -32,7 +31,6 @@ from pipeline.site.ytdlp import (
     no_token,
     open_site,
     read_caption,
-    site_for,
     upload_date_of,
 )
 from tests.miniyoutube.catalogues import one_of_each
@@ -362,31 +360,6 @@ class Fake:
         return made
 
 
-def test_a_guest_session_is_kept_for_each_identity_and_clients_and_ended_after_a_refusal(
-    site: MiniYouTube, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[Fake] = []
-    monkeypatch.setattr(ytdlp, "_SITES", {})
-    monkeypatch.setattr(ytdlp, "MAX_SITES", 3)
-    monkeypatch.setattr(ytdlp, "open_site", lambda options, work: made.append(Fake()) or made[-1])
-    config = config_for(site)
-    one, two = (IdentityConfig(name=name) for name in ("one", "two"))
-    works = [session() for _ in range(3)]
-
-    first = site_for(config, one, (), works[0])
-    assert site_for(config, one, (), works[1]) is first and first.begun == works[:2]  # type: ignore[attr-defined]
-    site_for(config, one, ("tv",), works[2])
-    other = site_for(config, two, (), works[2])
-    ytdlp.forget_sites("one")
-    assert [one.is_closed for one in made] == [True, True, False]
-    assert site_for(config, two, (), works[0]) is other
-    for clients in (("a",), ("b",)):
-        site_for(config, two, clients, works[0])
-    assert not other.is_closed  # type: ignore[attr-defined]
-    site_for(config, two, ("c",), works[0])
-    assert all(one.is_closed for one in made[:-1]) and not made[-1].is_closed, "no more than so many at a time"
-
-
 def entries(*infos: Any) -> tuple[list[Any], Fake]:
     fake = Fake(*infos)
     return list(list_entries(fake, "https://www.youtube.com/@a")), fake  # type: ignore[arg-type]
@@ -414,30 +387,6 @@ def test_a_video_is_asked_for_unprocessed_and_a_bug_of_the_extractor_is_its_own(
     assert fake.asked[0] == ("https://www.youtube.com/watch?v=x", {"download": False, "process": False})
     with pytest.raises(ExtractorError, match="the extractor failed with KeyError: 'y'"):
         extract_video(fake, "x")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "said"),
-    [
-        ({"format_srot": []}, None, r"yt-dlp .* has no option format_srot; did you mean format_sort\?$"),
-        ({"zzzzz": 1}, None, "has no option zzzzz$"),
-        ({}, YoutubeDLError("Impersonate target is not available\nmore"), r"not available; pip install 'hdvila\[imp"),
-        ({}, KeyError(), "yt-dlp cannot be set up: KeyError; see crawl.ydl_opts"),
-    ],
-)
-def test_options_that_yt_dlp_cannot_take_are_found_before_a_run(
-    site: MiniYouTube, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], error: Exception | None, said: str
-) -> None:
-    def open_it(options: Any, work: Session) -> Fake:
-        if error:
-            raise error
-        return Fake()
-
-    monkeypatch.setattr(ytdlp, "open_site", open_it)
-    fine = {"retry_sleep_functions": {}, "match_filter": None, "format_sort": []}
-    ytdlp.check_identities(config_for(site)) if not error else None
-    with pytest.raises(UserError, match=said):
-        ytdlp.check_identities(config_for(site).model_copy(update={"ydl_opts": Secret({**fine, **options})}))
 
 
 def test_past_its_limit_nothing_more_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,9 @@ class Fault:
         and it clears the login's cookie), or for the player the name of a refusal in
         `innertube.REFUSALS`, "other_id", "sabr", "drm", "joint_only" (only the 360p file with audio as a format),
         "hls_only" (720p in an HLS manifest alone),
-        "kids_client" (only the embedded and TV players get it). For captions also "cut" (half of the file). For
-        "trimmed" (for the player and the watch page): 5 s shorter than it is. For
+        "kids_client" (only the embedded and TV players get it), "challenge" (media URLs have one that the player's
+        script solves; for the watch page: it leaves out what else is read in that script). For captions also "cut"
+        (half of the file). For "trimmed" (for the player and the watch page): 5 s shorter than it is. For
         the data_api also the name of an error in `data_api.ERRORS`, "cut", "items_missing", "no_items" or "hostile".
         "redirect" leads to `location`.
     `requests`: how many matching requests it lasts for; `extractions`: how many extractions of the video (a new

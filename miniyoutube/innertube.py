@@ -19,6 +19,9 @@ from miniyoutube.media_cache import Rendition
 SIGNATURE_MARK = "SIGNEDBYMINIYOUTUBE"
 """Part of every signed URL, so that a test can prove that none of them was stored."""
 
+UNSOLVED = "unsolved"
+"""How a challenge begins; the player's script solves it by writing it backwards."""
+
 HLS_MANIFEST = (
     "#EXTM3U\n"
     '#EXT-X-STREAM-INF:BANDWIDTH=1500000,CODECS="avc1.4d401f,mp4a.40.2",RESOLUTION=1280x720,FRAME-RATE=25\n'
@@ -313,6 +316,11 @@ def media_url(video_id: str, itag: int, generation: int, identity: str, voice: s
     query["sig"] = SIGNATURE_MARK + hashlib.sha256(repr(query).encode()).hexdigest()[:16]
     host = f"rr{stable_hash(video_id) % 4 + 1}---sn-mini.googlevideo.com"
     return f"https://{host}/videoplayback?{urlencode(query)}"
+
+
+def challenge_of(video_id: str) -> str:
+    """The challenge in a video's media URLs: what the player's script makes of it must be asked for instead."""
+    return UNSOLVED + hashlib.sha256(video_id.encode()).hexdigest()[:8]
 
 
 def _audio_track(voice: str, original: bool) -> Json:

@@ -18,6 +18,9 @@ _ANY_PLAYER = frozenset({"WEB_EMBEDDED_PLAYER", "TVHTML5", "WEB", "MWEB"})
 _LENGTH = re.compile(rb'("lengthSeconds": ?)"(\d+)"')
 
 
+_TIMESTAMP = re.compile(rb',"STS":\d+')
+"""What spares a page's player a look into its script."""
+
 LOGGED_IN = b'"LOGGED_IN":true'
 """What a page says to somebody with an account's cookies."""
 
@@ -75,6 +78,8 @@ def spoilt(fault: Fault, honest: Answer, request: Request, video: Video | None) 
         return replace(honest, body=honest.body.replace(b'"Videos"', b'"Home"').replace(b'/videos"', b'/featured"'))
     if fault.effect == "trimmed":
         return replace(honest, body=_LENGTH.sub(lambda found: b'%s"%d"' % (found[1], int(found[2]) - 5), honest.body))
+    if fault.effect == "challenge" and request.method == "GET":
+        return replace(honest, body=_TIMESTAMP.sub(b"", honest.body))
     data = json.loads(honest.body)
     if fault.where == "data_api":
         return json_answer(data_api.spoilt(fault.effect, data))
@@ -100,6 +105,8 @@ def spoilt(fault: Fault, honest: Answer, request: Request, video: Video | None) 
             del stream["url"]
         if fault.effect == "drm":
             stream["drmFamilies"] = ["WIDEVINE"]
+        if fault.effect == "challenge":
+            stream["url"] += f"&n={innertube.challenge_of(request.body['videoId'])}"
     return json_answer(data)
 
 

@@ -36,6 +36,23 @@ SITE_HOSTS = re.compile(
 
 _PLAYER_SCRIPT = "/s/player/0a1b2c3d/player_ias.vflset/en_US/base.js"
 _SIGNATURE_TIMESTAMP = 20_000
+_PLAYER_CODE = f"""(function(){{
+var o = {{signatureTimestamp:{_SIGNATURE_TIMESTAMP}}};
+class Url {{
+  constructor() {{ this.values = {{}}; }}
+  set(name, value) {{ this.values[name] = value; }}
+  get(name) {{ return this.values[name]; }}
+  solve() {{ this.values.n = [...this.values.n].reverse().join(""); }}
+}}
+function make(address, name, sig) {{
+  var url = new Url();
+  url.set("alr", "yes");
+  if (sig) url.set(name, sig);
+  return url;
+}}
+}}).call(this);
+"""
+"""The script of a player, with what yt-dlp's solver looks for in it."""
 
 
 @dataclass
@@ -220,7 +237,8 @@ class Site:
         if video is None or rendition is None:
             return error_answer(404)
         signed = query.get("sig", "").startswith(innertube.SIGNATURE_MARK)
-        if not signed or query.get("ip", "") != request.identity:
+        unsolved = query.get("n", "").startswith(innertube.UNSOLVED)
+        if not signed or unsolved or query.get("ip", "") != request.identity:
             return error_answer(403)
         path = self.cache.path(rendition)
         total = innertube.served_bytes(video, rendition, path.stat().st_size)
@@ -235,8 +253,9 @@ class Site:
         return Answer(206, mime, slice=FileSlice(path, first, end), headers=headers)
 
     def _script(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
-        text = f'var player="{_PLAYER_SCRIPT}",o={{signatureTimestamp:{_SIGNATURE_TIMESTAMP}}};'
-        return Answer(content_type="text/javascript", body=text.replace("/", "\\/", 3).encode())
+        address = f'var player="{_PLAYER_SCRIPT}"'.replace("/", "\\/")
+        text = _PLAYER_CODE if request.path.startswith("/s/player/") else address
+        return Answer(content_type="text/javascript", body=text.encode())
 
     def _manifest(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         return Answer(content_type="application/vnd.apple.mpegurl", body=innertube.HLS_MANIFEST.encode())

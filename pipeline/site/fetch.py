@@ -29,14 +29,13 @@ from pipeline.site.addresses import SLOWEST_BYTES_PER_S, VIDEO_TRIES
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import DeadlinePassed, Failure, classify
 from pipeline.site.formats import Choice, judge_formats
-from pipeline.site.options import options_for
+from pipeline.site.kept_sessions import site_for
 from pipeline.site.politeness import Polite
 from pipeline.site.ytdlp import (
     Info,
     RecordingYoutubeDL,
     Session,
     extract_video,
-    open_site,
     upload_date_of,
 )
 
@@ -112,14 +111,11 @@ class _Fetch:
         """An extraction and a download as one identity. Deletes what a later attempt must not find."""
         until_the_units_end_s = max(1.0, self.context.remaining_s() - SPARE_S)
         turn.session.deadline = min(turn.session.deadline, time.monotonic() + until_the_units_end_s)
-        options = {**options_for(self.config, turn.identity, turn.clients), **self._download_options()}
         try:
-            with open_site(options, turn.session) as site:
-                info = extract_video(site, self.video["video_id"])
-                choice = self._choose(info, turn.session)
-                if isinstance(choice, Failure):
-                    return choice
-                return self._download(site, info, choice)
+            site = site_for(self.config, turn.identity, turn.clients, turn.session)
+            info = extract_video(site, self.video["video_id"])
+            choice = self._choose(info, turn.session)
+            return choice if isinstance(choice, Failure) else self._download(site, info, choice)
         except (YoutubeDLError, RequestError) as error:
             failure = classify(turn.session.evidence(error))
             if failure.reason is Reason.BROKEN_MEDIA or any(seen.status == 416 for seen in turn.session.requests):
@@ -168,11 +164,8 @@ class _Fetch:
         if self.staged != (choice.format, choice.bytes_):  # yt-dlp would blindly continue a .part of another encode
             self._wipe()
             self.staged = (choice.format, choice.bytes_)
-        site.params["format"] = choice.format
-        site.format_selector = site.build_format_selector(choice.format)
         watch = _SpeedWatch(SLOWEST_BYTES_PER_S)
-        site.add_progress_hook(watch)
-        with site.session.only_own_hosts():
+        with site.session.only_own_hosts(), site.downloading(choice.format, self._download_options(), watch):
             site.process_ie_result({**info, "formats": [dict(f) for f in choice.formats]}, download=True)
         files = [file for file in self.staging.iterdir() if file.suffix not in (".part", ".ytdl")]
         if len(files) != 1:

@@ -17,7 +17,9 @@ from pipeline.site.redact import redact, secrets_of
 from pipeline.site.ytdlp import YT_DLP_VERSION, RecordingYoutubeDL, Session, no_token, open_site
 
 _SITES: dict[tuple[Any, ...], RecordingYoutubeDL] = {}
-"""One guest session per identity, client list and thread of this process: sessions are reused, not churned."""
+"""One guest session per identity, client list and thread of this process: sessions are reused, not churned. Each
+loads the player's script once, and keeps what was solved with it.
+"""
 
 MAX_SITES = 32
 
@@ -31,6 +33,8 @@ def site_for(
         *(identity.name, identity.proxy.get_secret_value(), identity.cookies, clients),
         *(repr(config.extractor_args.get_secret_value()), repr(config.ydl_opts.get_secret_value())),
     )
+    if key in _SITES and _SITES[key].is_old:
+        _SITES.pop(key).close()
     if key not in _SITES:
         if len(_SITES) >= MAX_SITES:
             forget_sites()

@@ -63,6 +63,8 @@ MAX_WARNINGS = 200
 MAX_LISTS = 3
 LIST_PATHS = ("/results", "/playlist", "/channel/", "/@", "/c/", "/user/", "/feed/", "/hashtag/")
 """Pages that are lists, besides the home page; `/tv`, `/sw.js` and scripts are not."""
+MAX_WORKS, MAX_AGE_S = 1000, 6 * 3600.0
+"""A session ends then: it keeps every player's script and every solved challenge that it met."""
 _LABELS = re.compile(rb'"qualityLabel"\s*:\s*"(\d{2,5})p')
 """Sizes in a page's own list of formats: `720p`, `720p60`. Thumbnails have heights too, but no label."""
 
@@ -135,8 +137,12 @@ def no_token(_host: str, _kind: str) -> float:
 class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
     """yt-dlp that records what it sees in `session`. An object serves one thread; `begin` starts the next work."""
 
+    params: dict[str, Any]
+    format_selector: Any
+
     def __init__(self, params: dict[str, Any], session: Session) -> None:
         self.session = session
+        self._opened_at, self._n_works = time.monotonic(), 0
         super().__init__({**params, "logger": WarningLogger(self), "progress_hooks": [self._progress]})
         self._expects_login = self._has_login()
 
@@ -146,8 +152,29 @@ class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
     def begin(self, session: Session) -> None:
         """Continues the guest session with the next work; one-time warnings may appear again."""
         self.session = session
+        self._n_works += 1
         for extractor in self._ies_instances.values():
             extractor._printed_messages.clear()
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the next work should begin another session."""
+        return self._n_works >= MAX_WORKS or time.monotonic() - self._opened_at > MAX_AGE_S
+
+    @contextmanager
+    def downloading(self, format_: str, options: Mapping[str, Any], hook: Callable[[Any], None]) -> Iterator[None]:
+        """During the block, what is processed is downloaded in this format with these options too, and `hook` is told
+        how it goes; afterwards all is as it was.
+        """
+        before = self.params, self.format_selector
+        self.params = {**self.params, **options, "format": format_}
+        self.format_selector = self.build_format_selector(format_)
+        self.add_progress_hook(hook)
+        try:
+            yield
+        finally:
+            self.params, self.format_selector = before
+            self._progress_hooks.remove(hook)
 
     def _progress(self, status: Any) -> None:
         self.session.check_deadline(status)

@@ -144,6 +144,24 @@ def test_never_smaller_than_720p_however_the_fetch_is_configured(site: MiniYouTu
     assert error.value.reason is Reason.UNSUPPORTED_CODEC
 
 
+def test_fetches_of_an_identity_share_a_session_and_what_it_knows_of_the_player(
+    site: MiniYouTube, tmp_path: Path
+) -> None:
+    names = ("also_1080p", "odd_height", "portrait")
+    ids = {video.video_id for video in site.catalogue.videos if video.behaviour in names}
+    site.misbehave(Fault("watch", "challenge"), Fault("player", "challenge"))
+    site.log.clear()
+    try:
+        for folder in ("1", "2"):
+            for behaviour in names:
+                fetch(site, tmp_path / folder / behaviour, behaviour)
+    finally:
+        site.relent()
+    assert len(site.log.of("script")) == 1
+    media = [request for request in site.log.of("media") if request.video_id in ids]
+    assert all(request.status == 206 and "n" in request.query for request in media) and len(media) == 12
+
+
 def test_addresses_are_never_reused_after_a_403(site: MiniYouTube, tmp_path: Path) -> None:
     video = next(video for video in site.catalogue.videos if video.behaviour == "media_403_once")
     site.site.faults.relent(video.video_id)

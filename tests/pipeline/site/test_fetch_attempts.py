@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,15 +29,14 @@ class Site:
 
     def __init__(self, staging: Path, *files: str, then: Callable[["Site"], None] = lambda site: None) -> None:
         self.staging, self.files, self.then = staging, files, then
-        self.params: dict[str, Any] = {}
         self.session, self.asked, self.hooks = Session(no_token, 0.0), list[Any](), list[Any]()
-        self.format_selector = ""
+        self.format, self.options = "", dict[str, Any]()
 
-    def build_format_selector(self, text: str) -> str:
-        return f"selects {text}"
-
-    def add_progress_hook(self, hook: Any) -> None:
+    @contextmanager
+    def downloading(self, format_: str, options: dict[str, Any], hook: Any) -> Iterator[None]:
+        self.format, self.options = format_, options
         self.hooks.append(hook)
+        yield
 
     def process_ie_result(self, info: Any, download: bool) -> None:
         self.asked.append((info, download, self.session.own_hosts_only))
@@ -58,18 +57,14 @@ class Fetching:
     def __init__(self, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.scratch, self.staging, self.session = scratch, scratch / "fetch", Session(no_token, 1e12)
         self.info: dict[str, Any] = {"formats": [1]}
-        self.choices, self.options, self.checked_s = [CHOICE], list[dict[str, Any]](), list[float]()
+        self.choices, self.checked_s = [CHOICE], list[float]()
         self.flaw: Failure | None = None
         self.sites: list[Site] = []
         monkeypatch.setattr(fetch_module.Asking, "ask", self.ask)
         monkeypatch.setattr(fetch_module, "extract_video", lambda *_: self.info)
         monkeypatch.setattr(fetch_module, "judge_formats", lambda *_: self.choices.pop(0))
         monkeypatch.setattr(fetch_module, "check_media", self.check)
-        monkeypatch.setattr(fetch_module, "open_site", self.open_site)
-
-    def open_site(self, options: dict[str, Any], _session: Session) -> Any:
-        self.options.append(options)
-        return nullcontext(self.sites.pop(0))
+        monkeypatch.setattr(fetch_module, "site_for", lambda *_: self.sites.pop(0))
 
     def ask(self, _subject: str, attempt: Any, _rules: Any) -> Any:
         for _ in range(len(self.sites)):
@@ -173,10 +168,11 @@ def test_a_download_ends_ten_seconds_before_its_unit_does(
 ) -> None:
     monkeypatch.setattr(fetch_module, "time", SimpleNamespace(monotonic=lambda: 1000.0))
     fetching.session.deadline = 1050.0
-    fetching.of(Site(fetching.staging, "v.mp4"), left_s=left_s)
+    site = Site(fetching.staging, "v.mp4")
+    fetching.of(site, left_s=left_s)
 
     assert fetching.session.deadline == 1000.0 + ends_in_s
-    (options,) = fetching.options
+    options = site.options
     assert (options["continuedl"], options["writesubtitles"], options["fixup"]) == (True, False, "never")
 
 
@@ -237,7 +233,7 @@ def test_the_chosen_formats_alone_are_fetched_from_the_sites_own_hosts(fetching:
     site = Site(fetching.staging, "v.mp4", "v.f140.m4a.part", "v.ytdl")
 
     assert fetching.of(site) == fetching.staging / "v.mp4" and (fetching.staging / "v.ytdl").exists()
-    assert site.params["format"] == "136+140" and site.format_selector == "selects 136+140"
+    assert site.format == "136+140"
     assert site.asked == [({"duration": 9.0, "formats": [{"format_id": "136"}]}, True, True)] and len(site.hooks) == 1
 
 

@@ -1,6 +1,8 @@
 """The sessions that a process keeps for its identities, and options that none can be made with."""
 
+import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from yt_dlp.utils import YoutubeDLError
 from manifests.errors import UserError
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import IdentityConfig
-from pipeline.site import kept_sessions
+from pipeline.site import kept_sessions, ytdlp
 from pipeline.site.kept_sessions import site_for
 from pipeline.site.ytdlp import Session
 from tests.miniyoutube.catalogues import one_of_each
@@ -47,6 +49,21 @@ def test_a_guest_session_is_kept_for_each_identity_and_clients_and_ended_after_a
     assert not other.is_closed  # type: ignore[attr-defined]
     site_for(config, two, ("c",), works[0])
     assert all(one.is_closed for one in made[:-1]) and not made[-1].is_closed, "no more than so many at a time"
+
+
+@pytest.mark.parametrize(("n_works", "seconds"), [(1000, 0.0), (1, 6 * 3600.1)])
+def test_a_session_ends_after_a_thousand_pieces_of_work_or_six_hours(
+    site: MiniYouTube, monkeypatch: pytest.MonkeyPatch, n_works: int, seconds: float
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr(kept_sessions, "_SITES", {})
+    monkeypatch.setattr(ytdlp, "time", SimpleNamespace(monotonic=lambda: now))
+    config = config_for(site)
+    one = config.pool()[0]
+    first = site_for(config, one, (), session())
+    assert all(site_for(config, one, (), session()) is first for _ in range(n_works - 1))
+    now += seconds
+    assert site_for(config, one, (), session()) is not first
 
 
 @pytest.mark.parametrize(

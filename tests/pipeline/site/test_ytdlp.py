@@ -343,6 +343,8 @@ def test_debug_lines_of_what_was_dropped_are_warnings_too(monkeypatch: pytest.Mo
 class Fake:
     """A guest session that notes what is asked of it."""
 
+    is_old = False
+
     def __init__(self, *infos: Any) -> None:
         self.infos, self.asked, self.begun, self.is_closed = iter(infos), [], [], False  # type: ignore[var-annotated]
 

@@ -30,7 +30,18 @@ ROOMS = (
 )
 """The pipeline's rooms in the order of imports: each imports itself and what stands before it, as on the map."""
 ENGINE_ROOMS = ("store", "work", "on_ray", "run")
-TRAIN_ROOMS = ("data", "models", "objectives", "feed", "evaluation", "loop", "exports", "benchmarks", "commands")
+TRAIN_ROOMS = (
+    "annotations",
+    "data",
+    "models",
+    "objectives",
+    "feed",
+    "evaluation",
+    "loop",
+    "exports",
+    "benchmarks",
+    "commands",
+)
 """Modules at the top of `train/` belong to no room: all rooms share them."""
 TOPS = ("manifests", "pipeline", "train", "miniyoutube", "hdvila_testing")
 """The packages of a wheel."""

@@ -1,4 +1,4 @@
 """Scores on published benchmarks, by their caption files and videos.
 
-Files: `caption_files` (their formats), `benchmark` (videos, files or shards, and scores).
+Files: `benchmark` (videos, files or shards, and scores).
 """

@@ -27,7 +27,7 @@ from torch import Tensor
 from manifests.errors import UserError
 from manifests.sample import clip_id
 from manifests.shards import MANIFEST_NAME, read_manifest
-from train.benchmarks.caption_files import Query, find_videos
+from train.annotations.captions import Query, find_videos
 from train.data.decode import SampleBroken, decode_sample
 from train.data.index import Index, load_index
 from train.data.read import Reader, ShardUnreadable

@@ -130,8 +130,8 @@ def _benchmark(
     target: Path, videos: str, captions: Path, form: Form, options: "BenchmarkOptions", *, best: bool, as_json: bool
 ) -> None:
     """Scores a run or an export on a benchmark's own files and prints it."""
+    from train.annotations.captions import read_queries
     from train.benchmarks.benchmark import run_benchmark
-    from train.benchmarks.caption_files import read_queries
     from train.distributed import process_from_environment
     from train.exports.inference import load_checkpoint
 

@@ -14,6 +14,7 @@ import train
 from hdvila_testing.drawn_set import Shape, a_sample, encode_mp4, scenes, write_manifest, write_shard
 from manifests.errors import UserError
 from tests.train.exports.test_inference import folder, pictures  # noqa: F401  (a fixture)
+from train.annotations.captions import Query
 from train.benchmarks.benchmark import (
     BenchmarkOptions,
     FolderVideos,
@@ -24,7 +25,6 @@ from train.benchmarks.benchmark import (
     run_benchmark,
     score_queries,
 )
-from train.benchmarks.caption_files import Query
 from train.cli import main
 from train.data.film import Film
 

@@ -28,8 +28,8 @@ from tests.train.models.golden import (
     golden_weights,
 )
 from tests.train.models.plain_hdvila import plain_embed
+from train.annotations.captions import Query, read_queries
 from train.benchmarks.benchmark import BenchmarkOptions, run_benchmark, score_queries
-from train.benchmarks.caption_files import Query, read_queries
 from train.evaluation.evaluate import Retrieval
 from train.exports.inference import Encoder
 from train.feed.tokenizer import tokenizer_from_captions

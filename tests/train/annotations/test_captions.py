@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from manifests.errors import UserError
-from train.benchmarks.caption_files import Query, find_videos, read_queries
+from train.annotations.captions import Query, find_videos, read_queries
 
 MSRVTT_1KA = """key,vid_key,video_id,sentence
 ret0,msr9770,video9770,a person is connecting something to system

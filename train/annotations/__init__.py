@@ -1,0 +1,4 @@
+"""Published annotation files: the texts of benchmarks.
+
+Files: `captions` (a file's captions, in the forms in which benchmarks are published).
+"""

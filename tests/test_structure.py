@@ -39,7 +39,6 @@ TRAIN_ROOMS = (
     "evaluation",
     "loop",
     "exports",
-    "benchmarks",
     "commands",
 )
 """Modules at the top of `train/` belong to no room: all rooms share them."""

@@ -11,7 +11,7 @@ import typer
 from manifests.errors import UserError
 
 if TYPE_CHECKING:
-    from train.benchmarks.benchmark import BenchmarkOptions
+    from train.evaluation.benchmark import BenchmarkOptions
 
 
 class Form(StrEnum):
@@ -99,7 +99,7 @@ def evaluate(
             "--videos and --captions go together: a folder or manifest of videos and the file of their captions"
         )
     if videos is not None and captions is not None:
-        from train.benchmarks.benchmark import BenchmarkOptions
+        from train.evaluation.benchmark import BenchmarkOptions
 
         options = BenchmarkOptions(ground_truth.value, dsl, segments, frames, stride, fps, batch)
         _benchmark(target, videos, captions, form, options, best=best, as_json=as_json)
@@ -131,8 +131,8 @@ def _benchmark(
 ) -> None:
     """Scores a run or an export on a benchmark's own files and prints it."""
     from train.annotations.captions import read_queries
-    from train.benchmarks.benchmark import run_benchmark
     from train.distributed import process_from_environment
+    from train.evaluation.benchmark import run_benchmark
     from train.exports.inference import load_checkpoint
 
     queries = read_queries(captions, form.value)

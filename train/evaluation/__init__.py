@@ -2,5 +2,6 @@
 
 Files: `evaluate` (retrieval), `attributes` (by attributes that captions name), `flow` (attention between text and
 picture), `matching` (pairs through the layers over both), `rerank` (the towers' candidates read again), `answers`
-(answers to questions, official result files).
+(answers to questions, official result files), `encoder` (videos and sentences to embeddings),
+`benchmark` (retrieval over the videos of a published benchmark).
 """

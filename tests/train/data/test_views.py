@@ -17,7 +17,7 @@ from train.data.decode import ClipView, choose_centres, decode_sample, frames_ar
 from train.data.loader import nothing
 from train.data.video import open_clip
 from train.data.views import Views, arrange
-from train.exports.inference import hybrid_views
+from train.evaluation.encoder import hybrid_views
 from train.models import build_model
 
 HYBRID = Views(high=(160, 256), low=(40, 64), n_frames=7, n_segments=2, stride=3)

@@ -15,7 +15,9 @@ from hdvila_testing.drawn_set import Shape, a_sample, encode_mp4, scenes, write_
 from manifests.errors import UserError
 from tests.train.exports.test_inference import folder, pictures  # noqa: F401  (a fixture)
 from train.annotations.captions import Query
-from train.benchmarks.benchmark import (
+from train.cli import main
+from train.data.film import Film
+from train.evaluation.benchmark import (
     BenchmarkOptions,
     FolderVideos,
     ShardVideos,
@@ -25,8 +27,6 @@ from train.benchmarks.benchmark import (
     run_benchmark,
     score_queries,
 )
-from train.cli import main
-from train.data.film import Film
 
 NAMES = ["a", "b", "c"]
 QUERIES = [Query("a", "dog"), Query("a", "hound"), Query("b", "dog"), Query("c", "cat")]

@@ -33,8 +33,8 @@ from train.data.index import Index, load_index
 from train.data.read import Reader, ShardUnreadable
 from train.data.registry import Source
 from train.data.views import MEMBERS
+from train.evaluation.encoder import Encoder, Inputs
 from train.evaluation.evaluate import Retrieval, ranks, recall_of
-from train.exports.inference import Encoder, Inputs
 
 GroundTruth = Literal["id", "caption"]
 T = TypeVar("T")

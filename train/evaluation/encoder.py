@@ -1,0 +1,123 @@
+"""A model with two towers as an encoder: videos and sentences in, embeddings out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from manifests.errors import UserError
+from train.data.crop import QUARTER, Pixels, choose_crop, cut_view, full_size
+from train.data.decode import choose_centres, frames_around, low_frames, low_view
+from train.data.film import Film, videos_in
+from train.data.views import View, Views, arrange
+from train.feed.tokenizer import Tokenizer
+from train.models.hd_vila import HDVila
+
+Frames = npt.NDArray[np.uint8] | Tensor
+Inputs = tuple[Tensor | None, Tensor | None]
+ReadFrames = Callable[[Sequence[int]], Mapping[int, Pixels]]
+
+
+class Encoder:
+    """A model in evaluation mode, with its tokenizer and the views of a clip that it takes."""
+
+    def __init__(
+        self, model: HDVila, tokenizer: Tokenizer | None, *, stride: int = 12, view: View = "hybrid", fps: float = 0.0
+    ) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        config = model.config
+        self.views = Views(config.high, config.low, config.n_frames, config.n_segments, stride, view=view)
+        self.fps = fps
+        """Frames per second at which files are read; 0: each at its own rate."""
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the model computes on; embeddings are returned on the CPU."""
+        return next(self.model.parameters()).device
+
+    def embed_video(self, clips: str | Path | Frames | Sequence[str | Path | Frames], *, batch: int = 8) -> Tensor:
+        """Embeddings, fp32 with L2 norm 1: [D] for one clip, [n, D] for a list or a folder (in `videos_in`'s order).
+
+        A clip is the path of a video, or its frames: uint8 RGB [T, H, W, 3] at the source's frame rate (at `fps`, if
+        the model was trained at one). The model takes `batch` clips at a time. UserError for a file that cannot be
+        decoded, or frames that aren't such an array.
+        """
+        if isinstance(clips, np.ndarray | Tensor):
+            return self._embed([clips], 1)[0]
+        if isinstance(clips, str | Path):
+            path = Path(clips)
+            return self._embed(videos_in(path), batch) if path.is_dir() else self._embed([path], 1)[0]
+        return self._embed(list(clips), batch)
+
+    def _embed(self, clips: Sequence[str | Path | Frames], batch: int) -> Tensor:
+        parts = [clips[at : at + batch] for at in range(0, len(clips), batch)]
+        rows = [self.embed_views([self.views_of_clip(clip) for clip in part]) for part in parts]
+        return torch.cat(rows) if rows else torch.zeros(0, self.model.config.width)
+
+    @torch.inference_mode()
+    def embed_views(self, views: Sequence[Inputs]) -> Tensor:
+        """The embeddings [n, D] of n clips, given their views from `views_of_clip`."""
+        middle, around = (_stacked([pair[k] for pair in views], self.device) for k in (0, 1))
+        return self.model.embed_video(middle, around).float().cpu()
+
+    @property
+    def temperature(self) -> float:
+        """The number that similarities are divided by in the model's loss."""
+        with torch.no_grad():
+            return 1 / float(self.model.temperature()[0])
+
+    @torch.inference_mode()
+    def embed_text(self, texts: Sequence[str]) -> Tensor:
+        """The embeddings [len(texts), D], fp32 with L2 norm 1. UserError if the export has no tokenizer."""
+        if isinstance(texts, str):
+            raise UserError(f"embed_text takes a list of sentences; write embed_text([{texts[:40]!r}])")
+        if self.tokenizer is None:
+            raise UserError("this export holds no tokenizer: put BERT's vocab.txt into its folder and load it again")
+        ids, mask = self.tokenizer.encode(texts, self.model.config.text_length)
+        return self.model.embed_text(ids.to(self.device), mask.to(self.device)).float().cpu()
+
+    def views_of_clip(self, clip: str | Path | Frames) -> Inputs:
+        """The model's input for a clip, from `hybrid_views`."""
+        if isinstance(clip, str | Path):
+            film = Film(Path(clip), self.fps)
+            return hybrid_views(film.read, film.n_frames, self.views)
+        array = np.asarray(clip)
+        if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8 or not len(array):
+            raise UserError(f"frames must be a uint8 array [T, H, W, 3], got {array.dtype} {array.shape}")
+        return hybrid_views(lambda numbers: {n: array[n] for n in numbers}, len(array), self.views)
+
+
+def _stacked(parts: Sequence[Tensor | None], device: torch.device) -> Tensor | None:
+    tensors = [part for part in parts if part is not None]
+    return torch.stack(tensors).to(device) if tensors else None
+
+
+def hybrid_views(read: ReadFrames, n_frames: int, views: Views) -> Inputs:
+    """The views of a clip for evaluation: (middle [S, 3, H, W], other [S, N-1, 3, h, w]), uint8.
+
+    What `views.view` leaves out is None. Segments are centred on the middles of equal parts; the crop is central.
+    """
+    centres, stride = choose_centres(n_frames, views, None)
+    around = [frames_around(centre, stride, n_frames, views) for centre in centres]
+    small = low_frames(views, centres, around)
+    pictures = read([*centres, *small] if views.has_still else small)
+    height, width = next(iter(pictures.values())).shape[:2]
+    crop = choose_crop(width, height, views.low, None)
+    full_width, full_height = full_size(width, height)
+    grid = (full_height, full_width)
+    stills = [cut_view(pictures[n], crop.times(QUARTER), grid, views.high) for n in centres] if views.has_still else []
+    low = {n: low_view(pictures[n], crop, grid, views.low) for n in small}
+    middle, rest = arrange(views, centres, around, stills, low)
+    return (
+        _planes(middle) if views.has_middle else None,
+        _planes(rest).unflatten(0, (len(centres), -1)) if views.n_other else None,
+    )
+
+
+def _planes(pictures: Sequence[Pixels]) -> Tensor:
+    """n pictures [h, w, 3] -> [n, 3, h, w]."""
+    return torch.from_numpy(np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2)))

@@ -103,6 +103,12 @@ class SampleColumns:
         keys = self.keys.slice(first, last - first)
         return SampleColumns(keys, self.shard[at], self.category[at], offsets, sizes, self.members_of_all)
 
+    def take(self, samples: npt.NDArray[np.int64]) -> SampleColumns:
+        """The samples of these numbers, in this order."""
+        offsets, sizes = ({m: column[samples] for m, column in by.items()} for by in (self.offsets, self.sizes))
+        keys = self.keys.take(pa.array(samples))
+        return SampleColumns(keys, self.shard[samples], self.category[samples], offsets, sizes, self.members_of_all)
+
 
 def columns_of_rows(rows: pa.Table) -> SampleColumns:
     """The samples among a shard's rows (SHARD_ROWS), as shard 0. ValueError, KeyError, TypeError for damaged rows."""

@@ -104,6 +104,16 @@ class DataConfig(Section):
         doc="vocab.txt, tokenizer.json or a folder with one; '' takes the one beside the initial weights "
         "(model.model_weights, model.bert_weights), or makes one from the captions where they are random",
     )
+    captions: str = identity(
+        "",
+        doc="caption file of a benchmark, as published: training reads the samples that it names, with one of a "
+        "sample's texts a draw in place of its own; see hdvila-train eval --help for the forms",
+    )
+    captions_split: str = identity(
+        "",
+        doc="split of data.captions: a name in it (train if not given), or a file that lists the videos, such as "
+        "MSRVTT_train.9k.csv",
+    )
     answers: str = identity(
         "",
         doc="the answers that are classes, for a model with n_answers: an imported set's answers.json, nlvr2 "
@@ -203,6 +213,15 @@ class EvalConfig(Section):
     every: int = operational(1000, ge=0, doc="steps between evaluations; 0: only at the end")
     max_clips: int = operational(0, ge=0, doc="number of clips of the val split to use, the first in its order; 0: all")
     batch: int = operational(16, ge=1, doc="clips that each rank embeds at once")
+    captions: str = operational(
+        "", doc="caption file of a benchmark: retrieval is scored on its queries instead of on the val split"
+    )
+    captions_split: str = operational(
+        "", doc="split of eval.captions: a name in it (test, or val, if not given), or a file that lists the videos"
+    )
+    videos: str = operational(
+        "", doc="videos of eval.captions: a folder or a manifest; '' for data.manifest, all splits"
+    )
     attributes: dict[str, str] = operational(
         dict,
         doc="attributes that captions name, each as a regular expression with a group; scores then say how "
@@ -287,6 +306,8 @@ class TrainConfig(Section):
             raise ValueError("give either loop.steps or loop.epochs")
         if self.data.grow and loop.epochs:
             raise ValueError("data.grow: how long the epochs will be is not known; give loop.steps, not loop.epochs")
+        if self.data.captions and self.data.order != "planned":
+            raise ValueError("data.captions: streaming reads whole shards as they are; set data.order: planned")
         if self.data.grow and self.data.order != "planned":
             raise ValueError("data.grow: streaming knows no start of an epoch; set data.order: planned")
         weights = {objective.name: weight for objective, weight in active(self.objective)}
@@ -299,6 +320,8 @@ class TrainConfig(Section):
             names = ", ".join(f"objective.{name}" for name in foreign)
             raise ValueError(f"{names}: model.kind {model.kind} has {', '.join(kind.objectives)}; set it to 0")
         kind.refuse(model, weights)
+        if self.eval.captions and "contrastive" not in kind.objectives:
+            raise ValueError(f"eval.captions: retrieval needs towers; model.kind {model.kind} has none")
         hard = "itm" in weights and getattr(self.objective, "itm_negatives", "") == "hard"
         if hard and "contrastive" not in kind.objectives:
             raise ValueError(f"objective.itm_negatives: hard needs towers; model.kind {model.kind} has none")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -19,6 +19,7 @@ from torch.distributed.tensor import DTensor
 from manifests.errors import UserError
 
 Group = dist.ProcessGroup | None
+T = TypeVar("T")
 
 START_TIMEOUT = timedelta(minutes=10)
 """If the ranks don't all connect within this time (a node never came up), the run fails instead of hanging."""
@@ -124,6 +125,15 @@ def all_rows(x: Tensor, group: Group = None) -> Tensor:
     gathered = x.new_empty(world_size(group) * x.shape[0], *x.shape[1:])
     dist.all_gather_into_tensor(gathered, x.contiguous(), group=group)
     return gathered
+
+
+def gathered(own: T, process: Process) -> list[T]:
+    """What each rank gives, in rank order, on every rank."""
+    if process.world == 1:
+        return [own]
+    parts: list[Any] = [None] * process.world
+    dist.all_gather_object(parts, own)
+    return parts
 
 
 def agree(problem: str, group: Group = None) -> None:

@@ -1,32 +1,37 @@
-"""Caption files of the retrieval benchmarks, in the formats in which they are published.
+"""Caption files of retrieval benchmarks, in the forms in which they are published.
 
-    format       file                                                  a query is
-    msrvtt       MSRVTT_JSFUSION_test.csv (1k-A), MSRVTT_data.json     a sentence
-    didemo       test_data.json                                        all descriptions of a video, in their order
-    lsmdc        LSMDC16_challenge_1000_publictect.csv                 a sentence
-    activitynet  val_1.json                                            all sentences of a video
-    jsonl        one {"clip_id": …, "text": … or [… , …]} per line     a text; a list holds several texts of one clip
+    form         file                                                     a query is
+    msrvtt       MSRVTT_JSFUSION_test.csv (1k-A), MSRVTT_data.json        a sentence
+    msvd         AllVideoDescriptions.txt, MSR Video Description Corpus   a sentence; of the corpus, the English ones
+    vatex        vatex_validation1.0.json                                 an English sentence
+    youcook2     youcookii_annotations_trainval.json                      a sentence; its clip is `<video>.<n>`
+    didemo       test_data.json                                           all descriptions of a video, in their order
+    lsmdc        LSMDC16_challenge_1000_publictect.csv                    a sentence
+    activitynet  val_1.json                                               all sentences of a video
+    list         [{"video": …, "caption": … or [… , …]}], also as lines   a text
+                 {"clip_id": …, "text": …}
 
-`auto` detects the format from the content. Videos have the names that the files give them, without a suffix.
+`auto` finds the form from the content. Videos have the names that the files give them, without a suffix.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 from manifests.errors import UserError
+from train.annotations.files import Content, read_content, read_names, video_name, words_of
 
-Format = Literal["auto", "msrvtt", "didemo", "lsmdc", "activitynet", "jsonl"]
-
-MAX_FILE_BYTES = 1 << 30
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".3gp", ".mpg", ".wmv")
-"""Suffixes that are dropped from published names; the file that is there may have a different suffix."""
+BROKEN = (ValueError, KeyError, TypeError, AttributeError, IndexError, csv.Error)
+"""What reading an entry of an unexpected shape raises."""
+SPLITS = {"training": "train", "validation": "val", "validate": "val", "testing": "test"}
+"""Names of splits in published files, beside ours."""
+_MSVD_LINE = re.compile(r"(\S+_\d+_\d+)\s+(.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,142 +40,217 @@ class Query:
 
     video: str
     text: str
+    split: str = ""
+    """train, val, test or another name that the file gives; "" where it gives none."""
+    span_s: tuple[float, float] | None = None
+    """Where in the file `<video>` without its `.<n>` the clip begins and ends, in seconds; None: the whole video."""
 
 
-def read_queries(path: Path, form: Format = "auto") -> list[Query]:
-    """The queries of a caption file, in its order. UserError says what is wrong, and in which line or key if known."""
-    text = _text_of(path)
-    chosen = _form_of(path, text) if form == "auto" else form
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form of caption files."""
+
+    looks: str
+    """How a file of it is recognised, for the message about a file that is none."""
+    fits: Callable[[Content], bool]
+    read: Callable[[Any], Iterable[Query]]
+    paragraphs: bool = False
+    """Whether a query is all of a video's texts, joined."""
+
+
+def read_queries(
+    path: Path, form: str = "auto", *, split: str = "", prefer: Sequence[str] = ("test", "val")
+) -> list[Query]:
+    """The queries of a caption file, in its order.
+
+    `split` is a split's name in the file, or a file that lists the videos (one a line, or a CSV's column video_id);
+    without it, a file that tells splits gives the first of `prefer` that it has.
+
+    UserError says what is wrong, and in which line or key if known.
+    """
+    content = read_content(path)
+    chosen = FORMS[_form_of(path, content) if form == "auto" else form]
     try:
-        queries = list(_READERS[chosen](text))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        queries = [query for query in chosen.read(content) if query.video and query.text]
+    except BROKEN as error:
+        name = next(name for name, known in FORMS.items() if known is chosen)
         raise UserError(
-            f"{path}: is not a file of format {chosen} ({type(error).__name__}: {error}); name another with --format"
+            f"{path}: is not a file of form {name} ({type(error).__name__}: {error}); name another with --format"
         ) from None
-    kept = [query for query in queries if query.video and query.text]
-    if not kept:
-        raise UserError(f"{path}: holds no caption (read as {chosen}); name its format with --format")
-    return kept
+    if not queries:
+        raise UserError(f"{path}: holds no caption; name its form with --format ({', '.join(FORMS)})")
+    queries = _of_split(path, queries, split, prefer)
+    return _joined(queries) if chosen.paragraphs else queries
 
 
-def _text_of(path: Path) -> str:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise UserError(f"{path}: {path.stat().st_size} bytes are too many for a caption file")
-        return path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+def _of_split(path: Path, queries: list[Query], split: str, prefer: Sequence[str]) -> list[Query]:
+    """The queries of the split that is asked for. UserError if the file has none such, and says what it has."""
+    if split and Path(split).is_file():
+        names = read_names(Path(split))
+        kept = [query for query in queries if query.video in names]
+        if not kept:
+            raise UserError(f"{split}: names none of the videos of {path} ({queries[0].video} is one of them)")
+        return kept
+    there = list(dict.fromkeys(query.split for query in queries if query.split))
+    wanted = SPLITS.get(split, split) or next((name for name in prefer if name in there), "")
+    if wanted and wanted not in there:
+        told = f"its splits are {', '.join(there)}" if there else "tells no splits; name a file that lists the videos"
+        raise UserError(f"{path}: has no split {split!r}: {told}")
+    return [query for query in queries if query.split == wanted] if wanted else queries
 
 
-def _form_of(path: Path, text: str) -> Format:
-    """Detects the format from a file's content. UserError if it is no known format."""
-    start = text.lstrip()[:1]
-    if start in ("{", "["):
-        return _json_form(path, text)
-    first = text.split("\n", 1)[0]
-    if first.count("\t") >= 5:
-        return "lsmdc"
-    if "," in first and {"video_id", "sentence"} <= set(_cells(first)):
-        return "msrvtt"
-    raise UserError(f"{path}: is in none of the formats {', '.join(_READERS)}; see hdvila-train eval --help")
+def _joined(queries: Iterable[Query]) -> list[Query]:
+    """One query a video: its texts, in order."""
+    of_video: dict[str, list[Query]] = {}
+    for query in queries:
+        of_video.setdefault(query.video, []).append(query)
+    return [Query(video, " ".join(q.text for q in all_), all_[0].split) for video, all_ in of_video.items()]
 
 
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in next(csv.reader([line]), [])]
+def _form_of(path: Path, content: Content) -> str:
+    """The form of a file by its content. UserError if it is none, with what was looked for."""
+    if _asks(content):
+        raise UserError(f"{path}: holds questions, not captions: it cannot be searched by")
+    for name, form in FORMS.items():
+        if form.fits(content):
+            return name
+    looked = "\n".join(f"  {name}: {form.looks}" for name, form in FORMS.items())
+    raise UserError(f"{path}: is in none of the forms of caption files:\n{looked}\nname its form with --format")
 
 
-def _json_form(path: Path, text: str) -> Format:
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return "jsonl"  # several lines don't parse as a document; the jsonl reader reports a damaged file
-    if isinstance(document, list):
-        return "didemo"
-    if not isinstance(document, dict):
-        raise UserError(f"{path}: holds {type(document).__name__}, no captions")
-    if "sentences" in document and "videos" in document:
-        return "msrvtt"
-    return "jsonl" if "clip_id" in document else "activitynet"
+def _asks(content: Content) -> bool:
+    """Whether a file is of questions (TGIF-QA, MSRVTT-QA), which would pass for captions."""
+    return "question" in (_header(content) if isinstance(content, str) else _keys(content))
 
 
-def _msrvtt(text: str) -> Iterable[Query]:
-    if text.lstrip().startswith("{"):
-        for sentence in json.loads(text)["sentences"]:
-            yield Query(_name(sentence["video_id"]), _words(sentence["caption"]))
+# ---- what the forms look like ----------------------------------------------------------------------------------------
+
+
+def _lines(content: Content) -> Iterator[tuple[int, str]]:
+    """(number, line) of the lines of a text that are neither empty nor comments; none if it isn't a text."""
+    if isinstance(content, str):
+        yield from ((n, line) for n, line in enumerate(content.splitlines(), 1) if line.strip() and line[0] != "#")
+
+
+def _header(content: Content) -> set[str]:
+    """The cells of a text's first line, whether commas or tabs part them."""
+    _, first = next(_lines(content), (0, ""))
+    return {cell.strip() for cell in next(csv.reader([first], delimiter="\t" if "\t" in first else ","), [])}
+
+
+def _keys(content: Content) -> set[str]:
+    """The keys of the first entry of a list, or of an object."""
+    if isinstance(content, list):
+        return set(content[0]) if content and isinstance(content[0], dict) else set()
+    return set(content) if isinstance(content, dict) else set()
+
+
+def _has(*keys: str) -> Callable[[Content], bool]:
+    return lambda content: isinstance(content, list) and set(keys) <= _keys(content)
+
+
+def _is_msrvtt(content: Content) -> bool:
+    if isinstance(content, str):
+        return {"video_id", "sentence"} <= _header(content)
+    return isinstance(content, dict) and {"videos", "sentences"} <= _keys(content)
+
+
+def _is_msvd(content: Content) -> bool:
+    _, first = next(_lines(content), (0, ""))
+    return {"VideoID", "Start", "End", "Description"} <= _header(content) or bool(_MSVD_LINE.fullmatch(first))
+
+
+def _is_lsmdc(content: Content) -> bool:
+    return isinstance(content, str) and content.split("\n", 1)[0].count("\t") >= 5
+
+
+def _is_activitynet(content: Content) -> bool:
+    first = next(iter(content.values()), None) if isinstance(content, dict) else None
+    return isinstance(first, dict) and "sentences" in first
+
+
+def _is_list(content: Content) -> bool:
+    keys = _keys(content)
+    return isinstance(content, list) and bool(keys & {"video", "clip_id"}) and bool(keys & {"caption", "text"})
+
+
+# ---- the readers -----------------------------------------------------------------------------------------------------
+
+
+def _msrvtt(content: str | dict[str, Any]) -> Iterable[Query]:
+    if isinstance(content, str):
+        for row in csv.DictReader(io.StringIO(content)):
+            yield Query(video_name(row["video_id"]), words_of(row["sentence"]))
         return
-    for row in csv.DictReader(io.StringIO(text)):
-        yield Query(_name(row["video_id"]), _words(row["sentence"]))
+    split_of = {video_name(v["video_id"]): str(v.get("split", "")) for v in content["videos"]}
+    for sentence in content["sentences"]:
+        video = video_name(sentence["video_id"])
+        split = split_of.get(video, "")
+        yield Query(video, words_of(sentence["caption"]), SPLITS.get(split, split))
 
 
-def _didemo(text: str) -> Iterable[Query]:
-    return _paragraphs((entry["video"], [entry["description"]]) for entry in json.loads(text))
+def _msvd(content: str) -> Iterable[Query]:
+    if "VideoID" in _header(content):
+        for row in csv.DictReader(io.StringIO(content)):
+            if row.get("Language", "English") == "English" and row["Description"]:
+                yield Query(f"{row['VideoID']}_{row['Start']}_{row['End']}", words_of(row["Description"]))
+        return
+    for number, line in _lines(content):
+        found = _MSVD_LINE.fullmatch(line.strip())
+        if found is None:
+            raise ValueError(f"line {number} is not <video>_<start>_<end> and a sentence")
+        yield Query(found[1], words_of(found[2]))
 
 
-def _lsmdc(text: str) -> Iterable[Query]:
+def _vatex(content: list[Any]) -> Iterable[Query]:
+    for entry in content:
+        yield from (Query(video_name(entry["videoID"]), words_of(text)) for text in entry["enCap"])
+
+
+def _youcook2(content: dict[str, Any]) -> Iterable[Query]:
+    for video, facts in content["database"].items():
+        split = SPLITS.get(facts["subset"], facts["subset"])
+        for n, part in enumerate(facts.get("annotations", [])):
+            start, end = part["segment"]
+            yield Query(f"{video}.{n}", words_of(part["sentence"]), split, (float(start), float(end)))
+
+
+def _didemo(content: list[Any]) -> Iterable[Query]:
+    return (Query(video_name(entry["video"]), words_of(entry["description"])) for entry in content)
+
+
+def _lsmdc(content: str) -> Iterable[Query]:
     """Tab-separated: clip, four times, the sentence (which may hold tabs in some copies)."""
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
+    for number, line in _lines(content):
         cells = line.split("\t")
         if len(cells) < 6:
             raise ValueError(f"line {number} has {len(cells)} tab-separated fields of 6")
-        yield Query(_name(cells[0]), _words(" ".join(cells[5:])))
+        yield Query(video_name(cells[0]), words_of(" ".join(cells[5:])))
 
 
-def _activitynet(text: str) -> Iterable[Query]:
-    return _paragraphs((name, entry["sentences"]) for name, entry in json.loads(text).items())
+def _activitynet(content: dict[str, Any]) -> Iterable[Query]:
+    for video, entry in content.items():
+        yield from (Query(video_name(video), words_of(sentence)) for sentence in entry["sentences"])
 
 
-def _jsonl(text: str) -> Iterable[Query]:
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
+def _list(content: list[Any]) -> Iterable[Query]:
+    for number, entry in enumerate(content, 1):
         try:
-            entry = json.loads(line)
-            texts = entry["text"]
-        except (ValueError, KeyError, TypeError):
-            raise ValueError(f'line {number} is not {{"clip_id": …, "text": …}}') from None
-        for text in [texts] if isinstance(texts, str) else texts:
-            yield Query(_name(entry["clip_id"]), _words(text))
+            video = entry["video"] if "video" in entry else entry["clip_id"]
+            given = entry["caption"] if "caption" in entry else entry["text"]
+            texts = [words_of(text) for text in ([given] if isinstance(given, str) else given)]
+        except (KeyError, TypeError):
+            raise ValueError(f"entry {number} has no video (or clip_id) with a caption (or text)") from None
+        yield from (Query(video_name(video), text) for text in texts)
 
 
-def _paragraphs(parts: Iterable[tuple[str, Sequence[str]]]) -> Iterable[Query]:
-    """One query per video: its sentences, joined in order."""
-    of_video: dict[str, list[str]] = {}
-    for video, sentences in parts:
-        of_video.setdefault(_name(video), []).extend(_words(sentence) for sentence in sentences)
-    return [Query(video, " ".join(s for s in sentences if s)) for video, sentences in of_video.items()]
-
-
-def _name(given: Any) -> str:
-    """A video's name: the last component of the given path, without a video suffix."""
-    name = PurePosixPath(str(given).strip().replace("\\", "/")).name
-    stem, dot, suffix = name.rpartition(".")
-    return stem if dot and f".{suffix.lower()}" in VIDEO_SUFFIXES else name
-
-
-def _words(given: Any) -> str:
-    if not isinstance(given, str):
-        raise TypeError(f"a caption is {type(given).__name__} and no text")
-    return " ".join(given.split())
-
-
-_READERS: Mapping[str, Callable[[str], Iterable[Query]]] = {
-    "msrvtt": _msrvtt,
-    "didemo": _didemo,
-    "lsmdc": _lsmdc,
-    "activitynet": _activitynet,
-    "jsonl": _jsonl,
+FORMS: Mapping[str, Form] = {
+    "msrvtt": Form("a CSV with video_id and sentence, or JSON with videos and sentences", _is_msrvtt, _msrvtt),
+    "msvd": Form("lines of <video>_<start>_<end> and a sentence, or a CSV with VideoID … Description", _is_msvd, _msvd),
+    "vatex": Form("a JSON list with videoID and enCap", _has("videoID", "enCap"), _vatex),
+    "youcook2": Form("JSON with database", lambda c: isinstance(c, dict) and "database" in c, _youcook2),
+    "didemo": Form("a JSON list with video and description", _has("video", "description"), _didemo, paragraphs=True),
+    "lsmdc": Form("six columns with tabs between them, and no header", _is_lsmdc, _lsmdc),
+    "activitynet": Form("JSON of videos with timestamps and sentences", _is_activitynet, _activitynet, paragraphs=True),
+    "list": Form("a JSON list, or JSON lines, with video (or clip_id) and caption (or text)", _is_list, _list),
 }
-
-
-def find_videos(folder: Path, names: Iterable[str]) -> tuple[dict[str, Path], list[str]]:
-    """`({name: file}, names without a file)`, from all files under the folder, matched by name without suffix."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of videos")
-    files: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
-            files.setdefault(path.name[: -len(path.suffix)], path)
-    wanted = list(dict.fromkeys(names))
-    return {n: files[n] for n in wanted if n in files}, [n for n in wanted if n not in files]

@@ -1,6 +1,7 @@
 """`hdvila-train eval CONFIG_OR_RUN`: scores a checkpoint on its val split or a benchmark's files; answers questions."""
 
 import json
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,14 +16,17 @@ if TYPE_CHECKING:
 
 
 class Form(StrEnum):
-    """Formats of a caption file."""
+    """Forms of a caption file (`train.annotations.captions.FORMS`)."""
 
     auto = "auto"
     msrvtt = "msrvtt"
+    msvd = "msvd"
+    vatex = "vatex"
+    youcook2 = "youcook2"
     didemo = "didemo"
     lsmdc = "lsmdc"
     activitynet = "activitynet"
-    jsonl = "jsonl"
+    list = "list"
 
 
 class Truth(StrEnum):
@@ -41,7 +45,7 @@ Target = Annotated[
 
 Captions = Annotated[
     Path | None,
-    typer.Option(help="Benchmark: the caption file of MSR-VTT, DiDeMo, LSMDC or ActivityNet, or JSON lines."),
+    typer.Option(help="Benchmark: its caption file, as published, or a list of videos and captions as JSON."),
 ]
 Answers = Annotated[
     Path | None,
@@ -65,7 +69,14 @@ def evaluate(
         typer.Option(help="Benchmark: the folder of its videos, with subfolders; or a data set's manifest.json."),
     ] = None,
     captions: Captions = None,
-    form: Annotated[Form, typer.Option("--format", help="Format of --captions; auto looks inside.")] = Form.auto,
+    form: Annotated[Form, typer.Option("--format", help="Form of --captions; auto looks inside.")] = Form.auto,
+    split: Annotated[
+        str,
+        typer.Option(
+            help="Benchmark: the split of --captions, by its name there (default: test, else val), or a file that "
+            "lists its videos, one a line or in a column video_id."
+        ),
+    ] = "",
     ground_truth: Annotated[
         Truth,
         typer.Option(help="What counts as right. id: a query's own video; caption: any video with the same words."),
@@ -82,6 +93,10 @@ def evaluate(
         float, typer.Option(help="Benchmark: read videos at this many frames/s; 0: as in training.", min=0)
     ] = 0.0,
     batch: Annotated[int, typer.Option(help="Benchmark: videos embedded at once.", min=1)] = 8,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Benchmark: processes a rank that decode; default: all cores but one.", min=0),
+    ] = None,
     matching: Annotated[
         bool,
         typer.Option("--matching", help="Match every held-out picture with every sentence (SOHO, Visual Parsing)."),
@@ -101,8 +116,9 @@ def evaluate(
     if videos is not None and captions is not None:
         from train.evaluation.benchmark import BenchmarkOptions
 
-        options = BenchmarkOptions(ground_truth.value, dsl, segments, frames, stride, fps, batch)
-        _benchmark(target, videos, captions, form, options, best=best, as_json=as_json)
+        n_workers = max(cores() - 1, 0) if workers is None else workers
+        options = BenchmarkOptions(ground_truth.value, dsl, segments, frames, stride, fps, batch, n_workers)
+        _benchmark(target, videos, Wanted(captions, form.value, split), options, best=best, as_json=as_json)
         return
     if answers is not None:
         _answers(target, answers, best=best, as_json=as_json, overrides=overrides)
@@ -126,19 +142,37 @@ def _retrieval(target: Path, *, best: bool, as_json: bool, overrides: list[str] 
         typer.echo(text)
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A caption file, its form, and the split that is asked for."""
+
+    captions: Path
+    form: str
+    split: str
+
+
+def cores() -> int:
+    """The cores that this process may use, shared by the ranks of its machine."""
+    return len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+
+
 def _benchmark(
-    target: Path, videos: str, captions: Path, form: Form, options: "BenchmarkOptions", *, best: bool, as_json: bool
+    target: Path, videos: str, wanted: Wanted, options: "BenchmarkOptions", *, best: bool, as_json: bool
 ) -> None:
-    """Scores a run or an export on a benchmark's own files and prints it."""
+    """Scores a run or an export on a benchmark's own files and prints it. Ranks of torchrun share the videos."""
     from train.annotations.captions import read_queries
-    from train.distributed import process_from_environment
-    from train.evaluation.benchmark import run_benchmark
+    from train.distributed import process_from_environment, process_group
+    from train.evaluation.benchmark import Benchmark, run_benchmark
+    from train.evaluation.videos import open_videos
     from train.exports.inference import load_checkpoint
 
-    queries = read_queries(captions, form.value)
-    encoder = load_checkpoint(target, best=best, device=process_from_environment().device)
-    scores = run_benchmark(encoder, queries, videos, options)
-    typer.echo(json.dumps(scores.flat(), indent=2) if as_json else scores.describe())
+    process = process_from_environment()
+    queries = read_queries(wanted.captions, wanted.form, split=wanted.split)
+    with process_group(process):
+        encoder = load_checkpoint(target, best=best, device=process.device)
+        scores = run_benchmark(encoder, Benchmark(queries, open_videos(videos, queries)), options, process)
+    if process.is_first:
+        typer.echo(json.dumps(scores.flat(), indent=2) if as_json else scores.describe())
 
 
 @dataclass(frozen=True, slots=True)

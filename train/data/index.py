@@ -65,6 +65,8 @@ class Index:
     """Shards left out because their rows cannot be read, each with the reason."""
     by_shard: bool = True
     """Whether the samples of a shard are contiguous, and shards are in ascending order."""
+    texts: tuple[tuple[str, ...], ...] = ()
+    """The texts of every sample from an annotation file (`data.captions`); empty: each has its own, in KEY.txt."""
 
     def __len__(self) -> int:
         return len(self.columns.shard)
@@ -98,8 +100,9 @@ class Index:
         return self.columns.members_of_all >= set(extensions)
 
     def fingerprint(self) -> str:
-        """A hash of the manifest and the shards that could be read: positions in the order depend on both."""
+        """A hash of what the sample at a position depends on: the manifest, the readable shards, given texts."""
         parts = [self.manifest.sha256, *(shard.url for shard in self.shards)]
+        parts += [text for texts in self.texts for text in texts]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

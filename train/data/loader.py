@@ -52,6 +52,8 @@ from train.rows import Rows, joined
 TIMEOUT_S = 300.0
 """Longest time that a worker may spend on a sample: far beyond any decoding, so that what exceeds it hangs."""
 N_SPARES = 4
+TEXT_DRAW = 1
+"""What the draw of a text is seeded with beside its position, so that it doesn't share the stream of the pictures."""
 MOST_IN_FLIGHT = 16
 """Most samples that a worker reads from an object store at the same time."""
 MOST_NAMED = 10
@@ -176,7 +178,17 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
         members = self._members(sample)
         seen = self.view.decode(members, self.source, draw)
         slot[1] = -1
+        if self.index.texts:
+            seen = replace(seen, text=self._text_of(sample, ticket))
         return loaded_of(seen, self.index.key(sample), sample, ticket.position)
+
+    def _text_of(self, sample: int, ticket: Ticket) -> str:
+        """One of the sample's given texts: drawn by the position, whatever decoding drew; the first in evaluation."""
+        texts = self.index.texts[sample]
+        if self._seed is None:
+            return texts[0]
+        draw = np.random.default_rng((self._seed, ticket.epoch, ticket.position, TEXT_DRAW))
+        return texts[int(draw.integers(len(texts)))]
 
 
 def loaded_of(seen: Seen, key: str, sample: int, position: int) -> Loaded:

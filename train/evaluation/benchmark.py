@@ -2,39 +2,34 @@
 
     hdvila-train eval RUN --videos DIR_OR_MANIFEST --captions FILE [--ground-truth id | caption] [--dsl]
 
-In shards, a video is named by its sample's key (`<video_id>_00000`), by its clip's id (`<video_id>.0`), or by its
-video's id if that video has only one sample. All splits are searched. A sample with an mp4 is decoded from that, frame
-by frame as a file of the clip would be; one without, from its stills and proxy.
-
 `ground_truth: id` is the diagonal: a query's only right answer is the video that it was written for, even if another
 video has the same caption. `caption` also accepts other videos with the same caption. Videos that are missing or
 can't be decoded are listed; the scores cover the rest, and say how many those are.
 
 DSL (dual softmax, Cheng et al. 2021) weights a query's similarity to a video by how much that video prefers it among
 *all* queries of the test set. Since it uses the other queries, it is off by default and reported with the scores.
+
+Every rank decodes and embeds its share of the videos; all get the same scores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
 
 from manifests.errors import UserError
-from manifests.sample import clip_id
-from manifests.shards import MANIFEST_NAME, read_manifest
-from train.annotations.captions import Query, find_videos
-from train.data.decode import SampleBroken, decode_sample
-from train.data.index import Index, load_index
-from train.data.read import Reader, ShardUnreadable
-from train.data.registry import Source
-from train.data.views import MEMBERS
-from train.evaluation.encoder import Encoder, Inputs
-from train.evaluation.evaluate import Retrieval, ranks, recall_of
+from train.annotations.captions import Query, read_queries
+from train.config import TrainConfig
+from train.distributed import Process, gathered
+from train.evaluation.encoder import Encoder, blank_inputs
+from train.evaluation.evaluate import TEXTS_AT_ONCE, Retrieval, ranks, recall_of
+from train.evaluation.videos import Videos, open_videos, read_videos
 
 GroundTruth = Literal["id", "caption"]
 T = TypeVar("T")
@@ -52,6 +47,8 @@ class BenchmarkOptions:
     fps: float = 0.0
     """Rate at which videos are read, in frames per second."""
     batch: int = 8
+    workers: int = 0
+    """Processes of each rank that decode videos; 0: the rank itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,31 +79,46 @@ class BenchmarkScores:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """The queries of a caption file and where their videos are."""
+
+    queries: list[Query]
+    videos: Videos
+
+
+def benchmark_of(config: TrainConfig, cache: Path) -> Benchmark | None:
+    """The benchmark that a run is scored on (`eval.captions`), if any. UserError if it has none of the videos."""
+    given, data = config.eval, config.data
+    if not given.captions:
+        return None
+    queries = read_queries(Path(given.captions), split=given.captions_split)
+    source = given.videos or data.manifest
+    benchmark = Benchmark(queries, open_videos(source, queries, cache, data.storage_options))
+    if not benchmark.videos.names:
+        raise UserError(
+            f"{source}: has none of the videos that {given.captions} names ({queries[0].video} is the first)"
+        )
+    return benchmark
+
+
 def run_benchmark(
-    encoder: Encoder, queries: Sequence[Query], source: str | Path, options: BenchmarkOptions
+    encoder: Encoder, benchmark: Benchmark, options: BenchmarkOptions, process: Process
 ) -> BenchmarkScores:
-    """Embeds the videos of a folder or data set and scores them. UserError if none of the queries' can be read."""
+    """Embeds the videos that are there and scores the queries. UserError if none of the queries' can be read."""
     _apply_options(encoder, options)
-    wanted = list(dict.fromkeys(query.video for query in queries))
-    videos = open_videos(str(source), wanted)
-    missing = videos.missing(wanted)
-    names, rows, unreadable = [], [], []
-    for batch in _batches(sorted(set(wanted) - set(missing)), options.batch):
-        seen: list[tuple[str, Inputs]] = []
-        for name in batch:
-            try:
-                seen.append((name, videos.input_of(encoder, name)))
-            except UserError as error:
-                unreadable.append(str(error))
-        if seen:
-            rows.append(encoder.embed_views([views for _, views in seen]))
-            names += [name for name, _ in seen]
-    if not names:
-        raise UserError(f"{source}: none of the {len(wanted)} videos that the captions name can be read")
-    read = set(names)
+    queries, videos = benchmark.queries, benchmark.videos
+    there = videos.names
+    read, unreadable = _embed_videos(encoder, videos, there, options, process)
+    if not read:
+        n_wanted = len({query.video for query in queries})
+        raise UserError(f"none of the {n_wanted} videos that the captions name can be read")
     kept = [query for query in queries if query.video in read]
-    text = torch.cat([encoder.embed_text([q.text for q in batch]) for batch in _batches(kept, 64)])
-    scores = score_queries(torch.cat(rows), names, text, kept, options, temperature=encoder.temperature)
+    text = torch.cat([encoder.embed_text([q.text for q in batch]) for batch in _batches(kept, TEXTS_AT_ONCE)])
+    names = sorted(read)
+    video = torch.stack([read[name] for name in names])
+    scores = score_queries(video, names, text, kept, options, temperature=encoder.temperature)
+    missing = sorted({query.video for query in queries} - set(there))
     return BenchmarkScores(
         replace(scores, n_lost=len(missing) + len(unreadable)),
         len(kept),
@@ -114,6 +126,26 @@ def run_benchmark(
         tuple(unreadable),
         options.dsl,
     )
+
+
+def _embed_videos(
+    encoder: Encoder, videos: Videos, names: Sequence[str], options: BenchmarkOptions, process: Process
+) -> tuple[dict[str, Tensor], list[str]]:
+    """`({name: its embedding [D]}, one message for each video that can't be read)`, gathered from all ranks."""
+    own = names[process.rank :: process.world]
+    # Under FSDP all ranks have to run the model equally often: ranks with fewer videos embed blank ones.
+    n_rounds = ceil(len(names[:: process.world]) / options.batch)
+    reads = read_videos(videos, own, encoder.views, encoder.fps, batch=options.batch, n_workers=options.workers)
+    embedded: dict[str, Tensor] = {}
+    problems: list[str] = []
+    for _ in range(n_rounds):
+        batch = next(reads, [])
+        good = [read for read in batch if not read.problem]
+        problems += [read.problem for read in batch if read.problem]
+        rows = encoder.embed_views([read.inputs for read in good] or [blank_inputs(encoder.views)])
+        embedded |= zip([read.name for read in good], rows, strict=False)
+    parts = gathered((embedded, problems), process)
+    return {name: row for part, _ in parts for name, row in part.items()}, [p for _, part in parts for p in part]
 
 
 def _apply_options(encoder: Encoder, options: BenchmarkOptions) -> None:
@@ -168,82 +200,3 @@ def right_answers(names: Sequence[str], queries: Sequence[Query], ground_truth: 
 def dual_softmax(similarity: Tensor, temperature: float) -> Tensor:
     """The similarities `[q, v]` times their softmax (at this temperature) over the queries, the rows."""
     return similarity * (similarity / temperature).softmax(dim=0)
-
-
-Sample = tuple[Index, int]
-
-
-class Videos(Protocol):
-    """Finds videos by the names that caption files give them."""
-
-    def missing(self, names: Iterable[str]) -> list[str]:
-        """The names for which there is no video."""
-
-    def input_of(self, encoder: Encoder, name: str) -> Inputs:
-        """The model's input for a video. UserError if it can't be read."""
-
-
-class FolderVideos:
-    """Files anywhere under a folder, named without their suffix."""
-
-    def __init__(self, folder: Path, names: Iterable[str]) -> None:
-        self._files, self._missing = find_videos(folder, names)
-
-    def missing(self, names: Iterable[str]) -> list[str]:
-        """The names without a file."""
-        return [name for name in names if name not in self._files]
-
-    def input_of(self, encoder: Encoder, name: str) -> Inputs:
-        """The views of a file."""
-        return encoder.views_of_clip(self._files[name])
-
-
-class ShardVideos:
-    """Samples of a data set, named as the module's docstring says."""
-
-    def __init__(self, manifest_at: str, names: Iterable[str]) -> None:
-        self._samples = _find_samples(manifest_at, set(names))
-        self._readers = {id(index): Reader(index) for index, _ in self._samples.values()}
-
-    def missing(self, names: Iterable[str]) -> list[str]:
-        """The names without a sample."""
-        return [name for name in names if name not in self._samples]
-
-    def input_of(self, encoder: Encoder, name: str) -> Inputs:
-        """The views of a sample."""
-        index, sample = self._samples[name]
-        source: Source = "whole" if "mp4" in index.members(sample) else "prepared"
-        views = replace(encoder.views, fps=encoder.fps)
-        try:
-            members = self._readers[id(index)].read(sample, MEMBERS[source])
-            clip = decode_sample(members, source, views, None)
-        except (ShardUnreadable, SampleBroken) as error:
-            raise UserError(f"{index.manifest.root}: {index.key(sample)} {error}") from None
-        pictures = (clip.img_middle, clip.img_other)
-        middle, around = (None if array is None else torch.from_numpy(array) for array in pictures)
-        return middle, around
-
-
-def open_videos(source: str, names: Iterable[str]) -> Videos:
-    """Opens `source` as a data set if it is or contains a manifest, else as a folder of files."""
-    wanted = list(names)
-    if source.endswith(".json") or "://" in source or (Path(source) / MANIFEST_NAME).is_file():
-        return ShardVideos(source, wanted)
-    return FolderVideos(Path(source), wanted)
-
-
-def _find_samples(manifest_at: str, wanted: set[str]) -> dict[str, Sample]:
-    """{name: sample} for the names that the data set has."""
-    manifest = read_manifest(manifest_at)
-    by_name: dict[str, Sample] = {}
-    of_video: dict[str, list[Sample]] = {}
-    for split in dict.fromkeys(shard.split for shard in manifest.shards):
-        index = load_index(manifest, split)
-        for number, key in enumerate(index.keys.to_pylist()):
-            video, _, n = key.rpartition("_")
-            of_video.setdefault(video, []).append((index, number))
-            for name in (key, clip_id(video, int(n))):
-                if name in wanted:
-                    by_name[name] = (index, number)
-    alone = {video: samples[0] for video, samples in of_video.items() if video in wanted and len(samples) == 1}
-    return {**alone, **by_name}

@@ -2,19 +2,22 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from manifests.errors import UserError
+from train.config import TrainConfig
 from train.data.crop import QUARTER, Pixels, choose_crop, cut_view, full_size
 from train.data.decode import choose_centres, frames_around, low_frames, low_view
 from train.data.film import Film, videos_in
 from train.data.views import View, Views, arrange
 from train.feed.tokenizer import Tokenizer
 from train.models.hd_vila import HDVila
+from train.models.wrapping import autocast, unwrap
 
 Frames = npt.NDArray[np.uint8] | Tensor
 Inputs = tuple[Tensor | None, Tensor | None]
@@ -25,7 +28,14 @@ class Encoder:
     """A model in evaluation mode, with its tokenizer and the views of a clip that it takes."""
 
     def __init__(
-        self, model: HDVila, tokenizer: Tokenizer | None, *, stride: int = 12, view: View = "hybrid", fps: float = 0.0
+        self,
+        model: HDVila,
+        tokenizer: Tokenizer | None,
+        *,
+        stride: int = 12,
+        view: View = "hybrid",
+        fps: float = 0.0,
+        precision: str = "fp32",
     ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
@@ -33,6 +43,7 @@ class Encoder:
         self.views = Views(config.high, config.low, config.n_frames, config.n_segments, stride, view=view)
         self.fps = fps
         """Frames per second at which files are read; 0: each at its own rate."""
+        self.precision = precision
 
     @property
     def device(self) -> torch.device:
@@ -62,7 +73,8 @@ class Encoder:
     def embed_views(self, views: Sequence[Inputs]) -> Tensor:
         """The embeddings [n, D] of n clips, given their views from `views_of_clip`."""
         middle, around = (_stacked([pair[k] for pair in views], self.device) for k in (0, 1))
-        return self.model.embed_video(middle, around).float().cpu()
+        with autocast(self.precision, self.device):
+            return self.model.embed_video(middle, around).float().cpu()
 
     @property
     def temperature(self) -> float:
@@ -78,7 +90,8 @@ class Encoder:
         if self.tokenizer is None:
             raise UserError("this export holds no tokenizer: put BERT's vocab.txt into its folder and load it again")
         ids, mask = self.tokenizer.encode(texts, self.model.config.text_length)
-        return self.model.embed_text(ids.to(self.device), mask.to(self.device)).float().cpu()
+        with autocast(self.precision, self.device):
+            return self.model.embed_text(ids.to(self.device), mask.to(self.device)).float().cpu()
 
     def views_of_clip(self, clip: str | Path | Frames) -> Inputs:
         """The model's input for a clip, from `hybrid_views`."""
@@ -89,6 +102,20 @@ class Encoder:
         if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8 or not len(array):
             raise UserError(f"frames must be a uint8 array [T, H, W, 3], got {array.dtype} {array.shape}")
         return hybrid_views(lambda numbers: {n: array[n] for n in numbers}, len(array), self.views)
+
+
+def encoder_of_run(model: nn.Module, tokenizer: Tokenizer, config: TrainConfig) -> Encoder:
+    """The encoder of a run's model, with its views and precision."""
+    inner, data = unwrap(model), config.data
+    assert isinstance(inner, HDVila)
+    return Encoder(
+        inner, tokenizer, stride=data.stride, view=cast(View, data.view), fps=data.fps, precision=config.loop.precision
+    )
+
+
+def blank_inputs(views: Views) -> Inputs:
+    """The input of a black clip."""
+    return hybrid_views(lambda numbers: {n: np.zeros((*views.high, 3), np.uint8) for n in numbers}, 1, views)
 
 
 def _stacked(parts: Sequence[Tensor | None], device: torch.device) -> Tensor | None:

@@ -18,7 +18,6 @@ from math import comb, isnan
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from manifests.errors import UserError
@@ -26,7 +25,7 @@ from train.config import TrainConfig
 from train.data.index import Index
 from train.data.loader import ClipDataset, Loaded, blank_rows, read_once
 from train.data.registry import SampleView, Source
-from train.distributed import Process, sum_over_ranks, world_size
+from train.distributed import Process, gathered, sum_over_ranks, world_size
 from train.evaluation.attributes import (
     AttributeScore,
     first_answers,
@@ -227,7 +226,7 @@ def evaluate(
     video, text, captions, positions = _embed(model, chunks, view, config, tokenizer)
     model.train(was_training)
     own = sum(at < len(own_rows) for at in positions)
-    parts = _from_all_ranks((video[:own], text[:own], captions[:own], len(own_rows) - own), process)
+    parts = gathered((video[:own], text[:own], captions[:own], len(own_rows) - own), process)
     joined = [caption for part in parts for caption in part[2]]
     if not joined:
         raise UserError(f"{index.manifest.root}: none of the {n_clips} clips of the val split can be read")
@@ -324,12 +323,3 @@ def _losses(
     world = world_size()
     lost = int(sum_over_ranks(torch.tensor(n_lost, device=device)))
     return HeldOut(losses, sum(weight * losses[objective.name] for objective, weight in both), n_rows * world, lost)
-
-
-def _from_all_ranks(own: Part, process: Process) -> list[Part]:
-    """The parts of all ranks, in rank order."""
-    if process.world == 1:
-        return [own]
-    parts: list[Any] = [None] * process.world
-    dist.all_gather_object(parts, own)
-    return parts

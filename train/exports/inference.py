@@ -19,7 +19,7 @@ from manifests.errors import UserError
 from manifests.settings import load_config
 from train.config import TrainConfig
 from train.data.views import View
-from train.evaluation.encoder import Encoder
+from train.evaluation.encoder import Encoder, encoder_of_run
 from train.exports.export import model_config, read_weights
 from train.exports.export_folder import CONFIG, read_config
 from train.feed.tokenizer import FILE, load_tokenizer
@@ -41,9 +41,7 @@ def load_checkpoint(target: Path, *, best: bool = False, device: torch.device | 
     model = build_model(config.model.without_sources(), seed=config.seed)
     mark_trainable(model, config)
     restore_weights(checkpoint, model)
-    tokenizer = load_tokenizer(folder / "tokenizer")
-    data = config.data
-    return Encoder(model.to(device), tokenizer, stride=data.stride, view=cast(View, data.view), fps=data.fps)
+    return encoder_of_run(model.to(device), load_tokenizer(folder / "tokenizer"), config)
 
 
 def load(path: str | Path, *, device: torch.device | str = "cpu") -> Encoder:

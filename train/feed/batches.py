@@ -28,12 +28,14 @@ from torch import Tensor
 from manifests.categories import category_by_name, load_categories
 from manifests.errors import ConfigError, UserError
 from manifests.shards import Manifest, read_manifest
+from train.annotations.captions import read_queries
 from train.config import TrainConfig
 from train.data.index import Index, load_index, read_captions, refuse_bad_shards
 from train.data.loader import ClipDataset, Loaded, PlannedLoader
 from train.data.plan import Mixing, Stream
 from train.data.registry import SampleView, Source, make_view
 from train.data.stream import StreamingLoader
+from train.data.texts import with_texts
 from train.data.workers import Workers
 from train.distributed import Process, agree
 from train.feed.tokenizer import MAX_CAPTIONS, Tokenizer, load_tokenizer, tokenizer_beside, tokenizer_from_captions
@@ -77,11 +79,14 @@ def open_data(
     data = config.data
     manifest = manifest or read_manifest(data.manifest, **data.storage_options)
     train, val = _open_indexes(config, manifest, run / "index", process)
+    if data.captions:
+        queries = read_queries(Path(data.captions), split=data.captions_split, prefer=("train",))
+        train = with_texts(train, queries, data.captions)
     _refuse_world(config, process, train)
     mixing = Mixing(data.window_shards, _weights_by_id(data.weights))
     stream = Stream(train, config.seed, mixing, config.loop.batch, first_step, first_epoch)
     source = choose_source(config, train)
-    return TrainData(manifest, train, val, _tokenizer(config, manifest, run, process), source, stream)
+    return TrainData(manifest, train, val, _tokenizer(config, train, run, process), source, stream)
 
 
 def _open_indexes(config: TrainConfig, manifest: Manifest, cache: Path, process: Process) -> tuple[Index, Index | None]:
@@ -151,13 +156,13 @@ def _weights_by_id(weights: dict[str, float]) -> dict[int, float]:
     return by_id
 
 
-def _tokenizer(config: TrainConfig, manifest: Manifest, run: Path, process: Process) -> Tokenizer:
+def _tokenizer(config: TrainConfig, train: Index, run: Path, process: Process) -> Tokenizer:
     """Loads the run's own copy of the tokenizer; the first rank makes it if there is none yet."""
     folder = run / "tokenizer"
     problem = ""
     if process.is_first and not folder.exists():
         try:
-            tokenizer = _first_tokenizer(config, manifest)
+            tokenizer = _first_tokenizer(config, train)
             part = run / ".tokenizer"
             part.mkdir(parents=True, exist_ok=True)
             tokenizer.save(part)
@@ -168,7 +173,7 @@ def _tokenizer(config: TrainConfig, manifest: Manifest, run: Path, process: Proc
     return load_tokenizer(folder)
 
 
-def _first_tokenizer(config: TrainConfig, manifest: Manifest) -> Tokenizer:
+def _first_tokenizer(config: TrainConfig, train: Index) -> Tokenizer:
     """The tokenizer in `data.tokenizer`, else that of the initial weights, else a tokenizer made from the captions.
 
     UserError if the initial weights' vocabulary is missing or differs from it, or if it is too large for the model.
@@ -184,16 +189,23 @@ def _first_tokenizer(config: TrainConfig, manifest: Manifest) -> Tokenizer:
     if given and of_weights is not None and of_weights.pieces() != load_tokenizer(Path(given)).pieces():
         raise UserError(f"{given}: is another vocabulary than that of the initial weights, {source}; leave it out")
     if tokenizer is None:
-        captions = read_captions(
-            manifest, config.data.split, config.data.storage_options, at_most=MAX_CAPTIONS, seed=config.seed
+        tokenizer = tokenizer_from_captions(
+            _captions_of(train, config), vocab_size=config.model.vocab_size, seed=config.seed
         )
-        tokenizer = tokenizer_from_captions(captions, vocab_size=config.model.vocab_size, seed=config.seed)
     if tokenizer.vocab_size > config.model.vocab_size:
         raise UserError(
             f"the tokenizer has {tokenizer.vocab_size} pieces, the model room for {config.model.vocab_size}; "
             "raise model.vocab_size"
         )
     return tokenizer
+
+
+def _captions_of(train: Index, config: TrainConfig) -> list[str]:
+    """The texts that are trained on: those of `data.captions`, else the samples' own."""
+    if train.texts:
+        return [text for texts in train.texts for text in texts]
+    data = config.data
+    return read_captions(train.manifest, data.split, data.storage_options, at_most=MAX_CAPTIONS, seed=config.seed)
 
 
 def rows_of(loaded: Loaded, tokenizer: Tokenizer, config: TrainConfig) -> Rows:

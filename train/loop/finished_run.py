@@ -12,10 +12,11 @@ from manifests.settings import load_config
 from train.config import TrainConfig
 from train.data.index import Index
 from train.distributed import Process
-from train.evaluation.evaluate import Scores, evaluate
-from train.feed.batches import TrainData, choose_source, open_data
+from train.evaluation.benchmark import BenchmarkScores, benchmark_of
+from train.evaluation.evaluate import Scores
+from train.feed.batches import TrainData, open_data
 from train.loop.checkpoint import find_checkpoint, folder_of, restore_weights
-from train.loop.fit import first_model, strategy_of
+from train.loop.fit import first_model, scores_of, strategy_of
 from train.models.wrapping import wrap
 
 
@@ -27,29 +28,45 @@ class Opened:
     folder: Path
     checkpoint: Path
     data: TrainData
-    val: Index
     model: nn.Module
+
+    @property
+    def val(self) -> Index:
+        """The held-out samples."""
+        assert self.data.val is not None
+        return self.data.val
 
 
 def open_run(target: Path, process: Process, *, best: bool = False, overrides: list[str] | None = None) -> Opened:
     """Opens a run by its folder, a checkpoint in it, or its YAML. UserError if nothing is held out."""
+    run = _open(target, process, best=best, overrides=overrides)
+    _refuse_no_val(run)
+    return run
+
+
+def _refuse_no_val(run: Opened) -> None:
+    if run.data.val is None:
+        raise UserError(f"{run.config.data.manifest}: has no split {run.config.data.val_split!r} to evaluate on")
+
+
+def _open(target: Path, process: Process, *, best: bool = False, overrides: list[str] | None = None) -> Opened:
     if target.is_file():
         target = Path(load_config(TrainConfig, target, overrides).out)
     checkpoint = find_checkpoint(target, best=best)
     folder = checkpoint.parent.parent if checkpoint.parent.name == folder_of(Path()).name else checkpoint.parent
     config = load_config(TrainConfig, folder / "config.yaml", overrides)
     data = open_data(config, folder, process)
-    if data.val is None:
-        raise UserError(f"{config.data.manifest}: has no split {config.data.val_split!r} to evaluate on")
     model = wrap(first_model(config, process, resuming=True), strategy_of(config, process))
     restore_weights(checkpoint, model)
-    return Opened(config, folder, checkpoint, data, data.val, model)
+    return Opened(config, folder, checkpoint, data, model)
 
 
 def evaluate_run(
     target: Path, process: Process, *, best: bool = False, overrides: list[str] | None = None
-) -> tuple[Scores, Path]:
-    """Opens a run (see `open_run`) and evaluates it: `(scores, checkpoint)`."""
-    run = open_run(target, process, best=best, overrides=overrides)
-    source = choose_source(run.config, run.val)
-    return evaluate(run.model, run.val, run.data.tokenizer, run.config, process, source), run.checkpoint
+) -> tuple[Scores | BenchmarkScores, Path]:
+    """Opens a run and evaluates it as it was while it trained: `(scores, checkpoint)`."""
+    run = _open(target, process, best=best, overrides=overrides)
+    benchmark = benchmark_of(run.config, run.folder / "index")
+    if benchmark is None:
+        _refuse_no_val(run)
+    return scores_of(run.model, run.data, run.config, process, benchmark), run.checkpoint

@@ -21,7 +21,7 @@ import os
 import platform
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +34,8 @@ from manifests.errors import UserError
 from train.config import TrainConfig
 from train.data.plan import mix
 from train.distributed import Process, agree, from_first, whole
+from train.evaluation.benchmark import Benchmark, BenchmarkOptions, BenchmarkScores, benchmark_of, run_benchmark
+from train.evaluation.encoder import encoder_of_run
 from train.evaluation.evaluate import Scores, evaluate
 from train.feed.batches import TrainData, choose_source
 from train.loop import hard_negatives, observe, run_folder
@@ -100,11 +102,17 @@ class Run:
     optimizer: torch.optim.Optimizer
     ema: Ema | None
     checkpointer: Checkpointer
+    benchmark: Benchmark | None
 
     @property
     def data(self) -> TrainData:
         """The data of the current epoch."""
         return self.feed.data
+
+    @property
+    def held_out(self) -> bool:
+        """Whether there is something to evaluate on."""
+        return self.benchmark is not None or self.data.val is not None
 
 
 def fit(config: TrainConfig, process: Process, stop: StopRequest) -> Outcome:
@@ -124,6 +132,7 @@ def _fit(config: TrainConfig, folder: Path, process: Process, stop: StopRequest)
 
     feed = open_feed(config, folder, process)
     data = feed.data
+    benchmark = benchmark_of(config, folder / "index")
     n_steps = config.loop.steps or math.ceil(config.loop.epochs * data.epoch_length / config.loop.batch)
     model = first_model(config, process, resuming=bool(checkpoints(folder)))
     say(process, describe_run(config, data, model, n_steps, process))
@@ -134,7 +143,7 @@ def _fit(config: TrainConfig, folder: Path, process: Process, stop: StopRequest)
     optimizer = build_optimizer(wrapped, config.optim)
     ema = Ema(wrapped, config.optim.ema_decay) if config.optim.ema_decay else None
     writer = Checkpointer(folder, process, keep=config.checkpoint.keep)
-    run = Run(folder, config, process, feed, n_steps, wrapped, optimizer, ema, writer)
+    run = Run(folder, config, process, feed, n_steps, wrapped, optimizer, ema, writer, benchmark)
 
     done, scores = resume(run)
     recorder = observe.Recorder(folder if process.is_first else None, config.observe, done, config.record())
@@ -179,7 +188,7 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
         if scalars.due(done):
             record(run, recorder, meter, scalars.read())
         last, stopping = done == run.n_steps, any_rank(stop.is_due(), process)
-        evaluating = run.data.val is not None and (last or (due(done, config.eval.every) and not stopping))
+        evaluating = run.held_out and (last or (due(done, config.eval.every) and not stopping))
         saving = evaluating or last or stopping or due(done, config.checkpoint.every)
         if saving:
             record(run, recorder, meter, scalars.read())  # before the checkpoint: it stops at values that aren't finite
@@ -321,18 +330,26 @@ def stop_nonfinite(run: Run, step: int, loss: float, grad_norm: float, keys: lis
     )
 
 
-def validate(run: Run, recorder: observe.Recorder, step: int) -> Scores:
-    """The scores on the val split, with the moving average of the weights, if any."""
-    assert run.data.val is not None
-    source = choose_source(run.config, run.data.val)
-    arguments = (run.model, run.data.val, run.data.tokenizer, run.config, run.process, source)
-    if run.ema is None:
-        scores = evaluate(*arguments)
-    else:
-        with run.ema.swapped():
-            scores = evaluate(*arguments)
+def validate(run: Run, recorder: observe.Recorder, step: int) -> Scores | BenchmarkScores:
+    """The scores on the benchmark or the val split, with the moving average of the weights, if any."""
+    with run.ema.swapped() if run.ema is not None else nullcontext():
+        scores = scores_of(run.model, run.data, run.config, run.process, run.benchmark)
     recorder.scores(step, scores.flat())
     recorder.say(scores.describe())
+    return scores
+
+
+def scores_of(
+    model: nn.Module, data: TrainData, config: TrainConfig, process: Process, benchmark: Benchmark | None
+) -> Scores | BenchmarkScores:
+    """The scores of a model on the benchmark of its run, or on the val split if it has none."""
+    if benchmark is None:
+        assert data.val is not None
+        return evaluate(model, data.val, data.tokenizer, config, process, choose_source(config, data.val))
+    was_training = model.training
+    options = BenchmarkOptions(batch=config.eval.batch, workers=config.data.workers)
+    scores = run_benchmark(encoder_of_run(model, data.tokenizer, config), benchmark, options, process)
+    model.train(was_training)
     return scores
 
 

@@ -1,26 +1,58 @@
-"""Benchmarks' caption files, in miniature but in the published formats, and what is said of files that are none."""
+"""Benchmarks' caption files, in miniature but in the published forms, and what is said of files that are none."""
 
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
 
 from manifests.errors import UserError
-from train.annotations.captions import Query, find_videos, read_queries
+from train.annotations.captions import Query, read_queries
 
 MSRVTT_1KA = """key,vid_key,video_id,sentence
 ret0,msr9770,video9770,a person is connecting something to system
-ret1,msr9771,video9771,"a little girl, who sings"
+ret1,msr9771,video9771,"a girl, who sings"
 """
 MSRVTT_ALL = {
     "info": {},
-    "videos": [{"video_id": "video0", "split": "train"}],
+    "videos": [
+        {"video_id": "video0", "split": "train", "url": "https://www.youtube.com/watch?v=9lZi22qLlEo"},
+        {"video_id": "video7", "split": "validate"},
+        {"video_id": "video9", "split": "test"},
+    ],
     "sentences": [
         {"caption": "a car is shown", "video_id": "video0", "sen_id": 0},
         {"caption": "in a garage", "video_id": "video0", "sen_id": 1},
+        {"caption": "a man cooks", "video_id": "video9", "sen_id": 2},
+        {"caption": "a band", "video_id": "video7", "sen_id": 3},
     ],
+}
+MSVD = """# Descriptions of the training and test clips
+-4wsuPCjDBc_5_15 a squirrel is eating a peanut in its shell
+-4wsuPCjDBc_5_15 a chipmunk is eating
+mv89psg6zh4_33_46 a bird in a sink
+"""
+MSVD_CORPUS = """VideoID,Start,End,WorkerID,Source,AnnotationTime,Language,Description
+mv89psg6zh4,33,46,588702,unverified,55,Slovene,Papagaj se umiva.
+mv89psg6zh4,33,46,588702,unverified,55,English,A bird is bathing.
+"""
+VATEX = [{"videoID": "Ptf_2VRj-V0_000122_000132", "enCap": ["A person paints.", "Someone draws."], "chCap": ["一个人"]}]
+YOUCOOK2 = {
+    "database": {
+        "xHr8X2Wpmno": {
+            "duration": 311.77,
+            "subset": "validation",
+            "recipe_type": "113",
+            "annotations": [
+                {"segment": [41, 54], "id": 0, "sentence": "pick the ends off the verdalago"},
+                {"segment": [84, 122], "id": 1, "sentence": "combine lemon juice"},
+            ],
+        },
+        "GLd3aX16zBg": {"subset": "training", "annotations": [{"segment": [90, 102], "id": 0, "sentence": "spread"}]},
+        "test_without": {"subset": "testing"},
+    }
 }
 DIDEMO = [
     {"annotation_id": 1, "video": "54322086@N00_2408598493_274c77d26a.avi", "description": "a dog runs.", "times": []},
@@ -29,7 +61,7 @@ DIDEMO = [
 ]
 LSMDC = (
     "1004_Juno_00.00.32.122-00.00.35.299\t00:00:32.122\t00:00:35.299\t00:00:31\t00:00:36\tSOMEONE looks up.\n"
-    "3001_21_0.1\t0\t1\t0\t1\tHe sits.\n"
+    "3001_21_0.1\t0\t1\t0\t1\tHe sits in a café.\n"
 )
 ACTIVITYNET = {
     "v_uqiMw7tQ1Cc": {
@@ -39,56 +71,129 @@ ACTIVITYNET = {
     },
     "v_bXdq2zI1Ms0": {"duration": 73.1, "timestamps": [[0, 10]], "sentences": ["Three men."]},
 }
-JSONL = (
+COMMON = [{"video": "video9770.mp4", "caption": "a person"}, {"video": "b/video9771.mp4", "caption": ["one", "two"]}]
+LINES = (
     '{"clip_id": "a/b/video1.mp4", "text": "one"}\n\n{"clip_id": "video2", "text": ["two", "zwei"], "num_frame": 9}\n'
 )
+PUBLISHED = {
+    "msrvtt 1k-A": (
+        MSRVTT_1KA,
+        [
+            Query("video9770", "a person is connecting something to system"),
+            Query("video9771", "a girl, who sings"),
+        ],
+    ),
+    "msrvtt": (MSRVTT_ALL, [Query("video9", "a man cooks", "test")]),
+    "msvd": (
+        MSVD,
+        [
+            Query("-4wsuPCjDBc_5_15", "a squirrel is eating a peanut in its shell"),
+            Query("-4wsuPCjDBc_5_15", "a chipmunk is eating"),
+            Query("mv89psg6zh4_33_46", "a bird in a sink"),
+        ],
+    ),
+    "msvd corpus": (MSVD_CORPUS, [Query("mv89psg6zh4_33_46", "A bird is bathing.")]),
+    "vatex": (
+        VATEX,
+        [Query("Ptf_2VRj-V0_000122_000132", "A person paints."), Query("Ptf_2VRj-V0_000122_000132", "Someone draws.")],
+    ),
+    "youcook2": (
+        YOUCOOK2,
+        [
+            Query("xHr8X2Wpmno.0", "pick the ends off the verdalago", "val", (41, 54)),
+            Query("xHr8X2Wpmno.1", "combine lemon juice", "val", (84, 122)),
+        ],
+    ),
+    "didemo": (
+        DIDEMO,
+        [Query("54322086@N00_2408598493_274c77d26a", "a dog runs. it jumps"), Query("10287332@N00_1", "waves")],
+    ),
+    "lsmdc": (
+        LSMDC,
+        [
+            Query("1004_Juno_00.00.32.122-00.00.35.299", "SOMEONE looks up."),
+            Query("3001_21_0.1", "He sits in a café."),
+        ],
+    ),
+    "activitynet": (ACTIVITYNET, [Query("v_uqiMw7tQ1Cc", "A man. He ties."), Query("v_bXdq2zI1Ms0", "Three men.")]),
+    "list": (COMMON, [Query("video9770", "a person"), Query("video9771", "one"), Query("video9771", "two")]),
+    "lines": (LINES, [Query("video1", "one"), Query("video2", "two"), Query("video2", "zwei")]),
+    "one line": ('{"clip_id": "video1", "text": "one"}\n', [Query("video1", "one")]),
+}
 
 
-def a_file(folder: Path, content: object) -> Path:
+def a_file(folder: Path, content: object, encoding: str = "utf-8") -> Path:
     path = folder / "captions"
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding=encoding)
     return path
 
 
-@pytest.mark.parametrize(
-    ("content", "wanted"),
-    [
-        (
-            MSRVTT_1KA,
-            [
-                Query("video9770", "a person is connecting something to system"),
-                Query("video9771", "a little girl, who sings"),
-            ],
-        ),
-        (MSRVTT_ALL, [Query("video0", "a car is shown"), Query("video0", "in a garage")]),
-        (
-            DIDEMO,
-            [
-                Query("54322086@N00_2408598493_274c77d26a", "a dog runs. it jumps"),
-                Query("10287332@N00_1", "waves"),
-            ],
-        ),
-        (LSMDC, [Query("1004_Juno_00.00.32.122-00.00.35.299", "SOMEONE looks up."), Query("3001_21_0.1", "He sits.")]),
-        (ACTIVITYNET, [Query("v_uqiMw7tQ1Cc", "A man. He ties."), Query("v_bXdq2zI1Ms0", "Three men.")]),
-        (JSONL, [Query("video1", "one"), Query("video2", "two"), Query("video2", "zwei")]),
-    ],
-    ids=["msrvtt 1k-A", "msrvtt", "didemo", "lsmdc", "activitynet", "jsonl"],
-)
+@pytest.mark.parametrize(("content", "wanted"), PUBLISHED.values(), ids=PUBLISHED)
 def test_a_published_file_is_recognised_by_its_content_and_read(tmp_path, content, wanted):
     assert read_queries(a_file(tmp_path, content)) == wanted
+
+
+def test_lsmdc_is_read_as_it_is_published_in_latin_1(tmp_path):
+    assert read_queries(a_file(tmp_path, LSMDC, "latin-1"))[1].text == "He sits in a café."
+
+
+@pytest.mark.parametrize("split", ["train", "training"])
+def test_a_split_is_taken_by_its_name_in_the_file(tmp_path, split):
+    texts = [query.text for query in read_queries(a_file(tmp_path, MSRVTT_ALL), split=split)]
+
+    assert texts == ["a car is shown", "in a garage"]
+
+
+@pytest.mark.parametrize(
+    "list_",
+    ["video_id\nvideo0\nvideo7\n", "video0.mp4\nvideo7\n", '["video0", "video7"]'],
+    ids=["9k", "names", "json"],
+)
+def test_a_split_is_taken_from_a_file_that_lists_its_videos(tmp_path, list_):
+    names = tmp_path / "train.9k.csv"
+    names.write_text(list_)
+
+    queries = read_queries(a_file(tmp_path, MSRVTT_ALL), split=str(names))
+
+    assert [query.video for query in queries] == ["video0", "video0", "video7"]
+
+
+@pytest.mark.parametrize(
+    ("content", "split", "message"),
+    [(MSRVTT_ALL, "dev", "its splits are train, test, val"), (MSVD, "test", "tells no splits; name a file")],
+)
+def test_a_split_that_is_not_there_is_named(tmp_path, content, split, message):
+    with pytest.raises(UserError, match=message):
+        read_queries(a_file(tmp_path, content), split=split)
+
+
+def test_a_list_of_other_videos_is_named(tmp_path):
+    names = tmp_path / "test_list.txt"
+    names.write_text("video1\n")
+    with pytest.raises(UserError, match=r"test_list.txt: names none of the videos of .* \(video0 is one"):
+        read_queries(a_file(tmp_path, MSRVTT_ALL), split=str(names))
+
+
+TGIF = "gif_name\tquestion\tanswer\tvid_id\tkey\ntumblr_1\twhat is there ?\tcat\tACTION4\t3\n"
 
 
 @pytest.mark.parametrize(
     ("content", "form", "message"),
     [
-        ("no captions at all", "auto", "none of the formats"),
-        ("", "auto", "none of the formats"),
-        ("3", "auto", "none of the formats"),
-        ('{"clip_id": 3}\n{"text"\n', "jsonl", "line 1 is no"),
-        (json.dumps([{"video": "a"}]), "didemo", "not a file of format didemo"),
+        ("no captions at all", "auto", "none of the forms of caption files:\n  msrvtt: a CSV with"),
+        ("", "auto", "none of the forms"),
+        ("3", "auto", "none of the forms"),
+        (TGIF, "auto", "holds questions, not captions"),
+        (json.dumps([{"question": "who?", "answer": "a man", "video_id": 6513}]), "auto", "holds questions"),
+        ('{"clip_id": 3}\n{"text"\n', "auto", "line 2 is no JSON"),
+        (json.dumps(MSRVTT_ALL)[:-3], "auto", "damaged JSON"),
+        (json.dumps([{"video": "a", "caption": "b"}, {"video": "a"}]), "auto", "entry 2 has no video"),
+        (json.dumps([{"video": "a"}]), "didemo", "not a file of form didemo"),
         ("a\tb\n", "lsmdc", "line 1 has 2"),
-        (json.dumps({"v_a": {"sentences": [4]}}), "activitynet", "a caption is int"),
+        ("a_1_2 x\nb\n", "msvd", "line 2 is not"),
+        (json.dumps({"v_a": {"sentences": [4]}}), "activitynet", "a text is expected and int"),
         ("video_id,sentence\n", "auto", "holds no caption"),
+        ("[" * 100_000, "auto", "nested too deep|damaged JSON"),
     ],
 )
 def test_what_is_no_caption_file_is_said_with_the_place(tmp_path, content, form, message):
@@ -96,17 +201,29 @@ def test_what_is_no_caption_file_is_said_with_the_place(tmp_path, content, form,
         read_queries(a_file(tmp_path, content), form)
 
 
-def test_videos_are_found_in_subfolders_whatever_their_suffix_and_missing_ones_are_named(tmp_path):
-    for name in ("1004_Juno/1004_Juno_00.00.32.122-00.00.35.299.avi", "video1.MP4", "video1.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"")
+def test_text_that_is_not_utf_8_is_refused_with_its_line(tmp_path):
+    path = a_file(tmp_path, "video_id,sentence\nvideo1,ok\nvideo2,café\n", "latin-1")
+    with pytest.raises(UserError, match="line 3 is not UTF-8"):
+        read_queries(path)
 
-    found, missing = find_videos(tmp_path, ["video1", "1004_Juno_00.00.32.122-00.00.35.299", "video2", "video2"])
 
-    assert {name: path.suffix for name, path in found.items()} == {
-        "video1": ".MP4",
-        "1004_Juno_00.00.32.122-00.00.35.299": ".avi",
-    }
-    assert missing == ["video2"]
-    with pytest.raises(UserError, match="no such folder"):
-        find_videos(tmp_path / "none", [])
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_damaged_file_is_read_or_refused_with_one_message(tmp_path, name):
+    content = PUBLISHED[name][0]
+    data = (content if isinstance(content, str) else json.dumps(content)).encode()
+    draw = random.Random(name)
+    for _ in range(40):
+        spoilt = bytearray(data)
+        for _ in range(draw.randint(1, 3)):
+            at = draw.randrange(len(spoilt))
+            spoilt[at : at + draw.choice((0, 1, 1, 9, len(data)))] = draw.choice(
+                (b"", b"null", b'"', b"\xff", b"\n", b"{}")
+            )
+        path = tmp_path / "captions"
+        path.write_bytes(spoilt)
+        try:
+            queries = read_queries(path)
+        except UserError as error:
+            assert str(error).startswith(f"{path}: ")
+        else:
+            assert queries and all(query.video and query.text for query in queries)

@@ -17,16 +17,18 @@ from tests.train.exports.test_inference import folder, pictures  # noqa: F401  (
 from train.annotations.captions import Query
 from train.cli import main
 from train.data.film import Film
+from train.distributed import Process
 from train.evaluation.benchmark import (
+    Benchmark,
     BenchmarkOptions,
-    FolderVideos,
-    ShardVideos,
+    BenchmarkScores,
     dual_softmax,
-    open_videos,
     right_answers,
     run_benchmark,
     score_queries,
 )
+from train.evaluation.encoder import Encoder
+from train.evaluation.videos import open_videos
 
 NAMES = ["a", "b", "c"]
 QUERIES = [Query("a", "dog"), Query("a", "hound"), Query("b", "dog"), Query("c", "cat")]
@@ -65,6 +67,11 @@ def test_dual_softmax_prefers_a_videos_own_query():
     assert hub[0].argmax() == 0 and weighed[0].argmax() == 1
 
 
+def scored(encoder: Encoder, queries: list[Query], source: Path, options: BenchmarkOptions) -> BenchmarkScores:
+    videos = open_videos(str(source), queries)
+    return run_benchmark(encoder, Benchmark(queries, videos), options, Process(0, 1, torch.device("cpu")))
+
+
 @pytest.fixture
 def videos(tmp_path: Path) -> Path:
     """Three readable videos in two containers, and a broken one."""
@@ -85,14 +92,14 @@ def test_missing_and_unreadable_videos_are_listed_and_scores_say_over_how_many(f
     names = ("one", "two", "three", "broken", "gone")
     queries = [Query(name, f"a red square {name}") for name in names]
 
-    found = run_benchmark(train.load(folder), queries, videos, BenchmarkOptions(n_segments=1, batch=2))
+    found = scored(train.load(folder), queries, videos, BenchmarkOptions(n_segments=1, batch=2))
 
     assert (found.retrieval.n_clips, found.n_queries, found.missing) == (3, 3, ("gone",))
     assert len(found.unreadable) == 1 and "broken.mp4: cannot be decoded" in found.unreadable[0]
     text = found.describe()
     assert "among 3 clips" in text and "gone" in text and "broken.mp4" in text
     with pytest.raises(UserError, match="none of the 1 videos"):
-        run_benchmark(train.load(folder), queries[4:], videos, BenchmarkOptions())
+        scored(train.load(folder), queries[4:], videos, BenchmarkOptions())
 
 
 def test_a_film_gives_the_same_pictures_from_any_container(videos):
@@ -161,35 +168,13 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return root, write_manifest(root / "set", entries)
 
 
-def test_samples_give_the_embeddings_that_their_files_give(folder, both):  # noqa: F811
-    files, manifest = both
-    encoder = train.load(folder)
-    names = ["one", "two", "three.0"]
-    shards = open_videos(str(manifest), names)
-    assert isinstance(shards, ShardVideos) and shards.missing(names) == []
-
-    of_shards = encoder.embed_views([shards.input_of(encoder, name) for name in names])
-
-    of_files = encoder.embed_video([files / f"{name}.mp4" for name in FILES])
-    assert torch.allclose(of_shards, of_files, atol=1e-6)
-
-
-def test_a_video_goes_by_its_id_where_it_has_one_clip_and_by_its_clips_else(both):
-    _, manifest = both
-
-    videos = open_videos(str(manifest.parent), ["one", "one_00000", "three", "three.7", "four"])
-
-    assert videos.missing(["one", "one_00000", "three", "three.7", "four"]) == ["three", "four"]
-    assert isinstance(open_videos(str(manifest.parent.parent), ["one"]), FolderVideos)
-
-
 def test_scores_over_shards_say_what_is_missing_and_what_is_damaged(folder, both):  # noqa: F811
     _, manifest = both
     queries = [Query(name, f"a square {name}") for name in ("one", "two", "three.7", "broken", "gone")]
 
-    found = run_benchmark(train.load(folder), queries, manifest, BenchmarkOptions(n_segments=1, fps=6.0))
+    found = scored(train.load(folder), queries, manifest, BenchmarkOptions(n_segments=1, fps=6.0))
 
     assert (found.retrieval.n_clips, found.missing) == (3, ("gone",))
     assert len(found.unreadable) == 1 and "broken_00000 cannot be decoded" in found.unreadable[0]
     with pytest.raises(UserError, match="none of the 1 videos"):
-        run_benchmark(train.load(folder), queries[4:], manifest, BenchmarkOptions())
+        scored(train.load(folder), queries[4:], manifest, BenchmarkOptions())

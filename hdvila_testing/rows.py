@@ -38,6 +38,7 @@ def a_video_row(video_id: str, **changes: Any) -> VideoRow:
         "round": 0,
         "flags": "[]",
         "extra": "",
+        "about": [],
     }
     return cast(VideoRow, {**row, **changes})
 

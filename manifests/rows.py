@@ -82,6 +82,7 @@ class VideoRow(TypedDict):
     round: int
     flags: str
     extra: str
+    about: list[str]
 
 
 class CaptionRow(TypedDict):

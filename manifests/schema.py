@@ -23,8 +23,8 @@ WORD = pa.struct(
 LISTINGS = pa.schema(
     [
         ("video_id", pa.string()),
-        ("source", pa.string()),  # search | channel | playlist | ids | hdvila | folder
-        ("query", pa.string()),  # the words, channel id, playlist id or file that listed it
+        ("source", pa.string()),  # search | grown | channel | playlist | lists | folder
+        ("query", pa.string()),  # the words, number (grown), channel id, playlist id or file that listed it
         ("wanted_category_id", pa.int32()),  # -1: any
         ("position", pa.int64()),  # in the listing, from 0
         ("title", pa.string()),
@@ -96,6 +96,7 @@ VIDEOS = pa.schema(
         ("round", pa.int32()),
         ("flags", pa.string()),  # JSON list of strings, of every clip: without_manual_captions
         ("extra", pa.string()),  # urls source: JSON of the columns that are not ours; otherwise ""
+        ("about", pa.list_(pa.string())),  # site: its tags and the titles of its chapters, for searches grown from them
     ]
 )
 
@@ -283,7 +284,7 @@ TABLES: dict[str, pa.Schema] = {
 WIDE: dict[str, tuple[str, ...]] = {
     "listings": ("title", "given_spans"),
     "candidates": ("given_spans",),
-    "videos": ("given_spans", "extra"),
+    "videos": ("given_spans", "extra", "about"),
     "captions": ("payload",),
     "transcripts": ("words", "events", "minhash"),
     "clips": ("text",),

@@ -115,6 +115,7 @@ class Video:
     upload_date: str = "2024-05-01"
     view_count: int = 1000
     keywords: tuple[str, ...] = ()
+    chapters: tuple[str, ...] = ()
     copy_of: str = ""
     tells_length: bool = True
     listed_as: str = ""
@@ -194,8 +195,8 @@ class Catalogue:
         """Returns what a query finds, best first, always the same.
 
         A seed query finds two thirds of the videos listed under its category (any two neighbouring queries of a
-        category together find all). Other queries find videos with their words in title, keywords, channel or category,
-        those with most words first.
+        category together find all). Other queries find videos with their words in title, keywords, chapters, channel or
+        category, those with most words first.
         """
         if found_at := self._seed_queries.get(_plain(query)):
             category_id, n = found_at
@@ -230,7 +231,7 @@ class Catalogue:
     def _texts(self) -> list[tuple[set[str], Video]]:
         names = {category.id: category.name for category in load_categories()}
         return [
-            (_words(" ".join((v.title, *v.keywords, v.channel.name, names.get(v.category_id, "")))), v)
+            (_words(" ".join((v.title, *v.keywords, *v.chapters, v.channel.name, names.get(v.category_id, "")))), v)
             for v in self.videos
             if v.searchable
         ]

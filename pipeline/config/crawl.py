@@ -174,6 +174,9 @@ class CrawlConfig(Section):
     grow_from_channels: bool = identity(
         True, doc="when a category runs out of candidates, list the channels of its kept videos"
     )
+    grow_from_words: bool = identity(
+        True, doc="when that is not enough, search for words that titles, tags and chapters of its kept videos share"
+    )
     max_per_query: int = identity(600, ge=1, doc="maximum number of results taken from one query or playlist")
     reserve: float = identity(
         0.25, ge=0, doc="share crawled beyond each category's quota, to replace videos that are rejected later"

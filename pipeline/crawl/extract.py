@@ -26,7 +26,7 @@ from pipeline.crawl.plan import RoundPlan
 from pipeline.crawl.progress import forget_committed, recall, recall_first_look, remember, remember_first_look
 from pipeline.crawl.sources.spans import has_texts
 from pipeline.engine.store.store import Store
-from pipeline.engine.work.boundary import per_item
+from pipeline.engine.work.boundary import per_item, plain
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.addresses import VIDEO_TRIES
@@ -52,6 +52,8 @@ from pipeline.text.transcripts import given_transcript_row
 CAPTION_TRIES = 2
 WITHOUT_MANUAL = "without_manual_captions"
 """Flag of a video whose text is the automatic track's, because the manual one did not come."""
+MOST_ABOUT, LONGEST_ABOUT = 40, 80
+"""Tags and titles of chapters that are kept of a video, and their letters: as many as people write."""
 VIDEO_TIME_LIMIT_S = 240.0
 """Of an extraction, by the clock."""
 
@@ -364,4 +366,13 @@ def video_row(video: FoundVideo, candidate: CandidateRow, round_: int) -> VideoR
         "round": round_,
         "flags": json.dumps(video.flags),
         "extra": "",
+        "about": _about(info),
     }
+
+
+def _about(info: Info) -> list[str]:
+    """A video's tags and the titles of its chapters, as far as they are short texts."""
+    chapters = info.get("chapters") or ()
+    texts = [*(info.get("tags") or ()), *(one.get("title") for one in chapters if isinstance(one, dict))]
+    short = (plain(text.strip()) for text in texts if isinstance(text, str) and len(text) <= LONGEST_ABOUT)
+    return list(dict.fromkeys(filter(None, short)))[:MOST_ABOUT]

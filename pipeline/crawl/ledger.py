@@ -29,6 +29,7 @@ from manifests.schema import REJECTS, TABLES
 from manifests.stages import names_of
 from manifests.version import made_by
 from pipeline.crawl.plan import CrawlFacts, RoundPlan, SourceFacts, SourceKey
+from pipeline.crawl.sources import NO_RESULT, SEARCHES
 from pipeline.engine.store.many_parts import Owners, read_many
 from pipeline.engine.store.new_parts import NewParts
 from pipeline.engine.store.parallel import READERS
@@ -144,6 +145,7 @@ class CrawlLedger:
     known: KnownVideos = field(default_factory=KnownVideos)
     asked: Counter[int] = field(default_factory=Counter)
     sources: dict[SourceKey, SourceFacts] = field(default_factory=dict)
+    last_found: int = -1
     kept_by_source: Counter[tuple[str, str]] = field(default_factory=Counter)
     channels: dict[int, Counter[str]] = field(default_factory=dict)
     retries: Retries = field(default_factory=Retries)
@@ -188,6 +190,7 @@ class CrawlLedger:
             asked=dict(self.asked),
             backlog=self.known.backlog(),
             sources={key: replace(known, n_kept=self.kept_by_source[key[:2]]) for key, known in self.sources.items()},
+            last_found=self.last_found,
             channels={category: _most_first(counts) for category, counts in self.channels.items()},
             due=self._next_attempts(due - requested),
             requested=self._next_attempts(requested),
@@ -301,7 +304,10 @@ class CrawlLedger:
             exhausted=known.exhausted or row["exhausted"],
             failures=known.failures + 1 if row["reason"] else known.failures,
             reason=row["reason"] or known.reason,
+            empty_in=row["round"] if row["detail"] == NO_RESULT else known.empty_in,
         )
+        if row["source"] in SEARCHES and row["n_listed"]:
+            self.last_found = max(self.last_found, row["round"])
 
     def _read_videos(self) -> None:
         for _, table in self._new_rows("videos", ["source", "query", "category_id", "channel_id"]):

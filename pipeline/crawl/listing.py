@@ -15,10 +15,11 @@ from manifests.reasons import Reason, ReasonClass
 from manifests.rows import CandidateRow, ListingRow, SourceRow
 from pipeline.config.crawl import CrawlConfig
 from pipeline.crawl.api_lists import list_by_api
+from pipeline.crawl.grown import words_of
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.limits import check_listed
 from pipeline.crawl.plan import RoundPlan, digest
-from pipeline.crawl.sources import LISTS, Ask, Listed
+from pipeline.crawl.sources import GROWN, LISTS, NO_RESULT, SEARCHES, Ask, Listed
 from pipeline.crawl.sources.lists import END, list_part
 from pipeline.crawl.sources.site_lists import address_of
 from pipeline.crawl.sources.spans import some_usable
@@ -65,7 +66,8 @@ class ListStage:
         elif by_api := list_by_api(ask, self.config, self.polite):
             listed = ListedSource(*by_api)
         else:
-            listed = _SiteListing(ask, self.config, self.polite).run()
+            words = words_of(context.store, ask.query) if ask.source == GROWN else ask.query
+            listed = _SiteListing(ask, words, self.config, self.polite).run() if words else ListedSource(exhausted=True)
         return Output(
             rows={
                 "listings": [_listing_row(result, ask, self.plan.round) for result in listed.results],
@@ -91,6 +93,7 @@ class _SiteListing:
     """One list of the site; each attempt starts at its first page, and the longest result is kept."""
 
     ask: Ask
+    words: str  # or whatever else names the list to the site
     config: CrawlConfig
     polite: Polite
     best: ListedSource = field(default_factory=ListedSource)
@@ -110,20 +113,20 @@ class _SiteListing:
     def _attempt(self, turn: Turn) -> ListedSource:
         """Lists from the first page to the end of the list or the wanted length. Keeps what came before an error."""
         site = site_for(self.config, turn.identity, turn.clients, turn.session)
+        address = address_of(self.ask.source, self.words)
         results: list[Listed] = []
         try:
-            for video_id, entry in _until_it_repeats(list_entries(site, address_of(self.ask)), turn.session):
+            for video_id, entry in _until_it_repeats(list_entries(site, address), turn.session):
                 results.append(_from_entry(video_id, entry, len(results)))
                 if len(results) >= self.ask.up_to:
                     break
         finally:
             if len(results) > len(self.best.results):
                 self.best.results = results
-        looks_empty = not results and self.ask.source == "search"
+        looks_empty = not results and self.ask.source in SEARCHES
         self.best.exhausted = len(results) < self.ask.up_to and not looks_empty
-        if looks_empty:  # an unknown page layout looks just like a query without hits: not the end of a list
-            self.best.reason = Reason.BAD_ANSWER.value
-            self.best.detail = "no result at all: the words have no hits, or yt-dlp no longer knows the page"
+        if looks_empty:  # not the end of a list
+            self.best.reason, self.best.detail = Reason.BAD_ANSWER.value, NO_RESULT
         return self.best
 
 

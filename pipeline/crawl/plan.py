@@ -2,8 +2,9 @@
 
 A category that is short asks for as many videos as it needs at its yield so far: first those that are listed already,
 then more from its sources. Each source is listed four times as deep every time; when a category's sources are
-exhausted, the channels of its kept videos become new sources. Rounds begin small and double, so that there are clips
-on the first day, and little is asked for at a yield that nobody has seen yet.
+exhausted, the channels of its kept videos become new sources, and searches for words of these videos (`words`). Rounds
+begin small and double, so that there are clips on the first day, and little is asked for at a yield that nobody has
+seen yet.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from manifests.categories import category_by_id
 from manifests.stages import STAGES
 from pipeline.config.crawl import CrawlConfig, wanted_categories
-from pipeline.crawl.sources import LISTS, Ask
+from pipeline.crawl.sources import GROWN, LISTS, Ask
 from pipeline.site.data_api import MOST_IDS
 
 ANY = -1
@@ -38,6 +39,8 @@ is half an hour of one identity at its default rate.
 """
 MAX_PER_CHANNEL = 200
 """Videos listed of a channel that the crawl discovered itself: a category is not to become a few channels."""
+LEAST_GROWN, MOST_GROWN_AT_ONCE, MOST_GROWN = 10, 200, 2_000
+"""Searches that are grown for a category: at a time, at least and at most, and in the whole crawl."""
 CLIPS_PER_VIDEO, HOURS_PER_CLIP, GIVE_CLIPS = 8.0, 13.5 / 3600, 0.25
 """Expected of a candidate, many of which are rejected, until there are results: clips, their length, and the share that
 gives any; length and share are about HD-VILA-100M's.
@@ -67,6 +70,7 @@ class SourceFacts:
     exhausted: bool = False
     failures: int = 0  # consecutive listings that ended early
     reason: str = ""
+    empty_in: int = -1  # round of the last listing without any result
     n_kept: int = 0
 
 
@@ -79,7 +83,9 @@ class CrawlFacts:
     asked: Mapping[int, int] = field(default_factory=dict)  # videos looked at, by wanted category
     backlog: Mapping[int, int] = field(default_factory=dict)  # listed, not looked at
     sources: Mapping[SourceKey, SourceFacts] = field(default_factory=dict)
+    last_found: int = -1  # the last round in which a search had results
     channels: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # of kept videos, the most frequent first
+    grown: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # numbers of grown searches, oldest first
     due: tuple[tuple[str, int], ...] = ()  # (video id, attempt) that were deferred and are due
     requested: tuple[tuple[str, int], ...] = ()  # (video id, attempt) that a person asked to try again
     requests: tuple[str, ...] = ()  # the retry requests that `requested` came from
@@ -133,9 +139,7 @@ def doubled(n_times: int) -> int:
 
 def plan_round(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> RoundPlan:
     """Plans the next round; an empty round if nothing more can or need be done. The same facts give the same plan."""
-    needs = needs_of(config, facts, wanted)
-    budget = min(1.0, doubled(facts.round) / max(1, sum(needs.values())))
-    needs = {category: math.ceil(need * budget) for category, need in needs.items()}
+    needs = _needs_of_round(config, facts, wanted)
     asks: list[Ask] = []
     n_candidates: dict[int, int] = {}
     total, listed = sum(needs.values()), _Listed.of(facts)
@@ -151,6 +155,27 @@ def plan_round(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> RoundP
     n_candidates = dict(sorted(n_candidates.items()))  # as it is read again: the unit of choice is named by it
     batch = MOST_IDS if config.data_api.key else BATCH_VIDEOS
     return RoundPlan(facts.round, tuple(asks), n_candidates, tuple(sorted(again.items())), facts.requests, batch)
+
+
+def _needs_of_round(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> dict[int, int]:
+    needs = needs_of(config, facts, wanted)
+    budget = min(1.0, doubled(facts.round) / max(1, sum(needs.values())))
+    return {category: math.ceil(need * budget) for category, need in needs.items()}
+
+
+def searches_to_grow(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted, plan: RoundPlan) -> dict[int, int]:
+    """How many searches to grow by category: for those whose configured sources are at their end, and whose other ones
+    give less than the round could look at. {} while sources of any category are left.
+    """
+    if not _may_grow(config, config.grow_from_words) or plan.n_candidates.get(ANY):
+        return {}
+    n_wanted: dict[int, int] = {}
+    for category, need in _needs_of_round(config, facts, wanted).items():
+        lacking, grown = need - plan.n_candidates.get(category, 0), len(facts.grown.get(category, ()))
+        if lacking > 0 and grown < MOST_GROWN and not _open_of(sources_of(category, config), facts):
+            n = min(MOST_GROWN_AT_ONCE, max(LEAST_GROWN, math.ceil(lacking / FIRST_DEPTH)))
+            n_wanted[category] = min(n, MOST_GROWN - grown)
+    return n_wanted
 
 
 def needs_of(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> dict[int, int]:
@@ -225,13 +250,21 @@ def open_asks(category: int, config: CrawlConfig, facts: CrawlFacts) -> list[Ask
     """The next listing of each source of a category that is not exhausted: best yield first, new channels last."""
     configured = sources_of(category, config)
     grown = _grown_sources(category, config, facts, {key for key, _ in configured})
-    asks = []
-    for order, (key, most) in enumerate([*configured, *grown]):
+    own, new = _open_of(configured, facts), _open_of(grown, facts)
+    return [_next_ask(*one) for one in (*own, *new)]
+
+
+def _open_of(sources: list[tuple[SourceKey, int]], facts: CrawlFacts) -> list[tuple[SourceKey, SourceFacts, int]]:
+    """Those that are not exhausted, with the most to list of each: best yield first."""
+    found = []
+    for key, most in sources:
         known = facts.sources.get(key, SourceFacts())
-        if known.exhausted or known.failures >= SOURCE_TRIES or (key[0] != LISTS and known.n_listed >= most):
-            continue
-        asks.append((order >= len(configured), -_yield(known), order, _next_ask(key, known, most)))
-    return [ask for *_, ask in sorted(asks, key=lambda item: item[:3])]
+        is_full = key[0] != LISTS and known.n_listed >= most
+        # where other searches find something, the page's layout is known, and this one has no hits
+        has_no_hits = not known.n_listed and 0 <= known.empty_in <= facts.last_found
+        if not (known.exhausted or known.failures >= SOURCE_TRIES or is_full or has_no_hits):
+            found.append((key, known, most))
+    return sorted(found, key=lambda one: -_yield(one[1]))
 
 
 def _yield(known: SourceFacts) -> float:
@@ -272,11 +305,20 @@ def queries_of(category: int, config: CrawlConfig) -> tuple[str, ...]:
 def _grown_sources(
     category: int, config: CrawlConfig, facts: CrawlFacts, configured: set[SourceKey]
 ) -> list[tuple[SourceKey, int]]:
-    on_the_site = {*STAGES["list"].sources}.difference({LISTS}) & {*config.sources}
-    if not config.grow_from_channels or not on_the_site or category == ANY:
+    if category == ANY:
         return []
-    keys = [("channel", channel, category) for channel in facts.channels.get(category, ())]
-    return [(key, MAX_PER_CHANNEL) for key in keys if key not in configured]
+    keys: list[tuple[SourceKey, int]] = []
+    if _may_grow(config, config.grow_from_channels):
+        channels = [("channel", channel, category) for channel in facts.channels.get(category, ())]
+        keys += [(key, MAX_PER_CHANNEL) for key in channels if key not in configured]
+    if _may_grow(config, config.grow_from_words):
+        keys += [((GROWN, number, category), config.max_per_query) for number in facts.grown.get(category, ())]
+    return keys
+
+
+def _may_grow(config: CrawlConfig, setting: bool) -> bool:
+    """Whether the crawl asks the site for lists at all, and may find more of them by itself."""
+    return setting and not {*STAGES["list"].sources}.difference({LISTS}).isdisjoint(config.sources)
 
 
 def states_of(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> list[CategoryState]:

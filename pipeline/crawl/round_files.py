@@ -1,14 +1,17 @@
 """What a crawl records of its rounds, and what is known when one is planned.
 
 rounds/<n>.json            the plan of round n, written before it is carried out
+rounds/grown/<n>.json      the searches that were grown for it (`grown`)
 rounds/states/last.json    the state of each category when the last plan was made
 """
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TypedDict
 
 from pipeline.config.crawl import CrawlConfig
+from pipeline.crawl.grown import GrownSearch, read_grown
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import CategoryState, CrawlFacts, RoundPlan, Wanted, states_of
 from pipeline.crawl.sources import Ask
@@ -26,7 +29,16 @@ def read_states(store: Store) -> list[CategoryState]:
 def crawl_facts(ledger: CrawlLedger, number: int, served: list[str]) -> CrawlFacts:
     """What is committed so far, as the plan of round `number` needs it."""
     ledger.update()
-    return ledger.facts(number, datetime.now(UTC), served)
+    return with_grown(ledger.facts(number, datetime.now(UTC), served), read_grown(ledger.store))
+
+
+def with_grown(facts: CrawlFacts, grown: Mapping[str, GrownSearch]) -> CrawlFacts:
+    """The facts with these searches, except those whose words are forgotten."""
+    by_category: dict[int, list[str]] = {}
+    for number, search in grown.items():
+        if search.words:
+            by_category.setdefault(search.category_id, []).append(number)
+    return replace(facts, grown={category: tuple(numbers) for category, numbers in by_category.items()})
 
 
 def category_states(config: CrawlConfig, store: Store, wanted: Wanted) -> list[CategoryState]:

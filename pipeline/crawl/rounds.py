@@ -10,17 +10,29 @@ stages, which tell how many clips each video gives.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from manifests.categories import category_name
 from pipeline.config.crawl import CrawlConfig
 from pipeline.config.media import CutConfig
 from pipeline.crawl.extract import ExtractStage
+from pipeline.crawl.grown import has_grown, read_grown, write_grown
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.listing import ChooseStage, ListStage
-from pipeline.crawl.plan import MAX_ROUNDS, CategoryState, RoundPlan, Wanted, plan_round, states_of
-from pipeline.crawl.round_files import STATES, crawl_facts, read_plans, write_plan
+from pipeline.crawl.plan import (
+    MAX_ROUNDS,
+    CategoryState,
+    CrawlFacts,
+    RoundPlan,
+    Wanted,
+    plan_round,
+    queries_of,
+    searches_to_grow,
+    states_of,
+)
+from pipeline.crawl.round_files import STATES, crawl_facts, read_plans, with_grown, write_plan
+from pipeline.crawl.words import KeptWords
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Stage
 from pipeline.outdir.tombstones import Tombstones
@@ -35,18 +47,36 @@ def rounds(config: CrawlConfig, store: Store, wanted: Wanted, ledger: CrawlLedge
     Running a finished round again does nothing, so the caller need not know where the last run stopped.
     """
     plans = read_plans(store)
+    words: KeptWords | None = None
     if plans:
         yield plans[-1]
     served = [name for plan in plans for name in plan.requests]
     for number in range(len(plans), MAX_ROUNDS):
         facts = crawl_facts(ledger, number, served)
         plan = plan_round(config, facts, wanted)
+        n_wanted = searches_to_grow(config, facts, wanted, plan)
+        if n_wanted and not has_grown(store, number):  # a killed run has recorded them already
+            words = words or KeptWords(store)
+            facts = _with_new_searches(config, facts, words, n_wanted)
+            plan = plan_round(config, facts, wanted)
         _say_where_it_stands(store, states_of(config, facts, wanted), ended=plan.is_empty)
         if plan.is_empty:
             return
         write_plan(store, plan)
         served += plan.requests
         yield plan
+
+
+def _with_new_searches(
+    config: CrawlConfig, facts: CrawlFacts, words: KeptWords, n_wanted: Mapping[int, int]
+) -> CrawlFacts:
+    """The facts with the searches that are grown for this round, which it records."""
+    words.update()
+    known = [(category, query) for category in n_wanted for query in queries_of(category, config)]
+    known += [(search.category_id, search.words) for search in read_grown(words.store).values()]
+    if found := words.grow(n_wanted, known):
+        write_grown(words.store, facts.round, found)
+    return with_grown(facts, read_grown(words.store))
 
 
 def _say_where_it_stands(store: Store, states: list[CategoryState], *, ended: bool) -> None:

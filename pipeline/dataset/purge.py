@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.parquet import damage_named, open_parquet, parquet_writer
+from pipeline.crawl.grown import forget_videos
 from pipeline.engine.store.delete_merged import sweep_orphans, sweep_segments
 from pipeline.engine.store.segments import Head, Segment, change_head, read_head
 from pipeline.engine.store.store import Store
@@ -22,7 +23,7 @@ from pipeline.outdir.remade import forget_alike
 EMPTIED = {
     "listings": ("title", "given_spans"),
     "candidates": ("given_spans",),
-    "videos": ("title", "channel", "given_spans", "media_path", "url", "extra"),
+    "videos": ("title", "channel", "given_spans", "media_path", "url", "extra", "about"),
     "captions": ("payload",),
     "transcripts": ("words", "events", "minhash"),
     "clips": ("text",),
@@ -41,6 +42,7 @@ def purge(store: Store, video_ids: Collection[str]) -> int:
     sweep_segments(store, grace_s=0)
     store.sweep_parts()
     forget_alike(store)
+    forget_videos(store, video_ids)
     n_rows, last = 0, read_head(store)[0].last
     for table, columns in EMPTIED.items():
         for stage in store.stages() if table in last else [""]:  # what a later stage wrote over is there too

@@ -168,6 +168,7 @@ def _video_row(video: Path, name: str) -> VideoRow:
         "round": 0,
         "flags": "[]",
         "extra": "",
+        "about": [],
     }
 
 

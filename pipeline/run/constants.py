@@ -10,6 +10,7 @@ from typing import Any
 
 from manifests.sample import MAX_PIXELS
 from pipeline.balance.next_batch import MOST_TRIES
+from pipeline.crawl.grown import LEAST_CHANNELS
 from pipeline.crawl.plan import (
     CLIPS_PER_VIDEO,
     FIRST_CANDIDATES,
@@ -18,8 +19,10 @@ from pipeline.crawl.plan import (
     MAX_CANDIDATES,
     MAX_PER_CHANNEL,
     MAX_ROUNDS,
+    MOST_GROWN,
 )
 from pipeline.crawl.sources.site_lists import SEARCH_FILTER
+from pipeline.crawl.words import LEAST_OWN, SAMPLE
 from pipeline.likeness.same import LIKENESS
 from pipeline.likeness.sentences import SAID_AGAIN
 from pipeline.likeness.texts import SAME_TALK
@@ -50,6 +53,10 @@ _CHOOSE = {
     "CLIPS_PER_VIDEO": CLIPS_PER_VIDEO,
     "HOURS_PER_CLIP": HOURS_PER_CLIP,
     "GIVE_CLIPS": GIVE_CLIPS,
+    "LEAST_CHANNELS": LEAST_CHANNELS,
+    "LEAST_OWN": LEAST_OWN,
+    "MOST_GROWN": MOST_GROWN,
+    "SAMPLE": SAMPLE,
 }
 _EXTRACT = {"FORMATS": " ".join(FORMATS), "MAX_CAPTION_BYTES": MAX_CAPTION_BYTES, "MAX_FPS": MAX_FPS}
 _TRANSCRIPTS = {"MIN_TRACK_CONFIDENCE": MIN_TRACK_CONFIDENCE, "LANGUAGE_WORDS": LANGUAGE_WORDS}

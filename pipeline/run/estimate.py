@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from manifests.categories import category_name
 from pipeline.balance.quotas import balance_of
 from pipeline.config import RunConfig
-from pipeline.crawl.plan import BATCH_VIDEOS
+from pipeline.crawl.plan import BATCH_VIDEOS, MOST_GROWN
 from pipeline.crawl.sources import LISTS
 from pipeline.crawl.sources.folder import media_files
 from pipeline.crawl.sources.lists import heads_of
@@ -173,13 +173,19 @@ def _reach_lines(config: RunConfig, size: Size) -> Iterator[str]:
     if not reach or not size.looks:
         return
     n_lists, n_results = sum(one.n_lists for one in reach.values()), sum(one.n_results for one in reach.values())
-    n_candidates = sum(one.n_candidates for one in reach.values())
-    grown = f", {n_candidates:,.0f} with the channels of kept videos" if n_candidates > n_results else ""
-    n_enough = n_within_reach(reach, size.looks)
+    n_channels = sum(one.n_with_channels for one in reach.values())
+    grown = f", {n_channels:,.0f} with the channels of kept videos" if n_channels > n_results else ""
+    n_enough = n_within_reach({category: one.n_with_channels for category, one in reach.items()}, size.looks)
     yield (
         f"sources end: {n_lists:,} lists have {n_results:,} results at most{grown}; "
         f"enough for {n_enough} of {len(size.looks)} categories"
     )
+    if n_enough < len(size.looks) and config.crawl.grow_from_words:
+        n_enough = n_within_reach({category: one.n_with_words for category, one in reach.items()}, size.looks)
+        yield (
+            f"  then words that kept videos share are searched for, up to {MOST_GROWN:,} times a category: "
+            f"enough for {n_enough} of {len(size.looks)} categories, if the site has so many"
+        )
     if n_enough < len(size.looks):
         yield "  for the others add queries or channels, or raise crawl.max_per_query"
 

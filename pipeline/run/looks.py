@@ -15,6 +15,7 @@ from pipeline.crawl.plan import (
     ANY,
     MAX_PER_CHANNEL,
     MAX_ROUNDS,
+    MOST_GROWN,
     CrawlFacts,
     Wanted,
     doubled,
@@ -98,8 +99,10 @@ class Reach:
 
     n_lists: int
     n_results: int
-    n_candidates: float
+    n_with_channels: float
     """With those of the channels of kept videos, where the crawl grows from them."""
+    n_with_words: float
+    """With those of searches for words of kept videos too."""
 
 
 def reach_of(config: CrawlConfig, candidates_a_video: float) -> dict[int, Reach]:
@@ -108,19 +111,22 @@ def reach_of(config: CrawlConfig, candidates_a_video: float) -> dict[int, Reach]
     """
     if LISTS in config.sources:
         return {}
+    a_result = 1 + (MAX_PER_CHANNEL / candidates_a_video if config.grow_from_channels else 0.0)
+    sources = {category: sources_of(category, config) for category in (ANY, *wanted_categories(config))}
     reach = {}
-    for category in (ANY, *wanted_categories(config)):
-        n_results = sum(most for _, most in sources_of(category, config))
-        grown = MAX_PER_CHANNEL * n_results / candidates_a_video if config.grow_from_channels else 0.0
-        reach[category] = Reach(len(sources_of(category, config)), n_results, n_results + grown)
+    for category, lists in sources.items():
+        n_results = sum(most_of_list for _, most_of_list in lists)
+        may_grow = config.grow_from_words and category != ANY and (lists or sources[ANY])
+        n_grown = MOST_GROWN * config.max_per_query if may_grow else 0
+        reach[category] = Reach(len(lists), n_results, n_results * a_result, (n_results + n_grown) * a_result)
     return reach
 
 
-def n_within_reach(reach: Mapping[int, Reach], looks: Mapping[int, int]) -> int:
-    """How many categories have enough candidates within the reach of their sources."""
-    spare, n_enough = reach[ANY].n_candidates, 0
-    for category, n in sorted(looks.items(), key=lambda item: item[1] - reach[item[0]].n_candidates):
-        spare -= max(0.0, n - reach[category].n_candidates)
+def n_within_reach(n_candidates: Mapping[int, float], looks: Mapping[int, int]) -> int:
+    """How many categories have enough candidates among so many of each, and of any."""
+    spare, n_enough = n_candidates[ANY], 0
+    for category, n in sorted(looks.items(), key=lambda item: item[1] - n_candidates[item[0]]):
+        spare -= max(0.0, n - n_candidates[category])
         n_enough += spare >= 0
     return n_enough
 

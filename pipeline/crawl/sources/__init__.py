@@ -8,6 +8,11 @@ folder                     videos on a disk (a stage of its own)
 from dataclasses import dataclass
 
 LISTS = "lists"
+GROWN = "grown"
+SEARCHES = ("search", GROWN)
+"""For words that people configured, and for those that a crawl grew from kept videos (`pipeline/crawl/grown.py`)."""
+NO_RESULT = "no result at all: the words have no hits, or yt-dlp no longer knows the page"
+"""What `sources` says of a search that found nothing: an unknown layout looks just like a query without hits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +20,7 @@ class Ask:
     """A listing to make. `cursor` is the hash where a file's next part begins; the site's lists start at page one."""
 
     source: str
-    query: str  # words, channel, playlist or file
+    query: str  # words, number of a grown search, channel, playlist or file
     wanted_category_id: int  # -1: any
     up_to: int  # results wanted, counted from the first
     cursor: int = 0

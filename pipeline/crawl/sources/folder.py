@@ -352,6 +352,7 @@ def video_row(
         "round": 0,
         "flags": "[]",
         "extra": "",
+        "about": [],
     }
 
 

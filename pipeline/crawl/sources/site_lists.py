@@ -8,7 +8,7 @@ import re
 from urllib.parse import parse_qs, quote, urlencode
 
 from manifests.errors import UserError
-from pipeline.crawl.sources import Ask
+from pipeline.crawl.sources import SEARCHES
 
 SEARCH_FILTER = "EgQQASgB"
 """The site's `sp` value for videos with subtitles."""
@@ -20,11 +20,11 @@ _ADDRESS = re.compile(
 _PLAYLIST_ID = re.compile(r"[A-Za-z0-9_-]{13,64}")
 
 
-def address_of(ask: Ask) -> str:
+def address_of(source: str, query: str) -> str:
     """The address of a list of the site. UserError for what is no id or address of such a list."""
-    if ask.source == "search":
-        return search_url(ask.query)
-    return channel_url(ask.query) if ask.source == "channel" else playlist_url(ask.query)
+    if source in SEARCHES:
+        return search_url(query)
+    return channel_url(query) if source == "channel" else playlist_url(query)
 
 
 def search_url(words: str) -> str:

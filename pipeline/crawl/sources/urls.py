@@ -347,6 +347,7 @@ def _video_row(
         "round": 0,
         "flags": json.dumps([] if shown == url else [SIGNED]),
         "extra": _extra(row, {*COLUMNS, "given_spans", "_table"}),
+        "about": [],
     }
 
 

@@ -22,6 +22,7 @@ source_facts = st.builds(
     n_listed=st.integers(0, 600),
     exhausted=st.booleans(),
     failures=st.integers(0, 4),
+    empty_in=st.integers(-1, 50),
     n_kept=st.integers(0, 100),
 )
 keys = st.sampled_from([("search", f"{letter}{c}", c) for c in CATEGORIES for letter in "ab"])
@@ -33,6 +34,8 @@ facts_of = st.builds(
     backlog=counts,
     sources=st.dictionaries(keys, source_facts),
     channels=st.dictionaries(st.sampled_from(CATEGORIES), st.just(("UC" + "x" * 22,))),
+    grown=st.dictionaries(st.sampled_from(CATEGORIES), st.just(("00001.0", "00001.1"))),
+    last_found=st.integers(-1, 50),
 )
 
 

@@ -122,8 +122,9 @@ def test_sources_that_end_before_the_total_are_said(tmp_path: Path) -> None:
     small = estimated(balance={"total": 1000, "unit": "clips"})
     assert "enough for 15 of 15 categories" in small and "add queries" not in small
     large = estimated(balance={"total": 1e8, "unit": "clips", "policy": "hd-vila"})
-    assert "enough for 1 of 15 categories" in large and "for the others add queries or channels" in large
-    one = {"queries": {27: ["lecture"]}, "categories": [27], "grow_from_channels": False}
+    assert "kept videos; enough for 1 of 15 categories" in large
+    assert "words that kept videos share are searched for" in large and "enough for 15 of 15 categories" in large
+    one = {"queries": {27: ["lecture"]}, "categories": [27], "grow_from_channels": False, "grow_from_words": False}
     assert "1 lists have 600 results at most; enough for 0 of 1" in estimated(crawl=one, balance={"total": 1e5})
 
 

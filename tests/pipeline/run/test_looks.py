@@ -11,7 +11,7 @@ from miniyoutube.catalogue import Catalogue, cast
 from miniyoutube.server import MiniYouTube
 from pipeline.config import RunConfig
 from pipeline.config.crawl import CrawlConfig
-from pipeline.crawl.plan import MAX_PER_CHANNEL, Wanted
+from pipeline.crawl.plan import ANY, MAX_PER_CHANNEL, MOST_GROWN, Wanted
 from pipeline.run.looks import looks_of, n_within_reach, planned_looks, reach_of, size_of
 from tests.pipeline.crawl.site import Road, config_for
 
@@ -64,8 +64,10 @@ def test_sources_reach_as_far_as_their_lists_and_the_channels_of_kept_videos() -
     config = CrawlConfig(categories=(EDUCATION, MUSIC), queries={EDUCATION: ("a", "b"), MUSIC: ("c",)})
     reach = reach_of(config, 4.0)
     assert (reach[EDUCATION].n_lists, reach[EDUCATION].n_results) == (2, 1200)
-    assert reach[EDUCATION].n_candidates == 1200 + 300 * MAX_PER_CHANNEL
-    alone = reach_of(config.model_copy(update={"grow_from_channels": False}), 4.0)
-    assert n_within_reach(alone, {EDUCATION: 1200, MUSIC: 600}) == 2
-    assert n_within_reach(alone, {EDUCATION: 1200, MUSIC: 601}) == 1
+    assert reach[EDUCATION].n_with_channels == 1200 + 300 * MAX_PER_CHANNEL
+    assert reach[EDUCATION].n_with_words == (1200 + 600 * MOST_GROWN) * (1 + MAX_PER_CHANNEL / 4)
+    alone = reach_of(config.model_copy(update={"grow_from_channels": False, "grow_from_words": False}), 4.0)
+    assert [one.n_with_words for one in alone.values()] == [one.n_results for one in alone.values()] == [0, 1200, 600]
+    assert n_within_reach({ANY: 0, EDUCATION: 1200, MUSIC: 600}, {EDUCATION: 1200, MUSIC: 600}) == 2
+    assert n_within_reach({ANY: 0, EDUCATION: 1200, MUSIC: 600}, {EDUCATION: 1200, MUSIC: 601}) == 1
     assert reach_of(config.model_copy(update={"sources": ("lists",)}), 4.0) == {}

@@ -29,6 +29,8 @@ def a_video_row(video_id: str, **changes: Any) -> VideoRow:
         "made_for_kids": False,
         "heights": [720],
         "caption_tracks": ["manual:en"],
+        "audio_format": "",
+        "audio_bytes": -1,
         "media_path": "",
         "media_bytes": -1,
         "media_hash": "",

@@ -93,6 +93,7 @@ class Reason(StrEnum):
     NOT_A_VIDEO = "not_a_video"
     BELOW_720P = "below_720p"
     CHANGED = "changed"
+    KEEPS_CHANGING = "keeps_changing"
     TRUNCATED = "truncated"
     BROKEN_MEDIA = "broken_media"
     DECODE_ERRORS = "decode_errors"
@@ -233,7 +234,10 @@ FACTS: dict[Reason, _Fact] = {
     Reason.NO_CLIPS: _Fact(NEVER, "no clip of this video passed"),
     Reason.NOT_A_VIDEO: _Fact(NEVER, "does not open as video"),
     Reason.BELOW_720P: _Fact(NEVER, "the video is below 720p"),
-    Reason.CHANGED: _Fact(NEVER, "another film than was looked at: its captions' times need not fit any more"),
+    Reason.CHANGED: _Fact(LATER, "another film than was looked at: a later run looks at it anew"),
+    Reason.KEEPS_CHANGING: _Fact(
+        NEVER, "another film again after two more looks, or than the times of its clips are for"
+    ),
     Reason.TRUNCATED: _Fact(NEVER, "shorter than its header says, or cut off"),
     Reason.BROKEN_MEDIA: _Fact(NEVER, "the file cannot be read to its end"),
     Reason.DECODE_ERRORS: _Fact(NEVER, "the decoder reported errors"),

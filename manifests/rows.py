@@ -73,6 +73,8 @@ class VideoRow(TypedDict):
     made_for_kids: bool
     heights: list[int]
     caption_tracks: list[str]
+    audio_format: str
+    audio_bytes: int
     media_path: str
     media_bytes: int
     media_hash: str

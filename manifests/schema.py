@@ -87,6 +87,8 @@ VIDEOS = pa.schema(
         ("made_for_kids", pa.bool_()),
         ("heights", pa.list_(pa.int32())),  # short sides on offer, ascending
         ("caption_tracks", pa.list_(pa.string())),  # "manual:en", "auto:en-orig"
+        ("audio_format", pa.string()),  # yt-dlp's id of the audio to fetch; "" if it is within the video's file
+        ("audio_bytes", pa.int64()),  # its size as the site says, by which an edited film shows; -1: unknown
         ("media_path", pa.string()),  # folder source: the file; "" if it has to be fetched
         ("media_bytes", pa.int64()),  # folder source: its size when it was looked at; otherwise -1
         ("media_hash", pa.string()),  # and the hash of its content (manifests/content.py); otherwise ""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hdvila_testing.frame_code import draw_frame_code
 from miniyoutube.hatching import Waves, grain, hatching_wave
-from miniyoutube.script import FPS, Scene, Script, shots_of
+from miniyoutube.script import FPS, Scene, Script, Trimmed, shots_of
 
 Plane = NDArray[np.uint8]
 
@@ -67,10 +67,14 @@ _ROOM = 50
 def frames_of(script: Script, width: int, height: int) -> Iterator[Plane]:
     """Yields every frame of a script as I420: uint8, (height * 3 / 2) x width, limited range, BT.601.
 
-    The array is reused for the next frame: copy what has to last. Width and height are even.
+    The array is reused for the next frame: copy what has to last. Width and height are even. A trimmed film shows the
+    frames of the whole one, with their numbers.
     """
-    for shot in shots_of(script):
-        numbers = range(_frame_at(shot.start_ms), min(_frame_at(shot.end_ms), script.n_frames))
+    first, whole = 0, script
+    if isinstance(script, Trimmed):
+        first, whole = _frame_at(script.head_ms), script.whole
+    for shot in shots_of(whole):
+        numbers = range(max(first, _frame_at(shot.start_ms)), min(_frame_at(shot.end_ms), whole.n_frames))
         for number, canvas in zip(numbers, frames_of_scene(shot.scene, numbers, width, height), strict=True):
             _burn_number(canvas, number, height)
             yield canvas

@@ -24,8 +24,9 @@ class Fault:
         "hls_only" (720p in an HLS manifest alone),
         "kids_client" (only the embedded and TV players get it), "challenge" (media URLs have one that the player's
         script solves; for the watch page: it leaves out what else is read in that script). For captions also "cut"
-        (half of the file). For "trimmed" (for the player and the watch page): 5 s shorter than it is. For
-        the data_api also the name of an error in `data_api.ERRORS`, "cut", "items_missing", "no_items" or "hostile".
+        (half of the file). For watch, player, captions and media together "trimmed" (a film without its first 5 s) and
+        "shrinking" (without 2 s more at each extraction), for the player "reencoded" (all sizes differ). For the
+        data_api also the name of an error in `data_api.ERRORS`, "cut", "items_missing", "no_items" or "hostile".
         "redirect" leads to `location`.
     `requests`: how many matching requests it lasts for; `extractions`: how many extractions of the video (a new
         one begins with the first watch page after a player's answer); None in both: until `relent`. `extracted`: how

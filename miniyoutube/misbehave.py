@@ -63,6 +63,7 @@ def _pause(reason: Reason, stage: str = "crawl") -> Expected:
 
 KEPT = Expected(None)
 _ONCE: dict[str, Any] = {"extractions": 1}
+_ALL_OF_A_VIDEO = ("watch", "player", "captions", "media")
 
 BEHAVIOURS: dict[str, Behaviour] = {
     "good": Behaviour("answers as it should", KEPT),
@@ -335,8 +336,18 @@ BEHAVIOURS: dict[str, Behaviour] = {
     ),
     "trimmed": Behaviour(
         "its first 5 s were cut off after it was looked at",
-        _never(Reason.CHANGED, "media"),
-        (Fault("watch", "trimmed", extracted=1), Fault("player", "trimmed", extracted=1)),
+        _later(Reason.CHANGED, "media"),
+        tuple(Fault(where, "trimmed", extracted=1) for where in _ALL_OF_A_VIDEO),
+    ),
+    "shrinking": Behaviour(
+        "another 2 s are cut off each time before it is fetched",
+        _never(Reason.KEEPS_CHANGING, "media"),
+        tuple(Fault(where, "shrinking", extracted=1) for where in _ALL_OF_A_VIDEO),
+    ),
+    "reencoded": Behaviour(
+        "all sizes changed after it was looked at",
+        _later(Reason.CHANGED, "media"),
+        (Fault("player", "reencoded", extracted=1),),
     ),
     "broken_media": Behaviour(
         "garbage in the picture", _never(Reason.DECODE_ERRORS, "media"), changes={"damage": "broken"}

@@ -11,7 +11,7 @@ model.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
@@ -122,6 +122,25 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
+class Trimmed(Script):
+    """What its uploader left of a film: without its first `head_ms`, a whole number of frames."""
+
+    head_ms: int = 0
+
+    @property
+    def whole(self) -> Script:
+        """The film before."""
+        facts = {field.name: getattr(self, field.name) for field in fields(Script)}
+        return Script(**{**facts, "duration_ms": self.duration_ms + self.head_ms})
+
+
+def without_head(script: Script, head_ms: int) -> Trimmed:
+    """A film without its first `head_ms`."""
+    facts = {field.name: getattr(script, field.name) for field in fields(Script)}
+    return Trimmed(**{**facts, "duration_ms": script.duration_ms - head_ms}, head_ms=head_ms)
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
     """What is visible in a shot; all words come from the tables above."""
 
@@ -160,6 +179,8 @@ def shots_of(script: Script) -> tuple[Shot, ...]:
 
     Sentences are placed while they fit; about one in six continues the scene of the last.
     """
+    if isinstance(script, Trimmed):
+        return tuple(_earlier(shot, script.head_ms) for shot in shots_of(script.whole) if shot.end_ms > script.head_ms)
     dice = random.Random(f"{script.seed}/{script.category_id}/{script.language}")
     shots: list[Shot] = []
     now_ms, shot_start_ms = _FIRST_WORD_MS, 0
@@ -199,6 +220,12 @@ def duration_for(seed: int, category_id: int, n_sentences: int, sentences: str =
     roomy = Script(seed, category_id, 40_000 * (n_sentences + 1), sentences, "en")
     last = [shot for shot in shots_of(roomy) if shot.words][n_sentences - 1]
     return -(-(last.words[-1].end_ms + _TAIL_MS) // 1000) * 1000
+
+
+def _earlier(shot: Shot, ms: int) -> Shot:
+    """A shot that begins earlier; what would be before the film's begin is gone."""
+    words = tuple(Word(w.text, w.start_ms - ms, w.end_ms - ms) for w in shot.words if w.start_ms >= ms)
+    return Shot(max(0, shot.start_ms - ms), shot.end_ms - ms, shot.scene, words)
 
 
 def _fill_to_end(shots: list[Shot], script: Script, scene: Scene) -> tuple[Shot, ...]:

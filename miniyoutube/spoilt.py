@@ -10,12 +10,10 @@ from miniyoutube import data_api, innertube, listings
 from miniyoutube.answers import CONSENT_PAGE, Answer, Conduct, Json, Request, error_answer, html_answer, json_answer
 from miniyoutube.catalogue import Video
 from miniyoutube.faults import Fault, SiteRequest
+from miniyoutube.script import without_head
 
 _ANY_PLAYER = frozenset({"WEB_EMBEDDED_PLAYER", "TVHTML5", "WEB", "MWEB"})
 """Players that a video made for kids doesn't refuse."""
-
-
-_LENGTH = re.compile(rb'("lengthSeconds": ?)"(\d+)"')
 
 
 _TIMESTAMP = re.compile(rb',"STS":\d+')
@@ -62,6 +60,12 @@ def _dropped(honest: Answer) -> Answer:
     return replace(honest, conduct=Conduct.DROP, sent_bytes=max(0, min(middle, honest.slice.end) - honest.slice.first))
 
 
+def edited(video: Video, fault: Fault, generation: int) -> Video:
+    """The film after its uploader edited it."""
+    head_ms = {"trimmed": 5000, "shrinking": 2000 * (generation - 1)}[fault.effect]
+    return replace(video, script=without_head(video.script, head_ms), footage=without_head(video.footage, head_ms))
+
+
 def spoilt(fault: Fault, honest: Answer, request: Request, video: Video | None) -> Answer:
     """Applies a fault to the proper answer."""
     if fault.effect == "drip":
@@ -76,8 +80,6 @@ def spoilt(fault: Fault, honest: Answer, request: Request, video: Video | None) 
         return replace(honest, body=honest.body.replace(LOGGED_IN, LOGGED_IN[:-4] + b"false"), headers=headers)
     if fault.effect == "no_videos_tab":
         return replace(honest, body=honest.body.replace(b'"Videos"', b'"Home"').replace(b'/videos"', b'/featured"'))
-    if fault.effect == "trimmed":
-        return replace(honest, body=_LENGTH.sub(lambda found: b'%s"%d"' % (found[1], int(found[2]) - 5), honest.body))
     if fault.effect == "challenge" and request.method == "GET":
         return replace(honest, body=_TIMESTAMP.sub(b"", honest.body))
     data = json.loads(honest.body)
@@ -101,6 +103,8 @@ def spoilt(fault: Fault, honest: Answer, request: Request, video: Video | None) 
     if fault.effect == "other_id":
         data["videoDetails"]["videoId"] = "aaaaaaaaaaa"
     for stream in data["streamingData"]["formats"] + data["streamingData"]["adaptiveFormats"]:
+        if fault.effect == "reencoded" and "contentLength" in stream:
+            stream["contentLength"] = str(int(stream["contentLength"]) + 100)
         if fault.effect == "sabr":
             del stream["url"]
         if fault.effect == "drm":

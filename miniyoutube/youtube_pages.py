@@ -27,7 +27,7 @@ from miniyoutube.media_cache import MediaCache, Rendition
 from miniyoutube.request_log import LoggedRequest
 from miniyoutube.script import in_english
 from miniyoutube.speech import caption_file
-from miniyoutube.spoilt import LOGGED_IN, client_name, plain_fault, spoilt
+from miniyoutube.spoilt import LOGGED_IN, client_name, edited, plain_fault, spoilt
 
 SITE_HOSTS = re.compile(
     r"(?:(?:www|m)\.)?youtube\.com|[\w-]+\.googlevideo\.com|(?:i|img)\.ytimg\.com|www\.googleapis\.com"
@@ -83,6 +83,8 @@ class Site:
         fault = self.faults.meet(asked, video.faults if video else ())
         logged.fault = fault.effect if fault else ""
         honest = _HANDLERS[asked.where]
+        if fault and video and fault.effect in ("trimmed", "shrinking"):
+            video, fault = edited(video, fault, asked.generation), None
         if fault is None:
             return _for_account(honest(self, request, asked, video), request)
         if fault.effect == "repeat":

@@ -129,6 +129,8 @@ def videos(found: Videos, round_: int) -> pa.Table:
         "view_count": 1000,
         "heights": (360, 480, 720, 1080),
         "caption_tracks": ("manual:en", "auto:en"),
+        "audio_format": "140",
+        "audio_bytes": -1,
         "media_bytes": -1,
         "egress": "direct",
         "yt_dlp_version": "2026.11.1",

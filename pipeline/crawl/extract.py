@@ -32,7 +32,7 @@ from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.addresses import VIDEO_TRIES
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import Failure, Pause, classify
-from pipeline.site.formats import judge_formats, short_sides
+from pipeline.site.formats import Choice, judge_formats, short_sides
 from pipeline.site.kept_sessions import site_for
 from pipeline.site.own_hosts import ForeignAddress
 from pipeline.site.politeness import Polite
@@ -156,6 +156,7 @@ class FoundVideo:
     captions: list[CaptionRow]
     identity: str
     made_for_kids: bool
+    audio: tuple[str, int]  # what there is to fetch of it: yt-dlp's id and its bytes
     flags: tuple[str, ...] = ()
 
 
@@ -187,8 +188,9 @@ class Extractor:
         session = turn.session
         site = site_for(self._config, turn.identity, turn.clients, session)
         info = extract_video(site, video_id)
-        if verdict := self._verdict(info, session, wanted_category_id, has_texts):
-            return verdict
+        choice = self._verdict(info, session, wanted_category_id, has_texts)
+        if isinstance(choice, Failure):
+            return choice
         captions = self._captions(site, info, session) if self._wants_captions(has_texts) else []
         if isinstance(captions, Failure):
             if not has_texts or captions.reason.class_ is ReasonClass.LATER:
@@ -196,13 +198,15 @@ class Extractor:
             captions = []
         missing = {track.kind for track in self._tracks(info)} - {row["kind"] for row in captions}
         flags = (WITHOUT_MANUAL,) if captions and "manual" in missing else ()
-        return FoundVideo(info, captions, turn.identity.name, session.made_for_kids, flags)
+        return FoundVideo(info, captions, turn.identity.name, session.made_for_kids, choice.audio, flags)
 
     def _wants_captions(self, has_texts: bool) -> bool:
         return not has_texts or self._config.lists.transcripts
 
-    def _verdict(self, info: Info, session: Session, wanted_category_id: int, has_texts: bool) -> Failure | None:
-        """Why an extracted video is rejected, None if it isn't; certain reasons are checked before doubtful ones."""
+    def _verdict(self, info: Info, session: Session, wanted_category_id: int, has_texts: bool) -> Choice | Failure:
+        """What to fetch of an extracted video, or why it is rejected; certain reasons are checked before doubtful
+        ones.
+        """
         if info.get("_type") in ("url", "url_transparent"):
             return Failure(Reason.PAYMENT_REQUIRED, "only a trailer is shown")
         if verdict := check_live(info, self._config.limits):
@@ -218,8 +222,7 @@ class Extractor:
             return Failure(*verdict)
         if not has_texts and (failure := self._no_captions(info, session)):
             return failure
-        judged = judge_formats(info, session, self._config.media, self._cut, spoken_language(info))
-        return judged if isinstance(judged, Failure) else None
+        return judge_formats(info, session, self._config.media, self._cut, spoken_language(info))
 
     def _no_category(self, session: Session) -> Failure:
         """Only the watch page names the category: without one, the video is retried, never called a wrong category."""
@@ -357,6 +360,8 @@ def video_row(video: FoundVideo, candidate: CandidateRow, round_: int) -> VideoR
         "made_for_kids": video.made_for_kids,
         "heights": short_sides(info.get("formats") or ()),
         "caption_tracks": list_tracks(info.get("subtitles"), info.get("automatic_captions")),
+        "audio_format": video.audio[0],
+        "audio_bytes": video.audio[1],
         "media_path": "",
         "media_bytes": -1,
         "media_hash": "",

@@ -159,6 +159,8 @@ def _video_row(video: Path, name: str) -> VideoRow:
         "made_for_kids": False,
         "heights": [],
         "caption_tracks": [],
+        "audio_format": "",
+        "audio_bytes": -1,
         "media_path": str(video),
         "media_bytes": -1,
         "media_hash": "",

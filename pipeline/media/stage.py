@@ -31,6 +31,7 @@ from pipeline.media.row_index import RowIndex, clip_rows, video_rows, words_of_c
 from pipeline.media.source_files import refuse_changed, refuse_unreadable, source_file
 from pipeline.media.video import MadeClip, MadeVideo, make_video
 from pipeline.media.work_limit import WALL_FACTOR
+from pipeline.outdir.retries import times_looked_anew
 
 Fetch = Callable[[Mapping[str, Any], Context], Path]
 """Returns the file of a video (a row of `videos`) in the scratch folder; raises Rejected, Transient or StopRun."""
@@ -39,6 +40,9 @@ _START_S = 60.0
 _WORK_S_AN_HOUR = 250.0
 """Processor seconds per hour of the costliest film in pipeline/run/costs.json (media_cpu_s_a_source_hour)."""
 _FETCHED = "fetched.txt"
+
+MOST_LOOKS_ANEW = 2
+"""How often a film that changed after it was looked at is looked at anew: re-encodings change sizes."""
 
 MAX_STARVED, STARVED_WAIT_S = 3, 60.0
 """How often a video that gets too little processor time is tried, and the seconds in between."""
@@ -52,6 +56,8 @@ class MediaJob:
     video: Part
     clips: tuple[Part, ...]
     transcripts: tuple[Part | None, ...]
+    looks_anew: int = 0
+    """How often it was looked at anew because it had changed."""
 
 
 def rows_of_job(job: MediaJob, store: Store) -> tuple[VideoRow, list[ClipRow], dict[int, list[WordRow]]]:
@@ -98,9 +104,9 @@ class MediaStage:
         """
         rows_of = zip(self.video_ids, self.index.find_rows(store, self.video_ids), strict=True)
         known = [(video_id, rows) for video_id, rows in rows_of if rows is not None]
-        units = []
+        units, looks_anew = [], times_looked_anew(store)
         for video_id, rows in sorted(known, key=lambda video: -video[1].length_s):
-            payload = MediaJob(video_id, rows.video, rows.clips, rows.transcripts)
+            payload = MediaJob(video_id, rows.video, rows.clips, rows.transcripts, looks_anew[video_id])
             limit_s = self.unit_limit_s(rows.length_s, is_file=rows.is_file)
             expected_s = rows.length_s * _WORK_S_AN_HOUR / 3600
             units.append(Unit(video_id, payload, (video_id,), limit_s, not rows.is_file, expected_s))
@@ -121,7 +127,13 @@ class MediaStage:
         videos = video_rows(context.store, [unit.payload.video], unit.payload.video_id)
         if not videos:
             raise Rejected(Reason.NO_CLIPS, "its row is gone from the tables")
-        path = self.fetch(videos[0], context)
+        try:
+            path = self.fetch(videos[0], context)
+        except Rejected as verdict:
+            given = videos[0]["given_spans"]  # times in the film as it was once: another look gives no others
+            if verdict.reason is not Reason.CHANGED or not (given or unit.payload.looks_anew >= MOST_LOOKS_ANEW):
+                raise
+            raise Rejected(Reason.KEEPS_CHANGING, verdict.detail) from None
         (context.scratch / _FETCHED).write_text(os.path.relpath(path, context.scratch))
 
     def _fetched(self, unit: Unit, context: Context) -> Path:

@@ -5,7 +5,7 @@ named by content and attempt; the latest outcome wins.
 """
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.reasons import Reason, ReasonClass
-from manifests.stages import OTHERS, STAGES, TABLE, ours, rank_of
+from manifests.stages import OTHERS, STAGES, TABLE, names_of, ours, rank_of
 from manifests.version import made_by
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import name_over
@@ -70,6 +70,13 @@ def read_retries(store: Store, stages: Sequence[str]) -> Iterator[tuple[str, tup
             yield file.removesuffix(".json"), tuple(request["ids"])
 
 
+def requested_of(store: Store, stage: str, reason: str) -> set[str]:
+    """The videos that requests for this reason name."""
+    requests = [store.read_json(f"{FOLDER}/{file}") for file in store.names(FOLDER)]
+    mine = [request for request in requests if (request["stage"], request["reason"]) == (stage, reason)]
+    return {video_id for request in mine for video_id in request["ids"]}
+
+
 def uncommit_requested(store: Store, crawl_stages: Sequence[str]) -> int:
     """Uncommits the units that requests to the other stages name, so that this run redoes them; returns how many.
 
@@ -95,7 +102,7 @@ def look_again(store: Store, stage: str, ids: Collection[str]) -> None:
     seen = ((part.unit, store.read_part(part, ["video_id"]).column("video_id")) for part in parts)
     units = {unit for unit, videos in seen if pc.any(pc.is_in(videos, value_set=wanted)).as_py()}
     store.uncommit("media", *ids)
-    for later, over in _with_readers(stage, sorted(units), store.stages()):
+    for later, over in with_readers(stage, sorted(units), store.stages()):
         store.uncommit(later, *over)
     forget_alike(store)  # it holds traces of the text that the videos had
 
@@ -130,12 +137,18 @@ def _uncommit(store: Store, stage: str, ids: set[str], wanted: Callable[[Mapping
         for part in (store.reject_parts(stage) if ids else ())
         if any(row["video_id"] in ids and wanted(row) for row in store.read_part(part).to_pylist())
     ]
-    for later, over in _with_readers(stage, units, store.stages()):
+    for later, over in with_readers(stage, units, store.stages()):
         store.uncommit(later, *over)
     return len(units)
 
 
-def _with_readers(stage: str, units: Sequence[str], present: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+def times_looked_anew(store: Store) -> Counter[str]:
+    """How often each video was requested to be looked at anew because it had changed."""
+    requests = read_retries(store, names_of("round"))
+    return Counter(i for name, ids in requests if name.split("-")[1] == Reason.CHANGED for i in ids)
+
+
+def with_readers(stage: str, units: Sequence[str], present: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     """Yields (stage, units) for these units and all that processed their parts: the new rows may differ.
 
     Later stages come first: if a run is killed in between, the rejects still stand, and the next run does the rest.
@@ -143,7 +156,7 @@ def _with_readers(stage: str, units: Sequence[str], present: Sequence[str]) -> I
     makes = STAGES[ours(stage)].makes
     after = [name for name in present if name.rpartition(OTHERS)[0] == stage]
     for reader in after:
-        yield from _with_readers(reader, units, present)
+        yield from with_readers(reader, units, present)
     for reader in (reader.name for reader in TABLE if reader.by_part_of in makes):
-        yield from _with_readers(reader, [name_over(stage, unit) for unit in units], present)
+        yield from with_readers(reader, [name_over(stage, unit) for unit in units], present)
     yield stage, [*units]

@@ -8,7 +8,8 @@
 Batch 0 is planned when the first round has its verdicts, each further one when as many more candidates have theirs as
 a round may have: few at first, then twice as many each time, up to balance.batch_candidates. And all batches up to
 k - balance.batches_under_way must be over: so the next is ready when workers run out of the current ones. A video
-deferred in the crawl gets its verdict in a later round, and so comes into a later batch.
+deferred in the crawl gets its verdict in a later round, and so comes into a later batch. So does one whose film had
+changed when it was to be fetched, and that was looked at anew since (`anew`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pipeline.balance.next_batch import MOST_TRIES, Ahead, next_batch
 from pipeline.balance.quotas import balance_of
 from pipeline.config import RunConfig
 from pipeline.crawl.plan import doubled
+from pipeline.outdir.retries import times_looked_anew
 from pipeline.run.aims import shares_of
 from pipeline.run.candidates import Rounds
 from pipeline.run.known import BATCHES
@@ -81,6 +83,8 @@ class Batches:
     n_compared: int = 0
     """The pictures of so many batches are compared with those of all before them."""
     _over: set[int] = field(default_factory=set)
+    _left_out: frozenset[tuple[int, str]] = frozenset()
+    """Batches, and the videos in them that were looked at anew since: later batches name these again."""
 
     @classmethod
     def of(cls, run: Run, gathered: Gathered) -> Batches:
@@ -88,10 +92,11 @@ class Batches:
         to wait for.
         """
         names = [name for name in run.store.names(BATCHES) if name.endswith(".json")]
-        batches = [read_batch(run, int(name.removesuffix(".json"))) for name in names]
+        recorded = [read_batch(run, int(name.removesuffix(".json"))) for name in names]
+        batches = cls(run, gathered, Rounds(run.store), recorded, _left_out=_looked_at_anew(run, recorded))
         done = run.store.committed("media")
-        over = {batch.number for batch in batches if all(video_id in done for video_id in batch.video_ids)}
-        return cls(run, gathered, Rounds(run.store), batches, _over=over)
+        batches._over = {batch.number for batch in recorded if done.issuperset(batches.to_make(batch))}
+        return batches
 
     @property
     def n_made(self) -> int:
@@ -103,14 +108,18 @@ class Batches:
         """The number of leading batches that are over: what they repeat is known too, if it is left out."""
         return self.n_compared if drops_repeats(self.run.config) else self.n_made
 
+    def to_make(self, batch: Batch) -> tuple[str, ...]:
+        """The videos of a batch that it makes."""
+        return tuple(video_id for video_id in batch.video_ids if (batch.number, video_id) not in self._left_out)
+
     def end(self, batch: Batch) -> None:
         """Records that all units of a batch are committed."""
         self._over.add(batch.number)
 
     def ids_from(self, number: int) -> frozenset[str]:
         """The videos of the batches from this number on that are in no earlier batch."""
-        before = {video_id for batch in self.batches[:number] for video_id in batch.video_ids}
-        return frozenset(v for batch in self.batches[number:] for v in batch.video_ids if v not in before)
+        before = {video_id for batch in self.batches[:number] for video_id in self.to_make(batch)}
+        return frozenset(v for batch in self.batches[number:] for v in self.to_make(batch) if v not in before)
 
     def numbers_of(self, video_ids: pa.Array) -> NDArray[np.int64]:
         """[N] the number of the last batch that names each video, -1 if none does."""
@@ -188,6 +197,18 @@ class Batches:
         facts = {name: value for name, value in asdict(batch).items() if name != "number"}
         self.run.store.write_json(f"{BATCHES}/{batch.number:05d}.json", facts)
         self.batches.append(batch)
+
+
+def _looked_at_anew(run: Run, batches: list[Batch]) -> frozenset[tuple[int, str]]:
+    """Batches, and the videos in them that were looked at anew: each time, the first batch that still had it."""
+    times = times_looked_anew(run.store)
+    left_out = set()
+    for batch in batches if times else ():
+        for video_id in batch.video_ids:
+            if times[video_id] > 0:
+                times[video_id] -= 1
+                left_out.add((batch.number, video_id))
+    return frozenset(left_out)
 
 
 def candidates_for(number: int, most: int) -> int:

@@ -38,6 +38,7 @@ from pipeline.query.funnel import funnel
 from pipeline.report.page import write_report
 from pipeline.report.summary import Delivered
 from pipeline.run.aims import last_wanted, wanted_more
+from pipeline.run.anew import look_anew
 from pipeline.run.batches import Batches, Gathered, drops_repeats
 from pipeline.run.generations import Closing
 from pipeline.run.planned_beside import plan_beside
@@ -77,9 +78,12 @@ class MadeByRecipe:
 def recipe(run: Run) -> MadeByRecipe:
     """The whole run. On a cluster this is planned in a process of its own, beside the driver's loop."""
     load_opt_outs(run.config.crawl.opt_out, run.store)  # a line that means nothing ends the run before any work
-    uncommit_requested(run.store, names_of("round"))
-    uncommit_due(run.store, names_of("unit"), datetime.now(UTC))
+    now = datetime.now(UTC)
     look_at_changed_files(run.config, run.store)
+    if asks_site(run.config):
+        look_anew(run.store, now)
+    uncommit_requested(run.store, names_of("round"))
+    uncommit_due(run.store, names_of("unit"), now)
     take_up_what_is_lost(run.store)
     balance = work(run)
     manifest = deliver(run, balance)
@@ -160,7 +164,7 @@ def media(run: Run, batches: Batches, index: RowIndex) -> Line:
             continue
         fetch = fetch_by_source(config, Fetcher(config.crawl, run.polite, config.media), lambda: run.hosts)
         limit_s = config.crawl.fetch_time_limit_s
-        yield (MediaStage(config.media, batch.video_ids, fetch, fetch_limit_s=limit_s, index=index),)
+        yield (MediaStage(config.media, batches.to_make(batch), fetch, fetch_limit_s=limit_s, index=index),)
         batches.end(batch)
 
 

@@ -5,7 +5,7 @@ In:  a row of `videos`     Out: a path
 Media addresses expire and are bound to the requesting identity, so the video is extracted again here, and one identity
 does everything from that extraction to the last byte. pipeline.site.formats chooses the rendition, and yt-dlp is asked
 for its ids without a fallback. The file is accepted only if both streams last as long as the site says the video does.
-A video that was edited since it was looked at is rejected: its text has the times of another film.
+A video that was edited since it was looked at is rejected for now: its text has the times of another film.
 """
 
 import shutil
@@ -141,7 +141,7 @@ class _Fetch:
         if not info.get("formats"):
             return classify(session.evidence(text="No video formats found!"))
         if change := change_of(info, self.video):
-            return Failure(Reason.CHANGED, change)
+            return Failure(Reason.CHANGED, change, at_once=False)
         choice = judge_formats(info, session, self.config.media, self.media.cut, self.video["language"])
         if isinstance(choice, Failure):
             return choice
@@ -182,12 +182,13 @@ class _Fetch:
         self.staged = ("", 0)
 
 
-HEALING = frozenset({Reason.CHANGED, Reason.TRUNCATED, Reason.BROKEN_MEDIA, Reason.NOT_A_VIDEO})
+HEALING = frozenset({Reason.TRUNCATED, Reason.BROKEN_MEDIA, Reason.NOT_A_VIDEO})
 """Verdicts that another extraction or download may change."""
 
 
 def change_of(info: Mapping[str, Any], looked_at: Mapping[str, Any]) -> str:
-    """How a video differs from its row of `videos`, "" if it does not: in length, or in the day of its upload.
+    """How a video differs from its row of `videos`, "" if it does not: in length, in the day of its upload, or in the
+    bytes of the same audio format.
 
     The site rounds lengths to seconds. What either does not know is no change.
     """
@@ -195,7 +196,13 @@ def change_of(info: Mapping[str, Any], looked_at: Mapping[str, Any]) -> str:
     if now_s and then_s and abs(now_s - then_s) > ALLOWED_CHANGE_S:
         return f"{then_s:.0f} s long when it was looked at, {now_s:.0f} s now"
     now, then = upload_date_of(info), looked_at["upload_date"]
-    return f"uploaded on {then} when it was looked at, on {now} now" if now and then and now != then else ""
+    if now and then and now != then:
+        return f"uploaded on {then} when it was looked at, on {now} now"
+    audio, then_bytes = looked_at["audio_format"], looked_at["audio_bytes"]
+    sizes = [int(f.get("filesize") or 0) for f in info.get("formats") or () if f.get("format_id") == audio]
+    if then_bytes > 0 and any(sizes) and then_bytes not in sizes:
+        return f"{then_bytes} bytes of audio when it was looked at, {max(sizes)} now"
+    return ""
 
 
 @dataclass(slots=True)

@@ -38,6 +38,12 @@ class Choice:
     reason: Reason | None = None
     detail: str = ""
 
+    @property
+    def audio(self) -> tuple[str, int]:
+        """yt-dlp's id of the audio and its bytes, -1 if the site does not say; ("", -1) if the video's file has it."""
+        apart = self.formats[1:]
+        return (str(apart[0]["format_id"]), int(apart[0].get("filesize") or -1)) if apart else ("", -1)
+
 
 def choose_format(
     formats: Sequence[Mapping[str, Any]], config: MediaFormatConfig, cut: CutConfig, language: str = ""

@@ -272,6 +272,8 @@ def test_every_behaviour_is_named_in_a_test_or_extracts_cleanly() -> None:
             "broken_media",
             "media_drip",
             "trimmed",
+            "shrinking",
+            "reencoded",
         ):
             assert name in AT_THE_FETCH, name
 

@@ -343,6 +343,8 @@ def video_row(
         "made_for_kids": False,
         "heights": [facts.video.short_side],
         "caption_tracks": [f"{track['kind']}:{track['track']}" for track in tracks],
+        "audio_format": "",
+        "audio_bytes": -1,
         "media_path": path_text(file.absolute()),
         "media_bytes": seen.bytes_,
         "media_hash": seen.hash_,

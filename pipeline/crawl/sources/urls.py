@@ -338,6 +338,8 @@ def _video_row(
         "made_for_kids": False,
         "heights": [],
         "caption_tracks": [f"{track['kind']}:{track['track']}" for track in tracks],
+        "audio_format": "",
+        "audio_bytes": -1,
         "media_path": "",
         "media_bytes": -1,
         "media_hash": "",

@@ -56,13 +56,15 @@ class Store(Committed):
         return {}  # by folder that was listed: the parts that commits name and that were not there
 
     def commit(self, stage: str, unit: str, facts: Facts) -> None:
-        """Commits a unit, or replaces the facts of its commit. All its output must be in place."""
+        """Commits a unit, or replaces the facts of its commit, with the parts that they name. All its output must be in
+        place.
+        """
         facts = facts.copy()
         facts.pop("segment", None)
         head = read_head(self)[0]
         self._own_commits(head, stage)
         holding = self._segments_with(head, stage, [unit])
-        if holding:
+        if holding and "parts" not in facts:
             facts["parts"] = self._parts_anew(stage, unit)
         written = self.commits.write(stage, {unit: facts})
         self.commits.remove(stage, [unit], but=written)

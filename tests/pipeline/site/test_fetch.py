@@ -26,10 +26,11 @@ from tests.miniyoutube.client import extract
 from tests.pipeline.crawl.site import Road, config_for, hurried
 
 FOR_OTHERS = frozenset({Reason.DECODE_ERRORS})  # what only a decode of every picture can say
+EDITED = ("trimmed", "shrinking", "reencoded")
 AT_MEDIA = tuple(
     name
     for name, row in BEHAVIOURS.items()
-    if name.startswith("media_") or (row.expected.stage == "media" and name != "trimmed")
+    if name.startswith("media_") or (row.expected.stage == "media" and name not in EDITED)
 )
 SHAPES = ("portrait", "odd_height", "also_1080p", "dubbed", "english_dub")
 REFUSED = ("only_480p", "only_progressive", "no_audio_format", "private", "removed", "live_unmarked", "sabr")
@@ -48,6 +49,7 @@ def fetch(
     video = next(video for video in site.catalogue.videos if video.behaviour == behaviour)
     row: dict[str, Any] = {"video_id": video.video_id, "media_path": "", "egress": "one", "language": language}
     row |= {"duration_s": float(video.duration_s), "upload_date": video.upload_date.replace("-", "")}
+    row |= {"audio_format": "", "audio_bytes": -1}
     return Fetcher(road.config, road.polite)(row, road.context())
 
 
@@ -119,13 +121,25 @@ def test_a_film_that_was_edited_since_it_was_looked_at_is_not_cut_with_its_old_t
     assert not site.log.of("media", video_id=video.video_id)
 
 
-def test_lengths_within_a_rounding_and_facts_that_nobody_knows_are_no_change() -> None:
-    row = {"duration_s": 20.4, "upload_date": "20240501"}
-    assert not change_of({"duration": 21, "upload_date": "20240501"}, row)
-    assert not change_of({}, row)
-    assert not change_of({"duration": 20, "upload_date": "20240601"}, {"duration_s": 0.0, "upload_date": ""})
-    assert change_of({"duration": 22}, row)
-    assert change_of({"duration": 20, "upload_date": "20240601"}, row)
+LOOKED_AT = {"duration_s": 20.4, "upload_date": "20240501", "audio_format": "140", "audio_bytes": 900}
+
+
+@pytest.mark.parametrize(
+    ("now", "is_changed"),
+    [
+        ({"duration": 21, "upload_date": "20240501"}, False),
+        ({}, False),
+        ({"duration": 22}, True),
+        ({"duration": 20, "upload_date": "20240601"}, True),
+        ({"formats": [{"format_id": "140", "filesize": 901}, {"format_id": "136", "filesize": 900}]}, True),
+        ({"formats": [{"format_id": "140", "filesize": 900}, {"format_id": "140", "filesize": 7}]}, False),
+        ({"formats": [{"format_id": "140"}, {"format_id": "251", "filesize": 7}]}, False),
+    ],
+)
+def test_an_edited_film_shows_in_its_length_day_or_audio(now: dict[str, Any], is_changed: bool) -> None:
+    """Lengths within a rounding, other formats, and what nobody knows are no change."""
+    assert bool(change_of(now, LOOKED_AT)) is is_changed
+    assert not change_of(now, {"duration_s": 0.0, "upload_date": "", "audio_format": "", "audio_bytes": -1})
 
 
 @pytest.mark.parametrize("behaviour", REFUSED)

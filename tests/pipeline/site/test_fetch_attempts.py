@@ -56,7 +56,7 @@ class Fetching:
 
     def __init__(self, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.scratch, self.staging, self.session = scratch, scratch / "fetch", Session(no_token, 1e12)
-        self.info: dict[str, Any] = {"formats": [1]}
+        self.info: dict[str, Any] = {"formats": [{}]}
         self.choices, self.checked_s = [CHOICE], list[float]()
         self.flaw: Failure | None = None
         self.sites: list[Site] = []
@@ -92,6 +92,8 @@ def fetch_with(config: CrawlConfig, scratch: Path, left_s: float = 1000.0, media
         "media_path": "",
         "egress": "one",
         "upload_date": "",
+        "audio_format": "",
+        "audio_bytes": -1,
         "language": "en",
         "duration_s": 10.0,
     }
@@ -159,7 +161,7 @@ def test_how_long_and_how_often_a_video_is_asked_for(
     subject, prefer, given = rules[0]
     assert (subject, prefer, given.patience_s) == ("v", "one", waits_s)
     assert (given.limit_s, given.tries) == (config.fetch_time_limit_s, VIDEO_TRIES)
-    assert given.heals == {Reason.CHANGED, Reason.TRUNCATED, Reason.BROKEN_MEDIA, Reason.NOT_A_VIDEO}
+    assert given.heals == {Reason.TRUNCATED, Reason.BROKEN_MEDIA, Reason.NOT_A_VIDEO}
 
 
 @pytest.mark.parametrize(("left_s", "ends_in_s"), [(1000.0, 50.0), (40.0, 30.0), (5.0, 1.0)])
@@ -195,8 +197,8 @@ def test_a_range_that_the_site_refuses_begins_the_download_anew(
     [
         ({"_type": "url"}, Reason.PAYMENT_REQUIRED, "only a trailer is shown"),
         ({"_type": "url_transparent"}, Reason.PAYMENT_REQUIRED, "only a trailer is shown"),
-        ({"live_status": "is_live", "formats": [1]}, Reason.LIVE, "is_live"),
-        ({"live_status": "post_live", "formats": [1]}, Reason.LIVE, "post_live"),
+        ({"live_status": "is_live", "formats": [{}]}, Reason.LIVE, "is_live"),
+        ({"live_status": "post_live", "formats": [{}]}, Reason.LIVE, "post_live"),
         ({"live_status": "was_live", "formats": []}, Reason.FORMATS_HIDDEN, ""),
     ],
 )
@@ -229,7 +231,7 @@ def test_a_video_is_as_large_as_the_settings_allow_and_needs_room_for_twice_that
 
 
 def test_the_chosen_formats_alone_are_fetched_from_the_sites_own_hosts(fetching: Fetching) -> None:
-    fetching.info = {"duration": 9.0, "formats": [1]}
+    fetching.info = {"duration": 9.0, "formats": [{}]}
     site = Site(fetching.staging, "v.mp4", "v.f140.m4a.part", "v.ytdl")
 
     assert fetching.of(site) == fetching.staging / "v.mp4" and (fetching.staging / "v.ytdl").exists()
@@ -260,7 +262,7 @@ def test_what_was_fetched_of_another_rendition_is_not_continued(
 def test_a_file_is_as_long_as_the_site_says_or_said_before_and_else_it_is_not_kept(
     fetching: Fetching, said: dict[str, Any], duration_s: float
 ) -> None:
-    fetching.info, fetching.flaw = {"formats": [1], **said}, Failure(Reason.TRUNCATED, "short")
+    fetching.info, fetching.flaw = {"formats": [{}], **said}, Failure(Reason.TRUNCATED, "short")
     with pytest.raises(Rejected) as rejected:
         fetching.leaving("v.mp4", "v.f140.m4a.part")
 

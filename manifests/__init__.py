@@ -8,7 +8,7 @@ sample, image_sample: a sample of a shard: its key, its members, every field of 
     answers to questions about pictures: what each is worth, the list of classes
 shards: manifest.json and manifest.parquet, read and written
 sample_index: index/*.arrow: where each member of each sample lies, a file for each split and generation, mapped
-    into memory by trainers
+    into memory by trainers; foreign_index: what is checked before a stranger's is believed
 reasons: the closed list of reason codes
 checks, members: the checks of a clip and the members of a sample: keys, defaults, reasons, fields
 categories.yaml: the 15 categories, HD-VILA's shares, seed queries

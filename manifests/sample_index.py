@@ -32,6 +32,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from manifests.clip_status import is_success
+from manifests.foreign_index import map_batch
 from manifests.sample import ALL_MEMBERS, is_extension
 from manifests.shards import ShardEntry
 
@@ -337,15 +338,12 @@ def sha256_of(path: Path) -> str:
 def open_index(path: Path, shards_sha256: str) -> SampleColumns | None:
     """The memory-mapped columns of a file; None if it is not an index of these shards.
 
-    Raises OSError or pa.ArrowInvalid if the file is missing or damaged.
+    Raises OSError, ValueError, TypeError or pa.ArrowException if the file is missing, damaged or not as ours are.
     """
-    file = pa.ipc.open_file(pa.memory_map(str(path), "r"))
-    metadata = dict(file.schema.metadata or {})
-    if metadata.get(_FORMAT, b"").decode() != FORMAT or metadata.get(_OF, b"").decode() != shards_sha256:
+    batch = map_batch(path)
+    metadata = dict(batch.schema.metadata or {}) if batch is not None else {}
+    if batch is None or metadata.get(_FORMAT) != FORMAT.encode() or metadata.get(_OF) != shards_sha256.encode():
         return None
-    if file.num_record_batches != 1:
-        return None
-    batch = file.get_batch(0)
 
     def numbers(name: str) -> Any:
         return batch.column(name).to_numpy(zero_copy_only=True)
@@ -359,3 +357,21 @@ def open_index(path: Path, shards_sha256: str) -> SampleColumns | None:
         sizes={m: numbers(f"{m}_bytes") for m in extensions},
         members_of_all=frozenset(json.loads(metadata[_WHOLE])),
     )
+
+
+def refuse_other_places(columns: SampleColumns, n_samples: Sequence[int], n_bytes: Sequence[int]) -> None:
+    """Raises ValueError if the columns have not each shard's number of samples, in the order of shards, or a member
+    lies outside its tar. `n_samples` and `n_bytes`: of each shard.
+    """
+    if not np.array_equal(columns.shard, np.repeat(np.arange(len(n_samples)), n_samples)):
+        raise ValueError("its samples are not those of the shards, in their order")
+    ends = np.repeat(np.asarray(n_bytes, np.int64), n_samples)
+    for extension, sizes in columns.sizes.items():
+        offsets, is_absent = columns.offsets[extension], sizes == ABSENT
+        is_inside = (offsets >= 0) & (sizes >= 0) & (offsets <= ends - sizes)  # their sum could pass 2^63
+        if not (is_inside | is_absent).all():
+            raise ValueError(f"a member {extension} lies outside its tar")
+        if extension in columns.members_of_all and is_absent.any():
+            raise ValueError(f"a sample has no member {extension}, which all have, as it says")
+    if not columns.members_of_all <= columns.sizes.keys():
+        raise ValueError("it says that all samples have a member that has no column")

@@ -145,6 +145,7 @@ def check_data(config: TrainConfig, *, n_samples: int = 2, seconds: float = 50.0
             report.problems.append(f"{name}: {error}")
             continue
         report.problems += indexes[name].bad_shards
+        report.problems += [fault for fault in (indexes[name].bad_index,) if fault]
         left_s = (ends_at - time.monotonic()) / (len(names) - index)
         report.splits.append(_check_split(indexes[name], name, config, report, n_samples, max(left_s, 0.0)))
     report.problems += _shared_videos(indexes)

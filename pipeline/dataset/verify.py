@@ -140,7 +140,7 @@ def _sample_index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
     for url, entry in sorted(named.items()):
         if not store.exists(url):
             yield Fault(url, "is missing; trainers will build it from the rows, which takes longer")
-        elif hashlib.sha256(store.read(url)).hexdigest() != entry["sha256"]:
+        elif _sha256(store, url) != entry["sha256"]:
             yield Fault(url, "differs from the manifest; delete it, and the next run makes it again")
     try:
         with TemporaryDirectory() as folder:
@@ -148,6 +148,11 @@ def _sample_index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
     except (UserError, ValueError, KeyError, TypeError):
         return  # rows that can't be read are reported with their shard
     yield from (Fault(url, "does not match the rows") for url, entry in named.items() if made.get(url) != entry)
+
+
+def _sha256(store: Store, name: str) -> str:
+    with store.open(name) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def _croissant_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hdvila_testing.drawn_set import Scene, Shape, a_sample, write_dataset, write_manifest, write_shard
+from hdvila_testing.shards import a_data_set
 from manifests.exits import ExitCode
 from train.check import check_data, plain_config
 from train.cli import app
@@ -54,6 +55,16 @@ def test_a_damaged_sample_a_shard_that_is_gone_and_empty_captions_are_problems(c
     assert any("00001.tar" in problem for problem in report.problems)
     assert any("00002.tar" in problem for problem in report.problems)
     assert not any("00000.tar" in problem for problem in report.problems)
+
+
+def test_an_index_file_that_is_not_the_manifests_is_a_problem(tmp_path):
+    a_data_set(tmp_path, n_videos=3)
+    for index in (tmp_path / "index").iterdir():
+        index.write_bytes(index.read_bytes()[:-8])
+
+    problems = report_on(tmp_path, n_samples=1).problems
+
+    assert any("index of train: cannot be used" in p and "is not the manifest's" in p for p in problems)
 
 
 def test_a_sample_that_does_not_decode_is_named_with_its_reason(tmp_path):

@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +38,7 @@ from manifests.sample_index import (
     index_files,
     join_columns,
     open_index,
+    refuse_other_places,
     sha256_of,
     write_index,
 )
@@ -45,8 +46,8 @@ from manifests.shards import Manifest, ShardEntry, read_shard_rows
 
 READ_THREADS = 8
 COPY_BYTES = 4 << 20
-HASHED_BYTES = 256 << 20
-"""Index files up to this size are hashed when they are opened; of larger ones, only size and origin are checked."""
+UNUSABLE = (OSError, ValueError, KeyError, TypeError, RecursionError, pa.ArrowException)
+"""What a file that is no index raises."""
 _OPEN_FILES = 8
 """Index files that stay mapped while they are joined."""
 
@@ -63,6 +64,8 @@ class Index:
     """Keys and the offsets of members; `columns.shard` holds indexes into `shards`."""
     bad_shards: tuple[str, ...] = ()
     """Shards left out because their rows cannot be read, each with the reason."""
+    bad_index: str = ""
+    """Why the data set's own index files were not used, if there are any."""
     by_shard: bool = True
     """Whether the samples of a shard are contiguous, and shards are in ascending order."""
     texts: tuple[tuple[str, ...], ...] = ()
@@ -122,12 +125,15 @@ def load_index(
     if not shards:
         splits = ", ".join(sorted({s.split for s in manifest.shards})) or "none"
         raise UserError(f"{manifest.root}: no shard of split {split!r} in the manifest (splits there: {splits})")
-    columns = _kept_columns(manifest, split, cache) or published_columns(manifest, split, storage_options or {}, cache)
+    columns, fault = _kept_columns(manifest, split, cache), ""
+    if columns is None:
+        columns, fault = published_columns(manifest, split, storage_options or {}, cache)
     if columns is not None:
         index = _checked(manifest, shards, columns)
         if index is not None:
             return index
-    return _build(manifest, split, shards, max_bad_shards, storage_options or {}, cache)
+    built = _build(manifest, split, shards, max_bad_shards, storage_options or {}, cache)
+    return replace(built, bad_index=fault)
 
 
 def _checked(manifest: Manifest, shards: tuple[ShardEntry, ...], columns: SampleColumns) -> Index | None:
@@ -168,24 +174,24 @@ def _build(
 
 def published_columns(
     manifest: Manifest, split: str, storage_options: Mapping[str, Any], cache: Path | None
-) -> SampleColumns | None:
-    """The columns of the data set's own index files; None (with a warning) if a file doesn't fit, or there are none.
+) -> tuple[SampleColumns | None, str]:
+    """The columns of the data set's own index files; None if there are none, or with the reason if one doesn't fit.
 
     Files in an object store are fetched into `cache` once, where several are joined, too.
     """
     if not (manifest.head.get("index") or {}).get(split) or (cache is None and "://" in manifest.root):
-        return None
+        return None, ""
     entries, files = entries_in(manifest.head), index_files(split, manifest.split(split))
     try:
         paths = _paths(manifest, [(file, entries.get(file.url)) for file in files], storage_options, cache)
         if len(files) == 1:
-            return _opened(files[0], paths[0])
+            return _opened(files[0], paths[0]), ""
         with TemporaryDirectory() as folder:  # a mapped file stays readable when it is deleted
-            return _joined(manifest, files, paths, split, cache or Path(folder))
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        where = f"{manifest.root}: index of {split}"
-        log.warning("%s: cannot be used (%s); the index is made of the shards' rows", where, error)
-        return None
+            return _joined(manifest, files, paths, split, cache or Path(folder)), ""
+    except UNUSABLE as error:
+        fault = f"{manifest.root}: index of {split}: cannot be used ({error}); the index is made of the shards' rows"
+        log.warning("%s", fault)
+        return None, fault
 
 
 def _paths(
@@ -208,8 +214,7 @@ def _paths(
             path = cache / f"index-{_safe(entry['sha256'])}.arrow"
             if not path.exists():
                 _fetch(manifest.resolve(file.url), path, storage_options)
-        fits = path.stat().st_size == entry["bytes"]
-        if not fits or (entry["bytes"] <= HASHED_BYTES and sha256_of(path) != entry["sha256"]):
+        if path.stat().st_size != entry["bytes"] or sha256_of(path) != entry["sha256"]:
             raise ValueError(f"{path} is not the manifest's")
         return path
 
@@ -221,6 +226,7 @@ def _opened(file: IndexFile, path: Path) -> SampleColumns:
     columns = open_index(path, file.shards_sha256)
     if columns is None or len(columns.keys) != file.n_samples:
         raise ValueError(f"{path} is no index of its shards")
+    refuse_other_places(columns, [shard.nsamples for shard in file.shards], [shard.bytes_ for shard in file.shards])
     return columns
 
 
@@ -297,7 +303,7 @@ def _kept_columns(manifest: Manifest, split: str, cache: Path | None) -> SampleC
         return None
     try:
         return open_index(_kept_path(manifest, split, cache), manifest.sha256)
-    except (OSError, ValueError, KeyError, pa.ArrowException):
+    except UNUSABLE:
         return None
 
 
@@ -363,10 +369,7 @@ def _read_part(manifest: Manifest, shard: ShardEntry, storage_options: Mapping[s
     """A shard's part of the index, or the reason why it cannot be used."""
     try:
         columns = columns_of_rows(read_shard_rows(manifest, shard, **storage_options))
-        for extension, sizes in columns.sizes.items():
-            offsets, there = columns.offsets[extension], sizes != ABSENT
-            if not ((offsets >= 0) & (sizes >= 0) & (offsets + sizes <= shard.bytes_))[there].all():
-                raise ValueError(f"a member {extension} lies outside its tar")
+        refuse_other_places(columns, [len(columns.keys)], [shard.bytes_])
         return columns
     except UserError as error:
         return str(error)

@@ -1,4 +1,6 @@
-"""Evaluates held-out clips: retrieval if the model has two towers, else the losses of the run's objectives.
+"""Evaluates held-out clips: retrieval if the model has two towers, and the losses of the run's other objectives.
+
+Losses: `held_out`.
 
 Retrieval: R@1 with its 95 % interval, R@5, R@10, median and mean rank, in both directions, beside chance.
 
@@ -23,9 +25,9 @@ from torch import Tensor, nn
 from manifests.errors import UserError
 from train.config import TrainConfig
 from train.data.index import Index
-from train.data.loader import ClipDataset, Loaded, blank_rows, read_once
+from train.data.loader import Loaded, blank_rows
 from train.data.registry import SampleView, Source
-from train.distributed import Process, gathered, sum_over_ranks, world_size
+from train.distributed import Process, gathered
 from train.evaluation.attributes import (
     AttributeScore,
     first_answers,
@@ -33,10 +35,11 @@ from train.evaluation.attributes import (
     share_distinguished,
     wilson_interval,
 )
+from train.evaluation.held_out import HeldOut, Share, losses_on
 from train.feed.batches import rows_of, view_of
 from train.feed.tokenizer import Tokenizer
 from train.models.wrapping import autocast, unwrap
-from train.objectives import Draw, active, prepare
+from train.objectives import active
 
 Part = tuple[Tensor, Tensor, list[str], int]
 
@@ -72,6 +75,8 @@ class Retrieval:
     """Clips of the split that could not be read and are left out."""
     attributes: dict[str, AttributeScore] = field(default_factory=dict)
     """Text-to-video scores by attribute of the captions (`eval.attributes`)."""
+    held_out: HeldOut | None = None
+    """Losses of the objectives beside the contrastive one, if the run has any (HD-VILA's stage 2)."""
 
     def flat(self) -> dict[str, float]:
         """{"t2v_r1": …, "v2t_r1": …, …} for logs."""
@@ -85,7 +90,8 @@ class Retrieval:
         for attribute, score in self.attributes.items():
             known = {name: value for name, value in asdict(score).items() if not isnan(value)}
             scores |= {f"{attribute}_{name}": round(value, 6) for name, value in known.items()}
-        return {**scores, "n_clips": self.n_clips, "n_captions": self.n_captions, "n_lost": self.n_lost}
+        losses = self.held_out.flat() if self.held_out else {}
+        return {**losses, **scores, "n_clips": self.n_clips, "n_captions": self.n_captions, "n_lost": self.n_lost}
 
     def describe(self) -> str:
         """The scores as lines of text."""
@@ -113,29 +119,7 @@ class Retrieval:
                 )
         if self.n_lost:
             lines.append(f"  {self.n_lost} clips could not be read and are left out")
-        return "\n".join(lines)
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """Losses of a model without towers on held-out rows: for each objective, the mean over rows."""
-
-    losses: dict[str, float]
-    total: float
-    """The weighted sum that the run minimises."""
-    n_clips: int
-    n_lost: int = 0
-
-    def flat(self) -> dict[str, float]:
-        """{"val_loss": …, "val_loss_mlm": …} for logs."""
-        terms = {f"val_loss_{name}": round(value, 6) for name, value in self.losses.items()}
-        return {"val_loss": round(self.total, 6), **terms, "n_clips": self.n_clips, "n_lost": self.n_lost}
-
-    def describe(self) -> str:
-        """The losses as one line of text."""
-        terms = ", ".join(f"{name} {value:.4f}" for name, value in self.losses.items())
-        lost = f", {self.n_lost} could not be read" if self.n_lost else ""
-        return f"loss on {self.n_clips} held-out clips: {self.total:.4f} ({terms}){lost}"
+        return "\n".join([*lines, *([self.held_out.describe()] if self.held_out else [])])
 
 
 Scores = Retrieval | HeldOut
@@ -209,31 +193,30 @@ def evaluate(
 
     Views are deterministic: segments at the middles of equal parts, and the centre crop.
     """
-    n_clips = min(config.eval.max_clips or len(index), len(index))
-    d, view = config.data, view_of(config)
-    dataset = ClipDataset(index, view, source, seed=None, n_workers=d.workers, storage_options=d.storage_options)
-    own_rows = range(process.rank, n_clips, process.world)
-    # Under FSDP all ranks have to run the model equally often: ranks with fewer clips repeat their last.
-    n_rounds = -(-n_clips // process.world)
-    padded = [*own_rows, *[own_rows[-1] if own_rows else 0] * (n_rounds - len(own_rows))]
     was_training = model.training
     model.eval()
-    chunks = read_once(dataset, padded, d.workers, config.eval.batch)
+    share = Share.of(index, config, process)
+    held_out = None
+    if terms := [term for term in active(config.objective) if term[0].spans is None]:
+        held_out = losses_on(model, share.chunks(index, config, source), terms, config, tokenizer, share.n_rounds)
     if unwrap(model).towers is None:
-        held_out = _losses(model, chunks, view, config, tokenizer, n_rounds)
+        assert held_out is not None
         model.train(was_training)
         return held_out
-    video, text, captions, positions = _embed(model, chunks, view, config, tokenizer)
+    video, text, captions, positions = _embed(
+        model, share.chunks(index, config, source), view_of(config), config, tokenizer
+    )
     model.train(was_training)
-    own = sum(at < len(own_rows) for at in positions)
-    parts = gathered((video[:own], text[:own], captions[:own], len(own_rows) - own), process)
+    own = sum(at < len(share.rows) for at in positions)
+    parts = gathered((video[:own], text[:own], captions[:own], len(share.rows) - own), process)
     joined = [caption for part in parts for caption in part[2]]
     if not joined:
-        raise UserError(f"{index.manifest.root}: none of the {n_clips} clips of the val split can be read")
+        raise UserError(f"{index.manifest.root}: none of the {share.n_clips} clips of the val split can be read")
     n_lost = sum(part[3] for part in parts)
     video, text = (torch.cat([p[k] for p in parts]) for k in (0, 1))  # type: ignore[misc]
     scores = score_retrieval(video, text, joined, n_lost, config.eval.attributes)
-    return replace(scores, attributes=_with_distinguished(model, scores.attributes, video, joined, config, tokenizer))
+    attributes = _with_distinguished(model, scores.attributes, video, joined, config, tokenizer)
+    return replace(scores, attributes=attributes, held_out=held_out)
 
 
 @torch.no_grad()
@@ -289,37 +272,3 @@ def _embed(
         positions += loaded.positions
     video, text = (torch.cat(kept) for kept in kept_by_tower)
     return video, text, captions, positions
-
-
-@torch.no_grad()
-def _losses(
-    model: nn.Module,
-    chunks: Iterable[Loaded],
-    view: SampleView,
-    config: TrainConfig,
-    tokenizer: Tokenizer,
-    n_rounds: int,
-) -> HeldOut:
-    """The objectives' losses over all chunks. Draws are those of step -1, so that every evaluation masks the same."""
-    inner, device, both = unwrap(model), next(model.parameters()).device, active(config.objective)
-    sums = dict.fromkeys((objective.name for objective, _ in both), 0.0)
-    n_rows = n_lost = 0
-    for number, loaded in enumerate(chunks):
-        size = min(config.eval.batch, n_rounds - number * config.eval.batch)
-        # Ranks draw partners together, so each needs equally many rows: readable ones stand in for unreadable ones.
-        filled = loaded if loaded.keys else Loaded(blank_rows(view), [""], [""], [-1], [-1])
-        rows = rows_of(filled, tokenizer, config)[torch.arange(size) % len(filled.keys)]
-        draw = Draw(config.seed + number, -1, tokenizer.mask_tokens)
-        rows = prepare(rows, draw, config.objective).to(device)
-        with autocast(config.loop.precision, device):
-            outputs = inner(rows)
-        for objective, _ in both:
-            sums[objective.name] += size * float(
-                objective.loss(outputs, rows, objective.totals(rows), config.objective)
-            )
-        n_rows += size
-        n_lost += size - len(loaded.keys)
-    losses = {name: total / max(n_rows, 1) for name, total in sums.items()}
-    world = world_size()
-    lost = int(sum_over_ranks(torch.tensor(n_lost, device=device)))
-    return HeldOut(losses, sum(weight * losses[objective.name] for objective, weight in both), n_rows * world, lost)

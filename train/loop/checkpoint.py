@@ -225,19 +225,21 @@ def find_checkpoint(path: Path, *, best: bool = False) -> Path:
 
 
 def best_of(folders: list[Path]) -> Path | None:
-    """The checkpoint with the highest text-to-video R@1 (ties: R@5, then the mean rank, then the later).
+    """The best checkpoint by what is trained. None if none was evaluated.
 
-    For models without towers, that with the lowest loss on held-out rows. None if none was evaluated.
+    With a contrastive loss, that with the highest text-to-video R@1 (ties: R@5, then the mean rank, then the later);
+    without (HD-VILA's stage 2, models without towers), that with the lowest loss on held-out rows.
     """
-    scored = [(read_facts(path).scores, path) for path in folders]
-    scored = [(s, path) for s, path in scored if "t2v_r1" in s or "val_loss" in s]
+    scored = [(read_facts(path), path) for path in folders]
+    scored = [(facts, path) for facts, path in scored if "t2v_r1" in facts.scores or "val_loss" in facts.scores]
     if not scored:
         return None
     return max(scored, key=lambda x: (*_merit(x[0]), x[1]))[1]
 
 
-def _merit(scores: dict[str, float]) -> tuple[float, float, float]:
-    if "t2v_r1" not in scores:
+def _merit(facts: Facts) -> tuple[float, float, float]:
+    scores = facts.scores
+    if "val_loss" in scores and not facts.config["objective"].get("contrastive"):
         return -scores["val_loss"], 0.0, 0.0
     return scores["t2v_r1"], scores.get("t2v_r5", 0), -scores.get("t2v_mean_rank", 0)
 

@@ -55,6 +55,7 @@ package a number above 1000."""
 
 Prepare = Callable[[Rows, Draw, Any], dict[str, Tensor]]
 Loss = Callable[[Any, Rows, Any, Any], Tensor]
+Judged = Callable[[Any, Rows], Tensor]
 
 
 def no_totals(batch: Rows) -> None:
@@ -79,5 +80,7 @@ class Objective:
     totals: Callable[[Rows], Any] = no_totals
     """Computes the third argument of `loss` once a step: facts of this rank's whole batch."""
     spans: Spans | None = None
+    judged: Judged | None = None
+    """(outputs, batch) -> which of what the rows ask is answered right, bool [n]: its mean is the held-out accuracy."""
     models: tuple[str, ...] = ()
     """Kinds of model that it serves, of an objective from another package; ours are named by the models."""

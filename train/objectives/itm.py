@@ -77,4 +77,9 @@ def loss(outputs: Any, batch: Rows, n_rows: int, config: Any) -> Tensor:
     return len(batch) / n_rows * itm_loss(outputs.itm_logits, batch.itm_labels)
 
 
-ITM = Objective("itm", ItmSettings, loss, prepare, totals)
+def judged(outputs: Any, batch: Rows) -> Tensor:
+    """[B]: whether a match is taken for one, and a mismatch for none."""
+    return outputs.itm_logits.argmax(1) == batch.itm_labels
+
+
+ITM = Objective("itm", ItmSettings, loss, prepare, totals, judged=judged)

@@ -48,4 +48,11 @@ def loss(outputs: Any, batch: Rows, n_asked: Tensor, config: Any) -> Tensor:
     return mlm_loss(outputs.mlm_logits[kept], labels, n_asked=n_asked)
 
 
-MLM = Objective("mlm", MlmSettings, loss, prepare, totals)
+def judged(outputs: Any, batch: Rows) -> Tensor:
+    """[n asked]: whether the likeliest word is the one that was masked."""
+    labels = asked(batch)
+    kept = (labels != IGNORED)[batch.mlm_labels != IGNORED]
+    return outputs.mlm_logits[kept].argmax(1) == labels[labels != IGNORED]
+
+
+MLM = Objective("mlm", MlmSettings, loss, prepare, totals, judged=judged)

@@ -102,6 +102,16 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
     assert find_checkpoint(tmp_path) == writer.path(5) and find_checkpoint(tmp_path, best=True) == writer.path(2)
 
 
+@pytest.mark.parametrize(("contrastive", "best"), [(1.0, 1), (0.0, 2)])
+def test_the_best_is_the_best_by_what_is_trained(tmp_path, contrastive, best):
+    writer, state = a_checkpointer(tmp_path), capture(*parts())
+    facts = replace(FACTS, config={"objective": {"contrastive": contrastive, "mlm": 1.0}})
+    for step, r1, loss in ((1, 0.5, 3.0), (2, 0.4, 2.0)):
+        save(writer, state, replace(facts, step=step, scores={"t2v_r1": r1, "val_loss": loss}))
+
+    assert best_of(checkpoints(tmp_path)) == writer.path(best)
+
+
 def test_an_unfinished_checkpoint_is_no_checkpoint_and_goes_at_the_next_start(tmp_path):
     writer, state = a_checkpointer(tmp_path), capture(*parts())
     save(writer, state, FACTS)

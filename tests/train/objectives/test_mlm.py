@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from tests.train.model_cases import TOKENS
 from train.losses import IGNORED
 from train.objectives.base import Draw
-from train.objectives.mlm import MlmSettings, asked, loss, prepare, totals
+from train.objectives.mlm import MlmSettings, asked, judged, loss, prepare, totals
 from train.rows import Rows
 
 IDS = torch.randint(5, 40, (6, 8), generator=torch.Generator().manual_seed(1))
@@ -42,6 +42,18 @@ def test_unmatched_rows_ask_nothing_and_shares_add_up() -> None:
     by_hand = torch.nn.functional.cross_entropy(logits[kept], IDS[kept])
     assert abs(share(slice(0, 6)) - float(by_hand)) < 1e-12
     assert abs(share(slice(0, 2)) + share(slice(2, 6)) - float(by_hand)) < 1e-12
+
+
+def test_a_word_is_judged_by_the_likeliest_and_only_where_the_pair_matches() -> None:
+    rows = prepared(itm_labels=torch.tensor([1, 0, 1, 1, 0, 1]))
+    masked = rows.mlm_labels != IGNORED
+    logits = torch.nn.functional.one_hot(rows.mlm_labels[masked], 40).float()
+    logits[0] = logits[0].roll(1)  # the first masked word is of row 0, which matches
+
+    right = judged(SimpleNamespace(mlm_logits=logits), rows)
+
+    n_asked = int((asked(rows) != IGNORED).sum())
+    assert (int(right.sum()), len(right)) == (n_asked - 1, n_asked)
 
 
 def test_a_share_lies_between_0_and_1() -> None:

@@ -28,9 +28,10 @@ from train.annotations.captions import Query, read_queries
 from train.config import TrainConfig
 from train.distributed import Process, gathered
 from train.evaluation.encoder import Encoder, blank_inputs
-from train.evaluation.evaluate import TEXTS_AT_ONCE, Retrieval, ranks, recall_of
+from train.evaluation.scores import Retrieval, ranks, recall_of
 from train.evaluation.videos import Videos, open_videos, read_videos
 
+TEXTS_AT_ONCE = 64
 GroundTruth = Literal["id", "caption"]
 T = TypeVar("T")
 

@@ -1,22 +1,9 @@
-"""Evaluates held-out clips: retrieval if the model has two towers, and the losses of the run's other objectives.
-
-Losses: `held_out`.
-
-Retrieval: R@1 with its 95 % interval, R@5, R@10, median and mean rank, in both directions, beside chance.
-
-**Rank and ties.** A query's candidates are all clips (text to video) or all captions (video to text). Its right answers
-are those with the same caption, so two clips with the same caption are right answers for each other. The rank is 1
-plus the number of *wrong* candidates that are at least as similar as the best right candidate: a tie counts against the
-model, so that constant embeddings get the worst score and not the best. A NaN similarity ties with everything.
-
-**Chance** is the expected score of a random order of the candidates, with the same right answers.
-"""
+"""Evaluates held-out clips: retrieval if the model has two towers, and the losses of the run's other objectives."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from math import comb, isnan
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -30,12 +17,10 @@ from train.data.registry import SampleView, Source
 from train.distributed import Process, gathered
 from train.evaluation.attributes import (
     AttributeScore,
-    first_answers,
-    score_attributes,
     share_distinguished,
-    wilson_interval,
 )
-from train.evaluation.held_out import HeldOut, Share, losses_on
+from train.evaluation.held_out import Share, losses_on
+from train.evaluation.scores import Scores, score_retrieval
 from train.feed.batches import rows_of, view_of
 from train.feed.tokenizer import Tokenizer
 from train.models.wrapping import autocast, unwrap
@@ -43,147 +28,7 @@ from train.objectives import active
 
 Part = tuple[Tensor, Tensor, list[str], int]
 
-KS = (1, 5, 10)
-CHUNK = 1024
 TEXTS_AT_ONCE = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Recall:
-    """One direction's scores. Recalls are shares of 0..1."""
-
-    r1: float
-    r5: float
-    r10: float
-    median_rank: float
-    mean_rank: float
-    chance_r1: float
-    chance_r5: float
-    chance_r10: float
-
-
-@dataclass(frozen=True, slots=True)
-class Retrieval:
-    """Retrieval scores of a model on a set of clips."""
-
-    text_to_video: Recall
-    video_to_text: Recall
-    n_clips: int
-    n_captions: int
-    """Distinct captions among them."""
-    n_lost: int = 0
-    """Clips of the split that could not be read and are left out."""
-    attributes: dict[str, AttributeScore] = field(default_factory=dict)
-    """Text-to-video scores by attribute of the captions (`eval.attributes`)."""
-    held_out: HeldOut | None = None
-    """Losses of the objectives beside the contrastive one, if the run has any (HD-VILA's stage 2)."""
-
-    def flat(self) -> dict[str, float]:
-        """{"t2v_r1": …, "v2t_r1": …, …} for logs."""
-        both = {"t2v": self.text_to_video, "v2t": self.video_to_text}
-        scores = {
-            f"{way}_{name}": round(value, 6) for way, recall in both.items() for name, value in asdict(recall).items()
-        }
-        for way, recall in both.items():
-            low, high = wilson_interval(recall.r1, self.n_clips)
-            scores |= {f"{way}_r1_from": round(low, 6), f"{way}_r1_to": round(high, 6)}
-        for attribute, score in self.attributes.items():
-            known = {name: value for name, value in asdict(score).items() if not isnan(value)}
-            scores |= {f"{attribute}_{name}": round(value, 6) for name, value in known.items()}
-        losses = self.held_out.flat() if self.held_out else {}
-        return {**losses, **scores, "n_clips": self.n_clips, "n_captions": self.n_captions, "n_lost": self.n_lost}
-
-    def describe(self) -> str:
-        """The scores as lines of text."""
-        lines = [f"retrieval among {self.n_clips} clips with {self.n_captions} captions"]
-        for name, r in (("text to video", self.text_to_video), ("video to text", self.video_to_text)):
-            low, high = wilson_interval(r.r1, self.n_clips)
-            lines.append(
-                f"  {name}: R@1 {r.r1:.1%} (95 %: {low:.1%} to {high:.1%}; chance {r.chance_r1:.1%})  "
-                f"R@5 {r.r5:.1%} ({r.chance_r5:.1%})  "
-                f"R@10 {r.r10:.1%} ({r.chance_r10:.1%})  median rank {r.median_rank:g}"
-            )
-        for name, a in self.attributes.items():
-            low, high = wilson_interval(a.right, a.n)
-            lines.append(
-                f"  {name}: right in {a.right:.1%} of the first clips (95 %: {low:.1%} to {high:.1%}; chance "
-                f"{a.chance:.1%}{'' if low <= a.chance else ', above it'}); knowing it alone gives "
-                f"R@1 {a.oracle_r1:.1%}, knowing all others {a.without_r1:.1%}"
-            )
-            if not isnan(a.distinguished):
-                low, high = wilson_interval(a.distinguished, a.n)
-                lines.append(
-                    f"    distinguished from the same words with another {name}: {a.distinguished:.1%} of clips "
-                    f"(95 %: {low:.1%} to {high:.1%}; chance {a.distinguished_chance:.1%}"
-                    f"{'' if low <= a.distinguished_chance else ', above it'})"
-                )
-        if self.n_lost:
-            lines.append(f"  {self.n_lost} clips could not be read and are left out")
-        return "\n".join([*lines, *([self.held_out.describe()] if self.held_out else [])])
-
-
-Scores = Retrieval | HeldOut
-
-
-def ranks(similarity: Tensor, right: Tensor) -> Tensor:
-    """The rank (from 1) of each query's best right candidate: int64 `[q]`.
-
-    `similarity [q, c]`, `right [q, c]` bool. Ties count as the module's docstring says.
-    """
-    best = similarity.masked_fill(~right, float("-inf")).amax(1, keepdim=True)
-    # "not less" rather than "at least": a NaN on either side then counts against the query.
-    beaten = ~(similarity < best) & ~right
-    return beaten.sum(1) + 1
-
-
-def score_retrieval(
-    video: Tensor,
-    text: Tensor,
-    captions: Sequence[str],
-    n_lost: int = 0,
-    attributes: Mapping[str, str] | None = None,
-) -> Retrieval:
-    """The scores of paired embeddings `[n, d]`; pair i has `captions[i]`. `attributes`: see `EvalConfig`."""
-    ids = {caption: i for i, caption in enumerate(dict.fromkeys(captions))}
-    group = torch.tensor([ids[caption] for caption in captions])
-    video, text = video.float().cpu(), text.float().cpu()
-    return Retrieval(
-        recall_of(_all_ranks(text, video, group), torch.bincount(group)[group], len(group)),
-        recall_of(_all_ranks(video, text, group), torch.bincount(group)[group], len(group)),
-        n_clips=len(captions),
-        n_captions=len(ids),
-        n_lost=n_lost,
-        attributes=score_attributes(first_answers(text, video), captions, attributes or {}),
-    )
-
-
-def _all_ranks(queries: Tensor, candidates: Tensor, group: Tensor) -> Tensor:
-    """The ranks of all queries, computed in chunks so that memory is `CHUNK * n`."""
-    parts = [
-        ranks(queries[at : at + CHUNK] @ candidates.T, group[at : at + CHUNK, None] == group[None])
-        for at in range(0, len(queries), CHUNK)
-    ]
-    return torch.cat(parts)
-
-
-def recall_of(best_rank: Tensor, n_right: Tensor, n_candidates: int) -> Recall:
-    """The scores of queries whose best right candidate has rank `best_rank [q]`, out of `n_right [q]` right."""
-    at = [float((best_rank <= k).double().mean()) for k in KS]
-    chance = [chance_recall(n_candidates, n_right.tolist(), k) for k in KS]
-    return Recall(
-        at[0], at[1], at[2], float(best_rank.double().quantile(0.5)), float(best_rank.double().mean()), *chance
-    )
-
-
-def chance_recall(n: int, n_right: Sequence[int], k: int) -> float:
-    """Expected R@k of a random order of n candidates, averaged over queries with `n_right` right answers each.
-
-    Ranks don't count other right answers, so a query succeeds if fewer than k wrong candidates come before the first
-    right: with probability 1 - C(n-r, k) / C(n, k).
-    """
-    counts = {r: n_right.count(r) for r in set(n_right)}
-    total = sum(c * (1 - comb(n - r, k) / comb(n, k) if k <= n else c) for r, c in counts.items())
-    return min(1.0, total / max(len(n_right), 1))
 
 
 def evaluate(

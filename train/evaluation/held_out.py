@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -13,36 +13,11 @@ from train.data.index import Index
 from train.data.loader import ClipDataset, Loaded, blank_rows, read_once
 from train.data.registry import Source
 from train.distributed import Process, sum_over_ranks, world_size
+from train.evaluation.scores import HeldOut
 from train.feed.batches import rows_of, view_of
 from train.feed.tokenizer import Tokenizer
 from train.models.wrapping import autocast, unwrap
 from train.objectives import Draw, Objective, prepare
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """Losses of objectives that need no towers on held-out rows: for each, the mean over rows."""
-
-    losses: dict[str, float]
-    total: float
-    """The weighted sum that the run minimises."""
-    n_clips: int
-    n_lost: int = 0
-    accuracies: dict[str, float] = field(default_factory=dict)
-    """Shares of masked words and of pairs that are judged right, by objective."""
-
-    def flat(self) -> dict[str, float]:
-        """{"val_loss": …, "val_loss_mlm": …} for logs."""
-        terms = {f"val_loss_{name}": round(value, 6) for name, value in self.losses.items()}
-        terms |= {f"val_accuracy_{name}": round(value, 6) for name, value in self.accuracies.items()}
-        return {"val_loss": round(self.total, 6), **terms, "n_clips": self.n_clips, "n_lost": self.n_lost}
-
-    def describe(self) -> str:
-        """The losses as one line of text."""
-        right = {name: f", {share:.1%} right" for name, share in self.accuracies.items()}
-        terms = "; ".join(f"{name} {value:.4f}{right.get(name, '')}" for name, value in self.losses.items())
-        lost = f", {self.n_lost} could not be read" if self.n_lost else ""
-        return f"loss on {self.n_clips} held-out clips: {self.total:.4f} ({terms}){lost}"
 
 
 @dataclass(frozen=True, slots=True)

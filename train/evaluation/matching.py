@@ -27,8 +27,8 @@ from train.config import TrainConfig
 from train.data.index import Index
 from train.data.loader import ClipDataset, read_once
 from train.data.registry import Source
-from train.evaluation.evaluate import KS, chance_recall, ranks
 from train.evaluation.flow import Flow, FlowRecorder
+from train.evaluation.scores import KS, chance_recall, ranks
 from train.feed.batches import rows_of, view_of
 from train.feed.tokenizer import Tokenizer
 from train.models.wrapping import autocast, unwrap

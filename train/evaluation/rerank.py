@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from train.evaluation.evaluate import KS, chance_recall, ranks
 from train.evaluation.matching import MAX_PAIRS, PAIRS_AT_ONCE, HeldOutPairs
+from train.evaluation.scores import KS, chance_recall, ranks
 from train.models.wrapping import autocast, unwrap
 
 ScorePairs = Callable[[Tensor, Tensor], Tensor]

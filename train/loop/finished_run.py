@@ -13,7 +13,7 @@ from train.config import TrainConfig
 from train.data.index import Index
 from train.distributed import Process
 from train.evaluation.benchmark import BenchmarkScores, benchmark_of
-from train.evaluation.evaluate import Scores
+from train.evaluation.scores import Scores
 from train.feed.batches import TrainData, open_data
 from train.loop.checkpoint import find_checkpoint, folder_of, restore_weights
 from train.loop.fit import first_model, scores_of, strategy_of

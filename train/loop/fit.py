@@ -36,7 +36,8 @@ from train.data.plan import mix
 from train.distributed import Process, agree, from_first, whole
 from train.evaluation.benchmark import Benchmark, BenchmarkOptions, BenchmarkScores, benchmark_of, run_benchmark
 from train.evaluation.encoder import encoder_of_run
-from train.evaluation.evaluate import Scores, evaluate
+from train.evaluation.evaluate import evaluate
+from train.evaluation.scores import Scores
 from train.feed.batches import TrainData, choose_source
 from train.loop import hard_negatives, observe, run_folder
 from train.loop.checkpoint import (

@@ -30,7 +30,7 @@ from tests.train.models.golden import (
 from tests.train.models.plain_hdvila import plain_embed
 from train.annotations.captions import Query, read_queries
 from train.benchmarks.benchmark import BenchmarkOptions, run_benchmark, score_queries
-from train.evaluation.evaluate import Retrieval
+from train.evaluation.scores import Retrieval
 from train.exports.inference import Encoder
 from train.feed.tokenizer import tokenizer_from_captions
 from train.losses import contrastive_loss, itm_loss, labels_of_matches, mlm_loss

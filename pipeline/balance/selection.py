@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from manifests.reasons import Reason
 from manifests.schema import SELECTION
 from pipeline.balance.clip_lists import rows_of, runs_of
-from pipeline.balance.quotas import MS_PER_HOUR, Quotas, Supply, plan_quotas, supply_of, to_amount
+from pipeline.balance.quotas import MS_PER_HOUR, Quota, Quotas, Supply, plan_quotas, supply_of, to_amount
 from pipeline.balance.ranking import Ranked, in_unit
 from pipeline.balance.result import BalanceResult, result_of
 from pipeline.balance.standing import CODE_OF, Duplicates, Outcomes, Standing, standing
+from pipeline.balance.whole_clips import Channels, Room, fill_up
 from pipeline.config.balance import BalanceConfig, Unit
 from pipeline.likeness.groups import groups_of
 
@@ -124,10 +125,55 @@ def _fill(ranked: Ranked, current: Standing, config: BalanceConfig, shares: Mapp
         if not lower:
             break
         most |= lower
+    is_final = not shares
+    rounded = _in_whole_clips(ranked, unkept, quotas, taken) if is_final else quotas
     if not current.kept_clips.any():
-        return quotas, taken
-    quotas = plan_quotas(_existing_supply(ranked, current, config), config, most)
-    return quotas, _take(ranked, current, quotas, config)[0]
+        return rounded, taken
+    supply = _existing_supply(ranked, current, config)
+    kept = {i: _without_rounding(amount, i, quotas, rounded) for i, amount in supply.already_kept.items()}
+    quotas = plan_quotas(replace(supply, already_kept=kept), config, most)
+    taken = _take(ranked, current, quotas, config)[0]
+    return _in_whole_clips(ranked, current, quotas, taken) if is_final else quotas, taken
+
+
+def _without_rounding(kept: int, category_id: int, quotas: Quotas, rounded: Quotas) -> int:
+    """What shards hold of a category, without the clip that it got beyond its quota because that was left of others."""
+    quota, most = quotas.quota(category_id), rounded.quota(category_id)
+    return min(kept, quota) if quota is not None and most is not None and kept <= most else kept
+
+
+def _in_whole_clips(ranked: Ranked, current: Standing, quotas: Quotas, taken: _Taken) -> Quotas:
+    """Adds to what is taken, if the unit is hours, what cutting left of the quotas; those that grew are returned so."""
+    if quotas.unit != "hours" or quotas.total is None:
+        return quotas
+    index, ids = category_indices(ranked, quotas)
+    sums = _sums(index, taken.ms, len(ids)).tolist()
+    asked = [quotas.by_category[i] for i in ids]
+    more = (taken.clips < current.clips) & (current.reason == 0)
+    rooms = [
+        Room(np.flatnonzero(more & (index == k)), quota.weight, sums[k], min(quota.available, quota.cap))
+        for k, quota in enumerate(asked)
+    ]
+    key, room = channel_rooms(ranked, quotas)
+    left = sum(max(0, quota.quota - have) for quota, have in zip(asked, sums, strict=True))
+    left -= sum(max(0, have - quota.quota) for quota, have in zip(asked, sums, strict=True))
+    channels = Channels.of(key, _sums(key, taken.ms, len(room)), room)
+    fill_up(current, taken.clips, taken.ms, rooms, channels, left)
+    one_clip = _sums(index, current.ms, len(ids)) / np.maximum(1, _sums(index, current.clips, len(ids)))
+    total = quotas.total
+    met = [_met(quota, room_, total, mean) for quota, room_, mean in zip(asked, rooms, one_clip.tolist(), strict=True)]
+    by_category = dict(zip(ids, met, strict=True))
+    return replace(quotas, by_category={i: by_category[i] for i in quotas.by_category})
+
+
+def _met(quota: Quota, room: Room, total: int, one_clip: float) -> Quota:
+    """A quota as it was met, which may be more by a clip. It has its share where less than a clip of it is missing, or
+    only the length of the next clip keeps it from more.
+    """
+    grown = replace(quota, quota=max(quota.quota, room.taken))
+    exact = quota.weight * total
+    is_near = room.is_rounded or exact - one_clip < room.taken < exact
+    return replace(grown, binding="share", has_share=True) if is_near and quota.binding == "channel_share" else grown
 
 
 def _existing_supply(ranked: Ranked, current: Standing, config: BalanceConfig) -> Supply:

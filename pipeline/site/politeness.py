@@ -164,8 +164,8 @@ class Politeness:
             return "", min(identity.free_at(captions) for identity in able) - now, True
         free.sort(key=lambda i: (i.name == avoid, i.name != prefer, i.bucket.wait_s(now), i.n_leases, i.name))
         chosen = free[0]
-        if chosen.bucket.wait_s(now) > POLL_S:  # wait without reserving: it may be paused by then
-            return "", min(identity.bucket.wait_s(now) for identity in free), False
+        if (wait_s := chosen.bucket.wait_s(now)) > POLL_S:  # wait without reserving: it may be paused by then
+            return "", wait_s, False
         if chosen.breaker.level:
             chosen.probe_until = now + min(PROBE_S, self._config.pauses_s[0])
         chosen.n_leases += 1

@@ -347,3 +347,21 @@ def test_a_store_that_is_away_for_a_while_fails_no_video(monkeypatch: pytest.Mon
     assert run(polite.lease(0.0)).identity == "one"
     assert run(polite.report("one", "v", None)) == Ruling()
     assert [args[0] for args in calls[2:]] == ["control.json", STATE_FILE]
+
+
+def test_who_waits_for_the_identity_that_it_had_before_looks_a_few_times_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, naps = Clock(), list[float]()
+
+    async def sleep(seconds: float) -> None:
+        clock.now += seconds
+        naps.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    polite = Politeness(PolitenessConfig(), {"one": 150.0, "two": 150.0}, dice=Punctual(), clock=clock)
+    run(polite.lease(0.0))
+    naps.clear()
+
+    assert run(polite.lease(0.0, prefer="one")).identity == "one"
+    assert len(naps) < 150, "the other is free all the time, and is no reason to look again"

@@ -180,6 +180,11 @@ class LoopConfig(Section):
         doc="clips that a rank passes through the model at once; with less than its share, contrastive "
         "gradients are cached and stay those of the whole batch; 0: all",
     )
+    nonfinite: Literal["stop", "skip"] = operational(
+        "stop",
+        doc="at a step whose gradients are not finite. stop: the run ends, with a checkpoint from before it; skip: the "
+        "step is left out on all ranks and counted; after ten in a row the run ends",
+    )
     precision: Literal["fp32", "bf16"] = identity("fp32", doc="bf16: autocast, fp32 master weights")
     strategy: Literal["auto", "none", "ddp", "fsdp2"] = operational(
         "auto", doc="auto: ddp under torchrun, none for one process"

@@ -279,7 +279,7 @@ class PlannedLoader:
             tickets = self.tickets(step)
             loaded = join([next(chunks) for _ in range(-(-len(tickets) // self._workers.chunk))])
             if len(loaded.keys) < len(tickets):
-                raise UserError(f"step {step}: {unusable(loaded.lost)}")
+                raise UserError(f"step {step}: {unusable(loaded.lost, len(loaded.keys))}")
             yield loaded
 
     def tickets(self, step: int) -> list[Ticket]:
@@ -312,18 +312,22 @@ class PlannedLoader:
                 file.writelines(f"{sample}\n" for sample in sorted(new))
 
 
-def unusable(lost: Sequence[Lost]) -> str:
-    """A short message about why no sample could be used for a position, however many failed."""
+def unusable(lost: Sequence[Lost], n_good: int) -> str:
+    """A short message about why no sample could be used for a position, however many failed.
+
+    `n_good` samples of the same step could be used: then the data is damaged, and not the installation.
+    """
     reasons = Counter(loss.reason for loss in lost)
-    if len(reasons) == 1 and len(lost) > N_SPARES and not lost[0].shard:
+    if len(reasons) == 1 and not n_good and len(lost) > N_SPARES and not lost[0].shard:
         return (
             f"all {len(lost)} samples that were tried fail alike, the first is {lost[0].key}: {lost[0].reason}\n"
             "Data that is damaged here and there does not fail so; look at the installation (`pip check`) and the "
             "manifest's versions."
         )
+    share = f"{len(lost) / (len(lost) + n_good):.0%} of the {len(lost) + n_good} samples that were tried are unusable, "
     shown = [f"{loss.key}: {loss.reason}" for loss in lost[:MOST_NAMED]]
     more = [f"… and {len(lost) - MOST_NAMED} more"] if len(lost) > MOST_NAMED else []
-    return "a position has neither a usable sample nor a usable spare:\n  " + "\n  ".join([*shown, *more])
+    return f"{share}and a position has neither a usable sample nor a usable spare:\n  " + "\n  ".join([*shown, *more])
 
 
 def read_once(dataset: ClipDataset, samples: Sequence[int], n_workers: int, chunk: int) -> Iterator[Loaded]:

@@ -280,9 +280,13 @@ class Checkpointer:
 
     def wait(self) -> None:
         """Like `poll`, but waits for the checkpoint and for the other ranks."""
+        self.finish()
+        self._meet()
+
+    def finish(self) -> None:
+        """Waits for the checkpoint that is being written, if any, but for no other rank: one may have failed."""
         if self._pending is not None:
             self._finish(*self._pending)
-        self._meet()
 
     def _finish(self, future: Future[Any], part: Path, facts: Facts) -> None:
         self._pending = None

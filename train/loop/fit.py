@@ -39,7 +39,7 @@ from train.evaluation.encoder import encoder_of_run
 from train.evaluation.evaluate import evaluate
 from train.evaluation.scores import Scores
 from train.feed.batches import TrainData, choose_source
-from train.loop import hard_negatives, observe, run_folder
+from train.loop import hard_negatives, nonfinite, observe, run_folder
 from train.loop.checkpoint import (
     Checkpointer,
     Facts,
@@ -151,6 +151,7 @@ def _fit(config: TrainConfig, folder: Path, process: Process, stop: StopRequest)
     try:
         outcome = train(run, recorder, done, scores, stop)
     finally:
+        writer.finish()
         recorder.close()
     if process.is_first:
         (folder / "summary.json").write_text(json.dumps(asdict(outcome), indent=2) + "\n")
@@ -164,6 +165,7 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
     scalars = Scalars(process.device, config.observe.every)
     first = done
     meter = observe.Meter(config, process.device, process.world, feed.epochs_done)
+    skipped = nonfinite.Skipped(run.folder, process, wanted=config.loop.nonfinite == "skip")
     model.train()
     for step, batch, loaded in feed.steps(done, run.n_steps):
         meter.batch_arrived(unwrap(model), batch)
@@ -176,15 +178,14 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
         lr = set_lr(optimizer, lr_factor(step, run.n_steps, config.optim))
         losses = backward(model, batch, config, check=step == first)
         grad_norm = clip_gradients(model, config.optim.clip_norm)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        unwrap(model).after_step()
         done = step + 1
-        if run.ema is not None:
-            run.ema.update(done)
-
-        values = {"loss": losses.total, "grad_norm": grad_norm, **numbers_of(model, losses)}
-        scalars.add(Unread(done, lr, loaded.keys, feed.n_lost, dict(feed.counts), values))
+        if skipped.skips(done, losses.total, grad_norm, loaded.keys):
+            recorder.skipped(done, skipped.n)
+        else:
+            update(run, done)
+            values = {"loss": losses.total, "grad_norm": grad_norm, **numbers_of(model, losses)}
+            scalars.add(Unread(done, lr, loaded.keys, feed.n_lost, dict(feed.counts), values))
+        optimizer.zero_grad(set_to_none=True)
         meter.step_ended()
         if scalars.due(done):
             record(run, recorder, meter, scalars.read())
@@ -204,6 +205,14 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
     run.checkpointer.wait()
     recorder.say(meter.describe_waiting())
     return Outcome("finished" if done == run.n_steps else "stopped", done, run.n_steps, scores)
+
+
+def update(run: Run, step: int) -> None:
+    """Changes the weights by the gradients of this step (from 1), and what follows from them."""
+    run.optimizer.step()
+    unwrap(run.model).after_step()
+    if run.ema is not None:
+        run.ema.update(step)
 
 
 # ---- before the first step -------------------------------------------------------------------------------------------
@@ -300,7 +309,7 @@ def record(run: Run, recorder: observe.Recorder, meter: observe.Meter, steps: li
         values = dict(step.values)
         loss, grad_norm = values.pop("loss"), values.pop("grad_norm")
         if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-            stop_nonfinite(run, step.unread.step, loss, grad_norm, step.unread.keys)
+            nonfinite.stop(run.folder, run.process, step.unread.step, loss, grad_norm, step.unread.keys)
         recorder.step(meter.step(step.unread, loss, grad_norm, values, speed), run.n_steps)
 
 
@@ -316,19 +325,6 @@ def any_rank(flag: bool, process: Process) -> bool:
     total = torch.tensor(float(flag))  # on the CPU: no rank waits for its GPU
     dist.all_reduce(total)
     return bool(total.item())
-
-
-def stop_nonfinite(run: Run, step: int, loss: float, grad_norm: float, keys: list[str]) -> None:
-    """Writes the keys of the batch to a file and raises UserError; the newest checkpoint is from before this step."""
-    path = run.folder / "nonfinite" / f"step-{step:08d}-rank{run.process.rank}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(
-        json.dumps({"step": step, "loss": repr(loss), "grad_norm": repr(grad_norm), "keys": keys}, indent=2)
-    )
-    raise UserError(
-        f"step {step}: loss {loss}, gradient norm {grad_norm}; the batch's keys are in {path}. "
-        "The newest checkpoint is from before it: lower optim.lr, or look at those clips"
-    )
 
 
 def validate(run: Run, recorder: observe.Recorder, step: int) -> Scores | BenchmarkScores:

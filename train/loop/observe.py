@@ -28,6 +28,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
+from uuid import uuid4
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -213,7 +214,13 @@ class Recorder:
             self._board = board.SummaryWriter(str(run / "tensorboard"), purge_step=from_step)
         if config.wandb_project:
             wandb = _optional("wandb", "wandb", "observe.wandb_project")
-            self._wandb = wandb.init(project=config.wandb_project, dir=str(run), config=full_config, resume="allow")
+            self._wandb = wandb.init(
+                project=config.wandb_project,
+                dir=str(run),
+                config=full_config,
+                id=_kept_id(run / "wandb_id"),
+                resume="allow",
+            )
 
     def step(self, record: Step, n_steps: int) -> None:
         """Writes a step's record; every `observe.every` steps, and at the first and last, also reports it."""
@@ -242,6 +249,13 @@ class Recorder:
         self._line({"kind": "eval", "step": step, **scores})
         self._point({f"val/{name}": value for name, value in scores.items()}, step)
 
+    def skipped(self, step: int, n_skipped: int) -> None:
+        """Writes that a step was left out since its gradients were not finite, and how many have been."""
+        if self._file is None:
+            return
+        self._line({"kind": "skipped", "step": step, "n_skipped": n_skipped})
+        self.say(f"step {step}: gradients are not finite, left out ({n_skipped} so far); its keys are in nonfinite/")
+
     def _line(self, record: dict[str, Any]) -> None:
         assert self._file is not None
         self._file.write(json.dumps(record) + "\n")
@@ -263,6 +277,13 @@ class Recorder:
                 thing.close()
         if self._wandb is not None:
             self._wandb.finish()
+
+
+def _kept_id(path: Path) -> str:
+    """The id of a run at Weights & Biases: made at its first start, and kept, so that a resumed run goes on there."""
+    if not path.exists():
+        path.write_text(uuid4().hex)
+    return path.read_text().strip()
 
 
 def describe_step(r: Step, n_steps: int) -> str:

@@ -1,6 +1,7 @@
 """The folder of a run: its lock, whether the run may continue with a configuration, and the mark of a stopped run.
 
 RUN/run.lock    locked (flock) by the first rank while it runs, and released with the process; names the process
+RUN/changes.jsonl   each learning rate that was changed when the run went on: from which step, the key, both values
 RUN/requeue     exists while the run is stopped on request: a scheduler's script starts the run again if it is there
 """
 
@@ -23,7 +24,9 @@ from train.config import TrainConfig
 from train.distributed import Process, agree
 from train.loop.checkpoint import checkpoints, read_facts
 
-LOCK, REQUEUE = "run.lock", "requeue"
+LOCK, REQUEUE, CHANGES = "run.lock", "requeue", "changes.jsonl"
+CHANGEABLE = ("optim.lr", "optim.lr_scale")
+"""Identity keys that a run may change when it goes on, as after a step that was not finite; it is written down."""
 
 
 @contextmanager
@@ -59,7 +62,8 @@ def _lock(descriptor: int, folder: Path) -> str:
 def claim(folder: Path, config: TrainConfig, process: Process) -> None:
     """Writes RUN/config.yaml. UserError if the run there has checkpoints and its identity keys differ.
 
-    A finished run may be given more steps or epochs: it continues from its end.
+    A finished run may be given more steps or epochs: it continues from its end. Any may be given another learning rate,
+    which RUN/changes.jsonl then tells.
     """
     path = folder / "config.yaml"
     if path.exists() and checkpoints(folder):
@@ -68,18 +72,28 @@ def claim(folder: Path, config: TrainConfig, process: Process) -> None:
         now = {key: value for key, (value, _) in identity_values(config).items()}
         changed = {key: (before.get(key), now[key]) for key in now if before.get(key) != now[key]}
         _refuse_other_fixed(checkpoints(folder)[-1], config)
+        rates = {key: changed.pop(key) for key in CHANGEABLE if key in changed}
         if changed and not _only_longer(folder, changed):
             lines = [f"{key}: {old} there, {new} here" for key, (old, new) in changed.items()]
             raise UserError(
                 f"{folder}: holds a run with another configuration:\n  " + "\n  ".join(lines) + "\n"
                 "give another folder (--set out=...), or the old values to go on with it"
             )
+        if rates and process.is_first:
+            _write_down(folder, rates)
     if process.is_first:
         folder.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         part.write_text(yaml.safe_dump(config.record(), sort_keys=False))
         part.rename(path)
         (folder / REQUEUE).unlink(missing_ok=True)
+
+
+def _write_down(folder: Path, rates: dict[str, tuple[Any, Any]]) -> None:
+    step = read_facts(checkpoints(folder)[-1]).step
+    with (folder / CHANGES).open("a") as file:
+        for key, (old, new) in rates.items():
+            file.write(json.dumps({"after_step": step, "key": key, "from": old, "to": new}) + "\n")
 
 
 def _refuse_other_fixed(checkpoint: Path, config: TrainConfig) -> None:

@@ -215,15 +215,15 @@ def test_shares_are_joined_in_order_and_cut_with_their_losses_first() -> None:
 def test_only_more_losses_than_a_position_has_tries_that_all_say_the_same_point_to_the_installation(
     n: int, reasons: int, shard: str, alike: bool
 ) -> None:
-    message = unusable([Lost(f"k{i}", f"reason {i % reasons}", shard) for i in range(n)])
+    message = unusable([Lost(f"k{i}", f"reason {i % reasons}", shard) for i in range(n)], 0)
 
-    assert message.startswith(f"all {n} samples" if alike else "a position has neither") and "k0" in message
+    assert message.startswith(f"all {n} samples" if alike else f"100% of the {n} samples") and "k0" in message
     assert alike or all(f"k{i}: reason" in message for i in range(n))
 
 
 @pytest.mark.parametrize(("n", "more"), [(10, ""), (11, "… and 1 more"), (15, "… and 5 more")])
 def test_ten_losses_are_named_and_the_others_counted(n: int, more: str) -> None:
-    message = unusable([Lost(f"k{i}", f"reason {i}") for i in range(n)])
+    message = unusable([Lost(f"k{i}", f"reason {i}") for i in range(n)], 0)
 
     assert len(message.splitlines()) == 1 + min(n, 10) + bool(more) and message.endswith(more or "k9: reason 9")
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from train.config import TrainConfig
+from train.config import ObserveConfig, TrainConfig
 from train.loop import observe
 from train.loop.scalars import Unread
 
@@ -60,3 +63,14 @@ def test_what_comes_between_two_steps_and_is_none_of_them_is_left_out(meter):
 
     steps(1)
     assert meter.read() == observe.Speed(4.0, 0.25)
+
+
+def test_a_run_that_goes_on_goes_on_at_weights_and_biases(tmp_path, monkeypatch):
+    begun = []
+    wandb = SimpleNamespace(init=lambda **given: begun.append(given) or SimpleNamespace(finish=lambda: None))
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    for from_step in (0, 3):
+        config = ObserveConfig(tensorboard=False, wandb_project="clips")
+        observe.Recorder(tmp_path, config, from_step, {}).close()
+
+    assert begun[0]["id"] == begun[1]["id"] and begun[1]["resume"] == "allow"

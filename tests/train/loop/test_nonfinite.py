@@ -1,0 +1,91 @@
+"""Steps whose gradients are not finite, and how a run goes on after one."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from manifests.errors import UserError
+from tests.train.loop.test_fit import StopAfter, losses, run
+from train.loop import fit
+from train.loop.checkpoint import checkpoints
+from train.loop.observe import read_metrics
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_keys_of_the_batch(drawn, tmp_path):
+    with pytest.raises(UserError, match=r"step 2: loss nan.*keys are in"):
+        run(drawn, tmp_path / "run", optim={"lr": 1e30, "warmup": 0.0, "clip_norm": 0.0})
+
+    (written,) = (tmp_path / "run" / "nonfinite").iterdir()
+    assert len(json.loads(written.read_text())["keys"]) == 4
+
+
+@pytest.fixture
+def bad_step(monkeypatch):
+    """Makes the gradients of a step (from 1) infinite."""
+
+    def spoil(wanted):
+        steps = iter(range(1, 99))
+        whole = fit.backward
+
+        def backward(model, *rest, **more):
+            found = whole(model, *rest, **more)
+            if next(steps) == wanted:
+                for parameter in model.parameters():
+                    if parameter.grad is not None:
+                        parameter.grad.fill_(float("inf"))
+            return found
+
+        monkeypatch.setattr(fit, "backward", backward)
+
+    return spoil
+
+
+def test_a_step_is_left_out_and_counted_and_its_keys_are_kept(drawn, tmp_path, bad_step):
+    bad_step(2)
+
+    outcome = run(drawn, tmp_path / "run", loop={"nonfinite": "skip"})
+
+    assert outcome.status == "finished" and list(losses(tmp_path / "run")) == [1, 3, 4, 5, 6]
+    left_out = [r for r in read_metrics(tmp_path / "run") if r["kind"] == "skipped"]
+    assert left_out == [{"kind": "skipped", "step": 2, "n_skipped": 1}]
+    (written,) = (tmp_path / "run/nonfinite").iterdir()
+    assert len(json.loads(written.read_text())["keys"]) == 4 and "step-00000002" in written.name
+
+
+def test_after_ten_in_a_row_it_is_not_the_data(drawn, tmp_path):
+    hopeless = {"lr": 1e30, "warmup": 0.0, "clip_norm": 0.0}
+    with pytest.raises(UserError, match="gradients of 10 steps in a row"):
+        run(drawn, tmp_path / "run", optim=hopeless, loop={"nonfinite": "skip", "steps": 20})
+
+
+def test_a_run_goes_on_with_another_rate_which_is_written_down(drawn, tmp_path):
+    out = tmp_path / "run"
+    run(drawn, out, StopAfter(out, 3), optim={"schedule": "constant", "warmup": 0.0})
+
+    run(drawn, out, optim={"schedule": "constant", "warmup": 0.0, "lr": 5e-4})
+
+    rates = [r["lr"] for r in read_metrics(out) if r["kind"] == "step"]
+    assert rates == pytest.approx([1e-3] * 3 + [5e-4] * 3)
+    assert json.loads((out / "changes.jsonl").read_text()) == {
+        "after_step": 3,
+        "key": "optim.lr",
+        "from": 1e-3,
+        "to": 5e-4,
+    }
+
+
+def test_a_checkpoint_in_the_making_is_finished_when_an_error_comes(drawn, tmp_path, monkeypatch):
+    whole = fit.backward
+
+    def backward(*rest, **more):
+        if len(losses(tmp_path / "run")) == 2:
+            raise UserError("a stop")
+        return whole(*rest, **more)
+
+    monkeypatch.setattr(fit, "backward", backward)
+    with pytest.raises(UserError, match="a stop"):
+        run(drawn, tmp_path / "run")
+
+    assert [path.name for path in checkpoints(tmp_path / "run")] == ["step-00000002"]

@@ -1,6 +1,7 @@
 """The training loop: steps, checkpoints, the folder of a run, and what it reports.
 
 Files: `fit` reads from top to bottom; `objective` (a step's gradients), `hard_negatives`, `grad_cache`, `run_folder`
-(lock, configuration, requeue mark), `epochs` (which manifest each epoch reads), `optim`, `checkpoint`,
-`scalars` (what a step leaves on the device), `observe`, `finished_run` (a run that has ended, opened to be judged).
+(lock, configuration, requeue mark), `epochs` (which manifest each epoch reads), `optim`, `nonfinite` (steps without
+finite gradients), `checkpoint`, `scalars` (what a step leaves on the device), `observe`, `finished_run` (a run that
+has ended, opened to be judged).
 """

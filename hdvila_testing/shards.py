@@ -238,10 +238,11 @@ def select(
     kept: Mapping[str, Collection[int]] | None = None,
     *,
     reasons: Mapping[str, str] | None = None,
+    groups: Mapping[str, str] | None = None,
 ) -> None:
     """Writes selection.parquet: the clips in `kept`, by default all that were made.
 
-    `reasons`: by video id, why it was left out (over_quota).
+    `reasons`: by video id, why it was left out (over_quota); `groups`: by video id, the first video that it repeats.
     """
     packs = store.read_table("packs", ["video_id", "channel_id", "category_id", "n", "status"]).to_pylist()
     rows = []
@@ -254,7 +255,7 @@ def select(
                 "video_id": video_id,
                 "category_id": of_video[0]["category_id"],
                 "channel_id": of_video[0]["channel_id"],
-                "group": video_id,
+                "group": (groups or {}).get(video_id, video_id),
                 "rank": rank,
                 "kept": bool(taken),
                 "reason": "" if taken else (reasons or {}).get(video_id, "over_quota"),

@@ -15,11 +15,13 @@ def audit(
 ) -> None:
     """Checks a data set against requirements: counts it again, and exits with 1 if one is not met."""
     from manifests.audit import falls_short, parse_requirement
+    from pipeline.outdir.due import read_due
     from pipeline.outdir.identity import open_directory
     from pipeline.report.audit import recount
 
     requirements = [parse_requirement(text) for text in require]
-    counted = recount(open_directory(url))
+    store = open_directory(url)
+    counted = recount(store)
     short = falls_short(counted.metrics, requirements)
     if as_json:
         print(counted.model_dump_json(indent=2))
@@ -30,5 +32,7 @@ def audit(
         value = requirement.value(counted.metrics)
         state = "falls short" if requirement in short else "holds"
         typer.echo(f"{state}: {requirement} (it is {'not known' if value == -1 else f'{value:g}'})", err=as_json)
+    for line in read_due(store).lines():
+        typer.echo(line, err=as_json)
     if short:
         raise typer.Exit(1)

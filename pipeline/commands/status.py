@@ -23,6 +23,7 @@ def status(
     from manifests.errors import UserError
     from manifests.run_status import STATUS_NAME
     from pipeline.engine.run.status_files import read_run_status
+    from pipeline.outdir.due import read_due
     from pipeline.outdir.identity import open_directory
     from pipeline.report.run_lines import print_identities, print_run, print_tables
     from pipeline.report.status import read_status
@@ -41,6 +42,8 @@ def status(
     if run_status is not None:
         print_run(run_status, console, time.time())
     print_identities(read_state(store), console)
+    for line in read_due(store).lines():
+        console.print(line, style="bold", markup=False)
     if from_tables is None:
         return
     print_tables(from_tables, console, n_sources)

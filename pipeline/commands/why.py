@@ -38,18 +38,20 @@ def why(
 
 def taken_down(store: "Store", video_ids: list[str]) -> list["Step"]:
     """What the tombstones say about a video, known here or not: that it was removed, and on which days."""
+    from manifests.origin import origin_of
     from manifests.shards import TOMBSTONES
-    from pipeline.outdir.tombstones import Tombstones, days_of_removal, read_tombstones
+    from pipeline.outdir.tombstones import days_of_removal, read_tombstones
     from pipeline.report.story import Step
 
+    columns = ["video_id", "channel_id", "url", "media_hash"]
     tombstones = read_tombstones(store)
-    for video_id in video_ids if tombstones != Tombstones() else ():
-        rows = store.rows_of(video_id, {"videos": ["video_id", "channel_id", "url"]})["videos"].to_pylist()
-        row = rows[0] if rows else {"channel_id": "", "url": ""}
-        if tombstones.cover(video_id, row["channel_id"], row["url"]):
+    for video_id in video_ids if tombstones else ():
+        rows = store.rows_of(video_id, {"videos": columns})["videos"].to_pylist()
+        facts = list(rows[0].values()) if rows else [video_id, "", video_id if origin_of(video_id) else ""]
+        if line := tombstones.named(*facts):
             days = days_of_removal(store, video_id)
             when = f"taken down on {', '.join(days)}" if days else "asked to be left out"
-            return [Step("removed", f"{when}; {TOMBSTONES} keeps it out of this data set")]
+            return [Step("removed", f"{when}; `{line}` in {TOMBSTONES} keeps it out of this data set")]
     return []
 
 

@@ -143,8 +143,8 @@ class ExtractStage:
         if isinstance(video, Failure):
             wait_s = video.wait_s or self.config.politeness.later_s * 2 ** (candidate["attempt"] - 1)
             return Reject(video.reason, video_id, detail=extractor.safe(video.detail), retry_after_s=wait_s)
-        if self.opt_outs.cover(video_id, str(video.info.get("channel_id") or "")):
-            return Reject(Reason.OPTED_OUT, video_id)
+        if named := self.opt_outs.named(video_id, str(video.info.get("channel_id") or "")):
+            return Reject(Reason.OPTED_OUT, video_id, detail=named)
         return video
 
 

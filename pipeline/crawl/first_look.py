@@ -70,8 +70,8 @@ def first_look(
 def judge(item: Json, wanted_id: int, config: CrawlConfig, opt_outs: Tombstones) -> Verdict | None:
     """Why a video that the API knows is rejected; None if it is not, or if only the site can tell."""
     snippet, details, status = (_part(item, name) for name in ("snippet", "contentDetails", "status"))
-    if opt_outs.cover(item["id"], _text(snippet, "channelId")):
-        return Reason.OPTED_OUT, ""
+    if named := opt_outs.named(item["id"], _text(snippet, "channelId")):
+        return Reason.OPTED_OUT, named
     if (upload := _text(status, "uploadStatus")) in ("rejected", "failed", "deleted"):
         return Reason.UNAVAILABLE, upload
     info = _info(item, config.limits)

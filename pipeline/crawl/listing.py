@@ -249,8 +249,8 @@ class ChooseStage:
             return Reject(Reason.BAD_ID, video_id, detail=f"{row['source']} {row['query']}")
         if row["given_spans"] and not some_usable(json.loads(row["given_spans"])):
             return Reject(Reason.SPAN_OUTSIDE, video_id, detail="no clip in its list has a start before its end")
-        if self.opt_outs.cover(video_id, row["channel_id"]):
-            return Reject(Reason.OPTED_OUT, video_id)
+        if named := self.opt_outs.named(video_id, row["channel_id"]):
+            return Reject(Reason.OPTED_OUT, video_id, detail=named)
         if verdict := check_listed(row, self.config.limits):
             until_start_s = row["starts_at"] - time.time()
             wait_s = until_start_s if until_start_s > 0 else self.config.politeness.later_s

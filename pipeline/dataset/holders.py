@@ -20,6 +20,7 @@ from manifests.clip_status import is_success
 from manifests.errors import DamagedFile
 from manifests.origin import origin_of
 from manifests.shards import ShardEntry
+from pipeline.dataset.reach import COLUMNS, covered, is_in
 from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
@@ -58,27 +59,10 @@ class Holders:
         self.gone.update(rows.column("video_id").filter(pa.array(covering)).to_pylist())
         by_name = self.asked.videos | self.asked.urls
         for column, wanted in (("video_id", by_name), ("channel_id", self.asked.channels)):
-            self.named.update(pc.unique(rows.column(column).filter(_is_in(rows, column, wanted))).to_pylist())
+            self.named.update(pc.unique(rows.column(column).filter(is_in(rows, column, wanted))).to_pylist())
         if by_name:
             self.named.update(by_name & {origin_of(url) for url in _addresses(rows.filter(pa.array(asked)))})
         return asked
-
-
-def covered(rows: pa.Table, ids: Tombstones) -> NDArray[np.bool_]:
-    """[N] `Tombstones.cover` of the rows' videos."""
-    by_id = pc.or_(_is_in(rows, "video_id", ids.videos), _is_in(rows, "channel_id", ids.channels))
-    made = np.array(by_id.to_numpy(zero_copy_only=False), np.bool_)
-    wanted = (ids.videos | ids.urls) - {""}  # that is the origin of a file
-    if wanted and "url" in rows.column_names:
-        urls = pc.dictionary_encode(rows.column("url").combine_chunks())
-        is_wanted = np.array([origin_of(url) in wanted for url in urls.dictionary.to_pylist()], np.bool_)
-        made |= is_wanted[urls.indices.to_numpy()] if len(is_wanted) else False
-    return made
-
-
-def _is_in(rows: pa.Table, column: str, wanted: Collection[str]) -> pa.Array:
-    is_in = pc.is_in(rows.column(column), value_set=pa.array(sorted(wanted), pa.string()))
-    return is_in.combine_chunks() if isinstance(is_in, pa.ChunkedArray) else is_in
 
 
 def _addresses(rows: pa.Table) -> list[str]:
@@ -89,7 +73,7 @@ def find_holders(store: Store, asked: Tombstones, covering: Tombstones) -> Holde
     """Looks through tables and shards. Raises UserError if a shard is missing or its rows are unreadable."""
     holders = Holders(asked, covering)
     ids = [pa.array([], pa.string())]
-    for rows in store.read_runs("videos", ["video_id", "channel_id", "url"]):
+    for rows in store.read_runs("videos", COLUMNS):
         holders.add(rows)
         ids += rows.column("video_id").chunks
     for rows in store.read_runs("listings", ["video_id", "channel_id"]):
@@ -132,9 +116,8 @@ def _may_hold(store: Store, closed: Sequence[ShardEntry], holders: Holders, in_t
     with ThreadPoolExecutor(READERS) as readers:
         kept = readers.map(lambda item: kept_held(store, *item), by_generation.items())
         held = dict(zip(by_generation, kept, strict=True))
-    strangers = (
-        _strangers(held, in_table) if holders.covering.videos or holders.covering.urls else pa.array([], pa.string())
-    )
+    by_address = holders.covering.videos or holders.covering.urls or holders.covering.hashed
+    strangers = _strangers(held, in_table) if by_address else pa.array([], pa.string())
     videos = pa.chunked_array([pa.array(sorted(holders.gone | holders.covering.videos), pa.string()), strangers])
     channels = pa.array(sorted(holders.covering.channels), pa.string())
     for generation, entries in by_generation.items():

@@ -23,7 +23,7 @@ from pipeline.outdir.remade import forget_alike
 EMPTIED = {
     "listings": ("title", "given_spans"),
     "candidates": ("given_spans",),
-    "videos": ("title", "channel", "given_spans", "media_path", "url", "extra", "about"),
+    "videos": ("title", "channel", "given_spans", "media_path", "media_hash", "url", "extra", "about"),
     "captions": ("payload",),
     "transcripts": ("words", "events", "minhash"),
     "clips": ("text",),

@@ -1,12 +1,14 @@
 """Removes videos and channels from a finished data set.
 
-1. tombstones.txt lists them, so that no later run brings them back.
+1. tombstones.txt lists them, with what they can be known by and what is the same film (pipeline/dataset/reach.py), so
+   that no later run brings them back.
 2. Each shard that contains them is rewritten without them, under its own name and file by file.
 3. Their packs are deleted.
 4. With `purge`, what the crawl's tables know of them is erased except their ids (pipeline/dataset/purge.py); without,
    it stays, as the record that a video was seen, which is not for others.
 5. The manifest is rewritten and names the manifest before as its parent; the report too, which shows samples.
-6. removals/<date>-<hash>.json lists the removed ids and keys, for copies, exports and merges that are elsewhere.
+6. removals/<date>-<hash>.json lists the removed ids and keys, for copies, exports and merges that are elsewhere. After
+   a purge these and the tombstones hold salted hashes alone.
 
 If it is killed anywhere, the same command finishes the work: a shard's contents are read from the tar itself, never
 from rows that may belong to the previous tar. A shard without anything else stays as an empty tar, so that numbers have
@@ -15,27 +17,28 @@ no gap.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from manifests.errors import UserError
 from manifests.rows import ShardRow
-from manifests.shards import MANIFEST_NAME, RECORDS, TABLE_NAME, ShardEntry, head_of, manifest_bytes
+from manifests.shards import MANIFEST_NAME, TABLE_NAME, ShardEntry, head_of, manifest_bytes
 from pipeline.dataset.holders import channels_among, find_holders
 from pipeline.dataset.purge import purge as purge_tables
+from pipeline.dataset.reach import reached_by
+from pipeline.dataset.records import hash_records, write_record
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
+from pipeline.likeness.removed import read_signatures, signatures_of, write_signatures
 from pipeline.media.packs import index_pack
+from pipeline.outdir.due import settle_due
 from pipeline.outdir.named import Named
-from pipeline.outdir.tombstones import Tombstones, covers, read_tombstones, write_tombstones
+from pipeline.outdir.tombstones import Tombstones, covers, read_tombstones, salt_of, write_tombstones
 from pipeline.query.cache import forget_tables
 from pipeline.report.page import has_audit, write_report
 from pipeline.report.summary import REPORT_NAME
@@ -58,6 +61,8 @@ class Removal:
     """Number of table rows that were emptied."""
     record: str = ""
     """Path of the list of ids and keys; "" if nothing was removed."""
+    repeats: tuple[str, ...] = ()
+    """Of `videos`, those that were not asked for: they are the same film as one that was."""
 
 
 def meant_by(named: Named, store: Store) -> Tombstones:
@@ -67,34 +72,39 @@ def meant_by(named: Named, store: Store) -> Tombstones:
 
 
 def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
-    """Removes videos and channels. Raises UserError if another run uses the directory or a shard is damaged."""
+    """Removes videos and channels, and what is known here to be the same. Raises UserError if another run uses the
+    directory or a shard is damaged.
+    """
     with RunLock(store):
         if store.exists(MANIFEST_NAME):
             given_head(_head(store))  # refuses a manifest that cannot be rewritten before anything is removed
-        tombstones = read_tombstones(store).joined(ids)
-        holders = find_holders(store, ids, tombstones)
+        before = read_tombstones(store)
+        reached, repeats = reached_by(store, ids)
+        tombstones = before.joined(reached)
+        holders = find_holders(store, reached, tombstones)
         meant = tuple(sorted(holders.videos))
+        salt = salt_of(before)
         write_tombstones(store, tombstones.joined(Tombstones(under_way=True)))
-        record = _write_record(store, ids, meant, sorted(holders.keys), purged=purge) if holders.keys or purge else ""
+        _keep_signatures(store, {video_id: f"video {video_id}" for video_id in meant}, salt)
+        record = write_record(store, ids, meant, holders.keys, purged=purge) if holders.keys or purge else ""
         n_samples, n_shards = _remove_from_shards(store, tombstones, holders.shards)
         n_packs = _remove_packs_of(store, holders.gone)
         n_purged = purge_tables(store, meant) if purge else 0
         if (store.exists(REPORT_NAME) or store.exists(MANIFEST_NAME)) and has_audit(store):
             write_report(store)
+        if purge:
+            tombstones = tombstones.without(reached).joined(reached.as_hashes(salt))
+            hash_records(store, reached.joined(Tombstones(frozenset(meant))), salt)
         write_tombstones(store, replace(tombstones, under_way=False))
+        settle_due(store, meant)
         forget_tables(store)
-        return Removal(n_samples, n_shards, n_packs, holders.unknown, meant, n_purged, record)
+        unknown = tuple(name for name in holders.unknown if name in ids.videos | ids.channels | ids.urls)
+        return Removal(n_samples, n_shards, n_packs, unknown, meant, n_purged, record, tuple(sorted(repeats)))
 
 
-def _write_record(store: Store, ids: Tombstones, videos: Iterable[str], keys: list[str], *, purged: bool) -> str:
-    """Writes what is removed, for those who have a copy: only ids and dates."""
-    asked = {"videos": sorted(ids.videos), "channels": sorted(ids.channels), "urls": sorted(ids.urls)}
-    today = datetime.now(UTC).date().isoformat()
-    digest = hashlib.sha256(json.dumps([asked, purged, keys]).encode()).hexdigest()[:12]
-    path = f"{RECORDS}/{today}-{digest}.json"
-    facts = {"date": today, "asked": asked, "videos": sorted(videos), "keys": keys, "purged": purged}
-    store.write_json(path, facts)
-    return path
+def _keep_signatures(store: Store, names: Mapping[str, str], salt: str) -> None:
+    if names and (new := signatures_of(store, names, salt)).num_rows:
+        write_signatures(store, [read_signatures(store), new])
 
 
 def _remove_from_shards(store: Store, tombstones: Tombstones, urls: Collection[str]) -> tuple[int, int]:

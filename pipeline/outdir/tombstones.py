@@ -3,24 +3,53 @@
     video dQw4w9WgXcQ
     channel UCabcdefghijklmnopqrstuv
     url https://vimeo.com/76979871
+    content 5feceb66ffc86f38… film-0
+    hashed video 3a7bd3e2360a3d29 4b227777d4dd1fc6…
 
-A video is named by its id here, by its id at the site it comes from, or by its address.
+A video is named by its id here, by its id at the site it comes from, by its address, or by the hash of its file
+(manifests/content.py) with the id that it had. What was purged is there as hashes alone: of its kind and name, with a
+salt of the data set. A copy lies in removals/, and is read where the file itself is lost.
 
 Written before anything is removed. While a removal is under way its first line says so.
 """
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import secrets
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from manifests.errors import DamagedFile, UserError
 from manifests.origin import origin_of
-from manifests.shards import RECORDS, TOMBSTONES
+from manifests.shards import MANIFEST_NAME, RECORDS, TOMBSTONES
 from pipeline.engine.store.store import Store
+from pipeline.outdir.named import read_named
+
+log = logging.getLogger("hdvila")
 
 UNDER_WAY = "# a removal is under way; if none is running, run the same `hdvila-pipeline remove` again"
+COPY = f"{RECORDS}/{TOMBSTONES}"
+KINDS = ("video", "channel", "url", "content")
+
+
+class Hashed(NamedTuple):
+    """The salted hash of a purged name of a kind. `str()` of it is its line in the file."""
+
+    kind: str
+    salt: str
+    digest: str
+
+    def __str__(self) -> str:
+        return f"hashed {self.kind} {self.salt} {self.digest}"
+
+
+def hashed(kind: str, name: str, salt: str) -> Hashed:
+    """The salted hash of a name."""
+    return Hashed(kind, salt, hashlib.sha256(f"{salt}\0{kind}\0{name}".encode()).hexdigest()[:32])
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +60,41 @@ class Tombstones:
     channels: frozenset[str] = frozenset()
     under_way: bool = False
     urls: frozenset[str] = frozenset()
+    contents: Mapping[str, str] = field(default_factory=dict)
+    """{hash of a file: the id of the video that it was}"""
+    hashed: frozenset[Hashed] = frozenset()
 
-    def cover(self, video_id: str, channel_id: str, url: str = "") -> bool:
-        """Whether a video must stay out, by its own id, its channel's, or the address it came from."""
-        if video_id in self.videos or channel_id in self.channels:
-            return True
-        if not self.videos and not self.urls:  # checked for every candidate in every plan
-            return False
+    def __bool__(self) -> bool:
+        return bool(self.videos or self.channels or self.urls or self.contents or self.hashed)
+
+    def cover(self, video_id: str, channel_id: str, url: str = "", content: str = "") -> bool:
+        """Whether a video must stay out, by its own id, its channel's, the address it came from, or its file's hash."""
+        return bool(self.named(video_id, channel_id, url, content))
+
+    def named(self, video_id: str, channel_id: str, url: str = "", content: str = "") -> str:
+        """The tombstone that keeps a video out, as its line in the file; "" if none does."""
+        if video_id in self.videos:
+            return f"video {video_id}"
+        if channel_id in self.channels:
+            return f"channel {channel_id}"
+        if content in self.contents:
+            return f"content {content} {self.contents[content]}"
+        if not (self.videos or self.urls or self.hashed):  # checked for every candidate in every plan
+            return ""
         origin = origin_of(url)
-        return bool(origin) and (origin in self.videos or origin in self.urls)
+        if origin in self.videos:
+            return f"video {origin}"
+        if origin in self.urls:
+            return f"url {origin}"
+        return self._among_hashed(video_id, channel_id, origin, content) if self.hashed else ""
+
+    def _among_hashed(self, video_id: str, channel_id: str, origin: str, content: str) -> str:
+        facts = (("video", video_id), ("channel", channel_id), ("video", origin), ("url", origin), ("content", content))
+        for salt in {it.salt for it in self.hashed}:
+            for kind, name in facts:
+                if name and (found := hashed(kind, name, salt)) in self.hashed:
+                    return str(found)
+        return ""
 
     def joined(self, other: Tombstones) -> Tombstones:
         """The union of both."""
@@ -48,7 +103,36 @@ class Tombstones:
             self.channels | other.channels,
             self.under_way or other.under_way,
             self.urls | other.urls,
+            {**self.contents, **other.contents},
+            self.hashed | other.hashed,
         )
+
+    def without(self, other: Tombstones) -> Tombstones:
+        """These but for what the other names."""
+        return replace(
+            self,
+            videos=self.videos - other.videos,
+            channels=self.channels - other.channels,
+            urls=self.urls - other.urls,
+            contents={content: name for content, name in self.contents.items() if content not in other.contents},
+        )
+
+    def as_hashes(self, salt: str) -> Tombstones:
+        """The same as salted hashes alone."""
+        names = (self.videos, self.channels, self.urls, self.contents)
+        found = {hashed(kind, name, salt) for kind, of_kind in zip(KINDS, names, strict=True) for name in of_kind}
+        return Tombstones(under_way=self.under_way, hashed=self.hashed | found)
+
+    def counts(self) -> dict[str, int]:
+        """How many videos and channels are named, by their ids."""
+        purged = Counter(it.kind for it in self.hashed)
+        return {"videos": len(self.videos) + purged["video"], "channels": len(self.channels) + purged["channel"]}
+
+    def lines(self) -> list[str]:
+        """The lines of the file, sorted, so that the same ones give the same bytes."""
+        lines = [f"channel {name}" for name in self.channels] + [f"url {name}" for name in self.urls]
+        lines += [f"video {name}" for name in self.videos] + [str(it) for it in self.hashed]
+        return sorted(lines + [f"content {content} {name}" for content, name in self.contents.items()])
 
 
 def covers(tombstones: Tombstones, row: Mapping[str, Any]) -> bool:
@@ -56,40 +140,85 @@ def covers(tombstones: Tombstones, row: Mapping[str, Any]) -> bool:
     return tombstones.cover(row["video_id"], row["channel_id"], row["url"])
 
 
+def salt_of(tombstones: Tombstones) -> str:
+    """The salt of a data set's hashes; a new one if it has none."""
+    return min((it.salt for it in tombstones.hashed), default=secrets.token_hex(8))
+
+
 def read_tombstones(store: Store) -> Tombstones:
-    """The tombstones of an output directory; none if there is no file. UserError for an invalid line."""
+    """The tombstones of an output directory; none if there never were any.
+
+    UserError for an invalid line, DamagedFile if the file is lost and its copy too; a copy that is used is logged.
+    """
     try:
-        lines = store.read(TOMBSTONES).decode("utf-8").splitlines()
+        data = store.read(TOMBSTONES)
     except FileNotFoundError:
-        return Tombstones()
+        if (copy := _copy(store)) is None:
+            return Tombstones()
+        data = copy
+    try:
+        lines = data.decode("utf-8").splitlines()
     except UnicodeDecodeError:
         raise DamagedFile(f"{store.url}/{TOMBSTONES}: is not UTF-8 text; restore the file") from None
-    ids: dict[str, set[str]] = {"video": set(), "channel": set(), "url": set()}
-    for line in lines:
+    found = Tombstones(under_way=UNDER_WAY in lines)
+    given = [line for line in lines if line and not line.startswith("#")]
+    names: dict[str, set[str]] = {kind: set() for kind in KINDS[:3]}
+    contents, hashes = {}, set()
+    for line in given:
         kind, _, name = line.partition(" ")
-        if line and not line.startswith("#"):
-            if kind not in ids or not name:
-                raise UserError(
-                    f"{store.url}/{TOMBSTONES}: {line!r} is not `video ID`, `channel ID` or `url ADDRESS`; correct it"
-                )
-            ids[kind].add(name.strip())
-    videos, channels, urls = (frozenset(ids[kind]) for kind in ("video", "channel", "url"))
-    return Tombstones(videos, channels, UNDER_WAY in lines, urls)
+        words = name.split()
+        if kind in names and name and "://" not in name:
+            names[kind].add(name.strip())
+        elif kind == "content" and words:
+            contents[words[0]] = " ".join(words[1:])
+        elif kind == "hashed" and len(words) == 3:
+            hashes.add(Hashed(*words))
+        else:
+            found = found.joined(_pasted(line, store))
+    videos, channels, urls = (frozenset(of_kind) for of_kind in names.values())
+    return found.joined(Tombstones(videos, channels, False, urls, contents, frozenset(hashes)))
+
+
+def _copy(store: Store) -> bytes | None:
+    """The copy of a lost file; None if nothing here says that there ever was one."""
+    try:
+        data = store.read(COPY)
+    except FileNotFoundError:
+        removed = store.read_json(MANIFEST_NAME).get("removed") if store.exists(MANIFEST_NAME) else None
+        if isinstance(removed, dict) and any(removed.values()):
+            raise DamagedFile(
+                f"{store.url}/{TOMBSTONES}: is lost, and its copy too, but {MANIFEST_NAME} says that videos were "
+                "removed: restore it from a backup, or `remove` the same videos again from the requests that you keep"
+            ) from None
+        return None
+    log.warning("%s/%s: is lost; its copy %s is read, and the next removal restores it", store.url, TOMBSTONES, COPY)
+    return data
+
+
+def _pasted(line: str, store: Store) -> Tombstones:
+    """What a line means that a person wrote into the file."""
+    named = read_named([line], f"{store.url}/{TOMBSTONES}")
+    if named.open or named.words:
+        raise UserError(
+            f"{store.url}/{TOMBSTONES}: {line!r} is not `video ID`, `channel ID` or `url ADDRESS`; correct it"
+        )
+    return Tombstones(named.videos, named.channels, urls=named.urls)
 
 
 def write_tombstones(store: Store, tombstones: Tombstones) -> None:
-    """Writes tombstones sorted, so that the same ones give the same bytes."""
-    lines = [UNDER_WAY] * tombstones.under_way
-    lines += [f"channel {name}" for name in sorted(tombstones.channels)]
-    lines += [f"url {name}" for name in sorted(tombstones.urls)]
-    lines += [f"video {name}" for name in sorted(tombstones.videos)]
-    store.write(TOMBSTONES, "".join(f"{line}\n" for line in lines).encode())
+    """Writes the file and its copy."""
+    lines = [UNDER_WAY] * tombstones.under_way + tombstones.lines()
+    for path in (TOMBSTONES, COPY):
+        store.write(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def days_of_removal(store: Store, video_id: str) -> list[str]:
     """The days (YYYY-MM-DD, UTC) on which removals took this video out, from the removal records; sorted."""
-    records = (store.read_json(f"{RECORDS}/{name}") for name in store.names(RECORDS))
-    return sorted({record["date"] for record in records if video_id in record["videos"]})
+    names = (name for name in store.names(RECORDS) if name.endswith(".json"))
+    records = [store.read_json(f"{RECORDS}/{name}") for name in names]
+    salts = {salt for record in records if (salt := record.get("salt"))}
+    names_of_it = {video_id, *(hashed("video", video_id, salt).digest for salt in salts)}
+    return sorted({record["date"] for record in records if not names_of_it.isdisjoint(record["videos"])})
 
 
 def refuse_while_under_way(store: Store, tombstones: Tombstones) -> None:

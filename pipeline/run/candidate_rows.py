@@ -23,7 +23,7 @@ from pipeline.outdir.tombstones import Tombstones
 
 ROWS_AT_A_TIME = 10_000
 """Rows that are objects of Python at a time."""
-VIDEO_COLUMNS = ["video_id", "category_id", "channel_id", "url", "duration_s", "round"]
+VIDEO_COLUMNS = ["video_id", "category_id", "channel_id", "url", "duration_s", "round", "media_hash"]
 
 
 class CandidateRows:
@@ -101,15 +101,20 @@ def _with_repeats_in_order(videos: pa.Table) -> pa.Table:
 
 def covered(opt_outs: Tombstones, videos: pa.Table) -> tuple[str, ...]:
     """Ids of those of these videos (as of `CandidateRows.videos`) that are opted out."""
-    if not (opt_outs.videos or opt_outs.channels or opt_outs.urls):
+    if not opt_outs:
         return ()
     ids, has_usual = videos.column("video_id"), pc.is_null(videos.column("url"))
     named = pc.or_(_among(ids, opt_outs.videos), pc.and_(has_usual, _among(ids, opt_outs.urls)))
     named = pc.or_(named, _among(videos.column("channel_id").cast(pa.string()), opt_outs.channels))
-    others = videos.filter(pc.invert(has_usual)).select(["video_id", "channel_id", "url"])
+    left = pc.invert(named) if opt_outs.hashed else pc.and_(pc.invert(named), pc.invert(has_usual))
+    others = videos.filter(left).select(["video_id", "channel_id", "url", "media_hash"])
     pieces = (zip(*rows.to_pydict().values(), strict=True) for rows in others.to_batches(ROWS_AT_A_TIME))
-    found = [facts[0] for piece in pieces for facts in piece if opt_outs.cover(*facts)]
+    found = [facts[0] for piece in pieces for facts in piece if _covers(opt_outs, *facts)]
     return tuple(dict.fromkeys([*ids.filter(named).to_pylist(), *found]))
+
+
+def _covers(opt_outs: Tombstones, video_id: str, channel_id: str, url: str | None, content: str) -> bool:
+    return opt_outs.cover(video_id, channel_id, f"{USUAL_ADDRESS}{video_id}" if url is None else url, content)
 
 
 def _among(column: pa.ChunkedArray, names: Collection[str]) -> pa.ChunkedArray:

@@ -4,6 +4,7 @@ A plan made ahead of work under way uses no more than this, however much is ther
 and a killed run all get the same plan.
 """
 
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
@@ -19,9 +20,12 @@ from pipeline.balance.standing import REJECTED_VIDEOS, Duplicates, Outcomes
 from pipeline.config import RunConfig
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
+from pipeline.outdir.due import write_due
 from pipeline.run.candidate_rows import covered
 from pipeline.run.known import Known
 from pipeline.site.optout import load_opt_outs
+
+log = logging.getLogger("hdvila")
 
 
 class Rounds:
@@ -52,6 +56,10 @@ class Candidates:
     same_origins: dict[str, str]
     repeated_texts: dict[str, str]
     opted_out: tuple[str, ...]
+    alike: dict[str, str]
+    """{video id: what it is like} of those that are like an opted-out one; where they are dropped, `opted_out` has them
+    too.
+    """
 
     @classmethod
     def read(cls, known: Known, config: RunConfig, n_rounds: int | None = None) -> "Candidates":
@@ -60,13 +68,17 @@ class Candidates:
         videos = known.rows.videos()
         if n_rounds is not None:  # rows of other sources count as the first round
             videos = table_in_a_file(videos.filter(pc.less(videos.column("round"), max(1, n_rounds))).combine_chunks())
+        opted_out = covered(load_opt_outs(config.crawl.opt_out, known.store), videos)
+        alike = known.like_removed(frozenset(opted_out))
+        dropped = sorted(alike) if config.crawl.opt_out_alike == "drop" else []
         return cls(
             config,
             known,
             rank_candidates(known.rows.candidates(videos), config.seed),
             same_origin(videos),
             known.repeated_texts(videos),
-            covered(load_opt_outs(config.crawl.opt_out, known.store), videos),
+            (*opted_out, *dropped),
+            alike,
         )
 
     def outcomes(self, but: Collection[str] = (), *, n_closed: int | None = None) -> Outcomes:
@@ -92,3 +104,12 @@ class Candidates:
 def _opted_out(video_ids: tuple[str, ...]) -> pa.Table:
     reasons = [Reason.OPTED_OUT.value] * len(video_ids)
     return pa.table([pa.array(video_ids, pa.string()), pa.array(reasons, pa.string())], schema=REJECTED_VIDEOS)
+
+
+def note_due(store: Store, candidates: Candidates) -> None:
+    """Notes what is in finished shards though it is opted out, and what is like a removed video; and says so."""
+    ids = pa.array(candidates.opted_out, pa.string())
+    here = set(candidates.known.shards.places.of(ids).column("video_id").to_pylist()) if len(ids) else set()
+    due = write_due(store, here & set(candidates.opted_out), candidates.alike)
+    for line in due.lines():
+        log.warning("%s", line)

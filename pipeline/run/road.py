@@ -40,6 +40,7 @@ from pipeline.report.summary import Delivered
 from pipeline.run.aims import last_wanted, wanted_more
 from pipeline.run.anew import look_anew
 from pipeline.run.batches import Batches, Gathered, drops_repeats
+from pipeline.run.candidates import note_due
 from pipeline.run.generations import Closing
 from pipeline.run.planned_beside import plan_beside
 from pipeline.run.publish import publish_shards, write_selection
@@ -186,6 +187,7 @@ def shards(run: Run, batches: Batches) -> Line:
 def select_all(run: Run) -> BalanceResult:
     """Makes the final selection from what exists, and records it."""
     candidates = run.plan_from()
+    note_due(run.store, candidates)
     selection = select(candidates.ranked, candidates.outcomes(), balance_of(run.config))
     return write_selection(run, selection)
 

@@ -160,7 +160,7 @@ def _wanted_of(
     away = pc.is_in(left.video_id, value_set=pa.array(sorted(but), pa.string())).to_numpy(zero_copy_only=False)
     left = left.take(np.flatnonzero(~away.astype(np.bool_))) if away.any() else left
     left = left.only(~left.is_sample() | chosen.keeps(left))
-    if tombstones.videos or tombstones.channels or tombstones.urls:
+    if tombstones:
         left = left.take(np.flatnonzero(~_covered(left, tombstones, urls)))
     return left
 

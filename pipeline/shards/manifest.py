@@ -110,7 +110,7 @@ def _publish(
         **head,
         "generation": max((entry.generation for entry in entries), default=0),
         "members": _members(store, entries),
-        "removed": {"videos": len(tombstones.videos), "channels": len(tombstones.channels)},
+        "removed": tombstones.counts(),
         "card": card.model_dump(mode="json"),
         "index": made,
         "parent": old.get("sha256", ""),

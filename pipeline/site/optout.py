@@ -43,8 +43,10 @@ def parse_opt_out(text: str, source: str, store: Store) -> Tombstones:
     return Tombstones(named.videos | named.words, named.channels, urls=named.urls)
 
 
-def read_source(source: str) -> str:
-    """Reads the text of a file, an object in a bucket, or an http address (at most 256 MiB)."""
+def read_source(source: str, name: str = "crawl.opt_out") -> str:
+    """Reads the text of a file, an object in a bucket, or an http address (at most 256 MiB). UserError, with the name
+    of what gave it, if it cannot be read.
+    """
     shown = redact(source)
     try:
         if source.startswith(("http://", "https://")):
@@ -54,9 +56,7 @@ def read_source(source: str) -> str:
             with fsspec.open(str(Path(source).expanduser()) if "://" not in source else source, "rb") as file:
                 data = file.read(MAX_BYTES + 1)
     except (OSError, URLError, ValueError, ImportError) as error:
-        raise UserError(
-            f"crawl.opt_out: {shown} cannot be read ({type(error).__name__}); check the path or address"
-        ) from None
+        raise UserError(f"{name}: {shown} cannot be read ({type(error).__name__}); check the path or address") from None
     if len(data) > MAX_BYTES:
-        raise UserError(f"crawl.opt_out: {shown} is larger than {MAX_BYTES} bytes; split it")
+        raise UserError(f"{name}: {shown} is larger than {MAX_BYTES} bytes; split it")
     return bytes(data).decode("utf-8", errors="replace")

@@ -163,7 +163,10 @@ def test_what_is_to_come_is_tried_again_when_it_starts(tmp_path: Path) -> None:
 
 
 def test_the_videos_of_a_channel_that_opted_out_are_not_looked_at() -> None:
-    assert judge(resource(), -1, CrawlConfig(), Tombstones(channels=frozenset({"UC1"}))) == (Reason.OPTED_OUT, "")
+    assert judge(resource(), -1, CrawlConfig(), Tombstones(channels=frozenset({"UC1"}))) == (
+        Reason.OPTED_OUT,
+        "channel UC1",
+    )
 
 
 @given(st.integers(0, 400), st.integers(0, 23), st.integers(0, 59), st.integers(0, 59))

@@ -6,10 +6,7 @@ import shutil
 from pathlib import Path
 from unittest import mock
 
-import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hdvila_testing.shards import NO_CARD, commit_video, make_shards, select
 from manifests.errors import DamagedFile
@@ -17,37 +14,13 @@ from manifests.origin import origin_of
 from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset import holders
-from pipeline.dataset.holders import channels_among, covered, find_holders
+from pipeline.dataset.holders import channels_among, find_holders
 from pipeline.engine.store.store import Store
 from pipeline.outdir.remade import forget_alike
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards.closed import ClosedShards
 
 CONFIG = ShardsConfig(split=SplitConfig(val=0), card=NO_CARD)
-ID = "dQw4w9WgXcQ"
-NAMES = st.sampled_from(
-    [
-        "a",
-        "b",
-        ID,
-        "UCx",
-        "https://a.org/v",
-        "http://www.a.org/v/",
-        f"https://www.youtube.com/watch?v={ID}",
-        "/a/file",
-        "",
-    ]
-)
-
-
-@given(st.lists(st.tuples(NAMES, NAMES, NAMES)), st.frozensets(NAMES), st.frozensets(NAMES), st.frozensets(NAMES))
-def test_columns_are_covered_as_each_row_is(rows, videos, channels, urls) -> None:
-    ids = Tombstones(videos, channels, urls=urls)
-    columns = [pa.array([row[k] for row in rows], pa.string()) for k in range(3)]
-    table = pa.table(columns, ["video_id", "channel_id", "url"])
-
-    assert covered(table, ids).tolist() == [ids.cover(*row) for row in rows]
-    assert covered(table.drop_columns(["url"]), ids).tolist() == [ids.cover(i, channel) for i, channel, _ in rows]
 
 
 @pytest.fixture(scope="module")

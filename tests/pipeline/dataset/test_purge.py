@@ -1,6 +1,5 @@
 """`remove --purge`, and removals by what a video is called where it comes from."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -68,7 +67,7 @@ def _planted(kind: pa.DataType) -> object:
     if pa.types.is_list(kind):
         return []
     if pa.types.is_binary(kind):
-        return PLANTED.encode()
+        return (PLANTED.encode() * 30)[:256]  # the length of a text's signature
     if pa.types.is_string(kind):
         return PLANTED
     return False if pa.types.is_boolean(kind) else 0
@@ -147,15 +146,6 @@ def test_every_column_that_can_hold_words_is_emptied_or_named_as_harmless() -> N
             kind = field.type
             if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_list(kind):
                 assert field.name in harmless or field.name in EMPTIED.get(table, ()), f"{table}.{field.name}"
-
-
-def test_what_went_is_listed_by_id_and_key_for_copies_elsewhere(copy: Path) -> None:
-    done = remove(Store(str(copy)), Tombstones(frozenset({"video-00001"})), purge=True)
-
-    record = json.loads((copy / done.record).read_text())
-    assert record["videos"] == ["video-00001"]
-    assert record["keys"] == ["video-00001_00000", "video-00001_00001"]
-    assert (record["purged"], len(record["date"])) == (True, 10)
 
 
 def test_a_video_is_found_by_the_address_it_came_from(copy: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,13 @@ def describe(film: Path, k: int) -> None:
     )
 
 
-def start(out: Path, films: Path, *, compares: bool = False, redo: str = "", **balance: Any) -> Delivered:
+def start(
+    out: Path, films: Path, *, compares: bool = False, redo: str = "", opt_out: Sequence[str] = (), **balance: Any
+) -> Delivered:
     """A run to its end, or to what stops it. `compares`: what films show is compared. `redo`: from where."""
     tree = {
         "out": str(out),
-        "crawl": {"sources": ["folder"]},
+        "crawl": {"sources": ["folder"], "opt_out": opt_out},
         "folder": {"path": str(films)},
         "text": {"transcript": {"min_words": 3}},
         "media": {"duplicates": {"action": "drop" if compares else "off"}, "cut": {"min_short_side": 180}},

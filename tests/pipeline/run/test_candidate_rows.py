@@ -17,7 +17,7 @@ CHANNELS = ["", "UCx", "UCy"]
 URLS = ["", "https://vimeo.com/5", "https://youtu.be/aaaaaaaaaa0", "https://www.youtube.com/watch?v=file-1", "usual"]
 VIDEO = st.tuples(
     st.sampled_from(IDS), st.integers(1, 3), st.sampled_from(CHANNELS), st.sampled_from([*URLS, "usual", "usual"]),
-    st.sampled_from([7.0, 9.5]), st.integers(0, 2),
+    st.sampled_from([7.0, 9.5]), st.integers(0, 2), st.sampled_from(["", "h"]),
 )  # fmt: skip
 CLIP = st.tuples(st.sampled_from(IDS), st.integers(0, 900), st.integers(901, 2000))
 
@@ -55,25 +55,32 @@ def test_candidates_and_origins_are_those_of_the_whole_tables(pieces: Any, clips
 
 
 @given(
-    st.lists(VIDEO, max_size=6), st.sets(st.sampled_from(IDS)), st.sets(st.sampled_from(CHANNELS[1:])), st.booleans()
+    st.lists(VIDEO, max_size=6),
+    st.sets(st.sampled_from(IDS)),
+    st.sets(st.sampled_from(CHANNELS[1:])),
+    st.booleans(),
+    st.booleans(),
 )
 @settings(max_examples=100, deadline=None)
-def test_what_is_opted_out_is_found_by_id_channel_or_address(
-    videos: Any, ids: set[str], channels: set[str], has_url: bool
+def test_what_is_opted_out_is_found_by_id_channel_address_or_file(
+    videos: Any, ids: set[str], channels: set[str], has_url: bool, is_purged: bool
 ) -> None:
     urls = frozenset({"https://vimeo.com/5", "bbbbbbbbbb1"} if has_url else ())
-    opt_outs = Tombstones(frozenset(ids), frozenset(channels), urls=urls)
+    opt_outs = Tombstones(frozenset(ids), frozenset(channels), urls=urls, contents={"h": "x"} if has_url else {})
+    opt_outs = opt_outs.as_hashes("salt") if is_purged else opt_outs
     rows, whole = CandidateRows(), videos_of(videos)
     rows.add(whole)
 
-    facts = zip(*(whole.column(name).to_pylist() for name in ("video_id", "channel_id", "url")), strict=True)
+    facts = zip(
+        *(whole.column(name).to_pylist() for name in ("video_id", "channel_id", "url", "media_hash")), strict=True
+    )
     assert set(covered(opt_outs, rows.videos())) == {one[0] for one in facts if opt_outs.cover(*one)}
 
 
 def test_the_order_of_rows_with_one_id_does_not_depend_on_when_they_came() -> None:
     one, other = (
-        videos_of([("x", 1, "UCx", "", 7.0, 0), ("a", 1, "UCy", "", 7.0, 0)]),
-        videos_of([("x", 1, "UC", "", 9.5, 1)]),
+        videos_of([("x", 1, "UCx", "", 7.0, 0, ""), ("a", 1, "UCy", "", 7.0, 0, "")]),
+        videos_of([("x", 1, "UC", "", 9.5, 1, "")]),
     )
     lengths = []
     for pieces in ((one, other), (other, one)):

@@ -1,0 +1,64 @@
+"""What was removed, for those who hold a copy: `removals/<date>-<hash>.json`, ids and keys only.
+
+    {"date": …, "asked": {"videos": […], "channels": […], "urls": […]}, "videos": […], "keys": […], "purged": …}
+
+After a purge each name of it is the salted hash of its kind and itself, with the `salt` beside (pipeline/outdir/
+tombstones.py): who holds a copy can tell whether it holds one of them, and nobody else what they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from manifests.shards import RECORDS
+from pipeline.engine.store.store import Store
+from pipeline.likeness.removed import read_signatures, write_signatures
+from pipeline.outdir.tombstones import Tombstones, hashed
+
+
+def write_record(store: Store, asked: Tombstones, videos: Iterable[str], keys: Iterable[str], *, purged: bool) -> str:
+    """Writes the record of a removal; its path."""
+    names = {"videos": sorted(asked.videos), "channels": sorted(asked.channels), "urls": sorted(asked.urls)}
+    today = datetime.now(UTC).date().isoformat()
+    facts = {"date": today, "asked": names, "videos": sorted(videos), "keys": sorted(keys), "purged": purged}
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+    path = f"{RECORDS}/{today}-{digest}.json"
+    store.write_json(path, facts)
+    return path
+
+
+def hash_records(store: Store, purged: Tombstones, salt: str) -> None:
+    """Puts salted hashes in the place of these names, in all records and in the file of signatures."""
+    for name in store.names(RECORDS):
+        if not name.endswith(".json"):
+            continue
+        record: dict[str, Any] = store.read_json(f"{RECORDS}/{name}")
+        asked = record["asked"]
+        new = {
+            **record,
+            "asked": {
+                kinds: _hashed(asked[kinds], kind, known, salt)
+                for kinds, kind, known in (
+                    ("videos", "video", purged.videos),
+                    ("channels", "channel", purged.channels),
+                    ("urls", "url", purged.urls),
+                )
+            },
+            "videos": _hashed(record["videos"], "video", purged.videos, salt),
+            "keys": sorted(
+                hashed("key", key, salt).digest if key.rpartition("_")[0] in purged.videos else key
+                for key in record["keys"]
+            ),
+        }
+        if new != record:
+            store.write_json(f"{RECORDS}/{name}", {**new, "salt": salt})
+    names = {f"video {name}": str(hashed("video", name, salt)) for name in purged.videos}
+    write_signatures(store, [read_signatures(store)], names)
+
+
+def _hashed(names: Iterable[str], kind: str, purged: Collection[str], salt: str) -> list[str]:
+    return sorted(hashed(kind, name, salt).digest if name in purged else name for name in names)

@@ -1,0 +1,72 @@
+"""What a person has to take out, or to look at: `removals/due.txt`, written by each run, a line each.
+
+video dQw4w9WgXcQ                    in finished shards, and asked to be left out since: `remove --ids` takes it out
+# video film-3: like `video film-0`  shows or says what a removed video did: for a person to judge
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from manifests.shards import RECORDS
+from pipeline.engine.store.store import Store
+
+PATH = f"{RECORDS}/due.txt"
+_ASKED, _ALIKE = "video ", "# video "
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """How many videos of finished shards were asked to be left out; how many are like removed ones."""
+
+    url: str
+    n_asked: int = 0
+    n_alike: int = 0
+
+    def lines(self) -> list[str]:
+        """What to tell a person, with the command; nothing if nothing is due."""
+        file = f"{self.url}/{PATH}"
+        told = []
+        if self.n_asked:
+            told.append(
+                f"{self.n_asked} videos in finished shards were asked to be left out since: "
+                f"hdvila-pipeline remove {self.url} --ids {file}"
+            )
+        if self.n_alike:
+            told.append(f"{self.n_alike} videos look or sound like what was removed: look at the last lines of {file}")
+        return told
+
+
+def write_due(store: Store, asked: Iterable[str], alike: Mapping[str, str]) -> Due:
+    """Notes these videos; `alike`: {video id: what it is like}. The file goes when nothing is due."""
+    lines = [f"{_ASKED}{video_id}" for video_id in sorted(asked)]
+    lines += [f"{_ALIKE}{video_id}: {what}" for video_id, what in sorted(alike.items())]
+    data = "".join(f"{line}\n" for line in lines).encode()
+    if data and data != _read(store):
+        store.write(PATH, data)
+    if not data and store.exists(PATH):
+        store.delete(PATH)
+    return read_due(store)
+
+
+def settle_due(store: Store, gone: Collection[str]) -> None:
+    """Takes the videos off that were removed."""
+    lines = _read(store).decode().splitlines()
+    asked = {line.removeprefix(_ASKED) for line in lines if line.startswith(_ASKED)}
+    alike = dict(line.removeprefix(_ALIKE).split(": ", 1) for line in lines if line.startswith(_ALIKE))
+    write_due(store, asked - set(gone), {name: what for name, what in alike.items() if name not in gone})
+
+
+def read_due(store: Store) -> Due:
+    """What is due of a data set."""
+    lines = _read(store).decode().splitlines()
+    counts = (sum(line.startswith(begin) for line in lines) for begin in (_ASKED, _ALIKE))
+    return Due(store.url.rstrip("/"), *counts)
+
+
+def _read(store: Store) -> bytes:
+    try:
+        return store.read(PATH)
+    except FileNotFoundError:
+        return b""

@@ -20,11 +20,13 @@ from miniyoutube.catalogue import (
     site_id,
     stable_hash,
 )
-from miniyoutube.misbehave import BEHAVIOURS, Expected
+from miniyoutube.misbehave import BEHAVIOURS, EDITED, Expected
 from miniyoutube.script import Script
 
-FAST_BEHAVIOURS: tuple[str, ...] = tuple(name for name, row in BEHAVIOURS.items() if not row.slow and name != "good")
-"""Every behaviour that doesn't make a client wait for its own time limit."""
+FAST_BEHAVIOURS: tuple[str, ...] = tuple(
+    name for name, row in BEHAVIOURS.items() if not row.slow and name not in ("good", *EDITED)
+)
+"""Every behaviour that doesn't make a client wait for its own time limit, and that shows in a single run."""
 
 _N_PAUSING = 2
 """Videos per behaviour that pauses an identity: with more, a run would do nothing else."""

@@ -22,13 +22,6 @@ SIGNATURE_MARK = "SIGNEDBYMINIYOUTUBE"
 UNSOLVED = "unsolved"
 """How a challenge begins; the player's script solves it by writing it backwards."""
 
-HLS_MANIFEST = (
-    "#EXTM3U\n"
-    '#EXT-X-STREAM-INF:BANDWIDTH=1500000,CODECS="avc1.4d401f,mp4a.40.2",RESOLUTION=1280x720,FRAME-RATE=25\n'
-    "https://manifest.googlevideo.com/api/manifest/hls_playlist/itag/95/playlist.m3u8\n"
-)
-"""A video's renditions as HLS: 720p. Nothing asks for its playlist."""
-
 WEB_CLIENTS = frozenset({"WEB", "MWEB", "WEB_EMBEDDED_PLAYER"})
 _TRANSLATIONS = (("en", "English"), ("es", "Spanish"), ("de", "German"), ("fr", "French"))
 

@@ -64,6 +64,8 @@ def _pause(reason: Reason, stage: str = "crawl") -> Expected:
 KEPT = Expected(None)
 _ONCE: dict[str, Any] = {"extractions": 1}
 _ALL_OF_A_VIDEO = ("watch", "player", "captions", "media")
+EDITED = ("trimmed", "shrinking", "reencoded")
+"""Behaviours that show between a look and the fetch: what becomes of such a video takes more than one run."""
 
 BEHAVIOURS: dict[str, Behaviour] = {
     "good": Behaviour("answers as it should", KEPT),
@@ -166,8 +168,19 @@ BEHAVIOURS: dict[str, Behaviour] = {
         _later(Reason.FORMATS_HIDDEN, heals=False),
         (Fault("player", "joint_only"),),
     ),
-    "hls_only": Behaviour(
-        "720p as HLS alone", _later(Reason.FORMATS_HIDDEN, heals=False), (Fault("player", "hls_only"),)
+    "hls_only": Behaviour("720p as HLS alone", KEPT, (Fault("player", "hls_only"),)),
+    "hls_apart": Behaviour(
+        "720p as HLS alone, pictures and sound in fragmented mp4 apart", KEPT, (Fault("player", "hls_apart"),)
+    ),
+    "hls_locked": Behaviour(
+        "720p as HLS alone, encrypted",
+        _later(Reason.FORMATS_HIDDEN, "media", heals=False),
+        (Fault("player", "hls_locked"),),
+    ),
+    "hls_gone": Behaviour(
+        "of an HLS film only the first segment is there",
+        _later(Reason.MEDIA_FORBIDDEN, "media", heals=False),
+        (Fault("player", "hls_only"), _status("media", 404, after=1)),
     ),
     # refused for now: the identity is paused
     "bot_check_once": Behaviour(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, urlsplit
 
-from miniyoutube import data_api, innertube, listings
+from miniyoutube import data_api, hls, innertube, listings
 from miniyoutube.answers import (
     CONSENT_PAGE,
     Answer,
@@ -97,7 +97,7 @@ class Site:
         where, video_id, page, stream = "other", "", 1, ""
         path, query = request.path, request.query
         if request.host == "manifest.googlevideo.com":
-            where, video_id = "manifest", path.rpartition("/")[2].removesuffix(".m3u8")
+            where, video_id = "manifest", hls.facts_of(path).get("id", "")
         elif request.host.endswith("googlevideo.com"):
             where, video_id = "media", query.get("id", "")
             stream = {"140": "audio", "18": "progressive"}.get(query.get("itag", ""), "video")
@@ -235,6 +235,8 @@ class Site:
     def _media(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         """A stream or a range of it. A URL that another identity extracted is refused, as on the site."""
         query = request.query
+        if video and "seg" in query:
+            return self._segment(request, video)
         rendition = innertube.rendition_of(video, query.get("itag", ""), query.get("voice", "")) if video else None
         if video is None or rendition is None:
             return error_answer(404)
@@ -260,7 +262,18 @@ class Site:
         return Answer(content_type="text/javascript", body=text.encode())
 
     def _manifest(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
-        return Answer(content_type="application/vnd.apple.mpegurl", body=innertube.HLS_MANIFEST.encode())
+        if video is None:
+            return error_answer(404)
+        text = hls.playlist(video, request, self.cache, self.faults.generation(video.video_id))
+        return Answer(content_type="application/vnd.apple.mpegurl", body=text.encode())
+
+    def _segment(self, request: Request, video: Video) -> Answer:
+        signed = request.query.get("sig", "").startswith(innertube.SIGNATURE_MARK)
+        path = hls.segment(video, request, self.cache)
+        if not signed or request.query.get("ip", "") != request.identity or path is None:
+            return error_answer(403 if path else 404)
+        mime = "video/mp2t" if path.suffix == ".ts" else "video/mp4"
+        return Answer(200, mime, slice=FileSlice(path, 0, path.stat().st_size))
 
     def _thumbnail(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         return error_answer(404)

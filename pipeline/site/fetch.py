@@ -10,7 +10,7 @@ A video that was edited since it was looked at is rejected for now: its text has
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,11 @@ from pipeline.config.media import CutConfig, MediaConfig, MediaLimits
 from pipeline.engine.work.unit import Context, Rejected, StopRun, Transient
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.probe import CONTAINERS, Starved, Unusable, open_media
+from pipeline.site import hls
 from pipeline.site.addresses import SLOWEST_BYTES_PER_S, VIDEO_TRIES
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import DeadlinePassed, Failure, classify
-from pipeline.site.formats import Choice, judge_formats
+from pipeline.site.formats import Choice, is_hls, judge_formats
 from pipeline.site.kept_sessions import site_for
 from pipeline.site.politeness import Polite
 from pipeline.site.ytdlp import (
@@ -124,10 +125,11 @@ class _Fetch:
 
     def _download_options(self) -> dict[str, Any]:
         return {
-            "outtmpl": {"default": str(self.staging / "%(id)s.%(ext)s")},
+            "outtmpl": {"default": str(self.staging / "%(id)s.%(format_id)s.%(ext)s")},
             "merge_output_format": "mp4",
             "continuedl": True,
             "fixup": "never",
+            **hls.OPTIONS,
             "writesubtitles": False,
             "ffmpeg_location": find_ffmpeg(),
             "postprocessor_args": {"merger+ffmpeg_i": list(MERGE_INPUT)},
@@ -161,20 +163,26 @@ class _Fetch:
             )
 
     def _download(self, site: RecordingYoutubeDL, info: Info, choice: Choice) -> Path | Failure:
-        if self.staged != (choice.format, choice.bytes_):  # yt-dlp would blindly continue a .part of another encode
+        as_hls = is_hls(choice.formats[0])
+        if as_hls or self.staged != (choice.format, choice.bytes_):  # yt-dlp would blindly continue another encode
             self._wipe()
             self.staged = (choice.format, choice.bytes_)
         watch = _SpeedWatch(SLOWEST_BYTES_PER_S)
         with site.session.only_own_hosts(), site.downloading(choice.format, self._download_options(), watch):
-            site.process_ie_result({**info, "formats": [dict(f) for f in choice.formats]}, download=True)
+            formats = [hls.with_playlist(site, f) if as_hls else dict(f) for f in choice.formats]
+            if failures := [f for f in formats if isinstance(f, Failure)]:
+                return failures[0]
+            site.process_ie_result({**info, "formats": formats}, download=True)
         files = [file for file in self.staging.iterdir() if file.suffix not in (".part", ".ytdl")]
-        if len(files) != 1:
+        if len(files) != (len(formats) if as_hls else 1):
             return Failure(Reason.BAD_ANSWER, f"the download left {len(files)} files")
-        failure = check_media(files[0], float(info.get("duration") or self.video["duration_s"]), self.media.cut)
+        path = self.staging / "joined" / f"{self.video['video_id']}.mp4" if as_hls else files[0]
+        failure = _join(files, path) if as_hls else None
+        failure = failure or check_media(path, float(info.get("duration") or self.video["duration_s"]), self.media.cut)
         if failure:
             self._wipe()
             return failure
-        return files[0]
+        return path
 
     def _wipe(self) -> None:
         shutil.rmtree(self.staging, ignore_errors=True)
@@ -222,6 +230,22 @@ class _SpeedWatch:
             then, before = self.seen.pop(0)
             if (bytes_ - before) / (now - then) < self.slowest_bytes_per_s:
                 raise DeadlinePassed(f"slower than {self.slowest_bytes_per_s:.0f} bytes a second")
+
+
+def _join(files: Sequence[Path], path: Path) -> Failure | None:
+    """Joins what came as HLS; None if that went well."""
+    path.parent.mkdir()
+    try:
+        hls.join(files, path, MediaLimits())
+    except Unusable as error:
+        return Failure(error.reason, error.detail)
+    except Starved as starved:
+        return Failure(Reason.TIMEOUT, str(starved))
+    except (av.FFmpegError, ValueError, IndexError) as error:
+        return Failure(Reason.BROKEN_MEDIA, f"its HLS cannot be joined: {type(error).__name__}")
+    for file in files:
+        file.unlink()
+    return None
 
 
 def check_media(path: Path, duration_s: float, cut: CutConfig) -> Failure | None:

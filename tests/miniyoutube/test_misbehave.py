@@ -273,6 +273,8 @@ def test_every_behaviour_is_named_in_a_test_or_extracts_cleanly() -> None:
             "media_drip",
             "trimmed",
             "shrinking",
+            "hls_locked",
+            "hls_gone",
             "reencoded",
         ):
             assert name in AT_THE_FETCH, name

@@ -13,7 +13,7 @@ from pydantic import Secret
 
 from manifests.reasons import Reason
 from miniyoutube.faults import Fault
-from miniyoutube.misbehave import BEHAVIOURS
+from miniyoutube.misbehave import BEHAVIOURS, EDITED
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CrawlConfig, MediaFormatConfig
 from pipeline.config.media import CutConfig
@@ -26,7 +26,6 @@ from tests.miniyoutube.client import extract
 from tests.pipeline.crawl.site import Road, config_for, hurried
 
 FOR_OTHERS = frozenset({Reason.DECODE_ERRORS})  # what only a decode of every picture can say
-EDITED = ("trimmed", "shrinking", "reencoded")
 AT_MEDIA = tuple(
     name
     for name, row in BEHAVIOURS.items()

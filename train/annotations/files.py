@@ -32,7 +32,7 @@ def read_content(path: Path) -> Content:
 
 def _is_entry(document: dict[str, Any]) -> bool:
     """Whether an object is one line of JSON lines: its values are texts, numbers or lists of them."""
-    return any(key in document for key in ("clip_id", "video", "videoID", "question"))
+    return any(key in document for key in ("clip_id", "clip_name", "video", "videoID", "question"))
 
 
 def _lines_of(path: Path, text: str, whole: ValueError) -> list[Any]:

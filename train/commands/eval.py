@@ -12,7 +12,8 @@ import typer
 from manifests.errors import UserError
 
 if TYPE_CHECKING:
-    from train.evaluation.benchmark import BenchmarkOptions
+    from train.evaluation.benchmark import BenchmarkOptions, BenchmarkScores
+    from train.evaluation.choices import ChoiceScores
 
 
 class Form(StrEnum):
@@ -161,16 +162,26 @@ def _benchmark(
 ) -> None:
     """Scores a run or an export on a benchmark's own files and prints it. Ranks of torchrun share the videos."""
     from train.annotations.captions import read_queries
+    from train.annotations.choices import are_choices, read_choices
+    from train.annotations.files import read_content
     from train.distributed import process_from_environment, process_group
     from train.evaluation.benchmark import Benchmark, run_benchmark
-    from train.evaluation.videos import open_videos
+    from train.evaluation.choices import score_choices
+    from train.evaluation.videos import open_videos, spans_of
     from train.exports.inference import load_checkpoint
 
     process = process_from_environment()
-    queries = read_queries(wanted.captions, wanted.form, split=wanted.split)
     with process_group(process):
-        encoder = load_checkpoint(target, best=best, device=process.device)
-        scores = run_benchmark(encoder, Benchmark(queries, open_videos(videos, queries)), options, process)
+        if are_choices(read_content(wanted.captions)):
+            choices = read_choices(wanted.captions)
+            there = open_videos(videos, {choice.video: None for choice in choices})
+            encoder = load_checkpoint(target, best=best, device=process.device)
+            scores: BenchmarkScores | ChoiceScores = score_choices(encoder, choices, there, options, process)
+        else:
+            queries = read_queries(wanted.captions, wanted.form, split=wanted.split)
+            encoder = load_checkpoint(target, best=best, device=process.device)
+            benchmark = Benchmark(queries, open_videos(videos, spans_of(queries)))
+            scores = run_benchmark(encoder, benchmark, options, process)
     if process.is_first:
         typer.echo(json.dumps(scores.flat(), indent=2) if as_json else scores.describe())
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -29,11 +29,10 @@ from train.config import TrainConfig
 from train.distributed import Process, gathered
 from train.evaluation.encoder import Encoder, blank_inputs
 from train.evaluation.scores import Retrieval, ranks, recall_of
-from train.evaluation.videos import Videos, open_videos, read_videos
+from train.evaluation.videos import Videos, open_videos, read_videos, spans_of
 
 TEXTS_AT_ONCE = 64
 GroundTruth = Literal["id", "caption"]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +71,16 @@ class BenchmarkScores:
     def describe(self) -> str:
         """The scores as text, with the names of left-out videos (up to ten of each kind)."""
         lines = [self.retrieval.describe(), f"  {self.n_queries} queries{', dual softmax over them' * self.dsl}"]
-        for what, names in (("not there", self.missing), ("unreadable", self.unreadable)):
-            if names:
-                more = f"\n    … and {len(names) - 10} more" if len(names) > 10 else ""
-                shown = "\n    ".join(names[:10])
-                lines.append(f"  {len(names)} videos {what} and left out:\n    {shown}{more}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *left_out(self.missing, self.unreadable)])
+
+
+def left_out(missing: Sequence[str], unreadable: Sequence[str]) -> Iterator[str]:
+    """Lines that name the videos which scores leave out, up to ten of each kind."""
+    for what, names in (("not there", missing), ("unreadable", unreadable)):
+        if names:
+            more = f"\n    … and {len(names) - 10} more" if len(names) > 10 else ""
+            shown = "\n    ".join(names[:10])
+            yield f"  {len(names)} videos {what} and left out:\n    {shown}{more}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def benchmark_of(config: TrainConfig, cache: Path) -> Benchmark | None:
         return None
     queries = read_queries(Path(given.captions), split=given.captions_split)
     source = given.videos or data.manifest
-    benchmark = Benchmark(queries, open_videos(source, queries, cache, data.storage_options))
+    benchmark = Benchmark(queries, open_videos(source, spans_of(queries), cache, data.storage_options))
     if not benchmark.videos.names:
         raise UserError(
             f"{source}: has none of the videos that {given.captions} names ({queries[0].video} is the first)"
@@ -107,19 +110,17 @@ def run_benchmark(
     encoder: Encoder, benchmark: Benchmark, options: BenchmarkOptions, process: Process
 ) -> BenchmarkScores:
     """Embeds the videos that are there and scores the queries. UserError if none of the queries' can be read."""
-    _apply_options(encoder, options)
     queries, videos = benchmark.queries, benchmark.videos
-    there = videos.names
-    read, unreadable = _embed_videos(encoder, videos, there, options, process)
+    read, unreadable = embed_videos(encoder, videos, options, process)
     if not read:
         n_wanted = len({query.video for query in queries})
         raise UserError(f"none of the {n_wanted} videos that the captions name can be read")
     kept = [query for query in queries if query.video in read]
-    text = torch.cat([encoder.embed_text([q.text for q in batch]) for batch in _batches(kept, TEXTS_AT_ONCE)])
+    text = embed_texts(encoder, [query.text for query in kept])
     names = sorted(read)
     video = torch.stack([read[name] for name in names])
     scores = score_queries(video, names, text, kept, options, temperature=encoder.temperature)
-    missing = sorted({query.video for query in queries} - set(there))
+    missing = sorted({query.video for query in queries} - set(videos.names))
     return BenchmarkScores(
         replace(scores, n_lost=len(missing) + len(unreadable)),
         len(kept),
@@ -129,10 +130,17 @@ def run_benchmark(
     )
 
 
-def _embed_videos(
-    encoder: Encoder, videos: Videos, names: Sequence[str], options: BenchmarkOptions, process: Process
+def embed_texts(encoder: Encoder, texts: Sequence[str]) -> Tensor:
+    """The embeddings of texts: [n, D]."""
+    return torch.cat([encoder.embed_text(texts[at : at + TEXTS_AT_ONCE]) for at in range(0, len(texts), TEXTS_AT_ONCE)])
+
+
+def embed_videos(
+    encoder: Encoder, videos: Videos, options: BenchmarkOptions, process: Process
 ) -> tuple[dict[str, Tensor], list[str]]:
     """`({name: its embedding [D]}, one message for each video that can't be read)`, gathered from all ranks."""
+    _apply_options(encoder, options)
+    names = videos.names
     own = names[process.rank :: process.world]
     # Under FSDP all ranks have to run the model equally often: ranks with fewer videos embed blank ones.
     n_rounds = ceil(len(names[:: process.world]) / options.batch)
@@ -156,10 +164,6 @@ def _apply_options(encoder: Encoder, options: BenchmarkOptions) -> None:
         raise UserError(f"--frames {options.n_frames} must be odd: a centre frame with as many before as after")
     encoder.views = replace(views, **changes)
     encoder.fps = options.fps or encoder.fps
-
-
-def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    yield from (items[at : at + size] for at in range(0, len(items), size))
 
 
 def score_queries(

@@ -112,11 +112,18 @@ class ShardVideos:
         return middle, around
 
 
+def spans_of(queries: Sequence[Query]) -> dict[str, Span]:
+    """The videos that queries name, with the parts of files that they are."""
+    return {query.video: query.span_s for query in queries}
+
+
 def open_videos(
-    source: str, queries: Sequence[Query], cache: Path | None = None, options: Mapping[str, Any] | None = None
+    source: str, spans: Mapping[str, Span], cache: Path | None = None, options: Mapping[str, Any] | None = None
 ) -> Videos:
-    """Opens `source` as a data set if it is or contains a manifest, else as a folder of files."""
-    spans = {query.video: query.span_s for query in queries}
+    """Opens `source` as a data set if it is or contains a manifest, else as a folder of files.
+
+    `spans`: the names of the videos, each with the part of its video's file that it is, if it has no file of its own.
+    """
     if source.endswith(".json") or "://" in source or (Path(source) / MANIFEST_NAME).is_file():
         return ShardVideos(source, list(spans), cache, options)
     return FolderVideos(Path(source), spans)

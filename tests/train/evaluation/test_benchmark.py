@@ -28,7 +28,7 @@ from train.evaluation.benchmark import (
     score_queries,
 )
 from train.evaluation.encoder import Encoder
-from train.evaluation.videos import open_videos
+from train.evaluation.videos import open_videos, spans_of
 
 NAMES = ["a", "b", "c"]
 QUERIES = [Query("a", "dog"), Query("a", "hound"), Query("b", "dog"), Query("c", "cat")]
@@ -68,7 +68,7 @@ def test_dual_softmax_prefers_a_videos_own_query():
 
 
 def scored(encoder: Encoder, queries: list[Query], source: Path, options: BenchmarkOptions) -> BenchmarkScores:
-    videos = open_videos(str(source), queries)
+    videos = open_videos(str(source), spans_of(queries))
     return run_benchmark(encoder, Benchmark(queries, videos), options, Process(0, 1, torch.device("cpu")))
 
 

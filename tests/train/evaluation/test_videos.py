@@ -14,7 +14,6 @@ import train
 from hdvila_testing.drawn_set import Shape, a_sample, encode_mp4, scenes, write_manifest, write_shard
 from manifests.errors import UserError
 from tests.train.exports.test_inference import folder, pictures  # noqa: F401  (a fixture)
-from train.annotations.captions import Query
 from train.data.views import Views
 from train.evaluation.videos import FolderVideos, ShardVideos, open_videos, read_videos
 
@@ -38,8 +37,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return root, write_manifest(root / "set", entries)
 
 
-def named(*names: str) -> list[Query]:
-    return [Query(name, "words") for name in names]
+def named(*names: str) -> dict[str, None]:
+    return dict.fromkeys(names)
 
 
 def test_samples_give_the_embeddings_that_their_files_give(folder, both):  # noqa: F811
@@ -79,12 +78,8 @@ def test_a_clip_without_a_file_of_its_own_is_read_out_of_its_videos_file(tmp_pat
     (tmp_path / "whole.mp4").write_bytes(encode_mp4(list(pictures()), fps=10))
     (tmp_path / "whole.2.mp4").write_bytes(encode_mp4(list(pictures())[::-1], fps=10))
     (tmp_path / "part.mp4").write_bytes(encode_mp4(list(pictures())[5:15], fps=10))
-    queries = [
-        Query("whole.1", "words", span_s=(0.5, 1.5)),
-        Query("whole.2", "words", span_s=(0.5, 1.5)),
-        Query("whole.3", "words", span_s=(7, 9)),
-    ]
-    videos = open_videos(str(tmp_path), [*queries, *named("part")])
+    spans = {"whole.1": (0.5, 1.5), "whole.2": (0.5, 1.5), "whole.3": (7, 9), "part": None}
+    videos = open_videos(str(tmp_path), spans)
 
     part, of_whole = (videos.input_of(name, VIEWS, 0)[0] for name in ("part", "whole.1"))
 

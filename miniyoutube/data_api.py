@@ -237,6 +237,8 @@ def spoilt(effect: str, answer: Json) -> Json:
         return answer | {"items": items[: len(items) // 2]}
     if effect == "no_items":
         return answer | {"items": [], "pageInfo": {"totalResults": 0, "resultsPerPage": 0}}
+    if effect == "no_ids":  # items of a kind that nobody knows yet
+        return answer | {"items": [{"kind": "youtube#playlistItem", "contentDetails": {}} for _ in items]}
     if effect == "hostile":
         return answer | {"items": [_hostile(item, n) for n, item in enumerate(items)]}
     return answer

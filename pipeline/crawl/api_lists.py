@@ -9,13 +9,18 @@ from pipeline.crawl.sources import Ask, Listed
 from pipeline.crawl.sources.site_lists import api_channel, playlist_id
 from pipeline.site.data_api import DataApi, Json, NoSuchList, NotNow, PoliteApi
 
+BY_API = ("channel", "playlist")
+"""The sources that it lists."""
+MOST_BARREN_PAGES = 3
+"""Pages in a row whose items all lack an id: a list of such, which may have no end, ends there."""
+
 
 def list_by_api(ask: Ask, config: CrawlConfig, polite: PoliteApi) -> tuple[list[Listed], bool] | None:
     """The results of a list and whether it is at its end; None if the API can't list it now: the site may.
 
     Raises StopRun if the key is refused.
     """
-    if not config.data_api.key or ask.source not in ("channel", "playlist"):
+    if not config.data_api.key or ask.source not in BY_API:
         return None
     channel = api_channel(ask.query) if ask.source == "channel" else None
     if ask.source == "channel" and channel is None:
@@ -29,12 +34,13 @@ def list_by_api(ask: Ask, config: CrawlConfig, polite: PoliteApi) -> tuple[list[
 
 def _pages(api: DataApi, playlist: str, up_to: int) -> tuple[list[Listed], bool]:
     results: list[Listed] = []
-    token = ""
+    token, n_barren = "", 0
     while len(results) < up_to:
         items, token = api.playlist_page(playlist, token)
         found = [one for n, item in enumerate(items) if (one := _listed(item, len(results) + n))]
         results += found
-        if not token or not found:
+        n_barren = 0 if found else n_barren + 1
+        if not token or n_barren == MOST_BARREN_PAGES:
             return results[:up_to], len(results) <= up_to
     return results[:up_to], False
 

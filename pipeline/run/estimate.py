@@ -107,7 +107,7 @@ def _requests(size: Size, looks: Looks, cost: dict[str, float]) -> dict[str, flo
     return {
         "list": size.n_candidates * cost["list_requests_a_listed"] if size.n_named is None else 0.0,
         **both,
-        "caption": size.n_videos * cost["caption_requests_a_video"],
+        "caption": 0.0 if size.has_texts else size.n_videos * cost["caption_requests_a_video"],
         "media": max(media, 2 * size.n_videos),  # one video and one audio file, however short
         "script": looks.n_fetches * cost["scripts_a_fetch"],
     }

@@ -4,13 +4,14 @@ All of it is for an average world, in which every candidate yields as many clips
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.balance.quotas import balance_of
 from pipeline.config import RunConfig
 from pipeline.config.crawl import CrawlConfig, wanted_categories
+from pipeline.config.sources import ListsConfig
 from pipeline.crawl.plan import (
     ANY,
     MAX_PER_CHANNEL,
@@ -23,7 +24,7 @@ from pipeline.crawl.plan import (
     sources_of,
 )
 from pipeline.crawl.sources import LISTS
-from pipeline.crawl.sources.lists import heads_of
+from pipeline.crawl.sources.lists import Head, heads_of
 from pipeline.run.aims import aim
 from pipeline.run.costs import read_costs
 from pipeline.site.data_api import MOST_IDS
@@ -57,6 +58,8 @@ class Size:
     clip_hours: float
     source_hours: float
     n_named: int | None
+    has_texts: bool = False
+    """Whether all of it comes with the texts of its clips, so that no captions are fetched."""
     looks: Mapping[int, int] = field(default_factory=dict)
     """Candidates by category, as the rounds plan them; {} if no total is asked for."""
 
@@ -155,8 +158,14 @@ def size_of(config: RunConfig) -> Size | None:
         clip_hours=clip_hours,
         source_hours=clip_hours * cost["source_hours_a_clip_hour"],
         n_named=named,
+        has_texts=bool(heads) and _have_texts(heads, config.crawl.lists),
         looks=looks,
     )
+
+
+def _have_texts(heads: Sequence[Head], lists: ListsConfig) -> bool:
+    """Whether lists bring all texts, and captions are not wanted beside them."""
+    return not lists.transcripts and (bool(lists.texts) or all(head.has_texts for head in heads))
 
 
 def _planned_looks(config: RunConfig, candidates_a_video: float, cost: dict[str, float]) -> dict[int, int]:

@@ -68,7 +68,23 @@ class TranscriptsStage(OverParts):
         for video_id, tracks in by_video.items():
             made = per_item(context, video_id, partial(self._transcript, video_id, tracks))
             rejects.append(made) if isinstance(made, Reject) else rows.append(made)
-        return Output(rows={"transcripts": rows}, rejects=rejects)
+        given = self._given({reject.video_id for reject in rejects}, unit, context)
+        rejects = [reject for reject in rejects if reject.video_id not in given]
+        return Output(rows={"transcripts": [*rows, *given.values()]}, rejects=rejects)
+
+    def _given(self, video_ids: set[str], unit: Unit, context: Context) -> dict[str, TranscriptRow]:
+        """Of videos without usable captions those whose list gave their clips' texts: these are enough."""
+        if not video_ids:
+            return {}
+        own = context.store.parts_of("videos", [part_of(unit).unit]).values()
+        videos = [row for part in own for row in context.store.read_part(part, ["video_id", "given_spans"]).to_pylist()]
+        spans = {row["video_id"]: json.loads(row["given_spans"] or "[]") for row in videos}
+        language = self.config.transcript.language
+        return {
+            video_id: given_transcript_row(video_id, language, spans[video_id])
+            for video_id in sorted(video_ids & spans.keys())
+            if any(span["text"] for span in spans[video_id])
+        }
 
     def _transcript(self, video_id: str, tracks: Sequence[CaptionRow]) -> TranscriptRow:
         return transcript_row(video_id, choose_track(tracks, self.config))

@@ -64,6 +64,11 @@ class Head:
         """Whether a row may be one of several clips of a video."""
         return not {"start", "end"}.isdisjoint(self.ours.values())
 
+    @property
+    def has_texts(self) -> bool:
+        """Whether it has a column of texts."""
+        return "caption" in self.ours.values()
+
     def nameless(self, number: int) -> str:
         """What a row that names nothing is called."""
         return f"row {number + 1} of {PurePath(self.file).name}"[-SHOWN_CHARACTERS:]

@@ -75,6 +75,16 @@ def test_what_the_api_does_not_list_the_site_does(site: MiniYouTube, tmp_path: P
     assert site.log.of("browse")
 
 
+def test_a_page_without_ids_is_not_the_end_of_a_list_but_three_are(site: MiniYouTube, tmp_path: Path) -> None:
+    ask = Ask("playlist", "PL" + "x" * 32, ANY, 240)
+    config = with_key(site, tmp_path)
+    site.misbehave(Fault("data_api", "no_ids", requests=1))
+    assert len(ids(listing(config, tmp_path, ask))) == 121 - 50
+    site.misbehave(Fault("data_api", "no_ids"))
+    assert listing(config, tmp_path, ask).facts == {"exhausted": True, "reason": ""}
+    assert not site.log.of("browse")
+
+
 def test_searches_are_left_to_the_site(site: MiniYouTube, tmp_path: Path) -> None:
     config = with_key(site, tmp_path)
     polite = SharedHere(Politeness(config.politeness, {"one": 1.0}))

@@ -13,6 +13,7 @@ from manifests.settings import load_config
 from pipeline.config import RunConfig
 from pipeline.run.estimate import Estimate, estimate, estimate_crawl
 from pipeline.run.looks import size_of
+from tests.pipeline.crawl.sources.published import publish
 from tests.pipeline.site.api import KEY
 
 REPO = Path(__file__).resolve().parents[3]
@@ -92,6 +93,12 @@ def test_a_list_of_ids_is_the_most_that_there_is_and_costs_no_listing(tmp_path: 
         assert "requests: list 0, page" in said and "cost is not known" not in said
     assert "of 60 candidates" in estimated(crawl=crawl, balance={"total": 1, "unit": "hours"})
     assert "lists:" not in estimated(crawl={**crawl, "sources": ["lists", "search"]}, balance={"total": 1})
+
+
+def test_a_list_that_brings_its_texts_costs_no_captions(tmp_path: Path) -> None:
+    lists = {"files": [str(publish("panda-70m", [f"abcdefg{n:04d}" for n in range(50)], tmp_path))]}
+    assert "caption 0," in estimated(crawl={"sources": ["lists"], "lists": lists})
+    assert "caption 0," not in estimated(crawl={"sources": ["lists"], "lists": lists | {"transcripts": True}})
 
 
 def test_a_long_list_is_counted_by_its_first_rows_and_each_video_of_hd_vila_s_own_was_kept(tmp_path: Path) -> None:

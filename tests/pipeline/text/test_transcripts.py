@@ -23,7 +23,7 @@ from pipeline.text.transcripts import (
     transcript_row,
     unfit,
 )
-from tests.pipeline.text.caption_tables import SPEECH, auto, caption, manual, run, store_with
+from tests.pipeline.text.caption_tables import SPEECH, auto, caption, manual, run, store_with, video
 
 
 def similarity(a: bytes, b: bytes) -> float:
@@ -200,3 +200,15 @@ def test_a_text_of_few_words_has_a_signature_of_its_own() -> None:
     one, two, three, four = (signature(["a", "b", "c", "d"][:n]) for n in (1, 2, 3, 4))
     assert len({one, two, three, four}) == 4 and signature([]) == signature(["--"])
     assert similarity(three, three) == 1 and 0.2 < similarity(three, four) < 0.8, "one of two shingles"
+
+
+def test_given_texts_make_clips_where_the_captions_beside_them_are_unusable(tmp_path: Path) -> None:
+    spans = json.dumps([{"n": 0, "start_ms": 0, "end_ms": 4000, "text": "a dog on a beach"}])
+    rows = [caption(name, "auto", auto("hi")) for name in ("bare", "given")] + [caption("good", "auto", auto())]
+    videos = [video("bare", given_spans=spans.replace("a dog on a beach", "")), video("good", given_spans=spans)]
+    store = store_with(tmp_path, rows, [*videos, video("given", given_spans=spans)])
+    output = run(store, TranscriptsStage(TextConfig()), tmp_path)
+    assert {row["video_id"]: row["format"] for row in output.rows["transcripts"]} == {"good": "json3", "given": "given"}
+    assert [reject.video_id for reject in output.rejects] == ["bare"]
+    clips = run(store, ClipsStage(TextConfig()), tmp_path).rows["clips"]
+    assert {(clip["video_id"], clip["text"]) for clip in clips} == {(i, "a dog on a beach") for i in ("good", "given")}

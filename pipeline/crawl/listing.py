@@ -61,7 +61,7 @@ class ListStage:
         """Lists all results from the first. Results before a failure are kept, and the source is listed again later."""
         ask: Ask = unit.payload
         if ask.source == LISTS:
-            results, cursor = list_part(ask.query, self.config.lists, ask.cursor)
+            results, cursor = list_part(ask.query, self.config.lists, ask.cursor, (context.store, context.scratch))
             listed = ListedSource(results, exhausted=cursor == END, cursor=cursor)
         elif by_api := list_by_api(ask, self.config, self.polite):
             listed = ListedSource(*by_api)

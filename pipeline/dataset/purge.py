@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from manifests.parquet import damage_named, open_parquet, parquet_writer
 from pipeline.crawl.grown import forget_videos
+from pipeline.crawl.sources.set_aside import forget_rows
 from pipeline.engine.store.delete_merged import sweep_orphans, sweep_segments
 from pipeline.engine.store.segments import Head, Segment, change_head, read_head
 from pipeline.engine.store.store import Store
@@ -43,6 +44,7 @@ def purge(store: Store, video_ids: Collection[str]) -> int:
     store.sweep_parts()
     forget_alike(store)
     forget_videos(store, video_ids)
+    forget_rows(store)
     n_rows, last = 0, read_head(store)[0].last
     for table, columns in EMPTIED.items():
         for stage in store.stages() if table in last else [""]:  # what a later stage wrote over is there too

@@ -2,16 +2,18 @@
 
 Videos of the site are listed for the rounds of the crawl, other addresses for the stage `urls`. A file is read in
 parts: a part holds the videos whose hash lies in its range, each joined from all of its rows, wherever in the file
-these are. So a part needs nothing but the file, and memory is bounded by its size; the whole file is read for each.
-`Ask.cursor` is the hash where the next part begins. A row that names nothing is listed too, to be rejected.
+these are. So a part needs nothing but the file, and memory is bounded by its size. Who reads the file for a part sets
+the rows of the others aside (`set_aside`). `Ask.cursor` is the hash where the next part begins. A row that names
+nothing is listed too, to be rejected.
 """
 
+import hashlib
 import io
 import math
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from manifests.addresses import without_secrets
@@ -20,8 +22,10 @@ from manifests.origin import is_of_site, video_id_of
 from pipeline.config.sources import ListsConfig
 from pipeline.crawl.sources import Listed
 from pipeline.crawl.sources.forms import Form, form_of, nearest
+from pipeline.crawl.sources.set_aside import Row, SetAside, rows_set_aside
 from pipeline.crawl.sources.spans import as_json, joined, named_clip, spans_of, text_of, value_of, with_texts
 from pipeline.crawl.sources.tables import TableRow, opened, parquet_rows, read_rows, rows_in
+from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import plain
 from pipeline.site.redact import redact
 
@@ -176,13 +180,18 @@ def _name(address: Any, own: Any) -> tuple[str, bool]:
     return (own or url, False) if "://" in url and not is_of_site(url) else ("", True)
 
 
-def list_part(file: str, config: ListsConfig, cursor: int) -> tuple[list[Listed], int]:
+def list_part(
+    file: str, config: ListsConfig, cursor: int, here: tuple[Store, Path] | None = None
+) -> tuple[list[Listed], int]:
     """The videos of the site in the part that begins at a hash, in the order of their first rows, and where the next
-    part begins. What names no video is among them, under its text.
+    part begins. What names no video is among them, under its text. UserError as of `read_head`, and if most rows of the
+    whole list name no video.
+
+    `here`: a store and a folder for scratch: the list is then read once for all of its parts (`set_aside`).
     """
     head = read_head(file, config)
     end = min(END, cursor + head.width)
-    found = [video for video in _videos(head, range(cursor, end)) if video.is_site or not head.media]
+    found = [video for video in _joined(_rows_of_part(head, cursor, here)) if video.is_site or not head.media]
     texts = _texts({video.name for video in found if video.spans}, config.texts)
     return [_listed(video, texts) for video in found], end
 
@@ -202,23 +211,51 @@ class _Video:
         return text_of(self.row.get("url")) or text_of(self.row.get("id"))
 
 
-def _videos(head: Head, part: range) -> Iterator[_Video]:
-    """The videos of a part in the order of their first rows."""
-    found: dict[tuple[str, bool], _Video] = {}
+def _rows_of_part(head: Head, cursor: int, here: tuple[Store, Path] | None) -> Iterator[Row]:
+    """The rows of a part: those that were set aside, or of the list, whose later parts are set aside then."""
+    part, n_parts = cursor // head.width, -(-END // head.width)
+    if here is None or n_parts == 1:
+        yield from _rows(head, part)
+        return
+    digest = hashlib.sha256(repr(head).encode()).hexdigest()[:16]
+    rows = rows_set_aside(here[0], digest, part, is_last=part + 1 == n_parts)
+    if rows is not None:
+        yield from rows
+        return
+    with SetAside(*here, digest, part + 1, n_parts) as aside:
+        yield from _rows(head, part, aside)
+
+
+def _rows(head: Head, part: int, aside: SetAside | None = None) -> Iterator[Row]:
+    """The rows of a part in their order; those of other parts are offered to be set aside."""
+    number, n_nameless = -1, 0
     for number, row in enumerate(read_rows(head.file)):
         name, is_site = head.name(row)
-        if name and zlib.crc32(name.encode()) not in part:
+        n_nameless += not name
+        if name and aside is None and zlib.crc32(name.encode()) // head.width != part:
             continue
         mine = head.renamed(row, number)
         text = name or text_of(mine.get("url")) or text_of(mine.get("id"))
-        if not name and zlib.crc32(text.encode()) not in part:
-            continue
-        key = text, is_site
-        spans = as_json(spans_of({**mine, "id": name}))
-        if key in found:
-            found[key].spans += [spans] if spans else []
-            continue
-        found[key] = _Video(name, is_site, number, mine, [spans] if spans else [])
+        found = number, name, is_site, as_json(spans_of({**mine, "id": name})), mine
+        its_part = zlib.crc32(text.encode()) // head.width
+        if its_part == part:
+            yield found
+        elif aside is not None and (is_site or not head.media):
+            aside.add(its_part, found)
+    if n_nameless > MOST_BAD * (number + 1):
+        raise UserError(
+            f"{head.file}: {n_nameless:,} of its {number + 1:,} rows name no video; take them out, or say which of its "
+            "columns are which: crawl.lists.columns"
+        )
+
+
+def _joined(rows: Iterable[Row]) -> Iterator[_Video]:
+    """The videos of these rows in the order of their first ones."""
+    found: dict[tuple[str, bool], _Video] = {}
+    for number, name, is_site, spans, row in rows:
+        video = _Video(name, is_site, number, row, [])
+        video = found.setdefault((name or video.text, is_site), video)
+        video.spans += [spans] if spans else []
     yield from found.values()
 
 
@@ -257,7 +294,7 @@ def media_rows(file: str, config: ListsConfig) -> Iterator[TableRow]:
     if head.site and not head.media:
         return
     videos = (
-        (video for low in range(0, END, head.width) for video in _videos(head, range(low, min(END, low + head.width))))
+        (video for part in range(-(-END // head.width)) for video in _joined(_rows(head, part)))
         if head.is_by_clip
         else _one_by_one(head)
     )

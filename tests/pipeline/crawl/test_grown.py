@@ -14,6 +14,7 @@ from pipeline.config.crawl import CrawlConfig
 from pipeline.crawl.grown import GrownSearch, forget_videos, grown_from, read_grown, write_grown
 from pipeline.crawl.plan import CrawlFacts
 from pipeline.crawl.round_files import read_plans, with_grown
+from pipeline.dataset.purge import purge
 from pipeline.engine.store.store import Store
 from tests.pipeline.crawl.site import Road, config_for
 
@@ -92,6 +93,17 @@ def test_a_killed_crawl_grows_the_same_searches(site: MiniYouTube, grown: Road, 
     Road.at(tmp_path, config(site)).crawl({EDUCATION: 1000.0})
     assert read_plans(road.store) == read_plans(grown.store)
     assert read_grown(road.store) == read_grown(grown.store)
+
+
+def test_a_purge_leaves_nothing_of_a_video_among_the_searches(grown: Road, tmp_path: Path) -> None:
+    shutil.copytree(Path(grown.store.root), tmp_path / "out")
+    store = Store(str(tmp_path / "out"))
+    every = sorted({video_id for search in read_grown(store).values() for video_id in search.video_ids})
+    purge(store, every[:1])
+    assert not grown_from(store, every[:1])
+    assert "owl carving" in {search.words for search in read_grown(store).values()}
+    purge(store, every)
+    assert {search.words for search in read_grown(store).values()} == {""}
 
 
 def test_a_removal_finds_the_searches_of_a_video(tmp_path: Path) -> None:

@@ -91,6 +91,16 @@ def test_rows_of_a_video_are_joined_over_any_number_of_parts(tmp_path: Path, mon
     assert sorted(parts, key=lambda video: video.position) == whole
 
 
+def test_more_than_half_bad_rows_anywhere_in_a_list_are_one_message(tmp_path: Path) -> None:
+    file = tmp_path / "ids.txt"
+    good = [f"video{n:06}" for n in range(lists.HEAD_ROWS + 10)]
+    file.write_text("\n".join(good + ["no id"] * (len(good) - 1)))
+    assert len(listed(file)) == len(good) + 1
+    file.write_text("\n".join(good + ["no id"] * (len(good) + 1)))
+    with pytest.raises(UserError, match=r"ids\.txt: 5,011 of its 10,021 rows name no video"):
+        listed(file)
+
+
 def test_lines_as_people_write_them(tmp_path: Path) -> None:
     lines = [
         "\ufeff# mine", "-bcdefghij1", '"abcdefghij2"', "https://youtu.be/abcdefghij3?si=x", "", "'abcdefghij4',",

@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import TypedDict, cast
 
-from manifests.errors import UserError
+from manifests.errors import DamagedFile, UserError
 from manifests.rows import ShardRow
-from manifests.sample import clip_id
+from manifests.sample import ReadSample, clip_id, read_sample
 from manifests.shards import Manifest, ShardEntry, member_offsets, read_manifest
 from pipeline.config.media import CutConfig, MediaConfig
 from pipeline.engine.run.lock import RunLock
@@ -28,11 +28,11 @@ from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.media.cutting import CutClip, Span, cut_clips
 from pipeline.media.cutting.span import source_ms
-from pipeline.media.packs import Sample, write_pack
-from pipeline.media.probe import Probe, open_media, probe
+from pipeline.media.packs import Sample, check_key, write_pack
+from pipeline.media.probe import Probe, Unusable, open_media, probe
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way, write_tombstones
 from pipeline.report.page import write_report
-from pipeline.shards.files import SUCCESS, Piece, join_shard, put_shard, read_rows
+from pipeline.shards.files import SUCCESS, Piece, clip_number, join_shard, pieces_of, put_shard, read_rows
 from pipeline.shards.manifest import given_head, publish, refuse_existing
 
 CLIPS_NAME, TEXTS_NAME = "hdvila.jsonl", "text.jsonl"
@@ -71,7 +71,7 @@ def export_hdvila(source: Store, out: Store) -> Released:
     videos: dict[str, ReleasedVideo] = {}
     texts: list[str] = []
     for row in _samples(source, manifest):
-        name = f"{clip_id(row['video_id'], _number(row))}.mp4"
+        name = f"{clip_id(row['video_id'], clip_number(row))}.mp4"
         video = videos.setdefault(row["video_id"], {"video_id": row["video_id"], "url": row["url"], "clip": []})
         video["clip"].append({"clip_id": name, "span": [clock(row["start_ms"]), clock(row["end_ms"])]})
         texts.append(_line({"clip_id": name, "text": row["caption"]}))
@@ -87,10 +87,6 @@ def _samples(source: Store, manifest: Manifest) -> Iterator[ShardRow]:
         for row in read_rows(source, entry.url).to_pylist():
             if row["status"] == SUCCESS:
                 yield row
-
-
-def _number(row: ShardRow) -> int:
-    return int(row["clip_id"].rpartition(".")[2])
 
 
 def _line(value: Mapping[str, object]) -> str:
@@ -125,14 +121,14 @@ def _exact_shard(source: Store, entry: ShardEntry, out: Store, config: CutConfig
     with tempfile.TemporaryDirectory() as scratch:
         folder, here = Path(scratch), Store(scratch)
         pieces: list[Piece] = []
-        for row in read_rows(source, entry.url).to_pylist():
-            if row["status"] != SUCCESS:
-                pieces.append(Piece(row))
+        for piece in pieces_of(source, entry):
+            if piece.sample is None:
+                pieces.append(piece)
                 continue
-            sample, codec = _exact_sample(source, entry, row, folder, config)
-            tar = f"{row['key']}.pack"
+            sample, codec = _exact_sample(source, entry, piece.row, folder, config)
+            tar = f"{sample.key}.pack"
             (placed,) = write_pack(folder / tar, [sample])
-            pieces.append(Piece(cast(ShardRow, {**row, "codec": codec}), here, tar, placed))
+            pieces.append(Piece(cast(ShardRow, {**piece.row, "codec": codec}), here, tar, placed))
         done = join_shard(pieces, folder, url=entry.url, split=entry.split, generation=entry.generation)
         put_shard(out, folder, entry.url)
     return done
@@ -141,32 +137,41 @@ def _exact_shard(source: Store, entry: ShardEntry, out: Store, config: CutConfig
 def _exact_sample(
     source: Store, entry: ShardEntry, row: ShardRow, folder: Path, config: CutConfig
 ) -> tuple[Sample, str]:
+    """The sample with its clip cut anew. Raises UserError for one that cannot be: not cut so, or not one of ours."""
+    name = f"{source.url}/{entry.url}: {row['key']!r}"
     offsets = member_offsets(row["members"])
     members: dict[str, bytes] = {e: source.read_range(entry.url, at, at + size) for e, (at, size) in offsets.items()}
-    facts = json.loads(members["json"])
-    film = folder / "film.mp4"
-    film.write_bytes(members["mp4"])
-    cut = _cut_from_frame(film, facts, config, f"{source.url}/{entry.url}: {row['key']}")
-    film.unlink()
-    facts |= {"first_frame": 0, "offset_ms": 0, "cut_mode": "exact", "codec": cut.codec, "has_audio": cut.has_audio}
-    facts["audio_start_ms"] = cut.audio_start_ms
-    members["mp4"] = cut.mp4
-    members["json"] = json.dumps(facts, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        check_key(row["key"])
+        film = folder / "film.mp4"
+        film.write_bytes(members["mp4"])
+        facts, sample = json.loads(members["json"]), read_sample(members["json"])
+        cut = _cut_from_frame(film, sample, config)
+        facts |= {"first_frame": 0, "offset_ms": 0, "cut_mode": "exact", "codec": cut.codec, "has_audio": cut.has_audio}
+        facts["audio_start_ms"] = cut.audio_start_ms
+        members["mp4"] = cut.mp4
+        members["json"] = json.dumps(facts, ensure_ascii=False, separators=(",", ":")).encode()
+    except (Unusable, ValueError, KeyError, RecursionError) as error:
+        why = f"no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0][:200]
+        raise DamagedFile(f"{name}: cannot be cut exactly ({why}); `hdvila-pipeline verify` the data set") from None
     return Sample(row["key"], members), cut.codec
 
 
-def _cut_from_frame(film: Path, facts: dict[str, Any], config: CutConfig, name: str) -> CutClip:
-    """Cuts the clip's frames out of its mp4, which may begin at an earlier keyframe."""
+def _cut_from_frame(film: Path, sample: ReadSample, config: CutConfig) -> CutClip:
+    """Cuts the clip's frames out of its mp4, which may begin at an earlier keyframe. ValueError for none."""
     limits = MediaConfig().limits
     probed = probe(film, limits)
     times = _frame_times(film, probed)
-    first, last = facts["first_frame"], facts["first_frame"] + facts["n_frames"]
+    first, last = sample.first_frame, sample.first_frame + sample.n_frames
+    if not 0 <= first < last <= len(times):
+        raise ValueError(f"frames {first} to {last - 1} of {len(times)}")
     end_ms = math.ceil(times[last]) if last < len(times) else probed.duration_ms
     span = Span(0, math.floor(times[first]), end_ms)
     (cut,) = cut_clips(probed, [span], config, limits)
-    if not isinstance(cut, CutClip) or cut.n_frames != facts["n_frames"]:
-        why = f"{cut.n_frames} frames for {facts['n_frames']}" if isinstance(cut, CutClip) else cut.detail
-        raise UserError(f"{name}: cannot be cut exactly ({why}); `hdvila-pipeline verify` the data set")
+    if not isinstance(cut, CutClip):
+        raise ValueError(cut.detail)
+    if cut.n_frames != sample.n_frames:
+        raise ValueError(f"{cut.n_frames} frames for {sample.n_frames}")
     return cut
 
 

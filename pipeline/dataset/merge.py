@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from manifests.errors import DamagedFile, UserError
-from manifests.rows import ShardRow
+from manifests.schema import SHARD_ROWS, table_of
 from manifests.shards import Manifest, ShardEntry, read_manifest
 from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.progress import counted
@@ -27,10 +27,11 @@ from pipeline.report.page import has_audit, write_report
 from pipeline.shards.files import (
     SUCCESS,
     Piece,
+    entry_of,
     join_shard,
+    pieces_of,
     put_shard,
     read_rows,
-    sample_of_row,
     shard_files,
     stats_bytes,
 )
@@ -144,46 +145,44 @@ def _copy_all(
 def _copy_shard(
     source: Store, entry: ShardEntry, out: Store, target: ShardEntry, gone: set[str], tombstones: Tombstones
 ) -> ShardEntry:
-    table = read_rows(source, entry.url)
-    rows = table.to_pylist()
-    kept = [r for r in rows if r["video_id"] not in gone and not covers(tombstones, r)]
+    """Puts a shard, or what is to be kept of it, under the target's url; what a manifest claims is counted again."""
+    pieces = pieces_of(source, entry)
+    kept = [p for p in pieces if p.row["video_id"] not in gone and not covers(tombstones, p.row)]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        if len(kept) == len(rows):
+        if len(kept) == len(pieces):
             tar, parquet, stats = (folder / Path(name).name for name in shard_files(target.url))
-            _download(source, entry, tar)
-            refuse_other_rows(tar, rows, f"{source.url}/{entry.url}")
+            md5 = _download(source, entry, tar)
+            refuse_other_rows(tar, pieces, f"{source.url}/{entry.url}")
             parquet.write_bytes(source.read(shard_files(entry.url)[1]))
-            stats.write_bytes(stats_bytes(target, table))
-            made = target
+            table, n_bytes = table_of([piece.row for piece in pieces], SHARD_ROWS), tar.stat().st_size
+            made = entry_of(table, target.url, target.split, target.generation, entry.sha256, md5, n_bytes)
+            stats.write_bytes(stats_bytes(made, table))
         else:
-            pieces = [
-                Piece(r, source, entry.url, sample_of_row(r)) if r["status"] == SUCCESS else Piece(r) for r in kept
-            ]
-            made = join_shard(pieces, folder, url=target.url, split=target.split, generation=0)
+            made = join_shard(kept, folder, url=target.url, split=target.split, generation=target.generation)
         if made.nsamples:
             put_shard(out, folder, target.url)
     return made
 
 
-def refuse_other_rows(tar: Path, rows: Sequence[ShardRow], where: str) -> None:
+def refuse_other_rows(tar: Path, pieces: Sequence[Piece], where: str) -> None:
     """Raises DamagedFile if a tar does not have exactly the samples of its rows, at their offsets."""
     with tar.open("rb") as file:
         there = {sample.key: sample for sample in index_pack(file)}
-    named = {row["key"]: sample_of_row(row) for row in rows if row["status"] == SUCCESS}
+    named = {piece.row["key"]: piece.sample for piece in pieces if piece.sample}
     for key in sorted(there.keys() | named.keys()):
         if there.get(key) != named.get(key):
             raise DamagedFile(f"{where}: {key!r}: the tar and its rows do not agree; `verify` it, restore it")
 
 
-def _download(source: Store, entry: ShardEntry, target: Path) -> None:
-    """Copies a tar and compares it with the manifest's checksum. Raises UserError if they differ or it is missing."""
-    sha256 = hashlib.sha256()
-    if not source.exists(entry.url):
-        raise DamagedFile(f"{source.url}/{entry.url}: named in the manifest but missing; restore it")
+def _download(source: Store, entry: ShardEntry, target: Path) -> str:
+    """Copies a tar and compares it with the manifest's checksum; returns its md5. UserError if they differ."""
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     with source.open(entry.url) as file, target.open("wb") as out:
         while block := file.read(1 << 22):
             sha256.update(block)
+            md5.update(block)
             out.write(block)
     if sha256.hexdigest() != entry.sha256:
         raise UserError(f"{source.url}/{entry.url}: differs from its manifest (checksum); `verify` it, restore it")
+    return md5.hexdigest()

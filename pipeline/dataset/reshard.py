@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from manifests.errors import DamagedFile, UserError
+from manifests.errors import UserError
 from manifests.funnel import SELECTION_NAME
 from manifests.parquet import read_parquet
-from manifests.rows import ShardRow
 from manifests.schema import SELECTION
 from manifests.shards import Manifest, ShardEntry, read_manifest
 from pipeline.config.shards import ShardsConfig
@@ -22,7 +21,7 @@ from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way, write_tombstones
 from pipeline.report.page import has_audit, write_report
 from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
-from pipeline.shards.files import SUCCESS, Piece, join_shard, put_shard, read_rows, sample_of_row
+from pipeline.shards.files import Piece, clip_number, join_shard, pieces_of, put_shard
 from pipeline.shards.manifest import given_head, publish, refuse_existing
 from pipeline.shards.plan import PlannedShard, plan_shards
 from pipeline.shards.splits import SPLITS, Placed
@@ -44,7 +43,7 @@ def reshard(source: Store, out: Store, config: ShardsConfig, *, seed: int = 0, r
     pieces: dict[str, list[Piece]] = {}
     splits: dict[str, str] = {}
     for entry in manifest.shards:
-        for piece in _pieces(source, entry):
+        for piece in pieces_of(source, entry):
             video_id = piece.row["video_id"]
             pieces.setdefault(video_id, []).append(piece)
             splits[video_id] = entry.split
@@ -70,25 +69,10 @@ def _placed(videos: PlanVideos, splits: Mapping[str, str]) -> Placed:
     return Placed(videos.video_id, videos.channel_id, videos.group, code)
 
 
-def _pieces(source: Store, entry: ShardEntry) -> list[Piece]:
-    rows: list[ShardRow] = read_rows(source, entry.url).to_pylist()
-    return [
-        Piece(row, source, entry.url, sample_of_row(row)) if row["status"] == SUCCESS else Piece(row) for row in rows
-    ]
-
-
 def _plan_video(video_id: str, pieces: list[Piece], groups: dict[str, str]) -> PlanVideo:
     clips = [PlanClip(clip_number(p.row), p.sample.bytes_ if p.sample else 0) for p in pieces]
     clips.sort(key=lambda clip: (clip.n, clip.bytes_))
     return PlanVideo(video_id, pieces[0].row["channel_id"], groups.get(video_id, video_id), tuple(clips))
-
-
-def clip_number(row: ShardRow) -> int:
-    """The n of a row's clip, from its clip_id. Raises DamagedFile if it has none."""
-    number = row["clip_id"].rpartition(".")[2]
-    if not number.isascii() or not number.isdigit() or len(number) > 9:
-        raise DamagedFile(f"{row['key']}: clip_id {row['clip_id'][:80]!r} does not end with a number")
-    return int(number)
 
 
 def _groups(source: Store) -> dict[str, str]:

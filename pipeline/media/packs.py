@@ -12,6 +12,7 @@ fixed; the archive ends with two empty blocks. Reading needs no tar library: `re
 
 from __future__ import annotations
 
+import io
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -150,7 +151,7 @@ def read_members(file: BinaryIO, sample: PackedSample) -> dict[str, bytes]:
 def index_pack(file: BinaryIO) -> Iterator[PackedSample]:
     """Yields the location of each sample, read from the headers of a seekable tar alone.
 
-    Raises UserError if the file is not a tar, or if a sample's members are not next to each other.
+    Raises UserError if the file is not such a tar, or if a sample's members are not next to each other.
     """
     key, start, end = "", 0, 0
     members: dict[str, tuple[int, int]] = {}
@@ -173,12 +174,26 @@ def index_pack(file: BinaryIO) -> Iterator[PackedSample]:
 
 
 def _headers(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
-    file.seek(0)
-    try:
-        with tarfile.open(fileobj=file, mode="r:") as archive:
-            yield from archive
-    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
-        raise UserError(f"{_name(file)}: is not a readable tar ({error}); remake it") from None
+    """Yields the headers of a tar such as `write_pack` makes: plain files that end before it does, and nothing else.
+
+    tarfile's own reader would follow links, long names, sparse maps and sizes of 2^60 that a stranger's header names.
+    """
+    end, at = file.seek(0, io.SEEK_END), 0
+    while True:
+        file.seek(at)
+        block = file.read(BLOCK)
+        if block == END[:BLOCK] or 0 < at == end:
+            return
+        try:
+            info = tarfile.TarInfo.frombuf(block, "ascii", "strict")
+        except (tarfile.HeaderError, ValueError) as error:
+            raise UserError(f"{_name(file)}: is not a readable tar ({error} at byte {at}); remake it") from None
+        info.offset, info.offset_data = at, at + BLOCK
+        at = info.offset_data + -(-info.size // BLOCK) * BLOCK
+        if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or not 0 <= info.size <= end - info.offset_data:
+            what = f"{info.name[:100]!r} at byte {info.offset} is a link or folder, or ends behind the tar"
+            raise UserError(f"{_name(file)}: is not a readable tar ({what}); remake it")
+        yield info
 
 
 def _name(file: BinaryIO) -> str:

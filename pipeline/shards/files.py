@@ -11,23 +11,24 @@ remove).
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
 
 from manifests.clip_status import ClipStatus
-from manifests.errors import DamagedFile, is_of_the_place
+from manifests.errors import DamagedFile, UserError, is_of_the_place
 from manifests.parquet import parquet_bytes
 from manifests.rows import ShardRow
 from manifests.schema import SHARD_ROWS, table_of
 from manifests.shards import ShardEntry, member_offsets, rows_of_shard
 from pipeline.engine.store.store import Store
-from pipeline.media.packs import BLOCK, END, PackedSample
+from pipeline.media.packs import BLOCK, END, PackedSample, index_pack
 
 SUCCESS = ClipStatus.SUCCESS.in_shards
 FAILED = ClipStatus.FAILED.in_shards
@@ -67,6 +68,31 @@ def sample_of_row(row: ShardRow) -> PackedSample:
     end = max(at + size + -size % BLOCK for at, size in absolute.values())
     members = {extension: (at - start, size) for extension, (at, size) in absolute.items()}
     return PackedSample(row["key"], start, end - start, members)
+
+
+def pieces_of(store: Store, entry: ShardEntry) -> list[Piece]:
+    """The rows of a shard, each with where its sample lies. DamagedFile for rows that name places outside the tar."""
+    try:
+        n_bytes = store.size(entry.url)
+    except FileNotFoundError:
+        raise DamagedFile(f"{store.url}/{entry.url}: named in the manifest but missing; restore it") from None
+    pieces = []
+    for row in read_rows(store, entry.url).to_pylist():
+        sample = sample_of_row(row) if row["status"] == SUCCESS else None
+        if sample and not 0 <= sample.offset <= n_bytes - sample.bytes_:
+            raise DamagedFile(
+                f"{store.url}/{entry.url}: {row['key']!r}: its row names a place outside the tar; restore it"
+            )
+        pieces.append(Piece(row, store, entry.url, sample) if sample else Piece(row))
+    return pieces
+
+
+def clip_number(row: ShardRow) -> int:
+    """The n of a row's clip, from its clip_id. Raises DamagedFile if it has none."""
+    number = row["clip_id"].rpartition(".")[2]
+    if not number.isascii() or not number.isdigit() or len(number) > 9:
+        raise DamagedFile(f"{row['key']!r}: clip_id {row['clip_id'][:80]!r} does not end with a number")
+    return int(number)
 
 
 def join_shard(pieces: Sequence[Piece], folder: Path, *, url: str, split: str, generation: int) -> ShardEntry:
@@ -161,7 +187,7 @@ def _bytes_of(piece: Piece, answer: bytes | Exception) -> bytes:
 
 
 def _check_sample(piece: Piece, data: bytes) -> None:
-    """Refuses a range that is short or begins with another member's header, so that it is not copied into a shard."""
+    """Refuses a range that is short or does not hold this sample, header by header, so that no shard gets it."""
     if piece.sample is None:
         return
     if len(data) != piece.sample.bytes_:
@@ -169,6 +195,12 @@ def _check_sample(piece: Piece, data: bytes) -> None:
     name = data[:100].partition(b"\0")[0].decode("ascii", "replace")
     if name.partition(".")[0] != piece.row["key"]:
         raise DamagedSample(piece, f"{name!r} is at its offset")
+    try:
+        found = list(index_pack(io.BytesIO(data)))
+    except UserError as error:
+        raise DamagedSample(piece, str(error)) from None
+    if found != [replace(piece.sample, offset=0)]:
+        raise DamagedSample(piece, "its members are not where its row says")
 
 
 def entry_of(table: pa.Table, url: str, split: str, generation: int, sha256: str, md5: str, bytes_: int) -> ShardEntry:

@@ -17,10 +17,19 @@ from types import TracebackType
 from typing import ClassVar, TypeGuard
 
 
+def printable(line: str) -> str:
+    """A line of text from elsewhere without what a terminal would obey, and what cannot be written as UTF-8."""
+    return line if line.isprintable() else "".join(char if char.isprintable() else "�" for char in line)
+
+
 class UserError(Exception):
     """A message that names the thing, the reason and the cure. Commands print it and exit with `exit_code`."""
 
     exit_code: ClassVar[int] = 2
+
+    def __str__(self) -> str:
+        """The message, whose lines may name what a stranger wrote: titles, members, files."""
+        return "\n".join(map(printable, super().__str__().split("\n")))
 
 
 class ConfigError(UserError):

@@ -9,9 +9,10 @@ import sys
 import traceback
 from contextlib import AbstractContextManager
 from enum import IntEnum
+from io import TextIOWrapper
 from types import TracebackType
 
-from manifests.errors import UserError, is_of_a_disk
+from manifests.errors import UserError, is_of_a_disk, printable
 
 EXAMPLES: dict[str, dict[str, str]] = {
     "hdvila-pipeline": {
@@ -173,6 +174,10 @@ class ExitsByTheTable(AbstractContextManager[None]):
     def __init__(self, program: str) -> None:
         self._program = program
 
+    def __enter__(self) -> None:
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # names of files hold any bytes; stderr does it already
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -183,7 +188,7 @@ class ExitsByTheTable(AbstractContextManager[None]):
             self._say(f"interrupted; {ExitCode.INTERRUPTED.meaning.partition('; ')[2]}")
             raise SystemExit(int(ExitCode.INTERRUPTED)) from None
         if isinstance(error, _OF_A_PATH) and error.filename:
-            name = os.fsdecode(error.filename).encode("utf-8", "replace").decode()  # a name may contain any bytes
+            name = printable(os.fsdecode(error.filename))  # a name may contain any bytes
             self._say(
                 f"{name}: {str(error.strerror).lower()}; restore or correct it (`verify` names all that is missing)"
             )

@@ -24,8 +24,6 @@ from manifests.wrong_value import field_at, sections_in, wrong_value
 
 M = TypeVar("M", bound=BaseModel)
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
 IDENTITY = "identity"
 OPERATIONAL = "operational"
 
@@ -37,7 +35,9 @@ class Section(BaseModel):
     the package and version behind each step that it holds keys of; `used`: more of these steps (manifests/plugins.py).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, protected_namespaces=(), allow_inf_nan=False
+    )
     stage: ClassVar[str] = ""
     packages: ClassVar[Mapping[str, str]] = {}
     used: ClassVar[tuple[Any, ...]] = ()
@@ -109,8 +109,8 @@ def _set_override(tree: dict[str, Any], override: str) -> None:
         if not isinstance(tree, dict):
             raise ConfigError(f"--set {override}: {parent} is not a section")
     try:
-        tree[leaf] = yaml.load(value, _LOADER)
-    except (yaml.YAMLError, RecursionError):
+        tree[leaf] = yaml.load(value, _EachKeyOnce)
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigError(f"--set {override[:200]}: the value is not one that YAML reads") from None
 
 
@@ -265,7 +265,12 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9]+:/")
 
 
 class _EachKeyOnce(yaml.SafeLoader):
-    """Loads plain values only (no Python objects), and rejects a key given twice in a mapping."""
+    """Loads plain values only (no Python objects), and rejects a key given twice in a mapping, and half a character."""
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        if isinstance(node, yaml.ScalarNode) and not node.value.isascii():
+            node.value.encode()  # UnicodeEncodeError, a ValueError: "\ud800" is no text
+        return super().construct_scalar(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
@@ -289,6 +294,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: is not valid YAML: {_what_and_where(error)}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: is not valid YAML: {error}") from None
+    except ValueError as error:  # a number of thousands of digits, a date that is none
+        raise ConfigError(f"{path}: holds a value that cannot be read ({error})") from None
     except RecursionError:
         raise ConfigError(f"{path}: is not a configuration: brackets in brackets, too many to read") from None
     if tree is None:

@@ -243,6 +243,7 @@ def head_of(raw: bytes, path: str) -> dict[str, Any]:
     """manifest.json's keys; those that readers rely on are checked. UserError names `path` and what is wrong."""
     try:
         head = json.loads(raw)
+        json.dumps(head, ensure_ascii=False).encode()  # half a character could not be written again: UnicodeEncodeError
         version = head["schema_version"]
         name, wanted = head["shards"], head["shards_sha256"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -350,7 +351,7 @@ def _read(path: str, storage_options: dict[str, Any], max_bytes: int) -> bytes:
             data = bytes(file.read(max_bytes + 1))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; is this the output directory of a finished run?") from None
-    except OSError as error:
+    except (OSError, ValueError, ImportError) as error:  # of a protocol that is not known, or not installed
         raise UserError(f"{path}: cannot be read ({error})") from None
     if len(data) > max_bytes:
         raise DamagedFile(f"{path}: larger than {max_bytes} bytes, the most that such a file has")

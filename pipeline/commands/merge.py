@@ -16,7 +16,7 @@ def merge(
     ] = False,
 ) -> None:
     """Joins data sets into a new one: shards are copied byte for byte under one manifest."""
-    from manifests.errors import UserError
+    from manifests.errors import UserError, printable
     from pipeline.dataset.merge import merge as merge_data_sets
     from pipeline.engine.store.store import Store
     from pipeline.outdir.identity import open_directory
@@ -27,4 +27,4 @@ def merge(
     totals = merged.manifest.head["totals"]
     print(f"{out}: {totals['samples']} samples in {totals['shards']} shards, {totals['hours']:.2f} hours")
     if merged.dropped:
-        print(f"left out of later data sets, {len(merged.dropped)} videos: {', '.join(merged.dropped)}")
+        print(f"left out of later data sets, {len(merged.dropped)} videos: {printable(', '.join(merged.dropped))}")

@@ -22,6 +22,7 @@ def why(
     from rich.console import Console
     from rich.table import Table
 
+    from manifests.errors import printable
     from manifests.exits import NothingMatched
     from pipeline.outdir.identity import open_directory
 
@@ -32,7 +33,7 @@ def why(
         raise NothingMatched(f"{out}: {video} not found: never listed, or wrong output directory")
     table = Table.grid(padding=(0, 2))
     for step in steps:
-        table.add_row(step.stage, _plain(step.what))
+        table.add_row(step.stage, printable(step.what))
     Console(highlight=False, markup=False).print(table)
 
 
@@ -97,7 +98,7 @@ def ids_in(text: str) -> list[str]:
 
     named = read_named([text], "why")
     if named.channels or named.open:
-        raise UserError(f"{_plain(text)[:200]}: names a channel or list and no video; `sql` tells of all its videos")
+        raise UserError(f"{text[:200]}: names a channel or list and no video; `sql` tells of all its videos")
     return list(
         dict.fromkeys(
             name
@@ -105,8 +106,3 @@ def ids_in(text: str) -> list[str]:
             for name in (word, re.sub(r"(\.\d+|_\d{5})$", "", word))
         )
     )
-
-
-def _plain(text: str) -> str:
-    """Replaces control characters of a text from the net, which a terminal would obey."""
-    return "".join(c if c.isprintable() else "�" for c in text)

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from pydantic import ValidationError
 
-from manifests.errors import UserError
+from manifests.errors import UserError, printable
 from manifests.hashing import hash_name
 from manifests.rows import ShardRow
 from manifests.sample import SampleJson, clip_id, read_sample
@@ -36,7 +36,7 @@ class Fault:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
+        return printable(f"{self.where}: {self.what}")
 
 
 @dataclass(slots=True)

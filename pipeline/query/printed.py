@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from manifests.errors import printable
 from pipeline.query.ask import Answer, Row
 
 MOST_SHOWN = 100
@@ -41,11 +42,6 @@ def print_answer(answer: Answer, how: Format) -> None:
         _print_table(answer)
 
 
-def plain(text: str) -> str:
-    """Replaces control characters of a text from the net, which a terminal would obey."""
-    return "".join(c if c.isprintable() else "�" for c in text)
-
-
 def _print_csv(answer: Answer) -> None:
     out = csv.writer(sys.stdout, lineterminator="\n")
     out.writerow(answer.columns)
@@ -63,7 +59,7 @@ def _print_lines(answer: Answer) -> None:
 def _print_table(answer: Answer) -> None:
     rows = list(islice(chain.from_iterable(answer.rows), MOST_SHOWN + 1))
     console = Console(highlight=False, markup=False)
-    cells = [[plain(_text(value)) for value in row] for row in rows[:MOST_SHOWN]]
+    cells = [[printable(_text(value)) for value in row] for row in rows[:MOST_SHOWN]]
     widths = [_width(name, cells, i) for i, name in enumerate(answer.columns)]
     if sum(widths) + 2 * len(widths) <= console.width or not cells:
         console.print(_beside(answer.columns, rows, cells, widths), soft_wrap=True)

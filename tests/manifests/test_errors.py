@@ -23,6 +23,11 @@ def test_each_is_the_users_to_correct(kind: type[UserError]) -> None:
     assert issubclass(kind, UserError) and kind("x").exit_code == 2
 
 
+def test_a_message_says_nothing_that_a_terminal_would_obey_and_keeps_its_lines() -> None:
+    error = DamagedFile("shard \x1b]0;title\x07 a\udcff\u202e: wrong:\n  second line")
+    assert str(error) == "shard �]0;title� a��: wrong:\n  second line"
+
+
 def test_a_damaged_file_is_caught_where_a_bad_value_is() -> None:
     with pytest.raises(ValueError, match="is no JSON"):
         raise DamagedFile("manifest.json: is no JSON")

@@ -55,14 +55,18 @@ def test_what_escapes_a_command_ends_with_its_code(capsys, raised: BaseException
     assert says in said and ("Traceback" in said) == (code == ExitCode.INTERNAL)
 
 
+PIPELINE = [sys.executable, "-P", "-m", "pipeline.cli"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPO)}
+
+
 def pipeline_command(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "pipeline.cli", *arguments],
+        [*PIPELINE, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=REPO,
-        env={**os.environ, "PYTHONPATH": str(REPO)},
+        env=ENVIRONMENT,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     )
 
@@ -75,6 +79,14 @@ def test_a_wrong_option_and_a_missing_video_end_a_process_with_2_and_5(tmp_path:
 
     assert wrong.returncode == ExitCode.USER_ERROR
     assert missing.returncode == ExitCode.NOTHING_MATCHED and "dQw4w9WgXcQ not found" in said
+
+
+@pytest.mark.parametrize("url", [b"ftp://nowhere/x", b"out/\xff\x1b[31m", b"http://[x"])
+def test_an_address_of_any_kind_is_one_printable_line_and_2(url: bytes) -> None:
+    done = subprocess.run([*PIPELINE, "status", url], capture_output=True, env=ENVIRONMENT, cwd=REPO, timeout=60)
+    said = done.stderr.decode()
+    assert done.returncode == ExitCode.USER_ERROR
+    assert said.count("\n") == 1 and said.strip().isprintable() and not done.stdout
 
 
 def test_ctrl_c_ends_a_process_with_130_and_a_line(tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ class Lists(Section):
         ({}, "data.manifest: is required (a path)"),
         ({"data": {"manifest": None}}, "not null (a path)"),
         ({"data": {"manifest": "m", "share": -1}}, "must be more than 0, not -1"),
+        ({"data": {"manifest": "m", "share": float("inf")}}, "must be a finite number, not inf"),
     ],
 )
 def test_keys_are_named_as_a_person_writes_them(tree: dict, line: str):
@@ -123,6 +124,9 @@ def test_a_file_and_overrides_on_top_of_it_make_the_settings(tmp_path: Path):
         ("a: [1\n", ["is not valid YAML"]),
         ("out: a\nengine: 5\n", ["engine: must be a section"]),
         ("out: a\n1: b\n", ["1: no such key"]),
+        (f"out: {'9' * 5000}\n", ["holds a value that cannot be read", "4300 digits"]),
+        ("out: 2027-02-31\n", ["holds a value that cannot be read"]),
+        ('out: "\\ud800"\n', ["holds a value that cannot be read"]),
         ("out: 2027-01-31\n", ["out: must be a string", "not 2027-01-31 (where)"]),
     ],
 )
@@ -155,7 +159,9 @@ def test_every_fault_of_a_file_is_named_at_once(tmp_path: Path):
     assert "engine.workers" in str(caught.value) and "did you mean seed?" in str(caught.value)
 
 
-@pytest.mark.parametrize("override", ["nothing", "=1", "out.deeper=1", "cut.mode=[1"])
+@pytest.mark.parametrize(
+    "override", ["nothing", "=1", "out.deeper=1", "cut.mode=[1", f"out={'9' * 5000}", 'out="\\ud800"']
+)
 def test_an_override_that_cannot_be_used_says_how_one_is_written(tmp_path: Path, override: str):
     with pytest.raises(ConfigError, match="--set"):
         load(tmp_path, "out: a\n", [override])

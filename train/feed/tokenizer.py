@@ -155,7 +155,7 @@ def _from_json(file: Path) -> Tokenizer:
     try:
         vocabulary = json.loads(file.read_text(encoding="utf-8"))["model"]["vocab"]
         pieces = sorted(vocabulary, key=vocabulary.__getitem__)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{file}: holds no WordPiece vocabulary ({type(error).__name__}: {error})") from None
     if [vocabulary[piece] for piece in pieces] != list(range(len(pieces))):
         raise UserError(f"{file}: the vocabulary's ids are not 0 to {len(pieces) - 1}; it isn't a BERT WordPiece file")

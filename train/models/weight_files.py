@@ -4,6 +4,7 @@ Where initial weights come from, and how they get into a model, is the same for 
 """
 
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from manifests.errors import UserError
 
 Shape = tuple[int, ...]
 N_NAMED = 8
+DAMAGED = (
+    *(SafetensorError, pickle.UnpicklingError, struct.error, RuntimeError, EOFError, LookupError, ValueError),
+    *(AssertionError, TypeError, AttributeError, OverflowError, MemoryError, OSError),
+)
+"""What the libraries raise for a damaged file of weights: torch checks next to nothing in a file of its old format."""
 
 
 class OfficialMismatch(UserError):
@@ -30,7 +36,7 @@ def load_file(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_safetensors(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+    except DAMAGED as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: cannot be read as weights ({reason}); is the file whole?") from None
     return bare(loaded, source=str(path))

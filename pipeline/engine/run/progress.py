@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from manifests.errors import UserError
+from manifests.errors import UserError, printable
 from pipeline.engine.run import clock
 
 if TYPE_CHECKING:  # heavy to import, and short jobs show no progress
@@ -234,6 +234,13 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
         """Ignored; the base class assigns a stream."""
 
 
+class _Lines(logging.Formatter):
+    """Lines for people; what came from elsewhere is in them only as far as it can be printed."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(printable, super().formatMessage(record).split("\n")))
+
+
 class _JsonLines(logging.Formatter):
     """One JSON line per record: at (UTC), level, message; for a unit's records also stage, unit and node."""
 
@@ -250,7 +257,7 @@ def set_up_logging(*, verbose: bool = False, json_file: Path | None = None) -> N
     written to.
     """
     handler = _StderrHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    handler.setFormatter(_Lines("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     handler.addFilter(lambda record: not getattr(record, FOR_FILES, False))
     log.handlers = [handler]
     if json_file is not None:

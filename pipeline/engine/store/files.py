@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any, cast
+from urllib.parse import urlsplit
 
 import fsspec
 import pyarrow as pa
@@ -58,8 +59,10 @@ class Files:
         if protocol != "file":
             options.setdefault("use_listings_cache", False)
         try:
+            urlsplit(self.url)  # ValueError for what is no address
+            inspect.signature(fsspec.get_filesystem_class(protocol).__init__).bind(None, **options)
             return fsspec.filesystem(protocol, **options)
-        except (ImportError, ValueError) as error:
+        except (ImportError, ValueError, TypeError) as error:  # a TypeError: its protocol needs more than an address
             raise UserError(f"{self.url}: cannot be opened ({error}); install the extra for it (s3, gs)") from None
 
     @cached_property

@@ -98,6 +98,7 @@ def test_it_agrees_with_transformers_bert_tokenizer(tmp_path: Path) -> None:
     [
         ("vocab.txt", "[PAD]\n[UNK]\nred\n", r"\[CLS\]"),
         ("tokenizer.json", "{", "holds no WordPiece vocabulary"),
+        ("tokenizer.json", "[" * 100_000, "holds no WordPiece vocabulary"),
         ("tokenizer.json", '{"model": {"vocab": [["a", 0.1]]}}', "holds no WordPiece vocabulary"),
         ("tokenizer.json", '{"model": {"vocab": {"a": 5}}}', "ids are not 0 to 0"),
     ],

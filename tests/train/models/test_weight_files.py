@@ -1,10 +1,12 @@
 """Files of weights: wrappers seen through, strangers' files named."""
 
+import random
 from pathlib import Path
 
 import pytest
 import torch
 
+from bench.hostile_inputs import mutated
 from manifests.errors import UserError
 from train.models.weight_files import bare, load_file
 
@@ -27,6 +29,21 @@ def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path, name: str, conten
     with pytest.raises(UserError, match=message) as caught:
         load_file(file)
     assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_damaged_weights_are_one_message_whatever_the_damage(tmp_path: Path, old: bool) -> None:
+    file = tmp_path / "model.bin"
+    torch.save({"a": torch.arange(12.0), "b": torch.zeros(3)}, file, _use_new_zipfile_serialization=not old)
+    whole, refused = file.read_bytes(), 0
+    for seed in range(150):
+        file.write_bytes(mutated(whole, random.Random(seed)))
+        try:
+            load_file(file)
+        except UserError as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert refused > 75
 
 
 def test_a_list_is_no_state_dict(tmp_path: Path) -> None:

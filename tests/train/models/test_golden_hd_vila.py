@@ -29,8 +29,10 @@ from tests.train.models.golden import (
 )
 from tests.train.models.plain_hdvila import plain_embed
 from train.annotations.captions import Query, read_queries
-from train.benchmarks.benchmark import BenchmarkOptions, run_benchmark, score_queries
+from train.distributed import Process
+from train.evaluation.benchmark import Benchmark, BenchmarkOptions, run_benchmark, score_queries
 from train.evaluation.scores import Retrieval
+from train.evaluation.videos import open_videos, spans_of
 from train.exports.inference import Encoder
 from train.feed.tokenizer import tokenizer_from_captions
 from train.losses import contrastive_loss, itm_loss, labels_of_matches, mlm_loss
@@ -238,7 +240,7 @@ def test_films_and_a_caption_file_score_as_in_the_published_way(
         scored.append(text @ video.T)
         return score_queries(video, names, text, *rest, **more)
 
-    monkeypatch.setattr("train.benchmarks.benchmark.score_queries", watched)
+    monkeypatch.setattr("train.evaluation.benchmark.score_queries", watched)
     captions = tmp_path / "captions.jsonl"
     lines = [json.dumps({"clip_id": name, "text": scene.describe()}) for name, scene in SCENES.items()]
     captions.write_text("\n".join(lines))
@@ -250,7 +252,9 @@ def test_films_and_a_caption_file_score_as_in_the_published_way(
     tokenizer = tokenizer_from_captions(texts, vocab_size=64, seed=0)
     encoder = Encoder(stage1, tokenizer, stride=STRIDE)
 
-    found = run_benchmark(encoder, queries, tmp_path, BenchmarkOptions(n_segments=1)).retrieval
+    benchmark = Benchmark(queries, open_videos(str(tmp_path), spans_of(queries)))
+    alone = Process(0, 1, torch.device("cpu"))
+    found = run_benchmark(encoder, benchmark, BenchmarkOptions(n_segments=1), alone).retrieval
 
     views = [published_views(tmp_path / f"{query.video}.mp4") for query in queries]
     middle, other = (torch.from_numpy(np.stack([pair[k] for pair in views]))[:, None] for k in (0, 1))

@@ -16,13 +16,15 @@ from dataclasses import dataclass, field
 from manifests.categories import category_by_id
 from manifests.stages import STAGES
 from pipeline.config.crawl import CrawlConfig, wanted_categories
-from pipeline.crawl.sources import GROWN, LISTS, Ask
+from pipeline.crawl.sources import GROWN, LISTS, SEARCHES, Ask
 from pipeline.site.data_api import MOST_IDS
 
 ANY = -1
 FIRST_DEPTH = 60
 """Three pages of a search: enough to see how good a source is."""
 
+PAGE = 20
+"""Results of a page of a search."""
 DEEPER = 4
 LIST_PART = 50_000
 """Videos expected of a part of a list, whose size `lists.VIDEOS_A_PART` bounds."""
@@ -151,10 +153,24 @@ def plan_round(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> RoundP
         share = math.ceil(need * left)
         if share and (got := _fill(category, share, config, facts, asks, listed)):
             n_candidates[category] = min(share, got)
+    asks += _known_good(facts, asks)
     again = dict(facts.requested) | (dict(facts.due) if needs else {})
     n_candidates = dict(sorted(n_candidates.items()))  # as it is read again: the unit of choice is named by it
     batch = MOST_IDS if config.data_api.key else BATCH_VIDEOS
     return RoundPlan(facts.round, tuple(asks), n_candidates, tuple(sorted(again.items())), facts.requests, batch)
+
+
+def _known_good(facts: CrawlFacts, asks: list[Ask]) -> list[Ask]:
+    """The best search so far, one page of it, if the last round had one that found nothing, and this round has none
+    that is known to find something: whether it does tells words without hits from a page that yt-dlp no longer knows.
+    """
+    found = {key: known for key, known in facts.sources.items() if key[0] == "search" and known.n_listed}
+    searches = [(ask.source, ask.query, ask.wanted_category_id) for ask in asks if ask.source in SEARCHES]
+    was_empty = max((known.empty_in for known in facts.sources.values()), default=-1) == facts.round - 1 >= 0
+    if not found or not searches or not was_empty or not found.keys().isdisjoint(searches):
+        return []
+    source, query, category = min(found, key=lambda key: (-found[key].n_kept, key))
+    return [Ask(source, query, category, PAGE)]
 
 
 def _needs_of_round(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> dict[int, int]:

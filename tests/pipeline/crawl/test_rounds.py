@@ -280,6 +280,23 @@ def test_a_list_that_never_recovers_keeps_the_pages_that_came(site: MiniYouTube,
     assert road.store.read_table("sources").to_pylist()[-1]["reason"] == Reason.SERVER_ERROR
 
 
+@pytest.mark.parametrize("fault", [None, Fault("search", "unknown_layout", after=3)], ids=["no hits", "another layout"])
+def test_words_without_hits_are_searched_for_once_and_an_unknown_page_is_tried_again(
+    tmp_path: Path, fault: Fault | None
+) -> None:
+    queries = {EDUCATION: ("lecture",), 10: ("a1", "a2", "a3"), 15: ("b1", "b2", "b3")}
+    with MiniYouTube(Catalogue(one_of_each(("good",) * 3).videos, queries=queries), draw="lazily") as site:
+        if fault:
+            site.misbehave(fault)
+        config = config_for(site, categories=(10, 15, EDUCATION), queries=queries, reserve=0.0)
+        road = Road.at(tmp_path, config).crawl({EDUCATION: 1.0, 10: 1.0, 15: 1.0})
+    listed = [row["query"] for row in road.store.read_table("sources").to_pylist() if row["query"] != "lecture"]
+    n_times = {query: listed.count(query) for query in listed}
+    once = dict.fromkeys(("a1", "a2", "a3", "b1", "b2", "b3"), 1)
+    assert n_times == (once if fault is None else once | dict.fromkeys(("a2", "a3", "b2", "b3"), 3))
+    assert len(road.plans) == (3 if fault is None else 7)
+
+
 def test_a_bot_check_in_the_middle_pauses_the_identity_and_rejects_nothing(site: MiniYouTube, tmp_path: Path) -> None:
     category_id = largest(site.catalogue)
     config = config_for(site, categories=(category_id,), identities=("one", "two"))

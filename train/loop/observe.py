@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import multiprocessing
 import resource
 import sys
 import time
@@ -123,6 +124,23 @@ class Speed:
     """Share of the time that this process waited for a batch. Its device may have been busy with earlier steps."""
 
 
+MUCH_WAITING = 0.05
+
+
+def workers_in_line_s() -> float:
+    """How long the workers of this process that live now were ready to run while others had the processors, seconds.
+
+    0 where Linux does not say.
+    """
+    waited_ns = 0
+    for worker in multiprocessing.active_children():
+        try:
+            waited_ns += int(Path(f"/proc/{worker.pid}/schedstat").read_text().split()[1])
+        except (OSError, IndexError, ValueError):
+            continue
+    return waited_ns / 1e9
+
+
 class Meter:
     """Measures steps: their seconds, the share spent waiting for data, and what is derived from these."""
 
@@ -133,7 +151,7 @@ class Meter:
         self._peak = peak_tflops(config.observe, device)
         self._n_pictures = view_of(config).n_pictures
         self._flops_per_clip = 0.0
-        self._total_s = self._total_waited_s = 0.0
+        self._total_s = self._total_waited_s = self._total_in_line_s = self._in_line_s = 0.0
         self._n_read = 0
         self.restart()
 
@@ -157,18 +175,25 @@ class Meter:
         """The mean speed of the steps since the last read. Fetch their values first, so that the device is done."""
         seconds = time.perf_counter() - self._start
         speed = Speed(seconds / max(self._n_steps, 1), self._waited_s / seconds)
+        before, self._in_line_s = self._in_line_s, workers_in_line_s()
         if self._n_read:  # the first read includes the start of the workers
+            self._total_in_line_s += max(0.0, self._in_line_s - before)
             self._total_s, self._total_waited_s = self._total_s + seconds, self._total_waited_s + self._waited_s
         self._n_read += self._n_steps
         self.restart()
         return speed
 
     def describe_waiting(self) -> str:
-        """One line of text: the share of time that all steps but the first ones waited for their data."""
+        """One line of text: the share of time that all steps but the first ones waited for their data, and whether that
+        was for want of processors.
+        """
         if not self._total_s:
             return "waited for data: not measured in one step"
         share = self._total_waited_s / self._total_s
-        return f"waited for data {share:.1%} of {self._total_s:.0f} s of training, evaluation and checkpoints aside"
+        said = f"waited for data {share:.1%} of {self._total_s:.0f} s of training, evaluation and checkpoints aside"
+        if share < MUCH_WAITING or self._total_in_line_s < self._total_waited_s:
+            return said
+        return f"{said}; its workers were in line for a processor for {self._total_in_line_s:.0f} s, others had it"
 
     def step(self, unread: Unread, loss: float, grad_norm: float, more: dict[str, float], speed: Speed) -> Step:
         """The record of a step, with the mean speed around it."""

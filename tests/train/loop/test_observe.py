@@ -52,7 +52,19 @@ def test_the_end_says_what_all_but_the_first_steps_waited(meter):
     steps(2)
     meter.read()
 
-    assert "25.0% of 16 s" in meter.describe_waiting()
+    assert meter.describe_waiting().startswith("waited for data 25.0% of 16 s")
+    assert "processor" not in meter.describe_waiting()
+
+
+def test_the_end_says_when_it_was_the_processors_that_the_workers_waited_for(meter, monkeypatch):
+    meter, steps = meter
+    in_line = iter((50.0, 51.0, 53.0))  # until the first read, and since
+    monkeypatch.setattr(observe, "workers_in_line_s", lambda: next(in_line))
+    for _ in range(3):
+        steps(1)
+        meter.read()
+
+    assert meter.describe_waiting().endswith("in line for a processor for 3 s, others had it")
 
 
 def test_what_comes_between_two_steps_and_is_none_of_them_is_left_out(meter):

@@ -21,6 +21,10 @@ class Bucket:
         self.full_at = start + gap
         return max(0.0, start - now)
 
+    def is_idle(self, now: float) -> bool:
+        """Whether its token has been there for so long that nobody waits for it."""
+        return now - self.full_at > self.interval_s
+
     def wait_s(self, now: float) -> float:
         """How many seconds a token would take now, without taking it."""
         return max(0.0, self.full_at - now)

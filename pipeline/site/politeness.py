@@ -162,8 +162,7 @@ class Politeness:
         free = [identity for identity in able if identity.free_at(captions) <= now]
         if not free:
             return "", min(identity.free_at(captions) for identity in able) - now, True
-        free.sort(key=lambda i: (i.name == avoid, i.name != prefer, i.bucket.wait_s(now), i.n_leases, i.name))
-        chosen = free[0]
+        chosen = min(free, key=partial(_order, now=now, prefer=prefer, avoid=avoid))
         if (wait_s := chosen.bucket.wait_s(now)) > POLL_S:  # wait without reserving: it may be paused by then
             return "", wait_s, False
         if chosen.breaker.level:
@@ -323,6 +322,13 @@ class Politeness:
                 identity.go_on_pausing(saved, self._clock())
         self._sentinels.go_on(state.get("sentinels", {}))
         self._quota.go_on(state.get("data_api", {}))
+
+
+def _order(identity: Identity, now: float, prefer: str, avoid: str) -> tuple[object, ...]:
+    """The preferred one first, whose session goes on; one that nobody uses as well, rather than that work waits."""
+    is_preferred, bucket = identity.name == prefer, identity.bucket
+    is_other = not is_preferred and not bucket.is_idle(now)
+    return identity.name == avoid, is_other, bucket.wait_s(now), not is_preferred, identity.n_leases, identity.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -349,9 +349,9 @@ def test_a_store_that_is_away_for_a_while_fails_no_video(monkeypatch: pytest.Mon
     assert [args[0] for args in calls[2:]] == ["control.json", STATE_FILE]
 
 
-def test_who_waits_for_the_identity_that_it_had_before_looks_a_few_times_a_second(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def pair(monkeypatch: pytest.MonkeyPatch) -> tuple[Politeness, list[float]]:
+    """Two identities, one video each 24 s, and the naps of who waits, by a clock that they turn."""
     clock, naps = Clock(), list[float]()
 
     async def sleep(seconds: float) -> None:
@@ -359,9 +359,35 @@ def test_who_waits_for_the_identity_that_it_had_before_looks_a_few_times_a_secon
         naps.append(seconds)
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    polite = Politeness(PolitenessConfig(), {"one": 150.0, "two": 150.0}, dice=Punctual(), clock=clock)
+    return Politeness(PolitenessConfig(), {"one": 150.0, "two": 150.0}, dice=Punctual(), clock=clock), naps
+
+
+def test_who_waits_for_the_identity_that_it_had_before_looks_a_few_times_a_second(
+    pair: tuple[Politeness, list[float]],
+) -> None:
+    polite, naps = pair
     run(polite.lease(0.0))
     naps.clear()
 
-    assert run(polite.lease(0.0, prefer="one")).identity == "one"
-    assert len(naps) < 150, "the other is free all the time, and is no reason to look again"
+    run(polite.lease(0.0, prefer="one"))
+
+    assert len(naps) < 150, "that the other is free is no reason to look again"
+
+
+def test_work_that_prefers_an_identity_takes_one_that_nobody_uses_rather_than_wait(
+    pair: tuple[Politeness, list[float]],
+) -> None:
+    polite, naps = pair
+    asked = [run(polite.lease(0.0)).identity]
+    while len(asked) < 20:
+        asked.append(run(polite.lease(0.0, prefer=asked[-1])).identity)
+
+    assert min(asked.count("one"), asked.count("two")) >= 8
+    assert sum(naps) < 20 * 24 * 0.75
+
+
+def test_identities_that_are_in_use_are_left_to_those_that_use_them(pair: tuple[Politeness, list[float]]) -> None:
+    polite, _ = pair
+    asked = [run(polite.lease(0.0, prefer=name)).identity for _ in range(10) for name in ("one", "two")]
+
+    assert asked == ["one", "two"] * 10

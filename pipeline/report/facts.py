@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.schema import TABLES
+from pipeline.engine.store.parallel import ahead
 from pipeline.engine.store.store import Store
 from pipeline.report.clips import Clips
 from pipeline.report.once import take_once
@@ -74,20 +76,23 @@ def _moving(motion: Values) -> Values:
 
 
 def _read_samples(store: Store, looked_at: pa.Table) -> list[dict[str, Any]]:
-    samples = []
-    for row in looked_at.to_pylist():
-        start = row["json_offset"]
-        try:
-            if start < 0:
-                raise ValueError("the row names no json")
-            sample = json.loads(store.read_range(row[SHARD_COLUMN], start, start + row["json_bytes"]))
-            for subject in COUNTED:
-                _values(sample, subject)
-            float(sample.get("alignment_confidence", 0)), float(sample.get("motion", 0))
-        except NO_SAMPLE:  # only this clip is left out
-            continue
-        samples.append(sample)
-    return samples
+    """The samples' own facts, but those that cannot be read. Each is a request; they do not wait for one another."""
+    read = ahead(partial(_read_sample, store), looked_at.to_pylist(), lambda row: int(row["json_bytes"]))
+    return [sample for _, sample in read if sample is not None]
+
+
+def _read_sample(store: Store, row: Mapping[str, Any]) -> dict[str, Any] | None:
+    start = row["json_offset"]
+    try:
+        if start < 0:
+            raise ValueError("the row names no json")
+        sample: dict[str, Any] = json.loads(store.read_range(row[SHARD_COLUMN], start, start + row["json_bytes"]))
+        for subject in COUNTED:
+            _values(sample, subject)
+        float(sample.get("alignment_confidence", 0)), float(sample.get("motion", 0))
+    except NO_SAMPLE:  # only this clip is left out
+        return None
+    return sample
 
 
 _KEYS = {"licence": "license", "upload_year": "upload_date"}

@@ -37,7 +37,7 @@ def reached_by(store: Store, asked: Tombstones) -> tuple[Tombstones, set[str]]:
         rows = videos.filter(pa.array(covered(videos, reached)))
         ids = set(rows.column("video_id").to_pylist()) | reached.videos
         ids |= _mates(groups, ids)
-        reached = reached.joined(_known_of(rows, asked)).joined(Tombstones(frozenset(_mates(groups, ids))))
+        reached = reached.joined(_known_of(rows)).joined(Tombstones(frozenset(_mates(groups, ids))))
     return reached, (ids & set(videos.column("video_id").to_pylist())) - meant - asked.videos
 
 
@@ -45,15 +45,14 @@ def _no_rows() -> pa.Table:
     return pa.schema([(name, pa.string()) for name in COLUMNS]).empty_table()
 
 
-def _known_of(rows: pa.Table, asked: Tombstones) -> Tombstones:
-    """The addresses and files of these videos; of a channel that was asked for, those that its id does not cover."""
+def _known_of(rows: pa.Table) -> Tombstones:
+    """The ids, addresses and files of these videos."""
     videos: set[str] = set()
     urls: set[str] = set()
     contents: dict[str, str] = {}
-    for video_id, channel_id, url, content in zip(*rows.select(COLUMNS).to_pydict().values(), strict=True):
+    for video_id, _, url, content in zip(*rows.select(COLUMNS).to_pydict().values(), strict=True):
         origin = origin_of(url)
-        if channel_id not in asked.channels:
-            videos.add(video_id)
+        videos.add(video_id)
         if origin and origin != video_id:
             (videos if is_site_id(origin) else urls).add(origin)
         if content:

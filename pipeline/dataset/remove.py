@@ -92,9 +92,10 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
         n_purged = purge_tables(store, meant) if purge else 0
         if (store.exists(REPORT_NAME) or store.exists(MANIFEST_NAME)) and has_audit(store):
             write_report(store)
-        if purge:
-            tombstones = tombstones.without(reached).joined(reached.as_hashes(salt))
-            hash_records(store, reached.joined(Tombstones(frozenset(meant))), salt)
+        erased = reached.joined(Tombstones(frozenset(meant))) if purge else reached.hashed_in(before)
+        if erased:
+            tombstones = tombstones.without(erased).joined(erased.as_hashes(salt))
+            hash_records(store, erased, salt)
         write_tombstones(store, replace(tombstones, under_way=False))
         settle_due(store, meant)
         forget_tables(store)

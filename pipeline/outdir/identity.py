@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from manifests.errors import DamagedFile, UserError
@@ -22,6 +24,7 @@ from manifests.stages import MADE_BY, ORDER, STAGES, TABLE, find_stage, ours
 from manifests.version import LAYOUT_VERSION, SCHEMA_VERSION
 from pipeline.engine.store.store import Store
 from pipeline.outdir.remade import forget_alike
+from pipeline.outdir.tombstones import read_tombstones
 
 log = logging.getLogger("hdvila")
 
@@ -259,10 +262,14 @@ def redo_from(store: Store, name: str) -> None:
 
 
 def _refuse_without_packs(store: Store, name: str) -> None:
-    """Raises UserError if packs are gone: shards are joined from packs, which only the media stage can remake."""
-    present = {f"packs/{pack}" for pack in store.names("packs")}
-    needed = set(store.read_table("packs", ["pack"]).column("pack").to_pylist()) - {""}
-    if gone := len(needed - present):
+    """Raises UserError if packs are gone, but of removed videos: shards are joined from packs, which only the media
+    stage can remake.
+    """
+    present, tombstones = {f"packs/{pack}" for pack in store.names("packs")}, read_tombstones(store)
+    rows = store.read_table("packs", ["video_id", "channel_id", "pack"])
+    lost = rows.filter(pc.invert(pc.is_in(rows.column("pack"), value_set=pa.array(sorted({*present, ""})))))
+    pairs = zip(lost.column("video_id").to_pylist(), lost.column("channel_id").to_pylist(), strict=True)
+    if gone := sum(not tombstones.cover(*pair) for pair in set(pairs)):
         raise UserError(
             f"{store.url}: --redo {name} needs the packs of {gone} videos, which were removed once their samples "
             "were in shards (shards.keep_packs: false); run with --redo media, or choose another output directory"

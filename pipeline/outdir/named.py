@@ -16,13 +16,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.errors import UserError
 from manifests.origin import CHANNEL_ID, Place, origin_of, place_of
-from pipeline.engine.store.store import Store
+
+if TYPE_CHECKING:
+    from pipeline.engine.store.store import Store
 
 CURE = "open it in a browser and give the channel's id (`channel UC…`, in its page's Share menu) or its videos' ids"
 _KINDS = ("video", "channel", "url")

@@ -19,15 +19,17 @@ import hashlib
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from manifests.errors import DamagedFile, UserError
 from manifests.origin import origin_of
 from manifests.shards import MANIFEST_NAME, RECORDS, TOMBSTONES
-from pipeline.engine.store.store import Store
 from pipeline.outdir.named import read_named
+
+if TYPE_CHECKING:
+    from pipeline.engine.store.store import Store
 
 log = logging.getLogger("hdvila")
 
@@ -122,6 +124,18 @@ class Tombstones:
         names = (self.videos, self.channels, self.urls, self.contents)
         found = {hashed(kind, name, salt) for kind, of_kind in zip(KINDS, names, strict=True) for name in of_kind}
         return Tombstones(under_way=self.under_way, hashed=self.hashed | found)
+
+    def hashed_in(self, other: Tombstones) -> Tombstones:
+        """Those of these names that the other has as hashes."""
+
+        def among(kind: str, names: Collection[str]) -> frozenset[str]:
+            salts = {it.salt for it in other.hashed}
+            return frozenset(name for name in names if {hashed(kind, name, salt) for salt in salts} & other.hashed)
+
+        contents = {name: self.contents[name] for name in among("content", self.contents)}
+        of_kinds = (among(*pair) for pair in zip(KINDS[:3], (self.videos, self.channels, self.urls), strict=True))
+        videos, channels, urls = of_kinds
+        return Tombstones(videos, channels, urls=urls, contents=contents)
 
     def counts(self) -> dict[str, int]:
         """How many videos and channels are named, by their ids."""

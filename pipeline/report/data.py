@@ -14,6 +14,7 @@ from manifests.rows import SourceRow
 from manifests.shards import MANIFEST_NAME, head_of
 from pipeline.balance.result import BALANCE_NAME, BalanceResult
 from pipeline.engine.store.store import Store
+from pipeline.outdir.tombstones import Tombstones, read_tombstones
 from pipeline.query.funnel import FUNNEL, funnel_of
 from pipeline.query.streams import Streams, stream_tables
 from pipeline.report.clips import Clips, read_clips
@@ -122,7 +123,7 @@ def _read_tables(store: Store, balance: BalanceResult | None, seed: int) -> dict
         return {
             "funnel": funnel_of(tables),
             "losses": category_losses(tables),
-            "examples": examples_of_reasons(tables),
+            "examples": examples_of_reasons(tables, read_tombstones(store)),
             "promised": dict(tables.rows(promised)),
             "sources": source_yields(store, tables),
         }
@@ -176,9 +177,14 @@ def source_yields(store: Store, tables: Streams) -> tuple[SourceYield, ...]:
     return tuple(sorted(yields, key=lambda y: (-y.kept, -y.looked_at, y.source, y.query)))
 
 
-def examples_of_reasons(tables: Streams) -> dict[tuple[str, str], tuple[str, ...]]:
-    """By (stage, reason): EXAMPLES ids, drawn by the seed. They are clip ids if clips were rejected."""
-    return {(stage, reason): tuple(dict.fromkeys(names)) for stage, reason, names in tables.rows(EXAMPLE_IDS)}
+def examples_of_reasons(tables: Streams, removed: Tombstones) -> dict[tuple[str, str], tuple[str, ...]]:
+    """By (stage, reason): EXAMPLES ids, drawn by the seed, without those of removed videos. They are clip ids if clips
+    were rejected.
+    """
+    return {
+        (stage, reason): tuple(name for name in dict.fromkeys(names) if not removed.cover(name.partition(".")[0], ""))
+        for stage, reason, names in tables.rows(EXAMPLE_IDS)
+    }
 
 
 def _state(row: SourceRow) -> str:

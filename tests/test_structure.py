@@ -192,7 +192,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         "pipeline/media/source_files"
     ],
     "joins the others to a whole run, which tests/e2e and tests/pipeline/run kill, grow and take up again": [
-        f"pipeline/run/{name}" for name in ("batches", "candidates", "generations", "publish", "repeats")
+        f"pipeline/run/{name}" for name in ("candidates", "generations", "publish", "repeats")
     ],
     "tests/pipeline/text/captions: by what stands in a file, whatever its format": [
         f"pipeline/text/captions/{name}" for name in ("json3", "tokens", "track", "vtt", "words", "xml_tracks")

@@ -64,12 +64,14 @@ class Plans:
         """See Planner."""
         with self._accounts.of(PLANS):
             self._here.resume(line, results)
-            ((_, chain),) = self._here.planned()
-            listed = None if chain is None else [(stage, self._listed(stage)) for stage, _ in chain]
+            planned = [
+                (number, None if chain is None else [(stage, self._listed(stage)) for stage, _ in chain])
+                for number, chain in self._here.planned()
+            ]
         now = clock.now()
         if not self._accounts.plans_count:
             self._free_at = max(self._free_at, now) + self._accounts.plans_s[-1]
-        self._ready.append((self._free_at, line, listed))
+        self._ready += [(self._free_at, number, chain) for number, chain in planned]
 
     def _listed(self, stage: Stage) -> ListedHere | None:
         """The units that a stage has now, listed with the plan; None if it works on parts, which the driver commits."""

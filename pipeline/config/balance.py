@@ -59,9 +59,9 @@ class BalanceConfig(Section):
     batches_under_way: int = identity(
         2,
         ge=1,
-        doc="batches of media in work at once; each is planned from the results of all batches before these. "
-        "Together with batch_videos it must keep the workers busy while the longest video lasts: "
-        "docs/cluster.md shows how to choose",
+        doc="batches of media in work at once; each is planned from the results of all batches before these, "
+        "but for videos that are still made because they are much longer. Together with batch_videos it must keep the "
+        "workers busy: docs/cluster.md shows how to choose",
     )
     text_duplicates: TextDuplicatesConfig = TextDuplicatesConfig()
 

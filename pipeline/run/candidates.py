@@ -81,14 +81,17 @@ class Candidates:
             alike,
         )
 
-    def outcomes(self, but: Collection[str] = (), *, n_closed: int | None = None) -> Outcomes:
+    def outcomes(
+        self, but: Collection[str] = (), *, n_closed: int | None = None, not_compared: Collection[str] = ()
+    ) -> Outcomes:
         """The outcomes of the candidates so far.
 
         `but`: videos treated as if they had no outcome yet. `n_closed`: only the clips in shards of the first
-        `n_closed` generations count as kept.
+        `n_closed` generations count as kept. `not_compared`: more videos of which nothing is said to repeat another.
         """
         away = pa.array(sorted(but), pa.string())
-        duplicates = self._duplicates(away)  # first: it takes the most memory while it is made
+        # first: it takes the most memory while it is made
+        duplicates = self._duplicates(pa.array(sorted({*but, *not_compared}), pa.string()))
         outcomes = self.known.outcomes(self.ranked, _opted_out(self.opted_out), away, n_closed)
         return replace(outcomes, duplicates=duplicates)
 

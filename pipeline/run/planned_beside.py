@@ -91,7 +91,7 @@ class PlannerProcess:
         self._begun: deque[int] = deque()
         self.is_over, self.made = False, None
         self._session, self._job = session, job
-        self._n_planning = 0
+        self._planning: set[int] = set()
         self._calls = ThreadPoolExecutor(1, thread_name_prefix="planner-calls")
         self._lists = ThreadPoolExecutor(1, thread_name_prefix="units")
         self._chains: list[tuple[int, Chain | None]] = []
@@ -118,11 +118,11 @@ class PlannerProcess:
     @property
     def is_busy(self) -> bool:
         """See Planner."""
-        return bool(self._n_planning) or any(source.is_awaited for source in self._sources.values())
+        return bool(self._planning) or any(source.is_awaited for source in self._sources.values())
 
     def resume(self, line: int, results: list[StageResult]) -> None:
         """See Planner."""
-        self._n_planning += 1
+        self._planning.add(line)
         self._sources = {number: source for number, source in self._sources.items() if number[0] != line}
         self._send(Resume(line, results))
 
@@ -187,7 +187,7 @@ class PlannerProcess:
                 self._begun.append(n_lines)
                 self._load_units()
             case Planned(line, chain):
-                self._n_planning -= 1
+                self._planning.discard(line)
                 self._chains.append((line, None if chain is None else [(s, self._source_of(p)) for s, p in chain]))
             case Piece(number):
                 self._sources[number].take_in(message)

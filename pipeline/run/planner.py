@@ -116,9 +116,11 @@ class _Driver:
             match self._next():
                 case Resume(line, results):
                     here.resume(line, results)
-                    ((_, chain),) = here.planned()
-                    self._wire.send(Planned(line, None if chain is None else self._listed(line, chain)))
-                    n_left -= chain is None
+                    planned = here.planned()
+                    n_left += len(planned) - 1  # one is this line's, the others are of lines that it began
+                    for number, chain in planned:
+                        self._wire.send(Planned(number, None if chain is None else self._listed(number, chain)))
+                        n_left -= chain is None
                 case More(number, anew):
                     self._wire.send(self._sources[number].next_piece(anew=anew))
 

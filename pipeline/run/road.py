@@ -28,7 +28,7 @@ from pipeline.crawl.rounds import rounds, stages_of
 from pipeline.crawl.sources.changed_files import look_at_changed_files
 from pipeline.crawl.sources.registry import asks_site, fetch_by_source, source_named
 from pipeline.engine.run.drain import StopRequest
-from pipeline.engine.run.lines import Line
+from pipeline.engine.run.lines import Beside, Line
 from pipeline.engine.work.unit import Stage
 from pipeline.media.row_index import RowIndex
 from pipeline.media.stage import MediaStage
@@ -39,7 +39,7 @@ from pipeline.report.page import write_report
 from pipeline.report.summary import Delivered
 from pipeline.run.aims import last_wanted, wanted_more
 from pipeline.run.anew import look_anew
-from pipeline.run.batches import Batches, Gathered, drops_repeats
+from pipeline.run.batches import Batches, Gathered, Group, drops_repeats
 from pipeline.run.candidates import note_due
 from pipeline.run.generations import Closing
 from pipeline.run.planned_beside import plan_beside
@@ -108,9 +108,8 @@ def work(run: Run) -> BalanceResult:
 def _side_by_side(run: Run, gathered: Gathered, line: Line) -> None:
     gathered.is_over = False
     batches, index = Batches.of(run, gathered), RowIndex()
-    media_lines = [media(run, batches, index) for _ in range(run.config.balance.batches_under_way)]
     repeats = [compare_pictures(run, batches)] if drops_repeats(run.config) else []
-    run.driver.complete_lines([line, shards(run, batches), *repeats, *media_lines])
+    run.driver.complete_lines([line, shards(run, batches), *repeats, media(run, batches, index)])
 
 
 def gather(run: Run, gathered: Gathered) -> Line:
@@ -152,21 +151,27 @@ def text_stages(config: RunConfig) -> tuple[Stage, ...]:
 
 
 def media(run: Run, batches: Batches, index: RowIndex) -> Line:
-    """Fetches and cuts, batch after batch; as many of these lines run as batches may be under way.
+    """Begins batch after batch of what is to be fetched and cut, as many side by side as may be under way.
 
     Each batch takes the best ranks of every category, so that categories fill evenly.
     """
-    config = run.config
     while not batches.is_over:
         batch = batches.next_one()
         if batch is None:
             if not batches.is_over:
                 yield ()
             continue
-        fetch = fetch_by_source(config, Fetcher(config.crawl, run.polite, config.media), lambda: run.hosts)
-        limit_s = config.crawl.fetch_time_limit_s
-        yield (MediaStage(config.media, batches.to_make(batch), fetch, fetch_limit_s=limit_s, index=index),)
-        batches.end(batch)
+        for group in batches.left_of(batch):
+            yield Beside(_made(run, batches, group, index))
+
+
+def _made(run: Run, batches: Batches, group: Group, index: RowIndex) -> Line:
+    """Fetches and cuts the videos of a batch that are waited for together."""
+    config = run.config
+    fetch = fetch_by_source(config, Fetcher(config.crawl, run.polite, config.media), lambda: run.hosts)
+    limit_s = config.crawl.fetch_time_limit_s
+    yield (MediaStage(config.media, batches.ids_of(group), fetch, fetch_limit_s=limit_s, index=index),)
+    batches.end(group)
 
 
 def shards(run: Run, batches: Batches) -> Line:

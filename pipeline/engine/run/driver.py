@@ -112,12 +112,12 @@ class _LineState:
     live: list[LiveStage] = field(default_factory=list)
     is_planning: bool = False
     asked_at: int = -1
-    """How many stages and lines were over when it was last resumed."""
+    """How many stages and lines were over, or begun by others, when it was last resumed."""
     waits: bool = False
 
-    def can_go_on(self, n_over: int) -> bool:
-        """Whether its chain is over, and, if it planned nothing the last time, something else is over since."""
-        if self.is_planning or (self.waits and self.asked_at == n_over):
+    def can_go_on(self, n_changes: int) -> bool:
+        """Whether its chain is over, and, if it planned nothing the last time, something else is over or has begun."""
+        if self.is_planning or (self.waits and self.asked_at == n_changes):
             return False
         return all(live.is_over() for live in self.live)
 
@@ -137,7 +137,7 @@ class _Driver:
         self._context, self._executor, self._desk, self._over = context, context.executor, desk, over
         self._live: list[LiveStage] = []
         self._lines = {number: _LineState(number) for number in range(planner.n_lines)}
-        self._n_over = 0
+        self._n_changes = 0
         self._n_slots, self._slots_read = 1, float("-inf")
         self._grouped_at: dict[str, float] = {}
         self._work_s: dict[str, float] = defaultdict(float)
@@ -190,11 +190,11 @@ class _Driver:
 
     def _resume_next(self) -> bool:
         """Resumes the next line that can go on; returns whether there was one."""
-        state = next((state for state in self._lines.values() if state.can_go_on(self._n_over)), None)
+        state = next((state for state in self._lines.values() if state.can_go_on(self._n_changes)), None)
         if state is None:
             return False
         results = [self._end(live) for live in state.live]
-        state.live, state.is_planning, state.asked_at = [], True, self._n_over
+        state.live, state.is_planning, state.asked_at = [], True, self._n_changes
         self._planner.resume(state.number, results)
         return True
 
@@ -202,11 +202,14 @@ class _Driver:
         """Begins the chains that were planned by now; returns whether there were any."""
         planned = self._planner.planned()
         for number, chain in planned:
+            if number not in self._lines:  # another line has begun it
+                self._lines[number] = _LineState(number)
+                self._n_changes += 1
             state = self._lines[number]
             state.is_planning = False
             if chain is None:
                 del self._lines[number]
-                self._n_over += 1
+                self._n_changes += 1
             else:
                 self._begin(state, chain)
         return bool(planned)
@@ -221,7 +224,7 @@ class _Driver:
 
     def _end(self, live: LiveStage) -> StageResult:
         self._live.remove(live)
-        self._n_over += 1
+        self._n_changes += 1
         self._desk.end(id(live), live.status())
         result = live.end()
         log.log(logging.INFO if result.n_units else logging.DEBUG, "%s", describe_result(result))

@@ -1,18 +1,22 @@
 """Lines of stages: what a run does, and who plans it.
 
 A **line** is a generator: it yields a chain of stages, is resumed with their results once all of them are over, and
-plans the next chain; an empty chain means that it waits until something else is over. Lines run side by side; each
-keeps its own order, so that its plans depend on what it waited for and never on how fast the others are.
+plans the next chain; an empty chain means that it waits until something else is over or begins. Lines run side by side;
+each keeps its own order, so that its plans depend on what it waited for and never on how fast the others are. A line
+may begin another one beside itself, and then goes on.
 
 A **planner** holds the lines. The driver's loop tells it which line may go on, and takes what is planned when it is
 there: in this process at once (`LinesHere`), from another one when it has thought it through.
 """
 
+from __future__ import annotations
+
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
+from itertools import count
+from typing import Protocol, TypeAlias
 
 from pipeline.engine.work.unit import Stage, Unit
 
@@ -36,7 +40,14 @@ class StageResult:
         return self.n_units - self.n_made
 
 
-Line = Generator[Sequence[Stage], list[StageResult], None]
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a line yields to begin another beside itself."""
+
+    line: Line
+
+
+Line: TypeAlias = "Generator[Sequence[Stage] | Beside, list[StageResult], None]"
 """See the module docstring."""
 
 
@@ -66,7 +77,7 @@ Chain = Sequence[tuple[Stage, UnitSource | None]]
 
 
 class Planner(Protocol):
-    """Who plans what stages come next. `n_lines` lines, by number."""
+    """Who plans what stages come next. `n_lines` lines at first, by number; those that they begin follow."""
 
     n_lines: int
 
@@ -80,7 +91,9 @@ class Planner(Protocol):
         ...
 
     def planned(self) -> list[tuple[int, Chain | None]]:
-        """What lines planned since the last call; None: the line has ended. Does not block if it plans elsewhere."""
+        """What lines planned since the last call, new ones too; None: the line has ended. Does not block if it plans
+        elsewhere.
+        """
         ...
 
     def wait(self, seconds: float) -> None:
@@ -99,21 +112,29 @@ class LinesHere:
 
     def __init__(self, lines: Sequence[Line]) -> None:
         self.n_lines = len(lines)
-        self._lines = lines
+        self._lines = dict(enumerate(lines))
+        self._numbers = count(len(lines))
         self._begun: set[int] = set()
         self._planned: list[tuple[int, Chain | None]] = []
 
     def resume(self, line: int, results: list[StageResult]) -> None:
         """See Planner."""
-        self._planned.append((line, self._next_chain(line, results)))
+        stages = self._next_of(line, results)
+        if isinstance(stages, Beside):
+            self._lines[number := next(self._numbers)] = stages.line
+            self.resume(number, [])
+            stages = ()
+        self._planned.append((line, None if stages is None else [(stage, None) for stage in stages]))
 
-    def _next_chain(self, line: int, results: list[StageResult]) -> Chain | None:
+    def _next_of(self, line: int, results: list[StageResult]) -> Sequence[Stage] | Beside | None:
         try:
             stages = self._lines[line].send(results) if line in self._begun else next(self._lines[line])
         except StopIteration:
+            del self._lines[line]
+            self._begun.discard(line)
             return None
         self._begun.add(line)
-        return [(stage, None) for stage in stages]
+        return stages
 
     def planned(self) -> list[tuple[int, Chain | None]]:
         """See Planner."""
@@ -125,7 +146,7 @@ class LinesHere:
 
     def close(self) -> None:
         """See Planner."""
-        for line in self._lines:
+        for line in self._lines.values():
             line.close()
 
 

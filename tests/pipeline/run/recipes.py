@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from manifests.errors import UserError
-from pipeline.engine.run.lines import Line, one_chain
+from pipeline.engine.run.lines import Beside, Line, one_chain
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context, Output, Resources, Unit
 from pipeline.run.session import Run
@@ -63,6 +63,7 @@ def some_lines(run: Run) -> list[int]:
         while (n := len(run.store.committed("listed"))) < 7:
             seen.append(n)
             yield ()
+        yield Beside(one_chain(Numbered("beside", 5)))
         (result,) = yield (Numbered("after", 3),)
         seen.append(result.n_made)
 

@@ -13,7 +13,7 @@ from pipeline.engine.run import clock, driver
 from pipeline.engine.run import stage_run as live_module
 from pipeline.engine.run.drain import Drained, StopRequest
 from pipeline.engine.run.driver import run_lines
-from pipeline.engine.run.lines import Line, one_chain
+from pipeline.engine.run.lines import Beside, Line, one_chain
 from pipeline.engine.run.lock import LockLost, RunLock
 from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.store import Store
@@ -139,6 +139,26 @@ def test_a_line_that_waits_goes_on_when_another_stage_is_over(store: Store, run:
 
     assert ran[-1] == "after u0" and len(ran) == 5
     assert len(seen) < 4, "asked when a stage is over, not in a busy loop"
+
+
+def test_a_line_begins_another_beside_itself_and_goes_on_while_that_works(run: Callable[..., Watching]) -> None:
+    ended: list[str] = []
+
+    def work(name: str) -> Line:
+        yield (Numbered(name, 4),)
+        ended.append(name)
+
+    def beginning() -> Line:
+        yield Beside(work("a"))
+        yield Beside(one_chain(Numbered("nothing")))
+        while "a" not in ended:
+            yield ()
+        yield (Numbered("after", 1),)
+
+    ran = run(beginning(), one_chain(Numbered("b", 6))).ran
+
+    assert ran.index("b u0") < ran.index("a u3") < ran.index("after u0")
+    assert ended == ["a"] and len(ran) == 11
 
 
 def test_slots_are_dealt_by_share_and_none_is_left_idle(run: Callable[..., Watching]) -> None:

@@ -15,8 +15,8 @@ from pipeline.engine.store.store import Store
 REPO = Path(__file__).resolve().parents[2]
 N_VIDEOS, N_WORKERS = 60, 12
 SMALL = {"batches_under_way": 2, "batch_videos": 16, "batch_candidates": 64}
-SIMPLE = {"largest_category": 1.0, "clips_spread": 0.3}
-"""One category and videos that are much alike: a crawl of a few rounds, as of a large data set."""
+SIMPLE = {"largest_category": 1.0, "clips_spread": 1.0}
+"""One category: a crawl of a few rounds, as of a large data set; some videos are much longer than the others."""
 CALM = {"restarts": 0, "lost": 0.0, "node_hours": 1e6, "straggling": 0.0}
 SEEDED = (
     "rounds",

@@ -84,7 +84,10 @@ class Work:
     def make(self, stage: Stage, unit: Unit, store: Store, attempt: int) -> Facts:
         """Writes what a unit makes, as an attempt does; returns what its commit is to hold."""
         if stage.name not in _MAKERS:
-            return attempt_unit(stage, unit, store, self.scratch, attempt).facts
+            outcome = attempt_unit(stage, unit, store, self.scratch, attempt)
+            if outcome.n_internal or outcome.reason:
+                raise RuntimeError(f"{stage.name} {unit.name}: {outcome.reason} {outcome.detail}")
+            return outcome.facts
         if unit.part is not None and not unit.ids:
             unit = replace(unit, ids=ids_of(unit, store))
         plan = getattr(stage, "plan", None)

@@ -10,7 +10,6 @@ and would be run in each round.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -158,6 +157,10 @@ class CrawlLedger:
 
     def update(self) -> None:
         """Reads the parts that were committed since the last call."""
+        with self.store.one_look():
+            self._update()
+
+    def _update(self) -> None:
         listed = list(self._read_listings())
         self._read_candidates()
         for parts, counts, hashes in listed:
@@ -229,12 +232,17 @@ class CrawlLedger:
                 return
 
     def _read_ahead(self, parts: list[Part]) -> Iterator[tuple[Part, pa.Table]]:
-        """Yields parts with their rows; those that are files of their own are read side by side, READERS at a time."""
-        for some in _some_of(parts, READERS):
-            own = [part for part in some if part.n_rows < 0]
-            with ThreadPoolExecutor(READERS, thread_name_prefix="listings") as readers:
-                tables = dict(zip(own, readers.map(self.store.read_part, own), strict=True))
-            yield from ((part, tables[part] if part in tables else self.store.read_part(part)) for part in some)
+        """Yields parts with their rows. More are read together each time: most rounds want few, and some want all."""
+        at_once = READERS
+        while parts:
+            some, parts = parts[:at_once], parts[at_once:]
+            tables: dict[int, pa.Table] = {}
+            for owners, rows in read_many(self.store, some, TABLES["listings"]):
+                first = np.flatnonzero(np.diff(owners, prepend=NOWHERE))
+                for i, begin, end in zip(owners[first].tolist(), first, np.append(first[1:], len(owners)), strict=True):
+                    tables[i] = rows.slice(begin, end - begin)
+            yield from ((part, tables.get(i, TABLES["listings"].empty_table())) for i, part in enumerate(some))
+            at_once = min(2 * at_once, LISTINGS_AT_A_TIME)
 
     def find_candidates(self, ids: set[str]) -> dict[str, CandidateRow]:
         """The first candidate row of each of these videos, for those that are tried again."""

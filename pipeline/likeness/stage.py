@@ -69,14 +69,14 @@ class LikenessStage:
         """The units of the turn that it is."""
         if not store.committed_of(self.name, [self._base]):
             return [Unit(self._base)] if self.videos.num_rows else []
-        tasks = tasks_of(self.kind.n_columns, self._n_hashes(store))
+        facts: Mapping[str, Any] = store.commit_facts(self.name, self._base)
+        if "n_hashes" not in facts:  # it was rejected, which the caller notices
+            return []
+        tasks = tasks_of(self.kind.n_columns, int(facts["n_hashes"]))
         looks = [Unit(f"{self._base}-{columns[0]}", columns) for columns in tasks]
         if len(store.committed_of(self.name, [unit.name for unit in looks])) < len(looks):
             return looks
         return [Unit(match_unit(self.batch), [unit.payload[0] for unit in looks])]
-
-    def _n_hashes(self, store: Store) -> int:
-        return int(store.commit_facts(self.name, self._base)["n_hashes"])  # type: ignore[typeddict-item]
 
     def process(self, unit: Unit, context: Context) -> Output:
         """Makes the unit of whatever turn it is."""

@@ -126,11 +126,12 @@ class RowIndex:
 
     def find_rows(self, store: Store, video_ids: Sequence[str]) -> Iterator[VideoRows | None]:
         """Yields the parts of each video; None if it has no row or no clips. First reads what is new in the store."""
-        for table in (self._videos, self._clips):
-            table.update(store)
         hashes = hash_ids(pa.array(video_ids, pa.string()))
-        videos, clips = (table.parts_with(store, hashes) for table in (self._videos, self._clips))
-        transcripts = parts_processed(store, "transcripts", {part.unit for parts in clips for _, part in parts})
+        with store.one_look():
+            for table in (self._videos, self._clips):
+                table.update(store)
+            videos, clips = (table.parts_with(store, hashes) for table in (self._videos, self._clips))
+            transcripts = parts_processed(store, "transcripts", {part.unit for parts in clips for _, part in parts})
         for of_video, of_clips in zip(videos, clips, strict=True):
             if not of_video or not of_clips:
                 yield None

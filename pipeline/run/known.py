@@ -70,6 +70,12 @@ class Known:
 
     def update(self) -> None:
         """Reads what is new, a file at a time; keeps only a condensed form in memory."""
+        with self.store.one_look():
+            self._follow()
+        self._close_shards()
+        return_free_pages()
+
+    def _follow(self) -> None:
         take = {"videos": self.rows.add, "clips": self.rows.add_clips, "packs": self._add_packs}
         for table, follower in self._followers.items():
             for rows in _of_a_size(follower.new()):
@@ -79,8 +85,6 @@ class Known:
                 take.get(table, lambda rows: None)(rows)
                 passed = rows.filter(is_success(rows.column("status"))) if table == "packs" else rows
                 self.rejects.add_passed(table, passed.column("video_id"))
-        self._close_shards()
-        return_free_pages()
 
     def _close_shards(self) -> None:
         """Reads what was closed since the last update."""

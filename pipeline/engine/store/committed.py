@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 from pipeline.engine.store.commits import Commits, Facts
@@ -13,6 +14,17 @@ from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.segments import MAX_MOVED, Head, SegmentReader, change_head, read_head, without
 
 Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was there at one moment. `seen`: the head's bytes. `own`: by stage, {unit: path of its commit} of those that
+    are objects of their own; some may be covered by segments.
+    """
+
+    head: Head
+    seen: bytes | None
+    own: Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -29,21 +41,67 @@ class Committed(Files):
         """The segments, with a cache of what was read of them."""
         return SegmentReader(self)
 
+    @cached_property
+    def _looks(self) -> list[Look]:
+        return []  # the look of the block under way, if any
+
+    @contextmanager
+    def one_look(self) -> Iterator[None]:
+        """What the block reads of tables and commits is what was there when it began: one look serves all of it, where
+        each table would take four requests, one after the other. In the block nothing may be committed by this process.
+        """
+        if self._looks:
+            yield
+            return
+        self._looks.append(self._looked())
+        try:
+            yield
+        finally:
+            self._looks.clear()
+
+    def look_again(self) -> None:
+        """Takes the look of the block anew: a file that it knows of has been moved."""
+        if self._looks:
+            self._looks[:] = [self._looked()]
+
+    def is_outdated(self) -> bool:
+        """Whether the block's look is older than the last change of the head."""
+        return bool(self._looks) and read_head(self)[1] != self._looks[0].seen
+
+    def head(self) -> tuple[Head, bytes | None]:
+        """The head and its bytes: of the look under way, or as they are now."""
+        return (self._looks[0].head, self._looks[0].seen) if self._looks else read_head(self)
+
+    def _looked(self) -> Look:
+        for _ in range(MAX_MOVED):
+            head, seen = read_head(self)
+            stages = self.commits.stages()
+            with ThreadPoolExecutor(READERS, thread_name_prefix="stages") as readers:
+                own = dict(zip(stages, readers.map(partial(self._commits_after, head), stages), strict=True))
+            if read_head(self)[1] == seen:
+                break
+        return Look(head, seen, own)
+
+    def commit_stages(self) -> list[str]:
+        """The stages with commits that are objects of their own."""
+        return list(self._looks[0].own) if self._looks else self.commits.stages()
+
     def steadily(self, read: Callable[[Head], Made]) -> Made:
         """Returns what `read` makes of the head; starts over if the head changed meanwhile or a file went missing."""
         for _ in range(MAX_MOVED):
-            head, seen = read_head(self)
+            head, seen = self.head()
             try:
                 made = read(head)
             except FileNotFoundError:
+                self.look_again()
                 continue
-            if read_head(self)[1] == seen:
+            if self.head()[1] == seen:
                 return made
-        return read(read_head(self)[0])
+        return read(self.head()[0])
 
     def stages(self) -> list[str]:
         """The stages that have committed units."""
-        return sorted({*self.commits.stages(), *(segment.stage for segment in read_head(self)[0].segments)})
+        return sorted({*self.commit_stages(), *(segment.stage for segment in self.head()[0].segments)})
 
     def committed(self, stage: str) -> set[str]:
         """Names of the units of a stage that are done."""
@@ -117,6 +175,11 @@ class Committed(Files):
 
     def _own_commits(self, head: Head, stage: str) -> dict[str, str]:
         """{unit: path of its commit} of the commits that are objects of their own; some may be covered by segments."""
+        if self._looks and self._looks[0].head is head:
+            return dict(self._looks[0].own.get(stage, {}))
+        return self._commits_after(head, stage)
+
+    def _commits_after(self, head: Head, stage: str) -> dict[str, str]:
         self.commits.floor[stage] = head.covered.get(stage, 0)
         return self.commits.of(stage, head.covered.get(stage, 0))
 

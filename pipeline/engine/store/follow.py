@@ -21,7 +21,7 @@ from pipeline.engine.store.commits import part_name
 from pipeline.engine.store.new_parts import KnownUnits, hash_units, hashes_of
 from pipeline.engine.store.parallel import READERS, ahead
 from pipeline.engine.store.ranges import FETCH_BYTES, SegmentRows
-from pipeline.engine.store.segments import MAX_MOVED, Head, Segment, read_head
+from pipeline.engine.store.segments import MAX_MOVED, Head, Segment
 from pipeline.engine.store.unit_parts import Part
 
 if TYPE_CHECKING:
@@ -83,14 +83,15 @@ class Follower:
         Rows that a merge moves meanwhile come once; files that it removed are looked for again in their new place.
         """
         for _ in range(MAX_MOVED):
-            head, seen = read_head(self._store)
+            head, seen = self._store.head()
             try:
                 yield from self._look(head)
             except FileNotFoundError:
+                self._store.look_again()
                 continue
-            if read_head(self._store)[1] == seen:
+            if self._store.head()[1] == seen:
                 return
-        yield from self._look(read_head(self._store)[0])
+        yield from self._look(self._store.head()[0])
 
     def _look(self, head: Head) -> Iterator[pa.Table]:
         self._store.segments.follow(head)

@@ -127,7 +127,7 @@ class Store(Committed):
     def loose_parts(self, head: Head, folder: str) -> list[Part]:
         """The parts of a table, or of rejects (`rejects`, or one stage's `rejects/<stage>`), that are in no segment."""
         table, only = _table_and_stage(head, folder)
-        stages = [only] if only else [stage for stage in self.commits.stages() if _may_write(stage, table)]
+        stages = [only] if only else [stage for stage in self.commit_stages() if _may_write(stage, table)]
         with ThreadPoolExecutor(READERS, thread_name_prefix="stages") as readers:
             where = dict(zip(stages, readers.map(partial(self.loose, head), stages), strict=True))
         if table == "rejects":
@@ -149,7 +149,10 @@ class Store(Committed):
         lost = self._lost.get(folder)
         if parts and (lost is None or any(part.path in lost or _is_guessed(part) for part in parts)):
             present = set(self.names(folder, PART))
-            lost = self._lost[folder] = {part.path for part in parts if name_of(part.path) not in present}
+            lost = {part.path for part in parts if name_of(part.path) not in present}
+            if lost and self.is_outdated():
+                raise FileNotFoundError(f"{self.url}/{folder}: parts were merged and deleted since they were listed")
+            self._lost[folder] = lost
         return [part for part in parts if part.path not in lost] if lost else parts
 
     def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
@@ -173,7 +176,7 @@ class Store(Committed):
 
     def reject_stages(self, head: Head | None = None) -> list[str]:
         """The stages that have rejects."""
-        head = head or read_head(self)[0]
+        head = head or self.head()[0]
         merged = {segment.stage for segment in head.segments if segment.rows.get("rejects")}
         return sorted({*self.folders("rejects"), *merged})
 
@@ -183,6 +186,7 @@ class Store(Committed):
             try:
                 return self._read_part(part, columns)
             except FileNotFoundError:
+                self.look_again()
                 part = self.located([part]).get((part.stage, part.unit), part)
         return self._read_part(part, columns)
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from manifests.errors import DamagedFile
+from manifests.errors import DamagedFile, UserError
 from manifests.rows import MatchRow
 from pipeline.engine.store.files import Files
 from pipeline.engine.store.store import Store
@@ -231,6 +231,15 @@ def test_a_file_that_is_gone_or_damaged_is_named_and_all_is_made_again(
     assert "everything is compared again from the beginning" in caplog.text
     compare(store, kind, in_one_order(names), tmp_path)
     assert found(store) == wanted_of(1, 3)
+
+
+def test_a_batch_of_which_nothing_could_be_made_is_named(tmp_path: Path) -> None:
+    store, names = a_store(tmp_path), a_world(1).column("video_id").combine_chunks()
+    with pytest.raises(UserError, match=r"batch 0 could not be compared: rejects/\w+ holds the traceback"):
+        for chain in Comparing(store, kind_in(1)).batches(in_one_order(names)):
+            for stage in chain:
+                lost = [unit.name for unit in stage.units(store)]
+                store.commit_all(stage.name, {name: {"rows": {}, "rejects": {"internal_error": 1}} for name in lost})
 
 
 @pytest.mark.usefixtures("small")

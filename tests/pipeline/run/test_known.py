@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from hdvila_testing.plans import outcomes_of
+from hdvila_testing.requests import count_requests
 from hdvila_testing.rows import a_clip_row, a_video_row
 from hdvila_testing.shards import commit_video
 from manifests.reasons import Reason
@@ -89,6 +90,36 @@ def test_what_is_kept_over_batches_plans_what_a_fresh_start_plans(tmp_path: Path
     every = Candidates.read(kept, config).outcomes()
     assert sorted(plain.rejected.to_pylist(), key=str) == sorted(every.rejected.to_pylist(), key=str)
     assert one.repeated_texts, "the sentences of a channel repeat"
+
+
+def test_an_update_of_all_tables_takes_the_turns_of_one_look(tmp_path: Path) -> None:
+    store, draw = Store(str(tmp_path)), random.Random(2)
+    known = Known(RunConfig(out=store.url), store)
+    turns = []
+    for number in range(4):
+        grow(store, number, draw)
+        with count_requests() as counted:
+            known.update()
+        turns.append((counted.kinds["ls"], counted.n_of("MainThread")))
+    assert max(n for n, _ in turns) <= 10 and max(n for _, n in turns) <= 7, (
+        "listings, and requests one after the other"
+    )
+
+
+def test_what_a_merge_moves_in_the_middle_of_a_look_comes_once(tmp_path: Path) -> None:
+    store, draw = Store(str(tmp_path)), random.Random(3)
+    for number in range(4):
+        grow(store, number, draw)
+    other = Store(store.url)
+    with store.one_look():
+        first = list(Follower(store, "videos", ["video_id"]).new())
+        merge_all(other, MergeSizes(2, 2, grace_s=0))
+        late = [rows for table in ("videos", "clips") for rows in Follower(store, table, ["video_id"]).new()]
+    ids = [sorted(pa.concat_tables(tables)["video_id"].to_pylist()) for tables in (first, late)]
+    videos, clips = (
+        sorted(other.read_table(table, ["video_id"])["video_id"].to_pylist()) for table in ("videos", "clips")
+    )
+    assert ids[0] == videos and ids[1] == sorted([*videos, *clips])
 
 
 def test_each_row_comes_once_and_nothing_is_read_where_nothing_is_new(

@@ -24,7 +24,7 @@ from pipeline.crawl.plan import BATCH_VIDEOS
 from pipeline.engine.store.commits import Facts, part_name
 from pipeline.engine.store.lookup import ids_of_unit
 from pipeline.engine.store.store import Store
-from pipeline.engine.work.attempt import attempt_unit
+from pipeline.engine.work.attempt import End, attempt_unit
 from pipeline.engine.work.part_units import ids_of
 from pipeline.engine.work.unit import Stage, Unit
 from pipeline.run.costs import Cost, read_costs
@@ -85,8 +85,8 @@ class Work:
         """Writes what a unit makes, as an attempt does; returns what its commit is to hold."""
         if stage.name not in _MAKERS:
             outcome = attempt_unit(stage, unit, store, self.scratch, attempt)
-            if outcome.n_internal or outcome.reason:
-                raise RuntimeError(f"{stage.name} {unit.name}: {outcome.reason} {outcome.detail}")
+            if outcome.end is not End.DONE or outcome.n_internal:
+                raise RuntimeError(f"{stage.name} {unit.name}: {outcome.end} {outcome.reason or ''} {outcome.detail}")
             return outcome.facts
         if unit.part is not None and not unit.ids:
             unit = replace(unit, ids=ids_of(unit, store))

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 LOOSE_AT_A_TIME = 200
 """Parts that are files of their own, read before their rows are handed on."""
-MOST_ROWS = 1 << 16
-"""Rows handed on together; those of a part always are."""
+MOST_ROWS, MOST_BETWEEN = 1 << 16, 1 << 14
+"""Rows handed on together (those of a part always are), and rows of other parts that are read with them: a file gives
+whole row groups of so many, and each read of one keeps all of it in memory.
+"""
 
 Owners = NDArray[np.int64]
 """[N] the index of each row's part."""
@@ -49,22 +51,23 @@ def read_many(store: Store, parts: Sequence[Part], schema: pa.Schema) -> Iterato
 
 
 def _runs(parts: Sequence[Part], of_file: Sequence[int]) -> list[list[int]]:
-    """Groups parts of one file whose rows are adjacent, up to MOST_ROWS rows."""
+    """Groups parts of one file whose rows are near each other, up to MOST_ROWS rows."""
     runs: list[list[int]] = []
-    n_rows = 0
     for i in of_file:
-        last = parts[runs[-1][-1]] if runs else None
-        if last is None or last.first + last.n_rows != parts[i].first or n_rows >= MOST_ROWS:
+        between = parts[i].first - _end_of(parts[runs[-1][-1]]) if runs else 0
+        if not runs or between > MOST_BETWEEN or parts[i].first - parts[runs[-1][0]].first >= MOST_ROWS:
             runs.append([])
-            n_rows = 0
         runs[-1].append(i)
-        n_rows += parts[i].n_rows
     return runs
 
 
+def _end_of(part: Part) -> int:
+    return part.first + part.n_rows
+
+
 def _part_of(parts: Sequence[Part], run: Sequence[int]) -> Part:
-    first, last = parts[run[0]], parts[run[-1]]
-    return Part(first.stage, "", first.path, first.first, last.first + last.n_rows - first.first)
+    first = parts[run[0]]
+    return Part(first.stage, "", first.path, first.first, _end_of(parts[run[-1]]) - first.first)
 
 
 def _most_bytes(store: Store, parts: Sequence[Part], runs: list[list[int]]) -> int:
@@ -91,7 +94,10 @@ def _read_run(
     except FileNotFoundError:
         yield from (_read_part(store, parts, schema, i) for i in run)
         return
-    yield np.repeat(run, [parts[i].n_rows for i in run]).astype(np.int64), rows
+    counts = [parts[i].n_rows for i in run]
+    at = [np.arange(parts[i].first, _end_of(parts[i])) for i in run]
+    # copied: a slice would keep its row groups in memory
+    yield np.repeat(run, counts).astype(np.int64), rows.take(pa.array(np.concatenate(at) - parts[run[0]].first))
 
 
 def _read_part(store: Store, parts: Sequence[Part], schema: pa.Schema, i: int) -> tuple[Owners, pa.Table]:

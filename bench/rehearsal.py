@@ -89,19 +89,21 @@ class Found:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def config_of(world: World, folder: Path, *, searches: bool = False, **balance: Any) -> RunConfig:
+def config_of(
+    world: World, folder: Path, *, searches: bool = False, identities: int = IDENTITIES, **balance: Any
+) -> RunConfig:
     """The configuration of a run that wants this world's videos: default shards, batches and rounds."""
     of = world.distribution
     clips = world.n_videos * of.clips_mean * (1 - of.rejected_media) * (1 - of.failed_clips)
     weights = {str(i): share for i, share in zip(world.category_ids.tolist(), world.shares.tolist(), strict=True)}
-    identities = [{"name": f"imagined-{n}", "videos_per_hour": 2000} for n in range(IDENTITIES)]
+    pool = [{"name": f"imagined-{n}", "videos_per_hour": 2000} for n in range(identities)]
     is_off = {"reuploads": False, "repeated_sentences": False}
     return RunConfig.model_validate(
         {
             "out": str(folder),
             "name": "rehearsal",
             "seed": world.seed,
-            "crawl": {"sources": ["search"], "queries": world.queries(), "identities": identities},
+            "crawl": {"sources": ["search"], "queries": world.queries(), "identities": pool},
             "balance": {
                 "policy": "weights",
                 "weights": weights,

@@ -33,6 +33,7 @@ from pipeline.site.addresses import VIDEO_TRIES
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import Failure, Pause, classify
 from pipeline.site.formats import Choice, judge_formats, short_sides
+from pipeline.site.fresh_looks import FreshLook
 from pipeline.site.kept_sessions import site_for
 from pipeline.site.own_hosts import ForeignAddress
 from pipeline.site.politeness import Polite
@@ -198,6 +199,7 @@ class Extractor:
             captions = []
         missing = {track.kind for track in self._tracks(info)} - {row["kind"] for row in captions}
         flags = (WITHOUT_MANUAL,) if captions and "manual" in missing else ()
+        self._polite.keep_look(video_id, FreshLook.of(info, choice, turn.identity, turn.clients))
         return FoundVideo(info, captions, turn.identity.name, session.made_for_kids, choice.audio, flags)
 
     def _wants_captions(self, has_texts: bool) -> bool:

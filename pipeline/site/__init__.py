@@ -4,5 +4,5 @@ Files: `asking` (the loop through which everything asks), `politeness` (with `ju
 `buckets`, `pauses`, `rates`), `ytdlp` (with `kept_sessions`), `options`, `data_api` (the official API; with
 `api_quota`), `hosts` (turns at the hosts of a table of addresses) and `addresses` (how they are asked; with
 `networks`), `own_hosts`, `failures` (the table of what a failure means), `tracks`, `formats`, `fetch` (with
-`hls`), `optout`, `redact`.
+`fresh_looks`, `hls`), `optout`, `redact`.
 """

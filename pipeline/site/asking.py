@@ -133,6 +133,18 @@ class Asking:
                 return result
             time.sleep(self.config.retry_wait_s * 2 ** (n_tries - 1))
 
+    def go_on(self, subject: str, attempt: Callable[[Turn], T | Failure], rules: Rules, identity: str) -> T | None:
+        """The result of an attempt that continues what an identity has asked before, and so takes no lease; None if it
+        fails: then `ask` begins anew. Raises StopRun.
+        """
+        self.prefer = identity
+        result = self._attempt(subject, attempt, (), rules)
+        if not isinstance(result, Failure):
+            return result
+        if result.pause is Pause.HARD:
+            self._charge(subject, result, rules.about)
+        return None
+
     def _passes_sentinels(self, lease: Lease, rules: Rules) -> bool:
         """Whether `self.prefer` still gets what is known of the sentinels; an identity that does not is paused.
 

@@ -2,16 +2,18 @@
 
 In:  a row of `videos`     Out: a path
 
-Media addresses expire and are bound to the requesting identity, so the video is extracted again here, and one identity
-does everything from that extraction to the last byte. pipeline.site.formats chooses the rendition, and yt-dlp is asked
-for its ids without a fallback. The file is accepted only if both streams last as long as the site says the video does.
-A video that was edited since it was looked at is rejected for now: its text has the times of another film.
+Media addresses expire and are bound to the requesting identity. While those that the look at the video found last, they
+are fetched as the identity that looked; later the video is extracted again here, and one identity does everything from
+that extraction to the last byte. pipeline.site.formats chooses the rendition, and yt-dlp is asked for its ids without a
+fallback. The file is accepted only if both streams last as long as the site says the video does. A video that was
+edited since it was looked at is rejected for now: its text has the times of another film.
 """
 
 import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from pipeline.site.addresses import SLOWEST_BYTES_PER_S, VIDEO_TRIES
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import DeadlinePassed, Failure, classify
 from pipeline.site.formats import Choice, is_hls, judge_formats
+from pipeline.site.fresh_looks import FreshLook
 from pipeline.site.kept_sessions import site_for
 from pipeline.site.politeness import Polite
 from pipeline.site.ytdlp import (
@@ -99,6 +102,8 @@ class _Fetch:
             heals=HEALING,
             about="media",
         )
+        if (path := self._of_the_look(asking, rules)) is not None:
+            return path
         try:
             result = asking.ask(self.video["video_id"], self._attempt, rules)
         except NobodyMayAsk as all_paused:
@@ -108,15 +113,27 @@ class _Fetch:
             raise Rejected(result.reason, asking.safe(result.detail), retry_after_s=wait_s)
         return result
 
-    def _attempt(self, turn: Turn) -> Path | Failure:
-        """An extraction and a download as one identity. Deletes what a later attempt must not find."""
+    def _of_the_look(self, asking: Asking, rules: Rules) -> Path | None:
+        """The file at the addresses that the look at the video found; None if they are not there or do not serve."""
+        video_id = self.video["video_id"]
+        look = self.polite.fresh_look(video_id)
+        if look is None or not look.is_from_here or change_of(look.info, self.video):
+            return None
+        return asking.go_on(video_id, partial(self._attempt, look=look), rules, look.identity)
+
+    def _attempt(self, turn: Turn, look: FreshLook | None = None) -> Path | Failure:
+        """An extraction, unless there was a look, and a download as one identity. Deletes what a later attempt must not
+        find.
+        """
         until_the_units_end_s = max(1.0, self.context.remaining_s() - SPARE_S)
         turn.session.deadline = min(turn.session.deadline, time.monotonic() + until_the_units_end_s)
         try:
-            site = site_for(self.config, turn.identity, turn.clients, turn.session)
-            info = extract_video(site, self.video["video_id"])
-            choice = self._choose(info, turn.session)
-            return choice if isinstance(choice, Failure) else self._download(site, info, choice)
+            site = site_for(self.config, turn.identity, look.clients if look else turn.clients, turn.session)
+            info = dict(look.info) if look else extract_video(site, self.video["video_id"])
+            choice = look.choice if look else self._choose(info, turn.session)
+            if isinstance(choice, Failure):
+                return choice
+            return self._refuse_size(choice.bytes_) or self._download(site, info, choice, must_match=bool(look))
         except (YoutubeDLError, RequestError) as error:
             failure = classify(turn.session.evidence(error))
             if failure.reason is Reason.BROKEN_MEDIA or any(seen.status == 416 for seen in turn.session.requests):
@@ -144,16 +161,14 @@ class _Fetch:
             return classify(session.evidence(text="No video formats found!"))
         if change := change_of(info, self.video):
             return Failure(Reason.CHANGED, change, at_once=False)
-        choice = judge_formats(info, session, self.config.media, self.media.cut, self.video["language"])
-        if isinstance(choice, Failure):
-            return choice
-        if choice.bytes_ > self.media.limits.max_bytes:
-            return Failure(Reason.OVERSIZED, f"{choice.bytes_} bytes, the limit is {self.media.limits.max_bytes}")
-        self._need_space(choice.bytes_)
-        return choice
+        return judge_formats(info, session, self.config.media, self.media.cut, self.video["language"])
 
-    def _need_space(self, bytes_: int) -> None:
-        """Raises StopRun unless the disk can hold the streams and the merged file at the same time."""
+    def _refuse_size(self, bytes_: int) -> Failure | None:
+        """Why the streams are too large, None if they aren't. Raises StopRun unless the disk can hold them and the
+        merged file at the same time.
+        """
+        if bytes_ > self.media.limits.max_bytes:
+            return Failure(Reason.OVERSIZED, f"{bytes_} bytes, the limit is {self.media.limits.max_bytes}")
         self.staging.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.staging).free
         if free < 2 * bytes_ + SPARE_BYTES:
@@ -161,8 +176,12 @@ class _Fetch:
             raise StopRun(
                 Reason.NO_DISK, f"{free >> 20} MiB free under {where}, {(2 * bytes_ + SPARE_BYTES) >> 20} needed"
             )
+        return None
 
-    def _download(self, site: RecordingYoutubeDL, info: Info, choice: Choice) -> Path | Failure:
+    def _download(
+        self, site: RecordingYoutubeDL, info: Info, choice: Choice, *, must_match: bool = False
+    ) -> Path | Failure:
+        """`must_match`: what comes must have the bytes that the site named, as what was replaced meanwhile has not."""
         as_hls = is_hls(choice.formats[0])
         if as_hls or self.staged != (choice.format, choice.bytes_):  # yt-dlp would blindly continue another encode
             self._wipe()
@@ -176,6 +195,9 @@ class _Fetch:
         files = [file for file in self.staging.iterdir() if file.suffix not in (".part", ".ytdl")]
         if len(files) != (len(formats) if as_hls else 1):
             return Failure(Reason.BAD_ANSWER, f"the download left {len(files)} files")
+        if must_match and all(f.get("filesize") for f in choice.formats) and watch.n_bytes != choice.bytes_:
+            self._wipe()
+            return Failure(Reason.BAD_ANSWER, f"{watch.n_bytes} bytes came, the site named {choice.bytes_}")
         path = self.staging / "joined" / f"{self.video['video_id']}.mp4" if as_hls else files[0]
         failure = _join(files, path) if as_hls else None
         failure = failure or check_media(path, float(info.get("duration") or self.video["duration_s"]), self.media.cut)
@@ -219,9 +241,11 @@ class _SpeedWatch:
 
     slowest_bytes_per_s: float
     seen: list[tuple[float, int]] = field(default_factory=list)  # (time, bytes) of the current file
+    n_bytes: int = 0  # of the files that are there
 
     def __call__(self, status: Mapping[str, Any]) -> None:
         now, bytes_ = time.monotonic(), int(status.get("downloaded_bytes") or 0)
+        self.n_bytes += bytes_ if status.get("status") == "finished" else 0
         if status.get("status") != "downloading" or (self.seen and bytes_ < self.seen[-1][1]):
             self.seen.clear()
             return

@@ -5,6 +5,7 @@ In one process it is a plain object; on Ray it lives in an async named actor, so
     lease       which identity asks next: it is not paused and has not used up its hour
     take        a token for a request, from the bucket of its identity and kind; or: this identity is paused now
     report      how an attempt went: an answer closes the breaker, a refusal may open it
+    fresh_look  what the look at a video found of its media: fetching that takes no lease
 
 Each identity has its own buckets; an optional ceiling limits all of them together. Buckets start and restart empty,
 not full: an actor that dies and comes back must not let a burst through.
@@ -31,6 +32,7 @@ from pipeline.outdir.retries import write_retry
 from pipeline.site.api_quota import ApiQuota
 from pipeline.site.buckets import Bucket, empty_bucket
 from pipeline.site.failures import Failure
+from pipeline.site.fresh_looks import FreshLook, FreshLooks
 from pipeline.site.identities import Identity, PolitenessState, alarm_of
 from pipeline.site.judge import UNKNOWN_REFUSALS, Judge, Ruling
 from pipeline.site.pauses import STATE_FILE, read_state
@@ -78,6 +80,10 @@ class Polite(Protocol):
 
     def looked(self, identity: str, failed: Failure | None, missed: tuple[str, ...]) -> Ruling: ...
 
+    def keep_look(self, video_id: str, look: FreshLook) -> None: ...
+
+    def fresh_look(self, video_id: str) -> FreshLook | None: ...
+
     def api_turn(self) -> float: ...
 
     def api_report(self, refused: str) -> float: ...
@@ -114,6 +120,7 @@ class Politeness:
         self._quota = ApiQuota()
         self._judge = Judge(self._identities, config.pauses_s, clock, self._stretch)
         self._sentinels = Sentinels()
+        self._looks = FreshLooks()
         self._configured = dict(identities)
         self._rates = rates_of(config, identities, Control())
         self._remember_pauses()
@@ -247,6 +254,17 @@ class Politeness:
             for video_id in doubted:
                 asked.doubted.pop(video_id, None)
         self._save()
+
+    def keep_look(self, video_id: str, look: FreshLook) -> None:
+        """Keeps what a look found of a video's media."""
+        with self._lock:
+            self._looks.keep(video_id, look, self._wall_clock())
+
+    def fresh_look(self, video_id: str) -> FreshLook | None:
+        """What the last look found of a video's media, if it can be fetched as the identity that asked; given once."""
+        with self._lock:
+            look = self._looks.take(video_id, self._wall_clock())
+            return look if look and self._identities[look.identity].free_at(False) <= self._clock() else None
 
     async def api_turn(self) -> float:
         """Counts a unit of the Data API and returns 0.0; or, if it is paused, the seconds left."""

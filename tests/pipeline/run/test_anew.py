@@ -30,6 +30,7 @@ from pipeline.query.rejects import rejects_in_force
 from pipeline.report.summary import Delivered
 from pipeline.run.anew import look_anew
 from pipeline.run.road import run_pipeline
+from pipeline.site import fresh_looks
 from tests.e2e.small_run import small_config
 from tests.pipeline.query.worlds import fill_row
 
@@ -50,10 +51,14 @@ def films() -> dict[str, Video]:
 
 @pytest.fixture(scope="module")
 def ran(films: dict[str, Video], demo_cache: MediaCache, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Runs of one output directory, four times, and what each left: rejects by video."""
+    """Runs of one output directory, four times, and what each left: rejects by video. Each fetch comes long after the
+    look.
+    """
     out = tmp_path_factory.mktemp("edited") / "out"
     seen: list[dict[str, tuple[str, str]]] = []
-    with MiniYouTube(Catalogue(tuple(films.values())), cache=demo_cache) as site:
+    films_site = MiniYouTube(Catalogue(tuple(films.values())), cache=demo_cache)
+    with pytest.MonkeyPatch.context() as late, films_site as site:
+        late.setattr(fresh_looks, "MAX_AGE_S", 0.0)
         for _ in range(4):
             delivered = run(site, out)
             assert check_accounts(Store(str(out))).is_whole

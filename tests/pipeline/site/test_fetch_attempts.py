@@ -97,7 +97,7 @@ def fetch_with(config: CrawlConfig, scratch: Path, left_s: float = 1000.0, media
         "language": "en",
         "duration_s": 10.0,
     }
-    polite: Any = SimpleNamespace()
+    polite: Any = SimpleNamespace(fresh_look=lambda _: None)
     return Fetcher(config, polite, media or MediaConfig())(video, context)
 
 

@@ -4,6 +4,7 @@ Costs are those of costs.json, each with its unit and source. Yield and size are
 begun, `status` knows better.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -75,7 +76,7 @@ def estimate_crawl(
     made = Estimate(
         size=size,
         looks=looks,
-        requests=_requests(size, looks, cost),
+        requests=_requests(size, looks, identities, cost),
         core_hours=core_hours,
         bytes_in=bytes_in,
         bytes_clips=bytes_clips,
@@ -97,7 +98,7 @@ def _pace(config: RunConfig, n_identities: int) -> Pace:
     return pace_of(config.crawl.politeness, _videos_per_hour(config, n_identities))
 
 
-def _requests(size: Size, looks: Looks, cost: dict[str, float]) -> dict[str, float]:
+def _requests(size: Size, looks: Looks, n_identities: int, cost: dict[str, float]) -> dict[str, float]:
     media = size.source_hours * cost["source_bytes_an_hour"] / cost["media_bytes_a_request"]
     both = {
         kind: looks.n_at_the_site * cost[f"{kind}_requests_a_candidate"]
@@ -109,7 +110,7 @@ def _requests(size: Size, looks: Looks, cost: dict[str, float]) -> dict[str, flo
         **both,
         "caption": 0.0 if size.has_texts else size.n_videos * cost["caption_requests_a_video"],
         "media": max(media, 2 * size.n_videos),  # one video and one audio file, however short
-        "script": looks.n_fetches * cost["scripts_a_fetch"],
+        "script": n_identities * math.ceil(looks.days * cost["scripts_an_identity_day"]),
     }
 
 
@@ -209,7 +210,8 @@ def lines_of(made: Estimate) -> Iterator[str]:
     looks = made.looks
     by_api = f"{looks.n_decided:,.0f} decided by the Data API, " if looks.n_decided else ""
     yield (
-        f"looks: {by_api}{looks.n_at_the_site:,.0f} at the site, then {looks.n_fetches:,.0f} for media: "
+        f"looks: {by_api}{looks.n_at_the_site:,.0f} at the site, then {looks.n_fetches:,.0f} for media "
+        "that comes late: "
         f"{(looks.n_at_the_site + looks.n_fetches) / size.n_videos:,.2f} a video, each with a challenge to solve"
     )
     yield f"requests: {_listed(made.requests)}"

@@ -34,7 +34,7 @@ from pipeline.site.rates import Pace
 @dataclass(frozen=True, slots=True)
 class Looks:
     """What asking for candidates and media takes. `n_decided`: candidates that the Data API decides, which cost no
-    look.
+    look. `n_fetches`: of media that need a look of their own.
     """
 
     n_candidates: float
@@ -190,11 +190,24 @@ def _of_a_video(cost: Mapping[str, float]) -> dict[str, float]:
 
 
 def looks_for(size: Size, pace: Pace, *, has_key: bool) -> Looks:
-    """What asking takes at a pace: each candidate is looked at once, and again for its media if it is fetched."""
+    """What asking takes at a pace: each candidate is looked at once, and again for media that is fetched late."""
     cost = {name: cost.value for name, cost in read_costs().items()}
+    n_again = size.n_videos * (1 - share_in_time(size.n_candidates, pace.videos_per_hour, cost["hours_in_time"]))
     api_share = cost["api_decided_of_candidates"] if has_key else 0.0
     units = cost["api_units_a_day"]
-    return looks_of(size.n_candidates, size.n_videos, 24 * pace.videos_per_hour, api_share=api_share, api_units=units)
+    return looks_of(size.n_candidates, n_again, 24 * pace.videos_per_hour, api_share=api_share, api_units=units)
+
+
+def share_in_time(n_candidates: float, looks_an_hour: float, hours: float) -> float:
+    """The share of media that is fetched while what the look found of it lasts: a batch is planned when its round is
+    over, so of a round only the last `hours` are in time.
+    """
+    in_time, left, number = 0.0, n_candidates, 0
+    while left > 0:
+        of_round = min(left, doubled(number))
+        in_time += min(of_round, hours * looks_an_hour)
+        left, number = left - of_round, number + 1
+    return in_time / n_candidates if n_candidates else 1.0
 
 
 def lists_not_there(config: RunConfig) -> list[str]:

@@ -41,7 +41,7 @@ def test_the_paper_s_size_comes_out_of_the_paper_s_yield() -> None:
     made = reckoned()
 
     assert made.size.n_candidates == pytest.approx(14e6 * 1.25, rel=0.01)  # with the reserve
-    assert made.requests["script"] == made.looks.n_fetches == made.size.n_videos
+    assert made.requests["script"] < made.size.n_candidates / 100
     assert made.size.n_videos == pytest.approx(3.3e6, rel=0.01)
     assert made.size.clip_hours == pytest.approx(371.5e3, rel=0.01)
     assert made.bytes_clips == pytest.approx(250e12, rel=0.01)
@@ -53,7 +53,7 @@ def test_days_fall_with_identities_until_something_else_holds_it_up() -> None:
 
     assert "videos_per_hour" in one.bottleneck and "videos_per_hour" in ten.bottleneck
     assert one.days[one.bottleneck] == pytest.approx((14e6 * 1.25 + 3.3e6) / 150 / 24, rel=0.01)
-    assert ten.days[ten.bottleneck] == pytest.approx(one.days[one.bottleneck] / 10)
+    assert 0.9 < 10 * ten.days[ten.bottleneck] / one.days[one.bottleneck] < 1  # more of its media comes in time
     assert "network" in many.bottleneck
     assert "CPU cores" in reckoned(n_identities=100_000, n_cores=1).bottleneck
 

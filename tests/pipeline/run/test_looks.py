@@ -12,7 +12,7 @@ from miniyoutube.server import MiniYouTube
 from pipeline.config import RunConfig
 from pipeline.config.crawl import CrawlConfig
 from pipeline.crawl.plan import ANY, MAX_PER_CHANNEL, MOST_GROWN, Wanted
-from pipeline.run.looks import looks_of, n_within_reach, planned_looks, reach_of, size_of
+from pipeline.run.looks import looks_of, n_within_reach, planned_looks, reach_of, share_in_time, size_of
 from tests.pipeline.crawl.site import Road, config_for
 
 EDUCATION, MUSIC = 27, 10
@@ -71,3 +71,10 @@ def test_sources_reach_as_far_as_their_lists_and_the_channels_of_kept_videos() -
     assert n_within_reach({ANY: 0, EDUCATION: 1200, MUSIC: 600}, {EDUCATION: 1200, MUSIC: 600}) == 2
     assert n_within_reach({ANY: 0, EDUCATION: 1200, MUSIC: 600}, {EDUCATION: 1200, MUSIC: 601}) == 1
     assert reach_of(config.model_copy(update={"sources": ("lists",)}), 4.0) == {}
+
+
+def test_media_is_fetched_in_time_where_rounds_are_short() -> None:
+    assert share_in_time(0, 150, 2.65) == 1.0
+    assert share_in_time(4744, 25 * 150, 2.65) == 1.0
+    assert share_in_time(4744, 150, 2.65) == pytest.approx(0.424, abs=0.005)  # bench.fresh_looks: 42.4 %
+    assert share_in_time(17.5e6, 150, 2.65) < 0.03

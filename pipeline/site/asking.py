@@ -38,7 +38,7 @@ from pipeline.site.judge import Ruling
 from pipeline.site.kept_sessions import forget_sites, site_for
 from pipeline.site.politeness import Lease, Polite
 from pipeline.site.redact import redact, secrets_of
-from pipeline.site.sentinels import LOOKS_OF_KIND, fails, is_as_known
+from pipeline.site.sentinels import SentinelLooks, is_as_known
 from pipeline.site.tracks import list_tracks
 from pipeline.site.ytdlp import IdentityPaused, Session, extract_video
 
@@ -150,39 +150,22 @@ class Asking:
 
         A verdict on crawl.canary (it was made private) says nothing about the identity.
         """
-        own, kinds = self.config.canary, dict(lease.sentinels)
-        if own:
-            kinds["good"] = (own, *kinds.get("good", ()))
-        missed: dict[str, list[Failure]] = {}
-        replaced: list[str] = []
-        has_passed = False
-        for kind, ids in kinds.items():
-            for video_id in ids[:LOOKS_OF_KIND]:
-                look = partial(self._look, kind, video_id)
-                result = self._attempt(video_id, look, (), replace(rules, about="sentinel"))
-                if result is None:
-                    return False
-                found = result if isinstance(result, Failure) else None
-                if found is None or is_as_known(kind, found):
-                    has_passed = True
-                    break
+        looks = SentinelLooks(lease.sentinels, self.config.canary)
+        for kind, video_id in looks.open():
+            look = partial(self._look, kind, video_id)
+            result = self._attempt(video_id, look, (), replace(rules, about="sentinel"))
+            if result is None:
+                return False
+            found = result if isinstance(result, Failure) else None
+            if found and not is_as_known(kind, found):
                 log.warning("identity %s: %s", self.prefer, self.safe(found.detail))
                 if found.pause is not Pause.NONE:
                     self._charge(video_id, found, "sentinel")
                     return False
-                replaced.append(video_id)
-                if video_id != own or found.reason.class_ is not ReasonClass.NEVER:
-                    missed.setdefault(kind, []).append(found)
-                if video_id == own and kind in missed:
-                    break
-        sure = {kind for kind, found in missed.items() if len(found) == LOOKS_OF_KIND or own in replaced}
-        failed = None
-        if fails(sure, set(kinds)):
-            failed = replace(next(missed[kind][-1] for kind in kinds if kind in sure), pause=Pause.HARD)
-        elif lease.odd and not has_passed:
-            failed = Failure(Reason.UNKNOWN_ANSWER, lease.odd)
-        if has_passed or failed:
-            ruling = self.polite.looked(self.prefer, failed, () if failed else tuple(replaced))
+            looks.add(kind, video_id, found)
+        failed = looks.failure(lease.odd)
+        if looks.has_passed or failed:
+            ruling = self.polite.looked(self.prefer, failed, () if failed else tuple(looks.missed_ids))
             self._stop_if_told(ruling, failed)
             self._obey(ruling, failed)
         return failed is None

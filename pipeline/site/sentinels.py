@@ -6,8 +6,11 @@ An identity that no longer gets what is known misjudges other videos too. A sing
 changed since, so what misses is replaced, and a kind counts as missed only when two of it miss.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
 from manifests.reasons import Reason, ReasonClass
-from pipeline.site.failures import Failure
+from pipeline.site.failures import Failure, Pause
 
 SENTINEL_KINDS = ("good", "small", "gone")
 MAX_OF_KIND = 4
@@ -41,6 +44,54 @@ class Sentinels:
         """Continues with the ids that a run has saved."""
         for kind in SENTINEL_KINDS:
             self._ids[kind] = [*saved.get(kind, ())][:MAX_OF_KIND]
+
+
+@dataclass(slots=True)
+class SentinelLooks:
+    """An identity's looks at sentinels: which are still to be made, and what they mean together.
+
+    `known`: the ids of each kind. `own`: the operator's own good video, "" for none, which comes first. What is said of
+    it for ever (it was made private) says nothing about the identity.
+    """
+
+    known: Mapping[str, Sequence[str]]
+    own: str
+    has_passed: bool = False
+    missed_ids: list[str] = field(default_factory=list)
+    _missed: dict[str, list[Failure]] = field(default_factory=dict)
+    _settled: set[str] = field(default_factory=set)
+
+    def open(self) -> Iterator[tuple[str, str]]:
+        """Yields (kind, id) of the next look, as long as looks leave a kind open."""
+        for kind, ids in self._kinds().items():
+            for video_id in ids[:LOOKS_OF_KIND]:
+                if kind not in self._settled:
+                    yield kind, video_id
+
+    def _kinds(self) -> dict[str, Sequence[str]]:
+        return {**self.known, "good": (self.own, *self.known.get("good", ()))} if self.own else {**self.known}
+
+    def add(self, kind: str, video_id: str, found: Failure | None) -> None:
+        """Takes what a look found (None: it extracts as it should)."""
+        if is_as_known(kind, found):
+            self.has_passed = True
+            self._settled.add(kind)
+            return
+        assert found is not None
+        self.missed_ids.append(video_id)
+        if video_id != self.own or found.reason.class_ is not ReasonClass.NEVER:
+            self._missed.setdefault(kind, []).append(found)
+        if video_id == self.own and kind in self._missed:
+            self._settled.add(kind)
+
+    def failure(self, odd: str) -> Failure | None:
+        """How the identity fails, None if it does not. `odd`: the unknown words for which it looks, "" for none."""
+        own_missed = self.own in self.missed_ids
+        sure = [kind for kind in self._kinds() if own_missed or len(self._missed.get(kind, ())) == LOOKS_OF_KIND]
+        sure = [kind for kind in sure if kind in self._missed]
+        if fails(set(sure), set(self._kinds())):
+            return replace(self._missed[sure[0]][-1], pause=Pause.HARD)
+        return Failure(Reason.UNKNOWN_ANSWER, odd) if odd and not self.has_passed else None
 
 
 def is_as_known(kind: str, failure: Failure | None) -> bool:

@@ -191,7 +191,8 @@ def commit_video(
         row = _pack_row(video_id, n, channel_id, category_id, failed.get(n, ""))
         if sample := packed.get(row["key"]):
             members_at = json.dumps({e: list(at) for e, at in sample.members.items()})
-            row |= {"pack_offset": sample.offset, "pack_bytes": sample.bytes_, "members": members_at}
+            row |= {"pack_offset": sample.offset, "pack_bytes": sample.bytes_, "pack_crc": sample.crc}
+            row |= {"members": members_at}
         rows.append(row)
     store.write_part("packs", "media", video_id, rows)
     store.commit("media", video_id, {})
@@ -212,6 +213,7 @@ def _pack_row(video_id: str, n: int, channel_id: str, category_id: int, reason: 
         "pack": f"packs/{video_id}.tar",
         "pack_offset": 0,
         "pack_bytes": 0,
+        "pack_crc": -1,
         "members": "{}",
         "phashes": b"",
     }

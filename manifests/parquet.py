@@ -1,7 +1,8 @@
 """Parquet files with checksums, and how untrusted ones are read: one message for an unreadable file, sizes limited.
 
-Every file written here has a checksum in each page and one of its footer, which Parquet itself does not have: eight
-bytes before the footer, where other readers do not look. A flipped byte is found before a number of the file is used.
+Every file written here has a checksum in each page and, in twelve bytes before the footer, where other readers do not
+look, two that Parquet itself does not have. That of the footer is verified by every reader: a flipped byte is found
+before a number of the file is used. That of all bytes before it is for `is_whole`, which reads the file through.
 
 A file of 6 KB can expand to gigabytes: a column with one long text, a hundred million times. So of a file of strangers
 rows are counted from the footer, texts stay dictionary-encoded while they are decoded, and the decoded size is added up
@@ -28,8 +29,9 @@ MAX_STORED_BYTES = 1024**3
 BATCH_ROWS = 16_384
 _THRIFT_BYTES, _THRIFT_ITEMS = 64 * 1024**2, 1_000_000
 """Limits of the footer's own strings and lists."""
-_SEAL, _SEAL_BYTES = b"crc:", 8
-"""What a footer's checksum begins with; its size with this beginning."""
+_SEAL, _SEAL_BYTES = b"crc:", 12
+"""What the two checksums begin with; their size with this beginning."""
+_BLOCK_BYTES = 1 << 22
 _END_BYTES = 8
 """A Parquet file ends with the footer's length and "PAR1", four bytes each."""
 _TAIL_BYTES = 64 * 1024
@@ -54,12 +56,35 @@ def parquet_writer(path: Path, schema: pa.Schema, **options: Any) -> Iterator[pq
 
 
 def _seal(file: IO[bytes]) -> None:
-    """Puts the footer's checksum before it."""
+    """Puts the checksums before the footer."""
     file.seek(-_END_BYTES, io.SEEK_END)
     start = file.seek(-_END_BYTES - _footer_bytes(file.read()), io.SEEK_END)
     footer = file.read()
+    body = _crc_of(file, start)
     file.seek(start)
-    file.write(_seal_of(footer) + footer)
+    file.write(_SEAL + body + _crc(footer) + footer)
+
+
+def is_whole(file: IO[bytes]) -> bool:
+    """Whether an open file, which was written here, is byte for byte as it was written."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - _END_BYTES))
+    end = file.read()
+    start = size - _END_BYTES - _footer_bytes(end) - _SEAL_BYTES
+    if start < 0 or end[-4:] != b"PAR1":
+        return False
+    file.seek(start)
+    seal, footer = file.read(_SEAL_BYTES), file.read()
+    return seal == _SEAL + _crc_of(file, start) + _crc(footer)
+
+
+def _crc_of(file: IO[bytes], size: int) -> bytes:
+    """The checksum of a file's first bytes."""
+    file.seek(0)
+    crc = 0
+    while size and (block := file.read(min(size, _BLOCK_BYTES))):
+        crc, size = zlib.crc32(block, crc), size - len(block)
+    return crc.to_bytes(4, "little")
 
 
 def open_parquet(source: bytes | IO[bytes], *, is_foreign: bool = False, **options: Any) -> pq.ParquetFile:
@@ -82,7 +107,7 @@ def _verify_footer(file: IO[bytes], is_foreign: bool) -> None:
         file.seek(max(0, size - wanted))
         tail = file.read()
     seal, footer = tail[-wanted : _SEAL_BYTES - wanted], tail[_SEAL_BYTES - wanted :]
-    if seal != _seal_of(footer) and not (is_foreign and not seal.startswith(_SEAL)):
+    if (seal[:4], seal[-4:]) != (_SEAL, _crc(footer)) and not (is_foreign and not seal.startswith(_SEAL)):
         raise pa.ArrowInvalid("the checksum of its footer is wrong")
 
 
@@ -90,9 +115,8 @@ def _footer_bytes(end: bytes) -> int:
     return int.from_bytes(end[-_END_BYTES : -_END_BYTES // 2], "little")
 
 
-def _seal_of(footer: bytes) -> bytes:
-    """`footer`: all that follows the last row group in the file as pyarrow writes it."""
-    return _SEAL + zlib.crc32(footer).to_bytes(4, "little")
+def _crc(data: bytes) -> bytes:
+    return zlib.crc32(data).to_bytes(4, "little")
 
 
 @contextmanager

@@ -149,6 +149,7 @@ class PackRow(TypedDict):
     pack: str
     pack_offset: int
     pack_bytes: int
+    pack_crc: int
     members: str
     phashes: bytes
     motion: float

@@ -171,6 +171,7 @@ PACKS = pa.schema(
         ("pack", pa.string()),  # path of the tar in the output directory
         ("pack_offset", pa.int64()),  # first byte of the sample's first member header in the pack
         ("pack_bytes", pa.int64()),  # bytes of all its members with headers and padding
+        ("pack_crc", pa.int64()),  # CRC-32 of these bytes; -1 if there are none
         ("members", pa.string()),  # JSON {extension: [offset of the data from pack_offset, size]}
         ("phashes", pa.binary()),  # pipeline/media/phash.py: pack_hashes
         ("motion", pa.float64()),

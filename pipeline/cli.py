@@ -47,6 +47,7 @@ COMMANDS = {
     "report": "report:report",
     "cut": "cut:cut",
     "verify": "verify:verify",
+    "fsck": "fsck:fsck",
     "remove": "remove:remove",
     "merge": "merge:merge",
     "export": "export:export",

@@ -155,6 +155,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         "pipeline/cli",
         *(f"pipeline/commands/{name}" for name in ("audit", "demo", "estimate", "export", "import_images", "merge")),
         *(f"pipeline/commands/{name}" for name in ("pause", "remove", "report", "reshard", "verify")),
+        "pipeline/commands/fsck",
     ],
     "a thin command; tests/train/test_cli.py runs it": [
         f"train/commands/{name}" for name in ("check", "config", "convert", "eval", "export", "fit")
@@ -181,6 +182,11 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         f"pipeline/engine/store/{name}" for name in ("committed", "unit_parts")
     ],
     "tests/pipeline/dataset/test_links.py, by every command that writes": ["pipeline/engine/store/inside"],
+    "tests/pipeline/dataset/test_fsck.py, which harms each kind of file": [
+        "pipeline/dataset/hashes",
+        "pipeline/dataset/ledger",
+        "pipeline/engine/store/lost",
+    ],
     "tests/pipeline/commands/test_cut.py": ["pipeline/media/cut_files"],
     "tests/pipeline/likeness/test_index.py, which compares whole worlds, killed and taken up again": [
         f"pipeline/likeness/{name}" for name in ("comparing", "matches", "stage")

@@ -256,6 +256,7 @@ def packs(world: World, found: Videos, texts: pa.Array | None, phashes: pa.Array
         "pack": pc.if_else(cut, pc.binary_join_element_wise("packs/", ids, ".tar", ""), ""),
         "pack_offset": pc.if_else(cut, pa.array(number * of.clip_bytes), -1),
         "pack_bytes": pc.if_else(cut, pa.scalar(of.clip_bytes, pa.int64()), 0),
+        "pack_crc": -1,
         "members": pc.if_else(cut, json.dumps(MEMBERS), "{}"),
         "motion": 0.5,
         "flags": "[]",

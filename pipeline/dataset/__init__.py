@@ -1,6 +1,6 @@
-"""What can be done with a finished data set: verify, remove, export, merge, reshard.
+"""What can be done with a finished data set: verify, fsck, remove, export, merge, reshard.
 
-Files: `verify`, `verify_shard`, `remove`, `reach` (what else is the same film), `holders` (which tables and
-shards hold what is to go), `records`, `purge`, `export`,
-`merge`, `reshard`.
+Files: `verify`, `verify_shard`, `fsck` (with `hashes`: where each file's is, and `ledger`: which files there are),
+`remove`, `reach` (what else is the same film), `holders` (which tables and shards hold what is to go), `records`,
+`purge`, `export`, `merge`, `reshard`.
 """

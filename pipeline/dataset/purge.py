@@ -109,8 +109,8 @@ def _purge_segment(store: Store, segment: Segment, table: str, wanted: pa.Array,
                     writer.write_table(emptied)
             if changed:
                 store.put(new, path)
-                sizes[path] = new.stat().st_size
                 counts.append(n_rows)
+        sizes[path] = store.size(path)  # also of a file that a purge rewrote which was killed before it said so
     return max(counts)
 
 

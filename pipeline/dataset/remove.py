@@ -28,6 +28,7 @@ from manifests.errors import UserError
 from manifests.rows import ShardRow
 from manifests.shards import MANIFEST_NAME, TABLE_NAME, ShardEntry, head_of, manifest_bytes
 from pipeline.dataset.holders import channels_among, find_holders
+from pipeline.dataset.ledger import note_files
 from pipeline.dataset.purge import purge as purge_tables
 from pipeline.dataset.reach import reached_by
 from pipeline.dataset.records import hash_records, write_record
@@ -99,6 +100,7 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
         write_tombstones(store, replace(tombstones, under_way=False))
         settle_due(store, meant)
         forget_tables(store)
+        note_files(store, at_rest=True)
         unknown = tuple(name for name in holders.unknown if name in ids.videos | ids.channels | ids.urls)
         return Removal(n_samples, n_shards, n_packs, unknown, meant, n_purged, record, tuple(sorted(repeats)))
 

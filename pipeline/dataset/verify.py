@@ -13,7 +13,6 @@ checks the manifest, the indexes, and what must hold across shards.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -33,15 +32,14 @@ from manifests.shards import (
     Manifest,
     ShardEntry,
     read_manifest,
-    sizes_bytes,
-    wids_bytes,
 )
+from pipeline.dataset.hashes import beside_shards
 from pipeline.dataset.verify_shard import Fault, ShardReport, read_shard
 from pipeline.engine.run.progress import counted
 from pipeline.engine.run.status_files import read_run_status
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones, read_tombstones
-from pipeline.shards.manifest import CARD_NAME, CROISSANT_NAME, SIZES_NAME, WIDS_NAME, split_indexes, stray_files
+from pipeline.shards.manifest import CARD_NAME, CROISSANT_NAME, stray_files
 from pipeline.shards.sample_index import make_indexes
 
 LOOKS, LOOK_EVERY_S = 5, 1.0
@@ -112,21 +110,17 @@ def _stray_faults(store: Store, manifest: Manifest) -> list[Fault]:
 
 
 def _index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
-    name_of_all = str(manifest.head.get("name", ""))
-    wanted = {
-        WIDS_NAME: wids_bytes(manifest.shards, name=name_of_all),
-        SIZES_NAME: sizes_bytes(manifest.shards),
-        **split_indexes(manifest.shards, name=name_of_all),
-    }
-    missing = [name for name in (*wanted, CARD_NAME, CROISSANT_NAME) if not store.exists(name)]
-    yield from (Fault(name, "is missing") for name in missing)
-    yield from (
-        Fault(name, "differs from the manifest")
-        for name, data in wanted.items()
-        if name not in missing and store.read(name) != data
-    )
-    if CROISSANT_NAME not in missing:
-        yield from _croissant_faults(store, manifest)
+    for file in beside_shards(manifest):
+        try:
+            with store.open(file.path) as opened:
+                is_right = file.path == CARD_NAME or file.is_right(opened)  # a card is a person's to edit
+        except FileNotFoundError:
+            yield Fault(file.path, "is missing; `fsck` makes it again")
+            continue
+        if not is_right:
+            yield Fault(file.path, "differs from the manifest; `fsck` makes it again")
+        elif file.path == CROISSANT_NAME:
+            yield from _croissant_faults(store, manifest)
     yield from _sample_index_faults(store, manifest)
     urls = [entry.url for entry in manifest.shards]
     yield from (
@@ -135,24 +129,14 @@ def _index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
 
 
 def _sample_index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
-    """Checks that the trainer's index files match the manifest, and the manifest's entries match the rows."""
+    """Checks that the manifest's entries of the trainer's index files match the rows."""
     named = entries_in(manifest.head)
-    for url, entry in sorted(named.items()):
-        if not store.exists(url):
-            yield Fault(url, "is missing; trainers will build it from the rows, which takes longer")
-        elif _sha256(store, url) != entry["sha256"]:
-            yield Fault(url, "differs from the manifest; delete it, and the next run makes it again")
     try:
         with TemporaryDirectory() as folder:
             made = entries_in({"index": make_indexes(store, manifest.shards, Path(folder))})
     except (UserError, ValueError, KeyError, TypeError):
         return  # rows that can't be read are reported with their shard
     yield from (Fault(url, "does not match the rows") for url, entry in named.items() if made.get(url) != entry)
-
-
-def _sha256(store: Store, name: str) -> str:
-    with store.open(name) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def _croissant_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:

@@ -15,8 +15,9 @@ from __future__ import annotations
 import io
 import re
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,17 +54,19 @@ class PackedSample:
     """The location of a sample in a tar.
 
     `offset` is the first byte of its first header, `bytes_` its total size with headers and padding; `members` gives,
-    for each extension, where its data starts (from `offset`) and its size.
+    for each extension, where its data starts (from `offset`) and its size. `crc`: CRC-32 of all its bytes, -1 if it is
+    not known.
     """
 
     key: str
     offset: int
     bytes_: int
     members: dict[str, tuple[int, int]]
+    crc: int = field(default=-1, compare=False)
 
 
 def write_pack(path: Path, samples: Iterable[Sample]) -> list[PackedSample]:
-    """Writes the samples, in the given order, as a tar at `path`; returns where each is.
+    """Writes the samples, in the given order, as a tar at `path`; returns where each is, with its checksum.
 
     The same samples give the same bytes. Raises ValueError for a key or extension that readers could not use, a sample
     without members, or a repeated key.
@@ -77,7 +80,17 @@ def write_pack(path: Path, samples: Iterable[Sample]) -> list[PackedSample]:
             seen.add(sample.key)
             packed.append(_write_sample(out, sample))
         out.write(END)
-    return packed
+    with path.open("rb") as made:
+        return [replace(sample, crc=_crc_of(made, sample)) for sample in packed]
+
+
+def _crc_of(pack: BinaryIO, sample: PackedSample) -> int:
+    pack.seek(sample.offset)
+    crc, left = 0, sample.bytes_
+    while left:
+        block = pack.read(min(left, _COPY_BYTES))
+        crc, left = zlib.crc32(block, crc), left - len(block)
+    return crc
 
 
 def _write_sample(out: BinaryIO, sample: Sample) -> PackedSample:

@@ -226,6 +226,7 @@ def _row(video: Mapping[str, Any], made: MadeVideo, clip: MadeClip, pack: str, s
         "pack": pack if stored else "",
         "pack_offset": stored.offset if stored else -1,
         "pack_bytes": stored.bytes_ if stored else 0,
+        "pack_crc": stored.crc if stored else -1,
         "members": json.dumps({k: list(v) for k, v in stored.members.items()} if stored else {}),
         "phashes": clip.phashes,
         "motion": clip.motion,

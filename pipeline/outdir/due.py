@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from manifests.seals import sealed
 from manifests.shards import RECORDS
 from pipeline.engine.store.store import Store
 
@@ -43,8 +44,8 @@ def write_due(store: Store, asked: Iterable[str], alike: Mapping[str, str]) -> D
     lines = [f"{_ASKED}{video_id}" for video_id in sorted(asked)]
     lines += [f"{_ALIKE}{video_id}: {what}" for video_id, what in sorted(alike.items())]
     data = "".join(f"{line}\n" for line in lines).encode()
-    if data and data != _read(store):
-        store.write(PATH, data)
+    if data and sealed(data) != _read(store):
+        store.write_sealed(PATH, data)
     if not data and store.exists(PATH):
         store.delete(PATH)
     return read_due(store)
@@ -67,6 +68,6 @@ def read_due(store: Store) -> Due:
 
 def _read(store: Store) -> bytes:
     try:
-        return store.read(PATH)
+        return store.read_sealed(PATH)
     except FileNotFoundError:
         return b""

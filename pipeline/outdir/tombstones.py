@@ -165,7 +165,7 @@ def read_tombstones(store: Store) -> Tombstones:
     UserError for an invalid line, DamagedFile if the file is lost and its copy too; a copy that is used is logged.
     """
     try:
-        data = store.read(TOMBSTONES)
+        data = store.read_sealed(TOMBSTONES)
     except FileNotFoundError:
         if (copy := _copy(store)) is None:
             return Tombstones()
@@ -175,7 +175,7 @@ def read_tombstones(store: Store) -> Tombstones:
     except UnicodeDecodeError:
         raise DamagedFile(f"{store.url}/{TOMBSTONES}: is not UTF-8 text; restore the file") from None
     found = Tombstones(under_way=UNDER_WAY in lines)
-    given = [line for line in lines if line and not line.startswith("#")]
+    given = [line for line in lines if line.strip() and not line.startswith("#")]
     names: dict[str, set[str]] = {kind: set() for kind in KINDS[:3]}
     contents, hashes = {}, set()
     for line in given:
@@ -196,7 +196,7 @@ def read_tombstones(store: Store) -> Tombstones:
 def _copy(store: Store) -> bytes | None:
     """The copy of a lost file; None if nothing here says that there ever was one."""
     try:
-        data = store.read(COPY)
+        data = store.read_sealed(COPY)
     except FileNotFoundError:
         removed = store.read_json(MANIFEST_NAME).get("removed") if store.exists(MANIFEST_NAME) else None
         if isinstance(removed, dict) and any(removed.values()):
@@ -223,7 +223,7 @@ def write_tombstones(store: Store, tombstones: Tombstones) -> None:
     """Writes the file and its copy."""
     lines = [UNDER_WAY] * tombstones.under_way + tombstones.lines()
     for path in (TOMBSTONES, COPY):
-        store.write(path, "".join(f"{line}\n" for line in lines).encode())
+        store.write_sealed(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def days_of_removal(store: Store, video_id: str) -> list[str]:

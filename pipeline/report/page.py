@@ -102,7 +102,7 @@ def write_report(store: Store, seed: int = 0) -> str:
     data = read_report_data(store, seed)
     facts = read_facts(store, data.clips)
     write_audit(store, audit_of(data, facts))
-    store.write(REPORT_NAME, render(store, data, facts).encode(errors="replace"))
+    store.write_sealed(REPORT_NAME, render(store, data, facts).encode(errors="replace"))
     return REPORT_NAME
 
 

@@ -7,7 +7,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,11 +21,12 @@ from manifests.plugins import refuse_clashes, used_by
 from manifests.stages import STAGES
 from pipeline.config import RunConfig
 from pipeline.crawl.sources.registry import SOURCES
+from pipeline.dataset.ledger import note_files, refuse_what_is_lost
 from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.run.drain import Drained, StopRequest, drain_on_sigterm
 from pipeline.engine.run.driver import nothing, run_planned
 from pipeline.engine.run.lines import Line, LinesHere, Planner, StageResult, one_chain
-from pipeline.engine.run.lock import Held, RunLock
+from pipeline.engine.run.lock import Held, LockLost, RunLock
 from pipeline.engine.run.merger import Merger, merging
 from pipeline.engine.run.progress import under_way
 from pipeline.engine.run.status_and_control import Desk
@@ -174,11 +175,13 @@ def open_run(
     _refuse_taken_names()
     store, asked = open_store(config), stop or StopRequest()
     with _away_explained(store, asked), stopping_by(lambda: asked.time_left_s), RunLock(store) as lock:
+        refuse_what_is_lost(store, redo)
         if store.sweep() + store.sweep_parts() + sweep_orphans(store):
             log.info("%s: removed half-written files of a run that was killed", store.url)
         config = check_identity(store, config, redo=redo, mix=mix, constants=constants_by_stage())
         last = {"clips": added[-1].name} if (added := added_stages(config.stages)) else {}
         change_head(store, lambda head: head.model_copy(update={"last": last}))
+        note_files(store, at_rest=False)
         executor = build_executor(config)
         try:
             # after the executor: Ray installs its own handler when it starts
@@ -190,6 +193,9 @@ def open_run(
                 yield Session(config, store, executor, lock, desk, merger)
         finally:
             executor.close()
+            with suppress(LockLost, *storage_errors()):  # a failure to write must not hide the error that ended the run
+                lock.check()
+                note_files(store, at_rest=True)
 
 
 def _refuse_taken_names() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from manifests.errors import DamagedFile, UserError, is_of_the_place
 from manifests.parquet import parquet_bytes
 from manifests.rows import ShardRow
 from manifests.schema import SHARD_ROWS, table_of
+from manifests.seals import sealed
 from manifests.shards import ShardEntry, member_offsets, rows_of_shard
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import BLOCK, END, PackedSample, index_pack
@@ -187,7 +189,9 @@ def _bytes_of(piece: Piece, answer: bytes | Exception) -> bytes:
 
 
 def _check_sample(piece: Piece, data: bytes) -> None:
-    """Refuses a range that is short or does not hold this sample, header by header, so that no shard gets it."""
+    """Refuses a range that is short, does not hold this sample, header by header, or whose checksum, if it is known, is
+    wrong, so that no shard gets it.
+    """
     if piece.sample is None:
         return
     if len(data) != piece.sample.bytes_:
@@ -201,6 +205,8 @@ def _check_sample(piece: Piece, data: bytes) -> None:
         raise DamagedSample(piece, str(error)) from None
     if found != [replace(piece.sample, offset=0)]:
         raise DamagedSample(piece, "its members are not where its row says")
+    if piece.sample.crc >= 0 and zlib.crc32(data) != piece.sample.crc:
+        raise DamagedSample(piece, "its checksum is wrong")
 
 
 def entry_of(table: pa.Table, url: str, split: str, generation: int, sha256: str, md5: str, bytes_: int) -> ShardEntry:
@@ -239,7 +245,12 @@ def stats_bytes(entry: ShardEntry, table: pa.Table) -> bytes:
         "status_dict": dict(sorted(statuses.items())),
         "shard": entry.row(),
     }
-    return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
+    return sealed(json.dumps(document, indent=1, sort_keys=True).encode())
+
+
+def put_stats(store: Store, entry: ShardEntry) -> None:
+    """Writes a shard's `_stats.json` again, from its rows. Raises UserError if they are missing or unreadable."""
+    store.write(shard_files(entry.url)[2], stats_bytes(entry, read_rows(store, entry.url)))
 
 
 def put_shard(store: Store, folder: Path, url: str) -> None:

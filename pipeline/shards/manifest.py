@@ -32,6 +32,7 @@ from manifests.parquet import damage_named, open_parquet
 from manifests.reasons import Reason
 from manifests.sample_index import entries_in
 from manifests.schema import TABLES
+from manifests.seals import sealed
 from manifests.shards import (
     MANIFEST_NAME,
     PUBLISHED,
@@ -125,8 +126,8 @@ def _publish(
         WIDS_NAME: wids_bytes(entries, name=str(whole["name"])),
         SIZES_NAME: sizes_bytes(entries),
         **split_indexes(entries, name=str(whole["name"])),
-        CARD_NAME: (image_card if whole["kind"] == IMAGE_KIND else dataset_card)(whole, card).encode(),
-        CROISSANT_NAME: croissant_bytes(whole, entries, table, card),
+        CARD_NAME: sealed((image_card if whole["kind"] == IMAGE_KIND else dataset_card)(whole, card).encode()),
+        CROISSANT_NAME: sealed(croissant_bytes(whole, entries, table, card)),
         MANIFEST_NAME: text,
     }
     put_indexes(store, scratch, made)

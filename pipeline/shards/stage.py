@@ -155,7 +155,7 @@ def piece_of(store: Store, row: PackRow, url: str) -> Piece:
     if not made:
         return Piece(cast(ShardRow, shard_row))
     members = {extension: (at, size) for extension, (at, size) in json.loads(row["members"]).items()}
-    sample = PackedSample(row["key"], row["pack_offset"], row["pack_bytes"], members)
+    sample = PackedSample(row["key"], row["pack_offset"], row["pack_bytes"], members, row["pack_crc"])
     return Piece(cast(ShardRow, shard_row), store, row["pack"], sample)
 
 

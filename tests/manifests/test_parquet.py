@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from manifests.errors import DamagedFile
-from manifests.parquet import open_parquet, parquet_bytes, parquet_writer
+from manifests.parquet import is_whole, open_parquet, parquet_bytes, parquet_writer
 from manifests.schema import SHARD_ROWS
 from manifests.shards import (
     rows_of_shard,
@@ -63,12 +63,14 @@ def test_no_flipped_byte_changes_what_is_read(is_foreign: bool) -> None:
     table, rng = a_table(), random.Random(0)
     data = parquet_bytes(table, row_group_size=100)
     assert read(data, is_foreign) == table
+    assert is_whole(io.BytesIO(data))
     n_found = 0
     for at in range(len(data)):
         harmed = bytearray(data)
         harmed[at] ^= rng.randrange(1, 256)
         made = read(bytes(harmed), is_foreign)
         assert made is None or made == table, f"byte {at}"
+        assert not is_whole(io.BytesIO(harmed)) and not is_whole(io.BytesIO(data[:at])), f"byte {at}"
         n_found += made is None
     assert n_found > len(data) / 2
 
@@ -88,6 +90,7 @@ def test_others_read_files_with_checksums_as_they_read_any(tmp_path: Path) -> No
             writer.write_table(table.slice(begin, 100))
     for file in tmp_path.iterdir():
         assert pq.read_table(file) == table == open_parquet(file.read_bytes()).read()
+        assert is_whole(io.BytesIO(file.read_bytes()))
         assert duckdb.sql(f"SELECT count(*), sum(n) FROM '{file}'").fetchall() == [(200, 19900)]
 
 

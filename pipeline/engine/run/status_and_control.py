@@ -121,7 +121,7 @@ class Desk:
             if last and time.time() - last.updated_at > BEAT_S:
                 self._last = last.model_copy(update={"updated_at": round(time.time(), 3)})
                 with suppress(*storage_errors()):  # the next beat tells again
-                    store.write(STATUS_NAME, self._last.model_dump_json(indent=1).encode())
+                    store.write_sealed(STATUS_NAME, self._last.model_dump_json(indent=1).encode())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -150,7 +150,7 @@ class Desk:
             stages=tuple(self._lines.values()),
             rejects_in_force=self.rejects_in_force,
         )
-        self._store.write(STATUS_NAME, status.model_dump_json(indent=1).encode())
+        self._store.write_sealed(STATUS_NAME, status.model_dump_json(indent=1).encode())
         self._last, self._written = status, clock.now()
 
 

@@ -5,6 +5,6 @@ units in few files), `lookup` (where the rows of a video are), `ranges` (a few r
 two), `store` (the tables, with `committed`: which units are done, and `unit_parts`: what a unit wrote), `merge` and
 `merge_ids` (parts to segments), `segment_files` (writes them), `delete_merged` (deletes what they cover), `take_out`
 (takes videos out of units), `new_parts` and `follow` (the parts, and the rows, that were committed since the last
-look), `parallel` (requests side by side), `many_parts` (many units' rows file by file), `outage` (a store that does not
-answer).
+look), `parallel` (requests side by side), `many_parts` (many units' rows file by file), `lost` (files that should be
+there), `outage` (a store that does not answer).
 """

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+from manifests.errors import DamagedFile
 from manifests.rows import ManifestRow
 from pipeline.engine.store.files import Files
 from pipeline.engine.store.parallel import READERS
@@ -96,13 +97,21 @@ class Commits:
     def _read(self, paths: list[str]) -> None:
         new = [path for path in paths if path not in self._groups]
         with ThreadPoolExecutor(READERS) as readers:
-            for path, value in zip(new, readers.map(self.files.read_json, new), strict=True):
-                self._groups[path] = value["units"]
+            for path, units in zip(new, readers.map(self._units_in, new), strict=True):
+                self._groups[path] = units
+
+    def _units_in(self, path: str) -> dict[str, Facts]:
+        data = self.files.read(path)
+        if is_group(path.rpartition("/")[2]) and hash_of_group(data) != path.split(".")[-2]:
+            cure = "restore it, or delete it: the next run then does its units again"
+            raise DamagedFile(f"{self.files.url}/{path}: its hash is not the one in its name; {cure}")
+        units: dict[str, Facts] = json.loads(data)["units"]
+        return units
 
     def facts(self, path: str, unit: str) -> Facts:
         """What a unit's commit holds; `path` is the object that `of` returned. FileNotFoundError if it is gone."""
         if path not in self._groups:
-            self._groups[path] = self.files.read_json(path)["units"]
+            self._groups[path] = self._units_in(path)
         return self._groups[path][unit]
 
     def is_there(self, path: str) -> bool:
@@ -128,7 +137,7 @@ class Commits:
         """Commits units, all in one object; returns its path."""
         data = json.dumps({"units": units}, sort_keys=True, ensure_ascii=False).encode() + b"\n"
         number = self._next_number(stage)
-        path = f"{FOLDER}/{stage}/group.{number:010d}.{hashlib.sha256(data).hexdigest()[:12]}.json"
+        path = f"{FOLDER}/{stage}/group.{number:010d}.{hash_of_group(data)}.json"
         self.files.write(path, data)
         self._groups[path] = dict(units)
         self.n_written += 1
@@ -175,6 +184,11 @@ class Commits:
                 self.write(stage, rest)
             self.files.delete(path)
             self._groups.pop(path, None)
+
+
+def hash_of_group(data: bytes) -> str:
+    """The hash in the name of a group with these bytes."""
+    return hashlib.sha256(data).hexdigest()[:12]
 
 
 def is_group(name: str) -> bool:

@@ -26,6 +26,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from manifests.errors import DamagedFile, UserError
 from manifests.parquet import parquet_bytes
+from manifests.seals import is_broken, sealed
 from pipeline.engine.store.inside import linked_folders, refuse_links, refuse_outside
 from pipeline.engine.store.outage import outlast
 from pipeline.engine.store.parallel import READERS
@@ -117,10 +118,19 @@ class Files:
         """Reads bytes start … end-1 of a file."""
         return bytes(self._call("cat_file", self.path(relative), start=start, end=end))
 
+    def read_sealed(self, relative: str) -> bytes:
+        """Reads a document of ours. DamagedFile (also a ValueError) if its checksum (manifests/seals.py) is wrong."""
+        data = self.read(relative)
+        if is_broken(data):
+            raise DamagedFile(f"{self.url}/{relative}: its checksum is wrong; restore it")
+        return data
+
     def read_json(self, relative: str) -> Any:
-        """Reads a JSON file. DamagedFile (also a ValueError) if it is not JSON."""
+        """Reads a JSON file. DamagedFile (also a ValueError) if it is not JSON, or its checksum is wrong."""
         try:
-            return json.loads(self.read(relative))
+            return json.loads(self.read_sealed(relative))
+        except DamagedFile:
+            raise
         except (ValueError, RecursionError) as error:
             raise DamagedFile(f"{self.url}/{relative}: is not valid JSON ({error}); restore or delete it") from None
 
@@ -234,9 +244,13 @@ class Files:
         finally:
             temporary.unlink(missing_ok=True)
 
+    def write_sealed(self, relative: str, document: bytes) -> None:
+        """Writes a document with its checksum (manifests/seals.py)."""
+        self.write(relative, sealed(document))
+
     def write_json(self, relative: str, value: Any) -> None:
-        """Writes a JSON file with sorted keys, so that the same value gives the same bytes."""
-        self.write(relative, json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n")
+        """Writes a JSON file with sorted keys, so that the same value gives the same bytes, and its checksum."""
+        self.write_sealed(relative, json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode())
 
     def write_table(self, relative: str, table: pa.Table) -> None:
         """Writes a Parquet file with checksums, in row groups of ROWS_A_GROUP."""

@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from manifests.errors import DamagedFile
 from manifests.membership import NOWHERE, Ids
 from manifests.parquet import damage_named, open_parquet
+from manifests.seals import sealed
 from manifests.wrong_value import first_fault
 from pipeline.engine.store.commits import Facts
 from pipeline.engine.store.files import Files
@@ -132,7 +133,7 @@ class Head(_Entry):
 def read_head(files: Files) -> tuple[Head, bytes | None]:
     """The head, and its bytes for `write_head` (None if there is no head yet). DamagedFile if it cannot be read."""
     try:
-        data = files.read(HEAD)
+        data = files.read_sealed(HEAD)
     except FileNotFoundError:
         return Head(), None
     try:
@@ -145,16 +146,19 @@ def read_head(files: Files) -> tuple[Head, bytes | None]:
 
 def write_head(files: Files, head: Head, seen: bytes | None) -> bool:
     """Replaces the head that was read; False, with nothing changed, if it has been replaced meanwhile."""
-    data = head.model_dump_json(indent=1).encode() + b"\n"
+    data = sealed(head.model_dump_json(indent=1).encode())
     return files.create(HEAD, data) if seen is None else files.replace(HEAD, data, seen=seen)
 
 
 def change_head(files: Files, change: Callable[[Head], Head]) -> Head:
-    """Applies a change to the head, again if another process changed it in between; returns the new head."""
+    """Applies a change to the head, again if another process changed it in between; returns the new head.
+
+    There is a head from the first change on, if one that says nothing: where segments are without one, it is lost.
+    """
     for _ in range(10):
         head, seen = read_head(files)
         changed = change(head)
-        if changed == head:
+        if changed == head and seen is not None:
             return head
         changed = changed.model_copy(update={"generation": head.generation + 1})
         if write_head(files, changed, seen):

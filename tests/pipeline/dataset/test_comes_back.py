@@ -124,7 +124,7 @@ def test_the_same_film_encoded_anew_is_listed_for_a_person_or_dropped(place: Pat
     start(out, place, compares=True)
 
     store = Store(str(out))
-    (line,) = store.read(PATH).decode().splitlines()
+    (line, _) = store.read(PATH).decode().splitlines()  # its checksum follows
     assert line.startswith("# video again: like `") and "pictures" in line and ("film-0" in line) != purge
     assert films_in(out) == {0} and read_due(store).n_asked == 0
     remove(place, "video again")

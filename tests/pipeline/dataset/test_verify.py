@@ -14,6 +14,7 @@ from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards
 from manifests.errors import UserError
 from manifests.parquet import open_parquet
 from manifests.run_status import STATUS_NAME, RunStatus
+from manifests.seals import sealed
 from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig
 from pipeline.dataset.verify import verify
@@ -130,7 +131,7 @@ INDEXES = ["wids.json", "sizes.json", "shards/train/wids.json", "dataset_card.md
 @pytest.mark.parametrize("name", [TAR, ROWS, STATS, *INDEXES])
 def test_a_missing_file_is_named(copy: Path, name: str):
     (copy / name).unlink()
-    assert faults(copy) == [f"{name}: is missing"]
+    assert [fault.partition(";")[0] for fault in faults(copy)] == [f"{name}: is missing"]
 
 
 def test_a_truncated_tar_is_named_and_the_samples_that_it_lost(copy: Path):
@@ -144,7 +145,7 @@ def test_indexes_and_stats_that_disagree_are_named(copy: Path):
     stats = json.loads((copy / STATS).read_text())
     (copy / STATS).write_text(json.dumps({**stats, "count": 99}))
     found = faults(copy)
-    assert found[0] == "wids.json: differs from the manifest" and "(99, " in found[1] and len(found) == 2
+    assert "wids.json: differs from the manifest" in found[0] and "(99, " in found[1] and len(found) == 2
 
 
 def test_a_trainers_index_that_is_gone_or_another_is_named(copy: Path):
@@ -187,7 +188,7 @@ def test_a_tar_that_no_manifest_names_and_a_description_with_other_checksums_are
     shutil.copy(copy / TAR, copy / "shards/train/00007.tar")
     described = (copy / "croissant.json").read_text()
     sha256 = read_manifest(str(copy)).head["shards_sha256"]
-    (copy / "croissant.json").write_text(described.replace(sha256, "0" * 64))
+    (copy / "croissant.json").write_bytes(sealed(described.rstrip().replace(sha256, "0" * 64).encode()))
     found = faults(copy, decode=0)
     assert (
         found[0].startswith("croissant.json: manifest.parquet: sha256 is 000")

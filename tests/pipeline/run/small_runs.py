@@ -36,7 +36,14 @@ def describe(film: Path, k: int) -> None:
 
 
 def start(
-    out: Path, films: Path, *, compares: bool = False, redo: str = "", opt_out: Sequence[str] = (), **balance: Any
+    out: Path,
+    films: Path,
+    *,
+    compares: bool = False,
+    redo: str = "",
+    opt_out: Sequence[str] = (),
+    keep_packs: bool = False,
+    **balance: Any,
 ) -> Delivered:
     """A run to its end, or to what stops it. `compares`: what films show is compared. `redo`: from where."""
     tree = {
@@ -46,7 +53,7 @@ def start(
         "text": {"transcript": {"min_words": 3}},
         "media": {"duplicates": {"action": "drop" if compares else "off"}, "cut": {"min_short_side": 180}},
         "balance": {"batch_videos": 1, "unit": "clips", "text_duplicates": {"reuploads": False}, **balance},
-        "shards": {"max_samples": 1, "split": {"val": 0}},
+        "shards": {"max_samples": 1, "split": {"val": 0}, "keep_packs": keep_packs},
         "engine": {"executor": "local"},
     }
     return road.run_pipeline(parse_config(RunConfig, tree, source="test"), redo=redo)

@@ -1,6 +1,5 @@
 """Commits: one object for units that end together, and no worker of a lost attempt reaches what is committed."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -129,8 +128,8 @@ def test_groups_are_left_out_by_number_and_what_is_covered_is_let_go(
     assert (commits.last_number("toy"), commits.last_number("other")) == (3, 0)
 
     read: list[str] = []
-    read_json = Files.read_json
-    monkeypatch.setattr(Files, "read_json", lambda files, path: [read.append(path), read_json(files, path)][1])
+    read_file = Files.read
+    monkeypatch.setattr(Files, "read", lambda files, path: [read.append(path), read_file(files, path)][1])
     commits.of("toy", 2)
     commits.of("toy", 2)
     assert read == [], "a group that was read is not read again"
@@ -147,23 +146,23 @@ def test_a_listing_whose_groups_are_replaced_meanwhile_is_made_again(
     commits: Commits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commits.write("toy", {"a": {}})
+    read_file = Files.read
     for n_gone, found in ((3, {"a"}), (4, None)):
         fresh, left = Commits(commits.files), [n_gone]
-        read_json = Files.read_json
 
-        def read(files: Files, path: str, left: list[int] = left) -> object:
+        def read(files: Files, path: str, left: list[int] = left) -> bytes:
             left[0] -= 1
             if left[0] >= 0:
                 raise FileNotFoundError(path)
-            return json.loads(files.read(path))
+            return read_file(files, path)
 
-        monkeypatch.setattr(Files, "read_json", read)
+        monkeypatch.setattr(Files, "read", read)
         if found is None:
             with pytest.raises(FileNotFoundError):
                 fresh.of("toy")
         else:
             assert fresh.of("toy").keys() == found
-        monkeypatch.setattr(Files, "read_json", read_json)
+        monkeypatch.setattr(Files, "read", read_file)
 
 
 def test_what_another_one_deleted_is_forgotten_and_its_number_is_not_given_again(commits: Commits) -> None:

@@ -148,12 +148,14 @@ def test_a_reader_that_listed_commits_before_a_merge_deleted_them_reads_all_the_
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(store, UNITS[:4])
-    before, reader, read, first = said(store), Store(store.url), Store.read_json, threading.Lock()
+    before, reader, read, first = said(store), Store(store.url), Store.read, threading.Lock()
 
-    def read_late(files: Store, path: str) -> object:
-        if path.startswith("commits/") and files is reader and first.acquire(blocking=False):  # of some threads one
+    def read_late(files: Store, path: str) -> bytes:
+        if (
+            path.startswith("commits/making/") and files is reader and first.acquire(blocking=False)
+        ):  # of some threads one
             merge_all(store, HOUR)
         return read(files, path)
 
-    monkeypatch.setattr(Store, "read_json", read_late)
+    monkeypatch.setattr(Store, "read", read_late)
     assert same(said(reader), before) and store.names("commits/making") == []

@@ -1,0 +1,213 @@
+"""Reads every file of an output directory through, names each that is not as it was written, and makes again what the
+rest can make: the manifest of its copy, indexes, cards, the counts of a shard, the report; what runs compare by is
+deleted, and the next run makes it again.
+
+What is whole is noted in fsck.json every minute, with its size and stamp, so that a check that was ended goes on there.
+`verify` reads what is in shards, sample by sample; this reads bytes, of all files.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from manifests.errors import DamagedFile, UserError
+from manifests.shards import MANIFEST_NAME, PUBLISHED, TABLE_NAME, TOMBSTONES, Manifest, read_manifest, read_published
+from pipeline.dataset.hashes import CURES, MADE_AGAIN, Hashed, Remake, hashed_files, hashed_tables, hashed_videos
+from pipeline.dataset.ledger import LEDGER, is_published, note_files, noted
+from pipeline.dataset.verify_shard import Fault
+from pipeline.engine.run.lock import RunLock
+from pipeline.engine.run.progress import counted
+from pipeline.engine.store.store import Store
+from pipeline.outdir.identity import RUN_FILE
+from pipeline.outdir.tombstones import COPY
+from pipeline.report.page import write_report
+from pipeline.shards.files import put_stats, shard_files
+from pipeline.shards.manifest import given_head, publish
+
+PROGRESS = "fsck.json"
+NOTE_EVERY_S = 60.0
+REMAKES: tuple[Remake, ...] = ("tombstones", "stats", "delete", "publish", "report")
+"""In the order in which they are made: each of those before it."""
+THREADS = 4
+"""Files read at a time: hashing leaves the interpreter to others."""
+
+
+@dataclass(slots=True)
+class Fsck:
+    """A check under way. `n_left`: the faults that could not be mended."""
+
+    store: Store
+    n_files: int = 0
+    n_bytes: int = 0
+    n_left: int = 0
+    _done: dict[str, list[str | int]] = field(default_factory=dict)
+    _noted_at: float = field(default_factory=time.monotonic)
+
+    def run(self) -> Iterator[Fault]:
+        """Yields every fault, and what was done about it. LockHeld while a run works on the directory; UserError if
+        nothing of ours is there.
+        """
+        if not any(self.store.exists(name) for name in (RUN_FILE, MANIFEST_NAME, LEDGER)) and not self.store.stages():
+            raise UserError(f"{self.store.url}: holds no run and no data set")
+        with RunLock(self.store):
+            self._done = self.store.read_json(PROGRESS) if self.store.exists(PROGRESS) else {}
+            try:
+                yield from self._check()
+            except BaseException:
+                self.store.write_json(PROGRESS, self._done)
+                raise
+            self.store.delete(PROGRESS)
+            if not self.n_left:
+                note_files(self.store, at_rest=True)
+
+    def _check(self) -> Iterator[Fault]:
+        names: set[str] = set()
+        try:
+            names = set(noted(self.store))
+            if not names and self.store.exists(RUN_FILE) and self.store.exists(MANIFEST_NAME):
+                yield Fault(LEDGER, "is gone; written again, of what is there")
+        except DamagedFile as error:
+            yield Fault(LEDGER, f"{_said(self.store, error)[1].partition('; ')[0]}; written again, of what is there")
+        if not self.store.exists(RUN_FILE) and self.store.stages() and RUN_FILE not in names:
+            yield self._left(RUN_FILE, "is gone", CURES[RUN_FILE])
+        manifest, faults = self._manifest(names)
+        yield from faults
+        files = list(hashed_files(self.store, names, manifest))
+        unreadable: dict[str, str] = {}
+        for listed in (hashed_tables, hashed_videos):
+            try:
+                files += listed(self.store)
+            except DamagedFile as error:
+                unreadable |= dict([_said(self.store, error)])
+        wrong = [(file, fault) for file, fault in self._read(files) if fault]
+        yield from self._mended(wrong, manifest)
+        for where in unreadable.keys() - {file.path for file, _ in wrong}:
+            yield self._left(where, unreadable[where])
+
+    def _manifest(self, names: Collection[str]) -> tuple[Manifest | None, list[Fault]]:
+        """The manifest in force, restored from its copy if it must be."""
+        store = self.store
+        if not (MANIFEST_NAME in names or store.exists(MANIFEST_NAME)):
+            return None, []
+        said = "is gone"
+        try:
+            if store.exists(MANIFEST_NAME):
+                manifest = read_manifest(store.url, **dict(store.options))
+                if is_published(store, names):
+                    return manifest, []
+                said = "is not as it was published"
+        except UserError as error:
+            said = _said(store, error)[1].partition("; ")[0]
+        copy = _newest(store)
+        if copy is None:
+            return None, [self._left(MANIFEST_NAME, said, CURES[MANIFEST_NAME])]
+        store.write(TABLE_NAME, store.read(f"{PUBLISHED}/{copy.head['shards_sha256']}.parquet"))
+        store.write(MANIFEST_NAME, store.read(f"{PUBLISHED}/{copy.sha256}.json"))
+        restored = read_manifest(store.url, **dict(store.options))
+        return restored, [Fault(MANIFEST_NAME, f"{said}; made again from {PUBLISHED}/{copy.sha256}.json")]
+
+    def _read(self, files: Sequence[Hashed]) -> Iterator[tuple[Hashed, str]]:
+        """(file, what is wrong with it, "" if nothing) of each."""
+        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fsck")
+        try:
+            faults = counted(pool.map(self._fault_of, files), len(files), "fsck", "files")
+            for file, fault in zip(files, faults, strict=True):
+                yield file, fault
+                if time.monotonic() - self._noted_at > NOTE_EVERY_S:
+                    self._noted_at = time.monotonic()
+                    self.store.write_json(PROGRESS, dict(self._done))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _fault_of(self, file: Hashed) -> str:
+        try:
+            stamp = self._stamp(file)
+            if self._done.get(file.path) == stamp:
+                return ""
+            with file.source.open("rb") if file.source else self.store.open(file.path) as opened:
+                is_right = file.is_right(opened)
+        except FileNotFoundError:
+            return "is gone"
+        except (DamagedFile, IsADirectoryError):
+            return "is not a file"
+        self.n_files, self.n_bytes = self.n_files + 1, self.n_bytes + int(stamp[0])
+        if not is_right:
+            return "is not as it was written" if file.source is None else "is not the file that was looked at"
+        self._done[file.path] = stamp
+        return ""
+
+    def _stamp(self, file: Hashed) -> list[str | int]:
+        """A file's size, and when it was written or, in a bucket, its tag there."""
+        if file.source:
+            facts = file.source.stat()
+            return [facts.st_size, str(facts.st_mtime_ns)]
+        info = self.store.fs.info(self.store.path(file.path))
+        return [int(info["size"]), str(info.get("ETag") or info.get("mtime") or "")]
+
+    def _mended(self, wrong: Sequence[tuple[Hashed, str]], manifest: Manifest | None) -> Iterator[Fault]:
+        done: dict[Remake, str] = {}
+        for remake in REMAKES:
+            done[remake] = self._remake(remake, [file.path for file, _ in wrong if file.remake == remake], manifest)
+        for file, fault in wrong:
+            if said := done.get(file.remake, ""):
+                yield Fault(file.path, f"{fault}; {said}")
+            else:
+                yield self._left(file.path, fault, file.cure)
+
+    def _remake(self, remake: Remake, paths: Collection[str], manifest: Manifest | None) -> str:
+        """Makes these files again; what to say of it, "" if that was not possible."""
+        store = self.store
+        if not paths:
+            return ""
+        try:
+            if remake == "delete":
+                store.delete_all(list(paths))
+                return MADE_AGAIN
+            if remake == "report":
+                write_report(store)
+                return "made again"
+            if remake == "tombstones":
+                left = {TOMBSTONES, COPY}.difference(paths)
+                for path in paths if left else ():
+                    store.write(path, store.read_sealed(*left))
+                return "made again from the other" if left else ""
+            if manifest is None:
+                return ""
+            if remake == "stats":
+                for entry in (entry for entry in manifest.shards if shard_files(entry.url)[2] in paths):
+                    put_stats(store, entry)
+            else:
+                store.delete_all([path for path in paths if path.endswith(".arrow")])
+                head, card = given_head(dict(manifest.head))
+                publish(store, manifest.shards, head, card)
+        except (UserError, FileNotFoundError):  # what it is made from is wrong too, and is named
+            return ""
+        return "made again"
+
+    def _left(self, where: str, *what: str) -> Fault:
+        self.n_left += 1
+        return Fault(where, "; ".join(what))
+
+
+def _newest(store: Store) -> Manifest | None:
+    """The published manifest that is the parent of no other; None if none is whole."""
+    found: dict[str, Manifest] = {}
+    for name in store.names(PUBLISHED):
+        if name.endswith(".json"):
+            try:
+                manifest = read_published(store.url, name.removesuffix(".json"), **dict(store.options))
+            except UserError:
+                continue
+            found[manifest.sha256] = manifest
+    parents = {manifest.head.get("parent") for manifest in found.values()}
+    last = [manifest for sha256, manifest in found.items() if sha256 not in parents]
+    return max(last, key=lambda manifest: str(manifest.head.get("created_at")), default=None)
+
+
+def _said(store: Store, error: UserError) -> tuple[str, str]:
+    """(file, what is wrong with it) of a message that begins with the file."""
+    where, _, what = str(error).replace(f"{store.url}/", "").partition(": ")
+    return where, what

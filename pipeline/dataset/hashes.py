@@ -1,0 +1,175 @@
+"""Where the hash of each file of an output directory is: nowhere twice, and for most in the file itself.
+
+tables              Parquet: in each file (manifests/parquet.py)
+documents           JSON, the report, cards, tombstones: in each file (manifests/seals.py)
+commits, packs, published manifests                   in their names
+shards, index files, manifest.parquet                 in the manifest
+manifest.json                                         in the name of its copy in manifests/
+wids.json, sizes.json                                 follow from the manifest byte for byte
+own videos                                            in table `videos` (manifests/content.py)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Literal
+
+import pyarrow.compute as pc
+
+from manifests.content import content_hash
+from manifests.parquet import is_whole
+from manifests.sample_index import entries_in
+from manifests.seals import is_sealed
+from manifests.shards import (
+    MANIFEST_NAME,
+    PUBLISHED,
+    RECORDS,
+    TABLE_NAME,
+    TOMBSTONES,
+    Manifest,
+    sizes_bytes,
+    wids_bytes,
+)
+from pipeline.dataset.ledger import COMMITS, files_in
+from pipeline.engine.store.commits import is_group
+from pipeline.engine.store.lost import table_files
+from pipeline.engine.store.store import Store
+from pipeline.engine.store.unit_parts import IDS_NAME, cure_of
+from pipeline.media.source_files import path_of
+from pipeline.outdir.identity import RUN_FILE
+from pipeline.outdir.remade import ALIKE
+from pipeline.outdir.tombstones import COPY
+from pipeline.shards.files import shard_files
+from pipeline.shards.manifest import CARD_NAME, CROISSANT_NAME, SIZES_NAME, WIDS_NAME, split_indexes
+
+Remake = Literal["", "publish", "report", "stats", "tombstones", "delete"]
+"""How `fsck` makes a file again: with the manifest's others, with the report, from its shard's rows, from its copy; or
+by deleting it, so that the next run does.
+"""
+MADE_AGAIN = "the next run makes it again"
+RESTORE = "restore it from a copy"
+CURES = {
+    RUN_FILE: f"{RESTORE}, or begin again in another output directory",
+    MANIFEST_NAME: RESTORE,
+    TABLE_NAME: RESTORE,
+    "segments": f"{RESTORE}, or begin again in another output directory",
+    TOMBSTONES: RESTORE,
+    "rounds": f"{RESTORE}, or run with --redo list",
+    "batches": f"{RESTORE}, or begin again in another output directory",
+    "generations": f"{RESTORE}, or run with --redo shards where packs are kept, else with --redo media",
+    "shards": f"{RESTORE}, or run with --redo shards where packs are kept, else with --redo media",
+    "packs": f"{RESTORE}, or run with --redo media",
+    COMMITS: f"{RESTORE}, or delete it: the next run does its units again",
+    PUBLISHED: f"{RESTORE}; only who pinned that manifest needs it",
+    RECORDS: RESTORE,
+}
+"""By the first name of a path: what to do about a file that cannot be made again here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hashed:
+    """A file with a hash. `is_right` reads it through; `source`: where it is, if that is not in the store."""
+
+    path: str
+    is_right: Callable[[IO[bytes]], bool]
+    cure: str = MADE_AGAIN
+    remake: Remake = ""
+    source: Path | None = None
+
+
+def hashed_files(store: Store, names: set[str], manifest: Manifest | None) -> Iterator[Hashed]:
+    """All files that have a hash, but for tables and own videos. `names`: of files that should be there."""
+    of_manifest = {file.path: file for file in _of_manifest(manifest)} if manifest else {}
+    for path in sorted({*files_in(store), *names, *of_manifest}):
+        if (found := of_manifest.get(path) or _by_name(store, path)) is not None:
+            yield found
+
+
+def hashed_tables(store: Store) -> Iterator[Hashed]:
+    """The files of tables. DamagedFile for a commit or head that cannot be read."""
+    for file in table_files(store):
+        yield Hashed(file.path, is_whole, cure_of(file.path), "delete" if file.path.endswith(f"/{IDS_NAME}") else "")
+
+
+def hashed_videos(store: Store) -> Iterator[Hashed]:
+    """The own videos that were looked at, wherever they are on this machine. DamagedFile for a table's file."""
+    videos = store.read_table("videos", ["media_path", "media_hash"])
+    for row in videos.filter(pc.not_equal(videos.column("media_hash"), "")).to_pylist():
+        path, cure = path_of(row["media_path"]), "the next run looks at it anew, unless its clips are cut"
+        yield Hashed(row["media_path"], partial(_has_content, row["media_hash"]), cure, source=path)
+
+
+def beside_shards(manifest: Manifest) -> Iterator[Hashed]:
+    """The files that follow from a manifest and its shards: lists, cards, indexes."""
+    name = str(manifest.head.get("name", ""))
+    derived = {
+        WIDS_NAME: wids_bytes(manifest.shards, name=name),
+        SIZES_NAME: sizes_bytes(manifest.shards),
+        **split_indexes(manifest.shards, name=name),
+    }
+    for path, data in derived.items():
+        yield Hashed(path, partial(_is, data), remake="publish")
+    for path in (CARD_NAME, CROISSANT_NAME):
+        yield Hashed(path, _is_sealed, remake="publish")
+    for path, index in sorted(entries_in(manifest.head).items()):
+        yield Hashed(path, partial(_has_sha256, index["sha256"]), remake="publish")
+
+
+def _of_manifest(manifest: Manifest) -> Iterator[Hashed]:
+    cure, table_sha256 = CURES["shards"], str(manifest.head["shards_sha256"])
+    for entry in manifest.shards:
+        tar, rows, stats = shard_files(entry.url)
+        yield Hashed(tar, partial(_has_sha256, entry.sha256), cure)
+        yield Hashed(rows, is_whole, cure)
+        yield Hashed(stats, _is_sealed, cure, "stats")
+    yield from beside_shards(manifest)
+    for path, sha256 in ((MANIFEST_NAME, manifest.sha256), (TABLE_NAME, table_sha256)):
+        yield Hashed(path, partial(_has_sha256, sha256), RESTORE)
+        kept = f"{PUBLISHED}/{sha256}{Path(path).suffix}"
+        yield Hashed(kept, partial(_has_sha256, sha256), remake="publish")
+
+
+def _by_name(store: Store, path: str) -> Hashed | None:
+    """A file whose hash is in itself or its name; None for what is not ours."""
+    name = path.rpartition("/")[2]
+    top, stem, ending = path.partition("/")[0], name.rpartition(".")[0], name.rpartition(".")[2]
+    cure = CURES.get(top, MADE_AGAIN)
+    if top == COMMITS and is_group(name):
+        return Hashed(path, partial(_has_sha256, name.split(".")[-2]), cure)
+    if top == "packs":
+        return Hashed(path, partial(_has_blake2b, stem.rpartition("-")[2]), cure)
+    if top == PUBLISHED:
+        return Hashed(path, partial(_has_sha256, stem), cure)
+    if top == "report":
+        return Hashed(path, _is_sealed, remake="report")
+    if ending == "parquet":
+        return Hashed(path, is_whole, cure, "delete" if top in (ALIKE, COMMITS) else "")
+    if top == "shards" or path in (MANIFEST_NAME, WIDS_NAME, SIZES_NAME) or ending not in ("json", "txt", "md"):
+        return None  # of no manifest that can be read
+    return Hashed(path, _is_sealed, cure, "tombstones" if path in (TOMBSTONES, COPY) else "")
+
+
+def _is(data: bytes, file: IO[bytes]) -> bool:
+    return file.read() == data
+
+
+def _is_sealed(file: IO[bytes]) -> bool:
+    return is_sealed(file.read())
+
+
+def _has_sha256(digits: str, file: IO[bytes]) -> bool:
+    """`digits`: all of the hash, or the first."""
+    return hashlib.file_digest(file, "sha256").hexdigest()[: len(digits)] == digits  # type: ignore[arg-type]
+
+
+def _has_blake2b(digits: str, file: IO[bytes]) -> bool:
+    made = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=6))  # type: ignore[arg-type]
+    return made.hexdigest() == digits
+
+
+def _has_content(wanted: str, file: IO[bytes]) -> bool:
+    return content_hash(file) == wanted

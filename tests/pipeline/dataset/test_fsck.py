@@ -1,0 +1,319 @@
+"""Whatever file of an output directory is lost, cut or flipped: fsck names it, and no run builds on it in silence."""
+
+import logging
+import random
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from hdvila_testing.s3 import s3_server
+from manifests.errors import UserError
+from pipeline.dataset import fsck as engine
+from pipeline.dataset.fsck import Fsck
+from pipeline.dataset.ledger import LEDGER
+from pipeline.dataset.remove import remove
+from pipeline.dataset.verify import verify
+from pipeline.dataset.verify_shard import Fault
+from pipeline.engine.run.lock import RunLock
+from pipeline.engine.store.store import Store
+from pipeline.outdir.tombstones import Tombstones
+from tests.pipeline.run.small_runs import films_in, start
+
+pytestmark = pytest.mark.slow
+
+HARMS = "deleted", "cut", "flipped"
+ALONE = re.compile(r"manifest\.(json|parquet)|run\.json|segments/head\.json|commits/.*|videos/.*|tombstones\.txt")
+"""Files without which others are not looked for: of these one is harmed at a time."""
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return films_in(tmp_path_factory.mktemp("films"))
+
+
+@pytest.fixture(scope="module")
+def whole(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with its packs, of which a video was removed. Not to be written to."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    start(out, films, keep_packs=True)
+    remove(Store(str(out)), Tombstones(frozenset({"film-1"})))
+    start(out, films, keep_packs=True)
+    return out
+
+
+@pytest.fixture
+def copy(whole: Path, tmp_path: Path) -> Callable[[], Path]:
+    def fresh() -> Path:
+        shutil.rmtree(tmp_path / "copy", ignore_errors=True)
+        return Path(shutil.copytree(whole, tmp_path / "copy"))
+
+    return fresh
+
+
+def kinds(out: Path) -> dict[str, list[str]]:
+    """The files of a directory, by what kind of file each is: what differs is a number or a hash."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(path for path in out.rglob("*") if path.is_file()):
+        name = str(path.relative_to(out))
+        found.setdefault(re.sub(r"[0-9a-f]{8,}|\d+", "#", name), []).append(name)
+    return found
+
+
+def harm(file: Path, how: str, rng: random.Random) -> None:
+    data = bytearray(file.read_bytes())
+    if how == "deleted":
+        file.unlink()
+    elif how == "cut":
+        file.write_bytes(data[: rng.randrange(len(data))])
+    else:
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        file.write_bytes(data)
+
+
+def faults(out: Path) -> dict[str, str]:
+    return {fault.where: fault.what for fault in Fsck(Store(str(out))).run()}
+
+
+def unnamed(copy: Callable[[], Path], names: Sequence[str], how: str, rng: random.Random) -> list[str]:
+    """Those of some files, all harmed in one copy, that a check does not name."""
+    out = copy()
+    for name in names:
+        harm(out / name, how, rng)
+    found = faults(out)
+    return [f"{name} {how}" for name in names if name not in found]
+
+
+def test_what_is_whole_is_called_whole_also_after_a_removal_and_a_further_run(whole: Path) -> None:
+    check = Fsck(Store(str(whole)))
+
+    assert list(check.run()) == [] and check.n_left == 0
+    assert check.n_bytes >= sum(path.stat().st_size for path in whole.glob("*/*/*.tar"))
+
+
+@pytest.mark.parametrize("how", HARMS)
+def test_each_kind_of_file_is_named(copy: Callable[[], Path], whole: Path, how: str) -> None:
+    files = {kind: names[-1] for kind, names in kinds(whole).items()}
+    assert len(files) > 35, sorted(files)
+
+    apart = [name for name in files.values() if not ALONE.fullmatch(name)]
+    missed = unnamed(copy, apart, how, random.Random(how))
+    for name in ("manifest.json", "run.json", "segments/head.json", "tombstones.txt", LEDGER):
+        missed += unnamed(copy, [name], how, random.Random(name))
+
+    assert not missed
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", HARMS)
+def test_each_kind_of_file_is_named_at_fifty_places(copy: Callable[[], Path], whole: Path, how: str) -> None:
+    missed: list[str] = []
+    for seed in range(50):
+        rng = random.Random(seed)
+        files = [rng.choice(names) for names in kinds(whole).values()]
+        missed += unnamed(copy, [name for name in files if not ALONE.fullmatch(name)], how, rng)
+        for name in filter(ALONE.fullmatch, files):
+            missed += unnamed(copy, [name], how, rng)
+
+    assert not missed
+
+
+def remade(out: Path) -> Iterator[str]:
+    """Files that follow from others, one of a kind."""
+    names = kinds(out)
+    yield from ("manifest.json", "manifest.parquet", "wids.json", "sizes.json", "dataset_card.md", "croissant.json")
+    yield from ("shards/train/wids.json", "report/index.html", "report/report.json")
+    yield from (names[kind][0] for kind in names if kind.startswith("index/") or kind.endswith("_stats.json"))
+
+
+@pytest.mark.parametrize("how", HARMS)
+def test_what_the_rest_can_make_is_made_again(copy: Callable[[], Path], whole: Path, how: str) -> None:
+    lost = [name for name in remade(whole) if how == "deleted" or name != "manifest.parquet"]
+    out = copy()
+    for name in lost:
+        harm(out / name, how, random.Random(name))
+
+    found = Fsck(Store(str(out)))
+    said = {fault.where: fault.what for fault in found.run()}
+
+    assert found.n_left == 0 and all("made again" in said[name] for name in lost if name != "manifest.parquet")
+    same = [name for name in lost if not name.startswith("report/")]  # the page says when it was made
+    assert {name: (out / name).read_bytes() for name in same} == {name: (whole / name).read_bytes() for name in same}
+    assert faults(out) == {} and not list(verify(Store(str(out)), decode=0))
+
+
+def test_what_runs_compare_by_is_made_again_by_the_next_run(copy: Callable[[], Path], films: Path) -> None:
+    out = copy()
+    for path in out.glob("alike/*/*/*.parquet"):
+        harm(path, "flipped", random.Random(path.name))
+
+    assert set(faults(out).values()) == {"is not as it was written; the next run makes it again"}
+    start(out, films, keep_packs=True)
+    assert faults(out) == {} and any(out.glob("alike/*/*/*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "cure"),
+    [
+        ("shards/*/00000.tar", "flipped", "run with --redo"),
+        ("videos/*.parquet", "deleted", "run with --redo folder"),
+        ("generations/00000.json", "cut", "run with --redo shards"),
+        ("run.json", "deleted", "begin again in another output directory"),
+    ],
+)
+def test_of_what_cannot_be_made_again_it_says_what_makes_it(
+    copy: Callable[[], Path], name: str, how: str, cure: str
+) -> None:
+    out = copy()
+    (path,) = out.glob(name)
+    harm(path, how, random.Random(0))
+
+    found = Fsck(Store(str(out)))
+    said = {fault.where: fault.what for fault in found.run()}
+
+    assert found.n_left == 1 and cure in said[str(path.relative_to(out))]
+    assert len(faults(out)) == 1, "it is named again as long as it is so"
+
+
+SILENT = re.compile(
+    r"shards/.*|alike/.*|manifests/.*|commits/(ids|ledger)\.parquet|captions/.*|packs/.*\.tar|removals/.*"
+)
+"""What a run need not read: where it is not read it is not built upon."""
+
+
+def outcome(out: Path, films: Path, caplog: pytest.LogCaptureFixture) -> str:
+    """How a run ends on a directory, with what it says."""
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "hdvila"):
+        try:
+            start(out, films, keep_packs=True)
+        except UserError as error:
+            return str(error)
+    return " ".join(record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("shards/*/00000.tar", "deleted"),
+        ("shards/*/00000.tar", "cut"),
+        ("shards/*/00000.parquet", "deleted"),
+        ("transcripts/*.parquet", "deleted"),
+        ("batches/00003.json", "deleted"),
+        ("batches/00003.json", "flipped"),
+        ("manifest.json", "flipped"),
+        ("segments/head.json", "deleted"),
+        ("run.json", "deleted"),
+        ("tombstones.txt", "deleted"),
+        ("commits/media/*.0000000001.*", "deleted"),
+        ("commits/media/*.0000000001.*", "flipped"),
+    ],
+)
+def test_a_run_names_what_it_would_build_upon(
+    copy: Callable[[], Path], films: Path, caplog: pytest.LogCaptureFixture, name: str, how: str
+) -> None:
+    out = copy()
+    path = next(out.glob(name))
+    harm(path, how, random.Random(1))
+
+    assert str(path.relative_to(out)) in outcome(out, films, caplog)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", HARMS)
+def test_no_run_builds_in_silence_upon_any_kind_of_file(
+    copy: Callable[[], Path], whole: Path, films: Path, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    """It names the file, makes it again, or never reads it: then shards and selection are those of the whole one."""
+    silent = []
+    for kind, names in kinds(whole).items():
+        out, name = copy(), names[-1]
+        harm(out / name, how, random.Random(kind))
+        if name in outcome(out, films, caplog):
+            continue
+        left = [fault for fault in faults(out) if fault != name or not SILENT.fullmatch(fault)]
+        tars = {path.relative_to(whole) for path in whole.glob("shards/*/*.tar")} - {Path(name)}
+        same = all((out / tar).read_bytes() == (whole / tar).read_bytes() for tar in tars)
+        if left or not same or pq.read_table(out / "selection.parquet") != pq.read_table(whole / "selection.parquet"):
+            silent.append((name, left))
+
+    assert not silent
+
+
+def test_with_redo_a_run_makes_again_what_is_lost(copy: Callable[[], Path], films: Path) -> None:
+    out = copy()
+    for path in (*out.glob("shards/*/00000.tar"), *out.glob("clips/*.parquet"), out / "generations/00001.json"):
+        path.unlink()
+
+    start(out, films, keep_packs=True, redo="clips")
+
+    assert faults(out) == {}
+
+
+def test_own_videos_are_looked_at_where_they_are(whole: Path, copy: Callable[[], Path], films: Path) -> None:
+    film = films / "film-0.mp4"
+    before = film.read_bytes()
+    try:
+        film.write_bytes(before + b"more")
+        found = faults(copy())
+    finally:
+        film.write_bytes(before)
+
+    assert "is not the file that was looked at" in found[str(film)]
+
+
+def test_a_check_that_was_ended_goes_on_where_it_stopped(
+    copy: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = copy()
+    store = Store(str(out))
+    monkeypatch.setattr(engine, "THREADS", 1)
+    first = Fsck(store)
+    (path,) = out.glob("shards/*/00000.tar")
+    harm(path, "flipped", random.Random(0))
+    read = Fsck._fault_of
+
+    def until_interrupted(check: Fsck, file: engine.Hashed) -> str:
+        if check.n_files == 30:
+            raise KeyboardInterrupt
+        return read(check, file)
+
+    monkeypatch.setattr(Fsck, "_fault_of", until_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(first.run())
+    monkeypatch.setattr(Fsck, "_fault_of", read)
+    second, third = Fsck(store), Fsck(store)
+
+    assert [fault.where for fault in second.run()] == [str(path.relative_to(out))]
+    assert len(list(third.run())) == 1 and second.n_files + 25 < third.n_files, "after its end it begins anew"
+
+
+def test_while_a_run_works_there_it_does_not(copy: Callable[[], Path]) -> None:
+    out = copy()
+    with RunLock(Store(str(out))), pytest.raises(UserError, match="in use by"):
+        list(Fsck(Store(str(out))).run())
+
+
+def test_where_nothing_of_ours_is_it_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no run and no data set"):
+        list(Fsck(Store(str(tmp_path))).run())
+
+
+def test_a_bucket_is_read_as_a_disk_is(whole: Path) -> None:
+    with s3_server() as s3:
+        store = s3.store("fsck")
+        for path in whole.rglob("*"):
+            if path.is_file():
+                store.put(path, str(path.relative_to(whole)))
+        assert list(Fsck(store).run()) == []
+
+        tar = next(whole.glob("shards/*/*.tar")).relative_to(whole)
+        data = bytearray(store.read(str(tar)))
+        data[700] ^= 1
+        store.write(str(tar), bytes(data))
+        store.delete("wids.json")
+        found: list[Fault] = list(Fsck(store).run())
+        assert sorted(fault.where for fault in found) == [str(tar), "wids.json"] and store.exists("wids.json")

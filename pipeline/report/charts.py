@@ -4,10 +4,14 @@ They are drawn as SVG inside the page itself: no script, no request, and readabl
 (`var(--after)`), so that a chart is light or dark with it. Each mark shows its value on hover.
 """
 
+import json
+import logging
 import math
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +21,8 @@ from manifests.categories import load_categories
 from pipeline.balance.result import BalanceResult
 from pipeline.report.tally import Values
 
+log = logging.getLogger("hdvila")
+
 PLOT_W, PLOT_H = 400, 130
 """Size of a chart's plot area in SVG units."""
 BINS = 24
@@ -24,6 +30,13 @@ MOST_POINTS = 60
 """The most points of a curve."""
 
 
+CONCENTRATION = "concentration"
+DRAWING_S = 120
+"""Most seconds that the charts of a page may take to draw: 1 s on a machine that is not busy."""
+_DRAW = """
+import json, sys, vl_convert
+json.dump([vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]) for spec in json.load(sys.stdin)], sys.stdout)
+"""
 _SVG = "http://www.w3.org/2000/svg"
 _DROPPED = ("role", "aria-roledescription", "aria-hidden", "aria-label", "pointer-events", "class", "xmlns:xlink")
 CONFIG: Mapping[str, Any] = {
@@ -47,13 +60,18 @@ CONFIG: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A picture (only our own markup), its caption, and its numbers as a table of (what, how many)."""
+    """A picture, its caption, and its numbers as a table of (what, how many)."""
 
     title: str
     note: str
-    svg: str
+    spec: Mapping[str, Any]
+    """What is drawn, in Vega-Lite."""
+    summary: str
+    """The picture's text alternative for screen readers."""
     columns: tuple[str, str]
     numbers: tuple[tuple[str, str], ...]
+    svg: str = ""
+    """The picture (only our own markup); "" while it is not drawn, or if it could not be."""
 
 
 def bins_of(values: Values, top: float, n_bins: int = BINS) -> list[tuple[float, float, int]]:
@@ -93,7 +111,7 @@ def histogram(title: str, values: Values, *, top: float, unit: str, reference: f
     spec = {"width": PLOT_W, "height": PLOT_H, "layer": [bars, *(_marked(mark, x) for mark in marks)]}
     summary = ", ".join([f"histogram of {title} in {note}", *(str(mark["says"]) for mark in marks)])
     numbers = tuple((span, f"{n:,}") for (_, _, n), span in zip(bins, spans, strict=True))
-    return Chart(title, note, drawn(spec, summary), (unit, "clips"), numbers)
+    return Chart(title, note, spec, summary, (unit, "clips"), numbers)
 
 
 def _marked(mark: dict[str, Any], x: dict[str, Any]) -> dict[str, Any]:
@@ -138,9 +156,9 @@ def lengths_by_category(lengths: Mapping[str, Values]) -> Chart:
         ],
     }
     numbers = tuple((row["category"], row["says"].partition(": ")[2]) for row in rows)
-    svg = drawn(spec, f"length of the clips of each of {len(rows)} categories")
+    summary = f"length of the clips of each of {len(rows)} categories"
     note = "seconds; line: the middle clip; bar: nine clips in ten"
-    return Chart("length by category", note, svg, ("category", "seconds"), numbers)
+    return Chart("length by category", note, spec, summary, ("category", "seconds"), numbers)
 
 
 def concentration(clips: NDArray[np.int64]) -> Chart:
@@ -161,7 +179,7 @@ def concentration(clips: NDArray[np.int64]) -> Chart:
     spec = {"width": PLOT_W, "height": PLOT_H, "data": {"values": rows}, "mark": mark, "encoding": encoding}
     summary = f"share of the clips that the largest of {len(clips):,} channels hold"
     numbers = tuple((f"{row['channels']:,}", f"{row['share']:.1f} %") for row in rows)
-    return Chart("concentration", summary, drawn(spec, summary), ("largest channels", "share of clips"), numbers)
+    return Chart(CONCENTRATION, summary, spec, summary, ("largest channels", "share of clips"), numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,11 +267,30 @@ def lengths_of(counts: Sequence[int]) -> list[float]:
     return [100 * count / highest for count in counts]
 
 
-def drawn(spec: Mapping[str, Any], summary: str) -> str:
-    """The chart as an `<svg>`; `summary` is its text alternative for screen readers."""
-    import vl_convert
+def drawn(charts: Sequence[Chart]) -> list[Chart]:
+    """The charts with their pictures, or without, and with a warning, if the drawing fails.
 
-    text = vl_convert.vegalite_to_svg({**spec, "config": CONFIG}, allowed_base_urls=[])
+    Vega-Lite's engine ends the process that it is in if it does not get its memory, over 8 GB of addresses, which a
+    limit of a shared cluster (ulimit -v) may refuse: so it has a process of its own.
+    """
+    specs = json.dumps([{**chart.spec, "config": CONFIG} for chart in charts])
+    command = [sys.executable, "-P", "-c", _DRAW]
+    try:
+        done = subprocess.run(command, input=specs, capture_output=True, encoding="utf-8", timeout=DRAWING_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        why = str(error)
+    else:
+        if done.returncode == 0:
+            texts = json.loads(done.stdout)
+            return [replace(chart, svg=_own(text, chart.summary)) for chart, text in zip(charts, texts, strict=True)]
+        said = " ".join(done.stderr.replace("#", " ").split())[:120]
+        why = f"its process ended with {done.returncode}: {said}"
+    log.warning("the report has no charts, only their numbers: they could not be drawn (%s)", why)
+    return list(charts)
+
+
+def _own(text: str, summary: str) -> str:
+    """A drawn chart as an element of the page."""
     ElementTree.register_namespace("", _SVG)
     root = ElementTree.fromstring(text)
     for element in root.iter():

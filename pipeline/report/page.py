@@ -25,11 +25,13 @@ from pipeline.balance.result import BalanceResult, CategoryBalance
 from pipeline.engine.store.store import Store
 from pipeline.report.audit import audit_of, write_audit
 from pipeline.report.charts import (
+    CONCENTRATION,
     BalanceRow,
     Chart,
     balance_rows,
     concentration,
     count_list,
+    drawn,
     histogram,
     lengths_by_category,
     lengths_of,
@@ -119,6 +121,8 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> st
         lstrip_blocks=True,
     )
     environment.filters["amount"] = amount
+    of_channels = channel_chart(data)
+    pictures = drawn([*charts(data, facts), *([of_channels] if of_channels else [])])
     balance = data.balance
     has_run = not data.manifest or balance is not None or data.funnel.videos.candidates > 0
     return environment.get_template("report.html.j2").render(
@@ -145,8 +149,8 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> st
             "videos": funnel_rows(data.funnel.videos, data.examples),
             "clips": funnel_rows(data.funnel.clips, data.examples),
         },
-        charts=charts(data, facts),
-        channel_chart=channel_chart(data),
+        charts=[chart for chart in pictures if chart.title != CONCENTRATION],
+        channel_chart=next((chart for chart in pictures if chart.title == CONCENTRATION), None),
         samples=view_samples(store, data.clips.drawn),
         sources=data.sources[:MOST_SOURCES],
     )
@@ -202,7 +206,7 @@ def charts(data: ReportData, facts: ClipFacts) -> list[Chart]:
     """Length, words, words a second, alignment and motion of the clips, and their length by category."""
     clips = data.clips
     seconds, words, rate, motion = clips.seconds(), clips.words(), clips.words_per_second(), facts.motion
-    drawn = [
+    made = [
         histogram("length", seconds, top=nice_top(seconds, 20), unit="seconds", reference=HD_VILA_SECONDS),
         histogram("words", words, top=nice_top(words, 40), unit="words", reference=HD_VILA_WORDS),
         histogram("speed of speech", rate, top=nice_top(rate, 5), unit="words a second"),
@@ -210,4 +214,4 @@ def charts(data: ReportData, facts: ClipFacts) -> list[Chart]:
         histogram("motion", motion, top=nice_top(motion, 2), unit="grey levels in half a second"),
     ]
     lengths = {category_name(i): clips.seconds(i) for i in clips.categories()}
-    return [*drawn, lengths_by_category(dict(sorted(lengths.items())))] if lengths else drawn
+    return [*made, lengths_by_category(dict(sorted(lengths.items())))] if lengths else made

@@ -14,10 +14,10 @@ from pipeline.engine.store.inside import LINKED
 FOLDERS = ("shards", "packs", "index", "manifests", "report")
 
 
-def ids_in(folder: Path) -> Path:
+def ids_in(folder: Path) -> str:
     ids = folder.parent / "ids.txt"
     ids.write_text("video video-00001\n")
-    return ids
+    return str(ids)
 
 
 def a_run(folder: Path) -> Path:

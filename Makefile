@@ -28,11 +28,11 @@ help:
 
 install: $(VENV)/.installed ## a venv in .venv with everything in it
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "installing into $(VENV), some minutes: torch, Ray and the others come from the package registry"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(QUIETLY) $(BIN)/python -m pip install --editable '.[pipeline,train,s3,dev$(FFMPEG_EXTRA)]'
+	$(QUIETLY) $(BIN)/python -m pip install -c constraints.txt --editable '.[pipeline,train,s3,dev$(FFMPEG_EXTRA)]'
 	touch $@
 
 demo: install ## the main job on the embedded mini-YouTube, into out/demo, then a short training

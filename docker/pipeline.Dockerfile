@@ -1,4 +1,5 @@
 # The pipeline on CPU: a Ray head or worker node, and the command that runs a configuration.
+# The tag is pinned to a digest by .ci/digests, at a release.
 FROM python:3.11-slim-bookworm
 
 # hadolint ignore=DL3008
@@ -7,14 +8,14 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /opt/hdvila
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY manifests manifests
 COPY pipeline pipeline
 COPY miniyoutube miniyoutube
 COPY hdvila_testing hdvila_testing
 COPY train train
 # hadolint ignore=DL3013
-RUN pip install --no-cache-dir '.[pipeline,s3,gs]' \
+RUN pip install --no-cache-dir -c constraints.txt '.[pipeline,s3,gs]' \
     && useradd --create-home --uid 1000 hdvila
 USER 1000
 ENV PYTHONSAFEPATH=1 RAY_USAGE_STATS_ENABLED=0

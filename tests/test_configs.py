@@ -1,13 +1,18 @@
 """The configurations that ship load as they stand, and every one that the containers name is there."""
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 import yaml
+from packaging.requirements import Requirement
 
 import pipeline.cli
 from manifests.settings import load_config
@@ -127,3 +132,32 @@ def test_kuberay_asks_for_a_token_too_and_grows_with_the_work() -> None:
         assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
     worker = spec["workerGroupSpecs"][0]
     assert worker["minReplicas"] < worker["maxReplicas"]
+
+
+def test_every_package_that_we_name_has_a_version_that_installs_take() -> None:
+    project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
+    named = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    lines = [Requirement(line) for line in (REPO / "constraints.txt").read_text().splitlines()]
+    taken = {line.name: str(line.specifier).removeprefix("==") for line in lines}
+
+    assert [one for one in map(Requirement, named) if not one.specifier.contains(taken.get(one.name, "0"))] == []
+    installs = [REPO / "Makefile", REPO / "docker/pipeline.Dockerfile", REPO / "docker/train.Dockerfile"]
+    assert all("-c constraints.txt" in path.read_text() for path in installs)
+
+
+def test_a_release_pins_the_images_of_others_to_the_digests_of_their_tags(tmp_path: Path) -> None:
+    for folder in ("docker", ".ci"):
+        shutil.copytree(REPO / folder, tmp_path / folder)
+    fake = tmp_path / "bin" / "docker"
+    fake.parent.mkdir()
+    fake.write_text(f"#!/bin/sh\necho sha256:{'5' * 64}\n")
+    fake.chmod(0o700)
+    environment = os.environ | {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
+    for _ in range(2):  # the second time it replaces digests
+        subprocess.run([tmp_path / ".ci" / "digests"], check=True, env=environment)
+
+    pinned = f"@sha256:{'5' * 64}\n"
+    assert f"FROM python:3.11-slim-bookworm{pinned}" in (tmp_path / "docker/train.Dockerfile").read_text()
+    services = (tmp_path / "docker/compose.yaml").read_text()
+    assert f"image: minio/minio:latest{pinned}" in services and services.count("@sha256:") == 1
+    assert (tmp_path / "docker/kuberay.yaml").read_text() == (REPO / "docker/kuberay.yaml").read_text(), "ours alone"

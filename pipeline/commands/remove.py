@@ -15,11 +15,17 @@ def remove(
         bool,
         typer.Option("--purge", help="Also erase their titles, captions, words and texts from the crawl's tables."),
     ] = False,
+    report: Annotated[
+        str,
+        typer.Option(help="A folder or url for the answer to who asked: what was found where, and what is left."),
+    ] = "",
 ) -> None:
     """Takes videos or channels out of finished shards and the manifest, and leaves tombstones that keep them out."""
     from manifests.exits import NothingMatched, Unresolved
+    from pipeline.dataset.answer import write_answer
     from pipeline.dataset.remove import meant_by
     from pipeline.dataset.remove import remove as remove_ids
+    from pipeline.engine.store.store import Store
     from pipeline.outdir.identity import open_directory
     from pipeline.outdir.named import CURE, read_named, resolve
     from pipeline.outdir.tombstones import Tombstones
@@ -40,6 +46,9 @@ def remove(
         print(f"not in this data set, kept out from now on: {', '.join(done.unknown)}")
     if purge:
         print(f"{done.n_purged} table rows emptied")
+    if report:
+        page = write_answer(Store(report), url, [line for line in lines if line.strip()], done, purged=purge)
+        print(f"the answer, for who asked: {page}")
     if done.record:
         print(f"ids and keys, for copies, exports and merges elsewhere: {url.rstrip('/')}/{done.record}")
     if named.open:

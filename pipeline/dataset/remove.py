@@ -26,7 +26,7 @@ from typing import Any
 
 from manifests.errors import UserError
 from manifests.rows import ShardRow
-from manifests.shards import MANIFEST_NAME, TABLE_NAME, ShardEntry, head_of, manifest_bytes
+from manifests.shards import MANIFEST_NAME, PUBLISHED, TABLE_NAME, ShardEntry, head_of, manifest_bytes
 from pipeline.dataset.holders import channels_among, find_holders
 from pipeline.dataset.ledger import note_files
 from pipeline.dataset.purge import purge as purge_tables
@@ -64,6 +64,13 @@ class Removal:
     """Path of the list of ids and keys; "" if nothing was removed."""
     repeats: tuple[str, ...] = ()
     """Of `videos`, those that were not asked for: they are the same film as one that was."""
+    keys: tuple[str, ...] = ()
+    """Of the samples that were in shards."""
+    shards: tuple[str, ...] = ()
+    """Urls of the shards that held something of it."""
+    manifests: tuple[str, ...] = ()
+    """SHA-256 of the manifests that were published before, by which copies are known and training runs name theirs."""
+    manifest_after: str = ""
 
 
 def meant_by(named: Named, store: Store) -> Tombstones:
@@ -88,10 +95,14 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
         write_tombstones(store, tombstones.joined(Tombstones(under_way=True)))
         _keep_signatures(store, {video_id: f"video {video_id}" for video_id in meant}, salt)
         record = write_record(store, ids, meant, holders.keys, purged=purge) if holders.keys or purge else ""
+        manifests = _published(store) if holders.keys else ()
         n_samples, n_shards = _remove_from_shards(store, tombstones, holders.shards)
         n_packs = _remove_packs_of(store, holders.gone)
         n_purged = purge_tables(store, meant) if purge else 0
-        if (store.exists(REPORT_NAME) or store.exists(MANIFEST_NAME)) and has_audit(store):
+        shown = bool(
+            meant or holders.shards or before.under_way
+        )  # what is not here is in no report, which takes most of a removal's time
+        if shown and (store.exists(REPORT_NAME) or store.exists(MANIFEST_NAME)) and has_audit(store):
             write_report(store)
         erased = reached.joined(Tombstones(frozenset(meant))) if purge else reached.hashed_in(before)
         if erased:
@@ -102,7 +113,25 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
         forget_tables(store)
         note_files(store, at_rest=True)
         unknown = tuple(name for name in holders.unknown if name in ids.videos | ids.channels | ids.urls)
-        return Removal(n_samples, n_shards, n_packs, unknown, meant, n_purged, record, tuple(sorted(repeats)))
+        return Removal(
+            n_samples,
+            n_shards,
+            n_packs,
+            unknown,
+            meant,
+            n_purged,
+            record,
+            tuple(sorted(repeats)),
+            tuple(sorted(holders.keys)),
+            tuple(sorted(holders.shards)),
+            manifests,
+            max(_published(store), default=""),
+        )
+
+
+def _published(store: Store) -> tuple[str, ...]:
+    """SHA-256 of the manifests that are kept here by their hashes, the current one among them."""
+    return tuple(name.removesuffix(".json") for name in store.names(PUBLISHED) if name.endswith(".json"))
 
 
 def _keep_signatures(store: Store, names: Mapping[str, str], salt: str) -> None:

@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from manifests.columns import table_in_a_file
 from manifests.errors import DamagedFile
 from manifests.membership import NOWHERE, Ids
 from manifests.parquet import damage_named, open_parquet
@@ -40,6 +41,8 @@ from pipeline.engine.store.unit_parts import FOLDER, IDS_NAME, cure_of
 HEAD = f"{FOLDER}/head.json"
 MAX_MOVED = 5
 """How often a reader starts over because a merge or a retry removed a file that it was reading."""
+IN_MEMORY_BYTES = 1 << 18
+"""Segments whose units take more are read into a file without a name: a run of millions of videos has hundreds."""
 UNITS = "units"
 IDS = "ids"
 """Stands for a stage's name in the path of files with the ids of many segments."""
@@ -212,7 +215,8 @@ class SegmentReader:
                 names = [name for name in file.schema_arrow.names if name != "facts"]
                 numbers = [pa.field(name, pa.int32()) for name in names if name != "unit"]
                 schema = pa.schema([pa.field("unit", pa.string()), *numbers])
-                self._units[segment.id] = file.read(columns=names).select(schema.names).cast(schema)
+                units = file.read(columns=names).select(schema.names).cast(schema)
+            self._units[segment.id] = table_in_a_file(units) if units.nbytes > IN_MEMORY_BYTES else units
         return self._units[segment.id]
 
     @contextmanager

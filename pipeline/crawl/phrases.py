@@ -33,8 +33,7 @@ def parts_of(text: str) -> Iterator[list[str]]:
     """Words that follow each other with nothing but blanks between them."""
     plain = unicodedata.normalize("NFKC", text).casefold()
     kept = (_BORDER if "@" in word or "://" in word or "www." in word else word for word in plain.split())
-    signs = (sign if sign == " " or _is_of_a_word(sign) else _BORDER for sign in " ".join(kept))
-    for part in "".join(signs).split(_BORDER):
+    for part in " ".join(kept).translate(_SIGNS).split(_BORDER):
         run: list[str] = []
         for word in filter(None, (word.strip(_APOSTROPHES) for word in part.split())):
             if len(word) > LONGEST_WORD or sum(map(str.isdigit, word)) > MOST_DIGITS:
@@ -50,5 +49,14 @@ def _may_be_searched(phrase: str) -> bool:
     return sum(map(str.isalpha, phrase)) >= LEAST_LETTERS and ENGLISH.isdisjoint((words[0], words[-1]))
 
 
-def _is_of_a_word(sign: str) -> bool:
-    return sign.isalnum() or sign in _APOSTROPHES or unicodedata.category(sign)[0] == "M"
+class _Signs(dict[int, str]):
+    """For `str.translate`: signs of words and blanks as they are, all others a border; each is judged once."""
+
+    def __missing__(self, code: int) -> str:
+        sign = chr(code)
+        is_of_a_word = sign.isalnum() or sign in _APOSTROPHES or unicodedata.category(sign)[0] == "M"
+        self[code] = sign if is_of_a_word or sign == " " else _BORDER
+        return self[code]
+
+
+_SIGNS = _Signs()

@@ -87,8 +87,10 @@ def _sampled(sample: pa.Table | None, new: pa.Table) -> pa.Table:
         is_lower = hashes < sample.column("hash")[-1].as_py()
         new, hashes = new.filter(pa.array(is_lower)), hashes[is_lower]
     rows = zip(new.column("title").to_pylist(), new.column("about").to_pylist(), strict=True)
-    phrases = [_hashes(sorted(phrases_of(title, about))) for title, about in rows]
-    new = new.append_column("phrases", pa.array(phrases, pa.list_(pa.uint64())))
+    phrases = [sorted(phrases_of(title, about)) for title, about in rows]
+    flat = pa.array(_hashes([phrase for of_video in phrases for phrase in of_video]))
+    ends = pa.array(np.cumsum([0, *map(len, phrases)]), pa.int32())
+    new = new.append_column("phrases", pa.ListArray.from_arrays(ends, flat))
     new = new.append_column("hash", pa.array(hashes, pa.uint64()))
     both = pa.concat_tables([sample, new] if sample is not None else [new])
     return table_in_a_file(both.sort_by([("hash", "ascending"), ("channel_id", "ascending")]).slice(0, SAMPLE))

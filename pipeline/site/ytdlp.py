@@ -37,6 +37,7 @@ from pipeline.site.failures import (
     SeenRequest,
     is_a_page,
 )
+from pipeline.site.info import documented
 from pipeline.site.own_hosts import MAX_HOPS, OWN_HOSTS, check_own, hold_redirects, next_hop
 
 __all__ = [
@@ -332,7 +333,7 @@ def extract_video(ydl: RecordingYoutubeDL, video_id: str) -> Info:
         info = ydl.extract_info(WATCH_URL.format(video_id), download=False, process=False)
     except EXTRACTOR_BUGS as error:
         raise ExtractorError(f"the extractor failed with {type(error).__name__}: {error}", cause=error) from error
-    return dict(info or {})
+    return {"id": video_id, **documented(info)} if info else {}
 
 
 def list_entries(ydl: RecordingYoutubeDL, url: str) -> Iterator[Info]:

@@ -20,10 +20,16 @@ def fsck(
     """
     import time
 
+    from manifests.errors import DamagedFile
     from pipeline.dataset.fsck import Fsck
     from pipeline.engine.store.store import Store
+    from pipeline.outdir.identity import open_directory
 
-    check, began_s, n_faults = Fsck(Store(url)), time.monotonic(), 0
+    try:
+        store = open_directory(url)
+    except DamagedFile:  # run.json itself, which is named with the others
+        store = Store(url)
+    check, began_s, n_faults = Fsck(store), time.monotonic(), 0
     for fault in check.run():
         print(fault, flush=True)
         n_faults += 1

@@ -71,6 +71,7 @@ class Fsck:
                 yield Fault(LEDGER, "is gone; written again, of what is there")
         except DamagedFile as error:
             yield Fault(LEDGER, f"{_said(self.store, error)[1].partition('; ')[0]}; written again, of what is there")
+            self.store.delete(LEDGER)
         if not self.store.exists(RUN_FILE) and self.store.stages() and RUN_FILE not in names:
             yield self._left(RUN_FILE, "is gone", CURES[RUN_FILE])
         manifest, faults = self._manifest(names)
@@ -92,7 +93,7 @@ class Fsck:
         store = self.store
         if not (MANIFEST_NAME in names or store.exists(MANIFEST_NAME)):
             return None, []
-        said = "is gone"
+        where, said = MANIFEST_NAME, "is gone"
         try:
             if store.exists(MANIFEST_NAME):
                 manifest = read_manifest(store.url, **dict(store.options))
@@ -100,14 +101,15 @@ class Fsck:
                     return manifest, []
                 said = "is not as it was published"
         except UserError as error:
-            said = _said(store, error)[1].partition("; ")[0]
+            where, said = _said(store, error)
+            said = said.partition("; ")[0]
         copy = _newest(store)
         if copy is None:
-            return None, [self._left(MANIFEST_NAME, said, CURES[MANIFEST_NAME])]
+            return None, [self._left(where, said, CURES[MANIFEST_NAME])]
         store.write(TABLE_NAME, store.read(f"{PUBLISHED}/{copy.head['shards_sha256']}.parquet"))
         store.write(MANIFEST_NAME, store.read(f"{PUBLISHED}/{copy.sha256}.json"))
         restored = read_manifest(store.url, **dict(store.options))
-        return restored, [Fault(MANIFEST_NAME, f"{said}; made again from {PUBLISHED}/{copy.sha256}.json")]
+        return restored, [Fault(where, f"{said}; made again from {PUBLISHED}/{copy.sha256}.json")]
 
     def _read(self, files: Sequence[Hashed]) -> Iterator[tuple[Hashed, str]]:
         """(file, what is wrong with it, "" if nothing) of each."""

@@ -34,7 +34,7 @@ from manifests.shards import (
     sizes_bytes,
     wids_bytes,
 )
-from pipeline.dataset.ledger import COMMITS, files_in
+from pipeline.dataset.ledger import COMMITS, LEDGER, files_in
 from pipeline.engine.store.commits import is_group
 from pipeline.engine.store.lost import table_files
 from pipeline.engine.store.store import Store
@@ -84,7 +84,8 @@ class Hashed:
 def hashed_files(store: Store, names: set[str], manifest: Manifest | None) -> Iterator[Hashed]:
     """All files that have a hash, but for tables and own videos. `names`: of files that should be there."""
     of_manifest = {file.path: file for file in _of_manifest(manifest)} if manifest else {}
-    for path in sorted({*files_in(store), *names, *of_manifest}):
+    ledger = [LEDGER] * store.exists(LEDGER)
+    for path in sorted({*files_in(store), *names, *of_manifest, *ledger}):
         if (found := of_manifest.get(path) or _by_name(store, path)) is not None:
             yield found
 

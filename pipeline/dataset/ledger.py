@@ -25,7 +25,7 @@ from pipeline.balance.result import BALANCE_NAME
 from pipeline.engine.store.lost import table_files
 from pipeline.engine.store.segments import HEAD
 from pipeline.engine.store.store import Store
-from pipeline.engine.store.unit_parts import IDS_NAME, PART
+from pipeline.engine.store.unit_parts import FOLDER, IDS_NAME, PART
 from pipeline.outdir.identity import RUN_FILE, stage_of_redo
 from pipeline.outdir.remade import ALIKE
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way
@@ -114,7 +114,9 @@ def refuse_what_is_lost(store: Store, redo: str = "") -> None:
 
 
 def _lost_tables(store: Store, rank: int) -> Iterator[str]:
-    files = (file for file in table_files(store) if file.fault and not file.path.endswith(f"/{IDS_NAME}"))
+    """Of segments: a run goes on without the part of a unit, and says so at its end (pipeline/outdir/accounts.py)."""
+    files = (file for file in table_files(store) if file.fault and file.path.startswith(f"{FOLDER}/"))
+    files = (file for file in files if not file.path.endswith(f"/{IDS_NAME}"))
     yield from (f"{file.path} {file.fault}" for file in files if rank_of(file.stage) < rank)
 
 

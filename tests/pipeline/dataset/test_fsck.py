@@ -101,7 +101,7 @@ def test_each_kind_of_file_is_named(copy: Callable[[], Path], whole: Path, how: 
 
     apart = [name for name in files.values() if not ALONE.fullmatch(name)]
     missed = unnamed(copy, apart, how, random.Random(how))
-    for name in ("manifest.json", "run.json", "segments/head.json", "tombstones.txt", LEDGER):
+    for name in ("manifest.json", "manifest.parquet", "run.json", "segments/head.json", "tombstones.txt", LEDGER):
         missed += unnamed(copy, [name], how, random.Random(name))
 
     assert not missed
@@ -189,10 +189,10 @@ def outcome(out: Path, films: Path, caplog: pytest.LogCaptureFixture) -> str:
     caplog.clear()
     with caplog.at_level(logging.WARNING, "hdvila"):
         try:
-            start(out, films, keep_packs=True)
+            accounts = start(out, films, keep_packs=True).accounts
         except UserError as error:
             return str(error)
-    return " ".join(record.getMessage() for record in caplog.records)
+    return " ".join([str(accounts), *(record.getMessage() for record in caplog.records)])
 
 
 @pytest.mark.parametrize(

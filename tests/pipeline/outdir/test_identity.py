@@ -146,7 +146,8 @@ def test_a_directory_of_an_older_layout_is_refused_and_stays_as_it_is(store: Sto
 
 @pytest.mark.parametrize(
     "words",
-    ["status DIR", "why dQw4w9WgXcQ --out DIR", "verify DIR", "audit DIR", "report DIR", "retry DIR --reason stalled",
+    ["status DIR", "why dQw4w9WgXcQ --out DIR", "verify DIR", "fsck DIR", "audit DIR", "report DIR",
+     "retry DIR --reason stalled",
      "remove DIR --ids DIR/run.json", "rates DIR", "pause DIR", "export DIR --out DIR-2 --exact",
      "merge DIR DIR-1 --out DIR-2", "reshard DIR --out DIR-2", "show transcript dQw4w9WgXcQ --out DIR"],
 )  # fmt: skip
@@ -161,10 +162,10 @@ def test_every_command_refuses_a_directory_of_an_older_layout(store: Store, word
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "5", '{"schema_version": 1}', "[" * 100_000, '{"schema_version": 1, "layout_version": 2}',
-     '{"schema_version": 1, "layout_version": 2, "identity": 5, "stages": {}, "made_by": {}, "constants": {}}',
-     '{"schema_version": 1, "layout_version": 2, "identity": {}, "stages": {}, "made_by": {"a": 5}, "constants": {}}',
-     '{"schema_version": 1, "layout_version": 2, "identity": {}, "stages": {}, "made_by": {}, "constants": {"a": 5}}'],
+    ["", "{", "[]", "5", '{"schema_version": 1}', "[" * 100_000, '{"schema_version": 1, "layout_version": 3}',
+     '{"schema_version": 1, "layout_version": 3, "identity": 5, "stages": {}, "made_by": {}, "constants": {}}',
+     '{"schema_version": 1, "layout_version": 3, "identity": {}, "stages": {}, "made_by": {"a": 5}, "constants": {}}',
+     '{"schema_version": 1, "layout_version": 3, "identity": {}, "stages": {}, "made_by": {}, "constants": {"a": 5}}'],
     ids=lambda text: text[:60],
 )  # fmt: skip
 def test_a_damaged_run_json_is_one_message(tmp_path: Path, text: str) -> None:

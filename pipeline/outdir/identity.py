@@ -246,7 +246,7 @@ def redo_from(store: Store, name: str) -> None:
     if first > ORDER.index("media"):
         _refuse_without_packs(store, name)
     if first <= ORDER.index("extract"):  # the crawl is planned again
-        for folder in ("rounds", "rounds/wanted", "retries", "progress"):
+        for folder in ("rounds", "rounds/wanted", "rounds/grown", "retries", "progress"):
             for plan in store.names(folder):
                 store.delete(f"{folder}/{plan}")
     if first <= ORDER.index("media"):

@@ -16,6 +16,7 @@ from pipeline.crawl.plan import CrawlFacts
 from pipeline.crawl.round_files import read_plans, with_grown
 from pipeline.dataset.purge import purge
 from pipeline.engine.store.store import Store
+from pipeline.outdir.identity import redo_from
 from tests.pipeline.crawl.site import Road, config_for
 
 EDUCATION = 27
@@ -104,6 +105,13 @@ def test_a_purge_leaves_nothing_of_a_video_among_the_searches(grown: Road, tmp_p
     assert "owl carving" in {search.words for search in read_grown(store).values()}
     purge(store, every)
     assert {search.words for search in read_grown(store).values()} == {""}
+
+
+def test_a_crawl_that_is_done_again_grows_its_searches_anew(grown: Road, tmp_path: Path) -> None:
+    shutil.copytree(Path(grown.store.root), tmp_path / "out")
+    store = Store(str(tmp_path / "out"))
+    redo_from(store, "list")
+    assert not read_grown(store)
 
 
 def test_a_removal_finds_the_searches_of_a_video(tmp_path: Path) -> None:

@@ -185,7 +185,6 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/dataset/test_fsck.py, which harms each kind of file": [
         "pipeline/dataset/hashes",
         "pipeline/dataset/ledger",
-        "pipeline/engine/store/lost",
     ],
     "tests/pipeline/commands/test_cut.py": ["pipeline/media/cut_files"],
     "tests/pipeline/likeness/test_index.py, which compares whole worlds, killed and taken up again": [

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from manifests.seals import is_sealed
 from pipeline.engine.store.store import Store
 from pipeline.outdir.due import PATH, read_due, settle_due, write_due
 from pipeline.outdir.named import read_named
@@ -12,6 +13,7 @@ def test_what_was_asked_for_is_read_by_remove_and_what_is_only_alike_is_not(tmp_
     due = write_due(store, ["b", "a"], {"c": "like `video d`", "a:b": "like `url https://x.org/: 1`"})
 
     assert read_named(store.read(PATH).decode().splitlines(), PATH).videos == {"a", "b"}
+    assert is_sealed(store.read(PATH))
     assert due == read_due(store) and (due.n_asked, due.n_alike) == (2, 2)
     assert f"hdvila-pipeline remove {tmp_path} --ids {tmp_path}/removals/due.txt" in due.lines()[0]
     settle_due(store, {"a", "b"})

@@ -261,13 +261,13 @@ class Files:
         if self.is_local:
             target = Path(self.path_to_change(relative))
             temporary = _temporary_beside(target)
-            temporary.write_bytes(data)
             try:
+                temporary.write_bytes(data)
                 os.link(temporary, target)  # appears whole, or not at all if another process was first
             except FileExistsError:
                 return False
             finally:
-                temporary.unlink()
+                temporary.unlink(missing_ok=True)
             return True
         try:
             self._call("pipe_file", self.path(relative), data, mode="create")

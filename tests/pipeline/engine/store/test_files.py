@@ -1,5 +1,6 @@
 """Files on a disk: whole or not at all, and none outside the folder."""
 
+import errno
 import io
 import json
 import os
@@ -44,6 +45,19 @@ def test_replacing_a_file_empties_no_file_that_a_link_of_the_guards_name_leads_t
 
     assert files.replace("run.lock", b"new", seen=b"old") and files.read("run.lock") == b"new"
     assert (tmp_path / "other").read_bytes() == b"somebody's"
+
+
+def test_a_full_disk_leaves_no_half_file_of_one_that_was_to_be_created(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> int:
+        path.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.create("run.lock", b"{}")
+    assert not list(Path(files.root).iterdir())
 
 
 def test_what_is_written_is_listed_and_read_back_and_a_half_is_not_seen(files: Files) -> None:

@@ -158,6 +158,7 @@ class Rehearsal:
             stack.enter_context(mock.patch("time.time", lambda: began + self.accounts.now()))
             stack.enter_context(mock.patch("os.fsync", lambda fd: None))  # this run need not survive a power cut
             stack.enter_context(mock.patch.multiple(session, build_executor=self._executor, merging=self._merging))
+            stack.enter_context(mock.patch.object(session, "refuse_what_is_lost"))  # shards here have no bytes of media
             stack.enter_context(mock.patch.object(session, "Session", WatchedSession))
             while not self._run_once():
                 pass

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from manifests.errors import DamagedFile, UserError
 from manifests.origin import origin_of
+from manifests.seals import is_sealed
 from manifests.shards import MANIFEST_NAME, RECORDS, TOMBSTONES
 from pipeline.outdir.named import read_named
 
@@ -170,6 +171,9 @@ def read_tombstones(store: Store) -> Tombstones:
         if (copy := _copy(store)) is None:
             return Tombstones()
         data = copy
+    if not is_sealed(data) and store.exists(COPY):
+        log.warning("%s/%s: was edited or cut short; what its copy %s names stays out too", store.url, TOMBSTONES, COPY)
+        data = data + b"\n" + store.read_sealed(COPY)
     try:
         lines = data.decode("utf-8").splitlines()
     except UnicodeDecodeError:

@@ -30,6 +30,17 @@ def test_what_is_written_is_read_back_and_its_order_is_that_of_the_words(tmp_pat
         refuse_while_under_way(store, MANY)
 
 
+def test_what_a_file_that_was_cut_short_named_stays_out_by_its_copy(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    write_tombstones(store, MANY)
+    data = store.read(TOMBSTONES)
+
+    for end in (0, *(at + 1 for at, byte in enumerate(data[:-1]) if byte == ord("\n"))):
+        store.write(TOMBSTONES, data[:end])
+        found = read_tombstones(store)
+        assert found.videos >= MANY.videos and found.urls >= MANY.urls and found.channels >= MANY.channels
+
+
 def test_a_video_stays_out_by_its_id_its_channel_its_origin_or_its_address() -> None:
     assert MANY.cover(ID, "") and MANY.cover("other", "UCx")
     assert MANY.cover("renamed", "", f"https://www.youtube.com/watch?v={ID}")

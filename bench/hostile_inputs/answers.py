@@ -22,7 +22,7 @@ from pipeline.config.crawl import CrawlConfig
 from pipeline.config.media import CutConfig
 from pipeline.config.sources import ListsConfig
 from pipeline.crawl import extract
-from pipeline.crawl.extract import Extractor, check_payload, video_row
+from pipeline.crawl.extract import BEGINNINGS, Extractor, check_payload, video_row
 from pipeline.crawl.sources.lists import list_part
 from pipeline.site.asking import Turn
 from pipeline.site.failures import Failure
@@ -58,7 +58,7 @@ def _captions(folder: Path, chance: random.Random, home: Home) -> str:
         body = chance.choice(
             (b'{"events": ' + b"[" * 200_000, b"null", b'{"events": 5}', b'{"events": [[]]}', b"[]", b"<html>")
         )
-    verdict = check_payload(body, chance.choice(("json3", real.suffix[1:])))
+    verdict = check_payload(body, chance.choice(sorted(BEGINNINGS)))
     return verdict.value if verdict else "a track"
 
 

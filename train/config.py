@@ -107,7 +107,7 @@ class DataConfig(Section):
     captions: str = identity(
         "",
         doc="caption file of a benchmark, as published: training reads the samples that it names, with one of a "
-        "sample's texts a draw in place of its own; see hdvila-train eval --help for the forms",
+        "sample's texts a draw in place of its own; docs/evaluating.md has the forms",
     )
     captions_split: str = identity(
         "",

@@ -83,7 +83,7 @@ def merge(sources: Sequence[Store], out: Store, *, drop_duplicates: bool = False
 
 
 def _refuse_different_members(manifests: Sequence[Manifest]) -> None:
-    members_of = {m.root: list(m.head.get("members", [])) for m in manifests if m.shards}
+    members_of = {m.root: list(m.head.get("members", [])) for m in manifests if any(it.nsamples for it in m.shards)}
     if len({tuple(members) for members in members_of.values()}) > 1:
         shown = "; ".join(f"{root}: {' '.join(members)}" for root, members in members_of.items())
         raise UserError(f"samples have different members ({shown}); every sample of a data set must have the same")

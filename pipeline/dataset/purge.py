@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.parquet import damage_named, open_parquet, parquet_writer
-from pipeline.crawl.grown import forget_videos
 from pipeline.crawl.sources.set_aside import forget_rows
 from pipeline.engine.store.delete_merged import sweep_orphans, sweep_segments
 from pipeline.engine.store.segments import Head, Segment, change_head, read_head
@@ -43,7 +42,6 @@ def purge(store: Store, video_ids: Collection[str]) -> int:
     sweep_segments(store, grace_s=0)
     store.sweep_parts()
     forget_alike(store)
-    forget_videos(store, video_ids)
     forget_rows(store)
     n_rows, last = 0, read_head(store)[0].last
     for table, columns in EMPTIED.items():

@@ -6,6 +6,7 @@
 3. Their packs are deleted.
 4. With `purge`, what the crawl's tables know of them is erased except their ids (pipeline/dataset/purge.py); without,
    it stays, as the record that a video was seen, which is not for others.
+   Searches that were grown from a removed video's words stand without it, or go.
 5. The manifest is rewritten and names the manifest before as its parent; the report too, which shows samples.
 6. removals/<date>-<hash>.json lists the removed ids and keys, for copies, exports and merges that are elsewhere. After
    a purge these and the tombstones hold salted hashes alone.
@@ -27,6 +28,7 @@ from typing import Any
 from manifests.errors import UserError
 from manifests.rows import ShardRow
 from manifests.shards import MANIFEST_NAME, PUBLISHED, TABLE_NAME, ShardEntry, head_of, manifest_bytes
+from pipeline.crawl.grown import forget_videos
 from pipeline.dataset.holders import channels_among, find_holders
 from pipeline.dataset.ledger import note_files
 from pipeline.dataset.purge import purge as purge_tables
@@ -98,12 +100,10 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
         manifests = _published(store) if holders.keys else ()
         n_samples, n_shards = _remove_from_shards(store, tombstones, holders.shards)
         n_packs = _remove_packs_of(store, holders.gone)
+        forget_videos(store, meant)
         n_purged = purge_tables(store, meant) if purge else 0
-        shown = bool(
-            meant or holders.shards or before.under_way
-        )  # what is not here is in no report, which takes most of a removal's time
-        if shown and (store.exists(REPORT_NAME) or store.exists(MANIFEST_NAME)) and has_audit(store):
-            write_report(store)
+        if meant or holders.shards or before.under_way:
+            _write_report_anew(store)
         erased = reached.joined(Tombstones(frozenset(meant))) if purge else reached.hashed_in(before)
         if erased:
             tombstones = tombstones.without(erased).joined(erased.as_hashes(salt))
@@ -112,21 +112,26 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
         settle_due(store, meant)
         forget_tables(store)
         note_files(store, at_rest=True)
-        unknown = tuple(name for name in holders.unknown if name in ids.videos | ids.channels | ids.urls)
         return Removal(
             n_samples,
             n_shards,
             n_packs,
-            unknown,
-            meant,
-            n_purged,
-            record,
-            tuple(sorted(repeats)),
-            tuple(sorted(holders.keys)),
-            tuple(sorted(holders.shards)),
-            manifests,
-            max(_published(store), default=""),
+            unknown=tuple(name for name in holders.unknown if name in ids.videos | ids.channels | ids.urls),
+            videos=meant,
+            n_purged=n_purged,
+            record=record,
+            repeats=tuple(sorted(repeats)),
+            keys=tuple(sorted(holders.keys)),
+            shards=tuple(sorted(holders.shards)),
+            manifests=manifests,
+            manifest_after=max(_published(store), default=""),
         )
+
+
+def _write_report_anew(store: Store) -> None:
+    """Makes the report again if there was one: it shows samples. Most of a removal's time goes here."""
+    if (store.exists(REPORT_NAME) or store.exists(MANIFEST_NAME)) and has_audit(store):
+        write_report(store)
 
 
 def _published(store: Store) -> tuple[str, ...]:

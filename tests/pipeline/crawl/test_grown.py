@@ -14,9 +14,10 @@ from pipeline.config.crawl import CrawlConfig
 from pipeline.crawl.grown import GrownSearch, forget_videos, grown_from, read_grown, write_grown
 from pipeline.crawl.plan import CrawlFacts
 from pipeline.crawl.round_files import read_plans, with_grown
-from pipeline.dataset.purge import purge
+from pipeline.dataset.remove import remove
 from pipeline.engine.store.store import Store
 from pipeline.outdir.identity import redo_from
+from pipeline.outdir.tombstones import Tombstones
 from tests.pipeline.crawl.site import Road, config_for
 
 EDUCATION = 27
@@ -96,14 +97,14 @@ def test_a_killed_crawl_grows_the_same_searches(site: MiniYouTube, grown: Road, 
     assert read_grown(road.store) == read_grown(grown.store)
 
 
-def test_a_purge_leaves_nothing_of_a_video_among_the_searches(grown: Road, tmp_path: Path) -> None:
+def test_a_removal_leaves_nothing_of_a_video_among_the_searches(grown: Road, tmp_path: Path) -> None:
     shutil.copytree(Path(grown.store.root), tmp_path / "out")
     store = Store(str(tmp_path / "out"))
     every = sorted({video_id for search in read_grown(store).values() for video_id in search.video_ids})
-    purge(store, every[:1])
+    remove(store, Tombstones(frozenset(every[:1])))
     assert not grown_from(store, every[:1])
     assert "owl carving" in {search.words for search in read_grown(store).values()}
-    purge(store, every)
+    remove(store, Tombstones(frozenset(every)))
     assert {search.words for search in read_grown(store).values()} == {""}
 
 

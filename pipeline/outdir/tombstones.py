@@ -85,9 +85,9 @@ class Tombstones:
         if not (self.videos or self.urls or self.hashed):  # checked for every candidate in every plan
             return ""
         origin = origin_of(url)
-        if origin in self.videos:
+        if origin and origin in self.videos:  # a file's origin is ""
             return f"video {origin}"
-        if origin in self.urls:
+        if origin and origin in self.urls:
             return f"url {origin}"
         return self._among_hashed(video_id, channel_id, origin, content) if self.hashed else ""
 
@@ -155,6 +155,11 @@ def covers(tombstones: Tombstones, row: Mapping[str, Any]) -> bool:
     return tombstones.cover(row["video_id"], row["channel_id"], row["url"])
 
 
+def _is_as_written(kind: str, name: str) -> bool:
+    """Whether a line is as a removal writes it: the address that videos came from, whatever it means at its site."""
+    return kind == "url" and origin_of(name) == name
+
+
 def salt_of(tombstones: Tombstones) -> str:
     """The salt of a data set's hashes; a new one if it has none."""
     return min((it.salt for it in tombstones.hashed), default=secrets.token_hex(8))
@@ -185,7 +190,7 @@ def read_tombstones(store: Store) -> Tombstones:
     for line in given:
         kind, _, name = line.partition(" ")
         words = name.split()
-        if kind in names and name and "://" not in name:
+        if kind in names and name and ("://" not in name or _is_as_written(kind, name)):
             names[kind].add(name.strip())
         elif kind == "content" and words:
             contents[words[0]] = " ".join(words[1:])

@@ -32,9 +32,10 @@ def reasons(out: Path) -> dict[str, int]:
 def test_a_run_goes_on_after_a_purge(tmp_path: Path) -> None:
     films, out, config, ids = (tmp_path / name for name in ("films", "out", "run.yaml", "ids.txt"))
     films.mkdir()
-    for name in ("gone", "kept"):
-        a_video(films / f"{name}.mp4", Film(seconds=6, fps=Fraction(10), gop=10, width=320, height=180))
-        (films / f"{name}.en.vtt").write_text(VTT)
+    words = {"gone": VTT, "kept": VTT.translate(str.maketrans("bdgmw", "tpkns"))}
+    for name, seconds in (("gone", 6), ("kept", 7)):  # the same film or the same words would go with it
+        a_video(films / f"{name}.mp4", Film(seconds=seconds, fps=Fraction(10), gop=10, width=320, height=180))
+        (films / f"{name}.en.vtt").write_text(words[name])
     tree = {
         "out": str(out),
         "crawl": {"sources": ["folder"]},

@@ -15,7 +15,8 @@ from pipeline.outdir.tombstones import (
 )
 
 ID = "dQw4w9WgXcQ"
-MANY = Tombstones(frozenset({ID, "b"}), frozenset({"UCx"}), True, frozenset({"https://vimeo.com/76979871"}))
+URLS = ("https://vimeo.com/76979871", "https://youtube.com/somename", "https://youtube.com/watch?v=short")
+MANY = Tombstones(frozenset({ID, "b"}), frozenset({"UCx"}), True, frozenset(URLS))
 
 
 def test_what_is_written_is_read_back_and_its_order_is_that_of_the_words(tmp_path: Path) -> None:

@@ -80,8 +80,8 @@ def _mates(groups: pa.Table, ids: Collection[str]) -> set[str]:
 def covered(rows: pa.Table, ids: Tombstones) -> NDArray[np.bool_]:
     """[N] `Tombstones.cover` of the rows' videos; url and media_hash count where the rows have them."""
     if ids.hashed:
-        columns = [rows.column(name).to_pylist() for name in COLUMNS if name in rows.column_names]
         names = [name for name in COLUMNS if name in rows.column_names]
+        columns = [rows.column(name).to_pylist() for name in names]
         words = {"video_id": "video_id", "channel_id": "channel_id", "url": "url", "media_hash": "content"}
         facts = (dict(zip((words[name] for name in names), row, strict=True)) for row in zip(*columns, strict=True))
         return np.array([ids.cover(**of_one) for of_one in facts], np.bool_)

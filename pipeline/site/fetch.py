@@ -256,17 +256,26 @@ class _SpeedWatch:
                 raise DeadlinePassed(f"slower than {self.slowest_bytes_per_s:.0f} bytes a second")
 
 
+UNREADABLE = (Unusable, Starved, av.FFmpegError, ValueError, IndexError)
+"""What opening and reading through a fetched file raises."""
+
+
+def _failure_of(error: Exception, reason: Reason, said: str) -> Failure:
+    """The failure that an error of UNREADABLE means: its own, or this reason."""
+    if isinstance(error, Unusable):
+        return Failure(error.reason, error.detail)
+    if isinstance(error, Starved):
+        return Failure(Reason.TIMEOUT, str(error))
+    return Failure(reason, f"{said}: {type(error).__name__}")
+
+
 def _join(files: Sequence[Path], path: Path) -> Failure | None:
     """Joins what came as HLS; None if that went well."""
     path.parent.mkdir()
     try:
         hls.join(files, path, MediaLimits())
-    except Unusable as error:
-        return Failure(error.reason, error.detail)
-    except Starved as starved:
-        return Failure(Reason.TIMEOUT, str(starved))
-    except (av.FFmpegError, ValueError, IndexError) as error:
-        return Failure(Reason.BROKEN_MEDIA, f"its HLS cannot be joined: {type(error).__name__}")
+    except UNREADABLE as error:
+        return _failure_of(error, Reason.BROKEN_MEDIA, "its HLS cannot be joined")
     for file in files:
         file.unlink()
     return None
@@ -289,12 +298,8 @@ def check_media(path: Path, duration_s: float, cut: CutConfig) -> Failure | None
             if not cut.is_720p(size.width, size.height):
                 return Failure(Reason.NO_720P, f"came as {size.width}x{size.height}")
             ends = _ends_s(container)
-    except Unusable as error:
-        return Failure(error.reason, error.detail)
-    except Starved as starved:
-        return Failure(Reason.TIMEOUT, str(starved))
-    except (av.FFmpegError, ValueError, IndexError) as error:
-        return Failure(Reason.NOT_A_VIDEO, f"cannot be read through: {type(error).__name__}")
+    except UNREADABLE as error:
+        return _failure_of(error, Reason.NOT_A_VIDEO, "cannot be read through")
     allowed_s = max(ALLOWED_SHORT_S, ALLOWED_SHORT_SHARE * duration_s)
     for kind, end_s in sorted(ends.items()):
         if end_s < duration_s - allowed_s:

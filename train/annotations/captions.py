@@ -3,7 +3,7 @@
     form         file                                                     a query is
     msrvtt       MSRVTT_JSFUSION_test.csv (1k-A), MSRVTT_data.json        a sentence
     msvd         AllVideoDescriptions.txt, MSR Video Description Corpus   a sentence; of the corpus, the English ones
-    vatex        vatex_validation1.0.json                                 an English sentence
+    vatex        vatex_validation_v1.0.json                               an English sentence
     youcook2     youcookii_annotations_trainval.json                      a sentence; its clip is `<video>.<n>`
     didemo       test_data.json                                           all descriptions of a video, in their order
     lsmdc        LSMDC16_challenge_1000_publictect.csv                    a sentence

@@ -31,7 +31,7 @@ def read_content(path: Path) -> Content:
 
 
 def _is_entry(document: dict[str, Any]) -> bool:
-    """Whether an object is one line of JSON lines: its values are texts, numbers or lists of them."""
+    """Whether an object is the only line of JSON lines and no document, by its keys."""
     return any(key in document for key in ("clip_id", "clip_name", "video", "videoID", "question"))
 
 

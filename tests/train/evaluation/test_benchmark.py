@@ -11,8 +11,9 @@ import pytest
 import torch
 
 import train
-from hdvila_testing.drawn_set import Shape, a_sample, encode_mp4, scenes, write_manifest, write_shard
+from hdvila_testing.drawn_set import encode_mp4
 from manifests.errors import UserError
+from tests.train.evaluation.test_videos import both  # noqa: F401  (a fixture)
 from tests.train.exports.test_inference import folder, pictures  # noqa: F401  (a fixture)
 from train.annotations.captions import Query
 from train.cli import main
@@ -148,24 +149,6 @@ def test_the_command_scores_an_export_on_a_caption_file(folder, videos, tmp_path
     with pytest.raises(SystemExit) as ended:
         main(arguments[:4])
     assert ended.value.code == 2 and "go together" in capsys.readouterr().err
-
-
-SHAPE = Shape(width=320, height=180, n_frames=20, first_frame=0)
-FILES = ("one", "two", "three")
-
-
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The same three videos as files and as a data set; \"three\" is two clips there, \"two\" damaged."""
-    root = tmp_path_factory.mktemp("videos")
-    samples = [a_sample(name, 0, scene, SHAPE) for name, scene in zip(FILES, scenes(3), strict=True)]
-    for name, sample in zip(FILES, samples, strict=True):
-        (root / f"{name}.mp4").write_bytes(sample.members["mp4"])
-    more = a_sample("three", 7, scenes(4)[3], SHAPE)
-    damaged = a_sample("broken", 0, scenes(1)[0], SHAPE)
-    damaged.members["mp4"] = damaged.members["mp4"][:400]
-    entries = [write_shard(root / "set/shards/test/00000.tar", [*samples, more, damaged], "test", root / "set")]
-    return root, write_manifest(root / "set", entries)
 
 
 def test_scores_over_shards_say_what_is_missing_and_what_is_damaged(folder, both):  # noqa: F811

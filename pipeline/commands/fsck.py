@@ -35,7 +35,7 @@ def fsck(
         n_faults += 1
     seconds = max(0.001, time.monotonic() - began_s)
     read = f"{check.n_files} files, {check.n_bytes / 1e6:.1f} MB read at {check.n_bytes / 1e6 / seconds:.0f} MB/s"
-    found = f"{n_faults} faults, {check.n_left} of them left" if n_faults else "no fault found"
+    found = f"{n_faults} fault{'s' * (n_faults > 1)}, {check.n_left} of them left" if n_faults else "no fault found"
     print(f"{url}: {found} ({read})")
     if check.n_left:
         raise typer.Exit(ExitCode.INCOMPLETE)

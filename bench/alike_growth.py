@@ -32,7 +32,7 @@ import pyarrow as pa
 from bench import strangers
 from bench.scaling.growth import grown_to, growth_of
 from bench.world.wide import fixed_bytes
-from pipeline.engine.store.files import Files
+from manifests.files import Files
 from pipeline.likeness.bands import HashQuery, Int64
 from pipeline.likeness.index import (
     FAN_IN,

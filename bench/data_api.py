@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import Secret, SecretStr
 
 from manifests.categories import load_categories
+from manifests.lock import RunLock
 from miniyoutube.big_catalogue import a_video
 from miniyoutube.catalogue import Catalogue, Video, cast
 from miniyoutube.server import MiniYouTube
@@ -27,7 +28,6 @@ from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import Wanted
 from pipeline.crawl.rounds import rounds, stages_of
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.outdir.tombstones import Tombstones

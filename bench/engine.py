@@ -19,10 +19,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from manifests.lock import RunLock
 from manifests.run_status import StageStatus
 from pipeline.engine.run.driver import run_lines
 from pipeline.engine.run.lines import one_chain
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.merger import merging
 from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.merge import MergeSizes

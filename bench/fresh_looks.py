@@ -27,6 +27,7 @@ from bench.world.videos import World
 from bench.world.work import Work
 from hdvila_testing.requests import count_requests
 from manifests.categories import load_categories
+from manifests.lock import RunLock
 from miniyoutube.big_catalogue import a_video
 from miniyoutube.catalogue import Catalogue
 from miniyoutube.faults import Fault
@@ -34,7 +35,6 @@ from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import IdentityConfig
 from pipeline.engine.run import clock
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.work.unit import Context, Unit

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.clip_status import is_success
+from manifests.files import Files
 from manifests.reasons import Reason
 from manifests.schema import MATCHES, table_of
 from pipeline.balance.clip_lists import clip_lists
 from pipeline.balance.standing import REJECTED_VIDEOS, Duplicates, Outcomes, all_failed
-from pipeline.engine.store.files import Files
 from pipeline.likeness import pictures, texts
 from pipeline.likeness.index import Kind, look_through, near_pairs, write_items, write_plain
 from pipeline.likeness.same import LIKENESS, Likeness

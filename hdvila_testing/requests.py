@@ -23,7 +23,7 @@ from typing import Any
 import fsspec.asyn
 from fsspec.implementations.local import LocalFileSystem
 
-from pipeline.engine.store.files import Files
+from manifests.files import Files
 from pipeline.engine.store.store import Store
 
 AT_ONCE = 128

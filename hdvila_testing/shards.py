@@ -25,13 +25,13 @@ import numpy as np
 from hdvila_testing.rows import a_video_row
 from manifests.categories import category_name, load_categories
 from manifests.funnel import SELECTION_NAME
+from manifests.lock import RunLock
 from manifests.rows import PackRow, VideoRow
 from manifests.sample import DEFAULT_MEMBERS, SampleJson, clip_id, sample_key
 from manifests.schema import SELECTION, table_of
 from manifests.shards import Manifest
 from pipeline.config.shards import CardConfig, ShardsConfig
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.media.packs import Sample, write_pack

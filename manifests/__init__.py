@@ -23,6 +23,8 @@ errors, exits: UserError: one message, no traceback; errors of disks and object 
     the exit codes of every command
 hashing, content, origin, version: the hashes behind every seeded choice; the hash by which a film is known again;
     which video an id or address means (and `addresses`: what may be kept of one); versions of the program and its files
+files, inside, lock: the files of a folder or bucket, each whole or absent, none written outside of it; one run at a
+    time over it. outage, parallel: a store that does not answer is waited for; requests side by side
 parquet, seals, colour: Parquet with checksums, and that of strangers; documents with checksums; what the numbers of a
     frame mean
 reference, typed_rows: make docs/reference.md and rows.py from these tables

@@ -181,7 +181,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/engine/store/test_store.py and tests/pipeline/engine/store/test_segments.py, through the store": [
         f"pipeline/engine/store/{name}" for name in ("committed", "unit_parts")
     ],
-    "tests/pipeline/dataset/test_links.py, by every command that writes": ["pipeline/engine/store/inside"],
+    "tests/pipeline/dataset/test_links.py, by every command that writes": ["manifests/inside"],
     "tests/pipeline/dataset/test_fsck.py, which harms each kind of file": [
         "pipeline/dataset/hashes",
         "pipeline/dataset/ledger",

@@ -23,13 +23,13 @@ import av
 from bench.learning.attributes import COLOURS, HEIGHT, N_FRAMES, WIDTH, Scene, all_scenes, frames_of
 from hdvila_testing.rows import a_clip_row, a_video_row, with_transcript
 from manifests.funnel import SELECTION_NAME
+from manifests.lock import RunLock
 from manifests.rows import ClipRow, VideoRow
 from manifests.schema import SELECTION, table_of
 from manifests.shards import Manifest
 from pipeline.config.media import ChecksConfig, DuplicatesConfig, MediaConfig, MembersConfig, ScenesConfig
 from pipeline.config.shards import CardConfig, ShardsConfig, SplitConfig
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.work.unit import Context, name_over

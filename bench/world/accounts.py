@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from hdvila_testing.requests import Requests
+from manifests.parallel import READERS
 from pipeline.engine.run.memory import ARROW_POOL, LARGE_BYTES
-from pipeline.engine.store.parallel import READERS
 
 TASK_S = 0.0025
 """What Ray takes from its driver for a task, seconds (`python -m bench.engine`)."""

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from manifests.columns import in_a_file
 from manifests.hashing import UInt64
 from manifests.membership import NOWHERE, are_in, hash_ids, rows_in, spans_in
+from manifests.parallel import READERS
 from manifests.reasons import Reason, ReasonClass
 from manifests.rows import CandidateRow, ListingRow, SourceRow
 from manifests.schema import REJECTS, TABLES
@@ -31,7 +32,6 @@ from pipeline.crawl.plan import CrawlFacts, RoundPlan, SourceFacts, SourceKey
 from pipeline.crawl.sources import NO_RESULT, SEARCHES
 from pipeline.engine.store.many_parts import Owners, read_many
 from pipeline.engine.store.new_parts import NewParts
-from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
 from pipeline.outdir.retries import read_retries

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from manifests.errors import DamagedFile, UserError
+from manifests.lock import RunLock
 from manifests.rows import ShardRow
 from manifests.sample import ReadSample, clip_id, read_sample
 from manifests.shards import Manifest, ShardEntry, member_offsets, read_manifest
 from pipeline.config.media import CutConfig, MediaConfig
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.media.cutting import CutClip, Span, cut_clips

@@ -14,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from manifests.errors import DamagedFile, UserError
+from manifests.lock import RunLock
 from manifests.shards import MANIFEST_NAME, PUBLISHED, TABLE_NAME, TOMBSTONES, Manifest, read_manifest, read_published
 from pipeline.dataset.hashes import CURES, MADE_AGAIN, Hashed, Remake, hashed_files, hashed_tables, hashed_videos
 from pipeline.dataset.ledger import LEDGER, is_published, note_files, noted
 from pipeline.dataset.verify_shard import Fault
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.outdir.identity import RUN_FILE

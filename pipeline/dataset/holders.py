@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from manifests.clip_status import is_success
 from manifests.errors import DamagedFile
 from manifests.origin import origin_of
+from manifests.parallel import READERS
 from manifests.shards import ShardEntry
 from pipeline.dataset.reach import COLUMNS, covered, is_in
-from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards.closed import Held, committed_shards, kept_held, read_entries

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from manifests.errors import DamagedFile, UserError
+from manifests.lock import RunLock
 from manifests.schema import SHARD_ROWS, table_of
 from manifests.shards import Manifest, ShardEntry, read_manifest
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import index_pack

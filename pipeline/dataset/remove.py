@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.errors import UserError
+from manifests.lock import RunLock
 from manifests.rows import ShardRow
 from manifests.shards import MANIFEST_NAME, PUBLISHED, TABLE_NAME, ShardEntry, head_of, manifest_bytes
 from pipeline.crawl.grown import forget_videos
@@ -34,7 +35,6 @@ from pipeline.dataset.ledger import note_files
 from pipeline.dataset.purge import purge as purge_tables
 from pipeline.dataset.reach import reached_by
 from pipeline.dataset.records import hash_records, write_record
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.likeness.removed import read_signatures, signatures_of, write_signatures

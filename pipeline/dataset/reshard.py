@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from manifests.errors import UserError
 from manifests.funnel import SELECTION_NAME
+from manifests.lock import RunLock
 from manifests.parquet import read_parquet
 from manifests.schema import SELECTION
 from manifests.shards import Manifest, ShardEntry, read_manifest
 from pipeline.config.shards import ShardsConfig
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way, write_tombstones

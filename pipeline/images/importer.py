@@ -20,12 +20,12 @@ from pathlib import Path
 from manifests.errors import UserError
 from manifests.hashing import hash_name
 from manifests.image_sample import ANSWERS_NAME, IMAGE_KIND, SECOND_MEMBER, ImageJson, QuestionJson
+from manifests.lock import RunLock
 from manifests.reasons import Reason
 from manifests.rows import ShardRow
 from manifests.sample import is_video_id, sample_key
 from manifests.shards import Manifest, ShardEntry
 from pipeline.config.shards import CardConfig
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.images.annotations import Captioned, Format, read_annotations
 from pipeline.images.pictures import Archive, Picture, PictureRejected, make_picture, open_archive

@@ -24,10 +24,10 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.errors import DamagedFile
+from manifests.files import Files
+from manifests.parallel import READERS, ahead
 from manifests.parquet import damage_named, open_parquet, parquet_bytes
 from manifests.rows import MatchRow
-from pipeline.engine.store.files import Files
-from pipeline.engine.store.parallel import READERS, ahead
 from pipeline.engine.store.ranges import RowFile
 from pipeline.likeness.bands import ALL_BITS, HALF, LOW, HashQuery, Int64, bits_of
 from pipeline.likeness.search import Owners, Search

@@ -3,7 +3,7 @@
 Code that takes back table rows, or erases a video's data in them, must delete it: it holds traces of the same videos.
 """
 
-from pipeline.engine.store.files import Files
+from manifests.files import Files
 
 ALIKE = "alike"
 """What clips, videos and texts are compared by (pipeline/likeness/index.py), and what closed shards hold

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
 from manifests.funnel import SELECTION_NAME, selection_runs
+from manifests.parallel import READERS
 from manifests.schema import completed
 from manifests.shards import TABLE_NAME, ShardEntry, read_entries, rows_of_shard
 from pipeline.engine.store.commits import part_name
-from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.segments import Head, Segment
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part, adjoining

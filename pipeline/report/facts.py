@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from manifests.parallel import ahead
 from manifests.schema import TABLES
-from pipeline.engine.store.parallel import ahead
 from pipeline.engine.store.store import Store
 from pipeline.report.clips import Clips
 from pipeline.report.once import take_once

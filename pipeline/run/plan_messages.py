@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
+from manifests.lock import Held
 from pipeline.config import RunConfig
 from pipeline.engine.run.lines import StageResult
-from pipeline.engine.run.lock import Held
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Stage, Unit
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from manifests.files import ROWS_A_GROUP
 from manifests.funnel import SELECTION_NAME
 from manifests.parquet import parquet_writer
 from manifests.schema import SELECTION
@@ -14,7 +15,6 @@ from manifests.settings import identity_values
 from manifests.shards import Manifest
 from pipeline.balance.result import BALANCE_NAME, BalanceResult
 from pipeline.balance.selection import Selection
-from pipeline.engine.store.files import ROWS_A_GROUP
 from pipeline.outdir.identity import stages_made_by
 from pipeline.shards.manifest import remove_packs, remove_packs_of, write_manifest
 

@@ -16,7 +16,9 @@ from typing import Any, Protocol
 from manifests.checks import CHECKS
 from manifests.errors import UserError, is_of_a_disk, is_passing, storage_errors
 from manifests.exits import ExitCode
+from manifests.lock import Held, LockLost, RunLock
 from manifests.members import MEMBERS
+from manifests.outage import stopping_by
 from manifests.plugins import refuse_clashes, used_by
 from manifests.stages import STAGES
 from pipeline.config import RunConfig
@@ -26,14 +28,12 @@ from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.run.drain import Drained, StopRequest, drain_on_sigterm
 from pipeline.engine.run.driver import nothing, run_planned
 from pipeline.engine.run.lines import Line, LinesHere, Planner, StageResult, one_chain
-from pipeline.engine.run.lock import Held, LockLost, RunLock
 from pipeline.engine.run.merger import Merger, merging
 from pipeline.engine.run.progress import under_way
 from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.run.units_so_far import UnitsSoFar
 from pipeline.engine.store.delete_merged import sweep_orphans
 from pipeline.engine.store.merge import MergeSizes
-from pipeline.engine.store.outage import stopping_by
 from pipeline.engine.store.segments import change_head
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor, LocalExecutor

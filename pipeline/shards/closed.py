@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
 from manifests.membership import Ids, hash_ids
+from manifests.parallel import READERS
 from manifests.parquet import open_parquet
 from manifests.shards import TABLE_NAME, ShardEntry
 from manifests.shards import read_entries as entries_of_table
 from pipeline.balance.clip_lists import ClipLists, smallest
 from pipeline.engine.store.new_parts import KnownUnits
-from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.store import Store
 from pipeline.outdir.remade import ALIKE
 from pipeline.shards.clips import Int64, PlanVideos

@@ -28,6 +28,7 @@ from manifests.clip_status import is_success
 from manifests.errors import DamagedFile, UserError
 from manifests.funnel import CURE_OF_SELECTION, SELECTION_NAME
 from manifests.image_sample import IMAGE_KIND
+from manifests.parallel import READERS
 from manifests.parquet import damage_named, open_parquet
 from manifests.reasons import Reason
 from manifests.sample_index import entries_in
@@ -48,7 +49,6 @@ from manifests.shards import (
 from manifests.wrong_value import first_fault
 from pipeline.config.shards import CardConfig
 from pipeline.engine.store.many_parts import read_many
-from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.store import Store
 from pipeline.media.versions import tool_versions
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way

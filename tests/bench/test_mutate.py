@@ -65,9 +65,9 @@ def test_every_module_of_the_product_is_in_one_room() -> None:
 
 
 def test_a_modules_own_tests_come_first() -> None:
-    first, *others = nearest_tests("pipeline/engine/run/lock.py")
+    first, *others = nearest_tests("manifests/lock.py")
 
-    assert first == ["tests/pipeline/engine/run/test_lock.py"]
+    assert first == ["tests/manifests/test_lock.py"]
     assert nearest_tests("pipeline/media/checks/__init__.py")[0][0] == "tests/pipeline/media/test_checks.py"
     captions, *_ = nearest_tests("pipeline/text/captions/vtt.py")
     assert "tests/pipeline/text/captions/test_pitfalls.py" in captions, "a whole folder where that is what tests it"

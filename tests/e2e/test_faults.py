@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from manifests.lock import RunLock
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.unit import Resources
@@ -106,7 +106,7 @@ CLOCKED = """
 import sys
 from pathlib import Path
 from pipeline.engine.work.executor import LocalExecutor
-from pipeline.engine.run.lock import RunLock
+from manifests.lock import RunLock
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.store.store import Store
 from tests.e2e.test_faults import LIMITS, UNITS

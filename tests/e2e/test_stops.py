@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from manifests.lock import LOCK
 from manifests.schema import TABLES
 from manifests.shards import read_manifest
-from pipeline.engine.run.lock import LOCK
 from pipeline.engine.store.delete_merged import sweep_orphans
 from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.store import Store

@@ -11,10 +11,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from manifests.lock import RunLock
 from pipeline.engine.run import clock
 from pipeline.engine.run.drain import Drained
 from pipeline.engine.run.lines import Chain, Line, LinesHere, Planner, StageResult, one_chain
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.progress import RunProgress
 from pipeline.engine.run.stage_run import (
     ASK_EVERY_S,

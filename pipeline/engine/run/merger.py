@@ -6,8 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
+from manifests.lock import RunLock
 from pipeline.engine.run import clock
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.delete_merged import sweep_segments
 from pipeline.engine.store.lookup import write_loose
 from pipeline.engine.store.merge import Job, MergeSizes, install, plan_merge

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 
 from manifests.errors import UserError
 from manifests.exits import ExitCode
+from manifests.lock import RunLock
 from manifests.reasons import AnyReason, Reason
 from manifests.run_status import StageStatus
 from pipeline.engine.run import clock
 from pipeline.engine.run.lines import ListedHere, ListedInThread, StageResult, UnitSource
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.name_set import Names
 from pipeline.engine.run.progress import RunProgress, StageProgress, units_of
 from pipeline.engine.run.units_so_far import UnitsSoFar

@@ -13,11 +13,11 @@ from types import TracebackType
 
 from manifests.errors import UserError, storage_errors
 from manifests.exits import ExitCode
+from manifests.lock import LockLost
 from manifests.run_status import STATUS_NAME, Control, RunStatus, StageStatus, State
 from manifests.stages import rank_of
 from pipeline.engine.run import clock
 from pipeline.engine.run.drain import StopRequest
-from pipeline.engine.run.lock import LockLost
 from pipeline.engine.run.status_files import read_control
 from pipeline.engine.store.store import Store
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from manifests.errors import DamagedFile
+from manifests.files import Files
+from manifests.parallel import READERS
 from manifests.rows import ManifestRow
-from pipeline.engine.store.files import Files
-from pipeline.engine.store.parallel import READERS
 
 FOLDER = "commits"
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TypeVar
 
+from manifests.files import Files
+from manifests.parallel import READERS
 from pipeline.engine.store.commits import Commits, Facts
-from pipeline.engine.store.files import Files
-from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.segments import MAX_MOVED, Head, SegmentReader, change_head, read_head, without
 
 Made = TypeVar("Made")

@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from manifests.parallel import READERS, ahead
 from manifests.schema import REJECTS, TABLES, completed
 from pipeline.engine.store.commits import part_name
 from pipeline.engine.store.new_parts import KnownUnits, hash_units, hashes_of
-from pipeline.engine.store.parallel import READERS, ahead
 from pipeline.engine.store.ranges import FETCH_BYTES, SegmentRows
 from pipeline.engine.store.segments import MAX_MOVED, Head, Segment
 from pipeline.engine.store.unit_parts import Part

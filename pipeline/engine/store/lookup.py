@@ -21,12 +21,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.errors import DamagedFile
+from manifests.files import Files
 from manifests.hashing import UInt64, hash_texts
 from manifests.origin import origin_of
+from manifests.parallel import READERS
 from manifests.parquet import damage_named, open_parquet, parquet_bytes
 from pipeline.engine.store.commits import FOLDER, Commits, Facts
-from pipeline.engine.store.files import Files
-from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.ranges import RowFile
 from pipeline.engine.store.segments import Head, Segment, SegmentReader
 from pipeline.engine.store.unit_parts import IDS_NAME, Part

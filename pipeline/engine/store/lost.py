@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from manifests.errors import DamagedFile
+from manifests.parallel import READERS
 from manifests.schema import TABLES
-from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.segments import HEAD, UNITS, Segment, read_head
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import FOLDER, IDS_NAME, PART, name_of

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from manifests.parallel import READERS, ahead
 from manifests.schema import completed
-from pipeline.engine.store.parallel import READERS, ahead
 from pipeline.engine.store.ranges import FETCH_BYTES, SegmentRows
 from pipeline.engine.store.unit_parts import Part
 

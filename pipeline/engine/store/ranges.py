@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.files import Files
 from manifests.parquet import damage_named, open_parquet
 from manifests.schema import WIDE
-from pipeline.engine.store.files import Files
 from pipeline.engine.store.unit_parts import cure_of
 
 TAIL_BYTES = 128 * 1024

@@ -17,12 +17,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from manifests.parallel import READERS
 from manifests.parquet import parquet_writer
 from manifests.schema import REJECTS, TABLES, WIDE, completed
 from pipeline.engine.store.commits import Facts, part_name
 from pipeline.engine.store.lookup import ids_bytes, places_of
 from pipeline.engine.store.merge import Job
-from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.segments import UNITS, Segment
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import IDS_NAME, MERGED_NAME, Part

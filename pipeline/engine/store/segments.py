@@ -29,13 +29,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from manifests.columns import table_in_a_file
 from manifests.errors import DamagedFile
+from manifests.files import Files
 from manifests.membership import NOWHERE, Ids
+from manifests.parallel import READERS
 from manifests.parquet import damage_named, open_parquet
 from manifests.seals import sealed
 from manifests.wrong_value import first_fault
 from pipeline.engine.store.commits import Facts
-from pipeline.engine.store.files import Files
-from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.unit_parts import FOLDER, IDS_NAME, cure_of
 
 HEAD = f"{FOLDER}/head.json"

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.errors import DamagedFile, UserError
+from manifests.parallel import READERS
 from manifests.parquet import damage_named, open_parquet
 from manifests.schema import REJECTS, TABLES, WIDE, completed, table_of
 from manifests.stages import STAGES
@@ -22,7 +23,6 @@ from pipeline.engine.store.commits import Commits, Facts, number_of, part_name
 from pipeline.engine.store.committed import Committed
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.lookup import hash_of, may_hold, read_loose, rows_with_hash
-from pipeline.engine.store.parallel import READERS
 from pipeline.engine.store.ranges import SegmentRows, Spans, read_rows, wide_path
 from pipeline.engine.store.segments import MAX_MOVED, Head, Retired, Segment, change_head, read_head, without
 from pipeline.engine.store.unit_parts import MERGED_NAME, PART, Part, cure_of, joined, name_of, strays

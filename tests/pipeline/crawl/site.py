@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import Secret, SecretStr
 
+from manifests.lock import RunLock
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CrawlConfig, IdentityConfig, LimitsConfig, PolitenessConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import RoundPlan, Wanted
 from pipeline.crawl.rounds import rounds, stages_of
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.unit import Context, Output, Resources, Unit

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from manifests.lock import RunLock
 from manifests.reasons import Reason
 from miniyoutube.big_catalogue import a_catalogue
 from miniyoutube.misbehave import BEHAVIOURS
@@ -19,7 +20,6 @@ from pipeline.config.crawl import LimitsConfig
 from pipeline.crawl.plan import Wanted
 from pipeline.crawl.round_files import category_states
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.unit import Context, Output, Resources, Unit

@@ -12,13 +12,13 @@ import pytest
 
 from hdvila_testing.s3 import s3_server
 from manifests.errors import UserError
+from manifests.lock import RunLock
 from pipeline.dataset import fsck as engine
 from pipeline.dataset.fsck import Fsck
 from pipeline.dataset.ledger import LEDGER
 from pipeline.dataset.remove import remove
 from pipeline.dataset.verify import verify
 from pipeline.dataset.verify_shard import Fault
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
 from tests.pipeline.run.small_runs import films_in, start

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from manifests.errors import UserError
+from manifests.inside import LINKED
 from pipeline.commands import export, import_images, merge, remove, report, reshard, run
-from pipeline.engine.store.inside import LINKED
 
 FOLDERS = ("shards", "packs", "index", "manifests", "report")
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from manifests.lock import RunLock
 from pipeline.engine.run.drain import StopRequest
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.lines import StageResult
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor

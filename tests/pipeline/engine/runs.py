@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from manifests.lock import RunLock
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.lines import StageResult
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor
 from pipeline.engine.work.unit import Resources

@@ -22,7 +22,7 @@ import ray
 from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
 from pipeline.engine.on_ray.cluster import RayExecutor
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
+from manifests.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Resources
 from tests.pipeline.engine.toys import Naps

@@ -17,6 +17,7 @@ from aiobotocore.client import AioBaseClient
 from hdvila_testing.s3 import S3, Door, s3_server
 from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
+from manifests.lock import LockLost, RunLock
 from manifests.reasons import Reason
 from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig
@@ -24,7 +25,6 @@ from pipeline.dataset.merge import merge
 from pipeline.dataset.remove import remove
 from pipeline.dataset.reshard import reshard
 from pipeline.dataset.verify import verify
-from pipeline.engine.run.lock import LockLost, RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, attempt_unit
 from pipeline.engine.work.unit import Context, Output, Resources, Unit

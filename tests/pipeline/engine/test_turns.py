@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from manifests.lock import RunLock
 from manifests.reasons import Reason
 from manifests.run_status import Control, StageStatus
 from pipeline.engine.run import clock, driver
 from pipeline.engine.run.drain import Drained, StopRequest
 from pipeline.engine.run.driver import run_lines, run_stage
 from pipeline.engine.run.lines import Line, one_chain
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.run.status_files import read_run_status, write_control
 from pipeline.engine.store.store import Store

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pytest
 
 from manifests.errors import DamagedFile, UserError
+from manifests.files import Files
 from manifests.rows import MatchRow
-from pipeline.engine.store.files import Files
 from pipeline.engine.store.store import Store
 from pipeline.likeness import bands, index, search
 from pipeline.likeness.bands import bits_of

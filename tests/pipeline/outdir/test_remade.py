@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.engine.store.files import Files
+from manifests.files import Files
 from pipeline.outdir.remade import forget_alike
 
 

@@ -8,13 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 import pipeline.cli
+from manifests.files import Files
 from manifests.settings import load_config
 from miniyoutube.big_catalogue import a_catalogue
 from miniyoutube.demo import pointed_at
 from miniyoutube.server import MiniYouTube
 from pipeline.config import RunConfig
 from pipeline.config.crawl import CrawlConfig
-from pipeline.engine.store.files import Files
 from pipeline.run.first_clip import first_clip_line, first_clip_s
 from pipeline.run.road import run_pipeline
 from pipeline.site import politeness

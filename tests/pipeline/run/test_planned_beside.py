@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from manifests.errors import UserError
+from manifests.lock import RunLock
 from pipeline.config import RunConfig
 from pipeline.engine.run.drain import Drained, StopRequest
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.stage_run import RunStopped
 from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.run.status_files import read_run_status

@@ -14,7 +14,7 @@ DRIVER = """
 import sys
 from pathlib import Path
 from pipeline.config import RunConfig
-from pipeline.engine.run.lock import RunLock
+from manifests.lock import RunLock
 from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor

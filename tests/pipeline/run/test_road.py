@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from manifests.files import Files
 from pipeline.crawl.plan import Wanted
 from pipeline.engine.run.lines import Line
-from pipeline.engine.store.files import Files
 from pipeline.engine.store.store import Store
 from pipeline.run import road
 from pipeline.run.batches import Gathered

@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hdvila_testing.shards import NO_CARD, ShardsConfig, a_data_set, commit_video, make_shards, select
+from manifests.lock import LOCK
 from manifests.sample_index import entries_in
 from manifests.shards import read_manifest, read_published
 from pipeline.dataset.merge import merge
 from pipeline.dataset.remove import remove
 from pipeline.dataset.reshard import reshard
 from pipeline.dataset.verify import verify
-from pipeline.engine.run.lock import LOCK
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards import sample_index

@@ -14,10 +14,10 @@ import pytest
 
 from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
+from manifests.lock import RunLock
 from manifests.reasons import Reason
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.outdir.tombstones import Tombstones, write_tombstones

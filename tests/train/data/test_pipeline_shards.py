@@ -14,10 +14,10 @@ import pytest
 from hdvila_testing.drawn_set import Scene, encode_mp4, read_number
 from hdvila_testing.rows import a_clip_row, a_video_row
 from hdvila_testing.shards import make_shards, select
+from manifests.lock import RunLock
 from manifests.shards import read_manifest
 from pipeline.config.media import MediaConfig
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.media.stage import MediaStage

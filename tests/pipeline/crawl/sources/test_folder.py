@@ -11,12 +11,12 @@ from yt_dlp import YoutubeDL
 
 from hdvila_testing.video import a_video
 from manifests.errors import UserError
+from manifests.lock import RunLock
 from pipeline.config import RunConfig
 from pipeline.config.media import MediaConfig
 from pipeline.config.sources import FolderConfig
 from pipeline.crawl.sources.folder import FolderStage, content_id, identify, media_files
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.work.unit import Context

@@ -19,10 +19,10 @@ import pytest
 
 from manifests.errors import UserError
 from manifests.exits import ExitCode
+from manifests.lock import RunLock
 from pipeline.engine.on_ray.ray_session import TRIES, RayNotStarted, StartOfRay
 from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Resources, Stage
 from tests.conftest import REPO
@@ -91,7 +91,7 @@ IN_A_TERMINAL = """
 import sys
 from pathlib import Path
 from pipeline.engine.on_ray.cluster import RayExecutor
-from pipeline.engine.run.lock import RunLock
+from manifests.lock import RunLock
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.store.store import Store
 from tests.pipeline.engine.toys import ToyStage

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from manifests.lock import RunLock
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.progress import set_up_logging
 from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.store import Store

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from manifests.lock import RunLock
 from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from tests.pipeline.engine.toys import Fetched

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from manifests.errors import is_passing
+from manifests.lock import RunLock
 from manifests.plugins import Used
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.stage_run import RunStopped
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Executor, LocalExecutor

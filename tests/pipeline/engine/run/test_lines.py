@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from manifests.lock import LockLost, RunLock
 from manifests.run_status import StageStatus
 from pipeline.engine.run import clock, driver
 from pipeline.engine.run import stage_run as live_module
 from pipeline.engine.run.drain import Drained, StopRequest
 from pipeline.engine.run.driver import run_lines
 from pipeline.engine.run.lines import Beside, Line, one_chain
-from pipeline.engine.run.lock import LockLost, RunLock
 from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Finished, LocalExecutor

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from manifests.lock import RunLock
 from pipeline.engine.run import merger as merger_module
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.merger import GROUPS_UNTOLD, Merged, Merger, merge_next, merging
 from pipeline.engine.store.lookup import read_loose
 from pipeline.engine.store.merge import MergeSizes

@@ -11,12 +11,12 @@ import pytest
 
 from hdvila_testing.requests import count_requests
 from manifests.errors import UserError
+from manifests.lock import LockLost, RunLock
 from manifests.run_status import Control, StageStatus
 from pipeline.engine.run import clock, driver
 from pipeline.engine.run import status_and_control as desk_module
 from pipeline.engine.run.drain import Drained, StopRequest
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import LockLost, RunLock
 from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.run.status_files import read_run_status, write_control
 from pipeline.engine.store.merge import MergeSizes

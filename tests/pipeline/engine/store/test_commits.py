@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from manifests.files import Files
+from manifests.lock import RunLock
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.store.commits import Commits, number_of, part_name
-from pipeline.engine.store.files import Files
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import Outcome, attempt_unit
 from pipeline.engine.work.executor import LocalExecutor

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from hdvila_testing.requests import count_requests
+from manifests import parallel as ahead
 from pipeline.engine.store import follow, ranges, segment_files
-from pipeline.engine.store import parallel as ahead
 from pipeline.engine.store.follow import Follower, _New, _spans_of
 from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.segments import read_head

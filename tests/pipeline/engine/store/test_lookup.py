@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from hdvila_testing.requests import count_requests
 from hdvila_testing.rows import a_clip_row, a_video_row
+from manifests.files import Files
 from manifests.schema import TABLES, table_of
 from pipeline.engine.store import lookup
-from pipeline.engine.store.files import Files
 from pipeline.engine.store.lookup import (
     LOOSE,
     PLACES,

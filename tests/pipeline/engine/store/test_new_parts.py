@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hdvila_testing.requests import count_requests
-from pipeline.engine.store.files import Files
+from manifests.files import Files
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.merge import MergeSizes, plan_merge
 from pipeline.engine.store.new_parts import NewParts

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hdvila_testing.requests import count_requests
+from manifests.files import Files
 from manifests.parquet import parquet_bytes
 from pipeline.engine.store import ranges
-from pipeline.engine.store.files import Files
 from pipeline.engine.store.ranges import TAIL_BYTES, RowFile, SegmentRows, read_rows, wide_path
 from pipeline.engine.store.segments import read_head
 from pipeline.engine.store.store import Store

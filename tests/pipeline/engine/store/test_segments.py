@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from manifests.errors import DamagedFile
-from pipeline.engine.store.files import Files
+from manifests.files import Files
 from pipeline.engine.store.lookup import hash_of, rows_with_hash
 from pipeline.engine.store.segments import (
     HEAD,

@@ -12,9 +12,9 @@ import pytest
 
 from hdvila_testing.rows import a_clip_row
 from manifests.errors import DamagedFile
+from manifests.files import Files
 from manifests.parquet import parquet_bytes
 from pipeline.engine.store import store as store_module
-from pipeline.engine.store.files import Files
 from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.segments import Head, change_head, read_head
 from pipeline.engine.store.store import Store

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from manifests.errors import UserError
+from manifests.lock import RunLock
 from manifests.reasons import Reason
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
 from pipeline.engine.run.stage_run import RunStopped
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import STORE_WAIT_S, per_item, plain, reading_input

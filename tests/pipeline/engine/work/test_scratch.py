@@ -75,7 +75,7 @@ RUN = """
 import sys
 from pathlib import Path
 from pipeline.engine.work.executor import LocalExecutor
-from pipeline.engine.run.lock import RunLock
+from manifests.lock import RunLock
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.stage_run import RunStopped
 from pipeline.engine.store.store import Store

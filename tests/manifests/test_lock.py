@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from manifests import lock as lock_module
 from manifests.errors import UserError
 from manifests.exits import ExitCode
-from pipeline.engine.run import lock as lock_module
-from pipeline.engine.run.lock import LOCK, LockHeld, LockLost, RunLock
+from manifests.lock import LOCK, LockHeld, LockLost, RunLock
 from pipeline.engine.store.store import Store
 
 

@@ -25,11 +25,11 @@ import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from manifests.errors import DamagedFile, UserError
+from manifests.inside import linked_folders, refuse_links, refuse_outside
+from manifests.outage import outlast
+from manifests.parallel import READERS
 from manifests.parquet import parquet_bytes
 from manifests.seals import is_broken, sealed
-from pipeline.engine.store.inside import linked_folders, refuse_links, refuse_outside
-from pipeline.engine.store.outage import outlast
-from pipeline.engine.store.parallel import READERS
 
 TEMPORARY = ".tmp-"
 BLOCK_BYTES = 1 << 22

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from pipeline.engine.store import parallel as module
-from pipeline.engine.store.parallel import ahead
+from manifests import parallel as module
+from manifests.parallel import ahead
 
 
 def test_results_come_in_order_and_are_made_side_by_side() -> None:

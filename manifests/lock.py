@@ -22,7 +22,7 @@ from typing import TypedDict, cast
 
 from manifests.errors import UserError, storage_errors
 from manifests.exits import ExitCode
-from pipeline.engine.store.store import Store
+from manifests.files import Files
 
 log = logging.getLogger("hdvila")
 
@@ -59,7 +59,7 @@ class LockHeld(UserError):
 class Held:
     """A lock that is held, as other processes of the run see it."""
 
-    store: Store
+    store: Files
     holder: str
 
     def check(self) -> None:
@@ -74,7 +74,7 @@ class Held:
 class RunLock:
     """Holds run.lock while open: `with RunLock(store) as lock: … lock.check()` before each commit."""
 
-    def __init__(self, store: Store, *, stale_s: float = STALE_S, renew_s: float = RENEW_S) -> None:
+    def __init__(self, store: Files, *, stale_s: float = STALE_S, renew_s: float = RENEW_S) -> None:
         self._store = store
         self._stale_s = stale_s
         self._renew_s = renew_s
@@ -168,14 +168,14 @@ class RunLock:
         return json.dumps(facts).encode()
 
 
-def _raw(store: Store) -> bytes | None:
+def _raw(store: Files) -> bytes | None:
     try:
         return store.read(LOCK)
     except FileNotFoundError:
         return None
 
 
-def _read(store: Store) -> Holder:
+def _read(store: Files) -> Holder:
     return _parse(_raw(store) or b"")
 
 

@@ -20,8 +20,8 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from manifests.errors import DamagedFile
+from manifests.files import ROWS_A_GROUP, Files, _guard_of
 from manifests.seals import is_sealed
-from pipeline.engine.store.files import ROWS_A_GROUP, Files, _guard_of
 
 
 @pytest.fixture
@@ -287,7 +287,7 @@ def test_without_patience_a_silent_store_is_asked_once(monkeypatch: pytest.Monke
         waited.append(patience_s)
         return call()
 
-    monkeypatch.setattr("pipeline.engine.store.files.outlast", outlast)
+    monkeypatch.setattr("manifests.files.outlast", outlast)
     patient = replace(bucket(), patience_s=60)
     for store in (bucket(), patient):
         store.write("a", b"1")

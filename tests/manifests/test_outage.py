@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from hdvila_testing.s3 import BUCKET, S3, s3_server
+from manifests import files, outage
 from manifests.errors import is_passing
+from manifests.lock import RunLock
+from manifests.outage import outlast, stopping_by
 from pipeline.config.run_config import EngineConfig
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.run.lock import RunLock
-from pipeline.engine.store import files, outage
-from pipeline.engine.store.outage import outlast, stopping_by
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item
 from pipeline.engine.work.executor import LocalExecutor

@@ -12,7 +12,6 @@ fixed; the archive ends with two empty blocks. Reading needs no tar library: `re
 
 from __future__ import annotations
 
-import io
 import re
 import tarfile
 import zlib
@@ -24,9 +23,7 @@ from typing import BinaryIO
 from manifests.errors import UserError
 from manifests.plugins import names_in
 from manifests.sample import ALL_MEMBERS
-
-BLOCK = tarfile.BLOCKSIZE
-"""Bytes of a tar block: headers take one, data is padded to whole blocks."""
+from manifests.tars import BLOCK, name_of, plain_members
 
 END = bytes(2 * BLOCK)
 """The two empty blocks that end an archive."""
@@ -145,7 +142,7 @@ def copy_range(source: BinaryIO, offset: int, size: int, out: BinaryIO) -> None:
     while left:
         chunk = source.read(min(left, _COPY_BYTES))
         if not chunk:
-            raise UserError(f"{_name(source)}: ends {left} bytes early; it is damaged or was replaced: remake it")
+            raise UserError(f"{name_of(source)}: ends {left} bytes early; it is damaged or was replaced: remake it")
         out.write(chunk)
         left -= len(chunk)
 
@@ -169,7 +166,7 @@ def index_pack(file: BinaryIO) -> Iterator[PackedSample]:
     key, start, end = "", 0, 0
     members: dict[str, tuple[int, int]] = {}
     seen: set[str] = set()
-    for info in _headers(file):
+    for info in plain_members(file):
         stem, _, extension = info.name.partition(".")
         if stem != key:
             if members:
@@ -184,32 +181,3 @@ def index_pack(file: BinaryIO) -> Iterator[PackedSample]:
         end = info.offset_data + -(-info.size // BLOCK) * BLOCK
     if members:
         yield PackedSample(key, start, end - start, members)
-
-
-def _headers(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
-    """Yields the headers of a tar such as `write_pack` makes: plain files that end before it does, and nothing else.
-
-    tarfile's own reader would follow links, long names, sparse maps and sizes of 2^60 that a stranger's header names.
-    """
-    end, at = file.seek(0, io.SEEK_END), 0
-    while True:
-        file.seek(at)
-        block = file.read(BLOCK)
-        if block == END[:BLOCK] or 0 < at == end:
-            return
-        try:
-            info = tarfile.TarInfo.frombuf(block, "ascii", "strict")
-        except (tarfile.HeaderError, ValueError) as error:
-            raise UserError(f"{_name(file)}: is not a readable tar ({error} at byte {at}); remake it") from None
-        info.offset, info.offset_data = at, at + BLOCK
-        at = info.offset_data + -(-info.size // BLOCK) * BLOCK
-        if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or not 0 <= info.size <= end - info.offset_data:
-            what = f"{info.name[:100]!r} at byte {info.offset} is a link or folder, or ends behind the tar"
-            raise UserError(f"{_name(file)}: is not a readable tar ({what}); remake it")
-        yield info
-
-
-def _name(file: BinaryIO) -> str:
-    """The name of a file for messages: its path, if any."""
-    name = getattr(file, "name", getattr(file, "path", ""))
-    return name if name and isinstance(name, str) else "the tar"

@@ -29,8 +29,9 @@ from manifests.rows import ShardRow
 from manifests.schema import SHARD_ROWS, table_of
 from manifests.seals import sealed
 from manifests.shards import ShardEntry, member_offsets, rows_of_shard
+from manifests.tars import BLOCK
 from pipeline.engine.store.store import Store
-from pipeline.media.packs import BLOCK, END, PackedSample, index_pack
+from pipeline.media.packs import END, PackedSample, index_pack
 
 SUCCESS = ClipStatus.SUCCESS.in_shards
 FAILED = ClipStatus.FAILED.in_shards

@@ -123,6 +123,7 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
     ) -> None:
         self.index, self.view, self.source, self._seed = index, view, source, seed
         self._timeout_s = timeout_s
+        self.storage_options = dict(storage_options or {})
         self._reader = Reader(index, storage_options)
         self._coming: dict[int, Future[dict[str, bytes]]] = {}
         #: (process id, sample) per worker, sample -1 for none: read by the main process when a worker dies.

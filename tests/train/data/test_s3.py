@@ -64,13 +64,13 @@ def test_a_shard_that_is_not_in_the_bucket_is_unreadable(bucket):
         s3fs.S3FileSystem(**options).mv("shards-of-tests/away.tar", "shards-of-tests/set/shards/train/00001.tar")
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_run_reads_a_bucket_and_gets_the_losses_of_the_disk(bucket, tmp_path, workers):
+@pytest.mark.parametrize(("order", "workers"), [("planned", 0), ("planned", 2), ("streaming", 0)])
+def test_a_run_reads_a_bucket_and_gets_the_losses_of_the_disk(bucket, tmp_path, order, workers):
     local, url, options = bucket
 
     def losses(manifest, name, **data):
         tree = a_tree(manifest, tmp_path / name, data=data, loop={"steps": 3})
-        tree["data"]["manifest"] = str(manifest)
+        tree["data"] |= {"manifest": str(manifest), "order": order}
         fit(parse_config(TrainConfig, tree, source="test"), process_from_environment("cpu"), StopRequest())
         return [r["loss"] for r in read_metrics(tmp_path / name) if r["kind"] == "step"]
 

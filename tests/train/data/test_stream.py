@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
+import shutil
 import sys
+import tarfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,8 +15,11 @@ import pytest
 import torch
 
 from hdvila_testing.drawn_set import a_sample
+from manifests.errors import UserError
+from manifests.shards import read_manifest
 from tests.train.data.loaders import SMALL, VIEWS, a_loader
 from train.data import stream as stream_module
+from train.data.index import load_index
 from train.data.loader import ClipDataset
 from train.data.plan import Mixing, Stream
 from train.data.registry import Seen
@@ -40,18 +47,24 @@ def test_streaming_ranks_read_different_shards(index):
 class Recorded:
     """webdataset's stand-in: what it is asked for, and one sample a shard."""
 
+    tariterators = SimpleNamespace(group_by_keys=iter)
+    ignore_and_continue = None
+
     def __init__(self) -> None:
         self.passes: list[tuple[list[str], int, int]] = []
         self.numbers = itertools.count()
 
-    def WebDataset(self, urls, *, shardshuffle, nodesplitter, workersplitter):
-        assert not shardshuffle and nodesplitter is None and workersplitter is None, "the loader deals them itself"
-        return SimpleNamespace(shuffle=lambda buffer, initial, seed: self._shuffled(urls, buffer, initial, seed))
-
-    def _shuffled(self, urls, buffer, initial, seed):
+    def shuffle(self, buffer, *, initial, seed):
         assert 1 <= initial <= buffer, "the first sample leaves it before it is full"
-        self.passes.append(([url.rpartition("/")[2] for url in urls], buffer, seed))
-        return iter([{"__key__": f"./some/k{next(self.numbers)}"} for _ in urls])
+        return buffer, seed
+
+    def DataPipeline(self, members, groups, shuffle):
+        (shards,) = members.args
+        self.passes.append(([shard.url.rpartition("/")[2] for shard in shards], *shuffle))
+        return self.samples(shards)
+
+    def samples(self, shards):
+        return iter([{"__key__": f"./some/k{next(self.numbers)}"} for _ in shards])
 
 
 @pytest.fixture
@@ -128,7 +141,7 @@ def test_a_sample_that_cannot_be_decoded_is_lost_by_its_key(index, web, monkeypa
     whole = a_sample("some", shape=SMALL)
     samples = [{**whole.members, "txt": b"", "__key__": "./train/bad_00000"}]
     samples += [{**whole.members, "__key__": f"./train/some_{n:05d}"} for n in range(2)]
-    monkeypatch.setattr(web, "_shuffled", lambda *_: iter(samples))
+    monkeypatch.setattr(web, "samples", lambda _: iter(samples))
 
     good, after = itertools.islice(clips_of(index, view=VIEWS), 2)
 
@@ -156,3 +169,60 @@ def test_steps_are_cut_from_chunks_of_any_size_without_losing_a_clip(index, web)
     loader = StreamingLoader(dataset, Stream(index, 1, Mixing(2), 4), world=2, workers=Workers(0, chunk=3))
 
     assert [share.keys for share in loader.steps(3, 6)] == [["k0", "k1"], ["k2", "k3"], ["k4", "k5"]]
+
+
+def a_tar(*headers: tarfile.TarInfo) -> bytes:
+    return b"".join(h.tobuf(tarfile.GNU_FORMAT) for h in headers) + bytes(1024)
+
+
+def a_header(name: str = "k_00000.mp4", kind: bytes = tarfile.REGTYPE, size: int = 0) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, size
+    return info
+
+
+def a_hole() -> bytes:
+    """A sparse member of 2^60 bytes, of which none is in the tar."""
+    header = bytearray(a_header(kind=tarfile.GNUTYPE_SPARSE).tobuf(tarfile.GNU_FORMAT)[:512])
+    header[386:410] = b"%011o\0%011o\0" % (0, 0)
+    header[483:495] = b"\x80" + (2**60).to_bytes(11, "big")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + bytes(1024)
+
+
+STRANGERS = {
+    "a size of 2^60": a_tar(a_header(size=2**60)),
+    "pax records of 2^60": a_tar(a_header(kind=tarfile.XHDTYPE, size=2**60)),
+    "a long name of 2^60": a_tar(a_header(kind=tarfile.GNUTYPE_LONGNAME, size=2**60)),
+    "a hole of 2^60": a_hole(),
+    "a link": a_tar(a_header(kind=tarfile.SYMTYPE)),
+    "names that are no members'": a_tar(a_header("README")),
+    "no members": a_tar(),
+    "zeros, compressed": gzip.compress(bytes(1 << 20)),
+    "no tar": b"no tar",
+    "no file": None,
+}
+
+
+@pytest.mark.parametrize("attack", STRANGERS)
+def test_a_strangers_shard_is_lost_with_one_line_and_the_others_are_read(index, tmp_path, attack):
+    shutil.copytree(index.manifest.root, tmp_path, dirs_exist_ok=True)
+    there = load_index(read_manifest(str(tmp_path)), "train")
+    shard = tmp_path / there.shards[1].url
+    attacked(shard, STRANGERS[attack])
+
+    shares = list(a_loader(there, kind=StreamingLoader).steps(0, 4))
+    lost = {loss.shard: loss.reason for share in shares for loss in share.lost}
+    assert [len(share.keys) for share in shares] == [4] * 4
+    assert list(lost) == [str(shard)] and lost[str(shard)].startswith(str(shard)) and "\n" not in lost[str(shard)]
+
+    for entry in there.shards:
+        attacked(tmp_path / entry.url, STRANGERS[attack])
+    with pytest.raises(UserError, match=r"step 0: .*unusable") as stopped:
+        next(a_loader(there, kind=StreamingLoader).steps(0, 4))
+    assert str(shard) in str(stopped.value)
+
+
+def attacked(shard: Path, data: bytes | None) -> None:
+    shard.unlink(missing_ok=True) if data is None else shard.write_bytes(data)

@@ -13,7 +13,6 @@ import hashlib
 import json
 import re
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,20 +20,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import fsspec
-
 from manifests.addresses import without_secrets
 from manifests.categories import category_name
 from manifests.errors import UserError
-from manifests.origin import is_of_site
 from manifests.plugins import load
-from manifests.reasons import Reason, ReasonClass
+from manifests.reasons import Reason
 from manifests.rows import CaptionRow, VideoRow
 from manifests.sample import GivenSpan, is_video_id
 from manifests.settings import Section
 from pipeline.config.crawl import CrawlConfig
 from pipeline.config.sources import COLUMNS, UrlsConfig
 from pipeline.crawl.sources import LISTS
+from pipeline.crawl.sources.addresses import HostPaused, fetch, refuse_address
 from pipeline.crawl.sources.folder import CAPTION_SUFFIXES, category_id_of, kind_shown_by
 from pipeline.crawl.sources.lists import media_rows
 from pipeline.crawl.sources.spans import as_json, some_usable, spans_of, text_of, value_of
@@ -42,16 +39,7 @@ from pipeline.crawl.sources.tables import TableRow
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item, plain
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit, content_name
-from pipeline.site.addresses import (
-    SLOWEST_BYTES_PER_S,
-    SOCKET_TIMEOUT_S,
-    VIDEO_TRIES,
-    Limits,
-    as_requested,
-    download,
-)
 from pipeline.site.hosts import PoliteHosts
-from pipeline.site.networks import is_public
 from pipeline.site.redact import redact
 from pipeline.site.tracks import MAX_CAPTION_BYTES
 from pipeline.text.transcripts import given_transcript_row
@@ -60,8 +48,6 @@ _ADDRESS = re.compile(r"\w+://\S+")
 MAX_EXTRA_CHARACTERS = 16_384
 BATCH_ROWS = 32
 """Of a unit."""
-REFUSALS_OF_ONE_ADDRESS = 6
-"""An address refused by its host this many times is deferred: it would keep the host paused for all others."""
 SIGNED = "signed_address"
 """Flag of a video whose address in its list holds secrets, which its row does not."""
 LONGEST_WAIT_HERE_S = 60.0
@@ -206,72 +192,6 @@ class UrlFetcher:
         except HostPaused as paused:
             raise Transient(Reason.RATE_LIMITED, str(paused), wait_s=paused.paused_s) from None
         return target
-
-
-class HostPaused(Exception):
-    """The host asked for fewer requests and is paused for longer than the work may wait: another `paused_s`."""
-
-    def __init__(self, host: str, paused_s: float) -> None:
-        super().__init__(f"{host} pauses for another {paused_s:.0f} s (HTTP 429)")
-        self.paused_s = paused_s
-
-
-def refuse_address(url: str, config: UrlsConfig) -> None:
-    """Raises Rejected for an address that is neither http(s) nor in a configured bucket."""
-    if url.partition("://")[0] in ("s3", "gs"):
-        if not any(url.startswith(f"{bucket.rstrip('/')}/") for bucket in config.buckets) or "/../" in url:
-            raise Rejected(Reason.BAD_ADDRESS, f"{redact(url)[:200]}: not in a bucket that urls.buckets names")
-        return
-    as_requested(url)
-    if is_of_site(url):
-        why = "a video of the site in a list whose first rows name none; give such rows a file of their own"
-        raise Rejected(Reason.BAD_ADDRESS, f"{redact(url)[:200]}: {why}")
-
-
-def fetch(url: str, target: Path, by: UrlsStage, patience_s: float, max_bytes: int) -> None:
-    """Downloads an address into a file, retrying where it may help. Raises Rejected; HostPaused after the patience."""
-    config, crawl = by.config, by.crawl
-    refuse_address(url, config)
-    if url.partition("://")[0] in ("s3", "gs"):
-        _from_bucket(url, target, max_bytes)
-        return
-    limits = Limits(
-        max_bytes,
-        timeout_s=SOCKET_TIMEOUT_S,
-        total_s=crawl.fetch_time_limit_s,
-        slowest_bytes_per_s=SLOWEST_BYTES_PER_S,
-        may_ask=(lambda _: True) if config.allow_private else is_public,
-    )
-    host = urlsplit(as_requested(url)).hostname or ""
-    n_tries = n_refused = 0
-    while True:
-        if (paused_s := by.hosts.turn(host, config.gap_s, patience_s)) > 0:
-            raise HostPaused(host, paused_s)
-        try:
-            download(url, target, limits)
-            by.hosts.answered(host)
-            return
-        except Rejected as error:
-            if error.reason is Reason.RATE_LIMITED:  # charged to no address: the host is paused for every worker
-                paused_s = by.hosts.refused(host, error.retry_after_s)
-                if (n_refused := n_refused + 1) == REFUSALS_OF_ONE_ADDRESS:
-                    raise Rejected(error.reason, error.detail, retry_after_s=paused_s) from None
-                continue
-            n_tries += 1
-            if n_tries == VIDEO_TRIES or error.reason.class_ is not ReasonClass.LATER:
-                raise Rejected(error.reason, error.detail, retry_after_s=crawl.politeness.later_s) from None
-            time.sleep(crawl.retry_wait_s * 2 ** (n_tries - 1))
-
-
-def _from_bucket(url: str, target: Path, max_bytes: int) -> None:
-    try:
-        with fsspec.open(url, "rb") as remote, target.open("wb") as file:
-            while block := remote.read(1 << 22):
-                if file.tell() + len(block) > max_bytes:
-                    raise Rejected(Reason.OVERSIZED, f"more than {max_bytes} bytes")
-                file.write(block)
-    except FileNotFoundError:
-        raise Rejected(Reason.UNAVAILABLE, "no such object") from None
 
 
 def _beside(table: str, file: str, max_bytes: int) -> bytes:

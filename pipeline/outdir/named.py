@@ -107,6 +107,11 @@ def _of_address(word: str) -> Place | None:
     return place
 
 
+def said_as(text: str) -> str:
+    """The form in which texts are compared: lower case, letters and digits alone."""
+    return " ".join(re.findall(r"[^\W_]+", text.lower()))
+
+
 def resolve(named: Named, store: Store) -> Named:
     """The same with the names and playlists that this crawl has listed, or knows as channels, as ids."""
     if not named.open:

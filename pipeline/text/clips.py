@@ -21,10 +21,11 @@ from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.boundary import per_item
 from pipeline.engine.work.part_units import OverParts, part_of, parts_processed
 from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit
+from pipeline.outdir.named import said_as
 from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Event, Track, Word
 from pipeline.text.clip_plan import PlannedClip, plan_clips
-from pipeline.text.filters import boilerplate_key, elsewhere_shares, reject_of
+from pipeline.text.filters import elsewhere_shares, reject_of
 from pipeline.text.flags import flags_of
 from pipeline.text.sentences import mark_probabilities, model_used
 
@@ -227,7 +228,7 @@ def boilerplate(
         for clip in clips:
             channel = videos.get(clip["video_id"], {}).get("channel_id", "")
             if channel:
-                key = (channel, boilerplate_key(clip["text"]))
+                key = (channel, said_as(clip["text"]))
                 clips_of.setdefault(key, set()).add((clip["video_id"], clip["n"]))
     counts = Counter({key: len({video for video, _ in same_text}) for key, same_text in clips_of.items()})
     return {clip for key, same_text in clips_of.items() if counts[key] > limit for clip in same_text}

@@ -1,6 +1,5 @@
 """Which clips are rejected for their text, and by which flags. Each filter has a reason and a threshold."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -191,8 +190,3 @@ def elsewhere_shares(words: Sequence[Word], clips: Sequence[PlannedClip]) -> lis
         again = sum(n for gram, n in own.items() if said[gram] > n)
         shares.append(again / max(own.total(), MIN_ELSEWHERE))
     return shares
-
-
-def boilerplate_key(text: str) -> str:
-    """The form in which a channel's texts are compared: lower case, letters and digits alone."""
-    return " ".join(re.findall(r"[^\W_]+", text.lower()))

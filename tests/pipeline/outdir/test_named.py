@@ -10,7 +10,7 @@ import hdvila_testing.shards as toys
 from manifests.errors import UserError
 from manifests.origin import origin_of
 from pipeline.engine.store.store import Store
-from pipeline.outdir.named import Named, read_named, resolve
+from pipeline.outdir.named import Named, read_named, resolve, said_as
 
 ID, CHANNEL, LIST = "dQw4w9WgXcQ", "UCabcdefghijklmnopqrstuv", "PLBCF2DAC6FFB574DE"
 VIDEOS = """
@@ -141,3 +141,7 @@ def _listed(video_id: str, **facts: str) -> dict[str, object]:
     blank = dict.fromkeys(("title", "live_status", "availability", "given_spans"), "")
     numbers = {"wanted_category_id": -1, "position": 0, "duration_s": 0.0, "view_count": -1, "starts_at": 0, "round": 0}
     return {"video_id": video_id, **blank, **numbers, **facts}
+
+
+def test_texts_are_compared_without_case_and_marks() -> None:
+    assert said_as("Hit Subscribe, please!") == said_as("hit subscribe please")

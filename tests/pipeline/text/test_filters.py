@@ -11,7 +11,6 @@ from pipeline.text.captions.track import Event, Word
 from pipeline.text.clip_plan import PlannedClip
 from pipeline.text.filters import (
     TextRules,
-    boilerplate_key,
     elsewhere_shares,
     event_share,
     foreign_sentence,
@@ -124,10 +123,6 @@ def test_a_refrain_is_rejected_and_a_phrase_that_comes_back_is_not() -> None:
 def test_two_mentions_are_speech_and_many_are_a_song() -> None:
     assert repeated_share(["the", "more", "we", "know", "the", "more", "we", "see"]) == 0
     assert repeated_share(("let it be " * 5).split()) > 0.9
-
-
-def test_boilerplate_is_compared_without_case_and_marks() -> None:
-    assert boilerplate_key("Hit Subscribe, please!") == boilerplate_key("hit subscribe please")
 
 
 def clip_of(words: list[Word], **changes: Any) -> PlannedClip:

@@ -31,6 +31,8 @@ MAX_PIXELS = 4096 * 2160
 
 WHOLE_VIDEO = "whole_video"
 """Flag of a clip that is the whole video: its end is known only once its media is there."""
+WITHDRAWN = "withdrawn"
+"""Flag of a planned clip whose sentence was removed: media cuts nothing for it."""
 
 
 def is_video_id(text: str) -> bool:

@@ -99,6 +99,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "spans.jsonl").write_text('{"start_ms": 500, "end_ms": 3000, "text": "this is one sentence"}\n')
     (folder / "captions.en.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:03.000\nthis is one sentence. and another\n")
     (folder / "takedowns.txt").write_text("video-00000\n")
+    (folder / "sentences.txt").write_text("sentence 0 of video video-00003\n")
     with pytest.MonkeyPatch.context() as there:
         there.chdir(folder)
         fit = CliRunner().invoke(train.cli.app, ["fit", "configs/train_demo.yaml", *SHORTER["fit"]])

@@ -186,6 +186,9 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         "pipeline/dataset/hashes",
         "pipeline/dataset/ledger",
     ],
+    "tests/pipeline/dataset/test_purge.py and tests/pipeline/dataset/test_withdraw.py, whose edits it makes": [
+        "pipeline/dataset/edit"
+    ],
     "tests/pipeline/commands/test_cut.py": ["pipeline/media/cut_files"],
     "tests/pipeline/likeness/test_index.py, which compares whole worlds, killed and taken up again": [
         f"pipeline/likeness/{name}" for name in ("comparing", "matches", "stage")

@@ -29,6 +29,7 @@ TABLES = "Title, captions and words in the tables of the crawl, which are not pu
 _SAYS = {
     "asked": "What was asked",
     "videos": "Videos that were found",
+    "clips": "Clips that say one of the sentences",
     "repeats": "Of these, the same film as one that was asked for",
     "unknown": "Not found; kept out from now on",
     "samples": "Samples that were removed",
@@ -50,6 +51,7 @@ def write_answer(folder: Store, url: str, asked: Sequence[str], done: Removal, *
         "made_by": made_by(),
         "asked": list(asked),
         "videos": list(done.videos),
+        "clips": list(done.clips),
         "repeats": list(done.repeats),
         "unknown": list(done.unknown),
         "samples": list(done.keys),

@@ -20,8 +20,8 @@ from pipeline.engine.store.unit_parts import Part, cure_of
 from pipeline.outdir.remade import forget_alike
 
 Edit = Callable[[pa.Table], tuple[pa.Table, int]]
-"""Some rows of a table, in some of its columns -> (the same rows as they are to be, the number of those meant). The wide
-columns of merged rows (`manifests.schema.WIDE`) lie apart, with `video_id` alone beside them.
+"""Some rows of a table, in some of its columns -> (the same rows as they are to be, the number of those meant). The
+wide columns of merged rows (`manifests.schema.WIDE`) lie apart, with `video_id` alone beside them.
 """
 REJECTS = "rejects"
 

@@ -23,11 +23,13 @@ from manifests.parallel import READERS
 from manifests.shards import ShardEntry
 from pipeline.dataset.reach import COLUMNS, covered, is_in
 from pipeline.engine.store.store import Store
+from pipeline.outdir.sayings import Sayings
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards.closed import Held, committed_shards, kept_held, read_entries
 from pipeline.shards.files import read_rows
 
 SHARD_COLUMNS = ["video_id", "channel_id", "url", "key", "status"]
+SAID_COLUMNS = ["clip_id", "caption"]
 
 
 @dataclass
@@ -42,6 +44,10 @@ class Holders:
     """Ids of those that `covering` covers."""
     named: set[str] = field(default_factory=set)
     """Ids, channels and addresses of `asked` that match something here."""
+    sayings: Sayings = field(default_factory=lambda: Sayings(Tombstones()))
+    """The sentences to look for: those of `asked`, and all if a removal was interrupted."""
+    clips: set[str] = field(default_factory=set)
+    """Ids of the clips in shards that say one of them."""
     keys: list[str] = field(default_factory=list)
     """Keys of the samples in closed shards that `asked` covers."""
     shards: set[str] = field(default_factory=set)
@@ -71,7 +77,7 @@ def _addresses(rows: pa.Table) -> list[str]:
 
 def find_holders(store: Store, asked: Tombstones, covering: Tombstones) -> Holders:
     """Looks through tables and shards. Raises UserError if a shard is missing or its rows are unreadable."""
-    holders = Holders(asked, covering)
+    holders = Holders(asked, covering, sayings=sayings_of(asked, covering))
     ids = [pa.array([], pa.string())]
     for rows in store.read_runs("videos", COLUMNS):
         holders.add(rows)
@@ -81,10 +87,17 @@ def find_holders(store: Store, asked: Tombstones, covering: Tombstones) -> Holde
     closed = read_entries(store)
     opened = list(committed_shards(store, but={entry.url for entry in closed}).values())
     half_done = _half_done(store, [*closed, *opened])
-    urls = set(_may_hold(store, closed, holders, pa.chunked_array(ids))) | half_done | {entry.url for entry in opened}
+    everywhere = {entry.url for entry in closed if holders.sayings}  # what shards say was not written down
+    urls = everywhere | half_done | {entry.url for entry in opened}
+    urls |= set(_may_hold(store, closed, holders, pa.chunked_array(ids)))
     _look_into(store, [entry for entry in (*closed, *opened) if entry.url in urls], holders, {e.url for e in closed})
     holders.shards |= half_done
     return holders
+
+
+def sayings_of(asked: Tombstones, covering: Tombstones) -> Sayings:
+    """The sentences that a removal has to look for; after an interrupted one all that there are."""
+    return Sayings(covering if covering.under_way else Tombstones(texts=asked.texts))
 
 
 def channels_among(store: Store, names: Collection[str]) -> set[str]:
@@ -140,13 +153,24 @@ def _has(contents: Held, videos: pa.ChunkedArray, channels: pa.Array) -> bool:
 
 def _look_into(store: Store, entries: Sequence[ShardEntry], holders: Holders, closed: Collection[str]) -> None:
     """Reads the rows of these shards and notes which hold what."""
+    columns = [*SHARD_COLUMNS, *(SAID_COLUMNS if holders.sayings else ())]
     with ThreadPoolExecutor(READERS) as readers:
         for entry, rows in zip(
-            entries, readers.map(lambda entry: read_rows(store, entry.url, SHARD_COLUMNS), entries), strict=True
+            entries, readers.map(lambda entry: read_rows(store, entry.url, columns), entries), strict=True
         ):
             asked = holders.add(rows)
-            if covered(rows, holders.covering).any():
+            says = _says(rows, holders)
+            if covered(rows, holders.covering).any() or says.any():
                 holders.shards.add(entry.url)
             if entry.url in closed:
                 samples = np.array(is_success(rows.column("status")).to_numpy(), np.bool_)
-                holders.keys += rows.column("key").filter(pa.array(asked & samples)).to_pylist()
+                holders.keys += rows.column("key").filter(pa.array((asked | says) & samples)).to_pylist()
+
+
+def _says(rows: pa.Table, holders: Holders) -> NDArray[np.bool_]:
+    """[N] which rows of a shard say one of the sentences; notes their clips."""
+    if not holders.sayings:
+        return np.zeros(rows.num_rows, np.bool_)
+    says = np.array([holders.sayings.in_(text) for text in rows.column("caption").to_pylist()], np.bool_)
+    holders.clips.update(rows.column("clip_id").filter(pa.array(says)).to_pylist())
+    return says

@@ -22,7 +22,8 @@ from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import index_pack
 from pipeline.media.versions import tool_versions
-from pipeline.outdir.tombstones import Tombstones, covers, read_tombstones, refuse_while_under_way, write_tombstones
+from pipeline.outdir.sayings import kept_out
+from pipeline.outdir.tombstones import Tombstones, read_tombstones, refuse_while_under_way, write_tombstones
 from pipeline.report.page import has_audit, write_report
 from pipeline.shards.files import (
     SUCCESS,
@@ -146,8 +147,8 @@ def _copy_shard(
     source: Store, entry: ShardEntry, out: Store, target: ShardEntry, gone: set[str], tombstones: Tombstones
 ) -> ShardEntry:
     """Puts a shard, or what is to be kept of it, under the target's url; what a manifest claims is counted again."""
-    pieces = pieces_of(source, entry)
-    kept = [p for p in pieces if p.row["video_id"] not in gone and not covers(tombstones, p.row)]
+    pieces, is_out = pieces_of(source, entry), kept_out(tombstones)
+    kept = [p for p in pieces if p.row["video_id"] not in gone and not is_out(p.row)]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         if len(kept) == len(pieces):

@@ -1,6 +1,7 @@
 """What was removed, for those who hold a copy: `removals/<date>-<hash>.json`, ids and keys only.
 
-    {"date": …, "asked": {"videos": […], "channels": […], "urls": […]}, "videos": […], "keys": […], "purged": …}
+    {"date": …, "asked": {"videos": […], "channels": […], "urls": […], "texts": […]}, "videos": […], "keys": […],
+     "purged": …}
 
 After a purge each name of it is the salted hash of its kind and itself, with the `salt` beside (pipeline/outdir/
 tombstones.py): who holds a copy can tell whether it holds one of them, and nobody else what they were.
@@ -17,12 +18,13 @@ from typing import Any
 from manifests.shards import RECORDS
 from pipeline.engine.store.store import Store
 from pipeline.likeness.removed import read_signatures, write_signatures
-from pipeline.outdir.tombstones import Tombstones, hashed
+from pipeline.outdir.tombstones import Tombstones, hash_of_text, hashed
 
 
 def write_record(store: Store, asked: Tombstones, videos: Iterable[str], keys: Iterable[str], *, purged: bool) -> str:
     """Writes the record of a removal; its path."""
     names = {"videos": sorted(asked.videos), "channels": sorted(asked.channels), "urls": sorted(asked.urls)}
+    names["texts"] = sorted(asked.texts)
     today = datetime.now(UTC).date().isoformat()
     facts = {"date": today, "asked": names, "videos": sorted(videos), "keys": sorted(keys), "purged": purged}
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
@@ -38,6 +40,7 @@ def hash_records(store: Store, purged: Tombstones, salt: str) -> None:
             continue
         record: dict[str, Any] = store.read_json(f"{RECORDS}/{name}")
         asked = record["asked"]
+        of_texts = not purged.texts.isdisjoint(asked["texts"])
         new = {
             **record,
             "asked": {
@@ -47,10 +50,11 @@ def hash_records(store: Store, purged: Tombstones, salt: str) -> None:
                     ("channels", "channel", purged.channels),
                     ("urls", "url", purged.urls),
                 )
-            },
+            }
+            | {"texts": sorted(hash_of_text(it, salt).digest if it in purged.texts else it for it in asked["texts"])},
             "videos": _hashed(record["videos"], "video", purged.videos, salt),
             "keys": sorted(
-                hashed("key", key, salt).digest if key.rpartition("_")[0] in purged.videos else key
+                hashed("key", key, salt).digest if of_texts or key.rpartition("_")[0] in purged.videos else key
                 for key in record["keys"]
             ),
         }

@@ -1,9 +1,9 @@
-"""Removes videos and channels from a finished data set.
+"""Removes videos, channels and sentences from a finished data set.
 
 1. tombstones.txt lists them, with what they can be known by and what is the same film (pipeline/dataset/reach.py), so
    that no later run brings them back.
 2. Each shard that contains them is rewritten without them, under its own name and file by file.
-3. Their packs are deleted.
+3. Their packs are deleted. A sentence takes out clips, not videos (pipeline/dataset/withdraw.py).
 4. With `purge`, what the crawl's tables know of them is erased except their ids (pipeline/dataset/purge.py); without,
    it stays, as the record that a video was seen, which is not for others.
    Searches that were grown from a removed video's words stand without it, or go.
@@ -21,7 +21,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +34,15 @@ from pipeline.dataset.ledger import note_files
 from pipeline.dataset.purge import purge as purge_tables
 from pipeline.dataset.reach import reached_by
 from pipeline.dataset.records import hash_records, write_record
+from pipeline.dataset.withdraw import withdraw
 from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.likeness.removed import read_signatures, signatures_of, write_signatures
 from pipeline.media.packs import index_pack
 from pipeline.outdir.due import settle_due
 from pipeline.outdir.named import Named
-from pipeline.outdir.tombstones import Tombstones, covers, read_tombstones, salt_of, write_tombstones
+from pipeline.outdir.sayings import kept_out
+from pipeline.outdir.tombstones import Tombstones, read_tombstones, salt_of, write_tombstones
 from pipeline.query.cache import forget_tables
 from pipeline.report.page import has_audit, write_report
 from pipeline.report.summary import REPORT_NAME
@@ -66,6 +67,8 @@ class Removal:
     """Path of the list of ids and keys; "" if nothing was removed."""
     repeats: tuple[str, ...] = ()
     """Of `videos`, those that were not asked for: they are the same film as one that was."""
+    clips: tuple[str, ...] = ()
+    """Ids of the clips here that say one of the given sentences."""
     keys: tuple[str, ...] = ()
     """Of the samples that were in shards."""
     shards: tuple[str, ...] = ()
@@ -82,8 +85,8 @@ def meant_by(named: Named, store: Store) -> Tombstones:
 
 
 def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
-    """Removes videos and channels, and what is known here to be the same. Raises UserError if another run uses the
-    directory or a shard is damaged.
+    """Removes videos, channels and sentences, and what is known here to be the same. Raises UserError if another run
+    uses the directory or a shard is damaged.
     """
     with RunLock(store):
         if store.exists(MANIFEST_NAME):
@@ -102,7 +105,9 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
         n_packs = _remove_packs_of(store, holders.gone)
         forget_videos(store, meant)
         n_purged = purge_tables(store, meant) if purge else 0
-        if meant or holders.shards or before.under_way:
+        clips, n_emptied = withdraw(store, holders.sayings, purge=purge)
+        clips |= holders.clips
+        if meant or clips or holders.shards or before.under_way:
             _write_report_anew(store)
         erased = reached.joined(Tombstones(frozenset(meant))) if purge else reached.hashed_in(before)
         if erased:
@@ -118,9 +123,10 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
             n_packs,
             unknown=tuple(name for name in holders.unknown if name in ids.videos | ids.channels | ids.urls),
             videos=meant,
-            n_purged=n_purged,
+            n_purged=n_purged + n_emptied,
             record=record,
             repeats=tuple(sorted(repeats)),
+            clips=tuple(sorted(clips)),
             keys=tuple(sorted(holders.keys)),
             shards=tuple(sorted(holders.shards)),
             manifests=manifests,
@@ -150,8 +156,9 @@ def _remove_from_shards(store: Store, tombstones: Tombstones, urls: Collection[s
     opened = committed_shards(store, but={entry.url for entry in closed})
     before = [*closed, *opened.values()]
     hit = [entry for entry in before if entry.url in urls]
-    keep = partial(_is_kept, tombstones)
-    new = {entry.url: rewrite_shard(store, entry, keep) for entry in counted(hit, len(hit), "remove")}
+    is_out = kept_out(tombstones)
+    rows_of = counted(hit, len(hit), "remove")
+    new = {entry.url: rewrite_shard(store, entry, lambda row: not is_out(row)) for entry in rows_of}
     for unit, entry in opened.items():
         if entry.url in new:
             store.commit("shards", unit, {**store.commit_facts("shards", unit), "shard": new[entry.url].row()})
@@ -159,10 +166,6 @@ def _remove_from_shards(store: Store, tombstones: Tombstones, urls: Collection[s
         _rewrite_manifest(store, [new.get(entry.url, entry) for entry in closed])
     n_samples = sum(entry.nsamples - new[entry.url].nsamples for entry in hit)
     return n_samples, sum(entry != new[entry.url] for entry in hit)
-
-
-def _is_kept(tombstones: Tombstones, row: ShardRow) -> bool:
-    return not covers(tombstones, row)
 
 
 def _head(store: Store) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from manifests.wrong_value import first_fault
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import PackedSample, index_pack, read_members
 from pipeline.media.sample_faults import image_faults, media_faults
-from pipeline.outdir.tombstones import Tombstones, covers
+from pipeline.outdir.sayings import kept_out
+from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards.files import SUCCESS, entry_of, read_rows, sample_of_row, shard_files
 
 MOST_MEMBER_BYTES = 256 * 1024**2
@@ -124,8 +125,9 @@ def _stats_faults(store: Store, entry: ShardEntry, n_rows: int) -> Iterator[Faul
 
 
 def _removal_faults(entry: ShardEntry, rows: list[ShardRow], tombstones: Tombstones) -> Iterator[Fault]:
+    is_out = kept_out(tombstones)
     for row in rows:
-        if covers(tombstones, row):
+        if is_out(row):
             where = f"{entry.url}: {row['key']}"
             yield Fault(where, "was removed (tombstones.txt) but is still here; run the same `remove` again")
 

@@ -20,7 +20,7 @@ from typing import Any
 from manifests.clip_status import ClipStatus
 from manifests.reasons import Reason
 from manifests.rows import ClipRow, PackRow, VideoRow, WordRow
-from manifests.sample import clip_id, sample_key
+from manifests.sample import WITHDRAWN, clip_id, sample_key
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
@@ -67,10 +67,11 @@ def rows_of_job(job: MediaJob, store: Store) -> tuple[VideoRow, list[ClipRow], d
     words: dict[int, list[WordRow]] = {}
     for part, of_words in zip(job.clips, job.transcripts, strict=True):
         rows = clip_rows(store, [part], job.video_id)
+        rows = [row for row in rows if WITHDRAWN not in json.loads(row["flags"] or "[]")]
         clips += rows
         words |= words_of_clips(store, of_words, rows)
     if not videos or not clips:
-        raise Rejected(Reason.NO_CLIPS, "its rows are gone from the tables")
+        raise Rejected(Reason.NO_CLIPS, "its rows are gone from the tables, or what its clips say was removed")
     return videos[0], clips, words
 
 

@@ -4,11 +4,13 @@
     channel UCabcdefghijklmnopqrstuv
     url https://vimeo.com/76979871
     content 5feceb66ffc86f38… film-0
+    text call me at my mother s house
     hashed video 3a7bd3e2360a3d29 4b227777d4dd1fc6…
 
 A video is named by its id here, by its id at the site it comes from, by its address, or by the hash of its file
-(manifests/content.py) with the id that it had. What was purged is there as hashes alone: of its kind and name, with a
-salt of the data set. A copy lies in removals/, and is read where the file itself is lost.
+(manifests/content.py) with the id that it had; a sentence by its words (pipeline/outdir/sayings.py). What was
+purged is there as hashes alone: of its kind and name, with a salt of the data set. A copy lies in removals/, and is
+read where the file itself is lost.
 
 Written before anything is removed. While a removal is under way its first line says so.
 """
@@ -27,7 +29,7 @@ from manifests.errors import DamagedFile, UserError
 from manifests.origin import origin_of
 from manifests.seals import is_sealed
 from manifests.shards import MANIFEST_NAME, RECORDS, TOMBSTONES
-from pipeline.outdir.named import read_named
+from pipeline.outdir.named import read_named, said_as
 
 if TYPE_CHECKING:
     from pipeline.engine.store.store import Store
@@ -37,6 +39,8 @@ log = logging.getLogger("hdvila")
 UNDER_WAY = "# a removal is under way; if none is running, run the same `hdvila-pipeline remove` again"
 COPY = f"{RECORDS}/{TOMBSTONES}"
 KINDS = ("video", "channel", "url", "content")
+TEXT = "text"
+"""The kind of a sentence; of its hash, with the number of its words: `text7`."""
 
 
 class Hashed(NamedTuple):
@@ -55,6 +59,11 @@ def hashed(kind: str, name: str, salt: str) -> Hashed:
     return Hashed(kind, salt, hashlib.sha256(f"{salt}\0{kind}\0{name}".encode()).hexdigest()[:32])
 
 
+def hash_of_text(text: str, salt: str) -> Hashed:
+    """The salted hash of a sentence."""
+    return hashed(f"{TEXT}{len(text.split())}", text, salt)
+
+
 @dataclass(frozen=True, slots=True)
 class Tombstones:
     """What must stay out. `under_way`: a removal has not finished, so shards may still hold some of it."""
@@ -66,9 +75,11 @@ class Tombstones:
     contents: Mapping[str, str] = field(default_factory=dict)
     """{hash of a file: the id of the video that it was}"""
     hashed: frozenset[Hashed] = frozenset()
+    texts: frozenset[str] = frozenset()
+    """Sentences, as they are compared."""
 
     def __bool__(self) -> bool:
-        return bool(self.videos or self.channels or self.urls or self.contents or self.hashed)
+        return bool(self.videos or self.channels or self.urls or self.contents or self.hashed or self.texts)
 
     def cover(self, video_id: str, channel_id: str, url: str = "", content: str = "") -> bool:
         """Whether a video must stay out, by its own id, its channel's, the address it came from, or its file's hash."""
@@ -108,6 +119,7 @@ class Tombstones:
             self.urls | other.urls,
             {**self.contents, **other.contents},
             self.hashed | other.hashed,
+            self.texts | other.texts,
         )
 
     def without(self, other: Tombstones) -> Tombstones:
@@ -118,12 +130,14 @@ class Tombstones:
             channels=self.channels - other.channels,
             urls=self.urls - other.urls,
             contents={content: name for content, name in self.contents.items() if content not in other.contents},
+            texts=self.texts - other.texts,
         )
 
     def as_hashes(self, salt: str) -> Tombstones:
         """The same as salted hashes alone."""
         names = (self.videos, self.channels, self.urls, self.contents)
         found = {hashed(kind, name, salt) for kind, of_kind in zip(KINDS, names, strict=True) for name in of_kind}
+        found |= {hash_of_text(text, salt) for text in self.texts}
         return Tombstones(under_way=self.under_way, hashed=self.hashed | found)
 
     def hashed_in(self, other: Tombstones) -> Tombstones:
@@ -136,17 +150,22 @@ class Tombstones:
         contents = {name: self.contents[name] for name in among("content", self.contents)}
         of_kinds = (among(*pair) for pair in zip(KINDS[:3], (self.videos, self.channels, self.urls), strict=True))
         videos, channels, urls = of_kinds
-        return Tombstones(videos, channels, urls=urls, contents=contents)
+        salts = {it.salt for it in other.hashed}
+        texts = frozenset(it for it in self.texts if {hash_of_text(it, salt) for salt in salts} & other.hashed)
+        return Tombstones(videos, channels, urls=urls, contents=contents, texts=texts)
 
     def counts(self) -> dict[str, int]:
-        """How many videos and channels are named, by their ids."""
-        purged = Counter(it.kind for it in self.hashed)
-        return {"videos": len(self.videos) + purged["video"], "channels": len(self.channels) + purged["channel"]}
+        """How many videos and channels are named, by their ids, and how many sentences, if any are."""
+        purged = Counter("text" if it.kind.startswith(TEXT) else it.kind for it in self.hashed)
+        n_texts = len(self.texts) + purged["text"]
+        named = {"videos": len(self.videos) + purged["video"], "channels": len(self.channels) + purged["channel"]}
+        return {**named, "texts": n_texts} if n_texts else named
 
     def lines(self) -> list[str]:
         """The lines of the file, sorted, so that the same ones give the same bytes."""
         lines = [f"channel {name}" for name in self.channels] + [f"url {name}" for name in self.urls]
         lines += [f"video {name}" for name in self.videos] + [str(it) for it in self.hashed]
+        lines += [f"{TEXT} {text}" for text in self.texts]
         return sorted(lines + [f"content {content} {name}" for content, name in self.contents.items()])
 
 
@@ -186,7 +205,7 @@ def read_tombstones(store: Store) -> Tombstones:
     found = Tombstones(under_way=UNDER_WAY in lines)
     given = [line for line in lines if line.strip() and not line.startswith("#")]
     names: dict[str, set[str]] = {kind: set() for kind in KINDS[:3]}
-    contents, hashes = {}, set()
+    contents, hashes, texts = {}, set(), set()
     for line in given:
         kind, _, name = line.partition(" ")
         words = name.split()
@@ -194,12 +213,14 @@ def read_tombstones(store: Store) -> Tombstones:
             names[kind].add(name.strip())
         elif kind == "content" and words:
             contents[words[0]] = " ".join(words[1:])
+        elif kind == TEXT and words:
+            texts.add(said_as(name))
         elif kind == "hashed" and len(words) == 3:
             hashes.add(Hashed(*words))
         else:
             found = found.joined(_pasted(line, store))
     videos, channels, urls = (frozenset(of_kind) for of_kind in names.values())
-    return found.joined(Tombstones(videos, channels, False, urls, contents, frozenset(hashes)))
+    return found.joined(Tombstones(videos, channels, False, urls, contents, frozenset(hashes), frozenset(texts)))
 
 
 def _copy(store: Store) -> bytes | None:

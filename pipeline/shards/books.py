@@ -18,6 +18,7 @@ from manifests.clip_status import is_success
 from manifests.errors import UserError
 from manifests.funnel import SELECTION_NAME, selection_runs
 from manifests.membership import Ids, are_in, hash_ids
+from manifests.reasons import Reason
 from manifests.schema import SELECTION
 from pipeline.balance.clip_lists import runs_of
 from pipeline.engine.store.follow import Follower
@@ -30,7 +31,7 @@ from pipeline.shards.splits import Placed
 
 CLIPS_AT_A_TIME = 1 << 20
 """Clips that are looked up in the selection together: each look-up takes some 80 bytes."""
-PACK_COLUMNS = ["video_id", "channel_id", "n", "status", "pack_bytes"]
+PACK_COLUMNS = ["video_id", "channel_id", "n", "status", "reason", "pack_bytes"]
 
 
 class ShardBooks:
@@ -62,6 +63,7 @@ class ShardBooks:
 
     def add(self, packs: pa.Table) -> None:
         """Adds rows with the columns PACK_COLUMNS; all rows of a video at once, and before its clips are closed."""
+        packs = packs.filter(pc.not_equal(packs.column("reason"), Reason.OPTED_OUT.value))  # not even as failed
         if packs.num_rows:
             self._open.add(_condensed(packs))
 

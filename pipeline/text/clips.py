@@ -22,6 +22,8 @@ from pipeline.engine.work.boundary import per_item
 from pipeline.engine.work.part_units import OverParts, part_of, parts_processed
 from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit
 from pipeline.outdir.named import said_as
+from pipeline.outdir.sayings import Sayings
+from pipeline.outdir.tombstones import read_tombstones
 from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Event, Track, Word
 from pipeline.text.clip_plan import PlannedClip, plan_clips
@@ -49,6 +51,8 @@ class VideoFacts(TypedDict, total=False):
     flags: str
 
 
+Planned = tuple[TranscriptRow, list[ClipRow], list[Reject]]
+"""Of a video: its transcript, its clips, and its rejected clips."""
 VIDEO_COLUMNS = list(VideoFacts.__annotations__)
 
 
@@ -71,12 +75,13 @@ class ClipsStage(OverParts):
         """Makes the clips of the part's videos, and a reject for each clip that a filter rejected."""
         transcripts = context.store.read_part(part_of(unit)).to_pylist()
         videos = facts_of(context.store, {row["video_id"] for row in transcripts}, unit.payload)
-        planned: list[tuple[TranscriptRow, list[ClipRow], list[Reject]]] = []
+        planned: list[Planned] = []
         rejects: list[Reject] = []
         for row in transcripts:
             video = videos.get(row["video_id"], VideoFacts())
             made = per_item(context, row["video_id"], partial(plan_video, row, video, self.config))
             rejects.append(made) if isinstance(made, Reject) else planned.append((row, *made))
+        planned = _without_removed(planned, Sayings(read_tombstones(context.store)))
         repeated = boilerplate(planned, videos)
         rows: list[ClipRow] = []
         for transcript, clips, rejected in planned:
@@ -91,6 +96,18 @@ class ClipsStage(OverParts):
             if not kept:
                 rejects.append(Reject(Reason.NO_CLIPS, transcript["video_id"], detail=f"{len(rejected)} rejected"))
         return Output(rows={"clips": rows}, rejects=rejects)
+
+
+def _without_removed(planned: list[Planned], sayings: Sayings) -> list[Planned]:
+    """With a reject in the place of each clip that says a removed sentence."""
+    if not sayings:
+        return planned
+    made = []
+    for transcript, clips, rejected in planned:
+        gone = {clip["clip_id"] for clip in clips if sayings.in_(clip["text"])}
+        rejects = [Reject(Reason.OPTED_OUT, transcript["video_id"], name, "its sentence") for name in sorted(gone)]
+        made.append((transcript, [clip for clip in clips if clip["clip_id"] not in gone], [*rejected, *rejects]))
+    return made
 
 
 def facts_of(store: Store, video_ids: Collection[str], own: Part | None) -> dict[str, VideoFacts]:

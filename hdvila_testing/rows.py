@@ -34,6 +34,7 @@ def a_video_row(video_id: str, **changes: Any) -> VideoRow:
         "media_path": "",
         "media_bytes": -1,
         "media_hash": "",
+        "media_stamp": "",
         "given_spans": "",
         "egress": "",
         "yt_dlp_version": "",

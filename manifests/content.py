@@ -14,6 +14,10 @@ PIECE_BYTES = 4 * 1024**2
 """Of a larger file: so much of its head, of its middle and of its tail."""
 SAMPLED = "sampled-"
 """What the hash of three pieces begins with: it says nothing of the bytes between them."""
+HEAD_BYTES = 64 * 1024
+"""So much of a film behind an address is asked for when it is looked at: its index, or its first pictures."""
+HEAD = "head-"
+"""What the hash of a head begins with."""
 
 
 def content_hash(file: IO[bytes]) -> str:
@@ -29,3 +33,8 @@ def content_hash(file: IO[bytes]) -> str:
         file.seek(start)
         digest.update(file.read(PIECE_BYTES))
     return SAMPLED + digest.hexdigest()
+
+
+def head_hash(head: bytes, size_bytes: int) -> str:
+    """HEAD and the SHA-256 of a film's length (-1: unknown) and its first HEAD_BYTES."""
+    return HEAD + hashlib.sha256(str(size_bytes).encode() + b"\n" + head).hexdigest()

@@ -78,6 +78,7 @@ class VideoRow(TypedDict):
     media_path: str
     media_bytes: int
     media_hash: str
+    media_stamp: str
     given_spans: str
     egress: str
     yt_dlp_version: str

@@ -90,8 +90,9 @@ VIDEOS = pa.schema(
         ("audio_format", pa.string()),  # yt-dlp's id of the audio to fetch; "" if it is within the video's file
         ("audio_bytes", pa.int64()),  # its size as the site says, by which an edited film shows; -1: unknown
         ("media_path", pa.string()),  # folder source: the file; "" if it has to be fetched
-        ("media_bytes", pa.int64()),  # folder source: its size when it was looked at; otherwise -1
-        ("media_hash", pa.string()),  # and the hash of its content (manifests/content.py); otherwise ""
+        ("media_bytes", pa.int64()),  # of a file or address: its size when it was looked at; -1: unknown
+        ("media_hash", pa.string()),  # and the hash of its content, or head (manifests/content.py); otherwise ""
+        ("media_stamp", pa.string()),  # a file's time of change in ns, an address's ETag; otherwise ""
         ("given_spans", pa.string()),  # lists source: JSON list of {n, start_ms, end_ms, text}; otherwise ""
         ("egress", pa.string()),  # name of the identity that asked (never an address or a secret)
         ("yt_dlp_version", pa.string()),

@@ -367,6 +367,7 @@ def video_row(video: FoundVideo, candidate: CandidateRow, round_: int) -> VideoR
         "media_path": "",
         "media_bytes": -1,
         "media_hash": "",
+        "media_stamp": "",
         "given_spans": candidate["given_spans"],
         "egress": video.identity,
         "yt_dlp_version": YT_DLP_VERSION,

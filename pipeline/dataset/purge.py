@@ -17,7 +17,7 @@ from pipeline.engine.store.store import Store
 EMPTIED = {
     "listings": ("title", "given_spans"),
     "candidates": ("given_spans",),
-    "videos": ("title", "channel", "given_spans", "media_path", "media_hash", "url", "extra", "about"),
+    "videos": ("title", "channel", "given_spans", "media_path", "media_hash", "media_stamp", "url", "extra", "about"),
     "captions": ("payload",),
     "transcripts": ("words", "events", "minhash"),
     "clips": ("text",),

@@ -164,6 +164,7 @@ def _video_row(video: Path, name: str) -> VideoRow:
         "media_path": str(video),
         "media_bytes": -1,
         "media_hash": "",
+        "media_stamp": "",
         "given_spans": "",
         "egress": "",
         "yt_dlp_version": "",

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -32,25 +32,29 @@ def path_of(media_path: str) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class FileSeen:
-    """What a file was when it was looked at: its size and the hash of its content (manifests/content.py)."""
+    """What a file, or what lies at an address, was when it was looked at. `bytes_`: -1 if unknown. `hash_`: of its
+    content or head (manifests/content.py). `stamp`: when it was changed, ns since 1970, or its ETag; "" if unknown.
+    """
 
     bytes_: int
     hash_: str
+    stamp: str = field(compare=False)
 
 
 def looked_at(path: Path) -> FileSeen:
     """What a file is now."""
     with path.open("rb") as file:
-        return FileSeen(os.fstat(file.fileno()).st_size, content_hash(file))
+        facts = os.fstat(file.fileno())
+        return FileSeen(facts.st_size, content_hash(file), str(facts.st_mtime_ns))
 
 
 def refuse_changed(path: Path, video: Mapping[str, Any], context: Context) -> None:
     """Raises Rejected if a file is not the one that was looked at: its text then has the times of another film."""
-    if not video["media_hash"]:
+    if not (video["media_path"] and video["media_hash"]):
         return
     with reading_input(path.name, context):
         now = looked_at(path)
-    if now != FileSeen(video["media_bytes"], video["media_hash"]):
+    if now != FileSeen(video["media_bytes"], video["media_hash"], video["media_stamp"]):
         was = f"{video['media_bytes']} bytes when it was looked at, {now.bytes_} now, and other content"
         raise Rejected(Reason.CHANGED, f"{was}: the next run looks at it anew")
 

@@ -23,6 +23,8 @@ from pipeline.query.rejects import rejects_in_force
 from pipeline.query.streams import stream_tables
 
 FOLDER = "retries"
+ADDRESSES = "urls"
+"""The stage that looks at addresses in lists. A request to look at one anew stays: it says how often that was done."""
 STANDING = """
 SELECT r.stage, r.reason, r.video_id, count(*)
 FROM rejects_in_force r JOIN rejects ever USING (stage, video_id)
@@ -86,7 +88,7 @@ def uncommit_requested(store: Store, crawl_stages: Sequence[str]) -> int:
     for file in store.names(FOLDER):
         request = store.read_json(f"{FOLDER}/{file}")
         stage = request["stage"]
-        if stage in crawl_stages:
+        if stage in crawl_stages or (stage, request["reason"]) == (ADDRESSES, Reason.CHANGED):
             continue
         n_units += _uncommit(store, stage, set(request["ids"]), _has_reason(request["reason"]))
         store.delete(f"{FOLDER}/{file}")
@@ -144,7 +146,7 @@ def _uncommit(store: Store, stage: str, ids: set[str], wanted: Callable[[Mapping
 
 def times_looked_anew(store: Store) -> Counter[str]:
     """How often each video was requested to be looked at anew because it had changed."""
-    requests = read_retries(store, names_of("round"))
+    requests = read_retries(store, (*names_of("round"), ADDRESSES))
     return Counter(i for name, ids in requests if name.split("-")[1] == Reason.CHANGED for i in ids)
 
 

@@ -81,8 +81,7 @@ def recipe(run: Run) -> MadeByRecipe:
     load_opt_outs(run.config.crawl.opt_out, run.store)  # a line that means nothing ends the run before any work
     now = datetime.now(UTC)
     look_at_changed_files(run.config, run.store)
-    if asks_site(run.config):
-        look_anew(run.store, now)
+    look_anew(run.store, now)
     uncommit_requested(run.store, names_of("round"))
     uncommit_due(run.store, names_of("unit"), now)
     take_up_what_is_lost(run.store)

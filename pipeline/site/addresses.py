@@ -17,7 +17,8 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -55,11 +56,56 @@ class Limits:
     may_ask: Callable[[Address], bool] = is_public
 
 
-def download(url: str, target: Path, limits: Limits) -> None:
-    """Downloads an address into a file. Raises Rejected with the reason, of class `later` if it may be temporary."""
-    try:
-        with _open(url, limits) as answer, target.open("wb") as file:
+def download(url: str, target: Path, limits: Limits) -> str:
+    """Downloads an address into a file; returns its ETag (as of FirstBytes). Raises Rejected with the reason, of class
+    `later` if it may be temporary.
+    """
+    with _answered(url, limits) as answer:
+        with target.open("wb") as file:
             _copy(answer, file, limits)
+        return _tag_of(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstBytes:
+    """The beginning of what lies at an address, how long all of it is (-1: unknown), and its ETag: "" if it has none
+    that names its bytes.
+    """
+
+    data: bytes
+    bytes_: int
+    etag: str
+
+
+def first_bytes(url: str, n_bytes: int, limits: Limits) -> FirstBytes:
+    """Asks for the first bytes of what lies at an address. Raises Rejected as `download` does."""
+    with _answered(url, limits, Range=f"bytes=0-{n_bytes - 1}") as answer:
+        data, began = b"", time.monotonic()
+        while len(data) < n_bytes and (block := answer.read1(n_bytes - len(data))):
+            data += block
+            if time.monotonic() - began > limits.total_s:
+                raise Rejected(Reason.STALLED, f"{len(data)} bytes in {limits.total_s:.0f} s")
+        said = answer.headers.get("Content-Range", "").rpartition("/")[2] if answer.status == 206 else _length(answer)
+        bytes_ = int(said) if said.isdecimal() else -1
+        if len(data) < min(n_bytes, bytes_):
+            raise Rejected(Reason.CONNECTION_RESET, f"{len(data)} of {min(n_bytes, bytes_)} bytes arrived")
+        return FirstBytes(data, bytes_, _tag_of(answer))
+
+
+def _length(answer: Any) -> str:
+    return str(answer.headers.get("Content-Length", ""))
+
+
+def _tag_of(answer: Any) -> str:
+    tag = str(answer.headers.get("ETag", ""))
+    return "" if tag.startswith("W/") else tag
+
+
+@contextmanager
+def _answered(url: str, limits: Limits, **headers: str) -> Iterator[Any]:
+    try:
+        with _open(url, limits, headers) as answer:
+            yield answer
     except urllib.error.HTTPError as error:
         raise _of_status(error) from None
     except (urllib.error.URLError, http.client.HTTPException, ssl.SSLError, OSError) as error:
@@ -84,13 +130,13 @@ def as_requested(url: str) -> str:
     return str(prepared.url)
 
 
-def _open(url: str, limits: Limits) -> Any:
+def _open(url: str, limits: Limits, more: Mapping[str, str]) -> Any:
     url = as_requested(url)
     handlers = (urllib.request.ProxyHandler({}), _Http(limits), _Https(limits), _Redirects())
     opener = urllib.request.OpenerDirector()
     for handler in (*handlers, urllib.request.HTTPErrorProcessor(), urllib.request.HTTPDefaultErrorHandler()):
         opener.add_handler(handler)
-    headers = {"User-Agent": "hdvila", "Accept-Encoding": "identity"}
+    headers = {"User-Agent": "hdvila", "Accept-Encoding": "identity", **more}
     request = urllib.request.Request(urldefragauth(url), headers=headers)
     user, password = get_auth_from_url(url)
     if user or password:
@@ -101,7 +147,7 @@ def _open(url: str, limits: Limits) -> Any:
 
 def _copy(answer: Any, file: Any, limits: Limits) -> None:
     started, n_bytes = time.monotonic(), 0
-    announced = answer.headers.get("Content-Length", "")
+    announced = _length(answer)
     if announced.isdecimal() and int(announced) > limits.max_bytes:
         raise Rejected(Reason.OVERSIZED, f"{announced} bytes, the limit is {limits.max_bytes}")
     while block := answer.read(BLOCK_BYTES):

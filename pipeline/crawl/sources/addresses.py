@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import fsspec
 
+from manifests.content import HEAD_BYTES, head_hash
 from manifests.origin import is_of_site
 from manifests.reasons import Reason, ReasonClass
 from pipeline.config.crawl import CrawlConfig
 from pipeline.config.sources import UrlsConfig
 from pipeline.engine.work.unit import Rejected
+from pipeline.media.source_files import FileSeen
 from pipeline.site.addresses import (
     SLOWEST_BYTES_PER_S,
     SOCKET_TIMEOUT_S,
     VIDEO_TRIES,
+    FirstBytes,
     Limits,
     as_requested,
     download,
+    first_bytes,
 )
 from pipeline.site.hosts import PoliteHosts
 from pipeline.site.networks import is_public
 from pipeline.site.redact import redact
+
+Answer = TypeVar("Answer")
 
 REFUSALS_OF_ONE_ADDRESS = 6
 """An address refused by its host this many times is deferred: it would keep the host paused for all others."""
@@ -51,7 +58,7 @@ class HostPaused(Exception):
 
 def refuse_address(url: str, config: UrlsConfig) -> None:
     """Raises Rejected for an address that is neither http(s) nor in a configured bucket."""
-    if url.partition("://")[0] in ("s3", "gs"):
+    if is_in_bucket(url):
         if not any(url.startswith(f"{bucket.rstrip('/')}/") for bucket in config.buckets) or "/../" in url:
             raise Rejected(Reason.BAD_ADDRESS, f"{redact(url)[:200]}: not in a bucket that urls.buckets names")
         return
@@ -61,13 +68,49 @@ def refuse_address(url: str, config: UrlsConfig) -> None:
         raise Rejected(Reason.BAD_ADDRESS, f"{redact(url)[:200]}: {why}")
 
 
-def fetch(url: str, target: Path, by: Asker, patience_s: float, max_bytes: int) -> None:
-    """Downloads an address into a file, retrying where it may help. Raises Rejected; HostPaused after the patience."""
+def fetch(url: str, target: Path, by: Asker, patience_s: float, max_bytes: int) -> str:
+    """Downloads an address into a file, retrying where it may help; returns its ETag, "" if it has none that names its
+    bytes. Raises Rejected; HostPaused after the patience.
+    """
+    if is_in_bucket(url):
+        refuse_address(url, by.config)
+        return _from_bucket(url, target, max_bytes)
+    return _asked(url, by, patience_s, max_bytes, lambda limits: download(url, target, limits))
+
+
+def look(url: str, by: Asker, patience_s: float) -> FileSeen:
+    """What lies at an address, by its first bytes. Raises what `fetch` raises."""
+    if is_in_bucket(url):
+        refuse_address(url, by.config)
+        found = _first_of_object(url)
+    else:
+        found = _asked(url, by, patience_s, HEAD_BYTES, lambda limits: first_bytes(url, HEAD_BYTES, limits))
+    return FileSeen(found.bytes_, head_hash(found.data, found.bytes_), found.etag)
+
+
+def change_of(path: Path, etag: str, video: Mapping[str, Any]) -> str:
+    """How what was fetched differs from what was looked at, by the video's row; "" if it does not. What either does not
+    know is no change.
+    """
+    was_bytes, now_bytes = video["media_bytes"], path.stat().st_size
+    if was_bytes not in (-1, now_bytes):
+        return f"{was_bytes} bytes when it was looked at, {now_bytes} now"
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if video["media_hash"] not in ("", head_hash(head, was_bytes)):
+        return "its first bytes are others than when it was looked at"
+    was_etag = video["media_stamp"]
+    return f"ETag {was_etag} when it was looked at, {etag} now" if was_etag and etag not in ("", was_etag) else ""
+
+
+def is_in_bucket(url: str) -> bool:
+    """Whether an address is that of an object in a bucket."""
+    return url.partition("://")[0] in ("s3", "gs")
+
+
+def _asked(url: str, by: Asker, patience_s: float, max_bytes: int, ask: Callable[[Limits], Answer]) -> Answer:
     config, crawl = by.config, by.crawl
     refuse_address(url, config)
-    if url.partition("://")[0] in ("s3", "gs"):
-        _from_bucket(url, target, max_bytes)
-        return
     limits = Limits(
         max_bytes,
         timeout_s=SOCKET_TIMEOUT_S,
@@ -81,9 +124,9 @@ def fetch(url: str, target: Path, by: Asker, patience_s: float, max_bytes: int) 
         if (paused_s := by.hosts.turn(host, config.gap_s, patience_s)) > 0:
             raise HostPaused(host, paused_s)
         try:
-            download(url, target, limits)
+            answer = ask(limits)
             by.hosts.answered(host)
-            return
+            return answer
         except Rejected as error:
             if error.reason is Reason.RATE_LIMITED:  # charged to no address: the host is paused for every worker
                 paused_s = by.hosts.refused(host, error.retry_after_s)
@@ -96,12 +139,25 @@ def fetch(url: str, target: Path, by: Asker, patience_s: float, max_bytes: int) 
             time.sleep(crawl.retry_wait_s * 2 ** (n_tries - 1))
 
 
-def _from_bucket(url: str, target: Path, max_bytes: int) -> None:
+def _from_bucket(url: str, target: Path, max_bytes: int) -> str:
     try:
         with fsspec.open(url, "rb") as remote, target.open("wb") as file:
             while block := remote.read(1 << 22):
                 if file.tell() + len(block) > max_bytes:
                     raise Rejected(Reason.OVERSIZED, f"more than {max_bytes} bytes")
                 file.write(block)
+            return _tag_of(remote)
     except FileNotFoundError:
         raise Rejected(Reason.UNAVAILABLE, "no such object") from None
+
+
+def _first_of_object(url: str) -> FirstBytes:
+    try:
+        with fsspec.open(url, "rb") as remote:
+            return FirstBytes(remote.read(HEAD_BYTES), int(remote.size), _tag_of(remote))
+    except FileNotFoundError:
+        raise Rejected(Reason.UNAVAILABLE, "no such object") from None
+
+
+def _tag_of(remote: Any) -> str:
+    return str(remote.details.get("ETag") or "")

@@ -348,6 +348,7 @@ def video_row(
         "media_path": path_text(file.absolute()),
         "media_bytes": seen.bytes_,
         "media_hash": seen.hash_,
+        "media_stamp": seen.stamp,
         "given_spans": "",
         "egress": "",
         "yt_dlp_version": _text(info.get("_version"), "version"),

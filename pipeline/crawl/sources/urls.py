@@ -14,7 +14,8 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from manifests.settings import Section
 from pipeline.config.crawl import CrawlConfig
 from pipeline.config.sources import COLUMNS, UrlsConfig
 from pipeline.crawl.sources import LISTS
-from pipeline.crawl.sources.addresses import HostPaused, fetch, refuse_address
+from pipeline.crawl.sources.addresses import HostPaused, change_of, fetch, look, refuse_address
 from pipeline.crawl.sources.folder import CAPTION_SUFFIXES, category_id_of, kind_shown_by
 from pipeline.crawl.sources.lists import media_rows
 from pipeline.crawl.sources.spans import as_json, some_usable, spans_of, text_of, value_of
@@ -39,6 +40,8 @@ from pipeline.crawl.sources.tables import TableRow
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item, plain
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit, content_name
+from pipeline.media.source_files import FileSeen
+from pipeline.outdir.retries import times_looked_anew
 from pipeline.site.hosts import PoliteHosts
 from pipeline.site.redact import redact
 from pipeline.site.tracks import MAX_CAPTION_BYTES
@@ -118,9 +121,10 @@ class UrlsStage:
     def process(self, unit: Unit, context: Context) -> Output:
         """Makes a video or a reject of each row."""
         made_rows: dict[str, list[Mapping[str, Any]]] = {"videos": [], "captions": [], "transcripts": []}
-        output = Output(rows=made_rows)
+        output, looks_anew = Output(rows=made_rows), times_looked_anew(context.store)
         for video_id, row in unit.payload.items():
-            made = per_item(context, video_id, partial(self._read, video_id, row, context))
+            read = partial(self._read, video_id, row, context, is_anew=looks_anew[video_id] > 0)
+            made = per_item(context, video_id, read)
             if isinstance(made, Reject):
                 output.rejects.append(made)
                 continue
@@ -140,26 +144,33 @@ class UrlsStage:
         """The name of the source, as its rows of `videos` have it."""
         return self.listing.source if self.listing else LISTS
 
-    def _read(self, video_id: str, row: TableRow, context: Context) -> dict[str, list[Mapping[str, Any]]]:
+    def _read(
+        self, video_id: str, row: TableRow, context: Context, *, is_anew: bool
+    ) -> dict[str, list[Mapping[str, Any]]]:
+        """`is_anew`: it had changed since it was looked at. Then its ETag does not count: some sites name another one
+        each time, or by machine.
+        """
         url = text_of(row.get("url"))
         refuse_address(url, self.config)
         spans = given_spans(row)
         language = (text_of(row.get("language")) or self.crawl.lists.caption_language).lower()
-        if not any(span["text"] for span in spans):
-            captions: list[CaptionRow] = [self._track(video_id, row, language, context)]
-            video = _video_row(video_id, url, row, language, spans, captions, self.source)
-            return {"videos": [video], "captions": [*captions]}
-        video = _video_row(video_id, url, row, language, spans, [], self.source)
-        return {"videos": [video], "transcripts": [given_transcript_row(video_id, language, spans)]}
+        has_texts = any(span["text"] for span in spans)
+        captions: list[CaptionRow] = [] if has_texts else [self._track(video_id, row, language, context)]
+        with _deferred():
+            seen = look(url, self, self.crawl.politeness.patience_s)
+        if is_anew:
+            seen = replace(seen, stamp="")
+        video = _video_row(video_id, url, row, language, spans, captions, self.source, seen)
+        if has_texts:
+            return {"videos": [video], "transcripts": [given_transcript_row(video_id, language, spans)]}
+        return {"videos": [video], "captions": [*captions]}
 
     def _track(self, video_id: str, row: TableRow, language: str, context: Context) -> CaptionRow:
         address, file = text_of(row.get("caption_url")), text_of(row.get("caption_file"))
         if address:
             target = context.scratch / "captions"
-            try:
+            with _deferred():
                 fetch(address, target, self, self.crawl.politeness.patience_s, MAX_CAPTION_BYTES)
-            except HostPaused as paused:
-                raise Rejected(Reason.RATE_LIMITED, str(paused), retry_after_s=paused.paused_s) from None
             payload, suffix = target.read_bytes(), _suffix(urlsplit(address).path)
         elif file:
             payload, suffix = _beside(row["_table"], file, MAX_CAPTION_BYTES), _suffix(file)
@@ -177,7 +188,9 @@ class UrlsStage:
 
 @dataclass(frozen=True, slots=True)
 class UrlFetcher:
-    """Fetches the media of a row: `fetcher(video_row, context) -> Path`."""
+    """Fetches the media of a row: `fetcher(video_row, context) -> Path`. Rejected (`changed`) if it is not what was
+    looked at.
+    """
 
     stage: UrlsStage
     max_bytes: int
@@ -188,10 +201,21 @@ class UrlFetcher:
         patience_s = min(LONGEST_WAIT_HERE_S, self.stage.crawl.politeness.patience_s)
         url = self.stage.address_of(video) if SIGNED in json.loads(video["flags"] or "[]") else video["url"]
         try:
-            fetch(url, target, self.stage, patience_s, self.max_bytes)
+            etag = fetch(url, target, self.stage, patience_s, self.max_bytes)
         except HostPaused as paused:
             raise Transient(Reason.RATE_LIMITED, str(paused), wait_s=paused.paused_s) from None
+        if change := change_of(target, etag, video):
+            raise Rejected(Reason.CHANGED, change, retry_after_s=0.0)
         return target
+
+
+@contextmanager
+def _deferred() -> Iterator[None]:
+    """What waits for a host that is paused is tried by a later run."""
+    try:
+        yield
+    except HostPaused as paused:
+        raise Rejected(Reason.RATE_LIMITED, str(paused), retry_after_s=paused.paused_s) from None
 
 
 def _beside(table: str, file: str, max_bytes: int) -> bytes:
@@ -234,6 +258,7 @@ def _video_row(
     spans: list[GivenSpan],
     tracks: Sequence[CaptionRow],
     source: str,
+    seen: FileSeen,
 ) -> VideoRow:
     shown = without_secrets(url)
     category_id = category_id_of(text_of(row.get("category")))
@@ -261,8 +286,9 @@ def _video_row(
         "audio_format": "",
         "audio_bytes": -1,
         "media_path": "",
-        "media_bytes": -1,
-        "media_hash": "",
+        "media_bytes": seen.bytes_,
+        "media_hash": seen.hash_,
+        "media_stamp": seen.stamp,
         "given_spans": as_json(spans),
         "egress": "",
         "yt_dlp_version": "",

@@ -143,9 +143,12 @@ def test_a_person_may_ask_for_another_look(ran: Any, films: dict[str, Video]) ->
     assert rejected(out) == {}
 
 
+@pytest.mark.parametrize("looks", ["extract", "urls"])
 @pytest.mark.parametrize("killed_at", ["", "write_json", "write_part", "commit", "uncommit"])
-def test_a_kill_on_the_way_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str) -> None:
-    store = a_store_with_a_changed_film(tmp_path)
+def test_a_kill_on_the_way_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: str, looks: str
+) -> None:
+    store = a_store_with_a_changed_film(tmp_path, looks)
     now = datetime.now(UTC) + timedelta(days=1)
     if killed_at:
         with monkeypatch.context() as patch:
@@ -156,8 +159,9 @@ def test_a_kill_on_the_way_changes_nothing(tmp_path: Path, monkeypatch: pytest.M
 
     look_anew(store, now)
 
-    requests = dict(read_retries(store, ["extract"]))
-    assert list(requests.values()) == [("a",)]
+    requests = dict(read_retries(store, [looks]))
+    is_told = (looks, killed_at) != ("urls", "write_json")  # else it may be looked at once more
+    assert list(requests.values()) == [("a",)] * is_told
     assert rejects_in_force(store).num_rows == 0
     for table in ("videos", "captions", "transcripts", "clips"):
         assert store.read_table(table, ["video_id"]).column("video_id").to_pylist() == ["b"], table
@@ -168,18 +172,27 @@ def killed(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-def a_store_with_a_changed_film(folder: Path) -> Store:
+def test_a_film_alone_in_its_unit_is_listed_again(tmp_path: Path) -> None:
+    """A list of addresses gives it the same unit as before."""
+    store = a_store_with_a_changed_film(tmp_path, "urls", "a")
+
+    look_anew(store, datetime.now(UTC) + timedelta(days=1))
+
+    assert not any(store.committed(stage) for stage in ("urls", "transcripts", "clips", "media"))
+
+
+def a_store_with_a_changed_film(folder: Path, looks: str, names: str = "ab") -> Store:
     """Two videos that were looked at; of one the film had changed when it was fetched."""
     store = Store(str(folder))
     tables = {
-        "extract": ("u", ("videos", "captions")),
-        "transcripts": ("extract-u", ("transcripts",)),
-        "clips": ("transcripts-extract-u", ("clips",)),
+        looks: ("u", ("videos", "captions")),
+        "transcripts": (f"{looks}-u", ("transcripts",)),
+        "clips": (f"transcripts-{looks}-u", ("clips",)),
     }
     for stage, (unit, made) in tables.items():
         for table in made:
-            store.write_part(table, stage, unit, [fill_row(TABLES[table], video_id=name) for name in ("a", "b")])
-        store.commit(stage, unit, {"rows": dict.fromkeys(made, 2)})
+            store.write_part(table, stage, unit, [fill_row(TABLES[table], video_id=name) for name in names])
+        store.commit(stage, unit, {"rows": dict.fromkeys(made, len(names)), "rejects": {}})
     store.write_rejects("media", "a", [reject_row("media", Reject(Reason.CHANGED, "a"), 1)])
     store.commit("media", "a", {"rejects": {"changed": 1}})
     return store

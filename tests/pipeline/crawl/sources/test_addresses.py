@@ -1,10 +1,31 @@
 """What lies at an address of a list: which is asked for, and how it is known again."""
 
+import functools
+import http.server
+import itertools
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import pytest
 
+from hdvila_testing.rows import a_video_row
+from manifests.reasons import Reason
+from manifests.settings import parse_config
+from pipeline.config import RunConfig
+from pipeline.config.crawl import CrawlConfig
 from pipeline.config.sources import UrlsConfig
-from pipeline.crawl.sources.addresses import refuse_address
-from pipeline.engine.work.unit import Rejected
+from pipeline.crawl.sources.addresses import look, refuse_address
+from pipeline.crawl.sources.urls import UrlFetcher, UrlsStage
+from pipeline.engine.store.store import Store
+from pipeline.engine.work.unit import Context, Rejected
+from pipeline.outdir.retries import request_retries
+from pipeline.query.rejects import rejects_in_force
+from pipeline.run.road import run_pipeline
+from tests.pipeline.crawl.sources.swapped import cut, lay_out, same_size, swap, two_films
 
 
 def test_only_named_buckets_are_read() -> None:
@@ -14,3 +35,158 @@ def test_only_named_buckets_are_read() -> None:
     for url in others:
         with pytest.raises(Rejected, match="bad_address"):
             refuse_address(url, config)
+
+
+class Site(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder. `tags`: what ETag a path has; of other paths there is none."""
+
+    tags: Callable[[str], str] = staticmethod(lambda path: "")
+
+    def end_headers(self) -> None:
+        if tag := type(self).tags(self.path):
+            self.send_header("ETag", tag)
+        super().end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Silent."""
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return two_films(tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """(its folder, its address)."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Site, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+    Site.tags = staticmethod(lambda path: "")
+
+
+def config_of(out: Path, table: Path) -> RunConfig:
+    tree = {
+        "out": str(out),
+        "crawl": {"sources": ["lists"], "lists": {"files": [str(table)]}, "retry_wait_s": 0},
+        "urls": {"allow_private": True, "gap_s": 0},
+        "text": {"transcript": {"min_words": 3}},
+        "media": {"duplicates": {"action": "off"}, "cut": {"min_short_side": 180}},
+        "shards": {"split": {"val": 0}},
+        "engine": {"executor": "local"},
+    }
+    return parse_config(RunConfig, tree, source="test")
+
+
+def listed(table: Path, address: str, **more: str) -> Path:
+    """A list of the site's two films."""
+    rows = [{"id": f"film-{k}", "url": f"{address}/film-{k}.mp4"} for k in range(2)]
+    more = more or {"caption_url": f"{address}/film-K.en.vtt"}
+    rows = [row | {name: value.replace("-K", f"-{k}") for name, value in more.items()} for k, row in enumerate(rows)]
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return table
+
+
+class AtOnce:
+    """Hosts that may be asked at any time."""
+
+    def turn(self, host: str, gap_s: float, patience_s: float) -> float:
+        return 0.0
+
+    def answered(self, host: str) -> None:
+        """Goes on."""
+
+    def refused(self, host: str, least_s: float = 0.0) -> float:
+        return 0.0
+
+
+def reasons(out: Path) -> dict[str, tuple[str, str]]:
+    rows = rejects_in_force(Store(str(out)), "clip_id = ''").to_pylist()
+    return {row["video_id"]: (row["reason"], row["class"]) for row in rows}
+
+
+WAYS = "other size", "same size", "behind a tag that is another each time"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_films_swapped_behind_their_addresses_are_never_cut_with_each_others_text(
+    drawn: list[Path], site: tuple[Path, str], tmp_path: Path, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    (folder, address), out = site, tmp_path / "out"
+    lay_out(drawn, folder)
+    if way == "same size":
+        same_size(folder)
+    if way == "behind a tag that is another each time":
+        numbers = itertools.count()
+        Site.tags = staticmethod(lambda path: f'"{next(numbers)}"')
+    config = config_of(out, listed(tmp_path / "t.jsonl", address))
+    run_pipeline(config)
+    if way == "behind a tag that is another each time":
+        assert not list(cut(out)) and set(reasons(out).values()) == {("changed", "later")}
+        run_pipeline(config)
+    before = sorted((width, text) for _, width, text in cut(out))
+    assert [(width, f"number {k} " in text) for k, (width, text) in enumerate(before)] == [(320, True), (336, True)]
+
+    swap(folder, ".mp4", ".en.vtt")
+    run_pipeline(config, redo="media")
+
+    assert not list(cut(out)) and set(reasons(out).values()) == {("changed", "later")}
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "hdvila"):
+        run_pipeline(config)
+    assert sorted((width, text) for _, width, text in cut(out)) == before and reasons(out) == {}
+    assert [r.getMessage() for r in caplog.records if "looked at anew" in r.getMessage()] == [
+        "2 films have changed since they were looked at: they are looked at anew"
+    ]
+
+
+@pytest.mark.slow
+def test_a_film_whose_text_came_with_its_list_is_not_cut_once_it_was_replaced(
+    drawn: list[Path], site: tuple[Path, str], tmp_path: Path
+) -> None:
+    """Another look gives no other text: a person says when the list is right again."""
+    (folder, address), out = site, tmp_path / "out"
+    lay_out(drawn, folder)
+    config = config_of(out, listed(tmp_path / "t.jsonl", address, caption="film number -K", clips="[[0.2, 3.8]]"))
+    run_pipeline(config)
+    assert len(list(cut(out))) == 2
+
+    swap(folder, ".mp4")
+    run_pipeline(config, redo="media")
+    assert not list(cut(out)) and set(reasons(out).values()) == {("keeps_changing", "never")}
+    run_pipeline(config)
+    assert not list(cut(out))
+
+    listed(tmp_path / "t.jsonl", address, caption="the other film, not -K", clips="[[0.2, 3.8]]")
+    request_retries(Store(str(out)), ["keeps_changing"])
+    run_pipeline(config)
+    assert [text for _, _, text in sorted(cut(out))] == ["the other film, not -0", "the other film, not -1"]
+
+
+@pytest.mark.parametrize("changed", ["size", "head", "tag", ""])
+def test_what_comes_is_compared_with_what_was_looked_at(site: tuple[Path, str], tmp_path: Path, changed: str) -> None:
+    folder, address = site
+    film = folder / "film.mp4"
+    stage = UrlsStage(UrlsConfig(allow_private=True, gap_s=0), CrawlConfig(retry_wait_s=0), AtOnce())
+    context = Context(Store(str(tmp_path / "out")), tmp_path, time.monotonic() + 60)
+    film.write_bytes(bytes(200_000))
+    Site.tags = staticmethod(lambda path: '"one"')
+    seen = look(f"{address}/film.mp4", stage, 1.0)
+    row = a_video_row("v", url=f"{address}/film.mp4")
+    video = row | {"media_bytes": seen.bytes_, "media_hash": seen.hash_, "media_stamp": seen.stamp}
+    assert (seen.bytes_, seen.stamp) == (200_000, '"one"')
+
+    if changed == "tag":
+        Site.tags = staticmethod(lambda path: '"other"')
+    film.write_bytes({"size": bytes(200_001), "head": b"x" + bytes(199_999)}.get(changed, bytes(200_000)))
+
+    if not changed:
+        assert UrlFetcher(stage, 10**6)(video, context).stat().st_size == 200_000
+        return
+    with pytest.raises(Rejected, match="when it was looked at") as refused:
+        UrlFetcher(stage, 10**6)(video, context)
+    assert refused.value.reason is Reason.CHANGED

@@ -1,67 +1,25 @@
 """A film that was replaced behind its name is never cut with the other film's text, and a repaired one is noticed."""
 
-import json
 import logging
 import os
-import tarfile
 import time
-from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from hdvila_testing.video import Film, a_video
-from tests.pipeline.run.small_runs import describe, start
-
-WIDTHS = 320, 336
-"""Of the two films, by which a clip is known: the text says the number of its film."""
+from tests.pipeline.crawl.sources.swapped import WIDTHS, cut, lay_out, same_size, swap, two_films
+from tests.pipeline.run.small_runs import start
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("drawn")
-    return [
-        a_video(folder / f"{w}.mp4", Film(seconds=4, fps=Fraction(10), gop=10, width=w, height=180)) for w in WIDTHS
-    ]
+    return two_films(tmp_path_factory.mktemp("drawn"))
 
 
 @pytest.fixture
 def films(drawn: list[Path], tmp_path: Path) -> Path:
-    folder = tmp_path / "films"
-    folder.mkdir()
-    for k, film in enumerate(drawn):
-        (folder / f"film-{k}.mp4").write_bytes(film.read_bytes())
-        describe(folder / f"film-{k}.mp4", k)
-    return folder
-
-
-def cut(out: Path) -> Iterator[tuple[str, int, str]]:
-    """(video id, width, text) of every sample."""
-    for shard in sorted(out.glob("shards/*/*.tar")):
-        with tarfile.open(shard) as tar:
-            for member in tar:
-                if member.name.endswith(".json"):
-                    facts = json.load(tar.extractfile(member))  # type: ignore[arg-type]
-                    yield facts["video_id"], facts["width"], facts["text"]
-
-
-def swap(folder: Path, *suffixes: str) -> None:
-    """Puts the files of the one film in the place of the other's."""
-    for suffix in suffixes:
-        one, other = folder / f"film-0{suffix}", folder / f"film-1{suffix}"
-        one.rename(folder / "aside")
-        other.rename(one)
-        (folder / "aside").rename(other)
-
-
-def same_size(folder: Path) -> None:
-    """Both films get the same number of bytes."""
-    paths = [folder / f"film-{k}.mp4" for k in range(2)]
-    size = max(path.stat().st_size for path in paths) + 8
-    for path in paths:
-        rest = size - path.stat().st_size
-        path.write_bytes(path.read_bytes() + rest.to_bytes(4, "big") + b"free" + bytes(rest - 8))
+    (tmp_path / "films").mkdir()
+    return lay_out(drawn, tmp_path / "films")
 
 
 @pytest.mark.slow

@@ -175,9 +175,9 @@ def test_a_host_that_refuses_pauses_and_nothing_is_lost(tmp_path: Path) -> None:
 
     assert set(samples(store)) == {"a_00000"}
     gaps = [later - earlier for earlier, later in itertools.pairwise(Refusing.asked)]
-    assert len(gaps) == 2, "the refused request was made again, and the film was fetched"
+    assert len(gaps) == 3, "the refused request was made again, and the film was looked at and fetched"
     assert gaps[0] > 0.9, "the host said when it may be asked again"
-    assert gaps[1] > 0.28
+    assert min(gaps[1:]) > 0.28
 
 
 def test_a_list_whose_clips_all_have_texts_needs_no_track(site: str, tmp_path: Path) -> None:

@@ -48,6 +48,12 @@ def looked_at(path: Path) -> FileSeen:
         return FileSeen(facts.st_size, content_hash(file), str(facts.st_mtime_ns))
 
 
+def is_touched(path: Path, bytes_: int, stamp: str) -> bool:
+    """Whether a file has another size or time of change than it had; its content may be the same."""
+    facts = path.stat()
+    return (facts.st_size, str(facts.st_mtime_ns)) != (bytes_, stamp)
+
+
 def refuse_changed(path: Path, video: Mapping[str, Any], context: Context) -> None:
     """Raises Rejected if a file is not the one that was looked at: its text then has the times of another film."""
     if not (video["media_path"] and video["media_hash"]):

@@ -1,15 +1,15 @@
 """The files of the folder source that are others than those that were looked at: a run looks at them anew.
 
-Asked at the start of a run, of what no clip was cut from yet: a video's file by its size (media compares the content
-before it cuts), a rejected file and what lies beside it by the time of its last change. Clips that were cut stay: they
-have the text of the film that they were cut from.
+Asked at the start of a run: a video's file by its size and the time of its last change (media compares the content
+before it cuts), a rejected file and what lies beside it by that time. Clips that were cut stay: they have the text of
+the film that they were cut from. A run says which of their files have changed.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from manifests.reasons import Reason
 from pipeline.config import RunConfig
 from pipeline.crawl.sources.file_names import without_format
 from pipeline.engine.store.store import Store
-from pipeline.media.source_files import path_of
+from pipeline.media.source_files import is_touched, path_of
 from pipeline.outdir.retries import look_again
 from pipeline.query.rejects import rejects_in_force
 
@@ -33,27 +33,33 @@ def look_at_changed_files(config: RunConfig, store: Store) -> None:
     folder = config.folder.path
     if "folder" not in config.crawl.sources or folder is None or not folder.is_dir():
         return
-    changed = dict(_changed_videos(store)) | dict(_changed_rejects(store, folder))
-    if not changed:
-        return
-    look_again(store, "folder", changed.keys())
-    named = ", ".join(sorted(changed.values())[:MOST_NAMED]) + " …" * (len(changed) > MOST_NAMED)
-    log.warning(
-        "%s: %d files are others than when they were looked at, and are looked at anew: %s", folder, len(changed), named
-    )
+    packs = store.read_table("packs", ["video_id", "pack"])
+    cut = set(packs.filter(pc.not_equal(packs.column("pack"), "")).column("video_id").to_pylist())
+    changed = dict(_changed_videos(store))
+    if stay := {video_id: name for video_id, name in changed.items() if video_id in cut}:
+        said = "files have changed since clips were cut of them; these stay, and --redo media cuts all videos anew"
+        log.warning("%s: %d %s: %s", folder, len(stay), said, _named(stay))
+    again = {video_id: name for video_id, name in changed.items() if video_id not in cut}
+    again |= dict(_changed_rejects(store, folder))
+    if again:
+        look_again(store, "folder", again.keys())
+        said = "files are others than when they were looked at, and are looked at anew"
+        log.warning("%s: %d %s: %s", folder, len(again), said, _named(again))
+
+
+def _named(files: Mapping[str, str]) -> str:
+    return ", ".join(sorted(files.values())[:MOST_NAMED]) + " …" * (len(files) > MOST_NAMED)
 
 
 def _changed_videos(store: Store) -> Iterator[tuple[str, str]]:
-    """(id, file name) of the videos without clips whose file has another size, or that media found changed."""
-    videos = store.read_table("videos", ["video_id", "media_path", "media_bytes"])
+    """(id, file name) of the videos whose file has another size or time of change, or that media found changed."""
+    videos = store.read_table("videos", ["video_id", "media_path", "media_bytes", "media_stamp"])
     videos = videos.filter(pc.not_equal(videos.column("media_path"), ""))
-    cut = store.read_table("packs", ["video_id"]).column("video_id")
-    uncut = videos.filter(pc.invert(pc.is_in(videos.column("video_id"), value_set=cut.combine_chunks())))
     of_media = rejects_in_force(store, "stage = 'media' AND reason = ?", Reason.CHANGED.value)
     found = set(of_media.column("video_id").to_pylist())
-    for row in uncut.to_pylist():
+    for row in videos.to_pylist():
         path = path_of(row["media_path"])
-        if row["video_id"] in found or (path.is_file() and path.stat().st_size != row["media_bytes"]):
+        if row["video_id"] in found or (path.is_file() and is_touched(path, row["media_bytes"], row["media_stamp"])):
             yield row["video_id"], path.name
 
 

@@ -41,18 +41,44 @@ def test_films_that_were_swapped_with_their_captions_are_looked_at_anew_before_t
 
 
 @pytest.mark.slow
-def test_a_film_of_the_same_size_is_known_by_its_content(films: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("same_time", [False, True])
+def test_a_film_of_the_same_size_is_known_by_its_time_and_content(
+    films: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, same_time: bool
+) -> None:
     out = tmp_path / "out"
     same_size(films)
+    for film in films.glob("*.mp4") if same_time else ():
+        os.utime(film, (1e9, 1e9))
     start(out, films)
     before = sorted((width, text) for _, width, text in cut(out))
 
     swap(films, ".mp4", ".en.vtt")
-    start(out, films, redo="media")
-
-    assert not list(cut(out)), "no clip is cut of a film that is not the one that was looked at"
-    start(out, films)
+    with caplog.at_level(logging.WARNING, "hdvila"):
+        start(out, films, redo="media")
+        if same_time:
+            assert not list(cut(out)), "no clip is cut of a film that is not the one that was looked at"
+            start(out, films)
     assert sorted((width, text) for _, width, text in cut(out)) == before
+    (line,) = [record.getMessage() for record in caplog.records if "looked at anew" in record.getMessage()]
+    assert "2 files are others" in line
+
+
+@pytest.mark.slow
+def test_of_a_film_with_clips_a_run_says_that_it_has_changed(
+    films: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "out"
+    start(out, films)
+    before = list(cut(out))
+    with (films / "film-1.mp4").open("ab") as file:
+        file.write(b"more")
+
+    with caplog.at_level(logging.WARNING, "hdvila"):
+        start(out, films)
+
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "1 files have changed since clips were cut" in line and line.endswith(": film-1.mp4")
+    assert list(cut(out)) == before
 
 
 @pytest.mark.slow

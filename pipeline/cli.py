@@ -49,6 +49,7 @@ COMMANDS = {
     "verify": "verify:verify",
     "fsck": "fsck:fsck",
     "remove": "remove:remove",
+    "recheck": "recheck:recheck",
     "merge": "merge:merge",
     "export": "export:export",
     "import-images": "import_images:import_images",

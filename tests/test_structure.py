@@ -154,7 +154,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "a thin command; tests/test_docs.py runs it as the pages say, and the module that it calls has its tests": [
         "pipeline/cli",
         *(f"pipeline/commands/{name}" for name in ("audit", "demo", "estimate", "export", "import_images", "merge")),
-        *(f"pipeline/commands/{name}" for name in ("pause", "remove", "report", "reshard", "verify")),
+        *(f"pipeline/commands/{name}" for name in ("pause", "recheck", "remove", "report", "reshard", "verify")),
         "pipeline/commands/fsck",
     ],
     "a thin command; tests/train/test_cli.py runs it": [

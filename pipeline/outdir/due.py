@@ -2,6 +2,8 @@
 
 video dQw4w9WgXcQ                    in finished shards, and asked to be left out since: `remove --ids` takes it out
 # video film-3: like `video film-0`  shows or says what a removed video did: for a person to judge
+
+Beside it `removals/gone.txt`, by `recheck`: what is gone at the site, in the form that `remove --ids` reads.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from manifests.shards import RECORDS
 from pipeline.engine.store.store import Store
 
 PATH = f"{RECORDS}/due.txt"
+GONE = f"{RECORDS}/gone.txt"
 _ASKED, _ALIKE = "video ", "# video "
 
 
@@ -43,20 +46,32 @@ def write_due(store: Store, asked: Iterable[str], alike: Mapping[str, str]) -> D
     """Notes these videos; `alike`: {video id: what it is like}. The file goes when nothing is due."""
     lines = [f"{_ASKED}{video_id}" for video_id in sorted(asked)]
     lines += [f"{_ALIKE}{video_id}: {what}" for video_id, what in sorted(alike.items())]
-    data = "".join(f"{line}\n" for line in lines).encode()
-    if data and sealed(data) != _read(store):
-        store.write_sealed(PATH, data)
-    if not data and store.exists(PATH):
-        store.delete(PATH)
+    _put(store, PATH, lines)
     return read_due(store)
 
 
 def settle_due(store: Store, gone: Collection[str]) -> None:
     """Takes the videos off that were removed."""
+    listed = [line.split() for line in _read(store, GONE).decode().splitlines() if line.startswith(_ASKED)]
+    write_gone(store, {words[1]: " ".join(words[3:]) for words in listed if words[1] not in gone})
     lines = _read(store).decode().splitlines()
     asked = {line.removeprefix(_ASKED) for line in lines if line.startswith(_ASKED)}
     alike = dict(line.removeprefix(_ALIKE).split(": ", 1) for line in lines if line.startswith(_ALIKE))
     write_due(store, asked - set(gone), {name: what for name, what in alike.items() if name not in gone})
+
+
+def write_gone(store: Store, gone: Mapping[str, str]) -> str:
+    """Notes what is gone at the site: {video id: why}. The file's address; "" for none: then it goes."""
+    _put(store, GONE, [f"{_ASKED}{video_id}  # {why}" for video_id, why in sorted(gone.items())])
+    return f"{store.url.rstrip('/')}/{GONE}" if gone else ""
+
+
+def _put(store: Store, path: str, lines: Iterable[str]) -> None:
+    data = "".join(f"{line}\n" for line in lines).encode()
+    if data and sealed(data) != _read(store, path):
+        store.write_sealed(path, data)
+    if not data and store.exists(path):
+        store.delete(path)
 
 
 def read_due(store: Store) -> Due:
@@ -66,8 +81,8 @@ def read_due(store: Store) -> Due:
     return Due(store.url.rstrip("/"), *counts)
 
 
-def _read(store: Store) -> bytes:
+def _read(store: Store, path: str = PATH) -> bytes:
     try:
-        return store.read_sealed(PATH)
+        return store.read_sealed(path)
     except FileNotFoundError:
         return b""

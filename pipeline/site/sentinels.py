@@ -16,7 +16,8 @@ SENTINEL_KINDS = ("good", "small", "gone")
 MAX_OF_KIND = 4
 LOOKS_OF_KIND = 2
 """Videos of a kind that have to miss before the kind does; of the operator's own (crawl.canary) one is enough."""
-_GONE = frozenset({Reason.UNAVAILABLE, Reason.PRIVATE})
+GONE = frozenset({Reason.UNAVAILABLE, Reason.PRIVATE})
+"""The verdicts that a video is no longer there, for anybody."""
 
 
 class Sentinels:
@@ -109,4 +110,4 @@ def fails(missed_kinds: set[str], known_kinds: set[str]) -> bool:
 def _kind_of(failure: Failure | None) -> str:
     if failure is None:
         return "good"
-    return "small" if failure.reason is Reason.NO_720P else "gone" if failure.reason in _GONE else ""
+    return "small" if failure.reason is Reason.NO_720P else "gone" if failure.reason in GONE else ""

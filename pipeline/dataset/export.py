@@ -31,7 +31,7 @@ from pipeline.media.cutting.span import source_ms
 from pipeline.media.packs import Sample, check_key, write_pack
 from pipeline.media.probe import Probe, Unusable, open_media, probe
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way, write_tombstones
-from pipeline.report.page import write_report
+from pipeline.report.page import write_first_report
 from pipeline.shards.files import SUCCESS, Piece, clip_number, join_shard, pieces_of, put_shard, read_rows
 from pipeline.shards.manifest import given_head, publish, refuse_existing
 
@@ -62,10 +62,11 @@ class ReleasedVideo(TypedDict):
 
 
 def export_hdvila(source: Store, out: Store) -> Released:
-    """Writes hdvila.jsonl and text.jsonl of a finished data set. Raises UserError if `out` has either already."""
-    for name in (CLIPS_NAME, TEXTS_NAME):
-        if out.exists(name):
-            raise UserError(f"{out.url}/{name}: exists already; name another folder")
+    """Writes hdvila.jsonl and text.jsonl of a finished data set. Raises UserError if `out` has either already.
+
+    A text.jsonl with the same texts and no hdvila.jsonl beside it is that of an export that was interrupted.
+    """
+    _refuse(out, CLIPS_NAME)
     manifest = read_manifest(source.url, **dict(source.options))
     refuse_while_under_way(source, read_tombstones(source))
     videos: dict[str, ReleasedVideo] = {}
@@ -77,9 +78,17 @@ def export_hdvila(source: Store, out: Store) -> Released:
         texts.append(_line({"clip_id": name, "text": row["caption"]}))
     for video in videos.values():
         video["clip"].sort(key=lambda clip: clip["span"])
-    out.write(TEXTS_NAME, "".join(sorted(texts)).encode())
+    written = "".join(sorted(texts)).encode()
+    if out.exists(TEXTS_NAME) and out.read(TEXTS_NAME) != written:
+        _refuse(out, TEXTS_NAME)
+    out.write(TEXTS_NAME, written)
     out.write(CLIPS_NAME, "".join(_line(videos[i]) for i in sorted(videos)).encode())
     return Released(len(videos), len(texts))
+
+
+def _refuse(out: Store, name: str) -> None:
+    if out.exists(name):
+        raise UserError(f"{out.url}/{name}: exists already; name another folder")
 
 
 def _samples(source: Store, manifest: Manifest) -> Iterator[ShardRow]:
@@ -113,7 +122,7 @@ def export_exact(source: Store, out: Store) -> Manifest:
         head, card = given_head(manifest.head)
         head["config"] = {**head.get("config", {}), "media.cut.mode": "exact"}
         made = publish(out, entries, {**head, "exact_from": manifest.sha256}, card)
-        write_report(out)
+        write_first_report(out)
         return made
 
 

@@ -24,7 +24,7 @@ from pipeline.media.packs import index_pack
 from pipeline.media.versions import tool_versions
 from pipeline.outdir.sayings import kept_out
 from pipeline.outdir.tombstones import Tombstones, read_tombstones, refuse_while_under_way, write_tombstones
-from pipeline.report.page import has_audit, write_report
+from pipeline.report.page import write_first_report
 from pipeline.shards.files import (
     SUCCESS,
     Piece,
@@ -78,8 +78,7 @@ def merge(sources: Sequence[Store], out: Store, *, drop_duplicates: bool = False
         head |= {"config": {}, "versions": tool_versions()}
         head["merged"] = [{"name": str(m.head.get("name", "")), "sha256": m.sha256} for m in manifests]
         manifest = publish(out, entries, head, card)
-        if has_audit(out):
-            write_report(out)
+        write_first_report(out)
     return Merged(manifest, tuple(sorted({video_id for _, video_id in dropped})))
 
 

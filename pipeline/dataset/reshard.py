@@ -19,7 +19,7 @@ from pipeline.config.shards import ShardsConfig
 from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way, write_tombstones
-from pipeline.report.page import has_audit, write_report
+from pipeline.report.page import write_first_report
 from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
 from pipeline.shards.files import Piece, clip_number, join_shard, pieces_of, put_shard
 from pipeline.shards.manifest import given_head, publish, refuse_existing
@@ -56,8 +56,7 @@ def reshard(source: Store, out: Store, config: ShardsConfig, *, seed: int = 0, r
         entries = [_make(shard, pieces, out, seed) for shard in counted(plan, len(plan), "reshard")]
         head, card = given_head(manifest.head)
         made = publish(out, entries, {**head, "resharded_from": manifest.sha256}, card)
-        if has_audit(out):
-            write_report(out)
+        write_first_report(out)
         return made
 
 

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from manifests.categories import category_name
-from manifests.errors import UserError
+from manifests.errors import UserError, is_of_a_disk
 from manifests.funnel import Level
 from manifests.image_sample import IMAGE_KIND
 from manifests.reasons import meaning_of
@@ -92,6 +92,22 @@ def has_audit(store: Store) -> bool:
 def _kind(store: Store) -> object:
     document = store.read_json(MANIFEST_NAME)
     return document.get("kind") if isinstance(document, dict) else None
+
+
+def write_first_report(store: Store) -> None:
+    """Writes the report of a data set that was just published, if it is one to audit.
+
+    UserError where the disk has no room for it: what made the data set would be refused now, for it is there.
+    """
+    if not has_audit(store):
+        return
+    try:
+        write_report(store)
+    except OSError as error:
+        if not is_of_a_disk(error):
+            raise
+        cure = f"free some space on that disk, or look at it, and run `hdvila-pipeline report {store.url}`"
+        raise UserError(f"{store.url}: the data set is whole, but has no report ({error}); {cure}") from None
 
 
 def write_report(store: Store, seed: int = 0) -> str:

@@ -1,6 +1,7 @@
 """The audit page: complete, self-contained, and safe whatever a stranger wrote into a title."""
 
 import base64
+import errno
 import hashlib
 import re
 from dataclasses import replace
@@ -26,6 +27,7 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import reject_row
 from pipeline.engine.work.unit import Reject
 from pipeline.query.rejects import rejects_in_force
+from pipeline.report import page
 from pipeline.report.clips import COUNTS
 from pipeline.report.data import read_report_data
 from pipeline.report.page import render, short_categories, write_report
@@ -264,3 +266,16 @@ def test_the_page_of_a_large_data_set_stays_small(finished: Store) -> None:
         counts[name] = pa.table([*values, pa.array(np.ones(len(k), np.int64))], names=[*schema.names, "n"])
     text = render(finished, replace(data, clips=replace(data.clips, n=len(k), counts=counts)))
     assert len(text) < 1_000_000 + 4 / 3 * MOST_VIDEO_BYTES
+
+
+def test_a_data_set_without_room_for_its_first_report_says_which_command_makes_it(
+    finished: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command that published it would be refused: the data set is there."""
+
+    def full(store: Store) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(page, "write_report", full)
+    with pytest.raises(UserError, match=rf"whole.*No space left.*hdvila-pipeline report {finished.url}"):
+        page.write_first_report(finished)

@@ -2,6 +2,6 @@
 
 Files: `fit` reads from top to bottom; `objective` (a step's gradients), `hard_negatives`, `grad_cache`, `run_folder`
 (lock, configuration, requeue mark), `epochs` (which manifest each epoch reads), `optim`, `nonfinite` (steps without
-finite gradients), `checkpoint`, `scalars` (what a step leaves on the device), `observe`, `finished_run` (a run that
-has ended, opened to be judged).
+finite gradients), `checkpoint` (with `tensor_files`: how torch reads their files), `scalars` (what a step leaves on the
+device), `observe`, `finished_run` (a run that has ended, opened to be judged).
 """

@@ -18,7 +18,6 @@ import shutil
 import warnings
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.filesystem import FileSystemReader
-from torch.distributed.checkpoint.metadata import Metadata, StorageMeta, TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 from torch.distributed.checkpoint.state_dict_saver import async_save as dcp_async_save
 
 from manifests.errors import UserError
 from train.distributed import Process
 from train.loop.optim import Ema, clean_name
+from train.loop.tensor_files import reader_of
 from train.models.wrapping import unwrap
 
 # A run of one process has no process group on purpose; torch would warn about that at each checkpoint.
@@ -67,79 +65,6 @@ class Facts:
 
 LOAD_ERRORS = (CheckpointException, RuntimeError, KeyError, ValueError, OSError, EOFError, pickle.UnpicklingError)
 
-_METADATA = {
-    "torch.distributed.checkpoint.metadata": {
-        "Metadata",
-        "MetadataIndex",
-        "TensorStorageMetadata",
-        "ChunkStorageMetadata",
-        "TensorProperties",
-        "StorageMeta",
-        "_MEM_FORMAT_ENCODING",
-    },
-    "torch.distributed.checkpoint.filesystem": {"_StorageInfo"},
-    "torch.serialization": {"_get_layout"},
-    "torch": {"Size"},
-    "pathlib": {"Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"},
-    "pathlib._local": {"Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"},
-}
-"""All classes that the pickled metadata of a checkpoint of tensors needs."""
-
-
-class _Unpickler(pickle.Unpickler):
-    """Creates only the objects that a checkpoint's metadata consists of, so that an untrusted file can't run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        plain = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype | torch.layout)
-        if plain or name in _METADATA.get(module, ()):
-            return super().find_class(module, name)
-        if (module, name) == ("builtins", "getattr"):
-            return _member_of  # Python 3.11.0 to 3.11.3 write an enum's member as getattr(class, name)
-        raise _not_needed(module, name)
-
-
-def _member_of(enum: object, name: object) -> Enum:
-    """getattr restricted to members of the enums in `_METADATA`; anything else is refused."""
-    if isinstance(enum, type) and issubclass(enum, Enum) and enum.__name__ in _METADATA.get(enum.__module__, ()):
-        member = enum.__members__.get(str(name))
-        if member is not None:
-            return member
-    raise _not_needed("builtins", "getattr")
-
-
-def _not_needed(module: str, name: str) -> pickle.UnpicklingError:
-    return pickle.UnpicklingError(f"its description holds {module}.{name}, which no checkpoint of tensors needs")
-
-
-class PlainReader(FileSystemReader):
-    """Reads untrusted checkpoints safely: torch's own reader unpickles their metadata, which can run any code."""
-
-    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        """The metadata. UnpicklingError if it describes anything but tensors in files of the same folder."""
-        with self.fs.create_stream(self._get_metadata_path(kwargs.get("rank")), "rb") as file:
-            try:
-                metadata = _Unpickler(file).load()
-            except (AttributeError, IndexError, TypeError, MemoryError) as error:  # damaged bytes can raise these too
-                raise pickle.UnpicklingError(f"its description is damaged ({error})") from None
-        if not isinstance(metadata, Metadata):
-            raise pickle.UnpicklingError("its description is not valid")
-        for name, entry in metadata.state_dict_metadata.items():
-            if not isinstance(entry, TensorStorageMetadata):
-                raise pickle.UnpicklingError(f"{name} is not a tensor")
-        for stored in (metadata.storage_data or {}).values():
-            if Path(stored.relative_path).name != str(stored.relative_path):
-                raise pickle.UnpicklingError(f"it points outside of its folder, to {stored.relative_path}")
-        metadata.storage_meta = metadata.storage_meta or StorageMeta()
-        metadata.storage_meta.load_id = self.load_id
-        return metadata
-
-
-def _reader_of(path: Path) -> PlainReader:
-    """A reader whose metadata was already read once: torch would log a traceback if it were damaged."""
-    reader = PlainReader(path)
-    reader.read_metadata()
-    return reader
-
 
 def capture(model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema | None) -> dict[str, Any]:
     """The live tensors of a run by name, as a tree; moments that don't exist yet are created as zeros."""
@@ -166,7 +91,7 @@ def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema:
     facts = read_facts(path)
     try:
         # dcp_load fills the tensors it is given, and those are the live ones.
-        dcp_load(capture(model, optimizer, ema), storage_reader=_reader_of(path), no_dist=not dist.is_initialized())
+        dcp_load(capture(model, optimizer, ema), storage_reader=reader_of(path), no_dist=not dist.is_initialized())
     except LOAD_ERRORS as error:
         raise UserError(f"{path}: does not fit this model, or is damaged ({_first_line(error)})") from None
     return facts
@@ -183,7 +108,7 @@ def restore_weights(path: Path, model: nn.Module) -> Facts:
     try:
         for part in ("model", "ema"):  # the average last: both fill the same tensors
             if part in tree:
-                dcp_load({part: tree[part]}, storage_reader=_reader_of(path), no_dist=not dist.is_initialized())
+                dcp_load({part: tree[part]}, storage_reader=reader_of(path), no_dist=not dist.is_initialized())
     except LOAD_ERRORS as error:
         raise UserError(f"{path}: does not fit this model, or is damaged ({_first_line(error)})") from None
     return facts

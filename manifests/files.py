@@ -76,6 +76,18 @@ class Files:
         """Whether the store is on a disk of this machine."""
         return isinstance(self.fs, LocalFileSystem)
 
+    def __str__(self) -> str:
+        return self.url
+
+    def __truediv__(self, folder: str) -> "Files":
+        """A folder inside it, as a place of its own."""
+        return Files(f"{self.url}/{folder}", self.options, self.patience_s, self.linked)
+
+    @property
+    def name(self) -> str:
+        """The last part of its address."""
+        return self.url.rpartition("/")[2]
+
     def __getstate__(self) -> dict[str, Any]:
         return {"url": self.url, "options": self.options, "patience_s": 0.0, "linked": self.linked}
 
@@ -311,6 +323,13 @@ class Files:
         """Deletes files, several at a time."""
         with ThreadPoolExecutor(READERS, thread_name_prefix="delete") as deleters:
             list(deleters.map(self.delete, relatives))
+
+    def delete_folder(self, relative: str) -> None:
+        """Deletes a folder with all that is in it; no error if there is none."""
+        try:
+            self._call("rm", self.path_to_change(relative), recursive=True)
+        except FileNotFoundError:
+            return
 
     def sweep(self) -> int:
         """Deletes temporary files that a killed run left; returns how many. Only call while holding the run lock."""

@@ -266,7 +266,7 @@ class TrainConfig(Section):
     """The whole configuration: everything that `hdvila-train fit` needs."""
 
     seed: int = identity(0, ge=0, doc="seed of weights, order, augmentation and dropout")
-    out: str = operational("out/train", doc="the run's folder: checkpoints, metrics, logs")
+    out: str = operational("out/train", doc="the run's folder, or its address in a bucket: checkpoints, metrics, logs")
     data: DataConfig
     model: Annotated[SerializeAsAny[ModelSection], *one_of(sections, parse_section, dict)]
     objective: Annotated[SerializeAsAny[Section], *one_of(_objective_sections, parse_objective, dict)]

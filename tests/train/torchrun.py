@@ -11,8 +11,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
@@ -28,9 +31,13 @@ FORKS.set_forkserver_preload(
 class Ranks:
     """Processes that each run a script, or `-m MODULE`, and append what they print to a log. One has no ranks."""
 
-    def __init__(self, world: int, words: tuple[str, ...], log: Path) -> None:
+    def __init__(
+        self, world: int, words: tuple[str, ...], log: Path, more: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """`more`: environment variables."""
         self._processes = [
-            FORKS.Process(target=_run, args=(environment, words, str(log))) for environment in _environments(world)
+            FORKS.Process(target=_run, args=({**environment, **more}, words, str(log)))
+            for environment in _environments(world)
         ]
         for process in self._processes:
             process.start()
@@ -80,6 +87,7 @@ def _run(environment: dict[str, str], words: tuple[str, ...], log: str) -> None:
     os.dup2(said, 1)
     os.dup2(said, 2)
     os.environ.update(environment)
+    tempfile.tempdir = None  # found out again: the server may know another
     torch.set_num_threads(1)
     if words[0] == "-m":
         sys.argv = list(words[1:])

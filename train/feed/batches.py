@@ -37,8 +37,15 @@ from train.data.registry import SampleView, Source, make_view
 from train.data.stream import StreamingLoader
 from train.data.texts import with_texts
 from train.data.workers import Workers
-from train.distributed import Process, agree
-from train.feed.tokenizer import MAX_CAPTIONS, Tokenizer, load_tokenizer, tokenizer_beside, tokenizer_from_captions
+from train.distributed import Process, agree, text_from_first
+from train.feed.tokenizer import (
+    MAX_CAPTIONS,
+    Tokenizer,
+    load_tokenizer,
+    tokenizer_beside,
+    tokenizer_from_captions,
+    tokenizer_of_pieces,
+)
 from train.objectives import Draw, prepare
 from train.rows import Rows
 
@@ -157,20 +164,28 @@ def _weights_by_id(weights: dict[str, float]) -> dict[int, float]:
 
 
 def _tokenizer(config: TrainConfig, train: Index, run: Path, process: Process) -> Tokenizer:
-    """Loads the run's own copy of the tokenizer; the first rank makes it if there is none yet."""
+    """The run's own tokenizer, which the first rank loads, or makes if there is none yet, and the others get from it:
+    on another node they may have no such folder.
+    """
     folder = run / "tokenizer"
-    problem = ""
-    if process.is_first and not folder.exists():
+    problem, pieces = "", list[str]()
+    if process.is_first:
         try:
-            tokenizer = _first_tokenizer(config, train)
-            part = run / ".tokenizer"
-            part.mkdir(parents=True, exist_ok=True)
-            tokenizer.save(part)
-            part.rename(folder)
+            if not folder.exists():
+                _make_tokenizer(config, train, folder)
+            pieces = load_tokenizer(folder).in_order()
         except UserError as error:
             problem = str(error)
     agree(problem)
-    return load_tokenizer(folder)
+    return tokenizer_of_pieces(json.loads(text_from_first(json.dumps(pieces))), folder)
+
+
+def _make_tokenizer(config: TrainConfig, train: Index, folder: Path) -> None:
+    tokenizer = _first_tokenizer(config, train)
+    part = folder.with_name(f".{folder.name}")
+    part.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(part)
+    part.rename(folder)
 
 
 def _first_tokenizer(config: TrainConfig, train: Index) -> Tokenizer:

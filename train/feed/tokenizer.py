@@ -59,14 +59,17 @@ class Tokenizer:
         """Every piece and its id."""
         return dict(self._fast.get_vocab())
 
+    def in_order(self) -> list[str]:
+        """Every piece, in the order of the ids."""
+        ids = self.pieces()
+        return sorted(ids, key=ids.__getitem__)
+
     def save(self, folder: Path) -> None:
         """Writes Hugging Face's `tokenizer.json`, `tokenizer_config.json` and a plain `vocab.txt`."""
         self._fast.no_truncation()
         self._fast.no_padding()
         self._fast.save(str(folder / FILE))
-        vocabulary = self._fast.get_vocab()
-        pieces = sorted(vocabulary, key=vocabulary.__getitem__)
-        (folder / VOCABULARY).write_text("\n".join(pieces) + "\n", encoding="utf-8")
+        (folder / VOCABULARY).write_text("\n".join(self.in_order()) + "\n", encoding="utf-8")
         facts = {"tokenizer_class": "BertTokenizerFast", "do_lower_case": True}
         names = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL}
         text = json.dumps({**facts, **names}, indent=2) + "\n"
@@ -82,7 +85,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
     """Loads a `vocab.txt`, a `tokenizer.json`, or a folder that holds either. UserError if there is none."""
     for file in (path / FILE, path / VOCABULARY, path):
         if file.is_file():
-            return _from_json(file) if file.suffix == ".json" else _from_vocabulary(_read_lines(file), file)
+            return _from_json(file) if file.suffix == ".json" else tokenizer_of_pieces(_read_lines(file), file)
     raise UserError(f"{path}: no tokenizer here; it needs a {FILE} or a BERT vocab.txt")
 
 
@@ -116,7 +119,7 @@ def tokenizer_from_captions(captions: Iterable[str], *, vocab_size: int, seed: i
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
-    return _from_vocabulary(_vocabulary(counts, vocab_size), source=None)
+    return tokenizer_of_pieces(_vocabulary(counts, vocab_size), source=None)
 
 
 def _vocabulary(counts: Counter[str], vocab_size: int) -> list[str]:
@@ -137,7 +140,8 @@ def _by_count(counts: Counter[str]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _from_vocabulary(pieces: list[str], source: Path | None) -> Tokenizer:
+def tokenizer_of_pieces(pieces: list[str], source: Path | None) -> Tokenizer:
+    """BERT's tokenizer with this vocabulary. UserError, which names the source, if it is none of BERT's."""
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     if missing := [token for token in SPECIAL if token not in vocabulary]:
         raise UserError(f"{source}: a BERT vocabulary has a line each for {', '.join(missing)}")
@@ -159,7 +163,7 @@ def _from_json(file: Path) -> Tokenizer:
         raise UserError(f"{file}: holds no WordPiece vocabulary ({type(error).__name__}: {error})") from None
     if [vocabulary[piece] for piece in pieces] != list(range(len(pieces))):
         raise UserError(f"{file}: the vocabulary's ids are not 0 to {len(pieces) - 1}; it isn't a BERT WordPiece file")
-    return _from_vocabulary(pieces, file)
+    return tokenizer_of_pieces(pieces, file)
 
 
 def _read_lines(file: Path) -> list[str]:

@@ -1,25 +1,24 @@
 """Checkpoints: everything that a run needs to resume exactly, written while training goes on.
 
-    RUN/checkpoints/step-00000500/   torch.distributed.checkpoint's files and facts.json
+    RUN/checkpoints/step-00000500/   torch.distributed.checkpoint's files and facts.json (tensor_files.py)
 
-All ranks write a checkpoint into a folder with a leading dot, which is renamed once complete: a folder with the final
-name can always be loaded, no matter when the process was killed. It holds only tensors (weights, Adam's moments and
-step counts, the moving average), by parameter name and sharded as the parameters are, so that another world size or
-strategy can load it too. It holds no random states: a run seeds each step from (seed, step, rank), and its position in
-the data is the step.
+RUN is a folder, or an address in a bucket. Of all that a checkpoint consists of, `.metadata` is put there last: without
+it a folder is none, no matter when the process was killed, and the next start removes it. A checkpoint holds only
+tensors (weights, Adam's moments and step counts, the moving average), by parameter name and sharded as the parameters
+are, so that another world size or strategy can load it too. It holds no random states: a run seeds each step from
+(seed, step, rank), and its position in the data is the step.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import shutil
 import warnings
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -29,15 +28,18 @@ from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 from torch.distributed.checkpoint.state_dict_saver import async_save as dcp_async_save
 
 from manifests.errors import UserError
+from manifests.files import Files
 from train.distributed import Process
 from train.loop.optim import Ema, clean_name
-from train.loop.tensor_files import reader_of
+from train.loop.tensor_files import FACTS, METADATA, Writer, reader_of
 from train.models.wrapping import unwrap
 
 # A run of one process has no process group on purpose; torch would warn about that at each checkpoint.
 warnings.filterwarnings("ignore", message="torch.distributed is disabled, unavailable or uninitialized")
 
-FACTS = "facts.json"
+Place = TypeVar("Place", Path, Files)
+"""A folder, or an address in a bucket."""
+
 FORMAT = 1
 MOMENTS = {"adamw": ("step", "exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer",)}
 """The state that each optimiser keeps per parameter."""
@@ -86,18 +88,22 @@ def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Te
     return moments
 
 
-def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema | None) -> Facts:
+def _at(place: Path | Files) -> Files:
+    return place if isinstance(place, Files) else Files(str(place))
+
+
+def restore(path: Path | Files, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema | None) -> Facts:
     """Loads a checkpoint into model, optimiser and moving average, in place. UserError if it doesn't fit."""
     facts = read_facts(path)
     try:
         # dcp_load fills the tensors it is given, and those are the live ones.
-        dcp_load(capture(model, optimizer, ema), storage_reader=reader_of(path), no_dist=not dist.is_initialized())
+        dcp_load(capture(model, optimizer, ema), storage_reader=reader_of(_at(path)), no_dist=not dist.is_initialized())
     except LOAD_ERRORS as error:
         raise UserError(f"{path}: does not fit this model, or is damaged ({_first_line(error)})") from None
     return facts
 
 
-def restore_weights(path: Path, model: nn.Module) -> Facts:
+def restore_weights(path: Path | Files, model: nn.Module) -> Facts:
     """Loads the model's weights from a checkpoint: the moving average, if any. UserError if they don't fit."""
     facts = read_facts(path)
     weights = dict(unwrap(model).state_dict())
@@ -108,7 +114,7 @@ def restore_weights(path: Path, model: nn.Module) -> Facts:
     try:
         for part in ("model", "ema"):  # the average last: both fill the same tensors
             if part in tree:
-                dcp_load({part: tree[part]}, storage_reader=reader_of(path), no_dist=not dist.is_initialized())
+                dcp_load({part: tree[part]}, storage_reader=reader_of(_at(path)), no_dist=not dist.is_initialized())
     except LOAD_ERRORS as error:
         raise UserError(f"{path}: does not fit this model, or is damaged ({_first_line(error)})") from None
     return facts
@@ -118,10 +124,10 @@ def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0][:300] or type(error).__name__
 
 
-def read_facts(path: Path) -> Facts:
+def read_facts(path: Path | Files) -> Facts:
     """The facts of a checkpoint. UserError if it is not a checkpoint, or has a format this program doesn't know."""
     try:
-        document = json.loads((path / FACTS).read_text())
+        document = json.loads(_at(path).read(FACTS))
         if document.get("format") != FORMAT:
             raise UserError(f"{path}: checkpoint of format {document.get('format')}, this program reads {FORMAT}")
         return Facts(**document)
@@ -129,19 +135,26 @@ def read_facts(path: Path) -> Facts:
         raise UserError(f"{path}: is not a checkpoint ({error})") from None
 
 
-def folder_of(run: Path) -> Path:
+def folder_of(run: Place) -> Place:
     """The folder of a run's checkpoints."""
     return run / "checkpoints"
 
 
-def checkpoints(run: Path) -> list[Path]:
+def checkpoints(run: Place) -> list[Place]:
     """A run's complete checkpoints, oldest first."""
-    return sorted(p for p in folder_of(run).glob("step-*") if (p / FACTS).exists())
+    folder = folder_of(run)
+    return [folder / name for name, complete in _steps(_at(folder)) if complete]
 
 
-def find_checkpoint(path: Path, *, best: bool = False) -> Path:
+def _steps(folder: Files) -> list[tuple[str, bool]]:
+    """(name, whether it is complete) of each checkpoint in a folder, oldest first."""
+    names = [name for name in folder.folders("") if name.startswith("step-")]
+    return [(name, folder.exists(f"{name}/{METADATA}")) for name in names]
+
+
+def find_checkpoint(path: Place, *, best: bool = False) -> Place:
     """The checkpoint at a path: the path itself, or a run's newest (or best). UserError if there is none."""
-    if (path / FACTS).exists():
+    if _at(path).exists(METADATA):
         return path
     folders = checkpoints(path)
     if not folders:
@@ -149,7 +162,7 @@ def find_checkpoint(path: Path, *, best: bool = False) -> Path:
     return best_of(folders) or folders[-1] if best else folders[-1]
 
 
-def best_of(folders: list[Path]) -> Path | None:
+def best_of(folders: list[Place]) -> Place | None:
     """The best checkpoint by what is trained. None if none was evaluated.
 
     With a contrastive loss, that with the highest text-to-video R@1 (ties: R@5, then the mean rank, then the later);
@@ -159,7 +172,7 @@ def best_of(folders: list[Path]) -> Path | None:
     scored = [(facts, path) for facts, path in scored if "t2v_r1" in facts.scores or "val_loss" in facts.scores]
     if not scored:
         return None
-    return max(scored, key=lambda x: (*_merit(x[0]), x[1]))[1]
+    return max(scored, key=lambda x: (*_merit(x[0]), x[1].name))[1]
 
 
 def _merit(facts: Facts) -> tuple[float, float, float]:
@@ -172,34 +185,42 @@ def _merit(facts: Facts) -> tuple[float, float, float]:
 class Checkpointer:
     """Writes a run's checkpoints; keeps the newest `keep` and the best. All ranks call its methods together."""
 
-    def __init__(self, run: Path, process: Process, *, keep: int) -> None:
-        self._run, self._process, self._keep = run, process, keep
-        self._pending: tuple[Future[Any], Path, Facts] | None = None
+    def __init__(
+        self,
+        run: Path | Files,
+        process: Process,
+        *,
+        keep: int,
+        holder: str = "",
+        before_commit: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`holder` and `before_commit`: as tensor_files.Writer takes them."""
+        self._folder, self._process, self._keep = folder_of(_at(run)), process, keep
+        self._holder, self._before_commit = holder, before_commit
+        self._pending: tuple[Future[Any], Files] | None = None
         # A background thread communicates between ranks while it writes, so it needs its own group.
         self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
         if process.is_first:
-            folder_of(run).mkdir(parents=True, exist_ok=True)
-            for left in folder_of(run).glob(".step-*"):
-                shutil.rmtree(left)
+            for name, complete in _steps(self._folder):
+                if not complete:
+                    self._folder.delete_folder(name)
         self._meet()
 
     def save(self, state: dict[str, Any], facts: Facts) -> None:
         """Starts writing a checkpoint; tensors are copied before it returns."""
         self.wait()
-        if self.path(facts.step).exists():
+        place = self._folder / f"step-{facts.step:08d}"
+        if place.exists(METADATA):
             return
-        part = folder_of(self._run) / f".step-{facts.step:08d}"
+        written = json.dumps(asdict(facts), indent=2, sort_keys=True)
+        writer = Writer(place, written, holder=self._holder, before_commit=self._before_commit)
         alone = not dist.is_initialized()
-        future = dcp_async_save(state, checkpoint_id=part, process_group=self._group, no_dist=alone)
+        future = dcp_async_save(state, storage_writer=writer, process_group=self._group, no_dist=alone)
         assert isinstance(future, Future)
-        self._pending = (future, part, facts)
-
-    def path(self, step: int) -> Path:
-        """The folder of a step's checkpoint."""
-        return folder_of(self._run) / f"step-{step:08d}"
+        self._pending = (future, place)
 
     def poll(self) -> None:
-        """Renames a checkpoint that has been written to its final name; called at every step."""
+        """Deletes what is no longer kept once a checkpoint has been written; called at every step."""
         if self._pending is not None and self._pending[0].done():
             self._finish(*self._pending)
 
@@ -213,42 +234,26 @@ class Checkpointer:
         if self._pending is not None:
             self._finish(*self._pending)
 
-    def _finish(self, future: Future[Any], part: Path, facts: Facts) -> None:
+    def _finish(self, future: Future[Any], place: Files) -> None:
         self._pending = None
         try:
             future.result()
-        except (CheckpointException, OSError, RuntimeError) as error:
-            raise UserError(f"{part}: the checkpoint could not be written ({_first_line(error)})") from None
-        if not self._process.is_first:
-            return
-        _write_synced(part / FACTS, json.dumps(asdict(facts), indent=2, sort_keys=True))
-        part.rename(self.path(facts.step))
-        _sync_folder(folder_of(self._run))
-        self._prune()
+        except CheckpointException as error:
+            cause = next(iter(error.failures.values()))[0]
+            raise UserError(f"{place}: the checkpoint could not be written ({_first_line(cause)})") from None
+        except (OSError, RuntimeError) as error:
+            raise UserError(f"{place}: the checkpoint could not be written ({_first_line(error)})") from None
+        if self._process.is_first:
+            self._prune()
 
     def _prune(self) -> None:
-        folders = checkpoints(self._run)
-        kept = {*folders[-self._keep :], best_of(folders)}
-        for path in folders:
-            if path not in kept:
-                # Rename it first: a half-deleted folder must not look like a checkpoint.
-                shutil.rmtree(path.rename(path.with_name(f".{path.name}")))
+        folders = [self._folder / name for name, complete in _steps(self._folder) if complete]
+        kept = (*folders[-self._keep :], best_of(folders))
+        for folder in folders:
+            if folder not in kept:
+                folder.delete(METADATA)  # first: half of a checkpoint must not look like one
+                self._folder.delete_folder(folder.name)
 
     def _meet(self) -> None:
         if self._group is not None:
             dist.barrier(group=self._group)
-
-
-def _write_synced(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -22,6 +22,7 @@ from train.config import TrainConfig
 from train.data.loader import Loaded
 from train.distributed import Process, agree, text_from_first
 from train.feed.batches import Batches, open_data
+from train.loop.bucket import Home
 from train.loop.checkpoint import Facts
 from train.rows import Rows
 
@@ -50,13 +51,14 @@ class EpochFeed:
     """The batches of a run, epoch by epoch."""
 
     def __init__(
-        self, config: TrainConfig, run: Path, process: Process, epochs: Sequence[Epoch] = (), pinned_by: str = ""
+        self, config: TrainConfig, home: Home, process: Process, epochs: Sequence[Epoch] = (), pinned_by: str = ""
     ) -> None:
         """Opens the last of the epochs recorded in a checkpoint; at the start of a run, the current manifest.json.
 
         UserError if that manifest no longer exists; the message names `pinned_by`, what the manifest is needed for.
         """
-        self._config, self._run, self._process = config, run, process
+        self._config, self._run, self._process = config, home.here, process
+        self._keep = home.keep
         wanted = epochs[-1].manifest_sha256 if epochs else ""
         manifest = _same_on_all_ranks(config, process, wanted, pinned_by)
         self.epochs = list(epochs) or [Epoch(0, 0, manifest.sha256)]
@@ -148,6 +150,7 @@ class EpochFeed:
         part = self._run / f".{EPOCHS}"
         part.write_text(json.dumps([asdict(epoch) for epoch in self.epochs], indent=1) + "\n")
         part.rename(self._run / EPOCHS)
+        self._keep()
 
     def _say(self, text: str) -> None:
         if self._process.is_first:

@@ -40,6 +40,7 @@ from train.evaluation.evaluate import evaluate
 from train.evaluation.scores import Scores
 from train.feed.batches import TrainData, choose_source
 from train.loop import hard_negatives, nonfinite, observe, run_folder
+from train.loop.bucket import Home
 from train.loop.checkpoint import (
     Checkpointer,
     Facts,
@@ -94,7 +95,7 @@ class Outcome:
 class Run:
     """The parts of a run, built once by `fit`."""
 
-    folder: Path
+    home: Home
     config: TrainConfig
     process: Process
     feed: EpochFeed
@@ -104,6 +105,11 @@ class Run:
     ema: Ema | None
     checkpointer: Checkpointer
     benchmark: Benchmark | None
+
+    @property
+    def folder(self) -> Path:
+        """The folder in which it works."""
+        return self.home.here
 
     @property
     def data(self) -> TrainData:
@@ -118,24 +124,24 @@ class Run:
 
 def fit(config: TrainConfig, process: Process, stop: StopRequest) -> Outcome:
     """Trains as the configuration says. Raises UserError for what the user can fix."""
-    folder = Path(config.out)
-    with run_folder.held(folder, process):
-        run_folder.claim(folder, config, process)
-        outcome = _fit(config, folder, process, stop)
+    with run_folder.opened(config.out, process) as home:
+        run_folder.claim(home, config, process)
+        outcome = _fit(config, home, process, stop)
         if process.is_first and outcome.status == "stopped":
-            run_folder.mark_requeue(folder, outcome.step, outcome.n_steps)
+            run_folder.mark_requeue(home.here, outcome.step, outcome.n_steps)
     return outcome
 
 
-def _fit(config: TrainConfig, folder: Path, process: Process, stop: StopRequest) -> Outcome:
+def _fit(config: TrainConfig, home: Home, process: Process, stop: StopRequest) -> Outcome:
     if config.loop.threads:
         torch.set_num_threads(config.loop.threads)
 
-    feed = open_feed(config, folder, process)
+    folder = home.here
+    feed = open_feed(config, home, process)
     data = feed.data
     benchmark = benchmark_of(config, folder / "index")
     n_steps = config.loop.steps or math.ceil(config.loop.epochs * data.epoch_length / config.loop.batch)
-    model = first_model(config, process, resuming=bool(checkpoints(folder)))
+    model = first_model(config, process, resuming=bool(checkpoints(home.place)))
     say(process, describe_run(config, data, model, n_steps, process))
     strategy = strategy_of(config, process)
     tune(model, config.loop, strategy)
@@ -143,8 +149,9 @@ def _fit(config: TrainConfig, folder: Path, process: Process, stop: StopRequest)
     wrapped = wrap(model, strategy, bf16=config.loop.precision == "bf16", per_node=per_node)
     optimizer = build_optimizer(wrapped, config.optim)
     ema = Ema(wrapped, config.optim.ema_decay) if config.optim.ema_decay else None
-    writer = Checkpointer(folder, process, keep=config.checkpoint.keep)
-    run = Run(folder, config, process, feed, n_steps, wrapped, optimizer, ema, writer, benchmark)
+    keep = config.checkpoint.keep
+    writer = Checkpointer(home.place, process, keep=keep, holder=home.holder, before_commit=home.keep)
+    run = Run(home, config, process, feed, n_steps, wrapped, optimizer, ema, writer, benchmark)
 
     done, scores = resume(run)
     recorder = observe.Recorder(folder if process.is_first else None, config.observe, done, config.record())
@@ -227,17 +234,17 @@ def strategy_of(config: TrainConfig, process: Process) -> Strategy:
     return config.loop.strategy
 
 
-def open_feed(config: TrainConfig, folder: Path, process: Process) -> EpochFeed:
+def open_feed(config: TrainConfig, home: Home, process: Process) -> EpochFeed:
     """The data of the newest checkpoint's epoch, or of the manifest at data.manifest if there is no checkpoint."""
-    folders = checkpoints(folder)
+    folders = checkpoints(home.place)
     if not folders:
-        return EpochFeed(config, folder, process)
-    return EpochFeed(config, folder, process, epochs_of(read_facts(folders[-1])), f"{folders[-1]} was trained on")
+        return EpochFeed(config, home, process)
+    return EpochFeed(config, home, process, epochs_of(read_facts(folders[-1])), f"{folders[-1]} was trained on")
 
 
 def resume(run: Run) -> tuple[int, dict[str, float]]:
     """Loads the run's newest checkpoint; returns (steps done, its scores), or (0, {}) if there is none."""
-    folders = checkpoints(run.folder)
+    folders = checkpoints(run.home.place)
     if not folders:
         return 0, {}
     facts = restore(folders[-1], run.model, run.optimizer, run.ema)

@@ -1,6 +1,7 @@
 """The folder of a run: its lock, whether the run may continue with a configuration, and the mark of a stopped run.
 
-RUN/run.lock    locked (flock) by the first rank while it runs, and released with the process; names the process
+RUN/run.lock    locked (flock) by the first rank while it runs, and released with the process; names the process. For a
+                run in a bucket: bucket.py
 RUN/changes.jsonl   each learning rate that was changed when the run went on: from which step, the key, both values
 RUN/requeue     exists while the run is stopped on request: a scheduler's script starts the run again if it is there
 """
@@ -19,14 +20,28 @@ from typing import Any
 import yaml
 
 from manifests.errors import UserError
+from manifests.files import Files
 from manifests.settings import identity_values, load_config, read_yaml
 from train.config import TrainConfig
 from train.distributed import Process, agree
+from train.loop.bucket import Home, at_address
 from train.loop.checkpoint import checkpoints, read_facts
 
 LOCK, REQUEUE, CHANGES = "run.lock", "requeue", "changes.jsonl"
 CHANGEABLE = ("optim.lr", "optim.lr_scale")
 """Identity keys that a run may change when it goes on, as after a step that was not finite; it is written down."""
+
+
+@contextmanager
+def opened(out: str, process: Process) -> Iterator[Home]:
+    """Holds the folder, or the address in a bucket, for the block's duration. UserError if another run holds it."""
+    if "://" in out:
+        with at_address(out, process) as home:
+            yield home
+        return
+    folder = Path(out)
+    with held(folder, process):
+        yield Home(folder, Files(str(folder.absolute())))
 
 
 @contextmanager
@@ -59,28 +74,29 @@ def _lock(descriptor: int, folder: Path) -> str:
     return ""
 
 
-def claim(folder: Path, config: TrainConfig, process: Process) -> None:
+def claim(home: Home, config: TrainConfig, process: Process) -> None:
     """Writes RUN/config.yaml. UserError if the run there has checkpoints and its identity keys differ.
 
     A finished run may be given more steps or epochs: it continues from its end. Any may be given another learning rate,
     which RUN/changes.jsonl then tells.
     """
-    path = folder / "config.yaml"
-    if path.exists() and checkpoints(folder):
+    folder, path = home.here, home.here / "config.yaml"
+    done = checkpoints(home.place)
+    if path.exists() and done:
         before = {key: value for key, (value, _) in identity_values(load_config(TrainConfig, path)).items()}
         before["plugins"] = read_yaml(path).get("plugins", {})  # with the versions of that time
         now = {key: value for key, (value, _) in identity_values(config).items()}
         changed = {key: (before.get(key), now[key]) for key in now if before.get(key) != now[key]}
-        _refuse_other_fixed(checkpoints(folder)[-1], config)
+        _refuse_other_fixed(done[-1], config)
         rates = {key: changed.pop(key) for key in CHANGEABLE if key in changed}
-        if changed and not _only_longer(folder, changed):
+        if changed and not _only_longer(folder, done[-1], changed):
             lines = [f"{key}: {old} there, {new} here" for key, (old, new) in changed.items()]
             raise UserError(
-                f"{folder}: holds a run with another configuration:\n  " + "\n  ".join(lines) + "\n"
+                f"{config.out}: holds a run with another configuration:\n  " + "\n  ".join(lines) + "\n"
                 "give another folder (--set out=...), or the old values to go on with it"
             )
         if rates and process.is_first:
-            _write_down(folder, rates)
+            _write_down(folder, done[-1], rates)
     if process.is_first:
         folder.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
@@ -89,14 +105,14 @@ def claim(folder: Path, config: TrainConfig, process: Process) -> None:
         (folder / REQUEUE).unlink(missing_ok=True)
 
 
-def _write_down(folder: Path, rates: dict[str, tuple[Any, Any]]) -> None:
-    step = read_facts(checkpoints(folder)[-1]).step
+def _write_down(folder: Path, newest: Files, rates: dict[str, tuple[Any, Any]]) -> None:
+    step = read_facts(newest).step
     with (folder / CHANGES).open("a") as file:
         for key, (old, new) in rates.items():
             file.write(json.dumps({"after_step": step, "key": key, "from": old, "to": new}) + "\n")
 
 
-def _refuse_other_fixed(checkpoint: Path, config: TrainConfig) -> None:
+def _refuse_other_fixed(checkpoint: Files, config: TrainConfig) -> None:
     """UserError if the checkpoint is of a version of this program that has other constants."""
     before, now = read_facts(checkpoint).fixed, json.loads(json.dumps(config.fixed_values()))
     lines = [
@@ -111,13 +127,12 @@ def _refuse_other_fixed(checkpoint: Path, config: TrainConfig) -> None:
         )
 
 
-def _only_longer(folder: Path, changed: dict[str, tuple[Any, Any]]) -> bool:
+def _only_longer(folder: Path, newest: Files, changed: dict[str, tuple[Any, Any]]) -> bool:
     """Whether the run is finished, and only `loop.steps` or `loop.epochs` changed, to more."""
     longer = all(key in ("loop.steps", "loop.epochs") and new > old for key, (old, new) in changed.items())
     try:
         summary = json.loads((folder / "summary.json").read_text())
-        done = read_facts(checkpoints(folder)[-1]).step
-        return longer and summary["status"] == "finished" and summary["step"] == done
+        return longer and summary["status"] == "finished" and summary["step"] == read_facts(newest).step
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

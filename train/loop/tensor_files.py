@@ -1,15 +1,34 @@
-"""A checkpoint's files as torch.distributed.checkpoint reads them, but so that a stranger's can't run code."""
+"""A checkpoint's files, on a disk or in a bucket, as torch.distributed.checkpoint writes and reads them.
+
+    step-*/__HOLDER_RANK_0.distcp  facts.json  .metadata    in the order in which they are put there
+
+Their description, `.metadata`, is the last of them and makes them a checkpoint. In a bucket it is put only if there is
+none yet, and the names of the tensors' files begin with the holder of the run's lock (`__0_0.distcp` on a disk): a
+process that lost the lock while it slept overwrites nothing of its successor's. torch's own reader unpickles the
+description, which can run any code; this one creates nothing but what describes tensors.
+"""
 
 from __future__ import annotations
 
+import os
 import pickle
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.distributed.checkpoint.filesystem import FileSystemReader
+from torch.distributed.checkpoint.filesystem import FileSystem as Disk
+from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.metadata import Metadata, StorageMeta, TensorStorageMetadata
+from torch.distributed.checkpoint.planner import SavePlan
+
+from manifests.files import Files
+
+METADATA = ".metadata"
+FACTS = "facts.json"
 
 _METADATA = {
     "torch.distributed.checkpoint.metadata": {
@@ -55,8 +74,96 @@ def _not_needed(module: str, name: str) -> pickle.UnpicklingError:
     return pickle.UnpicklingError(f"its description holds {module}.{name}, which no checkpoint of tensors needs")
 
 
+class _InStore(Disk):
+    """torch's operations on files, in the folder of a store; its paths are names in it."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    @contextmanager
+    def create_stream(self, path: str | os.PathLike[str], mode: str) -> Iterator[Any]:
+        """Opens a file. One for a bucket is written to a scratch file, which is uploaded when it is whole."""
+        name = os.fspath(path)
+        if mode == "rb":
+            with self._files.open(name) as file:
+                yield file
+        elif self._files.is_local:
+            with Path(self._files.path(name)).open(mode) as file:
+                yield file
+        else:
+            with tempfile.TemporaryDirectory(prefix="hdvila-checkpoint-") as scratch:
+                whole = Path(scratch) / name
+                with whole.open(mode) as file:
+                    yield file
+                self._files.put(whole, name)
+
+    def mkdir(self, path: str | os.PathLike[str]) -> None:
+        """Makes the folder itself; a bucket has none."""
+        if self._files.is_local:
+            Path(self._files.root).mkdir(parents=True, exist_ok=True)
+
+    def exists(self, path: str | os.PathLike[str]) -> bool:
+        """Whether there is a file."""
+        return self._files.exists(os.fspath(path))
+
+    def rm_file(self, path: str | os.PathLike[str]) -> None:
+        """Refuses: torch asks for it where a description is in the way of its own."""
+        raise FileExistsError(f"{self._files}/{os.fspath(path)}: another run has written it")
+
+    def rename(self, path: str | os.PathLike[str], new_path: str | os.PathLike[str]) -> None:
+        """Gives a file its final name, which no file may have. In a bucket, which has no rename, it is put again."""
+        old, new = os.fspath(path), os.fspath(new_path)
+        if self._files.is_local:
+            folder = Path(self._files.root)
+            (folder / old).rename(folder / new)
+            _sync(folder)
+            _sync(folder.parent)
+            return
+        if not self._files.create(new, self._files.read(old)):
+            self.rm_file(new)
+        self._files.delete(old)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Writer(FileSystemWriter):
+    """Writes a checkpoint into a folder; on the first rank its facts and, last, its description."""
+
+    def __init__(self, folder: Files, facts: str, *, holder: str, before_commit: Callable[[], None]) -> None:
+        """`before_commit` is called on the first rank once all tensors are there, and may raise."""
+        super().__init__("", sync_files=folder.is_local)
+        self.fs: Disk = _InStore(folder)
+        self.path: Any = ""
+        self._folder, self._facts, self._holder, self._before_commit = folder, facts, holder, before_commit
+
+    def prepare_global_plan(self, plans: list[SavePlan]) -> list[SavePlan]:
+        """torch's, with the holder of the lock in the names of files."""
+        named = super().prepare_global_plan(plans)
+        if self._holder:
+            for plan in named:
+                plan.storage_data.prefix = f"__{self._holder}{plan.storage_data.prefix[1:]}"
+        return named
+
+    def finish(self, metadata: Metadata, results: list[list[Any]]) -> None:
+        """Makes what was written a checkpoint."""
+        self._before_commit()
+        self._folder.write(FACTS, self._facts.encode())
+        super().finish(metadata, results)
+
+
 class PlainReader(FileSystemReader):
     """Reads untrusted checkpoints safely: torch's own reader unpickles their metadata, which can run any code."""
+
+    def __init__(self, folder: Files) -> None:
+        super().__init__("")
+        self.fs: Disk = _InStore(folder)
+        self.path: Any = ""
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
         """The metadata. UnpicklingError if it describes anything but tensors in files of the same folder."""
@@ -78,8 +185,8 @@ class PlainReader(FileSystemReader):
         return metadata
 
 
-def reader_of(path: Path) -> PlainReader:
+def reader_of(folder: Files) -> PlainReader:
     """A reader whose metadata was already read once: torch would log a traceback if it were damaged."""
-    reader = PlainReader(path)
+    reader = PlainReader(folder)
     reader.read_metadata()
     return reader

@@ -49,6 +49,10 @@ def a_checkpointer(run, keep=3):
     return Checkpointer(run, ALONE, keep=keep)
 
 
+def step_of(run, step):
+    return folder_of(run) / f"step-{step:08d}"
+
+
 def save(writer, state, facts):
     writer.save(state, facts)
     writer.wait()
@@ -66,7 +70,7 @@ def test_what_is_restored_equals_what_was_saved_bit_for_bit(tmp_path, ema):
     save(writer, capture(*saved), FACTS)
 
     other = parts(1, ema)
-    facts = restore(writer.path(1), *other)
+    facts = restore(step_of(tmp_path, 1), *other)
 
     assert facts == FACTS
     one, two = flat(capture(*saved)), flat(capture(*other))
@@ -84,7 +88,7 @@ def test_training_goes_on_while_a_checkpoint_is_written_that_holds_the_moment_it
     writer.wait()
 
     other = parts(1)
-    restore(writer.path(1), *other)
+    restore(step_of(tmp_path, 1), *other)
     assert all(torch.equal(before[k], v) for k, v in flat(capture(*other)).items())
 
 
@@ -94,8 +98,10 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
         save(writer, state, replace(FACTS, step=step, scores={"t2v_r1": r1}))
 
     assert [read_facts(p).step for p in checkpoints(tmp_path)] == [2, 4, 5]
-    assert best_of(checkpoints(tmp_path)) == writer.path(2)
-    assert find_checkpoint(tmp_path) == writer.path(5) and find_checkpoint(tmp_path, best=True) == writer.path(2)
+    assert best_of(checkpoints(tmp_path)) == step_of(tmp_path, 2)
+    assert find_checkpoint(tmp_path) == step_of(tmp_path, 5) and find_checkpoint(tmp_path, best=True) == step_of(
+        tmp_path, 2
+    )
 
 
 @pytest.mark.parametrize(("contrastive", "best"), [(1.0, 1), (0.0, 2)])
@@ -105,17 +111,17 @@ def test_the_best_is_the_best_by_what_is_trained(tmp_path, contrastive, best):
     for step, r1, loss in ((1, 0.5, 3.0), (2, 0.4, 2.0)):
         save(writer, state, replace(facts, step=step, scores={"t2v_r1": r1, "val_loss": loss}))
 
-    assert best_of(checkpoints(tmp_path)) == writer.path(best)
+    assert best_of(checkpoints(tmp_path)) == step_of(tmp_path, best)
 
 
 def test_an_unfinished_checkpoint_is_no_checkpoint_and_goes_at_the_next_start(tmp_path):
     writer, state = a_checkpointer(tmp_path), capture(*parts())
     save(writer, state, FACTS)
-    left = folder_of(tmp_path) / ".step-00000002"
+    left = step_of(tmp_path, 2)
     left.mkdir()
     (left / "__0_0.distcp").write_bytes(b"half")
 
-    assert checkpoints(tmp_path) == [writer.path(1)]
+    assert checkpoints(tmp_path) == [step_of(tmp_path, 1)]
     a_checkpointer(tmp_path)
     assert not left.exists()
 
@@ -125,15 +131,15 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
     save(writer, capture(*parts()), FACTS)
 
     with pytest.raises(UserError, match=r"step-00000001: does not fit this model"):
-        restore(writer.path(1), *parts(width=64, n_heads=4))
+        restore(step_of(tmp_path, 1), *parts(width=64, n_heads=4))
     with pytest.raises(UserError, match=r"step-00000001: does not fit this model"):
-        restore(writer.path(1), *parts(n_text_layers=2))
+        restore(step_of(tmp_path, 1), *parts(n_text_layers=2))
 
 
 def test_a_damaged_checkpoint_and_an_unknown_format_are_refused(tmp_path):
     writer = a_checkpointer(tmp_path)
     save(writer, capture(*parts()), FACTS)
-    path = writer.path(1)
+    path = step_of(tmp_path, 1)
     (data,) = path.glob("*.distcp")
     data.write_bytes(data.read_bytes()[:100])
 
@@ -154,7 +160,7 @@ def test_weights_for_use_are_the_average_where_the_run_kept_one(tmp_path):
     save(writer, capture(model, optimizer, ema), replace(FACTS, config={"optim": {"ema_decay": 0.5}}))
 
     used = parts(1)[0]
-    restore_weights(writer.path(1), used)
+    restore_weights(step_of(tmp_path, 1), used)
 
     name = "transformer.v_proj.weight"
     assert torch.equal(used.state_dict()[name], ema.shadow[name])

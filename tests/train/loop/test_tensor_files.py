@@ -11,7 +11,7 @@ import torch
 from torch.distributed.checkpoint.metadata import _MEM_FORMAT_ENCODING, BytesStorageMetadata
 
 from manifests.errors import UserError
-from tests.train.loop.test_checkpoint import FACTS, a_checkpointer, capture, flat, parts, save
+from tests.train.loop.test_checkpoint import FACTS, a_checkpointer, capture, flat, parts, save, step_of
 from train.loop.checkpoint import restore
 
 
@@ -27,7 +27,7 @@ class Attack:
 def test_a_strangers_checkpoint_runs_nothing(tmp_path, how):
     writer = a_checkpointer(tmp_path)
     save(writer, capture(*parts()), FACTS)
-    file = writer.path(1) / ".metadata"
+    file = step_of(tmp_path, 1) / ".metadata"
     metadata = pickle.loads(file.read_bytes())
     if how == "description":
         metadata = Attack(tmp_path / "touched")
@@ -39,7 +39,7 @@ def test_a_strangers_checkpoint_runs_nothing(tmp_path, how):
     file.write_bytes(pickle.dumps(metadata))
 
     with pytest.raises(UserError, match="does not fit this model, or is damaged"):
-        restore(writer.path(1), *parts())
+        restore(step_of(tmp_path, 1), *parts())
     assert not (tmp_path / "touched").exists()
 
 
@@ -56,14 +56,14 @@ def test_a_checkpoint_written_by_python_3_11_2_is_restored(tmp_path):
     saved = parts()
     writer = a_checkpointer(tmp_path)
     save(writer, capture(*saved), FACTS)
-    file = writer.path(1) / ".metadata"
+    file = step_of(tmp_path, 1) / ".metadata"
     metadata = pickle.loads(file.read_bytes())
     with file.open("wb") as stream:
         AsInPython3110(stream, protocol=4).dump(metadata)
     assert b"getattr" in file.read_bytes()
 
     other = parts(1)
-    restore(writer.path(1), *other)
+    restore(step_of(tmp_path, 1), *other)
 
     one, two = flat(capture(*saved)), flat(capture(*other))
     assert all(torch.equal(one[k], two[k]) for k in one)
@@ -92,20 +92,20 @@ class Look:
 def test_a_strangers_checkpoint_looks_up_nothing_but_members_of_known_enums(tmp_path, thing, name):
     writer = a_checkpointer(tmp_path)
     save(writer, capture(*parts()), FACTS)
-    (writer.path(1) / ".metadata").write_bytes(pickle.dumps(Look(thing, name)))
+    (step_of(tmp_path, 1) / ".metadata").write_bytes(pickle.dumps(Look(thing, name)))
 
     with pytest.raises(
         UserError, match=r"its description holds builtins\.getattr, which no checkpoint of tensors needs"
     ):
-        restore(writer.path(1), *parts())
+        restore(step_of(tmp_path, 1), *parts())
 
 
 @pytest.mark.parametrize("data", [b"", b"garbage", b"\x80\x04.", b"\x80\x04K\x01."])
 def test_a_damaged_description_is_one_message(tmp_path, data, caplog):
     writer = a_checkpointer(tmp_path)
     save(writer, capture(*parts()), FACTS)
-    (writer.path(1) / ".metadata").write_bytes(data)
+    (step_of(tmp_path, 1) / ".metadata").write_bytes(data)
 
     with pytest.raises(UserError, match="does not fit this model, or is damaged"):
-        restore(writer.path(1), *parts())
+        restore(step_of(tmp_path, 1), *parts())
     assert not [record for record in caplog.records if record.exc_info], "torch logs a traceback"

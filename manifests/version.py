@@ -11,7 +11,7 @@ _PACKAGES = ("manifests", "pipeline")
 SCHEMA_VERSION = 1
 """Version of the tables, of KEY.json and of the manifest. A trainer refuses versions it does not know."""
 
-LAYOUT_VERSION = 3
+LAYOUT_VERSION = 4
 """Version of the files in an output directory, kept in its run.json. A directory of another version is refused."""
 
 

@@ -15,11 +15,12 @@ def fsck(
     """Reads every file through and names each that is gone or not as it was written: inputs, tables, commits, plans,
     packs, shards, indexes, cards, tombstones. Makes again what the rest can make, and says what makes the others.
 
-    Own videos above 64 MB are read in three pieces (head, middle, tail), everything else whole: 1 TB takes as long as
-    the disk needs, two hours at 150 MB/s. A check that was ended goes on where it stopped.
+    Own videos and lists above 64 MB are read in three pieces (head, middle, tail), everything else whole: 1 TB takes as
+    long as the disk needs, two hours at 150 MB/s. A check that was ended goes on where it stopped.
     """
     import time
 
+    from manifests.content import WHOLE_BYTES
     from manifests.errors import DamagedFile
     from pipeline.dataset.fsck import Fsck
     from pipeline.engine.store.store import Store
@@ -35,6 +36,8 @@ def fsck(
         n_faults += 1
     seconds = max(0.001, time.monotonic() - began_s)
     read = f"{check.n_files} files, {check.n_bytes / 1e6:.1f} MB read at {check.n_bytes / 1e6 / seconds:.0f} MB/s"
+    if check.n_in_pieces:
+        read += f"; of {check.n_in_pieces} inputs above {WHOLE_BYTES >> 20} MB head, middle and tail"
     found = f"{n_faults} fault{'s' * (n_faults > 1)}, {check.n_left} of them left" if n_faults else "no fault found"
     print(f"{url}: {found} ({read})")
     if check.n_left:

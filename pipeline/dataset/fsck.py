@@ -12,11 +12,22 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from manifests.errors import DamagedFile, UserError
 from manifests.lock import RunLock
 from manifests.shards import MANIFEST_NAME, PUBLISHED, TABLE_NAME, TOMBSTONES, Manifest, read_manifest, read_published
-from pipeline.dataset.hashes import CURES, MADE_AGAIN, Hashed, Remake, hashed_files, hashed_tables, hashed_videos
+from pipeline.dataset.hashes import (
+    BATCHES,
+    CURES,
+    MADE_AGAIN,
+    Hashed,
+    Remake,
+    hashed_files,
+    hashed_lists,
+    hashed_tables,
+    hashed_videos,
+)
 from pipeline.dataset.ledger import LEDGER, is_published, note_files, noted
 from pipeline.dataset.verify_shard import Fault
 from pipeline.engine.run.progress import counted
@@ -29,7 +40,7 @@ from pipeline.shards.manifest import given_head, publish
 
 PROGRESS = "fsck.json"
 NOTE_EVERY_S = 60.0
-REMAKES: tuple[Remake, ...] = ("tombstones", "stats", "delete", "publish", "report")
+REMAKES: tuple[Remake, ...] = ("tombstones", "batches", "stats", "delete", "publish", "report")
 """In the order in which they are made: each of those before it."""
 THREADS = 4
 """Files read at a time: hashing leaves the interpreter to others."""
@@ -37,12 +48,15 @@ THREADS = 4
 
 @dataclass(slots=True)
 class Fsck:
-    """A check under way. `n_left`: the faults that could not be mended."""
+    """A check under way. `n_left`: the faults that could not be mended. `n_in_pieces`: the inputs of which head, middle
+    and tail were read.
+    """
 
     store: Store
     n_files: int = 0
     n_bytes: int = 0
     n_left: int = 0
+    n_in_pieces: int = 0
     _done: dict[str, list[str | int]] = field(default_factory=dict)
     _noted_at: float = field(default_factory=time.monotonic)
 
@@ -53,7 +67,7 @@ class Fsck:
         if not any(self.store.exists(name) for name in (RUN_FILE, MANIFEST_NAME, LEDGER)) and not self.store.stages():
             raise UserError(f"{self.store.url}: holds no run and no data set")
         with RunLock(self.store):
-            self._done = self.store.read_json(PROGRESS) if self.store.exists(PROGRESS) else {}
+            self._done = self._done_before()
             try:
                 yield from self._check()
             except BaseException:
@@ -63,22 +77,21 @@ class Fsck:
             if not self.n_left:
                 note_files(self.store, at_rest=True)
 
-    def _check(self) -> Iterator[Fault]:
-        names: set[str] = set()
+    def _done_before(self) -> dict[str, list[str | int]]:
         try:
-            names = set(noted(self.store))
-            if not names and self.store.exists(RUN_FILE) and self.store.exists(MANIFEST_NAME):
-                yield Fault(LEDGER, "is gone; written again, of what is there")
-        except DamagedFile as error:
-            yield Fault(LEDGER, f"{_said(self.store, error)[1].partition('; ')[0]}; written again, of what is there")
-            self.store.delete(LEDGER)
-        if not self.store.exists(RUN_FILE) and self.store.stages() and RUN_FILE not in names:
-            yield self._left(RUN_FILE, "is gone", CURES[RUN_FILE])
+            done: dict[str, list[str | int]] = self.store.read_json(PROGRESS)
+        except (FileNotFoundError, DamagedFile):
+            return {}
+        return done
+
+    def _check(self) -> Iterator[Fault]:
+        names, faults = self._names()
+        yield from faults
         manifest, faults = self._manifest(names)
         yield from faults
         files = list(hashed_files(self.store, names, manifest))
         unreadable: dict[str, str] = {}
-        for listed in (hashed_tables, hashed_videos):
+        for listed in (hashed_tables, hashed_videos, hashed_lists):
             try:
                 files += listed(self.store)
             except DamagedFile as error:
@@ -87,6 +100,20 @@ class Fsck:
         yield from self._mended(wrong, manifest)
         for where in unreadable.keys() - {file.path for file, _ in wrong}:
             yield self._left(where, unreadable[where])
+
+    def _names(self) -> tuple[set[str], list[Fault]]:
+        """The names of files that should be there; a ledger that cannot be read is deleted."""
+        store, names, faults = self.store, set[str](), []
+        try:
+            names = set(noted(store))
+            if not names and store.exists(RUN_FILE) and store.exists(MANIFEST_NAME):
+                faults = [Fault(LEDGER, "is gone; written again, of what is there")]
+        except DamagedFile as error:
+            faults = [Fault(LEDGER, f"{_said(store, error)[1].partition('; ')[0]}; written again, of what is there")]
+            store.delete(LEDGER)
+        if not store.exists(RUN_FILE) and store.stages() and RUN_FILE not in names:
+            faults.append(self._left(RUN_FILE, "is gone", CURES[RUN_FILE]))
+        return names, faults
 
     def _manifest(self, names: Collection[str]) -> tuple[Manifest | None, list[Fault]]:
         """The manifest in force, restored from its copy if it must be."""
@@ -135,7 +162,12 @@ class Fsck:
             return "is gone"
         except (DamagedFile, IsADirectoryError):
             return "is not a file"
+        except OSError as error:
+            if file.source is None and not self.store.is_local:
+                raise  # the store is away: that is no fault of a file
+            return f"cannot be read ({error.strerror})"
         self.n_files, self.n_bytes = self.n_files + 1, self.n_bytes + int(stamp[0])
+        self.n_in_pieces += file.in_pieces
         if not is_right:
             return "is not as it was written" if file.source is None else "is not the file that was looked at"
         self._done[file.path] = stamp
@@ -176,6 +208,8 @@ class Fsck:
                 for path in paths if left else ():
                     store.write(path, store.read_sealed(*left))
                 return "made again from the other" if left else ""
+            if remake == "batches":
+                return _plan_again(store, sorted(paths))
             if manifest is None:
                 return ""
             if remake == "stats":
@@ -192,6 +226,25 @@ class Fsck:
     def _left(self, where: str, *what: str) -> Fault:
         self.n_left += 1
         return Fault(where, "; ".join(what))
+
+
+def _plan_again(store: Store, lost: Sequence[str]) -> str:
+    """Makes records of batches again (pipeline/run/batches.py): in the first the videos that media made and no other
+    batch names, and what was known as at the batch before. Those after the last that is whole are planned by the next
+    run, if media made nothing of theirs.
+    """
+    whole = {path: store.read_json(path) for name in store.names(BATCHES) if (path := f"{BATCHES}/{name}") not in lost}
+    named = {video_id for facts in whole.values() for video_id in facts["video_ids"]}
+    made = sorted(store.committed("media") - named)
+    for path in lost:
+        if not whole or (not made and path > max(whole)):
+            store.delete_all([path])
+            continue
+        like = whole[max((other for other in whole if other < path), default=min(whole))]
+        n_known = min(like["n_known"], int(PurePosixPath(path).stem))
+        store.write_json(path, {**like, "video_ids": made, "long": {}, "n_known": n_known})
+        made = []
+    return "made again, as far as it can be: the next run plans what is missing"
 
 
 def _newest(store: Store) -> Manifest | None:

@@ -7,6 +7,8 @@ shards, index files, manifest.parquet                 in the manifest
 manifest.json                                         in the name of its copy in manifests/
 wids.json, sizes.json                                 follow from the manifest byte for byte
 own videos                                            in table `videos` (manifests/content.py)
+lists                                                 in the ledger (pipeline/dataset/ledger.py)
+What lies at an address has one too, in table `videos`, and is not asked for here.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import IO, Literal
 
 import pyarrow.compute as pc
 
-from manifests.content import content_hash
+from manifests.content import SAMPLED, content_hash
 from manifests.parquet import is_whole
 from manifests.sample_index import entries_in
 from manifests.seals import is_sealed
@@ -34,7 +36,7 @@ from manifests.shards import (
     sizes_bytes,
     wids_bytes,
 )
-from pipeline.dataset.ledger import COMMITS, LEDGER, files_in
+from pipeline.dataset.ledger import COMMITS, LEDGER, files_in, noted_inputs
 from pipeline.engine.store.commits import is_group
 from pipeline.engine.store.lost import table_files
 from pipeline.engine.store.store import Store
@@ -46,10 +48,11 @@ from pipeline.outdir.tombstones import COPY
 from pipeline.shards.files import shard_files
 from pipeline.shards.manifest import CARD_NAME, CROISSANT_NAME, SIZES_NAME, WIDS_NAME, split_indexes
 
-Remake = Literal["", "publish", "report", "stats", "tombstones", "delete"]
-"""How `fsck` makes a file again: with the manifest's others, with the report, from its shard's rows, from its copy; or
-by deleting it, so that the next run does.
+Remake = Literal["", "publish", "report", "stats", "tombstones", "batches", "delete"]
+"""How `fsck` makes a file again: with the manifest's others, with the report, from its shard's rows, from its copy,
+from what media made; or by deleting it, so that the next run does.
 """
+BATCHES = "batches"
 MADE_AGAIN = "the next run makes it again"
 RESTORE = "restore it from a copy"
 CURES = {
@@ -59,7 +62,7 @@ CURES = {
     "segments": f"{RESTORE}, or begin again in another output directory",
     TOMBSTONES: RESTORE,
     "rounds": f"{RESTORE}, or run with --redo list",
-    "batches": f"{RESTORE}, or begin again in another output directory",
+    BATCHES: f"{RESTORE}, or begin again in another output directory",
     "generations": f"{RESTORE}, or run with --redo shards where packs are kept, else with --redo media",
     "shards": f"{RESTORE}, or run with --redo shards where packs are kept, else with --redo media",
     "packs": f"{RESTORE}, or run with --redo media",
@@ -72,13 +75,16 @@ CURES = {
 
 @dataclass(frozen=True, slots=True)
 class Hashed:
-    """A file with a hash. `is_right` reads it through; `source`: where it is, if that is not in the store."""
+    """A file with a hash. `is_right` reads it through; `source`: where it is, if that is not in the store. `in_pieces`:
+    its hash is one of three pieces.
+    """
 
     path: str
     is_right: Callable[[IO[bytes]], bool]
     cure: str = MADE_AGAIN
     remake: Remake = ""
     source: Path | None = None
+    in_pieces: bool = False
 
 
 def hashed_files(store: Store, names: set[str], manifest: Manifest | None) -> Iterator[Hashed]:
@@ -99,9 +105,21 @@ def hashed_tables(store: Store) -> Iterator[Hashed]:
 def hashed_videos(store: Store) -> Iterator[Hashed]:
     """The own videos that were looked at, wherever they are on this machine. DamagedFile for a table's file."""
     videos = store.read_table("videos", ["media_path", "media_hash"])
-    for row in videos.filter(pc.not_equal(videos.column("media_hash"), "")).to_pylist():
-        path, cure = path_of(row["media_path"]), "the next run looks at it anew, unless its clips are cut"
-        yield Hashed(row["media_path"], partial(_has_content, row["media_hash"]), cure, source=path)
+    cure = "the next run looks at it anew, unless its clips are cut"
+    for row in videos.filter(pc.not_equal(videos.column("media_path"), "")).to_pylist():
+        yield _input(row["media_path"], row["media_hash"], cure)
+
+
+def hashed_lists(store: Store) -> Iterator[Hashed]:
+    """The lists that the last run read, on this machine. DamagedFile for the ledger."""
+    for file, hash_ in noted_inputs(store).items():
+        if "://" not in file:
+            yield _input(file, hash_, f"{RESTORE}, or let the next run read it as it is")
+
+
+def _input(name: str, hash_: str, cure: str) -> Hashed:
+    is_right, in_pieces = partial(_has_content, hash_), hash_.startswith(SAMPLED)
+    return Hashed(name, is_right, cure, source=path_of(name), in_pieces=in_pieces)
 
 
 def beside_shards(manifest: Manifest) -> Iterator[Hashed]:
@@ -151,7 +169,8 @@ def _by_name(store: Store, path: str) -> Hashed | None:
         return Hashed(path, is_whole, cure, "delete" if top in (ALIKE, COMMITS) else "")
     if top == "shards" or path in (MANIFEST_NAME, WIDS_NAME, SIZES_NAME) or ending not in ("json", "txt", "md"):
         return None  # of no manifest that can be read
-    return Hashed(path, _is_sealed, cure, "tombstones" if path in (TOMBSTONES, COPY) else "")
+    remake: Remake = "tombstones" if path in (TOMBSTONES, COPY) else "batches" if top == BATCHES else ""
+    return Hashed(path, _is_sealed, cure, remake)
 
 
 def _is(data: bytes, file: IO[bytes]) -> bool:

@@ -1,4 +1,5 @@
-"""commits/ledger.parquet: the names of the files of an output directory, so that one that is gone is missed.
+"""commits/ledger.parquet: the names of the files of an output directory, so that one that is gone is missed, and of the
+files that a run reads its lists from, with their hashes.
 
 Where a file's hash is: tables and documents carry their own (manifests/parquet.py, manifests/seals.py); commits, packs
 and published manifests have it in their names; those of shards and indexes are in the manifest. None says that another
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import pyarrow as pa
 
@@ -70,24 +71,35 @@ def _is_kept(path: str) -> bool:
     return path in _TRUTHS or (top in _PLANS and (top != RECORDS or name.endswith(".json")))
 
 
-def note_files(store: Store, *, at_rest: bool) -> None:
+def note_files(store: Store, *, at_rest: bool, inputs: Mapping[str, str] | None = None) -> None:
     """Writes the names of the files that are there. `at_rest`: all, since nothing works on the directory; otherwise
-    those that a run takes nothing away of.
+    those that a run takes nothing away of. `inputs`: {file: hash} of what a run reads; None leaves what is noted.
     """
     paths = sorted(path for path in files_in(store) if at_rest or _is_kept(path))
-    store.write_table(LEDGER, pa.table({"path": pa.array(paths, pa.string())}))
+    read = noted_inputs(store) if inputs is None else inputs
+    hashes = [""] * len(paths) + list(read.values())
+    store.write_table(LEDGER, pa.table({"path": pa.array([*paths, *read], pa.string()), "hash": pa.array(hashes)}))
 
 
 def noted(store: Store) -> list[str]:
-    """The names that were written last; [] if none were. DamagedFile if they cannot be read."""
+    """The names of the directory's files, as written last; [] if none were. DamagedFile if they cannot be read."""
+    return [path for path, hash_ in _noted(store).items() if not hash_]
+
+
+def noted_inputs(store: Store) -> dict[str, str]:
+    """{file: hash} of what the last run read. DamagedFile as of `noted`."""
+    return {path: hash_ for path, hash_ in _noted(store).items() if hash_}
+
+
+def _noted(store: Store) -> dict[str, str]:
     try:
         data = store.read(LEDGER)
     except FileNotFoundError:
-        return []
+        return {}
     cure = "delete it: the next run writes it again"
     with damage_named(f"{store.url}/{LEDGER}", cure):
-        names: list[str] = open_parquet(data).read().column("path").to_pylist()
-        return names
+        table = open_parquet(data).read()
+        return dict(zip(table.column("path").to_pylist(), table.column("hash").to_pylist(), strict=True))
 
 
 def is_published(store: Store, names: Collection[str]) -> bool:

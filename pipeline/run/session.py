@@ -22,8 +22,10 @@ from manifests.outage import stopping_by
 from manifests.plugins import refuse_clashes, used_by
 from manifests.stages import STAGES
 from pipeline.config import RunConfig
+from pipeline.crawl.sources import LISTS
 from pipeline.crawl.sources.registry import SOURCES
-from pipeline.dataset.ledger import note_files, refuse_what_is_lost
+from pipeline.crawl.sources.tables import hashes_of
+from pipeline.dataset.ledger import note_files, noted_inputs, refuse_what_is_lost
 from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.run.drain import Drained, StopRequest, drain_on_sigterm
 from pipeline.engine.run.driver import nothing, run_planned
@@ -181,7 +183,7 @@ def open_run(
         config = check_identity(store, config, redo=redo, mix=mix, constants=constants_by_stage())
         last = {"clips": added[-1].name} if (added := added_stages(config.stages)) else {}
         change_head(store, lambda head: head.model_copy(update={"last": last}))
-        note_files(store, at_rest=False)
+        note_files(store, at_rest=False, inputs=_inputs(config, store))
         executor = build_executor(config)
         try:
             # after the executor: Ray installs its own handler when it starts
@@ -196,6 +198,20 @@ def open_run(
             with suppress(LockLost, *storage_errors()):  # a failure to write must not hide the error that ended the run
                 lock.check()
                 note_files(store, at_rest=True)
+
+
+def _inputs(config: RunConfig, store: Store) -> dict[str, str]:
+    """{file: hash} of the lists and the mapping that the run reads; says which are others than the last run read."""
+    lists, mapping = config.crawl.lists, config.folder.mapping
+    files = [*lists.files, *lists.texts] if LISTS in config.crawl.sources else []
+    files += [str(mapping)] if mapping is not None and mapping.is_file() else []
+    read, before = hashes_of(files), noted_inputs(store)
+    for file, hash_ in read.items():
+        if before.get(file, hash_) != hash_:
+            log.warning(
+                "%s: has changed since the last run; what is new in it is taken up, what was made of it stays", file
+            )
+    return read
 
 
 def _refuse_taken_names() -> None:

@@ -8,15 +8,16 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import fsspec
 import pyarrow as pa
 
+from manifests.content import content_hash
 from manifests.errors import UserError
 from manifests.origin import video_id_of
 from manifests.parquet import open_parquet
@@ -55,6 +56,15 @@ def opened(file: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
         raise UserError(f"{file}: no such file; check crawl.lists.files") from None
     except (OSError, ValueError, ImportError) as error:  # pyarrow's errors are ValueErrors
         raise UserError(f"{file}: cannot be read ({str(error)[:200]})") from None
+
+
+def hashes_of(files: Iterable[str]) -> dict[str, str]:
+    """{file, by its whole path: hash of its content (manifests/content.py)}. UserError for one that cannot be read."""
+    found = {}
+    for file in files:
+        with opened(file) as (_, raw):
+            found[file if "://" in file else str(Path(file).absolute())] = content_hash(raw)
+    return found
 
 
 def rows_in(stream: IO[bytes], file: str) -> Iterator[TableRow | str]:

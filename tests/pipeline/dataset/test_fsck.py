@@ -1,6 +1,8 @@
 """Whatever file of an output directory is lost, cut or flipped: fsck names it, and no run builds on it in silence."""
 
+import errno
 import logging
+import os
 import random
 import re
 import shutil
@@ -10,18 +12,24 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from hdvila_testing.rows import a_video_row
 from hdvila_testing.s3 import s3_server
+from manifests import content
 from manifests.errors import UserError
 from manifests.lock import RunLock
+from manifests.version import LAYOUT_VERSION, SCHEMA_VERSION
+from pipeline.commands.fsck import fsck as print_fsck
 from pipeline.dataset import fsck as engine
+from pipeline.dataset import hashes
 from pipeline.dataset.fsck import Fsck
 from pipeline.dataset.ledger import LEDGER
 from pipeline.dataset.remove import remove
 from pipeline.dataset.verify import verify
 from pipeline.dataset.verify_shard import Fault
 from pipeline.engine.store.store import Store
+from pipeline.media.source_files import looked_at
 from pipeline.outdir.tombstones import Tombstones
-from tests.pipeline.run.small_runs import films_in, start
+from tests.pipeline.run.small_runs import describe, films_in, start
 
 pytestmark = pytest.mark.slow
 
@@ -241,6 +249,72 @@ def test_no_run_builds_in_silence_upon_any_kind_of_file(
             silent.append((name, left))
 
     assert not silent
+
+
+@pytest.mark.parametrize(
+    ("lost", "how"),
+    [("00000", "deleted"), ("00001", "flipped"), ("00003", "deleted"), ("00000 00001 00002 00003", "deleted")],
+)
+def test_a_lost_plan_of_a_batch_is_made_again_and_a_run_goes_on(
+    copy: Callable[[], Path], whole: Path, films: Path, tmp_path: Path, lost: str, how: str
+) -> None:
+    out = copy()
+    names = [f"batches/{number}.json" for number in lost.split()]
+    for name in names:
+        harm(out / name, how, random.Random(name))
+
+    found = Fsck(Store(str(out)))
+    said = {fault.where: fault.what for fault in found.run()}
+    assert sorted(said) == names and found.n_left == 0 and all("made again" in what for what in said.values())
+
+    more = Path(shutil.copytree(films, tmp_path / "more", symlinks=True))
+    another = (films / "film-0.mp4").read_bytes() + b"\0\0\0\x08free"  # its content was removed with film-1
+    (more / "film-9.mp4").write_bytes(another)
+    describe(more / "film-9.mp4", 9)
+    assert start(out, more, keep_packs=True).accounts.is_whole
+    assert faults(out) == {} and not list(verify(Store(str(out)), decode=0))
+    tars = {path.relative_to(whole): path.read_bytes() for path in whole.glob("shards/*/*.tar")}
+    assert all((out / name).read_bytes() == data for name, data in tars.items())
+    assert len(list(out.glob("shards/*/*.tar"))) == len(tars) + 1, "what came since has a shard too"
+
+
+def an_own_video(folder: Path, size: int) -> tuple[Store, Path]:
+    """A store whose one video is a file of so many bytes."""
+    store, film = Store(str(folder / "out")), folder / "film.mp4"
+    film.write_bytes(random.Random(0).randbytes(size))
+    seen = looked_at(film)
+    row = a_video_row("v", media_path=str(film), media_bytes=seen.bytes_, media_hash=seen.hash_)
+    store.write_part("videos", "folder", "u", [row])
+    store.commit("folder", "u", {"rows": {"videos": 1}, "rejects": {}})
+    store.write_json("run.json", {"schema_version": SCHEMA_VERSION, "layout_version": LAYOUT_VERSION})
+    return store, film
+
+
+def test_an_input_above_64_mb_is_read_in_three_pieces_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(content, "WHOLE_BYTES", 2_000_000)
+    monkeypatch.setattr(content, "PIECE_BYTES", 100_000)
+    store, film = an_own_video(tmp_path, 3_000_000)
+
+    print_fsck(store.url)
+    assert "no fault found" in (said := capsys.readouterr().out) and "of 1 inputs above" in said
+
+    with film.open("r+b") as file:
+        file.seek(1_500_000)
+        file.write(b"other")
+    assert {fault.where for fault in Fsck(store).run()} == {str(film)}
+
+
+def test_a_file_that_its_disk_does_not_give_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, film = an_own_video(tmp_path, 1000)
+
+    def fails(*_: object) -> str:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(hashes, "content_hash", fails)
+    (fault,) = Fsck(store).run()
+    assert (fault.where, fault.what.partition(";")[0]) == (str(film), "cannot be read (Input/output error)")
 
 
 def test_with_redo_a_run_makes_again_what_is_lost(copy: Callable[[], Path], films: Path) -> None:

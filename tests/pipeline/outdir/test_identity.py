@@ -162,10 +162,10 @@ def test_every_command_refuses_a_directory_of_an_older_layout(store: Store, word
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "5", '{"schema_version": 1}', "[" * 100_000, '{"schema_version": 1, "layout_version": 3}',
-     '{"schema_version": 1, "layout_version": 3, "identity": 5, "stages": {}, "made_by": {}, "constants": {}}',
-     '{"schema_version": 1, "layout_version": 3, "identity": {}, "stages": {}, "made_by": {"a": 5}, "constants": {}}',
-     '{"schema_version": 1, "layout_version": 3, "identity": {}, "stages": {}, "made_by": {}, "constants": {"a": 5}}'],
+    ["", "{", "[]", "5", '{"schema_version": 1}', "[" * 100_000, '{"schema_version": 1, "layout_version": 4}',
+     '{"schema_version": 1, "layout_version": 4, "identity": 5, "stages": {}, "made_by": {}, "constants": {}}',
+     '{"schema_version": 1, "layout_version": 4, "identity": {}, "stages": {}, "made_by": {"a": 5}, "constants": {}}',
+     '{"schema_version": 1, "layout_version": 4, "identity": {}, "stages": {}, "made_by": {}, "constants": {"a": 5}}'],
     ids=lambda text: text[:60],
 )  # fmt: skip
 def test_a_damaged_run_json_is_one_message(tmp_path: Path, text: str) -> None:

@@ -20,6 +20,7 @@ from pipeline.config.crawl import CrawlConfig
 from pipeline.config.sources import UrlsConfig
 from pipeline.crawl.sources.addresses import look, refuse_address
 from pipeline.crawl.sources.urls import UrlFetcher, UrlsStage
+from pipeline.dataset.fsck import Fsck
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context, Rejected
 from pipeline.outdir.retries import request_retries
@@ -146,7 +147,7 @@ def test_films_swapped_behind_their_addresses_are_never_cut_with_each_others_tex
 
 @pytest.mark.slow
 def test_a_film_whose_text_came_with_its_list_is_not_cut_once_it_was_replaced(
-    drawn: list[Path], site: tuple[Path, str], tmp_path: Path
+    drawn: list[Path], site: tuple[Path, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Another look gives no other text: a person says when the list is right again."""
     (folder, address), out = site, tmp_path / "out"
@@ -154,6 +155,7 @@ def test_a_film_whose_text_came_with_its_list_is_not_cut_once_it_was_replaced(
     config = config_of(out, listed(tmp_path / "t.jsonl", address, caption="film number -K", clips="[[0.2, 3.8]]"))
     run_pipeline(config)
     assert len(list(cut(out))) == 2
+    assert list(Fsck(Store(str(out))).run()) == []
 
     swap(folder, ".mp4")
     run_pipeline(config, redo="media")
@@ -161,9 +163,12 @@ def test_a_film_whose_text_came_with_its_list_is_not_cut_once_it_was_replaced(
     run_pipeline(config)
     assert not list(cut(out))
 
-    listed(tmp_path / "t.jsonl", address, caption="the other film, not -K", clips="[[0.2, 3.8]]")
+    table = listed(tmp_path / "t.jsonl", address, caption="the other film, not -K", clips="[[0.2, 3.8]]")
+    assert [fault.where for fault in Fsck(Store(str(out))).run()] == [str(table)]
     request_retries(Store(str(out)), ["keeps_changing"])
-    run_pipeline(config)
+    with caplog.at_level(logging.WARNING, "hdvila"):
+        run_pipeline(config)
+    assert f"{table}: has changed since the last run" in caplog.text
     assert [text for _, _, text in sorted(cut(out))] == ["the other film, not -0", "the other film, not -1"]
 
 

@@ -89,5 +89,10 @@ def forget_committed(store: Store) -> None:
             store.delete(f"{FOLDER}/{name}")
 
 
+def forget_unfinished(store: Store) -> None:
+    """Deletes all of it: what is still wanted is asked again, a batch for each worker at most."""
+    store.delete_all([f"{FOLDER}/{name}" for name in store.names(FOLDER)])
+
+
 def _path(unit: str, video_id: str) -> str:
     return f"{FOLDER}/{unit}.{video_id}.json"  # units and ids contain no dot; one folder, so none is left empty

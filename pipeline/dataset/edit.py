@@ -1,6 +1,7 @@
 """Changes rows of an output directory's tables where they lie: no row moves, so the index of units stays right.
 
-Rows that a later stage wrote over, void rows, and files that merges left are changed too: nothing of them stays.
+Rows that a later stage wrote over and void rows are changed too. What merges left, and what is only kept so that work
+goes on sooner, is deleted: nothing of the rows stays in it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from manifests.parquet import damage_named, open_parquet, parquet_writer
+from pipeline.crawl.progress import forget_unfinished
 from pipeline.crawl.sources.set_aside import forget_rows
 from pipeline.engine.store.delete_merged import sweep_orphans, sweep_segments
 from pipeline.engine.store.segments import Head, Segment, change_head, read_head
@@ -35,6 +37,7 @@ def edit_tables(store: Store, edits: Mapping[str, Edit]) -> int:
     store.sweep_parts()
     forget_alike(store)
     forget_rows(store)
+    forget_unfinished(store)
     n_rows, last = 0, read_head(store)[0].last
     for table, edit in edits.items():
         if table == REJECTS:

@@ -49,6 +49,7 @@ from pipeline.report.summary import REPORT_NAME
 from pipeline.shards.closed import committed_shards, read_entries
 from pipeline.shards.files import SUCCESS, Piece, join_shard, put_shard, read_rows
 from pipeline.shards.manifest import forget_published, given_head, publish
+from pipeline.site.pauses import forget_videos as forget_asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
         n_samples, n_shards = _remove_from_shards(store, tombstones, holders.shards)
         n_packs = _remove_packs_of(store, holders.gone)
         forget_videos(store, meant)
+        forget_asked(store, meant)
         n_purged = purge_tables(store, meant) if purge else 0
         clips, n_emptied = withdraw(store, holders.sayings, purge=purge)
         clips |= holders.clips

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
@@ -43,6 +43,19 @@ def read_state(store: Store, now: float | None = None) -> PolitenessState:
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
     return cast(PolitenessState, state)
+
+
+def forget_videos(store: Store, video_ids: Collection[str]) -> None:
+    """Takes removed videos out of the state: none is a sentinel, nor asked again since its verdict is in doubt."""
+    try:
+        state: PolitenessState = store.read_json(STATE_FILE)
+        sentinels = {kind: [name for name in ids if name not in video_ids] for kind, ids in state["sentinels"].items()}
+        for identity in state["identities"]:
+            doubted = identity.get("doubted", {})
+            identity["doubted"] = {name: why for name, why in doubted.items() if name not in video_ids}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return
+    store.write_json(STATE_FILE, {**state, "sentinels": sentinels})
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 A category that is short asks for as many videos as it needs at its yield so far: first those that are listed already,
 then more from its sources. Each source is listed four times as deep every time; when a category's sources are
 exhausted, the channels of its kept videos become new sources, and searches for words of these videos (`words`). Rounds
-begin small and double, so that there are clips on the first day, and little is asked for at a yield that nobody has
-seen yet.
+begin small and grow slowly, so that there are clips on the first day and on each day after it, and little is asked for
+at a yield that nobody has seen yet.
 """
 
 import hashlib
@@ -30,14 +30,18 @@ LIST_PART = 50_000
 """Videos expected of a part of a list, whose size `lists.VIDEOS_A_PART` bounds."""
 SOURCE_TRIES = 3
 LEAST_NEW_SHARE = 0.05
-MAX_ROUNDS = 1000
 BATCH_VIDEOS = 20
 """Of one extraction: some minutes of asking at an identity's ordinary rate. With the Data API, as many as a request
 takes: it decides most of them.
 """
-FIRST_CANDIDATES, MAX_CANDIDATES = 60, 20_000
-"""Of the first round, and of any: each may have twice as many as the last. The first, with a search for each category,
-is half an hour of one identity at its default rate.
+FIRST_CANDIDATES, STEADY_CANDIDATES, MAX_CANDIDATES = 60, 480, 20_000
+"""Of the first round, of those that follow when it has doubled three times, and of any. The first, with a search for
+each category, is half an hour of one identity at its default rate, and a steady one four hours: media is planned when
+a round is over, and the addresses that its looks found last five.
+"""
+MORE_CANDIDATES = 50
+"""By which a round of a large crawl may be larger than the last: then a round is about ten times the root of all the
+candidates before it, and 14 million take 1,000 rounds.
 """
 MAX_PER_CHANNEL = 200
 """Videos listed of a channel that the crawl discovered itself: a category is not to become a few channels."""
@@ -134,9 +138,10 @@ class CategoryState:
     why: str = ""
 
 
-def doubled(n_times: int) -> int:
-    """The most candidates of a round that comes after so many others."""
-    return min(MAX_CANDIDATES, FIRST_CANDIDATES << min(n_times, MAX_CANDIDATES.bit_length()))
+def most_candidates(round_: int) -> int:
+    """The most candidates of a round."""
+    doubled = FIRST_CANDIDATES << min(round_, MAX_CANDIDATES.bit_length())
+    return min(doubled, max(STEADY_CANDIDATES, MORE_CANDIDATES * round_), MAX_CANDIDATES)
 
 
 def plan_round(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> RoundPlan:
@@ -175,7 +180,7 @@ def _known_good(facts: CrawlFacts, asks: list[Ask]) -> list[Ask]:
 
 def _needs_of_round(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> dict[int, int]:
     needs = needs_of(config, facts, wanted)
-    budget = min(1.0, doubled(facts.round) / max(1, sum(needs.values())))
+    budget = min(1.0, most_candidates(facts.round) / max(1, sum(needs.values())))
     return {category: math.ceil(need * budget) for category, need in needs.items()}
 
 

@@ -12,6 +12,7 @@ stages, which tell how many clips each video gives.
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from itertools import count
 
 from manifests.categories import category_name
 from pipeline.config.crawl import CrawlConfig
@@ -21,7 +22,6 @@ from pipeline.crawl.grown import has_grown, read_grown, write_grown
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.listing import ChooseStage, ListStage
 from pipeline.crawl.plan import (
-    MAX_ROUNDS,
     CategoryState,
     CrawlFacts,
     RoundPlan,
@@ -51,7 +51,7 @@ def rounds(config: CrawlConfig, store: Store, wanted: Wanted, ledger: CrawlLedge
     if plans:
         yield plans[-1]
     served = [name for plan in plans for name in plan.requests]
-    for number in range(len(plans), MAX_ROUNDS):
+    for number in count(len(plans)):
         facts = crawl_facts(ledger, number, served)
         plan = plan_round(config, facts, wanted)
         n_wanted = searches_to_grow(config, facts, wanted, plan)

@@ -33,7 +33,7 @@ from manifests.membership import Ids
 from pipeline.balance.next_batch import MOST_TRIES, Ahead, next_batch
 from pipeline.balance.quotas import balance_of
 from pipeline.config import RunConfig
-from pipeline.crawl.plan import doubled
+from pipeline.crawl.plan import most_candidates
 from pipeline.outdir.retries import times_looked_anew
 from pipeline.run.aims import shares_of
 from pipeline.run.candidates import Rounds
@@ -271,7 +271,7 @@ def _looked_at_anew(run: Run, batches: list[Batch]) -> frozenset[tuple[int, str]
 
 def candidates_for(number: int, most: int) -> int:
     """How many candidates need a verdict before the batch of this number is planned; `most`: between two batches."""
-    return 1 + sum(min(most, doubled(n)) for n in range(number))
+    return 1 + sum(min(most, most_candidates(n)) for n in range(number))
 
 
 def _long_among(videos: pa.Table, video_ids: Sequence[str]) -> dict[str, int]:

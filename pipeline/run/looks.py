@@ -6,6 +6,7 @@ All of it is for an average world, in which every candidate yields as many clips
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from pipeline.balance.quotas import balance_of
@@ -15,11 +16,10 @@ from pipeline.config.sources import ListsConfig
 from pipeline.crawl.plan import (
     ANY,
     MAX_PER_CHANNEL,
-    MAX_ROUNDS,
     MOST_GROWN,
     CrawlFacts,
     Wanted,
-    doubled,
+    most_candidates,
     needs_of,
     sources_of,
 )
@@ -70,12 +70,12 @@ def planned_looks(config: CrawlConfig, wanted: Wanted, per_candidate: float) -> 
     `per_candidate`: what each adds to the supply, in the quotas' unit.
     """
     asked = dict.fromkeys(wanted_categories(config), 0)
-    for n_rounds in range(MAX_ROUNDS):
+    for round_ in count():
         supply = {category: n * per_candidate for category, n in asked.items()}
         needs = needs_of(config, CrawlFacts(supply=supply, asked=asked), wanted)
         if not needs:
             break
-        share = min(1.0, doubled(n_rounds) / sum(needs.values()))
+        share = min(1.0, most_candidates(round_) / sum(needs.values()))
         for category, need in needs.items():
             asked[category] += math.ceil(need * share)
     return asked
@@ -204,7 +204,7 @@ def share_in_time(n_candidates: float, looks_an_hour: float, hours: float) -> fl
     """
     in_time, left, number = 0.0, n_candidates, 0
     while left > 0:
-        of_round = min(left, doubled(number))
+        of_round = min(left, most_candidates(number))
         in_time += min(of_round, hours * looks_an_hour)
         left, number = left - of_round, number + 1
     return in_time / n_candidates if n_candidates else 1.0

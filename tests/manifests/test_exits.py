@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -90,12 +91,14 @@ def test_an_address_of_any_kind_is_one_printable_line_and_2(url: bytes) -> None:
 
 
 def test_ctrl_c_ends_a_process_with_130_and_a_line(tmp_path: Path) -> None:
-    fifo = tmp_path / "spans.jsonl"
-    os.mkfifo(fifo)
-    running = pipeline_command("remove", str(tmp_path), "--ids", str(fifo))  # reads until somebody writes
-    with fifo.open("w"):  # opens once the command has begun to read
-        running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=60)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/ids.txt"
+        running = pipeline_command("remove", str(tmp_path), "--ids", address)
+        asking, _ = silent.accept()
+        with asking:
+            asking.recv(1)  # from here on the command waits for an answer
+            running.send_signal(signal.SIGINT)
+            _, said = running.communicate(timeout=60)
 
     assert running.returncode == ExitCode.INTERRUPTED and "continues from there" in said
 

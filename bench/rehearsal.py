@@ -48,7 +48,7 @@ from bench.world.videos import World
 from bench.world.work import RESULTS_A_PAGE, Work
 from hdvila_testing.requests import count_requests
 from pipeline.config import RunConfig
-from pipeline.crawl.plan import BATCH_VIDEOS, MAX_CANDIDATES
+from pipeline.crawl.plan import BATCH_VIDEOS
 from pipeline.engine.run import clock
 from pipeline.engine.run.merger import Merger
 from pipeline.engine.work.executor import Finished
@@ -58,8 +58,8 @@ from pipeline.run.costs import read_costs
 log = logging.getLogger("bench.rehearsal")
 
 AHEAD = 1.5
-IDENTITIES = MAX_CANDIDATES // BATCH_VIDEOS // 2
-"""So many that a round of the crawl is under way as a whole; each has two units in flight."""
+A_ROUND, IDENTITIES = 20_000, 500
+"""A large round of the crawl, in candidates, is under way as a whole: each identity has two units in flight."""
 N_SAMPLES = 50
 LOOSE = (
     "commits",
@@ -123,7 +123,7 @@ def work_of(world: World, n_workers: int, scratch: Path, *, searches: bool = Fal
     """The work of a world whose site is asked AHEAD times as fast as these workers need."""
     of, an_hour = world.distribution, read_costs()["media_cpu_s_a_source_hour"].value
     a_video_s = of.clips_mean * of.clip_ms / 1000 / of.spoken / 3600 * an_hour
-    a_round_s = min(MAX_CANDIDATES, world.n_candidates // 3) / (n_workers / a_video_s * of.candidates_a_video * AHEAD)
+    a_round_s = min(A_ROUND, world.n_candidates // 3) / (n_workers / a_video_s * of.candidates_a_video * AHEAD)
     n_pages = of.results_a_query / RESULTS_A_PAGE
     return Work(world, scratch, 0.5 * a_round_s / BATCH_VIDEOS, 0.25 * a_round_s / n_pages, is_wide=searches)
 

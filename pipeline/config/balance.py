@@ -53,7 +53,7 @@ class BalanceConfig(Section):
         20_000,
         ge=1,
         doc="most candidates between two batches of media: the first batch is planned after the first round of the "
-        "crawl, and each further one once more candidates are decided on: few at first, twice as many each time",
+        "crawl, and each further one once more candidates are decided on: few at first, then as many as a round has",
     )
     batch_videos: int = identity(5_000, ge=1, doc="maximum number of videos in a batch of media")
     batches_under_way: int = identity(

@@ -34,14 +34,14 @@ BATCH_VIDEOS = 20
 """Of one extraction: some minutes of asking at an identity's ordinary rate. With the Data API, as many as a request
 takes: it decides most of them.
 """
-FIRST_CANDIDATES, STEADY_CANDIDATES, MAX_CANDIDATES = 60, 480, 20_000
+FIRST_CANDIDATES, STEADY_CANDIDATES, MAX_CANDIDATES = 60, 480, 50_000
 """Of the first round, of those that follow when it has doubled three times, and of any. The first, with a search for
 each category, is half an hour of one identity at its default rate, and a steady one four hours: media is planned when
 a round is over, and the addresses that its looks found last five.
 """
 MORE_CANDIDATES = 50
 """By which a round of a large crawl may be larger than the last: then a round is about ten times the root of all the
-candidates before it, and 14 million take 1,000 rounds.
+candidates before it, and 17 million take 840 rounds.
 """
 MAX_PER_CHANNEL = 200
 """Videos listed of a channel that the crawl discovered itself: a category is not to become a few channels."""

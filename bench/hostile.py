@@ -25,7 +25,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.hostile_inputs import Case, Home, NeighbourLost, answers, captions, data_sets, folders, media
+from bench.hostile_inputs import Case, Home, NeighbourLost, answers, captions, commands, data_sets, folders, media
+from bench.hostile_inputs.sets import SETS
 from hdvila_testing.shards import a_data_set
 from hdvila_testing.video import a_video
 from manifests.errors import UserError
@@ -40,6 +41,7 @@ GROUPS = {
     "folders": (folders.cases, 500),
     "data sets": (data_sets.cases, 500),
     "answers": (answers.cases, 400),
+    "commands": (commands.cases, len(SETS) * len(commands.COMMANDS)),
 }
 """By group: the function that makes its inputs, and their number."""
 

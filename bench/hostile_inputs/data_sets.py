@@ -2,8 +2,10 @@
 
 # ruff: noqa: E501 - a table of texts reads better in long lines
 
+import contextlib
 import io
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -41,16 +43,26 @@ def _try(change: Callable[..., None], chance: random.Random, commands: list[str]
     source = folder / "in" / "set"
     shutil.copytree(home.data_set, source)
     shutil.copytree(home.data_set, folder / "in" / "victim")
-    before = {p: p.read_bytes() for p in (folder / "in" / "victim").rglob("*") if p.is_file()}
     change(source, chance, home)
-    said = [_say(_COMMANDS[name], Store(str(source)), folder / "in" / f"out-{name}") for name in commands]
-    outside = {p for p in folder.rglob("*") if p.is_file()} - {
-        p for top in (source, folder / "in" / "victim", *(folder / "in").glob("out-*")) for p in top.rglob("*")
-    }
-    changed = [str(p) for p, data in before.items() if not p.exists() or p.read_bytes() != data]
-    if changed or outside:
-        raise AssertionError(f"escaped: {changed} {sorted(map(str, outside))}")
+    with untouched(folder):
+        said = [_say(_COMMANDS[name], Store(str(source)), folder / "in" / f"out-{name}") for name in commands]
     return f"{'; '.join(said)}"
+
+
+@contextlib.contextmanager
+def untouched(folder: Path) -> Iterator[None]:
+    """AssertionError if a file below a folder changes, goes or comes that is not in `in/set` or an `in/out-…`."""
+
+    def beside() -> dict[Path, bytes]:
+        own = (folder / "in" / "set", *(folder / "in").glob("out-*"))
+        files = (Path(top, name) for top, _, names in os.walk(folder) for name in names)
+        return {p: p.read_bytes() for p in files if not any(p.is_relative_to(top) for top in own)}
+
+    before = beside()
+    yield
+    after = beside()
+    if changed := sorted(str(p) for p in before.keys() | after.keys() if before.get(p) != after.get(p)):
+        raise AssertionError(f"escaped: {changed}")
 
 
 def _say(command: Callable[[Store, Path], str], source: Store, out: Path) -> str:

@@ -20,7 +20,7 @@ from manifests.reasons import Reason, ReasonClass
 from miniyoutube.certificate import key_and_certificate
 from pipeline.engine.work.unit import Rejected
 from pipeline.site import addresses
-from pipeline.site.addresses import Limits, as_requested, download
+from pipeline.site.addresses import FirstBytes, Limits, as_requested, download, first_bytes
 
 BODY = b"x" * 100_000
 
@@ -34,6 +34,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.end_headers()
         elif self.path.startswith("/status/"):
             self.send_error(int(self.path.rpartition("/")[2]))
+        elif self.path.startswith("/part") and (asked := self.headers.get("Range")):
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {asked[6:]}/{len(BODY) if self.path == '/part' else '*'}")
+            self.send_header("ETag", '"strong"' if self.path == "/part" else 'W/"weak"')
+            self.end_headers()
+            self.wfile.write(BODY[int(first) : int(last) + 1])
         else:
             self.send_response(200)
             if self.path != "/endless":
@@ -69,6 +76,28 @@ def secure_site(tmp_path: Path) -> Iterator[str]:
 
 def only_here(address: object) -> bool:
     return str(address) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("path", "bytes_", "etag"),
+    [
+        ("/part", len(BODY), '"strong"'),
+        ("/part/of/unknown/length/under/a/weak/tag", -1, ""),
+        ("/whole", len(BODY), ""),
+        ("/endless", -1, ""),
+    ],
+)
+def test_of_a_long_film_the_first_bytes_are_enough(site: str, path: str, bytes_: int, etag: str) -> None:
+    found = first_bytes(f"{site}{path}", 1000, Limits(1000, may_ask=only_here))
+
+    assert found == FirstBytes(BODY[:1000], bytes_, etag)
+
+
+@pytest.mark.parametrize(("path", "reason"), [("/short", "connection_reset"), ("/status/404", "unavailable")])
+def test_a_look_that_fails_says_why(site: str, path: str, reason: str) -> None:
+    with pytest.raises(Rejected) as refused:
+        first_bytes(f"{site}{path}", 2 * len(BODY), Limits(10**6, may_ask=only_here))
+    assert refused.value.reason == reason
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hdvila_testing.rows import a_video_row
+from hdvila_testing.s3 import s3_server
 from manifests.reasons import Reason
 from manifests.settings import parse_config
 from pipeline.config import RunConfig
@@ -195,3 +196,23 @@ def test_what_comes_is_compared_with_what_was_looked_at(site: tuple[Path, str], 
     with pytest.raises(Rejected, match="when it was looked at") as refused:
         UrlFetcher(stage, 10**6)(video, context)
     assert refused.value.reason is Reason.CHANGED
+
+
+@pytest.mark.slow
+def test_an_object_in_a_bucket_is_known_by_its_tag_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = UrlsStage(UrlsConfig(buckets=("s3://bucket",)), CrawlConfig(retry_wait_s=0), AtOnce())
+    context = Context(Store(str(tmp_path / "out")), tmp_path, time.monotonic() + 60)
+    with s3_server() as s3:
+        for name, value in s3.environment.items():
+            monkeypatch.setenv(name, value)
+        s3.store("").write("film.mp4", bytes(200_000))
+        seen = look("s3://bucket/film.mp4", stage, 1.0)
+        row = a_video_row("v", url="s3://bucket/film.mp4")
+        video = row | {"media_bytes": seen.bytes_, "media_hash": seen.hash_, "media_stamp": seen.stamp}
+        assert UrlFetcher(stage, 10**6)(video, context).stat().st_size == seen.bytes_ == 200_000
+
+        s3.store("").write("film.mp4", bytes(199_999) + b"x")
+        with pytest.raises(Rejected, match=r"ETag .* when it was looked at"):
+            UrlFetcher(stage, 10**6)(video, context)
+        with pytest.raises(Rejected, match="no such object"):
+            look("s3://bucket/none.mp4", stage, 1.0)

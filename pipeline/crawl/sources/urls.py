@@ -25,7 +25,7 @@ from manifests.addresses import without_secrets
 from manifests.categories import category_name
 from manifests.errors import UserError
 from manifests.plugins import load
-from manifests.reasons import Reason
+from manifests.reasons import Reason, ReasonClass
 from manifests.rows import CaptionRow, VideoRow
 from manifests.sample import GivenSpan, is_video_id
 from manifests.settings import Section
@@ -156,14 +156,23 @@ class UrlsStage:
         language = (text_of(row.get("language")) or self.crawl.lists.caption_language).lower()
         has_texts = any(span["text"] for span in spans)
         captions: list[CaptionRow] = [] if has_texts else [self._track(video_id, row, language, context)]
-        with _deferred():
-            seen = look(url, self, self.crawl.politeness.patience_s)
+        seen = self._look(url)
         if is_anew:
             seen = replace(seen, stamp="")
         video = _video_row(video_id, url, row, language, spans, captions, self.source, seen)
         if has_texts:
             return {"videos": [video], "transcripts": [given_transcript_row(video_id, language, spans)]}
         return {"videos": [video], "captions": [*captions]}
+
+    def _look(self, url: str) -> FileSeen:
+        """What lies at an address; nothing is known of what the fetch will reject, which says why."""
+        try:
+            with _deferred():
+                return look(url, self, self.crawl.politeness.patience_s)
+        except Rejected as verdict:
+            if verdict.reason.class_ is ReasonClass.LATER:
+                raise
+        return FileSeen(-1, "", "")
 
     def _track(self, video_id: str, row: TableRow, language: str, context: Context) -> CaptionRow:
         address, file = text_of(row.get("caption_url")), text_of(row.get("caption_file"))

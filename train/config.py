@@ -50,7 +50,14 @@ def _harmless(options: Mapping[str, Any]) -> dict[str, Any]:
 class DataConfig(Section):
     """What is read, in which order, and how much may be lost."""
 
-    manifest: str = identity(doc="manifest.json of the data set (or the folder that holds it); a path or an fsspec url")
+    manifest: str = identity(
+        "", doc="manifest.json of the data set (or the folder that holds it); a path or an fsspec url"
+    )
+    videos: str = identity(
+        "",
+        doc="in place of data.manifest: a folder of video files, found by name in it and its subfolders, with "
+        "data.captions or data.questions; files are decoded as they are, like data.source: whole",
+    )
     split: str = identity("train", doc="split that is trained on")
     val_split: str = identity("val", doc="split that is evaluated on")
     source: Literal["auto", "prepared", "whole"] = identity(
@@ -114,10 +121,15 @@ class DataConfig(Section):
         doc="split of data.captions: a name in it (train if not given), or a file that lists the videos, such as "
         "MSRVTT_train.9k.csv",
     )
+    questions: str = identity(
+        "",
+        doc="file of questions about videos, as published (MSRVTT-QA, TGIF-QA, MSRVTT-MC): training reads the samples "
+        "that it names, each as often as it asks about it; docs/evaluating.md has the forms",
+    )
     answers: str = identity(
         "",
         doc="the answers that are classes, for a model with n_answers: an imported set's answers.json, nlvr2 "
-        "or snli_ve",
+        "or snli_ve; with data.questions '' for the commonest of its answers",
     )
     max_bad_shards: int = operational(
         0, ge=0, doc="number of unreadable shards that are skipped and counted before the run stops"
@@ -219,13 +231,20 @@ class EvalConfig(Section):
     max_clips: int = operational(0, ge=0, doc="number of clips of the val split to use, the first in its order; 0: all")
     batch: int = operational(16, ge=1, doc="clips that each rank embeds at once")
     captions: str = operational(
-        "", doc="caption file of a benchmark: retrieval is scored on its queries instead of on the val split"
+        "",
+        doc="caption file of a benchmark: retrieval is scored on its queries instead of on the val split, or choosing, "
+        "where a video has several texts of which one is right (MSRVTT-MC)",
     )
     captions_split: str = operational(
         "", doc="split of eval.captions: a name in it (test, or val, if not given), or a file that lists the videos"
     )
+    questions: str = operational(
+        "", doc="file of questions about videos, by whose answers a model with data.questions is scored"
+    )
     videos: str = operational(
-        "", doc="videos of eval.captions: a folder or a manifest; '' for data.manifest, all splits"
+        "",
+        doc="videos of eval.captions or eval.questions: a folder or a manifest; '' for data.videos or data.manifest, "
+        "all splits",
     )
     attributes: dict[str, str] = operational(
         dict,
@@ -301,7 +320,8 @@ class TrainConfig(Section):
         kind = model.get("kind") if isinstance(model, Mapping) else getattr(model, "kind", None)
         if (kind in MODELS or kind in names_in("models")) and isinstance(data, Mapping) and "view" not in data:
             asks = model.get("n_answers") if isinstance(model, Mapping) else getattr(model, "n_answers", 0)
-            return {**given, "data": {**data, "view": "question" if asks else kind_named(kind).view}}
+            view = kind_named(kind).view
+            return {**given, "data": {**data, "view": "question" if asks and view == "picture" else view}}
         return given
 
     @model_validator(mode="after")
@@ -309,12 +329,7 @@ class TrainConfig(Section):
         loop, model = self.loop, self.model
         if bool(loop.steps) == bool(loop.epochs):
             raise ValueError("give either loop.steps or loop.epochs")
-        if self.data.grow and loop.epochs:
-            raise ValueError("data.grow: how long the epochs will be is not known; give loop.steps, not loop.epochs")
-        if self.data.captions and self.data.order != "planned":
-            raise ValueError("data.captions: streaming reads whole shards as they are; set data.order: planned")
-        if self.data.grow and self.data.order != "planned":
-            raise ValueError("data.grow: streaming knows no start of an epoch; set data.order: planned")
+        self._data_possible()
         weights = {objective.name: weight for objective, weight in active(self.objective)}
         if not weights:
             raise ValueError("every weight of objective is 0: nothing would be learned")
@@ -325,8 +340,8 @@ class TrainConfig(Section):
             names = ", ".join(f"objective.{name}" for name in foreign)
             raise ValueError(f"{names}: model.kind {model.kind} has {', '.join(kind.objectives)}; set it to 0")
         kind.refuse(model, weights)
-        if self.eval.captions and "contrastive" not in kind.objectives:
-            raise ValueError(f"eval.captions: retrieval needs towers; model.kind {model.kind} has none")
+        has_towers, answers = "contrastive" in kind.objectives, "answers" in weights
+        self._asks_possible(answers and has_towers, has_towers and not answers)
         hard = "itm" in weights and getattr(self.objective, "itm_negatives", "") == "hard"
         if hard and "contrastive" not in kind.objectives:
             raise ValueError(f"objective.itm_negatives: hard needs towers; model.kind {model.kind} has none")
@@ -338,6 +353,30 @@ class TrainConfig(Section):
         if "contrastive" in weights and loop.batch < 2:
             raise ValueError("loop.batch must be at least 2: a contrastive loss needs another clip to compare with")
         return self
+
+    def _data_possible(self) -> None:
+        data = self.data
+        texts = [f"data.{name}" for name in ("captions", "questions") if getattr(data, name)]
+        if bool(data.manifest) == bool(data.videos):
+            raise ValueError("give either data.manifest or data.videos")
+        if data.videos and not texts:
+            raise ValueError("data.videos: files have no texts of their own; name them in data.captions")
+        if len(texts) > 1:
+            raise ValueError("data.captions and data.questions: give one of them")
+        if texts and data.order != "planned":
+            raise ValueError(f"{texts[0]}: streaming reads whole shards as they are; set data.order: planned")
+        if data.grow and self.loop.epochs:
+            raise ValueError("data.grow: how long the epochs will be is not known; give loop.steps, not loop.epochs")
+        if data.grow and (data.videos or data.order != "planned"):
+            raise ValueError("data.grow: needs a manifest, and an order that knows the start of an epoch: planned")
+
+    def _asks_possible(self, asks: bool, has_towers: bool) -> None:
+        if asks != bool(self.data.questions):
+            raise ValueError("data.questions and objective.answers go together (model.kind hd_vila)")
+        if self.eval.captions and not has_towers:
+            raise ValueError("eval.captions: retrieval needs towers, and this model has none")
+        if self.eval.questions and not asks:
+            raise ValueError("eval.questions: needs a model that is trained on data.questions")
 
     def _plugins(self) -> dict[str, str]:
         chosen = {("models", self.model.kind): MODELS, ("views", self.data.view): VIEWS}

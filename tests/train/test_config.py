@@ -84,6 +84,7 @@ def test_what_may_change_between_two_starts_of_a_run_is_a_promise():
         "eval.attributes",
         "eval.captions",
         "eval.captions_split",
+        "eval.questions",
         "eval.videos",
         "loop.nonfinite",
         "observe.every",

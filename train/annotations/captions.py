@@ -26,6 +26,7 @@ from typing import Any
 
 from manifests.errors import UserError
 from train.annotations.files import Content, read_content, read_names, video_name, words_of
+from train.annotations.questions import are_choices, are_questions
 
 BROKEN = (ValueError, KeyError, TypeError, AttributeError, IndexError, csv.Error)
 """What reading an entry of an unexpected shape raises."""
@@ -61,14 +62,20 @@ class Form:
 def read_queries(
     path: Path, form: str = "auto", *, split: str = "", prefer: Sequence[str] = ("test", "val")
 ) -> list[Query]:
-    """The queries of a caption file, in its order.
+    """The queries of a caption file, in its order; `queries_of` tells of the arguments."""
+    return queries_of(path, read_content(path), form, split=split, prefer=prefer)
+
+
+def queries_of(
+    path: Path, content: Content, form: str = "auto", *, split: str = "", prefer: Sequence[str] = ("test", "val")
+) -> list[Query]:
+    """The queries of a caption file that has been read, in its order.
 
     `split` is a split's name in the file, or a file that lists the videos (one a line, or a CSV's column video_id);
     without it, a file that tells splits gives the first of `prefer` that it has.
 
     UserError says what is wrong, and in which line or key if known.
     """
-    content = read_content(path)
     chosen = FORMS[_form_of(path, content) if form == "auto" else form]
     try:
         queries = [query for query in chosen.read(content) if query.video and query.text]
@@ -109,18 +116,21 @@ def _joined(queries: Iterable[Query]) -> list[Query]:
 
 def _form_of(path: Path, content: Content) -> str:
     """The form of a file by its content. UserError if it is none, with what was looked for."""
-    if _asks(content):
-        raise UserError(f"{path}: holds questions, not captions: it cannot be searched by")
+    if are_questions(content):
+        raise UserError(
+            f"{path}: holds questions, not captions: it cannot be searched by; to train on it, name it in "
+            "data.questions, to score answers in eval.questions (eval --questions)"
+        )
+    if are_choices(content):
+        raise UserError(
+            f"{path}: offers several texts a video, of which one is right; to score by it, name it in eval.captions "
+            "(eval --captions), to train on choosing in data.questions"
+        )
     for name, form in FORMS.items():
         if form.fits(content):
             return name
     looked = "\n".join(f"  {name}: {form.looks}" for name, form in FORMS.items())
     raise UserError(f"{path}: is in none of the forms of caption files:\n{looked}\nname its form with --format")
-
-
-def _asks(content: Content) -> bool:
-    """Whether a file is of questions (TGIF-QA, MSRVTT-QA), which would pass for captions."""
-    return "question" in (_header(content) if isinstance(content, str) else _keys(content))
 
 
 # ---- what the forms look like ----------------------------------------------------------------------------------------

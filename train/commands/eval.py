@@ -12,8 +12,9 @@ import typer
 from manifests.errors import UserError
 
 if TYPE_CHECKING:
-    from train.evaluation.benchmark import BenchmarkOptions, BenchmarkScores
-    from train.evaluation.choices import ChoiceScores
+    from train.evaluation.benchmark import BenchmarkOptions
+    from train.evaluation.published import PublishedScores, Wanted
+    from train.evaluation.scores import Scores
 
 
 class Form(StrEnum):
@@ -48,9 +49,15 @@ Captions = Annotated[
     Path | None,
     typer.Option(help="Benchmark: its caption file, as published, or a list of videos and captions as JSON."),
 ]
+Questions = Annotated[
+    Path | None,
+    typer.Option(help="Benchmark: its file of questions about videos, as published, for a model that answers."),
+]
 Answers = Annotated[
     Path | None,
-    typer.Option(help="Write the official result file here (for runs that answer: VQA, NLVR2, SNLI-VE)."),
+    typer.Option(
+        help="Write the official result file here (for models that answer: MSRVTT-QA, TGIF-QA, VQA, NLVR2, SNLI-VE)."
+    ),
 ]
 Rerank = Annotated[
     int,
@@ -70,6 +77,7 @@ def evaluate(
         typer.Option(help="Benchmark: the folder of its videos, with subfolders; or a data set's manifest.json."),
     ] = None,
     captions: Captions = None,
+    questions: Questions = None,
     form: Annotated[Form, typer.Option("--format", help="Form of --captions; auto looks inside.")] = Form.auto,
     split: Annotated[
         str,
@@ -110,16 +118,20 @@ def evaluate(
 ) -> None:
     """Text-to-video and video-to-text retrieval on the val split, beside chance; with --videos and --captions on a
     benchmark's files: missing videos are listed, and scores say how many videos they are over."""
-    if (videos is None) != (captions is None):
+    if (videos is None) != (captions is None and questions is None) or (captions and questions):
         raise UserError(
-            "--videos and --captions go together: a folder or manifest of videos and the file of their captions"
+            "--videos and --captions (or --questions) go together: a folder or manifest of videos and the file of "
+            "their captions"
         )
-    if videos is not None and captions is not None:
+    file = captions or questions
+    if videos is not None and file is not None:
         from train.evaluation.benchmark import BenchmarkOptions
+        from train.evaluation.published import Wanted
 
         n_workers = max(cores() - 1, 0) if workers is None else workers
         options = BenchmarkOptions(ground_truth.value, dsl, segments, frames, stride, fps, batch, n_workers)
-        _benchmark(target, videos, Wanted(captions, form.value, split), options, best=best, as_json=as_json)
+        wanted = Wanted(file, questions is not None, form.value, split)
+        _benchmark(target, videos, wanted, options, answers, best=best, as_json=as_json)
         return
     if answers is not None:
         _answers(target, answers, best=best, as_json=as_json, overrides=overrides)
@@ -143,47 +155,44 @@ def _retrieval(target: Path, *, best: bool, as_json: bool, overrides: list[str] 
         typer.echo(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A caption file, its form, and the split that is asked for."""
-
-    captions: Path
-    form: str
-    split: str
-
-
 def cores() -> int:
     """The cores that this process may use, shared by the ranks of its machine."""
     return len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
 def _benchmark(
-    target: Path, videos: str, wanted: Wanted, options: "BenchmarkOptions", *, best: bool, as_json: bool
+    target: Path,
+    videos: str,
+    wanted: "Wanted",
+    options: "BenchmarkOptions",
+    answers: Path | None,
+    *,
+    best: bool,
+    as_json: bool,
 ) -> None:
     """Scores a run or an export on a benchmark's own files and prints it. Ranks of torchrun share the videos."""
-    from train.annotations.captions import read_queries
-    from train.annotations.choices import are_choices, read_choices
-    from train.annotations.files import read_content
     from train.distributed import process_from_environment, process_group
-    from train.evaluation.benchmark import Benchmark, run_benchmark
-    from train.evaluation.choices import score_choices
-    from train.evaluation.videos import open_videos, spans_of
+    from train.evaluation.published import open_published, score_published
     from train.exports.inference import load_checkpoint
 
     process = process_from_environment()
     with process_group(process):
-        if are_choices(read_content(wanted.captions)):
-            choices = read_choices(wanted.captions)
-            there = open_videos(videos, {choice.video: None for choice in choices})
-            encoder = load_checkpoint(target, best=best, device=process.device)
-            scores: BenchmarkScores | ChoiceScores = score_choices(encoder, choices, there, options, process)
-        else:
-            queries = read_queries(wanted.captions, wanted.form, split=wanted.split)
-            encoder = load_checkpoint(target, best=best, device=process.device)
-            benchmark = Benchmark(queries, open_videos(videos, spans_of(queries)))
-            scores = run_benchmark(encoder, benchmark, options, process)
+        published = open_published(wanted, videos)
+        encoder = load_checkpoint(target, best=best, device=process.device)
+        scores = score_published(encoder, published, options, process)
     if process.is_first:
+        if answers is not None:
+            write_answers(scores, answers)
         typer.echo(json.dumps(scores.flat(), indent=2) if as_json else scores.describe())
+
+
+def write_answers(scores: "Scores | PublishedScores", out: Path) -> None:
+    """Writes the result file of answers to questions about videos. UserError for other scores."""
+    from train.evaluation.video_answers import VideoAnswers
+
+    if not isinstance(scores, VideoAnswers):
+        raise UserError("--answers writes answers to questions, and none were asked: give --questions")
+    scores.write(out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,12 +245,18 @@ def _answers(target: Path, out: Path, *, best: bool, as_json: bool, overrides: l
     from train.distributed import process_from_environment
     from train.evaluation.answers import answer_all
     from train.feed.batches import choose_source
-    from train.loop.finished_run import open_run
+    from train.loop.finished_run import open_any, refuse_no_val, score_run
 
     process = process_from_environment()
     if process.world > 1:
         raise UserError("--answers runs in one process; start it without torchrun")
-    run = open_run(target, process, best=best, overrides=overrides)
+    run = open_any(target, process, best=best, overrides=overrides)
+    if run.config.data.questions:
+        scores = score_run(run, process)
+        write_answers(scores, out)
+        typer.echo(json.dumps(scores.flat(), indent=2) if as_json else f"{run.checkpoint}\n{scores.describe()}\n{out}")
+        return
+    refuse_no_val(run)
     answers = answer_all(run.model, run.val, run.data.tokenizer, run.config, choose_source(run.config, run.val))
     answers.write(out)
     typer.echo(json.dumps(answers.flat(), indent=2) if as_json else f"{run.checkpoint}\n{answers.describe()}\n{out}")

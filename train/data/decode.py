@@ -1,11 +1,12 @@
 """Decodes a clip's members to hybrid input: per segment, a high-resolution frame and low-resolution frames around it.
 
-There are two ways to the same views (train.data.crop):
+There are three ways to the same views (train.data.crop):
 
 - prepared: `KEY.mjpg` holds high-resolution stills, `KEY.m4v` the clip's frames (or every `proxy_step`-th) at 320x180.
   The still nearest the wanted centre is the high-resolution frame; the proxy's frames around that still's frame are the
   others. This is about ten times cheaper.
 - whole: `KEY.mp4`, the 720p video; the clip is its frames `first_frame … first_frame + n_frames - 1`.
+- film: a whole file of a folder of videos (train.data.folder), in any common container.
 
 Frames are chosen by HD-VILA's rule: `n_frames` (7) frames that are `stride` (12) source frames apart around a centre,
 with `n_segments` centres per clip. Training draws centres and crop; evaluation (`draw=None`) takes the middles of equal
@@ -16,8 +17,10 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,8 +31,11 @@ from manifests.errors import UserError
 from manifests.sample import SampleJson, read_sample
 from train.data import video
 from train.data.crop import QUARTER, Crop, Pixels, choose_crop, cut_view, full_size, quarter
+from train.data.film import Film
 from train.data.registry import Seen, Source
 from train.data.views import MEMBERS, View, Views, arrange
+
+ReadFrames = Callable[[Sequence[int]], Mapping[int, Pixels]]
 
 BROKEN = (*video.DECODE_ERRORS, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ArithmeticError)
 
@@ -44,7 +50,8 @@ class ClipView(Views):
 
     def decode(self, members: Mapping[str, bytes], source: Source, draw: np.random.Generator | None) -> Seen:
         """`img_middle` [S, 3, H, W] and `img_other` [S, n, 3, h, w], whichever the view has."""
-        clip = decode_sample(members, source, self, draw)
+        decode = decode_film if source == "film" else decode_sample
+        clip = decode(members, source, self, draw)
         pictures = {"img_middle": clip.img_middle, "img_other": clip.img_other}
         return Seen({name: array for name, array in pictures.items() if array is not None}, clip.text)
 
@@ -96,6 +103,23 @@ def decode_sample(
         raise SampleBroken(f"cannot be decoded ({type(error).__name__}: {error})") from None
     if not text:
         raise SampleBroken("its caption is empty")
+    return _hybrid(middle, around, text, views, draw)
+
+
+def decode_film(members: Mapping[str, bytes], source: Source, views: Views, draw: np.random.Generator | None) -> Hybrid:
+    """The same of a file of videos (the path of which is all that is read of such a sample); it has no caption."""
+    try:
+        film = Film(Path(os.fsdecode(members["film"])), views.fps)
+        middle, around = views_of(film.read, film.n_frames, views, draw)
+    except UserError as error:
+        raise SampleBroken(str(error)) from None
+    return _hybrid(middle, around, "", views, draw)
+
+
+def _hybrid(
+    middle: list[Pixels], around: list[Pixels], text: str, views: Views, draw: np.random.Generator | None
+) -> Hybrid:
+    """A sample of these pictures, mirrored by chance in training."""
     if draw is not None and views.flip and draw.random() < views.flip:
         middle, around = ([picture[:, ::-1] for picture in pictures] for pictures in (middle, around))
     return Hybrid(
@@ -196,15 +220,39 @@ def frames_around(centre: int, stride: float, n_frames: int, views: Views) -> li
 def _whole(
     members: Mapping[str, bytes], facts: SampleJson, views: Views, draw: np.random.Generator | None
 ) -> tuple[list[Pixels], list[Pixels]]:
-    """Makes the views from the 720p video: `[S]` high-resolution and `[S * (N-1)]` low-resolution pictures."""
-    centres, stride = choose_centres(facts.n_frames, views, draw, facts.fps)
-    around = [frames_around(c, stride, facts.n_frames, views) for c in centres]
+    """Makes the views from the 720p video."""
+
+    def read(frames: Sequence[int]) -> dict[int, Pixels]:
+        pictures = video.read_frames(members["mp4"], [facts.first_frame + f for f in frames], views.backend)
+        return {n - facts.first_frame: upright(picture, facts) for n, picture in pictures.items()}
+
+    return views_of(read, facts.n_frames, views, draw, fps=facts.fps, size=(facts.width, facts.height))
+
+
+def views_of(
+    read: ReadFrames,
+    n_frames: int,
+    views: Views,
+    draw: np.random.Generator | None,
+    *,
+    fps: float = 0.0,
+    size: tuple[int, int] | None = None,
+) -> tuple[list[Pixels], list[Pixels]]:
+    """Makes the views of a clip from its frames: `[S]` high-resolution and `[S * (N-1)]` low-resolution pictures.
+
+    `fps` is the rate of the frames (0: that of `views`), `size` their (width, height), which the first one has if it is
+    not given.
+    """
+    centres, stride = choose_centres(n_frames, views, draw, fps)
+    around = [frames_around(c, stride, n_frames, views) for c in centres]
     small = low_frames(views, centres, around)
-    wanted = [*centres, *small] if views.has_still else small
-    pictures = video.read_frames(members["mp4"], [facts.first_frame + f for f in wanted], views.backend)
-    shown = {n - facts.first_frame: upright(picture, facts) for n, picture in pictures.items()}
-    crop = choose_crop(facts.width, facts.height, views.low, draw)
-    grid = _grid(facts)
+    shown = read([*centres, *small] if views.has_still else small)
+    if size is None:
+        height, width = next(iter(shown.values())).shape[:2]
+        size = width, height
+    crop = choose_crop(*size, views.low, draw)
+    full_width, full_height = full_size(*size)
+    grid = full_height, full_width
     high = [cut_view(shown[c], crop.times(QUARTER), grid, views.high) for c in centres] if views.has_still else []
     low = {f: low_view(shown[f], crop, grid, views.low) for f in small}
     return arrange(views, centres, around, high, low)

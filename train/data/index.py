@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -70,6 +70,11 @@ class Index:
     """Whether the samples of a shard are contiguous, and shards are in ascending order."""
     texts: tuple[tuple[str, ...], ...] = ()
     """The texts of every sample from an annotation file (`data.captions`); empty: each has its own, in KEY.txt."""
+    answers: tuple[int, ...] = ()
+    """With `data.questions`, a question for each sample: the number of its answer among the classes or of the right one
+    of its texts, or a count. Empty: nothing is asked."""
+    films: Mapping[str, str] = field(default_factory=dict)
+    """Of a folder of videos: {key: the path of its file}, instead of members. Empty: samples lie in shards."""
 
     def __len__(self) -> int:
         return len(self.columns.shard)
@@ -106,6 +111,7 @@ class Index:
         """A hash of what the sample at a position depends on: the manifest, the readable shards, given texts."""
         parts = [self.manifest.sha256, *(shard.url for shard in self.shards)]
         parts += [text for texts in self.texts for text in texts]
+        parts += [str(answer) for answer in self.answers]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

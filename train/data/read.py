@@ -63,8 +63,11 @@ class Reader:
         return "://" in self._index.manifest.root and not self._index.manifest.root.startswith("file://")
 
     def read(self, sample: int, extensions: Sequence[str]) -> dict[str, bytes]:
-        """{extension: data} of those members that the sample has. Raises ShardUnreadable."""
+        """{extension: data} of those members that the sample has; of a folder's, the path of its file, `film`. Raises
+        ShardUnreadable."""
         index = self._index
+        if index.films:
+            return {"film": os.fsencode(index.films[index.key(sample)])}
         number = int(index.shard[sample])
         if not 0 <= number < len(index.shards):
             raise ShardUnreadable(

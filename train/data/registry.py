@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from manifests.plugins import load, names_in, refuse_clashes
 
-Source = Literal["prepared", "whole"]
+Source = Literal["prepared", "whole", "film"]
 
 VIEWS: dict[str, str] = {  # name: module that makes it
     "hybrid": "train.data.decode",
@@ -47,7 +47,7 @@ class SampleView(Protocol):
         """The number of pictures per row, for the records' frames/s."""
 
     def members(self, source: Source) -> tuple[str, ...]:
-        """The extensions of the members to read from prepared or whole samples."""
+        """The extensions of the members to read from samples of this source."""
 
     def blank(self) -> dict[str, npt.NDArray[Any]]:
         """A blank row, with the shapes and dtypes of every other."""

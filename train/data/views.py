@@ -24,7 +24,11 @@ from train.data.video import Backend
 
 View = Literal["hybrid", "high", "low", "mean", "low_upscaled", "image"]
 
-MEMBERS: dict[Source, tuple[str, ...]] = {"prepared": ("txt", "json", "m4v", "mjpg"), "whole": ("mp4", "txt", "json")}
+MEMBERS: dict[Source, tuple[str, ...]] = {
+    "prepared": ("txt", "json", "m4v", "mjpg"),
+    "whole": ("mp4", "txt", "json"),
+    "film": ("film",),
+}
 
 
 @dataclass(frozen=True, slots=True)

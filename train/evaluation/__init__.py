@@ -3,6 +3,6 @@
 Files: `evaluate` (of a run's held-out clips), `scores` (ranks, chance), `held_out` (losses), `attributes` (by
 attributes that captions name), `flow` (attention between text and picture), `matching` (pairs through the layers over
 both), `rerank` (the towers' candidates read again), `answers` (answers to questions, official result files),
-`encoder` (videos and sentences to embeddings), `benchmark` (retrieval over the videos of a published benchmark),
-`choices` (multiple choice), `videos` (where those are).
+`encoder` (videos and sentences to embeddings), `published` (the benchmark that a file asks for): `benchmark` (retrieval
+over its videos), `choices` (multiple choice), `video_answers` (to questions about them), `videos` (where those are).
 """

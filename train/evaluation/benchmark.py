@@ -17,19 +17,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from manifests.errors import UserError
-from train.annotations.captions import Query, read_queries
-from train.config import TrainConfig
+from train.annotations.captions import Query
 from train.distributed import Process, gathered
 from train.evaluation.encoder import Encoder, blank_inputs
 from train.evaluation.scores import Retrieval, ranks, recall_of
-from train.evaluation.videos import Videos, open_videos, read_videos, spans_of
+from train.evaluation.videos import Videos, read_videos
 
 TEXTS_AT_ONCE = 64
 GroundTruth = Literal["id", "caption"]
@@ -91,21 +89,6 @@ class Benchmark:
     videos: Videos
 
 
-def benchmark_of(config: TrainConfig, cache: Path) -> Benchmark | None:
-    """The benchmark that a run is scored on (`eval.captions`), if any. UserError if it has none of the videos."""
-    given, data = config.eval, config.data
-    if not given.captions:
-        return None
-    queries = read_queries(Path(given.captions), split=given.captions_split)
-    source = given.videos or data.manifest
-    benchmark = Benchmark(queries, open_videos(source, spans_of(queries), cache, data.storage_options))
-    if not benchmark.videos.names:
-        raise UserError(
-            f"{source}: has none of the videos that {given.captions} names ({queries[0].video} is the first)"
-        )
-    return benchmark
-
-
 def run_benchmark(
     encoder: Encoder, benchmark: Benchmark, options: BenchmarkOptions, process: Process
 ) -> BenchmarkScores:
@@ -139,7 +122,7 @@ def embed_videos(
     encoder: Encoder, videos: Videos, options: BenchmarkOptions, process: Process
 ) -> tuple[dict[str, Tensor], list[str]]:
     """`({name: its embedding [D]}, one message for each video that can't be read)`, gathered from all ranks."""
-    _apply_options(encoder, options)
+    apply_options(encoder, options)
     names = videos.names
     own = names[process.rank :: process.world]
     # Under FSDP all ranks have to run the model equally often: ranks with fewer videos embed blank ones.
@@ -157,7 +140,8 @@ def embed_videos(
     return {name: row for part, _ in parts for name, row in part.items()}, [p for _, part in parts for p in part]
 
 
-def _apply_options(encoder: Encoder, options: BenchmarkOptions) -> None:
+def apply_options(encoder: Encoder, options: BenchmarkOptions) -> None:
+    """Changes the views that an encoder takes. UserError for an even number of frames."""
     views = encoder.views
     changes = {name: value for name in ("n_segments", "n_frames", "stride") if (value := getattr(options, name))}
     if changes.get("n_frames", 1) % 2 == 0:

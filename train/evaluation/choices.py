@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from manifests.errors import UserError
-from train.annotations.choices import Choice
+from train.annotations.questions import Question
 from train.distributed import Process
 from train.evaluation.attributes import wilson_interval
 from train.evaluation.benchmark import BenchmarkOptions, embed_texts, embed_videos, left_out
@@ -42,9 +42,10 @@ class ChoiceScores:
 
 
 def score_choices(
-    encoder: Encoder, choices: Sequence[Choice], videos: Videos, options: BenchmarkOptions, process: Process
+    encoder: Encoder, choices: Sequence[Question], videos: Videos, options: BenchmarkOptions, process: Process
 ) -> ChoiceScores:
-    """Answers each question by similarity; a tie is a wrong answer. UserError if no video can be read."""
+    """Chooses for each video by similarity; a tie is a wrong answer. UserError if no video can be read, or the right
+    texts are kept back."""
     read, unreadable = embed_videos(encoder, videos, options, process)
     kept = [choice for choice in choices if choice.video in read]
     if not kept:
@@ -54,6 +55,8 @@ def score_choices(
     n_right = 0
     for choice in kept:
         nearness = torch.stack([embedded[text] for text in choice.options]) @ read[choice.video]
+        if not isinstance(choice.answer, int):
+            raise UserError(f"the right text of video {choice.video} is kept back: there is nothing to score")
         n_right += int((nearness >= nearness[choice.answer]).sum() == 1)
     missing = sorted({choice.video for choice in choices} - set(videos.names))
     chance = sum(1 / len(choice.options) for choice in kept) / len(kept)

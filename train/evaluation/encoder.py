@@ -1,27 +1,26 @@
-"""A model with two towers as an encoder: videos and sentences in, embeddings out."""
+"""A trained HD-VILA with what belongs to it: videos and sentences in, embeddings (or answers) out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from manifests.errors import UserError
-from train.config import TrainConfig
-from train.data.crop import QUARTER, Pixels, choose_crop, cut_view, full_size
-from train.data.decode import choose_centres, frames_around, low_frames, low_view
+from train.annotations.questions import Task
+from train.data.crop import Pixels
+from train.data.decode import ReadFrames, views_of
 from train.data.film import Film, videos_in
-from train.data.views import View, Views, arrange
+from train.data.views import View, Views
 from train.feed.tokenizer import Tokenizer
 from train.models.hd_vila import HDVila
-from train.models.wrapping import autocast, unwrap
+from train.models.wrapping import autocast
+from train.rows import Rows
 
 Frames = npt.NDArray[np.uint8] | Tensor
 Inputs = tuple[Tensor | None, Tensor | None]
-ReadFrames = Callable[[Sequence[int]], Mapping[int, Pixels]]
 
 
 class Encoder:
@@ -36,6 +35,8 @@ class Encoder:
         view: View = "hybrid",
         fps: float = 0.0,
         precision: str = "fp32",
+        task: Task | None = None,
+        classes: Sequence[str] = (),
     ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
@@ -44,6 +45,10 @@ class Encoder:
         self.fps = fps
         """Frames per second at which files are read; 0: each at its own rate."""
         self.precision = precision
+        self.task = task
+        """Which questions about videos the model answers; None: it has embeddings."""
+        self.classes = classes
+        """The answers to choose from, for open questions."""
 
     @property
     def device(self) -> torch.device:
@@ -72,9 +77,26 @@ class Encoder:
     @torch.inference_mode()
     def embed_views(self, views: Sequence[Inputs]) -> Tensor:
         """The embeddings [n, D] of n clips, given their views from `views_of_clip`."""
+        self._refuse_answering()
         middle, around = (_stacked([pair[k] for pair in views], self.device) for k in (0, 1))
         with autocast(self.precision, self.device):
             return self.model.embed_video(middle, around).float().cpu()
+
+    @torch.inference_mode()
+    def maps_of(self, views: Sequence[Inputs]) -> Tensor:
+        """What a model that answers reads of n clips, on its device: [n, S, D, h, w]."""
+        middle, around = (_stacked([pair[k] for pair in views], self.device) for k in (0, 1))
+        pictures = {"img_middle": middle, "img_other": around}
+        rows = Rows({name: tensor for name, tensor in pictures.items() if tensor is not None})
+        with autocast(self.precision, self.device):
+            return self.model.visual_input(rows)[0]
+
+    @torch.inference_mode()
+    def answer(self, maps: Tensor, texts: Sequence[str]) -> Tensor:
+        """The answering head's outputs [n, n_answers] for n maps, each read with its text; fp32 on the CPU."""
+        ids, mask = self._tokens(texts)
+        with autocast(self.precision, self.device):
+            return self.model.answer(maps, ids, mask).float().cpu()
 
     @property
     def temperature(self) -> float:
@@ -87,11 +109,20 @@ class Encoder:
         """The embeddings [len(texts), D], fp32 with L2 norm 1. UserError if the export has no tokenizer."""
         if isinstance(texts, str):
             raise UserError(f"embed_text takes a list of sentences; write embed_text([{texts[:40]!r}])")
+        self._refuse_answering()
+        ids, mask = self._tokens(texts)
+        with autocast(self.precision, self.device):
+            return self.model.embed_text(ids, mask).float().cpu()
+
+    def _tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         if self.tokenizer is None:
             raise UserError("this export holds no tokenizer: put BERT's vocab.txt into its folder and load it again")
         ids, mask = self.tokenizer.encode(texts, self.model.config.text_length)
-        with autocast(self.precision, self.device):
-            return self.model.embed_text(ids.to(self.device), mask.to(self.device)).float().cpu()
+        return ids.to(self.device), mask.to(self.device)
+
+    def _refuse_answering(self) -> None:
+        if self.model.config.n_answers:
+            raise UserError("this model answers questions (eval --questions): it has no embeddings to compare by")
 
     def views_of_clip(self, clip: str | Path | Frames) -> Inputs:
         """The model's input for a clip, from `hybrid_views`."""
@@ -102,15 +133,6 @@ class Encoder:
         if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8 or not len(array):
             raise UserError(f"frames must be a uint8 array [T, H, W, 3], got {array.dtype} {array.shape}")
         return hybrid_views(lambda numbers: {n: array[n] for n in numbers}, len(array), self.views)
-
-
-def encoder_of_run(model: nn.Module, tokenizer: Tokenizer, config: TrainConfig) -> Encoder:
-    """The encoder of a run's model, with its views and precision."""
-    inner, data = unwrap(model), config.data
-    assert isinstance(inner, HDVila)
-    return Encoder(
-        inner, tokenizer, stride=data.stride, view=cast(View, data.view), fps=data.fps, precision=config.loop.precision
-    )
 
 
 def blank_inputs(views: Views) -> Inputs:
@@ -128,20 +150,10 @@ def hybrid_views(read: ReadFrames, n_frames: int, views: Views) -> Inputs:
 
     What `views.view` leaves out is None. Segments are centred on the middles of equal parts; the crop is central.
     """
-    centres, stride = choose_centres(n_frames, views, None)
-    around = [frames_around(centre, stride, n_frames, views) for centre in centres]
-    small = low_frames(views, centres, around)
-    pictures = read([*centres, *small] if views.has_still else small)
-    height, width = next(iter(pictures.values())).shape[:2]
-    crop = choose_crop(width, height, views.low, None)
-    full_width, full_height = full_size(width, height)
-    grid = (full_height, full_width)
-    stills = [cut_view(pictures[n], crop.times(QUARTER), grid, views.high) for n in centres] if views.has_still else []
-    low = {n: low_view(pictures[n], crop, grid, views.low) for n in small}
-    middle, rest = arrange(views, centres, around, stills, low)
+    middle, rest = views_of(read, n_frames, views, None)
     return (
         _planes(middle) if views.has_middle else None,
-        _planes(rest).unflatten(0, (len(centres), -1)) if views.n_other else None,
+        _planes(rest).unflatten(0, (views.n_segments, -1)) if views.n_other else None,
     )
 
 

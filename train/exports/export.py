@@ -1,6 +1,7 @@
 """Exports weights as a folder in a familiar layout: safetensors, configuration, tokenizer, model card.
 
     OUT/model.safetensors  config.json  tokenizer.json  tokenizer_config.json  vocab.txt  README.md
+        answers.json (of a model for open questions)
 
 Keys in model.safetensors are the published checkpoints' keys, so an export of stage 1 or 2 at full size is an official
 checkpoint in another container (`hdvila-train convert OUT FILE.bin`). A folder appears complete or not at all.
@@ -30,6 +31,7 @@ from train.exports.export_folder import (
     whole_folder,
 )
 from train.exports.image_text_export import export_image_text, export_official_soho, write_official_soho
+from train.feed.asked import read_classes, task_of, write_classes
 from train.feed.tokenizer import Tokenizer, load_tokenizer
 from train.models.base import ModelSection
 from train.models.configs import ModelConfig
@@ -48,6 +50,8 @@ def export(model: HDVila, tokenizer: Tokenizer | None, out: Path, origin: Origin
         (folder / CARD).write_text(model_card(model, origin, has_tokenizer=tokenizer is not None), encoding="utf-8")
         if tokenizer is not None:
             tokenizer.save(folder)
+        if origin.classes:
+            write_classes(origin.classes, folder)
 
 
 def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
@@ -74,6 +78,8 @@ def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
         step=facts.step,
         scores=facts.scores,
         facts={"manifest_sha256": facts.manifest_sha256, "config": trained.record(), "versions": facts.versions},
+        task=task_of(trained),
+        classes=tuple(read_classes(folder)),
     )
     if isinstance(model, HDVila):
         model.weight_sources = _asked_sources(model.config, facts.config.get("seed", 0))
@@ -154,6 +160,7 @@ def _config(config: ModelConfig, origin: Origin) -> dict[str, Any]:
         "frame_stride": origin.stride,
         "fps": origin.fps,
         "view": origin.view,
+        **({"task": origin.task} if origin.task else {}),
         "model": config.model_dump(mode="json"),
         "source": origin.source,
         "step": origin.step,
@@ -169,6 +176,10 @@ model = train.load("PATH_OF_THIS_FOLDER")
 video = model.embed_video("clip.mp4")              # [D], L2 norm 1; also a uint8 array of frames [T, H, W, 3]
 text = model.embed_text(["a red car drives off"])  # [1, D]
 print(text @ video)
+```"""
+
+USE_ANSWERS = """```sh
+hdvila-train eval PATH_OF_THIS_FOLDER --videos FOLDER_OF_VIDEOS --questions FILE --answers results.json
 ```"""
 
 OFFICIAL_LICENCE = """The weights come from a published HD-VILA checkpoint, whose licence (Microsoft Research,
@@ -200,7 +211,11 @@ def model_card(model: HDVila, origin: Origin, *, has_tokenizer: bool) -> str:
     facts = {
         "architecture": f"{config.preset}, stage {config.stage}",
         "parameters": f"{n_parameters / 1e6:.1f} M, fp32",
-        "embedding": f"{config.width} numbers, L2 norm 1",
+        **(
+            {"answers": f"questions about videos, {origin.task}"}
+            if origin.task
+            else {"embedding": f"{config.width} numbers, L2 norm 1"}
+        ),
         "video input": f"{config.n_segments} x (1 frame of {_size(config.high)} and {config.n_frames - 1} of "
         f"{_size(config.low)}, {origin.stride} {rate} apart)",
         "text input": f"{config.text_length} WordPiece tokens of {config.vocab_size}",
@@ -212,7 +227,7 @@ def model_card(model: HDVila, origin: Origin, *, has_tokenizer: bool) -> str:
         ABOUT,
         *(f"| {name} | {value} |" for name, value in facts.items()),
         *(f"| initial weights of {part} | {source} |" for part, source in model.weight_sources.items()),
-        f"\n## Use\n\n{USE}\n",
+        f"\n## Use\n\n{USE_ANSWERS if origin.task else USE}\n",
         "" if has_tokenizer else NO_TOKENIZER,
         _scores(origin),
         f"## Licence\n\n{OFFICIAL_LICENCE if origin.official else OWN_LICENCE}\n",
@@ -231,6 +246,10 @@ def _size(size: tuple[int, int]) -> str:
 
 
 def _scores(origin: Origin) -> str:
+    if "accuracy" in origin.scores:
+        error = f"mean squared error {origin.scores['mse']:.3f}, " if "mse" in origin.scores else ""
+        n = origin.scores.get("n_scored", 0)
+        return f"## Held-out questions\n\n{error}{origin.scores['accuracy']:.1%} of {n:.0f} right\n"
     if not origin.scores:
         return ""
     rows = []

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.errors import UserError
+from train.annotations.questions import Task
 from train.data.views import View
 
 FORMAT = 1
@@ -32,6 +33,10 @@ class Origin:
     step: int = 0
     scores: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    task: Task | None = None
+    """Which questions about videos it answers."""
+    classes: tuple[str, ...] = ()
+    """The answers to choose from."""
     official: bool = False
 
 

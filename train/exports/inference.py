@@ -17,11 +17,14 @@ import torch
 
 from manifests.errors import UserError
 from manifests.settings import load_config
+from train.annotations.questions import Task
 from train.config import TrainConfig
 from train.data.views import View
-from train.evaluation.encoder import Encoder, encoder_of_run
+from train.evaluation.encoder import Encoder
+from train.evaluation.published import encoder_of_run
 from train.exports.export import model_config, read_weights
 from train.exports.export_folder import CONFIG, read_config
+from train.feed.asked import read_classes
 from train.feed.tokenizer import FILE, load_tokenizer
 from train.loop.checkpoint import find_checkpoint, restore_weights
 from train.loop.objective import mark_trainable
@@ -41,7 +44,7 @@ def load_checkpoint(target: Path, *, best: bool = False, device: torch.device | 
     model = build_model(config.model.without_sources(), seed=config.seed)
     mark_trainable(model, config)
     restore_weights(checkpoint, model)
-    return encoder_of_run(model.to(device), load_tokenizer(folder / "tokenizer"), config)
+    return encoder_of_run(model.to(device), load_tokenizer(folder / "tokenizer"), config, read_classes(folder))
 
 
 def load(path: str | Path, *, device: torch.device | str = "cpu") -> Encoder:
@@ -59,6 +62,8 @@ def load(path: str | Path, *, device: torch.device | str = "cpu") -> Encoder:
         stride=int(document.get("frame_stride", 12)),
         view=_view(document, folder),
         fps=float(document.get("fps", 0.0)),
+        task=_task(document, folder),
+        classes=read_classes(folder),
     )
 
 
@@ -68,6 +73,14 @@ def _view(document: Mapping[str, object], folder: Path) -> View:
     if view not in get_args(View):
         raise UserError(f"{folder}: was trained with the view {view!r}, this program knows {', '.join(get_args(View))}")
     return cast(View, view)
+
+
+def _task(document: Mapping[str, object], folder: Path) -> Task | None:
+    """Which questions about videos the model answers, if any."""
+    task = document.get("task")
+    if task is not None and task not in get_args(Task):
+        raise UserError(f"{folder}: answers questions of task {task!r}, this program knows {', '.join(get_args(Task))}")
+    return cast(Task | None, task)
 
 
 def _fill(model: HDVila, folder: Path) -> None:

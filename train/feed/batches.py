@@ -30,14 +30,16 @@ from manifests.errors import ConfigError, UserError
 from manifests.shards import Manifest, read_manifest
 from train.annotations.captions import read_queries
 from train.config import TrainConfig
+from train.data.folder import open_folder
 from train.data.index import Index, load_index, read_captions, refuse_bad_shards
 from train.data.loader import ClipDataset, Loaded, PlannedLoader
 from train.data.plan import Mixing, Stream
 from train.data.registry import SampleView, Source, make_view
 from train.data.stream import StreamingLoader
-from train.data.texts import with_texts
+from train.data.texts import with_questions, with_texts
 from train.data.workers import Workers
 from train.distributed import Process, agree, text_from_first
+from train.feed.asked import asked_rows, classes_of, training_questions
 from train.feed.tokenizer import (
     MAX_CAPTIONS,
     Tokenizer,
@@ -63,6 +65,8 @@ class TrainData:
     tokenizer: Tokenizer
     source: Source
     stream: Stream
+    classes: Sequence[str] = ()
+    """The answers that are classes, where open questions are asked (`data.questions`)."""
 
     @property
     def epoch_length(self) -> int:
@@ -81,11 +85,22 @@ def open_data(
 ) -> TrainData:
     """Indexes both splits, plans the order, loads or makes the tokenizer. UserError for anything missing.
 
+    A folder of videos has no val split, and one that has questions in it is not asked any.
+
     `manifest` defaults to that at data.manifest; it is read from `first_epoch` on, which begins at `first_step`.
     """
     data = config.data
-    manifest = manifest or read_manifest(data.manifest, **data.storage_options)
-    train, val = _open_indexes(config, manifest, run / "index", process)
+    if data.videos:
+        train, val = open_folder(Path(data.videos)), None
+        manifest = train.manifest
+    else:
+        manifest = manifest or read_manifest(data.manifest, **data.storage_options)
+        train, val = _open_indexes(config, manifest, run / "index", process)
+    classes: list[str] = []
+    if data.questions:
+        questions = training_questions(config)
+        classes = classes_of(config, questions, run, process)
+        train, val = with_questions(train, questions, classes, data.questions), None
     if data.captions:
         queries = read_queries(Path(data.captions), split=data.captions_split, prefer=("train",))
         train = with_texts(train, queries, data.captions)
@@ -93,7 +108,7 @@ def open_data(
     mixing = Mixing(data.window_shards, _weights_by_id(data.weights))
     stream = Stream(train, config.seed, mixing, config.loop.batch, first_step, first_epoch)
     source = choose_source(config, train)
-    return TrainData(manifest, train, val, _tokenizer(config, train, run, process), source, stream)
+    return TrainData(manifest, train, val, _tokenizer(config, train, run, process), source, stream, classes)
 
 
 def _open_indexes(config: TrainConfig, manifest: Manifest, cache: Path, process: Process) -> tuple[Index, Index | None]:
@@ -127,6 +142,8 @@ def view_of(config: TrainConfig) -> SampleView:
 
 def choose_source(config: TrainConfig, index: Index) -> Source:
     """Resolves `data.source`: auto is prepared if all samples have the members. UserError if prepared is impossible."""
+    if index.films:
+        return "film"
     data, wanted = config.data, view_of(config).members("prepared")
     prepared = index.has(*wanted)
     if data.source == "prepared" and not prepared:
@@ -285,6 +302,8 @@ class Batches:
 
     def _rows(self, loaded: Loaded) -> Rows:
         rows = rows_of(loaded, self._data.tokenizer, self._config)
+        if self._data.train.answers:
+            rows = rows.having(asked_rows(self._data.train, loaded.samples, self._data.tokenizer, self._config))
         return rows.pin_memory() if self._process.device.type == "cuda" else rows
 
     def _account(self, step: int, loaded: Loaded) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from manifests.errors import UserError
 from manifests.shards import Manifest, lineage, read_manifest, read_published
 from train.config import TrainConfig
+from train.data.folder import open_folder
 from train.data.loader import Loaded
 from train.distributed import Process, agree, text_from_first
 from train.feed.batches import Batches, open_data
@@ -181,6 +182,11 @@ def _same_on_all_ranks(config: TrainConfig, process: Process, wanted: str, pinne
 
 def _manifest(config: TrainConfig, wanted: str, pinned_by: str) -> Manifest:
     data = config.data
+    if data.videos:
+        there = open_folder(Path(data.videos)).manifest
+        if wanted in ("", there.sha256):
+            return there
+        raise UserError(f"{data.videos}: its videos have changed; {pinned_by} other files, or files of other sizes")
     newest = read_manifest(data.manifest, **data.storage_options)
     if wanted in ("", newest.sha256):
         return newest

@@ -12,7 +12,7 @@ from manifests.settings import load_config
 from train.config import TrainConfig
 from train.data.index import Index
 from train.distributed import Process
-from train.evaluation.benchmark import BenchmarkScores, benchmark_of
+from train.evaluation.published import PublishedScores, published_of
 from train.evaluation.scores import Scores
 from train.feed.batches import TrainData, open_data
 from train.loop.checkpoint import find_checkpoint, folder_of, restore_weights
@@ -38,18 +38,23 @@ class Opened:
 
 
 def open_run(target: Path, process: Process, *, best: bool = False, overrides: list[str] | None = None) -> Opened:
-    """Opens a run by its folder, a checkpoint in it, or its YAML. UserError if nothing is held out."""
-    run = _open(target, process, best=best, overrides=overrides)
-    _refuse_no_val(run)
+    """As `open_any`; UserError if the run has no val split."""
+    run = open_any(target, process, best=best, overrides=overrides)
+    refuse_no_val(run)
     return run
 
 
-def _refuse_no_val(run: Opened) -> None:
+def refuse_no_val(run: Opened) -> None:
+    """UserError for a run without a val split."""
+    data = run.config.data
+    if run.data.val is None and data.questions:
+        raise UserError("no questions are held out: name a file in eval.questions, or give --videos and --questions")
     if run.data.val is None:
-        raise UserError(f"{run.config.data.manifest}: has no split {run.config.data.val_split!r} to evaluate on")
+        raise UserError(f"{data.manifest or data.videos}: has no split {data.val_split!r} to evaluate on")
 
 
-def _open(target: Path, process: Process, *, best: bool = False, overrides: list[str] | None = None) -> Opened:
+def open_any(target: Path, process: Process, *, best: bool = False, overrides: list[str] | None = None) -> Opened:
+    """Opens a run by its folder, a checkpoint in it, or its YAML."""
     if target.is_file():
         target = Path(load_config(TrainConfig, target, overrides).out)
     checkpoint = find_checkpoint(target, best=best)
@@ -63,10 +68,15 @@ def _open(target: Path, process: Process, *, best: bool = False, overrides: list
 
 def evaluate_run(
     target: Path, process: Process, *, best: bool = False, overrides: list[str] | None = None
-) -> tuple[Scores | BenchmarkScores, Path]:
+) -> tuple[Scores | PublishedScores, Path]:
     """Opens a run and evaluates it as it was while it trained: `(scores, checkpoint)`."""
-    run = _open(target, process, best=best, overrides=overrides)
-    benchmark = benchmark_of(run.config, run.folder / "index")
+    run = open_any(target, process, best=best, overrides=overrides)
+    return score_run(run, process), run.checkpoint
+
+
+def score_run(run: Opened, process: Process) -> Scores | PublishedScores:
+    """The scores of a run that has been opened."""
+    benchmark = published_of(run.config, run.folder / "index")
     if benchmark is None:
-        _refuse_no_val(run)
-    return scores_of(run.model, run.data, run.config, process, benchmark), run.checkpoint
+        refuse_no_val(run)
+    return scores_of(run.model, run.data, run.config, process, benchmark)

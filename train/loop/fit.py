@@ -34,9 +34,9 @@ from manifests.errors import UserError
 from train.config import TrainConfig
 from train.data.plan import mix
 from train.distributed import Process, agree, from_first, whole
-from train.evaluation.benchmark import Benchmark, BenchmarkOptions, BenchmarkScores, benchmark_of, run_benchmark
-from train.evaluation.encoder import encoder_of_run
+from train.evaluation.benchmark import BenchmarkOptions
 from train.evaluation.evaluate import evaluate
+from train.evaluation.published import Published, PublishedScores, encoder_of_run, published_of, score_published
 from train.evaluation.scores import Scores
 from train.feed.batches import TrainData, choose_source
 from train.loop import hard_negatives, nonfinite, observe, run_folder
@@ -104,7 +104,7 @@ class Run:
     optimizer: torch.optim.Optimizer
     ema: Ema | None
     checkpointer: Checkpointer
-    benchmark: Benchmark | None
+    benchmark: Published | None
 
     @property
     def folder(self) -> Path:
@@ -139,7 +139,7 @@ def _fit(config: TrainConfig, home: Home, process: Process, stop: StopRequest) -
     folder = home.here
     feed = open_feed(config, home, process)
     data = feed.data
-    benchmark = benchmark_of(config, folder / "index")
+    benchmark = published_of(config, folder / "index")
     n_steps = config.loop.steps or math.ceil(config.loop.epochs * data.epoch_length / config.loop.batch)
     model = first_model(config, process, resuming=bool(checkpoints(home.place)))
     say(process, describe_run(config, data, model, n_steps, process))
@@ -334,7 +334,7 @@ def any_rank(flag: bool, process: Process) -> bool:
     return bool(total.item())
 
 
-def validate(run: Run, recorder: observe.Recorder, step: int) -> Scores | BenchmarkScores:
+def validate(run: Run, recorder: observe.Recorder, step: int) -> Scores | PublishedScores:
     """The scores on the benchmark or the val split, with the moving average of the weights, if any."""
     with run.ema.swapped() if run.ema is not None else nullcontext():
         scores = scores_of(run.model, run.data, run.config, run.process, run.benchmark)
@@ -344,15 +344,16 @@ def validate(run: Run, recorder: observe.Recorder, step: int) -> Scores | Benchm
 
 
 def scores_of(
-    model: nn.Module, data: TrainData, config: TrainConfig, process: Process, benchmark: Benchmark | None
-) -> Scores | BenchmarkScores:
+    model: nn.Module, data: TrainData, config: TrainConfig, process: Process, benchmark: Published | None
+) -> Scores | PublishedScores:
     """The scores of a model on the benchmark of its run, or on the val split if it has none."""
     if benchmark is None:
         assert data.val is not None
         return evaluate(model, data.val, data.tokenizer, config, process, choose_source(config, data.val))
     was_training = model.training
     options = BenchmarkOptions(batch=config.eval.batch, workers=config.data.workers)
-    scores = run_benchmark(encoder_of_run(model, data.tokenizer, config), benchmark, options, process)
+    encoder = encoder_of_run(model, data.tokenizer, config, data.classes)
+    scores = score_published(encoder, benchmark, options, process)
     model.train(was_training)
     return scores
 

@@ -50,7 +50,7 @@ class Model(nn.Module):
     """Classes of repeated modules: FSDP2 shards them in units, and each is compiled separately."""
     methods: ClassVar[tuple[str, ...]] = ()
     """Methods besides `forward` that compute: under FSDP2 they gather the shards themselves."""
-    towers: ClassVar[tuple[str, str] | None] = None
+    towers: tuple[str, str] | None = None
     """Names of two outputs [B, D] with L2 norm 1, (video or picture, text), whose dot products are similarities; None:
     no towers, so no retrieval by dot product."""
     can_match = False

@@ -67,6 +67,12 @@ class ModelConfig(ModelSection):
     )
     freeze_stage1: bool = identity(False, doc="in stage 2, freeze what stage 1 trained (no gradient, evaluation mode)")
     itm: bool = identity(False, doc="in stage 2, also train the matching head (batches must carry itm_labels)")
+    n_answers: int = identity(
+        0,
+        ge=0,
+        doc="outputs of an answering head over the multimodal layers (stage 2), in place of the heads of pre-training: "
+        "the answers to choose from (MSRVTT-QA: 1500), or 1 to choose among texts or to count; 0 for none",
+    )
 
     high: Size = identity(
         (640, 1024), doc="centre frame, (height, width) in pixels: multiples of 64; the others have a quarter"
@@ -141,6 +147,8 @@ class ModelConfig(ModelSection):
             raise ValueError("freeze_stage1 needs stage 2: stage 1 would have nothing left to train")
         if self.itm and self.stage == 1:
             raise ValueError("itm needs stage 2: the matching head sits on the multimodal layers")
+        if self.n_answers and (self.stage == 1 or self.itm):
+            raise ValueError("n_answers needs stage 2, without itm: its head stands in the place of the others")
         if self.trunk_norm == "group" and self.trunk_width % 4:
             raise ValueError(f"trunk_width {self.trunk_width} must be a multiple of 4 with trunk_norm group")
         return self

@@ -97,6 +97,12 @@ OUTPUT_KEYS = {
 ALL_OBJECTIVES = ("contrastive", "mlm", "itm")
 
 
+class Answered(NamedTuple):
+    """The output of a model that answers."""
+
+    answer_logits: Tensor  # [B, n_answers]; of C texts to choose from [B, C]
+
+
 class Temperature(nn.Module):
     """Scale and bias of the similarities: parameters if they are learned, else buffers outside the state dict."""
 
@@ -132,26 +138,31 @@ class HDVila(HybridEncoder, Model):
 
     groups = ("cnn", "timesformer", "transformer")
     blocks = (Block, Layer, Bottleneck)
-    methods = ("embed", "embed_video", "embed_text", "visual_input", "match")
-    towers = ("video", "text")
+    methods = ("embed", "embed_video", "embed_text", "visual_input", "match", "answer")
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.config = config
         self.transformer = Transformer(config)
         self.temperature = Temperature(config.temperature, config.logit_bias, learned=config.learn_temperature)
+        self.towers = None if config.n_answers else ("video", "text")
         self.can_match = config.stage == 2 and config.itm
         self.weight_sources: dict[str, str] = {}
         """The source of each part's initial weights, set by `build_model`."""
 
-    def forward(self, batch: Rows, only: Collection[str] = ()) -> Features:
+    def forward(self, batch: Rows, only: Collection[str] = ()) -> Features | Answered:
         """Computes what a training step needs from a `Batch` (or rows with its names); no logits if `only` has none.
+
+        A model that answers reads `input_ids` and `attention_mask` [B, L], or the C texts to choose from [B, C, L].
 
         With `pair_ids` and `pair_mask`, the multimodal half reads that text in rows with `itm_labels` 0; embeddings and
         masked positions are always those of the row's own text.
         """
         with self._stage1():
             maps = self.encode_frames(batch.get("img_middle"), batch.get("img_other"))
+        if self.config.n_answers:
+            return Answered(self._answer_all(maps, batch.input_ids, batch.attention_mask))
+        with self._stage1():
             hidden = self.transformer.bert.read_text(batch.input_ids, batch.attention_mask)
             video = self.transformer.embed_maps(maps)
             text = self.transformer.embed_text(hidden, batch.attention_mask)
@@ -186,6 +197,26 @@ class HDVila(HybridEncoder, Model):
         hidden = self.transformer.bert.read_text(input_ids, attention_mask)
         both = self.transformer.bert.read_both(hidden, attention_mask, maps)
         return self._match_logits(both)
+
+    def _answer_all(self, maps: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """[B, n_answers] for one text a row; for C texts a row, [B, C, L], a score of each: [B, C]."""
+        if input_ids.ndim == 2:
+            return self.answer(maps, input_ids, attention_mask)
+        each = maps.repeat_interleave(input_ids.shape[1], 0)
+        logits = self.answer(each, input_ids.flatten(0, 1), attention_mask.flatten(0, 1))
+        return logits[:, 0].unflatten(0, input_ids.shape[:2])
+
+    def answer(self, maps: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """[B, n_answers]: the answering head on the maps of `visual_input` with a text for each, ids [B, L].
+
+        The mean over segments: unlike a logsumexp of what the head reads, it does not move with their number, so that
+        a model can be tested on more segments than it was trained on (published: 1 and 8).
+        """
+        with self._stage1():
+            hidden = self.transformer.bert.read_text(input_ids, attention_mask)
+        both = self.transformer.bert.read_both(hidden, attention_mask, maps)
+        pooled = self.transformer.dropout(self.transformer.bert.pooler2(both[:, :, 0]))
+        return _in_full(self.transformer.classifier, pooled).mean(0)
 
     def _match_logits(self, both: Tensor) -> Tensor:
         """[S, B, L+P, D] after the multimodal layers -> [B, 2]."""
@@ -238,12 +269,13 @@ class HDVila(HybridEncoder, Model):
         """Makes everything trainable except: modules that nothing reads (kept for their keys), modules that this view's
         pictures, these objectives or these outputs don't pass through, and a frozen stage 1."""
         still = {*UNUSED_KEYS, *UNSEEN_KEYS.get(view, ())}
+        both_read = {"mlm", "itm", "answers"} & set(objectives)
         still.update(key for output, keys in OUTPUT_KEYS.items() if output not in outputs for key in keys)
         if "mlm" not in objectives:
             still.update(WORD_KEYS)
-        if "itm" not in objectives or not self.config.itm:
+        if not self.config.n_answers and ("itm" not in objectives or not self.config.itm):
             still.update(MATCHING_KEYS)
-        if not {"mlm", "itm"} & set(objectives):
+        if not both_read:
             text, both = self._layer_keys()
             still.update(("transformer.bert.visual_embeddings.", *both))
             if outputs and "video" not in outputs:
@@ -287,7 +319,8 @@ class HDVila(HybridEncoder, Model):
         """The modules that stage 1 trains."""
         bert = self.transformer.bert
         text = [bert.embeddings, *bert.encoder.layer[: bert.n_text_layers], bert.pooler1]
-        projections = [self.transformer.t_proj, self.transformer.v_proj, self.temperature]
+        towers = () if self.config.n_answers else ("t_proj", "v_proj")
+        projections = [*(self.transformer.get_submodule(name) for name in towers), self.temperature]
         return [*(self.get_submodule(name) for name in STAGE1_TOP), *text, *projections]
 
 

@@ -17,7 +17,7 @@ from manifests.errors import UserError
 from train.data.views import View
 from train.models.configs import ModelConfig
 from train.models.hd_vila import ALL_OBJECTIVES, HDVila
-from train.models.registry import ModelKind
+from train.models.registry import ModelKind, refuse_answers
 from train.models.resnet import FrozenBatchNorm
 from train.models.timesformer import Block, TimeSformer
 from train.models.weight_files import bert_key, copy_keys, load_file, out_of_reach, read_bert, weights_in
@@ -69,7 +69,7 @@ def init_random(model: HDVila) -> None:
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=INIT_STD)
     _init_timesformer(model.timesformer, zero_time=model.config.time_init == "zero")
-    if model.config.stage == 2:
+    if model.config.stage == 2 and not model.config.n_answers:
         words = model.transformer.bert.embeddings.word_embeddings.weight
         model.transformer.cls.predictions.decoder.weight.data.copy_(words.data)
 
@@ -168,7 +168,8 @@ def _fill_model(model: HDVila, path: Path) -> None:
 
 def refuse(config: Any, weights: Mapping[str, float]) -> None:
     """Raises ValueError if the model's stage and the objectives don't go together."""
-    multimodal = {"mlm", "itm"} & weights.keys()
+    refuse_answers(config, weights)
+    multimodal = {"mlm", "itm", "answers"} & weights.keys()
     if multimodal and config.stage == 1:
         raise ValueError("objective.mlm and objective.itm need model.stage: 2")
     if ("itm" in weights) != config.itm:
@@ -181,7 +182,7 @@ KIND = ModelKind(
     section=ModelConfig,
     build=lambda config, seed: build_model(config, seed=seed),
     view="hybrid",
-    objectives=ALL_OBJECTIVES,
+    objectives=(*ALL_OBJECTIVES, "answers"),
     groups=HDVila.groups,
     refuse=refuse,
 )

@@ -14,6 +14,10 @@ N_UNUSED_POSITIONS = 512
 """Rows of the visual position table, which published stage 2 files contain but the model never reads."""
 
 
+ANSWER_DROPOUT = 0.1
+"""Before the answering head, as published."""
+
+
 class VisualEmbeddings(nn.Module):
     """Turns a feature map into a sequence of tokens, with embeddings of their row and column."""
 
@@ -106,11 +110,20 @@ class Heads(nn.Module):
 
 
 class Transformer(nn.Module):
-    """BERT with the projections to the common space and, in stage 2, the heads: `transformer.` in checkpoints."""
+    """BERT with the projections to the common space and, in stage 2, the heads: `transformer.` in checkpoints.
+
+    A model that answers has a classifier in their place, as published.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.bert = Bert(config)
+        if config.n_answers:
+            self.dropout = nn.Dropout(ANSWER_DROPOUT)
+            self.classifier = nn.Sequential(
+                nn.Linear(config.width, 2 * config.width), nn.ReLU(), nn.Linear(2 * config.width, config.n_answers)
+            )
+            return
         self.t_proj = nn.Linear(config.width, config.width)
         self.v_proj = nn.Linear(config.width, config.width)
         if config.stage == 2:

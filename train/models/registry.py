@@ -50,7 +50,7 @@ def refuse_answers(config: Any, weights: Mapping[str, float]) -> None:
         )
     if "answers" in weights and not config.n_answers:
         raise ValueError("objective.answers needs model.n_answers, the number of answers to choose from")
-    if config.n_pictures == 2 and not config.n_answers:
+    if getattr(config, "n_pictures", 1) == 2 and not config.n_answers:
         raise ValueError("model.n_pictures 2 is for questions about two pictures: set model.n_answers")
 
 

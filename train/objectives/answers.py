@@ -1,4 +1,4 @@
-"""Answering: which of the answer classes are right for the picture and the question (VQA, NLVR2, SNLI-VE)."""
+"""Answering: which answers are right for the picture or video and the question, or how often something happens."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ class AnswersSettings(Section):
     """The keys of this objective."""
 
     answers: float = identity(0.0, ge=0, doc="weight of answering (models with n_answers)")
-    answers_kind: Literal["scores", "one"] = identity(
+    answers_kind: Literal["scores", "one", "count"] = identity(
         "scores",
         doc="scores: several answers may be right (binary cross entropy with soft targets, summed over "
-        "answers: VQA); one: exactly one is right (softmax: NLVR2, SNLI-VE)",
+        "answers: VQA); one: exactly one is right (softmax over answers, or over the texts to choose from: NLVR2, "
+        "SNLI-VE, MSRVTT-QA, TGIF-QA); count: the answer is a number (squared error: TGIF-QA's counts)",
     )
 
 
@@ -30,12 +31,15 @@ def totals(batch: Rows) -> int:
 
 
 def loss(outputs: Any, batch: Rows, n_rows: int, config: Any) -> Tensor:
-    """These rows' share of the loss; `outputs.answer_logits` and `batch.targets` are [B, n_answers]."""
+    """These rows' share of the loss; `outputs.answer_logits` and `batch.targets` are [B, n_answers], of texts to choose
+    from [B, texts]."""
     logits, targets = outputs.answer_logits, batch.targets
     logits = logits if logits.dtype == torch.float64 else logits.float()
     targets = targets.to(logits.dtype)
     if config.answers_kind == "scores":
         each = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(1)
+    elif config.answers_kind == "count":
+        each = (logits - targets).square().sum(1)
     else:
         each = -(targets * logits.log_softmax(1)).sum(1)
     return each.sum() / n_rows

@@ -9,7 +9,7 @@ from hdvila_testing.drawn_set import encode_mp4
 from manifests.errors import UserError
 from tests.train.exports.test_inference import folder, pictures  # noqa: F401  (a fixture)
 from train import load
-from train.annotations.choices import Choice
+from train.annotations.questions import Question
 from train.cli import main
 from train.distributed import Process
 from train.evaluation.benchmark import BenchmarkOptions
@@ -24,10 +24,10 @@ def test_the_nearest_text_is_the_answer_and_a_tie_is_wrong(folder, tmp_path):  #
     encoder = load(folder)
     texts = ["a red square moves right", "a blue bar moves left", "a green disc"]
     nearest = int((encoder.embed_text(texts) @ encoder.embed_video(tmp_path / "one.mp4")).argmax())
-    right = Choice("one", tuple(texts), nearest)
-    wrong = Choice("one", tuple(texts), (nearest + 1) % 3)
-    tie = Choice("one", (texts[nearest], texts[nearest]), 0)
-    gone = Choice("two", tuple(texts), 0)
+    right = Question(0, "one", "", nearest, tuple(texts))
+    wrong = Question(1, "one", "", (nearest + 1) % 3, tuple(texts))
+    tie = Question(2, "one", "", 0, (texts[nearest], texts[nearest]))
+    gone = Question(3, "two", "", 0, tuple(texts))
     videos = open_videos(str(tmp_path), {"one": None, "two": None})
 
     scores = score_choices(encoder, [right, right, wrong, tie, gone], videos, BenchmarkOptions(), ALONE)

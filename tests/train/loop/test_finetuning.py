@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
-from hdvila_testing.drawn_set import a_tree
+from hdvila_testing.drawn_set import a_tree, encode_mp4, scenes
 from manifests.errors import ConfigError, UserError
 from manifests.settings import parse_config
 from tests.train.loop.test_fit import losses, run
@@ -60,6 +61,31 @@ def test_a_list_of_videos_is_the_split_and_a_resume_goes_on_exactly(drawn, msrvt
     run(drawn, tmp_path / "run", **ours)
 
     assert losses(tmp_path / "run") == before
+
+
+def test_a_folder_of_videos_is_trained_on_as_it_is_and_a_resume_goes_on_exactly(tmp_path):
+    (tmp_path / "videos/more").mkdir(parents=True)
+    for number, scene in enumerate(scenes(6)):
+        name = f"more/video{number}.mp4" if number % 2 else f"video{number}.mp4"
+        film = encode_mp4([scene.draw(frame, 160, 96) for frame in range(10)], fps=12)
+        (tmp_path / "videos" / name).write_bytes(film)
+    captions = tmp_path / "captions.json"
+    captions.write_text(json.dumps([{"video": f"video{n}", "caption": ["one", f"film {n}"]} for n in range(6)]))
+    folder = str(tmp_path / "videos")
+    ours = {"data": {"manifest": "", "videos": folder, "captions": str(captions), "fps": 6, "flip": 0.5}}
+    ours["eval"] = {"captions": str(captions)}
+
+    outcome = run("", tmp_path / "run", **ours)
+
+    assert (outcome.scores["n_clips"], outcome.scores["n_queries"]) == (6, 12)
+    before = losses(tmp_path / "run")
+    for gone in checkpoints(tmp_path / "run")[1:]:
+        shutil.rmtree(gone)
+    run("", tmp_path / "run", **ours)
+    assert losses(tmp_path / "run") == before
+    (tmp_path / "videos/video0.mp4").unlink()
+    with pytest.raises(UserError, match=r"its videos have changed; .* was trained on other files"):
+        run("", tmp_path / "run", **ours)
 
 
 def test_what_cannot_be_scored_is_said_before_the_first_step(drawn, msrvtt, tmp_path):

@@ -154,3 +154,30 @@ def test_what_a_view_leaves_out_is_none_in_every_part() -> None:
         assert part.img_other is not None
     with pytest.raises(AttributeError, match="input_ids"):
         _ = batch.no_such_tensor
+
+
+def test_an_answering_model_has_a_classifier_for_other_heads_and_trains_all_that_it_reads() -> None:
+    model = small_model(stage=2, n_answers=5)
+    model.mark_trainable(["answers"], "hybrid", ())
+    rows = small_batch(model.config, 2)
+    three = {name: rows[name][:, None].repeat(1, 3, 1) for name in ("input_ids", "attention_mask")}
+
+    logits = model(rows.having(three)).answer_logits
+    logits.sum().backward()
+
+    assert logits.shape == (2, 3), "a score of each of three texts"
+    keys = {key.split(".")[1] for key in model.state_dict() if key.startswith("transformer.")}
+    assert keys == {"bert", "classifier"}
+    without = {name for name, parameter in model.named_parameters() if parameter.grad is None}
+    assert without == {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+
+
+def test_an_answer_does_not_depend_on_how_often_the_same_segment_is_read() -> None:
+    model = small_model(stage=2, n_answers=5).eval()
+    rows = small_batch(model.config, 2)
+    maps, _ = model.visual_input(rows)
+
+    once = model.answer(maps, rows.input_ids, rows.attention_mask)
+    often = model.answer(maps.repeat_interleave(4, 1), rows.input_ids, rows.attention_mask)
+
+    assert torch.allclose(once, often, atol=1e-12)

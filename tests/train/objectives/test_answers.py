@@ -26,7 +26,13 @@ def test_scores_are_summed_over_answers_and_one_is_a_softmax() -> None:
     assert of("one", slice(1, 3)) == pytest.approx(float(hard))
 
 
-@pytest.mark.parametrize("kind", ["scores", "one"])
+def test_a_count_is_a_squared_error() -> None:
+    outputs = SimpleNamespace(answer_logits=torch.tensor([[2.5], [4.0], [-1.0]]))
+    rows = Rows(targets=torch.tensor([[3.0], [2.0], [1.0]]))
+    assert float(loss(outputs, rows, 3, SimpleNamespace(answers_kind="count"))) == pytest.approx((0.25 + 4 + 4) / 3)
+
+
+@pytest.mark.parametrize("kind", ["scores", "one", "count"])
 def test_shares_of_micro_batches_add_up(kind: str) -> None:
     assert of(kind, slice(0, 2)) + of(kind, slice(2, 3)) == pytest.approx(of(kind))
 

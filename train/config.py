@@ -154,10 +154,19 @@ class OptimConfig(Section):
 
     lr: float = identity(5e-5, gt=0, doc="peak learning rate")
     lr_scale: dict[str, float] = identity(
-        dict, doc="factor on lr by group of the model (HD-VILA: cnn, timesformer, transformer); 1 if not named"
+        dict,
+        doc="factor on lr by group of the model (HD-VILA: cnn, timesformer, transformer) or pattern of names "
+        "(transformer.bert.*); the product of all that match; 1 if not named",
+    )
+    layer_decay: float = identity(
+        1.0,
+        gt=0,
+        le=1,
+        doc="factor on lr from each block of a Transformer to the block below it, down to the embeddings; what is "
+        "above the blocks keeps lr",
     )
     weight_decay: float = identity(1e-3, ge=0, doc="decoupled weight decay")
-    weight_decay_scale: dict[str, float] = identity(dict, doc="factor on weight_decay by group; 1 if not named")
+    weight_decay_scale: dict[str, float] = identity(dict, doc="factor on weight_decay, as lr_scale")
     optimizer: dict[str, Literal["adamw", "sgd"]] = identity(
         dict, doc="optimiser by group: adamw or sgd; the model's own choice if not named (HD-VILA: adamw)"
     )
@@ -266,10 +275,18 @@ class EvalConfig(Section):
         return given
 
 
+class ProfileConfig(Section):
+    """A few steps in detail."""
+
+    at: int = operational(0, ge=0, doc="first step (from 1) that is profiled; 0: none")
+    steps: int = operational(5, ge=1, doc="number of steps that are profiled")
+
+
 class ObserveConfig(Section):
     """Where a run reports its progress. metrics.jsonl is always written."""
 
     every: int = operational(10, ge=1, doc="steps between lines on the terminal and points in TensorBoard")
+    profile: ProfileConfig = ProfileConfig()
     tensorboard: bool = operational(True, doc="write events to RUN/tensorboard")
     wandb_project: str = operational("", doc="Weights & Biases project; '' for none (needs the package wandb)")
     peak_tflops: float = operational(
@@ -391,7 +408,8 @@ class TrainConfig(Section):
             "optimizer": optim.optimizer,
         }
         for key, by_group in named.items():
-            for name in by_group.keys() - set(groups):
+            patterns = {name for name in by_group if "*" in name and key != "optimizer"}
+            for name in by_group.keys() - set(groups) - patterns:
                 near = difflib.get_close_matches(name, groups, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"the model has {', '.join(groups)}"
                 raise ValueError(f"optim.{key}.{name}: no such group; {hint}")

@@ -158,8 +158,14 @@ def choose_source(config: TrainConfig, index: Index) -> Source:
 
 def _refuse_world(config: TrainConfig, process: Process, index: Index) -> None:
     """UserError for a world size that doesn't divide the batch, or too few shards to stream to all workers."""
-    if config.loop.batch % process.world:
-        raise UserError(f"loop.batch={config.loop.batch} cannot be shared by {process.world} ranks; make it a multiple")
+    batch, world = config.loop.batch, process.world
+    if batch % world:
+        below, above = batch - batch % world, batch - batch % world + world
+        nearest = f"{below} or {above}" if below else str(above)
+        raise UserError(
+            f"loop.batch={batch} cannot be shared by {world} ranks: each takes as many clips as the others; the "
+            f"nearest batches are {nearest}. To go on with a run, start a number of ranks that divides its batch"
+        )
     readers = process.world * max(config.data.workers, 1)
     if config.data.order == "streaming" and len(index.shards) < readers:
         raise UserError(

@@ -3,7 +3,7 @@
     ADDRESS/run.lock         the pipeline's lock (manifests/lock.py): a dead node's is taken over after a minute
     ADDRESS/checkpoints/     written there, and read from there (checkpoint.py)
     ADDRESS/config.yaml …    all other files of a run folder: copies of those in a folder of this machine
-    ADDRESS/nodes/K/         what node K > 0 of the run kept: lost.jsonl, poisoned.txt, nonfinite/
+    ADDRESS/nodes/K/         what node K > 0 of the run kept: lost.jsonl, poisoned.txt, nonfinite/ …
 
 A run works on the folder of this machine as on any other; what changed there is copied twice a minute, before a
 checkpoint is completed, and at the end. So a new node finds, beside a checkpoint, at least what was written up to it:
@@ -34,7 +34,7 @@ PATIENCE_S = 600.0
 COPY_EVERY_S = 30.0
 ONLY_HERE = ("index", "run.lock")
 """Files that are copied nowhere: what is fetched or made again from the data set."""
-OF_A_NODE = ("lost.jsonl", "poisoned", "nonfinite")
+OF_A_NODE = ("lost.jsonl", "poisoned", "nonfinite", "spikes", "profile")
 """Beginnings of the names of files into which each rank writes."""
 FETCHED = ("", "tokenizer")
 """Folders whose files a run reads when it goes on."""

@@ -5,7 +5,8 @@
 
     RUN/config.yaml  metrics.jsonl  tensorboard/  checkpoints/step-*/  tokenizer/  summary.json  requeue (run_folder.py)
         epochs.json (the manifest that each epoch of a growing run reads: epochs.py)
-        lost.jsonl (samples replaced)  poisoned.txt (samples that crash the decoder)  nonfinite/ (keys of a bad batch)
+        lost.jsonl (samples replaced)  poisoned.txt (samples that crash the decoder)  nonfinite/, spikes/ (keys of such
+        batches)  profile/ (a trace)
 
 `fit` on a folder that holds checkpoints continues from the newest. What a step computes depends only on (config,
 manifest, step), with `data.grow` on each epoch's manifest: batches are chosen by position, augmentation and dropout are
@@ -22,7 +23,7 @@ import platform
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,7 +53,9 @@ from train.loop.checkpoint import (
 from train.loop.epochs import EpochFeed, epochs_of
 from train.loop.objective import Loss, backward, mark_trainable
 from train.loop.optim import Ema, build_optimizer, clip_gradients, lr_factor, set_lr
+from train.loop.profile import Profiler
 from train.loop.scalars import Read, Scalars, Unread
+from train.loop.spikes import Spikes
 from train.models.base import Model
 from train.models.registry import build_model
 from train.models.wrapping import Strategy, ranks_a_node, tune, unwrap, wrap
@@ -105,6 +108,7 @@ class Run:
     ema: Ema | None
     checkpointer: Checkpointer
     benchmark: Published | None
+    spikes: Spikes = field(default_factory=Spikes)
 
     @property
     def folder(self) -> Path:
@@ -174,7 +178,8 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
     meter = observe.Meter(config, process.device, process.world, feed.epochs_done)
     skipped = nonfinite.Skipped(run.folder, process, wanted=config.loop.nonfinite == "skip")
     model.train()
-    for step, batch, loaded in feed.steps(done, run.n_steps):
+    profiler = Profiler(run.folder, process, config.observe.profile, recorder.say)
+    for step, batch, loaded in profiler.around(feed.steps(done, run.n_steps)):
         meter.batch_arrived(unwrap(model), batch)
 
         # Dropout and stochastic depth are seeded from (seed, step, rank), so a checkpoint needs no random state.
@@ -317,6 +322,11 @@ def record(run: Run, recorder: observe.Recorder, meter: observe.Meter, steps: li
         loss, grad_norm = values.pop("loss"), values.pop("grad_norm")
         if not (math.isfinite(loss) and math.isfinite(grad_norm)):
             nonfinite.stop(run.folder, run.process, step.unread.step, loss, grad_norm, step.unread.keys)
+        median = run.spikes.median_below(loss)
+        if median is not None:
+            facts = {"loss": loss, "median": median}
+            nonfinite.keep_keys(run.folder / "spikes", run.process, step.unread.step, facts, step.unread.keys)
+            recorder.spike(step.unread.step, loss, median)
         recorder.step(meter.step(step.unread, loss, grad_norm, values, speed), run.n_steps)
 
 

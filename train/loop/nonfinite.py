@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -19,6 +19,7 @@ from torch import Tensor
 from manifests.errors import UserError
 from train.distributed import Process
 
+FOLDER = "nonfinite"
 MOST_IN_A_ROW = 10
 """Steps that are skipped one after the other before the run stops: then it is not the data."""
 
@@ -36,7 +37,7 @@ class Skipped:
         if not self._wanted or math.isfinite(float(grad_norm)):
             self._in_a_row = 0
             return False
-        path = keep_keys(self._run, self._process, step, float(loss), float(grad_norm), keys)
+        path = keep_keys(self._run / FOLDER, self._process, step, _facts(loss, grad_norm), keys)
         self.n += 1
         self._in_a_row += 1
         if self._in_a_row >= MOST_IN_A_ROW:
@@ -49,7 +50,7 @@ class Skipped:
 
 def stop(run: Path, process: Process, step: int, loss: float, grad_norm: float, keys: Sequence[str]) -> None:
     """Keeps the keys of the batch and raises UserError; the newest checkpoint is from before this step."""
-    path = keep_keys(run, process, step, loss, grad_norm, keys)
+    path = keep_keys(run / FOLDER, process, step, _facts(loss, grad_norm), keys)
     raise UserError(
         f"step {step}: loss {loss}, gradient norm {grad_norm}; the batch's keys are in {path}. The newest "
         "checkpoint is from before it: go on with a lower rate (--set optim.lr=…), leave such steps out "
@@ -57,10 +58,13 @@ def stop(run: Path, process: Process, step: int, loss: float, grad_norm: float, 
     )
 
 
-def keep_keys(run: Path, process: Process, step: int, loss: float, grad_norm: float, keys: Sequence[str]) -> Path:
-    """Writes the keys of this rank's part of a batch to a file."""
-    path = run / "nonfinite" / f"step-{step:08d}-rank{process.rank}.json"
+def _facts(loss: Tensor | float, grad_norm: Tensor | float) -> dict[str, str]:
+    return {"loss": repr(float(loss)), "grad_norm": repr(float(grad_norm))}
+
+
+def keep_keys(folder: Path, process: Process, step: int, facts: Mapping[str, object], keys: Sequence[str]) -> Path:
+    """Writes the keys of this rank's part of a batch to a file in a folder of the run, with facts about it."""
+    path = folder / f"step-{step:08d}-rank{process.rank}.json"
     path.parent.mkdir(exist_ok=True)
-    facts = {"step": step, "loss": repr(loss), "grad_norm": repr(grad_norm), "keys": list(keys)}
-    path.write_text(json.dumps(facts, indent=2))
+    path.write_text(json.dumps({"step": step, **facts, "keys": list(keys)}, indent=2))
     return path

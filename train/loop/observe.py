@@ -281,6 +281,13 @@ class Recorder:
         self._line({"kind": "skipped", "step": step, "n_skipped": n_skipped})
         self.say(f"step {step}: gradients are not finite, left out ({n_skipped} so far); its keys are in nonfinite/")
 
+    def spike(self, step: int, loss: float, median: float) -> None:
+        """Writes that the loss of a step was far above the median of those before it."""
+        if self._file is None:
+            return
+        self._line({"kind": "spike", "step": step, "loss": loss, "median": median})
+        self.say(f"step {step}: loss {loss:.4f}, the median before it is {median:.4f}; its keys are in spikes/")
+
     def _line(self, record: dict[str, Any]) -> None:
         assert self._file is not None
         self._file.write(json.dumps(record) + "\n")

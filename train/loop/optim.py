@@ -2,22 +2,27 @@
 
 A model assigns each parameter to a group by its name (HD-VILA: `cnn`, both trunks and the 1x1 necks; `timesformer`;
 `transformer`, text, multimodal layers, projections, temperature); each group has its own learning rate and weight
-decay. Not decayed are biases, embeddings (tables and learned positions) and, unless `decay_norms`, every norm's gain.
-HD-VILA's official code does decay batch norms and the space-time Transformer's norms; `decay_norms: true` does the
-same. Parameters that aren't trainable are in no group: they are neither updated nor decayed.
+decay, and so has what a pattern of names matches; with `layer_decay`, lower blocks have lower rates. Not decayed are
+biases, embeddings (tables and learned positions) and, unless `decay_norms`, every norm's gain. HD-VILA's official code
+does decay batch norms and the space-time Transformer's norms; `decay_norms: true` does the same. Parameters that aren't
+trainable are in no group: they are neither updated nor decayed.
 """
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from manifests.errors import UserError
 from train.config import OptimConfig
 from train.models.wrapping import unwrap
 
@@ -28,29 +33,66 @@ def clean_name(name: str) -> str:
 
 
 def parameter_groups(model: nn.Module, config: OptimConfig) -> list[dict[str, Any]]:
-    """For each group of the model, up to two for the optimiser (with and without weight decay).
+    """For each group of the model one for the optimiser, or several where rates or weight decay differ inside it.
 
-    Each has `peak_lr`, `name` and `kind`, the optimiser that updates it (adamw or sgd).
+    Each has `peak_lr`, `name` and `kind`, the optimiser that updates it (adamw or sgd). UserError for a pattern of
+    names that no trained parameter matches.
     """
     inner = unwrap(model)
-    groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
-    for raw, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            name = clean_name(raw)
-            decayed = inner.is_decayed(name, parameter, decay_norms=config.decay_norms)
-            groups.setdefault((inner.group_of(name), decayed), []).append(parameter)
+    trained = {clean_name(raw): p for raw, p in model.named_parameters() if p.requires_grad}
+    _refuse_unmatched(config, trained, inner.groups)
+    by_depth = layer_factors(list(trained), config.layer_decay)
+    groups: dict[tuple[str, bool, float, float], list[nn.Parameter]] = {}
+    for name, parameter in trained.items():
+        group = inner.group_of(name)
+        decayed = inner.is_decayed(name, parameter, decay_norms=config.decay_norms)
+        rate = by_depth.get(name, 1.0) * _factor(config.lr_scale, group, name)
+        decay = _factor(config.weight_decay_scale, group, name) if decayed else 0.0
+        groups.setdefault((group, decayed, rate, decay), []).append(parameter)
+    order = {name: at for at, name in enumerate(inner.groups)}
     return [
         {
-            "params": groups[group, decayed],
+            "params": groups[group, decayed, rate, decay],
             "name": f"{group}{'' if decayed else ' (no decay)'}",
             "kind": config.optimizer.get(group, "sgd" if group in inner.sgd_groups else "adamw"),
-            "peak_lr": config.lr * config.lr_scale.get(group, 1.0),
-            "weight_decay": config.weight_decay * config.weight_decay_scale.get(group, 1.0) if decayed else 0.0,
+            "peak_lr": config.lr * rate,
+            "weight_decay": config.weight_decay * decay,
         }
-        for group in inner.groups
-        for decayed in (True, False)
-        if (group, decayed) in groups
+        for group, decayed, rate, decay in sorted(groups, key=lambda key: (order[key[0]], not key[1], *key[2:]))
     ]
+
+
+def _factor(scale: Mapping[str, float], group: str, name: str) -> float:
+    """The product of the factors of a parameter's group and of all patterns that its name matches."""
+    return math.prod(factor for key, factor in scale.items() if key == group or fnmatchcase(name, key))
+
+
+def _refuse_unmatched(config: OptimConfig, trained: Collection[str], groups: Sequence[str]) -> None:
+    for setting in ("lr_scale", "weight_decay_scale"):
+        for pattern in getattr(config, setting).keys() - set(groups):
+            if not any(fnmatchcase(name, pattern) for name in trained):
+                near = difflib.get_close_matches(pattern, trained, n=1, cutoff=0.0)
+                raise UserError(f"optim.{setting}.{pattern}: matches no trained parameter; one is {', '.join(near)}")
+
+
+def layer_factors(names: Sequence[str], decay: float) -> dict[str, float]:
+    """The factor on the rate of each parameter in a stack of numbered blocks, or among the embeddings below it.
+
+    As in BEiT: of n blocks, block i (from 0) has decay^(n - i), what feeds the first decay^(n + 1), all else 1. ResNets
+    have stages, not a stack: theirs is 1 too.
+    """
+    found = {name: re.match(r"(.+?\.(?:blocks|layers?))\.(\d+)\.", name) for name in names}
+    stacks = {name: (match[1], int(match[2])) for name, match in found.items() if match}
+    depths: dict[str, int] = {}
+    for stack, at in stacks.values():
+        depths[stack] = max(depths.get(stack, 0), at + 1)
+    factors = {name: decay ** (depths[stack] - at) for name, (stack, at) in stacks.items()}
+    for stack, depth in depths.items():
+        tower = stack.partition(".")[0]
+        below = (n for n in names if n.startswith(f"{tower}.") and "embed" in n and n not in stacks)
+        for name in below:
+            factors.setdefault(name, decay ** (depth + 1))
+    return factors
 
 
 class ByGroup(torch.optim.Optimizer):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hdvila_testing.drawn_set import MICRO_MODEL
+from manifests.errors import UserError
 from train.config import OptimConfig
 from train.loop.optim import Ema, build_optimizer, clip_gradients, lr_factor, parameter_groups, set_lr
 from train.models import ModelConfig, build_model
@@ -50,6 +51,41 @@ def test_each_group_has_its_own_rate_and_decay(model):
     assert by_name["cnn"]["lr"] == pytest.approx(0.05) and by_name["transformer"]["lr"] == pytest.approx(0.1)
     assert by_name["timesformer"]["weight_decay"] == pytest.approx(1.0)
     assert by_name["cnn (no decay)"]["weight_decay"] == 0
+
+
+def rates(model, **settings):
+    """{name: (peak rate, weight decay)} of each trained parameter."""
+    names = {id(p): n for n, p in model.named_parameters()}
+    groups = parameter_groups(model, OptimConfig(lr=1.0, weight_decay=0.1, **settings))
+    return {names[id(p)]: (g["peak_lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+
+
+def test_rates_and_decay_by_patterns_of_names_multiply_those_of_groups(model):
+    scale = {"transformer": 0.5, "transformer.bert.*": 0.1, "*.word_embeddings.*": 0.0}
+
+    found = rates(model, lr_scale=scale, weight_decay_scale={"*.bert.*.dense.weight": 3})
+
+    assert found["transformer.v_proj.weight"] == pytest.approx((0.5, 0.1))
+    assert found["transformer.bert.encoder.layer.0.output.dense.weight"] == pytest.approx((0.05, 0.3))
+    assert found["transformer.bert.embeddings.word_embeddings.weight"] == (0, 0)
+    assert found["timesformer.blocks.0.mlp.fc1.weight"] == pytest.approx((1.0, 0.1))
+
+
+def test_a_pattern_that_matches_nothing_is_refused(model):
+    with pytest.raises(UserError, match=r"optim\.lr_scale\.transfomer\.bert\.\*: matches no trained parameter"):
+        rates(model, lr_scale={"transfomer.bert.*": 0.1})
+
+
+def test_with_layer_decay_each_block_is_slower_than_the_next(model):
+    model = build_model(ModelConfig(**{**MICRO_MODEL, "n_text_layers": 3}), seed=0)
+
+    found = rates(model, layer_decay=0.5)
+
+    text = "transformer.bert.encoder.layer"
+    assert [found[f"{text}.{i}.output.dense.weight"][0] for i in range(3)] == [0.125, 0.25, 0.5]
+    assert found["transformer.bert.embeddings.word_embeddings.weight"][0] == 0.5**4
+    assert found["timesformer.blocks.0.mlp.fc1.weight"][0] == 0.5 and found["timesformer.pos_embed"][0] == 0.25
+    assert found["transformer.v_proj.weight"][0] == found["cnn.layer4.0.conv1.weight"][0] == 1.0
 
 
 @pytest.mark.parametrize("on_gpu", [True, False])

@@ -91,6 +91,8 @@ def test_what_may_change_between_two_starts_of_a_run_is_a_promise():
         "observe.tensorboard",
         "observe.wandb_project",
         "observe.peak_tflops",
+        "observe.profile.at",
+        "observe.profile.steps",
     }
     assert "loop.batch" in identity_values(parsed())
 

@@ -39,9 +39,10 @@ class Truth(StrEnum):
 
 
 Target = Annotated[
-    Path,
+    str,
     typer.Argument(
-        help="A run's folder, one of its checkpoints/step-*, or the run's YAML; with --videos, also an export."
+        help="A run's folder or address, one of its checkpoints/step-*, or the run's YAML; with --videos, also an "
+        "export."
     ),
 ]
 
@@ -123,6 +124,9 @@ def evaluate(
             "--videos and --captions (or --questions) go together: a folder or manifest of videos and the file of "
             "their captions"
         )
+    from train.loop.bucket import at_hand
+
+    at = at_hand(target, best=best)
     file = captions or questions
     if videos is not None and file is not None:
         from train.evaluation.benchmark import BenchmarkOptions
@@ -131,15 +135,15 @@ def evaluate(
         n_workers = max(cores() - 1, 0) if workers is None else workers
         options = BenchmarkOptions(ground_truth.value, dsl, segments, frames, stride, fps, batch, n_workers)
         wanted = Wanted(file, questions is not None, form.value, split)
-        _benchmark(target, videos, wanted, options, answers, best=best, as_json=as_json)
+        _benchmark(at, videos, wanted, options, answers, best=best, as_json=as_json)
         return
     if answers is not None:
-        _answers(target, answers, best=best, as_json=as_json, overrides=overrides)
+        _answers(at, answers, best=best, as_json=as_json, overrides=overrides)
         return
     if matching or flow or rerank:
-        _pairs(target, Pairs(matching, flow, rerank), best=best, as_json=as_json, overrides=overrides)
+        _pairs(at, Pairs(matching, flow, rerank), best=best, as_json=as_json, overrides=overrides)
         return
-    _retrieval(target, best=best, as_json=as_json, overrides=overrides)
+    _retrieval(at, best=best, as_json=as_json, overrides=overrides)
 
 
 def _retrieval(target: Path, *, best: bool, as_json: bool, overrides: list[str] | None) -> None:

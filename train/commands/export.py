@@ -7,7 +7,7 @@ import typer
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpoints/step-*.")],
+    run: Annotated[str, typer.Argument(help="A run's folder or address, or one of its checkpoints/step-*.")],
     out: Annotated[Path, typer.Argument(help="The folder to write; it must not exist yet.")],
     best: Annotated[
         bool, typer.Option("--best", help="Use the best checkpoint by validation, not the newest.")
@@ -15,6 +15,7 @@ def export(
 ) -> None:
     """Writes model.safetensors, config.json, tokenizer and model card; averaged weights if the run kept them."""
     from train.exports.export import export_run
+    from train.loop.bucket import at_hand
 
-    checkpoint = export_run(run, out, best=best)
+    checkpoint = export_run(at_hand(run, best=best), out, best=best)
     typer.echo(f'{out}: exported from {checkpoint}; from Python: train.load("{out}").embed_text(["a caption"])')

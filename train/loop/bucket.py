@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -26,12 +27,14 @@ from manifests.errors import UserError, storage_errors
 from manifests.files import Files
 from manifests.lock import LOCK, LockLost, RunLock
 from train.distributed import Process, agree, gathered
+from train.loop.checkpoint import find_checkpoint
 
 log = logging.getLogger("hdvila")
 
 PATIENCE_S = 600.0
 """How long a call waits for a bucket that does not answer."""
 COPY_EVERY_S = 30.0
+COPY_BYTES = 1 << 24
 ONLY_HERE = ("index", "run.lock")
 """Files that are copied nowhere: what is fetched or made again from the data set."""
 OF_A_NODE = ("lost.jsonl", "poisoned", "nonfinite", "spikes", "profile")
@@ -80,16 +83,48 @@ def at_address(out: str, process: Process) -> Iterator[Home]:
         yield Home(copies.here, bucket, holder, copies.copy)
 
 
+def at_hand(run: str, *, best: bool = False) -> Path:
+    """A path to a run, or to one of its checkpoints, as it is; for an address, a copy of its newest or best checkpoint.
+
+    The copy lies in a folder of this machine, with what is needed to use it. UserError if there is none.
+    """
+    if "://" not in run:
+        return Path(run)
+    checkpoint = find_checkpoint(Files(run.rstrip("/"), patience_s=PATIENCE_S), best=best)
+    address, _, step = checkpoint.url.rpartition("/checkpoints/")
+    if not address:
+        raise UserError(f"{run}: give a run's address, or that of one of its checkpoints/step-*")
+    place, folder = Files(address, patience_s=PATIENCE_S), _folder_for(address) / "read"
+    _download(place, "config.yaml", folder)
+    for inside in ("tokenizer", f"checkpoints/{step}"):
+        for name in (place / inside).names(""):
+            _download(place, f"{inside}/{name}", folder)
+    return folder / "checkpoints" / step
+
+
+def _download(place: Files, name: str, folder: Path) -> None:
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.{os.getpid()}")  # ranks of a machine may all do so
+    with place.open(name) as source, part.open("wb") as file:
+        shutil.copyfileobj(source, file, COPY_BYTES)
+    part.rename(target)
+
+
 def working_folder(url: str) -> Path:
-    """This user's folder on this machine, of this node of a run, for a run at this address."""
+    """This user's folder on this machine in which this node of a run at this address works."""
+    node = _folder_for(url) / f"node-{_node()}"
+    node.mkdir(exist_ok=True)
+    return node
+
+
+def _folder_for(url: str) -> Path:
     name = f"hdvila-train-{os.getuid()}-{hashlib.blake2b(url.encode(), digest_size=8).hexdigest()}"
     folder = Path(tempfile.gettempdir()) / name
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         raise UserError(f"{folder}: belongs to someone else; set TMPDIR to a folder of your own")
-    node = folder / f"node-{_node()}"
-    node.mkdir(exist_ok=True)
-    return node
+    return folder
 
 
 def _node() -> int:

@@ -15,6 +15,7 @@ from train.distributed import Process
 from train.evaluation.published import PublishedScores, published_of
 from train.evaluation.scores import Scores
 from train.feed.batches import TrainData, open_data
+from train.loop.bucket import at_hand
 from train.loop.checkpoint import find_checkpoint, folder_of, restore_weights
 from train.loop.fit import first_model, scores_of, strategy_of
 from train.models.wrapping import wrap
@@ -56,7 +57,7 @@ def refuse_no_val(run: Opened) -> None:
 def open_any(target: Path, process: Process, *, best: bool = False, overrides: list[str] | None = None) -> Opened:
     """Opens a run by its folder, a checkpoint in it, or its YAML."""
     if target.is_file():
-        target = Path(load_config(TrainConfig, target, overrides).out)
+        target = at_hand(load_config(TrainConfig, target, overrides).out, best=best)
     checkpoint = find_checkpoint(target, best=best)
     folder = checkpoint.parent.parent if checkpoint.parent.name == folder_of(Path()).name else checkpoint.parent
     config = load_config(TrainConfig, folder / "config.yaml", overrides)

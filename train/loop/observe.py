@@ -14,6 +14,8 @@ One record per step:
                                                           the second forward pass of cached gradients don't count
     peak_memory_bytes lost                                the cost; samples replaced so far
 
+Besides steps: `kind: eval` (scores), `skipped` (a step left out), `spike` (a loss far above the median before it).
+
 `mfu` is tflops_per_s (of a rank) over its device's peak, null if the peak isn't known (set observe.peak_tflops).
 """
 

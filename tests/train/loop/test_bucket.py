@@ -7,7 +7,7 @@ import pickle
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from tests.train.loop.test_fit import run
 from tests.train.torchrun import Ranks
 from train.config import TrainConfig
 from train.distributed import process_from_environment
+from train.exports.export import export_run
+from train.loop.bucket import at_hand
 from train.loop.checkpoint import checkpoints, read_facts
 from train.loop.fit import StopRequest, fit
 from train.loop.observe import read_metrics
@@ -57,6 +59,10 @@ def trained(manifest: Path, out: str, **sections: dict[str, Any]) -> None:
     fit(parse_config(TrainConfig, tree_for(manifest, out, **sections), source="test"), ALONE, StopRequest())
 
 
+def same_files(one: Path, other: Path, *names: str) -> bool:
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
+
+
 def test_a_run_in_a_bucket_leaves_there_what_it_leaves_on_a_disk(s3: S3, node: Path, drawn: Path) -> None:
     settings = {"loop": {"steps": 5, "batch": 4}, "checkpoint": {"every": 1, "keep": 2}}
     run(drawn, node / "disk", **settings)
@@ -71,6 +77,10 @@ def test_a_run_in_a_bucket_leaves_there_what_it_leaves_on_a_disk(s3: S3, node: P
     }
     assert [read_facts(c).step for c in checkpoints(Files(bucket.url, bucket.options))] == [4, 5]
     assert not list(Path().glob("s3:*"))
+
+    export_run(at_hand(bucket.url), node / "exported")
+    export_run(node / "disk", node / "as from the disk")
+    assert same_files(node / "exported", node / "as from the disk", "model.safetensors", "tokenizer.json")
 
 
 def losses_in(s3: S3, name: str) -> dict[int, float]:
@@ -89,7 +99,7 @@ def test_a_run_killed_on_two_nodes_ends_on_a_fresh_one_with_the_same_bits(s3: S3
         (node / f"scratch {number}").mkdir()
         words = ("-m", "tests.train.waiting_fit", str(config), str(step), str(n_checkpoints))
         killed = Ranks(1, words, node / "log", {**s3.environment, "TMPDIR": str(node / f"scratch {number}")})
-        wait_for(lambda n=n_checkpoints, at=step: len(checkpoints(bucket)) >= n and at <= steps_here(node), killed)
+        wait_for(step, n_checkpoints, bucket, killed, node)
         killed.send_signal(signal.SIGKILL)
         killed.wait(300)
     assert [c.name for c in checkpoints(bucket)] == ["step-00000003"]
@@ -110,9 +120,9 @@ def steps_here(node: Path) -> int:
     return max(told, default=0)
 
 
-def wait_for(reached: Callable[[], bool], ranks: Ranks) -> None:
+def wait_for(step: int, n_checkpoints: int, bucket: Files, ranks: Ranks, node: Path) -> None:
     deadline = time.monotonic() + 90
-    while not reached():
+    while steps_here(node) < step or len(checkpoints(bucket)) < n_checkpoints:
         assert ranks.poll() is None and time.monotonic() < deadline, "the run ended too early"
         time.sleep(0.1)
 

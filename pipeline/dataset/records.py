@@ -3,8 +3,9 @@
     {"date": …, "asked": {"videos": […], "channels": […], "urls": […], "texts": […]}, "videos": […], "keys": […],
      "purged": …}
 
-After a purge each name of it is the salted hash of its kind and itself, with the `salt` beside (pipeline/outdir/
-tombstones.py): who holds a copy can tell whether it holds one of them, and nobody else what they were.
+Sentences are there as hashes at once. After a purge each name of it is the salted hash of its kind and itself, with the
+`salt` beside (pipeline/outdir/tombstones.py): who holds a copy can tell whether it holds one of them, and nobody else
+what they were.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ from pipeline.likeness.removed import read_signatures, write_signatures
 from pipeline.outdir.tombstones import Tombstones, hash_of_text, hashed
 
 
-def write_record(store: Store, asked: Tombstones, videos: Iterable[str], keys: Iterable[str], *, purged: bool) -> str:
-    """Writes the record of a removal; its path."""
+def write_record(
+    store: Store, asked: Tombstones, videos: Iterable[str], keys: Iterable[str], salt: str, *, purged: bool
+) -> str:
+    """Writes the record of a removal, with hashes in the place of sentences; its path."""
     names = {"videos": sorted(asked.videos), "channels": sorted(asked.channels), "urls": sorted(asked.urls)}
-    names["texts"] = sorted(asked.texts)
+    names["texts"] = sorted(hash_of_text(text, salt).digest for text in asked.texts)
     today = datetime.now(UTC).date().isoformat()
     facts = {"date": today, "asked": names, "videos": sorted(videos), "keys": sorted(keys), "purged": purged}
+    facts |= {"salt": salt} if asked.texts else {}
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
     path = f"{RECORDS}/{today}-{digest}.json"
     store.write_json(path, facts)
@@ -40,7 +44,8 @@ def hash_records(store: Store, purged: Tombstones, salt: str) -> None:
             continue
         record: dict[str, Any] = store.read_json(f"{RECORDS}/{name}")
         asked = record["asked"]
-        of_texts = not purged.texts.isdisjoint(asked["texts"])
+        texts = {hash_of_text(text, record.get("salt", salt)).digest for text in purged.texts}
+        of_texts = not texts.isdisjoint(asked["texts"])
         new = {
             **record,
             "asked": {
@@ -51,7 +56,7 @@ def hash_records(store: Store, purged: Tombstones, salt: str) -> None:
                     ("urls", "url", purged.urls),
                 )
             }
-            | {"texts": sorted(hash_of_text(it, salt).digest if it in purged.texts else it for it in asked["texts"])},
+            | {"texts": asked["texts"]},
             "videos": _hashed(record["videos"], "video", purged.videos, salt),
             "keys": sorted(
                 hashed("key", key, salt).digest if of_texts or key.rpartition("_")[0] in purged.videos else key

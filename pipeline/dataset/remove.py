@@ -94,13 +94,13 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
             given_head(_head(store))  # refuses a manifest that cannot be rewritten before anything is removed
         before = read_tombstones(store)
         reached, repeats = reached_by(store, ids)
-        tombstones = before.joined(reached)
+        salt = salt_of(before)
+        tombstones = before.joined(reached).with_texts_hashed(salt)
         holders = find_holders(store, reached, tombstones)
         meant = tuple(sorted(holders.videos))
-        salt = salt_of(before)
         write_tombstones(store, tombstones.joined(Tombstones(under_way=True)))
         _keep_signatures(store, {video_id: f"video {video_id}" for video_id in meant}, salt)
-        record = write_record(store, ids, meant, holders.keys, purged=purge) if holders.keys or purge else ""
+        record = write_record(store, ids, meant, holders.keys, salt, purged=purge) if holders.keys or purge else ""
         manifests = _published(store) if holders.keys else ()
         n_samples, n_shards = _remove_from_shards(store, tombstones, holders.shards)
         n_packs = _remove_packs_of(store, holders.gone)

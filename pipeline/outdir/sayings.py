@@ -1,7 +1,7 @@
 """Sentences that were removed: a clip that says one stays out, whatever video it is in.
 
 A sentence is compared as lower-case words (`said_as`), and a clip says it if its words are among the clip's, in a row:
-a clip may hold several sentences. A purged one is known by a salted hash and by how many words it has.
+a clip may hold several sentences. What stays of a sentence is a salted hash, and how many words it has.
 """
 
 from __future__ import annotations

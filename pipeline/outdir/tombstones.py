@@ -4,12 +4,12 @@
     channel UCabcdefghijklmnopqrstuv
     url https://vimeo.com/76979871
     content 5feceb66ffc86f38… film-0
-    text call me at my mother s house
     hashed video 3a7bd3e2360a3d29 4b227777d4dd1fc6…
+    hashed text7 3a7bd3e2360a3d29 6b86b273ff34fce1…
 
 A video is named by its id here, by its id at the site it comes from, by its address, or by the hash of its file
-(manifests/content.py) with the id that it had; a sentence by its words (pipeline/outdir/sayings.py). What was
-purged is there as hashes alone: of its kind and name, with a salt of the data set. A copy lies in removals/, and is
+(manifests/content.py) with the id that it had; a sentence by its hash (pipeline/outdir/sayings.py). What was
+purged is there as hashes alone too: of its kind and name, with a salt of the data set. A copy lies in removals/, and is
 read where the file itself is lost.
 
 Written before anything is removed. While a removal is under way its first line says so.
@@ -140,6 +140,10 @@ class Tombstones:
         found |= {hash_of_text(text, salt) for text in self.texts}
         return Tombstones(under_way=self.under_way, hashed=self.hashed | found)
 
+    def with_texts_hashed(self, salt: str) -> Tombstones:
+        """The same without the words of sentences: these are what somebody wants nobody to read."""
+        return replace(self, texts=frozenset(), hashed=self.hashed | {hash_of_text(it, salt) for it in self.texts})
+
     def hashed_in(self, other: Tombstones) -> Tombstones:
         """Those of these names that the other has as hashes."""
 
@@ -150,9 +154,7 @@ class Tombstones:
         contents = {name: self.contents[name] for name in among("content", self.contents)}
         of_kinds = (among(*pair) for pair in zip(KINDS[:3], (self.videos, self.channels, self.urls), strict=True))
         videos, channels, urls = of_kinds
-        salts = {it.salt for it in other.hashed}
-        texts = frozenset(it for it in self.texts if {hash_of_text(it, salt) for salt in salts} & other.hashed)
-        return Tombstones(videos, channels, urls=urls, contents=contents, texts=texts)
+        return Tombstones(videos, channels, urls=urls, contents=contents)
 
     def counts(self) -> dict[str, int]:
         """How many videos and channels are named, by their ids, and how many sentences, if any are."""

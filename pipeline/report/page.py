@@ -10,6 +10,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -124,11 +125,8 @@ def write_report(store: Store, seed: int = 0) -> str:
     return REPORT_NAME
 
 
-def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> str:
-    """Renders the page. The samples' pictures are read from `store`."""
-    facts = facts or read_facts(store, data.clips)
-    audit = audit_of(data, facts)
-    style, script = (_template(name) for name in ("report.css", "report.js"))
+@cache
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("pipeline.report", "templates"),
         autoescape=True,
@@ -137,38 +135,50 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> st
         lstrip_blocks=True,
     )
     environment.filters["amount"] = amount
+    return environment
+
+
+def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> str:
+    """Renders the page. The samples' pictures are read from `store`."""
+    facts = facts or read_facts(store, data.clips)
+    audit = audit_of(data, facts)
+    style, script = (_template(name) for name in ("report.css", "report.js"))
     of_channels = channel_chart(data)
     pictures = drawn([*charts(data, facts), *([of_channels] if of_channels else [])])
     balance = data.balance
     has_run = not data.manifest or balance is not None or data.funnel.videos.candidates > 0
-    return environment.get_template("report.html.j2").render(
-        data=data,
-        name=data.manifest.get("name", "a run under way"),
-        balance=balance,
-        balance_rows=balance_rows(balance, data.promised) if balance else list[BalanceRow](),
-        promised=data.promised,
-        shown=shown_categories(balance) if balance else [],
-        audit=audit,
-        m=audit.metrics,
-        has_run=has_run,
-        parts=[part for part in PARTS if has_run or part[0] not in OF_A_RUN],
-        style=Markup(style),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        lists=[count_list(title, n, audit.clips_behind[title]) for title, n in audit.distributions.items() if n],
-        channels=largest_channels(data),
-        seed=data.seed,
-        per_category=DRAWN,
-        short=short_categories(balance) if balance else [],
-        levels=[("videos", data.funnel.videos), ("clips", data.funnel.clips)],
-        lost={
-            "videos": funnel_rows(data.funnel.videos, data.examples),
-            "clips": funnel_rows(data.funnel.clips, data.examples),
-        },
-        charts=[chart for chart in pictures if chart.title != CONCENTRATION],
-        channel_chart=next((chart for chart in pictures if chart.title == CONCENTRATION), None),
-        samples=view_samples(store, data.clips.drawn),
-        sources=data.sources[:MOST_SOURCES],
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            data=data,
+            name=data.manifest.get("name", "a run under way"),
+            balance=balance,
+            balance_rows=balance_rows(balance, data.promised) if balance else list[BalanceRow](),
+            promised=data.promised,
+            shown=shown_categories(balance) if balance else [],
+            audit=audit,
+            m=audit.metrics,
+            has_run=has_run,
+            parts=[part for part in PARTS if has_run or part[0] not in OF_A_RUN],
+            style=Markup(style),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            lists=[count_list(title, n, audit.clips_behind[title]) for title, n in audit.distributions.items() if n],
+            channels=largest_channels(data),
+            seed=data.seed,
+            per_category=DRAWN,
+            short=short_categories(balance) if balance else [],
+            levels=[("videos", data.funnel.videos), ("clips", data.funnel.clips)],
+            lost={
+                "videos": funnel_rows(data.funnel.videos, data.examples),
+                "clips": funnel_rows(data.funnel.clips, data.examples),
+            },
+            charts=[chart for chart in pictures if chart.title != CONCENTRATION],
+            channel_chart=next((chart for chart in pictures if chart.title == CONCENTRATION), None),
+            samples=view_samples(store, data.clips.drawn),
+            sources=data.sources[:MOST_SOURCES],
+        )
     )
 
 

@@ -23,18 +23,29 @@ def print_run(status: RunStatus, console: Console, now: float) -> None:
         return
     table = Table("stage", "units done", "of", "in flight", "an hour", "left", "MB", "rejected", box=None)
     for stage in status.stages:
-        rejected = Counter(stage.rejects) + Counter(stage.rejects_before)
-        reasons = ", ".join(f"{n} {reason}" for reason, n in rejected.most_common())
+        rejected = _rejected(stage).total()
         left = "" if stage.eta_s is None else length_of(stage.eta_s)
         numbers = (_done(stage), _planned(stage), str(stage.in_flight), f"{stage.per_hour:,.0f}", left)
-        table.add_row(stage.stage, *numbers, f"{stage.bytes / 1e6:,.1f}" if stage.bytes else "", reasons)
+        megabytes = f"{stage.bytes / 1e6:,.1f}" if stage.bytes else ""
+        table.add_row(stage.stage, *numbers, megabytes, f"{rejected:,}" if rejected else "")
     console.print(table)
+    for stage in status.stages:
+        if _rejected(stage) and _rejected(stage) != Counter(status.rejects_in_force.get(stage.stage)):
+            _print_reasons(f"{stage.stage}: rejected so far", _rejected(stage), console)
     for name, counts in status.rejects_in_force.items():
-        reasons = ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
-        console.print(f"{name}: videos rejected without a replacement: {reasons}", highlight=False, markup=False)
+        _print_reasons(f"{name}: videos rejected without a replacement", Counter(counts), console)
     for stage in status.stages:
         for what, n in stage.losses.items():
             console.print(f"{stage.stage}: {n} attempts lost on {what}", highlight=False, markup=False)
+
+
+def _rejected(stage: StageStatus) -> Counter[str]:
+    return Counter(stage.rejects) + Counter(stage.rejects_before)
+
+
+def _print_reasons(what: str, counts: Counter[str], console: Console) -> None:
+    reasons = ", ".join(f"{n:,} {reason}" for reason, n in counts.most_common())
+    console.print(f"{what}: {reasons}", highlight=False, markup=False)
 
 
 def print_tables(status: Status, console: Console, n_sources: int) -> None:

@@ -35,10 +35,14 @@ def test_an_ended_run_says_how() -> None:
 
 def test_stages_show_units_rate_rejects_and_losses() -> None:
     buffer = io.StringIO()
-    print_run(RunStatus(host="h", stages=(BUSY,), updated_at=1.0), Console(file=buffer, width=120), 2.0)
+    print_run(RunStatus(host="h", stages=(BUSY,), updated_at=1.0), Console(file=buffer, width=80), 2.0)
 
     text = buffer.getvalue()
-    assert "30 (+10 before)" in text and "5 hdr, 1 silent" in text and "1 attempts lost on n1: lost" in text
+    assert (
+        "30 (+10 before)" in text
+        and "media: rejected so far: 5 hdr, 1 silent\n" in text
+        and "1 attempts lost on n1: lost" in text
+    )
 
 
 def test_rejects_in_force_are_told_apart_from_all_that_were_ever_made() -> None:

@@ -168,7 +168,10 @@ def _copy_shard(
 def refuse_other_rows(tar: Path, pieces: Sequence[Piece], where: str) -> None:
     """Raises DamagedFile if a tar does not have exactly the samples of its rows, at their offsets."""
     with tar.open("rb") as file:
-        there = {sample.key: sample for sample in index_pack(file)}
+        try:
+            there = {sample.key: sample for sample in index_pack(file)}
+        except UserError as error:
+            raise DamagedFile(str(error).replace(str(tar), where)) from None  # the copy is gone when it is read
     named = {piece.row["key"]: piece.sample for piece in pieces if piece.sample}
     for key in sorted(there.keys() | named.keys()):
         if there.get(key) != named.get(key):

@@ -1,6 +1,7 @@
 """Measures the cost of loading a training sample: ours beside what most repositories do, on the same shards.
 
     python -m bench.loader [--data DIR | --films FILE …] [--fps 12 24 30] [--segments 1 2] [--samples 40] [--ways …]
+    python -m bench.loader --evaluation 120 [--films FILE …] [--fps 30] [--segments 1 8]
 
 Samples per core-second (CPU time, so that a busy machine matters less), one decoder thread, in this process; every way
 gives the same shapes: for each segment of a clip, one 640x1024 frame and six 160x256 ones.
@@ -17,6 +18,10 @@ the pipeline (its train split is used), FILEs are films. Without either, 720p fi
 `--fps` frames/s, a keyframe every 250 frames. The pipeline itself cuts films, with its default members, into clips of
 10 s. The ways take turns, `rounds` times; the median round counts. Prints a table with source, segments and the
 machine's load, and one line of JSON.
+
+`--evaluation S` measures what a video of a benchmark costs `eval --videos`, with the preset `tiny` and its seven frames
+a segment: CPU seconds of all of it, and of decoding the frames that it asks for alone; FILEs, or drawn films of S
+seconds in 640x360.
 """
 
 from __future__ import annotations
@@ -30,22 +35,33 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
 import cv2
 import decord
 import numpy as np
+import torch
 import webdataset
 
 from bench.loader_clips import cut_films, drawn_film
+from hdvila_testing.video import a_video
 from manifests.sample import SampleJson
 from manifests.shards import read_manifest
-from train.data.decode import decode_sample
+from train.annotations.captions import Query
+from train.data.decode import choose_centres, decode_sample, frames_around
+from train.data.film import Film, videos_in
 from train.data.index import Index, load_index
 from train.data.read import Reader
 from train.data.registry import Source
 from train.data.views import MEMBERS, Views
+from train.distributed import Process
+from train.evaluation.benchmark import Benchmark, BenchmarkOptions, run_benchmark
+from train.evaluation.encoder import Encoder
+from train.evaluation.videos import open_videos, spans_of
+from train.feed.tokenizer import tokenizer_from_captions
+from train.models import ModelConfig, build_model
 
 HIGH, LOW = (640, 1024), (160, 256)
 N_FRAMES, STRIDE = 7, 12
@@ -172,6 +188,49 @@ def bytes_read(index: Index, source: Source) -> float:
     return statistics.mean(sizes)
 
 
+def evaluation(films: Path, segments: int, rounds: int) -> tuple[float, float]:
+    """(CPU s a video of decoding its frames, of evaluating it with a caption each): the median rounds, in turns."""
+    config = ModelConfig(preset="tiny", n_segments=segments)
+    captions = [f"the film {path.stem}" for path in videos_in(films)]
+    tokenizer = tokenizer_from_captions(captions, vocab_size=config.vocab_size, seed=0)
+    encoder = Encoder(build_model(config, seed=0), tokenizer, stride=STRIDE)
+    queries = [Query(path.stem, text) for path, text in zip(videos_in(films), captions, strict=True)]
+    benchmark = Benchmark(queries, open_videos(str(films), spans_of(queries)))
+    alone = Process(0, 1, torch.device("cpu"))
+
+    def decode() -> None:
+        for path in videos_in(films):
+            film = Film(path)
+            centres, stride = choose_centres(film.n_frames, encoder.views, None)
+            film.read([n for c in centres for n in (c, *frames_around(c, stride, film.n_frames, encoder.views))])
+
+    spent: dict[Callable[[], object], list[float]] = {
+        decode: [],
+        partial(run_benchmark, encoder, benchmark, BenchmarkOptions(), alone): [],
+    }
+    for _ in range(rounds + 1):  # the first warms up
+        for step, seconds in spent.items():
+            before = time.process_time()
+            step()
+            seconds.append(time.process_time() - before)
+    decoding, whole = (statistics.median(seconds[1:]) / len(queries) for seconds in spent.values())
+    return decoding, whole
+
+
+def print_evaluation(given: argparse.Namespace, scratch: Path) -> None:
+    """Measures and prints, for each number of segments."""
+    torch.set_num_threads(1)
+    for n in range(0 if given.films else 3):
+        size = {"width": 640, "height": 360, "gop": 250}
+        a_video(scratch / f"drawn{n}.mp4", seconds=given.evaluation, fps=Fraction(given.fps[0]), **size)
+    for film in given.films:
+        (scratch / film.name).symlink_to(film.resolve())
+    for segments in given.segments:
+        decoding, whole = evaluation(scratch, segments, given.rounds)
+        cost = f"{decoding:.3f} CPU s a video to decode, {whole:.3f} to evaluate: {whole / decoding:.2f} x"
+        print(f"{segments} segments: {cost}")
+
+
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -179,14 +238,18 @@ def main() -> None:
     parser.add_argument("--films", type=Path, nargs="+", default=[], help="films to cut; without either they are drawn")
     parser.add_argument("--fps", type=int, nargs="+", default=[30], help="of the drawn clips")
     parser.add_argument("--segments", type=int, nargs="+", default=[2])
-    every = [*WAYS, *MEMBERS]
+    every = [*WAYS, "whole", "prepared"]
     parser.add_argument("--ways", nargs="+", default=every, choices=every, help="naive is always one")
     parser.add_argument("--samples", type=int, default=40, help="samples a round and way")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clips", type=int, default=8, help="clips to draw")
+    parser.add_argument("--evaluation", type=float, metavar="S", help="a benchmark's videos of S seconds instead")
     given = parser.parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as scratch:
+        if given.evaluation:
+            print_evaluation(given, Path(scratch))
+            return
         for source, place in sources(given, Path(scratch)):
             index = load_index(read_manifest(str(place)), "train")
             for segments in given.segments:

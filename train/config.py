@@ -385,7 +385,7 @@ class TrainConfig(Section):
         if data.grow and self.loop.epochs:
             raise ValueError("data.grow: how long the epochs will be is not known; give loop.steps, not loop.epochs")
         if data.grow and (data.videos or data.order != "planned"):
-            raise ValueError("data.grow: needs a manifest, and an order that knows the start of an epoch: planned")
+            raise ValueError("data.grow: needs a manifest, and a known start of an epoch (data.order: planned)")
 
     def _asks_possible(self, asks: bool, has_towers: bool) -> None:
         if asks != bool(self.data.questions):

@@ -14,10 +14,6 @@ N_UNUSED_POSITIONS = 512
 """Rows of the visual position table, which published stage 2 files contain but the model never reads."""
 
 
-ANSWER_DROPOUT = 0.1
-"""Before the answering head, as published."""
-
-
 class VisualEmbeddings(nn.Module):
     """Turns a feature map into a sequence of tokens, with embeddings of their row and column."""
 
@@ -119,7 +115,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.bert = Bert(config)
         if config.n_answers:
-            self.dropout = nn.Dropout(ANSWER_DROPOUT)
+            self.dropout = nn.Dropout(config.dropout)
             self.classifier = nn.Sequential(
                 nn.Linear(config.width, 2 * config.width), nn.ReLU(), nn.Linear(2 * config.width, config.n_answers)
             )

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from manifests.settings import Section, identity
+from train.distributed import mean_over_ranks
 from train.objectives.base import Objective
 from train.rows import Rows
 
@@ -42,7 +43,7 @@ def loss(outputs: Any, batch: Rows, n_rows: int, config: Any) -> Tensor:
         each = (logits - targets).square().sum(1)
     else:
         each = -(targets * logits.log_softmax(1)).sum(1)
-    return each.sum() / n_rows
+    return mean_over_ranks(each.sum() / n_rows)
 
 
 ANSWERS = Objective("answers", AnswersSettings, loss, totals=totals)

@@ -9,14 +9,16 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from hdvila_testing.rows import a_video_row
 from hdvila_testing.s3 import s3_server
 from manifests import content
-from manifests.errors import UserError
+from manifests.errors import DamagedFile, UserError
 from manifests.lock import RunLock
+from manifests.parquet import open_parquet
 from manifests.version import LAYOUT_VERSION, SCHEMA_VERSION
 from pipeline.commands.fsck import fsck as print_fsck
 from pipeline.dataset import fsck as engine
@@ -192,6 +194,20 @@ SILENT = re.compile(
 """What a run need not read: where it is not read it is not built upon."""
 
 
+PARTS = re.compile(r"(clips|packs|transcripts|videos)/.*\.parquet")
+"""Of these a run that has all its media reads some columns."""
+
+
+def is_refused_or_the_same(part: Path, whole: Path) -> bool:
+    """Whether who reads all of a part is told that it is damaged, or gets what was written: a flip may lie in the head
+    of a page, which only the hash of the file covers.
+    """
+    try:
+        return bool(open_parquet(part.read_bytes()).read().equals(open_parquet(whole.read_bytes()).read()))
+    except (DamagedFile, OSError, pa.ArrowException):
+        return True
+
+
 def outcome(out: Path, films: Path, caplog: pytest.LogCaptureFixture) -> str:
     """How a run ends on a directory, with what it says."""
     caplog.clear()
@@ -245,6 +261,8 @@ def test_no_run_builds_in_silence_upon_any_kind_of_file(
         left = [fault for fault in faults(out) if fault != name or not SILENT.fullmatch(fault)]
         tars = {path.relative_to(whole) for path in whole.glob("shards/*/*.tar")} - {Path(name)}
         same = all((out / tar).read_bytes() == (whole / tar).read_bytes() for tar in tars)
+        if same and PARTS.fullmatch(name) and is_refused_or_the_same(out / name, whole / name):
+            continue
         if left or not same or pq.read_table(out / "selection.parquet") != pq.read_table(whole / "selection.parquet"):
             silent.append((name, left))
 

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from manifests.errors import UserError
 from manifests.membership import Ids, hash_ids
 from pipeline.engine.store.follow import PART, Follower
+from pipeline.engine.store.lost import loose_files
 from pipeline.engine.store.new_parts import KnownUnits
+from pipeline.engine.store.segments import read_head
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Stage
 from pipeline.likeness.index import Kind
@@ -105,10 +107,12 @@ def _distinct(rows: pa.Table) -> pa.Table:
 
 
 def compare_again_what_is_lost(store: Store, kinds: Sequence[Kind]) -> None:
-    """Takes back all of a kind whose index is gone, so that it is made again."""
+    """Takes back all of a kind whose index is gone, or a part of its tables, so that it is made again."""
+    head, _ = read_head(store)
     for kind in kinds:
-        if store.committed_of(kind.stage, ["00000"]) and not store.exists(kind.items_path(0)):
-            log.warning(
-                "%s/%s: is gone; everything is compared again from the beginning", store.url, kind.items_path(0)
-            )
+        lost = [kind.items_path(0)] if store.committed_of(kind.stage, ["00000"]) else []
+        lost = [path for path in lost if not store.exists(path)]
+        lost += [file.path for file in loose_files(store, head, [kind.stage], ("compared", "matches")) if file.fault]
+        if lost:
+            log.warning("%s/%s: is gone; everything is compared again from the beginning", store.url, lost[0])
             store.uncommit(kind.stage, *store.committed(kind.stage))

@@ -4,14 +4,14 @@ A run looks before it goes on: a reader would take rows that are not there for r
 each of the files through as well.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from manifests.errors import DamagedFile
 from manifests.parallel import READERS
 from manifests.schema import TABLES
-from pipeline.engine.store.segments import HEAD, UNITS, Segment, read_head
+from pipeline.engine.store.segments import HEAD, UNITS, Head, Segment, read_head
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import FOLDER, IDS_NAME, PART, name_of
 
@@ -43,8 +43,21 @@ def table_files(store: Store) -> Iterator[TableFile]:
     head, seen = read_head(store)
     if seen is None and store.folders(FOLDER):
         raise DamagedFile(f"{store.url}/{HEAD}: is gone; restore it, or begin again in another output directory")
-    where = {stage: store.loose(head, stage) for stage in store.commits.stages()}
-    for folder in (*TABLES, *(f"rejects/{stage}" for stage in where)):
+    stages = store.commits.stages()
+    yield from loose_files(store, head, stages, (*TABLES, *(f"rejects/{stage}" for stage in stages)))
+    with ThreadPoolExecutor(READERS, thread_name_prefix="sizes") as readers:
+        listed = readers.map(store.sizes, [segment.folder for segment in head.segments])
+        for segment, sizes in zip(head.segments, listed, strict=True):
+            yield from _files_of(segment, sizes)
+    for ids in head.ids:
+        sizes = store.sizes(ids.path.rpartition("/")[0])
+        yield TableFile(ids.stage, ids.path, ids.bytes, sizes.get(IDS_NAME, -1))
+
+
+def loose_files(store: Store, head: Head, stages: Iterable[str], folders: Iterable[str]) -> Iterator[TableFile]:
+    """The parts of stages in folders of tables that are in no segment."""
+    where = {stage: store.loose(head, stage) for stage in stages}
+    for folder in folders:
         named = [
             (path, stage)
             for stage, units in where.items()
@@ -54,13 +67,6 @@ def table_files(store: Store) -> Iterator[TableFile]:
         present = set(store.names(folder, PART)) if named else set()
         for path, stage in sorted(named):
             yield TableFile(stage, path, -1, 0 if name_of(path) in present else -1)
-    with ThreadPoolExecutor(READERS, thread_name_prefix="sizes") as readers:
-        listed = readers.map(store.sizes, [segment.folder for segment in head.segments])
-        for segment, sizes in zip(head.segments, listed, strict=True):
-            yield from _files_of(segment, sizes)
-    for ids in head.ids:
-        sizes = store.sizes(ids.path.rpartition("/")[0])
-        yield TableFile(ids.stage, ids.path, ids.bytes, sizes.get(IDS_NAME, -1))
 
 
 def _files_of(segment: Segment, sizes: Mapping[str, int]) -> Iterator[TableFile]:

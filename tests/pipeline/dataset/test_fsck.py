@@ -226,6 +226,7 @@ def outcome(out: Path, films: Path, caplog: pytest.LogCaptureFixture) -> str:
         ("shards/*/00000.tar", "cut"),
         ("shards/*/00000.parquet", "deleted"),
         ("transcripts/*.parquet", "deleted"),
+        ("compared/part-same_sentences-*.parquet", "deleted"),
         ("batches/00003.json", "deleted"),
         ("batches/00003.json", "flipped"),
         ("manifest.json", "flipped"),

@@ -46,6 +46,7 @@ import torch
 import webdataset
 
 from bench.loader_clips import cut_films, drawn_film
+from hdvila_testing.video import Film as Drawn
 from hdvila_testing.video import a_video
 from manifests.sample import SampleJson
 from manifests.shards import read_manifest
@@ -221,8 +222,8 @@ def print_evaluation(given: argparse.Namespace, scratch: Path) -> None:
     """Measures and prints, for each number of segments."""
     torch.set_num_threads(1)
     for n in range(0 if given.films else 3):
-        size = {"width": 640, "height": 360, "gop": 250}
-        a_video(scratch / f"drawn{n}.mp4", seconds=given.evaluation, fps=Fraction(given.fps[0]), **size)
+        drawn = Drawn(seconds=given.evaluation, fps=Fraction(given.fps[0]), width=640, height=360)
+        a_video(scratch / f"drawn{n}.mp4", drawn)
     for film in given.films:
         (scratch / film.name).symlink_to(film.resolve())
     for segments in given.segments:
@@ -272,7 +273,7 @@ def print_comparison(result: dict[str, float], index: Index, segments: int, sour
     print(f"{source}; {len(index)} clips, {segments} segments of 1 + 6 frames; load {os.getloadavg()[0]:.1f}")
     for name, value in result.items():
         print(f"  {name:10} {value:8.2f} samples per core-second   {value / result['naive']:6.2f} x naive")
-    read = {name: bytes_read(index, name) for name in ("whole", "prepared")}  # type: ignore[arg-type]
+    read = {name: bytes_read(index, name) for name in ("whole", "prepared")}
     print(f"  bytes read a sample: whole {read['whole'] / 1e6:.2f} MB, prepared {read['prepared'] / 1e6:.2f} MB")
     line = {"source": source, "segments": segments, "samples_per_core_s": {k: round(v, 3) for k, v in result.items()}}
     print(json.dumps(line), flush=True)

@@ -16,7 +16,7 @@ from train.data.crop import Pixels
 
 N_FILMS, N = 16, 64
 FRAMES, HEIGHT, WIDTH = 8, 96, 160
-LIGHTS = {"bright": 1.0, "pale": 0.55, "dim": 0.3, "dark": 0.1}
+LIGHTS = {"bright": 1.0, "pale": 0.65, "dim": 0.4, "dark": 0.22}
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,7 @@ def _read(store: Files) -> Holder:
 def _parse(raw: bytes) -> Holder:
     try:
         holder = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return cast(Holder, holder) if isinstance(holder, dict) else {}
 

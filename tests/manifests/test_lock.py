@@ -209,7 +209,7 @@ def test_who_holds_the_lock_is_named_with_the_time_since_its_last_renewal(
     assert "Waiting up to 60 s" in caplog.text
 
 
-@pytest.mark.parametrize("damaged", [b"", b"[1]", b"{", b'{"pid": 0}'])
+@pytest.mark.parametrize("damaged", [b"", b"[1]", b"{", b'{"pid": 0}', b"[" * 100_000])
 def test_a_damaged_lock_is_one_of_an_unknown_run_and_waited_for(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, damaged: bytes
 ) -> None:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from manifests.schema import SHARD_ROWS, table_of
 from manifests.shards import MANIFEST_NAME, TABLE_NAME, manifest_bytes, read_manifest
+from pipeline.engine.store.commits import hash_of_group
 from pipeline.engine.store.store import Store
 from pipeline.shards.files import read_rows
 
@@ -142,6 +143,12 @@ def file(name: str, data: bytes | str) -> Attack:
     return change
 
 
+def commits(text: str) -> Attack:
+    """Writes a group of commits under the hash of its bytes."""
+    name = f"group.0000000009.{hash_of_group(text.encode())}.json"
+    return file(f"commits/shards/{name}", text)
+
+
 def link(name: str) -> Attack:
     """Puts a link to the same in the data set beside it, `victim`, in place of a file or folder."""
 
@@ -229,7 +236,8 @@ SETS: dict[str, Attack] = TARS | {
     "tombstones for everything": file("tombstones.txt", "channel \nvideo ../../escaped\nurl http://[x\n"),
     "a selection that is none": file("selection.parquet", b"PAR1" + bytes(64) + b"PAR1"),
     "a selection of 4 GB": bomb("selection.parquet"),
-    "commits that nest": file("commits/shards/group.0000000009.000000000000.json", NESTED),
+    "commits that nest": commits(NESTED),
+    "commits of another kind": commits('{"units": [1]}'),
     "a state of a run that nests": file("status.json", NESTED),
     "a lock that nests": file("run.lock", NESTED),
     "a report that nests": file("report/report.json", NESTED),

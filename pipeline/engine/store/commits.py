@@ -102,11 +102,16 @@ class Commits:
 
     def _units_in(self, path: str) -> dict[str, Facts]:
         data = self.files.read(path)
+        cure = "restore it, or delete it: the next run then does its units again"
         if is_group(path.rpartition("/")[2]) and hash_of_group(data) != path.split(".")[-2]:
-            cure = "restore it, or delete it: the next run then does its units again"
             raise DamagedFile(f"{self.files.url}/{path}: its hash is not the one in its name; {cure}")
-        units: dict[str, Facts] = json.loads(data)["units"]
-        return units
+        try:
+            units: dict[str, Facts] = json.loads(data)["units"]
+            if all(isinstance(facts, dict) for facts in units.values()):
+                return units
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            pass
+        raise DamagedFile(f"{self.files.url}/{path}: holds no commits of units; {cure}")
 
     def facts(self, path: str, unit: str) -> Facts:
         """What a unit's commit holds; `path` is the object that `of` returned. FileNotFoundError if it is gone."""

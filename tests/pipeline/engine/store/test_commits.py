@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from manifests.errors import DamagedFile
 from manifests.files import Files
 from manifests.lock import RunLock
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.store.commits import Commits, number_of, part_name
+from pipeline.engine.store.commits import Commits, hash_of_group, number_of, part_name
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import Outcome, attempt_unit
 from pipeline.engine.work.executor import LocalExecutor
@@ -216,3 +217,13 @@ def test_a_file_that_is_no_group_is_left_alone(commits: Commits) -> None:
     path = commits.write("toy", {"a": {}})
 
     assert number_of(path) == 1 and commits.last_number("toy") == 1 and commits.of("toy") == {"a": path}
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"units": [1]}', '{"units": {"u": 1}}', "{}", "["])
+def test_a_strangers_group_that_holds_no_commits_is_named_with_its_cure(tmp_path: Path, text: str) -> None:
+    store = Store(str(tmp_path))
+    path = f"commits/toy/group.0000000001.{hash_of_group(text.encode())}.json"
+    store.write(path, text.encode())
+
+    with pytest.raises(DamagedFile, match=rf"{path}: holds no commits of units; restore it, or delete it"):
+        store.committed("toy")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from manifests.lock import RunLock
 from pipeline.engine.run import clock
+from pipeline.engine.run.memory import return_free_pages
 from pipeline.engine.store.delete_merged import sweep_segments
 from pipeline.engine.store.lookup import write_loose
 from pipeline.engine.store.merge import Job, MergeSizes, install, plan_merge
@@ -68,6 +69,7 @@ def merge_next(store: Store, lock: RunLock, sizes: MergeSizes, *, after_a_start:
         said = f"merged {len(replaced)} files of ids into {len(made)} of {sum(file.bytes for file in made)} bytes"
     else:
         return None
+    return_free_pages()
     return Merged(said if is_done else "", read_head(store)[0].covered)
 
 

@@ -45,7 +45,7 @@ def a_recipe(task: str, folder: Path, **loop: Any) -> Path:
         },
         "objective": {"contrastive": 0.0, "answers": 1.0, "answers_kind": "count" if task == "tgif_count" else "one"},
         "optim": {"lr": 2e-3, "weight_decay": 0.0, "schedule": "cosine", "warmup": 0.05},
-        "loop": {"steps": 400, "batch": 16, "threads": 1, "device": "cpu", **loop},
+        "loop": {"steps": 500, "batch": 16, "threads": 1, "device": "cpu", **loop},
         "checkpoint": {"every": 0, "keep": 1},
         "eval": {"every": 0, "questions": file},
         "observe": {"tensorboard": False, "every": 10},
@@ -64,7 +64,7 @@ def told(*arguments: object) -> dict[str, Any]:
 @pytest.mark.learn
 @pytest.mark.parametrize("task", TASKS)
 def test_64_questions_of_each_benchmark_are_learned_by_heart(task, tmp_path, monkeypatch):
-    # BERT's 0.02 is for 768 channels: in 48, what the pictures say would be too faint to be found in 400 steps.
+    # BERT's 0.02 is for 768 channels: in 48, what the pictures say would be too faint to be found in 500 steps.
     monkeypatch.setattr(hd_vila_kind, "INIT_STD", 0.15)
     recipe = a_recipe(task, tmp_path)
 

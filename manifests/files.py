@@ -264,9 +264,9 @@ class Files:
         """Writes a JSON file with sorted keys, so that the same value gives the same bytes, and its checksum."""
         self.write_sealed(relative, json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode())
 
-    def write_table(self, relative: str, table: pa.Table) -> None:
-        """Writes a Parquet file with checksums, in row groups of ROWS_A_GROUP."""
-        self.write(relative, parquet_bytes(table, row_group_size=ROWS_A_GROUP))
+    def write_table(self, relative: str, table: pa.Table, **options: Any) -> None:
+        """Writes a Parquet file with checksums, in row groups of ROWS_A_GROUP. `options`: of pyarrow's own."""
+        self.write(relative, parquet_bytes(table, row_group_size=ROWS_A_GROUP, **options))
 
     def create(self, relative: str, data: bytes) -> bool:
         """Creates a file; returns False if it exists already (O_EXCL on a disk, If-None-Match in a bucket)."""

@@ -12,7 +12,6 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -27,7 +26,7 @@ from fsspec.implementations.local import LocalFileSystem
 from manifests.errors import DamagedFile, UserError
 from manifests.inside import linked_folders, refuse_links, refuse_outside
 from manifests.outage import outlast
-from manifests.parallel import READERS
+from manifests.parallel import side_by_side
 from manifests.parquet import parquet_bytes
 from manifests.seals import is_broken, sealed
 
@@ -321,8 +320,7 @@ class Files:
 
     def delete_all(self, relatives: Sequence[str]) -> None:
         """Deletes files, several at a time."""
-        with ThreadPoolExecutor(READERS, thread_name_prefix="delete") as deleters:
-            list(deleters.map(self.delete, relatives))
+        side_by_side(self.delete, relatives)
 
     def delete_folder(self, relative: str) -> None:
         """Deletes a folder with all that is in it; no error if there is none."""

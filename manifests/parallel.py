@@ -5,7 +5,7 @@ side by side, and no more is in memory than a limit allows.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -16,6 +16,17 @@ READERS = 16
 """Requests made at a time, each for one object."""
 MOST_BYTES = 64 * 1024**2
 """Bytes of results that may be there or under way at a time; a single result always may."""
+
+
+def side_by_side(work: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
+    """What `work` makes of each item, in their order, with READERS of them under way at a time. For one item or none no
+    thread begins: most looks have no more.
+    """
+    all_ = list(items)
+    if len(all_) < 2:
+        return [work(item) for item in all_]
+    with ThreadPoolExecutor(min(READERS, len(all_)), thread_name_prefix="beside") as readers:
+        return list(readers.map(work, all_))
 
 
 def ahead(

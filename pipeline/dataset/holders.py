@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from manifests.clip_status import is_success
 from manifests.errors import DamagedFile
 from manifests.origin import origin_of
-from manifests.parallel import READERS
+from manifests.parallel import READERS, side_by_side
 from manifests.shards import ShardEntry
 from pipeline.dataset.reach import COLUMNS, covered, is_in
 from pipeline.engine.store.store import Store
@@ -126,9 +126,8 @@ def _may_hold(store: Store, closed: Sequence[ShardEntry], holders: Holders, in_t
     by_generation: dict[int, list[ShardEntry]] = {}
     for entry in closed:
         by_generation.setdefault(entry.generation, []).append(entry)
-    with ThreadPoolExecutor(READERS) as readers:
-        kept = readers.map(lambda item: kept_held(store, *item), by_generation.items())
-        held = dict(zip(by_generation, kept, strict=True))
+    kept = side_by_side(lambda item: kept_held(store, *item), by_generation.items())
+    held = dict(zip(by_generation, kept, strict=True))
     by_address = holders.covering.videos or holders.covering.urls or holders.covering.hashed
     strangers = _strangers(held, in_table) if by_address else pa.array([], pa.string())
     videos = pa.chunked_array([pa.array(sorted(holders.gone | holders.covering.videos), pa.string()), strangers])

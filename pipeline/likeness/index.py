@@ -12,7 +12,6 @@ index consists of follows from the number of batches alone. Hashes do not compre
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +24,7 @@ import pyarrow as pa
 
 from manifests.errors import DamagedFile
 from manifests.files import Files
-from manifests.parallel import READERS, ahead
+from manifests.parallel import ahead, side_by_side
 from manifests.parquet import damage_named, open_parquet, parquet_bytes
 from manifests.rows import MatchRow
 from pipeline.engine.store.ranges import RowFile
@@ -301,7 +300,6 @@ def near_pairs(files: Files, kind: Kind, batch: int, columns: Sequence[int]) -> 
         found = read_items(files, kind.items_path(one), np.array(by_batch[one], np.int64))
         return {(one, its_row): values for its_row, values in found.items()}
 
-    with ThreadPoolExecutor(READERS) as readers:
-        rows = {place: values for found in readers.map(read, by_batch) for place, values in found.items()}
+    rows = {place: values for found in side_by_side(read, by_batch) for place, values in found.items()}
     columns_of_pairs = (column.tolist() for column in (of_batch, row, item, query_row, query_item))
     return [((rows[b, r], i), (rows[batch, q], k)) for b, r, i, q, k in zip(*columns_of_pairs, strict=True)]

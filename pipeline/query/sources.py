@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
 from manifests.funnel import SELECTION_NAME, selection_runs
-from manifests.parallel import READERS
+from manifests.parallel import READERS, side_by_side
 from manifests.schema import completed
 from manifests.shards import TABLE_NAME, ShardEntry, read_entries, rows_of_shard
 from pipeline.engine.store.commits import part_name
@@ -98,8 +98,7 @@ def _read_segment(store: Store, table: str, segment: Segment, columns: Sequence[
 
 def _read_loose(store: Store, table: str, parts: Sequence[Part], columns: Sequence[str]) -> Read:
     names = list(columns)
-    with ThreadPoolExecutor(READERS, thread_name_prefix="parts") as readers:
-        read = list(readers.map(lambda part: store.read_part(part, names), parts))
+    read = side_by_side(lambda part: store.read_part(part, names), parts)
     for i, (part, rows) in enumerate(zip(parts, read, strict=True)):
         name = pa.array([part_name(part.stage, part.unit)] * rows.num_rows, pa.string())
         yield _with_origin(completed(rows, _schema_of(table, names)), name, np.arange(rows.num_rows)), i

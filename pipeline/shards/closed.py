@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
 from manifests.membership import Ids, hash_ids
-from manifests.parallel import READERS
+from manifests.parallel import READERS, side_by_side
 from manifests.parquet import open_parquet
 from manifests.shards import TABLE_NAME, ShardEntry
 from manifests.shards import read_entries as entries_of_table
@@ -113,10 +112,8 @@ class ClosedShards:
 
 def _held(store: Store, by_generation: Mapping[int, Sequence[ShardEntry]]) -> dict[int, Held]:
     """The contents of these shards by generation, from the stored files where there are any."""
-    with ThreadPoolExecutor(READERS) as readers:
-        kept = dict(
-            zip(by_generation, readers.map(lambda item: kept_held(store, *item), by_generation.items()), strict=True)
-        )
+    found = side_by_side(lambda item: kept_held(store, *item), by_generation.items())
+    kept = dict(zip(by_generation, found, strict=True))
     return {generation: kept[generation] or _keep(store, generation, by_generation[generation]) for generation in kept}
 
 
@@ -165,8 +162,7 @@ def read_held(store: Store, entries: Sequence[ShardEntry]) -> Held:
         code = np.full(rows.num_rows, SPLITS.index(entry.split), np.int8)
         return rows.append_column("split", pa.array(code))
 
-    with ThreadPoolExecutor(READERS) as readers:
-        return _condensed(pa.concat_tables(readers.map(read, entries)))
+    return _condensed(pa.concat_tables(side_by_side(read, entries)))
 
 
 def _condensed(rows: pa.Table) -> Held:

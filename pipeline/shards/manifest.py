@@ -14,7 +14,6 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +27,7 @@ from manifests.clip_status import is_success
 from manifests.errors import DamagedFile, UserError
 from manifests.funnel import CURE_OF_SELECTION, SELECTION_NAME
 from manifests.image_sample import IMAGE_KIND
-from manifests.parallel import READERS
+from manifests.parallel import side_by_side
 from manifests.parquet import damage_named, open_parquet
 from manifests.reasons import Reason
 from manifests.sample_index import entries_in
@@ -244,8 +243,7 @@ def _with_samples_in(store: Store, shards: Sequence[ShardEntry]) -> set[str]:
         ids: list[str] = pc.unique(table.filter(is_success(table["status"]))["video_id"]).to_pylist()
         return ids
 
-    with ThreadPoolExecutor(READERS) as readers:
-        return {video_id for ids in readers.map(read, shards) for video_id in ids}
+    return {video_id for ids in side_by_side(read, shards) for video_id in ids}
 
 
 def _present(store: Store) -> list[str]:
@@ -254,9 +252,7 @@ def _present(store: Store) -> list[str]:
 
 
 def _delete(store: Store, packs: Sequence[str]) -> int:
-    with ThreadPoolExecutor(READERS) as readers:
-        list(readers.map(store.delete, packs))
-    return len(packs)
+    return len(side_by_side(store.delete, packs))
 
 
 def _rejected_for_good(store: Store) -> set[str]:

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from manifests import parallel as module
-from manifests.parallel import ahead
+from manifests.parallel import ahead, side_by_side
 
 
 def test_results_come_in_order_and_are_made_side_by_side() -> None:
@@ -48,3 +48,12 @@ def test_an_error_comes_where_its_item_would_have_and_nothing_goes_on_after_it()
         for item, _ in ahead(work, list(range(200)), lambda item: 1):
             got.append(item)
     assert got == [0] and len(begun) < 60
+
+
+def test_results_come_in_order_and_one_item_needs_no_thread() -> None:
+    def work(item: int) -> tuple[int, str]:
+        return -item, threading.current_thread().name
+
+    here = threading.current_thread().name
+    assert [negative for negative, _ in side_by_side(work, range(50))] == [-item for item in range(50)]
+    assert side_by_side(work, [7]) == [(-7, here)] and side_by_side(work, ()) == []

@@ -10,13 +10,12 @@ the group with the higher number decides for each unit that it holds. A unit's f
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypedDict
 
 from manifests.errors import DamagedFile
 from manifests.files import Files
-from manifests.parallel import READERS
+from manifests.parallel import side_by_side
 from manifests.rows import ManifestRow
 
 FOLDER = "commits"
@@ -96,9 +95,7 @@ class Commits:
 
     def _read(self, paths: list[str]) -> None:
         new = [path for path in paths if path not in self._groups]
-        with ThreadPoolExecutor(READERS) as readers:
-            for path, units in zip(new, readers.map(self._units_in, new), strict=True):
-                self._groups[path] = units
+        self._groups.update(zip(new, side_by_side(self._units_in, new), strict=True))
 
     def _units_in(self, path: str) -> dict[str, Facts]:
         data = self.files.read(path)

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from typing import TypeVar
 
 from manifests.files import Files
-from manifests.parallel import READERS
+from manifests.parallel import READERS, side_by_side
 from pipeline.engine.store.commits import Commits, Facts
 from pipeline.engine.store.segments import MAX_MOVED, Head, SegmentReader, change_head, read_head, without
 
@@ -76,8 +76,7 @@ class Committed(Files):
         for _ in range(MAX_MOVED):
             head, seen = read_head(self)
             stages = self.commits.stages()
-            with ThreadPoolExecutor(READERS, thread_name_prefix="stages") as readers:
-                own = dict(zip(stages, readers.map(partial(self._commits_after, head), stages), strict=True))
+            own = dict(zip(stages, side_by_side(partial(self._commits_after, head), stages), strict=True))
             if read_head(self)[1] == seen:
                 break
         return Look(head, seen, own)

@@ -7,7 +7,6 @@ read completely, so that a look at a table with nothing new reads no file.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from manifests.parallel import READERS, ahead
+from manifests.parallel import ahead, side_by_side
 from manifests.schema import REJECTS, TABLES, completed
 from pipeline.engine.store.commits import part_name
 from pipeline.engine.store.new_parts import KnownUnits, hash_units, hashes_of
@@ -105,8 +104,7 @@ class Follower:
         for some in (parts[i : i + PARTS_AT_A_TIME] for i in range(0, len(parts), PARTS_AT_A_TIME)):
             names = hashes_of(some)
             is_new = self._known.are_new(names)
-            with ThreadPoolExecutor(READERS, thread_name_prefix="parts") as readers:
-                tables = list(readers.map(self._read, compress(some, is_new.tolist())))
+            tables = side_by_side(self._read, compress(some, is_new.tolist()))
             self._known.add(names[is_new])
             yield from tables
 

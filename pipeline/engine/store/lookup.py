@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +23,7 @@ from manifests.errors import DamagedFile
 from manifests.files import Files
 from manifests.hashing import UInt64, hash_texts
 from manifests.origin import origin_of
-from manifests.parallel import READERS
+from manifests.parallel import side_by_side
 from manifests.parquet import damage_named, open_parquet, parquet_bytes
 from pipeline.engine.store.commits import FOLDER, Commits, Facts
 from pipeline.engine.store.ranges import RowFile
@@ -110,9 +109,8 @@ def rows_with_hash(
 ) -> list[tuple[Segment, Part]]:
     """The rows that may belong to ids or addresses with these hashes, and the segments that hold them."""
     by_id = {segment.id: segment for segment in head.segments}
-    with ThreadPoolExecutor(READERS, thread_name_prefix="ids") as readers:
-        read = readers.map(lambda file: places_with(reader.files, file.path, file.bytes, wanted), head.ids)
-        places = {tuple(place.values()) for rows in read for place in rows.to_pylist()}
+    read = side_by_side(lambda file: places_with(reader.files, file.path, file.bytes, wanted), head.ids)
+    places = {tuple(place.values()) for rows in read for place in rows.to_pylist()}
     found = []
     for _, name, table, first, n_rows in sorted(places):
         segment = by_id.get(name)

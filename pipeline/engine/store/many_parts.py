@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from manifests.parallel import READERS, ahead
+from manifests.parallel import ahead, side_by_side
 from manifests.schema import completed
 from pipeline.engine.store.ranges import FETCH_BYTES, SegmentRows
 from pipeline.engine.store.unit_parts import Part
@@ -38,8 +37,7 @@ def read_many(store: Store, parts: Sequence[Part], schema: pa.Schema) -> Iterato
     loose = [i for i, part in enumerate(parts) if part.n_rows < 0]
     read = partial(_read_part, store, parts, schema)
     for some in (loose[i : i + LOOSE_AT_A_TIME] for i in range(0, len(loose), LOOSE_AT_A_TIME)):
-        with ThreadPoolExecutor(READERS, thread_name_prefix="parts") as readers:
-            yield from list(readers.map(read, some))
+        yield from side_by_side(read, some)
     of_files: dict[str, list[int]] = {}
     for i in sorted((i for i, part in enumerate(parts) if part.n_rows > 0), key=lambda i: parts[i].first):
         of_files.setdefault(parts[i].path, []).append(i)

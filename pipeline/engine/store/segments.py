@@ -17,7 +17,6 @@ readers that began before can finish.
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -31,7 +30,7 @@ from manifests.columns import table_in_a_file
 from manifests.errors import DamagedFile
 from manifests.files import Files
 from manifests.membership import NOWHERE, Ids
-from manifests.parallel import READERS
+from manifests.parallel import side_by_side
 from manifests.parquet import damage_named, open_parquet
 from manifests.seals import sealed
 from manifests.wrong_value import first_fault
@@ -227,11 +226,7 @@ class SegmentReader:
 
     def load(self, segments: Iterable[Segment]) -> None:
         """Reads the units of these segments, several at a time."""
-        unread = [segment for segment in segments if segment.id not in self._units]
-        if len(unread) < 2:
-            return
-        with ThreadPoolExecutor(READERS, thread_name_prefix="units") as readers:
-            list(readers.map(self.units, unread))
+        side_by_side(self.units, [segment for segment in segments if segment.id not in self._units])
 
     def live(self, segment: Segment) -> pa.Table:
         """The rows of its units that are not void."""

@@ -6,7 +6,6 @@ commits/<stage>/group.<number>.<hash>.json         written last
 
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.errors import DamagedFile, UserError
-from manifests.parallel import READERS
+from manifests.parallel import side_by_side
 from manifests.parquet import PLAIN, damage_named, open_parquet
 from manifests.schema import REJECTS, TABLES, WIDE, completed, table_of
 from manifests.stages import STAGES
@@ -130,8 +129,7 @@ class Store(Committed):
         """The parts of a table, or of rejects (`rejects`, or one stage's `rejects/<stage>`), that are in no segment."""
         table, only = _table_and_stage(head, folder)
         stages = [only] if only else [stage for stage in self.commit_stages() if _may_write(stage, table)]
-        with ThreadPoolExecutor(READERS, thread_name_prefix="stages") as readers:
-            where = dict(zip(stages, readers.map(partial(self.loose, head), stages), strict=True))
+        where = dict(zip(stages, side_by_side(partial(self.loose, head), stages), strict=True))
         if table == "rejects":
             return [part for stage in stages for part in self.own_parts({stage: where[stage]}, f"rejects/{stage}")]
         return self.own_parts(where, folder)
@@ -297,8 +295,7 @@ class Store(Committed):
             if not any(self.segments.among(segment, [part.unit]) for segment in holding):
                 parts.append((table, part))
         schemas = {table: _schema_of(table, columns[table]) for table in columns}
-        with ThreadPoolExecutor(READERS, thread_name_prefix="rows") as readers:
-            read = list(readers.map(lambda pair: self._rows_there(pair[1], schemas[pair[0]]), parts))
+        read = side_by_side(lambda pair: self._rows_there(pair[1], schemas[pair[0]]), parts)
         made = {table: [schema.empty_table()] for table, schema in schemas.items()}
         for (table, _), rows in zip(parts, read, strict=True):
             made[table].append(rows)
@@ -329,8 +326,7 @@ class Store(Committed):
             named = {table: commits.parts(holding, stage, folder) for table, folder in folders.items()}
             return [(table, Part(stage, unit, path)) for table, parts in named.items() for unit, path in parts]
 
-        with ThreadPoolExecutor(READERS, thread_name_prefix="loose") as readers:
-            yield from (pair for some in readers.map(of_stage, self.commits.stages()) for pair in some)
+        yield from (pair for some in side_by_side(of_stage, self.commits.stages()) for pair in some)
 
     def write_part(
         self, table: str, stage: str, unit: str, rows: Sequence[Mapping[str, Any]] | pa.Table, token: str = ""
@@ -353,8 +349,7 @@ class Store(Committed):
         how many. Only call while holding the run lock.
         """
         of_segments = [retired for retired in read_head(self)[0].retired if retired.is_parts]
-        with ThreadPoolExecutor(READERS, thread_name_prefix="merged") as readers:
-            merged = {path for paths in readers.map(self.merged_parts, of_segments) for path in paths}
+        merged = {path for paths in side_by_side(self.merged_parts, of_segments) for path in paths}
         folders = [*TABLES, *(f"rejects/{stage}" for stage in self.folders("rejects"))]
         where = {stage: self.commits.of(stage) for stage in self.commits.stages()}
         n_swept = 0

@@ -51,6 +51,13 @@ def node(s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def scratches() -> Iterator[list[Path]]:
+    """The temporary folders of two nodes: short paths, since their loaders' sockets lie in them."""
+    with tempfile.TemporaryDirectory(prefix="a-") as one, tempfile.TemporaryDirectory(prefix="b-") as other:
+        yield [Path(one), Path(other)]
+
+
 def tree_for(manifest: Path, out: str, **sections: dict[str, Any]) -> dict[str, Any]:
     return {**a_tree(manifest, Path(), **sections), "out": out}
 
@@ -89,17 +96,18 @@ def losses_in(s3: S3, name: str) -> dict[int, float]:
 
 
 @pytest.mark.slow
-def test_a_run_killed_on_two_nodes_ends_on_a_fresh_one_with_the_same_bits(s3: S3, node: Path, drawn: Path) -> None:
+def test_a_run_killed_on_two_nodes_ends_on_a_fresh_one_with_the_same_bits(
+    scratches: list[Path], s3: S3, node: Path, drawn: Path
+) -> None:
     settings = {"loop": {"steps": 9, "batch": 4}, "data": {"workers": 1}, "checkpoint": {"every": 3}}
     run(drawn, node / "disk", **settings)
     config, bucket = node / "run.yaml", Files("s3://bucket/killed")
     config.write_text(yaml.safe_dump(tree_for(drawn, bucket.url, **settings)))
 
-    for number, (step, n_checkpoints) in enumerate(((2, 0), (5, 1))):
-        (node / f"scratch {number}").mkdir()
+    for scratch, (step, n_checkpoints) in zip(scratches, ((2, 0), (5, 1)), strict=True):
         words = ("-m", "tests.train.waiting_fit", str(config), str(step), str(n_checkpoints))
-        killed = Ranks(1, words, node / "log", {**s3.environment, "TMPDIR": str(node / f"scratch {number}")})
-        wait_for(step, n_checkpoints, bucket, killed, node)
+        killed = Ranks(1, words, node / "log", {**s3.environment, "TMPDIR": str(scratch)})
+        wait_for(step, n_checkpoints, bucket, killed, scratch)
         killed.send_signal(signal.SIGKILL)
         killed.wait(300)
     assert [c.name for c in checkpoints(bucket)] == ["step-00000003"]
@@ -114,15 +122,15 @@ def test_a_run_killed_on_two_nodes_ends_on_a_fresh_one_with_the_same_bits(s3: S3
         assert there.read(tensors) == (here / "__0_0.distcp").read_bytes()
 
 
-def steps_here(node: Path) -> int:
-    """The most steps that one of the node's scratch folders tells of."""
-    told = [len(file.read_text().splitlines()) for file in node.glob("scratch */hdvila-train-*/node-0/metrics.jsonl")]
+def steps_here(scratch: Path) -> int:
+    """The steps that a node's temporary folder tells of."""
+    told = [len(file.read_text().splitlines()) for file in scratch.glob("hdvila-train-*/node-0/metrics.jsonl")]
     return max(told, default=0)
 
 
-def wait_for(step: int, n_checkpoints: int, bucket: Files, ranks: Ranks, node: Path) -> None:
+def wait_for(step: int, n_checkpoints: int, bucket: Files, ranks: Ranks, scratch: Path) -> None:
     deadline = time.monotonic() + 90
-    while steps_here(node) < step or len(checkpoints(bucket)) < n_checkpoints:
+    while steps_here(scratch) < step or len(checkpoints(bucket)) < n_checkpoints:
         assert ranks.poll() is None and time.monotonic() < deadline, "the run ended too early"
         time.sleep(0.1)
 

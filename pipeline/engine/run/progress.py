@@ -25,7 +25,8 @@ log = logging.getLogger("hdvila")
 
 Item = TypeVar("Item")
 
-PLAIN_EVERY_S = 15.0
+PLAIN_EVERY_S, UNCHANGED_EVERY_S = 15.0, 300.0
+"""Without a terminal: the time between two lines, and between two that say the same."""
 FOR_FILES = "for_files"
 """Marks a log record as for files only: a terminal shows it in another form, or it would be too much there."""
 
@@ -62,6 +63,7 @@ class StageProgress:
         self._n_done = self._n_planned = 0
         self._rejects: Counter[str] = Counter()
         self._started = self._last_line = clock.now()
+        self._last_said = (-1, -1)
         self._resumed, self._has_begun = n_done_before, False
         self._bar = bar
         if bar:
@@ -95,9 +97,11 @@ class StageProgress:
 
     def tick(self, n_in_flight: int) -> None:
         """Called regularly: without a terminal it logs a line now and then, even while no unit ends."""
-        if self._bar or not self._has_begun or clock.now() - self._last_line < PLAIN_EVERY_S:
+        says = (self._n_done, n_in_flight)
+        every_s = UNCHANGED_EVERY_S if says == self._last_said else PLAIN_EVERY_S
+        if self._bar or not self._has_begun or clock.now() - self._last_line < every_s:
             return
-        self._last_line = clock.now()
+        self._last_line, self._last_said = clock.now(), says
         done = f"{self._n_done} of {units_of(self._n_planned)}" if self._n_planned else units_of(self._n_done)
         log.info("%s: %s, %d in flight%s", self._stage, done, n_in_flight, self._note())
 

@@ -66,6 +66,20 @@ def test_a_line_comes_though_no_unit_ends_and_the_rate_once_some_have(
     ]
 
 
+def test_a_line_that_would_say_the_same_comes_every_five_minutes(
+    lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(progress.clock, "now", lambda: clock[0])
+    with RunProgress() as run:
+        stage = run.stage("extract", 0)
+        stage.queued(3, 3)
+        for _ in range(40):
+            clock[0] += 15
+            stage.tick(3)
+    assert lines == ["extract: begins; 3 units"] + 2 * ["extract: 0 of 3 units, 3 in flight"]
+
+
 def test_what_is_planned_is_told_at_once_and_the_time_that_is_left_with_the_rate(
     lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

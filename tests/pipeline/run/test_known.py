@@ -98,10 +98,10 @@ def test_an_update_of_all_tables_takes_the_turns_of_one_look(tmp_path: Path) -> 
     turns = []
     for number in range(4):
         grow(store, number, draw)
-        with count_requests() as counted:
+        with count_requests(pool_wait_s=0.002) as counted:
             known.update()
-        turns.append((counted.kinds["ls"], counted.n_of("MainThread")))
-    assert max(n for n, _ in turns) <= 10 and max(n for _, n in turns) <= 7, (
+        turns.append((counted.kinds["ls"], counted.n_sequential))
+    assert max(n for n, _ in turns) <= 10 and max(n for _, n in turns) <= 12, (
         "listings, and requests one after the other"
     )
 

@@ -27,7 +27,7 @@ MAX_DECODED_BYTES = 256 * 1024**2
 MAX_STORED_BYTES = 1024**3
 """Most bytes of one file's pages before decoding."""
 PLAIN = {"compression": "none", "use_dictionary": False, "write_statistics": False}
-"""Options of a small file that is soon merged: what it costs is its columns, each a third of the usual with these."""
+"""Options for a small file that is soon merged: most of its cost is per column, and these cut that to a third."""
 BATCH_ROWS = 16_384
 _THRIFT_BYTES, _THRIFT_ITEMS = 64 * 1024**2, 1_000_000
 """Limits of the footer's own strings and lists."""

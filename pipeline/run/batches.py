@@ -9,7 +9,7 @@
                       n_closed: and the first n_closed generations of shards
 
 Batch 0 is planned when the first round has its verdicts, each further one when as many more candidates have theirs as
-a round may have: few at first, then twice as many each time, up to balance.batch_candidates. And all batches up to
+a round may have: few at first, then more each time, up to balance.batch_candidates. And all batches up to
 k - balance.batches_under_way must be over, but for their long videos: of one that is up to LONG times as long, those up
 to k - LONG * balance.batches_under_way, and so on. So the next batch is ready when workers run out of the current ones,
 even where one worker in a hundred takes hours for a video; and what is planned depends on no one's speed. A video

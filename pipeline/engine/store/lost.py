@@ -5,11 +5,10 @@ each of the files through as well.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from manifests.errors import DamagedFile
-from manifests.parallel import READERS
+from manifests.parallel import side_by_side
 from manifests.schema import TABLES
 from pipeline.engine.store.segments import HEAD, UNITS, Head, Segment, read_head
 from pipeline.engine.store.store import Store
@@ -45,10 +44,9 @@ def table_files(store: Store) -> Iterator[TableFile]:
         raise DamagedFile(f"{store.url}/{HEAD}: is gone; restore it, or begin again in another output directory")
     stages = store.commits.stages()
     yield from loose_files(store, head, stages, (*TABLES, *(f"rejects/{stage}" for stage in stages)))
-    with ThreadPoolExecutor(READERS, thread_name_prefix="sizes") as readers:
-        listed = readers.map(store.sizes, [segment.folder for segment in head.segments])
-        for segment, sizes in zip(head.segments, listed, strict=True):
-            yield from _files_of(segment, sizes)
+    listed = side_by_side(store.sizes, [segment.folder for segment in head.segments])
+    for segment, sizes in zip(head.segments, listed, strict=True):
+        yield from _files_of(segment, sizes)
     for ids in head.ids:
         sizes = store.sizes(ids.path.rpartition("/")[0])
         yield TableFile(ids.stage, ids.path, ids.bytes, sizes.get(IDS_NAME, -1))

@@ -1,7 +1,7 @@
 """HD-VILA: `build_model(config, seed=...)`; see hd_vila.py for how its parts fit together.
 
-Files: `registry` (the kinds), `base` (what the trainer asks of a model), `wrapping` (on a GPU, in DDP or
-FSDP2), HD-VILA itself (resnet, timesformer, hybrid, bert, multimodal, hd_vila), `soho/` (trunk, neck, dictionary,
+Files: `registry` (the kinds), `base` (what the trainer asks of a model), `wrapping` (on a GPU, in DDP or FSDP2), HD-
+VILA itself (resnet, timesformer, hybrid, bert, multimodal, towers, hd_vila), `soho/` (trunk, neck, dictionary,
 model), `visual_parsing/` (parser, model), each with `configs` (its section) and `kind` (its registration and first
 weights), which share `initial_weights` and `weight_files`; `published` for published checkpoints, by each model's
 `official`.

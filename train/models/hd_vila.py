@@ -5,7 +5,6 @@ State-dict keys are those of the published checkpoints; a learned temperature ad
 Shapes: B clips, S segments, N frames per segment, L tokens, D width, V vocabulary, M masked tokens of the batch.
 """
 
-import math
 from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
@@ -16,10 +15,10 @@ from torch import Tensor, nn
 from train.models.base import Model
 from train.models.bert import Layer
 from train.models.configs import ModelConfig
-from train.models.hybrid import HybridEncoder
-from train.models.multimodal import Transformer, over_segments
+from train.models.multimodal import over_segments
 from train.models.resnet import Bottleneck
 from train.models.timesformer import Block
+from train.models.towers import Towers
 from train.rows import Rows
 
 OPTIONAL = ("img_middle", "img_other", "mlm_labels", "itm_labels", "caption_ids")
@@ -66,10 +65,6 @@ class Features(NamedTuple):
     itm_logits: Tensor | None = None  # [B, 2], (no match, match)
 
 
-MAX_LOGIT_SCALE = 100.0
-MAX_LOG_SCALE = math.log(MAX_LOGIT_SCALE)
-"""Keeps a learned temperature from falling below 0.01 (CLIP's limit)."""
-
 STAGE1_TOP = ("cnn", "cnn_low", "grid_encoder", "grid_encoder_low", "timesformer", "grid_encoder_combine")
 UNUSED_KEYS = (
     "timesformer.norm.",
@@ -103,37 +98,7 @@ class Answered(NamedTuple):
     answer_logits: Tensor  # [B, n_answers]; of C texts to choose from [B, C]
 
 
-class Temperature(nn.Module):
-    """Scale and bias of the similarities: parameters if they are learned, else buffers outside the state dict."""
-
-    logit_scale: Tensor
-    logit_bias: Tensor
-
-    def __init__(self, temperature: float, bias: float, *, learned: bool) -> None:
-        super().__init__()
-        values = {"logit_scale": math.log(1 / temperature), "logit_bias": bias}
-        for name, value in values.items():
-            # One element, not zero dimensions: FSDP2 shards dimension 0.
-            tensor = torch.tensor([value], dtype=torch.float32)
-            if learned:
-                self.register_parameter(name, nn.Parameter(tensor))
-            else:
-                self.register_buffer(name, tensor, persistent=False)
-
-    def forward(self) -> tuple[Tensor, Tensor]:
-        """(1 / temperature, bias), each [1]."""
-        # Don't return the parameters themselves: DDP and FSDP2 attach their hooks to what a forward pass computes. At
-        # its bound, the scale keeps its gradient, so that it can come back; `bound` keeps it from moving further out.
-        inside = self.logit_scale + (self.logit_scale.clamp(max=MAX_LOG_SCALE) - self.logit_scale).detach()
-        return inside.exp(), self.logit_bias * 1.0
-
-    @torch.no_grad()
-    def bound(self) -> None:
-        """Sets a learned scale that a step has moved beyond its bound back to the bound."""
-        self.logit_scale.clamp_(max=MAX_LOG_SCALE)
-
-
-class HDVila(HybridEncoder, Model):
+class HDVila(Towers, Model):
     """The whole model: the video encoder's modules at the top level, the language side under `transformer`."""
 
     groups = ("cnn", "timesformer", "transformer")
@@ -143,8 +108,6 @@ class HDVila(HybridEncoder, Model):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.config = config
-        self.transformer = Transformer(config)
-        self.temperature = Temperature(config.temperature, config.logit_bias, learned=config.learn_temperature)
         self.towers = None if config.n_answers else ("video", "text")
         self.can_match = config.stage == 2 and config.itm
         self.weight_sources: dict[str, str] = {}
@@ -171,21 +134,6 @@ class HDVila(HybridEncoder, Model):
             return Features(video, text, scale, bias)
         mlm_logits, itm_logits = self._predict(batch, hidden, maps)
         return Features(video, text, scale, bias, mlm_logits, itm_logits)
-
-    def embed(
-        self, img_middle: Tensor | None, img_other: Tensor | None, input_ids: Tensor, attention_mask: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """(video, text), each [B, D] with L2 norm 1, from raw 0..255 pixels and token ids (shapes: `Batch`)."""
-        return self.embed_video(img_middle, img_other), self.embed_text(input_ids, attention_mask)
-
-    def embed_video(self, img_middle: Tensor | None, img_other: Tensor | None) -> Tensor:
-        """[B, D], L2 norm 1. Either input may be None."""
-        return self.transformer.embed_maps(self.encode_frames(img_middle, img_other))
-
-    def embed_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """[B, D], L2 norm 1."""
-        hidden = self.transformer.bert.read_text(input_ids, attention_mask)
-        return self.transformer.embed_text(hidden, attention_mask)
 
     def visual_input(self, batch: Rows) -> tuple[Tensor, Tensor]:
         """(maps [B, S, D, h, w], a mask of ones [B, 1]), the input of `match`; a clip has no padding."""

@@ -7,12 +7,18 @@ low [N-1, 3, H/4, W/4] ──► cnn_low ──► layer3 ──────► 
                                                map [D, H/64, W/64] ◄── grid_encoder_combine ◄──┘
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
-from train.models.configs import ModelConfig
 from train.models.resnet import EXPANSION, ResNet
 from train.models.timesformer import TimeSformer
+
+if TYPE_CHECKING:
+    from train.models.configs import ModelConfig
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)

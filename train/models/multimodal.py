@@ -3,12 +3,18 @@
 Shapes: B clips, S segments, L text tokens, P = h*w visual tokens, D width, V vocabulary.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from train.models.bert import NORM_EPS, Dense, Embeddings, Encoder, Pooler, mean_over_tokens
-from train.models.configs import ModelConfig
+
+if TYPE_CHECKING:
+    from train.models.configs import ModelConfig
 
 N_UNUSED_POSITIONS = 512
 """Rows of the visual position table, which published stage 2 files contain but the model never reads."""

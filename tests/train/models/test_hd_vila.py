@@ -9,7 +9,7 @@ import torch
 from tests.train.model_cases import gradients_of, small_batch, small_config, small_model, whole_loss
 from train.models import build_model
 from train.models.bert import mean_over_tokens
-from train.models.hd_vila import Batch, Temperature
+from train.models.hd_vila import Batch
 
 
 def test_embeddings_have_length_one_and_a_row_a_clip() -> None:
@@ -113,28 +113,6 @@ def test_frames_of_the_wrong_shape_are_named(middle: Any, other: Any, message: s
     frames = [None if shape is None else torch.zeros(shape) for shape in (middle, other)]
     with pytest.raises(ValueError, match=message):
         small_model().embed_video(*frames)
-
-
-def test_a_learned_temperature_is_bounded_and_a_fixed_one_is_no_key() -> None:
-    learned = Temperature(0.05, 0.0, learned=True)
-    assert float(learned()[0].detach()) == pytest.approx(20.0)
-    with torch.no_grad():
-        learned.logit_scale.fill_(50.0)
-    assert float(learned()[0].detach()) == pytest.approx(100.0)
-    assert not Temperature(0.05, 0.0, learned=False).state_dict()
-
-
-def test_a_temperature_at_its_bound_can_come_back() -> None:
-    learned = Temperature(0.05, 0.0, learned=True)
-    with torch.no_grad():
-        learned.logit_scale.fill_(6.0)
-    scale, _ = learned()
-    torch.autograd.backward(scale)
-    assert isinstance(learned.logit_scale, torch.nn.Parameter)
-    assert learned.logit_scale.grad is not None
-    assert float(learned.logit_scale.grad) == pytest.approx(100.0)
-    learned.bound()
-    assert float(learned.logit_scale.detach().exp()) == pytest.approx(100.0)
 
 
 def test_logits_are_fp32_under_bf16() -> None:

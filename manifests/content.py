@@ -6,6 +6,7 @@ read 100 MB a second: two encodes of a film differ in each of the three.
 
 import hashlib
 import io
+from collections.abc import Iterable
 from typing import IO
 
 WHOLE_BYTES = 64 * 1024**2
@@ -18,6 +19,8 @@ HEAD_BYTES = 64 * 1024
 """So much of a film behind an address is asked for when it is looked at: its index, or its first pictures."""
 HEAD = "head-"
 """What the hash of a head begins with."""
+PIECES = "pieces-"
+"""What the hash of a head, a middle and a tail of HEAD_BYTES begins with."""
 
 
 def content_hash(file: IO[bytes]) -> str:
@@ -29,12 +32,22 @@ def content_hash(file: IO[bytes]) -> str:
         file.seek(0)
         return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     digest = hashlib.sha256(str(size).encode())
-    for start in (0, (size - PIECE_BYTES) // 2, size - PIECE_BYTES):
+    for start in starts_of_pieces(size, PIECE_BYTES):
         file.seek(start)
         digest.update(file.read(PIECE_BYTES))
     return SAMPLED + digest.hexdigest()
 
 
+def starts_of_pieces(size_bytes: int, piece_bytes: int) -> tuple[int, int, int]:
+    """Where the head, the middle and the tail of a film begin that is longer than one of them."""
+    return 0, (size_bytes - piece_bytes) // 2, size_bytes - piece_bytes
+
+
 def head_hash(head: bytes, size_bytes: int) -> str:
     """HEAD and the SHA-256 of a film's length (-1: unknown) and its first HEAD_BYTES."""
     return HEAD + hashlib.sha256(str(size_bytes).encode() + b"\n" + head).hexdigest()
+
+
+def pieces_hash(pieces: Iterable[bytes]) -> str:
+    """PIECES and the SHA-256 of a film's head, middle and tail."""
+    return PIECES + hashlib.sha256(b"".join(pieces)).hexdigest()

@@ -92,7 +92,7 @@ VIDEOS = pa.schema(
         ("media_path", pa.string()),  # folder source: the file; "" if it has to be fetched
         ("media_bytes", pa.int64()),  # of a file or address: its size when it was looked at; -1: unknown
         ("media_hash", pa.string()),  # and the hash of its content, or head (manifests/content.py); otherwise ""
-        ("media_stamp", pa.string()),  # a file's time of change in ns, an address's ETag; otherwise ""
+        ("media_stamp", pa.string()),  # a file's time of change in ns, an address's ETag or a hash of three pieces
         ("given_spans", pa.string()),  # lists source: JSON list of {n, start_ms, end_ms, text}; otherwise ""
         ("egress", pa.string()),  # name of the identity that asked (never an address or a secret)
         ("yt_dlp_version", pa.string()),

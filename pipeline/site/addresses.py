@@ -57,7 +57,7 @@ class Limits:
 
 
 def download(url: str, target: Path, limits: Limits) -> str:
-    """Downloads an address into a file; returns its ETag (as of FirstBytes). Raises Rejected with the reason, of class
+    """Downloads an address into a file; returns its ETag (as of Piece). Raises Rejected with the reason, of class
     `later` if it may be temporary.
     """
     with _answered(url, limits) as answer:
@@ -67,29 +67,41 @@ def download(url: str, target: Path, limits: Limits) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class FirstBytes:
-    """The beginning of what lies at an address, how long all of it is (-1: unknown), and its ETag: "" if it has none
-    that names its bytes.
+class Piece:
+    """Bytes of what lies at an address, how long all of it is (-1: unknown), and its ETag: "" if it has none that names
+    its bytes. `is_part`: the host gives parts.
     """
 
     data: bytes
     bytes_: int
     etag: str
+    is_part: bool
 
 
-def first_bytes(url: str, n_bytes: int, limits: Limits) -> FirstBytes:
-    """Asks for the first bytes of what lies at an address. Raises Rejected as `download` does."""
-    with _answered(url, limits, Range=f"bytes=0-{n_bytes - 1}") as answer:
-        data, began = b"", time.monotonic()
-        while len(data) < n_bytes and (block := answer.read1(n_bytes - len(data))):
-            data += block
-            if time.monotonic() - began > limits.total_s:
-                raise Rejected(Reason.STALLED, f"{len(data)} bytes in {limits.total_s:.0f} s")
-        said = answer.headers.get("Content-Range", "").rpartition("/")[2] if answer.status == 206 else _length(answer)
+def piece_of(url: str, start: int, n_bytes: int, limits: Limits) -> Piece:
+    """Asks for some bytes of what lies at an address; none come from a host that gives no parts, but for the first.
+    Raises Rejected as `download` does.
+    """
+    with _answered(url, limits, Range=f"bytes={start}-{start + n_bytes - 1}") as answer:
+        given, _, said = answer.headers.get("Content-Range", "").rpartition("/")
+        is_part = answer.status == 206 and given.startswith(f"bytes {start}-")
+        if start and not is_part:
+            return Piece(b"", -1, "", is_part)
+        said = said if answer.status == 206 else _length(answer)
         bytes_ = int(said) if said.isdecimal() else -1
-        if len(data) < min(n_bytes, bytes_):
-            raise Rejected(Reason.CONNECTION_RESET, f"{len(data)} of {min(n_bytes, bytes_)} bytes arrived")
-        return FirstBytes(data, bytes_, _tag_of(answer))
+        data = _read(answer, n_bytes, limits)
+        if len(data) < min(n_bytes, bytes_ - start):
+            raise Rejected(Reason.CONNECTION_RESET, f"{len(data)} of {min(n_bytes, bytes_ - start)} bytes arrived")
+        return Piece(data, bytes_, _tag_of(answer), is_part)
+
+
+def _read(answer: Any, n_bytes: int, limits: Limits) -> bytes:
+    data, began = b"", time.monotonic()
+    while len(data) < n_bytes and (block := answer.read1(n_bytes - len(data))):
+        data += block
+        if time.monotonic() - began > limits.total_s:
+            raise Rejected(Reason.STALLED, f"{len(data)} bytes in {limits.total_s:.0f} s")
+    return data
 
 
 def _length(answer: Any) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import fsspec
 
-from manifests.content import HEAD_BYTES, head_hash
+from manifests.content import HEAD_BYTES, PIECES, head_hash, pieces_hash, starts_of_pieces
 from manifests.origin import is_of_site
 from manifests.reasons import Reason, ReasonClass
 from pipeline.config.crawl import CrawlConfig
@@ -21,11 +21,11 @@ from pipeline.site.addresses import (
     SLOWEST_BYTES_PER_S,
     SOCKET_TIMEOUT_S,
     VIDEO_TRIES,
-    FirstBytes,
     Limits,
+    Piece,
     as_requested,
     download,
-    first_bytes,
+    piece_of,
 )
 from pipeline.site.hosts import PoliteHosts
 from pipeline.site.networks import is_public
@@ -78,29 +78,47 @@ def fetch(url: str, target: Path, by: Asker, patience_s: float, max_bytes: int) 
     return _asked(url, by, patience_s, max_bytes, lambda limits: download(url, target, limits))
 
 
-def look(url: str, by: Asker, patience_s: float) -> FileSeen:
-    """What lies at an address, by its first bytes. Raises what `fetch` raises."""
-    if is_in_bucket(url):
-        refuse_address(url, by.config)
-        found = _first_of_object(url)
-    else:
-        found = _asked(url, by, patience_s, HEAD_BYTES, lambda limits: first_bytes(url, HEAD_BYTES, limits))
-    return FileSeen(found.bytes_, head_hash(found.data, found.bytes_), found.etag)
+def look(url: str, by: Asker, patience_s: float, *, by_tag: bool = True) -> FileSeen:
+    """What lies at an address: its length, its first bytes, and its ETag, if it has one and `by_tag`; else, where the
+    host gives parts, its middle and tail. Raises what `fetch` raises.
+    """
+
+    def piece(start: int) -> Piece:
+        if is_in_bucket(url):
+            return _piece_of_object(url, start)
+        return _asked(url, by, patience_s, HEAD_BYTES, lambda limits: piece_of(url, start, HEAD_BYTES, limits))
+
+    refuse_address(url, by.config)
+    head = piece(0)
+    stamp = head.etag if by_tag else ""
+    if not stamp and head.is_part and head.bytes_ > HEAD_BYTES:
+        pieces = [head, *map(piece, starts_of_pieces(head.bytes_, HEAD_BYTES)[1:])]
+        stamp = pieces_hash(each.data for each in pieces) if all(each.is_part for each in pieces) else ""
+    return FileSeen(head.bytes_, head_hash(head.data, head.bytes_), stamp)
 
 
 def change_of(path: Path, etag: str, video: Mapping[str, Any]) -> str:
     """How what was fetched differs from what was looked at, by the video's row; "" if it does not. What either does not
     know is no change.
     """
-    was_bytes, now_bytes = video["media_bytes"], path.stat().st_size
+    was_bytes, was_stamp, now_bytes = video["media_bytes"], video["media_stamp"], path.stat().st_size
     if was_bytes not in (-1, now_bytes):
         return f"{was_bytes} bytes when it was looked at, {now_bytes} now"
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if video["media_hash"] not in ("", head_hash(head, was_bytes)):
         return "its first bytes are others than when it was looked at"
-    was_etag = video["media_stamp"]
-    return f"ETag {was_etag} when it was looked at, {etag} now" if was_etag and etag not in ("", was_etag) else ""
+    if was_stamp.startswith(PIECES):
+        is_other = was_stamp != pieces_hash(_pieces_of(path))
+        return "its middle or tail is another than when it was looked at" if is_other else ""
+    return f"ETag {was_stamp} when it was looked at, {etag} now" if was_stamp and etag not in ("", was_stamp) else ""
+
+
+def _pieces_of(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        for start in starts_of_pieces(path.stat().st_size, HEAD_BYTES):
+            file.seek(start)
+            yield file.read(HEAD_BYTES)
 
 
 def is_in_bucket(url: str) -> bool:
@@ -151,10 +169,11 @@ def _from_bucket(url: str, target: Path, max_bytes: int) -> str:
         raise Rejected(Reason.UNAVAILABLE, "no such object") from None
 
 
-def _first_of_object(url: str) -> FirstBytes:
+def _piece_of_object(url: str, start: int) -> Piece:
     try:
         with fsspec.open(url, "rb") as remote:
-            return FirstBytes(remote.read(HEAD_BYTES), int(remote.size), _tag_of(remote))
+            remote.seek(start)
+            return Piece(remote.read(HEAD_BYTES), int(remote.size), _tag_of(remote), is_part=True)
     except FileNotFoundError:
         raise Rejected(Reason.UNAVAILABLE, "no such object") from None
 

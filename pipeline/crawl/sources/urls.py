@@ -15,7 +15,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -156,19 +156,17 @@ class UrlsStage:
         language = (text_of(row.get("language")) or self.crawl.lists.caption_language).lower()
         has_texts = any(span["text"] for span in spans)
         captions: list[CaptionRow] = [] if has_texts else [self._track(video_id, row, language, context)]
-        seen = self._look(url)
-        if is_anew:
-            seen = replace(seen, stamp="")
+        seen = self._look(url, by_tag=not is_anew)
         video = _video_row(video_id, url, row, language, spans, captions, self.source, seen)
         if has_texts:
             return {"videos": [video], "transcripts": [given_transcript_row(video_id, language, spans)]}
         return {"videos": [video], "captions": [*captions]}
 
-    def _look(self, url: str) -> FileSeen:
+    def _look(self, url: str, *, by_tag: bool) -> FileSeen:
         """What lies at an address; nothing is known of what the fetch will reject, which says why."""
         try:
             with _deferred():
-                return look(url, self, self.crawl.politeness.patience_s)
+                return look(url, self, self.crawl.politeness.patience_s, by_tag=by_tag)
         except Rejected as verdict:
             if verdict.reason.class_ is ReasonClass.LATER:
                 raise

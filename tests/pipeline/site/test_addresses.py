@@ -20,9 +20,9 @@ from manifests.reasons import Reason, ReasonClass
 from miniyoutube.certificate import key_and_certificate
 from pipeline.engine.work.unit import Rejected
 from pipeline.site import addresses
-from pipeline.site.addresses import FirstBytes, Limits, as_requested, download, first_bytes
+from pipeline.site.addresses import Limits, Piece, as_requested, download, piece_of
 
-BODY = b"x" * 100_000
+BODY = bytes(range(250)) * 400
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -88,15 +88,22 @@ def only_here(address: object) -> bool:
     ],
 )
 def test_of_a_long_film_the_first_bytes_are_enough(site: str, path: str, bytes_: int, etag: str) -> None:
-    found = first_bytes(f"{site}{path}", 1000, Limits(1000, may_ask=only_here))
+    found = piece_of(f"{site}{path}", 0, 1000, Limits(1000, may_ask=only_here))
 
-    assert found == FirstBytes(BODY[:1000], bytes_, etag)
+    assert found == Piece(BODY[:1000], bytes_, etag, is_part=path.startswith("/part"))
+
+
+def test_a_middle_comes_only_where_parts_are_given(site: str) -> None:
+    limits = Limits(1000, may_ask=only_here)
+
+    assert piece_of(f"{site}/part", 5000, 1000, limits) == Piece(BODY[5000:6000], len(BODY), '"strong"', is_part=True)
+    assert piece_of(f"{site}/whole", 5000, 1000, limits).data == b""
 
 
 @pytest.mark.parametrize(("path", "reason"), [("/short", "connection_reset"), ("/status/404", "unavailable")])
 def test_a_look_that_fails_says_why(site: str, path: str, reason: str) -> None:
     with pytest.raises(Rejected) as refused:
-        first_bytes(f"{site}{path}", 2 * len(BODY), Limits(10**6, may_ask=only_here))
+        piece_of(f"{site}{path}", 0, 2 * len(BODY), Limits(10**6, may_ask=only_here))
     assert refused.value.reason == reason
 
 

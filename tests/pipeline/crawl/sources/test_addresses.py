@@ -14,6 +14,7 @@ import pytest
 
 from hdvila_testing.rows import a_video_row
 from hdvila_testing.s3 import s3_server
+from manifests.content import HEAD_BYTES
 from manifests.reasons import Reason
 from manifests.settings import parse_config
 from pipeline.config import RunConfig
@@ -27,7 +28,7 @@ from pipeline.engine.work.unit import Context, Rejected
 from pipeline.outdir.retries import request_retries
 from pipeline.query.rejects import rejects_in_force
 from pipeline.run.road import run_pipeline
-from tests.pipeline.crawl.sources.swapped import cut, lay_out, same_size, swap, two_films
+from tests.pipeline.crawl.sources.swapped import cut, lay_out, same_head, same_size, swap, two_films
 
 
 def test_only_named_buckets_are_read() -> None:
@@ -40,9 +41,24 @@ def test_only_named_buckets_are_read() -> None:
 
 
 class Site(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder. `tags`: what ETag a path has; of other paths there is none."""
+    """Serves a folder. `tags`: what ETag a path has; of other paths there is none. `in_parts`: also parts of a file."""
 
     tags: Callable[[str], str] = staticmethod(lambda path: "")
+    in_parts: bool = True
+
+    def do_GET(self) -> None:
+        asked, path = self.headers.get("Range"), Path(self.translate_path(self.path))
+        if not (self.in_parts and asked):
+            super().do_GET()
+            return
+        data = path.read_bytes()
+        first, last = map(int, asked.removeprefix("bytes=").split("-"))
+        part = data[first : last + 1]
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {first}-{first + len(part) - 1}/{len(data)}")
+        self.send_header("Content-Length", str(len(part)))
+        self.end_headers()
+        self.wfile.write(part)
 
     def end_headers(self) -> None:
         if tag := type(self).tags(self.path):
@@ -67,7 +83,7 @@ def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield folder, f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
-    Site.tags = staticmethod(lambda path: "")
+    Site.tags, Site.in_parts = staticmethod(lambda path: ""), True
 
 
 def config_of(out: Path, table: Path) -> RunConfig:
@@ -110,7 +126,7 @@ def reasons(out: Path) -> dict[str, tuple[str, str]]:
     return {row["video_id"]: (row["reason"], row["class"]) for row in rows}
 
 
-WAYS = "other size", "same size", "behind a tag that is another each time"
+WAYS = "other size", "same size and head", "behind a tag that is another each time"
 
 
 @pytest.mark.slow
@@ -120,7 +136,8 @@ def test_films_swapped_behind_their_addresses_are_never_cut_with_each_others_tex
 ) -> None:
     (folder, address), out = site, tmp_path / "out"
     lay_out(drawn, folder)
-    if way == "same size":
+    if way == "same size and head":
+        same_head(folder, HEAD_BYTES)
         same_size(folder)
     if way == "behind a tag that is another each time":
         numbers = itertools.count()
@@ -173,25 +190,43 @@ def test_a_film_whose_text_came_with_its_list_is_not_cut_once_it_was_replaced(
     assert [text for _, _, text in sorted(cut(out))] == ["the other film, not -0", "the other film, not -1"]
 
 
-@pytest.mark.parametrize("changed", ["size", "head", "tag", ""])
-def test_what_comes_is_compared_with_what_was_looked_at(site: tuple[Path, str], tmp_path: Path, changed: str) -> None:
+FILM = bytes(200_000)
+CHANGES = {
+    "size": FILM + b"x",
+    "head": b"x" + FILM[1:],
+    "middle": FILM[:100_000] + b"x" + FILM[100_001:],
+    "tail": FILM[1:] + b"x",
+}
+
+
+@pytest.mark.parametrize(
+    ("tag", "in_parts", "changed"),
+    [
+        *(('"one"', True, changed) for changed in ("size", "head", "tag", "")),
+        *(("", True, changed) for changed in ("size", "head", "middle", "tail", "")),
+        *(("", False, changed) for changed in ("size", "head", "")),
+    ],
+)
+def test_what_comes_is_compared_with_what_was_looked_at(
+    site: tuple[Path, str], tmp_path: Path, tag: str, in_parts: bool, changed: str
+) -> None:
     folder, address = site
     film = folder / "film.mp4"
     stage = UrlsStage(UrlsConfig(allow_private=True, gap_s=0), CrawlConfig(retry_wait_s=0), AtOnce())
     context = Context(Store(str(tmp_path / "out")), tmp_path, time.monotonic() + 60)
-    film.write_bytes(bytes(200_000))
-    Site.tags = staticmethod(lambda path: '"one"')
+    film.write_bytes(FILM)
+    Site.tags, Site.in_parts = staticmethod(lambda path: tag), in_parts
     seen = look(f"{address}/film.mp4", stage, 1.0)
     row = a_video_row("v", url=f"{address}/film.mp4")
     video = row | {"media_bytes": seen.bytes_, "media_hash": seen.hash_, "media_stamp": seen.stamp}
-    assert (seen.bytes_, seen.stamp) == (200_000, '"one"')
+    assert seen.bytes_ == len(FILM)
 
     if changed == "tag":
         Site.tags = staticmethod(lambda path: '"other"')
-    film.write_bytes({"size": bytes(200_001), "head": b"x" + bytes(199_999)}.get(changed, bytes(200_000)))
+    film.write_bytes(CHANGES.get(changed, FILM))
 
     if not changed:
-        assert UrlFetcher(stage, 10**6)(video, context).stat().st_size == 200_000
+        assert UrlFetcher(stage, 10**6)(video, context).stat().st_size == len(FILM)
         return
     with pytest.raises(Rejected, match="when it was looked at") as refused:
         UrlFetcher(stage, 10**6)(video, context)

@@ -13,6 +13,7 @@ from io import TextIOWrapper
 from types import TracebackType
 
 from manifests.errors import UserError, is_of_a_disk, printable
+from manifests.extras import cure
 
 EXAMPLES: dict[str, dict[str, str]] = {
     "hdvila-pipeline": {
@@ -171,8 +172,8 @@ _OF_A_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, Permissi
 class ExitsByTheTable(AbstractContextManager[None]):
     """Wraps a program's commands: any exception ends the process with the exit code of the table.
 
-    A UserError prints one message, and so does a path that the system cannot open or a disk that is full or failing;
-    anything else keeps its traceback.
+    A UserError prints one message, and so does a path that the system cannot open, a disk that is full or failing, or
+    an extra that is not installed; anything else keeps its traceback.
     """
 
     def __init__(self, program: str) -> None:
@@ -199,6 +200,9 @@ class ExitsByTheTable(AbstractContextManager[None]):
             raise SystemExit(int(ExitCode.USER_ERROR)) from None
         if error is not None and is_of_a_disk(error):
             self._say(f"{error}; free some space on that disk, or look at it, and run the same command again")
+            raise SystemExit(int(ExitCode.USER_ERROR)) from None
+        if isinstance(error, ImportError) and (needed := cure(error, self._program)):
+            self._say(f"{error}; this needs: {needed}")
             raise SystemExit(int(ExitCode.USER_ERROR)) from None
         if isinstance(error, Exception):
             traceback.print_exception(error)

@@ -24,6 +24,7 @@ import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
 from manifests.errors import DamagedFile, UserError
+from manifests.extras import why
 from manifests.inside import linked_folders, refuse_links, refuse_outside
 from manifests.outage import outlast
 from manifests.parallel import side_by_side
@@ -63,7 +64,7 @@ class Files:
             inspect.signature(fsspec.get_filesystem_class(protocol).__init__).bind(None, **options)
             return fsspec.filesystem(protocol, **options)
         except (ImportError, ValueError, TypeError) as error:  # a TypeError: its protocol needs more than an address
-            raise UserError(f"{self.url}: cannot be opened ({error}); install the extra for it (s3, gs)") from None
+            raise UserError(f"{self.url}: cannot be opened ({why(error)})") from None
 
     @cached_property
     def root(self) -> str:

@@ -17,6 +17,7 @@ import fsspec
 import pyarrow as pa
 
 from manifests.errors import DamagedFile, UserError
+from manifests.extras import why
 from manifests.parquet import parquet_bytes, read_parquet
 from manifests.rows import ManifestRow
 from manifests.schema import MANIFEST, SHARD_ROWS, table_of
@@ -352,7 +353,7 @@ def _read(path: str, storage_options: dict[str, Any], max_bytes: int) -> bytes:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; is this the output directory of a finished run?") from None
     except (OSError, ValueError, ImportError) as error:  # of a protocol that is not known, or not installed
-        raise UserError(f"{path}: cannot be read ({error})") from None
+        raise UserError(f"{path}: cannot be read ({why(error)})") from None
     if len(data) > max_bytes:
         raise DamagedFile(f"{path}: larger than {max_bytes} bytes, the most that such a file has")
     return data

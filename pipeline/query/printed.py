@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from itertools import chain, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -16,7 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from manifests.errors import printable
-from pipeline.query.ask import Answer, Row
+
+if TYPE_CHECKING:
+    from pipeline.query.ask import Answer, Row
 
 MOST_SHOWN = 100
 """Rows of a table for reading."""

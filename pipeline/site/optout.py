@@ -12,6 +12,7 @@ import fsspec
 
 from manifests.errors import UserError
 from manifests.exits import Unresolved
+from manifests.extras import why
 from manifests.origin import is_site_id
 from pipeline.engine.store.store import Store
 from pipeline.outdir.named import CURE, read_named, resolve
@@ -55,7 +56,9 @@ def read_source(source: str, name: str = "crawl.opt_out") -> str:
         else:
             with fsspec.open(str(Path(source).expanduser()) if "://" not in source else source, "rb") as file:
                 data = file.read(MAX_BYTES + 1)
-    except (OSError, URLError, ValueError, ImportError) as error:
+    except ImportError as error:
+        raise UserError(f"{name}: {shown} cannot be read ({why(error)})") from None
+    except (OSError, URLError, ValueError) as error:
         raise UserError(f"{name}: {shown} cannot be read ({type(error).__name__}); check the path or address") from None
     if len(data) > MAX_BYTES:
         raise UserError(f"{name}: {shown} is larger than {MAX_BYTES} bytes; split it")

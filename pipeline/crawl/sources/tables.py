@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from manifests.content import content_hash
 from manifests.errors import UserError
+from manifests.extras import why
 from manifests.origin import video_id_of
 from manifests.parquet import open_parquet
 
@@ -55,7 +56,7 @@ def opened(file: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; check crawl.lists.files") from None
     except (OSError, ValueError, ImportError) as error:  # pyarrow's errors are ValueErrors
-        raise UserError(f"{file}: cannot be read ({str(error)[:200]})") from None
+        raise UserError(f"{file}: cannot be read ({why(error)[:200]})") from None
 
 
 def hashes_of(files: Iterable[str]) -> dict[str, str]:

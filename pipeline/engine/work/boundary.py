@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from manifests.errors import FULL, SICK, UserError, is_of_a_store, is_passing
+from manifests.extras import cure
 from manifests.reasons import Reason
 from pipeline.engine.work.unit import Context, PlaceFailed, Reject, Rejected, StopRun, Transient
 
@@ -50,7 +51,8 @@ def per_item(context: Context, video_id: str, work: Callable[[], Made]) -> Made 
 def _raise_if_of_the_place(error: Exception, context: Context) -> None:
     """Raises StopRun, Transient or PlaceFailed if the error says nothing about the item."""
     if isinstance(error, ImportError):
-        raise PlaceFailed(f"the installation is not complete ({error}); install the package again") from error
+        needed = cure(error) or "install the package again"
+        raise PlaceFailed(f"the installation is not complete ({error}); {needed}") from error
     if is_of_a_store(error) or (not context.store.is_local and is_passing(error)):
         raise Transient(Reason.SERVER_ERROR, f"{context.store.url}: {error}", wait_s=STORE_WAIT_S) from error
     if is_of_the_system(error):

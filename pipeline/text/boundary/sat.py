@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.errors import UserError
+from manifests.extras import why
 from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Word
 
@@ -26,16 +27,18 @@ class SatModel:
 
     def __init__(self, folder: Path | None = None) -> None:
         try:
+            import wtpsplit_lite  # first: what brings onnxruntime is named where both are missing
             from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
-            from wtpsplit_lite import SaT
-        except ImportError:
-            raise UserError("text.sentences.model is sat, but wtpsplit-lite is missing: install hdvila[sat]") from None
+        except ImportError as error:
+            raise UserError(f"text.sentences.model: sat cannot be loaded ({why(error)})") from None
         self.name = folder.name if folder is not None else MODEL
         missing = [name for name in FILES if folder is not None and not (folder / name).is_file()]
         if missing:
             raise UserError(f"{folder}: no SaT model there ({', '.join(missing)} missing)")
         try:
-            self._sat: Any = SaT(MODEL) if folder is None else SaT(folder, tokenizer_name_or_path=folder)
+            self._sat: Any = (
+                wtpsplit_lite.SaT(MODEL) if folder is None else wtpsplit_lite.SaT(folder, tokenizer_name_or_path=folder)
+            )
         except (OSError, ValueError, RuntimeError, Fail, InvalidGraph, InvalidProtobuf) as error:
             where = (
                 "its hub; put its files in a folder and name that in text.sentences.weights"

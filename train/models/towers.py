@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from train.models.configs import ModelConfig
 
 MAX_LOGIT_SCALE = 100.0
-MAX_LOG_SCALE = math.log(MAX_LOGIT_SCALE)
 """Keeps a learned temperature from falling below 0.01 (CLIP's limit)."""
 
 
@@ -31,8 +30,9 @@ class Temperature(nn.Module):
     logit_scale: Tensor
     logit_bias: Tensor
 
-    def __init__(self, temperature: float, bias: float, *, learned: bool) -> None:
+    def __init__(self, temperature: float, bias: float, *, learned: bool, max_scale: float = MAX_LOGIT_SCALE) -> None:
         super().__init__()
+        self._max_log_scale = math.log(max_scale)
         values = {"logit_scale": math.log(1 / temperature), "logit_bias": bias}
         for name, value in values.items():
             # One element, not zero dimensions: FSDP2 shards dimension 0.
@@ -46,13 +46,13 @@ class Temperature(nn.Module):
         """(1 / temperature, bias), each [1]."""
         # Don't return the parameters themselves: DDP and FSDP2 attach their hooks to what a forward pass computes. At
         # its bound, the scale keeps its gradient, so that it can come back; `bound` keeps it from moving further out.
-        inside = self.logit_scale + (self.logit_scale.clamp(max=MAX_LOG_SCALE) - self.logit_scale).detach()
+        inside = self.logit_scale + (self.logit_scale.clamp(max=self._max_log_scale) - self.logit_scale).detach()
         return inside.exp(), self.logit_bias * 1.0
 
     @torch.no_grad()
     def bound(self) -> None:
         """Sets a learned scale that a step has moved beyond its bound back to the bound."""
-        self.logit_scale.clamp_(max=MAX_LOG_SCALE)
+        self.logit_scale.clamp_(max=self._max_log_scale)
 
 
 class Towers(HybridEncoder):

@@ -12,7 +12,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -314,10 +314,9 @@ class Files:
 
     def delete(self, relative: str) -> None:
         """Deletes a file; no error if there is none."""
-        try:
-            self._call("rm_file", self.path_to_change(relative))
-        except FileNotFoundError:
-            return
+        target = self.path_to_change(relative)
+        with suppress(FileNotFoundError), _no_folder(target):
+            self._call("rm_file", target)
 
     def delete_all(self, relatives: Sequence[str]) -> None:
         """Deletes files, several at a time."""
@@ -325,10 +324,8 @@ class Files:
 
     def delete_folder(self, relative: str) -> None:
         """Deletes a folder with all that is in it; no error if there is none."""
-        try:
+        with suppress(FileNotFoundError):
             self._call("rm", self.path_to_change(relative), recursive=True)
-        except FileNotFoundError:
-            return
 
     def sweep(self) -> int:
         """Deletes temporary files that a killed run left; returns how many. Only call while holding the run lock."""
@@ -399,8 +396,14 @@ def _is_still(path: Path, opened: IO[bytes]) -> bool:
 
 
 def _put_in_place(temporary: Path, target: Path) -> None:
-    try:
+    with _no_folder(target):
         temporary.replace(target)
+
+
+@contextmanager
+def _no_folder(target: str | Path) -> Iterator[None]:
+    try:
+        yield
     except IsADirectoryError:
         raise DamagedFile(f"{target}: is a folder, not a file; remove it") from None
 

@@ -202,7 +202,7 @@ def _sample_faults(row: ShardRow, packed: PackedSample, tar: BinaryIO, *, decode
         yield f"json: {first_fault(SampleJson, error)}"
         return
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        yield f"json: a list in it cannot be read ({error!r})"
+        yield f"json: a list in it cannot be read ({error!r:.200})"
         return
     missing_keys = SampleJson.model_fields.keys() - json.loads(members["json"]).keys()
     if missing_keys:

@@ -136,7 +136,7 @@ def read_balance(store: Store) -> BalanceResult | None:
     try:
         return BalanceResult.of_document(store.read_json(BALANCE_NAME))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedFile(f"{store.url}/{BALANCE_NAME}: is not a balance ({error!r}); restore it") from None
+        raise DamagedFile(f"{store.url}/{BALANCE_NAME}: is not a balance ({error!r:.200}); restore it") from None
 
 
 def category_losses(tables: Streams) -> tuple[CategoryLoss, ...]:

@@ -55,7 +55,7 @@ def view_samples(store: Store, drawn: pa.Table) -> list[SampleView]:
                 video = _member(store, row, members["m4v"])
             views.append(_view(store, row, members, video))
         except NO_SAMPLE as error:
-            log.warning("%s: sample %s is left out of the report (%r)", row["shard"], row["key"], error)
+            log.warning("%s: sample %s is left out of the report (%.200r)", row["shard"], row["key"], error)
             continue
         room -= len(video)
     return views

@@ -201,9 +201,10 @@ def _write_if_changed(store: Store, name: str, data: bytes) -> None:
 def _members(store: Store, entries: Sequence[ShardEntry]) -> list[str]:
     """The extensions that every sample has, read from the first sample."""
     for entry in entries:
-        if entry.nsamples:
-            table = read_rows(store, entry.url, ["status", "members"])
-            return next(list(json.loads(r["members"])) for r in table.to_pylist() if r["status"] == SUCCESS)
+        rows = read_rows(store, entry.url, ["status", "members"]).to_pylist() if entry.nsamples else []
+        for row in rows:
+            if row["status"] == SUCCESS:
+                return list(json.loads(row["members"]))
     return []
 
 

@@ -117,6 +117,8 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(
 
     with pytest.raises(DamagedFile, match="is a folder, not a file; remove it"):
         files.write("folder", b"new") if write == "write" else files.put(tmp_path / "local", "folder")
+    with pytest.raises(DamagedFile, match="is a folder, not a file; remove it"):
+        files.delete("folder")
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         files.write("a", b"new") if write == "write" else files.put(tmp_path / "local", "a")

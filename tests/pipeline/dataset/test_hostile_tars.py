@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.hostile_inputs.sets import TARS, signed
+from bench.hostile_inputs.sets import ROWS, TAR, TARS, signed
+from hdvila_testing.shards import a_data_set
 from manifests.errors import UserError
+from manifests.schema import SHARD_ROWS, table_of
 from manifests.shards import ShardEntry, read_manifest
 from pipeline.config.shards import ShardsConfig
 from pipeline.dataset.export import export_exact, export_hdvila
@@ -15,6 +17,7 @@ from pipeline.dataset.remove import remove
 from pipeline.dataset.reshard import reshard
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
+from pipeline.shards.files import read_rows
 from tests.pipeline.dataset.damage import faults
 
 GONE = Tombstones(videos=frozenset({"video-00001"}))
@@ -54,3 +57,13 @@ def test_what_a_manifest_claims_is_counted_again_by_merge(copy: Path, tmp_path: 
         return entry.nsamples, entry.hours, entry.categories, entry.sha256, entry.md5, entry.bytes_
 
     assert counts(merged.shards[0]) == counts(was)
+
+
+def test_a_shard_whose_rows_name_no_sample_keeps_nobody_from_taking_one_out_of_another_split(tmp_path: Path) -> None:
+    store = a_data_set(tmp_path, n_videos=3, n_clips=1)
+    store.write_table(
+        ROWS, table_of([row | {"status": "odd"} for row in read_rows(store, TAR).to_pylist()], SHARD_ROWS)
+    )
+    (other,) = {row["video_id"] for row in read_rows(store, "shards/val/00000.tar").to_pylist()}
+
+    assert remove(store, Tombstones(frozenset({other}))).n_samples == 1

@@ -295,8 +295,9 @@ def _imagined(turns: Turns, asked: Asked, pace: float, executor: Callable[[RunCo
         enter(mock.patch("os.fsync", lambda fd: None))  # this run need not survive a power cut
         enter(mock.patch.object(politeness, "asyncio", SimpleNamespace(sleep=sleep, to_thread=at_once)))
         enter(mock.patch.object(politeness, "POLL_S", politeness.POLL_S / pace))
-        for constant in ("FIRST_CANDIDATES", "STEADY_CANDIDATES", "MORE_CANDIDATES", "MAX_CANDIDATES"):
+        for constant in ("FIRST_CANDIDATES", "MORE_CANDIDATES", "MAX_CANDIDATES"):
             enter(mock.patch.object(plan, constant, math.ceil(getattr(plan, constant) * pace)))
+        enter(mock.patch.object(plan, "STEADY_HOURS", plan.STEADY_HOURS * pace))
         enter(mock.patch.object(politeness.BuildPoliteness, "__call__", build))
         enter(mock.patch.object(session, "build_executor", executor))
         enter(mock.patch.object(RecordingYoutubeDL, "process_ie_result", _downloaded))

@@ -18,6 +18,7 @@ from manifests.stages import STAGES
 from pipeline.config.crawl import CrawlConfig, wanted_categories
 from pipeline.crawl.sources import GROWN, LISTS, SEARCHES, Ask
 from pipeline.site.data_api import MOST_IDS
+from pipeline.site.rates import pace_of
 
 ANY = -1
 FIRST_DEPTH = 60
@@ -34,10 +35,14 @@ BATCH_VIDEOS = 20
 """Of one extraction: some minutes of asking at an identity's ordinary rate. With the Data API, as many as a request
 takes: it decides most of them.
 """
-FIRST_CANDIDATES, STEADY_CANDIDATES, MAX_CANDIDATES = 60, 480, 50_000
-"""Of the first round, of those that follow when it has doubled three times, and of any. The first, with a search for
-each category, is half an hour of one identity at its default rate, and a steady one four hours: media is planned when
-a round is over, and the addresses that its looks found last five.
+FIRST_CANDIDATES, MAX_CANDIDATES = 60, 50_000
+"""Of the first round, and of any. The first, with a search for each category, is half an hour of one identity at its
+default rate.
+"""
+STEADY_HOURS = 3.2
+"""What a round takes all identities together once rounds have doubled so far: media is planned when a round is over,
+and the addresses that its looks found last five hours. Shorter, most identities of a large pool would wait for the last
+extraction of each round.
 """
 MORE_CANDIDATES = 50
 """By which a round of a large crawl may be larger than the last: then a round is about ten times the root of all the
@@ -138,10 +143,16 @@ class CategoryState:
     why: str = ""
 
 
-def most_candidates(round_: int) -> int:
-    """The most candidates of a round."""
+def most_candidates(round_: int, looks_an_hour: float) -> int:
+    """The most candidates of a round, at the pace of all identities."""
     doubled = FIRST_CANDIDATES << min(round_, MAX_CANDIDATES.bit_length())
-    return min(doubled, max(STEADY_CANDIDATES, MORE_CANDIDATES * round_), MAX_CANDIDATES)
+    steady = round(min(STEADY_HOURS * looks_an_hour, MAX_CANDIDATES))
+    return min(doubled, max(steady, MORE_CANDIDATES * round_), MAX_CANDIDATES)
+
+
+def looks_an_hour(config: CrawlConfig) -> float:
+    """The pace of all identities together."""
+    return pace_of(config.politeness, {one.name: one.videos_per_hour for one in config.pool()}).videos_per_hour
 
 
 def plan_round(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> RoundPlan:
@@ -180,7 +191,8 @@ def _known_good(facts: CrawlFacts, asks: list[Ask]) -> list[Ask]:
 
 def _needs_of_round(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> dict[int, int]:
     needs = needs_of(config, facts, wanted)
-    budget = min(1.0, most_candidates(facts.round) / max(1, sum(needs.values())))
+    most = most_candidates(facts.round, looks_an_hour(config))
+    budget = min(1.0, most / max(1, sum(needs.values())))
     return {category: math.ceil(need * budget) for category, need in needs.items()}
 
 

@@ -7,14 +7,15 @@
                                 of later ones those that had to be known by then (below),
                       n_rounds: the first n_rounds rounds of the crawl (is_all: the crawl was over by then),
                       n_closed: and the first n_closed generations of shards
+                  n_candidates: it was planned once so many candidates had their verdicts
 
-Batch 0 is planned when the first round has its verdicts, each further one when as many more candidates have theirs as
-a round may have: few at first, then more each time, up to balance.batch_candidates. And all batches up to
-k - balance.batches_under_way must be over, but for their long videos: of one that is up to LONG times as long, those up
-to k - LONG * balance.batches_under_way, and so on. So the next batch is ready when workers run out of the current ones,
-even where one worker in a hundred takes hours for a video; and what is planned depends on no one's speed. A video
-deferred in the crawl gets its verdict in a later round, and so comes into a later batch. So does one whose film had
-changed when it was to be fetched, and that was looked at anew since (`anew`).
+Batch 0 is planned when the first round has its verdicts, each further one when as many more candidates have theirs as a
+round may have at the pace of all identities: few at first, then more each time, up to balance.batch_candidates. And all
+batches up to k - balance.batches_under_way must be over, but for their long videos: of one that is up to LONG times as
+long, those up to k - LONG * balance.batches_under_way, and so on. So the next batch is ready when workers run out of
+the current ones, even where one worker in a hundred takes hours for a video; and what is planned depends on no one's
+speed. A video deferred in the crawl gets its verdict in a later round, and so comes into a later batch. So does one
+whose film had changed when it was to be fetched, and that was looked at anew since (`anew`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from manifests.membership import Ids
 from pipeline.balance.next_batch import MOST_TRIES, Ahead, next_batch
 from pipeline.balance.quotas import balance_of
 from pipeline.config import RunConfig
-from pipeline.crawl.plan import most_candidates
+from pipeline.crawl.plan import looks_an_hour, most_candidates
 from pipeline.outdir.retries import times_looked_anew
 from pipeline.run.aims import shares_of
 from pipeline.run.candidates import Rounds
@@ -74,6 +75,7 @@ class Batch:
     n_rounds: int
     is_all: bool
     n_closed: int
+    n_candidates: int
 
     @property
     def is_end(self) -> bool:
@@ -193,7 +195,7 @@ class Batches:
 
     def _plan_next(self) -> bool:
         """Plans the next batch and records it; False if it has to wait, or nothing is left to do."""
-        config, number = self.run.config.balance, len(self.batches)
+        number = len(self.batches)
         self.decide()
         is_settled = min(self.n_over, self.n_decided) == number
         if self._tries() >= MOST_TRIES:
@@ -201,7 +203,7 @@ class Batches:
             return False
         ends = [batch.number for batch in self.batches if batch.is_end]
         known = self._known_at(number, ends[-1] if ends else -1)
-        n_rounds = self.rounds.holding(candidates_for(number, config.batch_candidates))
+        n_rounds = self.rounds.holding(self._n_candidates())
         is_there = self.gathered.is_over if n_rounds is None else n_rounds <= self.gathered.n_rounds
         if not (is_there and known <= self._over and min(self.n_over, self.n_decided) >= self._n_leading(known)):
             return False
@@ -217,6 +219,15 @@ class Batches:
             self._record(batch)
         self.is_over = True
         return False
+
+    def _n_candidates(self) -> int:
+        """How many candidates need a verdict before the next batch is planned: as many more than for the last one as a
+        round has, which depends on the identities that there are now.
+        """
+        if not self.batches:
+            return 1
+        most = most_candidates(len(self.batches) - 1, looks_an_hour(self.run.config.crawl))
+        return self.batches[-1].n_candidates + min(self.run.config.balance.batch_candidates, most)
 
     def _known_at(self, number: int, end: int) -> set[Group]:
         """The groups whose outcomes count in the plan of a batch; all up to batch `end`."""
@@ -242,7 +253,8 @@ class Batches:
             config.batch_videos,
         )
         long = _long_among(run.known.rows.videos(), video_ids)
-        return Batch(number, pa.array(video_ids, pa.string()), long, n_known, rounds, is_all, n_closed)
+        ids, least = pa.array(video_ids, pa.string()), self._n_candidates()
+        return Batch(number, ids, long, n_known, rounds, is_all, n_closed, least)
 
     def _tries(self) -> int:
         """How often a run tried to fill what is missing: batches that were not full though everything was known."""
@@ -251,7 +263,9 @@ class Batches:
 
     def _record(self, batch: Batch) -> None:
         self.run.lock.check()
-        facts = {name: getattr(batch, name) for name in ("long", "n_known", "n_rounds", "is_all", "n_closed")}
+        facts = {
+            name: getattr(batch, name) for name in ("long", "n_known", "n_rounds", "is_all", "n_closed", "n_candidates")
+        }
         facts["video_ids"] = batch.video_ids.to_pylist()
         self.run.store.write_json(f"{BATCHES}/{batch.number:05d}.json", facts)
         self.batches.append(batch)
@@ -267,11 +281,6 @@ def _looked_at_anew(run: Run, batches: list[Batch]) -> frozenset[tuple[int, str]
                 times[video_id] -= 1
                 left_out.add((batch.number, video_id))
     return frozenset(left_out)
-
-
-def candidates_for(number: int, most: int) -> int:
-    """How many candidates need a verdict before the batch of this number is planned; `most`: between two batches."""
-    return 1 + sum(min(most, most_candidates(n)) for n in range(number))
 
 
 def _long_among(videos: pa.Table, video_ids: Sequence[str]) -> dict[str, int]:

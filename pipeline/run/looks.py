@@ -19,6 +19,7 @@ from pipeline.crawl.plan import (
     MOST_GROWN,
     CrawlFacts,
     Wanted,
+    looks_an_hour,
     most_candidates,
     needs_of,
     sources_of,
@@ -70,12 +71,13 @@ def planned_looks(config: CrawlConfig, wanted: Wanted, per_candidate: float) -> 
     `per_candidate`: what each adds to the supply, in the quotas' unit.
     """
     asked = dict.fromkeys(wanted_categories(config), 0)
+    an_hour = looks_an_hour(config)
     for round_ in count():
         supply = {category: n * per_candidate for category, n in asked.items()}
         needs = needs_of(config, CrawlFacts(supply=supply, asked=asked), wanted)
         if not needs:
             break
-        share = min(1.0, most_candidates(round_) / sum(needs.values()))
+        share = min(1.0, most_candidates(round_, an_hour) / sum(needs.values()))
         for category, need in needs.items():
             asked[category] += math.ceil(need * share)
     return asked
@@ -198,14 +200,14 @@ def looks_for(size: Size, pace: Pace, *, has_key: bool) -> Looks:
     return looks_of(size.n_candidates, n_again, 24 * pace.videos_per_hour, api_share=api_share, api_units=units)
 
 
-def share_in_time(n_candidates: float, looks_an_hour: float, hours: float) -> float:
+def share_in_time(n_candidates: float, an_hour: float, hours: float) -> float:
     """The share of media that is fetched while what the look found of it lasts: a batch is planned when its round is
     over, so of a round only the last `hours` are in time.
     """
     in_time, left, number = 0.0, n_candidates, 0
     while left > 0:
-        of_round = min(left, most_candidates(number))
-        in_time += min(of_round, hours * looks_an_hour)
+        of_round = min(left, most_candidates(number, an_hour))
+        in_time += min(of_round, hours * an_hour)
         left, number = left - of_round, number + 1
     return in_time / n_candidates if n_candidates else 1.0
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,10 +75,17 @@ def test_a_crawl_ends_only_when_every_category_is_full_dry_or_waiting(facts: Cra
 @given(facts_of)
 def test_a_round_is_small_beside_all_that_came_before_it(facts: CrawlFacts) -> None:
     wanted = Wanted(dict.fromkeys(CATEGORIES, 1e6))
-    most = most_candidates(facts.round)
+    most = most_candidates(facts.round, 150)
     assert sum(plan_round(CONFIG, facts, wanted).n_candidates.values()) <= most + len(CATEGORIES)
-    before = sum(map(most_candidates, range(facts.round)))
+    before = sum(most_candidates(round_, 150) for round_ in range(facts.round))
     assert most <= max(2 * before, 60) and (before < 10_000 or most <= before / 10)
+
+
+@pytest.mark.parametrize("n_identities", [1, 5, 25, 200])
+def test_a_round_keeps_all_identities_busy_and_ends_while_its_addresses_serve(n_identities: int) -> None:
+    an_hour = 150 * n_identities
+    hours = [most_candidates(round_, an_hour) / an_hour for round_ in range(15)]
+    assert max(hours) < 5 and hours[12] > min(3, 40_000 / an_hour)
 
 
 def test_the_category_that_is_furthest_from_its_quota_comes_first() -> None:

@@ -28,8 +28,13 @@ def run(
         str, typer.Option(help="Stop after this time, with everything saved (exit 75).", metavar="2h|90m|45s")
     ] = "",
     grace: Annotated[
-        float, typer.Option(help="Seconds that units in flight have to finish after SIGTERM or --stop-after.", min=0)
-    ] = GRACE_S,
+        float | None,
+        typer.Option(
+            help="Seconds that units in flight have to finish after SIGTERM or --stop-after; "
+            f"{GRACE_S:.0f}, or a sixth of --stop-after if that is less.",
+            min=0,
+        ),
+    ] = None,
 ) -> None:
     """Runs everything: crawl, captions, balance, fetch, cuts, shards, report. Continues from what is committed."""
     from manifests.settings import load_config
@@ -44,7 +49,9 @@ def run(
 
         print("\n".join(estimate(config)))
         return
-    stop = StopRequest(grace_s=grace, stop_after_s=seconds_of(stop_after))
+    stop_after_s = seconds_of(stop_after)
+    grace_s = min(GRACE_S, stop_after_s / 6 if stop_after_s else GRACE_S) if grace is None else grace
+    stop = StopRequest(grace_s=grace_s, stop_after_s=stop_after_s)
     delivered = run_pipeline(config, redo=redo, mix=mix, stop=stop)
     print_summary(delivered)
     raise typer.Exit(delivered.exit_code)

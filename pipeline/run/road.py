@@ -40,6 +40,7 @@ from pipeline.report.summary import Delivered
 from pipeline.run.aims import last_wanted, wanted_more
 from pipeline.run.anew import look_anew
 from pipeline.run.batches import Batches, Gathered, Group, drops_repeats
+from pipeline.run.before import refuse_what_is_missing
 from pipeline.run.candidates import note_due
 from pipeline.run.generations import Closing
 from pipeline.run.planned_beside import plan_beside
@@ -61,7 +62,8 @@ def run_pipeline(config: RunConfig, *, redo: str = "", mix: bool = False, stop: 
     """Runs everything. Raises UserError for what a person can fix, Drained if `stop` was requested; commits stay."""
     if asks_site(config):
         check_identities(config.crawl)
-    with open_run(config, redo=redo, mix=mix, stop=stop) as session, log_pauses_of(session.run().polite):
+    opened = open_run(config, redo=redo, mix=mix, stop=stop, check=refuse_what_is_missing)
+    with opened as session, log_pauses_of(session.run().polite):
         is_here = config.engine.executor == "local"
         made = recipe(session.run()) if is_here else plan_beside(session, recipe)
         return Delivered(made.manifest, made.balance, tuple(session.results), made.accounts)

@@ -171,9 +171,17 @@ class Session:
 
 @contextmanager
 def open_run(
-    config: RunConfig, *, redo: str = "", mix: bool = False, stop: StopRequest | None = None
+    config: RunConfig,
+    *,
+    redo: str = "",
+    mix: bool = False,
+    stop: StopRequest | None = None,
+    check: Callable[[RunConfig, Store, StopRequest], None] | None = None,
 ) -> Iterator[Session]:
-    """Opens the output directory, locked and checked, with an executor for its units. SIGTERM drains the run."""
+    """Opens the output directory, locked and checked, with an executor for its units. SIGTERM drains the run.
+
+    `check` is called before the executor starts, and may refuse the run.
+    """
     _refuse_taken_names()
     store, asked = open_store(config), stop or StopRequest()
     with _away_explained(store, asked), stopping_by(lambda: asked.time_left_s), RunLock(store) as lock:
@@ -184,6 +192,8 @@ def open_run(
         last = {"clips": added[-1].name} if (added := added_stages(config.stages)) else {}
         change_head(store, lambda head: head.model_copy(update={"last": last}))
         note_files(store, at_rest=False, inputs=_inputs(config, store))
+        if check is not None:
+            check(config, store, asked)
         executor = build_executor(config)
         try:
             # after the executor: Ray installs its own handler when it starts

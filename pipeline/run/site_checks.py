@@ -54,22 +54,19 @@ def _as_identity(what: str, config: RunConfig, identity: IdentityConfig) -> str:
 
 def check_site(config: RunConfig, identity: IdentityConfig) -> Finding:
     """Checks that the site answers an identity at all."""
-    from yt_dlp.networking.exceptions import HTTPError, RequestError
+    from yt_dlp.networking.exceptions import RequestError
 
-    from pipeline.site.options import options_for
-    from pipeline.site.ytdlp import Session, no_token, open_site
+    from pipeline.site.kept_sessions import status_of_site
 
     name = _as_identity("the site", config, identity)
-    session = Session(no_token, time.monotonic() + 4 * CONNECT_TIMEOUT_S)
     try:
-        options = {**options_for(config.crawl, identity), "socket_timeout": CONNECT_TIMEOUT_S}
-        with open_site(options, session) as site, site.urlopen("https://www.youtube.com/") as answer:
-            return Finding(name, OK, f"answers ({answer.status})")
-    except HTTPError as error:
-        state = FAIL if error.status in (403, 429) else WARN
-        return Finding(name, state, f"answers {error.status}", "wait an hour, or use another address (proxy)")
+        status = status_of_site(config.crawl, identity, CONNECT_TIMEOUT_S)
     except (RequestError, StopRun) as error:
         return Finding(name, FAIL, _safe(config, error), "check the network, DNS and the proxies in crawl.identities")
+    if status < 400:
+        return Finding(name, OK, f"answers ({status})")
+    state = FAIL if status in (403, 429) else WARN
+    return Finding(name, state, f"answers {status}", "wait an hour, or use another address (proxy)")
 
 
 def check_data_api(config: RunConfig) -> Finding:

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import yt_dlp
+from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import YoutubeDLError
 
 from manifests.errors import UserError
@@ -62,6 +63,17 @@ def check_identities(config: CrawlConfig) -> None:
             said = redact(str(error).splitlines()[0] if str(error) else type(error).__name__, secrets_of(config))
             cure = "pip install 'hdvila[impersonate]'" if "impersonate" in said.casefold() else "see crawl.ydl_opts"
             raise UserError(f"identity {identity.name}: yt-dlp cannot be set up: {said}; {cure}") from None
+
+
+def status_of_site(config: CrawlConfig, identity: IdentityConfig, timeout_s: float) -> int:
+    """The status of the site's first page. Raises RequestError without an answer, StopRun for unusable cookies."""
+    options = {**options_for(config, identity), "socket_timeout": timeout_s}
+    session = Session(no_token, time.monotonic() + 4 * timeout_s)
+    try:
+        with open_site(options, session) as site, site.urlopen("https://www.youtube.com/") as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return int(error.status)
 
 
 LIBRARY_OPTIONS = frozenset({"retry_sleep_functions", "match_filter", "postprocessor_hooks", "post_hooks"})

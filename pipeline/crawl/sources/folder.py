@@ -64,7 +64,7 @@ class FolderStage:
 
     def units(self, store: Store) -> list[Unit]:
         """Batches of files, named by the ids they will have. UserError if the folder is missing or empty."""
-        folder = self._folder()
+        folder = folder_of(self.config)
         verdicts, ids_of = _known(store)
         identified = identify(folder, self.media.limits.max_bytes, ids_of)
         files = [(video_id, file) for video_id, file in identified if video_id not in verdicts]
@@ -131,15 +131,17 @@ class FolderStage:
         names = info.get("categories")
         return category_id_of(str(names[0])) if isinstance(names, list) and names else UNCATEGORISED_ID
 
-    def _folder(self) -> Path:
-        folder = self.config.path
-        if folder is None:
-            raise UserError("folder.path: not set, but the folder source needs it")
-        if not folder.is_dir():
-            raise UserError(f"folder.path: {folder} is not a folder; give the folder that holds the videos")
-        if not any(media_files(folder)):
-            raise UserError(f"folder.path: {folder} holds no file that could be a video")
-        return folder
+
+def folder_of(config: FolderConfig) -> Path:
+    """The folder of videos. UserError if it is not set, missing or empty."""
+    folder = config.path
+    if folder is None:
+        raise UserError("folder.path: not set, but the folder source needs it")
+    if not folder.is_dir():
+        raise UserError(f"folder.path: {folder} is not a folder; give the folder that holds the videos")
+    if not any(media_files(folder)):
+        raise UserError(f"folder.path: {folder} holds no file that could be a video")
+    return folder
 
 
 def _known(store: Store) -> tuple[set[str], dict[str, str]]:

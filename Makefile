@@ -21,7 +21,7 @@ export PIP_ROOT_USER_ACTION := ignore
 # setuptools warns, in a frame of stars, that folders here have the names of our packages: they are the packages.
 QUIETLY := PYTHONWARNINGS="ignore:Editable installation"
 
-.PHONY: demo test test-only test-fast test-long gpu test-matrix test-mutations witnesses rehearsal docs lint install clean help
+.PHONY: demo test test-only test-fast test-long test-foreign gpu test-matrix test-mutations witnesses rehearsal docs lint install clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,9 @@ test-fast: install ## the tests that are not slow, for use while working
 
 test-long: install ## stops at every moment, large crawls, models at full size (12 GiB), foreign readers from the registry
 	$(BIN)/python -m pytest -m "long and not gpu"
+
+test-foreign: install ## exports loaded by transformers and onnxruntime
+	$(BIN)/python -m pytest -m foreign
 
 gpu: install ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu

@@ -1,7 +1,7 @@
 """`hdvila-train export RUN OUT`: exports a trained model as a folder in a familiar layout."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,10 +12,27 @@ def export(
     best: Annotated[
         bool, typer.Option("--best", help="Use the best checkpoint by validation, not the newest.")
     ] = False,
+    form: Annotated[
+        Literal["auto", "onnx"],
+        typer.Option("--format", help="auto: with code for transformers' AutoModel; onnx: and both towers as ONNX."),
+    ] = "auto",
+    push: Annotated[
+        str,
+        typer.Option("--push", metavar="OWNER/NAME", help="Also upload it to the Hugging Face hub, privately."),
+    ] = "",
+    public: Annotated[bool, typer.Option("--public", help="With --push: for everyone to read.")] = False,
 ) -> None:
     """Writes model.safetensors, config.json, tokenizer and model card; averaged weights if the run kept them."""
+    from train.exports import hub
     from train.exports.export import export_run
     from train.loop.bucket import at_hand
 
-    checkpoint = export_run(at_hand(run, best=best), out, best=best)
+    if form == "onnx":
+        import onnx  # noqa: F401  (that it is installed is to be known before the work)
+        import onnxscript  # noqa: F401
+    if push:
+        hub.refuse_name(push)
+    checkpoint = export_run(at_hand(run, best=best), out, best=best, onnx=form == "onnx")
     typer.echo(f'{out}: exported from {checkpoint}; from Python: train.load("{out}").embed_text(["a caption"])')
+    if push:
+        typer.echo(f"uploaded to {hub.push(out, push, public=public)}")

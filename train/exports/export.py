@@ -2,6 +2,8 @@
 
     OUT/model.safetensors  config.json  tokenizer.json  tokenizer_config.json  vocab.txt  README.md
         answers.json (of a model for open questions)
+        modeling_hdvila.py and the modules that it imports (of a model with two towers): for AutoModel
+        video.onnx  text.onnx (if asked for)
 
 Keys in model.safetensors are the published checkpoints' keys, so an export of stage 1 or 2 at full size is an official
 checkpoint in another container (`hdvila-train convert OUT FILE.bin`). A folder appears complete or not at all.
@@ -20,6 +22,8 @@ from torch import Tensor
 
 from manifests.errors import UserError
 from train.data.views import View
+from train.evaluation.encoder import Encoder
+from train.exports.carried_code import AUTO_MAP, write_code
 from train.exports.export_folder import (
     CARD,
     CONFIG,
@@ -31,6 +35,7 @@ from train.exports.export_folder import (
     whole_folder,
 )
 from train.exports.image_text_export import export_image_text, export_official_soho, write_official_soho
+from train.exports.onnx_files import write_onnx
 from train.feed.asked import read_classes, task_of, write_classes
 from train.feed.tokenizer import Tokenizer, load_tokenizer
 from train.models.base import ModelSection
@@ -42,8 +47,10 @@ from train.models.soho.official import is_soho
 from train.models.weight_files import load_file
 
 
-def export(model: HDVila, tokenizer: Tokenizer | None, out: Path, origin: Origin) -> None:
-    """Writes the folder. UserError if `out` exists already."""
+def export(model: HDVila, tokenizer: Tokenizer | None, out: Path, origin: Origin, *, onnx: bool = False) -> None:
+    """Writes the folder. UserError if `out` exists already, or a model without towers is asked for as ONNX."""
+    if onnx and not model.towers:
+        raise UserError("--format onnx writes two towers, and a model that answers questions has none")
     with whole_folder(out) as folder:
         save_file(_for_file(model.state_dict()), folder / WEIGHTS, metadata={"format": "pt"})
         (folder / CONFIG).write_text(json.dumps(_config(model.config, origin), indent=2) + "\n", encoding="utf-8")
@@ -52,9 +59,13 @@ def export(model: HDVila, tokenizer: Tokenizer | None, out: Path, origin: Origin
             tokenizer.save(folder)
         if origin.classes:
             write_classes(origin.classes, folder)
+        if model.towers and model.towers_class is not None:
+            write_code(model.towers_class, folder)
+        if onnx:
+            write_onnx(Encoder(model, tokenizer, stride=origin.stride, view=origin.view, fps=origin.fps), folder)
 
 
-def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
+def export_run(run: Path, out: Path, *, best: bool = False, onnx: bool = False) -> Path:
     """Exports a run's newest (or best) checkpoint, with its moving average, if any; returns the checkpoint."""
     from manifests.settings import parse_config
     from train.config import TrainConfig
@@ -83,7 +94,9 @@ def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
     )
     if isinstance(model, HDVila):
         model.weight_sources = _asked_sources(model.config, facts.config.get("seed", 0))
-        export(model, tokenizer, out, origin)
+        export(model, tokenizer, out, origin, onnx=onnx)
+    elif onnx:
+        raise UserError(f"--format onnx writes two towers, and a model of kind {config.kind} has none")
     else:
         export_image_text(model, tokenizer, out, origin)  # type: ignore[arg-type]
     return checkpoint
@@ -162,6 +175,8 @@ def _config(config: ModelConfig, origin: Origin) -> dict[str, Any]:
         "view": origin.view,
         **({"task": origin.task} if origin.task else {}),
         "model": config.model_dump(mode="json"),
+        "model_fixed": {name: getattr(config, name) for name in config.fixed},
+        **({} if config.n_answers else {"auto_map": AUTO_MAP}),
         "source": origin.source,
         "step": origin.step,
         "scores": origin.scores,
@@ -176,6 +191,19 @@ model = train.load("PATH_OF_THIS_FOLDER")
 video = model.embed_video("clip.mp4")              # [D], L2 norm 1; also a uint8 array of frames [T, H, W, 3]
 text = model.embed_text(["a red car drives off"])  # [1, D]
 print(text @ video)
+```"""
+
+USE_AUTO = """Without this project, with transformers and torch alone:
+
+```python
+from transformers import AutoModel, AutoTokenizer
+
+model = AutoModel.from_pretrained("PATH_OF_THIS_FOLDER", trust_remote_code=True).eval()
+tokenizer = AutoTokenizer.from_pretrained("PATH_OF_THIS_FOLDER")
+words = tokenizer(["a red car drives off"], truncation=True, max_length=TEXT_LENGTH, return_tensors="pt")
+text = model.embed_text(words["input_ids"], words["attention_mask"])
+# uint8 RGB, segments of the table's video input: the high frame [B, S, 3, H, W], the others [B, S, N-1, 3, H/4, W/4]
+video = model.embed_video(img_middle, img_other)
 ```"""
 
 USE_ANSWERS = """```sh
@@ -228,6 +256,7 @@ def model_card(model: HDVila, origin: Origin, *, has_tokenizer: bool) -> str:
         *(f"| {name} | {value} |" for name, value in facts.items()),
         *(f"| initial weights of {part} | {source} |" for part, source in model.weight_sources.items()),
         f"\n## Use\n\n{USE_ANSWERS if origin.task else USE}\n",
+        "" if origin.task else f"{USE_AUTO.replace('TEXT_LENGTH', str(config.text_length))}\n",
         "" if has_tokenizer else NO_TOKENIZER,
         _scores(origin),
         f"## Licence\n\n{OFFICIAL_LICENCE if origin.official else OWN_LICENCE}\n",

@@ -53,6 +53,9 @@ class Model(nn.Module):
     towers: tuple[str, str] | None = None
     """Names of two outputs [B, D] with L2 norm 1, (video or picture, text), whose dot products are similarities; None:
     no towers, so no retrieval by dot product."""
+    towers_class: ClassVar[type[nn.Module] | None] = None
+    """The base class with `embed_video` and `embed_text`, built from its section's values alone. Its module and those
+    that it imports need torch alone: an export carries their sources. `reset_buffers` fills what no file holds."""
     can_match = False
     """Whether the model can match any picture with any text: by `visual_input(rows)` -> (visual input [B, ...], its
     mask [B, ...]) and `match(visual input, mask, ids, mask of ids)` -> logits [B, 2] (no match, match)."""

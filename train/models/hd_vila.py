@@ -103,6 +103,7 @@ class HDVila(Towers, Model):
 
     groups = ("cnn", "timesformer", "transformer")
     blocks = (Block, Layer, Bottleneck)
+    towers_class = Towers
     methods = ("embed", "embed_video", "embed_text", "visual_input", "match", "answer")
 
     def __init__(self, config: ModelConfig) -> None:

@@ -51,8 +51,14 @@ class HybridEncoder(nn.Module):
         )
         self.grid_encoder_combine = nn.Sequential(nn.Conv2d(2 * width, width, 1, bias=False), nn.GELU())
         # Buffers follow the model's device; they aren't in the state dict, because published files have no such keys.
-        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("pixel_scale", 1 / torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_mean", torch.empty(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_scale", torch.empty(3, 1, 1), persistent=False)
+        self.reset_buffers()
+
+    def reset_buffers(self) -> None:
+        """Fills the buffers that no file holds."""
+        self.pixel_mean.copy_(torch.tensor(PIXEL_MEAN).view(3, 1, 1))
+        self.pixel_scale.copy_(1 / torch.tensor(PIXEL_STD).view(3, 1, 1))
 
     def encode_frames(self, img_middle: Tensor | None, img_other: Tensor | None) -> Tensor:
         """img_middle [B, S, 3, H, W], img_other [B, S, N-1, 3, H/4, W/4], raw pixels -> maps [B, S, D, H/64, W/64].

@@ -33,14 +33,21 @@ class Temperature(nn.Module):
     def __init__(self, temperature: float, bias: float, *, learned: bool, max_scale: float = MAX_LOGIT_SCALE) -> None:
         super().__init__()
         self._max_log_scale = math.log(max_scale)
-        values = {"logit_scale": math.log(1 / temperature), "logit_bias": bias}
-        for name, value in values.items():
+        self.learned = learned
+        self.first_values = {"logit_scale": math.log(1 / temperature), "logit_bias": bias}
+        for name, value in self.first_values.items():
             # One element, not zero dimensions: FSDP2 shards dimension 0.
             tensor = torch.tensor([value], dtype=torch.float32)
             if learned:
                 self.register_parameter(name, nn.Parameter(tensor))
             else:
                 self.register_buffer(name, tensor, persistent=False)
+
+    def reset_buffers(self) -> None:
+        """Fills the buffers that no file holds."""
+        if not self.learned:
+            for name, value in self.first_values.items():
+                self.get_buffer(name).fill_(value)
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """(1 / temperature, bias), each [1]."""

@@ -14,6 +14,7 @@ import train
 from hdvila_testing.drawn_set import a_tree
 from manifests.errors import UserError
 from manifests.settings import parse_config
+from tests.train.exports.hub_stand_in import hub_stand_in
 from tests.train.model_cases import small_batch, small_config, small_model
 from train.cli import app
 from train.config import TrainConfig
@@ -26,6 +27,7 @@ from train.models import HDVila, build_model
 
 SCORES = {"t2v_r1": 0.5, "t2v_r5": 0.75, "t2v_chance_r1": 0.02, "v2t_r1": 0.25, "n_clips": 40}
 FILES = ["README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
+CODE = [f"{name}.py" for name in ("bert", "hybrid", "modeling_hdvila", "multimodal", "resnet", "timesformer", "towers")]
 
 
 def a_model(**changes: Any) -> HDVila:
@@ -52,7 +54,7 @@ def test_a_loaded_export_embeds_as_the_model_did(tmp_path: Path, stage: int) -> 
 
 def test_the_folder_holds_what_people_expect(tmp_path: Path) -> None:
     export(a_model(stage=2), a_tokenizer(), tmp_path / "out", Origin("a test", step=7, scores=SCORES))
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(FILES + CODE)
     with safe_open(tmp_path / "out" / "model.safetensors", framework="pt") as file:
         assert file.metadata() == {"format": "pt"}
         assert "transformer.bert.embeddings.word_embeddings.weight" in file.keys()  # noqa: SIM118
@@ -64,11 +66,13 @@ def test_the_folder_holds_what_people_expect(tmp_path: Path) -> None:
     assert "train.load(" in card and "random, seed 3" in card
 
 
+@pytest.mark.foreign
 def test_transformers_reads_the_tokenizer(tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers")
+    from transformers import AutoTokenizer
+
     tokenizer = a_tokenizer()
     export(a_model(), tokenizer, tmp_path / "out", Origin("a test"))
-    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    theirs = AutoTokenizer.from_pretrained(tmp_path / "out")
     texts = ["a red bar", "blue unseen"]
     wanted = theirs(texts, padding="max_length", truncation=True, max_length=8)["input_ids"]
     assert tokenizer.encode(texts, 8)[0].tolist() == wanted
@@ -99,11 +103,16 @@ def test_a_tiny_model_is_no_official_checkpoint_and_the_message_says_so(tmp_path
     assert not (tmp_path / "official.bin").exists()
 
 
-def test_a_run_is_exported_by_the_command_and_used(drawn: Path, tmp_path: Path) -> None:
+def test_a_run_is_exported_by_the_command_uploaded_and_used(
+    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tree = a_tree(drawn, tmp_path / "run", optim={"ema_decay": 0.5})
     fit(parse_config(TrainConfig, tree, source="test"), process_from_environment("cpu"), StopRequest())
-    done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), str(tmp_path / "out")])
+    with hub_stand_in(monkeypatch) as hub:
+        done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), str(tmp_path / "out"), "--push", "me/it"])
     assert done.exit_code == 0, done.output
+    assert f"uploaded to {hub.url}/me/it" in done.output and hub.private["me/it"]
+    assert hub.files["me/it"].keys() == {path.name for path in (tmp_path / "out").iterdir()}
     model = train.load(tmp_path / "out")
     text = model.embed_text(["a red square moves right", "a blue bar moves left"])
     assert text.shape == (2, model.model.config.width)

@@ -29,7 +29,7 @@ def cure(error: ImportError, program: str = "hdvila-pipeline") -> str:
     return f"pip install 'hdvila[{own if own in extras else extras[0]}]'"
 
 
-def why(error: Exception) -> str:
+def why(error: BaseException) -> str:
     """What an error says, or what to install if it is a failed import: "needs: pip install 'hdvila[s3]'"."""
     needed = cure(error) if isinstance(error, ImportError) else ""
     return f"needs: {needed}" if needed else str(error)

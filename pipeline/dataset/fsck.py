@@ -8,15 +8,17 @@ What is whole is noted in fsck.json every minute, with its size and stamp, so th
 
 from __future__ import annotations
 
+import stat
 import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from manifests.errors import DamagedFile, UserError
 from manifests.lock import RunLock
 from manifests.shards import MANIFEST_NAME, PUBLISHED, TABLE_NAME, TOMBSTONES, Manifest, read_manifest, read_published
+from pipeline.crawl.sources.tables import name_of_list, opened
 from pipeline.dataset.hashes import (
     BATCHES,
     CURES,
@@ -48,15 +50,18 @@ THREADS = 4
 
 @dataclass(slots=True)
 class Fsck:
-    """A check under way. `n_left`: the faults that could not be mended. `n_in_pieces`: the inputs of which head, middle
-    and tail were read.
+    """A check under way. `addresses`: those that the owner's configuration names, of the lists that may be asked for: a
+    stranger's data set opens none. `n_left`: the faults that could not be mended. `n_in_pieces`: the inputs of which
+    head, middle and tail were read. `n_not_asked`: the lists at other addresses.
     """
 
     store: Store
+    addresses: Collection[str] = ()
     n_files: int = 0
     n_bytes: int = 0
     n_left: int = 0
     n_in_pieces: int = 0
+    n_not_asked: int = 0
     _done: dict[str, list[str | int]] = field(default_factory=dict)
     _noted_at: float = field(default_factory=time.monotonic)
 
@@ -91,7 +96,7 @@ class Fsck:
         yield from faults
         files = list(hashed_files(self.store, names, manifest))
         unreadable: dict[str, str] = {}
-        for listed in (hashed_tables, hashed_videos, hashed_lists):
+        for listed in (hashed_tables, hashed_videos, self._lists):
             try:
                 files += listed(self.store)
             except DamagedFile as error:
@@ -100,6 +105,15 @@ class Fsck:
         yield from self._mended(wrong, manifest)
         for where in unreadable.keys() - {file.path for file, _ in wrong}:
             yield self._left(where, unreadable[where])
+
+    def _lists(self, store: Store) -> Iterator[Hashed]:
+        """The lists that may be asked for, each under its address with all that its owner's configuration says."""
+        named = {name_of_list(address): address for address in self.addresses}
+        for file in hashed_lists(store):
+            if file.address and file.address not in named:
+                self.n_not_asked += 1
+                continue
+            yield replace(file, address=named.get(file.address, ""))
 
     def _names(self) -> tuple[set[str], list[Fault]]:
         """The names of files that should be there; a ledger that cannot be read is deleted."""
@@ -152,6 +166,8 @@ class Fsck:
             pool.shutdown(cancel_futures=True)
 
     def _fault_of(self, file: Hashed) -> str:
+        if file.address:
+            return self._fault_at_address(file)
         try:
             stamp = self._stamp(file)
             if self._done.get(file.path) == stamp:
@@ -173,10 +189,23 @@ class Fsck:
         self._done[file.path] = stamp
         return ""
 
+    def _fault_at_address(self, file: Hashed) -> str:
+        """Of a list, read as a run reads it: once, and again by a check that goes on."""
+        try:
+            with opened(file.address) as (_, raw):
+                is_right = file.is_right(raw)
+                self.n_files, self.n_bytes = self.n_files + 1, self.n_bytes + raw.tell()
+        except UserError as error:
+            return str(error).removeprefix(f"{file.path}: ").removesuffix("; check crawl.lists.files")
+        self.n_in_pieces += file.in_pieces
+        return "" if is_right else "is not the file that was read"
+
     def _stamp(self, file: Hashed) -> list[str | int]:
         """A file's size, and when it was written or, in a bucket, its tag there."""
         if file.source:
             facts = file.source.stat()
+            if not stat.S_ISREG(facts.st_mode):  # a pipe or a device would be read for ever
+                raise IsADirectoryError
             return [facts.st_size, str(facts.st_mtime_ns)]
         info = self.store.fs.info(self.store.path(file.path))
         return [int(info["size"]), str(info.get("ETag") or info.get("mtime") or "")]

@@ -8,21 +8,22 @@ manifest.json                                         in the name of its copy in
 wids.json, sizes.json                                 follow from the manifest byte for byte
 own videos                                            in table `videos` (manifests/content.py)
 lists                                                 in the ledger (pipeline/dataset/ledger.py)
-What lies at an address has one too, in table `videos`, and is not asked for here.
+A film at an address has one too, in table `videos`, and is not asked for here: a host would be asked a million times,
+and what is fetched is compared (pipeline/crawl/sources/addresses.py).
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Literal
 
 import pyarrow.compute as pc
 
-from manifests.content import SAMPLED, content_hash
+from manifests.content import SAMPLED
 from manifests.parquet import is_whole
 from manifests.sample_index import entries_in
 from manifests.seals import is_sealed
@@ -36,6 +37,7 @@ from manifests.shards import (
     sizes_bytes,
     wids_bytes,
 )
+from pipeline.crawl.sources.tables import hash_of_list
 from pipeline.dataset.ledger import COMMITS, LEDGER, files_in, noted_inputs
 from pipeline.engine.store.commits import is_group
 from pipeline.engine.store.lost import table_files
@@ -75,8 +77,8 @@ CURES = {
 
 @dataclass(frozen=True, slots=True)
 class Hashed:
-    """A file with a hash. `is_right` reads it through; `source`: where it is, if that is not in the store. `in_pieces`:
-    its hash is one of three pieces.
+    """A file with a hash. `is_right` reads it through; `source` or `address`: where it is, if that is not in the store.
+    `in_pieces`: its hash is one of three pieces.
     """
 
     path: str
@@ -84,6 +86,7 @@ class Hashed:
     cure: str = MADE_AGAIN
     remake: Remake = ""
     source: Path | None = None
+    address: str = ""
     in_pieces: bool = False
 
 
@@ -111,10 +114,14 @@ def hashed_videos(store: Store) -> Iterator[Hashed]:
 
 
 def hashed_lists(store: Store) -> Iterator[Hashed]:
-    """The lists that the last run read, on this machine. DamagedFile for the ledger."""
+    """The lists that the last run read, on this machine or at an address. DamagedFile for the ledger."""
+    cure = f"{RESTORE}, or let the next run read it as it is"
     for file, hash_ in noted_inputs(store).items():
-        if "://" not in file:
-            yield _input(file, hash_, f"{RESTORE}, or let the next run read it as it is")
+        yield (
+            _input(file, hash_, cure)
+            if "://" not in file
+            else replace(_input(file, hash_, cure), source=None, address=file)
+        )
 
 
 def _input(name: str, hash_: str, cure: str) -> Hashed:
@@ -192,4 +199,4 @@ def _has_blake2b(digits: str, file: IO[bytes]) -> bool:
 
 
 def _has_content(wanted: str, file: IO[bytes]) -> bool:
-    return content_hash(file) == wanted
+    return hash_of_list(file) == wanted

@@ -5,6 +5,7 @@ MAX_LINE_BYTES. What cannot be read as a row is given as its text, for whoever c
 """
 
 import csv
+import hashlib
 import io
 import json
 import re
@@ -17,11 +18,13 @@ from typing import IO, Any
 import fsspec
 import pyarrow as pa
 
+from manifests.addresses import without_secrets
 from manifests.content import content_hash
-from manifests.errors import UserError
+from manifests.errors import UserError, is_of_a_store, message_of_store_error, storage_errors
 from manifests.extras import why
 from manifests.origin import video_id_of
 from manifests.parquet import open_parquet
+from pipeline.site.redact import redact
 
 MAX_LINE_BYTES = 16 * 1024**2
 """What is longer is read as several lines; also the most characters of a CSV's field."""
@@ -53,19 +56,37 @@ def opened(file: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
         with fsspec.open(file, "rb") as raw:
             packing = _PACKED.get(_suffix(file))
             yield (io.BufferedReader(pa.CompressedInputStream(raw, packing)) if packing else raw), raw
-    except FileNotFoundError:
-        raise UserError(f"{file}: no such file; check crawl.lists.files") from None
-    except (OSError, ValueError, ImportError) as error:  # pyarrow's errors are ValueErrors
-        raise UserError(f"{file}: cannot be read ({why(error)[:200]})") from None
+    except (ValueError, ImportError, *storage_errors()) as error:  # type: ignore[misc]  # pyarrow's are ValueErrors
+        seen: BaseException = error
+        while isinstance(seen, FileNotFoundError) and seen.__cause__:  # what fsspec says of a server that refuses, too
+            seen = seen.__cause__
+        if isinstance(seen, FileNotFoundError) or getattr(seen, "status", 0) in (404, 410):
+            raise UserError(f"{without_secrets(file)}: no such file; check crawl.lists.files") from None
+        said = message_of_store_error(error) if is_of_a_store(error) else why(seen)
+        raise UserError(f"{without_secrets(file)}: cannot be read ({redact(said)[:200]})") from None
 
 
 def hashes_of(files: Iterable[str]) -> dict[str, str]:
-    """{file, by its whole path: hash of its content (manifests/content.py)}. UserError for one that cannot be read."""
+    """{file, by its whole path or its address without secrets: hash of its content (manifests/content.py)}. UserError
+    for one that cannot be read.
+    """
     found = {}
     for file in files:
         with opened(file) as (_, raw):
-            found[file if "://" in file else str(Path(file).absolute())] = content_hash(raw)
+            found[name_of_list(file)] = hash_of_list(raw)
     return found
+
+
+def name_of_list(file: str) -> str:
+    """What a list is noted as."""
+    return without_secrets(file) if "://" in file else str(Path(file).absolute())
+
+
+def hash_of_list(raw: IO[bytes]) -> str:
+    """The hash of its content, of all of it if its server does not say how long it is."""
+    if getattr(raw, "size", 0) is None:
+        return hashlib.file_digest(raw, "sha256").hexdigest()  # type: ignore[arg-type]
+    return content_hash(raw)
 
 
 def rows_in(stream: IO[bytes], file: str) -> Iterator[TableRow | str]:

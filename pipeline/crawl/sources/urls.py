@@ -275,7 +275,7 @@ def _video_row(
         "video_id": video_id,
         "url": shown,
         "source": source,
-        "query": row["_table"].rpartition("/")[2],
+        "query": without_secrets(row["_table"]).rpartition("/")[2],
         "category_id": category_id,
         "category": category_name(category_id),
         "title": text_of(row.get("title")),

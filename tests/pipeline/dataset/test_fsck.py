@@ -1,17 +1,22 @@
 """Whatever file of an output directory is lost, cut or flipped: fsck names it, and no run builds on it in silence."""
 
 import errno
+import http.server
+import json
 import logging
 import os
 import random
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import typer
 
 from hdvila_testing.rows import a_video_row
 from hdvila_testing.s3 import s3_server
@@ -21,10 +26,11 @@ from manifests.lock import RunLock
 from manifests.parquet import open_parquet
 from manifests.version import LAYOUT_VERSION, SCHEMA_VERSION
 from pipeline.commands.fsck import fsck as print_fsck
+from pipeline.crawl.sources.tables import hashes_of
 from pipeline.dataset import fsck as engine
 from pipeline.dataset import hashes
 from pipeline.dataset.fsck import Fsck
-from pipeline.dataset.ledger import LEDGER
+from pipeline.dataset.ledger import LEDGER, note_files
 from pipeline.dataset.remove import remove
 from pipeline.dataset.verify import verify
 from pipeline.dataset.verify_shard import Fault
@@ -325,15 +331,65 @@ def test_an_input_above_64_mb_is_read_in_three_pieces_and_that_is_said(
     assert {fault.where for fault in Fsck(store).run()} == {str(film)}
 
 
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[tuple[Path, str, list[str]]]:
+    """(its folder, its address, what it was asked for)."""
+    folder, asked = tmp_path / "site", list[str]()
+    folder.mkdir()
+
+    class Site(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            asked.append(self.path)
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Site, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{server.server_address[1]}", asked
+        server.shutdown()
+
+
+def test_lists_at_addresses_are_asked_for_if_the_owners_configuration_names_them(
+    tmp_path: Path, site: tuple[Path, str, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder, address, asked), (store, _) = site, an_own_video(tmp_path, 1000)
+    lists = [f"{address}/{name}.csv?token=secret" for name in ("same", "other", "gone")]
+    for name in ("same", "other", "gone"):
+        (folder / f"{name}.csv").write_text("url")
+    note_files(store, at_rest=True, inputs=hashes_of(lists))
+    (folder / "other.csv").write_text("uri")
+    (folder / "gone.csv").unlink()
+    asked.clear()
+
+    print_fsck(store.url)
+    assert "3 lists at addresses were not asked for" in capsys.readouterr().out and asked == []
+
+    config = tmp_path / "run.yaml"
+    config.write_text(json.dumps({"out": store.url, "crawl": {"lists": {"files": lists}}}))
+    with pytest.raises(typer.Exit):
+        print_fsck(str(config))
+    said = capsys.readouterr().out
+    assert f"{address}/other.csv: is not the file that was read; restore it" in said
+    assert f"{address}/gone.csv: no such file; restore it" in said
+    assert "2 faults, 2 of them left" in said and "same.csv" not in said and "secret" not in said
+
+
 def test_a_file_that_its_disk_does_not_give_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, film = an_own_video(tmp_path, 1000)
 
     def fails(*_: object) -> str:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(hashes, "content_hash", fails)
+    monkeypatch.setattr(hashes, "hash_of_list", fails)
     (fault,) = Fsck(store).run()
     assert (fault.where, fault.what.partition(";")[0]) == (str(film), "cannot be read (Input/output error)")
+
+
+def test_a_pipe_in_the_place_of_a_film_is_not_waited_for(tmp_path: Path) -> None:
+    store, film = an_own_video(tmp_path, 1000)
+    film.unlink()
+    os.mkfifo(film)
+
+    (fault,) = Fsck(store).run()
+    assert (fault.where, fault.what.partition(";")[0]) == (str(film), "is not a file")
 
 
 def test_with_redo_a_run_makes_again_what_is_lost(copy: Callable[[], Path], films: Path) -> None:

@@ -1,13 +1,17 @@
 """The rows of a list in every kind of file, and files that are none."""
 
+import hashlib
+import http.server
 import json
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from manifests.errors import UserError
 from pipeline.crawl.sources import tables
-from pipeline.crawl.sources.tables import read_rows
+from pipeline.crawl.sources.tables import hashes_of, read_rows
 
 VIDEO = "dQw4w9WgXcQ"
 
@@ -54,3 +58,50 @@ def test_a_file_that_cannot_be_read_is_one_message(tmp_path: Path, name: str, co
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=name):
         list(read_rows(str(tmp_path / name)))
+
+
+class Lists(http.server.BaseHTTPRequestHandler):
+    """Serves a list whose length it does not say; /gone and /refused are what they are called."""
+
+    def do_GET(self) -> None:
+        code = {"/gone.csv": 404, "/refused.csv": 403}.get(self.path.partition("?")[0], 200)
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(VIDEO.encode() * (code == 200))
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Silent."""
+
+
+@pytest.fixture
+def at() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Lists) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_a_list_at_an_address_is_known_by_its_content_and_noted_without_who_may_read_it(at: str) -> None:
+    found = hashes_of([f"{at}/list.csv?page=2&token=secret"])
+
+    assert found == {f"{at}/list.csv?page=2": hashlib.sha256(VIDEO.encode()).hexdigest()}
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("AT/gone.csv?token=secret", "AT/gone.csv: no such file"),
+        ("AT/refused.csv?token=secret", "AT/refused.csv: cannot be read (403, message='Forbidden'"),
+        (
+            "http://127.0.0.1:1/list.csv",
+            "http://127.0.0.1:1/list.csv: cannot be read (Cannot connect to host 127.0.0.1:1",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_list_at_an_address_is_said_without_secrets(at: str, address: str, said: str) -> None:
+    with pytest.raises(UserError) as refused:
+        hashes_of([address.replace("AT", at)])
+
+    assert str(refused.value).startswith(said.replace("AT", at)) and "secret" not in str(refused.value)

@@ -40,6 +40,11 @@ class Metrics(BaseModel):
     videos: int = Field(description="videos with a clip in shards")
     channels: int = Field(description="channels with a clip in shards")
     entropy: float = Field(description="evenness of the kept clips over the categories asked for, 0 to 1")
+    train_entropy: float = Field(
+        description="evenness of the train split's clips over the categories asked for, 0 to 1"
+    )
+    val_entropy: float = Field(description="the same of the val split")
+    val_categories: int = Field(description="categories that the val split has clips of")
     effective_categories: float = Field(description="exp(entropy): how many even categories the mix is worth")
     top_channel_share: float = Field(description="share of clips that the largest channel holds, 0 to 1")
     top10_channels_share: float = Field(description="share of clips that the ten largest channels hold, 0 to 1")
@@ -68,6 +73,7 @@ class CategoryFacts(BaseModel):
     category: str
     clips: int
     share: float
+    splits: dict[str, int] = Field({}, description="clips in each split")
     asked_share: float = Field(description="share asked for; -1 where all was asked for or none")
     hd_vila_share: float = Field(description="share of HD-VILA-100M's clips, as published")
 
@@ -89,6 +95,7 @@ class Audit(BaseModel):
     )
     metrics: Metrics
     categories: list[CategoryFacts]
+    lacking: list[str] = Field([], description="sentences: which split has no clip of which category")
     distributions: dict[str, dict[str, int]] = Field(description="by subject: {value: clips}, most frequent first")
     rejected: dict[str, dict[str, int]] = Field(
         description="videos and clips: {`stage reason`: count}",

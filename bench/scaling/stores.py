@@ -282,7 +282,7 @@ def _planned(world: World, ids: list[str]) -> PlanVideos:
     starts = np.concatenate(([0], np.cumsum(found.n_clips))).astype(np.int64)
     sizes = np.where(rows.is_cut(world, found), world.distribution.clip_bytes, 0)
     numbers = rows.numbers(found.n_clips).astype(np.int32)
-    return PlanVideos(found.ids, found.ids, found.ids, starts, numbers, sizes)
+    return PlanVideos(found.ids, found.ids, found.ids, found.category_id, starts, numbers, sizes)
 
 
 def _n_shards(content: PlanVideos) -> int:

@@ -1,8 +1,11 @@
 """`hdvila-pipeline audit`: checks a data set against requirements."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from manifests.audit import Audit
 
 
 def audit(
@@ -28,6 +31,7 @@ def audit(
     else:
         for name, value in counted.metrics.model_dump().items():
             print(f"{name:24}{'not known' if value == -1 else value}")
+        _print_splits(counted)
     for requirement in requirements:
         value = requirement.value(counted.metrics)
         state = "falls short" if requirement in short else "holds"
@@ -36,3 +40,17 @@ def audit(
         typer.echo(line, err=as_json)
     if short:
         raise typer.Exit(1)
+
+
+def _print_splits(audit: "Audit") -> None:
+    """Prints the clips of each category in each split, and which split lacks one."""
+    splits = list(dict.fromkeys(split for row in audit.categories for split in row.splits))
+    if not splits:
+        return
+    print("\n" + f"{'clips':24}" + "".join(f"{split:>10}" for split in splits))
+    for row in audit.categories:
+        if row.splits:
+            print(f"{row.category:24}" + "".join(f"{row.splits[split]:>10,}" for split in splits))
+    for sentence in audit.lacking:
+        print(sentence)
+    print()

@@ -18,8 +18,8 @@ class SplitConfig(Section):
     by: Literal["channel", "video"] = identity(
         "channel", doc="what goes into one split as a whole; duplicates stay together in any case"
     )
-    val: float = identity(0.02, ge=0, lt=1, doc="share of channels (or videos) held out for validation, 0 to 1")
-    test: float = identity(0.0, ge=0, lt=1, doc="share of channels (or videos) held out for testing, 0 to 1")
+    val: float = identity(0.02, ge=0, lt=1, doc="share of each category's clips held out for validation, 0 to 1")
+    test: float = identity(0.0, ge=0, lt=1, doc="share of each category's clips held out for testing, 0 to 1")
 
     @model_validator(mode="after")
     def _something_is_left_to_train_on(self) -> Self:

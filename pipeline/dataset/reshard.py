@@ -21,10 +21,11 @@ from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way, write_tombstones
 from pipeline.report.page import write_first_report
 from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
+from pipeline.shards.draw import SPLITS
 from pipeline.shards.files import Piece, clip_number, join_shard, pieces_of, put_shard
 from pipeline.shards.manifest import given_head, publish, refuse_existing
 from pipeline.shards.plan import PlannedShard, plan_shards
-from pipeline.shards.splits import SPLITS, Placed
+from pipeline.shards.splits import Placed
 from pipeline.shards.stage import in_shard_order
 
 MAX_VIDEOS = 200_000_000
@@ -71,7 +72,9 @@ def _placed(videos: PlanVideos, splits: Mapping[str, str]) -> Placed:
 def _plan_video(video_id: str, pieces: list[Piece], groups: dict[str, str]) -> PlanVideo:
     clips = [PlanClip(clip_number(p.row), p.sample.bytes_ if p.sample else 0) for p in pieces]
     clips.sort(key=lambda clip: (clip.n, clip.bytes_))
-    return PlanVideo(video_id, pieces[0].row["channel_id"], groups.get(video_id, video_id), tuple(clips))
+    row = pieces[0].row
+    group = groups.get(video_id, video_id)
+    return PlanVideo(video_id, row["channel_id"], group, tuple(clips), row["category_id"])
 
 
 def _groups(source: Store) -> dict[str, str]:

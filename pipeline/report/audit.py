@@ -15,6 +15,7 @@ from pipeline.engine.store.store import Store
 from pipeline.report.data import ReportData, read_report_data
 from pipeline.report.facts import UNKNOWN, ClipFacts, most_frequent, read_facts
 from pipeline.report.tally import N, Values
+from pipeline.shards.by_split import clips_by_split, lacking
 
 
 def audit_of(data: ReportData, facts: ClipFacts) -> Audit:
@@ -28,6 +29,7 @@ def audit_of(data: ReportData, facts: ClipFacts) -> Audit:
         clips_behind=clips_behind(data, facts),
         metrics=_metrics(data, facts),
         categories=_categories(data),
+        lacking=lacking(data.manifest),
         distributions=distributions(data, facts),
         rejected={"videos": _away(data.funnel.videos), "clips": _away(data.funnel.clips)},
     )
@@ -65,6 +67,7 @@ def _metrics(data: ReportData, facts: ClipFacts) -> Metrics:
     seconds, channels = clips.seconds(), clips.counts["channels"].column(N).to_pylist()
     categories = [n for i, n in category_counts(data).items() if i >= 0]
     of_all = data.funnel.videos.by_reason(), data.funnel.clips.by_reason()
+    train, val = (_of_split(data, name) for name in ("train", "val"))
     return Metrics(
         clips=int(totals.get("samples", clips.n)),
         hours=round(float(totals.get("hours", seconds.sum() / 3600)), 6),
@@ -72,6 +75,9 @@ def _metrics(data: ReportData, facts: ClipFacts) -> Metrics:
         videos=len(clips.places.videos),
         channels=len(channels),
         entropy=_evenness(data, categories),
+        train_entropy=_evenness_of(data, train),
+        val_entropy=_evenness_of(data, val),
+        val_categories=sum(n > 0 for n in val) if val else -1,
         effective_categories=_effective(categories),
         top_channel_share=_share(max(channels, default=0), sum(channels)),
         top10_channels_share=_share(sum(sorted(channels)[-10:]), sum(channels)),
@@ -100,11 +106,13 @@ def _categories(data: ReportData) -> list[CategoryFacts]:
     asked = {c.category_id: c.asked for c in data.balance.categories} if data.balance else {}
     total = sum(amount for amount in asked.values() if amount > 0)
     published = {c.id: c.hd_vila_clips / 100 for c in load_categories()}
+    of_splits = clips_by_split(data.manifest)
     return [
         CategoryFacts(
             category=category_name(i),
             clips=counts.get(i, 0),
             share=_share(counts.get(i, 0), whole, nothing=0.0),
+            splits=of_splits.get(i, {}),
             asked_share=round(asked[i] / total, 6) if total and asked.get(i, -1) >= 0 else -1.0,
             hd_vila_share=round(published.get(i, 0.0), 6),
         )
@@ -177,6 +185,20 @@ def _evenness(data: ReportData, counts: Sequence[int]) -> float:
     if data.balance is not None:
         return data.balance.entropy_after
     return round(_nats(counts) / math.log(len(load_categories())), 6) if counts else -1.0
+
+
+def _of_split(data: ReportData, split: str) -> list[int]:
+    """A split's clips by category, without those of none; [] if there is no such split."""
+    return [n.get(split, 0) for i, n in clips_by_split(data.manifest).items() if i >= 0 and split in n]
+
+
+def _evenness_of(data: ReportData, counts: Sequence[int]) -> float:
+    """The evenness of clips over the categories asked for, or over the 15 if no balance ran."""
+    balance = data.balance.categories if data.balance else ()
+    n_asked = sum(row.category_id >= 0 and row.asked != 0 for row in balance) or len(load_categories())
+    if not sum(counts):
+        return -1.0
+    return round(_nats(counts) / math.log(n_asked), 6) if n_asked > 1 else 0.0
 
 
 def _effective(counts: Sequence[int]) -> float:

@@ -44,6 +44,7 @@ from pipeline.report.facts import ClipFacts, read_facts
 from pipeline.report.samples import view_samples
 from pipeline.report.summary import REPORT_NAME, amount, shown_categories
 from pipeline.report.tally import N
+from pipeline.shards.by_split import splits_of
 
 MOST_SOURCES = 60
 MOST_CHANNELS = 20
@@ -75,6 +76,7 @@ class ChannelRow:
 
 PARTS = (
     ("balance", "Balance"),
+    ("splits", "Splits"),
     ("short", "What could not be filled"),
     ("funnel", "Funnel"),
     ("distributions", "The clips"),
@@ -146,7 +148,9 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> st
     of_channels = channel_chart(data)
     pictures = drawn([*charts(data, facts), *([of_channels] if of_channels else [])])
     balance = data.balance
+    splits = splits_of(data.manifest)
     has_run = not data.manifest or balance is not None or data.funnel.videos.candidates > 0
+    absent = {*(() if has_run else OF_A_RUN), *(() if splits else ("splits",))}
     return (
         _environment()
         .get_template("report.html.j2")
@@ -160,7 +164,8 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> st
             audit=audit,
             m=audit.metrics,
             has_run=has_run,
-            parts=[part for part in PARTS if has_run or part[0] not in OF_A_RUN],
+            parts=[part for part in PARTS if part[0] not in absent],
+            splits=splits,
             style=Markup(style),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -14,6 +14,7 @@ from pipeline.balance.result import BalanceResult, CategoryBalance
 from pipeline.engine.run.lines import StageResult
 from pipeline.engine.run.progress import units_of
 from pipeline.outdir.accounts import WHOLE, Accounts
+from pipeline.shards.by_split import lacking
 
 MOST_REASONS = 12
 REPORT_NAME = "report/index.html"
@@ -64,6 +65,8 @@ def print_summary(delivered: Delivered, console: Console | None = None) -> None:
         if table.row_count:
             console.print(table)
             console.print()
+    for sentence in lacking(delivered.manifest.head):
+        console.print(sentence, markup=False, soft_wrap=True)
     if delivered.n_internal:
         console.print(
             f"{delivered.n_internal} videos or clips were lost to errors of this program (internal_error): "

@@ -6,7 +6,7 @@ A driver keeps one `ShardBooks` for all its plans, so that each reads only what 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from pipeline.shards.splits import Placed
 
 CLIPS_AT_A_TIME = 1 << 20
 """Clips that are looked up in the selection together: each look-up takes some 80 bytes."""
-PACK_COLUMNS = ["video_id", "channel_id", "n", "status", "reason", "pack_bytes"]
+PACK_COLUMNS = ["video_id", "channel_id", "category_id", "n", "status", "reason", "pack_bytes"]
 
 
 class ShardBooks:
@@ -81,7 +81,9 @@ class ShardBooks:
         ids = pc.unique(pa.concat_arrays([videos.video_id, chosen.linked()]))
         places = self.places.of(ids)
         video_id, channel_id, split = (column.combine_chunks() for column in places.columns)
-        return Placed(video_id, channel_id, chosen.groups_of(video_id), split.to_numpy(), self.closed.numbers)
+        return Placed(
+            video_id, channel_id, chosen.groups_of(video_id), split.to_numpy(), self.closed.numbers, self.closed.samples
+        )
 
 
 def _condensed(packs: pa.Table) -> PlanVideos:
@@ -94,7 +96,8 @@ def _condensed(packs: pa.Table) -> PlanVideos:
     good = is_success(packs.column("status")).to_numpy(zero_copy_only=False).astype(np.bool_)
     size = np.where(good, packs.column("pack_bytes").to_numpy(), 0)
     channel_id = packs.column("channel_id").combine_chunks().take(pa.array(first))
-    return PlanVideos(ids, channel_id, ids, starts, packs.column("n").to_numpy()[order], size[order])
+    category_id = packs.column("category_id").to_numpy()[first]
+    return PlanVideos(ids, channel_id, ids, category_id, starts, packs.column("n").to_numpy()[order], size[order])
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,7 @@ def open_clips(
     """
     parts = [_wanted_of(part, chosen, tombstones, urls, but) for part in left.in_parts(CLIPS_AT_A_TIME)]
     left = joined_videos(parts)
-    return PlanVideos(left.video_id, left.channel_id, chosen.groups_of(left.video_id), left.starts, left.n, left.bytes_)
+    return replace(left, group=chosen.groups_of(left.video_id))
 
 
 def _wanted_of(

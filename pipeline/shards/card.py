@@ -19,6 +19,7 @@ from manifests.members import MEMBERS
 from manifests.schema import MANIFEST, SHARD_ROWS
 from manifests.shards import TABLE_NAME, ShardEntry
 from pipeline.config.shards import CardConfig
+from pipeline.shards.by_split import clips_by_split, lacking, splits_of
 
 _WHAT = {member.extension: member.what for member in MEMBERS}
 
@@ -54,7 +55,8 @@ def dataset_card(head: Mapping[str, Any], card: CardConfig) -> str:
             [(s, t["shards"], t["samples"], f"{t['hours']:.2f}", t["bytes"]) for s, t in head["splits"].items()],
         ),
         "## Categories",
-        _table(("category", "clips", "share"), _category_rows(totals)),
+        _table(("category", "clips", "share", *splits_of(head)), _category_rows(head)),
+        *(f"{sentence[0].upper()}{sentence[1:]}." for sentence in lacking(head)),
         "## A sample",
         "A sample is a run of members `<video_id>_<number>.<extension>` in a tar.",
         _table(("member", "what it is"), [(f"`.{e}`", _WHAT.get(e, "")) for e in head["members"]]),
@@ -132,11 +134,12 @@ def _description(card: CardConfig) -> str:
     )
 
 
-def _category_rows(totals: Mapping[str, Any]) -> list[tuple[str, int, str]]:
-    counts = totals["categories"]
-    total = sum(counts.values()) or 1
-    by_id = sorted((int(i), n) for i, n in counts.items())
-    return [(category_name(i), n, f"{100 * n / total:.1f} %") for i, n in by_id]
+def _category_rows(head: Mapping[str, Any]) -> list[tuple[object, ...]]:
+    total = head["totals"]["samples"] or 1
+    return [
+        (category_name(i), n := sum(clips.values()), f"{100 * n / total:.1f} %", *clips.values())
+        for i, clips in clips_by_split(head).items()
+    ]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

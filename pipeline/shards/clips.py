@@ -6,7 +6,7 @@ Video i's clips are at starts[i] … starts[i+1]-1 of `n` and `bytes_`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from manifests.categories import UNCATEGORISED_ID
 from manifests.columns import Column, table_in_a_file, whole
 from manifests.membership import hash_ids, rows_in
 from pipeline.balance.clip_lists import pieces_of_runs, runs_of
@@ -42,15 +43,17 @@ class PlanVideo:
     channel_id: str
     group: str
     clips: tuple[PlanClip, ...] = ()
+    category_id: int = UNCATEGORISED_ID
 
 
 @dataclass(frozen=True, slots=True)
 class PlanVideos:
-    """Many `PlanVideo`s. `video_id`, `channel_id`, `group` [V] strings; `starts` [V+1]; `n`, `bytes_` [C]."""
+    """Many `PlanVideo`s. `video_id`, `channel_id`, `group`, `category_id` [V]; `starts` [V+1]; `n`, `bytes_` [C]."""
 
     video_id: pa.Array
     channel_id: pa.Array
     group: pa.Array
+    category_id: NDArray[np.int32]
     starts: Int64
     n: NDArray[Any]
     bytes_: NDArray[Any]
@@ -64,7 +67,8 @@ class PlanVideos:
         clips = [clip for video in planned for clip in video.clips]
         starts = np.cumsum([0, *(len(video.clips) for video in planned)], dtype=np.int64)
         n, bytes_ = np.array([clip.n for clip in clips], np.int32), np.array([clip.bytes_ for clip in clips], np.int64)
-        return cls(ids, channels, groups, starts, n, bytes_)
+        categories = np.array([video.category_id for video in planned], np.int32)
+        return cls(ids, channels, groups, categories, starts, n, bytes_)
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -99,6 +103,7 @@ class PlanVideos:
             video_id=self.video_id.take(at_rows),
             channel_id=self.channel_id.take(at_rows),
             group=self.group.take(at_rows),
+            category_id=self.category_id[rows],
             starts=starts,
             n=runs_of(self.n, self.starts[rows], counts),
             bytes_=runs_of(self.bytes_, self.starts[rows], counts),
@@ -113,7 +118,7 @@ class PlanVideos:
     def only(self, clips: NDArray[np.bool_]) -> PlanVideos:
         """Only these clips [C]; videos without one are left out."""
         starts = self.starts - np.searchsorted(np.flatnonzero(~clips), self.starts)
-        fewer = PlanVideos(self.video_id, self.channel_id, self.group, starts, self.n[clips], self.bytes_[clips])
+        fewer = replace(self, starts=starts, n=self.n[clips], bytes_=self.bytes_[clips])
         return fewer.take(np.flatnonzero(fewer.counts()))
 
     def between(self, first: int, end: int) -> PlanVideos:
@@ -128,11 +133,13 @@ class PlanVideos:
     def rows(self) -> tuple[PlanVideo, ...]:
         """The videos as objects."""
         clips = [PlanClip(n, size) for n, size in zip(self.n.tolist(), self.bytes_.tolist(), strict=True)]
-        names = zip(self.video_id.to_pylist(), self.channel_id.to_pylist(), self.group.to_pylist(), strict=True)
+        names = (column.to_pylist() for column in (self.video_id, self.channel_id, self.group))
         edges = self.starts.tolist()
         return tuple(
-            PlanVideo(video_id, channel_id, group, tuple(clips[edges[i] : edges[i + 1]]))
-            for i, (video_id, channel_id, group) in enumerate(names)
+            PlanVideo(video_id, channel_id, group, tuple(clips[edges[i] : edges[i + 1]]), category_id)
+            for i, (video_id, channel_id, group, category_id) in enumerate(
+                zip(*names, self.category_id.tolist(), strict=True)
+            )
         )
 
 
@@ -146,17 +153,21 @@ def joined_videos(parts: Sequence[PlanVideos]) -> PlanVideos:
         video_id=pa.concat_arrays([part.video_id for part in several]),
         channel_id=pa.concat_arrays([part.channel_id for part in several]),
         group=pa.concat_arrays([part.group for part in several]),
+        category_id=np.concatenate([part.category_id for part in several]),
         starts=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
         n=np.concatenate([part.n for part in several]),
         bytes_=np.concatenate([part.bytes_ for part in several]),
     )
 
 
+_NAMES = pa.schema([("video_id", pa.string()), ("channel_id", pa.string()), ("category_id", pa.int32())])
+
+
 class OpenVideos:
     """Videos whose clips wait for a shard: in memory are 24 bytes of each, in files its names and clips."""
 
     def __init__(self) -> None:
-        self._names = [pa.table({name: pa.array([], pa.string()) for name in ("video_id", "channel_id")})]
+        self._names = [_NAMES.empty_table()]
         self._counts = [np.zeros(0, np.int32)]  # 0: nothing is open any more
         self._first = np.zeros(0, np.int64)
         self._clips = Column(np.int32), Column(np.uint32)
@@ -165,8 +176,8 @@ class OpenVideos:
 
     def add(self, videos: PlanVideos) -> None:
         """Adds videos that are not there."""
-        names = {"video_id": videos.video_id, "channel_id": videos.channel_id}
-        self._names.append(pa.table(names))
+        names = [videos.video_id, videos.channel_id, pa.array(videos.category_id)]
+        self._names.append(pa.table(names, schema=_NAMES))
         self._counts.append(videos.counts().astype(np.int32))
         self._add_clips(videos)
 
@@ -233,8 +244,8 @@ class OpenVideos:
 
     @staticmethod
     def _with_clips(names: pa.Table, starts: Int64, n: NDArray[Any], sizes: NDArray[Any]) -> PlanVideos:
-        ids, channel_id = (whole(column) for column in names.columns)
-        return PlanVideos(ids, channel_id, ids, starts, n, sizes)
+        ids, channel_id, category_id = (whole(column) for column in names.columns)
+        return PlanVideos(ids, channel_id, ids, category_id.to_numpy(), starts, n, sizes)
 
 
 def _index_of(video_ids: pa.ChunkedArray) -> tuple[Any, Any]:

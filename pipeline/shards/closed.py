@@ -9,6 +9,7 @@ damaged or of other shards, the shards are read.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,8 +30,8 @@ from pipeline.engine.store.new_parts import KnownUnits
 from pipeline.engine.store.store import Store
 from pipeline.outdir.remade import ALIKE
 from pipeline.shards.clips import Int64, PlanVideos
+from pipeline.shards.draw import SPLITS, Codes
 from pipeline.shards.files import read_rows
-from pipeline.shards.splits import SPLITS, Codes
 
 COLUMNS = ["video_id", "channel_id", "clip_id", "duration_ms", "status"]
 _FAILED = -1
@@ -77,12 +78,14 @@ class Held:
 class ClosedShards:
     """Which shards are closed, 8 bytes for each; the contents of each are read once.
 
-    `next_generation`: the number after those of all closed ones; `numbers`: those of the shards of each split.
+    `next_generation`: the number after those of all closed ones; `numbers`: those of the shards of each split;
+    `samples`: how many there are, by (split, category id).
     """
 
     def __init__(self) -> None:
         self.next_generation = 0
         self.numbers: dict[str, set[int]] = {}
+        self.samples: Counter[tuple[str, int]] = Counter()
         self._known = KnownUnits()
 
     def new(self, store: Store) -> Iterator[tuple[int, Held]]:
@@ -102,7 +105,9 @@ class ClosedShards:
         """Takes note that these shards are there, whether or not the manifest lists them by now."""
         for entry in entries:
             number = int(entry.url.rpartition("/")[2].removesuffix(".tar"))
-            self.numbers.setdefault(entry.split, set()).add(number)
+            if number not in (numbers := self.numbers.setdefault(entry.split, set())):
+                self.samples.update({(entry.split, category_id): n for category_id, n in entry.categories.items()})
+            numbers.add(number)
             self.next_generation = max(self.next_generation, entry.generation + 1)
 
     def _new_of(self, rows: pa.Table) -> pa.Table:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from manifests.columns import table_in_a_file
 from manifests.hashing import UInt64
 from manifests.membership import hash_ids, rows_in
-from pipeline.shards.splits import Codes
+from pipeline.shards.draw import Codes
 
 FIRSTS = pa.schema([("video_id", pa.string()), ("channel_id", pa.string()), ("split", pa.int8())])
 MOST_WAITING = 50_000

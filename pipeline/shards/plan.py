@@ -18,7 +18,8 @@ import pyarrow as pa
 from manifests.hashing import hash_name
 from pipeline.config.shards import ShardsConfig
 from pipeline.shards.clips import Int64, PlanVideo, PlanVideos
-from pipeline.shards.splits import SPLITS, TRAIN, Placed, draw_splits
+from pipeline.shards.draw import SPLITS, TRAIN
+from pipeline.shards.splits import Placed, draw_splits
 
 
 @dataclass(frozen=True, slots=True)

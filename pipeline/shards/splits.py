@@ -1,12 +1,13 @@
 """Decides which split each video goes to. Videos of the same channel, or duplicates of a video, form a component.
 
-A component with a committed member follows it; any other is drawn by a hash of the seed and its name, so that its split
-does not depend on what else the crawl gave. If a held-out split would stay empty, it gets one component. All data is
-in columns: a plan at the paper's scale has 3.3 million videos.
+A component with a committed member follows it. The others are drawn within their categories, in the order of a hash of
+the seed and their names: first so that each split has some of each category, then by share. All data is in columns: a
+plan at the paper's scale has 3.3 million videos.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,13 +19,7 @@ from manifests.hashing import hash_name
 from manifests.membership import Ids
 from pipeline.config.shards import SplitConfig
 from pipeline.shards.clips import Int64, PlanVideos
-
-TRAIN = "train"
-HELD_OUT = ("val", "test")
-SPLITS = (TRAIN, *HELD_OUT)
-"""The code of a split is its index here."""
-
-Codes = NDArray[np.int8]
+from pipeline.shards.draw import SPLITS, Amounts, Codes, draw
 
 
 def _no_names() -> pa.Array:
@@ -35,7 +30,7 @@ def _no_names() -> pa.Array:
 class Placed:
     """What committed shards contain already; a new plan never contradicts it. Columns [P], each video once.
 
-    `numbers`: shard numbers in use, by split.
+    `numbers`: shard numbers in use, by split; `samples`: how many samples there are, by (split, category id).
     """
 
     video_id: pa.Array = field(default_factory=_no_names)
@@ -43,6 +38,7 @@ class Placed:
     group: pa.Array = field(default_factory=_no_names)
     split: Codes = field(default_factory=lambda: np.zeros(0, np.int8))
     numbers: dict[str, set[int]] = field(default_factory=dict)
+    samples: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
 
 def draw_splits(videos: PlanVideos, placed: Placed, config: SplitConfig, *, seed: int) -> Codes:
@@ -58,13 +54,13 @@ def draw_splits(videos: PlanVideos, placed: Placed, config: SplitConfig, *, seed
     component = parts.of_video[n_placed:]
     there = Ids.of(placed.video_id).rows(videos.video_id)
     is_new = there < 0
-    drawn = _draw(parts, component[is_new], videos.n_samples()[is_new], held, placed, config, seed)
-    # Only what no shard has is drawn, so one of the two is 0; half of a split's bit is its code (several: see below).
-    split = (drawn[component] | held[component] >> 1).astype(np.int8)
+    split = (held[component] >> 1).astype(np.int8)  # half of a split's bit is its code (several bits: see below)
     split[~is_new] = placed.split[there[~is_new]]
     several = np.bitwise_count(held[component].astype(np.uint8)) > 1
     for row in np.flatnonzero(is_new & several).tolist():
         split[row] = _nearest(videos, row, placed, int(held[component[row]]))
+    is_open = held[component] == 0
+    split[is_open] = _draw(parts.names, component, videos, is_open, placed, split, config, seed)
     return split
 
 
@@ -133,32 +129,27 @@ def _first_connected(a: Int64, b: Int64, n: int) -> Int64:
 
 
 def _draw(
-    parts: _Components,
+    names: pa.Array,
     component: Int64,
-    n_samples: Int64,
-    held: Codes,
+    videos: PlanVideos,
+    is_open: NDArray[np.bool_],
     placed: Placed,
+    split: Codes,
     config: SplitConfig,
     seed: int,
 ) -> Codes:
-    """[N] draws a split for each component that is in no shard yet, given the new videos' components and samples."""
-    drawn = np.zeros(len(held), np.int8)
-    samples = np.bincount(component, weights=n_samples, minlength=len(held)).astype(np.int64)
-    open_ = np.unique(component[held[component] == 0])
-    names = parts.names.take(pa.array(open_)).to_pylist()
-    draw = np.array([hash_name(seed, "split", name) / 2**64 for name in names])
-    is_val, is_test = draw < config.val, draw < config.val + config.test
-    drawn[open_] = np.where(is_val, SPLITS.index("val"), np.where(is_test, SPLITS.index("test"), 0))
-    for split in HELD_OUT:
-        code = SPLITS.index(split)
-        is_empty = code not in placed.split and not samples[open_][drawn[open_] == code].any()
-        if getattr(config, split) > 0 and is_empty:
-            _give_one(code, drawn, open_, draw, samples[open_])
-    return drawn
-
-
-def _give_one(code: int, drawn: Codes, open_: Int64, draw: NDArray[np.float64], samples: Int64) -> None:
-    """Moves a component from train to a split: the first drawn with at most half of all samples."""
-    able = np.flatnonzero((drawn[open_] == 0) & (samples > 0) & (2 * samples <= samples.sum()))
-    if len(able):
-        drawn[open_[able[np.argmin(draw[able])]]] = code
+    """The splits of the open videos, given those [V] of the others."""
+    ids, category = np.unique(videos.category_id, return_inverse=True)
+    n_samples = videos.n_samples()
+    have = np.zeros((len(ids) + 1, len(SPLITS)), np.int64)  # the last row: all categories
+    for (name, category_id), n in placed.samples.items():
+        have[np.append(ids == category_id, True), SPLITS.index(name)] += n
+    for of in (category, np.full_like(category, len(ids))):
+        np.add.at(have, (of[~is_open], split[~is_open]), n_samples[~is_open])
+    open_, place = np.unique(component[is_open], return_inverse=True)
+    hashes = [hash_name(seed, "split", name) for name in names.take(pa.array(open_)).to_pylist()]
+    rank = np.empty(len(open_), np.int64)
+    rank[np.argsort(np.array(hashes, np.uint64), kind="stable")] = np.arange(len(open_))
+    amounts = Amounts.of(rank[place], category[is_open], n_samples[is_open])
+    shares = (1 - config.val - config.test, config.val, config.test)
+    return draw(amounts, have, shares)[rank[place]]

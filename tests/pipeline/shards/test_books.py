@@ -155,7 +155,7 @@ def test_what_closed_shards_hold_is_not_open_any_more(tmp_path: Path) -> None:
 
 def test_samples_of_several_gigabytes_are_added_up() -> None:
     def packs(video_id: str, size: int) -> pa.Table:
-        row = {"video_id": video_id, "channel_id": "c", "n": 0, "status": "success", "reason": ""}
+        row = {"video_id": video_id, "channel_id": "c", "category_id": 1, "n": 0, "status": "success", "reason": ""}
         row["pack_bytes"] = size
         return pa.Table.from_pylist([row], pa.schema([PACKS.field(name) for name in PACK_COLUMNS]))
 

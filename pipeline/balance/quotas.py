@@ -15,14 +15,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from manifests.categories import load_categories
+from manifests.categories import UNCATEGORISED_ID, load_categories
 from pipeline.balance.ranking import Ranked, in_unit, spans_of
 from pipeline.balance.water_fill import water_fill
 from pipeline.config import RunConfig
 from pipeline.config.balance import BalanceConfig, Unit, find_category
 
 MS_PER_HOUR = 3_600_000
-Binding = Literal["share", "supply", "hours_cap", "channel_share", "already_kept", "not_asked"]
+Binding = Literal["share", "supply", "hours_cap", "channel_share", "already_kept", "not_asked", "left_over", "none"]
 """What keeps a category from more: its share of the total asked for, or a limit. See docs/balance.md."""
 
 
@@ -65,7 +65,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """The amounts wanted of every category that the policy names."""
+    """The amounts wanted of every category that the policy names and, if there is a total, of what has no category."""
 
     unit: Unit
     total: int | None
@@ -93,11 +93,13 @@ def plan_quotas(supply: Supply, config: BalanceConfig, most: Mapping[int, int] |
         for i, have, cap, floor in zip(ids, available, caps, floors, strict=True)
     ]
     total = total_amount(config)
+    floor = 0 if total is None else min(supply.already_kept.get(UNCATEGORISED_ID, 0), total)
+    of_these = None if total is None else total - floor  # what shards hold without a category counts
     shares = [Fraction(str(weights[i])) for i in ids]
     nothing = [0] * len(ids)
     # as if nothing were in shards: the binding limits follow from that, so that shards don't change the answer
     natural = _fill_under_channel_limit(supply, config, ids, shares, nothing, limits, total)
-    amounts = _fill_under_channel_limit(supply, config, ids, shares, floors, limits, total)
+    amounts = _fill_under_channel_limit(supply, config, ids, shares, floors, limits, of_these)
     asked = water_fill(shares, [0] * len(ids), [total or 0] * len(ids), total)  # their sum is the total
     whole = sum(shares)
     is_short = total is not None and sum(natural) < total
@@ -118,7 +120,22 @@ def plan_quotas(supply: Supply, config: BalanceConfig, most: Mapping[int, int] |
             has_share=has_share,
             binding=_binding(amounts[k], natural[k], limits[k], available[k], caps[k], bool(shares[k]), fills),
         )
+    if total is not None:
+        left = max(floor, total - sum(amounts))
+        by_category[UNCATEGORISED_ID] = _uncategorised(supply, left, most.get(UNCATEGORISED_ID))
     return Quotas(config.unit, total, by_category)
+
+
+def _uncategorised(supply: Supply, left: int, most: int | None) -> Quota:
+    """The quota of videos without a category: what the categories leave of the total."""
+    available = supply.amount.get(UNCATEGORISED_ID, 0)
+    cap = min(supply.within_hours.get(UNCATEGORISED_ID, 0), available if most is None else most)
+    quota = max(min(left, cap), min(supply.already_kept.get(UNCATEGORISED_ID, 0), available))
+    if quota == available:
+        binding: Binding = "none"
+    else:
+        binding = "hours_cap" if quota == cap else "left_over"
+    return Quota(UNCATEGORISED_ID, 0.0, 0, available, cap, None, quota, False, binding)
 
 
 def balance_of(config: RunConfig) -> BalanceConfig:

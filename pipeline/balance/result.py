@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from manifests.categories import category_name
+from manifests.categories import UNCATEGORISED_ID, category_name
 from manifests.reasons import Reason
 from pipeline.balance.quotas import MS_PER_HOUR, Quota, Quotas, from_amount
 from pipeline.balance.ranking import Ranked, in_unit, spans_of
@@ -104,7 +104,8 @@ def result_of(
     is_open = current.is_open
     repeats = np.isin(current.reason, [CODE_OF[reason] for reason in REPEATS])
     rows = []
-    for category_id in sorted({*quotas.by_category, *spans}, key=lambda i: (i < 0, i)):
+    named = quotas.by_category.keys() - {UNCATEGORISED_ID}
+    for category_id in sorted({*named, *spans}, key=lambda i: (i < 0, i)):
         span = spans.get(category_id, nothing)
         rows.append(
             _category(
@@ -169,7 +170,7 @@ def _category(
 
 def _why(quota: Quota | None, unit: Unit, *, n_open: int, n_videos: int, n_repeats: int) -> tuple[str, str]:
     """(what kept a category from more, the same as a sentence)."""
-    if quota is None:
+    if quota is None or quota.binding == "none":
         return "none", "no policy applies: all that exists is kept"
     if quota.binding == "supply":
         return "supply", _supply_sentence(quota, n_open, n_videos, n_repeats)
@@ -179,6 +180,7 @@ def _why(quota: Quota | None, unit: Unit, *, n_open: int, n_videos: int, n_repea
         "hours_cap": "full: it has reached the limit of hours for a category",
         "channel_share": f"too few channels: none may hold more than {cap}; crawl more channels",
         "already_kept": "an earlier generation holds more than its share; what is in shards stays",
+        "left_over": "has no weight: it gets what the categories leave of the total",
         "not_asked": "not asked for: its weight is 0, or it is not crawled",
     }
     return quota.binding, sentence[quota.binding]

@@ -189,9 +189,8 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> st
 
 def short_categories(result: BalanceResult) -> list[CategoryBalance]:
     """Categories that were requested and got less than they should, emptiest first."""
-    wanted = [
-        row for row in shown_categories(result) if row.binding not in ("share", "none", "not_asked", "already_kept")
-    ]
+    enough = ("share", "none", "not_asked", "already_kept", "left_over")
+    wanted = [row for row in shown_categories(result) if row.binding not in enough]
     missing = [row for row in wanted if row.asked < 0 or row.kept < 0.98 * row.asked]
     return sorted(missing, key=lambda row: (row.kept / row.asked if row.asked > 0 else row.kept, row.category))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from manifests.categories import UNCATEGORISED_ID
 from pipeline.balance.quotas import MS_PER_HOUR, Supply, balance_of, category_weights, from_amount, plan_quotas
 from pipeline.balance.result import BalanceResult
 from pipeline.config.balance import BalanceConfig
@@ -60,7 +61,8 @@ def is_full(result: BalanceResult) -> bool:
 
 def aim(config: BalanceConfig, dry: Mapping[int, int]) -> Wanted:
     """Amounts by category, if all except the `dry` ones (category: its supply) had plenty."""
-    return Wanted({i: from_amount(q, config.unit) for i, q in shares_of(config, dry).items()}, config.unit)
+    shares = {i: amount for i, amount in shares_of(config, dry).items() if i != UNCATEGORISED_ID}
+    return Wanted({i: from_amount(amount, config.unit) for i, amount in shares.items()}, config.unit)
 
 
 def shares_of(config: BalanceConfig, dry: Mapping[int, int]) -> dict[int, int]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +24,7 @@ import pyarrow.compute as pc
 import yaml
 
 from manifests.addresses import without_secrets
-from manifests.categories import UNCATEGORISED_ID, category_by_id, category_by_name, category_name
+from manifests.categories import UNCATEGORISED_ID, category_by_id, category_by_name, category_name, load_categories
 from manifests.errors import UserError
 from manifests.reasons import Reason
 from manifests.rows import CaptionRow, VideoRow
@@ -52,6 +54,8 @@ MAX_HASHED_BYTES = 64 * 1024**3
 MAX_NAME_BYTES = 255
 """The longest possible file name in bytes (NAME_MAX of all common file systems)."""
 
+log = logging.getLogger("hdvila")
+
 
 @dataclass(frozen=True, slots=True)
 class FolderStage:
@@ -68,6 +72,8 @@ class FolderStage:
         verdicts, ids_of = _known(store)
         identified = identify(folder, self.media.limits.max_bytes, ids_of)
         files = [(video_id, file) for video_id, file in identified if video_id not in verdicts]
+        if self.config.category_from == "folder":
+            warn_of_no_category(file.parent.name for _, file in files)
         units = []
         for first in range(0, len(files), BATCH_FILES):
             batch = files[first : first + BATCH_FILES]
@@ -297,6 +303,19 @@ def category_id_of(text: str) -> int:
     """The id of a category given by name or id; the uncategorised id for anything else."""
     category = category_by_name(text) or (category_by_id(int(text)) if text.isdecimal() and len(text) < 4 else None)
     return category.id if category else UNCATEGORISED_ID
+
+
+def warn_of_no_category(names: Iterable[str]) -> None:
+    """Says which of these folders' names, one for each file, are no category, with the fifteen that are."""
+    unknown = Counter(name for name in names if category_id_of(name) == UNCATEGORISED_ID)
+    if not unknown:
+        return
+    log.warning(
+        "folder.category_from: %s%s: no category; the videos in there are uncategorised. The categories: %s",
+        ", ".join(repr(name) for name, _ in unknown.most_common(5)),
+        f" and {len(unknown) - 5} more" if len(unknown) > 5 else "",
+        ", ".join(category.name for category in load_categories()),
+    )
 
 
 def read_mapping(path: Path | None) -> dict[str, int]:

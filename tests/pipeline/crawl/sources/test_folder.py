@@ -207,6 +207,20 @@ def test_the_category_comes_from_the_folders_name_or_from_a_mapping(tmp_path: Pa
     assert (by_mapping["song"]["category"], by_mapping["abc_123-XYZ"]["category"]) == ("Gaming", "Education")
 
 
+def test_a_folder_whose_name_is_no_category_is_named_with_the_fifteen(
+    tmp_path: Path, folder: Path, films: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(folder, films / "tall.mp4", "Music/song.mp4")
+    add(folder, films / "tall.mp4", "Cookery/soup.mp4")
+
+    run(tmp_path, folder, category_from="folder")
+
+    (line,) = [record.getMessage() for record in caplog.records if "no category" in record.getMessage()]
+    assert (
+        "'Cookery'" in line and "'Music'" not in line and line.endswith("Science & Technology, Nonprofits & Activism")
+    )
+
+
 def test_a_mapping_to_no_category_is_refused_with_its_word(tmp_path: Path, folder: Path) -> None:
     mapping = tmp_path / "mapping.yaml"
     mapping.write_text("song: Musik\n")

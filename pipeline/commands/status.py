@@ -20,18 +20,14 @@ def status(
 
     from rich.console import Console
 
-    from manifests.errors import UserError
-    from manifests.run_status import STATUS_NAME
     from pipeline.engine.run.status_files import read_run_status
     from pipeline.outdir.due import read_due
-    from pipeline.outdir.identity import open_directory
+    from pipeline.outdir.identity import open_directory_of_a_run
     from pipeline.report.run_lines import print_identities, print_run, print_tables
     from pipeline.report.status import read_status
     from pipeline.site.pauses import read_state
 
-    store = open_directory(url)
-    if not store.exists(STATUS_NAME) and not store.stages():
-        raise UserError(f"{url}: holds no run; give the `out` of a run")
+    store = open_directory_of_a_run(url)
     run_status = read_run_status(store)
     from_tables = read_status(store) if tables or run_status is None else None
     if as_json:

@@ -11,29 +11,36 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pipeline.engine.store.store import Store
-    from pipeline.report.story import Step
+    from pipeline.report.story import Step, Story
 
 
 def why(
     video: Annotated[str, typer.Argument(help="A video id, a clip id or any address of a video.")],
     out: Annotated[str, typer.Option("--out", help="The output directory: a folder or an s3:// url.")] = "out/demo",
 ) -> None:
-    """Tells what happened to a video at each stage, and why it is in the data set or not."""
+    """Tells what happened to a video or clip at each stage, and why it is in the data set or not."""
     from rich.console import Console
     from rich.table import Table
 
     from manifests.errors import printable
     from manifests.exits import NothingMatched
-    from pipeline.outdir.identity import open_directory
+    from pipeline.outdir.identity import open_directory_of_a_run
+    from pipeline.report.clip_story import kept_clips, shards_of, story_of_clip
 
-    store = open_directory(out)
-    video_id, steps = next(((name, story) for name, story in stories(store, video) if story), ("", []))
-    steps = [*steps, *taken_down(store, [video_id] if video_id else ids_in(video))]
-    if not steps:
+    store = open_directory_of_a_run(out)
+    video_id, story = next(((name, story) for name, story in stories(store, video) if story.steps), ("", None))
+    removed = taken_down(store, [video_id] if video_id else ids_in(video))
+    if story is None and not removed:
         raise NothingMatched(f"{out}: {video} not found: never listed, or wrong output directory")
+    lines = [(step.stage, step.what) for step in story.steps] if story else []
+    if story:
+        shards = shards_of(store, video_id)
+        lines += kept_clips(shards)
+        n = clip_in(video, video_id)
+        lines += story_of_clip(story.clips, shards, video_id, n) if n is not None else ()
     table = Table.grid(padding=(0, 2))
-    for step in steps:
-        table.add_row(step.stage, printable(step.what))
+    for stage, what in [*lines, *((step.stage, step.what) for step in removed)]:
+        table.add_row(stage, printable(what))
     Console(highlight=False, markup=False).print(table)
 
 
@@ -56,7 +63,13 @@ def taken_down(store: "Store", video_ids: list[str]) -> list["Step"]:
     return []
 
 
-def stories(store: "Store", text: str) -> Iterator[tuple[str, list["Step"]]]:
+def clip_in(text: str, video_id: str) -> int | None:
+    """The number of the clip of this video that a clip id or a sample's key names; None for what names a video."""
+    match = re.fullmatch(rf"{re.escape(video_id)}(?:\.(\d+)|_(\d{{5}}))", text.strip())
+    return int(match[1] or match[2]) if match else None
+
+
+def stories(store: "Store", text: str) -> Iterator[tuple[str, "Story"]]:
     """(video id, its way) of the videos that a text may mean: by their ids, then by the address that they come from."""
     from manifests.origin import origin_of
     from pipeline.report.story import COLUMNS, where_did_it_go

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from manifests.errors import DamagedFile, UserError
+from manifests.run_status import STATUS_NAME
 from manifests.settings import identity_values
 from manifests.stages import MADE_BY, ORDER, STAGES, TABLE, find_stage, ours
 from manifests.version import LAYOUT_VERSION, SCHEMA_VERSION
@@ -102,9 +103,9 @@ def open_directory(url: str) -> Store:
 
 
 def open_directory_of_a_run(url: str) -> Store:
-    """The same of a run's output directory. Raises UserError if no run is there."""
-    store = Store(url)
-    if _read_run_file(store) is None:
+    """The same of a run's output directory. Raises UserError if no run began there."""
+    store = open_directory(url)
+    if not any(map(store.exists, (RUN_FILE, STATUS_NAME))) and not store.stages():
         raise UserError(f"{url}: holds no run; give the `out` of a run")
     return store
 

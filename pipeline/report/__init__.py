@@ -3,6 +3,5 @@
 Files: `page`, `charts` (Vega-Lite as SVG), `data`, `clips` and `rows` (what is counted of every clip, shard by shard),
 `tally` (counts of what comes in pieces), `places` and `once` (the clips of shards among a table's rows; the row that
 counts), `facts` (licence, captions …), `audit` (the numbers), `samples`, `story` (of one
-video), `summary`, `status` and `run_lines` (on a
-terminal), `templates/`.
+video) and `clip_story` (of its clips), `summary`, `status` and `run_lines` (on a terminal), `templates/`.
 """

@@ -1,6 +1,5 @@
 """The story of one video: its way through the tables of an output directory, in words."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Protocol, TypeVar
@@ -10,10 +9,11 @@ import pyarrow as pa
 from manifests.clip_status import ClipStatus
 from manifests.funnel import selected_rows
 from manifests.reasons import meaning_of
-from manifests.rows import ClipRow, ListingRow, PackRow, RejectRow, TranscriptRow, VideoRow
+from manifests.rows import ClipRow, ListingRow, MatchRow, PackRow, RejectRow, SelectionRow, TranscriptRow, VideoRow
 from manifests.schema import REJECTS
 from manifests.stages import rank_of
 from pipeline.query.streams import stream_tables
+from pipeline.report.clip_story import ClipFate, VideoRows, fates_of, lost_clips
 
 Row = TypeVar("Row")
 
@@ -40,8 +40,9 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "listings": ["video_id", "source", "query", "position", "round"],
     "videos": ["video_id", "title", "category", "channel_id", "duration_s"],
     "transcripts": ["video_id", "kind", "language", "n_words"],
-    "clips": ["video_id", "clip_id", "n"],
-    "packs": ["video_id", "clip_id", "n", "status", "reason"],
+    "clips": ["video_id", "clip_id", "n", "start_ms", "end_ms"],
+    "packs": ["video_id", "clip_id", "n", "status", "reason", "error_message"],
+    "matches": ["video_id", "n", "what", "other_video_id", "other_n"],
     "rejects": REJECTS.names,
 }
 """By table: what is read of a video."""
@@ -68,17 +69,36 @@ class _OneVideo:
         yield self._rows[table].select(columns)
 
 
-def where_did_it_go(tables: LookedUp, video_id: str) -> list[Step]:
-    """A video's way through the tables, its rejects included; [] if no table has it."""
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A video's way through the tables, and the end of each of its clips."""
+
+    steps: tuple[Step, ...]
+    clips: tuple[ClipFate, ...]
+
+
+def where_did_it_go(tables: LookedUp, video_id: str) -> Story:
+    """A video's way through the tables, its rejects included; without a step if no table has it."""
     video = _OneVideo(tables, video_id)
     if not video.is_known:
-        return []
-    steps = [*_story(video), *_selection_step(tables, video_id)]
+        return Story((), ())
+    selected = selected_rows(tables, video_id)
     rejects = sorted(video.rows("rejects", RejectRow), key=lambda reject: reject["at"])
     in_force = _in_force(video) if rejects else set()
+    fates = fates_of(
+        VideoRows(
+            video_id,
+            clips=video.rows("clips", ClipRow),
+            packs=video.rows("packs", PackRow),
+            rejects=[reject for reject in rejects if (reject["stage"], reject["clip_id"]) in in_force],
+            selection=selected,
+            matches=video.rows("matches", MatchRow),
+        )
+    )
+    steps = [*_story(video), *_selection_step(selected, fates)]
     steps += [_reject_step(r, (r["stage"], r["clip_id"]) in in_force) for r in rejects if not r["clip_id"]]
-    steps += _clip_rejects(r for r in rejects if r["clip_id"])
-    return sorted(steps, key=lambda step: rank_of(step.stage))
+    steps += [Step(stage, what) for stage, what in lost_clips(fates)]
+    return Story(tuple(sorted(steps, key=lambda step: rank_of(step.stage))), tuple(fates))
 
 
 def _in_force(video: _OneVideo) -> set[tuple[str, str]]:
@@ -100,16 +120,15 @@ def _story(tables: _OneVideo) -> Iterator[Step]:
     if clips := tables.rows("clips", ClipRow):
         yield Step("clips", f"{len(clips)} clips planned")
     if packs := tables.rows("packs", PackRow):
-        failed = Counter(pack["reason"] for pack in packs if pack["status"] != ClipStatus.SUCCESS)
-        lost = "".join(f", {count} {reason}" for reason, count in sorted(failed.items()))
-        yield Step("media", f"{len(packs) - failed.total()} of {len(packs)} clips made{lost}")
+        n_made = sum(pack["status"] == ClipStatus.SUCCESS for pack in packs)
+        yield Step("media", f"{n_made} of {len(packs)} clips made")
 
 
-def _selection_step(tables: LookedUp, video_id: str) -> Iterator[Step]:
-    for row in selected_rows(tables, video_id):
+def _selection_step(rows: Iterable[SelectionRow], fates: Sequence[ClipFate]) -> Iterator[Step]:
+    for row in rows:
         rank = f"rank {row['rank']} of its category"
         if row["kept"]:
-            yield Step("balance", f"{rank}: {len(row['clips_kept'])} of {row['n_clips']} clips kept")
+            yield Step("balance", f"{rank}: {len(row['clips_kept'])} of {len(fates)} clips kept")
         else:
             yield Step("balance", f"{rank}: left out, {_meaning(row['reason'])}")
 
@@ -119,13 +138,6 @@ def _reject_step(row: RejectRow, in_force: bool) -> Step:
     again = f", next try at {row['next_try_at']}" if row["next_try_at"] and in_force else ""
     void = "" if in_force else ", no longer in force: a later attempt decided"
     return Step(row["stage"], f"rejected at {row['at']}: {_meaning(row['reason'])}{detail}{again}{void}")
-
-
-def _clip_rejects(rows: Iterable[RejectRow]) -> list[Step]:
-    counts: dict[tuple[str, str], int] = {}
-    for row in rows:
-        counts[row["stage"], row["reason"]] = counts.get((row["stage"], row["reason"]), 0) + 1
-    return [Step(stage, f"{count} clips rejected: {_meaning(reason)}") for (stage, reason), count in counts.items()]
 
 
 def _meaning(reason: str) -> str:

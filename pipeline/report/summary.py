@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -58,7 +59,8 @@ def print_summary(delivered: Delivered, console: Console | None = None) -> None:
     funnel = delivered.manifest.head.get("funnel", {})
     for table in (
         totals(delivered.manifest, funnel),
-        rejects_table(funnel),
+        rejects_table(funnel, "videos"),
+        rejects_table(funnel, "clips"),
         balance_table(delivered.balance),
         stages(delivered.results),
     ):
@@ -106,13 +108,13 @@ def _sum(level: LevelJson) -> int:
     return sum(reject["count"] for reject in level["rejected"])
 
 
-def rejects_table(funnel: FunnelJson) -> Table:
-    """Rejected videos by stage and reason, the most frequent first."""
-    table = Table(title="videos rejected", title_justify="left", box=None, padding=(0, 2))
+def rejects_table(funnel: FunnelJson, unit: Literal["videos", "clips"]) -> Table:
+    """Rejected videos or clips by stage and reason, the most frequent first."""
+    table = Table(title=f"{unit} rejected", title_justify="left", box=None, padding=(0, 2))
     for name in ("stage", "reason", "what it means"):
         table.add_column(name)
-    table.add_column("videos", justify="right")
-    rejected = sorted(funnel["videos"]["rejected"] if funnel else (), key=lambda t: -t["count"])
+    table.add_column(unit, justify="right")
+    rejected = sorted(funnel[unit]["rejected"] if funnel else (), key=lambda t: -t["count"])
     for reject in rejected[:MOST_REASONS]:
         table.add_row(reject["stage"], reject["reason"], meaning_of(reject["reason"]), f"{reject['count']:,}")
     if more := sum(t["count"] for t in rejected[MOST_REASONS:]):

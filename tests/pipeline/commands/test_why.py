@@ -41,7 +41,10 @@ def test_a_kept_video_and_a_left_out_one_tell_their_way(tmp_path: Path) -> None:
     toys.select(store)
     done = CliRunner().invoke(app, ["why", "abcde_12345_00002", "--out", str(tmp_path)])
     assert done.exit_code == 0
-    assert "2 of 3 clips made, 1 silent" in done.stdout and "2 of 2 clips kept" in done.stdout
+    told = " ".join(done.stdout.split())
+    assert "2 of 3 clips made" in told and "2 of 3 clips kept" in told
+    assert "1 of 3 clips lost: silent (the audio is silent), for example abcde_12345.1" in told
+    assert "abcde_12345.2 kept; in no shard yet" in told
 
 
 def test_a_video_that_was_taken_down_is_said_to_be_gone(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_a_video_says_where_it_went(world: World) -> None:
     world.add("clips", *clips("a", 3))
     world.reject("clips", "too_few_words", "a", clip_id="a.7")
     world.select({"video_id": "a", "reason": "over_quota", "n_clips": 3, "rank": 12})
-    steps = where_did_it_go(world.store, "a")
+    steps = where_did_it_go(world.store, "a").steps
     assert [step.stage for step in steps] == ["list", "extract", "extract", "clips", "clips", "balance"]
     text = " | ".join(step.what for step in steps)
     for part in (
@@ -34,4 +34,4 @@ def test_a_video_says_where_it_went(world: World) -> None:
     ):
         assert part in text
     assert "its category is full" in steps[-1].what
-    assert where_did_it_go(world.store, "nobody") == []
+    assert where_did_it_go(world.store, "nobody").steps == ()

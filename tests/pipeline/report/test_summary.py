@@ -78,7 +78,7 @@ def test_units_of_batches_that_ran_side_by_side_are_counted_once() -> None:
 
 def test_many_reasons_are_cut_short_and_still_add_up() -> None:
     rejected = [{"stage": "media", "reason": f"reason{k:02d}", "count": k + 1} for k in range(MOST_REASONS + 5)]
-    table = rejects_table({"videos": {"rejected": rejected}})
+    table = rejects_table({"videos": {"rejected": rejected}}, "videos")
     assert table.row_count == MOST_REASONS + 1
     counts = [int(str(cell)) for cell in table.columns[3].cells]
     assert sum(counts) == sum(r["count"] for r in rejected)

@@ -1,0 +1,178 @@
+"""What became of each clip of one video: kept, lost with its reason, or not decided yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+
+from manifests.clip_status import ClipStatus, is_success
+from manifests.parallel import side_by_side
+from manifests.reasons import Reason, meaning_of
+from manifests.rows import ClipRow, MatchRow, PackRow, RejectRow, SelectionRow
+from manifests.sample import sample_key
+from manifests.shards import ShardEntry
+from pipeline.engine.store.store import Store
+from pipeline.likeness.pictures import CLIPS
+from pipeline.shards.closed import kept_held, read_entries
+from pipeline.shards.draw import SPLITS
+from pipeline.shards.files import read_rows
+
+WITH_VIDEO = "with its video"
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFate:
+    """A clip's end: `stage` and `reason` say where and why it was lost, "" if it was not; `note` adds to that."""
+
+    clip_id: str
+    n: int
+    span_ms: tuple[int, int] | None
+    is_kept: bool
+    stage: str = ""
+    reason: str = ""
+    note: str = ""
+
+    @property
+    def words(self) -> str:
+        """Its end in words."""
+        if self.is_kept:
+            return "kept"
+        if not self.reason:
+            return "not decided yet"
+        note = f" ({self.note})" if self.note else ""
+        return f"lost at {self.stage}: {self.reason}, {meaning_of(self.reason) or 'no further meaning'}{note}"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRows:
+    """One video's rows of the tables; `rejects`: those in force."""
+
+    video_id: str
+    clips: Sequence[ClipRow]
+    packs: Sequence[PackRow]
+    rejects: Sequence[RejectRow]
+    selection: Sequence[SelectionRow]
+    matches: Sequence[MatchRow]
+
+
+def fates_of(video: VideoRows) -> list[ClipFate]:
+    """The end of every clip that was planned, tried or rejected, by number."""
+    planned = {row["n"]: row for row in video.clips}
+    packs = {row["n"]: row for row in video.packs}
+    rejects = {_number(row["clip_id"]): row for row in video.rejects if row["clip_id"]}
+    repeats = _repeats(video, packs)
+    fates = []
+    for n in sorted({*planned, *packs, *rejects}):
+        span = (planned[n]["start_ms"], planned[n]["end_ms"]) if n in planned else None
+        name = f"{video.video_id}.{n}"
+        stage, reason, note = _end(video, n, packs.get(n), rejects.get(n), repeats)
+        fates.append(ClipFate(name, n, span, stage == reason == "" and note == "kept", stage, reason, note))
+    return fates
+
+
+def _end(
+    video: VideoRows, n: int, pack: PackRow | None, reject: RejectRow | None, repeats: Mapping[int, str]
+) -> tuple[str, str, str]:
+    """(stage, reason, note) of a clip; ("", "", "kept") if it is kept."""
+    selected = video.selection[0] if video.selection else None
+    if reject:
+        return reject["stage"], reject["reason"], reject["detail"]
+    if pack and pack["status"] != ClipStatus.SUCCESS:
+        return "media", pack["reason"], pack["error_message"]
+    whole = [row for row in video.rejects if not row["clip_id"]]
+    if selected and selected["kept"] and pack and not whole:
+        if n in selected["clips_kept"]:
+            return "", "", "kept"
+        return ("balance", Reason.DUPLICATE_CLIP, repeats[n]) if n in repeats else ("balance", Reason.OVER_QUOTA, "")
+    if whole:
+        return whole[0]["stage"], whole[0]["reason"], WITH_VIDEO
+    if selected and selected["reason"]:
+        return "balance", selected["reason"], WITH_VIDEO
+    return "", "", ""
+
+
+def _repeats(video: VideoRows, packs: Mapping[int, PackRow]) -> dict[int, str]:
+    """{number: what it repeats} of the clips that were made and left out as repeats, of a video that is kept.
+
+    The selection knows how many there are: those before its last kept clip are sure, then come those with a match.
+    """
+    if not video.selection or not video.selection[0]["kept"]:
+        return {}
+    selected = video.selection[0]
+    kept = set(selected["clips_kept"])
+    out = [n for n, row in sorted(packs.items()) if row["status"] == ClipStatus.SUCCESS and n not in kept]
+    n_made = sum(row["status"] == ClipStatus.SUCCESS for row in packs.values())
+    others = {row["n"]: f"{row['other_video_id']}.{row['other_n']}" for row in video.matches if row["what"] == CLIPS}
+    out.sort(key=lambda n: (n > max(kept, default=-1), n not in others, n))
+    chosen = out[: max(0, n_made - selected["n_clips"])]
+    return {n: f"as {others[n]}" if n in others else "" for n in chosen}
+
+
+def _number(clip_id: str) -> int:
+    tail = clip_id.rpartition(".")[2]
+    return int(tail) if tail.isdecimal() else -1
+
+
+def shards_of(store: Store, video_id: str) -> dict[str, ShardEntry]:
+    """{key: its shard} of the samples of a video in the manifest's shards; {} before there is a manifest.
+
+    What each generation holds was written down when it was closed, so that only shards that may hold it are read.
+    """
+    by_generation: dict[int, list[ShardEntry]] = {}
+    for entry in read_entries(store):
+        by_generation.setdefault(entry.generation, []).append(entry)
+    near: list[ShardEntry] = []
+    for generation, entries in by_generation.items():
+        held = kept_held(store, generation, entries)
+        row = pc.index(held.video_id, video_id).as_py() if held else -1
+        if held is None or row >= 0:
+            near += [entry for entry in entries if held is None or entry.split == SPLITS[held.split[row]]]
+
+    def keys(entry: ShardEntry) -> list[str]:
+        rows = read_rows(store, entry.url, ["key", "video_id", "status"])
+        rows = rows.filter(pc.and_(pc.equal(rows["video_id"], video_id), is_success(rows["status"])))
+        found: list[str] = rows["key"].to_pylist()
+        return found
+
+    return {key: entry for entry, found in zip(near, side_by_side(keys, near), strict=True) for key in found}
+
+
+def lost_clips(fates: Sequence[ClipFate]) -> Iterator[tuple[str, str]]:
+    """(stage, words): how many clips were lost on their own, by reason, each with an example."""
+    lost: dict[tuple[str, str], list[ClipFate]] = {}
+    for fate in fates:
+        if fate.reason and fate.note != WITH_VIDEO:
+            lost.setdefault((fate.stage, fate.reason), []).append(fate)
+    for (stage, reason), some in lost.items():
+        meaning = f" ({meaning_of(reason)})" if meaning_of(reason) else ""
+        note = f" ({some[0].note})" if some[0].note else ""
+        yield stage, f"{len(some)} of {len(fates)} clips lost: {reason}{meaning}, for example {some[0].clip_id}{note}"
+
+
+def kept_clips(shards: Mapping[str, ShardEntry]) -> Iterator[tuple[str, str]]:
+    """(stage, words): how many samples each shard has, with an example."""
+    by_shard: dict[str, list[str]] = {}
+    for key, shard in shards.items():
+        by_shard.setdefault(shard.url, []).append(key)
+    for url, keys in sorted(by_shard.items()):
+        yield "shards", f"{len(keys)} in {url}, split {shards[keys[0]].split}, for example {min(keys)}"
+
+
+def story_of_clip(
+    fates: Sequence[ClipFate], shards: Mapping[str, ShardEntry], video_id: str, n: int
+) -> Iterator[tuple[str, str]]:
+    """(clip id, words) of one clip, or that the video has none of that number."""
+    fate = next((fate for fate in fates if fate.n == n), None)
+    if fate is None:
+        there = f"it has {fates[0].clip_id} … {fates[-1].clip_id}" if fates else "none was planned of this video"
+        yield f"{video_id}.{n}", f"no such clip; {there}"
+        return
+    if fate.span_ms:
+        first, last = (f"{ms / 1000:.2f}" for ms in fate.span_ms)
+        yield fate.clip_id, f"planned: {first} to {last} s"
+    shard = shards.get(sample_key(video_id, n))
+    where = f": {shard.url}, split {shard.split}, key {sample_key(video_id, n)}" if shard else ""
+    waits = "; in no shard yet" if fate.is_kept and not shard else ""
+    yield fate.clip_id, f"{fate.words}{where}{waits}"

@@ -131,7 +131,7 @@ class RunLock:
                 "Waiting up to %.0f s for a sign of life, then taking over",
                 self._store.url, _name(holder), _age(holder), self._stale_s,
             )  # fmt: skip
-        elif _is_alive(int(holder.get("pid", 0)), str(holder.get("process_start", ""))):
+        elif is_alive(int(holder.get("pid", 0)), str(holder.get("process_start", ""))):
             raise LockHeld(
                 f"{self._store.url}: in use by {_name(holder)}, a run on this machine that last renewed its lock "
                 f"{_age(holder)}; wait for it, or stop it and start again"
@@ -161,7 +161,7 @@ class RunLock:
             "holder": self._holder,
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "process_start": _process_start(os.getpid()),
+            "process_start": _state_and_start(os.getpid())[1],
             "processes": _processes(),
             "beat": time.time_ns(),
         }
@@ -212,7 +212,10 @@ def _processes() -> str:
         return ""
 
 
-def _is_alive(pid: int, process_start: str) -> bool:
+def is_alive(pid: int, process_start: str = "") -> bool:
+    """Whether a process works: not one that was killed and whose parent (Ray's raylet, on a busy machine) has not
+    collected it yet, nor another under its old number, if `process_start` is known.
+    """
     if pid <= 0:
         return False
     try:
@@ -221,14 +224,16 @@ def _is_alive(pid: int, process_start: str) -> bool:
         return False
     except PermissionError:
         return True
-    return not process_start or process_start == _process_start(pid)
+    state, start = _state_and_start(pid)
+    return state != "Z" and process_start in ("", start)
 
 
-def _process_start(pid: int) -> str:
-    """A process's start time in clock ticks, to tell a reused pid from the old process; "" if unknown."""
+def _state_and_start(pid: int) -> tuple[str, str]:
+    """A process's state, Z for a zombie, and its start time in clock ticks, to tell a reused pid from the old process;
+    "" if unknown.
+    """
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] == "Z" else fields[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # gone meanwhile, or a system without /proc
+        return "", ""
+    return fields[0], fields[19]

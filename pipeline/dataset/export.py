@@ -72,7 +72,7 @@ def export_hdvila(source: Store, out: Store) -> Released:
     videos: dict[str, ReleasedVideo] = {}
     texts: list[str] = []
     for row in _samples(source, manifest):
-        name = f"{clip_id(row['video_id'], clip_number(row))}.mp4"
+        name = f"{clip_id(row['video_id'], clip_number(row, source.url))}.mp4"
         video = videos.setdefault(row["video_id"], {"video_id": row["video_id"], "url": row["url"], "clip": []})
         video["clip"].append({"clip_id": name, "span": [clock(row["start_ms"]), clock(row["end_ms"])]})
         texts.append(_line({"clip_id": name, "text": row["caption"]}))

@@ -49,7 +49,7 @@ def reshard(source: Store, out: Store, config: ShardsConfig, *, seed: int = 0, r
             pieces.setdefault(video_id, []).append(piece)
             splits[video_id] = entry.split
     groups = _groups(source)
-    videos = PlanVideos.of(_plan_video(video_id, same, groups) for video_id, same in pieces.items())
+    videos = PlanVideos.of(_plan_video(video_id, same, groups, source.url) for video_id, same in pieces.items())
     placed = Placed() if redraw else _placed(videos, splits)
     plan = plan_shards(videos, placed, config, seed=seed, generation=0)
     with RunLock(out):
@@ -69,8 +69,8 @@ def _placed(videos: PlanVideos, splits: Mapping[str, str]) -> Placed:
     return Placed(videos.video_id, videos.channel_id, videos.group, code)
 
 
-def _plan_video(video_id: str, pieces: list[Piece], groups: dict[str, str]) -> PlanVideo:
-    clips = [PlanClip(clip_number(p.row), p.sample.bytes_ if p.sample else 0) for p in pieces]
+def _plan_video(video_id: str, pieces: list[Piece], groups: dict[str, str], url: str) -> PlanVideo:
+    clips = [PlanClip(clip_number(p.row, url), p.sample.bytes_ if p.sample else 0) for p in pieces]
     clips.sort(key=lambda clip: (clip.n, clip.bytes_))
     row = pieces[0].row
     group = groups.get(video_id, video_id)
@@ -93,7 +93,7 @@ def _make(shard: PlannedShard, pieces: dict[str, list[Piece]], out: Store, seed:
         piece
         for video in shard.videos
         for piece in pieces[video.video_id]
-        if (video.video_id, clip_number(piece.row), piece.sample is not None) in wanted
+        if (video.video_id, clip_number(piece.row, piece.tar), piece.sample is not None) in wanted
     ]
     url = f"{shard.stem}.tar"
     with tempfile.TemporaryDirectory() as scratch:

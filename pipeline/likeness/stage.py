@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests.errors import DamagedFile
 from manifests.membership import Ids
 from manifests.schema import TABLES
 from pipeline.engine.store.many_parts import read_many
@@ -112,8 +113,15 @@ class LikenessStage:
         schema = pa.schema([TABLES[kind.table].field(name) for name in kind.columns])
         names = pc.unique(self.videos.column("part")).to_pylist()
         named = [name.removesuffix(".parquet").split("-", 2) for name in names]
-        parts = store.located([Part(stage, unit, f"{kind.table}/") for _, stage, unit in named]).values()
-        rows = pa.concat_tables([schema.empty_table(), *(rows for _, rows in read_many(store, [*parts], schema))])
+        parts = store.located([Part(stage, unit, f"{kind.table}/") for _, stage, unit in named])
+        if lost := [unit for _, stage, unit in named if (stage, unit) not in parts]:
+            raise DamagedFile(
+                f"{store.url}/{kind.table}: the rows of {len(lost)} units are gone, such as {lost[0]}; "
+                f"`hdvila-pipeline fsck {store.url}` says what makes them again"
+            )
+        rows = pa.concat_tables(
+            [schema.empty_table(), *(rows for _, rows in read_many(store, [*parts.values()], schema))]
+        )
         videos = Ids.of(self.videos.column("video_id"))
         row = videos.rows(rows.column("video_id"))
         rows, row = rows.filter(pa.array(row >= 0)), row[row >= 0]

@@ -55,10 +55,11 @@ class Piece:
 
 
 class DamagedSample(DamagedFile):
-    """The bytes at a sample's offset are not that sample. The message names the tar and the reason."""
+    """The bytes at a sample's offset are not that sample. The message names the data set, the tar and the reason."""
 
     def __init__(self, piece: Piece, reason: str) -> None:
-        super().__init__(f"{piece.tar}: {piece.row['key']}: {reason}")
+        at = f"{piece.store.url}/{piece.tar}" if piece.store else piece.tar
+        super().__init__(f"{at}: {piece.row['key']}: {reason}")
         self.piece = piece
 
 
@@ -81,7 +82,10 @@ def pieces_of(store: Store, entry: ShardEntry) -> list[Piece]:
         raise DamagedFile(f"{store.url}/{entry.url}: named in the manifest but missing; restore it") from None
     pieces = []
     for row in read_rows(store, entry.url).to_pylist():
-        sample = sample_of_row(row) if row["status"] == SUCCESS else None
+        try:
+            sample = sample_of_row(row) if row["status"] == SUCCESS else None
+        except DamagedFile as error:
+            raise DamagedFile(f"{store.url}/{entry.url}: {error}") from None
         if sample and not 0 <= sample.offset <= n_bytes - sample.bytes_:
             raise DamagedFile(
                 f"{store.url}/{entry.url}: {row['key']!r}: its row names a place outside the tar; restore it"
@@ -90,11 +94,11 @@ def pieces_of(store: Store, entry: ShardEntry) -> list[Piece]:
     return pieces
 
 
-def clip_number(row: ShardRow) -> int:
-    """The n of a row's clip, from its clip_id. Raises DamagedFile if it has none."""
+def clip_number(row: ShardRow, url: str) -> int:
+    """The n of a row's clip, from its clip_id. Raises DamagedFile, with the data set's url, if it has none."""
     number = row["clip_id"].rpartition(".")[2]
     if not number.isascii() or not number.isdigit() or len(number) > 9:
-        raise DamagedFile(f"{row['key']!r}: clip_id {row['clip_id'][:80]!r} does not end with a number")
+        raise DamagedFile(f"{url}: {row['key']!r}: clip_id {row['clip_id'][:80]!r} does not end with a number")
     return int(number)
 
 

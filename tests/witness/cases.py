@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -200,6 +200,10 @@ def server_of(site: Path) -> http.server.ThreadingHTTPServer:
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
+    def handle(self) -> None:
+        with suppress(ConnectionResetError):  # a client that has read what it wanted goes away
+            super().handle()
+
     def log_message(self, *_: object) -> None:
         """Silent."""
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from manifests.lock import is_alive
 from pipeline.engine.work.boundary import refuse_sick_disk
 from pipeline.engine.work.unit import PlaceFailed
 
@@ -91,7 +92,7 @@ def sweep(root: Path, prefix: str) -> int:
     n_swept = 0
     for folder in root.glob(f"{prefix}*"):
         pid = folder.name.removeprefix(prefix).partition(".")[0]
-        if pid.isdigit() and not _is_alive(int(pid)):
+        if pid.isdigit() and not is_alive(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)
             n_swept += 1
     return n_swept
@@ -100,24 +101,6 @@ def sweep(root: Path, prefix: str) -> int:
 def _prefix(run: str) -> str:
     host = _UNSAFE.sub("_", host_name())[:64]
     return f"{host}.{hashlib.sha256(run.encode()).hexdigest()[:12]}."
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return not _has_ended(pid)
-
-
-def _has_ended(pid: int) -> bool:
-    """Whether it is a zombie: killed, but its parent (Ray's raylet, on a busy machine) has not collected it yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:  # gone meanwhile, or a system without /proc
-        return False
 
 
 def _make(scratch: Path) -> None:

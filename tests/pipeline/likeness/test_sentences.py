@@ -7,8 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from manifests.errors import DamagedFile
 from manifests.schema import CLIPS
 from pipeline.engine.store.store import Store
+from pipeline.engine.work.unit import Context
 from pipeline.likeness import index, sentences
 from pipeline.likeness.comparing import Comparing
 from pipeline.likeness.matches import Matches
@@ -118,3 +120,13 @@ def test_clips_wait_until_their_video_is_known(tmp_path: Path) -> None:
     compare(store, kind, of_channels(channels), tmp_path)
     assert found(store, of_channels(channels)) == {f"v{i}.0": "v0.0" for i in range(1, 6)}
     assert found(store, some) == {}, "what repeats among some videos does not depend on what else was compared"
+
+
+def test_rows_that_are_gone_are_missed_and_not_taken_for_none(tmp_path: Path) -> None:
+    store, videos = Store(str(tmp_path / "out")), of_channels({"v0": "a"})
+    commit(store, [("v0", 0, "a sentence that everybody says")], 0)
+    (stage,) = next(Comparing(store, sentences.kind_of()).batches(videos))
+    store.uncommit("clips", *store.committed("clips"))
+
+    with pytest.raises(DamagedFile, match=r"clips: the rows of 1 units are gone, such as .*fsck"):
+        stage.process(next(iter(stage.units(store))), Context(store, tmp_path, 0.0))

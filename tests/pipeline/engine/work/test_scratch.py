@@ -194,16 +194,6 @@ def test_a_killed_process_that_nobody_has_collected_yet_is_dead(tmp_path: Path) 
     assert n_swept == 1
 
 
-def test_a_process_of_another_user_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def kill(pid: int, number: int) -> None:
-        assert number == 0
-        raise PermissionError
-
-    monkeypatch.setattr(os, "kill", kill)
-    (tmp_path / "host.4242.unit").mkdir()
-    assert scratch_module.sweep(tmp_path, "host.") == 0
-
-
 def test_a_host_s_name_takes_no_more_than_its_part_of_a_folder_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,7 +63,8 @@ test-long: install ## stops at every moment, large crawls, models at full size (
 test-foreign: install ## exports loaded by transformers and onnxruntime
 	$(BIN)/python -m pytest -m foreign
 
-gpu: install ## the tests that need a CUDA device
+gpu: install ## ten minutes: the tests that need a CUDA device, and a page of speed, memory and MFU (toy runs without one)
+	$(HERE) $(BIN)/python -m bench.gpu --out $(dir $(OUT))gpu
 	$(BIN)/python -m pytest -m gpu
 
 docs: install ## the pages of docs/ as a site in out/site; a dead link is an error

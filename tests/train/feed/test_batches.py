@@ -29,6 +29,7 @@ def test_on_a_cpu_rows_stay_what_they_are() -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_gets_every_batch_whole_while_it_computes() -> None:
     device = torch.device("cuda")
     copies, work = Copies(device), torch.randn(4096, 4096, device=device)

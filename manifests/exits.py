@@ -78,7 +78,7 @@ class ExitCode(IntEnum):
 
 MEANINGS = {
     ExitCode.OK: "finished",
-    ExitCode.INCOMPLETE: "something is missing, or a check found faults; they are named",
+    ExitCode.INCOMPLETE: "something is missing or far short of what was asked, or a check found faults; they are named",
     ExitCode.USER_ERROR: "something to correct first: a setting, a path, an argument; one message says what",
     ExitCode.STOPPED: "stopped by the site or the machine (cookies, disk, network, a lock); committed work is kept",
     ExitCode.INTERNAL: "an error of this program; please report it with the output",
@@ -160,10 +160,14 @@ def example(program: str, command: str) -> str:
 
 
 def epilog(program: str, command: str) -> str:
-    """The last lines of a command's help: an example, and a line per exit code."""
-    return "\n\n".join(
-        [example(program, command), "Exit codes:", *(f"{c:>3}  {c.meaning}" for c in codes_of(program, command))]
-    )
+    """The last lines of a command's help: an example and its exit codes, whose meaning the program's own help says."""
+    codes = ", ".join(str(int(code)) for code in codes_of(program, command))
+    return f"{example(program, command)}\n\nExit codes: {codes} (`{program} --help` says what they mean)"
+
+
+def epilog_of_all(program: str, command: str) -> str:
+    """The last lines of a program's help: an example, and a line per exit code."""
+    return "\n\n".join([example(program, command), "Exit codes:", *(f"{c:>3}  {c.meaning}" for c in ExitCode)])
 
 
 _OF_A_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)

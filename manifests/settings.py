@@ -135,19 +135,25 @@ def _required_in(field: FieldInfo | None) -> list[tuple[str, FieldInfo]]:
 def _sibling(model: type[BaseModel], where: Sequence[str | int]) -> str:
     """The key closest to an unknown key in the same section, list items included; "" if none is close."""
     field = field_at(model, where[:-1]) if len(where) > 1 else None
-    names = [name for section in (sections_in(field) if field else ()) for name in section.model_fields]
-    close = difflib.get_close_matches(str(where[-1]), names, n=1, cutoff=0.5)
-    return ".".join(str(part) for part in (*where[:-1], close[0])) if close else ""
+    fields = {name: f for section in (sections_in(field) if field else ()) for name, f in section.model_fields.items()}
+    close = _meant(str(where[-1]), fields)
+    return ".".join(str(part) for part in (*where[:-1], close)) if close else ""
+
+
+def _meant(word: str, fields: Mapping[str, FieldInfo]) -> str:
+    """The key whose name is near to a word, or whose meaning has the word; "" if none."""
+    if close := difflib.get_close_matches(word, fields, n=1, cutoff=0.6):
+        return close[0]
+    in_a_meaning = re.compile(rf"\b{re.escape(word)}\b")
+    return next((name for name, field in fields.items() if in_a_meaning.search(field.description or "")), "")
 
 
 def nearest_key(model: type[BaseModel], where: list[str]) -> str:
     """The known dotted key closest to an unknown key; "" if none is close."""
     paths = [path for path, _ in walk_keys(model)]
     prefix = ".".join(where[:-1])
-    siblings = [p for p in paths if p.rpartition(".")[0] == prefix]
-    leaves = {p.rpartition(".")[2]: p for p in siblings}
-    close = difflib.get_close_matches(where[-1], leaves, n=1, cutoff=0.5)
-    if close:
+    leaves = {p.rpartition(".")[2]: p for p in paths if p.rpartition(".")[0] == prefix}
+    if close := difflib.get_close_matches(where[-1], leaves, n=1, cutoff=0.5):
         return leaves[close[0]]
     return next(iter(difflib.get_close_matches(".".join(where), paths, n=1, cutoff=0.6)), "")
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 from typer.main import get_command
 
+from manifests.commands import PlainErrors
 from manifests.errors import StorageErrorsExplained
-from manifests.exits import ExitsByTheTable, epilog, example
+from manifests.exits import ExitsByTheTable, epilog, epilog_of_all
 from manifests.version import print_version
 from pipeline.engine.run.memory import return_freed_memory
 from pipeline.engine.run.progress import set_up_logging
@@ -27,60 +27,73 @@ PROGRAM = "hdvila-pipeline"
 _COLLECT_AFTER = 20_000
 """Objects made before Python looks for unused ones in cycles (700 by default): importing makes many, which all stay."""
 
-COMMANDS = {
-    "run": "run:run",
-    "init": "init:init",
-    "demo": "demo:demo",
-    "config": "config:show_config",
-    "doctor": "doctor:doctor",
-    "estimate": "estimate:estimate",
-    "debug": "debug:debug",
-    "status": "status:status",
-    "pause": "pause:pause",
-    "resume": "pause:resume",
-    "identity": "identity:identity",
-    "rates": "rates:rates",
-    "why": "why:why",
-    "sql": "sql:sql",
-    "retry": "retry:retry",
-    "audit": "audit:audit",
-    "report": "report:report",
-    "cut": "cut:cut",
-    "verify": "verify:verify",
-    "fsck": "fsck:fsck",
-    "remove": "remove:remove",
-    "recheck": "recheck:recheck",
-    "merge": "merge:merge",
-    "export": "export:export",
-    "import-images": "import_images:import_images",
-    "reshard": "reshard:reshard",
-    "mini-youtube": "mini_youtube:mini_youtube",
-    "show": "show:show_app",
+GROUPS = {
+    "Run": {
+        "init": "init:init",
+        "config": "config:show_config",
+        "doctor": "doctor:doctor",
+        "estimate": "estimate:estimate",
+        "run": "run:run",
+        "demo": "demo:demo",
+        "pause": "pause:pause",
+        "resume": "pause:resume",
+        "identity": "identity:identity",
+        "rates": "rates:rates",
+        "debug": "debug:debug",
+        "mini-youtube": "mini_youtube:mini_youtube",
+    },
+    "Look": {
+        "status": "status:status",
+        "why": "why:why",
+        "sql": "sql:sql",
+        "report": "report:report",
+        "audit": "audit:audit",
+        "verify": "verify:verify",
+        "show": "show:show_app",
+    },
+    "Mend": {
+        "retry": "retry:retry",
+        "fsck": "fsck:fsck",
+        "remove": "remove:remove",
+        "recheck": "recheck:recheck",
+    },
+    "Share": {
+        "merge": "merge:merge",
+        "reshard": "reshard:reshard",
+        "export": "export:export",
+        "cut": "cut:cut",
+        "import-images": "import_images:import_images",
+    },
 }
-"""By name, in the order of the help: the module under pipeline/commands, and the function in it (or a Typer)."""
+"""By what they are for, and by name, in the order of the help and of README: the module under pipeline/commands, and
+the function in it (or a Typer).
+"""
+
+GROUP_OF = {name: group for group, commands in GROUPS.items() for name in commands}
 
 
 class _WhenAskedFor(Mapping[str, Any]):
     """The commands by name, each imported when it is looked up."""
 
     def __getitem__(self, name: str) -> Any:
-        module, _, function = COMMANDS[name].partition(":")
+        group = GROUP_OF[name]
+        module, _, function = GROUPS[group][name].partition(":")
         command = getattr(import_module(f"pipeline.commands.{module}"), function)
         alone = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
         if isinstance(command, typer.Typer):
-            alone.add_typer(command, name=name, epilog=epilog(PROGRAM, name))
+            alone.add_typer(command, name=name, epilog=epilog(PROGRAM, name), rich_help_panel=group)
             return get_command(alone).commands[name]  # type: ignore[attr-defined]
-        alone.command(name, epilog=epilog(PROGRAM, name))(command)
+        alone.command(name, epilog=epilog(PROGRAM, name), rich_help_panel=group)(command)
         return get_command(alone)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(COMMANDS)
+        return iter(GROUP_OF)
 
     def __len__(self) -> int:
-        return len(COMMANDS)
+        return len(GROUP_OF)
 
 
-class _Commands(TyperGroup):
+class _Commands(PlainErrors):
     """All commands of the program."""
 
     def __init__(self, **given: Any) -> None:
@@ -94,7 +107,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Crawl, balance, cut and shard: from YouTube, a list of ids or a folder to WebDataset shards.",
-    epilog=example(PROGRAM, "demo"),
+    epilog=epilog_of_all(PROGRAM, "demo"),
 )
 
 

@@ -1,5 +1,6 @@
 """What a newcomer meets first on a command line: help that fits, examples that parse, starters that load."""
 
+import re
 import shlex
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pipeline.cli
 import train.cli
 from manifests.exits import COMMANDS, EXAMPLES
 from tests.command_line import UsageError, commands_in_messages, parsed
+from tests.conftest import REPO
 
 APPS = {"hdvila-pipeline": pipeline.cli.app, "hdvila-train": train.cli.app}
 EVERY = [(program, command) for program, commands in COMMANDS.items() for command in commands]
@@ -72,3 +74,14 @@ def test_the_version_is_the_distributions(program: str) -> None:
     from importlib.metadata import version
 
     assert version("hdvila") in CliRunner().invoke(APPS[program], ["--version"]).output
+
+
+def test_readme_lists_the_commands_in_the_groups_and_the_order_of_the_help() -> None:
+    table = (
+        (REPO / "README.md").read_text().partition("| `hdvila-pipeline` | |")[2].partition("| `hdvila-train` | |")[0]
+    )
+    cells = [cell for row in table.splitlines() if row.startswith("| ") for cell in [row.split("|")[1]]]
+    told = [word for cell in cells for word in re.findall(r"\*\*(\w+)\*\*|`([a-z-]+)", cell)]
+
+    listed = [word for group, commands in pipeline.cli.GROUPS.items() for word in (group, *commands)]
+    assert [group or command for group, command in told] == listed

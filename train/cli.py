@@ -2,8 +2,9 @@
 
 import typer
 
+from manifests.commands import PlainErrors
 from manifests.errors import StorageErrorsExplained
-from manifests.exits import ExitsByTheTable, epilog, example
+from manifests.exits import ExitsByTheTable, epilog, epilog_of_all
 from manifests.version import print_version
 from train.commands.check import check
 from train.commands.config import config
@@ -15,11 +16,12 @@ from train.commands.fit import fit
 PROGRAM = "hdvila-train"
 
 app = typer.Typer(
+    cls=PlainErrors,
     help="Train HD-VILA on shards that hdvila-pipeline made.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
-    epilog=example(PROGRAM, "fit"),
+    epilog=epilog_of_all(PROGRAM, "fit"),
 )
 app.command("fit", epilog=epilog(PROGRAM, "fit"))(fit)
 app.command("check", epilog=epilog(PROGRAM, "check"))(check)

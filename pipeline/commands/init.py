@@ -1,5 +1,6 @@
 """`hdvila-pipeline init`: a commented configuration to start from."""
 
+import difflib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -112,6 +113,14 @@ _WHAT = {
 }
 
 
+_ALSO = {
+    **dict.fromkeys(("youtube", "search", "channel", "site"), Start.CRAWL),
+    **dict.fromkeys(("urls", "url", "lists", "ids", "id", "addresses", "table", "csv", "playlist"), Start.LIST),
+    **dict.fromkeys(("videos", "files", "films", "local", "directory", "dir"), Start.FOLDER),
+}
+"""Other words for the same starts."""
+
+
 def starter(start: Start, file: str, out: str) -> str:
     """The starting configuration, YAML with comments."""
     what = _WHAT.get(start, f"A published list: {start}.")
@@ -125,8 +134,19 @@ def _published(start: Start) -> str:
     return _LIST.format(file=file, names=names) + more + _OF_THE_SITE * (start is not Start.WEBVID)
 
 
+def start_of(word: str) -> Start:
+    """The start that a word names. typer.BadParameter, with the nearest one, if it names none."""
+    if word in [*Start]:
+        return Start(word)
+    near = _ALSO.get(word) or next(iter(difflib.get_close_matches(word, list(Start), n=1)), "")
+    hint = f"did you mean {near}?" if near else f"choose from {', '.join(Start)}"
+    raise typer.BadParameter(f"{word!r} is nothing that a run starts from; {hint}")
+
+
 def init(
-    start: Annotated[Start, typer.Argument(help="What the run starts from.")] = Start.CRAWL,
+    start: Annotated[
+        Start, typer.Argument(help="What the run starts from.", parser=start_of, metavar="|".join(Start))
+    ] = Start.CRAWL,
     file: Annotated[
         Path, typer.Option("--out", help="The file to write; an existing file is never overwritten.")
     ] = Path("run.yaml"),

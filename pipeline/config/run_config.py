@@ -23,7 +23,7 @@ class EngineConfig(Section):
         "ray", doc="local: one unit at a time in this process; ray: a cluster"
     )
     ray_address: str = operational("", doc="address of a Ray cluster (auto, ray://host:10001 …); empty: a local Ray")
-    n_cpus: int = operational(0, ge=0, doc="CPU slots of a local Ray; 0: all cores")
+    n_cpus: int = operational(0, ge=0, doc="CPU slots of a local Ray, which are its workers; 0: all cores")
     downloads: int = operational(
         0, ge=0, doc="videos fetched at a time, over all machines; fetching takes no CPU slot; 0: twice the CPU slots"
     )

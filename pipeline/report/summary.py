@@ -18,6 +18,8 @@ from pipeline.outdir.accounts import WHOLE, Accounts
 from pipeline.shards.by_split import lacking
 
 MOST_REASONS = 12
+FAR_SHORT = 0.5
+"""A run that keeps less than this share of balance.total has not made what was asked."""
 REPORT_NAME = "report/index.html"
 
 
@@ -41,7 +43,18 @@ class Delivered:
         """The exit code of the command: internal errors take precedence over missing items."""
         if self.n_internal:
             return ExitCode.INTERNAL
-        return ExitCode.INCOMPLETE if self.n_missing else ExitCode.OK
+        return ExitCode.INCOMPLETE if self.n_missing or self.shortfall else ExitCode.OK
+
+    @property
+    def shortfall(self) -> str:
+        """What is far short of what was asked, in one line; "" if it is not."""
+        asked, kept, unit = self.balance.total_asked, self.balance.total_kept, self.balance.unit
+        if not self.manifest.head["totals"]["shards"]:
+            return "no clip was made: see what was rejected, and why"
+        if asked > 0 and kept < FAR_SHORT * asked:
+            came = f"{amount(kept, unit)} of {amount(asked, unit)} {unit}"
+            return f"far short of what was asked: {came} (balance.total); see what was rejected, and why not more"
+        return ""
 
     @property
     def n_internal(self) -> int:
@@ -82,6 +95,8 @@ def print_summary(delivered: Delivered, console: Console | None = None) -> None:
     for line in delivered.accounts.lines():
         console.print(line, style="bold red", markup=False, soft_wrap=True)
     console.print(f"report: {delivered.manifest.root.rstrip('/')}/{REPORT_NAME}", markup=False, soft_wrap=True)
+    if delivered.shortfall:
+        console.print(delivered.shortfall, style="bold red", markup=False, soft_wrap=True)
 
 
 def totals(manifest: Manifest, funnel: FunnelJson) -> Table:

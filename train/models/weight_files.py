@@ -37,7 +37,7 @@ def load_file(path: Path) -> dict[str, Tensor]:
             return load_safetensors(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except DAMAGED as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0].partition(". ")[0] if str(error) else type(error).__name__  # then advice
         raise UserError(f"{path}: cannot be read as weights ({reason}); is the file whole?") from None
     return bare(loaded, source=str(path))
 

@@ -12,6 +12,21 @@ from pipeline.commands.init import Start
 from pipeline.config import RunConfig
 
 
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("youtube", "did you mean crawl?"),
+        ("urls", "did you mean list?"),
+        ("foldr", "did you mean folder?"),
+        ("x", "crawl,"),
+    ],
+)
+def test_a_start_that_is_none_gets_the_nearest_one(word: str, says: str) -> None:
+    done = CliRunner().invoke(pipeline.cli.app, ["init", word])
+
+    assert done.exit_code == 2 and says in " ".join(done.output.replace("│", "").split())
+
+
 @pytest.mark.parametrize("start", Start)
 def test_a_starter_loads_as_it_stands_and_its_plan_is_shown(start: Start, tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"

@@ -1,12 +1,15 @@
 """The summary at the end of a run."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 import hdvila_testing.shards as toys
 from hdvila_testing.plans import outcomes_of
+from manifests.exits import ExitCode
 from pipeline.balance.ranking import candidates_of, rank_candidates
 from pipeline.balance.selection import select
 from pipeline.config.balance import BalanceConfig
@@ -40,6 +43,31 @@ def printed(delivered: Delivered) -> str:
     console = Console(width=160, record=True, force_terminal=False)
     print_summary(delivered, console)
     return console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("total", "code", "last"),
+    [
+        (13, ExitCode.OK, "report: "),
+        (100, ExitCode.INCOMPLETE, "far short of what was asked: 8 of 100 clips"),
+    ],
+)
+def test_a_run_far_short_of_what_was_asked_says_so_in_its_last_line_and_ends_with_1(
+    tmp_path: Path, total: float, code: ExitCode, last: str
+) -> None:
+    run = a_run(tmp_path)
+    asked = replace(run, balance=replace(run.balance, total_asked=total, total_kept=8))
+
+    assert asked.exit_code == code
+    assert printed(asked).strip().splitlines()[-1].startswith(last)
+
+
+def test_a_run_without_a_shard_says_so_in_its_last_line_and_ends_with_1(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    run.manifest.head["totals"]["shards"] = 0
+
+    assert run.exit_code == ExitCode.INCOMPLETE
+    assert printed(run).strip().splitlines()[-1].startswith("no clip was made")
 
 
 def test_the_summary_says_what_came_of_the_run(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def _why(quota: Quota | None, unit: Unit, *, n_open: int, n_videos: int, n_repea
 
 def _supply_sentence(quota: Quota, n_open: int, n_videos: int, n_repeats: int) -> str:
     if not n_videos:
-        return "nothing found: add queries, channels or ids"
+        return "nothing found: no source has a video of it; add one that has"
     if n_open:
         return FULL if quota.has_share else f"not full yet: {n_open:,} candidates in reserve were not fetched"
     if quota.has_share:

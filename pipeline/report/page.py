@@ -44,6 +44,7 @@ from pipeline.report.facts import ClipFacts, read_facts
 from pipeline.report.samples import view_samples
 from pipeline.report.summary import REPORT_NAME, amount, shown_categories
 from pipeline.report.tally import N
+from pipeline.report.verdict import ENOUGH, before_publishing, requirements
 from pipeline.shards.by_split import splits_of
 
 MOST_SOURCES = 60
@@ -164,6 +165,8 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> st
             audit=audit,
             m=audit.metrics,
             has_run=has_run,
+            verdict=[*requirements(data, audit)],
+            publishing=[*before_publishing(data, audit)],
             parts=[part for part in PARTS if part[0] not in absent],
             splits=splits,
             style=Markup(style),
@@ -189,8 +192,7 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> st
 
 def short_categories(result: BalanceResult) -> list[CategoryBalance]:
     """Categories that were requested and got less than they should, emptiest first."""
-    enough = ("share", "none", "not_asked", "already_kept", "left_over")
-    wanted = [row for row in shown_categories(result) if row.binding not in enough]
+    wanted = [row for row in shown_categories(result) if row.binding not in ENOUGH]
     missing = [row for row in wanted if row.asked < 0 or row.kept < 0.98 * row.asked]
     return sorted(missing, key=lambda row: (row.kept / row.asked if row.asked > 0 else row.kept, row.category))
 

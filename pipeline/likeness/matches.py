@@ -42,15 +42,16 @@ def among(matches: pa.Table, videos: pa.Table) -> pa.Table:
 
 
 class Matches:
-    """The matches of a store; `of` reads what was committed since the last call."""
+    """The matches of a store, in a file for each kind; `of` reads what was committed since the last call."""
 
     def __init__(self, store: Store) -> None:
         self._follower = Follower(store, "matches", MATCHES.names)
-        self._rows = MATCHES.empty_table()
+        self._rows: dict[str, pa.Table] = {}
 
     def of(self, what: str) -> pa.Table:
         """Those of clips, videos, texts or sentences."""
-        new = [rows for rows in self._follower.new() if rows.num_rows]
-        if new:
-            self._rows = table_in_a_file(pa.concat_tables([self._rows, *new]).combine_chunks())
-        return self._rows.filter(pc.equal(self._rows.column("what"), what))
+        new = pa.concat_tables([MATCHES.empty_table(), *self._follower.new()])
+        for kind in pc.unique(new.column("what")).to_pylist():
+            rows = new.filter(pc.equal(new.column("what"), kind))
+            self._rows[kind] = table_in_a_file(pa.concat_tables([self._rows.get(kind, MATCHES.empty_table()), rows]))
+        return self._rows.get(what, MATCHES.empty_table())

@@ -15,7 +15,7 @@ that may show the same; videos are found by their clips.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -195,10 +195,8 @@ def find_repeats(
     repeated_videos: dict[str, str] = {}
     for a, b in same_videos:
         repeated_videos.setdefault(of_videos.id_of(b), of_videos.id_of(a))
-    of_clips, same_clips = _in_pairs(clips, but)
-    of_video = of_clips.table.column("video_id").to_pylist()
-    pairs = [(a, b) for a, b in same_clips if repeated_videos.keys().isdisjoint((of_video[a], of_video[b]))]
-    intros, clip_repeats = _split_intros(of_clips, pairs, rule)
+    away = pa.concat_arrays([but, pa.array(repeated_videos, pa.string())])
+    intros, clip_repeats = _split_intros(*_in_pairs(clips, away), rule)
     found = {
         Reason.DUPLICATE_VIDEO: repeated_videos,
         Reason.DUPLICATE_CLIP: clip_repeats,
@@ -207,33 +205,39 @@ def find_repeats(
     return {reason: repeats for reason, repeats in found.items() if repeats}
 
 
-def _in_pairs(matches: pa.Table, but: pa.Array) -> tuple[Shows, list[tuple[int, int]]]:
+def _in_pairs(matches: pa.Table, but: pa.Array) -> tuple[Shows, Iterable[tuple[int, int]]]:
     """Returns the pairs without those of videos in `but`, and the clips or videos that they are of.
 
     Pairs are rows of what is returned: all that are in a pair, by video and number, without their pictures.
     """
     away = [pc.is_in(matches.column(f"{side}video_id"), value_set=but) for side in SIDES]
     matches = matches.filter(pc.invert(pc.or_(*away)))
-    names = no_shows().table.schema.names
-    sides = [_named(matches, side).select(names).cast(no_shows().table.schema) for side in SIDES]
-    table = pa.concat_tables(sides).group_by(names).aggregate([]).sort_by(ORDER).select(names).combine_chunks()
-    ids = [side.column("id") for side in sides]
-    del sides, matches
-    rows = np.stack([pc.index_in(column, whole(table.column("id"))).to_numpy() for column in ids])
-    rows = np.sort(rows, axis=0).astype(np.int64)
-    return named_only(table), sorted(zip(rows[0].tolist(), rows[1].tolist(), strict=True))
+    sides = [
+        pa.table({name: matches.column(f"{side}{name}") for name in ("video_id", "channel_id", "n")}) for side in SIDES
+    ]
+    both = pa.concat_tables(sides).combine_chunks()
+    videos = whole(both.column("video_id")).dictionary_encode().indices.to_numpy().astype(np.int64)
+    _, first, code = np.unique(videos << 32 | both.column("n").to_numpy() + 1, return_index=True, return_inverse=True)
+    table = _named(both.take(pa.array(first)))
+    order = pc.sort_indices(table, ORDER).to_numpy()
+    row = np.empty(len(order), np.int64)
+    row[order] = np.arange(len(order))
+    pairs = np.sort(row[code].reshape(2, -1), axis=0)
+    pairs = pairs[:, np.lexsort(pairs[::-1])]
+    return named_only(table.take(pa.array(order)).combine_chunks()), zip(*pairs.tolist(), strict=True)
 
 
-def _named(matches: pa.Table, side: str) -> pa.Table:
-    """One side of matches, with the id of the clip or video."""
-    one = pa.table({name: matches.column(f"{side}{name}") for name in ("video_id", "channel_id", "n")})
-    video_id, n = one.column("video_id"), one.column("n")
+def _named(table: pa.Table) -> pa.Table:
+    """Clips and videos, whose `n` is -1, with their ids."""
+    video_id, n = table.column("video_id"), table.column("n")
     clip_ids = pc.binary_join_element_wise(video_id, n.cast(pa.string()), ".")
-    return one.append_column("id", pc.if_else(pc.less(n, 0), video_id, clip_ids))
+    schema = no_shows().table.schema
+    ids = pc.if_else(pc.less(n, 0), video_id, clip_ids)
+    return table.append_column("id", ids).select(schema.names).cast(schema)
 
 
 def _split_intros(
-    clips: Shows, pairs: Sequence[tuple[int, int]], rule: Likeness
+    clips: Shows, pairs: Iterable[tuple[int, int]], rule: Likeness
 ) -> tuple[dict[str, str], dict[str, str]]:
     """(stock intros, other repeats): an intro is a group of equal clips in enough videos of one channel."""
     found: list[tuple[int, int, bool]] = []  # clip, the first of its group, whether it is an intro

@@ -18,8 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -86,9 +86,9 @@ def site(log: Path) -> Iterator[str]:
 
 def measure_road() -> dict[str, float]:
     """Measures one run of the demo: requests by kind, CPU by stage and objects, per video."""
-    cpu, asked, results = Counter[str](), dict[str, Counts](), Counter[str]()
+    cpu, asked, results = defaultdict[str, float](float), dict[str, Counts](), Counter[str]()
     with tempfile.TemporaryDirectory() as folder, site(log := Path(folder) / "requests.jsonl") as proxy:
-        attempt_unit = pipeline.engine.work.executor.attempt_unit
+        attempt_unit = vars(pipeline.engine.work.executor)["attempt_unit"]
 
         def measured(stage: Any, *arguments: Any) -> Any:
             cpu_before, asked_before = cpu_of_all(), requests(log)
@@ -133,7 +133,7 @@ def requests(log: Path) -> Counts:
     return seen
 
 
-def per_video(out: Path, cpu: Counter[str], asked: dict[str, Counts], results: Counter[str]) -> dict[str, float]:
+def per_video(out: Path, cpu: Mapping[str, float], asked: dict[str, Counts], results: Counter[str]) -> dict[str, float]:
     """Makes the numbers of the file, from what a run used and left."""
     store = Store(str(out))
     n_candidates = sum(row for row in store.read_table("candidates", ["asked"]).column("asked").to_pylist())

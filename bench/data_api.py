@@ -136,7 +136,7 @@ def lines(n_candidates: int, without: Counted, with_key: Counted) -> Iterator[st
     n_kept = len(without.kept)
     yield f"{n_candidates:,} candidates, {n_kept:,} kept ({n_kept / n_candidates:.1%})"
     yield f"{'per kept video':24}{'without':>10}{'with a key':>12}"
-    rows = {"leases": (without.n_leases, with_key.n_leases)}
+    rows: dict[str, tuple[int, ...]] = {"leases": (without.n_leases, with_key.n_leases)}
     rows |= {kind: (without.requests[kind], with_key.requests[kind]) for kind in ("watch", "player", "captions")}
     rows |= {
         "requests to the site": tuple(sum(c.requests.values()) - c.requests["data_api"] for c in (without, with_key))

@@ -235,7 +235,7 @@ def a_home(samples: Path) -> Iterator[Home]:
         folder = Path(name)
         (folder / "films").mkdir()
         for suffix in ("mp4", "mkv", "webm"):
-            codecs = {"codec": "libvpx-vp9", "audio": "libopus"} if suffix == "webm" else {}
+            codecs: dict[str, Any] = {"codec": "libvpx-vp9", "audio": "libopus"} if suffix == "webm" else {}
             a_video(folder / "films" / f"film.{suffix}", seconds=2, **codecs)
         a_data_set(folder / "data_set")
         (folder / "warm").mkdir()

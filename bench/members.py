@@ -29,7 +29,7 @@ from pipeline.config.media import MediaConfig, MembersConfig, ScenesConfig
 from pipeline.media.members import proxy
 from pipeline.media.video import make_video
 
-SETTINGS = [
+SETTINGS: list[dict[str, Any]] = [
     {},
     {"proxy_step": 1},
     {"proxy_step": 1, "PROXY_PRESET": "veryfast", "PROXY_CRF": 26},
@@ -130,16 +130,16 @@ def from_members(members: dict[str, bytes], facts: SampleJson, first: int) -> No
 
 def _frames(mp4: bytes, first: int, count: int) -> list[Any]:
     """Frames first … first + count - 1 in presentation order, decoded from the keyframe before."""
-    with av.open(io.BytesIO(mp4)) as container:
+    with av.open(io.BytesIO(mp4), "r") as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         packets = [p for p in container.demux(stream) if p.size]
-        times = sorted(p.pts for p in packets)
-        wanted = times[first : first + count]
-        keys = [i for i, p in enumerate(packets) if p.is_keyframe and p.pts <= wanted[0]]
+        times = [p.pts or 0 for p in packets]
+        wanted = sorted(times)[first : first + count]
+        keys = [i for i, p in enumerate(packets) if p.is_keyframe and times[i] <= wanted[0]]
         found: list[Any] = []
         for packet in [*packets[keys[-1] :], None]:
-            found += [f for f in stream.codec_context.decode(packet) if wanted[0] <= f.pts <= wanted[-1]]
+            found += [f for f in stream.codec_context.decode(packet) if wanted[0] <= (f.pts or 0) <= wanted[-1]]
             if found and found[-1].pts == wanted[-1]:
                 break
     return found

@@ -157,8 +157,8 @@ def report(session: WorkDB) -> int:
         caught[room[0].rstrip("/") if room else path].append(result.is_killed)
         if not result.is_killed:
             print(f"\n{result.diff}")
-    for room, own in sorted(caught.items()):
-        print(f"{room:20} {sum(own):3} of {len(own):3} caught")
+    for name, own in sorted(caught.items()):
+        print(f"{name:20} {sum(own):3} of {len(own):3} caught")
     verdicts = [verdict for own in caught.values() for verdict in own]
     share = sum(verdicts) / max(1, len(verdicts))
     print(f"all                  {share:.1%} of {len(verdicts)} caught (aim {AIM:.0%})")

@@ -28,6 +28,7 @@ import numpy as np
 import pyarrow as pa
 
 from hdvila_testing.plans import outcomes_of
+from hdvila_testing.rows import commit_rows
 from hdvila_testing.shards import DURATION_MS, tiny_film, tiny_members
 from manifests.categories import category_name, load_categories
 from manifests.funnel import SELECTION_NAME
@@ -131,15 +132,17 @@ def _part(store: Store, rng: np.random.Generator, number: int, n_videos: int) ->
     }
     _commit(store, "extract", number, {"videos": _filled(VIDEOS, n_videos, videos)})
     lost = [f"x{number:04d}{i:06d}" for i in range(int(n_videos * REJECTED_SHARE))]
-    asked = {"video_id": ids + lost, "query": [f"{HOSTILE} {i % N_QUERIES}" for i in range(len(ids + lost))]}
+    asked: dict[str, Any] = {
+        "video_id": ids + lost,
+        "query": [f"{HOSTILE} {i % N_QUERIES}" for i in range(len(ids + lost))],
+    }
     asked |= {"source": ["search"] * len(ids + lost), "wanted_category_id": [10] * len(ids + lost)}
     _commit(store, "choose", number, {"candidates": _filled(TABLES["candidates"], len(ids + lost), asked)})
     reasons = [reason.value for reason in Reason if reason.class_.value == "never"]
     away = {"stage": ["extract"] * len(lost), "video_id": lost, "reason": rng.choice(reasons, len(lost)).tolist()}
     away |= {"class": ["never"] * len(lost), "at": ["2026-01-01T00:00:00+00:00"] * len(lost)}
     rejects = _filled(REJECTS, len(lost), away)
-    store.write_table(f"rejects/list/part-list-{number:05d}.parquet", rejects)
-    _commit(store, "list", number, {})
+    commit_rows(store, "list", f"{number:05d}", {}, rejects.to_pylist())
     return _clips(store, rng, number, ids, categories, channels)
 
 
@@ -185,14 +188,11 @@ def _sources(store: Store, rng: np.random.Generator) -> None:
     queries = {"source": ["search"] * N_QUERIES, "query": [f"{HOSTILE} {i}" for i in range(N_QUERIES)]}
     facts = {"n_listed": rng.integers(1, 600, N_QUERIES), "wanted_category_id": np.full(N_QUERIES, 10)}
     rows = _filled(TABLES["sources"], N_QUERIES, {**queries, **facts})
-    store.write_table("sources/part-list-sources.parquet", rows)
-    store.commit("list", "sources", {})
+    commit_rows(store, "list", "sources", {"sources": rows})
 
 
 def _commit(store: Store, stage: str, number: int, tables: dict[str, pa.Table]) -> None:
-    for name, table in tables.items():
-        store.write_table(f"{name}/part-{stage}-{number:05d}.parquet", table)
-    store.commit(stage, f"{number:05d}", {"rows": {name: table.num_rows for name, table in tables.items()}})
+    commit_rows(store, stage, f"{number:05d}", tables)
 
 
 def _filled(schema: pa.Schema, n: int, columns: dict[str, Any]) -> pa.Table:
@@ -240,7 +240,17 @@ def _shard(store: Store, packs: pa.Table, number: int, places: list[str]) -> Sha
     url = f"shards/train/{number:05d}.tar"
     n = packs.num_rows
     good = np.array([status == "success" for status in packs.column("status").to_pylist()])
-    same = ("key", "clip_id", "video_id", "channel_id", "category_id", "start_ms", "end_ms", "duration_ms", "reason")
+    same: tuple[str, ...] = (
+        "key",
+        "clip_id",
+        "video_id",
+        "channel_id",
+        "category_id",
+        "start_ms",
+        "end_ms",
+        "duration_ms",
+        "reason",
+    )
     same += ("width", "height", "fps", "codec")
     columns = {name: packs.column(name).combine_chunks() for name in same}
     columns |= {

@@ -254,12 +254,14 @@ def weights_of(net: nn.Module, prefix: str) -> dict[str, NDArray[Any]]:
 
 def save(words: Words, pauses: Pauses, vocabulary: Vocabulary, pairs: NDArray[np.int64], out: Path) -> None:
     """Writes the model file: a compressed npz of both nets, the list of words, and steps between the keys of pairs."""
-    listed = {
+    arrays: dict[str, Any] = {
+        **weights_of(words, "words"),
+        **weights_of(pauses, "pauses"),
         "vocabulary": np.frombuffer("\n".join(vocabulary.words).encode(), np.uint8),
         "pairs": np.diff(pairs, prepend=0).astype(np.uint32),
     }
     with out.open("wb") as file:
-        np.savez_compressed(file, **weights_of(words, "words"), **weights_of(pauses, "pauses"), **listed)
+        np.savez_compressed(file, **arrays)
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB", flush=True)
 
 

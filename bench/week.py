@@ -51,7 +51,8 @@ from pipeline.engine.work import attempt
 from pipeline.engine.work.executor import Finished
 from pipeline.media import stage as media_stage
 from pipeline.media.packs import Sample
-from pipeline.media.probe import Probe, VideoTrack
+from pipeline.media.probe import Probe
+from pipeline.media.streams import VideoTrack
 from pipeline.media.video import MadeClip, MadeVideo
 from pipeline.query.rejects import rejects_in_force
 from pipeline.run import road, session
@@ -317,7 +318,8 @@ def _downloaded(self: RecordingYoutubeDL, info: Any, download: bool = True, extr
 
 def _made(path: Path, video: Any, clips: Any, *_: Any) -> MadeVideo:
     """All clips of a video, without a picture."""
-    picture = VideoTrack(**{**dict.fromkeys(VideoTrack.__dataclass_fields__, 0), "fps": Fraction(25), "codec": "h264"})
+    facts: dict[str, Any] = {**dict.fromkeys(VideoTrack.__dataclass_fields__, 0), "fps": Fraction(25), "codec": "h264"}
+    picture = VideoTrack(**facts)
     probe = Probe(path, "mp4", 1, Fraction(0), round(video["duration_s"] * 1000), -1, picture, None, 0)
     made = [
         MadeClip(

@@ -134,7 +134,7 @@ def _count_on_disk(counted: Requests, stack: ExitStack, pool_wait_s: float) -> N
     for owner, method in (
         *((LocalFileSystem, name) for name in ("cat_file", "ls", "info", "exists", "rm_file", "cat_ranges", "find")),
         *((LocalFileSystem, name) for name in ("glob", "open", "pipe_file", "put_file", "isfile", "isdir")),
-        *((Store, name) for name in ("write", "put", "create", "_replace_here")),
+        *((Store, name) for name in ("write", "put", "create", "replace")),
         (Files, "_in_folder"),
     ):
         _put(stack, owner, method, _counting(getattr(owner, method), method, counted, pool_wait_s))

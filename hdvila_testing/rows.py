@@ -1,11 +1,28 @@
-"""Rows of `videos`, `clips` and `transcripts` for tests, benches and drawn sets: only what differs is given."""
+"""Rows of tables for tests, benches and drawn sets, of which only what differs is given, and commits of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+import pyarrow as pa
 
 from manifests.rows import ClipRow, TranscriptRow, VideoRow, WordRow
+from pipeline.engine.store.store import Store
+
+Rows: TypeAlias = Sequence[Mapping[str, Any]] | pa.Table
+
+
+def commit_rows(
+    store: Store, stage: str, unit: str, tables: Mapping[str, Rows], rejects: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Writes what a unit made of some tables, and its rejects, and commits it."""
+    parts = {table: store.write_part(table, stage, unit, rows) for table, rows in tables.items()}
+    if rejects:
+        parts[f"rejects/{stage}"] = store.write_rejects(stage, unit, rejects)
+    n_rejects = dict(Counter(row["reason"] for row in rejects))
+    store.commit(stage, unit, {"rows": {t: len(r) for t, r in tables.items()}, "rejects": n_rejects, "parts": parts})
 
 
 def a_video_row(video_id: str, **changes: Any) -> VideoRow:

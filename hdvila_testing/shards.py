@@ -22,7 +22,7 @@ from typing import Any, cast
 import av
 import numpy as np
 
-from hdvila_testing.rows import a_video_row
+from hdvila_testing.rows import a_video_row, commit_rows
 from manifests.categories import category_name, load_categories
 from manifests.funnel import SELECTION_NAME
 from manifests.lock import RunLock
@@ -194,10 +194,8 @@ def commit_video(
             row |= {"pack_offset": sample.offset, "pack_bytes": sample.bytes_, "pack_crc": sample.crc}
             row |= {"members": members_at}
         rows.append(row)
-    store.write_part("packs", "media", video_id, rows)
-    store.commit("media", video_id, {})
-    store.write_part("videos", "extract", video_id, [_video_row(video_id, channel_id, category_id)])
-    store.commit("extract", video_id, {})
+    commit_rows(store, "media", video_id, {"packs": rows})
+    commit_rows(store, "extract", video_id, {"videos": [_video_row(video_id, channel_id, category_id)]})
 
 
 def _pack_row(video_id: str, n: int, channel_id: str, category_id: int, reason: str) -> PackRow:

@@ -231,28 +231,29 @@ class Files:
         if not self.is_local:
             self._call("pipe_file", self.path(relative), data)
             return
-        target = Path(self.path_to_change(relative))
-        temporary = _temporary_beside(target)
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                _flush_to_disk(file)
-            _put_in_place(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with self._appearing(relative) as file:
+            file.write(data)
 
     def put(self, local: Path, relative: str) -> None:
         """Puts a finished scratch file under its final name, in one step for readers."""
         if not self.is_local:
             self._call("put_file", str(local), self.path(relative))
             return
+        with local.open("rb") as source, self._appearing(relative) as file:
+            shutil.copyfileobj(source, file, BLOCK_BYTES)
+
+    @contextmanager
+    def _appearing(self, relative: str) -> Iterator[IO[bytes]]:
+        """A file on this disk that gets its name once the block has written all of it."""
         target = Path(self.path_to_change(relative))
         temporary = _temporary_beside(target)
         try:
-            with local.open("rb") as source, temporary.open("wb") as file:
-                shutil.copyfileobj(source, file, BLOCK_BYTES)
-                _flush_to_disk(file)
-            _put_in_place(temporary, target)
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            with _no_folder(target):
+                temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -290,7 +291,12 @@ class Files:
     def replace(self, relative: str, data: bytes, *, seen: bytes) -> bool:
         """Overwrites a file if it still holds `seen`; False if it doesn't (flock on a disk, If-Match in a bucket)."""
         if self.is_local:
-            return self._replace_here(relative, data, seen)
+            target = Path(self.path_to_change(relative))
+            with _guard_of(target):
+                is_as_seen = target.exists() and target.read_bytes() == seen
+                if is_as_seen:
+                    self.write(relative, data)
+            return is_as_seen
         try:
             etag = str(self._call("info", self.path(relative)).get("ETag", ""))
             if self.read(relative) != seen:
@@ -302,14 +308,6 @@ class Files:
             if "PreconditionFailed" in repr(error.__cause__ or error):
                 return False
             raise
-        return True
-
-    def _replace_here(self, relative: str, data: bytes, seen: bytes) -> bool:
-        target = Path(self.path_to_change(relative))
-        with _guard_of(target):
-            if not target.exists() or target.read_bytes() != seen:
-                return False
-            self.write(relative, data)
         return True
 
     def delete(self, relative: str) -> None:
@@ -353,9 +351,6 @@ class _Ranges(io.RawIOBase):
         self._at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence] + offset
         return self._at
 
-    def tell(self) -> int:
-        return self._at
-
     def readinto(self, buffer: Any) -> int:
         end = min(self._size, self._at + len(buffer))
         data = self._files.read_range(self._relative, self._at, end) if end > self._at else b""
@@ -395,11 +390,6 @@ def _is_still(path: Path, opened: IO[bytes]) -> bool:
         return False
 
 
-def _put_in_place(temporary: Path, target: Path) -> None:
-    with _no_folder(target):
-        temporary.replace(target)
-
-
 @contextmanager
 def _no_folder(target: str | Path) -> Iterator[None]:
     try:
@@ -411,8 +401,3 @@ def _no_folder(target: str | Path) -> Iterator[None]:
 def _temporary_beside(target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     return target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
-
-
-def _flush_to_disk(file: IO[bytes]) -> None:
-    file.flush()
-    os.fsync(file.fileno())

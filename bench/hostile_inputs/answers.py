@@ -132,9 +132,9 @@ def _infos(folder: Path, chance: random.Random, home: Home) -> str:
     info = json.loads(json.dumps(INFO))
     for _ in range(chance.randint(1, 4)):
         _change(info, chance)
-    config = CrawlConfig(sources=["search"])
+    config = CrawlConfig(sources=("search",))
     turn = SimpleNamespace(session=Session(lambda host, kind: 0.0, math.inf), identity=config.pool()[0], clients=())
-    read = {
+    read: dict[str, Any] = {
         "site_for": MagicMock(),
         "extract_video": lambda site, video_id: {"id": video_id, **documented(info)},
         "read_caption": lambda *_: CAPTIONS,

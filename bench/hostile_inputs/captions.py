@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.hostile_inputs import Case, Home, NeighbourLost, mutated
+from hdvila_testing.rows import commit_rows
 from manifests.schema import TABLES
 from pipeline.config.text import TextConfig
 from pipeline.engine.store.store import Store
@@ -51,24 +52,17 @@ def warm_up(folder: Path) -> None:
 def _try(payload: bytes, format_: str, folder: Path) -> str:
     """Puts the track between two good ones through both text stages; returns its reject, or "clips"."""
     store = Store(str(folder / "out"))
-    store.write_part(
-        "captions",
-        "extract",
-        "u",
-        [_row("good1", GOOD, "vtt"), _row("bad", payload, format_), _row("good2", GOOD, "vtt")],
-    )
-    store.write_part("videos", "extract", "u", [_video(i) for i in ("good1", "bad", "good2")])
-    store.commit("extract", "u", {})
+    captions = [_row("good1", GOOD, "vtt"), _row("bad", payload, format_), _row("good2", GOOD, "vtt")]
+    videos = [_video(i) for i in ("good1", "bad", "good2")]
+    commit_rows(store, "extract", "u", {"captions": captions, "videos": videos})
     (folder / "scratch").mkdir()
     context = Context(store, folder / "scratch", time.monotonic() + 60)
     reasons: dict[str, str] = {}
     for stage in (TranscriptsStage(TextConfig()), ClipsStage(TextConfig())):
         for unit in stage.units(store):
             output = stage.process(unit, context)
-            for table, rows in output.rows.items():
-                store.write_part(table, stage.name, unit.name, rows)
             reasons |= {r.video_id: f"{r.reason.value}: {r.detail}" for r in output.rejects if not r.clip_id}
-            store.commit(stage.name, unit.name, {})
+            commit_rows(store, stage.name, unit.name, output.rows)
     clips = store.read_table("clips", ["video_id"]).column("video_id").to_pylist()
     if {"good1", "good2"} - set(clips):
         raise NeighbourLost(str(reasons))

@@ -75,7 +75,7 @@ def _try(
         try:
             run(program, COMMANDS[command](str(source), str(out), str(ids)))
         except SystemExit as ended:
-            code = int(ended.code or 0)  # type: ignore[arg-type]
+            code = int(ended.code or 0)
     lines = [line for line in told.getvalue().splitlines() if line.startswith(f"{program}: ")]
     _judge(program, command, code, said.getvalue() + told.getvalue(), lines)
     return f"exit {code}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.hostile_inputs import Case, Home, NeighbourLost, mutated
 from bench.hostile_inputs.captions import GOOD
+from hdvila_testing.rows import commit_rows
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaConfig
 from pipeline.config.sources import FolderConfig
@@ -116,11 +117,9 @@ def run_folder_stage(films: Path, folder: Path) -> tuple[dict[str, str], set[str
     stage = FolderStage(FolderConfig(path=films), CONFIG)
     for unit in stage.units(store):
         output = stage.process(unit, context)
-        for table, rows in output.rows.items():
-            store.write_part(table, "folder", unit.name, rows)
         videos |= {row["video_id"] for row in output.rows["videos"]}
         reasons |= {r.video_id: f"{r.reason.value}: {r.detail}" for r in output.rejects}
-        store.commit("folder", unit.name, {})
+        commit_rows(store, "folder", unit.name, output.rows)
     return reasons, videos, context
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import av
 
 from bench.learning.attributes import COLOURS, HEIGHT, N_FRAMES, WIDTH, Scene, all_scenes, frames_of
-from hdvila_testing.rows import a_clip_row, a_video_row, with_transcript
+from hdvila_testing.rows import a_clip_row, a_video_row, commit_rows, with_transcript
 from manifests.funnel import SELECTION_NAME
 from manifests.lock import RunLock
 from manifests.rows import ClipRow, VideoRow
@@ -133,14 +133,10 @@ def draw_film(film: Film, path: Path) -> Path:
 
 def _commit_plan(store: Store, film: Film) -> None:
     """Commits what crawl and text would have left of the film: its row, its words, and a clip per scene."""
-    store.write_part("videos", "extract", film.video_id, [_video_row(film)])
-    store.commit("extract", film.video_id, {})
+    commit_rows(store, "extract", film.video_id, {"videos": [_video_row(film)]})
     transcript, clips = with_transcript([_clip_row(film, n, scene) for n, scene in enumerate(film.scenes)])
-    store.write_part("transcripts", "transcripts", film.video_id, [transcript])
-    store.commit("transcripts", film.video_id, {})
-    over = name_over("transcripts", film.video_id)
-    store.write_part("clips", "clips", over, clips)
-    store.commit("clips", over, {})
+    commit_rows(store, "transcripts", film.video_id, {"transcripts": [transcript]})
+    commit_rows(store, "clips", name_over("transcripts", film.video_id), {"clips": clips})
 
 
 def _video_row(film: Film) -> VideoRow:

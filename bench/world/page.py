@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.report.charts import PLOT_H, PLOT_W, drawn
+from pipeline.report.charts import PLOT_H, PLOT_W, Chart, drawn
 
 COLOURS = {
     "var(--after)": "#2a6fb0",
@@ -59,7 +59,9 @@ def curves_of(found: Mapping[str, Any]) -> str:
     under_way = found["samples"][:-1]  # the last one is of the end, when all is delivered
     curves = [_curve(title, lines, under_way) for title, lines in CURVES]
     spec = {"vconcat": curves, "resolve": {"scale": {"color": "independent"}}}
-    svg = drawn(spec, f"what the driver of a rehearsed run of {found['n_videos']:,} videos costs")
+    title = f"what the driver of a rehearsed run of {found['n_videos']:,} videos costs"
+    (chart,) = drawn([Chart(title, "", spec, title, ("", ""), ())])
+    svg = chart.svg
     for name, colour in COLOURS.items():
         svg = svg.replace(name, colour)
     return svg

@@ -113,8 +113,8 @@ class Turns:
         """In the block, `time` is this clock's for its threads; the others (of the store, of Arrow) keep the machine's
         `monotonic` and `sleep`.
         """
-        machine = {"monotonic": time.monotonic, "sleep": time.sleep}
-        own = {"monotonic": self.now, "sleep": self.sleep}
+        machine: dict[str, Callable[..., Any]] = {"monotonic": time.monotonic, "sleep": time.sleep}
+        own: dict[str, Callable[..., Any]] = {"monotonic": self.now, "sleep": self.sleep}
 
         def ours_or_the_machines(name: str) -> Callable[..., Any]:
             def call(*args: Any) -> Any:
@@ -122,7 +122,8 @@ class Turns:
 
             return call
 
-        with mock.patch.multiple(time, time=self.wall, **{name: ours_or_the_machines(name) for name in own}):
+        clocks: dict[str, Any] = {"time": self.wall, **{name: ours_or_the_machines(name) for name in own}}
+        with mock.patch.multiple(time, **clocks):
             yield
 
 

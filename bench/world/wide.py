@@ -42,7 +42,7 @@ def _of_clips(found: Videos) -> UInt64:
 
 def _spoken(found: Videos, n_words: int) -> pa.Array:
     """[C * n_words] the first words of each clip, common ones far more often than others."""
-    drawn = mixed(_of_clips(found)[:, None] + np.arange(n_words, dtype=np.uint64)).ravel()
+    drawn = mixed(np.add.outer(_of_clips(found), np.arange(n_words, dtype=np.uint64))).ravel()
     rank = ((drawn >> np.uint64(11)) * 2.0**-53) ** 3 * _VOCABULARY
     return _vocabulary().take(pa.array(rank.astype(np.int32)))
 
@@ -73,7 +73,7 @@ def words(world: World, found: Videos) -> dict[str, pa.Array]:
     fields = [texts, pa.array(start), pa.array(start + 350), pa.array(np.ones(len(texts), np.bool_))]
     ends = np.concatenate(([0], np.cumsum(found.n_clips * WORDS_SPOKEN))).astype(np.int32)
     listed = pa.ListArray.from_arrays(pa.array(ends), pa.StructArray.from_arrays(fields, fields=list(WORD)))
-    drawn = mixed(found.likeness[:, None] + np.arange(SIGNATURE_WORDS, dtype=np.uint64)).astype(np.uint32)
+    drawn = mixed(np.add.outer(found.likeness, np.arange(SIGNATURE_WORDS, dtype=np.uint64))).astype(np.uint32)
     return {"words": listed, "minhash": fixed_bytes(drawn)}
 
 

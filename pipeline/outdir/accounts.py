@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from manifests.funnel import FunnelCounts
 from manifests.schema import WIDE
 from manifests.stages import ENDS, STAGES, rank_of
-from pipeline.engine.store.commits import Facts, part_name
+from pipeline.engine.store.commits import Facts
 from pipeline.engine.store.segments import read_head
 from pipeline.engine.store.store import Store
 from pipeline.query.funnel import FUNNEL, funnel_of, missing_of
@@ -101,7 +101,7 @@ def _gaps_of_unit(stage: str, unit: str, facts: Facts, present: dict[str, set[st
     if n_rejects := sum(facts.get("rejects", {}).values()):
         promised[f"rejects/{stage}"] = f"{n_rejects} rejects"
     for table, what in promised.items():
-        path = facts.get("parts", {}).get(table, f"{table}/{part_name(stage, unit)}")
+        path = facts.get("parts", {}).get(table, f"{table}/ of {unit}")
         if path.rpartition("/")[2] not in present.get(table, set()):
             yield Gap(stage, f"{path} ({what})")
 

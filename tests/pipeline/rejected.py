@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from hdvila_testing.rows import commit_rows
 from manifests.reasons import Reason
 from manifests.stages import find_stage, rank_of
 from pipeline.engine.store.store import Store
@@ -18,8 +19,7 @@ def a_store_with_rejects(folder: Path) -> Store:
         "extract": [Reject(Reason.PRIVATE, "a"), Reject(Reason.RATE_LIMITED, "b")],
         "media": [Reject(Reason.TRUNCATED, "c"), Reject(Reason.PRIVATE, "d")],
     }.items():
-        made.write_rejects(stage, "u", [reject_row(stage, reject, 1) for reject in rejects])
-        made.commit(stage, "u", {})
+        commit_rows(made, stage, "u", {}, [reject_row(stage, reject, 1) for reject in rejects])
     return made
 
 

@@ -124,16 +124,12 @@ class Commits:
             return False
         return True
 
-    def parts(self, where: Mapping[str, str], stage: str, table: str) -> Iterator[tuple[str, str]]:
-        """(unit, path) of the part that each unit wrote of a table; where its commit names none, the only path it can
-        have.
-        """
+    def parts(self, where: Mapping[str, str], table: str) -> Iterator[tuple[str, str]]:
+        """(unit, path) of the part that each unit wrote of a table."""
         for unit, path in where.items():
-            facts = self.facts(path, unit)
-            if "parts" not in facts:
-                yield unit, f"{table}/{part_name(stage, unit)}"
-            elif table in facts["parts"]:
-                yield unit, facts["parts"][table]
+            named = self.facts(path, unit).get("parts", {})
+            if table in named:
+                yield unit, named[table]
 
     def write(self, stage: str, units: Mapping[str, Facts]) -> str:
         """Commits units, all in one object; returns its path."""

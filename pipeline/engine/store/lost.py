@@ -56,12 +56,7 @@ def loose_files(store: Store, head: Head, stages: Iterable[str], folders: Iterab
     """The parts of stages in folders of tables that are in no segment."""
     where = {stage: store.loose(head, stage) for stage in stages}
     for folder in folders:
-        named = [
-            (path, stage)
-            for stage, units in where.items()
-            for unit, path in store.commits.parts(units, stage, folder)
-            if not path.endswith(f"-{unit}.parquet")  # the path for commits that name none
-        ]
+        named = [(path, stage) for stage, units in where.items() for _, path in store.commits.parts(units, folder)]
         present = set(store.names(folder, PART)) if named else set()
         for path, stage in sorted(named):
             yield TableFile(stage, path, -1, 0 if name_of(path) in present else -1)

@@ -144,10 +144,10 @@ class Store(Committed):
         parts = [
             Part(stage, unit, path)
             for stage, where in units.items()
-            for unit, path in self.commits.parts(where, stage, folder)
+            for unit, path in self.commits.parts(where, folder)
         ]
         lost = self._lost.get(folder)
-        if parts and (lost is None or any(part.path in lost or _is_guessed(part) for part in parts)):
+        if parts and (lost is None or any(part.path in lost for part in parts)):
             present = set(self.names(folder, PART))
             lost = {part.path for part in parts if name_of(part.path) not in present}
             if lost and self.is_outdated():
@@ -323,7 +323,7 @@ class Store(Committed):
                 if not is_older and commits.is_there(row["path"]):
                     holding[row["unit"]] = row["path"]
             folders = {it: f"rejects/{stage}" if it == "rejects" else it for it in tables if head.counts(it, stage)}
-            named = {table: commits.parts(holding, stage, folder) for table, folder in folders.items()}
+            named = {table: commits.parts(holding, folder) for table, folder in folders.items()}
             return [(table, Part(stage, unit, path)) for table, parts in named.items() for unit, path in parts]
 
         yield from (pair for some in side_by_side(of_stage, self.commits.stages()) for pair in some)
@@ -354,7 +354,7 @@ class Store(Committed):
         where = {stage: self.commits.of(stage) for stage in self.commits.stages()}
         n_swept = 0
         for folder in folders:
-            named = (self.commits.parts(units, stage, folder) for stage, units in where.items())
+            named = (self.commits.parts(units, folder) for units in where.values())
             kept = {name_of(path) for pairs in named for _, path in pairs}
             swept = [f"{folder}/{name}" for name in strays(self.names(folder, PART), kept)]
             swept = [path for path in swept if path not in merged]
@@ -386,11 +386,6 @@ def _table_and_stage(head: Head, folder: str) -> tuple[str, str]:
     """
     table, _, stage = folder.partition("/")
     return table, stage or head.last.get(table, "")
-
-
-def _is_guessed(part: Part) -> bool:
-    """Whether a commit may not name this part: `Commits.parts` gives a path without a token then."""
-    return part.path.endswith(f"-{part.unit}.parquet")
 
 
 def _may_write(stage: str, table: str) -> bool:

@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from hdvila_testing.rows import a_clip_row, a_video_row
+from hdvila_testing.rows import a_clip_row, a_video_row, commit_rows
 from hdvila_testing.video import a_video
 from manifests.errors import UserError
 from manifests.exits import NothingMatched
 from manifests.run_status import RunStatus
-from manifests.schema import CLIPS, VIDEOS, table_of
 from pipeline.cli import app
 from pipeline.engine.store.store import Store
 
@@ -28,12 +27,8 @@ def config(tmp_path: Path) -> str:
     film = a_video(tmp_path / "film.mp4", seconds=6, width=320, height=180)
     store = Store(str(tmp_path / "out"))
     rows = [a_video_row("v1") | {"media_path": str(film)}, a_video_row("v2") | {"media_path": "/nowhere.mp4"}]
-    store.write_table("videos/part-crawl-x.parquet", table_of(rows, VIDEOS))
-    store.commit("crawl", "x", {})
-    store.write_table(
-        "clips/part-clips-x.parquet", table_of([a_clip_row(v, 0, 500, 4000) for v in ("v1", "v2")], CLIPS)
-    )
-    store.commit("clips", "x", {})
+    commit_rows(store, "crawl", "x", {"videos": rows})
+    commit_rows(store, "clips", "x", {"clips": [a_clip_row(v, 0, 500, 4000) for v in ("v1", "v2")]})
     file = tmp_path / "run.yaml"
     file.write_text(
         f"out: {store.url}\ncrawl: {{sources: [folder]}}\nfolder: {{path: {tmp_path}}}\n"

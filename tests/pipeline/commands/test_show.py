@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from hdvila_testing.rows import commit_rows
 from manifests.errors import UserError
 from pipeline.commands.show import show_app
 from pipeline.engine.store.store import Store
@@ -108,8 +109,7 @@ def test_every_readable_sample_can_be_shown(samples: Path) -> None:
 def test_a_video_of_a_run_is_shown_from_its_output_directory(tmp_path: Path, srt: Path) -> None:
     track = read_track(srt.read_bytes(), kind="manual", language="en")
     store = Store(str(tmp_path / "out"))
-    store.write_part("transcripts", "transcripts", "a", [transcript_row("vid-1", Transcript(track, "en", 1.0))])
-    store.commit("transcripts", "a", {})
+    commit_rows(store, "transcripts", "a", {"transcripts": [transcript_row("vid-1", Transcript(track, "en", 1.0))]})
     assert [s["text"] for s in shown("vid-1", "--out", store.url)["sentences"]] == [
         "Hello there <script>.",
         "This is it.",

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hdvila_testing.requests import count_requests
-from hdvila_testing.rows import a_clip_row
+from hdvila_testing.rows import a_clip_row, commit_rows
 from manifests.hashing import UInt64
 from manifests.membership import hash_ids
 from manifests.schema import TABLES, table_of
@@ -89,16 +89,12 @@ def rows_of(table: str, rows: list[dict[str, Any]]) -> pa.Table:
 
 def listed(store: Store, unit: str, video_ids: list[str], category: int) -> None:
     rows = [{"video_id": i, "wanted_category_id": category, "position": n} for n, i in enumerate(video_ids)]
-    path = store.write_part("listings", "list", unit, rows_of("listings", rows), "t")
-    store.commit_all("list", {unit: {"rows": {"listings": len(rows)}, "rejects": {}, "parts": {"listings": path}}})
+    commit_rows(store, "list", unit, {"listings": rows_of("listings", rows)})
 
 
 def asked(store: Store, unit: str, video_ids: list[str], category: int) -> None:
     rows = [{"video_id": i, "wanted_category_id": category, "attempt": 1} for i in video_ids]
-    path = store.write_part("candidates", "choose", unit, rows_of("candidates", rows), "t")
-    store.commit_all(
-        "choose", {unit: {"rows": {"candidates": len(rows)}, "rejects": {}, "parts": {"candidates": path}}}
-    )
+    commit_rows(store, "choose", unit, {"candidates": rows_of("candidates", rows)})
 
 
 def test_listings_are_chosen_from_in_their_order_however_they_were_merged_and_those_without_anything_new_not_opened(
@@ -151,8 +147,7 @@ def test_supply_is_the_same_in_whatever_order_clips_came(tmp_path: Path) -> None
         store = Store(str(tmp_path / str(len(sums))))
         for n, (category, start_ms, end_ms) in enumerate(order):
             row = a_clip_row(f"v{n}", 0, start_ms, end_ms, category_id=category)
-            path = store.write_part("clips", "clips", f"u{n}", [row], "t")
-            store.commit_all("clips", {f"u{n}": {"rows": {"clips": 1}, "rejects": {}, "parts": {"clips": path}}})
+            commit_rows(store, "clips", f"u{n}", {"clips": [row]})
         books = CrawlLedger(store, "hours")
         books.update()
         sums.append(books.supply)

@@ -6,9 +6,8 @@ from unittest import mock
 
 import pytest
 
-from hdvila_testing.rows import a_video_row
+from hdvila_testing.rows import a_video_row, commit_rows
 from manifests.rows import VideoRow
-from manifests.schema import TABLES, table_of
 from pipeline.crawl import words
 from pipeline.crawl.grown import GrownSearch
 from pipeline.crawl.words import KeptWords
@@ -35,10 +34,7 @@ def grown(folder: Path, parts: Iterable[list[VideoRow]], n: int = 50, known: tup
     store = Store(str(folder))
     kept = KeptWords(store)
     for number, rows in enumerate(parts):
-        path = store.write_part("videos", "extract", f"u{number}", table_of(rows, TABLES["videos"]), "t")
-        store.commit_all(
-            "extract", {f"u{number}": {"rows": {"videos": len(rows)}, "rejects": {}, "parts": {"videos": path}}}
-        )
+        commit_rows(store, "extract", f"u{number}", {"videos": rows})
         kept.update()
     return kept.grow({MUSIC: n, PETS: n}, [(MUSIC, text) for text in known])
 

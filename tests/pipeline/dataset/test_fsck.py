@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import typer
 
-from hdvila_testing.rows import a_video_row
+from hdvila_testing.rows import a_video_row, commit_rows
 from hdvila_testing.s3 import s3_server
 from manifests import content
 from manifests.errors import DamagedFile, UserError
@@ -309,8 +309,7 @@ def an_own_video(folder: Path, size: int) -> tuple[Store, Path]:
     film.write_bytes(random.Random(0).randbytes(size))
     seen = looked_at(film)
     row = a_video_row("v", media_path=str(film), media_bytes=seen.bytes_, media_hash=seen.hash_)
-    store.write_part("videos", "folder", "u", [row])
-    store.commit("folder", "u", {"rows": {"videos": 1}, "rejects": {}})
+    commit_rows(store, "folder", "u", {"videos": [row]})
     store.write_json("run.json", {"schema_version": SCHEMA_VERSION, "layout_version": LAYOUT_VERSION})
     return store, film
 

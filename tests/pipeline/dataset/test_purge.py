@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from hdvila_testing.rows import commit_rows
 from hdvila_testing.shards import NO_CARD, a_data_set
 from manifests.exits import ExitCode, NothingMatched
 from manifests.schema import TABLES, table_of
@@ -54,19 +55,18 @@ def copy(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def plant(store: Store, video_id: str) -> None:
     """A row of every table for a video, each text of it planted; the reject's detail too."""
-    rows = {}
+    rows, made = {}, {"extract": {}}
     for table in set(TABLES) - {"sources", "packs", "videos"}:
         row = {field.name: _planted(field.type, field.name in EMPTIED.get(table, ())) for field in TABLES[table]}
         rows[table] = row | {"video_id": video_id}
         made_by = next(stage.name for stage in STAGES.values() if table in stage.makes and stage.name != "folder")
-        store.write_part(table, made_by, "planted", [rows[table]])
-        store.commit(made_by, "planted", {})
+        made.setdefault(made_by, {})[table] = [rows[table]]
     blank = {"stage": "extract", "video_id": video_id, "clip_id": "", "reason": "private", "class": "never"}
     reject = (
         blank | {"detail": PLANTED, "attempts": 1, "at": "2026-01-01T00:00:00+00:00", "next_try_at": ""} | {"node": ""}
     )
-    store.write_rejects("extract", "planted", [reject])
-    store.commit("extract", "planted", {})
+    for stage, tables in made.items():
+        commit_rows(store, stage, "planted", tables, [reject] if stage == "extract" else [])
     for part in store.parts("videos"):
         old = store.read_part(part).to_pylist()
         new = [r | {"title": PLANTED, "channel": PLANTED} if r["video_id"] == video_id else r for r in old]

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdvila_testing.plans import find_duplicates
+from hdvila_testing.rows import commit_rows
 from manifests.reasons import Reason
 from manifests.schema import PACKS
 from pipeline.engine.store.store import Store
@@ -177,8 +178,7 @@ def commit(store: Store, rows: list[Row]) -> None:
     table = packs(rows).to_pylist()
     for video in dict.fromkeys(row["video_id"] for row in table):
         own = [blank | row | {"n": int(row["clip_id"].rpartition(".")[2])} for row in table if row["video_id"] == video]
-        path = store.write_part("packs", "media", video, own, "t")
-        store.commit_all("media", {video: {"rows": {"packs": len(own)}, "rejects": {}, "parts": {"packs": path}}})
+        commit_rows(store, "media", video, {"packs": own})
 
 
 def _nothing(kind: pa.DataType) -> Any:

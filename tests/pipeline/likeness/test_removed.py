@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from hdvila_testing.rows import commit_rows
 from manifests.schema import TABLES
 from pipeline.engine.store.store import Store
 from pipeline.likeness.removed import Alike, Returned, read_signatures, signatures_of, write_signatures
@@ -17,8 +18,7 @@ WORDS = list(range(1000, 1064))
 
 def commit(store: Store, table: str, stage: str, **facts: Any) -> None:
     blank = {field.name: _blank(field.type) for field in TABLES[table]}
-    store.write_part(table, stage, facts["video_id"], [{**blank, **facts}])
-    store.commit(stage, facts["video_id"], {})
+    commit_rows(store, stage, facts["video_id"], {table: [{**blank, **facts}]})
 
 
 def _blank(kind: pa.DataType) -> object:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from hdvila_testing.rows import commit_rows
 from manifests.errors import DamagedFile
 from manifests.schema import CLIPS
 from pipeline.engine.store.store import Store
@@ -78,9 +79,7 @@ def by_the_rule(rows: Said, channels: dict[str, str]) -> dict[str, str]:
 def commit(store: Store, rows: Said, number: int) -> None:
     blank = {f.name: [] if pa.types.is_list(f.type) else "" if pa.types.is_string(f.type) else 0 for f in CLIPS}
     whole = [blank | row | {"clip_id": f"{row['video_id']}.{row['n']}"} for row in clips(rows).to_pylist()]
-    path = store.write_part("clips", "clips", f"u{number}", whole, "t")
-    facts = {"rows": {"clips": len(whole)}, "rejects": {}, "parts": {"clips": path}}
-    store.commit_all("clips", {f"u{number}": facts})
+    commit_rows(store, "clips", f"u{number}", {"clips": whole})
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -9,6 +9,7 @@ import pytest
 from datasketch import MinHash, MinHashLSH
 
 from hdvila_testing.plans import find_reuploads, matches_in
+from hdvila_testing.rows import commit_rows
 from pipeline.engine.store.store import Store
 from pipeline.likeness import index, texts
 from pipeline.likeness.comparing import Comparing
@@ -109,9 +110,7 @@ def commit(store: Store, transcripts: pa.Table, number: int) -> None:
     schema_row = {"kind": "auto", "language": "en", "format": "json3", "track": "en", "words": [], "events": "[]"}
     more = {"alignment_confidence": 1.0, "punctuated": True, "word_timed": True}
     rows = [schema_row | more | row for row in transcripts.to_pylist()]
-    path = store.write_part("transcripts", "transcripts", f"u{number}", rows, "t")
-    facts = {"rows": {"transcripts": len(rows)}, "rejects": {}, "parts": {"transcripts": path}}
-    store.commit_all("transcripts", {f"u{number}": facts})
+    commit_rows(store, "transcripts", f"u{number}", {"transcripts": rows})
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hdvila_testing.rows import a_clip_row, a_video_row, with_transcript
+from hdvila_testing.rows import a_clip_row, a_video_row, commit_rows, with_transcript
 from manifests.rows import VideoRow
 from manifests.sample import SampleJson
 from pipeline.config.media import MediaConfig
@@ -48,8 +48,7 @@ def commit_plan(store: Store, video: VideoRow, spans: list[tuple[int, int]] = SP
     rows_of: dict[str, Any] = {"videos": [video], "transcripts": [transcript], "clips": clips}
     for table, rows in rows_of.items():
         unit = name_over("transcripts", video_id) if table == "clips" else video_id
-        store.write_part(table, table, unit, rows)
-        store.commit(table, unit, {})
+        commit_rows(store, table, unit, {table: rows})
 
 
 def pack_of(output: Output) -> Path:

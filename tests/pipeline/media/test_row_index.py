@@ -4,8 +4,7 @@ import pickle
 from pathlib import Path
 
 from hdvila_testing.requests import count_requests
-from hdvila_testing.rows import a_clip_row, a_video_row, with_transcript
-from manifests.schema import CLIPS, VIDEOS, table_of
+from hdvila_testing.rows import a_clip_row, a_video_row, commit_rows, with_transcript
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.store import Store
@@ -19,10 +18,8 @@ from tests.pipeline.media.stage_runs import no_fetch
 def test_a_later_wave_of_the_same_run_sees_what_was_committed_since(tmp_path: Path) -> None:
     store, places = Store(str(tmp_path / "out")), RowIndex()
     for number, video_id in enumerate(("a", "b")):
-        store.write_table(f"videos/part-crawl-{video_id}.parquet", table_of([a_video_row(video_id)], VIDEOS))
-        store.commit("crawl", video_id, {})
-        store.write_table(f"clips/part-clips-{video_id}.parquet", table_of([a_clip_row(video_id, 0, 0, 900)], CLIPS))
-        store.commit("clips", video_id, {})
+        commit_rows(store, "crawl", video_id, {"videos": [a_video_row(video_id)]})
+        commit_rows(store, "clips", video_id, {"clips": [a_clip_row(video_id, 0, 0, 900)]})
         units = list(MediaStage(MediaConfig(), ["a", "b"], no_fetch, index=places).units(store))
         assert [unit.name for unit in units] == ["a", "b"][: number + 1]
     assert rows_of_job(units[1].payload, store)[0]["video_id"] == "b"
@@ -32,12 +29,10 @@ def test_a_video_without_a_row_or_a_clip_has_no_place_and_one_on_a_disk_says_so(
     store = Store(str(tmp_path / "out"))
     known = (("a", 60.5, "/films/a.mp4"), ("b", 7.0, ""))
     videos = [a_video_row(v, duration_s=seconds, media_path=path) for v, seconds, path in known]
-    store.write_table("videos/part-crawl-x.parquet", table_of([*videos, a_video_row("lone")], VIDEOS))
-    store.commit("crawl", "x", {})
+    commit_rows(store, "crawl", "x", {"videos": [*videos, a_video_row("lone")]})
     for unit, ids in (("y", ("a", "b", "a")), ("z", ("b", "stray"))):
         rows = [a_clip_row(video_id, n, 0, 900) for n, video_id in enumerate(ids)]
-        store.write_table(f"clips/part-clips-{unit}.parquet", table_of(rows, CLIPS))
-        store.commit("clips", unit, {})
+        commit_rows(store, "clips", unit, {"clips": rows})
 
     a, lone, b, stray, unknown = RowIndex().find_rows(store, ["a", "lone", "b", "stray", "?"])
 
@@ -52,16 +47,13 @@ def test_a_video_without_a_row_or_a_clip_has_no_place_and_one_on_a_disk_says_so(
 
 def test_the_words_of_clips_are_those_that_they_name_in_the_transcript_of_their_own_unit(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
-    store.write_part("videos", "crawl", "x", [a_video_row("a"), a_video_row("b")])
-    store.commit("crawl", "x", {})
+    commit_rows(store, "crawl", "x", {"videos": [a_video_row("a"), a_video_row("b")]})
     for unit, n in (("y", 1), ("z", 4)):
         said = [with_transcript([a_clip_row(video_id, i, 0, 900) for i in range(n, n + 3)]) for video_id in ("a", "b")]
         silent = a_clip_row("a", n + 3, 5000, 6000)
         over = name_over("transcripts", unit)
-        store.write_part("transcripts", "transcripts", unit, [transcript for transcript, _ in said])
-        store.write_part("clips", "clips", over, [*(clip for _, clips in said for clip in clips), silent])
-        store.commit("transcripts", unit, {})
-        store.commit("clips", over, {})
+        commit_rows(store, "transcripts", unit, {"transcripts": [transcript for transcript, _ in said]})
+        commit_rows(store, "clips", over, {"clips": [*(clip for _, clips in said for clip in clips), silent]})
 
     for job in MediaStage(MediaConfig(), ["a", "b"], no_fetch).units(store):
         _, clips, words = rows_of_job(job.payload, store)

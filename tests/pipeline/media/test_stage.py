@@ -11,10 +11,10 @@ import av
 import pytest
 
 from hdvila_testing.frame_code import read_frame_code
-from hdvila_testing.rows import a_clip_row, a_video_row
+from hdvila_testing.rows import a_clip_row, a_video_row, commit_rows
 from hdvila_testing.video import a_video
 from manifests.reasons import Reason
-from manifests.schema import CLIPS, PACKS, VIDEOS, table_of
+from manifests.schema import CLIPS, PACKS, table_of
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context, Output, Rejected
@@ -148,11 +148,9 @@ def test_a_source_in_an_object_store_is_read_from_there(film: Path, tmp_path: Pa
 def test_the_longest_units_come_first_and_say_where_their_rows_lie(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
     videos = [a_video_row(v, duration_s=s) for v, s in (("a", 60.0), ("b", 60.0), ("c", 900.0), ("d", 600.0))]
-    store.write_table("videos/part-crawl-x.parquet", table_of(videos, VIDEOS))
-    store.commit("crawl", "x", {})
+    commit_rows(store, "crawl", "x", {"videos": videos})
     clips = [a_clip_row(v, n, n * 1000, n * 1000 + 900) for v in ("a", "b", "d") for n in range(2)]
-    store.write_table("clips/part-clips-x.parquet", table_of(clips, CLIPS))
-    store.commit("clips", "x", {})
+    commit_rows(store, "clips", "x", {"clips": clips})
     units = list(MediaStage(MediaConfig(), ["b", "c", "a", "d"], no_fetch).units(store))
     assert [unit.name for unit in units] == ["d", "b", "a"]  # c has no clip
     video, rows, _ = rows_of_job(units[1].payload, store)
@@ -234,10 +232,8 @@ def test_a_unit_says_what_it_takes_and_whether_it_is_to_be_fetched(tmp_path: Pat
     store = Store(str(tmp_path / "out"))
     known = (("a", 3600.0, ""), ("b", 1800.0, "/b.mp4"))
     rows = [a_video_row(v, duration_s=seconds, media_path=path) for v, seconds, path in known]
-    store.write_table("videos/part-crawl-x.parquet", table_of(rows, VIDEOS))
-    store.write_table("clips/part-clips-x.parquet", table_of([a_clip_row(v, 0, 0, 900) for v in ("a", "b")], CLIPS))
-    store.commit("crawl", "x", {})
-    store.commit("clips", "x", {})
+    commit_rows(store, "crawl", "x", {"videos": rows})
+    commit_rows(store, "clips", "x", {"clips": [a_clip_row(v, 0, 0, 900) for v in ("a", "b")]})
     stage = MediaStage(MediaConfig(), ["b", "a"], no_fetch)
     fetched, local = stage.units(store)
     assert (fetched.name, local.name, stage.unit_names) == ("a", "b", ["b", "a"])

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hdvila_testing.shards as toys
+from hdvila_testing.rows import commit_rows
 from manifests.errors import UserError
 from manifests.origin import origin_of
 from pipeline.engine.store.store import Store
@@ -128,8 +129,7 @@ def test_names_and_playlists_are_looked_up_in_what_was_listed(tmp_path: Path) ->
         _listed("bbbbbbbbbbb", source="playlist", query=LIST, channel_id="UC-other"),
         _listed("ccccccccccc", source="search", query="@other", channel_id="UC-other"),
     ]
-    store.write_part("listings", "list", "listed", rows)
-    store.commit("list", "listed", {})
+    commit_rows(store, "list", "listed", {"listings": rows})
 
     found = resolve(read_named([*NAMES, LIST, "@other", "@unheard"], "x"), store)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hdvila_testing.rows import commit_rows
 from manifests.reasons import Reason
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import reject_row
@@ -39,7 +40,6 @@ def test_asking_twice_is_asking_once(store: Store) -> None:
 
 def test_only_the_last_word_on_a_video_counts(store: Store) -> None:
     later = {**reject_row("extract", Reject(Reason.DRM, "a"), 1), "at": "2999-01-01T00:00:00+00:00"}
-    store.write_rejects("extract", "v", [later])
-    store.commit("extract", "v", {})
+    commit_rows(store, "extract", "v", {}, [later])
     assert request_retries(store, ["private"], "extract") == {}
     assert list(request_retries(store, ["drm"]).values()) == [1]

@@ -7,6 +7,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from hdvila_testing.rows import commit_rows
 from manifests.parquet import parquet_bytes
 from manifests.schema import REJECTS, SELECTION, TABLES
 from pipeline.engine.store.store import Store
@@ -39,14 +40,12 @@ class World:
 
     def add(self, table: str, *rows: dict[str, Any], stage: str = "s") -> None:
         self.n += 1
-        self.store.write_part(table, stage, f"u{self.n}", [fill_row(TABLES[table], **row) for row in rows])
-        self.store.commit(stage, f"u{self.n}", {})
+        commit_rows(self.store, stage, f"u{self.n}", {table: [fill_row(TABLES[table], **row) for row in rows]})
 
     def reject(self, stage: str, reason: str, video_id: str, *, clip_id: str = "", at: str = "2025-01-01") -> None:
         self.n += 1
         row = fill_row(REJECTS, stage=stage, reason=reason, video_id=video_id, clip_id=clip_id, at=at)
-        self.store.write_rejects(stage, f"u{self.n}", [{**row, "class": "later"}])
-        self.store.commit(stage, f"u{self.n}", {})
+        commit_rows(self.store, stage, f"u{self.n}", {}, [{**row, "class": "later"}])
 
     def select(self, *rows: dict[str, Any]) -> None:
         table = pa.Table.from_pylist([fill_row(SELECTION, **row) for row in rows], schema=SELECTION)

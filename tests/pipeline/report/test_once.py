@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hdvila_testing.rows import a_video_row
+from hdvila_testing.rows import a_video_row, commit_rows
 from pipeline.engine.store import segment_files, store
 from pipeline.engine.store.store import Store
 from pipeline.report.once import take_once
@@ -47,9 +47,7 @@ def test_of_the_rows_of_a_place_the_last_counts(
         patch.setattr(store, "PIECE_BYTES", 1)
         for step, number in enumerate(n for n in order if n < len(units)):
             rows = [a_video_row(video_id, title=f"{number} {k}") for k, video_id in enumerate(units[number])]
-            path = out.write_part("videos", "extract", f"u{number}", rows, "t")
-            facts = {"rows": {"videos": len(rows)}, "parts": {"videos": path}}
-            out.commit_all("extract", {f"u{number}": facts})
+            commit_rows(out, "extract", f"u{number}", {"videos": rows})
             if step == n_merged:
                 merge_all(out)
         taker, seen = take_once(out, "videos", ["video_id", "title"], place_of, len(IDS), Titles)

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 import hdvila_testing.shards as toys
 from hdvila_testing.plans import outcomes_of
+from hdvila_testing.rows import commit_rows
 from manifests.errors import UserError
 from manifests.reasons import Reason
 from pipeline.balance.ranking import candidates_of, rank_candidates
@@ -105,8 +106,7 @@ def test_the_page_shows_balance_funnel_distributions_and_samples(finished: Store
 def test_what_was_lost_to_an_error_of_this_program_is_said_at_the_top(tmp_path: Path, finished: Store) -> None:
     store = a_run(tmp_path)[0]
     lost = Reject(Reason.INTERNAL_ERROR, "videolost00", detail="ZeroDivisionError")
-    store.write_rejects("extract", "lost", [reject_row("extract", lost, 2)])
-    store.commit("extract", "lost", {"rejects": {"internal_error": 1}})
+    commit_rows(store, "extract", "lost", {}, [reject_row("extract", lost, 2)])
 
     text = Page(store.read(write_report(store)).decode()).text
     assert re.search(r"1 videos or clips were lost to errors of this program", text[: text.index("Balance")])
@@ -147,8 +147,7 @@ def test_hostile_titles_captions_and_queries_are_escaped(tmp_path: Path, monkeyp
     store, _ = a_run(tmp_path)
     source = {"source": "search", "query": HOSTILE, "reason": HOSTILE, "detail": "", "wanted_category_id": 10}
     row = {**source, "up_to": 9, "n_listed": 9, "cursor": 0, "exhausted": False, "round": 0}
-    store.write_part("sources", "list", "u", [row])
-    store.commit("list", "u", {})
+    commit_rows(store, "list", "u", {"sources": [row]})
     text = render(store, read_report_data(store))
     page = Page(text)
     assert page.tags.count("script") == 1 and not page.handlers

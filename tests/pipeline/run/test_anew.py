@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from hdvila_testing.readers import codes_by_ffmpeg
+from hdvila_testing.rows import commit_rows
 from manifests.reasons import Reason
 from manifests.sample import SampleJson
 from manifests.schema import TABLES
@@ -190,9 +191,7 @@ def a_store_with_a_changed_film(folder: Path, looks: str, names: str = "ab") -> 
         "clips": (f"transcripts-{looks}-u", ("clips",)),
     }
     for stage, (unit, made) in tables.items():
-        for table in made:
-            store.write_part(table, stage, unit, [fill_row(TABLES[table], video_id=name) for name in names])
-        store.commit(stage, unit, {"rows": dict.fromkeys(made, len(names)), "rejects": {}})
-    store.write_rejects("media", "a", [reject_row("media", Reject(Reason.CHANGED, "a"), 1)])
-    store.commit("media", "a", {"rejects": {"changed": 1}})
+        rows = {table: [fill_row(TABLES[table], video_id=name) for name in names] for table in made}
+        commit_rows(store, stage, unit, rows)
+    commit_rows(store, "media", "a", {}, [reject_row("media", Reject(Reason.CHANGED, "a"), 1)])
     return store

@@ -4,7 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from hdvila_testing.rows import a_clip_row, a_video_row
+from hdvila_testing.rows import a_clip_row, a_video_row, commit_rows
 from hdvila_testing.shards import commit_video
 from pipeline.config import RunConfig
 from pipeline.engine.store.store import Store
@@ -21,8 +21,7 @@ def a_run(folder: Path) -> Run:
     videos = [a_video_row(i, duration_s=3600.0 if i == LONG_ID else 60.0) for i in ids]
     clips = [a_clip_row(i, n, 10_000 * n, 10_000 * n + 5_000) for i in ids for n in range(2)]
     for stage, table, rows in (("extract", "videos", videos), ("clips", "clips", clips)):
-        part = store.write_part(table, stage, "u", cast(Any, rows), "t")
-        store.commit_all(stage, {"u": {"rows": {table: len(rows)}, "rejects": {}, "parts": {table: part}}})
+        commit_rows(store, stage, "u", {table: cast(Any, rows)})
     balance = {"unit": "clips", "total": 2 * N_VIDEOS, "batch_videos": 12, "batches_under_way": 1}
     off = {"reuploads": False, "repeated_sentences": False}
     config = RunConfig.model_validate(

@@ -9,7 +9,7 @@ import pytest
 
 from hdvila_testing.plans import outcomes_of
 from hdvila_testing.requests import count_requests
-from hdvila_testing.rows import a_clip_row, a_video_row
+from hdvila_testing.rows import a_clip_row, a_video_row, commit_rows
 from hdvila_testing.shards import commit_video
 from manifests.reasons import Reason
 from manifests.schema import CANDIDATES
@@ -32,28 +32,21 @@ from tests.pipeline.rejected import by_stage_and_reason, rows_in_force
 MERGES = (MergeSizes(3, 2, grace_s=0), MergeSizes(2, 8, grace_s=3600))
 
 
-def commit(store: Store, stage: str, unit: str, **tables: list[dict[str, object]]) -> None:
-    parts = {table: store.write_part(table, stage, unit, rows, "t") for table, rows in tables.items()}
-    store.commit_all(stage, {unit: {"rows": {t: len(r) for t, r in tables.items()}, "rejects": {}, "parts": parts}})
-
-
 def grow(store: Store, number: int, draw: random.Random) -> None:
     """One more unit of the extraction, with what came of its videos."""
     ids = [f"v{number:03d}-{i}" for i in range(3)]
     videos = [a_video_row(i, channel_id=f"c{number % 2}", round=number // 4) for i in ids]
-    commit(store, "extract", f"e{number}", videos=videos)
+    commit_rows(store, "extract", f"e{number}", {"videos": videos})
     clips = [
         a_clip_row(i, n, 10_000 * n, 10_000 * n + 900 + n, text=f"one two three four {n % 2}")
         for i in ids
         for n in range(3)
     ]
-    commit(store, "clips", f"c{number}", clips=clips)
+    commit_rows(store, "clips", f"c{number}", {"clips": clips})
     for video_id in ids[:2]:
         if draw.random() < 0.3:
             row = reject_row("media", Reject(draw.choice([Reason.TIMEOUT, Reason.NOT_A_VIDEO]), video_id), 1)
-            path = store.write_rejects("media", video_id, [row], "t")
-            facts = {"rows": {}, "rejects": {row["reason"]: 1}, "parts": {"rejects/media": path}}
-            store.commit_all("media", {video_id: facts})
+            commit_rows(store, "media", video_id, {}, [row])
         else:
             commit_video(store, video_id, n_clips=3)
 
@@ -153,7 +146,7 @@ def test_the_rounds_that_hold_some_candidates_are_counted_without_reading_any_tw
     assert rounds.holding(1) is None
     for number in (0, 1, 3):
         rows = [fill_row(CANDIDATES, video_id=f"v{number}-{i}", round=number) for i in range(4)]
-        commit(store, "choose", f"{number:05}-plan", candidates=rows)
+        commit_rows(store, "choose", f"{number:05}-plan", {"candidates": rows})
         if number:
             merge_all(store, MERGES[0])
         with mock.patch.object(Store, "read_part", autospec=True, side_effect=Store.read_part) as reads:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from hdvila_testing.rows import commit_rows
 from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import DamagedFile, UserError
 from manifests.image_sample import IMAGE_KIND
@@ -245,8 +246,7 @@ def test_each_pack_that_goes_is_counted(tmp_path: Path) -> None:
 def test_a_pack_that_rows_of_two_attempts_name_goes_once(tmp_path: Path) -> None:
     store = a_data_set(tmp_path, n_videos=2)
     manifest = make_shards(store)
-    store.write_part("packs", "media", "again", store.read_table("packs").to_pylist())
-    store.commit("media", "again", {})
+    commit_rows(store, "media", "again", {"packs": store.read_table("packs")})
 
     assert remove_packs(store, manifest) == 2 and not list(tmp_path.glob("packs/*.tar"))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hdvila_testing.rows import commit_rows
 from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
 from manifests.lock import RunLock
@@ -235,8 +236,7 @@ def test_of_a_part_that_holds_several_videos_the_planned_clips_of_one_are_taken(
     for name in ("video000000", "video000001"):
         commit_video(store, name, n_clips=3, failed={1: "silent"})
     rows = sorted(store.read_table("packs").to_pylist(), key=lambda row: (row["n"], row["video_id"]))
-    store.write_part("packs", "media", "both", rows)
-    store.commit("media", "both", {})
+    commit_rows(store, "media", "both", {"packs": rows})
     part = next(part for part in store.parts("packs") if store.read_part(part, ["n"]).num_rows == 6)
     video = PlanVideo("video000001", "", "video000001", (PlanClip(2, 512), PlanClip(1, 0)))
 

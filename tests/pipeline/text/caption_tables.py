@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hdvila_testing.rows import commit_rows
 from manifests.schema import TABLES
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context, Output
@@ -60,17 +61,14 @@ def video(video_id: str, **known: Any) -> dict[str, Any]:
 
 def store_with(folder: Path, captions: list[dict[str, Any]], videos: list[dict[str, Any]] | None = None) -> Store:
     store = Store(str(folder))
-    store.write_part("captions", "extract", "abc", captions)
     ids = sorted({row["video_id"] for row in captions})
-    store.write_part("videos", "extract", "abc", videos if videos is not None else [video(i) for i in ids])
-    store.commit("extract", "abc", {})
+    known = videos if videos is not None else [video(i) for i in ids]
+    commit_rows(store, "extract", "abc", {"captions": captions, "videos": known})
     return store
 
 
 def run(store: Store, stage: TranscriptsStage | ClipsStage, scratch: Path) -> Output:
     (unit,) = stage.units(store)
     output = stage.process(unit, Context(store, scratch, time.monotonic() + 60))
-    for table, rows in output.rows.items():
-        store.write_part(table, stage.name, unit.name, rows)
-    store.commit(stage.name, unit.name, {})
+    commit_rows(store, stage.name, unit.name, output.rows)
     return output

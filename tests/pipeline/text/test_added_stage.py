@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hdvila_testing.rows import a_clip_row
+from hdvila_testing.rows import a_clip_row, commit_rows
 from manifests.plugins import register
 from manifests.reasons import OwnReason, Reason
 from manifests.rows import ClipRow
@@ -51,8 +51,7 @@ def store(tmp_path: Path) -> Store:
     lengths = {"first": [("a", 0, 1000), ("a", 1, 3000), ("b", 0, 1500)], "second": [("c", 0, 4000)]}
     for unit, clips in lengths.items():
         rows = [a_clip_row(video, n, 0, length) for video, n, length in clips]
-        path = store.write_part("clips", "clips", unit, rows)
-        store.commit("clips", unit, {"rows": {"clips": len(rows)}, "parts": {"clips": path}})
+        commit_rows(store, "clips", unit, {"clips": rows})
     return store
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hdvila_testing.rows import commit_rows
 from manifests.reasons import Reason
 from manifests.schema import TABLES, table_of
 from pipeline.config.text import TextConfig
@@ -77,8 +78,7 @@ def test_a_longer_crawl_adds_units_and_renames_none(tmp_path: Path) -> None:
     store = store_with(tmp_path, [caption("v", "auto", auto())])
     stage = TranscriptsStage(TextConfig())
     before = [unit.name for unit in stage.units(store)]
-    store.write_part("captions", "extract", "later", [caption("w", "auto", auto())])
-    store.commit("extract", "later", {})
+    commit_rows(store, "extract", "later", {"captions": [caption("w", "auto", auto())]})
     assert [unit.name for unit in stage.units(store)] == [*before, "extract-later"]
 
 

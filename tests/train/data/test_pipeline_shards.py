@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hdvila_testing.drawn_set import Scene, encode_mp4, read_number
-from hdvila_testing.rows import a_clip_row, a_video_row
+from hdvila_testing.rows import a_clip_row, a_video_row, commit_rows
 from hdvila_testing.shards import make_shards, select
 from manifests.lock import RunLock
 from manifests.shards import read_manifest
@@ -40,10 +40,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
     film.write_bytes(encode_mp4([Scene().draw(n, 640, 360) for n in range(150)], FPS, gop=24, crf=20))
     store = Store(str(root / "out"))
     rows = [a_clip_row("v1", n, start, end) for n, (start, end) in enumerate(SPANS_MS)]
-    store.write_part("videos", "extract", "v1", [a_video_row("v1", media_path=str(film))])
-    store.write_part("clips", "clips", "v1", rows)
-    for stage in ("extract", "clips"):
-        store.commit(stage, "v1", {})
+    commit_rows(store, "extract", "v1", {"videos": [a_video_row("v1", media_path=str(film))]})
+    commit_rows(store, "clips", "v1", {"clips": rows})
     config = MediaConfig.model_validate({"cut": {"min_short_side": 0}})
     with RunLock(store) as lock:
         run_stage(MediaStage(config, ["v1"], lambda v, c: film), store, LocalExecutor(root / "scratch"), lock)

@@ -5,7 +5,7 @@ from unittest import mock
 
 import pytest
 
-from hdvila_testing.rows import a_video_row
+from hdvila_testing.rows import a_video_row, commit_rows
 from manifests.reasons import Reason
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import reject_unit
@@ -20,8 +20,7 @@ class Reader(OverParts):
 def test_a_part_is_found_by_its_own_name_or_by_that_of_the_unit_over_it(tmp_path: Path) -> None:
     store, long = Store(str(tmp_path / "out")), "x" * 90
     for stage, unit in (("extract", "00001-a"), ("folder", "b"), ("extract", long)):
-        store.write_part("videos", stage, unit, [a_video_row(unit)])
-        store.commit(stage, unit, {})
+        commit_rows(store, stage, unit, {"videos": [a_video_row(unit)]})
 
     names = {"extract-00001-a", "b", name_over("extract", long), "extract-00002-a"}
     found = parts_processed(store, "videos", names)
@@ -37,8 +36,7 @@ def test_the_units_of_parts_are_made_without_reading_any_of_them(tmp_path: Path)
     for n in (5, 15, 45):
         store = Store(str(tmp_path / str(n)))
         for i in range(n):
-            store.write_part("videos", "extract", f"u{i:02}", [a_video_row(f"v{i}")])
-            store.commit("extract", f"u{i:02}", {})
+            commit_rows(store, "extract", f"u{i:02}", {"videos": [a_video_row(f"v{i}")]})
         with mock.patch.object(Store, "read_part", side_effect=AssertionError("a part was read")):
             units = list(Reader().units(store))
         assert [unit.name for unit in units] == [f"extract-u{i:02}" for i in range(n)]
@@ -48,8 +46,7 @@ def test_the_units_of_parts_are_made_without_reading_any_of_them(tmp_path: Path)
 @pytest.mark.parametrize("ids", [["b", "a"], []])
 def test_a_unit_that_fails_as_a_whole_rejects_every_video_of_its_part(tmp_path: Path, ids: list[str]) -> None:
     store = Store(str(tmp_path / "out"))
-    store.write_part("videos", "extract", "u1", [a_video_row(i) for i in [*ids, *ids]])
-    store.commit("extract", "u1", {})
+    commit_rows(store, "extract", "u1", {"videos": [a_video_row(i) for i in [*ids, *ids]]})
     (unit,) = Reader().units(store)
 
     facts = reject_unit("reader", unit, Reason.TIMEOUT, "slow", store, 1).facts

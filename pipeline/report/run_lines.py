@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -65,7 +67,8 @@ def print_tables(status: Status, console: Console, n_sources: int) -> None:
 
 
 def _categories(status: Status) -> Table:
-    table = Table("category", "videos", "planned clips", "hours", "quota", "crawl", box=None)
+    quota = f"quota, {status.unit}" if status.unit else "quota"
+    table = Table("category", "videos", "planned clips", "hours", quota, "crawl", box=None)
     for row in status.categories:
         numbers = str(row["videos"]), str(row["clips"]), f"{row['hours']:.2f}", f"{row['quota']:.1f}"
         table.add_row(row["name"], *numbers, f"{row['state']} {row['why']}".strip())
@@ -80,8 +83,10 @@ def _sources(status: Status, n_sources: int) -> Table:
     return table
 
 
-def print_identities(state: PolitenessState, console: Console) -> None:
-    """Prints the identities: pauses, requests, answers, refusals, the share of rejects, and the next token."""
+def print_identities(state: PolitenessState, console: Console, *, is_over: bool = False) -> None:
+    """Prints the identities: pauses, requests, answers, refusals, the share of rejects, and the next token; unless the
+    run is over, also how many videos an hour their rates allow.
+    """
     identities = state.get("identities", [])
     if not identities:
         return
@@ -100,11 +105,35 @@ def print_identities(state: PolitenessState, console: Console) -> None:
             "; ".join(note for note in notes if note),
         )
     console.print(table)
-    if state.get("binds"):
-        console.print(f"{state['videos_per_hour']:.0f} videos an hour; {state['binds']} binds", highlight=False)
+    if state.get("binds") and not is_over:
+        allowed = f"the rates allow at most {state['videos_per_hour']:,.0f} videos an hour; {state['binds']} binds"
+        console.print(allowed, highlight=False, markup=False)
     console.print(describe_pauses(state) or "no identity is paused", highlight=False, markup=False)
     if quota := describe_quota(state.get("data_api", {}), time.time()):
         console.print(quota, highlight=False, markup=False)
+
+
+def result_line(head: Mapping[str, Any], status: RunStatus | None, now: float) -> str:
+    """What there is, in a line: clips of those asked for, hours, shards, and how long the run took or has taken.
+
+    `head`: manifest.json, {} before the first.
+    """
+    if not head:
+        return "no shard yet"
+    totals, balance = head["totals"], head.get("balance", {})
+    asked, unit = balance.get("total_asked", -1), balance.get("unit", "")
+    clips, hours = f"{totals['samples']:,} clips", f"{totals['hours']:,.2f} h"
+    if asked >= 0 and unit == "clips":
+        clips = f"{totals['samples']:,} of {asked:,.0f} clips"
+    elif asked >= 0 and unit == "hours":
+        hours = f"{totals['hours']:,.2f} of {asked:,g} h"
+    parts = [clips, hours, f"{totals['shards']:,} shards"]
+    if status and status.state == "ended":
+        how = "done in" if status.exit_code == 0 else "stopped after"
+        parts.append(f"{how} {length_of(status.updated_at - status.started_at)}")
+    elif status and status.is_alive(now):
+        parts.append(f"so far, in {length_of(now - status.started_at)}")
+    return ", ".join(parts)
 
 
 def headline(status: RunStatus, now: float) -> str:

@@ -8,6 +8,7 @@ from manifests.reasons import ReasonClass
 from manifests.stages import TABLES_MADE, rank_of
 from pipeline.crawl.round_files import read_states
 from pipeline.engine.store.store import Store
+from pipeline.outdir.identity import RUN_FILE
 from pipeline.query.streams import Streams, stream_tables
 from pipeline.site.identities import IdentityState, PolitenessState
 from pipeline.site.pauses import read_state
@@ -55,7 +56,8 @@ class Status:
     categories: list[CategoryStatus]
     sources: list[SourceStatus]
     identities: list[IdentityState] = field(default_factory=list)
-    pace: str = ""  # videos an hour, the limiting setting, days left
+    pace: str = ""  # days left
+    unit: str = ""  # of the quotas
 
 
 def read_status(store: Store) -> Status:
@@ -73,6 +75,7 @@ def read_status(store: Store) -> Status:
             sources=_sources(store, tables),
             identities=state.get("identities", []),
             pace=_pace(state, store),
+            unit=store.read_json(RUN_FILE)["identity"].get("balance.unit", "") if store.exists(RUN_FILE) else "",
         )
 
 
@@ -85,18 +88,17 @@ def _rejects(tables: Streams) -> dict[str, dict[str, int]]:
 
 
 def _pace(identities: PolitenessState, store: Store) -> str:
-    """Videos an hour, the limiting setting, and the days to the quotas at this yield; "" if unknown."""
+    """The days to the quotas at this yield and the rates of the identities; "" if unknown."""
     if not identities.get("videos_per_hour"):
         return ""
-    text = f"{identities['videos_per_hour']:.0f} videos an hour; {identities['binds']} binds"
     states = read_states(store)
     short = sum(max(0.0, state.quota - state.supply) for state in states)
     asked = store.count_rows("candidates")
     supply = sum(state.supply for state in states)
     if not short or not asked or not supply:
-        return text
+        return ""
     days = short * asked / supply / identities["videos_per_hour"] / 24
-    return f"{text}; about {days:.1f} days of crawl to the quotas, at the yield so far"
+    return f"about {days:.1f} days of crawl to the quotas, at the yield so far"
 
 
 def _categories(store: Store, tables: Streams) -> list[CategoryStatus]:

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from manifests.run_status import RunStatus, StageStatus
-from pipeline.report.run_lines import headline, print_run
+from pipeline.report.run_lines import headline, print_run, result_line
 
 BUSY = StageStatus(
     stage="media",
@@ -31,6 +31,18 @@ def test_an_ended_run_says_how() -> None:
     status = RunStatus(state="ended", host="head", pid=7, updated_at=50.0, exit_code=75, detail="media: [bold]x")
 
     assert headline(status, 60.0) == "ended 10 s ago on head pid 7, exit 75: media: [bold]x"
+
+
+def test_the_first_line_says_what_there_is_of_what_was_asked_for_and_how_long_it_took() -> None:
+    totals = {"samples": 420, "hours": 0.4829, "shards": 16}
+    clips = {"totals": totals, "balance": {"total_asked": 420.0, "unit": "clips"}}
+    hours = {"totals": totals, "balance": {"total_asked": 1000.0, "unit": "hours"}}
+    done = RunStatus(state="ended", started_at=0.0, updated_at=341.0, exit_code=0)
+    busy = RunStatus(started_at=0.0, updated_at=100.0)
+
+    assert result_line(clips, done, 900.0) == "420 of 420 clips, 0.48 h, 16 shards, done in 6 min"
+    assert result_line(hours, busy, 110.0) == "420 clips, 0.48 of 1,000 h, 16 shards, so far, in 110 s"
+    assert result_line({}, busy, 110.0) == "no shard yet"
 
 
 def test_stages_show_units_rate_rejects_and_losses() -> None:

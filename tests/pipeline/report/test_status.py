@@ -39,5 +39,5 @@ def test_each_identity_and_the_pace_are_shown(tmp_path: Path) -> None:
     assert sum(identity["answers"] for identity in identities) >= 2
     shown = CliRunner().invoke(app, ["status", "--tables", str(tmp_path)]).stdout
     assert "home" in shown
-    assert "videos an hour" in shown
+    assert "the rates allow at most" in shown and "videos an hour" in shown
     assert "binds" in shown

@@ -3,7 +3,8 @@
 video dQw4w9WgXcQ                    in finished shards, and asked to be left out since: `remove --ids` takes it out
 # video film-3: like `video film-0`  shows or says what a removed video did: for a person to judge
 
-Beside it `removals/gone.txt`, by `recheck`: what is gone at the site, in the form that `remove --ids` reads.
+Beside it `removals/gone.txt`, by `recheck`: what is gone at the site, in the form that `remove --ids` reads; and while
+that is not finished, `recheck.json`: how far it came.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pipeline.engine.store.store import Store
 
 PATH = f"{RECORDS}/due.txt"
 GONE = f"{RECORDS}/gone.txt"
+RECHECK = "recheck.json"
 _ASKED, _ALIKE = "video ", "# video "
 
 
@@ -51,9 +53,10 @@ def write_due(store: Store, asked: Iterable[str], alike: Mapping[str, str]) -> D
 
 
 def settle_due(store: Store, gone: Collection[str]) -> None:
-    """Takes the videos off that were removed."""
-    listed = [line.split() for line in _read(store, GONE).decode().splitlines() if line.startswith(_ASKED)]
-    write_gone(store, {words[1]: " ".join(words[3:]) for words in listed if words[1] not in gone})
+    """Takes the videos off that were removed. A recheck that names one begins anew."""
+    write_gone(store, {video_id: why for video_id, why in read_gone(store).items() if video_id not in gone})
+    if store.exists(RECHECK) and any(video_id.encode() in store.read(RECHECK) for video_id in gone):
+        store.delete(RECHECK)
     lines = _read(store).decode().splitlines()
     asked = {line.removeprefix(_ASKED) for line in lines if line.startswith(_ASKED)}
     alike = dict(line.removeprefix(_ALIKE).split(": ", 1) for line in lines if line.startswith(_ALIKE))
@@ -64,6 +67,12 @@ def write_gone(store: Store, gone: Mapping[str, str]) -> str:
     """Notes what is gone at the site: {video id: why}. The file's address; "" for none: then it goes."""
     _put(store, GONE, [f"{_ASKED}{video_id}  # {why}" for video_id, why in sorted(gone.items())])
     return f"{store.url.rstrip('/')}/{GONE}" if gone else ""
+
+
+def read_gone(store: Store) -> dict[str, str]:
+    """What `write_gone` noted."""
+    listed = [line.split() for line in _read(store, GONE).decode().splitlines() if line.startswith(_ASKED)]
+    return {words[1]: " ".join(words[3:]) for words in listed}
 
 
 def _put(store: Store, path: str, lines: Iterable[str]) -> None:

@@ -34,14 +34,15 @@ def site_for(
         *(identity.name, identity.proxy.get_secret_value(), identity.cookies, clients),
         *(repr(config.extractor_args.get_secret_value()), repr(config.ydl_opts.get_secret_value())),
     )
-    if key in _SITES and _SITES[key].is_old:
-        _SITES.pop(key).close()
-    if key not in _SITES:
+    site = _SITES.get(key)
+    if site is None or site.is_old:
+        if site is not None:
+            site.close()
         if len(_SITES) >= MAX_SITES:
             forget_sites()
-        _SITES[key] = open_site(options_for(config, identity, clients), session)
-    _SITES[key].begin(session)
-    return _SITES[key]
+        site = _SITES[key] = open_site(options_for(config, identity, clients), session)
+    site.begin(session)
+    return site
 
 
 def check_identities(config: CrawlConfig) -> None:
@@ -81,6 +82,9 @@ LIBRARY_OPTIONS = frozenset({"retry_sleep_functions", "match_filter", "postproce
 
 
 def forget_sites(identity: str = "") -> None:
-    """Closes the sessions of an identity (or of all): after a refusal, a new session starts afresh."""
-    for key in [key for key in _SITES if identity in ("", key[1])]:
-        _SITES.pop(key).close()
+    """Closes the sessions of an identity (or of all): after a refusal, a new session starts afresh. A thread that is
+    using one goes on with it.
+    """
+    for key in [key for key in list(_SITES) if identity in ("", key[1])]:
+        if site := _SITES.pop(key, None):
+            site.close()

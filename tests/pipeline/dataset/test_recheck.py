@@ -1,9 +1,13 @@
 """`recheck` proposes what is gone at the site, and nothing that is only refused; asked through the real yt-dlp."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 import hdvila_testing.shards as toys
@@ -11,11 +15,12 @@ from manifests.exits import NothingMatched
 from miniyoutube.faults import Fault
 from miniyoutube.server import MiniYouTube
 from pipeline.cli import app
+from pipeline.dataset import recheck as module
 from pipeline.dataset.recheck import Rechecked, recheck
 from pipeline.dataset.remove import remove
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import SharedHere
-from pipeline.outdir.due import GONE
+from pipeline.outdir.due import GONE, RECHECK
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.politeness import BuildPoliteness
 from tests.miniyoutube.catalogues import one_of_each
@@ -27,7 +32,7 @@ class Site:
 
     def __init__(self, site: MiniYouTube, folder: Path) -> None:
         self.site, self.store = site, Store(str(folder))
-        self.config = config_for(site)
+        self.identities = ("one",)
         self.ids = {video.behaviour: video.video_id for video in site.catalogue.videos}
         for video_id in self.ids.values():
             toys.commit_video(self.store, video_id, n_clips=1)
@@ -35,7 +40,8 @@ class Site:
         toys.make_shards(self.store)
 
     def recheck(self, **how: int) -> Rechecked:
-        return recheck(self.store, self.config, SharedHere(BuildPoliteness(self.config, self.store)()), **how)
+        config = config_for(self.site, identities=self.identities)
+        return recheck(self.store, config, SharedHere(BuildPoliteness(config, self.store)()), **how)
 
     def listed(self) -> list[str]:
         lines = self.store.read(GONE).decode().splitlines() if self.store.exists(GONE) else []
@@ -88,6 +94,39 @@ def test_a_sample_is_the_seeds_and_no_other_video_is_asked_for(tmp_path: Path) -
         first = set(here.site.log.per_video())
         here.recheck(n_videos=2, seed=5)
         assert set(here.site.log.per_video()) == first and len(first) == 2
+
+
+def test_one_that_was_ended_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def until_two_came(answers: Iterable[Any], *_: object) -> Iterator[Any]:
+        yield from islice(answers, 2)
+        raise KeyboardInterrupt
+
+    behaviours = ("private", "terminated", "captions_404", "manual_gone")
+    with served(tmp_path / "out", *behaviours) as here:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(module, "counted", until_two_came)
+            here.recheck(seed=5)
+        (asking,) = [thread for thread in threading.enumerate() if thread.name == "recheck"] or [None]
+        if asking:
+            asking.join()
+        first = here.site.log.per_video()
+
+        found = here.recheck(seed=5)
+
+        again = [name for name, counts in here.site.log.per_video().items() if name in first and counts != first[name]]
+        assert len(first) <= 3 and len(again) <= 1, "the one under way, whose answer nobody took"
+        assert (found.n_there, len(found.gone)) == (3, 2) and len(here.listed()) == 2
+        assert not here.store.exists(RECHECK)
+
+
+def test_all_identities_ask_side_by_side(tmp_path: Path) -> None:
+    with served(tmp_path / "out", "captions_404", "manual_gone", "private") as here:
+        here.identities = ("one", "two")
+
+        found = here.recheck()
+
+        assert (found.n_there, len(found.gone)) == (3, 1)
+        assert {request.identity for request in here.site.log if request.video_id} == {"one", "two"}
 
 
 def test_the_command_says_where_no_video_is_of_the_site(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from manifests.seals import is_sealed
 from pipeline.engine.store.store import Store
-from pipeline.outdir.due import PATH, read_due, settle_due, write_due
+from pipeline.outdir.due import PATH, RECHECK, read_due, settle_due, write_due
 from pipeline.outdir.named import read_named
 
 
@@ -20,3 +20,13 @@ def test_what_was_asked_for_is_read_by_remove_and_what_is_only_alike_is_not(tmp_
     assert len(read_due(store).lines()) == 1
     settle_due(store, {"c", "a:b"})
     assert read_due(store).lines() == [] and not store.exists(PATH)
+
+
+def test_an_unfinished_recheck_that_names_a_removed_video_goes_with_it(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.write_json(RECHECK, {"beyond": ["a-video"]})
+    settle_due(store, {"another"})
+    assert store.exists(RECHECK)
+
+    settle_due(store, {"a-video"})
+    assert not store.exists(RECHECK)

@@ -34,6 +34,7 @@ from pipeline.config.shards import CardConfig, ShardsConfig
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
+from pipeline.engine.work.unit import content_name
 from pipeline.media.packs import Sample, write_pack
 from pipeline.shards.manifest import write_manifest
 from pipeline.shards.stage import ShardsStage
@@ -195,7 +196,8 @@ def commit_video(
             row |= {"members": members_at}
         rows.append(row)
     commit_rows(store, "media", video_id, {"packs": rows})
-    commit_rows(store, "extract", video_id, {"videos": [_video_row(video_id, channel_id, category_id)]})
+    unit = content_name([video_id])
+    commit_rows(store, "extract", unit, {"videos": [_video_row(video_id, channel_id, category_id)]})
 
 
 def _pack_row(video_id: str, n: int, channel_id: str, category_id: int, reason: str) -> PackRow:

@@ -17,7 +17,9 @@ def remove(
     ] = "",
     purge: Annotated[
         bool,
-        typer.Option("--purge", help="Also erase their titles, captions, words and texts from the crawl's tables."),
+        typer.Option(
+            "--purge", help="Keep only salted hashes of them; erase all words of videos that say a sentence."
+        ),
     ] = False,
     report: Annotated[
         str,
@@ -54,7 +56,7 @@ def remove(
         print(f"the same film as one that was asked for, so removed too: {', '.join(done.repeats)}")
     if done.unknown:
         print(f"not in this data set, kept out from now on: {', '.join(done.unknown)}")
-    if purge:
+    if done.n_purged or purge:
         print(f"{done.n_purged} table rows emptied")
     if report:
         page = write_answer(Store(report), url, [line for line in lines if line.strip()], done, purged=purge)

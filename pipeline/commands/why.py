@@ -25,18 +25,20 @@ def why(
     from manifests.errors import printable
     from manifests.exits import NothingMatched
     from pipeline.outdir.identity import open_directory_of_a_run
+    from pipeline.outdir.tombstones import is_pseudonym
     from pipeline.report.clip_story import kept_clips, shards_of, story_of_clip
 
     store = open_directory_of_a_run(out)
     video_id, story = next(((name, story) for name, story in stories(store, video) if story.steps), ("", None))
-    removed = taken_down(store, [video_id] if video_id else ids_in(video))
+    removed = taken_down(store, [*ids_in(video), *[video_id] * bool(video_id)])
     if story is None and not removed:
         raise NothingMatched(f"{out}: {video} not found: never listed, or wrong output directory")
     lines = [(step.stage, step.what) for step in story.steps] if story else []
     if story:
         shards = shards_of(store, video_id)
         lines += kept_clips(shards)
-        n = clip_in(video, video_id)
+        names = ids_in(video) if is_pseudonym(video_id) else [video_id]
+        n = next((n for name in names if (n := clip_in(video, name)) is not None), None)
         lines += story_of_clip(story.clips, shards, video_id, n) if n is not None else ()
     table = Table.grid(padding=(0, 2))
     for stage, what in [*lines, *((step.stage, step.what) for step in removed)]:
@@ -70,11 +72,14 @@ def clip_in(text: str, video_id: str) -> int | None:
 
 
 def stories(store: "Store", text: str) -> Iterator[tuple[str, "Story"]]:
-    """(video id, its way) of the videos that a text may mean: by their ids, then by the address that they come from."""
+    """(video id, its way) of the videos that a text may mean: by their ids, or the pseudonyms that they have since they
+    were removed, then by the address that they come from.
+    """
     from manifests.origin import origin_of
+    from pipeline.outdir.tombstones import read_tombstones
     from pipeline.report.story import COLUMNS, where_did_it_go
 
-    names = ids_in(text)
+    names = list(dict.fromkeys(map(read_tombstones(store).known_as, ids_in(text))))
     keys = {*names} - {""}
     near = store.rows_near(keys, {**COLUMNS, "videos": [*COLUMNS["videos"], "url"]})
     yield from ((name, where_did_it_go(_Read(store, near), name)) for name in names)

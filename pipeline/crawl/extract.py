@@ -28,7 +28,7 @@ from pipeline.crawl.sources.spans import has_texts
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item, plain
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
-from pipeline.outdir.tombstones import Tombstones
+from pipeline.outdir.tombstones import Tombstones, is_pseudonym
 from pipeline.site.addresses import VIDEO_TRIES
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import Failure, Pause, classify
@@ -84,22 +84,35 @@ class ExtractStage:
         forget_committed(store)
         chosen = store.parts_of("candidates", [self.plan.unit_of_choice]).values()
         rows = [row for part in chosen for row in store.read_part(part).to_pylist() if row["asked"]]
+        made_before = self._units_of_removed(store) if any(is_pseudonym(row["video_id"]) for row in rows) else {}
         units = []
         for first in range(0, len(rows), self.plan.batch):
             batch = rows[first : first + self.plan.batch]
             digest = content_name(f"{row['video_id']} {row['attempt']}" for row in batch)
-            name = f"{self.plan.round:05d}-{digest}"
+            names = (made_before[row["video_id"]] for row in batch if row["video_id"] in made_before)
+            name = next(names, f"{self.plan.round:05d}-{digest}")
             units.append(Unit(name, tuple(batch), tuple(row["video_id"] for row in batch)))
         return units
 
+    def _units_of_removed(self, store: Store) -> dict[str, str]:
+        """{pseudonym: the unit of this round that looked at it}: the unit's name was made of the ids."""
+        units = [unit for unit in store.committed(self.name) if unit.startswith(f"{self.plan.round:05d}-")]
+        parts = (store.parts_of(f"{table}/{self.name}", units) for table in ("videos", "rejects"))
+        ids = ((unit, store.read_part(part, ["video_id"])) for some in parts for unit, part in some.items())
+        return {i: unit for unit, rows in ids for i in rows["video_id"].to_pylist() if is_pseudonym(i)}
+
     def process(self, unit: Unit, context: Context) -> Output:
-        """Looks at each candidate in turn; what an interrupted attempt already has is not requested again."""
+        """Looks at each candidate in turn, but for those that were removed since they were chosen; what an interrupted
+        attempt already has is not requested again.
+        """
         videos: list[VideoRow] = []
         captions: list[CaptionRow] = []
         transcripts: list[TranscriptRow] = []
         output = Output(rows={"videos": videos, "captions": captions, "transcripts": transcripts})
         extractor = Extractor(self.config, self.polite, self.cut)
-        known = {**self._first_look(unit, context), **recall(context.store, unit.name)}
+        ids = [candidate["video_id"] for candidate in unit.payload]
+        left_out = {i: Reject(Reason.OPTED_OUT, i, detail=named) for i in ids if (named := self.opt_outs.named(i, ""))}
+        known = {**self._first_look(unit, context), **recall(context.store, unit.name), **left_out}
         for candidate in unit.payload:
             video_id = candidate["video_id"]
             outcome = known.get(video_id)
@@ -124,7 +137,8 @@ class ExtractStage:
             return {}
         decided = recall_first_look(context.store, unit.name)
         if decided is None:
-            decided = first_look(unit.payload, self.config, self.polite, self.opt_outs)
+            left = [it for it in unit.payload if not is_pseudonym(it["video_id"])]
+            decided = first_look(left, self.config, self.polite, self.opt_outs)
             if decided is None:
                 return {}
             remember_first_look(context.store, unit.name, decided)

@@ -7,7 +7,7 @@ choose   in:  all listings so far.         out: rows of `candidates`; rejects th
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from manifests.origin import is_site_id
@@ -45,6 +45,7 @@ class ListStage:
     polite: Polite
     plan: RoundPlan
     name: str = "list"
+    opt_outs: Tombstones = field(default_factory=Tombstones)
 
     @property
     def resources(self) -> Resources:
@@ -70,11 +71,17 @@ class ListStage:
             listed = _SiteListing(ask, words, self.config, self.polite).run() if words else ListedSource(exhausted=True)
         return Output(
             rows={
-                "listings": [_listing_row(result, ask, self.plan.round) for result in listed.results],
+                "listings": [_listing_row(self._without_removed(it), ask, self.plan.round) for it in listed.results],
                 "sources": [_source_row(listed, ask, self.plan.round)],
             },
             facts={"exhausted": listed.exhausted, "reason": listed.reason},
         )
+
+    def _without_removed(self, result: Listed) -> Listed:
+        """A result; of a removed video only that there is one."""
+        name = self.opt_outs.known_as(result.video_id)
+        known = name == result.video_id
+        return result if known else replace(result, video_id=name, title="", channel_id="", given_spans="")
 
 
 @dataclass(slots=True)
@@ -245,12 +252,12 @@ class ChooseStage:
 
     def _reject_of(self, row: ListingRow) -> Reject | None:
         video_id = row["video_id"]
+        if named := self.opt_outs.named(video_id, row["channel_id"]):
+            return Reject(Reason.OPTED_OUT, video_id, detail=named)
         if not is_site_id(video_id):
             return Reject(Reason.BAD_ID, video_id, detail=f"{row['source']} {row['query']}")
         if row["given_spans"] and not some_usable(json.loads(row["given_spans"])):
             return Reject(Reason.SPAN_OUTSIDE, video_id, detail="no clip in its list has a start before its end")
-        if named := self.opt_outs.named(video_id, row["channel_id"]):
-            return Reject(Reason.OPTED_OUT, video_id, detail=named)
         if verdict := check_listed(row, self.config.limits):
             until_start_s = row["starts_at"] - time.time()
             wait_s = until_start_s if until_start_s > 0 else self.config.politeness.later_s

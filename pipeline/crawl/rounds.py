@@ -98,7 +98,7 @@ def stages_of(
 ) -> tuple[Stage, Stage, Stage]:
     """The stages of a round, in order. `cut` says what counts as 720p."""
     return (
-        ListStage(config, polite, plan),
+        ListStage(config, polite, plan, opt_outs=opt_outs),
         ChooseStage(config, plan, ledger, opt_outs),
         ExtractStage(config, polite, plan, opt_outs, cut or CutConfig()),
     )

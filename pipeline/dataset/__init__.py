@@ -2,6 +2,6 @@
 
 Files: `verify`, `verify_shard`, `fsck` (with `hashes`: where each file's is, and `ledger`: which files there are),
 `remove`, `reach` (what else is the same film), `holders` (which tables and shards hold what is to go), `records`,
-`answer` (for who asked), `edit` (rows of tables where they lie), `purge`, `withdraw`
+`answer` (for who asked), `edit` (rows of tables), `purge`, `withdraw`
 (clips, for what they say), `recheck` (what is gone at the site), `export`, `merge`, `reshard`.
 """

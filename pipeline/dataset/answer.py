@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 JSON_NAME, PAGE_NAME = "removed.json", "removed.html"
 BACKUPS = "Backups of the folder, and copies, exports and merges elsewhere, as far as they were made before."
 COPIES = "Who holds one of these manifests has a copy of the samples, and a training run that names one has read them."
-TABLES = "Title, captions and words in the tables of the crawl, which are not published; `remove --purge` erases them."
+NAMES = "The ids by which later runs are kept from taking it again; `remove --purge` leaves hashes alone of them."
+TABLES = "Captions and words in the tables of the crawl, which are not published; `remove --purge` erases them."
 _SAYS = {
     "asked": "What was asked",
     "videos": "Videos that were found",
@@ -44,7 +45,8 @@ _SAYS = {
 
 def write_answer(folder: Store, url: str, asked: Sequence[str], done: Removal, *, purged: bool) -> str:
     """Writes both files into a folder; returns the page's address. `asked`: the lines of the request."""
-    left = [BACKUPS, *[COPIES] * bool(done.manifests), *[TABLES] * (not purged)]
+    kept = [*[NAMES] * bool(done.videos), *[TABLES] * bool(done.clips)]
+    left = [BACKUPS, *[COPIES] * bool(done.manifests), *(() if purged else kept)]
     facts: dict[str, Any] = {
         "data_set": url,
         "date": datetime.now(UTC).replace(microsecond=0).isoformat(),

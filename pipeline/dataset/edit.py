@@ -1,103 +1,112 @@
-"""Changes rows of an output directory's tables where they lie: no row moves, so the index of units stays right.
+"""Changes rows of an output directory's tables, and what units are called.
 
-Rows that a later stage wrote over and void rows are changed too. What merges left, and what is only kept so that work
-goes on sooner, is deleted: nothing of the rows stays in it.
+What holds such a row is merged anew, with the rows as they are to be: a segment into one of its own, and what is in
+parts of their own into another. One write of the head puts it in place, so a removal that is killed has changed all of
+a segment or nothing. Rows that a later stage wrote over are changed too; void rows, what merges left, and what is only
+kept so that work goes on sooner, are deleted: nothing of the rows stays in it.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from manifests.parquet import damage_named, open_parquet, parquet_writer
+from manifests.parquet import damage_named, open_parquet
 from pipeline.crawl.progress import forget_unfinished
 from pipeline.crawl.sources.set_aside import forget_rows
 from pipeline.engine.store.delete_merged import sweep_orphans, sweep_segments
-from pipeline.engine.store.segments import Head, Segment, change_head, read_head
+from pipeline.engine.store.lookup import LOOSE
+from pipeline.engine.store.merge import MOST_AT_ONCE, Job, install, job_of_loose, job_of_segments
+from pipeline.engine.store.merge_ids import install_ids, write_ids
+from pipeline.engine.store.segment_files import write_segment
+from pipeline.engine.store.segments import IDS, Segment, read_head
 from pipeline.engine.store.store import Store
-from pipeline.engine.store.unit_parts import Part, cure_of
+from pipeline.engine.store.unit_parts import cure_of
 from pipeline.outdir.remade import forget_alike
 
 Edit = Callable[[pa.Table], tuple[pa.Table, int]]
 """Some rows of a table, in some of its columns -> (the same rows as they are to be, the number of those meant). The
-wide columns of merged rows (`manifests.schema.WIDE`) lie apart, with `video_id` alone beside them.
+wide columns of merged rows (`manifests.schema.WIDE`) may lie apart, with `video_id` alone beside them.
 """
 REJECTS = "rejects"
 
 
-def edit_tables(store: Store, edits: Mapping[str, Edit]) -> int:
-    """Applies these to the rows of each table, REJECTS among them; returns the number of rows that were meant and that
-    changed. Only call with the run lock.
+def edit_tables(store: Store, edits: Mapping[str, Edit], renamed: Mapping[str, Mapping[str, str]] | None = None) -> int:
+    """Applies these to the rows of each table, REJECTS among them, and calls units otherwise, by stage {unit: its name
+    from now on}; returns the number of rows that were meant and that changed. Only call with the run lock.
     """
-    sweep_orphans(store)
-    sweep_segments(store, grace_s=0)
-    store.sweep_parts()
+    _sweep(store)
     forget_alike(store)
     forget_rows(store)
     forget_unfinished(store)
-    n_rows, last = 0, read_head(store)[0].last
-    for table, edit in edits.items():
-        if table == REJECTS:
-            parts = [part for stage in store.reject_stages() for part in store.reject_parts(stage)]
-        else:
-            stages = store.stages() if table in last else [""]  # what a later stage wrote over is there too
-            parts = [part for stage in stages for part in store.parts(f"{table}/{stage}")]
-        n_rows += sum(_edit_part(store, part, edit) for part in parts)
-    sizes: dict[str, int] = {}
-    for segment in read_head(store)[0].segments:
-        for table, n in segment.rows.items():
-            n_rows += _edit_segment(store, segment, table, edits[table], sizes) if n and table in edits else 0
-    change_head(store, lambda head: _resized(head, sizes))
+    n_rows = n_changed = 0
+    for stage in sorted({*store.stages(), *store.reject_stages()}):
+        names = (renamed or {}).get(stage, {})
+        _drop_twice_made(store, stage, names)
+        for job, n in _jobs(store, stage, edits, names):
+            segment = write_segment(store, job, lambda table, rows: _edited(edits, table, rows)[0], names)
+            install(store, job, segment)
+            n_rows, n_changed = n_rows + n, n_changed + 1
+    if n_changed:
+        store.delete(LOOSE)
+        _sweep(store)
+        if many := [file for file in read_head(store)[0].ids if file.stage == IDS]:
+            install_ids(store, *write_ids(store, many))
+            _sweep(store)
     store.forget()
     return n_rows
 
 
-def _resized(head: Head, sizes: Mapping[str, int]) -> Head:
-    """The head with the new sizes of rewritten files, given by path."""
-    segments = []
-    for segment in head.segments:
-        known = {name: sizes.get(f"{segment.folder}/{name}", size) for name, size in segment.sizes.items()}
-        n_bytes = sum(known.values()) if known else segment.bytes
-        segments.append(segment.model_copy(update={"sizes": known, "bytes": n_bytes}))
-    return head.model_copy(update={"segments": tuple(segments)})
+def _sweep(store: Store) -> None:
+    sweep_orphans(store)
+    sweep_segments(store, grace_s=0)
+    store.sweep_parts()
 
 
-def _edit_part(store: Store, part: Part, edit: Edit) -> int:
-    if part.n_rows >= 0:  # in a segment
-        return 0
-    rows = store.read_part(part)
-    edited, n_mine = edit(rows)
-    if edited.equals(rows):
-        return 0
-    store.write_table(part.path, edited)
-    return n_mine
+def _drop_twice_made(store: Store, stage: str, names: Mapping[str, str]) -> None:
+    """Takes back the units whose new name another has already."""
+    there = store.committed_of(stage, [*names, *names.values()]) if names else set()
+    if twice := [old for old, new in names.items() if old in there and new in there]:
+        store.uncommit(stage, *twice)
 
 
-def _edit_segment(store: Store, segment: Segment, table: str, edit: Edit, sizes: dict[str, int]) -> int:
-    """Rewrites a segment's files, including void rows. Adds the files' new sizes to `sizes`, by path."""
+def _jobs(store: Store, stage: str, edits: Mapping[str, Edit], names: Mapping[str, str]) -> Iterator[tuple[Job, int]]:
+    """Yields (what is to be merged anew, the number of rows meant) of a stage, each once the one before is in place."""
+    wanted = pa.array(list(names), pa.string())
+    for segment in read_head(store)[0].of(stage):
+        n = sum(_count_in(store, segment, table, edits[table]) for table in segment.rows if table in edits)
+        if n or pc.any(pc.is_in(store.segments.units(segment).column("unit"), value_set=wanted)).as_py():
+            yield replace(job_of_segments(store, stage, [segment]), level=segment.level), n
+    loose = list(store.loose(read_head(store)[0], stage).items())
+    for first in range(0, len(loose), MOST_AT_ONCE):
+        job = job_of_loose(store, stage, dict(loose[first : first + MOST_AT_ONCE]))
+        if job is None:
+            continue
+        parts = ((table, part) for table, some in job.parts.items() for part in some)
+        n = sum(_edited(edits, table, store.read_part(part))[1] for table, part in parts)
+        if n or job.facts.keys() & names.keys():
+            yield job, n
+
+
+def _edited(edits: Mapping[str, Edit], table: str, rows: pa.Table) -> tuple[pa.Table, int]:
+    """(the rows as they are to be, the number of those meant; 0 if that changes nothing)."""
+    if table not in edits:
+        return rows, 0
+    new, n_rows = edits[table](rows)
+    return (rows, 0) if new.equals(rows) else (new, n_rows)
+
+
+def _count_in(store: Store, segment: Segment, table: str, edit: Edit) -> int:
+    """The number of rows of a segment's table that an edit changes, void ones among them."""
     counts = [0]
     for path in (segment.path(table), segment.path(table, wide=True)):
-        if not store.exists(path):
+        if not segment.rows[table] or not store.exists(path):
             continue
-        with (
-            damage_named(f"{store.url}/{path}", cure_of(path)),
-            tempfile.TemporaryDirectory() as folder,
-            store.open(path) as source,
-        ):
-            new = Path(folder) / "table"
-            file, changed, n_rows = open_parquet(source), False, 0
-            with parquet_writer(new, file.schema_arrow) as writer:
-                for group in range(file.num_row_groups):
-                    rows = file.read_row_group(group)
-                    edited, n_mine = edit(rows)
-                    if not edited.equals(rows):
-                        changed, n_rows = True, n_rows + n_mine
-                    writer.write_table(edited)
-            if changed:
-                store.put(new, path)
-                counts.append(n_rows)
-        sizes[path] = store.size(path)  # also of a file that an edit rewrote which was killed before it said so
+        with damage_named(f"{store.url}/{path}", cure_of(path)), store.open(path) as source:
+            file = open_parquet(source)
+            groups = (file.read_row_group(group) for group in range(file.num_row_groups))
+            counts.append(sum(_edited({table: edit}, table, rows)[1] for rows in groups))
     return max(counts)

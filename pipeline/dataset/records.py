@@ -19,7 +19,7 @@ from typing import Any
 from manifests.shards import RECORDS
 from pipeline.engine.store.store import Store
 from pipeline.likeness.removed import read_signatures, write_signatures
-from pipeline.outdir.tombstones import Tombstones, hash_of_text, hashed
+from pipeline.outdir.tombstones import REMOVED, Tombstones, hash_of_text, hashed, is_pseudonym
 
 
 def write_record(
@@ -35,6 +35,14 @@ def write_record(
     path = f"{RECORDS}/{today}-{digest}.json"
     store.write_json(path, facts)
     return path
+
+
+def found_by_address(store: Store, urls: Collection[str], salt: str) -> frozenset[str]:
+    """What removals found that were asked for these addresses: ids and pseudonyms. The tables tell it no more."""
+    names = {*urls, *(hashed("url", url, salt).digest for url in urls)}
+    records = (store.read_json(f"{RECORDS}/{name}") for name in store.names(RECORDS) if name.endswith(".json"))
+    found = {name for it in records if not names.isdisjoint(it["asked"]["urls"]) for name in it["videos"]}
+    return frozenset(found | {made for name in found if is_pseudonym(made := f"{REMOVED}{name}")})
 
 
 def hash_records(store: Store, purged: Tombstones, salt: str) -> None:

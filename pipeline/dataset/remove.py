@@ -3,13 +3,12 @@
 1. tombstones.txt lists them, with what they can be known by and what is the same film (pipeline/dataset/reach.py), so
    that no later run brings them back.
 2. Each shard that contains them is rewritten without them, under its own name and file by file.
-3. Their packs are deleted. A sentence takes out clips, not videos (pipeline/dataset/withdraw.py).
-4. With `purge`, what the crawl's tables know of them is erased except their ids (pipeline/dataset/purge.py); without,
-   it stays, as the record that a video was seen, which is not for others.
-   Searches that were grown from a removed video's words stand without it, or go.
+3. Their packs are deleted. Searches that were grown from a removed video's words stand without it, or go.
+4. What the crawl's tables know of them is erased, and a pseudonym takes the place of each id, so that the accounts add
+   up (pipeline/dataset/purge.py). A sentence takes out clips, not videos (pipeline/dataset/withdraw.py).
 5. The manifest is rewritten and names the manifest before as its parent; the report too, which shows samples.
 6. removals/<date>-<hash>.json lists the removed ids and keys, for copies, exports and merges that are elsewhere. After
-   a purge these and the tombstones hold salted hashes alone.
+   `purge` these and the tombstones hold salted hashes alone.
 
 If it is killed anywhere, the same command finishes the work: a shard's contents are read from the tar itself, never
 from rows that may belong to the previous tar. A shard without anything else stays as an empty tar, so that numbers have
@@ -33,7 +32,7 @@ from pipeline.dataset.holders import channels_among, find_holders
 from pipeline.dataset.ledger import note_files
 from pipeline.dataset.purge import purge as purge_tables
 from pipeline.dataset.reach import reached_by
-from pipeline.dataset.records import hash_records, write_record
+from pipeline.dataset.records import found_by_address, hash_records, write_record
 from pipeline.dataset.withdraw import withdraw
 from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
@@ -42,7 +41,7 @@ from pipeline.media.packs import index_pack
 from pipeline.outdir.due import settle_due
 from pipeline.outdir.named import Named
 from pipeline.outdir.sayings import kept_out
-from pipeline.outdir.tombstones import Tombstones, read_tombstones, salt_of, write_tombstones
+from pipeline.outdir.tombstones import Tombstones, pseudonym, read_tombstones, salt_of, write_tombstones
 from pipeline.query.cache import forget_tables
 from pipeline.report.page import has_audit, write_report
 from pipeline.report.summary import REPORT_NAME
@@ -61,7 +60,7 @@ class Removal:
     n_packs: int
     unknown: tuple[str, ...]
     videos: tuple[str, ...] = ()
-    """Ids of the videos here that the given ids cover."""
+    """Ids of the videos here that the given ids cover; pseudonyms where an id was purged before."""
     n_purged: int = 0
     """Number of table rows that were emptied."""
     record: str = ""
@@ -93,26 +92,31 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
         if store.exists(MANIFEST_NAME):
             given_head(_head(store))  # refuses a manifest that cannot be rewritten before anything is removed
         before = read_tombstones(store)
-        reached, repeats = reached_by(store, ids)
         salt = salt_of(before)
+        earlier = Tombstones(found_by_address(store, ids.urls, salt)) if ids.urls else Tombstones()
+        reached, repeats = reached_by(store, ids.joined(earlier).with_pseudonyms(salt))
         tombstones = before.joined(reached).with_texts_hashed(salt)
         holders = find_holders(store, reached, tombstones)
-        meant = tuple(sorted(holders.videos))
+        here = Tombstones(reached.videos | holders.videos | holders.gone).plain_ids()
+        names = {name: pseudonym(name, salt) for name in here | (before.plain_ids() if before.under_way else set())}
+        tombstones = tombstones.joined(Tombstones(reached.videos | holders.videos | {*names.values()}, salt=salt))
+        id_of = {name: video_id for video_id, name in names.items()}
+        meant = tuple(sorted({id_of.get(name, name) for name in holders.videos}))
         write_tombstones(store, tombstones.joined(Tombstones(under_way=True)))
-        _keep_signatures(store, {video_id: f"video {video_id}" for video_id in meant}, salt)
+        _keep_signatures(store, {video_id: f"video {video_id}" for video_id in meant}, salt, before.under_way)
         record = write_record(store, ids, meant, holders.keys, salt, purged=purge) if holders.keys or purge else ""
         manifests = _published(store) if holders.keys else ()
         n_samples, n_shards = _remove_from_shards(store, tombstones, holders.shards)
         n_packs = _remove_packs_of(store, holders.gone)
         forget_videos(store, meant)
         forget_asked(store, meant)
-        n_purged = purge_tables(store, meant) if purge else 0
+        n_purged = purge_tables(store, names) if names else 0
         clips, n_emptied = withdraw(store, holders.sayings, purge=purge)
         clips |= holders.clips
         if meant or clips or holders.shards or before.under_way:
             _write_report_anew(store)
         erased = reached.joined(Tombstones(frozenset(meant))) if purge else reached.hashed_in(before)
-        if erased:
+        if erased := replace(erased, videos=erased.plain_ids()):
             tombstones = tombstones.without(erased).joined(erased.as_hashes(salt))
             hash_records(store, erased, salt)
         write_tombstones(store, replace(tombstones, under_way=False))
@@ -123,11 +127,16 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
             n_samples,
             n_shards,
             n_packs,
-            unknown=tuple(name for name in holders.unknown if name in ids.videos | ids.channels | ids.urls),
+            unknown=tuple(
+                name
+                for name in holders.unknown
+                if name in ids.videos | ids.channels | ids.urls and not (name in ids.urls and earlier)
+                if pseudonym(name, salt) not in holders.named
+            ),
             videos=meant,
             n_purged=n_purged + n_emptied,
             record=record,
-            repeats=tuple(sorted(repeats)),
+            repeats=tuple(sorted({id_of.get(name, name) for name in repeats} - ids.videos)),
             clips=tuple(sorted(clips)),
             keys=tuple(sorted(holders.keys)),
             shards=tuple(sorted(holders.shards)),
@@ -147,9 +156,11 @@ def _published(store: Store) -> tuple[str, ...]:
     return tuple(name.removesuffix(".json") for name in store.names(PUBLISHED) if name.endswith(".json"))
 
 
-def _keep_signatures(store: Store, names: Mapping[str, str], salt: str) -> None:
+def _keep_signatures(store: Store, names: Mapping[str, str], salt: str, is_again: bool) -> None:
+    """`is_again`: a removal was interrupted, and what it noted counts more than what it left of the rows."""
     if names and (new := signatures_of(store, names, salt)).num_rows:
-        write_signatures(store, [read_signatures(store), new])
+        noted = read_signatures(store)
+        write_signatures(store, [new, noted] if is_again else [noted, new])
 
 
 def _remove_from_shards(store: Store, tombstones: Tombstones, urls: Collection[str]) -> tuple[int, int]:

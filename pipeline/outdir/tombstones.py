@@ -6,11 +6,14 @@
     content 5feceb66ffc86f38… film-0
     hashed video 3a7bd3e2360a3d29 4b227777d4dd1fc6…
     hashed text7 3a7bd3e2360a3d29 6b86b273ff34fce1…
+    video removed-4b227777d4dd1fc6…
+    salt 3a7bd3e2360a3d29
 
 A video is named by its id here, by its id at the site it comes from, by its address, or by the hash of its file
 (manifests/content.py) with the id that it had; a sentence by its hash (pipeline/outdir/sayings.py). What was
-purged is there as hashes alone too: of its kind and name, with a salt of the data set. A copy lies in removals/, and is
-read where the file itself is lost.
+purged is there as hashes alone too: of its kind and name, with a salt of the data set. In the tables a removed video
+goes by its pseudonym, made of that hash, which is a line of its own. A copy lies in removals/, and is read where the
+file itself is lost.
 
 Written before anything is removed. While a removal is under way its first line says so.
 """
@@ -19,6 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import secrets
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -41,6 +45,10 @@ COPY = f"{RECORDS}/{TOMBSTONES}"
 KINDS = ("video", "channel", "url", "content")
 TEXT = "text"
 """The kind of a sentence; of its hash, with the number of its words: `text7`."""
+SALT = "salt"
+REMOVED = "removed-"
+"""What pseudonyms begin with; the hash of the id follows."""
+_PSEUDONYM = re.compile(rf"{REMOVED}[0-9a-f]{{32}}")
 
 
 class Hashed(NamedTuple):
@@ -57,6 +65,16 @@ class Hashed(NamedTuple):
 def hashed(kind: str, name: str, salt: str) -> Hashed:
     """The salted hash of a name."""
     return Hashed(kind, salt, hashlib.sha256(f"{salt}\0{kind}\0{name}".encode()).hexdigest()[:32])
+
+
+def pseudonym(video_id: str, salt: str) -> str:
+    """What the tables call a removed video."""
+    return REMOVED + hashed("video", video_id, salt).digest
+
+
+def is_pseudonym(video_id: str) -> bool:
+    """Whether this is no id, but stands for the id of a removed video."""
+    return bool(_PSEUDONYM.fullmatch(video_id))
 
 
 def hash_of_text(text: str, salt: str) -> Hashed:
@@ -77,6 +95,8 @@ class Tombstones:
     hashed: frozenset[Hashed] = frozenset()
     texts: frozenset[str] = frozenset()
     """Sentences, as they are compared."""
+    salt: str = ""
+    """Of the pseudonyms among `videos`; "" where there are none."""
 
     def __bool__(self) -> bool:
         return bool(self.videos or self.channels or self.urls or self.contents or self.hashed or self.texts)
@@ -110,6 +130,21 @@ class Tombstones:
                     return str(found)
         return ""
 
+    def known_as(self, video_id: str) -> str:
+        """What the tables call a video: by its pseudonym if it was removed."""
+        if not self.salt:
+            return video_id
+        name = pseudonym(video_id, self.salt)
+        return name if name in self.videos else video_id
+
+    def plain_ids(self) -> frozenset[str]:
+        """The ids among `videos`."""
+        return frozenset(name for name in self.videos if not is_pseudonym(name))
+
+    def with_pseudonyms(self, salt: str) -> Tombstones:
+        """The same, with the pseudonyms of the videos that are named."""
+        return replace(self, videos=self.videos | {pseudonym(name, salt) for name in self.plain_ids()}, salt=salt)
+
     def joined(self, other: Tombstones) -> Tombstones:
         """The union of both."""
         return Tombstones(
@@ -120,13 +155,14 @@ class Tombstones:
             {**self.contents, **other.contents},
             self.hashed | other.hashed,
             self.texts | other.texts,
+            self.salt or other.salt,
         )
 
     def without(self, other: Tombstones) -> Tombstones:
-        """These but for what the other names."""
+        """These but for what the other names; pseudonyms stay."""
         return replace(
             self,
-            videos=self.videos - other.videos,
+            videos=self.videos - other.plain_ids(),
             channels=self.channels - other.channels,
             urls=self.urls - other.urls,
             contents={content: name for content, name in self.contents.items() if content not in other.contents},
@@ -135,7 +171,7 @@ class Tombstones:
 
     def as_hashes(self, salt: str) -> Tombstones:
         """The same as salted hashes alone."""
-        names = (self.videos, self.channels, self.urls, self.contents)
+        names = (self.plain_ids(), self.channels, self.urls, self.contents)
         found = {hashed(kind, name, salt) for kind, of_kind in zip(KINDS, names, strict=True) for name in of_kind}
         found |= {hash_of_text(text, salt) for text in self.texts}
         return Tombstones(under_way=self.under_way, hashed=self.hashed | found)
@@ -160,14 +196,14 @@ class Tombstones:
         """How many videos and channels are named, by their ids, and how many sentences, if any are."""
         purged = Counter("text" if it.kind.startswith(TEXT) else it.kind for it in self.hashed)
         n_texts = len(self.texts) + purged["text"]
-        named = {"videos": len(self.videos) + purged["video"], "channels": len(self.channels) + purged["channel"]}
+        named = {"videos": len(self.plain_ids()) + purged["video"], "channels": len(self.channels) + purged["channel"]}
         return {**named, "texts": n_texts} if n_texts else named
 
     def lines(self) -> list[str]:
         """The lines of the file, sorted, so that the same ones give the same bytes."""
         lines = [f"channel {name}" for name in self.channels] + [f"url {name}" for name in self.urls]
         lines += [f"video {name}" for name in self.videos] + [str(it) for it in self.hashed]
-        lines += [f"{TEXT} {text}" for text in self.texts]
+        lines += [f"{TEXT} {text}" for text in self.texts] + [f"{SALT} {self.salt}"] * bool(self.salt)
         return sorted(lines + [f"content {content} {name}" for content, name in self.contents.items()])
 
 
@@ -183,7 +219,7 @@ def _is_as_written(kind: str, name: str) -> bool:
 
 def salt_of(tombstones: Tombstones) -> str:
     """The salt of a data set's hashes; a new one if it has none."""
-    return min((it.salt for it in tombstones.hashed), default=secrets.token_hex(8))
+    return tombstones.salt or min((it.salt for it in tombstones.hashed), default=secrets.token_hex(8))
 
 
 def read_tombstones(store: Store) -> Tombstones:
@@ -207,7 +243,7 @@ def read_tombstones(store: Store) -> Tombstones:
     found = Tombstones(under_way=UNDER_WAY in lines)
     given = [line for line in lines if line.strip() and not line.startswith("#")]
     names: dict[str, set[str]] = {kind: set() for kind in KINDS[:3]}
-    contents, hashes, texts = {}, set(), set()
+    contents, hashes, texts, salt = {}, set(), set(), ""
     for line in given:
         kind, _, name = line.partition(" ")
         words = name.split()
@@ -219,10 +255,12 @@ def read_tombstones(store: Store) -> Tombstones:
             texts.add(said_as(name))
         elif kind == "hashed" and len(words) == 3:
             hashes.add(Hashed(*words))
+        elif kind == SALT and len(words) == 1:
+            salt = name
         else:
             found = found.joined(_pasted(line, store))
     videos, channels, urls = (frozenset(of_kind) for of_kind in names.values())
-    return found.joined(Tombstones(videos, channels, False, urls, contents, frozenset(hashes), frozenset(texts)))
+    return found.joined(Tombstones(videos, channels, False, urls, contents, frozenset(hashes), frozenset(texts), salt))
 
 
 def _copy(store: Store) -> bytes | None:

@@ -38,6 +38,7 @@ from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resourc
 from pipeline.media.probe import Probe, Starved, Unusable, probe
 from pipeline.media.source_files import FileSeen, looked_at, path_text, refuse_unreadable
 from pipeline.outdir.identity import RUN_FILE, is_of_a_run
+from pipeline.outdir.tombstones import is_pseudonym, read_tombstones
 from pipeline.text.captions import BrokenTrack, read_track
 from pipeline.text.captions.markup import MAX_BYTES
 
@@ -70,7 +71,8 @@ class FolderStage:
         """Batches of files, named by the ids they will have. UserError if the folder is missing or empty."""
         folder = folder_of(self.config)
         verdicts, ids_of = _known(store)
-        identified = identify(folder, self.media.limits.max_bytes, ids_of)
+        known_as = read_tombstones(store).known_as
+        identified = ((known_as(i), file) for i, file in identify(folder, self.media.limits.max_bytes, ids_of))
         files = [(video_id, file) for video_id, file in identified if video_id not in verdicts]
         if self.config.category_from == "folder":
             warn_of_no_category(file.parent.name for _, file in files)
@@ -88,6 +90,9 @@ class FolderStage:
         rejects: list[Reject] = []
         mapping = read_mapping(self.config.mapping) if self.config.category_from == "mapping" else {}
         for video_id, file in unit.payload:
+            if is_pseudonym(video_id):  # removed: it is not looked at again, and its name may be its id
+                rejects.append(Reject(Reason.OPTED_OUT, video_id, detail=f"video {video_id}"))
+                continue
             made = per_item(context, video_id, partial(self._read_file, video_id, file, mapping, context))
             if isinstance(made, Reject):
                 rejects.append(replace(made, detail=f"{file.name}: {made.detail}"))

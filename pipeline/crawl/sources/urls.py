@@ -42,6 +42,7 @@ from pipeline.engine.work.boundary import per_item, plain
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit, content_name
 from pipeline.media.source_files import FileSeen
 from pipeline.outdir.retries import times_looked_anew
+from pipeline.outdir.tombstones import is_pseudonym, read_tombstones
 from pipeline.site.hosts import PoliteHosts
 from pipeline.site.redact import redact
 from pipeline.site.tracks import MAX_CAPTION_BYTES
@@ -88,10 +89,10 @@ class UrlsStage:
 
     def units(self, store: Store) -> Iterator[Unit]:
         """Batches in the order of the tables, named by their ids; of several rows with the same id the first counts."""
-        known = _known(store, self.name)
+        known, known_as = _known(store, self.name), read_tombstones(store).known_as
         batch: dict[str, TableRow] = {}
         for row in self._rows():
-            video_id = video_id_of_row(row)
+            video_id = known_as(video_id_of_row(row))
             if video_id not in known:
                 known.add(video_id)
                 batch[video_id] = row
@@ -123,6 +124,9 @@ class UrlsStage:
         made_rows: dict[str, list[Mapping[str, Any]]] = {"videos": [], "captions": [], "transcripts": []}
         output, looks_anew = Output(rows=made_rows), times_looked_anew(context.store)
         for video_id, row in unit.payload.items():
+            if is_pseudonym(video_id):  # removed: it is not looked at again
+                output.rejects.append(Reject(Reason.OPTED_OUT, video_id, detail=f"video {video_id}"))
+                continue
             read = partial(self._read, video_id, row, context, is_anew=looks_anew[video_id] > 0)
             made = per_item(context, video_id, read)
             if isinstance(made, Reject):

@@ -60,7 +60,7 @@ def plan_merge(store: Store, sizes: MergeSizes) -> Job | None:
     head, _ = read_head(store)
     for stage in store.commits.stages():
         loose = dict(sorted(store.loose(head, stage).items(), key=lambda pair: pair[::-1])[: _most(sizes)])
-        if len(loose) >= sizes.n_units and (job := _of_loose(store, stage, loose, sizes)):
+        if len(loose) >= sizes.n_units and (job := job_of_loose(store, stage, loose, sizes.n_units)):
             return job
     for stage in sorted({segment.stage for segment in head.segments}):
         by_level: dict[int, list[Segment]] = {}
@@ -69,7 +69,7 @@ def plan_merge(store: Store, sizes: MergeSizes) -> Job | None:
                 by_level.setdefault(segment.level, []).append(segment)
         for level in sorted(by_level):
             if len(by_level[level]) >= sizes.fan_in:
-                return _of_segments(store, stage, by_level[level][: sizes.fan_in])
+                return job_of_segments(store, stage, by_level[level][: sizes.fan_in])
     return None
 
 
@@ -77,8 +77,10 @@ def _most(sizes: MergeSizes) -> int:
     return max(MOST_AT_ONCE, sizes.n_units)
 
 
-def _of_loose(store: Store, stage: str, loose: Mapping[str, str], sizes: MergeSizes) -> Job | None:
-    """A merge of loose units; a unit that lost a part stays loose, so that `check_accounts` keeps reporting it."""
+def job_of_loose(store: Store, stage: str, loose: Mapping[str, str], least: int = 1) -> Job | None:
+    """A merge of loose units, {unit: path of its commit}, if there are so many: a unit that lost a part stays loose, so
+    that `check_accounts` keeps reporting it.
+    """
     facts = {unit: store.commits.facts(path, unit) for unit, path in loose.items()}
     parts = {}
     for folder in (*(f"{table}/{stage}" for table in TABLES), f"rejects/{stage}"):
@@ -88,7 +90,7 @@ def _of_loose(store: Store, stage: str, loose: Mapping[str, str], sizes: MergeSi
             parts[folder.partition("/")[0]] = loose_parts
     held = {(table, part.unit) for table, some in parts.items() for part in some}
     whole = {unit for unit, its in facts.items() if all((table, unit) in held for table in _promised(its))}
-    if len(whole) < sizes.n_units:
+    if len(whole) < least:
         return None
     kept = {table: tuple(part for part in some if part.unit in whole) for table, some in parts.items()}
     return Job(stage, 0, {unit: facts[unit] for unit in sorted(whole)}, {t: some for t, some in kept.items() if some})
@@ -99,7 +101,8 @@ def _promised(facts: Facts) -> list[str]:
     return [*facts.get("rows", {}), *rejects]
 
 
-def _of_segments(store: Store, stage: str, some: list[Segment]) -> Job:
+def job_of_segments(store: Store, stage: str, some: list[Segment]) -> Job:
+    """A merge of whole segments into one of the next level."""
     facts = {unit: its for segment in some for unit, its in store.segments.facts(segment)}
     tables = sorted({table for segment in some for table, n_rows in segment.rows.items() if n_rows})
     parts = {}

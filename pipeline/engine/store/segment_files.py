@@ -7,10 +7,12 @@ import tempfile
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from heapq import merge
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -33,10 +35,20 @@ GROUP_BYTES = 32 * 1024**2
 """Approximate most bytes in memory of a row group."""
 
 
-def write_segment(store: Store, job: Job) -> Segment:
-    """Writes the files of a job's segment. It does not count until `install` has put it into the head."""
-    rows = {table: _read_ahead(store, parts) for table, parts in job.parts.items()}
-    segment = write_rows(store, job.stage, job.level, job.facts, rows)
+Edit = Callable[[str, pa.Table], pa.Table]
+"""(table, a unit's rows in it) -> the rows as they are to be."""
+
+
+def write_segment(
+    store: Store, job: Job, edit: Edit = lambda table, rows: rows, renamed: Mapping[str, str] | None = None
+) -> Segment:
+    """Writes the files of a job's segment, with edited rows, and with units that are called otherwise from now on. It
+    does not count until `install` has put it into the head.
+    """
+    new = renamed or {}
+    rows = {table: _edited(store, parts, partial(edit, table), new) for table, parts in job.parts.items()}
+    facts = {new.get(unit, unit): its for unit, its in job.facts.items()}
+    segment = write_rows(store, job.stage, job.level, facts, rows)
     if not job.replaced:
         store.write_json(f"{segment.folder}/{MERGED_NAME}", [part.path for some in job.parts.values() for part in some])
     return segment
@@ -147,6 +159,21 @@ def _blocks(
             held, n_rows, n_bytes = [], 0, 0
     if held:
         yield pa.concat_tables(held), [t.num_rows for t in held]
+
+
+def _edited(
+    store: Store, parts: tuple[Part, ...], edit: Callable[[pa.Table], pa.Table], renamed: Mapping[str, str]
+) -> Iterator[tuple[str, pa.Table]]:
+    """Yields (unit, edited rows) of the parts, in the order of the units' new names."""
+
+    def place(unit: str) -> str:
+        return part_name("", unit)
+
+    moved = sorted((part for part in parts if part.unit in renamed), key=lambda part: place(renamed[part.unit]))
+    others = _read_ahead(store, tuple(part for part in parts if part.unit not in renamed))
+    under_new_names = ((renamed[part.unit], store.read_part(part)) for part in moved)
+    for unit, rows in merge(others, under_new_names, key=lambda item: place(item[0])) if moved else others:
+        yield unit, edit(rows)
 
 
 def _read_ahead(store: Store, parts: tuple[Part, ...]) -> Iterator[tuple[str, pa.Table]]:

@@ -60,6 +60,7 @@ def test_a_video_that_was_taken_down_is_said_to_be_gone(tmp_path: Path) -> None:
     today = datetime.now(UTC).date().isoformat()
     assert (gone.exit_code, unseen.exit_code, stays.exit_code) == (0, 0, 0)
     assert f"taken down on {today}" in " ".join(gone.stdout.split()) and "tombstones.txt" in gone.stdout
+    assert "2 of 2 clips made" in gone.stdout
     assert "asked to be left out" in " ".join(unseen.stdout.split())
     assert "removed" not in stays.stdout
 

@@ -20,10 +20,11 @@ from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import LimitsConfig
 from pipeline.config.sources import ListsConfig
 from pipeline.crawl.ledger import CrawlLedger
+from pipeline.dataset.remove import remove
 from pipeline.engine.run.stage_run import RunStopped
 from pipeline.engine.work.unit import Rejected, Transient
 from pipeline.outdir.retries import request_retries
-from pipeline.outdir.tombstones import Tombstones
+from pipeline.outdir.tombstones import Tombstones, read_tombstones
 from pipeline.site.fetch import Fetcher
 from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import Road, config_for, hurried
@@ -239,12 +240,24 @@ def test_who_asked_to_be_left_out_is_not_asked_for(site: MiniYouTube, tmp_path: 
     category_id = largest(site.catalogue)
     theirs = [video for video in site.catalogue.videos if video.category_id == category_id]
     gone, channel = theirs[0].video_id, theirs[-1].channel.channel_id
-    out = Tombstones(frozenset({gone}), frozenset({channel}))
+    out = Tombstones(frozenset({gone}), frozenset({channel})).with_pseudonyms("a salt")
     road = Road.at(tmp_path, config_for(site, categories=(category_id,)), opt_outs=out).crawl({category_id: 1000.0})
     left_out = {gone} | {video.video_id for video in theirs if video.channel.channel_id == channel}
     assert not left_out & road.kept.keys()
-    assert {i for i, row in road.rejects.items() if row["reason"] == Reason.OPTED_OUT} == left_out
+    assert {i for i, row in road.rejects.items() if row["reason"] == Reason.OPTED_OUT} == {*map(out.known_as, left_out)}
+    assert gone not in str([road.store.read_table(table).to_pydict() for table in ("listings", "candidates")])
     assert not any(site.log.of("watch", video_id=video_id) for video_id in left_out)
+
+
+def test_a_removed_video_of_the_last_round_is_not_looked_at_again_nor_are_others(site: MiniYouTube, tmp_path: Path):
+    config, quotas = config_for(site, categories=(largest(site.catalogue),)), {largest(site.catalogue): 1000.0}
+    road = Road.at(tmp_path, config).crawl(quotas, most_rounds=1)
+    n_kept, n_asked = len(road.kept), len(site.log.of("watch"))
+
+    remove(road.store, Tombstones(frozenset([min(road.kept)])))
+    again = Road.at(tmp_path, config, opt_outs=read_tombstones(road.store)).crawl(quotas, most_rounds=1)
+
+    assert len(again.kept) == n_kept and len(site.log.of("watch")) == n_asked
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`remove --purge`, and removals by what a video is called where it comes from."""
+"""What a removal leaves of a video in the tables, and removals by what a video is called where it comes from."""
 
 import os
 import shutil
@@ -17,7 +17,9 @@ from manifests.schema import TABLES, table_of
 from manifests.stages import STAGES
 from pipeline.cli import app
 from pipeline.config.shards import ShardsConfig, SplitConfig
+from pipeline.crawl.plan import RoundPlan
 from pipeline.crawl.progress import FOLDER
+from pipeline.crawl.round_files import read_plans, write_plan
 from pipeline.dataset.purge import EMPTIED
 from pipeline.dataset.remove import meant_by, remove
 from pipeline.dataset.verify import verify
@@ -28,7 +30,8 @@ from pipeline.engine.store.store import Store
 from pipeline.outdir.due import write_gone
 from pipeline.outdir.named import read_named
 from pipeline.outdir.remade import ALIKE
-from pipeline.outdir.tombstones import Tombstones, read_tombstones
+from pipeline.outdir.retries import requested_of, write_retry
+from pipeline.outdir.tombstones import RECORDS, TOMBSTONES, Tombstones, is_pseudonym, read_tombstones
 from pipeline.query.cache import open_tables
 from pipeline.query.fill import run
 from pipeline.report.page import write_report
@@ -126,41 +129,51 @@ NAMES_OF_KIND = ("source", "query", "kind", "language", "track", "format", "live
 """Columns that say how and by what search a video was found, not what is in it; they stay."""
 
 
-TABLES_OF_IDS = {*TABLES, "rejects", "commits", "selection.parquet"}
-"""Where ids stay, as the record that a video was seen."""
-
-
-def test_a_purge_leaves_no_word_of_a_video_and_keeps_its_rows(copy: Path) -> None:
+@pytest.mark.parametrize("purge", [False, True])
+def test_no_word_and_no_id_of_a_video_is_left_but_its_rows_are(copy: Path, purge: bool) -> None:
     store = Store(str(copy))
     n_rows = {table: store.read_table(table).num_rows for table in TABLES}
     with open_tables(store, "SELECT title FROM videos") as tables:
         assert (PLANTED,) in run(tables, "SELECT title FROM videos")
 
-    done = remove(store, Tombstones(frozenset({"video-00001"})), purge=True)
+    plan = RoundPlan(0, due=(("video-00001", 2), ("video-00002", 2)))
+    write_plan(store, plan)
+    store.commit("choose", plan.unit_of_choice, {})
+    store.write_json("batches/00000.json", {"video_ids": ["video-00001", "video-00002"], "long": {"video-00001": 4}})
+    write_retry(store, "media", "silent", ["video-00001"], 1)
+
+    done = remove(store, Tombstones(frozenset({"video-00001"})), purge=purge)
 
     for path, text in (*texts_in(copy), *texts_in(Path(os.environ["XDG_CACHE_HOME"]))):
         assert PLANTED not in text, path
         place = path.relative_to(copy).parts[0] if path.is_relative_to(copy) else ""
-        assert place in TABLES_OF_IDS or "video-00001" not in text, path
+        assert "video-00001" not in text or (place in (TOMBSTONES, RECORDS) and not purge), path
+    (name,) = (name for name in read_tombstones(store).videos if is_pseudonym(name))
+    batch = {"video_ids": [name, "video-00002"], "long": {name: 4}}
+    assert store.read_json("batches/00000.json") == batch and requested_of(store, "media", "silent") == {name}
+    (plan,) = read_plans(store)
+    assert plan.due[0] == (name, 2) and plan.unit_of_choice in store.committed("choose")
+    assert name in store.committed("media") and "video-00001" not in store.committed("media")
     assert store.read_json(STATE_FILE)["sentinels"] == {"good": ["other"], "gone": []}
     assert {table: store.read_table(table).num_rows for table in TABLES} == n_rows
     assert done.n_purged > 5 and list(verify(store, decode=0)) == []
 
 
-def test_a_purge_reaches_merged_tables_and_what_their_merges_left(copy: Path) -> None:
+def test_a_removal_reaches_merged_tables_and_what_their_merges_left(copy: Path) -> None:
     store, sizes = Store(str(copy)), MergeSizes(n_units=1, fan_in=2, grace_s=3600)
     while job := plan_merge(store, sizes):
         assert install(store, job, write_segment(store, job))
     n_rows = {table: store.read_table(table).num_rows for table in TABLES}
     other = texts_of(store, "video-00002")
 
-    remove(store, Tombstones(frozenset({"video-00001"})), purge=True)
+    remove(store, Tombstones(frozenset({"video-00001"})))
 
     assert not store.names("videos") and {t: Store(str(copy)).read_table(t).num_rows for t in TABLES} == n_rows
     for table in set(TABLES) - {"sources"}:
         for row in store.read_table(table).to_pylist():
             for name in EMPTIED.get(table, ()):
-                assert row["video_id"] != "video-00001" or not row[name] or row[name].startswith("http"), (table, name)
+                assert not is_pseudonym(row["video_id"]) or not row[name], (table, name)
+            assert "video-00001" not in str(row)
     assert all(PLANTED not in str(row["detail"]) for row in store.read_rejects().to_pylist())
     assert texts_of(store, "video-00002") == other
     segments = read_head(store)[0].segments
@@ -174,7 +187,7 @@ def test_other_videos_keep_every_word(copy: Path) -> None:
     store = Store(str(copy))
     before = texts_of(store, "video-00002")
 
-    remove(store, Tombstones(frozenset({"video-00001"})), purge=True)
+    remove(store, Tombstones(frozenset({"video-00001"})))
 
     assert texts_of(store, "video-00002") == before
 

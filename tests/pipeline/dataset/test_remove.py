@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ from pipeline.dataset.verify import verify
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import index_pack
 from pipeline.outdir.named import read_named
-from pipeline.outdir.tombstones import Tombstones, read_tombstones, write_tombstones
+from pipeline.outdir.tombstones import RECORDS, TOMBSTONES, Tombstones, read_tombstones, write_tombstones
 from pipeline.report.page import write_report
 from pipeline.shards.stage import ShardsStage
 
@@ -121,7 +122,9 @@ def test_the_same_removal_twice_changes_nothing(copy: Path):
     assert {p: p.read_bytes() for p in copy.rglob("*") if p.is_file()} == before
 
 
-KILLED_AND_REPEATED = """
+GONE = ("video-00001", "video-00004")
+SAID = "this is sentence 1 of video video-00001"
+KILLED_AND_REPEATED = f"""
 import shutil
 import sys
 from pathlib import Path
@@ -132,13 +135,14 @@ from pipeline.outdir.tombstones import Tombstones
 
 def run(folder, fatal):
     Writes(fatal, "put", "write", "delete")
-    remove(Store(str(folder)), Tombstones(frozenset({"video-00001", "video-00004"})))
+    remove(Store(str(folder)), asked)
 
-made, copies = map(Path, sys.argv[1:])
+made, copies = map(Path, sys.argv[1:3])
+asked = Tombstones(frozenset({GONE!r})) if sys.argv[3] == "videos" else Tombstones(texts=frozenset([{SAID!r}]))
 ends = [-9]
 while ends[-1]:  # until one ends before the write at which it is to be killed
     fatal = 9 * len(ends) - 7
-    folder = shutil.copytree(made, copies / f"killed-{fatal}")
+    folder = shutil.copytree(made, copies / f"killed-{{fatal}}")
     ends.append(exit_of_fork(run, folder, fatal))
     print(folder.name, ends[-1], exit_of_fork(run, folder, 0))
 """
@@ -146,8 +150,9 @@ while ends[-1]:  # until one ends before the write at which it is to be killed
 
 
 @pytest.mark.slow
-def test_killed_between_any_two_writes_the_same_command_finishes_it(made: Path, tmp_path: Path):
-    command = [sys.executable, "-c", KILLED_AND_REPEATED, str(made), str(tmp_path)]
+@pytest.mark.parametrize("asked", ["videos", "text"])
+def test_killed_between_any_two_writes_the_same_command_finishes_it(made: Path, tmp_path: Path, asked: str):
+    command = [sys.executable, "-c", KILLED_AND_REPEATED, str(made), str(tmp_path), asked]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     folders, ends, repeats = said[::3], said[1::3], said[2::3]
     assert ends == [f"{-signal.SIGKILL:d}"] * (len(ends) - 1) + ["0"] and len(ends) > 2
@@ -158,6 +163,12 @@ def test_killed_between_any_two_writes_the_same_command_finishes_it(made: Path, 
     for folder in (tmp_path / name for name in folders):
         assert {name: (folder / name).read_bytes() for name in expected} == expected
         assert list(verify(Store(str(folder)), decode=0)) == [] and not read_tombstones(Store(str(folder))).under_way
+        for path in (path for path in folder.rglob("*") if path.is_file()):
+            place = path.relative_to(folder).parts[0]
+            words = str(pq.read_table(path).to_pydict()) if path.suffix == ".parquet" else ""
+            words += f"{path.relative_to(folder)} {path.read_bytes().decode('latin-1')}"
+            gone = GONE * (place not in (TOMBSTONES, RECORDS)) if asked == "videos" else (SAID,)
+            assert not [name for name in gone if name in words], path
 
 
 def test_after_an_interrupted_removal_a_run_says_what_to_do(copy: Path):
@@ -189,7 +200,7 @@ def test_what_only_the_site_can_tell_is_named_and_the_rest_is_removed(copy: Path
     (tmp_path / "ids.txt").write_text("https://www.youtube.com/user/ELEVENCHARS\nvideo-00001\n")
     done = CliRunner().invoke(app, ["remove", str(copy), "--ids", str(tmp_path / "ids.txt")])
     assert isinstance(done.exception, Unresolved) and "user/ELEVENCHARS" in str(done.exception)
-    assert "2 samples removed" in done.output and read_tombstones(Store(str(copy))) == videos("video-00001")
+    assert "2 samples removed" in done.output and read_tombstones(Store(str(copy))).plain_ids() == {"video-00001"}
     (tmp_path / "ids.txt").write_text("@somebody\n")
     nothing = CliRunner().invoke(app, ["remove", str(copy), "--ids", str(tmp_path / "ids.txt")])
     assert isinstance(nothing.exception, Unresolved) and "samples removed" not in nothing.output
@@ -209,11 +220,13 @@ def test_every_address_of_a_channel_finds_it(tmp_path: Path):
 IDS = st.frozensets(st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True), max_size=5)
 
 
-@given(videos=IDS, channels=IDS, under_way=st.booleans())
-def test_tombstones_are_read_as_they_were_written(videos, channels, under_way, tmp_path_factory):
+@given(videos=IDS, channels=IDS, under_way=st.booleans(), salt=st.sampled_from(["", "3a7bd3e2360a3d29"]))
+def test_tombstones_are_read_as_they_were_written(videos, channels, under_way, salt, tmp_path_factory):
     store = Store(str(tmp_path_factory.mktemp("stones")))
-    write_tombstones(store, Tombstones(videos, channels, under_way))
-    assert read_tombstones(store) == Tombstones(videos, channels, under_way)
+    stones = Tombstones(videos, channels, under_way)
+    stones = stones.with_pseudonyms(salt) if salt else stones
+    write_tombstones(store, stones)
+    assert read_tombstones(store) == stones
 
 
 def test_the_command_says_what_it_did(copy: Path, tmp_path: Path):

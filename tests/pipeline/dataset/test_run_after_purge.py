@@ -57,3 +57,7 @@ def test_a_run_goes_on_after_a_purge(tmp_path: Path) -> None:
     assert reasons(out) == {"opted_out": 1}
     command("run", config, "--redo", "clips")
     assert reasons(out) == {"no_clips": 1}
+    command("run", config, "--redo", "folder")
+    assert reasons(out) == {"opted_out": 1}
+    store = Store(str(out))
+    assert "gone" not in str([store.read_table("videos").to_pydict(), store.read_rejects().to_pydict()])

@@ -131,9 +131,9 @@ def test_what_is_tried_again_is_decided_on_again(store: Store, tmp_path: Path) -
 def test_a_purge_empties_what_a_later_stage_wrote_over(store: Store, tmp_path: Path) -> None:
     run(store, tmp_path, "brief")
 
-    purge(store, ["a"])
+    purge(store, {"a": "removed-a"})
 
     parts = [part for stage in ("clips", "clips__brief") for part in store.parts(f"clips/{stage}")]
     rows = [row for part in parts for row in store.read_part(part).to_pylist()]
-    assert {row["text"] for row in rows if row["video_id"] == "a"} == {""}
-    assert len([row for row in rows if row["video_id"] == "a"]) == 3
+    assert {row["text"] for row in rows if row["video_id"] == "removed-a"} == {""}
+    assert len([row for row in rows if row["video_id"] == "removed-a"]) == 3

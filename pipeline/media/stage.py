@@ -32,6 +32,7 @@ from pipeline.media.source_files import refuse_changed, refuse_unreadable, sourc
 from pipeline.media.video import MadeClip, MadeVideo, make_video
 from pipeline.media.work_limit import WALL_FACTOR
 from pipeline.outdir.retries import times_looked_anew
+from pipeline.outdir.tombstones import is_pseudonym
 
 Fetch = Callable[[Mapping[str, Any], Context], Path]
 """Returns the file of a video (a row of `videos`) in the scratch folder; raises Rejected, Transient or StopRun."""
@@ -124,7 +125,9 @@ class MediaStage:
         return _START_S + WALL_FACTOR * time_limit_s(media_s)
 
     def prepare(self, unit: Unit, context: Context) -> None:
-        """Fetches a video into the scratch folder, and writes down there which file it is."""
+        """Fetches a video into the scratch folder, and writes down there which file it is; none that was removed."""
+        if is_pseudonym(unit.name):
+            raise Rejected(Reason.OPTED_OUT, f"video {unit.name}")
         videos = video_rows(context.store, [unit.payload.video], unit.payload.video_id)
         if not videos:
             raise Rejected(Reason.NO_CLIPS, "its row is gone from the tables")

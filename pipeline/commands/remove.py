@@ -17,9 +17,7 @@ def remove(
     ] = "",
     purge: Annotated[
         bool,
-        typer.Option(
-            "--purge", help="Keep only salted hashes of them; erase all words of videos that say a sentence."
-        ),
+        typer.Option("--purge", help="Keep only salted hashes of them; erase all words of videos that say a sentence."),
     ] = False,
     report: Annotated[
         str,

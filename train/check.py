@@ -270,7 +270,7 @@ def _measure_text(split: SplitReport, captions: Sequence[str], config: TrainConf
     tokenizer = _tokenizer(captions, config)
     ids, mask = tokenizer.encode(captions, length + 1)
     inside = mask.bool()
-    unknown = ids == tokenizer.pieces()[UNK]
+    unknown = ids == tokenizer.pieces().get(UNK, -1)
     split.share_cut = float(inside[:, -1].float().mean())
     split.share_unknown = float((unknown & inside).sum() / inside.sum())
 

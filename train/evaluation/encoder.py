@@ -1,4 +1,4 @@
-"""A trained HD-VILA with what belongs to it: videos and sentences in, embeddings (or answers) out."""
+"""A trained HD-VILA or vit with what belongs to it: videos and sentences in, embeddings (or answers) out."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +16,7 @@ from train.data.film import Film, videos_in
 from train.data.views import View, Views
 from train.feed.tokenizer import Tokenizer
 from train.models.hd_vila import HDVila
+from train.models.vit.model import Vit
 from train.models.wrapping import autocast
 from train.rows import Rows
 
@@ -28,7 +29,7 @@ class Encoder:
 
     def __init__(
         self,
-        model: HDVila,
+        model: HDVila | Vit,
         tokenizer: Tokenizer | None,
         *,
         stride: int = 12,
@@ -89,6 +90,7 @@ class Encoder:
         pictures = {"img_middle": middle, "img_other": around}
         rows = Rows({name: tensor for name, tensor in pictures.items() if tensor is not None})
         with autocast(self.precision, self.device):
+            assert isinstance(self.model, HDVila)
             return self.model.visual_input(rows)[0]
 
     @torch.inference_mode()
@@ -96,12 +98,14 @@ class Encoder:
         """The answering head's outputs [n, n_answers] for n maps, each read with its text; fp32 on the CPU."""
         ids, mask = self._tokens(texts)
         with autocast(self.precision, self.device):
+            assert isinstance(self.model, HDVila)
             return self.model.answer(maps, ids, mask).float().cpu()
 
     @property
     def temperature(self) -> float:
         """The number that similarities are divided by in the model's loss."""
         with torch.no_grad():
+            assert self.model.temperature is not None
             return 1 / float(self.model.temperature()[0])
 
     @torch.inference_mode()

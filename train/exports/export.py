@@ -36,14 +36,17 @@ from train.exports.export_folder import (
 )
 from train.exports.image_text_export import export_image_text, export_official_soho, write_official_soho
 from train.exports.onnx_files import write_onnx
+from train.exports.vit_export import export_vit, write_vit
 from train.feed.asked import read_classes, task_of, write_classes
 from train.feed.tokenizer import Tokenizer, load_tokenizer
-from train.models.base import ModelSection
 from train.models.configs import ModelConfig
 from train.models.hd_vila import HDVila
 from train.models.official import BIAS, BIAS_ALIAS, check_keys, load_official, stage_of
 from train.models.registry import build_model as initial_weights
 from train.models.soho.official import is_soho
+from train.models.vit.configs import VitConfig
+from train.models.vit.layouts import Layout
+from train.models.vit.model import Vit
 from train.models.weight_files import load_file
 
 
@@ -76,7 +79,7 @@ def export_run(run: Path, out: Path, *, best: bool = False, onnx: bool = False) 
     facts = read_facts(checkpoint)
     trained = parse_config(TrainConfig, facts.config, source=str(checkpoint))
     config = trained.model
-    model = initial_weights(_without_sources(config), seed=0)
+    model = initial_weights(config.without_sources(), seed=0)
     mark_trainable(model, trained)
     restore_weights(checkpoint, model)
     folder = next((p for p in (checkpoint.parent.parent, checkpoint.parent) if (p / "tokenizer").is_dir()), checkpoint)
@@ -95,6 +98,8 @@ def export_run(run: Path, out: Path, *, best: bool = False, onnx: bool = False) 
     if isinstance(model, HDVila):
         model.weight_sources = _asked_sources(model.config, facts.config.get("seed", 0))
         export(model, tokenizer, out, origin, onnx=onnx)
+    elif isinstance(model, Vit):
+        export_vit(model, tokenizer, out, origin, onnx=onnx)
     elif onnx:
         raise UserError(f"--format onnx writes two towers, and a model of kind {config.kind} has none")
     else:
@@ -115,10 +120,14 @@ def export_official(source: Path, out: Path, *, vocab: Path | None = None, parti
     return len(model.state_dict())
 
 
-def write_official(folder: Path, out: Path) -> int:
-    """Converts an exported folder to a published checkpoint file (a flat fp32 state dict); returns how many entries."""
-    if read_config(folder).get("model_type") == "soho":
+def write_official(folder: Path, out: Path, layout: Layout = "transformers") -> int:
+    """Converts an exported folder to a published checkpoint file (a flat fp32 state dict), or a vit to a folder of its
+    towers in `layout`; returns how many entries."""
+    kind = read_config(folder).get("model_type")
+    if kind == "soho":
         return write_official_soho(folder, out)
+    if kind == "vit":
+        return write_vit(folder, out, layout)
     weights = {key: value for key, value in read_weights(folder).items() if not key.startswith("temperature.")}
     stage = stage_of(weights)
     check_keys(weights, stage)
@@ -140,17 +149,13 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     return weights
 
 
-def model_config(tree: Mapping[str, Any], source: Path) -> ModelConfig:
+def model_config(tree: Mapping[str, Any], source: Path) -> ModelConfig | VitConfig:
     """Parses the architecture stored in a checkpoint or an export."""
     from manifests.settings import parse_config
 
+    if tree.get("kind") == "vit":
+        return parse_config(VitConfig, tree, source=str(source))
     return parse_config(ModelConfig, tree, source=str(source))
-
-
-def _without_sources(config: ModelSection) -> ModelSection:
-    """The same architecture with random weights, since the checkpoint's are loaded next."""
-    sources = {name: "random" for name in type(config).model_fields if name.endswith("_weights")}
-    return config.model_copy(update={**sources, "model_weights": ""})
 
 
 def _asked_sources(config: ModelConfig, seed: int) -> dict[str, str]:

@@ -28,8 +28,11 @@ from train.feed.asked import read_classes
 from train.feed.tokenizer import FILE, load_tokenizer
 from train.loop.checkpoint import find_checkpoint, restore_weights
 from train.loop.objective import mark_trainable
-from train.models import ModelConfig, build_model
+from train.models import ModelConfig
 from train.models.hd_vila import HDVila
+from train.models.registry import build_model
+from train.models.vit.configs import VitConfig
+from train.models.vit.model import Vit
 
 
 def load_checkpoint(target: Path, *, best: bool = False, device: torch.device | str = "cpu") -> Encoder:
@@ -39,7 +42,7 @@ def load_checkpoint(target: Path, *, best: bool = False, device: torch.device | 
     checkpoint = find_checkpoint(target, best=best)
     folder = next(p for p in (checkpoint.parent.parent, checkpoint.parent) if (p / "config.yaml").is_file())
     config = load_config(TrainConfig, folder / "config.yaml")
-    if not isinstance(config.model, ModelConfig):
+    if not isinstance(config.model, ModelConfig | VitConfig):
         raise UserError(f"{target}: holds a model of kind {config.model.kind}, which has no embeddings to compare by")
     model = build_model(config.model.without_sources(), seed=config.seed)
     mark_trainable(model, config)
@@ -51,8 +54,8 @@ def load(path: str | Path, *, device: torch.device | str = "cpu") -> Encoder:
     """Loads the model of an exported folder (`hdvila-train export` or `convert`). UserError says what is wrong."""
     folder = Path(path)
     document = read_config(folder)
-    config = model_config(document.get("model", {}), source=folder / "config.json")
-    model = HDVila(config)
+    section = model_config(document.get("model", {}), source=folder / "config.json")
+    model = HDVila(section) if isinstance(section, ModelConfig) else Vit(section)
     _fill(model, folder)
     has_tokenizer = any((folder / name).is_file() for name in (FILE, "vocab.txt"))
     tokenizer = load_tokenizer(folder) if has_tokenizer else None
@@ -83,7 +86,7 @@ def _task(document: Mapping[str, object], folder: Path) -> Task | None:
     return cast(Task | None, task)
 
 
-def _fill(model: HDVila, folder: Path) -> None:
+def _fill(model: HDVila | Vit, folder: Path) -> None:
     weights = read_weights(folder)
     own = model.state_dict()
     wrong = sorted(own.keys() ^ weights.keys())

@@ -41,14 +41,15 @@ from train.data.workers import Workers
 from train.distributed import Process, agree, text_from_first
 from train.feed.asked import asked_rows, classes_of, training_questions
 from train.feed.tokenizer import (
+    MASK,
     MAX_CAPTIONS,
     Tokenizer,
     load_tokenizer,
     tokenizer_beside,
     tokenizer_from_captions,
-    tokenizer_of_pieces,
+    tokenizer_of_text,
 )
-from train.objectives import Draw, prepare
+from train.objectives import Draw, active, prepare
 from train.rows import Rows
 
 MIN_FOR_SHARE = 200
@@ -191,16 +192,16 @@ def _tokenizer(config: TrainConfig, train: Index, run: Path, process: Process) -
     on another node they may have no such folder.
     """
     folder = run / "tokenizer"
-    problem, pieces = "", list[str]()
+    problem, text = "", ""
     if process.is_first:
         try:
             if not folder.exists():
                 _make_tokenizer(config, train, folder)
-            pieces = load_tokenizer(folder).in_order()
+            text = load_tokenizer(folder).as_text()
         except UserError as error:
             problem = str(error)
     agree(problem)
-    return tokenizer_of_pieces(json.loads(text_from_first(json.dumps(pieces))), folder)
+    return tokenizer_of_text(text_from_first(text))
 
 
 def _make_tokenizer(config: TrainConfig, train: Index, folder: Path) -> None:
@@ -230,6 +231,8 @@ def _first_tokenizer(config: TrainConfig, train: Index) -> Tokenizer:
         tokenizer = tokenizer_from_captions(
             _captions_of(train, config), vocab_size=config.model.vocab_size, seed=config.seed
         )
+    if not tokenizer.can_mask and "mlm" in {objective.name for objective, _ in active(config.objective)}:
+        raise UserError(f"objective.mlm: the tokenizer of {given or source} has no {MASK}")
     if tokenizer.vocab_size > config.model.vocab_size:
         raise UserError(
             f"the tokenizer has {tokenizer.vocab_size} pieces, the model room for {config.model.vocab_size}; "

@@ -1,13 +1,16 @@
-"""Captions to token ids: BERT's WordPiece, with a given vocabulary or one made from the run's own captions."""
+"""Captions to token ids: BERT's WordPiece, with a given vocabulary or one made from the run's own captions; or the
+tokenizer.json of other towers (CLIP's, SigLIP's), as it is."""
 
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer as FastTokenizer
+from tokenizers import normalizers
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
@@ -22,14 +25,20 @@ CONTINUED = "##"
 """Prefix of a piece that continues a word."""
 MAX_CAPTIONS = 200_000
 """Most captions that a vocabulary is made from; if there are more, the seed draws them."""
-FILE, VOCABULARY = "tokenizer.json", "vocab.txt"
+FILE, VOCABULARY, SETTINGS = "tokenizer.json", "vocab.txt", "tokenizer_config.json"
+BERT = {"tokenizer_class": "BertTokenizerFast", "do_lower_case": True}
 
 
 class Tokenizer:
-    """Uncased WordPiece: `[CLS] pieces [SEP]`, cut or padded to a fixed length."""
+    """Texts to ids of a fixed length, with the tokenizer's own begin and end: BERT's are `[CLS] pieces [SEP]`."""
 
-    def __init__(self, fast: FastTokenizer) -> None:
-        self._fast = fast
+    def __init__(self, fast: FastTokenizer, facts: Mapping[str, Any]) -> None:
+        self._fast, self._facts = fast, dict(facts)
+        self._pad = _name_of(facts.get("pad_token"))
+        siglip2 = str(facts.get("tokenizer_class", "")).startswith("Siglip2")
+        self._side = str(facts.get("padding_side", "left" if siglip2 else "right"))
+        if fast.token_to_id(self._pad) is None:
+            raise UserError(f"the tokenizer does not say what it pads with: {SETTINGS} needs pad_token")
 
     @property
     def vocab_size(self) -> int:
@@ -37,14 +46,22 @@ class Tokenizer:
         return self._fast.get_vocab_size()
 
     @property
+    def can_mask(self) -> bool:
+        """Whether it has a token that stands for a masked one."""
+        return self._fast.token_to_id(MASK) is not None
+
+    @property
     def mask_tokens(self) -> MaskTokens:
-        """What `losses.mask_tokens` needs to know."""
-        return MaskTokens(self._id(MASK), tuple(self._id(token) for token in SPECIAL), self.vocab_size)
+        """What `losses.mask_tokens` needs to know; no use unless `can_mask`."""
+        ids = [self._fast.token_to_id(token) for token in (MASK, *SPECIAL)]
+        mask, *special = (-1 if number is None else number for number in ids)
+        return MaskTokens(mask, tuple(special), self.vocab_size)
 
     def encode(self, texts: Sequence[str], length: int) -> tuple[Tensor, Tensor]:
-        """(input_ids, attention_mask), each [len(texts), length] int64. An empty text is `[CLS] [SEP]`."""
+        """(input_ids, attention_mask), each [len(texts), length] int64. An empty text is begin and end alone."""
         self._fast.enable_truncation(length)
-        self._fast.enable_padding(length=length, pad_id=self._id(PAD), pad_token=PAD)
+        pad = self._fast.token_to_id(self._pad)
+        self._fast.enable_padding(length=length, pad_id=pad, pad_token=self._pad, direction=self._side)
         encoded = self._fast.encode_batch(list(texts))
         ids = torch.tensor([row.ids for row in encoded], dtype=torch.int64).view(len(texts), length)
         mask = torch.tensor([row.attention_mask for row in encoded], dtype=torch.int64).view(len(texts), length)
@@ -59,26 +76,27 @@ class Tokenizer:
         """Every piece and its id."""
         return dict(self._fast.get_vocab())
 
-    def in_order(self) -> list[str]:
-        """Every piece, in the order of the ids."""
-        ids = self.pieces()
-        return sorted(ids, key=ids.__getitem__)
+    def as_text(self) -> str:
+        """All of it as text, for `tokenizer_of_text`."""
+        self._fast.no_truncation()
+        self._fast.no_padding()
+        return json.dumps({"tokenizer": self._fast.to_str(), "facts": self._facts})
 
     def save(self, folder: Path) -> None:
-        """Writes Hugging Face's `tokenizer.json`, `tokenizer_config.json` and a plain `vocab.txt`."""
+        """Writes Hugging Face's `tokenizer.json` and `tokenizer_config.json`, and of a WordPiece its `vocab.txt`."""
         self._fast.no_truncation()
         self._fast.no_padding()
         self._fast.save(str(folder / FILE))
-        (folder / VOCABULARY).write_text("\n".join(self.in_order()) + "\n", encoding="utf-8")
-        facts = {"tokenizer_class": "BertTokenizerFast", "do_lower_case": True}
-        names = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL}
-        text = json.dumps({**facts, **names}, indent=2) + "\n"
-        (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
+        if isinstance(self._fast.model, WordPiece):
+            ids = self.pieces()
+            (folder / VOCABULARY).write_text("\n".join(sorted(ids, key=ids.__getitem__)) + "\n", encoding="utf-8")
+        (folder / SETTINGS).write_text(json.dumps(self._facts, indent=2) + "\n", encoding="utf-8")
 
-    def _id(self, token: str) -> int:
-        number = self._fast.token_to_id(token)
-        assert number is not None
-        return int(number)
+
+def tokenizer_of_text(text: str) -> Tokenizer:
+    """The tokenizer that `as_text` gave."""
+    document = json.loads(text)
+    return Tokenizer(FastTokenizer.from_str(document["tokenizer"]), document["facts"])
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
@@ -151,19 +169,46 @@ def tokenizer_of_pieces(pieces: list[str], source: Path | None) -> Tokenizer:
     # A special token's name inside a caption is ordinary text: a title can't smuggle in a [SEP].
     ends = [(token, vocabulary[token]) for token in (CLS, SEP)]
     fast.post_processor = TemplateProcessing(single=f"{CLS} $A {SEP}", special_tokens=ends)
-    return Tokenizer(fast)
+    return Tokenizer(fast, {**BERT, **{f"{token.strip('[]').lower()}_token": token for token in SPECIAL}})
 
 
 def _from_json(file: Path) -> Tokenizer:
-    """Reads only the vocabulary of a tokenizer.json: the rest of the pipeline is always BERT's uncased."""
+    """A tokenizer.json. Of a WordPiece it reads only the vocabulary: the rest of that is always BERT's uncased."""
     try:
-        vocabulary = json.loads(file.read_text(encoding="utf-8"))["model"]["vocab"]
+        document = json.loads(file.read_text(encoding="utf-8"))
+        model = document["model"]
+        if model.get("type", "WordPiece") != "WordPiece":
+            return _as_it_is(file)
+        vocabulary = model["vocab"]
         pieces = sorted(vocabulary, key=vocabulary.__getitem__)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{file}: holds no WordPiece vocabulary ({type(error).__name__}: {error})") from None
     if [vocabulary[piece] for piece in pieces] != list(range(len(pieces))):
         raise UserError(f"{file}: the vocabulary's ids are not 0 to {len(pieces) - 1}; it isn't a BERT WordPiece file")
     return tokenizer_of_pieces(pieces, file)
+
+
+def _as_it_is(file: Path) -> Tokenizer:
+    """The whole of a tokenizer.json, with the tokenizer_config.json beside it. UserError if it cannot be read."""
+    settings = file.with_name(SETTINGS)
+    facts = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+    try:
+        fast = FastTokenizer.from_file(str(file))
+    except BaseException as error:
+        if type(error) is not Exception:  # what the library raises, and nothing else
+            raise
+        raise UserError(f"{file}: cannot be read ({error})") from None
+    if str(facts.get("tokenizer_class", "")).startswith("Siglip2"):
+        # transformers does it for this class, whether or not the file says so: SigLIP 2 was trained on small letters.
+        fast.normalizer = normalizers.Sequence(
+            [normalizers.Lowercase(), *([fast.normalizer] if fast.normalizer else [])]
+        )
+    return Tokenizer(fast, facts)
+
+
+def _name_of(token: object) -> str:
+    """A special token's text, as tokenizer_config.json writes it: alone, or with its properties."""
+    return str(token.get("content", "")) if isinstance(token, Mapping) else str(token or "")
 
 
 def _read_lines(file: Path) -> list[str]:

@@ -29,6 +29,7 @@ MODELS: dict[str, str] = {  # kind: module that holds its KIND
     "hd_vila": "train.models.hd_vila_kind",
     "soho": "train.models.soho.kind",
     "visual_parsing": "train.models.visual_parsing.kind",
+    "vit": "train.models.vit.kind",
 }
 
 DEFAULT = "hd_vila"

@@ -92,7 +92,7 @@ def test_an_export_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
             raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        export(a_model(), Full(a_tokenizer()._fast), tmp_path / "out", Origin("a test"))
+        export(a_model(), Full(a_tokenizer()._fast, {"pad_token": "[PAD]"}), tmp_path / "out", Origin("a test"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,13 +2,16 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.errors import UserError
-from train.feed.tokenizer import SPECIAL, Tokenizer, load_tokenizer, tokenizer_from_captions
+from tests.train.models.vit.published_towers import LENGTH, clip_tokenizer, open_clip_tokenizer, siglip2_tokenizer
+from train.feed.tokenizer import SPECIAL, Tokenizer, load_tokenizer, tokenizer_from_captions, tokenizer_of_text
 
 CAPTIONS = ["A red car drives off.", "the red cat sleeps", "Cars and cats don't mix", "the end"]
 WORDS = ["a", "red", "car", "drives", "off", ".", "the", "cat", "sleeps", "and", "cats", "don", "'", "t", "un", "##s"]
@@ -113,4 +116,46 @@ def test_what_is_no_bert_vocabulary_is_refused_with_the_reason(
 
 def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no tokenizer here"):
+        load_tokenizer(tmp_path)
+
+
+OF_TOWERS = ["A red square, moves LEFT!", "it's blue", "", "café\n blue  red", "a " * 30]
+
+
+@pytest.mark.parametrize("make", [clip_tokenizer, siglip2_tokenizer])
+def test_tokenizers_of_towers_give_the_numbers_that_transformers_gives(tmp_path: Path, make: Any) -> None:
+    import transformers
+
+    make(tmp_path)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    wanted = theirs(OF_TOWERS, padding="max_length", truncation=True, max_length=LENGTH)
+    tokenizer = load_tokenizer(tmp_path)
+    (tmp_path / "saved").mkdir()
+    tokenizer.save(tmp_path / "saved")
+
+    for one in (tokenizer, load_tokenizer(tmp_path / "saved"), tokenizer_of_text(tokenizer.as_text())):
+        ids, mask = one.encode(OF_TOWERS, LENGTH)
+        assert ids.tolist() == wanted["input_ids"]
+        assert mask.tolist() == wanted["attention_mask"]
+        assert not one.can_mask
+
+
+def test_open_clips_tokenizer_gives_the_same_numbers_up_to_the_end(tmp_path: Path) -> None:
+    theirs = open_clip_tokenizer(tmp_path)
+
+    ids, mask = load_tokenizer(tmp_path).encode(OF_TOWERS, LENGTH)
+
+    assert torch.equal(ids * mask, theirs(OF_TOWERS))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"model": {"type": "BPE", "vocab": {}, "merges": [["a", "b"]]}}', "cannot be read"),
+        ('{"version": "1.0", "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}', "what it pads with"),
+    ],
+)
+def test_a_tokenizer_of_towers_that_cannot_be_used(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "tokenizer.json").write_text(text)
+    with pytest.raises(UserError, match=said):
         load_tokenizer(tmp_path)

@@ -39,6 +39,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 class SohoConfig(ModelSection):
     """The configuration of a SOHO. Sizes are (height, width) in pixels."""
 
+    sources = ("trunk_weights", "bert_weights", "model_weights")
     fixed = ("pool", "dictionary_decay", "dictionary_floor", "mvm_scale")
 
     kind: Literal["soho"] = identity("soho", doc="the model")

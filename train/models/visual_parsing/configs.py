@@ -55,6 +55,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 class VisualParsingConfig(ModelSection):
     """The configuration of a Visual Parsing model. Sizes are (height, width) in pixels."""
 
+    sources = ("parser_weights", "bert_weights", "model_weights")
     fixed = ("parser_depths", "parser_heads", "parser_window", "mfr_share")
     mfr_share: ClassVar[float] = 0.15
     """Share of a picture's tokens that are masked together: that of words, the paper gives none."""

@@ -65,9 +65,9 @@ def read_towers(folder: Path) -> tuple[TowersShape, dict[str, Tensor]]:
     return shape, from_theirs(weights, own, table_of(shape, layout), str(folder))
 
 
-def write_towers(shape: TowersShape, weights: Mapping[str, Tensor], folder: Path, layout: Layout) -> None:
-    """Writes configuration and weights into a folder that exists. UserError for towers that the layout has no model
-    for."""
+def write_towers(shape: TowersShape, weights: Mapping[str, Tensor], folder: Path, layout: Layout) -> int:
+    """Writes configuration and weights into a folder that exists; returns how many entries. UserError for towers that
+    the layout has no model for."""
     theirs = to_theirs(weights, table_of(shape, layout))
     config = transformers_config(shape) if layout == "transformers" else open_clip_config(shape)
     name = "model.safetensors" if layout == "transformers" else OPEN_WEIGHTS[0]
@@ -75,6 +75,7 @@ def write_towers(shape: TowersShape, weights: Mapping[str, Tensor], folder: Path
     _write(folder / (CONFIG if layout == "transformers" else OPEN_CONFIG), config)
     if layout == "transformers":
         _write(folder / "preprocessor_config.json", preprocessor_config(shape.image))
+    return len(theirs)
 
 
 def _write(file: Path, document: Mapping[str, Any]) -> None:

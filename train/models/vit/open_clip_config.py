@@ -108,6 +108,7 @@ def _text(text: Mapping[str, Any], family: Literal["siglip", "clip"], activation
         mlp=int(width * text.get("mlp_ratio", 4.0)),
         activation=activation,
         eps=(text.get("norm_kwargs") or {}).get("eps", 1e-5),
+        end=-1,
     )
 
 

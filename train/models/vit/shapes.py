@@ -55,7 +55,11 @@ class TextShape(Section):
     mlp: int = identity(2048, ge=4, doc="size of the vectors inside a block's MLP")
     activation: Activation = identity("quick_gelu", doc="what is computed inside a block's MLP")
     eps: float = identity(1e-5, gt=0, doc="epsilon of the norms")
-    end: int = identity(-1, ge=-1, doc="number of the end token; -1: the token with the highest number")
+    end: int = identity(
+        3,
+        ge=-1,
+        doc="number of the end token (3: [SEP], as in vocabularies made from captions); -1: the highest number",
+    )
 
 
 class TowersShape(Section):

@@ -11,7 +11,9 @@ import torch
 
 from train.models.vit import open_clip_config
 
-VOCAB, LENGTH, SIZE = 60, 10, 16
+VOCAB, LENGTH, SIZE = 520, 10, 16
+MERGES = [("r", "e"), ("re", "d</w>"), ("b", "l"), ("bl", "u"), ("blu", "e</w>"), ("a", "r")]
+"""What CLIP's tiny vocabulary has besides single bytes."""
 TINY = (32, 2, 2, 48)
 """Width, blocks, heads and MLP of the tower that `named_tiny` adds to timm's SigLIP towers."""
 
@@ -158,3 +160,40 @@ def named_tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     if not is_model("vit_tiny_patch4_siglip_16"):
         register_model(vit_tiny_patch4_siglip_16)
     monkeypatch.setitem(open_clip_config.TIMM_SIZES, "tiny", TINY)
+
+
+# ---- tokenizers ------------------------------------------------------------------------------------------------------
+
+
+def clip_tokenizer(folder: Path) -> None:
+    """A tiny CLIP tokenizer, saved by transformers."""
+    import transformers
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    letters = sorted(ByteLevel.alphabet())
+    words = [*letters, *(f"{letter}</w>" for letter in letters), *("".join(pair) for pair in MERGES)]
+    vocabulary = {word: at for at, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])}
+    transformers.CLIPTokenizer(vocab=vocabulary, merges=MERGES).save_pretrained(folder)
+
+
+def open_clip_tokenizer(folder: Path) -> Any:
+    """open_clip's own tokenizer, and its vocabulary as a tokenizer.json."""
+    import transformers
+    from open_clip.tokenizer import SimpleTokenizer
+
+    theirs = SimpleTokenizer(context_length=LENGTH)
+    names = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+    vocabulary = {names.get(word, word): at for word, at in theirs.encoder.items()}
+    transformers.CLIPTokenizer(vocab=vocabulary, merges=list(theirs.bpe_ranks)).save_pretrained(folder)
+    return theirs
+
+
+def siglip2_tokenizer(folder: Path) -> None:
+    """A tiny SigLIP 2 tokenizer (Gemma's kind, small letters), saved by transformers."""
+    import transformers
+
+    merges = [("r", "e"), ("re", "d"), ("▁", "a")]
+    special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    words = [*special, "▁", *"abcdefghijklmnopqrstuvwxyz,.!'", *("".join(pair) for pair in merges)]
+    vocabulary = {word: at for at, word in enumerate(words)}
+    transformers.Siglip2Tokenizer(vocab=vocabulary, merges=merges, add_eos_token=True).save_pretrained(folder)

@@ -1,0 +1,137 @@
+"""The hybrid on top of towers: it begins as the image tower, and every view of it can be trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from train.losses import contrastive_loss
+from train.models.vit.configs import VitConfig
+from train.models.vit.kind import build_vit
+from train.models.vit.lora import is_lora, merged
+from train.models.vit.model import Vit
+from train.rows import Rows
+
+SMALL: dict[str, Any] = {
+    "preset": "tiny",
+    "image": {"size": 32, "patch": 8, "width": 16, "heads": 2, "mlp": 32},
+    "text": {"width": 16, "heads": 2, "mlp": 32, "positions": 8},
+    "width": 12,
+    "high": (32, 32),
+    "n_frames": 3,
+    "vocab_size": 40,
+    "text_length": 8,
+}
+SIGLIP = {"image": {**SMALL["image"], "family": "siglip"}, "text": {**SMALL["text"], "family": "siglip"}, "width": 16}
+FAMILIES = {
+    "clip": {},
+    "siglip": SIGLIP,
+    "dinov2 with words of clip": {"image": {**SMALL["image"], "family": "dinov2", "activation": "swiglu"}},
+}
+
+
+def small(**changes: Any) -> Vit:
+    return build_vit(VitConfig(**{**SMALL, **changes}), 0).double()
+
+
+def rows(config: VitConfig, n: int = 4, n_low: int | None = None) -> Rows:
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+
+    ids = torch.randint(5, 40, (n, 8), generator=generator)
+    ids[:, 5] = 3
+    return Rows(
+        img_middle=draw(n, config.n_segments, 3, *config.high),
+        img_other=draw(n, config.n_segments, n_low or config.n_frames - 1, 3, *config.low),
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+    )
+
+
+def loss_of(model: Vit, batch: Rows) -> Tensor:
+    found = model(batch)
+    return contrastive_loss(found.video, found.text, found.logit_scale, None, "siglip", found.logit_bias)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", FAMILIES)
+def test_at_step_0_a_clip_is_what_the_image_tower_makes_of_its_high_frame(family: str) -> None:
+    model = build_vit(VitConfig(**{**SMALL, **FAMILIES[family], "n_segments": 1}), 0).eval()
+    batch = rows(model.config)
+
+    own = model.embed_picture(batch.img_middle[:, 0])
+
+    assert torch.equal(model.embed_video(batch.img_middle, batch.img_other), own)
+    assert torch.equal(model.embed_video(batch.img_middle, None), own)
+
+
+def test_after_a_step_the_neighbours_and_their_order_count() -> None:
+    model = small()
+    batch = rows(model.config)
+    optimizer = torch.optim.SGD(model.parameters(), 1.0)
+    loss_of(model, batch).backward()
+    optimizer.step()
+
+    with torch.no_grad():
+        forwards = model.embed_video(batch.img_middle, batch.img_other)
+        backwards = model.embed_video(batch.img_middle, batch.img_other.flip(2))
+        alone = model.embed_video(batch.img_middle, None)
+    assert not torch.allclose(forwards, alone)
+    assert not torch.allclose(forwards, backwards)
+
+
+def seen(batch: Rows, view: str) -> Rows:
+    """What a view shows of it."""
+    names = {"high": ("img_middle",), "low": ("img_other",)}.get(view, ("img_middle", "img_other"))
+    return Rows({name: batch.get(name) for name in (*names, "input_ids", "attention_mask")})
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora", "frozen"])
+@pytest.mark.parametrize("view", ["hybrid", "high", "low"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_exactly_what_learns_gets_a_gradient(family: str, view: str, tuning: str) -> None:
+    model = small(**FAMILIES[family], image_tune=tuning, text_tune=tuning)
+    model.mark_trainable(["contrastive"], view, ("video", "text", "logit_scale", "logit_bias"))
+
+    loss_of(model, seen(rows(model.config, n_low=3 if view == "low" else None), view)).backward()
+
+    marked = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert marked == {name for name, p in model.named_parameters() if p.grad is not None}
+    of_towers = [name for name in marked if name.startswith(("image.", "text."))]
+    assert bool(of_towers) == (tuning != "frozen")
+    assert all(is_lora(name) for name in of_towers) or tuning == "full"
+
+
+def test_low_rank_additions_start_at_nothing_and_can_be_merged() -> None:
+    model = small(image_tune="lora", text_tune="lora")
+    plain = small()
+    plain.load_state_dict(merged(model.state_dict()))
+    batch = rows(model.config)
+    assert torch.equal(model(batch).video, plain(batch).video)
+
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if is_lora(name):
+                parameter.add_(0.1)
+    plain.load_state_dict(merged(model.state_dict()))
+
+    one, other = model(batch), plain(batch)
+    assert not torch.allclose(one.video, small()(batch).video)
+    assert torch.allclose(one.video, other.video, atol=1e-12)
+    assert torch.allclose(one.text, other.text, atol=1e-12)
+
+
+def test_recomputing_blocks_gives_the_same_gradients() -> None:
+    def gradients(**changes: Any) -> dict[str, Tensor]:
+        model = small(**changes)
+        loss_of(model, rows(model.config)).backward()
+        return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+    wanted, found = gradients(), gradients(gradient_checkpointing=True)
+    assert wanted.keys() == found.keys()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)

@@ -208,8 +208,12 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/train/models/test_wrapping.py, on every model": ["train/models/base"],
     "tests/train/models/test_golden_hd_vila.py, against the published model": ["train/models/multimodal"],
     "tests/train/models/test_golden_soho.py, against the published model": ["train/models/soho/trunk"],
-    "tests/train/models/vit/test_folders.py, against transformers and open_clip": [
-        f"train/models/vit/{name}" for name in ("hf_config", "layouts", "open_clip_config", "shapes", "towers", "lora")
+    "tests/train/models/vit: against transformers and open_clip, and trained from their folders": [
+        "train/exports/vit_export",
+        *(
+            f"train/models/vit/{name}"
+            for name in ("configs", "hf_config", "layouts", "lora", "open_clip_config", "shapes", "towers")
+        ),
     ],
     "registers a model, which tests/train/models/test_registry.py and tests/train/test_image_text.py train": [
         f"train/models/{name}" for name in ("visual_parsing/kind",)

@@ -12,7 +12,9 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from manifests.settings import parse_config
+from train.evaluation.encoder import Encoder
 from train.exports.export_folder import CARD, CONFIG, FORMAT, WEIGHTS, Origin, read_config, whole_folder
+from train.exports.onnx_files import write_onnx
 from train.feed.tokenizer import FILE, Tokenizer, load_tokenizer
 from train.models.vit.configs import VitConfig
 from train.models.vit.folders import write_towers
@@ -23,7 +25,7 @@ from train.models.vit.shapes import TowersShape
 from train.models.weight_files import load_file
 
 
-def export_vit(model: Vit, tokenizer: Tokenizer | None, out: Path, origin: Origin) -> None:
+def export_vit(model: Vit, tokenizer: Tokenizer | None, out: Path, origin: Origin, *, onnx: bool = False) -> None:
     """Writes the folder. UserError if `out` exists already."""
     # What an export holds needs neither the folders that training began with nor low-rank additions.
     config = model.config.without_sources().model_copy(update={"image_tune": "full", "text_tune": "full"})
@@ -48,6 +50,8 @@ def export_vit(model: Vit, tokenizer: Tokenizer | None, out: Path, origin: Origi
         (folder / CARD).write_text(_card(model, origin), encoding="utf-8")
         if tokenizer is not None:
             tokenizer.save(folder)
+        if onnx:
+            write_onnx(Encoder(model, tokenizer, stride=origin.stride, view=origin.view, fps=origin.fps), folder)
 
 
 def write_vit(folder: Path, out: Path, layout: Layout) -> int:

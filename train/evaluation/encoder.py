@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,6 @@ from train.data.decode import ReadFrames, views_of
 from train.data.film import Film, videos_in
 from train.data.views import View, Views
 from train.feed.tokenizer import Tokenizer
-from train.models.hd_vila import HDVila
-from train.models.vit.model import Vit
 from train.models.wrapping import autocast
 from train.rows import Rows
 
@@ -29,7 +28,7 @@ class Encoder:
 
     def __init__(
         self,
-        model: HDVila | Vit,
+        model: Any,
         tokenizer: Tokenizer | None,
         *,
         stride: int = 12,
@@ -40,6 +39,7 @@ class Encoder:
         classes: Sequence[str] = (),
     ) -> None:
         self.model = model.eval()
+        """An HD-VILA or a vit: what embeds by `embed_video` and `embed_text`."""
         self.tokenizer = tokenizer
         config = model.config
         self.views = Views(config.high, config.low, config.n_frames, config.n_segments, stride, view=view)
@@ -90,7 +90,6 @@ class Encoder:
         pictures = {"img_middle": middle, "img_other": around}
         rows = Rows({name: tensor for name, tensor in pictures.items() if tensor is not None})
         with autocast(self.precision, self.device):
-            assert isinstance(self.model, HDVila)
             return self.model.visual_input(rows)[0]
 
     @torch.inference_mode()
@@ -98,14 +97,12 @@ class Encoder:
         """The answering head's outputs [n, n_answers] for n maps, each read with its text; fp32 on the CPU."""
         ids, mask = self._tokens(texts)
         with autocast(self.precision, self.device):
-            assert isinstance(self.model, HDVila)
             return self.model.answer(maps, ids, mask).float().cpu()
 
     @property
     def temperature(self) -> float:
         """The number that similarities are divided by in the model's loss."""
         with torch.no_grad():
-            assert self.model.temperature is not None
             return 1 / float(self.model.temperature()[0])
 
     @torch.inference_mode()

@@ -28,8 +28,6 @@ from train.evaluation.video_answers import VideoAnswers, answer_videos
 from train.evaluation.videos import Videos, open_videos, spans_of
 from train.feed.asked import task_of
 from train.feed.tokenizer import Tokenizer
-from train.models.hd_vila import HDVila
-from train.models.vit.model import Vit
 from train.models.wrapping import unwrap
 
 
@@ -89,7 +87,6 @@ def published_of(config: TrainConfig, cache: Path) -> Published | None:
 def encoder_of_run(model: nn.Module, tokenizer: Tokenizer, config: TrainConfig, classes: Sequence[str] = ()) -> Encoder:
     """The encoder of a run's model, with its views and precision, and the answers to choose from."""
     inner, data = unwrap(model), config.data
-    assert isinstance(inner, HDVila | Vit)
     return Encoder(
         inner,
         tokenizer,

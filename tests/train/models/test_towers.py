@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from train.models.towers import Temperature
+from train.models.temperature import Temperature
 
 
 def test_a_learned_temperature_is_bounded_and_a_fixed_one_is_no_key() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from train.models.resnet import run_block
-from train.models.towers import MAX_LOGIT_SCALE, Temperature
+from train.models.temperature import MAX_LOGIT_SCALE, Temperature
 from train.models.vit.lora import Linear
 from train.models.vit.shapes import Activation, ImageShape, TextShape, TowersShape
 
@@ -57,7 +57,7 @@ class Attention(nn.Module):
         """One query [C] for all, about x [n, L, C] -> [n, C]."""
         width = x.shape[-1]
         weights, biases = self.qkv.weight.split((width, 2 * width)), self.qkv.bias.split((width, 2 * width))
-        q = self._split(F.linear(query, weights[0], biases[0]).expand(len(x), 1, -1))
+        q = self._split(F.linear(query, weights[0], biases[0]).expand(x.shape[0], 1, -1))
         k, v = (self._split(part) for part in F.linear(x, weights[1], biases[1]).chunk(2, dim=-1))
         return self.proj(F.scaled_dot_product_attention(q, k, v).flatten(1))
 
@@ -133,7 +133,7 @@ class ImageTower(nn.Module):
         maps = self.patch_embed(pixels)
         x = maps.flatten(2).transpose(1, 2)
         if self.class_embed is not None:
-            x = torch.cat([self.class_embed.to(x.dtype).expand(len(x), 1, -1), x], dim=1)
+            x = torch.cat([self.class_embed.to(x.dtype).expand(x.shape[0], 1, -1), x], dim=1)
         x = x + self.positions((maps.shape[-2], maps.shape[-1]))
         if self.pre_norm is not None:
             x = self.pre_norm(x)
@@ -175,7 +175,7 @@ class TextTower(nn.Module):
         x = self.token_embed(ids) + self.position_embed[: ids.shape[1]]
         for block in self.blocks:
             x = run_block(block, x, self.shape.family == "clip", checkpointed=self.checkpointed)
-        return self.norm(x[torch.arange(len(x), device=x.device), self._ends(ids)])
+        return self.norm(x[torch.arange(x.shape[0], device=x.device), self._ends(ids)])
 
     def _ends(self, ids: Tensor) -> Tensor:
         """The position of the token whose vector counts, [b]."""

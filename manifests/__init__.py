@@ -21,7 +21,8 @@ settings, wrong_value: how configurations are declared and read; identity and op
     file or a value
 stages: the stages: what each reads and makes, in the order of --redo
 errors, exits, extras, commands: UserError: one message, no traceback; errors of disks and object stores, recognised;
-    an example and the exit codes of every command; what installs a module that is missing; errors of a command line
+    an example and the exit codes of every command; what installs a module that is missing; errors of a command line.
+    terminal: one that closes
 hashing, content, origin, version: the hashes behind every seeded choice; the hash by which a film is known again;
     which video an id or address means (and `addresses`: what may be kept of one); versions of the program and its files
 files, inside, lock: the files of a folder or bucket, each whole or absent, none written outside of it; one run at a

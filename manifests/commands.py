@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 class PlainErrors(TyperGroup):
     """Commands whose errors do not show the validation library's own words."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Runs the command that the arguments name."""
         try:
             return super().invoke(ctx)

@@ -52,7 +52,7 @@ LOOK_EVERY_S = 1.0
 
 def main(file_number: int) -> None:
     """Carries out the job that comes over a connection. The driver hears signals, and ends this process."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     return_freed_memory()
     return_large_blocks()

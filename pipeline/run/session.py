@@ -6,8 +6,9 @@ The order of the steps is in `road.py`.
 import logging
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from manifests.members import MEMBERS
 from manifests.outage import stopping_by
 from manifests.plugins import refuse_clashes, used_by
 from manifests.stages import STAGES
+from manifests.terminal import deaf_to_hang_up
 from pipeline.config import RunConfig
 from pipeline.crawl.sources import LISTS
 from pipeline.crawl.sources.registry import SOURCES
@@ -194,7 +196,8 @@ def open_run(
         note_files(store, at_rest=False, inputs=_inputs(config, store))
         if check is not None:
             check(config, store, asked)
-        executor = build_executor(config)
+        with deaf_to_hang_up() if threading.current_thread() is threading.main_thread() else nullcontext():
+            executor = build_executor(config)
         try:
             # after the executor: Ray installs its own handler when it starts
             with (

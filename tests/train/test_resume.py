@@ -124,3 +124,10 @@ def test_a_world_that_does_not_divide_the_batch_is_refused(drawn, tmp_path):
 
     with pytest.raises(UserError, match=r"loop\.batch=5 cannot be shared by 2 ranks: .* batches are 4 or 6"):
         fit(config, Process(0, 2, torch.device("cpu")), StopRequest())
+
+
+def test_a_batch_of_more_clips_than_an_epoch_has_is_refused_with_what_it_would_do(drawn, tmp_path):
+    config = parse_config(TrainConfig, a_tree(drawn, tmp_path / "run", loop={"batch": 4000}), source="test")
+
+    with pytest.raises(UserError, match=r"loop\.batch=4000 is more than the \d+ clips of an epoch: a batch would hold"):
+        fit(config, Process(0, 1, torch.device("cpu")), StopRequest())

@@ -49,9 +49,11 @@ class Workers:
 
 
 def ignore_stop_signals(worker: int) -> None:
-    """Called at a worker's start: SIGTERM and Ctrl-C reach all processes, but the main one decides what they mean."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Called at a worker's start: SIGTERM, a closed terminal and Ctrl-C reach all processes, but the main one decides
+    what they mean.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 _living: WeakSet[Any] = WeakSet()

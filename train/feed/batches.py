@@ -108,6 +108,7 @@ def open_data(
     _refuse_world(config, process, train)
     mixing = Mixing(data.window_shards, _weights_by_id(data.weights))
     stream = Stream(train, config.seed, mixing, config.loop.batch, first_step, first_epoch)
+    _refuse_batch(config.loop.batch, stream.epoch_length())
     source = choose_source(config, train)
     return TrainData(manifest, train, val, _tokenizer(config, train, run, process), source, stream, classes)
 
@@ -155,6 +156,14 @@ def choose_source(config: TrainConfig, index: Index) -> Source:
     if data.source == "auto":
         return "prepared" if prepared else "whole"
     return data.source
+
+
+def _refuse_batch(batch: int, n_clips: int) -> None:
+    if batch > n_clips:
+        raise UserError(
+            f"loop.batch={batch} is more than the {n_clips} clips of an epoch: a batch would hold clips twice, and "
+            f"contrast them with themselves; take {n_clips} or less, or more data"
+        )
 
 
 def _refuse_world(config: TrainConfig, process: Process, index: Index) -> None:

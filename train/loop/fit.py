@@ -25,13 +25,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
 from manifests.errors import UserError
+from manifests.terminal import heeding
 from train.config import TrainConfig
 from train.data.plan import mix
 from train.distributed import Process, agree, from_first, whole
@@ -385,15 +386,13 @@ def facts_of(run: Run, step: int, scores: dict[str, float]) -> Facts:
 
 @contextmanager
 def stop_on_signals(stop: StopRequest) -> Iterator[None]:
-    """Makes SIGTERM and the first Ctrl-C request a stop with a checkpoint; a second Ctrl-C interrupts at once."""
+    """Makes SIGTERM, a closed terminal and the first Ctrl-C request a stop with a checkpoint; a second Ctrl-C
+    interrupts at once.
+    """
 
-    def ask(number: int, frame: Any) -> None:
+    def ask(number: signal.Signals) -> None:
         stop.requested = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
+    with heeding(ask, signal.SIGINT):
         yield
-    finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)

@@ -1,5 +1,5 @@
-"""Stopping without loss: on SIGTERM, after a given time, or when asked. No new unit starts, and those in flight have
-`grace_s` seconds to end; what does not end is given back, uncommitted, to the next run.
+"""Stopping without loss: on SIGTERM or a closed terminal, after a given time, or when asked. No new unit starts, and
+those in flight have `grace_s` seconds to end; what does not end is given back, uncommitted, to the next run.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from manifests.errors import UserError
 from manifests.exits import ExitCode
+from manifests.terminal import heeding
 from pipeline.engine.run import clock
 
 GRACE_S = 60.0
@@ -67,20 +67,20 @@ class StopRequest:
 def drain_on_sigterm(stop: StopRequest) -> Iterator[None]:
     """SIGTERM asks `stop` instead of ending the process, while the block runs. Only the main thread can set that.
 
-    Ctrl-C ends the block, and takes the grace from what is still written after it.
+    So does SIGHUP, that is a terminal that closes, unless `nohup` has it ignored. Ctrl-C ends the block, and takes the
+    grace from what is still written after it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        stop.request(signal.Signals(number).name)
+    def ask(number: signal.Signals) -> None:
+        if number != signal.SIGHUP or not stop.is_due:  # a shell and the system may both say it: the grace stays
+            stop.request(number.name)
 
-    before = signal.signal(signal.SIGTERM, ask)
     try:
-        yield
+        with heeding(ask):
+            yield
     except KeyboardInterrupt:
         stop.interrupt()
         raise
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -24,7 +24,7 @@ def clips_by_split(head: Mapping[str, Any]) -> dict[int, dict[str, int]]:
 
 
 def lacking(head: Mapping[str, Any]) -> list[str]:
-    """A sentence for each split that has no clip of some category; [] where each has some of all."""
+    """A sentence for each split that has no clip of some category, or of any; [] where each has some of all."""
     by_category, sentences = clips_by_split(head), []
     for split in splits_of(head):
         names = [category_name(category_id) for category_id, clips in by_category.items() if not clips[split]]
@@ -32,4 +32,6 @@ def lacking(head: Mapping[str, Any]) -> list[str]:
             sentences.append(f"{split} has no clip of {', '.join(names)}")
     if sentences:
         sentences.append("a category is in train and in val once it has clips of two channels")
+    if by_category and head.get("config", {}).get("shards.split.test", 0) and "test" not in splits_of(head):
+        sentences.append("test has no clip: a category is in it once it has clips of three channels")
     return sentences

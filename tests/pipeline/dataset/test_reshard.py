@@ -76,11 +76,11 @@ def test_a_split_of_another_name_is_refused_and_a_drawn_one_takes_its_place(made
 
 
 def test_splits_can_be_drawn_anew_and_channels_stay_together(made: Path, tmp_path: Path):
-    config = ShardsConfig(split=SplitConfig(by="channel", val=0.3, test=0.3))
+    config = ShardsConfig(split=SplitConfig(by="channel", val=0.3))
     reshard(Store(str(made)), Store(str(tmp_path / "out")), config, seed=5, redraw=True)
     found = samples(tmp_path / "out")
     assert {k: m for k, (_, m) in found.items()} == {k: m for k, (_, m) in samples(made).items()}
-    assert {split for split, _ in found.values()} == {"train", "val", "test"}
+    assert {split for split, _ in found.values()} == {"train", "val"}
     for i in range(0, 8, 2):
         assert len({s for k, (s, _) in found.items() if k[:11] in {f"video-{i:05d}", f"video-{i + 1:05d}"}}) == 1
 

@@ -21,3 +21,9 @@ def test_a_split_without_a_category_is_named_with_what_it_takes() -> None:
 def test_where_each_split_has_some_of_all_there_is_nothing_to_say() -> None:
     assert lacking({"splits": {name: {"categories": {"10": 1}} for name in ("train", "val")}}) == []
     assert lacking({}) == []
+
+
+def test_a_test_split_that_was_asked_for_and_is_empty_is_said() -> None:
+    head = {**HEAD, "splits": {"train": HEAD["splits"]["train"]}, "config": {"shards.split.test": 0.1}}
+
+    assert lacking(head) == ["test has no clip: a category is in it once it has clips of three channels"]

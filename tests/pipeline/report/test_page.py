@@ -210,10 +210,15 @@ def look_at(browser: Browser, address: str, width: int, scheme: Literal["light",
     for table in (shares, numbers):
         assert table.evaluate("it => it.scrollWidth <= it.clientWidth"), "a column is cut off"
     assert numbers.locator("td", has_text="ran dry").first.is_visible(), "why a category has not more"
+    tiles = [page.locator(".cards li").nth(i).bounding_box() for i in (0, 1)]
+    assert tiles[0] and tiles[1] and tiles[0]["y"] == tiles[1]["y"], "two tiles a row on a phone too"
+    count = page.locator("#funnel .losses th.n").first.bounding_box()
+    assert count and count["x"] + count["width"] <= width, "the funnel's count is whole"
     page.evaluate(AXE.read_text())
     found = page.evaluate("axe.run()")["violations"]
     assert not [(v["id"], v["nodes"][0]["html"]) for v in found]
     head = page.locator("#balance th", has_text="kept").first
+    assert head.get_attribute("aria-sort") == "none", "it shows that it sorts"
     head.locator("button").click()
     first = page.locator("#balance tbody tr").first.inner_text()
     assert head.get_attribute("aria-sort") == "descending" and "News & Politics" in first

@@ -1,12 +1,14 @@
 """Measures the cost of loading a training sample: ours beside what most repositories do, on the same shards.
 
-    python -m bench.loader [--data DIR | --films FILE …] [--fps 12 24 30] [--segments 1 2] [--samples 40] [--ways …]
+    python -m bench.loader [--data DIR | --films FILE …] [--fps 12 24 30] [--seconds 4 10]
+                           [--segments 1 2] [--samples 40] [--ways …]
     python -m bench.loader --evaluation 120 [--films FILE …] [--fps 30] [--segments 1 8]
 
 Samples per core-second (CPU time, so that a busy machine matters less), one decoder thread, in this process; every way
 gives the same shapes: for each segment of a clip, one 640x1024 frame and six 160x256 ones.
 
-    naive       webdataset + decord: open the whole mp4, seven frames per segment spread over the clip, then resize
+    naive       webdataset + PyAV: seven frames per segment spread over the clip, decoded in order, then resized
+    decord      the same frames asked of decord
     webdataset  like its own decoder of videos (read_video): every frame of the clip, then choose and resize
     v2d         like video2dataset's loader: every 12th frame of the clip through decord, then choose and resize
     hdvila      webdataset + decord with HD-VILA's frames (12 apart) and crop, the six scaled to a quarter
@@ -16,8 +18,9 @@ gives the same shapes: for each segment of a clip, one 640x1024 frame and six 16
 The two loaders are reimplemented here by their requests to the decoder, not imported. DIR is a data set of
 the pipeline (its train split is used), FILEs are films. Without either, 720p films of drifting textures are drawn,
 `--fps` frames/s, a keyframe every 250 frames. The pipeline itself cuts films, with its default members, into clips of
-10 s. The ways take turns, `rounds` times; the median round counts. Prints a table with source, segments and the
-machine's load, and one line of JSON.
+`--seconds`: a ratio belongs to a length, since naive decoding grows with it and ours hardly does. The ways take turns,
+`rounds` times; the median round counts. Prints a table with source, segments and the machine's load, and one line of
+JSON.
 
 `--evaluation S` measures what a video of a benchmark costs `eval --videos`, with the preset `tiny` and its seven frames
 a segment: CPU seconds of all of it, and of decoding the frames that it asks for alone; FILEs, or drawn films of S
@@ -39,6 +42,7 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
+import av
 import cv2
 import decord
 import numpy as np
@@ -48,7 +52,6 @@ import webdataset
 from bench.loader_clips import cut_films, drawn_film
 from hdvila_testing.video import Film as Drawn
 from hdvila_testing.video import a_video
-from manifests.sample import SampleJson
 from manifests.shards import read_manifest
 from train.annotations.captions import Query
 from train.data.decode import choose_centres, decode_sample, frames_around
@@ -71,31 +74,55 @@ Way = Callable[[dict[str, bytes], np.random.Generator, int], Pictures]
 
 
 def stream(index: Index) -> Iterator[dict[str, bytes]]:
-    """Yields samples as webdataset gives them, for ever."""
+    """Yields what a method on videos needs of a sample, as webdataset gives it, for ever."""
     urls = [index.manifest.resolve(shard.url) for shard in index.shards]
     while True:
-        yield from webdataset.WebDataset(urls, shardshuffle=False)
+        yield from webdataset.WebDataset(urls, shardshuffle=False, select_files=of_video)
+
+
+def of_video(name: str) -> bool:
+    """Whether a member is read by those who do not know the others: stills and proxy are passed over, not loaded."""
+    return name.endswith((".mp4", ".txt", ".json"))
 
 
 def naive(sample: dict[str, bytes], draw: np.random.Generator, segments: int) -> Pictures:
-    """Seven frames per segment spread over the clip, decoded at full size, then resized."""
+    """Seven frames per segment spread over the clip: decodes in order up to the last, converts only these, resizes."""
+    facts = json.loads(sample["json"])
+    wanted = spread(facts["n_frames"], segments) + facts["first_frame"]
+    frames: dict[int, np.ndarray] = {}
+    with av.open(io.BytesIO(sample["mp4"])) as container:
+        container.streams.video[0].codec_context.thread_count = 1
+        for number, frame in enumerate(container.decode(video=0)):
+            if number in wanted:
+                frames[number] = frame.to_ndarray(format="rgb24")
+            if number == wanted[-1]:
+                break
+    return resized(np.stack([frames[number] for number in wanted]), segments)
+
+
+def by_decord(sample: dict[str, bytes], draw: np.random.Generator, segments: int) -> Pictures:
+    """The same frames through decord."""
     reader, first, n = opened(sample)
-    wanted = np.linspace(0, n - 1, N_FRAMES * segments).round().astype(int)
-    return resized(reader.get_batch(first + wanted).asnumpy(), segments)
+    return resized(reader.get_batch(first + spread(n, segments)).asnumpy(), segments)
+
+
+def spread(n_frames: int, segments: int) -> np.ndarray:
+    """The numbers of seven frames per segment, evenly over the clip."""
+    return np.linspace(0, n_frames - 1, N_FRAMES * segments).round().astype(int)
 
 
 def webdatasets(sample: dict[str, bytes], draw: np.random.Generator, segments: int) -> Pictures:
     """Every frame of the clip, then as many as are wanted."""
     reader, first, n = opened(sample)
     frames = reader.get_batch(range(first, first + n)).asnumpy()
-    return resized(frames[np.linspace(0, n - 1, N_FRAMES * segments).round().astype(int)], segments)
+    return resized(frames[spread(n, segments)], segments)
 
 
 def video2datasets(sample: dict[str, bytes], draw: np.random.Generator, segments: int) -> Pictures:
     """Every 12th frame of the clip, then as many as are wanted."""
     reader, first, n = opened(sample)
     frames = reader.get_batch(range(first, first + n, STRIDE)).asnumpy()
-    return resized(frames[np.linspace(0, len(frames) - 1, N_FRAMES * segments).round().astype(int)], segments)
+    return resized(frames[spread(len(frames), segments)], segments)
 
 
 def resized(frames: np.ndarray, segments: int) -> Pictures:
@@ -133,8 +160,8 @@ def opened(sample: dict[str, bytes]) -> tuple[decord.VideoReader, int, int]:
 
 def clip_of(sample: dict[str, bytes], reader: decord.VideoReader) -> tuple[int, int]:
     """(first frame, number of frames) of the clip inside the mp4: the baselines get the right frames too."""
-    facts = SampleJson.model_validate_json(sample["json"])
-    return facts.first_frame, min(facts.n_frames, len(reader) - facts.first_frame)
+    facts = json.loads(sample["json"])
+    return facts["first_frame"], min(facts["n_frames"], len(reader) - facts["first_frame"])
 
 
 def baseline(way: Way, index: Index, segments: int) -> Iterator[tuple[int, ...]]:
@@ -165,7 +192,13 @@ def samples_per_core_s(samples: Iterator[tuple[int, ...]], count: int, segments:
     return count / (time.process_time() - before)
 
 
-WAYS: dict[str, Way] = {"naive": naive, "webdataset": webdatasets, "v2d": video2datasets, "hdvila": hdvila}
+WAYS: dict[str, Way] = {
+    "naive": naive,
+    "decord": by_decord,
+    "webdataset": webdatasets,
+    "v2d": video2datasets,
+    "hdvila": hdvila,
+}
 
 
 def compare(index: Index, segments: int, given: argparse.Namespace) -> dict[str, float]:
@@ -238,6 +271,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a data set of the pipeline")
     parser.add_argument("--films", type=Path, nargs="+", default=[], help="films to cut; without either they are drawn")
     parser.add_argument("--fps", type=int, nargs="+", default=[30], help="of the drawn clips")
+    parser.add_argument("--seconds", type=float, nargs="+", default=[10.0], help="lengths of the clips")
     parser.add_argument("--segments", type=int, nargs="+", default=[2])
     every = [*WAYS, "whole", "prepared"]
     parser.add_argument("--ways", nargs="+", default=every, choices=every, help="naive is always one")
@@ -261,11 +295,16 @@ def sources(given: argparse.Namespace, scratch: Path) -> Iterator[tuple[str, Pat
     """Yields (description, data set) for each source that was asked for."""
     if given.data:
         yield str(given.data), given.data
-    for n, film in enumerate(given.films):
-        yield film.name, cut_films([film], scratch / f"film{n}")
-    for fps in () if given.data or given.films else given.fps:
-        film = drawn_film(scratch / f"drawn{fps}.mp4", given.clips, fps)
-        yield f"drawn, 720p, {fps} frames/s", cut_films([film], scratch / f"set{fps}")
+    for seconds in () if given.data else given.seconds:
+        clip_ms = round(1000 * seconds)
+        for n, film in enumerate(given.films):
+            yield f"{film.name}, {seconds:g} s", cut_films([film], scratch / f"film{n}-{clip_ms}", clip_ms)
+        for fps in () if given.films else given.fps:
+            film = drawn_film(scratch / f"drawn{fps}-{clip_ms}.mp4", given.clips, fps, clip_ms)
+            yield (
+                f"drawn, 720p, {fps} frames/s, {seconds:g} s",
+                cut_films([film], scratch / f"set{fps}-{clip_ms}", clip_ms),
+            )
 
 
 def print_comparison(result: dict[str, float], index: Index, segments: int, source: str) -> None:

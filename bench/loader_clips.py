@@ -17,29 +17,30 @@ from pipeline.media.probe import probe
 from pipeline.media.stage import packed
 from pipeline.media.video import make_video
 
-CLIP_MS, EVERY_MS = 10_000, 12_000
+BETWEEN_MS = 2_000
+"""Left out of a film between two clips."""
 GOP = 250
 MEDIA = MediaConfig(checks=ChecksConfig(silence="ignore"))
 
 
-def drawn_film(path: Path, n_clips: int, fps: int) -> Path:
-    """Draws a 720p film of drifting textures, a keyframe every 250 frames, long enough for `n_clips` clips of 10 s."""
-    return a_video(path, seconds=n_clips * EVERY_MS / 1000, fps=Fraction(fps), gop=GOP)
+def drawn_film(path: Path, n_clips: int, fps: int, clip_ms: int) -> Path:
+    """Draws a 720p film of drifting textures, a keyframe every 250 frames, long enough for `n_clips` clips."""
+    return a_video(path, seconds=n_clips * (clip_ms + BETWEEN_MS) / 1000, fps=Fraction(fps), gop=GOP)
 
 
-def cut_films(films: Sequence[Path], out: Path) -> Path:
-    """Makes a data set of clips of 10 s, one every 12 s of each film (a shorter film is one clip); its manifest."""
-    samples = [sample for n, film in enumerate(films) for sample in samples_of(film, f"film{n}")]
+def cut_films(films: Sequence[Path], out: Path, clip_ms: int) -> Path:
+    """Makes a data set of clips of `clip_ms`, 2 s apart in each film (a shorter film is one clip); its manifest."""
+    samples = [sample for n, film in enumerate(films) for sample in samples_of(film, f"film{n}", clip_ms)]
     if not samples:
         raise SystemExit(f"the pipeline makes no clip of {', '.join(film.name for film in films)}")
     return write_manifest(out, [write_shard(out / "shards/train/00000.tar", samples, "train", out)])
 
 
-def samples_of(film: Path, video_id: str) -> Iterator[Sample]:
+def samples_of(film: Path, video_id: str, clip_ms: int) -> Iterator[Sample]:
     """The samples that the media stage makes of a film."""
     duration_ms = probe(film).duration_ms
-    starts = range(0, max(1, duration_ms - CLIP_MS + 1), EVERY_MS)
-    clips = [a_clip_row(video_id, n, at, min(at + CLIP_MS, duration_ms)) for n, at in enumerate(starts)]
+    starts = range(0, max(1, duration_ms - clip_ms + 1), clip_ms + BETWEEN_MS)
+    clips = [a_clip_row(video_id, n, at, min(at + clip_ms, duration_ms)) for n, at in enumerate(starts)]
     with tempfile.TemporaryDirectory() as folder:
         (scratch := Path(folder) / "members").mkdir()
         video = a_video_row(video_id)

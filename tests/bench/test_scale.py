@@ -42,7 +42,7 @@ def test_a_store_is_as_a_run_leaves_it(made: Store) -> None:
     assert plan_merge(made, MergeSizes()) is None
     assert made.loose_parts(head, "clips") and head.of("clips")
     assert {row["attempt"] for row in made.read_table("candidates", ["attempt"]).to_pylist()} == {1, 2}
-    assert len(read_tombstones(made).videos) == 100_000
+    assert len(read_tombstones(made).plain_ids()) == 100_000
 
 
 def test_a_batch_that_is_added_is_all_that_a_warm_driver_reads(made: Store) -> None:

@@ -23,7 +23,7 @@ from pipeline.dataset.remove import meant_by, remove
 from pipeline.dataset.verify import verify
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import index_pack
-from pipeline.outdir.named import read_named
+from pipeline.outdir.named import read_named, said_as
 from pipeline.outdir.tombstones import RECORDS, TOMBSTONES, Tombstones, read_tombstones, write_tombstones
 from pipeline.report.page import write_report
 from pipeline.shards.stage import ShardsStage
@@ -138,7 +138,7 @@ def run(folder, fatal):
     remove(Store(str(folder)), asked)
 
 made, copies = map(Path, sys.argv[1:3])
-asked = Tombstones(frozenset({GONE!r})) if sys.argv[3] == "videos" else Tombstones(texts=frozenset([{SAID!r}]))
+asked = Tombstones(frozenset({GONE!r})) if sys.argv[3] == "videos" else Tombstones(texts=frozenset([{said_as(SAID)!r}]))
 ends = [-9]
 while ends[-1]:  # until one ends before the write at which it is to be killed
     fatal = 9 * len(ends) - 7

@@ -31,7 +31,7 @@ def run(
         float | None,
         typer.Option(
             help="Seconds that units in flight have to finish after SIGTERM or --stop-after; "
-            f"{GRACE_S:.0f}, or a sixth of --stop-after if that is less.",
+            f"{GRACE_S:.0f}, or a twelfth of --stop-after if that is less.",
             min=0,
         ),
     ] = None,
@@ -50,7 +50,7 @@ def run(
         print("\n".join(estimate(config)))
         return
     stop_after_s = seconds_of(stop_after)
-    grace_s = min(GRACE_S, stop_after_s / 6 if stop_after_s else GRACE_S) if grace is None else grace
+    grace_s = min(GRACE_S, stop_after_s / 12 if stop_after_s else GRACE_S) if grace is None else grace
     stop = StopRequest(grace_s=grace_s, stop_after_s=stop_after_s)
     delivered = run_pipeline(config, redo=redo, mix=mix, stop=stop)
     print_summary(delivered)

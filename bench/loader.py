@@ -90,7 +90,7 @@ def naive(sample: dict[str, bytes], draw: np.random.Generator, segments: int) ->
     facts = json.loads(sample["json"])
     wanted = spread(facts["n_frames"], segments) + facts["first_frame"]
     frames: dict[int, np.ndarray] = {}
-    with av.open(io.BytesIO(sample["mp4"])) as container:
+    with av.open(io.BytesIO(sample["mp4"]), "r") as container:
         container.streams.video[0].codec_context.thread_count = 1
         for number, frame in enumerate(container.decode(video=0)):
             if number in wanted:

@@ -23,8 +23,8 @@ from tests.command_line import options_unknown, parsed
 REPO = Path(__file__).resolve().parent.parent
 APPS = {"hdvila-pipeline": pipeline.cli.app, "hdvila-train": train.cli.app}
 NEEDS = re.compile(r"# needs (the net|the cluster|your videos|the published files)")
-AWAY = ("s3://", "configs/train_hd_vila", "configs/hybrid_vs_low")
-"""What a page names and no test has: a bucket, and trainings that take hours."""
+AWAY = ("s3://", "--push", "configs/train_hd_vila", "configs/hybrid_vs_low")
+"""What a page names and no test has: a bucket, the hub, and trainings that take hours."""
 EXPECTED = {"--require": 1}
 """Exit codes other than 0: a tiny data set falls short of 720 lines."""
 SHORTER = {"fit": ["--set", "loop.steps=2", "--set", "loop.batch=2", "--set", "data.workers=0"]}

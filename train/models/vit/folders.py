@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from manifests.errors import UserError
+from manifests.wrong_value import first_fault
 from train.models.vit.hf_config import preprocessor_config, transformers_config, transformers_shape
 from train.models.vit.layouts import Layout, from_theirs, table_of, to_theirs
 from train.models.vit.open_clip_config import open_clip_config, open_clip_shape
@@ -47,8 +48,7 @@ def read_shape(folder: Path) -> TowersShape:
             return open_clip_shape(document)
         return transformers_shape(document, _colours(folder))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{file}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+        raise UserError(f"{file}: {first_fault(TowersShape, error)}") from None
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, RecursionError) as error:

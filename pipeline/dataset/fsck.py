@@ -101,6 +101,8 @@ class Fsck:
                 files += listed(self.store)
             except DamagedFile as error:
                 unreadable |= dict([_said(self.store, error)])
+            except FileNotFoundError:  # of a table: it is among its files, and named as gone
+                continue
         wrong = [(file, fault) for file, fault in self._read(files) if fault]
         yield from self._mended(wrong, manifest)
         for where in unreadable.keys() - {file.path for file, _ in wrong}:

@@ -34,6 +34,11 @@ _TEXTS = ("*.md", "*.txt", "report/index.html")
 _SETTINGS = ("config.", "identity.", "stages.")
 _CHANCES = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:00)?)?|(?<=-)[0-9a-f]{12}(?=\.json)")
 """Times and days, and names that follow from them."""
+_SALTED = re.compile(
+    r"(?<=removed-)[0-9a-f]{32}|(?<=salt )[0-9a-f]{16}|(?<=hashed )\w+ [0-9a-f]{16} [0-9a-f]{32}"
+    r"|(?<=\"salt\": \")[0-9a-f]{16}"
+)
+"""Pseudonyms of removed videos, and hashes of their names, with a salt of the data set."""
 
 
 def facts_of(out: Path, *, work: Path, settings: bool) -> Facts:
@@ -49,7 +54,7 @@ def facts_of(out: Path, *, work: Path, settings: bool) -> Facts:
         facts[path] = _sections((out / path).read_text())
 
     def masked(text: str) -> str:
-        return _CHANCES.sub("TIME", text.replace(str(work), "WORK"))
+        return _SALTED.sub("SALTED", _CHANCES.sub("TIME", text.replace(str(work), "WORK")))
 
     return {masked(path): {part: masked(text) for part, text in parts.items()} for path, parts in facts.items()}
 

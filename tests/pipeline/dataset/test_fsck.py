@@ -34,6 +34,7 @@ from pipeline.dataset.ledger import LEDGER, note_files
 from pipeline.dataset.remove import remove
 from pipeline.dataset.verify import verify
 from pipeline.dataset.verify_shard import Fault
+from pipeline.engine.store.delete_merged import sweep_segments
 from pipeline.engine.store.store import Store
 from pipeline.media.source_files import looked_at
 from pipeline.outdir.tombstones import Tombstones
@@ -48,7 +49,12 @@ ALONE = re.compile(r"manifest\.(json|parquet)|run\.json|segments/head\.json|comm
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return films_in(tmp_path_factory.mktemp("films"))
+    """Films of which the one that is removed is no copy of the others: these stay."""
+    folder = films_in(tmp_path_factory.mktemp("films"))
+    other = (folder / "film-1.mp4").read_bytes() + b"\0\0\0\x08free"
+    (folder / "film-1.mp4").unlink()
+    (folder / "film-1.mp4").write_bytes(other)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -56,16 +62,24 @@ def whole(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run with its packs, of which a video was removed. Not to be written to."""
     out = tmp_path_factory.mktemp("whole") / "out"
     start(out, films, keep_packs=True)
+    shutil.copytree(out, out.with_name("loose"))
     remove(Store(str(out)), Tombstones(frozenset({"film-1"})))
     start(out, films, keep_packs=True)
+    sweep_segments(Store(str(out)), grace_s=0)  # what has been merged anew counts no more
     return out
 
 
+@pytest.fixture(scope="module")
+def loose(whole: Path) -> Path:
+    """The same before the removal, which merges what it changes: here each unit has files of its own."""
+    return whole.with_name("loose")
+
+
 @pytest.fixture
-def copy(whole: Path, tmp_path: Path) -> Callable[[], Path]:
-    def fresh() -> Path:
+def copy(whole: Path, tmp_path: Path) -> Callable[..., Path]:
+    def fresh(of: Path = whole) -> Path:
         shutil.rmtree(tmp_path / "copy", ignore_errors=True)
-        return Path(shutil.copytree(whole, tmp_path / "copy"))
+        return Path(shutil.copytree(of, tmp_path / "copy"))
 
     return fresh
 
@@ -111,14 +125,17 @@ def test_what_is_whole_is_called_whole_also_after_a_removal_and_a_further_run(wh
 
 
 @pytest.mark.parametrize("how", HARMS)
-def test_each_kind_of_file_is_named(copy: Callable[[], Path], whole: Path, how: str) -> None:
-    files = {kind: names[-1] for kind, names in kinds(whole).items()}
-    assert len(files) > 35, sorted(files)
-
-    apart = [name for name in files.values() if not ALONE.fullmatch(name)]
-    missed = unnamed(copy, apart, how, random.Random(how))
-    for name in ("manifest.json", "manifest.parquet", "run.json", "segments/head.json", "tombstones.txt", LEDGER):
-        missed += unnamed(copy, [name], how, random.Random(name))
+def test_each_kind_of_file_is_named(copy: Callable[..., Path], whole: Path, loose: Path, how: str) -> None:
+    missed = []
+    for out in (whole, loose):
+        fresh = partial(copy, out)
+        files = {kind: names[-1] for kind, names in kinds(out).items()}
+        assert len(files) > 35, sorted(files)
+        apart = [name for name in files.values() if not ALONE.fullmatch(name)]
+        missed += unnamed(fresh, apart, how, random.Random(how))
+        for name in ("manifest.json", "manifest.parquet", "run.json", "segments/head.json", "tombstones.txt", LEDGER):
+            if (out / name).exists():
+                missed += unnamed(fresh, [name], how, random.Random(name))
 
     assert not missed
 
@@ -181,9 +198,9 @@ def test_what_runs_compare_by_is_made_again_by_the_next_run(copy: Callable[[], P
     ],
 )
 def test_of_what_cannot_be_made_again_it_says_what_makes_it(
-    copy: Callable[[], Path], name: str, how: str, cure: str
+    copy: Callable[..., Path], loose: Path, name: str, how: str, cure: str
 ) -> None:
-    out = copy()
+    out = copy(*[loose] * name.startswith("videos/"))
     (path,) = out.glob(name)
     harm(path, how, random.Random(0))
 
@@ -195,12 +212,13 @@ def test_of_what_cannot_be_made_again_it_says_what_makes_it(
 
 
 SILENT = re.compile(
-    r"shards/.*|alike/.*|manifests/.*|commits/(ids|ledger)\.parquet|captions/.*|packs/.*\.tar|removals/.*"
+    r"shards/.*|alike/.*|manifests/.*|index/.*|commits/(ids|ledger)\.parquet|(segments/.*/)?captions.*|packs/.*\.tar"
+    r"|removals/.*|segments/.*/ids\.parquet"
 )
 """What a run need not read: where it is not read it is not built upon."""
 
 
-PARTS = re.compile(r"(clips|packs|transcripts|videos)/.*\.parquet")
+PARTS = re.compile(r"(segments|clips|packs|transcripts|videos)/.*\.parquet")
 """Of these a run that has all its media reads some columns."""
 
 
@@ -231,7 +249,7 @@ def outcome(out: Path, films: Path, caplog: pytest.LogCaptureFixture) -> str:
         ("shards/*/00000.tar", "deleted"),
         ("shards/*/00000.tar", "cut"),
         ("shards/*/00000.parquet", "deleted"),
-        ("transcripts/*.parquet", "deleted"),
+        ("segments/transcripts/*/transcripts.parquet", "deleted"),
         ("compared/part-same_sentences-*.parquet", "deleted"),
         ("batches/00003.json", "deleted"),
         ("batches/00003.json", "flipped"),
@@ -244,9 +262,15 @@ def outcome(out: Path, films: Path, caplog: pytest.LogCaptureFixture) -> str:
     ],
 )
 def test_a_run_names_what_it_would_build_upon(
-    copy: Callable[[], Path], films: Path, caplog: pytest.LogCaptureFixture, name: str, how: str
+    copy: Callable[..., Path],
+    whole: Path,
+    loose: Path,
+    films: Path,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    how: str,
 ) -> None:
-    out = copy()
+    out = copy(loose if name.startswith("commits/") else whole)
     path = next(out.glob(name))
     harm(path, how, random.Random(1))
 

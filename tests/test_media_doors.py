@@ -115,7 +115,7 @@ def test_ffmpeg_reads_what_was_probed_and_what_the_fetch_merges_by_known_contain
         "ffmpeg": {"media/convert.py", "media/ffmpeg.py"},
         "input_options": {"media/convert.py"},
         "run_ffmpeg": {"media/convert.py"},
-        "find_ffmpeg": {"run/doctor.py", "site/fetch.py"},
+        "find_ffmpeg": {"run/before.py", "run/doctor.py", "site/fetch.py"},
     }
     assert "**input_options(" in (REPO / "pipeline/media/convert.py").read_text()
 

@@ -14,6 +14,7 @@ import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
+import hdvila_testing.shards as toys
 import pipeline.cli
 import train.cli
 from manifests.errors import UserError
@@ -74,6 +75,7 @@ def pipeline_command(*arguments: str) -> subprocess.Popen[str]:
 
 
 def test_a_wrong_option_and_a_missing_video_end_a_process_with_2_and_5(tmp_path: Path) -> None:
+    toys.a_data_set(tmp_path, n_videos=1, n_clips=1)
     wrong = pipeline_command("why", "--no-such-option")
     missing = pipeline_command("why", "dQw4w9WgXcQ", "--out", str(tmp_path))
     wrong.communicate(timeout=60)

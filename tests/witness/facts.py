@@ -34,10 +34,7 @@ _TEXTS = ("*.md", "*.txt", "report/index.html")
 _SETTINGS = ("config.", "identity.", "stages.")
 _CHANCES = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:00)?)?|(?<=-)[0-9a-f]{12}(?=\.json)")
 """Times and days, and names that follow from them."""
-_SALTED = re.compile(
-    r"(?<=removed-)[0-9a-f]{32}|(?<=salt )[0-9a-f]{16}|(?<=hashed )\w+ [0-9a-f]{16} [0-9a-f]{32}"
-    r"|(?<=\"salt\": \")[0-9a-f]{16}"
-)
+_SALTED = re.compile(r"(?<=removed-)[0-9a-f]{32}|(?<=salt )[0-9a-f]{16}|(?<=hashed )\w+ [0-9a-f]{16} [0-9a-f]{32}")
 """Pseudonyms of removed videos, and hashes of their names, with a salt of the data set."""
 
 
@@ -49,9 +46,11 @@ def facts_of(out: Path, *, work: Path, settings: bool) -> Facts:
     for depth, patterns in _DOCUMENTS.items():
         for path in _files(out, patterns):
             keys = _keys(json.loads((out / path).read_bytes()), depth)
+            if path.startswith("removals/"):
+                keys = {key: re.sub(r'(?<=")[0-9a-f]{16,32}(?=")', "SALTED", text) for key, text in keys.items()}
             facts[path] = {key: text for key, text in keys.items() if settings or not key.startswith(_SETTINGS)}
     for path in _files(out, _TEXTS):
-        facts[path] = _sections((out / path).read_text())
+        facts[path] = _sections((out / path).read_text().rstrip())  # without its checksum, in blanks, of times too
 
     def masked(text: str) -> str:
         return _SALTED.sub("SALTED", _CHANCES.sub("TIME", text.replace(str(work), "WORK")))

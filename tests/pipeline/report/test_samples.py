@@ -26,6 +26,7 @@ def test_a_sample_of_rubbish_is_left_out_in_a_line_of_a_terminals_length(
     (tar,) = tmp_path.glob("shards/*/00000.tar")
     drawn = pa.table({"key": ["video-00000_00000"], "category_id": [1], "shard": [str(tar.relative_to(tmp_path))]})
     assert len(view_samples(store, drawn)) == 1
+    caplog.clear()
     tar.write_bytes(random.Random(0).randbytes(tar.stat().st_size))
 
     assert view_samples(store, drawn) == []

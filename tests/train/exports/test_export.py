@@ -27,7 +27,8 @@ from train.models import HDVila, build_model
 
 SCORES = {"t2v_r1": 0.5, "t2v_r5": 0.75, "t2v_chance_r1": 0.02, "v2t_r1": 0.25, "n_clips": 40}
 FILES = ["README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
-CODE = [f"{name}.py" for name in ("bert", "hybrid", "modeling_hdvila", "multimodal", "resnet", "timesformer", "towers")]
+MODULES = ("bert", "hybrid", "modeling_hdvila", "multimodal", "resnet", "temperature", "timesformer", "towers")
+CODE = [f"{name}.py" for name in MODULES]
 
 
 def a_model(**changes: Any) -> HDVila:

@@ -2,33 +2,19 @@
 
 from collections import Counter
 
-import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config.shards import SplitConfig
-from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
+from pipeline.shards.clips import PlanClip, PlanVideo
 from pipeline.shards.draw import SPLITS
-from pipeline.shards.splits import Placed, draw_splits
+from pipeline.shards.splits import Placed
+from tests.pipeline.shards.drawn_splits import drawn, placed
 
 
 def video(video_id: str, channel_id: str, n_samples: int = 1, category_id: int = 1) -> PlanVideo:
     clips = tuple(PlanClip(n, 512) for n in range(n_samples))
     return PlanVideo(video_id, channel_id, video_id, clips, category_id)
-
-
-def placed(*rows: tuple[PlanVideo, str]) -> Placed:
-    videos = PlanVideos.of([row for row, _ in rows])
-    codes = np.array([SPLITS.index(split) for _, split in rows], np.int8)
-    samples = Counter[tuple[str, int]]()
-    for one, split in rows:
-        samples[split, one.category_id] += len(one.clips)
-    return Placed(videos.video_id, videos.channel_id, videos.group, codes, {}, samples)
-
-
-def drawn(videos: list[PlanVideo], there: Placed, config: SplitConfig, seed: int = 0) -> dict[str, str]:
-    codes = draw_splits(PlanVideos.of(videos), there, config, seed=seed)
-    return {one.video_id: SPLITS[code] for one, code in zip(videos, codes.tolist(), strict=True)}
 
 
 CHANNELS = st.lists(

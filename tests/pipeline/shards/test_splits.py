@@ -1,8 +1,5 @@
 """Splits: what belongs together stays together, also where committed shards contradict each other."""
 
-from collections import Counter
-
-import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -11,8 +8,7 @@ from pipeline.config.shards import SplitConfig
 from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
 from pipeline.shards.draw import SPLITS
 from pipeline.shards.splits import Placed, draw_splits
-
-HELD_OUT = SplitConfig(val=0.2, test=0.2)
+from tests.pipeline.shards.drawn_splits import HELD_OUT, drawn, placed
 
 
 def video(
@@ -20,20 +16,6 @@ def video(
 ) -> PlanVideo:
     clips = tuple(PlanClip(n, 512) for n in range(n_samples))
     return PlanVideo(video_id, channel_id, group or video_id, clips, category_id)
-
-
-def placed(*rows: tuple[PlanVideo, str]) -> Placed:
-    videos = PlanVideos.of([row for row, _ in rows])
-    codes = np.array([SPLITS.index(split) for _, split in rows], np.int8)
-    samples = Counter[tuple[str, int]]()
-    for one, split in rows:
-        samples[split, one.category_id] += len(one.clips)
-    return Placed(videos.video_id, videos.channel_id, videos.group, codes, {}, samples)
-
-
-def drawn(videos: list[PlanVideo], there: Placed, config: SplitConfig = HELD_OUT, seed: int = 0) -> dict[str, str]:
-    codes = draw_splits(PlanVideos.of(videos), there, config, seed=seed)
-    return {one.video_id: SPLITS[code] for one, code in zip(videos, codes.tolist(), strict=True)}
 
 
 def test_a_video_that_shards_hold_already_stays_where_it_is() -> None:

@@ -27,9 +27,9 @@ from train.exports.carried_code import AUTO_MAP, write_code
 from train.exports.export_folder import (
     CARD,
     CONFIG,
-    FORMAT,
     WEIGHTS,
     Origin,
+    config_document,
     read_config,
     refuse_existing_file,
     whole_folder,
@@ -170,11 +170,7 @@ def _for_file(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _config(config: ModelConfig, origin: Origin) -> dict[str, Any]:
-    return {
-        "model_type": "hd_vila",
-        "architectures": ["HDVila"],
-        "hdvila_format": FORMAT,
-        "torch_dtype": "float32",
+    about = {
         "frame_stride": origin.stride,
         "fps": origin.fps,
         "view": origin.view,
@@ -182,11 +178,8 @@ def _config(config: ModelConfig, origin: Origin) -> dict[str, Any]:
         "model": config.model_dump(mode="json"),
         "model_fixed": {name: getattr(config, name) for name in config.fixed},
         **({} if config.n_answers else {"auto_map": AUTO_MAP}),
-        "source": origin.source,
-        "step": origin.step,
-        "scores": origin.scores,
-        "trained_with": origin.facts,
     }
+    return config_document("hd_vila", "HDVila", origin, about)
 
 
 USE = """```python

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +38,21 @@ class Origin:
     classes: tuple[str, ...] = ()
     """The answers to choose from."""
     official: bool = False
+
+
+def config_document(kind: str, architecture: str, origin: Origin, about: Mapping[str, Any]) -> dict[str, Any]:
+    """config.json of an export; `about`: what its kind says of its input and its model."""
+    return {
+        "model_type": kind,
+        "architectures": [architecture],
+        "hdvila_format": FORMAT,
+        "torch_dtype": "float32",
+        **about,
+        "source": origin.source,
+        "step": origin.step,
+        "scores": origin.scores,
+        "trained_with": origin.facts,
+    }
 
 
 def read_config(folder: Path) -> dict[str, Any]:

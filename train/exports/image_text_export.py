@@ -19,9 +19,9 @@ from manifests.settings import parse_config
 from train.exports.export_folder import (
     CARD,
     CONFIG,
-    FORMAT,
     WEIGHTS,
     Origin,
+    config_document,
     read_config,
     refuse_existing_file,
     whole_folder,
@@ -55,17 +55,8 @@ def export_image_text(model: ImageTextModel, tokenizer: Tokenizer | None, out: P
     """Writes the folder. UserError if `out` exists already."""
     with whole_folder(out) as folder:
         save_file(one_name_each(model.state_dict()), folder / WEIGHTS, metadata={"format": "pt"})
-        document = {
-            "model_type": model.config.kind,
-            "architectures": [type(model).__name__],
-            "hdvila_format": FORMAT,
-            "torch_dtype": "float32",
-            "model": model.config.model_dump(mode="json"),
-            "source": origin.source,
-            "step": origin.step,
-            "scores": origin.scores,
-            "trained_with": origin.facts,
-        }
+        about = {"model": model.config.model_dump(mode="json")}
+        document = config_document(model.config.kind, type(model).__name__, origin, about)
         (folder / CONFIG).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         (folder / CARD).write_text(_card(model, origin), encoding="utf-8")
         if tokenizer is not None:

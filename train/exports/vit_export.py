@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from manifests.settings import parse_config
 from train.evaluation.encoder import Encoder
-from train.exports.export_folder import CARD, CONFIG, FORMAT, WEIGHTS, Origin, read_config, whole_folder
+from train.exports.export_folder import CARD, CONFIG, WEIGHTS, Origin, config_document, read_config, whole_folder
 from train.exports.onnx_files import write_onnx
 from train.feed.tokenizer import FILE, Tokenizer, load_tokenizer
 from train.models.vit.configs import VitConfig
@@ -32,20 +32,8 @@ def export_vit(model: Vit, tokenizer: Tokenizer | None, out: Path, origin: Origi
     weights = {key: tensor.detach().cpu().contiguous() for key, tensor in merged(model.state_dict()).items()}
     with whole_folder(out) as folder:
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
-        document = {
-            "model_type": "vit",
-            "architectures": ["Vit"],
-            "hdvila_format": FORMAT,
-            "torch_dtype": "float32",
-            "frame_stride": origin.stride,
-            "fps": origin.fps,
-            "view": origin.view,
-            "model": config.model_dump(mode="json"),
-            "source": origin.source,
-            "step": origin.step,
-            "scores": origin.scores,
-            "trained_with": origin.facts,
-        }
+        frames = {"frame_stride": origin.stride, "fps": origin.fps, "view": origin.view}
+        document = config_document("vit", "Vit", origin, {**frames, "model": config.model_dump(mode="json")})
         (folder / CONFIG).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         (folder / CARD).write_text(_card(model, origin), encoding="utf-8")
         if tokenizer is not None:

@@ -3,10 +3,11 @@
     python -m bench.text [--samples SAMPLES] [--pool TEXT_FOLDER] [--model MODEL.npz]
 
 Sentences and clips are judged on tracks without case and marks, each twice: with the gaps between words shown and
-hidden. Rows are tracks; a mean is over tracks, never pooled, with the interval that holds 95 % of the means of tracks
-redrawn. `automatic` are automatic tracks that came punctuated; `lectures` have a human transcript and recognised
-word times; `talks`, `calls` and `shows` are the held part of the text pool (`bench/boundary_text.py`), of which only
-calls have real word times. No track here was trained on, and no rule or weight was chosen on one.
+hidden. Clips of tracks with marks are also judged as they are. Rows are tracks; a mean is over tracks, never pooled,
+with the interval that holds 95 % of the means of tracks redrawn. `automatic` are automatic tracks that came punctuated;
+`lectures` have a human transcript and recognised word times; `talks`, `calls` and `shows` are the held part of the text
+pool (`bench/boundary_text.py`), of which only calls have real word times. No track here was trained on, and no rule or
+weight was chosen on one.
 """
 
 import argparse
@@ -21,19 +22,22 @@ from numpy.typing import NDArray
 from bench.text_filters import report_filters
 from bench.text_spans import report_spans
 from bench.text_tracks import (
+    Marks,
     Spoken,
     automatic,
     gold,
     lecture,
+    marks_of,
     pair_folders,
     pool_tracks,
+    unmarked,
 )
 from pipeline.config.text import ClipConfig, SentenceConfig, TextConfig
 from pipeline.text.align import align_words
 from pipeline.text.boundary import BoundaryModel, NetModel, PauseModel
 from pipeline.text.boundary.evidence import END, FUNCTION_WORDS
 from pipeline.text.captions import Track, Word, read_track
-from pipeline.text.clip_plan import plan_clips
+from pipeline.text.clip_plan import PlannedClip, plan_clips
 from pipeline.text.clips import plan_track
 from pipeline.text.filters import language_of
 from pipeline.text.sentences import mark_probabilities, sentence_breaks
@@ -63,25 +67,45 @@ class Row(NamedTuple):
     """Mean length of a clip, s."""
 
 
+class Clips(NamedTuple):
+    """The planned clips of one track."""
+
+    n_clips: int
+    mean_s: float
+    whole: float
+    """Share whose two borders are both true sentence ends."""
+    wrong: float
+    """Share of borders where the true text has no mark of any kind."""
+
+
 def measure(spoken: Spoken, model: BoundaryModel, clips: ClipConfig, *, gaps: bool) -> Row:
     """Measures one model on one track, with or without the gaps between its words."""
     track = spoken.track
     seen = track if gaps else spoken.without_gaps()
     marks = mark_probabilities(seen, SentenceConfig(), model)
     found = sentence_breaks(seen, SentenceConfig(), model, marks.ends)
-    planned = plan_clips(track.words, marks, clips)
-    lasts = np.array([clip.last - 1 for clip in planned])
+    planned = judged(plan_clips(track.words, marks, clips), spoken.marks)
     true = spoken.ends
-    firsts_whole = np.concatenate([[True], true[lasts[:-1]]])
-    inner = lasts[:-1]
     function = np.array([word.text in FUNCTION_WORDS for word in track.words])
     return Row(
         f1(found, true),
-        float(np.mean(firsts_whole & true[lasts])),
-        float(np.mean(spoken.marks[inner] == 0)) if len(inner) else 0.0,
+        planned.whole,
+        planned.wrong,
         float(function[found].mean()),
         float(function[true].mean()),
+        planned.mean_s,
+    )
+
+
+def judged(planned: Sequence[PlannedClip], marks: Marks) -> Clips:
+    """Measures planned clips against the true marks [n] after each word."""
+    lasts = np.array([clip.last - 1 for clip in planned])
+    true, inner = marks >= END, lasts[:-1]
+    return Clips(
+        len(planned),
         float(np.mean([clip.end_ms - clip.start_ms for clip in planned])) / 1000,
+        float(np.mean(np.concatenate([[True], true[inner]]) & true[lasts])),
+        float(np.mean(marks[inner] == 0)) if len(inner) else 0.0,
     )
 
 
@@ -135,14 +159,44 @@ def report_marked(pairs: Sequence[Path]) -> None:
     print(f"  {'mean over tracks':47}{np.mean(values):>9.3f}")
 
 
-def report_clips(files: Sequence[Path]) -> None:
-    """Prints clip lengths of English tracks for both ways of steering, beside HD-VILA-100M's."""
-    print("\nclips (HD-VILA-100M: 13.4 s, 32.5 words), means over tracks")
-    tracks = [read_track(path.read_bytes()) for path in files]
+def report_as_they_are(files: Sequence[Path]) -> None:
+    """Prints clips of English tracks with marks as they are, beside the same with hidden marks, and of unmarked ones.
+
+    A track's own marks are the truth of whole and wrong: as it is, clips miss them where a long run has to be split.
+    """
+    tracks = {path.name: read_track(path.read_bytes()) for path in files}
+    marked = {name: track for name, track in tracks.items() if track.punctuated}
+    print(f"\nclips of {len(marked)} marked tracks as they are (HD-VILA-100M: 13.4 s), and with their marks hidden")
+    head = "".join(f"{name:>8}" for name in ("clips", "s", "whole", "wrong"))
+    print(f"  {'':34}{head}  hidden:{head}")
+    both = [_as_it_is(name, track) for name, track in marked.items()]
+    for name, rows in zip(marked, both, strict=True):
+        print(f"  {name[-34:]:34}" + f"{'':9}".join(_cells(row) for row in rows))
+    print(
+        f"  {'mean over tracks':34}" + f"{'':9}".join(_cells(np.mean(rows, axis=0)) for rows in zip(*both, strict=True))
+    )
     for steer in ("seconds", "words"):
         config = TextConfig.model_validate({"clips": {"steer_by": steer}})
-        for name, marked in (("with marks", True), ("without", False)):
-            report_lengths(f"steered by {steer}, {name}", [t for t in tracks if t.punctuated == marked], config)
+        for name, is_marked in (("with marks", True), ("without", False)):
+            report_lengths(
+                f"steered by {steer}, {name}", [t for t in tracks.values() if t.punctuated == is_marked], config
+            )
+
+
+def _as_it_is(name: str, track: Track) -> tuple[Clips, Clips]:
+    """The clips of a marked track, by its own marks and with them hidden."""
+    own = marks_of([word.text for word in track.words])
+    hidden = unmarked(name, list(track.words), own)
+    planned, bare = (
+        plan_clips(shown.words, mark_probabilities(shown, SentenceConfig()), ClipConfig())
+        for shown in (track, hidden.track)
+    )
+    own[-1] = END
+    return judged(planned, np.array(own, np.uint8)), judged(bare, hidden.marks)
+
+
+def _cells(row: Sequence[float]) -> str:
+    return f"{row[0]:>8.0f}{row[1]:>8.1f}{row[2]:>8.3f}{row[3]:>8.3f}"
 
 
 def report_lengths(title: str, tracks: Sequence[Track], config: TextConfig) -> None:
@@ -203,7 +257,7 @@ def main() -> None:
     report_marked(pairs)
     report_spans(pairs, options.pool)
     english = [p for p in sorted(captions.glob("en_*")) if "fixture" not in p.name and "sparse" not in p.name]
-    report_clips(english)
+    report_as_they_are(english)
     report_speed([p for p in english if p.stat().st_size > 60_000 and "live" not in p.name])
 
 

@@ -2,7 +2,7 @@
 
     run_pipeline(RunConfig(out=..., ...))       cut_files(video, spans, out, ...)        read_table(url, "clips")
     Check, Member, Source, Stage                steps of your own (docs/extending.md), and what they are made of:
-    CheckFacts, MemberFacts, Made, Setting, OwnReason, Reject
+    CheckFacts, MemberFacts, Made, Setting, OwnReason, Reject, Resources
     register(group, name, step)                 adds a step without a package, to this process alone
 
 Everything else is not public: any version may move, rename or remove it. Names are imported on first use, so that
@@ -20,6 +20,7 @@ _HOMES = {
     "MemberFacts": "manifests.members",
     "OwnReason": "manifests.reasons",
     "Reject": "pipeline.engine.work.unit",
+    "Resources": "pipeline.engine.work.unit",
     "RunConfig": "pipeline.config",
     "Setting": "manifests.members",
     "Source": "pipeline.crawl.sources.registry",

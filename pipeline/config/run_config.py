@@ -1,19 +1,58 @@
 """RunConfig: the configuration of a run, assembled from one file per area; and how it is carried out."""
 
+import difflib
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Secret, SerializeAsAny, create_model, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    Secret,
+    SerializeAsAny,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from manifests.plugins import WithPlugins
 from manifests.settings import Section, identity, operational
-from manifests.stages import STAGES
+from manifests.stages import OTHERS, STAGES, TABLE, find_stage
 from pipeline.config.balance import BalanceConfig, find_category
 from pipeline.config.crawl import OUR_SOURCES, CrawlConfig
 from pipeline.config.media import MediaConfig, settings_keys
 from pipeline.config.shards import ShardsConfig
 from pipeline.config.sources import FolderConfig, UrlsConfig
 from pipeline.config.text import TextConfig
+
+
+def _amount(amount: float) -> float:
+    if amount > 1 and amount % 1:
+        raise ValueError(f"{amount} is neither a whole number nor a fraction of 1")
+    return amount
+
+
+Amount = Annotated[float, Field(gt=0), AfterValidator(_amount)]
+
+
+class ResourcesConfig(Section):
+    """What a unit of a stage needs, where that differs from what the stage asks for itself."""
+
+    n_cpus: Amount = operational(1.0, doc="CPU slots")
+    memory_bytes: int = operational(4 * 1024**3, gt=0, doc="memory, and the limit that ends the unit, bytes")
+    n_gpus: float = operational(0.0, ge=0, doc="GPUs: a whole number, or a fraction that several units share")
+    custom: dict[str, Amount] = operational(
+        {}, doc="custom resources of a Ray cluster by name (`ray start --resources`)"
+    )
+
+    _whole_or_shared = field_validator("n_gpus")(_amount)
+
+    @field_validator("custom")
+    @classmethod
+    def _names_are_free(cls, custom: dict[str, float]) -> dict[str, float]:
+        for name in custom.keys() & {"CPU", "GPU", "memory"}:
+            raise ValueError(f"{name} is none of a cluster's own names: set n_cpus, n_gpus or memory_bytes")
+        return custom
 
 
 class EngineConfig(Section):
@@ -24,6 +63,9 @@ class EngineConfig(Section):
     )
     ray_address: str = operational("", doc="address of a Ray cluster (auto, ray://host:10001 …); empty: a local Ray")
     n_cpus: int = operational(0, ge=0, doc="CPU slots of a local Ray, which are its workers; 0: all cores")
+    resources: dict[str, ResourcesConfig] = operational(
+        {}, doc="{stage: {n_cpus, memory_bytes, n_gpus, custom}} where a stage's units need others than it asks for"
+    )
     downloads: int = operational(
         0, ge=0, doc="videos fetched at a time, over all machines; fetching takes no CPU slot; 0: twice the CPU slots"
     )
@@ -97,6 +139,19 @@ class RunConfig(Section):
             raise ValueError(
                 f"crawl.sources: {name} is of another package; give its settings, sources: {{{name}: {{}}}}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _resources_are_of_stages(self) -> "RunConfig":
+        steps = list(type(self.stages).packages)
+        known = [stage.name for stage in TABLE if not stage.files]  # those with files run in the driver
+        known += [OTHERS.join(("clips", *steps[: n + 1])) for n in range(len(steps))]
+        known += [f"urls{OTHERS}{name}" for name in type(self.sources).packages]
+        for name in set(self.engine.resources) - set(known):
+            part_of = find_stage(name)
+            near = [part_of.name] if part_of else difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]}?" if near and near[0] in known else f"there are {', '.join(known)}"
+            raise ValueError(f"engine.resources: {name} is no stage that workers run; {hint}")
         return self
 
     @model_validator(mode="after")

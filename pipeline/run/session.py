@@ -300,8 +300,9 @@ def build_executor(run: RunConfig) -> Executor:
     """Makes the executor that the configuration names."""
     config = run.engine
     scratch = config.scratch or default_scratch()
+    resources = {name: asked.model_dump(exclude_unset=True) for name, asked in config.resources.items()}
     if config.executor == "local":
-        return LocalExecutor(scratch)
+        return LocalExecutor(scratch, resources)
     with under_way(f"joining Ray at {config.ray_address}" if config.ray_address else "starting a local Ray"):
         from pipeline.engine.on_ray.cluster import RayExecutor
 
@@ -311,4 +312,5 @@ def build_executor(run: RunConfig) -> Executor:
             n_cpus=config.n_cpus,
             steps=used_by(run),
             waiting=Waiting(config.waiting_bytes, config.downloads),
+            resources=resources,
         )

@@ -9,6 +9,7 @@ in the log.
 """
 
 import itertools
+import logging
 import time
 import uuid
 from collections import Counter, deque
@@ -31,12 +32,13 @@ from ray.exceptions import (
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from manifests.errors import UserError
 from manifests.plugins import Used
 from manifests.reasons import Reason
 from manifests.run_status import StageStatus
 from manifests.version import build
 from pipeline.engine.on_ray import OBJECT_STORE_BYTES
-from pipeline.engine.on_ray.machines import LOOK_EVERY_S, Machines
+from pipeline.engine.on_ray.machines import LOOK_EVERY_S, Machines, need_of
 from pipeline.engine.on_ray.metrics import Metrics
 from pipeline.engine.on_ray.ray_session import first_line, start_ray
 from pipeline.engine.on_ray.remote import (
@@ -52,9 +54,11 @@ from pipeline.engine.on_ray.running_attempts import Begun
 from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, Outcome, time_limit_of
-from pipeline.engine.work.executor import Finished
+from pipeline.engine.work.executor import Asked, Finished, resources_of
 from pipeline.engine.work.limits import KILL_AFTER_S
-from pipeline.engine.work.unit import Stage, Unit
+from pipeline.engine.work.unit import Resources, Stage, Unit
+
+log = logging.getLogger("hdvila")
 
 OVERDUE_GRACE_S = 15.0
 """The driver kills a worker that neither its limit nor its own watchdog ended after this many more seconds."""
@@ -91,9 +95,10 @@ class RayExecutor:
         namespace: str = "hdvila",
         waiting: Waiting | None = None,
         steps: tuple[Used, ...] = (),
+        resources: Asked | None = None,
     ) -> None:
         self._scratch_root = scratch_root
-        self._is_remote = bool(address)
+        self._is_remote, self._asked = bool(address), resources or {}
         self._steps = steps
         self._build = build() if address else ""  # a local Ray runs this process's own code
         self._started_here = not ray.is_initialized()
@@ -101,6 +106,8 @@ class RayExecutor:
             start_ray(address, n_cpus, object_store_bytes, namespace)
         self._in_flight: dict[Any, _Attempt] = {}
         self._stages: dict[str, tuple[Stage, Any]] = {}  # with the object reference that workers read it from
+        self._resources: dict[str, Resources] = {}
+        self._needs: dict[str, dict[str, float]] = {}
         self._run = uuid.uuid4().hex[:12]  # unique to this run: drivers on two machines can share a pid
         self._machines = Machines()
         self._waiting = waiting or Waiting(WAITING_BYTES)
@@ -110,10 +117,29 @@ class RayExecutor:
         self._ended: list[int] = []
         self._metrics = Metrics()
         self._looked_for_overdue = self._asked_at = float("-inf")
-        self._n_asked = 0
+        self._told: tuple[int, list[dict[str, float]]] = (0, [])
         self._roll: Any = RollActor.options(
             name=f"roll-{self._run}", num_cpus=0, max_restarts=-1, scheduling_strategy=_beside_the_driver()
         ).remote()
+        self._say_what_is_nowhere()
+
+    def _say_what_is_nowhere(self) -> None:
+        """Logs each demand of the settings that no machine of a cluster can meet; UserError on a local Ray."""
+        for stage, asked in self._asked.items():
+            need = self._need(stage, replace(Resources(), **asked))
+            if any(self._machines.slots(need).values()):
+                continue
+            wanted = ", ".join(f"{name} {n:g}" for name, n in need.items())
+            said = f"engine.resources.{stage}: no machine has {wanted}; at most {self._machines.most(need)}"
+            if not self._is_remote:
+                self.close()
+                raise UserError(f"{said}. A local Ray has this machine alone: change what is asked for")
+            log.warning("%s. Its units wait until one joins that has", said)
+
+    def _need(self, stage: str, resources: Resources) -> dict[str, float]:
+        """What a unit needs of a machine, by Ray's names; memory only if the settings ask for it (see `_options`)."""
+        asks_memory = self._is_remote and "memory_bytes" in self._asked.get(stage, {})
+        return need_of(resources) | ({"memory": resources.memory_bytes} if asks_memory else {})
 
     @property
     def n_slots(self) -> int:
@@ -128,6 +154,8 @@ class RayExecutor:
     def begin(self, stage: Stage, store: Store) -> None:
         """See Executor. The stage goes into the object store once, not with each unit."""
         self._stages[stage.name] = (stage, ray.put(stage))
+        self._resources[stage.name] = resources_of(stage, self._asked)
+        self._needs[stage.name] = self._need(stage.name, self._resources[stage.name])
         self._store = store
 
     def fence(self, node: str) -> bool:
@@ -140,18 +168,19 @@ class RayExecutor:
             self._to_fetch.append((stage, unit, attempt))
             self._fetch_next()
             return
-        home = self._machines.roomiest() if alone else ""
+        home = self._machines.roomiest(self._needs[stage]) if alone else ""
         if home:
             self._machines.kept_free.add(home)
         self._give(stage, unit, attempt, home)
 
     def _give(self, name: str, unit: Unit, attempt: int, home: str) -> None:
         """Submits a unit as a task."""
-        task = attempt_remotely.options(name=name, **self._options(self._stages[name][0], home))
+        task = attempt_remotely.options(name=name, **self._options(name, home))
         self._send(task, _Attempt(next(self._numbers), name, unit, attempt, home))
 
     def _send(self, task: Any, given: _Attempt, *more: str) -> None:
-        briefing = Briefing(self._roll, given.number, self._build, self._steps)
+        memory_bytes = self._resources[given.stage].memory_bytes
+        briefing = Briefing(self._roll, given.number, self._build, self._steps, memory_bytes)
         # wrapped in a list, so that a worker compares versions before it unpickles the stage
         stage = [self._stages[given.stage][1]]
         ref = task.remote(briefing, stage, given.unit, self._store, self._scratch_root, given.attempt, *more)
@@ -160,7 +189,7 @@ class RayExecutor:
     def _fetch_next(self) -> None:
         """Submits fetch tasks in order while a machine has room for what they fetch."""
         while self._to_fetch:
-            node = self._waiting.node_for_next(self._machines.slots())
+            node = self._waiting.node_for_next(self._machines.slots(self._needs[self._to_fetch[0][0]]))
             if not node:
                 return
             name, unit, attempt = self._to_fetch.popleft()
@@ -175,18 +204,21 @@ class RayExecutor:
         self._waiting.fetched(fetch.number, outcome.facts["bytes"])
         given = replace(fetch, number=next(self._numbers), fetches_on="", waited=fetch.number)
         there = NodeAffinitySchedulingStrategy(fetch.fetches_on, soft=False)
-        options = {**self._options(self._stages[fetch.stage][0], ""), "scheduling_strategy": there}
+        options = {**self._options(fetch.stage, ""), "scheduling_strategy": there}
         options.pop("label_selector", None)
         self._send(attempt_remotely.options(name=fetch.stage, **options), given, outcome.facts["held"])
 
-    def _options(self, stage: Stage, home: str) -> dict[str, Any]:
+    def _options(self, stage: str, home: str) -> dict[str, Any]:
         """Ray's options for a task: a slot for a unit, or a whole machine for a unit that runs alone."""
-        options: dict[str, Any] = {"max_retries": 0, "num_cpus": stage.resources.n_cpus}
+        its = self._resources[stage]
+        options: dict[str, Any] = {"max_retries": 0, "num_cpus": its.n_cpus}
+        options |= {"num_gpus": its.n_gpus} if its.n_gpus else {}
+        options |= {"resources": dict(its.custom)} if its.custom else {}
         if home:
             alone_there = NodeAffinitySchedulingStrategy(home, soft=False)
             return options | {"num_cpus": self._machines.cpus_of(home), "scheduling_strategy": alone_there}
         if self._is_remote:  # a local Ray would reserve it, and a small machine could then run nothing
-            options["memory"] = self._machines.memory_for(stage.resources.memory_bytes)
+            options["memory"] = self._needs[stage].get("memory") or self._machines.memory_for(its.memory_bytes)
         if away := self._machines.avoided():
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(away)})"}
         return options | {"scheduling_strategy": "SPREAD"}
@@ -210,10 +242,13 @@ class RayExecutor:
         if not self._is_remote or time.monotonic() - self._asked_at < LOOK_EVERY_S:
             return
         self._asked_at = time.monotonic()
-        n_slots = len(self._in_flight) + len(self._to_fetch) - self._waiting.n_fetching
-        if n_slots != self._n_asked:
-            request_resources(num_cpus=n_slots)  # type: ignore[no-untyped-call]
-            self._n_asked = n_slots
+        stages = [given.stage for given in self._in_flight.values() if not given.fetches_on]
+        stages += [stage for stage, *_ in self._to_fetch]
+        special = {stage: need for stage, need in self._needs.items() if need.keys() - {"CPU"}}
+        asked = sum(stage not in special for stage in stages), [special[stage] for stage in stages if stage in special]
+        if asked != self._told:
+            request_resources(num_cpus=asked[0], bundles=asked[1])  # type: ignore[no-untyped-call]
+            self._told = asked
 
     def _wait(self, timeout_s: float) -> list[Any]:
         """Waits for an attempt to end and returns all that have: asking about thousands singly takes too long."""
@@ -339,7 +374,7 @@ class RayExecutor:
 
     def close(self) -> None:
         """See Executor. Leaves a Ray running that this process did not start."""
-        if self._n_asked:
+        if any(self._told):
             request_resources(num_cpus=0)  # type: ignore[no-untyped-call]
         if self._started_here:
             ray.shutdown()

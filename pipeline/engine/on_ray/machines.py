@@ -2,9 +2,12 @@
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import TypedDict
 
 import ray
+
+from pipeline.engine.work.unit import Resources
 
 LOOK_EVERY_S = 2.0
 """Seconds between looks at the cluster: machines come and go."""
@@ -12,6 +15,15 @@ FENCE_S = 1800.0
 """How long a failed machine gets no units, in seconds; doubled each time it fails again."""
 MOST_MEMORY = 0.8
 """Share of the largest machine's memory that is requested when a stage's limit exceeds it."""
+
+
+_A_CPU = {"CPU": 1.0}
+
+
+def need_of(resources: Resources) -> dict[str, float]:
+    """What a unit needs of a machine, by Ray's names, without its memory."""
+    need = {"CPU": resources.n_cpus, "GPU": resources.n_gpus, **resources.custom}
+    return {name: n for name, n in need.items() if n} or _A_CPU
 
 
 class Node(TypedDict):
@@ -38,10 +50,19 @@ class Machines:
             self._nodes, self._looked_at = ray.nodes(), time.monotonic()  # type: ignore[no-untyped-call]
         return [node for node in self._nodes if node["Alive"] and not self.is_fenced(node["NodeID"])]
 
-    def slots(self) -> dict[str, float]:
-        """CPU slots by machine, without those kept free."""
+    def slots(self, need: Mapping[str, float] = _A_CPU) -> dict[str, int]:
+        """How many units with a need fit on each machine, without those kept free; its CPU slots if none is given."""
         nodes = (node for node in self._usable() if node["NodeID"] not in self.kept_free)
-        return {node["NodeID"]: node["Resources"].get("CPU", 0) for node in nodes}
+        return {
+            node["NodeID"]: int(min(round(node["Resources"].get(name, 0) / n, 4) for name, n in need.items()))
+            for node in nodes
+        }
+
+    def most(self, need: Mapping[str, float]) -> str:
+        """What the machines have of a need, in words: the most that one of them has of each."""
+        return ", ".join(
+            f"{name} {max((node['Resources'].get(name, 0) for node in self._usable()), default=0):g}" for name in need
+        )
 
     def fence(self, node: str) -> bool:
         """Gives a machine no units for a while; returns whether there is another. The last is not fenced: it
@@ -68,9 +89,9 @@ class Machines:
         self._looked_at = float("-inf")
         return all(machine["NodeID"] != node for machine in self._usable()) and not self.is_fenced(node)
 
-    def roomiest(self) -> str:
-        """The machine with the most CPU slots among those not reserved; "" if none has any."""
-        free = {node: cpus for node, cpus in self.slots().items() if cpus}
+    def roomiest(self, need: Mapping[str, float]) -> str:
+        """The machine with the most room for a need among those not reserved; "" if none has any."""
+        free = {node: n for node, n in self.slots(need).items() if n}
         return min(free, key=lambda node: (-free[node], node), default="")
 
     def cpus_of(self, node: str) -> float:

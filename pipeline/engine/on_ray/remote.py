@@ -43,13 +43,14 @@ def raised_there(error: RayTaskError) -> BaseException:
 @dataclass(frozen=True, slots=True)
 class Briefing:
     """What a worker needs before it begins: the roll to report to, its number there, the driver's build ("": not
-    checked) and the steps of other packages that it uses.
+    checked), the steps of other packages that it uses, and the unit's memory limit.
     """
 
     roll: Any
     number: int
     build: str
     steps: tuple[Used, ...] = ()
+    memory_bytes: int = 0
 
 
 def leave_the_terminal() -> None:
@@ -70,9 +71,12 @@ def attempt_remotely(
     briefing: Briefing, stage_in: list[Any], unit: Unit, store: Store, scratch_root: Path, attempt: int, held: str = ""
 ) -> Outcome:
     folder = Path(held) if held else None
-    return _there(
-        briefing, stage_in, unit, lambda stage: attempt_unit(stage, unit, store, scratch_root, attempt, folder)
-    )
+    limit = briefing.memory_bytes
+
+    def work(stage: Stage) -> Outcome:
+        return attempt_unit(stage, unit, store, scratch_root, attempt, folder, memory_bytes=limit)
+
+    return _there(briefing, stage_in, unit, work)
 
 
 @ray.remote

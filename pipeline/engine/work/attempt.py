@@ -88,15 +88,25 @@ class Outcome:
 
 
 def attempt_unit(
-    stage: Stage, unit: Unit, store: Store, scratch_root: Path, attempt: int, held: Path | None = None
+    stage: Stage,
+    unit: Unit,
+    store: Store,
+    scratch_root: Path,
+    attempt: int,
+    held: Path | None = None,
+    *,
+    memory_bytes: int = 0,
 ) -> Outcome:
-    """Runs a unit within its limits and puts its output in place. `held`: the folder that `fetch_for` kept for it."""
+    """Runs a unit within its limits and puts its output in place. `held`: the folder that `fetch_for` kept for it.
+
+    `memory_bytes`: its limit; 0: its stage's.
+    """
 
     def work(context: Context) -> Outcome:
         made = per_item(context, _first_id(unit), lambda: stage.process(unit, context))
         return _made_of(stage, unit, made, context)
 
-    return _limited(stage, unit, store, scratch_root, attempt, work, held)
+    return _limited(stage, unit, store, scratch_root, attempt, work, held, memory_bytes)
 
 
 def fetch_for(stage: Stage, unit: Unit, store: Store, scratch_root: Path, attempt: int, driver: str) -> Outcome:
@@ -136,14 +146,15 @@ def _limited(
     attempt: int,
     work: Callable[[Context], Outcome],
     held: Path | None = None,
+    memory_bytes: int = 0,
 ) -> Outcome:
     """Runs `work` in a scratch folder within the unit's limits; returns its outcome, or what ended it instead."""
-    limit_s = time_limit_of(stage, unit)
+    limit_s, memory_bytes = time_limit_of(stage, unit), memory_bytes or stage.resources.memory_bytes
     started = time.monotonic()
     try:
         with (
             scratch_folder(scratch_root, store.url, f"{stage.name}-{unit.name}", held) as scratch,
-            limits(limit_s, stage.resources.memory_bytes),
+            limits(limit_s, memory_bytes),
         ):
             outcome = work(Context(store, scratch, started + limit_s, attempt))
         return replace(outcome, facts={**outcome.facts, "seconds": round(time.monotonic() - started, 3)})
@@ -160,7 +171,7 @@ def _limited(
     except TimeLimitExceeded:
         return Outcome(End.TIMEOUT, detail=f"over {limit_s:.0f} s")
     except (MemoryLimitExceeded, MemoryError):
-        return Outcome(End.MEMORY, detail=f"over {stage.resources.memory_bytes} bytes")
+        return Outcome(End.MEMORY, detail=f"over {memory_bytes} bytes")
 
 
 def time_limit_of(stage: Stage, unit: Unit) -> float:

@@ -7,15 +7,23 @@ same stage code and give the same bytes.
 import asyncio
 import inspect
 from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from manifests.run_status import StageStatus
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import Outcome, attempt_unit
-from pipeline.engine.work.unit import Stage, Unit
+from pipeline.engine.work.unit import Resources, Stage, Unit
+
+Asked = Mapping[str, Mapping[str, Any]]
+"""{stage: {field of Resources: value}}: what the settings change of the resources of a stage's units."""
+
+
+def resources_of(stage: Stage, asked: Asked) -> Resources:
+    """The resources of a stage's units: its own, with what the settings change."""
+    return replace(stage.resources, **asked.get(stage.name, {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +99,9 @@ class LocalExecutor:
     n_slots = 1
     n_without_slot = 0
 
-    def __init__(self, scratch_root: Path) -> None:
-        self._scratch_root = scratch_root
+    def __init__(self, scratch_root: Path, resources: Asked | None = None) -> None:
+        """`resources`: of these, the memory limits count here."""
+        self._scratch_root, self._asked = scratch_root, resources or {}
         self._queue: deque[tuple[str, Unit, int]] = deque()
         self._stages: dict[str, tuple[Stage, Store]] = {}
 
@@ -110,7 +119,9 @@ class LocalExecutor:
             return None
         name, unit, attempt = self._queue.popleft()
         stage, store = self._stages[name]
-        return Finished(name, unit, attempt, attempt_unit(stage, unit, store, self._scratch_root, attempt))
+        memory_bytes = resources_of(stage, self._asked).memory_bytes
+        outcome = attempt_unit(stage, unit, store, self._scratch_root, attempt, memory_bytes=memory_bytes)
+        return Finished(name, unit, attempt, outcome)
 
     def fence(self, node: str) -> bool:
         """See Executor. There is no other machine."""

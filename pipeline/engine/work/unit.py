@@ -89,7 +89,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """The resources of a unit of a stage.
+    """The resources of a unit of a stage. `n_gpus` may be a fraction; `custom`: a cluster's own ones, by their names.
 
     `max_in_flight`: how many units at a time; 0: as many as its share of the slots allows. `share`: its weight among
     the stages that share the slots; a stage with nothing to do leaves its share to the others.
@@ -100,6 +100,8 @@ class Resources:
     time_limit_s: float = 1800.0
     max_in_flight: int = 0
     share: float = 1.0
+    n_gpus: float = 0.0
+    custom: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ from pipeline.engine.work.attempt import End, Outcome
 GIB = 1024**3
 
 
-def machine(name: str, cpus: float = 4, memory: int = 16 * GIB, *, alive: bool = True) -> dict[str, Any]:
-    """As ray.nodes() tells of one."""
-    return {"NodeID": name, "Alive": alive, "Resources": {"CPU": cpus, "memory": memory} if cpus else {}}
+def machine(name: str, cpus: float = 4, memory: int = 16 * GIB, *, alive: bool = True, **more: float) -> dict[str, Any]:
+    """As ray.nodes() tells of one; `more`: its other resources."""
+    return {"NodeID": name, "Alive": alive, "Resources": {"CPU": cpus, "memory": memory, **more} if cpus else {}}
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ class FakeRay:
     sent: list[Task] = field(default_factory=list)
     cancelled: list[tuple[Task, bool]] = field(default_factory=list)
     slots_asked: list[int] = field(default_factory=list)
+    bundles_asked: list[dict[str, float]] = field(default_factory=list)  # of the last time
     measured: list[Any] = field(default_factory=list)  # what went to its metrics
     forgotten: list[int] = field(default_factory=list)
     roll: Roll = field(default_factory=Roll)
@@ -85,6 +86,10 @@ class FakeRay:
     n_looks: int = 0
     waited: list[float] = field(default_factory=list)
     actors: list[dict[str, Any]] = field(default_factory=list)
+
+    def request_resources(self, num_cpus: int, bundles: Sequence[Any] = ()) -> None:
+        self.slots_asked.append(num_cpus)
+        self.bundles_asked = [dict(bundle) for bundle in bundles]
 
     def is_initialized(self) -> bool:
         return self.is_there
@@ -200,7 +205,7 @@ def an_executor(
         patch.setattr(cluster, "Metrics", lambda: SimpleNamespace(take=ray.measured.append))
         patch.setattr(cluster, "SharedActor", _Actor(ray))
         patch.setattr(cluster, "start_ray", lambda *given: started.append(given) if started is not None else None)
-        patch.setattr(cluster, "request_resources", lambda num_cpus: ray.slots_asked.append(num_cpus))
+        patch.setattr(cluster, "request_resources", ray.request_resources)
         patch.setattr(cluster, "LOOK_EVERY_S", look_every_s)
         patch.setattr("pipeline.engine.on_ray.machines.LOOK_EVERY_S", look_every_s)
         yield ray, RayExecutor(Path("scratch"), address=address, **more)

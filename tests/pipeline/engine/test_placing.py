@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, TaskUnschedulableError, WorkerCrashedError
 
+from manifests.errors import UserError
 from manifests.reasons import Reason
 from pipeline.engine.on_ray import cluster, machines
 from pipeline.engine.on_ray.waiting import Waiting
@@ -241,6 +242,38 @@ def test_a_local_ray_has_no_autoscaler() -> None:
         executor.close()
 
         assert ray.slots_asked == []
+
+
+def test_units_of_a_stage_with_resources_of_the_settings_go_where_these_are(three: tuple[FakeRay, Any]) -> None:
+    asked = {"toy": {"n_gpus": 0.5, "custom": {"decoder": 1}, "memory_bytes": 6 * GIB}}
+    there = [machine("a", 16), machine("b", 4, 16 * GIB, GPU=1, decoder=3), machine("c", 4, 4 * GIB, GPU=1, decoder=3)]
+    with an_executor(there, address="cluster:6379", resources=asked) as (ray, executor):
+        executor.begin(AStage(), Store("out"))
+        submit(executor, "u", "alone", alone=True)
+        fetch(executor, "f")
+        executor.collect(0.0)
+
+        assert (ray.of("u").home, ray.of("u").options["num_cpus"]) == ("b", 4)
+        wanted = {"num_gpus": 0.5, "resources": {"decoder": 1}, "memory": 6 * GIB}
+        assert {name: ray.of("alone").options.get(name) for name in wanted} == wanted, "no second machine has all"
+        assert all(task.kind == "attempt" for task in ray.sent), "the only machine that could fetch is taken"
+        need = {"CPU": 2, "GPU": 0.5, "decoder": 1, "memory": 6 * GIB}
+        assert (ray.slots_asked, ray.bundles_asked) == ([0], [need] * 3), "an autoscaler is told what for"
+        ray.of("u").ends(done("b"))
+        executor.collect(0.0)
+        executor.collect(0.0)
+        assert (ray.of("f").kind, ray.of("f").home) == ("fetch", "b")
+
+
+def test_what_no_machine_has_is_said_before_a_run_and_ends_one_on_a_local_ray(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked = {"toy": {"n_gpus": 1}, "other": {"n_cpus": 4}}
+    said = "engine.resources.toy: no machine has CPU 1, GPU 1; at most CPU 4, GPU 0. "
+    with an_executor([machine("a")], address="cluster:6379", resources=asked):
+        assert [one.getMessage() for one in caplog.records] == [said + "Its units wait until one joins that has"]
+    with pytest.raises(UserError, match=said), an_executor([machine("a")], resources=asked):
+        pass
 
 
 @pytest.fixture

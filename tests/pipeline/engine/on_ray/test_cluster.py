@@ -191,6 +191,29 @@ def test_a_machine_that_fails_is_fenced_for_a_while_and_its_units_go_elsewhere(
 
 
 @pytest.mark.slow
+def test_a_stage_with_a_custom_resource_runs_where_that_is_and_waits_for_it(
+    head: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from pipeline.engine.on_ray.cluster import RayExecutor
+
+    (tmp_path / "marks").mkdir()
+    store, stage = Store(str(tmp_path / "out")), Fetched(4, tmp_path / "marks")
+    executor = RayExecutor(
+        tmp_path / "scratch", address=head.address, resources={"fetched": {"custom": {"decoder": 0.5}}}
+    )
+    try:
+        with running(stage, store, executor):
+            until(lambda: executor.n_slots == 1)
+            joined = head.add_node(num_cpus=4, resources={"decoder": 1})
+    finally:
+        executor.close()
+        head.remove_node(joined)
+
+    assert "no machine has CPU 1, decoder 0.5; at most CPU 1, decoder 0. Its units wait" in caplog.text
+    assert store.committed("fetched") == {f"u{i}" for i in range(4)}, "also fetched there: it is made where it lies"
+
+
+@pytest.mark.slow
 def test_a_machine_that_joins_is_used_and_one_that_goes_costs_no_unit(tmp_path: Path, cluster: tuple[Any, Any]) -> None:
     store, (head, executor) = Store(str(tmp_path / "out")), cluster
     go_on = tmp_path / "go-on"

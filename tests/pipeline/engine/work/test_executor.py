@@ -68,6 +68,15 @@ def test_cancelled_units_never_run(tmp_path: Path) -> None:
     assert executor.collect(0.0) is None
 
 
+def test_the_settings_memory_limit_of_a_stage_counts_here(tmp_path: Path) -> None:
+    executor = LocalExecutor(tmp_path / "scratch", {"toy": {"memory_bytes": 100 << 20}, "other": {"memory_bytes": 1}})
+    store, _ = run(tmp_path, executor, ("a", "hog"), ("b", ""))
+
+    (row,) = store.read_rejects().to_pylist()
+    assert (row["video_id"], row["reason"]) == ("a", "over_memory") and str(100 << 20) in row["detail"]
+    assert store.committed("toy") == {"a", "b"}
+
+
 class Doubling:
     """An object with a method of either kind."""
 

@@ -28,7 +28,7 @@ from manifests.colour import SMPTE170M
 from manifests.parquet import parquet_bytes
 from manifests.sample import MEMBER_ORDER, SampleJson, clip_id, read_sample, sample_key
 from manifests.schema import SHARD_ROWS, table_of
-from manifests.shards import ShardEntry, manifest_bytes
+from manifests.shards import ShardEntry, manifest_bytes, recorded_in
 from train.data.crop import Pixels
 
 BITS = 12
@@ -251,7 +251,7 @@ def _row(sample: Sample, members: dict[str, list[int]]) -> dict[str, object]:
         "category_id": sample.category_id,
         "members": json.dumps(members),
     }
-    return {**blank, **facts}
+    return {**blank, **recorded_in(sample.members.get("json", b"")), **facts}
 
 
 def write_dataset(

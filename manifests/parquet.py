@@ -11,7 +11,7 @@ batch by batch.
 
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -136,11 +136,29 @@ def damage_named(where: str, cure: str = "restore the file") -> Iterator[None]:
 
 
 def read_parquet(
-    data: bytes, schema: pa.Schema, where: str, *, max_rows: int, max_bytes: int = MAX_DECODED_BYTES
+    data: bytes,
+    schema: pa.Schema,
+    where: str,
+    *,
+    max_rows: int,
+    max_bytes: int = MAX_DECODED_BYTES,
+    absent: Mapping[str, Any] | None = None,
 ) -> pa.Table:
-    """Reads the columns of `schema` from an untrusted Parquet file. DamagedFile names `where` and what is wrong."""
+    """Reads the columns of `schema` from an untrusted Parquet file. DamagedFile names `where` and what is wrong.
+
+    `absent`: by column, its value in every row of a file that lacks it.
+    """
     with damage_named(where):
-        return _read(data, schema, max_rows, max_bytes)
+        there = schema
+        if absent:
+            names = open_parquet(data, is_foreign=True).schema_arrow.names
+            there = pa.schema([field for field in schema if field.name in names or field.name not in absent])
+        table = _read(data, there, max_rows, max_bytes)
+        for field in schema:
+            if field.name not in there.names:
+                values = pa.repeat(pa.scalar((absent or {})[field.name], field.type), table.num_rows)
+                table = table.append_column(field, values)
+        return table.select(schema.names)
 
 
 def _read(data: bytes, schema: pa.Schema, max_rows: int, max_bytes: int) -> pa.Table:

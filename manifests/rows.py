@@ -223,6 +223,12 @@ class ShardRow(TypedDict):
     fps: float
     codec: str
     members: str
+    language: str
+    caption_kind: str
+    boundary_model: str
+    alignment_confidence: float
+    motion: float
+    flags: str
 
 
 class ManifestRow(TypedDict):

@@ -254,8 +254,16 @@ SHARD_ROWS = pa.schema(
             "members",
             pa.string(),
         ),  # JSON {extension: [offset of the data in this tar, size]}; "{}" if failed
+        ("language", pa.string()),  # this and what follows: as in KEY.json, for training to choose by
+        ("caption_kind", pa.string()),
+        ("boundary_model", pa.string()),
+        ("alignment_confidence", pa.float64()),
+        ("motion", pa.float64()),
+        ("flags", pa.string()),  # JSON list of strings
     ]
 )
+RECORDED = SHARD_ROWS.names[SHARD_ROWS.names.index("members") + 1 :]
+"""Columns of SHARD_ROWS that come from KEY.json; shards made before they were written lack them."""
 
 MANIFEST = pa.schema(
     [

@@ -20,7 +20,8 @@ from manifests.errors import DamagedFile, UserError
 from manifests.extras import why
 from manifests.parquet import parquet_bytes, read_parquet
 from manifests.rows import ManifestRow
-from manifests.schema import MANIFEST, SHARD_ROWS, table_of
+from manifests.sample import DEFAULTS
+from manifests.schema import MANIFEST, RECORDED, SHARD_ROWS, table_of
 from manifests.version import SCHEMA_VERSION
 
 MANIFEST_NAME = "manifest.json"
@@ -94,6 +95,8 @@ _FILE_NAME = re.compile(rf"{_PART}\.parquet")
 _KEPT = re.compile(rf"(^|/){PUBLISHED}/[0-9a-f]{{64}}\.json$")
 _SHA256, _MD5 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{32}")
 MAX_SHARDS, MAX_SHARD_ROWS = 1_000_000, 200_000
+_MAX_RECORDED = 10_000
+"""Characters of a text that a row takes over from KEY.json."""
 MAX_JSON_BYTES, MAX_TABLE_BYTES = 64 * 1024**2, 512 * 1024**2
 
 
@@ -321,16 +324,39 @@ def read_entries(
         raise DamagedFile(f"{where}: {error}") from None
 
 
-def read_shard_rows(manifest: Manifest, shard: ShardEntry, **storage_options: Any) -> pa.Table:
+def read_shard_rows(
+    manifest: Manifest, shard: ShardEntry, columns: Sequence[str] | None = None, **storage_options: Any
+) -> pa.Table:
     """The rows of one shard (manifests.schema.SHARD_ROWS), failed clips included. UserError if unreadable."""
     path = manifest.resolve(shard.rows_url)
-    return rows_of_shard(_read(path, storage_options, MAX_TABLE_BYTES), path)
+    return rows_of_shard(_read(path, storage_options, MAX_TABLE_BYTES), path, columns)
 
 
 def rows_of_shard(data: bytes, where: str, columns: Sequence[str] | None = None) -> pa.Table:
     """Reads a shard's own Parquet, all of its columns or the given ones. DamagedFile names `where`."""
     schema = SHARD_ROWS if columns is None else pa.schema([SHARD_ROWS.field(name) for name in columns])
-    return read_parquet(data, schema, where, max_rows=MAX_SHARD_ROWS)
+    return read_parquet(data, schema, where, max_rows=MAX_SHARD_ROWS, absent=UNRECORDED)
+
+
+UNRECORDED: dict[str, Any] = {name: DEFAULTS[name] for name in RECORDED}
+"""The columns of a row that come from KEY.json, where that says nothing."""
+
+
+def recorded_in(sample_json: bytes) -> dict[str, Any]:
+    """What a row has of its KEY.json (`RECORDED`). What isn't there, or is of another type, is unknown."""
+    try:
+        document = json.loads(sample_json)
+    except (ValueError, RecursionError):
+        document = None
+    given = document if isinstance(document, dict) else {}
+    return {name: _recorded(given.get(name), unknown) for name, unknown in UNRECORDED.items()}
+
+
+def _recorded(value: Any, unknown: Any) -> Any:
+    if isinstance(unknown, float):
+        known = type(value) in (int, float) and abs(value) < 1e300
+        return float(value) if known else unknown
+    return value if isinstance(value, str) and value.isprintable() and len(value) <= _MAX_RECORDED else unknown
 
 
 def member_offsets(text: str) -> dict[str, tuple[int, int]]:

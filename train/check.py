@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,12 @@ from manifests.clip_status import is_success
 from manifests.errors import UserError
 from manifests.settings import load_config
 from manifests.shards import Manifest, ShardEntry, read_manifest, read_shard_rows
-from train.config import TrainConfig
+from train.config import DataConfig, TrainConfig
 from train.data.decode import SampleBroken
 from train.data.index import Index, load_index
 from train.data.read import Reader, ShardUnreadable
 from train.data.registry import SampleView, Source
+from train.data.where import choose, refuse_none
 from train.feed.batches import choose_source, view_of
 from train.feed.tokenizer import UNK, Tokenizer, load_tokenizer, tokenizer_from_captions
 
@@ -144,12 +145,29 @@ def check_data(config: TrainConfig, *, n_samples: int = 2, seconds: float = 50.0
         except UserError as error:
             report.problems.append(f"{name}: {error}")
             continue
+        if name == data.split:
+            report.problems += _choose(indexes, name, data, report.notes)
         report.problems += indexes[name].bad_shards
         report.problems += [fault for fault in (indexes[name].bad_index,) if fault]
         left_s = (ends_at - time.monotonic()) / (len(names) - index)
         report.splits.append(_check_split(indexes[name], name, config, report, n_samples, max(left_s, 0.0)))
     report.problems += _shared_videos(indexes)
     return report
+
+
+def _choose(indexes: dict[str, Index], name: str, data: DataConfig, notes: list[str]) -> Iterator[str]:
+    """Leaves the samples that a run would train on, and notes how many; yields why none can be chosen."""
+    if not data.where and not data.sample_weight:
+        return
+    index = indexes[name]
+    try:
+        choice = choose(index, data)
+        refuse_none(choice, data)
+    except UserError as error:
+        yield f"{name}: {error}"
+        return
+    notes.append(f"{name}: {choice.describe()} (data.where, data.sample_weight)")
+    indexes[name] = replace(index, columns=index.columns.take(np.flatnonzero(choice.weights > 0)))
 
 
 def _splits_read(config: TrainConfig) -> dict[str, str]:

@@ -105,6 +105,14 @@ class DataConfig(Section):
     weights: dict[str, float] = identity(
         dict, doc="mixing weight by category name or id: how often its samples occur in an epoch; 1 if not named"
     )
+    where: str = identity(
+        "",
+        doc="which samples are trained on: an expression of SQL over the columns of a shard's rows, such as "
+        '"motion > .02 and not flags.boilerplate"; what it says nothing of (null) is left out; docs/training.md',
+    )
+    sample_weight: str = identity(
+        "", doc="how often a sample occurs in an epoch: a column or an expression, as data.where; null is 0"
+    )
     backend: Literal["pyav", "decord"] = identity("pyav", doc="decoder of the 720p mp4; both give the same pixels")
     tokenizer: str = identity(
         "",
@@ -382,6 +390,9 @@ class TrainConfig(Section):
             raise ValueError("data.captions and data.questions: give one of them")
         if texts and data.order != "planned":
             raise ValueError(f"{texts[0]}: streaming reads whole shards as they are; set data.order: planned")
+        chooses = [f"data.{name}" for name in ("where", "sample_weight") if getattr(data, name)]
+        if chooses and (data.videos or data.order != "planned"):
+            raise ValueError(f"{chooses[0]}: needs data.manifest, for its columns, and data.order: planned")
         if data.grow and self.loop.epochs:
             raise ValueError("data.grow: how long the epochs will be is not known; give loop.steps, not loop.epochs")
         if data.grow and (data.videos or data.order != "planned"):

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 from manifests.errors import UserError
 from manifests.hashing import hash_name
@@ -217,27 +218,30 @@ def _row(
     key: str, group: str, captioned: Captioned, picture: Picture | None, rejected: PictureRejected | None
 ) -> ShardRow:
     """Makes a row of manifests.schema.SHARD_ROWS; clips' fields are empty. `caption` has all captions, one per line."""
-    return {
-        "key": key,
-        "url": captioned.url,
-        "caption": "\n".join(captioned.captions),
-        "clips": "[]",
-        "status": FAILED if rejected else SUCCESS,
-        "error_message": f"{captioned.file_name}: {rejected}" if rejected else "",
-        "reason": rejected.reason.value if rejected else "",
-        "clip_id": captioned.image_id,
-        "video_id": group,
-        "channel_id": "",
-        "category_id": 0,
-        "start_ms": 0,
-        "end_ms": 0,
-        "duration_ms": 0,
-        "width": picture.width if picture else 0,
-        "height": picture.height if picture else 0,
-        "fps": 0.0,
-        "codec": "jpeg" if picture else "",
-        "members": "{}",
-    }
+    return cast(
+        ShardRow,
+        {
+            "key": key,
+            "url": captioned.url,
+            "caption": "\n".join(captioned.captions),
+            "clips": "[]",
+            "status": FAILED if rejected else SUCCESS,
+            "error_message": f"{captioned.file_name}: {rejected}" if rejected else "",
+            "reason": rejected.reason.value if rejected else "",
+            "clip_id": captioned.image_id,
+            "video_id": group,
+            "channel_id": "",
+            "category_id": 0,
+            "start_ms": 0,
+            "end_ms": 0,
+            "duration_ms": 0,
+            "width": picture.width if picture else 0,
+            "height": picture.height if picture else 0,
+            "fps": 0.0,
+            "codec": "jpeg" if picture else "",
+            "members": "{}",
+        },
+    )
 
 
 def _without_copies(made: _Made, seen: dict[str, str]) -> _Made:

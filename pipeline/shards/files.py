@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 
@@ -28,7 +28,7 @@ from manifests.parquet import parquet_bytes
 from manifests.rows import ShardRow
 from manifests.schema import SHARD_ROWS, table_of
 from manifests.seals import sealed
-from manifests.shards import ShardEntry, member_offsets, rows_of_shard
+from manifests.shards import ShardEntry, member_offsets, recorded_in, rows_of_shard
 from manifests.tars import BLOCK
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import END, PackedSample, index_pack
@@ -45,7 +45,7 @@ BATCH_BYTES = 64 * 1024**2
 class Piece:
     """A row of a new shard, and its sample's location: `sample.bytes_` bytes at `sample.offset` of `tar` in `store`.
 
-    `row` is a row of SHARD_ROWS, with `members` not set yet. A failed clip has no sample.
+    `row` is a row of SHARD_ROWS, with `members`, and what its KEY.json says, not set yet. A failed clip has no sample.
     """
 
     row: ShardRow
@@ -118,7 +118,7 @@ def join_shard(pieces: Sequence[Piece], folder: Path, *, url: str, split: str, g
             md5.update(data)
 
         for piece, data in _read_samples(pieces):
-            done.append({**piece.row, "members": _members_at(piece, out)})
+            done.append(cast(ShardRow, {**piece.row, **_recorded_in(piece, data), "members": _members_at(piece, out)}))
             write(data)
         write(END)
     table = table_of(done, SHARD_ROWS)
@@ -138,6 +138,11 @@ def _members_at(piece: Piece, out: BinaryIO) -> str:
     start = out.tell()
     members = piece.sample.members if piece.sample else {}
     return json.dumps({extension: [start + at, size] for extension, (at, size) in members.items()})
+
+
+def _recorded_in(piece: Piece, data: bytes) -> dict[str, Any]:
+    at, size = piece.sample.members.get("json", (0, 0)) if piece.sample else (0, 0)
+    return recorded_in(data[at : at + size])
 
 
 def _read_samples(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, bytes]]:

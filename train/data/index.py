@@ -73,6 +73,10 @@ class Index:
     answers: tuple[int, ...] = ()
     """With `data.questions`, a question for each sample: the number of its answer among the classes or of the right one
     of its texts, or a count. Empty: nothing is asked."""
+    weight: npt.NDArray[np.float64] | None = None
+    """How often each sample comes in an epoch on average (`data.sample_weight`); None: each once."""
+    choice: str = ""
+    """A hash of what `data.where` and `data.sample_weight` said of the samples; "" where they leave all as they are."""
     films: Mapping[str, str] = field(default_factory=dict)
     """Of a folder of videos: {key: the path of its file}, instead of members. Empty: samples lie in shards."""
 
@@ -109,7 +113,7 @@ class Index:
 
     def fingerprint(self) -> str:
         """A hash of what the sample at a position depends on: the manifest, the readable shards, given texts."""
-        parts = [self.manifest.sha256, *(shard.url for shard in self.shards)]
+        parts = [self.manifest.sha256, *(shard.url for shard in self.shards), *filter(None, [self.choice])]
         parts += [text for texts in self.texts for text in texts]
         parts += [str(answer) for answer in self.answers]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()

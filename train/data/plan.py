@@ -8,7 +8,9 @@ How an order is made:
 
 1. Each category c contributes `round(weight_c * n_c)` samples to an epoch, taken in turn from a seeded permutation of
    the category that continues from each epoch to the next. With weight 1 (the default), each sample comes exactly once
-   per epoch; with weight 0.5, once in two epochs; with 1.5, three times in two.
+   per epoch; with weight 0.5, once in two epochs; with 1.5, three times in two. With weights of single samples (an
+   index's `weight`) a category contributes their sum, times its own: each sample comes as often as its weight says, up
+   or down to a whole number, and on average over the epochs exactly so.
 2. The shards are shuffled and cut into windows of `window_shards`. Samples are shuffled only within their window, so
    that reads stay close together (page cache, or a node's slice of a store) while a batch still mixes the categories:
    videos are assigned to shards by hash, and a window holds many shards.
@@ -38,6 +40,7 @@ DEFAULT_BATCH = 64
 _WINDOWS_KEPT = 4
 
 _NOTHING = np.zeros(0, np.int64)
+_GOLDEN = 0.6180339887498949  # steps of this length are spread evenly over 0 to 1, however many there are
 _TAKE, _SHARD, _SAMPLE = 1, 2, 3  # the purpose of a random number, so that no two purposes share a stream
 
 
@@ -77,7 +80,7 @@ def plan(index: PlanIndex, seed: int, epoch: int, mixing: Mixing | None = None) 
         ValueError: a weight is negative, or the weights leave no sample.
     """
     mixing = mixing or Mixing()
-    samples, turn = _taken(index.category, seed, epoch, mixing.weights or {})
+    samples, turn = _taken(index, seed, epoch, mixing.weights or {})
     if not len(samples):
         raise ValueError("the index holds no sample that the mixing weights keep")
     # A sample that comes twice in an epoch belongs to two visits of its shard, so that its copies are far apart.
@@ -88,22 +91,46 @@ def plan(index: PlanIndex, seed: int, epoch: int, mixing: Mixing | None = None) 
     return np.asarray(samples[np.lexsort((samples, tie, window))], dtype=np.int64)
 
 
-def _taken(
-    category: npt.NDArray[np.integer], seed: int, epoch: int, weights: Mapping[int, float]
-) -> tuple[Int64, Int64]:
+def _taken(index: PlanIndex, seed: int, epoch: int, weights: Mapping[int, float]) -> tuple[Int64, Int64]:
     """The samples that an epoch takes, and for each its copy number within this epoch (0 for the first)."""
     samples, turns = [], []
-    for category_id in np.unique(category):
-        members = np.flatnonzero(category == category_id).astype(np.int64)
+    of_samples = getattr(index, "weight", None)
+    for category_id in np.unique(index.category):
+        members = np.flatnonzero(index.category == category_id).astype(np.int64)
         weight = float(weights.get(int(category_id), 1.0))
         if weight < 0:
             raise ValueError(f"mixing weight of category {int(category_id)} is {weight}; weights are 0 or more")
-        count = round(weight * len(members))
         members = members[np.argsort(mix(seed, _TAKE, members.astype(np.uint64)), kind="stable")]
-        at = np.arange(epoch * count, (epoch + 1) * count, dtype=np.int64)
-        samples.append(members[at % len(members)])
-        turns.append((at - epoch * count) // len(members))
+        if of_samples is None:
+            numbers, copies = _in_turn(len(members), weight, epoch)
+        else:
+            numbers, copies = _by_weight(of_samples[members], weight, seed, epoch)
+        samples.append(members[numbers])
+        turns.append(copies)
     return np.concatenate([_NOTHING, *samples]), np.concatenate([_NOTHING, *turns])
+
+
+def _in_turn(n: int, weight: float, epoch: int) -> tuple[Int64, Int64]:
+    """The next `weight * n` of n numbers, which come round and round; (numbers, the copy number of each)."""
+    count = round(weight * n)
+    at = np.arange(epoch * count, (epoch + 1) * count, dtype=np.int64)
+    return at % n, (at - epoch * count) // n
+
+
+def _by_weight(own: npt.NDArray[np.float64], weight: float, seed: int, epoch: int) -> tuple[Int64, Int64]:
+    """Systematic sampling: marks at equal distances along the weights laid end to end, the first of them by the epoch;
+    (numbers of the weights that marks fall on, once for each; the copy number of each).
+    """
+    ends = np.cumsum(own)
+    count = round(weight * float(ends[-1]))
+    if not count:
+        return _NOTHING, _NOTHING
+    first = (int(mix(seed, _TAKE)) / 2**64 + epoch * _GOLDEN) % 1.0
+    marks = np.floor(ends * (count / ends[-1]) + first)
+    marks[-1] = count
+    n_times = np.diff(marks, prepend=0).astype(np.int64)
+    numbers = np.repeat(np.arange(len(own), dtype=np.int64), n_times)
+    return numbers, np.arange(count, dtype=np.int64) - np.repeat(np.cumsum(n_times) - n_times, n_times)
 
 
 def _ranks(keys: UInt64) -> Int64:
@@ -216,7 +243,8 @@ Order = WindowedOrder | PlannedOrder
 
 def order_of(index: PlanIndex, seed: int, epoch: int, mixing: Mixing) -> Order:
     """The order of an epoch as `plan` gives it, in the cheapest form possible."""
-    if set((mixing.weights or {}).values()) <= {1.0} and _in_order(index):
+    plain = set((mixing.weights or {}).values()) <= {1.0} and getattr(index, "weight", None) is None
+    if plain and _in_order(index):
         return WindowedOrder(index, seed, epoch, mixing.window_shards)
     return PlannedOrder(plan(index, seed, epoch, mixing))
 

@@ -95,7 +95,9 @@ def _found(index: Index, names: Collection[str], source: str) -> dict[str, int]:
 
 
 def _only(index: Index, samples: Sequence[int], texts: tuple[tuple[str, ...], ...]) -> Index:
-    return replace(index, columns=index.columns.take(np.array(samples, np.int64)), texts=texts)
+    numbers = np.array(samples, np.int64)
+    weight = None if index.weight is None else index.weight[numbers]
+    return replace(index, columns=index.columns.take(numbers), texts=texts, weight=weight)
 
 
 def _say_missing(missing: Sequence[str], n_videos: int, source: str, index: Index) -> None:

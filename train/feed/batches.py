@@ -37,6 +37,7 @@ from train.data.plan import Mixing, Stream
 from train.data.registry import SampleView, Source, make_view
 from train.data.stream import StreamingLoader
 from train.data.texts import with_questions, with_texts
+from train.data.where import chosen
 from train.data.workers import Workers
 from train.distributed import Process, agree, text_from_first
 from train.feed.asked import asked_rows, classes_of, training_questions
@@ -125,7 +126,8 @@ def _open_indexes(config: TrainConfig, manifest: Manifest, cache: Path, process:
     )
 
     def both() -> tuple[Index, Index | None]:
-        return index(data.split), index(data.val_split) if manifest.split(data.val_split) else None
+        train = chosen(index(data.split), data, cache)
+        return train, index(data.val_split) if manifest.split(data.val_split) else None
 
     problem = ""
     if process.is_first:

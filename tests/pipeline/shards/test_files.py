@@ -13,7 +13,7 @@ import pytest
 from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import DamagedFile
 from manifests.schema import SHARD_ROWS
-from manifests.shards import ShardEntry
+from manifests.shards import UNRECORDED, ShardEntry, recorded_in
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.engine.store.store import Store
 from pipeline.media.packs import END, PackedSample
@@ -92,11 +92,25 @@ def test_a_pack_that_was_exchanged_for_another_is_not_copied_blindly(tmp_path: P
     assert sorted(keys) == ["v2_00000", "v2_00001"]
 
 
-def test_rows_have_the_promised_columns(tmp_path: Path):
+def test_rows_have_the_promised_columns_and_say_what_key_json_says(tmp_path: Path):
     a_data_set(tmp_path, n_videos=2)
     table = pq.read_table(tmp_path / "shards/train/00000.parquet")
     wanted = "key url caption clips status error_message reason clip_id video_id channel_id category_id start_ms end_ms"
-    assert table.column_names == [*wanted.split(), "duration_ms", "width", "height", "fps", "codec", "members"]
+    own = [*wanted.split(), "duration_ms", "width", "height", "fps", "codec", "members"]
+    recorded = ["language", "caption_kind", "boundary_model", "alignment_confidence", "motion", "flags"]
+    assert table.column_names == [*own, *recorded]
+    tar = (tmp_path / "shards/train/00000.tar").read_bytes()
+    for row in table.to_pylist():
+        at, size = json.loads(row["members"])["json"]
+        document = json.loads(tar[at : at + size])
+        assert {name: row[name] for name in recorded} == {name: document[name] for name in recorded}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1]", "[" * 5000, '{"motion": "much", "flags": [], "language": "\\ud800"}', '{"motion": NaN}']
+)
+def test_what_a_key_json_does_not_say_is_unknown_in_its_row(text: str):
+    assert recorded_in(text.encode()) == UNRECORDED and UNRECORDED["motion"] == -1
 
 
 def test_a_rows_sample_reaches_from_its_first_header_to_the_end_of_its_last_block(tmp_path: Path):

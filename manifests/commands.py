@@ -1,9 +1,14 @@
 """What the commands of both programs have in common on a command line."""
 
+import difflib
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
+
+from manifests.errors import UserError
 
 
 class PlainErrors(TyperGroup):
@@ -16,3 +21,22 @@ class PlainErrors(TyperGroup):
         except typer.BadParameter as error:
             error.message = error.message.removeprefix("Value error, ")
             raise
+
+
+def no_start(word: str, starts: Collection[str], meant: str = "") -> typer.BadParameter:
+    """Says that `init` knows no such start, and which is meant, or all there are."""
+    near = meant or next(iter(difflib.get_close_matches(word, starts, n=1)), "")
+    hint = f"did you mean {near}?" if near else f"choose from {', '.join(starts)}"
+    return typer.BadParameter(f"{word!r} is nothing that a run starts from; {hint}")
+
+
+def write_start(file: Path, text: str, then: str) -> None:
+    """Writes a configuration and prints the command that comes then. UserError if the file is there already."""
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except FileExistsError:
+        raise UserError(f"{file}: exists already; name another with --out") from None
+    except OSError as error:
+        raise UserError(f"{file}: cannot be written ({error.strerror}); name another with --out") from None
+    print(f"{file}: read it through, then: {then} {file}")

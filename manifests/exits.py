@@ -47,8 +47,9 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "show": "show transcript captions.en.vtt",
     },
     "hdvila-train": {
-        "fit": "fit configs/train_demo.yaml --set loop.steps=20",
-        "check": "check out/demo --config configs/train_demo.yaml",
+        "init": "init demo --out train.yaml",
+        "fit": "fit train.yaml --set loop.steps=20",
+        "check": "check out/demo --config train.yaml",
         "eval": "eval out/demo/train",
         "config": "config --schema",
         "convert": "convert official.pt out/converted",
@@ -126,6 +127,7 @@ COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
         "show": (ExitCode.NOTHING_MATCHED,),
     },
     "hdvila-train": {
+        "init": (),
         "fit": (ExitCode.DRAINED,),
         "check": (ExitCode.INCOMPLETE,),
         "eval": (),

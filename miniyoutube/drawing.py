@@ -49,7 +49,7 @@ _CIRCLE_FRAMES = 30
 _DIGIT_PX = 22
 """Height of the small number for a short side of 720: below 6 pixels in a 180-line copy."""
 TEXTURE_PX = 20
-"""Period of the hatchings for a short side of 720: a pixel of the low view in configs/train_demo.yaml."""
+"""Period of the hatchings for a short side of 720: a pixel of the low view in train/starts/demo.yaml."""
 HATCHINGS: dict[str, Waves] = {
     "ruled": ((0, 1),),
     "striped": ((1, 0),),

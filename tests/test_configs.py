@@ -18,6 +18,7 @@ import pipeline.cli
 from manifests.settings import load_config
 from pipeline.config import RunConfig
 from pipeline.config.ydl_opts import TRUST
+from train.commands.init import STARTS
 from train.config import TrainConfig
 
 REPO = Path(__file__).resolve().parent.parent
@@ -30,15 +31,6 @@ def test_a_runs_configuration_loads_as_it_stands(path: Path) -> None:
     assert config.shards.card.contact == ""
 
 
-@pytest.mark.parametrize("path", sorted(REPO.glob("configs/*.yaml")), ids=lambda path: path.name)
-def test_a_trainings_configuration_loads_as_it_stands(path: Path) -> None:
-    if path.stem.startswith("run"):
-        return
-    config = load_config(TrainConfig, path)
-
-    assert config.out and (config.data.manifest or config.data.videos)
-
-
 @pytest.mark.parametrize(
     ("name", "frames", "stride", "segments", "batch", "epochs"),
     [
@@ -49,7 +41,7 @@ def test_a_trainings_configuration_loads_as_it_stands(path: Path) -> None:
     ],
 )
 def test_fine_tuning_recipes_have_the_papers_numbers(name, frames, stride, segments, batch, epochs) -> None:
-    config = load_config(TrainConfig, REPO / "configs" / f"finetune_{name}.yaml")
+    config = load_config(TrainConfig, STARTS[f"finetune_{name}"])
 
     assert (config.model.n_frames, config.data.stride, config.model.n_segments) == (frames, stride, segments)
     assert (config.loop.batch, config.loop.epochs, config.data.fps) == (batch, epochs, 6)
@@ -60,13 +52,16 @@ def test_fine_tuning_recipes_have_the_papers_numbers(name, frames, stride, segme
 
 def test_every_configuration_that_compose_runs_is_mounted_and_there() -> None:
     services = yaml.safe_load((REPO / "docker" / "compose.yaml").read_text())["services"]
-    commands = [str(service["command"]) for service in services.values()]
-    named = {name for command in commands for name in re.findall(r"/config/([\w.-]+)", command)}
+    named = {
+        (volume.partition(":/config")[0], name)
+        for service in services.values()
+        for volume in service.get("volumes", [])
+        if ":/config:ro" in volume
+        for name in re.findall(r"/config/([\w.-]+)", service["command"])
+    }
 
-    assert named >= {"run.yaml", "train_hd_vila.yaml"}
-    assert not [name for name in named if not (REPO / "configs" / name).is_file()]
-    mounts = [volume for service in services.values() for volume in service.get("volumes", [])]
-    assert "../configs:/config:ro" in mounts
+    assert {name for _, name in named} == {"run.yaml", "run_compose.yaml", "hd_vila.yaml"}
+    assert [name for folder, name in named if not (REPO / "docker" / folder / name).is_file()] == []
 
 
 def compose() -> dict[str, Any]:

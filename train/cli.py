@@ -12,6 +12,7 @@ from train.commands.convert import convert
 from train.commands.eval import evaluate
 from train.commands.export import export
 from train.commands.fit import fit
+from train.commands.init import init
 
 PROGRAM = "hdvila-train"
 
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog=epilog_of_all(PROGRAM, "fit"),
 )
+app.command("init", epilog=epilog(PROGRAM, "init"))(init)
 app.command("fit", epilog=epilog(PROGRAM, "fit"))(fit)
 app.command("check", epilog=epilog(PROGRAM, "check"))(check)
 app.command("eval", epilog=epilog(PROGRAM, "eval"))(evaluate)

@@ -4,7 +4,7 @@
         [--seeds 0 1 2] [--out out/attributes]
 
 Draws the set (bench.learning.attribute_set), shows that the hatching can't be read off the low view, then trains
-`configs/hybrid_vs_low.yaml` with each view and seed, each run in a process of one thread. Each result is appended to
+`hybrid_vs_low.yaml`, beside it, with each view and seed, a run in a process of one thread. Each result is appended to
 OUT/results.jsonl at once; a second call does what is missing. OUT/table.md and OUT/curves.md are made from all lines.
 """
 
@@ -32,7 +32,7 @@ from train.config import TrainConfig
 from train.evaluation.attributes import wilson_interval
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIG = ROOT / "configs" / "hybrid_vs_low.yaml"
+CONFIG = Path(__file__).with_name("hybrid_vs_low.yaml")
 CEILINGS = {
     "hybrid": 1.0,
     "high": 1 / len(WAYS),

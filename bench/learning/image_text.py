@@ -5,7 +5,7 @@
 A picture shows one shape of four in one of six colours, at one of three places on one of eight grounds; its caption
 says so. Each of the 576 captions has `PER_CAPTION` train pictures, and half of them one held-out picture each, drawn
 anew: 288 pairs with different words. The set goes through `import-images` like any other. A run is
-`configs/image_text.yaml` with its model and seed; each result is appended to OUT/results.jsonl at once, and a second
+the start `image_text` with its model and seed; each result is appended to OUT/results.jsonl at once, and a second
 call does the rest. OUT/table.md, dictionary.png and flow.png are made from all lines.
 """
 
@@ -27,6 +27,7 @@ from PIL import Image, ImageDraw
 from manifests.settings import load_config
 from pipeline.engine.store.store import Store
 from pipeline.images.importer import ImportSettings, import_images
+from train.commands.init import STARTS
 from train.config import TrainConfig
 from train.distributed import process_from_environment
 from train.evaluation.matching import HeldOutPairs, draw_flow, measure_flow, score_matching
@@ -39,7 +40,7 @@ from train.models.wrapping import unwrap
 from train.objectives import Draw, prepare
 from train.rows import Rows
 
-CONFIG = Path(__file__).resolve().parents[2] / "configs" / "image_text.yaml"
+CONFIG = STARTS["image_text"]
 WIDTH, HEIGHT = 96, 64
 PER_CAPTION = 5
 SHAPES = ("circle", "square", "triangle", "ring")

@@ -1,6 +1,6 @@
 """Measures how well the hatching of clips can be read off training views, by template and by linear probe.
 
-    python -m bench.learning.read_hatching out/demo/manifest.json   # the demo's textures, by configs/train_demo.yaml
+    python -m bench.learning.read_hatching out/demo/manifest.json   # the demo's textures, by train/starts/demo.yaml
 
 Clips are decoded as a run decodes them: the high-resolution frame from its still, the low ones from the proxy, after
 the pipeline's encoder. If neither template nor probe exceeds chance on a view, that view has nothing to teach.
@@ -21,6 +21,7 @@ from manifests.settings import load_config
 from manifests.shards import read_manifest
 from miniyoutube.drawing import HATCHINGS, TEXTURE_PX
 from miniyoutube.hatching import Waves, hatching_wave
+from train.commands.init import STARTS
 from train.config import TrainConfig
 from train.data.crop import QUARTER, choose_crop
 from train.data.decode import decode_sample, make_view
@@ -29,7 +30,7 @@ from train.data.read import Reader
 from train.data.views import MEMBERS
 from train.evaluation.attributes import values_of, wilson_interval
 
-CONFIG = Path(__file__).resolve().parents[2] / "configs" / "train_demo.yaml"
+CONFIG = STARTS["demo"]
 FOLDS = 8
 """A linear probe guesses the clips of an eighth of the videos from the others, eight times, so all clips are judged."""
 RIDGE = 0.1

@@ -1,11 +1,12 @@
 """`hdvila-pipeline init`: a commented configuration to start from."""
 
-import difflib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from manifests.commands import no_start, write_start
 
 
 class Start(StrEnum):
@@ -138,9 +139,7 @@ def start_of(word: str) -> Start:
     """The start that a word names. typer.BadParameter, with the nearest one, if it names none."""
     if word in [*Start]:
         return Start(word)
-    near = _ALSO.get(word) or next(iter(difflib.get_close_matches(word, list(Start), n=1)), "")
-    hint = f"did you mean {near}?" if near else f"choose from {', '.join(Start)}"
-    raise typer.BadParameter(f"{word!r} is nothing that a run starts from; {hint}")
+    raise no_start(word, list(Start), _ALSO.get(word, ""))
 
 
 def init(
@@ -152,13 +151,4 @@ def init(
     ] = Path("run.yaml"),
 ) -> None:
     """Writes a commented YAML to start from: a crawl, a folder of videos, or a list of one's own or as published."""
-    from manifests.errors import UserError
-
-    try:
-        with file.open("x", encoding="utf-8") as opened:
-            opened.write(starter(start, str(file), f"out/{start}"))
-    except FileExistsError:
-        raise UserError(f"{file}: exists already; name another with --out") from None
-    except OSError as error:
-        raise UserError(f"{file}: cannot be written ({error.strerror}); name another with --out") from None
-    print(f"{file}: read it through, then: hdvila-pipeline doctor {file}")
+    write_start(file, starter(start, str(file), f"out/{start}"), "hdvila-pipeline doctor")

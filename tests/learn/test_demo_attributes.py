@@ -1,4 +1,4 @@
-"""What configs/train_demo.yaml says that the demo's sentences name is what its pictures show, in the views it says."""
+"""What train/starts/demo.yaml says that the demo's sentences name is what its pictures show, in the views it says."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from miniyoutube.media_cache import _QP
 from miniyoutube.script import FPS, TEXTURES, Scene, as_written, shots_of
 from pipeline.media.stage import packed
 from pipeline.media.video import make_video
-from tests.conftest import REPO
+from train.commands.init import STARTS
 from train.config import TrainConfig
 from train.evaluation.attributes import values_of
 
@@ -33,7 +33,7 @@ def shown(scene: Scene) -> dict[str, str]:
 
 
 def test_every_attribute_is_read_out_of_every_sentence_of_the_demo():
-    patterns = load_config(TrainConfig, REPO / "configs" / "train_demo.yaml").eval.attributes
+    patterns = load_config(TrainConfig, STARTS["demo"]).eval.attributes
     scripts = [video.script for video in demo_catalogue().videos if video.script.language == "en"]
     described = [shot for script in scripts for shot in shots_of(script) if shot.words]
     assert len(described) > 400 and patterns.keys() == shown(described[0].scene).keys()

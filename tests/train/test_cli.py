@@ -11,7 +11,10 @@ import yaml
 from typer.testing import CliRunner
 
 from hdvila_testing.drawn_set import a_tree
+from manifests.settings import load_config
 from train.cli import app, main
+from train.commands.init import STARTS
+from train.config import TrainConfig
 
 
 def command(*arguments, cwd=None):
@@ -29,11 +32,12 @@ def command(*arguments, cwd=None):
 
 def test_the_commands_are_the_promised_ones():
     """Promised names: changing one is a decision."""
-    assert sorted(c.name for c in app.registered_commands) == ["check", "config", "convert", "eval", "export", "fit"]
+    promised = ["check", "config", "convert", "eval", "export", "fit", "init"]
+    assert sorted(c.name for c in app.registered_commands) == promised
 
 
 def test_every_command_has_help():
-    for verb in ("fit", "check", "eval", "config", "convert", "export"):
+    for verb in ("init", "fit", "check", "eval", "config", "convert", "export"):
         result = CliRunner().invoke(app, [verb, "--help"])
         assert result.exit_code == 0 and "Usage" in result.output
 
@@ -51,6 +55,23 @@ def test_fit_says_something_before_torch_is_loaded(tmp_path):
     )
 
     assert said.stdout.rstrip() == "none.yaml: loading the trainer False"
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_a_start_loads_as_it_stands_and_says_how_its_file_is_run(start, tmp_path):
+    file = tmp_path / "mine.yaml"
+    done = CliRunner().invoke(app, ["init", start, "--out", str(file)])
+    assert done.exit_code == 0 and f"fit {file}" in done.output and f" fit {file}" in file.read_text()
+
+    config = load_config(TrainConfig, file)
+    assert config.out and (config.data.manifest or config.data.videos)
+
+
+@pytest.mark.parametrize(("word", "says"), [("hd-vila", "did you mean hd_vila?"), ("x", "demo, ")])
+def test_a_start_that_is_none_gets_the_nearest_one(word, says):
+    done = CliRunner().invoke(app, ["init", word])
+
+    assert done.exit_code == 2 and says in " ".join(done.output.replace("│", "").split())
 
 
 @pytest.mark.slow

@@ -95,12 +95,3 @@ def test_what_may_change_between_two_starts_of_a_run_is_a_promise():
         "observe.profile.steps",
     }
     assert "loop.batch" in identity_values(parsed())
-
-
-@pytest.mark.parametrize("name", ["train_demo", "train_hd_vila", "hybrid_vs_low"])
-def test_the_configurations_that_come_with_the_repository_are_valid(name):
-    from pathlib import Path
-
-    path = Path(__file__).parents[2] / "configs" / f"{name}.yaml"
-
-    assert load_config(TrainConfig, path).loop.batch > 1

@@ -9,8 +9,8 @@ import torch
 from hdvila_testing.drawn_set import MICRO_MODEL, a_tree
 from manifests.errors import UserError
 from manifests.settings import load_config, parse_config
-from tests.conftest import REPO
 from tests.train.torchrun import run_on_ranks
+from train.commands.init import STARTS
 from train.config import TrainConfig
 from train.distributed import process_from_environment
 from train.feed.tokenizer import load_tokenizer, tokenizer_from_captions
@@ -67,7 +67,7 @@ def test_fine_tuning_takes_the_vocabulary_of_the_whole_model(drawn: Path, bert: 
 
 
 def test_the_published_recipe_takes_both_from_berts_name() -> None:
-    config = load_config(TrainConfig, REPO / "configs" / "train_hd_vila.yaml")
+    config = load_config(TrainConfig, STARTS["hd_vila"])
     assert config.model.words_from() == "bert-large-uncased"
     assert config.data.tokenizer == ""
 

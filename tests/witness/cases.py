@@ -226,7 +226,7 @@ def fit(work: Work) -> None:
     """A tiny model's first steps on the demo's clips."""
     given = {"data.manifest": f"{work.out('demo')}/manifest.json", "out": work.out("fit"), "data.workers": 0}
     given |= {"loop.steps": 20, "loop.batch": 8, "observe.every": 1, "eval.attributes": "{}"}
-    work.command("hdvila-train", "fit", "configs/train_demo.yaml", *sets(given))
+    work.command("hdvila-train", "fit", "train/starts/demo.yaml", *sets(given))
 
 
 CASES: tuple[Callable[[Work], None], ...] = (

@@ -1,6 +1,6 @@
 """A training run from its configuration to its last checkpoint; read it from top to bottom.
 
-    hdvila-train fit configs/train_demo.yaml                      one process
+    hdvila-train fit train.yaml                                   one process
     torchrun --nproc-per-node 8 -m train.cli fit CONFIG           DDP or FSDP2
 
     RUN/config.yaml  metrics.jsonl  tensorboard/  checkpoints/step-*/  tokenizer/  summary.json  requeue (run_folder.py)

@@ -18,6 +18,7 @@ from manifests.errors import UserError
 from manifests.settings import load_config
 from tests.conftest import REPO
 from tests.train.data.loaders import VIEWS, a_loader
+from train.commands.init import STARTS
 from train.config import TrainConfig
 from train.data import workers
 from train.data.loader import ClipDataset, read_once
@@ -115,7 +116,7 @@ def test_a_killed_worker_of_an_evaluation_is_one_message(index, tmp_path, deaths
 
 
 def test_the_compose_files_shared_memory_holds_what_its_workers_hand_over():
-    config = load_config(TrainConfig, REPO / "configs" / "train_hd_vila.yaml")
+    config = load_config(TrainConfig, STARTS["hd_vila"])
     compose = yaml.safe_load((REPO / "docker" / "compose.yaml").read_text())
     d = config.data
     per_rank = Workers(d.workers).max_shm_bytes(view_of(config), config.loop.batch // 8)

@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from manifests.time_left import TimeLeft
+
 STATUS_NAME = "status.json"
 CONTROL_NAME = "control.json"
 
@@ -67,12 +69,15 @@ class StageStatus(BaseModel):
 
     bytes: int = 0
     """Bytes of the files that this run committed."""
+    rows: dict[str, int] = Field(default_factory=dict)
+    """Rows that this run committed, by table."""
 
     def with_others(self, others: Sequence[StageStatus]) -> StageStatus:
         """Combines this stage with others of its name that ran after or beside it, such as the next batches."""
-        rejects, losses = Counter(self.rejects), Counter(self.losses)
+        rejects, losses, rows = Counter(self.rejects), Counter(self.losses), Counter(self.rows)
         for further in others:
             rejects.update(further.rejects)
+            rows.update(further.rows)
             losses.update(further.losses)
         stages = (self, *others)
         is_planned = all(stage.total for stage in stages)
@@ -88,14 +93,9 @@ class StageStatus(BaseModel):
                 "rejects": dict(rejects),
                 "losses": dict(losses),
                 "bytes": sum(stage.bytes for stage in stages),
+                "rows": dict(rows),
             }
         )
-
-    @property
-    def eta_s(self) -> float | None:
-        """Seconds until the planned units are done at the rate so far; None if unknown."""
-        left = self.total - self.done_before - self.done
-        return left * self.seconds / self.done if self.total and self.done else None
 
     @property
     def per_hour(self) -> float:
@@ -120,6 +120,8 @@ class RunStatus(BaseModel):
     """In the order in which they began. Several can be under way at once: those with units in flight."""
     rejects_in_force: dict[str, dict[str, int]] = Field(default_factory=dict)
     """Videos rejected as a whole and not superseded, by stage and reason, as of the run's last plan."""
+    time_left: TimeLeft | None = None
+    """For the whole run, at `updated_at`; None where nothing says how much there is to do, and once it has ended."""
 
     def is_alive(self, now: float) -> bool:
         """Whether the run is considered alive; `now` in seconds since 1970."""

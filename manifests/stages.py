@@ -40,6 +40,8 @@ class StageFacts:
     ends_after: str = ""
     """The stage after which it decides, if that is later than itself."""
     made_by: int = 1
+    unit: str = "batch"
+    """What one of its units is, in a word."""
 
 
 TABLE = (
@@ -67,6 +69,7 @@ TABLE = (
         asks=True,
         makes=("listings", "sources"),
         void_by="videos",
+        unit="list",
     ),
     StageFacts(
         "choose",
@@ -75,6 +78,7 @@ TABLE = (
         makes=("candidates",),
         void_by="videos",
         again="round",
+        unit="round",
     ),
     StageFacts(
         "extract",
@@ -111,12 +115,14 @@ TABLE = (
         "compares transcripts with those of all other videos",
         reads=("videos", "transcripts"),
         makes=("compared", "matches"),
+        unit="step",
     ),
     StageFacts(
         "same_sentences",
         "compares sentences with all others of the channel",
         reads=("videos", "clips"),
         makes=("compared", "matches"),
+        unit="step",
     ),
     StageFacts(
         "balance",
@@ -136,14 +142,16 @@ TABLE = (
         aliases=("fetch", "scenes", "cut", "members", "checks"),
         again="unit",
         made_by=11,
+        unit="video",
     ),
     StageFacts(
         "same_pictures",
         "compares clips and videos with all others by what they show",
         reads=("packs",),
         makes=("compared", "matches"),
+        unit="step",
     ),
-    StageFacts("shards", "joins clips into shards", reads=("packs", "videos")),
+    StageFacts("shards", "joins clips into shards", reads=("packs", "videos"), unit="shard"),
     StageFacts(
         "manifest",
         "lists the shards, with indexes and cards",
@@ -157,6 +165,9 @@ ORDER = tuple(STAGES)
 
 MADE_BY = {stage.name: stage.made_by for stage in TABLE}
 
+
+ROWS_SAID = {"packs": "clips made", "clips": "clips planned", "listings": "results"}
+"""What a row of a table is, where its name does not say it."""
 
 TABLES_MADE = tuple(dict.fromkeys(table for stage in TABLE for table in stage.makes))
 
@@ -183,6 +194,13 @@ def find_stage(name: str) -> StageFacts | None:
     """The stage with a name or alias; None if there is none."""
     name = ours(name)
     return STAGES.get(name) or next((stage for stage in TABLE if name in stage.aliases), None)
+
+
+def n_units(n: int, stage: str = "") -> str:
+    """A number of a stage's units in words: 1 video, 2 batches; of units in general without a stage."""
+    facts = find_stage(stage)
+    unit = facts.unit if facts else "unit"
+    return f"{n:,} {unit}" if n == 1 else f"{n:,} {unit}{'es' if unit.endswith('ch') else 's'}"
 
 
 def stages_void_by(table: str, among: Iterable[str]) -> list[str]:

@@ -37,22 +37,22 @@ def run(
     ] = None,
 ) -> None:
     """Runs everything: crawl, captions, balance, fetch, cuts, shards, report. Continues from what is committed."""
+    typer.echo(f"{file}: loading the pipeline", err=True)  # seconds, half a minute on a busy machine
     from manifests.settings import load_config
     from pipeline.config import RunConfig
     from pipeline.config.ydl_opts import TRUST
     from pipeline.report.summary import print_summary
+    from pipeline.run.estimate import estimate, expected_of
     from pipeline.run.road import run_pipeline
 
     config = load_config(RunConfig, file, set_, context={TRUST: trust_ydl_opts})
     if dry_run:
-        from pipeline.run.estimate import estimate
-
         print("\n".join(estimate(config)))
         return
     stop_after_s = seconds_of(stop_after)
     grace_s = min(GRACE_S, stop_after_s / 12 if stop_after_s else GRACE_S) if grace is None else grace
     stop = StopRequest(grace_s=grace_s, stop_after_s=stop_after_s)
-    delivered = run_pipeline(config, redo=redo, mix=mix, stop=stop)
+    delivered = run_pipeline(config, redo=redo, mix=mix, stop=stop, expected=expected_of(config))
     print_summary(delivered)
     raise typer.Exit(delivered.exit_code)
 

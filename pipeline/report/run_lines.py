@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from manifests.run_status import RunStatus, StageStatus
-from pipeline.engine.run.progress import length_of
+from manifests.stages import n_units
+from manifests.time_left import length_of
 from pipeline.report.status import Status
 from pipeline.site.api_quota import describe_quota
 from pipeline.site.identities import PolitenessState
@@ -23,11 +24,11 @@ def print_run(status: RunStatus, console: Console, now: float) -> None:
     console.print(headline(status, now), highlight=False, markup=False, soft_wrap=True)
     if not status.stages:
         return
-    table = Table("stage", "units done", "of", "in flight", "an hour", "left", "MB", "rejected", box=None)
+    table = Table("stage", "done", "of", "", "in flight", "an hour", "MB", "rejected", box=None)
     for stage in status.stages:
         rejected = _rejected(stage).total()
-        left = "" if stage.eta_s is None else length_of(stage.eta_s)
-        numbers = (_done(stage), _planned(stage), str(stage.in_flight), f"{stage.per_hour:,.0f}", left)
+        units = n_units(stage.total or 2, stage.stage).partition(" ")[2]
+        numbers = (_done(stage), _planned(stage), units, str(stage.in_flight), f"{stage.per_hour:,.0f}")
         megabytes = f"{stage.bytes / 1e6:,.1f}" if stage.bytes else ""
         table.add_row(stage.stage, *numbers, megabytes, f"{rejected:,}" if rejected else "")
     console.print(table)
@@ -147,7 +148,8 @@ def headline(status: RunStatus, now: float) -> str:
     if not status.is_alive(now):
         was = f"no sign of life for {length_of(age_s)}; was {status.state} on {where}"
         return f"{was}. Run the same command again to continue"
-    return f"{status.state} {since}" + (f" ({status.detail})" if status.detail else "")
+    left = f", {status.time_left.words()}" if status.time_left else ""
+    return f"{status.state} {since}{left}" + (f" ({status.detail})" if status.detail else "")
 
 
 def _planned(stage: StageStatus) -> str:

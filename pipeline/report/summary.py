@@ -11,9 +11,9 @@ from manifests.exits import ExitCode
 from manifests.funnel import FunnelJson, LevelJson
 from manifests.reasons import Reason, meaning_of
 from manifests.shards import Manifest
+from manifests.stages import n_units
 from pipeline.balance.result import BalanceResult, CategoryBalance
 from pipeline.engine.run.lines import StageResult
-from pipeline.engine.run.progress import units_of
 from pipeline.outdir.accounts import WHOLE, Accounts
 from pipeline.shards.by_split import lacking
 
@@ -90,8 +90,8 @@ def print_summary(delivered: Delivered, console: Console | None = None) -> None:
             markup=False,
             soft_wrap=True,
         )
-    if n_units := sum(result.n_missing for result in delivered.results):
-        console.print(f"{units_of(n_units)} missing: run the same command again", style="bold red")
+    if n_missing := sum(result.n_missing for result in delivered.results):
+        console.print(f"{n_units(n_missing)} missing: run the same command again", style="bold red")
     for line in delivered.accounts.lines():
         console.print(line, style="bold red", markup=False, soft_wrap=True)
     console.print(f"report: {delivered.manifest.root.rstrip('/')}/{REPORT_NAME}", markup=False, soft_wrap=True)

@@ -48,6 +48,7 @@ from pipeline.outdir.identity import check_identity
 from pipeline.run.candidates import Candidates
 from pipeline.run.constants import constants_by_stage
 from pipeline.run.known import Known
+from pipeline.run.time_left import UNKNOWN, Expected, Foresight
 from pipeline.site.hosts import Hosts, PoliteHosts
 from pipeline.site.politeness import BuildPoliteness, Polite
 from pipeline.text.added_stage import added_stages
@@ -179,10 +180,11 @@ def open_run(
     mix: bool = False,
     stop: StopRequest | None = None,
     check: Callable[[RunConfig, Store, StopRequest], None] | None = None,
+    expected: Expected = UNKNOWN,
 ) -> Iterator[Session]:
     """Opens the output directory, locked and checked, with an executor for its units. SIGTERM drains the run.
 
-    `check` is called before the executor starts, and may refuse the run.
+    `check` is called before the executor starts, and may refuse the run. `expected`: how long it should take.
     """
     _refuse_taken_names()
     store, asked = open_store(config), stop or StopRequest()
@@ -201,7 +203,7 @@ def open_run(
         try:
             # after the executor: Ray installs its own handler when it starts
             with (
-                Desk(store, asked, tell=executor.measure) as desk,
+                Desk(store, asked, tell=executor.measure, foresee=Foresight(config, store, expected)) as desk,
                 drain_on_sigterm(asked),
                 merging(store, lock, MERGES) as merger,
             ):

@@ -347,6 +347,7 @@ def any_rank(flag: bool, process: Process) -> bool:
 
 def validate(run: Run, recorder: observe.Recorder, step: int) -> Scores | PublishedScores:
     """The scores on the benchmark or the val split, with the moving average of the weights, if any."""
+    recorder.say(f"step {step}: evaluating")
     with run.ema.swapped() if run.ema is not None else nullcontext():
         scores = scores_of(run.model, run.data, run.config, run.process, run.benchmark)
     recorder.scores(step, scores.flat())

@@ -34,10 +34,11 @@ from typing import Any, TextIO
 from uuid import uuid4
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch.utils.flop_counter import FlopCounterMode
 
 from manifests.errors import UserError
+from manifests.time_left import seconds_left, with_range
 from train.config import ObserveConfig, TrainConfig
 from train.feed.batches import view_of
 from train.loop.scalars import Unread
@@ -127,6 +128,8 @@ class Speed:
 
 
 MUCH_WAITING = 0.05
+SAY_EVERY_S = 20.0
+"""The longest that a run on plain lines is silent while steps end."""
 
 
 def workers_in_line_s() -> float:
@@ -231,6 +234,8 @@ class Recorder:
         self._bar: Progress | None = None
         self._board: Any = None
         self._wandb: Any = None
+        self._from_step = from_step
+        self._started = self._said = time.monotonic()
         if run is None:
             return
         self._file = _continue_lines(run / "metrics.jsonl", from_step)
@@ -250,20 +255,31 @@ class Recorder:
             )
 
     def step(self, record: Step, n_steps: int) -> None:
-        """Writes a step's record; every `observe.every` steps, and at the first and last, also reports it."""
+        """Writes a step's record. Every `observe.every` steps, at the first and last, and where nothing was said for
+        SAY_EVERY_S, also reports it, with the time left.
+        """
         if self._file is None:
             return
         flat = record.record()
         self._line({"kind": "step", **flat})
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=record.step, total=n_steps)
-        if record.step % self._config.every and record.step not in (1, n_steps):
+            left = self._left(record.step, n_steps)
+            self._bar.update(self._bar.task_ids[0], completed=record.step, total=n_steps, left=left)
+        is_late = time.monotonic() - self._said > SAY_EVERY_S
+        if record.step % self._config.every and record.step not in (1, n_steps) and not is_late:
             return
-        self.say(describe_step(record, n_steps))
+        self.say(describe_step(record, n_steps) + f"  {self._left(record.step, n_steps)}".rstrip())
         self._point({k: v for k, v in flat.items() if isinstance(v, int | float)}, record.step)
+
+    def _left(self, step: int, n_steps: int) -> str:
+        """The time left in words, with evaluations and checkpoints as often as so far; "" at the end."""
+        n_done, n_left = step - self._from_step, n_steps - step
+        left_s = seconds_left(n_done / n_steps, n_left / n_steps, time.monotonic() - self._started)
+        return with_range(left_s, n_done).words() if left_s else ""
 
     def say(self, text: str) -> None:
         """Prints, above the progress bar, if any."""
+        self._said = time.monotonic()
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False)
         elif self._file is not None:
@@ -347,9 +363,15 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
 
 def _progress_bar(from_step: int) -> Progress:
     """A progress bar of steps with the time left; lines are printed above it."""
-    columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("step"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
     bar = Progress(*columns, transient=True)
-    bar.add_task("steps", completed=from_step, total=None)
+    bar.add_task("steps", completed=from_step, total=None, left="")
     bar.start()
     return bar
 

@@ -93,7 +93,7 @@ def run_planned(
     between: Callable[[], None] = nothing,
 ) -> None:
     """Runs what a planner plans, as `run_lines` does."""
-    with RunProgress() as progress:
+    with RunProgress() as progress, desk.shown_by(progress):
         context = RunContext(units.store, executor, lock, progress, patience, units)
         try:
             _Driver(context, planner, desk, over, between).run()
@@ -156,9 +156,8 @@ class _Driver:
             self._commit(every=True)
 
     def _report(self) -> None:
-        for live in self._live:
-            live.tick()
         self._desk.take({id(live): live.status() for live in self._live})
+        self._context.progress.show(self._desk.lines, self._desk.whole, self._desk.share_past)
 
     def _run(self) -> None:
         while self._lines:
@@ -335,7 +334,7 @@ class _Driver:
                 if live.stage.name == stage:
                     n_own = min(live.n_in_flight, n_dropped)
                     live.n_in_flight, n_dropped = live.n_in_flight - n_own, n_dropped - n_own
-        log.warning("stopping (%s): %d units in flight may end within the grace", stop.why, self._n_in_flight)
+        log.warning("stopping (%s): the %d that are in flight may end within the grace", stop.why, self._n_in_flight)
         while self._n_in_flight and stop.grace_left_s > 0:
             self._handle_next(POLL_S)
             if self._desk.is_due:

@@ -7,7 +7,6 @@ import logging
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,34 +14,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from manifests.errors import UserError, printable
+from manifests.run_status import StageStatus
+from manifests.stages import n_units
+from manifests.time_left import length_of
 from pipeline.engine.run import clock
 
 if TYPE_CHECKING:  # heavy to import, and short jobs show no progress
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
 log = logging.getLogger("hdvila")
 
 Item = TypeVar("Item")
 
-PLAIN_EVERY_S, UNCHANGED_EVERY_S = 15.0, 300.0
-"""Without a terminal: the time between two lines, and between two that say the same."""
+PLAIN_EVERY_S = 15.0
+"""Without a terminal: the time between two lines."""
+WHOLE = "whole run"
 FOR_FILES = "for_files"
 """Marks a log record as for files only: a terminal shows it in another form, or it would be too much there."""
 
 
 class RunProgress:
-    """The live lines on a terminal for all stages under way."""
+    """The live lines on a terminal: one for each stage name that was under way, and one for the whole run."""
 
     def __init__(self, *, console: Console | None = None) -> None:
         from rich.console import Console
 
         self._console = console or Console(file=sys.stderr)
         self._bar: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._begun: set[str] = set()
 
     def __enter__(self) -> RunProgress:
         if self._console.is_terminal:
             self._bar = _bar(self._console)
+            self._task(WHOLE)
             self._bar.start()
         return self
 
@@ -50,60 +56,55 @@ class RunProgress:
         if self._bar:
             self._bar.stop()
 
+    @property
+    def is_live(self) -> bool:
+        """Whether it shows lines on a terminal; otherwise the run's own log lines have to do."""
+        return self._bar is not None
+
     def stage(self, stage: str, n_done_before: int) -> StageProgress:
-        """Adds a line for another stage."""
-        return StageProgress(stage, n_done_before, self._bar)
+        """What is said of a stage that is about to run; only the first of a name says that it begins."""
+        is_first = stage not in self._begun
+        self._begun.add(stage)
+        return StageProgress(stage, n_done_before, self._bar, says_begin=is_first and not self._bar)
+
+    def show(self, lines: Iterable[StageStatus], whole: str, share: float | None = None) -> None:
+        """Updates the line of each stage name that ran, and the first line, which is about the whole run. `share`: of
+        its time that has passed, None if unknown.
+        """
+        if self._bar is None:
+            return
+        for line in lines:
+            if line.known or line.in_flight:
+                n_done, n_rejected = line.done_before + line.done, sum(line.rejects.values())
+                total = line.total or (None if line.in_flight else n_done)
+                note = f"{n_units(total or n_done, line.stage).partition(' ')[2]}"
+                note += f", {n_rejected:,} rejected" if n_rejected else ""
+                self._bar.update(self._task(line.stage), completed=n_done, total=total, note=note)
+        if share is None:
+            self._bar.update(self._task(WHOLE), note=whole)
+        else:
+            self._bar.update(self._task(WHOLE), note=f"%  {whole}", completed=round(100 * share), total=100)
+
+    def _task(self, name: str) -> TaskID:
+        assert self._bar is not None
+        if name not in self._tasks:
+            self._tasks[name] = self._bar.add_task(name, total=None, note="")
+        return self._tasks[name]
 
 
 class StageProgress:
-    """Progress of a stage: units done, rows made, rejects by reason."""
+    """What is said of a stage beside its numbers: that it begins, what must be seen, and each commit in log files."""
 
-    def __init__(self, stage: str, n_done_before: int, bar: Progress | None) -> None:
-        self._stage = stage
-        self._n_done = self._n_planned = 0
-        self._rejects: Counter[str] = Counter()
-        self._started = self._last_line = clock.now()
-        self._last_said = (-1, -1)
-        self._resumed, self._has_begun = n_done_before, False
-        self._bar = bar
-        if bar:
-            self._task = bar.add_task(stage, total=None, note="")
+    def __init__(self, stage: str, n_done_before: int, bar: Progress | None, *, says_begin: bool) -> None:
+        self._stage, self._resumed, self._bar, self._says_begin = stage, n_done_before, bar, says_begin
 
-    def close(self) -> None:
-        """Removes the stage's line."""
-        if self._bar:
-            self._bar.remove_task(self._task)
-
-    def queued(self, n_units: int, n_planned: int = 0) -> None:
-        """Takes the number of units queued so far, and how many are planned in all (0: unknown).
-
-        Logs the first call at once: a unit may take minutes.
-        """
-        self._n_planned = n_planned
-        if not self._has_begun and not self._bar:
-            facts = [units_of(n_planned)] if n_planned else []
-            facts += [f"{units_of(self._resumed)} done before"] if self._resumed else []
+    def queued(self, n_planned: int = 0) -> None:
+        """Logs the first call at once: a unit may take minutes. `n_planned`: units in all, 0: unknown."""
+        if self._says_begin:
+            facts = [n_units(n_planned, self._stage)] if n_planned else []
+            facts += [f"{n_units(self._resumed, self._stage)} done before"] if self._resumed else []
             log.info("%s: begins%s", self._stage, f"; {', '.join(facts)}" if facts else "")
-        self._has_begun = True
-        if self._bar:
-            self._bar.update(self._task, total=n_planned or n_units)
-
-    def advance(self, rejects: dict[str, int]) -> None:
-        """Counts another committed unit."""
-        self._n_done += 1
-        self._rejects.update(rejects)
-        if self._bar:
-            self._bar.update(self._task, advance=1, note=self._note().removeprefix(", "))
-
-    def tick(self, n_in_flight: int) -> None:
-        """Called regularly: without a terminal it logs a line now and then, even while no unit ends."""
-        says = (self._n_done, n_in_flight)
-        every_s = UNCHANGED_EVERY_S if says == self._last_said else PLAIN_EVERY_S
-        if self._bar or not self._has_begun or clock.now() - self._last_line < every_s:
-            return
-        self._last_line, self._last_said = clock.now(), says
-        done = f"{self._n_done} of {units_of(self._n_planned)}" if self._n_planned else units_of(self._n_done)
-        log.info("%s: %s, %d in flight%s", self._stage, done, n_in_flight, self._note())
+        self._says_begin = False
 
     def say(self, message: str, *, unit: str = "", node: str = "") -> None:
         """Shows a message that must be seen: a paused identity, a lost worker. `node`: the machine it concerns."""
@@ -122,16 +123,6 @@ class StageProgress:
             extra={"facts": {"stage": self._stage, "unit": unit, "node": node, **said}, FOR_FILES: True},
         )
 
-    def _note(self) -> str:
-        said = pace(self._n_done, clock.now() - self._started, self._n_planned)
-        rejected = sum(self._rejects.values())
-        return said + (f", {rejected} rejected" if rejected else "")
-
-
-def units_of(n: int) -> str:
-    """A number of units in words: 1 unit, 2 units."""
-    return f"{n} unit" if n == 1 else f"{n} units"
-
 
 def pace(n_done: int, seconds: float, n_all: int = 0) -> str:
     """The rate and the time left, `, 12 a minute, 4 min left`; "" before anything is done."""
@@ -139,13 +130,6 @@ def pace(n_done: int, seconds: float, n_all: int = 0) -> str:
         return ""
     rate = f", {60 * n_done / seconds:.3g} a minute"
     return f"{rate}, {length_of(seconds / n_done * (n_all - n_done))} left" if n_all > n_done else rate
-
-
-def length_of(seconds: float) -> str:
-    """A duration in words: 90 s, 12 min, 3.5 h."""
-    if seconds < 120:
-        return f"{max(0.0, seconds):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def counted(items: Iterable[Item], n_all: int, job: str, what: str = "shards") -> Iterator[Item]:

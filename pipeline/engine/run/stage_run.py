@@ -21,10 +21,11 @@ from manifests.exits import ExitCode
 from manifests.lock import RunLock
 from manifests.reasons import AnyReason, Reason
 from manifests.run_status import StageStatus
+from manifests.stages import ROWS_SAID, n_units
 from pipeline.engine.run import clock
 from pipeline.engine.run.lines import ListedHere, ListedInThread, StageResult, UnitSource
 from pipeline.engine.run.name_set import Names
-from pipeline.engine.run.progress import RunProgress, StageProgress, units_of
+from pipeline.engine.run.progress import RunProgress, StageProgress
 from pipeline.engine.run.units_so_far import UnitsSoFar
 from pipeline.engine.store.commits import Facts
 from pipeline.engine.store.store import Store
@@ -194,7 +195,7 @@ class LiveStage:
             self._next = None
             self._taken.add(unit.name)
             self._result.n_units += 1
-            self._progress.queued(self._result.n_units, max(0, self._n_planned - self._result.n_done_before))
+            self._progress.queued(max(0, self._n_planned - self._result.n_done_before))
             self._submit(unit)
 
     def _submit(self, unit: Unit) -> None:
@@ -204,13 +205,8 @@ class LiveStage:
 
     # reporting
 
-    def tick(self) -> None:
-        """Logs now and then that the stage is still going."""
-        self._progress.tick(self.n_in_flight)
-
     def end(self) -> StageResult:
-        """Closes the progress line and returns the result; call once the stage is over."""
-        self._progress.close()
+        """Returns the result; call once the stage is over."""
         self._result.seconds = clock.now() - self._started
         return self._result
 
@@ -246,6 +242,7 @@ class LiveStage:
             seconds=round(clock.now() - self._started, 1),
             rejects=dict(self._result.rejects),
             losses=dict(self._losses),
+            rows=dict(self._result.rows),
         )
 
     # ended attempts
@@ -335,7 +332,6 @@ class LiveStage:
             self._result.rows.update(outcome.facts.get("rows", {}))
             self._result.bytes += int(outcome.facts.get("bytes", 0))
             self._result.rejects.update(rejects)
-            self._progress.advance(rejects)
 
     def _stop_if_alike(self, unit: Unit, outcome: Outcome) -> None:
         """Ends the run if several units in a row met the same internal error, and takes back their commits."""
@@ -371,7 +367,7 @@ def what_remains(stages: Sequence[LiveStage]) -> str:
         return ""
     n_made = sum(live.n_made for live in stages)
     were, others = "was" if n_made == 1 else "were", ", others had not begun" if more else ""
-    return f"{units_of(n_made)} {were} committed by this run, {n_left} given back{others}"
+    return f"{n_units(n_made, stages[0].stage.name)} {were} committed by this run, {n_left} given back{others}"
 
 
 def _verdict(outcome: Outcome, n: int, patience: int, alone: bool) -> AnyReason | None:
@@ -394,7 +390,8 @@ def _verdict(outcome: Outcome, n: int, patience: int, alone: bool) -> AnyReason 
 
 def describe_result(result: StageResult) -> str:
     """A line for the log: units, rows, rejects by reason, seconds."""
-    rows = ", ".join(f"{n} {table}" for table, n in sorted(result.rows.items())) or "no rows"
+    rows = ", ".join(f"{n:,} {ROWS_SAID.get(table, table)}" for table, n in sorted(result.rows.items())) or "no rows"
     rejects = ", ".join(f"{n} {reason}" for reason, n in result.rejects.most_common()) or "none"
     before = f" ({result.n_done_before} done before)" if result.n_done_before else ""
-    return f"{result.stage}: {units_of(result.n_made)}{before}, {rows}; rejected: {rejects}; {result.seconds:.1f} s"
+    units = n_units(result.n_made, result.stage)
+    return f"{result.stage}: {units}{before}, {rows}; rejected: {rejects}; {result.seconds:.1f} s"

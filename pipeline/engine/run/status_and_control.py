@@ -6,8 +6,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import TracebackType
 
@@ -15,9 +15,11 @@ from manifests.errors import UserError, storage_errors
 from manifests.exits import ExitCode
 from manifests.lock import LockLost
 from manifests.run_status import STATUS_NAME, Control, RunStatus, StageStatus, State
-from manifests.stages import rank_of
+from manifests.stages import n_units, rank_of
+from manifests.time_left import TimeLeft
 from pipeline.engine.run import clock
 from pipeline.engine.run.drain import StopRequest
+from pipeline.engine.run.progress import RunProgress, log
 from pipeline.engine.run.status_files import read_control
 from pipeline.engine.store.store import Store
 
@@ -25,7 +27,9 @@ TAKE_EVERY_S = 1.0
 WRITE_EVERY_S = 5.0
 READ_EVERY_S = 5.0
 BEAT_S = 15.0
-"""A status that is older is written once more, so that a loop that waits for something long is not taken for dead."""
+"""A status that is older is written once more, so that a loop that waits for something long is not taken for dead. So
+often a run also says where it is, unless a terminal shows it.
+"""
 
 
 class Desk:
@@ -43,9 +47,14 @@ class Desk:
         *,
         publishes: bool = True,
         tell: Callable[[StageStatus], None] = lambda stage: None,
+        foresee: Callable[[Mapping[str, StageStatus]], TimeLeft | None] = lambda lines: None,
     ) -> None:
-        """`tell` is called with the combined status of the stages of a name whenever it is updated."""
-        self.publishes, self._tell = publishes, tell
+        """`tell` is called with the combined status of the stages of a name whenever it is updated. `foresee`: the time
+        left, from those of all names.
+        """
+        self.publishes, self._tell, self._foresee = publishes, tell, foresee
+        self._time_left: TimeLeft | None = None
+        self._progress: RunProgress | None = None
         self.rejects_in_force: dict[str, dict[str, int]] = {}
         self.stop = stop or StopRequest()
         self._store = store
@@ -78,6 +87,33 @@ class Desk:
             before = dict(self._store.reject_counts(name))
             self._over[name] = StageStatus(stage=name, done_before=n_done, total=n_done, rejects_before=before)
             self._lines[name] = self._over[name]
+
+    @property
+    def lines(self) -> list[StageStatus]:
+        """The combined status of each stage name so far."""
+        return list(self._lines.values())
+
+    @property
+    def whole(self) -> str:
+        """What is to be said of the whole run: what it does, if that is not to run, and the time left."""
+        said: list[str] = [self._state()] if self._state() != "running" else []
+        said += [self._time_left.words()] if self._time_left else []
+        return ", ".join(said)
+
+    @property
+    def share_past(self) -> float | None:
+        """The share of the run's time that has passed, from 0 to 1; None if the time left is unknown."""
+        past_s = time.time() - self._started_at
+        return past_s / (past_s + self._time_left.likely_s) if self._time_left else None
+
+    @contextmanager
+    def shown_by(self, progress: RunProgress) -> Iterator[None]:
+        """While the block runs, these lines show the run, if there is a terminal."""
+        self._progress = progress
+        try:
+            yield
+        finally:
+            self._progress = None
 
     @property
     def is_due(self) -> bool:
@@ -117,11 +153,23 @@ class Desk:
     def _beat(self) -> None:
         store = replace(self._store, patience_s=0.0)
         while not self._ended.wait(BEAT_S):
+            if not (self._progress and self._progress.is_live):
+                log.info("%s", self._where())
             last = self._last
             if last and time.time() - last.updated_at > BEAT_S:
                 self._last = last.model_copy(update={"updated_at": round(time.time(), 3)})
                 with suppress(*storage_errors()):  # the next beat tells again
                     store.write_sealed(STATUS_NAME, self._last.model_dump_json(indent=1).encode())
+
+    def _where(self) -> str:
+        """Where the run is, in a line: the stages under way, and the whole of it."""
+        under_way = []
+        for line in self.lines:
+            if line.in_flight:
+                n_done, of = line.done_before + line.done, f" of {line.total:,}" if line.total else ""
+                counted = n_units(line.total or n_done, line.stage).partition(" ")[2]
+                under_way.append(f"{line.stage} {n_done:,}{of} {counted} ({line.in_flight} in flight)")
+        return "; ".join([", ".join(under_way) or "planning, or reading what is made", *filter(None, [self.whole])])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -139,6 +187,7 @@ class Desk:
         return "paused" if self._control.paused else "running"
 
     def _write(self, state: State, detail: str = "", exit_code: int = 0) -> None:
+        self._time_left = self._foresee(self._lines) if state != "ended" else None
         status = RunStatus(
             state=state,
             host=socket.gethostname(),
@@ -149,6 +198,7 @@ class Desk:
             exit_code=exit_code,
             stages=tuple(self._lines.values()),
             rejects_in_force=self.rejects_in_force,
+            time_left=self._time_left,
         )
         self._store.write_sealed(STATUS_NAME, status.model_dump_json(indent=1).encode())
         self._last, self._written = status, clock.now()

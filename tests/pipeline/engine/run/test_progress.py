@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from manifests.errors import UserError
+from manifests.run_status import StageStatus
 from pipeline.engine.run import progress
 from pipeline.engine.run.progress import FOR_FILES, RunProgress, counted, log, set_up_logging, under_way
 
@@ -37,62 +38,17 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def test_a_stage_is_told_with_its_first_unit_and_before_that_not_at_all(lines: list[str]) -> None:
+def test_the_first_stage_of_a_name_says_that_it_begins_with_its_first_unit_and_the_next_batch_does_not(
+    lines: list[str],
+) -> None:
     with RunProgress() as run:
         stage = run.stage("media", 7)
         assert lines == []
         stage.queued(1)
         stage.queued(2)
-    assert lines == ["media: begins; 7 units done before"]
-
-
-def test_a_line_comes_though_no_unit_ends_and_the_rate_once_some_have(
-    lines: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [1000.0]
-    monkeypatch.setattr(progress.clock, "now", lambda: clock[0])
-    with RunProgress() as run:
-        stage = run.stage("media", 0)
-        stage.queued(3)
-        for seconds in (1, 20, 1, 20):
-            clock[0] += seconds
-            stage.tick(2)
-            if clock[0] == 1022:
-                stage.advance({"no_captions": 4})
-    assert lines == [
-        "media: begins",
-        "media: 0 units, 2 in flight",
-        "media: 1 unit, 2 in flight, 1.43 a minute, 4 rejected",
-    ]
-
-
-def test_a_line_that_would_say_the_same_comes_every_five_minutes(
-    lines: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [1000.0]
-    monkeypatch.setattr(progress.clock, "now", lambda: clock[0])
-    with RunProgress() as run:
-        stage = run.stage("extract", 0)
-        stage.queued(3, 3)
-        for _ in range(40):
-            clock[0] += 15
-            stage.tick(3)
-    assert lines == ["extract: begins; 3 units"] + 2 * ["extract: 0 of 3 units, 3 in flight"]
-
-
-def test_what_is_planned_is_told_at_once_and_the_time_that_is_left_with_the_rate(
-    lines: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [1000.0]
-    monkeypatch.setattr(progress.clock, "now", lambda: clock[0])
-    with RunProgress() as run:
-        stage = run.stage("list", 0)
-        stage.queued(1, 20)
-        clock[0] += 60
-        for _ in range(5):
-            stage.advance({})
-        stage.tick(2)
-    assert lines == ["list: begins; 20 units", "list: 5 of 20 units, 2 in flight, 5 a minute, 3 min left"]
+        run.stage("media", 8).queued(5)
+        run.stage("list", 0).queued()
+    assert lines == ["media: begins; 1 video, 7 videos done before", "list: begins"]
 
 
 def test_a_command_that_reads_shards_says_how_many_before_the_first_and_how_long_it_takes(
@@ -134,28 +90,14 @@ def test_what_has_no_number_is_told_at_once_and_while_it_lasts(
     assert len(lines) == n_before
 
 
-def test_a_stage_without_anything_before_it_only_begins(lines: list[str]) -> None:
-    with RunProgress() as run:
-        run.stage("list", 0).queued(2, 0)
-        run.stage("media", 1).queued(2, 5)
-        ticked = run.stage("cut", 0)
-        ticked.tick(1)
-    assert lines == ["list: begins", "media: begins; 5 units, 1 unit done before"]
-
-
-def test_a_line_comes_every_quarter_of_a_minute(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_over_shards_says_a_line_every_quarter_of_a_minute(
+    lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = [1000.0]
     monkeypatch.setattr(progress.clock, "now", lambda: clock[0])
-    with RunProgress() as run:
-        stage = run.stage("media", 0)
-        stage.queued(1)
-        for _ in range(3):
-            clock[0] += 7.5
-            stage.tick(1)
-    assert lines == ["media: begins", "media: 0 units, 1 in flight"]
     told = list(counted(shards(clock, 4), 4, "verify", "films"))
     assert told == [0, 1, 2, 3]
-    assert lines[2:] == ["verify: 4 films", "verify: 3 of 4 films, 12 a minute, 5 s left"]
+    assert lines == ["verify: 4 films", "verify: 3 of 4 films, 12 a minute, 5 s left"]
 
 
 def shards(clock: list[float], n: int) -> Iterator[int]:
@@ -189,39 +131,23 @@ WIPED = "\x1b[1A\x1b[2K"
 """One line up, and clear it."""
 
 
-def test_on_a_terminal_each_stage_has_a_line_and_messages_stand_above(
-    lines: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [1000.0]
-    monkeypatch.setattr(progress.clock, "now", lambda: clock[0])
+def test_on_a_terminal_each_stage_name_has_a_line_that_ends_whole_and_messages_stand_above(lines: list[str]) -> None:
     console, screen = a_terminal()
+    media = StageStatus(stage="media", done_before=3, done=2, known=9, total=20, in_flight=2, rejects={"no_audio": 2})
     with RunProgress(console=console) as run:
-        first, second = run.stage("media", 3), run.stage("list", 0)
-        first.queued(1, 20)
-        second.queued(4)
-        second.queued(5)
-        clock[0] += 60
-        first.advance({"no_captions": 2})
-        first.advance({})
-        first.say("[red] lost 12 %")
-        first.tick(2)
-        until = time.monotonic() + 60
-        while not all(shown in screen.getvalue() for shown in ("2/20", "2 a minute, 9 min left, 2 rejected", "0/5")):
-            assert time.monotonic() < until, screen.getvalue()
-            time.sleep(0.02)
-        first.close()
-    assert screen.getvalue().rfind("list") > screen.getvalue().rfind("9 min left"), "its line goes when it is over"
+        run.stage("media", 3).say("[red] lost 12 %")
+        run.show([media, StageStatus(stage="list", known=5, in_flight=1)], "about 9 min left", 0.25)
+        wait_until(
+            lambda: all(
+                x in screen.getvalue() for x in ("5/20", "videos, 2 rejected", "0/?", " 25/100", "%  about 9 min left")
+            )
+        )
+        over = StageStatus(stage="list", done=5, known=5)
+        run.show([media.with_others([StageStatus(stage="media", total=4, known=4)]), over], "")
+        wait_until(lambda: "5/24" in screen.getvalue() and "5/5" in screen.getvalue())
     assert screen.getvalue().endswith(WIPED), "and all of them in the end"
     assert "media: [red] lost 12 %" in screen.getvalue(), "as it is: no markup"
     assert lines == ["media: [red] lost 12 %"], "it is marked as one for files"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(-5, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (7200, "2.0 h"), (12600, "3.5 h")],
-)
-def test_a_length_of_time_is_told_as_people_do(seconds: float, said: str) -> None:
-    assert progress.length_of(seconds) == said
 
 
 @pytest.mark.parametrize(

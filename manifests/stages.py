@@ -97,7 +97,7 @@ TABLE = (
         by_part_of="captions",
         void_by="transcripts",
         again="unit",
-        made_by=2,
+        made_by=3,
     ),
     StageFacts(
         "clips",
@@ -108,7 +108,7 @@ TABLE = (
         void_by="clips",
         aliases=("sentences", "align"),
         again="unit",
-        made_by=4,
+        made_by=5,
     ),
     StageFacts(
         "same_texts",

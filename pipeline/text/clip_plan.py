@@ -21,7 +21,11 @@ from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Word
 
 MAX_GAP_MS = 2000
-"""A longer silence ends a clip."""
+"""A longer silence ends a clip, unless the sentence goes on after it."""
+MAX_PAUSE_MS = 10_000
+"""A longer silence ends a clip in any case; captions that are typed live come in rows with up to this between them."""
+GOES_ON = 0.5
+"""A sentence goes on where its end is less probable than this."""
 MIN_END = 0.02
 """No clip ends where a sentence end is less probable than this, unless nothing else keeps it within the limit."""
 MAX_SPANS = 64
@@ -78,7 +82,7 @@ def plan_clips(
     if not words:
         return []
     times = _Times(words)
-    bounds = [0, *(np.flatnonzero(_must_part(times)) + 1).tolist(), len(words)]
+    bounds = [0, *(np.flatnonzero(_must_part(times, marks)) + 1).tolist(), len(words)]
     groups = [_group(words, times, marks, first, last, config, weights) for first, last in pairwise(bounds)]
     refund = 0.0
     for _ in range(N_PLANS):
@@ -100,9 +104,11 @@ class _Times:
         self.ends = np.fromiter((word.end_ms for word in words), np.int64, len(words))
 
 
-def _must_part(times: _Times) -> NDArray[np.bool_]:
-    """[n - 1] whether clips must part after each word: at a long silence."""
-    parted: NDArray[np.bool_] = times.starts[1:] - times.ends[:-1] > MAX_GAP_MS
+def _must_part(times: _Times, marks: Marks) -> NDArray[np.bool_]:
+    """[n - 1] whether clips must part after each word: at a silence that is long for where it is."""
+    parted: NDArray[np.bool_] = times.starts[1:] - times.ends[:-1] > np.where(
+        marks.ends[:-1] < GOES_ON, MAX_PAUSE_MS, MAX_GAP_MS
+    )
     return parted
 
 

@@ -12,7 +12,7 @@ PROFANITY = frozenset(_PROFANITY.split()) | {"[__]"}
 _MASKED = re.compile(
     r"(?<!\S)(?:[a-z]{1,4}\*{2,}|[a-z]\*+[a-z]{1,3}|\*{3,})[a-z]{0,4}[.,;:!?\"']*(?!\S)", re.IGNORECASE
 )
-"""A word masked by the captions' author: `f***`, `sh*t`, `a****` (an article glued to a mask), `****`."""
+"""A word masked by the captions' author: `f***`, `sh*t`, `****`."""
 
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}\s?(?:@|\bat sign\b)\s?[\w-]+(?:\.|\sdot\s)[a-z]{2,}", re.IGNORECASE)
 _PHONE = re.compile(r"(?<![\d.])(?:\+?\d{1,3}[\s.-]?)?(?:\(\d{3}\)|\d{3})[\s.-]\d{3}[\s.-]\d{4}(?!\d)")

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 MASKED = "[__]"
 """The word in place of profanity that the platform hid."""
+STARS = "***"
+"""Letters that the captions' author hid are at least this many: they are spoken, and no mark of the word before."""
 
 
 class Token(NamedTuple):
@@ -49,10 +51,13 @@ _PUNCTUATION = frozenset(".,;:!?…。！？、،؛؟-–—―\"“”„'‘�
 _OPENING = frozenset("\"“„'‘«‹([{（【¿¡`")
 _DASH = re.compile(r"\s*([-–—])(?=\s*[\"“«'‘(\[♪]?[^\W_a-zà-öø-ÿа-яё])")
 _LABEL = re.compile(r"\s*([^\W\d_][^\s:]*(?:\s[^\s:]+){0,3}?)\s?:(?=\s|$)")
+_INNER_LABEL = re.compile(
+    r"[.?!…\"”’)\]—-]\s+([^\W\d_a-zà-öø-ÿа-яё][^\s:?!…]*(?:\s[^\W_a-zà-öø-ÿа-яё][^\s:?!…]*){0,2})\s?:(?=\s|$)"
+)
 _BRACKET_LABEL = re.compile(r"\s*\[((?!\s)[^\W\d_a-zà-öø-ÿа-яё][^\[\]a-zà-öø-ÿа-яё]{0,30})\]:?(?=\s+\S)")
 _ROLES = """
 interviewer interviewee host narrator speaker man woman boy girl moderator reporter announcer student teacher professor
-presenter instructor caller operator voiceover guest anchor male female doctor officer judge client
+presenter instructor journalist caller operator voiceover guest anchor male female doctor officer judge client
 """
 _CREDIT = re.compile(
     r"\s*(transcri(?:ber|bed by|ption by)|review(?:er|ed by)|translat(?:or|ed by|ion by)|caption(?:s|ed|ing) by|"
@@ -64,17 +69,30 @@ _CREDIT = re.compile(
 _PARTICLES = "of the de van der von le la du and & al el bin ibn"
 _NOT_NAMES = """
 note question answer example remember warning tip step today first second third so and but now okay well number part
-chapter update problem solution result reason fact conclusion summary rule
+chapter update problem solution result reason fact conclusion summary rule firstly secondly thirdly finally precisely
 """
 _FUNCTION_SET, _PARTICLE_SET, _NOT_NAME_SET = (frozenset(t.split()) for t in (_FUNCTION_WORDS, _PARTICLES, _NOT_NAMES))
 _ROLE_SET = frozenset(_ROLES.split())
 SMALL_LABELS = 3
 """A lower-case name before a colon is a label if this many lines begin with it."""
+SURE_LABELS = 3
+"""Where names that recur or are in capitals begin this many lines, other names before a colon are labels, too."""
+
+
+class Labels(NamedTuple):
+    """Possible speaker names, and how often each begins a line or, in capitals, follows a sentence's end."""
+
+    counts: Counter[str]
+    n_sure: int
+    """How often those that recur or are in capitals do."""
+
+
+NO_LABELS = Labels(Counter(), 0)
 
 
 def is_punctuation(text: str) -> bool:
     """Whether a token is only marks, which belong to a word beside them and are not spoken."""
-    return text != MASKED and all(char in _PUNCTUATION for char in text)
+    return text != MASKED and STARS not in text and all(char in _PUNCTUATION for char in text)
 
 
 def is_note(token: Token) -> bool:
@@ -87,24 +105,29 @@ def opens(text: str) -> bool:
     return all(char in _OPENING for char in text)
 
 
-def count_labels(texts: list[str]) -> Counter[str]:
-    """Counts how often each possible speaker name starts a line: a single word is believed only if it recurs."""
+def count_labels(texts: list[str]) -> Labels:
+    """Counts possible speaker names: a single word is believed only if it recurs, or others do."""
     counts: Counter[str] = Counter()
+    in_brackets: set[str] = set()
     for text in texts:
         if ":" not in text and "[" not in text:
             continue
         for line in text.split("\n"):
-            match = _BRACKET_LABEL.match(line) or _LABEL.match(line, _after_dash(line))
+            if match := _BRACKET_LABEL.match(line):
+                in_brackets.add(match[1])
+            match = match or _LABEL.match(line, _after_dash(line))
             if match:
                 counts[match[1]] += 1
-    return counts
+            counts.update(match[1] for match in _INNER_LABEL.finditer(line) if match[1].isupper())
+    sure = (n for name, n in counts.items() if name not in in_brackets and (n > 1 or name.isupper()))
+    return Labels(counts, sum(sure))
 
 
-def tokenize(text: str, *, labels: Counter[str] | None = None, credits: bool = False, automatic: bool) -> list[Token]:
+def tokenize(text: str, *, labels: Labels | None = None, credits: bool = False, automatic: bool) -> list[Token]:
     """Splits a row's text into tokens, in order.
 
-    `labels` (from `count_labels`): lines may start with a speaker's dash or name; None: they do not (word-timed
-    tracks). `credits`: lines may be credits. `automatic`: no person wrote the brackets, so each is a sound.
+    `labels` (from `count_labels`): a speaker's dash or name may begin a line or follow a sentence; None: they do not
+    (word-timed tracks). `credits`: lines may be credits. `automatic`: no person wrote the brackets, so each is a sound.
     """
     if not _SPECIAL.search(text) and not credits:
         return [Token("word", match[0], match.start()) for match in _WORDS.finditer(text)]
@@ -119,33 +142,41 @@ def tokenize(text: str, *, labels: Counter[str] | None = None, credits: bool = F
 _WORDS = re.compile(r"\S+")
 
 
-def _tokenize_line(line: str, at: int, tokens: list[Token], labels: Counter[str] | None, credits: bool) -> None:
-    """Makes tokens of a line's own marks (credit, dash, label), and a `rest` token of the rest."""
+def _tokenize_line(line: str, at: int, tokens: list[Token], labels: Labels | None, credits: bool) -> None:
+    """Makes tokens of a line's own marks (credit, dash, labels), and `rest` tokens of the rest."""
     if credits and _CREDIT.match(line):
         tokens.append(Token("credit", line.strip(), at))
         return
     start = 0
-    if labels is not None:
-        dash = _DASH.match(line)
-        if dash:
-            tokens.append(Token("speaker_change", dash[1], at + dash.start(1)))
-            start = dash.end()
-    marks = re.match(r"\s*>{2,3}", line)
-    label_at = marks.end() if marks else start
-    if labels is not None or marks:
-        label = _BRACKET_LABEL.match(line, label_at)
-        if label and not _is_bracket_label(label[1], labels or Counter()):
-            label = None
-        plain = None if label else _LABEL.match(line, label_at)
-        if plain and _is_label(plain[1], line[plain.end() :], labels or Counter()):
-            label = plain
-        if label:
-            if marks:
-                tokens.append(Token("speaker_change", marks[0].strip(), at + marks.end() - 2))
-            tokens.append(Token("speaker", label[1], at + label.start(1)))
-            start = label.end()
-    if line[start:].strip():
-        tokens.append(Token("rest", line[start:], at + start))
+    marks = re.match(r"\s*(>{2,3})", line) or (_DASH.match(line) if labels is not None else None)
+    label = _first_label(line, marks, labels) if labels is not None or marks else None
+    if marks and (label or marks[1] not in (">>", ">>>")):
+        tokens.append(Token("speaker_change", marks[1], at + marks.start(1)))
+        start = marks.end()
+    if label:
+        tokens.append(Token("speaker", label[1], at + label.start(1)))
+        start = label.end()
+    for inner in _INNER_LABEL.finditer(line, start) if labels is not None else ():
+        if _is_inner_label(inner[1], labels or NO_LABELS):
+            _add_rest(line[start : inner.start(1)], at + start, tokens)
+            tokens.append(Token("speaker", inner[1], at + inner.start(1)))
+            start = inner.end()
+    _add_rest(line[start:], at + start, tokens)
+
+
+def _add_rest(text: str, at: int, tokens: list[Token]) -> None:
+    if text.strip():
+        tokens.append(Token("rest", text, at))
+
+
+def _first_label(line: str, marks: re.Match[str] | None, labels: Labels | None) -> re.Match[str] | None:
+    """The label that begins a line, after the marks of a change of speaker."""
+    at, known = marks.end() if marks else 0, labels or NO_LABELS
+    label = _BRACKET_LABEL.match(line, at)
+    if label and _is_bracket_label(label[1], known.counts):
+        return label
+    label = _LABEL.match(line, at)
+    return label if label and _is_label(label[1], line[label.end() :], known, marked=marks is not None) else None
 
 
 def _after_dash(line: str) -> int:
@@ -153,22 +184,41 @@ def _after_dash(line: str) -> int:
     return dash.end() if dash else 0
 
 
-def _is_label(name: str, rest: str, labels: Counter[str]) -> bool:
-    """Whether words before a colon name a speaker, rather than begin a sentence (`One thing: …`)."""
+def _is_label(name: str, rest: str, labels: Labels, *, marked: bool) -> bool:
+    """Whether words before a colon name a speaker, rather than begin a sentence (`One thing: …`).
+
+    `marked`: marks of a change of speaker stand before them.
+    """
     words = name.split()
-    if words[0].lower() in _ROLE_SET and all(word.isdigit() or word.lower() in _ROLE_SET for word in words):
+    if _is_role(words):
         return True
     if len(words) == 1 and name.islower():
-        return labels[name] >= SMALL_LABELS and name not in _NOT_NAME_SET and name not in _FUNCTION_SET
+        return labels.counts[name] >= SMALL_LABELS and name not in _NOT_NAME_SET and name not in _FUNCTION_SET
     if not all(word[0].isupper() or word.lower() in _PARTICLE_SET or word[0] in "(#" for word in words):
         return False
     if not rest.strip():
         return True
     if name.isupper():
         return True
-    if words[-1].lower() in _NOT_NAME_SET or words[0].lower() in _NOT_NAME_SET:
+    if words[-1].lower() in _NOT_NAME_SET | _FUNCTION_SET or words[0].lower() in _NOT_NAME_SET:
         return False
-    return len(words) > 1 or labels[name] > 1 or rest.lstrip()[0] in '"“«'
+    begun = rest.lstrip()
+    if begun[0].isupper() and "'" not in name and "’" not in name and (marked or labels.n_sure >= SURE_LABELS):
+        return True
+    return len(words) > 1 or labels.counts[name] > 1 or begun[0] in '"“«'
+
+
+def _is_role(words: list[str]) -> bool:
+    return words[0].lower() in _ROLE_SET and all(word.isdigit() or word.lower() in _ROLE_SET for word in words)
+
+
+def _is_inner_label(name: str, labels: Labels) -> bool:
+    """Whether words before a colon after a sentence's end name a speaker: a role, or a name that others bear out."""
+    if _is_role(name.split()):
+        return True
+    if name.isupper():
+        return len(name) > 1 and (labels.counts[name] > 1 or labels.n_sure >= SURE_LABELS)
+    return labels.counts[name] > 1 and name.lower() not in _NOT_NAME_SET | _FUNCTION_SET
 
 
 def _is_bracket_label(name: str, labels: Counter[str]) -> bool:

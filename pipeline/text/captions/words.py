@@ -7,12 +7,11 @@ pause.
 
 import re
 from bisect import bisect_right
-from collections import Counter
 from itertools import pairwise
 
 from manifests.reasons import Reason
 from pipeline.text.captions.pace import longest_ms, spoken_ms
-from pipeline.text.captions.tokens import Token, count_labels, is_note, is_punctuation, opens, tokenize
+from pipeline.text.captions.tokens import Labels, Token, count_labels, is_note, is_punctuation, opens, tokenize
 from pipeline.text.captions.track import BrokenTrack, Event, Row, Rows, Track, Word
 
 MIN_FINAL_SHARE = 0.01
@@ -24,8 +23,6 @@ _TOKEN_MARK = re.compile(r"[\[({*【［（>♪♫♬♩🎵🎶]")
 SONG_GAP_MS = 20_000
 """Longest time between the note that opens a song and the note that closes it."""
 NOTE = "♪"
-TYPED_GAP_MS = 10_000
-"""In a live track a gap of up to this long inside a sentence is the typist's delay, not the speaker's silence."""
 CREDIT_ROWS = 3
 """Credits are looked for in this many rows at either end of a track."""
 
@@ -42,7 +39,7 @@ def build_track(read: Rows, *, kind: str, language: str) -> Track:
     false_times = read.drop_times or _evenly_spaced(rows)
     word_timed = not false_times and _has_word_times(rows, read.kind)
     automatic = word_timed or false_times or read.kind == "auto" or kind == "auto" or _overlaps(rows)
-    words, events = _Builder(rows, word_timed, automatic, typed=read.drop_times).build()
+    words, events = _Builder(rows, word_timed, automatic).build()
     return Track(
         words=tuple(words),
         events=tuple(events),
@@ -106,9 +103,9 @@ def _overlaps(rows: list[Row]) -> bool:
 class _Builder:
     """Walks the rows once and collects words and events."""
 
-    def __init__(self, rows: list[Row], word_timed: bool, automatic: bool, *, typed: bool) -> None:
-        self.rows, self.word_timed, self.automatic, self.typed = rows, word_timed, automatic, typed
-        self.labels: Counter[str] | None = None if word_timed else count_labels([row.text for row in rows])
+    def __init__(self, rows: list[Row], word_timed: bool, automatic: bool) -> None:
+        self.rows, self.word_timed, self.automatic = rows, word_timed, automatic
+        self.labels: Labels | None = None if word_timed else count_labels([row.text for row in rows])
         self.words: list[Word] = []
         self.events: list[Event] = []
         self.opening = ""
@@ -144,16 +141,8 @@ class _Builder:
             after = starts[i + 1] if i + 1 < len(tokens) else None
             if not is_note(token):
                 self._add(token, starts[i], after, limit_ms, timed=stamp is not None)
-        if self.typed and next_ms is not None:
-            self._hold(next_ms)
         shown_ms = max([limit_ms, *(row.end_ms for row in rows if row.end_ms is not None)])
         self._add_songs([token for token, _ in tokens], starts, min(shown_ms, next_ms or shown_ms))
-
-    def _hold(self, next_ms: int) -> None:
-        """Extends a typed row that ends inside a sentence to the next, so no clip parts at the typist's delay."""
-        last = self.words[-1] if self.words else None
-        if last is not None and not ends_with_mark(last.text) and last.end_ms < next_ms <= last.end_ms + TYPED_GAP_MS:
-            self.words[-1] = Word(last.text, last.start_ms, next_ms, last.timed)
 
     def _add_songs(self, tokens: list[Token], starts: list[int], shown_ms: int) -> None:
         """Adds songs as sounds that span them: from one note to the next, or to the edge of what is shown together.

@@ -68,9 +68,11 @@ def test_a_long_silence_parts_clips() -> None:
     assert [(c.first, c.last) for c in plan(words, ends, ClipConfig())] == [(0, 10), (10, 20)]
 
 
-def test_a_silence_inside_a_sentence_parts_clips_too() -> None:
-    words, _ = speech((10, 2500), (10, 200))
-    assert len(plan(words, ends_at(20, 20), ClipConfig())) == 2
+@pytest.mark.parametrize(("silence_ms", "probability", "n_clips"), [(9000, 0.4, 1), (9000, 0.5, 2), (11_000, 0, 2)])
+def test_a_clip_goes_on_after_a_silence_if_its_sentence_does(silence_ms: int, probability: float, n_clips: int) -> None:
+    words, ends = speech((10, silence_ms), (10, 200))
+    ends[9] = probability
+    assert len(plan(words, ends, ClipConfig(target_s=15.0), weights=FREE)) == n_clips
 
 
 def test_too_long_a_sentence_is_split_between_words_at_its_longest_silence() -> None:
@@ -249,7 +251,7 @@ def silences(*gaps_ms: int, word_ms: int = 400) -> list[Word]:
 def test_a_silence_parts_clips_once_it_is_longer_than_allowed(gap_ms: int, n_clips: int) -> None:
     words = silences(100, gap_ms, 100)
 
-    assert len(plan(words, ends_at(4, 4), ClipConfig())) == n_clips
+    assert len(plan(words, ends_at(4, 2, 4), ClipConfig())) == n_clips
 
 
 @pytest.mark.parametrize(("probability", "can_end"), [(0.02, True), (0.0199, False)])

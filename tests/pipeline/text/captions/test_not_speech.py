@@ -3,6 +3,7 @@
 import pytest
 
 from pipeline.config.text import TextConfig
+from pipeline.text.boundary.marks import sentence_ends
 from pipeline.text.captions import Track, read_track
 from pipeline.text.clips import plan_track
 
@@ -53,6 +54,12 @@ def test_sounds_in_any_brackets_are_events(sound: str) -> None:
     found = track(f"We went {sound} home then.")
     assert spoken(found) == "We went home then."
     assert [text for text, _, _ in events(found, "sound")] == [sound]
+
+
+def test_a_word_that_is_masked_stays_a_word_of_its_own_and_hides_no_mark() -> None:
+    found = track("So what the **** was it? That is", "all he said. ****")
+    assert spoken(found) == "So what the **** was it? That is all he said. ****"
+    assert sentence_ends([word.text for word in found.words]).count(True) == 2
 
 
 def test_stars_around_a_word_that_is_said_leave_it_a_word() -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.config.text import TextConfig
 from pipeline.text.captions import BrokenTrack, Track, read_track
 from pipeline.text.captions.words import ends_with_mark
+from pipeline.text.clips import plan_track
 
 FILES = """
 en_auto_2018_colour.vtt ru_auto_2018_onerow.vtt ru_manual_linux.vtt ru_manual_quotes.vtt en_auto_rolling_unpunct.vtt
@@ -113,11 +115,11 @@ def test_the_live_track_reads_as_speech(samples: Path) -> None:
     assert text.startswith("And there will be no roll call at this time. Or we can do a roll call. Okay, Mr. Clerk,")
 
 
-def test_a_typists_delay_inside_a_sentence_is_no_silence(samples: Path) -> None:
+def test_no_clip_of_a_live_track_parts_inside_a_sentence_at_the_typists_delay(samples: Path) -> None:
     words = load(samples, LIVE).words
-    silences = [before.text for before, after in pairwise(words) if after.start_ms - before.end_ms > 2000]
-    assert silences
-    assert all(ends_with_mark(text) for text in silences)
+    clips, _ = plan_track(load(samples, LIVE), TextConfig(), language="en")
+    assert any(after.start_ms - before.end_ms > 2000 for before, after in pairwise(words))
+    assert all(ends_with_mark(words[clip.last - 1].text) for clip in clips[:-1])
 
 
 def test_an_editors_insertion_is_text_and_a_sound_is_not(samples: Path) -> None:

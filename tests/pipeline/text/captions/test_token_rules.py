@@ -4,12 +4,19 @@ from collections import Counter
 
 import pytest
 
-from pipeline.text.captions.tokens import Token, count_labels, is_note, is_punctuation, opens, tokenize
+from pipeline.text.captions.tokens import (
+    NO_LABELS,
+    Labels,
+    Token,
+    count_labels,
+    is_note,
+    is_punctuation,
+    opens,
+    tokenize,
+)
 
-NOBODY: Counter[str] = Counter()
 
-
-def kinds(text: str, *, labels: Counter[str] | None = NOBODY, credits: bool = False, auto: bool = False) -> list[str]:
+def kinds(text: str, *, labels: Labels | None = NO_LABELS, credits: bool = False, auto: bool = False) -> list[str]:
     """Kind and text of each token, once it is sure that each begins where it says."""
     tokens = tokenize(text, labels=labels, credits=credits, automatic=auto)
     for token in tokens:
@@ -90,15 +97,51 @@ def test_a_name_at_the_beginning_of_a_line_is_a_speaker(text: str, label: str) -
 
 
 def test_a_single_name_is_believed_once_it_comes_back() -> None:
-    assert kinds("Mary: so", labels=Counter(Mary=1))[0] == "word:Mary:"
-    assert kinds("Mary: so", labels=Counter(Mary=2))[0] == "speaker:Mary"
-    assert kinds("mary: so", labels=Counter(mary=2))[0] == "word:mary:"
-    assert kinds("mary: so", labels=Counter(mary=3))[0] == "speaker:mary"
-    assert kinds("so: it", labels=Counter(so=9))[0] == kinds("the: it", labels=Counter(the=9))[0].replace("the", "so")
-    assert kinds("[BARKS] so", labels=Counter(BARKS=1))[0] == "sound:[BARKS]"
-    assert kinds("[COLES] so", labels=Counter(COLES=2))[0] == "speaker:COLES"
+    def first(text: str, n_sure: int = 0, **counts: int) -> str:
+        return kinds(text, labels=Labels(Counter(counts), n_sure))[0]
+
+    assert first("Mary: so", Mary=1) == "word:Mary:"
+    assert first("Mary: so", Mary=2) == "speaker:Mary"
+    assert first("mary: so", mary=2) == "word:mary:"
+    assert first("mary: so", mary=3) == "speaker:mary"
+    assert first("so: it", so=9) == "word:so:" and first("the: it", the=9) == "word:the:"
+    assert first("[BARKS] so", BARKS=1) == "sound:[BARKS]"
+    assert first("[COLES] so", COLES=2) == "speaker:COLES"
     texts = ["Mary: so\nJohn: it", "- Mary: goes", ">> John: on", "[ANN] yes", "no label", "Ann said so"]
-    assert count_labels(texts) == Counter(Mary=2, John=2, ANN=1)
+    assert count_labels(texts) == (Counter(Mary=2, John=2, ANN=1), 4)
+
+
+def test_a_single_name_is_believed_where_others_recur() -> None:
+    texts = ["Mary: so", "Mary: it goes", "Mary: on", "John: Yes", "John's: It", "Result: It ends", "Paris: it ends"]
+    labels = count_labels(texts)
+    assert [kinds(text, labels=labels)[0].split(":")[0] for text in texts] == ["speaker"] * 4 + ["word"] * 3
+    assert kinds(">> John: Yes", labels=None)[:2] == ["speaker_change:>>", "speaker:John"], "or behind a mark"
+    sounds = count_labels(["[BARKS] so", "[BARKS] so", "[BARKS] so", "John: Yes"])
+    assert kinds("John: Yes", labels=sounds)[0] == "word:John:"
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("it ends. SPEAKER 2: so it goes", "SPEAKER 2"),
+        ("it ends? Interviewer: so it goes", "Interviewer"),
+        ("it ends... MARY: so it goes", "MARY"),
+        ("it ends. Mary: so it goes", "Mary"),
+        ("it ends. DR. COLE: so it goes", "DR. COLE"),
+        ("it ends. John: so it goes", ""),
+        ("it ends. Result: so it goes", ""),
+        ("it ends. In 2014: so it goes", ""),
+        ("it ends MARY: so it goes", ""),
+        ("it ends. A: so it goes", ""),
+    ],
+)
+def test_a_name_after_a_sentence_within_a_line_is_a_speaker(text: str, label: str) -> None:
+    labels = count_labels(["Mary: so", "Mary: it", "MARY: so", text])
+    found = [token for token in kinds(text, labels=labels) if token.startswith("speaker:")]
+    assert found == ([f"speaker:{label}"] if label else [])
+    spoken = " ".join(token[5:] for token in kinds(text, labels=labels) if token.startswith("word:"))
+    assert spoken == (text.replace(f"{label}: ", "") if label else text)
+    assert all(token.startswith("word:") for token in kinds(text, labels=None)), "not where words are timed"
 
 
 def test_credits_are_whole_lines_where_they_may_stand() -> None:
@@ -112,7 +155,7 @@ def test_credits_are_whole_lines_where_they_may_stand() -> None:
 
 def test_tokens_begin_where_they_stand_in_the_row() -> None:
     text = "- (Laughs) Yes\n[There's] more\nMary Smith: ♪ la"
-    found = tokenize(text, labels=NOBODY, automatic=False)
+    found = tokenize(text, labels=NO_LABELS, automatic=False)
     assert found == [
         Token("speaker_change", "-", 0), Token("sound", "(Laughs)", 2), Token("word", "Yes", 11),
         Token("word", "There's", 16), Token("word", "more", 25), Token("speaker", "Mary Smith", 30),
@@ -127,7 +170,8 @@ def test_tokens_begin_where_they_stand_in_the_row() -> None:
     ]
 
 
-def test_marks_alone_are_no_words() -> None:
+def test_marks_alone_are_no_words_but_a_mask_is() -> None:
+    assert not any(is_punctuation(text) for text in ("***", "****", "****.", '"****'))
     assert all(is_punctuation(text) for text in (".", "…", "“", "--", "[]", "♪".replace("♪", "*")))
     assert not any(is_punctuation(text) for text in ("a", "a.", "[__]", "5", "♪"))
     assert opens("“(") and not opens("“.") and not opens(")")

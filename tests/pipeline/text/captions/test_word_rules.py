@@ -121,18 +121,6 @@ def test_rows_that_each_stay_while_the_next_is_shown_are_an_automatic_track() ->
     assert built(*(row(1000 * i, "some words") for i in range(6))).kind == "manual"
 
 
-@pytest.mark.parametrize(
-    ("text", "next_ms", "end_ms"),
-    [("it goes", 11_000, 11_000), ("it goes", 11_001, 1000), ("it goes.", 2000, 1000), ("it goes", 1000, 1000)],
-)
-def test_a_typed_row_that_ends_inside_a_sentence_lasts_up_to_ten_seconds_until_the_next(
-    text: str, next_ms: int, end_ms: int
-) -> None:
-    track = built(row(0, text, 1000), row(next_ms, "on", next_ms + 500), live=True)
-    assert spans(track)[1][2] == end_ms
-    assert spans(built(row(0, text, 1000), row(next_ms, "on", next_ms + 500)))[1][2] == 1000, "others do not"
-
-
 def test_a_typed_track_may_begin_with_a_sound() -> None:
     assert spans(built(row(0, "[Music]", 900), row(1000, "so", 1200), live=True)) == [("so", 1000, 1200)]
 

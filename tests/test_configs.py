@@ -125,8 +125,21 @@ def test_kuberay_asks_for_a_token_too_and_grows_with_the_work() -> None:
         container = group["template"]["spec"]["containers"][0]
         volumes = {volume["name"] for volume in group["template"]["spec"]["volumes"]}
         assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
-    worker = spec["workerGroupSpecs"][0]
-    assert worker["minReplicas"] < worker["maxReplicas"]
+    groups = {group["groupName"]: group for group in spec["workerGroupSpecs"]}
+    assert groups.keys() == {"cpu", "spot"} and groups["spot"]["template"]["spec"]["tolerations"]
+    for group in groups.values():
+        assert group["minReplicas"] < group["maxReplicas"]
+        pod = group["template"]["spec"]
+        (drains,) = [one["value"] for one in pod["containers"][0]["env"] if "DRAIN_TIMEOUT_S" in one["name"]]
+        assert int(drains) + 10 == pod["terminationGracePeriodSeconds"], "Ray's notice, and then the pod's end"
+
+
+def test_rays_version_is_that_of_the_constraints_where_it_is_said_again() -> None:
+    (taken,) = re.findall(r"^ray==([\d.]+)", (REPO / "constraints.txt").read_text(), re.M)
+    said = re.findall(r"rayVersion: (\S+)", (REPO / "docker" / "kuberay.yaml").read_text())
+
+    assert said == [f'"{taken}"']
+    assert "rayproject/ray" not in (REPO / "docker" / "compose.yaml").read_text(), "its image takes the constraints"
 
 
 def test_every_package_that_we_name_has_a_version_that_installs_take() -> None:
@@ -156,3 +169,9 @@ def test_a_release_pins_the_images_of_others_to_the_digests_of_their_tags(tmp_pa
     services = (tmp_path / "docker/compose.yaml").read_text()
     assert f"image: minio/minio:latest{pinned}" in services and services.count("@sha256:") == 1
     assert (tmp_path / "docker/kuberay.yaml").read_text() == (REPO / "docker/kuberay.yaml").read_text(), "ours alone"
+    for tag in ("1", "2"):
+        subprocess.run(
+            [tmp_path / ".ci" / "digests", f"registry.example/hdvila-pipeline:{tag}"], check=True, env=environment
+        )
+        kuberay = (tmp_path / "docker/kuberay.yaml").read_text()
+        assert re.findall(r"image: (\S+)", kuberay) == [f"registry.example/hdvila-pipeline:{tag}@sha256:{'5' * 64}"] * 2

@@ -14,7 +14,7 @@ import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ from pipeline.engine.on_ray.remote import (
     fetch_remotely,
     raised_there,
 )
-from pipeline.engine.on_ray.running_attempts import Begun
+from pipeline.engine.on_ray.running_attempts import Begun, Given
 from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, Outcome, time_limit_of
@@ -65,21 +65,6 @@ OVERDUE_GRACE_S = 15.0
 FORGET_EVERY = 64
 ROLL_WAIT_S = 10.0
 WAITING_BYTES = 32 * 1024**3
-
-
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """An attempt submitted to Ray: `number` is its number on the roll, `alone` the machine reserved for it."""
-
-    number: int
-    stage: str
-    unit: Unit
-    attempt: int
-    alone: str = ""
-    fetches_on: str = ""
-    """The machine that is fetching what this attempt needs."""
-    waited: int = -1
-    """The number of its fetch task, if any; what was fetched is on this attempt's machine."""
 
 
 class RayExecutor:
@@ -104,7 +89,7 @@ class RayExecutor:
         self._started_here = not ray.is_initialized()
         if self._started_here:
             start_ray(address, n_cpus, object_store_bytes, namespace)
-        self._in_flight: dict[Any, _Attempt] = {}
+        self._in_flight: dict[Any, Given] = {}
         self._stages: dict[str, tuple[Stage, Any]] = {}  # with the object reference that workers read it from
         self._resources: dict[str, Resources] = {}
         self._needs: dict[str, dict[str, float]] = {}
@@ -116,7 +101,7 @@ class RayExecutor:
         self._numbers = itertools.count()
         self._ended: list[int] = []
         self._metrics = Metrics()
-        self._looked_for_overdue = self._asked_at = float("-inf")
+        self._looked_for_overdue = self._looked_for_leaving = self._asked_at = float("-inf")
         self._told: tuple[int, list[dict[str, float]]] = (0, [])
         self._roll: Any = RollActor.options(
             name=f"roll-{self._run}", num_cpus=0, max_restarts=-1, scheduling_strategy=_beside_the_driver()
@@ -126,15 +111,12 @@ class RayExecutor:
     def _say_what_is_nowhere(self) -> None:
         """Logs each demand of the settings that no machine of a cluster can meet; UserError on a local Ray."""
         for stage, asked in self._asked.items():
-            need = self._need(stage, replace(Resources(), **asked))
-            if any(self._machines.slots(need).values()):
-                continue
-            wanted = ", ".join(f"{name} {n:g}" for name, n in need.items())
-            said = f"engine.resources.{stage}: no machine has {wanted}; at most {self._machines.most(need)}"
-            if not self._is_remote:
+            said = self._machines.lack(self._need(stage, replace(Resources(), **asked)))
+            if said and not self._is_remote:
                 self.close()
-                raise UserError(f"{said}. A local Ray has this machine alone: change what is asked for")
-            log.warning("%s. Its units wait until one joins that has", said)
+                raise UserError(f"engine.resources.{stage}: {said}. A local Ray has this machine alone")
+            if said:
+                log.warning("engine.resources.%s: %s. Its units wait until one joins that has", stage, said)
 
     def _need(self, stage: str, resources: Resources) -> dict[str, float]:
         """What a unit needs of a machine, by Ray's names; memory only if the settings ask for it (see `_options`)."""
@@ -176,9 +158,9 @@ class RayExecutor:
     def _give(self, name: str, unit: Unit, attempt: int, home: str) -> None:
         """Submits a unit as a task."""
         task = attempt_remotely.options(name=name, **self._options(name, home))
-        self._send(task, _Attempt(next(self._numbers), name, unit, attempt, home))
+        self._send(task, Given(next(self._numbers), name, unit, attempt, home))
 
-    def _send(self, task: Any, given: _Attempt, *more: str) -> None:
+    def _send(self, task: Any, given: Given, *more: str) -> None:
         memory_bytes = self._resources[given.stage].memory_bytes
         briefing = Briefing(self._roll, given.number, self._build, self._steps, memory_bytes)
         # wrapped in a list, so that a worker compares versions before it unpickles the stage
@@ -193,17 +175,18 @@ class RayExecutor:
             if not node:
                 return
             name, unit, attempt = self._to_fetch.popleft()
-            given = _Attempt(next(self._numbers), name, unit, attempt, fetches_on=node)
+            given = Given(next(self._numbers), name, unit, attempt, fetches_on=node)
             self._waiting.begin(given.number, node)
             there = NodeAffinitySchedulingStrategy(node, soft=False)
             options = {"max_retries": 0, "num_cpus": 0, "scheduling_strategy": there}
             self._send(fetch_remotely.options(name=f"{name}:fetch", **options), given, self._run)
 
-    def _work_on(self, fetch: _Attempt, outcome: Outcome) -> None:
+    def _work_on(self, fetch: Given, outcome: Outcome) -> None:
         """Submits the second task of a unit, on the machine that holds what was fetched for it."""
         self._waiting.fetched(fetch.number, outcome.facts["bytes"])
-        given = replace(fetch, number=next(self._numbers), fetches_on="", waited=fetch.number)
-        there = NodeAffinitySchedulingStrategy(fetch.fetches_on, soft=False)
+        node = fetch.fetches_on
+        given = replace(fetch, number=next(self._numbers), fetches_on="", lies_on=node, waited=fetch.number)
+        there = NodeAffinitySchedulingStrategy(node, soft=False)
         options = {**self._options(fetch.stage, ""), "scheduling_strategy": there}
         options.pop("label_selector", None)
         self._send(attempt_remotely.options(name=fetch.stage, **options), given, outcome.facts["held"])
@@ -224,7 +207,9 @@ class RayExecutor:
         return options | {"scheduling_strategy": "SPREAD"}
 
     def collect(self, timeout_s: float) -> Finished | None:
-        """See Executor. Also kills workers past their time limit plus grace."""
+        """See Executor. Also hands over what a leaving machine cannot end, and kills workers past limit and grace."""
+        if time.monotonic() - self._looked_for_leaving > LOOK_EVERY_S:
+            self._hand_over()
         self._fetch_next()
         self._ask_for_machines()
         if not self._ready:
@@ -277,7 +262,7 @@ class RayExecutor:
             return None
         return Finished(given.stage, given.unit, given.attempt, outcome)
 
-    def _lost(self, given: _Attempt, error: RayError) -> Outcome | None:
+    def _lost(self, given: Given, error: RayError) -> Outcome | None:
         """What the loss of a worker means for its unit. None: the attempt had not begun."""
         begun = self._begun(given.number)
         detail = first_line(error)
@@ -304,7 +289,7 @@ class RayExecutor:
         except RayError:
             return otherwise
 
-    def _let_go(self, given: _Attempt) -> None:
+    def _let_go(self, given: Given) -> None:
         """Removes an attempt from the roll and releases the machine that was reserved for it."""
         self._strike(given)
         self._waiting.end(given.number if given.fetches_on else given.waited)
@@ -312,7 +297,7 @@ class RayExecutor:
             self._machines.kept_free.discard(given.alone)
             self._give_again()
 
-    def _strike(self, given: _Attempt) -> None:
+    def _strike(self, given: Given) -> None:
         self._ended.append(given.number)
         if len(self._ended) >= FORGET_EVERY:
             self._roll.forget.remote(self._ended)
@@ -328,6 +313,28 @@ class RayExecutor:
                 ray.cancel(ref)
                 given = self._in_flight.pop(ref)
                 self._give(given.stage, given.unit, given.attempt, "")
+
+    def _hand_over(self) -> None:
+        """Takes what machines that leave cannot end from them and submits it again, without a charge: what is fetched
+        or waits there, and what began there and is not expected to end in time.
+        """
+        self._looked_for_leaving = time.monotonic()
+        if not (leaving := self._machines.leaving()):
+            return
+        begun = self._answer(self._roll.on.remote(list(leaving)), {})
+        moved: Counter[str] = Counter()
+        for ref, given in list(self._in_flight.items()):
+            its = begun.get(given.number)
+            node = its.node if its else given.alone or given.fetches_on or given.lies_on
+            if node not in leaving or (its and given.can_end(its.age_s, leaving[node])):
+                continue
+            ray.cancel(ref, force=True)
+            del self._in_flight[ref]
+            self._let_go(given)
+            self.submit(given.stage, given.unit, given.attempt, alone=bool(given.alone))
+            moved[node] += 1
+        for node, n in moved.items():
+            log.warning("machine %s leaves: %d of its units are given to others", self._machines.name_of(node), n)
 
     def _kill_overdue(self) -> Finished | None:
         """Kills an attempt that has run past its limit and that its worker failed to end."""

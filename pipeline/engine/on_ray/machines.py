@@ -1,9 +1,11 @@
-"""Which machines of a Ray cluster may get units: those alive, not fenced after a failure, not reserved for a unit."""
+"""Which machines of a Ray cluster may get units: those alive, not about to leave, not fenced after a failure, and not
+reserved for a unit.
+"""
 
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import ray
 
@@ -32,6 +34,15 @@ class Node(TypedDict):
     NodeID: str
     Alive: bool
     Resources: dict[str, float]
+    NodeManagerHostname: NotRequired[str]
+
+
+def draining_nodes() -> dict[str, int]:
+    """{machine: when it leaves, in ms since 1970; 0: no deadline} of those that were told to: by an autoscaler, by
+    `ray drain-node`, or by SIGTERM, as before a spot machine or a pod goes. Ray Train and Data read it here, too.
+    """
+    there: dict[str, int] = ray._private.state.state.get_draining_nodes()
+    return there
 
 
 class Machines:
@@ -41,14 +52,20 @@ class Machines:
         self.kept_free: set[str] = set()
         """Machines reserved for a unit that runs alone."""
         self._nodes: list[Node] = []
+        self._leaves_at: dict[str, float] = {}  # by time.time(): Ray's deadline
         self._looked_at = float("-inf")
         self._fenced: dict[str, float] = {}  # until when, on time.monotonic()
         self._n_fenced: Counter[str] = Counter()
 
-    def _usable(self) -> list[Node]:
+    def _look(self) -> None:
         if time.monotonic() - self._looked_at > LOOK_EVERY_S:
             self._nodes, self._looked_at = ray.nodes(), time.monotonic()  # type: ignore[no-untyped-call]
-        return [node for node in self._nodes if node["Alive"] and not self.is_fenced(node["NodeID"])]
+            self._leaves_at = {node: ms / 1000 or float("inf") for node, ms in draining_nodes().items()}
+
+    def _usable(self) -> list[Node]:
+        self._look()
+        there = (node for node in self._nodes if node["Alive"] and node["NodeID"] not in self._leaves_at)
+        return [node for node in there if not self.is_fenced(node["NodeID"])]
 
     def slots(self, need: Mapping[str, float] = _A_CPU) -> dict[str, int]:
         """How many units with a need fit on each machine, without those kept free; its CPU slots if none is given."""
@@ -58,11 +75,22 @@ class Machines:
             for node in nodes
         }
 
-    def most(self, need: Mapping[str, float]) -> str:
-        """What the machines have of a need, in words: the most that one of them has of each."""
-        return ", ".join(
-            f"{name} {max((node['Resources'].get(name, 0) for node in self._usable()), default=0):g}" for name in need
-        )
+    def lack(self, need: Mapping[str, float]) -> str:
+        """That no machine has all of a need, in words, with the most that one has of each; "" if one has."""
+        if any(self.slots(need).values()):
+            return ""
+        most = {name: max((node["Resources"].get(name, 0) for node in self._usable()), default=0) for name in need}
+        wanted, there = (", ".join(f"{name} {n:g}" for name, n in one.items()) for one in (need, most))
+        return f"no machine has {wanted}; at most {there}"
+
+    def leaving(self) -> dict[str, float]:
+        """The machines that are about to leave, and in how many seconds; infinite if Ray was told no deadline."""
+        self._look()
+        return {node: at - time.time() for node, at in self._leaves_at.items()}
+
+    def name_of(self, node: str) -> str:
+        """A machine's name, for display; its id if it is gone."""
+        return next((one.get("NodeManagerHostname", node) for one in self._nodes if one["NodeID"] == node), node)
 
     def fence(self, node: str) -> bool:
         """Gives a machine no units for a while; returns whether there is another. The last is not fenced: it

@@ -81,6 +81,7 @@ class FakeRay:
     forgotten: list[int] = field(default_factory=list)
     roll: Roll = field(default_factory=Roll)
     roll_is_gone: bool = False
+    draining: dict[str, int] = field(default_factory=dict)  # when each leaves, ms since 1970
     is_shut: bool = False
     is_there: bool = True
     n_looks: int = 0
@@ -198,6 +199,7 @@ def an_executor(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cluster, "ray", ray)
         patch.setattr("pipeline.engine.on_ray.machines.ray", ray)
+        patch.setattr("pipeline.engine.on_ray.machines.draining_nodes", lambda: dict(ray.draining))
         patch.setattr(cluster, "RollActor", _Actor(ray))
         patch.setattr(cluster, "attempt_remotely", _Remote(ray, "attempt"))
         patch.setattr(cluster, "fetch_remotely", _Remote(ray, "fetch"))

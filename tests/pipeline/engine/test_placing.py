@@ -1,5 +1,6 @@
 """On which machine an attempt is made, what is asked of Ray for it, and what its end means: without Ray."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -274,6 +275,31 @@ def test_what_no_machine_has_is_said_before_a_run_and_ends_one_on_a_local_ray(
         assert [one.getMessage() for one in caplog.records] == [said + "Its units wait until one joins that has"]
     with pytest.raises(UserError, match=said), an_executor([machine("a")], resources=asked):
         pass
+
+
+def test_a_machine_that_leaves_gets_nothing_more_and_what_it_cannot_end_goes_to_others_without_a_charge() -> None:
+    there = [machine("a", 4), machine("b", 4)]
+    with an_executor(there, address="cluster:6379", waiting=Waiting(100, 9)) as (ray, executor):
+        executor.begin(AStage(), Store("out"))
+        for unit in (Unit("short", expected_s=30), Unit("long", expected_s=900), Unit("unknown")):
+            executor.submit("toy", unit, 1)
+            ray.begins(ray.of(unit.name), "a")
+        fetch(executor, "fetches", "lies")
+        ray.begins(ray.of("fetches"), "a")
+        assert (ray.of("fetches").home, ray.of("lies").home) == ("a", "b")
+        ray.draining["b"] = 0
+        ray.of("lies").ends(fetched(10))
+        executor.collect(0.0)
+        assert (ray.of("lies").kind, ray.of("lies").home) == ("fetch", "a"), "where it lies it can no longer be made"
+
+        ray.draining = {"a": int(1000 * time.time()) + 60_000}
+        executor.collect(0.0)
+        assert {ray_task.unit for ray_task, _ in ray.cancelled[1:]} == {"long", "fetches", "lies"}
+        assert ray.of("long").args[5] == 1 and executor.n_slots == 4
+        assert {ray.of(name).home for name in ("fetches", "lies")} == {"b"}
+        ray.draining["a"] -= 56_000
+        executor.collect(0.0)
+        assert {ray_task.unit for ray_task, _ in ray.cancelled[4:]} == {"short", "unknown"}
 
 
 @pytest.fixture

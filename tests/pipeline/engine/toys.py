@@ -186,11 +186,12 @@ class Naps:
     n_units: int
     nap_s: float = 0.5
     until: str = ""
+    expected_s: float = 0.0
     name: str = "naps"
     resources: Resources = Resources(time_limit_s=300, memory_bytes=64 * 1024**2)
 
     def units(self, store: Store) -> Iterator[Unit]:
-        yield from (Unit(f"u{i:03d}") for i in range(self.n_units))
+        yield from (Unit(f"u{i:03d}", expected_s=self.expected_s) for i in range(self.n_units))
 
     def process(self, unit: Unit, context: Context) -> Output:
         import ray

@@ -238,6 +238,35 @@ def test_a_machine_that_joins_is_used_and_one_that_goes_costs_no_unit(tmp_path: 
     assert {one["attempt"] for one in facts} == {1}, "no charge"
 
 
+@pytest.mark.slow
+def test_a_machine_with_a_notice_hands_its_units_over_before_it_goes(
+    tmp_path: Path, cluster: tuple[Any, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    from ray._raylet import GcsClient
+    from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+
+    store, (head, executor) = Store(str(tmp_path / "out")), cluster
+    go_on, notice_s = tmp_path / "go-on", 90
+    joined = head.add_node(num_cpus=2)
+    head.wait_for_nodes()
+
+    with running(Naps(4, nap_s=0.1, until=str(go_on), expected_s=900), store, executor):
+        until(lambda: len(list(tmp_path.glob("go-on.*"))) == 3)
+        preempted, deadline_ms = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION"), 1000 * (time.time() + notice_s)
+        client = GcsClient(address=head.address)
+        assert client.drain_node(joined.node_id, preempted, "spot", int(deadline_ms)) == (True, "")
+        until(lambda: "leaves" in caplog.text)
+        handed_over_ms, left = 1000 * time.time(), executor.n_slots
+        go_on.touch()
+
+    assert handed_over_ms < deadline_ms and left == 1, "as soon as the notice is read"
+    assert "leaves: 2 of its units are given to others" in caplog.text
+    facts = [store.commit_facts("naps", unit) for unit in store.committed("naps")]
+    assert len(facts) == 4 and {one["node"] for one in facts} == {head.head_node.node_id}
+    assert {one["attempt"] for one in facts} == {1} and store.read_rejects().num_rows == 0
+    assert "tried again" not in caplog.text, "none was lost"
+
+
 @pytest.mark.long
 def test_where_a_machine_goes_away_what_lay_there_is_fetched_again(tmp_path: Path, cluster: tuple[Any, Any]) -> None:
     store, (head, executor) = Store(str(tmp_path / "out")), cluster

@@ -6,7 +6,8 @@ schema, rows: the columns of every table, with units; the type of one row, made 
 clip_status: whether a clip became a sample, in the words of each file
 sample, image_sample: a sample of a shard: its key, its members, every field of KEY.json, of clips and of pictures;
     answers to questions about pictures: what each is worth, the list of classes
-shards: manifest.json and manifest.parquet, read and written. where: an expression over a sample's columns
+shards: manifest.json and manifest.parquet, read and written. where: an expression over a sample's columns.
+    embeddings: what a model makes of each sample
 tars: the headers of tars, a stranger's too
 sample_index: index/*.arrow: where each member of each sample lies, a file for each split and generation, mapped
     into memory by trainers; foreign_index: what is checked before a stranger's is believed

@@ -113,6 +113,11 @@ class DataConfig(Section):
     sample_weight: str = identity(
         "", doc="how often a sample occurs in an epoch: a column or an expression, as data.where; null is 0"
     )
+    scores: str = identity(
+        "",
+        doc="folder of `hdvila-train embed`, whose match, match_rank, match_category and match_category_rank "
+        "data.where and data.sample_weight can name",
+    )
     backend: Literal["pyav", "decord"] = identity("pyav", doc="decoder of the 720p mp4; both give the same pixels")
     tokenizer: str = identity(
         "",
@@ -391,6 +396,8 @@ class TrainConfig(Section):
         if texts and data.order != "planned":
             raise ValueError(f"{texts[0]}: streaming reads whole shards as they are; set data.order: planned")
         chooses = [f"data.{name}" for name in ("where", "sample_weight") if getattr(data, name)]
+        if data.scores and not chooses:
+            raise ValueError("data.scores: nothing uses them; name one in data.where or data.sample_weight")
         if chooses and (data.videos or data.order != "planned"):
             raise ValueError(f"{chooses[0]}: needs data.manifest, for its columns, and data.order: planned")
         if data.grow and self.loop.epochs:

@@ -1,7 +1,7 @@
 """What can be done with a finished data set: verify, fsck, remove, export, merge, reshard.
 
 Files: `verify`, `verify_shard`, `fsck` (with `hashes`: where each file's is, and `ledger`: which files there are),
-`remove`, `reach` (what else is the same film), `holders` (which tables and shards hold what is to go), `records`,
-`answer` (for who asked), `edit` (rows of tables), `purge`, `withdraw`
-(clips, for what they say), `recheck` (what is gone at the site), `export`, `merge`, `reshard`.
+`remove`, `embedded` (embeddings of what goes), `reach` (what else is the same film), `holders` (which tables and
+shards hold what is to go), `records`, `answer` (for who asked), `edit` (rows of tables), `purge`, `withdraw` (clips,
+for what they say), `recheck` (what is gone at the site), `export`, `merge`, `reshard`.
 """

@@ -2,7 +2,8 @@
 
 1. tombstones.txt lists them, with what they can be known by and what is the same film (pipeline/dataset/reach.py), so
    that no later run brings them back.
-2. Each shard that contains them is rewritten without them, under its own name and file by file.
+2. Each shard that contains them is rewritten without them, under its own name and file by file; before it, its tables
+   in `embeddings/`.
 3. Their packs are deleted. Searches that were grown from a removed video's words stand without it, or go.
 4. What the crawl's tables know of them is erased, and a pseudonym takes the place of each id, so that the accounts add
    up (pipeline/dataset/purge.py). A sentence takes out clips, not videos (pipeline/dataset/withdraw.py).
@@ -28,6 +29,7 @@ from manifests.lock import RunLock
 from manifests.rows import ShardRow
 from manifests.shards import MANIFEST_NAME, PUBLISHED, TABLE_NAME, ShardEntry, head_of, manifest_bytes
 from pipeline.crawl.grown import forget_videos
+from pipeline.dataset.embedded import forget_embedded, move_heads
 from pipeline.dataset.holders import channels_among, find_holders
 from pipeline.dataset.ledger import note_files
 from pipeline.dataset.purge import purge as purge_tables
@@ -106,7 +108,9 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
         _keep_signatures(store, {video_id: f"video {video_id}" for video_id in meant}, salt, before.under_way)
         record = write_record(store, ids, meant, holders.keys, salt, purged=purge) if holders.keys or purge else ""
         manifests = _published(store) if holders.keys else ()
+        forget_embedded(store, holders.shards, holders.keys)
         n_samples, n_shards = _remove_from_shards(store, tombstones, holders.shards)
+        move_heads(store, manifests)
         n_packs = _remove_packs_of(store, holders.gone)
         forget_videos(store, meant)
         forget_asked(store, meant)

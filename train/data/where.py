@@ -21,10 +21,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.clip_status import is_success
+from manifests.embeddings import SCORES, read_embedded, read_head, refuse_other_manifest, table_name
 from manifests.errors import UserError
+from manifests.files import Files
 from manifests.sample_index import open_index, write_index
-from manifests.schema import RECORDED, SHARD_ROWS
-from manifests.shards import read_shard_rows
+from manifests.schema import EMBEDDED, RECORDED, SHARD_ROWS
+from manifests.shards import ShardEntry, read_shard_rows
 from manifests.where import Expression, with_flags
 from train.config import DataConfig
 from train.data.index import READ_THREADS, Index
@@ -61,7 +63,8 @@ def chosen(index: Index, data: DataConfig, cache: Path) -> Index:
     """
     if not data.where and not data.sample_weight:
         return index
-    asked = "\n".join([index.manifest.sha256, *(shard.url for shard in index.shards), data.where, data.sample_weight])
+    texts = (data.where, data.sample_weight, data.scores)
+    asked = "\n".join([index.manifest.sha256, *(shard.url for shard in index.shards), *texts])
     stem = cache / f"chosen-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
     path = stem.with_suffix(".npy")
     if not path.exists():
@@ -109,7 +112,9 @@ def refuse_none(choice: Choice, data: DataConfig) -> None:
 def choose(index: Index, data: DataConfig) -> Choice:
     """Evaluates the expressions for every sample of the index. UserError if one cannot be."""
     expressions = _Expressions(data)
-    expressions.of(SHARD_ROWS.empty_table())
+    expressions.of(expressions.blank())
+    if expressions.scores:
+        expressions.scores.refuse_others(index)
     parts = list(expressions.of_shards(index))
     weights = np.concatenate([weights for weights, _, _ in parts])
     seen = {flag for _, _, flags in parts for flag in flags}
@@ -125,6 +130,7 @@ class _Expressions:
         self._where, self._weight = made.get("data.where"), made.get("data.sample_weight")
         self.flags = sorted({flag for one in made.values() for flag in one.flags})
         named = {name for name in SHARD_ROWS.names if any(one.names(name) for one in made.values())}
+        self.scores = _Scores(data) if data.scores else None
         self._columns = [name for name in SHARD_ROWS.names if name in named | {"key", "status"}]
 
     def of_shards(self, index: Index) -> Iterator[tuple[Numbers, int, set[str]]]:
@@ -169,9 +175,16 @@ class _Expressions:
             weights = weights * own
         return weights, int(unknown.sum()), seen
 
+    def blank(self) -> pa.Table:
+        """Rows of which there are none, with every column."""
+        rows = SHARD_ROWS.empty_table()
+        return self.scores.added(rows, EMBEDDED.empty_table()) if self.scores else rows
+
     def _rows(self, index: Index, number: int) -> pa.Table:
-        rows = read_shard_rows(index.manifest, index.shards[number], self._columns, **self._options)
-        return _with_nulls(rows.filter(is_success(rows["status"])))
+        shard = index.shards[number]
+        rows = read_shard_rows(index.manifest, shard, self._columns, **self._options)
+        rows = _with_nulls(rows.filter(is_success(rows["status"])))
+        return self.scores.added(rows, self.scores.of(shard)) if self.scores else rows
 
     def _lines(self, name: str) -> list[str]:
         try:
@@ -179,6 +192,33 @@ class _Expressions:
                 return list(file)
         except (OSError, ValueError) as error:
             raise UserError(f"{name}: cannot be read ({error})") from None
+
+
+class _Scores:
+    """The tables of `hdvila-train embed` at `data.scores`."""
+
+    def __init__(self, data: DataConfig) -> None:
+        self._options = dict(data.storage_options) if "://" in data.scores else {}
+        self._files = Files(data.scores.rstrip("/"), tuple(self._options.items()))
+        self._head = read_head(self._files)
+
+    def refuse_others(self, index: Index) -> None:
+        """Raises UserError if they are not of this data set, or a shard has no table."""
+        refuse_other_manifest(self._head, index.manifest, self._files.url, **self._options)
+        there = set(self._files.names(""))
+        if lost := [name for name in map(table_name, index.shards) if name not in there]:
+            raise UserError(f"{self._files.url}: {len(lost)} tables are missing, the first is {lost[0]}; embed again")
+
+    def of(self, shard: ShardEntry) -> pa.Table:
+        return read_embedded(self._files, self._head, shard, vectors=False).rows
+
+    @staticmethod
+    def added(rows: pa.Table, scores: pa.Table) -> pa.Table:
+        """The rows with the scores of their keys; null for a sample without."""
+        at = pc.index_in(rows["key"].combine_chunks(), scores["key"].combine_chunks())
+        for name in SCORES:
+            rows = rows.append_column(name, scores[name].combine_chunks().take(at))
+        return rows
 
 
 _MOST = 1000

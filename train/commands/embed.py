@@ -1,0 +1,55 @@
+"""`hdvila-train embed MODEL MANIFEST`: what a model makes of every sample, and how well its sentence fits it."""
+
+from typing import Annotated
+
+import typer
+
+
+def embed(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A run's folder or address, one of its checkpoints/step-*, or an export, with towers."
+        ),
+    ],
+    manifest: Annotated[str, typer.Argument(help="A data set's manifest.json or folder: a path or a url.")],
+    out: Annotated[
+        str, typer.Option("--out", help="Folder or address of the tables; '': embeddings/MODEL beside the manifest.")
+    ] = "",
+    best: Annotated[
+        bool, typer.Option("--best", help="Use the best checkpoint by validation, not the newest.")
+    ] = False,
+    batch: Annotated[int, typer.Option(help="Samples that the model takes at once.", min=1)] = 16,
+    sentences: Annotated[
+        int, typer.Option(help="Sentences of other videos that a clip's own is compared with.", min=1)
+    ] = 128,
+    workers: Annotated[int, typer.Option(help="Processes that decode for this one; 0: itself.", min=0)] = 0,
+) -> None:
+    """Embeds every sample of a data set, video and text, and scores how well the two match.
+
+    Start it as often as you like, on any machines that reach the folder: shards are shared out, and what a process that
+    was killed had begun is done by another. The tables' scores are columns for data.where (data.scores).
+    """
+    import torch
+
+    from manifests.embeddings import EMBEDDINGS, Head
+    from manifests.files import Files
+    from manifests.shards import read_manifest
+    from train.data.index import load_index
+    from train.distributed import process_from_environment
+    from train.evaluation.embed import embed as embed_all
+    from train.evaluation.embed import sha256_of_model
+    from train.exports.inference import load_checkpoint
+    from train.loop.bucket import at_hand
+
+    torch.set_num_threads(1)  # with more, sums are rounded otherwise
+    device = process_from_environment().device
+    encoder = load_checkpoint(at_hand(target, best=best), best=best, device=device)
+    data = read_manifest(manifest)
+    model = sha256_of_model(encoder)
+    splits = dict.fromkeys(shard.split for shard in data.shards if shard.nsamples)
+    indexes = {split: load_index(data, split) for split in splits}
+    files = Files(out or f"{data.root}/{EMBEDDINGS}/{model[:12]}")
+    head = Head(model, data.sha256, encoder.model.config.width, batch, sentences)
+    done = embed_all(encoder, indexes, files, head, n_workers=workers)
+    typer.echo(f"{files.url}\n{done.describe()}")

@@ -1,4 +1,5 @@
-# Two commands for a newcomer: `make demo` runs the main job, `make test` the tests. Python 3.11 to 3.13 and make suffice.
+# Two commands for a newcomer: `make demo` runs the main job, `make test` the tests. Python 3.11 to 3.13 and make suffice
+# (Debian and Ubuntu: with python3-venv). What is installed comes in three parts, each when it is first needed.
 SHELL := /bin/bash
 # The first that runs: a name on the PATH may be a version manager's that has no such Python chosen.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p -c "" 2>/dev/null && echo $$p && break; done)
@@ -6,6 +7,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # The ffmpeg program comes from the PATH, or, where there is none, from a pip package that ships it.
 FFMPEG_EXTRA := $(shell command -v ffmpeg >/dev/null || echo ,ffmpeg)
+# Where torch and torchvision come from, if not from the package index, whose builds for Linux bring CUDA's libraries.
+TORCH_INDEX ?=
 OUT ?= out/demo
 VIDEOS ?= 20000
 # Three on two cores: tests on Ray and of outages wait more than they work.
@@ -28,20 +31,45 @@ help:
 
 install: $(VENV)/.installed ## a venv in .venv with everything in it
 
-$(VENV)/.installed: pyproject.toml constraints.txt
-	@echo "installing into $(VENV), some minutes: torch, Ray and the others come from the package registry"
+# Compiling what nobody imports takes two fifths of an installation: Python compiles a module when it is first imported.
+PIP_INSTALL := $(BIN)/python -m pip install --no-compile -c constraints.txt
+TORCH_FIRST = $(if $(TORCH_INDEX),$(PIP_INSTALL) --no-deps --index-url $(TORCH_INDEX) torch torchvision)
+
+$(BIN)/pip:
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	    { echo "this needs Python 3.11, 3.12 or 3.13, and $(or $(PYTHON),python3) is none of them: make PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo "$(PYTHON) has no venv: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(QUIETLY) $(BIN)/python -m pip install -c constraints.txt --editable '.[pipeline,train,s3,dev$(FFMPEG_EXTRA)]'
+	$(BIN)/python -m pip install --quiet --no-compile --upgrade pip
+
+$(VENV)/.pipeline: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "the pipeline is installed into $(VENV): 0.5 GB from the package index, 1.5 GB on the disk"
+	$(QUIETLY) $(PIP_INSTALL) --quiet --editable '.[pipeline$(FFMPEG_EXTRA)]'
 	touch $@
 
-demo: install ## the main job on the embedded mini-YouTube, into out/demo, then a short training
+$(VENV)/.train: $(VENV)/.pipeline
+	@echo "the trainer is installed into $(VENV): $(if $(TORCH_INDEX),0.3,2.8) GB more to fetch, some minutes"
+	$(TORCH_FIRST)
+	$(QUIETLY) $(PIP_INSTALL) --editable '.[pipeline,train$(FFMPEG_EXTRA)]'
+	touch $@
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "everything is installed into $(VENV): $(if $(TORCH_INDEX),0.9,3.5) GB from the package index"
+	$(TORCH_FIRST)
+	$(QUIETLY) $(PIP_INSTALL) --editable '.[pipeline,train,s3,dev$(FFMPEG_EXTRA)]'
+	touch $(VENV)/.pipeline $(VENV)/.train $@
+
+demo: $(VENV)/.pipeline ## the main job on the embedded mini-YouTube, into out/demo, then a short training
 	$(BIN)/hdvila-pipeline demo --out $(OUT)
-	$(BIN)/hdvila-train fit configs/train_demo.yaml --set data.manifest=$(OUT)/manifest.json --set out=$(OUT)/train
 	@echo
 	@echo "Look at:  $(OUT)/report/index.html            the audit: balance, what was rejected and why, samples"
 	@echo "          $(OUT)/shards/train/00000.tar       clips with their sentences (tar -tf lists them)"
-	@echo "          $(OUT)/train/summary.json           how well a text finds its clip after this short training"
+	@echo
+	@$(MAKE) --no-print-directory $(VENV)/.train
+	$(BIN)/hdvila-train fit train/starts/demo.yaml --set data.manifest=$(OUT)/manifest.json --set out=$(OUT)/train
+	@echo
+	@echo "Look at:  $(OUT)/train/summary.json           how well a text finds its clip after this short training"
 	@echo "Next:     $(BIN)/hdvila-pipeline init folder  a configuration for videos of your own"
 
 lint: install ## ruff and mypy

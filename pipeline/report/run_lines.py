@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 
 from manifests.run_status import RunStatus, StageStatus
@@ -15,8 +16,13 @@ from manifests.stages import n_units
 from manifests.time_left import length_of
 from pipeline.report.status import Status
 from pipeline.site.api_quota import describe_quota
-from pipeline.site.identities import PolitenessState
+from pipeline.site.identities import IdentityState, PolitenessState
 from pipeline.site.pauses import describe_pauses
+
+MOST_MACHINES = 3
+"""Of those that lost attempts, so many are named."""
+MOST_IDENTITIES = 10
+"""Of more, only those that are paused or odd have a line of their own, and no more than these."""
 
 
 def print_run(status: RunStatus, console: Console, now: float) -> None:
@@ -24,13 +30,13 @@ def print_run(status: RunStatus, console: Console, now: float) -> None:
     console.print(headline(status, now), highlight=False, markup=False, soft_wrap=True)
     if not status.stages:
         return
-    table = Table("stage", "done", "of", "", "in flight", "an hour", "MB", "rejected", box=None)
+    table = Table("stage", "done", "of", "", "in flight", "an hour", "bytes", "rejected", box=None)
     for stage in status.stages:
         rejected = _rejected(stage).total()
         units = n_units(stage.total or 2, stage.stage).partition(" ")[2]
         numbers = (_done(stage), _planned(stage), units, str(stage.in_flight), f"{stage.per_hour:,.0f}")
-        megabytes = f"{stage.bytes / 1e6:,.1f}" if stage.bytes else ""
-        table.add_row(stage.stage, *numbers, megabytes, f"{rejected:,}" if rejected else "")
+        bytes_ = decimal(stage.bytes) if stage.bytes else ""
+        table.add_row(stage.stage, *numbers, bytes_, f"{rejected:,}" if rejected else "")
     console.print(table)
     for stage in status.stages:
         if _rejected(stage) and _rejected(stage) != Counter(status.rejects_in_force.get(stage.stage)):
@@ -38,12 +44,27 @@ def print_run(status: RunStatus, console: Console, now: float) -> None:
     for name, counts in status.rejects_in_force.items():
         _print_reasons(f"{name}: videos rejected without a replacement", Counter(counts), console)
     for stage in status.stages:
-        for what, n in stage.losses.items():
-            console.print(f"{stage.stage}: {n} attempts lost on {what}", highlight=False, markup=False)
+        if stage.losses:
+            console.print(f"{stage.stage}: attempts lost: {_losses(stage)}", highlight=False, markup=False)
 
 
 def _rejected(stage: StageStatus) -> Counter[str]:
     return Counter(stage.rejects) + Counter(stage.rejects_before)
+
+
+def _losses(stage: StageStatus) -> str:
+    """How attempts were lost, and on which machines most."""
+    by_end: dict[str, Counter[str]] = {}
+    for what, n in stage.losses.items():
+        machine, _, end = what.rpartition(": ")
+        by_end.setdefault(end, Counter())[machine] += n
+    return "; ".join(f"{machines.total()} {end} ({_most(machines)})" for end, machines in by_end.items())
+
+
+def _most(machines: Counter[str]) -> str:
+    shown = machines.most_common(MOST_MACHINES)
+    others = machines.total() - sum(n for _, n in shown)
+    return ", ".join(f"{n} on {machine}" for machine, n in shown) + (f", {others} elsewhere" if others else "")
 
 
 def _print_reasons(what: str, counts: Counter[str], console: Console) -> None:
@@ -92,19 +113,13 @@ def print_identities(state: PolitenessState, console: Console, *, is_over: bool 
     if not identities:
         return
     table = Table("identity", "requests", "answers", "refusals", "rejected", "next token", "", box=None)
-    for identity in identities:
-        share = f"{identity.get('reject_share', 0.0):.0%}"
-        counts = sum(identity.get("requests", {}).values()), identity.get("answers", 0), identity.get("refusals", 0)
-        notes = [identity.get("alarm", "")]
-        if identity.get("captions_paused_s", 0) > 0:
-            notes.append(f"captions paused for another {identity['captions_paused_s']:.0f} s")
-        table.add_row(
-            identity["name"],
-            *(f"{count:,}" for count in counts),
-            share,
-            f"{identity.get('next_token_s', 0.0):.0f} s",
-            "; ".join(note for note in notes if note),
-        )
+    odd = [identity for identity in identities if _note(identity) or identity["paused_s"] > 0]
+    shown = identities if len(identities) <= MOST_IDENTITIES else odd[:MOST_IDENTITIES]
+    for identity in shown:
+        share, token_s = identity.get("reject_share", 0.0), identity.get("next_token_s", 0.0)
+        table.add_row(identity["name"], *_counts([identity]), f"{share:.0%}", length_of(token_s), _note(identity))
+    if others := [identity for identity in identities if identity not in shown]:
+        table.add_row(f"{len(others)} others", *_counts(others), "", "", "")
     console.print(table)
     if state.get("binds") and not is_over:
         allowed = f"the rates allow at most {state['videos_per_hour']:,.0f} videos an hour; {state['binds']} binds"
@@ -112,6 +127,21 @@ def print_identities(state: PolitenessState, console: Console, *, is_over: bool 
     console.print(describe_pauses(state) or "no identity is paused", highlight=False, markup=False)
     if quota := describe_quota(state.get("data_api", {}), time.time()):
         console.print(quota, highlight=False, markup=False)
+
+
+def _counts(identities: Sequence[IdentityState]) -> list[str]:
+    """Requests, answers and refusals of identities together."""
+    n_requests = sum(sum(identity.get("requests", {}).values()) for identity in identities)
+    n_answers, n_refusals = (sum(identity.get(key, 0) for identity in identities) for key in ("answers", "refusals"))
+    return [f"{n:,}" for n in (n_requests, n_answers, n_refusals)]
+
+
+def _note(identity: IdentityState) -> str:
+    """What is odd about an identity, but for its pause."""
+    notes = [identity.get("alarm", "")]
+    if identity.get("captions_paused_s", 0) > 0:
+        notes.append(f"captions paused for another {identity['captions_paused_s']:.0f} s")
+    return "; ".join(note for note in notes if note)
 
 
 def result_line(head: Mapping[str, Any], status: RunStatus | None, now: float) -> str:

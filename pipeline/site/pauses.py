@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
@@ -13,6 +13,9 @@ from pipeline.site.identities import IdentityState, PolitenessState
 
 log = logging.getLogger("hdvila")
 
+
+MOST_NAMED = 3
+"""Of identities that are paused for the same reason, so many are named."""
 
 STATE_FILE = "politeness.json"
 """The state that a run saves of its identities, so that their pauses outlast restarts."""
@@ -94,10 +97,18 @@ def describe_pauses(snapshot: PolitenessState) -> str:
     paused = [identity for identity in snapshot.get("identities", []) if _is_paused(identity)]
     if not paused:
         return ""
-    parts = ", ".join(
-        f"{i['name']} paused by hand (hdvila-pipeline identity resume {i['name']} DIR)"
-        if i.get("by_hand")
-        else f"{i['name']} paused for another {i['paused_s']:.0f} s ({i['why']})"
-        for i in paused
-    )
+    by_why: dict[str, list[IdentityState]] = {}
+    for identity in paused:
+        by_why.setdefault("" if identity.get("by_hand") else identity["why"], []).append(identity)
+    parts = ", ".join(_describe_alike(why, alike) for why, alike in by_why.items())
     return f"{len(paused)} of {len(snapshot['identities'])} identities: {parts}; no work is lost"
+
+
+def _describe_alike(why: str, alike: Sequence[IdentityState]) -> str:
+    """Identities that are paused for the same reason; "": by hand."""
+    names = [identity["name"] for identity in alike]
+    shown = ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if names[MOST_NAMED:] else "")
+    if not why:
+        return f"{shown} paused by hand (hdvila-pipeline identity resume {names[0]} DIR)"
+    first, last = (f"{pick(identity['paused_s'] for identity in alike):.0f}" for pick in (min, max))
+    return f"{shown} paused for another {first if first == last else f'{first} to {last}'} s ({why})"

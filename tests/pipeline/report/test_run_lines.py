@@ -1,11 +1,12 @@
 """What `status` says of a run from its own file."""
 
 import io
+from typing import Any
 
 from rich.console import Console
 
 from manifests.run_status import RunStatus, StageStatus
-from pipeline.report.run_lines import headline, print_run, result_line
+from pipeline.report.run_lines import headline, print_identities, print_run, result_line
 
 BUSY = StageStatus(
     stage="media",
@@ -16,7 +17,7 @@ BUSY = StageStatus(
     seconds=3600,
     rejects={"hdr": 2},
     rejects_before={"hdr": 3, "silent": 1},
-    losses={"n1: lost": 1},
+    losses={"n1: lost": 3, "n2: lost": 1, "n3: lost": 1, "n4: lost": 1, "n1: timeout": 1},
 )
 
 
@@ -49,11 +50,11 @@ def test_stages_show_units_rate_rejects_and_losses() -> None:
     buffer = io.StringIO()
     print_run(RunStatus(host="h", stages=(BUSY,), updated_at=1.0), Console(file=buffer, width=80), 2.0)
 
-    text = buffer.getvalue()
+    text = " ".join(buffer.getvalue().split("\n"))
     assert (
         "30 (+10 before)" in text
-        and "media: rejected so far: 5 hdr, 1 silent\n" in text
-        and "1 attempts lost on n1: lost" in text
+        and "media: rejected so far: 5 hdr, 1 silent " in text
+        and "media: attempts lost: 6 lost (3 on n1, 1 on n2, 1 on n3, 1 elsewhere); 1 timeout (1 on n1)" in text
     )
 
 
@@ -66,3 +67,15 @@ def test_rejects_in_force_are_told_apart_from_all_that_were_ever_made() -> None:
     lines = buffer.getvalue().splitlines()
     assert "extract: videos rejected without a replacement: 1,200 no_captions" in lines
     assert "media: videos rejected without a replacement: 4 hdr, 1 timeout" in lines
+
+
+def test_of_many_identities_only_those_that_stand_out_have_a_line() -> None:
+    well = [{"name": f"id-{n}", "paused_s": 0.0, "answers": 10, "requests": {"page": 4}} for n in range(200)]
+    odd = [well[3] | {"paused_s": 90.0, "why": "bot_check"}, well[5] | {"alarm": "no 720p"}]
+    state: Any = {"identities": [*well[:3], odd[0], well[4], odd[1], *well[6:]]}
+    buffer = io.StringIO()
+    print_identities(state, Console(file=buffer, width=80), is_over=True)
+
+    named = [line.split()[0] for line in buffer.getvalue().splitlines()[1:3]]
+    assert named == ["id-3", "id-5"]
+    assert "198 others" in buffer.getvalue() and "792" in buffer.getvalue() and "id-4" not in buffer.getvalue()

@@ -115,3 +115,15 @@ def test_the_last_moment_of_a_pause_is_one_too() -> None:
     assert describe_pauses(snapshot).startswith("1 of 1 identities: one paused for another 0 s")
     snapshot["identities"][0]["paused_s"] = 0.0
     assert describe_pauses(snapshot) == ""
+
+
+def test_many_paused_identities_are_one_short_line() -> None:
+    def paused(number: int, why: str, seconds: float) -> Any:
+        return {"name": f"id-{number}", "paused_s": seconds, "why": why}
+
+    limited = [paused(n, "rate_limited", 60.0 + n) for n in range(70)]
+    state: Any = {"identities": [*limited, paused(70, "bot_check", 900.0), paused(71, "", 0.0)]}
+    assert describe_pauses(state) == (
+        "71 of 72 identities: id-0, id-1, id-2 and 67 more paused for another 60 to 129 s (rate_limited), "
+        "id-70 paused for another 900 s (bot_check); no work is lost"
+    )

@@ -82,6 +82,7 @@ class Reason(StrEnum):
     TOO_FEW_WORDS_PER_SECOND = "too_few_words_per_second"
     MOSTLY_EVENTS = "mostly_events"
     REPEATED_TEXT = "repeated_text"
+    SONG = "song"
     NOT_WORDS = "not_words"
     BOILERPLATE = "boilerplate"
     FLAGGED_TEXT = "flagged_text"
@@ -225,6 +226,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.TOO_FEW_WORDS_PER_SECOND: _Fact(NEVER, "fewer words per second than speech has"),
     Reason.MOSTLY_EVENTS: _Fact(NEVER, "mostly music, applause or other events"),
     Reason.REPEATED_TEXT: _Fact(NEVER, "one phrase repeated"),
+    Reason.SONG: _Fact(NEVER, "captions that repeat as much as lyrics do"),
     Reason.NOT_WORDS: _Fact(NEVER, "too many tokens that are not words"),
     Reason.BOILERPLATE: _Fact(NEVER, "a sentence that recurs in the channel's videos"),
     Reason.FLAGGED_TEXT: _Fact(NEVER, "profanity or personal data, where the configuration rejects such clips"),

@@ -75,6 +75,12 @@ class FilterConfig(Section):
         doc="clips with a larger share of 5-grams that recur elsewhere in the video (choruses) are rejected "
         "(repeated_text)",
     )
+    max_repeated_share: float = identity(
+        0.15,
+        ge=0,
+        le=1,
+        doc="videos with a larger share of recurring 5-grams are rejected (song): speech has at most 0.1",
+    )
     reject_flags: list[str] = identity(
         list,
         doc="flags that reject a clip instead of only marking it: profanity, email, phone, long_number, boilerplate",

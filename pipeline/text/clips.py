@@ -20,14 +20,14 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.boundary import per_item
 from pipeline.engine.work.part_units import OverParts, part_of, parts_processed
-from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit
+from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Unit
 from pipeline.outdir.named import said_as
 from pipeline.outdir.sayings import Sayings
 from pipeline.outdir.tombstones import read_tombstones
 from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Event, Track, Word
 from pipeline.text.clip_plan import PlannedClip, plan_clips
-from pipeline.text.filters import elsewhere_shares, reject_of
+from pipeline.text.filters import elsewhere_shares, reject_of, repeats
 from pipeline.text.flags import flags_of
 from pipeline.text.sentences import mark_probabilities, model_used
 
@@ -134,10 +134,15 @@ def track_of_row(row: TranscriptRow) -> Track:
 
 
 def plan_video(row: TranscriptRow, video: VideoFacts, config: TextConfig) -> tuple[list[ClipRow], list[Reject]]:
-    """Plans one video: its rows of `clips`, and its rejected clips. Numbers count both, so filters renumber nothing."""
+    """Plans one video: its rows of `clips`, and its rejected clips. Numbers count both, so filters renumber nothing.
+
+    Raises Rejected for a song.
+    """
     if video.get("given_spans"):
         return _given(row, video)
     track = track_of_row(row)
+    if (share := repeats(track.words)) > config.filters.max_repeated_share:
+        raise Rejected(Reason.SONG, f"{share:.2f} of its phrases come back")
     duration_ms = round(max(video.get("duration_s", 0.0), 0.0) * 1000)
     anchored = [word.timed for word in track.words] if track.kind == "manual_aligned" else None
     language = config.transcript.language

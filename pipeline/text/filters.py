@@ -181,8 +181,7 @@ def elsewhere_shares(words: Sequence[Word], clips: Sequence[PlannedClip]) -> lis
 
     Refrains recur; speech hardly ever repeats five words in a row.
     """
-    texts = [word.text.lower().strip(".,;:!?\"'…-♪") for word in words]
-    grams = list(zip(*(texts[k:] for k in range(ELSEWHERE_WORDS)), strict=False))
+    grams = _sequences(words)
     said = Counter(grams)
     shares = []
     for clip in clips:
@@ -190,3 +189,14 @@ def elsewhere_shares(words: Sequence[Word], clips: Sequence[PlannedClip]) -> lis
         again = sum(n for gram, n in own.items() if said[gram] > n)
         shares.append(again / max(own.total(), MIN_ELSEWHERE))
     return shares
+
+
+def repeats(words: Sequence[Word]) -> float:
+    """Share of a track's word sequences (ELSEWHERE_WORDS long) that it has more than once."""
+    said = Counter(_sequences(words))
+    return sum(n for n in said.values() if n > 1) / max(said.total(), MIN_ELSEWHERE)
+
+
+def _sequences(words: Sequence[Word]) -> list[tuple[str, ...]]:
+    texts = [word.text.lower().strip(".,;:!?\"'…-♪") for word in words]
+    return list(zip(*(texts[k:] for k in range(ELSEWHERE_WORDS)), strict=False))

@@ -12,6 +12,7 @@ from pipeline.text.align import align_track
 from pipeline.text.captions.track import Track
 from pipeline.text.clip_plan import PlannedClip
 from pipeline.text.clips import plan_track
+from pipeline.text.filters import repeats
 from pipeline.text.flags import flags_of
 from pipeline.text.sentences import Sentence, mark_probabilities, model_used, split_sentences
 from pipeline.text.transcripts import track_language, word_dicts
@@ -27,6 +28,8 @@ class ShownTranscript:
     rejections: list[tuple[Reason, str] | None]
     """For each clip the reason to reject it, or None."""
     model: str
+    repeated: str = ""
+    """Why a run would reject the track as a song; "" if it would not."""
 
     @property
     def kept(self) -> list[PlannedClip]:
@@ -44,7 +47,9 @@ def shown_transcript(track: Track, config: TextConfig, stamped: Track | None = N
     sentences = split_sentences(track, config.sentences, probability=marks.ends)
     language = track.language.split("-")[0] or track_language(track.words)
     clips, rejections = plan_track(track, config, language=language, anchored=anchored, marks=marks)
-    return ShownTranscript(track, sentences, clips, rejections, model_used(track, config.sentences))
+    share = repeats(track.words)
+    repeated = f"a song: {share:.2f} of its phrases come back" if share > config.filters.max_repeated_share else ""
+    return ShownTranscript(track, sentences, clips, rejections, model_used(track, config.sentences), repeated)
 
 
 def as_json(shown: ShownTranscript) -> dict[str, object]:
@@ -90,7 +95,7 @@ def summary(shown: ShownTranscript) -> str:
     counts = f"{len(shown.sentences)} sentences, {len(shown.kept)} clips, {len(shown.clips) - len(shown.kept)} rejected"
     return (
         f"{track.format}, {track.kind}, {track.language or 'language not known'}, {times}, sentences by {shown.model}: "
-        f"{len(track.words)} words, {counts}"
+        f"{len(track.words)} words, {counts}" + (f"; rejected, {shown.repeated}" if shown.repeated else "")
     )
 
 

@@ -32,6 +32,7 @@ SERVED = ("hGsvfOOX4_j", "0pjSTg_blg3", "C2YO3XFvwtC", "fLyv_wv9aBr")
 """Videos among the eight that the demo serves here. The second is not among its four, the last is private."""
 SMALL = {
     "seed": 7,
+    "text": {"filters": {"max_repeated_share": 1.0}},
     "media": {"duplicates": {"action": "flag"}},
     "balance": {"unit": "clips", "batch_videos": 1, "text_duplicates": {"reuploads": False}},
     "shards": {"max_samples": 2, "split": {"by": "video", "val": 0.4}},

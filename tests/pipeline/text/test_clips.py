@@ -14,7 +14,7 @@ from pipeline.text.clips import MAX_BOILERPLATE, ClipsStage, boilerplate, plan_v
 from pipeline.text.transcripts import (
     TranscriptsStage,
 )
-from tests.pipeline.text.caption_tables import SPEECH, auto, caption, run, store_with, video
+from tests.pipeline.text.caption_tables import SPEECH, auto, caption, manual, run, store_with, video
 
 
 def test_clips_carry_what_the_samples_json_needs(tmp_path: Path) -> None:
@@ -84,6 +84,18 @@ def test_a_sentence_that_a_channel_repeats_is_boilerplate(tmp_path: Path) -> Non
     output = run(store, ClipsStage(config), tmp_path)
     assert output.rows["clips"] == []
     assert {r.reason for r in output.rejects} == {Reason.BOILERPLATE, Reason.NO_CLIPS}
+
+
+@pytest.mark.parametrize("verses", [1, 3])
+def test_a_song_is_one_reject_with_its_reason(tmp_path: Path, verses: int) -> None:
+    chorus = "oh carry me over the silver water until the morning comes again my dear and stay "
+    verse = "so we left the harbour with a lantern and a map that nobody could read {} and sailed on through {} nights "
+    text = "".join(verse.format(n, name) + chorus for n, name in enumerate(("seven", "eleven", "many")[:verses]))
+    store = store_with(tmp_path, [caption("v", "manual", manual(text), format="srt")])
+    run(store, TranscriptsStage(TextConfig()), tmp_path)
+    output = run(store, ClipsStage(TextConfig()), tmp_path)
+    assert (Reason.SONG in {reject.reason for reject in output.rejects}) == (verses > 1)
+    assert bool(output.rows["clips"]) == (verses == 1)
 
 
 def a_transcript(**changes: Any) -> Any:

@@ -18,6 +18,7 @@ from pipeline.text.filters import (
     non_word_share,
     reject_of,
     repeated_share,
+    repeats,
 )
 
 ORDINARY = "so today we are going to look at how a steam engine turns heat into motion and why that changed travel"
@@ -292,3 +293,4 @@ def test_sequences_that_a_track_repeats_elsewhere_count_for_both_places() -> Non
     spans = [(0, ten), (ten, ten + eleven), (ten + eleven, len(texts)), (0, len(texts)), (0, 4)]
     clips = [PlannedClip(first, last, 0, 1, "", 1.0) for first, last in spans]
     assert elsewhere_shares(words, clips) == [6 / 8, 0, 6 / 8, 0, 0]
+    assert repeats(words) == 12 / 27 and repeats(words[: ten + eleven]) == 0 == repeats([])

@@ -376,7 +376,7 @@ def _read(path: str, storage_options: dict[str, Any], max_bytes: int) -> bytes:
     try:
         with fsspec.open(path, "rb", **storage_options) as file:
             data = bytes(file.read(max_bytes + 1))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path}: no such file; is this the output directory of a finished run?") from None
     except (OSError, ValueError, ImportError) as error:  # of a protocol that is not known, or not installed
         raise UserError(f"{path}: cannot be read ({why(error)})") from None

@@ -7,6 +7,7 @@ import typer
 
 from manifests.errors import UserError
 from manifests.stages import ORDER
+from pipeline.engine.run import clock
 from pipeline.engine.run.drain import GRACE_S, StopRequest
 
 
@@ -31,27 +32,29 @@ def run(
         float | None,
         typer.Option(
             help="Seconds that units in flight have to finish after SIGTERM or --stop-after; "
-            f"{GRACE_S:.0f}, or a twelfth of --stop-after if that is less.",
+            f"{GRACE_S:.0f}, or a twentieth of --stop-after if that is less.",
             min=0,
         ),
     ] = None,
 ) -> None:
     """Runs everything: crawl, captions, balance, fetch, cuts, shards, report. Continues from what is committed."""
-    typer.echo(f"{file}: loading the pipeline", err=True)  # seconds, half a minute on a busy machine
     from manifests.settings import load_config
     from pipeline.config import RunConfig
     from pipeline.config.ydl_opts import TRUST
+
+    began = clock.now()
+    config = load_config(RunConfig, file, set_, context={TRUST: trust_ydl_opts})
+    stop_after_s = seconds_of(stop_after)
+    typer.echo(f"{file}: loading the pipeline", err=True)  # seconds, half a minute on a busy machine
     from pipeline.report.summary import print_summary
     from pipeline.run.estimate import estimate, expected_of
     from pipeline.run.road import run_pipeline
 
-    config = load_config(RunConfig, file, set_, context={TRUST: trust_ydl_opts})
     if dry_run:
         print("\n".join(estimate(config)))
         return
-    stop_after_s = seconds_of(stop_after)
-    grace_s = min(GRACE_S, stop_after_s / 12 if stop_after_s else GRACE_S) if grace is None else grace
-    stop = StopRequest(grace_s=grace_s, stop_after_s=stop_after_s)
+    grace_s = min(GRACE_S, stop_after_s / 20 if stop_after_s else GRACE_S) if grace is None else grace
+    stop = StopRequest(grace_s=grace_s, stop_after_s=stop_after_s, since=began)
     delivered = run_pipeline(config, redo=redo, mix=mix, stop=stop, expected=expected_of(config))
     print_summary(delivered)
     raise typer.Exit(delivered.exit_code)

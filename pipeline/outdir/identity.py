@@ -98,6 +98,8 @@ def stages_made_by(store: Store) -> dict[str, list[int]]:
 def open_directory(url: str) -> Store:
     """The output directory or data set at a path or url. Raises UserError for a directory of another layout."""
     store = Store(url)
+    if store.is_local and Path(store.root).is_file():
+        raise UserError(f"{url}: is a file; give the output directory of a run, or a data set")
     _read_run_file(store)
     return store
 

@@ -86,7 +86,8 @@ class _Asking:
     def _said(self, error: duckdb.Error) -> str:
         text = str(error)
         if isinstance(error, duckdb.CatalogException) and text.startswith("Catalog Error: Table"):
-            return f"{text}\nThere are {', '.join([*COLUMNS, STAGES, *VIEWS])}"
+            # without DuckDB's own guess, which may be a table of its own
+            return f"{text.splitlines()[0]}\nThere are {', '.join([*COLUMNS, STAGES, *VIEWS])}"
         if isinstance(error, duckdb.OutOfMemoryException):
             return f"sql: too much for the memory and disk here ({text.splitlines()[0]}); {ELSEWHERE}"
         if isinstance(error, duckdb.FatalException | duckdb.InternalException) or "orrupt" in text:

@@ -1,4 +1,4 @@
-"""Samples for the report: a few clips of every category with a still, the low-resolution video, and the text."""
+"""Samples for the report: a few clips of every category with a still, a small video with its sound, and the text."""
 
 import base64
 import json
@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.categories import category_name
-from manifests.sample import MAX_PIXELS
+from manifests.sample import MAX_PIXELS, read_sample
 from pipeline.engine.store.store import Store
+from pipeline.report.preview import BYTES_A_SECOND, preview
 from pipeline.report.rows import NO_SAMPLE, WholeRow, members_of, whole_rows
 
 log = logging.getLogger("hdvila")
@@ -21,7 +22,7 @@ MOST_VIDEO_BYTES = 2 * 1024**2
 """The most bytes of video in a page, which stays under 5 MB; further samples have only a picture."""
 MOST_JSON_BYTES = 16 * 1024**2
 TITLE_CHARACTERS, TEXT_CHARACTERS = 200, 2000
-PICTURE_W = 320
+PICTURE_W = 480
 JPEG_QUALITY = 78
 
 
@@ -51,8 +52,8 @@ def view_samples(store: Store, drawn: pa.Table) -> list[SampleView]:
         try:
             members = members_of(row)
             video = b""
-            if "m4v" in members and members["m4v"][1] <= room:
-                video = _member(store, row, members["m4v"])
+            if row["duration_ms"] / 1000 * BYTES_A_SECOND <= room:
+                video = _preview(store, row, members)
             views.append(_view(store, row, members, video))
         except NO_SAMPLE as error:
             log.warning("%s: sample %s is left out of the report (%.200r)", row["shard"], row["key"], error)
@@ -66,6 +67,11 @@ def _by_category(drawn: pa.Table) -> pa.Table:
     categories = drawn.column("category_id").to_pylist()
     order = sorted(range(len(categories)), key=lambda k: (categories[k] < 0, category_name(categories[k])))
     return drawn.take(pa.array(order, pa.int64()))
+
+
+def _preview(store: Store, row: WholeRow, members: dict[str, tuple[int, int]]) -> bytes:
+    sample = read_sample(_member(store, row, members["json"]))
+    return preview(_member(store, row, members["mp4"]), sample.first_frame, sample.n_frames)
 
 
 def _view(store: Store, row: WholeRow, members: dict[str, tuple[int, int]], video: bytes) -> SampleView:

@@ -44,7 +44,7 @@ from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.unit import Stage
 from pipeline.likeness.comparing import Comparing
 from pipeline.likeness.index import Kind
-from pipeline.outdir.identity import check_identity
+from pipeline.outdir.identity import RUN_FILE, check_identity
 from pipeline.run.candidates import Candidates
 from pipeline.run.constants import constants_by_stage
 from pipeline.run.known import Known
@@ -192,12 +192,18 @@ def open_run(
         refuse_what_is_lost(store, redo)
         if store.sweep() + store.sweep_parts() + sweep_orphans(store):
             log.info("%s: removed half-written files of a run that was killed", store.url)
+        is_first = not store.exists(RUN_FILE)
         config = check_identity(store, config, redo=redo, mix=mix, constants=constants_by_stage())
         last = {"clips": added[-1].name} if (added := added_stages(config.stages)) else {}
         change_head(store, lambda head: head.model_copy(update={"last": last}))
-        note_files(store, at_rest=False, inputs=_inputs(config, store))
         if check is not None:
-            check(config, store, asked)
+            try:
+                check(config, store, asked)
+            except UserError:
+                if is_first:  # nothing was made by these settings: once they are mended it is a new run
+                    store.delete(RUN_FILE)
+                raise
+        note_files(store, at_rest=False, inputs=_inputs(config, store))
         with deaf_to_hang_up() if threading.current_thread() is threading.main_thread() else nullcontext():
             executor = build_executor(config)
         try:

@@ -26,11 +26,13 @@ class Drained(UserError):
 class StopRequest:
     """Whether the run should end. Safe to set from a signal handler; read by the driver's loop."""
 
-    def __init__(self, *, grace_s: float = GRACE_S, stop_after_s: float = 0.0) -> None:
+    def __init__(self, *, grace_s: float = GRACE_S, stop_after_s: float = 0.0, since: float | None = None) -> None:
+        """`since`: when the time began to run, by the driver's clock; None: now."""
         self.grace_s = grace_s
         self.why = ""
         self._requested_at = 0.0
-        self._ends_at = clock.now() + stop_after_s if stop_after_s else float("inf")
+        began = clock.now() if since is None else since
+        self._ends_at = began + stop_after_s if stop_after_s else float("inf")
         self._stop_after_s = stop_after_s
 
     def request(self, why: str) -> None:

@@ -62,6 +62,17 @@ def test_a_mapping_that_cannot_be_read(tmp_path: Path) -> None:
     assert "folder.mapping" in str(refused(run_of(tmp_path / "out", {"sources": ["folder"]}, folder=folder)))
 
 
+def test_settings_that_are_mended_after_a_first_refusal_are_those_of_a_new_run(tmp_path: Path) -> None:
+    (tmp_path / "film.mp4").touch()
+    folder = {"path": str(tmp_path), "category_from": "mapping"}
+    assert "not set" in str(refused(run_of(tmp_path / "out", {"sources": ["folder"]}, folder=folder)))
+
+    (tmp_path / "map.csv").write_text("no list\n")
+    folder["mapping"] = str(tmp_path / "map.csv")
+    again = refused(run_of(tmp_path / "out", {"sources": ["folder"]}, folder=folder))
+    assert "map.csv" in str(again) and "other settings" not in str(again)
+
+
 @pytest.fixture(scope="module")
 def site() -> Any:
     with MiniYouTube(one_of_each(("kids",)), draw="lazily") as served:

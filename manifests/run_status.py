@@ -23,6 +23,9 @@ PositiveRate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 State = Literal["running", "paused", "draining", "ended"]
 
+VERSION = 1
+"""Of status.json and `status --json`: raised when a field goes or changes its meaning; new ones may come any time."""
+
 STALE_S = 60.0
 """A run that has not written its status for this many seconds, and has not ended, is considered dead."""
 
@@ -108,6 +111,7 @@ class RunStatus(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+    version: int = VERSION
     state: State = "running"
     host: str = ""
     pid: int = 0
@@ -122,6 +126,16 @@ class RunStatus(BaseModel):
     """Videos rejected as a whole and not superseded, by stage and reason, as of the run's last plan."""
     time_left: TimeLeft | None = None
     """For the whole run, at `updated_at`; None where nothing says how much there is to do, and once it has ended."""
+    loop_lag_s: float = 0.0
+    """The longest that the driver's loop was busy between two looks at what has ended, since the status before."""
+    planned_at: float = 0.0
+    """When something was last planned, and committed, by this run; 0: nothing yet."""
+    committed_at: float = 0.0
+    requests: dict[str, int] = Field(default_factory=dict)
+    """By identity, by this run."""
+    cost: float = 0.0
+    """By engine.prices, of all runs so far; and the clips that the manifest has."""
+    clips: int = 0
 
     def is_alive(self, now: float) -> bool:
         """Whether the run is considered alive; `now` in seconds since 1970."""

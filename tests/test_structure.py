@@ -181,6 +181,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         "pipeline/engine/on_ray/machines",
         "pipeline/engine/on_ray/remote",
     ],
+    "tests/pipeline/engine/run/test_status_and_control.py, where the status has it": ["pipeline/engine/run/spending"],
     "tests/pipeline/engine/store/test_store.py and tests/pipeline/engine/store/test_segments.py, through the store": [
         f"pipeline/engine/store/{name}" for name in ("committed", "unit_parts")
     ],

@@ -7,7 +7,7 @@ import typer
 
 def status(
     url: Annotated[str, typer.Argument(help="The output directory: a folder or a url.", metavar="DIR")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON; `version` says its form.")] = False,
     tables: Annotated[
         bool, typer.Option("--tables", help="Also read every table; slow with a million videos.")
     ] = False,
@@ -20,6 +20,7 @@ def status(
 
     from rich.console import Console
 
+    from manifests.run_status import VERSION
     from manifests.shards import MANIFEST_NAME
     from pipeline.engine.run.status_files import read_run_status
     from pipeline.outdir.due import read_due
@@ -32,7 +33,8 @@ def status(
     run_status = read_run_status(store)
     from_tables = read_status(store) if tables or run_status is None else None
     if as_json:
-        facts = {"run": run_status.model_dump() if run_status else None} | (asdict(from_tables) if from_tables else {})
+        facts = {"version": VERSION, "run": run_status.model_dump() if run_status else None}
+        facts |= asdict(from_tables) if from_tables else {}
         print(json.dumps(facts, indent=1))
         return
     console, now = Console(), time.time()

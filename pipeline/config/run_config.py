@@ -55,6 +55,14 @@ class ResourcesConfig(Section):
         return custom
 
 
+class PricesConfig(Section):
+    """What things cost, in any currency; a run says in its metrics what 1,000 clips have cost so far."""
+
+    slot_hour: float = operational(0.0, ge=0, doc="price of an hour of one CPU slot, busy or not")
+    run_hour: float = operational(0.0, ge=0, doc="price of an hour of the run beside its slots: head, GPUs, proxies")
+    gb_written: float = operational(0.0, ge=0, doc="price of a GB that is written: traffic and storage")
+
+
 class EngineConfig(Section):
     """Where units run and how long a run tolerates refusals. All operational: none changes the output."""
 
@@ -85,6 +93,8 @@ class EngineConfig(Section):
     storage_options: Secret[dict[str, Any]] = operational(
         Secret({}), doc="fsspec options of the output's bucket (endpoint_url, key …); never logged"
     )
+
+    prices: PricesConfig = PricesConfig()
 
     @field_validator("scratch")
     @classmethod

@@ -71,7 +71,7 @@ def run_pipeline(
     if asks_site(config):
         check_identities(config.crawl)
     opened = open_run(config, redo=redo, mix=mix, stop=stop, check=refuse_what_is_missing, expected=expected)
-    with opened as session, log_pauses_of(session.run().polite):
+    with opened as session, log_pauses_of(session.run().polite, session.desk.requests):
         is_here = config.engine.executor == "local"
         made = recipe(session.run()) if is_here else plan_beside(session, recipe)
         return Delivered(made.manifest, made.balance, tuple(session.results), made.accounts)

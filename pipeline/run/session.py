@@ -34,6 +34,7 @@ from pipeline.engine.run.driver import nothing, run_planned
 from pipeline.engine.run.lines import Line, LinesHere, Planner, StageResult, one_chain
 from pipeline.engine.run.merger import Merger, merging
 from pipeline.engine.run.progress import under_way
+from pipeline.engine.run.spending import Prices
 from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.run.units_so_far import UnitsSoFar
 from pipeline.engine.store.delete_merged import sweep_orphans
@@ -209,7 +210,14 @@ def open_run(
         try:
             # after the executor: Ray installs its own handler when it starts
             with (
-                Desk(store, asked, tell=executor.measure, foresee=Foresight(config, store, expected)) as desk,
+                Desk(
+                    store,
+                    asked,
+                    tell=executor.measure,
+                    tell_run=executor.measure_run,
+                    prices=Prices(**config.engine.prices.model_dump()),
+                    foresee=Foresight(config, store, expected),
+                ) as desk,
                 drain_on_sigterm(asked),
                 merging(store, lock, MERGES) as merger,
             ):

@@ -62,8 +62,10 @@ def forget_videos(store: Store, video_ids: Collection[str]) -> None:
 
 
 @contextmanager
-def log_pauses_of(polite: Watched, every_s: float = 5.0) -> Iterator[None]:
-    """During the block, logs when identities are paused or active again, and each alarm once."""
+def log_pauses_of(polite: Watched, requests: dict[str, int], every_s: float = 5.0) -> Iterator[None]:
+    """During the block, logs when identities are paused or active again, and each alarm once; and keeps `requests`,
+    the number of each identity's, up to date.
+    """
     ended = threading.Event()
 
     def watch() -> None:
@@ -75,6 +77,7 @@ def log_pauses_of(polite: Watched, every_s: float = 5.0) -> Iterator[None]:
                 log.warning("%s", describe_pauses(snapshot) or "all identities active again")
             said = paused
             for identity in snapshot["identities"]:
+                requests[identity["name"]] = sum(identity["requests"].values())
                 if identity["alarm"] and identity["name"] not in alarms:
                     log.warning("identity %s: %s", identity["name"], identity["alarm"])
                     alarms.add(identity["name"])

@@ -35,7 +35,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from manifests.errors import UserError
 from manifests.plugins import Used
 from manifests.reasons import Reason
-from manifests.run_status import StageStatus
+from manifests.run_status import RunStatus, StageStatus
 from manifests.version import build
 from pipeline.engine.on_ray import OBJECT_STORE_BYTES
 from pipeline.engine.on_ray.machines import LOOK_EVERY_S, Machines, need_of
@@ -103,8 +103,9 @@ class RayExecutor:
         self._metrics = Metrics()
         self._looked_for_overdue = self._looked_for_leaving = self._asked_at = float("-inf")
         self._told: tuple[int, list[dict[str, float]]] = (0, [])
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         self._roll: Any = RollActor.options(
-            name=f"roll-{self._run}", num_cpus=0, max_restarts=-1, scheduling_strategy=_beside_the_driver()
+            name=f"roll-{self._run}", num_cpus=0, max_restarts=-1, scheduling_strategy=here
         ).remote()
         self._say_what_is_nowhere()
 
@@ -379,6 +380,10 @@ class RayExecutor:
         """See Executor. Exports it to Prometheus as Ray metrics."""
         self._metrics.take(status)
 
+    def measure_run(self, status: RunStatus) -> None:
+        """See Executor."""
+        self._metrics.take_run(status)
+
     def close(self) -> None:
         """See Executor. Leaves a Ray running that this process did not start."""
         if any(self._told):
@@ -393,7 +398,3 @@ _NODE_LOST = (NodeDiedError, LocalRayletDiedError, ObjectLostError, OwnerDiedErr
 
 def _outcome(end: End, begun: Begun | None, detail: str, reason: Reason | None = None) -> Outcome:
     return Outcome(end, reason, detail, node=begun.node if begun else "", host=begun.host if begun else "")
-
-
-def _beside_the_driver() -> NodeAffinitySchedulingStrategy:
-    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)

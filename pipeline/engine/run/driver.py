@@ -156,11 +156,12 @@ class _Driver:
             self._commit(every=True)
 
     def _report(self) -> None:
-        self._desk.take({id(live): live.status() for live in self._live})
+        self._desk.take({id(live): live.status() for live in self._live}, self._slots())
         self._context.progress.show(self._desk.lines, self._desk.whole, self._desk.share_past)
 
     def _run(self) -> None:
         while self._lines:
+            began = clock.now()
             went_on = self._advance()
             if self._desk.is_due:
                 self._report()
@@ -169,6 +170,7 @@ class _Driver:
                 self._drain()
             elif not self._desk.is_paused:
                 went_on |= self._fill() >= MOST_AT_ONCE
+            self._desk.note_turn(clock.now() - began)
             self._handle_next(0.0 if went_on else PLAN_POLL_S if self._planner.is_busy else POLL_S)
 
     # lines
@@ -206,6 +208,7 @@ class _Driver:
                 self._n_changes += 1
             state = self._lines[number]
             state.is_planning = False
+            self._desk.note_plan()
             if chain is None:
                 del self._lines[number]
                 self._n_changes += 1
@@ -320,6 +323,7 @@ class _Driver:
         for name, stages in due.items():
             commit_together(stages, self._context)
             self._grouped_at[name] = clock.now()
+            self._desk.note_commit()
 
     def _is_group_due(self, name: str) -> bool:
         return clock.now() - self._grouped_at.get(name, float("-inf")) >= GROUP_S

@@ -20,6 +20,7 @@ from manifests.time_left import TimeLeft
 from pipeline.engine.run import clock
 from pipeline.engine.run.drain import StopRequest
 from pipeline.engine.run.progress import RunProgress, log
+from pipeline.engine.run.spending import FREE, Prices, Spending
 from pipeline.engine.run.status_files import read_control
 from pipeline.engine.store.store import Store
 
@@ -47,12 +48,17 @@ class Desk:
         *,
         publishes: bool = True,
         tell: Callable[[StageStatus], None] = lambda stage: None,
+        tell_run: Callable[[RunStatus], None] = lambda status: None,
+        prices: Prices = FREE,
         foresee: Callable[[Mapping[str, StageStatus]], TimeLeft | None] = lambda lines: None,
     ) -> None:
-        """`tell` is called with the combined status of the stages of a name whenever it is updated. `foresee`: the time
-        left, from those of all names.
+        """`tell` is called with the combined status of the stages of a name whenever it is updated, `tell_run` with
+        each status that is written. `foresee`: the time left, from those of all names.
         """
         self.publishes, self._tell, self._foresee = publishes, tell, foresee
+        self._tell_run, self._spending = tell_run, Spending(prices)
+        self.requests: dict[str, int] = {}
+        self._lag_s = self._planned_at = self._committed_at = 0.0
         self._time_left: TimeLeft | None = None
         self._progress: RunProgress | None = None
         self.rejects_in_force: dict[str, dict[str, int]] = {}
@@ -82,6 +88,7 @@ class Desk:
         if self._has_begun or not self.publishes:
             return
         self._has_begun = True
+        self._spending.go_on(self._store)
         for name in sorted(self._store.stages(), key=rank_of):
             n_done = self._store.n_committed(name)
             before = dict(self._store.reject_counts(name))
@@ -120,9 +127,22 @@ class Desk:
         """Whether it is time to report the stages' progress again."""
         return clock.now() - self._taken > TAKE_EVERY_S
 
-    def take(self, live: Mapping[int, StageStatus]) -> None:
+    def note_turn(self, busy_s: float) -> None:
+        """Takes note of a turn of the driver's loop: how long it was busy, without what it waited."""
+        self._lag_s = max(self._lag_s, busy_s)
+
+    def note_plan(self) -> None:
+        """Takes note that something was planned."""
+        self._planned_at = round(time.time(), 3)
+
+    def note_commit(self) -> None:
+        """Takes note that units were committed."""
+        self._committed_at = round(time.time(), 3)
+
+    def take(self, live: Mapping[int, StageStatus], n_slots: int = 0) -> None:
         """Takes in the progress of the stages under way, by a number for each, and writes status.json now and then."""
         now = clock.now()
+        self._spending.pass_time(now, n_slots)
         for name in {stage.stage for stage in self._live.values()}:
             self._active_s[name] = self._active_s.get(name, 0.0) + now - self._taken
         self._live, self._taken = dict(live), now
@@ -199,9 +219,17 @@ class Desk:
             stages=tuple(self._lines.values()),
             rejects_in_force=self.rejects_in_force,
             time_left=self._time_left,
+            loop_lag_s=round(self._lag_s, 3),
+            planned_at=self._planned_at,
+            committed_at=self._committed_at,
+            requests=dict(self.requests),
+            cost=self._spending.cost(sum(line.bytes for line in self._lines.values())),
+            clips=self._spending.n_clips(self._store),
         )
+        self._lag_s = 0.0
         self._store.write_sealed(STATUS_NAME, status.model_dump_json(indent=1).encode())
         self._last, self._written = status, clock.now()
+        self._tell_run(status)
 
 
 def _exit_code(error: BaseException | None) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from manifests.run_status import StageStatus
+from manifests.run_status import RunStatus, StageStatus
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import Outcome, attempt_unit
 from pipeline.engine.work.unit import Resources, Stage, Unit
@@ -88,6 +88,10 @@ class Executor(Protocol):
         """Exports a stage's progress to the cluster's monitoring."""
         ...
 
+    def measure_run(self, status: RunStatus) -> None:
+        """Exports how the run as a whole is doing."""
+        ...
+
     def close(self) -> None:
         """Releases workers."""
         ...
@@ -143,6 +147,9 @@ class LocalExecutor:
 
     def measure(self, status: StageStatus) -> None:
         """See Executor. This process has no monitoring."""
+
+    def measure_run(self, status: RunStatus) -> None:
+        """See Executor."""
 
     def close(self) -> None:
         """See Executor."""

@@ -294,6 +294,7 @@ def test_the_roll_and_shared_objects_take_no_slot_and_come_back(two: tuple[FakeR
 def test_how_far_a_stage_is_goes_to_rays_metrics(two: tuple[FakeRay, Any]) -> None:
     ray, executor = two
 
-    executor.measure("status")
+    executor.measure("a stage's")
+    executor.measure_run("the run's")
 
-    assert ray.measured == ["status"]
+    assert ray.measured == ["a stage's", "the run's"]

@@ -246,7 +246,7 @@ def test_units_that_had_not_begun_are_given_back_at_once_also_of_several_stages_
 
     assert time_.at == 6.0, "it waits for those that run alone"
     assert len(store.committed("media")) == 6 and store.committed("other") == {"u00"}
-    assert said.startswith("media: stopped on request") and "6 units were committed by this run, 6 given back" in said
+    assert said.startswith("media: stopped on request") and "6 videos were committed by this run, 6 given back" in said
 
 
 def test_a_run_whose_work_is_done_when_it_is_asked_to_stop_ends_well(run: Callable[..., Late], store: Store) -> None:

@@ -46,7 +46,7 @@ def test_a_person_pauses_an_identity_by_name_while_the_run_goes_on(tmp_path: Pat
 def test_pauses_are_logged_once_and_so_is_their_end(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     polite: Any = politeness(clock)
-    with log_pauses_of(polite, every_s=0.02):
+    with log_pauses_of(polite, {}, every_s=0.02):
         run(polite.report("one", "v", BOT))
         time.sleep(0.3)
         clock.now += 11
@@ -91,17 +91,20 @@ class Watched:
 
 def test_pauses_and_alarms_are_told_once_for_each_identity(caplog: pytest.LogCaptureFixture) -> None:
     def state(name: str, paused_s: float = 0.0, alarm: str = "", by_hand: bool = False) -> dict[str, Any]:
-        return {"name": name, "paused_s": paused_s, "alarm": alarm, "by_hand": by_hand, "why": "bot_check"}
+        asked = {"requests": {"page": 2, "player": 3}}
+        return {"name": name, "paused_s": paused_s, "alarm": alarm, "by_hand": by_hand, "why": "bot_check", **asked}
 
     well, odd = state("one"), state("two", alarm="no 720p four times as often")
     by_hand = state("one", by_hand=True)
     watched: Any = Watched([well, odd], [well, odd], [by_hand, odd], [by_hand, odd], [well, odd], [well, odd])
     before = set(threading.enumerate())
-    with log_pauses_of(watched, every_s=0.001):
+    requests: dict[str, int] = {}
+    with log_pauses_of(watched, requests, every_s=0.001):
         (watcher,) = set(threading.enumerate()) - before
         assert watcher.daemon and watched.all_seen.wait(20)
     assert not watcher.is_alive()
 
+    assert requests == {"one": 5, "two": 5}
     assert [record.getMessage() for record in caplog.records] == [
         "identity two: no 720p four times as often",
         "1 of 2 identities: one paused by hand (hdvila-pipeline identity resume one DIR); no work is lost",

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from manifests.lock import RunLock
+from manifests.run_status import RunStatus
+from manifests.time_left import TimeLeft
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.progress import set_up_logging
 from pipeline.engine.run.status_and_control import Desk
@@ -17,7 +19,10 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from pipeline.engine.work.scratch import host_name
 from pipeline.engine.work.unit import Resources
+from tests.conftest import REPO
 from tests.pipeline.engine.toys import ToyStage
+
+MONITORING = REPO / "docker" / "monitoring"
 
 
 @pytest.fixture
@@ -62,10 +67,15 @@ def test_prometheus_scrapes_units_rejects_and_bytes(tmp_path: Path, monkeypatch:
         desk = Desk(store, publishes=False, tell=executor.measure)
         with RunLock(store) as lock:
             run_stage(toy(tmp_path, ("a", ""), ("b", ""), ("c", "reject")), store, executor, lock, desk=desk)
+        left = TimeLeft(likely_s=60, low_s=30, high_s=90)
+        whole = RunStatus(
+            loop_lag_s=2, planned_at=3, committed_at=4, time_left=left, requests={"here": 5}, cost=6, clips=500
+        )
+        executor.measure_run(whole)
         (node,) = ray.nodes()
         url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
         until = time.monotonic() + 60
-        while sum(ours(lines := scraped(url)).values()) < 6 and time.monotonic() < until:
+        while sum(ours(lines := scraped(url)).values()) < 92 and time.monotonic() < until:
             time.sleep(1)
     finally:
         executor.close()
@@ -76,8 +86,18 @@ def test_prometheus_scrapes_units_rejects_and_bytes(tmp_path: Path, monkeypatch:
         "ray_hdvila_units_in_flight": 0,
         "ray_hdvila_rejects_total": 1,
         "ray_hdvila_bytes_total": 2,
+        "ray_hdvila_loop_lag_seconds": 2,
+        "ray_hdvila_planned_timestamp_seconds": 3,
+        "ray_hdvila_committed_timestamp_seconds": 4,
+        "ray_hdvila_time_left_seconds": 60,
+        "ray_hdvila_requests_total": 5,
+        "ray_hdvila_cost_per_1000_clips": 12,
     }
-    assert all('stage="toy"' in name for name in found)
+    assert sum('stage="toy"' in name for name in found) == 4 and sum('identity="here"' in name for name in found) == 1
+    watched = set(re.findall(r"ray_hdvila_\w+", "".join(p.read_text() for p in MONITORING.iterdir())))
+    assert watched <= {name.partition("{")[0] for name in found} | {"ray_hdvila_losses_total"}, (
+        "none but those there are"
+    )
     named = {name for name in names_of_tasks(lines) if "Roll." not in name}  # its actor, one a run
     assert named == {"toy"}, "Ray keeps a metric for each name for as long as the driver lives: no unit may be in it"
 

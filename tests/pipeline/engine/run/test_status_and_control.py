@@ -12,11 +12,12 @@ import pytest
 from hdvila_testing.requests import count_requests
 from manifests.errors import UserError
 from manifests.lock import LockLost, RunLock
-from manifests.run_status import Control, StageStatus
+from manifests.run_status import Control, RunStatus, StageStatus
 from pipeline.engine.run import clock, driver
 from pipeline.engine.run import status_and_control as desk_module
 from pipeline.engine.run.drain import Drained, StopRequest
 from pipeline.engine.run.driver import run_stage
+from pipeline.engine.run.spending import Prices
 from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.run.status_files import read_run_status, write_control
 from pipeline.engine.store.merge import MergeSizes
@@ -144,6 +145,22 @@ def test_a_run_asks_for_control_and_tells_how_far_it_is_every_few_seconds(store:
     at.at += 0.1
     desk.take({1: live(4)})
     assert status_of(store)["stages"][0]["done"] == 4
+
+
+def test_cost_goes_on_from_earlier_runs_and_is_of_slots_time_and_bytes(store: Store, at: Jumping) -> None:
+    store.write("manifest.json", b'{"totals": {"samples": 500}}')
+    for cost in (4.0 + 1.0 + 0.5, 2 * (4.0 + 1.0 + 0.5)):
+        said: list[RunStatus] = []
+        desk = Desk(store, tell_run=said.append, prices=Prices(slot_hour=0.25, run_hour=0.5, gb_written=0.1))
+        desk.begin()
+        desk.requests["here"] = 7
+        desk.take({}, n_slots=8)
+        desk.note_turn(3.0)
+        desk.note_turn(0.1)
+        at.at += 7200.0
+        desk.take({1: live(1, bytes=5 * 10**9)}, n_slots=8)
+        assert (said[-1].cost, said[-1].clips, said[-1].loop_lag_s) == (cost, 500, 3.0)
+        assert said[-1].requests == status_of(store)["requests"] == {"here": 7} and status_of(store)["version"] == 1
 
 
 def test_the_seconds_of_a_stage_are_those_in_which_any_batch_of_it_was_under_way(store: Store, at: Jumping) -> None:

@@ -77,6 +77,7 @@ class Reason(StrEnum):
     # text
     BROKEN_CAPTIONS = "broken_captions"
     FALSE_WORD_TIMES = "false_word_times"
+    NO_SENTENCE_MODEL = "no_sentence_model"
     TOO_FEW_WORDS = "too_few_words"
     TOO_MANY_WORDS_PER_SECOND = "too_many_words_per_second"
     TOO_FEW_WORDS_PER_SECOND = "too_few_words_per_second"
@@ -221,6 +222,10 @@ FACTS: dict[Reason, _Fact] = {
     Reason.BAD_ADDRESS: _Fact(NEVER, "not an allowed address: http(s), a public machine, a named bucket"),
     Reason.BROKEN_CAPTIONS: _Fact(NEVER, "the caption file cannot be read"),
     Reason.FALSE_WORD_TIMES: _Fact(NEVER, "word times are false, and text.transcript.false_times is reject"),
+    Reason.NO_SENTENCE_MODEL: _Fact(
+        NEVER,
+        "no marks, in a language that the sentence model does not know, and text.sentences.other_languages is reject",
+    ),
     Reason.TOO_FEW_WORDS: _Fact(NEVER, "too few words"),
     Reason.TOO_MANY_WORDS_PER_SECOND: _Fact(NEVER, "more words per second than people speak"),
     Reason.TOO_FEW_WORDS_PER_SECOND: _Fact(NEVER, "fewer words per second than speech has"),

@@ -32,6 +32,11 @@ class SentenceConfig(Section):
     model: Literal["net", "sat", "pause"] = identity(
         "net", doc="sentence model for tracks without marks: net (shipped), sat (wtpsplit-lite), pause (baseline)"
     )
+    other_languages: Literal["pauses", "reject"] = identity(
+        "pauses",
+        doc="tracks without marks in a language that the shipped net does not know (all but English): pauses: split at "
+        "pauses, as by the model pause; reject: rejected (no_sentence_model)",
+    )
     weights: str = identity(
         "",
         doc="your own weights: a model file (net), or a folder with a model and its tokenizer (sat); empty: shipped",

@@ -13,8 +13,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.reasons import Reason
 from pipeline.config.text import SentenceConfig
-from pipeline.text.boundary import BoundaryModel, best_threshold, load_model
+from pipeline.engine.work.unit import Rejected
+from pipeline.text.boundary import MODEL_LANGUAGES, BoundaryModel, best_threshold, load_model
 from pipeline.text.boundary.evidence import Marks
 from pipeline.text.boundary.marks import sentence_ends
 from pipeline.text.captions.track import Track, Word
@@ -51,7 +53,20 @@ def split_sentences(
 
 def model_used(track: Track, config: SentenceConfig, model: BoundaryModel | None = None) -> str:
     """The name of what decides where this track's sentences end: `punctuation`, or the name of a model."""
-    return BY_MARKS if track.punctuated else (model or load_model(config.model, config.weights)).name
+    return BY_MARKS if track.punctuated else (model or model_for(track, config)).name
+
+
+def model_for(track: Track, config: SentenceConfig) -> BoundaryModel:
+    """The model for the track's language: pauses where the shipped net does not know it (unknown: English).
+
+    Raises Rejected if the configuration has tracks without marks in such a language rejected.
+    """
+    language = track.language.split("-")[0].lower()
+    if config.model != "net" or config.weights or not language or language in MODEL_LANGUAGES:
+        return load_model(config.model, config.weights)
+    if config.other_languages == "reject" and not track.punctuated:
+        raise Rejected(Reason.NO_SENTENCE_MODEL, f"no marks, and the sentence model does not know {language}")
+    return load_model("pause")
 
 
 def sentence_of(words: Sequence[Word], first: int, last: int) -> Sentence:
@@ -79,7 +94,7 @@ def mark_probabilities(
     unmarked = _unmarked(certain, max_words) if track.punctuated else ~certain
     combined = Marks.of_ends(certain.astype(np.float32))
     if unmarked.any():
-        by_model = (model or load_model(config.model, config.weights)).probabilities(words, speaker_turns(track))
+        by_model = (model or model_for(track, config)).probabilities(words, speaker_turns(track))
         combined.ends[unmarked] = by_model.ends[unmarked]
         combined.inner[unmarked] = by_model.inner[unmarked]
     return combined
@@ -109,7 +124,7 @@ def sentence_breaks(
     certain: NDArray[np.bool_] = probability == 1
     if np.all(certain | (probability == 0)):
         return certain
-    threshold = (model or load_model(config.model, config.weights)).threshold or best_threshold(probability)
+    threshold = (model or model_for(track, config)).threshold or best_threshold(probability)
     ends: NDArray[np.bool_] = probability >= threshold
     for first, last in _runs(ends):
         _split_long(probability, ends, first, last, max_words)

@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -43,13 +43,14 @@ def shown_transcript(track: Track, config: TextConfig, stamped: Track | None = N
     if stamped is not None:
         track, _ = align_track(track, stamped)
         anchored = [word.timed for word in track.words]
-    marks = mark_probabilities(track, config.sentences)
-    sentences = split_sentences(track, config.sentences, probability=marks.ends)
     language = track.language.split("-")[0] or track_language(track.words)
+    spoken = replace(track, language=language)
+    marks = mark_probabilities(spoken, config.sentences)
+    sentences = split_sentences(spoken, config.sentences, probability=marks.ends)
     clips, rejections = plan_track(track, config, language=language, anchored=anchored, marks=marks)
     share = repeats(track.words)
     repeated = f"a song: {share:.2f} of its phrases come back" if share > config.filters.max_repeated_share else ""
-    return ShownTranscript(track, sentences, clips, rejections, model_used(track, config.sentences), repeated)
+    return ShownTranscript(track, sentences, clips, rejections, model_used(spoken, config.sentences), repeated)
 
 
 def as_json(shown: ShownTranscript) -> dict[str, object]:

@@ -23,6 +23,8 @@ from pipeline.text.captions.track import Word
 
 ModelName = Literal["net", "sat", "pause"]
 MODEL_FILE = Path(__file__).with_name("model.npz")
+MODEL_LANGUAGES = frozenset({"en"})
+"""The languages of the shipped network."""
 
 
 class BoundaryModel(Protocol):

@@ -1,10 +1,10 @@
-"""Finds sentence ends in text with marks: `.?!…`, told apart from abbreviations, initials and numbers."""
+"""Finds sentence ends in text with marks (`FINAL_MARKS`), told apart from abbreviations, initials and numbers."""
 
 import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from pipeline.text.captions.words import FINAL_MARKS, ends_with_mark
+from pipeline.text.captions.words import CLOSING, FINAL_MARKS, ends_with_mark
 
 _TITLES = """
 mr mrs ms dr prof sr jr st mt ft gen col capt lt sgt cpl rev hon gov sen rep pres vs messrs mme mlle sra dra ing
@@ -27,8 +27,7 @@ STARTERS = frozenset(_STARTERS.split())
 _DOTTED = re.compile(r"(?:[^\W\d_]\.){2,}", re.IGNORECASE)
 _INITIAL = re.compile(r"[^\W\d_a-z]\.")
 _ENUMERATION = re.compile(r"\d{1,3}\)?\.")  # opening brackets are removed before: 12. (12.) (12). 12).
-_CLOSING = "\"”’'»)]"
-_OPENING = "\"“„‘'«([¿¡-–—"
+_OPENING = "\"“„‘'«([¿¡-–—「『（【《"
 
 
 def sentence_ends(texts: Sequence[str]) -> list[bool]:
@@ -52,7 +51,7 @@ def _is_cased(texts: Sequence[str]) -> bool:
 
 
 def _ends_here(text: str, following: str, *, cased: bool, first: bool) -> bool:
-    core = text.rstrip(_CLOSING)
+    core = text.rstrip(CLOSING)
     quoted = core != text
     stem = core.lstrip(_OPENING)
     next_word = following.lstrip(_OPENING)

@@ -47,8 +47,10 @@ being am do does did have has had will would can could should may might must not
 or but if so than then there here what which who when where why how sic le la les un une des du de et est der die das
 ein eine und ist el los las una y es
 """
-_PUNCTUATION = frozenset(".,;:!?…。！？、،؛؟-–—―\"“”„'‘’`´«»‹›()[]{}（）【】·•*~|_/\\¿¡")
-_OPENING = frozenset("\"“„'‘«‹([{（【¿¡`")
+_PUNCTUATION = frozenset(
+    ".,;:!?…-–—―\"“”„'‘’`´«»‹›()[]{}·•*~|_/\\¿¡。．！？｡、，；：・「」『』（）【】《》，،؛؟۔।॥።፧፣։՞။၊។៕།༎"
+)
+_OPENING = frozenset("\"“„'‘«‹([{（【「『《¿¡`")
 _DASH = re.compile(r"\s*([-–—])(?=\s*[\"“«'‘(\[♪]?[^\W_a-zà-öø-ÿа-яё])")
 _LABEL = re.compile(r"\s*([^\W\d_][^\s:]*(?:\s[^\s:]+){0,3}?)\s?:(?=\s|$)")
 _INNER_LABEL = re.compile(

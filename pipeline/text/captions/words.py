@@ -16,7 +16,20 @@ from pipeline.text.captions.track import BrokenTrack, Event, Row, Rows, Track, W
 
 MIN_FINAL_SHARE = 0.01
 """Share of words with a sentence mark from which a track counts as punctuated (real tracks: <0.0015 or >0.015)."""
-FINAL_MARKS = frozenset(".?!…。！？؟")
+FINAL_MARKS = frozenset(
+    ".?!…"
+    "。．！？｡"  # Chinese, Japanese
+    "؟۔"  # Arabic, Persian, Urdu
+    "।॥"  # Hindi, Bengali, Marathi and other scripts of India
+    "።፧"  # Amharic
+    "։՞"  # Armenian
+    "။"  # Burmese
+    "។៕"  # Khmer
+    "།༎"  # Tibetan
+)
+"""What ends a sentence, in any script."""
+CLOSING = "\"”’'»)]」』）】》›"
+"""What may stand behind it."""
 MAX_TOKENS = 50_000
 """Most words, sounds and speaker marks of a track: over five hours of talk. This bounds the cost of a track."""
 _TOKEN_MARK = re.compile(r"[\[({*【［（>♪♫♬♩🎵🎶]")
@@ -29,7 +42,7 @@ CREDIT_ROWS = 3
 
 def ends_with_mark(text: str) -> bool:
     """Whether a word ends with a sentence mark, ignoring closing quotes and brackets."""
-    return text.rstrip("\"”’'»)]")[-1:] in FINAL_MARKS
+    return text.rstrip(CLOSING)[-1:] in FINAL_MARKS
 
 
 def build_track(read: Rows, *, kind: str, language: str) -> Track:

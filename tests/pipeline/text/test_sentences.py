@@ -1,5 +1,6 @@
 """Sentences: by the track's own marks where it has them, else by the model; every word in exactly one."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from manifests.reasons import Reason
 from pipeline.config.text import SentenceConfig
+from pipeline.engine.work.unit import Rejected
 from pipeline.text.boundary import PauseModel
 from pipeline.text.boundary.evidence import Marks
 from pipeline.text.boundary.marks import sentence_ends
@@ -74,6 +77,23 @@ def test_an_unmarked_track_is_split_by_the_model_and_says_so() -> None:
     assert [s.text for s in found] == ["we went home", "then we slept well"]
     assert model_used(unmarked, SentenceConfig(model="pause")) == "pause"
     assert model_used(track("One. Two."), SentenceConfig()) == BY_MARKS
+
+
+def test_where_the_net_does_not_know_the_language_pauses_decide_and_say_so_or_the_track_is_rejected() -> None:
+    spanish = replace(
+        track("nos fuimos a casa luego dormimos bien", punctuated=False, gaps={3: 1500}), language="es-MX"
+    )
+    found = split_sentences(spanish, SentenceConfig())
+    assert [s.text for s in found] == ["nos fuimos a casa", "luego dormimos bien"]
+    assert model_used(spanish, SentenceConfig()) == "pause"
+    assert model_used(replace(spanish, language="en-GB"), SentenceConfig()).startswith("net")
+
+    strict = SentenceConfig(other_languages="reject")
+    with pytest.raises(Rejected) as caught:
+        split_sentences(spanish, strict)
+    assert caught.value.reason is Reason.NO_SENTENCE_MODEL
+    marked = replace(track("Nos fuimos a casa. Luego dormimos bien.", punctuated=True), language="es")
+    assert len(split_sentences(marked, strict)) == 2 and model_used(marked, strict) == BY_MARKS
 
 
 def test_a_long_unmarked_run_inside_a_marked_track_is_split() -> None:

@@ -70,6 +70,7 @@ def test_a_track_is_punctuated_from_one_mark_in_a_hundred_words_on(n_words: int,
 
 def test_a_mark_counts_behind_quotes_and_brackets_too() -> None:
     assert all(ends_with_mark(text) for text in ("end.", "end?”", "end.')", "end!»", "end。"))
+    assert all(ends_with_mark(text) for text in ("कहा।", "چلا۔", "ذهب؟", "行きます。」", "ነው።", "է։", "ទៅ។", "去！）"))
     assert not any(ends_with_mark(text) for text in ("end", "end,", ".end", '"', ""))
 
 

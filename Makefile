@@ -31,8 +31,9 @@ help:
 
 install: $(VENV)/.installed ## a venv in .venv with everything in it
 
-# Compiling what nobody imports takes two fifths of an installation: Python compiles a module when it is first imported.
-PIP_INSTALL := $(BIN)/python -m pip install --no-compile -c constraints.txt
+# Half of an installation is compiling modules. For the demo, Python compiles those that it imports; tests import nearly all.
+LATER := --no-compile
+PIP_INSTALL := $(BIN)/python -m pip install -c constraints.txt
 TORCH_FIRST = $(if $(TORCH_INDEX),$(PIP_INSTALL) --no-deps --index-url $(TORCH_INDEX) torch torchvision)
 
 $(BIN)/pip:
@@ -41,17 +42,17 @@ $(BIN)/pip:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	    { echo "$(PYTHON) has no venv: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile --upgrade pip
+	$(BIN)/python -m pip install --quiet $(LATER) --upgrade pip
 
 $(VENV)/.pipeline: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "the pipeline is installed into $(VENV): 0.5 GB from the package index, 1.5 GB on the disk"
-	$(QUIETLY) $(PIP_INSTALL) --quiet --editable '.[pipeline$(FFMPEG_EXTRA)]'
+	$(QUIETLY) $(PIP_INSTALL) $(LATER) --quiet --editable '.[pipeline$(FFMPEG_EXTRA)]'
 	touch $@
 
 $(VENV)/.train: $(VENV)/.pipeline
 	@echo "the trainer is installed into $(VENV): $(if $(TORCH_INDEX),0.3,2.8) GB more to fetch, some minutes"
 	$(TORCH_FIRST)
-	$(QUIETLY) $(PIP_INSTALL) --editable '.[pipeline,train$(FFMPEG_EXTRA)]'
+	$(QUIETLY) $(PIP_INSTALL) $(LATER) --editable '.[pipeline,train$(FFMPEG_EXTRA)]'
 	touch $@
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/pip

@@ -31,5 +31,6 @@ files, inside, lock: the files of a folder or bucket, each whole or absent, none
     time over it. outage, parallel: a store that does not answer is waited for; requests side by side
 parquet, seals, colour: Parquet with checksums, and that of strangers; documents with checksums; what the numbers of a
     frame mean
+hub: uploads of a folder to the Hugging Face hub
 reference, typed_rows: make docs/reference.md and rows.py from these tables
 """

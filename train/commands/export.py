@@ -23,7 +23,7 @@ def export(
     public: Annotated[bool, typer.Option("--public", help="With --push: for everyone to read.")] = False,
 ) -> None:
     """Writes model.safetensors, config.json, tokenizer and model card; averaged weights if the run kept them."""
-    from train.exports import hub
+    from manifests import hub
     from train.exports.export import export_run
     from train.loop.bucket import at_hand
 
@@ -35,4 +35,4 @@ def export(
     checkpoint = export_run(at_hand(run, best=best), out, best=best, onnx=form == "onnx")
     typer.echo(f'{out}: exported from {checkpoint}; from Python: train.load("{out}").embed_text(["a caption"])')
     if push:
-        typer.echo(f"uploaded to {hub.push(out, push, public=public)}")
+        typer.echo(f"uploaded to {hub.push(out, push, public=public).address}")

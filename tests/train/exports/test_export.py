@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
+from huggingface_hub import ModelCard
 from safetensors import safe_open
 from typer.testing import CliRunner
 
@@ -14,7 +14,7 @@ import train
 from hdvila_testing.drawn_set import a_tree
 from manifests.errors import UserError
 from manifests.settings import parse_config
-from tests.train.exports.hub_stand_in import hub_stand_in
+from tests.hub_stand_in import hub_stand_in
 from tests.train.model_cases import small_batch, small_config, small_model
 from train.cli import app
 from train.config import TrainConfig
@@ -135,7 +135,8 @@ def test_numbers_scores_and_front_matter_are_those_of_the_model() -> None:
     model = small_model()
     card = model_card(model, Origin("a run", stride=6, fps=12.5, step=77, scores=CARD_SCORES), has_tokenizer=True)
 
-    assert yaml.safe_load(card.split("---")[1])["library_name"] == "hdvila"
+    front = ModelCard(card).data
+    assert (front.library_name, front.pipeline_tag) == ("hdvila", "feature-extraction")
     assert "6 frames at 12.5/s apart" in card and "| optimiser steps | 77 |" in card
     assert "| text to video | 25.0% (2.0%) |" in card and "50 clips" in card
     assert OWN_LICENCE in card and NO_TOKENIZER not in card

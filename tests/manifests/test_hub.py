@@ -3,16 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import huggingface_hub
+import huggingface_hub.constants
 import pytest
-from huggingface_hub import ModelCard
 
+from manifests import hub
 from manifests.errors import UserError
-from tests.train.exports.hub_stand_in import TOKEN, HubStandIn, hub_stand_in
-from tests.train.exports.test_export import a_model, a_tokenizer
-from train.exports import hub
-from train.exports.export import export
-from train.exports.export_folder import Origin
+from tests.hub_stand_in import TOKEN, HubStandIn, hub_stand_in
 
 NAME = "someone/a-model"
 
@@ -25,14 +21,15 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStandIn]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("export") / "out"
-    export(a_model(), a_tokenizer(), out, Origin("a test"))
+    out = tmp_path_factory.mktemp("export")
+    (out / "README.md").write_text("a card")
+    (out / "model.safetensors").write_bytes(b"weights")
     return out
 
 
 def test_the_folder_is_uploaded_whole_to_a_private_repository(server: HubStandIn, folder: Path) -> None:
     hub.refuse_name(NAME)
-    assert hub.push(folder, NAME, public=False) == f"{server.url}/{NAME}"
+    assert hub.push(folder, NAME, public=False) == (f"{server.url}/{NAME}", "1")
     assert server.private == {NAME: True}
     assert server.files[NAME] == {path.name: path.read_bytes() for path in folder.iterdir()}
     assert server.tokens == {f"Bearer {TOKEN}"}
@@ -74,8 +71,3 @@ def test_without_a_token_nothing_is_tried(server: HubStandIn, tmp_path: Path, mo
     monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
     with pytest.raises(UserError, match="set HF_TOKEN or run hf auth login"):
         hub.refuse_name(NAME)
-
-
-def test_the_hub_reads_the_card(folder: Path) -> None:
-    card = ModelCard.load(folder / "README.md")
-    assert (card.data.library_name, card.data.pipeline_tag) == ("hdvila", "feature-extraction")

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from types import MappingProxyType
 from typing import Any
 
-import huggingface_hub
+import huggingface_hub.constants
 import pytest
 
 TOKEN = "hf_of_the_stand_in"
 
 
 class HubStandIn(ThreadingHTTPServer):
-    """Repositories in memory. `refuse`: {a part of a path: the status that it is answered with}."""
+    """Repositories in memory; a data set's is `datasets/OWNER/NAME`. `refuse`: {a part of a path: the status of its
+    answer}."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.private: dict[str, bool] = {}
         self.files: dict[str, dict[str, bytes]] = {}
+        self.n_commits: dict[str, int] = {}
         self.large: dict[str, bytes] = {}
         self.refuse: dict[str, int] = {}
         self.tokens: set[str | None] = set()
@@ -42,9 +45,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
-    def _answer(self, document: Any, status: int = 200) -> None:
+    def _answer(self, document: Any, status: int = 200, headers: Mapping[str, str] = MappingProxyType({})) -> None:
         body = json.dumps(document).encode()
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -58,13 +63,17 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def do_GET(self) -> None:
-        name = self.path.removeprefix("/api/models/").partition("?")[0]
+        asked, tree, _ = self.path.partition("?")[0].partition("/tree/")
+        name = _repository(asked)
         if self._refused():
             return
         if name not in self.server.private:
-            self._answer({"error": "no such model"}, 404)
-            return
-        self._answer({"id": name, "private": self.server.private[name], "siblings": []})
+            self._answer({"error": "no such repository"}, 404, {"X-Error-Code": "RepoNotFound"})
+        elif tree:
+            files = self.server.files[name].items()
+            self._answer([{"type": "file", "path": path, "size": len(data), "oid": "1"} for path, data in files])
+        else:
+            self._answer({"id": name.removeprefix("datasets/"), "private": self.server.private[name], "siblings": []})
 
     def do_PUT(self) -> None:
         body = self._body()
@@ -87,17 +96,18 @@ class _Handler(BaseHTTPRequestHandler):
             asked = json.loads(body)["objects"]
             self._answer({"transfer": "basic", "objects": [self._large(each) for each in asked]})
         elif "/commit/" in self.path:
-            self._commit(self.path.removeprefix("/api/models/").partition("/commit/")[0], body)
+            self._commit(_repository(self.path.partition("/commit/")[0]), body)
         else:
             self._answer({}, 404)
 
     def _create(self, asked: dict[str, Any]) -> None:
-        name = f"{asked['organization']}/{asked['name']}"
+        folder = "datasets/" * (asked.get("type") == "dataset")
+        name = f"{folder}{asked['organization']}/{asked['name']}"
         if name in self.server.private:
             self._answer({"error": "exists", "url": f"{self.server.url}/{name}"}, 409)
             return
         self.server.private[name] = asked.get("private", asked.get("visibility") == "private")
-        self.server.files[name] = {}
+        self.server.files[name] = {".gitattributes": b""} if folder else {}
         self._answer({"url": f"{self.server.url}/{name}"})
 
     def _large(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -110,11 +120,20 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.files[name][value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "lfsFile":
                 self.server.files[name][value["path"]] = self.server.large[value["oid"]]
-        self._answer({"commitUrl": f"{self.server.url}/{name}/commit/1", "commitOid": "1"})
+            elif line["key"] == "deletedFile":
+                del self.server.files[name][value["path"]]
+        n = self.server.n_commits[name] = self.server.n_commits.get(name, 0) + 1
+        self._answer({"commitUrl": f"{self.server.url}/{name}/commit/{n}", "commitOid": str(n)})
+
+
+def _repository(path: str) -> str:
+    """`OWNER/NAME` or `datasets/OWNER/NAME`, of an address of the hub's interface."""
+    return path.removeprefix("/api/").removeprefix("models/")
 
 
 def _mode(path: str) -> dict[str, Any]:
-    return {"path": path, "uploadMode": "lfs" if path.endswith(".safetensors") else "regular", "shouldIgnore": False}
+    is_large = path.endswith((".safetensors", ".parquet", ".tar"))
+    return {"path": path, "uploadMode": "lfs" if is_large else "regular", "shouldIgnore": False}
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import json
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -172,6 +172,7 @@ def commit_video(
     category_id: int = 27,
     failed: Mapping[int, str] | None = None,
     members: Collection[str] = DEFAULT_MEMBERS,
+    licence: str = "",
 ) -> None:
     """Commits what the crawl and the media stage leave of a video. `failed`: reason code by clip number."""
     channel_id = channel_id or f"UC-{video_id}"
@@ -180,7 +181,7 @@ def commit_video(
     samples = [
         Sample(
             sample_key(video_id, n),
-            tiny_members(video_id, n, category_id=category_id, channel_id=channel_id, members=members),
+            tiny_members(video_id, n, category_id=category_id, channel_id=channel_id, members=members, license=licence),
         )
         for n in numbers
     ]
@@ -292,8 +293,9 @@ def a_data_set(
     config: ShardsConfig | None = None,
     members: Collection[str] = DEFAULT_MEMBERS,
     prefix: str = "video",
+    licences: Sequence[str] = ("",),
 ) -> Store:
-    """Makes a whole data set over the 15 categories in turn; every third video has a failed clip."""
+    """Makes a whole data set over the 15 categories, and the licences, in turn; every third video has a failed clip."""
     store = Store(str(url))
     categories = load_categories()
     for i in range(n_videos):
@@ -305,6 +307,7 @@ def a_data_set(
             category_id=categories[i % len(categories)].id,
             failed={n_clips - 1: "silent"} if i % 3 == 2 else None,
             members=members,
+            licence=licences[i % len(licences)],
         )
     select(store)
     make_shards(store, config)

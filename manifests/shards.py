@@ -150,11 +150,16 @@ def manifest_bytes(shards: Sequence[ShardEntry], head: dict[str, Any]) -> tuple[
         "kind": "hdvila-manifest",
         "shards": TABLE_NAME,
         "shards_sha256": hashlib.sha256(parquet).hexdigest(),
-        "totals": _totals(shards),
-        "splits": {name: _totals([s for s in shards if s.split == name]) for name in sorted({s.split for s in shards})},
+        **counts_of(shards),
         **head,
     }
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n", parquet
+
+
+def counts_of(shards: Sequence[ShardEntry]) -> dict[str, Any]:
+    """`totals` and `splits` of manifest.json."""
+    names = sorted({shard.split for shard in shards})
+    return {"totals": _totals(shards), "splits": {n: _totals([s for s in shards if s.split == n]) for n in names}}
 
 
 def _totals(shards: Sequence[ShardEntry]) -> dict[str, Any]:

@@ -190,6 +190,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         "pipeline/dataset/hashes",
         "pipeline/dataset/ledger",
     ],
+    "tests/pipeline/dataset/test_export.py, frame by frame": ["pipeline/dataset/exact"],
     "tests/pipeline/dataset/test_purge.py and tests/pipeline/dataset/test_withdraw.py, whose edits it makes": [
         "pipeline/dataset/edit"
     ],

@@ -1,38 +1,133 @@
-"""`hdvila-pipeline export`: a finished data set as HD-VILA-100M was released, or with clips that start at frame 0."""
+"""`hdvila-pipeline export`: a finished data set in the forms that others read, and to the Hugging Face hub."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:  # heavy to import
+    from pipeline.dataset.hub_folder import Choice
+    from pipeline.engine.store.store import Store
 
 
 class Format(StrEnum):
     """The format to write."""
 
     HDVILA = "hdvila"
-    EXACT = "exact"
+    WEBDATASET = "webdataset"
+    HF = "hf"
 
 
 def export(
     url: Annotated[str, typer.Argument(help="The data set: a folder or an s3:// url.", metavar="DIR")],
     out: Annotated[str, typer.Option(help="Where to write the export: a folder or an s3:// url.")],
     format_: Annotated[
-        Format, typer.Option("--format", help="hdvila: ids, spans and texts, without media; exact: see --exact.")
-    ] = Format.HDVILA,
+        Format | None,
+        typer.Option(
+            "--format",
+            help="hdvila (default): ids, spans and texts as HD-VILA-100M was released; webdataset: the data set for "
+            "readers that know no offset; hf: a folder for load_dataset and the Hugging Face hub.",
+        ),
+    ] = None,
     exact: Annotated[
-        bool,
-        typer.Option("--exact", help="Write a data set whose clips start at frame 0, for readers that know no offset."),
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--exact/--as-is",
+            help="Clips that start at frame 0, re-encoded (default), or as they are, from the keyframe before.",
+        ),
+    ] = None,
+    media: Annotated[bool, typer.Option("--media", help="hf: the clips too, not only ids, spans and texts.")] = False,
+    licences: Annotated[
+        list[str] | None,
+        typer.Option("--licence", metavar="WORD", help="hf: only clips whose licence contains it; may be repeated."),
+    ] = None,
+    push: Annotated[
+        str,
+        typer.Option("--push", metavar="OWNER/NAME", help="hf: also upload it to the Hugging Face hub, privately."),
+    ] = "",
+    public: Annotated[bool, typer.Option("--public", help="With --push: for everyone to read.")] = False,
 ) -> None:
-    """Writes ids, spans and texts the way HD-VILA-100M was released, or a copy whose clips start at frame 0."""
-    from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, export_exact, export_hdvila
+    """Writes ids, spans and texts, or the clips for readers of others; a copy of a data set on the hub."""
+    from manifests.errors import UserError
+    from pipeline.dataset.hub_folder import Choice
     from pipeline.engine.store.store import Store
     from pipeline.outdir.identity import open_directory
 
-    if exact or format_ is Format.EXACT:
-        totals = export_exact(open_directory(url), Store(out)).head["totals"]
-        print(f"{out}: {totals['samples']} samples in {totals['shards']} shards, each clip starts at frame 0")
-        return
-    done = export_hdvila(open_directory(url), Store(out))
-    print(f"{out}: {done.n_clips} clips of {done.n_videos} videos in {CLIPS_NAME} and {TEXTS_NAME}")
+    form = format_ or (Format.HDVILA if exact is None else Format.WEBDATASET)
+    if form is not Format.HF and (media or licences or push or public):
+        raise UserError("--media, --licence, --push and --public are for --format hf")
+    if exact is not None and (form is Format.HDVILA or (form is Format.HF and not media)):
+        raise UserError("--exact and --as-is are for clips; this export has none: give --format webdataset, or --media")
+    source, store = open_directory(url), Store(out)
+    if form is Format.HF:
+        _hf(source, store, Choice(media, exact is not False, tuple(licences or ())), push, public)
+    elif form is Format.WEBDATASET:
+        _webdataset(source, store, exact=exact is not False)
+    else:
+        _hdvila(source, store)
+
+
+def _hdvila(source: Store, out: Store) -> None:
+    from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, export_hdvila
+
+    done = export_hdvila(source, out)
+    print(f"{out.url}: {done.n_clips} clips of {done.n_videos} videos in {CLIPS_NAME} and {TEXTS_NAME}")
     print("a new run reads them: crawl.sources: [lists], crawl.lists: {files: [...], texts: [...]}")
+
+
+def _webdataset(source: Store, out: Store, *, exact: bool) -> None:
+    from manifests.shards import read_manifest
+    from pipeline.dataset.export import export_clips
+
+    if exact:
+        head = read_manifest(source.url, **dict(source.options)).head
+        _say_hours(head, head["totals"]["hours"])
+    totals = export_clips(source, out, exact=exact).head["totals"]
+    how = "each clip starts at frame 0" if exact else "the clips as they are"
+    print(f"{out.url}: {totals['samples']} samples in {totals['shards']} shards, {how}")
+
+
+def _say_hours(head: Mapping[str, Any], hours: float) -> None:
+    """Says before the work what it costs."""
+    from pipeline.dataset.exact import CPU_H_AN_HOUR
+    from pipeline.shards.card import cut_mode
+
+    if cut_mode(head) != "exact":
+        print(
+            f"{hours:.2f} hours of clips are encoded again, so that each starts with its sentence: about "
+            f"{hours * CPU_H_AN_HOUR:.2f} hours of a processor; --as-is copies them",
+            flush=True,
+        )
+
+
+def _hf(source: Store, out: Store, choice: Choice, push: str, public: bool) -> None:
+    from manifests.errors import UserError
+    from manifests.hub import refuse_name
+    from manifests.shards import read_manifest
+    from pipeline.dataset import pushes
+    from pipeline.dataset.hub_folder import contents_of, facts_of, is_written, write_hub_folder
+    from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way
+    from pipeline.shards.manifest import given_head
+
+    if push and not out.is_local:
+        raise UserError(f"--push uploads a folder of this machine; {out.url} is not one: give --out FOLDER")
+    if push:
+        refuse_name(push)
+    refuse_while_under_way(source, read_tombstones(source))
+    manifest = read_manifest(source.url, **dict(source.options))
+    contents = contents_of(source, manifest, choice)
+    if push:
+        pushes.refuse_push(source, push, given_head(manifest.head)[1], contents, choice)
+    facts = facts_of(manifest, contents, choice)
+    if not is_written(out, facts):
+        if choice.media and choice.exact:
+            _say_hours(manifest.head, contents.hours)
+        write_hub_folder(source, manifest, out, contents, choice)
+    what = "clips" if choice.media else "ids, spans and texts, no media"
+    print(f"{out.url}: {facts['n_clips']} clips of {facts['n_videos']} videos ({what}); load_dataset reads the folder")
+    if push:
+        print("\n".join(pushes.push(source, Path(out.root), push, facts, public=public)))

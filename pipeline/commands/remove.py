@@ -59,6 +59,8 @@ def remove(
     if report:
         page = write_answer(Store(report), url, [line for line in lines if line.strip()], done, purged=purge)
         print(f"the answer, for who asked: {page}")
+    if done.pushes:
+        print(f"the hub has copies; the next export --push deletes there what was removed: {'; '.join(done.pushes)}")
     if done.record:
         print(f"ids and keys, for copies, exports and merges elsewhere: {url.rstrip('/')}/{done.record}")
     if named.open:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 JSON_NAME, PAGE_NAME = "removed.json", "removed.html"
 BACKUPS = "Backups of the folder, and copies, exports and merges elsewhere, as far as they were made before."
 COPIES = "Who holds one of these manifests has a copy of the samples, and a training run that names one has read them."
+PUSHED = (
+    "What was pushed to the Hugging Face hub: the next `export --push` to the same name deletes there what was removed "
+    "here, and its history keeps it until it is deleted too."
+)
 NAMES = "The ids by which later runs are kept from taking it again; `remove --purge` leaves hashes alone of them."
 TABLES = "Captions and words in the tables of the crawl, which are not published; `remove --purge` erases them."
 _SAYS = {
@@ -39,6 +43,7 @@ _SAYS = {
     "rows_emptied": "Rows of tables that were emptied",
     "manifest_after": "The data set as it is now",
     "manifests_before": "Published as",
+    "pushes": "Pushed to the Hugging Face hub",
     "left": "What is left",
 }
 
@@ -46,7 +51,7 @@ _SAYS = {
 def write_answer(folder: Store, url: str, asked: Sequence[str], done: Removal, *, purged: bool) -> str:
     """Writes both files into a folder; returns the page's address. `asked`: the lines of the request."""
     kept = [*[NAMES] * bool(done.videos), *[TABLES] * bool(done.clips)]
-    left = [BACKUPS, *[COPIES] * bool(done.manifests), *(() if purged else kept)]
+    left = [BACKUPS, *[COPIES] * bool(done.manifests), *[PUSHED] * bool(done.pushes), *(() if purged else kept)]
     facts: dict[str, Any] = {
         "data_set": url,
         "date": datetime.now(UTC).replace(microsecond=0).isoformat(),
@@ -62,6 +67,7 @@ def write_answer(folder: Store, url: str, asked: Sequence[str], done: Removal, *
         "rows_emptied": done.n_purged,
         "manifest_after": done.manifest_after,
         "manifests_before": list(done.manifests),
+        "pushes": list(done.pushes),
         "left": left,
     }
     facts["sha256"] = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

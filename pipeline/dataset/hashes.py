@@ -39,6 +39,7 @@ from manifests.shards import (
 )
 from pipeline.crawl.sources.tables import hash_of_list
 from pipeline.dataset.ledger import COMMITS, LEDGER, files_in, noted_inputs
+from pipeline.dataset.pushes import PUSHES_NAME
 from pipeline.engine.store.commits import is_group
 from pipeline.engine.store.lost import table_files
 from pipeline.engine.store.store import Store
@@ -71,6 +72,7 @@ CURES = {
     COMMITS: f"{RESTORE}, or delete it: the next run does its units again",
     PUBLISHED: f"{RESTORE}; only who pinned that manifest needs it",
     RECORDS: RESTORE,
+    PUSHES_NAME: RESTORE,
 }
 """By the first name of a path: what to do about a file that cannot be made again here."""
 

@@ -23,6 +23,7 @@ from manifests.sample_index import INDEXES
 from manifests.shards import MANIFEST_NAME, PUBLISHED, RECORDS, TABLE_NAME, TOMBSTONES
 from manifests.stages import ORDER, rank_of
 from pipeline.balance.result import BALANCE_NAME
+from pipeline.dataset.pushes import PUSHES_NAME
 from pipeline.engine.store.lost import table_files
 from pipeline.engine.store.segments import HEAD
 from pipeline.engine.store.store import Store
@@ -38,7 +39,7 @@ log = logging.getLogger("hdvila")
 COMMITS = "commits"
 LEDGER = f"{COMMITS}/ledger.parquet"
 TOP = (
-    *(RUN_FILE, STATUS_NAME, BALANCE_NAME, SELECTION_NAME, TOMBSTONES),
+    *(RUN_FILE, STATUS_NAME, BALANCE_NAME, SELECTION_NAME, TOMBSTONES, PUSHES_NAME),
     *(MANIFEST_NAME, TABLE_NAME, WIDS_NAME, SIZES_NAME, CARD_NAME, CROISSANT_NAME),
 )
 """The files at the top of an output directory."""

@@ -33,6 +33,7 @@ from pipeline.dataset.embedded import forget_embedded, move_heads
 from pipeline.dataset.holders import channels_among, find_holders
 from pipeline.dataset.ledger import note_files
 from pipeline.dataset.purge import purge as purge_tables
+from pipeline.dataset.pushes import lines_of, read_pushes
 from pipeline.dataset.reach import reached_by
 from pipeline.dataset.records import found_by_address, hash_records, write_record
 from pipeline.dataset.withdraw import withdraw
@@ -78,6 +79,8 @@ class Removal:
     manifests: tuple[str, ...] = ()
     """SHA-256 of the manifests that were published before, by which copies are known and training runs name theirs."""
     manifest_after: str = ""
+    pushes: tuple[str, ...] = ()
+    """A line for each push of this data set to the Hugging Face hub, which may hold it."""
 
 
 def meant_by(named: Named, store: Store) -> Tombstones:
@@ -146,6 +149,7 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
             shards=tuple(sorted(holders.shards)),
             manifests=manifests,
             manifest_after=max(_published(store), default=""),
+            pushes=tuple(lines_of(read_pushes(store))),
         )
 
 

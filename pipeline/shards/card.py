@@ -21,7 +21,7 @@ from manifests.shards import TABLE_NAME, ShardEntry
 from pipeline.config.shards import CardConfig
 from pipeline.shards.by_split import clips_by_split, lacking, splits_of
 
-_WHAT = {member.extension: member.what for member in MEMBERS}
+WHAT = {member.extension: member.what for member in MEMBERS}
 
 _KEYFRAME_NOTE = (
     "**Each mp4 begins at the keyframe before its sentence.** The clip itself starts at frame `first_frame` "
@@ -37,7 +37,7 @@ _LOOSE_NOTE = (
     "**Each mp4 begins at the keyframe before its sentence and counts as the clip from there**: the picture may start "
     "some seconds before the words."
 )
-_NOTES = {"remux": _KEYFRAME_NOTE, "exact": _EXACT_NOTE, "keyframe": _LOOSE_NOTE}
+NOTES = {"remux": _KEYFRAME_NOTE, "exact": _EXACT_NOTE, "keyframe": _LOOSE_NOTE}
 
 
 def dataset_card(head: Mapping[str, Any], card: CardConfig) -> str:
@@ -47,19 +47,19 @@ def dataset_card(head: Mapping[str, Any], card: CardConfig) -> str:
     parts = [
         f"---\n{front}---",
         f"# {card.title}",
-        _NOTES[cut_mode(head)],
-        _description(card),
+        NOTES[cut_mode(head)],
+        description(card),
         f"{totals['samples']} clips, {totals['hours']:.2f} hours, {totals['shards']} shards.",
-        _table(
+        markdown_table(
             ("split", "shards", "clips", "hours", "bytes"),
             [(s, t["shards"], t["samples"], f"{t['hours']:.2f}", t["bytes"]) for s, t in head["splits"].items()],
         ),
         "## Categories",
-        _table(("category", "clips", "share", *splits_of(head)), _category_rows(head)),
+        markdown_table(("category", "clips", "share", *splits_of(head)), category_rows(head)),
         *(f"{sentence[0].upper()}{sentence[1:]}." for sentence in lacking(head)),
         "## A sample",
         "A sample is a run of members `<video_id>_<number>.<extension>` in a tar.",
-        _table(("member", "what it is"), [(f"`.{e}`", _WHAT.get(e, "")) for e in head["members"]]),
+        markdown_table(("member", "what it is"), [(f"`.{e}`", WHAT.get(e, "")) for e in head["members"]]),
         _READING.format(split=_first_split(head)),
         "## Origin and rights",
         _RIGHTS.format(contact=card.removals or NO_CONTACT),
@@ -96,7 +96,7 @@ as they do in the videos."""
 def cut_mode(head: Mapping[str, Any]) -> str:
     """The mode in which the clips were cut, from the configuration in the manifest; `remux` if it doesn't say."""
     mode = head.get("config", {}).get("media.cut.mode")
-    return mode if mode in _NOTES else "remux"
+    return mode if mode in NOTES else "remux"
 
 
 def _front_matter(head: Mapping[str, Any], card: CardConfig) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _front_matter(head: Mapping[str, Any], card: CardConfig) -> dict[str, Any]:
         "pretty_name": card.title,
         "task_categories": ["text-to-video"],
         "tags": ["webdataset", "video", "speech", "hd-vila"],
-        "size_categories": [_size_category(head["totals"]["samples"])],
+        "size_categories": [size_category(head["totals"]["samples"])],
         "configs": [{"config_name": "default", "data_files": _data_files(head)}],
     }
 
@@ -121,7 +121,8 @@ _SIZES = (
 """The hub's names for the number of samples of a data set: below 1,000, then a name for each power of ten."""
 
 
-def _size_category(n_samples: int) -> str:
+def size_category(n_samples: int) -> str:
+    """The hub's name for a data set of that size: `1K<n<10K`."""
     return next((name for power, name in enumerate(_SIZES, 3) if n_samples < 10**power), "n>1T")
 
 
@@ -129,14 +130,16 @@ def _first_split(head: Mapping[str, Any]) -> str:
     return "train" if "train" in head["splits"] else next(iter(head["splits"]), "train")
 
 
-def _description(card: CardConfig) -> str:
+def description(card: CardConfig) -> str:
+    """The card's own paragraph, or a neutral one."""
     return card.description or (
         "Sentences of speech with the 720p video that goes with them: each clip is one sentence of a video's captions, "
         "cut at its first word's start and its last word's end."
     )
 
 
-def _category_rows(head: Mapping[str, Any]) -> list[tuple[object, ...]]:
+def category_rows(head: Mapping[str, Any]) -> list[tuple[object, ...]]:
+    """Rows of a table: category, clips, share of all, clips in each split."""
     total = head["totals"]["samples"] or 1
     return [
         (category_name(i), n := sum(clips.values()), f"{100 * n / total:.1f} %", *clips.values())
@@ -144,7 +147,8 @@ def _category_rows(head: Mapping[str, Any]) -> list[tuple[object, ...]]:
     ]
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
@@ -205,7 +209,7 @@ def croissant_bytes(
             "@type": "cr:FileSet",
             "@id": f"clips-{extension}",
             "name": f"clips-{extension}",
-            "description": f"{_WHAT.get(extension, extension)}; one a sample, inside the tars",
+            "description": f"{WHAT.get(extension, extension)}; one a sample, inside the tars",
             "containedIn": {"@id": "shard-tars"},
             "encodingFormat": _MIME.get(extension, "application/octet-stream"),
             "includes": f"*.{extension}",
@@ -225,7 +229,7 @@ def croissant_bytes(
         "@type": "sc:Dataset",
         "conformsTo": ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"],
         "name": head["name"],
-        "description": _description(card),
+        "description": description(card),
         "license": card.license,
         "url": card.url or ".",
         "creator": {"@type": "Organization", "name": card.creator},

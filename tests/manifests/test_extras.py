@@ -20,6 +20,7 @@ OF_EXTRAS = [
     "duckdb",
     "ffmpeg",
     "gcsfs",
+    "huggingface_hub",
     "imageio_ffmpeg",
     "jinja2",
     "py3langid",

@@ -14,7 +14,7 @@ import pytest
 from hdvila_testing.shards import N_FRAMES, NO_CARD, a_data_set
 from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig, SplitConfig
-from pipeline.dataset.export import export_exact
+from pipeline.dataset.export import export_clips
 from pipeline.engine.store.store import Store
 from pipeline.shards.files import read_rows
 from tests.conftest import need
@@ -32,14 +32,14 @@ CONFIG = ShardsConfig(max_samples=6, split=SplitConfig(val=0.2), card=NO_CARD)
 
 @pytest.fixture(scope="module", params=["as made", "exact"])
 def made(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """A data set as it is made, and what `export --exact` makes of it."""
+    """A data set as it is made, and what `export --format webdataset` makes of it."""
     store = a_data_set(tmp_path_factory.mktemp("data"), n_videos=8, config=CONFIG)
     return Path(store.root) if request.param == "as made" else exported(store, tmp_path_factory.mktemp("exact"))
 
 
 def exported(store: Store, folder: Path) -> Path:
     """The data set again, with clips that start at frame 0."""
-    export_exact(store, Store(str(folder)))
+    export_clips(store, Store(str(folder)))
     return folder
 
 

@@ -17,7 +17,7 @@ import pytest
 from hdvila_testing.shards import NO_CARD, a_data_set
 from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig, SplitConfig
-from pipeline.dataset.export import export_exact
+from pipeline.dataset.export import export_clips
 from pipeline.dataset.remove import remove
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
@@ -28,12 +28,12 @@ CONFIG = ShardsConfig(max_samples=6, split=SplitConfig(val=0.2), card=NO_CARD)
 
 @pytest.fixture(scope="module", params=["as made", "exact"])
 def made(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """A data set as it is made, and what `export --exact` makes of it."""
+    """A data set as it is made, and what `export --format webdataset` makes of it."""
     store = a_data_set(tmp_path_factory.mktemp("data"), n_videos=8, config=CONFIG)
     if request.param == "as made":
         return Path(store.root)
     exact = tmp_path_factory.mktemp("exact")
-    export_exact(store, Store(str(exact)))
+    export_clips(store, Store(str(exact)))
     return exact
 
 

@@ -16,7 +16,7 @@ from pipeline.cli import app
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.config.sources import ListsConfig
 from pipeline.crawl.sources.lists import list_part
-from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, clock, export_exact, export_hdvila
+from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, clock, export_clips, export_hdvila
 from pipeline.dataset.verify import verify
 from pipeline.engine.store.store import Store
 from pipeline.shards.closed import read_entries
@@ -75,7 +75,7 @@ def test_times_are_written_as_the_release_has_them() -> None:
 
 def test_exact_clips_begin_at_frame_0_and_hold_the_sentences_frames_alone(made: Store, tmp_path: Path) -> None:
     out = Store(str(tmp_path / "exact"))
-    export_exact(made, out)
+    export_clips(made, out)
 
     before, after = samples(made), samples(out)
     assert list(after) == list(before)

@@ -10,7 +10,7 @@ import pytest
 
 from manifests.errors import UserError, is_of_a_disk
 from pipeline.config.shards import ShardsConfig
-from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, export_exact, export_hdvila
+from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, export_clips, export_hdvila
 from pipeline.dataset.merge import merge
 from pipeline.dataset.remove import remove
 from pipeline.dataset.reshard import reshard
@@ -24,7 +24,7 @@ GONE = Tombstones(videos=frozenset({"video-00001"}))
 COMMANDS: dict[str, Callable[[Store, Store], object]] = {
     "merge": lambda source, out: merge([source], out),
     "reshard": lambda source, out: reshard(source, out, ShardsConfig(max_samples=2)),
-    "export --exact": export_exact,
+    "export --exact": export_clips,
     "remove": lambda source, out: remove(source, GONE),
     "remove --purge": lambda source, out: remove(source, GONE, purge=True),
     "report": lambda source, out: write_report(source),

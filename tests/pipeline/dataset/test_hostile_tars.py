@@ -11,7 +11,7 @@ from manifests.errors import UserError
 from manifests.schema import SHARD_ROWS, table_of
 from manifests.shards import ShardEntry, read_manifest
 from pipeline.config.shards import ShardsConfig
-from pipeline.dataset.export import export_exact, export_hdvila
+from pipeline.dataset.export import export_clips, export_hdvila
 from pipeline.dataset.merge import merge
 from pipeline.dataset.remove import remove
 from pipeline.dataset.reshard import reshard
@@ -25,7 +25,7 @@ COMMANDS: dict[str, Callable[[Store, Store], object]] = {
     "merge": lambda source, out: merge([source], out),
     "reshard": lambda source, out: reshard(source, out, ShardsConfig(max_samples=2)),
     "export": export_hdvila,
-    "export --exact": export_exact,
+    "export --exact": export_clips,
     "remove": lambda source, out: remove(source, GONE),
 }
 

@@ -2,7 +2,7 @@
 
     OUT/model.safetensors  config.json  tokenizer.json  tokenizer_config.json  vocab.txt  README.md
         answers.json (of a model for open questions)
-        modeling_hdvila.py and the modules that it imports (of a model with two towers): for AutoModel
+        modeling_hdvila.py and the modules that it imports (of an HD-VILA with two towers): for AutoModel
         video.onnx  text.onnx (if asked for)
 
 Keys in model.safetensors are the published checkpoints' keys, so an export of stage 1 or 2 at full size is an official

@@ -97,6 +97,9 @@ model = train.load("PATH_OF_THIS_FOLDER")
 print(model.embed_text(["a red car drives off"]) @ model.embed_video("clip.mp4"))
 ```
 
+AutoModel of transformers does not load this folder, since it has no such model. `hdvila-train convert THIS_FOLDER OUT`
+writes the towers as a folder that it loads; they embed pictures and texts, without attention in time.
+
 ## Licence
 
 The licence of the towers that training began with goes with these weights. The clips belong to their makers: see the

@@ -85,6 +85,7 @@ def test_a_saved_tokenizer_comes_back_equal(tokenizer: Tokenizer, tmp_path: Path
         assert load_tokenizer(source).encode(CAPTIONS, 12)[0].tolist() == wanted
 
 
+@pytest.mark.foreign
 def test_it_agrees_with_transformers_bert_tokenizer(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     ours = load_tokenizer(bert_vocabulary(tmp_path))
@@ -122,6 +123,7 @@ def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
 OF_TOWERS = ["A red square, moves LEFT!", "it's blue", "", "café\n blue  red", "a " * 30]
 
 
+@pytest.mark.foreign
 @pytest.mark.parametrize("make", [clip_tokenizer, siglip2_tokenizer])
 def test_tokenizers_of_towers_give_the_numbers_that_transformers_gives(tmp_path: Path, make: Any) -> None:
     import transformers
@@ -140,6 +142,7 @@ def test_tokenizers_of_towers_give_the_numbers_that_transformers_gives(tmp_path:
         assert not one.can_mask
 
 
+@pytest.mark.foreign
 def test_open_clips_tokenizer_gives_the_same_numbers_up_to_the_end(tmp_path: Path) -> None:
     theirs = open_clip_tokenizer(tmp_path)
 

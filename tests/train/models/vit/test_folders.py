@@ -55,6 +55,7 @@ OPEN: dict[str, Make] = {
 
 
 @torch.no_grad()
+@pytest.mark.foreign
 @pytest.mark.parametrize("name", HF)
 def test_towers_of_transformers(tmp_path: Path, name: str) -> None:
     theirs = HF[name](tmp_path / "given")
@@ -78,6 +79,7 @@ def test_towers_of_transformers(tmp_path: Path, name: str) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.foreign
 @pytest.mark.parametrize("gated", [False, True])
 def test_an_image_tower_of_dinov2(tmp_path: Path, gated: bool) -> None:
     theirs = made.hf_dinov2(tmp_path / "given", gated=gated)
@@ -106,6 +108,7 @@ def assert_equal(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.foreign
 @pytest.mark.parametrize("name", OPEN)
 def test_towers_of_open_clip(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import open_clip
@@ -129,6 +132,7 @@ def test_towers_of_open_clip(tmp_path: Path, name: str, monkeypatch: pytest.Monk
 
 
 @torch.no_grad()
+@pytest.mark.foreign
 def test_a_folder_of_one_layout_is_written_in_the_other(tmp_path: Path) -> None:
     import open_clip
 

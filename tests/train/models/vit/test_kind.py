@@ -135,6 +135,7 @@ def test_low_rank_additions_alone_move_and_an_export_has_them_merged(adapted: Pa
 
 
 @torch.no_grad()
+@pytest.mark.foreign
 def test_what_was_trained_is_loaded_by_transformers_and_open_clip(adapted: Path, tmp_path: Path) -> None:
     import open_clip
     import transformers

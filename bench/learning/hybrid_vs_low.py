@@ -1,11 +1,12 @@
 """Is high resolution learned? Compares views on a drawn set whose ceilings are known by construction.
 
     python -m bench.learning.hybrid_vs_low [--views hybrid high low low_upscaled mean]
-        [--seeds 0 1 2] [--out out/attributes]
+        [--seeds 0 1 2] [--model vit] [--out out/attributes]
 
 Draws the set (bench.learning.attribute_set), shows that the hatching can't be read off the low view, then trains
 `hybrid_vs_low.yaml`, beside it, with each view and seed, a run in a process of one thread. Each result is appended to
-OUT/results.jsonl at once; a second call does what is missing. OUT/table.md and OUT/curves.md are made from all lines.
+OUT/MODEL/results.jsonl at once; a second call does what is missing. table.md and curves.md beside it are made from all
+lines.
 """
 
 from __future__ import annotations
@@ -43,6 +44,18 @@ CEILINGS = {
 }
 """R@1 of an ideal reader who sees all that a view shows and guesses among the clips that then look alike."""
 ATTRIBUTES = Hatched("hatching", HATCHINGS, LOW_PX)
+VIT: dict[str, Any] = {
+    "kind": "vit",
+    "preset": "tiny",
+    "text": {"layers": 1, "positions": 16},
+    "high": [64, 128],
+    "low": [16, 32],  # a quarter, as hd_vila has it: what shows no hatching
+    "n_time_blocks": 2,
+    "vocab_size": 96,
+    "text_length": 16,
+}
+MODELS = {"hd_vila": [], "vit": [f"model={json.dumps(VIT)}", "optim.lr=2.0e-3"]}
+"""What each model changes in the YAML. vit's towers have random weights: what is learned is learned here."""
 
 
 # ---- runs ------------------------------------------------------------------------------------------------------------
@@ -132,29 +145,32 @@ def main() -> None:
     """Parses the command line and does the runs that are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("out/attributes"))
+    parser.add_argument("--model", choices=list(MODELS), default="hd_vila")
     parser.add_argument("--views", nargs="+", choices=list(CEILINGS), default=list(CEILINGS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="a key of the YAML: a.b=c")
     parser.add_argument("--no-probe", action="store_true", help="leave out what the low view shows of the hatching")
     given = parser.parse_args()
-    manifest = given.out / "set" / "manifest.json"
+    manifest, runs = given.out / "set" / "manifest.json", given.out / given.model
+    overrides = [*MODELS[given.model], *given.overrides]
     if not manifest.exists():
         make_attribute_set(manifest.parent)
     if not given.no_probe:
-        config = load_config(TrainConfig, CONFIG, [f"data.manifest={manifest}", *given.overrides])
+        config = load_config(TrainConfig, CONFIG, [f"data.manifest={manifest}", *overrides])
         print(described(ATTRIBUTES, *probe(manifest, config, ATTRIBUTES)), flush=True)
-    path = given.out / "results.jsonl"
+    runs.mkdir(exist_ok=True)
+    path = runs / "results.jsonl"
     for seed in given.seeds:
         for view in given.views:
-            done = {(line["view"], line["seed"]) for line in read_results(path, fingerprint(given.overrides))}
+            done = {(line["view"], line["seed"]) for line in read_results(path, fingerprint(overrides))}
             if (view, seed) not in done:
-                line = train(view, seed, manifest, given.out, given.overrides)
+                line = train(view, seed, manifest, runs, overrides)
                 with path.open("a") as file:
                     file.write(json.dumps(line) + "\n")
                 print(f"{view} seed {seed}: R@1 {line['r1']:.1%}, {line['cpu_s']:.0f} CPU s", flush=True)
-    results = read_results(path, fingerprint(given.overrides))
-    (given.out / "table.md").write_text(table(results))
-    (given.out / "curves.md").write_text(curves(results))
+    results = read_results(path, fingerprint(overrides))
+    (runs / "table.md").write_text(table(results))
+    (runs / "curves.md").write_text(curves(results))
     print(table(results) + "\n" + curves(results))
 
 

@@ -14,7 +14,7 @@ def export(
     ] = False,
     form: Annotated[
         Literal["auto", "onnx"],
-        typer.Option("--format", help="auto: of an HD-VILA, with code for transformers' AutoModel; onnx: and both towers as ONNX."),
+        typer.Option("--format", help="auto: with code for AutoModel (of an HD-VILA); onnx: and both towers as ONNX."),
     ] = "auto",
     push: Annotated[
         str,

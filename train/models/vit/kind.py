@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from train.models.hd_vila_kind import TIME_STD
 from train.models.registry import ModelKind
 from train.models.vit.configs import VitConfig
 from train.models.vit.folders import read_towers
@@ -21,7 +20,12 @@ from train.models.weight_files import copy_keys, key_problems, load_file, weight
 log = logging.getLogger(__name__)
 
 EMBED_STD = 0.02
-"""Standard deviation of new tables of tokens and positions, as CLIP's authors chose it for tokens."""
+"""Standard deviation of new tables of tokens and of their positions, as CLIP's authors chose it for tokens."""
+
+TIME_STD, PLACE_STD = 1.0, 0.5
+"""Standard deviations of the embeddings of a frame's time and of a patch's place. What they are added to comes from a
+norm, with a deviation of about 1: the 0.3 and 0.02 of hd_vila are so little beside it that which way a thing moves was
+not learned."""
 
 
 def build_vit(config: VitConfig, seed: int) -> Vit:
@@ -60,7 +64,10 @@ def init_random(model: Vit) -> None:
                     block.mlp.fc2.weight.data.mul_((2 * len(stack)) ** -0.5)
     for name, parameter in model.named_parameters():
         if name.endswith(("_embed", ".probe")):
-            nn.init.normal_(parameter, std=TIME_STD if name.endswith("time_embed") else EMBED_STD)
+            # A picture's as the authors of CLIP and SigLIP draw them: 0.02 leaves a narrow tower blind to places.
+            nn.init.normal_(parameter, std=parameter.shape[-1] ** -0.5 if name.startswith("image.") else EMBED_STD)
+    nn.init.normal_(model.time.frames.time_embed, std=TIME_STD)
+    nn.init.normal_(model.time.frames.pos_embed, std=PLACE_STD)
     nn.init.zeros_(model.time.out.weight)
     nn.init.zeros_(model.time.out.bias)
 

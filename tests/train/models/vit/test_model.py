@@ -135,3 +135,32 @@ def test_recomputing_blocks_gives_the_same_gradients() -> None:
     wanted, found = gradients(), gradients(gradient_checkpointing=True)
     assert wanted.keys() == found.keys()
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+
+def passing_light(n: int, generator: torch.Generator) -> tuple[Rows, Tensor]:
+    """Clips in which a light passes from left to right (1) or back (0), their sentences, and which way. Both have
+    the same high frame, and low ones that differ in their order alone."""
+    to_right = torch.arange(n) % 2
+    low = 100 + 10 * torch.randn(n, 1, 2, 3, 16, 16, generator=generator)
+    for clip in range(n):
+        low[clip, 0, 1 - to_right[clip], :, :, :8] += 100
+        low[clip, 0, to_right[clip], :, :, 8:] += 100
+    ids = torch.tensor([[2, 10, 3, 0, 0, 0, 0, 0], [2, 11, 3, 0, 0, 0, 0, 0]])[to_right]
+    high = torch.full((n, 1, 3, 32, 32), 100.0)
+    return Rows(img_middle=high, img_other=low, input_ids=ids, attention_mask=(ids > 0).long()), to_right
+
+
+def test_what_the_order_of_neighbours_alone_shows_is_learned() -> None:
+    model, generator = small().float(), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.AdamW(model.parameters(), 5e-3)
+    for _ in range(80):
+        batch, to_right = passing_light(16, generator)
+        found = model(batch)
+        optimizer.zero_grad()
+        contrastive_loss(found.video, found.text, found.logit_scale, caption_ids=to_right).backward()
+        optimizer.step()
+
+    batch, to_right = passing_light(64, generator)
+    with torch.no_grad():
+        found = model(batch)
+    assert torch.equal((found.video @ found.text[:2].T).argmax(1), to_right)

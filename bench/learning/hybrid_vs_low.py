@@ -54,7 +54,7 @@ VIT: dict[str, Any] = {
     "vocab_size": 96,
     "text_length": 16,
 }
-MODELS = {"hd_vila": [], "vit": [f"model={json.dumps(VIT)}", "optim.lr=2.0e-3"]}
+MODELS = {"hd_vila": [], "vit": [f"model={json.dumps(VIT)}", "optim.lr=2.0e-3", "loop.steps=640"]}
 """What each model changes in the YAML. vit's towers have random weights: what is learned is learned here."""
 
 

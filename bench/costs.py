@@ -90,9 +90,9 @@ def measure_road() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, site(log := Path(folder) / "requests.jsonl") as proxy:
         attempt_unit = vars(pipeline.engine.work.executor)["attempt_unit"]
 
-        def measured(stage: Any, *arguments: Any) -> Any:
+        def measured(stage: Any, *arguments: Any, **named: Any) -> Any:
             cpu_before, asked_before = cpu_of_all(), requests(log)
-            outcome = attempt_unit(stage, *arguments)
+            outcome = attempt_unit(stage, *arguments, **named)
             cpu[stage.name] += cpu_of_all() - cpu_before
             asked[stage.name] = asked.get(stage.name, Counter()) + (requests(log) - asked_before)
             results[stage.name] += 1

@@ -275,7 +275,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.OVER_QUOTA: _Fact(NEVER, "its category is full"),
     Reason.OVER_CHANNEL_CAP: _Fact(NEVER, "its channel already has its share of the category"),
     Reason.NOT_NEEDED: _Fact(NEVER, "in the reserve: its media was not needed"),
-    Reason.KILLED_WORKER: _Fact(NEVER, "three workers died while working on it"),
+    Reason.KILLED_WORKER: _Fact(NEVER, "three workers died while working on it, or two runs with executor `local`"),
     Reason.OVER_MEMORY: _Fact(NEVER, "exceeded the memory limit twice"),
     Reason.TIMEOUT: _Fact(LATER, "repeatedly exceeded its time limit, or got too little of a busy machine's time"),
     Reason.INTERNAL_ERROR: _Fact(

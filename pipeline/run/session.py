@@ -218,7 +218,7 @@ def open_run(
                     prices=Prices(**config.engine.prices.model_dump()),
                     foresee=Foresight(config, store, expected),
                 ) as desk,
-                drain_on_sigterm(asked),
+                drain_on_sigterm(asked, executor.forgive if isinstance(executor, LocalExecutor) else nothing),
                 merging(store, lock, MERGES) as merger,
             ):
                 yield Session(config, store, executor, lock, desk, merger)

@@ -22,13 +22,14 @@ from manifests.shards import read_manifest
 from pipeline.engine.store.delete_merged import sweep_orphans
 from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.store import Store
+from pipeline.engine.work.noted_attempts import ATTEMPT_NAME
 from pipeline.run import session
 from tests.pipeline.run.small_runs import N_FILMS, bytes_of, describe, films_in, start
 
 pytestmark = pytest.mark.slow
 
 CHANGES = ("write", "put", "create", "replace", "delete")
-OPERATIONAL = (LOCK, "status.json")
+OPERATIONAL = (LOCK, "status.json", ATTEMPT_NAME)
 MERGES = MergeSizes(n_units=2, fan_in=2, grace_s=0)
 
 

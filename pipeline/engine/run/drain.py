@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from manifests.errors import UserError
@@ -66,8 +66,9 @@ class StopRequest:
 
 
 @contextmanager
-def drain_on_sigterm(stop: StopRequest) -> Iterator[None]:
-    """SIGTERM asks `stop` instead of ending the process, while the block runs. Only the main thread can set that.
+def drain_on_sigterm(stop: StopRequest, heard: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """SIGTERM asks `stop` instead of ending the process, while the block runs, and calls `heard`. Only the main thread
+    can set that.
 
     So does SIGHUP, that is a terminal that closes, unless `nohup` has it ignored. Ctrl-C ends the block, and takes the
     grace from what is still written after it.
@@ -79,6 +80,7 @@ def drain_on_sigterm(stop: StopRequest) -> Iterator[None]:
     def ask(number: signal.Signals) -> None:
         if number != signal.SIGHUP or not stop.is_due:  # a shell and the system may both say it: the grace stays
             stop.request(number.name)
+            heard()
 
     try:
         with heeding(ask):

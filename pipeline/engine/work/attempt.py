@@ -27,8 +27,8 @@ from pipeline.engine.store.lookup import ids_of_unit
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import (
     STORE_WAIT_S,
+    guarded,
     is_of_the_system,
-    per_item,
     plain,
     refuse_sick_disk,
     refuse_unusable_scratch,
@@ -96,17 +96,18 @@ def attempt_unit(
     held: Path | None = None,
     *,
     memory_bytes: int = 0,
+    began: Callable[[str], bool] | None = None,
 ) -> Outcome:
     """Runs a unit within its limits and puts its output in place. `held`: the folder that `fetch_for` kept for it.
 
-    `memory_bytes`: its limit; 0: its stage's.
+    `memory_bytes`: its limit; 0: its stage's. `began`: see Context.
     """
 
     def work(context: Context) -> Outcome:
-        made = per_item(context, _first_id(unit), lambda: stage.process(unit, context))
+        made = guarded(context, _first_id(unit), lambda: stage.process(unit, context))
         return _made_of(stage, unit, made, context)
 
-    return _limited(stage, unit, store, scratch_root, attempt, work, held, memory_bytes)
+    return _limited(stage, unit, store, scratch_root, attempt, work, held, memory_bytes, began)
 
 
 def fetch_for(stage: Stage, unit: Unit, store: Store, scratch_root: Path, attempt: int, driver: str) -> Outcome:
@@ -114,7 +115,7 @@ def fetch_for(stage: Stage, unit: Unit, store: Store, scratch_root: Path, attemp
     assert isinstance(stage, Fetching)
 
     def work(context: Context) -> Outcome:
-        made = per_item(context, _first_id(unit), lambda: stage.prepare(unit, context))
+        made = guarded(context, _first_id(unit), lambda: stage.prepare(unit, context))
         if isinstance(made, Reject):
             return _made_of(stage, unit, made, context)
         n_bytes = sum(file.stat().st_size for file in context.scratch.rglob("*") if file.is_file())
@@ -147,6 +148,7 @@ def _limited(
     work: Callable[[Context], Outcome],
     held: Path | None = None,
     memory_bytes: int = 0,
+    began: Callable[[str], bool] | None = None,
 ) -> Outcome:
     """Runs `work` in a scratch folder within the unit's limits; returns its outcome, or what ended it instead."""
     limit_s, memory_bytes = time_limit_of(stage, unit), memory_bytes or stage.resources.memory_bytes
@@ -156,7 +158,7 @@ def _limited(
             scratch_folder(scratch_root, store.url, f"{stage.name}-{unit.name}", held) as scratch,
             limits(limit_s, memory_bytes),
         ):
-            outcome = work(Context(store, scratch, started + limit_s, attempt))
+            outcome = work(Context(store, scratch, started + limit_s, attempt, began))
         return replace(outcome, facts={**outcome.facts, "seconds": round(time.monotonic() - started, 3)})
     except HeldGone as error:
         return Outcome(End.TAKEN, Reason.PLACE_FAILED, str(error))

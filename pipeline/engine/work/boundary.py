@@ -29,6 +29,9 @@ UNREADABLE_IN_A_ROW = 3
 """After this many unreadable input files in a row, the disk is taken to be failing."""
 ROW_ENDS_AFTER_S = 600.0
 
+DIED = "two runs in one process died while they worked on it: it crashes the program, or they were killed"
+"""The detail of a `killed_worker` where no worker but the run itself died."""
+
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _UNREADABLE_LOG = ".unreadable-inputs"
 
@@ -37,6 +40,18 @@ def per_item(context: Context, video_id: str, work: Callable[[], Made]) -> Made 
     """Returns what `work` returns for an item, or the reject it ended in. The module docstring lists what is passed
     on.
     """
+    if context.began is None:
+        return guarded(context, video_id, work)
+    try:
+        if context.began(video_id):
+            return Reject(Reason.KILLED_WORKER, video_id, detail=DIED)
+        return guarded(context, video_id, work)
+    finally:
+        context.began("")
+
+
+def guarded(context: Context, video_id: str, work: Callable[[], Made]) -> Made | Reject:
+    """As `per_item`, for a whole unit."""
     try:
         return work()
     except Rejected as error:

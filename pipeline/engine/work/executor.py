@@ -12,9 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from manifests.reasons import Reason
 from manifests.run_status import RunStatus, StageStatus
 from pipeline.engine.store.store import Store
-from pipeline.engine.work.attempt import Outcome, attempt_unit
+from pipeline.engine.work.attempt import Outcome, attempt_unit, reject_unit
+from pipeline.engine.work.boundary import DIED
+from pipeline.engine.work.noted_attempts import MAX_DEATHS, NotedAttempts
 from pipeline.engine.work.unit import Resources, Stage, Unit
 
 Asked = Mapping[str, Mapping[str, Any]]
@@ -98,7 +101,7 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Runs one unit at a time in this process."""
+    """Runs one unit at a time in this process. A unit at which that died twice is rejected as `killed_worker`."""
 
     n_slots = 1
     n_without_slot = 0
@@ -108,10 +111,13 @@ class LocalExecutor:
         self._scratch_root, self._asked = scratch_root, resources or {}
         self._queue: deque[tuple[str, Unit, int]] = deque()
         self._stages: dict[str, tuple[Stage, Store]] = {}
+        self._noted: dict[str, NotedAttempts] = {}
 
     def begin(self, stage: Stage, store: Store) -> None:
         """See Executor."""
         self._stages[stage.name] = (stage, store)
+        if store.url not in self._noted:
+            self._noted[store.url] = NotedAttempts(store)
 
     def submit(self, stage: str, unit: Unit, attempt: int, *, alone: bool = False) -> None:
         """See Executor. Everything runs alone here anyway."""
@@ -123,8 +129,14 @@ class LocalExecutor:
             return None
         name, unit, attempt = self._queue.popleft()
         stage, store = self._stages[name]
-        memory_bytes = resources_of(stage, self._asked).memory_bytes
-        outcome = attempt_unit(stage, unit, store, self._scratch_root, attempt, memory_bytes=memory_bytes)
+        noted, path = self._noted[store.url], f"{name}/{unit.name}"
+        with noted.during(path) as n_deaths:
+            if n_deaths < MAX_DEATHS:
+                limit, began = resources_of(stage, self._asked).memory_bytes, noted.item_began(path)
+                root = self._scratch_root
+                outcome = attempt_unit(stage, unit, store, root, attempt, memory_bytes=limit, began=began)
+            else:
+                outcome = reject_unit(name, unit, Reason.KILLED_WORKER, DIED, store, n_deaths)
         return Finished(name, unit, attempt, outcome)
 
     def fence(self, node: str) -> bool:
@@ -140,6 +152,11 @@ class LocalExecutor:
     def cancel_all(self) -> None:
         """See Executor."""
         self._queue.clear()
+
+    def forgive(self) -> None:
+        """Blames no unit for the death of this process any more. For signal handlers."""
+        for noted in self._noted.values():
+            noted.forgive()
 
     def share(self, name: str, build: Callable[[], Any]) -> Any:
         """See Executor."""

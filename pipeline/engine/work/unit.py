@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -107,13 +107,14 @@ class Resources:
 @dataclass(frozen=True, slots=True)
 class Context:
     """The environment of a running unit. `scratch` is its own folder, always removed; `deadline` is on
-    time.monotonic().
+    time.monotonic(). `began` is told each item as it begins, and returns whether an earlier process died at it.
     """
 
     store: Store
     scratch: Path
     deadline: float
     attempt: int = 1
+    began: Callable[[str], bool] | None = None
 
     def remaining_s(self) -> float:
         """Seconds left until the unit's time limit, at least 0."""

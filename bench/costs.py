@@ -74,7 +74,7 @@ def write_costs(costs: dict[str, Cost]) -> None:
 @contextmanager
 def site(log: Path) -> Iterator[str]:
     """Runs the demo's mini-YouTube as a process of its own; yields its proxy URL."""
-    command = [sys.executable, "-P", "-u", "-m", "pipeline.cli", "mini-youtube", "--log", str(log)]
+    command = [sys.executable, "-P", "-u", "-m", "pipeline", "mini-youtube", "--log", str(log)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:

@@ -69,7 +69,7 @@ def cpu_of(command: list[str], cwd: Path) -> tuple[float, float]:
 
 def ours(video: Path, spans: Path, out: Path, *options: str) -> tuple[float, float]:
     """Our command, as a user starts it."""
-    command = [sys.executable, "-m", "pipeline.cli", "cut", str(video), "--spans", str(spans), "--out", str(out)]
+    command = [sys.executable, "-m", "pipeline", "cut", str(video), "--spans", str(spans), "--out", str(out)]
     return cpu_of([*command, *options], out.parent)
 
 

@@ -9,8 +9,11 @@ Everything else is not public: any version may move, rename or remove it. Names 
 `import pipeline` (and the command line) stays fast.
 """
 
-from importlib import import_module
-from typing import Any
+from __future__ import annotations
+
+TYPE_CHECKING = False  # `typing` takes longer than the rest of what a program imports before it hears signals
+if TYPE_CHECKING:
+    from typing import Any
 
 _HOMES = {
     "Check": "pipeline.media.checks",
@@ -37,4 +40,6 @@ __all__ = list(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(_HOMES[name]), name)

@@ -133,7 +133,3 @@ def main() -> None:
     atexit.register(gc.freeze)  # at exit a last collection over everything loaded would take 60 ms
     with ExitsByTheTable(PROGRAM), StorageErrorsExplained():
         app()
-
-
-if __name__ == "__main__":
-    main()

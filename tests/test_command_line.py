@@ -63,7 +63,7 @@ def test_help_says_its_example_and_fits_80_columns(program: str, path: tuple[str
 
 
 def test_the_first_screen_of_the_settings_fits_80_columns() -> None:
-    command = [sys.executable, "-m", "pipeline.cli", "config"]
+    command = [sys.executable, "-m", "pipeline", "config"]
     done = subprocess.run(command, capture_output=True, text=True, env={"COLUMNS": "80"})
 
     assert done.returncode == 0 and max(len(line) for line in done.stdout.splitlines()) <= 80

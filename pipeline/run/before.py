@@ -20,7 +20,7 @@ from pipeline.config import RunConfig
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.crawl.sources.folder import folder_of, read_mapping
 from pipeline.crawl.sources.registry import asks_site
-from pipeline.engine.run.drain import Drained, StopRequest, drain_on_sigterm
+from pipeline.engine.run.drain import Drained, StopRequest
 from pipeline.engine.run.progress import under_way
 from pipeline.engine.run.status_files import read_run_status
 from pipeline.engine.store.store import Store
@@ -57,8 +57,7 @@ def refuse_what_is_missing(config: RunConfig, store: Store, stop: StopRequest) -
         scratch = config.engine.scratch or Path(tempfile.gettempdir())
         _refuse_full_disk([*([Path(store.root)] if store.is_local else []), scratch])
         if asks:
-            with drain_on_sigterm(stop):
-                _wait_for_the_site(config, store, stop)
+            _wait_for_the_site(config, store, stop)
 
 
 def _refuse_full_disk(folders: list[Path]) -> None:

@@ -5,6 +5,7 @@ The order of the steps is in `road.py`.
 
 import logging
 import os
+import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -189,7 +190,12 @@ def open_run(
     """
     _refuse_taken_names()
     store, asked = open_store(config), stop or StopRequest()
-    with _away_explained(store, asked), stopping_by(lambda: asked.time_left_s), RunLock(store) as lock:
+    with (
+        _away_explained(store, asked),
+        stopping_by(lambda: asked.time_left_s),
+        drain_on_sigterm(asked),
+        RunLock(store) as lock,
+    ):
         refuse_what_is_lost(store, redo)
         if store.sweep() + store.sweep_parts() + sweep_orphans(store):
             log.info("%s: removed half-written files of a run that was killed", store.url)
@@ -205,10 +211,13 @@ def open_run(
                     store.delete(RUN_FILE)
                 raise
         note_files(store, at_rest=False, inputs=_inputs(config, store))
-        with deaf_to_hang_up() if threading.current_thread() is threading.main_thread() else nullcontext():
+        asked.end_if_due(store.url)
+        is_main = threading.current_thread() is threading.main_thread()
+        with _own_sigterm(store, asked) if is_main else nullcontext():
             executor = build_executor(config)
+        if isinstance(executor, LocalExecutor):
+            asked.heard = executor.forgive
         try:
-            # after the executor: Ray installs its own handler when it starts
             with (
                 Desk(
                     store,
@@ -218,7 +227,6 @@ def open_run(
                     prices=Prices(**config.engine.prices.model_dump()),
                     foresee=Foresight(config, store, expected),
                 ) as desk,
-                drain_on_sigterm(asked, executor.forgive if isinstance(executor, LocalExecutor) else nothing),
                 merging(store, lock, MERGES) as merger,
             ):
                 yield Session(config, store, executor, lock, desk, merger)
@@ -227,6 +235,24 @@ def open_run(
             with suppress(LockLost, *storage_errors()):  # a failure to write must not hide the error that ended the run
                 lock.check()
                 note_files(store, at_rest=True)
+
+
+@contextmanager
+def _own_sigterm(store: Store, stop: StopRequest) -> Iterator[None]:
+    """As Ray starts it has SIGTERM end this process with code 15, and keeps its handler: here that is a stop request,
+    and after the block SIGTERM is heard as before. What it starts does not end with the terminal.
+    """
+    own = signal.getsignal(signal.SIGTERM)
+    try:
+        with deaf_to_hang_up():
+            yield
+    except SystemExit as ended:
+        if ended.code != signal.SIGTERM:
+            raise
+        stop.request("SIGTERM")
+        stop.end_if_due(store.url)
+    finally:
+        signal.signal(signal.SIGTERM, own)
 
 
 def _inputs(config: RunConfig, store: Store) -> dict[str, str]:

@@ -47,7 +47,7 @@ def start(site: MiniYouTube, out: Path, *changes: str) -> subprocess.Popen[bytes
     to_the_site = (f"crawl.identities=[{identity}]", "crawl.ydl_opts={nocheckcertificate: true, cachedir: false}")
     sets = [part for text in (f"out={out}", *SETTINGS, *to_the_site, *changes) for part in ("--set", text)]
     with log_of(out).open("ab") as log:
-        command = [sys.executable, "-P", "-m", "pipeline.cli", "run", str(CONFIG), *sets]
+        command = [sys.executable, "-P", "-m", "pipeline", "run", str(CONFIG), *sets]
         return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
 

@@ -82,7 +82,7 @@ def run_yaml(films: Path, tmp_path: Path) -> Path:
 
 
 def test_a_missing_configuration_is_named_by_the_program_itself(tmp_path: Path) -> None:
-    command = [sys.executable, "-P", "-m", "pipeline.cli", "run", "none.yaml"]
+    command = [sys.executable, "-P", "-m", "pipeline", "run", "none.yaml"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=tmp_path)
 
     one_message(Ended(done.returncode, done.stderr + done.stdout), "none.yaml", "no such configuration file")

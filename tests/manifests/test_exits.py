@@ -58,7 +58,7 @@ def test_what_escapes_a_command_ends_with_its_code(capsys, raised: BaseException
     assert says in said and ("Traceback" in said) == (code == ExitCode.INTERNAL)
 
 
-PIPELINE = [sys.executable, "-P", "-m", "pipeline.cli"]
+PIPELINE = [sys.executable, "-P", "-m", "pipeline"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPO)}
 
 

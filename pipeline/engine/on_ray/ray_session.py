@@ -88,7 +88,7 @@ class RayNotStarted(UserError):
 class StartOfRay(AbstractContextManager[None]):
     """Turns the bare Exception raised when Ray's own processes don't start (within a fixed 30 s) into RayNotStarted.
 
-    Ends those that did: Ray itself would leave them until this process ends.
+    Whatever ends the start, those that did start are ended: Ray itself would leave them until this process ends.
     """
 
     def __init__(self, where: str) -> None:
@@ -100,10 +100,10 @@ class StartOfRay(AbstractContextManager[None]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for pid in _child_processes() - self._before if error is not None else ():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if kind is Exception and error is not None:
-            for pid in _child_processes() - self._before:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
             raise RayNotStarted(
                 f"{self._where}: did not start ({first_line(error)}); on a very busy machine run again later, or set "
                 "engine.executor: local; else Ray's logs in /tmp/ray/session_latest/logs say why"

@@ -24,12 +24,16 @@ class Drained(UserError):
 
 
 class StopRequest:
-    """Whether the run should end. Safe to set from a signal handler; read by the driver's loop."""
+    """Whether the run should end. Safe to set from a signal handler; read by the driver's loop.
+
+    `heard` is called once it is asked for.
+    """
 
     def __init__(self, *, grace_s: float = GRACE_S, stop_after_s: float = 0.0, since: float | None = None) -> None:
         """`since`: when the time began to run, by the driver's clock; None: now."""
         self.grace_s = grace_s
         self.why = ""
+        self.heard: Callable[[], None] = lambda: None
         self._requested_at = 0.0
         began = clock.now() if since is None else since
         self._ends_at = began + stop_after_s if stop_after_s else float("inf")
@@ -41,6 +45,14 @@ class StopRequest:
             self.grace_s = 0.0
             return
         self.why, self._requested_at = why, clock.now()
+        self.heard()
+
+    def end_if_due(self, where: str) -> None:
+        """Raises Drained if the run should end; for the steps before its units."""
+        if self.is_due:
+            raise Drained(
+                f"{where}: stopped on request ({self.why}) before a unit began. Run the same command again to continue"
+            )
 
     def interrupt(self) -> None:
         """Asks the run to end now, without any grace."""
@@ -66,9 +78,8 @@ class StopRequest:
 
 
 @contextmanager
-def drain_on_sigterm(stop: StopRequest, heard: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """SIGTERM asks `stop` instead of ending the process, while the block runs, and calls `heard`. Only the main thread
-    can set that.
+def drain_on_sigterm(stop: StopRequest) -> Iterator[None]:
+    """SIGTERM asks `stop` instead of ending the process, while the block runs. Only the main thread can set that.
 
     So does SIGHUP, that is a terminal that closes, unless `nohup` has it ignored. Ctrl-C ends the block, and takes the
     grace from what is still written after it.
@@ -80,7 +91,6 @@ def drain_on_sigterm(stop: StopRequest, heard: Callable[[], None] = lambda: None
     def ask(number: signal.Signals) -> None:
         if number != signal.SIGHUP or not stop.is_due:  # a shell and the system may both say it: the grace stays
             stop.request(number.name)
-            heard()
 
     try:
         with heeding(ask):

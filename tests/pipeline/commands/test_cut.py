@@ -38,7 +38,7 @@ def spans(tmp_path: Path) -> Path:
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "pipeline.cli", "cut", *map(str, arguments)]
+    words = [sys.executable, "-m", "pipeline", "cut", *map(str, arguments)]
     return subprocess.run(words, cwd=REPO, capture_output=True, text=True, check=False, timeout=240)
 
 

@@ -26,7 +26,7 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def started(out: str, text: str) -> "subprocess.Popen[str]":
     """The command as a person starts it; tests that run in a shell's background hand on that Ctrl-C is ignored."""
-    command = [sys.executable, "-m", "pipeline.cli", "sql", out, text]
+    command = [sys.executable, "-m", "pipeline", "sql", out, text]
     hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ), preexec_fn=hears

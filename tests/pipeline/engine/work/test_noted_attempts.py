@@ -115,8 +115,9 @@ def test_of_a_unit_of_many_items_only_those_are_to_blame_that_a_process_died_at(
 
 
 def test_a_process_that_was_asked_to_end_and_is_killed_before_it_could_blames_no_unit(store: Store) -> None:
-    noted = NotedAttempts(store)
-    with drain_on_sigterm(StopRequest(), noted.forgive), noted.during("media/long"):
+    noted, stop = NotedAttempts(store), StopRequest()
+    stop.heard = noted.forgive
+    with drain_on_sigterm(stop), noted.during("media/long"):
         assert store.exists(ATTEMPT_NAME)
         os.kill(os.getpid(), signal.SIGTERM)
         until = time.monotonic() + 60

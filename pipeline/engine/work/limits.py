@@ -37,8 +37,8 @@ def limits(time_limit_s: float, memory_bytes: int) -> Iterator[None]:
         raise over[0] if over else TimeLimitExceeded
 
     previous = signal.signal(signal.SIGALRM, interrupt)
-    finished = threading.Event()
-    watcher = threading.Thread(target=_watch_memory, args=(memory_bytes, finished, over), daemon=True)
+    finished, base = threading.Event(), memory_of_tree(os.getpid())  # before the unit takes any
+    watcher = threading.Thread(target=_watch_memory, args=(memory_bytes, base, finished, over), daemon=True)
     signal.setitimer(signal.ITIMER_REAL, time_limit_s)
     watcher.start()
     try:
@@ -64,8 +64,7 @@ def process_ends_past(time_limit_s: float) -> Iterator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
-def _watch_memory(limit_bytes: int, finished: threading.Event, over: list[type[BaseException]]) -> None:
-    base = memory_of_tree(os.getpid())
+def _watch_memory(limit_bytes: int, base: int, finished: threading.Event, over: list[type[BaseException]]) -> None:
     while not finished.wait(1.0):
         if memory_of_tree(os.getpid()) - base > limit_bytes > 0:
             over.append(MemoryLimitExceeded)

@@ -79,7 +79,7 @@ def test_the_watcher_of_memory_ends_with_the_unit() -> None:
 def test_memory_counts_from_where_the_unit_began_and_0_is_no_limit(
     monkeypatch: pytest.MonkeyPatch, limit_bytes: int, grown_by: int, is_over: bool
 ) -> None:
-    sizes = iter([1000, 1000 + grown_by])
+    sizes = iter([1000 + grown_by])
     signals: list[int] = []
     over: list[type[BaseException]] = []
     monkeypatch.setattr(limits_module, "memory_of_tree", lambda pid: next(sizes))
@@ -92,7 +92,7 @@ def test_memory_counts_from_where_the_unit_began_and_0_is_no_limit(
             waited.append(seconds)
             return next(waits)
 
-    limits_module._watch_memory(limit_bytes, Finished(), over)  # type: ignore[arg-type]
+    limits_module._watch_memory(limit_bytes, 1000, Finished(), over)  # type: ignore[arg-type]
 
     assert over == [MemoryLimitExceeded] * is_over and signals == [signal.SIGALRM] * is_over
     assert waited == [1.0] * (1 if is_over else 2)

@@ -285,8 +285,15 @@ class Files:
         try:
             self._call("pipe_file", self.path(relative), data, mode="create")
         except FileExistsError:
-            return False
+            return self._holds(relative, data)
         return True
+
+    def _holds(self, relative: str, data: bytes) -> bool:
+        """Whether a file holds this: a write whose answer was lost is made again, and refused since it took place."""
+        try:
+            return self.read(relative) == data
+        except FileNotFoundError:
+            return False
 
     def replace(self, relative: str, data: bytes, *, seen: bytes) -> bool:
         """Overwrites a file if it still holds `seen`; False if it doesn't (flock on a disk, If-Match in a bucket)."""
@@ -303,10 +310,10 @@ class Files:
                 return False
             self._call("pipe_file", self.path(relative), data, **({"IfMatch": etag} if etag else {}))
         except (FileExistsError, FileNotFoundError):
-            return False
+            return self._holds(relative, data)
         except OSError as error:
             if "PreconditionFailed" in repr(error.__cause__ or error):
-                return False
+                return self._holds(relative, data)
             raise
         return True
 

@@ -149,7 +149,8 @@ class Store(Committed):
         lost = self._lost.get(folder)
         if parts and (lost is None or any(part.path in lost for part in parts)):
             present = set(self.names(folder, PART))
-            lost = {part.path for part in parts if name_of(part.path) not in present}
+            absent = [part.path for part in parts if name_of(part.path) not in present]
+            lost = {path for path in absent if not self.exists(path)}  # a list may be older than what is there
             if lost and self.is_outdated():
                 raise FileNotFoundError(f"{self.url}/{folder}: parts were merged and deleted since they were listed")
             self._lost[folder] = lost

@@ -36,7 +36,7 @@ def describe(film: Path, k: int) -> None:
 
 
 def start(
-    out: Path,
+    out: Path | str,
     films: Path,
     *,
     compares: bool = False,

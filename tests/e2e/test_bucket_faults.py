@@ -1,0 +1,155 @@
+"""A bucket that refuses, loses answers, cuts bodies short, names wrong ETags, lists what was: the bytes of a disk."""
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from hdvila_testing.s3 import BUCKET, S3, s3_server
+from manifests import outage
+from pipeline.dataset.verify import verify
+from tests.pipeline.run.small_runs import bytes_of, films_in, start
+
+pytestmark = pytest.mark.slow
+
+FAULTS = ("503", "lost answer", "cut body", "wrong etag", "stale list")
+OF_A_HOP = {"connection", "transfer-encoding", "content-length", "server", "date"}
+
+
+class FaultyBucket(ThreadingHTTPServer):
+    """Passes requests on to an S3 server; a seeded share of them meets a fault, no two in a row."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int, seed: int, share: float) -> None:
+        super().__init__(("127.0.0.1", 0), Passing)
+        self.port, self.share, self.random = port, share, random.Random(seed)
+        self.met: Counter[str] = Counter()
+        self.lists: dict[str, tuple[int, list[tuple[str, str]], bytes]] = {}
+        self.guard, self.was_faulty = threading.Lock(), False
+
+    def fault_of(self, method: str, path: str) -> str:
+        """What happens to a request; "" for nothing."""
+        is_list = method == "GET" and "list-type=2" in path
+        fits = {
+            "cut body": method == "GET",
+            "wrong etag": method == "HEAD",
+            "stale list": is_list and path in self.lists,
+        }
+        with self.guard:
+            self.was_faulty = not self.was_faulty and self.random.random() < self.share
+            fault = self.random.choice([fault for fault in FAULTS if fits.get(fault, True)]) if self.was_faulty else ""
+            self.met[fault] += 1
+        return fault
+
+
+class Passing(BaseHTTPRequestHandler):
+    """One connection of a client."""
+
+    protocol_version = "HTTP/1.1"
+    server: FaultyBucket
+
+    def pass_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        fault = self.server.fault_of(self.command, self.path)
+        if fault == "503":
+            self.answer(503, [], b"")
+            return
+        before = self.server.lists.get(self.path)
+        if fault == "stale list" and before:
+            self.answer(*before)
+            return
+        connection = HTTPConnection("127.0.0.1", self.server.port, timeout=60)
+        connection.request(self.command, self.path, body, dict(self.headers))
+        got = connection.getresponse()
+        data, headers = got.read(), [(k, v) for k, v in got.getheaders() if k.lower() not in OF_A_HOP]
+        length = got.getheader("Content-Length", "0")
+        connection.close()
+        if "list-type=2" in self.path:
+            self.server.lists[self.path] = got.status, headers, data
+        if fault == "wrong etag":
+            headers = [(k, '"0123"' if k.lower() == "etag" else v) for k, v in headers]
+        if fault == "lost answer":
+            self.close_connection = True
+        elif fault == "cut body" and len(data) > 1:
+            self.answer(got.status, headers, data[: len(data) // 2], len(data))
+            self.close_connection = True
+        else:
+            self.answer(got.status, headers, data, int(length) if self.command == "HEAD" else -1)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = pass_on
+
+    def answer(self, status: int, headers: list[tuple[str, str]], data: bytes, length: int = -1) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data) if length < 0 else length))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3]:
+    with s3_server() as server:
+        yield server
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)])
+def test_a_run_into_a_faulty_bucket_ends_with_the_bytes_of_a_disk(
+    s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(outage, "LONGEST_WAIT_S", 0.5)
+    films = tmp_path / "films"
+    films.mkdir()
+    films_in(films)
+    assert start(tmp_path / "disk", films).exit_code == 0
+
+    faulty = FaultyBucket(s3.port, seed, share=0.1)
+    threading.Thread(target=faulty.serve_forever, daemon=True).start()
+    at_the_door = S3(f"http://127.0.0.1:{faulty.server_address[1]}")
+    for name, value in {**at_the_door.environment, "AWS_MAX_ATTEMPTS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    try:
+        assert start(f"s3://{BUCKET}/{seed}", films).exit_code == 0
+    finally:
+        faulty.shutdown()
+
+    assert all(faulty.met[fault] for fault in FAULTS), faulty.met
+    store = s3.store(str(seed))
+    disk = bytes_of(tmp_path / "disk")
+    assert {name: store.read(name) for name in disk} == {name: (tmp_path / "disk" / name).read_bytes() for name in disk}
+    assert list(verify(store, decode=9)) == [] and store.read_rejects().num_rows == 0 and store.sweep_parts() == 0
+
+
+class LosesTheNext(FaultyBucket):
+    """Loses the answer to the next write alone."""
+
+    loses = False
+
+    def fault_of(self, method: str, path: str) -> str:
+        is_lost, self.loses = self.loses and method == "PUT", self.loses and method != "PUT"
+        return "lost answer" if is_lost else ""
+
+
+def test_a_conditional_write_whose_answer_is_lost_has_taken_place(s3: S3) -> None:
+    bucket = LosesTheNext(s3.port, seed=0, share=0)
+    threading.Thread(target=bucket.serve_forever, daemon=True).start()
+    store = s3.store("lost", endpoint=f"http://127.0.0.1:{bucket.server_address[1]}")
+    try:
+        bucket.loses = True
+        assert store.create("file", b"mine") and not bucket.loses
+        bucket.loses = True
+        assert store.replace("file", b"mine, renewed", seen=b"mine") and not bucket.loses
+        assert not store.create("file", b"another's") and not store.replace("file", b"another's", seen=b"mine")
+    finally:
+        bucket.shutdown()
+    assert s3.store("lost").read("file") == b"mine, renewed"

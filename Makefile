@@ -31,8 +31,9 @@ help:
 
 install: $(VENV)/.installed ## a venv in .venv with everything in it
 
-# Half of an installation is compiling modules. For the demo, Python compiles those that it imports; tests import nearly all.
-LATER := --no-compile
+# Half of an installation is compiling modules. For the demo, Python compiles those that it imports, once, where it may
+# keep them; tests import nearly all.
+LATER := $(if $(PYTHONDONTWRITEBYTECODE),,--no-compile)
 PIP_INSTALL := $(BIN)/python -m pip install -c constraints.txt
 TORCH_FIRST = $(if $(TORCH_INDEX),$(PIP_INSTALL) --no-deps --index-url $(TORCH_INDEX) torch torchvision)
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.text import ClipConfig
 from pipeline.text.boundary.evidence import Marks
+from pipeline.text.captions.pace import words_in
 from pipeline.text.captions.track import Word
 
 MAX_GAP_MS = 2000
@@ -97,11 +98,12 @@ Span = tuple[int, int]
 
 
 class _Times:
-    """Starts and ends of the words in ms, [n] each."""
+    """Starts and ends of the words in ms, [n] each; and how many words there are before each and at the end [n + 1]."""
 
     def __init__(self, words: Sequence[Word]) -> None:
         self.starts = np.fromiter((word.start_ms for word in words), np.int64, len(words))
         self.ends = np.fromiter((word.end_ms for word in words), np.int64, len(words))
+        self.counted = np.cumsum([0.0, *(words_in(word.text) for word in words)])
 
 
 def _must_part(times: _Times, marks: Marks) -> NDArray[np.bool_]:
@@ -192,7 +194,8 @@ def _lengths(times: _Times, bounds: NDArray[np.int64], limit_ms: int, config: Cl
     width = int(np.clip((last - fits).max() + 1, 1, MAX_SPANS))
     first = last[:, None] - np.arange(width - 1, -1, -1)
     at = np.maximum(first, 0)
-    costs = _cost(ends[:, None] - starts[at], bounds[1:, None] - bounds[at], config)
+    n_words = times.counted[bounds[1:, None]] - times.counted[bounds[at]]
+    costs = _cost(ends[:, None] - starts[at], n_words, config)
     costs[(first < np.minimum(fits, last)[:, None]) | (first < 0)] = np.inf
     return costs
 
@@ -222,7 +225,7 @@ def _join(group: _Group, refund: float) -> NDArray[np.int64]:
     return np.array(clips[::-1], np.int64)
 
 
-def _cost(lengths_ms: NDArray[np.int64], n_words: NDArray[np.int64], config: ClipConfig) -> NDArray[np.float64]:
+def _cost(lengths_ms: NDArray[np.int64], n_words: NDArray[np.float64], config: ClipConfig) -> NDArray[np.float64]:
     """Squared relative distance to the configured target (words or seconds); too short a clip costs more."""
     if config.steer_by == "words":
         miss = n_words / config.target_words - 1

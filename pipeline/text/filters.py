@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from manifests.reasons import Reason
 from pipeline.config.text import ClipConfig, FilterConfig
+from pipeline.text.captions.pace import words_in
 from pipeline.text.captions.track import Event, Word
 from pipeline.text.clip_plan import PlannedClip
 from pipeline.text.flags import flags_of
@@ -89,10 +90,11 @@ def _of_text(
     clip: PlannedClip, words: Sequence[Word], events: Sequence[Event], config: FilterConfig, rules: TextRules
 ) -> tuple[Reason, str] | None:
     spoken_s = max((words[-1].end_ms - words[0].start_ms) / 1000, 0.001)
-    rate = len(words) / spoken_s
     texts = [word.text for word in words]
-    if len(words) < config.min_words:
-        return Reason.TOO_FEW_WORDS, f"{len(words)} words"
+    n_words = sum(map(words_in, texts))
+    rate = n_words / spoken_s
+    if n_words < config.min_words:
+        return Reason.TOO_FEW_WORDS, f"{n_words:.0f} words"
     if rate > rules.max_words_per_s:
         return Reason.TOO_MANY_WORDS_PER_SECOND, f"{rate:.2f} words/s"
     if rate < rules.min_words_per_s:

@@ -85,3 +85,12 @@ def test_a_name_in_brackets_before_speech_is_a_speaker() -> None:
     assert [text for text, _, _ in events(found, "speaker")] == ["MARY", "DR. COLE", "JAMES", "JAMES"]
     assert [text for text, _, _ in events(found, "sound")] == ["[APPLAUSE]", "[LAUGHS]"]
     assert spoken(found) == "How are you? Fine. Good. Bye."
+
+
+def test_a_language_without_spaces_has_clips_as_any_other() -> None:
+    phrase = "一旦你知道它是线性的，我们就能开始引进对偶性的思想了。"
+    lines = [phrase.replace("线性", word) for word in ("线性", "矩阵", "函数", "向量", "空间", "图形", "数字", "平面")]
+    found = track(*lines, seconds=6.0)
+    assert found.punctuated and all(word.end_ms - word.start_ms > 5000 for word in found.words)
+    clips, away = plan_track(found, TextConfig(), language="zh")
+    assert len(clips) == 4 and away == [None] * 4

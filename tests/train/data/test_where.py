@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,8 @@ from train.data.index import load_index
 from train.data.where import chosen
 from train.distributed import process_from_environment
 from train.feed.batches import open_data
+from train.loop.fit import StopRequest, fit
+from train.loop.observe import read_metrics
 
 N = 12
 
@@ -80,6 +83,22 @@ def test_chosen_samples_are_the_same_with_other_workers_from_a_step_on(manifest,
 
     assert [loaded.keys for loaded in a_loader(index, workers=2).steps(3, 8)] == whole[3:]
     assert {key for keys in whole for key in keys} == set(index.keys.to_pylist())
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_with_other_workers_and_without_its_index_has_the_same_losses(manifest, tmp_path):
+    choice = {"where": "motion > .2", "sample_weight": "case when motion > .8 then 2.5 else 1 end"}
+
+    def losses(name, steps, workers):
+        sections = {"loop": {"steps": steps}, "optim": {"schedule": "constant", "warmup": 0.0}}
+        tree = a_tree(manifest, tmp_path / name, data={**choice, "workers": workers}, **sections)
+        fit(parse_config(TrainConfig, tree, source="test"), process_from_environment("cpu"), StopRequest())
+        return {r["step"]: r["loss"] for r in read_metrics(tmp_path / name) if r["kind"] == "step"}
+
+    whole = losses("whole", 6, 0)
+    losses("parts", 2, 1)
+    shutil.rmtree(tmp_path / "parts/index")  # as on a fresh node
+    assert losses("parts", 6, 2) == whole and len(whole) == 6
 
 
 def test_samples_come_as_often_as_their_weights_say(manifest, tmp_path):

@@ -320,13 +320,3 @@ def test_what_has_ended_is_committed_also_where_the_run_ends_in_an_error(
     with pytest.raises(ValueError, match="ours"):
         run(Lasting({"a": 0.25, "b": 0.5, "c": 99.0}), executor=executor, between=between)
     assert time_.at == 0.5 and store.committed("toy") == {"a", "b"} and executor.n_cancelled == 1
-
-
-def test_a_long_run_tells_how_far_it_is_now_and_then(
-    run: Callable[..., Late], caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level("INFO", "hdvila"):
-        run(Lasting({"a": 10.0, "b": 40.0}), executor=Late(2))
-    said = [record.getMessage() for record in caplog.records]
-    assert next(text for text in said if "in flight" in text).startswith("toy: 1 unit, 1 in flight, ")
-    assert said[-1].startswith("toy: 2 units, no rows")

@@ -13,6 +13,7 @@ from hdvila_testing.requests import count_requests
 from manifests.errors import UserError
 from manifests.lock import LockLost, RunLock
 from manifests.run_status import Control, RunStatus, StageStatus
+from manifests.time_left import with_range
 from pipeline.engine.run import clock, driver
 from pipeline.engine.run import status_and_control as desk_module
 from pipeline.engine.run.drain import Drained, StopRequest
@@ -51,6 +52,23 @@ def test_a_paused_run_starts_nothing_until_it_is_resumed(
     write_control(store, Control(paused=False))
     thread.join(timeout=20)
     assert len(store.committed("toy")) == len(UNITS)
+
+
+def test_a_run_in_which_nothing_ends_says_where_it_is_and_how_long_the_whole_of_it_still_takes(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(desk_module, "BEAT_S", 0.05)
+    media = StageStatus(stage="media", done=3, known=5, total=9, in_flight=2)
+    with caplog.at_level("INFO", "hdvila"), Desk(store, foresee=lambda lines: with_range(600, 0)) as desk:
+        desk.take({1: media, 2: media.model_copy(update={"in_flight": 1})})
+        until = time.monotonic() + 20
+        while not caplog.messages:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        seen = read_run_status(store)
+
+    assert caplog.messages[0] == "media 6 of 18 videos (3 in flight); about 10 min left (3 min to 30 min)"
+    assert seen is not None and seen.time_left == with_range(600, 0)
 
 
 def test_the_status_says_how_far_a_stage_is_and_how_the_run_ended(

@@ -18,7 +18,7 @@ import numpy as np
 from bench.world.accounts import Accounts
 from bench.world.work import Work
 from manifests.hashing import hash_name
-from manifests.run_status import StageStatus
+from manifests.run_status import RunStatus, StageStatus
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, Outcome
 from pipeline.engine.work.executor import Finished, SharedHere
@@ -215,6 +215,9 @@ class Cluster:
             yield done
 
     def measure(self, status: StageStatus) -> None:
+        """See Executor."""
+
+    def measure_run(self, status: RunStatus) -> None:
         """See Executor."""
 
     def close(self) -> None:

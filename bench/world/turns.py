@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from manifests.run_status import StageStatus
+from manifests.run_status import RunStatus, StageStatus
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import attempt_unit
 from pipeline.engine.work.executor import Finished
@@ -183,6 +183,9 @@ class Workers:
         return SharedInTurns(build())
 
     def measure(self, status: StageStatus) -> None:
+        """See Executor."""
+
+    def measure_run(self, status: RunStatus) -> None:
         """See Executor."""
 
     def close(self) -> None:

@@ -132,7 +132,8 @@ def print_identities(state: PolitenessState, console: Console, *, is_over: bool 
 def _counts(identities: Sequence[IdentityState]) -> list[str]:
     """Requests, answers and refusals of identities together."""
     n_requests = sum(sum(identity.get("requests", {}).values()) for identity in identities)
-    n_answers, n_refusals = (sum(identity.get(key, 0) for identity in identities) for key in ("answers", "refusals"))
+    n_answers = sum(identity.get("answers", 0) for identity in identities)
+    n_refusals = sum(identity.get("refusals", 0) for identity in identities)
     return [f"{n:,}" for n in (n_requests, n_answers, n_refusals)]
 
 

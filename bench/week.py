@@ -255,7 +255,7 @@ def config_of(folder: Path, pace: float) -> RunConfig:
                 "politeness": {"identity_requests_per_minute": rates},
                 "ydl_opts": Secret({"nocheckcertificate": True, "cachedir": False}),
             },
-            "text": {"transcript": {"min_words": 3}},
+            "text": {"transcript": {"min_words": 3}, "filters": {"max_repeated_share": 1.0}},
             "balance": {
                 "policy": "equal", "unit": "hours", "total": 1000,
                 "text_duplicates": {"reuploads": False, "repeated_sentences": False},

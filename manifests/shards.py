@@ -5,6 +5,7 @@ Urls are relative to the manifest, so that a data set can be moved. `wids.json` 
 readers that know the WIDS index or open_clip's convention.
 """
 
+import errno
 import hashlib
 import json
 import math
@@ -377,13 +378,15 @@ def member_offsets(text: str) -> dict[str, tuple[int, int]]:
     return offsets
 
 
-def _read(path: str, storage_options: dict[str, Any], max_bytes: int) -> bytes:
+def _read(path: str, storage_options: dict[str, Any], max_bytes: int, tries: int = 3) -> bytes:
     try:
         with fsspec.open(path, "rb", **storage_options) as file:
             data = bytes(file.read(max_bytes + 1))
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path}: no such file; is this the output directory of a finished run?") from None
     except (OSError, ValueError, ImportError) as error:  # of a protocol that is not known, or not installed
+        if tries > 1 and isinstance(error, OSError) and error.errno == errno.EBUSY:
+            return _read(path, storage_options, max_bytes, tries - 1)  # in a bucket: replaced between two requests
         raise UserError(f"{path}: cannot be read ({why(error)})") from None
     if len(data) > max_bytes:
         raise DamagedFile(f"{path}: larger than {max_bytes} bytes, the most that such a file has")

@@ -102,8 +102,9 @@ def s3() -> Iterator[S3]:
         yield server
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_run_into_a_faulty_bucket_ends_with_the_bytes_of_a_disk(
     s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

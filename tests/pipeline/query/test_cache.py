@@ -117,7 +117,7 @@ def test_where_there_is_no_cache_folder_a_temporary_one_serves(
 def test_two_may_read_at_once(store: Store) -> None:
     assert n_clips(store) == 6
     with open_tables(store, N_CLIPS) as tables:
-        beside = [sys.executable, "-m", "pipeline.cli", "sql", store.url, N_CLIPS]
+        beside = [sys.executable, "-m", "pipeline", "sql", store.url, N_CLIPS]
         done = subprocess.run(beside, capture_output=True, text=True, env=dict(os.environ), timeout=300)
         assert (done.stdout.splitlines()[1:], done.stderr) == (["6"], "")
         assert run(tables, N_CLIPS) == [(6,)]

@@ -16,7 +16,10 @@ from pipeline.run.session import open_run
 
 
 def config_in(folder: Path) -> RunConfig:
-    tree = {"out": str(folder / "out"), "crawl": {"sources": ["lists"]}, "engine": {"executor": "local"}}
+    ids = folder / "ids.txt"
+    ids.write_text("dQw4w9WgXcQ\n")
+    crawl = {"sources": ["lists"], "lists": {"files": [str(ids)]}}
+    tree = {"out": str(folder / "out"), "crawl": crawl, "engine": {"executor": "local"}}
     return parse_config(RunConfig, tree, source="test")
 
 

@@ -74,7 +74,7 @@ def test_a_dry_run_prints_the_same_as_the_command(tmp_path: Path) -> None:
     dry = CliRunner().invoke(pipeline.cli.app, ["run", str(SIZE_OF_THE_PAPER), "--dry-run", "--stop-after", "2h"])
 
     assert estimated.exit_code == 0 and "bottleneck: asking (videos_per_hour" in estimated.output
-    assert dry.output == estimated.output
+    assert dry.stdout == estimated.stdout
 
 
 def estimated(**tree: object) -> str:

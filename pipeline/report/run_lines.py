@@ -189,4 +189,4 @@ def _planned(stage: StageStatus) -> str:
 
 
 def _done(stage: StageStatus) -> str:
-    return f"{stage.done:,}" + (f" (+{stage.done_before:,} before)" if stage.done_before else "")
+    return f"{stage.done_before + stage.done:,}"

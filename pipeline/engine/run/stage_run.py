@@ -366,8 +366,10 @@ def what_remains(stages: Sequence[LiveStage]) -> str:
     if not n_left and not more:
         return ""
     n_made = sum(live.n_made for live in stages)
-    were, others = "was" if n_made == 1 else "were", ", others had not begun" if more else ""
-    return f"{n_units(n_made, stages[0].stage.name)} {were} committed by this run, {n_left} given back{others}"
+    are, others = "is" if n_made == 1 else "are", ", others had not begun" if more else ""
+    return (
+        f"of the plans under way {n_units(n_made, stages[0].stage.name)} {are} committed, {n_left} given back{others}"
+    )
 
 
 def _verdict(outcome: Outcome, n: int, patience: int, alone: bool) -> AnyReason | None:

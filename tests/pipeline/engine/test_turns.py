@@ -222,9 +222,7 @@ def test_units_in_flight_may_end_within_the_grace_and_are_given_back_after_it(
     said = stopped(run, store, executor, Lasting({"a": 8.0, "b": 99.0, "c": 1.0}), at_s=5.0, tell=tell)
 
     assert executor.ended == [(8.0, "a")] and executor.n_cancelled == 1
-    assert said.startswith(
-        "toy: stopped on request (--stop-after 5 s has passed); 1 unit was committed by this run, 1 "
-    )
+    assert said.startswith("toy: stopped on request (--stop-after 5 s has passed); of the plans under way 1 unit is")
     assert "others had not begun. Run the same command" in said
     assert time_.at == pytest.approx(15.0) and store.committed("toy") == {"a"}
     assert [(at, n) for at, n in told if 8 < at <= 14], "it goes on to tell how far it is"
@@ -233,7 +231,7 @@ def test_units_in_flight_may_end_within_the_grace_and_are_given_back_after_it(
 def test_a_stop_ends_as_soon_as_nothing_is_in_flight(run: Callable[..., Late], store: Store, time_: Jumping) -> None:
     said = stopped(run, store, Late(), Lasting(seconds(9, 6.0)), at_s=5.0)
 
-    assert time_.at == 6.0 and "2 units were committed by this run, 0 given back, others" in said
+    assert time_.at == 6.0 and "2 units are committed, 0 given back, others" in said
 
 
 def test_units_that_had_not_begun_are_given_back_at_once_also_of_several_stages_of_a_name(
@@ -246,7 +244,7 @@ def test_units_that_had_not_begun_are_given_back_at_once_also_of_several_stages_
 
     assert time_.at == 6.0, "it waits for those that run alone"
     assert len(store.committed("media")) == 6 and store.committed("other") == {"u00"}
-    assert said.startswith("media: stopped on request") and "6 videos were committed by this run, 6 given back" in said
+    assert said.startswith("media: stopped on request") and "6 videos are committed, 6 given back" in said
 
 
 def test_a_run_whose_work_is_done_when_it_is_asked_to_stop_ends_well(run: Callable[..., Late], store: Store) -> None:

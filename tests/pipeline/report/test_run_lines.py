@@ -52,7 +52,7 @@ def test_stages_show_units_rate_rejects_and_losses() -> None:
 
     text = " ".join(buffer.getvalue().split("\n"))
     assert (
-        "30 (+10 before)" in text
+        "media  40 " in text
         and "media: rejected so far: 5 hdr, 1 silent " in text
         and "media: attempts lost: 6 lost (3 on n1, 1 on n2, 1 on n3, 1 elsewhere); 1 timeout (1 on n1)" in text
     )

@@ -386,12 +386,12 @@ def test_of_units_that_all_fail_alike_those_that_are_not_committed_yet_are_not_e
 
 def test_what_a_stop_leaves_undone_is_told_in_words(store: Store, time_: Seconds) -> None:
     live, _, context = begin(store, Listing(["a", "b"]))
-    assert what_remains([live]) == "0 units were committed by this run, 0 given back, others had not begun"
+    assert what_remains([live]) == "of the plans under way 0 units are committed, 0 given back, others had not begun"
     live.submit_next()
     end(live, "a", DONE)
     commit_together([live], context)
     live.submit_next()
-    assert what_remains([live]) == "1 unit was committed by this run, 1 given back"
+    assert what_remains([live]) == "of the plans under way 1 unit is committed, 1 given back"
     end(live, "b", DONE)
     commit_together([live], context)
     assert what_remains([live]) == ""
@@ -400,7 +400,10 @@ def test_what_a_stop_leaves_undone_is_told_in_words(store: Store, time_: Seconds
     assert what_remains([later]).endswith("0 given back, others had not begun")
     done, _, _ = begin(store, Listing([]), upstream=before(is_over=True))
     assert what_remains([done]) == ""
-    assert what_remains([live, later, done]) == "2 units were committed by this run, 0 given back, others had not begun"
+    assert (
+        what_remains([live, later, done])
+        == "of the plans under way 2 units are committed, 0 given back, others had not begun"
+    )
 
 
 def test_stages_of_one_name_commit_together(store: Store) -> None:

@@ -153,6 +153,14 @@ class Rehearsal:
 
     def run(self) -> None:
         """Runs to the end."""
+        with self.imagined():
+            while not self._run_once():
+                pass
+            self._sample()
+
+    @contextmanager
+    def imagined(self) -> Iterator[None]:
+        """Runs inside the block go by the virtual clock, on the imagined cluster."""
         with clock.going_by(self.accounts), ExitStack() as stack:
             began = time.time()
             stack.enter_context(mock.patch("time.time", lambda: began + self.accounts.now()))
@@ -160,9 +168,7 @@ class Rehearsal:
             stack.enter_context(mock.patch.multiple(session, build_executor=self._executor, merging=self._merging))
             stack.enter_context(mock.patch.object(session, "refuse_what_is_lost"))  # shards here have no bytes of media
             stack.enter_context(mock.patch.object(session, "Session", WatchedSession))
-            while not self._run_once():
-                pass
-            self._sample()
+            yield
 
     def _run_once(self) -> bool:
         before = self.accounts.loop.cpu_s

@@ -91,7 +91,8 @@ class Cluster:
     def _begin(self, stage: str, unit: Unit, attempt: int, at: float, slot: int) -> None:
         if unit.part is not None:  # the driver has not read which videos these are
             unit = replace(unit, ids=ids_of(unit, self._stages[stage][1]))
-        takes_s, outcome = self._work.seconds(stage, unit), Outcome(End.DONE, host=f"worker{slot}")
+        host = f"node{slot // self._of.slots_a_node}" if slot >= 0 else "crawl"
+        takes_s, outcome = self._work.seconds(stage, unit), Outcome(End.DONE, host=host)
         straggles, dies, when = self._drawn(f"{stage} {unit.name} {attempt}")
         if straggles < self._of.straggling and slot >= 0:
             takes_s *= self._of.straggler_factor
@@ -105,7 +106,7 @@ class Cluster:
             while self._nodes[node] < at:
                 self._nodes[node] = self._next_loss(self._nodes[node])
             if self._nodes[node] < at + takes_s:
-                takes_s, outcome = self._nodes[node] - at, Outcome(End.TAKEN, detail="drawn", host=f"node{node}")
+                takes_s, outcome = self._nodes[node] - at, Outcome(End.TAKEN, detail="drawn", host=host)
             if stage == "media":
                 self.last_began = max(self.last_began, at)
                 self.first_began = at if self.first_began < 0 else self.first_began

@@ -24,7 +24,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 def test_what_is_committed_stays_and_the_rest_is_named(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(Drained, match=r"stopped on request \(a test asks\); 2 units were committed.*same command"):
+    with pytest.raises(
+        Drained, match=r"stopped on request \(a test asks\); of the plans under way 2 units are committed.*same command"
+    ):
         run(store, tmp_path, Desk(store, StopsAfter(store, 2)))
 
     assert len(store.committed("toy")) == 2

@@ -231,7 +231,7 @@ def test_a_stop_names_what_remains_of_every_stage(store: Store, run: Callable[..
     stop = StopRequest()
     stop.request("SIGTERM")
 
-    with pytest.raises(Drained, match=r"a, b: stopped on request \(SIGTERM\); a: 0 units.*b: 0 units"):
+    with pytest.raises(Drained, match=r"a, b: stopped on request \(SIGTERM\); a: of .* 0 units.*b: of .* 0 units"):
         run(one_chain(Numbered("a", 2)), one_chain(Numbered("b", 2)), desk=Desk(store, stop))
     assert not store.committed("a")
 

@@ -27,6 +27,7 @@ from manifests.embeddings import Head, put_head, table_bytes, table_name
 from manifests.errors import UserError
 from manifests.files import Files
 from manifests.hashing import hash_name
+from manifests.lock import is_alive
 from manifests.schema import EMBEDDED
 from manifests.shards import read_shard_rows
 from train.data.decode import ClipView
@@ -117,13 +118,8 @@ def _is_dead(said: bytes) -> bool:
         at, pid = float(facts["at"]), int(facts["pid"])
     except (ValueError, KeyError, TypeError):
         return True
-    if facts.get("host") == socket.gethostname():
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        except (PermissionError, OverflowError):
-            pass
+    if facts.get("host") == socket.gethostname() and 0 < pid < 2**31 and not is_alive(pid):
+        return True
     return not -DEAD_AFTER_S < time.time() - at < DEAD_AFTER_S
 
 

@@ -12,12 +12,19 @@ class TranscriptConfig(Section):
 
     stage: ClassVar[str] = "transcripts"
 
-    language: str = identity("en", doc="language of captions and speech (ISO 639-1)")
+    languages: tuple[str, ...] = identity(
+        ("en",),
+        min_length=1,
+        doc="languages of captions and speech (ISO 639-1), the preferred one first; crawl.limits.languages has to let "
+        "their videos in",
+    )
     prefer: Literal["manual", "auto"] = identity(
         "manual", doc="whose text to take where a video has both tracks; manual text gets the automatic track's times"
     )
     min_words: int = identity(20, ge=1, doc="a video with fewer words is rejected (too_few_words)")
-    check_language: bool = identity(True, doc="reject a track whose words are in another language (wrong_language)")
+    check_language: bool = identity(
+        True, doc="reject a track whose words are in another language than it says (wrong_language)"
+    )
     false_times: Literal["cue", "reject"] = identity(
         "cue",
         doc="tracks with false word times (translated, live): cue: use the times of cues; reject: reject the video",

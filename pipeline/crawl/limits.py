@@ -7,8 +7,9 @@ from manifests.categories import category_by_name
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig, LimitsConfig, wanted_categories
 from pipeline.site.formats import marked_language, original_language
-from pipeline.site.tracks import ORIGINAL, list_tracks, primary, speaks
+from pipeline.site.tracks import ORIGINAL, list_tracks, speaks
 from pipeline.site.ytdlp import upload_date_of
+from pipeline.text.captions.track import primary
 
 Verdict = tuple[Reason, str]
 """A reason and a detail to display."""

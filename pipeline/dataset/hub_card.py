@@ -27,7 +27,7 @@ from pipeline.shards.card import (
     markdown_table,
     size_category,
 )
-from pipeline.site.tracks import primary
+from pipeline.text.captions.track import primary
 
 COLUMNS = {
     "clip_id": ("string", "`<video_id>.<number>`"),
@@ -56,7 +56,7 @@ class Contents:
 
     def languages(self) -> list[str]:
         """The languages by their codes, sorted."""
-        codes = {primary(language).casefold() for language in self.language_of.values()}
+        codes = {primary(language) for language in self.language_of.values()}
         return sorted(filter(_LANGUAGE.fullmatch, codes))
 
     def licences(self) -> str:

@@ -13,8 +13,9 @@ from manifests.reasons import Reason
 from pipeline.config.crawl import MediaFormatConfig
 from pipeline.config.media import CutConfig
 from pipeline.site.failures import Failure, classify
-from pipeline.site.tracks import primary, speaks
+from pipeline.site.tracks import speaks
 from pipeline.site.ytdlp import Session
+from pipeline.text.captions.track import primary
 
 MAX_FPS = 60.0
 """Of the renditions to take: the site has none faster at 720p."""

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.text.captions.track import primary
+
 FORMATS = ("json3", "srv3", "vtt")
 """Caption formats, in order of preference: the first has the times of single words."""
 MAX_CAPTION_BYTES = 32 * 1024**2
@@ -69,11 +71,6 @@ def speaks(tag: str, language: str) -> bool:
     """Whether a language tag is the language or a variant of it: en-US and en-nP7 match en, enm does not."""
     tag, language = tag.casefold(), language.casefold()
     return tag == language or tag.startswith(f"{language}-")
-
-
-def primary(tag: str) -> str:
-    """The language of a tag without its region or script: en of en-US."""
-    return tag.partition("-")[0]
 
 
 def list_tracks(subtitles: Mapping[str, Any] | None, automatic: Mapping[str, Any] | None) -> list[str]:

@@ -25,7 +25,7 @@ from pipeline.outdir.named import said_as
 from pipeline.outdir.sayings import Sayings
 from pipeline.outdir.tombstones import read_tombstones
 from pipeline.text.boundary.evidence import Marks
-from pipeline.text.captions.track import Event, Track, Word
+from pipeline.text.captions.track import Event, Track, Word, primary
 from pipeline.text.clip_plan import PlannedClip, plan_clips
 from pipeline.text.filters import elsewhere_shares, reject_of, repeats
 from pipeline.text.flags import flags_of
@@ -145,7 +145,7 @@ def plan_video(row: TranscriptRow, video: VideoFacts, config: TextConfig) -> tup
         raise Rejected(Reason.SONG, f"{share:.2f} of its phrases come back")
     duration_ms = round(max(video.get("duration_s", 0.0), 0.0) * 1000)
     anchored = [word.timed for word in track.words] if track.kind == "manual_aligned" else None
-    language = config.transcript.language
+    language = primary(track.language)
     clips, reasons = plan_track(track, config, language=language, anchored=anchored, duration_ms=duration_ms)
     model = model_used(track, config.sentences)
     rows, rejects = [], []
@@ -169,8 +169,8 @@ def plan_track(
 ) -> tuple[list[PlannedClip], list[tuple[Reason, str] | None]]:
     """Plans a track's clips; for each, also the reason to reject it, or None.
 
-    `language`: the wanted language. `anchored`: which words an alignment anchored; None: no alignment was needed.
-    `marks`: the result of `mark_probabilities`, if already made.
+    `language`: what its words have to be in; "": any. `anchored`: which words an alignment anchored; None: no alignment
+    was needed. `marks`: the result of `mark_probabilities`, if already made.
     """
     if marks is None:
         marks = mark_probabilities(track, config.sentences)

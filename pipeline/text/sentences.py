@@ -19,7 +19,7 @@ from pipeline.engine.work.unit import Rejected
 from pipeline.text.boundary import MODEL_LANGUAGES, BoundaryModel, best_threshold, load_model
 from pipeline.text.boundary.evidence import Marks
 from pipeline.text.boundary.marks import sentence_ends
-from pipeline.text.captions.track import Track, Word
+from pipeline.text.captions.track import Track, Word, primary
 
 MAX_WORDS = 120
 """Longer runs without a sentence end are split where the model finds an end likeliest, in any track."""
@@ -61,7 +61,7 @@ def model_for(track: Track, config: SentenceConfig) -> BoundaryModel:
 
     Raises Rejected if the configuration has tracks without marks in such a language rejected.
     """
-    language = track.language.split("-")[0].lower()
+    language = primary(track.language)
     if config.model != "net" or config.weights or not language or language in MODEL_LANGUAGES:
         return load_model(config.model, config.weights)
     if config.other_languages == "reject" and not track.punctuated:

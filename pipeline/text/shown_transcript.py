@@ -9,7 +9,7 @@ from typing import Any
 from manifests.reasons import Reason
 from pipeline.config.text import TextConfig
 from pipeline.text.align import align_track
-from pipeline.text.captions.track import Track
+from pipeline.text.captions.track import Track, primary
 from pipeline.text.clip_plan import PlannedClip
 from pipeline.text.clips import plan_track
 from pipeline.text.filters import repeats
@@ -43,7 +43,7 @@ def shown_transcript(track: Track, config: TextConfig, stamped: Track | None = N
     if stamped is not None:
         track, _ = align_track(track, stamped)
         anchored = [word.timed for word in track.words]
-    language = track.language.split("-")[0] or track_language(track.words)
+    language = primary(track.language) or track_language(track.words)
     spoken = replace(track, language=language)
     marks = mark_probabilities(spoken, config.sentences)
     sentences = split_sentences(spoken, config.sentences, probability=marks.ends)

@@ -23,6 +23,7 @@ from pipeline.engine.work.unit import Context, Output, Reject, Resources, Unit
 from pipeline.text.align import align_track
 from pipeline.text.boundary.features import normalise
 from pipeline.text.captions import BrokenTrack, Track, Word, read_track
+from pipeline.text.captions.track import primary
 from pipeline.text.filters import LANGUAGE_WORDS, language_of
 
 N_PERMUTATIONS = 64
@@ -79,7 +80,7 @@ class TranscriptsStage(OverParts):
         own = context.store.parts_of("videos", [part_of(unit).unit]).values()
         videos = [row for part in own for row in context.store.read_part(part, ["video_id", "given_spans"]).to_pylist()]
         spans = {row["video_id"]: json.loads(row["given_spans"] or "[]") for row in videos}
-        language = self.config.transcript.language
+        language = self.config.transcript.languages[0]
         return {
             video_id: given_transcript_row(video_id, language, spans[video_id])
             for video_id in sorted(video_ids & spans.keys())
@@ -91,11 +92,24 @@ class TranscriptsStage(OverParts):
 
 
 def choose_track(tracks: Sequence[CaptionRow], config: TextConfig) -> Transcript:
-    """Chooses the transcript of one video from its rows of `captions`. Raises BrokenTrack if there is none."""
-    wanted = [row for row in tracks if row["language"].split("-")[0].lower() == config.transcript.language]
-    if not wanted:
-        raise BrokenTrack(f"no {config.transcript.language} track", Reason.NO_CAPTIONS)
-    read, failures = _read_all(wanted)
+    """Chooses the transcript of one video from its rows of `captions`, in the first language with a usable track.
+
+    Raises BrokenTrack if there is none.
+    """
+    failures: list[BrokenTrack] = []
+    for language in config.transcript.languages:
+        usable, failed = _usable([row for row in tracks if primary(row["language"]) == language], config)
+        if usable:
+            return _combine(usable, config)
+        failures += failed
+    if not failures:
+        raise BrokenTrack(f"no {' or '.join(config.transcript.languages)} track", Reason.NO_CAPTIONS)
+    raise failures[0]
+
+
+def _usable(rows: Sequence[CaptionRow], config: TextConfig) -> tuple[dict[str, tuple[str, Track]], list[BrokenTrack]]:
+    """The first usable manual and automatic track with their keys, and why others are not."""
+    read, failures = _read_all(rows)
     usable: dict[str, tuple[str, Track]] = {}
     for key, track in read:
         problem = unfit(track, config)
@@ -103,9 +117,7 @@ def choose_track(tracks: Sequence[CaptionRow], config: TextConfig) -> Transcript
             failures.append(problem)
             continue
         usable.setdefault("manual" if track.kind == "manual" else "auto", (key, track))
-    if not usable:
-        raise failures[0]
-    return _combine(usable, config)
+    return usable, failures
 
 
 def _read_all(rows: Sequence[CaptionRow]) -> tuple[list[tuple[str, Track]], list[BrokenTrack]]:
@@ -129,7 +141,7 @@ def unfit(track: Track, config: TextConfig) -> BrokenTrack | None:
         return BrokenTrack(f"{len(track.words)} words", Reason.TOO_FEW_WORDS)
     if limits.check_language and len(track.words) >= LANGUAGE_WORDS:
         spoken = track_language(track.words)
-        if spoken != limits.language:
+        if spoken != primary(track.language):
             return BrokenTrack(f"the words are in {spoken}", Reason.WRONG_LANGUAGE)
     return None
 

@@ -48,6 +48,11 @@ class Event:
     end_ms: int
 
 
+def primary(tag: str) -> str:
+    """The language of a tag without its region or script, in small letters: en of en-US."""
+    return tag.partition("-")[0].casefold()
+
+
 @dataclass(frozen=True, slots=True)
 class Track:
     """A caption track as words and events, each in time order."""

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -180,8 +181,8 @@ def test_false_times_are_a_reason_only_where_the_settings_say_so(what: str, reas
 
 @pytest.mark.parametrize(("check", "n_words", "fits"), [(True, 15, False), (True, 14, True), (False, 15, True)])
 def test_a_language_is_checked_where_there_are_enough_words(check: bool, n_words: int, fits: bool) -> None:
-    config = TextConfig.model_validate({"transcript": {"check_language": check, "language": "fr", "min_words": 1}})
-    problem = unfit(a_track(n_words), config)
+    config = TextConfig.model_validate({"transcript": {"check_language": check, "min_words": 1}})
+    problem = unfit(replace(a_track(n_words), language="fr"), config)
     assert (problem is None) == fits and (problem is None or problem.reason is Reason.WRONG_LANGUAGE)
 
 
@@ -194,6 +195,22 @@ def test_of_several_tracks_of_a_kind_the_plain_language_counts_and_of_no_usable_
         choose_track([caption("v", "manual", b"<html>", "en", "vtt"), caption("v", "auto", auto("hi"))], TextConfig())
     assert caught.value.reason is Reason.BROKEN_CAPTIONS
     assert choose_track([caption("v", "auto", auto())], TextConfig()).confidence == 1.0
+
+
+SPANISH = " ".join(["buenos días hoy vamos a hablar de la historia de la ciudad y de su gente"] * 4)
+
+
+def test_one_run_takes_several_languages_each_video_in_the_first_that_has_a_usable_track() -> None:
+    config = TextConfig.model_validate({"transcript": {"languages": ["en", "es"]}})
+    english, spanish = caption("v", "auto", auto()), caption("v", "auto", auto(SPANISH), "es-419")
+    assert choose_track([spanish, english], config).track.language == "en"
+    assert choose_track([spanish], config).track.language == "es-419"
+    liar = caption("v", "auto", auto(SPANISH), "en")
+    assert choose_track([liar, spanish], config).track.language == "es-419"
+    with pytest.raises(BrokenTrack, match="the words are in es"):
+        choose_track([liar], config)
+    with pytest.raises(BrokenTrack, match="no en or es track"):
+        choose_track([caption("v", "auto", auto(), "fr")], config)
 
 
 def test_a_text_of_few_words_has_a_signature_of_its_own() -> None:

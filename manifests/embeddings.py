@@ -4,8 +4,8 @@
     train-00000.parquet …     a table a shard, `<split>-<shard>`: manifests.schema.EMBEDDED, and `video` and `text`,
                               float16 [D]
 
-A sample that could not be read has no row. The folder lies in the data set's directory, so that a removed video's rows
-go with it, or anywhere else.
+A sample that could not be read has no row. Scores of two models (`hdvila-train crossfit`) have D = 0 and no vectors.
+The folder lies in the data set's directory, so that a removed video's rows go with it, or anywhere else.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Head:
     manifest: str
     """The sha256 of the data set's manifest.json."""
     width: int
+    """D; 0 for scores alone."""
     batch: int
     """Samples that the model was given at once."""
     sentences: int
@@ -71,7 +72,7 @@ def read_head(files: Files) -> Head:
     try:
         document = json.loads(files.read(HEAD))
         head = Head(**document)
-        if head.kind != KIND or not 0 < int(head.width) < _MAX_WIDTH:
+        if head.kind != KIND or not 0 <= int(head.width) < _MAX_WIDTH:
             raise ValueError(f"kind {str(head.kind)[:40]!r}, width {str(head.width)[:20]}")
     except FileNotFoundError:
         raise UserError(f"{files.url}: no {HEAD}; is this a folder of `hdvila-train embed`?") from None
@@ -95,7 +96,9 @@ def table_name(shard: ShardEntry) -> str:
 
 
 def schema_of(width: int) -> pa.Schema:
-    """The columns of a table whose embeddings are this wide."""
+    """The columns of a table whose embeddings are this wide; of a table of scores for 0."""
+    if not width:
+        return EMBEDDED
     vector = pa.list_(pa.float16(), width)
     return pa.schema([*EMBEDDED, pa.field("video", vector), pa.field("text", vector)])
 
@@ -104,11 +107,12 @@ def table_bytes(
     shard: ShardEntry,
     head: Head,
     rows: Mapping[str, Sequence[Any] | npt.NDArray[Any]],
-    video: npt.NDArray[np.float16],
-    text: npt.NDArray[np.float16],
+    *vectors_of: npt.NDArray[np.float16],
 ) -> bytes:
-    """A shard's table as a file; `video` and `text` are [n, D]. Equal input gives equal bytes."""
-    vectors = [pa.FixedSizeListArray.from_arrays(pa.array(both.ravel()), head.width) for both in (video, text)]
+    """A shard's table as a file; `vectors_of` are `video` and `text`, [n, D], or nothing for scores alone. Equal input
+    gives equal bytes.
+    """
+    vectors = [pa.FixedSizeListArray.from_arrays(pa.array(both.ravel()), head.width) for both in vectors_of]
     arrays = [pa.array(rows[field.name], field.type) for field in EMBEDDED]
     table = pa.Table.from_arrays([*arrays, *vectors], schema=schema_of(head.width))
     return parquet_bytes(table.replace_schema_metadata(_made_of(shard, head)))

@@ -28,7 +28,8 @@ AWAY = ("s3://", "--push")
 """What a page names and no test has: a bucket and the hub."""
 EXPECTED = {"--require": 1}
 """Exit codes other than 0: a tiny data set falls short of 720 lines."""
-SHORTER = {"fit": ["--set", "loop.steps=2", "--set", "loop.batch=2", "--set", "data.workers=0"]}
+TWO_STEPS = ["--set", "loop.steps=2", "--set", "loop.batch=2", "--set", "data.workers=0"]
+SHORTER = {"fit": TWO_STEPS, "crossfit": TWO_STEPS}
 """What a test adds to a command that would take minutes."""
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
 LAB = sorted((REPO / "docs" / "lab").glob("*.md"))

@@ -158,7 +158,8 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         "pipeline/commands/fsck",
     ],
     "a thin command; tests/train/test_cli.py runs it": [
-        f"train/commands/{name}" for name in ("check", "config", "convert", "embed", "eval", "export", "fit", "init")
+        f"train/commands/{name}"
+        for name in ("check", "config", "convert", "crossfit", "embed", "eval", "export", "fit", "init")
     ],
     "tests/train/evaluation/test_embed.py and tests/pipeline/dataset/test_embedded.py, where they are made and lost": [
         "manifests/embeddings"

@@ -9,6 +9,7 @@ from manifests.version import print_version
 from train.commands.check import check
 from train.commands.config import config
 from train.commands.convert import convert
+from train.commands.crossfit import crossfit
 from train.commands.embed import embed
 from train.commands.eval import evaluate
 from train.commands.export import export
@@ -30,6 +31,7 @@ app.command("fit", epilog=epilog(PROGRAM, "fit"))(fit)
 app.command("check", epilog=epilog(PROGRAM, "check"))(check)
 app.command("eval", epilog=epilog(PROGRAM, "eval"))(evaluate)
 app.command("embed", epilog=epilog(PROGRAM, "embed"))(embed)
+app.command("crossfit", epilog=epilog(PROGRAM, "crossfit"))(crossfit)
 app.command("config", epilog=epilog(PROGRAM, "config"))(config)
 app.command("convert", epilog=epilog(PROGRAM, "convert"))(convert)
 app.command("export", epilog=epilog(PROGRAM, "export"))(export)

@@ -154,6 +154,11 @@ def test_every_package_that_we_name_has_a_version_that_installs_take() -> None:
 
 
 def test_a_release_pins_the_images_of_others_to_the_digests_of_their_tags(tmp_path: Path) -> None:
+    """They are pinned before, too."""
+    files = "".join(path.read_text() for path in (REPO / "docker").iterdir() if path.is_file())
+    taken = re.findall(r"^(?: *image:|FROM) +((?!hdvila-)\S+)$", files, re.M)
+    assert len(taken) == 3 and all(re.search("@sha256:[0-9a-f]{64}$", image) for image in taken)
+
     for folder in ("docker", ".ci"):
         shutil.copytree(REPO / folder, tmp_path / folder)
     fake = tmp_path / "bin" / "docker"
@@ -167,7 +172,7 @@ def test_a_release_pins_the_images_of_others_to_the_digests_of_their_tags(tmp_pa
     pinned = f"@sha256:{'5' * 64}\n"
     assert f"FROM python:3.11-slim-bookworm{pinned}" in (tmp_path / "docker/train.Dockerfile").read_text()
     services = (tmp_path / "docker/compose.yaml").read_text()
-    assert f"image: minio/minio:latest{pinned}" in services and services.count("@sha256:") == 1
+    assert re.search(rf"image: quay.io/minio/minio:[^@]+{pinned}", services) and services.count("@sha256:") == 1
     assert (tmp_path / "docker/kuberay.yaml").read_text() == (REPO / "docker/kuberay.yaml").read_text(), "ours alone"
     for tag in ("1", "2"):
         subprocess.run(

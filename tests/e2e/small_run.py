@@ -41,14 +41,18 @@ def small_config(site: MiniYouTube, out: Path, *changes: str) -> RunConfig:
     return pointed_at(site, demo_config(out, None, [*SETTINGS, *changes]))
 
 
-def start(site: MiniYouTube, out: Path, *changes: str) -> subprocess.Popen[bytes]:
-    """The same run by its command, in a process group of its own; what it says is appended to OUT.log."""
-    identity = f"{{name: demo, proxy: '{site.proxy_url}', videos_per_hour: 100000}}"
+def command(site: MiniYouTube, out: Path, *changes: str, videos_per_hour: int = 100_000) -> list[str]:
+    """The command of the same run."""
+    identity = f"{{name: demo, proxy: '{site.proxy_url}', videos_per_hour: {videos_per_hour}}}"
     to_the_site = (f"crawl.identities=[{identity}]", "crawl.ydl_opts={nocheckcertificate: true, cachedir: false}")
     sets = [part for text in (f"out={out}", *SETTINGS, *to_the_site, *changes) for part in ("--set", text)]
+    return [sys.executable, "-P", "-m", "pipeline", "run", str(CONFIG), *sets]
+
+
+def start(site: MiniYouTube, out: Path, *changes: str) -> subprocess.Popen[bytes]:
+    """The same run by its command, in a process group of its own; what it says is appended to OUT.log."""
     with log_of(out).open("ab") as log:
-        command = [sys.executable, "-P", "-m", "pipeline", "run", str(CONFIG), *sets]
-        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        return subprocess.Popen(command(site, out, *changes), stdout=log, stderr=log, start_new_session=True)
 
 
 def log_of(out: Path) -> Path:

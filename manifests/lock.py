@@ -80,7 +80,6 @@ class RunLock:
         self._renew_s = renew_s
         self._holder = uuid.uuid4().hex
         self.held = Held(store, self._holder)
-        self._written = self._content()
         self._released = threading.Event()
         self._renewer = threading.Thread(target=self._renew_until_released, name="run-lock", daemon=True)
 
@@ -105,12 +104,10 @@ class RunLock:
     def _acquire(self) -> None:
         first: bytes = b""
         since = time.monotonic()
-        while not self._store.create(LOCK, self._written):
+        while not self._store.create(LOCK, self._content()):
             raw = _raw(self._store)
             if raw is None:
                 continue
-            if raw == self._written:  # our own lock: its creation succeeded but the answer was lost
-                return
             if not first:
                 first, since = raw, time.monotonic()
                 self._refuse_live_process(_parse(raw))
@@ -141,20 +138,19 @@ class RunLock:
         return _is_here(holder) or unchanged_s >= self._stale_s
 
     def _take_over(self, seen: bytes) -> None:
-        if not self._store.replace(LOCK, self._written, seen=seen):
+        if not self._store.replace(LOCK, self._content(), seen=seen):
             raise LockHeld(f"{self._store.url}: another run took over first; start again when it has ended")
         self.check()
 
     def _renew_until_released(self) -> None:
         while not self._released.wait(self._renew_s):
-            new = self._content()
             try:
-                if not self._store.replace(LOCK, new, seen=self._written) and _raw(self._store) != new:
+                seen = _raw(self._store) or b""
+                if _parse(seen).get("holder") != self._holder:
                     return
+                self._store.replace(LOCK, self._content(), seen=seen)
             except storage_errors() as error:  # as long as this run lives, it may succeed the next time
                 log.warning("%s: run.lock was not renewed (%s); it is tried again", self._store.url, error)
-                continue
-            self._written = new
 
     def _content(self) -> bytes:
         facts: Holder = {

@@ -236,14 +236,6 @@ def test_a_lock_that_went_while_it_was_looked_at_is_tried_again(store: Store, mo
     assert next(answers, None) is None
 
 
-def test_a_lock_whose_creation_was_not_answered_is_ones_own(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    create = Store.create
-    monkeypatch.setattr(Store, "create", lambda *args: bool(create(*args) and False))
-
-    with RunLock(store) as lock:
-        lock.check()
-
-
 def test_of_two_that_find_a_dead_lock_the_second_is_told_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = {"holder": "x", "host": socket.gethostname(), "pid": os.getpid(), "process_start": "1"}
     store.write(LOCK, json.dumps(facts).encode())
@@ -260,20 +252,6 @@ def test_one_that_is_written_over_right_after_it_took_over_stops(store: Store, m
 
     with pytest.raises(LockLost, match="taken over"), RunLock(store):
         pass
-
-
-def test_a_renewal_whose_answer_was_lost_is_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    replace, renewed = Store.replace, []
-
-    def without_answer(self: Store, *args: object, seen: bytes) -> bool:
-        renewed.append(replace(self, *args, seen=seen))  # type: ignore[arg-type]
-        return False
-
-    monkeypatch.setattr(Store, "replace", without_answer)
-    with RunLock(store, renew_s=0.01) as lock:
-        wait_until(lambda: len(renewed) >= 3)
-        lock.check()
-    assert all(renewed)
 
 
 def is_respected(store: Store, pid: int, process_start: str) -> bool:

@@ -45,6 +45,7 @@ GROUPS = {
     "Look": {
         "status": "status:status",
         "why": "why:why",
+        "browse": "browse:browse",
         "sql": "sql:sql",
         "report": "report:report",
         "audit": "audit:audit",

@@ -23,7 +23,7 @@ from train.commands.init import STARTS
 
 REPO = Path(__file__).resolve().parent.parent
 APPS = {"hdvila-pipeline": pipeline.cli.app, "hdvila-train": train.cli.app}
-NEEDS = re.compile(r"# needs (the net|the cluster|your videos|the published files)")
+NEEDS = re.compile(r"# needs (the net|the cluster|a browser|your videos|the published files)")
 AWAY = ("s3://", "--push")
 """What a page names and no test has: a bucket and the hub."""
 EXPECTED = {"--require": 1}

@@ -23,6 +23,7 @@ ROOMS = (
     "shards",
     "report",
     "dataset",
+    "browse",
     "images",
     "run",
     "commands",
@@ -156,6 +157,10 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         *(f"pipeline/commands/{name}" for name in ("audit", "demo", "estimate", "export", "import_images", "merge")),
         *(f"pipeline/commands/{name}" for name in ("pause", "recheck", "remove", "report", "reshard", "verify")),
         "pipeline/commands/fsck",
+    ],
+    "tests/pipeline/browse/test_server.py, which looks at every page": [
+        "pipeline/browse/pages",
+        "pipeline/commands/browse",
     ],
     "a thin command; tests/train/test_cli.py runs it": [
         f"train/commands/{name}"

@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
@@ -55,15 +55,17 @@ ELSEWHERE = "free some space, or set XDG_CACHE_HOME to a folder on another disk"
 
 
 @contextmanager
-def open_tables(store: Store, *texts: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_tables(store: Store, *texts: str, without: Collection[str] = ()) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that only reads: the tables and views that these texts of SQL name, as they are now.
 
-    UserError if there is no disk for it.
+    `without`: tables of which no more is read than the file has, since they are damaged. UserError if there is no disk
+    for it.
     """
-    words = frozenset(word for text in texts for word in words_of(text))
-    needs = needs_of(texts)
+    needs, views = needs_of(texts), in_order(texts)
+    words = frozenset(word for text in [*texts, *(VIEWS[view] for view in views)] for word in words_of(text))
     if all(map(shows_columns, texts)):
-        needs, words = {}, words.union(*NAMED_ONLY.values())
+        needs, views, words = {}, in_order(VIEWS), words.union(*NAMED_ONLY.values())
+    needs = {table: wide for table, wide in needs.items() if table not in without}
     with ExitStack() as stack:
         path, lock = _place(store, stack)
         _lock(lock, fcntl.LOCK_SH, store)
@@ -72,7 +74,7 @@ def open_tables(store: Store, *texts: str) -> Iterator[duckdb.DuckDBPyConnection
             _make(path, store, needs)
             _lock(lock, fcntl.LOCK_SH, store)
         file = stack.enter_context(_opened(path))
-        _show(file, words)
+        _show(file, words, views)
         spill = stack.enter_context(tempfile.TemporaryDirectory(dir=path.parent, prefix=_spill_of(path)))
         most = min(MOST_SPILLED_BYTES, shutil.disk_usage(path.parent).free // 2)
         for name, value in {
@@ -87,11 +89,32 @@ def open_tables(store: Store, *texts: str) -> Iterator[duckdb.DuckDBPyConnection
 
 
 def forget_tables(store: Store) -> None:
-    """Deletes the file with the tables of an output directory, if there is one on this machine."""
+    """Deletes the file with the tables of an output directory, and all made of it, if this machine has one."""
     try:
         _delete(_folder() / f"{_name_of(store)}.duckdb")
+        for path in files_beside(store, ""):
+            path.unlink(missing_ok=True)
     except (OSError, RuntimeError):  # there is no folder for it
         return
+
+
+def file_beside(store: Store, name: str) -> Path:
+    """Where a file lies that is made of the tables of an output directory. OSError or RuntimeError without a folder."""
+    folder = _folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{_name_of(store)}-of-{name}"
+
+
+def files_beside(store: Store, begin: str) -> list[Path]:
+    """Those that are there, whose names begin so."""
+    return sorted(_folder().glob(f"{_name_of(store)}-of-{begin}*"))
+
+
+def state_of(file: duckdb.DuckDBPyConnection) -> str:
+    """A hash of what the tables are made of: another whenever a row may be another."""
+    places = run(file, "SELECT tab, name FROM held.places ORDER BY ALL")
+    ((made_of,),) = run(file, "SELECT made_of FROM held.about")
+    return hashlib.sha256(json.dumps([made_of, places, VIEWS]).encode()).hexdigest()
 
 
 def _folder() -> Path:
@@ -201,10 +224,10 @@ def _spill_of(path: Path) -> str:
     return f"{path.stem}.spill-"
 
 
-def _show(file: duckdb.DuckDBPyConnection, words: frozenset[str]) -> None:
+def _show(file: duckdb.DuckDBPyConnection, words: frozenset[str], views: list[str]) -> None:
     """Makes the views, and the tables of what the program knows."""
     make_facts(file, {name for (name,) in run(file, "SELECT DISTINCT stage FROM held.rejects")})
     for table in COLUMNS:
         run(file, view_of(table, words))
-    for name in in_order(VIEWS):
+    for name in views:
         run(file, f"CREATE TEMP VIEW {name} AS {VIEWS[name]}")

@@ -1,4 +1,4 @@
-"""Small tables of what the program itself knows: of stages, and of reasons."""
+"""Small tables of what the program itself knows: of stages, of reasons, and of categories."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Iterable
 import duckdb
 import pyarrow as pa
 
+from manifests.categories import load_categories
 from manifests.funnel import OF_BALANCE
 from manifests.reasons import Reason
 from manifests.stages import TABLE, find_stage, ours, rank_of
 
 
 def make_facts(connection: duckdb.DuckDBPyConnection, stages: Iterable[str]) -> None:
-    """Makes the tables `stages` (ours and the given ones) and `reasons`."""
+    """Makes the tables `stages` (ours and the given ones), `reasons` and `categories`."""
     names = sorted({*stages, *(stage.name for stage in TABLE)})
     of_stages = {
         "stage": names,
@@ -29,3 +30,5 @@ def make_facts(connection: duckdb.DuckDBPyConnection, stages: Iterable[str]) -> 
     }
     connection.register("stages", pa.table(of_stages))
     connection.register("reasons", pa.table(of_reasons))
+    of_categories = {"category_id": [c.id for c in load_categories()], "category": [c.name for c in load_categories()]}
+    connection.register("categories", pa.table(of_categories))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from manifests.categories import category_name
@@ -44,6 +44,7 @@ from pipeline.report.facts import ClipFacts, read_facts
 from pipeline.report.samples import view_samples
 from pipeline.report.summary import REPORT_NAME, amount, shown_categories
 from pipeline.report.tally import N
+from pipeline.report.templates import environment
 from pipeline.report.verdict import ENOUGH, before_publishing, requirements
 from pipeline.shards.by_split import splits_of
 
@@ -130,15 +131,9 @@ def write_report(store: Store, seed: int = 0) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("pipeline.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["amount"] = amount
-    return environment
+    made = environment("pipeline.report")
+    made.filters["amount"] = amount
+    return made
 
 
 def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> str:

@@ -14,7 +14,7 @@ from manifests.errors import DamagedFile
 from manifests.schema import REJECTS, SELECTION, TABLES
 from pipeline.engine.store.store import Store
 from pipeline.query import streams
-from pipeline.query.catalogue import VIEWS
+from pipeline.query.catalogue import VIEWS, words_of
 from pipeline.query.funnel import FUNNEL
 from pipeline.query.streams import stream_tables
 from pipeline.report import data, status
@@ -22,9 +22,12 @@ from tests.pipeline.engine.merges import fill
 from tests.pipeline.query.worlds import InMemory, fill_row
 
 N = 600
+OF_ROWS_THAT_COUNT = [view for view, text in VIEWS.items() if "part" in words_of(text)]
+"""Views that ask which row was written last: only `sql`'s file knows."""
 QUESTIONS = (
     *FUNNEL, data.LOSSES, data.LOOKED_AT, data.EXAMPLE_IDS, *data.PROMISED.values(),
-    status.REJECTS, status.VIDEOS, status.CLIPS, status.YIELDS, *(f"SELECT * FROM {view}" for view in VIEWS),
+    status.REJECTS, status.VIDEOS, status.CLIPS, status.YIELDS,
+    *(f"SELECT * FROM {view}" for view in VIEWS if view not in OF_ROWS_THAT_COUNT),
 )  # fmt: skip
 
 

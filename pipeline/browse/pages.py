@@ -1,0 +1,150 @@
+"""The pages as HTML, by templates that escape everything: titles, sentences and reasons come from strangers."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from jinja2 import Environment
+
+from manifests.errors import DamagedFile
+from manifests.reasons import meaning_of
+from manifests.shards import MANIFEST_NAME, member_offsets
+from pipeline.browse.clip import Playing
+from pipeline.browse.filters import FIELDS, Asked, equal_statement
+from pipeline.browse.rows import A_PAGE, Found, Row
+from pipeline.engine.store.store import Store
+from pipeline.report.samples import address_at, clock, cut_short
+from pipeline.report.templates import environment
+
+SORTS = ("", "-words", "words", "-seconds", "seconds", "-motion", "confidence", "-year", "title")
+SORTS_OF_VIDEOS = ("", "-seconds", "seconds", "-year", "title")
+A_MOMENT_S = 0.002
+"""Into the first frame: a player that is sent to its very beginning may show the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a clip stands in what a line asks for, from 0."""
+
+    line: str
+    at: int
+
+
+class Pages:
+    """The pages of one data set."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._name = _name_of(store)
+
+    def clips(self, line: str, asked: Asked, found: Found, page: int, problems: tuple[str, ...]) -> str:
+        """Clips or videos, or their groups, with facets."""
+        names = [name for name, field in FIELDS.items() if field.of_videos or asked.of == "clips"]
+        return self._made(
+            "clips.html.j2",
+            line=line,
+            asked=asked,
+            found=found,
+            page=page,
+            n_pages=-(-found.n // A_PAGE),
+            first=(page - 1) * A_PAGE,
+            problems=problems,
+            error="",
+            facets={n: [(v, k, _address(asked.with_term(n, v))) for v, k in some] for n, some in found.facets.items()},
+            groups=[(row, _address(asked.with_term(asked.group, row["value"] or ""))) for row in found.groups],
+            sorts=[(sort, _address(_sorted(asked, sort))) for sort in _sorts(asked)],
+            groupings=[(n, _address(replace(asked, group=n, sort=""))) for n in names if FIELDS[n].has_facet],
+            statement=equal_statement(asked),
+            command=f"hdvila-pipeline sql {shlex.quote(self._store.url)} {shlex.quote(equal_statement(asked))}",
+        )
+
+    def wrong_line(self, line: str, error: str, problems: tuple[str, ...]) -> str:
+        """The same page of nothing, for a line that asks for nothing that there is."""
+        nothing = Found([], 0, 0.0, {})
+        lists: dict[str, Any] = {
+            "facets": {},
+            "groups": [],
+            "sorts": [],
+            "groupings": [],
+            "statement": "",
+            "command": "",
+        }
+        about = {"page": 1, "n_pages": 0, "first": 0, "problems": problems, "error": error}
+        return self._made("clips.html.j2", line=line, asked=Asked(), found=nothing, **about, **lists)
+
+    def clip(self, row: Row, playing: Playing | None, said: str, place: Place | None) -> str:
+        """A clip, to play with its words. `said`: why it cannot be played."""
+        return self._made(
+            "clip.html.j2",
+            row=row,
+            playing=playing,
+            said=said,
+            place=place,
+            line=place.line if place else "",
+            moment_s=A_MOMENT_S,
+            problems=(),
+        )
+
+    def fault(self, said: str) -> str:
+        """What could not be read."""
+        return self._made("fault.html.j2", said=said, line="", problems=())
+
+    def _made(self, template: str, **values: Any) -> str:
+        return _environment().get_template(template).render(name=self._name, url=self._store.url, **values)
+
+
+@cache
+def _environment() -> Environment:
+    made = environment("pipeline.browse", "pipeline.report")
+    made.filters |= {
+        "address_at": address_at,
+        "clock": lambda ms: clock(int(ms)),
+        "cut_short": cut_short,
+        "meaning": lambda reason: meaning_of(reason) or "",
+        "has_still": _has_still,
+        "plain_address": _plain_address,
+    }
+    made.globals |= {"fields": FIELDS, "asking": lambda **query: urlencode(query), "line_of": _line_of}
+    return made
+
+
+def _name_of(store: Store) -> str:
+    """The data set's name, else that of its folder."""
+    document = store.read_json(MANIFEST_NAME) if store.exists(MANIFEST_NAME) else None
+    name = document.get("name") if isinstance(document, dict) else None
+    return name if isinstance(name, str) and name else store.name
+
+
+def _line_of(name: str, value: str, of: str = "clips") -> str:
+    return str(Asked(of=of).with_term(name, str(value)))
+
+
+def _address(asked: Asked) -> str:
+    return f"/clips?{urlencode({'q': str(asked)})}"
+
+
+def _sorts(asked: Asked) -> tuple[str, ...]:
+    return SORTS if asked.of == "clips" else SORTS_OF_VIDEOS
+
+
+def _sorted(asked: Asked, sort: str) -> Asked:
+    return replace(asked, sort=sort.lstrip("-"), is_descending=sort.startswith("-"), group="")
+
+
+def _has_still(row: Row) -> bool:
+    try:
+        return bool(row["tar"]) and "mjpg" in member_offsets(row["members"])
+    except DamagedFile:
+        return False
+
+
+def _plain_address(url: str) -> str:
+    """An address to link to; "" for what is not http(s)."""
+    try:
+        return url if urlsplit(url).scheme in ("http", "https") else ""
+    except ValueError:
+        return ""

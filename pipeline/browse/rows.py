@@ -1,0 +1,282 @@
+"""The rows that the page shows, in a file of DuckDB that is made of the views `all_clips` and `all_videos`.
+
+The file lies in the user's cache folder, is made again when the tables have changed, and shared by all who look at the
+same directory. `remove` deletes it with the cache of the tables.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from manifests.errors import DamagedFile, UserError, message_of_store_error, storage_errors
+from pipeline.browse.filters import FIELDS, Asked, order, view_of, where
+from pipeline.browse.text_index import TextIndex
+from pipeline.engine.store.store import Store
+from pipeline.query.cache import file_beside, files_beside, open_tables, state_of
+from pipeline.query.catalogue import needs_of
+from pipeline.query.statements import connected, run
+
+log = logging.getLogger("hdvila")
+
+VIEWS = ("all_clips", "all_videos")
+TEXTS = [f"FROM {view}" for view in VIEWS]
+A_PAGE, A_FACET, MOST_GROUPS = 24, 12, 500
+LOOK_AGAIN_S = 10.0
+"""How long a page shows what is known before it looks for what is new; or 20 times as long as making it takes."""
+MEMORY = "1GB"
+ROWS_AT_ONCE = 100_000
+
+Row = dict[str, Any]
+
+
+def unreadable() -> tuple[type[BaseException], ...]:
+    """What reading of a data set may raise: the page says it and goes on."""
+    return (UserError, *storage_errors())
+
+
+def said_of(error: BaseException) -> str:
+    """What the page says of such an error."""
+    return message_of_store_error(error) or str(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of what a line asks for. `facets`: by name of a field, its most frequent values with their counts."""
+
+    rows: list[Row]
+    n: int
+    hours: float
+    facets: dict[str, list[tuple[str, int]]]
+    groups: list[Row] = field(default_factory=list)
+
+
+class Rows:
+    """See the module. Threads may ask side by side. `problems`: what could not be read, in words."""
+
+    def __init__(self, store: Store) -> None:
+        self.problems: tuple[str, ...] = ()
+        self._store, self._guard = store, threading.Lock()
+        self._open: _File | None = None
+        self._look_at, self._looking = 0.0, threading.Lock()
+        self.follow()
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._open:
+            self._open.close()
+
+    def follow(self) -> None:
+        """Looks whether the tables have changed since, unless another thread does or it has just been done."""
+        if time.monotonic() < self._look_at or not self._looking.acquire(blocking=self._open is None):
+            return
+        started = time.monotonic()
+        try:
+            self._bring_up_to_date()
+        except unreadable() as error:
+            if self._open is None:
+                raise
+            self.problems = (said_of(error),)
+        finally:
+            self._look_at = time.monotonic() + max(LOOK_AGAIN_S, 20 * (time.monotonic() - started))
+            self._looking.release()
+
+    def _bring_up_to_date(self) -> None:
+        damaged: dict[str, str] = {}
+        try:
+            self._make()
+        except DamagedFile:
+            damaged = _damaged(self._store)
+            if not damaged:
+                raise
+            self._make(damaged)
+        self.problems = tuple(damaged.values())
+
+    def _make(self, without: Sequence[str] | dict[str, str] = ()) -> None:
+        with open_tables(self._store, *TEXTS, without=without) as tables:
+            state = state_of(tables)[:24]
+            if self._open and self._open.state == state:
+                return
+            file = _File.made(self._store, state, tables)
+        with self._guard:
+            old, self._open = self._open, file
+        if old:
+            old.retire()
+
+    @contextmanager
+    def _asking(self) -> Iterator[_File]:
+        with self._guard:
+            assert self._open
+            file = self._open
+            file.n_readers += 1
+        try:
+            yield file
+        finally:
+            with self._guard:
+                file.n_readers -= 1
+                if file.is_retired and not file.n_readers:
+                    file.close()
+
+    # questions
+
+    def find(self, asked: Asked, first: int = 0) -> Found:
+        """A page of what is asked for, from the row `first` on."""
+        condition, values = where(asked)
+        with self._asking() as file:
+            cursor = file.cursor()
+            source = file.source(cursor, asked)
+            ((n, seconds),) = run(
+                cursor, f"SELECT count(*), coalesce(sum(seconds), 0) FROM {source} WHERE {condition}", *values
+            )
+            facets = _facets(cursor, asked, source, condition, values)
+            if asked.group:
+                return Found([], n, seconds / 3600, facets, _groups(cursor, asked, source, condition, values))
+            text = f"SELECT * FROM {source} WHERE {condition} ORDER BY {order(asked)} LIMIT {A_PAGE} OFFSET {first:d}"
+            return Found(_dicts(cursor, text, values), n, seconds / 3600, facets)
+
+    def clip(self, clip_id: str) -> Row | None:
+        """The row of a clip; None if there is none."""
+        with self._asking() as file:
+            found = _dicts(file.cursor(), "SELECT * FROM all_clips WHERE clip_id = ?", [clip_id])
+            return found[0] if found else None
+
+    def id_at(self, asked: Asked, at: int) -> str:
+        """The id of the clip at this place, from 0, of what is asked for; "" if there are no more."""
+        condition, values = where(asked)
+        with self._asking() as file:
+            cursor = file.cursor()
+            source = file.source(cursor, asked)
+            text = f"SELECT clip_id FROM {source} WHERE {condition} ORDER BY {order(asked)} LIMIT 1 OFFSET {at:d}"
+            return next((clip_id for (clip_id,) in run(cursor, text, *values)), "")
+
+
+def _damaged(store: Store) -> dict[str, str]:
+    """By name of a table that cannot be read: what is wrong with it."""
+    found: dict[str, str] = {}
+    for table in needs_of(TEXTS):
+        try:
+            with open_tables(store, f"SELECT 1 FROM {table}"):
+                pass
+        except DamagedFile as error:
+            found[table] = str(error)
+    return found
+
+
+def _dicts(cursor: duckdb.DuckDBPyConnection, text: str, values: Sequence[Any]) -> list[Row]:
+    rows = run(cursor, text, *values)
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _facets(
+    cursor: duckdb.DuckDBPyConnection, asked: Asked, source: str, condition: str, values: list[Any]
+) -> dict[str, list[tuple[str, int]]]:
+    shown = {n: f for n, f in FIELDS.items() if f.has_facet and (f.of_videos or asked.of == "clips")}
+    columns = ", ".join(f.columns[0] for f in shown.values())
+    each = [
+        f"(SELECT '{name}', CAST({'unnest(' * (f.kind == 'list')}{f.columns[0]}{')' * (f.kind == 'list')} AS VARCHAR)"
+        f" AS value, count(*) AS n FROM shown GROUP BY 2 ORDER BY 3 DESC, 2 LIMIT {A_FACET})"
+        for name, f in shown.items()
+    ]
+    how = "MATERIALIZED" if asked.terms else "NOT MATERIALIZED"
+    text = f"WITH shown AS {how} (SELECT {columns} FROM {source} WHERE {condition}) {' UNION ALL '.join(each)}"
+    facets: dict[str, list[tuple[str, int]]] = {name: [] for name in shown}
+    for name, value, n in run(cursor, text, *values):
+        facets[name].append((value or "", n))
+    return {name: found for name, found in facets.items() if any(value for value, _ in found)}
+
+
+def _groups(
+    cursor: duckdb.DuckDBPyConnection, asked: Asked, source: str, condition: str, values: list[Any]
+) -> list[Row]:
+    name, is_list = FIELDS[asked.group].columns[0], FIELDS[asked.group].kind == "list"
+    text = (
+        f"SELECT CAST({f'unnest({name})' if is_list else name} AS VARCHAR) AS value, count(*) AS n,"
+        " count(*) FILTER (status = 'kept') AS n_kept, count(*) FILTER (status = 'rejected') AS n_rejected,"
+        f" sum(seconds) / 3600 AS hours FROM {source} WHERE {condition} GROUP BY 1 ORDER BY 2 DESC, 1"
+        f" LIMIT {MOST_GROUPS}"
+    )
+    return _dicts(cursor, text, values)
+
+
+class _File:
+    """A file that is made and does not change any more."""
+
+    def __init__(self, path: Path, state: str, stack: ExitStack) -> None:
+        self.state, self.n_readers, self.is_retired = state, 0, False
+        self._stack = stack
+        off = dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), False)
+        self._connection = stack.enter_context(connected(str(path), read_only=True, memory_limit=MEMORY, **off))
+        spill = stack.enter_context(tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.stem}.spill-"))
+        for name, value in {
+            "temp_directory": spill,
+            "python_enable_replacements": False,
+            "enable_external_access": False,
+            "lock_configuration": True,
+        }.items():
+            run(self._connection, f"SET {name} = ?", value)
+        self._text_index = TextIndex(path.with_suffix(".sqlite"), self._connection.cursor())
+
+    @classmethod
+    def made(cls, store: Store, state: str, tables: duckdb.DuckDBPyConnection) -> _File:
+        """The file of this state of the tables, made unless it is there."""
+        stack = ExitStack()
+        try:
+            path = file_beside(store, f"browse-{state}.duckdb")
+            olds = [old for old in files_beside(store, "browse-") if state not in old.name]
+        except (OSError, RuntimeError):  # there is no cache folder
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hdvila-browse-"))
+            path, olds = Path(folder) / f"browse-{state}.duckdb", []
+        if not path.exists():
+            _fill(path, tables)
+        for old in olds:
+            if old.is_file():
+                old.unlink(missing_ok=True)
+        return cls(path, state, stack)
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection for one thread."""
+        return self._connection.cursor()
+
+    def source(self, cursor: duckdb.DuckDBPyConnection, asked: Asked) -> str:
+        """What a statement selects from: the view's table, or those of its rows that may say the texts."""
+        view = view_of(asked)
+        numbers = self._text_index.rows_with(asked.texts) if asked.of == "clips" and asked.texts else None
+        if numbers is None:
+            return view
+        cursor.register("may_say", pa.table({"number": pa.array(numbers, pa.int64())}))
+        return f"(FROM {view} WHERE rowid IN (SELECT number FROM may_say))"
+
+    def retire(self) -> None:
+        """Closes it once nobody asks any more."""
+        self.is_retired = True
+        if not self.n_readers:
+            self.close()
+
+    def close(self) -> None:
+        """Closes it, and forgets what was spilled."""
+        self._text_index.close()
+        self._stack.close()
+
+
+def _fill(path: Path, tables: duckdb.DuckDBPyConnection) -> None:
+    """Makes the file under a name of its own, then gives it its name: whoever finds it finds all of it."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.stem}.made-") as folder:
+        new = Path(folder) / "new.duckdb"
+        with connected(str(new), memory_limit=MEMORY) as file:
+            for view in VIEWS:
+                rows = tables.sql(f"FROM {view} ORDER BY video_id, n").to_arrow_reader(ROWS_AT_ONCE)
+                file.register("rows", rows)
+                run(file, f"CREATE TABLE {view} AS FROM rows")
+                file.unregister("rows")
+        new.replace(path)

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from manifests.errors import DamagedFile, UserError
@@ -148,6 +149,34 @@ def read_embedded(files: Files, head: Head, shard: ShardEntry, *, vectors: bool 
     if not all(np.isfinite(column).all() for column in numbers):
         raise DamagedFile(f"{where}: holds a number that is not finite; delete it and embed again")
     return Embedded(table.select(EMBEDDED.names), video, text)
+
+
+class Scores:
+    """The score tables in a folder or at an address, for expressions over a data set's rows. UserError for no head."""
+
+    def __init__(self, url: str, **storage_options: Any) -> None:
+        self._options = dict(storage_options) if "://" in url else {}
+        self._files = Files(url.rstrip("/"), tuple(self._options.items()))
+        self.head = read_head(self._files)
+
+    def refuse_others(self, manifest: Manifest, shards: Sequence[ShardEntry]) -> None:
+        """Raises UserError if they are not of this data set, or one of these shards has no table."""
+        refuse_other_manifest(self.head, manifest, self._files.url, **self._options)
+        there = set(self._files.names(""))
+        if lost := [name for name in map(table_name, shards) if name not in there]:
+            raise UserError(f"{self._files.url}: {len(lost)} tables are missing, the first is {lost[0]}; embed again")
+
+    def of(self, shard: ShardEntry) -> pa.Table:
+        """A shard's scores (EMBEDDED), checked as `read_embedded` does."""
+        return read_embedded(self._files, self.head, shard, vectors=False).rows
+
+    @staticmethod
+    def added(rows: pa.Table, scores: pa.Table) -> pa.Table:
+        """The rows with the scores of their keys; null for a sample without."""
+        at = pc.index_in(rows["key"].combine_chunks(), scores["key"].combine_chunks())
+        for name in SCORES:
+            rows = rows.append_column(name, scores[name].combine_chunks().take(at))
+        return rows
 
 
 def _metadata(data: bytes) -> Mapping[bytes, bytes]:

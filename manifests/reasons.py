@@ -124,6 +124,8 @@ class Reason(StrEnum):
     IMAGE_TOO_LARGE = "image_too_large"
     NO_CAPTION_OF_IMAGE = "no_caption_of_image"
     DUPLICATE_IMAGE = "duplicate_image"
+    # judged by a model
+    LOW_MATCH = "low_match"
     # balance: left out, nothing wrong
     OVER_QUOTA = "over_quota"
     OVER_CHANNEL_CAP = "over_channel_cap"
@@ -272,6 +274,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.IMAGE_TOO_LARGE: _Fact(NEVER, "the picture file is too large to be opened safely"),
     Reason.NO_CAPTION_OF_IMAGE: _Fact(NEVER, "the picture has no caption"),
     Reason.DUPLICATE_IMAGE: _Fact(NEVER, "a copy of a picture already in the data set"),
+    Reason.LOW_MATCH: _Fact(NEVER, "its sentence does not fit what it shows, as a trained model judges"),
     Reason.OVER_QUOTA: _Fact(NEVER, "its category is full"),
     Reason.OVER_CHANNEL_CAP: _Fact(NEVER, "its channel already has its share of the category"),
     Reason.NOT_NEEDED: _Fact(NEVER, "in the reserve: its media was not needed"),

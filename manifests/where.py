@@ -12,10 +12,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.errors import UserError
+from manifests.schema import RECORDED
 
 _FILE = re.compile(r"\bfile\s*\(\s*'([^']*)'\s*\)", re.IGNORECASE)
 _FLAG = re.compile(r"\bflags\s*\.\s*\"?(\w+)")
@@ -118,6 +120,26 @@ def with_flags(rows: pa.Table, names: list[str]) -> pa.Table:
     there = [pc.match_substring(texts, json.dumps(name)) for name in names]
     flags = pa.StructArray.from_arrays(there or [texts], names or ["list"])
     return rows.set_column(rows.column_names.index("flags"), "flags", flags)
+
+
+def with_nulls(rows: pa.Table) -> pa.Table:
+    """The rows with null for what was not recorded: -1 and "" in columns that come from KEY.json."""
+    for at, name in enumerate(rows.column_names):
+        if name in RECORDED and name != "flags":
+            column = rows.column(name)
+            is_text = pa.types.is_string(column.type)
+            unknown = pc.equal(column, "") if is_text else pc.less(column, 0)
+            rows = rows.set_column(at, name, pc.if_else(unknown, pa.scalar(None, column.type), column))
+    return rows
+
+
+def lines_in(name: str, **storage_options: Any) -> list[str]:
+    """The lines of a file that an expression names: a path, or an address with these options."""
+    try:
+        with fsspec.open(name, "r", encoding="utf-8", **(storage_options if "://" in name else {})) as file:
+            return list(file)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{name}: cannot be read ({error})") from None
 
 
 def _key_in(line: str) -> str:

@@ -19,15 +19,21 @@ def why(
     out: Annotated[str, typer.Option("--out", help="The output directory: a folder or an s3:// url.")] = "out/demo",
 ) -> None:
     """Tells what happened to a video or clip at each stage, and why it is in the data set or not."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from manifests.errors import printable
     from manifests.exits import NothingMatched
-    from pipeline.outdir.identity import open_directory_of_a_run
+    from manifests.shards import MANIFEST_NAME
+    from pipeline.outdir.identity import holds_run, open_directory, open_directory_of_a_run
     from pipeline.outdir.tombstones import is_pseudonym
-    from pipeline.report.clip_story import kept_clips, shards_of, story_of_clip
+    from pipeline.report.clip_story import clips_in_shards, kept_clips, shards_of, story_of_clip
 
+    store = open_directory(out)
+    if store.exists(MANIFEST_NAME) and not holds_run(store):  # merged, or resharded: its shards alone can tell
+        names = ids_in(video)
+        found = {name: clip_in(video, name) for name in names}
+        lines = [*clips_in_shards(store, found), *((step.stage, step.what) for step in taken_down(store, names))]
+        if not lines:
+            raise NothingMatched(f"{out}: {video} not found: no shard has a row of it")
+        _print(lines)
+        return
     store = open_directory_of_a_run(out)
     video_id, story = next(((name, story) for name, story in stories(store, video) if story.steps), ("", None))
     removed = taken_down(store, [*ids_in(video), *[video_id] * bool(video_id)])
@@ -40,8 +46,17 @@ def why(
         names = ids_in(video) if is_pseudonym(video_id) else [video_id]
         n = next((n for name in names if (n := clip_in(video, name)) is not None), None)
         lines += story_of_clip(story.clips, shards, video_id, n) if n is not None else ()
+    _print([*lines, *((step.stage, step.what) for step in removed)])
+
+
+def _print(lines: Sequence[tuple[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from manifests.errors import printable
+
     table = Table.grid(padding=(0, 2))
-    for stage, what in [*lines, *((step.stage, step.what) for step in removed)]:
+    for stage, what in lines:
         table.add_row(stage, printable(what))
     Console(highlight=False, markup=False).print(table)
 

@@ -107,9 +107,14 @@ def open_directory(url: str) -> Store:
 def open_directory_of_a_run(url: str) -> Store:
     """The same of a run's output directory. Raises UserError if no run began there."""
     store = open_directory(url)
-    if not any(map(store.exists, (RUN_FILE, STATUS_NAME))) and not store.stages():
+    if not holds_run(store):
         raise UserError(f"{url}: holds no run; give the `out` of a run")
     return store
+
+
+def holds_run(store: Store) -> bool:
+    """Whether a run began in an output directory."""
+    return any(map(store.exists, (RUN_FILE, STATUS_NAME))) or bool(store.stages())
 
 
 def _read_run_file(store: Store) -> dict[str, Any] | None:

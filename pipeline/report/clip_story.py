@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.clip_status import ClipStatus, is_success
@@ -137,6 +138,20 @@ def shards_of(store: Store, video_id: str) -> dict[str, ShardEntry]:
         return found
 
     return {key: entry for entry, found in zip(near, side_by_side(keys, near), strict=True) for key in found}
+
+
+def clips_in_shards(store: Store, wanted: Mapping[str, int | None]) -> Iterator[tuple[str, str]]:
+    """(clip id, words) of every clip of these videos, or the one of each that is named, that a shard has a row of."""
+    columns = ["key", "clip_id", "video_id", "status", "reason", "error_message"]
+    for entry in read_entries(store):
+        rows = read_rows(store, entry.url, columns)
+        for row in rows.filter(pc.is_in(rows["video_id"], pa.array(list(wanted), pa.string()))).to_pylist():
+            n = wanted[row["video_id"]]
+            if n is not None and row["clip_id"] != f"{row['video_id']}.{n}":
+                continue
+            kept = row["status"] == ClipStatus.SUCCESS.in_shards
+            fate = ClipFate(row["clip_id"], 0, None, kept, "shards", row["reason"], row["error_message"])
+            yield row["clip_id"], f"{fate.words}: {entry.url}, split {entry.split}, key {row['key']}"
 
 
 def lost_clips(fates: Sequence[ClipFate]) -> Iterator[tuple[str, str]]:

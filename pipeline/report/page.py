@@ -47,6 +47,7 @@ from pipeline.report.tally import N
 from pipeline.report.templates import environment
 from pipeline.report.verdict import ENOUGH, before_publishing, requirements
 from pipeline.shards.by_split import splits_of
+from pipeline.shards.card import left_out_rows
 
 MOST_SOURCES = 60
 MOST_CHANNELS = 20
@@ -78,6 +79,7 @@ class ChannelRow:
 
 PARTS = (
     ("balance", "Balance"),
+    ("chosen", "Chosen"),
     ("splits", "Splits"),
     ("short", "What could not be filled"),
     ("funnel", "Funnel"),
@@ -145,8 +147,9 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> st
     pictures = drawn([*charts(data, facts), *([of_channels] if of_channels else [])])
     balance = data.balance
     splits = splits_of(data.manifest)
-    has_run = not data.manifest or balance is not None or data.funnel.videos.candidates > 0
-    absent = {*(() if has_run else OF_A_RUN), *(() if splits else ("splits",))}
+    left_out = left_out_rows(data.manifest)
+    has_run = not data.manifest or data.funnel.videos.candidates > 0 or (balance is not None and not left_out[1])
+    empty = {"splits": not splits, "chosen": not left_out[1], **dict.fromkeys(OF_A_RUN, not has_run)}
     return (
         _environment()
         .get_template("report.html.j2")
@@ -162,7 +165,8 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> st
             has_run=has_run,
             verdict=[*requirements(data, audit)],
             publishing=[*before_publishing(data, audit)],
-            parts=[part for part in PARTS if part[0] not in absent],
+            parts=[part for part in PARTS if not empty.get(part[0])],
+            left_out=left_out,
             splits=splits,
             style=Markup(style),
             script=Markup(script),

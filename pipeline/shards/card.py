@@ -57,6 +57,7 @@ def dataset_card(head: Mapping[str, Any], card: CardConfig) -> str:
         "## Categories",
         markdown_table(("category", "clips", "share", *splits_of(head)), category_rows(head)),
         *(f"{sentence[0].upper()}{sentence[1:]}." for sentence in lacking(head)),
+        *_chosen(head),
         "## A sample",
         "A sample is a run of members `<video_id>_<number>.<extension>` in a tar.",
         markdown_table(("member", "what it is"), [(f"`.{e}`", WHAT.get(e, "")) for e in head["members"]]),
@@ -65,6 +66,32 @@ def dataset_card(head: Mapping[str, Any], card: CardConfig) -> str:
         _RIGHTS.format(contact=card.removals or NO_CONTACT),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def left_out_rows(head: Mapping[str, Any]) -> tuple[list[str], list[list[object]]]:
+    """(reasons, rows) of clips that a choice among a data set's samples left out: category, kept, one for each reason;
+    no rows for a data set that holds all.
+    """
+    left_out = head.get("chosen", {}).get("left_out", {})
+    reasons = sorted({reason for counts in left_out.values() for reason in counts} - {"kept"})
+    return reasons, [
+        [category_name(int(i)), *(counts.get(reason, 0) for reason in ("kept", *reasons))]
+        for i, counts in left_out.items()
+    ]
+
+
+def _chosen(head: Mapping[str, Any]) -> list[str]:
+    reasons, rows = left_out_rows(head)
+    if not rows:
+        return []
+    chosen = head["chosen"]
+    by = f", by scores of the model {chosen['model'][:12]}" if chosen["model"] else ""
+    where = f"Clips for which `{chosen['where']}` holds{by}. " if chosen["where"] else ""
+    return [
+        "## Chosen among more",
+        f"{where}What was left is balanced again; what was left out has its reason in `shards/*/*.parquet`.",
+        markdown_table(("category", "kept", *reasons), rows),
+    ]
 
 
 _READING = """## Reading

@@ -14,20 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import fsspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.clip_status import is_success
-from manifests.embeddings import SCORES, read_embedded, read_head, refuse_other_manifest, table_name
+from manifests.embeddings import Scores
 from manifests.errors import UserError
-from manifests.files import Files
 from manifests.sample_index import open_index, write_index
-from manifests.schema import EMBEDDED, RECORDED, SHARD_ROWS
-from manifests.shards import ShardEntry, read_shard_rows
-from manifests.where import Expression, with_flags
+from manifests.schema import EMBEDDED, SHARD_ROWS
+from manifests.shards import read_shard_rows
+from manifests.where import Expression, lines_in, with_flags, with_nulls
 from train.config import DataConfig
 from train.data.index import READ_THREADS, Index
 
@@ -114,7 +112,7 @@ def choose(index: Index, data: DataConfig) -> Choice:
     expressions = _Expressions(data)
     expressions.of(expressions.blank())
     if expressions.scores:
-        expressions.scores.refuse_others(index)
+        expressions.scores.refuse_others(index.manifest, index.shards)
     parts = list(expressions.of_shards(index))
     weights = np.concatenate([weights for weights, _, _ in parts])
     seen = {flag for _, _, flags in parts for flag in flags}
@@ -130,7 +128,7 @@ class _Expressions:
         self._where, self._weight = made.get("data.where"), made.get("data.sample_weight")
         self.flags = sorted({flag for one in made.values() for flag in one.flags})
         named = {name for name in SHARD_ROWS.names if any(one.names(name) for one in made.values())}
-        self.scores = _Scores(data) if data.scores else None
+        self.scores = Scores(data.scores, **data.storage_options) if data.scores else None
         self._columns = [name for name in SHARD_ROWS.names if name in named | {"key", "status"}]
 
     def of_shards(self, index: Index) -> Iterator[tuple[Numbers, int, set[str]]]:
@@ -183,54 +181,12 @@ class _Expressions:
     def _rows(self, index: Index, number: int) -> pa.Table:
         shard = index.shards[number]
         rows = read_shard_rows(index.manifest, shard, self._columns, **self._options)
-        rows = _with_nulls(rows.filter(is_success(rows["status"])))
+        rows = with_nulls(rows.filter(is_success(rows["status"])))
         return self.scores.added(rows, self.scores.of(shard)) if self.scores else rows
 
     def _lines(self, name: str) -> list[str]:
-        try:
-            with fsspec.open(name, "r", encoding="utf-8", **(self._options if "://" in name else {})) as file:
-                return list(file)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{name}: cannot be read ({error})") from None
-
-
-class _Scores:
-    """The tables of `hdvila-train embed` at `data.scores`."""
-
-    def __init__(self, data: DataConfig) -> None:
-        self._options = dict(data.storage_options) if "://" in data.scores else {}
-        self._files = Files(data.scores.rstrip("/"), tuple(self._options.items()))
-        self._head = read_head(self._files)
-
-    def refuse_others(self, index: Index) -> None:
-        """Raises UserError if they are not of this data set, or a shard has no table."""
-        refuse_other_manifest(self._head, index.manifest, self._files.url, **self._options)
-        there = set(self._files.names(""))
-        if lost := [name for name in map(table_name, index.shards) if name not in there]:
-            raise UserError(f"{self._files.url}: {len(lost)} tables are missing, the first is {lost[0]}; embed again")
-
-    def of(self, shard: ShardEntry) -> pa.Table:
-        return read_embedded(self._files, self._head, shard, vectors=False).rows
-
-    @staticmethod
-    def added(rows: pa.Table, scores: pa.Table) -> pa.Table:
-        """The rows with the scores of their keys; null for a sample without."""
-        at = pc.index_in(rows["key"].combine_chunks(), scores["key"].combine_chunks())
-        for name in SCORES:
-            rows = rows.append_column(name, scores[name].combine_chunks().take(at))
-        return rows
+        return lines_in(name, **self._options)
 
 
 _MOST = 1000
 """Weights are less than this: one sample in a thousand places of an epoch is a mistake."""
-
-
-def _with_nulls(rows: pa.Table) -> pa.Table:
-    """The rows with null for what was not recorded: -1 and "" in columns that come from KEY.json."""
-    for at, name in enumerate(rows.column_names):
-        if name in RECORDED and name != "flags":
-            column = rows.column(name)
-            is_text = pa.types.is_string(column.type)
-            unknown = pc.equal(column, "") if is_text else pc.less(column, 0)
-            rows = rows.set_column(at, name, pc.if_else(unknown, pa.scalar(None, column.type), column))
-    return rows

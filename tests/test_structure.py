@@ -158,8 +158,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         *(f"pipeline/commands/{name}" for name in ("pause", "recheck", "remove", "report", "reshard", "verify")),
         "pipeline/commands/fsck",
     ],
-    "tests/pipeline/browse/test_server.py, which looks at every page": [
-        "pipeline/browse/pages",
+    "tests/pipeline/browse/test_server.py, whose server it begins": [
         "pipeline/commands/browse",
     ],
     "a thin command; tests/train/test_cli.py runs it": [

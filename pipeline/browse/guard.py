@@ -61,12 +61,11 @@ class Guard:
         hosts = {f"{_named(host)}:{self.port}" for host in {self.host, *LOOPBACK}}
         if headers.get("Host", "") not in hosts:
             return "this page answers to its own address only"
-        origin = headers.get("Origin")
-        if origin is not None and origin.removeprefix("http://") not in hosts:
+        origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site", "none")
+        is_own = origin == "null" and site == "same-origin"  # of a form on a page that sends no referrer
+        if origin is not None and origin.removeprefix("http://") not in hosts and not is_own:
             return "another page asked for this"
-        if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-            return "another page asked for this"
-        return ""
+        return "" if site in ("none", "same-origin") else "another page asked for this"
 
     def knows(self, headers: Mapping[str, str]) -> bool:
         """Whether a request has the cookie."""

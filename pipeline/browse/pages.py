@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -15,6 +16,7 @@ from manifests.reasons import meaning_of
 from manifests.shards import MANIFEST_NAME, member_offsets
 from pipeline.browse.clip import Playing
 from pipeline.browse.filters import FIELDS, Asked, equal_statement
+from pipeline.browse.marks import EXPORTS, KINDS, Mark
 from pipeline.browse.rows import A_PAGE, Found, Row
 from pipeline.engine.store.store import Store
 from pipeline.report.samples import address_at, clock, cut_short
@@ -76,7 +78,9 @@ class Pages:
         about = {"page": 1, "n_pages": 0, "first": 0, "problems": problems, "error": error}
         return self._made("clips.html.j2", line=line, asked=Asked(), found=nothing, **about, **lists)
 
-    def clip(self, row: Row, playing: Playing | None, said: str, place: Place | None) -> str:
+    def clip(
+        self, row: Row, playing: Playing | None, said: str, place: Place | None, marks: Mapping[tuple[str, str], Mark]
+    ) -> str:
         """A clip, to play with its words. `said`: why it cannot be played."""
         return self._made(
             "clip.html.j2",
@@ -86,8 +90,15 @@ class Pages:
             place=place,
             line=place.line if place else "",
             moment_s=A_MOMENT_S,
+            marked=[
+                (kind, row[column], marks.get((kind, row[column]))) for kind, column in KINDS.items() if row[column]
+            ],
             problems=(),
         )
+
+    def marks(self, marks: Mapping[tuple[str, str], Mark], path: str) -> str:
+        """All marks, and what can be made of them."""
+        return self._made("marks.html.j2", marks=[*marks.values()], path=path, exports=EXPORTS, line="", problems=())
 
     def fault(self, said: str) -> str:
         """What could not be read."""

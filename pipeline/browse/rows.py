@@ -144,11 +144,14 @@ class Rows:
             text = f"SELECT * FROM {source} WHERE {condition} ORDER BY {order(asked)} LIMIT {A_PAGE} OFFSET {first:d}"
             return Found(_dicts(cursor, text, values), n, seconds / 3600, facets)
 
-    def clip(self, clip_id: str) -> Row | None:
-        """The row of a clip; None if there is none."""
+    def of_kind(self, kind: str, id_: str) -> Row | None:
+        """A row of this clip, video or channel; None if there is none."""
+        views = {"clip": ("all_clips",), "video": ("all_videos", "all_clips"), "channel": ("all_clips", "all_videos")}
         with self._asking() as file:
-            found = _dicts(file.cursor(), "SELECT * FROM all_clips WHERE clip_id = ?", [clip_id])
-            return found[0] if found else None
+            for view in views[kind]:
+                if found := _dicts(file.cursor(), f"SELECT * FROM {view} WHERE {kind}_id = ? LIMIT 1", [id_]):
+                    return found[0]
+        return None
 
     def id_at(self, asked: Asked, at: int) -> str:
         """The id of the clip at this place, from 0, of what is asked for; "" if there are no more."""

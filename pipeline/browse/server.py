@@ -17,13 +17,14 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from manifests.errors import UserError
 from manifests.shards import MANIFEST_NAME
 from pipeline.browse.clip import Member, NoMember, find_member, playing_of, still_of
 from pipeline.browse.filters import read_line
 from pipeline.browse.guard import HEADERS, LOOPBACK, TOKEN, Guard
+from pipeline.browse.marks import EXPORTS, KINDS, Marks, exported
 from pipeline.browse.pages import Pages, Place
 from pipeline.browse.rows import A_PAGE, Row, Rows, said_of, unreadable
 from pipeline.engine.store.store import Store
@@ -32,6 +33,7 @@ log = logging.getLogger("hdvila")
 
 IDLE_S = 60.0
 MOST_ROWS_SKIPPED = 1_000_000
+MOST_FORM_BYTES = 20_000
 _RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 _FILES = {
     "/browse.css": ("pipeline.browse", "text/css"),
@@ -63,25 +65,28 @@ class Refused(Exception):
 class Browser:
     """Answers requests on one data set."""
 
-    def __init__(self, store: Store, rows: Rows) -> None:
-        self.store, self._rows = store, rows
+    def __init__(self, store: Store, rows: Rows, marks: Marks) -> None:
+        self.store, self._rows, self._marks = store, rows, marks
         self._pages = Pages(store)
+        self.posts: dict[str, Callable[[dict[str, str]], Answer]] = {"/mark": self._mark}
         self.gets: dict[str, Callable[[dict[str, str]], Answer]] = {
             "/": self._first,
             "/clips": self._clips,
             "/clip": self._clip,
             "/film": self._film,
             "/still": self._still,
+            "/marks": self._listed_marks,
             "/favicon.ico": lambda query: Answer(status=HTTPStatus.NO_CONTENT),
             **{path: partial(_own_file, path) for path in _FILES},
         }
 
-    def answer(self, path: str, query: dict[str, str]) -> Answer:
-        """The answer to a GET. Refused for a path that there is not; what cannot be read is named on a page."""
-        if path not in self.gets:
+    def answer(self, path: str, query: dict[str, str], *, is_post: bool = False) -> Answer:
+        """The answer to a GET or POST. Refused for a path that there is not; what cannot be read is named on a page."""
+        known = self.posts if is_post else self.gets
+        if path not in known:
             raise Refused(HTTPStatus.NOT_FOUND, "there is no such page")
         try:
-            return self.gets[path](query)
+            return known[path](query)
         except NoMember as error:
             raise Refused(HTTPStatus.NOT_FOUND, str(error)) from None
         except unreadable() as error:
@@ -103,7 +108,7 @@ class Browser:
         return Answer(self._pages.clips(line, asked, found, page, self._rows.problems).encode())
 
     def _row(self, query: dict[str, str]) -> Row:
-        row = self._rows.clip(query.get("id", ""))
+        row = self._rows.of_kind("clip", query.get("id", ""))
         if row is None:
             raise Refused(HTTPStatus.NOT_FOUND, "there is no such clip")
         return row
@@ -120,7 +125,25 @@ class Browser:
         except unreadable() as error:
             playing, said = None, said_of(error)
         place = Place(line, at) if "at" in query else None
-        return Answer(self._pages.clip(row, playing, said, place).encode(errors="replace"))
+        return Answer(self._pages.clip(row, playing, said, place, self._marks.all()).encode(errors="replace"))
+
+    def _listed_marks(self, query: dict[str, str]) -> Answer:
+        marks = self._marks.all()
+        if (name := query.get("as", "")) in EXPORTS:
+            headers = {"Content-Disposition": f'attachment; filename="{EXPORTS[name][0]}"'}
+            return Answer(exported(marks, name).encode(errors="replace"), "text/plain; charset=utf-8", headers=headers)
+        return Answer(self._pages.marks(marks, str(self._marks.path)).encode(errors="replace"))
+
+    def _mark(self, query: dict[str, str]) -> Answer:
+        """Marks what the tables know, and goes back to where it was asked."""
+        kind, id_ = query.get("kind", ""), query.get("id", "")
+        row = self._rows.of_kind(kind, id_) if kind in KINDS else None
+        if row is None or not id_:
+            raise Refused(HTTPStatus.NOT_FOUND, "there is nothing of this id to mark")
+        self._marks.set(row, kind, query.get("note", ""), is_marked="back" not in query)
+        from_clip = {name: query[name] for name in ("at", "q") if name in query} | {"id": query.get("from", "")}
+        to = f"/clip?{urlencode(from_clip)}" if from_clip["id"] else "/marks"
+        return Answer(status=HTTPStatus.SEE_OTHER, headers={"Location": to})
 
     def _film(self, query: dict[str, str]) -> Answer:
         return Answer(kind="video/mp4", film=find_member(self.store, self._row(query), "mp4"))
@@ -133,6 +156,13 @@ def _number(query: dict[str, str], name: str, most: int) -> int:
     """A number of the query, 0 if it is none."""
     given = query.get(name, "")
     return min(int(given), most) if re.fullmatch(r"\d{1,9}", given) else 0
+
+
+def _query_of(text: str) -> dict[str, str]:
+    try:
+        return {name: values[0] for name, values in parse_qs(text, max_num_fields=20).items()}
+    except ValueError:
+        raise Refused(HTTPStatus.BAD_REQUEST, "this is no address") from None
 
 
 def _own_file(path: str, query: dict[str, str]) -> Answer:
@@ -171,13 +201,27 @@ class Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
+    def do_POST(self) -> None:
+        """Answers a form of the page itself."""
+        self._send(self._posted)
+
     def _answered(self, path: str, query: dict[str, str]) -> Answer:
         return self.server.browser.answer(path, query)
+
+    def _posted(self, path: str, query: dict[str, str]) -> Answer:
+        length = self.headers.get("Content-Length", "")
+        if not self.server.guard.may_change(dict(self.headers.items())):
+            raise Refused(HTTPStatus.FORBIDDEN, "only the page itself changes something")
+        if not re.fullmatch(r"\d{1,5}", length) or int(length) > MOST_FORM_BYTES:
+            raise Refused(HTTPStatus.BAD_REQUEST, "this is no form of the page")
+        form = _query_of(self.rfile.read(int(length)).decode(errors="replace"))
+        return self.server.browser.answer(path, form, is_post=True)
 
     def _send(self, answered: Callable[[str, dict[str, str]], Answer]) -> None:
         try:
             answer = self._guarded(answered)
         except Refused as error:
+            self.close_connection = self.command == "POST"  # what follows may be a form that was not read
             answer = Answer(f"{error}\n".encode(errors="replace"), "text/plain; charset=utf-8", error.status)
         if answer.film is not None:
             self._send_film(answer.film, answer.kind)
@@ -193,9 +237,9 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(HTTPStatus.FORBIDDEN, said)
         try:
             parts = urlsplit(self.path)
-            query = {name: values[0] for name, values in parse_qs(parts.query, max_num_fields=20).items()}
         except ValueError:
             raise Refused(HTTPStatus.BAD_REQUEST, "this is no address") from None
+        query = _query_of(parts.query)
         if guard.is_token(query.get(TOKEN, "")):
             return Answer(status=HTTPStatus.SEE_OTHER, headers={"Location": "/", "Set-Cookie": guard.cookie})
         if not guard.knows(headers):
@@ -252,20 +296,20 @@ def _span(asked: str | None, size: int) -> tuple[int, int, bool] | None:
     return (first, last, True) if first <= last else None
 
 
-def serve(store: Store, host: str, port: int) -> None:
+def serve(store: Store, host: str, port: int, marks: Marks) -> None:
     """Serves the page until it is interrupted. UserError if no run has written there, or the port is taken."""
     if not store.stages() and not store.exists(MANIFEST_NAME):
         raise UserError(f"{store.url}: no run has written here; give the output directory of one")
     with closing(Rows(store)) as rows:
         try:
-            server = Server(Browser(store, rows), host, port)
+            server = Server(Browser(store, rows, marks), host, port)
         except OSError as error:
             raise UserError(f"{host}:{port}: cannot listen here ({error.strerror}); choose another --port") from None
         with server:
             if host not in LOOPBACK:
                 log.warning("%s: not loopback: the token crosses the network unencrypted", host)
             print(
-                f"look at {server.guard.address}\n(Ctrl-C ends it)",
+                f"look at {server.guard.address}\nmarks go into {marks.path}; Ctrl-C ends it",
                 flush=True,
             )
             try:

@@ -1,5 +1,6 @@
 """`hdvila-pipeline browse`: a page over every clip of an output directory."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,11 +12,15 @@ def browse(
     host: Annotated[
         str, typer.Option(help="Listen here in the place of loopback: whoever reaches it and has the token can look.")
     ] = "127.0.0.1",
+    marks: Annotated[
+        Path, typer.Option(help="The file of what you mark, with who and when; it need not be there yet.")
+    ] = Path("marks.jsonl"),
 ) -> None:
     """Serves a page on this machine, with a token in its address: search, filter and play what was kept, see what was
-    rejected and why. It only reads.
+    rejected and why. Of the data set it only reads.
     """
+    from pipeline.browse.marks import Marks
     from pipeline.browse.server import serve
     from pipeline.outdir.identity import open_directory
 
-    serve(open_directory(url), host, port)
+    serve(open_directory(url), host, port, Marks(marks))

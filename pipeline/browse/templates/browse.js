@@ -31,6 +31,7 @@ if (film) {
 
 const go = (relation) => document.querySelector(`a[rel=${relation}]`)?.click();
 const keys = {
+  m: () => document.getElementById("mark")?.click(),
   "/": () => document.getElementById("q").focus(),
   n: () => go("next"),
   p: () => go("prev"),

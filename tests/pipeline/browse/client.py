@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from pipeline.browse.guard import Guard
+from pipeline.browse.marks import Marks
 from pipeline.browse.rows import Rows
 from pipeline.browse.server import Browser, Server
 from pipeline.engine.store.store import Store
@@ -54,8 +55,8 @@ class Client:
 
 
 @contextmanager
-def serving(store: Store, rows: Rows) -> Iterator[Client]:
-    with Server(Browser(store, rows), "127.0.0.1", 0) as server:
+def serving(store: Store, rows: Rows, marks: Marks) -> Iterator[Client]:
+    with Server(Browser(store, rows, marks), "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield Client(server.guard, rows)

@@ -9,6 +9,7 @@ import pytest
 import hdvila_testing.shards as toys
 from hdvila_testing.rows import commit_rows
 from manifests.reasons import Reason
+from pipeline.browse.marks import Marks
 from pipeline.browse.rows import Rows
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import reject_row
@@ -52,13 +53,13 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 @pytest.fixture
-def look() -> Iterator[Callable[[Store], Client]]:
+def look(tmp_path: Path) -> Iterator[Callable[[Store], Client]]:
     """Serves a data set until the test ends; whoever asks by the client has the token."""
     opened: list[object] = []
 
     @contextmanager
     def kept(store: Store) -> Iterator[Client]:
-        with closing(Rows(store)) as rows, serving(store, rows) as client:
+        with closing(Rows(store)) as rows, serving(store, rows, Marks(tmp_path / "marks.jsonl")) as client:
             yield client
 
     def begin(store: Store) -> Client:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -13,6 +14,7 @@ from manifests.errors import UserError
 from pipeline.browse.clip import find_member
 from pipeline.browse.filters import read_line
 from pipeline.browse.guard import HEADERS
+from pipeline.browse.marks import Marks
 from pipeline.browse.server import serve
 from pipeline.engine.store.store import Store
 from tests.pipeline.browse.client import Client
@@ -110,7 +112,7 @@ def test_a_wrong_line_is_said_on_the_page(finished: Store, look: Look, line: str
 
 def test_a_film_comes_by_range_as_it_lies_in_the_shard(finished: Store, look: Look) -> None:
     client = look(finished)
-    row = client.rows.clip("video000000.1")
+    row = client.rows.of_kind("clip", "video000000.1")
     assert row
     whole = find_member(finished, row, "mp4").read(finished, 1 << 24)
     path, n = "/film?id=video000000.1", len(whole)
@@ -174,7 +176,7 @@ def test_nothing_that_a_stranger_wrote_runs(hostile: Store, look: Look) -> None:
 def test_a_damaged_shard_is_named_and_all_else_is_shown(tmp_path: Path, look: Look) -> None:
     store = a_run(tmp_path / "out")
     client = look(store)
-    row = client.rows.clip("video000000.1")
+    row = client.rows.of_kind("clip", "video000000.1")
     assert row
     tar = Path(store.root) / row["tar"]
     tar.write_bytes(bytes(len(tar.read_bytes())))
@@ -209,8 +211,32 @@ def a_run_in(store: Store) -> None:
 
 def test_a_folder_of_something_else_and_a_port_that_is_taken_are_said(tmp_path: Path, finished: Store) -> None:
     with pytest.raises(UserError, match="no run has written here"):
-        serve(Store(str(tmp_path)), "127.0.0.1", 0)
+        serve(Store(str(tmp_path)), "127.0.0.1", 0, Marks(tmp_path / "marks.jsonl"))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f"127.0.0.1:{port}: cannot listen"):
-            serve(finished, "127.0.0.1", port)
+            serve(finished, "127.0.0.1", port, Marks(tmp_path / "marks.jsonl"))
+
+
+def test_marks_are_made_by_the_page_alone_and_exported(finished: Store, look: Look, tmp_path: Path) -> None:
+    client = look(finished)
+    own = {"Origin": client.guard.origin}
+    form = {"kind": "clip", "id": "video000000.1", "note": "another language", "from": "video000000.1"}
+    for headers in ({}, {"Origin": "http://evil.example"}, {**own, "Cookie": ""}, {"Origin": "null"}):
+        assert client.ask("/mark", "POST", urlencode(form), **headers).status == 403
+    assert not (tmp_path / "marks.jsonl").exists()
+    marked = client.ask("/mark", "POST", urlencode(form), **own)
+    assert (marked.status, marked.headers["Location"]) == (303, "/clip?id=video000000.1")
+    assert (
+        client.ask("/mark", "POST", "kind=video&id=video000001", Origin="null", Sec_Fetch_Site="same-origin").status
+        == 303
+    )
+    for wrong in ("kind=video&id=../../x", "kind=file&id=video000001", "kind=channel&id=", "kind=clip"):
+        assert client.ask("/mark", "POST", wrong, **own).status == 404
+    assert client.ask("/mark", "POST", "x" * 30_000, **own).status == 400
+    assert "another language" in client.get("/clip", id="video000000.1").text
+    assert "this is sentence 1" in client.get("/marks").text
+    assert client.ask("/marks?as=ids").body == b"video video000001\n"
+    assert "attachment" in client.ask("/marks?as=csv").headers["Content-Disposition"]
+    client.ask("/mark", "POST", urlencode(form | {"back": "1"}), **own)
+    assert "another language" not in client.get("/marks").text

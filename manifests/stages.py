@@ -141,7 +141,7 @@ TABLE = (
         void_by="packs",
         aliases=("fetch", "scenes", "cut", "members", "checks"),
         again="unit",
-        made_by=11,
+        made_by=12,
         unit="video",
     ),
     StageFacts(

@@ -18,7 +18,7 @@ from manifests.colour import RGB, SMPTE170M
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig
 from pipeline.media.cutting.audio import encode_audio, read_back
-from pipeline.media.cutting.mp4 import Track, timescale, write_mp4
+from pipeline.media.cutting.mp4 import Track, new_mp4, timescale, write_mp4
 from pipeline.media.cutting.span import CutClip, CutFailure, Span, fit_span, source_ms, tick_at
 from pipeline.media.cutting.window import packets_from
 from pipeline.media.probe import Probe, Unusable
@@ -154,8 +154,7 @@ def _encode(job: _Job, frame: Any, stream: Any, source: Probe, config: CutConfig
 
 def _open(job: _Job, stream: Any, source: Probe, config: CutConfig) -> None:
     scale = timescale(stream.time_base)
-    options = {"fflags": "+bitexact", "use_editlist": "0", "video_track_timescale": str(scale)}
-    job.container = av.open(job.buffer, "w", format="mp4", options=options)
+    job.container = new_mp4(job.buffer, scale)
     job.stream = job.container.add_stream("libx264", rate=source.video.fps or 25)
     job.stream.width, job.stream.height = source.video.coded_width, source.video.coded_height
     job.stream.pix_fmt = "yuv420p"

@@ -1,8 +1,10 @@
 """mp4 bytes without an edit list, in which file time = source time - a whole number of milliseconds.
 
 An mp4 track without an edit list begins at its first packet's decode time, which is 0. To keep video and audio in sync,
-every track's first packet is given decode time 0 and all presentation times stay true: the first sample just lasts
-longer. Readers that ignore edit lists (decord, torchcodec) and those that apply them then agree.
+the pictures' decode times all move until the first is 0, and all presentation times stay true. Readers that ignore edit
+lists (decord, torchcodec) and those that apply them then agree; and since no sample lasts longer than its picture, the
+number of pictures over the track's duration is their rate, by which some readers find a picture (torchcodec's mode
+approximate).
 """
 
 from __future__ import annotations
@@ -21,7 +23,20 @@ from pipeline.media.cutting.span import ticks_of
 _MAX_TIMESCALE = 10_000_000
 """Most ticks per second that a track may have; above that, times are rounded to microseconds."""
 
-_MUXER = {"fflags": "+bitexact", "use_editlist": "0", "movflags": "+disable_chpl"}
+_MUXER = {"fflags": "+bitexact", "use_editlist": "0", "movflags": "+disable_chpl+faststart"}
+
+
+def new_mp4(buffer: io.BytesIO, ticks_per_s: int) -> Any:
+    """Opens an mp4 to write, whose index will stand in front: a browser plays while it still fetches.
+
+    To move the index, FFmpeg opens what it has written a second time, to read it while it writes over it.
+    """
+
+    def read_again(_url: str, _flags: int, _options: object) -> io.BytesIO:
+        return io.BytesIO(buffer.getvalue())
+
+    options = _MUXER | {"video_track_timescale": str(ticks_per_s)}
+    return av.open(buffer, "w", format="mp4", options=options, io_open=read_again)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +63,15 @@ def write_mp4(pictures: Track, audio: Track | None, base_s: Fraction) -> bytes:
     """
     buffer = io.BytesIO()
     scale = timescale(pictures.time_base)
-    options = _MUXER | {"video_track_timescale": str(scale)}
-    with av.open(buffer, "w", format="mp4", options=options) as container:
+    with new_mp4(buffer, scale) as container:
         queue = list(_retimed(container, pictures, Fraction(1, scale), base_s))
         if audio is not None:
             queue += _retimed(container, audio, audio.time_base, base_s)
         container.start_encoding()
         common = math.lcm(*(times[1].denominator for _, times in queue))
         for packet, times in sorted(queue, key=lambda entry: _order(entry[1], common)):
+            if packet.duration:  # of the last one: how long the track lasts
+                packet.duration = round(packet.duration * packet.time_base / times[1])
             packet.stream, packet.time_base, packet.pts, packet.dts = times
             container.mux(packet)
     return buffer.getvalue()
@@ -72,11 +88,11 @@ def _retimed(container: Any, track: Track, time_base: Fraction, base_s: Fraction
     stream = container.add_stream_from_template(track.template, opaque=True)
     stream.time_base = time_base
     tick = ticks_of(track.time_base, time_base, base_s)
+    is_audio = track.template.type == "audio"
+    early = 0 if is_audio else tick(track.dts[0])
     last = -1
     for i, (packet, dts) in enumerate(zip(track.packets, track.dts, strict=True)):
-        pts = tick(packet.pts)
-        decode = 0 if i == 0 else max(tick(dts), last + 1)
+        pts = tick(packet.pts) if i or not is_audio else 0
+        decode = 0 if i == 0 else max(tick(dts) - early, last + 1)
         last = decode
-        if track.template.type == "audio" and i == 0:
-            pts = 0
         yield packet, (stream, time_base, max(pts, decode), decode)

@@ -17,7 +17,7 @@ import av
 from manifests.colour import LIMITED, SMPTE170M
 from manifests.sample import MAX_PIXELS, SampleJson
 from pipeline.media.cutting.exact import ENCODER_THREADS
-from pipeline.media.cutting.mp4 import timescale
+from pipeline.media.cutting.mp4 import new_mp4, timescale
 from pipeline.media.cutting.span import ticks_of
 from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Small
 from pipeline.media.members import ClipTools, Made, Member
@@ -37,8 +37,7 @@ class ProxyWriter:
         self._clock = Fraction(1, self._scale)
         self._tick = ticks_of(base, self._clock, Fraction(start_ms, 1000) + source.zero_s)
         self._buffer = io.BytesIO()
-        options = {"fflags": "+bitexact", "use_editlist": "0", "video_track_timescale": str(self._scale)}
-        self._container: Any = av.open(self._buffer, "w", format="mp4", options=options)
+        self._container: Any = new_mp4(self._buffer, self._scale)
         self._stream: Any = self._container.add_stream("libx264", rate=source.video.fps or 25)
         self._stream.width, self._stream.height, self._stream.pix_fmt = size[0], size[1], "yuv420p"
         context = self._stream.codec_context
@@ -55,7 +54,7 @@ class ProxyWriter:
         self._to_601 = To601(colour)
         self._before: Any = None
         self._in_601: Any = None
-        self._began = False
+        self._early: int | None = None
 
     def write(self, small: Any, tick: int) -> None:
         """Encodes the next frame (yuv420p, the proxy's size; again the same where it shows the same), at a time on the
@@ -70,10 +69,11 @@ class ProxyWriter:
         self._mux(self._stream.encode(small))
 
     def _mux(self, packets: list[Any]) -> None:
-        """A track without an edit list begins at its first decode time: set to 0, whenever the first frame is shown."""
+        """A track without an edit list begins at its first decode time: moved to 0, whenever its frame is shown."""
         for packet in packets:
-            if not self._began:
-                packet.dts, self._began = 0, True
+            if self._early is None:
+                self._early = packet.dts
+            packet.dts -= self._early
             self._container.mux(packet)
 
     def finish(self) -> bytes:

@@ -114,8 +114,8 @@ class SampleJson(BaseModel):
     rotation: int
     has_audio: bool
     audio_start_ms: int = 0
-    """The time in the mp4, in ms, of the first sample of its audio: readers that return one plain array of samples must
-    pad it by this. Above 0 near a source's start, where audio begins after the video's first decode time.
+    """The time in the mp4, in ms, of the first sample of its audio: up to 40 near a source's start, where audio begins
+    after the first decode time of the video, and otherwise 0 or the pre-skip of Opus. A plain array is early by it.
     """
     words: str
     """JSON list of {text, start_ms, end_ms, timed}, times relative to the clip's start."""

@@ -28,11 +28,12 @@ _KEYFRAME_NOTE = (
     "(presentation order) and has `n_frames` frames; `offset_ms` is the same place in milliseconds, rounded down. "
     "Readers that show the whole file show up to some seconds of what came before. `KEY.m4v` and `KEY.mjpg`, where "
     "present, hold the sentence's frames only (`KEY.m4v` each `proxy_step`-th of them), `KEY.flac` or `KEY.opus` its "
-    "audio only. The mp4's audio read as one plain array of samples begins at `audio_start_ms` of the mp4 (0 but near "
-    "a source's start): put so much silence "
-    "before it, or the audio is early by that."
+    "audio only. The mp4's audio read as one plain array of samples is in its place within 40 ms; `audio_start_ms` of "
+    "silence before it makes that exact."
 )
-_EXACT_NOTE = "Each mp4 holds exactly its sentence: `first_frame` and `offset_ms` are 0."
+_EXACT_NOTE = (
+    "Each mp4 holds exactly its sentence: `first_frame` is 0, and `offset_ms` is the packet of audio (21 ms) before it."
+)
 _LOOSE_NOTE = (
     "**Each mp4 begins at the keyframe before its sentence and counts as the clip from there**: the picture may start "
     "some seconds before the words."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,15 @@ AAC_BITRATE = 128_000
 SETTLE_MS = 200
 """Audio decoded before the start, so that the decoder's overlap and bit reservoir have settled."""
 
+_AAC_LC = 2
+"""Its type in an AAC track's header: without spectral band replication or other tools."""
+
+_SILENT_AAC = {1: bytes.fromhex("01182007"), 2: bytes.fromhex("211004608c1c")}
+"""By number of channels: what FFmpeg's encoder makes of silence, at any rate."""
+
+_MOST_GAP_S = Fraction(40, 1000)
+"""How far audio without time stamps may be from its place before its track is encoded anew."""
+
 ROUNDED_PER_S = 1000
 """Containers with times in ms (Matroska) round a block's time by up to 1 / 1000 s: gaps this small don't count."""
 
@@ -53,6 +62,40 @@ def encode_audio(container: Any, stream: Any, source: Probe, start_ms: int, end_
     for packet, pts in zip(packets, times, strict=True):
         packet.pts = pts
     return Track(template, packets, times, Fraction(1, rate))
+
+
+def without_gaps(stream: Any, packets: Sequence[Any], begin: int) -> list[Any]:
+    """A track's packets with silent ones where some are missing, from tick `begin` on, so that their samples as one
+    array keep to the clock within half a packet. [] where that takes packets of another codec than plain AAC.
+    """
+    base = stream.time_base
+    silence = _silence(stream.codec_context)
+    usual = sorted(packet.duration or 0 for packet in packets)[len(packets) // 2]
+    length = Fraction(AAC_DELAY, stream.codec_context.sample_rate) / base if silence else Fraction(usual)
+    filled: list[Any] = []
+    end = Fraction(begin)
+    for packet in packets:
+        if not silence and (packet.pts - end) * base > _MOST_GAP_S:
+            return []
+        n_missing = round((packet.pts - end) / length) if silence else 0
+        for n in range(n_missing, 0, -1):
+            silent = av.Packet(silence)
+            silent.pts, silent.duration, silent.time_base = round(packet.pts - n * length), round(length), base
+            silent.is_keyframe = True
+            filled.append(silent)
+        filled.append(packet)
+        end = packet.pts + length
+    return filled
+
+
+def _silence(context: Any) -> bytes:
+    """A packet of silence that this track's decoder takes; b"" unless it is AAC-LC whose header says so (ISO/IEC
+    14496-3, 1.6.2.1: five bits of type, four of rate, four of channels) in mono or stereo.
+    """
+    head: bytes = context.extradata or b""
+    if context.codec.canonical_name != "aac" or context.frame_size != AAC_DELAY or context.sample_rate not in _RATES:
+        return b""
+    return _SILENT_AAC.get(head[1] >> 3 & 15, b"") if len(head) > 1 and head[0] >> 3 == _AAC_LC else b""
 
 
 def decode_audio(

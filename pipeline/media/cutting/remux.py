@@ -14,9 +14,9 @@ from typing import Any
 
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig
-from pipeline.media.cutting.audio import COPIED, encode_audio
+from pipeline.media.cutting.audio import COPIED, encode_audio, without_gaps
 from pipeline.media.cutting.mp4 import Track, write_mp4
-from pipeline.media.cutting.span import CutClip, Span, fit_span, source_ms
+from pipeline.media.cutting.span import CutClip, Span, fit_span, source_ms, tick_at
 from pipeline.media.cutting.window import audio_window, decode_times, picture_window, read_only
 from pipeline.media.probe import Probe, Unusable
 from pipeline.media.streams import VideoTrack
@@ -94,17 +94,22 @@ def _told_from_keyframe(clip: CutClip) -> CutClip:
 
 
 def _audio_of(container: Any, source: Probe, span: Span, decode_ms: int) -> Track | None:
-    """Audio packets from the video's first decode time on; re-encoded if an mp4 can't carry them."""
+    """Audio packets from the video's first decode time on, silent where the source has none; encoded anew if an mp4
+    can't carry them, or none of silence can be made.
+    """
     assert source.audio is not None
     stream = container.streams[source.audio.index]
     read_only(container, stream.index)
-    begin_ms = min(decode_ms, span.start_ms - AUDIO_PREROLL_MS)
-    if source.audio.codec not in COPIED:
-        return encode_audio(container, stream, source, max(0, begin_ms), span.end_ms)
-    packets = audio_window(container, stream, begin_ms, span, source)
-    if not packets:
-        return None
-    return Track(stream, packets, [packet.pts for packet in packets], stream.time_base)
+    begin_ms = min(decode_ms, max(0, span.start_ms - AUDIO_PREROLL_MS))
+    if source.audio.codec in COPIED:
+        packets = audio_window(container, stream, begin_ms, span, source)
+        if not packets:
+            return None
+        packets[0].pts = _begins_at(packets)
+        packets = without_gaps(stream, packets, tick_at(begin_ms, source, stream.time_base))
+        if packets:
+            return Track(stream, packets, [packet.pts for packet in packets], stream.time_base)
+    return encode_audio(container, stream, source, begin_ms, span.end_ms)
 
 
 def _base_ms(pictures: Track, audio: Track | None, source: Probe) -> int:
@@ -118,7 +123,7 @@ def _audio_start_ms(audio: Track | None, source: Probe, base_ms: int) -> int:
     """File time of the first decoded sample: later than 0 if the first packet had to be stretched back to it."""
     if audio is None:
         return 0
-    begin_ms = source_ms(_begins_at(audio.packets), source, audio.time_base) - base_ms
+    begin_ms = source_ms(audio.packets[0].pts, source, audio.time_base) - base_ms
     return round(begin_ms + _skipped_ms(audio.template.codec_context))
 
 

@@ -1,7 +1,6 @@
 """Remuxed clips: the frames of their span, copied; test_cutting.py looks at films of every kind."""
 
 import math
-from dataclasses import replace
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +14,7 @@ from hdvila_testing.video import Film, a_video
 from manifests.reasons import Reason
 from pipeline.media.cutting import CutClip, CutFailure, Span
 from pipeline.media.cutting.mp4 import Track
-from pipeline.media.cutting.remux import _audio_start_ms, _base_ms, _refuse_formats, _told_from_keyframe
+from pipeline.media.cutting.remux import _audio_start_ms, _base_ms, _begins_at, _refuse_formats, _told_from_keyframe
 from pipeline.media.probe import Unusable, probe
 from tests.pipeline.media.cutting.films import SMALL, SPANS, cut, film_at, wanted_codes
 
@@ -111,17 +110,15 @@ def test_the_first_sample_of_audio_belongs_where_its_first_packet_does_and_a_pre
 
 
 def test_a_first_packet_that_the_source_stretches_belongs_before_the_second_one() -> None:
-    """So does audio in an mp4 without an edit list, such as a clip or what ffmpeg writes with `empty_moov`."""
-    source: Any = SimpleNamespace(zero_s=Fraction(0))
+    """So does audio in an mp4 without an edit list, such as what ffmpeg writes with `empty_moov`."""
 
-    def start_ms(*packets: tuple[int, int | None]) -> int:
-        told = [SimpleNamespace(pts=pts, duration=duration) for pts, duration in packets]
-        return _audio_start_ms(replace(an_audio(0), packets=told), source, 0)
+    def begins_at(*packets: tuple[int, int | None]) -> int:
+        return _begins_at([SimpleNamespace(pts=pts, duration=duration) for pts, duration in packets])
 
-    assert start_ms((0, 66), (66, 21)) == 45
-    assert start_ms((0, None), (66, 21)) == 45
-    assert start_ms((0, 21), (21, 21)) == start_ms((0, 31), (31, 21)) == start_ms((0, 66)) == 0
-    assert start_ms((0, 66), (66, None)) == 0
+    assert begins_at((0, 66), (66, 21)) == 45
+    assert begins_at((0, None), (66, 21)) == 45
+    assert begins_at((0, 21), (21, 21)) == begins_at((0, 31), (31, 21)) == begins_at((0, 66)) == 0
+    assert begins_at((0, 66), (66, None)) == 0
 
 
 def test_a_clip_told_from_its_keyframe_counts_what_stands_before_its_span() -> None:

@@ -17,7 +17,8 @@ def identity(
 
     store = open_directory_of_a_run(url)
     known = [identity["name"] for identity in read_state(store).get("identities", [])]
-    if known and name not in known:
-        raise UserError(f"{url}: no identity is called {name}; choose from: {', '.join(known)}")
+    if name not in known:
+        choice = f"choose from: {', '.join(known)}" if known else "none has asked a site yet"
+        raise UserError(f"{url}: no identity is called {name}; {choice}")
     pause_by_hand(store, name, paused=action == "pause")
     print(f"identity {name} {'paused' if action == 'pause' else 'resumed'}")

@@ -38,6 +38,12 @@ def test_an_unknown_name_is_refused_with_the_known_ones(out: Store, tmp_path: Pa
         run("pause", "three", str(tmp_path))
 
 
+def test_a_run_that_asked_no_site_has_no_identity(out: Store, tmp_path: Path) -> None:
+    (tmp_path / "politeness.json").unlink()
+    with pytest.raises(UserError, match="no identity is called one; none has asked a site yet"):
+        run("pause", "one", str(tmp_path))
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no run"):
         run("pause", "one", str(tmp_path))

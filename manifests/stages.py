@@ -108,7 +108,7 @@ TABLE = (
         void_by="clips",
         aliases=("sentences", "align"),
         again="unit",
-        made_by=5,
+        made_by=6,
     ),
     StageFacts(
         "same_texts",

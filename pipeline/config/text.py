@@ -95,7 +95,8 @@ class FilterConfig(Section):
     )
     reject_flags: list[str] = identity(
         list,
-        doc="flags that reject a clip instead of only marking it: profanity, email, phone, long_number, boilerplate",
+        doc="flags that reject a clip instead of only marking it: profanity, email, phone, long_number, address, "
+        "birthday, boilerplate",
     )
 
 

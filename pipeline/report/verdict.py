@@ -63,6 +63,8 @@ def before_publishing(data: ReportData, audit: Audit) -> Iterator[Finding]:
         crossing = whole - sum(n for value, n in cuts.items() if value.strip() == "0")
         yield Finding(not crossing, f"{100 * crossing / whole:.1f} % of the clips cross a cut of their film")
     flags = audit.distributions.get("flags", {})
-    if personal := sum(flags.get(name, 0) for name in ("email", "phone")):
-        said = f"{personal:,} flags of an e-mail address or telephone number in what is said"
-        yield Finding(False, f"{said}; data.where: 'not flags.email and not flags.phone' trains without them")
+    found = [name for name in ("email", "phone", "address", "birthday") if flags.get(name)]
+    if found:
+        said = f"{sum(flags[name] for name in found):,} flags of personal data in what is said ({', '.join(found)})"
+        without = " and ".join(f"not flags.{name}" for name in found)
+        yield Finding(False, f"{said}; data.where: '{without}' trains without them")

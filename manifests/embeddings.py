@@ -170,6 +170,10 @@ class Scores:
         """A shard's scores (EMBEDDED), checked as `read_embedded` does."""
         return read_embedded(self._files, self.head, shard, vectors=False).rows
 
+    def embedded(self, shard: ShardEntry) -> Embedded:
+        """A shard's embeddings."""
+        return read_embedded(self._files, self.head, shard)
+
     @staticmethod
     def added(rows: pa.Table, scores: pa.Table) -> pa.Table:
         """The rows with the scores of their keys; null for a sample without."""

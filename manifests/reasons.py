@@ -129,6 +129,7 @@ class Reason(StrEnum):
     # balance: left out, nothing wrong
     OVER_QUOTA = "over_quota"
     OVER_CHANNEL_CAP = "over_channel_cap"
+    OVER_CONCEPT_CAP = "over_concept_cap"
     NOT_NEEDED = "not_needed"
     # the machine
     KILLED_WORKER = "killed_worker"
@@ -277,6 +278,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.LOW_MATCH: _Fact(NEVER, "its sentence does not fit what it shows, as a trained model judges"),
     Reason.OVER_QUOTA: _Fact(NEVER, "its category is full"),
     Reason.OVER_CHANNEL_CAP: _Fact(NEVER, "its channel already has its share of the category"),
+    Reason.OVER_CONCEPT_CAP: _Fact(NEVER, "enough other clips mean the same"),
     Reason.NOT_NEEDED: _Fact(NEVER, "in the reserve: its media was not needed"),
     Reason.KILLED_WORKER: _Fact(NEVER, "three workers died while working on it, or two runs with executor `local`"),
     Reason.OVER_MEMORY: _Fact(NEVER, "exceeded the memory limit twice"),

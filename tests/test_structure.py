@@ -173,6 +173,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         *(f"hdvila_testing/{name}" for name in ("kills", "plans", "readers", "rows", "s3", "shards")),
     ],
     "makes a page; tests/test_docs.py holds the page against it": ["pipeline/config/reference"],
+    "tests/pipeline/dataset/test_choose.py, where they are made and shown": ["pipeline/report/concepts"],
     "tests/pipeline/report/test_audit.py, on a whole data set": ["manifests/audit"],
     "tests/pipeline/query/test_funnel.py, where it is counted": ["manifests/funnel"],
     "tests/pipeline/report/test_page.py and tests/pipeline/report/test_audit.py, which show all that it reads": [

@@ -19,9 +19,10 @@ import pyarrow.compute as pc
 from manifests.clip_status import is_success
 from manifests.embeddings import SCORES, Scores
 from manifests.errors import UserError
+from manifests.hashing import hash_texts
 from manifests.reasons import Reason
 from manifests.rows import ShardRow
-from manifests.settings import Section, load_config
+from manifests.settings import Section, identity, load_config
 from manifests.shards import Manifest, ShardEntry
 from manifests.where import Expression, lines_in, with_flags, with_nulls
 from pipeline.balance.clip_lists import ClipLists
@@ -32,8 +33,12 @@ from pipeline.balance.standing import Outcomes
 from pipeline.config.balance import BalanceConfig
 from pipeline.config.shards import SplitConfig
 from pipeline.engine.store.store import Store
+from pipeline.likeness.meaning import Vectors, alike, beyond, concepts_of, unit, words_of
+from pipeline.report.concepts import CONCEPTS_NAME
 from pipeline.shards.files import FAILED, Piece, clip_number, read_rows
 
+SHOWN, EXAMPLES = 24, 2
+"""Concepts that the report shows, and clips of each."""
 Pieces = dict[str, list[Piece]]
 """By video: its clips."""
 
@@ -42,7 +47,7 @@ Pieces = dict[str, list[Piece]]
 class Choice:
     """What is asked for. `where`: which samples, "" for all; `scores`: a folder whose columns it may name."""
 
-    balance: BalanceConfig
+    balance: MeaningBalance
     where: str = ""
     scores: str = ""
 
@@ -56,6 +61,8 @@ class Chosen:
     """The sha256 of the model that made the scores; "" without."""
     result: BalanceResult
     left_out: Mapping[int, Counter[str]]
+    concepts: Mapping[str, int]
+    """By key: the concept of each clip that was compared; {} without concepts."""
 
     def facts(self) -> dict[str, Any]:
         """What manifest.json says of it."""
@@ -64,10 +71,26 @@ class Chosen:
         return {"balance": self.result.document(), "chosen": chosen}
 
 
+class ConceptsConfig(Section):
+    """How many clips may mean the same, by embeddings of pictures."""
+
+    k: int = identity(256, ge=1, doc="concepts: clusters of all clips")
+    cap: int = identity(1000, ge=1, doc="most clips of one concept")
+
+
+class MeaningBalance(BalanceConfig):
+    """A balance that also knows what clips mean."""
+
+    concepts: ConceptsConfig | None = identity(None, doc="a cap for each of k clusters; null: none")
+    alike: float = identity(
+        0.0, ge=0, le=1, doc="cosine from which a clip repeats one of another video of its category; 0: none does"
+    )
+
+
 class ChoiceConfig(Section):
     """What `--set` can change of a choice."""
 
-    balance: BalanceConfig = BalanceConfig()
+    balance: MeaningBalance = MeaningBalance()
 
 
 def choice_of(manifest: Manifest, where: str, scores: str, overrides: list[str]) -> Choice | None:
@@ -100,6 +123,7 @@ def choose(source: Store, manifest: Manifest, pieces: Pieces, choice: Choice, se
         scores.refuse_others(manifest, entries)
     low = _low_matches(source, entries, choice.where, scores) if choice.where else {}
     _leave_out(pieces, {key: (Reason.LOW_MATCH, detail) for key, detail in low.items()})
+    concepts = _leave_out_by_meaning(pieces, scores, entries, choice.balance, seed)
     selection = _balanced(pieces, before, choice.balance, seed)
     if not selection.result.clips_kept:
         raise UserError(f"--where {choice.where!r}, and the balance: no sample is left")
@@ -109,7 +133,7 @@ def choose(source: Store, manifest: Manifest, pieces: Pieces, choice: Choice, se
         for row in (piece.row for piece in pieces[video_id]):
             if row["key"] in made:
                 left_out[row["category_id"]][row["reason"] or "kept"] += 1
-    return Chosen(choice, scores.head.model if scores else "", selection.result, left_out)
+    return Chosen(choice, scores.head.model if scores else "", selection.result, left_out, concepts)
 
 
 def _made(pieces: Iterable[Piece]) -> dict[str, Piece]:
@@ -130,6 +154,71 @@ def _low_matches(source: Store, entries: Iterable[ShardEntry], where: str, score
             known = [f"{name} {row[name]:.6g}" for name in SCORES if row.get(name) is not None]
             low[row["key"]] = ", ".join(known) or "nothing is known of it"
     return low
+
+
+def _leave_out_by_meaning(
+    pieces: Pieces, scores: Scores | None, entries: Iterable[ShardEntry], config: MeaningBalance, seed: int
+) -> dict[str, int]:
+    """Leaves out what repeats other clips by its embedding, and what exceeds the cap of its concept; {key: concept}."""
+    if not config.concepts and not config.alike:
+        return {}
+    if scores is None or not scores.head.width:
+        raise UserError(
+            "balance.concepts, balance.alike: need embeddings: --scores with a folder of `hdvila-train embed`"
+        )
+    rows = {key: piece.row for of_video in pieces.values() for key, piece in _made(of_video).items()}
+    parts = [scores.embedded(entry) for entry in entries]
+    keys = np.concatenate([part.rows["key"].to_numpy() for part in parts])
+    vectors = unit(np.concatenate([part.video for part in parts]))
+    hashes = hash_texts(pa.array(keys, pa.string()), seed)
+    order = [at for at in np.argsort(hashes, kind="stable").tolist() if keys[at] in rows]
+    if config.alike:
+        repeats = _repeats([rows[keys[at]] for at in order], vectors[order], config.alike, seed)
+        _leave_out(pieces, repeats)
+        order = [at for at in order if keys[at] not in repeats]
+    if not config.concepts:
+        return {}
+    label = concepts_of(vectors[order], config.concepts.k, seed)
+    over = [keys[order[at]] for at in beyond(label, config.concepts.cap).tolist()]
+    _leave_out(pieces, dict.fromkeys(over, (Reason.OVER_CONCEPT_CAP, f"more than {config.concepts.cap}")))
+    return {keys[at]: concept for at, concept in zip(order, label.tolist(), strict=True)}
+
+
+def _repeats(rows: list[ShardRow], vectors: Vectors, at_least: float, seed: int) -> dict[str, tuple[str, str]]:
+    """{key: (reason, what it is like)} of the clips that repeat an earlier one of their category."""
+    found: dict[str, tuple[str, str]] = {}
+    category = np.array([row["category_id"] for row in rows])
+    for category_id in np.unique(category):
+        of_it = np.flatnonzero(category == category_id)
+        videos = [rows[at]["video_id"] for at in of_it]
+        for i, (j, cosine) in alike(vectors[of_it], videos, at_least, seed).items():
+            here, there = rows[of_it[i]]["key"], rows[of_it[j]]["key"]
+            found[here] = (Reason.DUPLICATE_CLIP, f"as {there}, whose embedding has a cosine of {cosine:.3f}")
+    return found
+
+
+def put_concepts(store: Store, chosen: Chosen, pieces: Pieces, entries: Iterable[ShardEntry]) -> None:
+    """Writes what the report shows of the largest concepts: how many clips, their words, a few that were kept."""
+    rows = {p.row["key"]: p for of_video in pieces.values() for p in of_video if p.row["key"] in chosen.concepts}
+    keys = list(rows)
+    label = np.array([chosen.concepts[key] for key in keys], np.int64)
+    words = words_of([rows[key].row["caption"] for key in keys], label)
+    kept = {concept: [key for key in keys if chosen.concepts[key] == concept and rows[key].sample] for concept in words}
+    shard_of = {key: entry.url for entry in entries for key in read_rows(store, entry.url, ["key"])["key"].to_pylist()}
+    sizes = Counter(label.tolist())
+    shown = [
+        {
+            "n": n,
+            "kept": len(kept[concept]),
+            "words": words[concept],
+            "examples": [
+                {"key": key, "category_id": rows[key].row["category_id"], "shard": shard_of[key]}
+                for key in kept[concept][:EXAMPLES]
+            ],
+        }
+        for concept, n in sizes.most_common(SHOWN)
+    ]
+    store.write_json(CONCEPTS_NAME, {"concepts": shown, "n_concepts": len(sizes)})
 
 
 def _leave_out(pieces: Pieces, reasons: Mapping[str, tuple[str, str]]) -> None:

@@ -17,7 +17,7 @@ from manifests.schema import SELECTION
 from manifests.shards import Manifest, ShardEntry, read_manifest
 from pipeline.balance.result import BALANCE_NAME
 from pipeline.config.shards import ShardsConfig
-from pipeline.dataset.choose import Choice, choose
+from pipeline.dataset.choose import Choice, choose, put_concepts
 from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way, write_tombstones
@@ -71,6 +71,8 @@ def reshard(
         if chosen:
             out.write_json(BALANCE_NAME, chosen.result.document())
         made = publish(out, entries, {**head, **facts, "resharded_from": manifest.sha256}, card)
+        if chosen and chosen.concepts:
+            put_concepts(out, chosen, pieces, entries)
         write_first_report(out)
         return made
 

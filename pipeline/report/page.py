@@ -39,6 +39,7 @@ from pipeline.report.charts import (
     nice_top,
 )
 from pipeline.report.clips import DRAWN
+from pipeline.report.concepts import read_concepts
 from pipeline.report.data import ReportData, read_report_data
 from pipeline.report.facts import ClipFacts, read_facts
 from pipeline.report.samples import view_samples
@@ -167,6 +168,7 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> st
             publishing=[*before_publishing(data, audit)],
             parts=[part for part in PARTS if not empty.get(part[0])],
             left_out=left_out,
+            concepts=read_concepts(store),
             splits=splits,
             style=Markup(style),
             script=Markup(script),

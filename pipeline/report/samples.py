@@ -44,15 +44,14 @@ class SampleView:
     video: str
 
 
-def view_samples(store: Store, drawn: pa.Table) -> list[SampleView]:
-    """Views of the clips that were drawn (`Clips.drawn`)."""
-    room = MOST_VIDEO_BYTES
+def view_samples(store: Store, drawn: pa.Table, room: int = MOST_VIDEO_BYTES) -> list[SampleView]:
+    """Views of the clips that were drawn (`Clips.drawn`), with at most so many bytes of video."""
     views = []
     for row in whole_rows(store, _by_category(drawn)):
         try:
             members = members_of(row)
             video = b""
-            if row["duration_ms"] / 1000 * BYTES_A_SECOND <= room:
+            if 0 < row["duration_ms"] / 1000 * BYTES_A_SECOND <= room:
                 video = _preview(store, row, members)
             views.append(_view(store, row, members, video))
         except NO_SAMPLE as error:

@@ -170,3 +170,56 @@ def test_a_choice_that_leaves_nothing_and_scores_that_nothing_uses_are_refused(m
     assert "no sample is left" in resharded(made, tmp_path / "out", "--where", "match > 5", code=ExitCode.USER_ERROR)
     assert "nothing uses them" in resharded(made, tmp_path / "out", code=ExitCode.USER_ERROR)
     assert "cannot be evaluated" in resharded(made, tmp_path / "out", "--where", "match >", code=ExitCode.USER_ERROR)
+
+
+@pytest.fixture(scope="module")
+def embedded(made: Path) -> Path:
+    """Embeddings of the same clips: all first clips mean the same but for a trace, the others lie apart."""
+    manifest, files = read_manifest(str(made)), Files(str(made / "embeddings/whole"))
+    head = Head("b" * 64, manifest.sha256, 32, batch=1, sentences=9)
+    files.write("head.json", head.as_bytes())
+    for shard in manifest.shards:
+        keys = read_shard_rows(manifest, shard)["key"].to_pylist()
+        dice = [np.random.default_rng(int(key[6:11]) * 100 + int(key[-5:])) for key in keys]
+        noise = np.stack([one.normal(size=32) for one in dice])
+        vectors = np.where([[key.endswith("_00000")] for key in keys], 9 * np.eye(32)[0] + 0.1 * noise, noise)
+        columns = dict.fromkeys(EMBEDDED.names, np.ones(len(keys))) | {"key": keys}
+        files.write(table_name(shard), table_bytes(shard, head, columns, *[vectors.astype(np.float16)] * 2))
+    return made
+
+
+def test_no_concept_has_more_than_its_cap_and_the_report_shows_them(embedded: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    words = ["--set", "balance.concepts.k=3", "--set", "balance.concepts.cap=5"]
+    resharded(embedded, out, *words, scores="embeddings/whole")
+
+    rows = rows_of(out)
+    over = [row for row in rows if row["reason"] == "over_concept_cap"]
+    first = [row for row in rows if row["key"].endswith("_00000") and row["status"] == "success"]
+    shown = json.loads((out / "concepts.json").read_text())["concepts"]
+    assert len(over) >= 7 and len(first) <= 5 and all(concept["kept"] <= 5 for concept in shown)
+    assert sum(concept["n"] for concept in shown) == len(rows) == N_VIDEOS * N_CLIPS
+    page = (out / "report/index.html").read_text()
+    assert f"{shown[0]['kept']} of {shown[0]['n']} clips kept" in page and "a frame of" in page
+
+    example = shown[0]["examples"][0]["key"]
+    (tmp_path / "ids.txt").write_text(f"{example[:11]}\n")
+    removed = CliRunner().invoke(pipeline.cli.app, ["remove", str(out), "--ids", str(tmp_path / "ids.txt")])
+    assert removed.exit_code == 0, removed.output
+    assert not (out / "concepts.json").exists()
+
+
+def test_clips_that_repeat_another_video_of_their_category_are_left_out(embedded: Path, tmp_path: Path):
+    resharded(embedded, tmp_path / "out", "--set", "balance.alike=0.95", scores="embeddings/whole")
+
+    rows = {row["key"]: row for row in rows_of(tmp_path / "out")}
+    repeats = {key: row for key, row in rows.items() if row["reason"] == "duplicate_clip"}
+    assert len(repeats) == N_VIDEOS - len(CATEGORIES) and all(key.endswith("_00000") for key in repeats)
+    for row in repeats.values():
+        other = rows[row["error_message"].split()[1].rstrip(",")]
+        assert other["status"] == "success" and other["category_id"] == row["category_id"]
+
+
+def test_concepts_need_embeddings_of_one_model(made: Path, tmp_path: Path):
+    said = resharded(made, tmp_path / "out", "--set", "balance.concepts.k=3", code=ExitCode.USER_ERROR)
+    assert "need embeddings" in said and not (tmp_path / "out/manifest.json").exists()

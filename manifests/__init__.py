@@ -16,6 +16,7 @@ checks, members: the checks of a clip and the members of a sample: keys, default
 categories.yaml: the 15 categories, HD-VILA's shares, seed queries
 funnel, membership, columns: what became of every candidate; ids looked up among millions by sorted hashes; columns of
     numbers that lie in files
+review: report/review.json, what people found who looked at clips
 run_status, time_left, audit: status.json and control.json of a run; how long a job still takes; report.json, the
     numbers that requirements are held against
 plugins: steps that other installed packages bring, by entry point

@@ -5,5 +5,5 @@ of DuckDB in the user's cache folder; media come from the shards by range.
 
 Files: `filters` (the line of words in the search box, as SQL), `rows` (that file, and the page's questions to it),
 `text_index` (which clips say a text, where there are many), `clip` (a clip's members), `marks` (what a person marked),
-`pages` (HTML), `guard` (who may ask), `server` (HTTP on loopback), `templates/`.
+`review` (clips drawn and judged), `pages` (HTML), `guard` (who may ask), `server` (HTTP on loopback), `templates/`.
 """

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from manifests.errors import UserError
-from pipeline.browse.rows import Row
 
 KINDS = {"clip": "clip_id", "video": "video_id", "channel": "channel_id"}
 """What can be marked: by kind, the column that has its id."""
@@ -58,7 +58,7 @@ class Marks:
             raise UserError(f"{self.path}: cannot be read as marks ({str(error)[:100]}); name another file") from None
         return marks
 
-    def set(self, row: Row, kind: str, note: str, *, is_marked: bool) -> None:
+    def set(self, row: Mapping[str, Any], kind: str, note: str, *, is_marked: bool) -> None:
         """Marks what a row names, or takes the mark back. UserError if the file cannot be written."""
         text = {"clip": row.get("text"), "video": row["title"], "channel": row["channel"]}[kind]
         at = datetime.now(UTC).replace(microsecond=0).isoformat()

@@ -13,10 +13,12 @@ from jinja2 import Environment
 
 from manifests.errors import DamagedFile
 from manifests.reasons import meaning_of
+from manifests.review import VERDICTS, Review
 from manifests.shards import MANIFEST_NAME, member_offsets
 from pipeline.browse.clip import Playing
 from pipeline.browse.filters import FIELDS, Asked, equal_statement
 from pipeline.browse.marks import EXPORTS, KINDS, Mark
+from pipeline.browse.review import Drawn
 from pipeline.browse.rows import A_PAGE, Found, Row
 from pipeline.engine.store.store import Store
 from pipeline.report.samples import address_at, clock, cut_short
@@ -39,8 +41,8 @@ class Place:
 class Pages:
     """The pages of one data set."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, drawn: Drawn | None = None) -> None:
+        self._store, self._drawn = store, drawn
         self._name = _name_of(store)
 
     def clips(self, line: str, asked: Asked, found: Found, page: int, problems: tuple[str, ...]) -> str:
@@ -100,12 +102,26 @@ class Pages:
         """All marks, and what can be made of them."""
         return self._made("marks.html.j2", marks=[*marks.values()], path=path, exports=EXPORTS, line="", problems=())
 
+    def judging(self, at: int, row: Row, playing: Playing | None, said: str, judged: str) -> str:
+        """A drawn clip, with nothing of what the pipeline thinks of it."""
+        about = {"row": row, "playing": playing, "said": said, "judged": judged, "moment_s": A_MOMENT_S}
+        return self._made("review.html.j2", drawn=self._drawn, at=at, verdicts=VERDICTS, line="", problems=(), **about)
+
+    def judged(self, result: Review, signed: str) -> str:
+        """The counts of the review."""
+        about = {"row": None, "result": result, "signed": signed}
+        return self._made("review.html.j2", drawn=self._drawn, line="", problems=(), **about)
+
     def fault(self, said: str) -> str:
         """What could not be read."""
         return self._made("fault.html.j2", said=said, line="", problems=())
 
     def _made(self, template: str, **values: Any) -> str:
-        return _environment().get_template(template).render(name=self._name, url=self._store.url, **values)
+        return (
+            _environment()
+            .get_template(template)
+            .render(name=self._name, url=self._store.url, is_review=self._drawn is not None, **values)
+        )
 
 
 @cache

@@ -153,6 +153,19 @@ class Rows:
                     return found[0]
         return None
 
+    def drawn(self, asked: Asked, n: int, seed: int) -> list[tuple[str, str]]:
+        """(id, category) of n clips, drawn by a seed as evenly over categories as there are some."""
+        condition, values = where(asked)
+        chance = f"md5(clip_id || ' {seed:d}')"
+        with self._asking() as file:
+            cursor = file.cursor()
+            text = (
+                f"SELECT clip_id, category FROM (SELECT clip_id, category, {chance} AS chance, row_number() OVER"
+                f" (PARTITION BY category ORDER BY {chance}) AS place FROM all_clips WHERE {condition}"
+                f" QUALIFY place <= {n:d} ORDER BY place, md5(category || ' {seed:d}') LIMIT {n:d}) ORDER BY chance"
+            )
+            return [(clip_id, category) for clip_id, category in run(cursor, text, *values)]
+
     def id_at(self, asked: Asked, at: int) -> str:
         """The id of the clip at this place, from 0, of what is asked for; "" if there are no more."""
         condition, values = where(asked)

@@ -20,12 +20,14 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from manifests.errors import UserError
+from manifests.review import REVIEW_NAME
 from manifests.shards import MANIFEST_NAME
-from pipeline.browse.clip import Member, NoMember, find_member, playing_of, still_of
+from pipeline.browse.clip import Member, NoMember, Playing, find_member, playing_of, still_of
 from pipeline.browse.filters import read_line
 from pipeline.browse.guard import HEADERS, LOOPBACK, TOKEN, Guard
 from pipeline.browse.marks import EXPORTS, KINDS, Marks, exported
 from pipeline.browse.pages import Pages, Place
+from pipeline.browse.review import Drawn
 from pipeline.browse.rows import A_PAGE, Row, Rows, said_of, unreadable
 from pipeline.engine.store.store import Store
 
@@ -65,9 +67,9 @@ class Refused(Exception):
 class Browser:
     """Answers requests on one data set."""
 
-    def __init__(self, store: Store, rows: Rows, marks: Marks) -> None:
+    def __init__(self, store: Store, rows: Rows, marks: Marks, drawn: Drawn | None = None) -> None:
         self.store, self._rows, self._marks = store, rows, marks
-        self._pages = Pages(store)
+        self._pages = Pages(store, drawn)
         self.posts: dict[str, Callable[[dict[str, str]], Answer]] = {"/mark": self._mark}
         self.gets: dict[str, Callable[[dict[str, str]], Answer]] = {
             "/": self._first,
@@ -79,6 +81,9 @@ class Browser:
             "/favicon.ico": lambda query: Answer(status=HTTPStatus.NO_CONTENT),
             **{path: partial(_own_file, path) for path in _FILES},
         }
+        if drawn is not None:
+            self.gets["/"] = self.gets["/review"] = partial(self._review, drawn)
+            self.posts |= {"/judge": partial(self._judge, drawn), "/sign": partial(self._sign, drawn)}
 
     def answer(self, path: str, query: dict[str, str], *, is_post: bool = False) -> Answer:
         """The answer to a GET or POST. Refused for a path that there is not; what cannot be read is named on a page."""
@@ -117,15 +122,35 @@ class Browser:
         line, at = query.get("q", ""), _number(query, "at", MOST_ROWS_SKIPPED)
         if "id" not in query and "at" in query:
             query["id"] = self._rows.id_at(read_line(line), at)
-        row, said = self._row(query), ""
-        try:
-            playing = playing_of(self.store, row)
-        except NoMember as error:
-            playing, said = None, str(error) if row["status"] == "kept" else ""
-        except unreadable() as error:
-            playing, said = None, said_of(error)
+        row = self._row(query)
+        playing, said = self._played(row)
         place = Place(line, at) if "at" in query else None
         return Answer(self._pages.clip(row, playing, said, place, self._marks.all()).encode(errors="replace"))
+
+    def _played(self, row: Row) -> tuple[Playing | None, str]:
+        """How a clip is played, or why it cannot be."""
+        try:
+            return playing_of(self.store, row), ""
+        except NoMember as error:
+            return None, str(error) if row["status"] == "kept" else ""
+        except unreadable() as error:
+            return None, said_of(error)
+
+    def _review(self, drawn: Drawn, query: dict[str, str]) -> Answer:
+        at = _number(query, "at", len(drawn.clips)) if "at" in query else drawn.next_one()
+        if at == len(drawn.clips):
+            return Answer(self._pages.judged(drawn.result(self.store), "").encode())
+        row = self._row({"id": drawn.clips[at][0]})
+        judged = drawn.verdicts().get(row["clip_id"], ("", ""))[0]
+        return Answer(self._pages.judging(at, row, *self._played(row), judged).encode(errors="replace"))
+
+    def _judge(self, drawn: Drawn, query: dict[str, str]) -> Answer:
+        drawn.judge(query.get("id", ""), query.get("verdict", ""))
+        return Answer(status=HTTPStatus.SEE_OTHER, headers={"Location": "/review"})
+
+    def _sign(self, drawn: Drawn, query: dict[str, str]) -> Answer:
+        drawn.sign(self.store)
+        return Answer(self._pages.judged(drawn.result(self.store), REVIEW_NAME).encode())
 
     def _listed_marks(self, query: dict[str, str]) -> Answer:
         marks = self._marks.all()
@@ -296,13 +321,16 @@ def _span(asked: str | None, size: int) -> tuple[int, int, bool] | None:
     return (first, last, True) if first <= last else None
 
 
-def serve(store: Store, host: str, port: int, marks: Marks) -> None:
-    """Serves the page until it is interrupted. UserError if no run has written there, or the port is taken."""
+def serve(store: Store, host: str, port: int, marks: Marks, review: Callable[[Rows], Drawn] | None = None) -> None:
+    """Serves the page until it is interrupted. `review`: draws what it is for.
+
+    UserError if no run has written there, or the port is taken.
+    """
     if not store.stages() and not store.exists(MANIFEST_NAME):
         raise UserError(f"{store.url}: no run has written here; give the output directory of one")
     with closing(Rows(store)) as rows:
         try:
-            server = Server(Browser(store, rows, marks), host, port)
+            server = Server(Browser(store, rows, marks, review(rows) if review else None), host, port)
         except OSError as error:
             raise UserError(f"{host}:{port}: cannot listen here ({error.strerror}); choose another --port") from None
         with server:

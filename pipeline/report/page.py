@@ -21,6 +21,7 @@ from manifests.errors import UserError, is_of_a_disk
 from manifests.funnel import Level
 from manifests.image_sample import IMAGE_KIND
 from manifests.reasons import meaning_of
+from manifests.review import read_review
 from manifests.shards import MANIFEST_NAME
 from pipeline.balance.result import BalanceResult, CategoryBalance
 from pipeline.engine.store.store import Store
@@ -86,6 +87,7 @@ PARTS = (
     ("funnel", "Funnel"),
     ("distributions", "The clips"),
     ("channels", "Channels"),
+    ("review", "Review"),
     ("samples", "Samples"),
 )
 OF_A_RUN = ("short", "funnel")
@@ -150,7 +152,9 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> st
     splits = splits_of(data.manifest)
     left_out = left_out_rows(data.manifest)
     has_run = not data.manifest or data.funnel.videos.candidates > 0 or (balance is not None and not left_out[1])
-    empty = {"splits": not splits, "chosen": not left_out[1], **dict.fromkeys(OF_A_RUN, not has_run)}
+    review = read_review(store)
+    empty = {"splits": not splits, "chosen": not left_out[1], "review": review is None}
+    empty |= dict.fromkeys(OF_A_RUN, not has_run)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -170,6 +174,7 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> st
             left_out=left_out,
             concepts=read_concepts(store),
             splits=splits,
+            result=review,
             style=Markup(style),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -1,6 +1,7 @@
 """dataset_card.md and croissant.json: describe a data set to people, to Hugging Face and to data search.
 
-Both come from manifest.json's content and the `shards.card` settings alone, so that they can be rewritten at any time.
+Both come from manifest.json's content and the `shards.card` settings alone, so that they can be rewritten at any time;
+the card has the counts of a review, too, where there was one.
 On the Hugging Face hub the card is a repository's README.md: its `configs:` block keeps `datasets` from mistaking the
 Parquet files beside the tars for the data.
 """
@@ -16,6 +17,7 @@ import yaml
 
 from manifests.categories import category_name
 from manifests.members import MEMBERS
+from manifests.review import Review
 from manifests.schema import MANIFEST, SHARD_ROWS
 from manifests.shards import TABLE_NAME, ShardEntry
 from pipeline.config.shards import CardConfig
@@ -41,7 +43,7 @@ _LOOSE_NOTE = (
 NOTES = {"remux": _KEYFRAME_NOTE, "exact": _EXACT_NOTE, "keyframe": _LOOSE_NOTE}
 
 
-def dataset_card(head: Mapping[str, Any], card: CardConfig) -> str:
+def dataset_card(head: Mapping[str, Any], card: CardConfig, review: Review | None = None) -> str:
     """Makes the card: Markdown with Hugging Face's YAML block. `head` is the content of manifest.json."""
     totals = head["totals"]
     front = yaml.safe_dump(_front_matter(head, card), sort_keys=False, allow_unicode=True)
@@ -59,6 +61,7 @@ def dataset_card(head: Mapping[str, Any], card: CardConfig) -> str:
         markdown_table(("category", "clips", "share", *splits_of(head)), category_rows(head)),
         *(f"{sentence[0].upper()}{sentence[1:]}." for sentence in lacking(head)),
         *_chosen(head),
+        *_reviewed(review),
         "## A sample",
         "A sample is a run of members `<video_id>_<number>.<extension>` in a tar.",
         markdown_table(("member", "what it is"), [(f"`.{e}`", WHAT.get(e, "")) for e in head["members"]]),
@@ -67,6 +70,21 @@ def dataset_card(head: Mapping[str, Any], card: CardConfig) -> str:
         _RIGHTS.format(contact=card.removals or NO_CONTACT),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _reviewed(review: Review | None) -> list[str]:
+    """What people found who looked at clips; [] if none did."""
+    if review is None or not review.all.n:
+        return []
+    verdicts = list(review.all.verdicts)
+    rows = [(row.category, row.n, *map(row.share, verdicts)) for row in (review.all, *review.categories)]
+    return [
+        "## Review",
+        f"{review.all.n} clips of `{review.asked}`, drawn by seed {review.seed} evenly over categories and judged "
+        f"blindly, on {review.at[:10]} (manifest of {review.manifest_created_at or 'an unknown day'}). Shares in %, "
+        "with 95 % intervals (Wilson).",
+        markdown_table(("category", "judged", *verdicts), rows),
+    ]
 
 
 def left_out_rows(head: Mapping[str, Any]) -> tuple[list[str], list[list[object]]]:

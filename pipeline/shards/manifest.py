@@ -30,6 +30,7 @@ from manifests.image_sample import IMAGE_KIND
 from manifests.parallel import side_by_side
 from manifests.parquet import damage_named, open_parquet
 from manifests.reasons import Reason
+from manifests.review import read_review
 from manifests.sample_index import entries_in
 from manifests.schema import TABLES
 from manifests.seals import sealed
@@ -39,6 +40,7 @@ from manifests.shards import (
     TABLE_NAME,
     Manifest,
     ShardEntry,
+    head_of,
     manifest_bytes,
     published_names,
     read_manifest,
@@ -125,7 +127,7 @@ def _publish(
         WIDS_NAME: wids_bytes(entries, name=str(whole["name"])),
         SIZES_NAME: sizes_bytes(entries),
         **split_indexes(entries, name=str(whole["name"])),
-        CARD_NAME: sealed((image_card if whole["kind"] == IMAGE_KIND else dataset_card)(whole, card).encode()),
+        CARD_NAME: sealed(_card(store, whole, card).encode()),
         CROISSANT_NAME: sealed(croissant_bytes(whole, entries, table, card)),
         MANIFEST_NAME: text,
     }
@@ -135,6 +137,16 @@ def _publish(
         _write_if_changed(store, file, data)
     sweep_indexes(store, made)
     return read_manifest(store.url, **dict(store.options))
+
+
+def _card(store: Store, head: Mapping[str, Any], card: CardConfig) -> str:
+    return image_card(head, card) if head["kind"] == IMAGE_KIND else dataset_card(head, card, read_review(store))
+
+
+def rewrite_card(store: Store) -> None:
+    """Writes the card of a published data set again: it was reviewed since."""
+    head = head_of(store.read(MANIFEST_NAME), f"{store.url}/{MANIFEST_NAME}")
+    store.write_sealed(CARD_NAME, _card(store, head, given_head(head)[1]).encode())
 
 
 def forget_published(store: Store) -> None:

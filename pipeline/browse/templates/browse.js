@@ -38,6 +38,7 @@ const keys = {
   b: () => { if (film) { film.currentTime = Number(film.dataset.start); film.play(); } },
   " ": () => { if (film) { if (film.paused) film.play(); else film.pause(); } },
 };
+for (const button of document.querySelectorAll("[data-key]")) keys[button.dataset.key] = () => button.click();
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, textarea, select");
   const pressing = event.key === " " && event.target.closest("button, a, summary, video");

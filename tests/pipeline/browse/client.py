@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from pipeline.browse.guard import Guard
 from pipeline.browse.marks import Marks
+from pipeline.browse.review import Drawn
 from pipeline.browse.rows import Rows
 from pipeline.browse.server import Browser, Server
 from pipeline.engine.store.store import Store
@@ -55,8 +56,8 @@ class Client:
 
 
 @contextmanager
-def serving(store: Store, rows: Rows, marks: Marks) -> Iterator[Client]:
-    with Server(Browser(store, rows, marks), "127.0.0.1", 0) as server:
+def serving(store: Store, rows: Rows, marks: Marks, drawn: Drawn | None = None) -> Iterator[Client]:
+    with Server(Browser(store, rows, marks, drawn), "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield Client(server.guard, rows)

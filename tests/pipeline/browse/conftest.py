@@ -10,6 +10,7 @@ import hdvila_testing.shards as toys
 from hdvila_testing.rows import commit_rows
 from manifests.reasons import Reason
 from pipeline.browse.marks import Marks
+from pipeline.browse.review import Drawn
 from pipeline.browse.rows import Rows
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import reject_row
@@ -53,17 +54,19 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 @pytest.fixture
-def look(tmp_path: Path) -> Iterator[Callable[[Store], Client]]:
+def look(tmp_path: Path) -> Iterator[Callable[..., Client]]:
     """Serves a data set until the test ends; whoever asks by the client has the token."""
     opened: list[object] = []
 
     @contextmanager
-    def kept(store: Store) -> Iterator[Client]:
-        with closing(Rows(store)) as rows, serving(store, rows, Marks(tmp_path / "marks.jsonl")) as client:
-            yield client
+    def kept(store: Store, n_drawn: int) -> Iterator[Client]:
+        with closing(Rows(store)) as rows:
+            drawn = Drawn.begun(tmp_path / "review.jsonl", rows, "", 0, n_drawn) if n_drawn else None
+            with serving(store, rows, Marks(tmp_path / "marks.jsonl"), drawn) as client:
+                yield client
 
-    def begin(store: Store) -> Client:
-        opened.append(manager := kept(store))
+    def begin(store: Store, n_drawn: int = 0) -> Client:
+        opened.append(manager := kept(store, n_drawn))
         return manager.__enter__()
 
     yield begin

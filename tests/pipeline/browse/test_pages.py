@@ -16,7 +16,7 @@ from tests.pipeline.browse.client import Client
 
 pytestmark = pytest.mark.slow
 AXE = Path(axe_core_python.__file__).with_name("axe.min.js").read_text()
-Look = Callable[[Store], Client]
+Look = Callable[..., Client]
 SHOWN = """async () => {
     const film = document.getElementById("film");
     while (film.readyState < 2 || film.seeking) await new Promise((then) => setTimeout(then, 20));
@@ -25,7 +25,7 @@ SHOWN = """async () => {
     return Array.from(pen.getImageData(0, 0, 32, 18).data);
 }"""
 VIEWS = ("/clips", "/clips?q=of%3Avideos", "/clips?q=group%3Areason", "/clips?q=nothing%3A1",
-         "/clip?id=video000000.1&at=1", "/clip?id=video000001.0", "/marks")  # fmt: skip
+         "/clip?id=video000000.1&at=1", "/clip?id=video000001.0", "/marks", "/review", "/review?at=2")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_a_clip_begins_with_its_first_frame_and_stops_after_its_last(
 def test_every_page_is_accessible_at_any_width_and_runs_nothing_of_a_stranger(
     browser: Browser, hostile: Store, look: Look, width: int, scheme: str
 ) -> None:
-    client, said = look(hostile), list[str]()
+    client, said = look(hostile, 2), list[str]()
     page = opened(
         browser, client, said, viewport={"width": width, "height": 800}, color_scheme=scheme, bypass_csp=False
     )

@@ -24,7 +24,7 @@ export PIP_ROOT_USER_ACTION := ignore
 # setuptools warns, in a frame of stars, that folders here have the names of our packages: they are the packages.
 QUIETLY := PYTHONWARNINGS="ignore:Editable installation"
 
-.PHONY: demo test test-only test-fast test-long test-foreign gpu test-matrix test-mutations witnesses rehearsal docs lint install clean help
+.PHONY: demo loop test test-only test-fast test-long test-foreign gpu test-matrix test-mutations witnesses rehearsal docs lint install clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -73,6 +73,14 @@ demo: $(VENV)/.pipeline ## the main job on the embedded mini-YouTube, into out/d
 	@echo
 	@echo "Look at:  $(OUT)/train/summary.json           how well a text finds its clip after this short training"
 	@echo "Next:     $(BIN)/hdvila-pipeline init folder  a configuration for videos of your own"
+
+# Half as many steps on halves of the videos: in all under ten minutes of one core.
+loop: $(VENV)/.train ## after `make demo`: which sentences do not fit, by models that did not see them; a training without those
+	$(BIN)/hdvila-train crossfit train/starts/demo.yaml --out $(OUT)/crossfit --set data.manifest=$(OUT)/manifest.json --set loop.steps=160
+	$(BIN)/hdvila-train fit train/starts/demo.yaml --set data.manifest=$(OUT)/manifest.json --set out=$(OUT)/train_filtered \
+	    --set data.scores=$(OUT)/crossfit/scores --set data.where="$$(cat $(OUT)/crossfit/where.txt)"
+	@echo
+	@$(HERE) $(BIN)/python -m bench.side_by_side $(OUT)/train $(OUT)/train_filtered
 
 lint: install ## ruff and mypy
 	$(BIN)/ruff check .

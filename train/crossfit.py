@@ -42,7 +42,7 @@ WHERE, RESULT = "where.txt", "crossfit.json"
 
 @dataclass(frozen=True, slots=True)
 class Crossfit:
-    """What came out. `where`: the samples that fit, for data.where with data.scores; "true": all."""
+    """What came out. `where`: the samples that fit, for data.where with data.scores."""
 
     scores: str
     where: str
@@ -88,7 +88,7 @@ def score_halves(config: TrainConfig, out: str, process: Process, *, batch: int,
     match = match[np.isfinite(match) & (choose(index, config.data).weights > 0)]
     mixture = fit_mixture(match)
     own, fits = config.data.where, "" if mixture.threshold is None else f"match > {mixture.threshold:.6g}"
-    where = f"({own}) and {fits}" if own and fits else own or fits or "true"
+    where = f"({own}) and {fits}" if own and fits else own or fits or "1 = 1"
     n_kept = len(match) if mixture.threshold is None else int((match > mixture.threshold).sum())
     found = Crossfit(f"{out}/scores", where, len(match), n_kept, mixture)
     if process.is_first:

@@ -15,6 +15,8 @@ NARROWEST = 1e-3
 """Standard deviation of a component, at least: else one closes around equal scores."""
 APART = 2.0
 """How many mean standard deviations two components lie apart, at least, for two kinds of pairs (Ashman's D)."""
+CLEARLY = 1.0
+"""And how much of the log odds: scores of a model that has learned nothing differ by less."""
 _MOST = 30.0
 
 
@@ -75,7 +77,7 @@ def _component(x: Numbers, weight: npt.NDArray[Any]) -> Normal:
 def _threshold(wrong: Normal, right: Normal) -> float | None:
     """Between both means, where one kind becomes likelier than the other, as a log probability."""
     spread = np.sqrt((wrong.deviation**2 + right.deviation**2) / 2)
-    if right.mean - wrong.mean < APART * spread:
+    if right.mean - wrong.mean < max(CLEARLY, APART * spread):
         return None
     between = np.linspace(wrong.mean, right.mean, 10_001)
     at = between[np.argmax(right.log_density(between) > wrong.log_density(between))]

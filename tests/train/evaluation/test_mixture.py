@@ -40,6 +40,12 @@ def test_scores_that_cannot_be_told_apart_have_no_threshold():
     assert fit_mixture(np.zeros(3)).threshold is None
 
 
+def test_scores_of_a_model_that_has_learned_nothing_have_no_threshold():
+    dice = np.random.default_rng(0)
+    odds = np.where(dice.random(N) < 0.1, -4.775, -4.862) + dice.normal(0, 0.03, N)
+    assert fit_mixture(-np.logaddexp(0, -odds)).threshold is None
+
+
 def test_log_odds_keep_the_order_of_what_a_float_tells_apart():
     match = np.array([-np.inf, -200.0, -5.0, -0.7, -1e-6, -1e-9, 0.0])
 

@@ -166,7 +166,7 @@ ORDER = tuple(STAGES)
 MADE_BY = {stage.name: stage.made_by for stage in TABLE}
 
 
-ROWS_SAID = {"packs": "clips made", "clips": "clips planned", "listings": "results"}
+ROWS_SAID = {"packs": "clips tried", "clips": "clips planned", "listings": "results"}
 """What a row of a table is, where its name does not say it."""
 
 TABLES_MADE = tuple(dict.fromkeys(table for stage in TABLE for table in stage.makes))

@@ -178,7 +178,7 @@ def _why(quota: Quota | None, unit: Unit, *, n_open: int, n_videos: int, n_repea
     sentence = {
         "share": FULL,
         "hours_cap": "full: it has reached the limit of hours for a category",
-        "channel_share": f"too few channels: none may hold more than {cap}; crawl more channels",
+        "channel_share": f"too few channels: none may hold more than {cap}; more are needed",
         "already_kept": "an earlier generation holds more than its share; what is in shards stays",
         "left_over": "has no weight: it gets what the categories leave of the total",
         "not_asked": "not asked for: its weight is 0, or it is not crawled",
@@ -195,5 +195,5 @@ def _supply_sentence(quota: Quota, n_open: int, n_videos: int, n_repeats: int) -
         return "full; no surplus for other categories"
     tried = "its one candidate was" if n_videos == 1 else f"all {n_videos:,} candidates were"
     if n_repeats:
-        return f"ran dry: {tried} looked at, but {n_repeats:,} repeat others; crawl more, or other channels"
-    return f"ran dry: {tried} tried; crawl more"
+        return f"ran dry: {tried} looked at, but {n_repeats:,} repeat others; more is needed, from other channels"
+    return f"ran dry: {tried} tried; more videos are needed"

@@ -77,7 +77,7 @@ def _cut_from_frame(film: Path, sample: ReadSample) -> CutClip:
     first, last = sample.first_frame, sample.first_frame + sample.n_frames
     if not 0 <= first < last <= len(times):
         raise ValueError(f"frames {first} to {last - 1} of {len(times)}")
-    end_ms = math.ceil(times[last]) if last < len(times) else probed.duration_ms
+    end_ms = math.floor(times[last]) if last < len(times) else probed.duration_ms
     span = Span(0, math.floor(times[first]), end_ms)
     (cut,) = cut_clips(probed, [span], CutConfig(mode="exact"), limits)
     if not isinstance(cut, CutClip):

@@ -74,7 +74,7 @@ def _metrics(data: ReportData, facts: ClipFacts) -> Metrics:
         shards=clips.n_shards,
         videos=len(clips.places.videos),
         channels=len(channels),
-        entropy=_evenness(data, categories),
+        entropy=_evenness(data),
         train_entropy=_evenness_of(data, train),
         val_entropy=_evenness_of(data, val),
         val_categories=sum(n > 0 for n in val) if val else -1,
@@ -180,11 +180,12 @@ def _away(level: Level) -> dict[str, int]:
     return {f"{reject.stage} {reject.reason}": reject.count for reject in level.rejected}
 
 
-def _evenness(data: ReportData, counts: Sequence[int]) -> float:
-    """The balance's own figure if one ran; else computed over the 15 categories."""
-    if data.balance is not None:
-        return data.balance.entropy_after
-    return round(_nats(counts) / math.log(len(load_categories())), 6) if counts else -1.0
+def _evenness(data: ReportData) -> float:
+    """Of what the shards hold now, in the unit that was balanced; the balance's own figure is of before a removal."""
+    counts = {i: n for i, n in category_counts(data).items() if i >= 0}
+    if data.balance is None or data.balance.unit == "clips":
+        return _evenness_of(data, list(counts.values()))
+    return _evenness_of(data, [data.clips.seconds(i).sum() for i in counts])
 
 
 def _of_split(data: ReportData, split: str) -> list[int]:
@@ -192,8 +193,8 @@ def _of_split(data: ReportData, split: str) -> list[int]:
     return [n.get(split, 0) for i, n in clips_by_split(data.manifest).items() if i >= 0 and split in n]
 
 
-def _evenness_of(data: ReportData, counts: Sequence[int]) -> float:
-    """The evenness of clips over the categories asked for, or over the 15 if no balance ran."""
+def _evenness_of(data: ReportData, counts: Sequence[float]) -> float:
+    """The evenness of amounts over the categories asked for, or over the 15 if no balance ran."""
     balance = data.balance.categories if data.balance else ()
     n_asked = sum(row.category_id >= 0 and row.asked != 0 for row in balance) or len(load_categories())
     if not sum(counts):
@@ -205,7 +206,7 @@ def _effective(counts: Sequence[int]) -> float:
     return round(math.exp(_nats(counts)), 4) if sum(counts) else -1.0
 
 
-def _nats(counts: Iterable[int]) -> float:
+def _nats(counts: Iterable[float]) -> float:
     sizes = np.array([n for n in counts if n > 0], dtype=np.float64)
     shares = sizes / sizes.sum() if len(sizes) else sizes
     return float(-(shares * np.log(shares)).sum()) + 0.0

@@ -248,7 +248,12 @@ def charts(data: ReportData, facts: ClipFacts) -> list[Chart]:
         histogram("length", seconds, top=nice_top(seconds, 20), unit="seconds", reference=HD_VILA_SECONDS),
         histogram("words", words, top=nice_top(words, 40), unit="words", reference=HD_VILA_WORDS),
         histogram("speed of speech", rate, top=nice_top(rate, 5), unit="words a second"),
-        histogram("confidence of the alignment", facts.alignment, top=1, unit="share of anchored words"),
+        histogram(
+            "confidence of the alignment",
+            facts.alignment,
+            top=1,
+            unit="share of anchored words; 1 where nothing had to be aligned",
+        ),
         histogram("motion", motion, top=nice_top(motion, 2), unit="grey levels in half a second"),
     ]
     lengths = {category_name(i): clips.seconds(i) for i in clips.categories()}

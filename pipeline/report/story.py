@@ -12,6 +12,7 @@ from manifests.reasons import meaning_of
 from manifests.rows import ClipRow, ListingRow, MatchRow, PackRow, RejectRow, SelectionRow, TranscriptRow, VideoRow
 from manifests.schema import REJECTS
 from manifests.stages import rank_of
+from pipeline.balance.result import REPEATS
 from pipeline.query.streams import stream_tables
 from pipeline.report.clip_story import ClipFate, VideoRows, fates_of, lost_clips
 
@@ -95,7 +96,7 @@ def where_did_it_go(tables: LookedUp, video_id: str) -> Story:
             matches=video.rows("matches", MatchRow),
         )
     )
-    steps = [*_story(video), *_selection_step(selected, fates)]
+    steps = [*_story(video), *_selection_step(selected, fates, video.rows("matches", MatchRow))]
     steps += [_reject_step(r, (r["stage"], r["clip_id"]) in in_force) for r in rejects if not r["clip_id"]]
     steps += [Step(stage, what) for stage, what in lost_clips(fates)]
     return Story(tuple(sorted(steps, key=lambda step: rank_of(step.stage))), tuple(fates))
@@ -124,13 +125,17 @@ def _story(tables: _OneVideo) -> Iterator[Step]:
         yield Step("media", f"{n_made} of {len(packs)} clips made")
 
 
-def _selection_step(rows: Iterable[SelectionRow], fates: Sequence[ClipFate]) -> Iterator[Step]:
+def _selection_step(
+    rows: Iterable[SelectionRow], fates: Sequence[ClipFate], matches: Iterable[MatchRow]
+) -> Iterator[Step]:
+    others = ", ".join(sorted({match["other_video_id"] for match in matches})[:3])
     for row in rows:
         rank = f"rank {row['rank']} of its category"
         if row["kept"]:
             yield Step("balance", f"{rank}: {len(row['clips_kept'])} of {len(fates)} clips kept")
         else:
-            yield Step("balance", f"{rank}: left out, {_meaning(row['reason'])}")
+            alike = f"; alike: {others}" if row["reason"] in REPEATS and others else ""
+            yield Step("balance", f"{rank}: left out, {_meaning(row['reason'])}{alike}")
 
 
 def _reject_step(row: RejectRow, in_force: bool) -> Step:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from manifests.audit import Audit
+from manifests.checks import CHECKS
 from pipeline.report.data import ReportData
 from pipeline.report.summary import amount, shown_categories
 from pipeline.shards.card import NO_CONTACT
@@ -63,6 +64,11 @@ def before_publishing(data: ReportData, audit: Audit) -> Iterator[Finding]:
         crossing = whole - sum(n for value, n in cuts.items() if value.strip() == "0")
         yield Finding(not crossing, f"{100 * crossing / whole:.1f} % of the clips cross a cut of their film")
     flags = audit.distributions.get("flags", {})
+    doubtful = [(flags[name], name) for name in {str(check.reason) for check in CHECKS} if flags.get(name)]
+    if doubtful:
+        doubtful.sort(reverse=True)
+        shares = ", ".join(f"{100 * n / audit.metrics.clips:.1f} % {name}" for n, name in doubtful)
+        yield Finding(False, f"checks of picture and sound flag clips: {shares}")
     found = [name for name in ("email", "phone", "address", "birthday") if flags.get(name)]
     if found:
         said = f"{sum(flags[name] for name in found):,} flags of personal data in what is said ({', '.join(found)})"

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from hdvila_testing.shards import N_BEFORE, N_FRAMES, NO_CARD, a_data_set
+from hdvila_testing import shards
+from hdvila_testing.shards import N_BEFORE, N_FRAMES, NO_CARD, a_data_set, tiny_film
 from manifests.errors import UserError
 from manifests.shards import member_offsets
 from pipeline.cli import app
@@ -89,6 +90,17 @@ def test_exact_clips_begin_at_frame_0_and_hold_the_sentences_frames_alone(made: 
         assert {e: members[e] for e in ("txt", "m4v", "mjpg")} == {e: before[key][1][e] for e in ("txt", "m4v", "mjpg")}
     assert list(verify(out, decode=-1)) == []
     assert "exactly its sentence" in out.read("dataset_card.md").decode()
+
+
+def test_frames_after_a_clip_are_not_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An mp4 may go on after its clip, with frames that others refer to; at 29 a second one begins between two ms."""
+    monkeypatch.setattr(shards, "FPS", 29)
+    monkeypatch.setattr(shards, "tiny_film", lambda n: tiny_film(n + 2 if n > N_FRAMES else n))
+    made, out = a_data_set(tmp_path / "made", n_videos=2, n_clips=1, config=CONFIG), Store(str(tmp_path / "exact"))
+    export_clips(made, out)
+    for key, (_, members) in samples(out).items():
+        assert len(pictures(samples(made)[key][1]["mp4"])) == N_BEFORE + N_FRAMES + 2
+        assert len(pictures(members["mp4"])) == N_FRAMES
 
 
 def test_the_command_says_what_it_wrote(made: Store, tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ from manifests.errors import UserError
 from pipeline.cli import app
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset.merge import merge
+from pipeline.dataset.remove import remove
 from pipeline.dataset.reshard import reshard
 from pipeline.engine.store.store import Store
+from pipeline.outdir.tombstones import Tombstones
 from pipeline.report import clips
 from pipeline.report.audit import read_audit, recount
 from pipeline.report.page import write_report
@@ -38,6 +40,15 @@ def test_the_numbers_are_those_of_the_data_set(made: Store) -> None:
     assert sum(c.clips for c in audit.categories) == 10
     assert sum(audit.distributions["resolution"].values()) == 10
     assert abs(sum(c.hd_vila_share for c in audit.categories) - 1) < 0.01
+
+
+def test_evenness_is_that_of_what_is_left_after_a_removal(tmp_path: Path) -> None:
+    store = a_data_set(tmp_path, n_videos=2, n_clips=2, config=CONFIG)
+    before = recount(store).metrics
+    assert before.entropy > 0.2 and before.effective_categories == 2
+    remove(store, Tombstones(videos=frozenset({"video-00000"})))
+    after = recount(store).metrics
+    assert after.entropy == 0 and after.effective_categories == 1
 
 
 def test_what_the_tables_know_is_counted_of_every_clip_and_the_rest_of_those_whose_json_was_read(

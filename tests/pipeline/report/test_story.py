@@ -35,3 +35,10 @@ def test_a_video_says_where_it_went(world: World) -> None:
         assert part in text
     assert "its category is full" in steps[-1].what
     assert where_did_it_go(world.store, "nobody").steps == ()
+
+
+def test_a_repeated_video_names_the_one_that_it_repeats(world: World) -> None:
+    world.add("videos", {"video_id": "b", "title": "Six strings again", "category": "Music", "duration_s": 61.0})
+    world.add("matches", {"video_id": "b", "n": 0, "what": "clips", "other_video_id": "a", "other_n": 2})
+    world.select({"video_id": "b", "reason": "duplicate_video", "n_clips": 0, "rank": 1})
+    assert "alike: a" in where_did_it_go(world.store, "b").steps[-1].what

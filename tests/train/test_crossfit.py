@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -26,6 +27,7 @@ from train.crossfit import score_halves, train_halves
 from train.data.index import load_index
 from train.data.where import chosen
 from train.distributed import process_from_environment
+from train.feed.batches import open_data
 from train.loop.fit import StopRequest
 
 SHAPE = Shape(width=160, height=96, n_frames=12, first_frame=1, n_stills=3)
@@ -120,3 +122,14 @@ def test_another_data_set_or_seed_is_not_mixed_with_what_is_there(here):
         done(here, here / "one", seed=3)
     with pytest.raises(UserError, match=r"data\.grow: false"):
         done(here, here / "grown", **{"data.grow": "true"})
+
+
+def test_each_sentence_has_a_clip_of_its_video_or_none_and_mended_pairs_can_be_trained_on(here):
+    found = json.loads((here / "one/crossfit.json").read_text())
+    times = pq.read_table(here / "one/times.parquet").to_pylist()
+    assert len(times) == 14 == sum(sum(row[1:5]) for row in found["times"])
+    assert all(row["belongs_to"][:-6] in ("", row["key"][:-6]) for row in times)
+
+    config = load_config(TrainConfig, here / "train.yaml", [f"data.captions={here}/one/mended.json"])
+    data = open_data(config, here / "mended", process_from_environment("cpu"))
+    assert len(data.train) == len(json.loads((here / "one/mended.json").read_text())) > 0

@@ -135,7 +135,9 @@ def parse_requirement(text: str) -> Requirement:
     if match[1] not in Metrics.model_fields:
         near = difflib.get_close_matches(match[1], Metrics.model_fields, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise UserError(f"--require {text!r}: there is no metric {match[1]}{hint} (docs/reference.md lists them)")
+        raise UserError(
+            f"--require {text!r}: there is no metric {match[1]}{hint}; there are {', '.join(Metrics.model_fields)}"
+        )
     return Requirement(match[1], match[2], bound)
 
 

@@ -40,7 +40,7 @@ def why(
     if story is None and not removed:
         raise NothingMatched(f"{out}: {video} not found: never listed, or wrong output directory")
     lines = [(step.stage, step.what) for step in story.steps] if story else []
-    if story:
+    if story and not removed:
         shards = shards_of(store, video_id)
         lines += kept_clips(shards)
         names = ids_in(video) if is_pseudonym(video_id) else [video_id]

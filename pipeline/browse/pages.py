@@ -58,7 +58,10 @@ class Pages:
             first=(page - 1) * A_PAGE,
             problems=problems,
             error="",
-            facets={n: [(v, k, _address(asked.with_term(n, v))) for v, k in some] for n, some in found.facets.items()},
+            facets={
+                name: [(called, n, _address(asked.with_term(name, value))) for value, n, called in some]
+                for name, some in found.facets.items()
+            },
             groups=[(row, _address(asked.with_term(asked.group, row["value"] or ""))) for row in found.groups],
             sorts=[(sort, _address(_sorted(asked, sort))) for sort in _sorts(asked)],
             groupings=[(n, _address(replace(asked, group=n, sort=""))) for n in names if FIELDS[n].has_facet],

@@ -33,7 +33,7 @@ VIEWS = ("all_clips", "all_videos")
 TEXTS = [f"FROM {view}" for view in VIEWS]
 A_PAGE, A_FACET, MOST_GROUPS = 24, 12, 500
 LOOK_AGAIN_S = 10.0
-"""How long a page shows what is known before it looks for what is new; or 20 times as long as making it takes."""
+"""How long a page shows what is known before it looks for what is new; or five times as long as making it takes."""
 MEMORY = "1GB"
 ROWS_AT_ONCE = 100_000
 
@@ -52,12 +52,12 @@ def said_of(error: BaseException) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A page of what a line asks for. `facets`: by name of a field, its most frequent values with their counts."""
+    """A page of what a line asks for. `facets`: by name of a field, (value, count, name) of its most frequent ones."""
 
     rows: list[Row]
     n: int
     hours: float
-    facets: dict[str, list[tuple[str, int]]]
+    facets: dict[str, list[tuple[str, int, str]]]
     groups: list[Row] = field(default_factory=list)
 
 
@@ -70,6 +70,12 @@ class Rows:
         self._open: _File | None = None
         self._look_at, self._looking = 0.0, threading.Lock()
         self.follow()
+
+    @property
+    def state(self) -> str:
+        """Another whenever the tables have changed."""
+        assert self._open
+        return self._open.state
 
     def close(self) -> None:
         """Closes the file."""
@@ -88,7 +94,7 @@ class Rows:
                 raise
             self.problems = (said_of(error),)
         finally:
-            self._look_at = time.monotonic() + max(LOOK_AGAIN_S, 20 * (time.monotonic() - started))
+            self._look_at = time.monotonic() + max(LOOK_AGAIN_S, 5 * (time.monotonic() - started))
             self._looking.release()
 
     def _bring_up_to_date(self) -> None:
@@ -194,30 +200,40 @@ def _dicts(cursor: duckdb.DuckDBPyConnection, text: str, values: Sequence[Any]) 
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
+def _value_of(name: str) -> str:
+    """A field's value in SQL, as text; each of a list."""
+    column = FIELDS[name].columns[0]
+    return f"CAST({f'unnest({column})' if FIELDS[name].kind == 'list' else column} AS VARCHAR)"
+
+
+def _name_of(name: str) -> str:
+    """What a value is called, in SQL: a channel's id by its name, where that is known."""
+    return f"any_value({FIELDS[name].columns[1]})" if name == "channel" else "''"
+
+
 def _facets(
     cursor: duckdb.DuckDBPyConnection, asked: Asked, source: str, condition: str, values: list[Any]
-) -> dict[str, list[tuple[str, int]]]:
-    shown = {n: f for n, f in FIELDS.items() if f.has_facet and (f.of_videos or asked.of == "clips")}
-    columns = ", ".join(f.columns[0] for f in shown.values())
+) -> dict[str, list[tuple[str, int, str]]]:
+    names = [n for n, f in FIELDS.items() if f.has_facet and (f.of_videos or asked.of == "clips")]
+    columns = ", ".join(column for name in names for column in FIELDS[name].columns)
     each = [
-        f"(SELECT '{name}', CAST({'unnest(' * (f.kind == 'list')}{f.columns[0]}{')' * (f.kind == 'list')} AS VARCHAR)"
-        f" AS value, count(*) AS n FROM shown GROUP BY 2 ORDER BY 3 DESC, 2 LIMIT {A_FACET})"
-        for name, f in shown.items()
+        f"(SELECT '{name}', {_value_of(name)} AS value, count(*) AS n, {_name_of(name)} FROM shown GROUP BY 2"
+        f" ORDER BY 3 DESC, 2 LIMIT {A_FACET})"
+        for name in names
     ]
     how = "MATERIALIZED" if asked.terms else "NOT MATERIALIZED"
     text = f"WITH shown AS {how} (SELECT {columns} FROM {source} WHERE {condition}) {' UNION ALL '.join(each)}"
-    facets: dict[str, list[tuple[str, int]]] = {name: [] for name in shown}
-    for name, value, n in run(cursor, text, *values):
-        facets[name].append((value or "", n))
-    return {name: found for name, found in facets.items() if any(value for value, _ in found)}
+    facets: dict[str, list[tuple[str, int, str]]] = {name: [] for name in names}
+    for name, value, n, called in run(cursor, text, *values):
+        facets[name].append((value or "", n, called or value or ""))
+    return {name: found for name, found in facets.items() if any(value for value, _, _ in found)}
 
 
 def _groups(
     cursor: duckdb.DuckDBPyConnection, asked: Asked, source: str, condition: str, values: list[Any]
 ) -> list[Row]:
-    name, is_list = FIELDS[asked.group].columns[0], FIELDS[asked.group].kind == "list"
     text = (
-        f"SELECT CAST({f'unnest({name})' if is_list else name} AS VARCHAR) AS value, count(*) AS n,"
+        f"SELECT {_value_of(asked.group)} AS value, count(*) AS n, {_name_of(asked.group)} AS called,"
         " count(*) FILTER (status = 'kept') AS n_kept, count(*) FILTER (status = 'rejected') AS n_rejected,"
         f" sum(seconds) / 3600 AS hours FROM {source} WHERE {condition} GROUP BY 1 ORDER BY 2 DESC, 1"
         f" LIMIT {MOST_GROUPS}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ from pipeline.browse.pages import Pages, Place
 from pipeline.browse.review import Drawn
 from pipeline.browse.rows import A_PAGE, Row, Rows, said_of, unreadable
 from pipeline.engine.store.store import Store
+from pipeline.report.data import read_report_data
+from pipeline.report.page import content_policy, has_audit, render
 
 log = logging.getLogger("hdvila")
 
@@ -70,10 +73,12 @@ class Browser:
     def __init__(self, store: Store, rows: Rows, marks: Marks, drawn: Drawn | None = None) -> None:
         self.store, self._rows, self._marks = store, rows, marks
         self._pages = Pages(store, drawn)
+        self._reported, self._reporting = ("", b""), threading.Lock()
         self.posts: dict[str, Callable[[dict[str, str]], Answer]] = {"/mark": self._mark}
         self.gets: dict[str, Callable[[dict[str, str]], Answer]] = {
             "/": self._first,
             "/clips": self._clips,
+            "/report": self._report,
             "/clip": self._clip,
             "/film": self._film,
             "/still": self._still,
@@ -100,6 +105,18 @@ class Browser:
 
     def _first(self, query: dict[str, str]) -> Answer:
         return Answer(status=HTTPStatus.SEE_OTHER, headers={"Location": "/clips"})
+
+    def _report(self, query: dict[str, str]) -> Answer:
+        """The report as it would be now, kept until the tables change. The file in the data set may be a stranger's."""
+        self._rows.follow()
+        if not has_audit(self.store):
+            raise Refused(HTTPStatus.NOT_FOUND, "an image-text set has no crawl to report on")
+        with self._reporting:
+            if self._reported[0] != self._rows.state:
+                page = render(self.store, read_report_data(self.store), is_served=True)
+                self._reported = (self._rows.state, page.encode(errors="replace"))
+        policy = f"{content_policy()}; frame-ancestors 'none'"
+        return Answer(self._reported[1], headers={"Content-Security-Policy": policy})
 
     def _clips(self, query: dict[str, str]) -> Answer:
         self._rows.follow()

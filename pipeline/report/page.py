@@ -141,8 +141,18 @@ def _environment() -> Environment:
     return made
 
 
-def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> str:
-    """Renders the page. The samples' pictures are read from `store`."""
+@cache
+def content_policy() -> str:
+    """What the page may do: its one script, its styles, and pictures that lie in it."""
+    digest = base64.b64encode(hashlib.sha256(_template("report.js").encode()).digest()).decode()
+    return (
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:; media-src data:; "
+        "form-action 'none'; base-uri 'none'"
+    )
+
+
+def render(store: Store, data: ReportData, facts: ClipFacts | None = None, *, is_served: bool = False) -> str:
+    """Renders the page. The samples' pictures are read from `store`. `is_served`: with links to `browse`'s clips."""
     facts = facts or read_facts(store, data.clips)
     audit = audit_of(data, facts)
     style, script = (_template(name) for name in ("report.css", "report.js"))
@@ -177,7 +187,8 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> st
             result=review,
             style=Markup(style),
             script=Markup(script),
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            policy=Markup(content_policy()),
+            is_served=is_served,
             lists=[count_list(title, n, audit.clips_behind[title]) for title, n in audit.distributions.items() if n],
             channels=largest_channels(data),
             seed=data.seed,

@@ -48,7 +48,7 @@ joined AS (
         coalesce(s.shard, nullif(m.pack, ''), '') AS tar,
         CASE WHEN s.shard IS NULL THEN coalesce(m.pack_offset, 0) ELSE 0 END AS tar_offset,
         coalesce(s.members, m.members, '{}') AS members,
-        s.shard IS NOT NULL OR (x.kept AND list_contains(x.clips_kept, m.n)) AS is_kept,
+        s.shard IS NOT NULL OR (x.kept AND m.status = 'success' AND list_contains(x.clips_kept, m.n)) AS is_kept,
         l.stage AS own_stage, l.reason AS own_reason, l.detail AS own_detail, l."at" AS own_at,
         m.status <> 'success' AS has_failed, m.reason AS failed_for, m.error_message,
         x.stage AS video_stage, x.reason AS video_reason, x.detail AS video_detail, x."at" AS video_at,
@@ -63,15 +63,18 @@ joined AS (
     LEFT JOIN repeats p ON p.video_id = e.video_id AND p.n = m.n
 ),
 ended AS (
-    SELECT *, CASE WHEN is_kept THEN 'kept' WHEN own_reason IS NOT NULL THEN 'own' WHEN has_failed THEN 'failed'
+    SELECT *, CASE WHEN shard = '' AND starts_with(video_id, 'removed-') THEN 'removed' WHEN is_kept THEN 'kept'
+        WHEN own_reason IS NOT NULL THEN 'own' WHEN has_failed THEN 'failed'
         WHEN video_reason <> '' THEN 'video' WHEN is_left_out THEN 'left out' ELSE 'waiting' END AS ended
     FROM joined
 )
 SELECT clip_id, key, video_id, n,
     CASE ended WHEN 'kept' THEN 'kept' WHEN 'waiting' THEN 'waiting' ELSE 'rejected' END AS status,
     CASE ended WHEN 'own' THEN own_stage WHEN 'failed' THEN 'media' WHEN 'video' THEN video_stage
+        WHEN 'removed' THEN 'shards'
         WHEN 'left out' THEN 'balance' ELSE '' END AS stage,
     CASE ended WHEN 'own' THEN own_reason WHEN 'failed' THEN failed_for WHEN 'video' THEN video_reason
+        WHEN 'removed' THEN 'opted_out'
         WHEN 'left out' THEN if(is_repeat, 'duplicate_clip', 'over_quota') ELSE '' END AS reason,
     CASE ended WHEN 'own' THEN own_detail WHEN 'failed' THEN error_message
         WHEN 'video' THEN concat_ws(': ', 'with its video', nullif(video_detail, '')) ELSE '' END AS detail,

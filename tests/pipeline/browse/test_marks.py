@@ -1,6 +1,7 @@
 """Marks: the last line on a thing counts, and each export is read by the command that it is for."""
 
 import csv
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +10,9 @@ import pytest
 import hdvila_testing.shards as toys
 from manifests.errors import UserError
 from manifests.where import Expression
+from pipeline.browse.filters import read_line
 from pipeline.browse.marks import Mark, Marks, exported
+from pipeline.browse.rows import Rows
 from pipeline.dataset.remove import meant_by, remove
 from pipeline.engine.store.store import Store
 from pipeline.outdir.named import read_named, resolve
@@ -69,6 +72,11 @@ def test_what_is_marked_can_be_taken_out(tmp_path: Path) -> None:
     named = resolve(read_named(exported(marks, "ids").splitlines(), "marks"), store)
     assert remove(store, meant_by(named, store)).n_samples == 2
     assert Store(store.url).read_json("manifest.json")["totals"]["samples"] == 5 - 3
+    with closing(Rows(store)) as rows:
+        kept = {row["clip_id"] for row in rows.find(read_line("status:kept")).rows}
+        gone = rows.of_kind("clip", "video-00000.1")
+    assert kept == {"video-00000.0", "video-00002.0"} and gone
+    assert (gone["status"], gone["reason"]) == ("rejected", "opted_out")
 
 
 def test_no_cell_is_a_formula(marks: Marks) -> None:

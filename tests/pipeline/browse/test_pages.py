@@ -24,7 +24,7 @@ SHOWN = """async () => {
     pen.drawImage(film, 0, 0, 32, 18);
     return Array.from(pen.getImageData(0, 0, 32, 18).data);
 }"""
-VIEWS = ("/clips", "/clips?q=of%3Avideos", "/clips?q=group%3Areason", "/clips?q=nothing%3A1",
+VIEWS = ("/report", "/clips", "/clips?q=of%3Avideos", "/clips?q=group%3Areason", "/clips?q=nothing%3A1",
          "/clip?id=video000000.1&at=1", "/clip?id=video000001.0", "/marks", "/review", "/review?at=2")  # fmt: skip
 
 

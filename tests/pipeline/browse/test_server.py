@@ -240,3 +240,16 @@ def test_marks_are_made_by_the_page_alone_and_exported(finished: Store, look: Lo
     assert "attachment" in client.ask("/marks?as=csv").headers["Content-Disposition"]
     client.ask("/mark", "POST", urlencode(form | {"back": "1"}), **own)
     assert "another language" not in client.get("/marks").text
+
+
+def test_the_report_is_made_of_the_tables_and_leads_to_the_clips(tmp_path: Path, look: Look) -> None:
+    store = a_run(tmp_path / "out")
+    store.write("report/index.html", b"<script>alert('a stranger wrote this file')</script>")
+    client = look(store)
+    report = client.get("/report")
+    page = Page(report.text)
+    assert "Funnel" in page.text and "a stranger wrote" not in report.text
+    assert "/clips?q=of%3Aclips%20reason%3Asilent" in page.links
+    assert client.get("/clips", q="of:clips reason:silent").status == 200
+    assert "script-src 'sha256-" in report.headers["Content-Security-Policy"]
+    assert all(address.startswith("data:") for address in page.loads)

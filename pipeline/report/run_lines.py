@@ -119,7 +119,7 @@ def print_identities(state: PolitenessState, console: Console, *, is_over: bool 
         share, token_s = identity.get("reject_share", 0.0), identity.get("next_token_s", 0.0)
         table.add_row(identity["name"], *_counts([identity]), f"{share:.0%}", length_of(token_s), _note(identity))
     if others := [identity for identity in identities if identity not in shown]:
-        table.add_row(f"{len(others)} others", *_counts(others), "", "", "")
+        table.add_row(f"{len(others)} others" if shown else f"all {len(others)}", *_counts(others), "", "", "")
     console.print(table)
     if state.get("binds") and not is_over:
         allowed = f"the rates allow at most {state['videos_per_hour']:,.0f} videos an hour; {state['binds']} binds"

@@ -30,7 +30,7 @@ from unittest import mock
 
 from bench.rehearsal import Rehearsal, config_of
 from bench.world.accounts import FREED_MEMORY_RETURNS, Accounts
-from bench.world.cluster import Cluster
+from bench.world.cluster import MINUTE_S, Cluster
 from bench.world.distribution import read_distribution
 from bench.world.videos import World
 from bench.world.work import Work
@@ -91,9 +91,11 @@ class Site(Cluster):
         return SharedHere(self.polite)
 
     def collect(self, timeout_s: float) -> Finished | None:
-        """See Executor. What the operator does comes first."""
+        """See Executor. What the operator does comes first. Where nothing ends, the loop wakes once a minute: of a week
+        of every two seconds most of the bench would be such looks.
+        """
         self.do_by_now()
-        return super().collect(timeout_s)
+        return super().collect(max(timeout_s, MINUTE_S))
 
     def fence(self, node: str) -> bool:
         """See Executor."""
@@ -228,6 +230,8 @@ class Week:
             self.operator.says(f"{error}".replace(self.operator.out, "OUT"))
             print(f"exit {int(error.exit_code)}", flush=True)
             between, self.between = self.between, []
+            if not between:  # nobody wanted this end, and the same start would meet it again
+                sys.exit(int(error.exit_code))
             for done in between:
                 done()
             return False

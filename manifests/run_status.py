@@ -102,7 +102,7 @@ class StageStatus(BaseModel):
 
     @property
     def per_hour(self) -> float:
-        """Units an hour of this run."""
+        """Units an hour of this run, of the hours in which some were under way."""
         return self.done * 3600 / self.seconds if self.seconds > 0 else 0.0
 
 

@@ -30,7 +30,7 @@ def print_run(status: RunStatus, console: Console, now: float) -> None:
     console.print(headline(status, now), highlight=False, markup=False, soft_wrap=True)
     if not status.stages:
         return
-    table = Table("stage", "done", "of", "", "in flight", "an hour", "bytes", "rejected", box=None)
+    table = Table("stage", "done", "of", "", "in flight", "a busy hour", "bytes", "rejected", box=None)
     for stage in status.stages:
         rejected = _rejected(stage).total()
         units = n_units(stage.total or 2, stage.stage).partition(" ")[2]
@@ -146,7 +146,7 @@ def _note(identity: IdentityState) -> str:
 
 
 def result_line(head: Mapping[str, Any], status: RunStatus | None, now: float) -> str:
-    """What there is, in a line: clips of those asked for, hours, shards, and how long the run took or has taken.
+    """What there is, in a line: clips of those asked for, hours, shards, and how long the last run took.
 
     `head`: manifest.json, {} before the first.
     """
@@ -161,10 +161,10 @@ def result_line(head: Mapping[str, Any], status: RunStatus | None, now: float) -
         hours = f"{totals['hours']:,.2f} of {asked:,g} h"
     parts = [clips, hours, f"{totals['shards']:,} shards"]
     if status and status.state == "ended":
-        how = "done in" if status.exit_code == 0 else "stopped after"
-        parts.append(f"{how} {length_of(status.updated_at - status.started_at)}")
+        how = "took" if status.exit_code == 0 else "stopped after"
+        parts.append(f"the last run {how} {length_of(status.updated_at - status.started_at)}")
     elif status and status.is_alive(now):
-        parts.append(f"so far, in {length_of(now - status.started_at)}")
+        parts.append("so far")
     return ", ".join(parts)
 
 

@@ -41,8 +41,8 @@ def test_the_first_line_says_what_there_is_of_what_was_asked_for_and_how_long_it
     done = RunStatus(state="ended", started_at=0.0, updated_at=341.0, exit_code=0)
     busy = RunStatus(started_at=0.0, updated_at=100.0)
 
-    assert result_line(clips, done, 900.0) == "420 of 420 clips, 0.48 h, 16 shards, done in 6 min"
-    assert result_line(hours, busy, 110.0) == "420 clips, 0.48 of 1,000 h, 16 shards, so far, in 110 s"
+    assert result_line(clips, done, 900.0) == "420 of 420 clips, 0.48 h, 16 shards, the last run took 6 min"
+    assert result_line(hours, busy, 110.0) == "420 clips, 0.48 of 1,000 h, 16 shards, so far"
     assert result_line({}, busy, 110.0) == "no shard yet"
 
 

@@ -13,7 +13,10 @@ import pytest
 from hdvila_testing.video import a_video
 from manifests.errors import StorageErrorsExplained
 from manifests.exits import ExitsByTheTable
+from manifests.lock import RunLock
 from pipeline.cli import app
+from pipeline.engine.store.store import Store
+from tests.conftest import need
 
 FOLDER_RUN = """
 out: {out}
@@ -113,6 +116,25 @@ def test_an_empty_source_is_named(pipeline: Program, run_yaml: Path, tmp_path: P
 
 def test_an_output_that_cannot_be_made_is_named(pipeline: Program, run_yaml: Path) -> None:
     one_message(pipeline("run", run_yaml, "--set", "out=/proc/nowhere/out"), "/proc/nowhere/out", "another folder")
+
+
+def test_an_output_that_is_read_only_or_held_by_another_run_is_left_as_it_is(
+    pipeline: Program, run_yaml: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    read_only = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    there = ["unshare", "-rm", "sh", "-c", read_only, str(out)]
+    need(subprocess.run([*there, "true"]).returncode == 0, "a mount of its own (unshare -rm)")
+    command = [*there, sys.executable, "-P", "-m", "pipeline", "run", str(run_yaml)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    with RunLock(Store(str(out))):
+        second = pipeline("run", run_yaml)
+
+    one_message(Ended(done.returncode, done.stderr + done.stdout), "Read-only file system", "same command again")
+    one_message(second, "in use by", "start again")
+    assert (done.returncode, second.returncode) == (3, 3) and not list(out.iterdir())
+    assert pipeline("run", run_yaml).returncode == 0
 
 
 def test_other_identity_keys_are_refused_with_the_stage_they_touch_and_an_unreadable_shard_is_named_by_verify(

@@ -22,12 +22,13 @@ pytestmark = pytest.mark.slow
 
 FAULTS = {
     "a worker is killed": "die-once",
+    "a decoder crashes": "crash-once",
     "a decoder hangs in C": "stuck-once",
     "a unit hangs": "hang-once",
     "a unit takes too much memory": "hog-once",
     "the site refuses for now": "busy-once",
 }
-UNITS = ("a", "b", "c", "d", "e", "f")
+UNITS = ("a", "b", "c", "d", "e", "f", "g")
 LIMITS = Resources(time_limit_s=3, memory_bytes=200 * 1024**2)
 
 

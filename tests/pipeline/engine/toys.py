@@ -73,6 +73,8 @@ def act(unit: Unit, context: Context, n_before: int) -> None:
             time.sleep(0.4)
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "crash":
+            ctypes.string_at(0)  # a segmentation fault
         case "set the terminal":
             subprocess.run(["stty", "sane"], stderr=subprocess.DEVNULL)  # as ffmpeg does at its start
         case "sick disk":

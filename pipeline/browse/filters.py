@@ -66,7 +66,7 @@ _NUMBER = r"-?\d{1,12}(?:\.\d{1,6})?"
 _BOUND = re.compile(rf"(>=|<=|>|<)?({_NUMBER})|({_NUMBER})\.\.({_NUMBER})")
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters, and halves of characters that cannot be written."""
-MOST_CHARACTERS, MOST_TERMS = 2000, 50
+MOST_CHARACTERS, MOST_TERMS, MOST_ALIKE = 2000, 50, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,3 +248,18 @@ def equal_statement(asked: Asked) -> str:
         return f"SELECT {column}, count(*) AS {asked.of} FROM {source} GROUP BY ALL ORDER BY 2 DESC, 1"
     columns = "clip_id, status, reason, text" if asked.of == "clips" else "video_id, status, reason, title"
     return f"SELECT {columns} FROM {view_of(asked)} WHERE {condition} ORDER BY {order(asked)}"
+
+
+def like_statement(clip_id: str) -> Sql:
+    """The clips whose middle picture differs in the fewest of the 64 bits of its hash (pipeline/media/phash.py), as
+    (id, bits), the clip itself first; no row if it has no hash.
+    """
+    middle = "3 + 160 * (((octet_length(phashes) - 1) // 80) // 2)"
+    text = (
+        f"WITH looks AS (SELECT clip_id, ('0x' || substr(hex(phashes), {middle}, 16))::UBIGINT AS look FROM packs"
+        " WHERE octet_length(phashes) > 80 AND status = 'success')"
+        " SELECT l.clip_id, bit_count(xor(l.look, this.look)) AS bits"
+        " FROM looks l, (SELECT look FROM looks WHERE clip_id = ? LIMIT 1) this"
+        f" ORDER BY bits, l.clip_id <> ?, l.clip_id LIMIT {MOST_ALIKE}"
+    )
+    return text, [clip_id, clip_id]

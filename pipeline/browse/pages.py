@@ -16,7 +16,7 @@ from manifests.reasons import meaning_of
 from manifests.review import VERDICTS, Review
 from manifests.shards import MANIFEST_NAME, member_offsets
 from pipeline.browse.clip import Playing
-from pipeline.browse.filters import FIELDS, Asked, equal_statement
+from pipeline.browse.filters import FIELDS, Asked, equal_statement, inlined, like_statement
 from pipeline.browse.marks import EXPORTS, KINDS, Mark
 from pipeline.browse.review import Drawn
 from pipeline.browse.rows import A_PAGE, Found, Row
@@ -66,22 +66,32 @@ class Pages:
             sorts=[(sort, _address(_sorted(asked, sort))) for sort in _sorts(asked)],
             groupings=[(n, _address(replace(asked, group=n, sort=""))) for n in names if FIELDS[n].has_facet],
             statement=equal_statement(asked),
-            command=f"hdvila-pipeline sql {shlex.quote(self._store.url)} {shlex.quote(equal_statement(asked))}",
+            command=self._command(equal_statement(asked)),
+            like="",
         )
+
+    def like(self, clip_id: str, alike: list[tuple[Row, int]], problems: tuple[str, ...]) -> str:
+        """The clips that look like one, as a page of clips."""
+        rows = [{**row, "bits": bits} for row, bits in alike]
+        found = Found(rows, len(rows), sum(row["seconds"] for row in rows) / 3600, {})
+        return self._alone(found, problems, like=clip_id, statement=inlined(*like_statement(clip_id)))
 
     def wrong_line(self, line: str, error: str, problems: tuple[str, ...]) -> str:
         """The same page of nothing, for a line that asks for nothing that there is."""
-        nothing = Found([], 0, 0.0, {})
-        lists: dict[str, Any] = {
-            "facets": {},
-            "groups": [],
-            "sorts": [],
-            "groupings": [],
-            "statement": "",
-            "command": "",
-        }
-        about = {"page": 1, "n_pages": 0, "first": 0, "problems": problems, "error": error}
-        return self._made("clips.html.j2", line=line, asked=Asked(), found=nothing, **about, **lists)
+        return self._alone(Found([], 0, 0.0, {}), problems, line=line, error=error)
+
+    def _alone(self, found: Found, problems: tuple[str, ...], **about: Any) -> str:
+        """A page of clips without counts beside them."""
+        given = {"line": "", "error": "", "like": "", "statement": "", **about}
+        command = self._command(given["statement"]) if given["statement"] else ""
+        lists: dict[str, Any] = {"facets": {}, "groups": [], "sorts": [], "groupings": []}
+        return self._made(
+            "clips.html.j2", asked=Asked(), found=found, page=1, n_pages=0, first=0, problems=problems, command=command,
+            **lists, **given,
+        )  # fmt: skip
+
+    def _command(self, statement: str) -> str:
+        return f"hdvila-pipeline sql {shlex.quote(self._store.url)} {shlex.quote(statement)}"
 
     def clip(
         self, row: Row, playing: Playing | None, said: str, place: Place | None, marks: Mapping[tuple[str, str], Mark]

@@ -20,7 +20,7 @@ import duckdb
 import pyarrow as pa
 
 from manifests.errors import DamagedFile, UserError, message_of_store_error, storage_errors
-from pipeline.browse.filters import FIELDS, Asked, order, view_of, where
+from pipeline.browse.filters import FIELDS, Asked, like_statement, order, view_of, where
 from pipeline.browse.text_index import TextIndex
 from pipeline.engine.store.store import Store
 from pipeline.query.cache import file_beside, files_beside, open_tables, state_of
@@ -158,6 +158,17 @@ class Rows:
                 if found := _dicts(file.cursor(), f"SELECT * FROM {view} WHERE {kind}_id = ? LIMIT 1", [id_]):
                     return found[0]
         return None
+
+    def alike(self, clip_id: str) -> list[tuple[Row, int]]:
+        """The clips that look most like this one, and in how many bits of 64 they differ; [] if it has no hash."""
+        text, values = like_statement(clip_id)
+        with open_tables(self._store, text) as tables:
+            bits = dict(run(tables, text, *values))
+        with self._asking() as file:
+            listed = ", ".join("?" * len(bits)) or "NULL"
+            rows = _dicts(file.cursor(), f"SELECT * FROM all_clips WHERE clip_id IN ({listed})", [*bits])
+        of = {row["clip_id"]: row for row in rows}
+        return [(of[each], n) for each, n in bits.items() if each in of]
 
     def drawn(self, asked: Asked, n: int, seed: int) -> list[tuple[str, str]]:
         """(id, category) of n clips, drawn by a seed as evenly over categories as there are some."""

@@ -79,6 +79,7 @@ class Browser:
             "/": self._first,
             "/clips": self._clips,
             "/report": self._report,
+            "/like": self._like,
             "/clip": self._clip,
             "/film": self._film,
             "/still": self._still,
@@ -128,6 +129,13 @@ class Browser:
             return Answer(said.encode(), status=HTTPStatus.BAD_REQUEST)
         found = self._rows.find(asked, (page - 1) * A_PAGE)
         return Answer(self._pages.clips(line, asked, found, page, self._rows.problems).encode())
+
+    def _like(self, query: dict[str, str]) -> Answer:
+        row = self._row(query)
+        alike = self._rows.alike(row["clip_id"])
+        if not alike:
+            raise NoMember(f"{row['clip_id']} has no hash of its pictures in the table packs")
+        return Answer(self._pages.like(row["clip_id"], alike, self._rows.problems).encode(errors="replace"))
 
     def _row(self, query: dict[str, str]) -> Row:
         row = self._rows.of_kind("clip", query.get("id", ""))

@@ -8,10 +8,11 @@ import pytest
 import hdvila_testing.shards as toys
 from manifests.errors import UserError
 from pipeline.browse import rows as rows_module
-from pipeline.browse.filters import equal_statement, read_line
+from pipeline.browse.filters import equal_statement, inlined, like_statement, read_line
 from pipeline.browse.rows import Rows
 from pipeline.dataset.remove import remove
 from pipeline.engine.store.store import Store
+from pipeline.media.phash import pack_hashes
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.query.ask import ask
 from tests.pipeline.browse.conftest import a_run
@@ -66,6 +67,28 @@ def test_groups_count_as_the_statement_does(finished: Store) -> None:
     with closing(Rows(finished)) as rows, ask(finished, equal_statement(asked)) as answer:
         groups = rows.find(asked).groups
         assert [(row["value"], row["n"]) for row in groups] == [row for some in answer.rows for row in some]
+
+
+def test_the_clips_that_look_like_one_are_those_of_the_nearest_hashes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = {0: 0b0000, 1: 0b1111, 2: 0b0001}
+    row = toys._pack_row
+
+    def with_hashes(video_id: str, n: int, *given: object) -> dict[str, object]:
+        pictures = [(9,) * 10, (looks[n] + (64 if video_id[-1] == "1" else 0),) * 10, (5,) * 10]
+        return {**row(video_id, n, *given), "phashes": pack_hashes(pictures)}  # type: ignore[arg-type]
+
+    monkeypatch.setattr(toys, "_pack_row", with_hashes)
+    store = a_run(tmp_path / "out")
+    with closing(Rows(store)) as rows:
+        alike = [(found["clip_id"], bits) for found, bits in rows.alike("video000002.0")]
+        text = inlined(*like_statement("video000002.0"))
+        with ask(store, text) as answer:
+            assert [row for some in answer.rows for row in some] == alike
+        assert alike[0] == ("video000002.0", 0) and [bits for _, bits in alike] == sorted(bits for _, bits in alike)
+        assert ("video000000.0", 0) in alike and ("video000001.1", 5) in alike and ("video000002.2", 1) in alike
+        assert rows.alike("no.0") == []
 
 
 def test_facets_count_what_is_shown(finished: Store) -> None:

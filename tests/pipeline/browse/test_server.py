@@ -151,6 +151,10 @@ def test_the_pages_show_what_was_kept_and_what_was_not(finished: Store, look: Lo
     assert "video" not in silent.tags and "as the test asked" in silent.text
 
 
+def test_a_clip_without_hashes_is_like_none(finished: Store, look: Look) -> None:
+    assert "no hash of its pictures" in look(finished).get("/like", id="video000000.1").text
+
+
 def test_a_view_has_an_address_and_a_statement_to_share(finished: Store, look: Look) -> None:
     client = look(finished)
     page = client.get("/clips", q='category:Music "sentence 1"')

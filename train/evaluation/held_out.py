@@ -1,4 +1,4 @@
-"""Losses on held-out clips: the mean over rows of each objective, and how often it is right."""
+"""What a run holds out, and the losses on it: the mean over rows of each objective, and how often it is right."""
 
 from __future__ import annotations
 
@@ -14,10 +14,20 @@ from train.data.loader import ClipDataset, Loaded, blank_rows, read_once
 from train.data.registry import Source
 from train.distributed import Process, sum_over_ranks, world_size
 from train.evaluation.scores import HeldOut
-from train.feed.batches import rows_of, view_of
+from train.feed.batches import TrainData, rows_of, view_of
 from train.feed.tokenizer import Tokenizer
 from train.models.wrapping import autocast, unwrap
 from train.objectives import Draw, Objective, prepare
+
+
+def no_val(config: TrainConfig, data: TrainData) -> str:
+    """Why a run's data has nothing to evaluate on; "" if it has."""
+    if data.val is not None:
+        return ""
+    if config.data.questions:
+        return "no questions are held out: name a file in eval.questions, or give --videos and --questions"
+    place, splits = config.data.manifest or config.data.videos, sorted({shard.split for shard in data.manifest.shards})
+    return f"{place}: has no split {config.data.val_split!r} to evaluate on; it has {', '.join(splits)}"
 
 
 @dataclass(frozen=True, slots=True)

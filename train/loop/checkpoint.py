@@ -157,6 +157,8 @@ def find_checkpoint(path: Place, *, best: bool = False) -> Place:
     if _at(path).exists(METADATA):
         return path
     folders = checkpoints(path)
+    if not folders and isinstance(path, Path) and not path.exists():
+        raise UserError(f"{path}: no such folder")
     if not folders:
         raise UserError(f"{path}: holds no checkpoint; give a run's folder or one of its checkpoints/step-*")
     return best_of(folders) or folders[-1] if best else folders[-1]

@@ -12,6 +12,7 @@ from manifests.settings import load_config
 from train.config import TrainConfig
 from train.data.index import Index
 from train.distributed import Process
+from train.evaluation.held_out import no_val
 from train.evaluation.published import PublishedScores, published_of
 from train.evaluation.scores import Scores
 from train.feed.batches import TrainData, open_data
@@ -47,11 +48,8 @@ def open_run(target: Path, process: Process, *, best: bool = False, overrides: l
 
 def refuse_no_val(run: Opened) -> None:
     """UserError for a run without a val split."""
-    data = run.config.data
-    if run.data.val is None and data.questions:
-        raise UserError("no questions are held out: name a file in eval.questions, or give --videos and --questions")
-    if run.data.val is None:
-        raise UserError(f"{data.manifest or data.videos}: has no split {data.val_split!r} to evaluate on")
+    if problem := no_val(run.config, run.data):
+        raise UserError(problem)
 
 
 def open_any(target: Path, process: Process, *, best: bool = False, overrides: list[str] | None = None) -> Opened:
@@ -61,10 +59,20 @@ def open_any(target: Path, process: Process, *, best: bool = False, overrides: l
     checkpoint = find_checkpoint(target, best=best)
     folder = checkpoint.parent.parent if checkpoint.parent.name == folder_of(Path()).name else checkpoint.parent
     config = load_config(TrainConfig, folder / "config.yaml", overrides)
+    _refuse_elsewhere(config.data.manifest)
     data = open_data(config, folder, process)
     model = wrap(first_model(config, process, resuming=True), strategy_of(config, process))
     restore_weights(checkpoint, model)
     return Opened(config, folder, checkpoint, data, model)
+
+
+def _refuse_elsewhere(manifest: str) -> None:
+    """UserError for a relative path that leads nowhere from the current folder."""
+    if manifest and "://" not in manifest and not Path(manifest).is_absolute() and not Path(manifest).exists():
+        raise UserError(
+            f"{manifest}: not found; the run names it relative to the current folder: start there, or use "
+            "--set data.manifest=…"
+        )
 
 
 def evaluate_run(

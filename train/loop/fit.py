@@ -33,24 +33,18 @@ from torch import nn
 
 from manifests.errors import UserError
 from manifests.terminal import heeding
-from train.config import TrainConfig
+from train.config import DataConfig, TrainConfig
 from train.data.plan import mix
 from train.distributed import Process, agree, from_first, whole
 from train.evaluation.benchmark import BenchmarkOptions
 from train.evaluation.evaluate import evaluate
+from train.evaluation.held_out import no_val
 from train.evaluation.published import Published, PublishedScores, encoder_of_run, published_of, score_published
 from train.evaluation.scores import Scores
 from train.feed.batches import TrainData, choose_source
 from train.loop import hard_negatives, nonfinite, observe, run_folder
 from train.loop.bucket import Home
-from train.loop.checkpoint import (
-    Checkpointer,
-    Facts,
-    capture,
-    checkpoints,
-    read_facts,
-    restore,
-)
+from train.loop.checkpoint import Checkpointer, Facts, capture, checkpoints, read_facts, restore
 from train.loop.epochs import EpochFeed, epochs_of
 from train.loop.objective import Loss, backward, mark_trainable
 from train.loop.optim import Ema, build_optimizer, clip_gradients, lr_factor, set_lr
@@ -93,6 +87,8 @@ class Outcome:
     step: int
     n_steps: int
     scores: dict[str, float]
+    scores_step: int
+    """The step that `scores` are of; 0 if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +141,14 @@ def _fit(config: TrainConfig, home: Home, process: Process, stop: StopRequest) -
     feed = open_feed(config, home, process)
     data = feed.data
     benchmark = published_of(config, folder / "index")
+    unscored = "" if benchmark is not None else no_val(config, data)
+    if unscored and config.data.val_split != DataConfig.model_fields["val_split"].default:
+        raise UserError(unscored)
     n_steps = config.loop.steps or math.ceil(config.loop.epochs * data.epoch_length / config.loop.batch)
     model = first_model(config, process, resuming=bool(checkpoints(home.place)))
     say(process, describe_run(config, data, model, n_steps, process))
+    if unscored:
+        say(process, f"warning: the run will not be scored: {unscored}")
     strategy = strategy_of(config, process)
     tune(model, config.loop, strategy)
     per_node = ranks_a_node() if config.loop.shard == "node" else 0
@@ -175,7 +176,7 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
     config, process, model, optimizer = run.config, run.process, run.model, run.optimizer
     feed = run.feed
     scalars = Scalars(process.device, config.observe.every)
-    first = done
+    first, scores_step = done, done if scores else 0
     meter = observe.Meter(config, process.device, process.world, feed.epochs_done)
     skipped = nonfinite.Skipped(run.folder, process, wanted=config.loop.nonfinite == "skip")
     model.train()
@@ -208,7 +209,7 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
         if saving:
             record(run, recorder, meter, scalars.read())  # before the checkpoint: it stops at values that aren't finite
         if evaluating:
-            scores = validate(run, recorder, done).flat()
+            scores, scores_step = validate(run, recorder, done).flat(), done
         if saving:
             run.checkpointer.save(capture(model, optimizer, run.ema), facts_of(run, done, scores if evaluating else {}))
             meter.restart()  # the time spent here doesn't count for the next step
@@ -217,7 +218,7 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
             break
     run.checkpointer.wait()
     recorder.say(meter.describe_waiting())
-    return Outcome("finished" if done == run.n_steps else "stopped", done, run.n_steps, scores)
+    return Outcome("finished" if done == run.n_steps else "stopped", done, run.n_steps, scores, scores_step)
 
 
 def update(run: Run, step: int) -> None:

@@ -2,7 +2,7 @@
 
 RUN/run.lock    locked (flock) by the first rank while it runs, and released with the process; names the process. For a
                 run in a bucket: bucket.py
-RUN/changes.jsonl   each learning rate that was changed when the run went on: from which step, the key, both values
+RUN/changes.jsonl   each identity key that was changed when the run went on: after which step, the key, both values
 RUN/requeue     exists while the run is stopped on request: a scheduler's script starts the run again if it is there
 """
 
@@ -77,8 +77,8 @@ def _lock(descriptor: int, folder: Path) -> str:
 def claim(home: Home, config: TrainConfig, process: Process) -> None:
     """Writes RUN/config.yaml. UserError if the run there has checkpoints and its identity keys differ.
 
-    A finished run may be given more steps or epochs: it continues from its end. Any may be given another learning rate,
-    which RUN/changes.jsonl then tells.
+    A finished run may be given more steps or epochs: it continues from its end. Any may be given another learning rate.
+    Both are printed, and RUN/changes.jsonl tells them.
     """
     folder, path = home.here, home.here / "config.yaml"
     done = checkpoints(home.place)
@@ -88,15 +88,19 @@ def claim(home: Home, config: TrainConfig, process: Process) -> None:
         now = {key: value for key, (value, _) in identity_values(config).items()}
         changed = {key: (before.get(key), now[key]) for key in now if before.get(key) != now[key]}
         _refuse_other_fixed(done[-1], config)
-        rates = {key: changed.pop(key) for key in CHANGEABLE if key in changed}
-        if changed and not _only_longer(folder, done[-1], changed):
-            lines = [f"{key}: {old} there, {new} here" for key, (old, new) in changed.items()]
+        others = {key: values for key, values in changed.items() if key not in CHANGEABLE}
+        if others and not _only_longer(folder, done[-1], others):
+            lines = [f"{key}: {old} there, {new} here" for key, (old, new) in others.items()]
             raise UserError(
                 f"{config.out}: holds a run with another configuration:\n  " + "\n  ".join(lines) + "\n"
                 "give another folder (--set out=...), or the old values to go on with it"
             )
-        if rates and process.is_first:
-            _write_down(folder, done[-1], rates)
+        if changed and process.is_first:
+            _write_down(folder, done[-1], changed)
+            if others and config.optim.schedule != "constant":
+                print(
+                    "warning: this run's schedule had ended and is stretched: its learning rate rises again", flush=True
+                )
     if process.is_first:
         folder.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
@@ -105,10 +109,11 @@ def claim(home: Home, config: TrainConfig, process: Process) -> None:
         (folder / REQUEUE).unlink(missing_ok=True)
 
 
-def _write_down(folder: Path, newest: Files, rates: dict[str, tuple[Any, Any]]) -> None:
+def _write_down(folder: Path, newest: Files, changed: dict[str, tuple[Any, Any]]) -> None:
     step = read_facts(newest).step
     with (folder / CHANGES).open("a") as file:
-        for key, (old, new) in rates.items():
+        for key, (old, new) in changed.items():
+            print(f"{key} {old} → {new} from step {step + 1} on", flush=True)
             file.write(json.dumps({"after_step": step, "key": key, "from": old, "to": new}) + "\n")
 
 

@@ -150,7 +150,7 @@ def test_a_damaged_checkpoint_and_an_unknown_format_are_refused(tmp_path):
     with pytest.raises(UserError, match="format 9, this program reads 1"):
         read_facts(path)
     with pytest.raises(UserError, match="holds no checkpoint"):
-        find_checkpoint(tmp_path / "elsewhere")
+        find_checkpoint(path.parent)
 
 
 def test_weights_for_use_are_the_average_where_the_run_kept_one(tmp_path):

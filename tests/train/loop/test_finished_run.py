@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +44,14 @@ def test_a_runs_folder_its_checkpoint_and_the_yaml_that_names_it_open_the_same(w
     assert json.loads((out / "summary.json").read_text())["scores"]["n_clips"] == len(opened[0].val)
 
 
+def test_a_run_whose_manifest_is_not_found_from_here_says_so(whole, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^out/manifest.json: .*relative to the current folder.*--set data.manifest="):
+        open_run(whole[1], process_from_environment("cpu"), overrides=["data.manifest=out/manifest.json"])
+    with pytest.raises(UserError, match="out/nothing: no such folder"):
+        open_run(Path("out/nothing"), process_from_environment("cpu"))
+
+
 def test_a_run_without_held_out_clips_is_one_message(whole):
-    with pytest.raises(UserError, match="has no split 'nowhere' to evaluate on"):
+    with pytest.raises(UserError, match="has no split 'nowhere' to evaluate on; it has train, val"):
         open_run(whole[1], process_from_environment("cpu"), overrides=["data.val_split=nowhere"])

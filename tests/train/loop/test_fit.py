@@ -229,6 +229,7 @@ def test_a_shard_that_is_away_for_a_while_is_not_counted_for_good(drawn, tmp_pat
     [
         ({"data": {"manifest": "/nowhere/manifest.json"}}, "no such file"),
         ({"data": {"split": "test"}}, "no shard of split 'test'"),
+        ({"data": {"val_split": "test"}}, "has no split 'test' to evaluate on; it has train, val"),
         ({"data": {"weights": {"Musik": 2}}}, "no such category; did you mean Music"),
         ({"data": {"tokenizer": "/nowhere"}}, "/nowhere"),
         ({"loop": {"strategy": "fsdp2"}}, "torchrun"),
@@ -238,6 +239,13 @@ def test_a_shard_that_is_away_for_a_while_is_not_counted_for_good(drawn, tmp_pat
 def test_what_cannot_work_is_one_message(drawn, tmp_path, sections, message):
     with pytest.raises(UserError, match=message):
         run(drawn, tmp_path / "run", **sections)
+
+
+def test_a_set_without_held_out_clips_trains_and_says_that_there_will_be_no_scores(tmp_path, capsys):
+    manifest = write_dataset(tmp_path / "data", videos=4, shape=TINY)
+
+    assert run(manifest, tmp_path / "run", loop={"steps": 1}).scores == {}
+    assert "has no split 'val' to evaluate on; it has train\n" in capsys.readouterr().out
 
 
 def test_streaming_trains_too(drawn, tmp_path):
@@ -287,7 +295,10 @@ def test_a_finished_run_can_be_lengthened_and_an_unfinished_one_cannot(drawn, tm
     run(drawn, tmp_path / "long", loop={"steps": 4}, **steady)
     run(drawn, tmp_path / "run", loop={"steps": 2}, **steady)
 
-    assert run(drawn, tmp_path / "run", loop={"steps": 4}, **steady).step == 4
+    run(drawn, tmp_path / "run", StopAfter(tmp_path / "run", 3), loop={"steps": 4}, **steady)
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["step"], summary["scores_step"]) == (3, 2), "scores are older than a step without evaluation"
+    assert run(drawn, tmp_path / "run", loop={"steps": 4}, **steady).scores_step == 4
     assert losses(tmp_path / "run") == losses(tmp_path / "long")
     with pytest.raises(UserError, match=r"loop\.steps: 4 there, 3 here"):
         run(drawn, tmp_path / "run", loop={"steps": 3}, **steady)

@@ -60,7 +60,7 @@ def test_after_ten_in_a_row_it_is_not_the_data(drawn, tmp_path):
         run(drawn, tmp_path / "run", optim=hopeless, loop={"nonfinite": "skip", "steps": 20})
 
 
-def test_a_run_goes_on_with_another_rate_which_is_written_down(drawn, tmp_path):
+def test_a_run_goes_on_with_another_rate_which_is_said_and_written_down(drawn, tmp_path, capsys):
     out = tmp_path / "run"
     run(drawn, out, StopAfter(out, 3), optim={"schedule": "constant", "warmup": 0.0})
 
@@ -68,6 +68,7 @@ def test_a_run_goes_on_with_another_rate_which_is_written_down(drawn, tmp_path):
 
     rates = [r["lr"] for r in read_metrics(out) if r["kind"] == "step"]
     assert rates == pytest.approx([1e-3] * 3 + [5e-4] * 3)
+    assert "optim.lr 0.001 → 0.0005 from step 4 on\n" in capsys.readouterr().out
     assert json.loads((out / "changes.jsonl").read_text()) == {
         "after_step": 3,
         "key": "optim.lr",

@@ -46,14 +46,35 @@ def test_a_claim_takes_the_mark_away_and_writes_the_configuration(tmp_path: Path
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["config.yaml"]
 
 
-def test_a_run_is_not_resumed_with_another_constant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = parse_config(TrainConfig, a_tree(tmp_path / "manifest.json", tmp_path), source="test")
-    claim(home_of(tmp_path), config, ALONE)
-    checkpoint = folder_of(tmp_path) / "step-00000001"
+def with_a_checkpoint(folder: Path) -> TrainConfig:
+    """Makes the folder that of a run after its first step."""
+    config = parse_config(TrainConfig, a_tree(folder / "manifest.json", folder), source="test")
+    claim(home_of(folder), config, ALONE)
+    checkpoint = folder_of(folder) / "step-00000001"
     checkpoint.mkdir(parents=True)
     facts = Facts(1, "", "", config.record(), 1, fixed=config.fixed_values())
     (checkpoint / FACTS).write_text(json.dumps(asdict(facts)))
     (checkpoint / METADATA).touch()
+    return config
+
+
+def test_a_schedule_that_is_stretched_is_warned_of_and_written_down(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = with_a_checkpoint(tmp_path)
+    (tmp_path / "summary.json").write_text('{"status": "finished", "step": 1}')
+    n_steps = config.loop.steps
+    longer = a_tree(tmp_path / "manifest.json", tmp_path, loop={"steps": n_steps + 4})
+
+    claim(home_of(tmp_path), parse_config(TrainConfig, longer, source="test"), ALONE)
+
+    said = capsys.readouterr().out
+    assert f"loop.steps {n_steps} → {n_steps + 4} from step 2 on\n" in said and "warning: this run's schedule" in said
+    assert json.loads((tmp_path / "changes.jsonl").read_text())["key"] == "loop.steps"
+
+
+def test_a_run_is_not_resumed_with_another_constant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = with_a_checkpoint(tmp_path)
     claim(home_of(tmp_path), config, ALONE)
 
     monkeypatch.setattr(OptimConfig, "eps", 1e-8)

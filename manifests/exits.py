@@ -87,8 +87,10 @@ MEANINGS = {
     ExitCode.STOPPED: "stopped by the site or the machine (cookies, disk, network, a lock); committed work is kept",
     ExitCode.INTERNAL: "an error of this program; please report it with the output",
     ExitCode.NOTHING_MATCHED: "nothing matched what was asked for",
-    ExitCode.DRAINED: "stopped on request with everything saved: run the same command again (EX_TEMPFAIL)",
-    ExitCode.INTERRUPTED: "interrupted (Ctrl-C); committed work is kept, and the same command continues from there",
+    ExitCode.DRAINED: "stopped on request, all saved (in training: Ctrl-C): run the same command again (EX_TEMPFAIL)",
+    ExitCode.INTERRUPTED: (
+        "interrupted (Ctrl-C, in training a second); committed work is kept, and the same command continues from there"
+    ),
 }
 
 ALWAYS = (ExitCode.OK, ExitCode.USER_ERROR, ExitCode.INTERNAL, ExitCode.INTERRUPTED)

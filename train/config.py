@@ -358,7 +358,7 @@ class TrainConfig(Section):
     def _possible(self) -> "TrainConfig":
         loop, model = self.loop, self.model
         if bool(loop.steps) == bool(loop.epochs):
-            raise ValueError("give either loop.steps or loop.epochs")
+            raise ValueError("give either loop.steps or loop.epochs: the other is 0 (--set loop.epochs=0)")
         self._data_possible()
         weights = {objective.name: weight for objective, weight in active(self.objective)}
         if not weights:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from hdvila_testing.drawn_set import a_tree
-from manifests.settings import load_config
+from manifests.settings import describe_keys, load_config
 from train.cli import app, main
 from train.commands.init import STARTS
 from train.config import TrainConfig
@@ -65,6 +66,9 @@ def test_a_start_loads_as_it_stands_and_says_how_its_file_is_run(start, tmp_path
 
     config = load_config(TrainConfig, file)
     assert config.out and (config.data.manifest or config.data.videos)
+    sections = "|".join(TrainConfig.model_fields)
+    named = set(re.findall(rf"\b(?:{sections})\.\w+", "".join(re.findall(r"#.*", file.read_text()))))
+    assert named <= {row["key"] for row in describe_keys(TrainConfig)}, "keys that its comments name"
 
 
 @pytest.mark.parametrize(("word", "says"), [("hd-vila", "did you mean hd_vila?"), ("x", "demo, ")])

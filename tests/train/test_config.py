@@ -27,7 +27,7 @@ def test_an_unknown_key_names_the_nearest_one():
     ("sections", "message"),
     [
         ({"loop": {"steps": 0}}, "give either loop.steps or loop.epochs"),
-        ({"loop": {"epochs": 1.0}}, "give either loop.steps or loop.epochs"),
+        ({"loop": {"epochs": 1.0}}, "the other is 0 .--set loop.epochs=0"),
         ({"objective": {"contrastive": 0}}, "nothing would be learned"),
         ({"objective": {"mlm": 1.0}}, "need model.stage: 2"),
         ({"model": {"stage": 2, "itm": True}}, "go together"),

@@ -24,7 +24,7 @@ def export(
 ) -> None:
     """Writes model.safetensors, config.json, tokenizer and model card; averaged weights if the run kept them."""
     from manifests import hub
-    from train.exports.export import export_run
+    from train.exports.export import export_run, use_of
     from train.loop.bucket import at_hand
 
     if form == "onnx":
@@ -33,6 +33,6 @@ def export(
     if push:
         hub.refuse_name(push)
     checkpoint = export_run(at_hand(run, best=best), out, best=best, onnx=form == "onnx")
-    typer.echo(f'{out}: exported from {checkpoint}; from Python: train.load("{out}").embed_text(["a caption"])')
+    typer.echo(f"{out}: exported from {checkpoint}; {use_of(out)}")
     if push:
         typer.echo(f"uploaded to {hub.push(out, push, public=public).address}")

@@ -126,8 +126,12 @@ def _decode_errors_of(path: Path) -> Iterator[None]:
 
 
 def videos_in(folder: Path) -> list[Path]:
-    """All video files under a folder, sorted by path. UserError if there are none."""
+    """All video files under a folder, sorted by path, without the .m4v (proxy) of a clip that is there as .mp4.
+
+    UserError if there are none.
+    """
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in CONTAINERS and path.is_file()]
+    paths = [path for path in paths if path.suffix != ".m4v" or not path.with_suffix(".mp4").is_file()]
     if not paths:
         raise UserError(f"{folder}: holds no video ({', '.join(CONTAINERS)})")
     return paths

@@ -34,11 +34,13 @@ from train.exports.export_folder import (
     refuse_existing_file,
     whole_folder,
 )
+from train.exports.image_text_export import NAMES as IMAGE_TEXT
 from train.exports.image_text_export import export_image_text, export_official_soho, write_official_soho
 from train.exports.onnx_files import write_onnx
 from train.exports.vit_export import export_vit, write_vit
 from train.feed.asked import read_classes, task_of, write_classes
 from train.feed.tokenizer import Tokenizer, load_tokenizer
+from train.models.base import ModelSection
 from train.models.configs import ModelConfig
 from train.models.hd_vila import HDVila
 from train.models.official import BIAS, BIAS_ALIAS, check_keys, load_official, stage_of
@@ -95,8 +97,8 @@ def export_run(run: Path, out: Path, *, best: bool = False, onnx: bool = False) 
         task=task_of(trained),
         classes=tuple(read_classes(folder)),
     )
+    model.weight_sources = _asked_sources(config, facts.config.get("seed", 0))
     if isinstance(model, HDVila):
-        model.weight_sources = _asked_sources(model.config, facts.config.get("seed", 0))
         export(model, tokenizer, out, origin, onnx=onnx)
     elif isinstance(model, Vit):
         export_vit(model, tokenizer, out, origin, onnx=onnx)
@@ -105,6 +107,16 @@ def export_run(run: Path, out: Path, *, best: bool = False, onnx: bool = False) 
     else:
         export_image_text(model, tokenizer, out, origin)  # type: ignore[arg-type]
     return checkpoint
+
+
+def use_of(folder: Path) -> str:
+    """What an exported folder is good for, in a line to type."""
+    document = read_config(folder)
+    if document["model_type"] in IMAGE_TEXT:
+        return f"start another run from it: --set model.model_weights={folder}"
+    if "task" in document:
+        return USE_ANSWERS.splitlines()[1].replace("PATH_OF_THIS_FOLDER", str(folder))
+    return f'from Python: train.load("{folder}").embed_text(["a caption"])'
 
 
 def export_official(source: Path, out: Path, *, vocab: Path | None = None, partial: bool = False) -> int:
@@ -123,11 +135,14 @@ def export_official(source: Path, out: Path, *, vocab: Path | None = None, parti
 def write_official(folder: Path, out: Path, layout: Layout = "transformers") -> int:
     """Converts an exported folder to a published checkpoint file (a flat fp32 state dict), or a vit to a folder of its
     towers in `layout`; returns how many entries."""
-    kind = read_config(folder).get("model_type")
+    document = read_config(folder)
+    kind, preset = document.get("model_type"), document.get("model", {}).get("preset")
     if kind == "soho":
         return write_official_soho(folder, out)
     if kind == "vit":
         return write_vit(folder, out, layout)
+    if preset != "hd_vila":
+        raise UserError(f"{folder}: only the published size (hd_vila) can be converted; this is `{preset}`")
     weights = {key: value for key, value in read_weights(folder).items() if not key.startswith("temperature.")}
     stage = stage_of(weights)
     check_keys(weights, stage)
@@ -158,9 +173,9 @@ def model_config(tree: Mapping[str, Any], source: Path) -> ModelConfig | VitConf
     return parse_config(ModelConfig, tree, source=str(source))
 
 
-def _asked_sources(config: ModelConfig, seed: int) -> dict[str, str]:
+def _asked_sources(config: ModelSection, seed: int) -> dict[str, str]:
     """The sources of weights that the run's configuration names; only its log says which could be used."""
-    asked = {"trunks": config.trunk_weights, "bert": config.bert_weights, "model": config.model_weights}
+    asked = {key.removesuffix("_weights"): getattr(config, key) for key in config.sources}
     return {part: f"random, seed {seed}" if source == "random" else source for part, source in asked.items() if source}
 
 

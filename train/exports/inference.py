@@ -24,6 +24,7 @@ from train.evaluation.encoder import Encoder
 from train.evaluation.published import encoder_of_run
 from train.exports.export import model_config, read_weights
 from train.exports.export_folder import CONFIG, read_config
+from train.exports.image_text_export import NAMES as IMAGE_TEXT
 from train.feed.asked import read_classes
 from train.feed.tokenizer import FILE, load_tokenizer
 from train.loop.checkpoint import find_checkpoint, restore_weights
@@ -43,17 +44,23 @@ def load_checkpoint(target: Path, *, best: bool = False, device: torch.device | 
     folder = next(p for p in (checkpoint.parent.parent, checkpoint.parent) if (p / "config.yaml").is_file())
     config = load_config(TrainConfig, folder / "config.yaml")
     if not isinstance(config.model, ModelConfig | VitConfig):
-        raise UserError(f"{target}: holds a model of kind {config.model.kind}, which has no embeddings to compare by")
+        raise _no_embeddings(target, config.model.kind)
     model = build_model(config.model.without_sources(), seed=config.seed)
     mark_trainable(model, config)
     restore_weights(checkpoint, model)
     return encoder_of_run(model.to(device), load_tokenizer(folder / "tokenizer"), config, read_classes(folder))
 
 
+def _no_embeddings(place: Path, kind: str) -> UserError:
+    return UserError(f"{place}: holds a model of kind {kind}, which has no embeddings to compare by")
+
+
 def load(path: str | Path, *, device: torch.device | str = "cpu") -> Encoder:
     """Loads the model of an exported folder (`hdvila-train export` or `convert`). UserError says what is wrong."""
     folder = Path(path)
     document = read_config(folder)
+    if document.get("model_type") in IMAGE_TEXT:
+        raise _no_embeddings(folder, document["model_type"])
     section = model_config(document.get("model", {}), source=folder / "config.json")
     model = HDVila(section) if isinstance(section, ModelConfig) else Vit(section)
     _fill(model, folder)

@@ -83,7 +83,7 @@ tags: [video-text-retrieval, contrastive]
 
 # Video and text in one space
 
-Two published towers with attention in time over the frames of a clip.
+Two towers with attention in time over the frames of a clip.
 
 | | |
 |---|---|"""
@@ -102,6 +102,6 @@ writes the towers as a folder that it loads; they embed pictures and texts, with
 
 ## Licence
 
-The licence of the towers that training began with goes with these weights. The clips belong to their makers: see the
-data set's card for their licences.
+The licence of the weights that training began with, if they were not random, goes with these. The clips belong
+to their makers: see the data set's card for their licences.
 """

@@ -141,12 +141,13 @@ def test_what_is_no_film_is_named_with_its_cure(tmp_path: Path, files: dict[str,
 
 
 def test_a_folders_films_are_those_at_any_depth_by_path(tmp_path: Path) -> None:
-    for name in ("b.MP4", "a/z.mkv", "a/notes.txt", "c.webm"):
+    for name in ("b.MP4", "a/z.mkv", "a/notes.txt", "a/k.mp4", "a/k.m4v", "d.m4v", "c.webm"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "folder.avi").mkdir()
 
-    assert [path.relative_to(tmp_path).as_posix() for path in videos_in(tmp_path)] == ["a/z.mkv", "b.MP4", "c.webm"]
+    found = [path.relative_to(tmp_path).as_posix() for path in videos_in(tmp_path)]
+    assert found == ["a/k.mp4", "a/z.mkv", "b.MP4", "c.webm", "d.m4v"], "k.m4v is the proxy of k.mp4"
     with pytest.raises(UserError, match=r"holds no video \(\.mp4, "):
         videos_in(tmp_path / "folder.avi")
 

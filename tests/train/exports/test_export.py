@@ -99,7 +99,7 @@ def test_an_export_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_a_tiny_model_is_no_official_checkpoint_and_the_message_says_so(tmp_path: Path) -> None:
     export(a_model(), None, tmp_path / "out", Origin("a test"))
-    with pytest.raises(UserError, match="not an official stage 1 checkpoint"):
+    with pytest.raises(UserError, match=r"only the published size .* this is `tiny`"):
         write_official(tmp_path / "out", tmp_path / "official.bin")
     assert not (tmp_path / "official.bin").exists()
 
@@ -115,6 +115,7 @@ def test_a_run_is_exported_by_the_command_uploaded_and_used(
     assert f"uploaded to {hub.url}/me/it" in done.output and hub.private["me/it"]
     assert hub.files["me/it"].keys() == {path.name for path in (tmp_path / "out").iterdir()}
     model = train.load(tmp_path / "out")
+    assert f'train.load("{tmp_path / "out"}").embed_text([' in done.output
     text = model.embed_text(["a red square moves right", "a blue bar moves left"])
     assert text.shape == (2, model.model.config.width)
     assert torch.allclose(text.norm(dim=1), torch.ones(2), atol=1e-6)

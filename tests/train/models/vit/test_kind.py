@@ -126,6 +126,8 @@ def test_low_rank_additions_alone_move_and_an_export_has_them_merged(adapted: Pa
 
     invoke("export", adapted, tmp_path / "out")
     exported = train.load(tmp_path / "out")
+    card = (tmp_path / "out/README.md").read_text()
+    assert f"| initial weights of image | {clip} |" in card and "published" not in card
 
     assert not [key for key in exported.model.state_dict() if is_lora(key)]
     film = torch.randint(0, 256, (20, 96, 160, 3), dtype=torch.uint8)

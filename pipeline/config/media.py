@@ -91,8 +91,8 @@ class ScenesConfig(Section):
 
     detector: Detector = identity(
         "shots",
-        doc="shots: hard cuts, dissolves and fades, without flashes; content, adaptive: PySceneDetect's, "
-        "hard cuts only; off: none are looked for",
+        doc="shots: hard cuts, dissolves, fades and wipes, without flashes and captions; content, adaptive: "
+        "PySceneDetect's, hard cuts only; off: none are looked for",
     )
     action: Literal["flag", "drop", "snap", "split"] = identity(
         "flag",

@@ -21,6 +21,25 @@ def chroma_of(small: Any) -> NDArray[np.uint8]:
     return np.stack([plane_values(plane) for plane in small.planes[1:]])
 
 
+_COLOUR_ROWS, _COLOUR_COLUMNS = 9, 16
+_PLAIN_CHROMA = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")
+
+
+def some_chroma(frame: Any) -> NDArray[np.uint8] | None:
+    """The chroma of a few pixels of a decoded frame: 2 x 9 x 16, uint8; None if not 8-bit in planes, or smaller."""
+    import numpy as np  # heavy, and not needed for clips alone
+
+    if frame.format.name not in _PLAIN_CHROMA:
+        return None
+    plane = frame.planes[1]
+    down, right = plane.height // _COLOUR_ROWS, plane.width // _COLOUR_COLUMNS
+    if not down or not right:
+        return None
+    shape, strides = (_COLOUR_ROWS, _COLOUR_COLUMNS), (down * plane.line_size, right)
+    first = down // 2 * plane.line_size + right // 2
+    return np.stack([np.ndarray(shape, np.uint8, plane, first, strides) for plane in frame.planes[1:3]])
+
+
 _PLAIN_LUMA = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray")
 
 

@@ -26,7 +26,7 @@ from pipeline.media.frames import (
     decode_video,
     scaled_size,
 )
-from pipeline.media.planes import luma_of, luma_plane
+from pipeline.media.planes import luma_of, luma_plane, some_chroma
 from pipeline.media.probe import Probe
 from pipeline.media.repeats import Repeats
 
@@ -114,7 +114,10 @@ class _Shots:
 
     def feed(self, frame: Any, small: Small) -> None:
         luma = luma_plane(frame)
-        self._finder.feed(luma_of(small()) if luma is None else luma)
+        if luma is None:
+            frame = small()
+            luma = luma_of(frame)
+        self._finder.feed(luma, some_chroma(frame))
 
     def feed_again(self) -> None:
         self._finder.feed_again()

@@ -240,7 +240,7 @@ def scenes_told(
 ) -> Scenes:
     """The scenes of frames at these times, where the detector finds these, in frames."""
     changes = [SimpleNamespace(first=first, last=last) for first, last in found]
-    detector = SimpleNamespace(feed=lambda luma: None, finish=lambda: changes)
+    detector = SimpleNamespace(feed=lambda luma, colours: None, finish=lambda: changes)
     monkeypatch.setattr("pipeline.media.shots.ShotFinder", lambda fps: detector)
     finder, frame = SceneFinder(SHOTS, Fraction(fps), min_ms), av.VideoFrame(64, 36, "yuv420p")
     for time_ms in times_ms:

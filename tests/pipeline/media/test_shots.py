@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.media.shots import HEIGHT, WIDTH, Pictures, ShotFinder, Transition, few_pixels, likeness, transitions
+from pipeline.media.shot_pictures import HEIGHT, WIDTH, Pictures, Transition, few_pixels, likeness
+from pipeline.media.shots import ShotFinder, transitions
 
 
 def blobs(seed: int) -> Pictures:
@@ -290,12 +291,12 @@ def test_a_dissolve_is_found_at_any_rate_wherever_the_blocks_of_pictures_end(fps
 def test_of_many_cuts_none_is_lost_or_told_twice_and_few_pictures_are_held() -> None:
     finder = ShotFinder(25)
     tracemalloc.start()
-    for n in range(1400):
+    for n in range(2400):
         finder.feed(blobs(n // 11 % 50).astype(np.uint8))
     _, most_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert finder.finish() == [Transition(n, n) for n in range(11, 1400, 11)]
-    assert most_bytes < 10e6, "as numbers, 1400 pictures are 13 MB"
+    assert finder.finish() == [Transition(n, n) for n in range(11, 2400, 11)]
+    assert most_bytes < 16e6, "as numbers, 2400 pictures are 22 MB"
 
 
 def test_a_picture_is_made_small_by_the_mean_of_its_parts_and_a_large_one_by_a_sixteenth_of_it() -> None:
@@ -376,3 +377,88 @@ def test_a_dissolve_of_six_frames_is_one_up_to_37_frames_a_second(fps: int, grad
         finder.feed(picture.astype(np.uint8))
     assert any(found.is_gradual for found in finder.finish()) == gradual
     assert any(found.is_gradual for found in transitions(mixed(steady(6), size=126))), "25 where nothing is said"
+
+
+def a_scene(seed: int) -> Pictures:
+    """Detail in every part of the picture, on soft shapes."""
+    detail = np.random.default_rng(seed).normal(0, 18, (HEIGHT, WIDTH))
+    return np.clip(blobs(seed) + detail, 0, 255).astype(np.float32)
+
+
+SCENE, NEXT = a_scene(20), a_scene(21)
+
+
+@pytest.mark.parametrize("moves", [0, 1])
+def test_a_caption_or_an_inset_that_comes_and_goes_is_no_cut(moves: int) -> None:
+    """Boxes of 17 and of 20 %, over a still picture and over one that moves."""
+    for box, shown in (((slice(24, 34), slice(10, 50)), 235.0), ((slice(2, 18), slice(32, 61)), ONE[18:34, 2:31])):
+        pictures = np.stack([np.roll(SCENE, moves * i, 1) for i in range(80)])
+        pictures[(slice(25, 55), *box)] = shown
+        assert transitions(pictures) == []
+
+
+def test_of_the_next_shot_a_cut_is_found_though_the_caption_stays() -> None:
+    pictures = np.stack([SCENE] * 40 + [NEXT] * 40)
+    pictures[:, 24:34, 10:50] = 235.0
+    assert transitions(pictures) == [Transition(40, 40)]
+
+
+def in_colours(pictures: Sequence[Pictures], *blue: float) -> list[tuple[int, int]]:
+    """The cuts in these pictures, of such a blue."""
+    finder = ShotFinder(25)
+    for picture, value in zip(pictures, blue, strict=True):
+        finder.feed(picture.astype(np.uint8), np.stack([np.full((9, 16), v, np.uint8) for v in (value, 128)]))
+    return [(found.first, found.last) for found in finder.finish()]
+
+
+def test_shots_of_one_brightness_are_told_apart_by_their_colour_and_a_change_of_the_light_is_no_cut() -> None:
+    pale = [flat(120)] * 80
+    assert in_colours(pale, *[100] * 40, *[140] * 40) == [(40, 40)]
+    assert in_colours(pale, *[100] * 40, *[107] * 40) == [], "too little"
+    assert in_colours(pale, *[100] * 40, 140, 140, *[100] * 38) == [], "a coloured flash"
+    assert in_colours([SCENE] * 80, *[100] * 40, *[140] * 40) == [], "all that is seen stays"
+
+
+@pytest.mark.parametrize("level", [16.0, 235.0])
+def test_a_fade_through_black_or_white_is_one_transition(level: float) -> None:
+    out = [level + (SCENE - level) * (1 - share) for share in steady(9)]
+    into = [level + (NEXT - level) * share for share in steady(9)]
+    [found] = transitions(np.stack([SCENE] * 40 + out + [flat(level)] * 3 + into + [NEXT] * 40))
+    assert found.is_gradual and abs(found.middle - 50) <= 2
+
+
+def test_a_white_flash_is_no_fade() -> None:
+    assert transitions(np.stack([SCENE] * 40 + [flat(235)] * 3 + [SCENE] * 40)) == []
+
+
+def joined(kind: str, share: float) -> Pictures:
+    """A picture on the way from SCENE to NEXT."""
+    across, down = round(WIDTH * share), round(HEIGHT * share)
+    if kind == "wipe":
+        return np.concatenate([NEXT[:, :across], SCENE[:, across:]], axis=1)
+    if kind == "push left":
+        return np.concatenate([SCENE[:, across:], NEXT[:, :across]], axis=1)
+    if kind == "push down":
+        return np.concatenate([NEXT[HEIGHT - down :], SCENE[: HEIGHT - down]], axis=0)
+    if kind == "iris":
+        circle = cv2.circle(np.zeros((HEIGHT, WIDTH), np.uint8), (32, 18), round(37 * share), 1, -1)
+        return np.where(circle > 0, NEXT, SCENE)
+    return SCENE + np.float32(share) * (NEXT - SCENE)
+
+
+@pytest.mark.parametrize("kind", ["wipe", "push left", "push down", "iris", "dissolve"])
+@pytest.mark.parametrize(("n", "step"), [(12, 1), (20, 1), (40, 2), (45, 1), (60, 1)])
+def test_shots_that_are_joined_slowly_are_one_transition(kind: str, n: int, step: int) -> None:
+    ends = 60 * step
+    between = [joined(kind, share) for share in steady(n)]
+    found = transitions(np.stack([SCENE] * ends + between + [NEXT] * ends).astype(np.float32), step)
+    assert [one.is_gradual for one in found] == [True], found
+    assert abs(found[0].middle - ends - n // 2) <= n // 4
+
+
+def test_a_camera_that_pans_over_a_scene_makes_no_transition() -> None:
+    wide = cv2.resize(np.concatenate([SCENE, NEXT], axis=1), (8, 5), interpolation=cv2.INTER_AREA)
+    wide = cv2.resize(wide, (2 * WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    for n in (16, 32, 64):
+        steps = [0] * 40 + [round(WIDTH * share) for share in steady(n)] + [WIDTH] * 40
+        assert transitions(np.stack([wide[:, x : x + WIDTH] for x in steps]).astype(np.float32)) == []

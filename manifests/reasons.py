@@ -93,6 +93,8 @@ class Reason(StrEnum):
     NO_CLIPS = "no_clips"
     # media
     NOT_A_VIDEO = "not_a_video"
+    UNSUPPORTED_CONTAINER = "unsupported_container"
+    ENCRYPTED = "encrypted"
     BELOW_720P = "below_720p"
     CHANGED = "changed"
     KEEPS_CHANGING = "keeps_changing"
@@ -243,6 +245,10 @@ FACTS: dict[Reason, _Fact] = {
     Reason.CLIP_TOO_LONG: _Fact(NEVER, "clip longer than the configured bound"),
     Reason.NO_CLIPS: _Fact(NEVER, "no clip of this video passed"),
     Reason.NOT_A_VIDEO: _Fact(NEVER, "does not open as video"),
+    Reason.UNSUPPORTED_CONTAINER: _Fact(
+        NEVER, "a video in another container than mp4 (mov), Matroska (WebM), MPEG-TS, FLV and AVI"
+    ),
+    Reason.ENCRYPTED: _Fact(NEVER, "its packets are encrypted"),
     Reason.BELOW_720P: _Fact(NEVER, "the video is below 720p"),
     Reason.CHANGED: _Fact(LATER, "another film than was looked at: a later run looks at it anew"),
     Reason.KEEPS_CHANGING: _Fact(

@@ -34,7 +34,7 @@ def needs_conversion(source: Probe, mode: str = "remux") -> bool:
     video = source.video
     if mode == "exact" and video.bit_depth > 8:
         return True  # encoded clips have 8 bits
-    unfit = video.interlaced or video.transformed or video.refreshes
+    unfit = video.interlaced or video.transformed or video.refreshes or video.untimed
     return unfit or bool(video.hdr) or video.codec not in CARRIED or is_h264_444(video)
 
 

@@ -41,8 +41,24 @@ _MOST_SHAPE = 16
 _GENERATE_PTS = 1
 """FFmpeg's flag, set by PyAV, to make presentation times: without B-frames they come out a frame late in an AVI."""
 
-_FIRST_PACKETS = 120
-"""Packets that are tried until a first frame decodes."""
+_OTHER_CONTAINERS = {
+    b"OggS": "Ogg",
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": "ASF (WMV)",
+    b"\x00\x00\x01\xba": "an MPEG program stream",
+    b"\x06\x0e\x2b\x34": "MXF",
+    b".RMF": "RealMedia",
+    b"GIF8": "GIF",
+}
+"""Containers of videos that `CONTAINERS` leaves out, by their first bytes."""
+
+_HEAD_BYTES = 1 << 16
+"""What is looked at of a file that does not open."""
+
+_MOST_BACK_S = 1
+"""How far back decode times may go from one packet to the next, s; those of joined recordings go by more."""
+
+_FIRST_PACKETS = 600
+"""Packets that are tried until a first frame decodes: a recording may begin that long before a keyframe."""
 
 
 class Unusable(Rejected):
@@ -80,7 +96,8 @@ class Probe:
 
 
 def open_media(path: Path, limits: MediaLimits) -> Any:
-    """Opens a PyAV container. Raises Unusable(NOT_A_VIDEO, OVERSIZED) where it cannot or must not be opened.
+    """Opens a PyAV container. Raises Unusable where it cannot or must not be opened: NOT_A_VIDEO, OVERSIZED,
+    UNSUPPORTED_CONTAINER, ENCRYPTED.
 
     Raises Starved where that takes longer than it may by the clock.
     """
@@ -100,13 +117,26 @@ def open_media(path: Path, limits: MediaLimits) -> Any:
     except (av.FFmpegError, OSError, ValueError, IndexError) as error:
         if time.monotonic() - began >= OPEN_TIMEOUT_S:
             raise Starved(f"opening it took more than {OPEN_TIMEOUT_S:g} s by the clock") from None
-        raise Unusable(Reason.NOT_A_VIDEO, f"does not open as {CONTAINERS}: {_short(error)}") from None
+        raise _unopened(path, _short(error)) from None
     for stream in container.streams.video:
         if has_decoder(stream):
             stream.codec_context.thread_count = 1  # a unit uses the single core that it is given
             if container.format.name == "avi" and not stream.codec_context.has_b_frames:
                 container.flags &= ~_GENERATE_PTS
     return container
+
+
+def _unopened(path: Path, error: str) -> Unusable:
+    """Why a file does not open, by its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    for magic, name in _OTHER_CONTAINERS.items():
+        if head.startswith(magic):
+            cure = "ffmpeg may copy its tracks into another: ffmpeg -i FILE -c copy FILE.mkv"
+            return Unusable(Reason.UNSUPPORTED_CONTAINER, f"{name}, not one of {CONTAINERS}; {cure}")
+    if head[4:8] == b"ftyp" and b"encv" in head:
+        return Unusable(Reason.ENCRYPTED, "its header names an encryption")
+    return Unusable(Reason.NOT_A_VIDEO, f"does not open as {CONTAINERS}: {error}")
 
 
 def shown_as_stored(packet: Any) -> None:
@@ -163,7 +193,9 @@ def _probe(container: Any, path: Path, limits: MediaLimits) -> Probe:
     end_s = _end_of(container, stream, keyframes)
     if end_s is None:
         raise Unusable(Reason.TRUNCATED, "no video packets")
-    video = video_track(stream, zero_s, _first_picture(container, stream), refreshes=keyframes.refresh)
+    untimed = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
+    picture = _first_picture(container, stream)
+    video = video_track(stream, zero_s, picture, refreshes=keyframes.refresh, untimed=untimed)
     if max(video.width, video.height) > _MOST_SHAPE * video.short_side:
         raise Unusable(Reason.BROKEN_MEDIA, f"a shape of {video.width}x{video.height} with square pixels")
     return Probe(
@@ -172,7 +204,7 @@ def _probe(container: Any, path: Path, limits: MediaLimits) -> Probe:
         bytes_=path.stat().st_size,
         zero_s=zero_s,
         duration_ms=math.ceil((end_s - zero_s) * 1000),
-        declared_ms=_declared_ms(container, stream, end_s),
+        declared_ms=_declared_ms(container, stream, end_s, zero_s),
         video=video,
         audio=audio_track(audio, zero_s) if audio is not None else None,
         n_audio_tracks=len(audio_streams),
@@ -199,6 +231,8 @@ def refuse_unfit(source: Probe, config: CutConfig) -> None:
         raise Unusable(
             Reason.UNSUPPORTED_MEDIA, "keyframes are no whole pictures (intra refresh); use cut.convert: true"
         )
+    if video.untimed:
+        raise Unusable(Reason.UNSUPPORTED_MEDIA, "an AVI with B-frames has no time of each; use cut.convert: true")
     if video.transformed:
         raise Unusable(Reason.UNSUPPORTED_MEDIA, "displayed mirrored or askew; use cut.convert: true")
     if video.hdr and config.hdr == "reject":
@@ -226,7 +260,7 @@ def _refuse_oversized(container: Any, stream: Any, limits: MediaLimits) -> None:
         raise Unusable(Reason.OVERSIZED, f"{context.width}x{context.height}, the limit is {MAX_PIXELS} pixels")
     if context.width <= 0 or context.height <= 0:
         raise Unusable(Reason.BROKEN_MEDIA, "gives no frame size")
-    duration_s = (container.duration or 0) / av.time_base
+    duration_s = (_length_us(container) or 0) / av.time_base
     if duration_s > limits.max_duration_s:
         raise Unusable(Reason.OVERSIZED, f"{duration_s:.0f} s, the limit is {limits.max_duration_s:.0f} s")
 
@@ -238,24 +272,45 @@ def _zero(stream: Any, audio_streams: list[Any], *, wraps: bool = False) -> Frac
     return earliest if wraps else max(Fraction(0), earliest)
 
 
-def _duration_ms(container: Any, stream: Any) -> int:
-    if stream.duration is not None:
-        seconds: Fraction = stream.duration * stream.time_base
-        return math.ceil(seconds * 1000)
-    return -1 if container.duration is None else int(container.duration // 1000)
+def _start_us(container: Any) -> int:
+    return int(container.start_time or 0)
 
 
-def _declared_ms(container: Any, stream: Any, end_s: Fraction) -> int:
+def _first_us(container: Any) -> int:
+    """Where a seek finds the first packet: a Matroska file without an index has nothing before its start, and an edit
+    list may hide what an mp4 has before 0.
+    """
+    if container.format.name.startswith("matroska"):
+        return _start_us(container)
+    return -60 * av.time_base if container.format.name.startswith("mov") else 0
+
+
+def _length_us(container: Any) -> int | None:
+    """What the header declares as the length of the longest track, microseconds; None if nothing.
+
+    Where the clock of a Matroska file begins later than 0 (recorders, live streams), FFmpeg's muxer declares the time
+    of the end instead.
+    """
+    length, start = container.duration, max(0, _start_us(container))
+    is_end = container.format.name.startswith("matroska") and length is not None and length > start
+    return None if length is None else int(length - start if is_end else length)
+
+
+def _declared_ms(container: Any, stream: Any, end_s: Fraction, zero_s: Fraction) -> int:
     """What the header declares for the pictures, ms; -1 if nothing.
 
     Matroska and FLV declare the length of the longest track alone. Pictures that end before that are cut off, unless
     another track goes on to that length: then nothing is declared for the pictures.
     """
-    declared_ms = _duration_ms(container, stream)
-    if stream.duration is not None or not _is_too_short(math.ceil(end_s * 1000), declared_ms):
+    if stream.duration is not None:
+        seconds: Fraction = stream.duration * stream.time_base
+        return math.ceil(seconds * 1000)
+    length_us = _length_us(container)
+    declared_ms = -1 if length_us is None else length_us // 1000
+    if not _is_too_short(math.ceil((end_s - zero_s) * 1000), declared_ms):
         return declared_ms
     ends_s = (_end_of(container, track) for track in container.streams.audio)
-    is_whole = any(not _is_too_short(math.ceil(other_s * 1000), declared_ms) for other_s in ends_s if other_s)
+    is_whole = any(not _is_too_short(math.ceil((other - zero_s) * 1000), declared_ms) for other in ends_s if other)
     return -1 if is_whole else declared_ms
 
 
@@ -265,11 +320,13 @@ def _is_too_short(ends_ms: int, declared_ms: int) -> bool:
 
 
 def _end_of(container: Any, stream: Any, keyframes: Keyframes | None = None) -> Fraction | None:
-    """Time stamp (s) at which a track's last packet ends: from those near the file's end, or from all of them."""
-    known = container.duration
-    if known is not None and known > 20 * av.time_base:
-        start = container.start_time or 0
-        end = _last_end(container, stream, start + known - 10 * av.time_base, keyframes)
+    """Time stamp (s) at which a track's last packet ends: from those near the file's end, or from all of them.
+
+    All of them in a transport stream: it has no index, and may be several that were joined.
+    """
+    known = _length_us(container)
+    if known is not None and known > 20 * av.time_base and container.format.name != "mpegts":
+        end = _last_end(container, stream, _start_us(container) + known - 10 * av.time_base, keyframes)
         if end is not None:
             return end
     return _last_end(container, stream, None, keyframes)
@@ -277,12 +334,20 @@ def _end_of(container: Any, stream: Any, keyframes: Keyframes | None = None) -> 
 
 def _last_end(container: Any, stream: Any, from_us: int | None, keyframes: Keyframes | None) -> Fraction | None:
     last: int | None = None
+    decoded = -math.inf
     try:
-        container.seek(0 if from_us is None else from_us, backward=True)
+        container.seek(_first_us(container) if from_us is None else from_us, backward=True)
         for packet in container.demux(stream):
             if packet.pts is None and packet.size:
                 shown_as_stored(packet)
-            if packet.pts is not None and packet.size:
+            if packet.has_sidedata("encryption_info"):
+                raise Unusable(Reason.ENCRYPTED, f"{_at(packet)} is encrypted")
+            if packet.dts is not None and packet.size:
+                if (decoded - packet.dts) * stream.time_base > _MOST_BACK_S:
+                    joined = "several recordings joined? ffmpeg makes one of them: ffmpeg -i FILE -c copy FILE.mkv"
+                    raise Unusable(Reason.UNSUPPORTED_MEDIA, f"its clock jumps back to {_at(packet)}; {joined}")
+                decoded = packet.dts
+            if packet.pts is not None and packet.size and not packet.is_discard:
                 last = max(packet.pts + (packet.duration or 0), last if last is not None else packet.pts)
                 if keyframes is not None:
                     keyframes.see(packet)
@@ -294,16 +359,23 @@ def _last_end(container: Any, stream: Any, from_us: int | None, keyframes: Keyfr
     return None if last is None else last * stream.time_base
 
 
-def _first_picture(container: Any, stream: Any) -> Any | None:
-    """The first frame that decodes: it has the display matrix, and decoding it reveals the true pixel format."""
-    container.seek(0, backward=True)
+def _at(packet: Any) -> str:
+    return f"{float((packet.dts or packet.pts or 0) * packet.time_base):.1f} s"
+
+
+def _first_picture(container: Any, stream: Any) -> Any:
+    """The first frame that decodes: it has the display matrix, and decoding it reveals the true pixel format.
+
+    Raises Unusable if none does: clips may be copied without decoding more.
+    """
+    container.seek(_first_us(container), backward=True)
     for packet in islice(container.demux(stream), _FIRST_PACKETS):
         try:
             for frame in packet.decode():
                 return frame
         except av.FFmpegError:
             continue
-    return None
+    raise Unusable(Reason.DECODE_ERRORS, f"none of its first {_FIRST_PACKETS} pictures decodes")
 
 
 def _short(error: BaseException) -> str:

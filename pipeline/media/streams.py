@@ -54,6 +54,9 @@ class VideoTrack:
     refreshes: bool = False
     """Whether its keyframes are no whole pictures (intra refresh)."""
 
+    untimed: bool = False
+    """Whether its frames have no times of their own: an AVI tells those at which they are decoded."""
+
     @property
     def short_side(self) -> int:
         """min(width, height) as displayed."""
@@ -74,7 +77,9 @@ class AudioTrack:
     duration_ms: int
 
 
-def video_track(stream: Any, zero_s: Fraction, picture: Any | None, *, refreshes: bool = False) -> VideoTrack:
+def video_track(
+    stream: Any, zero_s: Fraction, picture: Any | None, *, refreshes: bool = False, untimed: bool = False
+) -> VideoTrack:
     """What a file says of a video track, by its first decoded frame (None if none decodes)."""
     context = stream.codec_context
     rotation = -round(picture.rotation) % 360 if picture is not None else 0
@@ -101,6 +106,7 @@ def video_track(stream: Any, zero_s: Fraction, picture: Any | None, *, refreshes
         start_ms=ms_of(stream.start_time, stream, zero_s),
         duration_ms=ms_of(stream.duration, stream, Fraction(0)) if stream.duration is not None else -1,
         refreshes=refreshes,
+        untimed=untimed,
         transformed=picture is not None and not _is_turned_by_quarters(picture),
     )
 
@@ -146,14 +152,22 @@ def _fps(stream: Any) -> Fraction:
 
 
 def _is_turned_by_quarters(picture: Any) -> bool:
-    """Whether a frame is displayed as it is, or turned by a multiple of 90 degrees; not if it is mirrored or askew."""
+    """Whether a frame is displayed as it is, or turned by a multiple of 90 degrees; not if it is mirrored or askew.
+
+    A matrix of zeros shows nothing; FFmpeg, and players, then show the frame as it is.
+    """
     a, b, c, d = _matrix(picture)
-    return a * d - b * c > 0 and min(abs(a), abs(b)) <= _ASKEW * max(abs(a), abs(b))
+    return not any((a, b, c, d)) or (a * d - b * c > 0 and min(abs(a), abs(b)) <= _ASKEW * max(abs(a), abs(b)))
 
 
 def _matrix(picture: Any) -> tuple[int, int, int, int]:
     """(a, b, c, d) of x' = ax + cy and y' = bx + dy, as FFmpeg stores it: nine numbers, row by row."""
-    data = picture.side_data.get("DISPLAYMATRIX")  # PyAV 19 goes through the types, earlier ones through the data
+    try:
+        data = picture.side_data.get("DISPLAYMATRIX")  # PyAV 19 goes through the types, earlier ones through the data
+    except (
+        ValueError
+    ):  # side data that PyAV 18 has no name for: a headset's spatial video; rotation is known without it
+        data = None
     if data is None:
         return 1, 0, 0, 1
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(data))

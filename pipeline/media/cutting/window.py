@@ -50,7 +50,7 @@ def picture_window(container: Any, stream: Any, span: Span, source: Probe, max_p
         tick_at(span.end_ms, source, base),
         tick_at(span.start_ms - max_preroll_ms, source, base),
     )
-    run = _run_of(packets_from(container, stream, bounds.start), bounds)
+    run = _with_a_frame_each(_run_of(packets_from(container, stream, bounds.start), bounds), stream)
     if not run or run[0].pts > max(bounds.start, stream.start_time or 0):
         raise Unusable(Reason.BROKEN_MEDIA, f"no keyframe at or before {span.start_ms} ms")
     return _checked(run, bounds, span)
@@ -144,17 +144,28 @@ def _run_of(packets: Iterator[Any], bounds: _Bounds) -> list[Any]:
 
 def _checked(run: list[Any], bounds: _Bounds, span: Span) -> PictureWindow:
     packets = [packet for packet in run if packet.pts >= run[0].pts]
-    n_before = sum(packet.pts < bounds.start for packet in packets)
-    n_frames = sum(bounds.start <= packet.pts < bounds.end for packet in packets)
-    if not n_frames:
+    inside = [packet for packet in packets if bounds.start <= packet.pts < bounds.end]
+    if not inside:
         raise Unusable(Reason.SPAN_OUTSIDE, f"no frame begins between {span.start_ms} and {span.end_ms} ms")
     if len({packet.pts for packet in packets}) < len(packets):
         raise Unusable(Reason.BROKEN_MEDIA, "two frames have the same time")
-    if any(packet.is_corrupt or packet.is_discard for packet in packets if packet.pts >= bounds.start):
-        raise Unusable(Reason.BROKEN_MEDIA, "packets are marked as damaged or hidden")
+    if any(packet.is_corrupt for packet in packets if packet.pts >= bounds.start):
+        raise Unusable(Reason.BROKEN_MEDIA, "packets are marked as damaged")
+    if any(packet.is_discard for packet in inside):
+        raise Unusable(Reason.UNSUPPORTED_MEDIA, "an edit list hides frames inside it; use cut.mode: exact")
     if any(packet.has_sidedata("new_extradata") for packet in packets[1:]):
         raise Unusable(Reason.UNSUPPORTED_MEDIA, "the video's parameters change inside the clip")
-    return PictureWindow(packets, n_before, n_frames)
+    return PictureWindow(packets, sum(packet.pts < bounds.start for packet in packets), len(inside))
+
+
+def _with_a_frame_each(packets: list[Any], stream: Any) -> list[Any]:
+    """Joins a frame of VP9 that is never shown, but referred to, with the next one: some WebM files have it in a block
+    of its own.
+    """
+    if stream.codec_context.codec.canonical_name != "vp9":
+        return packets
+    joined = av.BitStreamFilterContext("vp9_superframe", stream)
+    return [whole for packet in packets for whole in joined.filter(packet)]
 
 
 def decode_times(packets: list[Any]) -> list[int]:

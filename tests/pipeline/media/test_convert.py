@@ -82,6 +82,7 @@ def test_converting_twice_gives_the_same_bytes(tmp_path: Path) -> None:
         ({"hdr": "smpte2084"}, True, True),
         ({"transformed": True}, True, True),
         ({"refreshes": True}, True, True),
+        ({"untimed": True}, True, True),
         ({"bit_depth": 10}, False, True),
         ({"bit_depth": 9}, False, True),
         ({"pix_fmt": "yuv444p"}, True, True),
@@ -94,6 +95,6 @@ def test_what_a_way_of_cutting_rejects_is_converted_and_nothing_else(
     facts: dict[str, Any], remux: bool, exact: bool
 ) -> None:
     plain = {"codec": "h264", "pix_fmt": "yuv420p", "bit_depth": 8, "interlaced": False, "hdr": ""}
-    plain |= {"transformed": False, "refreshes": False}
+    plain |= {"transformed": False, "refreshes": False, "untimed": False}
     source: Any = SimpleNamespace(video=SimpleNamespace(**plain | facts))
     assert (needs_conversion(source), needs_conversion(source, "exact")) == (remux, exact)

@@ -75,7 +75,9 @@ class File(AbstractContextManager["File"]):
             if pts == DAMAGED:
                 raise av.error.InvalidDataError(1, "damaged")
             if pts is None or pts * 1000 >= self.sought_us[-1]:
-                yield SimpleNamespace(pts=pts, duration=duration, size=size, is_keyframe=False, decode=self.decode)
+                packet = {"pts": pts, "dts": pts, "duration": duration, "size": size, "decode": self.decode}
+                told = {"is_keyframe": False, "is_discard": False, "has_sidedata": lambda name: False}
+                yield SimpleNamespace(**packet, **told)
 
     def decode(self) -> Any:
         result = self.decoded.pop(0) if self.decoded else [a_picture()]
@@ -141,12 +143,11 @@ def test_the_end_is_that_of_the_picture_that_ends_last_empty_packets_aside(told:
 
 
 def test_only_the_last_ten_seconds_of_a_long_file_are_read_for_its_end(told: Callable[[File], Probe]) -> None:
-    long = File(packets=[(500, 40, 9), (29_000, 40, 9)], duration_s=25, start_s=5)
+    long = File(packets=[(500, 40, 9), (29_000, 40, 9)], duration_s=30, start_s=5)
     short, nothing_there = (File(packets=[(500, 40, 9)], duration_s=seconds) for seconds in (20, 30))
     assert told(long).duration_ms == 29_040 and told(short).duration_ms == told(nothing_there).duration_ms == 540
-    first_picture = 0
-    assert long.sought_us == [20_000_000, first_picture]
-    assert short.sought_us == [0, first_picture] and nothing_there.sought_us == [20_000_000, 0, first_picture]
+    assert long.sought_us == [20_000_000, 5_000_000], "then the first picture"
+    assert short.sought_us == [0, 0] and nothing_there.sought_us == [20_000_000, 0, 0]
 
 
 def test_packets_behind_damage_do_not_count_and_damage_alone_is_a_reason(told: Callable[[File], Probe]) -> None:
@@ -160,4 +161,5 @@ def test_the_first_picture_is_looked_for_behind_packets_that_do_not_decode(told:
     nothing = [av.error.InvalidDataError(1, "damaged"), []]
     packets = [(at, 40, 9) for at in (0, 40, 80)]
     assert told(File(packets=packets, decoded=[*nothing, [a_picture(90), a_picture(180)]])).video.rotation == 270
-    assert told(File(packets=packets[:2], decoded=nothing)).video.rotation == 0, "where there is none"
+    with pytest.raises(Unusable, match="none of its first"):
+        told(File(packets=packets[:2], decoded=nothing))

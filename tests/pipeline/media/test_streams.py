@@ -35,6 +35,7 @@ def reason_of(film: Path) -> Reason | None:
         ((1, 0, 0, 1), None),
         ((0, 1, -1, 0), None),
         ((-1, 0, 0, -1), None),
+        ((0, 0, 0, 0), None),
         ((-1, 0, 0, 1), Reason.UNSUPPORTED_MEDIA),
         ((0, 1, 1, 0), Reason.UNSUPPORTED_MEDIA),
         ((0.7, 0.7, -0.7, 0.7), Reason.UNSUPPORTED_MEDIA),
@@ -54,6 +55,17 @@ def test_pictures_that_are_displayed_mirrored_or_askew_are_rejected_or_converted
         with av.open(str(film)) as before, av.open(str(copy)) as after:
             stored, upright = (next(c.decode(video=0)).to_ndarray(format="gray").astype(int) for c in (before, after))
         assert np.abs(stored[:, ::-1] - upright).mean() < 3 and reason_of(copy) is None
+
+
+def test_side_data_that_pyav_has_no_name_for_says_nothing_of_the_display() -> None:
+    """Spatial video of headsets carries such."""
+
+    class Unnamed:
+        def get(self, _name: str) -> None:
+            raise ValueError("29 is not a valid Type")
+
+    picture = SimpleNamespace(rotation=0, interlaced_frame=False, side_data=Unnamed())
+    assert not video_track(a_stream(), Fraction(0), picture).transformed
 
 
 def with_display_matrix(film: Path, *matrix: float) -> Path:

@@ -69,7 +69,8 @@ class File:
     """A file with one track of pictures (a packet each 1,000 ticks, a keyframe each 4,000), as PyAV shows it."""
 
     def __init__(self, *, first: int = 0, n: int = 20, lands_late: int = 0, **broken: Any) -> None:
-        self.stream: Any = SimpleNamespace(index=0, time_base=Fraction(1, 1000), start_time=first)
+        codec = SimpleNamespace(codec=SimpleNamespace(canonical_name="h264"))
+        self.stream: Any = SimpleNamespace(index=0, time_base=Fraction(1, 1000), start_time=first, codec_context=codec)
         self.start_time, self._lands_late, self._broken = 7, lands_late, broken
         self.packets = [a_packet(first + 1000 * i, is_keyframe=i % 4 == 0) for i in range(n)]
         self.sought: list[int] = []
@@ -200,9 +201,10 @@ def test_a_windows_packets_are_whole_shown_and_of_one_kind() -> None:
     assert (shown(good.packets), good.first_frame, good.n_frames) == ([1000, 2000, 3000, 4000], 1, 2)
     assert window(is_corrupt=(0, True)).n_frames == 2, "what is shown before the clip may be damaged"
     assert window(has_sidedata=(0, lambda name: True)).n_frames == 2
+    assert window(is_discard=(4, True)).n_frames == 2, "what is hidden after the clip is only referred to"
     for changes, words in [
-        ({"is_corrupt": (2, True)}, "damaged or hidden"),
-        ({"is_discard": (3, True)}, "damaged or hidden"),
+        ({"is_corrupt": (2, True)}, "marked as damaged"),
+        ({"is_discard": (3, True)}, "an edit list hides frames inside it"),
         ({"pts": (3, 2000)}, "the same time"),
         ({"has_sidedata": (3, lambda name: name == "new_extradata")}, "parameters change"),
     ]:

@@ -24,7 +24,7 @@ export PIP_ROOT_USER_ACTION := ignore
 # setuptools warns, in a frame of stars, that folders here have the names of our packages: they are the packages.
 QUIETLY := PYTHONWARNINGS="ignore:Editable installation"
 
-.PHONY: demo loop test test-only test-fast test-long test-foreign gpu test-matrix test-mutations witnesses rehearsal docs lint install clean help
+.PHONY: demo loop learn-loop test test-only test-fast test-long test-foreign gpu test-matrix test-mutations witnesses rehearsal docs lint install clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -123,6 +123,10 @@ test-mutations: install ## 60 small errors put into the committed code by a seed
 learn: install ## what is learned? five views and three models, three seeds, an hour or more; goes on where it stopped
 	$(HERE) $(BIN)/python -m bench.learning.hybrid_vs_low --out $(dir $(OUT))attributes
 	$(HERE) $(BIN)/python -m bench.learning.image_text --out $(dir $(OUT))image_text
+
+learn-loop: install ## does a model that judges its data help the next one? about seven CPU hours; goes on where it stopped
+	$(HERE) $(BIN)/python -m bench.learning.loop --out $(dir $(OUT))loop
+	$(HERE) $(BIN)/python -m bench.learning.loop --out $(dir $(OUT))loop --wrong 40 --kinds neighbour
 
 clean: ## what the demo and the tests made
 	rm -rf out .pytest_cache .mypy_cache .ruff_cache

@@ -78,7 +78,12 @@ def make_attribute_set(
     """
     if per_caption < 2:
         raise ValueError(f"per_caption {per_caption} must be at least 2: train has to be larger than val")
-    films = films_of(per_caption, n_colours, seed)
+    facts = {"per_caption": per_caption, "n_colours": n_colours, "seed": seed}
+    return make_films(out, films_of(per_caption, n_colours, seed), facts)
+
+
+def make_films(out: Path, films: Sequence[Film], facts: Mapping[str, Any]) -> Manifest:
+    """Draws, cuts and shards these films; the smaller channel is val."""
     by_id = {film.video_id: film for film in films}
     store = Store(str(out))
     for film in films:
@@ -91,8 +96,7 @@ def make_attribute_set(
         executor = LocalExecutor(Path(scratch))
         run_stage(MediaStage(MEDIA, list(by_id), fetch), store, executor, lock)
         _select_all(store, films)
-        run_stage(ShardsStage(SHARDS, seed), store, executor, lock)
-        facts = {"per_caption": per_caption, "n_colours": n_colours, "seed": seed}
+        run_stage(ShardsStage(SHARDS, int(facts["seed"])), store, executor, lock)
         manifest = write_manifest(store, name="attributes", config=facts, card=SHARDS.card)
         remove_packs(store, manifest)
     return manifest
@@ -101,16 +105,16 @@ def make_attribute_set(
 def films_of(per_caption: int, n_colours: int, seed: int) -> list[Film]:
     """Train's films and val's, each on a channel of its own."""
     captions = all_scenes(n_colours)
-    train = [replace(scene, seed=_number(seed, "train", n)) for n in range(per_caption) for scene in captions]
-    val = [replace(scene, seed=_number(seed, "val", 0)) for scene in captions]
-    return [*_films("train", train, seed), *_films("val", val, seed)]
+    return [*films("train", captions, per_caption, seed), *films("val", captions, 1, seed)]
 
 
 def _number(seed: int, split: str, n: int) -> int:
     return random.Random(f"{seed}/{split}/{n}").randrange(2**31)
 
 
-def _films(split: str, scenes: Sequence[Scene], seed: int) -> list[Film]:
+def films(split: str, captions: Sequence[Scene], per_caption: int, seed: int) -> list[Film]:
+    """Films of a split that show each of these scenes so often, drawn differently each time."""
+    scenes = [replace(scene, seed=_number(seed, split, n)) for n in range(per_caption) for scene in captions]
     shuffled = random.Random(f"{seed}/{split}").sample(scenes, len(scenes))
     parts = [tuple(shuffled[at : at + CLIPS_A_FILM]) for at in range(0, len(shuffled), CLIPS_A_FILM)]
     return [Film(f"{split}-{n:05d}", f"channel-{split}", part) for n, part in enumerate(parts)]

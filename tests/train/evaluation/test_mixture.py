@@ -33,6 +33,8 @@ def test_the_threshold_lies_between_two_kinds_of_pairs(share, seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_scores_of_one_kind_have_no_threshold(seed):
     assert fit_mixture(scores(0, 0, seed)[0]).threshold is None
+    skewed = -3 - np.random.default_rng(seed).gumbel(size=N)
+    assert fit_mixture(-np.logaddexp(0, -skewed)).threshold is None
 
 
 def test_scores_that_cannot_be_told_apart_have_no_threshold():

@@ -9,10 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from s3fs import S3FileSystem
 
 from hdvila_testing.s3 import BUCKET, S3, s3_server
 from manifests import outage
+from manifests.lock import LOCK, RunLock
 from pipeline.dataset.verify import verify
+from tests.pipeline.engine.on_ray.test_cluster import until
 from tests.pipeline.run.small_runs import bytes_of, films_in, start
 
 pytestmark = pytest.mark.slow
@@ -119,6 +122,7 @@ def test_a_run_into_a_faulty_bucket_ends_with_the_bytes_of_a_disk(
     at_the_door = S3(f"http://127.0.0.1:{faulty.server_address[1]}")
     for name, value in {**at_the_door.environment, "AWS_MAX_ATTEMPTS": "1"}.items():
         monkeypatch.setenv(name, value)
+    S3FileSystem.clear_instance_cache()  # one that is kept would ask the door of another test
     try:
         assert start(f"s3://{BUCKET}/{seed}", films).exit_code == 0
     finally:
@@ -151,6 +155,11 @@ def test_a_conditional_write_whose_answer_is_lost_has_taken_place(s3: S3) -> Non
         bucket.loses = True
         assert store.replace("file", b"mine, renewed", seen=b"mine") and not bucket.loses
         assert not store.create("file", b"another's") and not store.replace("file", b"another's", seen=b"mine")
+        bucket.loses = True
+        with RunLock(store, renew_s=0.01) as lock:
+            first, bucket.loses = store.read(LOCK), True
+            until(lambda: not bucket.loses and store.read(LOCK) != first)
+            lock.check()
     finally:
         bucket.shutdown()
     assert s3.store("lost").read("file") == b"mine, renewed"

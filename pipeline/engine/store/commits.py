@@ -73,11 +73,10 @@ class Commits:
         return self._of(stage, after, but)
 
     def _of(self, stage: str, after: int, but: range) -> dict[str, str]:
-        groups = self.paths(stage)
-        for path in groups:
+        for path in self._kept(stage):
             if number_of(path) <= after:
                 self._groups.pop(path, None)
-        groups = [path for path in groups if number_of(path) > after and number_of(path) not in but]
+        groups = [path for path in self.paths(stage) if number_of(path) > after and number_of(path) not in but]
         self._read(groups)
         path_of: dict[str, str] = {}
         for path in groups:  # in the order of their numbers: a later group takes precedence
@@ -85,13 +84,22 @@ class Commits:
         return path_of
 
     def paths(self, stage: str) -> list[str]:
-        """Paths of the groups that a stage has now; drops others from the cache and updates the highest number."""
+        """Paths of the groups that a stage has now; drops others from the cache and updates the highest number.
+
+        A bucket may list what was there a moment ago: what is known and not listed is asked for.
+        """
         paths = [f"{FOLDER}/{stage}/{name}" for name in self.files.names(f"{FOLDER}/{stage}") if is_group(name)]
         self._last[stage] = max([self._last.get(stage, 0), *map(number_of, paths)])
-        gone = {path for path in list(self._groups) if path.startswith(f"{FOLDER}/{stage}/")}.difference(paths)
-        for path in gone:
-            del self._groups[path]
-        return paths
+        missed = set(self._kept(stage)).difference(paths)
+        for path in missed:
+            if number_of(path) > self.floor.get(stage, 0) and self.files.exists(path):
+                paths.append(path)
+            else:
+                self._groups.pop(path, None)
+        return sorted(paths)
+
+    def _kept(self, stage: str) -> list[str]:
+        return [path for path in self._groups if path.startswith(f"{FOLDER}/{stage}/")]
 
     def _read(self, paths: list[str]) -> None:
         new = [path for path in paths if path not in self._groups]

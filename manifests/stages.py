@@ -150,6 +150,7 @@ TABLE = (
         reads=("packs",),
         makes=("compared", "matches"),
         unit="step",
+        made_by=2,
     ),
     StageFacts("shards", "joins clips into shards", reads=("packs", "videos"), unit="shard"),
     StageFacts(

@@ -6,8 +6,9 @@ SciPy and wavelets along; a test compares the two.
 
 A picture has ten hashes, each of a different region, since what is done to copies spoils some and spares others:
 a logo or a subtitle bar spares the inner region, a crop at one end of the longer side the square at the other end,
-blurred pillars the strip in the middle; after a crop on all sides, the copy's whole picture is the original's middle,
-and after a crop at a single side, it is nearly the original without an eighth.
+blurred pillars the strip in the middle; after a crop on all sides, the copy's whole picture is the original's middle
+or, after one of 15 % a side, its inner region; after a crop at a single side, it is nearly the original without an
+eighth.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ N_HASHES = 10
 _BUT = (BUT_TOP, BUT_FOOT, BUT_LEFT, BUT_RIGHT)
 
 ALIGNED = (
-    *((WHOLE, region) for region in (WHOLE, MIDDLE, *_BUT)),
-    *((region, WHOLE) for region in (MIDDLE, *_BUT)),
+    *((WHOLE, region) for region in (WHOLE, MIDDLE, INNER, *_BUT)),
+    *((region, WHOLE) for region in (MIDDLE, INNER, *_BUT)),
     *((region, region) for region in (MIDDLE, CENTRE, BEGIN, END, INNER)),
 )
 """Pairs of regions that may show the same if either is an altered copy of the other."""

@@ -95,3 +95,12 @@ def test_one_of_both_shows_as_many_distinct_pictures_as_are_asked_for() -> None:
     assert same(ours, theirs)
     assert not same(theirs, theirs)
     assert not same(ours, theirs, Likeness(min_frames=5))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_copy_cropped_on_all_sides_shows_what_the_inner_part_of_the_original_does(turned: bool) -> None:
+    ours = scenes(1)
+    theirs = agreeing_only_in(WHOLE, ours)
+    theirs[:, WHOLE] = ours[:, INNER]
+    pair = (theirs, ours) if turned else (ours, theirs)
+    assert shared(*pair, 8) == 1.0

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from manifests.errors import UserError, printable
-from manifests.run_status import StageStatus
 from manifests.stages import n_units
-from manifests.time_left import length_of
 from pipeline.engine.run import clock
 
 if TYPE_CHECKING:  # heavy to import, and short jobs show no progress
     from rich.console import Console
     from rich.progress import Progress, TaskID
+
+    from manifests.run_status import StageStatus
 
 log = logging.getLogger("hdvila")
 
@@ -129,6 +129,8 @@ def pace(n_done: int, seconds: float, n_all: int = 0) -> str:
     if not n_done or seconds <= 0:
         return ""
     rate = f", {60 * n_done / seconds:.3g} a minute"
+    from manifests.time_left import length_of
+
     return f"{rate}, {length_of(seconds / n_done * (n_all - n_done))} left" if n_all > n_done else rate
 
 
@@ -166,6 +168,8 @@ def under_way(what: str) -> Iterator[None]:
 
     def remind() -> None:
         while not ended.wait(PLAIN_EVERY_S):
+            from manifests.time_left import length_of
+
             log.info("%s: still under way after %s", what, length_of(time.monotonic() - started))
 
     reminder = threading.Thread(target=remind, daemon=True)

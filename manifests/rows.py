@@ -228,6 +228,7 @@ class ShardRow(TypedDict):
     boundary_model: str
     alignment_confidence: float
     motion: float
+    speech_share: float
     flags: str
 
 

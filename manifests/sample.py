@@ -29,6 +29,8 @@ ALL_MEMBERS = (MEMBER_ORDER[0], "jpg", *MEMBER_ORDER[1:])
 MAX_PIXELS = 4096 * 2160
 """Of a frame: clips are cut out of no larger source, and no reader decodes one: it could fill any memory."""
 
+GIVEN = "given"
+"""`boundary_model` of clips whose spans came with their videos: their borders are never moved."""
 WHOLE_VIDEO = "whole_video"
 """Flag of a clip that is the whole video: its end is known only once its media is there."""
 WITHDRAWN = "withdrawn"
@@ -96,7 +98,7 @@ class SampleJson(BaseModel):
     """Start of the clip in the source: the clip's frames are those with start_ms <= pts < end_ms."""
     end_ms: int
     planned_start_ms: int
-    """The planned start, before snapping to scene cuts."""
+    """The planned start, before it moved into silence or onto a scene cut."""
     planned_end_ms: int
     offset_ms: int
     """Start of the clip inside the mp4, rounded down; `first_frame` is exact."""
@@ -126,6 +128,8 @@ class SampleJson(BaseModel):
     flags: str
     """JSON list of strings: profanity, email, still_picture …"""
     motion: float
+    speech_share: float = -1.0
+    """The share of the clip in which somebody speaks, by its audio; -1 if it was not listened to."""
     alignment_confidence: float
     proxy_width: int
     """Of KEY.m4v, in pixels; 0 if there is none."""
@@ -167,6 +171,7 @@ _MISSING = {
     "category_id": -1,
     "cut_mode": "remux",
     "motion": -1.0,
+    "speech_share": -1.0,
     "proxy_step": 1,
     "versions": "{}",
     **dict.fromkeys(("words", "scene_cuts", "scene_spans", "flags", "stills"), "[]"),

@@ -259,6 +259,7 @@ SHARD_ROWS = pa.schema(
         ("boundary_model", pa.string()),
         ("alignment_confidence", pa.float64()),
         ("motion", pa.float64()),
+        ("speech_share", pa.float64()),
         ("flags", pa.string()),  # JSON list of strings
     ]
 )

@@ -68,6 +68,11 @@ class CutConfig(Section):
         doc="short side from which a picture counts as 720p, after rotation, pixels; 0 takes any",
         ge=0,
     )
+    borders: Literal["silence", "planned"] = identity(
+        "silence",
+        doc="silence: each border of a clip moves into the nearest silence of the audio, by 0.4 s at most and past no "
+        "word, if its span did not come from a list; planned: it stays, and nothing is known of speech",
+    )
     exact_crf: int = identity(23, doc="exact: constant rate factor of x264", ge=0, le=51)
 
     @property

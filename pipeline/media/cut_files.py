@@ -25,7 +25,7 @@ from manifests.clip_status import ClipStatus
 from manifests.errors import UserError
 from manifests.members import MEMBERS, off_of
 from manifests.rows import ClipRow, VideoRow
-from manifests.sample import clip_id, is_video_id, sample_key
+from manifests.sample import GIVEN, clip_id, is_video_id, sample_key
 from manifests.settings import Section, load_config
 from manifests.wrong_value import first_fault
 from pipeline.config.media import MediaConfig
@@ -37,6 +37,7 @@ CLIPS_NAME = "clips.jsonl"
 ONLY_CLIPS = (
     "media.scenes.detector=off",
     "media.duplicates.action=off",
+    "media.cut.borders=planned",
     *(f"media.members.{switch}={off_of(switch)}" for switch in dict.fromkeys(m.switch for m in MEMBERS if m.switch)),
     *(f"media.checks.{check.name}=ignore" for check in CHECKS),
 )
@@ -190,7 +191,7 @@ def _clip_row(name: str, n: int, line: SpanLine) -> ClipRow:
         "confidence": 1.0,
         "language": "",
         "caption_kind": "",
-        "boundary_model": "given",
+        "boundary_model": GIVEN,
         "flags": "[]",
     }
 

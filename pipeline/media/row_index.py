@@ -33,6 +33,7 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.part_units import parts_processed
 from pipeline.engine.work.unit import Rejected
+from pipeline.media.borders import ClipWords
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +157,10 @@ def clip_rows(store: Store, parts: Sequence[Part], video_id: str) -> list[ClipRo
     return [row for part in parts for row in _rows_of(store, part, video_id).to_pylist()]
 
 
-def words_of_clips(store: Store, part: Part | None, clips: Sequence[ClipRow]) -> dict[int, list[WordRow]]:
-    """The words of a video's clips by number, in source time, from this part of `transcripts`: of those that have
-    any. Raises Rejected if the transcript is no longer there.
+def words_of_clips(store: Store, part: Part | None, clips: Sequence[ClipRow]) -> dict[int, ClipWords]:
+    """The words of a video's clips by number, from this part of `transcripts`: of those that have any.
+
+    Raises Rejected if the transcript is no longer there.
     """
     with_words = [clip for clip in clips if clip["n_words"]]
     if not with_words:
@@ -167,7 +169,7 @@ def words_of_clips(store: Store, part: Part | None, clips: Sequence[ClipRow]) ->
     if not rows:
         raise Rejected(Reason.NO_CLIPS, "its transcript is gone from the tables")
     words: list[WordRow] = rows[0]["words"]
-    return {clip["n"]: words[clip["first_word"] : clip["first_word"] + clip["n_words"]] for clip in with_words}
+    return {clip["n"]: ClipWords(words, clip["first_word"], clip["n_words"]) for clip in with_words}
 
 
 def _rows_of(store: Store, part: Part, video_id: str, columns: list[str] | None = None) -> pa.Table:

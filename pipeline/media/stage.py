@@ -19,12 +19,13 @@ from typing import Any
 
 from manifests.clip_status import ClipStatus
 from manifests.reasons import Reason
-from manifests.rows import ClipRow, PackRow, VideoRow, WordRow
+from manifests.rows import ClipRow, PackRow, VideoRow
 from manifests.sample import WITHDRAWN, clip_id, sample_key
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit
+from pipeline.media.borders import ClipWords
 from pipeline.media.packs import PackedSample, write_pack
 from pipeline.media.probe import Starved, Unusable, time_limit_s
 from pipeline.media.row_index import RowIndex, clip_rows, video_rows, words_of_clips
@@ -61,11 +62,11 @@ class MediaJob:
     """How often it was looked at anew because it had changed."""
 
 
-def rows_of_job(job: MediaJob, store: Store) -> tuple[VideoRow, list[ClipRow], dict[int, list[WordRow]]]:
+def rows_of_job(job: MediaJob, store: Store) -> tuple[VideoRow, list[ClipRow], dict[int, ClipWords]]:
     """Reads the video's row, those of its clips, and the clips' words by number. Raises Rejected if any are gone."""
     videos = video_rows(store, [job.video], job.video_id)
     clips: list[ClipRow] = []
-    words: dict[int, list[WordRow]] = {}
+    words: dict[int, ClipWords] = {}
     for part, of_words in zip(job.clips, job.transcripts, strict=True):
         rows = clip_rows(store, [part], job.video_id)
         rows = [row for row in rows if WITHDRAWN not in json.loads(row["flags"] or "[]")]

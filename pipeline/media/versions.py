@@ -7,8 +7,8 @@ from importlib import metadata
 
 import av
 
-_TOOLS = ("hdvila", "av", "pyarrow", "ray", "yt-dlp", "scenedetect-headless", "opencv-python-headless", "numpy")
-_TOOLS_OF_A_SAMPLE = ("av", "hdvila", "scenedetect-headless", "opencv-python-headless")
+_TOOLS_OF_A_SAMPLE = ("av", "hdvila", "scenedetect-headless", "opencv-python-headless", "webrtcvad-wheels")
+_TOOLS = (*_TOOLS_OF_A_SAMPLE, "pyarrow", "ray", "yt-dlp", "numpy")
 _VERSION = re.compile(r"^Version: *(\S+)", re.MULTILINE)
 
 

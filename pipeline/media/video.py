@@ -1,4 +1,4 @@
-"""One video from a file to finished samples: probe → scenes → cut → members → checks.
+"""One video from a file to finished samples: probe → borders → scenes → cut → members → checks.
 
 In:  a media file, the video's row, its planned clips        Out: a sample or a failure for each clip, with its facts
 
@@ -22,6 +22,7 @@ from manifests.reasons import AnyReason, Reason
 from manifests.rows import WordRow
 from manifests.sample import WHOLE_VIDEO, SampleJson, clip_id, sample_key, written_sample
 from pipeline.config.media import MediaConfig
+from pipeline.media.borders import ClipWords, in_silence
 from pipeline.media.checks import Audio, Finding, Seen, checks_on, findings
 from pipeline.media.convert import CONVERTED, convert, needs_conversion
 from pipeline.media.cutting import CutClip, CutFailure, Span, cut_clips
@@ -31,6 +32,7 @@ from pipeline.media.members import Made, members_on
 from pipeline.media.packs import Sample
 from pipeline.media.probe import Probe, open_and_probe, open_media, refuse_unfit, time_limit_s
 from pipeline.media.scenes import Part, Scenes, apply_cuts, cuts_inside, find_scenes, spans_inside
+from pipeline.media.speech import Speech, hear_speech
 from pipeline.media.stopwatch import Stopwatch
 from pipeline.media.versions import sample_versions
 from pipeline.media.work_limit import WorkLimit
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 CROSSES_CUT = "crosses_scene_cut"
 """Flag of a clip with a scene cut inside."""
+CUTS_SPEECH = "cut_speech"
+"""Flag of a clip with a border inside speech."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +78,11 @@ def make_video(
     clips: Sequence[Mapping[str, Any]],
     config: MediaConfig,
     scratch: Path,
-    words: Mapping[int, Sequence[WordRow]] | None = None,
+    words: Mapping[int, ClipWords] | None = None,
 ) -> MadeVideo:
     """Cuts the planned `clips` (rows of CLIPS) of `video` (a row of VIDEOS) out of the file at `path`.
 
-    `words`: those of each clip by its number, in source time; a clip may have none. Raises Unusable where the file as a
+    `words`: those of each clip by its number; a clip may have none. Raises Unusable where the file as a
     whole cannot be used, Starved where the machine gives it too little time.
     """
     watch = Stopwatch()
@@ -114,16 +118,22 @@ class _Work:
     """The source's file, open until the clips are cut."""
     video: Mapping[str, Any]
     plan: Mapping[int, Mapping[str, Any]]
-    words: Mapping[int, Sequence[WordRow]]
+    words: Mapping[int, ClipWords]
     config: MediaConfig
     scratch: Path
     watch: Stopwatch
     limit: WorkLimit
     is_converted: bool
+    spans: dict[int, Span] = field(default_factory=dict)
+    """Of each planned clip: where its borders are now."""
+    speech: Speech | None = None
     parts: dict[int, Part] = field(default_factory=dict)
     scenes: Scenes = field(default_factory=Scenes)
 
     def run(self, spans: Sequence[Span]) -> MadeVideo:
+        if self.config.cut.borders == "silence":
+            spans = self._in_silence(spans)
+        self.spans = {span.n: span for span in spans}
         scenes = self.config.scenes
         moves = scenes.enabled and scenes.action in ("snap", "split")
         if moves:
@@ -143,6 +153,16 @@ class _Work:
         made = [self._made(clip, looks.get(clip.n)) for clip in cut]
         made += [self._failed(failure.n, failure.reason, failure.detail) for failure in failed]
         return MadeVideo(self.source, sorted(made, key=lambda clip: clip.n), self.scenes.cuts_ms, self.watch)
+
+    def _in_silence(self, spans: Sequence[Span]) -> Sequence[Span]:
+        """Listens to the clips, and moves their borders."""
+        self.limit.begin("listening")
+        with self.watch("speech"):
+            self.speech = speech = hear_speech(self.source, self.config.limits, spans, self.limit)
+            if speech is None:
+                return spans
+            end_ms = self.source.duration_ms
+            return [in_silence(span, self.plan[span.n], self.words.get(span.n), speech, end_ms) for span in spans]
 
     def _look(self, cut: list[CutClip], *, find_cuts: bool) -> tuple[dict[int, ClipLook], Scenes]:
         """Runs the decode pass: returns each clip's look by number, and the scenes."""
@@ -178,7 +198,7 @@ class _Work:
         for finding in faults:
             if finding.action == "reject":
                 return self._failed(clip.n, finding.reason, finding.detail)
-        flags = self._flags(faults, bool(inside))
+        flags = self._flags(faults, clip, crosses=bool(inside))
         text, words = self._words(clip)
         made = {**(look.makers.made if look is not None else {}), **heard.made}
         document = self._document(clip, look, made, inside, text, words, flags)
@@ -218,21 +238,29 @@ class _Work:
             stream = container.streams[audio.index]
             return decode_audio(container, stream, self.source, clip.start_ms, clip.end_ms)
 
-    def _flags(self, faults: Sequence[Finding], crosses: bool) -> list[str]:
+    def _flags(self, faults: Sequence[Finding], clip: CutClip, *, crosses: bool) -> list[str]:
         reasons = [finding.reason.value for finding in faults]
-        return reasons + [CROSSES_CUT] * crosses + [CONVERTED] * self.is_converted
+        speech = self.speech
+        cuts = speech is not None and (speech.is_cut_at(clip.start_ms) or speech.is_cut_at(clip.end_ms))
+        return reasons + [CROSSES_CUT] * crosses + [CUTS_SPEECH] * cuts + [CONVERTED] * self.is_converted
 
     def _words(self, clip: CutClip) -> tuple[str, list[WordRow]]:
-        """The clip's text, and its words with times from the clip's start; a part of a split clip has its own words."""
+        """The clip's text, and its words with times from its start and within it, as a border may have moved by a word.
+
+        A part of a split clip has its own words.
+        """
         planned_n = self.parts[clip.n].of
-        row, words = self.plan[planned_n], self.words.get(planned_n, ())
-        text = str(row["text"])
-        planned = Span(clip.n, int(row["start_ms"]), int(row["end_ms"]))
-        if self.config.scenes.action == "split" and words and self.parts[clip.n].span != planned:
+        of_clip = self.words.get(planned_n)
+        words, text = of_clip.own if of_clip else (), str(self.plan[planned_n]["text"])
+        if self.config.scenes.action == "split" and words and self.parts[clip.n].span != self.spans[planned_n]:
             words = [w for w in words if clip.start_ms <= (w["start_ms"] + w["end_ms"]) // 2 < clip.end_ms]
             text = " ".join(w["text"] for w in words)
+
+        def inside(ms: int) -> int:
+            return min(max(ms, clip.start_ms), clip.end_ms) - clip.start_ms
+
         shifted: list[WordRow] = [
-            {**w, "start_ms": w["start_ms"] - clip.start_ms, "end_ms": w["end_ms"] - clip.start_ms} for w in words
+            {**w, "start_ms": inside(w["start_ms"]), "end_ms": inside(w["end_ms"])} for w in words
         ]
         return text, shifted
 
@@ -289,6 +317,7 @@ class _Work:
             "scene_spans": _json(self._scene_spans(clip)),
             "flags": _json(sorted({*json.loads(row["flags"] or "[]"), *flags})),
             "motion": look.facts.motion if look is not None else -1.0,
+            "speech_share": self.speech.share(clip.start_ms, clip.end_ms) if self.speech is not None else -1.0,
             "alignment_confidence": round(float(row["confidence"]), 6),
             "versions": _json(sample_versions() | {"yt-dlp": video["yt_dlp_version"]}),
         }

@@ -38,6 +38,7 @@ from pipeline.media.members.mel import MEL_HOP_MS, MEL_RATE
 from pipeline.media.members.proxy import PROXY_CRF, PROXY_GOP, PROXY_PRESET
 from pipeline.media.members.stills import MIN_STILLS, STILL_SHORT_SIDE
 from pipeline.media.scenes import CONTENT_THRESHOLD, MIN_PART_MS, MIN_SCENE_MS, SHORT_SIDE, SNAP_MS
+from pipeline.media.speech import INSIDE_MS, LEAST_SILENCE_MS, REACH_MS
 from pipeline.site.formats import MAX_FPS
 from pipeline.site.tracks import FORMATS, MAX_CAPTION_BYTES
 from pipeline.text.clip_plan import BORDER_COSTS, MAX_GAP_MS
@@ -80,6 +81,7 @@ _CUTTING = {
     "ENCODER_THREADS": ENCODER_THREADS,
     "AAC_BITRATE": AAC_BITRATE,
 }
+_BORDERS = {"REACH_MS": REACH_MS, "LEAST_SILENCE_MS": LEAST_SILENCE_MS, "INSIDE_MS": INSIDE_MS}
 _CHECKS = {
     "LONGEST_GAP_MS": LONGEST_GAP_MS,
     "SILENT_DBFS": SILENT_DBFS,
@@ -111,7 +113,7 @@ CONSTANTS: Mapping[str, Mapping[str, Any]] = {
     "transcripts": _TRANSCRIPTS,
     "clips": _CLIPS,
     "balance": _BALANCE,
-    "media": {**_CUTTING, **_CHECKS, **_SCENES, **_MEMBERS},
+    "media": {**_CUTTING, **_BORDERS, **_CHECKS, **_SCENES, **_MEMBERS},
 }
 """{stage: {name: a constant, or a frozen dataclass of some}}"""
 

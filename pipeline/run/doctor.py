@@ -21,6 +21,7 @@ from manifests.errors import UserError, storage_errors
 from pipeline.config import RunConfig
 from pipeline.config.crawl import IdentityConfig
 from pipeline.crawl.sources.registry import asks_site
+from pipeline.media.speech import can_hear
 from pipeline.run.site_checks import (
     CONNECT_TIMEOUT_S,
     FAIL,
@@ -53,6 +54,7 @@ def examine(config: RunConfig, *, output: bool = True, online: bool = True, cana
     """
     yield check_python()
     yield from check_ffmpeg()
+    yield from check_speech(config)
     try:
         has_site = asks_site(config)
     except UserError as error:
@@ -108,6 +110,12 @@ def check_ffmpeg() -> Iterator[Finding]:
         lacking = [name for name in names if not any(known.endswith(name) for known in have)]
         cure = f"install an ffmpeg built with {', '.join(lacking)}" if lacking else ""
         yield Finding(f"ffmpeg {kind}", FAIL if lacking else OK, ", ".join(lacking) or ", ".join(names), cure)
+
+
+def check_speech(config: RunConfig) -> Iterator[Finding]:
+    """Checks for the detector of speech, without which borders stay as planned."""
+    if config.media.cut.borders == "silence" and not can_hear():
+        yield Finding("speech", WARN, "clips would begin and end inside speech", "pip install webrtcvad-wheels")
 
 
 def check_yt_dlp_age(today: datetime | None = None) -> Finding:

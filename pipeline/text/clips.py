@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 from manifests.reasons import Reason
 from manifests.rows import ClipRow, TranscriptRow
-from manifests.sample import WHOLE_MS, WHOLE_VIDEO, clip_id
+from manifests.sample import GIVEN, WHOLE_MS, WHOLE_VIDEO, clip_id
 from manifests.stages import STAGES
 from pipeline.config.text import TextConfig
 from pipeline.engine.store.store import Store
@@ -36,8 +36,6 @@ EXPECTED_MS = 10_000
 
 MAX_BOILERPLATE = 3
 """Videos of a channel that may say the same."""
-GIVEN = "given"
-"""`boundary_model` of clips whose spans came from a file."""
 
 
 class VideoFacts(TypedDict, total=False):

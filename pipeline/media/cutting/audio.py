@@ -107,7 +107,7 @@ def decode_audio(
     """
     context = stream.codec_context
     audio = ClipAudio(context.sample_rate, context.channels, source, start_ms, end_ms)
-    for frame in _audio_frames(container, stream, source, start_ms, end_ms):
+    for frame in audio_frames(container, stream, source, start_ms, end_ms):
         audio.add(frame)
     return audio.result
 
@@ -171,7 +171,8 @@ class ClipAudio:
         return (self._samples if self._has_audio else None), self._rate
 
 
-def _audio_frames(container: Any, stream: Any, source: Probe, start_ms: int, end_ms: int) -> Iterator[Any]:
+def audio_frames(container: Any, stream: Any, source: Probe, start_ms: int, end_ms: int) -> Iterator[Any]:
+    """Yields decoded frames from a little before start_ms on, up to end_ms; packets that do not decode are left out."""
     end = tick_at(end_ms, source, stream.time_base)
     stream.codec_context.flush_buffers()
     for packet in packets_from(container, stream, tick_at(start_ms - SETTLE_MS, source, stream.time_base)):

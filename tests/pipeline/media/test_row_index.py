@@ -57,7 +57,7 @@ def test_the_words_of_clips_are_those_that_they_name_in_the_transcript_of_their_
 
     for job in MediaStage(MediaConfig(), ["a", "b"], no_fetch).units(store):
         _, clips, words = rows_of_job(job.payload, store)
-        told = {n: " ".join(word["text"] for word in said) for n, said in words.items()}
+        told = {n: " ".join(word["text"] for word in said.own) for n, said in words.items()}
         assert told == {clip["n"]: clip["text"] for clip in clips if clip["n_words"]} and len(told) == 6
 
 

@@ -20,6 +20,8 @@ from pipeline.media.sample_faults import media_faults
 from tests.pipeline.media.small_films import made
 from tests.pipeline.media.stage_runs import ANY_SIZE, SMALL, process, samples_of
 
+_STAY = "media.cut.borders=planned"
+
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -162,7 +164,7 @@ def test_sixty_frames_a_second_come_out_frame_for_frame(tmp_path: Path, size: tu
     """The clip, the proxy of every second frame, the stills and the scene cut, by the numbers in the pictures."""
     shape = {"width": size[0], "height": size[1]}
     film = a_video(tmp_path / "film.mp4", seconds=2.1, fps=Fraction(60), gop=45, cuts=(80,), **shape)
-    output = process(film, tmp_path, spans=[(500, 2000)], config={})
+    output = process(film, tmp_path, spans=[(500, 2000)], config={"cut": {"borders": "planned"}})
     ((sample, members),) = samples_of(output)
 
     files = {name: tmp_path / f"clip.{name}" for name in ("mp4", "m4v")}
@@ -196,7 +198,7 @@ def test_pictures_whose_times_go_back_reject_the_clip(tmp_path: Path) -> None:
     assert good.reason is None and len(samples) == 1
 
 
-@pytest.mark.parametrize("settings", [["media.cut.mode=exact"], ["media.scenes.action=split"]])
+@pytest.mark.parametrize("settings", [[_STAY, "media.cut.mode=exact"], [_STAY, "media.scenes.action=split"], []])
 def test_a_busy_machine_gives_a_video_back_whatever_it_was_doing(
     settings: list[str], film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,5 +206,5 @@ def test_a_busy_machine_gives_a_video_back_whatever_it_was_doing(
     monkeypatch.setattr("pipeline.media.work_limit.WALL_FACTOR", 0.0)
     monkeypatch.setattr("pipeline.media.decode_pass.WorkLimit.check", lambda clock: pytest.fail("it went on"))
 
-    with pytest.raises(Starved, match=r"(cutting|looking for scenes) got"):
+    with pytest.raises(Starved, match=r"(cutting|looking for scenes|listening) got"):
         made(film, tmp_path / "scratch", *settings)

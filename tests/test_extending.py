@@ -1,6 +1,7 @@
 """A step in a package of its own: the code of docs/extending.md, installed by pip outside the repository."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,8 @@ def test_verify_looks_into_the_member_where_the_package_is_installed(
     strict = program("hdvila-pipeline", "verify", "out", site=stricter, cwd=made)
 
     assert fine.returncode == 0, fine.stdout + fine.stderr
-    assert strict.returncode == 1 and "tint.npy: (100, 3), the clip has" in strict.stdout + strict.stderr
+    assert strict.returncode == 1
+    assert re.search(r"tint\.npy: \(\d+, 3\), the clip has", strict.stdout + strict.stderr)
 
 
 def test_another_version_of_the_package_is_refused_like_another_setting(

@@ -78,9 +78,10 @@ class Rows:
         return self._open.state
 
     def close(self) -> None:
-        """Closes the file."""
-        if self._open:
-            self._open.close()
+        """Closes the file, once nobody asks any more."""
+        with self._guard:
+            if self._open:
+                self._open.retire()
 
     def follow(self) -> None:
         """Looks whether the tables have changed since, unless another thread does or it has just been done."""
@@ -116,8 +117,8 @@ class Rows:
             file = _File.made(self._store, state, tables)
         with self._guard:
             old, self._open = self._open, file
-        if old:
-            old.retire()
+            if old:
+                old.retire()
 
     @contextmanager
     def _asking(self) -> Iterator[_File]:
@@ -257,7 +258,7 @@ class _File:
 
     def __init__(self, path: Path, state: str, stack: ExitStack) -> None:
         self.state, self.n_readers, self.is_retired = state, 0, False
-        self._stack = stack
+        self._stack, self._one_at_a_time = stack, threading.Lock()
         off = dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), False)
         self._connection = stack.enter_context(connected(str(path), read_only=True, memory_limit=MEMORY, **off))
         spill = stack.enter_context(tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.stem}.spill-"))
@@ -289,7 +290,8 @@ class _File:
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection for one thread."""
-        return self._connection.cursor()
+        with self._one_at_a_time:  # DuckDB refuses a second call to a connection instead of waiting
+            return self._connection.cursor()
 
     def source(self, cursor: duckdb.DuckDBPyConnection, asked: Asked) -> str:
         """What a statement selects from: the view's table, or those of its rows that may say the texts."""

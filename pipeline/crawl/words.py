@@ -28,7 +28,7 @@ from pipeline.engine.store.new_parts import NewParts
 from pipeline.engine.store.store import Store
 
 SAMPLE = 20_000
-"""Videos of a category whose words are counted: with 4,000, a third as many searches grow (`bench.reach`)."""
+"""Videos of a category whose words are counted: with 4,000, a third as many searches grow."""
 LEAST_OWN = 0.5
 """More than this share of the channels with a phrase are of its category: other phrases are everybody's."""
 MOST_VIDEOS = 20

@@ -75,6 +75,6 @@ def test_sources_reach_as_far_as_their_lists_and_the_channels_of_kept_videos() -
 
 def test_media_is_fetched_in_time_where_rounds_are_short() -> None:
     assert share_in_time(0, 150, 2.9) == 1.0
-    assert share_in_time(5493, 25 * 150, 2.9) == 1.0  # bench.fresh_looks: 100.0 %
-    assert share_in_time(5493, 150, 2.9) == pytest.approx(0.899, abs=0.03)  # bench.fresh_looks: 89.9 %
+    assert share_in_time(5493, 25 * 150, 2.9) == 1.0  # measured: 100.0 %
+    assert share_in_time(5493, 150, 2.9) == pytest.approx(0.899, abs=0.03)  # measured: 89.9 %
     assert share_in_time(17.5e6, 150, 2.9) < 0.03

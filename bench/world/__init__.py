@@ -3,7 +3,5 @@
 Files: `distribution` (what is drawn, from a file of this folder: `paper.toml`, `tiny_channels.toml`, `restarts.toml`),
 `videos` (channels and videos, each a function of its number), `rows` (the rows of each table; `wide`: their long
 columns), `work` (what each stage's unit gives), `cluster` (imagined workers, on a clock that jumps), `accounts` (what
-the driver costs), `driven` (a run whose plans and merges have accounts of their own), `page` (curves and table). For a
-week of a crawl: `turns` (threads and workers on one virtual clock), `asked_directly` (the mini-YouTube without a
-network, with troubles), `week_said` (what the site counted).
+the driver costs), `driven` (a run whose plans and merges have accounts of their own), `page` (curves and table).
 """

@@ -3,17 +3,19 @@
     category:Sports words:>5 -flag:boilerplate "exact text" sort:-words
 
 A word of the form `name:value` asks for a column, with `,` between several values of which one has to be right, a `-`
-before it for all others, and `>`, `>=`, `<`, `<=` or `3..8` for numbers. Any other word, and what stands in quotes, has
-to be in the sentence (of videos: in the title), whatever its case. `""` within quotes stands for `"`. Three words say
-how it is shown: `of:videos`, `sort:name` (`sort:-name` from the largest), `group:name`.
+before it for all others, and `>`, `>=`, `<`, `<=`, `3..8` or `3..<8` for numbers (`10%`: the one that a tenth of all
+lie below). Any other word, and what stands in quotes, has to be in the sentence (of videos: in the title), whatever its
+case. `""` within quotes stands for `"`. Three words say how it is shown: `of:videos`, `sort:name` (`sort:-name` from
+the largest), `group:name`.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from manifests.errors import UserError
@@ -21,8 +23,8 @@ from manifests.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What a name asks for. `columns`: of the views, one of which has to have the value; `kind`: is, number, has (text
-    within text) or list (one of a list). `has_facet`: its values are listed with their counts.
+    """What a name asks for. `columns`: of the views, in SQL, one of which has to have the value; `kind`: is, number,
+    has (text within text) or list (one of a list). `has_facet`: its values are listed with their counts.
     """
 
     columns: tuple[str, ...]
@@ -30,6 +32,8 @@ class Field:
     what: str
     has_facet: bool = False
     of_videos: bool = True
+    edges: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Of a number that is counted between edges, which: of clips and of videos."""
 
 
 FIELDS: dict[str, Field] = {
@@ -48,8 +52,9 @@ FIELDS: dict[str, Field] = {
     "stage": Field(("stage",), "is", "where it was rejected"),
     "seconds": Field(("seconds",), "number", "length"),
     "words": Field(("words",), "number", "words of the sentence", of_videos=False),
-    "motion": Field(("motion",), "number", "mean change between frames", of_videos=False),
+    "motion": Field(("nullif(motion, -1)",), "number", "mean change between frames", of_videos=False),
     "confidence": Field(("confidence",), "number", "of the alignment", of_videos=False),
+    "speech": Field(("nullif(speech_share, -1)",), "number", "share of the time in which is spoken", of_videos=False),
     "height": Field(("height",), "number", "lines of the picture", of_videos=False),
     "fps": Field(("fps",), "number", "frames a second", of_videos=False),
     "codec": Field(("codec",), "is", "of the video track", of_videos=False),
@@ -59,11 +64,14 @@ FIELDS: dict[str, Field] = {
     "clip": Field(("clip_id", "key"), "is", "a clip's id or key", of_videos=False),
 }
 TEXT = Field(("text",), "has", "a text within the sentence", of_videos=False)
+BINNED = {"clips": ("seconds", "words", "motion", "confidence", "speech"), "videos": ("seconds",)}
+"""Numbers that are counted between edges."""
+Fields = Mapping[str, Field]
 SHOWN = ("of", "sort", "group")
-_TERM = re.compile(r'(-)?(?:([A-Za-z_]+):)?((?:"(?:[^"]|"")*(?:"|$)|[^\s"])*)')
+_TERM = re.compile(r'(-)?(?:([A-Za-z_][A-Za-z0-9_]*):)?((?:"(?:[^"]|"")*(?:"|$)|[^\s"])*)')
 _PIECE = re.compile(r'((?:"(?:[^"]|"")*(?:"|$)|[^",])*)(,|$)')
-_NUMBER = r"-?\d{1,12}(?:\.\d{1,6})?"
-_BOUND = re.compile(rf"(>=|<=|>|<)?({_NUMBER})|({_NUMBER})\.\.({_NUMBER})")
+_NUMBER = r"-?\d{1,12}(?:\.\d{1,6})?%?"
+_BOUND = re.compile(rf"(>=|<=|>|<)?({_NUMBER})|({_NUMBER})\.\.(<?)({_NUMBER})")
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Control characters, and halves of characters that cannot be written."""
 MOST_CHARACTERS, MOST_TERMS, MOST_ALIKE = 2000, 50, 24
@@ -71,7 +79,7 @@ MOST_CHARACTERS, MOST_TERMS, MOST_ALIKE = 2000, 50, 24
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One condition. `name`: of FIELDS, or "" for a text in the sentence."""
+    """One condition. `name`: of a field, or "" for a text in the sentence."""
 
     name: str
     values: tuple[str, ...]
@@ -84,13 +92,14 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a line asks for. `sort`: a name of FIELDS, "" for the order of the ids."""
+    """What a line asks for. `sort`: the name of a field, "" for the order of the ids. `fields`: those there are."""
 
     terms: tuple[Term, ...] = ()
     of: str = "clips"
     sort: str = ""
     is_descending: bool = False
     group: str = ""
+    fields: Fields = field(default_factory=lambda: FIELDS, compare=False, repr=False)
 
     def __str__(self) -> str:
         """The line that asks for this."""
@@ -104,33 +113,43 @@ class Asked:
         return replace(self, terms=(*other, Term(name, (value,))), group="")
 
     @property
+    def shown_fields(self) -> Fields:
+        """Those that clips, or videos, have."""
+        return {name: one for name, one in self.fields.items() if one.of_videos or self.of == "clips"}
+
+    @property
+    def faceted(self) -> list[str]:
+        """Names of the fields whose values are counted."""
+        return [name for name, one in self.shown_fields.items() if one.has_facet or one.edges.get(self.of)]
+
+    @property
     def texts(self) -> list[str]:
         """Texts that each sentence has to have."""
         return [term.values[0] for term in self.terms if not term.name and not term.is_not]
 
 
-def read_line(line: str) -> Asked:
+def read_line(line: str, fields: Fields = FIELDS) -> Asked:
     """What a line asks for. UserError names the word that is wrong, and what there is in its place."""
     if len(line) > MOST_CHARACTERS:
         raise UserError(f"the line has more than {MOST_CHARACTERS} characters")
-    asked = Asked()
+    asked = Asked(fields=fields)
     for minus, name, value in _TERM.findall(_UNSEEN.sub(" ", line)):
         if not name and not value:
             continue
         if name.lower() in SHOWN:
             asked = _shown(asked, name.lower(), _plain(value))
             continue
-        if name and name.lower() not in FIELDS:
-            raise _no_name(name.lower(), f"{name}:{value}")
+        if name and name.lower() not in fields:
+            raise _no_name(name.lower(), f"{name}:{value}", fields)
         values = tuple(map(_plain, _split(value))) if name else (_plain(value),)
         term = Term(name.lower(), tuple(filter(None, values)) or ("",), bool(minus))
         asked = replace(asked, terms=(*asked.terms, term))
     if len(asked.terms) > MOST_TERMS:
         raise UserError(f"the line has more than {MOST_TERMS} words")
     for term in asked.terms:
-        _condition(term, asked.of)
+        _condition(term, asked)
     for name in filter(None, (asked.sort, asked.group)):
-        _field(name, asked.of)
+        _field(name, asked)
     return asked
 
 
@@ -142,18 +161,18 @@ def _shown(asked: Asked, name: str, value: str) -> Asked:
     return replace(asked, of=value) if name == "of" else replace(asked, group=value.lower())
 
 
-def _no_name(name: str, word: str) -> UserError:
-    near = difflib.get_close_matches(name, [*FIELDS, *SHOWN], n=1)
-    hint = f"did you mean {near[0]}:?" if near else f"there are {', '.join([*FIELDS, *SHOWN])}"
+def _no_name(name: str, word: str, fields: Fields) -> UserError:
+    near = difflib.get_close_matches(name, [*fields, *SHOWN], n=1)
+    hint = f"did you mean {near[0]}:?" if near else f"there are {', '.join([*fields, *SHOWN])}"
     return UserError(f'{word}: nothing is called {name}; {hint} (a text stands in quotes: "{word}")')
 
 
-def _field(name: str, of: str) -> Field:
-    if name not in FIELDS:
-        raise _no_name(name, f"{name}:")
-    if of == "videos" and not FIELDS[name].of_videos:
+def _field(name: str, asked: Asked) -> Field:
+    if name not in asked.fields:
+        raise _no_name(name, f"{name}:", asked.fields)
+    if name not in asked.shown_fields:
         raise UserError(f"{name}: is known of clips, and of:videos asks for videos")
-    return FIELDS[name]
+    return asked.fields[name]
 
 
 def _split(value: str) -> list[str]:
@@ -178,48 +197,68 @@ Sql = tuple[str, list[Any]]
 """A text with question marks, and what they stand for."""
 
 
-def _condition(term: Term, of: str) -> Sql:
-    field = _field(term.name, of) if term.name else TEXT
-    if not term.name and of == "videos":
-        field = FIELDS["title"]
-    each = {"is": _is, "has": _has, "list": _in_list, "number": _number}[field.kind]
-    made = [each(column, value, term.name) for value in term.values for column in field.columns]
+def _condition(term: Term, asked: Asked) -> Sql:
+    one = _field(term.name, asked) if term.name else asked.fields["title"] if asked.of == "videos" else TEXT
+    if one.kind == "number":
+        made = [_number(one.columns[0], value, term.name, view_of(asked)) for value in term.values]
+    else:
+        each = {"is": "lower({}) = lower(?)", "has": "contains(lower({}), lower(?))", "list": "list_contains({}, ?)"}
+        made = [(each[one.kind].format(column), [value]) for value in term.values for column in one.columns]
     text = " OR ".join(text for text, _ in made)
     text = text if len(made) == 1 else f"({text})"
-    return f"NOT {text}" if term.is_not else text, [value for _, values in made for value in values]
+    negated = f"NOT coalesce({text}, false)" if one.kind == "number" else f"NOT {text}"  # what was not measured is null
+    return negated if term.is_not else text, [value for _, values in made for value in values]
 
 
-def _is(column: str, value: str, name: str) -> Sql:
-    return f"lower({column}) = lower(?)", [value]
-
-
-def _has(column: str, value: str, name: str) -> Sql:
-    return f"contains(lower({column}), lower(?))", [value]
-
-
-def _in_list(column: str, value: str, name: str) -> Sql:
-    return f"list_contains({column}, ?)", [value]
-
-
-def _number(column: str, value: str, name: str) -> Sql:
+def _number(column: str, value: str, name: str, view: str) -> Sql:
     match = _BOUND.fullmatch(value)
     if match is None:
-        raise UserError(f"{name}:{value}: takes a number, as {name}:8, {name}:>8, {name}:<=8 or {name}:3..8")
-    if match[3]:
-        return f"{column} BETWEEN ? AND ?", [float(match[3]), float(match[4])]
-    return f"{column} {match[1] or '='} ?", [float(match[2])]
+        raise UserError(f"{name}:{value}: takes a number, as {name}:8, {name}:>8, {name}:3..8, or a share, {name}:<10%")
+    bounds = [(">=", match[3]), (match[4] or "<=", match[5])] if match[3] else [(match[1] or "=", match[2])]
+    texts, values = [], []
+    for how, bound in bounds:
+        number = float(bound.rstrip("%"))
+        if is_share := bound.endswith("%"):
+            number = min(max(number / 100, 0), 1)
+        texts.append(f"{column} {how} {f'(SELECT quantile_cont({column}, ?) FROM {view})' if is_share else '?'}")
+        values.append(number)
+    return texts[0] if len(texts) == 1 else f"({' AND '.join(texts)})", values
 
 
 def where(asked: Asked) -> Sql:
     """The condition of a statement, "true" without one."""
-    made = [_condition(term, asked.of) for term in asked.terms]
+    made = [_condition(term, asked) for term in asked.terms]
     return " AND ".join(text for text, _ in made) or "true", [value for _, values in made for value in values]
 
 
 def order(asked: Asked) -> str:
     """The order of a statement; the same for every run."""
     by_id = "video_id, n"
-    return f"{FIELDS[asked.sort].columns[0]}{' DESC' if asked.is_descending else ''}, {by_id}" if asked.sort else by_id
+    column = asked.fields[asked.sort].columns[0] if asked.sort else ""
+    return f"{column}{' DESC' if asked.is_descending else ''}, {by_id}" if column else by_id
+
+
+def value_of(name: str, asked: Asked) -> str:
+    """A field's value in SQL as text; each of a list; of a number with edges the word that asks for what lies between
+    two of them.
+    """
+    one = asked.fields[name]
+    column, given = one.columns[0], one.edges.get(asked.of, ())
+    if not given:
+        return f"CAST({f'unnest({column})' if one.kind == 'list' else column} AS VARCHAR)"
+    edges, words = [_said(edge) for edge in given], between(given)
+    cases = "".join(f" WHEN {column} < {edge} THEN '{word}'" for edge, word in zip(edges, words, strict=False))
+    return f"CASE{cases} WHEN {column} >= {edges[-1]} THEN '{words[-1]}' END"
+
+
+def between(edges: Sequence[float]) -> list[str]:
+    """The words that ask for what lies before the first edge, between two, and from the last on."""
+    said = [_said(edge) for edge in edges]
+    return [f"<{said[0]}", *(f"{a}..<{b}" for a, b in pairwise(said)), f">={said[-1]}"]
+
+
+def _said(number: float) -> str:
+    return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
 def view_of(asked: Asked) -> str:
@@ -230,7 +269,7 @@ def view_of(asked: Asked) -> str:
 def inlined(text: str, values: Sequence[Any]) -> str:
     """The same statement without question marks, to copy."""
     pieces = text.split("?")
-    literals = [f"{v:.6f}".rstrip("0").rstrip(".") if isinstance(v, float) else _literal(v) for v in values]
+    literals = [_literal(value) if isinstance(value, str) else _said(value) for value in values]
     return "".join(piece + literal for piece, literal in zip(pieces, [*literals, ""], strict=True))
 
 
@@ -242,10 +281,9 @@ def equal_statement(asked: Asked) -> str:
     """The statement of `hdvila-pipeline sql` that gives the same rows in the same order."""
     condition = inlined(*where(asked))
     if asked.group:
-        column = FIELDS[asked.group].columns[0]
-        source = f"(SELECT unnest({column}) AS {column} FROM {view_of(asked)} WHERE {condition})"
-        source = source if FIELDS[asked.group].kind == "list" else f"{view_of(asked)} WHERE {condition}"
-        return f"SELECT {column}, count(*) AS {asked.of} FROM {source} GROUP BY ALL ORDER BY 2 DESC, 1"
+        value = value_of(asked.group, asked)
+        source = f"{view_of(asked)} WHERE {condition}"
+        return f'SELECT {value} AS "{asked.group}", count(*) AS {asked.of} FROM {source} GROUP BY 1 ORDER BY 2 DESC, 1'
     columns = "clip_id, status, reason, text" if asked.of == "clips" else "video_id, status, reason, title"
     return f"SELECT {columns} FROM {view_of(asked)} WHERE {condition} ORDER BY {order(asked)}"
 

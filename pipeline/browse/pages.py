@@ -47,7 +47,6 @@ class Pages:
 
     def clips(self, line: str, asked: Asked, found: Found, page: int, problems: tuple[str, ...]) -> str:
         """Clips or videos, or their groups, with facets."""
-        names = [name for name, field in FIELDS.items() if field.of_videos or asked.of == "clips"]
         return self._made(
             "clips.html.j2",
             line=line,
@@ -64,7 +63,7 @@ class Pages:
             },
             groups=[(row, _address(asked.with_term(asked.group, row["value"] or ""))) for row in found.groups],
             sorts=[(sort, _address(_sorted(asked, sort))) for sort in _sorts(asked)],
-            groupings=[(n, _address(replace(asked, group=n, sort=""))) for n in names if FIELDS[n].has_facet],
+            groupings=[(n, _address(replace(asked, group=n, sort=""))) for n in asked.faceted],
             statement=equal_statement(asked),
             command=self._command(equal_statement(asked)),
             like="",
@@ -105,6 +104,7 @@ class Pages:
             place=place,
             line=place.line if place else "",
             moment_s=A_MOMENT_S,
+            scores=[(name, f"{n:.4g}") for name, n in (row["scores"] or {}).items() if n is not None],
             marked=[
                 (kind, row[column], marks.get((kind, row[column]))) for kind, column in KINDS.items() if row[column]
             ],
@@ -148,7 +148,7 @@ def _environment() -> Environment:
         "has_still": _has_still,
         "plain_address": _plain_address,
     }
-    made.globals |= {"fields": FIELDS, "asking": lambda **query: urlencode(query), "line_of": _line_of}
+    made.globals |= {"asking": lambda **query: urlencode(query), "line_of": _line_of}
     return made
 
 
@@ -167,8 +167,12 @@ def _address(asked: Asked) -> str:
     return f"/clips?{urlencode({'q': str(asked)})}"
 
 
-def _sorts(asked: Asked) -> tuple[str, ...]:
-    return SORTS if asked.of == "clips" else SORTS_OF_VIDEOS
+def _sorts(asked: Asked) -> list[str]:
+    scores = [name for name in asked.shown_fields if name not in FIELDS]
+    return [
+        *(SORTS if asked.of == "clips" else SORTS_OF_VIDEOS),
+        *(f"{way}{name}" for name in scores for way in ("-", "")),
+    ]
 
 
 def _sorted(asked: Asked, sort: str) -> Asked:

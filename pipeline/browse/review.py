@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from manifests.errors import UserError
 from manifests.review import REVIEW_NAME, VERDICTS, Review, Reviewed
 from manifests.shards import MANIFEST_NAME
-from pipeline.browse.filters import read_line
 from pipeline.browse.marks import append_line
 from pipeline.engine.store.store import Store
 from pipeline.shards.manifest import rewrite_card
@@ -40,8 +39,8 @@ class Drawn:
     def begun(cls, path: Path, rows: Rows, line: str, seed: int, n: int) -> Drawn:
         """Draws, or goes on with the draw in a file. UserError if that is of another, or there is nothing to draw."""
         if path.exists():
-            return cls._read(path, str(read_line(line)), seed)
-        asked = read_line(line)
+            return cls._read(path, str(rows.read(line)), seed)
+        asked = rows.read(line)
         clips = tuple(rows.drawn(asked, min(n, MOST_DRAWN), seed))
         if not clips:
             raise UserError(f"review: there is no clip of {line!r} to draw")

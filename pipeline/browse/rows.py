@@ -1,41 +1,31 @@
-"""The rows that the page shows, in a file of DuckDB that is made of the views `all_clips` and `all_videos`.
-
-The file lies in the user's cache folder, is made again when the tables have changed, and shared by all who look at the
-same directory. `remove` deletes it with the cache of the tables.
-"""
+"""The rows that the page shows, and its questions to them, while the tables may change."""
 
 from __future__ import annotations
 
 import logging
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from manifests.errors import DamagedFile, UserError, message_of_store_error, storage_errors
-from pipeline.browse.filters import FIELDS, Asked, like_statement, order, view_of, where
-from pipeline.browse.text_index import TextIndex
+from pipeline.browse.filters import Asked, between, like_statement, order, read_line, value_of, where
+from pipeline.browse.rows_file import VIEWS, RowsFile
 from pipeline.engine.store.store import Store
-from pipeline.query.cache import file_beside, files_beside, open_tables, state_of
+from pipeline.query.cache import open_tables, state_of
 from pipeline.query.catalogue import needs_of
-from pipeline.query.statements import connected, run
+from pipeline.query.statements import run
 
 log = logging.getLogger("hdvila")
 
-VIEWS = ("all_clips", "all_videos")
 TEXTS = [f"FROM {view}" for view in VIEWS]
 A_PAGE, A_FACET, MOST_GROUPS = 24, 12, 500
 LOOK_AGAIN_S = 10.0
 """How long a page shows what is known before it looks for what is new; or five times as long as making it takes."""
-MEMORY = "1GB"
-ROWS_AT_ONCE = 100_000
 
 Row = dict[str, Any]
 
@@ -67,7 +57,7 @@ class Rows:
     def __init__(self, store: Store) -> None:
         self.problems: tuple[str, ...] = ()
         self._store, self._guard = store, threading.Lock()
-        self._open: _File | None = None
+        self._open: RowsFile | None = None
         self._look_at, self._looking = 0.0, threading.Lock()
         self.follow()
 
@@ -114,14 +104,14 @@ class Rows:
             state = state_of(tables)[:24]
             if self._open and self._open.state == state:
                 return
-            file = _File.made(self._store, state, tables)
+            file = RowsFile.made(self._store, state, tables)
         with self._guard:
             old, self._open = self._open, file
             if old:
                 old.retire()
 
     @contextmanager
-    def _asking(self) -> Iterator[_File]:
+    def _asking(self) -> Iterator[RowsFile]:
         with self._guard:
             assert self._open
             file = self._open
@@ -135,6 +125,11 @@ class Rows:
                     file.close()
 
     # questions
+
+    def read(self, line: str) -> Asked:
+        """What a line asks for. UserError for a word that is wrong."""
+        with self._asking() as file:
+            return read_line(line, file.fields)
 
     def find(self, asked: Asked, first: int = 0) -> Found:
         """A page of what is asked for, from the row `first` on."""
@@ -212,32 +207,31 @@ def _dicts(cursor: duckdb.DuckDBPyConnection, text: str, values: Sequence[Any]) 
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _value_of(name: str) -> str:
-    """A field's value in SQL, as text; each of a list."""
-    column = FIELDS[name].columns[0]
-    return f"CAST({f'unnest({column})' if FIELDS[name].kind == 'list' else column} AS VARCHAR)"
-
-
-def _name_of(name: str) -> str:
+def _name_of(name: str, column: str = "channel") -> str:
     """What a value is called, in SQL: a channel's id by its name, where that is known."""
-    return f"any_value({FIELDS[name].columns[1]})" if name == "channel" else "''"
+    return f"any_value({column})" if name == "channel" else "''"
 
 
 def _facets(
     cursor: duckdb.DuckDBPyConnection, asked: Asked, source: str, condition: str, values: list[Any]
 ) -> dict[str, list[tuple[str, int, str]]]:
-    names = [n for n, f in FIELDS.items() if f.has_facet and (f.of_videos or asked.of == "clips")]
-    columns = ", ".join(column for name in names for column in FIELDS[name].columns)
+    names, lists = asked.faceted, [name for name in asked.faceted if asked.fields[name].kind == "list"]
+    columns = [f'{asked.fields[n].columns[0] if n in lists else value_of(n, asked)} AS "{n}"' for n in names]
     each = [
-        f"(SELECT '{name}', {_value_of(name)} AS value, count(*) AS n, {_name_of(name)} FROM shown GROUP BY 2"
-        f" ORDER BY 3 DESC, 2 LIMIT {A_FACET})"
+        f"""(SELECT '{name}', {"unnest" if name in lists else ""}("{name}") AS value, count(*) AS n,"""
+        f" {_name_of(name, 'called')} FROM shown GROUP BY 2 ORDER BY 3 DESC, 2 LIMIT {A_FACET})"
         for name in names
     ]
     how = "MATERIALIZED" if asked.terms else "NOT MATERIALIZED"
-    text = f"WITH shown AS {how} (SELECT {columns} FROM {source} WHERE {condition}) {' UNION ALL '.join(each)}"
+    shown = f"SELECT {', '.join(columns)}, channel AS called FROM {source} WHERE {condition}"
+    text = f"WITH shown AS {how} ({shown}) {' UNION ALL '.join(each)}"
     facets: dict[str, list[tuple[str, int, str]]] = {name: [] for name in names}
     for name, value, n, called in run(cursor, text, *values):
         facets[name].append((value or "", n, called or value or ""))
+    for name in names:
+        if edges := asked.fields[name].edges.get(asked.of):
+            of = {value: (value, n, value) for value, n, _ in facets[name]}
+            facets[name] = [of[word] for word in between(edges) if word in of]
     return {name: found for name, found in facets.items() if any(value for value, _, _ in found)}
 
 
@@ -245,83 +239,9 @@ def _groups(
     cursor: duckdb.DuckDBPyConnection, asked: Asked, source: str, condition: str, values: list[Any]
 ) -> list[Row]:
     text = (
-        f"SELECT {_value_of(asked.group)} AS value, count(*) AS n, {_name_of(asked.group)} AS called,"
+        f"SELECT {value_of(asked.group, asked)} AS value, count(*) AS n, {_name_of(asked.group)} AS called,"
         " count(*) FILTER (status = 'kept') AS n_kept, count(*) FILTER (status = 'rejected') AS n_rejected,"
         f" sum(seconds) / 3600 AS hours FROM {source} WHERE {condition} GROUP BY 1 ORDER BY 2 DESC, 1"
         f" LIMIT {MOST_GROUPS}"
     )
     return _dicts(cursor, text, values)
-
-
-class _File:
-    """A file that is made and does not change any more."""
-
-    def __init__(self, path: Path, state: str, stack: ExitStack) -> None:
-        self.state, self.n_readers, self.is_retired = state, 0, False
-        self._stack, self._one_at_a_time = stack, threading.Lock()
-        off = dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), False)
-        self._connection = stack.enter_context(connected(str(path), read_only=True, memory_limit=MEMORY, **off))
-        spill = stack.enter_context(tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.stem}.spill-"))
-        for name, value in {
-            "temp_directory": spill,
-            "python_enable_replacements": False,
-            "enable_external_access": False,
-            "lock_configuration": True,
-        }.items():
-            run(self._connection, f"SET {name} = ?", value)
-        self._text_index = TextIndex(path.with_suffix(".sqlite"), self._connection.cursor())
-
-    @classmethod
-    def made(cls, store: Store, state: str, tables: duckdb.DuckDBPyConnection) -> _File:
-        """The file of this state of the tables, made unless it is there."""
-        stack = ExitStack()
-        try:
-            path = file_beside(store, f"browse-{state}.duckdb")
-            olds = [old for old in files_beside(store, "browse-") if state not in old.name]
-        except (OSError, RuntimeError):  # there is no cache folder
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hdvila-browse-"))
-            path, olds = Path(folder) / f"browse-{state}.duckdb", []
-        if not path.exists():
-            _fill(path, tables)
-        for old in olds:
-            if old.is_file():
-                old.unlink(missing_ok=True)
-        return cls(path, state, stack)
-
-    def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection for one thread."""
-        with self._one_at_a_time:  # DuckDB refuses a second call to a connection instead of waiting
-            return self._connection.cursor()
-
-    def source(self, cursor: duckdb.DuckDBPyConnection, asked: Asked) -> str:
-        """What a statement selects from: the view's table, or those of its rows that may say the texts."""
-        view = view_of(asked)
-        numbers = self._text_index.rows_with(asked.texts) if asked.of == "clips" and asked.texts else None
-        if numbers is None:
-            return view
-        cursor.register("may_say", pa.table({"number": pa.array(numbers, pa.int64())}))
-        return f"(FROM {view} WHERE rowid IN (SELECT number FROM may_say))"
-
-    def retire(self) -> None:
-        """Closes it once nobody asks any more."""
-        self.is_retired = True
-        if not self.n_readers:
-            self.close()
-
-    def close(self) -> None:
-        """Closes it, and forgets what was spilled."""
-        self._text_index.close()
-        self._stack.close()
-
-
-def _fill(path: Path, tables: duckdb.DuckDBPyConnection) -> None:
-    """Makes the file under a name of its own, then gives it its name: whoever finds it finds all of it."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.stem}.made-") as folder:
-        new = Path(folder) / "new.duckdb"
-        with connected(str(new), memory_limit=MEMORY) as file:
-            for view in VIEWS:
-                rows = tables.sql(f"FROM {view} ORDER BY video_id, n").to_arrow_reader(ROWS_AT_ONCE)
-                file.register("rows", rows)
-                run(file, f"CREATE TABLE {view} AS FROM rows")
-                file.unregister("rows")
-        new.replace(path)

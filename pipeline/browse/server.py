@@ -24,7 +24,6 @@ from manifests.errors import UserError
 from manifests.review import REVIEW_NAME
 from manifests.shards import MANIFEST_NAME
 from pipeline.browse.clip import Member, NoMember, Playing, find_member, playing_of, still_of
-from pipeline.browse.filters import read_line
 from pipeline.browse.guard import HEADERS, LOOPBACK, TOKEN, Guard
 from pipeline.browse.marks import EXPORTS, KINDS, Marks, exported
 from pipeline.browse.pages import Pages, Place
@@ -123,7 +122,7 @@ class Browser:
         self._rows.follow()
         line, page = query.get("q", ""), max(1, _number(query, "page", MOST_ROWS_SKIPPED // A_PAGE))
         try:
-            asked = read_line(line)
+            asked = self._rows.read(line)
         except UserError as error:
             said = self._pages.wrong_line(line, str(error), self._rows.problems)
             return Answer(said.encode(), status=HTTPStatus.BAD_REQUEST)
@@ -146,7 +145,7 @@ class Browser:
     def _clip(self, query: dict[str, str]) -> Answer:
         line, at = query.get("q", ""), _number(query, "at", MOST_ROWS_SKIPPED)
         if "id" not in query and "at" in query:
-            query["id"] = self._rows.id_at(read_line(line), at)
+            query["id"] = self._rows.id_at(self._rows.read(line), at)
         row = self._row(query)
         playing, said = self._played(row)
         place = Place(line, at) if "at" in query else None

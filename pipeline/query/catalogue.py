@@ -19,8 +19,16 @@ OF_SHARDS = pa.schema([("shard", pa.string()), ("split", pa.string()), ("generat
 OF_FAILED = ("status", "error_message", "reason")
 """Columns of a shard's rows that say the same of every sample."""
 SAMPLES = pa.schema([*(field for field in SHARD_ROWS if field.name not in OF_FAILED), *OF_SHARDS])
+SCORES = pa.schema([("key", pa.string()), ("scores", pa.map_(pa.string(), pa.float64()))])
+"""The numbers of a sample's rows in embeddings/, by column."""
 
-COLUMNS: dict[str, pa.Schema] = {**TABLES, "rejects": REJECTS, "selection": SELECTION, "samples": SAMPLES}
+COLUMNS: dict[str, pa.Schema] = {
+    **TABLES,
+    "rejects": REJECTS,
+    "selection": SELECTION,
+    "samples": SAMPLES,
+    "scores": SCORES,
+}
 """By name of a table: its columns."""
 ORIGIN = pa.schema([("part", pa.string()), ("row", pa.int64())])
 """What each row also has: its part, by whose name a table is ordered, and its number in it, from 0. Of rows that say

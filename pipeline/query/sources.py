@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,11 +17,14 @@ from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
+from manifests.embeddings import EMBEDDINGS
 from manifests.funnel import SELECTION_NAME, selection_runs
 from manifests.parallel import READERS, side_by_side
+from manifests.parquet import damage_named, open_parquet
 from manifests.schema import completed
 from manifests.shards import TABLE_NAME, ShardEntry, read_entries, rows_of_shard
 from pipeline.engine.store.commits import part_name
@@ -53,6 +57,8 @@ def sources_of(store: Store, table: str, known: frozenset[str]) -> tuple[frozens
         return _of_selection(store, known)
     if table == "samples":
         return _of_shards(store, known)
+    if table == "scores":
+        return _of_scores(store, known)
     folders = [table] if table != "rejects" else [f"rejects/{stage}" for stage in store.reject_stages()]
     both = [store.steadily(partial(_of_parts, store, folder, known)) for folder in folders]
     return frozenset().union(*(places for places, _ in both)), [source for _, some in both for source in some]
@@ -144,6 +150,46 @@ def _read_shards(store: Store, entries: Sequence[ShardEntry], columns: Sequence[
                 rows = rows.append_column(name, pa.array([value] * rows.num_rows, OF_SHARDS.field(name).type))
             part = rows.column("shard").combine_chunks()
             yield _with_origin(rows.select(list(columns)), part, np.arange(rows.num_rows)), i
+
+
+def _of_scores(store: Store, known: frozenset[str]) -> tuple[frozenset[str], list[Source]]:
+    """A place is what all models say of a shard. Columns of all but the first have the model's name behind theirs."""
+    models = store.folders(EMBEDDINGS)
+    sizes: dict[str, dict[str, int]] = {}
+    for model in models:
+        for name, size in store.sizes(f"{EMBEDDINGS}/{model}").items():
+            if name.endswith(".parquet"):
+                sizes.setdefault(name, {})[model] = size
+    suffixes = {model: f"_{re.sub('[^a-z0-9]', '', model.lower())[:6]}" if i else "" for i, model in enumerate(models)}
+    places = {json.dumps([name, models[:1], of]): (name, {m: suffixes[m] for m in of}) for name, of in sizes.items()}
+    sources = [Source((at,), partial(_read_scores, store, *of)) for at, of in places.items() if at not in known]
+    return frozenset(places), sources
+
+
+def _read_scores(store: Store, name: str, suffixes: Mapping[str, str], columns: Sequence[str]) -> Read:
+    numbers: dict[str, tuple[pa.Array, pa.Array]] = {}
+    for model, suffix in suffixes.items():
+        path = f"{EMBEDDINGS}/{model}/{name}"
+        with damage_named(f"{store.url}/{path}", "delete it and embed again"):
+            file = open_parquet(store.read(path), is_foreign=True)
+            own = [field.name for field in file.schema_arrow if _is_score(field)]
+            rows = file.read(["key", *own]).combine_chunks()
+            keys = rows.column("key").cast(pa.string())
+        numbers |= {f"{one.lower()}{suffix}": (keys, rows.column(one).cast(pa.float64())) for one in own}
+    every = pa.chunked_array([chunk for keys, _ in numbers.values() for chunk in keys.chunks], pa.string())
+    keys = every.unique().drop_null()
+    of_keys = [values.take(pc.index_in(keys, value_set=at)).to_numpy() for at, values in numbers.values()]
+    flat = np.stack(of_keys, 1).ravel() if of_keys else np.zeros(0)
+    offsets = pa.array(np.arange(len(keys) + 1, dtype=np.int32) * len(numbers))
+    names = pa.array([*numbers] * len(keys), pa.string())
+    values = pa.array(np.where(np.isfinite(flat), flat, np.nan), from_pandas=True)
+    rows = pa.table({"key": keys, "scores": pa.MapArray.from_arrays(offsets, names, values)})
+    yield _with_origin(rows.select(list(columns)), pa.array([name] * len(keys), pa.string()), np.arange(len(keys))), 0
+
+
+def _is_score(field: pa.Field) -> bool:
+    is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+    return is_number and re.fullmatch(r"[A-Za-z_]\w{0,40}", field.name, re.ASCII) is not None
 
 
 def _rows_of(store: Store, entry: ShardEntry, columns: Sequence[str]) -> pa.Table:

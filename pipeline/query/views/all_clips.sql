@@ -41,7 +41,7 @@ joined AS (
         coalesce(s.caption, c.text, '') AS text,
         coalesce(s.width, m.width, 0) AS width, coalesce(s.height, m.height, 0) AS height,
         coalesce(s.fps, m.fps, 0) AS fps, coalesce(s.codec, m.codec, '') AS codec,
-        coalesce(s.motion, m.motion, -1) AS motion,
+        coalesce(s.motion, m.motion, -1) AS motion, coalesce(s.speech_share, -1) AS speech_share, w.scores,
         coalesce(nullif(s.alignment_confidence, 0), c.confidence, 0) AS confidence,
         coalesce(nullif(s.flags, ''), nullif(m.flags, ''), c.flags, '') AS flags,
         coalesce(s.shard, '') AS shard, coalesce(s.split, '') AS split, coalesce(s.generation, -1) AS generation,
@@ -55,6 +55,7 @@ joined AS (
         x.kept AND m.n IS NOT NULL AS is_left_out, p.video_id IS NOT NULL AS is_repeat
     FROM every e
     LEFT JOIN samples s USING (clip_id)
+    LEFT JOIN scores w ON w.key = s.key
     LEFT JOIN made m USING (clip_id)
     LEFT JOIN planned_clips c USING (clip_id)
     LEFT JOIN lost l USING (clip_id)
@@ -81,7 +82,8 @@ SELECT clip_id, key, video_id, n,
     CASE ended WHEN 'own' THEN own_at WHEN 'video' THEN video_at ELSE '' END AS "at",
     title, url, channel_id, channel, coalesce(category, 'uncategorised') AS category, license, language, caption_kind,
     year, start_ms, end_ms, (end_ms - start_ms) / 1000 AS seconds,
-    len(string_split_regex(trim(text), '\s+')) AS words, text, width, height, fps, codec, motion, confidence,
+    len(string_split_regex(trim(text), '\s+')) AS words, text, width, height, fps, codec, motion, confidence, speech_share,
+    scores,
     CAST(from_json(if(json_valid(flags), flags, '[]'), '["VARCHAR"]') AS VARCHAR[]) AS flags,
     shard, split, generation, tar, tar_offset, members
 FROM ended LEFT JOIN categories USING (category_id)

@@ -45,7 +45,7 @@ def test_a_copied_statement_has_the_texts_and_nothing_of_them_is_sql(texts: list
     [
         ("category:Sports", "lower(category) = lower(?)", ["Sports"]),
         ("words:>5 words:<=9", "words > ? AND words <= ?", [5.0, 9.0]),
-        ("seconds:3..8.5", "seconds BETWEEN ? AND ?", [3.0, 8.5]),
+        ("seconds:3..8.5", "(seconds >= ? AND seconds <= ?)", [3.0, 8.5]),
         ("-flag:song", "NOT list_contains(flags, ?)", ["song"]),
         (
             '-category:Music,"News & Politics"',

@@ -20,6 +20,7 @@ from tests.pipeline.browse.conftest import a_run
 LINES = (
     "", "status:kept", "status:rejected sort:-words", "reason:silent,over_quota", "category:music -video:video000000",
     '"SENTENCE 2"', "sentence video", "-sentence", "words:>3 year:2024", "split:train", "flag:none",
+    "seconds:0..<9", "words:>=50%", "-motion:<200%", "sort:-motion", "speech:>0",
     "of:videos", "of:videos reason:private", "of:videos status:kept sort:title", 'title:"video video"', "shard:\"\"",
 )  # fmt: skip
 

@@ -148,14 +148,6 @@ def test_a_file_is_created_once_and_replaced_only_as_it_was_seen(either: Files) 
     assert either.names("deep") == ["lock"]
 
 
-def test_only_the_file_is_there_after_it_was_created_or_replaced(files: Files) -> None:
-    files.create("lock", b"first")
-    files.create("lock", b"second")
-    files.replace("lock", b"third", seen=b"first")
-
-    assert [path.name for path in Path(files.root).iterdir()] == ["lock"]
-
-
 def test_files_are_written_copied_and_deleted_in_both_kinds_of_store(either: Files, tmp_path: Path) -> None:
     (tmp_path / "local").write_bytes(b"copied")
     either.write("a/written", b"written")

@@ -36,7 +36,9 @@ from train.config import TrainConfig
 from train.data.index import Index, load_index
 from train.data.where import choose
 from train.distributed import Process
+from train.evaluation.around import windows_of
 from train.evaluation.embed import embed, sha256_of_model
+from train.evaluation.encoder import Encoder
 from train.evaluation.mixture import Mixture, fit_mixture
 from train.evaluation.windows import Clips, by_category, mended, proposed
 from train.exports.inference import load_checkpoint
@@ -87,8 +89,13 @@ def train_halves(config: TrainConfig, out: str, process: Process, stop: StopRequ
     return all(fit(of_half(config, k, out), process, stop).status == "finished" for k in (0, 1))
 
 
-def score_halves(config: TrainConfig, out: str, process: Process, *, batch: int, sentences: int) -> Crossfit:
-    """Scores the samples of all splits by the model that did not see them, and finds the threshold on `data.split`."""
+def score_halves(
+    config: TrainConfig, out: str, process: Process, *, batch: int, sentences: int, finer: bool = False
+) -> Crossfit:
+    """Scores the samples of all splits by the model that did not see them, and finds the threshold on `data.split`.
+
+    `finer`: its sentences are compared with windows of their whole video, and not only with the clips beside them.
+    """
     options = config.data.storage_options
     manifest = read_manifest(config.data.manifest, **options)
     splits = dict.fromkeys(shard.split for shard in manifest.shards if shard.nsamples)
@@ -104,11 +111,14 @@ def score_halves(config: TrainConfig, out: str, process: Process, *, batch: int,
     where = f"({own}) and {fits}" if own and fits else own or fits or "1 = 1"
     n_kept = len(match) if mixture.threshold is None else int((match > mixture.threshold).sum())
     least = -np.inf if mixture.threshold is None else mixture.threshold
-    parts = [
-        proposed(clips)
-        for k, (head, temperature) in enumerate(halves)
-        if (clips := clips_of(index, Files(f"{out}/by-{k}"), head, temperature, least, options)).rows.num_rows
-    ]
+    parts = []
+    for k, (head, encoder) in enumerate(halves):
+        clips = clips_of(index, Files(f"{out}/by-{k}"), head, encoder.temperature, least, options)
+        if clips.rows.num_rows and finer:
+            unseen = _only(index, np.isin(index.keys.to_numpy(zero_copy_only=False), clips.rows["key"].to_pylist()))
+            clips = replace(clips, windows=windows_of(encoder, unseen, options))
+        if clips.rows.num_rows:
+            parts.append(proposed(clips))
     times = pa.concat_tables(parts).sort_by("key")
     found = Crossfit(f"{out}/scores", where, len(match), n_kept, mixture, by_category(times))
     if process.is_first:
@@ -128,8 +138,8 @@ def of_half(config: TrainConfig, k: int, out: str) -> TrainConfig:
 
 def embed_half(
     config: TrainConfig, k: int, out: str, indexes: Mapping[str, Index], process: Process, batch: int, sentences: int
-) -> tuple[Head, float]:
-    """Embeds the half that model k did not see; returns the head of its tables, and its temperature."""
+) -> tuple[Head, Encoder]:
+    """Embeds the half that model k did not see; returns the head of its tables, and the model."""
     encoder = load_checkpoint(at_hand(f"{out}/half-{k}"), device=process.device)
     manifest = next(iter(indexes.values())).manifest
     head = Head(sha256_of_model(encoder), manifest.sha256, encoder.model.config.width, batch, sentences)
@@ -137,7 +147,7 @@ def embed_half(
     parts = {split: _only(index, choose(index, unseen).weights > 0) for split, index in indexes.items()}
     options = config.data.storage_options
     embed(encoder, parts, Files(f"{out}/by-{k}"), head, n_workers=config.data.workers, options=options)
-    return head, encoder.temperature
+    return head, encoder
 
 
 def clips_of(
@@ -145,7 +155,7 @@ def clips_of(
 ) -> Clips:
     """The clips of a split that a model embedded."""
     parts = [read_embedded(files, head, shard) for shard in index.shards]
-    columns = ["key", "start_ms", "category_id", "caption"]
+    columns = ["key", "start_ms", "end_ms", "category_id", "caption"]
     rows = pa.concat_tables(read_shard_rows(index.manifest, shard, columns, **options) for shard in index.shards)
     keys = pa.concat_tables(part.rows for part in parts)
     video, text = (np.concatenate([getattr(p, name) for p in parts]).astype(np.float32) for name in ("video", "text"))

@@ -130,6 +130,12 @@ def test_each_sentence_has_a_clip_of_its_video_or_none_and_mended_pairs_can_be_t
     assert len(times) == 14 == sum(sum(row[1:5]) for row in found["times"])
     assert all(row["belongs_to"][:-6] in ("", row["key"][:-6]) for row in times)
 
+    config = load_config(TrainConfig, here / "train.yaml")
+    score_halves(config, str(here / "one"), process_from_environment("cpu"), batch=4, sentences=6, finer=True)
+    finer = pq.read_table(here / "one/times.parquet").to_pylist()
+    assert [row["key"] for row in finer] == [row["key"] for row in times]
+    assert all(row["belongs_to"][:-6] in ("", row["key"][:-6]) for row in finer)
+
     config = load_config(TrainConfig, here / "train.yaml", [f"data.captions={here}/one/mended.json"])
     data = open_data(config, here / "mended", process_from_environment("cpu"))
     assert len(data.train) == len(json.loads((here / "one/mended.json").read_text())) > 0

@@ -1,7 +1,8 @@
-"""Where a sentence belongs: with its own clip, with the one before or the one after, or with none of them.
+"""Where a sentence belongs: with its own clip, with another time of its video, or nowhere.
 
-Speech often comes before or after what it tells of. The embedding of a sentence is compared with the clips around its
-own, by a model that saw none of them in training.
+Speech often comes before or after what it tells of. The embedding of a sentence is compared with what is shown around
+it, by a model that saw none of that in training: with the clips before and after its own, or finer, with windows of the
+whole video (`around.py`).
 """
 
 from __future__ import annotations
@@ -13,27 +14,36 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from train.evaluation.around import Windows
+
 Floats = npt.NDArray[np.float32]
 
 SURE = 0.8
-"""Probability of a window among the three from which it is proposed."""
+"""Probability of a window among those compared, and of those that show half of the same, from which it is proposed."""
 AS_NEAR = 0.1
 """A window counts if it is as near as all but this share of the clips whose own sentence fits."""
+REACH_MS = 30_000
+"""How far from a sentence finer windows are compared with it."""
 PROPOSED = pa.schema(
     [
         ("key", pa.string()),
         ("category_id", pa.int32()),
         ("caption", pa.string()),
-        ("belongs_to", pa.string()),  # the key of the clip that it fits: its own, a neighbour's; "": none
-        ("offset_ms", pa.int64()),  # from its own clip's start to that clip's; 0 for its own and for none
-        ("confidence", pa.float64()),  # the likeliest window's share among the three
+        (
+            "belongs_to",
+            pa.string(),
+        ),  # the key of the clip that shows most of what it fits: its own, another's; "": none
+        ("offset_ms", pa.int64()),  # by how much its times are to change; 0 for its own clip and for none
+        ("confidence", pa.float64()),  # the likeliest window's share among those compared
     ]
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Clips:
-    """The clips that one model embedded; `rows` has key, start_ms, category_id and caption, in the vectors' order."""
+    """The clips that one model embedded; `rows` has key, start_ms, end_ms, category_id and caption, in the vectors'
+    order.
+    """
 
     rows: pa.Table
     video: Floats
@@ -41,38 +51,58 @@ class Clips:
     fits: npt.NDArray[np.bool_]
     """Whether a clip's own sentence fits."""
     temperature: float
+    windows: Windows | None = None
+    """Of the clips' videos; None: only clips are compared."""
 
 
 def proposed(clips: Clips) -> pa.Table:
-    """For each sentence the clip that it belongs to (PROPOSED): its own where it fits, else the nearest of the three if
-    that is near and sure enough.
+    """For each sentence the clip that it belongs to (PROPOSED): its own where it fits, else the one that shows most of
+    the nearest window, if that is near and sure enough.
     """
     keys = np.array(clips.rows["key"].to_pylist(), object)
-    starts = clips.rows["start_ms"].to_numpy()
+    starts, ends = clips.rows["start_ms"].to_numpy(), clips.rows["end_ms"].to_numpy()
+    own = (clips.video * clips.text).sum(1)
+    least = np.quantile(own[clips.fits], AS_NEAR) if clips.fits.any() else np.inf
     video = np.array([key.rpartition("_")[0] for key in keys], object)
-    order = np.lexsort((starts, video.astype(str)))
-    windows = np.full((len(keys), 3), -1)
-    windows[:, 1] = np.arange(len(keys))
-    same = video[order][1:] == video[order][:-1]
-    windows[order[1:][same], 0] = order[:-1][same]
-    windows[order[:-1][same], 2] = order[1:][same]
-    cosine = np.where(windows >= 0, (clips.video[windows] * clips.text[:, None]).sum(2), -np.inf)
-    odds = np.exp((cosine - cosine.max(1, initial=-1.0, keepdims=True)) / clips.temperature)
-    share = odds / odds.sum(1, keepdims=True)
-    best = cosine.argmax(1)
-    at = np.arange(len(keys))
-    near = np.quantile(cosine[clips.fits, 1], AS_NEAR) if clips.fits.any() else np.inf
-    moved = ~clips.fits & (best != 1) & (share[at, best] >= SURE) & (cosine[at, best] >= near)
-    target = np.where(moved, windows[at, best], at)
+    belongs_to = np.where(clips.fits, keys, "")
+    offset_ms, confidence = np.zeros(len(keys), np.int64), np.ones(len(keys))
+    for rows in _by_value(video):
+        rows = rows[np.argsort(starts[rows], kind="stable")]
+        for place, row in enumerate(rows):
+            beside = rows[max(0, place - 1) : place + 2]
+            middles, vectors = (starts[beside] + ends[beside]) // 2, clips.video[beside]
+            middle = (starts[row] + ends[row]) // 2
+            if clips.windows is not None:
+                finer = np.flatnonzero(clips.windows.video == video[row])
+                finer = finer[abs(clips.windows.middle_ms[finer] - middle) <= REACH_MS]
+                middles = np.append(middle, clips.windows.middle_ms[finer])
+                vectors = np.concatenate([clips.video[[row]], clips.windows.vectors[finer]])
+            cosine = vectors @ clips.text[row]
+            odds = np.exp((cosine - cosine.max()) / clips.temperature)
+            best = int(cosine.argmax())
+            half_ms = (ends[row] - starts[row]) // 2
+            share = odds[abs(middles - middles[best]) < max(1, half_ms)].sum() / odds.sum()
+            confidence[row] = share
+            if clips.fits[row] or middles[best] == middle or share < SURE or cosine[best] < least:
+                continue
+            offset_ms[row] = middles[best] - middle
+            shown = np.minimum(ends[rows], middles[best] + half_ms) - np.maximum(starts[rows], middles[best] - half_ms)
+            belongs_to[row] = keys[rows[shown.argmax()]]
     columns: dict[str, Any] = {
         "key": clips.rows["key"],
         "category_id": clips.rows["category_id"],
         "caption": clips.rows["caption"],
-        "belongs_to": [str(keys[k]) if ok else "" for k, ok in zip(target, clips.fits | moved, strict=True)],
-        "offset_ms": np.where(moved, starts[target] - starts, 0),
-        "confidence": share[at, best],
+        "belongs_to": belongs_to.tolist(),
+        "offset_ms": offset_ms,
+        "confidence": confidence,
     }
     return pa.table(columns).cast(PROPOSED)
+
+
+def _by_value(values: npt.NDArray[np.object_]) -> list[npt.NDArray[np.int64]]:
+    """The rows of each value."""
+    order = np.argsort(values.astype(str), kind="stable")
+    return np.split(order, np.flatnonzero(values[order][1:] != values[order][:-1]) + 1) if len(order) else []
 
 
 def mended(table: pa.Table) -> list[dict[str, str]]:

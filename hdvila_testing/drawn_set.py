@@ -244,7 +244,7 @@ def _row(sample: Sample, members: dict[str, list[int]]) -> dict[str, object]:
     blank = {f.name: "" if f.type == "string" else 0 for f in SHARD_ROWS}
     of_clip = read_sample(sample.members["json"]) if "json" in sample.members else a_sample_json()
     facts = {
-        **{name: getattr(of_clip, name) for name in ("duration_ms", "width", "height", "fps")},
+        **{name: getattr(of_clip, name) for name in ("start_ms", "end_ms", "duration_ms", "width", "height", "fps")},
         "key": sample.key,
         "caption": sample.members.get("txt", b"").decode(),
         "status": "success",

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 
-from bench.learning.attributes import COLOURS, HEIGHT, N_FRAMES, WIDTH, Scene, all_scenes, frames_of
+from bench.learning.attributes import COLOURS, HEIGHT, N_FRAMES, WIDTH, Scene, all_scenes, frames_of, is_held_out
 from hdvila_testing.rows import a_clip_row, a_video_row, commit_rows, with_transcript
 from manifests.funnel import SELECTION_NAME
 from manifests.lock import RunLock
-from manifests.rows import ClipRow, VideoRow
+from manifests.rows import VideoRow
 from manifests.schema import SELECTION, table_of
 from manifests.shards import Manifest
 from pipeline.config.media import ChecksConfig, DuplicatesConfig, MediaConfig, MembersConfig, ScenesConfig
@@ -38,7 +39,6 @@ from pipeline.shards.manifest import remove_packs, write_manifest
 from pipeline.shards.stage import ShardsStage
 
 FPS = 5
-CLIP_MS = 1000 * N_FRAMES // FPS
 CLIPS_A_FILM = 8
 CATEGORY_ID = 1
 
@@ -63,6 +63,21 @@ class Film:
     video_id: str
     channel_id: str
     scenes: tuple[Scene, ...]
+    fps: int = FPS
+    height: int = HEIGHT
+    spoken: tuple[tuple[int, int, str], ...] = ()
+    """(start and end, ms; text) of each sentence; if there are none, each scene's own caption is spoken during it."""
+
+    @property
+    def scene_ms(self) -> int:
+        """How long each scene is shown."""
+        return 1000 * N_FRAMES // self.fps
+
+    @property
+    def sentences(self) -> tuple[tuple[int, int, str], ...]:
+        """(start and end, ms; text) of each clip."""
+        ms = self.scene_ms
+        return self.spoken or tuple((n * ms, (n + 1) * ms, scene.caption) for n, scene in enumerate(self.scenes))
 
 
 def make_attribute_set(
@@ -71,18 +86,21 @@ def make_attribute_set(
     per_caption: int = 8,
     n_colours: int = len(COLOURS),
     seed: int = 0,
+    held_out: bool = False,
 ) -> Manifest:
     """Draws, cuts and shards the whole set under `out`; returns its manifest. The same arguments give the same shards.
+
+    `held_out`: a quarter of the combinations is in val alone.
 
     Raises ValueError for `per_caption` below 2: val is recognised as the smaller channel.
     """
     if per_caption < 2:
         raise ValueError(f"per_caption {per_caption} must be at least 2: train has to be larger than val")
-    facts = {"per_caption": per_caption, "n_colours": n_colours, "seed": seed}
-    return make_films(out, films_of(per_caption, n_colours, seed), facts)
+    facts = {"per_caption": per_caption, "n_colours": n_colours, "seed": seed, "held_out": held_out}
+    return make_films(out, films_of(per_caption, n_colours, seed, held_out), facts)
 
 
-def make_films(out: Path, films: Sequence[Film], facts: Mapping[str, Any]) -> Manifest:
+def make_films(out: Path, films: Sequence[Film], facts: Mapping[str, Any], media: MediaConfig = MEDIA) -> Manifest:
     """Draws, cuts and shards these films; the smaller channel is val."""
     by_id = {film.video_id: film for film in films}
     store = Store(str(out))
@@ -94,7 +112,7 @@ def make_films(out: Path, films: Sequence[Film], facts: Mapping[str, Any]) -> Ma
 
     with tempfile.TemporaryDirectory() as scratch, RunLock(store) as lock:
         executor = LocalExecutor(Path(scratch))
-        run_stage(MediaStage(MEDIA, list(by_id), fetch), store, executor, lock)
+        run_stage(MediaStage(media, list(by_id), fetch), store, executor, lock)
         _select_all(store, films)
         run_stage(ShardsStage(SHARDS, int(facts["seed"])), store, executor, lock)
         manifest = write_manifest(store, name="attributes", config=facts, card=SHARDS.card)
@@ -102,10 +120,11 @@ def make_films(out: Path, films: Sequence[Film], facts: Mapping[str, Any]) -> Ma
     return manifest
 
 
-def films_of(per_caption: int, n_colours: int, seed: int) -> list[Film]:
+def films_of(per_caption: int, n_colours: int, seed: int, held_out: bool = False) -> list[Film]:
     """Train's films and val's, each on a channel of its own."""
     captions = all_scenes(n_colours)
-    return [*films("train", captions, per_caption, seed), *films("val", captions, 1, seed)]
+    shown = [scene for scene in captions if not held_out or not is_held_out(scene)]
+    return [*films("train", shown, per_caption, seed), *films("val", captions, 1, seed)]
 
 
 def _number(seed: int, split: str, n: int) -> int:
@@ -121,16 +140,18 @@ def films(split: str, captions: Sequence[Scene], per_caption: int, seed: int) ->
 
 
 def draw_film(film: Film, path: Path) -> Path:
-    """Encodes the film as an H.264 mp4, 1280x720, with a keyframe at each scene."""
+    """Encodes the film as an H.264 mp4, 16:9, with a keyframe at each scene."""
+    size = WIDTH * film.height // HEIGHT, film.height
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libx264", rate=FPS)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream = container.add_stream("libx264", rate=film.fps)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         stream.codec_context.thread_count = 1
         params = f"keyint={N_FRAMES}:min-keyint={N_FRAMES}:scenecut=0"
         stream.options = {"preset": "ultrafast", "crf": "23", "x264-params": params}
         for scene in film.scenes:
             for picture in frames_of(scene):
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+                small = picture if size == (WIDTH, HEIGHT) else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(small, format="rgb24")))
         container.mux(stream.encode(None))
     return path
 
@@ -138,7 +159,12 @@ def draw_film(film: Film, path: Path) -> Path:
 def _commit_plan(store: Store, film: Film) -> None:
     """Commits what crawl and text would have left of the film: its row, its words, and a clip per scene."""
     commit_rows(store, "extract", film.video_id, {"videos": [_video_row(film)]})
-    transcript, clips = with_transcript([_clip_row(film, n, scene) for n, scene in enumerate(film.scenes)])
+    transcript, clips = with_transcript(
+        [
+            a_clip_row(film.video_id, n, start_ms, end_ms, text=text, category_id=CATEGORY_ID)
+            for n, (start_ms, end_ms, text) in enumerate(film.sentences)
+        ]
+    )
     commit_rows(store, "transcripts", film.video_id, {"transcripts": [transcript]})
     commit_rows(store, "clips", name_over("transcripts", film.video_id), {"clips": clips})
 
@@ -151,15 +177,11 @@ def _video_row(film: Film) -> VideoRow:
         title=f"Attributes {film.video_id}",
         channel_id=film.channel_id,
         channel=film.channel_id,
-        duration_s=len(film.scenes) * CLIP_MS / 1000,
+        duration_s=len(film.scenes) * film.scene_ms / 1000,
         upload_date="20240101",
         view_count=1,
-        heights=[HEIGHT],
+        heights=[film.height],
     )
-
-
-def _clip_row(film: Film, n: int, scene: Scene) -> ClipRow:
-    return a_clip_row(film.video_id, n, n * CLIP_MS, (n + 1) * CLIP_MS, text=scene.caption, category_id=CATEGORY_ID)
 
 
 def _select_all(store: Store, films: Sequence[Film]) -> None:
@@ -173,9 +195,9 @@ def _select_all(store: Store, films: Sequence[Film]) -> None:
             "rank": rank,
             "kept": True,
             "reason": "",
-            "n_clips": len(film.scenes),
-            "clips_kept": list(range(len(film.scenes))),
-            "hours_kept": len(film.scenes) * CLIP_MS / 3_600_000,
+            "n_clips": len(film.sentences),
+            "clips_kept": list(range(len(film.sentences))),
+            "hours_kept": len(film.scenes) * film.scene_ms / 3_600_000,
         }
         for rank, film in enumerate(films)
     ]

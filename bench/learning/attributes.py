@@ -77,6 +77,14 @@ def all_scenes(n_colours: int = len(COLOURS)) -> list[Scene]:
     return [Scene(*names) for names in product(list(COLOURS)[:n_colours], HATCHINGS, WAYS)]
 
 
+def is_held_out(scene: Scene) -> bool:
+    """Whether val alone shows this combination, where some are held out: one way of four for each pair of colour and
+    hatching, so that all values and all pairs of values are learned from.
+    """
+    values = (COLOURS, scene.colour), (HATCHINGS, scene.hatching), (WAYS, scene.way)
+    return sum(list(names).index(name) for names, name in values) % len(WAYS) == 0
+
+
 def frames_of(scene: Scene) -> Iterator[Picture]:
     """Yields the seven frames of a scene, RGB uint8 [720, 1280, 3]."""
     dice = random.Random(f"{scene.caption}/{scene.seed}")

@@ -1,7 +1,7 @@
 """Is high resolution learned? Compares views on a drawn set whose ceilings are known by construction.
 
     python -m bench.learning.hybrid_vs_low [--views hybrid high low low_upscaled mean]
-        [--seeds 0 1 2] [--model vit] [--out out/attributes]
+        [--seeds 0 1 2] [--model vit] [--held-out] [--out out/attributes]
 
 Draws the set (bench.learning.attribute_set), shows that the hatching can't be read off the low view, then trains
 `hybrid_vs_low.yaml`, beside it, with each view and seed, a run in a process of one thread. Each result is appended to
@@ -24,13 +24,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from bench.learning.attribute_set import make_attribute_set
-from bench.learning.attributes import HATCHINGS, LOW_PX, WAYS
+from bench.learning.attributes import HATCHINGS, LOW_PX, WAYS, all_scenes, is_held_out
 from bench.learning.read_hatching import Hatched, described, probe
+from manifests.embeddings import Head, read_embedded
+from manifests.files import Files
 from manifests.settings import load_config
+from manifests.shards import read_manifest, read_shard_rows
 from train.config import TrainConfig
+from train.data.index import load_index
 from train.evaluation.attributes import wilson_interval
+from train.evaluation.embed import embed, sha256_of_model
+from train.exports.inference import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = Path(__file__).with_name("hybrid_vs_low.yaml")
@@ -66,8 +73,10 @@ def fingerprint(overrides: Sequence[str]) -> str:
     return hashlib.sha256(CONFIG.read_bytes() + json.dumps(list(overrides)).encode()).hexdigest()[:12]
 
 
-def train(view: str, seed: int, manifest: Path, out: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """Trains one run in a process of its own; returns its line of results."""
+def train(view: str, seed: int, manifest: Path, out: Path, overrides: Sequence[str], held_out: bool) -> dict[str, Any]:
+    """Trains one run in a process of its own; returns its line of results. `held_out`: R@1 is that of val's sentences
+    that training never saw.
+    """
     run = out / f"{view}-{seed}"
     keys = [f"data.manifest={manifest}", f"data.view={view}", f"seed={seed}", f"out={run}", *overrides]
     command = [sys.executable, "-m", "train.cli", "fit", str(CONFIG), *(f"--set={key}" for key in keys)]
@@ -77,17 +86,45 @@ def train(view: str, seed: int, manifest: Path, out: Path, overrides: Sequence[s
         subprocess.run(command, check=True, env=environment, stdout=log, stderr=subprocess.STDOUT)
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     evals = [record for record in records if record["kind"] == "eval"]
+    unseen = {scene.caption for scene in all_scenes() if is_held_out(scene)}
+    hits = [hit for text, hit in hits_of(run, manifest.parent) if text in unseen] if held_out else []
     return {
         "view": view,
         "seed": seed,
         "config": fingerprint(overrides),
-        "r1": evals[-1]["t2v_r1"],
-        "n": evals[-1]["n_clips"],
+        "r1": float(np.mean(hits)) if held_out else evals[-1]["t2v_r1"],
+        "n": len(hits) if held_out else evals[-1]["n_clips"],
         "right": {name: evals[-1][f"{name}_right"] for name in ("colour", "hatching", "way")},
         "curve": [[record["step"], record["t2v_r1"]] for record in evals],
         "cpu_s": round(_children_cpu_s() - before, 1),
         "wall_s": round(time.monotonic() - began, 1),
     }
+
+
+def hits_of(run: Path, data: Path) -> list[tuple[str, bool]]:
+    """(a clip's sentence, whether that finds it first among the clips of one drawing each) for all clips of val."""
+    torch.set_num_threads(1)
+    encoder, manifest, files = load_checkpoint(run), read_manifest(str(data)), Files(str(run / "val"))
+    head = Head(sha256_of_model(encoder), manifest.sha256, encoder.model.config.width, batch=32, sentences=1)
+    embed(encoder, {"val": load_index(manifest, "val")}, files, head)
+    parts = [read_embedded(files, head, shard) for shard in manifest.split("val")]
+    caption_of = {
+        row["key"]: row["caption"]
+        for shard in manifest.split("val")
+        for row in read_shard_rows(manifest, shard, ["key", "caption"]).to_pylist()
+    }
+    keys = [key for part in parts for key in part.rows["key"].to_pylist()]
+    video, text = (np.concatenate([getattr(p, name) for p in parts]).astype(np.float32) for name in ("video", "text"))
+    drawings: dict[str, list[int]] = {}
+    for row in sorted(range(len(keys)), key=lambda row: keys[row]):
+        drawings.setdefault(caption_of[keys[row]], []).append(row)
+    n = min(len(rows) for rows in drawings.values())
+    found: list[tuple[str, bool]] = []
+    for drawing in range(n):
+        rows = np.array([drawings[caption][drawing] for caption in sorted(drawings)])
+        is_first = (text[rows] @ video[rows].T).argmax(1) == np.arange(len(rows))
+        found += zip(sorted(drawings), is_first.tolist(), strict=True)
+    return found
 
 
 def _children_cpu_s() -> float:
@@ -149,12 +186,14 @@ def main() -> None:
     parser.add_argument("--views", nargs="+", choices=list(CEILINGS), default=list(CEILINGS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="a key of the YAML: a.b=c")
+    parser.add_argument("--held-out", action="store_true", help="judge by combinations that training never saw")
     parser.add_argument("--no-probe", action="store_true", help="leave out what the low view shows of the hatching")
     given = parser.parse_args()
-    manifest, runs = given.out / "set" / "manifest.json", given.out / given.model
+    kind = "-held-out" if given.held_out else ""
+    manifest, runs = given.out / f"set{kind}" / "manifest.json", given.out / f"{given.model}{kind}"
     overrides = [*MODELS[given.model], *given.overrides]
     if not manifest.exists():
-        make_attribute_set(manifest.parent)
+        make_attribute_set(manifest.parent, per_caption=11 if given.held_out else 8, held_out=given.held_out)
     if not given.no_probe:
         config = load_config(TrainConfig, CONFIG, [f"data.manifest={manifest}", *overrides])
         print(described(ATTRIBUTES, *probe(manifest, config, ATTRIBUTES)), flush=True)
@@ -164,7 +203,7 @@ def main() -> None:
         for view in given.views:
             done = {(line["view"], line["seed"]) for line in read_results(path, fingerprint(overrides))}
             if (view, seed) not in done:
-                line = train(view, seed, manifest, runs, overrides)
+                line = train(view, seed, manifest, runs, overrides, given.held_out)
                 with path.open("a") as file:
                     file.write(json.dumps(line) + "\n")
                 print(f"{view} seed {seed}: R@1 {line['r1']:.1%}, {line['cpu_s']:.0f} CPU s", flush=True)

@@ -17,7 +17,7 @@ from pipeline.cli import app
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.config.sources import ListsConfig
 from pipeline.crawl.sources.lists import list_part
-from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, clock, export_clips, export_hdvila
+from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, export_clips, export_hdvila
 from pipeline.dataset.verify import verify
 from pipeline.engine.store.store import Store
 from pipeline.shards.closed import read_entries
@@ -68,10 +68,6 @@ def test_an_export_does_not_overwrite_another(made: Store, tmp_path: Path) -> No
     export_hdvila(made, Store(str(tmp_path)))
     with pytest.raises(UserError, match="exists already"):
         export_hdvila(made, Store(str(tmp_path)))
-
-
-def test_times_are_written_as_the_release_has_them() -> None:
-    assert clock(0) == "00:00:00.000" and clock(3_723_004) == "01:02:03.004"
 
 
 def test_exact_clips_begin_at_frame_0_and_hold_the_sentences_frames_alone(made: Store, tmp_path: Path) -> None:

@@ -183,15 +183,6 @@ def test_a_removal_reaches_merged_tables_and_what_their_merges_left(copy: Path) 
         assert segment.bytes == sum(segment.sizes.values())
 
 
-def test_other_videos_keep_every_word(copy: Path) -> None:
-    store = Store(str(copy))
-    before = texts_of(store, "video-00002")
-
-    remove(store, Tombstones(frozenset({"video-00001"})))
-
-    assert texts_of(store, "video-00002") == before
-
-
 def test_every_column_that_can_hold_words_is_emptied_or_named_as_harmless() -> None:
     harmless = {"video_id", "channel_id", "clip_id", "key", "pack", "members", "flags", "reason", "status", "codec"}
     harmless |= {*NAMES_OF_KIND, "category", "upload_date", "license", "heights", "caption_tracks", "egress"}

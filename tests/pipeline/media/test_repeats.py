@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from pipeline.config.media import MediaConfig, ScenesConfig
 from pipeline.media import scenes
 from pipeline.media.frames import Picture, decode_video
-from pipeline.media.members.stills import StillsWriter
 from pipeline.media.probe import probe
 from pipeline.media.repeats import Repeats
 from pipeline.media.scenes import SceneFinder
@@ -165,28 +164,3 @@ def test_a_detector_takes_a_repeated_frame_without_looking_at_it(detector: str) 
             finder.feed(frame, (first + n) * 40, shown)
     assert finder.scenes().cuts_ms == [1600]
     assert len(n_made) <= 2
-
-
-def test_a_still_of_a_frame_that_shows_the_same_is_not_encoded_again() -> None:
-    n_scaled = []
-
-    def scaler(frame: Any) -> Any:
-        n_scaled.append(1)
-        return frame
-
-    class Bgr:
-        def to_ndarray(self) -> NDArray[np.uint8]:
-            return np.zeros((36, 64, 3), np.uint8)
-
-    def same() -> None: ...
-
-    def other() -> None: ...
-
-    writer = StillsWriter(scaler, [0, 40, 80], 90)  # type: ignore[arg-type]
-    for n, small in enumerate((same, same, other)):
-        writer.offer(Picture(n, n * 40, Bgr()), small, n * 40)
-    assert len(n_scaled) == 2
-    sizes = [still.size for still in writer.stills]
-    assert [still.offset for still in writer.stills] == [0, sizes[0], sizes[0] + sizes[1]] and sum(sizes) == len(
-        writer.data
-    )

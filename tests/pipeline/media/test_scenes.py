@@ -1,11 +1,9 @@
 """Scene cuts: found on small pictures as on full ones, and what they do to a clip."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import av
 import numpy as np
@@ -16,15 +14,12 @@ from numpy.typing import NDArray
 
 from hdvila_testing.video import a_video
 from pipeline.config.media import MediaLimits, ScenesConfig
-from pipeline.media import scenes
 from pipeline.media.cutting.span import Span
-from pipeline.media.frames import decode_video
 from pipeline.media.probe import probe
 from pipeline.media.scenes import (
     MIN_SCENE_MS,
     SNAP_MS,
     SceneFinder,
-    ScenePicture,
     Scenes,
     apply_cuts,
     cuts_inside,
@@ -173,34 +168,6 @@ def test_whatever_the_cuts_numbers_stay_unique_and_spans_stay_spans(
             assert abs(part.span.end_ms - planned.end_ms) <= SNAP_MS
 
 
-def test_a_pass_for_scenes_alone_decodes_roughly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes half of the time, and cuts are found in small pictures."""
-    asked: list[bool] = []
-
-    def noted(*args: Any, rough: bool = False) -> Iterator[Any]:
-        asked.append(rough)
-        yield from decode_video(*args, rough=rough)
-
-    monkeypatch.setattr(scenes, "decode_video", noted)
-    path = a_video(tmp_path / "a.mp4", seconds=2, **SMALL)
-
-    find_scenes(probe(path), MediaLimits(), ScenesConfig())
-
-    assert asked == [True]
-
-
-def test_a_piece_that_is_too_short_is_dropped_and_a_clip_of_such_pieces_stays_whole() -> None:
-    split = partial(apply_cuts, action="split", min_part_ms=2000)
-
-    long_enough = split([Span(0, 10_000, 15_000)], [13_000])
-    both_too_short = split([Span(0, 10_000, 13_000)], [11_500])
-    left_of_a_short_one = split([Span(0, 10_000, 14_000)], [11_000])
-
-    assert [(part.span.start_ms, part.span.end_ms) for part in long_enough] == [(10_000, 13_000), (13_000, 15_000)]
-    assert [(part.span.start_ms, part.span.end_ms) for part in both_too_short] == [(10_000, 13_000)]
-    assert [(part.span.start_ms, part.span.end_ms) for part in left_of_a_short_one] == [(11_000, 14_000)]
-
-
 def spans_of(
     action: str, spans: list[tuple[int, int]], cuts: list[int], **lengths: int
 ) -> list[tuple[int, int, int, int]]:
@@ -233,57 +200,3 @@ def test_a_cut_is_inside_a_clip_where_frames_of_both_shots_are() -> None:
     assert cuts_inside([999, 1000, 1001, 1999, 2000], span) == [1001, 1999]
     met = [(0, 1000), (0, 1001), (1500, 1600), (1999, 3000), (2000, 3000)]
     assert spans_inside(met, span) == [(0, 1001), (1500, 1600), (1999, 3000)]
-
-
-def scenes_told(
-    monkeypatch: pytest.MonkeyPatch, times_ms: list[int], *found: tuple[int, int], fps: int = 25, min_ms: int = 100
-) -> Scenes:
-    """The scenes of frames at these times, where the detector finds these, in frames."""
-    changes = [SimpleNamespace(first=first, last=last) for first, last in found]
-    detector = SimpleNamespace(feed=lambda luma, colours: None, finish=lambda: changes)
-    monkeypatch.setattr("pipeline.media.shots.ShotFinder", lambda fps: detector)
-    finder, frame = SceneFinder(SHOTS, Fraction(fps), min_ms), av.VideoFrame(64, 36, "yuv420p")
-    for time_ms in times_ms:
-        finder.feed(frame, time_ms, lambda: frame)
-    return finder.scenes()
-
-
-def test_times_of_scenes_are_those_of_their_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    at = [500 + 40 * n + n % 3 for n in range(40)]
-    scenes = scenes_told(monkeypatch, at, (0, 0), (2, 2), (3, 3), (8, 12), (13, 13), (20, 21))
-    assert scenes == Scenes([at[3], at[10], at[13], at[20]], [(at[8], at[12]), (at[20], at[21])])
-    scenes = scenes_told(monkeypatch, at, (12, 12), (14, 14), (15, 15))
-    assert scenes.cuts_ms == [at[12], at[15]], "80 ms are too short, 120 are not"
-    assert scenes_told(monkeypatch, []) == Scenes()
-    scenes = scenes_told(monkeypatch, [0, 40, 80], (0, 0), (1, 1), fps=0, min_ms=0)
-    assert scenes.cuts_ms == [40], "what is there from the beginning is no cut"
-
-
-@pytest.mark.parametrize(("form", "n_small"), [("yuv420p", 0), ("yuv420p10le", 1)])
-def test_only_a_picture_of_more_than_eight_bits_is_made_small_to_look_for_shots(form: str, n_small: int) -> None:
-    finder, made = SceneFinder(SHOTS, Fraction(25)), []
-
-    def small() -> av.VideoFrame:
-        made.append(1)
-        return av.VideoFrame(64, 36, "yuv420p")
-
-    finder.feed(av.VideoFrame(64, 36, form), 0, small)
-    assert len(made) == n_small
-
-
-@pytest.mark.parametrize(("width", "height", "shape"), [(320, 180, (144, 256, 3)), (100, 60, (60, 100, 3))])
-def test_a_picture_for_pyscenedetect_has_a_short_side_of_144_or_its_own(
-    width: int, height: int, shape: tuple[int, int, int]
-) -> None:
-    assert ScenePicture()(av.VideoFrame(width, height, "yuv420p")).shape == shape
-
-
-@pytest.mark.parametrize("name", ["content", "adaptive"])
-def test_the_detector_is_the_one_of_the_settings(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    made: list[str] = []
-    for each in ("content", "adaptive"):
-        monkeypatch.setattr(
-            f"scenedetect.detectors.{each.capitalize()}Detector", lambda each=each, **_: made.append(each)
-        )
-    SceneFinder(ScenesConfig.model_validate({"detector": name}), Fraction(25))
-    assert made == [name]

@@ -58,17 +58,3 @@ def test_waiting_for_another_program_costs_nothing(clocks: Clocks) -> None:
         clocks.work(2.0)
 
     assert watch.seconds == pytest.approx({"cut": 1.0, "convert": 0.0, "proxy": 2.0})
-
-
-def test_processor_time_is_asked_for_now_and_then_not_at_each_step(
-    clocks: Clocks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-    monkeypatch.setattr("pipeline.media.stopwatch.time.process_time", lambda: asked.append(1) or clocks.cpu_s)
-    watch = Stopwatch()
-    for _ in range(10_000):
-        with watch("scenes"):
-            clocks.work(0.0001)
-
-    assert watch.seconds == pytest.approx({"scenes": 1.0})
-    assert len(asked) < 30

@@ -187,11 +187,3 @@ def test_a_changed_constant_of_the_code_is_refused_like_another_version_of_its_s
     check_identity(store, Config(), mix=True, constants=now)
     assert stages_made_by(store)["media"] == [NOW, NOW]
     check_identity(store, Config(), constants=now)
-
-
-def test_a_constant_that_changed_can_be_redone(store: Store) -> None:
-    check_identity(store, Config(), constants={"media": {"PREROLL_MS": 100}})
-    check_identity(store, Config(), redo="media", constants={"media": {"PREROLL_MS": 120}})
-
-    assert stages_made_by(store)["media"] == [NOW]
-    assert not store.committed("media") and store.committed("clips") == {"u"}

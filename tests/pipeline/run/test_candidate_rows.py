@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from manifests.origin import same_origin
 from manifests.schema import CLIPS, VIDEOS
-from pipeline.balance.ranking import CANDIDATES, candidates_of, rank_candidates
+from pipeline.balance.ranking import candidates_of, rank_candidates
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.run.candidate_rows import VIDEO_COLUMNS, CandidateRows, covered
 
@@ -90,9 +90,3 @@ def test_the_order_of_rows_with_one_id_does_not_depend_on_when_they_came() -> No
         videos = rows.videos().to_pylist()
         lengths.append([row["duration_s"] for row in videos if row["video_id"] == "x"])
     assert lengths == [[9.5, 7.0]] * 2
-
-
-def test_before_any_video_came_there_is_no_candidate() -> None:
-    rows = CandidateRows()
-    assert rows.candidates(rows.videos()).cast(CANDIDATES).num_rows == 0
-    assert len(rank_candidates(rows.candidates(rows.videos()), 0)) == 0

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from miniyoutube.big_catalogue import a_video
 from miniyoutube.catalogue import Catalogue, cast
 from miniyoutube.server import MiniYouTube
-from pipeline.config import RunConfig
 from pipeline.config.crawl import CrawlConfig
 from pipeline.crawl.plan import ANY, MAX_PER_CHANNEL, MOST_GROWN, Wanted
-from pipeline.run.looks import looks_of, n_within_reach, planned_looks, reach_of, share_in_time, size_of
+from pipeline.run.looks import looks_of, n_within_reach, planned_looks, reach_of
 from tests.pipeline.crawl.site import Road, config_for
 
 EDUCATION, MUSIC = 27, 10
@@ -41,14 +40,6 @@ def test_the_quotas_and_the_reserve_are_covered_with_little_beyond(per: float, q
     assert n <= 1.05 * needed + 10
 
 
-@pytest.mark.parametrize(("unit", "total"), [("videos", 10_000), ("clips", 300_000), ("hours", 1_000)])
-def test_a_video_takes_as_many_looks_whatever_the_balance_counts(tmp_path: Path, unit: str, total: int) -> None:
-    balance = {"unit": unit, "total": total}
-    crawl = {"sources": ["search"], "identities": [{"name": "one"}]}
-    size = size_of(RunConfig.model_validate({"out": str(tmp_path), "name": "x", "crawl": crawl, "balance": balance}))
-    assert size and size.n_candidates / size.n_videos == pytest.approx(5.3, abs=0.1)
-
-
 def test_a_key_spares_what_it_decides_until_its_units_are_used_up() -> None:
     without = looks_of(1000, 200, 100, api_share=0.0, api_units=10)
     assert (without.days, without.n_decided, without.n_at_the_site) == (12.0, 0.0, 1000.0)
@@ -71,10 +62,3 @@ def test_sources_reach_as_far_as_their_lists_and_the_channels_of_kept_videos() -
     assert n_within_reach({ANY: 0, EDUCATION: 1200, MUSIC: 600}, {EDUCATION: 1200, MUSIC: 600}) == 2
     assert n_within_reach({ANY: 0, EDUCATION: 1200, MUSIC: 600}, {EDUCATION: 1200, MUSIC: 601}) == 1
     assert reach_of(config.model_copy(update={"sources": ("lists",)}), 4.0) == {}
-
-
-def test_media_is_fetched_in_time_where_rounds_are_short() -> None:
-    assert share_in_time(0, 150, 2.9) == 1.0
-    assert share_in_time(5493, 25 * 150, 2.9) == 1.0  # measured: 100.0 %
-    assert share_in_time(5493, 150, 2.9) == pytest.approx(0.899, abs=0.03)  # measured: 89.9 %
-    assert share_in_time(17.5e6, 150, 2.9) < 0.03

@@ -56,8 +56,3 @@ def test_what_is_in_force_does_not_depend_on_the_pieces_or_on_what_came_first(pi
     assert ranks == sorted(ranks)
     rows = [(video, stage, reason) for stage, video, _, reason, _ in whole if video != VIDEOS[0]]
     assert sorted(tuple(r.values()) for r in found.to_pylist()) == sorted(rows)
-
-
-def test_nothing_is_in_force_before_anything_came() -> None:
-    assert VideoRejects().counts() == {}
-    assert VideoRejects().of(pa.array(["a"])).num_rows == 0

@@ -12,7 +12,6 @@ from manifests.membership import Ids
 from manifests.schema import PACKS
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
-from pipeline.shards import books as module
 from pipeline.shards.books import PACK_COLUMNS, Chosen, ShardBooks, open_clips, read_chosen, urls_of
 from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
 
@@ -67,13 +66,6 @@ def test_what_is_removed_stays_out_by_its_id_its_channel_or_its_address(
     assert names(left(tombstones)) == stays
 
 
-@pytest.mark.parametrize("at_a_time", [1, 3, 4, 99])
-def test_clips_are_looked_up_some_at_a_time(monkeypatch: pytest.MonkeyPatch, at_a_time: int) -> None:
-    monkeypatch.setattr(module, "CLIPS_AT_A_TIME", at_a_time)
-    assert names(left()) == ["a0", "a1", "a2", "b0", "c0", "c3"]
-    assert names(left(but=("a",))) == ["b0", "c0", "c3"]
-
-
 def test_videos_may_be_left_out_by_name() -> None:
     assert names(left(but=("c", "b", "unknown"))) == ["a0", "a1", "a2"]
 
@@ -108,16 +100,6 @@ def test_rows_of_packs_become_the_clips_of_their_videos_in_the_order_of_numbers(
     assert [video.video_id for video in books.open().rows()] == [*sorted(made), "video000002"], (
         "only what is new is read"
     )
-
-
-def test_books_that_are_fed_read_nothing_themselves(tmp_path: Path) -> None:
-    store, fed = Store(str(tmp_path)), []
-    commit_video(store, "video000000", n_clips=1)
-    books = ShardBooks(lambda: fed.append(1))
-    books.update(store)
-    books.add(store.read_table("packs").select(PACK_COLUMNS).slice(0, 0))
-
-    assert fed == [1] and len(books.open()) == 0
 
 
 def test_the_selection_is_read_with_what_it_keeps_of_each_video(tmp_path: Path) -> None:

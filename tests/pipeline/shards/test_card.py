@@ -162,12 +162,3 @@ def test_the_example_reads_train_or_else_the_first_split_there_is(made: Path, sp
     given = dict.fromkeys(splits, head["splits"]["train"])
 
     assert f'"shards/{first}/00000.tar"' in dataset_card({**head, "splits": given}, CardConfig())
-
-
-def test_a_set_without_clips_has_shares_of_nothing_and_one_of_everything_the_largest_name(made: Path):
-    head = json.loads((made / "manifest.json").read_text())
-    totals = {**head["totals"], "samples": 10**12}
-
-    text = dataset_card({**head, "totals": totals}, CardConfig())
-
-    assert " | 0.0 % |" in text and _front_matter(text)["size_categories"] == ["n>1T"]

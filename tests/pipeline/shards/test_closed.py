@@ -16,7 +16,7 @@ from pipeline.engine.store.store import Store
 from pipeline.outdir.remade import forget_alike
 from pipeline.shards import closed as module
 from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
-from pipeline.shards.closed import ClosedShards, Held, _condensed, among, codes_of, not_held
+from pipeline.shards.closed import ClosedShards, Held, among, codes_of, not_held
 from pipeline.shards.splits import SPLITS
 
 HELD = Held(
@@ -39,13 +39,6 @@ LATER = Held(
 
 def names(videos: PlanVideos) -> list[str]:
     return [f"{video.video_id}{clip.n}" for video in videos.rows() for clip in video.clips]
-
-
-def test_samples_are_the_clips_that_did_not_fail_and_a_video_without_one_is_none_of_them() -> None:
-    samples = HELD.samples()
-
-    assert samples.video_id.to_pylist() == ["a", "c"]
-    assert (samples.starts.tolist(), samples.n.tolist()) == ([0, 1, 2], [0, 5])
 
 
 def test_what_failed_before_may_come_as_a_sample_and_nothing_comes_twice() -> None:
@@ -156,33 +149,3 @@ def test_what_is_kept_of_shards_is_made_again_where_it_is_no_good(tmp_path: Path
     assert len(kept_files(tmp_path)) == 2 and all(path.stem != "0" * 32 for path in kept_files(tmp_path))
     forget_alike(store)
     assert not kept_files(tmp_path) and all_of(store) == first
-
-
-def a_shard_row(clip_id: str, channel_id: str, duration_ms: int, status: str = "success") -> dict[str, object]:
-    return {
-        "video_id": clip_id.partition(".")[0], "channel_id": channel_id, "clip_id": clip_id,
-        "duration_ms": duration_ms, "status": status, "split": 0,
-    }  # fmt: skip
-
-
-def test_of_a_videos_rows_in_several_shards_the_last_says_its_channel_and_its_clips_come_by_number() -> None:
-    rows = [
-        a_shard_row("a.00007", "UCold", 700),
-        a_shard_row("b.00000", "UCb", 5),
-        a_shard_row("a.00002", "UCold", 200, "failed_to_subsample"),
-        a_shard_row("a.00003", "UCnew", 300),
-    ]
-    table = pa.Table.from_pylist(rows).cast(pa.schema(TYPES))
-
-    held = _condensed(table)
-
-    assert (held.video_id.to_pylist(), held.channel_id.to_pylist()) == (["a", "b"], ["UCnew", "UCb"])
-    assert (held.starts.tolist(), held.n.tolist(), held.ms.tolist()) == ([0, 3, 4], [2, 3, 7, 0], [-1, 300, 700, 5])
-
-
-TYPES = [
-    *((name, pa.string()) for name in ("video_id", "channel_id", "clip_id")),
-    ("duration_ms", pa.int64()),
-    ("status", pa.string()),
-    ("split", pa.int8()),
-]

@@ -216,19 +216,6 @@ def test_samples_of_several_packs_and_stores_stand_in_the_order_of_the_pieces(tm
     assert [json.loads(row["members"])["txt"] for row in rows] == [[512, 5], [1536, 5], [2560, 5]]
 
 
-def test_the_stats_are_written_in_one_form_and_seconds_have_three_decimals(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    a_pack(store, "p.tar", "a")
-    piece = a_piece(store, "a", "p.tar")
-    piece.row["duration_ms"] = 1234
-
-    joined([piece], tmp_path / "made")
-
-    text = (tmp_path / "made" / "00007_stats.json").read_text()
-    assert text.startswith(json.dumps(json.loads(text), indent=1, sort_keys=True) + "\n")
-    assert json.loads(text)["duration"] == json.loads(text)["end_time"] == 1.234
-
-
 @pytest.mark.parametrize(
     ("key", "tar", "bytes_", "reason"),
     [

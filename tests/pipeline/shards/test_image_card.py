@@ -25,16 +25,3 @@ def test_the_card_says_what_is_there_and_whom_to_ask() -> None:
 def test_a_set_without_train_reads_the_split_that_it_has() -> None:
     card = image_card({**HEAD, "splits": {"val": HEAD["splits"]["val"]}, "rejected": {}}, CardConfig())
     assert "shards/val/00000.tar" in card and "Rejected: none." in card
-
-
-def test_its_names_are_written_as_they_are_and_its_keys_in_the_hubs_order() -> None:
-    card = image_card({**HEAD, "splits": {"val": HEAD["splits"]["val"]}}, CardConfig(title="Überblick"))  # type: ignore[index]
-
-    assert "pretty_name: Überblick" in card and '"shards/val/00000.tar"' in card
-    assert list(yaml.safe_load(card.split("---")[1])) == [
-        "license",
-        "pretty_name",
-        "task_categories",
-        "tags",
-        "configs",
-    ]

@@ -9,11 +9,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from hdvila_testing.rows import commit_rows
 from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import DamagedFile, UserError
 from manifests.image_sample import IMAGE_KIND
-from manifests.shards import Manifest, ShardEntry, published_names, read_manifest, read_shard_rows
+from manifests.shards import ShardEntry, published_names, read_manifest, read_shard_rows
 from pipeline.engine.store.store import Store
 from pipeline.shards.closed import read_entries
 from pipeline.shards.manifest import (
@@ -22,7 +21,6 @@ from pipeline.shards.manifest import (
     remove_packs,
     remove_packs_of,
     split_indexes,
-    stray_files,
     sweep_shards,
     write_manifest,
 )
@@ -230,44 +228,3 @@ def test_each_split_has_indexes_of_its_own_that_name_its_shards_alone() -> None:
 def test_a_card_that_is_none_is_one_message() -> None:
     with pytest.raises(DamagedFile, match=r"manifest\.json: card\.title"):
         given_head({"card": {"title": []}})
-
-
-def test_each_pack_that_goes_is_counted(tmp_path: Path) -> None:
-    store = a_data_set(tmp_path, n_videos=2)
-    manifest = make_shards(store)
-    for name in ("given-up.tar", "attempt.tar", "notes.txt"):
-        store.write(f"packs/{name}", b"x")
-
-    assert remove_packs_of(store, manifest.shards) == 2
-    assert remove_packs(store, manifest) == 2
-    assert remove_packs(store, manifest) == 0 and (tmp_path / "packs" / "notes.txt").exists()
-
-
-def test_a_pack_that_rows_of_two_attempts_name_goes_once(tmp_path: Path) -> None:
-    store = a_data_set(tmp_path, n_videos=2)
-    manifest = make_shards(store)
-    commit_rows(store, "media", "again", {"packs": store.read_table("packs")})
-
-    assert remove_packs(store, manifest) == 2 and not list(tmp_path.glob("packs/*.tar"))
-
-
-@pytest.mark.parametrize(
-    ("name", "is_stray"),
-    [
-        ("00009.tar", True),
-        ("00009.parquet", True),
-        ("00009_stats.json", True),
-        ("123456.tar", True),
-        ("0009.tar", False),
-        ("00009_stats.tar", False),
-        ("00009.json", False),
-        ("0000x.tar", False),
-        ("00009.tar.part", False),
-        ("wids.json", False),
-    ],
-)
-def test_a_stray_has_the_name_of_a_shards_file(tmp_path: Path, name: str, is_stray: bool) -> None:
-    store = Store(str(tmp_path))
-    store.write(f"shards/train/{name}", b"x")
-
-    assert stray_files(store, Manifest("", ())) == ([f"shards/train/{name}"] if is_stray else [])

@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import replace
 
-import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -83,17 +82,6 @@ def test_channels_and_duplicates_stay_on_one_side(videos, seed):
 
 def _video(i: int, **changes) -> PlanVideo:
     return replace(PlanVideo(f"v{i}", f"UC{i}", f"v{i}", (PlanClip(0, 512),)), **changes)
-
-
-def test_a_new_video_goes_where_its_channel_is_and_a_duplicate_where_the_first_one_is():
-    old = PlanVideos.of([_video(1), _video(2)])
-    codes = np.array([SPLITS.index("val"), SPLITS.index("train")], np.int8)
-    placed = Placed(old.video_id, old.channel_id, old.group, codes)
-    of_channel, duplicate = _video(3, channel_id="UC1"), _video(4, group="v1")
-    both = _video(5, channel_id="UC2", group="v1")
-    config = SplitConfig(val=0.001)
-    assert _drawn([of_channel, duplicate], config, seed=0, placed=placed) == {"v3": "val", "v4": "val"}
-    assert _drawn([both], config, seed=0, placed=placed) == {"v5": "val"}
 
 
 def test_a_small_data_set_still_has_something_held_out_and_something_to_train_on():

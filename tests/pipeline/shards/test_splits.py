@@ -1,6 +1,5 @@
 """Splits: what belongs together stays together, also where committed shards contradict each other."""
 
-import pyarrow as pa
 import pytest
 
 from manifests.categories import UNCATEGORISED_ID
@@ -16,13 +15,6 @@ def video(
 ) -> PlanVideo:
     clips = tuple(PlanClip(n, 512) for n in range(n_samples))
     return PlanVideo(video_id, channel_id, group or video_id, clips, category_id)
-
-
-def test_a_video_that_shards_hold_already_stays_where_it_is() -> None:
-    old = [video(f"v{i}") for i in range(9)]
-    there = placed(*((one, SPLITS[i % 3]) for i, one in enumerate(old)))
-
-    assert drawn(old, there) == {f"v{i}": SPLITS[i % 3] for i in range(9)}
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -81,19 +73,6 @@ def test_a_video_in_shards_stays_though_its_duplicate_in_another_split_comes_fir
     assert drawn([video("m", "UCa", "g"), video("z", "UCa", "g")], there) == {"m": "test", "z": "train"}
 
 
-@pytest.mark.parametrize(
-    ("held", "goes_to"),
-    [(("train", "val"), "train"), (("train", "test"), "test"), (("val", "test"), "test"), (SPLITS, "test")],
-    ids=str,
-)
-def test_of_splits_that_are_only_connected_through_others_the_first_by_name_counts(
-    held: tuple[str, ...], goes_to: str
-) -> None:
-    there = placed(*((video(f"v{i}", f"UC{i}", "g"), split) for i, split in enumerate(held)))
-
-    assert drawn([video("new", "UC0", "h"), video("far", "UCx", "h")], there)["far"] == goes_to
-
-
 def test_an_empty_held_out_split_gets_a_component_of_at_most_half_of_all_samples() -> None:
     videos = [
         video("large", n_samples=5),
@@ -113,7 +92,3 @@ def test_an_empty_held_out_split_gets_a_component_of_at_most_half_of_all_samples
 def test_nothing_asked_for_is_nothing_held_out() -> None:
     assert set(drawn([video(f"v{i}") for i in range(50)], Placed(), SplitConfig(val=0, test=0)).values()) == {"train"}
     assert draw_splits(PlanVideos.of([]), Placed(), HELD_OUT, seed=0).tolist() == []
-
-
-def test_an_empty_placing_has_columns_of_strings_not_of_nulls() -> None:
-    assert Placed().video_id.type == pa.string() and len(Placed().split) == 0

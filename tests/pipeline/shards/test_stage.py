@@ -3,7 +3,6 @@
 From a row of packs to a row of a shard: where its bytes lie, or why there are none.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -16,7 +15,6 @@ from hdvila_testing.rows import commit_rows
 from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
 from manifests.lock import RunLock
-from manifests.reasons import Reason
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.store.store import Store
@@ -26,7 +24,7 @@ from pipeline.shards.clips import PlanClip, PlanVideo
 from pipeline.shards.closed import committed_shards, read_entries
 from pipeline.shards.files import FAILED, SUCCESS, read_rows
 from pipeline.shards.manifest import remove_packs
-from pipeline.shards.stage import ShardsStage, failed_piece, piece_of, pieces_of_video
+from pipeline.shards.stage import ShardsStage, pieces_of_video
 
 
 def _shards(folder: Path) -> dict[str, bytes]:
@@ -104,13 +102,6 @@ def test_after_a_removal_that_was_interrupted_nothing_is_planned_or_written(tmp_
     for ask in (lambda: list(ShardsStage(ShardsConfig()).units(store)), lambda: make_shards(store)):
         with pytest.raises(UserError, match="a removal was interrupted"):
             ask()
-
-
-def test_a_stage_of_which_nothing_more_is_said_makes_all_shards_of_seed_0():
-    config = ShardsConfig()
-
-    assert ShardsStage(config) == ShardsStage(config, seed=0, only_full=False, but=frozenset())
-    assert ShardsStage(config).resources.memory_bytes >= 2**30, "a shard's lot of samples is held in memory"
 
 
 def test_shards_that_other_manifests_name_and_units_that_made_none_are_no_new_ones(tmp_path: Path):
@@ -204,31 +195,6 @@ class _OnlyFirst:
 
     def process(self, unit, context):
         return self._stage.process(unit, context)
-
-
-def rows_of(tmp_path: Path) -> tuple[Store, list]:
-    store = Store(str(tmp_path))
-    commit_video(store, "video000000", n_clips=2, failed={1: "silent"})
-    return store, sorted(store.read_table("packs").to_pylist(), key=lambda row: row["n"])
-
-
-def test_a_made_clip_says_where_its_bytes_lie_and_a_failed_one_why_there_are_none(tmp_path: Path) -> None:
-    store, (made, failed) = rows_of(tmp_path)
-    good, bad = piece_of(store, made, "https://x"), piece_of(store, failed, "https://x")
-
-    assert good.row["status"] == SUCCESS and good.tar == made["pack"] and good.sample is not None
-    assert (good.sample.key, good.sample.offset) == (made["key"], made["pack_offset"])
-    assert good.row["caption"] == made["text"] and json.loads(good.row["clips"]) == [[made["start_ms"], made["end_ms"]]]
-    assert (bad.row["status"], bad.row["reason"], bad.sample, bad.tar) == (FAILED, "silent", None, "")
-
-
-def test_a_clip_whose_pack_is_lost_keeps_its_row_and_nothing_else(tmp_path: Path) -> None:
-    store, (made, _) = rows_of(tmp_path)
-    good = piece_of(store, made, "https://x")
-    lost = failed_piece(good, Reason.PACK_LOST, "gone")
-
-    assert (lost.row["status"], lost.row["reason"], lost.row["error_message"]) == (FAILED, "pack_lost", "gone")
-    assert lost.sample is None and lost.row["key"] == made["key"] and good.row["status"] == SUCCESS
 
 
 def test_of_a_part_that_holds_several_videos_the_planned_clips_of_one_are_taken(tmp_path: Path) -> None:

@@ -99,13 +99,6 @@ def kept_graphs(batch: Any, n_clips: int, changes: dict[str, Any]) -> dict[str, 
     return gradients_of(model)
 
 
-def test_the_loss_is_that_of_the_whole_batch() -> None:
-    batch = small_batch(small_config(stage=2), 6)
-    model = small_model(stage=2)
-    loss = cached_backward(model, batch.split(2), **cached_losses(batch))
-    assert float(loss) == pytest.approx(float(whole_loss(model(batch), batch).detach()), rel=1e-9)
-
-
 def test_a_second_pass_that_sees_something_else_is_refused_where_it_is_checked() -> None:
     batch = small_batch(small_config(), 4)
     assert_same(
@@ -145,13 +138,6 @@ def test_autocast_goes_around_every_forward_pass() -> None:
     assert all(torch.isfinite(g).all() for g in gradients_of(model).values())
 
 
-def test_a_random_state_is_restored() -> None:
-    state = RandomState.of(torch.device("cpu"))
-    first = torch.rand(3)
-    state.restore()
-    assert torch.equal(first, torch.rand(3))
-
-
 def test_on_a_gpu_its_own_generator_is_kept_and_restored_too(monkeypatch: pytest.MonkeyPatch) -> None:
     device, kept = torch.device("cuda", 1), torch.tensor([5], dtype=torch.uint8)
     restored: list[tuple[torch.Tensor, torch.device]] = []
@@ -161,16 +147,6 @@ def test_on_a_gpu_its_own_generator_is_kept_and_restored_too(monkeypatch: pytest
     RandomState.of(device).restore()
 
     assert restored == [(kept, device)]
-
-
-@pytest.mark.parametrize(
-    ("off", "same"), [(0.0, True), (0.01, True), (0.03, False), (0.5, False), (float("nan"), False)]
-)
-def test_two_passes_are_the_same_up_to_what_rounding_does(off: float, same: bool) -> None:
-    first = torch.ones(4, 8)
-    second = SimpleNamespace(video=first * (1 + off))
-    with nullcontext() if same else pytest.raises(UserError, match="another video than the first"):
-        _refuse_another_pass(second, {"video": first})
 
 
 def test_ranks_exchange_gradients_once_after_the_last_micro_batch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,17 +107,3 @@ def test_without_a_loss_over_the_batch_ranks_exchange_once_and_micro_batches_add
     assert exchanges[2:] == [True]
     assert_same(cut, whole)
     assert total == pytest.approx(total_whole)
-
-
-def test_the_two_passes_are_compared_only_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A comparison waits for the GPU: the trainer asks for it at its first step."""
-    asked: list[bool] = []
-    monkeypatch.setattr(objective, "cached_backward", lambda *_, check, **__: asked.append(check) or torch.zeros(()))
-    config = config_of(Case("none", 2, False, ALL[:1], 3))
-    model = small_model(stage=2)
-    rows = plain_rows(config)
-
-    backward(model, rows, config)
-    backward(model, rows, config, check=True)
-
-    assert asked == [False, True]

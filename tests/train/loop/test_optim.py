@@ -98,13 +98,6 @@ def test_adamw_is_one_kernel_where_the_weights_are_on_a_gpu_alone(model, monkeyp
     assert {bool(group["fused"]) for group in optimizer.param_groups} == {on_gpu}
 
 
-def test_a_parameter_without_gradient_is_neither_moved_nor_decayed(model):
-    frozen = [p for p in model.parameters() if not p.requires_grad]
-    grouped = {id(p) for g in parameter_groups(model, OptimConfig()) for p in g["params"]}
-
-    assert frozen and not [p for p in frozen if id(p) in grouped]
-
-
 @given(st.sampled_from(["cosine", "linear", "constant"]), st.integers(1, 300), st.floats(0, 0.9))
 def test_the_rate_rises_to_its_peak_and_then_never_rises_again(schedule, n_steps, warmup):
     config = OptimConfig(schedule=schedule, warmup=warmup)

@@ -27,10 +27,3 @@ def test_what_was_added_is_read_once_in_order_with_tensors_and_plain_numbers() -
     assert second.unread.keys == ["key2"] and second.values["loss"] == 1.5
     assert second.values["grad_norm"] != second.values["grad_norm"]
     assert scalars.read() == []
-
-
-def test_fp64_numbers_keep_their_digits() -> None:
-    scalars = Scalars(torch.device("cpu"), 1)
-    scalars.add(a_step(1, loss=torch.tensor(1 / 3, dtype=torch.float64)))
-
-    assert scalars.read()[0].values["loss"] == 1 / 3

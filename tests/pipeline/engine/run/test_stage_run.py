@@ -294,15 +294,6 @@ def test_a_refusal_waits_its_time_without_a_word_while_others_go_on(store: Store
     assert around.of("say") == [] and live.status().losses == {}
 
 
-def test_what_waits_and_is_due_comes_before_what_is_new(store: Store, time_: Seconds) -> None:
-    live, around, _ = begin(store, Listing(["a", "b"]))
-    live.submit_next()
-    end(live, "a", Outcome(End.LOST))
-    live.submit_next()
-
-    assert [name for name, _, _ in around.submitted] == ["a", "a"]
-
-
 def test_a_machine_that_failed_is_fenced_and_its_unit_goes_elsewhere_or_the_run_ends(
     store: Store, time_: Seconds
 ) -> None:
@@ -374,14 +365,6 @@ def test_five_units_in_a_row_with_the_same_error_end_the_run_and_none_of_them_is
         fail(live, around, "KeyError: 'y'")
     assert store.committed("toy") == {f"u{i}" for i in range(10)}, "the verdicts on the five are taken back"
     assert around.n_checks == 1, "before it commits them with others"
-
-
-def test_of_units_that_all_fail_alike_those_that_are_not_committed_yet_are_not_either(store: Store) -> None:
-    live, around, _ = begin(store, Listing([f"u{i}" for i in range(9)]))
-
-    with pytest.raises(RunStopped, match="5 units in a row"):
-        fail(live, around, *["KeyError: 'x'"] * 5)
-    assert store.committed("toy") == set()
 
 
 def test_what_a_stop_leaves_undone_is_told_in_words(store: Store, time_: Seconds) -> None:

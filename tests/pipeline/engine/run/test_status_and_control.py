@@ -201,20 +201,6 @@ def test_the_seconds_of_a_stage_are_those_in_which_any_batch_of_it_was_under_way
     assert not store.exists("status.json"), "a stage on its own publishes nothing"
 
 
-def test_what_earlier_runs_did_is_taken_up_once_and_by_who_publishes(store: Store, at: Jumping) -> None:
-    store.commit_all("media", {"a": {"rejects": {"live": 2}}, "b": {}})
-    for later, desk in (("c", Desk(store, publishes=False)), ("d", Desk(store))):
-        with desk:
-            desk.begin()
-            store.commit_all("media", {later: {}})
-            desk.begin()
-        stages = status_of(store)["stages"]
-        if later == "c":
-            assert stages == []
-    (line,) = stages
-    assert (line["done_before"], line["total"], line["rejects_before"]) == (3, 3, {"live": 2})
-
-
 @pytest.mark.parametrize(
     ("error", "code", "detail"),
     [

@@ -202,7 +202,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     ],
     "tests/pipeline/commands/test_cut.py": ["pipeline/media/cut_files"],
     "tests/pipeline/likeness/test_index.py, which compares whole worlds, killed and taken up again": [
-        f"pipeline/likeness/{name}" for name in ("comparing", "matches", "stage")
+        f"pipeline/likeness/{name}" for name in ("comparing", "matches", "search", "stage")
     ],
     "tests/pipeline/crawl/test_rounds.py, where a crawl that is killed in a round goes on with it": [
         "pipeline/crawl/round_files"

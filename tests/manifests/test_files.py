@@ -148,14 +148,6 @@ def test_a_file_is_created_once_and_replaced_only_as_it_was_seen(either: Files) 
     assert either.names("deep") == ["lock"]
 
 
-def test_only_the_file_is_there_after_it_was_created_or_replaced(files: Files) -> None:
-    files.create("lock", b"first")
-    files.create("lock", b"second")
-    files.replace("lock", b"third", seen=b"first")
-
-    assert [path.name for path in Path(files.root).iterdir()] == ["lock"]
-
-
 def test_files_are_written_copied_and_deleted_in_both_kinds_of_store(either: Files, tmp_path: Path) -> None:
     (tmp_path / "local").write_bytes(b"copied")
     either.write("a/written", b"written")
@@ -294,34 +286,6 @@ def test_without_patience_a_silent_store_is_asked_once(monkeypatch: pytest.Monke
     for store in (bucket(), patient):
         store.write("a", b"1")
     assert waited == [60]
-
-
-class ByPrefix(Listed):
-    """A bucket that can list the names with a beginning alone."""
-
-    asked: list[str]
-
-    def _find(self, path: str, prefix: str = "") -> None:
-        """That it has such a parameter is how it is known."""
-
-    def find(self, path: str, prefix: str = "", **more: Any) -> Any:
-        self.asked.append(prefix)
-        return [f"{entry['name']}/" for entry in self.ls(path) if entry["name"].rpartition("/")[2].startswith(prefix)]
-
-
-def test_of_a_folder_with_millions_only_names_with_a_beginning_are_listed() -> None:
-    store = bucket()
-    for name in ("part-b", "part-a", "pack-1"):
-        store.write(f"t/{name}", b"")
-    store.__dict__["fs"] = fs = ByPrefix()
-    fs.asked = []
-    assert store.names("t", "part-") == ["part-a", "part-b"] and fs.asked == ["part-"]
-    assert store.names("nowhere", "part-") == [] and len(fs.asked) == 2
-    assert store.names("t") == ["pack-1", "part-a", "part-b"] and len(fs.asked) == 2
-
-    plain = bucket()
-    plain.write("t/part-a", b""), plain.write("t/pack-1", b"")
-    assert plain.names("t", "part-") == ["part-a"] and plain.names("t", "x") == []
 
 
 def test_a_folder_on_a_disk_is_listed_without_looking_at_its_files(

@@ -84,14 +84,6 @@ def test_a_dead_pid_of_another_container_with_this_host_s_name_says_nothing(stor
     assert time.monotonic() - started >= 1.0
 
 
-def test_a_reused_pid_is_not_taken_for_the_old_run(store: Store) -> None:
-    facts = {"holder": "x", "host": socket.gethostname(), "pid": os.getpid(), "process_start": "1"}
-    store.write(LOCK, json.dumps(facts).encode())
-
-    with RunLock(store) as lock:
-        lock.check()
-
-
 def test_a_holder_that_was_taken_over_stops_before_its_next_commit(store: Store) -> None:
     with RunLock(store) as lock:
         store.write(LOCK, json.dumps({"holder": "other", "host": "elsewhere", "pid": 7}).encode())
@@ -140,15 +132,6 @@ def test_another_hosts_live_run_is_named_at_once_and_respected_at_its_first_rene
     assert "locked by elsewhere pid 7" in caplog.text
 
 
-def test_of_two_that_take_over_at_once_one_holds(store: Store) -> None:
-    dead = json.dumps({"holder": "x", "host": "elsewhere", "pid": 1, "beat": 1}).encode()
-    store.write(LOCK, dead)
-
-    taken = [store.replace(LOCK, name, seen=dead) for name in (b"first", b"second")]
-
-    assert taken == [True, False] and store.read(LOCK) == b"first"
-
-
 def test_one_of_many_processes_replaces_and_nothing_is_left_beside(store: Store) -> None:
     store.write(LOCK, b"first")
     with ProcessPoolExecutor(4, multiprocessing.get_context("forkserver")) as pool:  # threads of others are not copied
@@ -178,20 +161,6 @@ class Told:
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
-
-
-@pytest.mark.parametrize(("stale_s", "steps_s"), [(60.0, 2.0), (2.0, 0.5)])
-def test_a_silent_lock_is_looked_at_every_two_seconds_for_a_minute_or_four_times(
-    store: Store, monkeypatch: pytest.MonkeyPatch, stale_s: float, steps_s: float
-) -> None:
-    told = Told()
-    monkeypatch.setattr(lock_module, "time", told)
-    store.write(LOCK, json.dumps({"holder": "x", "host": "elsewhere", "pid": 1, "beat": 1}).encode())
-
-    with RunLock(store) if stale_s == 60 else RunLock(store, stale_s=stale_s):
-        pass
-
-    assert told.slept == [steps_s] * int(stale_s / steps_s)
 
 
 @pytest.mark.parametrize(

@@ -234,19 +234,6 @@ def test_what_does_not_pass_is_not_waited_for() -> None:
     assert time.monotonic() - started < 1
 
 
-def test_a_call_that_keeps_failing_raises_once_its_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outage, "FIRST_WAIT_S", 0.01)
-    calls = []
-
-    def down() -> None:
-        calls.append(1)
-        raise ConnectionError("refused")
-
-    with pytest.raises(ConnectionError):
-        outlast(down, where="s3://b", patience_s=0.1)
-    assert len(calls) > 2
-
-
 def test_a_run_that_is_to_stop_waits_no_longer_than_it_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeTime()
     monkeypatch.setattr(outage, "time", fake)
@@ -332,12 +319,6 @@ def test_a_store_that_takes_minutes_to_fail_a_call_is_one_outage(monkeypatch: py
         with pytest.raises(TimeoutError):
             outlast(hangs, where="s3://hangs", patience_s=PATIENCE_S)
     assert fake.now - began < PATIENCE_S + 4 * 300, "one patience, and then one try for each call"
-
-
-def test_a_worker_is_not_patient_in_its_slot() -> None:
-    store = Store("s3://b/x", patience_s=60)
-
-    assert pickle.loads(pickle.dumps(store)).patience_s == 0
 
 
 def test_the_waits_between_tries_grow_and_no_two_drivers_keep_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """How often and for what the executor on a cluster asks Ray, by a clock that a test sets on: without Ray."""
 
-import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,14 +7,13 @@ from typing import Any
 import pytest
 from ray.exceptions import NodeDiedError, WorkerCrashedError
 
-from pipeline.config.run_config import EngineConfig
-from pipeline.engine.on_ray import OBJECT_STORE_BYTES, cluster, machines
+from pipeline.engine.on_ray import cluster, machines
 from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End
 from pipeline.engine.work.limits import KILL_AFTER_S
 from pipeline.engine.work.unit import Resources, Unit
-from tests.pipeline.engine.fake_ray import FakeRay, OnNode, an_executor, done, fetched, machine
+from tests.pipeline.engine.fake_ray import FakeRay, an_executor, done, fetched, machine
 
 
 @dataclass(frozen=True)
@@ -67,16 +65,6 @@ def give(executor: Any, *names: str, is_fetched: bool = False) -> None:
 
 def give_alone(executor: Any, name: str) -> None:
     executor.submit("toy", Unit(name), 1, alone=True)
-
-
-def test_machines_are_looked_at_every_two_seconds(two: tuple[FakeRay, Any], time_: Clock) -> None:
-    ray, executor = two
-    assert executor.n_slots == 5
-    ray.machines.append(machine("c", 4))
-    time_.now += 2.0
-    assert (executor.n_slots, ray.n_looks) == (5, 1)
-    time_.now += 0.1
-    assert (executor.n_slots, ray.n_looks) == (9, 2)
 
 
 def test_a_machine_that_failed_gets_no_unit_for_half_an_hour_and_then_for_an_hour(
@@ -235,66 +223,3 @@ def test_what_is_cancelled_leaves_nothing(two: tuple[FakeRay, Any]) -> None:
 
     assert executor.collect(0.0) is None and executor.drop_queued() == {}
     assert (executor.n_slots, executor.n_without_slot) == (5, 0)
-
-
-def test_an_autoscaler_is_told_of_slots_that_fetches_will_take_and_not_all_the_time(
-    two: tuple[FakeRay, Any], time_: Clock
-) -> None:
-    ray, executor = two
-    give(executor, "a", "b", "c")
-    give(executor, *(f"f{i}" for i in range(13)), is_fetched=True)
-    n_fetching = executor.n_without_slot
-    executor.collect(0.0)
-    n_asked = 3 + 13 - n_fetching
-    assert ray.slots_asked == [n_asked] and n_fetching == 10
-    give(executor, "d")
-    time_.now += 1.9
-    executor.collect(0.0)
-    assert ray.slots_asked == [n_asked]
-    time_.now += 0.1
-    executor.collect(0.0)
-
-    assert ray.slots_asked == [n_asked, n_asked + 1]
-
-
-def test_a_ray_of_its_own_is_started_as_the_settings_say_and_ended() -> None:
-    started: list[Any] = []
-    with an_executor([machine("a")], started=started) as (ray, executor):
-        executor.close()
-
-    config = EngineConfig()
-    assert started == [("", config.n_cpus, OBJECT_STORE_BYTES, "hdvila")]
-    assert ray.is_shut and ray.slots_asked == []
-    assert EngineConfig().waiting_bytes == cluster.WAITING_BYTES
-    assert inspect.signature(cluster.RayExecutor).parameters["n_cpus"].default == config.n_cpus
-
-
-def test_only_workers_of_a_cluster_are_asked_for_their_version() -> None:
-    builds = []
-    for address in ("", "auto"):
-        with an_executor([machine("a")], address=address) as (ray, executor):
-            executor.begin(AStage(), Store("out"))
-            executor.submit("toy", Unit("u"), 1)
-            builds.append(ray.sent[-1].args[0].build)
-
-    assert builds == ["", cluster.build()]
-
-
-def test_the_roll_and_shared_objects_take_no_slot_and_come_back(two: tuple[FakeRay, Any]) -> None:
-    ray, executor = two
-    executor.share("politeness", object)
-
-    roll, shared = ray.actors
-    assert (roll["num_cpus"], roll["max_restarts"]) == (shared["num_cpus"], shared["max_restarts"]) == (0, -1)
-    assert (shared["get_if_exists"], shared["max_task_retries"]) == (True, -1)
-    assert roll["scheduling_strategy"] == OnNode("of the driver", soft=True)
-    assert roll["name"].startswith("roll-") and shared["name"] == roll["name"].replace("roll-", "politeness-", 1)
-
-
-def test_how_far_a_stage_is_goes_to_rays_metrics(two: tuple[FakeRay, Any]) -> None:
-    ray, executor = two
-
-    executor.measure("a stage's")
-    executor.measure_run("the run's")
-
-    assert ray.measured == ["a stage's", "the run's"]

@@ -10,7 +10,6 @@ from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, TaskUnsche
 
 from manifests.errors import UserError
 from manifests.reasons import Reason
-from pipeline.engine.on_ray import cluster, machines
 from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End
@@ -99,27 +98,6 @@ def test_when_the_lone_unit_ends_its_machine_is_free_and_what_had_not_begun_is_g
     assert [task.unit for task in ray.sent].count("runs") == 1
 
 
-def test_a_machine_that_fails_is_fenced_for_longer_each_time_and_never_the_last_one(
-    three: tuple[FakeRay, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ray, executor = three
-    now = [1000.0]
-    monkeypatch.setattr(machines.time, "monotonic", lambda: now[0])
-
-    assert executor.fence("b")
-    assert executor.n_slots == 4
-    submit(executor, "u")
-    assert ray.of("u").options["label_selector"] == {"ray.io/node-id": "!in(b)"}
-    assert not executor.fence("a"), "no other machine with slots is left"
-    now[0] += machines.FENCE_S + 1
-    assert executor.n_slots == 12
-    assert executor.fence("b")
-    now[0] += machines.FENCE_S + 1
-    assert executor.n_slots == 4, "twice as long the second time"
-    now[0] += machines.FENCE_S
-    assert executor.n_slots == 12
-
-
 def test_machines_that_come_and_go_are_seen(three: tuple[FakeRay, Any]) -> None:
     ray, executor = three
     ray.machines.append(machine("c", 16))
@@ -167,36 +145,6 @@ def test_an_attempt_that_had_not_begun_is_given_again_and_charged_to_nobody(
     assert ray.of("u") is not first and ray.of("u").number != first.number
 
 
-def test_a_worker_that_died_after_its_time_ran_out_is_one_that_did_not_end(
-    three: tuple[FakeRay, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ray, executor = three
-    submit(executor, "u")
-    ray.begins(ray.of("u"), "a")
-    later = cluster.time.monotonic() + 61
-    monkeypatch.setattr("pipeline.engine.on_ray.running_attempts.time.monotonic", lambda: later)
-    ray.of("u").ends(WorkerCrashedError())
-
-    assert executor.collect(0.0).outcome.end is End.TIMEOUT
-
-
-def test_a_worker_that_nothing_ends_is_killed_after_its_limit_and_a_grace(
-    three: tuple[FakeRay, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ray, executor = three
-    submit(executor, "u", "v")
-    ray.begins(ray.of("u"), "a")
-    assert executor.collect(0.0) is None and not ray.cancelled
-    later = cluster.time.monotonic() + 60 + cluster.KILL_AFTER_S + cluster.OVERDUE_GRACE_S
-    monkeypatch.setattr("pipeline.engine.on_ray.running_attempts.time.monotonic", lambda: later + 1)
-
-    finished = executor.collect(0.0)
-
-    assert (finished.unit.name, finished.outcome.end, finished.outcome.node) == ("u", End.TIMEOUT, "a")
-    assert ray.cancelled == [(ray.of("u"), True)]
-    assert executor.collect(0.0) is None, "once"
-
-
 def test_where_the_roll_is_gone_too_a_lost_attempt_is_one_of_unknown_place(three: tuple[FakeRay, Any]) -> None:
     ray, executor = three
     submit(executor, "u")
@@ -205,18 +153,6 @@ def test_where_the_roll_is_gone_too_a_lost_attempt_is_one_of_unknown_place(three
     ray.of("u").ends(WorkerCrashedError())
 
     assert (executor.collect(0.0).outcome.end, executor.n_slots) == (End.LOST, 12)
-
-
-def test_attempts_that_ended_are_taken_off_the_roll_in_lots(three: tuple[FakeRay, Any]) -> None:
-    ray, executor = three
-    names = [f"u{i}" for i in range(cluster.FORGET_EVERY + 3)]
-    submit(executor, *names)
-    for task in list(ray.sent):
-        task.ends(done("a"))
-    while executor.collect(0.0):
-        pass
-
-    assert ray.forgotten == [task.number for task in ray.sent[: cluster.FORGET_EVERY]]
 
 
 def test_an_autoscaler_is_told_how_many_slots_could_be_used_and_at_the_end_that_none_is(

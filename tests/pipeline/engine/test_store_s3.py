@@ -164,16 +164,6 @@ def test_more_files_than_a_page_of_the_listing_holds_are_all_listed(store: Store
     assert store.names("many") == [f"{i:05d}" for i in range(25)]
 
 
-def test_ranges_and_sizes_are_those_of_the_object(store: Store):
-    store.write("a/b", bytes(range(256)))
-    assert store.read_range("a/b", 10, 20) == bytes(range(10, 20)) and store.size("a/b") == 256
-    with store.open("a/b") as file:
-        file.seek(250)
-        assert file.read() == bytes(range(250, 256))
-    with pytest.raises(FileNotFoundError):
-        store.read("a/none")
-
-
 def test_a_file_is_created_by_one_of_many(s3: S3, store: Store):
     prefix = store.url.rpartition("/")[2]
     stores = [s3.store(prefix) for _ in range(6)]

@@ -161,12 +161,6 @@ def test_a_stage_may_have_a_number_of_its_own_beside_what_others_share(run: Call
     assert run(few, Lasting(seconds(20, 1.0), "sharing")).most == {"few": 3, "sharing": 2}
 
 
-def test_slots_are_counted_again_every_two_seconds(run: Callable[..., Late], time_: Jumping) -> None:
-    executor = run(Lasting(seconds(40, 1.0)), executor=Late(2))
-
-    assert executor.n_looks == pytest.approx(time_.at / 3, abs=2), "at the first step past two seconds"
-
-
 def test_units_that_end_within_a_second_share_a_commit_and_the_last_waits_for_none(
     run: Callable[..., Late], store: Store
 ) -> None:
@@ -283,27 +277,6 @@ def test_a_stage_on_its_own_writes_no_status(store: Store, time_: Jumping) -> No
         result = run_stage(Lasting({"a": 1.0}), store, Late(), lock)  # type: ignore[arg-type]
 
     assert result.n_made == 1 and read_run_status(store) is None
-
-
-def test_a_long_plan_of_one_line_holds_up_others_for_a_moment_alone(run: Callable[..., Late], time_: Jumping) -> None:
-    assert driver.POLL_S == 1.0
-
-    def planning(name: str, takes_s: float) -> Line:
-        clock.sleep(takes_s)
-        yield (Lasting({name: 0.0}, name),)
-
-    with RunLock(Store("memory://turns")) as lock:
-        executor = Late()
-        run_lines(
-            [planning("a", 1.0), planning("b", 0.1), planning("c", 0.1)],
-            Store("memory://turns"),
-            executor,
-            lock,  # type: ignore[arg-type]
-        )
-    assert [name for _, name in executor.ended] == ["a", "b", "c"]
-    assert executor.ended[0][0] == pytest.approx(1.1), (
-        "after the one that went over a second, what is planned is given out"
-    )
 
 
 def test_what_has_ended_is_committed_also_where_the_run_ends_in_an_error(

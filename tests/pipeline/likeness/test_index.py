@@ -27,7 +27,7 @@ from pipeline.media.phash import N_HASHES, mirrored_pictures
 from tests.pipeline.engine.merges import merge_all
 from tests.pipeline.likeness.compare import compare, in_one_order
 from tests.pipeline.likeness.test_pictures import commit
-from tests.pipeline.likeness.test_search import agree_in_two
+from tests.pipeline.likeness.test_together import agree_in_two
 
 MAX_DISTANCE = 7
 N_VIDEOS = 40

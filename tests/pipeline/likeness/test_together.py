@@ -5,7 +5,15 @@ import pytest
 
 from pipeline.likeness import together
 from pipeline.likeness.together import Nearness, are_together
-from tests.pipeline.likeness.test_search import agree_in_two
+
+
+def agree_in_two(some: list[int], others: list[int], nearness: Nearness) -> bool:
+    assert nearness.apart is not None
+    near = [(a, b) for a in some if a for b in others if (a ^ b).bit_count() <= nearness.max_distance]
+    return all(
+        any((x ^ y).bit_count() > nearness.apart for x in side for y in side) for side in zip(*near, strict=True)
+    ) and bool(near)
+
 
 ALONE, ANOTHER, FAR = 0xFFFF, 0xFFFF << 20, 0xFFFF << 44
 NEARNESS = Nearness(2, 10)

@@ -82,15 +82,6 @@ def test_a_damaged_packet_gives_nothing_and_one_of_no_rate_no_length() -> None:
     assert len(listener(track, (100, 200)).decode(track.packet(100, None))) == 1
 
 
-def test_the_resampler_is_flushed_before_another_stretch_of_audio() -> None:
-    track = Track()
-    listening = listener(track, (100, 900))
-    heard(listening, track, 100)
-    listening.begin(2000)
-    heard(listening, track, 120)
-    assert track.flushed == 2
-
-
 def test_nothing_more_is_to_be_heard_where_all_is_over_or_later_or_too_late_to_come() -> None:
     parts = [Wanted(100, 500), Wanted(2000, 2500)]
     listening = Listener(Track(), SOURCE, parts)
@@ -105,24 +96,3 @@ def test_nothing_more_is_to_be_heard_where_all_is_over_or_later_or_too_late_to_c
     assert not listening.is_done_by(0)
     parts[1].is_over = True
     assert listening.is_done_by(0)
-
-
-def test_the_demuxer_drops_the_audio_while_none_is_wanted_for_long() -> None:
-    track, parts = Track(), [Wanted(100, 9000), Wanted(9500, 12_000)]
-    listening = Listener(track, SOURCE, parts)
-    listening.begin(20_000)
-    listening.video_reaches(0)
-    assert heard(listening, track, 100) == [(100, 120, True)] and track.discard is None
-    parts[0].is_over = True
-    listening.video_reaches(120)
-    assert track.discard is av.stream.Discard.all
-    listening.video_reaches(7499)
-    assert track.discard is av.stream.Discard.all
-    listening.video_reaches(7500)
-    assert track.discard is av.stream.Discard.default
-    assert heard(listening, track, 9490) == [(9490, 9510, True)] and track.flushed == 2, "the decoder begins anew"
-    parts[1].is_over = True
-    listening.video_reaches(9600)
-    assert track.discard is av.stream.Discard.all
-    listening.begin(20_000)
-    assert track.discard is av.stream.Discard.default, "a seek reads the audio before the keyframe too"

@@ -10,7 +10,7 @@ import pytest
 from hdvila_testing.video import a_video
 from manifests.reasons import Reason, ReasonClass
 from pipeline.engine.work.unit import Rejected, Transient
-from pipeline.media.decode_pass import ClipLook, VideoLook, _at_once, _several, hash_interval_ms
+from pipeline.media.decode_pass import ClipLook, VideoLook, hash_interval_ms
 from pipeline.media.frames import DecodeFault
 from pipeline.media.stopwatch import Stopwatch
 from tests.pipeline.media.stage_runs import SMALL, process
@@ -56,23 +56,6 @@ def test_a_short_clip_is_hashed_as_often_as_one_of_four_seconds() -> None:
 
     assert [n_hashed(ms) for ms in (8000, 4000, 2000, 1000)] == [32, 16, 16, 16]
     assert n_hashed(1000, 40) == 16 and n_hashed(3, 1) == 3
-
-
-@pytest.mark.parametrize(
-    ("width", "height", "n"), [(1280, 720, 4), (1920, 1080, 2), (3840, 2160, 1), (320, 180, 8), (0, 0, 8)]
-)
-def test_fewer_large_frames_are_held_at_once_than_small_ones(width: int, height: int, n: int) -> None:
-    assert _at_once(width, height) == n
-
-
-def test_batches_hold_everything_in_order_and_may_be_emptied() -> None:
-    faults = [DecodeFault(n, "") for n in range(10)]
-    found = []
-    for batch in _several(iter(faults), 4):
-        found.append(len(batch))
-        assert [fault.time_ms for fault in batch] == list(range(4 * (len(found) - 1), min(10, 4 * len(found))))
-        batch.clear()
-    assert found == [4, 4, 2]
 
 
 def test_a_fault_counts_for_the_clips_that_need_its_moment() -> None:

@@ -111,12 +111,6 @@ def test_a_damaged_packet_is_a_fault_at_its_time(samples: Path) -> None:
     assert faults[0].time_ms == 3000
 
 
-def test_times_are_source_times(tmp_path: Path) -> None:
-    path = a_video(tmp_path / "a.mp4", seconds=1, gop=30, **SMALL)
-    items = [item for item in decode_video(probe(path), MediaLimits()) if isinstance(item, Picture)]
-    assert [item.time_ms for item in items] == [40 * i for i in range(25)]
-
-
 @pytest.mark.parametrize(
     ("width", "height", "proxy", "still"),
     [
@@ -147,12 +141,6 @@ def test_pictures_are_turned_as_a_player_turns_them(tmp_path: Path, rotation: in
 
     back = np.ascontiguousarray(np.rot90(upright, k=source.video.rotation // 90))
     assert read_frame_code(back) == 0
-
-
-def test_stretches_are_joined_where_a_seek_is_not_worth_it() -> None:
-    stretches = [Stretch(9000, 12000), Stretch(0, 2000), Stretch(1500, 3000), Stretch(30_000, 31_000)]
-    assert merge_stretches(stretches, 8000) == [Stretch(0, 12000), Stretch(30_000, 31_000)]
-    assert merge_stretches([], 8000) == []
 
 
 def test_stretches_are_joined_up_to_the_gap_and_one_inside_another_does_not_shorten_it() -> None:
@@ -202,42 +190,6 @@ def test_a_scaler_takes_the_size_of_the_displayed_picture_and_keeps_its_colours(
     full = replace(source, video=replace(source.video, colour=replace(source.video.colour, range_=FULL)))
     assert Scaler(full, 90, "rgb24")(white).to_ndarray().max() <= 237
     assert luma_of(Scaler(full, 90, "yuv420p")(white)).max() == 235
-
-
-def test_faults_are_told_at_their_time_and_frames_still_held_at_the_end_come_too() -> None:
-    held = [SimpleNamespace(pts=pts) for pts in (None, 700, 800, 999, 1000)]
-    codec = SimpleNamespace(flush_buffers=lambda: None, decode=lambda _: held)
-
-    def damaged() -> list[Any]:
-        raise av.error.InvalidDataError(1, "bad slice")
-
-    def frames(*ticks: int | None) -> Any:
-        return lambda: [SimpleNamespace(pts=tick) for tick in ticks]
-
-    stream: Any = SimpleNamespace(index=0, time_base=Fraction(1, 1000), start_time=0, codec_context=codec)
-    of_an_mp4 = SimpleNamespace(container=SimpleNamespace(format=SimpleNamespace(name="mov,mp4")))
-    told = {"stream_index": 0, "is_keyframe": True, "size": 1, "stream": of_an_mp4}
-    packets = [
-        SimpleNamespace(pts=0, dts=0, decode=frames(None, 749, 750, 760), **told),
-        SimpleNamespace(pts=770, dts=770, decode=damaged, **told),
-        SimpleNamespace(pts=None, dts=None, decode=damaged, **told),
-    ]
-    container = SimpleNamespace(seek=lambda *_, **__: None, demux=lambda *_: iter(packets), start_time=0)
-    source: Any = SimpleNamespace(zero_s=Fraction(250, 1000))
-
-    items = list(_decode_stretch(container, stream, source, Stretch(500, 750), None))
-
-    assert [(item.tick, item.time_ms) for item in items if isinstance(item, Picture)] == [
-        (750, 500),
-        (760, 510),
-        (800, 550),
-        (999, 749),
-    ]
-    assert [item.time_ms for item in items if isinstance(item, DecodeFault)] == [520, -250]
-    packets[1].decode = frames(1000)
-    packets[2].decode = lambda: pytest.fail("decoded behind the end")
-    items = list(_decode_stretch(container, stream, source, Stretch(500, 750), None))
-    assert [item.tick for item in items if isinstance(item, Picture)] == [750, 760]
 
 
 def test_a_frame_that_is_shown_no_later_than_the_one_before_is_a_fault() -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hdvila_testing.rows import a_clip_row, a_video_row
 from hdvila_testing.video import Film, a_video
 from pipeline.media import video
-from pipeline.media.audio_blocks import LATE_MS, AudioBlock
+from pipeline.media.audio_blocks import AudioBlock
 from pipeline.media.cut_files import media_config
 from pipeline.media.cutting.audio import ClipAudio
 from pipeline.media.hearing import Hearing
@@ -215,17 +215,6 @@ def test_what_is_wanted_begins_a_little_before_each_clip_in_the_order_of_their_s
     assert silent.wanted == [] and hearing((0, 900), checks__silence="ignore", members__mel="true").wanted != []
 
 
-def test_a_clip_is_heard_once_a_block_at_or_after_its_end_came() -> None:
-    heard = hearing((0, 100), (0, 200))
-    for ms in range(0, 100, 20):
-        heard.hear(a_block(ms))
-    assert not heard.heard
-    heard.hear(a_block(100))
-    assert list(heard.heard) == [0] and heard.heard[0].faults["silence"] != ""
-    heard.hear(a_block(200, is_end=True))
-    assert list(heard.heard) == [0, 1]
-
-
 def test_a_clip_whose_audio_began_before_it_was_looked_for_is_not_heard_here() -> None:
     late, in_time = hearing((100, 200)), hearing((100, 200))
     late.hear(a_block(101))
@@ -240,30 +229,3 @@ def test_a_clip_whose_audio_began_before_it_was_looked_for_is_not_heard_here() -
     nothing = hearing((0, 900))
     nothing.finish()
     assert not nothing.heard
-
-
-def test_a_clip_is_given_up_where_its_audio_should_have_come_ten_seconds_ago() -> None:
-    waiting = hearing((0, 1000), (0, 3000))
-    waiting.pictures_reach(1000 + LATE_MS)
-    assert len(waiting.wanted) == 2
-    waiting.pictures_reach(1000 + LATE_MS + 1)
-    assert [one.end_ms for one in waiting.wanted] == [3000]
-
-
-def test_a_clip_has_enough_once_something_was_heard_but_not_before_half_a_second() -> None:
-    loud = hearing((0, 5000))
-    [wanted] = loud.wanted
-    for ms in range(0, 480, 20):
-        loud.hear(a_block(ms, loud=True))
-    assert not wanted.is_over
-    loud.hear(a_block(480, loud=True))
-    assert wanted.is_over and loud.heard[0].faults["silence"] == ""
-    quiet = hearing((0, 5000))
-    [wanted] = quiet.wanted
-    for ms in range(0, 1000, 20):
-        quiet.hear(a_block(ms, loud=ms == 600))
-    assert wanted.is_over, "asked again when it has doubled"
-    with_member = hearing((0, 5000), members__mel="true")
-    for ms in range(0, 600, 20):
-        with_member.hear(a_block(ms, loud=True))
-    assert not with_member.wanted[0].is_over, "a member needs all of it"

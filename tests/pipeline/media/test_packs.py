@@ -58,12 +58,6 @@ def test_samples_copied_byte_for_byte_make_the_tar_that_writing_them_would_make(
     assert joined.getvalue() + END == (folder / "direct.tar").read_bytes()
 
 
-def test_the_order_in_which_members_are_given_does_not_count(tmp_path: Path):
-    write_pack(tmp_path / "a.tar", [Sample("v_00000", {"json": b"{}", "mp4": b"x", "txt": b"t"})])
-    write_pack(tmp_path / "b.tar", [Sample("v_00000", {"mp4": b"x", "txt": b"t", "json": b"{}"})])
-    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
-
-
 def test_a_member_can_be_a_file_and_its_own_time_does_not_reach_the_tar(tmp_path: Path):
     (tmp_path / "clip.mp4").write_bytes(b"film" * 1000)
     write_pack(tmp_path / "a.tar", [Sample("v_00000", {"mp4": tmp_path / "clip.mp4"})])
@@ -127,14 +121,6 @@ def test_members_of_a_sample_are_neighbours_and_each_is_there_once(tmp_path: Pat
     with pytest.raises(UserError, match=r"a\.mp4: is in its sample twice"):
         indexed("a.mp4", "a.mp4")
     assert indexed() == []
-
-
-def test_a_range_of_no_bytes_copies_nothing(tmp_path: Path):
-    [packed] = write_pack(tmp_path / "a.tar", [Sample("v_00000", {"mp4": b"film", "txt": b"hello"})])
-    with (tmp_path / "a.tar").open("rb") as file:
-        out = io.BytesIO()
-        copy_range(file, packed.offset, 0, out)
-        assert out.getvalue() == b""
 
 
 def test_a_key_of_ninety_characters_is_the_longest_and_a_member_of_eight_gigabytes_the_largest(tmp_path: Path):

@@ -30,7 +30,6 @@ from pipeline.media.phash import (
     pack_hashes,
     phash,
     show_something,
-    unpack_all,
     unpack_hashes,
 )
 from tests.pipeline.media.looks import picture_hashes
@@ -173,29 +172,6 @@ def test_a_picture_shows_something_where_its_whole_and_its_middle_do() -> None:
     assert mirrored(np.array([NOTHING, 5], np.uint64)).tolist() == [NOTHING, 5 ^ 0x5555555555555555]
 
 
-@pytest.mark.parametrize(("bits_off", "kept"), [(2, False), (3, True)])
-def test_a_picture_that_differs_in_two_bits_is_the_same(
-    bits_off: int, kept: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wholes = [0b1000_0000, 0b1000_0000 ^ (2**bits_off - 1)]
-
-    def hashes_of(pictures: list[Any], first: int, last: int) -> list[int]:
-        return wholes if first == WHOLE else [5] * len(pictures) * (last - first)
-
-    monkeypatch.setattr("pipeline.media.phash._hashes_of", hashes_of)
-    clip = ClipHashes()
-    for scene in (0, 3):
-        clip.add(grey(scene))
-    assert len(unpack_all([clip.packed()])[0]) == 1 + kept
-
-
-@pytest.mark.parametrize(("spread", "shows"), [(3, False), (4, True), (5, True)])
-def test_a_picture_shows_something_from_a_contrast_of_four_levels_on(spread: int, shows: bool) -> None:
-    """Stripes, of which a part without the corners has the contrast of the whole."""
-    stripes = np.where(np.arange(32) % 2, 100 - spread, 100 + spread)
-    assert (phash(np.tile(stripes, (32, 1)).astype(np.uint8)) != NOTHING) == shows
-
-
 def numbered(height: int, width: int) -> Any:
     """Each row and each column of it can be told, and none is black."""
     return (40 + np.add.outer(np.arange(height), np.arange(width)) % 200).astype(np.uint8)
@@ -203,20 +179,6 @@ def numbered(height: int, width: int) -> Any:
 
 def parts(picture: Any) -> list[Any]:
     return [picture[top : top + rows, left : left + columns] for top, rows, left, columns in _boxes(*picture.shape)]
-
-
-def test_the_parts_of_a_picture_are_where_their_names_say() -> None:
-    wide = numbered(90, 200)
-    whole, middle, centre, begin, end, inner, but_top, but_foot, but_left, but_right = parts(wide)
-    assert whole.shape == wide.shape
-    assert (middle == wide[5:85, 12:188]).all() and (inner == wide[14:76, 30:170]).all()
-    assert (centre == wide[:, 74:125]).all(), "9:16 of 90 lines: 51 columns"
-    assert (begin == wide[:, :90]).all() and (end == wide[:, 110:]).all()
-    assert (but_top == wide[11:]).all() and (but_foot == wide[:79]).all(), "an eighth of 90 lines: 11"
-    assert (but_left == wide[:, 25:]).all() and (but_right == wide[:, :175]).all()
-    high = numbered(200, 90)
-    _, _, centre, begin, end, *_ = parts(high)
-    assert (centre == high).all() and (begin == high[:90]).all() and (end == high[110:]).all()
 
 
 @pytest.mark.parametrize("shape", [(180, 320), (60, 144), (80, 45), (97, 211), (33, 400), (32, 32)])
@@ -231,13 +193,6 @@ def test_parts_are_scaled_to_the_means_of_areas_in_exact_numbers(shape: tuple[in
         assert (scaled == np.rint(sums / (rows * columns))).all()
     whole = cv2.resize(luma, (32, 32), interpolation=cv2.INTER_AREA)
     assert np.abs(found[0] - whole).max() <= 1, "as OpenCV's area means, but for the last digit"
-
-
-def test_the_first_hash_of_a_picture_is_that_of_the_whole() -> None:
-    clip = ClipHashes()
-    clip.add(grey(1))
-    assert unpack_hashes(clip.packed()).tolist() == [list(picture_hashes(grey(1)))]
-    assert phash(grey(1)) == picture_hashes(grey(1))[WHOLE]
 
 
 def test_pictures_are_hashed_many_at_once_as_one_by_one() -> None:

@@ -18,7 +18,7 @@ from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.media import probe as module
 from pipeline.media.cutting.window import packets_from
 from pipeline.media.ffmpeg import run_ffmpeg
-from pipeline.media.probe import Probe, Starved, Unusable, open_media, probe, refuse_unfit, time_limit_s
+from pipeline.media.probe import Probe, Starved, Unusable, open_media, probe, refuse_unfit
 
 SMALL = {"width": 320, "height": 180}
 
@@ -133,12 +133,6 @@ def test_a_disk_that_is_slow_by_the_clock_is_no_verdict_on_a_file(
         list(packets_from(slow, slow.streams.video[0], 0))
 
 
-def test_limits_of_bytes_and_length_are_kept(tmp_path: Path) -> None:
-    path = a_video(tmp_path / "a.mp4", seconds=2, **SMALL)
-    assert reason_of(path, limits=MediaLimits(max_bytes=1000)) is Reason.OVERSIZED
-    assert reason_of(path, limits=MediaLimits(max_duration_s=1)) is Reason.OVERSIZED
-
-
 def test_a_file_that_ends_before_its_own_description_is_truncated(tmp_path: Path) -> None:
     whole = a_video(tmp_path / "whole.mkv", seconds=12, gop=25, **SMALL).read_bytes()
     cut_off = tmp_path / "cut.mkv"
@@ -239,10 +233,6 @@ def test_what_the_settings_keep_is_no_reason_to_refuse_a_file(plain: Probe) -> N
     assert refused(silent) is None and refused(silent, require_audio=True) is Reason.NO_AUDIO
     assert refused(woven) is Reason.INTERLACED and refused(woven, interlaced="keep") is None
     assert refused(bright) is Reason.HDR and refused(bright, hdr="keep") is None
-
-
-def test_the_time_limit_is_a_minute_and_the_length() -> None:
-    assert [time_limit_s(length_s) for length_s in (0, 1800, 7200)] == [60, 1860, 7260]
 
 
 def test_a_file_of_just_the_limits_is_taken(tmp_path: Path) -> None:

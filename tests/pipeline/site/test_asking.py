@@ -6,12 +6,11 @@ The canary: an identity that no longer gets everything is paused, and the others
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from yt_dlp.networking.exceptions import RequestError
-from yt_dlp.utils import ExtractorError, YoutubeDLError
+from yt_dlp.utils import YoutubeDLError
 
 import pipeline
 from manifests.reasons import Reason
@@ -169,15 +168,6 @@ def test_tries_wait_twice_as_long_each_time(monkeypatch: pytest.MonkeyPatch) -> 
     assert waits == [3.0, 6.0, 12.0]
 
 
-def test_an_attempt_has_its_limit_its_subject_and_the_identity_s_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking_module, "time", SimpleNamespace(monotonic=lambda: 100.0))
-    turns: list[Turn] = []
-    work = asking()
-    assert work.ask("v", ends(turns, "found"), Rules(10.0, 2, 5.0, about="list")) == "found"
-    assert (turns[0].session.deadline, turns[0].session.about) == (110.0, "list")
-    assert RULES.captions is False and work.prefer == "one"
-
-
 @pytest.mark.parametrize(
     "error", [YoutubeDLError("odd"), RequestError("odd"), DeadlinePassed("late"), AfterRefusal("after a 429")]
 )
@@ -253,25 +243,6 @@ def with_canary(monkeypatch: pytest.MonkeyPatch, *infos: Any) -> tuple[Asking, l
     return work, asked
 
 
-def test_who_no_longer_gets_all_of_the_canary_is_paused_and_another_asks(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    turns: list[Turn] = []
-    work, asked = with_canary(monkeypatch, {})
-    with caplog.at_level("WARNING", "hdvila"):
-        assert work.ask("v", ends(turns, "found"), RULES) == "found"
-    assert asked[:2] == ["bird", "bird"] and len(turns) == 1
-    assert "the canary bird has no 720p, captions" in caplog.text
-    paused = [one["name"] for one in work.polite.snapshot()["identities"] if one["level"]]
-    assert paused and turns[0].identity.name not in paused
-
-
-def test_a_canary_that_was_taken_down_says_nothing_about_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = ExtractorError("Private video", expected=True)
-    work, asked = with_canary(monkeypatch, gone)
-    assert work.ask("v", ends([], "found"), RULES) == "found" and asked == ["bird"]
-
-
 class AlwaysDue:
     """A politeness by which it is always time to look at the canary."""
 
@@ -294,15 +265,6 @@ def test_an_identity_that_is_paused_at_the_canary_is_no_one_that_passed(monkeypa
     turns: list[Turn] = []
     assert work.ask("v", ends(turns, "found"), RULES) == "found"
     assert asked == ["bird", "bird"] and len(turns) == 1
-
-
-def test_without_a_canary_nothing_more_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    work, asked = with_canary(monkeypatch)
-    work = Asking(work.config.model_copy(update={"canary": ""}), work.polite)
-    assert work.ask("v", ends([], "found"), RULES) == "found" and asked == []
-    polite = AlwaysDue()
-    assert Asking(work.config, polite).ask("v", ends([], "found"), RULES) == "found"  # type: ignore[arg-type]
-    assert next(polite.leases) == 1, "one lease was enough"
 
 
 EDUCATION = 27

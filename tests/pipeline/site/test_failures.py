@@ -72,11 +72,6 @@ def test_what_one_player_is_refused_another_may_see(text: str) -> None:
     assert not classify(Evidence(text="Private video. Sign in if you've been granted access")).look_again
 
 
-def test_the_apostrophe_of_the_bot_message_does_not_matter() -> None:
-    typographic, plain = (classify(Evidence(text=f"Sign in to confirm you{c}re not a bot")) for c in "’'")
-    assert typographic.reason is plain.reason is Reason.BOT_CHECK
-
-
 def seen(status: int, kind: str = "player", error: str = "") -> SeenRequest:
     path = {"page": "/watch", "list": "/results", "other": "/tv"}.get(kind, "/youtubei/v1/player")
     return SeenRequest(kind, "youtube.com", path, status, error)
@@ -337,12 +332,6 @@ def test_what_an_error_s_class_means(error: Exception, reason: Reason, pause: Pa
     assert (found.reason, found.pause) == (reason, pause)
     if reason is Reason.GEO_BLOCKED:
         assert found.detail == "available in: not said" and found.countries == ()
-
-
-def test_what_nobody_says_is_no_block_and_another_client_sees_no_more() -> None:
-    failure = Failure(Reason.PRIVATE)
-    assert (failure.detail, failure.pause, failure.look_again, failure.countries) == ("", Pause.NONE, False, ())
-    assert not classify(Evidence(text="Private video")).look_again
 
 
 def test_causes_are_followed_each_once_in_every_place_that_hides_them() -> None:

@@ -16,7 +16,7 @@ from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.config.media import CutConfig, MediaConfig, MediaLimits
 from pipeline.engine.work.unit import Rejected, StopRun
 from pipeline.site import fetch as fetch_module
-from pipeline.site.addresses import SLOWEST_BYTES_PER_S, VIDEO_TRIES
+from pipeline.site.addresses import SLOWEST_BYTES_PER_S
 from pipeline.site.asking import Turn
 from pipeline.site.failures import DeadlinePassed, Failure, SeenRequest
 from pipeline.site.fetch import Fetcher
@@ -136,32 +136,6 @@ def test_a_slow_drip_is_given_up_after_a_minute_of_it(
 
     with pytest.raises(DeadlinePassed, match="slower than 16384 bytes a second") if is_slow else nullcontext():
         fetching.leaving("v.mp4", then=download)
-
-
-@pytest.mark.parametrize(
-    ("patience_s", "waits_s"), [(100.0, 100.0), (5000.0, 600.0)], ids=["as the settings say", "ten minutes at most"]
-)
-def test_how_long_and_how_often_a_video_is_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience_s: float, waits_s: float
-) -> None:
-    rules: list[Any] = []
-    results: Iterator[Any] = iter([Path("film.mp4"), Failure(Reason.LIVE, "live")])
-
-    def ask(self: Any, subject: str, attempt: Any, given: Any) -> Any:
-        rules.append((subject, self.prefer, given))
-        return next(results)
-
-    monkeypatch.setattr(fetch_module.Asking, "ask", ask)
-    config = CrawlConfig(politeness={"patience_s": patience_s, "later_s": 77.0})  # type: ignore[arg-type]
-    assert fetch_with(config, tmp_path) == Path("film.mp4")
-    with pytest.raises(Rejected) as rejected:
-        fetch_with(config, tmp_path)
-
-    assert (rejected.value.reason, rejected.value.retry_after_s) == (Reason.LIVE, 77.0)
-    subject, prefer, given = rules[0]
-    assert (subject, prefer, given.patience_s) == ("v", "one", waits_s)
-    assert (given.limit_s, given.tries) == (config.fetch_time_limit_s, VIDEO_TRIES)
-    assert given.heals == {Reason.TRUNCATED, Reason.BROKEN_MEDIA, Reason.NOT_A_VIDEO}
 
 
 @pytest.mark.parametrize(("left_s", "ends_in_s"), [(1000.0, 50.0), (40.0, 30.0), (5.0, 1.0)])

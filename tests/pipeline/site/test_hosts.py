@@ -55,13 +55,6 @@ def test_a_refusal_that_says_how_long_is_obeyed() -> None:
     assert asyncio.run(hosts.refused("a.org", least_s=300.0)) == 300.0
 
 
-def test_a_short_pause_is_waited_for() -> None:
-    hosts = Hosts((0.2,))
-    asyncio.run(hosts.refused("a.org"))
-
-    assert asyncio.run(hosts.turn("a.org", 0.0, patience_s=30.0)) == 0.0
-
-
 def test_a_pause_is_waited_for_to_its_end_and_no_longer_than_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     now, waits = [0.0], []  # type: ignore[var-annotated]
 

@@ -40,18 +40,6 @@ def test_pauses_go_on_with_what_was_left_of_them() -> None:
     assert quiet.free_at(captions=True) == 0.0
 
 
-def test_what_people_read_of_an_identity_counts_from_now_in_milliseconds() -> None:
-    one = an_identity()
-    one.bucket.full_at = 1000.12345
-    facts = one.facts(1000.0)
-    assert (facts["paused_s"], facts["captions_paused_s"], facts["next_token_s"]) == (0.0, 0.0, 0.123)
-    assert [facts[name] for name in ("videos", "answers", "refusals", "level")] == [0, 0, 0, 0] and not facts["by_hand"]
-    assert (one.n_lost, one.serves_others, one.probe_until) == (0, False, 0.0)
-    one.breaker, one.captions = Breaker(1001.23456, 2, "x"), Breaker(1002.34567, 1, "y")
-    facts = one.facts(1000.0)
-    assert (facts["paused_s"], facts["captions_paused_s"], facts["level"]) == (1.235, 2.346, 2)
-
-
 def test_state_without_a_level_is_one_pause_and_captions_go_on_alone() -> None:
     one = an_identity()
     one.go_on_pausing({"name": "one", "paused_s": 0.5, "captions_paused_s": 0.5}, 10.0)  # type: ignore[typeddict-item]

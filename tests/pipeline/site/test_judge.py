@@ -3,11 +3,9 @@
 from dataclasses import replace
 
 from manifests.reasons import Reason
-from pipeline.config.crawl import PolitenessConfig
 from pipeline.site.failures import Failure, Pause
 from pipeline.site.judge import DEAD_PROXY_STOPS, NO_NETWORK_STOPS
 from pipeline.site.pauses import describe_pauses
-from pipeline.site.politeness import Politeness
 from tests.pipeline.site.toys import BOT, Clock, politeness, run
 
 SOFT = Failure(Reason.SERVER_ERROR, "503", Pause.SOFT)
@@ -243,10 +241,3 @@ def test_an_alarm_counts_each_answer_once() -> None:
     for name, failure in (("odd", Failure(Reason.NO_720P, "480p")), ("well", None)):
         run(polite.report(name, "last", failure))
     assert polite.snapshot()["identities"][0]["alarm"].startswith("no_720p for 100%")
-
-
-def test_the_pace_is_told_to_a_tenth_of_a_video() -> None:
-    config = PolitenessConfig(identity_requests_per_minute={"player": 1.001})
-    assert Politeness(config, {"one": 100.0}, clock=Clock()).snapshot()["videos_per_hour"] == 30.0
-    config = PolitenessConfig(identity_requests_per_minute={"player": 1.0042})
-    assert Politeness(config, {"one": 100.0}, clock=Clock()).snapshot()["videos_per_hour"] == 30.1

@@ -28,16 +28,6 @@ def test_the_wanted_client_and_harmless_options_pass_through() -> None:
     assert options_for(config, config.pool()[0], ("web",))["extractor_args"]["youtube"]["player_client"] == ["web"]
 
 
-def test_yt_dlp_prints_nothing_keeps_no_cache_and_takes_one_video() -> None:
-    options = options_for(CrawlConfig(), CrawlConfig().pool()[0])
-    assert {name: options[name] for name in ("quiet", "noprogress", "cachedir", "noplaylist")} == {
-        "quiet": True,
-        "noprogress": True,
-        "cachedir": False,
-        "noplaylist": True,
-    }
-
-
 def test_an_identity_carries_its_own_address_headers_and_tokens() -> None:
     who = IdentityConfig(
         name="one",

@@ -68,10 +68,6 @@ def address() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}/list"
 
 
-def test_a_list_at_an_address_is_read(tmp_path: Path, address: str) -> None:
-    assert load_opt_outs([address], Store(str(tmp_path))).videos == {VIDEO}
-
-
 @pytest.mark.parametrize(("limit", "is_read"), [(len(VIDEO), True), (len(VIDEO) - 1, False)])
 def test_a_list_at_an_address_is_read_to_its_limit_and_not_beyond(
     address: str, monkeypatch: pytest.MonkeyPatch, limit: int, is_read: bool

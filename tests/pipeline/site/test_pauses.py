@@ -2,7 +2,6 @@
 
 import inspect
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.store.store import Store
 from pipeline.site.pauses import describe_pauses, log_pauses_of, pause_by_hand, read_state
 from pipeline.site.politeness import Politeness
-from tests.pipeline.site.toys import BOT, Clock, Punctual, politeness, run
+from tests.pipeline.site.toys import BOT, Clock, Punctual, run
 
 
 def test_pauses_survive_a_restart_and_are_what_is_left_of_them(tmp_path: Path) -> None:
@@ -41,21 +40,6 @@ def test_a_person_pauses_an_identity_by_name_while_the_run_goes_on(tmp_path: Pat
     clock.now += 6
     assert run(polite.lease(0.0, prefer="one")).identity == "one"
     assert store.read_json("control.json")["paused"] is True
-
-
-def test_pauses_are_logged_once_and_so_is_their_end(caplog: pytest.LogCaptureFixture) -> None:
-    clock = Clock()
-    polite: Any = politeness(clock)
-    with log_pauses_of(polite, {}, every_s=0.02):
-        run(polite.report("one", "v", BOT))
-        time.sleep(0.3)
-        clock.now += 11
-        time.sleep(0.3)
-    said = [record.getMessage() for record in caplog.records]
-    assert said == [
-        "1 of 1 identities: one paused for another 10 s (bot_check); no work is lost",
-        "all identities active again",
-    ]
 
 
 def test_what_is_left_of_pauses_is_never_more_than_was_saved(tmp_path: Path) -> None:
@@ -111,13 +95,6 @@ def test_pauses_and_alarms_are_told_once_for_each_identity(caplog: pytest.LogCap
         "all identities active again",
     ]
     assert inspect.signature(log_pauses_of).parameters["every_s"].default == 5.0, "soon enough to be seen"
-
-
-def test_the_last_moment_of_a_pause_is_one_too() -> None:
-    snapshot: Any = {"identities": [{"name": "one", "paused_s": 0.4, "why": "bot_check"}]}
-    assert describe_pauses(snapshot).startswith("1 of 1 identities: one paused for another 0 s")
-    snapshot["identities"][0]["paused_s"] = 0.0
-    assert describe_pauses(snapshot) == ""
 
 
 def test_many_paused_identities_are_one_short_line() -> None:

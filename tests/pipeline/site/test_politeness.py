@@ -2,16 +2,13 @@
 
 import asyncio
 import errno
-import time
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from manifests.reasons import Reason
-from manifests.run_status import Control
 from pipeline.config.crawl import PolitenessConfig
-from pipeline.engine.run.status_files import write_control
 from pipeline.engine.store.store import Store
 from pipeline.site.failures import Failure, Pause
 from pipeline.site.judge import Ruling
@@ -19,7 +16,6 @@ from pipeline.site.pauses import STATE_FILE, pause_by_hand
 from pipeline.site.politeness import CANARY_EVERY_S, SAVE_EVERY_S, Lease, Politeness
 from tests.pipeline.site.toys import BOT, Clock, Punctual, politeness, run
 
-SOFT = Failure(Reason.SERVER_ERROR, "503", Pause.SOFT)
 PRIVATE = Failure(Reason.PRIVATE, "private")
 
 
@@ -94,16 +90,6 @@ def test_after_a_pause_one_video_is_let_through_and_the_others_wait_for_its_answ
     assert run(polite.lease(0.0)).identity == "one"
 
 
-def test_a_lease_waits_no_longer_than_patience_while_all_are_paused() -> None:
-    polite = politeness()
-    run(polite.report("one", "v", BOT))
-    started = time.monotonic()
-    lease = run(polite.lease(0.3))
-    assert lease.identity == ""
-    assert lease.paused_s > 5
-    assert time.monotonic() - started >= 0.3
-
-
 def test_where_all_pause_the_wait_is_until_the_first_of_them_but_never_longer_than_the_longest_pause() -> None:
     clock = Clock()
     polite = politeness(clock, "one", "two")
@@ -137,29 +123,6 @@ def test_only_those_that_are_named_serve_and_where_none_of_them_is_left_anyone_d
 
     assert run(polite.lease(0.0, prefer="one", among=("three",))).identity == "three"
     assert run(polite.lease(0.0, prefer="one", among=("gone",))).identity == "one"
-
-
-def test_an_identity_whose_bucket_is_empty_is_waited_for_and_the_fuller_one_is_taken_first(
-    slept: tuple[Clock, list[float]],
-) -> None:
-    clock, waits = slept
-    polite = hourly(clock, one=400.0, two=720.0)  # one each nine and each five seconds
-
-    assert run(polite.lease(0.0)).identity == "two"
-    assert sum(waits) == pytest.approx(5.0)
-
-
-def test_state_is_saved_with_every_pause_and_else_now_and_then(tmp_path: Path) -> None:
-    clock, store = Clock(), Store(str(tmp_path))
-    config = PolitenessConfig(pauses_s=(10.0, 40.0))
-    polite = Politeness(config, {"one": 3600.0}, dice=Punctual(), store=store, clock=clock, wall_clock=clock)
-    run(polite.report("one", "v", None))
-    assert not store.exists(STATE_FILE)
-    run(polite.report("one", "v", BOT))
-    assert store.read_json(STATE_FILE)["identities"][0]["level"] == 1
-    clock.now += SAVE_EVERY_S + 1
-    run(polite.report("one", "v", None))
-    assert store.read_json(STATE_FILE)["identities"][0]["level"] == 0
 
 
 def test_a_lease_looks_every_quarter_of_a_second_until_its_patience_is_over(slept: tuple[Clock, list[float]]) -> None:
@@ -204,50 +167,6 @@ def test_videos_of_an_identity_are_spaced_over_the_hour_and_the_next_free_one_go
     assert leases[-1][1] == pytest.approx(4.0, abs=0.5), "three in two seconds"
     assert run(polite.lease(0.0, among=("two",))).identity == "two"
     assert run(polite.lease(0.0, among=("nobody",))).identity in ("one", "two"), "none of them there: any"
-
-
-def test_requests_wait_for_their_token_and_are_counted(slept: tuple[Clock, list[float]]) -> None:
-    clock, waits = slept
-    polite = politeness(clock, identity_requests_per_minute={"page": 60.0}, most_requests_per_minute={"page": 20.0})
-    for _ in range(3):
-        assert run(polite.take("one", "youtube.com", "page")) == 0.0
-
-    assert waits[-1] == pytest.approx(3.0), "the slower of its own rate and that of all"
-    state = polite.snapshot()
-    assert state["requests"] == {"page": 3} and state["identities"][0]["requests"] == {"page": 3}
-    run(polite.report("one", "v", BOT))
-    assert run(polite.take("one", "youtube.com", "page")) == 10.0
-    assert polite.snapshot()["requests"] == {"page": 3}, "what was not sent does not count"
-
-
-def test_new_rates_hold_from_the_next_token_on(tmp_path: Path, slept: tuple[Clock, list[float]]) -> None:
-    clock, _ = slept
-    store = Store(str(tmp_path))
-    config = PolitenessConfig(identity_requests_per_minute={"page": 60.0}, most_requests_per_minute={"page": 60.0})
-    polite = Politeness(config, {"one": 3600.0}, dice=Punctual(), store=store, clock=clock, wall_clock=clock)
-
-    def gap_s(kind: str) -> float:
-        for _ in range(2):
-            before = clock.now
-            run(polite.take("one", "youtube.com", kind))
-        return clock.now - before
-
-    began, player_s = clock.now, gap_s("player")
-    assert gap_s("page") == 1.0
-    asked = Control(
-        videos_per_hour={"one": 1800.0},
-        identity_requests_per_minute={"page": 30.0},
-        most_requests_per_minute={"page": 120.0},
-    )
-    write_control(store, asked)
-    clock.now = began + 5.0
-    run(polite.lease(0.0))
-    assert gap_s("page") == 1.0, "control.json was read five seconds ago"
-    clock.now = began + 20.0
-    run(polite.lease(0.0))
-
-    assert (gap_s("page"), gap_s("player")) == (2.0, player_s)
-    assert polite.snapshot()["videos_per_hour"] == 1800.0
 
 
 def test_jitter_lengthens_pauses_by_up_to_its_share(slept: tuple[Clock, list[float]]) -> None:

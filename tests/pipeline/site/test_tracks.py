@@ -57,10 +57,6 @@ def test_the_real_track_is_chosen(subtitles: dict[str, Any], automatic: dict[str
     assert keys(subtitles, automatic) == expected
 
 
-def test_none_instead_of_a_dictionary_is_no_track() -> None:
-    assert choose_tracks(None, None, languages=("en",)) == []
-
-
 def test_the_best_format_on_offer_is_taken() -> None:
     track = choose_tracks({"en": entries("lang=en", "vtt", "srv3")}, {}, languages=("en",))[0]
     assert (track.format, track.url.rpartition("fmt=")[2]) == ("srv3", "srv3")

@@ -107,12 +107,6 @@ def test_audio_that_goes_on_after_its_time_is_not_decoded_to_its_end() -> None:
     assert int(str(refused.value).split()[2]) < 3 * RATE
 
 
-def test_a_source_that_overshoots_is_clipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audio, "_decoded", lambda *_, **__: np.array([-1.5, 0.25, 1.5], np.float32))
-
-    assert read_audio(sample_of(audio_samples=3), RATE).values.tolist() == [-1, 0.25, 1]
-
-
 @pytest.mark.parametrize("damaged", [b"", b"no sound", FLAC[:60]])
 def test_what_cannot_be_decoded_is_said(damaged: bytes) -> None:
     with pytest.raises(ValueError, match="flac"):

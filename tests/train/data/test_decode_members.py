@@ -177,16 +177,6 @@ def test_a_still_of_more_pixels_than_a_film_has_is_refused(monkeypatch: pytest.M
         read_still(jpeg(), Still(0, len(jpeg()), 0))
 
 
-def test_pictures_of_another_type_or_size_reach_no_model() -> None:
-    good = np.zeros((4, 6, 3), np.uint8)
-
-    assert decode._stacked([good] * 4, (4, 6)).shape == (4, 3, 4, 6)
-    assert decode._stacked([good] * 4, (4, 6), 2).shape == (2, 2, 3, 4, 6)
-    for wrong in (good.astype(np.float32), np.zeros((6, 4, 3), np.uint8)):
-        with pytest.raises(SampleBroken, match=r"frames came as .*, wanted uint8 \(4, 6, 3\)"):
-            decode._stacked([good, wrong], (4, 6))
-
-
 @pytest.mark.parametrize(("source", "member"), [("prepared", "m4v"), ("prepared", "txt"), ("whole", "mp4")])
 def test_a_member_that_is_missing_is_named(sample, source: str, member: str) -> None:
     with pytest.raises(SampleBroken, match=f"has no member {member}$"):

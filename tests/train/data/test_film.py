@@ -150,17 +150,3 @@ def test_a_folders_films_are_those_at_any_depth_by_path(tmp_path: Path) -> None:
     assert found == ["a/k.mp4", "a/z.mkv", "b.MP4", "c.webm", "d.m4v"], "k.m4v is the proxy of k.mp4"
     with pytest.raises(UserError, match=r"holds no video \(\.mp4, "):
         videos_in(tmp_path / "folder.avi")
-
-
-@pytest.mark.parametrize("tags", [{}, {"metadata_errors": "ignore"}], ids=["PyAV 19", "PyAV 18"])
-def test_a_film_is_opened_with_just_the_options_that_this_pyav_knows(
-    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tags: dict[str, str]
-) -> None:
-    asked: list[dict[str, str]] = []
-    opened = av.open
-    monkeypatch.setattr(film, "ANY_TAGS", tags)
-    monkeypatch.setattr(
-        film.av, "open", lambda path, mode, format, **more: asked.append(more) or opened(path, mode, format=format)
-    )
-
-    assert Film(files[".mkv"]).n_frames == N and asked == [tags]

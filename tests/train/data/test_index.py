@@ -15,9 +15,9 @@ import pytest
 
 from hdvila_testing.drawn_set import Shape, write_dataset
 from manifests.errors import UserError
-from manifests.shards import ShardEntry, read_manifest
+from manifests.shards import read_manifest
 from train.data import index as index_module
-from train.data.index import _checked, _some, load_index, read_captions
+from train.data.index import _checked, load_index, read_captions
 from train.data.plan import Mixing, WindowedOrder, order_of
 
 SMALL = Shape(width=160, height=96, n_frames=6, first_frame=1, n_stills=2)
@@ -98,20 +98,6 @@ def test_the_manifests_hash_is_of_its_bytes(manifest, tmp_path):
     assert manifest.sha256 == hashlib.sha256((tmp_path / "manifest.json").read_bytes()).hexdigest()
 
 
-def shards_of(*counts: int) -> list[ShardEntry]:
-    return [ShardEntry(f"{i}.tar", "train", 0, "0" * 64, "0" * 32, 1, n, 0.0, {1: n}) for i, n in enumerate(counts)]
-
-
-def test_just_as_many_shards_are_drawn_as_hold_what_is_asked_for():
-    shards = shards_of(5, 5, 5, 5)
-
-    assert [len(_some(shards, n, 0)) for n in (1, 5, 6, 10, 11, 19)] == [1, 1, 2, 2, 3, 4]
-    assert _some(shards, 0, 0) == _some(shards, 20, 0) == _some(shards, 99, 0) == shards
-    assert {shard.url for seed in range(20) for shard in _some(shards, 1, seed)} == {f"{i}.tar" for i in range(4)}
-    drawn = _some(shards, 11, 3)
-    assert drawn == sorted(drawn, key=lambda shard: shard.url), "in their order"
-
-
 def test_columns_that_cannot_be_those_of_the_shards_are_not_used(manifest):
     index = load_index(manifest, "train")
     columns, shards = index.columns, index.shards
@@ -150,19 +136,6 @@ def test_a_fingerprint_is_of_the_manifest_and_of_the_shards_that_can_be_read(man
 
     assert len({index.fingerprint(), fewer.fingerprint(), other.fingerprint()}) == 3
     assert index.fingerprint() == load_index(manifest, "train").fingerprint()
-
-
-def test_a_member_outside_its_tar_makes_the_shard_unreadable(manifest):
-    shard = manifest.shards[0]
-    path = manifest.resolve(shard.rows_url)
-    rows = pq.read_table(path).to_pylist()
-    rows[0]["members"] = json.dumps({**json.loads(rows[0]["members"]), "mp4": [512, shard.bytes_]})
-    pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(path)), path)
-
-    with pytest.raises(UserError, match=r"1 unreadable shard,(.|\n)*mp4 lies outside its tar"):
-        load_index(manifest, "train")
-    index = load_index(manifest, "train", max_bad_shards=1)
-    assert len(index.bad_shards) == 1 and len(index.shards) == 2
 
 
 def rows_with(manifest, number: int, **changes: object) -> None:

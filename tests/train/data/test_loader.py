@@ -30,21 +30,6 @@ from train.data.plan import Mixing, Stream
 from train.data.read import Reader, ShardUnreadable
 
 
-def test_samples_that_all_fail_alike_are_one_message_of_few_lines():
-    lost = [Lost(f"v{i}_00000", "cannot be decoded (ValueError: x)") for i in range(160)]
-
-    message = unusable(lost, 0)
-
-    assert "all 160 samples that were tried fail alike, the first is v0_00000: cannot be decoded" in message
-    assert len(message.splitlines()) < 4
-
-
-def test_samples_that_fail_differently_are_named_up_to_ten():
-    message = unusable([Lost(f"v{i}_00000", f"reason {i}") for i in range(160)], 0)
-
-    assert "v9_00000: reason 9" in message and "v10_00000" not in message and "150 more" in message
-
-
 def test_damaged_samples_among_good_ones_are_told_by_their_share_and_not_laid_to_the_installation():
     message = unusable([Lost(f"v{i}_00000", "cannot be decoded (ValueError: x)") for i in range(40)], n_good=60)
 

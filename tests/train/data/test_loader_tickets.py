@@ -12,7 +12,7 @@ import torch
 from manifests.errors import UserError
 from tests.train.data.loaders import VIEWS, a_loader
 from train.data import loader
-from train.data.loader import ClipDataset, Loaded, Lost, PlannedLoader, Ticket, read_once, unusable
+from train.data.loader import ClipDataset, Loaded, Lost, PlannedLoader, Ticket, unusable
 from train.data.plan import Mixing, Stream, plan
 from train.data.read import Reader, ShardUnreadable
 from train.data.workers import Workers
@@ -76,47 +76,6 @@ def test_a_data_set_that_grew_has_a_list_of_its_own(index, tmp_path):
     assert asked_for(a_loader(index, run_dir=tmp_path)) == {*range(11)} - {3}
 
 
-def test_who_held_what_is_said_of_the_workers_that_are_asked_about(index):
-    dataset = a_dataset(index, n_workers=3)
-    assert dataset.on_hand.shape == (3, 2) and dataset.held_by([-1]) == []
-    dataset.on_hand[:] = torch.tensor([[71, 0], [72, -1], [73, 5]])
-
-    assert dataset.held_by([71, 72]) == [index.key(0)] and dataset.held_by({73}) == [index.key(5)]
-
-
-def test_a_worker_says_what_it_is_on_while_it_reads_and_that_it_is_done(index, monkeypatch):
-    seen = []
-
-    def read(sample, extensions):
-        seen.append(dataset.on_hand[0].tolist()[1])
-        return Reader(index).read(sample, extensions)
-
-    monkeypatch.setattr(loader, "Reader", lambda *_: SimpleNamespace(read=read))
-    dataset = a_dataset(index)
-    dataset[Ticket(0, 0, 4)]
-
-    assert dataset.on_hand.shape == (1, 2)
-    assert seen == [4] and dataset.on_hand[0, 1] == -1 and dataset.on_hand[0, 0] > 0
-
-
-@pytest.mark.parametrize("in_worker", [True, False])
-def test_a_worker_that_hangs_ends_after_its_time_and_the_main_process_never(index, monkeypatch, in_worker):
-    calls = []
-    fake = SimpleNamespace(
-        dump_traceback_later=lambda seconds, exit: calls.append((seconds, exit)),
-        cancel_dump_traceback_later=lambda: calls.append("off"),
-    )
-    monkeypatch.setattr(loader, "faulthandler", fake)
-    info = SimpleNamespace(id=0) if in_worker else None
-    monkeypatch.setattr(torch.utils.data, "get_worker_info", lambda: info)
-
-    for dataset in (a_dataset(index), a_dataset(index, timeout_s=7.0)):
-        dataset[Ticket(0, 0, 1)]
-
-    assert [call for call in calls if call != "off"] == ([(300.0, True), (7.0, True)] if in_worker else [])
-    assert calls[-1] == "off"
-
-
 def test_augmentation_is_drawn_from_seed_epoch_and_position_and_evaluation_draws_nothing(index):
     def shown(seed, epoch, position):
         dataset = ClipDataset(index, VIEWS, "prepared", seed=seed)
@@ -160,16 +119,6 @@ def test_the_first_usable_spare_takes_the_place_and_what_was_lost_before_it_is_r
     assert [lost.key for lost in found.lost] == [index.key(1), index.key(2)]
     assert nothing.keys == [] and len(nothing.lost) == 3 and len(nothing.tensors) == 0
     assert {lost.shard for lost in nothing.lost} == {"there/shard.tar"}
-
-
-@pytest.mark.parametrize(("n", "at_once"), [(1, False), (2, True)])
-def test_two_samples_of_an_object_store_are_fetched_beside_the_decoding_and_one_is_not(index, monkeypatch, n, at_once):
-    dataset, reader = far_dataset(index, monkeypatch)
-
-    found = dataset.__getitems__([Ticket(0, position, position + 3) for position in range(n)])
-
-    assert [loaded.samples for loaded in found] == [[3], [4]][:n]
-    assert sorted(reader.asked) == [(3, not at_once), (4, not at_once)][:n]
 
 
 def test_what_was_fetched_for_a_chunk_that_failed_is_fetched_again_for_the_next(index, monkeypatch):
@@ -226,13 +175,6 @@ def test_ten_losses_are_named_and_the_others_counted(n: int, more: str) -> None:
     message = unusable([Lost(f"k{i}", f"reason {i}") for i in range(n)], 0)
 
     assert len(message.splitlines()) == 1 + min(n, 10) + bool(more) and message.endswith(more or "k9: reason 9")
-
-
-def test_evaluation_reads_each_sample_once_in_chunks_at_positions_from_0(index):
-    parts = list(read_once(ClipDataset(index, VIEWS, "prepared", seed=None), [7, 2, 9, 4], n_workers=0, chunk=3))
-
-    assert [part.samples for part in parts] == [[7, 2, 9], [4]]
-    assert [part.positions for part in parts] == [[0, 1, 2], [3]]
 
 
 def test_a_step_may_need_more_or_fewer_chunks_than_its_share_divides_into(index, steps):
@@ -355,31 +297,3 @@ def test_only_a_death_that_is_a_samples_own_is_held_against_it(index, monkeypatc
 
     assert len(list(a_loader(index, workers=2, run_dir=tmp_path).steps(0, 2))) == 2
     assert [path.read_text() for path in tmp_path.iterdir()] == poisoned
-
-
-@pytest.mark.parametrize(("world", "count"), [(1, 2), (2, 2), (1, 0)])
-def test_workers_are_asked_for_a_ranks_share_of_the_steps_ahead(index, monkeypatch, world, count):
-    made = tries(monkeypatch)
-    workers = Workers(count, chunk=1, prefetch=3)
-
-    list(PlannedLoader(a_dataset(index), Stream(index, 1, Mixing(), 4), world=world, workers=workers).steps(0, 1))
-
-    asked = made[0].made
-    assert asked.num_workers == count
-    assert asked.prefetch_factor == (workers.chunks_ahead(4 // world) if count else None)
-
-
-def test_an_evaluations_killed_workers_held_as_much_as_they_were_asked_for(index, monkeypatch):
-    told = []
-    monkeypatch.setattr(loader, "DataLoader", lambda *_, **__: None)
-    monkeypatch.setattr(loader, "started", lambda made: broken())
-    monkeypatch.setattr(loader, "dead_workers", lambda error, chunks: {7: -9})
-    monkeypatch.setattr(loader, "killed_from_outside", lambda deaths, held, most: told.append(most) or "x")
-
-    def broken():
-        raise EOFError
-        yield
-
-    with pytest.raises(UserError):
-        list(read_once(a_dataset(index), [1, 2, 3], n_workers=2, chunk=3))
-    assert told == [Workers(2, 3).max_shm_bytes(VIEWS, 6)]

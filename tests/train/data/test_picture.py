@@ -32,32 +32,6 @@ def a_picture(*captions: str, colour: tuple[int, int, int] = (200, 30, 30)) -> d
     return {"jpg": out.getvalue(), "txt": captions[0].encode(), "json": facts.model_dump_json().encode()}
 
 
-def test_padding_keeps_the_whole_picture_and_says_how_much_there_is() -> None:
-    picture = np.full((120, 90, 3), 255, np.uint8)
-    canvas, valid = on_canvas(picture, (64, 96), "pad", None)
-    assert canvas.shape == (64, 96, 3) and valid == (64, 48)
-    assert (canvas[:, :48] == 255).all() and (canvas[:, 48:] == 0).all()
-
-
-@pytest.mark.parametrize("shape", [(120, 90), (90, 300), (64, 96)])
-def test_a_crop_fills_the_canvas_from_the_centre(shape: tuple[int, int]) -> None:
-    picture = np.zeros((*shape, 3), np.uint8)
-    picture[shape[0] // 2 - 4 : shape[0] // 2 + 4, shape[1] // 2 - 4 : shape[1] // 2 + 4] = 255
-    canvas, valid = on_canvas(picture, (64, 96), "crop", None)
-    assert valid == (64, 96) and canvas[32, 48, 0] > 200
-
-
-def test_a_clip_shows_its_middle_still_and_training_draws_one() -> None:
-    sample = a_sample(scene=Scene(), shape=Shape())
-    members = {name: sample.members[name] for name in ("mjpg", "txt", "json")}
-    once, again = (VIEW.decode(members, "prepared", None) for _ in range(2))
-    assert np.array_equal(once.arrays["image"], again.arrays["image"])
-    assert once.arrays["image"].shape == (3, 64, 96) and once.arrays["image"].dtype == np.uint8
-    assert once.text == Scene().describe()
-    seen = {VIEW.decode(members, "prepared", np.random.default_rng(i)).arrays["image"].tobytes() for i in range(20)}
-    assert len(seen) > 1
-
-
 def test_a_clip_without_stills_shows_a_frame_of_its_video() -> None:
     sample = a_sample(scene=Scene(), shape=Shape(prepared=False))
     seen = VIEW.decode(sample.members, "whole", None)

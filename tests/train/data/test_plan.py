@@ -10,8 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train.config import DataConfig
-from train.data import plan as plan_module
 from train.data.plan import Mixing, PlannedOrder, Stream, WindowedOrder, mix, order_of, plan, rank_slice
 
 
@@ -153,33 +151,6 @@ def test_weights_and_an_index_out_of_order_take_the_whole_plan():
     assert isinstance(order_of(index, 3, 0, Mixing(weights={0: 1.0})), WindowedOrder)
 
 
-def test_a_stream_keeps_the_orders_of_the_epoch_being_read_and_its_neighbours_alone():
-    stream = Stream(an_index(), 1, Mixing(), 4)
-    first, second = stream.order(0), stream.order(1)
-
-    assert stream.order(0) is first and stream.order(1) is second
-    third = stream.order(2)
-    assert stream.order(1) is second and stream.order(2) is third
-    assert stream.order(0) is not first, "two epochs back: made anew"
-
-
-def test_an_order_keeps_a_few_windows_however_many_are_read(monkeypatch):
-    monkeypatch.setattr(plan_module, "_WINDOWS_KEPT", 3)
-    order = WindowedOrder(an_index(shards=9, clips=5), 1, 0, 1)
-    made, sort = [], np.lexsort
-    monkeypatch.setattr(np, "lexsort", lambda keys: made.append(1) or sort(keys))
-
-    def n_made(*positions):
-        made.clear()
-        for position in positions:
-            order.at(position)
-        return len(made)
-
-    assert n_made(0, 5, 10, 15, 0) == 5, "the one made first goes first"
-    assert n_made(10, 16, 1) == 0, "what is kept is not made again"
-    assert n_made(5) == 1
-
-
 def test_a_stream_begins_at_the_first_position_of_the_first_epoch():
     stream = Stream(an_index(shards=2, clips=5), 1, Mixing(), 4)
 
@@ -219,15 +190,3 @@ def test_an_empty_index_has_no_order():
     for made in (plan, lambda *args: order_of(*args, Mixing())):
         with pytest.raises(ValueError, match="holds no sample"):
             made(nothing, 0, 0)
-
-
-def test_an_index_that_says_it_is_by_shard_is_taken_at_its_word():
-    index = an_index()
-    index.by_shard = False
-    assert isinstance(order_of(index, 0, 0, Mixing()), PlannedOrder)
-    index.by_shard = True
-    assert isinstance(order_of(index, 0, 0, Mixing(weights={})), WindowedOrder)
-
-
-def test_a_mixing_of_which_nothing_is_said_is_the_configurations():
-    assert Mixing().window_shards == DataConfig.model_fields["window_shards"].default and Mixing().weights is None

@@ -178,12 +178,6 @@ def n_open() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def open_shards(folder: Path) -> dict[str, str]:
-    """{name: number of its descriptor} of the folder's shards that this process has open."""
-    links = {file.readlink(): file.name for file in Path("/proc/self/fd").iterdir() if file.is_symlink()}
-    return {path.name: number for path, number in links.items() if path.is_relative_to(folder)}
-
-
 def test_no_more_files_stay_open_than_allowed_and_none_after_the_end(manifest, monkeypatch):
     monkeypatch.setattr(read, "OPEN_FILES", 2)
     index = load_index(manifest, "train")
@@ -233,51 +227,6 @@ def test_a_member_larger_than_any_clips_is_not_made_room_for(manifest):
     assert Reader(with_video_at(index, 512, read.MAX_MEMBER_BYTES, 2**40)).read(0, ["txt"])
     with pytest.raises(ShardUnreadable, match="the index has mp4"):
         Reader(with_video_at(index, 512, read.MAX_MEMBER_BYTES + 1, 2**40)).read(0, ["txt"])
-
-
-@pytest.mark.parametrize(("root", "is_remote"), [("/data", False), ("file:///data", False), ("s3://bucket/x", True)])
-def test_a_bucket_is_remote_and_a_disk_is_not(manifest, root, is_remote):
-    index = load_index(manifest, "train")
-    moved = dataclasses.replace(index, manifest=dataclasses.replace(manifest, root=root))
-
-    assert Reader(moved).is_remote == is_remote
-
-
-def test_a_file_that_was_used_just_now_stays_open_and_the_one_left_longest_closes(manifest, tmp_path, monkeypatch):
-    monkeypatch.setattr(read, "OPEN_FILES", 2)
-    index = load_index(manifest, "train")
-    first, second, third = (int(np.flatnonzero(index.shard == shard)[0]) for shard in range(3))
-    reader = Reader(index)
-    for sample in (first, second, first):
-        reader.read(sample, ["txt"])
-    held = open_shards(tmp_path)["00000.tar"]
-
-    reader.read(third, ["txt"])
-
-    assert open_shards(tmp_path).keys() == {"00000.tar", "00002.tar"}
-    assert open_shards(tmp_path)["00000.tar"] == held, "the same descriptor"
-    reader.close()
-
-
-def test_a_gap_as_wide_as_allowed_is_read_over(manifest, reads, monkeypatch):
-    index = load_index(manifest, "train")
-    members = index.members(0)
-    monkeypatch.setattr(read, "GAP_BYTES", members["json"][0] - sum(members["txt"]))
-
-    Reader(index).read(0, ["json", "txt"])
-
-    assert reads == [(members["txt"][0] - 512, sum(members["json"]))]
-
-
-def test_between_tries_it_waits_longer_each_time(unsteady, refusals, monkeypatch):
-    waits = []
-    monkeypatch.setattr(read, "RETRY_AFTER_S", (0.5, 2.0, 8.0))
-    monkeypatch.setattr(read.time, "sleep", waits.append)
-    refusals[:] = [TimeoutError("timed out")] * 2
-
-    assert unsteady.read(0, ["txt"])["txt"]
-
-    assert waits == [0.5, 2.0]
 
 
 @pytest.mark.parametrize(("name", "is_it"), [("{}", True), ("x{}", False)])

@@ -20,7 +20,7 @@ from hdvila_testing.drawn_set import Shape, write_dataset
 from hdvila_testing.shards import a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
 from manifests.sample import ALL_MEMBERS
-from manifests.sample_index import index_files, open_index, sha256_of
+from manifests.sample_index import open_index, sha256_of
 from manifests.shards import Manifest, read_manifest
 from pipeline.config.shards import ShardsConfig
 from pipeline.shards.manifest import given_head, publish
@@ -195,13 +195,6 @@ def test_a_strangers_manifest_names_no_other_file(manifest, tmp_path):
     assert_same(load_index(replace(manifest, head=head), "train"), of_rows(manifest))
 
 
-def test_a_file_that_is_no_index_of_these_shards_gives_nothing(manifest):
-    path = index_path(manifest)
-    (file,) = index_files("train", manifest.split("train"))
-    assert open_index(path, file.shards_sha256) is not None
-    assert open_index(path, "0" * 64) is None
-
-
 def key_column(ends: list[int]) -> Any:
     """Changes where keys end among their letters, which Arrow does not look at when it maps a file."""
 
@@ -330,18 +323,3 @@ def test_the_files_of_generations_are_joined_in_the_order_of_the_shards_once_a_r
         for entry in manifest.head["index"]["train"]:
             Path(manifest.resolve(entry["url"])).unlink()
         assert_same(load_index(manifest, "train", cache=tmp_path / "run"), wanted)
-
-
-def test_files_that_changed_places_make_it_of_the_rows(tmp_path, caplog):
-    manifest = of_generations(tmp_path, [0, 1, 2])
-    first, second, *_ = manifest.head["index"]["train"]
-    paths = [Path(manifest.resolve(entry["url"])) for entry in (first, second)]
-    data = [path.read_bytes() for path in paths]
-    for path, other in zip(paths, reversed(data), strict=True):
-        path.write_bytes(other)
-
-    with caplog.at_level(logging.WARNING, logger="hdvila"):
-        index = load_index(manifest, "train")
-
-    assert_same(index, of_rows(manifest))
-    assert "the index is made of the shards' rows" in caplog.text

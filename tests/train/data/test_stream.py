@@ -131,12 +131,6 @@ def test_passes_seeds_and_resumes_have_orders_of_their_own_that_stay_from_versio
 ORDERS, SEEDS = ["120", "102", "102"], [3656272214, 1375743533]
 
 
-@pytest.mark.parametrize(("window", "buffer"), [(1, 1), (7, 5), (300, 220)])
-def test_the_buffer_holds_a_fifth_of_a_windows_samples_and_at_least_one(index, web, window, buffer):
-    """Eleven samples in three shards."""
-    assert passes(index, web, 1, window=window)[0][1] == buffer
-
-
 def test_a_sample_that_cannot_be_decoded_is_lost_by_its_key(index, web, monkeypatch):
     whole = a_sample("some", shape=SMALL)
     samples = [{**whole.members, "txt": b"", "__key__": "./train/bad_00000"}]

@@ -68,13 +68,6 @@ def a_packet(pts, *, key=False, size=9):
     return SimpleNamespace(pts=pts, is_keyframe=key, size=size)
 
 
-def test_packets_are_cut_before_each_keyframe_and_those_without_data_or_time_are_left_out():
-    first, second = [a_packet(0), a_packet(1)], [a_packet(2, key=True), a_packet(3)]
-    packets = [a_packet(9, size=0), *first, a_packet(None), *second, a_packet(None, size=0)]
-
-    assert video._groups(iter(packets)) == [first, second]
-
-
 @pytest.mark.parametrize(("rotation", "turns"), [(0, 0), (90, 1), (-90, 3), (180, 2), (-180, 2), (270, 3), (360, 0)])
 def test_a_rotation_is_counted_in_quarter_turns_counterclockwise(rotation, turns):
     assert turns_of(SimpleNamespace(rotation=rotation)) == turns

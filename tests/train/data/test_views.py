@@ -101,13 +101,6 @@ def test_inference_takes_the_view_that_evaluation_takes(sample, view):
     assert len(frames_around(20, 3, 40, views)) == 6
 
 
-def test_what_is_not_said_is_as_hd_vila_has_it_by_the_sources_own_frames() -> None:
-    views = Views((640, 1024), (160, 256))
-
-    assert (views.n_frames, views.n_segments, views.stride, views.view) == (7, 2, 12, "hybrid")
-    assert (views.fps, views.flip, views.backend, views.reach) == (0, 0, "pyav", 3)
-
-
 @pytest.mark.parametrize(
     ("fps", "source", "step"), [(0, 25, 1), (12.5, 25, 2), (24, 25, 25 / 24), (25, 25, 1), (50, 25, 1), (10, 0, 1)]
 )
@@ -159,20 +152,6 @@ def shades(view: str) -> tuple[list[int], list[int]]:
     return tuple([int(p[0, 0, 0]) for p in side] for side in arrange(views, CENTRES, AROUND, STILLS, LOW))
 
 
-@pytest.mark.parametrize(
-    ("view", "middle", "other"),
-    [
-        ("hybrid", [200, 201], [10, 30, 50, 70]),
-        ("low", [], [10, 20, 30, 50, 60, 70]),
-        ("mean", [], [20, 60]),
-        ("low_upscaled", [20, 60], [10, 30, 50, 70]),
-        ("high", [200, 201], []),
-    ],
-)
-def test_each_view_shows_its_frames_in_their_order(view: str, middle: list[int], other: list[int]) -> None:
-    assert shades(view) == (middle, other)
-
-
 def test_an_average_is_rounded_to_the_nearest_and_a_half_upwards() -> None:
     """1 and 2 of them; of three 1/3 is left out, 2/3 count as one more."""
     for shades, wanted in (((1, 2), 2), ((0, 0, 1), 0), ((0, 1, 1), 1), ((255, 255, 255), 255), ((7,), 7)):
@@ -184,13 +163,3 @@ def test_an_average_is_rounded_to_the_nearest_and_a_half_upwards() -> None:
         _, (mean,) = arrange(views, [centre], [others], [], frames)
 
         assert mean.dtype == np.uint8 and (mean == wanted).all()
-
-
-def test_a_picture_is_blown_up_to_the_high_views_size_in_its_orientation() -> None:
-    views = Views((16, 24), (4, 8), 3, 1, 1, view="low_upscaled")
-    left_to_right = np.linspace(0, 250, 8).astype(np.uint8)[None, :, None].repeat(4, 0).repeat(3, 2)
-
-    (middle,), _ = arrange(views, [0], [[1, 2]], [], {0: left_to_right, 1: LOW[1], 2: LOW[2]})
-
-    assert middle.shape == (16, 24, 3) and middle.dtype == np.uint8
-    assert (np.diff(middle[8, :, 0].astype(int)) >= 0).all() and np.ptp(middle[:, 5, 0]) == 0

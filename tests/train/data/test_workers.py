@@ -80,12 +80,6 @@ def test_workers_killed_from_outside_end_the_run_and_blame_no_sample(
     assert [s.keys for s in again.steps(0, 6)] == [s.keys for s in steps]
 
 
-def test_what_killed_workers_were_on_and_may_have_held_is_said():
-    message = killed_from_outside({1: -signal.SIGKILL}, ["v3_00001"], 3 * 2**30)
-
-    assert "may hold 3.0 GiB" in message and "(SIGKILL)" in message and "They were on v3_00001;" in message
-
-
 def test_workers_hold_the_chunks_that_they_are_asked_for_and_the_one_in_the_making(index):
     view = ClipDataset(index, VIEWS, "prepared", seed=1).view
     row = 3 * (64 * 128 + 2 * 16 * 32)  # bytes: the middle frame and the two others of a clip
@@ -143,10 +137,6 @@ def test_so_many_chunks_are_asked_for_ahead_that_all_workers_together_hold_the_s
     count: int, chunk: int, prefetch: int, n_rows: int, ahead: int
 ) -> None:
     assert Workers(count, chunk, prefetch).chunks_ahead(n_rows) == ahead
-
-
-def test_without_a_word_this_process_reads_two_steps_ahead_in_chunks_of_four() -> None:
-    assert Workers() == Workers(0, 4, 2)
 
 
 def a_worker(pid: int, exitcode: int | None) -> SimpleNamespace:

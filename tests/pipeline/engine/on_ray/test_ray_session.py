@@ -1,6 +1,5 @@
 """Ray's address: what answers there, and what environment a submitted job has."""
 
-import logging
 import os
 import socket
 import threading
@@ -79,19 +78,6 @@ def started(monkeypatch: pytest.MonkeyPatch, address: str, n_cpus: int = 0) -> t
     return asked, inherited
 
 
-def test_a_local_ray_is_one_of_our_own_with_the_slots_that_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
-    asked, inherited = started(monkeypatch, "")
-    common = {"namespace": "ours", "logging_level": logging.ERROR, "log_to_driver": False}
-    local = {"address": "local", "include_dashboard": False, "object_store_memory": 1 << 28}
-
-    assert asked == {**common, **local}, "all cores, and no runtime environment"
-    assert started(monkeypatch, "", 3)[0] == {**common, **local, "num_cpus": 3}
-    assert inherited == {"PYTHONSAFEPATH": "1", "RAY_USAGE_STATS_ENABLED": "0"}
-    assert "PYTHONSAFEPATH" not in os.environ and os.environ["RAY_USAGE_STATS_ENABLED"] == "1", "as before"
-
-
 def test_a_cluster_s_workers_get_what_the_job_did_not_set(monkeypatch: pytest.MonkeyPatch, head: "Head") -> None:
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
@@ -124,29 +110,6 @@ def test_where_an_address_leads(
     started(monkeypatch, address)
 
     assert (target in head.asked) if target else not head.asked, "where none is told, Ray looks for a head itself"
-
-
-def test_a_head_that_answers_is_asked_once_in_seconds(monkeypatch: pytest.MonkeyPatch, head: "Head") -> None:
-    started(monkeypatch, "[::1]:6379")
-
-    name, target = "::1", "[::1]:6379"
-    call, seconds = (ray_session.CLUSTER_ID, ray_session.SPEAK_S), ray_session.SPEAK_S
-    assert head.asked == [name, (name, 6379), ray_session.CONNECT_S, "closed", target, seconds, call]
-    assert head.options == [("grpc.enable_http_proxy", 0)], "what listens there itself, whatever proxy is set"
-
-
-def test_a_name_that_does_not_exist_is_left_to_who_connects(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads: list[bool] = []
-
-    def unknown(*_: Any) -> None:
-        threads.append(threading.current_thread().daemon)
-        raise socket.gaierror("unknown")
-
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(UserError, match=r"no answer \(unknown\)"):
-        started(monkeypatch, "no-such-host.invalid:6379")
-
-    assert threads == [True, False], "no process lives on for the first"
 
 
 @pytest.mark.parametrize("tls", ["1", "TRUE"])
@@ -229,9 +192,3 @@ def test_what_listens_is_ray_where_it_answers_as_grpc_does(
         return
     with pytest.raises(UserError, match=said):
         started(monkeypatch, "head:6379")
-
-
-def test_an_error_is_told_by_its_first_line_or_its_class() -> None:
-    said = [ray_session.first_line(error) for error in (ValueError("\n one\ntwo"), KeyError(), ValueError("x" * 900))]
-
-    assert said == ["one", "KeyError", "x" * 500]

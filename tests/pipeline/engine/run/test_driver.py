@@ -21,7 +21,7 @@ from pipeline.engine.work.executor import Executor, LocalExecutor
 from pipeline.engine.work.limits import KILL_AFTER_S
 from pipeline.outdir.retries import is_due
 from tests.pipeline.engine.runs import attempts, run
-from tests.pipeline.engine.toys import Counter, Counting, Naps, PartlyRejecting, ToyStage
+from tests.pipeline.engine.toys import Counter, Counting, Naps, PartlyRejecting
 
 
 @pytest.fixture(scope="module")
@@ -248,17 +248,6 @@ def test_shared_state_raises_what_it_would_in_this_process(executor: Executor) -
         shared.fail()
 
     assert raised.value.errno == errno.EBUSY and is_passing(raised.value)
-
-
-def test_what_is_cancelled_does_not_run(tmp_path: Path) -> None:
-    executor, stage = LocalExecutor(tmp_path / "scratch"), ToyStage((("a", "ok"),), tmp_path)
-    store = Store(str(tmp_path / "out"))
-    executor.begin(stage, store)
-    executor.submit("toy", next(iter(stage.units(store))), 1)
-
-    executor.cancel_all()
-
-    assert executor.collect(0.0) is None
 
 
 def test_a_worker_of_another_version_is_refused_with_both_named(

@@ -192,19 +192,6 @@ def test_one_line_tells_of_all_stages_of_a_name(store: Store, run: Callable[...,
     assert [status.done for status in statuses] == sorted(status.done for status in statuses)
 
 
-def test_what_ends_together_in_stages_of_one_name_shares_a_commit(
-    store: Store, run: Callable[..., Watching], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(driver, "GROUP_S", 60.0)
-    two_at_a_time = Resources(time_limit_s=30, max_in_flight=2)  # so that units of all three end in turn
-
-    run(*(one_chain(Numbered("media", 4, first=first, resources=two_at_a_time)) for first in (100, 200, 300)))
-
-    groups = [store.read_json(f"commits/media/{name}")["units"] for name in store.names("commits/media")]
-    assert any(len({unit[:2] for unit in units}) > 1 for units in groups), "of several batches"
-    assert sum(map(len, groups)) == 12 == len(store.committed("media"))
-
-
 def test_a_run_whose_lock_was_taken_over_commits_nothing_more(store: Store, tmp_path: Path) -> None:
     with RunLock(store) as lock, pytest.raises(LockLost):
         store.write("run.lock", b'{"holder": "another"}')

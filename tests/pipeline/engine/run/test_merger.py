@@ -99,27 +99,6 @@ def test_the_loop_never_waits_and_the_next_merge_is_looked_for_at_once_or_after_
     assert not never.n_begun
 
 
-def test_at_the_end_all_that_is_due_is_merged_and_what_is_being_written_is_waited_for(
-    tmp_path: Path, now: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    beside = Beside([True, True, False])
-    merger = a_merger(tmp_path, beside)
-    merger.tick()
-    merger.settle()
-    assert beside.n_begun == 3
-    idle = Beside([True])
-    a_merger(tmp_path, idle, n_units=0).settle()
-    assert not idle.n_begun
-
-    monkeypatch.setattr(merger_module, "ThreadPoolExecutor", lambda *_, **__: beside)
-    beside.told.clear()
-    with merging(merger.store, merger.lock, MergeSizes()):
-        pass
-    with pytest.raises(RuntimeError), merging(merger.store, merger.lock, MergeSizes()):
-        raise RuntimeError
-    assert beside.told[1:] == [("shutdown", True, True)] * 2, "after an error nothing more is begun"
-
-
 def test_a_merge_that_fails_at_the_end_is_not_begun_again_and_again(tmp_path: Path, now: list[float]) -> None:
     beside = Beside([True], fails=True)
     merger = a_merger(tmp_path, beside)

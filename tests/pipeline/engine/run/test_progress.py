@@ -4,7 +4,6 @@ import io
 import json
 import logging
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,16 +87,6 @@ def test_what_has_no_number_is_told_at_once_and_while_it_lasts(
     n_before = len(lines)
     time.sleep(0.2)
     assert len(lines) == n_before
-
-
-def test_a_command_over_shards_says_a_line_every_quarter_of_a_minute(
-    lines: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [1000.0]
-    monkeypatch.setattr(progress.clock, "now", lambda: clock[0])
-    told = list(counted(shards(clock, 4), 4, "verify", "films"))
-    assert told == [0, 1, 2, 3]
-    assert lines == ["verify: 4 films", "verify: 3 of 4 films, 12 a minute, 5 s left"]
 
 
 def shards(clock: list[float], n: int) -> Iterator[int]:
@@ -202,17 +191,3 @@ def test_the_log_goes_to_the_terminal_for_people_and_to_a_file_for_programs(
     assert [line.get("unit") for line in written] == [None, "v", "w"]
     assert [line["level"] for line in written] == ["info", "info", "warning"]
     assert "Grüße" in (tmp_path / "log.jsonl").read_text("utf-8")
-
-
-def test_a_reminder_does_not_keep_a_process(monkeypatch: pytest.MonkeyPatch, lines: list[str]) -> None:
-    made: list[bool] = []
-    thread = threading.Thread
-
-    def noted(*, target: Callable[[], None], daemon: bool) -> threading.Thread:
-        made.append(daemon)
-        return thread(target=target, daemon=daemon)
-
-    monkeypatch.setattr(threading, "Thread", noted)
-    with under_way("reading"):
-        pass
-    assert made == [True] and lines == ["reading"]

@@ -8,7 +8,7 @@ from manifests.errors import DamagedFile
 from manifests.files import Files
 from manifests.lock import RunLock
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.store.commits import Commits, hash_of_group, number_of, part_name
+from pipeline.engine.store.commits import Commits, hash_of_group, number_of
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import Outcome, attempt_unit
 from pipeline.engine.work.executor import LocalExecutor
@@ -86,18 +86,6 @@ def test_groups_are_numbered_in_the_order_in_which_they_are_written_also_by_who_
     assert numbers(again) == [1, 2, 4, 5], "no number is given twice by who knew it"
 
 
-def test_a_number_costs_no_look_at_the_groups_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store(str(tmp_path / "out"))
-    store.commit_all("toy", {"a": {}})
-    looked: list[str] = []
-    names = Files.names
-    monkeypatch.setattr(Files, "names", lambda files, folder: [looked.append(folder), names(files, folder)][1])
-
-    store.commit_all("toy", {"b": {}})
-
-    assert looked == [] and store.committed("toy") == {"a", "b"}
-
-
 def test_the_later_of_two_groups_is_right_where_a_kill_left_both(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
     store.commit_all("toy", {"a": {"try": 1}, "b": {"try": 1}})
@@ -115,32 +103,6 @@ def test_the_later_of_two_groups_is_right_where_a_kill_left_both(tmp_path: Path)
 @pytest.fixture
 def commits(tmp_path: Path) -> Commits:
     return Commits(Files(str(tmp_path)))
-
-
-def test_groups_are_left_out_by_number_and_what_is_covered_is_let_go(
-    commits: Commits, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths = [commits.write("toy", {name: {}}) for name in "abc"]
-    assert [number_of(path) for path in paths] == [1, 2, 3]
-    assert commits.of("toy") == dict(zip("abc", paths, strict=True))
-    assert commits.of("toy", 1).keys() == {"b", "c"}
-    assert commits.of("toy", but=range(2, 3)).keys() == {"a", "c"}
-    assert commits.of("toy", 2, but=range(3, 9)) == {}
-    assert (commits.last_number("toy"), commits.last_number("other")) == (3, 0)
-
-    read: list[str] = []
-    read_file = Files.read
-    monkeypatch.setattr(Files, "read", lambda files, path: [read.append(path), read_file(files, path)][1])
-    commits.of("toy", 2)
-    commits.of("toy", 2)
-    assert read == [], "a group that was read is not read again"
-    assert commits.facts(paths[0], "a") == {} and read == paths[:1], "but one that is covered is not kept"
-    read.clear()
-    fresh = Commits(commits.files)
-    assert fresh.facts(paths[0], "a") == fresh.facts(paths[0], "a") == {} and read == paths[:1]
-    read.clear()
-    fresh.of("toy")
-    assert sorted(read) == paths[1:]
 
 
 def test_a_listing_whose_groups_are_replaced_meanwhile_is_made_again(
@@ -180,15 +142,6 @@ def test_what_another_one_deleted_is_forgotten_and_its_number_is_not_given_again
     fresh = Commits(commits.files, floor={"toy": 9})
     assert number_of(fresh.write("toy", {"d": {}})) == 10, "above what segments cover"
     assert number_of(Commits(commits.files, floor={"toy": 4}).write("toy", {"e": {}})) == 11
-
-
-def test_what_a_unit_wrote_is_named_by_its_commit(commits: Commits) -> None:
-    group = commits.write("toy", {"a": {"parts": {"listings": "listings/p"}}, "b": {}, "c": {"parts": {}}})
-    where = dict.fromkeys("abc", group)
-
-    assert list(commits.parts(where, "listings")) == [("a", "listings/p")]
-    assert commits.files.read(group).endswith(b"\n") and b'"a": {"parts"' in commits.files.read(group)
-    assert part_name("toy", "a", "t") == "part-toy-a-t.parquet"
 
 
 def test_units_are_taken_back_from_every_object_but_the_one_that_is_right(commits: Commits) -> None:

@@ -1,9 +1,6 @@
 """A follower gives each unit's rows once, wherever they lie by then."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +10,11 @@ import pytest
 from hdvila_testing.requests import count_requests
 from manifests import parallel as ahead
 from pipeline.engine.store import follow, ranges, segment_files
-from pipeline.engine.store.follow import Follower, _New, _spans_of
+from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.segments import read_head
-from pipeline.engine.store.store import Piece, Store
-from pipeline.engine.store.unit_parts import Part
+from pipeline.engine.store.store import Store
 from tests.pipeline.engine.merges import UNITS, fill, merge_all
-from tests.pipeline.engine.store.test_segments import a_segment
 
 
 def ids(follower: Follower) -> list[str]:
@@ -75,54 +70,6 @@ def test_segments_whose_units_alternate_by_name_are_read_once_each(tmp_path: Pat
     assert sum(table.num_rows for table in read) == 3 * len(names)
     assert len(read) == 2, "a table a segment"
     assert counted.n < len(names), "and not a read or more for each unit"
-
-
-def spans_of(
-    monkeypatch: pytest.MonkeyPatch, n_rows: int, spans: list[tuple[int, int]], piece: int, wanted: Any = None
-) -> tuple[list[tuple[int, list[int]]], list[tuple[int, int]]]:
-    """(what comes of these spans of new rows, what is read for it) of a segment whose pieces have so many rows."""
-    read: list[tuple[int, int]] = []
-
-    def pieces(part: Part, columns: list[str], n_bytes: int, opened: None) -> Iterator[Piece]:
-        if wanted is None or columns != ["video_id"]:
-            read.append((part.first, part.n_rows))
-        for first in range(part.first, part.first + part.n_rows, piece):
-            n = min(piece, part.first + part.n_rows - first)
-            rows = pa.table({"video_id": [str(i) for i in range(first, first + n)]})
-            yield Piece(first, n, lambda names, rows=rows: rows)
-
-    out: Any = SimpleNamespace(pieces=pieces)
-    follower = Follower(out, "videos", ["video_id"], wanted)
-    segment = a_segment("s", rows={"videos": n_rows})
-    first, end = (np.array(some, np.int64) for some in zip(*spans, strict=True))
-    new = _New(np.zeros(0, np.uint64), pa.chunked_array([], pa.string()), first, end, _spans_of(first, end))
-    tables = follower._read_spans(segment, new)
-    return [(stop, [int(name) for name in rows.column("video_id").to_pylist()]) for stop, rows in tables], read
-
-
-def test_units_that_lie_together_are_one_span_and_a_gap_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    got, read = spans_of(monkeypatch, 20, [(0, 2), (2, 5), (10, 12)], piece=4)
-
-    assert read == [(0, 5), (10, 2)]
-    assert got == [(4, [0, 1, 2, 3]), (5, [4]), (12, [10, 11])]
-
-
-def test_of_many_spans_all_between_is_read_and_what_is_not_new_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    eight, nine = ([(2 * i, 2 * i + 1) for i in range(n)] for n in (8, 9))
-    assert len(spans_of(monkeypatch, 20, eight, piece=100)[1]) == 8
-    got, read = spans_of(monkeypatch, 20, nine, piece=100)
-
-    assert read == [(0, 17)] and got == [(17, [0, 2, 4, 6, 8, 10, 12, 14, 16])]
-    assert spans_of(monkeypatch, 17, nine, piece=100)[0] == got, "up to the last row"
-
-
-def test_pieces_with_nothing_that_is_wanted_are_read_for_their_ids_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    def odd_tens(names: pa.ChunkedArray) -> Any:
-        return np.array([int(name) // 10 % 2 == 1 for name in names.to_pylist()])
-
-    got, _ = spans_of(monkeypatch, 30, [(0, 30)], piece=10, wanted=odd_tens)
-
-    assert got == [(20, list(range(10, 20)))]
 
 
 def segments_of(out: Store, n: int) -> None:

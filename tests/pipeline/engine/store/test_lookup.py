@@ -10,20 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hdvila_testing.requests import count_requests
-from hdvila_testing.rows import a_clip_row, a_video_row
+from hdvila_testing.rows import a_video_row
 from manifests.files import Files
 from manifests.schema import TABLES, table_of
 from pipeline.engine.store import lookup
 from pipeline.engine.store.lookup import (
     LOOSE,
     PLACES,
-    hash_of,
     ids_bytes,
     ids_of_unit,
-    may_hold,
-    places_of,
     places_with,
-    read_loose,
     write_loose,
 )
 from pipeline.engine.store.merge import MergeSizes
@@ -146,9 +142,6 @@ def test_a_video_is_found_by_the_address_that_it_comes_from(tmp_path: Path) -> N
         merge_all(store, MergeSizes(3, 8, grace_s=0))
 
 
-HASHES = st.integers(0, 2**64 - 1) | st.integers(0, 5)
-
-
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     hashes=st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 5), min_size=1, max_size=40), a_group=st.integers(1, 9)
@@ -170,34 +163,3 @@ def test_all_places_of_a_hash_are_found_however_hashes_lie(
     for wanted in ({hashes[0]}, {max(hashes), min(hashes)}, {3}):
         found = places_with(files, "ids.parquet", len(data), sorted(wanted))
         assert sorted(found.column("first").to_pylist()) == [i for i, value in enumerate(hashes) if value in wanted]
-
-
-def test_places_are_runs_of_one_video_in_one_unit() -> None:
-    def places(ids: list[str], units: list[int], first: int = 0) -> list[tuple[int, int]]:
-        rows = table_of([a_clip_row(video_id, n, n, n + 1) for n, video_id in enumerate(ids)], TABLES["clips"])
-        made = places_of("a1", "clips", rows, first, units)
-        assert made.column("hash").to_pylist() == [
-            hash_of(ids[row - first]) for row in made.column("first").to_pylist()
-        ]
-        return list(zip(made.column("first").to_pylist(), made.column("n_rows").to_pylist(), strict=True))
-
-    assert places(["a"] * 11, [1, 10], 100) == [(100, 1), (101, 10)]
-    assert places([], []) == []
-    assert places(["a", "a", "b"], [0, 1, 2, 0], 7) == [(7, 1), (8, 1), (9, 1)], "units without rows have none"
-
-
-def test_a_commit_without_ids_may_hold_any_and_one_with_ids_those() -> None:
-    rows = table_of([a_clip_row("v", 0, 0, 1)], TABLES["clips"])
-    wanted = [hash_of("v")]
-    assert may_hold({}, wanted) and may_hold({"ids": ids_of_unit({"clips": rows})}, wanted)
-    assert not may_hold({"ids": ids_of_unit({"clips": rows})}, [hash_of("w")])
-    assert not may_hold({"ids": ids_of_unit({})}, wanted)
-
-
-def test_ids_of_parts_name_the_groups_that_they_know_of(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "out"))
-    fill(store, ["u1", "u2", "u3"], a_group=1)
-    write_loose(store.commits)
-    known, found = read_loose(Store(store.url), [hash_of("u2-0")])
-    assert known == {"making": 3} and found.column("unit").to_pylist() == ["u2"]
-    assert read_loose(Files(str(tmp_path / "none")), [1])[0] == {}

@@ -100,18 +100,6 @@ def test_small_segments_become_larger_ones_and_no_unit_is_written_often(tmp_path
     assert before["videos"].num_rows == 48 and len(store.fs.find(store.root)) < 10
 
 
-def test_what_a_merge_covers_stays_for_a_while(tmp_path: Path) -> None:
-    store, reader = Store(str(tmp_path / "out")), Store(str(tmp_path / "out"))
-    fill(store, UNITS)
-    parts = reader.parts("clips")  # begins to read before the merge
-    merge_all(store, MergeSizes(3, 2, grace_s=3600))
-
-    assert all(part.n_rows < 0 and reader.read(part.path) for part in parts)
-    store.sweep_parts(), sweep_orphans(store)
-    assert all(reader.read(part.path) for part in parts)
-    assert reader.read_table("clips").num_rows == 39
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("every", [2, pytest.param(1, marks=pytest.mark.long)])
 def test_a_merge_that_is_killed_at_any_step_leaves_the_same_tables(tmp_path: Path, every: int) -> None:
@@ -194,28 +182,6 @@ def test_a_run_keeps_nothing_in_memory_of_commits_that_are_merged(tmp_path: Path
     for path in paths:
         with pytest.raises(FileNotFoundError):
             store.commits.facts(path, "u1")
-
-
-def test_parts_go_after_the_grace_also_where_their_segment_was_merged_again_since(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    an_hour, now = replace(SIZES, grace_s=3600), [1_000_000.0]
-    monkeypatch.setattr("time.time", lambda: now[0])
-    store = Store(str(tmp_path / "out"))
-    fill(store, UNITS[:4])
-    merge_all(store, an_hour)
-    now[0] += 3000
-    fill(store, UNITS[4:8])
-    merge_all(store, an_hour)
-    assert [segment.level for segment in read_head(store)[0].segments] == [1]
-
-    now[0] += 700
-    sweep_segments(store, an_hour.grace_s)
-    assert len(store.names("clips")) == 4, "the later ones have their hour yet"
-    now[0] += 3600
-    sweep_segments(store, an_hour.grace_s)
-    assert store.names("clips") == [] and not read_head(store)[0].retired
-    assert len(store.committed("making")) == 8 and len(store.folders("segments/making")) == 1
 
 
 @pytest.mark.slow

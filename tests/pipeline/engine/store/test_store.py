@@ -1,6 +1,5 @@
 """The store on a disk: what has a final name is whole, and the tables say what committed units wrote, merged or not."""
 
-import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -15,45 +14,10 @@ from manifests.errors import DamagedFile
 from manifests.files import Files
 from manifests.parquet import parquet_bytes
 from pipeline.engine.store import store as store_module
-from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.segments import Head, change_head, read_head
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part, strays
 from tests.pipeline.engine.merges import UNITS, fill, make, merge_all
-
-
-class Disk:
-    """Watches os.fsync: (inode, bytes, whether the final name was taken yet) of each call."""
-
-    def __init__(self, final: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.synced: list[tuple[int, int, bool]] = []
-        flush = os.fsync
-
-        def fsync(file: int) -> None:
-            facts = os.fstat(file)
-            self.synced.append((facts.st_ino, facts.st_size, final.exists()))
-            flush(file)
-
-        monkeypatch.setattr(os, "fsync", fsync)
-
-
-@pytest.mark.parametrize("way", ["write", "put"])
-def test_a_file_is_on_the_disk_before_it_has_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
-) -> None:
-    store, final = Store(str(tmp_path / "out")), tmp_path / "out" / "a" / "file"
-    source = tmp_path / "source"
-    source.write_bytes(b"whole")
-    disk = Disk(final, monkeypatch)
-
-    if way == "write":
-        store.write("a/file", b"whole")
-    else:
-        store.put(source, "a/file")
-
-    assert (final.stat().st_ino, len(b"whole"), False) in disk.synced
-    assert final.read_bytes() == b"whole" and [f.name for f in final.parent.iterdir()] == ["file"]
-
 
 LOOSE = ["u91", "u92"]
 
@@ -151,51 +115,6 @@ def test_a_damaged_part_is_named_with_what_is_wrong(half: Store) -> None:
         assert "\n" not in str(error.value)
 
 
-def test_a_segment_s_file_is_read_whole_from_the_third_part_on_and_kept(
-    half: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parts = [part for part in half.parts("clips") if part.n_rows >= 0]
-    path = parts[0].path
-    paths = asked(monkeypatch)
-    expected = [[f"{part.unit}-{i % 2}" for i in range(3)] for part in parts]
-    reader = Store(half.url)
-    assert len(list(reader.read_runs("clips", ["video_id"]))) == 4, "who reads all keeps nothing"
-    for _ in range(3):
-        assert reader.rows_of("u5-0", {"clips": ["video_id"]})["clips"].num_rows == 2, "nor who looks for one"
-    seen = [paths.count(path)]
-    for part, ids in zip(parts, expected, strict=True):
-        assert reader.read_part(part, ["video_id"]).column("video_id").to_pylist() == ids
-        seen.append(paths.count(path))
-    assert seen[0] < seen[1] < seen[2] < seen[3] == seen[-1], "two parts by themselves, then nothing more"
-    reader.forget()
-    reader.read_part(parts[0], ["video_id"])
-    assert paths.count(path) > seen[-1]
-    assert reader.read_part(parts[0], []).num_rows == 3 and reader.read_part(parts[0], []).column_names == []
-    both = reader.read_part(parts[0], ["text", "clip_id"])
-    assert both.column_names == ["text", "clip_id"] and both.equals(half.read_part(parts[0]).select(both.column_names))
-
-
-def test_of_what_is_kept_the_oldest_goes_where_it_would_be_too_much(
-    half: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths, reader = asked(monkeypatch), Store(half.url)
-
-    def n_reads(table: str) -> int:
-        parts = [part for part in reader.parts(table) if part.n_rows >= 0]
-        before = paths.count(parts[0].path)
-        for part in parts:
-            reader.read_part(part, ["video_id"])
-        return paths.count(parts[0].path) - before
-
-    assert n_reads("clips") and n_reads("videos")
-    assert n_reads("clips") == n_reads("videos") == 0, "there is room for small ones"
-    reader.forget()
-    monkeypatch.setattr(store_module, "MAX_KEPT_BYTES", 1)
-    assert n_reads("clips") and not n_reads("clips"), "one is kept however large it is"
-    assert n_reads("videos") and not n_reads("videos")
-    assert n_reads("clips")
-
-
 def test_pieces_of_a_part_are_whole_row_groups_and_read_only_what_is_asked_for(
     half: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,23 +140,6 @@ def test_pieces_of_a_part_are_whole_row_groups_and_read_only_what_is_asked_for(
     narrow.read(["clip_id"])
     assert not [path for path in paths if path.endswith(".wide.parquet")]
     assert pa.concat_tables([piece.read(columns) for piece in half.pieces(whole, columns, 1)]).equals(rows)
-
-
-def test_all_rows_of_one_video_are_found_in_every_table(half: Store) -> None:
-    columns = {"videos": ["video_id", "title"], "clips": ["clip_id"], "rejects": ["video_id", "reason"]}
-    columns["clips"] = ["video_id", "clip_id"]
-
-    def found(video_id: str) -> tuple[int, ...]:
-        rows = half.rows_of(video_id, columns)
-        assert all(rows[table].column_names == names for table, names in columns.items())
-        return tuple(rows[table].num_rows for table in columns)
-
-    assert found("u5-0") == (1, 2, 0) and found("u92-1") == (1, 1, 0), "merged or not"
-    assert found("u4-x") == found("u92-x") == (0, 0, 1), "rejected"
-    assert found("u3-0") == found("nobody") == (0, 0, 0), "taken back, never there"
-    assert set(half.rows_of("u5-0", {"videos": ["video_id"]})) == {"videos"}
-    merge_all(half, MergeSizes(2, 99, grace_s=3600))
-    assert found("u92-1") == (1, 1, 0), "once, while a merged part still lies there"
 
 
 def test_a_commit_of_a_merged_unit_is_said_anew_with_parts_of_its_own(half: Store) -> None:
@@ -283,14 +185,6 @@ def test_facts_of_units_are_told_by_name_but_for_those_that_are_known(half: Stor
     assert half.stages() == ["making"], "nothing was written"
 
 
-def test_facts_of_units_in_no_segment_come_without_those_of_merged_ones(half: Store) -> None:
-    whole = half.all_commit_facts("making")
-    loose = sorted(half.loose_commit_facts("making"), key=lambda pair: pair[0])
-
-    assert 0 < len(loose) < len(whole)
-    assert loose == [(unit, facts) for unit, facts in whole if "segment" not in facts]
-
-
 def test_a_reader_starts_over_until_nothing_moves_under_it(half: Store) -> None:
     seen: list[int] = []
 
@@ -312,41 +206,6 @@ def test_a_reader_starts_over_until_nothing_moves_under_it(half: Store) -> None:
     with pytest.raises(FileNotFoundError):
         half.steadily(missing)
     assert len(seen) == 6, "five times, and the last one tells"
-
-
-def test_who_comes_later_numbers_groups_above_what_segments_cover(half: Store) -> None:
-    covered = read_head(half)[0].covered["making"]
-    for store in (Store(half.url), Store(half.url)):
-        store.commit_all("making", {"u99": {"parts": {}}})
-        last = store.names("commits/making")[-1]
-        assert int(last.split(".")[1]) > covered
-    empty = Store(half.url)
-    empty.uncommit("making", *empty.committed("making"))
-    empty = Store(half.url)
-    empty.commit_all("making", {"u98": {"parts": {}}})
-    assert empty.committed("making") == {"u98"}, "its group is looked at"
-
-
-def listed_by(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The folders that are listed from now on."""
-    names, listed = Files.names, []  # type: ignore[var-annotated]
-
-    def listing(files: Files, folder: str, begin: str = "") -> list[str]:
-        listed.append(folder)
-        return names(files, folder, begin)
-
-    monkeypatch.setattr(Files, "names", listing)
-    return listed
-
-
-def test_a_folder_of_parts_is_listed_once_whatever_is_committed_later(
-    half: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    listed = listed_by(monkeypatch)
-    assert half.parts("clips")[-1].unit == "u92" and listed.count("clips") == 1
-    fill(Store(half.url), ["u93", "u94"])
-    assert [part.unit for part in half.parts("clips")][-2:] == ["u93", "u94"] and listed.count("clips") == 1
-    assert list(half.parts_of("clips", ["u94"])) == ["u94"] and listed.count("clips") == 1
 
 
 def test_a_part_that_was_lost_is_left_out_from_the_first_look_on_or_once_a_reader_missed_it(

@@ -112,12 +112,6 @@ def test_a_commit_says_what_was_made_and_how_long_that_took(tmp_path: Path, monk
     assert (context.attempt, context.deadline) == (2, 160.0)
 
 
-def test_a_unit_without_files_or_rejects_has_none_in_its_commit(tmp_path: Path) -> None:
-    _, outcome = made(tmp_path, Making(Output()))
-
-    assert "bytes" not in outcome.facts and outcome.facts["parts"] == {} and outcome.facts["rejects"] == {}
-
-
 def rows(store: Store, outcome: Outcome) -> list[Any]:
     store.commit("making", "both", outcome.facts)
     return store.read_rejects().to_pylist()
@@ -220,21 +214,6 @@ def test_tables_that_cannot_be_written_are_the_stores_trouble(
     assert (outcome.end, outcome.reason) == (end, reason)
     if end is End.AGAIN:
         assert outcome.wait_s == 5.0
-
-
-@pytest.mark.parametrize(
-    ("url", "error"), [("", ValueError("ours")), ("memory://out", OSError(errno.EACCES, "not allowed"))]
-)
-def test_other_errors_of_writing_are_raised_as_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, error: Exception
-) -> None:
-    def fail(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(Store, "write_part", fail)
-    with pytest.raises(type(error)) as raised:
-        made(tmp_path, Making(Output({"listings": [listing("a")]})), url=url)
-    assert raised.value is error
 
 
 def test_a_unit_that_is_given_up_is_rejected_with_its_machine(tmp_path: Path) -> None:

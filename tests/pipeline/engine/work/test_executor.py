@@ -75,22 +75,3 @@ def test_the_settings_memory_limit_of_a_stage_counts_here(tmp_path: Path) -> Non
     (row,) = store.read_rejects().to_pylist()
     assert (row["video_id"], row["reason"]) == ("a", "over_memory") and str(100 << 20) in row["detail"]
     assert store.committed("toy") == {"a", "b"}
-
-
-class Doubling:
-    """An object with a method of either kind."""
-
-    def here(self, n: int, *, times: int = 2) -> int:
-        return n * times
-
-    async def later(self, n: int) -> int:
-        return n * 2
-
-
-def test_in_this_process_one_unit_runs_at_a_time_and_objects_are_called_where_they_are(tmp_path: Path) -> None:
-    executor = LocalExecutor(tmp_path / "scratch")
-    shared = executor.share("doubling", Doubling)
-
-    assert (executor.n_slots, executor.n_without_slot, executor.fence("this machine")) == (1, 0, False)
-    assert (shared.here(3), shared.here(3, times=3), shared.later(4)) == (6, 9, 8)
-    assert not hasattr(shared, "__wrapped__"), "what Python looks for is not a method of it"

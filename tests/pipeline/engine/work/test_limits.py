@@ -1,6 +1,5 @@
 """A unit's own limits: they count from its own start and end it whatever it does; what it left on the disk goes."""
 
-import faulthandler
 import os
 import signal
 import subprocess
@@ -11,14 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine.work import limits as limits_module
 from pipeline.engine.work.limits import (
     KILL_AFTER_S,
-    MemoryLimitExceeded,
     TimeLimitExceeded,
     limits,
     memory_of_tree,
-    process_ends_past,
 )
 
 STUCK_IN_C = """
@@ -67,37 +63,6 @@ def test_a_thread_has_no_limits_since_nothing_can_interrupt_it(monkeypatch: pyte
     assert ended == [True] and asked == []
 
 
-def test_the_watcher_of_memory_ends_with_the_unit() -> None:
-    before = set(threading.enumerate())
-    with limits(60.0, 1):
-        (watcher,) = set(threading.enumerate()) - before
-        assert watcher.daemon
-    assert not watcher.is_alive()
-
-
-@pytest.mark.parametrize(("limit_bytes", "grown_by", "is_over"), [(100, 101, True), (100, 100, False), (0, 101, False)])
-def test_memory_counts_from_where_the_unit_began_and_0_is_no_limit(
-    monkeypatch: pytest.MonkeyPatch, limit_bytes: int, grown_by: int, is_over: bool
-) -> None:
-    sizes = iter([1000 + grown_by])
-    signals: list[int] = []
-    over: list[type[BaseException]] = []
-    monkeypatch.setattr(limits_module, "memory_of_tree", lambda pid: next(sizes))
-    monkeypatch.setattr(signal, "raise_signal", signals.append)
-    waits = iter([False, True])
-    waited: list[float] = []
-
-    class Finished:
-        def wait(self, seconds: float) -> bool:
-            waited.append(seconds)
-            return next(waits)
-
-    limits_module._watch_memory(limit_bytes, 1000, Finished(), over)  # type: ignore[arg-type]
-
-    assert over == [MemoryLimitExceeded] * is_over and signals == [signal.SIGALRM] * is_over
-    assert waited == [1.0] * (1 if is_over else 2)
-
-
 def test_the_memory_of_a_unit_is_that_of_its_process_and_all_below_it(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = {"/proc/1/statm": "9 5 1", "/proc/2/statm": "9 3 1", "/proc/3/statm": "9 1 1", "/proc/4/statm": "odd"}
     children = {"1": "2 4", "2": "3", "3": "", "4": ""}
@@ -109,12 +74,3 @@ def test_the_memory_of_a_unit_is_that_of_its_process_and_all_below_it(monkeypatc
     assert memory_of_tree(1, read=read) == 9 * os.sysconf("SC_PAGE_SIZE")
     texts["/proc/2/statm"] = "gone"
     assert memory_of_tree(1, read=read) == 5 * os.sysconf("SC_PAGE_SIZE")
-
-
-def test_a_worker_that_ends_in_time_is_not_ended_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[object] = []
-    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda after_s, **how: asked.append((after_s, how)))
-    monkeypatch.setattr(faulthandler, "cancel_dump_traceback_later", lambda: asked.append("cancelled"))
-    with process_ends_past(60.0):
-        assert asked == [(60.0 + KILL_AFTER_S, {"exit": True, "file": sys.__stderr__ or sys.stderr})]
-    assert asked[1:] == ["cancelled"]

@@ -57,14 +57,6 @@ def test_a_scratch_folder_that_cannot_be_used_stops_the_run(tmp_path: Path) -> N
     assert not Store(str(tmp_path / "out")).committed("toy")
 
 
-def test_the_scratch_folder_is_this_users_alone(tmp_path: Path) -> None:
-    run(tmp_path, LocalExecutor(tmp_path / "scratch"), ("a", ""))
-
-    assert stat.S_IMODE((tmp_path / "scratch").stat().st_mode) == 0o700
-    with scratch_folder(tmp_path / "scratch", "run", "toy-a") as own:
-        assert stat.S_IMODE(own.stat().st_mode) == 0o700
-
-
 def test_scratch_is_gone_whatever_happened(tmp_path: Path) -> None:
     run(tmp_path, LocalExecutor(tmp_path / "scratch"), ("a", ""), ("b", "bug"), ("c", "reject"))
 
@@ -129,12 +121,6 @@ def prefix_of(root: Path, run: str) -> str:
         return scratch.name.partition(f"{os.getpid()}.")[0]
 
 
-def dead_pid() -> int:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    return dead.pid
-
-
 def test_a_folder_is_this_users_alone_and_gone_at_the_end_also_where_the_block_removed_it(tmp_path: Path) -> None:
     root = tmp_path / "deep" / "scratch"
     with scratch_folder(root, "run", "toy-a") as scratch:
@@ -168,17 +154,6 @@ def test_a_held_folder_waits_for_its_driver_and_goes_with_another(tmp_path: Path
     gone = pytest.raises(scratch_module.HeldGone, match="what was fetched is gone")
     with gone, scratch_folder(tmp_path, "run", "toy-a", second):
         pass
-
-
-def test_folders_of_dead_processes_are_swept_and_counted(tmp_path: Path) -> None:
-    prefix, pid = prefix_of(tmp_path, "run"), dead_pid()
-    for name in (f"{pid}.toy-a", f"{pid}.toy-b", f"{os.getpid()}.toy-c", "held.one.toy-d"):
-        (tmp_path / f"{prefix}{name}").mkdir()
-    (tmp_path / f"{prefix}{pid}.file").write_text("cannot be removed as a folder")
-
-    assert scratch_module.sweep(tmp_path, prefix) == 3
-    left = {path.name.removeprefix(prefix) for path in tmp_path.iterdir()}
-    assert left == {f"{os.getpid()}.toy-c", "held.one.toy-d", f"{pid}.file"}
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="without /proc, a zombie looks alive")

@@ -11,9 +11,7 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import (
     UNIT_NAME,
     Context,
-    Reject,
     Rejected,
-    Resources,
     StopRun,
     Transient,
     Unit,
@@ -40,16 +38,6 @@ def test_units_keep_their_names_from_version_to_version() -> None:
     """A run that goes on in a newer version would do a unit of another name a second time."""
     assert content_name(["a", "b"]) == "7e18f737311b2dc3"
     assert name_over("media", "y" * 96) == "media-868771c80947d0452785f9d55dc159cb"
-
-
-def test_what_nobody_sets_asks_for_one_core_half_an_hour_and_a_next_try_in_an_hour() -> None:
-    asked = Resources()
-    assert (asked.n_cpus, asked.time_limit_s, asked.max_in_flight, asked.share) == (1.0, 1800.0, 0, 1.0)
-    assert asked.memory_bytes == 4 * 1024**3
-    assert Reject(Reason.PRIVATE, "v").retry_after_s == Rejected(Reason.PRIVATE).retry_after_s == 3600
-    assert Transient(Reason.RATE_LIMITED).wait_s == 0, "it may be tried again at once"
-    assert (Unit("a").time_limit_s, Unit("a").is_fetched) == (0, False), "its stage's limit; nothing to fetch"
-    assert Unit("a").expected_s == 0, "how long it takes is not known"
 
 
 def test_time_that_has_run_out_is_none_left(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hdvila_testing.video import Film, a_video
 from manifests.reasons import Reason
 from pipeline.media.cutting import CutClip, CutFailure, Span
 from pipeline.media.cutting.mp4 import Track
-from pipeline.media.cutting.remux import _audio_start_ms, _base_ms, _begins_at, _refuse_formats, _told_from_keyframe
+from pipeline.media.cutting.remux import _audio_start_ms, _begins_at, _refuse_formats
 from pipeline.media.probe import Unusable, probe
 from tests.pipeline.media.cutting.films import SMALL, SPANS, cut, film_at, wanted_codes
 
@@ -86,17 +86,6 @@ def an_audio(first_ms: int, codec: str = "aac", head: bytes | None = None) -> An
     return Track(SimpleNamespace(codec_context=context), packets, [first_ms], Fraction(1, 1000))
 
 
-PICTURES = Track(None, [], [2503], Fraction(1, 1500))
-"""Pictures that are decoded from 1,668.67 ms of the clock on."""
-
-
-def test_file_time_0_is_where_audio_begins_but_never_after_the_first_picture_is_decoded() -> None:
-    source: Any = SimpleNamespace(zero_s=Fraction(1))
-    assert _base_ms(PICTURES, None, source) == 668
-    assert _base_ms(PICTURES, an_audio(1600), source) == 600
-    assert _base_ms(PICTURES, an_audio(1800), source) == 668
-
-
 def test_the_first_sample_of_audio_belongs_where_its_first_packet_does_and_a_pre_skip_later() -> None:
     source: Any = SimpleNamespace(zero_s=Fraction(1))
     head = b"OpusHead\x01\x02" + (312).to_bytes(2, "little") + bytes(7)
@@ -119,12 +108,6 @@ def test_a_first_packet_that_the_source_stretches_belongs_before_the_second_one(
     assert begins_at((0, None), (66, 21)) == 45
     assert begins_at((0, 21), (21, 21)) == begins_at((0, 31), (31, 21)) == begins_at((0, 66)) == 0
     assert begins_at((0, 66), (66, None)) == 0
-
-
-def test_a_clip_told_from_its_keyframe_counts_what_stands_before_its_span() -> None:
-    clip = CutClip(1, b"", 3000, 5000, 700, 12, 50, True, "remux", "h264", from_ms=2520)
-    told = _told_from_keyframe(clip)
-    assert (told.start_ms, told.end_ms, told.offset_ms, told.first_frame, told.n_frames) == (2520, 5000, 220, 0, 62)
 
 
 @pytest.mark.parametrize(

@@ -21,17 +21,8 @@ from pipeline.media.cutting.window import (
     decode_times,
     packets_from,
     picture_window,
-    read_only,
 )
 from pipeline.media.probe import Unusable
-
-
-def test_a_run_begins_at_the_last_keyframe_before_the_span_wherever_the_reading_began() -> None:
-    packets = [SimpleNamespace(pts=pts, dts=pts, is_keyframe=pts % 30 == 0) for pts in range(100)]
-
-    run = _run_of(iter(packets), _Bounds(start=65, end=70, earliest=0))
-
-    assert [packet.pts for packet in run] == list(range(60, 70))
 
 
 @pytest.mark.parametrize(
@@ -52,14 +43,6 @@ def test_made_decode_times_rise_and_never_come_after_the_picture(shown: list[int
     assert len(times) == len(shown)
     assert all(a < b for a, b in pairwise(times))
     assert all(decode <= pts for decode, pts in zip(times, shown, strict=True))
-
-
-def test_made_decode_times_go_by_the_mean_step_and_are_late_by_the_depth_of_the_reordering() -> None:
-    assert _made_decode_times([0, 30, 10, 20]) == [-10, 0, 10, 20]
-    assert _made_decode_times([0, 40, 20, 10, 30]) == [-20, -10, 0, 10, 20]
-    assert _made_decode_times([5, 15, 25]) == [5, 15, 25]
-    assert _made_decode_times([7]) == [7]
-    assert _made_decode_times([1, 0]) == [-1, 0]
 
 
 OF_AN_MP4 = SimpleNamespace(container=SimpleNamespace(format=SimpleNamespace(name="mov,mp4")))
@@ -130,13 +113,6 @@ def test_what_cannot_be_read_ends_the_packets_and_empty_ones_are_none() -> None:
 def test_a_file_without_an_index_is_read_from_its_beginning() -> None:
     file = File(index=True)
     assert shown(packets_from(file, file.stream, 9500))[0] == 0 and set(file.sought) == {7}
-
-
-def test_packets_of_a_track_beside_come_as_they_stand_those_before_the_keyframe_too() -> None:
-    file = File(n=8, lands_late=-600)
-    sound: Any = SimpleNamespace(index=1)
-    file.packets[4:4] = [a_packet(3900, is_keyframe=True, stream_index=1), a_packet(3950)]
-    assert shown(packets_from(file, file.stream, 4500, sound)) == [3900, 4000, 5000, 6000, 7000]
 
 
 def a_source(zero_ms: int = 0) -> Any:
@@ -223,10 +199,3 @@ def test_audio_is_that_of_the_block_which_plays_at_the_start_up_to_the_end() -> 
     assert shown(audio_window(file, file.stream, 5500, Span(0, 6000, 9000), a_source())) == [5000, 6000, 7000, 8000]
     assert shown(audio_window(file, file.stream, 5000, Span(0, 6000, 7001), a_source())) == [5000, 6000, 7000]
     assert shown(audio_window(File(first=7000), file.stream, 0, Span(0, 6000, 8001), a_source())) == [7000, 8000]
-
-
-def test_other_tracks_of_a_file_are_left_unread() -> None:
-    streams: Any = [SimpleNamespace(index=i, discard=None) for i in range(3)]
-    read_only(SimpleNamespace(streams=streams), 1)
-    discards = av.stream.Discard
-    assert [stream.discard for stream in streams] == [discards.all, discards.default, discards.all]

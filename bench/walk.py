@@ -47,9 +47,12 @@ from pipeline.engine.work.executor import Finished, SharedHere
 from pipeline.engine.work.unit import Unit
 from pipeline.report.summary import Delivered, print_summary
 from pipeline.run import road, session
+from pipeline.run.estimate import expected_of
 from pipeline.site.failures import Failure, Pause
-from pipeline.site.pauses import log_pauses_of
+from pipeline.site.pauses import describe_pauses
 from pipeline.site.politeness import Politeness
+
+log = logging.getLogger("hdvila")
 
 HOUR_S = 3600.0
 N_IDENTITIES, N_SLOTS, SLOTS_A_NODE = 25, 12, 4
@@ -79,6 +82,7 @@ class Site(Cluster):
     do_by_now: Callable[[], None]
     fenced: dict[str, float]
     seconds_a_candidate: float
+    paused: tuple[str, ...] = ()
 
     def share(self, name: str, build: Callable[[], Any]) -> Any:
         """See Executor. The real Politeness, by the virtual clock."""
@@ -95,7 +99,17 @@ class Site(Cluster):
         of every two seconds most of the bench would be such looks.
         """
         self.do_by_now()
+        self._watch()
         return super().collect(max(timeout_s, MINUTE_S))
+
+    def _watch(self) -> None:
+        """Says that identities are paused or active again, as `log_pauses_of` does by the real clock."""
+        snapshot = self.polite.snapshot()
+        named = (one["name"] for one in snapshot["identities"] if one["paused_s"] > 0 or one["by_hand"])
+        paused = tuple(named)
+        if paused != self.paused:
+            log.warning("%s", describe_pauses(snapshot) or "all identities active again")
+        self.paused = paused
 
     def fence(self, node: str) -> bool:
         """See Executor."""
@@ -217,13 +231,10 @@ class Week:
         self.operator.types("audit", self.operator.out)
 
     def _run_once(self) -> bool:
-        self.stop = StopRequest()
+        self.stop, config = StopRequest(), self.rehearsal.config
         self.operator.says("$ hdvila-pipeline run run.yaml")
         try:
-            with (
-                session.open_run(self.rehearsal.config, stop=self.stop) as opened,
-                log_pauses_of(opened.run().polite, {}, 0.2),
-            ):
+            with session.open_run(config, stop=self.stop, expected=expected_of(config)) as opened:
                 made = road.recipe(opened.run())
                 delivered = Delivered(made.manifest, made.balance, tuple(opened.results), made.accounts)
         except UserError as error:

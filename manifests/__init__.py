@@ -29,7 +29,8 @@ errors, exits, extras, commands: UserError: one message, no traceback; errors of
 hashing, content, origin, version: the hashes behind every seeded choice; the hash by which a film is known again;
     which video an id or address means (and `addresses`: what may be kept of one); versions of the program and its files
 files, inside, lock: the files of a folder or bucket, each whole or absent, none written outside of it; one run at a
-    time over it. outage, parallel: a store that does not answer is waited for; requests side by side
+    time over it. outage, parallel: a store that does not answer is waited for, and one that contradicts itself asked
+    again; requests side by side. ranges: a file read by ranges
 parquet, seals, colour: Parquet with checksums, and that of strangers; documents with checksums; what the numbers of a
     frame mean
 hub: uploads of a folder to the Hugging Face hub

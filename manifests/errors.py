@@ -67,13 +67,20 @@ def is_passing(error: BaseException) -> bool:
     """Whether a call to a remote store may succeed a little later: lost connections, time-outs, 5xx, "slow down"."""
     if isinstance(error, FileNotFoundError) and "NoSuchUpload" in repr(error.__cause__):
         return True  # a multipart upload was completed, or aborted, by a request whose answer was lost
-    if isinstance(error, FileNotFoundError | FileExistsError | PermissionError):
+    if isinstance(error, OSError) and "BadDigest" in repr(error.__cause__):
+        return True  # the store got other bytes than were sent
+    if isinstance(error, FileNotFoundError | FileExistsError | PermissionError) or is_of_other_bytes(error):
         return False
     if isinstance(error, ConnectionError | TimeoutError):
         return True
     if isinstance(error, OSError) and error.errno in _PASSING:
         return True
     return is_of_a_store(error) and type(error).__name__ not in _CURES.keys() - {"EndpointConnectionError"}
+
+
+def is_of_other_bytes(error: BaseException) -> bool:
+    """Whether a store's client got other bytes of an object than the store has a checksum of."""
+    return type(error).__name__ == "FlexibleChecksumError"
 
 
 def is_of_the_place(error: BaseException) -> bool:

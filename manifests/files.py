@@ -26,15 +26,17 @@ from fsspec.implementations.local import LocalFileSystem
 from manifests.errors import DamagedFile, UserError
 from manifests.extras import why
 from manifests.inside import linked_folders, refuse_links, refuse_outside
-from manifests.outage import outlast
+from manifests.outage import ask_again, outlast
 from manifests.parallel import side_by_side
 from manifests.parquet import parquet_bytes
+from manifests.ranges import Ranges
 from manifests.seals import is_broken, sealed
 
 TEMPORARY = ".tmp-"
 BLOCK_BYTES = 1 << 22
 AHEAD_BYTES = 1 << 24
 """Bytes of a file in a bucket that are read at once: most files that the driver opens are smaller."""
+READS = ("cat_file", "info")
 ROWS_A_GROUP = 1 << 18
 """Rows of a table that is one file: who wants those of a video reads one group, who wants all asks once a group."""
 
@@ -95,10 +97,19 @@ class Files:
         for name, value in state.items():
             object.__setattr__(self, name, value)
 
-    def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Calls a method of the file system, again while an outage lasts."""
-        call = partial(getattr(self.fs, method), *args, **kwargs)
-        return outlast(call, where=self.url, patience_s=self.patience_s) if self.patience_s else call()
+    def _call(self, method: str, path: str, *args: Any, **kwargs: Any) -> Any:
+        """Calls a method of the file system, again while an outage lasts, or if what it read is in doubt."""
+        call = partial(getattr(self.fs, method), path, *args, **kwargs)
+        if self.patience_s:
+            call = partial(outlast, call, where=self.url, patience_s=self.patience_s)
+        if self.is_local or method not in READS:
+            return call()
+        return ask_again(call, name=path, is_listed=lambda: self._is_listed(path.removeprefix(f"{self.root}/")))
+
+    def _is_listed(self, relative: str) -> bool:
+        """Whether a list of its folder names a file."""
+        folder, _, name = relative.rpartition("/")
+        return name in self.names(folder, name)
 
     def path(self, relative: str) -> str:
         """The absolute path inside the file system. DamagedFile for a name that leads outside this store."""
@@ -111,7 +122,8 @@ class Files:
     def exists(self, relative: str) -> bool:
         """Whether a file exists now."""
         self.fs.invalidate_cache()
-        return bool(self._call("exists", self.path(relative)))
+        is_there = bool(self._call("exists", self.path(relative)))
+        return is_there or (not self.is_local and self._is_listed(relative))
 
     def read(self, relative: str) -> bytes:
         """Reads a whole file. Raises FileNotFoundError, and DamagedFile if the name is not a valid file name."""
@@ -150,9 +162,10 @@ class Files:
         """Opens a file for random-access reading. DamagedFile if the name is not a valid file name."""
         if self.is_local and Path(self.path(relative)).is_dir():
             raise DamagedFile(f"{self.url}/{relative}: is a folder, not a file; restore it")
-        if self.is_local or not self.patience_s:
+        if self.is_local:
             return cast(IO[bytes], self._call("open", self.path(relative), "rb"))
-        return cast(IO[bytes], io.BufferedReader(_Ranges(self, relative, self.size(relative)), AHEAD_BYTES))
+        ranges = Ranges(partial(self.read_range, relative), self.size(relative))
+        return cast(IO[bytes], io.BufferedReader(ranges, AHEAD_BYTES))
 
     def size(self, relative: str) -> int:
         """The size of a file in bytes. Raises FileNotFoundError."""
@@ -340,30 +353,6 @@ class Files:
         for leftover in leftovers:
             leftover.unlink(missing_ok=True)
         return len(leftovers)
-
-
-class _Ranges(io.RawIOBase):
-    """A file of a bucket, read by ranges, so that each read outlasts an outage as all other calls do."""
-
-    def __init__(self, files: Files, relative: str, size: int) -> None:
-        self._files, self._relative, self._size, self._at = files, relative, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence] + offset
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        end = min(self._size, self._at + len(buffer))
-        data = self._files.read_range(self._relative, self._at, end) if end > self._at else b""
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
 
 
 def _name(entry: dict[str, Any]) -> str:

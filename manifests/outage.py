@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from manifests.errors import is_passing
+from manifests.errors import DamagedFile, is_of_other_bytes, is_passing, storage_errors
 
 log = logging.getLogger("hdvila")
 
@@ -24,6 +24,8 @@ APART_S = 120.0
 whole patience. Longer than any wait between two tries.
 """
 SAY_EVERY_S = 60.0
+DOUBTED_S = (0.1, 0.5, 1.5)
+"""Waits between the tries to read a file whose store contradicts itself."""
 
 Result = TypeVar("Result")
 
@@ -83,6 +85,23 @@ def outlast(call: Callable[[], Result], *, where: str, patience_s: float) -> Res
             return result
         time.sleep(wait_s * random.uniform(0.5, 1.0))  # needs no seed: no output depends on it
         wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+
+def ask_again(call: Callable[[], Result], *, name: str, is_listed: Callable[[], bool]) -> Result:
+    """Makes a call that reads a file, a few times more if the answer is in doubt: the file is not there, though
+    `is_listed`, or its bytes do not fit the store's checksum of them. FileNotFoundError, DamagedFile.
+    """
+    waits_s = iter(DOUBTED_S)
+    while True:
+        try:
+            return call()
+        except storage_errors() as error:
+            wait_s, is_damaged = next(waits_s, None), is_of_other_bytes(error)
+            if wait_s is None and is_damaged:
+                raise DamagedFile(f"{name}: the store gives other bytes than it got ({error}); restore it") from None
+            if wait_s is None or not (is_damaged or (isinstance(error, FileNotFoundError) and is_listed())):
+                raise
+        time.sleep(wait_s)
 
 
 def _left_s() -> float:

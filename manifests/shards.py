@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -383,11 +384,13 @@ def _read(path: str, storage_options: dict[str, Any], max_bytes: int, tries: int
     try:
         with fsspec.open(path, "rb", **storage_options) as file:
             data = bytes(file.read(max_bytes + 1))
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{path}: no such file; is this the output directory of a finished run?") from None
     except (OSError, ValueError, ImportError) as error:  # of a protocol that is not known, or not installed
-        if tries > 1 and isinstance(error, OSError) and error.errno == errno.EBUSY:
-            return _read(path, storage_options, max_bytes, tries - 1)  # in a bucket: replaced between two requests
+        is_gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+        if tries > 1 and "://" in path and (is_gone or getattr(error, "errno", None) == errno.EBUSY):
+            time.sleep(0.2)  # a bucket finds what is new a little late, or it was replaced between two requests
+            return _read(path, storage_options, max_bytes, tries - 1)
+        if is_gone:
+            raise UserError(f"{path}: no such file; is this the output directory of a finished run?") from None
         raise UserError(f"{path}: cannot be read ({why(error)})") from None
     if len(data) > max_bytes:
         raise DamagedFile(f"{path}: larger than {max_bytes} bytes, the most that such a file has")

@@ -35,6 +35,8 @@ def seconds_left(done: float, left: float, seconds: float, expected_s: float | N
     `expected_s`: for the whole job, before anything was known; a job that has done nothing yet takes at least as long
     again as it took. Shares are from 0 to 1.
     """
+    if left <= 0:
+        return 0.0
     if done <= 0:
         return None if expected_s is None else left * max(expected_s - seconds, expected_s / FIRST_FACTOR, seconds)
     weight = 0.0 if expected_s is None else EXPECTED_WEIGHT

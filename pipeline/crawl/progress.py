@@ -8,7 +8,6 @@ removes a unit's files once it is committed.
 """
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, cast
@@ -63,7 +62,7 @@ def recall(store: Store, unit: str) -> dict[str, Found | Reject]:
         if video_id == FIRST_LOOK:
             continue
         try:
-            outcomes[video_id] = _read(json.loads(store.read(f"{FOLDER}/{name}")))
+            outcomes[video_id] = _read(store.read_json(f"{FOLDER}/{name}"))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             continue
     return outcomes

@@ -150,7 +150,11 @@ def _read_samples(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, bytes]]:
         data_of = _read_batch([piece for piece in batch if piece.sample])
         for piece in batch:
             data = data_of.get(piece.row["key"], b"")
-            _check_sample(piece, data)
+            try:
+                _check_sample(piece, data)
+            except DamagedSample:
+                data = _read_alone(piece)
+                _check_sample(piece, data)
             yield piece, data
 
 
@@ -179,23 +183,33 @@ def _read_batch(pieces: Sequence[Piece]) -> dict[str, bytes]:
 
 
 def _read_from_one_store(pieces: Sequence[Piece]) -> dict[str, bytes]:
+    """The bytes of each sample; none where nothing is."""
     store = pieces[0].store
     assert store is not None
     samples = [piece.sample for piece in pieces if piece.sample]
     paths = [store.path(piece.tar) for piece in pieces]
     starts, ends = [s.offset for s in samples], [s.offset + s.bytes_ for s in samples]
     answers = store.fs.cat_ranges(paths, starts, ends, on_error="return")
-    return {p.row["key"]: _bytes_of(p, answer) for p, answer in zip(pieces, answers, strict=True)}
+    return {piece.row["key"]: _bytes_of(answer) for piece, answer in zip(pieces, answers, strict=True)}
 
 
-def _bytes_of(piece: Piece, answer: bytes | Exception) -> bytes:
-    if isinstance(answer, FileNotFoundError):
-        raise DamagedSample(piece, "no such file")
-    if isinstance(answer, IsADirectoryError | NotADirectoryError):
-        raise DamagedSample(piece, "is a folder, not a file")
+def _bytes_of(answer: bytes | Exception) -> bytes:
+    if isinstance(answer, FileNotFoundError | IsADirectoryError | NotADirectoryError):
+        return b""
     if isinstance(answer, Exception):
         raise answer
     return bytes(answer)
+
+
+def _read_alone(piece: Piece) -> bytes:
+    """A sample's bytes, once more: a store may have answered late, or a bit have flipped on the way."""
+    assert piece.store is not None and piece.sample is not None
+    try:
+        return piece.store.read_range(piece.tar, piece.sample.offset, piece.sample.offset + piece.sample.bytes_)
+    except FileNotFoundError:
+        raise DamagedSample(piece, "no such file") from None
+    except (IsADirectoryError, NotADirectoryError):
+        raise DamagedSample(piece, "is a folder, not a file") from None
 
 
 def _check_sample(piece: Piece, data: bytes) -> None:

@@ -1,9 +1,14 @@
-"""A bucket that refuses, loses answers, cuts bodies short, names wrong ETags, lists what was: the bytes of a disk."""
+"""A bucket that refuses, loses answers, cuts bodies short, flips bits, names wrong ETags, lists what was, and does not
+find at first what it lists: the bytes of a disk.
+"""
 
+import base64
 import random
 import threading
+import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,14 +18,17 @@ from s3fs import S3FileSystem
 
 from hdvila_testing.s3 import BUCKET, S3, s3_server
 from manifests import outage
+from manifests.errors import DamagedFile
 from manifests.lock import LOCK, RunLock
 from pipeline.dataset.verify import verify
+from pipeline.engine.store.store import Store
+from pipeline.report.summary import Delivered
 from tests.pipeline.engine.on_ray.test_cluster import until
 from tests.pipeline.run.small_runs import bytes_of, films_in, start
 
 pytestmark = pytest.mark.slow
 
-FAULTS = ("503", "lost answer", "cut body", "wrong etag", "stale list")
+FAULTS = ("503", "lost answer", "cut body", "wrong etag", "stale list", "flipped bit", "late 404")
 OF_A_HOP = {"connection", "transfer-encoding", "content-length", "server", "date"}
 
 
@@ -39,16 +47,26 @@ class FaultyBucket(ThreadingHTTPServer):
     def fault_of(self, method: str, path: str) -> str:
         """What happens to a request; "" for nothing."""
         is_list = method == "GET" and "list-type=2" in path
+        is_head = method == "HEAD"  # few are
         fits = {
+            "503": not is_head,
+            "lost answer": not is_head,
             "cut body": method == "GET",
-            "wrong etag": method == "HEAD",
+            "wrong etag": is_head,
             "stale list": is_list and path in self.lists,
+            "flipped bit": method in ("GET", "PUT") and not is_list,
+            "late 404": method in ("GET", "HEAD") and not is_list,
         }
         with self.guard:
-            self.was_faulty = not self.was_faulty and self.random.random() < self.share
+            self.was_faulty = not self.was_faulty and self.random.random() < self.share * (1 + 2 * is_head)
             fault = self.random.choice([fault for fault in FAULTS if fits.get(fault, True)]) if self.was_faulty else ""
             self.met[fault] += 1
         return fault
+
+    def flipped(self, data: bytes) -> bytes:
+        """The data with one other bit."""
+        at = self.random.randrange(len(data))
+        return data[:at] + bytes([data[at] ^ 1 << self.random.randrange(8)]) + data[at + 1 :]
 
 
 class Passing(BaseHTTPRequestHandler):
@@ -63,6 +81,14 @@ class Passing(BaseHTTPRequestHandler):
         if fault == "503":
             self.answer(503, [], b"")
             return
+        if fault == "late 404":
+            self.answer(404, [], b"" if self.command == "HEAD" else b"<Error><Code>NoSuchKey</Code></Error>")
+            return
+        if fault == "flipped bit" and body:
+            body, sent = self.server.flipped(body), self.headers.get("x-amz-checksum-crc32")
+            if sent and base64.b64decode(sent) != zlib.crc32(body).to_bytes(4, "big"):  # S3 looks, moto does not
+                self.answer(400, [], b"<Error><Code>BadDigest</Code></Error>")
+                return
         before = self.server.lists.get(self.path)
         if fault == "stale list" and before:
             self.answer(*before)
@@ -75,6 +101,8 @@ class Passing(BaseHTTPRequestHandler):
         connection.close()
         if "list-type=2" in self.path:
             self.server.lists[self.path] = got.status, headers, data
+        if fault == "flipped bit" and self.command == "GET" and got.status < 300 and data:
+            data = self.server.flipped(data)
         if fault == "wrong etag":
             headers = [(k, '"0123"' if k.lower() == "etag" else v) for k, v in headers]
         if fault == "lost answer":
@@ -124,7 +152,8 @@ def test_a_run_into_a_faulty_bucket_ends_with_the_bytes_of_a_disk(
         monkeypatch.setenv(name, value)
     S3FileSystem.clear_instance_cache()  # one that is kept would ask the door of another test
     try:
-        assert start(f"s3://{BUCKET}/{seed}", films).exit_code == 0
+        delivered = start_again(f"s3://{BUCKET}/{seed}", films)
+        assert delivered.exit_code == 0, s3.store(str(seed)).read_rejects().to_pylist()
     finally:
         faulty.shutdown()
 
@@ -135,31 +164,78 @@ def test_a_run_into_a_faulty_bucket_ends_with_the_bytes_of_a_disk(
     assert list(verify(store, decode=9)) == [] and store.read_rejects().num_rows == 0 and store.sweep_parts() == 0
 
 
-class LosesTheNext(FaultyBucket):
-    """Loses the answer to the next write alone."""
+def start_again(url: str, films: Path) -> Delivered:
+    """Starts a run, again where it ended with the name of an object of which a bit flipped in some of its bytes: the
+    bucket has a checksum of all of them alone.
+    """
+    for _ in range(3):
+        try:
+            return start(url, films)
+        except DamagedFile as error:
+            print("DAMAGED", error)
+            assert f"{url}/" in str(error)
+    return start(url, films)
 
-    loses = False
+
+class MeetsTheNext(FaultyBucket):
+    """What the next requests of a method for an object meet, in turn; no other request meets anything."""
+
+    coming: Sequence[tuple[str, str]] = ()
 
     def fault_of(self, method: str, path: str) -> str:
-        is_lost, self.loses = self.loses and method == "PUT", self.loses and method != "PUT"
-        return "lost answer" if is_lost else ""
+        if not self.coming or method != self.coming[0][0] or "list-type=2" in path:
+            return ""
+        (_, fault), *self.coming = self.coming
+        return fault
 
 
-def test_a_conditional_write_whose_answer_is_lost_has_taken_place(s3: S3) -> None:
-    bucket = LosesTheNext(s3.port, seed=0, share=0)
+@pytest.fixture
+def bucket(s3: S3) -> Iterator[MeetsTheNext]:
+    bucket = MeetsTheNext(s3.port, seed=0, share=0)
     threading.Thread(target=bucket.serve_forever, daemon=True).start()
-    store = s3.store("lost", endpoint=f"http://127.0.0.1:{bucket.server_address[1]}")
-    try:
-        bucket.loses = True
-        assert store.create("file", b"mine") and not bucket.loses
-        bucket.loses = True
-        assert store.replace("file", b"mine, renewed", seen=b"mine") and not bucket.loses
-        assert not store.create("file", b"another's") and not store.replace("file", b"another's", seen=b"mine")
-        bucket.loses = True
-        with RunLock(store, renew_s=0.01) as lock:
-            first, bucket.loses = store.read(LOCK), True
-            until(lambda: not bucket.loses and store.read(LOCK) != first)
-            lock.check()
-    finally:
-        bucket.shutdown()
+    yield bucket
+    bucket.shutdown()
+
+
+def store_in(s3: S3, bucket: MeetsTheNext, prefix: str) -> Store:
+    return s3.store(prefix, endpoint=f"http://127.0.0.1:{bucket.server_address[1]}")
+
+
+def test_what_is_doubted_is_asked_again_for_a_while(
+    s3: S3, bucket: MeetsTheNext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage, "DOUBTED_S", (0.0, 0.0, 0.0))
+    store, name = store_in(s3, bucket, "doubted"), "batches/00001.json"
+    bucket.coming = [("PUT", "flipped bit")]
+    replace(store, patience_s=60.0).write(name, b"[1, 2]")
+
+    bucket.coming = [("GET", "late 404"), ("GET", "flipped bit"), ("GET", "late 404")]
+    assert store.read(name) == b"[1, 2]" and not bucket.coming
+    bucket.coming = [("HEAD", "late 404")]
+    assert store.exists(name) and not store.exists("batches/0000") and not bucket.coming
+    bucket.coming = [("HEAD", "late 404"), ("GET", "late 404")]
+    with store.open(name) as file:
+        assert file.read() == b"[1, 2]" and not bucket.coming
+
+    bucket.coming = [("GET", "flipped bit")] * 4
+    with pytest.raises(DamagedFile, match=r"bucket/doubted/batches/00001\.json: the store gives other bytes"):
+        store.read(name)
+    bucket.coming = [("GET", "late 404")] * 4
+    with pytest.raises(FileNotFoundError):
+        store.read(name)
+    assert not bucket.coming
+
+
+def test_a_conditional_write_whose_answer_is_lost_has_taken_place(s3: S3, bucket: MeetsTheNext) -> None:
+    store, lost = store_in(s3, bucket, "lost"), [("PUT", "lost answer")]
+    bucket.coming = lost
+    assert store.create("file", b"mine") and not bucket.coming
+    bucket.coming = lost
+    assert store.replace("file", b"mine, renewed", seen=b"mine") and not bucket.coming
+    assert not store.create("file", b"another's") and not store.replace("file", b"another's", seen=b"mine")
+    bucket.coming = lost
+    with RunLock(store, renew_s=0.01) as lock:
+        first, bucket.coming = store.read(LOCK), lost
+        until(lambda: not bucket.coming and store.read(LOCK) != first)
+        lock.check()
     assert s3.store("lost").read("file") == b"mine, renewed"

@@ -9,6 +9,7 @@ from manifests.time_left import length_of, seconds_left, with_range
 
 def test_the_expected_time_holds_until_something_is_done_and_then_the_pace() -> None:
     assert seconds_left(0.0, 1.0, 10.0) is None
+    assert seconds_left(0.0, 0.0, 10.0) == 0, "a run that goes on may have found all that it needs before"
     assert seconds_left(0.0, 1.0, 10.0, 600.0) == 590
     assert seconds_left(0.0, 1.0, 10_000.0, 600.0) == 10_000, "a late job is not said to be over"
     assert seconds_left(0.5, 0.5, 100.0) == pytest.approx(100)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from manifests.run_status import CONTROL_NAME, STATUS_NAME, Control, RunStatus
 from pipeline.engine.store.store import Store
@@ -23,11 +23,11 @@ def read_run_status(store: Store) -> RunStatus | None:
 
 def write_control(store: Store, control: Control) -> None:
     """Sends a request to the run that works on this store."""
-    store.write(CONTROL_NAME, control.model_dump_json().encode())
+    store.write_sealed(CONTROL_NAME, control.model_dump_json().encode())
 
 
 def _read(store: Store, name: str, parse: Callable[[bytes], Model]) -> Model | None:
     try:
-        return parse(store.read(name))
-    except (FileNotFoundError, ValidationError):
+        return parse(store.read_sealed(name))
+    except (FileNotFoundError, ValueError):  # damaged
         return None

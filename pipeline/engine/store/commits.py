@@ -57,8 +57,8 @@ class Commits:
     """By stage: the highest number seen or assigned."""
 
     def stages(self) -> list[str]:
-        """The stages that have commits."""
-        return self.files.folders(FOLDER)
+        """The stages that have commits, also those known here that a bucket does not list yet."""
+        return sorted({*self.files.folders(FOLDER), *(path.split("/")[1] for path in list(self._groups))})
 
     def of(self, stage: str, after: int = 0, *, but: range = range(0)) -> dict[str, str]:
         """{unit: path of the object that holds its commit}, of groups numbered above `after` and not in `but`.

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.errors import DamagedFile
 from manifests.files import Files
 from manifests.parquet import damage_named, open_parquet
 from manifests.schema import WIDE
@@ -45,12 +46,21 @@ def read_rows(files: Files, path: str, first: int, n_rows: int, columns: Sequenc
 
 
 class RowFile:
-    """A Parquet file of which only the end is in memory, plus the rows being read."""
+    """A Parquet file of which only the end is in memory, plus the rows being read. What does not fit its checksums is
+    read once more: a bit may flip on its way.
+    """
 
     def __init__(self, files: Files, path: str, size: int = 0) -> None:
         self._named = partial(damage_named, f"{files.url}/{path}", cure_of(path))
+        self._opened = partial(_opened, files, path, size)
+        try:
+            self._open()
+        except DamagedFile:
+            self._open()
+
+    def _open(self) -> None:
         with self._named():
-            self._spans = _opened(files, path, size)
+            self._spans = self._opened()
             self._file = open_parquet(cast(IO[bytes], self._spans))
 
     def fetch(self, spans: Sequence[tuple[int, int]], columns: Sequence[str], most_bytes: int) -> bool:
@@ -68,6 +78,13 @@ class RowFile:
     def read(self, first: int, n_rows: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Reads rows first … first + n_rows - 1, or fewer where the file ends; `columns` None: all."""
         columns = self._file.schema_arrow.names if columns is None else columns
+        try:
+            return self._read(first, n_rows, columns)
+        except DamagedFile:
+            self._open()
+            return self._read(first, n_rows, columns)
+
+    def _read(self, first: int, n_rows: int, columns: Sequence[str]) -> pa.Table:
         groups, skipped = _groups_of(self._file.metadata, first, n_rows)
         self._spans.fetch_all(sorted(self._places(groups, set(columns))))
         with self._named():

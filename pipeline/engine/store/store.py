@@ -176,10 +176,10 @@ class Store(Committed):
         return [part for stage in self.reject_stages(head) for part in self._parts_by(head, f"rejects/{stage}")]
 
     def reject_stages(self, head: Head | None = None) -> list[str]:
-        """The stages that have rejects."""
+        """The stages that have rejects, or may have some."""
         head = head or self.head()[0]
         merged = {segment.stage for segment in head.segments if segment.rows.get("rejects")}
-        return sorted({*self.folders("rejects"), *merged})
+        return sorted({*self.commit_stages(), *merged})
 
     def read_part(self, part: Part, columns: list[str] | None = None) -> pa.Table:
         """The rows of a part, even if a merge has moved it. Columns added to the schema later are missing."""

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from manifests.errors import storage_errors
 from pipeline.engine.store.store import Store
@@ -83,10 +83,10 @@ class NotedAttempts:
         if note == _Note():
             self._store.delete(ATTEMPT_NAME)
         else:
-            self._store.write(ATTEMPT_NAME, note.model_dump_json().encode())
+            self._store.write_sealed(ATTEMPT_NAME, note.model_dump_json().encode())
 
     def _read(self) -> _Note:
         try:
-            return _Note.model_validate_json(self._store.read(ATTEMPT_NAME))
-        except (FileNotFoundError, ValidationError):
+            return _Note.model_validate_json(self._store.read_sealed(ATTEMPT_NAME))
+        except (FileNotFoundError, ValueError):  # damaged
             return _Note()

@@ -11,9 +11,8 @@ said AS (SELECT video_id, max(language) AS language, max(kind) AS caption_kind F
 lost AS (SELECT video_id, detail, "at" FROM rejects_in_force WHERE clip_id = ''),
 found AS (SELECT video_id, max(source) AS source FROM candidates GROUP BY video_id)
 SELECT '' AS clip_id, '' AS key, f.video_id, -1 AS n,
-    CASE WHEN is_removed THEN 'rejected' WHEN f.kept THEN 'kept' WHEN f.reason <> '' THEN 'rejected' ELSE 'waiting' END
-        AS status,
-    if(is_removed, 'shards', f.stage) AS stage, if(is_removed, 'opted_out', f.reason) AS reason, coalesce(r.detail, '') AS detail, coalesce(r."at", '') AS "at",
+    CASE WHEN f.kept THEN 'kept' WHEN f.reason <> '' THEN 'rejected' ELSE 'waiting' END AS status,
+    f.stage, f.reason, coalesce(r.detail, '') AS detail, coalesce(r."at", '') AS "at",
     coalesce(v.title, i.title, '') AS title,
     coalesce(v.url, if(found.source IN ('search', 'grown', 'channel', 'playlist', 'lists')
         AND regexp_full_match(f.video_id, '[A-Za-z0-9_-]{11}'), 'https://www.youtube.com/watch?v=' || f.video_id, ''))
@@ -23,7 +22,7 @@ SELECT '' AS clip_id, '' AS key, f.video_id, -1 AS n,
     coalesce(t.language, v.language, '') AS language, coalesce(t.caption_kind, '') AS caption_kind,
     coalesce(try_cast(substr(v.upload_date, 1, 4) AS INTEGER), 0) AS year,
     coalesce(v.duration_s, i.duration_s, 0) AS seconds, f.n_planned, f.n_tried, f.n_kept
-FROM (SELECT *, starts_with(video_id, 'removed-') AS is_removed FROM fates) f
+FROM fates f
 LEFT JOIN looked_at v USING (video_id)
 LEFT JOIN listed i USING (video_id)
 LEFT JOIN said t USING (video_id)

@@ -8,7 +8,8 @@ SELECT stage, reason, sum(amount)::BIGINT AS amount FROM (
     SELECT stage, reason, count(*) AS amount
     FROM rejects_in_force JOIN stages USING (stage)
     WHERE clip_id <> '' AND builds_on = 'clips' GROUP BY ALL
-    UNION ALL SELECT 'media', reason, sum(amount) FROM outcomes WHERE NOT made GROUP BY reason
+    UNION ALL SELECT 'media', reason, sum(amount) FROM outcomes
+    WHERE NOT made AND NOT starts_with(video_id, 'removed-') GROUP BY reason
     UNION ALL SELECT stage, reason, sum(n_planned - n_failed) FROM fates WHERE stage <> '' GROUP BY ALL
     UNION ALL SELECT 'balance', 'duplicate_clip', sum(n_repeats) FROM kept
     UNION ALL SELECT 'balance', 'over_quota', sum(greatest(0, n_made - n_repeats - n_kept)) FROM kept

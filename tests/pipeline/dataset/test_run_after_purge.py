@@ -56,7 +56,7 @@ def test_a_run_goes_on_after_a_purge(tmp_path: Path) -> None:
     command("run", config)
     assert reasons(out) == {"opted_out": 1}
     command("run", config, "--redo", "clips")
-    assert reasons(out) == {"no_clips": 1}
+    assert reasons(out) == {"opted_out": 1}
     command("run", config, "--redo", "folder")
     assert reasons(out) == {"opted_out": 1}
     store = Store(str(out))

@@ -106,6 +106,7 @@ def covered(opt_outs: Tombstones, videos: pa.Table) -> tuple[str, ...]:
     ids, has_usual = videos.column("video_id"), pc.is_null(videos.column("url"))
     named = pc.or_(_among(ids, opt_outs.videos), pc.and_(has_usual, _among(ids, opt_outs.urls)))
     named = pc.or_(named, _among(videos.column("channel_id").cast(pa.string()), opt_outs.channels))
+    named = pc.or_(named, _among(videos.column("media_hash"), opt_outs.contents))
     left = pc.invert(named) if opt_outs.hashed else pc.and_(pc.invert(named), pc.invert(has_usual))
     others = videos.filter(left).select(["video_id", "channel_id", "url", "media_hash"])
     pieces = (zip(*rows.to_pydict().values(), strict=True) for rows in others.to_batches(ROWS_AT_A_TIME))

@@ -4,7 +4,6 @@ import pyarrow as pa
 import pytest
 
 from manifests.clip_status import ClipStatus, is_success
-from pipeline.shards.files import FAILED, SUCCESS
 
 
 @pytest.mark.parametrize(
@@ -19,8 +18,3 @@ from pipeline.shards.files import FAILED, SUCCESS
 def test_every_word_of_a_file_is_read(word: str, status: ClipStatus) -> None:
     assert ClipStatus.of(word) is status
     assert is_success(pa.chunked_array([[word]])).to_pylist() == [status is ClipStatus.SUCCESS]
-
-
-def test_each_file_keeps_its_own_words_for_a_status() -> None:
-    assert (ClipStatus.SUCCESS.value, ClipStatus.FAILED.value) == ("success", "failed")
-    assert (SUCCESS, FAILED) == ("success", "failed_to_subsample")

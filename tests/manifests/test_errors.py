@@ -7,7 +7,6 @@ from aiohttp import ServerDisconnectedError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 
 from manifests.errors import (
-    ConfigError,
     DamagedFile,
     StorageErrorsExplained,
     UserError,
@@ -16,11 +15,6 @@ from manifests.errors import (
     message_of_store_error,
     storage_errors,
 )
-
-
-@pytest.mark.parametrize("kind", [UserError, ConfigError, DamagedFile])
-def test_each_is_the_users_to_correct(kind: type[UserError]) -> None:
-    assert issubclass(kind, UserError) and kind("x").exit_code == 2
 
 
 def test_a_message_says_nothing_that_a_terminal_would_obey_and_keeps_its_lines() -> None:

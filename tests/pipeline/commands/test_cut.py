@@ -113,13 +113,6 @@ def test_only_clips_decodes_nothing_and_makes_no_members(film: Path, spans: Path
     assert {file.suffix for file in (tmp_path / "out").iterdir()} == {".mp4", ".txt", ".json", ".jsonl"}
 
 
-def test_it_imports_neither_ray_nor_yt_dlp() -> None:
-    heavy = "[m for m in ('ray', 'yt_dlp', 'torch') if m in sys.modules]"
-    code = f"import sys, pipeline.media.cut_files, pipeline.commands.cut; print({heavy})"
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 def test_errors_name_the_thing_and_the_cure(film: Path, spans: Path, tmp_path: Path) -> None:
     small = command(film, "--spans", spans, "--out", tmp_path / "out")
     assert small.returncode == 2

@@ -34,36 +34,6 @@ def test_rows_are_those_of_the_store_in_its_order(tmp_path: Path, merged: bool, 
     assert rows_of(store, "clips", columns).select(columns).equals(store.read_table("clips", columns))
 
 
-def test_rejects_of_all_stages_are_one_table(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    fill(store, UNITS)
-    columns = ["stage", "video_id", "reason"]
-
-    assert rows_of(store, "rejects", columns).select(columns).equals(store.read_rejects(columns))
-
-
-def test_a_place_that_is_known_is_not_read_again(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    fill(store, UNITS)
-    before, _ = sources_of(store, "clips", NOTHING)
-    fill(store, ["u90"])
-
-    now, new = sources_of(store, "clips", before)
-
-    assert before < now
-    assert [source.places for source in new] == [tuple(now - before)]
-
-
-def test_a_unit_that_is_made_again_lies_in_another_place(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    fill(store, ["u1"])
-    before, _ = sources_of(store, "videos", NOTHING)
-    store.uncommit("making", "u1")
-    fill(store, ["u1"], version=1)
-
-    assert sources_of(store, "videos", before)[0].isdisjoint(before)
-
-
 def test_samples_are_the_clips_of_the_manifest_that_were_made(tmp_path: Path) -> None:
     toys.a_data_set(tmp_path, n_videos=6, n_clips=3, prefix="video", config=ShardsConfig(card=toys.NO_CARD))
 

@@ -31,10 +31,6 @@ def test_a_file_embeds_as_its_frames_do(encoder: Encoder, tmp_path: Path) -> Non
     assert float(from_file @ encoder.embed_video(pictures())) > 0.99
 
 
-def test_frames_may_be_a_tensor(encoder: Encoder) -> None:
-    assert torch.equal(encoder.embed_video(torch.from_numpy(pictures())), encoder.embed_video(pictures()))
-
-
 def test_what_it_sees_is_what_evaluation_saw() -> None:
     shape = Shape(width=1280, height=720, n_frames=16, first_frame=0, prepared=False)
     members = a_sample(shape=shape).members

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from manifests.errors import UserError
 from tests.train.model_cases import small_batch as hd_vila_batch
@@ -142,13 +141,3 @@ def test_a_model_without_layers_over_both_says_so() -> None:
         model(batch)
     with pytest.raises(UserError, match="stage 2"):
         recorder.result()
-
-
-def test_even_attention_of_a_real_layer_has_lift_one() -> None:
-    module = SelfAttention(32, 4, dropout=0.0)
-    for linear in (module.query, module.key):
-        torch.nn.init.zeros_(linear.weight)
-        torch.nn.init.zeros_(linear.bias)
-    x = F.normalize(torch.randn(2, N, 32))
-    attention = attention_of(module, x, torch.ones(2, 1, 1, N, dtype=torch.bool))
-    assert numbers(attention[:1].detach()) == pytest.approx([0.3711, 0.7538, 0.2462, 1.0], abs=1e-4)

@@ -2,7 +2,7 @@
 
 import torch
 
-from train.models.bert import Encoder, mean_over_tokens
+from train.models.bert import Encoder
 
 
 def test_what_is_masked_changes_nothing_for_the_others() -> None:
@@ -17,9 +17,3 @@ def test_what_is_masked_changes_nothing_for_the_others() -> None:
         in_two = encoder(encoder(x, mask, slice(0, 1)), mask, slice(1, 3))
     assert torch.equal(first[0, :4], second[0, :4]) and torch.equal(first[1], second[1])
     assert torch.equal(first, in_two), "slices of the layers are the layers"
-
-
-def test_the_mean_is_over_real_words_alone() -> None:
-    hidden = torch.tensor([[[2.0], [4.0], [90.0]], [[7.0], [7.0], [7.0]]])
-    found = mean_over_tokens(hidden, torch.tensor([[1, 1, 0], [0, 0, 0]]))
-    assert found.tolist() == [[3.0], [0.0]]

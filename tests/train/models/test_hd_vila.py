@@ -98,23 +98,6 @@ def test_a_stage_1_model_goes_on_as_stage_2(tmp_path: Path) -> None:
     assert "others from" in second.weight_sources["model"]
 
 
-@pytest.mark.parametrize(
-    ("middle", "other", "message"),
-    [
-        (None, None, "no frames"),
-        ((1, 2, 3, 64, 128), (1, 1, 2, 3, 16, 32), "clips, segments"),
-        ((1, 2, 3, 64, 128), (1, 2, 2, 3, 32, 32), "four times"),
-        ((1, 2, 3, 60, 128), None, "multiples of 64"),
-        (None, (1, 2, 2, 3, 18, 32), "multiples of 16"),
-        ((2, 3, 64, 128), None, r"\[B, S, 3, H, W\]"),
-    ],
-)
-def test_frames_of_the_wrong_shape_are_named(middle: Any, other: Any, message: str) -> None:
-    frames = [None if shape is None else torch.zeros(shape) for shape in (middle, other)]
-    with pytest.raises(ValueError, match=message):
-        small_model().embed_video(*frames)
-
-
 def test_logits_are_fp32_under_bf16() -> None:
     model = small_model(stage=2, itm=True).float()
     batch = small_batch(small_config(stage=2, itm=True), 2).having({"itm_labels": torch.tensor([1, 0])})

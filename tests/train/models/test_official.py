@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import train
 from train.cli import app
-from train.models.official import BIAS, BIAS_ALIAS, OfficialMismatch, Stage, check_keys, load_official, stage_of
+from train.models.official import BIAS, BIAS_ALIAS, OfficialMismatch, Stage, check_keys, load_official
 
 N_PARAMETERS_STAGE_1 = 309_903_488
 N_NUMBERS = {1: 310_009_834, 2: 495_315_552}
@@ -32,32 +32,6 @@ def test_the_keys_are_the_published_ones_in_number_and_size() -> None:
     statistics = ("running_mean", "running_var", "num_batches_tracked")
     assert sum(numbers(s) for k, s in first.items() if not k.endswith(statistics)) == N_PARAMETERS_STAGE_1
     assert first.items() <= second.items()
-
-
-@pytest.mark.parametrize(
-    ("key", "shape"),
-    [
-        ("cnn.conv1.weight", (64, 3, 7, 7)),
-        ("cnn_low.layer4.0.downsample.0.weight", (2048, 1024, 1, 1)),
-        ("cnn.layer3.5.bn3.num_batches_tracked", ()),
-        ("grid_encoder.0.weight", (1024, 2048, 1, 1)),
-        ("timesformer.pos_embed", (1, 160, 1024)),
-        ("timesformer.time_embed", (1, 7, 1024)),
-        ("timesformer.blocks.3.temporal_attn.qkv.bias", (3072,)),
-        ("timesformer.norm.weight", (1024,)),
-        ("transformer.bert.encoder.layer.23.intermediate.dense.weight", (4096, 1024)),
-        ("transformer.bert.visual_embeddings.position_embeddings.weight", (512, 1024)),
-        ("transformer.cls.predictions.decoder.weight", (30522, 1024)),
-        ("transformer.cls.seq_relationship.weight", (2, 1024)),
-    ],
-)
-def test_a_key_has_the_published_shape(key: str, shape: tuple[int, ...]) -> None:
-    assert train.official_keys(2)[key] == shape
-
-
-def test_the_stage_is_recognised_by_the_keys() -> None:
-    assert stage_of(train.official_keys(1)) == 1
-    assert stage_of(train.official_keys(2)) == 2
 
 
 def test_a_mismatch_names_missing_unknown_and_misshapen_keys() -> None:

@@ -62,21 +62,6 @@ def test_two_different_word_tables_are_refused() -> None:
         load_official(weights)
 
 
-def test_a_wrapped_file_comes_back_as_it_went(tmp_path: Path) -> None:
-    g = torch.Generator().manual_seed(0)
-    numbers = torch.randn(30522 * 768, generator=g)
-    weights = {
-        f"module.{key}": numbers[: torch.Size(shape).numel()].view(shape)
-        for key, shape in train.official_keys(model="soho").items()
-        if not key.endswith("num_batches_tracked") and key != WORDS_ALIAS
-    }
-    model = load_official({"meta": {}, "state_dict": weights})
-    assert isinstance(model, Soho) and model.config.compat and not model.training
-    state = model.state_dict()
-    assert len(state) == 196
-    assert all(torch.equal(state[key.removeprefix("module.")], value) for key, value in weights.items())
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "n_entries"), [("soho", 196), pytest.param("soho_vqa", 185, marks=pytest.mark.long)])
 def test_a_published_file_goes_there_and_back_unchanged(model: Any, n_entries: int, tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from miniyoutube.big_catalogue import a_catalogue
@@ -57,25 +55,3 @@ def test_translations_of_manual_tracks_appear_where_automatic_ones_are_asked_for
     with MiniYouTube(Catalogue((video,)), cache=demo_cache, draw="lazily") as site:
         info = extract(site, video.video_id, writeautomaticsub=True)
     assert {"en-en", "de-en", "en-orig", "en"} <= set(info["automatic_captions"])
-
-
-@pytest.mark.parametrize(
-    ("behaviour", "body"),
-    [
-        ("captions_empty", b""),
-        ("captions_html", b"<!DOCTYPE html>"),
-        ("captions_no_text", b'{"wireMagic"'),
-        ("captions_cut", b'{"wireMagic"'),
-    ],
-)
-def test_what_a_bad_caption_address_gives(demo_cache: MediaCache, behaviour: str, body: bytes) -> None:
-    catalogue = one_of_each([behaviour])
-    with MiniYouTube(catalogue, cache=demo_cache, draw="lazily") as site:
-        info = extract(site, catalogue.videos[1].video_id)
-        data = read_url(site, info["subtitles"]["en"][0]["url"])
-    assert data.startswith(body)
-    if behaviour == "captions_cut":
-        with pytest.raises(json.JSONDecodeError):
-            json.loads(data)
-    if behaviour == "captions_no_text":
-        assert not any("segs" in event for event in json.loads(data)["events"])

@@ -7,7 +7,7 @@ import pytest
 
 from miniyoutube.answers import Request
 from miniyoutube.catalogue import Catalogue
-from miniyoutube.data_api import ERRORS, DataApi, error
+from miniyoutube.data_api import DataApi
 from tests.miniyoutube.catalogues import one_of_each
 
 
@@ -55,11 +55,3 @@ def test_a_list_goes_on_where_its_token_says(catalogue: Catalogue) -> None:
     assert listed == [video.video_id for video in catalogue.uploads[channel.channel_id]]
     assert token == ""
     assert "items" not in ask(api, "channels", part="contentDetails", id="UCnone")[1]
-
-
-@pytest.mark.parametrize("name", sorted(ERRORS))
-def test_an_error_names_its_reason(name: str) -> None:
-    answer = error(name)
-    body = json.loads(answer.body)["error"]
-    assert answer.status == body["code"] >= 400
-    assert body["errors"][0]["reason"]

@@ -10,7 +10,6 @@ from miniyoutube.big_catalogue import a_catalogue
 from miniyoutube.catalogue import expected_media
 from miniyoutube.demo import DEMO_MISBEHAVING, DEMO_SUPPLY, demo_catalogue, demo_config, pointed_at, some_of
 from miniyoutube.misbehave import BEHAVIOURS
-from miniyoutube.script import shots_of
 from miniyoutube.server import MiniYouTube
 
 CATEGORY_IDS = {category.id for category in load_categories()}
@@ -46,20 +45,6 @@ def test_each_demo_video_can_be_found_by_query_channel_or_playlist() -> None:
     assert {playlist.video_ids for playlist in catalogue.playlists}
 
 
-def test_every_scene_word_comes_in_several_videos_so_that_it_can_be_learnt() -> None:
-    videos = demo_catalogue().videos
-    words = Counter(
-        word
-        for video in videos
-        for word in {
-            w
-            for shot in shots_of(video.script)
-            for w in (shot.scene.background, shot.scene.colour, shot.scene.shape, shot.scene.motion)
-        }
-    )
-    assert min(words.values()) >= 5
-
-
 def test_the_demo_draws_only_what_will_be_asked_for() -> None:
     drawn = {rendition.script for rendition in expected_media(demo_catalogue().videos)}
     for video in demo_catalogue().videos:
@@ -67,14 +52,6 @@ def test_the_demo_draws_only_what_will_be_asked_for() -> None:
             assert video.footage not in drawn
         if video.behaviour in ("good", "short_media", "bot_check_once"):
             assert video.footage in drawn
-
-
-def test_a_reupload_says_the_same_on_another_channel() -> None:
-    catalogue = demo_catalogue()
-    copy = next(video for video in catalogue.videos if video.behaviour == "reupload")
-    original = catalogue.by_id[copy.copy_of]
-    assert copy.script == original.script
-    assert copy.channel != original.channel
 
 
 def test_a_part_of_a_catalogue_is_spread_over_it() -> None:

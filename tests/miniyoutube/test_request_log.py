@@ -46,12 +46,6 @@ def test_the_log_measures_gaps_and_peak_rates(log: RequestLog) -> None:
     assert log.peak_rate("player", window_s=0.3) == 2
 
 
-def test_a_cleared_log_is_empty(log: RequestLog) -> None:
-    log.clear()
-    assert len(log) == 0
-    assert log.refused_hosts() == []
-
-
 def test_requests_are_written_as_json_lines(tmp_path: Path) -> None:
     log = RequestLog(tmp_path / "requests.jsonl")
     request = a_request(1.0, "watch", "a", 2.0, 5)

@@ -51,10 +51,6 @@ def test_every_format_gives_the_pipeline_each_word_once(format_: str, kind: str)
     assert got == [word.text for word in words_of(SCRIPT)]
 
 
-def test_a_format_that_is_not_served_is_none() -> None:
-    assert caption_file(SCRIPT, "auto", "ttml") is None
-
-
 def test_no_line_runs_over_a_pause() -> None:
     for line in automatic_lines(SCRIPT):
         assert all(b.start_ms - a.end_ms < 200 for a, b in pairwise(line))

@@ -323,8 +323,8 @@ def nearest_stills(wanted: Sequence[int], stills: Sequence[int], margin: float, 
     return sorted(chosen)
 
 
-def read_still(mjpg: bytes, still: Still, shrink: float = 1.0) -> Pixels:
-    """Decodes a still of a `KEY.mjpg` to RGB `[H, W, 3]`. ValueError if it isn't inside the file or is too large.
+def read_still(mjpg: bytes, still: Still, shrink: float = 1.0) -> Image.Image:
+    """Decodes a still of a `KEY.mjpg` to RGB. ValueError if it isn't inside the file or is too large.
 
     If at most `shrink` of its size will be used, JPEG decodes at 1/2, 1/4 or 1/8 scale: several times cheaper, and
     never smaller than needed.
@@ -336,4 +336,6 @@ def read_still(mjpg: bytes, still: Still, shrink: float = 1.0) -> Pixels:
         if image.width * image.height > video.MAX_PIXELS:
             raise ValueError(f"a still of {image.width}x{image.height} pixels")
         image.draft("RGB", (math.ceil(image.width * shrink), math.ceil(image.height * shrink)))
-        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+        image.decodermaxblock = still.size  # all bytes at once
+        image.load()
+        return image if image.mode == "RGB" else image.convert("RGB")

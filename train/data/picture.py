@@ -82,7 +82,7 @@ class PictureView:
         facts = read_facts(members["json"])
         if "mjpg" in members:
             stills = read_stills(facts)
-            return read_still(members["mjpg"], stills[_nth(len(stills), draw)]), text
+            return np.asarray(read_still(members["mjpg"], stills[_nth(len(stills), draw)])), text
         if "mp4" not in members:
             raise SampleBroken("has no member mjpg, mp4 or jpg")
         number = facts.first_frame + _nth(facts.n_frames, draw)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from train.data.crop import Crop, choose_crop, cut_view, full_size, quarter
 
@@ -66,6 +67,15 @@ def test_a_crop_of_the_pictures_own_scale_is_taken_out_of_it_without_resampling(
 
     assert np.array_equal(view, picture[12:52, 8:72]) and np.shares_memory(view, picture)
     assert Crop(1, 2, 3, 4).times(5) == Crop(5, 10, 15, 20)
+
+
+@pytest.mark.parametrize("height", [2048, 2049], ids=["one piece of memory", "several"])
+def test_a_picture_of_pillows_is_cut_as_its_pixels_are(height: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (height, 2048, 3), dtype=np.uint8)
+
+    view = cut_view(Image.fromarray(picture), Crop(8, 12, 64, 40), (height, 2048), (40, 64))
+
+    assert np.array_equal(view, picture[12:52, 8:72])
 
 
 def test_a_crop_between_pixels_is_resampled_though_its_size_is_the_views():

@@ -90,7 +90,7 @@ class MeanColour:
         from train.data.decode import read_facts
 
         still = read_stills(read_facts(members["json"]))[0]
-        colour = read_still(members["mjpg"], still).mean((0, 1)).astype(np.float32)
+        colour = np.asarray(read_still(members["mjpg"], still)).mean((0, 1)).astype(np.float32)
         return Seen({"mean_colour": colour}, members["txt"].decode())
 
 

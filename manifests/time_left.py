@@ -7,11 +7,16 @@ of a mean of independent pieces that vary as much as their mean.
 """
 
 import math
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 EXPECTED_WEIGHT = 0.03
 FIRST_FACTOR, LEAST_FACTOR = 3.0, 1.1
+T = TypeVar("T")
 
 
 class TimeLeft(BaseModel):
@@ -48,6 +53,21 @@ def with_range(likely_s: float, n_done: int) -> TimeLeft:
     spread = 1 / math.sqrt(1 / math.log(FIRST_FACTOR) ** 2 + n_done)
     factor = max(LEAST_FACTOR, math.exp(spread))
     return TimeLeft(likely_s=round(likely_s, 1), low_s=round(likely_s / factor, 1), high_s=round(likely_s * factor, 1))
+
+
+def told(pieces: Iterable[T], total: int, what: str, *, each: int = 1, every_s: float = 30.0) -> Iterator[T]:
+    """Yields the pieces, of `each` things; says every so often on stderr how many of `total` things are done.
+
+    `what` names the things. Of a job shorter than `every_s`, nothing is said.
+    """
+    began = said = time.monotonic()
+    for n_done, piece in enumerate(pieces):
+        now = time.monotonic()
+        if now - said >= every_s and (share := n_done * each / total):
+            left = with_range((now - began) * (1 - share) / share, n_done).words()
+            print(f"{n_done * each} of {total} {what}, {left}", file=sys.stderr, flush=True)
+            said = now
+        yield piece
 
 
 def length_of(seconds: float) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.time_left import length_of, seconds_left, with_range
+from manifests.time_left import length_of, seconds_left, told, with_range
 
 
 def test_the_expected_time_holds_until_something_is_done_and_then_the_pace() -> None:
@@ -20,6 +20,17 @@ def test_the_expected_time_holds_until_something_is_done_and_then_the_pace() -> 
 def test_the_range_holds_the_likely_time_and_narrows(likely_s: float, n_done: int) -> None:
     now, later = with_range(likely_s, n_done), with_range(likely_s, n_done + 10)
     assert now.low_s <= later.low_s <= later.likely_s <= later.high_s <= now.high_s
+
+
+def test_a_job_that_takes_long_tells_how_far_it_is_and_a_short_one_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(told("abcd", 10, "videos", each=3)) == list("abcd")
+    assert capsys.readouterr().err == ""
+
+    assert list(told("abcd", 10, "videos", each=3, every_s=0)) == list("abcd")
+
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(", ")[0] for line in lines] == ["3 of 10 videos", "6 of 10 videos", "9 of 10 videos"]
+    assert all(line.endswith("left") or "left (" in line for line in lines)
 
 
 def test_a_time_left_is_told_with_its_range() -> None:

@@ -30,6 +30,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from manifests.errors import UserError
+from manifests.time_left import told
 from train.data.decode import SampleBroken
 from train.data.index import Index
 from train.data.plan import Stream, rank_slice
@@ -47,6 +48,7 @@ from train.data.workers import (
     killed_from_outside,
     started,
 )
+from train.distributed import rank_in
 from train.rows import Rows, joined
 
 TIMEOUT_S = 300.0
@@ -344,7 +346,7 @@ def read_once(dataset: ClipDataset, samples: Sequence[int], n_workers: int, chun
     )
     loaded = started(loader)
     try:
-        yield from loaded
+        yield from told(loaded, len(tickets), "samples", each=chunk) if rank_in() == 0 else loaded
     except WORKER_ERRORS as error:
         deaths = dead_workers(error, loaded)
         most = Workers(n_workers, chunk).max_shm_bytes(dataset.view, n_workers * chunk)

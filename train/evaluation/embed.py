@@ -30,6 +30,7 @@ from manifests.hashing import hash_name
 from manifests.lock import is_alive
 from manifests.schema import EMBEDDED
 from manifests.shards import read_shard_rows
+from manifests.time_left import told
 from train.data.decode import ClipView
 from train.data.index import Index
 from train.data.loader import ClipDataset, Loaded, read_once
@@ -144,7 +145,7 @@ def embed(
     claims, n_made, n_lost = Claims(files), 0, 0
     while missing := sorted(work.keys() - set(files.names(""))):
         n_before = n_made
-        for name in missing:
+        for name in told(missing, len(missing), "shards"):
             if not claims.take(name):
                 continue
             if not files.exists(name):

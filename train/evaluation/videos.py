@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from manifests.errors import UserError
 from manifests.shards import MANIFEST_NAME, read_manifest
+from manifests.time_left import told
 from train.annotations.captions import Query
 from train.annotations.files import video_name
 from train.data.decode import SampleBroken, decode_sample
@@ -28,6 +29,7 @@ from train.data.registry import Source
 from train.data.texts import samples_named
 from train.data.views import MEMBERS, Views
 from train.data.workers import WORKER_ERRORS, dead_workers, ignore_stop_signals, started
+from train.distributed import rank_in
 from train.evaluation.encoder import Inputs, hybrid_views
 
 Span = tuple[float, float] | None
@@ -167,7 +169,7 @@ def read_videos(
     batches = started(loader)
     seen = 0
     try:
-        for read in batches:
+        for read in told(batches, len(names), "videos", each=batch) if rank_in() == 0 else batches:
             seen += len(read)
             yield read
     except WORKER_ERRORS as error:

@@ -23,7 +23,7 @@ from manifests.clip_status import is_success
 from manifests.errors import UserError
 from manifests.settings import load_config
 from manifests.shards import Manifest, ShardEntry, read_manifest, read_shard_rows
-from train.config import DataConfig, TrainConfig
+from train.config import TrainConfig
 from train.data.decode import SampleBroken
 from train.data.index import Index, load_index
 from train.data.read import Reader, ShardUnreadable
@@ -31,6 +31,7 @@ from train.data.registry import SampleView, Source
 from train.data.where import choose, refuse_none
 from train.feed.batches import choose_source, view_of
 from train.feed.tokenizer import UNK, Tokenizer, load_tokenizer, tokenizer_from_captions
+from train.sections import DataConfig
 
 MOST_KEYS = 2_000_000
 """The videos of the splits are compared only in data sets of at most this many samples."""

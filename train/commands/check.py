@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from manifests.exits import ExitCode
+from train.commands.config import load_train_config
 
 
 def check(
@@ -26,12 +27,11 @@ def check(
     Prints problems, the mix of categories, lengths, words, and how much the workers load per second. Without --config,
     it uses HD-VILA's own view and a vocabulary made from the captions.
     """
-    from manifests.settings import load_config
-    from train.check import check_data, plain_config
-    from train.config import TrainConfig
-
     keys = [*(overrides or []), f"data.manifest={manifest}"]
-    settings = load_config(TrainConfig, config, keys) if config else plain_config(keys)
+    given = load_train_config(config, keys) if config else None
+    from train.check import check_data, plain_config
+
+    settings = given or plain_config(keys)
     report = check_data(settings, n_samples=samples, seconds=seconds, n_workers=workers or os.cpu_count() or 1)
     typer.echo(json.dumps(report.flat(), indent=2) if as_json else report.describe())
     if report.problems:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from manifests.exits import ExitCode
+from train.commands.config import load_train_config
 
 
 def crossfit(
@@ -25,13 +26,11 @@ def crossfit(
 
     The same command goes on after a stop or a kill.
     """
-    from manifests.settings import load_config
-    from train.config import TrainConfig
+    settings, folder = load_train_config(config, overrides), out.rstrip("/")
     from train.crossfit import score_halves, train_halves
     from train.distributed import process_from_environment, process_group
     from train.loop.fit import StopRequest, launcher_pid, stop_on_signals
 
-    settings, folder = load_config(TrainConfig, config, overrides), out.rstrip("/")
     process = process_from_environment(settings.loop.device)
     stop = StopRequest(launcher_pid=launcher_pid())
     with process_group(process):

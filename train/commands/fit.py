@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from manifests.exits import ExitCode
+from train.commands.config import load_train_config
 
 
 def fit(
@@ -19,13 +20,11 @@ def fit(
     """
     if os.environ.get("RANK", "0") == "0":  # loading torch alone takes seconds, half a minute on a busy machine
         typer.echo(f"{config}: loading the trainer", err=True)
-    from manifests.settings import load_config
-    from train.config import TrainConfig
+    settings = load_train_config(config, overrides)
     from train.distributed import process_from_environment, process_group
     from train.loop.fit import StopRequest, launcher_pid, stop_on_signals
     from train.loop.fit import fit as run_fit
 
-    settings = load_config(TrainConfig, config, overrides)
     process = process_from_environment(settings.loop.device)
     stop = StopRequest(launcher_pid=launcher_pid())
     with stop_on_signals(stop), process_group(process):

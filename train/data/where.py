@@ -26,8 +26,8 @@ from manifests.sample_index import open_index, write_index
 from manifests.schema import EMBEDDED, SHARD_ROWS
 from manifests.shards import read_shard_rows
 from manifests.where import Expression, lines_in, with_flags, with_nulls
-from train.config import DataConfig
 from train.data.index import READ_THREADS, Index
+from train.sections import DataConfig
 
 Numbers = npt.NDArray[np.float64]
 

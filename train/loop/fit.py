@@ -33,7 +33,7 @@ from torch import nn
 
 from manifests.errors import UserError
 from manifests.terminal import heeding
-from train.config import DataConfig, TrainConfig
+from train.config import TrainConfig
 from train.data.plan import mix
 from train.distributed import Process, agree, from_first, whole
 from train.evaluation.benchmark import BenchmarkOptions
@@ -142,7 +142,7 @@ def _fit(config: TrainConfig, home: Home, process: Process, stop: StopRequest) -
     data = feed.data
     benchmark = published_of(config, folder / "index")
     unscored = "" if benchmark is not None else no_val(config, data)
-    if unscored and config.data.val_split != DataConfig.model_fields["val_split"].default:
+    if unscored and config.data.val_split != type(config.data).model_fields["val_split"].default:
         raise UserError(unscored)
     n_steps = config.loop.steps or math.ceil(config.loop.epochs * data.epoch_length / config.loop.batch)
     model = first_model(config, process, resuming=bool(checkpoints(home.place)))

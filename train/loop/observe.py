@@ -39,12 +39,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from manifests.errors import UserError
 from manifests.time_left import seconds_left, with_range
-from train.config import ObserveConfig, TrainConfig
+from train.config import TrainConfig
 from train.feed.batches import view_of
 from train.loop.scalars import Unread
 from train.models.base import Model
 from train.models.wrapping import autocast
 from train.rows import Rows
+from train.sections import ObserveConfig
 
 FLOPS_SOURCE = "counted: forward operators x 3"
 

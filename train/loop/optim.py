@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from manifests.errors import UserError
-from train.config import OptimConfig
 from train.models.wrapping import unwrap
+from train.sections import OptimConfig
 
 
 def clean_name(name: str) -> str:

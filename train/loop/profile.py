@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from train.config import ProfileConfig
 from train.distributed import Process
+from train.sections import ProfileConfig
 
 Step = TypeVar("Step", bound=tuple[Any, ...])
 

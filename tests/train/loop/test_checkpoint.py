@@ -10,7 +10,6 @@ import torch
 
 from hdvila_testing.drawn_set import MICRO_MODEL
 from manifests.errors import UserError
-from train.config import OptimConfig
 from train.distributed import Process
 from train.loop.checkpoint import (
     Checkpointer,
@@ -26,6 +25,7 @@ from train.loop.checkpoint import (
 )
 from train.loop.optim import Ema, build_optimizer
 from train.models import ModelConfig, build_model
+from train.sections import OptimConfig
 
 ALONE = Process(0, 1, torch.device("cpu"))
 FACTS = Facts(step=1, manifest_sha256="m", index_fingerprint="i", config={}, world=1)

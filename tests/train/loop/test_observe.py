@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from train.config import ObserveConfig, TrainConfig
+from train.config import TrainConfig
 from train.loop import observe
 from train.loop.scalars import Unread
+from train.sections import ObserveConfig
 
 SECONDS_WAITED, SECONDS_OF_WORK = 1.0, 3.0
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from hdvila_testing.drawn_set import MICRO_MODEL
 from manifests.errors import UserError
-from train.config import OptimConfig
 from train.loop.optim import Ema, build_optimizer, clip_gradients, lr_factor, parameter_groups, set_lr
 from train.models import ModelConfig, build_model
+from train.sections import OptimConfig
 
 
 @pytest.fixture(scope="module")

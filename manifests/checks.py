@@ -59,6 +59,26 @@ CHECKS = (
         "no audio, or only silence: its loudest 100 ms are below -60 dBFS",
     ),
     CheckFacts(
+        "low_heard",
+        Reason.LOW_HEARD,
+        "flag",
+        "little of its text is heard in it, if a recogniser listened (media.heard.model)",
+        (
+            Setting(
+                "least_heard",
+                0.35,
+                "share of a clip's text that is heard below which it is low_heard",
+                {"ge": 0, "le": 1},
+            ),
+        ),
+    ),
+    CheckFacts(
+        "other_speech",
+        Reason.OTHER_SPEECH,
+        "flag",
+        "at least nine in ten clips of its video are below least_heard: captions of another film, or translated",
+    ),
+    CheckFacts(
         "brightness",
         Reason.BAD_EXPOSURE,
         "ignore",

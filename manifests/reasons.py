@@ -113,6 +113,9 @@ class Reason(StrEnum):
     STILL_PICTURE = "still_picture"
     BAD_EXPOSURE = "bad_exposure"
     SILENT = "silent"
+    LOW_HEARD = "low_heard"
+    OTHER_SPEECH = "other_speech"
+    NO_RECOGNISER = "no_recogniser"
     ACROSS_SCENE_CUT = "across_scene_cut"
     DUPLICATE_VIDEO = "duplicate_video"
     DUPLICATE_CLIP = "duplicate_clip"
@@ -269,6 +272,9 @@ FACTS: dict[Reason, _Fact] = {
     Reason.STILL_PICTURE: _Fact(NEVER, "the picture does not move"),
     Reason.BAD_EXPOSURE: _Fact(NEVER, "nearly black or nearly white throughout"),
     Reason.SILENT: _Fact(NEVER, "the audio is silent"),
+    Reason.LOW_HEARD: _Fact(NEVER, "little of its text is heard in its audio"),
+    Reason.OTHER_SPEECH: _Fact(NEVER, "its captions are not what is said in it: of another film, or translated"),
+    Reason.NO_RECOGNISER: _Fact(LATER, "the speech recogniser cannot be loaded there, or failed; clips go on without"),
     Reason.ACROSS_SCENE_CUT: _Fact(NEVER, "the clip crosses a scene cut"),
     Reason.DUPLICATE_VIDEO: _Fact(NEVER, "the same address or the same pictures as another video"),
     Reason.DUPLICATE_CLIP: _Fact(NEVER, "the same pictures as another clip"),

@@ -129,6 +129,13 @@ class ClipRow(TypedDict):
     flags: str
 
 
+class HeardRow(TypedDict):
+    video_id: str
+    heard_by: str
+    language: str
+    words: list[WordRow]
+
+
 class PackRow(TypedDict):
     key: str
     clip_id: str
@@ -229,6 +236,7 @@ class ShardRow(TypedDict):
     alignment_confidence: float
     motion: float
     speech_share: float
+    heard: float
     flags: str
 
 

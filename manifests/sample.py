@@ -130,6 +130,10 @@ class SampleJson(BaseModel):
     motion: float
     speech_share: float = -1.0
     """The share of the clip in which somebody speaks, by its audio; -1 if it was not listened to."""
+    heard: float = -1.0
+    """How much of its text a recogniser hears in the clip, 0 to 1; -1 if it was not asked, or heard no words."""
+    heard_by: str = ""
+    """The recogniser: its model with its hash, device, versions; "" where `heard` is -1."""
     alignment_confidence: float
     proxy_width: int
     """Of KEY.m4v, in pixels; 0 if there is none."""
@@ -172,6 +176,7 @@ _MISSING = {
     "cut_mode": "remux",
     "motion": -1.0,
     "speech_share": -1.0,
+    "heard": -1.0,
     "proxy_step": 1,
     "versions": "{}",
     **dict.fromkeys(("words", "scene_cuts", "scene_spans", "flags", "stills"), "[]"),

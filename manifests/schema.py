@@ -150,6 +150,15 @@ CLIPS = pa.schema(
     ]
 )
 
+HEARD = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("heard_by", pa.string()),  # the recogniser: its model with its hash, device, versions
+        ("language", pa.string()),  # that it took the speech for; "" if it heard none
+        ("words", pa.list_(WORD)),  # in source time
+    ]
+)
+
 PACKS = pa.schema(
     [
         ("key", pa.string()),  # <video_id>_<n:05d>
@@ -260,6 +269,7 @@ SHARD_ROWS = pa.schema(
         ("alignment_confidence", pa.float64()),
         ("motion", pa.float64()),
         ("speech_share", pa.float64()),
+        ("heard", pa.float64()),
         ("flags", pa.string()),  # JSON list of strings
     ]
 )
@@ -299,6 +309,7 @@ TABLES: dict[str, pa.Schema] = {
     "captions": CAPTIONS,
     "transcripts": TRANSCRIPTS,
     "clips": CLIPS,
+    "heard": HEARD,
     "packs": PACKS,
     "compared": COMPARED,
     "matches": MATCHES,
@@ -312,6 +323,7 @@ WIDE: dict[str, tuple[str, ...]] = {
     "captions": ("payload",),
     "transcripts": ("words", "events", "minhash"),
     "clips": ("text",),
+    "heard": ("words",),
     "packs": ("text", "members", "phashes"),
 }
 """By table: the columns that merged tables keep in a separate file, so that counts and joins never load them."""

@@ -226,6 +226,21 @@ def _member_of_others(name: str, member: Any) -> type[Section]:
     return create_model(name, __base__=Section, **_of_member(facts))
 
 
+class HeardConfig(Section):
+    """Whether what is said in a video is what its captions say, by a speech recogniser."""
+
+    stage: ClassVar[str] = "recognise"
+
+    model: str = identity(
+        "",
+        doc="folder with a Whisper model for CTranslate2 (model.bin …), which hdvila[recognise] listens with; empty: "
+        "nothing is recognised",
+    )
+    compute_type: Literal["int8", "int8_float16", "float16", "float32"] = identity(
+        "int8", doc="numbers that the model computes with; int8_float16 and float16 need a GPU"
+    )
+
+
 class DuplicatesConfig(Section):
     """What becomes of clips and videos that show the same pictures as others."""
 
@@ -255,4 +270,5 @@ class MediaConfig(Section):
     checks: Annotated[
         SerializeAsAny[ChecksConfig], BeforeValidator(WithPlugins(ChecksConfig, "checks", _check_of_others))
     ] = ChecksConfig()
+    heard: HeardConfig = HeardConfig()
     duplicates: DuplicatesConfig = DuplicatesConfig()

@@ -30,6 +30,7 @@ EMPTIED = {
     "captions": ("payload",),
     "transcripts": ("words", "events", "minhash"),
     "clips": ("text",),
+    "heard": ("words",),
     "packs": ("text", "error_message", "phashes", "pack"),
 }
 """By table: the columns with words, names, or hashes of pictures of a video. A test compares them with the schema."""
@@ -52,7 +53,7 @@ def purge(store: Store, names: Mapping[str, str]) -> int:
         for table, columns in _COLUMNS.items()
         if table == REJECTS or "video_id" in TABLES[table].names
     }
-    n_rows = edit_tables(store, edits, {"media": names, "choose": chosen})
+    n_rows = edit_tables(store, edits, {"media": names, "recognise": names, "choose": chosen})
     for _, new in plans:  # last: what a unit was called follows from the plan as it was
         write_plan(store, new)
     _rename_in_documents(store, names)

@@ -34,6 +34,7 @@ _OF_VIDEO = {
     **dict.fromkeys(("listings", "candidates", "videos"), ("given_spans",)),
     "captions": ("payload",),
     "transcripts": ("words", "events", "minhash"),
+    "heard": ("words",),
     REJECTS: ("detail",),
 }
 """What a purge empties of a video that says it: all that may hold its words."""

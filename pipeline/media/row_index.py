@@ -24,7 +24,7 @@ from manifests.columns import in_a_file
 from manifests.hashing import UInt64
 from manifests.membership import hash_ids, spans_in
 from manifests.reasons import Reason
-from manifests.rows import ClipRow, VideoRow, WordRow
+from manifests.rows import ClipRow, HeardRow, VideoRow, WordRow
 from manifests.schema import TABLES
 from pipeline.engine.store.commits import part_name
 from pipeline.engine.store.many_parts import read_many
@@ -155,6 +155,12 @@ def video_rows(store: Store, parts: Sequence[Part], video_id: str) -> list[Video
 def clip_rows(store: Store, parts: Sequence[Part], video_id: str) -> list[ClipRow]:
     """The rows of a video's clips in these parts of `clips`, in the order of the parts."""
     return [row for part in parts for row in _rows_of(store, part, video_id).to_pylist()]
+
+
+def heard_rows(store: Store, part: Part, video_id: str) -> list[HeardRow]:
+    """The row of a video in this part of `heard`, if it has one there."""
+    rows: list[HeardRow] = _rows_of(store, part, video_id).to_pylist()
+    return rows
 
 
 def words_of_clips(store: Store, part: Part | None, clips: Sequence[ClipRow]) -> dict[int, ClipWords]:

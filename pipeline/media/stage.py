@@ -26,9 +26,10 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit
 from pipeline.media.borders import ClipWords
+from pipeline.media.own_text import NOT_HEARD, texts_heard
 from pipeline.media.packs import PackedSample, write_pack
 from pipeline.media.probe import Starved, Unusable, time_limit_s
-from pipeline.media.row_index import RowIndex, clip_rows, video_rows, words_of_clips
+from pipeline.media.row_index import RowIndex, clip_rows, heard_rows, video_rows, words_of_clips
 from pipeline.media.source_files import refuse_changed, refuse_unreadable, source_file
 from pipeline.media.video import MadeClip, MadeVideo, make_video
 from pipeline.media.work_limit import WALL_FACTOR
@@ -60,6 +61,8 @@ class MediaJob:
     transcripts: tuple[Part | None, ...]
     looks_anew: int = 0
     """How often it was looked at anew because it had changed."""
+    heard: Part | None = None
+    """The part with what a recogniser heard in it, if one listened."""
 
 
 def rows_of_job(job: MediaJob, store: Store) -> tuple[VideoRow, list[ClipRow], dict[int, ClipWords]]:
@@ -107,9 +110,11 @@ class MediaStage:
         """
         rows_of = zip(self.video_ids, self.index.find_rows(store, self.video_ids), strict=True)
         known = [(video_id, rows) for video_id, rows in rows_of if rows is not None]
+        heard = store.parts_of("heard", self.video_ids) if self.config.heard.model else {}
         units, looks_anew = [], times_looked_anew(store)
         for video_id, rows in sorted(known, key=lambda video: -video[1].length_s):
-            payload = MediaJob(video_id, rows.video, rows.clips, rows.transcripts, looks_anew[video_id])
+            said = heard.get(video_id)
+            payload = MediaJob(video_id, rows.video, rows.clips, rows.transcripts, looks_anew[video_id], said)
             limit_s = self.unit_limit_s(rows.length_s, is_file=rows.is_file)
             expected_s = rows.length_s * _WORK_S_AN_HOUR / 3600
             units.append(Unit(video_id, payload, (video_id,), limit_s, not rows.is_file, expected_s))
@@ -152,10 +157,12 @@ class MediaStage:
         video, clips, words = rows_of_job(unit.payload, context.store)
         path = source_file(video["media_path"], context) if video["media_path"] else self._fetched(unit, context)
         refuse_changed(path, video, context)
+        said = unit.payload.heard
+        texts = texts_heard(clips, heard_rows(context.store, said, video["video_id"])) if said else NOT_HEARD
         members = context.scratch / "members"
         members.mkdir()
         try:
-            made = make_video(path, video, clips, self.config, members, words)
+            made = make_video(path, video, clips, self.config, members, words, texts)
         except Unusable as fault:
             refuse_unreadable(path, fault, context)
             raise

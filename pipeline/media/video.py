@@ -29,6 +29,7 @@ from pipeline.media.cutting import CutClip, CutFailure, Span, cut_clips
 from pipeline.media.cutting.audio import decode_audio
 from pipeline.media.hearing import Heard, heard_of, is_wanted
 from pipeline.media.members import Made, members_on
+from pipeline.media.own_text import NOT_HEARD, TextsHeard
 from pipeline.media.packs import Sample
 from pipeline.media.probe import Probe, open_and_probe, open_media, refuse_unfit, time_limit_s
 from pipeline.media.scenes import Part, Scenes, apply_cuts, cuts_inside, find_scenes, spans_inside
@@ -79,11 +80,12 @@ def make_video(
     config: MediaConfig,
     scratch: Path,
     words: Mapping[int, ClipWords] | None = None,
+    texts: TextsHeard = NOT_HEARD,
 ) -> MadeVideo:
     """Cuts the planned `clips` (rows of CLIPS) of `video` (a row of VIDEOS) out of the file at `path`.
 
-    `words`: those of each clip by its number; a clip may have none. Raises Unusable where the file as a
-    whole cannot be used, Starved where the machine gives it too little time.
+    `words`: those of each clip by its number; a clip may have none. `texts`: how much of theirs is heard.
+    Raises Unusable where the file as a whole cannot be used, Starved where the machine gives it too little time.
     """
     watch = Stopwatch()
     with ExitStack() as stack:
@@ -101,7 +103,7 @@ def make_video(
         refuse_unfit(source, config.cut)
         plan = {int(row["n"]): row for row in clips}
         spans = [Span(n, int(row["start_ms"]), _end_ms(row, source)) for n, row in sorted(plan.items())]
-        work = _Work(source, opened, video, plan, words or {}, config, scratch, watch, limit, is_converted)
+        work = _Work(source, opened, video, plan, words or {}, texts, config, scratch, watch, limit, is_converted)
         return work.run(spans)
 
 
@@ -119,6 +121,7 @@ class _Work:
     video: Mapping[str, Any]
     plan: Mapping[int, Mapping[str, Any]]
     words: Mapping[int, ClipWords]
+    texts: TextsHeard
     config: MediaConfig
     scratch: Path
     watch: Stopwatch
@@ -194,7 +197,7 @@ class _Work:
         if inside and self.config.scenes.action == "drop":
             return self._failed(clip.n, Reason.ACROSS_SCENE_CUT, f"cuts at {inside} ms")
         heard = self._heard(clip, look)
-        faults = self._findings(look, heard)
+        faults = self._findings(clip, look, heard)
         for finding in faults:
             if finding.action == "reject":
                 return self._failed(clip.n, finding.reason, finding.detail)
@@ -213,10 +216,11 @@ class _Work:
             flags=tuple(flags),
         )
 
-    def _findings(self, look: ClipLook | None, heard: Heard) -> list[Finding]:
-        seen = Seen(self.source.video, heard=heard.faults)
+    def _findings(self, clip: CutClip, look: ClipLook | None, heard: Heard) -> list[Finding]:
+        seen = Seen(self.source.video, heard=heard.faults, shares_heard=self.texts.shares.values())
+        seen.text_heard = self.texts.shares.get(self.parts[clip.n].of, -1.0)
         if look is not None:
-            seen = Seen(self.source.video, look.facts, look.faults, measures=look.measures, heard=heard.faults)
+            seen = replace(seen, look=look.facts, faults=look.faults, measures=look.measures)
         with self.watch("checks"):
             return findings(seen, self.config)
 
@@ -318,6 +322,8 @@ class _Work:
             "flags": _json(sorted({*json.loads(row["flags"] or "[]"), *flags})),
             "motion": look.facts.motion if look is not None else -1.0,
             "speech_share": self.speech.share(clip.start_ms, clip.end_ms) if self.speech is not None else -1.0,
+            "heard": (heard := self.texts.shares.get(self.parts[clip.n].of, -1.0)),
+            "heard_by": self.texts.by if heard >= 0 else "",
             "alignment_confidence": round(float(row["confidence"]), 6),
             "versions": _json(sample_versions() | {"yt-dlp": video["yt_dlp_version"]}),
         }

@@ -129,15 +129,15 @@ def _marked(mark: dict[str, Any], x: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def lengths_by_category(lengths: Mapping[str, Values]) -> Chart:
-    """For each category the median length in seconds, with a bar that holds nine clips in ten."""
+def by_category(what: str, unit: str, by_name: Mapping[str, Values], digits: int = 1) -> Chart:
+    """For each category the median of its clips, with a bar that holds nine clips in ten."""
     rows: list[dict[str, Any]] = []
-    for name, seconds in lengths.items():
-        low, middle, high = (seconds.percentile(q) for q in (5, 50, 95))
-        says = f"{name}: {middle:.1f} s, nine in ten from {low:.1f} to {high:.1f} s"
+    for name, values in by_name.items():
+        low, middle, high = (round(values.percentile(q), digits) for q in (5, 50, 95))
+        says = f"{name}: {middle} {unit}, nine in ten from {low} to {high}"
         rows.append({"category": name, "low": low, "middle": middle, "high": high, "says": says})
     y = {"field": "category", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 150}}
-    x = {"type": "quantitative", "title": "seconds", "axis": {"tickCount": 5}}
+    x = {"type": "quantitative", "title": unit, "axis": {"tickCount": 5}}
     span = {"x": {"field": "low", **x}, "x2": {"field": "high"}, "y": y, "description": {"field": "says"}}
     tick = {"x": {"field": "middle", **x}, "y": y, "description": {"field": "says"}}
     spec = {
@@ -156,9 +156,9 @@ def lengths_by_category(lengths: Mapping[str, Values]) -> Chart:
         ],
     }
     numbers = tuple((row["category"], row["says"].partition(": ")[2]) for row in rows)
-    summary = f"length of the clips of each of {len(rows)} categories"
-    note = "seconds; line: the middle clip; bar: nine clips in ten"
-    return Chart("length by category", note, spec, summary, ("category", "seconds"), numbers)
+    summary = f"{what} of the clips of each of {len(rows)} categories"
+    note = f"{unit}; line: the middle clip; bar: nine clips in ten"
+    return Chart(f"{what} by category", note, spec, summary, ("category", unit), numbers)
 
 
 def concentration(clips: NDArray[np.int64]) -> Chart:

@@ -31,11 +31,11 @@ from pipeline.report.charts import (
     BalanceRow,
     Chart,
     balance_rows,
+    by_category,
     concentration,
     count_list,
     drawn,
     histogram,
-    lengths_by_category,
     lengths_of,
     nice_top,
 )
@@ -45,7 +45,7 @@ from pipeline.report.data import ReportData, read_report_data
 from pipeline.report.facts import ClipFacts, read_facts
 from pipeline.report.samples import view_samples
 from pipeline.report.summary import REPORT_NAME, amount, shown_categories
-from pipeline.report.tally import N
+from pipeline.report.tally import N, Values
 from pipeline.report.templates import environment
 from pipeline.report.verdict import ENOUGH, before_publishing, requirements
 from pipeline.shards.by_split import splits_of
@@ -252,7 +252,9 @@ def funnel_rows(level: Level, examples: Mapping[tuple[str, str], tuple[str, ...]
 
 
 def charts(data: ReportData, facts: ClipFacts) -> list[Chart]:
-    """Length, words, words a second, alignment and motion of the clips, and their length by category."""
+    """Length, words, words a second, alignment and motion of the clips, and their length by category; how much of their
+    text was heard, if a recogniser listened.
+    """
     clips = data.clips
     seconds, words, rate, motion = clips.seconds(), clips.words(), clips.words_per_second(), facts.motion
     made = [
@@ -268,4 +270,11 @@ def charts(data: ReportData, facts: ClipFacts) -> list[Chart]:
         histogram("motion", motion, top=nice_top(motion, 2), unit="grey levels in half a second"),
     ]
     lengths = {category_name(i): clips.seconds(i) for i in clips.categories()}
-    return [*made, lengths_by_category(dict(sorted(lengths.items())))] if lengths else made
+    if lengths:
+        made.append(by_category("length", "seconds", dict(sorted(lengths.items()))))
+    if facts.heard:
+        every = Values.of([share for shares in facts.heard.values() for share in shares])
+        by_name = {name: Values.of(shares) for name, shares in sorted(facts.heard.items())}
+        made.append(histogram("text that is heard", every, top=1, unit="F1 of its words and those heard"))
+        made.append(by_category("text that is heard", "F1", by_name, digits=2))
+    return made

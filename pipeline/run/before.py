@@ -25,6 +25,7 @@ from pipeline.engine.run.progress import under_way
 from pipeline.engine.run.status_files import read_run_status
 from pipeline.engine.store.store import Store
 from pipeline.media.ffmpeg import find_ffmpeg
+from pipeline.media.recogniser import why_deaf
 from pipeline.site.fetch import SPARE_BYTES
 from pipeline.site.kept_sessions import status_of_site
 from pipeline.site.pauses import read_state
@@ -50,6 +51,7 @@ def refuse_what_is_missing(config: RunConfig, store: Store, stop: StopRequest) -
         folder_of(config.folder)
         if config.folder.category_from == "mapping":
             read_mapping(config.folder.mapping)
+    warn_of_no_recogniser(config)
     asks = asks_site(config)
     if asks:
         find_ffmpeg()
@@ -58,6 +60,12 @@ def refuse_what_is_missing(config: RunConfig, store: Store, stop: StopRequest) -
         _refuse_full_disk([*([Path(store.root)] if store.is_local else []), scratch])
         if asks:
             _wait_for_the_site(config, store, stop)
+
+
+def warn_of_no_recogniser(config: RunConfig) -> None:
+    """Says that nothing will be heard, where that can be told here: the run itself goes on without."""
+    if config.media.heard.model and not config.engine.ray_address and (why := why_deaf(config.media.heard)):
+        log.warning("%s: clips get heard: -1", why)
 
 
 def _refuse_full_disk(folders: list[Path]) -> None:

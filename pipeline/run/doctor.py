@@ -21,6 +21,7 @@ from manifests.errors import UserError, storage_errors
 from pipeline.config import RunConfig
 from pipeline.config.crawl import IdentityConfig
 from pipeline.crawl.sources.registry import asks_site
+from pipeline.media.recogniser import why_deaf
 from pipeline.media.speech import can_hear
 from pipeline.run.site_checks import (
     CONNECT_TIMEOUT_S,
@@ -55,6 +56,9 @@ def examine(config: RunConfig, *, output: bool = True, online: bool = True, cana
     yield check_python()
     yield from check_ffmpeg()
     yield from check_speech(config)
+    if config.media.heard.model:
+        why = why_deaf(config.media.heard)
+        yield Finding("recogniser", WARN if why else OK, why or config.media.heard.model)
     try:
         has_site = asks_site(config)
     except UserError as error:

@@ -30,6 +30,7 @@ from pipeline.crawl.sources.registry import asks_site, fetch_by_source, source_n
 from pipeline.engine.run.drain import StopRequest
 from pipeline.engine.run.lines import Beside, Line
 from pipeline.engine.work.unit import Stage
+from pipeline.media.recognise import RecogniseStage
 from pipeline.media.row_index import RowIndex
 from pipeline.media.stage import MediaStage
 from pipeline.outdir.accounts import Accounts, check_accounts
@@ -179,6 +180,8 @@ def _made(run: Run, batches: Batches, group: Group, index: RowIndex) -> Line:
     config = run.config
     fetch = fetch_by_source(config, Fetcher(config.crawl, run.polite, config.media), lambda: run.hosts)
     limit_s = config.crawl.fetch_time_limit_s
+    if config.media.heard.model:
+        yield (RecogniseStage(config.media, batches.ids_of(group), index=index),)
     yield (MediaStage(config.media, batches.ids_of(group), fetch, fetch_limit_s=limit_s, index=index),)
     batches.end(group)
 

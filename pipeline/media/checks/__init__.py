@@ -6,7 +6,7 @@ and its default are in manifests/checks.py. A module added here is loaded automa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Audio: TypeAlias = "tuple[NDArray[np.float32] | None, int]"
 """(samples, rate): channels x samples, within -1 .. 1; None where there is no audio."""
 
-Need = Literal["frames", "audio"]
+Need = Literal["frames", "audio", "words"]
 
 
 class Measure(Protocol):
@@ -49,6 +49,10 @@ class Seen:
     measures: Mapping[str, Measure] = field(default_factory=dict)
     heard: Mapping[str, str] = field(default_factory=dict)
     """The findings of the audio checks made during the decode pass, by the check's name."""
+    text_heard: float = -1.0
+    """How much of the clip's text a recogniser hears, 0 to 1; -1: unknown."""
+    shares_heard: Collection[float] = ()
+    """The same of each clip of its video of which it is known."""
 
 
 @dataclass(frozen=True, slots=True)

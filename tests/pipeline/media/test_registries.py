@@ -47,7 +47,8 @@ def test_a_check_that_alone_is_on_gets_what_it_needs(facts) -> None:
     config = media_config(None, [*ONLY_CLIPS, f"media.checks.{facts.name}=flag"])
     need = next(check.needs for found, check in all_checks() if found is facts)
 
-    assert is_wanted(config) if need == "audio" else _needs_frames(config)
+    gets = {"audio": is_wanted, "frames": _needs_frames, "words": lambda _: True}  # words come with the clip
+    assert gets[need](config)
 
 
 def test_clips_alone_load_no_opencv() -> None:

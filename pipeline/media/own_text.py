@@ -1,0 +1,53 @@
+"""How much of each clip's own text a recogniser heard in its time.
+
+In:  planned clips, the row of `heard` of their video        Out: `TextsHeard`
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rapidfuzz.distance import LCSseq
+
+from manifests.rows import ClipRow, HeardRow, WordRow
+
+_BESIDE_MS = 200
+"""Words heard this long before and after a clip count as its own: captions' times and those heard differ by as much."""
+
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+"""Scripts that put no space between words (Thai, Lao, Burmese, Khmer, Japanese, Chinese): a letter is a word."""
+_WORD = re.compile(rf"[{_UNSPACED}]|(?:(?![{_UNSPACED}])[^\W_])+(?:'[^\W_]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class TextsHeard:
+    """`shares`: by a clip's number how much of its text was heard, 0 to 1; without clips in whose time nothing was."""
+
+    by: str = ""
+    shares: Mapping[int, float] = field(default_factory=dict)
+
+
+NOT_HEARD = TextsHeard()
+
+
+def texts_heard(clips: Sequence[ClipRow], rows: Sequence[HeardRow]) -> TextsHeard:
+    """Compares the texts of a video's clips with what was heard in it: its row, if it has one."""
+    if not rows:
+        return NOT_HEARD
+    said = {clip["n"]: said_in(rows[0]["words"], clip["start_ms"], clip["end_ms"]) for clip in clips}
+    shares = {clip["n"]: share_heard(clip["text"], heard) for clip in clips if (heard := said[clip["n"]])}
+    return TextsHeard(rows[0]["heard_by"] if shares else "", shares)
+
+
+def said_in(words: Iterable[WordRow], start_ms: int, end_ms: int) -> str:
+    """What was heard from start_ms to end_ms, and a little around."""
+    first, last = start_ms - _BESIDE_MS, end_ms + _BESIDE_MS
+    return " ".join(word["text"] for word in words if word["end_ms"] > first and word["start_ms"] < last)
+
+
+def share_heard(text: str, heard: str) -> float:
+    """Of the words of a text and those heard, the share that are in both in the same order, 0 to 1 (an F1)."""
+    own, other = (_WORD.findall(said.casefold().replace("’", "'")) for said in (text, heard))
+    return round(2 * LCSseq.similarity(own, other) / max(1, len(own) + len(other)), 4)

@@ -227,7 +227,7 @@ class Week:
             pass
         self.operator.types("status", self.operator.out)
         for video_id in self.refused:
-            self.operator.types("why", video_id, self.operator.out)
+            self.operator.types("why", video_id, "--out", self.operator.out)
         self.operator.types("audit", self.operator.out)
 
     def _run_once(self) -> bool:
@@ -296,7 +296,7 @@ def walk(n_videos: int, folder: Path) -> None:
         accounts = Accounts(requests, sum(world.distribution.latency_s) / 2)
         work = Work(world, Path(scratch), 2 * HOUR_S / per_hour)
         rehearsal = Rehearsal(world, config, N_SLOTS, accounts, work)
-        site = Site(N_SLOTS, accounts, work, seen=rehearsal._see, seed=world.seed)
+        site = Site(N_SLOTS, accounts, work, seen=lambda finished: None, seed=world.seed)
         rehearsal.cluster = site
         operator = Operator(str(folder / "out"), accounts)
         week = Week(rehearsal, operator)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from manifests.seals import sealed
 from manifests.shards import RECORDS
+from manifests.stages import n_units
 from pipeline.engine.store.store import Store
 
 PATH = f"{RECORDS}/due.txt"
@@ -36,11 +37,12 @@ class Due:
         told = []
         if self.n_asked:
             told.append(
-                f"{self.n_asked} videos in finished shards were asked to be left out since: "
+                f"asked to be left out, and in finished shards: {n_units(self.n_asked, 'media')}: "
                 f"hdvila-pipeline remove {self.url} --ids {file}"
             )
         if self.n_alike:
-            told.append(f"{self.n_alike} videos look or sound like what was removed: look at the last lines of {file}")
+            alike = n_units(self.n_alike, "media")
+            told.append(f"like what was removed, by look or sound: {alike}: look at the last lines of {file}")
         return told
 
 

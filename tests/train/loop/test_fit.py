@@ -57,12 +57,6 @@ def test_a_run_leaves_its_config_metrics_checkpoints_and_scores(whole):
     assert json.loads((out / "summary.json").read_text())["scores"]["t2v_chance_r1"] == pytest.approx(0.2)
 
 
-def test_workers_change_no_loss(whole, drawn, tmp_path):
-    run(drawn, tmp_path / "again", data={"workers": 2})
-
-    assert losses(tmp_path / "again") == losses(whole[1])
-
-
 def test_a_run_that_is_finished_does_nothing_more(whole, drawn):
     outcome = run(drawn, whole[1])
 

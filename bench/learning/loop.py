@@ -121,7 +121,9 @@ def mended_times(data: Path, crossfitted: Path) -> dict[str, dict[str, float]]:
         keys = {row["key"] for _, row in pairs}
         rest = {key: score for key, score in scores.items() if key in keys or key not in truth}
         is_left = [not row["belongs_to"] for _, row in pairs]
-        is_there = [ms is not None and row["belongs_to"] and abs(row["offset_ms"] - ms) <= NEAR_MS for ms, row in pairs]
+        is_there = [
+            ms is not None and row["belongs_to"] != "" and abs(row["offset_ms"] - ms) <= NEAR_MS for ms, row in pairs
+        ]
         is_astray = [row["offset_ms"] != 0 and not right for (_, row), right in zip(pairs, is_there, strict=True)]
         shares = {"returned": is_there, "astray": is_astray, "left_out": is_left}
         found[kind] = {"n": len(pairs), "auc": auc(rest, keys), **{n: float(np.mean(v)) for n, v in shares.items()}}

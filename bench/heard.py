@@ -3,7 +3,8 @@
     python -m bench.heard --model FOLDER --kept FOLDER MEDIA=CAPTIONS … [--target 13.4] [--others 5]
 
 Plans clips from each file of captions as a run does, listens to each media file once (`--kept` has what was heard), and
-compares each clip's text, and those of other clips in its place, with what was heard in its time.
+compares each clip's text, and those of other clips in its place, with what was heard in its time. For captions with
+marks also what was heard as a transcript: word errors, F1 of its sentence ends, and how long its clips are.
 """
 
 import argparse
@@ -13,14 +14,20 @@ import time
 from pathlib import Path
 
 import numpy as np
+from rapidfuzz.distance import Levenshtein
 
+from manifests.rows import HeardRow
 from pipeline.config.media import MediaConfig
 from pipeline.config.text import ClipConfig, TextConfig
 from pipeline.media.own_text import said_in, share_heard
 from pipeline.media.probe import probe
+from pipeline.media.recognise import caption_row
 from pipeline.media.recogniser import load_recogniser
 from pipeline.media.work_limit import WorkLimit
-from pipeline.text.captions import read_track
+from pipeline.text.boundary.features import normalise
+from pipeline.text.captions import Track, read_track
+from pipeline.text.captions.words import ends_with_mark
+from pipeline.text.clip_plan import PlannedClip
 from pipeline.text.clips import plan_track
 
 Said = tuple[str, str]
@@ -56,13 +63,41 @@ def said_of(film: Path, captions: Path, config: TextConfig, media: MediaConfig, 
         print(f"{film.name}: {(time.process_time() - began) / source.duration_ms * 3_600_000:.0f} CPU s an hour")
         said.write_text(json.dumps(words))
     words = json.loads(said.read_text())
-    planned, rejects = plan_track(
-        track, config, language=config.transcript.languages[0], duration_ms=source.duration_ms
-    )
-    clips = [clip for clip, reject in zip(planned, rejects, strict=True) if reject is None]
+    if track.punctuated:
+        row: HeardRow = {"video_id": film.stem, "heard_by": "", "language": track.language, "words": words}
+        own = read_track(caption_row(row)["payload"], format="json3", kind="auto", language=track.language)
+        print_transcript(film.name, own, track, config)
+    clips = clips_of(track, config, source.duration_ms)
     pairs = [(clip.text, said_in(words, clip.start_ms, clip.end_ms)) for clip in clips]
     print(f"{film.name}: in the time of {sum(not heard for _, heard in pairs)} of {len(clips)} clips nothing was heard")
     return [pair for pair in pairs if pair[1]]
+
+
+def clips_of(track: Track, config: TextConfig, duration_ms: int = 0) -> list[PlannedClip]:
+    """The clips of a track that no filter rejects."""
+    planned, rejects = plan_track(track, config, language=track.language, duration_ms=duration_ms)
+    return [clip for clip, reject in zip(planned, rejects, strict=True) if reject is None]
+
+
+def print_transcript(name: str, heard: Track, captions: Track, config: TextConfig) -> None:
+    """Prints how well a transcript agrees with captions by people, and the mean lengths of their clips."""
+    words = [[normalise(word.text) for word in track.words] for track in (heard, captions)]
+    ends = [{i for i, word in enumerate(track.words) if ends_with_mark(word.text)} for track in (heard, captions)]
+    same = dict(zip(*_aligned(*words), strict=True))
+    found = sum(same.get(i) in ends[1] for i in ends[0])
+    seconds = [np.mean([c.end_ms - c.start_ms for c in clips_of(t, config)]) / 1000 for t in (heard, captions)]
+    errors = Levenshtein.distance(*words) / len(words[1])
+    print(
+        f"{name}: word errors {errors:.3f} of {len(words[1])}; sentence ends F1 {2 * found / sum(map(len, ends)):.3f}"
+    )
+    print(f"  clips of {seconds[0]:.1f} s, of the captions {seconds[1]:.1f} s")
+
+
+def _aligned(heard: list[str], captions: list[str]) -> tuple[list[int], list[int]]:
+    """The indices of words that stand for one another: equal ones, and those replaced one by one."""
+    steps = [s for s in Levenshtein.opcodes(heard, captions) if s.tag in ("equal", "replace")]
+    pairs = [(s.src_start + i, s.dest_start + i) for s in steps for i in range(s.src_end - s.src_start)]
+    return [a for a, _ in pairs], [b for _, b in pairs]
 
 
 def print_line(name: str, clips: list[Said], n_others: int, bound: float) -> None:

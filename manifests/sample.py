@@ -31,6 +31,8 @@ MAX_PIXELS = 4096 * 2160
 
 GIVEN = "given"
 """`boundary_model` of clips whose spans came with their videos: their borders are never moved."""
+RECOGNISED = "recognised"
+"""`caption_kind` of clips whose text is what a recogniser heard."""
 WHOLE_VIDEO = "whole_video"
 """Flag of a clip that is the whole video: its end is known only once its media is there."""
 WITHDRAWN = "withdrawn"
@@ -133,7 +135,8 @@ class SampleJson(BaseModel):
     heard: float = -1.0
     """How much of its text a recogniser hears in the clip, 0 to 1; -1 if it was not asked, or heard no words."""
     heard_by: str = ""
-    """The recogniser: its model with its hash, device, versions; "" where `heard` is -1."""
+    """The recogniser: its model with its hash, device, versions; "" where `heard` is -1, unless
+    `caption_kind` is `recognised`: its text is the recogniser's own."""
     alignment_confidence: float
     proxy_width: int
     """Of KEY.m4v, in pixels; 0 if there is none."""

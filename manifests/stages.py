@@ -90,6 +90,15 @@ TABLE = (
         again="round",
     ),
     StageFacts(
+        "recognise",
+        "listens to a video, for what is said in it",
+        reads=("videos",),
+        makes=("heard", "captions"),
+        void_by="packs",
+        again="unit",
+        unit="video",
+    ),
+    StageFacts(
         "transcripts",
         "reads caption tracks to words with times",
         reads=("videos", "captions"),
@@ -131,15 +140,6 @@ TABLE = (
         files=("selection.parquet", "balance.json"),
         ends_after="media",
         made_by=5,
-    ),
-    StageFacts(
-        "recognise",
-        "listens to a video, for what is said in it",
-        asks=True,
-        reads=("videos",),
-        makes=("heard",),
-        void_by="packs",
-        unit="video",
     ),
     StageFacts(
         "media",

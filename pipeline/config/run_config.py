@@ -152,6 +152,12 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _a_recogniser_is_there(self) -> "RunConfig":
+        if self.text.transcript.recognise == "missing" and not self.media.heard.model:
+            raise ValueError("text.transcript.recognise: missing: name the recogniser's model, media.heard.model")
+        return self
+
+    @model_validator(mode="after")
     def _resources_are_of_stages(self) -> "RunConfig":
         steps = list(type(self.stages).packages)
         known = [stage.name for stage in TABLE if not stage.files]  # those with files run in the driver

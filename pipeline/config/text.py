@@ -25,6 +25,11 @@ class TranscriptConfig(Section):
     check_language: bool = identity(
         True, doc="reject a track whose words are in another language than it says (wrong_language)"
     )
+    recognise: Literal["never", "missing"] = identity(
+        "never",
+        doc="videos of a folder without captions: never: rejected; missing: they get what a recogniser hears "
+        "(media.heard.model), and say so (caption_kind: recognised)",
+    )
     false_times: Literal["cue", "reject"] = identity(
         "cue",
         doc="tracks with false word times (translated, live): cue: use the times of cues; reject: reject the video",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from rapidfuzz.distance import LCSseq
 
 from manifests.rows import ClipRow, HeardRow, WordRow
+from manifests.sample import RECOGNISED
 
 _BESIDE_MS = 200
 """Words heard this long before and after a clip count as its own: captions' times and those heard differ by as much."""
@@ -36,9 +37,10 @@ def texts_heard(clips: Sequence[ClipRow], rows: Sequence[HeardRow]) -> TextsHear
     """Compares the texts of a video's clips with what was heard in it: its row, if it has one."""
     if not rows:
         return NOT_HEARD
-    said = {clip["n"]: said_in(rows[0]["words"], clip["start_ms"], clip["end_ms"]) for clip in clips}
-    shares = {clip["n"]: share_heard(clip["text"], heard) for clip in clips if (heard := said[clip["n"]])}
-    return TextsHeard(rows[0]["heard_by"] if shares else "", shares)
+    of_others = [clip for clip in clips if clip["caption_kind"] != RECOGNISED]
+    said = {clip["n"]: said_in(rows[0]["words"], clip["start_ms"], clip["end_ms"]) for clip in of_others}
+    shares = {clip["n"]: share_heard(clip["text"], heard) for clip in of_others if (heard := said[clip["n"]])}
+    return TextsHeard(rows[0]["heard_by"], shares)
 
 
 def said_in(words: Iterable[WordRow], start_ms: int, end_ms: int) -> str:

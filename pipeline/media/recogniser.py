@@ -98,6 +98,7 @@ class Recogniser:
         kind = f"{self._model.model.device} {self._model.model.compute_type}"
         self.name = ", ".join((f"{folder.resolve().name} sha256:{sha256}", kind, *tools))
         self.languages: tuple[str, ...] = tuple(self._model.supported_languages)
+        self.is_multilingual = len(self.languages) > 1
 
     def hear(self, source: Probe, limits: MediaLimits, limit: WorkLimit) -> Transcription:
         """Listens to a whole file; without audio, or where nobody speaks, there are no words.
@@ -108,7 +109,7 @@ class Recogniser:
         if source.audio is None or speech is None or speech.share(0, source.duration_ms) <= 0:
             return Transcription(self.name, "", [])
         words: list[WordRow] = []
-        language = "en" if self.languages == ("en",) else ""
+        language = "" if self.is_multilingual else "en"
         for start_ms, sound in _windows(source, limits, speech):
             segments, about = self._model.transcribe(
                 sound,

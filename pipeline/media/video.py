@@ -20,7 +20,7 @@ import av
 from manifests.categories import category_name
 from manifests.reasons import AnyReason, Reason
 from manifests.rows import WordRow
-from manifests.sample import WHOLE_VIDEO, SampleJson, clip_id, sample_key, written_sample
+from manifests.sample import RECOGNISED, WHOLE_VIDEO, SampleJson, clip_id, sample_key, written_sample
 from pipeline.config.media import MediaConfig
 from pipeline.media.borders import ClipWords, in_silence
 from pipeline.media.checks import Audio, Finding, Seen, checks_on, findings
@@ -323,7 +323,7 @@ class _Work:
             "motion": look.facts.motion if look is not None else -1.0,
             "speech_share": self.speech.share(clip.start_ms, clip.end_ms) if self.speech is not None else -1.0,
             "heard": (heard := self.texts.shares.get(self.parts[clip.n].of, -1.0)),
-            "heard_by": self.texts.by if heard >= 0 else "",
+            "heard_by": self.texts.by if heard >= 0 or row["caption_kind"] == RECOGNISED else "",
             "alignment_confidence": round(float(row["confidence"]), 6),
             "versions": _json(sample_versions() | {"yt-dlp": video["yt_dlp_version"]}),
         }

@@ -26,7 +26,7 @@ from pipeline.crawl.plan import Wanted
 from pipeline.crawl.progress import forget_committed
 from pipeline.crawl.rounds import rounds, stages_of
 from pipeline.crawl.sources.changed_files import look_at_changed_files
-from pipeline.crawl.sources.registry import asks_site, fetch_by_source, source_named
+from pipeline.crawl.sources.registry import asks_site, fetch_by_source, recognises_missing, source_named
 from pipeline.engine.run.drain import StopRequest
 from pipeline.engine.run.lines import Beside, Line
 from pipeline.engine.work.unit import Stage
@@ -126,7 +126,12 @@ def gather(run: Run, gathered: Gathered) -> Line:
     """Lists, looks at and reads videos until every category has what it needs or there is nothing more to ask."""
     for name in run.config.crawl.sources:
         if own := source_named(name).stage:
-            yield (own(run.config, run.hosts), *text_stages(run.config))
+            if recognises_missing(run.config):
+                yield (own(run.config, run.hosts),)
+                yield (RecogniseStage(run.config.media),)
+                yield text_stages(run.config)
+            else:
+                yield (own(run.config, run.hosts), *text_stages(run.config))
     yield from compare_texts(run)
     if asks_site(run.config):
         yield from crawl(run, last_wanted(run), gathered)

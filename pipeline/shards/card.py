@@ -134,9 +134,9 @@ NO_CONTACT = "**no address is given yet** (`shards.card.contact`); do not publis
 _RIGHTS = """The clips were cut from public videos; each sample's json has the `url`, `channel_id` and `license` of its
 video. The videos remain the property of their owners. To have a video or channel removed: {contact}.
 `tombstones.txt` lists what was removed; a removal rewrites the shards and the manifest. Captions are the uploader's
-or automatic ones (`caption_kind`) and contain errors; sentences end at their marks or where a model puts the ends
-(`boundary_model`; `pause`: at pauses alone, as where no model knows the language); people, places and opinions appear
-as they do in the videos."""
+or automatic ones, or what a recogniser heard (`caption_kind`), and contain errors; sentences end at their marks or
+where a model puts the ends (`boundary_model`; `pause`: at pauses alone, as where no model knows the language); people,
+places and opinions appear as they do in the videos."""
 
 
 def cut_mode(head: Mapping[str, Any]) -> str:

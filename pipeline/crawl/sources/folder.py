@@ -64,6 +64,8 @@ class FolderStage:
 
     config: FolderConfig
     media: MediaConfig
+    recognises: bool = False
+    """Whether a video without captions stays: it gets some later."""
     name: str = "folder"
     resources: Resources = Resources(time_limit_s=900)
 
@@ -119,7 +121,7 @@ class FolderStage:
             for path, payload in payloads
             if isinstance(payload, bytes)
         ]
-        if not tracks:
+        if not tracks and not (self.recognises and facts.audio):
             why = "; ".join(f"{path.name}: {payload}" for path, payload in payloads if isinstance(payload, str))
             raise Rejected(Reason.NO_CAPTIONS, why or "no caption file beside it")
         category_id = self._category(video_id, file, info, mapping)
@@ -361,7 +363,7 @@ def video_row(
         "channel_id": _text(info, "channel_id") or _text(info, "uploader_id"),
         "channel": _text(info, "channel") or _text(info, "uploader"),
         "duration_s": facts.duration_ms / 1000,
-        "language": _text(info, "language") or tracks[0]["language"],
+        "language": _text(info, "language") or (tracks[0]["language"] if tracks else ""),
         "upload_date": _text(info, "upload_date"),
         "license": _text(info, "license"),
         "view_count": _count(info, "view_count", -1, 2**63 - 1),

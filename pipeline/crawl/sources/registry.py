@@ -43,12 +43,17 @@ class Source:
 SITE = Source()
 SOURCES = {
     **dict.fromkeys(STAGES["list"].sources, SITE),
-    "folder": Source(stage=lambda config, _: FolderStage(config.folder, config.media)),
+    "folder": Source(stage=lambda config, _: FolderStage(config.folder, config.media, recognises_missing(config))),
     LISTS: Source(
         stage=lambda config, hosts: UrlsStage(config.urls, config.crawl, hosts),
         fetch=lambda config, hosts: _fetcher(UrlsStage(config.urls, config.crawl, hosts), config),
     ),
 }
+
+
+def recognises_missing(config: RunConfig) -> bool:
+    """Whether videos without captions get those that a recogniser hears."""
+    return config.text.transcript.recognise == "missing"
 
 
 def source_named(name: str) -> Source:

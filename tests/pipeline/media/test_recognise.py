@@ -2,19 +2,24 @@
 
 import json
 import time
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hdvila_testing.rows import a_clip_row, a_video_row, commit_rows
 from manifests.reasons import Reason
-from manifests.sample import SampleJson
+from manifests.rows import WordRow
+from manifests.sample import RECOGNISED, SampleJson
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context, Output, Rejected
-from pipeline.media.recognise import RecogniseStage
+from pipeline.media.recognise import RecogniseStage, caption_row
 from pipeline.media.stage import MediaStage
+from pipeline.text.captions import read_track
 from tests.pipeline.media.recogniser_model import model_folder
 from tests.pipeline.media.stage_runs import no_fetch, samples_of
 
@@ -92,3 +97,39 @@ def test_a_model_that_does_not_know_the_captions_language_is_not_asked(film: Pat
     store = planned(tmp_path, film, OWN, language="es")
     [row] = process(RecogniseStage(config, ["v1"]), store, tmp_path / "hear").rows["heard"]
     assert row["words"] == [] and row["language"] == ""
+
+
+def test_a_video_without_captions_gets_what_is_heard_if_the_model_knows_its_language(
+    film: Path, tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path / "out"))
+    without = {"media_path": str(film), "duration_s": 13.0, "caption_tracks": []}
+    videos = [a_video_row("known", language="en-US", **without), a_video_row("not-said", language="", **without)]
+    commit_rows(store, "folder", "f", {"videos": [*videos, a_video_row("captioned", media_path=str(film))]})
+    stage = RecogniseStage(config_of(str(model_folder())))
+    outputs = {
+        unit.name: stage.process(unit, Context(store, tmp_path, time.monotonic() + 600)) for unit in stage.units(store)
+    }
+    assert outputs.keys() == {"known", "not-said"}
+    [caption] = outputs["known"].rows["captions"]
+    track = read_track(caption["payload"], format=caption["format"], kind=caption["kind"], language=caption["language"])
+    assert (track.kind, track.word_timed, track.punctuated) == (RECOGNISED, True, True)
+    assert "Space Telescope" in " ".join(word.text for word in track.words)
+    assert [reject.reason for reject in outputs["not-said"].rejects] == [Reason.NO_CAPTIONS]
+
+
+WORDS = st.lists(st.tuples(st.from_regex(r"[a-z]{1,9}", fullmatch=True), st.integers(1, 2000)), min_size=2, max_size=60)
+
+
+@given(WORDS)
+def test_the_track_of_what_is_heard_has_its_words_and_their_starts(said: list[tuple[str, int]]) -> None:
+    ends = list(accumulate(length for _, length in said))
+    words: list[WordRow] = [
+        {"text": text, "start_ms": end - length, "end_ms": end, "timed": True}
+        for (text, length), end in zip(said, ends, strict=True)
+    ]
+    row = caption_row({"video_id": "v", "heard_by": "a model", "language": "en", "words": words})
+    track = read_track(row["payload"], format=row["format"], kind=row["kind"], language=row["language"])
+    assert [word.text for word in track.words] == [text for text, _ in said]
+    if not track.false_times:  # drawn words may last equally long, as those of a translated track do
+        assert [word.start_ms for word in track.words] == [word["start_ms"] for word in words]

@@ -195,6 +195,16 @@ def test_below_720p_and_without_captions_are_rejects_with_their_reasons(
     assert reasons(run(tmp_path, folder)) == {"small": "below_720p", "mute": "no_captions"}
 
 
+def test_a_video_without_captions_stays_where_it_gets_some_later(tmp_path: Path, folder: Path, films: Path) -> None:
+    add(folder, films / "tall.mp4", "mute_captions.mp4", captions=None, language="en-GB")
+    store = Store(str(tmp_path / "out"))
+    stage = FolderStage(FolderConfig(path=folder), MediaConfig(), recognises=True)
+    with RunLock(store) as lock:
+        run_stage(stage, store, LocalExecutor(tmp_path / "scratch"), lock)
+    [row] = [row for row in store.read_table("videos").to_pylist() if row["video_id"] == "mute_captions"]
+    assert (row["caption_tracks"], row["language"]) == ([], "en-GB")
+
+
 def test_the_category_comes_from_the_folders_name_or_from_a_mapping(tmp_path: Path, folder: Path, films: Path) -> None:
     add(folder, films / "tall.mp4", "Music/song.mp4")
     mapping = tmp_path / "mapping.yaml"

@@ -40,8 +40,8 @@ CHECKS = (
         (
             Setting(
                 "still_motion",
-                0.6,
-                "a picture is still if its brightness changes by less than this on average in half a second, of 255",
+                0.1,
+                "a picture is still if its parts move less in half a second on average, % of the short side",
                 {"ge": 0},
             ),
         ),
@@ -83,6 +83,41 @@ CHECKS = (
         Reason.BAD_EXPOSURE,
         "ignore",
         "the clip is nearly black or nearly white: the mean brightness of its frames is below 24 or above 232 of 255",
+    ),
+    CheckFacts(
+        "blurred",
+        Reason.BLURRED,
+        "ignore",
+        "nothing in the picture is sharp",
+        (Setting("most_blur", 0.48, "a picture is blurred above this, of 1", {"ge": 0, "le": 1}),),
+    ),
+    CheckFacts(
+        "much_text",
+        Reason.MUCH_TEXT,
+        "ignore",
+        "lines of text take much of the picture",
+        (Setting("most_text", 0.014, "share of the picture that text may take", {"ge": 0, "le": 1}),),
+    ),
+    CheckFacts(
+        "overlay",
+        Reason.OVERLAY,
+        "ignore",
+        "a logo, watermark, caption or inset stays while the rest moves",
+        (Setting("most_overlay", 0.003, "share of the picture that overlays may take", {"ge": 0, "le": 1}),),
+    ),
+    CheckFacts(
+        "blocky",
+        Reason.BLOCKY,
+        "ignore",
+        "the blocks of a strong compression show",
+        (Setting("most_blocky", 1.45, "steps at the blocks' borders may be so many times those elsewhere", {"ge": 0}),),
+    ),
+    CheckFacts(
+        "plain_picture",
+        Reason.PLAIN_PICTURE,
+        "ignore",
+        "most of the picture has one brightness: black, slides, writing on a board",
+        (Setting("least_entropy", 2.75, "a picture is plain below this, bits of 6", {"ge": 0, "le": 6}),),
     ),
 )
 """In the order in which they are made: the first that rejects a clip gives the reason."""

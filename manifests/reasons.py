@@ -112,6 +112,11 @@ class Reason(StrEnum):
     UPSCALED = "upscaled"
     STILL_PICTURE = "still_picture"
     BAD_EXPOSURE = "bad_exposure"
+    BLURRED = "blurred"
+    MUCH_TEXT = "much_text"
+    OVERLAY = "overlay"
+    BLOCKY = "blocky"
+    PLAIN_PICTURE = "plain_picture"
     SILENT = "silent"
     LOW_HEARD = "low_heard"
     OTHER_SPEECH = "other_speech"
@@ -271,6 +276,11 @@ FACTS: dict[Reason, _Fact] = {
     Reason.UPSCALED: _Fact(NEVER, "a smaller picture inside the 720p frame (bars or up-scaling)"),
     Reason.STILL_PICTURE: _Fact(NEVER, "the picture does not move"),
     Reason.BAD_EXPOSURE: _Fact(NEVER, "nearly black or nearly white throughout"),
+    Reason.BLURRED: _Fact(NEVER, "nothing in the picture is sharp"),
+    Reason.MUCH_TEXT: _Fact(NEVER, "text takes much of the picture"),
+    Reason.OVERLAY: _Fact(NEVER, "a logo, watermark, caption or inset stays while the rest moves"),
+    Reason.BLOCKY: _Fact(NEVER, "the blocks of a strong compression show"),
+    Reason.PLAIN_PICTURE: _Fact(NEVER, "most of the picture has one brightness"),
     Reason.SILENT: _Fact(NEVER, "the audio is silent"),
     Reason.LOW_HEARD: _Fact(NEVER, "little of its text is heard in its audio"),
     Reason.OTHER_SPEECH: _Fact(NEVER, "its captions are not what is said in it: of another film, or translated"),

@@ -235,6 +235,11 @@ class ShardRow(TypedDict):
     boundary_model: str
     alignment_confidence: float
     motion: float
+    blur: float
+    text_share: float
+    overlay_share: float
+    blockiness: float
+    entropy: float
     speech_share: float
     heard: float
     flags: str

@@ -130,6 +130,17 @@ class SampleJson(BaseModel):
     flags: str
     """JSON list of strings: profanity, email, still_picture …"""
     motion: float
+    """How far a pixel moves in half a second on average, % of the short side; -1 here and below: not measured."""
+    blur: float = -1.0
+    """From 0 (sharp) to 1; a flat picture is 0."""
+    text_share: float = -1.0
+    """The share of the picture that lines of text take."""
+    overlay_share: float = -1.0
+    """The share of the picture that stays while the rest moves: logos, watermarks, captions, insets."""
+    blockiness: float = -1.0
+    """Steps of brightness at the borders of blocks of 8 pixels by steps elsewhere; 1 without blocks."""
+    entropy: float = -1.0
+    """Of the picture's brightness, bits: 0 (flat) to 6."""
     speech_share: float = -1.0
     """The share of the clip in which somebody speaks, by its audio; -1 if it was not listened to."""
     heard: float = -1.0
@@ -173,15 +184,15 @@ def written_sample(facts: dict[str, Any], of_members: dict[str, Any]) -> SampleJ
     return ReadSample.model_validate(sample.model_dump() | more) if more else sample
 
 
+SIGNALS = ("motion", "blur", "text_share", "overlay_share", "blockiness", "entropy", "speech_share", "heard")
+"""What was measured of a clip's pictures and audio; -1 is unknown."""
 _OF_TYPE: dict[Any, Any] = {str: "", int: 0, float: 0.0, bool: False}
 _MISSING = {
     "category_id": -1,
     "cut_mode": "remux",
-    "motion": -1.0,
-    "speech_share": -1.0,
-    "heard": -1.0,
     "proxy_step": 1,
     "versions": "{}",
+    **dict.fromkeys(SIGNALS, -1.0),
     **dict.fromkeys(("words", "scene_cuts", "scene_spans", "flags", "stills"), "[]"),
 }
 """The value of a missing key whose unknown value is not "", 0 or False."""

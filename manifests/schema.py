@@ -268,6 +268,11 @@ SHARD_ROWS = pa.schema(
         ("boundary_model", pa.string()),
         ("alignment_confidence", pa.float64()),
         ("motion", pa.float64()),
+        ("blur", pa.float64()),
+        ("text_share", pa.float64()),
+        ("overlay_share", pa.float64()),
+        ("blockiness", pa.float64()),
+        ("entropy", pa.float64()),
         ("speech_share", pa.float64()),
         ("heard", pa.float64()),
         ("flags", pa.string()),  # JSON list of strings

@@ -23,7 +23,7 @@ from manifests.rows import WordRow
 from manifests.sample import RECOGNISED, WHOLE_VIDEO, SampleJson, clip_id, sample_key, written_sample
 from pipeline.config.media import MediaConfig
 from pipeline.media.borders import ClipWords, in_silence
-from pipeline.media.checks import Audio, Finding, Seen, checks_on, findings
+from pipeline.media.checks import Audio, Finding, Seen, checks_on, findings, signals_in
 from pipeline.media.convert import CONVERTED, convert, needs_conversion
 from pipeline.media.cutting import CutClip, CutFailure, Span, cut_clips
 from pipeline.media.cutting.audio import decode_audio
@@ -321,6 +321,7 @@ class _Work:
             "scene_spans": _json(self._scene_spans(clip)),
             "flags": _json(sorted({*json.loads(row["flags"] or "[]"), *flags})),
             "motion": look.facts.motion if look is not None else -1.0,
+            **(signals_in(look.measures) if look is not None else {}),
             "speech_share": self.speech.share(clip.start_ms, clip.end_ms) if self.speech is not None else -1.0,
             "heard": (heard := self.texts.shares.get(self.parts[clip.n].of, -1.0)),
             "heard_by": self.texts.by if heard >= 0 or row["caption_kind"] == RECOGNISED else "",

@@ -267,7 +267,7 @@ def charts(data: ReportData, facts: ClipFacts) -> list[Chart]:
             top=1,
             unit="share of anchored words; 1 where nothing had to be aligned",
         ),
-        histogram("motion", motion, top=nice_top(motion, 2), unit="grey levels in half a second"),
+        histogram("motion", motion, top=nice_top(motion, 2), unit="% of the short side in half a second"),
     ]
     lengths = {category_name(i): clips.seconds(i) for i in clips.categories()}
     if lengths:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 from manifests.checks import CHECKS as TABLE
 from manifests.checks import CheckFacts
@@ -30,12 +30,34 @@ Audio: TypeAlias = "tuple[NDArray[np.float32] | None, int]"
 
 Need = Literal["frames", "audio", "words"]
 
+UNKNOWN = -1.0
+"""The value of a signal of which nothing was seen."""
+
 
 class Measure(Protocol):
     """A measurement of a check's own, taken while the clip's frames pass."""
 
     def picture(self, luma: NDArray[np.uint8], chroma: NDArray[np.uint8]) -> None:
         """Takes a small frame, twice a second: brightness (height x width) and colour (from `planes.chroma_of`)."""
+
+
+@runtime_checkable
+class OfRows(Protocol):
+    """A measure that takes some of the frame's own pixels too, which the small frame shows no more."""
+
+    def rows(self, luma: NDArray[np.uint8]) -> None:
+        """Takes the brightness of each ROWS_EVERY-th row of a frame as it is stored, if of eight bits."""
+
+
+ROWS_EVERY = 8
+
+
+class Signal(Measure, Protocol):
+    """A measure whose value is a column of KEY.json and of shard rows, also where its check is off."""
+
+    @property
+    def value(self) -> float:
+        """What was measured of the clip; UNKNOWN if nothing was."""
 
 
 @dataclass(slots=True)
@@ -59,14 +81,16 @@ class Seen:
 class Check:
     """A check of a clip: `fault` returns what is wrong, "" for nothing; `measure` makes its own Measure, if any.
 
-    `enough` (audio checks only): whether the beginning of the audio already proves that nothing is wrong. `facts`: its
-    entry in the table, of a check that another package brings.
+    `signal`: the column that the measure, a Signal, fills; so it is made whatever the check's action is. `enough`
+    (audio checks only): whether the beginning of the audio already proves that nothing is wrong. `facts`: its entry in
+    the table, of a check that another package brings.
     """
 
     name: str
     needs: Need
     fault: Callable[[Seen, MediaConfig], str]
     measure: Callable[[], Measure] | None = None
+    signal: str = ""
     enough: Callable[[Audio, MediaConfig], bool] | None = None
     facts: CheckFacts | None = None
 
@@ -102,8 +126,15 @@ def checks_on(config: MediaConfig, need: Need) -> Iterator[Check]:
 
 
 def measures_for(config: MediaConfig) -> dict[str, Measure]:
-    """Makes fresh measures for one clip, for the checks that are on and have a measure of their own."""
-    return {check.name: check.measure() for check in checks_on(config, "frames") if check.measure}
+    """Makes fresh measures for one clip: those of signals, and of the checks that are on."""
+    checks = [*checks_on(config, "frames"), *(check for _, check in all_checks() if check.signal)]
+    return {check.name: check.measure() for check in checks if check.measure}
+
+
+def signals_in(measures: Mapping[str, Measure]) -> dict[str, float]:
+    """{column: value} of a clip's signals."""
+    checks = {check.signal: measures.get(check.name) for _, check in all_checks() if check.signal}
+    return {column: float(getattr(measure, "value", UNKNOWN)) for column, measure in checks.items()}
 
 
 def findings(seen: Seen, config: MediaConfig) -> list[Finding]:

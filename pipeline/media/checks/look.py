@@ -6,13 +6,15 @@ that is 720 lines high or 1280 wide (4:3, letterboxed) only flag it: most such u
 lines, but the picture can't prove it. A measure of fine detail can't either: on the samples, the power in the highest
 spatial frequencies of true 720p and of 480 lines stretched to it overlap, since compression noise fills them.
 
-Motion. The median change of brightness over half a second. Still pictures and slide shows are near 0: most pairs of
-frames are equal, however large the jumps between slides.
+Motion. How far parts of the picture move in half a second (dense optical flow, DIS: Kroeger et al., 2016), the median
+of all pairs of frames. Still pictures and slide shows are near 0: most pairs are equal, however large the jumps between
+slides. The change of brightness depends on the bit rate more than on the scene.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -33,6 +35,22 @@ _DARK_MEAN = 34.0
 """In frames with a mean brightness below this, bars cannot be told from a dark scene."""
 
 
+_LEAST_CHANGE = 8
+"""Two pictures show the same if no pixel changes by more than this: encoders leave noise, in black most of all."""
+
+_LEAST_SIDE = 32
+"""Pixels. OpenCV chooses by the width how often it halves a picture, and reads beyond the edges of one with few rows:
+small ones aren't measured (films have 90), and wide ones are laid on their side."""
+
+_FARTHEST = 10.0
+"""A pixel that moves farther counts as this, % of the short side: so far nothing is found again, and what is said of it
+differs from encoding to encoding."""
+
+
+def _new_flow() -> Any:
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+
+
 @dataclass(slots=True)
 class Look:
     """The measures of a clip's frames, taken in one pass; brightness comes as height x width uint8."""
@@ -40,12 +58,13 @@ class Look:
     row_shows: NDArray[np.bool_] | None = None
     """Of each row, whether it was bright in any picture; None before the first that tells."""
     column_shows: NDArray[np.bool_] | None = None
-    changes: list[float] = field(default_factory=list)
+    moves: list[float] = field(default_factory=list)
     longest_gap_ms: int = 0
     n_frames: int = 0
     _next_ms: int = 0
     _last_ms: int = 0
     _before: NDArray[np.uint8] | None = None
+    _flow: Any = field(default_factory=_new_flow)
 
     def time(self, clip_ms: int) -> bool:
         """Counts the frame at this time of the clip; returns whether it is to be measured."""
@@ -63,9 +82,9 @@ class Look:
             is_bright = luma > _BLACK
             self.row_shows = _either(self.row_shows, _mostly(is_bright[:, ::_SAMPLED], axis=1))
             self.column_shows = _either(self.column_shows, _mostly(is_bright[::_SAMPLED], axis=0))
-        coarse = np.ascontiguousarray(luma[::2, ::2])
+        coarse = np.asarray(cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
         if self._before is not None:
-            self.changes.append(cv2.norm(coarse, self._before, cv2.NORM_L1) / coarse.size)
+            self.moves.append(_moves(self._flow, self._before, coarse))
         self._before = coarse
 
     def close(self, duration_ms: int) -> None:
@@ -74,13 +93,25 @@ class Look:
 
     @property
     def motion(self) -> float:
-        """Median change of brightness over half a second, of 255; -1 where there was no pair to compare."""
-        return round(float(np.median(self.changes)), 3) if self.changes else -1.0
+        """How far a pixel moves in half a second on average, % of the short side. Of all pairs of pictures the
+        median; -1 without any."""
+        return round(float(np.median(self.moves)), 2) if self.moves else -1.0
 
 
-def mean_of(luma: NDArray[np.uint8]) -> float:
-    """Mean brightness, exact: the sum is a whole number. NumPy's mean takes six times as long."""
+def mean_of(luma: NDArray[Any]) -> float:
+    """Mean value, of brightness exact: the sum is a whole number. NumPy's mean takes six times as long."""
     return cv2.sumElems(luma)[0] / luma.size
+
+
+def _moves(flow: Any, before: NDArray[np.uint8], now: NDArray[np.uint8]) -> float:
+    """How far a pixel moves from one picture to the next on average, % of the short side."""
+    if cv2.norm(before, now, cv2.NORM_INF) <= _LEAST_CHANGE or min(now.shape) < _LEAST_SIDE:
+        return 0.0
+    if now.shape[1] > 2 * now.shape[0]:
+        before, now = (np.ascontiguousarray(picture.T) for picture in (before, now))
+    across, down = cv2.split(flow.calc(before, now, None))
+    far = cv2.magnitude(across, down) * (100 / min(now.shape))
+    return mean_of(np.minimum(far, _FARTHEST))
 
 
 def _mostly(is_bright: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:

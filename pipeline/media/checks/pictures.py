@@ -32,7 +32,7 @@ def bars(seen: Seen, config: MediaConfig) -> str:
 def still_picture(seen: Seen, config: MediaConfig) -> str:
     """Finds a picture that does not move."""
     motion = _look(seen).motion
-    return f"moves by {motion} of 255 in half a second" if 0 <= motion < config.checks.still_motion else ""
+    return f"moves by {motion} % of its short side in half a second" if 0 <= motion < config.checks.still_motion else ""
 
 
 def coverage(seen: Seen, _config: MediaConfig) -> str:

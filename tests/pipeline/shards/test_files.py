@@ -12,6 +12,7 @@ import pytest
 
 from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import DamagedFile
+from manifests.sample import SIGNALS
 from manifests.schema import SHARD_ROWS
 from manifests.shards import UNRECORDED, ShardEntry, recorded_in
 from pipeline.config.shards import ShardsConfig, SplitConfig
@@ -97,8 +98,7 @@ def test_rows_have_the_promised_columns_and_say_what_key_json_says(tmp_path: Pat
     table = pq.read_table(tmp_path / "shards/train/00000.parquet")
     wanted = "key url caption clips status error_message reason clip_id video_id channel_id category_id start_ms end_ms"
     own = [*wanted.split(), "duration_ms", "width", "height", "fps", "codec", "members"]
-    recorded = ["language", "caption_kind", "boundary_model", "alignment_confidence", "motion", "speech_share"]
-    recorded += ["heard", "flags"]
+    recorded = ["language", "caption_kind", "boundary_model", "alignment_confidence", *SIGNALS, "flags"]
     assert table.column_names == [*own, *recorded]
     tar = (tmp_path / "shards/train/00000.tar").read_bytes()
     for row in table.to_pylist():

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -36,18 +37,40 @@ def test_the_longest_time_without_a_picture_counts_from_the_start_to_the_end() -
     assert gap_ms([], 700) == 700
 
 
-def test_motion_is_the_median_change_of_brightness_between_two_looks() -> None:
+def textured(seed: int) -> Any:
+    """A picture (180 x 320) in which everything can be found again."""
+    coarse = np.random.default_rng(seed).integers(0, 255, (18, 32), dtype=np.uint8)
+    return cv2.resize(coarse, (320, 180), interpolation=cv2.INTER_CUBIC)
+
+
+def motion_of(pictures: list[Any]) -> float:
     look = Look()
-    assert look.motion == -1.0
-    look.add(flat(100))
-    assert look.motion == -1.0, "one picture has nothing to be compared with"
-    for value in (90, 93, 200):
-        look.add(flat(value))
-    assert look.motion == 10.0
-    third = flat(200)
-    third[::6] += 1  # each sixth row, of which each second is compared: a third of them
-    look.add(third)
-    assert sorted(look.changes)[0] == pytest.approx(1 / 3) and look.motion == 6.5
+    for picture in pictures:
+        look.add(picture)
+    return look.motion
+
+
+@pytest.mark.parametrize(("pixels", "percent"), [(2, 1.1), (6, 3.3)])
+def test_motion_is_how_far_the_picture_moves_between_two_looks(pixels: int, percent: float) -> None:
+    moving = [np.roll(textured(1), pixels * i, axis=1) for i in range(8)]
+    assert motion_of(moving) == pytest.approx(percent, rel=0.15)
+    noise = np.random.default_rng(2).integers(-6, 7, (8, 180, 320))
+    noisy = [np.clip(picture + more, 0, 255).astype(np.uint8) for picture, more in zip(moving, noise, strict=True)]
+    assert motion_of(noisy) == pytest.approx(percent, rel=0.2), "it is the scene's, not the encoder's"
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (18, 160), (36, 320), (180, 4000), (4000, 180), (180, 180)])
+def test_pictures_of_any_shape_are_measured_or_are_not(shape: tuple[int, int]) -> None:
+    """OpenCV's own code ends the process on some."""
+    rng = np.random.default_rng(1)
+    assert 0 <= motion_of([rng.integers(0, 255, shape, dtype=np.uint8) for _ in range(4)]) <= 10
+
+
+def test_pictures_that_only_become_brighter_by_noise_or_change_once_are_still() -> None:
+    assert motion_of([]) == motion_of([flat(3)]) == -1.0, "one picture has nothing to be compared with"
+    noise = np.random.default_rng(3).integers(0, 5, (6, 180, 320), dtype=np.uint8)
+    assert motion_of([16 + some for some in noise]) == 0.0
+    assert motion_of([textured(1)] * 3 + [textured(2)] * 3) == 0.0
 
 
 def with_bars(rows: slice, columns: slice, *, inside: int = 120, border: int = 16) -> Any:

@@ -92,15 +92,6 @@ def test_frames_are_counted_and_one_each_half_second_is_measured() -> None:
     assert look.longest_gap_ms == 1500, "from the last frame to the clip's end"
 
 
-def test_motion_is_the_median_change_between_measured_pictures() -> None:
-    look = Look()
-    assert look.motion == -1.0
-    for level in (10, 12, 112, 109):
-        look.add(np.full((180, 320), level, np.uint8))
-
-    assert (look.changes, look.motion) == ([2.0, 100.0, 3.0], 3.0)
-
-
 @pytest.mark.parametrize(("mean", "tells"), [(34, False), (35, True)])
 def test_a_dark_picture_tells_nothing_of_bars(mean: int, tells: bool) -> None:
     look = Look()
@@ -188,11 +179,11 @@ def test_a_picture_of_nine_tenths_of_the_frame_has_no_notable_bars() -> None:
 def test_a_gap_and_a_motion_just_at_the_limit_are_no_fault(gap_ms: int, motion: float, found: bool) -> None:
     config = MediaConfig.model_validate({"checks": {"still_motion": 0.5}})
     video: Any = SimpleNamespace(width=1280, height=720)
-    seen = Seen(video, Look(changes=[motion], longest_gap_ms=gap_ms))
+    seen = Seen(video, Look(moves=[motion], longest_gap_ms=gap_ms))
 
     assert coverage(seen, config) == (f"{gap_ms} ms without a new picture" if found else "")
-    assert still_picture(seen, config) == (f"moves by {motion} of 255 in half a second" if found else "")
-    still = Seen(video, Look(changes=[0.0]))
+    assert still_picture(seen, config) == (f"moves by {motion} % of its short side in half a second" if found else "")
+    still = Seen(video, Look(moves=[0.0]))
     assert still_picture(still, config) != "" and still_picture(Seen(video, Look()), config) == "", "nothing to compare"
 
 

@@ -10,7 +10,8 @@ pauses   read by the text model for the first time when the part that reads paus
          calls, with their real word times, and one show, with simulated ones
 text     everything else: words alone
 
-Captions of videos are in `held` and `dev` alone: no caption is in the weights.
+Captions of videos are in `held` and `dev` alone: no caption is in the weights. An index with a column
+`part` says itself where its episodes belong.
 """
 
 import csv
@@ -20,7 +21,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +123,7 @@ def _parts(rows: list[dict[str, str]]) -> dict[tuple[str, int], Part]:
         elif row["source_repo"] == "thechangelog/transcripts":
             part = "held" if show in HELD_SHOWS else "dev" if show in DEV_SHOWS else part
             part = "pauses" if show in PAUSE_SHOWS else part
-        places[file, number] = part
+        places[file, number] = cast(Part, row["part"]) if row.get("part") else part
     return places
 
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bench.boundary_text import Episode, Lexicon, read_pool
-from bench.train_pauses import Pauses, train_pauses
+from bench.train_pauses import Pauses, Speech, train_pauses
 from pipeline.text.boundary.evidence import END, N_MARKS
 from pipeline.text.boundary.features import MAX_ROWS, TURN, UNKNOWN, Vocabulary, pair_keys, pair_rows
 from pipeline.text.boundary.net import DILATIONS, FIRST_WIDTH, BoundaryNet
@@ -84,11 +84,19 @@ class Words(nn.Module):
 class Stream:
     """Training text as arrays of vocabulary rows and marks, damaged in a new way each time."""
 
-    def __init__(self, episodes: Sequence[Episode], lexicon: Lexicon, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self,
+        episodes: Sequence[Episode],
+        lexicon: Lexicon,
+        vocabulary: Vocabulary,
+        n_pairs: int = MAX_PAIRS,
+        fillers: Sequence[str] = FILLERS,
+    ) -> None:
         self.episodes = episodes
         self.row_of = np.array([vocabulary.id(word) for word in lexicon.words], np.int32)
-        self.pairs = most_said_pairs((self.row_of[episode.ids] for episode in episodes), 2 + len(vocabulary.words))
-        self.fillers = np.array([vocabulary.id(word) for word in FILLERS], np.int32)
+        spoken = (self.row_of[episode.ids] for episode in episodes)
+        self.pairs = most_said_pairs(spoken, 2 + len(vocabulary.words), n_pairs)
+        self.fillers = np.array([vocabulary.id(word) for word in fillers], np.int32)
         self.n_words = sum(len(episode.ids) for episode in episodes)
         self.said = np.concatenate([self.row_of[episode.ids] for episode in episodes[::20]])
         """A sample of all words, from which misheard words are drawn."""
@@ -128,22 +136,22 @@ class Stream:
             yield np.concatenate(rows), np.concatenate(marks)
 
 
-def vocabulary_of(episodes: Sequence[Episode], lexicon: Lexicon) -> Vocabulary:
+def vocabulary_of(episodes: Sequence[Episode], lexicon: Lexicon, n_words: int = MAX_WORDS) -> Vocabulary:
     """The most frequent words in these episodes."""
     counts = np.zeros(len(lexicon.numbers), np.int64)
     for episode in episodes:
         counts += np.bincount(episode.ids, minlength=len(counts))
     words = lexicon.words
-    order = np.argsort(-counts, kind="stable")[:MAX_WORDS]
+    order = np.argsort(-counts, kind="stable")[:n_words]
     return Vocabulary.of(sorted(words[i] for i in order if counts[i] >= MIN_COUNT))
 
 
-def most_said_pairs(spoken: Iterable[NDArray[np.int32]], first_bucket: int) -> NDArray[np.int64]:
-    """The keys of the MAX_PAIRS most frequent pairs, sorted; only pairs of known words, not of hash buckets."""
+def most_said_pairs(spoken: Iterable[NDArray[np.int32]], first_bucket: int, n_pairs: int) -> NDArray[np.int64]:
+    """The keys of the n_pairs most frequent pairs, sorted; only pairs of known words, not of hash buckets."""
     keys = np.concatenate([pair_keys(rows)[:-1] for rows in spoken if len(rows)])
     keys = keys[(keys // MAX_ROWS < first_bucket) & (keys % MAX_ROWS < first_bucket)]
     found, times = np.unique(keys, return_counts=True)
-    return np.sort(found[np.argsort(-times, kind="stable")[:MAX_PAIRS]])
+    return np.sort(found[np.argsort(-times, kind="stable")[:n_pairs]])
 
 
 def grow_from(net: Words, path: Path) -> None:
@@ -252,12 +260,15 @@ def weights_of(net: nn.Module, prefix: str) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def save(words: Words, pauses: Pauses, vocabulary: Vocabulary, pairs: NDArray[np.int64], out: Path) -> None:
+def save(
+    words: Words, pauses: Pauses, vocabulary: Vocabulary, pairs: NDArray[np.int64], speech: Speech, out: Path
+) -> None:
     """Writes the model file: a compressed npz of both nets, the list of words, and steps between the keys of pairs."""
     arrays: dict[str, Any] = {
         **weights_of(words, "words"),
         **weights_of(pauses, "pauses"),
         "vocabulary": np.frombuffer("\n".join(vocabulary.words).encode(), np.uint8),
+        "function_words": np.frombuffer("\n".join(sorted(speech.function)).encode(), np.uint8),
         "pairs": np.diff(pairs, prepend=0).astype(np.uint32),
     }
     with out.open("wb") as file:
@@ -273,8 +284,10 @@ def train(options: argparse.Namespace) -> None:
     lexicon = Lexicon()
     episodes = read_pool(options.text, lexicon, ("text", "pauses"))
     stream_text = [episode for episode in episodes if episode.part == "text"]
-    vocabulary = vocabulary_of(stream_text, lexicon)
-    stream = Stream(stream_text, lexicon, vocabulary)
+    speech = Speech() if options.english else Speech.of(stream_text, lexicon)
+    vocabulary = vocabulary_of(stream_text, lexicon, options.words)
+    fillers = FILLERS if options.english else sorted(speech.function) or FILLERS
+    stream = Stream(stream_text, lexicon, vocabulary, options.pairs, fillers)
     print(f"{len(stream_text)} episodes, {stream.n_words} words, {vocabulary.size} rows", flush=True)
     teacher = None
     if options.teacher:
@@ -287,11 +300,11 @@ def train(options: argparse.Namespace) -> None:
         if kept.exists():
             words.load_state_dict(torch.load(kept, map_location=options.device))
         else:
-            train_words(words, stream, passes, rate, options.seed + number, kept, teacher)
-    save(words, Pauses(), vocabulary, stream.pairs, options.out)
+            train_words(words, stream, passes * options.passes, rate, options.seed + number, kept, teacher)
+    save(words, Pauses(), vocabulary, stream.pairs, speech, options.out)
     text_model = BoundaryNet(options.out).marks
-    pauses = train_pauses([e for e in episodes if e.part == "pauses"], lexicon, text_model, options.seed)
-    save(words, pauses, vocabulary, stream.pairs, options.out)
+    pauses = train_pauses([e for e in episodes if e.part == "pauses"], lexicon, text_model, options.seed, speech)
+    save(words, pauses, vocabulary, stream.pairs, speech, options.out)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -303,6 +316,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--width", type=int, default=WIDTH, help="channels of the net over words")
     parser.add_argument("--rounds", type=int, default=1, help="times that its convolutions go through all dilations")
+    parser.add_argument("--words", type=int, default=MAX_WORDS, help="known words, at most")
+    parser.add_argument("--pairs", type=int, default=MAX_PAIRS, help="pairs of words with a vector of their own")
+    parser.add_argument("--passes", type=float, default=1.0, help="passes over the text in each round of training")
+    parser.add_argument(
+        "--other", dest="english", action="store_false", help="not English: words that people hesitate at are counted"
+    )
     parser.add_argument("--start", type=Path, help="a model file of the same words and no more channels to go on from")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--teacher", type=Path, help="the work folder of a larger net to learn from")

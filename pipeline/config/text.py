@@ -46,8 +46,8 @@ class SentenceConfig(Section):
     )
     other_languages: Literal["pauses", "reject"] = identity(
         "pauses",
-        doc="tracks without marks in a language that the shipped net does not know (all but English): pauses: split at "
-        "pauses, as by the model pause; reject: rejected (no_sentence_model)",
+        doc="tracks without marks in a language that no shipped net knows (all but en, de, es, fr, pt): pauses: "
+        "split at pauses, as by the model pause; reject: rejected (no_sentence_model)",
     )
     weights: str = identity(
         "",

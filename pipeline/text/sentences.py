@@ -57,13 +57,15 @@ def model_used(track: Track, config: SentenceConfig, model: BoundaryModel | None
 
 
 def model_for(track: Track, config: SentenceConfig) -> BoundaryModel:
-    """The model for the track's language: pauses where the shipped net does not know it (unknown: English).
+    """The model for the track's language: pauses where no shipped net knows it (unknown: English).
 
     Raises Rejected if the configuration has tracks without marks in such a language rejected.
     """
-    language = primary(track.language)
-    if config.model != "net" or config.weights or not language or language in MODEL_LANGUAGES:
+    language = primary(track.language) or "en"
+    if config.model != "net" or config.weights:
         return load_model(config.model, config.weights)
+    if language in MODEL_LANGUAGES:
+        return load_model("net", "", language)
     if config.other_languages == "reject" and not track.punctuated:
         raise Rejected(Reason.NO_SENTENCE_MODEL, f"no marks, and the sentence model does not know {language}")
     return load_model("pause")

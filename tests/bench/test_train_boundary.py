@@ -54,7 +54,7 @@ def test_text_becomes_a_model_and_a_larger_one_teaches(tmp_path: Path, monkeypat
     taught = ["--width", "24", "--teacher", str(tmp_path / "large")]
     train_boundary.main([text, "--work", str(tmp_path / "small"), "--out", str(small), *taught])
     grown = tmp_path / "grown.npz"
-    more = ["--width", "40", "--start", str(small)]
+    more = ["--width", "40", "--start", str(small), "--other"]
     train_boundary.main([text, "--work", str(tmp_path / "grown"), "--out", str(grown), *more])
     for path in (large, small, grown):
         assert ends_of(NetModel(path), "we went home early did you see it she likes green apples we went") == [3, 7, 11]
@@ -65,14 +65,14 @@ def test_a_net_that_grew_says_what_it_said_before(tmp_path: Path) -> None:
     import torch
 
     from bench.train_boundary import Words, grow_from, save
-    from bench.train_pauses import Pauses
+    from bench.train_pauses import Pauses, Speech
     from pipeline.text.boundary.features import Vocabulary
 
     torch.manual_seed(0)
     vocabulary = Vocabulary.of(["alpha", "beta", "gamma"])
     small, large = Words(vocabulary.size, 3, width=8), Words(vocabulary.size, 3, width=12)
     torch.nn.init.normal_(small.pairs.weight)
-    save(small, Pauses(), vocabulary, np.array([131075, 196612]), tmp_path / "small.npz")
+    save(small, Pauses(), vocabulary, np.array([131075, 196612]), Speech(), tmp_path / "small.npz")
     grow_from(large, tmp_path / "small.npz")
     ids, pairs = torch.tensor([[2, 3, 4, 2]]), torch.tensor([[1, 2, 0, 0]])
     with torch.no_grad():

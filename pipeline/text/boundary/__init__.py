@@ -23,8 +23,17 @@ from pipeline.text.captions.track import Word
 
 ModelName = Literal["net", "sat", "pause"]
 MODEL_FILE = Path(__file__).with_name("model.npz")
-MODEL_LANGUAGES = frozenset({"en"})
-"""The languages of the shipped network."""
+MODEL_LANGUAGES = frozenset({"en", "de", "es", "fr", "pt"})
+"""The languages of the shipped nets: those in which they were measured to find more sentences than pauses do."""
+
+
+def shipped_net(language: str) -> Path:
+    """The shipped net's file for one of MODEL_LANGUAGES."""
+    return MODEL_FILE if language == "en" else MODEL_FILE.with_name(f"model_{language}.npz")
+
+
+SHIPPED_NAMES = {shipped_net(language): f"net-{language}-1" for language in MODEL_LANGUAGES} | {MODEL_FILE: "net-3"}
+"""The names of the shipped nets' files; other files are named after a hash."""
 
 
 class BoundaryModel(Protocol):
@@ -43,8 +52,8 @@ class BoundaryModel(Protocol):
 
 
 @cache
-def load_model(name: ModelName = "net", weights: str = "") -> BoundaryModel:
-    """Loads a model by name, once per process. Raises UserError if that fails.
+def load_model(name: ModelName = "net", weights: str = "", language: str = "en") -> BoundaryModel:
+    """Loads a model by name, once per process; language: which of the shipped nets. Raises UserError if that fails.
 
     `weights`: your own model file (net) or folder (sat); "": the shipped weights, or the hub's.
     """
@@ -54,7 +63,7 @@ def load_model(name: ModelName = "net", weights: str = "") -> BoundaryModel:
         from pipeline.text.boundary.sat import SatModel
 
         return SatModel(Path(weights) if weights else None)
-    return NetModel(Path(weights)) if weights else NetModel()
+    return NetModel(Path(weights) if weights else shipped_net(language))
 
 
 class NetModel:
@@ -64,10 +73,10 @@ class NetModel:
 
     def __init__(self, path: Path = MODEL_FILE) -> None:
         try:
-            self.name = "net-3" if path == MODEL_FILE else f"net-{zlib.crc32(path.read_bytes()):08x}"
+            self.name = SHIPPED_NAMES.get(path) or f"net-{zlib.crc32(path.read_bytes()):08x}"
             self._net = BoundaryNet(path)
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            cure = "reinstall the package" if path == MODEL_FILE else "name a file that bench/train_boundary.py made"
+            cure = "reinstall the package" if path in SHIPPED_NAMES else "name a file that bench/train_boundary.py made"
             raise UserError(f"{path}: the sentence model cannot be read ({error}); {cure}") from None
 
     def probabilities(self, words: Sequence[Word], turns: NDArray[np.bool_]) -> Marks:

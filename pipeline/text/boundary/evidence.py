@@ -5,7 +5,7 @@ think, often after a connective ("... and | what that means"). Which kind a trac
 sentences: from the length of gaps where the words make an end likely, where they do not, and after function words.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
@@ -42,7 +42,7 @@ and but so or because the a an of to that which in with is are was were i we he 
 from if when as than it's
 """
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
-"""Words that seldom end a sentence and often come before a pause."""
+"""Words that seldom end a sentence and often come before a pause: English; other nets' files hold their own."""
 
 _OVER = 1
 """Column of `numbers`: the gap relative to what is expected for the word's length."""
@@ -56,6 +56,7 @@ def evidence(
     starts_ms: NDArray[np.int64],
     known: NDArray[np.bool_],
     turns: NDArray[np.bool_],
+    function_words: Set[str] = FUNCTION_WORDS,
 ) -> Floats:
     """Makes [n, N_EVIDENCE] for the n words of a track; marks [n, N_MARKS]: log probabilities of marks, from the words.
 
@@ -68,7 +69,7 @@ def evidence(
     n = len(normalised)
     end = np.clip(np.exp(marks[:, END:]).sum(1), 1e-5, 1 - 1e-5)
     gaps = numbers(normalised, starts_ms, known, turns)
-    function = np.fromiter((word in FUNCTION_WORDS for word in normalised), np.float32, n)
+    function = np.fromiter((word in function_words for word in normalised), np.float32, n)
     out = np.zeros((n, N_EVIDENCE), np.float32)
     out[:, 0] = np.log(end / (1 - end)) / ODDS_SCALE
     out[:, 1] = np.maximum(marks[:, COMMA], -10) / ODDS_SCALE

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from pipeline.text.boundary.evidence import COMMA, ODDS_SCALE, Marks, evidence
+from pipeline.text.boundary.evidence import COMMA, FUNCTION_WORDS, ODDS_SCALE, Marks, evidence
 from pipeline.text.boundary.features import TURN, Vocabulary, pair_rows
 
 FIRST_WIDTH = 5
@@ -41,6 +41,8 @@ class BoundaryNet:
         self._pairs = _table(arrays, "words.pairs")
         self._pair_keys = np.cumsum(arrays.pop("pairs").astype(np.int64))
         self.words = bytes(arrays.pop("vocabulary")).decode().split("\n")
+        own = bytes(arrays.pop("function_words", b"")).decode().split()
+        self.function_words = frozenset(own) or FUNCTION_WORDS
         self._weights: Weights = {name: array.astype(np.float32) for name, array in arrays.items()}
 
     @cached_property
@@ -73,8 +75,8 @@ class BoundaryNet:
         if not normalised:
             return Marks.of_ends(np.zeros(0, np.float32))
         marks = self.marks(normalised, turns)
-        shown = evidence(marks, normalised, starts_ms, known, turns)
-        hidden = evidence(marks, normalised, starts_ms, np.zeros_like(known), turns)
+        shown = evidence(marks, normalised, starts_ms, known, turns, self.function_words)
+        hidden = evidence(marks, normalised, starts_ms, np.zeros_like(known), turns, self.function_words)
         trust = trust_in_gaps(shown)
         with self._one_thread():
             odds = trust * _pauses(shown, self._weights) + (1 - trust) * _pauses(hidden, self._weights)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from manifests.reasons import Reason
 from pipeline.config.text import SentenceConfig
 from pipeline.engine.work.unit import Rejected
-from pipeline.text.boundary import PauseModel
+from pipeline.text.boundary import MODEL_LANGUAGES, PauseModel
 from pipeline.text.boundary.evidence import Marks
 from pipeline.text.boundary.marks import sentence_ends
 from pipeline.text.captions.track import Event, Track, Word
@@ -80,17 +80,19 @@ def test_an_unmarked_track_is_split_by_the_model_and_says_so() -> None:
 
 
 def test_where_the_net_does_not_know_the_language_pauses_decide_and_say_so_or_the_track_is_rejected() -> None:
-    spanish = replace(
-        track("nos fuimos a casa luego dormimos bien", punctuated=False, gaps={3: 1500}), language="es-MX"
+    italian = replace(
+        track("siamo andati a casa poi abbiamo dormito", punctuated=False, gaps={3: 1500}), language="it-CH"
     )
-    found = split_sentences(spanish, SentenceConfig())
-    assert [s.text for s in found] == ["nos fuimos a casa", "luego dormimos bien"]
-    assert model_used(spanish, SentenceConfig()) == "pause"
-    assert model_used(replace(spanish, language="en-GB"), SentenceConfig()).startswith("net")
+    found = split_sentences(italian, SentenceConfig())
+    assert [s.text for s in found] == ["siamo andati a casa", "poi abbiamo dormito"]
+    assert model_used(italian, SentenceConfig()) == "pause"
+    assert model_used(replace(italian, language="en-GB"), SentenceConfig()) == "net-3"
+    for language in MODEL_LANGUAGES - {"en"}:
+        assert model_used(replace(italian, language=f"{language}-XX"), SentenceConfig()) == f"net-{language}-1"
 
     strict = SentenceConfig(other_languages="reject")
     with pytest.raises(Rejected) as caught:
-        split_sentences(spanish, strict)
+        split_sentences(italian, strict)
     assert caught.value.reason is Reason.NO_SENTENCE_MODEL
     marked = replace(track("Nos fuimos a casa. Luego dormimos bien.", punctuated=True), language="es")
     assert len(split_sentences(marked, strict)) == 2 and model_used(marked, strict) == BY_MARKS

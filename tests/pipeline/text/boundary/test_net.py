@@ -17,7 +17,7 @@ PAIRS = (("beta", "gamma"), ("alpha", "beta"))
 def test_numpy_gives_what_torch_gives(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from bench.train_boundary import Words, save
-    from bench.train_pauses import Pauses
+    from bench.train_pauses import Pauses, Speech
 
     torch.manual_seed(0)
     vocabulary = Vocabulary.of(["alpha", "beta", "gamma"])
@@ -25,7 +25,7 @@ def test_numpy_gives_what_torch_gives(tmp_path: Path) -> None:
     spoken, pauses = Words(vocabulary.size, 1 + len(known)).eval(), Pauses().eval()
     torch.nn.init.normal_(pauses.out.weight)
     torch.nn.init.normal_(spoken.pairs.weight)
-    save(spoken, pauses, vocabulary, known, tmp_path / "model.npz")
+    save(spoken, pauses, vocabulary, known, Speech(frozenset({"alpha"})), tmp_path / "model.npz")
     tokens = ["alpha", "unknown", "beta", "gamma", "other"] * 12
     turns = np.zeros(len(tokens), np.bool_)
     turns[[7, 30]] = True
@@ -36,7 +36,9 @@ def test_numpy_gives_what_torch_gives(tmp_path: Path) -> None:
     with torch.no_grad():
         pairs = torch.from_numpy(pair_rows(np.array(rows), known))
         marks = spoken(torch.tensor([rows]), pairs[None]).log_softmax(2)[0, kept].numpy()
-        shown, hidden = (evidence(marks, tokens, starts, np.full(len(tokens), known), turns) for known in (True, False))
+        shown, hidden = (
+            evidence(marks, tokens, starts, np.full(len(tokens), known), turns, {"alpha"}) for known in (True, False)
+        )
         odds = [pauses(torch.from_numpy(x[None]))[0].numpy() for x in (shown, hidden)]
         trust = trust_in_gaps(shown)
         expected = 1 / (1 + np.exp(-(trust * odds[0] + (1 - trust) * odds[1])))

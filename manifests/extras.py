@@ -8,6 +8,7 @@ _DISTRIBUTIONS = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
     "decord": "decord2",
+    "faiss": "faiss-cpu",
     "ffmpeg": "ffmpeg-python",
     "scenedetect": "scenedetect-headless",
     "vl_convert": "vl-convert-python",

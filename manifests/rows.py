@@ -164,6 +164,14 @@ class PackRow(TypedDict):
     flags: str
 
 
+class StillRow(TypedDict):
+    video_id: str
+    n: int
+    bytes: int
+    clip_id: str
+    still: bytes
+
+
 class ComparedRow(TypedDict):
     kind: str
     batch: int

@@ -189,6 +189,17 @@ PACKS = pa.schema(
     ]
 )
 
+STILLS = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("n", pa.int32()),
+        ("bytes", pa.int64()),  # of `still`
+        ("clip_id", pa.string()),
+        ("still", pa.binary()),  # a small JPEG of a clip that was tried
+    ]
+)
+"""Only with media.keep_rejected_stills."""
+
 COMPARED = pa.schema(
     [
         ("kind", pa.string()),  # pictures | texts | sentences: what of the video is compared with all others
@@ -316,6 +327,7 @@ TABLES: dict[str, pa.Schema] = {
     "clips": CLIPS,
     "heard": HEARD,
     "packs": PACKS,
+    "stills": STILLS,
     "compared": COMPARED,
     "matches": MATCHES,
 }
@@ -330,6 +342,7 @@ WIDE: dict[str, tuple[str, ...]] = {
     "clips": ("text",),
     "heard": ("words",),
     "packs": ("text", "members", "phashes"),
+    "stills": ("clip_id", "still"),
 }
 """By table: the columns that merged tables keep in a separate file, so that counts and joins never load them."""
 

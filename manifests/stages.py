@@ -146,7 +146,7 @@ TABLE = (
         "fetches, checks and cuts a video and makes the members of its clips",
         asks=True,
         reads=("videos", "transcripts", "clips", "heard"),
-        makes=("packs",),
+        makes=("packs", "stills"),
         void_by="packs",
         aliases=("fetch", "scenes", "cut", "members", "checks"),
         again="unit",

@@ -92,7 +92,9 @@ def read_facts(store: Store, row: Row) -> ReadSample:
 
 
 def still_of(store: Store, row: Row) -> bytes:
-    """A small JPEG of the clip's middle still. NoMember if it has none."""
+    """A small JPEG of the clip's middle still, of its sample or kept for itself. NoMember if it has none."""
+    if row["still_bytes"]:
+        return _kept_still(store, row)
     stills = _list(read_facts(store, row).stills)
     try:
         still = stills[len(stills) // 2]
@@ -106,6 +108,14 @@ def still_of(store: Store, row: Row) -> bytes:
     if not (small := shrink(jpeg)):
         raise DamagedFile(f"{store.url}/{row['tar']}: the still of {row['key']} cannot be decoded")
     return small
+
+
+def _kept_still(store: Store, row: Row) -> bytes:
+    for part in store.parts_of("stills", [row["video_id"]]).values():
+        for kept in store.read_part(part, ["clip_id", "still"]).to_pylist():
+            if kept["clip_id"] == row["clip_id"] and kept["still"]:
+                return bytes(kept["still"])
+    raise NoMember(f"{row['clip_id']} has no still any more")
 
 
 @dataclass(frozen=True, slots=True)

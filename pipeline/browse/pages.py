@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -41,14 +41,16 @@ class Place:
 class Pages:
     """The pages of one data set."""
 
-    def __init__(self, store: Store, drawn: Drawn | None = None) -> None:
-        self._store, self._drawn = store, drawn
+    def __init__(self, store: Store, lacks: Callable[[], str], drawn: Drawn | None = None) -> None:
+        """`lacks`: what a search by meaning lacks, in words."""
+        self._store, self._lacks, self._drawn = store, lacks, drawn
         self._name = _name_of(store)
 
     def clips(self, line: str, asked: Asked, found: Found, page: int, problems: tuple[str, ...]) -> str:
         """Clips or videos, or their groups, with facets."""
         return self._made(
             "clips.html.j2",
+            lacks=self._lacks(),
             line=line,
             asked=asked,
             found=found,
@@ -67,6 +69,7 @@ class Pages:
             statement=equal_statement(asked),
             command=self._command(equal_statement(asked)),
             like="",
+            near="",
         )
 
     def like(self, clip_id: str, alike: list[tuple[Row, int]], problems: tuple[str, ...]) -> str:
@@ -75,18 +78,24 @@ class Pages:
         found = Found(rows, len(rows), sum(row["seconds"] for row in rows) / 3600, {})
         return self._alone(found, problems, like=clip_id, statement=inlined(*like_statement(clip_id)))
 
+    def near(self, text: str, clip_id: str, near: list[tuple[Row, float]], problems: tuple[str, ...]) -> str:
+        """The clips nearest to a sentence, or to a clip, as a page of clips."""
+        rows = [{**row, "cosine": cosine} for row, cosine in near]
+        found = Found(rows, len(rows), sum(row["seconds"] for row in rows) / 3600, {})
+        return self._alone(found, problems, near=text or clip_id)
+
     def wrong_line(self, line: str, error: str, problems: tuple[str, ...]) -> str:
         """The same page of nothing, for a line that asks for nothing that there is."""
         return self._alone(Found([], 0, 0.0, {}), problems, line=line, error=error)
 
     def _alone(self, found: Found, problems: tuple[str, ...], **about: Any) -> str:
         """A page of clips without counts beside them."""
-        given = {"line": "", "error": "", "like": "", "statement": "", **about}
+        given = {"line": "", "error": "", "like": "", "near": "", "statement": "", **about}
         command = self._command(given["statement"]) if given["statement"] else ""
         lists: dict[str, Any] = {"facets": {}, "groups": [], "sorts": [], "groupings": []}
         return self._made(
             "clips.html.j2", asked=Asked(), found=found, page=1, n_pages=0, first=0, problems=problems, command=command,
-            **lists, **given,
+            lacks=self._lacks(), **lists, **given,
         )  # fmt: skip
 
     def _command(self, statement: str) -> str:
@@ -181,7 +190,7 @@ def _sorted(asked: Asked, sort: str) -> Asked:
 
 def _has_still(row: Row) -> bool:
     try:
-        return bool(row["tar"]) and "mjpg" in member_offsets(row["members"])
+        return bool(row["still_bytes"]) or (bool(row["tar"]) and "mjpg" in member_offsets(row["members"]))
     except DamagedFile:
         return False
 

@@ -111,7 +111,8 @@ class Rows:
                 old.retire()
 
     @contextmanager
-    def _asking(self) -> Iterator[RowsFile]:
+    def asking(self) -> Iterator[RowsFile]:
+        """The file as it is now, which stays open inside the block."""
         with self._guard:
             assert self._open
             file = self._open
@@ -128,13 +129,13 @@ class Rows:
 
     def read(self, line: str) -> Asked:
         """What a line asks for. UserError for a word that is wrong."""
-        with self._asking() as file:
+        with self.asking() as file:
             return read_line(line, file.fields)
 
     def find(self, asked: Asked, first: int = 0) -> Found:
         """A page of what is asked for, from the row `first` on."""
         condition, values = where(asked)
-        with self._asking() as file:
+        with self.asking() as file:
             cursor = file.cursor()
             source = file.source(cursor, asked)
             ((n, seconds),) = run(
@@ -149,7 +150,7 @@ class Rows:
     def of_kind(self, kind: str, id_: str) -> Row | None:
         """A row of this clip, video or channel; None if there is none."""
         views = {"clip": ("all_clips",), "video": ("all_videos", "all_clips"), "channel": ("all_clips", "all_videos")}
-        with self._asking() as file:
+        with self.asking() as file:
             for view in views[kind]:
                 if found := _dicts(file.cursor(), f"SELECT * FROM {view} WHERE {kind}_id = ? LIMIT 1", [id_]):
                     return found[0]
@@ -160,17 +161,24 @@ class Rows:
         text, values = like_statement(clip_id)
         with open_tables(self._store, text) as tables:
             bits = dict(run(tables, text, *values))
-        with self._asking() as file:
+        with self.asking() as file:
             listed = ", ".join("?" * len(bits)) or "NULL"
             rows = _dicts(file.cursor(), f"SELECT * FROM all_clips WHERE clip_id IN ({listed})", [*bits])
         of = {row["clip_id"]: row for row in rows}
         return [(of[each], n) for each, n in bits.items() if each in of]
 
+    @staticmethod
+    def numbered(file: RowsFile, numbers: Sequence[int]) -> dict[int, Row]:
+        """Clips by the numbers of their rows in a file."""
+        listed = ", ".join("?" * len(numbers)) or "NULL"
+        found = _dicts(file.cursor(), f"SELECT rowid, * FROM all_clips WHERE rowid IN ({listed})", numbers)
+        return {row.pop("rowid"): row for row in found}
+
     def drawn(self, asked: Asked, n: int, seed: int) -> list[tuple[str, str]]:
         """(id, category) of n clips, drawn by a seed as evenly over categories as there are some."""
         condition, values = where(asked)
         chance = f"md5(clip_id || ' {seed:d}')"
-        with self._asking() as file:
+        with self.asking() as file:
             cursor = file.cursor()
             text = (
                 f"SELECT clip_id, category FROM (SELECT clip_id, category, {chance} AS chance, row_number() OVER"
@@ -182,7 +190,7 @@ class Rows:
     def id_at(self, asked: Asked, at: int) -> str:
         """The id of the clip at this place, from 0, of what is asked for; "" if there are no more."""
         condition, values = where(asked)
-        with self._asking() as file:
+        with self.asking() as file:
             cursor = file.cursor()
             source = file.source(cursor, asked)
             text = f"SELECT clip_id FROM {source} WHERE {condition} ORDER BY {order(asked)} LIMIT 1 OFFSET {at:d}"

@@ -32,7 +32,7 @@ class RowsFile:
     """A file that is made and does not change any more."""
 
     def __init__(self, path: Path, state: str, stack: ExitStack) -> None:
-        self.state, self.n_readers, self.is_retired = state, 0, False
+        self.path, self.state, self.n_readers, self.is_retired = path, state, 0, False
         self._stack, self._one_at_a_time = stack, threading.Lock()
         off = dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), False)
         self._connection = stack.enter_context(connected(str(path), read_only=True, memory_limit=MEMORY, **off))

@@ -17,6 +17,7 @@ from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -24,8 +25,10 @@ from manifests.errors import UserError
 from manifests.review import REVIEW_NAME
 from manifests.shards import MANIFEST_NAME
 from pipeline.browse.clip import Member, NoMember, Playing, find_member, playing_of, still_of
+from pipeline.browse.filters import MOST_CHARACTERS
 from pipeline.browse.guard import HEADERS, LOOPBACK, TOKEN, Guard
 from pipeline.browse.marks import EXPORTS, KINDS, Marks, exported
+from pipeline.browse.meaning import Meaning
 from pipeline.browse.pages import Pages, Place
 from pipeline.browse.review import Drawn
 from pipeline.browse.rows import A_PAGE, Row, Rows, said_of, unreadable
@@ -69,9 +72,12 @@ class Refused(Exception):
 class Browser:
     """Answers requests on one data set."""
 
-    def __init__(self, store: Store, rows: Rows, marks: Marks, drawn: Drawn | None = None) -> None:
+    def __init__(
+        self, store: Store, rows: Rows, marks: Marks, drawn: Drawn | None = None, tower: Path | None = None
+    ) -> None:
         self.store, self._rows, self._marks = store, rows, marks
-        self._pages = Pages(store, drawn)
+        self._meaning = Meaning(store, rows, tower)
+        self._pages = Pages(store, self._meaning.lacks, drawn)
         self._reported, self._reporting = ("", b""), threading.Lock()
         self.posts: dict[str, Callable[[dict[str, str]], Answer]] = {"/mark": self._mark}
         self.gets: dict[str, Callable[[dict[str, str]], Answer]] = {
@@ -79,6 +85,7 @@ class Browser:
             "/clips": self._clips,
             "/report": self._report,
             "/like": self._like,
+            "/near": self._near,
             "/clip": self._clip,
             "/film": self._film,
             "/still": self._still,
@@ -135,6 +142,17 @@ class Browser:
         if not alike:
             raise NoMember(f"{row['clip_id']} has no hash of its pictures in the table packs")
         return Answer(self._pages.like(row["clip_id"], alike, self._rows.problems).encode(errors="replace"))
+
+    def _near(self, query: dict[str, str]) -> Answer:
+        """Clips near to a sentence, else to a clip; what is missing for that is said."""
+        self._rows.follow()
+        to = query.get("text", "")[:MOST_CHARACTERS]
+        try:
+            near = self._meaning.near_text(to) if to else self._meaning.near_clip(self._row(query))
+        except UserError as error:
+            return Answer(self._pages.wrong_line("", str(error), self._rows.problems).encode(errors="replace"))
+        said = self._pages.near(to, query.get("id", ""), near, self._rows.problems)
+        return Answer(said.encode(errors="replace"))
 
     def _row(self, query: dict[str, str]) -> Row:
         row = self._rows.of_kind("clip", query.get("id", ""))
@@ -345,8 +363,15 @@ def _span(asked: str | None, size: int) -> tuple[int, int, bool] | None:
     return (first, last, True) if first <= last else None
 
 
-def serve(store: Store, host: str, port: int, marks: Marks, review: Callable[[Rows], Drawn] | None = None) -> None:
-    """Serves the page until it is interrupted. `review`: draws what it is for.
+def serve(
+    store: Store,
+    host: str,
+    port: int,
+    marks: Marks,
+    review: Callable[[Rows], Drawn] | None = None,
+    tower: Path | None = None,
+) -> None:
+    """Serves the page until it is interrupted. `review`: draws what it is for. `tower`: an export with a text tower.
 
     UserError if no run has written there, or the port is taken.
     """
@@ -354,7 +379,7 @@ def serve(store: Store, host: str, port: int, marks: Marks, review: Callable[[Ro
         raise UserError(f"{store.url}: no run has written here; give the output directory of one")
     with closing(Rows(store)) as rows:
         try:
-            server = Server(Browser(store, rows, marks, review(rows) if review else None), host, port)
+            server = Server(Browser(store, rows, marks, review(rows) if review else None, tower), host, port)
         except OSError as error:
             raise UserError(f"{host}:{port}: cannot listen here ({error.strerror}); choose another --port") from None
         with server:

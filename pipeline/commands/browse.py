@@ -15,6 +15,12 @@ def browse(
     marks: Annotated[
         Path, typer.Option(help="The file of what you mark, with who and when; it need not be there yet.")
     ] = Path("marks.jsonl"),
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of `hdvila-train export --format onnx`: sentences are looked for by its text tower."
+        ),
+    ] = None,
     review: Annotated[
         int, typer.Option(help="Draw so many clips, evenly over categories, to judge blindly.", min=0, max=10_000)
     ] = 0,
@@ -33,4 +39,4 @@ def browse(
 
     path = marks.with_name(f"review-{seed}.jsonl")
     draw = partial(Drawn.begun, path, line=review_of, seed=seed, n=review) if review else None
-    serve(open_directory(url), host, port, Marks(marks), draw)
+    serve(open_directory(url), host, port, Marks(marks), draw, model)

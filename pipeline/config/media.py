@@ -261,6 +261,8 @@ class DuplicatesConfig(Section):
 class MediaConfig(Section):
     """All settings of the media stage and of the `cut` command."""
 
+    stage: ClassVar[str] = "media"
+
     limits: MediaLimits = MediaLimits()
     cut: CutConfig = CutConfig()
     scenes: ScenesConfig = ScenesConfig()
@@ -272,3 +274,8 @@ class MediaConfig(Section):
     ] = ChecksConfig()
     heard: HeardConfig = HeardConfig()
     duplicates: DuplicatesConfig = DuplicatesConfig()
+    keep_rejected_stills: bool = identity(
+        False,
+        doc="keep a small still, 320 pixels wide, of each clip that was decoded, for `browse` to show also where it is "
+        "rejected later; needs members.stills",
+    )

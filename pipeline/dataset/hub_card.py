@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from manifests.errors import printable
+from manifests.review import Review
 from pipeline.config.shards import CardConfig
 from pipeline.shards.by_split import lacking, splits_of
 from pipeline.shards.card import (
@@ -25,6 +26,7 @@ from pipeline.shards.card import (
     cut_mode,
     description,
     markdown_table,
+    reviewed,
     size_category,
 )
 from pipeline.text.captions.track import primary
@@ -70,7 +72,14 @@ def named_licences(clips: Mapping[str, int]) -> str:
     return ", ".join(f"{repr(licence[:80]) if licence else 'unknown'} ({n} clips)" for licence, n in ordered[:9])
 
 
-def hub_card(head: Mapping[str, Any], card: CardConfig, contents: Contents, *, with_media: bool) -> str:
+def hub_card(
+    head: Mapping[str, Any],
+    card: CardConfig,
+    contents: Contents,
+    *,
+    with_media: bool,
+    review: Review | None = None,
+) -> str:
     """Makes README.md. `head` is a manifest's content, with the counts of what is exported."""
     totals = head["totals"]
     front = yaml.safe_dump(_front(head, card, contents, with_media), sort_keys=False, allow_unicode=True)
@@ -95,6 +104,7 @@ def hub_card(head: Mapping[str, Any], card: CardConfig, contents: Contents, *, w
         "## Categories",
         markdown_table(("category", "clips", "share", *splits_of(head)), category_rows(head)),
         *(f"{sentence[0].upper()}{sentence[1:]}." for sentence in lacking(head)),
+        *reviewed(review),
         "## Rights",
         _RIGHTS.format(contact=card.removals or NO_CONTACT),
         *([f"To cite: {card.citation}"] if card.citation else []),

@@ -26,6 +26,7 @@ from manifests.errors import DamagedFile, UserError
 from manifests.image_sample import IMAGE_KIND
 from manifests.parallel import side_by_side
 from manifests.parquet import parquet_bytes
+from manifests.review import read_review
 from manifests.rows import ShardRow
 from manifests.sample import read_sample
 from manifests.shards import Manifest, ShardEntry, counts_of, member_offsets
@@ -120,7 +121,9 @@ def write_hub_folder(source: Store, manifest: Manifest, out: Store, contents: Co
     exact = {"media.cut.mode": "exact"} if choice.exact else {}
     head = {**manifest.head, **counts_of(entries), "config": {**manifest.head.get("config", {}), **exact}}
     out.write(LICENCES_NAME, licence_page(contents).encode())
-    out.write(CARD_NAME, hub_card(head, given_head(manifest.head)[1], contents, with_media=choice.media).encode())
+    card = given_head(manifest.head)[1]
+    text = hub_card(head, card, contents, with_media=choice.media, review=read_review(source))
+    out.write(CARD_NAME, text.encode())
     out.write_json(FACTS_NAME, facts_of(manifest, contents, choice))
 
 

@@ -32,6 +32,7 @@ EMPTIED = {
     "clips": ("text",),
     "heard": ("words",),
     "packs": ("text", "error_message", "phashes", "pack"),
+    "stills": ("still",),
 }
 """By table: the columns with words, names, or hashes of pictures of a video. A test compares them with the schema."""
 _COLUMNS = {**dict.fromkeys(TABLES, ()), **EMPTIED, REJECTS: ("detail",)}

@@ -2,6 +2,7 @@
 
     clips          their rows stay, with a flag: media cuts nothing for them
     packs          their rows stay, as failed with the reason `opted_out` and no words; the tar is written without them
+    stills         their rows stay without a picture
 
 New clips that say the same are left out when they are planned (pipeline/text/clips.py). A purge also erases the clips'
 words, and all words of the videos that hold them: captions and transcripts say the sentence too.
@@ -61,6 +62,7 @@ def withdraw(store: Store, sayings: Sayings, *, purge: bool) -> tuple[set[str], 
     edits = {
         "clips": partial(_edited, said.videos, partial(_clip, said.clips, sayings, purge)),
         "packs": partial(_edited, said.videos, partial(_packed, said.clips, sayings, moved)),
+        "stills": partial(_edited, said.videos, partial(_unseen, said.clips)),
     }
     n_rows = edit_tables(store, edits)
     _delete_strays(store)
@@ -138,6 +140,10 @@ def _clip(clips: Collection[str], sayings: Sayings, purge: bool, row: dict[str, 
     if purge and "text" in row:
         new["text"] = ""
     return new
+
+
+def _unseen(clips: Collection[str], row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "still": b""} if row.get("clip_id") in clips else row
 
 
 def _packed(

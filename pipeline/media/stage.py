@@ -1,7 +1,7 @@
 """The media stage: a unit is one video, from fetching it to its committed pack.
 
 In:  rows of `videos`, `transcripts` and `clips` of the batch's videos, and the media itself: fetched, or the source's
-Out: packs/<video_id>-<hash>.tar with the samples, and table `packs`, a row per clip tried
+Out: packs/<video_id>-<hash>.tar with the samples, and table `packs`, a row per clip tried; `stills`, if asked for
 
 A worker has one video's source, members and pack in its scratch folder at a time; the engine removes the folder in any
 case. A native crash in a decoder costs that worker and a try of this unit, never another unit.
@@ -186,6 +186,11 @@ def packed(video: Mapping[str, Any], made: MadeVideo, pack: Path) -> Output:
         stored = {p.key: p for p in write_pack(pack, [c.sample for c in good if c.sample])} if good else {}
         name = pack_name(video_id, pack) if good else ""
     rows = [_row(video, made, clip, name, stored.get(sample_key(video_id, clip.n))) for clip in made.clips]
+    stills = [
+        {"video_id": video_id, "n": c.n, "bytes": len(c.still), "clip_id": clip_id(video_id, c.n), "still": c.still}
+        for c in made.clips
+        if c.still
+    ]
     rejects = [
         Reject(clip.reason, video_id, clip_id(video_id, clip.n), clip.detail) for clip in made.clips if clip.reason
     ]
@@ -197,7 +202,7 @@ def packed(video: Mapping[str, Any], made: MadeVideo, pack: Path) -> Output:
         "media_s": made.probe.duration_ms / 1000,
         "media_bytes": made.probe.bytes_,
     }
-    return Output({"packs": rows}, rejects, {name: pack} if good else {}, facts)
+    return Output({"packs": rows, "stills": stills}, rejects, {name: pack} if good else {}, facts)
 
 
 def pack_name(video_id: str, pack: Path) -> str:

@@ -28,7 +28,7 @@ from pipeline.media.convert import CONVERTED, convert, needs_conversion
 from pipeline.media.cutting import CutClip, CutFailure, Span, cut_clips
 from pipeline.media.cutting.audio import decode_audio
 from pipeline.media.hearing import Heard, heard_of, is_wanted
-from pipeline.media.members import Made, members_on
+from pipeline.media.members import Made, members_on, small_still
 from pipeline.media.own_text import NOT_HEARD, TextsHeard
 from pipeline.media.packs import Sample
 from pipeline.media.probe import Probe, open_and_probe, open_media, refuse_unfit, time_limit_s
@@ -61,6 +61,7 @@ class MadeClip:
     phashes: bytes = b""
     motion: float = -1.0
     flags: tuple[str, ...] = ()
+    still: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ class _Work:
         if cut and _needs_frames(self.config):
             looks, seen = self._look(cut, find_cuts=scenes.enabled and not moves)
             self.scenes = self.scenes if moves else seen
-        made = [self._made(clip, looks.get(clip.n)) for clip in cut]
+        made = [self._with_still(self._made(clip, looks.get(clip.n)), looks.get(clip.n)) for clip in cut]
         made += [self._failed(failure.n, failure.reason, failure.detail) for failure in failed]
         return MadeVideo(self.source, sorted(made, key=lambda clip: clip.n), self.scenes.cuts_ms, self.watch)
 
@@ -215,6 +216,12 @@ class _Work:
             motion=document.motion,
             flags=tuple(flags),
         )
+
+    def _with_still(self, clip: MadeClip, look: ClipLook | None) -> MadeClip:
+        """Also of a clip that succeeds: later stages may reject it, and its pack goes."""
+        if not self.config.keep_rejected_stills or look is None or "mjpg" not in look.makers.made:
+            return clip
+        return replace(clip, still=small_still(look.makers.made["mjpg"]))
 
     def _findings(self, clip: CutClip, look: ClipLook | None, heard: Heard) -> list[Finding]:
         seen = Seen(self.source.video, heard=heard.faults, shares_heard=self.texts.shares.values())

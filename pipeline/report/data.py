@@ -9,16 +9,19 @@ import pyarrow as pa
 from manifests.categories import category_name
 from manifests.errors import DamagedFile, UserError
 from manifests.funnel import FunnelCounts
+from manifests.parallel import side_by_side
 from manifests.reasons import meaning_of
 from manifests.rows import SourceRow
-from manifests.shards import MANIFEST_NAME, head_of
+from manifests.shards import MANIFEST_NAME, PUBLISHED, head_of
 from pipeline.balance.result import BALANCE_NAME, BalanceResult
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones, read_tombstones
 from pipeline.query.funnel import FUNNEL, funnel_of
 from pipeline.query.streams import Streams, stream_tables
 from pipeline.report.clips import Clips, read_clips
+from pipeline.report.tally import N
 
+MOST_CHANNELS = 20
 EXAMPLES = 3
 """Ids shown for each reason."""
 
@@ -50,6 +53,8 @@ SELECT stage, reason, min_by(name, drawn(name), {EXAMPLES}) FROM (
 ) GROUP BY ALL
 """
 """By stage and reason: the ids that come first in the order of the draw."""
+CALLED = "SELECT channel_id, max(channel) FROM videos WHERE channel <> '' AND list_contains(?, channel_id) GROUP BY ALL"
+"""Names of these channels, where they are known."""
 PROMISED = {
     unit: f"SELECT category_id, ({amount})::DOUBLE FROM clips GROUP BY ALL"
     for unit, amount in {
@@ -84,6 +89,17 @@ class CategoryLoss:
 
 
 @dataclass(frozen=True, slots=True)
+class Generation:
+    """A manifest that was published here and is still kept."""
+
+    created_at: str
+    generation: int
+    clips: int
+    hours: float
+    shards: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReportData:
     """Everything on the page but the facts of clips that only tables hold."""
 
@@ -99,6 +115,9 @@ class ReportData:
     promised: dict[int, float]
     """By category: the total of its planned clips, in the balance's unit; {} if nothing was planned."""
     sources: tuple[SourceYield, ...]
+    channels: dict[str, str]
+    """Names of the channels with the most clips, by id."""
+    generations: tuple[Generation, ...]
     clips: Clips
 
 
@@ -109,23 +128,52 @@ def read_report_data(store: Store, seed: int = 0) -> ReportData:
     where = f"{store.url}/{MANIFEST_NAME}"
     manifest = head_of(store.read(MANIFEST_NAME), where) if store.exists(MANIFEST_NAME) else {}
     balance = read_balance(store)
-    of_tables = _read_tables(store, balance, seed)
+    clips = read_clips(store, seed)
+    of_tables = _read_tables(store, balance, seed, largest_channels(clips))
     pa.default_memory_pool().release_unused()
     return ReportData(
-        url=store.url, seed=seed, manifest=manifest, balance=balance, **of_tables, clips=read_clips(store, seed)
+        url=store.url,
+        seed=seed,
+        manifest=manifest,
+        balance=balance,
+        **of_tables,
+        generations=read_generations(store),
+        clips=clips,
     )
 
 
-def _read_tables(store: Store, balance: BalanceResult | None, seed: int) -> dict[str, Any]:
+def read_generations(store: Store) -> tuple[Generation, ...]:
+    """The manifests that are kept, in the order in which they were published."""
+    paths = [f"{PUBLISHED}/{name}" for name in store.names(PUBLISHED) if name.endswith(".json")]
+    heads = side_by_side(lambda path: head_of(store.read(path), f"{store.url}/{path}"), paths)
+    found = []
+    for head in heads:
+        totals = head.get("totals", {})
+        counts = int(totals.get("samples", 0)), float(totals.get("hours", 0)), int(totals.get("shards", 0))
+        found.append(Generation(str(head.get("created_at", "")), int(head.get("generation", 0)), *counts))
+    return tuple(sorted(found, key=lambda one: (one.generation, one.created_at, one.clips)))
+
+
+def largest_channels(clips: Clips) -> list[tuple[str, int]]:
+    """(id, clips) of the channels with the most clips."""
+    order = [(N, "descending"), ("channel_id", "ascending")]
+    ordered = clips.counts["channels"].sort_by(order).slice(0, MOST_CHANNELS)
+    return list(zip(*(column.to_pylist() for column in ordered.columns), strict=True))
+
+
+def _read_tables(
+    store: Store, balance: BalanceResult | None, seed: int, channels: list[tuple[str, int]]
+) -> dict[str, Any]:
     """What the tables say."""
     promised = PROMISED[balance.unit if balance else "clips"]
-    with stream_tables(store, *FUNNEL, LOSSES, LOOKED_AT, EXAMPLE_IDS, promised, seed=seed) as tables:
+    with stream_tables(store, *FUNNEL, LOSSES, LOOKED_AT, EXAMPLE_IDS, promised, CALLED, seed=seed) as tables:
         return {
             "funnel": funnel_of(tables),
             "losses": category_losses(tables),
             "examples": examples_of_reasons(tables, read_tombstones(store)),
             "promised": dict(tables.rows(promised)),
             "sources": source_yields(store, tables),
+            "channels": dict(tables.rows(CALLED, [channel for channel, _ in channels])),
         }
 
 

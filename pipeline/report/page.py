@@ -41,7 +41,7 @@ from pipeline.report.charts import (
 )
 from pipeline.report.clips import DRAWN
 from pipeline.report.concepts import read_concepts
-from pipeline.report.data import ReportData, read_report_data
+from pipeline.report.data import ReportData, largest_channels, read_report_data
 from pipeline.report.facts import ClipFacts, read_facts
 from pipeline.report.samples import view_samples
 from pipeline.report.summary import REPORT_NAME, amount, shown_categories
@@ -52,7 +52,6 @@ from pipeline.shards.by_split import splits_of
 from pipeline.shards.card import left_out_rows
 
 MOST_SOURCES = 60
-MOST_CHANNELS = 20
 HD_VILA_SECONDS, HD_VILA_WORDS = 13.4, 32.5
 """Means of HD-VILA-100M's clips."""
 
@@ -74,6 +73,7 @@ class ChannelRow:
     """A channel with its clips; shares in per cent, `cumulative` including the channels before it."""
 
     channel: str
+    name: str
     clips: int
     share: float
     cumulative: float
@@ -87,6 +87,7 @@ PARTS = (
     ("funnel", "Funnel"),
     ("distributions", "The clips"),
     ("channels", "Channels"),
+    ("generations", "Generations"),
     ("review", "Review"),
     ("samples", "Samples"),
 )
@@ -164,6 +165,7 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None, *, is
     has_run = not data.manifest or data.funnel.videos.candidates > 0 or (balance is not None and not left_out[1])
     review = read_review(store)
     empty = {"splits": not splits, "chosen": not left_out[1], "review": review is None}
+    empty["generations"] = len(data.generations) < 2
     empty |= dict.fromkeys(OF_A_RUN, not has_run)
     return (
         _environment()
@@ -190,7 +192,7 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None, *, is
             policy=Markup(content_policy()),
             is_served=is_served,
             lists=[count_list(title, n, audit.clips_behind[title]) for title, n in audit.distributions.items() if n],
-            channels=largest_channels(data),
+            channels=channel_rows(data),
             seed=data.seed,
             per_category=DRAWN,
             short=short_categories(balance) if balance else [],
@@ -218,14 +220,13 @@ def _template(name: str) -> str:
     return resources.files("pipeline.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def largest_channels(data: ReportData) -> list[ChannelRow]:
+def channel_rows(data: ReportData) -> list[ChannelRow]:
     """The channels with the most clips."""
-    order = [(N, "descending"), ("channel_id", "ascending")]
-    ordered = data.clips.counts["channels"].sort_by(order).slice(0, MOST_CHANNELS)
     whole, so_far, rows = max(1, data.clips.n), 0, []
-    for channel, clips in zip(*(column.to_pylist() for column in ordered.columns), strict=True):
+    for channel, clips in largest_channels(data.clips):
         so_far += clips
-        rows.append(ChannelRow(channel or "not known", clips, 100 * clips / whole, 100 * so_far / whole))
+        name = data.channels.get(channel, "")
+        rows.append(ChannelRow(channel or "not known", name, clips, 100 * clips / whole, 100 * so_far / whole))
     return rows
 
 

@@ -61,7 +61,7 @@ def dataset_card(head: Mapping[str, Any], card: CardConfig, review: Review | Non
         markdown_table(("category", "clips", "share", *splits_of(head)), category_rows(head)),
         *(f"{sentence[0].upper()}{sentence[1:]}." for sentence in lacking(head)),
         *_chosen(head),
-        *_reviewed(review),
+        *reviewed(review),
         "## A sample",
         "A sample is a run of members `<video_id>_<number>.<extension>` in a tar.",
         markdown_table(("member", "what it is"), [(f"`.{e}`", WHAT.get(e, "")) for e in head["members"]]),
@@ -72,7 +72,7 @@ def dataset_card(head: Mapping[str, Any], card: CardConfig, review: Review | Non
     return "\n\n".join(parts) + "\n"
 
 
-def _reviewed(review: Review | None) -> list[str]:
+def reviewed(review: Review | None) -> list[str]:
     """What people found who looked at clips; [] if none did."""
     if review is None or not review.all.n:
         return []

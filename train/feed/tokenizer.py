@@ -59,13 +59,21 @@ class Tokenizer:
 
     def encode(self, texts: Sequence[str], length: int) -> tuple[Tensor, Tensor]:
         """(input_ids, attention_mask), each [len(texts), length] int64. An empty text is begin and end alone."""
-        self._fast.enable_truncation(length)
-        pad = self._fast.token_to_id(self._pad)
-        self._fast.enable_padding(length=length, pad_id=pad, pad_token=self._pad, direction=self._side)
+        self._fix_length(length)
         encoded = self._fast.encode_batch(list(texts))
         ids = torch.tensor([row.ids for row in encoded], dtype=torch.int64).view(len(texts), length)
         mask = torch.tensor([row.attention_mask for row in encoded], dtype=torch.int64).view(len(texts), length)
         return ids, mask
+
+    def _fix_length(self, length: int) -> None:
+        self._fast.enable_truncation(length)
+        pad = self._fast.token_to_id(self._pad)
+        self._fast.enable_padding(length=length, pad_id=pad, pad_token=self._pad, direction=self._side)
+
+    def save_fixed(self, path: Path, length: int) -> None:
+        """Writes a `tokenizer.json` that cuts and pads to a length by itself, as `encode` does."""
+        self._fix_length(length)
+        self._fast.save(str(path))
 
     def decode(self, ids: Sequence[int]) -> str:
         """Joins the pieces to text again, without special tokens."""

@@ -7,6 +7,7 @@ decode pass, or given the clip's audio.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -113,3 +114,18 @@ class Makers:
         """Finishes all members, after the clip's last frame."""
         self.made = {extension: maker.finish() for extension, maker in self.running.items()}
         self.running = {}
+
+
+def small_still(made: Made) -> bytes:
+    """A small JPEG of the middle one of a clip's stills, at a quarter of their size; b"" if there are none."""
+    import cv2
+    import numpy as np
+
+    if not (stills := json.loads(made.fields["stills"])):
+        return b""
+    middle = stills[len(stills) // 2]
+    jpeg = np.frombuffer(made.data, np.uint8, middle["size"], middle["offset"])
+    picture = cv2.imdecode(jpeg, cv2.IMREAD_REDUCED_COLOR_4)
+    if picture is None:
+        return b""
+    return bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 70])[1].tobytes())

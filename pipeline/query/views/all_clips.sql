@@ -25,6 +25,10 @@ ends AS (
     LEFT JOIN (FROM rejects_in_force WHERE clip_id = '') r USING (video_id)
     LEFT JOIN selection s USING (video_id)
 ),
+seen AS (
+    SELECT video_id, n, bytes FROM stills
+    QUALIFY row_number() OVER (PARTITION BY video_id, n ORDER BY part DESC, "row" DESC) = 1
+),
 repeats AS (SELECT DISTINCT video_id, n FROM matches WHERE what = 'clips'),
 joined AS (
     SELECT e.clip_id, e.video_id, coalesce(s.key, m.key, '') AS key,
@@ -55,7 +59,7 @@ joined AS (
         l.stage AS own_stage, l.reason AS own_reason, l.detail AS own_detail, l."at" AS own_at,
         m.status <> 'success' AS has_failed, m.reason AS failed_for, m.error_message,
         x.stage AS video_stage, x.reason AS video_reason, x.detail AS video_detail, x."at" AS video_at,
-        x.kept AND m.n IS NOT NULL AS is_left_out, p.video_id IS NOT NULL AS is_repeat
+        coalesce(i.bytes, 0) AS still_bytes, x.kept AND m.n IS NOT NULL AS is_left_out, p.video_id IS NOT NULL AS is_repeat
     FROM every e
     LEFT JOIN samples s USING (clip_id)
     LEFT JOIN scores w ON w.key = s.key
@@ -64,6 +68,7 @@ joined AS (
     LEFT JOIN lost l USING (clip_id)
     LEFT JOIN looked_at v ON v.video_id = e.video_id
     LEFT JOIN ends x ON x.video_id = e.video_id
+    LEFT JOIN seen i ON i.video_id = e.video_id AND i.n = m.n
     LEFT JOIN repeats p ON p.video_id = e.video_id AND p.n = m.n
 ),
 ended AS (
@@ -88,5 +93,6 @@ SELECT clip_id, key, video_id, n,
     len(string_split_regex(trim(text), '\s+')) AS words, text, width, height, fps, codec, motion, blur, text_share,
     overlay_share, blockiness, entropy, confidence, speech_share, scores,
     CAST(from_json(if(json_valid(flags), flags, '[]'), '["VARCHAR"]') AS VARCHAR[]) AS flags,
-    shard, split, generation, tar, tar_offset, members
+    shard, split, generation, tar, tar_offset, members,
+    if(reason = 'opted_out', 0, still_bytes) AS still_bytes
 FROM ended LEFT JOIN categories USING (category_id)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlencode
 
 from pipeline.browse.guard import Guard
@@ -56,8 +57,10 @@ class Client:
 
 
 @contextmanager
-def serving(store: Store, rows: Rows, marks: Marks, drawn: Drawn | None = None) -> Iterator[Client]:
-    with Server(Browser(store, rows, marks, drawn), "127.0.0.1", 0) as server:
+def serving(
+    store: Store, rows: Rows, marks: Marks, drawn: Drawn | None = None, tower: Path | None = None
+) -> Iterator[Client]:
+    with Server(Browser(store, rows, marks, drawn, tower), "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield Client(server.guard, rows)

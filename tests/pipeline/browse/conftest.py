@@ -15,6 +15,7 @@ from pipeline.browse.rows import Rows
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import reject_row
 from pipeline.engine.work.unit import Reject
+from pipeline.media.phash import pack_hashes
 from tests.pipeline.browse.client import Client, serving
 from tests.pipeline.query.conftest import cache  # noqa: F401 - a cache folder of its own for every test
 
@@ -42,11 +43,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture
 def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A run of which a stranger wrote every text."""
-    fields, row = toys._json_fields, toys._video_row
+    fields, row, pack = toys._json_fields, toys._video_row, toys._pack_row
     said = {"title": HOSTILE, "text": HOSTILE, "license": HOSTILE, "url": "javascript:alert(1)", "flags": f'["{1}<b>"]'}
     monkeypatch.setattr(toys, "_json_fields", lambda *given: {**fields(*given), **said, "channel_id": HOSTILE})
     texts = {"title": HOSTILE, "channel": HOSTILE, "license": HOSTILE, "url": "javascript:alert(1)"}
     monkeypatch.setattr(toys, "_video_row", lambda *given: {**row(*given), **texts, "channel_id": HOSTILE})
+    looks = {"phashes": pack_hashes([(7,) * 10] * 3)}
+    monkeypatch.setattr(toys, "_pack_row", lambda *given: {**pack(*given), **looks})
     store = a_run(tmp_path / "hostile")
     lost = Reject(Reason.PRIVATE, "hostile0000", detail=HOSTILE)
     commit_rows(store, "extract", "hostile", {}, [{**reject_row("extract", lost, 1), "reason": HOSTILE}])

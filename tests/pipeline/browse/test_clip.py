@@ -1,15 +1,19 @@
 """A clip's members where they lie, and nothing of what lies elsewhere."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from hdvila_testing.rows import commit_rows
 from manifests.errors import DamagedFile
 from pipeline.browse.clip import NoMember, find_member, playing_of, still_of
 from pipeline.browse.filters import read_line
 from pipeline.browse.rows import Row, Rows
+from pipeline.dataset.remove import remove
 from pipeline.engine.store.store import Store
+from pipeline.outdir.tombstones import Tombstones
 from tests.pipeline.browse.conftest import a_run
 
 
@@ -24,6 +28,24 @@ def row(store: Store) -> Row:
     found = rows.find(read_line("status:kept")).rows[0]
     rows.close()
     return found
+
+
+def test_a_rejected_clip_has_the_still_that_was_kept_for_it_until_it_is_removed(tmp_path: Path) -> None:
+    store = a_run(tmp_path / "out")
+    packs = [row for row in store.read_table("packs").to_pylist() if row["video_id"] == "video000001"]
+    kept = {"video_id": "video000001", "n": 0, "bytes": 4, "clip_id": "video000001.0", "still": b"jpeg"}
+    commit_rows(store, "media", "video000001", {"packs": packs, "stills": [kept]})
+    with closing(Rows(store)) as rows:
+        row = rows.of_kind("clip", "video000001.0")
+        other = rows.of_kind("clip", "video000001.1")
+    assert row and row["reason"] == "silent" and still_of(store, row) == b"jpeg"
+    assert other and other["still_bytes"] == 0
+    remove(store, Tombstones(videos=frozenset(["video000001"])))
+    assert [row["still"] for row in Store(store.url).read_table("stills").to_pylist()] == [b""]
+    with closing(Rows(store)) as rows:
+        assert not any(row["still_bytes"] for row in rows.find(read_line("")).rows)
+    with pytest.raises(NoMember):
+        still_of(store, row)
 
 
 def test_the_film_of_a_clip_is_the_member_of_its_key(store: Store, row: Row) -> None:

@@ -25,7 +25,8 @@ SHOWN = """async () => {
     return Array.from(pen.getImageData(0, 0, 32, 18).data);
 }"""
 VIEWS = ("/report", "/clips", "/clips?q=of%3Avideos", "/clips?q=group%3Areason", "/clips?q=nothing%3A1",
-         "/clip?id=video000000.1&at=1", "/clip?id=video000001.0", "/marks", "/review", "/review?at=2")  # fmt: skip
+         "/clip?id=video000000.1&at=1", "/clip?id=video000001.0", "/like?id=video000000.1", "/near?id=video000000.1",
+         "/marks", "/review", "/review?at=2")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import re
 import socket
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -19,39 +18,10 @@ from pipeline.browse.server import serve
 from pipeline.engine.store.store import Store
 from tests.pipeline.browse.client import Client
 from tests.pipeline.browse.conftest import HOSTILE, a_run
+from tests.pipeline.html_page import Page
 
 Look = Callable[[Store], Client]
 PATHS = ("/", "/clips", "/clip?id=video000000.1", "/film?id=video000000.1", "/still?id=video000000.1", "/browse.js")
-
-
-class Page(HTMLParser):
-    """What a page loads, links to and says."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.loads: list[str] = []
-        self.links: list[str] = []
-        self.inline: list[str] = []
-        self.said: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        for name, value in attrs:
-            if name in ("src", "poster", "srcset") or (tag == "link" and name == "href"):
-                self.loads.append(value or "")
-            elif name == "href":
-                self.links.append(value or "")
-            if name.startswith("on") or name == "style":
-                self.inline.append(name)
-
-    def handle_data(self, data: str) -> None:
-        self.said.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.said).split())
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -170,7 +140,7 @@ def test_nothing_that_a_stranger_wrote_runs(hostile: Store, look: Look) -> None:
     pages = [client.get("/clips", q=line) for line in lines] + [client.get("/clip", id="video000000.1")]
     for answer in pages:
         page = Page(answer.text)
-        assert page.tags.count("script") == 1 and not page.inline and "iframe" not in page.tags
+        assert page.tags.count("script") == 1 and not page.handlers and not page.styles and "iframe" not in page.tags
         assert all(re.match(r"/(browse|report|still|film)\b", address) for address in page.loads)
         assert all(re.match(r"/(clips?|mark|review)?\b|#main|https?://", link) for link in page.links)
         assert not any(link.startswith("javascript:") for link in page.links)

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import hdvila_testing.shards as toys
+from hdvila_testing.rows import commit_rows
 from manifests.errors import UserError
 from manifests.exits import NothingMatched
 from pipeline.cli import app
@@ -85,6 +86,22 @@ def test_merged_tables_say_it_no_more_and_the_packs_of_others_are_right(out: Pat
         tar = (out / row["pack"]).read_bytes()
         assert tar[row["pack_offset"] :].startswith(row["key"].encode())
     assert not (out / "packs/video-00001.tar").exists()
+
+
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_its_kept_still_goes_and_those_of_others_stay(out: Path, is_merged: bool) -> None:
+    store = Store(str(out))
+    stills = [
+        {"video_id": "video-00001", "n": n, "bytes": 3, "clip_id": f"video-00001.{n}", "still": b"jpg"} for n in (0, 1)
+    ]
+    commit_rows(store, "media", "stills", {"stills": stills})
+    if is_merged:
+        sizes = MergeSizes(n_units=1, fan_in=2, grace_s=3600)
+        while job := plan_merge(store, sizes):
+            assert install(store, job, write_segment(store, job))
+    remove(out, SAID)
+    left = {row["clip_id"]: row["still"] for row in Store(str(out)).read_table("stills").to_pylist()}
+    assert left == {"video-00001.0": b"jpg", CLIP: b""}
 
 
 @pytest.mark.parametrize("line", ["word", "  !!  one "])

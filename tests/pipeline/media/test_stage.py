@@ -14,7 +14,7 @@ from hdvila_testing.frame_code import read_frame_code
 from hdvila_testing.rows import a_clip_row, a_video_row, commit_rows
 from hdvila_testing.video import a_video
 from manifests.reasons import Reason
-from manifests.schema import CLIPS, PACKS, table_of
+from manifests.schema import CLIPS, PACKS, STILLS, table_of
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context, Output, Rejected
@@ -38,6 +38,7 @@ def output(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Output:
 
 def test_a_video_becomes_a_pack_with_a_sample_a_clip(output: Output) -> None:
     table_of(output.rows["packs"], PACKS)
+    assert not output.rows["stills"], "none are kept unless asked for"
     assert not output.rejects
     samples = samples_of(output)
     assert [sample.clip_id for sample, _ in samples] == ["v1.0", "v1.1", "v1.2"]
@@ -193,6 +194,18 @@ def a_clip(n: int, reason: Reason | None = None, sample: Sample | None = None) -
 def made_of(*clips: MadeClip) -> MadeVideo:
     picture = SimpleNamespace(width=1280, height=720, fps=Fraction(30000, 1001), codec="h264")
     return MadeVideo(cast(Any, SimpleNamespace(video=picture, duration_ms=8500, bytes_=123)), list(clips), [400])
+
+
+def test_a_small_still_is_kept_of_each_clip_where_that_is_asked_for(film: Path, tmp_path: Path) -> None:
+    config = {**ANY_SIZE, "keep_rejected_stills": True, "scenes": {"action": "drop"}}
+    made = process(film, tmp_path / "with", config=config)
+    assert [reject.reason for reject in made.rejects] == [Reason.ACROSS_SCENE_CUT]
+    table_of(made.rows["stills"], STILLS)
+    assert [row["clip_id"] for row in made.rows["stills"]] == ["v1.0", "v1.1", "v1.2"]
+    for row in made.rows["stills"]:
+        with av.open(io.BytesIO(row["still"])) as picture:
+            assert (picture.streams.video[0].width, picture.streams.video[0].height) == (320, 180)
+        assert row["bytes"] == len(row["still"]) < 30_000
 
 
 def test_a_video_of_which_no_clip_was_made_has_the_reason_that_all_clips_share(tmp_path: Path) -> None:

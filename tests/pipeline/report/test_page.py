@@ -5,7 +5,6 @@ import errno
 import hashlib
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +32,7 @@ from pipeline.report.clips import COUNTS
 from pipeline.report.data import read_report_data
 from pipeline.report.page import render, short_categories, write_report
 from pipeline.report.samples import MOST_VIDEO_BYTES
+from tests.pipeline.html_page import Page
 
 AXE = Path(axe_core_python.__file__).with_name("axe.min.js")
 HOSTILE = "<script>alert('t')</script><img src=x onerror=alert(1)> \" ' & {{ 7*7 }}"
@@ -58,36 +58,6 @@ def a_run(folder: Path, *, total: int = 6) -> tuple[Store, Selection]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return a_run(tmp_path_factory.mktemp("run"))[0]
-
-
-class Page(HTMLParser):
-    """The tags, addresses and visible text of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.loads: list[str] = []
-        self.links: list[str] = []
-        self.handlers: list[str] = []
-        self.words: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        for name, value in attrs:
-            if name in ("src", "poster", "srcset", "data") or (tag == "link" and name == "href"):
-                self.loads.append(value or "")
-            if tag == "a" and name == "href":
-                self.links.append(value or "")
-            if name.startswith("on"):
-                self.handlers.append(name)
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", " ".join(self.words))
 
 
 def test_the_page_shows_balance_funnel_distributions_and_samples(finished: Store) -> None:

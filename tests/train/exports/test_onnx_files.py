@@ -1,15 +1,18 @@
 """Both towers as ONNX, run by onnxruntime."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
+from tokenizers import Tokenizer
 
 from manifests.errors import UserError
 from tests.train.exports.test_export import a_model, a_tokenizer
 from tests.train.model_cases import small_batch, small_config
+from train.evaluation.encoder import Encoder
 from train.exports.export import export
 from train.exports.export_folder import Origin
 
@@ -28,6 +31,19 @@ def test_onnxruntime_embeds_as_the_model_does_at_any_batch(tmp_path: Path) -> No
             inputs = {each.name: batch[each.name].numpy() for each in towers[tower].get_inputs()}
             (found,) = towers[tower].run([f"{tower}_embeds"], inputs)
             np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4)
+    said = ["a red car drives off", "music " * 99]
+    words = Tokenizer.from_file(str(tmp_path / "out" / "text.tokenizer.json")).encode_batch(said)
+    inputs = {
+        "input_ids": np.array([w.ids for w in words]),
+        "attention_mask": np.array([w.attention_mask for w in words]),
+    }
+    (found,) = towers["text"].run(["text_embeds"], inputs)
+    np.testing.assert_allclose(found, Encoder(model, a_tokenizer()).embed_text(said).numpy(), atol=1e-4)
+    card = (tmp_path / "out" / "README.md").read_text()
+    for tower in towers.values():
+        for each in tower.get_inputs():
+            shape = ", ".join(map(str, each.shape[1:]))
+            assert re.search(rf"`{each.name}` \| u?int(8|64) \[n, {shape}\]", card), f"{each.name} {shape}"
 
 
 def test_a_model_that_answers_has_no_towers_to_write(tmp_path: Path) -> None:

@@ -29,7 +29,12 @@ AWAY = ("s3://", "--push")
 EXPECTED = {"--require": 1}
 """Exit codes other than 0: a tiny data set falls short of 720 lines."""
 TWO_STEPS = ["--set", "loop.steps=2", "--set", "loop.batch=2", "--set", "data.workers=0"]
-SHORTER = {"fit": TWO_STEPS, "crossfit": TWO_STEPS}
+SHORTER = {
+    "fit": TWO_STEPS,
+    "crossfit": TWO_STEPS,
+    "distill": TWO_STEPS,
+    "adapt": [*TWO_STEPS, "--set", "loop.epochs=0"],
+}
 """What a test adds to a command that would take minutes."""
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
 LAB = sorted((REPO / "docs" / "lab").glob("*.md"))

@@ -165,6 +165,9 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         f"train/commands/{name}"
         for name in ("check", "config", "convert", "crossfit", "embed", "eval", "export", "fit", "init")
     ],
+    "tests/train/test_descendants.py": [
+        *(f"train/{name}" for name in ("adapt", "distill", "commands/adapt", "commands/distill", "feed/teacher")),
+    ],
     "tests/train/evaluation/test_embed.py and tests/pipeline/dataset/test_embedded.py, where they are made and lost": [
         "manifests/embeddings"
     ],

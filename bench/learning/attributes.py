@@ -12,9 +12,10 @@ shows a crop of 512x1024). The hatching's period along both axes is one such pix
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -61,6 +62,12 @@ _GRAIN, _GRAIN_PX = 12.0, 16
 class Scene:
     """The contents of a clip; `seed` draws all that the caption doesn't name (places, phase, shades, sizes)."""
 
+    colours: ClassVar[Mapping[str, tuple[int, int, int]]] = COLOURS
+    hatchings: ClassVar[Mapping[str, hatching.Waves]] = HATCHINGS
+    ways: ClassVar[Mapping[str, tuple[int, int]]] = WAYS
+    sentence: ClassVar[str] = "a {colour} ball rolls {way} over {hatching} hatching"
+    square: ClassVar[bool] = False
+
     colour: str
     hatching: str
     way: str
@@ -69,12 +76,36 @@ class Scene:
     @property
     def caption(self) -> str:
         """The sentence that names the three attributes."""
-        return f"a {self.colour} ball rolls {self.way} over {self.hatching} hatching"
+        return self.sentence.format(colour=self.colour, way=self.way, hatching=self.hatching)
 
 
-def all_scenes(n_colours: int = len(COLOURS)) -> list[Scene]:
+class Tiles(Scene):
+    """Scenes of another domain: other colours, textures and words, and a square in place of the ball."""
+
+    colours: ClassVar[Mapping[str, tuple[int, int, int]]] = {
+        "pink": (255, 130, 180),
+        "brown": (120, 70, 30),
+        "teal": (0, 140, 140),
+        "olive": (120, 120, 20),
+        "lime": (160, 255, 60),
+        "navy": (10, 20, 90),
+        "cyan": (60, 230, 240),
+        "maroon": (110, 10, 40),
+    }
+    hatchings: ClassVar[Mapping[str, hatching.Waves]] = {
+        "woven": ((0, 1), (1, 0)),
+        "crossed": ((1, 1), (1, -1)),
+        "steep": ((2, 1),),
+        "flat": ((1, 2),),
+    }
+    ways: ClassVar[Mapping[str, tuple[int, int]]] = {"west": (-1, 0), "east": (1, 0), "north": (0, -1), "south": (0, 1)}
+    sentence = "the {colour} square drifts {way} across {hatching} tiles"
+    square = True
+
+
+def all_scenes(n_colours: int = len(COLOURS), kind: type[Scene] = Scene) -> list[Scene]:
     """One scene for each combination of the attributes, with the first `n_colours` colours."""
-    return [Scene(*names) for names in product(list(COLOURS)[:n_colours], HATCHINGS, WAYS)]
+    return [kind(*names) for names in product(list(kind.colours)[:n_colours], kind.hatchings, kind.ways)]
 
 
 def is_held_out(scene: Scene) -> bool:
@@ -92,11 +123,15 @@ def frames_of(scene: Scene) -> Iterator[Picture]:
     x = WIDTH / 2 + dice.uniform(-_JITTER_X, _JITTER_X)
     y = HEIGHT / 2 + dice.uniform(-_JITTER_Y, _JITTER_Y)
     radius = round(_RADIUS * dice.uniform(0.85, 1.15))
-    across, down = WAYS[scene.way]
+    across, down = scene.ways[scene.way]
     for number in range(-(N_FRAMES // 2), N_FRAMES // 2 + 1):
         picture = ground.copy()
         centre = round(x + across * number * _STEP_X), round(y + down * number * _STEP_Y)
-        cv2.circle(picture, centre, radius, COLOURS[scene.colour], cv2.FILLED, cv2.LINE_AA)
+        if scene.square:
+            left, top, side = centre[0] - radius, centre[1] - radius, 2 * radius
+            cv2.rectangle(picture, (left, top, side, side), scene.colours[scene.colour], cv2.FILLED)
+        else:
+            cv2.circle(picture, centre, radius, scene.colours[scene.colour], cv2.FILLED, cv2.LINE_AA)
         yield picture
 
 
@@ -104,7 +139,7 @@ def _ground(scene: Scene, dice: random.Random) -> Picture:
     """A grey ground with its hatching. Mean and contrast are random, so they reveal nothing of the hatching's kind."""
     level, phase = dice.uniform(100, 150), dice.uniform(0, 2 * np.pi)
     size = HEIGHT, WIDTH
-    wave = hatching.hatching_wave(HATCHINGS[scene.hatching], phase, size, LOW_PX)
+    wave = hatching.hatching_wave(scene.hatchings[scene.hatching], phase, size, LOW_PX)
     grey = level + _AMPLITUDE * dice.uniform(0.85, 1.0) * wave
     grey += hatching.grain(dice.randrange(2**32), _GRAIN, size, _GRAIN_PX)
     return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)

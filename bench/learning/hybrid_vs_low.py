@@ -79,11 +79,8 @@ def train(view: str, seed: int, manifest: Path, out: Path, overrides: Sequence[s
     """
     run = out / f"{view}-{seed}"
     keys = [f"data.manifest={manifest}", f"data.view={view}", f"seed={seed}", f"out={run}", *overrides]
-    command = [sys.executable, "-m", "train.cli", "fit", str(CONFIG), *(f"--set={key}" for key in keys)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
     before, began = _children_cpu_s(), time.monotonic()
-    with (out / f"{view}-{seed}.log").open("w") as log:
-        subprocess.run(command, check=True, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    program("fit", CONFIG, *(f"--set={key}" for key in keys), log=out / f"{view}-{seed}.log")
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     evals = [record for record in records if record["kind"] == "eval"]
     unseen = {scene.caption for scene in all_scenes() if is_held_out(scene)}
@@ -125,6 +122,25 @@ def hits_of(run: Path, data: Path) -> list[tuple[str, bool]]:
         is_first = (text[rows] @ video[rows].T).argmax(1) == np.arange(len(rows))
         found += zip(sorted(drawings), is_first.tolist(), strict=True)
     return found
+
+
+def program(*arguments: object, log: str | Path) -> None:
+    """Runs `hdvila-train` on one thread, with its output in a file."""
+    command = [sys.executable, "-m", "train.cli", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
+    with Path(log).open("w") as file:
+        subprocess.run(command, check=True, env=environment, stdout=file, stderr=subprocess.STDOUT)
+
+
+def trained(out: Path, view: str, seed: int) -> Path:
+    """The folder of an HD-VILA's finished run with a view; makes the set and trains it where that is not done."""
+    manifest, run = out / "set" / "manifest.json", out / "hd_vila" / f"{view}-{seed}"
+    if not manifest.exists():
+        make_attribute_set(manifest.parent)
+    if not (run / "summary.json").exists():
+        run.parent.mkdir(exist_ok=True)
+        train(view, seed, manifest, run.parent, [], held_out=False)
+    return run
 
 
 def _children_cpu_s() -> float:

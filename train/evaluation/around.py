@@ -56,7 +56,7 @@ class Timeline:
             if len(pictures) < len(shown):
                 continue
             if views.has_still:
-                pictures[first] = read_still(*self.stills[middle])
+                pictures[first] = np.asarray(read_still(*self.stills[middle]))
 
             def read(frames: Sequence[int], pictures: Mapping[int, Pixels] = pictures) -> dict[int, Pixels]:
                 return {f: pictures[f] for f in frames}

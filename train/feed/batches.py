@@ -41,6 +41,7 @@ from train.data.where import chosen
 from train.data.workers import Workers
 from train.distributed import Process, agree, text_from_first
 from train.feed.asked import asked_rows, classes_of, training_questions
+from train.feed.teacher import teacher_of
 from train.feed.tokenizer import (
     MASK,
     MAX_CAPTIONS,
@@ -290,6 +291,7 @@ class Batches:
         self.counts: dict[str, int] = {}
         """What the objectives counted in this rank's rows of the last step."""
         self._n_read = 0
+        self._teacher = teacher_of(config, data.train)
         d = config.data
         workers = Workers(d.workers)
         dataset = ClipDataset(
@@ -324,6 +326,8 @@ class Batches:
         rows = rows_of(loaded, self._data.tokenizer, self._config)
         if self._data.train.answers:
             rows = rows.having(asked_rows(self._data.train, loaded.samples, self._data.tokenizer, self._config))
+        if self._teacher:
+            rows = rows.having(self._teacher.rows(loaded.samples))
         return rows.pin_memory() if self._process.device.type == "cuda" else rows
 
     def _account(self, step: int, loaded: Loaded) -> None:

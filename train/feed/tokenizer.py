@@ -141,11 +141,29 @@ def tokenizer_from_captions(captions: Iterable[str], *, vocab_size: int, seed: i
     texts = sorted(captions)
     if len(texts) > MAX_CAPTIONS:
         texts = random.Random(seed).sample(texts, MAX_CAPTIONS)
+    return tokenizer_of_pieces(_vocabulary(_words_of(texts), vocab_size), source=None)
+
+
+def tokenizer_with_words(tokenizer: Tokenizer, captions: Iterable[str], *, vocab_size: int) -> Tokenizer:
+    """A WordPiece with the captions' words that are none of its pieces, the most common first, up to `vocab_size`.
+
+    Its own pieces keep their ids. Another kind of tokenizer is returned as it is.
+    """
+    known = tokenizer.pieces()
+    if UNK not in known:
+        return tokenizer
+    new = [word for word, _ in _by_count(_words_of(captions)) if word not in known]
+    return tokenizer_of_pieces(
+        [*sorted(known, key=known.__getitem__), *new][: max(vocab_size, len(known))], source=None
+    )
+
+
+def _words_of(texts: Iterable[str]) -> Counter[str]:
     normalizer, splitter = BertNormalizer(lowercase=True), BertPreTokenizer()
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
-    return tokenizer_of_pieces(_vocabulary(counts, vocab_size), source=None)
+    return counts
 
 
 def _vocabulary(counts: Counter[str], vocab_size: int) -> list[str]:

@@ -182,7 +182,7 @@ KIND = ModelKind(
     section=ModelConfig,
     build=lambda config, seed: build_model(config, seed=seed),
     view="hybrid",
-    objectives=(*ALL_OBJECTIVES, "answers"),
+    objectives=(*ALL_OBJECTIVES, "answers", "distill"),
     groups=HDVila.groups,
     refuse=refuse,
 )

@@ -19,6 +19,7 @@ from train.losses import Spans
 from train.objectives.answers import ANSWERS
 from train.objectives.base import Draw, Objective
 from train.objectives.contrastive import CONTRASTIVE
+from train.objectives.distill import DISTILL
 from train.objectives.itm import ITM
 from train.objectives.mfr import MFR
 from train.objectives.mlm import MLM
@@ -32,6 +33,7 @@ OBJECTIVES: list[Objective] = [
     MVM,
     MFR,
     ANSWERS,
+    DISTILL,
 ]
 
 __all__ = ["OBJECTIVES", "Draw", "Objective", "Spans", "active", "objective_section", "parse_objective", "prepare"]

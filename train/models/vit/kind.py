@@ -103,6 +103,6 @@ KIND = ModelKind(
     section=VitConfig,
     build=build_vit,
     view="hybrid",
-    objectives=("contrastive",),
+    objectives=("contrastive", "distill"),
     groups=Vit.groups,
 )

@@ -60,6 +60,7 @@ FIELDS: dict[str, Field] = {
     "entropy": Field(("nullif(entropy, -1)",), "number", "of the brightness, bits", of_videos=False),
     "confidence": Field(("confidence",), "number", "of the alignment", of_videos=False),
     "speech": Field(("nullif(speech_share, -1)",), "number", "share of the time in which is spoken", of_videos=False),
+    "heard": Field(("nullif(heard, -1)",), "number", "share of the text that is heard", of_videos=False),
     "height": Field(("height",), "number", "lines of the picture", of_videos=False),
     "fps": Field(("fps",), "number", "frames a second", of_videos=False),
     "codec": Field(("codec",), "is", "of the video track", of_videos=False),
@@ -69,7 +70,7 @@ FIELDS: dict[str, Field] = {
     "clip": Field(("clip_id", "key"), "is", "a clip's id or key", of_videos=False),
 }
 TEXT = Field(("text",), "has", "a text within the sentence", of_videos=False)
-BINNED = {"clips": ("seconds", "words", "motion", "confidence", "speech"), "videos": ("seconds",)}
+BINNED = {"clips": ("seconds", "words", "motion", "confidence", "speech", "heard"), "videos": ("seconds",)}
 """Numbers that are counted between edges."""
 Fields = Mapping[str, Field]
 SHOWN = ("of", "sort", "group")

@@ -134,7 +134,7 @@ class Meaning:
             places, numbers = np.array(found, np.int64).reshape(-1, 2).T
             index.add_with_ids(vectors[places], numbers)
         if n > MOST_EXACT:
-            index.nprobe = N_PROBED
+            faiss.extract_index_ivf(index).nprobe = N_PROBED
         new = path.with_suffix(".faiss-new")
         faiss.write_index(index, str(new))
         new.replace(path)

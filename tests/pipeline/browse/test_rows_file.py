@@ -24,13 +24,13 @@ def scored(tmp_path: Path) -> Store:
         for path in Path(store.root).glob("shards/*/*.parquet"):
             keys = pq.ParquetFile(path).read(["key"])["key"].to_pylist()
             rows = {"key": keys, "match": [k - i - 0.5 for i in range(len(keys))], "why": ["a text"] * len(keys)}
-            rows |= {"Heard": [i if i % 2 else None for i in range(len(keys))], "video": [[1.0]] * len(keys)}
+            rows |= {"Fits": [i if i % 2 else None for i in range(len(keys))], "video": [[1.0]] * len(keys)}
             store.write(f"embeddings/{model}/{path.parent.name}-{path.stem}.parquet", parquet_bytes(pa.table(rows)))
     return store
 
 
 @pytest.mark.parametrize(
-    "line", ["match:<0", "match_1secon:>0", "heard:1..<4", "-heard:>2", "match:<=25% sort:match", "group:match"]
+    "line", ["match:<0", "match_1secon:>0", "fits:1..<4", "-fits:>2", "match:<=25% sort:match", "group:match"]
 )
 def test_a_score_is_a_column_to_filter_sort_and_count(scored: Store, line: str) -> None:
     with closing(Rows(scored)) as rows:

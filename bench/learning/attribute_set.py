@@ -20,8 +20,20 @@ from typing import Any
 
 import av
 import cv2
+import numpy as np
 
-from bench.learning.attributes import COLOURS, HEIGHT, N_FRAMES, WIDTH, Scene, all_scenes, frames_of, is_held_out
+from bench.learning.attributes import (
+    COLOURS,
+    HEIGHT,
+    N_FRAMES,
+    SOUND_RATE,
+    WIDTH,
+    Scene,
+    all_scenes,
+    frames_of,
+    is_held_out,
+    sound_of,
+)
 from hdvila_testing.rows import a_clip_row, a_video_row, commit_rows, with_transcript
 from manifests.funnel import SELECTION_NAME
 from manifests.lock import RunLock
@@ -148,12 +160,22 @@ def draw_film(film: Film, path: Path) -> Path:
         stream.codec_context.thread_count = 1
         params = f"keyint={N_FRAMES}:min-keyint={N_FRAMES}:scenecut=0"
         stream.options = {"preset": "ultrafast", "crf": "23", "x264-params": params}
+        if film.scenes[0].tones:
+            heard = container.add_stream("aac", rate=SOUND_RATE, layout="mono")
+            container.mux([*heard.encode(_sound_of(film)), *heard.encode(None)])
         for scene in film.scenes:
             for picture in frames_of(scene):
                 small = picture if size == (WIDTH, HEIGHT) else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(small, format="rgb24")))
         container.mux(stream.encode(None))
     return path
+
+
+def _sound_of(film: Film) -> av.AudioFrame:
+    sound = np.concatenate([sound_of(scene, film.scene_ms / 1000) for scene in film.scenes])
+    frame = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
+    frame.sample_rate, frame.pts = SOUND_RATE, 0
+    return frame
 
 
 def _commit_plan(store: Store, film: Film) -> None:

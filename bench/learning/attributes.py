@@ -48,6 +48,8 @@ HATCHINGS: dict[str, hatching.Waves] = {
 WAYS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
 N_FRAMES = 7
+SOUND_RATE = 16_000
+"""Hz."""
 _STEP_X, _STEP_Y = 110, 65
 """How far the ball moves from frame to frame, pixels."""
 _JITTER_X, _JITTER_Y = 120, 40
@@ -67,6 +69,8 @@ class Scene:
     ways: ClassVar[Mapping[str, tuple[int, int]]] = WAYS
     sentence: ClassVar[str] = "a {colour} ball rolls {way} over {hatching} hatching"
     square: ClassVar[bool] = False
+    tones: ClassVar[Mapping[str, float]] = {}
+    """By name of a hatching the pitch that is heard, Hz; none: no sound."""
 
     colour: str
     hatching: str
@@ -143,3 +147,12 @@ def _ground(scene: Scene, dice: random.Random) -> Picture:
     grey = level + _AMPLITUDE * dice.uniform(0.85, 1.0) * wave
     grey += hatching.grain(dice.randrange(2**32), _GRAIN, size, _GRAIN_PX)
     return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+def sound_of(scene: Scene, duration_s: float) -> NDArray[np.float32]:
+    """The sound of a scene, [samples] at SOUND_RATE: a tone that is struck four times a second, as loud as is drawn."""
+    dice = random.Random(f"sound of {scene.caption}/{scene.seed}")
+    seconds = np.arange(round(duration_s * SOUND_RATE)) / SOUND_RATE
+    struck = np.exp(-8 * ((seconds + dice.random()) % 0.25))
+    tone = np.sin(2 * np.pi * scene.tones[scene.hatching] * dice.uniform(0.94, 1.06) * seconds)
+    return np.asarray(dice.uniform(0.1, 0.6) * struck * tone, np.float32)

@@ -65,7 +65,8 @@ def make_view(name: str, config: Any) -> SampleView:
         raise ValueError(f"view {name!r} is not one of {', '.join(view_names())}")
     make = import_module(VIEWS[name]).make_view if name in VIEWS else load("views", name)
     view: SampleView = make(name, config)
-    return view
+    hears = hasattr(config.model, "sound_columns")
+    return import_module("train.data.sound").with_sound(view, config.model) if hears else view
 
 
 def view_names() -> list[str]:

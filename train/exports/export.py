@@ -81,6 +81,7 @@ def export_run(run: Path, out: Path, *, best: bool = False, onnx: bool = False) 
     facts = read_facts(checkpoint)
     trained = parse_config(TrainConfig, facts.config, source=str(checkpoint))
     config = trained.model
+    refuse_sound(config, run)
     model = initial_weights(config.without_sources(), seed=0)
     mark_trainable(model, trained)
     restore_weights(checkpoint, model)
@@ -107,6 +108,12 @@ def export_run(run: Path, out: Path, *, best: bool = False, onnx: bool = False) 
     else:
         export_image_text(model, tokenizer, out, origin)  # type: ignore[arg-type]
     return checkpoint
+
+
+def refuse_sound(config: ModelSection, place: Path) -> None:
+    """Raises UserError for a model whose clips' embeddings need more than pictures."""
+    if config.kind == "hd_vila_sound":
+        raise UserError(f"{place}: hears, so that pictures alone are not its input: `hdvila-train eval` scores it")
 
 
 def use_of(folder: Path) -> str:

@@ -22,7 +22,7 @@ from train.config import TrainConfig
 from train.data.views import View
 from train.evaluation.encoder import Encoder
 from train.evaluation.published import encoder_of_run
-from train.exports.export import model_config, read_weights
+from train.exports.export import model_config, read_weights, refuse_sound
 from train.exports.export_folder import CONFIG, read_config
 from train.exports.image_text_export import NAMES as IMAGE_TEXT
 from train.feed.asked import read_classes
@@ -45,6 +45,7 @@ def load_checkpoint(target: Path, *, best: bool = False, device: torch.device | 
     config = load_config(TrainConfig, folder / "config.yaml")
     if not isinstance(config.model, ModelConfig | VitConfig):
         raise _no_embeddings(target, config.model.kind)
+    refuse_sound(config.model, target)
     model = build_model(config.model.without_sources(), seed=config.seed)
     mark_trainable(model, config)
     restore_weights(checkpoint, model)

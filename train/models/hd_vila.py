@@ -7,7 +7,7 @@ Shapes: B clips, S segments, N frames per segment, L tokens, D width, V vocabula
 
 from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -101,9 +101,9 @@ class Answered(NamedTuple):
 class HDVila(Towers, Model):
     """The whole model: the video encoder's modules at the top level, the language side under `transformer`."""
 
-    groups = ("cnn", "timesformer", "transformer")
+    groups: ClassVar[tuple[str, ...]] = ("cnn", "timesformer", "transformer")
     blocks = (Block, Layer, Bottleneck)
-    towers_class = Towers
+    towers_class: ClassVar[type[nn.Module] | None] = Towers
     methods = ("embed", "embed_video", "embed_text", "visual_input", "match", "answer")
 
     def __init__(self, config: ModelConfig) -> None:

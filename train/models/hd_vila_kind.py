@@ -31,7 +31,9 @@ TIME_STD = 0.3
 """Standard deviation of a random time embedding: about that of a token, so that attention sees the order of frames."""
 
 
-def build_model(config: ModelConfig, *, seed: int, view: View = "hybrid") -> HDVila:
+def build_model(
+    config: ModelConfig, *, seed: int, view: View = "hybrid", network: Callable[[Any], HDVila] = HDVila
+) -> HDVila:
     """Builds a model with its initial weights, in training mode; `model.weight_sources` and the log say their sources.
 
     Parts that no picture of `view` passes through are not trainable.
@@ -41,7 +43,7 @@ def build_model(config: ModelConfig, *, seed: int, view: View = "hybrid") -> HDV
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = HDVila(config)
+        model = network(config)
         init_random(model)
     model.weight_sources = {
         "trunks": f"random, seed {seed}",

@@ -27,6 +27,7 @@ from train.models.base import Model, ModelSection
 
 MODELS: dict[str, str] = {  # kind: module that holds its KIND
     "hd_vila": "train.models.hd_vila_kind",
+    "hd_vila_sound": "train.models.sounding",
     "soho": "train.models.soho.kind",
     "visual_parsing": "train.models.visual_parsing.kind",
     "vit": "train.models.vit.kind",

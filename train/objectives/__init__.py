@@ -24,6 +24,7 @@ from train.objectives.itm import ITM
 from train.objectives.mfr import MFR
 from train.objectives.mlm import MLM
 from train.objectives.mvm import MVM
+from train.objectives.sound import SOUND
 from train.rows import Rows
 
 OBJECTIVES: list[Objective] = [
@@ -34,6 +35,7 @@ OBJECTIVES: list[Objective] = [
     MFR,
     ANSWERS,
     DISTILL,
+    SOUND,
 ]
 
 __all__ = ["OBJECTIVES", "Draw", "Objective", "Spans", "active", "objective_section", "parse_objective", "prepare"]

@@ -165,6 +165,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         f"train/commands/{name}"
         for name in ("check", "config", "convert", "crossfit", "embed", "eval", "export", "fit", "init")
     ],
+    "tests/train/models/test_sounding.py": ["train/data/sound", "train/objectives/sound"],
     "tests/train/test_descendants.py": [
         *(f"train/{name}" for name in ("adapt", "distill", "commands/adapt", "commands/distill", "feed/teacher")),
     ],

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.embeddings import EMBEDDINGS, HEAD, read_head
-from manifests.errors import UserError
+from manifests.errors import UserError, storage_errors
 from manifests.extras import why
 from manifests.parquet import damage_named, open_parquet
 from pipeline.browse.rows import Row, Rows
@@ -49,10 +49,14 @@ class Meaning:
 
     def lacks(self) -> str:
         """The command that makes what a sentence needs and is not there, in words; "" if all is."""
-        if not self._model():
-            return f"no embeddings here: hdvila-train embed MODEL {self._store.url} makes them"
+        try:
+            model = self._model()
+        except storage_errors():
+            return "whether there are embeddings is not known: the store does not answer"
+        if not model:
+            return f"no embeddings here; what makes them: hdvila-train embed MODEL {self._store.url}"
         if self._folder is None:
-            return "for sentences: hdvila-train export MODEL FOLDER --format onnx, and browse --model FOLDER"
+            return "for sentences: `hdvila-train export MODEL FOLDER --format onnx`, and browse with --model FOLDER"
         return ""
 
     def near_text(self, text: str) -> list[tuple[Row, float]]:
@@ -69,7 +73,7 @@ class Meaning:
         for keys, vectors in self._tables("video", table if row["shard"] else "-"):
             if (at := keys.index(row["key"]).as_py()) >= 0:
                 return self._near(vectors[at : at + 1])
-        raise UserError(f"{row['clip_id']} has no embedding; hdvila-train embed makes those that are missing")
+        raise UserError(f"{row['clip_id']} has no embedding; run `hdvila-train embed` again")
 
     def _model(self) -> str:
         """The folder of embeddings that is used: the first with vectors."""

@@ -40,7 +40,7 @@ def debug(
         traceback.print_exc()
         print(f"{stage}:{unit}: {type(verdict).__name__}: {verdict}")
         raise typer.Exit(ExitCode.INCOMPLETE) from None
-    rows = ", ".join(f"{len(rows)} {table}" for table, rows in made.output.rows.items()) or "no rows"
+    rows = ", ".join(f"{len(rows)} {table}" for table, rows in made.output.rows.items() if rows) or "no rows"
     files = ", ".join(made.output.files) or "no files"
     print(f"{stage}:{unit}: {made.seconds:.2f} s; {rows}; {files}")
     for reject in made.output.rejects:

@@ -68,6 +68,7 @@ def test_what_may_change_between_two_starts_of_a_run_is_a_promise():
         "data.workers",
         "data.storage_options",
         "model.gradient_checkpointing",
+        "model.muted",
         "loop.micro_batch",
         "loop.strategy",
         "loop.device",

@@ -176,7 +176,7 @@ class _Tower:
 
     def __init__(self, folder: Path) -> None:
         if lacking := [name for name in (TOWER, WORDS) if not (folder / name).is_file()]:
-            raise UserError(f"{folder}: no {' and no '.join(lacking)}; hdvila-train export --format onnx writes them")
+            raise UserError(f"{folder}: no {' and no '.join(lacking)}; run `hdvila-train export RUN OUT --format onnx`")
         with _needed():
             from onnxruntime import InferenceSession
             from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf

@@ -18,7 +18,7 @@ def browse(
     model: Annotated[
         Path | None,
         typer.Option(
-            help="A folder of `hdvila-train export --format onnx`: sentences are looked for by its text tower."
+            help="A folder of `hdvila-train export RUN OUT --format onnx`: sentences are looked for by its text tower."
         ),
     ] = None,
     review: Annotated[

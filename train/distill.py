@@ -31,7 +31,7 @@ from manifests.shards import read_manifest, read_shard_rows
 from train.config import TrainConfig
 from train.data.index import Index, load_index
 from train.evaluation.attributes import wilson_interval
-from train.evaluation.embed import embed, sha256_of_model
+from train.evaluation.embed import embed_all, sha256_of_model
 from train.evaluation.encoder import Encoder, blank_inputs
 from train.evaluation.scores import score_retrieval
 from train.exports.export import export_run
@@ -110,15 +110,12 @@ def _value(tree: Mapping[str, Any], name: str) -> int:
     return int(tree)  # type: ignore[call-overload]
 
 
-def embed_all(encoder: Encoder, config: TrainConfig, folder: str, *, batch: int = 16, sentences: int = 128) -> Head:
-    """Embeds all splits into a folder, or goes on with that; returns its head."""
-    options = config.data.storage_options
-    manifest = read_manifest(config.data.manifest, **options)
-    splits = dict.fromkeys(shard.split for shard in manifest.shards if shard.nsamples)
-    indexes = {split: load_index(manifest, split, storage_options=options) for split in splits}
-    head = Head(sha256_of_model(encoder), manifest.sha256, encoder.model.config.width, batch, sentences)
-    torch.set_num_threads(1)  # with more, sums are rounded otherwise
-    embed(encoder, indexes, Files(folder), head, n_workers=config.data.workers, options=options)
+def embedded(encoder: Encoder, config: TrainConfig, folder: str) -> Head:
+    """Embeds the data set into a folder, or goes on with that; returns its head."""
+    data = config.data
+    manifest = read_manifest(data.manifest, **data.storage_options)
+    head = Head(sha256_of_model(encoder), manifest.sha256, encoder.model.config.width, batch=16, sentences=128)
+    embed_all(encoder, manifest, Files(folder), head, n_workers=data.workers, options=data.storage_options)
     return head
 
 

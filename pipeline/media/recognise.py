@@ -29,7 +29,6 @@ from pipeline.media.work_limit import WorkLimit
 _START_S, _TIMES_ITS_LENGTH = 300.0, 10.0
 """Time limit of a unit: to load the model, and so many times as long as the video; large models need 4 on a core."""
 
-
 _ROW_WORDS = 12
 """Words in a row of a track of what was heard."""
 

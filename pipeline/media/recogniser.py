@@ -17,14 +17,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import av
-
 from manifests.errors import UserError
 from manifests.rows import WordRow
 from pipeline.media.cutting.audio import decode_audio
 from pipeline.media.cutting.span import Span
 from pipeline.media.cutting.window import read_only
 from pipeline.media.probe import Probe, open_media
+from pipeline.media.resampling import resampled
 from pipeline.media.speech import Speech, hear_speech
 from pipeline.media.versions import version_of
 from pipeline.media.work_limit import WorkLimit
@@ -150,17 +149,5 @@ def _windows(source: Probe, limits: MediaLimits, speech: Speech) -> Iterator[tup
             read_only(container, source.audio.index)
             samples, rate = decode_audio(container, container.streams[source.audio.index], source, start_ms, end_ms)
         if samples is not None:
-            yield start_ms, mono(samples, rate, _RATE)
+            yield start_ms, resampled(samples.mean(0, keepdims=True), rate, _RATE, 1)[0]
         start_ms = end_ms
-
-
-def mono(samples: NDArray[np.float32], rate: int, to_rate: int) -> NDArray[np.float32]:
-    """[n] the mean of the channels of samples [channels, n], at another rate."""
-    import numpy as np
-
-    mixed = np.ascontiguousarray(samples.mean(0, keepdims=True))
-    frame = av.AudioFrame.from_ndarray(mixed, format="fltp", layout="mono")
-    frame.sample_rate = rate
-    resampler = av.AudioResampler(format="fltp", layout="mono", rate=to_rate)
-    parts = [part.to_ndarray()[0] for given in (frame, None) for part in resampler.resample(given)]
-    return np.concatenate(parts)

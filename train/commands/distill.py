@@ -26,7 +26,7 @@ def distill(
     import onnxruntime  # noqa: F401  (that both are installed is to be known before the work)
     import onnxscript  # noqa: F401
 
-    from train.distill import compare, embed_all, student_of, table
+    from train.distill import compare, embedded, student_of, table
     from train.distributed import process_from_environment, process_group
     from train.exports.inference import load_checkpoint
     from train.loop.fit import StopRequest, fit, launcher_pid, stop_on_signals
@@ -35,12 +35,12 @@ def distill(
     teacher = load_checkpoint(run, best=best)
     settings = student_of(run, folder, teacher, overrides or [])
     process, stop = process_from_environment(settings.loop.device), StopRequest(launcher_pid=launcher_pid())
-    heads = {"teacher": embed_all(teacher, settings, f"{folder}/teacher")}
+    heads = {"teacher": embedded(teacher, settings, f"{folder}/teacher")}
     with process_group(process), stop_on_signals(stop):
         outcome = fit(settings, process, stop)
     if outcome.status == "stopped":
         typer.echo(f"{folder}: stopped with a checkpoint; the same command continues")
         raise typer.Exit(ExitCode.DRAINED)
     if process.is_first:
-        heads["pupil"] = embed_all(load_checkpoint(Path(settings.out)), settings, f"{folder}/pupil")
+        heads["pupil"] = embedded(load_checkpoint(Path(settings.out)), settings, f"{folder}/pupil")
         typer.echo(table(compare(teacher, settings, folder, heads)))

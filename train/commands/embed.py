@@ -30,26 +30,18 @@ def embed(
     Start it as often as you like, on any machines that reach the folder: shards are shared out, and what a process that
     was killed had begun is done by another. The tables' scores are columns for data.where (data.scores).
     """
-    import torch
-
     from manifests.embeddings import EMBEDDINGS, Head
     from manifests.files import Files
     from manifests.shards import read_manifest
-    from train.data.index import load_index
     from train.distributed import process_from_environment
-    from train.evaluation.embed import embed as embed_all
-    from train.evaluation.embed import sha256_of_model
+    from train.evaluation.embed import embed_all, sha256_of_model
     from train.exports.inference import load_checkpoint
     from train.loop.bucket import at_hand
 
-    torch.set_num_threads(1)  # with more, sums are rounded otherwise
     device = process_from_environment().device
     encoder = load_checkpoint(at_hand(target, best=best), best=best, device=device)
     data = read_manifest(manifest)
-    model = sha256_of_model(encoder)
-    splits = dict.fromkeys(shard.split for shard in data.shards if shard.nsamples)
-    indexes = {split: load_index(data, split) for split in splits}
-    files = Files(out or f"{data.root}/{EMBEDDINGS}/{model[:12]}")
-    head = Head(model, data.sha256, encoder.model.config.width, batch, sentences)
-    done = embed_all(encoder, indexes, files, head, n_workers=workers)
+    head = Head(sha256_of_model(encoder), data.sha256, encoder.model.config.width, batch, sentences)
+    files = Files(out or f"{data.root}/{EMBEDDINGS}/{head.model[:12]}")
+    done = embed_all(encoder, data, files, head, n_workers=workers)
     typer.echo(f"{files.url}\n{done.describe()}")

@@ -29,10 +29,10 @@ from manifests.files import Files
 from manifests.hashing import hash_name
 from manifests.lock import is_alive
 from manifests.schema import EMBEDDED
-from manifests.shards import read_shard_rows
+from manifests.shards import Manifest, read_shard_rows
 from manifests.time_left import told
 from train.data.decode import ClipView
-from train.data.index import Index
+from train.data.index import Index, load_index
 from train.data.loader import ClipDataset, Loaded, read_once
 from train.data.registry import Source
 from train.evaluation.encoder import Encoder, Inputs
@@ -159,6 +159,26 @@ def embed(
         if n_made == n_before:
             time.sleep(LOOK_EVERY_S)
     return Done(len(work), n_made, n_lost)
+
+
+def embed_all(
+    encoder: Encoder,
+    manifest: Manifest,
+    files: Files,
+    head: Head,
+    *,
+    n_workers: int = 0,
+    options: Mapping[str, Any] | None = None,
+) -> Done:
+    """As `embed`, of all splits of a data set, on one thread: with more, sums are rounded otherwise."""
+    splits = dict.fromkeys(shard.split for shard in manifest.shards if shard.nsamples)
+    indexes = {split: load_index(manifest, split, storage_options=dict(options or {})) for split in splits}
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return embed(encoder, indexes, files, head, n_workers=n_workers, options=options)
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 class _Embedder:

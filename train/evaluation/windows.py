@@ -29,10 +29,7 @@ PROPOSED = pa.schema(
         ("key", pa.string()),
         ("category_id", pa.int32()),
         ("caption", pa.string()),
-        (
-            "belongs_to",
-            pa.string(),
-        ),  # the key of the clip that shows most of what it fits: its own, another's; "": none
+        ("belongs_to", pa.string()),  # the key of the clip that shows most of what it fits; "": none
         ("offset_ms", pa.int64()),  # by how much its times are to change; 0 for its own clip and for none
         ("confidence", pa.float64()),  # the likeliest window's share among those compared
     ]
@@ -66,6 +63,7 @@ def proposed(clips: Clips) -> pa.Table:
     video = np.array([key.rpartition("_")[0] for key in keys], object)
     belongs_to = np.where(clips.fits, keys, "")
     offset_ms, confidence = np.zeros(len(keys), np.int64), np.ones(len(keys))
+    windows = {} if clips.windows is None else {clips.windows.video[at[0]]: at for at in _by_value(clips.windows.video)}
     for rows in _by_value(video):
         rows = rows[np.argsort(starts[rows], kind="stable")]
         for place, row in enumerate(rows):
@@ -73,7 +71,7 @@ def proposed(clips: Clips) -> pa.Table:
             middles, vectors = (starts[beside] + ends[beside]) // 2, clips.video[beside]
             middle = (starts[row] + ends[row]) // 2
             if clips.windows is not None:
-                finer = np.flatnonzero(clips.windows.video == video[row])
+                finer = windows.get(video[row], np.zeros(0, np.int64))
                 finer = finer[abs(clips.windows.middle_ms[finer] - middle) <= REACH_MS]
                 middles = np.append(middle, clips.windows.middle_ms[finer])
                 vectors = np.concatenate([clips.video[[row]], clips.windows.vectors[finer]])

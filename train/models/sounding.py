@@ -40,7 +40,7 @@ class SoundingConfig(ModelConfig):
     muted: bool = operational(False, doc="embed every clip as if it had no sound")
 
 
-class Heard(NamedTuple):
+class SoundFeatures(NamedTuple):
     """The output of a forward pass: `Features` and what they are made of."""
 
     video: Tensor  # [B, D], L2 norm 1: pictures and sound
@@ -81,7 +81,7 @@ class Sounding(HDVila):
         super().__init__(config)
         self.sound = SoundTower(config)
 
-    def forward(self, batch: Rows, only: Collection[str] = ()) -> Heard:  # type: ignore[override]
+    def forward(self, batch: Rows, only: Collection[str] = ()) -> SoundFeatures:  # type: ignore[override]
         """Reads `mel` [B, bins, columns] and `has_sound` [B] beside what HD-VILA reads."""
         seen = super().forward(batch, only)
         assert isinstance(seen, Features)
@@ -90,7 +90,7 @@ class Sounding(HDVila):
         if self.training:
             weight = weight * (torch.rand(len(weight), device=weight.device) >= self.config.sound_drop)
         both = F.normalize(seen.video + weight[:, None] * heard, dim=1)
-        return Heard(both, seen.text, seen.logit_scale, seen.logit_bias, seen.video, heard)
+        return SoundFeatures(both, seen.text, seen.logit_scale, seen.logit_bias, seen.video, heard)
 
     def group_of(self, name: str) -> str:
         """As HD-VILA's, and `sound`."""

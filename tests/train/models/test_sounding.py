@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from hdvila_testing.drawn_set import MICRO_MODEL
 from manifests.settings import parse_config
 from tests.train.data.test_mel import sample_with
 from train.data.decode import SampleBroken
@@ -15,19 +16,7 @@ from train.models.sounding import Sounding, SoundingConfig
 from train.objectives.sound import SOUND
 from train.rows import Rows
 
-CONFIG = {
-    "preset": "tiny",
-    "high": [64, 128],
-    "trunk_width": 4,
-    "width": 32,
-    "n_heads": 2,
-    "n_space_time_blocks": 1,
-    "n_text_layers": 1,
-    "vocab_size": 64,
-    "text_length": 8,
-    "sound_bins": 16,
-    "sound_columns": 24,
-}
+CONFIG = {**MICRO_MODEL, "sound_bins": 16, "sound_columns": 24}
 
 
 def a_model(**keys: object) -> Sounding:

@@ -1,6 +1,6 @@
 """Does a third tower hear? A drawn set with one attribute that only sound tells, and what a model makes of it.
 
-    python -m bench.learning.heard [--seeds 0 1 2] [--out out/heard]
+    python -m bench.learning.sounding [--seeds 0 1 2] [--out out/heard]
 
 A ball rolls over a grey ground, and each clip has tones of one of four pitches: "a red ball rolls left with a shrill
 tone". Who only sees guesses among four clips that look alike: 25 % is the ceiling. Trains pictures alone (`hd_vila`),

@@ -207,7 +207,7 @@ class Desk:
         return "paused" if self._control.paused else "running"
 
     def _write(self, state: State, detail: str = "", exit_code: int = 0) -> None:
-        self._time_left = self._foresee(self._lines) if state != "ended" else None
+        self._time_left = self._foresee(self._lines) if state in ("running", "paused") else None
         status = RunStatus(
             state=state,
             host=socket.gethostname(),

@@ -226,11 +226,12 @@ def test_the_last_word_says_how_the_run_ended(
 
 
 def test_the_status_of_a_run_that_stops_says_why(store: Store, at: Jumping) -> None:
-    desk = Desk(store)
+    desk = Desk(store, foresee=lambda lines: with_range(600, 0))
     desk.stop.request("SIGTERM")
     desk.take({})
 
     assert (status_of(store)["state"], status_of(store)["detail"]) == ("draining", "SIGTERM")
+    assert status_of(store)["time_left"] is None, "of a run that stops, the time left is not how long that takes"
     running = Desk(store)
     at.at += 10
     running.take({})

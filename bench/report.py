@@ -34,7 +34,7 @@ from manifests.categories import category_name, load_categories
 from manifests.funnel import SELECTION_NAME
 from manifests.reasons import Reason
 from manifests.sample import SampleJson
-from manifests.schema import CLIPS, PACKS, REJECTS, SHARD_ROWS, TABLES, VIDEOS
+from manifests.schema import REJECTS, SHARD_ROWS, TABLES
 from manifests.shards import MANIFEST_NAME, TABLE_NAME, ShardEntry, manifest_bytes
 from pipeline.balance.ranking import candidates_of, rank_candidates
 from pipeline.balance.selection import select
@@ -130,7 +130,7 @@ def _part(store: Store, rng: np.random.Generator, number: int, n_videos: int) ->
         "upload_date": [f"{year}0102" for year in rng.integers(2006, 2026, n_videos)],
         "duration_s": rng.random(n_videos) * 900 + 60,
     }
-    _commit(store, "extract", number, {"videos": _filled(VIDEOS, n_videos, videos)})
+    _commit(store, "extract", number, {"videos": _filled(TABLES["videos"], n_videos, videos)})
     lost = [f"x{number:04d}{i:06d}" for i in range(int(n_videos * REJECTED_SHARE))]
     asked: dict[str, Any] = {
         "video_id": ids + lost,
@@ -164,7 +164,7 @@ def _clips(
         "flags": ["[]"] * n,
     }
     said = {"confidence": rng.random(n), "language": rng.choice(LANGUAGES, n).tolist(), "boundary_model": ["net-3"] * n}
-    clips = _filled(CLIPS, n, {**shared, **said, "caption_kind": rng.choice(["auto", "manual"], n).tolist()})
+    clips = _filled(TABLES["clips"], n, {**shared, **said, "caption_kind": rng.choice(["auto", "manual"], n).tolist()})
     _commit(store, "clips", number, {"clips": clips})
     failed = rng.random(n) < FAILED_CLIPS
     made = {
@@ -179,7 +179,7 @@ def _clips(
         "codec": rng.choice(["h264", "vp9", "av1"], n).tolist(),
         "motion": rng.random(n) * 9,
     }
-    packs = _filled(PACKS, n, {**shared, **made})
+    packs = _filled(TABLES["packs"], n, {**shared, **made})
     _commit(store, "media", number, {"packs": packs})
     return packs
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from manifests.clip_status import is_success
 from manifests.files import Files
 from manifests.reasons import Reason
-from manifests.schema import MATCHES, table_of
+from manifests.schema import TABLES, table_of
 from pipeline.balance.clip_lists import clip_lists
 from pipeline.balance.standing import REJECTED_VIDEOS, Duplicates, Outcomes, all_failed
 from pipeline.likeness import pictures, texts
@@ -46,7 +46,7 @@ def matches_in(kind: Kind, rows: pa.Table) -> pa.Table:
             near, _ = look_through(files, kind, 0, items, (0, 0), column)
             write_plain(near, Path(files.path(kind.near_path(0, column))))
         found = kind.matches(near_pairs(files, kind, 0, range(kind.n_columns)))
-    return table_of(found, MATCHES)
+    return table_of(found, TABLES["matches"])
 
 
 def find_duplicates(packs: pa.Table, rule: Likeness = LIKENESS) -> dict[Reason, dict[str, str]]:

@@ -2,7 +2,7 @@
 
 Imports neither of the two packages, and neither Ray nor torch.
 
-schema, rows: the columns of every table, with units; the type of one row, made from them
+rows, schema: the columns of every table, with units: the type of a row, and Arrow's schema of it
 clip_status: whether a clip became a sample, in the words of each file
 sample, image_sample: a sample of a shard: its key, its members, every field of KEY.json, of clips and of pictures;
     answers to questions about pictures: what each is worth, the list of classes
@@ -34,5 +34,5 @@ files, inside, lock: the files of a folder or bucket, each whole or absent, none
 parquet, seals, colour: Parquet with checksums, and that of strangers; documents with checksums; what the numbers of a
     frame mean
 hub: uploads of a folder to the Hugging Face hub
-reference, typed_rows: make docs/reference.md and rows.py from these tables
+reference: makes docs/reference.md from these tables
 """

@@ -1,57 +1,61 @@
-"""The type of a row of each table, made by `python -m manifests.typed_rows`: change the schema, not this.
+"""The row of each table: its columns with their types and units. Arrow's schemas are made of these (`schema.py`).
 
-For code inside a unit, which handles rows one at a time. What works on a whole data set stays on Arrow columns.
+Code inside a unit handles rows one at a time. What works on a whole data set stays on Arrow columns.
 """
 
-from typing import TypedDict
+from typing import Annotated, TypedDict
+
+import pyarrow as pa
+
+Int32 = Annotated[int, pa.int32()]
 
 
 class WordRow(TypedDict):
     text: str
     start_ms: int
     end_ms: int
-    timed: bool
+    timed: bool  # False: interpolated, the track had no time for this word
 
 
 class ListingRow(TypedDict):
     video_id: str
-    source: str
-    query: str
-    wanted_category_id: int
-    position: int
+    source: str  # search | grown | channel | playlist | lists | folder
+    query: str  # the words, number (grown), channel id, playlist id or file that listed it
+    wanted_category_id: Int32  # -1: any
+    position: int  # in the listing, from 0
     title: str
     channel_id: str
     duration_s: float
     view_count: int
     live_status: str
     availability: str
-    starts_at: int
-    given_spans: str
-    round: int
+    starts_at: int  # of a premiere or stream, seconds since 1970; 0: not said
+    given_spans: str  # lists source: JSON list of {n, start_ms, end_ms, text}; otherwise ""
+    round: Int32
 
 
 class SourceRow(TypedDict):
     source: str
     query: str
-    wanted_category_id: int
-    up_to: int
-    n_listed: int
-    cursor: int
-    exhausted: bool
-    reason: str
+    wanted_category_id: Int32
+    up_to: int  # how many results were requested
+    n_listed: int  # results that came, counted from the first
+    cursor: int  # files: the byte offset where the next listing begins; otherwise 0
+    exhausted: bool  # there are no more results
+    reason: str  # "" or why the listing ended early
     detail: str
-    round: int
+    round: Int32
 
 
 class CandidateRow(TypedDict):
     video_id: str
     source: str
     query: str
-    wanted_category_id: int
-    asked: bool
-    attempt: int
+    wanted_category_id: Int32
+    asked: bool  # False: rejected by its listing alone; the reason is among the rejects
+    attempt: Int32  # 1, or more if a video is tried again
     given_spans: str
-    round: int
+    round: Int32
 
 
 class VideoRow(TypedDict):
@@ -59,145 +63,147 @@ class VideoRow(TypedDict):
     url: str
     source: str
     query: str
-    category_id: int
+    category_id: Int32  # -1: uncategorised
     category: str
     title: str
     channel_id: str
     channel: str
     duration_s: float
     language: str
-    upload_date: str
+    upload_date: str  # YYYYMMDD
     license: str
     view_count: int
-    age_limit: int
+    age_limit: Int32
     made_for_kids: bool
-    heights: list[int]
-    caption_tracks: list[str]
-    audio_format: str
-    audio_bytes: int
-    media_path: str
-    media_bytes: int
-    media_hash: str
-    media_stamp: str
-    given_spans: str
-    egress: str
+    heights: list[Int32]  # short sides on offer, ascending
+    caption_tracks: list[str]  # "manual:en", "auto:en-orig"
+    audio_format: str  # yt-dlp's id of the audio to fetch; "" if it is within the video's file
+    audio_bytes: int  # its size as the site says, by which an edited film shows; -1: unknown
+    media_path: str  # folder source: the file; "" if it has to be fetched
+    media_bytes: int  # of a file or address: its size when it was looked at; -1: unknown
+    media_hash: str  # and the hash of its content, or head (manifests/content.py); otherwise ""
+    media_stamp: str  # a file's time of change in ns, an address's ETag or a hash of three pieces
+    given_spans: str  # lists source: JSON list of {n, start_ms, end_ms, text}; otherwise ""
+    egress: str  # name of the identity that asked (never an address or a secret)
     yt_dlp_version: str
-    round: int
-    flags: str
-    extra: str
-    about: list[str]
+    round: Int32
+    flags: str  # JSON list of strings, of every clip: without_manual_captions
+    extra: str  # urls source: JSON of the columns that are not ours; otherwise ""
+    about: list[str]  # site: its tags and the titles of its chapters, for searches grown from them
 
 
 class CaptionRow(TypedDict):
     video_id: str
-    kind: str
+    kind: str  # manual | auto
     language: str
-    track: str
-    format: str
-    payload: bytes
+    track: str  # yt-dlp's key of the track, e.g. en, en-orig, en-US
+    format: str  # json3 srv3 srv1 vtt ttml srt
+    payload: bytes  # as received
 
 
 class TranscriptRow(TypedDict):
     video_id: str
-    kind: str
+    kind: str  # manual | auto | manual_aligned
     language: str
     format: str
     track: str
     punctuated: bool
     word_timed: bool
     n_words: int
-    words: list[WordRow]
-    events: str
-    alignment_confidence: float
-    minhash: bytes
+    words: list[WordRow]  # in source time, in the order of their starts
+    events: str  # JSON list of {kind, text, start_ms, end_ms}
+    alignment_confidence: float  # share of words anchored; 1.0 if no alignment was needed
+    minhash: bytes  # near-duplicate text signature
 
 
 class ClipRow(TypedDict):
-    clip_id: str
+    clip_id: str  # <video_id>.<n>
     video_id: str
-    n: int
+    n: Int32
     start_ms: int
     end_ms: int
     text: str
-    first_word: int
-    n_words: int
-    category_id: int
-    confidence: float
+    first_word: Int32  # its words are n_words of its video's in `transcripts`, from this index on
+    n_words: Int32  # 0: nobody knows when they are said
+    category_id: Int32
+    confidence: float  # of the alignment
     language: str
     caption_kind: str
-    boundary_model: str
-    flags: str
+    boundary_model: str  # punctuation | linear-… | sat-… | given
+    flags: str  # JSON list of strings: profanity, email, phone …
 
 
 class HeardRow(TypedDict):
     video_id: str
-    heard_by: str
-    language: str
-    words: list[WordRow]
+    heard_by: str  # the recogniser: its model with its hash, device, versions
+    language: str  # that it took the speech for; "" if it heard none
+    words: list[WordRow]  # in source time
 
 
 class PackRow(TypedDict):
-    key: str
+    key: str  # <video_id>_<n:05d>
     clip_id: str
     video_id: str
-    n: int
-    status: str
+    n: Int32
+    status: str  # success | failed
     reason: str
     error_message: str
-    category_id: int
+    category_id: Int32
     channel_id: str
     start_ms: int
     end_ms: int
     duration_ms: int
     text: str
-    width: int
-    height: int
+    width: Int32
+    height: Int32
     fps: float
     codec: str
-    pack: str
-    pack_offset: int
-    pack_bytes: int
-    pack_crc: int
-    members: str
-    phashes: bytes
+    pack: str  # path of the tar in the output directory
+    pack_offset: int  # first byte of the sample's first member header in the pack
+    pack_bytes: int  # bytes of all its members with headers and padding
+    pack_crc: int  # CRC-32 of these bytes; -1 if there are none
+    members: str  # JSON {extension: [offset of the data from pack_offset, size]}
+    phashes: bytes  # pipeline/media/phash.py: pack_hashes
     motion: float
-    flags: str
+    flags: str  # JSON list of strings
 
 
 class StillRow(TypedDict):
+    """Only with media.keep_rejected_stills."""
+
     video_id: str
-    n: int
-    bytes: int
+    n: Int32
+    bytes: int  # of `still`
     clip_id: str
-    still: bytes
+    still: bytes  # a small JPEG of a clip that was tried
 
 
 class ComparedRow(TypedDict):
-    kind: str
-    batch: int
+    kind: str  # pictures | texts | sentences: what of the video is compared with all others
+    batch: Int32  # videos that are compared together have the same, from 0
     video_id: str
 
 
 class MatchRow(TypedDict):
-    what: str
+    what: str  # clips | videos | texts | sentences: what is alike
     video_id: str
-    n: int
-    channel_id: str
-    other_video_id: str
-    other_n: int
+    n: Int32  # the clip; -1: the video as a whole
+    channel_id: str  # "" for texts and sentences
+    other_video_id: str  # of the one that it is like, which was compared before it
+    other_n: Int32
     other_channel_id: str
 
 
 class SelectionRow(TypedDict):
     video_id: str
-    category_id: int
+    category_id: Int32
     channel_id: str
-    group: str
-    rank: int
+    group: str  # first video of those with the same pictures or words; its own id if alone
+    rank: int  # in the category's seeded order, from 0
     kept: bool
-    reason: str
-    n_clips: int
-    clips_kept: list[int]
+    reason: str  # "" if kept
+    n_clips: Int32  # clips that exist (planned ones if media was never fetched)
+    clips_kept: list[Int32]  # the n of each kept clip
     hours_kept: float
 
 
@@ -206,14 +212,14 @@ RejectRow = TypedDict(
     {
         "stage": str,
         "video_id": str,
-        "clip_id": str,
+        "clip_id": str,  # "": the whole video
         "reason": str,
         "class": str,
         "detail": str,
-        "attempts": int,
-        "at": str,
-        "next_try_at": str,
-        "node": str,
+        "attempts": Int32,
+        "at": str,  # ISO 8601, UTC
+        "next_try_at": str,  # "" if never
+        "node": str,  # the machine where it was rejected
     },
 )
 
@@ -222,23 +228,23 @@ class ShardRow(TypedDict):
     key: str
     url: str
     caption: str
-    clips: str
+    clips: str  # JSON [[start_ms, end_ms]]
     status: str
     error_message: str
     reason: str
     clip_id: str
     video_id: str
     channel_id: str
-    category_id: int
+    category_id: Int32
     start_ms: int
     end_ms: int
     duration_ms: int
-    width: int
-    height: int
+    width: Int32
+    height: Int32
     fps: float
     codec: str
-    members: str
-    language: str
+    members: str  # JSON {extension: [offset of the data in this tar, size]}; "{}" if failed
+    language: str  # this and what follows: as in KEY.json, for training to choose by
     caption_kind: str
     boundary_model: str
     alignment_confidence: float
@@ -250,16 +256,16 @@ class ShardRow(TypedDict):
     entropy: float
     speech_share: float
     heard: float
-    flags: str
+    flags: str  # JSON list of strings
 
 
 class ManifestRow(TypedDict):
-    url: str
+    url: str  # relative to manifest.json
     split: str
-    generation: int
+    generation: Int32
     sha256: str
     md5: str
     bytes: int
     nsamples: int
     hours: float
-    categories: str
+    categories: str  # JSON {category id: samples}

@@ -150,6 +150,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "a table, or read from one; tests/pipeline/media/test_registries.py holds tables and modules together": [
         "manifests/checks",
         "manifests/members",
+        "manifests/rows",
         *(f"pipeline/media/members/{name}" for name in ("flac", "opus")),
     ],
     "a thin command; tests/test_docs.py runs it as the pages say, and the module that it calls has its tests": [

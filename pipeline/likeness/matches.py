@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 from manifests.columns import table_in_a_file
 from manifests.membership import Ids
 from manifests.rows import MatchRow
-from manifests.schema import MATCHES
+from manifests.schema import TABLES
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
 
+NONE = TABLES["matches"].empty_table()
 SIDES = ("other_", "")
 """What the columns of the earlier and of the later one of a pair begin with."""
 
@@ -45,13 +46,13 @@ class Matches:
     """The matches of a store, in a file for each kind; `of` reads what was committed since the last call."""
 
     def __init__(self, store: Store) -> None:
-        self._follower = Follower(store, "matches", MATCHES.names)
+        self._follower = Follower(store, "matches", NONE.column_names)
         self._rows: dict[str, pa.Table] = {}
 
     def of(self, what: str) -> pa.Table:
         """Those of clips, videos, texts or sentences."""
-        new = pa.concat_tables([MATCHES.empty_table(), *self._follower.new()])
+        new = pa.concat_tables([NONE, *self._follower.new()])
         for kind in pc.unique(new.column("what")).to_pylist():
             rows = new.filter(pc.equal(new.column("what"), kind))
-            self._rows[kind] = table_in_a_file(pa.concat_tables([self._rows.get(kind, MATCHES.empty_table()), rows]))
-        return self._rows.get(what, MATCHES.empty_table())
+            self._rows[kind] = table_in_a_file(pa.concat_tables([self._rows.get(kind, NONE), rows]))
+        return self._rows.get(what, NONE)

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from manifests.hashing import hash_name
 from manifests.reasons import Reason
 from manifests.rows import PackRow, ShardRow
-from manifests.schema import PACKS
+from manifests.schema import TABLES
 from pipeline.config.shards import ShardsConfig
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
@@ -135,7 +135,7 @@ def in_shard_order(pieces: Iterable[Piece], seed: int) -> list[Piece]:
 def pieces_of_video(store: Store, video: PlanVideo, part: Part, url: str) -> list[Piece]:
     """The planned clips of a video as pieces, from the part of `packs` that has its rows."""
     wanted = {clip.n for clip in video.clips}
-    columns = [name for name in PACKS.names if name != "phashes"]
+    columns = [name for name in TABLES["packs"].names if name != "phashes"]
     rows = store.read_part(part, columns).to_pylist()
     return [piece_of(store, row, url) for row in rows if row["video_id"] == video.video_id and row["n"] in wanted]
 

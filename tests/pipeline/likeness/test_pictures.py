@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hdvila_testing.plans import find_duplicates
 from hdvila_testing.rows import commit_rows
 from manifests.reasons import Reason
-from manifests.schema import PACKS
+from manifests.schema import TABLES
 from pipeline.engine.store.store import Store
 from pipeline.likeness import index
 from pipeline.likeness import pictures as pictures_of
@@ -174,7 +174,7 @@ Row = tuple[str, str, list[tuple[int, ...]]]
 
 def commit(store: Store, rows: list[Row]) -> None:
     """Rows of clips as the media stage commits them, a unit a video."""
-    blank = {field.name: _nothing(field.type) for field in PACKS}
+    blank = {field.name: _nothing(field.type) for field in TABLES["packs"]}
     table = packs(rows).to_pylist()
     for video in dict.fromkeys(row["video_id"] for row in table):
         own = [blank | row | {"n": int(row["clip_id"].rpartition(".")[2])} for row in table if row["video_id"] == video]

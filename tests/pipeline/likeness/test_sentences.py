@@ -9,7 +9,7 @@ import pytest
 
 from hdvila_testing.rows import commit_rows
 from manifests.errors import DamagedFile
-from manifests.schema import CLIPS
+from manifests.schema import TABLES
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context
 from pipeline.likeness import index, sentences
@@ -77,7 +77,9 @@ def by_the_rule(rows: Said, channels: dict[str, str]) -> dict[str, str]:
 
 
 def commit(store: Store, rows: Said, number: int) -> None:
-    blank = {f.name: [] if pa.types.is_list(f.type) else "" if pa.types.is_string(f.type) else 0 for f in CLIPS}
+    blank = {
+        f.name: [] if pa.types.is_list(f.type) else "" if pa.types.is_string(f.type) else 0 for f in TABLES["clips"]
+    }
     whole = [blank | row | {"clip_id": f"{row['video_id']}.{row['n']}"} for row in clips(rows).to_pylist()]
     commit_rows(store, "clips", f"u{number}", {"clips": whole})
 

@@ -14,7 +14,7 @@ from hdvila_testing.frame_code import read_frame_code
 from hdvila_testing.rows import a_clip_row, a_video_row, commit_rows
 from hdvila_testing.video import a_video
 from manifests.reasons import Reason
-from manifests.schema import CLIPS, PACKS, STILLS, table_of
+from manifests.schema import TABLES, table_of
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context, Output, Rejected
@@ -37,7 +37,7 @@ def output(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Output:
 
 
 def test_a_video_becomes_a_pack_with_a_sample_a_clip(output: Output) -> None:
-    table_of(output.rows["packs"], PACKS)
+    table_of(output.rows["packs"], TABLES["packs"])
     assert not output.rows["stills"], "none are kept unless asked for"
     assert not output.rejects
     samples = samples_of(output)
@@ -158,10 +158,10 @@ def test_the_longest_units_come_first_and_say_where_their_rows_lie(tmp_path: Pat
     assert video["video_id"] == "b"
     assert [(clip["video_id"], clip["n"]) for clip in rows] == [("b", 0), ("b", 1)]
     spoken = [{**clip, "n_words": 2} for clip in clips]
-    store.write_table("clips/part-clips-x.parquet", table_of(spoken, CLIPS))
+    store.write_table("clips/part-clips-x.parquet", table_of(spoken, TABLES["clips"]))
     with pytest.raises(Rejected, match="transcript is gone"):
         rows_of_job(units[0].payload, store)
-    store.write_table("clips/part-clips-x.parquet", table_of([], CLIPS))
+    store.write_table("clips/part-clips-x.parquet", table_of([], TABLES["clips"]))
     with pytest.raises(Rejected, match="rows are gone"):
         rows_of_job(units[0].payload, store)
 
@@ -200,7 +200,7 @@ def test_a_small_still_is_kept_of_each_clip_where_that_is_asked_for(film: Path, 
     config = {**ANY_SIZE, "keep_rejected_stills": True, "scenes": {"action": "drop"}}
     made = process(film, tmp_path / "with", config=config)
     assert [reject.reason for reject in made.rejects] == [Reason.ACROSS_SCENE_CUT]
-    table_of(made.rows["stills"], STILLS)
+    table_of(made.rows["stills"], TABLES["stills"])
     assert [row["clip_id"] for row in made.rows["stills"]] == ["v1.0", "v1.1", "v1.2"]
     for row in made.rows["stills"]:
         with av.open(io.BytesIO(row["still"])) as picture:

@@ -13,7 +13,7 @@ from hdvila_testing.frame_code import read_frame_code
 from hdvila_testing.readers import codes_by_pyav
 from hdvila_testing.video import a_video
 from manifests.reasons import Reason
-from manifests.schema import PACKS, table_of
+from manifests.schema import TABLES, table_of
 from pipeline.engine.work.unit import Rejected
 from pipeline.media.probe import Starved
 from pipeline.media.sample_faults import media_faults
@@ -66,7 +66,7 @@ def test_a_clip_that_fails_costs_only_itself(film: Path, tmp_path: Path) -> None
     assert (good["status"], bad["status"], bad["reason"]) == ("success", "failed", "span_outside")
     assert [(r.clip_id, r.reason) for r in output.rejects] == [("v1.1", Reason.SPAN_OUTSIDE)]
     assert len(samples_of(output)) == 1
-    table_of(output.rows["packs"], PACKS)
+    table_of(output.rows["packs"], TABLES["packs"])
 
 
 def test_a_video_without_a_good_clip_makes_no_pack_and_says_so(film: Path, tmp_path: Path) -> None:

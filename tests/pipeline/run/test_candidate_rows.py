@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests.origin import same_origin
-from manifests.schema import CLIPS, VIDEOS
+from manifests.schema import TABLES
 from pipeline.balance.ranking import candidates_of, rank_candidates
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.run.candidate_rows import VIDEO_COLUMNS, CandidateRows, covered
@@ -29,7 +29,7 @@ def a_table(schema: pa.Schema, names: list[str], rows: list[tuple[Any, ...]]) ->
 
 def videos_of(rows: list[tuple[Any, ...]]) -> pa.Table:
     named = [(i, c, ch, f"https://www.youtube.com/watch?v={i}" if u == "usual" else u, *r) for i, c, ch, u, *r in rows]
-    return a_table(VIDEOS, VIDEO_COLUMNS, named)
+    return a_table(TABLES["videos"], VIDEO_COLUMNS, named)
 
 
 @given(st.lists(st.lists(VIDEO, max_size=5), max_size=4), st.lists(CLIP, max_size=8), st.randoms())
@@ -42,9 +42,9 @@ def test_candidates_and_origins_are_those_of_the_whole_tables(pieces: Any, clips
     by_video = sorted(clips, key=lambda clip: clip[0])
     cut = next((k for k in range(len(by_video)) if by_video[k][0] > "b"), len(by_video))
     for part in (by_video[:cut], by_video[cut:]):
-        rows.add_clips(a_table(CLIPS, ["video_id", "start_ms", "end_ms"], part))
+        rows.add_clips(a_table(TABLES["clips"], ["video_id", "start_ms", "end_ms"], part))
     whole = videos_of([row for piece in pieces for row in piece])
-    every = a_table(CLIPS, ["video_id", "start_ms", "end_ms"], by_video)
+    every = a_table(TABLES["clips"], ["video_id", "start_ms", "end_ms"], by_video)
 
     ranked = rank_candidates(rows.candidates(rows.videos()), 3)
     expected = rank_candidates(candidates_of(whole, every), 3)

@@ -12,7 +12,7 @@ from hdvila_testing.requests import count_requests
 from hdvila_testing.rows import a_clip_row, a_video_row, commit_rows
 from hdvila_testing.shards import commit_video
 from manifests.reasons import Reason
-from manifests.schema import CANDIDATES
+from manifests.schema import TABLES
 from pipeline.balance.next_batch import next_batch
 from pipeline.config import RunConfig
 from pipeline.engine.store.follow import Follower
@@ -145,7 +145,7 @@ def test_the_rounds_that_hold_some_candidates_are_counted_without_reading_any_tw
     rounds, counts = Rounds(store), []
     assert rounds.holding(1) is None
     for number in (0, 1, 3):
-        rows = [fill_row(CANDIDATES, video_id=f"v{number}-{i}", round=number) for i in range(4)]
+        rows = [fill_row(TABLES["candidates"], video_id=f"v{number}-{i}", round=number) for i in range(4)]
         commit_rows(store, "choose", f"{number:05}-plan", {"candidates": rows})
         if number:
             merge_all(store, MERGES[0])

@@ -9,7 +9,7 @@ import pytest
 from hdvila_testing.shards import a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
 from manifests.membership import Ids
-from manifests.schema import PACKS
+from manifests.schema import TABLES
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.shards.books import PACK_COLUMNS, Chosen, ShardBooks, open_clips, read_chosen, urls_of
@@ -139,7 +139,7 @@ def test_samples_of_several_gigabytes_are_added_up() -> None:
     def packs(video_id: str, size: int) -> pa.Table:
         row = {"video_id": video_id, "channel_id": "c", "category_id": 1, "n": 0, "status": "success", "reason": ""}
         row["pack_bytes"] = size
-        return pa.Table.from_pylist([row], pa.schema([PACKS.field(name) for name in PACK_COLUMNS]))
+        return pa.Table.from_pylist([row], pa.schema([TABLES["packs"].field(name) for name in PACK_COLUMNS]))
 
     books = ShardBooks()
     for video_id, size in (("a", 9), ("b", 2**31 - 1)):

@@ -174,9 +174,10 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         "manifests/embeddings"
     ],
     "made for tests, which fail where it does": [
-        "hdvila_testing/drawn_set",
-        *(f"hdvila_testing/{name}" for name in ("kills", "plans", "readers", "rows", "s3", "shards")),
+        *(f"hdvila_testing/{name}" for name in ("drawn_set", "kills", "plans", "readers", "requests")),
+        *(f"hdvila_testing/{name}" for name in ("rows", "s3", "shards", "video")),
     ],
+    "tests/pipeline/media/test_hearing.py, which hears what it gives": ["pipeline/media/audio_blocks"],
     "makes a page; tests/test_docs.py holds the page against it": ["pipeline/config/reference"],
     "tests/pipeline/dataset/test_choose.py, where they are made and shown": ["pipeline/report/concepts"],
     "tests/pipeline/report/test_audit.py, on a whole data set": ["manifests/audit"],
@@ -186,7 +187,11 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     ],
     "tests/miniyoutube/test_misbehave.py, where behaviours are met": ["miniyoutube/faults"],
     "tests/miniyoutube/test_site.py, where the real yt-dlp asks it": [
-        f"miniyoutube/{name}" for name in ("innertube", "listings", "server", "spoilt", "youtube_pages")
+        *(f"miniyoutube/{name}" for name in ("answers", "big_catalogue", "certificate", "hls", "innertube")),
+        *(f"miniyoutube/{name}" for name in ("listings", "request_log", "server", "spoilt", "youtube_pages")),
+    ],
+    "tests/learn/test_demo_attributes.py, where what it says is seen": [
+        f"miniyoutube/{name}" for name in ("hatching", "script")
     ],
     "tests/pipeline/engine/run/test_driver.py and tests/pipeline/engine/on_ray/test_cluster.py, on their own cluster": [
         "pipeline/engine/on_ray/machines",

@@ -8,60 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cosmic_ray.ast import get_ast_from_path
-from cosmic_ray.mutating import mutate_code
-from cosmic_ray.plugins import get_operator
-from cosmic_ray.work_db import WorkDB, use_db
 
-from bench.mutate import draw, drawn_files, rooms
 from bench.nearest_tests import nearest_tests
 
 REPO = Path(__file__).resolve().parents[2]
 Ran = tuple[int, str]
 ONE_PLUGIN = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "pytest_timeout"}
 """For a pytest that starts at once: the only plugin that the bench needs."""
-
-
-def drawn(folder: Path, seed: int, files: list[str]) -> list[tuple[str, str, int]]:
-    with use_db(str(folder / f"{len(list(folder.iterdir()))}.sqlite"), WorkDB.Mode.create) as session:
-        draw(session, seed, files)
-        changes = [change for item in session.pending_work_items for change in item.mutations]
-        return sorted((str(change.module_path), change.operator_name, change.occurrence) for change in changes)
-
-
-def test_a_file_is_changed_as_often_as_it_is_drawn_and_says_something_else(tmp_path: Path) -> None:
-    files = [f"{REPO}/manifests/version.py", *[f"{REPO}/pipeline/outdir/tombstones.py"] * 5]
-
-    changes = drawn(tmp_path, 3, files)
-
-    assert sorted(path for path, _, _ in changes) == sorted(files)
-    assert len(set(changes)) == len(changes)
-    for path, operator, occurrence in changes:
-        changed = mutate_code(Path(path).read_text(), get_operator(operator)(), occurrence)
-        assert changed and changed != Path(path).read_text(), (path, operator)
-        compile(changed, path, "exec")
-
-
-def test_the_seed_decides_what_is_changed(tmp_path: Path) -> None:
-    by_room = {room: rooms()[room] for room in ("pipeline/engine", "train/objectives")}
-    files = [f"{REPO}/pipeline/outdir/tombstones.py"] * 4
-
-    assert drawn_files(1, 10, by_room) == drawn_files(1, 10, by_room) != drawn_files(2, 10, by_room)
-    assert drawn(tmp_path, 1, files) == drawn(tmp_path, 1, files) != drawn(tmp_path, 2, files)
-
-
-def test_the_rooms_take_turns() -> None:
-    files = drawn_files(1, 4, {room: rooms()[room] for room in ("manifests", "train")})
-
-    assert [Path(file).parts[0] for file in files] == ["manifests", "train", "manifests", "train"]
-
-
-def test_every_module_of_the_product_is_in_one_room() -> None:
-    files = [file for room in rooms().values() for file in room]
-
-    assert len(files) == len(set(files))
-    assert {"train/check.py", "train/models/soho/neck.py", "manifests/audit.py", "miniyoutube/script.py"} <= set(files)
-    assert all(get_ast_from_path(REPO / file) for file in drawn_files(1, 5, rooms()))
 
 
 def test_a_modules_own_tests_come_first() -> None:

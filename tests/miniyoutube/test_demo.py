@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 from manifests.categories import load_categories
 from miniyoutube.big_catalogue import a_catalogue
 from miniyoutube.catalogue import expected_media
-from miniyoutube.demo import DEMO_MISBEHAVING, DEMO_SUPPLY, demo_catalogue, demo_config, pointed_at, some_of
-from miniyoutube.misbehave import BEHAVIOURS
+from miniyoutube.demo import DEMO_SUPPLY, demo_catalogue, demo_config, pointed_at
 from miniyoutube.server import MiniYouTube
 
 CATEGORY_IDS = {category.id for category in load_categories()}
@@ -26,13 +24,6 @@ def test_the_demo_has_a_few_dozen_videos_over_all_categories_in_unequal_supply()
     for video in catalogue.videos:
         by_category[video.category_id].add(video.channel.channel_id)
     assert all(len(channels) >= 2 for channels in by_category.values())
-
-
-def test_the_demo_misbehaves_in_the_ways_it_names() -> None:
-    behaviours = Counter(v.behaviour for v in demo_catalogue().videos if v.behaviour != "good")
-    assert behaviours == Counter(name for _, name in DEMO_MISBEHAVING)
-    kept = [v for v in demo_catalogue().videos if BEHAVIOURS[v.behaviour].expected.kept_in_the_end]
-    assert {video.category_id for video in kept} == CATEGORY_IDS, "every category ends with a video at least"
 
 
 def test_each_demo_video_can_be_found_by_query_channel_or_playlist() -> None:
@@ -52,14 +43,6 @@ def test_the_demo_draws_only_what_will_be_asked_for() -> None:
             assert video.footage not in drawn
         if video.behaviour in ("good", "short_media", "bot_check_once"):
             assert video.footage in drawn
-
-
-def test_a_part_of_a_catalogue_is_spread_over_it() -> None:
-    whole = a_catalogue(12, misbehaving=0)
-    part = some_of(whole, 4)
-    quarter = len(whole.videos) / 4
-    assert part.videos == tuple(whole.videos[int(i * quarter)] for i in range(4))
-    assert some_of(whole, 0) is some_of(whole, 99) is whole
 
 
 def test_every_identity_asks_the_embedded_site_and_keeps_its_other_settings(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from hdvila_testing.frame_code import read_frame_code
 from manifests.errors import UserError
-from miniyoutube.media_cache import MediaCache, Rendition, cache_root
+from miniyoutube.media_cache import MediaCache, Rendition
 from miniyoutube.script import FPS, Script, words_of
 from tests.miniyoutube.renditions import PLAIN
 
@@ -52,13 +52,6 @@ def test_a_file_is_what_the_formats_promise(demo_cache: MediaCache) -> None:
     assert abs(n_samples / 22_050 - 14) < 0.15
 
 
-def test_the_joint_file_has_both(demo_cache: MediaCache) -> None:
-    path = demo_cache.path(Rendition(PLAIN, "progressive", 640, 360))
-    with av.open(str(path)) as container:
-        assert [stream.type for stream in container.streams] == ["video", "audio"]
-    assert numbers_in(path) == list(range(PLAIN.n_frames))
-
-
 def test_sound_is_heard_where_words_are_spoken(demo_cache: MediaCache) -> None:
     with av.open(str(demo_cache.path(Rendition(PLAIN, "audio")))) as container:
         sound = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
@@ -71,13 +64,6 @@ def test_sound_is_heard_where_words_are_spoken(demo_cache: MediaCache) -> None:
     assert min(spoken) > 0.005
     assert max(spoken) < 0.2
     assert loudness(0, words[0].start_ms - 100) < 0.002
-
-
-def test_drawing_again_gives_the_same_bytes(tmp_path: Path) -> None:
-    script = Script(6, 1, 3_000, "short")
-    for rendition in (Rendition(script, "video", 640, 360), Rendition(script, "audio")):
-        first, second = (MediaCache(tmp_path / name).path(rendition).read_bytes() for name in "ab")
-        assert first == second
 
 
 def test_the_cache_draws_once(tmp_path: Path) -> None:
@@ -93,14 +79,3 @@ def test_a_cache_that_cannot_be_written_is_said_with_its_cure(tmp_path: Path) ->
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UserError, match="HDVILA_DEMO_CACHE"):
         MediaCache(tmp_path / "file" / "cache").path(Rendition(PLAIN, "audio"))
-
-
-def test_the_cache_lies_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HDVILA_DEMO_CACHE", str(tmp_path / "x"))
-    assert cache_root() == tmp_path / "x"
-    monkeypatch.delenv("HDVILA_DEMO_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_root() == tmp_path / "hdvila" / "demo"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert cache_root() == tmp_path / "home" / ".cache" / "hdvila" / "demo"

@@ -14,11 +14,9 @@ import yt_dlp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifests.reasons import ReasonClass
 from miniyoutube.catalogue import Video
 from miniyoutube.faults import Fault, FaultBook, SiteRequest
 from miniyoutube.media_cache import MediaCache
-from miniyoutube.misbehave import BEHAVIOURS
 from miniyoutube.server import MiniYouTube
 from pipeline.media.ffmpeg import find_ffmpeg
 from tests.miniyoutube.catalogues import one_of_each
@@ -78,15 +76,6 @@ def test_a_video_for_kids_plays_where_the_embedded_player_is_asked(site: MiniYou
         extract(site, the_video(site).video_id, js_runtimes={})
 
 
-def test_expected_ends_follow_the_reasons_own_classes() -> None:
-    for name, row in BEHAVIOURS.items():
-        expected = row.expected
-        if expected.reason is None:
-            assert not expected.pauses, name
-        elif expected.heals or expected.pauses:
-            assert expected.reason.class_ is ReasonClass.LATER, name
-
-
 # --- the book of faults ---
 
 
@@ -104,14 +93,6 @@ def test_one_video_may_be_healed_alone() -> None:
     book.relent("a")
     assert book.meet(SiteRequest("player", "a"), faults) is None
     assert book.meet(SiteRequest("player", "b"), faults) is not None
-
-
-def test_watch_pages_asked_for_again_belong_to_the_same_extraction() -> None:
-    book = FaultBook()
-    assert [book.begin_extraction("a") for _ in range(3)] == [1, 1, 1]
-    assert book.note_player("a") == 1
-    assert book.begin_extraction("a") == 2
-    assert book.begin_extraction("b") == 1
 
 
 @given(after=st.integers(0, 5), lasts=st.integers(0, 5), n=st.integers(0, 15))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.text.align import Alignment, align_track, align_words, comparable, expected_ms
+from pipeline.text.align import Alignment, align_track, align_words, comparable
 from pipeline.text.captions.track import Event, Track, Word
 
 
@@ -136,11 +136,6 @@ def times(found: Alignment) -> list[tuple[int, int]]:
     return [(word.start_ms, word.end_ms) for word in found.words]
 
 
-@pytest.mark.parametrize(("text", "letters"), [("", 0), ("a", 1), ("models", 6)])
-def test_a_word_is_expected_to_last_90_ms_and_45_for_each_letter(text: str, letters: int) -> None:
-    assert expected_ms(text) == 90 + 45 * letters
-
-
 @pytest.mark.parametrize(
     ("text", "same"),
     [("Don’t", "dont"), ("«Non»", "non"), ("twenty", "20"), ("Thirty", "30"), ("ninety", "90"), ("zero", "0"),
@@ -155,14 +150,6 @@ def test_words_are_compared_by_letters_and_digits_and_small_numbers_as_digits(te
 def test_a_short_word_between_mismatches_is_trusted_while_they_are_short(n_beside: int, is_anchor: bool) -> None:
     said = [f"said{i}" for i in range(n_beside)] + ["the"] + [f"told{i}" for i in range(n_beside)]
     heard = [f"heard{i}" for i in range(n_beside)] + ["the"] + [f"noise{i}" for i in range(n_beside)]
-
-    assert any(align_words(said, stamped(" ".join(heard))).anchored) == is_anchor
-
-
-@pytest.mark.parametrize(("word", "is_anchor"), [("abcde", False), ("abcdef", True)])
-def test_a_long_word_is_trusted_wherever_it_stands(word: str, is_anchor: bool) -> None:
-    said = [*["q", "w", "e", "r", "t"], word, *["z", "u", "i", "o", "p"]]
-    heard = [*["1a", "2a", "3a", "4a", "5a"], word, *["6a", "7a", "8a", "9a", "0a"]]
 
     assert any(align_words(said, stamped(" ".join(heard))).anchored) == is_anchor
 
@@ -187,34 +174,11 @@ def test_words_are_joined_up_to_four_of_them_and_where_they_have_four_letters(
     assert all(found.anchored[1:-1]) == anchored and found.anchored[0] and found.anchored[-1]
 
 
-@pytest.mark.parametrize(("n_more", "anchored"), [(10, True), (11, False)])
-def test_joined_words_are_looked_for_in_mismatches_of_up_to_twelve(n_more: int, anchored: bool) -> None:
-    more = [f"extra{i}" for i in range(n_more)]
-    found = align_words(["one1", "ice", "cream", *more, "two2"], stamped("one1 icecream two2"))
-
-    assert found.anchored[1:3] == (anchored, anchored)
-
-
-def test_joined_words_are_found_between_words_that_differ() -> None:
-    said, heard = ["before", "aa", "ice", "cream", "bb", "after"], "before yy icecream zz after"
-
-    assert align_words(said, stamped(heard)).anchored == (True, False, True, True, False, True)
-
-
 def test_joined_words_are_found_in_order_and_once_each() -> None:
     found = align_words(["we", "ice", "cream", "xx", "ice", "cream", "end"], stamped("we icecream yy icecream end"))
 
     assert [found.words[i].start_ms for i in (0, 1, 3, 4, 6)] == [0, 300, 600, 900, 1200]
     assert found.anchored == (True, True, True, False, True, True, True)
-
-
-@pytest.mark.parametrize(("n", "timed"), [(4, True), (5, False)])
-def test_of_up_to_four_words_those_that_were_misheard_take_the_stamps(n: int, timed: bool) -> None:
-    said = [f"spoken{i}" for i in range(n)]
-    found = align_words(["start", *said, "stop"], stamped("start nothing stop"))
-
-    assert any(word.timed for word in found.words[1:-1]) == timed
-    assert not any(found.anchored[1:-1])
 
 
 def test_as_many_words_as_stamps_without_an_anchor_take_them_one_by_one_as_guesses() -> None:
@@ -245,46 +209,10 @@ def test_missing_words_stand_by_the_side_on_which_their_sentence_goes_on() -> No
     assert times(found)[1:-1] == [(250, 430), (430, 655), (4775, 5000)]
 
 
-def test_where_no_sentence_ends_half_of_the_missing_words_stand_on_each_side() -> None:
-    timed = [Word("homewards", 0, 250, True), Word("slumbered", 5000, 5250, True)]
-    found = align_words(["homewards", "aa", "bb", "cc", "slumbered"], timed)
-    assert times(found)[1:-1] == [(250, 430), (4640, 4820), (4820, 5000)]
-
-    found = align_words(["homewards", "aa", "bb", "cc", "dd", "slumbered"], timed)
-    assert times(found)[1:-1] == [(250, 430), (430, 610), (4640, 4820), (4820, 5000)]
-
-
-def test_a_long_word_ends_where_it_is_expected_to_and_what_follows_may_begin_there() -> None:
-    timed = [Word("a", 0, 4000, True), Word("slept", 5000, 5250, True)]
-    found = align_words(["a", "bb.", "Slept"], timed)
-
-    assert times(found)[1] == (135, 360)
-
-
-def test_words_that_do_not_fit_are_squeezed_between_their_neighbours() -> None:
-    timed = [Word("home", 0, 250, True), Word("slept", 350, 600, True)]
-    found = align_words(["home", "aaa", "bbb", "slept"], timed)
-
-    assert times(found)[1:-1] == [(250, 300), (300, 350)]
-
-
 def test_words_at_an_edge_of_the_track_take_the_time_that_they_need_and_none_before_0() -> None:
     found = align_words(["aa", "bb", "slept", "cc", "dd"], stamped("slept", start=1000))
     assert times(found) == [(640, 820), (820, 1000), (1000, 1250), (1250, 1430), (1430, 1610)]
     assert times(align_words(["aa", "bb", "slept"], stamped("slept", start=100)))[:2] == [(0, 50), (50, 100)]
-
-
-def test_words_without_any_stamp_have_no_time_and_no_words_are_trusted() -> None:
-    found = align_words(["aa", "bb"], [])
-    assert (times(found), found.confidence) == ([(0, 0), (0, 0)], 0.0)
-    assert align_words([], stamped("aa")).confidence == 1.0
-
-
-def test_split_words_share_the_span_of_the_one_that_was_heard_by_their_letters() -> None:
-    found = align_words(["we", "ice", "cream", "now"], stamped("we icecream now"))
-
-    assert times(found)[1:3] == [(300, 300 + 250 * 3 // 8), (300 + 250 * 3 // 8, 550)]
-    assert [word.timed for word in found.words[1:3]] == [True, False]
 
 
 def test_the_limit_of_confidence_is_enough_and_an_empty_track_never_is() -> None:
@@ -316,19 +244,3 @@ def test_events_other_than_speakers_stay_where_they_were_and_all_are_in_order() 
         ("speaker", 99_000),
     ]
     assert (aligned.word_timed, aligned.false_times, aligned.punctuated) == (True, False, True)
-
-
-@pytest.mark.parametrize(("mismatch", "word", "trusted"), [(3, "so", True), (4, "so", False), (4, "really", True)])
-def test_a_lone_short_word_is_trusted_beside_up_to_three_that_differ(mismatch: int, word: str, trusted: bool) -> None:
-    said = [*(f"said{n}" for n in range(mismatch)), word, "end", "of", "it"]
-    heard = f"{' '.join(f'heard{n}' for n in range(mismatch))} {word} other final close"
-    assert align_words(said, stamped(heard)).anchored[mismatch] == trusted
-    both = align_words([*said[: mismatch + 1], "two", "more"], stamped(f"{heard.partition(word)[0]}{word} two more"))
-    assert both.anchored[mismatch], "several in a row are trusted"
-
-
-@pytest.mark.parametrize(("mismatch", "trusted"), [(3, True), (4, False)])
-def test_a_lone_short_word_at_an_end_is_judged_by_the_one_mismatch_beside_it(mismatch: int, trusted: bool) -> None:
-    said, heard = [f"said{n}" for n in range(mismatch)], [f"heard{n}" for n in range(mismatch)]
-    assert align_words([*said, "so"], stamped(" ".join([*heard, "so"]))).anchored[-1] == trusted
-    assert align_words(["so", *said], stamped(" ".join(["so", *heard]))).anchored[0] == trusted

@@ -1,7 +1,6 @@
 """The plan: whole sentences near the target, within the bounds, never a word cut, never an overlap."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -221,7 +220,7 @@ def cheapest(words: list[Word], marks: Marks, config: ClipConfig) -> list[int]:
 
 
 @pytest.mark.parametrize("steer_by", ["seconds", "words"])
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(5))
 def test_the_plan_is_the_cheapest_of_all_partitions(seed: int, steer_by: Any) -> None:
     random = np.random.default_rng(seed)
     sentences = [
@@ -247,31 +246,6 @@ def silences(*gaps_ms: int, word_ms: int = 400) -> list[Word]:
     return words
 
 
-@pytest.mark.parametrize(("gap_ms", "n_clips"), [(2000, 1), (2001, 2)])
-def test_a_silence_parts_clips_once_it_is_longer_than_allowed(gap_ms: int, n_clips: int) -> None:
-    words = silences(100, gap_ms, 100)
-
-    assert len(plan(words, ends_at(4, 2, 4), ClipConfig())) == n_clips
-
-
-@pytest.mark.parametrize(("probability", "can_end"), [(0.02, True), (0.0199, False)])
-def test_an_end_that_is_nearly_impossible_is_none(probability: float, can_end: bool) -> None:
-    words = silences(*[10] * 39)
-    ends = ends_at(40, 40)
-    ends[19] = probability
-    config = ClipConfig(target_s=8.0)
-
-    assert ([clip.last for clip in plan(words, ends, config, weights=FREE)] == [20, 40]) == can_end
-
-
-@pytest.mark.parametrize(("extra_ms", "n_clips"), [(0, 1), (1, 2)])
-def test_a_sentence_as_long_as_allowed_with_its_room_stays_whole(extra_ms: int, n_clips: int) -> None:
-    words = silences(200, 3000 - 3 * 400 - 200 + extra_ms)
-    config = ClipConfig(max_s=3.4, pad_ms=200, min_s=0.1, target_s=3.0)
-
-    assert len(plan(words, ends_at(3, 3), config)) == n_clips
-
-
 def split_at(words: list[Word]) -> int:
     """Where too long a sentence is split first."""
     max_s = (words[-1].end_ms - words[0].start_ms - 1) / 1000
@@ -295,18 +269,6 @@ def test_too_long_a_sentence_is_split_at_its_longest_silence_but_not_at_its_ends
     assert split_at(silences(*gaps)) == 17
 
 
-def test_a_comma_is_worth_400_ms_of_silence_where_a_sentence_is_split() -> None:
-    words = silences(*[50] * 19)
-    words[6] = replace(words[6], text="well,")
-    assert split_at(words) == 7
-    longer = silences(*[449 if i == 11 else 50 for i in range(19)])
-    longer[6] = replace(longer[6], text="well,")
-    assert split_at(longer) == 7
-    longest = silences(*[451 if i == 11 else 50 for i in range(19)])
-    longest[6] = replace(longest[6], text="well,")
-    assert split_at(longest) == 12
-
-
 def test_room_is_what_the_silence_leaves_and_half_of_it_where_another_clip_is_beyond() -> None:
     words, ends = speech((50, 299), (50, 0))  # a silence of 319 ms between the two
     start, end, after = words[0].start_ms, words[49].end_ms, words[50].start_ms
@@ -318,56 +280,6 @@ def test_room_is_what_the_silence_leaves_and_half_of_it_where_another_clip_is_be
     assert edges(pad_ms=100) == (100, 100, 100)
     assert edges(pad_ms=400) == (400, 159, 159), "half of the silence each"
     assert edges(pad_ms=2000)[0] == 1000, "nor before the video begins"
-
-
-def test_a_video_that_is_said_to_end_before_its_last_word_ends_with_it() -> None:
-    words, ends = speech((50, 0))
-
-    assert plan(words, ends, ClipConfig(pad_ms=200), duration_ms=5)[-1].end_ms == words[-1].end_ms
-    assert plan(words, ends, ClipConfig(pad_ms=200), duration_ms=words[-1].end_ms + 900)[-1].end_ms == (
-        words[-1].end_ms + 200
-    )
-
-
-def test_no_words_are_no_clips_and_without_an_alignment_all_are_trusted() -> None:
-    assert plan([], np.zeros(0, np.float32), ClipConfig()) == []
-    words, ends = speech((3, 0))
-    assert plan(words, ends, ClipConfig())[0].confidence == 1.0
-    assert plan(words, ends, ClipConfig(), anchored=[True, False, False])[0].confidence == 0.3333
-
-
-@pytest.mark.parametrize(
-    ("longest_s", "lasts"), [(4.7, [16]), (4.699, [8, 16]), (1.1, [4, 8, 12, 16]), (0.2, [*range(1, 17)])]
-)
-def test_too_long_a_sentence_is_split_until_each_part_is_within_the_limit(longest_s: float, lasts: list[int]) -> None:
-    words = [Word("w", 300 * i, 300 * i + 200, True) for i in range(16)]
-    config = ClipConfig(max_s=longest_s, target_s=longest_s / 2, min_s=0.1, pad_ms=0)
-
-    assert [clip.last for clip in plan(words, ends_at(16, 16), config, weights=FREE)] == lasts
-
-
-@pytest.mark.parametrize(("pad_ms", "n_clips"), [(1000, 1), (2000, 2)])
-def test_the_room_at_both_ends_counts_as_length(pad_ms: int, n_clips: int) -> None:
-    """Two sentences of 4.5 s: together 9 s and the room, 11 or 13 s; alone 6.5 or 8.5 s."""
-    words = [Word("One.", 5000, 9500, True), Word("Two.", 9500, 14_000, True)]
-    config = ClipConfig(target_s=10.0, pad_ms=pad_ms)
-
-    assert len(plan(words, ends_at(2, 1, 2), config, weights=FREE)) == n_clips
-
-
-@pytest.mark.parametrize(("sentence_ms", "n_clips"), [(2000, 2), (1999, 1)])
-def test_a_clip_of_just_the_least_length_is_not_too_short(sentence_ms: int, n_clips: int) -> None:
-    words = [Word("One.", 1000, 1000 + sentence_ms, True), Word("Two.", 3100, 3100 + sentence_ms, True)]
-    config = ClipConfig(target_s=2.0, min_s=2.0, pad_ms=0)
-
-    assert len(plan(words, ends_at(2, 1, 2), config, weights=FREE)) == n_clips
-
-
-def test_no_room_is_taken_between_words_whose_stamps_overlap() -> None:
-    words = [Word("One.", 1000, 5000, True), Word("Two.", 4991, 9000, True)]
-    one, two = plan(words, ends_at(2, 1, 2), ClipConfig(target_s=4.0, min_s=1.0), weights=FREE)
-
-    assert (one.end_ms, two.start_ms) == (5000, 4991)
 
 
 @pytest.mark.parametrize(("duration_ms", "end_ms"), [(0, 2300), (2100, 2100), (9000, 2300), (1500, 2000)])

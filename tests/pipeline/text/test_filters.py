@@ -1,6 +1,5 @@
 """Each filter rejects what it names, with its reason, and leaves ordinary speech alone."""
 
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -124,95 +123,6 @@ def test_a_refrain_is_rejected_and_a_phrase_that_comes_back_is_not() -> None:
 def test_two_mentions_are_speech_and_many_are_a_song() -> None:
     assert repeated_share(["the", "more", "we", "know", "the", "more", "we", "see"]) == 0
     assert repeated_share(("let it be " * 5).split()) > 0.9
-
-
-def clip_of(words: list[Word], **changes: Any) -> PlannedClip:
-    start, end = words[0].start_ms, words[-1].end_ms
-    facts = {"start_ms": start, "end_ms": end, "text": " ".join(word.text for word in words), "confidence": 1.0}
-    return PlannedClip(first=0, last=len(words), **{**facts, **changes})
-
-
-def timed(n: int, length_ms: int) -> list[Word]:
-    """So many different words that fill this time."""
-    edges = [length_ms * i // n for i in range(n + 1)]
-    return [Word(f"word{chr(97 + i % 26)}{chr(97 + i // 26)}", a, b, True) for i, (a, b) in enumerate(pairwise(edges))]
-
-
-def reason_for(
-    words: list[Word], events: tuple[Event, ...] = (), elsewhere: float = 0.0, **changes: Any
-) -> Reason | None:
-    found = reject_of(clip_of(words, **changes), words, events, ClipConfig(), FilterConfig(), elsewhere=elsewhere)
-    return found[0] if found else None
-
-
-@pytest.mark.parametrize(
-    ("length_ms", "reason"),
-    [(1999, Reason.CLIP_TOO_SHORT), (2000, None), (25_000, None), (25_001, Reason.CLIP_TOO_LONG)],
-)
-def test_clips_of_just_the_least_and_the_greatest_length_stay(length_ms: int, reason: Reason | None) -> None:
-    assert reason_for(timed(max(8, length_ms // 400), length_ms)) is reason
-
-
-@pytest.mark.parametrize(("confidence", "reason"), [(0.6, None), (0.59, Reason.LOW_ALIGNMENT)])
-def test_just_enough_anchored_words_are_enough(confidence: float, reason: Reason | None) -> None:
-    assert reason_for(timed(12, 4000), confidence=confidence) is reason
-
-
-@pytest.mark.parametrize(
-    ("n", "length_ms", "reason"),
-    [
-        (5, 3000, None),
-        (4, 3000, Reason.TOO_FEW_WORDS),
-        (26, 4000, None),  # 6.5 a second
-        (27, 4000, Reason.TOO_MANY_WORDS_PER_SECOND),
-        (8, 10_000, None),  # 0.8 a second
-        (7, 10_000, Reason.TOO_FEW_WORDS_PER_SECOND),
-    ],
-)
-def test_just_as_many_words_as_allowed_stay(n: int, length_ms: int, reason: Reason | None) -> None:
-    assert reason_for(timed(n, length_ms)) is reason
-
-
-@pytest.mark.parametrize(("sung_ms", "reason"), [(3000, None), (3001, Reason.MOSTLY_EVENTS)])
-def test_half_of_a_clip_may_lie_under_sounds_and_only_what_of_them_lies_inside_counts(
-    sung_ms: int, reason: Reason | None
-) -> None:
-    words = timed(12, 6000)
-    sounds = (Event("sound", "[Music]", -500, 1000), Event("sound", "♪", 2000, 1000 + sung_ms))
-    others = (Event("speaker", "Ann", 0, 4000), Event("sound", "[Applause]", 6000, 9000))
-
-    assert event_share(clip_of(words), (*sounds, *others)) == pytest.approx(sung_ms / 6000)
-    assert reason_for(words, (*sounds, *others)) is reason
-    assert event_share(clip_of(words), (Event("sound", "x", 0, 9000), *sounds)) == 1.0
-
-
-@pytest.mark.parametrize(("elsewhere", "is_away"), [(FilterConfig().max_elsewhere_share, False), (0.999, True)])
-def test_a_clip_that_is_said_again_elsewhere_is_rejected_above_the_share(elsewhere: float, is_away: bool) -> None:
-    assert (reason_for(timed(12, 4000), elsewhere=elsewhere) is Reason.REPEATED_TEXT) == is_away
-
-
-def test_the_share_of_a_phrase_counts_from_three_mentions_and_six_words_on() -> None:
-    assert repeated_share(["la", "la", "la", "la", "la"]) == 0.0
-    assert repeated_share(["La,", "la", "la!", "la", "la", "la"]) == 1.0
-    assert repeated_share(["we", "go", "on", "we", "go", "on", "we", "go", "off", "and", "then", "he", "said"]) == 0.0
-    assert repeated_share(
-        ["we", "go", "on", "we", "go", "on", "we", "go", "on", "then", "he", "said", "so"]
-    ) == pytest.approx(9 / 13)
-
-
-def test_tokens_without_a_letter_are_no_words() -> None:
-    assert non_word_share(["3", "+", "4", "is", "7"]) == 0.8
-    assert (non_word_share([]), non_word_share(["é", "ж"])) == (0.0, 0.0)
-
-
-def test_what_is_said_elsewhere_is_counted_by_five_words_and_at_least_eight_such_runs() -> None:
-    line = ["over", "the", "hills", "and", "far", "away"]  # two runs of five words
-    words = [
-        Word(text, 300 * i, 300 * i + 250, True) for i, text in enumerate([*line, "so", *line, *["a", "b", "c", "d"]])
-    ]
-    clips = [PlannedClip(first, last, 0, 9, "", 1.0) for first, last in ((0, 6), (7, 13), (13, 17), (0, 17))]
-
-    assert elsewhere_shares(words, clips) == [2 / 8, 2 / 8, 0.0, 0.0]
 
 
 def test_captions_in_capitals_are_read_as_the_language_that_they_are() -> None:

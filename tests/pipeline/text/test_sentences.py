@@ -17,7 +17,6 @@ from pipeline.text.boundary.marks import sentence_ends
 from pipeline.text.captions.track import Event, Track, Word
 from pipeline.text.sentences import (
     BY_MARKS,
-    _split_long,
     mark_probabilities,
     model_used,
     sentence_breaks,
@@ -171,27 +170,3 @@ def test_the_threshold_is_the_models_else_the_best_of_the_track() -> None:
     ends = (0.9, 0.5, 0.25, 0.1, 0.0)
     assert breaks(Told(*ends, threshold=0.25)) == [True, True, True, False, True], "just the threshold is an end"
     assert breaks(Told(*ends)) == [True, True, False, False, True]
-
-
-def test_a_long_run_is_split_at_its_likeliest_points_away_from_its_ends() -> None:
-    def split(likely: dict[int, float], n: int = 24, most: int = 12) -> list[int]:
-        ends = np.zeros(n, np.bool_)
-        probability = np.zeros(n, np.float32)
-        for at, value in likely.items():
-            probability[at] = value
-        _split_long(probability, ends, 0, n, most)
-        return np.flatnonzero(ends).tolist()
-
-    assert split({11: 0.5}) == [11] and split({10: 0.4, 13: 0.3}) == [10, 13]
-    assert split({}, n=12) == [] and split({}, n=13) != []
-    assert 3 not in split({3: 0.9, 11: 0.1}) and 4 in split({4: 0.9}), "five words at least from an end"
-
-
-def test_a_change_of_speaker_parts_the_words_around_it() -> None:
-    def turns(*starts: int, kind: str = "speaker_change") -> list[bool]:
-        events = tuple(Event(kind, ">>", ms, ms) for ms in starts)
-        return speaker_turns(track("a b c", events=events)).tolist()
-
-    assert turns(300) == turns(1) == [True, False, False] and turns(301) == [False, True, False]
-    assert turns(0) == [False] * 3 == turns(300, kind="sound")
-    assert turns(9000) == [False, False, True] and turns(300, 600) == [True, True, False]

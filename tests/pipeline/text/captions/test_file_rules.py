@@ -7,7 +7,7 @@ import pytest
 from pipeline.text.captions import BrokenTrack, markup, read_track
 from pipeline.text.captions.json3 import read_json3
 from pipeline.text.captions.track import Row
-from pipeline.text.captions.vtt import read_srt, read_vtt
+from pipeline.text.captions.vtt import read_vtt
 
 
 def at(ms: int) -> str:
@@ -22,45 +22,11 @@ def said(*cues: tuple[int, int, str]) -> list[str]:
     return [row.text for row in read_vtt(a_vtt(*cues)).rows]
 
 
-@pytest.mark.parametrize(("length_ms", "rolls"), [(60, True), (61, False)])
-def test_a_cue_of_up_to_60_ms_that_shows_the_same_is_a_copy(length_ms: int, rolls: bool) -> None:
-    end = 1000 + length_ms
-    cues = [(0, 1000, "one two"), (1000, end, "one two"), (end, 2000, "three")]
-    assert (read_vtt(a_vtt(*cues)).kind == "auto") == rolls
-    assert said(*cues) == (["one two", "three"] if rolls else ["one two", "one two", "three"])
-
-
-@pytest.mark.parametrize(("n", "rolls"), [(5, True), (6, False)])
-def test_a_track_rolls_where_a_fifth_of_its_cues_repeat_the_row_before(n: int, rolls: bool) -> None:
-    cues = [
-        (0, 900, "row"),
-        (1000, 1900, "row\nnext"),
-        *((1000 * i, 1000 * i + 900, f"row {i}") for i in range(2, n + 1)),
-    ]
-    assert (read_vtt(a_vtt(*cues)).kind == "auto") == rolls
-    swapped = [(0, 900, "row"), (1000, 1900, "next\nrow")]
-    assert read_vtt(a_vtt(*swapped)).kind == "", "it is the last row that moves up"
-
-
 def live(n_stray: int, n_inside: int) -> str:
     cues = [(10_000 * i, 10_000 * i + 900, f"w<{at(55_555)}>x{i}") for i in range(n_stray)]
     return a_vtt(
         *cues, *((200_000 + 1000 * i, 200_900 + 1000 * i, f"a<{at(200_500 + 1000 * i)}> b{i}") for i in range(n_inside))
     )
-
-
-@pytest.mark.parametrize(
-    ("n_stray", "n_inside", "is_live"), [(2, 37, True), (2, 38, False), (1, 0, False), (2, 0, True), (0, 3, False)]
-)
-def test_stamps_on_another_clock_are_those_of_a_live_track(n_stray: int, n_inside: int, is_live: bool) -> None:
-    """More than one in twenty, and more than one."""
-    assert read_vtt(live(n_stray, n_inside)).drop_times == is_live
-
-
-@pytest.mark.parametrize(("stamp_ms", "stray"), [(999, False), (998, True), (2001, False), (2002, True)])
-def test_a_stamp_lies_in_its_cue_to_a_millisecond(stamp_ms: int, stray: bool) -> None:
-    cues = [(1000, 2000, f"a<{at(stamp_ms)}> b<{at(stamp_ms)}> c")]
-    assert read_vtt(a_vtt(*cues)).drop_times == stray
 
 
 def live_rows(*cues: tuple[int, int, str]) -> list[Row]:
@@ -86,26 +52,6 @@ def test_a_live_row_that_is_edited_in_place_comes_once_with_the_times_of_its_par
     )
     assert len(rows_of_live((0, 900, "so"), (1000, 1900, "so"), (2000, 2900, "no"), (3000, 3900, "so"))) == 3
     assert len(rows_of_live((0, 900, "no"), (1000, 1900, "no\nno"))) == 2, "a row excuses one repeat"
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "n"), [("", "x", 0), ("abc", "abc", 3), ("abc", "abd", 2), ("ab", "abcd", 2), ("x", "a", 0)]
-)
-def test_what_a_live_row_keeps_has_the_time_of_its_first_cue(a: str, b: str, n: int) -> None:
-    long = "same " * 49 + "same:"
-    for before, after in ((a, b), (b, a)):
-        (row,) = live_rows((0, 900, long + before), (1000, 1900, long + after))
-        pieces = [(piece.text, piece.start_ms) for piece in row.pieces if piece.text]
-        assert pieces == [(long + before[:n], 0), *([(after[n:], 1000)] if after[n:] else [])]
-
-
-def test_srt_has_no_comments_and_vtt_no_words_in_them() -> None:
-    text = "00:00:01,000 --> 00:00:02,000\nso\n\nNOTE this is said\n"
-    assert [row.text for row in read_srt(text).rows] == ["so\nNOTE this is said"]
-    assert [row.text for row in read_vtt("WEBVTT\n\n" + text.replace(",", ".")).rows] == ["so"]
-    for read in (read_srt, read_vtt):
-        with pytest.raises(BrokenTrack, match="holds no cue"):
-            read("nothing")
 
 
 @pytest.mark.parametrize(
@@ -159,14 +105,6 @@ def test_json3_times_may_be_quoted_or_fractions_and_are_less_than_thirty_years()
 def test_what_is_wrong_with_json3_is_named_with_its_event(document: object, words: str) -> None:
     with pytest.raises(BrokenTrack, match=words):
         read_json3(json.dumps(document))
-
-
-def test_json3_rows_without_spaces_between_their_words_get_them() -> None:
-    glued = json.dumps({"events": [event(0, ("ice", None), ("-cream", 100), ("is", 200), ("good", 300))]})
-    assert read_json3(glued).rows[0].text == "ice-cream is good"
-    spaced = json.dumps({"events": [event(0, ("so ", None), ("it", 100)), event(500, ("un", None), ("do", 100))]})
-    assert [row.text for row in read_json3(spaced).rows] == ["so it", "undo"], "a file that has spaces means them"
-    assert read_json3(json.dumps({"events": [event(0, ("a", None), aAppend=1)]})).kind == "auto"
 
 
 def test_a_file_is_text_where_few_of_its_characters_are_unreadable() -> None:

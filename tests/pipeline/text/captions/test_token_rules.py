@@ -7,11 +7,7 @@ import pytest
 from pipeline.text.captions.tokens import (
     NO_LABELS,
     Labels,
-    Token,
     count_labels,
-    is_note,
-    is_punctuation,
-    opens,
     tokenize,
 )
 
@@ -54,13 +50,6 @@ def words(*texts: str) -> list[str]:
 )
 def test_a_persons_text_is_words_sounds_and_marks(text: str, tokens: list[str]) -> None:
     assert kinds(text) == tokens
-
-
-def test_in_an_automatic_track_each_bracket_of_up_to_eight_words_is_a_sound() -> None:
-    assert kinds("[the one] so", auto=True) == ["sound:[the one]", "word:so"]
-    eight = "[the b c d e f g h]"
-    assert kinds(eight, auto=True) == [f"sound:{eight}"]
-    assert kinds("[the b c d e f g h i]", auto=True)[0] == "word:the"
 
 
 @pytest.mark.parametrize(
@@ -142,38 +131,3 @@ def test_a_name_after_a_sentence_within_a_line_is_a_speaker(text: str, label: st
     spoken = " ".join(token[5:] for token in kinds(text, labels=labels) if token.startswith("word:"))
     assert spoken == (text.replace(f"{label}: ", "") if label else text)
     assert all(token.startswith("word:") for token in kinds(text, labels=None)), "not where words are timed"
-
-
-def test_credits_are_whole_lines_where_they_may_stand() -> None:
-    assert kinds("  Subtitles by Ann \nso it goes", credits=True) == [
-        "credit:Subtitles by Ann",
-        *words("so", "it", "goes"),
-    ]
-    assert kinds("Subtitles by Ann") == words("Subtitles", "by", "Ann")
-    assert kinds("so Subtitles by Ann", credits=True) == words("so", "Subtitles", "by", "Ann")
-
-
-def test_tokens_begin_where_they_stand_in_the_row() -> None:
-    text = "- (Laughs) Yes\n[There's] more\nMary Smith: ♪ la"
-    found = tokenize(text, labels=NO_LABELS, automatic=False)
-    assert found == [
-        Token("speaker_change", "-", 0), Token("sound", "(Laughs)", 2), Token("word", "Yes", 11),
-        Token("word", "There's", 16), Token("word", "more", 25), Token("speaker", "Mary Smith", 30),
-        Token("sound", "♪", 42), Token("word", "la", 44),
-    ]  # fmt: skip
-    marked = tokenize("ab\n >> Mary Smith: so", labels=None, automatic=False)
-    assert [(token.kind, token.offset) for token in marked] == [
-        ("word", 0),
-        ("speaker_change", 4),
-        ("speaker", 7),
-        ("word", 19),
-    ]
-
-
-def test_marks_alone_are_no_words_but_a_mask_is() -> None:
-    assert not any(is_punctuation(text) for text in ("***", "****", "****.", '"****'))
-    assert all(is_punctuation(text) for text in (".", "…", "“", "--", "[]", "♪".replace("♪", "*")))
-    assert not any(is_punctuation(text) for text in ("a", "a.", "[__]", "5", "♪"))
-    assert opens("“(") and not opens("“.") and not opens(")")
-    assert is_note(Token("sound", "♪", 0)) and not is_note(Token("sound", "[Music]", 0))
-    assert not is_note(Token("word", "♪", 0))

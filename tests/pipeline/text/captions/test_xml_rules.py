@@ -51,28 +51,6 @@ def test_text_without_a_usable_time_is_a_reject_that_names_it(raw: str) -> None:
     assert ttml(f'<p begin="{raw}"> </p><p begin="1s">it</p>')[0].start_ms == 1000, "without text no time is needed"
 
 
-def test_a_time_is_less_than_thirty_years() -> None:
-    assert times('begin="999999999s"') == (999_999_999_000, None)
-    with pytest.raises(BrokenTrack, match="not a time of a video"):
-        times('begin="1000000000s"')
-
-
-@pytest.mark.parametrize(
-    ("frames", "ticks", "fits"),
-    [("0.002", "1", True), ("0.001", "1", False), ("999999", "1", True), ("1000000", "1", False),
-     ("30", "0.002", True), ("30", "0.001", False), ("30", "1e11", True), ("30", "1e12", False), ("nan", "1", False)],
-)  # fmt: skip
-def test_rates_of_frames_and_ticks_are_those_of_a_video(frames: str, ticks: str, fits: bool) -> None:
-    head = f'xmlns:ttp="urn:x" ttp:frameRate="{frames}" ttp:tickRate="{ticks}"'
-    if fits:
-        assert times('begin="2s"', head) == (2000, None)
-        return
-    with pytest.raises(BrokenTrack, match="rate is out of range"):
-        times('begin="2s"', head)
-    with pytest.raises(BrokenTrack, match="rate is not a number"):
-        times('begin="2s"', 'frameRate="many"')
-
-
 def test_the_text_of_a_cue_has_its_spans_and_lines_in_order() -> None:
     body = '<p begin="1s">one <span>two <span>three</span> four</span> five<br/>six\n   seven<br/> eight &amp;amp; </p>'
     assert ttml(body)[0].text == "one two three four five\nsix seven\n eight & "
@@ -109,22 +87,6 @@ def test_srv3_words_count_from_their_row() -> None:
     assert (row.end_ms, row.inner_times) == (None, 2)
     [row] = srv3('<p t="1000"><s t="200">it</s></p><p t="5"> <s> </s></p>')
     assert (row.pieces[0].start_ms, row.inner_times) == (1200, 0)
-
-
-def test_a_file_with_appended_rows_is_automatic() -> None:
-    assert read_xml('<timedtext><body><p t="1" a="1">\n</p><p t="1">a</p></body></timedtext>').kind == "auto"
-    assert read_xml('<timedtext><body><p t="1">a</p></body></timedtext>').kind == ""
-
-
-@pytest.mark.parametrize(
-    ("raw", "fits"), [("999999999999", True), ("1000000000000", False), ("-1e12", False), ("nan", False)]
-)
-def test_a_number_of_milliseconds_is_a_time(raw: str, fits: bool) -> None:
-    if fits:
-        assert srv3(f'<p t="{raw}">a</p>')[0].start_ms == int(raw)
-        return
-    with pytest.raises(BrokenTrack, match=r"<p> has no usable time t="):
-        srv3(f'<p t="{raw}">a</p>')
 
 
 @pytest.mark.parametrize("head", ['<!DOCTYPE transcript SYSTEM "file:///etc/passwd">', '<!ENTITY a "b">'])

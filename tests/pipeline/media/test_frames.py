@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -21,7 +19,6 @@ from pipeline.media.frames import (
     Picture,
     Scaler,
     Stretch,
-    _decode_stretch,
     decode_video,
     merge_stretches,
     scaled_size,
@@ -190,18 +187,3 @@ def test_a_scaler_takes_the_size_of_the_displayed_picture_and_keeps_its_colours(
     full = replace(source, video=replace(source.video, colour=replace(source.video.colour, range_=FULL)))
     assert Scaler(full, 90, "rgb24")(white).to_ndarray().max() <= 237
     assert luma_of(Scaler(full, 90, "yuv420p")(white)).max() == 235
-
-
-def test_a_frame_that_is_shown_no_later_than_the_one_before_is_a_fault() -> None:
-    held = [SimpleNamespace(pts=pts) for pts in (700, 650, 701)]
-    codec = SimpleNamespace(flush_buffers=lambda: None, decode=lambda _: held)
-    stream: Any = SimpleNamespace(index=0, time_base=Fraction(1, 1000), start_time=0, codec_context=codec)
-    out_of_order = [SimpleNamespace(pts=pts) for pts in (500, 620, 540, 620, 640)]
-    packet = SimpleNamespace(pts=0, dts=0, decode=lambda: out_of_order, stream_index=0, is_keyframe=True, size=1)
-    container = SimpleNamespace(seek=lambda *_, **__: None, demux=lambda *_: iter([packet]), start_time=0)
-    source: Any = SimpleNamespace(zero_s=Fraction(0))
-
-    items = list(_decode_stretch(container, stream, source, Stretch(500, 750), None))
-
-    assert [item.tick for item in items if isinstance(item, Picture)] == [500, 620, 640, 700, 701]
-    assert [item.time_ms for item in items if isinstance(item, DecodeFault)] == [540, 620, 650]

@@ -21,9 +21,6 @@ from pipeline.media.phash import (
     NOTHING,
     WHOLE,
     ClipHashes,
-    _boxes,
-    _scaled,
-    _sums,
     _without_bars,
     mirrored,
     mirrored_pictures,
@@ -175,24 +172,6 @@ def test_a_picture_shows_something_where_its_whole_and_its_middle_do() -> None:
 def numbered(height: int, width: int) -> Any:
     """Each row and each column of it can be told, and none is black."""
     return (40 + np.add.outer(np.arange(height), np.arange(width)) % 200).astype(np.uint8)
-
-
-def parts(picture: Any) -> list[Any]:
-    return [picture[top : top + rows, left : left + columns] for top, rows, left, columns in _boxes(*picture.shape)]
-
-
-@pytest.mark.parametrize("shape", [(180, 320), (60, 144), (80, 45), (97, 211), (33, 400), (32, 32)])
-def test_parts_are_scaled_to_the_means_of_areas_in_exact_numbers(shape: tuple[int, int]) -> None:
-    """Each pixel spread over 32 x 32 smaller ones, so that every area is made of whole ones."""
-    luma = np.random.default_rng(5).integers(0, 256, shape, dtype=np.uint8)
-    found = _scaled(_sums(luma), WHOLE, N_HASHES)
-    for scaled, part in zip(found, parts(luma), strict=True):
-        spread = np.repeat(np.repeat(part.astype(np.int64), 32, axis=0), 32, axis=1)
-        rows, columns = part.shape
-        sums = spread.reshape(32, rows, 32, columns).sum(axis=(1, 3))
-        assert (scaled == np.rint(sums / (rows * columns))).all()
-    whole = cv2.resize(luma, (32, 32), interpolation=cv2.INTER_AREA)
-    assert np.abs(found[0] - whole).max() <= 1, "as OpenCV's area means, but for the last digit"
 
 
 def test_pictures_are_hashed_many_at_once_as_one_by_one() -> None:

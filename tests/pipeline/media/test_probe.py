@@ -225,32 +225,6 @@ def test_a_file_may_lack_two_seconds_or_a_fiftieth_of_what_it_says(
     assert refused(replace(plain, declared_ms=-1, duration_ms=-9000)) is None
 
 
-def test_what_the_settings_keep_is_no_reason_to_refuse_a_file(plain: Probe) -> None:
-    silent = replace(plain, audio=None)
-    woven = replace(plain, video=replace(plain.video, interlaced=True))
-    bright = replace(plain, video=replace(plain.video, hdr="smpte2084"))
-    assert refused(plain, require_audio=True) is None
-    assert refused(silent) is None and refused(silent, require_audio=True) is Reason.NO_AUDIO
-    assert refused(woven) is Reason.INTERLACED and refused(woven, interlaced="keep") is None
-    assert refused(bright) is Reason.HDR and refused(bright, hdr="keep") is None
-
-
-def test_a_file_of_just_the_limits_is_taken(tmp_path: Path) -> None:
-    path = a_video(tmp_path / "a.mp4", seconds=1, audio="", **SMALL)
-    n_bytes = path.stat().st_size
-    exact = {"max_bytes": n_bytes, "max_duration_s": 1.0}
-
-    assert probe(path, MediaLimits(**exact)).bytes_ == n_bytes
-    for less in ({"max_bytes": n_bytes - 1}, {"max_duration_s": 0.99}):
-        assert reason_of(path, limits=MediaLimits(**exact | less)) is Reason.OVERSIZED, less
-
-
-@pytest.mark.parametrize(("height", "reason"), [(2160, None), (2162, Reason.OVERSIZED)])
-def test_a_picture_has_no_more_pixels_than_readers_decode(tmp_path: Path, height: int, reason: Reason | None) -> None:
-    path = a_video(tmp_path / "a.mp4", seconds=0.1, audio="", width=4096, height=height)
-    assert reason_of(path) is reason
-
-
 def test_a_pipe_is_no_video_and_is_not_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     os.mkfifo(path)

@@ -80,13 +80,6 @@ def test_a_first_shot_that_is_too_short_is_no_scene_wherever_the_pictures_begin(
     assert scenes.cuts_ms == [first_ms + (n_short + 60) * 40]
 
 
-def test_a_shot_as_long_as_the_least_is_a_scene() -> None:
-    shots = [[a_picture(1)] * 60, [a_picture(2)] * 30, [a_picture(3)] * 60]
-    pictures = [picture for shot in shots for picture in shot]
-    assert found(pictures, min_scene_ms=1200).cuts_ms == [2400, 3600]
-    assert found(pictures, min_scene_ms=1201).cuts_ms == [2400]
-
-
 @pytest.mark.parametrize("fps", [25, 50])
 def test_a_flash_and_a_jump_of_exposure_are_no_scenes_a_cut_is(fps: int) -> None:
     one, other = a_picture(0), a_picture(1)

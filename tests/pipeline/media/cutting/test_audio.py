@@ -52,29 +52,6 @@ def test_a_clips_audio_is_silence_where_nothing_came_and_nothing_from_outside() 
         assert samples[0, first:last] == pytest.approx(value)
 
 
-def test_what_is_heard_so_far_ends_with_the_last_block() -> None:
-    audio = clip_audio()
-    audio.add(a_block(0.1, 1000))
-    audio.add(a_block(0.1, 1010))
-    assert audio.heard_s == 0.02
-    so_far, _ = audio.so_far
-    assert so_far is not None and so_far.shape == (1, 960)
-    audio.add(a_block(0.1, 1095))
-    assert audio.heard_s == 0.1, "no more than the clip"
-
-
-@pytest.mark.parametrize(("off", "joined"), [(-48, True), (48, True), (49, False)])
-def test_blocks_less_than_a_millisecond_apart_have_no_gap(off: int, joined: bool) -> None:
-    audio = clip_audio()
-    audio.add(a_block(0.1, 1000))
-    audio.add(a_block(0.2, 1010 + off / 48))
-    samples, _ = audio.result
-    assert samples is not None
-    assert (int(np.flatnonzero(samples[0] > 0.15)[0]), audio.heard_s * 48_000) == (
-        (480, pytest.approx(960)) if joined else (480 + off, pytest.approx(960 + off))
-    )
-
-
 def test_a_rate_that_aac_lacks_becomes_48_khz_and_more_than_two_channels_two() -> None:
     for rate, channels, told in [
         (44_100, 1, (1, 4410)),

@@ -5,7 +5,6 @@ from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -13,9 +12,8 @@ from hdvila_testing.readers import codes_by_pyav, timed_hashes
 from hdvila_testing.video import Film, a_video
 from manifests.reasons import Reason
 from pipeline.media.cutting import CutClip, CutFailure, Span
-from pipeline.media.cutting.mp4 import Track
-from pipeline.media.cutting.remux import _audio_start_ms, _begins_at, _refuse_formats
-from pipeline.media.probe import Unusable, probe
+from pipeline.media.cutting.remux import _begins_at
+from pipeline.media.probe import probe
 from tests.pipeline.media.cutting.films import SMALL, SPANS, cut, film_at, wanted_codes
 
 
@@ -80,24 +78,6 @@ def test_a_keyframe_too_far_back_is_a_reject_that_names_the_cure(films: Path, mo
     assert "exact" in failure.detail
 
 
-def an_audio(first_ms: int, codec: str = "aac", head: bytes | None = None) -> Any:
-    context = SimpleNamespace(extradata=head, codec=SimpleNamespace(canonical_name=codec))
-    packets = [SimpleNamespace(pts=first_ms)]
-    return Track(SimpleNamespace(codec_context=context), packets, [first_ms], Fraction(1, 1000))
-
-
-def test_the_first_sample_of_audio_belongs_where_its_first_packet_does_and_a_pre_skip_later() -> None:
-    source: Any = SimpleNamespace(zero_s=Fraction(1))
-    head = b"OpusHead\x01\x02" + (312).to_bytes(2, "little") + bytes(7)
-    assert _audio_start_ms(None, source, 600) == 0
-    assert _audio_start_ms(an_audio(1600), source, 600) == 0
-    assert _audio_start_ms(an_audio(1650), source, 600) == 50
-    assert _audio_start_ms(an_audio(1650, "opus", head), source, 600) == 56, "312 samples at 48 kHz are 6.5 ms"
-    assert _audio_start_ms(an_audio(1650, "opus", head[:12]), source, 600) == 56
-    for codec, none in (("opus", head[:11]), ("opus", b"OtherHead" + head), ("opus", None), ("aac", head)):
-        assert _audio_start_ms(an_audio(1650, codec, none), source, 600) == 50
-
-
 def test_a_first_packet_that_the_source_stretches_belongs_before_the_second_one() -> None:
     """So does audio in an mp4 without an edit list, such as what ffmpeg writes with `empty_moov`."""
 
@@ -108,26 +88,3 @@ def test_a_first_packet_that_the_source_stretches_belongs_before_the_second_one(
     assert begins_at((0, None), (66, 21)) == 45
     assert begins_at((0, 21), (21, 21)) == begins_at((0, 31), (31, 21)) == begins_at((0, 66)) == 0
     assert begins_at((0, 66), (66, None)) == 0
-
-
-@pytest.mark.parametrize(
-    ("codec", "pix_fmt", "reason"),
-    [
-        ("h264", "yuv420p", None),
-        ("h264", "yuv444p", Reason.UNSUPPORTED_MEDIA),
-        ("h264", "yuvj444p", Reason.UNSUPPORTED_MEDIA),
-        ("h264", "gbrp", Reason.UNSUPPORTED_MEDIA),
-        ("hevc", "yuv444p", None),
-        ("mpeg4", "yuv420p", Reason.UNSUPPORTED_CODEC),
-    ],
-)
-def test_a_clip_carries_codecs_that_decode_from_any_keyframe_on(
-    codec: str, pix_fmt: str, reason: Reason | None
-) -> None:
-    source: Any = SimpleNamespace(video=SimpleNamespace(codec=codec, pix_fmt=pix_fmt))
-    if reason is None:
-        _refuse_formats(source)
-        return
-    with pytest.raises(Unusable) as caught:
-        _refuse_formats(source)
-    assert caught.value.reason is reason

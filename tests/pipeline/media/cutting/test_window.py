@@ -17,10 +17,8 @@ from pipeline.media.cutting.window import (
     _checked,
     _made_decode_times,
     _run_of,
-    audio_window,
     decode_times,
     packets_from,
-    picture_window,
 )
 from pipeline.media.probe import Unusable
 
@@ -115,50 +113,6 @@ def test_a_file_without_an_index_is_read_from_its_beginning() -> None:
     assert shown(packets_from(file, file.stream, 9500))[0] == 0 and set(file.sought) == {7}
 
 
-def a_source(zero_ms: int = 0) -> Any:
-    return SimpleNamespace(zero_s=Fraction(zero_ms, 1000))
-
-
-def test_a_picture_window_is_the_group_before_the_span_and_the_frames_in_it() -> None:
-    file = File()
-    found = picture_window(file, file.stream, Span(0, 5000, 9000), a_source(), 60_000)
-    assert (shown(found.packets), found.first_frame, found.n_frames) == ([4000, 5000, 6000, 7000, 8000], 1, 4)
-    later = picture_window(file, file.stream, Span(0, 4000, 8000), a_source(1000), 60_000)
-    assert (shown(later.packets)[0], later.first_frame, later.n_frames) == (4000, 1, 4)
-
-
-@pytest.mark.parametrize(("max_preroll_ms", "fits"), [(1500, True), (1499, False)])
-def test_a_keyframe_may_stand_as_far_back_as_is_allowed(max_preroll_ms: int, fits: bool) -> None:
-    file = File()
-    if fits:
-        assert picture_window(file, file.stream, Span(0, 5500, 6500), a_source(), max_preroll_ms).n_frames == 1
-        return
-    with pytest.raises(Unusable, match="no keyframe close enough"):
-        picture_window(file, file.stream, Span(0, 5500, 6500), a_source(), max_preroll_ms)
-
-
-@pytest.mark.parametrize(("begins", "fits"), [(500, True), (501, False)])
-def test_a_span_begins_with_or_after_a_keyframe_or_the_track(begins: int, fits: bool) -> None:
-    file = File(first=begins)
-    file.stream.start_time = 500
-    if fits:
-        assert picture_window(file, file.stream, Span(0, 300, 1600), a_source(), 60_000).n_frames == 2
-        return
-    with pytest.raises(Unusable, match="no keyframe at or before 300 ms"):
-        picture_window(file, file.stream, Span(0, 300, 1600), a_source(), 60_000)
-
-
-def test_reordered_frames_of_the_span_are_all_in_its_run() -> None:
-    """Decode order 0 3 1 2: the frame of 2000 stands last, and the next group's, decoded after the end, is not read."""
-    order = [(0, -1), (3000, 0), (1000, 1000), (2000, 2000), (4000, 3000), (7000, 4000)]
-    packets = [a_packet(pts, dts=dts, is_keyframe=pts in (0, 4000)) for pts, dts in order]
-    assert shown(_run_of(iter(packets), _Bounds(start=500, end=3000, earliest=0))) == [0, 3000, 1000, 2000]
-    assert shown(_run_of(iter(packets), _Bounds(start=500, end=900, earliest=0))) == [0]
-    packets[4].pts, read = 2500, iter(packets)
-    assert shown(_run_of(read, _Bounds(start=500, end=3000, earliest=0))) == [0, 3000, 1000, 2000, 2500]
-    assert next(read).pts == 7000, "what is decoded at the end or later is not read"
-
-
 def test_packets_without_a_presentation_time_name_the_cure() -> None:
     with pytest.raises(Unusable, match=r"use cut\.mode: exact"):
         _run_of(iter([a_packet(None)]), _Bounds(start=0, end=1, earliest=0))
@@ -189,13 +143,3 @@ def test_a_windows_packets_are_whole_shown_and_of_one_kind() -> None:
     with pytest.raises(Unusable, match="no frame begins between 2000 and 4000 ms") as caught:
         _checked([a_packet(1000), a_packet(4000)], bounds, span)
     assert caught.value.reason is Reason.SPAN_OUTSIDE
-
-
-def test_audio_is_that_of_the_block_which_plays_at_the_start_up_to_the_end() -> None:
-    file = File()
-    for packet in file.packets:
-        packet.is_keyframe = True
-    file.packets.insert(8, a_packet(None))
-    assert shown(audio_window(file, file.stream, 5500, Span(0, 6000, 9000), a_source())) == [5000, 6000, 7000, 8000]
-    assert shown(audio_window(file, file.stream, 5000, Span(0, 6000, 7001), a_source())) == [5000, 6000, 7000]
-    assert shown(audio_window(File(first=7000), file.stream, 0, Span(0, 6000, 8001), a_source())) == [7000, 8000]

@@ -169,16 +169,6 @@ def test_a_worker_that_died_past_its_limit_did_not_end_by_itself(
     assert executor.collect(0.0).outcome.end is end
 
 
-def test_a_worker_on_a_machine_that_is_only_fenced_was_lost_there(two: tuple[FakeRay, Any]) -> None:
-    ray, executor = two
-    executor.fence("a")
-    give(executor, "u")
-    ray.begins(ray.of("u"), "a")
-    ray.of("u").ends(WorkerCrashedError())
-
-    assert executor.collect(0.0).outcome.end is End.LOST
-
-
 def test_what_nothing_ends_is_looked_for_every_two_seconds_and_gives_its_machine_back(
     two: tuple[FakeRay, Any], time_: Clock
 ) -> None:
@@ -195,19 +185,6 @@ def test_what_nothing_ends_is_looked_for_every_two_seconds_and_gives_its_machine
     assert executor.collect(0.0).unit.name == "stuck"
     assert (ray.of("stuck"), True) in ray.cancelled
     assert executor.n_slots == 5
-
-
-def test_the_roll_forgets_fetches_too(two: tuple[FakeRay, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    ray, executor = two
-    monkeypatch.setattr(cluster, "FORGET_EVERY", 2)
-    give(executor, "u", is_fetched=True)
-    ray.of("u").ends(fetched(10))
-    executor.collect(0.0)
-    assert ray.forgotten == []
-    ray.of("u").ends(done())
-    executor.collect(0.0)
-
-    assert sorted(ray.forgotten) == [0, 1]
 
 
 def test_what_is_cancelled_leaves_nothing(two: tuple[FakeRay, Any]) -> None:

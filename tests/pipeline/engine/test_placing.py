@@ -1,6 +1,5 @@
 """On which machine an attempt is made, what is asked of Ray for it, and what its end means: without Ray."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -98,14 +97,6 @@ def test_when_the_lone_unit_ends_its_machine_is_free_and_what_had_not_begun_is_g
     assert [task.unit for task in ray.sent].count("runs") == 1
 
 
-def test_machines_that_come_and_go_are_seen(three: tuple[FakeRay, Any]) -> None:
-    ray, executor = three
-    ray.machines.append(machine("c", 16))
-    assert executor.n_slots == 28
-    ray.machines[-1]["Alive"] = False
-    assert executor.n_slots == 12
-
-
 @pytest.mark.parametrize(
     ("error", "begun_on", "end", "reason"),
     [
@@ -145,16 +136,6 @@ def test_an_attempt_that_had_not_begun_is_given_again_and_charged_to_nobody(
     assert ray.of("u") is not first and ray.of("u").number != first.number
 
 
-def test_where_the_roll_is_gone_too_a_lost_attempt_is_one_of_unknown_place(three: tuple[FakeRay, Any]) -> None:
-    ray, executor = three
-    submit(executor, "u")
-    ray.begins(ray.of("u"), "a")
-    ray.roll_is_gone = True
-    ray.of("u").ends(WorkerCrashedError())
-
-    assert (executor.collect(0.0).outcome.end, executor.n_slots) == (End.LOST, 12)
-
-
 def test_an_autoscaler_is_told_how_many_slots_could_be_used_and_at_the_end_that_none_is(
     three: tuple[FakeRay, Any],
 ) -> None:
@@ -171,37 +152,6 @@ def test_an_autoscaler_is_told_how_many_slots_could_be_used_and_at_the_end_that_
     assert ray.slots_asked == [3, 2, 0] and not ray.is_shut, "a Ray that others started stays"
 
 
-def test_a_local_ray_has_no_autoscaler() -> None:
-    with an_executor([machine("a")]) as (ray, executor):
-        executor.begin(AStage(), Store("out"))
-        submit(executor, "u")
-        executor.collect(0.0)
-        executor.close()
-
-        assert ray.slots_asked == []
-
-
-def test_units_of_a_stage_with_resources_of_the_settings_go_where_these_are(three: tuple[FakeRay, Any]) -> None:
-    asked = {"toy": {"n_gpus": 0.5, "custom": {"decoder": 1}, "memory_bytes": 6 * GIB}}
-    there = [machine("a", 16), machine("b", 4, 16 * GIB, GPU=1, decoder=3), machine("c", 4, 4 * GIB, GPU=1, decoder=3)]
-    with an_executor(there, address="cluster:6379", resources=asked) as (ray, executor):
-        executor.begin(AStage(), Store("out"))
-        submit(executor, "u", "alone", alone=True)
-        fetch(executor, "f")
-        executor.collect(0.0)
-
-        assert (ray.of("u").home, ray.of("u").options["num_cpus"]) == ("b", 4)
-        wanted = {"num_gpus": 0.5, "resources": {"decoder": 1}, "memory": 6 * GIB}
-        assert {name: ray.of("alone").options.get(name) for name in wanted} == wanted, "no second machine has all"
-        assert all(task.kind == "attempt" for task in ray.sent), "the only machine that could fetch is taken"
-        need = {"CPU": 2, "GPU": 0.5, "decoder": 1, "memory": 6 * GIB}
-        assert (ray.slots_asked, ray.bundles_asked) == ([0], [need] * 3), "an autoscaler is told what for"
-        ray.of("u").ends(done("b"))
-        executor.collect(0.0)
-        executor.collect(0.0)
-        assert (ray.of("f").kind, ray.of("f").home) == ("fetch", "b")
-
-
 def test_what_no_machine_has_is_said_before_a_run_and_ends_one_on_a_local_ray(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -211,31 +161,6 @@ def test_what_no_machine_has_is_said_before_a_run_and_ends_one_on_a_local_ray(
         assert [one.getMessage() for one in caplog.records] == [said + "Its units wait until one joins that has"]
     with pytest.raises(UserError, match=said), an_executor([machine("a")], resources=asked):
         pass
-
-
-def test_a_machine_that_leaves_gets_nothing_more_and_what_it_cannot_end_goes_to_others_without_a_charge() -> None:
-    there = [machine("a", 4), machine("b", 4)]
-    with an_executor(there, address="cluster:6379", waiting=Waiting(100, 9)) as (ray, executor):
-        executor.begin(AStage(), Store("out"))
-        for unit in (Unit("short", expected_s=30), Unit("long", expected_s=900), Unit("unknown")):
-            executor.submit("toy", unit, 1)
-            ray.begins(ray.of(unit.name), "a")
-        fetch(executor, "fetches", "lies")
-        ray.begins(ray.of("fetches"), "a")
-        assert (ray.of("fetches").home, ray.of("lies").home) == ("a", "b")
-        ray.draining["b"] = 0
-        ray.of("lies").ends(fetched(10))
-        executor.collect(0.0)
-        assert (ray.of("lies").kind, ray.of("lies").home) == ("fetch", "a"), "where it lies it can no longer be made"
-
-        ray.draining = {"a": int(1000 * time.time()) + 60_000}
-        executor.collect(0.0)
-        assert {ray_task.unit for ray_task, _ in ray.cancelled[1:]} == {"long", "fetches", "lies"}
-        assert ray.of("long").args[5] == 1 and executor.n_slots == 4
-        assert {ray.of(name).home for name in ("fetches", "lies")} == {"b"}
-        ray.draining["a"] -= 56_000
-        executor.collect(0.0)
-        assert {ray_task.unit for ray_task, _ in ray.cancelled[4:]} == {"short", "unknown"}
 
 
 @pytest.fixture
@@ -250,27 +175,6 @@ def two_steps() -> Iterator[tuple[FakeRay, Any]]:
 def fetch(executor: Any, *names: str, **how: Any) -> None:
     for name in names:
         executor.submit("toy", Unit(name, is_fetched=True), 1, **how)
-
-
-def test_a_unit_is_fetched_without_a_slot_and_made_where_what_it_needs_lies(two_steps: tuple[FakeRay, Any]) -> None:
-    ray, executor = two_steps
-    fetch(executor, "u", "v", "w", "x")
-
-    assert [(task.kind, task.unit, task.home) for task in ray.sent] == [
-        ("fetch", "u", "a"),
-        ("fetch", "v", "b"),
-        ("fetch", "w", "a"),
-    ], "three at a time, the least busy machine first"
-    assert ray.of("u").options["num_cpus"] == 0 and ray.of("u").options["name"] == "toy:fetch"
-    assert executor.n_without_slot == 3
-    ray.of("v").ends(fetched(40))
-    assert executor.collect(0.0) is None
-    made = ray.of("v")
-    assert (made.kind, made.home, made.options["num_cpus"], made.args[-1]) == ("attempt", "b", 2, "/there/held")
-    assert (made.options["name"], executor.n_without_slot) == ("toy", 2)
-    made.ends(done("b"))
-    assert executor.collect(0.0).unit.name == "v"
-    assert ray.of("x").kind == "fetch", "its turn came"
 
 
 def test_what_waits_on_a_disk_is_bounded_and_given_back_when_its_unit_ends(two_steps: tuple[FakeRay, Any]) -> None:

@@ -11,12 +11,12 @@ import pytest
 from manifests.lock import RunLock
 from manifests.reasons import Reason
 from manifests.run_status import Control, StageStatus
-from pipeline.engine.run import clock, driver
+from pipeline.engine.run import clock
 from pipeline.engine.run.drain import Drained, StopRequest
-from pipeline.engine.run.driver import run_lines, run_stage
+from pipeline.engine.run.driver import run_lines
 from pipeline.engine.run.lines import Line, one_chain
 from pipeline.engine.run.status_and_control import Desk
-from pipeline.engine.run.status_files import read_run_status, write_control
+from pipeline.engine.run.status_files import write_control
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, Outcome
 from pipeline.engine.work.executor import Finished
@@ -140,21 +140,6 @@ def test_each_slot_has_a_unit_that_runs_and_one_that_is_there_when_it_ends(
     assert run(Lasting(seconds(20, 1.0)), executor=Late(n_slots)).most == {"toy": most}
 
 
-@pytest.mark.parametrize("most", [0, 60])
-def test_a_large_cluster_is_filled_in_steps_between_which_the_loop_looks_around(
-    run: Callable[..., Late], time_: Jumping, monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
-    monkeypatch.setattr(driver, "MOST_AT_ONCE", 7)
-    executor = run(Lasting(seconds(60, 5.0), resources=Resources(max_in_flight=most)), executor=Late(30))
-
-    assert max(executor.given_at_once) == 7 and executor.most == {"toy": 60}
-    assert time_.at == 5.0, "and waits for nothing until it is full"
-
-
-def test_what_takes_no_slot_leaves_it_to_others(run: Callable[..., Late]) -> None:
-    assert run(Lasting(seconds(20, 1.0)), executor=Late(1, n_without_slot=3)).most == {"toy": 5}
-
-
 def test_a_stage_may_have_a_number_of_its_own_beside_what_others_share(run: Callable[..., Late]) -> None:
     few = Lasting(seconds(20, 1.0), "few", Resources(max_in_flight=3))
 
@@ -168,14 +153,6 @@ def test_units_that_end_within_a_second_share_a_commit_and_the_last_waits_for_no
 
     sizes = sorted(len(store.read_json(f"commits/toy/{name}")["units"]) for name in store.names("commits/toy"))
     assert sizes == [1, 4, 4], "at once, and then as a second has passed"
-
-
-def test_a_refusal_is_waited_for_in_steps_and_no_longer_than_it_takes(
-    run: Callable[..., Late], time_: Jumping, store: Store
-) -> None:
-    run(Lasting({"a": 0.0}), executor=Late(refused={"a": 2.5}))
-
-    assert time_.slept == [1.0, 1.0, 0.5] and store.committed("toy") == {"a"}
 
 
 def test_a_paused_run_gives_nothing_out_and_looks_every_second(
@@ -257,26 +234,6 @@ def test_lines_that_wait_for_each_other_are_an_error_of_ours(store: Store, time_
     with RunLock(store) as lock, pytest.raises(RuntimeError, match="every line waits for another"):
         run_lines([waiting(), waiting()], store, executor, lock)  # type: ignore[arg-type]
     assert executor.n_cancelled == 1
-
-
-def test_each_stage_that_is_over_is_told_and_other_work_is_done_between(run: Callable[..., Late]) -> None:
-    over: list[str] = []
-    between: list[int] = []
-    run(
-        Lasting({"a": 1.0}, "first"),
-        Lasting({"b": 2.0}, "second"),
-        over=lambda result: over.append(f"{result.stage} {result.n_made}"),
-        between=lambda: between.append(1),
-    )
-
-    assert over == ["first 1", "second 1"] and len(between) >= 2
-
-
-def test_a_stage_on_its_own_writes_no_status(store: Store, time_: Jumping) -> None:
-    with RunLock(store) as lock:
-        result = run_stage(Lasting({"a": 1.0}), store, Late(), lock)  # type: ignore[arg-type]
-
-    assert result.n_made == 1 and read_run_status(store) is None
 
 
 def test_what_has_ended_is_committed_also_where_the_run_ends_in_an_error(

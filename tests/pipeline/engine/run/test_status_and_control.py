@@ -141,30 +141,6 @@ def live(n_done: int, seconds: float = 0.0, **more: Any) -> StageStatus:
     return StageStatus(stage="media", done=n_done, seconds=seconds, **more)
 
 
-def test_a_run_asks_for_control_and_tells_how_far_it_is_every_few_seconds(store: Store, at: Jumping) -> None:
-    told: list[StageStatus] = []
-    desk = Desk(store, tell=told.append)
-    assert not desk.is_paused and desk.is_due
-    write_control(store, Control(paused=True))
-    at.at += 5.0
-    assert not desk.is_paused, "read five seconds ago"
-    at.at += 0.1
-    assert desk.is_paused
-    desk.take({1: live(1)})
-    at.at += 1.0
-    assert not desk.is_due and status_of(store)["state"] == "paused"
-    at.at += 0.1
-    assert desk.is_due
-    desk.take({1: live(2)})
-    assert status_of(store)["stages"][0]["done"] == 1 and [line.done for line in told] == [1, 2]
-    at.at += 3.9
-    desk.take({1: live(3)})
-    assert status_of(store)["stages"][0]["done"] == 1, "written five seconds ago"
-    at.at += 0.1
-    desk.take({1: live(4)})
-    assert status_of(store)["stages"][0]["done"] == 4
-
-
 def test_cost_goes_on_from_earlier_runs_and_is_of_slots_time_and_bytes(store: Store, at: Jumping) -> None:
     store.write("manifest.json", b'{"totals": {"samples": 500}}')
     for cost in (4.0 + 1.0 + 0.5, 2 * (4.0 + 1.0 + 0.5)):

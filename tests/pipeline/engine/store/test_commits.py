@@ -68,24 +68,6 @@ def test_one_unit_is_taken_back_out_of_a_group(tmp_path: Path) -> None:
     assert ids(Store(store.url)) == ["a", "b", "c"]
 
 
-def test_groups_are_numbered_in_the_order_in_which_they_are_written_also_by_who_comes_later(tmp_path: Path) -> None:
-    def numbers(store: Store) -> list[int]:
-        return sorted(number_of(name) for name in store.names("commits/toy"))
-
-    store = Store(str(tmp_path / "out"))
-    for unit in "abc":
-        store.commit_all("toy", {unit: {}})
-    assert numbers(store) == [1, 2, 3]
-
-    later = Store(store.url)
-    later.uncommit("toy", "c")
-    later.commit_all("toy", {"d": {}})
-    again = Store(store.url)
-    again.commit_all("toy", {"e": {}})
-
-    assert numbers(again) == [1, 2, 4, 5], "no number is given twice by who knew it"
-
-
 def test_the_later_of_two_groups_is_right_where_a_kill_left_both(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
     store.commit_all("toy", {"a": {"try": 1}, "b": {"try": 1}})
@@ -142,31 +124,6 @@ def test_what_another_one_deleted_is_forgotten_and_its_number_is_not_given_again
     fresh = Commits(commits.files, floor={"toy": 9})
     assert number_of(fresh.write("toy", {"d": {}})) == 10, "above what segments cover"
     assert number_of(Commits(commits.files, floor={"toy": 4}).write("toy", {"e": {}})) == 11
-
-
-def test_units_are_taken_back_from_every_object_but_the_one_that_is_right(commits: Commits) -> None:
-    first = commits.write("toy", {"a": {"try": 1}, "b": {"try": 1}, "c": {"try": 1}})  # type: ignore[typeddict-unknown-key]
-    untouched = commits.write("toy", {"x": {}})
-    second = commits.write("toy", {"b": {"try": 2}})  # type: ignore[typeddict-unknown-key]
-    right = commits.write("toy", {"a": {"try": 3}})  # type: ignore[typeddict-unknown-key]
-    commits.remove("toy", ["a"], but=right)
-
-    where = Commits(commits.files).of("toy")
-    assert where["a"] == right and where["b"] == second and where["x"] == untouched
-    assert first not in where.values() and "c" in where
-    assert commits.facts(where["c"], "c") == {"try": 1}
-    assert commits.files.read_json(where["c"])["units"].keys() == {"c"}
-    commits.remove("toy", ["a", "b", "c", "x"])
-    assert Commits(commits.files).of("toy") == {} and commits.files.names("commits/toy") == []
-    with pytest.raises(FileNotFoundError):
-        commits.facts(right, "a")
-
-
-def test_a_file_that_is_no_group_is_left_alone(commits: Commits) -> None:
-    commits.files.write("commits/toy/group.json", b"{}")
-    path = commits.write("toy", {"a": {}})
-
-    assert number_of(path) == 1 and commits.last_number("toy") == 1 and commits.of("toy") == {"a": path}
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"units": [1]}', '{"units": {"u": 1}}', "{}", "["])

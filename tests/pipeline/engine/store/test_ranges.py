@@ -6,7 +6,6 @@ import io
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +14,7 @@ from hdvila_testing.requests import count_requests
 from manifests.files import Files
 from manifests.parquet import parquet_bytes
 from pipeline.engine.store import ranges
-from pipeline.engine.store.ranges import TAIL_BYTES, RowFile, SegmentRows, read_rows, wide_path
+from pipeline.engine.store.ranges import TAIL_BYTES, RowFile, SegmentRows, read_rows
 from pipeline.engine.store.segments import read_head
 from pipeline.engine.store.store import Store
 from tests.pipeline.engine.merges import UNITS, fill, merge_all
@@ -98,23 +97,6 @@ def test_pieces_are_whole_row_groups_and_together_the_rows_that_were_asked_for(
     assert read.equals(TABLE.select(["noise"]).slice(first, n_rows))
 
 
-@pytest.mark.parametrize(
-    ("first", "n_rows", "groups"),
-    [
-        (0, 1, ([0], 0)),
-        (1_000, 1_000, ([1], 0)),
-        (999, 2, ([0, 1], 999)),
-        (1_001, 2_000, ([1, 2, 3], 1)),
-        (N_ROWS - 1, 5, ([99], 999)),
-        (N_ROWS, 1, ([], 0)),
-    ],
-)
-def test_only_row_groups_with_rows_that_are_asked_for_are_read(
-    folder: Path, first: int, n_rows: int, groups: tuple[list[int], int]
-) -> None:
-    assert ranges._groups_of(pq.read_metadata(folder / "t.parquet"), first, n_rows) == groups
-
-
 def test_a_file_that_is_read_again_keeps_its_end_alone(folder: Path) -> None:
     file = RowFile(Files(str(folder)), "t.parquet")
     for first in (0, 50_000):
@@ -136,32 +118,6 @@ def some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Files, list[t
     read = Files.read_range
     monkeypatch.setattr(Files, "read_range", lambda f, p, a, b: [asked.append((a, b)), read(f, p, a, b)][1])
     return Files(str(tmp_path)), asked
-
-
-@pytest.mark.parametrize(
-    ("spans", "requests"),
-    [
-        ([(0, 10), (20, 30)], [(0, 30)]),
-        ([(0, 10), (21, 30)], [(0, 10), (21, 30)]),
-        ([(0, 50), (10, 20)], [(0, 50)]),
-        ([(185, 200)], []),
-        ([(150, 170), (181, 190)], [(150, 170)]),
-        ([(170, 190)], [(170, 180)]),
-        ([(175, 180)], [(175, 180)]),
-    ],
-)
-def test_bytes_near_each_other_come_together_and_those_that_are_here_are_not_asked_for(
-    some: tuple[Files, list[tuple[int, int]]], spans: list[tuple[int, int]], requests: list[tuple[int, int]]
-) -> None:
-    files, asked = some
-    held = ranges._Spans(files, "f", 200)
-    assert asked == [(180, 200)] and held.ends_as_parquet()
-    held.fetch_all(spans)
-    assert sorted(asked[1:]) == requests
-    for start, stop in spans:
-        held.seek(start)
-        assert held.read(stop - start) == files.read("f")[start:stop]
-    assert len(asked) == 1 + len(requests)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(-30, 220), st.integers(-1, 60)), max_size=12))
@@ -222,12 +178,3 @@ def test_what_was_fetched_is_read_without_a_request_and_the_rest_when_it_is_aske
     with count_requests() as counted:
         assert narrow.read(0, 9, ["video_id", "gone"]).equals(whole.select(["video_id"]))
     assert counted.n == 2, "its size and its end, of the narrow file alone"
-
-
-def test_too_much_is_not_fetched(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranges, "FETCH_BYTES", 1)
-    assert not rows_of_clips(store).fetch([(0, 9)], COLUMNS)
-
-
-def test_the_wide_columns_lie_beside_the_table() -> None:
-    assert wide_path("segments/clips/1/clips.parquet") == "segments/clips/1/clips.wide.parquet"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from pipeline.engine.store.segments import (
     Segment,
     change_head,
     read_head,
-    without,
     write_head,
 )
 from pipeline.engine.store.store import Store
@@ -80,20 +78,6 @@ def test_who_meets_a_missing_file_lists_again(store: Store) -> None:
 def a_segment(name: str, n_units: int = 2, stage: str = "making", **more: Any) -> Segment:
     facts = {"level": 0, "bytes": 1, "rows": {}, "rejects": {}, "seconds": 0.0, "made_at": 0.0}
     return Segment(id=name, stage=stage, n_units=n_units, **{**facts, **more})
-
-
-def test_units_are_void_where_they_are_and_a_segment_without_others_is_retired() -> None:
-    head = Head(segments=(a_segment("a", 3, void=("u1",)), a_segment("b"), a_segment("c"), a_segment("a", 2, "other")))
-    changed = without(head, "making", {"a": ["u2"], "b": ["u3", "u4"]})
-
-    assert [(segment.id, segment.stage, segment.void) for segment in changed.segments] == [
-        ("a", "making", ("u1", "u2")),
-        ("c", "making", ()),
-        ("a", "other", ()),
-    ]
-    (retired,) = changed.retired
-    assert (retired.id, retired.stage) == ("b", "making") and abs(retired.at - time.time()) < 60
-    assert without(head, "making", {}) == head and head.of("other") == [head.segments[3]]
 
 
 def test_the_head_is_written_only_as_it_was_read_and_each_change_counts(tmp_path: Path) -> None:

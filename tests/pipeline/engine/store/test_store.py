@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hdvila_testing.rows import a_clip_row
 from manifests.errors import DamagedFile
 from manifests.files import Files
 from manifests.parquet import parquet_bytes
@@ -223,13 +222,3 @@ def test_a_part_that_was_lost_is_left_out_from_the_first_look_on_or_once_a_reade
     assert half.parts("clips")[-1].unit == "u91"
     half.write(lost.path, data)
     assert half.parts("clips")[-1].unit == "u92", "it was restored"
-
-
-@pytest.mark.parametrize("stage", ["clips", "clips__of_another_package", "anything"])
-def test_rows_count_of_each_stage_that_may_write_a_table(tmp_path: Path, stage: str) -> None:
-    store = Store(str(tmp_path / "out"))
-    fill(store, ["u1"])
-    assert len(store.parts("clips")) == 1
-    path = store.write_part("clips", stage, "v", [a_clip_row("v-1", 0, 0, 900)], "t")
-    store.commit_all(stage, {"v": {"rows": {"clips": 1}, "parts": {"clips": path}}})
-    assert sorted(part.stage for part in store.parts("clips")) == sorted([stage, "making"])

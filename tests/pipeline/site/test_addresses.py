@@ -2,7 +2,6 @@
 
 import http.client
 import http.server
-import io
 import socket
 import ssl
 import threading
@@ -12,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -331,49 +330,3 @@ def test_an_error_of_the_disk_is_no_verdict_on_an_address(monkeypatch: pytest.Mo
         download("http://a/", Path("f"), Limits(10))
 
     assert raised.value is full
-
-
-class Socket:
-    """A connection to a machine that answers unless its address is among `deaf`."""
-
-    deaf = ("10.0.0.1",)
-    made: ClassVar[list["Socket"]] = []
-
-    def __init__(self, *_: Any) -> None:
-        self.timeout, self.address, self.is_closed = 0.0, ("", 0), False
-        Socket.made.append(self)
-
-    def settimeout(self, seconds: float) -> None:
-        self.timeout = seconds
-
-    def connect(self, address: tuple[str, int]) -> None:
-        self.address = address
-        if address[0] in self.deaf:
-            raise ConnectionRefusedError("refused")
-
-    def setsockopt(self, *_: int) -> None: ...
-
-    def sendall(self, _: bytes) -> None: ...
-
-    def makefile(self, _: str) -> io.BytesIO:
-        return io.BytesIO(f"HTTP/1.1 200 OK\r\n\r\n{self.address[0]}:{self.address[1]}".encode())
-
-    def close(self) -> None:
-        self.is_closed = True
-
-
-def test_each_address_of_a_host_that_may_be_asked_is_tried_in_turn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = [(2, 1, 6, "", (name, 80)) for name in ("127.0.0.1", "10.0.0.1", "10.0.0.2")]
-    monkeypatch.setattr(Socket, "made", [])
-    monkeypatch.setattr(addresses.socket, "getaddrinfo", lambda *_, type: found)
-    monkeypatch.setattr(addresses.socket, "socket", Socket)
-    limits = Limits(99, timeout_s=7.0, may_ask=lambda address: str(address).startswith("10."))
-
-    download("http://a.org/", tmp_path / "f", limits)
-    assert (tmp_path / "f").read_text() == "10.0.0.2:80"
-    assert [one.timeout for one in Socket.made] == [7.0, 7.0] and Socket.made[0].is_closed
-    found.pop()
-    with pytest.raises(Rejected, match="ConnectionRefusedError: refused"):
-        download("http://a.org/", tmp_path / "f", limits)

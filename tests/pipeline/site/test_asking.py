@@ -3,14 +3,11 @@
 The canary: an identity that no longer gets everything is paused, and the others go on.
 """
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from yt_dlp.networking.exceptions import RequestError
-from yt_dlp.utils import YoutubeDLError
 
 import pipeline
 from manifests.reasons import Reason
@@ -24,9 +21,8 @@ from pipeline.engine.work.unit import StopRun
 from pipeline.site import asking as asking_module
 from pipeline.site import politeness
 from pipeline.site.asking import REFUSALS_OF_ONE_SUBJECT, SECOND_CLIENTS, Asking, NobodyMayAsk, Rules, Turn, lacking_of
-from pipeline.site.failures import AfterRefusal, DeadlinePassed, Failure, Pause, SeenRequest
-from pipeline.site.judge import Ruling
-from pipeline.site.politeness import Lease, Politeness
+from pipeline.site.failures import Failure, Pause, SeenRequest
+from pipeline.site.politeness import Politeness
 from pipeline.site.ytdlp import IdentityPaused
 from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import config_for, hurried
@@ -168,13 +164,6 @@ def test_tries_wait_twice_as_long_each_time(monkeypatch: pytest.MonkeyPatch) -> 
     assert waits == [3.0, 6.0, 12.0]
 
 
-@pytest.mark.parametrize(
-    "error", [YoutubeDLError("odd"), RequestError("odd"), DeadlinePassed("late"), AfterRefusal("after a 429")]
-)
-def test_errors_of_an_attempt_are_classified(error: Exception) -> None:
-    assert isinstance(asking().ask("v", ends([], error), Rules(10.0, 1, 5.0)), Failure)
-
-
 def charged(*statuses: tuple[int, str], refused: bool = False) -> tuple[Any, Any]:
     """(what the attempt gave, its identity's state) where requests were answered so on the way."""
     work = asking()
@@ -201,70 +190,6 @@ def test_a_refusal_that_did_not_cost_the_result_is_charged_all_the_same(
     assert "identity one paused for" in caplog.text and "(rate_limited)" in caplog.text
     found, state = charged((200, "page"), (429, "caption"), refused=True)
     assert (found, state["refusals"], state["level"]) == ("found", 1, 0), "captions alone"
-
-
-def test_a_failure_without_a_pause_keeps_the_session_and_is_not_reported(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    forgotten: list[str] = []
-    monkeypatch.setattr(asking_module, "forget_sites", forgotten.append)
-    with caplog.at_level("WARNING", "hdvila"):
-        asking().ask("v", ends([], Failure(Reason.PRIVATE, "private")), RULES)
-    assert forgotten == [] and caplog.text == ""
-
-
-def test_a_pause_of_captions_is_told_as_one(caplog: pytest.LogCaptureFixture) -> None:
-    work = asking("one")
-    refused = Failure(Reason.CAPTIONS_REFUSED, "429", Pause.CAPTIONS)
-    with caplog.at_level("WARNING", "hdvila"):
-        for subject in ("v", "w"):
-            work.ask(subject, ends([], refused), Rules(10.0, 1, 5.0))
-    assert "captions of identity one paused for" in caplog.text
-
-
-def with_canary(monkeypatch: pytest.MonkeyPatch, *infos: Any) -> tuple[Asking, list[str]]:
-    """One that looks at the canary at each lease, and what is asked for."""
-    monkeypatch.setattr(politeness, "CANARY_EVERY_S", 0.001)
-    work, asked, answers = asking("one", "two"), [], iter(infos)  # type: ignore[var-annotated]
-    work = Asking(work.config.model_copy(update={"canary": "bird"}), work.polite)
-
-    def extract(site: Any, video_id: str) -> Any:
-        asked.append(video_id)
-        made = next(answers, {"all": True})
-        if isinstance(made, Exception):
-            raise made
-        return made
-
-    monkeypatch.setattr(asking_module, "site_for", lambda *_: None)
-    monkeypatch.setattr(asking_module, "extract_video", extract)
-    lacking = ["720p", "captions"]
-    monkeypatch.setattr(asking_module, "lacking_of", lambda info, config: [] if info.get("all") else lacking)
-    time.sleep(0.002)
-    return work, asked
-
-
-class AlwaysDue:
-    """A politeness by which it is always time to look at the canary."""
-
-    def __init__(self) -> None:
-        self.leases = iter(range(3))
-
-    def lease(self, *_: Any) -> Lease:
-        next(self.leases)
-        return Lease("one", canary=True)
-
-    def report(self, *_: Any) -> Ruling:
-        return Ruling()
-
-    looked = report
-
-
-def test_an_identity_that_is_paused_at_the_canary_is_no_one_that_passed(monkeypatch: pytest.MonkeyPatch) -> None:
-    work, asked = with_canary(monkeypatch, IdentityPaused(1.0))
-    work = Asking(work.config, AlwaysDue())  # type: ignore[arg-type]
-    turns: list[Turn] = []
-    assert work.ask("v", ends(turns, "found"), RULES) == "found"
-    assert asked == ["bird", "bird"] and len(turns) == 1
 
 
 EDUCATION = 27

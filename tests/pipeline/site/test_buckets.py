@@ -7,7 +7,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.site.buckets import Breaker, Bucket, empty_bucket
+from pipeline.site.buckets import Breaker, Bucket
 from tests.pipeline.site.toys import Clock, politeness, run
 
 
@@ -87,29 +87,3 @@ def test_pauses_are_used_in_turn_and_the_last_one_again_until_an_answer_comes() 
     breaker.close()
 
     assert breaker.why == "" and breaker.open(now, (10.0, 30.0), 0.0, 1.0, "bot check") == 10.0
-
-
-def test_refusals_during_a_pause_do_not_lengthen_it_and_the_site_may_ask_for_more() -> None:
-    breaker = Breaker()
-
-    assert breaker.open(0.0, (10.0, 30.0), 25.0, 2.0, "429") == 50.0, "25 s were asked for; all are stretched"
-    assert breaker.open(20.0, (10.0, 30.0), 0.0, 1.0, "429") == 30.0
-    assert (breaker.paused_until, breaker.level) == (50.0, 1)
-    assert breaker.open(50.0, (10.0, 30.0), 0.0, 1.0, "429") == 30.0, "the pause is over: this is the next"
-
-
-def test_asking_how_long_a_token_takes_does_not_take_it() -> None:
-    bucket = empty_bucket(per_second=0.5, jitter=0.0, now=7.0, seed=random.Random(0))
-
-    waits = [bucket.wait_s(7.0), bucket.reserve(7.0), bucket.wait_s(7.0), bucket.wait_s(9.0), bucket.wait_s(99.0)]
-
-    assert waits == [2.0, 2.0, 4.0, 2.0, 0.0]
-    assert [bucket.reserve(99.0) for _ in range(3)] == [0.0, 2.0, 4.0], "one each 2 s, however long nobody asked"
-
-
-def test_jitter_lengthens_gaps_by_up_to_its_share() -> None:
-    bucket = Bucket(2.0, 0.5, random.Random(0))
-    for _ in range(200):
-        bucket.reserve(0.0)
-
-    assert 2.0 * 1.2 < bucket.full_at / 200 < 2.0 * 1.3

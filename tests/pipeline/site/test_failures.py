@@ -100,15 +100,6 @@ def test_a_sabr_warning_does_not_outweigh_a_verdict() -> None:
     assert (hidden.reason, hidden.look_again) == (Reason.FORMATS_HIDDEN, True)
 
 
-def test_a_status_means_something_else_for_media_than_for_pages() -> None:
-    assert classify(Evidence(requests=[seen(403, "media")])).reason is Reason.MEDIA_FORBIDDEN
-    assert classify(Evidence(requests=[seen(404, "media")])).reason is Reason.MEDIA_FORBIDDEN
-    assert classify(Evidence(requests=[seen(403, "player")])).reason is Reason.FORBIDDEN
-    assert classify(Evidence(requests=[seen(502, "page")])).reason is Reason.SERVER_ERROR
-    assert classify(Evidence(requests=[seen(0, error="Timeout")])).reason is Reason.STALLED
-    assert classify(Evidence(requests=[seen(0, error="TransportError")])).reason is Reason.CONNECTION_RESET
-
-
 def test_words_of_a_status_are_no_status() -> None:
     """yt-dlp's own sentence on PO tokens, of a video that the site answered 200 for throughout."""
     warning = (
@@ -334,45 +325,9 @@ def test_what_an_error_s_class_means(error: Exception, reason: Reason, pause: Pa
         assert found.detail == "available in: not said" and found.countries == ()
 
 
-def test_causes_are_followed_each_once_in_every_place_that_hides_them() -> None:
-    deepest, middle = KeyError("x"), ValueError("y")
-    middle.__cause__ = deepest
-    outer = ExtractorError("z", cause=middle)
-    error = DownloadError("ERROR", (ExtractorError, outer, None))
-    error.__context__ = outer
-    assert list(chain(error)) == [error, outer, middle, deepest]
-    deepest.__cause__ = middle
-    assert len(list(chain(error))) == 4, "a circle ends"
-    bare = DownloadError("ERROR")
-    bare.__context__ = deepest
-    assert list(chain(bare)) == [bare, deepest, middle] and list(chain(None)) == []
-    try:
-        raise deepest
-    except KeyError:
-        assert list(chain(ExtractorError("w")))[1:] == [deepest, middle], "what it was raised beside"
-    named = ExtractorError("w", cause="only words")
-    assert [type(link) for link in chain(named)] == [ExtractorError]
-
-
 def test_details_are_one_line_of_a_length_and_the_text_that_was_given_comes_first() -> None:
     found = classify(Evidence(text="odd\n  words " + "x" * 900, error=ValueError("other")))
     assert len(found.detail) == 400 and found.detail.startswith("odd words xxx")
     assert classify(Evidence(error=ValueError("of the error"))).detail == "of the error"
     assert len(signature(Failure(Reason.EXTRACTOR_ERROR, "long words " * 99))) == 200
     assert message_of(None) == ""
-
-
-@pytest.mark.parametrize(
-    ("said", "warned"),
-    [
-        ("Please sign in to continue", ""),
-        ("The page needs to be reloaded.", ""),
-        ("This video is unavailable", ""),
-        ("Requested format is not available", ""),
-        ("odd", "Some formats have been skipped as they are missing a URL. YouTube is forcing SABR"),
-        ("odd", "n challenge solving failed: Some formats may be missing"),
-        ("odd", "web client https formats require a GVS PO Token"),
-    ],
-)
-def test_what_one_kind_of_player_is_told_another_may_see(said: str, warned: str) -> None:
-    assert classify(Evidence(text=said, warnings=[warned])).look_again

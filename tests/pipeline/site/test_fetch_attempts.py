@@ -1,6 +1,5 @@
 """What an attempt at a video does with what yt-dlp says and leaves: no site and no media, only what they would do."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -13,8 +12,8 @@ from yt_dlp.utils import YoutubeDLError
 
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
-from pipeline.config.media import CutConfig, MediaConfig, MediaLimits
-from pipeline.engine.work.unit import Rejected, StopRun
+from pipeline.config.media import CutConfig, MediaConfig
+from pipeline.engine.work.unit import Rejected
 from pipeline.site import fetch as fetch_module
 from pipeline.site.addresses import SLOWEST_BYTES_PER_S
 from pipeline.site.asking import Turn
@@ -138,20 +137,6 @@ def test_a_slow_drip_is_given_up_after_a_minute_of_it(
         fetching.leaving("v.mp4", then=download)
 
 
-@pytest.mark.parametrize(("left_s", "ends_in_s"), [(1000.0, 50.0), (40.0, 30.0), (5.0, 1.0)])
-def test_a_download_ends_ten_seconds_before_its_unit_does(
-    fetching: Fetching, monkeypatch: pytest.MonkeyPatch, left_s: float, ends_in_s: float
-) -> None:
-    monkeypatch.setattr(fetch_module, "time", SimpleNamespace(monotonic=lambda: 1000.0))
-    fetching.session.deadline = 1050.0
-    site = Site(fetching.staging, "v.mp4")
-    fetching.of(site, left_s=left_s)
-
-    assert fetching.session.deadline == 1000.0 + ends_in_s
-    options = site.options
-    assert (options["continuedl"], options["writesubtitles"], options["fixup"]) == (True, False, "never")
-
-
 @pytest.mark.parametrize(("status", "is_wiped"), [(416, True), (503, False)])
 def test_a_range_that_the_site_refuses_begins_the_download_anew(
     fetching: Fetching, status: int, is_wiped: bool
@@ -164,53 +149,6 @@ def test_a_range_that_the_site_refuses_begins_the_download_anew(
         fetching.leaving("v.mp4.part", then=fail)
 
     assert list(fetching.staging.iterdir()) == ([] if is_wiped else [fetching.staging / "v.mp4.part"])
-
-
-@pytest.mark.parametrize(
-    ("info", "reason", "detail"),
-    [
-        ({"_type": "url"}, Reason.PAYMENT_REQUIRED, "only a trailer is shown"),
-        ({"_type": "url_transparent"}, Reason.PAYMENT_REQUIRED, "only a trailer is shown"),
-        ({"live_status": "is_live", "formats": [{}]}, Reason.LIVE, "is_live"),
-        ({"live_status": "post_live", "formats": [{}]}, Reason.LIVE, "post_live"),
-        ({"live_status": "was_live", "formats": []}, Reason.FORMATS_HIDDEN, ""),
-    ],
-)
-def test_what_can_be_told_before_any_media_is_asked_for(
-    fetching: Fetching, info: dict[str, Any], reason: Reason, detail: str
-) -> None:
-    fetching.info, site = info, Site(fetching.staging)
-    with pytest.raises(Rejected) as rejected:
-        fetching.of(site)
-
-    assert rejected.value.reason is reason and detail in rejected.value.detail and site.asked == []
-
-
-@pytest.mark.parametrize(("over", "is_refused"), [(0, False), (1, True)])
-def test_a_video_is_as_large_as_the_settings_allow_and_needs_room_for_twice_that(
-    fetching: Fetching, monkeypatch: pytest.MonkeyPatch, over: int, is_refused: bool
-) -> None:
-    media = MediaConfig(limits=MediaLimits(max_bytes=1 << 30))
-    fetching.choices = [replace(CHOICE, bytes_=(1 << 30) + over)] * 2
-    free = [2 * (1 << 30) + 256 * 1024**2]
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free[0]))
-
-    with pytest.raises(Rejected) if is_refused else nullcontext() as rejected:
-        fetching.of(Site(fetching.staging, "v.mp4"), media=media)
-    assert not is_refused or rejected.value.reason is Reason.OVERSIZED  # type: ignore[union-attr]
-    free[0] -= 1
-    if not is_refused:
-        with pytest.raises(StopRun, match=r"2303 MiB free under .*, 2304 needed"):
-            fetching.of(Site(fetching.staging, "v.mp4"), media=media)
-
-
-def test_the_chosen_formats_alone_are_fetched_from_the_sites_own_hosts(fetching: Fetching) -> None:
-    fetching.info = {"duration": 9.0, "formats": [{}]}
-    site = Site(fetching.staging, "v.mp4", "v.f140.m4a.part", "v.ytdl")
-
-    assert fetching.of(site) == fetching.staging / "v.mp4" and (fetching.staging / "v.ytdl").exists()
-    assert site.format == "136+140"
-    assert site.asked == [({"duration": 9.0, "formats": [{"format_id": "136"}]}, True, True)] and len(site.hooks) == 1
 
 
 @pytest.mark.parametrize(
@@ -230,18 +168,6 @@ def test_what_was_fetched_of_another_rendition_is_not_continued(
 
     there = {path.name for path in fetching.staging.iterdir()}
     assert there == ({"v.mp4", "v.mp4.part"} if goes_on else {"v.mp4"})
-
-
-@pytest.mark.parametrize(("said", "duration_s"), [({"duration": 9.0}, 9.0), ({}, 10.0)])
-def test_a_file_is_as_long_as_the_site_says_or_said_before_and_else_it_is_not_kept(
-    fetching: Fetching, said: dict[str, Any], duration_s: float
-) -> None:
-    fetching.info, fetching.flaw = {"formats": [{}], **said}, Failure(Reason.TRUNCATED, "short")
-    with pytest.raises(Rejected) as rejected:
-        fetching.leaving("v.mp4", "v.f140.m4a.part")
-
-    assert rejected.value.reason is Reason.TRUNCATED and fetching.checked_s == [duration_s]
-    assert list(fetching.staging.iterdir()) == []
 
 
 @pytest.mark.parametrize("files", [(), ("a.mp4", "b.mp4")])

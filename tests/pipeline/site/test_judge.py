@@ -160,15 +160,6 @@ def test_a_failure_of_our_own_is_no_answer_of_the_site() -> None:
     assert polite.snapshot()["identities"][0]["answers"] == 0
 
 
-def test_one_soft_refusal_after_a_pause_is_the_same_block_and_pauses_at_once() -> None:
-    clock = Clock()
-    polite = politeness(clock)
-    run(polite.report("one", "v", BOT))
-    clock.now += 11
-
-    assert run(polite.report("one", "w", SOFT)).paused_s == 40.0
-
-
 def test_a_pause_of_captions_is_a_first_one_again_after_an_answer_and_needs_two_tracks_each_time() -> None:
     clock = Clock()
     polite = politeness(clock)
@@ -183,21 +174,6 @@ def test_a_pause_of_captions_is_a_first_one_again_after_an_answer_and_needs_two_
     run(polite.report("one", "well", None))
     assert pauses("a", "b") == [0.0, 10.0]
     assert polite.snapshot()["identities"][0]["refusals"] == 6
-
-
-def test_refused_captions_end_a_row_of_soft_refusals() -> None:
-    polite = politeness(Clock())
-    for subject in "abcd":
-        run(polite.report("one", subject, SOFT))
-    run(polite.report("one", "w", REFUSED_CAPTIONS))
-    assert [run(polite.report("one", subject, SOFT)).paused_s for subject in "efghi"] == [0.0] * 4 + [10.0]
-
-
-def test_pauses_last_as_long_as_the_settings_say_however_short() -> None:
-    polite = politeness(Clock(), pauses_s=(0.5,))
-    run(polite.report("one", "v", REFUSED_CAPTIONS))
-    assert run(polite.report("one", "w", REFUSED_CAPTIONS)).paused_s == 0.5
-    assert run(polite.report("one", "v", BOT)).paused_s == 0.5
 
 
 def test_who_was_refused_since_its_last_answer_does_not_count_as_one_that_serves_others() -> None:
@@ -218,26 +194,3 @@ def test_a_video_that_somebody_could_see_is_not_to_blame_for_what_came_before() 
     run(polite.report("one", "odd", BOT))
     run(polite.report("two", "odd", None))
     assert not run(polite.report("three", "odd", BOT)).charged
-
-
-def test_the_state_says_why_an_identity_pauses_and_how_it_fared() -> None:
-    polite = politeness(Clock(), "one", "two", "three")
-    run(polite.report("one", "v", BOT))
-    run(polite.report("two", "v", Failure(Reason.PROXY_REFUSED, "407", Pause.HARD)))
-    for n in range(NO_NETWORK_STOPS):
-        run(polite.report("three", f"v{n}", LOST))
-    assert [one["why"] for one in polite.snapshot()["identities"]] == ["bot_check", "proxy_refused", "unreachable"]
-    run(polite.report("one", "w", None))
-    one = polite.snapshot()["identities"][0]
-    assert (one["answers"], one["refusals"], one["why"]) == (1, 1, "")
-
-
-def test_an_alarm_counts_each_answer_once() -> None:
-    polite = politeness(Clock(), "odd", "well")
-    for n in range(29):
-        run(polite.report("odd", f"v{n}", Failure(Reason.NO_720P, "480p")))
-        run(polite.report("well", f"v{n}", None))
-    assert polite.snapshot()["identities"][0]["alarm"] == ""
-    for name, failure in (("odd", Failure(Reason.NO_720P, "480p")), ("well", None)):
-        run(polite.report(name, "last", failure))
-    assert polite.snapshot()["identities"][0]["alarm"].startswith("no_720p for 100%")

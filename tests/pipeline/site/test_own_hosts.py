@@ -1,15 +1,12 @@
 """Caption and media addresses are followed to the site's own hosts alone; a merge opens its two files alone."""
 
-import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from yt_dlp.networking.common import Request, Response
-from yt_dlp.networking.exceptions import HTTPError
+from yt_dlp.networking.common import Request
 from yt_dlp.postprocessor.ffmpeg import FFmpegMergerPP
 from yt_dlp.utils import PostProcessingError
 
@@ -18,11 +15,10 @@ from manifests.reasons import Reason
 from miniyoutube.faults import Fault
 from miniyoutube.server import MiniYouTube
 from pipeline.media.ffmpeg import find_ffmpeg
-from pipeline.site import own_hosts
 from pipeline.site.failures import Evidence, Pause, classify
 from pipeline.site.fetch import MERGE_INPUT
 from pipeline.site.options import options_for
-from pipeline.site.own_hosts import ForeignAddress, check_own, next_hop
+from pipeline.site.own_hosts import ForeignAddress, check_own
 from pipeline.site.ytdlp import RecordingYoutubeDL, Session, no_token, open_site, read_caption
 from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import config_for
@@ -136,60 +132,6 @@ def test_a_merge_opens_no_file_that_a_downloaded_one_names(tmp_path: Path) -> No
         merged(tmp_path, listing, own, *MERGE_INPUT)
     assert not (tmp_path / "out.mp4").exists()
     assert merged(tmp_path, own, own, *MERGE_INPUT).stat().st_size > 1000
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_every_redirect_is_looked_at_before_it_is_followed(status: int) -> None:
-    def answer(status: int, to: str) -> HTTPError:
-        return HTTPError(Response(io.BytesIO(), CAPTION, {"Location": to} if to else {}, status))
-
-    request = Request(CAPTION)
-    moved = next_hop(request, answer(status, "/api/timedtext?v=y"))
-    assert moved is not None and moved.url == "https://www.youtube.com/api/timedtext?v=y" and request.url == CAPTION
-    same = next_hop(request, answer(status, CAPTION))
-    assert same is not None and same is not request and same.url == CAPTION
-    assert next_hop(request, answer(status, "")) is None
-    assert next_hop(request, answer(304, CAPTION)) is None and next_hop(request, answer(300, CAPTION)) is None
-    with pytest.raises(ForeignAddress):
-        next_hop(request, answer(status, "https://elsewhere.example/"))
-
-
-def test_each_kind_of_handler_holds_redirects_only_while_it_is_told_to() -> None:
-    held = [True]
-
-    class OfRequests:
-        def get_redirect_target(self, response: object) -> str:
-            return "there"
-
-    class OfUrllib:
-        def __init__(self) -> None:
-            self.handlers = [OfPart(), object()]
-
-    class OfPart:
-        def redirect_request(self, *_: object) -> str:
-            return "there"
-
-    class OfCurl:
-        allow_redirects = True
-
-    made: list[Any] = [OfRequests(), OfUrllib(), OfCurl(), object()]
-    for instance in made:
-        handler = SimpleNamespace(_get_instance=lambda instance=instance: instance)
-        own_hosts.hold_redirects(handler, lambda: held[0])
-        for _ in range(2):  # an instance is kept over requests, and held once
-            assert handler._get_instance() is instance
-    own_hosts.hold_redirects(SimpleNamespace(), lambda: True)  # a handler without sessions has none to hold
-
-    def targets() -> list[Any]:
-        return [made[0].get_redirect_target(None), made[1].handlers[0].redirect_request()]
-
-    assert targets() == [None, None] and made[2].allow_redirects is False
-    inner = made[0].get_redirect_target
-    held[0] = False
-    assert targets() == ["there", "there"] and inner.holds_redirects
-    handler = SimpleNamespace(_get_instance=lambda: made[2])
-    own_hosts.hold_redirects(handler, lambda: held[0])
-    assert handler._get_instance().allow_redirects is True
 
 
 @pytest.mark.parametrize(

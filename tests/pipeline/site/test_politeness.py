@@ -3,7 +3,6 @@
 import asyncio
 import errno
 from pathlib import Path
-from random import Random
 
 import pytest
 
@@ -125,21 +124,6 @@ def test_only_those_that_are_named_serve_and_where_none_of_them_is_left_anyone_d
     assert run(polite.lease(0.0, prefer="one", among=("gone",))).identity == "one"
 
 
-def test_a_lease_looks_every_quarter_of_a_second_until_its_patience_is_over(slept: tuple[Clock, list[float]]) -> None:
-    clock, waits = slept
-    polite = politeness(clock)
-    run(polite.report("one", "v", BOT))
-
-    lease = run(polite.lease(0.6))
-    assert (lease.identity, lease.canary) == ("", False) and lease.paused_s == pytest.approx(9.4)
-    assert waits == pytest.approx([0.25, 0.25, 0.1])
-    waits.clear()
-    assert run(polite.lease(0.0)).identity == "" and waits == []
-    clock.now += 9.3
-    assert run(polite.lease(60.0)).identity == "one", "it is free before the patience is over"
-    assert sum(waits) == pytest.approx(0.1, abs=0.01)
-
-
 def test_one_that_a_person_paused_is_asked_for_again_after_the_longest_pause_at_most(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     pause_by_hand(store, "one", paused=True)
@@ -169,17 +153,6 @@ def test_videos_of_an_identity_are_spaced_over_the_hour_and_the_next_free_one_go
     assert run(polite.lease(0.0, among=("nobody",))).identity in ("one", "two"), "none of them there: any"
 
 
-def test_jitter_lengthens_pauses_by_up_to_its_share(slept: tuple[Clock, list[float]]) -> None:
-    pauses = []
-    for seed in range(30):
-        config = PolitenessConfig(pauses_s=(100.0,))
-        polite = Politeness(config, {"one": 3600.0}, dice=Random(seed), clock=slept[0])
-        pauses.append(run(polite.report("one", "v", BOT)).paused_s)
-    assert 100 <= min(pauses) < 109 and 121 < max(pauses) <= 130
-    again = Politeness(config, {"one": 3600.0}, dice=Random(29), clock=slept[0])
-    assert run(again.report("one", "v", BOT)).paused_s == pauses[-1], "the same for the same seed"
-
-
 def test_requests_are_counted_by_kind_and_stop_while_the_identity_pauses(
     slept: tuple[Clock, list[float]],
 ) -> None:
@@ -199,53 +172,6 @@ def test_requests_are_counted_by_kind_and_stop_while_the_identity_pauses(
     one = state["identities"][0]
     assert (one["requests"], one["refusals"], one["answers"]) == ({"page": 2, "player": 1}, 1, 0)
     assert (one["paused_s"], one["why"], one["level"]) == (7.0, "bot_check", 1)
-
-
-def test_waiting_for_a_token_takes_nothing_from_the_patience_with_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock()
-    polite, began = hourly(clock, one=360.0), clock.now  # one each ten seconds
-
-    async def sleep(seconds: float) -> None:
-        clock.now += seconds
-        if clock.now == began + 1.0:
-            await polite.report("one", "v", BOT)
-
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    assert run(polite.lease(0.6)).identity == ""
-    assert clock.now - began == pytest.approx(1.6)
-
-
-def test_an_identity_may_ask_again_at_the_end_of_its_pause_and_waits_for_a_token_that_is_near(
-    slept: tuple[Clock, list[float]],
-) -> None:
-    clock, waits = slept
-    polite = hourly(clock, one=3600.0)
-    run(polite.report("one", "v", BOT))
-    clock.now += 10.0
-    assert run(polite.lease(0.0)).identity == "one"
-    waits.clear()
-    assert run(hourly(clock, one=14_400.0).lease(0.0)).identity == "one" and waits == [0.25]
-
-
-def test_what_was_saved_a_moment_ago_is_not_saved_again(tmp_path: Path) -> None:
-    clock, store, saved = Clock(), Store(str(tmp_path)), set()
-    config = PolitenessConfig(pauses_s=(10.0,))
-    polite = Politeness(config, {"one": 3600.0}, dice=Punctual(), store=store, clock=clock, wall_clock=clock)
-    began = clock.now
-    for step_s, failure in (
-        (16.0, None),
-        (1.0, None),
-        (14.5, None),
-        (1.0, BOT),
-        (14.5, None),
-        (1.0, None),
-        (1.0, None),
-    ):
-        clock.now += step_s
-        run(polite.report("one", "v", failure))
-        saved.add(store.read_json(STATE_FILE)["at"] - began)
-
-    assert sorted(saved) == [16.0, 31.5, 32.5, 48.0]
 
 
 def test_a_store_that_is_away_for_a_while_fails_no_video(monkeypatch: pytest.MonkeyPatch) -> None:

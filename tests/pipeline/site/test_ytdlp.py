@@ -12,14 +12,12 @@ import pytest
 import yt_dlp
 from pydantic import Secret, SecretStr
 from yt_dlp.networking.common import Response
-from yt_dlp.networking.exceptions import HTTPError, ProxyError, RequestError, TransportError
-from yt_dlp.utils import ExtractorError
+from yt_dlp.networking.exceptions import HTTPError, RequestError
 
 from manifests.reasons import Reason
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import IdentityConfig
-from pipeline.site import ytdlp
-from pipeline.site.failures import A_PAGE, PROXY_DEAD, PROXY_PASSWORD, AfterRefusal, DeadlinePassed, classify
+from pipeline.site.failures import A_PAGE, AfterRefusal, DeadlinePassed, classify
 from pipeline.site.options import options_for
 from pipeline.site.ytdlp import (
     IdentityPaused,
@@ -182,22 +180,6 @@ def test_settings_never_show_their_secrets(site: MiniYouTube) -> None:
     assert "planted" not in shown
 
 
-def test_warnings_are_kept_up_to_a_number_and_what_they_say_of_captions_is_heard(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(ytdlp, "MAX_WARNINGS", 2)
-    works = [session() for _ in range(3)]
-    texts = ("Some SUBTITLES require a PO Token", "missing subtitles languages: en", "odd")
-    for work, text in zip(works, texts, strict=True):
-        for _ in range(3):
-            work.note(text)
-
-    assert [work.captions_locked for work in works] == [True, True, False]
-    assert [len(work.warnings) for work in works] == [2, 2, 2]
-    said = works[0].evidence(text="x")
-    assert (said.warnings, said.text, said.about) == (tuple(works[0].warnings), "x", "video")
-
-
 def a_site(monkeypatch: pytest.MonkeyPatch, *answers: Any) -> tuple[RecordingYoutubeDL, list[str]]:
     """yt-dlp whose requests are answered in turn, and the addresses that it asks for."""
     asked: list[str] = []
@@ -218,34 +200,6 @@ def response(body: bytes = b"", url: str = "https://www.youtube.com/x", status: 
     return Response(io.BytesIO(body), url, headers, status)
 
 
-def test_what_a_request_came_to_is_kept_in_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    ydl, _ = a_site(
-        monkeypatch,
-        response(status=206),
-        HTTPError(response(status=503)),
-        TransportError("read timed out"),
-        TransportError("Timeout on connect"),
-        TransportError("connection reset"),
-        ProxyError("Tunnel connection failed: 407"),
-        ProxyError("cannot connect"),
-        TransportError("407"),
-    )
-    for _ in range(8):
-        with contextlib.suppress(RequestError):
-            ydl.urlopen("https://www.youtube.com/youtubei/v1/player")
-
-    seen = [(found.status, found.error) for found in ydl.session.requests]
-    assert seen[:3] == [(206, ""), (503, ""), (0, "Timeout")]
-    assert seen[3:] == [
-        (0, "Timeout"),
-        (0, "TransportError"),
-        (0, PROXY_PASSWORD),
-        (0, PROXY_DEAD),
-        (0, "TransportError"),
-    ]
-    assert not ydl.session.refused and {found.kind for found in ydl.session.requests} == {"player"}
-
-
 MEDIA = "https://rr1---sn-x.googlevideo.com/videoplayback"
 
 
@@ -264,32 +218,6 @@ def test_the_first_bytes_of_media_are_read_like_all_others(monkeypatch: pytest.M
     pieces = iter(functools.partial(ydl.urlopen(MEDIA).read, 100), b"")
     assert b"".join(pieces) == body
     assert ydl.urlopen(MEDIA).read() == b""
-
-
-class Broken(io.BytesIO):
-    def read(self, *_: Any) -> bytes:
-        raise TransportError("timed out half-way")
-
-
-def test_a_watch_page_is_read_for_what_yt_dlp_does_not_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    page = b'{"isMadeForKids":true, "qualityLabel": "720p60", "qualityLabel":"1080p"}'
-    ydl, _ = a_site(monkeypatch, response(page), response(b'"qualityLabel":"144p" of an embed'), response(b"plain"))
-    url = "https://www.youtube.com/watch?v=x"
-
-    assert ydl.urlopen(url).read() == page, "yt-dlp reads it too"
-    assert (ydl.session.made_for_kids, ydl.session.listed_sizes) == (True, {720, 1080})
-    ydl.urlopen("https://www.youtube.com/embed/x")
-    assert ydl.session.listed_sizes == {720, 1080}
-    ydl.urlopen(url)
-    assert (ydl.session.made_for_kids, ydl.session.listed_sizes) == (False, frozenset())
-
-    broken, _ = a_site(monkeypatch, Response(Broken(), url, {}, 200))
-    with pytest.raises(TransportError):
-        broken.urlopen(url)
-    assert [(seen.kind, seen.path, seen.error) for seen in broken.session.requests] == [
-        ("page", "/watch", ""),
-        ("page", "/watch", "Timeout"),
-    ]
 
 
 def moved(to: str) -> HTTPError:
@@ -324,22 +252,6 @@ def test_captions_come_from_the_sites_own_hosts_after_five_hops_at_most(monkeypa
         read_caption(ydl, own, 4)
 
 
-def test_debug_lines_of_what_was_dropped_are_warnings_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    passed: list[tuple[str, bool]] = []
-    monkeypatch.setattr(
-        yt_dlp.YoutubeDL, "write_debug", lambda self, message, only_once: passed.append((message, only_once))
-    )
-    ydl = RecordingYoutubeDL({"quiet": True}, session())
-    passed.clear()
-    for message in ("no PO Token was given", "a PO token is missing", "Loading plugins"):
-        ydl.write_debug(message)
-
-    assert ydl.session.warnings == ["no PO Token was given", "a PO token is missing"]
-    assert passed[0] == ("no PO Token was given", False) and len(passed) == 3
-    ydl.params["logger"].warning("seen")
-    assert ydl.session.warnings[-1] == "seen"
-
-
 class Fake:
     """A guest session that notes what is asked of it."""
 
@@ -365,63 +277,3 @@ class Fake:
 def entries(*infos: Any) -> tuple[list[Any], Fake]:
     fake = Fake(*infos)
     return list(list_entries(fake, "https://www.youtube.com/@a")), fake  # type: ignore[arg-type]
-
-
-def test_a_list_behind_others_is_followed_three_times_and_empty_entries_are_left_out() -> None:
-    def link(to: str) -> dict[str, Any]:
-        return {"_type": "url", "url": to, "ie_key": "Tab"}
-
-    found, fake = entries(
-        link("b"), link("c"), {"_type": "url_transparent", "url": "d"}, {"entries": [{"id": "x"}, None]}
-    )
-    assert found == [{"id": "x"}] and [url for url, _ in fake.asked] == ["https://www.youtube.com/@a", "b", "c", "d"]
-    assert fake.asked[1][1] == {"ie_key": "Tab", "download": False, "process": False}
-    assert fake.asked[0][1] == {"download": False, "process": False}
-    assert entries(link("b"), link("c"), link("d"), link("e"))[0] == []
-    assert entries(None)[0] == [] and entries(link("b"), None)[0] == []
-    with pytest.raises(ExtractorError, match="failed with KeyError"):
-        entries(KeyError("x"))
-
-
-def test_a_video_is_asked_for_unprocessed_and_a_bug_of_the_extractor_is_its_own() -> None:
-    fake = Fake({"id": "x"}, None, KeyError("y"))
-    assert extract_video(fake, "x") == {"id": "x"} and extract_video(fake, "x") == {}  # type: ignore[arg-type]
-    assert fake.asked[0] == ("https://www.youtube.com/watch?v=x", {"download": False, "process": False})
-    with pytest.raises(ExtractorError, match="the extractor failed with KeyError: 'y'"):
-        extract_video(fake, "x")  # type: ignore[arg-type]
-
-
-def test_past_its_limit_nothing_more_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    ydl, asked = a_site(monkeypatch, response())
-    ydl.begin(session(limit_s=-1.0))
-    with pytest.raises(DeadlinePassed):
-        ydl.urlopen("https://www.youtube.com/watch?v=x")
-    assert asked == []
-
-
-def test_a_session_goes_on_with_the_next_video_and_says_again_what_it_said_once() -> None:
-    ydl, work = RecordingYoutubeDL({"quiet": True}, session()), session()
-    extractor = ydl.get_info_extractor("Youtube")
-    extractor._printed_messages.add("once")
-    ydl.begin(work)
-    assert ydl.session is work and not extractor._printed_messages
-    late = session(limit_s=-1.0)
-    ydl.begin(late)
-    with pytest.raises(DeadlinePassed):
-        for hook in ydl.params["progress_hooks"]:
-            hook({})
-
-
-@pytest.mark.parametrize(("stamp", "day"), [(1_714_521_600.0, "20240501"), ("soon", ""), (0, "19700101")])
-def test_a_time_that_is_none_gives_no_day(stamp: Any, day: str) -> None:
-    assert upload_date_of({"timestamp": stamp}) == day
-
-
-def test_the_last_moment_before_the_deadline_is_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr(ytdlp.time, "monotonic", lambda: now[0])
-    work = Session(ytdlp.no_token, 100.0)
-    work.check_deadline()
-    now[0] = 100.001
-    with pytest.raises(DeadlinePassed):
-        work.check_deadline()

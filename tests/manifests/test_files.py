@@ -4,11 +4,7 @@ import errno
 import io
 import json
 import os
-import pickle
-import threading
 import uuid
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +16,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from manifests.errors import DamagedFile
-from manifests.files import ROWS_A_GROUP, Files, _guard_of
+from manifests.files import ROWS_A_GROUP, Files
 from manifests.seals import is_sealed
 
 
@@ -73,11 +69,6 @@ def test_what_is_written_is_listed_and_read_back_and_a_half_is_not_seen(files: F
         files.read_json("a/b.json")
     with pytest.raises(DamagedFile, match="folder"):
         files.open("a")
-
-
-def test_a_copy_that_travels_waits_for_no_outage() -> None:
-    there = pickle.loads(pickle.dumps(Files("s3://bucket", (("key", "k"),), patience_s=60)))
-    assert (there.url, there.options, there.patience_s) == ("s3://bucket", (("key", "k"),), 0.0)
 
 
 def test_a_file_is_on_the_disk_before_it_has_its_name(
@@ -189,25 +180,6 @@ def test_what_a_killed_run_left_is_swept_and_a_bucket_has_none(files: Files, mon
     assert files.sweep() == 1
 
 
-def test_one_at_a_time_is_inside_a_guard_also_where_its_file_was_swept(files: Files) -> None:
-    files.write("lock", b"")
-    target, inside = Path(files.path("lock")), []
-
-    def enter() -> None:
-        with _guard_of(target):
-            inside.append(len(inside))
-            guard.unlink()
-
-    guard = target.with_name(".tmp-lock.guard")
-    with _guard_of(target):
-        other = threading.Thread(target=enter)
-        other.start()
-        other.join(0.1)
-        assert inside == [] and guard.exists()
-    other.join(10)
-    assert inside == [0] and not guard.exists()
-
-
 class Listed(MemoryFileSystem):
     """A bucket whose listings are old until its cache is given up."""
 
@@ -272,20 +244,6 @@ def test_a_bucket_replaces_only_what_has_the_tag_that_was_read() -> None:
     with pytest.raises(OSError, match="AccessDenied"):
         store.replace("lock", b"third", seen=b"second")
     assert store.read("lock") == b"second"
-
-
-def test_without_patience_a_silent_store_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    waited: list[float] = []
-
-    def outlast(call: Callable[[], Any], *, where: str, patience_s: float) -> Any:
-        waited.append(patience_s)
-        return call()
-
-    monkeypatch.setattr("manifests.files.outlast", outlast)
-    patient = replace(bucket(), patience_s=60)
-    for store in (bucket(), patient):
-        store.write("a", b"1")
-    assert waited == [60]
 
 
 def test_a_folder_on_a_disk_is_listed_without_looking_at_its_files(

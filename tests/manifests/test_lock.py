@@ -195,34 +195,6 @@ def test_a_damaged_lock_is_one_of_an_unknown_run_and_waited_for(
     assert "locked by another run pid" in caplog.text
 
 
-def test_a_lock_that_went_while_it_was_looked_at_is_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter([False, False, True])
-    monkeypatch.setattr(Store, "create", lambda *_: next(answers))
-
-    with RunLock(store):
-        pass
-
-    assert next(answers, None) is None
-
-
-def test_of_two_that_find_a_dead_lock_the_second_is_told_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = {"holder": "x", "host": socket.gethostname(), "pid": os.getpid(), "process_start": "1"}
-    store.write(LOCK, json.dumps(facts).encode())
-    monkeypatch.setattr(Store, "replace", lambda *_, seen: False)
-
-    with pytest.raises(LockHeld, match="another run took over first"), RunLock(store):
-        pass
-
-
-def test_one_that_is_written_over_right_after_it_took_over_stops(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = {"holder": "x", "host": socket.gethostname(), "pid": os.getpid(), "process_start": "1"}
-    store.write(LOCK, json.dumps(facts).encode())
-    monkeypatch.setattr(Store, "replace", lambda *_, seen: True)
-
-    with pytest.raises(LockLost, match="taken over"), RunLock(store):
-        pass
-
-
 def is_respected(store: Store, pid: int, process_start: str) -> bool:
     """Whether a run waits for this process of this host, rather than take the lock over."""
     facts = {"holder": "x", "host": socket.gethostname(), "pid": pid, "process_start": process_start}
@@ -261,21 +233,6 @@ def test_a_process_of_another_user_is_alive(store: Store, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(os, "kill", kill)
     assert is_respected(store, 4242, "")
-
-
-def test_a_renewal_under_way_ends_before_the_lock_is_given_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = threading.Event()
-
-    def slowly(*_: object, seen: bytes) -> bool:
-        begun.set()
-        time.sleep(0.2)
-        return True
-
-    monkeypatch.setattr(Store, "replace", slowly)
-    with RunLock(store, renew_s=0.01):
-        (renewer,) = (thread for thread in threading.enumerate() if thread.name == "run-lock")
-        assert begun.wait(20) and renewer.daemon, "no process lives on for it"
-    assert not renewer.is_alive()
 
 
 def test_a_renewal_that_fails_is_tried_again(

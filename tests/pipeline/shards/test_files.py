@@ -20,7 +20,7 @@ from pipeline.engine.store.store import Store
 from pipeline.media.packs import END, PackedSample
 from pipeline.shards import files
 from pipeline.shards.closed import read_entries
-from pipeline.shards.files import SUCCESS, DamagedSample, Piece, join_shard, put_shard, read_rows, sample_of_row
+from pipeline.shards.files import SUCCESS, DamagedSample, Piece, join_shard, read_rows, sample_of_row
 
 
 def test_a_shard_holds_the_packs_bytes_and_its_rows_say_where(tmp_path: Path):
@@ -130,31 +130,6 @@ def test_a_rows_sample_reaches_from_its_first_header_to_the_end_of_its_last_bloc
         sample_of_row({**row, "members": "{}"})
 
 
-@pytest.mark.parametrize(("most_bytes", "lots"), [(2048, [2, 2, 1]), (2047, [1] * 5), (1, [1] * 5), (10**6, [5])])
-def test_samples_are_read_in_lots_of_bounded_size_and_come_in_their_order(
-    tmp_path: Path, monkeypatch, most_bytes: int, lots: list[int]
-):
-    store, keys = Store(str(tmp_path)), "abcde"
-    a_pack(store, "p.tar", *keys)
-    pieces = [a_piece(store, key, "p.tar", 1024 * i) for i, key in enumerate(keys)]
-    failed = Piece({**pieces[0].row, "key": "failed", "status": "failed"})  # type: ignore[typeddict-item]
-    seen: list[int] = []
-    read = type(store.fs).cat_ranges
-
-    def cat_ranges(fs, paths, *more, **how):
-        seen.append(len(paths))
-        return read(fs, paths, *more, **how)
-
-    monkeypatch.setattr(type(store.fs), "cat_ranges", cat_ranges)
-    monkeypatch.setattr(files, "BATCH_BYTES", most_bytes)
-
-    joined([*pieces[:2], failed, *pieces[2:]], tmp_path / "made")
-
-    assert seen == lots, "what failed takes no room"
-    with tarfile.open(tmp_path / "made" / "00007.tar") as tar:
-        assert tar.getnames() == [f"{key}.txt" for key in keys]
-
-
 def test_the_stats_say_what_the_rows_say_in_seconds_of_the_clips(tmp_path: Path):
     store = a_data_set(tmp_path, n_videos=3)
     (entry, *_) = read_entries(store)
@@ -239,15 +214,6 @@ def test_bytes_that_are_not_the_sample_are_named_by_their_tar(
     assert raised.value.piece.tar == tar
 
 
-def test_what_a_store_fails_with_otherwise_is_no_verdict_on_a_sample(tmp_path: Path, monkeypatch) -> None:
-    store, error = Store(str(tmp_path)), ConnectionResetError("away")
-    monkeypatch.setattr(type(store.fs), "cat_ranges", lambda *_, **__: [error])
-
-    with pytest.raises(ConnectionResetError) as raised:
-        joined([a_piece(store, "a", "p.tar")], tmp_path / "made")
-    assert raised.value is error
-
-
 def test_checksums_are_made_where_md5_is_not_allowed_for_security(tmp_path: Path, monkeypatch) -> None:
     """As on machines in FIPS mode: wids.json and img2dataset's files need one."""
     md5 = hashlib.md5
@@ -256,16 +222,3 @@ def test_checksums_are_made_where_md5_is_not_allowed_for_security(tmp_path: Path
     )
 
     assert joined([], tmp_path / "made").md5 == md5(END).hexdigest()
-
-
-def test_a_finished_shard_is_put_in_place_with_its_rows_and_stats(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "out"))
-    entry = joined([], tmp_path / "made")
-
-    put_shard(store, tmp_path / "made", entry.url)
-
-    assert store.names("shards/val") == ["00007.parquet", "00007.tar", "00007_stats.json"]
-    assert read_rows(store, entry.url).num_rows == 0
-    assert read_rows(store, entry.url, ["key", "status"]).column_names == ["key", "status"]
-    with pytest.raises(DamagedFile, match=r"00008\.parquet: rows of a shard cannot be read .*restore the file"):
-        read_rows(store, "shards/val/00008.tar")

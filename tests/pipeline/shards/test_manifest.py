@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,7 +10,6 @@ import pytest
 
 from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import DamagedFile, UserError
-from manifests.image_sample import IMAGE_KIND
 from manifests.shards import ShardEntry, published_names, read_manifest, read_shard_rows
 from pipeline.engine.store.store import Store
 from pipeline.shards.closed import read_entries
@@ -172,23 +170,6 @@ def test_leftovers_under_a_shards_name_are_swept_and_other_files_are_not(tmp_pat
     assert sweep_shards(store, make_shards(store)) == ["shards/train/00007.parquet", "shards/train/00007.tar"]
     there = {p.name for p in (tmp_path / "shards/train").iterdir()}
     assert {"notes.txt", "123.tar", "00000.tar"} <= there and not {"00007.tar", "00007.parquet"} & there
-
-
-def test_the_kind_of_a_set_of_pictures_was_given_and_that_of_clips_is_counted(made: Path) -> None:
-    head = read_manifest(str(made)).head
-
-    assert "kind" not in given_head(head)[0]
-    assert given_head({**head, "kind": IMAGE_KIND})[0]["kind"] == IMAGE_KIND
-
-
-def test_a_set_without_a_shard_is_one_of_generation_0_made_now_in_whole_seconds(tmp_path: Path) -> None:
-    before = datetime.now(UTC).replace(microsecond=0)
-
-    head = write_manifest(Store(str(tmp_path)), name="none", config={}, card=NO_CARD).head
-
-    made = datetime.fromisoformat(head["created_at"])
-    assert (head["generation"], head["members"], head["parent"], head["totals"]["samples"]) == (0, [], "", 0)
-    assert before <= made <= datetime.now(UTC) and made.microsecond == 0
 
 
 def test_what_is_as_it_was_is_not_written_again(copy: Path) -> None:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from hdvila_testing.drawn_set import Scene, Shape, a_sample, encode_mp4, read_number
 from manifests.sample import SampleJson
-from train.data import decode
 from train.data.decode import SampleBroken, choose_centres, decode_sample, frames_around, nearest_stills
 from train.data.views import Views
 
@@ -163,16 +162,6 @@ def test_a_flip_mirrors_both_views_and_evaluation_never_does(sample, source):
 
     one, other = (decode_sample(sample.members, source, v, None) for v in (mirrored, plain))
     assert np.array_equal(one.img_middle, other.img_middle)
-
-
-def test_a_flip_comes_as_often_as_asked(sample, monkeypatch):
-    ramp = np.arange(64, dtype=np.uint8)[None, :, None].repeat(40, 0).repeat(3, 2)
-    monkeypatch.setattr(decode, "_prepared", lambda *_: ([], [ramp]))
-    views = Views((160, 256), (40, 64), 3, 1, view="mean", flip=1 / 3)
-
-    drawn = [decode_sample(sample.members, "prepared", views, np.random.default_rng(s)).img_other for s in range(60)]
-
-    assert 8 <= sum(picture[0, 0, 0, 0, 0] == 63 for picture in drawn) <= 34  # 20 in the mean
 
 
 @pytest.mark.parametrize(("fps", "apart"), [(6.0, 6), (4.0, 9), (30.0, 3)])

@@ -15,12 +15,10 @@ from train.data import decode, video
 from train.data.decode import (
     SampleBroken,
     Still,
-    choose_centres,
     decode_sample,
     frames_of,
     nearest_stills,
     open_proxy,
-    read_facts,
     read_still,
     upright,
 )
@@ -51,42 +49,8 @@ def test_a_still_is_the_bytes_between_its_offset_and_its_end() -> None:
             read_still(data, Still(offset, size, 0))
 
 
-def test_a_still_without_colour_has_three_channels_too() -> None:
-    assert read_still(jpeg(mode="L"), Still(0, len(jpeg(mode="L")), 0)).mode == "RGB"
-
-
-@pytest.mark.parametrize(("shrink", "size"), [(1.0, (64, 32)), (0.51, (64, 32)), (0.5, (32, 16)), (0.2, (16, 8))])
-def test_a_still_is_decoded_as_small_as_it_will_be_used_and_no_smaller(shrink: float, size: tuple[int, int]) -> None:
-    assert read_still(jpeg(), Still(0, len(jpeg()), 0), shrink).size == size
-
-
 def facts(**changes: object) -> SampleJson:
     return a_sample_json().model_copy(update={"width": 320, "height": 180, "n_frames": 10, **changes})
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"width": 1, "height": 1}, ""),
-        ({"width": 0, "height": 5}, "a picture of 0x5"),
-        ({"width": 5, "height": -1}, "a picture of 5x-1"),
-        ({"width": 4096, "height": 2160}, ""),
-        ({"width": 4096, "height": 2161}, "a picture of 4096x2161"),
-        ({"first_frame": 0, "n_frames": 1}, ""),
-        ({"first_frame": -1}, "a clip of 10 frames from frame -1"),
-        ({"n_frames": 0}, "a clip of 0 frames"),
-        ({"n_frames": video.MAX_PACKETS}, ""),
-        ({"n_frames": video.MAX_PACKETS + 1}, "a clip of 200001 frames"),
-    ],
-    ids=str,
-)
-def test_a_clips_numbers_have_bounds_that_are_inclusive(changes: dict[str, int], message: str) -> None:
-    data = facts(**changes).model_dump_json().encode()
-    if not message:
-        assert read_facts(data).n_frames == changes.get("n_frames", 10)
-    else:
-        with pytest.raises(ValueError, match=message):
-            read_facts(data)
 
 
 CLIP = video.open_clip(encode_mp4([np.full((16, 32, 3), 20 * i, np.uint8) for i in range(5)], fps=10))
@@ -147,36 +111,6 @@ def test_a_picture_is_turned_clockwise_to_be_upright(rotation: int, shown: str) 
     assert "/".join("".join(names[int(pixel)] for pixel in row) for row in found[..., 0]) == shown
 
 
-@pytest.mark.parametrize(
-    ("high", "low", "shrink"),
-    [
-        ((640, 1024), (160, 256), 1.0),
-        ((160, 256), (40, 64), 0.25),
-        ((64, 256), (40, 64), 0.25),
-        ((160, 64), (40, 64), 0.25),
-    ],
-)
-def test_stills_are_decoded_no_smaller_than_either_side_of_the_view_needs(
-    sample, monkeypatch: pytest.MonkeyPatch, high: tuple[int, int], low: tuple[int, int], shrink: float
-) -> None:
-    asked: list[float] = []
-    read = decode.read_still
-    monkeypatch.setattr(decode, "read_still", lambda mjpg, still, shrink: asked.append(shrink) or read(mjpg, still))
-
-    decode_sample(sample.members, "prepared", Views(high, low, 3, 1, 2), None)
-
-    assert asked == [shrink]
-
-
-def test_a_still_of_more_pixels_than_a_film_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(video, "MAX_PIXELS", 64 * 32)
-    assert read_still(jpeg(), Still(0, len(jpeg()), 0)).size == (64, 32)
-    monkeypatch.setattr(video, "MAX_PIXELS", 64 * 32 - 1)
-
-    with pytest.raises(ValueError, match="a still of 64x32 pixels"):
-        read_still(jpeg(), Still(0, len(jpeg()), 0))
-
-
 @pytest.mark.parametrize(("source", "member"), [("prepared", "m4v"), ("prepared", "txt"), ("whole", "mp4")])
 def test_a_member_that_is_missing_is_named(sample, source: str, member: str) -> None:
     with pytest.raises(SampleBroken, match=f"has no member {member}$"):
@@ -190,13 +124,6 @@ def test_a_still_in_place_of_its_neighbour_is_taken_only_where_segments_would_le
     assert nearest_stills([50], stills, margin=10, n_frames=100) == [2]
     assert nearest_stills([15], [10, 20], margin=0, n_frames=100) == [0], "of two as near the first"
     assert nearest_stills([5, 95, 95, 95], stills, margin=10, n_frames=100) == [0, 3, 4, 5], "too few are inside"
-
-
-def test_where_the_sources_rate_is_not_known_a_stride_counts_its_own_frames() -> None:
-    views = Views((64, 64), (16, 16), 3, 1, 3, fps=0.5)
-
-    assert choose_centres(100, views, None) == choose_centres(100, views, None, 0.0) == ([50], 3)
-    assert choose_centres(100, views, None, 1.0) == ([50], 6)
 
 
 def test_training_shows_no_still_whose_segment_would_leave_the_clip_while_there_is_another(
@@ -214,14 +141,3 @@ def test_training_shows_no_still_whose_segment_would_leave_the_clip_while_there_
         decode_sample(members, "prepared", Views((160, 256), (40, 64), 7, 1, 3), np.random.default_rng(seed))
 
     assert taken == [12] * 6
-
-
-def test_a_clip_that_just_holds_its_segments_keeps_a_stride_that_is_not_whole_and_draws_as_others_do() -> None:
-    """Three frames on either side, 50/3 apart, take 50: with one centre 101."""
-    views = Views((64, 64), (16, 16), 7, 1, 4, fps=6.0)
-
-    assert choose_centres(101, views, None, 25.0) == ([50], pytest.approx(50 / 3))
-    assert choose_centres(100, views, None, 25.0) == ([50], 16)
-    draw, untouched = np.random.default_rng(3), np.random.default_rng(3)
-    assert choose_centres(14, Views((64, 64), (16, 16), 3, 2, 6), draw) == ([6, 7], 6)
-    assert draw.random() != untouched.random(), "what is drawn after it stays from version to version"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,8 +15,7 @@ from hdvila_testing.drawn_set import Shape, write_dataset
 from manifests.errors import UserError
 from manifests.shards import read_manifest
 from train.data import index as index_module
-from train.data.index import _checked, load_index, read_captions
-from train.data.plan import Mixing, WindowedOrder, order_of
+from train.data.index import load_index, read_captions
 
 SMALL = Shape(width=160, height=96, n_frames=6, first_frame=1, n_stills=2)
 
@@ -86,49 +83,6 @@ def test_a_split_that_is_not_there_is_named_with_those_that_are(manifest):
         load_index(manifest, "test")
 
 
-def test_a_manifest_of_an_unknown_version_is_refused(tmp_path):
-    path = write_dataset(tmp_path, videos=1, shape=SMALL)
-    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 99'))
-
-    with pytest.raises(UserError, match="schema version 99, this program reads version 1"):
-        read_manifest(str(path))
-
-
-def test_the_manifests_hash_is_of_its_bytes(manifest, tmp_path):
-    assert manifest.sha256 == hashlib.sha256((tmp_path / "manifest.json").read_bytes()).hexdigest()
-
-
-def test_columns_that_cannot_be_those_of_the_shards_are_not_used(manifest):
-    index = load_index(manifest, "train")
-    columns, shards = index.columns, index.shards
-
-    def usable(shard: np.ndarray) -> bool:
-        return _checked(manifest, shards, dataclasses.replace(columns, shard=shard)) is not None
-
-    assert usable(columns.shard)
-    assert not usable(columns.shard[:-1]), "a sample is missing"
-    assert not usable(columns.shard[::-1].copy()), "out of order"
-    assert not usable(columns.shard - 1) and not usable(columns.shard + 1), "no such shard"
-    assert not usable(columns.shard[:0])
-    for at, number in ((0, -1), (-1, len(shards))):
-        one_off = columns.shard.copy()
-        one_off[at] = number
-        assert not usable(one_off), "a single sample of no shard"
-
-
-def test_an_index_that_was_made_is_kept_in_the_cache_and_used_from_there(manifest, tmp_path):
-    cache = tmp_path / "cache"
-    whole = load_index(manifest, "train", cache=cache)
-    (kept,) = cache.iterdir()
-    assert kept.name == f"train-of-{manifest.sha256[:16]}.arrow"
-    for shard in manifest.shards:
-        Path(manifest.resolve(shard.rows_url)).unlink()  # it cannot be made again
-
-    again = load_index(manifest, "train", cache=cache)
-
-    assert again.columns.keys.to_pylist() == whole.columns.keys.to_pylist()
-
-
 def test_a_fingerprint_is_of_the_manifest_and_of_the_shards_that_can_be_read(manifest):
     index = load_index(manifest, "train")
     fewer = dataclasses.replace(index, shards=index.shards[1:])
@@ -147,20 +101,6 @@ def rows_with(manifest, number: int, **changes: object) -> None:
     pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(path)), path)
 
 
-@pytest.mark.parametrize(
-    ("behind_end", "size", "fits"),
-    [(0, 512, True), (0, 0, True), (1, 512, False), (0, -2, False), (-(2**40), 0, False)],
-)
-def test_a_member_may_be_empty_and_end_with_its_tar(manifest, behind_end: int, size: int, fits: bool):
-    at = manifest.shards[0].bytes_ - max(size, 0) + behind_end
-    rows_with(manifest, 0, members={"mp4": [at, size]})
-    if fits:
-        assert load_index(manifest, "train").members(0)["mp4"] == (at, size)
-    else:
-        with pytest.raises(UserError, match="mp4 lies outside its tar"):
-            load_index(manifest, "train")
-
-
 def test_captions_are_those_of_the_samples_alone(manifest):
     rows_with(manifest, 1, status="failed", caption="never made")
     Path(manifest.resolve(manifest.shards[1].rows_url)).write_bytes(b"x")
@@ -168,15 +108,6 @@ def test_captions_are_those_of_the_samples_alone(manifest):
     captions = read_captions(manifest, "train")
 
     assert len(captions) == 3 + 2 and "never made" not in captions, "one of four failed, one shard is unreadable"
-
-
-def test_an_index_has_its_samples_in_the_order_of_shards_and_plans_need_no_epoch_in_memory(manifest):
-    index = load_index(manifest, "train")
-
-    assert index.by_shard and index.bad_shards == ()
-    assert isinstance(order_of(index, 0, 0, Mixing()), WindowedOrder)
-    assert index.has() and index.has("mp4", "txt") and not index.has("mp4", "flac")
-    assert "flac" not in index.members(0)
 
 
 @pytest.mark.parametrize("folder", ["run", "not/there/yet"])
@@ -191,14 +122,6 @@ def test_a_kept_index_that_is_damaged_is_made_again_and_no_part_of_a_file_is_lef
 
     assert again.keys.to_pylist() == whole.keys.to_pylist()
     assert [path.read_bytes() for path in (tmp_path / folder).iterdir()] == [data]
-
-
-def test_an_index_without_some_shards_is_not_kept(manifest, tmp_path):
-    Path(manifest.resolve(manifest.shards[0].rows_url)).write_bytes(b"not parquet")
-
-    load_index(manifest, "train", max_bad_shards=1, cache=tmp_path / "run")
-
-    assert not (tmp_path / "run").exists()
 
 
 def test_an_index_that_cannot_be_kept_leaves_no_part_of_a_file(manifest, tmp_path, monkeypatch):

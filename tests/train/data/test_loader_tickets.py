@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 
 from manifests.errors import UserError
 from tests.train.data.loaders import VIEWS, a_loader
 from train.data import loader
-from train.data.loader import ClipDataset, Loaded, Lost, PlannedLoader, Ticket, unusable
+from train.data.loader import ClipDataset, Loaded, Lost, PlannedLoader, Ticket
 from train.data.plan import Mixing, Stream, plan
 from train.data.read import Reader, ShardUnreadable
 from train.data.workers import Workers
@@ -32,16 +31,6 @@ def test_a_ticket_names_its_position_its_sample_and_four_spares_half_an_epoch_on
     assert [(t.epoch, t.position, t.sample) for t in tickets] == [(0, i, order[i]) for i in range(8)]
     assert [t.spares for t in tickets] == [tuple(order[(i + 5 + k) % 11] for k in range(4)) for i in range(8)]
     assert one.tickets(2)[-1].epoch == 1 and one.tickets(2)[-1].position == 0, "the next epoch goes on in the batch"
-
-
-def test_a_set_of_one_sample_is_its_own_spare(index):
-    class Single:
-        shard, category = np.zeros(1, np.int32), np.zeros(1, np.int32)
-
-    stream = Stream(Single(), 1, Mixing(), 2)
-    (first, second) = PlannedLoader(a_dataset(index), stream).tickets(0)
-
-    assert (first.sample, first.spares, first.epoch, second.epoch) == (0, (0, 0, 0, 0), 0, 1)
 
 
 def poisoned_in(folder, *samples):
@@ -121,23 +110,6 @@ def test_the_first_usable_spare_takes_the_place_and_what_was_lost_before_it_is_r
     assert {lost.shard for lost in nothing.lost} == {"there/shard.tar"}
 
 
-def test_what_was_fetched_for_a_chunk_that_failed_is_fetched_again_for_the_next(index, monkeypatch):
-    dataset, reader = far_dataset(index, monkeypatch, {3: MemoryError()})
-    with pytest.raises(MemoryError):
-        dataset.__getitems__([Ticket(0, 0, 3), Ticket(0, 1, 4)])
-    reader.asked.clear()
-
-    assert dataset[Ticket(0, 1, 4)].samples == [4] and reader.asked == [(4, True)]
-
-
-def test_what_the_view_does_not_take_is_none_and_anything_else_a_mistake(index):
-    loaded = a_dataset(index)[Ticket(0, 0, 1)]
-
-    assert loaded.img_middle is not None and loader.nothing(VIEWS).img_nothing is None
-    with pytest.raises(AttributeError, match="texs"):
-        _ = loaded.texs
-
-
 def shares(*numbers: int, lost: tuple[str, ...] = ()) -> Loaded:
     names = [str(n) for n in numbers]
     rows = Rows(image=torch.tensor(numbers)[:, None])
@@ -155,26 +127,6 @@ def test_shares_are_joined_in_order_and_cut_with_their_losses_first() -> None:
     ]
     assert ([x.key for x in first.lost], rest.lost) == (["a", "b", "c"], [])
     assert loader.join([first]) is first
-
-
-@pytest.mark.parametrize(
-    ("n", "reasons", "shard", "alike"),
-    [(5, 1, "", True), (4, 1, "", False), (5, 2, "", False), (5, 1, "there.tar", False), (1, 1, "", False)],
-)
-def test_only_more_losses_than_a_position_has_tries_that_all_say_the_same_point_to_the_installation(
-    n: int, reasons: int, shard: str, alike: bool
-) -> None:
-    message = unusable([Lost(f"k{i}", f"reason {i % reasons}", shard) for i in range(n)], 0)
-
-    assert message.startswith(f"all {n} samples" if alike else f"100% of the {n} samples") and "k0" in message
-    assert alike or all(f"k{i}: reason" in message for i in range(n))
-
-
-@pytest.mark.parametrize(("n", "more"), [(10, ""), (11, "… and 1 more"), (15, "… and 5 more")])
-def test_ten_losses_are_named_and_the_others_counted(n: int, more: str) -> None:
-    message = unusable([Lost(f"k{i}", f"reason {i}") for i in range(n)], 0)
-
-    assert len(message.splitlines()) == 1 + min(n, 10) + bool(more) and message.endswith(more or "k9: reason 9")
 
 
 def test_a_step_may_need_more_or_fewer_chunks_than_its_share_divides_into(index, steps):
@@ -238,14 +190,6 @@ def test_workers_killed_three_times_in_a_row_end_the_run_and_each_time_the_other
     assert told == [({7: -15}, [index.key(3)], most)], "for this rank's share of the batch"
 
 
-def test_a_step_that_goes_well_forgives_earlier_deaths_and_the_next_try_begins_behind_it(index, monkeypatch, steps):
-    made = tries(monkeypatch, *[(0, {7: -9})] * 2, (5, {7: -9}), (0, {7: -9}))
-
-    loaded = list(a_loader(index, workers=1).steps(1, 6))
-
-    assert [step.keys for step in loaded] == [step.keys for step in steps[1:]] and len(made) == 5
-
-
 @pytest.mark.parametrize(
     ("dead", "poisoned"),
     [
@@ -274,14 +218,6 @@ def test_a_worker_that_dies_without_a_sample_in_hand_ends_the_run(index, monkeyp
 
     with pytest.raises(UserError, match="died while idle"):
         list(a_loader(index, workers=1).steps(0, 1))
-
-
-def test_without_a_folder_poisoned_samples_are_known_to_this_process_alone(index, monkeypatch):
-    tries(monkeypatch, *[(0, {7: CRASHED})] * 2)
-    one = a_loader(index, workers=1)
-    list(one.steps(0, 1))
-
-    assert asked_for(one) == {*range(11)} - {3} and asked_for(a_loader(index)) == {*range(11)}
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from hdvila_testing.drawn_set import Shape, write_dataset
 from hdvila_testing.shards import a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
 from manifests.sample import ALL_MEMBERS
-from manifests.sample_index import open_index, sha256_of
+from manifests.sample_index import sha256_of
 from manifests.shards import Manifest, read_manifest
 from pipeline.config.shards import ShardsConfig
 from pipeline.shards.manifest import given_head, publish
@@ -260,39 +260,6 @@ def test_a_strangers_index_is_not_believed(manifest, attack):
 def test_a_strangers_index_asks_for_no_more_memory_than_it_has_bytes(manifest):
     index = load_index(strangers(manifest, lambda batch: batch, compression="zstd"), "train")
     assert "its columns are compressed" in index.bad_index
-
-
-def test_an_index_of_any_size_is_the_manifests_or_is_not_used(manifest):
-    path = index_path(manifest)
-    path.write_bytes(path.read_bytes().replace(b"video-0000", b"vxdeo-0000"))
-    index = load_index(manifest, "train")
-
-    assert not any(key.startswith("vxdeo") for key in index.keys.to_pylist())
-    assert "is not the manifest's" in index.bad_index
-
-
-def test_an_index_in_a_store_is_kept_by_its_hash_and_without_a_folder_the_rows_are_read(manifest, tmp_path):
-    fsspec.filesystem("memory").put(str(tmp_path), "/kept", recursive=True)
-    remote = read_manifest("memory://kept/manifest.json")
-
-    load_index(remote, "train", cache=tmp_path / "run")
-
-    sha256 = manifest.head["index"]["train"][0]["sha256"]
-    assert [path.name for path in (tmp_path / "run").iterdir()] == [f"index-{sha256[:16]}.arrow"]
-    assert_same(load_index(remote, "train"), load_index(manifest, "train"))
-
-
-def test_an_index_of_two_batches_or_another_format_is_none(manifest):
-    path = index_path(manifest)
-    of = manifest.head["index"]["train"][0]["shards_sha256"]
-    assert open_index(path, of) is not None and open_index(path, "0" * 64) is None
-    table = pa.ipc.open_file(path.read_bytes()).read_all()
-    for n_batches, changes in ((2, {}), (0, {}), (1, {b"hdvila_index": b"1"})):
-        schema = table.schema.with_metadata({**table.schema.metadata, **changes})
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            for _ in range(n_batches):
-                writer.write_table(table.replace_schema_metadata(schema.metadata))
-        assert open_index(path, of) is None
 
 
 def of_generations(folder: Path, generations: Sequence[int]) -> Manifest:

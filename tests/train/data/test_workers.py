@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import runpy
 import signal
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -27,9 +24,7 @@ from train.data.workers import (
     Workers,
     dead_workers,
     end_workers,
-    free_and_total_shm,
     ignore_stop_signals,
-    killed_from_outside,
     started,
 )
 from train.feed.batches import view_of
@@ -156,18 +151,6 @@ def test_the_dead_are_those_whose_line_went_dead_or_whom_torch_names() -> None:
     assert dead_workers(RuntimeError("DataLoader worker (pid 3) is killed by signal"), chunks) == {3: 1}
 
 
-def test_a_worker_whose_line_went_dead_may_take_its_time_to_exit() -> None:
-    worker = a_worker(1, None)
-
-    def join(timeout: float) -> None:
-        worker.joined.append(timeout)
-        worker.exitcode = -signal.SIGKILL if len(worker.joined) > 2 else None
-
-    worker.join = join
-
-    assert dead_workers(EOFError(), SimpleNamespace(_workers=[worker])) == {1: -signal.SIGKILL}
-
-
 @pytest.mark.parametrize("words", ["No space left on device (28)", "unable to mmap: out of shared memory"])
 def test_a_full_shared_memory_that_a_worker_tells_counts_as_killed_from_outside(words: str) -> None:
     deaths = dead_workers(RuntimeError(words), object())
@@ -180,24 +163,6 @@ def test_what_is_no_workers_death_goes_on(error: Exception) -> None:
     with pytest.raises(type(error)) as raised:
         dead_workers(error, SimpleNamespace(_workers=[a_worker(1, None), a_worker(2, 0)]))
     assert raised.value is error
-
-
-def test_the_signals_of_killed_workers_are_named_once_each() -> None:
-    deaths = {1: -signal.SIGKILL, 2: -signal.SIGBUS, 3: -signal.SIGKILL, 4: 1, 5: 0}
-
-    assert "(SIGBUS, SIGKILL)" in killed_from_outside(deaths, [], 0)
-    assert "They were on no sample;" in killed_from_outside(deaths, [], 0)
-
-
-def test_shared_memory_is_measured_and_none_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers.shutil, "disk_usage", lambda path: SimpleNamespace(total=9, used=4, free=5))
-    assert free_and_total_shm() == (5, 9)
-
-    def gone(path: str) -> None:
-        raise FileNotFoundError(path)
-
-    monkeypatch.setattr(workers.shutil, "disk_usage", gone)
-    assert free_and_total_shm() == (0, 0)
 
 
 def test_workers_are_deaf_to_what_the_main_process_decides_about() -> None:
@@ -242,29 +207,3 @@ def test_a_handler_that_torch_left_behind_is_taken_away(monkeypatch: pytest.Monk
         end_workers(chunks._workers)  # type: ignore[attr-defined]
     finally:
         signal.signal(signal.SIGCHLD, before)
-
-
-def test_workers_that_are_started_beside_the_main_thread_leave_its_handlers_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Python sets handlers in the main thread alone, and torch has set its own there."""
-    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
-    try:
-        signal_handling._set_SIGCHLD_handler()
-        torchs = signal.getsignal(signal.SIGCHLD)
-        with ThreadPoolExecutor(1) as pool:
-            assert list(pool.submit(started, torch.utils.data.DataLoader([1, 2])).result()) == [1, 2]
-        assert signal.getsignal(signal.SIGCHLD) == torchs
-    finally:
-        signal.signal(signal.SIGCHLD, before)
-
-
-def test_workers_that_still_live_at_the_programs_end_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are deaf to SIGTERM, by which Python would end them, and wait for ever."""
-    at_the_end: list[tuple[object, ...]] = []
-    monkeypatch.setattr(atexit, "register", lambda *what: at_the_end.append(what))
-
-    made = runpy.run_path(str(workers.__file__))
-
-    assert at_the_end == [(made["end_workers"], made["_living"])]

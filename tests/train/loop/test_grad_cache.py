@@ -1,8 +1,6 @@
 """Cached gradients are those of the whole batch, in one process (on several: test_distributed.py)."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,8 +16,7 @@ from tests.train.model_cases import (
     small_model,
     whole_loss,
 )
-from train.loop import grad_cache
-from train.loop.grad_cache import RandomState, _refuse_another_pass, cached_backward
+from train.loop.grad_cache import cached_backward
 from train.losses import Spans, contrastive_loss
 from train.rows import Rows
 
@@ -138,39 +135,6 @@ def test_autocast_goes_around_every_forward_pass() -> None:
     assert all(torch.isfinite(g).all() for g in gradients_of(model).values())
 
 
-def test_on_a_gpu_its_own_generator_is_kept_and_restored_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    device, kept = torch.device("cuda", 1), torch.tensor([5], dtype=torch.uint8)
-    restored: list[tuple[torch.Tensor, torch.device]] = []
-    monkeypatch.setattr(torch.cuda, "get_rng_state", {device: kept}.__getitem__)
-    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: restored.append((state, device)))
-
-    RandomState.of(device).restore()
-
-    assert restored == [(kept, device)]
-
-
-def test_ranks_exchange_gradients_once_after_the_last_micro_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    exchanges: list[bool] = []
-    monkeypatch.setattr(grad_cache, "gradient_sync", lambda _, enabled: exchanges.append(enabled) or nullcontext())
-    batch = small_batch(small_config(), 6)
-
-    cached_backward(small_model(), batch.split(2), **cached_losses(batch))
-
-    assert exchanges == [False, False, True]
-
-
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
-def test_passes_are_compared_by_what_they_differ_relative_to_their_size(scale: float) -> None:
-    first = torch.full((2, 3), scale)
-    _refuse_another_pass(SimpleNamespace(video=1.01 * first), {"video": first})
-    with pytest.raises(UserError, match=r"another video than the first \(off by 50"):
-        _refuse_another_pass(SimpleNamespace(video=1.5 * first), {"video": first})
-    nothing = torch.zeros(2, 3)
-    _refuse_another_pass(SimpleNamespace(video=nothing), {"video": nothing})
-    with pytest.raises(UserError):
-        _refuse_another_pass(SimpleNamespace(video=first), {"video": nothing})
-
-
 class TwoOutputs(torch.nn.Module):
     """A model in miniature: its outputs, and how often it ran."""
 
@@ -214,13 +178,3 @@ def test_an_output_that_needs_no_gradient_gets_none() -> None:
 
     alone, _ = small_pass(4, lambda outputs: (outputs.video * outputs.text).sum())
     assert torch.allclose(model.ways[0].weight.grad, alone.ways[0].weight.grad) and model.ways[1].weight.grad is None
-
-
-def test_a_second_pass_is_compared_only_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    compared: list[list[str]] = []
-    monkeypatch.setattr(grad_cache, "_refuse_another_pass", lambda _, before: compared.append(list(before)))
-
-    small_pass(2, lambda outputs: outputs.video.sum())
-    assert compared == []
-    small_pass(2, lambda outputs: outputs.video.sum(), check=True)
-    assert compared == [["video", "text"]] * 2

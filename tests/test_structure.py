@@ -194,10 +194,10 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         f"miniyoutube/{name}" for name in ("hatching", "script")
     ],
     "tests/pipeline/engine/run/test_driver.py and tests/pipeline/engine/on_ray/test_cluster.py, on their own cluster": [
-        "pipeline/engine/on_ray/machines",
-        "pipeline/engine/on_ray/remote",
+        *(f"pipeline/engine/on_ray/{name}" for name in ("machines", "remote", "running_attempts")),
     ],
     "tests/pipeline/engine/run/test_status_and_control.py, where the status has it": ["pipeline/engine/run/spending"],
+    "tests/pipeline/engine/run/test_stage_run.py, by what a stage has done": ["pipeline/engine/run/name_set"],
     "tests/pipeline/engine/store/test_store.py and tests/pipeline/engine/store/test_segments.py, through the store": [
         f"pipeline/engine/store/{name}" for name in ("committed", "unit_parts")
     ],
@@ -224,8 +224,12 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         f"pipeline/run/{name}" for name in ("candidates", "generations", "publish", "repeats")
     ],
     "tests/pipeline/text/captions: by what stands in a file, whatever its format": [
-        f"pipeline/text/captions/{name}" for name in ("json3", "tokens", "track", "vtt", "words", "xml_tracks")
+        f"pipeline/text/captions/{name}" for name in ("json3", "pace", "tokens", "track", "vtt", "words", "xml_tracks")
     ],
+    "tests/pipeline/text/boundary/test_net.py and tests/pipeline/text/test_same_text.py, by what models make of it": [
+        f"pipeline/text/boundary/{name}" for name in ("evidence", "features")
+    ],
+    "tests/pipeline/run/test_planned_beside.py, which sends them": ["pipeline/run/plan_messages"],
     "tests/train/models/test_wrapping.py, on every model": ["train/models/base"],
     "tests/train/models/test_golden_hd_vila.py, against the published model": ["train/models/multimodal"],
     "tests/train/models/test_hd_vila.py, as HD-VILA has it": ["train/models/temperature"],

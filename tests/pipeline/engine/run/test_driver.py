@@ -70,13 +70,6 @@ def test_a_second_run_does_only_what_has_no_commit(tmp_path: Path, executor: Exe
     assert (result.n_done_before, result.n_units) == (1, 1)
 
 
-def test_rows_of_a_unit_without_commit_do_not_count(tmp_path: Path, executor: Executor) -> None:
-    store, _ = run(tmp_path, executor, ("a", ""), ("b", ""))
-    store.uncommit("toy", "a")
-
-    assert store.read_table("listings").column("video_id").to_pylist() == ["b"]
-
-
 def test_a_rejected_unit_is_a_reject_with_its_reason(tmp_path: Path, executor: Executor) -> None:
     store, result = run(tmp_path, executor, ("a", "reject"), ("b", ""))
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from manifests.reasons import Reason
-from manifests.version import made_by
 from pipeline.engine.store.store import Store
 from pipeline.engine.work import attempt as attempt_module
 from pipeline.engine.work.attempt import End, Outcome, attempt_unit, fetch_for, reject_row
@@ -45,16 +44,6 @@ def test_a_full_or_failing_disk_is_its_machine_s_and_names_it(tmp_path: Path, ac
 
     assert (outcome.end, outcome.reason) == (End.PLACE, reason)
     assert outcome.detail.startswith(f"{socket.gethostname()}: ")
-
-
-def test_a_reject_names_the_machine(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "out"))
-    unit = Unit("a", "reject", ("a",))
-    store.commit(
-        "toy", "a", attempt_unit(toy(tmp_path, "reject", time_limit_s=9), unit, store, tmp_path / "s", 1).facts
-    )
-
-    assert store.read_rejects().column("node").to_pylist() == [socket.gethostname()]
 
 
 @dataclass(frozen=True)
@@ -143,14 +132,6 @@ def test_when_a_reject_is_tried_again_is_written_down(tmp_path: Path) -> None:
     assert reject_row("making", rejects[0], 1, "spot-7")["node"] == "spot-7"
 
 
-def test_a_long_detail_keeps_its_end_where_it_is_a_trace_and_its_beginning_elsewhere() -> None:
-    trace = attempt_module.detail_of(Reject(Reason.INTERNAL_ERROR, "a", detail="x" * 5000 + "the end"))
-    said = attempt_module.detail_of(Reject(Reason.PRIVATE, "a", detail="begins " + "x" * 5000))
-
-    assert len(trace) == len(said) == attempt_module.DETAIL_CHARACTERS
-    assert trace.startswith(f"{made_by()}xxx") and trace.endswith("xthe end") and said.startswith("begins xxx")
-
-
 def test_a_row_that_no_table_can_hold_costs_its_video_alone(tmp_path: Path) -> None:
     listings = [listing("a"), listing("b") | {"title": "\ud800"}, listing("c") | {"view_count": 2**70}]
     store, outcome = made(tmp_path, Making(Output({"listings": listings})))
@@ -223,16 +204,3 @@ def test_a_unit_that_is_given_up_is_rejected_with_its_machine(tmp_path: Path) ->
     assert outcome.end is End.DONE
     found = [(row["video_id"], row["attempts"], row["node"]) for row in rows(store, outcome)]
     assert found == [("a", 3, "spot-7"), ("b", 3, "spot-7")]
-
-
-@pytest.mark.parametrize(("reason", "end"), [(Reason.INTERNAL_ERROR, End.PLACE), (Reason.PRIVATE, End.DONE)])
-def test_an_error_of_this_program_in_a_folder_that_is_gone_is_the_machine_s(
-    tmp_path: Path, reason: Reason, end: End
-) -> None:
-    class Gone(Making):
-        def process(self, unit: Unit, context: Context) -> Output:
-            context.scratch.rmdir()
-            return Output(rejects=[Reject(reason, "a")])
-
-    _, outcome = made(tmp_path, Gone(Output()))
-    assert outcome.end is end

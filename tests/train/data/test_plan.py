@@ -167,24 +167,6 @@ def test_a_stream_of_a_data_set_that_grew_goes_on_at_its_step_and_epoch():
     assert (stream.epochs_done(6), stream.next_epoch_step(6), stream.next_epoch_step(9)) == (3, 9, 11)
 
 
-@pytest.mark.parametrize(
-    ("n", "world", "shares"), [(7, 3, [3, 2, 2]), (8, 3, [3, 3, 2]), (2, 3, [1, 1, 0]), (6, 3, [2] * 3)]
-)
-def test_ranks_share_a_batch_as_evenly_as_it_goes_the_first_ones_more(n, world, shares):
-    dealt = [rank_slice(np.arange(n), 0, rank, world, n).tolist() for rank in range(world)]
-
-    assert [len(share) for share in dealt] == shares and np.concatenate(dealt).tolist() == list(range(n))
-
-
-def test_the_size_of_a_step_is_the_callers_else_the_orders_else_64():
-    assert rank_slice(np.arange(200), 1, 0, 1).tolist() == list(range(64, 128))
-    assert len(rank_slice(Stream(an_index(), 1, Mixing(), 5), 1, 0, 1)) == 5
-    assert len(rank_slice(Stream(an_index(), 1, Mixing(), 5), 1, 0, 1, 3)) == 3
-    for rank in (-1, 2):
-        with pytest.raises(ValueError, match=f"rank {rank} is not one of 2"):
-            rank_slice(np.arange(4), 0, rank, 2)
-
-
 def test_an_empty_index_has_no_order():
     nothing = Toy(np.zeros(0, np.int32), np.zeros(0, np.int32))
     for made in (plan, lambda *args: order_of(*args, Mixing())):

@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from hdvila_testing.drawn_set import a_sample
 from manifests.errors import UserError
 from manifests.shards import read_manifest
-from tests.train.data.loaders import SMALL, VIEWS, a_loader
+from tests.train.data.loaders import VIEWS, a_loader
 from train.data import stream as stream_module
 from train.data.index import load_index
 from train.data.loader import ClipDataset
@@ -129,40 +128,6 @@ def test_passes_seeds_and_resumes_have_orders_of_their_own_that_stay_from_versio
 
 
 ORDERS, SEEDS = ["120", "102", "102"], [3656272214, 1375743533]
-
-
-def test_a_sample_that_cannot_be_decoded_is_lost_by_its_key(index, web, monkeypatch):
-    whole = a_sample("some", shape=SMALL)
-    samples = [{**whole.members, "txt": b"", "__key__": "./train/bad_00000"}]
-    samples += [{**whole.members, "__key__": f"./train/some_{n:05d}"} for n in range(2)]
-    monkeypatch.setattr(web, "samples", lambda _: iter(samples))
-
-    good, after = itertools.islice(clips_of(index, view=VIEWS), 2)
-
-    assert (good.keys, good.samples, len(good.tensors)) == (["some_00000"], [-1], 1)
-    assert [(lost.key, lost.reason, lost.shard) for lost in good.lost] == [("bad_00000", "its caption is empty", "")]
-    assert (after.keys, after.lost) == (["some_00001"], [])
-
-
-def test_each_rank_worker_and_start_augments_by_draws_of_its_own(index, web, monkeypatch):
-    def draws(rank, worker, first, seed=1):
-        monkeypatch.setattr(stream_module, "get_worker_info", lambda: worker)
-        view = Undecoded()
-        next(clips_of(index, view=view, rank=rank, world=2, first=first, seed=seed))
-        return view.draws[0]
-
-    workers = [None, SimpleNamespace(id=0, num_workers=1), SimpleNamespace(id=1, num_workers=1)]
-    assert draws(0, workers[0], 0) == draws(0, workers[1], 0)
-    cases = [(0, None, 0), (1, None, 0), (0, None, 5), (0, None, 0, 2)]
-    assert len({draws(*case) for case in cases}) == 4
-
-
-def test_steps_are_cut_from_chunks_of_any_size_without_losing_a_clip(index, web):
-    """Ranks of two: a share of two of the batch of four, out of chunks of three."""
-    dataset = ClipDataset(index, Undecoded(), "prepared", seed=1)
-    loader = StreamingLoader(dataset, Stream(index, 1, Mixing(2), 4), world=2, workers=Workers(0, chunk=3))
-
-    assert [share.keys for share in loader.steps(3, 6)] == [["k0", "k1"], ["k2", "k3"], ["k4", "k5"]]
 
 
 def a_tar(*headers: tarfile.TarInfo) -> bytes:

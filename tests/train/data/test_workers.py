@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -113,56 +112,11 @@ def test_the_compose_files_shared_memory_holds_what_its_workers_hand_over():
     assert int(compose["services"]["train"]["shm_size"].removesuffix("gb")) * 2**30 > 8 * per_rank
 
 
-@pytest.mark.parametrize(
-    ("count", "chunk", "prefetch", "n_rows", "ahead"),
-    [
-        (1, 4, 2, 8, 4),
-        (2, 4, 2, 8, 2),
-        (3, 4, 2, 8, 2),
-        (4, 4, 2, 8, 1),
-        (99, 4, 2, 8, 1),
-        (2, 4, 2, 9, 3),
-        (2, 4, 1, 4, 1),
-        (2, 4, 3, 4, 2),
-        (0, 4, 2, 8, 4),
-        (1, 4, 2, 1, 2),
-    ],
-)
-def test_so_many_chunks_are_asked_for_ahead_that_all_workers_together_hold_the_steps(
-    count: int, chunk: int, prefetch: int, n_rows: int, ahead: int
-) -> None:
-    assert Workers(count, chunk, prefetch).chunks_ahead(n_rows) == ahead
-
-
-def a_worker(pid: int, exitcode: int | None) -> SimpleNamespace:
-    joined: list[float] = []
-    return SimpleNamespace(pid=pid, exitcode=exitcode, joined=joined, join=lambda timeout: joined.append(timeout))
-
-
-def test_the_dead_are_those_whose_line_went_dead_or_whom_torch_names() -> None:
-    living, dead, second = a_worker(1, None), a_worker(2, -signal.SIGKILL), a_worker(3, 1)
-    chunks = SimpleNamespace(_workers=[living, dead, second])
-
-    for error in (ConnectionResetError(), EOFError()):
-        assert dead_workers(error, chunks) == {2: -signal.SIGKILL, 3: 1}
-    assert [len(worker.joined) for worker in (living, dead, second)] == [2, 2, 2], "their line goes before they do"
-    named = RuntimeError("DataLoader worker (pid(s) 2, 9) exited unexpectedly")
-    assert dead_workers(named, chunks) == {2: -signal.SIGKILL, 9: 1}
-    assert dead_workers(RuntimeError("DataLoader worker (pid 3) is killed by signal"), chunks) == {3: 1}
-
-
 @pytest.mark.parametrize("words", ["No space left on device (28)", "unable to mmap: out of shared memory"])
 def test_a_full_shared_memory_that_a_worker_tells_counts_as_killed_from_outside(words: str) -> None:
     deaths = dead_workers(RuntimeError(words), object())
 
     assert list(deaths.values()) == [-signal.SIGBUS] and set(deaths.values()) <= NOT_THE_SAMPLES
-
-
-@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), EOFError("cut"), ConnectionResetError("gone")])
-def test_what_is_no_workers_death_goes_on(error: Exception) -> None:
-    with pytest.raises(type(error)) as raised:
-        dead_workers(error, SimpleNamespace(_workers=[a_worker(1, None), a_worker(2, 0)]))
-    assert raised.value is error
 
 
 def test_workers_are_deaf_to_what_the_main_process_decides_about() -> None:
@@ -194,16 +148,3 @@ def test_starting_workers_leaves_the_handler_of_their_deaths_as_it_was_and_knows
     end_workers([worker])
     worker.join(timeout=300)
     assert worker.exitcode == -signal.SIGKILL
-
-
-def test_a_handler_that_torch_left_behind_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
-    try:
-        signal_handling._set_SIGCHLD_handler()
-        assert signal.getsignal(signal.SIGCHLD) != signal.SIG_DFL
-        chunks = started(torch.utils.data.DataLoader([1, 2], num_workers=1, worker_init_fn=ignore_stop_signals))
-        assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
-        end_workers(chunks._workers)  # type: ignore[attr-defined]
-    finally:
-        signal.signal(signal.SIGCHLD, before)

@@ -178,7 +178,7 @@ def test_a_duration_is_read_as_it_is_written(days: int, hours: int, minutes: int
 
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
-JSON = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+JSON = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=4)
 PARTS = ("snippet", "contentDetails", "status", "statistics")
 NAMES = ("categoryId", "duration", "definition", "license", "publishedAt", "viewCount", "contentRating", "channelId")
 

@@ -67,7 +67,7 @@ def some_lines(run: Run) -> list[int]:
         (result,) = yield (Numbered("after", 3),)
         seen.append(result.n_made)
 
-    chain = Numbered("first", 1300), Numbered("second", over="first")
+    chain = Numbered("first", 520), Numbered("second", over="first")
     run.driver.complete_lines([waiting(), one_chain(*chain), one_chain(Numbered("listed", 7, is_list=True))])
     run.complete(Numbered("last", 2))
     return seen

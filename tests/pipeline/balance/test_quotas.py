@@ -142,7 +142,7 @@ def check_small(rows: list, total: int, unit: Unit, share: str) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS)
-@pytest.mark.parametrize("total", range(1, 46))
+@pytest.mark.parametrize("total", [1, 7, 14, 15, 16, 29, 31, 45])
 def test_totals_near_one_clip_a_category_are_met_and_none_is_called_short(total: int, unit: Unit) -> None:
     rows = [
         (f"v{c.id}-{k}", c.id, "abc"[k % 3], 1 + (c.id + k) % 3, 10_000)

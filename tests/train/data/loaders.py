@@ -9,6 +9,7 @@ from train.data.plan import Mixing, Stream
 from train.data.workers import Workers
 
 SMALL = Shape(width=160, height=96, n_frames=12, first_frame=1, n_stills=3)
+TINY = Shape(width=160, height=96, n_frames=6, first_frame=1, n_stills=2)
 VIEWS = ClipView(high=(64, 128), low=(16, 32), n_frames=3, n_segments=1, stride=2)
 
 

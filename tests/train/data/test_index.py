@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,21 +15,6 @@ from manifests.errors import UserError
 from manifests.shards import read_manifest
 from train.data import index as index_module
 from train.data.index import load_index, read_captions
-
-SMALL = Shape(width=160, height=96, n_frames=6, first_frame=1, n_stills=2)
-
-
-@pytest.fixture(scope="module")
-def drawn_once(tmp_path_factory):
-    root = tmp_path_factory.mktemp("drawn")
-    write_dataset(root, videos=5, clips=2, val_videos=1, shard_size=4, shape=SMALL)
-    return root
-
-
-@pytest.fixture
-def manifest(drawn_once, tmp_path):
-    shutil.copytree(drawn_once, tmp_path, dirs_exist_ok=True)
-    return read_manifest(str(tmp_path))
 
 
 def test_captions_for_a_vocabulary_come_from_as_many_shards_as_hold_them_drawn_by_the_seed(tmp_path):

@@ -6,7 +6,6 @@ import dataclasses
 import errno
 import os
 import pickle
-import shutil
 import tarfile
 from pathlib import Path
 
@@ -16,26 +15,12 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from fsspec.implementations.memory import MemoryFileSystem
 
-from hdvila_testing.drawn_set import Shape, write_dataset
+from hdvila_testing.drawn_set import write_dataset
 from manifests.shards import read_manifest
+from tests.train.data.loaders import TINY
 from train.data import read
 from train.data.index import load_index
 from train.data.read import Reader, ShardUnreadable
-
-SMALL = Shape(width=160, height=96, n_frames=6, first_frame=1, n_stills=2)
-
-
-@pytest.fixture(scope="module")
-def drawn_once(tmp_path_factory):
-    root = tmp_path_factory.mktemp("drawn")
-    write_dataset(root, videos=5, clips=2, val_videos=1, shard_size=4, shape=SMALL)
-    return root
-
-
-@pytest.fixture
-def manifest(drawn_once, tmp_path):
-    shutil.copytree(drawn_once, tmp_path, dirs_exist_ok=True)
-    return read_manifest(str(tmp_path))
 
 
 def test_every_member_read_by_offset_is_the_one_in_the_tar(manifest):
@@ -75,7 +60,7 @@ def test_a_shard_that_is_gone_cut_short_or_another_one_is_unreadable(manifest):
 
 def test_members_come_by_ranged_reads_from_an_object_store(tmp_path):
     """On fsspec's in-memory store; a real S3 server stands in test_s3.py."""
-    write_dataset(tmp_path, videos=3, shard_size=2, shape=SMALL)
+    write_dataset(tmp_path, videos=3, shard_size=2, shape=TINY)
     store = fsspec.filesystem("memory")
     store.put(str(tmp_path), "/bucket", recursive=True)
     remote = load_index(read_manifest("memory://bucket/manifest.json"), "train")
@@ -97,7 +82,7 @@ def refusals():
 @pytest.fixture
 def unsteady(tmp_path, monkeypatch, refusals):
     """A reader of a data set in such a store."""
-    write_dataset(tmp_path, videos=2, shape=SMALL)
+    write_dataset(tmp_path, videos=2, shape=TINY)
     fsspec.filesystem("memory").put(str(tmp_path), "/unsteady", recursive=True)
     read = MemoryFileSystem.cat_file
 

@@ -7,7 +7,7 @@ import pytest
 
 from manifests import membership
 from manifests.hashing import hash_texts
-from manifests.membership import NOWHERE, Ids, are_in, distinct, hash_ids, rows_in, spans_in
+from manifests.membership import NOWHERE, Ids, hash_ids
 
 
 def test_the_rows_are_those_of_a_search_in_full() -> None:
@@ -31,11 +31,6 @@ def test_nothing_is_found_where_there_is_nothing(ids: list[str], asked: list[str
     assert Ids.of(pa.array(ids, pa.string())).rows(pa.array(asked, pa.string())).tolist() == [NOWHERE] * len(asked)
 
 
-def test_a_span_is_every_row_with_the_hash() -> None:
-    begin, end = spans_in(np.array([2, 5, 5, 9], np.uint64), np.array([5, 9, 1, 7, 10], np.uint64))
-    assert list(zip(begin.tolist(), end.tolist(), strict=True)) == [(1, 3), (3, 4), (0, 0), (3, 3), (4, 4)]
-
-
 def test_hashes_of_different_ids_differ() -> None:
     names = pa.array([f"{n:011d}" for n in range(20_000)])
     assert len(np.unique(hash_ids(names))) == len(names)
@@ -49,25 +44,3 @@ def test_an_id_has_its_hash_however_often_it_comes_one_after_the_other(times: in
     assert hash_ids(every).tolist() == np.repeat(once, times).tolist()
     assert hash_ids(pa.chunked_array([every.slice(0, 9), every.slice(9)])).tolist() == hash_ids(every).tolist()
     assert hash_ids(every.slice(3)).tolist() == hash_ids(every)[3:].tolist()
-
-
-def test_different_hashes_are_counted_once_and_in_order() -> None:
-    some = np.array([7, 2**64 - 1, 0, 7, 7, 0], np.uint64)
-    assert distinct(some).tolist() == [0, 7, 2**64 - 1] and distinct(some[:0]).tolist() == []
-
-
-def test_hashes_are_found_among_sorted_ones_and_nowhere_else() -> None:
-    ordered = np.array([3, 3, 9, 2**64 - 1], np.uint64)
-
-    assert are_in(ordered, np.array([0, 3, 4, 9, 2**64 - 1], np.uint64)).tolist() == [False, True, False, True, True]
-    assert are_in(ordered[:3], ordered).tolist() == [True, True, True, False]
-    assert are_in(ordered[:0], ordered).tolist() == [False] * 4
-
-
-def test_the_row_of_a_hash_is_its_first_one_among_sorted_ones() -> None:
-    ordered = np.array([3, 3, 9, 2**64 - 1], np.uint64)
-
-    found = rows_in(ordered, np.array([9, 0, 3, 4, 2**64 - 1], np.uint64))
-
-    assert found.tolist() == [2, NOWHERE, 0, NOWHERE, 3]
-    assert rows_in(ordered[:0], ordered).tolist() == [NOWHERE] * 4

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 from pathlib import Path
 
 import pytest
@@ -103,17 +102,6 @@ def test_a_stop_is_due_once_its_time_has_passed_and_the_grace_runs_from_then() -
         assert (stop.why, never.why) == ("--stop-after 90 s has passed", "")
 
 
-def test_the_time_left_is_infinite_until_somebody_asks_for_the_end() -> None:
-    with clock.going_by(At(1000.0)):
-        stop, timed = StopRequest(), StopRequest(stop_after_s=90.0)
-        assert (stop.time_left_s, timed.time_left_s) == (float("inf"), 150.0)
-
-        stop.request("SIGTERM")
-        clock.sleep(20)
-
-        assert (stop.time_left_s, timed.time_left_s) == (40.0, 130.0)
-
-
 def test_ctrl_c_leaves_no_grace_to_what_is_written_at_the_end() -> None:
     stop = StopRequest()
 
@@ -121,24 +109,3 @@ def test_ctrl_c_leaves_no_grace_to_what_is_written_at_the_end() -> None:
         raise KeyboardInterrupt
 
     assert stop.is_due and stop.time_left_s == 0.0
-
-
-def test_a_second_reason_does_not_replace_the_first() -> None:
-    stop = StopRequest()
-    stop.request("SIGTERM")
-    stop.request("--stop-after")
-
-    assert stop.why == "SIGTERM"
-
-
-def test_a_thread_leaves_signals_alone() -> None:
-    before, seen = signal.getsignal(signal.SIGTERM), []
-
-    def beside() -> None:
-        with drain_on_sigterm(StopRequest()):
-            seen.append(signal.getsignal(signal.SIGTERM))
-
-    thread = threading.Thread(target=beside)
-    thread.start()
-    thread.join()
-    assert seen == [before]

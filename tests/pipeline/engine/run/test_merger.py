@@ -69,45 +69,6 @@ def a_merger(tmp_path: Path, beside: Beside, **sizes: int) -> Merger:
     return Merger(Store(str(tmp_path)), lock, MergeSizes(**sizes), beside)  # type: ignore[arg-type]
 
 
-def test_the_loop_never_waits_and_the_next_merge_is_looked_for_at_once_or_after_ten_seconds(
-    tmp_path: Path, now: list[float], caplog: pytest.LogCaptureFixture
-) -> None:
-    beside = Beside([True, False])
-    merger = a_merger(tmp_path, beside)
-    merger.tick()
-    merger.tick()
-    assert beside.n_begun == 1, "one at a time"
-    beside.is_done = True
-    with caplog.at_level("INFO", "hdvila"):
-        merger.tick()
-    assert "merged" in caplog.text and beside.n_begun == 2, "the next may be due at once"
-    assert beside.told == [{"after_a_start": True}, {"after_a_start": False}]
-    merger.tick()
-    now[0] += 9.9
-    merger.tick()
-    assert beside.n_begun == 2, "nothing was due"
-    now[0] += 0.1
-    merger.tick()
-    assert beside.n_begun == 3
-    beside.fails = True
-    now[0] += 10
-    with caplog.at_level("WARNING", "hdvila"):
-        merger.tick()
-    assert "a merge failed (disk full); it is done again later" in caplog.text
-    never = Beside([True])
-    a_merger(tmp_path, never, n_units=0).tick()
-    assert not never.n_begun
-
-
-def test_a_merge_that_fails_at_the_end_is_not_begun_again_and_again(tmp_path: Path, now: list[float]) -> None:
-    beside = Beside([True], fails=True)
-    merger = a_merger(tmp_path, beside)
-    merger.tick()
-    with pytest.raises(OSError, match="disk full"):
-        merger.settle()
-    assert beside.n_begun == 1
-
-
 def test_units_that_the_loop_commits_while_a_merge_is_under_way_are_kept(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
     stop = threading.Event()

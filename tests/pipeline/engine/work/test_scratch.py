@@ -169,16 +169,6 @@ def test_a_killed_process_that_nobody_has_collected_yet_is_dead(tmp_path: Path) 
     assert n_swept == 1
 
 
-def test_a_host_s_name_takes_no_more_than_its_part_of_a_folder_s(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scratch_module, "host_name", lambda: "a.host" * 40)
-    host, run, rest = prefix_of(tmp_path, "run").split(".")
-
-    assert (host, len(run), rest) == (("a_host" * 40)[:64], 12, "")
-    assert prefix_of(tmp_path, "run") != prefix_of(tmp_path, "another run")
-
-
 @pytest.mark.parametrize("at", ["root", "folder"])
 @pytest.mark.parametrize(
     ("number", "error", "said"),

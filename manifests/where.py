@@ -20,7 +20,7 @@ from manifests.errors import UserError
 from manifests.schema import RECORDED
 
 _FILE = re.compile(r"\bfile\s*\(\s*'([^']*)'\s*\)", re.IGNORECASE)
-_FLAG = re.compile(r"\bflags\s*\.\s*\"?(\w+)")
+_FLAG = re.compile(r"\bflags\s*\.\s*(?:(\w+)|\"([^\"]+)\")")
 _SETTINGS: dict[str, Any] = {
     "enable_external_access": False,
     "autoinstall_known_extensions": False,
@@ -46,7 +46,7 @@ class Expression:
         import duckdb  # in two extras, and most runs have no such expression
 
         self._duckdb, self._key, self._text = duckdb, key, text
-        self.flags = sorted(set(_FLAG.findall(text)))
+        self.flags = sorted({word or quoted for word, quoted in _FLAG.findall(text)})
         self.files: dict[str, list[str]] = {}
         self._connection = duckdb.connect(config=_SETTINGS)
         try:

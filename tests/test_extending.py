@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from manifests.settings import load_config
 from pipeline import RunConfig, read_table
 from tests.foreign_package import changed, program
 from tests.pipeline.run.small_runs import describe
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
 
 
 def a_green_film(path: Path) -> None:
@@ -63,11 +67,29 @@ def run_yaml(folder: Path, films: Path, **media: Any) -> Path:
     return path
 
 
+def a_model_that_dislikes_green(path: Path) -> None:
+    """Its score is the mean of a picture's green, as CLIP's pictures are scaled, with the other sign."""
+    helper, kinds = onnx.helper, onnx.TensorProto
+    pixels = helper.make_tensor_value_info("pixels", kinds.FLOAT, [1, 3, 224, 224])
+    score = helper.make_tensor_value_info("score", kinds.FLOAT, [1, 1])
+    weights = onnx.numpy_helper.from_array(np.float32([[0], [-1], [0]]), "weights")
+    nodes = [
+        helper.make_node("ReduceMean", ["pixels"], ["means"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["means", "weights"], ["score"]),
+    ]
+    graph = helper.make_graph(nodes, "score", [pixels], [score], [weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    onnx.save(model, str(path))
+
+
 @pytest.fixture(scope="module")
 def made(greenery: Path, films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set made with the package's check and member."""
+    """A data set made with the package's checks and member."""
     folder = tmp_path_factory.mktemp("made")
-    config = run_yaml(folder, films, checks={"too_green": "reject", "greenest": 0.7}, members={"tint": True})
+    a_model_that_dislikes_green(greenery / "greenery" / "score.onnx")
+    checks = {"too_green": "reject", "greenest": 0.7, "unlovely": "flag", "least_lovely": -0.1}
+    config = run_yaml(folder, films, checks=checks, members={"tint": True})
     done = program("hdvila-pipeline", "run", config, site=greenery, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
@@ -85,6 +107,22 @@ def test_a_check_and_a_member_of_a_package_make_a_data_set(made: Path) -> None:
     assert head["config"]["media.checks.greenest"] == 0.7
     assert head["config"]["media.checks.too_green.package"] == "greenery 1.0"
     assert head["config"]["media.members.tint.package"] == "greenery 1.0"
+
+
+def test_a_models_score_is_in_each_sample_and_the_check_goes_by_it(made: Path, films: Path) -> None:
+    samples = {}
+    for tar in (made / "out/shards").rglob("*.tar"):
+        with tarfile.open(tar) as shard:
+            found = [json.load(shard.extractfile(name)) for name in shard.getnames() if name.endswith(".json")]
+            samples |= {sample["video_id"]: sample for sample in found}
+
+    assert set(samples) == {"film-0", "film-1", "film-2"}
+    for name, sample in samples.items():
+        with av.open(str(films / f"{name}.mp4")) as film:
+            first = next(frame for frame in film.decode(video=0) if frame.time * 1000 >= sample["start_ms"])
+        green = first.to_ndarray(format="rgb24")[..., 1].mean()
+        assert sample["loveliness"] == pytest.approx(-(green / 255 - 0.458) / 0.261, abs=0.05)
+        assert ("greenery.unlovely" in sample["flags"]) == (sample["loveliness"] < -0.1)
 
 
 def said_here(*words: object) -> str:

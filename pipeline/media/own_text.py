@@ -9,8 +9,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rapidfuzz.distance import LCSseq
-
 from manifests.rows import ClipRow, HeardRow, WordRow
 from manifests.sample import RECOGNISED
 
@@ -51,5 +49,7 @@ def said_in(words: Iterable[WordRow], start_ms: int, end_ms: int) -> str:
 
 def share_heard(text: str, heard: str) -> float:
     """Of the words of a text and those heard, the share that are in both in the same order, 0 to 1 (an F1)."""
+    from rapidfuzz.distance import LCSseq  # here, since `cut` imports this module and compares no texts
+
     own, other = (_WORD.findall(said.casefold().replace("’", "'")) for said in (text, heard))
     return round(2 * LCSseq.similarity(own, other) / max(1, len(own) + len(other)), 4)

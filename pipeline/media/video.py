@@ -20,7 +20,7 @@ import av
 from manifests.categories import category_name
 from manifests.reasons import AnyReason, Reason
 from manifests.rows import WordRow
-from manifests.sample import RECOGNISED, WHOLE_VIDEO, SampleJson, clip_id, sample_key, written_sample
+from manifests.sample import RECOGNISED, SIGNALS, WHOLE_VIDEO, SampleJson, clip_id, sample_key, written_sample
 from pipeline.config.media import MediaConfig
 from pipeline.media.borders import ClipWords, in_silence
 from pipeline.media.checks import Audio, Finding, Seen, checks_on, findings, signals_in
@@ -293,6 +293,7 @@ class _Work:
         row, video, source = self.plan[self.parts[clip.n].of], self.video, self.source
         category_id = int(row["category_id"])
         added = {name: value for member in made.values() for name, value in member.fields.items()}
+        signals = signals_in(look.measures, self.config) if look is not None else {}
         facts = {
             "clip_id": clip_id(video["video_id"], clip.n),
             "video_id": video["video_id"],
@@ -328,7 +329,7 @@ class _Work:
             "scene_spans": _json(self._scene_spans(clip)),
             "flags": _json(sorted({*json.loads(row["flags"] or "[]"), *flags})),
             "motion": look.facts.motion if look is not None else -1.0,
-            **(signals_in(look.measures) if look is not None else {}),
+            **{name: signals.pop(name) for name in SIGNALS if name in signals},
             "speech_share": self.speech.share(clip.start_ms, clip.end_ms) if self.speech is not None else -1.0,
             "heard": (heard := self.texts.shares.get(self.parts[clip.n].of, -1.0)),
             "heard_by": self.texts.by if heard >= 0 or row["caption_kind"] == RECOGNISED else "",
@@ -337,7 +338,7 @@ class _Work:
         }
         if extra := video.get("extra"):  # of sources of addresses, "{}" at least
             added["extra"] = extra
-        return written_sample(facts, added)
+        return written_sample(facts, added | signals)  # those of other packages
 
     def _sample(self, clip: CutClip, made: Mapping[str, Made], text: str, document: SampleJson) -> Sample:
         """Makes the sample with its members, large ones as files of the scratch folder."""

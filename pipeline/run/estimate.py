@@ -40,11 +40,18 @@ class Estimate:
     """By stage."""
     bytes_in: float
     bytes_clips: float
+    bytes_before: float
+    """What lies before remuxed clips, from the keyframe on; neighbours have it too."""
     bytes_members: float
     n_objects: dict[str, float]
     n_cores: int
     n_identities: int
     days: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def bytes_out(self) -> float:
+        """Of all shards."""
+        return self.bytes_clips + self.bytes_before + self.bytes_members
 
     @property
     def bottleneck(self) -> str:
@@ -66,6 +73,9 @@ def estimate_crawl(
     members = cost["proxy_bytes_a_clip_second"] * config.media.members.proxy
     members += cost["stills_bytes_a_clip_second"] * config.media.members.stills
     bytes_clips = size.clip_hours * cost["source_bytes_an_hour"]
+    # a remuxed clip begins with the keyframe before it, half an interval earlier in the mean
+    hours_before = 0.0 if config.media.cut.mode == "exact" else size.n_clips * cost["keyframe_s"] / 2 / 3600
+    bytes_before = hours_before * cost["source_bytes_an_hour"]
     bytes_members = size.clip_hours * 3600 * members
     extractions = looks.n_at_the_site + looks.n_fetches
     core_hours = {
@@ -81,8 +91,9 @@ def estimate_crawl(
         core_hours=core_hours,
         bytes_in=bytes_in,
         bytes_clips=bytes_clips,
+        bytes_before=bytes_before,
         bytes_members=bytes_members,
-        n_objects=_objects(config, size, bytes_clips + bytes_members, cost),
+        n_objects=_objects(config, size, bytes_clips + bytes_before + bytes_members, cost),
         n_cores=cores,
         n_identities=identities,
     )
@@ -90,7 +101,7 @@ def estimate_crawl(
     made.days.update(_days_of_requests(config, made))
     made.days[f"{cores:,} CPU cores"] = sum(core_hours.values()) / cores / 24
     # besides input and output, packs are written once and read again for the shards
-    moved = bytes_in + 3 * (bytes_clips + bytes_members)
+    moved = bytes_in + 3 * made.bytes_out
     made.days[f"{gbit_a_second:g} Gbit/s of network"] = moved * 8 / (gbit_a_second * 1e9) / 86400
     return made
 
@@ -218,8 +229,9 @@ def lines_of(made: Estimate) -> Iterator[str]:
     yield f"requests: {_listed(made.requests)}"
     yield f"core-hours: {sum(made.core_hours.values()):,.0f} ({_listed(made.core_hours)})"
     yield f"bytes in: {_bytes(made.bytes_in)}"
-    out = made.bytes_clips + made.bytes_members
-    yield f"bytes out: {_bytes(out)} (clips {_bytes(made.bytes_clips)}, members {_bytes(made.bytes_members)})"
+    of = {"clips": made.bytes_clips, "before them from a keyframe on": made.bytes_before, "members": made.bytes_members}
+    parts = ", ".join(f"{name} {_bytes(amount)}" for name, amount in of.items() if amount)
+    yield f"bytes out: {_bytes(made.bytes_out)} ({parts})"
     yield "twice that while both packs and shards exist"
     yield f"objects: {_listed(made.n_objects)}"
     for name, days in sorted(made.days.items(), key=lambda item: -item[1]):

@@ -13,7 +13,7 @@ ROWS = pa.table(
         "key": ["a_00000", "b_00000", "c_00000"],
         "motion": [0.1, None, 0.3],
         "caption": ["Over there", "select a colour", "x"],
-        "flags": ['["boilerplate"]', '["email", "phone"]', "[]"],
+        "flags": ['["boilerplate"]', '["email", "phone", "greenery.plain"]', "[]"],
     }
 )
 LISTED = ["a_00000\n", "\n", '{"step": 3, "key": "c_00000"}\n']
@@ -30,6 +30,7 @@ def truths(text, rows=ROWS):
         ("motion > .02 and not flags.boilerplate", [False, None, True]),
         ("motion is null or motion > .2", [False, True, True]),
         ("not flags.phone", [True, False, True]),
+        ('not flags."greenery.plain"', [True, False, True]),
         ("caption ilike '%over%'", [True, False, False]),
         ("caption like 'select%' -- as it is said", [False, True, False]),
         ("key not in file('lost.jsonl')", [False, True, False]),

@@ -53,7 +53,7 @@ ROWS_EVERY = 8
 
 
 class Signal(Measure, Protocol):
-    """A measure whose value is a column of KEY.json and of shard rows, also where its check is off."""
+    """A measure whose value is a key of KEY.json; of our own checks also where they are off, and a column of rows."""
 
     @property
     def value(self) -> float:
@@ -131,10 +131,10 @@ def measures_for(config: MediaConfig) -> dict[str, Measure]:
     return {check.name: check.measure() for check in checks if check.measure}
 
 
-def signals_in(measures: Mapping[str, Measure]) -> dict[str, float]:
-    """{column: value} of a clip's signals."""
-    checks = {check.signal: measures.get(check.name) for _, check in all_checks() if check.signal}
-    return {column: float(getattr(measure, "value", UNKNOWN)) for column, measure in checks.items()}
+def signals_in(measures: Mapping[str, Measure], config: MediaConfig) -> dict[str, float]:
+    """{name: value} of a clip's signals: ours, and those of other packages' checks that are on."""
+    checks = {check.signal: measures.get(check.name) for _, check in (*checks_that_act(config), *all_checks())}
+    return {name: float(getattr(measure, "value", UNKNOWN)) for name, measure in checks.items() if name}
 
 
 def findings(seen: Seen, config: MediaConfig) -> list[Finding]:

@@ -69,6 +69,13 @@ def test_members_that_are_switched_off_take_no_room() -> None:
     assert reckoned("media.members.stills=false").bytes_members < reckoned().bytes_members / 2
 
 
+def test_what_lies_before_clips_counts_unless_they_are_cut_exactly() -> None:
+    remuxed, exact = reckoned(), reckoned("media.cut.mode=exact")
+
+    assert remuxed.bytes_before == pytest.approx(0.19 * remuxed.bytes_clips, rel=0.03)  # 2.5 s of 13.4
+    assert exact.bytes_out == pytest.approx(remuxed.bytes_out - remuxed.bytes_before)
+
+
 def test_a_dry_run_prints_the_same_as_the_command(tmp_path: Path) -> None:
     estimated = CliRunner().invoke(pipeline.cli.app, ["estimate", str(SIZE_OF_THE_PAPER)])
     dry = CliRunner().invoke(pipeline.cli.app, ["run", str(SIZE_OF_THE_PAPER), "--dry-run", "--stop-after", "2h"])

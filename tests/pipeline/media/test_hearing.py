@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from hdvila_testing.rows import a_clip_row, a_video_row
 from hdvila_testing.video import Film, a_video
 from pipeline.media import video
-from pipeline.media.audio_blocks import AudioBlock
 from pipeline.media.cut_files import media_config
 from pipeline.media.cutting.audio import ClipAudio
 from pipeline.media.hearing import Hearing
@@ -197,35 +196,3 @@ def hearing(*spans: tuple[int, int], track_start_ms: int = 0, **settings: str) -
     clips: Any = [SimpleNamespace(n=n, start_ms=a, end_ms=b) for n, (a, b) in enumerate(spans)]
     config = media_config(None, [f"media.{key.replace('__', '.')}={value}" for key, value in settings.items()])
     return Hearing.of(source, config, clips)
-
-
-def a_block(ms: int, *, loud: bool = False, is_end: bool = False) -> AudioBlock:
-    """20 ms of audio; or what comes first where nothing is wanted."""
-    if is_end:
-        return AudioBlock(ms, ms)
-    frame = av.AudioFrame.from_ndarray(np.full((1, 960), 0.5 * loud, np.float32), format="fltp", layout="mono")
-    frame.sample_rate, frame.pts, frame.time_base = 48_000, ms * 48, Fraction(1, 48_000)
-    return AudioBlock(ms, ms + 20, frame)
-
-
-def test_what_is_wanted_begins_a_little_before_each_clip_in_the_order_of_their_starts() -> None:
-    wanted = hearing((5000, 6000), (100, 900), (100, 800)).wanted
-    assert [(one.start_ms, one.end_ms) for one in wanted] == [(0, 800), (0, 900), (4800, 6000)]
-    silent = hearing((0, 900), checks__silence="ignore")
-    assert silent.wanted == [] and hearing((0, 900), checks__silence="ignore", members__mel="true").wanted != []
-
-
-def test_a_clip_whose_audio_began_before_it_was_looked_for_is_not_heard_here() -> None:
-    late, in_time = hearing((100, 200)), hearing((100, 200))
-    late.hear(a_block(101))
-    in_time.hear(a_block(100))
-    for one in (late, in_time):
-        one.finish()
-    assert (list(late.heard), list(in_time.heard)) == ([], [0])
-    whole = hearing((0, 900), track_start_ms=300)
-    whole.hear(a_block(301))
-    whole.finish()
-    assert list(whole.heard) == [0], "a track that begins later is there from its beginning"
-    nothing = hearing((0, 900))
-    nothing.finish()
-    assert not nothing.heard

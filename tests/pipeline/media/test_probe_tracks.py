@@ -117,15 +117,6 @@ def test_a_track_without_a_frame_size_is_broken(size: tuple[int, int], told: Cal
         told(File(a_stream(size=size)))
 
 
-@pytest.mark.parametrize(("starts", "zero_s"), [((2000, 1500, None), Fraction(3, 2)), ((40, -20), 0), ((None,), 0)])
-def test_source_time_begins_with_the_earliest_track_that_says_when_and_never_before_zero(
-    starts: tuple[int | None, ...], zero_s: Fraction | int, told: Callable[[File], Probe]
-) -> None:
-    video, *audio = (a_stream(start_time=start, sample_rate=48_000, channels=2) for start in starts)
-    found = told(File(video, audio=audio))
-    assert found.zero_s == zero_s and found.duration_ms == 5000 - 1000 * zero_s
-
-
 def test_a_declared_length_is_the_tracks_else_the_files(told: Callable[[File], Probe]) -> None:
     exact = a_stream(duration=10_001, time_base=Fraction(1, 3000))
     assert told(File(exact, duration_s=7.000_999)).declared_ms == 3334
@@ -140,14 +131,6 @@ def test_the_end_is_that_of_the_picture_that_ends_last_empty_packets_aside(told:
     assert told(File(packets=[(70, None, 5)])).duration_ms == 70
     with pytest.raises(Unusable, match="no video packets"):
         told(File(packets=[]))
-
-
-def test_only_the_last_ten_seconds_of_a_long_file_are_read_for_its_end(told: Callable[[File], Probe]) -> None:
-    long = File(packets=[(500, 40, 9), (29_000, 40, 9)], duration_s=30, start_s=5)
-    short, nothing_there = (File(packets=[(500, 40, 9)], duration_s=seconds) for seconds in (20, 30))
-    assert told(long).duration_ms == 29_040 and told(short).duration_ms == told(nothing_there).duration_ms == 540
-    assert long.sought_us == [20_000_000, 5_000_000], "then the first picture"
-    assert short.sought_us == [0, 0] and nothing_there.sought_us == [20_000_000, 0, 0]
 
 
 def test_packets_behind_damage_do_not_count_and_damage_alone_is_a_reason(told: Callable[[File], Probe]) -> None:

@@ -46,15 +46,3 @@ def test_steps_add_up_and_inner_ones_are_not_counted_twice(clocks: Clocks, unit_
         clocks.work(unit_s / 2)
 
     assert watch.seconds == pytest.approx({"outer": 3 * unit_s, "inner": 5 * unit_s, "made": 10 * unit_s})
-
-
-def test_waiting_for_another_program_costs_nothing(clocks: Clocks) -> None:
-    watch = Stopwatch()
-    with watch("cut"):
-        clocks.work(1.0)
-    with watch("convert"):
-        clocks.wait(60.0)
-    with watch("proxy"):
-        clocks.work(2.0)
-
-    assert watch.seconds == pytest.approx({"cut": 1.0, "convert": 0.0, "proxy": 2.0})

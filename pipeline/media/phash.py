@@ -6,9 +6,9 @@ SciPy and wavelets along; a test compares the two.
 
 A picture has ten hashes, each of a different region, since what is done to copies spoils some and spares others:
 a logo or a subtitle bar spares the inner region, a crop at one end of the longer side the square at the other end,
-blurred pillars the strip in the middle; after a crop on all sides, the copy's whole picture is the original's middle
-or, after one of 15 % a side, its inner region; after a crop at a single side, it is nearly the original without an
-eighth.
+blurred pillars the strip in the middle, and fill above and below an upright copy too, whose strip is the original's
+whole picture; after a crop on all sides, the copy's whole picture is the original's middle or, after one of 15 % a
+side, its inner region; after a crop at a single side, it is nearly the original without an eighth.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ NOTHING = 0
 """The hash of a region without anything to recognise it by (black, white, a flat colour)."""
 
 WHOLE, MIDDLE, CENTRE, BEGIN, END, INNER, BUT_TOP, BUT_FOOT, BUT_LEFT, BUT_RIGHT = range(10)
-"""Columns of the hashes: the whole picture inside black bars; 88 % of each side; the central 9:16 strip, which pillars
-at both sides leave as it is; the largest square at the left (or upper) end and at the right (or lower) end; 70 % of
-each side; all but an eighth of the height or width at one side.
+"""Columns of the hashes: the whole picture inside black bars; 88 % of each side; the central strip of 9:16 (of an
+upright picture 16:9), which pillars at both sides (fill above and below) leave as it is; the largest square at the left
+(or upper) end and at the right (or lower) end; 70 % of each side; all but an eighth of the height or width at one side.
 """
 N_HASHES = 10
 
 _BUT = (BUT_TOP, BUT_FOOT, BUT_LEFT, BUT_RIGHT)
 
 ALIGNED = (
-    *((WHOLE, region) for region in (WHOLE, MIDDLE, INNER, *_BUT)),
-    *((region, WHOLE) for region in (MIDDLE, INNER, *_BUT)),
+    *((WHOLE, region) for region in (WHOLE, MIDDLE, CENTRE, INNER, *_BUT)),
+    *((region, WHOLE) for region in (MIDDLE, CENTRE, INNER, *_BUT)),
     *((region, region) for region in (MIDDLE, CENTRE, BEGIN, END, INNER)),
 )
 """Pairs of regions that may show the same if either is an altered copy of the other."""
@@ -65,7 +65,9 @@ _COSINES = _COSINES.astype(np.float32)
 _TURNED_BITS = np.uint64(0x5555555555555555)
 """Bits of the odd horizontal frequencies: those coefficients change their sign in a mirrored picture."""
 
-_BLACK = 30
+_OF_ONE_BRIGHTNESS = 24
+"""A row or column whose brightest and darkest pixel are no further apart belongs to a bar."""
+
 _MIDDLE_SHARE, _INNER_SHARE = 0.88, 0.7
 _CUT_SHARE = 1 / 8
 """Share of the height or width; near enough to crops of 10 and of 15 %."""
@@ -154,12 +156,12 @@ Box = tuple[int, int, int, int]
 def _boxes(height: int, width: int) -> list[Box]:
     """The regions of a picture of this size, in the order of the columns."""
     side = min(height, width)
-    strip = min(width, round(height * _STRIP_SHAPE))
+    strip = round(side * _STRIP_SHAPE)
     down, right = round(height * _CUT_SHARE), round(width * _CUT_SHARE)
     return [
         (0, height, 0, width),
         _inner(height, width, _MIDDLE_SHARE),
-        (0, height, (width - strip) // 2, strip),
+        ((height - strip) // 2, strip, 0, width) if height > width else (0, height, (width - strip) // 2, strip),
         (0, side, 0, side),
         (height - side, side, width - side, side),
         _inner(height, width, _INNER_SHARE),
@@ -210,13 +212,17 @@ def _grid(
 
 
 def _without_bars(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if min(edge.max() for edge in (luma[0], luma[-1], luma[:, 0], luma[:, -1])) > _BLACK:
+    """What lies inside bars of one brightness at the sides, black or not; all of it if that is too little."""
+    if all(np.ptp(edge) > _OF_ONE_BRIGHTNESS for edge in (luma[0], luma[-1], luma[:, 0], luma[:, -1])):
         return luma
-    rows = np.flatnonzero(luma.max(axis=1) > _BLACK)
-    columns = np.flatnonzero(luma.max(axis=0) > _BLACK)
-    if rows.size < 32 or columns.size < 32:
+    rows = np.flatnonzero(np.ptp(luma, axis=1) > _OF_ONE_BRIGHTNESS)
+    if not rows.size:
         return luma
-    return luma[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    inside = luma[rows[0] : rows[-1] + 1]
+    columns = np.flatnonzero(np.ptp(inside, axis=0) > _OF_ONE_BRIGHTNESS)
+    if rows.size < _SIDE or columns.size < _SIDE:
+        return luma
+    return inside[:, columns[0] : columns[-1] + 1]
 
 
 def pack_hashes(pictures: Iterable[PictureHashes]) -> bytes:

@@ -97,6 +97,15 @@ def test_what_is_done_to_a_copy_spares_one_part(name: str) -> None:
         assert bits(picture_hashes(luma)[part], picture_hashes(altered)[part]) <= 7, scene
 
 
+@pytest.mark.parametrize("tall", [False, True])
+def test_what_fill_makes_of_a_picture_of_the_other_shape_is_found_in_its_middle(tall: bool) -> None:
+    for scene in range(6):
+        luma = grey(scene)
+        framed = np.pad(luma, ((195, 195), (0, 0)), mode="edge")
+        whole, strip = (np.ascontiguousarray(one.T if tall else one) for one in (luma, framed))
+        assert bits(picture_hashes(whole)[WHOLE], picture_hashes(strip)[CENTRE]) <= 4, scene
+
+
 @pytest.mark.parametrize("share", [0.1, 0.15])
 @pytest.mark.parametrize("tall", [False, True])
 def test_a_crop_at_one_side_shows_what_is_left_without_an_eighth_there(share: float, tall: bool) -> None:
@@ -190,7 +199,7 @@ def test_pictures_are_hashed_many_at_once_as_one_by_one() -> None:
     assert clip.packed() == pack_hashes(known) == clip.packed()
 
 
-def test_black_bars_are_left_out_where_what_is_left_is_large_enough() -> None:
+def test_bars_of_one_brightness_are_left_out_where_what_is_left_is_large_enough() -> None:
     def left(rows: int, columns: int, border: int = 30) -> tuple[int, ...]:
         picture = np.full((rows + 9, columns + 17), border, np.uint8)
         picture[4 : 4 + rows, 8 : 8 + columns] = numbered(rows, columns)
@@ -198,4 +207,5 @@ def test_black_bars_are_left_out_where_what_is_left_is_large_enough() -> None:
 
     assert left(60, 80) == (60, 80) and left(32, 33) == (32, 33) and left(33, 32) == (33, 32)
     assert left(31, 80) == (40, 97) and left(80, 31) == (89, 48), "too little is left to know a picture by"
-    assert left(60, 80, border=31) == (69, 97)
+    assert left(60, 80, border=31) == left(60, 80, border=235) == (60, 80)
+    assert _without_bars(numbered(60, 80)).shape == (60, 80)

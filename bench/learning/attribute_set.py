@@ -31,7 +31,6 @@ from bench.learning.attributes import (
     Scene,
     all_scenes,
     frames_of,
-    is_held_out,
     sound_of,
 )
 from hdvila_testing.rows import a_clip_row, a_video_row, commit_rows, with_transcript
@@ -98,18 +97,15 @@ def make_attribute_set(
     per_caption: int = 8,
     n_colours: int = len(COLOURS),
     seed: int = 0,
-    held_out: bool = False,
 ) -> Manifest:
     """Draws, cuts and shards the whole set under `out`; returns its manifest. The same arguments give the same shards.
-
-    `held_out`: a quarter of the combinations is in val alone.
 
     Raises ValueError for `per_caption` below 2: val is recognised as the smaller channel.
     """
     if per_caption < 2:
         raise ValueError(f"per_caption {per_caption} must be at least 2: train has to be larger than val")
-    facts = {"per_caption": per_caption, "n_colours": n_colours, "seed": seed, "held_out": held_out}
-    return make_films(out, films_of(per_caption, n_colours, seed, held_out), facts)
+    facts = {"per_caption": per_caption, "n_colours": n_colours, "seed": seed}
+    return make_films(out, films_of(per_caption, n_colours, seed), facts)
 
 
 def make_films(out: Path, films: Sequence[Film], facts: Mapping[str, Any], media: MediaConfig = MEDIA) -> Manifest:
@@ -132,11 +128,10 @@ def make_films(out: Path, films: Sequence[Film], facts: Mapping[str, Any], media
     return manifest
 
 
-def films_of(per_caption: int, n_colours: int, seed: int, held_out: bool = False) -> list[Film]:
+def films_of(per_caption: int, n_colours: int, seed: int) -> list[Film]:
     """Train's films and val's, each on a channel of its own."""
     captions = all_scenes(n_colours)
-    shown = [scene for scene in captions if not held_out or not is_held_out(scene)]
-    return [*films("train", shown, per_caption, seed), *films("val", captions, 1, seed)]
+    return [*films("train", captions, per_caption, seed), *films("val", captions, 1, seed)]
 
 
 def _number(seed: int, split: str, n: int) -> int:

@@ -50,6 +50,7 @@ CEILINGS = {
     "mean": 1 / len(HATCHINGS) / 2,
 }
 """R@1 of an ideal reader who sees all that a view shows and guesses among the clips that then look alike."""
+HELD_OUT = [scene.caption for scene in all_scenes() if is_held_out(scene)]
 ATTRIBUTES = Hatched("hatching", HATCHINGS, LOW_PX)
 VIT: dict[str, Any] = {
     "kind": "vit",
@@ -83,8 +84,7 @@ def train(view: str, seed: int, manifest: Path, out: Path, overrides: Sequence[s
     program("fit", CONFIG, *(f"--set={key}" for key in keys), log=out / f"{view}-{seed}.log")
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     evals = [record for record in records if record["kind"] == "eval"]
-    unseen = {scene.caption for scene in all_scenes() if is_held_out(scene)}
-    hits = [hit for text, hit in hits_of(run, manifest.parent) if text in unseen] if held_out else []
+    hits = [hit for text, hit in hits_of(run, manifest.parent) if text in HELD_OUT] if held_out else []
     return {
         "view": view,
         "seed": seed,
@@ -206,10 +206,12 @@ def main() -> None:
     parser.add_argument("--no-probe", action="store_true", help="leave out what the low view shows of the hatching")
     given = parser.parse_args()
     kind = "-held-out" if given.held_out else ""
-    manifest, runs = given.out / f"set{kind}" / "manifest.json", given.out / f"{given.model}{kind}"
+    manifest, runs = given.out / "set" / "manifest.json", given.out / f"{given.model}{kind}"
     overrides = [*MODELS[given.model], *given.overrides]
+    if given.held_out:
+        overrides.append(f"data.where=caption not in {tuple(HELD_OUT)}")
     if not manifest.exists():
-        make_attribute_set(manifest.parent, per_caption=11 if given.held_out else 8, held_out=given.held_out)
+        make_attribute_set(manifest.parent)
     if not given.no_probe:
         config = load_config(TrainConfig, CONFIG, [f"data.manifest={manifest}", *overrides])
         print(described(ATTRIBUTES, *probe(manifest, config, ATTRIBUTES)), flush=True)

@@ -138,6 +138,7 @@ def embed(
     UserError if the folder holds other embeddings.
     """
     put_head(files, head)
+    encoder.model.to(memory_format=torch.channels_last)  # a quarter less for convolutions on a CPU
     work = {table_name(shard): (split, n) for split, index in indexes.items() for n, shard in enumerate(index.shards)}
     if len(work) < sum(len(index.shards) for index in indexes.values()):
         raise UserError("two shards of a split have the same file name: their tables would be one")

@@ -29,11 +29,12 @@ import torch
 from bench.learning.attribute_set import make_attribute_set
 from bench.learning.attributes import HATCHINGS, LOW_PX, WAYS, all_scenes, is_held_out
 from bench.learning.read_hatching import Hatched, described, probe
-from manifests.embeddings import Head, read_embedded
+from manifests.embeddings import Head
 from manifests.files import Files
 from manifests.settings import load_config
-from manifests.shards import read_manifest, read_shard_rows
+from manifests.shards import read_manifest
 from train.config import TrainConfig
+from train.crossfit import clips_of
 from train.data.index import load_index
 from train.evaluation.attributes import wilson_interval
 from train.evaluation.embed import embed, sha256_of_model
@@ -103,23 +104,18 @@ def hits_of(run: Path, data: Path) -> list[tuple[str, bool]]:
     torch.set_num_threads(1)
     encoder, manifest, files = load_checkpoint(run), read_manifest(str(data)), Files(str(run / "val"))
     head = Head(sha256_of_model(encoder), manifest.sha256, encoder.model.config.width, batch=32, sentences=1)
-    embed(encoder, {"val": load_index(manifest, "val")}, files, head)
-    parts = [read_embedded(files, head, shard) for shard in manifest.split("val")]
-    caption_of = {
-        row["key"]: row["caption"]
-        for shard in manifest.split("val")
-        for row in read_shard_rows(manifest, shard, ["key", "caption"]).to_pylist()
-    }
-    keys = [key for part in parts for key in part.rows["key"].to_pylist()]
-    video, text = (np.concatenate([getattr(p, name) for p in parts]).astype(np.float32) for name in ("video", "text"))
+    index = load_index(manifest, "val")
+    embed(encoder, {"val": index}, files, head)
+    clips = clips_of(index, files, head, encoder.temperature, 0.0, {})
     drawings: dict[str, list[int]] = {}
-    for row in sorted(range(len(keys)), key=lambda row: keys[row]):
-        drawings.setdefault(caption_of[keys[row]], []).append(row)
+    captions = clips.rows["caption"].to_pylist()
+    for row in np.argsort(clips.rows["key"].to_numpy()).tolist():
+        drawings.setdefault(captions[row], []).append(row)
     n = min(len(rows) for rows in drawings.values())
     found: list[tuple[str, bool]] = []
     for drawing in range(n):
         rows = np.array([drawings[caption][drawing] for caption in sorted(drawings)])
-        is_first = (text[rows] @ video[rows].T).argmax(1) == np.arange(len(rows))
+        is_first = (clips.text[rows] @ clips.video[rows].T).argmax(1) == np.arange(len(rows))
         found += zip(sorted(drawings), is_first.tolist(), strict=True)
     return found
 

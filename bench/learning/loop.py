@@ -26,8 +26,7 @@ import torch
 
 from bench.learning.hybrid_vs_low import CONFIG, hits_of
 from bench.learning.loop_set import VAL_PER_CAPTION, make_clean, make_long, make_wrong, make_wrong_films
-from manifests.embeddings import read_embedded, read_head
-from manifests.files import Files
+from manifests.embeddings import Scores
 from manifests.settings import load_config
 from manifests.shards import read_manifest
 from train.config import TrainConfig
@@ -86,10 +85,9 @@ def configured(keys: Sequence[str]) -> TrainConfig:
 
 def scores_of(data: Path, folder: Path) -> dict[str, float]:
     """{key: match} of train, of a folder of scores."""
-    manifest, files = read_manifest(str(data)), Files(str(folder))
-    head = read_head(files)
-    tables = [read_embedded(files, head, shard, vectors=False).rows for shard in manifest.split("train")]
-    return {row["key"]: row["match"] for table in tables for row in table.to_pylist()}
+    scores = Scores(str(folder))
+    shards = read_manifest(str(data)).split("train")
+    return {row["key"]: row["match"] for shard in shards for row in scores.of(shard).to_pylist()}
 
 
 def auc(scores: Mapping[str, float], wrong: set[str]) -> float:

@@ -141,12 +141,12 @@ made, copies = map(Path, sys.argv[1:3])
 asked = Tombstones(frozenset({GONE!r})) if sys.argv[3] == "videos" else Tombstones(texts=frozenset([{said_as(SAID)!r}]))
 ends = [-9]
 while ends[-1]:  # until one ends before the write at which it is to be killed
-    fatal = 9 * len(ends) - 7
+    fatal = 15 * len(ends) - 13
     folder = shutil.copytree(made, copies / f"killed-{{fatal}}")
     ends.append(exit_of_fork(run, folder, fatal))
     print(folder.name, ends[-1], exit_of_fork(run, folder, 0))
 """
-"""Kills a removal before its second write, its eleventh and so on, and repeats each; prints how both ended."""
+"""Kills a removal before its second write, its seventeenth and so on, and repeats each; prints how both ended."""
 
 
 @pytest.mark.slow

@@ -9,8 +9,7 @@ from manifests.errors import UserError
 from manifests.settings import parse_config
 from manifests.stages import ORDER
 from pipeline.config import RunConfig
-from pipeline.likeness.same import LIKENESS
-from pipeline.run import constants
+from pipeline.likeness import same
 from pipeline.run.constants import constants_by_stage
 from pipeline.run.session import open_run
 
@@ -31,7 +30,7 @@ def test_a_run_with_another_constant_than_made_the_directory_is_refused_and_says
     with open_run(config_in(tmp_path)):
         pass
 
-    monkeypatch.setattr(constants, "CONSTANTS", {"balance": {"LIKENESS": replace(LIKENESS, max_distance=9)}})
+    monkeypatch.setattr(same, "LIKENESS", replace(same.LIKENESS, max_distance=9))
     changed = pytest.raises(UserError, match=r"LIKENESS\.max_distance was 8, is now 9.*--redo balance")
     with changed, open_run(config_in(tmp_path)):
         pass

@@ -92,7 +92,8 @@ TABLE = (
     StageFacts(
         "recognise",
         "listens to a video, for what is said in it",
-        reads=("videos",),
+        asks=True,
+        reads=("videos", "clips"),
         makes=("heard", "captions"),
         void_by="packs",
         again="unit",

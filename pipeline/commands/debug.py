@@ -117,10 +117,10 @@ def _stages(config: RunConfig, store: Store, unit: str) -> Iterator[Stage]:
     from pipeline.crawl.ledger import CrawlLedger
     from pipeline.crawl.round_files import read_plans
     from pipeline.crawl.rounds import stages_of
-    from pipeline.crawl.sources.registry import SOURCES, fetch_by_source, source_named
+    from pipeline.crawl.sources.registry import SOURCES, fetch_by_source, recognises_missing, source_named
     from pipeline.engine.work.executor import SharedHere
     from pipeline.media.stage import MediaStage
-    from pipeline.run.road import text_stages
+    from pipeline.run.road import listening, text_stages
     from pipeline.shards.stage import ShardsStage
     from pipeline.site.fetch import Fetcher
     from pipeline.site.hosts import Hosts
@@ -131,6 +131,8 @@ def _stages(config: RunConfig, store: Store, unit: str) -> Iterator[Stage]:
     hosts = SharedHere(Hosts(config.crawl.politeness.pauses_s))
     sources = (source_named(name) for name in {**SOURCES, **dict.fromkeys(config.crawl.sources)})
     yield from (source.stage(config, hosts) for source in sources if source.stage)
+    if config.media.heard.model:
+        yield from (listening(config, polite, lambda: hosts, ids) for ids in ([unit], None))
     yield from text_stages(config)
     fetch = fetch_by_source(config, Fetcher(config.crawl, polite, config.media), lambda: hosts)
     yield MediaStage(config.media, [unit], fetch, fetch_limit_s=config.crawl.fetch_time_limit_s)
@@ -138,4 +140,5 @@ def _stages(config: RunConfig, store: Store, unit: str) -> Iterator[Stage]:
     opt_outs = load_opt_outs(config.crawl.opt_out, store)
     for plan in reversed(read_plans(store)):
         ledger = CrawlLedger(store, config.balance.unit)
-        yield from stages_of(plan, config.crawl, polite, ledger, opt_outs, config.media.cut)
+        recognises = recognises_missing(config)
+        yield from stages_of(plan, config.crawl, polite, ledger, opt_outs, config.media.cut, recognises=recognises)

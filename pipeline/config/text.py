@@ -27,8 +27,8 @@ class TranscriptConfig(Section):
     )
     recognise: Literal["never", "missing"] = identity(
         "never",
-        doc="videos of a folder without captions: never: rejected; missing: they get what a recogniser hears "
-        "(media.heard.model), and say so (caption_kind: recognised)",
+        doc="videos of the site or of a folder without captions: never: rejected; missing: they get what a recogniser "
+        "hears (media.heard.model), and say so (caption_kind: recognised)",
     )
     false_times: Literal["cue", "reject"] = identity(
         "cue",

@@ -68,6 +68,8 @@ class ExtractStage:
     plan: RoundPlan
     opt_outs: Tombstones = field(default_factory=Tombstones)
     cut: CutConfig = field(default_factory=CutConfig)
+    recognises: bool = False
+    """Whether a video without captions stays: it gets some later."""
     name: str = "extract"
 
     @property
@@ -109,7 +111,7 @@ class ExtractStage:
         captions: list[CaptionRow] = []
         transcripts: list[TranscriptRow] = []
         output = Output(rows={"videos": videos, "captions": captions, "transcripts": transcripts})
-        extractor = Extractor(self.config, self.polite, self.cut)
+        extractor = Extractor(self.config, self.polite, self.cut, self.recognises)
         ids = [candidate["video_id"] for candidate in unit.payload]
         left_out = {i: Reject(Reason.OPTED_OUT, i, detail=named) for i in ids if (named := self.opt_outs.named(i, ""))}
         known = {**self._first_look(unit, context), **recall(context.store, unit.name), **left_out}
@@ -126,7 +128,7 @@ class ExtractStage:
                 continue
             videos.append(outcome[0])
             captions.extend(outcome[1])
-            if not outcome[1]:  # its list gave the clips' texts
+            if not outcome[1] and has_texts(candidate["given_spans"]):
                 spans = json.loads(candidate["given_spans"])
                 transcripts.append(given_transcript_row(video_id, self.config.lists.caption_language, spans))
         return output
@@ -138,7 +140,7 @@ class ExtractStage:
         decided = recall_first_look(context.store, unit.name)
         if decided is None:
             left = [it for it in unit.payload if not is_pseudonym(it["video_id"])]
-            decided = first_look(left, self.config, self.polite, self.opt_outs)
+            decided = first_look(left, self.config, self.polite, self.opt_outs, recognises=self.recognises)
             if decided is None:
                 return {}
             remember_first_look(context.store, unit.name, decided)
@@ -178,9 +180,10 @@ class FoundVideo:
 class Extractor:
     """Extracts videos one after the other, with whichever identity may ask."""
 
-    def __init__(self, config: CrawlConfig, polite: Polite, cut: CutConfig) -> None:
+    def __init__(self, config: CrawlConfig, polite: Polite, cut: CutConfig, recognises: bool = False) -> None:
         self._config = config
         self._cut = cut
+        self._recognises = recognises
         self._asking = Asking(config, polite)
         self._polite = polite
 
@@ -250,6 +253,8 @@ class Extractor:
             return None
         if session.captions_locked:
             return Failure(Reason.CAPTIONS_LOCKED, "tracks exist, but need a token")
+        if self._recognises:
+            return None
         others = list_tracks(info.get("subtitles"), info.get("automatic_captions"))
         return Failure(Reason.NO_CAPTIONS, f"tracks: {', '.join(others)[:200] or 'none'}")
 
@@ -357,6 +362,7 @@ def video_row(video: FoundVideo, candidate: CandidateRow, round_: int) -> VideoR
     info = video.info
     category = category_by_name(str(info["categories"][0]))
     views = info.get("view_count")
+    has_text = video.captions or has_texts(candidate["given_spans"])
     return {
         "video_id": candidate["video_id"],
         "url": WATCH_URL.format(candidate["video_id"]),
@@ -375,7 +381,7 @@ def video_row(video: FoundVideo, candidate: CandidateRow, round_: int) -> VideoR
         "age_limit": int(info.get("age_limit") or 0),
         "made_for_kids": video.made_for_kids,
         "heights": short_sides(info.get("formats") or ()),
-        "caption_tracks": list_tracks(info.get("subtitles"), info.get("automatic_captions")),
+        "caption_tracks": list_tracks(info.get("subtitles"), info.get("automatic_captions")) if has_text else [],
         "audio_format": video.audio[0],
         "audio_bytes": video.audio[1],
         "media_path": "",

@@ -39,7 +39,12 @@ _SECONDS_OF = {"weeks": 604_800, "days": 86_400, "hours": 3600, "minutes": 60, "
 
 
 def first_look(
-    candidates: Sequence[CandidateRow], config: CrawlConfig, polite: PoliteApi, opt_outs: Tombstones
+    candidates: Sequence[CandidateRow],
+    config: CrawlConfig,
+    polite: PoliteApi,
+    opt_outs: Tombstones,
+    *,
+    recognises: bool = False,
 ) -> dict[str, Reject] | None:
     """The candidates that the API decides, by id; None if it is not asked now. Raises StopRun if it refuses the key."""
     ids = [candidate["video_id"] for candidate in candidates]
@@ -56,7 +61,8 @@ def first_look(
         item = found.get(video_id, {})
         if item:
             verdict = judge(item, candidate["wanted_category_id"], config, opt_outs)
-            if verdict and verdict[0] is Reason.NO_CAPTIONS and has_texts(candidate["given_spans"]):
+            needs_none = recognises or has_texts(candidate["given_spans"])
+            if verdict and verdict[0] is Reason.NO_CAPTIONS and needs_none:
                 verdict = None
         elif is_believed:
             verdict = Reason.UNAVAILABLE, "not among the public videos"

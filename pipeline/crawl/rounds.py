@@ -95,10 +95,14 @@ def stages_of(
     ledger: CrawlLedger,
     opt_outs: Tombstones,
     cut: CutConfig | None = None,
+    *,
+    recognises: bool = False,
 ) -> tuple[Stage, Stage, Stage]:
-    """The stages of a round, in order. `cut` says what counts as 720p."""
+    """The stages of a round, in order. `cut` says what counts as 720p; `recognises`, whether videos without captions
+    stay.
+    """
     return (
         ListStage(config, polite, plan, opt_outs=opt_outs),
         ChooseStage(config, plan, ledger, opt_outs),
-        ExtractStage(config, polite, plan, opt_outs, cut or CutConfig()),
+        ExtractStage(config, polite, plan, opt_outs, cut or CutConfig(), recognises),
     )

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import stat
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -78,20 +79,28 @@ class Starved(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """What is known of a media file. `audio` is the track that is used (the default), None if there is no audio."""
+class SoundProbe:
+    """What listening needs to know of a file. `audio` is the track that is used (the default), None if there is no
+    audio.
+    """
 
     path: Path
-    container: str
-    bytes_: int
     zero_s: Fraction
     """The time stamp at which source time begins, seconds."""
     duration_ms: int
-    """End of the last frame in source time, from reading the end of the file."""
+    """End of the last frame in source time, from reading the end of the file; of the audio where it is alone."""
+    audio: AudioTrack | None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe(SoundProbe):
+    """What is known of a video's file."""
+
+    container: str
+    bytes_: int
     declared_ms: int
     """Duration that the file's header declares; -1 if it declares none."""
     video: VideoTrack
-    audio: AudioTrack | None
     n_audio_tracks: int
 
 
@@ -162,14 +171,34 @@ def probe(path: Path, limits: MediaLimits | None = None) -> Probe:
     return probed
 
 
+def probe_sound(path: Path, limits: MediaLimits) -> SoundProbe:
+    """Probes a file with audio alone; any other as `probe` does."""
+    with _faults_named(), open_media(path, limits) as container:
+        track = _default([s for s in container.streams.audio if has_decoder(s)])
+        if container.streams.video or track is None:
+            return _probe(container, path, limits)
+        _refuse_longer(container, limits)
+        zero_s = _zero([track])
+        end_s = _end_of(container, track)
+        if end_s is None:
+            raise Unusable(Reason.TRUNCATED, "no audio packets")
+        return SoundProbe(path, zero_s, math.ceil((end_s - zero_s) * 1000), audio_track(track, zero_s))
+
+
 def open_and_probe(path: Path, limits: MediaLimits) -> tuple[Any, Probe]:
     """The open file and its facts; the caller closes the file. Raises as `probe` does."""
+    with _faults_named(), ExitStack() as stack:
+        container = stack.enter_context(open_media(path, limits))
+        probed = _probe(container, path, limits)
+        stack.pop_all()
+    return container, probed
+
+
+@contextmanager
+def _faults_named() -> Iterator[None]:
+    """Raises Unusable, or Starved, for what PyAV raises of a file."""
     try:
-        with ExitStack() as stack:
-            container = stack.enter_context(open_media(path, limits))
-            probed = _probe(container, path, limits)
-            stack.pop_all()
-        return container, probed
+        yield
     except av.error.ExitError:
         raise slow_to_read() from None
     except (av.FFmpegError, IndexError, ValueError, ArithmeticError) as error:
@@ -187,7 +216,7 @@ def _probe(container: Any, path: Path, limits: MediaLimits) -> Probe:
         raise Unusable(Reason.NOT_A_VIDEO, "no video track")
     _refuse_oversized(container, stream, limits)
     audio_streams = [s for s in container.streams.audio if has_decoder(s)]
-    zero_s = _zero(stream, audio_streams, wraps=container.format.name == "mpegts")
+    zero_s = _zero([stream, *audio_streams], wraps=container.format.name == "mpegts")
     audio = _default(audio_streams)
     keyframes = Keyframes(stream)
     end_s = _end_of(container, stream, keyframes)
@@ -260,14 +289,18 @@ def _refuse_oversized(container: Any, stream: Any, limits: MediaLimits) -> None:
         raise Unusable(Reason.OVERSIZED, f"{context.width}x{context.height}, the limit is {MAX_PIXELS} pixels")
     if context.width <= 0 or context.height <= 0:
         raise Unusable(Reason.BROKEN_MEDIA, "gives no frame size")
+    _refuse_longer(container, limits)
+
+
+def _refuse_longer(container: Any, limits: MediaLimits) -> None:
     duration_s = (_length_us(container) or 0) / av.time_base
     if duration_s > limits.max_duration_s:
         raise Unusable(Reason.OVERSIZED, f"{duration_s:.0f} s, the limit is {limits.max_duration_s:.0f} s")
 
 
-def _zero(stream: Any, audio_streams: list[Any], *, wraps: bool = False) -> Fraction:
+def _zero(streams: list[Any], *, wraps: bool = False) -> Fraction:
     """Time stamp of source time 0. `wraps`: the clock may, and the minute before that is negative."""
-    starts = [s.start_time * s.time_base for s in (stream, *audio_streams) if s.start_time is not None]
+    starts = [s.start_time * s.time_base for s in streams if s.start_time is not None]
     earliest = min(starts, default=Fraction(0))
     return earliest if wraps else max(Fraction(0), earliest)
 

@@ -2,8 +2,9 @@
 
 In:  rows of `videos`, their audio        Out: a row of `heard` per video; a row of `captions` for one without any
 
-A unit is one video. What it heard is in no later unit's way: where the recogniser died or took too long, the video goes
-on without. Redoing later stages hears nothing again.
+A unit is one video. Of one that is no file, the audio alone is fetched, where its source has it apart. What it heard is
+in no later unit's way: where the recogniser died or took too long, or the audio did not come, the video goes on
+without. Redoing later stages hears nothing again.
 """
 
 from __future__ import annotations
@@ -11,19 +12,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+
+import pyarrow.compute as pc
 
 from manifests.errors import UserError
 from manifests.reasons import Reason
-from manifests.rows import CaptionRow, HeardRow
+from manifests.rows import CaptionRow, HeardRow, VideoRow
 from manifests.sample import RECOGNISED
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Unit
-from pipeline.media.probe import Starved, probe
-from pipeline.media.recogniser import Recogniser, Transcription, load_recogniser
+from pipeline.media.probe import Starved, probe_sound
+from pipeline.media.recogniser import Recogniser, Transcription, languages_of, load_recogniser
 from pipeline.media.row_index import RowIndex, VideoRows, clip_rows, video_rows
-from pipeline.media.source_files import refuse_changed, source_file
+from pipeline.media.source_files import Fetch, fetched_file, note_fetched, refuse_changed, source_file
 from pipeline.media.work_limit import WorkLimit
 
 _START_S, _TIMES_ITS_LENGTH = 300.0, 10.0
@@ -35,65 +39,95 @@ _ROW_WORDS = 12
 
 @dataclass(frozen=True)
 class RecogniseStage:
-    """`videos` -> `heard`, for videos whose media is a file: those of a batch, or all that have no captions, which get
-    what is heard as captions.
+    """`videos` -> `heard`, for the videos of a batch, or all that have no captions, which get what is heard as
+    captions.
     """
 
     config: MediaConfig
+    fetch: Fetch
     video_ids: Sequence[str] | None = None
     """None: all without captions."""
     name: str = "recognise"
+    fetch_limit_s: float = 3600.0
+    """The part of a unit's time limit that is for fetching, if the video is not a local file."""
     index: RowIndex = field(default_factory=RowIndex, compare=False)
     """Kept across the batches of a run, as that of the media stage."""
 
     @property
     def resources(self) -> Resources:
         """One core, and memory for a large model; a GPU, or a share of one, if `engine.resources` gives it."""
-        return Resources(time_limit_s=self._limit_s(self.config.limits.max_duration_s))
+        return Resources(time_limit_s=self._limit_s(self.config.limits.max_duration_s, is_file=False))
 
     def units(self, store: Store) -> list[Unit]:
         """One unit per video, the longest first."""
         ids = self.video_ids
         rows_of = _without_captions(store) if ids is None else zip(ids, self.index.find_rows(store, ids), strict=True)
-        known = [(video_id, rows) for video_id, rows in rows_of if rows is not None and rows.is_file]
+        known = [(video_id, rows) for video_id, rows in rows_of if rows is not None]
         return [
-            Unit(video_id, rows, (video_id,), self._limit_s(rows.length_s), expected_s=rows.length_s)
+            Unit(
+                video_id,
+                rows,
+                (video_id,),
+                self._limit_s(rows.length_s, is_file=rows.is_file),
+                is_fetched=not rows.is_file,
+                expected_s=rows.length_s,
+            )
             for video_id, rows in sorted(known, key=lambda video: -video[1].length_s)
         ]
 
-    def _limit_s(self, length_s: float) -> float:
-        return _START_S + _TIMES_ITS_LENGTH * (length_s or self.config.limits.max_duration_s)
+    def _limit_s(self, length_s: float, *, is_file: bool) -> float:
+        hear_s = _TIMES_ITS_LENGTH * (length_s or self.config.limits.max_duration_s)
+        return _START_S + hear_s + (0.0 if is_file else self.fetch_limit_s)
 
-    def process(self, unit: Unit, context: Context) -> Output:
-        """Listens to a video; not where the model does not know the language of its captions: no words then."""
+    def _to_hear(self, unit: Unit, context: Context) -> tuple[VideoRow, bool]:
+        """A video's row, and whether the model may know the language of its captions, or else its own."""
         rows: VideoRows = unit.payload
         videos = video_rows(context.store, [rows.video], unit.name)
         if not videos:
             raise Rejected(Reason.NO_CLIPS, "its row is gone from the tables")
+        clips = clip_rows(context.store, rows.clips, unit.name)
+        languages = {primary(clip["language"]) for clip in clips} or {primary(videos[0]["language"])}
+        try:
+            only = languages_of(self.config.heard)
+        except UserError as missing:
+            raise Rejected(Reason.NO_RECOGNISER, str(missing)) from None
+        return videos[0], not only or not languages.isdisjoint(only)
+
+    def prepare(self, unit: Unit, context: Context) -> None:
+        """Fetches the audio into the scratch folder, if it is to be heard."""
+        video, is_known = self._to_hear(unit, context)
+        if is_known:
+            note_fetched(self.fetch(video, context), context)
+
+    def _file(self, video: VideoRow, unit: Unit, context: Context) -> Path:
+        if not video["media_path"]:
+            return fetched_file(partial(self.prepare, unit), context)
+        path = source_file(video["media_path"], context)
+        refuse_changed(path, video, context)
+        return path
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        """Listens to a video; not where the model does not know the language: no words then."""
+        video, is_known = self._to_hear(unit, context)
         try:
             recogniser = load_recogniser(self.config.heard)
         except UserError as missing:
             raise Rejected(Reason.NO_RECOGNISER, str(missing)) from None
-        language = primary(videos[0]["language"])
-        clips = clip_rows(context.store, rows.clips, unit.name)
-        languages = {primary(clip["language"]) for clip in clips} or {language}
         row: HeardRow = {"video_id": unit.name, "heard_by": recogniser.name, "language": "", "words": []}
-        if recogniser.is_multilingual or not languages.isdisjoint(recogniser.languages):
-            path = source_file(videos[0]["media_path"], context)
-            refuse_changed(path, videos[0], context)
-            heard = self._heard(path, recogniser, context)
+        if is_known:
+            heard = self._heard(self._file(video, unit, context), recogniser, context)
             row = {**row, "language": heard.language, "words": heard.words}
-        if rows.clips:
+        if unit.payload.clips:
             return Output({"heard": [row]})
         if not row["words"]:
-            unknown = f"no captions, and the model may not know its language ({language or 'not said'})"
+            unknown = f"no captions, and the model may not know its language ({video['language'] or 'not said'})"
             why = "no captions, and nothing is heard in it" if row["language"] else unknown
             return Output({"heard": [row]}, [Reject(Reason.NO_CAPTIONS, unit.name, detail=why)])
         return Output({"heard": [row], "captions": [caption_row(row)]})
 
     def _heard(self, path: Path, recogniser: Recogniser, context: Context) -> Transcription:
         try:
-            source = probe(path, self.config.limits)
+            source = probe_sound(path, self.config.limits)
             return recogniser.hear(source, self.config.limits, WorkLimit(context.remaining_s()))
         except Starved as starved:
             raise Rejected(Reason.TIMEOUT, str(starved)) from None
@@ -126,7 +160,8 @@ def caption_row(row: HeardRow) -> CaptionRow:
 
 def _without_captions(store: Store) -> Iterator[tuple[str, VideoRows]]:
     for part in store.parts("videos"):
-        table = store.read_part(part, ["video_id", "caption_tracks", "media_path", "duration_s"])
-        for row in table.to_pylist():
-            if not row["caption_tracks"]:
+        table = store.read_part(part, ["video_id", "caption_tracks", "given_spans", "media_path", "duration_s"])
+        without = pc.equal(pc.list_value_length(table.column("caption_tracks")), 0)
+        for row in table.filter(without).to_pylist():
+            if not any(span["text"] for span in json.loads(row["given_spans"] or "[]")):
                 yield row["video_id"], VideoRows(part, (), (), row["duration_s"], bool(row["media_path"]))

@@ -10,6 +10,7 @@ are segments that repeat themselves.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +23,7 @@ from manifests.rows import WordRow
 from pipeline.media.cutting.audio import decode_audio
 from pipeline.media.cutting.span import Span
 from pipeline.media.cutting.window import read_only
-from pipeline.media.probe import Probe, open_media
+from pipeline.media.probe import SoundProbe, open_media
 from pipeline.media.resampling import resampled
 from pipeline.media.speech import Speech, hear_speech
 from pipeline.media.versions import version_of
@@ -48,6 +49,12 @@ _LOOPS = 2.4
 
 _LANGUAGE_WINDOWS = 4
 """Windows of 30 s from which a model of many languages tells which is spoken: the first may be music."""
+
+
+_LEAST_OF_MANY = 51_865
+"""Words in the vocabulary of a model of many languages (CTranslate2 tells them by it too); those of English alone have
+fewer.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +83,24 @@ def why_deaf(config: HeardConfig) -> str:
     return ""
 
 
+@cache
+def languages_of(config: HeardConfig) -> tuple[str, ...]:
+    """The only languages that a model knows, by the words of its vocabulary; () for one of many languages.
+
+    The model is not loaded. Raises UserError as `load_recogniser` does.
+    """
+    if why := why_deaf(config):
+        raise UserError(why)
+    lines = next(iter(sorted(Path(config.model).glob("vocabulary.*"))), None)
+    if lines is None:
+        return ()
+    text = lines.read_text("utf-8")
+    n_words = len(json.loads(text)) if lines.suffix == ".json" else text.rstrip("\n").count("\n") + 1
+    return ("en",) if n_words < _LEAST_OF_MANY else ()
+
+
 class Recogniser:
-    """A Whisper model, on a GPU if the worker has one. `languages`: what it knows, ("en",) for an English one."""
+    """A Whisper model, on a GPU if the worker has one."""
 
     def __init__(self, config: HeardConfig) -> None:
         if why := why_deaf(config):
@@ -96,10 +119,9 @@ class Recogniser:
         tools = (f"{tool} {version_of(tool)}" for tool in ("faster-whisper", "ctranslate2"))
         kind = f"{self._model.model.device} {self._model.model.compute_type}"
         self.name = ", ".join((f"{folder.resolve().name} sha256:{sha256}", kind, *tools))
-        self.languages: tuple[str, ...] = tuple(self._model.supported_languages)
-        self.is_multilingual = len(self.languages) > 1
+        self._only = next(iter(languages_of(config)), "")
 
-    def hear(self, source: Probe, limits: MediaLimits, limit: WorkLimit) -> Transcription:
+    def hear(self, source: SoundProbe, limits: MediaLimits, limit: WorkLimit) -> Transcription:
         """Listens to a whole file; without audio, or where nobody speaks, there are no words.
 
         Raises Unusable where the file cannot be opened, Starved as `limit` does.
@@ -108,7 +130,7 @@ class Recogniser:
         if source.audio is None or speech is None or speech.share(0, source.duration_ms) <= 0:
             return Transcription(self.name, "", [])
         words: list[WordRow] = []
-        language = "" if self.is_multilingual else "en"
+        language = self._only
         for start_ms, sound in _windows(source, limits, speech):
             segments, about = self._model.transcribe(
                 sound,
@@ -135,7 +157,7 @@ def _row(word: Any, from_ms: int) -> WordRow:
     return {"text": word.word.strip(), "start_ms": start_ms, "end_ms": end_ms, "timed": True}
 
 
-def _windows(source: Probe, limits: MediaLimits, speech: Speech) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def _windows(source: SoundProbe, limits: MediaLimits, speech: Speech) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yields (ms from which on, [n] mono samples at 16 kHz) of stretches that part in silences."""
     assert source.audio is not None
     start_ms = 0

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,24 @@ def source_file(media_path: str, context: Context) -> Path:
     if not path.is_file():
         raise Rejected(Reason.NOT_A_VIDEO, f"{media_path}: no such file")
     return path
+
+
+Fetch = Callable[[Mapping[str, Any], Context], Path]
+"""Returns the file of a video (a row of `videos`) in the scratch folder; raises Rejected, Transient or StopRun."""
+_FETCHED = "fetched.txt"
+
+
+def note_fetched(path: Path, context: Context) -> None:
+    """Writes down in the scratch folder which file was fetched there: the folder may be moved."""
+    (context.scratch / _FETCHED).write_text(os.path.relpath(path, context.scratch))
+
+
+def fetched_file(prepare: Callable[[Context], None], context: Context) -> Path:
+    """The file that was fetched; if none was, `prepare` fetches it now."""
+    note = context.scratch / _FETCHED
+    if not note.exists():
+        prepare(context)
+    return context.scratch / note.read_text()
 
 
 def refuse_unreadable(path: Path, fault: Unusable, context: Context) -> None:

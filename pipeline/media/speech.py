@@ -20,7 +20,7 @@ from pipeline.media.cutting.audio import audio_frames
 from pipeline.media.cutting.span import Span, whole_ms
 from pipeline.media.cutting.window import read_only
 from pipeline.media.frames import Stretch, merge_stretches
-from pipeline.media.probe import Probe, open_media
+from pipeline.media.probe import SoundProbe, open_media
 from pipeline.media.work_limit import WorkLimit
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def can_hear() -> bool:
     return True
 
 
-def hear_speech(source: Probe, limits: MediaLimits, spans: Sequence[Span], limit: WorkLimit) -> Speech | None:
+def hear_speech(source: SoundProbe, limits: MediaLimits, spans: Sequence[Span], limit: WorkLimit) -> Speech | None:
     """Listens to spans, and to a little on both sides of each; None if there is no audio, or no detector.
 
     Raises Unusable where the file cannot be opened, Starved as `limit` does.
@@ -124,7 +124,7 @@ def hear_speech(source: Probe, limits: MediaLimits, spans: Sequence[Span], limit
 class _Ear:
     """Takes the frames of a track in order, and marks when somebody speaks."""
 
-    def __init__(self, marks: NDArray[np.int8], source: Probe) -> None:
+    def __init__(self, marks: NDArray[np.int8], source: SoundProbe) -> None:
         import webrtcvad
 
         self.marks = marks

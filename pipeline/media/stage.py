@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +30,22 @@ from pipeline.media.own_text import NOT_HEARD, texts_heard
 from pipeline.media.packs import PackedSample, write_pack
 from pipeline.media.probe import Starved, Unusable, time_limit_s
 from pipeline.media.row_index import RowIndex, clip_rows, heard_rows, video_rows, words_of_clips
-from pipeline.media.source_files import refuse_changed, refuse_unreadable, source_file
+from pipeline.media.source_files import (
+    Fetch,
+    fetched_file,
+    note_fetched,
+    refuse_changed,
+    refuse_unreadable,
+    source_file,
+)
 from pipeline.media.video import MadeClip, MadeVideo, make_video
 from pipeline.media.work_limit import WALL_FACTOR
 from pipeline.outdir.retries import times_looked_anew
 from pipeline.outdir.tombstones import is_pseudonym
 
-Fetch = Callable[[Mapping[str, Any], Context], Path]
-"""Returns the file of a video (a row of `videos`) in the scratch folder; raises Rejected, Transient or StopRun."""
-
 _START_S = 60.0
 _WORK_S_AN_HOUR = 250.0
 """Processor seconds per hour of the costliest film in pipeline/run/costs.json (media_cpu_s_a_source_hour)."""
-_FETCHED = "fetched.txt"
 
 MOST_LOOKS_ANEW = 2
 """How often a film that changed after it was looked at is looked at anew: re-encodings change sizes."""
@@ -144,18 +147,13 @@ class MediaStage:
             if verdict.reason is not Reason.CHANGED or not (given or unit.payload.looks_anew >= MOST_LOOKS_ANEW):
                 raise
             raise Rejected(Reason.KEEPS_CHANGING, verdict.detail) from None
-        (context.scratch / _FETCHED).write_text(os.path.relpath(path, context.scratch))
-
-    def _fetched(self, unit: Unit, context: Context) -> Path:
-        note = context.scratch / _FETCHED
-        if not note.exists():
-            self.prepare(unit, context)
-        return context.scratch / note.read_text()
+        note_fetched(path, context)
 
     def process(self, unit: Unit, context: Context) -> Output:
         """Makes one video's samples and packs them. Raises Rejected where the video as a whole is rejected."""
         video, clips, words = rows_of_job(unit.payload, context.store)
-        path = source_file(video["media_path"], context) if video["media_path"] else self._fetched(unit, context)
+        given = video["media_path"]
+        path = source_file(given, context) if given else fetched_file(partial(self.prepare, unit), context)
         refuse_changed(path, video, context)
         said = unit.payload.heard
         texts = texts_heard(clips, heard_rows(context.store, said, video["video_id"])) if said else NOT_HEARD

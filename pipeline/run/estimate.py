@@ -70,6 +70,8 @@ def estimate_crawl(
     looks = looks_for(size, pace, has_key=bool(config.crawl.data_api.key))
     bytes_in = size.source_hours * cost["source_bytes_an_hour"]
     bytes_in += looks.n_at_the_site * cost["metadata_bytes_a_candidate"]
+    heard_hours = size.source_hours if config.media.heard.model else 0.0  # their audio is fetched once more, alone
+    bytes_in += heard_hours * cost["audio_bytes_an_hour"]
     members = cost["proxy_bytes_a_clip_second"] * config.media.members.proxy
     members += cost["stills_bytes_a_clip_second"] * config.media.members.stills
     bytes_clips = size.clip_hours * cost["source_bytes_an_hour"]
@@ -84,10 +86,12 @@ def estimate_crawl(
         "media": size.source_hours * cost["media_cpu_s_a_source_hour"] / 3600,
         "shards": size.n_clips * cost["shards_cpu_s_a_clip"] / 3600,
     }
+    if heard_hours:
+        core_hours["recognise"] = heard_hours * cost["recognise_cpu_s_an_hour"] / 3600
     made = Estimate(
         size=size,
         looks=looks,
-        requests=_requests(size, looks, identities, cost),
+        requests=_requests(size, looks, identities, cost, heard_hours),
         core_hours=core_hours,
         bytes_in=bytes_in,
         bytes_clips=bytes_clips,
@@ -110,8 +114,11 @@ def _pace(config: RunConfig, n_identities: int) -> Pace:
     return pace_of(config.crawl.politeness, _videos_per_hour(config, n_identities))
 
 
-def _requests(size: Size, looks: Looks, n_identities: int, cost: dict[str, float]) -> dict[str, float]:
+def _requests(
+    size: Size, looks: Looks, n_identities: int, cost: dict[str, float], heard_hours: float
+) -> dict[str, float]:
     media = size.source_hours * cost["source_bytes_an_hour"] / cost["media_bytes_a_request"]
+    heard = max(heard_hours * cost["audio_bytes_an_hour"] / cost["media_bytes_a_request"], size.n_videos)
     both = {
         kind: looks.n_at_the_site * cost[f"{kind}_requests_a_candidate"]
         + looks.n_fetches * cost[f"{kind}_requests_a_fetch"]
@@ -121,7 +128,8 @@ def _requests(size: Size, looks: Looks, n_identities: int, cost: dict[str, float
         "list": size.n_candidates * cost["list_requests_a_listed"] if size.n_named is None else 0.0,
         **both,
         "caption": 0.0 if size.has_texts else size.n_videos * cost["caption_requests_a_video"],
-        "media": max(media, 2 * size.n_videos),  # one video and one audio file, however short
+        "media": max(media, 2 * size.n_videos)
+        + (heard if heard_hours else 0.0),  # one video and one audio file, however short
         "script": n_identities * math.ceil(looks.days * cost["scripts_an_identity_day"]),
     }
 

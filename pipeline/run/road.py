@@ -12,7 +12,8 @@ depends on what it waited for, never on how far the others are. Each step contin
 anywhere and started again ends with the same bytes.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from manifests.shards import Manifest
@@ -28,7 +29,7 @@ from pipeline.crawl.rounds import rounds, stages_of
 from pipeline.crawl.sources.changed_files import look_at_changed_files
 from pipeline.crawl.sources.registry import asks_site, fetch_by_source, recognises_missing, source_named
 from pipeline.engine.run.drain import StopRequest
-from pipeline.engine.run.lines import Beside, Line
+from pipeline.engine.run.lines import Beside, Line, StageResult
 from pipeline.engine.work.unit import Stage
 from pipeline.media.recognise import RecogniseStage
 from pipeline.media.row_index import RowIndex
@@ -52,9 +53,11 @@ from pipeline.run.time_left import UNKNOWN, Expected
 from pipeline.shards.manifest import sweep_shards
 from pipeline.shards.stage import ShardsStage
 from pipeline.site.fetch import Fetcher
+from pipeline.site.hosts import PoliteHosts
 from pipeline.site.kept_sessions import check_identities
 from pipeline.site.optout import load_opt_outs
 from pipeline.site.pauses import log_pauses_of
+from pipeline.site.politeness import Polite
 from pipeline.text.added_stage import added_stages
 from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import TranscriptsStage
@@ -126,12 +129,7 @@ def gather(run: Run, gathered: Gathered) -> Line:
     """Lists, looks at and reads videos until every category has what it needs or there is nothing more to ask."""
     for name in run.config.crawl.sources:
         if own := source_named(name).stage:
-            if recognises_missing(run.config):
-                yield (own(run.config, run.hosts),)
-                yield (RecogniseStage(run.config.media),)
-                yield text_stages(run.config)
-            else:
-                yield (own(run.config, run.hosts), *text_stages(run.config))
+            yield from _with_texts(run, own(run.config, run.hosts))
     yield from compare_texts(run)
     if asks_site(run.config):
         yield from crawl(run, last_wanted(run), gathered)
@@ -149,15 +147,37 @@ def crawl(run: Run, wanted: Wanted, gathered: Gathered) -> Line:
     ledger = CrawlLedger(store, wanted.unit)
     gathered.is_over = False
     for plan in rounds(config, store, wanted, ledger):
-        list_, choose, extract = stages_of(plan, config, run.polite, ledger, opt_outs, run.config.media.cut)
+        recognises = recognises_missing(run.config)
+        stages = stages_of(plan, config, run.polite, ledger, opt_outs, run.config.media.cut, recognises=recognises)
+        list_, choose, extract = stages
         results = yield (list_,)
         results += yield (choose,)
-        results += (yield (extract, *text_stages(run.config)))[:1]
+        results += (yield from _with_texts(run, extract))[:1]
         yield from compare_texts(run)
         gathered.n_rounds = plan.round + 1
         gathered.n_worked += any(result.n_units for result in results)
     forget_committed(store)
     gathered.is_over = True
+
+
+def _with_texts(run: Run, looks: Stage) -> Generator[Sequence[Stage], list[StageResult], list[StageResult]]:
+    """A stage that looks at videos, and those that read their text; returns their results. What has no captions is
+    listened to in between, if that is asked.
+    """
+    read = text_stages(run.config)
+    if not recognises_missing(run.config):
+        return (yield (looks, *read))
+    results = yield (looks,)
+    yield (listening(run.config, run.polite, lambda: run.hosts),)
+    return [*results, *(yield read)]
+
+
+def listening(
+    config: RunConfig, polite: Polite, hosts: Callable[[], PoliteHosts], video_ids: Sequence[str] | None = None
+) -> RecogniseStage:
+    """The stage that listens to these videos; None: to all without captions."""
+    fetch = fetch_by_source(config, Fetcher(config.crawl, polite, config.media, sound_only=True), hosts)
+    return RecogniseStage(config.media, fetch, video_ids, fetch_limit_s=config.crawl.fetch_time_limit_s)
 
 
 def text_stages(config: RunConfig) -> tuple[Stage, ...]:
@@ -186,7 +206,8 @@ def _made(run: Run, batches: Batches, group: Group, index: RowIndex) -> Line:
     fetch = fetch_by_source(config, Fetcher(config.crawl, run.polite, config.media), lambda: run.hosts)
     limit_s = config.crawl.fetch_time_limit_s
     if config.media.heard.model:
-        yield (RecogniseStage(config.media, batches.ids_of(group), index=index),)
+        listen = listening(config, run.polite, lambda: run.hosts, batches.ids_of(group))
+        yield (replace(listen, index=index),)
     yield (MediaStage(config.media, batches.ids_of(group), fetch, fetch_limit_s=limit_s, index=index),)
     batches.end(group)
 

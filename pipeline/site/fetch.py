@@ -69,6 +69,8 @@ class Fetcher:
     config: CrawlConfig
     polite: Polite
     media: MediaConfig = field(default_factory=MediaConfig)
+    sound_only: bool = False
+    """Whether the audio is enough, where the site has it apart: then what was found of the media is kept for later."""
 
     def __call__(self, video: Mapping[str, Any], context: Context) -> Path:
         """Returns the media file. Raises Rejected (a verdict, or deferred), Transient (all identities paused) and
@@ -76,7 +78,7 @@ class Fetcher:
         """
         if video["media_path"]:
             return Path(video["media_path"])
-        return _Fetch(self.config, self.polite, self.media, video, context).run()
+        return _Fetch(self.config, self.polite, self.media, video, context, self.sound_only).run()
 
 
 @dataclass(slots=True)
@@ -86,6 +88,7 @@ class _Fetch:
     media: MediaConfig
     video: Mapping[str, Any]
     context: Context
+    sound_only: bool = False
     staged: tuple[str, int] = ("", 0)  # format and bytes of the files in the staging folder
 
     @property
@@ -133,6 +136,9 @@ class _Fetch:
             choice = look.choice if look else self._choose(info, turn.session)
             if isinstance(choice, Failure):
                 return choice
+            if self.sound_only:
+                self.polite.keep_look(info["id"], look or FreshLook.of(info, choice, turn.identity, turn.clients))
+                choice = choice.sound
             return self._refuse_size(choice.bytes_) or self._download(site, info, choice, must_match=bool(look))
         except (YoutubeDLError, RequestError) as error:
             failure = classify(turn.session.evidence(error))
@@ -198,9 +204,11 @@ class _Fetch:
         if must_match and all(f.get("filesize") for f in choice.formats) and watch.n_bytes != choice.bytes_:
             self._wipe()
             return Failure(Reason.BAD_ANSWER, f"{watch.n_bytes} bytes came, the site named {choice.bytes_}")
-        path = self.staging / "joined" / f"{self.video['video_id']}.mp4" if as_hls else files[0]
-        failure = _join(files, path) if as_hls else None
-        failure = failure or check_media(path, float(info.get("duration") or self.video["duration_s"]), self.media.cut)
+        is_apart = as_hls and not self.sound_only
+        path = self.staging / "joined" / f"{self.video['video_id']}.mp4" if is_apart else files[0]
+        failure = _join(files, path) if is_apart else None
+        cut = None if self.sound_only else self.media.cut
+        failure = failure or check_media(path, float(info.get("duration") or self.video["duration_s"]), cut)
         if failure:
             self._wipe()
             return failure
@@ -281,22 +289,18 @@ def _join(files: Sequence[Path], path: Path) -> Failure | None:
     return None
 
 
-def check_media(path: Path, duration_s: float, cut: CutConfig) -> Failure | None:
-    """Checks that the file is what was asked for: 720p, with audio, both streams as long as the site said. None if so.
+def check_media(path: Path, duration_s: float, cut: CutConfig | None) -> Failure | None:
+    """Checks that the file is what was asked for: 720p (not without `cut`: the audio alone was), with audio, both
+    streams as long as the site said. None if so.
 
     A short download raises no error, and if only the audio is short the container still claims the whole length.
     """
     try:
         with open_media(path, MediaLimits()) as container:
-            if not container.streams.video:
-                return Failure(Reason.NOT_A_VIDEO, "no video track")
+            if cut is not None and (failure := _unlike_720p(container, cut)):
+                return failure
             if not container.streams.audio:
                 return Failure(Reason.NO_AUDIO_FORMAT, "no audio track")
-            size = container.streams.video[0].codec_context
-            if size is None:
-                return Failure(Reason.UNSUPPORTED_CODEC, "a video track without a decoder")
-            if not cut.is_720p(size.width, size.height):
-                return Failure(Reason.NO_720P, f"came as {size.width}x{size.height}")
             ends = _ends_s(container)
     except UNREADABLE as error:
         return _failure_of(error, Reason.NOT_A_VIDEO, "cannot be read through")
@@ -307,10 +311,22 @@ def check_media(path: Path, duration_s: float, cut: CutConfig) -> Failure | None
     return None
 
 
+def _unlike_720p(container: Any, cut: CutConfig) -> Failure | None:
+    if not container.streams.video:
+        return Failure(Reason.NOT_A_VIDEO, "no video track")
+    size = container.streams.video[0].codec_context
+    if size is None:
+        return Failure(Reason.UNSUPPORTED_CODEC, "a video track without a decoder")
+    return (
+        None if cut.is_720p(size.width, size.height) else Failure(Reason.NO_720P, f"came as {size.width}x{size.height}")
+    )
+
+
 def _ends_s(container: Any) -> dict[str, float]:
     """The end in seconds of the last packet of each kind of stream, read from the packets themselves."""
-    ends = {stream.type: 0.0 for stream in container.streams if stream.type in ("video", "audio")}
-    for packet in container.demux(video=0, audio=0):
+    tracks = [*container.streams.video[:1], *container.streams.audio[:1]]
+    ends = {track.type: 0.0 for track in tracks}
+    for packet in container.demux(tracks):
         if packet.pts is not None:
             end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
             ends[packet.stream.type] = max(ends[packet.stream.type], end_s)

@@ -41,6 +41,13 @@ class Choice:
     detail: str = ""
 
     @property
+    def sound(self) -> "Choice":
+        """The audio alone, where it is apart; otherwise all of it."""
+        apart = self.formats[1:]
+        name, bytes_ = self.audio
+        return replace(self, format=name, formats=apart, bytes_=max(0, bytes_)) if apart else self
+
+    @property
     def audio(self) -> tuple[str, int]:
         """yt-dlp's id of the audio and its bytes, -1 if the site does not say; ("", -1) if the video's file has it."""
         apart = self.formats[1:]

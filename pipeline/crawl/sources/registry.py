@@ -21,9 +21,8 @@ from pipeline.crawl.sources.folder import FolderStage
 from pipeline.crawl.sources.lists import heads_of
 from pipeline.crawl.sources.urls import Listing, ListRows, UrlFetcher, UrlsStage
 from pipeline.engine.work.unit import Context, Stage
+from pipeline.media.source_files import Fetch
 from pipeline.site.hosts import PoliteHosts
-
-Fetch = Callable[[Mapping[str, Any], Context], Path]
 
 
 @dataclass(frozen=True, slots=True)

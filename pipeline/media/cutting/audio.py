@@ -13,7 +13,7 @@ import av
 from pipeline.media.cutting.mp4 import Track
 from pipeline.media.cutting.span import tick_at, ticks_of
 from pipeline.media.cutting.window import packets_from
-from pipeline.media.probe import Probe
+from pipeline.media.probe import Probe, SoundProbe
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,7 +99,7 @@ def _silence(context: Any) -> bytes:
 
 
 def decode_audio(
-    container: Any, stream: Any, source: Probe, start_ms: int, end_ms: int
+    container: Any, stream: Any, source: SoundProbe, start_ms: int, end_ms: int
 ) -> tuple[NDArray[np.float32] | None, int]:
     """(samples, rate) of a stretch of audio: float32, 1 or 2 channels x samples, within -1 .. 1; None if there is none.
 
@@ -115,7 +115,7 @@ def decode_audio(
 class ClipAudio:
     """The samples of a stretch of source time, collected from decoded frames: float32, 1 or 2 channels x samples."""
 
-    def __init__(self, rate: int, channels: int, source: Probe, start_ms: int, end_ms: int) -> None:
+    def __init__(self, rate: int, channels: int, source: SoundProbe, start_ms: int, end_ms: int) -> None:
         import numpy as np  # heavy, and not needed for clips whose audio is copied
 
         self._rate = rate if rate in _RATES else 48000
@@ -171,7 +171,7 @@ class ClipAudio:
         return (self._samples if self._has_audio else None), self._rate
 
 
-def audio_frames(container: Any, stream: Any, source: Probe, start_ms: int, end_ms: int) -> Iterator[Any]:
+def audio_frames(container: Any, stream: Any, source: SoundProbe, start_ms: int, end_ms: int) -> Iterator[Any]:
     """Yields decoded frames from a little before start_ms on, up to end_ms; packets that do not decode are left out."""
     end = tick_at(end_ms, source, stream.time_base)
     stream.codec_context.flush_buffers()

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Literal
 
 from manifests.reasons import Reason
-from pipeline.media.probe import Probe, Unusable
+from pipeline.media.probe import Probe, SoundProbe, Unusable
 
 MAX_OVERRUN_MS = 500
 """A span that ends at most this long after its video is trimmed: captions often outlast the picture a little."""
@@ -72,7 +72,7 @@ def fit_span(span: Span, source: Probe) -> Span:
     return replace(span, end_ms=source.duration_ms) if late_ms > 0 else span
 
 
-def tick_at(ms: int, source: Probe, time_base: Fraction) -> int:
+def tick_at(ms: int, source: SoundProbe, time_base: Fraction) -> int:
     """The first tick of a track's clock at or after `ms` of source time: `pts >= tick_at(ms)` means `pts >= ms`."""
     return math.ceil((Fraction(ms, 1000) + source.zero_s) / time_base)
 
@@ -82,7 +82,7 @@ def source_ms(tick: int, source: Probe, time_base: Fraction) -> Fraction:
     return (tick * time_base - source.zero_s) * 1000
 
 
-def whole_ms(source: Probe, time_base: Fraction) -> Callable[[int], int]:
+def whole_ms(source: SoundProbe, time_base: Fraction) -> Callable[[int], int]:
     """Returns a function from a track's ticks to source time, ms rounded down; faster than Fractions for many ticks."""
     times, less, over = whole_numbers(time_base * 1000, source.zero_s * 1000)
     return lambda tick: (tick * times - less) // over

@@ -6,6 +6,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from manifests.sample import RECOGNISED, SampleJson
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context, Output, Rejected
+from pipeline.media.own_text import said_in, share_heard
 from pipeline.media.recognise import RecogniseStage, caption_row
 from pipeline.media.stage import MediaStage
 from pipeline.text.captions import read_track
@@ -56,9 +58,19 @@ def process(stage: Any, store: Store, scratch: Path) -> Output:
 def made(tmp_path: Path, film: Path, texts: list[str], **checks: str) -> Output:
     config = config_of(str(model_folder()), **checks)
     store = planned(tmp_path, film, texts)
-    heard = process(RecogniseStage(config, ["v1"]), store, tmp_path / "hear")
+    heard = process(RecogniseStage(config, no_fetch, ["v1"]), store, tmp_path / "hear")
     commit_rows(store, "recognise", "v1", dict(heard.rows))
     return process(MediaStage(config, ["v1"], no_fetch), store, tmp_path / "make")
+
+
+def copy_audio(film: Path, sound: Path) -> None:
+    """Copies the audio of a film into a file of its own."""
+    with av.open(str(film)) as source, av.open(str(sound), "w", format="mp4") as target:
+        track = target.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(source.streams.audio[0]):
+            if packet.dts is not None:
+                packet.stream = track
+                target.mux(packet)
 
 
 def documents(output: Output) -> list[SampleJson]:
@@ -86,7 +98,7 @@ def test_without_a_recogniser_clips_keep_their_captions(film: Path, tmp_path: Pa
     config = config_of(str(tmp_path))  # an empty folder, or not even the extra
     store = planned(tmp_path, film, OWN)
     with pytest.raises(Rejected) as deaf:
-        process(RecogniseStage(config, ["v1"]), store, tmp_path / "hear")
+        process(RecogniseStage(config, no_fetch, ["v1"]), store, tmp_path / "hear")
     assert deaf.value.reason is Reason.NO_RECOGNISER
     for document in documents(process(MediaStage(config, ["v1"], no_fetch), store, tmp_path / "make")):
         assert (document.heard, document.heard_by) == (-1.0, "") and document.text in OWN
@@ -95,7 +107,7 @@ def test_without_a_recogniser_clips_keep_their_captions(film: Path, tmp_path: Pa
 def test_a_model_that_does_not_know_the_captions_language_is_not_asked(film: Path, tmp_path: Path) -> None:
     config = config_of(str(model_folder()))
     store = planned(tmp_path, film, OWN, language="es")
-    [row] = process(RecogniseStage(config, ["v1"]), store, tmp_path / "hear").rows["heard"]
+    [row] = process(RecogniseStage(config, no_fetch, ["v1"]), store, tmp_path / "hear").rows["heard"]
     assert row["words"] == [] and row["language"] == ""
 
 
@@ -106,7 +118,7 @@ def test_a_video_without_captions_gets_what_is_heard_if_the_model_knows_its_lang
     without = {"media_path": str(film), "duration_s": 13.0, "caption_tracks": []}
     videos = [a_video_row("known", language="en-US", **without), a_video_row("not-said", language="", **without)]
     commit_rows(store, "folder", "f", {"videos": [*videos, a_video_row("captioned", media_path=str(film))]})
-    stage = RecogniseStage(config_of(str(model_folder())))
+    stage = RecogniseStage(config_of(str(model_folder())), no_fetch)
     outputs = {
         unit.name: stage.process(unit, Context(store, tmp_path, time.monotonic() + 600)) for unit in stage.units(store)
     }
@@ -116,6 +128,34 @@ def test_a_video_without_captions_gets_what_is_heard_if_the_model_knows_its_lang
     assert (track.kind, track.word_timed, track.punctuated) == (RECOGNISED, True, True)
     assert "Space Telescope" in " ".join(word.text for word in track.words)
     assert [reject.reason for reject in outputs["not-said"].rejects] == [Reason.NO_CAPTIONS]
+
+
+def test_of_a_video_that_is_no_file_the_sound_is_fetched_and_heard_as_in_its_film(film: Path, tmp_path: Path) -> None:
+    config, fetched = config_of(str(model_folder())), list[str]()
+
+    def fetch(video: Any, context: Context) -> Path:
+        fetched.append(video["video_id"])
+        sound = context.scratch / "fetch" / "sound.m4a"
+        sound.parent.mkdir()
+        copy_audio(film, sound)
+        return sound
+
+    in_film = process(RecogniseStage(config, no_fetch, ["v1"]), planned(tmp_path, film, OWN), tmp_path / "film")
+    store = Store(str(tmp_path / "site"))
+    facts = {"media_path": "", "duration_s": 13.0, "caption_tracks": []}
+    videos = [a_video_row("v1", language="en", **facts), a_video_row("other", language="es", **facts)]
+    commit_rows(store, "extract", "v1", {"videos": videos})
+    stage = RecogniseStage(config, fetch)
+    outputs = {}
+    for unit in stage.units(store):
+        assert unit.is_fetched
+        (scratch := tmp_path / unit.name).mkdir()
+        stage.prepare(unit, context := Context(store, scratch, time.monotonic() + 600))
+        outputs[unit.name] = stage.process(unit, context)
+    texts = [said_in(output.rows["heard"][0]["words"], *SPANS[1]) for output in (outputs["v1"], in_film)]
+    assert len(texts[0].split()) > 5 and share_heard(*texts) > 0.85, "and its times are those of the film"
+    assert [reject.reason for reject in outputs["other"].rejects] == [Reason.NO_CAPTIONS]
+    assert fetched == ["v1"], "what the model does not know is not fetched"
 
 
 WORDS = st.lists(st.tuples(st.from_regex(r"[a-z]{1,9}", fullmatch=True), st.integers(1, 2000)), min_size=2, max_size=60)

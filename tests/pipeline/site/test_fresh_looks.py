@@ -11,8 +11,9 @@ from manifests.reasons import Reason
 from miniyoutube.faults import Fault
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import IdentityConfig
-from pipeline.config.media import CutConfig
+from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.crawl.extract import Extractor, FoundVideo
+from pipeline.media.probe import probe, probe_sound
 from pipeline.site import fresh_looks
 from pipeline.site.failures import Failure, Pause
 from pipeline.site.fetch import Fetcher
@@ -43,12 +44,13 @@ class Desk:
         assert isinstance(found, FoundVideo)
         return found
 
-    def fetch(self, found: FoundVideo, **facts: Any) -> Path:
+    def fetch(self, found: FoundVideo, *, sound_only: bool = False, **facts: Any) -> Path:
         info = found.info
         row: dict[str, Any] = {"video_id": info["id"], "media_path": "", "egress": found.identity, "language": "en"}
         row |= {"duration_s": float(info["duration"]), "upload_date": "", "audio_format": "", "audio_bytes": -1}
         row |= facts
-        return Fetcher(self.road.config, self.road.polite)(row, self.road.context())
+        fetcher = Fetcher(self.road.config, self.road.polite, sound_only=sound_only)
+        return fetcher(row, self.road.context())
 
     @property
     def n_extractions(self) -> int:
@@ -66,6 +68,24 @@ def test_a_video_is_extracted_once_for_its_look_and_its_media(site: MiniYouTube,
     assert (desk.n_extractions, desk.n_leases) == (1, 1)
     again = desk.fetch(found)
     assert (desk.n_extractions, desk.n_leases) == (2, 2) and again.read_bytes() == path.read_bytes()
+
+
+def test_the_sound_is_fetched_alone_and_the_media_after_it_without_another_look(
+    site: MiniYouTube, tmp_path: Path
+) -> None:
+    desk = Desk(site, tmp_path)
+    found = desk.look()
+    before = len(site.log.of("media", video_id=desk.video.video_id))
+    sound = desk.fetch(found, sound_only=True)
+    asked = site.log.of("media", video_id=desk.video.video_id)[before:]
+    assert {request.itag for request in asked} == {"140"}
+    probed = probe_sound(sound, MediaLimits())
+    assert probed.audio and abs(probed.duration_ms - 1000 * desk.video.duration_s) < 500
+    assert probe(desk.fetch(found)).audio
+    assert (desk.n_extractions, desk.n_leases) == (1, 1)
+    desk.fetch(found, sound_only=True)  # nothing is kept any more
+    desk.fetch(found)
+    assert (desk.n_extractions, desk.n_leases) == (2, 2)
 
 
 def elsewhere(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,6 +131,9 @@ FACT_OF = {
 }
 """The subjects of the distributions that come from ClipFacts; the others are in the shards' rows."""
 
+SAID_OFTEN = "sentences said in three videos or more"
+"""It counts planned clips, not those in shards."""
+
 
 def distributions(data: ReportData, facts: ClipFacts) -> dict[str, dict[str, int]]:
     """For each subject {value: clips}, most frequent first."""
@@ -150,13 +153,15 @@ def distributions(data: ReportData, facts: ClipFacts) -> dict[str, dict[str, int
         "frames a second": most_frequent(rates),
         "scene cuts in a clip": dict(sorted(most_frequent(facts.scene_cuts).items())),
         "flags": most_frequent(facts.flags),
+        SAID_OFTEN: data.said_often,
     }
 
 
 def clips_behind(data: ReportData, facts: ClipFacts) -> dict[str, int]:
     """The number of clips counted for each subject of the distributions."""
     subjects = distributions(data, facts)
-    return {s: facts.clips_behind[FACT_OF[s]] if s in FACT_OF else data.clips.n for s in subjects}
+    behind = {s: facts.clips_behind[FACT_OF[s]] if s in FACT_OF else data.clips.n for s in subjects}
+    return {**behind, SAID_OFTEN: data.n_texts}
 
 
 def compare(a: Audit, b: Audit) -> list[tuple[str, str, str, str]]:

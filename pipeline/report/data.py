@@ -65,6 +65,23 @@ PROMISED = {
 }
 """By unit: what all planned clips amount to in each category, including those of videos that were rejected later."""
 
+TEXTS_READ = 1_000_000
+"""Clips, more or less, whose sentences are compared; of larger sets those of videos that are evenly chosen."""
+SAID_OFTEN = r"""
+WITH chosen AS (SELECT video_id, text FROM clips WHERE hash(video_id) % ? = 0),
+said AS (
+    SELECT video_id, unnest(list_distinct([
+        trim(regexp_replace(one, '[^\p{L}\p{N}'']+', ' ', 'g')) FOR one IN regexp_extract_all(lower(text), '[^.?!…]+')
+    ])) AS sentence
+    FROM chosen
+)
+SELECT sentence, count(*), (SELECT count(*) FROM chosen) FROM said WHERE sentence SIMILAR TO '(\S+ ){3,}\S+'
+GROUP BY sentence HAVING count(DISTINCT video_id) >= 3 ORDER BY count(DISTINCT video_id) DESC, sentence LIMIT 12
+"""
+"""Sentences of four words or more that are said in three videos or more, whosever they are, each with the planned clips
+that say it; and how many clips were read.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceYield:
@@ -112,6 +129,9 @@ class ReportData:
     losses: tuple[CategoryLoss, ...]
     examples: dict[tuple[str, str], tuple[str, ...]]
     """By (stage, reason): some ids of videos or clips rejected with it."""
+    said_often: dict[str, int]
+    """Sentences that many videos say, and how many of `n_texts` planned clips say each."""
+    n_texts: int
     promised: dict[int, float]
     """By category: the total of its planned clips, in the balance's unit; {} if nothing was planned."""
     sources: tuple[SourceYield, ...]
@@ -129,7 +149,7 @@ def read_report_data(store: Store, seed: int = 0) -> ReportData:
     manifest = head_of(store.read(MANIFEST_NAME), where) if store.exists(MANIFEST_NAME) else {}
     balance = read_balance(store)
     clips = read_clips(store, seed)
-    of_tables = _read_tables(store, balance, seed, largest_channels(clips))
+    of_tables = _read_tables(store, balance, seed, clips)
     pa.default_memory_pool().release_unused()
     return ReportData(
         url=store.url,
@@ -161,19 +181,21 @@ def largest_channels(clips: Clips) -> list[tuple[str, int]]:
     return list(zip(*(column.to_pylist() for column in ordered.columns), strict=True))
 
 
-def _read_tables(
-    store: Store, balance: BalanceResult | None, seed: int, channels: list[tuple[str, int]]
-) -> dict[str, Any]:
+def _read_tables(store: Store, balance: BalanceResult | None, seed: int, clips: Clips) -> dict[str, Any]:
     """What the tables say."""
     promised = PROMISED[balance.unit if balance else "clips"]
-    with stream_tables(store, *FUNNEL, LOSSES, LOOKED_AT, EXAMPLE_IDS, promised, CALLED, seed=seed) as tables:
+    asked = (*FUNNEL, LOSSES, LOOKED_AT, EXAMPLE_IDS, promised, CALLED, SAID_OFTEN)
+    with stream_tables(store, *asked, seed=seed) as tables:
+        often = tables.rows(SAID_OFTEN, 1 + clips.n // TEXTS_READ)
         return {
+            "said_often": {sentence: n for sentence, n, _ in often},
+            "n_texts": often[0][2] if often else 0,
             "funnel": funnel_of(tables),
             "losses": category_losses(tables),
             "examples": examples_of_reasons(tables, read_tombstones(store)),
             "promised": dict(tables.rows(promised)),
             "sources": source_yields(store, tables),
-            "channels": dict(tables.rows(CALLED, [channel for channel, _ in channels])),
+            "channels": dict(tables.rows(CALLED, [channel for channel, _ in largest_channels(clips)])),
         }
 
 

@@ -25,7 +25,7 @@ from manifests.review import read_review
 from manifests.shards import MANIFEST_NAME
 from pipeline.balance.result import BalanceResult, CategoryBalance
 from pipeline.engine.store.store import Store
-from pipeline.report.audit import audit_of, write_audit
+from pipeline.report.audit import SAID_OFTEN, audit_of, write_audit
 from pipeline.report.charts import (
     CONCENTRATION,
     BalanceRow,
@@ -192,6 +192,7 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None, *, is
             policy=Markup(content_policy()),
             is_served=is_served,
             lists=[count_list(title, n, audit.clips_behind[title]) for title, n in audit.distributions.items() if n],
+            OF_TEXTS=("flags", SAID_OFTEN),
             channels=channel_rows(data),
             seed=data.seed,
             per_category=DRAWN,

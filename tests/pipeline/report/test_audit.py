@@ -7,6 +7,7 @@ from threading import Barrier
 import pytest
 from typer.testing import CliRunner
 
+from hdvila_testing.rows import a_clip_row, commit_rows
 from hdvila_testing.shards import NO_CARD, a_data_set
 from manifests.audit import AUDIT_NAME, Audit, Metrics, parse_requirement
 from manifests.errors import UserError
@@ -18,7 +19,7 @@ from pipeline.dataset.reshard import reshard
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.report import clips
-from pipeline.report.audit import read_audit, recount
+from pipeline.report.audit import SAID_OFTEN, read_audit, recount
 from pipeline.report.page import write_report
 
 CONFIG = ShardsConfig(max_samples=5, split=SplitConfig(val=0), card=NO_CARD)
@@ -40,6 +41,21 @@ def test_the_numbers_are_those_of_the_data_set(made: Store) -> None:
     assert sum(c.clips for c in audit.categories) == 10
     assert sum(audit.distributions["resolution"].values()) == 10
     assert abs(sum(c.hd_vila_share for c in audit.categories) - 1) < 0.01
+
+
+def test_a_sentence_that_three_videos_say_is_counted_whosever_they_are(tmp_path: Path) -> None:
+    store = a_data_set(tmp_path, n_videos=4, n_clips=1, videos_a_channel=1, config=CONFIG)
+    said = {
+        "v1": "So that's it. Thanks for watching this one!",
+        "v2": "Thanks for watching, this one. Thanks for watching this one.",
+        "v3": "thanks for watching this one",
+        "v4": "Thanks for watching. So that's it.",
+    }
+    commit_rows(store, "clips", "more", {"clips": [a_clip_row(i, 0, 0, 9000, text=text) for i, text in said.items()]})
+    audit = recount(store)
+    assert audit.distributions[SAID_OFTEN] == {"thanks for watching this one": 3}
+    assert audit.clips_behind[SAID_OFTEN] == len(said)
+    assert "thanks for watching this one" in store.read(write_report(store)).decode()
 
 
 def test_evenness_is_that_of_what_is_left_after_a_removal(tmp_path: Path) -> None:

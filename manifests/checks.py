@@ -73,6 +73,12 @@ CHECKS = (
         ),
     ),
     CheckFacts(
+        "doubted_border",
+        Reason.DOUBTED_BORDER,
+        "flag",
+        "a recogniser hears a sentence go on where the clip begins or ends (media.heard.model)",
+    ),
+    CheckFacts(
         "other_speech",
         Reason.OTHER_SPEECH,
         "flag",

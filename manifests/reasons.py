@@ -119,6 +119,7 @@ class Reason(StrEnum):
     PLAIN_PICTURE = "plain_picture"
     SILENT = "silent"
     LOW_HEARD = "low_heard"
+    DOUBTED_BORDER = "doubted_border"
     OTHER_SPEECH = "other_speech"
     NO_RECOGNISER = "no_recogniser"
     ACROSS_SCENE_CUT = "across_scene_cut"
@@ -283,6 +284,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.PLAIN_PICTURE: _Fact(NEVER, "most of the picture has one brightness"),
     Reason.SILENT: _Fact(NEVER, "the audio is silent"),
     Reason.LOW_HEARD: _Fact(NEVER, "little of its text is heard in its audio"),
+    Reason.DOUBTED_BORDER: _Fact(NEVER, "it begins or ends inside a sentence, as a recogniser hears it"),
     Reason.OTHER_SPEECH: _Fact(NEVER, "its captions are not what is said in it: of another film, or translated"),
     Reason.NO_RECOGNISER: _Fact(LATER, "the speech recogniser cannot be loaded there, or failed; clips go on without"),
     Reason.ACROSS_SCENE_CUT: _Fact(NEVER, "the clip crosses a scene cut"),

@@ -225,7 +225,8 @@ class _Work:
 
     def _findings(self, clip: CutClip, look: ClipLook | None, heard: Heard) -> list[Finding]:
         seen = Seen(self.source.video, heard=heard.faults, shares_heard=self.texts.shares.values())
-        seen.text_heard = self.texts.shares.get(self.parts[clip.n].of, -1.0)
+        of = self.parts[clip.n].of
+        seen.text_heard, seen.is_doubted = self.texts.shares.get(of, -1.0), of in self.texts.doubted
         if look is not None:
             seen = replace(seen, look=look.facts, faults=look.faults, measures=look.measures)
         with self.watch("checks"):

@@ -73,6 +73,8 @@ class Seen:
     """The findings of the audio checks made during the decode pass, by the check's name."""
     text_heard: float = -1.0
     """How much of the clip's text a recogniser hears, 0 to 1; -1: unknown."""
+    is_doubted: bool = False
+    """Whether the recogniser hears a sentence go on at one of the clip's borders."""
     shares_heard: Collection[float] = ()
     """The same of each clip of its video of which it is known."""
 

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.rows import HeardRow, WordRow
-from pipeline.media.own_text import NOT_HEARD, share_heard, texts_heard
+from pipeline.media.own_text import NOT_HEARD, is_doubted, share_heard, texts_heard
 
 OWN = "Take two apples, peel them, and cut each into quarters."
 OTHER = "The senate voted on the bill late last night, and it passed."
@@ -53,3 +54,17 @@ def test_scripts_without_spaces_are_compared_too() -> None:
 def test_a_share_is_between_0_and_1_and_of_the_same_text_1(text: str, other: str) -> None:
     assert 0 <= share_heard(text, other) <= 1
     assert share_heard(text, text) in (0, 1), "0 where there is not one word"
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "doubts"),
+    [
+        ("it ends here", "Before. It ends here. After that", False),
+        ("it ends here", "Before. It ends here and goes on", True),
+        ("it ends here", "What comes before it ends here. After", True),
+        ("other words", "Before. It ends here and goes on", False),
+    ],
+)
+def test_a_border_is_doubted_where_the_sentence_is_heard_to_go_on(text: str, said: str, doubts: bool) -> None:
+    first = 300 * said.lower().split().index("it")
+    assert is_doubted(clip(0, first, first + 900, text), heard(said, 0)) == doubts

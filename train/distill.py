@@ -85,15 +85,11 @@ def student_of(run: Path, out: str, teacher: Encoder, overrides: Sequence[str]) 
     kind, model = config.model.kind, config.model.model_dump()
     if kind not in HALVED or model.get("n_answers"):
         raise UserError(f"{run}: distill compares embeddings, and this model of kind {kind} has none")
-    halved = {f"model.{name}": _value(model, name) // 2 for name in HALVED[kind]}
     defaults = {name: type(config.model).model_fields[name].default for name in config.model.sources}
-    n_frames = min(model["n_frames"], N_FRAMES)
+    smaller = smaller_size(model)
     settings = {
-        **halved,
-        **{f"model.{name}": default for name, default in defaults.items()},
-        "model.n_frames": n_frames,
-        "model.n_segments": 1,
-        "data.stride": config.data.stride * (model["n_frames"] - 1) // (n_frames - 1),
+        **{f"model.{name}": value for name, value in (smaller | defaults).items()},
+        "data.stride": config.data.stride * (model["n_frames"] - 1) // (smaller["n_frames"] - 1),
         "data.tokenizer": run / "tokenizer",
         "objective.distill": 1.0,
         "objective.distill_from": f"{out}/teacher",
@@ -104,18 +100,26 @@ def student_of(run: Path, out: str, teacher: Encoder, overrides: Sequence[str]) 
     return load_config(TrainConfig, run / "config.yaml", [*given, *overrides])
 
 
+def smaller_size(model: Mapping[str, Any]) -> dict[str, int]:
+    """The keys of a student's size, given those of its teacher."""
+    halved = {name: _value(model, name) // 2 for name in HALVED[model["kind"]]}
+    return {**halved, "n_frames": min(model["n_frames"], N_FRAMES), "n_segments": 1}
+
+
 def _value(tree: Mapping[str, Any], name: str) -> int:
     for part in name.split("."):
         tree = tree[part]
     return int(tree)  # type: ignore[call-overload]
 
 
-def embedded(encoder: Encoder, config: TrainConfig, folder: str) -> Head:
-    """Embeds the data set into a folder, or goes on with that; returns its head."""
+def embedded(encoder: Encoder, config: TrainConfig, folder: str, device: torch.device) -> Head:
+    """Embeds the data set into a folder on a device, or goes on with that; returns its head."""
     data = config.data
     manifest = read_manifest(data.manifest, **data.storage_options)
     head = Head(sha256_of_model(encoder), manifest.sha256, encoder.model.config.width, batch=16, sentences=128)
+    encoder.model.to(device)
     embed_all(encoder, manifest, Files(folder), head, n_workers=data.workers, options=data.storage_options)
+    encoder.model.cpu()
     return head
 
 

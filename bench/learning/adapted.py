@@ -12,11 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from statistics import mean
 
 from bench.learning.attribute_set import CLIPS_A_FILM, Film, films, make_films
 from bench.learning.attributes import Tiles, all_scenes
-from bench.learning.hybrid_vs_low import CONFIG, program, trained
+from bench.learning.hybrid_vs_low import CONFIG, cells_of, program, sets, trained
 
 STEPS = 160
 ARMS = {"last blocks": [], "all weights": ["optim.lr_scale={}"]}
@@ -35,25 +34,26 @@ def make_tiles(out: Path) -> Path:
 def arguments(n_clips: int, extra: list[str]) -> list[str]:
     """The keys of a run over the first clips."""
     where = f"data.where=key < 'train-{n_clips // CLIPS_A_FILM:05d}'"
-    keys = [where, f"loop.steps={STEPS}", "loop.epochs=0", *extra]
-    return [part for key in keys for part in ("--set", key)]
+    return sets(where, f"loop.steps={STEPS}", "loop.epochs=0", *extra)
 
 
-def measured(out: Path, seed: int, n_clips: int) -> dict[str, tuple[float, float]]:
+def measured(out: Path, seed: int, n_clips: int) -> dict[str, tuple[float, float | None]]:
     """{arm: R@1 on the other domain and on the old} after as many clips of the other."""
     run, tiles, folder = trained(out, "hybrid", seed), make_tiles(out), out / "adapted" / f"{n_clips}-{seed}"
-    found: dict[str, tuple[float, float]] = {}
+    found: dict[str, tuple[float, float | None]] = {}
     for arm, extra in ARMS.items():
         place = folder / arm.replace(" ", "-")
         place.parent.mkdir(parents=True, exist_ok=True)
-        program("adapt", run, tiles, "--out", place, *arguments(n_clips, extra), log=f"{place}.log")
-        new, old = json.loads((place / "adapt.json").read_text())
+        table = place / "adapt.json"
+        program("adapt", run, tiles, "--out", place, *arguments(n_clips, extra), log=f"{place}.log", makes=table)
+        new, old = json.loads(table.read_text())
         found["before"] = new["before"], old["before"]
         found[arm] = new["after"], old["after"]
     alone = folder / "alone"
     keys = [f"data.manifest={tiles}", f"seed={seed}", f"out={alone}", "eval.every=0"]
-    program("fit", CONFIG, *arguments(n_clips, keys), log=f"{alone}.log")
-    found["from random weights"] = json.loads((alone / "summary.json").read_text())["scores"]["t2v_r1"], float("nan")
+    summary = alone / "summary.json"
+    program("fit", CONFIG, *arguments(n_clips, keys), log=f"{alone}.log", makes=summary)
+    found["from random weights"] = json.loads(summary.read_text())["scores"]["t2v_r1"], None
     return found
 
 
@@ -64,14 +64,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("out/attributes"))
     given = parser.parse_args()
-    print("| clips | what learns | R@1 on them by seed | mean | R@1 on the old by seed | mean |\n" + "|---" * 6 + "|")
+    print("| clips | what learns | R@1 on them by seed | all | R@1 on the old by seed | all |\n" + "|---" * 6 + "|")
     for n_clips in given.clips:
         by_seed = [measured(given.out, seed, n_clips) for seed in given.seeds]
         for arm in by_seed[0]:
-            cells = [str(n_clips), arm]
-            for k in (0, 1):
-                r1 = [rows[arm][k] for rows in by_seed]
-                cells += [", ".join(f"{share:.1%}" for share in r1), f"{mean(r1):.1%}"]
+            new, old = ([rows[arm][k] for rows in by_seed] for k in (0, 1))
+            cells = [str(n_clips), arm, *cells_of(new), *(["", ""] if None in old else cells_of(old))]
             print(f"| {' | '.join(cells)} |", flush=True)
 
 

@@ -82,7 +82,7 @@ def train(view: str, seed: int, manifest: Path, out: Path, overrides: Sequence[s
     run = out / f"{view}-{seed}"
     keys = [f"data.manifest={manifest}", f"data.view={view}", f"seed={seed}", f"out={run}", *overrides]
     before, began = _children_cpu_s(), time.monotonic()
-    program("fit", CONFIG, *(f"--set={key}" for key in keys), log=out / f"{view}-{seed}.log")
+    program("fit", CONFIG, *sets(*keys), log=out / f"{view}-{seed}.log")
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     evals = [record for record in records if record["kind"] == "eval"]
     hits = [hit for text, hit in hits_of(run, manifest.parent) if text in HELD_OUT] if held_out else []
@@ -120,23 +120,37 @@ def hits_of(run: Path, data: Path) -> list[tuple[str, bool]]:
     return found
 
 
-def program(*arguments: object, log: str | Path) -> None:
-    """Runs `hdvila-train` on one thread, with its output in a file."""
+def program(*arguments: object, log: str | Path, makes: Path | None = None) -> None:
+    """Runs `hdvila-train` on one thread, with its output in a file; not if what it makes last is there."""
+    if makes and makes.exists():
+        return
     command = [sys.executable, "-m", "train.cli", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
     with Path(log).open("w") as file:
         subprocess.run(command, check=True, env=environment, stdout=file, stderr=subprocess.STDOUT)
 
 
-def trained(out: Path, view: str, seed: int) -> Path:
+def trained(out: Path, view: str, seed: int, name: str = "hd_vila", overrides: Sequence[str] = ()) -> Path:
     """The folder of an HD-VILA's finished run with a view; makes the set and trains it where that is not done."""
-    manifest, run = out / "set" / "manifest.json", out / "hd_vila" / f"{view}-{seed}"
+    manifest, run = out / "set" / "manifest.json", out / name / f"{view}-{seed}"
     if not manifest.exists():
         make_attribute_set(manifest.parent)
     if not (run / "summary.json").exists():
         run.parent.mkdir(exist_ok=True)
-        train(view, seed, manifest, run.parent, [], held_out=False)
+        train(view, seed, manifest, run.parent, overrides, held_out=False)
     return run
+
+
+def sets(*keys: str) -> list[str]:
+    """Keys as arguments of `hdvila-train`."""
+    return [f"--set={key}" for key in keys]
+
+
+def cells_of(r1: Sequence[float], n: int = 128) -> list[str]:
+    """Two cells: R@1 of each seed among n clips, and all seeds' together with its 95 % interval."""
+    share = float(np.mean(r1))
+    low, high = wilson_interval(share, n * len(r1))
+    return [", ".join(f"{one:.1%}" for one in r1), f"{share:.1%} ({100 * low:.0f} to {100 * high:.0f})"]
 
 
 def _children_cpu_s() -> float:

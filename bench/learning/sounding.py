@@ -14,12 +14,11 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean
 from typing import ClassVar
 
 from bench.learning.attribute_set import MEDIA, films, make_films
 from bench.learning.attributes import Scene, all_scenes
-from bench.learning.hybrid_vs_low import CONFIG, program
+from bench.learning.hybrid_vs_low import CONFIG, cells_of, program, sets
 from pipeline.config.media import CutConfig, MediaConfig
 
 PITCHES = {"deep": 220.0, "low": 440.0, "high": 880.0, "shrill": 1760.0}
@@ -56,14 +55,13 @@ def measured(out: Path, arm: str, seed: int) -> tuple[float, float]:
     run = out / f"{arm.replace(' ', '-')}-{seed}"
     named = r"eval.attributes={colour: a (\w+) ball, way: rolls (\w+), pitch: a (\w+) tone}"
     keys = [f"data.manifest={make_set(out)}", "data.view=low", f"seed={seed}", f"out={run}", "eval.every=240", named]
-    if not (run / "summary.json").exists():
-        sets = [part for key in [*keys, *ARMS[arm]] for part in ("--set", key)]
-        program("fit", CONFIG, *sets, log=f"{run}.log")
+    program("fit", CONFIG, *sets(*keys, *ARMS[arm]), log=f"{run}.log", makes=run / "summary.json")
     r1 = float(json.loads((run / "summary.json").read_text())["scores"]["t2v_r1"])
     if arm == "pictures":
         return r1, r1
-    program("eval", run, "--json", "--set", "model.muted=true", log=f"{run}-muted.json")
-    text = Path(f"{run}-muted.json").read_text()
+    muted = Path(f"{run}-muted.json")
+    program("eval", run, "--json", *sets("model.muted=true"), log=muted)
+    text = muted.read_text()
     return r1, float(json.loads(text[text.index("{") :])["t2v_r1"])
 
 
@@ -74,13 +72,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/heard"))
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    print("| model | R@1 with sound, by seed | mean | without | mean |\n" + "|---" * 5 + "|")
+    print("| model | R@1 with sound, by seed | all | without | all |\n" + "|---" * 5 + "|")
     for arm in ARMS:
         both = [measured(given.out, arm, seed) for seed in given.seeds]
-        cells = [arm]
-        for k in (0, 1):
-            r1 = [scores[k] for scores in both]
-            cells += [", ".join(f"{share:.1%}" for share in r1), f"{mean(r1):.1%}"]
+        cells = [arm, *(cell for r1 in zip(*both, strict=True) for cell in cells_of(r1))]
         print(f"| {' | '.join(cells)} |", flush=True)
 
 

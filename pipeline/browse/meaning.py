@@ -123,11 +123,7 @@ class Meaning:
 
         width = read_head(self._store / self._model()).width
         ((n,),) = run(file.cursor(), "SELECT count(*) FROM all_clips WHERE shard <> ''")
-        n_cells = round(math.sqrt(n))
-        index = faiss.index_factory(
-            width, "IDMap,SQfp16" if n <= MOST_EXACT else f"IVF{n_cells},SQ8", faiss.METRIC_INNER_PRODUCT
-        )
-        share = 1.0 if n <= MOST_EXACT else A_CELL * n_cells / n
+        index, share = index_for(width, n)
         dice = np.random.default_rng(0)
         drawn = [some[dice.random(len(some)) < share] for _, some in self._tables("video")]
         index.train(np.concatenate([np.zeros((0, width), np.float32), *drawn]))
@@ -137,8 +133,6 @@ class Meaning:
             found = run(cursor, "SELECT place, a.rowid FROM wanted JOIN all_clips a USING (key)")
             places, numbers = np.array(found, np.int64).reshape(-1, 2).T
             index.add_with_ids(vectors[places], numbers)
-        if n > MOST_EXACT:
-            faiss.extract_index_ivf(index).nprobe = N_PROBED
         new = path.with_suffix(".faiss-new")
         faiss.write_index(index, str(new))
         new.replace(path)
@@ -169,6 +163,18 @@ class Meaning:
             raise UserError(
                 f"{self._folder}: embeds sentences otherwise than {where}; export the model that made these"
             )
+
+
+def index_for(width: int, n: int) -> tuple[Any, float]:
+    """An empty index for n vectors by their cosine, and the share of these that it is to be trained on."""
+    import faiss
+
+    if n <= MOST_EXACT:
+        return faiss.index_factory(width, "IDMap,SQfp16", faiss.METRIC_INNER_PRODUCT), 1.0
+    n_cells = round(math.sqrt(n))
+    index = faiss.index_factory(width, f"IVF{n_cells},SQ8", faiss.METRIC_INNER_PRODUCT)
+    faiss.extract_index_ivf(index).nprobe = N_PROBED
+    return index, A_CELL * n_cells / n
 
 
 class _Tower:

@@ -35,12 +35,13 @@ def distill(
     teacher = load_checkpoint(run, best=best)
     settings = student_of(run, folder, teacher, overrides or [])
     process, stop = process_from_environment(settings.loop.device), StopRequest(launcher_pid=launcher_pid())
-    heads = {"teacher": embedded(teacher, settings, f"{folder}/teacher")}
+    heads = {"teacher": embedded(teacher, settings, f"{folder}/teacher", process.device)}
     with process_group(process), stop_on_signals(stop):
         outcome = fit(settings, process, stop)
     if outcome.status == "stopped":
         typer.echo(f"{folder}: stopped with a checkpoint; the same command continues")
         raise typer.Exit(ExitCode.DRAINED)
     if process.is_first:
-        heads["pupil"] = embedded(load_checkpoint(Path(settings.out)), settings, f"{folder}/pupil")
+        pupil = load_checkpoint(Path(settings.out))
+        heads["pupil"] = embedded(pupil, settings, f"{folder}/pupil", process.device)
         typer.echo(table(compare(teacher, settings, folder, heads)))

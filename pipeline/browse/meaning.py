@@ -172,7 +172,7 @@ def index_for(width: int, n: int) -> tuple[Any, float]:
     if n <= MOST_EXACT:
         return faiss.index_factory(width, "IDMap,SQfp16", faiss.METRIC_INNER_PRODUCT), 1.0
     n_cells = round(math.sqrt(n))
-    index = faiss.index_factory(width, f"IVF{n_cells},SQ8", faiss.METRIC_INNER_PRODUCT)
+    index = faiss.index_factory(width, f"IVF{n_cells},SQfp16", faiss.METRIC_INNER_PRODUCT)
     faiss.extract_index_ivf(index).nprobe = N_PROBED
     return index, A_CELL * n_cells / n
 

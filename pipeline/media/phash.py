@@ -65,7 +65,7 @@ _COSINES = _COSINES.astype(np.float32)
 _TURNED_BITS = np.uint64(0x5555555555555555)
 """Bits of the odd horizontal frequencies: those coefficients change their sign in a mirrored picture."""
 
-_OF_ONE_BRIGHTNESS = 24
+_OF_ONE_BRIGHTNESS = 16
 """A row or column whose brightest and darkest pixel are no further apart belongs to a bar."""
 
 _MIDDLE_SHARE, _INNER_SHARE = 0.88, 0.7

@@ -6,7 +6,8 @@ shards and the report follow. Each is expected to take what `estimate` says unti
 
 - to find: of a crawl, what the quotas lack, as of the last plan; of files, the batches that are not read yet;
 - to make: with a total, the part of it that is missing (once a crawl has found all it can, of what it found); without
-  one, a video for each that was found.
+  one, a video for each that was found. What is made counts against all the time since the first was begun: a stage that
+  waits for videos to be found goes at their pace.
 
 Unknown for a crawl without a total, until its pace is known: nothing says how much there is.
 """
@@ -21,6 +22,7 @@ from manifests.time_left import TimeLeft, seconds_left, with_range
 from pipeline.config import RunConfig
 from pipeline.crawl.round_files import read_states
 from pipeline.crawl.sources.registry import asks_site
+from pipeline.engine.run import clock
 from pipeline.engine.store.store import Store
 from pipeline.run.costs import read_costs
 
@@ -52,6 +54,7 @@ class Foresight:
         self._total, self._unit = config.balance.total, config.balance.unit
         self._expected = expected
         self._found_at_first: float | None = None
+        self._making_since: float | None = None
         self._rows_before = {table: store.count_rows(table) for table in TABLES}
 
     def __call__(self, lines: Mapping[str, StageStatus]) -> TimeLeft | None:
@@ -65,8 +68,8 @@ class Foresight:
         find_s = seconds_left(
             found - self._found_at_first, 1 - found, sum(line.seconds for line in finding), self._expected.find_s
         )
-        now, made = self._made(media, rows, found)
-        make_s = seconds_left(now, 1 - made, media.seconds, self._expected.make_s)
+        now, made = self._made(media, rows, found, self._is_searching(finding))
+        make_s = seconds_left(now, 1 - made, self._making_s(media), self._expected.make_s)
         if find_s is None or make_s is None:
             return None
         n_clips = max(rows["packs"], rows["clips"])
@@ -84,10 +87,24 @@ class Foresight:
         total = sum(line.total for line in finding)
         return sum(line.done_before + line.done for line in finding) / total if total else 0.0
 
-    def _made(self, media: StageStatus, rows: Mapping[str, int], found: float) -> tuple[float, float]:
+    def _is_searching(self, finding: Sequence[StageStatus]) -> bool:
+        """Whether videos may still be found: what is looked at is not yet known to give clips."""
+        return any(line.in_flight or line.done_before + line.done < line.total for line in finding)
+
+    def _making_s(self, media: StageStatus) -> float:
+        """Seconds since this run began to make clips."""
+        if not media.done and not media.in_flight:
+            return 0.0
+        if self._making_since is None:
+            self._making_since = clock.now() - media.seconds
+        return clock.now() - self._making_since
+
+    def _made(
+        self, media: StageStatus, rows: Mapping[str, int], found: float, is_searching: bool
+    ) -> tuple[float, float]:
         """The share of what is to be made that this run made, and that is made."""
         n_videos = media.done_before + media.done
-        if found >= 1 and media.total and n_videos >= media.total:
+        if found >= 1 and not is_searching and media.total and n_videos >= media.total:
             return 1.0, 1.0
         now, made, all_ = float(media.done), float(n_videos), rows["videos"] / found if found else 0.0
         if self._total is not None and self._unit != "videos":

@@ -44,6 +44,18 @@ def test_a_crawl_is_expected_to_take_what_the_estimate_says_and_then_goes_by_its
     assert dry is not None and dry.likely_s < 400, "no more than what was found can be made"
 
 
+def test_a_crawl_that_waits_for_what_it_looks_at_is_not_nearly_done(tmp_path: Path) -> None:
+    foresight, store = foresee(tmp_path)
+    states(store, full=100.0)
+    made = StageStatus(stage="media", done=20, total=20, seconds=600.0, rows={"packs": 210, "clips": 600})
+    looks = StageStatus(stage="extract", done=10, total=12, in_flight=2, seconds=600.0)
+    waits = foresight({"list": LISTED, "extract": looks, "media": made})
+    assert waits is not None and waits.likely_s == pytest.approx(600, rel=0.2), "half of 420 took 600 s"
+
+    over = foresight({"list": LISTED, "extract": looks.model_copy(update={"done": 12, "in_flight": 0}), "media": made})
+    assert over is not None and over.likely_s < 30, "no look is under way that could bring a clip"
+
+
 def test_nothing_says_how_much_a_crawl_without_a_total_has_to_do(tmp_path: Path) -> None:
     foresight, _ = foresee(tmp_path, "balance.total=null")
     assert foresight({"list": LISTED}) is None

@@ -5,9 +5,8 @@ Code inside a unit handles rows one at a time. What works on a whole data set st
 
 from typing import Annotated, TypedDict
 
-import pyarrow as pa
-
-Int32 = Annotated[int, pa.int32()]
+Int32 = Annotated[int, "int32"]
+"""A number of 32 bits. Arrow itself isn't imported: who cuts clips alone has no use for it, and it takes long."""
 
 
 class WordRow(TypedDict):

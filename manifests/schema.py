@@ -23,7 +23,7 @@ def schema_of(row: Any) -> pa.Schema:
 
 def _arrow_of(kind: Any) -> pa.DataType:
     if get_origin(kind) is Annotated:
-        return get_args(kind)[1]
+        return pa.type_for_alias(get_args(kind)[1])
     if get_origin(kind) is list:
         return pa.list_(_arrow_of(get_args(kind)[0]))
     return pa.struct(list(schema_of(kind))) if is_typeddict(kind) else _ARROW[kind]

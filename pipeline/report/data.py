@@ -75,12 +75,14 @@ said AS (
     ])) AS sentence
     FROM chosen
 )
-SELECT sentence, count(*), (SELECT count(*) FROM chosen) FROM said WHERE sentence SIMILAR TO '(\S+ ){3,}\S+'
+SELECT sentence, count(*) FROM said WHERE sentence SIMILAR TO '(\S+ ){3,}\S+'
 GROUP BY sentence HAVING count(DISTINCT video_id) >= 3 ORDER BY count(DISTINCT video_id) DESC, sentence LIMIT 12
 """
 """Sentences of four words or more that are said in three videos or more, whosever they are, each with the planned clips
-that say it; and how many clips were read.
+that say it.
 """
+TEXTS = "SELECT count(*) FROM clips WHERE hash(video_id) % ? = 0"
+"""How many planned clips were read for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +186,12 @@ def largest_channels(clips: Clips) -> list[tuple[str, int]]:
 def _read_tables(store: Store, balance: BalanceResult | None, seed: int, clips: Clips) -> dict[str, Any]:
     """What the tables say."""
     promised = PROMISED[balance.unit if balance else "clips"]
-    asked = (*FUNNEL, LOSSES, LOOKED_AT, EXAMPLE_IDS, promised, CALLED, SAID_OFTEN)
+    asked = (*FUNNEL, LOSSES, LOOKED_AT, EXAMPLE_IDS, promised, CALLED, SAID_OFTEN, TEXTS)
     with stream_tables(store, *asked, seed=seed) as tables:
-        often = tables.rows(SAID_OFTEN, 1 + clips.n // TEXTS_READ)
+        one_in = 1 + clips.n // TEXTS_READ
         return {
-            "said_often": {sentence: n for sentence, n, _ in often},
-            "n_texts": often[0][2] if often else 0,
+            "said_often": dict(tables.rows(SAID_OFTEN, one_in)),
+            "n_texts": tables.rows(TEXTS, one_in)[0][0],
             "funnel": funnel_of(tables),
             "losses": category_losses(tables),
             "examples": examples_of_reasons(tables, read_tombstones(store)),

@@ -253,7 +253,7 @@ def a_container(width: int = 1280, height: int = 720, ends_s: tuple[float, ...] 
     by_kind = {"video": streams[:1], "audio": streams[1:2], **more}
     listed = _Streams(stream for stream in streams if by_kind.get(stream.type, True))
     listed.video, listed.audio = by_kind["video"], by_kind["audio"]
-    return SimpleNamespace(streams=listed, demux=lambda **_: iter(packets))
+    return SimpleNamespace(streams=listed, demux=lambda *_: iter(packets))
 
 
 class _Streams(list[Any]):

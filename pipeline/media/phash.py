@@ -25,7 +25,7 @@ NOTHING = 0
 """The hash of a region without anything to recognise it by (black, white, a flat colour)."""
 
 WHOLE, MIDDLE, CENTRE, BEGIN, END, INNER, BUT_TOP, BUT_FOOT, BUT_LEFT, BUT_RIGHT = range(10)
-"""Columns of the hashes: the whole picture inside black bars; 88 % of each side; the central strip of 9:16 (of an
+"""Columns of the hashes: the whole picture inside its bars; 88 % of each side; the central strip of 9:16 (of an
 upright picture 16:9), which pillars at both sides (fill above and below) leave as it is; the largest square at the left
 (or upper) end and at the right (or lower) end; 70 % of each side; all but an eighth of the height or width at one side.
 """

@@ -118,7 +118,7 @@ def _requests(
     size: Size, looks: Looks, n_identities: int, cost: dict[str, float], heard_hours: float
 ) -> dict[str, float]:
     media = size.source_hours * cost["source_bytes_an_hour"] / cost["media_bytes_a_request"]
-    heard = max(heard_hours * cost["audio_bytes_an_hour"] / cost["media_bytes_a_request"], size.n_videos)
+    audio = max(heard_hours * cost["audio_bytes_an_hour"] / cost["media_bytes_a_request"], size.n_videos)
     both = {
         kind: looks.n_at_the_site * cost[f"{kind}_requests_a_candidate"]
         + looks.n_fetches * cost[f"{kind}_requests_a_fetch"]
@@ -128,8 +128,8 @@ def _requests(
         "list": size.n_candidates * cost["list_requests_a_listed"] if size.n_named is None else 0.0,
         **both,
         "caption": 0.0 if size.has_texts else size.n_videos * cost["caption_requests_a_video"],
-        "media": max(media, 2 * size.n_videos)
-        + (heard if heard_hours else 0.0),  # one video and one audio file, however short
+        # one video and one audio file, however short; the audio once more to hear it
+        "media": max(media, 2 * size.n_videos) + (audio if heard_hours else 0.0),
         "script": n_identities * math.ceil(looks.days * cost["scripts_an_identity_day"]),
     }
 

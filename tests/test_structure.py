@@ -198,8 +198,8 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     ],
     "tests/pipeline/engine/run/test_status_and_control.py, where the status has it": ["pipeline/engine/run/spending"],
     "tests/pipeline/engine/run/test_stage_run.py, by what a stage has done": ["pipeline/engine/run/name_set"],
-    "tests/pipeline/engine/store/test_store.py and tests/pipeline/engine/store/test_segments.py, through the store": [
-        f"pipeline/engine/store/{name}" for name in ("committed", "unit_parts")
+    "tests/pipeline/engine/store/test_store.py and tests/pipeline/engine/store/test_merge.py, through the store": [
+        f"pipeline/engine/store/{name}" for name in ("committed", "segment_files", "unit_parts")
     ],
     "tests/pipeline/dataset/test_links.py, by every command that writes": ["manifests/inside"],
     "tests/pipeline/dataset/test_fsck.py, which harms each kind of file": [

@@ -76,24 +76,14 @@ class FakeRay:
     sent: list[Task] = field(default_factory=list)
     cancelled: list[tuple[Task, bool]] = field(default_factory=list)
     slots_asked: list[int] = field(default_factory=list)
-    bundles_asked: list[dict[str, float]] = field(default_factory=list)  # of the last time
-    measured: list[Any] = field(default_factory=list)  # what went to its metrics
-    forgotten: list[int] = field(default_factory=list)
     roll: Roll = field(default_factory=Roll)
-    roll_is_gone: bool = False
-    draining: dict[str, int] = field(default_factory=dict)  # when each leaves, ms since 1970
     is_shut: bool = False
-    is_there: bool = True
-    n_looks: int = 0
-    waited: list[float] = field(default_factory=list)
-    actors: list[dict[str, Any]] = field(default_factory=list)
 
     def request_resources(self, num_cpus: int, bundles: Sequence[Any] = ()) -> None:
         self.slots_asked.append(num_cpus)
-        self.bundles_asked = [dict(bundle) for bundle in bundles]
 
     def is_initialized(self) -> bool:
-        return self.is_there
+        return True
 
     def get_runtime_context(self) -> Any:
         return SimpleNamespace(get_node_id=lambda: "of the driver")
@@ -102,7 +92,6 @@ class FakeRay:
         self.is_shut = True
 
     def nodes(self) -> list[dict[str, Any]]:
-        self.n_looks += 1
         return list(self.machines)
 
     def put(self, value: Any) -> Any:
@@ -121,8 +110,6 @@ class FakeRay:
     def wait(self, refs: Sequence[Task], *, num_returns: int, timeout: float) -> tuple[list[Task], list[Task]]:
         assert 0 < num_returns <= len(refs)
         over = [ref for ref in refs if ref.is_over][:num_returns]
-        if len(over) < num_returns:
-            self.waited.append(timeout)
         return over, [ref for ref in refs if ref not in over]
 
     def cancel(self, ref: Task, *, force: bool = False) -> None:
@@ -158,13 +145,7 @@ class _RollActor:
         self._ray = ray
 
     def __getattr__(self, name: str) -> Any:
-        def remote(*args: Any) -> Any:
-            if name == "forget":
-                self._ray.forgotten += args[0]
-            gone = cluster.RayError("the roll went away")  # type: ignore[no-untyped-call]
-            return gone if self._ray.roll_is_gone else getattr(self._ray.roll, name)(*args)
-
-        return type("Method", (), {"remote": staticmethod(remote)})
+        return SimpleNamespace(remote=getattr(self._ray.roll, name))
 
 
 class _Actor:
@@ -174,7 +155,6 @@ class _Actor:
         self._ray = ray
 
     def options(self, **options: Any) -> _Actor:
-        self._ray.actors.append(options)
         return self
 
     def remote(self, *_: Any) -> _RollActor:
@@ -182,35 +162,23 @@ class _Actor:
 
 
 @contextmanager
-def an_executor(
-    machines: list[dict[str, Any]],
-    *,
-    address: str = "",
-    started: list[Any] | None = None,
-    look_every_s: float = 0.0,
-    **more: Any,
-) -> Iterator[tuple[FakeRay, Any]]:
-    """(the cluster, an executor on it). The list of machines may change; each look at them is a new one.
-
-    `started`: there is no Ray yet, and this takes up with what one was started. `look_every_s`: how often it looks at
-    the machines, and for what is overdue.
-    """
-    ray = FakeRay(machines, is_there=started is None)
+def an_executor(machines: list[dict[str, Any]], *, address: str = "", **more: Any) -> Iterator[tuple[FakeRay, Any]]:
+    """(the cluster, an executor on it). The list of machines may change; each look at them is a new one."""
+    ray = FakeRay(machines)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cluster, "ray", ray)
         patch.setattr("pipeline.engine.on_ray.machines.ray", ray)
-        patch.setattr("pipeline.engine.on_ray.machines.draining_nodes", lambda: dict(ray.draining))
+        patch.setattr("pipeline.engine.on_ray.machines.draining_nodes", dict)
         patch.setattr(cluster, "RollActor", _Actor(ray))
         patch.setattr(cluster, "attempt_remotely", _Remote(ray, "attempt"))
         patch.setattr(cluster, "fetch_remotely", _Remote(ray, "fetch"))
         patch.setattr(cluster, "NodeAffinitySchedulingStrategy", OnNode)
-        measured = SimpleNamespace(take=ray.measured.append, take_run=ray.measured.append)
-        patch.setattr(cluster, "Metrics", lambda: measured)
+        patch.setattr(cluster, "Metrics", lambda: SimpleNamespace(take=print, take_run=print))
         patch.setattr(cluster, "SharedActor", _Actor(ray))
-        patch.setattr(cluster, "start_ray", lambda *given: started.append(given) if started is not None else None)
+        patch.setattr(cluster, "start_ray", lambda *given: None)
         patch.setattr(cluster, "request_resources", ray.request_resources)
-        patch.setattr(cluster, "LOOK_EVERY_S", look_every_s)
-        patch.setattr("pipeline.engine.on_ray.machines.LOOK_EVERY_S", look_every_s)
+        patch.setattr(cluster, "LOOK_EVERY_S", 0.0)
+        patch.setattr("pipeline.engine.on_ray.machines.LOOK_EVERY_S", 0.0)
         yield ray, RayExecutor(Path("scratch"), address=address, **more)
 
 

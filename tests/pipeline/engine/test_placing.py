@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -219,3 +220,20 @@ def test_units_that_wait_for_their_fetch_can_be_dropped_and_all_can_be_cancelled
     assert [force for _, force in ray.cancelled] == [True] * 3
     assert executor.n_without_slot == 0 and executor.collect(0.0) is None
     assert executor.drop_queued() == {}
+
+
+def test_a_machine_that_failed_gets_no_unit_for_half_an_hour_and_then_for_an_hour(
+    three: tuple[FakeRay, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray, executor = three
+    now = [1000.0]
+    monkeypatch.setattr("pipeline.engine.on_ray.machines.time", SimpleNamespace(monotonic=lambda: now[0]))
+    for minutes in (30, 60, 120):
+        assert executor.fence("a")
+        submit(executor, "u")
+        assert ray.sent[-1].options["label_selector"] == {"ray.io/node-id": "!in(a)"}
+        now[0] += 60 * minutes - 1
+        assert executor.n_slots == 8
+        now[0] += 1
+        submit(executor, "v")
+        assert "label_selector" not in ray.sent[-1].options, "its time is over"

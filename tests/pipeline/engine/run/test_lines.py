@@ -250,14 +250,6 @@ def test_a_long_unit_of_a_later_stage_begins_in_time_to_end_with_its_stage(run: 
     assert ran == ["long", *first.lasts_s, "longer", *(f"b{i}" for i in range(4))], "what has time keeps its turn"
 
 
-def test_where_units_do_not_say_how_long_they_take_the_stage_that_began_first_comes_first(
-    run: Callable[..., Watching],
-) -> None:
-    ran = run(one_chain(Numbered("cut", 4)), one_chain(Numbered("cut", 4, first=4)), n_slots=1).ran
-
-    assert ran == [f"cut u{i}" for i in range(8)]
-
-
 def test_the_total_of_a_batch_counts_what_earlier_ones_made(
     store: Store, tmp_path: Path, run: Callable[..., Watching]
 ) -> None:

@@ -83,14 +83,3 @@ def test_a_process_that_plans_keeps_no_large_block_that_is_freed() -> None:
 def test_pages_between_blocks_in_use_are_given_back() -> None:
     assert int(_printed(HOLD_BETWEEN_BLOCKS.format(call=""))) > 30_000
     assert int(_printed(HOLD_BETWEEN_BLOCKS.format(call="return_free_pages()"))) < 10_000
-
-
-def test_commands_use_no_pool_of_arrows_own() -> None:
-    program = "import sys; from pipeline.cli import main; sys.argv = ['hdvila-pipeline', '--version']\n"
-    ask = "try:\n    main()\nexcept SystemExit:\n    import pyarrow; print(pyarrow.default_memory_pool().backend_name)"
-    assert _printed(program + ask).splitlines()[-1] == "system"
-
-
-def test_a_pool_that_the_user_chose_stays() -> None:
-    code = "from pipeline.engine.run.memory import return_freed_memory as f; f(); import pyarrow as pa"
-    assert _printed(f"{code}; print(pa.default_memory_pool().backend_name)", **{ARROW_POOL: "mimalloc"}) == "mimalloc"

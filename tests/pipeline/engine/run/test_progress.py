@@ -61,21 +61,6 @@ def test_a_command_that_reads_shards_says_how_many_before_the_first_and_how_long
     assert lines == ["verify: 3 shards", "verify: 2 of 3 shards, 6 a minute, 10 s left"]
 
 
-def test_on_a_terminal_the_line_has_its_rate_and_what_is_printed_beside_it_stays_whole(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    clock = [1000.0]
-    monkeypatch.setattr(progress.clock, "now", lambda: clock[0])
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "80")
-    for shard in counted(["a", "b", "c"], 3, "verify"):
-        clock[0] += 60
-        print(f"fault in {shard}")
-    shown = capsys.readouterr()
-    assert shown.out == "fault in a\nfault in b\nfault in c\n"
-    assert "verify" in shown.err and "1 a minute" in shown.err
-
-
 def test_what_has_no_number_is_told_at_once_and_while_it_lasts(
     lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,21 +79,6 @@ def shards(clock: list[float], n: int) -> Iterator[int]:
     for i in range(n):
         yield i
         clock[0] += 7.5
-
-
-def test_a_message_names_its_stage_unit_and_machine_in_files(lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    records: list[logging.LogRecord] = []
-    monkeypatch.setattr(log.handlers[0], "emit", records.append)
-    with RunProgress() as run:
-        stage = run.stage("media", 0)
-        stage.say("lost", unit="v", node="n")
-        stage.committed("v", "n", {"seconds": 2.5, "rows": {"packs": 1}, "parts": {"packs": "p"}})
-    lost, made = records
-    assert (lost.getMessage(), lost.levelname) == ("media: lost", "WARNING")
-    assert (made.getMessage(), made.levelname) == ("media: v committed", "INFO")
-    facts = {"stage": "media", "unit": "v", "node": "n"}
-    assert lost.__dict__["facts"] == facts and made.__dict__["facts"] == {**facts, "seconds": 2.5, "rows": {"packs": 1}}
-    assert (lost.__dict__[FOR_FILES], made.__dict__[FOR_FILES]) == (False, True)
 
 
 def a_terminal() -> tuple[Console, io.StringIO]:
@@ -137,32 +107,6 @@ def test_on_a_terminal_each_stage_name_has_a_line_that_ends_whole_and_messages_s
     assert screen.getvalue().endswith(WIPED), "and all of them in the end"
     assert "media: [red] lost 12 %" in screen.getvalue(), "as it is: no markup"
     assert lines == ["media: [red] lost 12 %"], "it is marked as one for files"
-
-
-@pytest.mark.parametrize(
-    ("n_done", "seconds", "n_all", "said"),
-    [
-        (0, 60, 5, ""),
-        (5, 0, 5, ""),
-        (1, 0.5, 0, ", 120 a minute"),
-        (5, 60, 5, ", 5 a minute"),
-        (1, 60, 2, ", 1 a minute, 60 s left"),
-    ],
-)
-def test_a_rate_is_told_once_there_is_one_and_what_is_left_where_it_is_known(
-    n_done: int, seconds: float, n_all: int, said: str
-) -> None:
-    assert progress.pace(n_done, seconds, n_all) == said
-
-
-def test_what_has_no_number_is_a_live_line_on_a_terminal(
-    lines: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    with under_way("starting a local Ray"):
-        assert lines == ["starting a local Ray"]
-    shown = capsys.readouterr().err
-    assert "starting a local Ray" in shown and shown.endswith(WIPED)
 
 
 def test_the_log_goes_to_the_terminal_for_people_and_to_a_file_for_programs(

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from hdvila_testing.requests import count_requests
 from manifests.errors import UserError
 from manifests.lock import LockLost, RunLock
 from manifests.run_status import Control, RunStatus, StageStatus
@@ -21,11 +20,9 @@ from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.spending import Prices
 from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.run.status_files import read_run_status, write_control
-from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
 from tests.pipeline.engine.desk_runs import UNITS, StopsAfter, run
-from tests.pipeline.engine.merges import fill, merge_all
 from tests.pipeline.engine.run.test_lines import Jumping
 from tests.pipeline.engine.toys import ToyStage
 
@@ -212,28 +209,3 @@ def test_the_status_of_a_run_that_stops_says_why(store: Store, at: Jumping) -> N
     at.at += 10
     running.take({})
     assert (status_of(store)["state"], status_of(store)["exit_code"]) == ("running", 0)
-
-
-def test_to_begin_takes_the_same_requests_whatever_was_done_before(tmp_path: Path) -> None:
-    counts = []
-    for n in (12, 36, 108):
-        store = Store(str(tmp_path / str(n)))
-        fill(store, [f"u{i:03}" for i in range(n)], a_group=n)
-        merge_all(store, MergeSizes(n_units=n // 4, fan_in=9, grace_s=0))
-        store = Store(store.url)
-        with count_requests() as counted:
-            Desk(store).begin()
-        counts.append(counted.n)
-        assert store.n_committed("making") == n == len(store.committed("making"))
-    assert counts[0] == counts[1] == counts[2] and counts[0] < 12
-
-
-def test_units_that_were_taken_back_are_not_counted(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "out"))
-    fill(store, [f"u{i}" for i in range(6)])
-    merge_all(store)
-    fill(store, ["u6", "u7"])
-    store.uncommit("making", "u1", "u7")
-
-    assert store.n_committed("making") == 6 == len(store.committed("making"))
-    assert store.n_committed("clips") == 0

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pipeline.engine.run.lines import ListedInThread
 from pipeline.engine.run.units_so_far import UnitsSoFar
@@ -64,14 +63,6 @@ def test_parts_whose_units_are_committed_are_not_told(tmp_path: Path) -> None:
     assert [part.unit for part in units.new_parts(Told())] == ["u1", "u3"]
     units.add("reader", ["of-u1"])
     assert "of-u1" in units.committed("reader") and "of-u3" not in units.committed("reader")
-
-
-def test_each_stage_over_a_table_is_told_for_itself(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "out"))
-    fill(store, ["u1"])
-    units: Any = UnitsSoFar(store)
-
-    assert [len(units.new_parts(Told(name=name))) for name in ("reader", "other", "reader")] == [1, 1, 0]
 
 
 def test_parts_may_be_looked_for_in_a_thread_while_the_loop_commits(tmp_path: Path) -> None:

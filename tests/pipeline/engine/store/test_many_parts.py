@@ -49,12 +49,6 @@ def test_each_part_has_its_own_rows(store: Store, monkeypatch: pytest.MonkeyPatc
             assert found[i].equals(store.read_part(part, SCHEMA.names).cast(SCHEMA))
 
 
-def test_a_file_is_read_once_also_where_rows_of_other_parts_lie_between(store: Store) -> None:
-    of_one = [part for part in store.parts("clips") if part.path == store.parts("clips")[0].path]
-    ((owners, rows),) = read_many(store, of_one[::2], SCHEMA)
-    assert len(of_one) == 5 and rows.num_rows == len(owners) == sum(part.n_rows for part in of_one[::2])
-
-
 def test_parts_of_one_file_are_read_together_and_files_side_by_side(store: Store) -> None:
     parts = store.parts("clips")
     with count_requests(0.02) as counted:

@@ -6,7 +6,6 @@ import random
 import shutil
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hdvila_testing.requests import count_requests
-from manifests.parquet import parquet_bytes
-from pipeline.engine.store import merge
 from pipeline.engine.store.delete_merged import sweep_orphans, sweep_segments
 from pipeline.engine.store.merge import MergeSizes, install, plan_merge
-from pipeline.engine.store.segment_files import _InOrder, write_segment
-from pipeline.engine.store.segments import SegmentReader, change_head, read_head
+from pipeline.engine.store.segment_files import write_segment
+from pipeline.engine.store.segments import read_head
 from pipeline.engine.store.store import Store
 from tests.pipeline.engine.merges import SIZES, UNITS, fill, merge_all, said, same
-from tests.pipeline.engine.store.test_segments import a_segment
 
 
 class Killed(BaseException):
@@ -173,17 +168,6 @@ def test_a_merge_beside_a_run_knows_what_happened_meanwhile(tmp_path: Path) -> N
     assert same(said(Store(store.url)), before) and before["facts"]["u6"][0] == 1
 
 
-def test_a_run_keeps_nothing_in_memory_of_commits_that_are_merged(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "out"))
-    fill(store, UNITS)
-    before, paths = said(store), store.commits.paths("making")
-    merge_all(store, replace(SIZES, grace_s=3600))
-    assert same(said(store), before) and len(paths) == 7
-    for path in paths:
-        with pytest.raises(FileNotFoundError):
-            store.commits.facts(path, "u1")
-
-
 @pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32), st.integers(5, 25))
@@ -222,96 +206,3 @@ def test_any_order_of_commits_retries_merges_and_kills_keeps_the_books(
         assert sorted((row["video_id"], row["title"]) for row in ids) == sorted(titles)
         assert store.read_rejects().num_rows == sum(int(unit[1:]) % 2 == 0 for unit in wanted)
     assert isinstance(store.read_table("clips"), pa.Table)
-
-
-def test_a_merge_of_segments_reads_each_of_their_files_once(tmp_path: Path) -> None:
-    store, units = Store(str(tmp_path)), [f"u{i}" for i in range(60)]
-    for begin in (0, 30):
-        fill(store, units[begin : begin + 30])
-        merge_all(store, MergeSizes(n_units=30, fan_in=9, grace_s=0))
-    before = said(store)
-    head, _ = read_head(store)
-    n_files = sum(len(segment.sizes) for segment in head.segments)
-    again = Store(store.url)
-    job = plan_merge(again, MergeSizes(n_units=30, fan_in=2))
-    assert job and len(job.replaced) == len(head.segments) == 2
-    with count_requests() as counted:
-        segment = write_segment(again, job)
-    assert counted.kinds["cat_file"] <= 2 * n_files < len(units)
-    assert install(again, job, segment) and same(said(Store(store.url)), before)
-
-
-def test_rows_that_lie_in_several_row_groups_come_whole(tmp_path: Path) -> None:
-    rows = pa.table({name: [f"{name} {i}" for i in range(9)] for name in ("video_id", "text")})
-    folder = tmp_path / "segments" / "x" / "y"
-    folder.mkdir(parents=True)
-    (folder / "clips.parquet").write_bytes(parquet_bytes(rows.select(["video_id"]), row_group_size=2))
-    (folder / "clips.wide.parquet").write_bytes(parquet_bytes(rows, row_group_size=2))
-    one = _InOrder(Store(str(tmp_path)), "segments/x/y/clips.parquet", 9)
-    for first, n_rows in ((0, 3), (3, 1), (5, 4)):
-        assert one.rows(first, n_rows).select(rows.column_names).equals(rows.slice(first, n_rows))
-
-
-def due(store: Store, **sizes: int) -> Any:
-    return plan_merge(store, MergeSizes(**{"n_units": 3, "fan_in": 2, "max_bytes": 1000, **sizes}))
-
-
-def test_loose_units_are_merged_once_there_are_enough_oldest_groups_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = Store(str(tmp_path / "out"))
-    fill(store, ["u9", "u1"], a_group=1)
-    assert due(store) is None and due(store, n_units=0) is None
-    fill(store, ["u5", "u3"], a_group=1)
-    monkeypatch.setattr(merge, "MOST_AT_ONCE", 0)
-
-    job = due(store)
-    assert (job.stage, job.level, job.replaced) == ("making", 0, ()) and list(job.facts) == ["u1", "u5", "u9"]
-    assert {table: [part.unit for part in parts] for table, parts in job.parts.items()} == {
-        "videos": ["u1", "u5", "u9"],
-        "clips": ["u1", "u5", "u9"],
-    }
-    monkeypatch.setattr(merge, "MOST_AT_ONCE", 4)
-    assert list(due(store).facts) == ["u1", "u3", "u5", "u9"]
-    fill(store, ["u2"])
-    monkeypatch.setattr(merge, "MOST_AT_ONCE", 99)
-    assert [part.unit for part in due(store).parts["rejects"]] == ["u2"]
-
-
-def test_a_unit_that_lost_a_part_is_left_and_the_others_are_merged_only_if_they_are_enough(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "out"))
-    fill(store, ["u1", "u2", "u3", "u4"])
-    lost = [part for part in store.reject_parts("making") if part.unit == "u4"]
-    store.delete(lost[0].path)
-    store = Store(store.url)
-
-    assert list(due(store).facts) == ["u1", "u2", "u3"]
-    assert due(store, n_units=4) is None
-
-
-def segments_of(store: Store, *sizes: tuple[int, int]) -> None:
-    """Segments with such (level, bytes)."""
-    made = [a_segment(f"{i:016x}", 1, level=level, bytes=n_bytes) for i, (level, n_bytes) in enumerate(sizes)]
-    change_head(store, lambda head: head.model_copy(update={"segments": tuple(made)}))
-
-
-@pytest.mark.parametrize(
-    ("sizes", "replaced", "level"),
-    [
-        ([(0, 1)], None, 0),
-        ([(0, 1), (1, 1)], None, 0),
-        ([(1, 1), (0, 1), (1, 1), (0, 1), (0, 1)], [1, 3], 1),
-        ([(0, 1), (1, 999), (1, 999)], [1, 2], 2),
-        ([(0, 1), (1, 999), (1, 1000)], None, 0),
-    ],
-)
-def test_segments_of_a_level_are_merged_once_there_are_enough_that_are_small(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: Any, replaced: list[int] | None, level: int
-) -> None:
-    store = Store(str(tmp_path / "out"))
-    segments_of(store, *sizes)
-    monkeypatch.setattr(SegmentReader, "facts", lambda *_: iter([]))
-
-    job = due(store)
-    assert (None if job is None else [int(name, 16) for name in job.replaced]) == replaced
-    assert job is None or job.level == level

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from hdvila_testing.requests import count_requests
 from manifests.files import Files
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.merge import MergeSizes, plan_merge
@@ -33,33 +32,6 @@ def test_each_part_comes_once_however_commits_merges_and_looks_follow_one_anothe
         came[folder] += [part.unit for part in look.new()]
         assert sorted(came[folder]) == sorted(part.unit for part in store.parts(folder))
         assert look.new() == []
-
-
-def test_parts_of_a_look_are_in_the_order_of_all_parts_and_can_be_read_where_they_lie(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "out"))
-    fill(store, [f"u{i}" for i in range(9)])
-    merge_all(Store(store.url), MergeSizes(n_units=6, fan_in=9, grace_s=0))
-    fill(store, [f"u{i}" for i in range(9, 12)])
-
-    parts = NewParts(store, "clips").new()
-
-    assert parts == store.parts("clips")
-    assert [store.read_part(part).num_rows for part in parts] == [3] * 12
-
-
-def test_a_look_costs_as_many_requests_after_300_units_as_after_30(tmp_path: Path) -> None:
-    costs = set()
-    for n in (30, 100, 300):
-        store = Store(str(tmp_path / f"{n}"))
-        fill(store, [f"u{i}" for i in range(n)], a_group=n)
-        merge_all(store, MergeSizes(n_units=n, fan_in=9, grace_s=0))
-        look = NewParts(store, "clips")
-        assert len(look.new()) == n
-        fill(store, ["u9000"])
-        with count_requests(0.0) as counted:
-            assert [part.unit for part in look.new()] == ["u9000"]
-        costs.add(counted.n)
-    assert len(costs) == 1
 
 
 @pytest.mark.parametrize("many", ["merged, kept for readers", "not merged yet"])

@@ -3,19 +3,14 @@
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from manifests.errors import DamagedFile
-from manifests.files import Files
-from manifests.parquet import parquet_bytes
-from pipeline.engine.store import store as store_module
-from pipeline.engine.store.segments import Head, change_head, read_head
+from pipeline.engine.store.segments import read_head
 from pipeline.engine.store.store import Store
-from pipeline.engine.store.unit_parts import Part, strays
+from pipeline.engine.store.unit_parts import strays
 from tests.pipeline.engine.merges import UNITS, fill, make, merge_all
 
 LOOSE = ["u91", "u92"]
@@ -37,17 +32,6 @@ def half(written: Path, tmp_path: Path) -> Store:
     return Store(str(shutil.copytree(written, tmp_path / "out")))
 
 
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The paths that are read from now on, whole or in part."""
-    paths: list[str] = []
-    for name in ("read", "read_range"):
-        call = getattr(Files, name)
-        monkeypatch.setattr(
-            Files, name, lambda f, path, *more, call=call: [paths.append(path), call(f, path, *more)][1]
-        )
-    return paths
-
-
 def test_parts_are_named_in_the_order_of_their_units_wherever_they_lie(half: Store) -> None:
     live = sorted({*UNITS, *LOOSE} - {"u3"})
     assert [part.unit for part in half.parts("clips")] == live
@@ -60,14 +44,6 @@ def test_parts_are_named_in_the_order_of_their_units_wherever_they_lie(half: Sto
     assert sorted(part.unit for part in loose) == LOOSE
     tables = {part.table for part in (*half.parts("clips"), *half.reject_parts("making"))}
     assert tables == {"clips", "rejects/making"}
-
-
-def test_merged_rows_are_counted_without_being_read(half: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    half.parts("clips")
-    paths = asked(monkeypatch)
-    assert half.count_rows("clips") == 3 * 14 and half.count_rows("listings") == 0
-    assert sum(path.startswith("clips/") for path in paths) == 2
-    assert not any(path.endswith("clips.parquet") for path in paths)
 
 
 def test_runs_are_the_rows_of_the_table_a_file_at_a_time(half: Store) -> None:
@@ -114,47 +90,6 @@ def test_a_damaged_part_is_named_with_what_is_wrong(half: Store) -> None:
         assert "\n" not in str(error.value)
 
 
-def test_pieces_of_a_part_are_whole_row_groups_and_read_only_what_is_asked_for(
-    half: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    part = max((part for part in half.parts("clips") if part.n_rows >= 0), key=lambda part: part.first)
-    whole = Part(part.stage, "", part.path, 0, 39)
-    columns = ["text", "clip_id", "start_ms"]
-    rows = half.read_part(whole, columns)
-    (piece,) = half.pieces(whole, columns)
-    assert (piece.first, piece.n_rows) == (0, 39) and piece.read(columns).equals(rows)
-    assert piece.read(["clip_id", "gone"]).column_names == ["clip_id"]
-    table = pq.read_table(half.path(part.path))
-    half.write(part.path, parquet_bytes(table, row_group_size=10))
-    half.segments.sizes.clear()
-    wide = pq.read_table(half.path(part.path.replace(".parquet", ".wide.parquet")))
-    half.write(part.path.replace(".parquet", ".wide.parquet"), parquet_bytes(wide, row_group_size=10))
-    assert len(list(half.pieces(whole, ["clip_id"]))) == 1, "so few rows are one piece"
-    monkeypatch.setattr(store_module, "PIECE_BYTES", 1)
-    pieces = list(half.pieces(whole, ["clip_id"]))
-    assert [(piece.first, piece.n_rows) for piece in pieces] == [(0, 10), (10, 10), (20, 10), (30, 9)]
-    assert len(list(half.pieces(whole, ["clip_id"], 1 << 30))) == 1, "as large as is asked for"
-    paths = asked(monkeypatch)
-    (narrow, *_) = half.pieces(whole, ["clip_id"], 1 << 30)
-    narrow.read(["clip_id"])
-    assert not [path for path in paths if path.endswith(".wide.parquet")]
-    assert pa.concat_tables([piece.read(columns) for piece in half.pieces(whole, columns, 1)]).equals(rows)
-
-
-def test_a_commit_of_a_merged_unit_is_said_anew_with_parts_of_its_own(half: Store) -> None:
-    before = half.read_table("clips")
-    facts = half.commit_facts("making", "u5")
-    assert facts["segment"] and "parts" not in facts
-    half.commit("making", "u5", facts)
-
-    again = Store(half.url)
-    anew = again.commit_facts("making", "u5")
-    assert "segment" not in anew and sorted(anew["parts"]) == ["clips", "videos"] and "segment" in facts
-    assert again.read_table("clips").equals(before)
-    (part,) = again.parts_of("clips", ["u5"]).values()
-    assert part.n_rows == -1 and part.path == anew["parts"]["clips"] and part.path.startswith("clips/part-making-u5-")
-
-
 def test_parts_of_attempts_that_nobody_named_are_swept_and_nothing_else(half: Store) -> None:
     make(half, "u93", version=7), make(half, "u92", version=8)
     half.write("clips/other.parquet", b""), half.write("clips/part-x.txt", b"")
@@ -172,39 +107,6 @@ def test_rejects_are_counted_by_reason_merged_or_not_and_without_those_taken_bac
     half.uncommit("making", "u4", "u92")
     assert half.reject_counts("making") == Counter(private=6)
     assert half.read_rejects().num_rows == 6
-
-
-def test_facts_of_units_are_told_by_name_but_for_those_that_are_known(half: Store) -> None:
-    told = half.all_commit_facts("making", but=lambda unit: unit in ("u0", "u91"))
-    assert [unit for unit, _ in told] == sorted({*UNITS, "u92"} - {"u0", "u3"})
-    assert half.stages() == ["making"] and half.committed("other") == set()
-    with pytest.raises(FileNotFoundError, match="no commit of u3"):
-        half.commit_facts("making", "u3")
-    half.commit_all("new", {})
-    assert half.stages() == ["making"], "nothing was written"
-
-
-def test_a_reader_starts_over_until_nothing_moves_under_it(half: Store) -> None:
-    seen: list[int] = []
-
-    def read(head: Head) -> int:
-        seen.append(head.generation)
-        if len(seen) == 1:
-            raise FileNotFoundError("moved")
-        if len(seen) == 2:
-            change_head(Store(half.url), lambda head: head.model_copy(update={"covered": {**head.covered, "x": 1}}))
-        return head.generation
-
-    assert half.steadily(read) == seen[0] + 1 and len(seen) == 3
-
-    def missing(head: Head) -> Any:
-        seen.append(0)
-        raise FileNotFoundError("gone")
-
-    seen.clear()
-    with pytest.raises(FileNotFoundError):
-        half.steadily(missing)
-    assert len(seen) == 6, "five times, and the last one tells"
 
 
 def test_a_part_that_was_lost_is_left_out_from_the_first_look_on_or_once_a_reader_missed_it(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,26 +10,13 @@ import torch
 from manifests.errors import UserError
 from tests.train.data.loaders import VIEWS, a_loader
 from train.data import loader
-from train.data.loader import ClipDataset, Loaded, Lost, PlannedLoader, Ticket
-from train.data.plan import Mixing, Stream, plan
+from train.data.loader import ClipDataset, PlannedLoader, Ticket
+from train.data.plan import Mixing, Stream
 from train.data.read import Reader, ShardUnreadable
-from train.data.workers import Workers
-from train.rows import Rows
 
 
 def a_dataset(index, **options) -> ClipDataset:
     return ClipDataset(index, VIEWS, "prepared", seed=1, **options)
-
-
-def test_a_ticket_names_its_position_its_sample_and_four_spares_half_an_epoch_on(index):
-    one = a_loader(index, batch=4)
-    order = plan(index, 1, 0, Mixing(window_shards=2)).tolist()
-
-    tickets = [ticket for step in range(2) for ticket in one.tickets(step)]
-
-    assert [(t.epoch, t.position, t.sample) for t in tickets] == [(0, i, order[i]) for i in range(8)]
-    assert [t.spares for t in tickets] == [tuple(order[(i + 5 + k) % 11] for k in range(4)) for i in range(8)]
-    assert one.tickets(2)[-1].epoch == 1 and one.tickets(2)[-1].position == 0, "the next epoch goes on in the batch"
 
 
 def poisoned_in(folder, *samples):
@@ -110,126 +96,4 @@ def test_the_first_usable_spare_takes_the_place_and_what_was_lost_before_it_is_r
     assert {lost.shard for lost in nothing.lost} == {"there/shard.tar"}
 
 
-def shares(*numbers: int, lost: tuple[str, ...] = ()) -> Loaded:
-    names = [str(n) for n in numbers]
-    rows = Rows(image=torch.tensor(numbers)[:, None])
-    return Loaded(rows, names, names, list(numbers), list(numbers), [Lost(key, "x") for key in lost])
-
-
-def test_shares_are_joined_in_order_and_cut_with_their_losses_first() -> None:
-    whole = loader.join([shares(1, 2, lost=("a",)), shares(3), shares(4, 5, lost=("b", "c"))])
-    first, rest = whole.cut(2)
-
-    assert (whole.samples, whole.texts, whole.positions) == ([1, 2, 3, 4, 5], list("12345"), [1, 2, 3, 4, 5])
-    assert [(part.samples, part.keys, part.tensors.image.flatten().tolist()) for part in (first, rest)] == [
-        ([1, 2], ["1", "2"], [1, 2]),
-        ([3, 4, 5], ["3", "4", "5"], [3, 4, 5]),
-    ]
-    assert ([x.key for x in first.lost], rest.lost) == (["a", "b", "c"], [])
-    assert loader.join([first]) is first
-
-
-def test_a_step_may_need_more_or_fewer_chunks_than_its_share_divides_into(index, steps):
-    for chunk in (1, 3, 4, 9):
-        one = PlannedLoader(a_dataset(index), Stream(index, 1, Mixing(window_shards=2), 4), workers=Workers(0, chunk))
-        assert [loaded.keys for loaded in one.steps(0, 3)] == [loaded.keys for loaded in steps[:3]]
-
-
 OUT_OF_MEMORY, CRASHED = -9, -11
-
-
-class Chunks:
-    """What torch makes of a loader: chunks until so many were given, then some of its workers die."""
-
-    def __init__(self, made, n_good, deaths):
-        self.lists, self.made, self.n_good, self.deaths = iter(made.batch_sampler), made, n_good, deaths
-        self.killed = 0
-        self._workers = [SimpleNamespace(pid=pid, exitcode=code, kill=self.kill) for pid, code in deaths.items()]
-
-    def kill(self):
-        self.killed += 1
-
-    def __next__(self):
-        if self.n_good == 0:
-            pids = ", ".join(str(pid) for pid in self.deaths)
-            raise RuntimeError(f"DataLoader worker (pid(s) {pids}) exited unexpectedly")
-        self.n_good -= 1
-        return loader.join([self.made.dataset[ticket] for ticket in next(self.lists)])
-
-
-def tries(monkeypatch, *outcomes, on_hand=((7, 3),)):
-    """What a loader's tries end in: (chunks that come, exit code by process id); those after them go well.
-
-    `on_hand`: which sample each process was loading when it died.
-    """
-    made = []
-
-    def started(asked):
-        chunks = Chunks(asked, *outcomes[len(made)] if len(made) < len(outcomes) else (-1, {}))
-        asked.dataset.on_hand[: len(on_hand)] = torch.tensor(on_hand)
-        made.append(chunks)
-        return chunks
-
-    monkeypatch.setattr(loader, "DataLoader", lambda dataset, **options: SimpleNamespace(dataset=dataset, **options))
-    monkeypatch.setattr(loader, "started", started)
-    return made
-
-
-def test_workers_killed_three_times_in_a_row_end_the_run_and_each_time_the_others_with_them(
-    index, monkeypatch, tmp_path
-):
-    told = []
-    made = tries(monkeypatch, (0, {7: -9}), (0, {7: -7}), (0, {7: -15}), (0, {7: -9}))
-    monkeypatch.setattr(loader, "killed_from_outside", lambda *said: told.append(said) or "killed")
-
-    with pytest.raises(UserError, match="killed"):
-        list(a_loader(index, world=2, workers=1, run_dir=tmp_path).steps(0, 4))
-
-    assert [chunks.killed for chunks in made] == [1, 1, 1] and list(tmp_path.iterdir()) == []
-    most = Workers(1, chunk=2, prefetch=2).max_shm_bytes(VIEWS, 2)
-    assert told == [({7: -15}, [index.key(3)], most)], "for this rank's share of the batch"
-
-
-@pytest.mark.parametrize(
-    ("dead", "poisoned"),
-    [
-        ([(71,)], ""),
-        ([(71,), (72,)], ""),
-        ([(71,), (72,), (71, 72)], "0\n5\n"),
-        ([(72,), (71, 72), (71,)], "5\n0\n"),
-    ],
-)
-def test_a_second_death_on_a_sample_poisons_it_for_this_run_and_the_next(index, monkeypatch, tmp_path, dead, poisoned):
-    tries(monkeypatch, *[(0, dict.fromkeys(pids, CRASHED)) for pids in dead], on_hand=((71, 0), (72, 5)))
-    one, bad = a_loader(index, workers=2, run_dir=tmp_path), {int(line) for line in poisoned.split()}
-
-    read = {sample for step in one.steps(0, 3) for sample in step.samples}
-
-    listed = [path.read_text() for path in tmp_path.iterdir()]
-    assert listed == [poisoned] * bool(poisoned) and not read & bad
-    assert asked_for(one) == asked_for(a_loader(index, run_dir=tmp_path)) == {*range(11)} - bad
-
-
-@pytest.mark.parametrize(
-    "dead", [[99], [7, 7, 7]], ids=["who held nothing", "a poisoned sample is not tried, so it was not that"]
-)
-def test_a_worker_that_dies_without_a_sample_in_hand_ends_the_run(index, monkeypatch, dead):
-    tries(monkeypatch, *[(0, {pid: CRASHED}) for pid in dead])
-
-    with pytest.raises(UserError, match="died while idle"):
-        list(a_loader(index, workers=1).steps(0, 1))
-
-
-@pytest.mark.parametrize(
-    ("deaths", "poisoned"),
-    [
-        ([{7: CRASHED}, {7: CRASHED}], ["3\n"]),
-        ([{7: CRASHED}, {7: OUT_OF_MEMORY}], []),
-        ([{7: CRASHED, 8: CRASHED}, {7: OUT_OF_MEMORY, 8: CRASHED}], ["5\n"]),
-    ],
-)
-def test_only_a_death_that_is_a_samples_own_is_held_against_it(index, monkeypatch, tmp_path, deaths, poisoned):
-    tries(monkeypatch, *[(0, exits) for exits in deaths], on_hand=((7, 3), (8, 5)))
-
-    assert len(list(a_loader(index, workers=2, run_dir=tmp_path).steps(0, 2))) == 2
-    assert [path.read_text() for path in tmp_path.iterdir()] == poisoned

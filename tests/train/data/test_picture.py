@@ -3,7 +3,6 @@
 import io
 import json
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,10 @@ import pytest
 from PIL import Image
 
 from hdvila_testing.drawn_set import Scene, Shape, a_sample, read_number
-from manifests.errors import UserError
 from manifests.image_sample import ImageJson
 from train.data import video
 from train.data.decode import SampleBroken
-from train.data.picture import PictureView, make_view, on_canvas, read_jpeg
+from train.data.picture import PictureView, on_canvas, read_jpeg
 
 VIEW = PictureView((64, 96), "pad")
 FACTS: dict[str, Any] = {
@@ -43,12 +41,6 @@ def test_evaluation_takes_the_first_caption_and_training_any() -> None:
     assert VIEW.decode(members, "whole", None).text == "one"
     drawn = {VIEW.decode(members, "whole", np.random.default_rng(i)).text for i in range(30)}
     assert drawn == {"one", "two", "three"}
-
-
-def test_a_blank_has_the_shapes_and_types_of_a_sample() -> None:
-    seen = VIEW.decode(a_picture("one"), "whole", None)
-    for name, array in replace(VIEW, fit="crop").blank().items():
-        assert (array.shape, array.dtype) == (seen.arrays[name].shape, seen.arrays[name].dtype)
 
 
 @pytest.mark.parametrize(
@@ -185,19 +177,3 @@ def test_a_picture_or_clip_without_words_is_named_as_such(caption: str) -> None:
     for members in (a_picture(caption), {"mjpg": clip["mjpg"], "json": clip["json"], "txt": caption.encode()}):
         with pytest.raises(SampleBroken, match="its caption is empty"):
             VIEW.decode(members, "whole", None)
-
-
-def test_a_view_takes_its_models_canvas_and_the_runs_decoder_and_flip() -> None:
-    data = SimpleNamespace(backend="decord", flip=0.25)
-    model = SimpleNamespace(image_size=(8, 12), image_fit="crop", kind="soho")
-
-    assert make_view("picture", SimpleNamespace(model=model, data=data)) == PictureView((8, 12), "crop", "decord", 0.25)
-    assert VIEW.n_pictures == 1
-    assert VIEW.members("prepared") == ("mjpg", "txt", "json") and VIEW.members("whole") == (
-        "mp4",
-        "jpg",
-        "txt",
-        "json",
-    )
-    with pytest.raises(UserError, match=r"model\.kind hd_vila is not"):
-        make_view("picture", SimpleNamespace(model=SimpleNamespace(kind="hd_vila"), data=data))

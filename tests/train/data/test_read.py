@@ -146,19 +146,6 @@ def reads(monkeypatch):
     return seen
 
 
-def test_members_that_lie_near_each_other_are_one_read_and_distant_ones_two(manifest, reads, monkeypatch):
-    index = load_index(manifest, "train")
-    members = index.members(0)
-
-    Reader(index).read(0, ["txt", "json"])
-    assert reads == [(members["txt"][0] - 512, sum(members["json"]))]
-    reads.clear()
-    monkeypatch.setattr(read, "GAP_BYTES", members["json"][0] - sum(members["txt"]) - 1)
-    found = Reader(index).read(0, ["txt", "json"])
-    assert reads == [(members["txt"][0] - 512, sum(members["txt"])), (members["json"][0], sum(members["json"]))]
-    assert len(found["json"]) == members["json"][1]
-
-
 def n_open() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -189,23 +176,6 @@ def with_video_at(index, offset: int, size: int, shard_bytes: int):
     )
 
 
-@pytest.mark.parametrize(
-    ("offset", "size_to_end", "fits"),
-    [(512, -1_000, True), (512, 0, True), (511, -1_000, False), (512, 1, False)],
-)
-def test_a_member_lies_behind_the_first_header_and_before_the_shards_end(manifest, offset, size_to_end, fits):
-    index = load_index(manifest, "train")
-    shard_bytes = index.shards[0].bytes_
-    size = shard_bytes - offset + size_to_end
-    reader = Reader(with_video_at(index, offset, size, shard_bytes))
-
-    if fits:
-        assert reader.read(0, ["txt"])["txt"]
-    else:
-        with pytest.raises(ShardUnreadable, match=rf"mp4 at {offset}\+{size} of {shard_bytes} bytes"):
-            reader.read(0, ["txt"])
-
-
 def test_a_member_larger_than_any_clips_is_not_made_room_for(manifest):
     index = load_index(manifest, "train")
 
@@ -227,9 +197,3 @@ def test_a_member_of_a_folder_is_known_by_its_own_name(manifest, name, is_it):
     else:
         with pytest.raises(ShardUnreadable, match="not the shard it was"):
             Reader(index).read(0, ["txt"])
-
-
-def test_members_that_a_sample_does_not_have_are_left_out_and_none_is_no_read(manifest):
-    reader = Reader(load_index(manifest, "train"))
-
-    assert list(reader.read(0, ["flac", "txt"])) == ["txt"] and reader.read(0, ["flac"]) == {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 from hdvila_testing.drawn_set import encode_mp4
 from train.data import video
-from train.data.video import open_clip, read_frames, turns_of
+from train.data.video import open_clip, read_frames
 
 
 @pytest.mark.parametrize("backend", ["pyav", "decord"])
@@ -42,16 +41,6 @@ def test_a_frame_that_is_not_there_is_named(backend):
         read_frames(FILM, [0, 10], backend)
 
 
-def test_a_frame_before_the_first_and_one_that_no_packet_gives_are_named():
-    clip = open_clip(FILM)
-    with pytest.raises(ValueError, match="frame -1 of 10"):
-        clip.read([0, -1])
-    clip._groups = clip._groups[:1]
-    assert list(clip.read([3])) == [3]
-    with pytest.raises(ValueError, match="frame 5 did not decode"):
-        clip.read([3, 9, 5])
-
-
 @pytest.mark.parametrize(
     ("name", "enough", "message"),
     [("MAX_PACKETS", 10, "more than 9 packets"), ("MAX_PIXELS", 64 * 128, "picture of 128x64")],
@@ -62,15 +51,6 @@ def test_a_clip_of_more_frames_or_pixels_than_any_has_is_refused(monkeypatch, na
     monkeypatch.setattr(video, name, enough - 1)
     with pytest.raises(ValueError, match=message):
         open_clip(FILM)
-
-
-def a_packet(pts, *, key=False, size=9):
-    return SimpleNamespace(pts=pts, is_keyframe=key, size=size)
-
-
-@pytest.mark.parametrize(("rotation", "turns"), [(0, 0), (90, 1), (-90, 3), (180, 2), (-180, 2), (270, 3), (360, 0)])
-def test_a_rotation_is_counted_in_quarter_turns_counterclockwise(rotation, turns):
-    assert turns_of(SimpleNamespace(rotation=rotation)) == turns
 
 
 def test_audio_alone_is_no_clip():
@@ -101,25 +81,3 @@ def test_decord_reads_nothing_that_is_too_large_for_the_trainer(monkeypatch):
 
     with pytest.raises(ValueError, match="picture of 128x64"):
         read_frames(FILM, [0], "decord")
-
-
-@pytest.mark.parametrize(("backend", "taken"), [("pyav", []), ("decord", [[3]])])
-def test_frames_are_decoded_by_the_program_that_was_asked_for(monkeypatch, backend, taken):
-    by_decord = []
-    monkeypatch.setattr(video, "_decord_frames", lambda data, numbers: by_decord.append(list(numbers)) or {3: 0})
-
-    assert list(read_frames(FILM, [3], backend)) == [3] and by_decord == taken
-
-
-def test_a_file_that_states_no_rate_has_none(monkeypatch):
-    stream = SimpleNamespace(width=8, height=8, codec_context=SimpleNamespace(), time_base=None, average_rate=None)
-    packets = [a_packet(0, key=True), a_packet(500)]
-    container = SimpleNamespace(streams=SimpleNamespace(video=[stream]), demux=lambda _: iter(packets))
-    monkeypatch.setattr(video.av, "open", lambda *_, **__: container)
-
-    clip = open_clip(b"")
-
-    assert (clip.fps, clip.n_frames) == (0, 2)
-    packets.clear()
-    with pytest.raises(ValueError, match="no frames"):
-        open_clip(b"")

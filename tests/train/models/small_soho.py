@@ -3,9 +3,8 @@
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from train.models.soho import ImageBatch, Soho, SohoConfig, soho_losses
+from train.models.soho import ImageBatch, SohoConfig
 
 
 def small_config(**changes: Any) -> SohoConfig:
@@ -26,7 +25,3 @@ def small_batch(n: int = 4, s: int = 1, seed: int = 0) -> ImageBatch:
     matches = torch.arange(n * s) % 2
     draws = torch.stack([torch.rand(n * s, generator=g), torch.ones(n * s)], 1)
     return ImageBatch(images, valid, None, ids, torch.ones(n * s, 8), labels, matches, draws)
-
-
-def loss_of(model: Soho, batch: ImageBatch) -> Tensor:
-    return soho_losses(model(batch), batch)["total"]

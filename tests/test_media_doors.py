@@ -8,8 +8,6 @@ aliases, so that another spelling is not another door.
 import ast
 from collections.abc import Iterator
 
-import pytest
-
 from tests.test_structure import REPO, pipeline_modules
 
 AV_OPEN = {f"av.{path}open" for path in ("", "container.", "container.core.")}
@@ -118,60 +116,3 @@ def test_ffmpeg_reads_what_was_probed_and_what_the_fetch_merges_by_known_contain
         "find_ffmpeg": {"run/before.py", "run/doctor.py", "site/fetch.py"},
     }
     assert "**input_options(" in (REPO / "pipeline/media/convert.py").read_text()
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "import av\nav.open(path)",
-        "import av as pictures\npictures.open(path, options={})",
-        "from av import open\nopen(path)",
-        "from av import open as look\nlook(path)",
-        "import av.container\nav.container.open(path)",
-        "from av import container\ncontainer.open(path)",
-        "from av.container import open as look\nlook(path)",
-        "import av\nlook = av.open\nlook(path)",
-        "import av\ngetattr(av, 'open')(path)",
-        "import av\nav.open(path, format=None)",
-        "import av\nmap(av.open, paths)",
-        "from av import *\nopen(path)",
-        "import importlib\nimportlib.import_module('av').open(path)",
-        "import cv2\ncv2.VideoCapture(path)",
-        "import cv2 as pictures\npictures.VideoCapture(path)",
-        "from cv2 import VideoCapture as V\nV(path)",
-        "import cv2\ncv2.imread(path)",
-        "def f():\n    import wave\n    return wave.open(path)",
-        "import soundfile as sf\nsf.read(path)",
-        "from scipy.io import wavfile\nwavfile.read(path)",
-        "from scenedetect import open_video\nopen_video(path)",
-        "import scenedetect\nscenedetect.detect(path, detector)",
-        "import decord\ndecord.VideoReader(path)",
-        "from torchvision.io import read_video\nread_video(path)",
-        "from PIL import Image\nImage.open(path)",
-        "import PIL.Image\nPIL.Image.open(path)",
-        "from PIL.Image import open as look\nlook(path)",
-        "import subprocess\nsubprocess.run(['ffmpeg', '-i', path])",
-        "from subprocess import check_output\ncheck_output(['ffprobe', path])",
-        "import os\nos.system('ffmpeg -i ' + path)",
-        "import asyncio\nasyncio.create_subprocess_exec('ffmpeg', '-i', path)",
-    ],
-)
-def test_another_spelling_is_seen_for_what_it_is(source: str) -> None:
-    assert list(doors(source))
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "import av\nav.open(buffer, 'w', format='mp4')",
-        "import av\nav.open(buffer, format='mp4')",
-        "import av\nav.open(buffer, 'r', format=self.container)",
-        "import av\nav.VideoFrame.from_ndarray(x)",
-        "import cv2\ncv2.resize(x, (2, 2))",
-        "from PIL import Image\nImage.open(buffer, formats=('JPEG',))",
-        "from pathlib import Path\nPath(path).open()",
-        "open(path)",
-    ],
-)
-def test_what_writes_or_reads_one_format_is_no_door(source: str) -> None:
-    assert not list(doors(source))

@@ -207,12 +207,18 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         "pipeline/dataset/ledger",
     ],
     "tests/pipeline/dataset/test_export.py, frame by frame": ["pipeline/dataset/exact"],
+    "tests/pipeline/shards/test_plan.py, whose columns they are": ["pipeline/shards/clips"],
+    "tests/pipeline/balance/test_selection.py, which chooses among them": ["pipeline/balance/clip_lists"],
+    "tests/pipeline/commands/test_show.py, where it is shown": ["pipeline/text/shown_transcript"],
+    "adds up what each step took, which bench/members.py reads": ["pipeline/media/stopwatch"],
+    "tests/manifests/test_sample_index.py, whose columns they are": ["manifests/columns"],
+    "tests/miniyoutube/test_media_cache.py, which draws by it": ["miniyoutube/drawing"],
     "tests/pipeline/dataset/test_purge.py and tests/pipeline/dataset/test_withdraw.py, whose edits it makes": [
         "pipeline/dataset/edit"
     ],
     "tests/pipeline/commands/test_cut.py": ["pipeline/media/cut_files"],
     "tests/pipeline/likeness/test_index.py, which compares whole worlds, killed and taken up again": [
-        f"pipeline/likeness/{name}" for name in ("comparing", "matches", "search", "stage")
+        f"pipeline/likeness/{name}" for name in ("bands", "comparing", "matches", "search", "stage")
     ],
     "tests/pipeline/crawl/test_rounds.py, where a crawl that is killed in a round goes on with it": [
         "pipeline/crawl/round_files"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 import yt_dlp
@@ -60,55 +60,6 @@ def test_two_neighbouring_queries_of_a_category_find_all_of_it(site: MiniYouTube
     assert found[0] & found[1]
 
 
-def test_a_search_of_n_asks_for_no_more_pages_than_n_needs(site: MiniYouTube, catalogue: Catalogue) -> None:
-    query = catalogue.queries[CATEGORY][0]
-    assert len(listed(site, f"ytsearch15:{query}")) == 15
-    assert [r.kind for r in site.log] == ["home", "search", "search"]
-
-
-def test_a_results_address_carries_the_filter(site: MiniYouTube, catalogue: Catalogue) -> None:
-    query = catalogue.queries[CATEGORY][0]
-    url = "https://www.youtube.com/results?" + urlencode({"search_query": query, "sp": "EgYQASABKAE="})
-    assert listed(site, url)
-    (first, *_) = site.log.of("search")
-    assert first.body["params"] == "EgYQASABKAE="
-    assert first.body["query"] == query
-
-
-@pytest.mark.parametrize("form", ["handle", "handle_videos", "id"])
-def test_a_channel_lists_its_videos_newest_first(site: MiniYouTube, catalogue: Catalogue, form: str) -> None:
-    channel = of_category(catalogue)[0].channel
-    base = "https://www.youtube.com/"
-    url = {
-        "handle": base + channel.handle,
-        "handle_videos": base + channel.handle + "/videos",
-        "id": f"{base}channel/{channel.channel_id}/videos",
-    }[form]
-    uploads = catalogue.uploads[channel.channel_id]
-    assert [entry["id"] for entry in listed(site, url)] == [video.video_id for video in uploads]
-    assert len(uploads) > 20, "more than two pages"
-
-
-@pytest.mark.parametrize("skip_webpage", [False, True])
-def test_a_playlist_is_listed_page_by_page(site: MiniYouTube, catalogue: Catalogue, skip_webpage: bool) -> None:
-    playlist = catalogue.playlists[0]
-    url = f"https://www.youtube.com/playlist?list={playlist.playlist_id}"
-    args = {"extractor_args": {"youtubetab": {"skip": ["webpage"]}}} if skip_webpage else {}
-    assert [entry["id"] for entry in listed(site, url, **args)] == list(playlist.video_ids)
-    assert bool(site.log.of("resolve")) is skip_webpage
-
-
-def test_the_uploads_list_of_a_channel_is_a_playlist(site: MiniYouTube, catalogue: Catalogue) -> None:
-    channel = of_category(catalogue)[0].channel
-    entries = listed(site, f"https://www.youtube.com/playlist?list={channel.uploads_id}")
-    assert len(entries) == len(catalogue.uploads[channel.channel_id])
-
-
-def test_a_missing_playlist_is_an_error_that_says_so(site: MiniYouTube) -> None:
-    with pytest.raises(yt_dlp.DownloadError, match="does not exist"):
-        listed(site, "https://www.youtube.com/playlist?list=PL" + "y" * 32)
-
-
 # --- pages that go wrong ---
 
 
@@ -134,18 +85,6 @@ def test_an_extraction_knows_what_the_uploader_said(site: MiniYouTube, catalogue
     assert {f["height"] for f in info["formats"] if f.get("height")} == {720, 480, 360}
 
 
-def test_each_category_comes_from_the_watch_page(site: MiniYouTube, catalogue: Catalogue) -> None:
-    by_category = {video.category_id: video for video in catalogue.videos}
-    from manifests.categories import category_by_name
-
-    for category_id, video in by_category.items():
-        (name,) = extract(site, video.video_id)["categories"]
-        found = category_by_name(name)
-        assert found is not None
-        assert found.id == category_id
-    assert len(by_category) == 15
-
-
 @pytest.mark.parametrize(
     "params",
     [{}, {"js_runtimes": {}}, {"compat_opts": ["prefer-legacy-http-handler"]}],
@@ -162,19 +101,6 @@ def test_media_is_fetched_whole_and_only_the_chosen_streams(
     assert {r.status for r in media} == {206}
     clients = [r.client for r in site.log.of("player")]
     assert clients == (["VISIONOS"] if "js_runtimes" in params else ["TVHTML5", "VISIONOS"])
-
-
-def test_a_killed_download_goes_on_where_it_was(site: MiniYouTube, catalogue: Catalogue, tmp_path: Path) -> None:
-    video = catalogue.videos[3]
-    site.misbehave(Fault("media", "drop"))
-    with pytest.raises(yt_dlp.DownloadError):
-        fetch(site, video.video_id, tmp_path)
-    site.relent()
-    fetch(site, video.video_id, tmp_path)
-    whole = site.site.cache.path(video.picture(720)).stat().st_size
-    *_, last = [r for r in site.log.of("media") if r.itag == "136"]
-    assert not last.range.startswith("bytes=0-")
-    assert last.bytes_sent < whole
 
 
 # --- the wire ---

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -123,23 +122,6 @@ def test_listings_are_chosen_from_in_their_order_however_they_were_merged_and_th
     assert counted.n_sequential < counted.n
 
 
-def test_a_choice_from_many_small_listings_asks_for_them_side_by_side_and_for_few_more_than_it_needs(
-    tmp_path: Path,
-) -> None:
-    store = Store(str(tmp_path / "out"))
-    every = [f"video-{i:05}" for i in range(128)]
-    for unit in range(64):
-        listed(store, f"u{unit:02}", every[2 * unit : 2 * unit + 2], 27)
-    books = CrawlLedger(store)
-    books.update()
-
-    for n_wanted, most in ((128, 64), (3, 16)):
-        with count_requests(0.02) as counted:
-            chosen = [row["video_id"] for row in books.choose(RoundPlan(1, (), {27: n_wanted, 10: 0}, (), ()))]
-        assert chosen == every[:n_wanted]
-        assert counted.n <= most and counted.n_sequential <= most / 4
-
-
 def test_supply_is_the_same_in_whatever_order_clips_came(tmp_path: Path) -> None:
     spans = [(27, 0, 4_003), (10, 100, 9_001), (27, 0, 7_013), (27, 5, 11_117)]
     sums = []
@@ -155,21 +137,3 @@ def test_supply_is_the_same_in_whatever_order_clips_came(tmp_path: Path) -> None
         books.unit = "videos"
         assert books.supply == {10: 1, 27: 3}, "of four videos with a clip each"
     assert sums[0] == sums[1] == {10: 8_901 / 3_600_000, 27: (4_003 + 7_013 + 11_112) / 3_600_000}
-
-
-def test_to_find_what_is_tried_again_only_the_rounds_that_chose_it_are_read(tmp_path: Path) -> None:
-    for n_rounds in (5, 15, 45):
-        store = Store(str(tmp_path / str(n_rounds)))
-        for number in range(n_rounds):
-            asked(store, f"{number:05}", [f"video-{number:05}-{i}" for i in range(4)], 27)
-        merge_all(store, MergeSizes(n_units=5, fan_in=3, grace_s=0))
-        asked(store, f"{n_rounds:05}", ["video-00001-2"], 10)
-        books = CrawlLedger(store)
-        books.update()
-
-        with mock.patch.object(Store, "read_part", autospec=True, side_effect=Store.read_part) as reads:
-            found = books.find_candidates({"video-00001-2", "video-00003-0", "unknown"})
-
-        assert sorted(found) == ["video-00001-2", "video-00003-0"]
-        assert found["video-00001-2"]["wanted_category_id"] == 27, "as it was chosen first"
-        assert [call.args[1].unit for call in reads.call_args_list] == ["00001", "00003"]

@@ -19,7 +19,7 @@ from pipeline.engine.store.store import Store
 from pipeline.likeness import bands, index, search
 from pipeline.likeness.bands import bits_of
 from pipeline.likeness.comparing import Comparing, compare_again_what_is_lost
-from pipeline.likeness.index import Item, Kind, blocks_of, n_held, tasks_of
+from pipeline.likeness.index import Item, Kind, blocks_of
 from pipeline.likeness.matches import match_of
 from pipeline.likeness.pictures import ITEMS, asked, filed, kind_of
 from pipeline.likeness.same import Likeness
@@ -240,36 +240,3 @@ def test_a_batch_of_which_nothing_could_be_made_is_named(tmp_path: Path) -> None
             for stage in chain:
                 lost = [unit.name for unit in stage.units(store)]
                 store.commit_all(stage.name, {name: {"rows": {}, "rejects": {"internal_error": 1}} for name in lost})
-
-
-@pytest.mark.usefixtures("small")
-def test_a_batch_reads_each_column_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, kind, names = a_store(tmp_path), kind_in(1), a_world(1).column("video_id").combine_chunks()
-    comparing = Comparing(store, replace(kind, at_a_time=3))
-    compare(store, kind, in_one_order(names[:39]), tmp_path, comparing)
-    columns = {kind.column_path(block, column) for block in blocks_of(13) for column in range(N_HASHES)}
-    read, paths = Files.read, []
-
-    def noted(files: Files, path: str) -> bytes:
-        paths.append(path)
-        return read(files, path)
-
-    monkeypatch.setattr(Files, "read", noted)
-    compare(store, kind, in_one_order(names), tmp_path, comparing)
-    assert sorted(path for path in paths if path in columns) == sorted(columns)
-
-
-def test_files_hold_as_many_batches_as_can_be_and_leave_none_out() -> None:
-    for n_batches in range(1, 300):
-        blocks = blocks_of(n_batches)
-        assert [batch for first, n in blocks for batch in range(first, first + n)] == list(range(n_batches))
-        assert blocks[-1] == (n_batches - n_held(n_batches), n_held(n_batches)), "the last batch wrote it"
-        assert set(blocks[:-1]) <= set(blocks_of(n_batches - 1)), "and an earlier one the others"
-        assert len(blocks) <= n_batches // 64 + 14
-
-
-@pytest.mark.parametrize(("n_hashes", "n_tasks"), [(0, 1), (800_000, 1), (1_000_000, 2), (10_000_000, 10), (10**9, 10)])
-def test_units_look_through_every_column_once_and_one_each_at_most(n_hashes: int, n_tasks: int) -> None:
-    tasks = tasks_of(10, n_hashes)
-
-    assert [column for task in tasks for column in task] == list(range(10)) and len(tasks) == n_tasks

@@ -3,41 +3,12 @@
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pytest
 
 from hdvila_testing.plans import matches_in
 from pipeline.likeness.pictures import CLIPS, VIDEOS, find_repeats, kind_of
 from pipeline.likeness.same import LIKENESS
 from pipeline.likeness.shown import FEW, FINE, distinct_in, kept_in
-from pipeline.media.phash import N_HASHES, NOTHING, pack_hashes
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_pictures_that_lie_apart_are_the_same_for_many_at_a_time_as_for_each_alone(seed: int) -> None:
-    draw = np.random.default_rng(seed)
-    counts = draw.integers(0, 30, 60)
-    scenes = draw.integers(1, 2**63, (12, N_HASHES), dtype=np.uint64)
-    hashes = scenes[draw.integers(0, 12, (counts.sum(), N_HASHES)) // 3, np.arange(N_HASHES)]
-    for _ in range(5):
-        hashes = hashes ^ (np.uint64(1) << draw.integers(0, 64, hashes.shape, dtype=np.uint64))
-    hashes[draw.random(hashes.shape) < 0.3] = NOTHING
-
-    kept = distinct_in(hashes, counts, LIKENESS.max_distance)
-
-    ends = np.cumsum(counts)
-    for begin, end in zip(ends - counts, ends, strict=True):
-        alone: list[list[int]] = []
-        for picture in hashes[begin:end].tolist():
-            if all(are_apart(picture, other) for other in alone):
-                alone.append(picture)
-        assert alone == hashes[begin:end][kept[begin:end]].tolist()
-    assert 0 < kept.sum() < len(hashes)
-
-
-def are_apart(picture: list[int], other: list[int]) -> bool:
-    both = [(a, b) for a, b in zip(picture, other, strict=True) if a and b]
-    n_apart = sum((a ^ b).bit_count() > LIKENESS.max_distance for a, b in both)
-    return n_apart >= 2 or (len(both) < 2 and n_apart == 1)
+from pipeline.media.phash import N_HASHES, pack_hashes
 
 
 def test_of_a_clip_that_shows_few_pictures_finer_ones_are_kept_and_its_distinct_ones_stay() -> None:

@@ -64,10 +64,6 @@ def test_short_transcripts_are_never_compared() -> None:
     assert find_reuploads(*tables(videos)) == {}
 
 
-def test_no_transcripts_give_no_duplicates() -> None:
-    assert find_reuploads(*tables({})) == {}
-
-
 def test_the_search_finds_what_the_library_s_index_finds() -> None:
     draw = random.Random(4)
     texts = []
@@ -93,17 +89,6 @@ def test_the_search_finds_what_the_library_s_index_finds() -> None:
     pairs = matches_in(kind_of(), rows.append_column("duration_s", pa.array(np.full(len(texts), 60.0))))
     found = zip(*(map(int, pairs.column(name).to_pylist()) for name in ("other_video_id", "video_id")), strict=True)
     assert set(found) == wanted and len(wanted) > 40
-
-
-def test_bands_cover_no_more_than_the_signature() -> None:
-    for jaccard in (0.3, 0.5, 0.8, 0.95, 1.0):
-        n_bands, n_rows = bands(jaccard)
-        assert 0 < n_bands * n_rows <= N_PERMUTATIONS
-
-
-def test_signatures_of_another_size_are_refused() -> None:
-    with pytest.raises(ValueError, match="expected 256"):
-        signature_matrix(pa.chunked_array([[b"short"]], pa.binary()))
 
 
 def commit(store: Store, transcripts: pa.Table, number: int) -> None:

@@ -5,12 +5,10 @@ from pathlib import Path
 import pytest
 
 from manifests.reasons import Reason
-from pipeline.config.media import MediaLimits
 from pipeline.media.ffmpeg import find_ffmpeg, input_options, run_ffmpeg
 from pipeline.media.probe import Starved, Unusable
 
 ffmpeg = pytest.importorskip("ffmpeg")
-LIMITS = MediaLimits()
 
 
 def test_a_program_is_found() -> None:

@@ -14,11 +14,9 @@ from manifests.sample import MEMBER_ORDER
 from manifests.tars import BLOCK
 from pipeline.media.packs import (
     END,
-    MAX_MEMBER_BYTES,
     Sample,
     copy_range,
     index_pack,
-    member_header,
     read_members,
     write_pack,
 )
@@ -121,15 +119,3 @@ def test_members_of_a_sample_are_neighbours_and_each_is_there_once(tmp_path: Pat
     with pytest.raises(UserError, match=r"a\.mp4: is in its sample twice"):
         indexed("a.mp4", "a.mp4")
     assert indexed() == []
-
-
-def test_a_key_of_ninety_characters_is_the_longest_and_a_member_of_eight_gigabytes_the_largest(tmp_path: Path):
-    [packed] = write_pack(tmp_path / "a.tar", [Sample("x" * 90, {"mp4": b"x" * 512, "txt": b""})])
-    assert packed.bytes_ == 3 * BLOCK and (tmp_path / "a.tar").stat().st_size == 3 * BLOCK + 1024, (
-        "two empty blocks end it"
-    )
-    assert member_header("a.mp4", MAX_MEMBER_BYTES)[124:136] == b"77777777777\0"
-    with pytest.raises(ValueError, match=r"a\.mp4: \d+ bytes do not fit"):
-        member_header("a.mp4", MAX_MEMBER_BYTES + 1)
-    info = tarfile.TarInfo.frombuf(member_header("a.mp4", 5), "ascii", "strict")
-    assert (info.size, info.mode, info.uid, info.mtime) == (5, 0o644, 0, 315_532_800)

@@ -14,11 +14,29 @@ from manifests.colour import FULL, LIMITED
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig
 from pipeline.media.convert import convert, needs_conversion
-from pipeline.media.probe import Unusable, probe, refuse_unfit
+from pipeline.media.probe import Unusable, _video_stream, probe, refuse_unfit
 from pipeline.media.streams import audio_track, video_track
-from tests.pipeline.media.test_probe_tracks import a_stream
 
 SMALL = {"width": 320, "height": 180}
+
+
+def a_stream(index: int = 0, *, marked: str = "", size: tuple[int, int] = (64, 36), **facts: Any) -> Any:
+    """What PyAV says of a track; `marked`: its dispositions."""
+    bits = sum(getattr(av.stream.Disposition, word) for word in marked.split())
+    codec = {"codec": SimpleNamespace(canonical_name="h264"), "width": size[0], "height": size[1], "pix_fmt": None}
+    codec |= {
+        "extradata": None,
+        "format": None,
+        "field_order": 0,
+        "color_trc": 1,
+        "colorspace": 1,
+        "color_range": 1,
+        "color_primaries": 1,
+    }
+    codec |= {key: facts.pop(key) for key in list(facts) if key in (*codec, "sample_rate", "channels")}
+    told = {"index": index, "disposition": bits, "time_base": Fraction(1, 1000), "start_time": 0, "duration": 5000}
+    told |= {"average_rate": None, "guessed_rate": None, "base_rate": None, "sample_aspect_ratio": None, "language": ""}
+    return SimpleNamespace(codec_context=SimpleNamespace(**codec), **told | facts)
 
 
 def reason_of(film: Path) -> Reason | None:
@@ -138,3 +156,10 @@ def test_starts_are_counted_from_source_time_and_lengths_are_not() -> None:
 def test_the_rate_is_the_first_that_is_one(rates: tuple[Any, Any, Any], taken: float) -> None:
     rated = a_stream(average_rate=rates[0], guessed_rate=rates[1], base_rate=rates[2])
     assert video_track(rated, Fraction(0), None).fps == taken
+
+
+def test_the_video_is_the_default_track_else_the_largest_and_never_cover_art() -> None:
+    low, high = a_stream(0, size=(60, 40)), a_stream(1, size=(40, 90))
+    marked, cover = a_stream(2, marked="default", size=(6, 4)), a_stream(3, marked="default attached_pic")
+    for streams, chosen in (([low, high], high), ([marked, low, high], marked), ([cover, low], low), ([cover], None)):
+        assert _video_stream(SimpleNamespace(streams=SimpleNamespace(video=streams))) is chosen

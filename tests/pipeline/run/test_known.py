@@ -2,7 +2,6 @@
 
 import random
 from pathlib import Path
-from unittest import mock
 
 import pyarrow as pa
 import pytest
@@ -12,7 +11,6 @@ from hdvila_testing.requests import count_requests
 from hdvila_testing.rows import a_clip_row, a_video_row, commit_rows
 from hdvila_testing.shards import commit_video
 from manifests.reasons import Reason
-from manifests.schema import TABLES
 from pipeline.balance.next_batch import next_batch
 from pipeline.config import RunConfig
 from pipeline.engine.store.follow import Follower
@@ -22,11 +20,10 @@ from pipeline.engine.work.attempt import reject_row
 from pipeline.engine.work.unit import Reject
 from pipeline.likeness import sentences
 from pipeline.query.rejects import rejects_in_force
-from pipeline.run.candidates import Candidates, Rounds
+from pipeline.run.candidates import Candidates
 from pipeline.run.known import PACK_COLUMNS, Known
 from tests.pipeline.engine.merges import merge_all
 from tests.pipeline.likeness.compare import compare
-from tests.pipeline.query.worlds import fill_row
 from tests.pipeline.rejected import by_stage_and_reason, rows_in_force
 
 MERGES = (MergeSizes(3, 2, grace_s=0), MergeSizes(2, 8, grace_s=3600))
@@ -113,49 +110,3 @@ def test_what_a_merge_moves_in_the_middle_of_a_look_comes_once(tmp_path: Path) -
         sorted(other.read_table(table, ["video_id"])["video_id"].to_pylist()) for table in ("videos", "clips")
     )
     assert ids[0] == videos and ids[1] == sorted([*videos, *clips])
-
-
-def test_each_row_comes_once_and_nothing_is_read_where_nothing_is_new(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, draw = Store(str(tmp_path)), random.Random(1)
-    follower = Follower(store, "clips", ["clip_id"])
-    came: list[str] = []
-    for number in range(20):
-        grow(store, number, draw)
-        if draw.random() < 0.4:
-            merge_all(store, draw.choice(MERGES))
-        if draw.random() < 0.5:
-            came += pa.concat_tables([pa.table({"clip_id": pa.array([], pa.string())}), *follower.new()])[
-                "clip_id"
-            ].to_pylist()
-    came += [i for rows in follower.new() for i in rows["clip_id"].to_pylist()]
-    assert sorted(came) == sorted(store.read_table("clips", ["clip_id"])["clip_id"].to_pylist())
-
-    def refuse(*_: object, **__: object) -> pa.Table:
-        raise AssertionError("a part was read")
-
-    merge_all(store, MergeSizes(2, 2, grace_s=0))
-    monkeypatch.setattr(Store, "read_part", refuse)
-    assert list(follower.new()) == []
-
-
-def test_the_rounds_that_hold_some_candidates_are_counted_without_reading_any_twice(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    rounds, counts = Rounds(store), []
-    assert rounds.holding(1) is None
-    for number in (0, 1, 3):
-        rows = [fill_row(TABLES["candidates"], video_id=f"v{number}-{i}", round=number) for i in range(4)]
-        commit_rows(store, "choose", f"{number:05}-plan", {"candidates": rows})
-        if number:
-            merge_all(store, MERGES[0])
-        with mock.patch.object(Store, "read_part", autospec=True, side_effect=Store.read_part) as reads:
-            counts.append([rounds.holding(n) for n in (1, 4, 5, 8, 9, 12, 13)])
-        assert reads.call_count <= 1
-
-    none = None
-    assert counts == [
-        [1, 1, none, none, none, none, none],
-        [1, 1, 2, 2, none, none, none],
-        [1, 1, 2, 2, 4, 4, none],
-    ]

@@ -12,7 +12,7 @@ from manifests.membership import Ids
 from manifests.schema import TABLES
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
-from pipeline.shards.books import PACK_COLUMNS, Chosen, ShardBooks, open_clips, read_chosen, urls_of
+from pipeline.shards.books import PACK_COLUMNS, Chosen, ShardBooks, open_clips, read_chosen
 from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
 
 MADE = PlanVideos.of(
@@ -68,38 +68,6 @@ def test_what_is_removed_stays_out_by_its_id_its_channel_or_its_address(
 
 def test_videos_may_be_left_out_by_name() -> None:
     assert names(left(but=("c", "b", "unknown"))) == ["a0", "a1", "a2"]
-
-
-def test_an_address_that_is_not_known_is_none(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    for name in ("video000000", "video000001"):
-        commit_video(store, name, n_clips=1)
-    known = {row["video_id"]: row["url"] for row in store.read_table("videos").to_pylist()}
-    asked = ["video000001", "unknown", "video000000"]
-
-    assert urls_of(store, pa.array(asked)) == [known.get(name, "") for name in asked]
-    assert urls_of(store, pa.array([], pa.string())) == []
-
-
-def test_rows_of_packs_become_the_clips_of_their_videos_in_the_order_of_numbers(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    commit_video(store, "video000000", n_clips=3, failed={1: "silent"})
-    commit_video(store, "video000001", n_clips=1, channel_id="UCx")
-    books = ShardBooks()
-    books.update(store)
-    rows = {(row["video_id"], row["n"]): row for row in store.read_table("packs").to_pylist()}
-
-    made = {video.video_id: video for video in books.open().rows()}
-
-    assert [clip.n for clip in made["video000000"].clips] == [0, 1, 2]
-    assert [clip.is_sample for clip in made["video000000"].clips] == [True, False, True]
-    assert made["video000000"].clips[2].bytes_ == rows["video000000", 2]["pack_bytes"]
-    assert made["video000001"].channel_id == "UCx"
-    commit_video(store, "video000002", n_clips=1)
-    books.update(store)
-    assert [video.video_id for video in books.open().rows()] == [*sorted(made), "video000002"], (
-        "only what is new is read"
-    )
 
 
 def test_the_selection_is_read_with_what_it_keeps_of_each_video(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """What closed shards hold: which clips are theirs, what may still come, and where each video stands."""
 
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,6 @@ from hdvila_testing.shards import a_data_set, commit_video, make_shards, select
 from manifests.shards import read_manifest
 from pipeline.engine.store.store import Store
 from pipeline.outdir.remade import forget_alike
-from pipeline.shards import closed as module
 from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
 from pipeline.shards.closed import ClosedShards, Held, among, codes_of, not_held
 from pipeline.shards.splits import SPLITS
@@ -91,14 +89,6 @@ def test_rows_of_shards_are_read_once_and_say_what_their_tars_hold(tmp_path: Pat
     assert sorted((split, n) for split, ns in closed.numbers.items() for n in ns) == sorted(
         (shard.split, int(Path(shard.url).stem)) for shard in shards
     )
-
-
-def test_shards_whose_contents_could_not_be_read_are_read_the_next_time(tmp_path: Path) -> None:
-    store, closed = a_data_set(tmp_path, n_videos=3), ClosedShards()
-    with mock.patch.object(module, "kept_held", side_effect=OSError("gone for now")), pytest.raises(OSError):
-        list(closed.new(store))
-    assert [generation for generation, _ in closed.new(store)] == [0]
-    assert not list(closed.new(store))
 
 
 def all_of(store: Store) -> list[tuple[object, ...]]:

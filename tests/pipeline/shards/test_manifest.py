@@ -83,16 +83,6 @@ def test_a_changed_fact_makes_a_child_that_names_its_parent(copy: Path):
     assert child.head["parent"] == before and child.head["balance"] == {"asked": 1}
 
 
-def test_two_writes_at_different_times_differ_in_the_time_alone(copy: Path):
-    documents = []
-    for year in ("2026", "2027"):
-        (copy / "manifest.json").unlink()
-        at = f"{year}-01-01T00:00:00+00:00"
-        write_manifest(Store(str(copy)), name="tiny", config={"seed": 1}, card=NO_CARD, created_at=at)
-        documents.append(json.loads((copy / "manifest.json").read_text()))
-    assert {key for key in documents[0] if documents[0][key] != documents[1][key]} == {"created_at"}
-
-
 def test_killed_between_the_two_manifest_files_a_rerun_heals_it(copy: Path):
     store = Store(str(copy))
     old = (copy / "manifest.json").read_bytes()
@@ -170,15 +160,6 @@ def test_leftovers_under_a_shards_name_are_swept_and_other_files_are_not(tmp_pat
     assert sweep_shards(store, make_shards(store)) == ["shards/train/00007.parquet", "shards/train/00007.tar"]
     there = {p.name for p in (tmp_path / "shards/train").iterdir()}
     assert {"notes.txt", "123.tar", "00000.tar"} <= there and not {"00007.tar", "00007.parquet"} & there
-
-
-def test_what_is_as_it_was_is_not_written_again(copy: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*") if path.is_file()}
-
-    write_manifest(Store(str(copy)), name="tiny", config={}, card=NO_CARD)
-
-    after = {path: path.stat().st_mtime_ns for path in copy.rglob("*") if path.is_file()}
-    assert {path for path in after if after[path] != before.get(path)} == set()
 
 
 def test_manifests_before_the_one_in_force_can_be_forgotten(copy: Path) -> None:

@@ -2,24 +2,18 @@
 
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from hdvila_testing.shards import a_data_set
 from manifests.errors import DamagedFile
 from manifests.sample_index import (
-    IndexWriter,
-    columns_of_rows,
     entries_in,
     index_files,
-    join_columns,
     sha256_of,
-    write_index,
 )
 from manifests.shards import ShardEntry, read_manifest
 from pipeline.engine.store.store import Store
-from pipeline.shards.files import read_rows
 from pipeline.shards.sample_index import make_indexes, put_indexes
 
 
@@ -33,22 +27,6 @@ def test_indexes_are_those_that_the_manifest_names_and_come_back_where_one_is_go
     (tmp_path / "set" / entry["url"]).unlink()
     put_indexes(store, tmp_path / "made", made)
     assert sha256_of(tmp_path / "set" / entry["url"]) == entry["sha256"]
-
-
-def test_an_index_made_shard_by_shard_is_that_of_all_columns_at_once(tmp_path: Path) -> None:
-    store = a_data_set(tmp_path / "set", n_videos=5)
-    manifest = read_manifest(str(tmp_path / "set"))
-    parts = [columns_of_rows(read_rows(store, shard.url, None)) for shard in manifest.split("train")]
-    empty = columns_of_rows(read_rows(store, manifest.shards[0].url, None).slice(0, 0))
-    parts = [*parts[:1], empty, *parts[1:], empty]
-    write_index(join_columns(parts), tmp_path / "whole.arrow", "0" * 64)
-    with IndexWriter(tmp_path / "columns") as writer:
-        for number, part in enumerate(parts):
-            writer.add(part.numbered(np.array([number], np.int32)))
-        writer.write(tmp_path / "grown.arrow", "0" * 64)
-
-    assert writer.n_samples == sum(shard.nsamples for shard in manifest.split("train"))
-    assert (tmp_path / "grown.arrow").read_bytes() == (tmp_path / "whole.arrow").read_bytes()
 
 
 def test_rows_that_are_none_of_a_shard_are_named(tmp_path: Path) -> None:
@@ -79,16 +57,6 @@ def test_a_generations_file_depends_on_its_own_shards_alone() -> None:
     rewritten = index_files("train", [shards[0], entry_of(1, 0, sha256="1" * 64), shards[2]])
     assert [a.shards_sha256 == b.shards_sha256 for a, b in zip(after, rewritten, strict=True)] == [False, True]
     assert [a.url for a in after] == [b.url for b in rewritten]
-
-
-def test_shards_of_one_generation_are_cut_into_files_and_those_without_samples_make_none(monkeypatch) -> None:
-    monkeypatch.setattr("manifests.sample_index.SHARDS_A_FILE", 2)
-    shards = [entry_of(0, 0), entry_of(1, 1), entry_of(2, 0), entry_of(3, 0), entry_of(4, 2, n_samples=0)]
-
-    files = index_files("train", shards)
-
-    assert [file.numbers for file in files] == [(0, 2), (3,), (1,)]
-    assert len({file.url for file in files}) == 3
 
 
 @pytest.mark.parametrize(

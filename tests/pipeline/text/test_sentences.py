@@ -12,14 +12,11 @@ from manifests.reasons import Reason
 from pipeline.config.text import SentenceConfig
 from pipeline.engine.work.unit import Rejected
 from pipeline.text.boundary import MODEL_LANGUAGES, PauseModel
-from pipeline.text.boundary.evidence import Marks
 from pipeline.text.boundary.marks import sentence_ends
 from pipeline.text.captions.track import Event, Track, Word
 from pipeline.text.sentences import (
     BY_MARKS,
-    mark_probabilities,
     model_used,
-    sentence_breaks,
     speaker_turns,
     split_sentences,
 )
@@ -130,43 +127,3 @@ def test_an_empty_track_has_no_sentences() -> None:
     empty = Track((), (), "vtt", "manual", "en", False, False)
     assert split_sentences(empty, SentenceConfig(), PauseModel()) == []
     assert np.array(sentence_ends([])).size == 0
-
-
-class Told:
-    """A model that gives these probabilities, and commas everywhere."""
-
-    name, threshold = "told", 0.0
-
-    def __init__(self, *ends: float, threshold: float = 0.0) -> None:
-        self.ends, self.threshold = np.array(ends, np.float32), threshold
-
-    def probabilities(self, words: object, turns: object) -> Marks:
-        return Marks(self.ends.copy(), np.full(len(self.ends), 0.25, np.float32))
-
-
-def test_ends_are_certain_at_marks_turns_and_the_last_word_and_a_models_only_where_there_are_none() -> None:
-    turn = Event("speaker", "Ann", 600, 600)
-    marked = mark_probabilities(track("a b. c d e f", events=(turn,)), SentenceConfig(), Told(*[0.5] * 6))
-    assert marked.ends.tolist() == [0, 1, 0, 0, 0, 1] and not marked.inner.any()
-    unmarked = track("a b c d", punctuated=False, events=(turn,))
-    found = mark_probabilities(unmarked, SentenceConfig(), Told(0.5, 0.25, 0.125, 0.5))
-    assert found.ends.tolist() == [0.5, 1, 0.125, 1] and found.inner.tolist() == [0.25, 0, 0.25, 0]
-
-
-@pytest.mark.parametrize(("n", "asked"), [(10, False), (11, True)])
-def test_a_run_without_marks_is_given_to_the_model_once_it_is_longer_than_the_most(n: int, asked: bool) -> None:
-    text = "a. " + "w " * (n - 1) + "end. b."
-    found = mark_probabilities(track(text), SentenceConfig(), Told(*[0.5] * (n + 2)), max_words=10)
-    assert found.ends[1:n].tolist() == [0.5 * asked] * (n - 1)
-    assert found.ends[[0, n, n + 1]].tolist() == [1, 1, 1]
-
-
-def test_the_threshold_is_the_models_else_the_best_of_the_track() -> None:
-    unmarked = track("a b c d e", punctuated=False)
-
-    def breaks(model: Told) -> list[bool]:
-        return sentence_breaks(unmarked, SentenceConfig(), model).tolist()
-
-    ends = (0.9, 0.5, 0.25, 0.1, 0.0)
-    assert breaks(Told(*ends, threshold=0.25)) == [True, True, True, False, True], "just the threshold is an end"
-    assert breaks(Told(*ends)) == [True, True, False, False, True]

@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,14 +128,6 @@ def track_of(n_words: int, **changes: Any) -> Track:
     return Track(words=words, events=(), **{**facts, **changes})
 
 
-@pytest.mark.parametrize(("n_words", "reason"), [(9, Reason.TOO_FEW_WORDS), (10, None)])
-def test_a_track_of_just_the_least_words_is_used(n_words: int, reason: Reason | None) -> None:
-    config = TextConfig.model_validate({"transcript": {"min_words": 10, "check_language": False}})
-    problem = unfit(track_of(n_words), config)
-
-    assert (problem.reason if problem else None) is reason
-
-
 def test_false_times_turn_a_track_away_only_where_that_is_asked_for() -> None:
     asked = TextConfig.model_validate({"transcript": {"false_times": "reject", "min_words": 1}})
     problem = unfit(track_of(40, false_times=True), asked)
@@ -166,26 +157,6 @@ def test_signatures_stay_what_they_are_and_say_how_much_two_texts_share() -> Non
     assert np.frombuffer(signature(["a", "b", "c", "d"]), "<u4")[:3].tolist() == [1649017889, 899623856, 1313948349]
 
 
-def a_track(n_words: int, *, false_times: bool = False) -> Track:
-    texts = ("so we went home and it was good " * 99).split()[:n_words]
-    words = [Word(text, i, i, True) for i, text in enumerate(texts)]
-    return Track(tuple(words), (), "vtt", "manual", "en", True, False, false_times)
-
-
-@pytest.mark.parametrize(("what", "reason"), [("cue", None), ("reject", Reason.FALSE_WORD_TIMES)])
-def test_false_times_are_a_reason_only_where_the_settings_say_so(what: str, reason: Reason | None) -> None:
-    config = TextConfig.model_validate({"transcript": {"false_times": what, "min_words": 1}})
-    problem = unfit(a_track(20, false_times=True), config)
-    assert (problem.reason if problem else None) is reason and unfit(a_track(20), config) is None
-
-
-@pytest.mark.parametrize(("check", "n_words", "fits"), [(True, 15, False), (True, 14, True), (False, 15, True)])
-def test_a_language_is_checked_where_there_are_enough_words(check: bool, n_words: int, fits: bool) -> None:
-    config = TextConfig.model_validate({"transcript": {"check_language": check, "min_words": 1}})
-    problem = unfit(replace(a_track(n_words), language="fr"), config)
-    assert (problem is None) == fits and (problem is None or problem.reason is Reason.WRONG_LANGUAGE)
-
-
 def test_of_several_tracks_of_a_kind_the_plain_language_counts_and_of_no_usable_one_the_first_error() -> None:
     other = manual(SPEECH.replace("Hello", "Howdy"))
     rows = [caption("v", "manual", other, "en-GB", "srt"), caption("v", "manual", manual(), "en", "srt")]
@@ -211,12 +182,6 @@ def test_one_run_takes_several_languages_each_video_in_the_first_that_has_a_usab
         choose_track([liar], config)
     with pytest.raises(BrokenTrack, match="no en or es track"):
         choose_track([caption("v", "auto", auto(), "fr")], config)
-
-
-def test_a_text_of_few_words_has_a_signature_of_its_own() -> None:
-    one, two, three, four = (signature(["a", "b", "c", "d"][:n]) for n in (1, 2, 3, 4))
-    assert len({one, two, three, four}) == 4 and signature([]) == signature(["--"])
-    assert similarity(three, three) == 1 and 0.2 < similarity(three, four) < 0.8, "one of two shingles"
 
 
 def test_given_texts_make_clips_where_the_captions_beside_them_are_unusable(tmp_path: Path) -> None:

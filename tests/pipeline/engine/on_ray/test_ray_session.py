@@ -78,19 +78,6 @@ def started(monkeypatch: pytest.MonkeyPatch, address: str, n_cpus: int = 0) -> t
     return asked, inherited
 
 
-def test_a_cluster_s_workers_get_what_the_job_did_not_set(monkeypatch: pytest.MonkeyPatch, head: "Head") -> None:
-    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
-    monkeypatch.delenv("RAY_USAGE_STATS_ENABLED", raising=False)
-    asked, inherited = started(monkeypatch, "ray://head:1", 3)
-    assert (asked["address"], inherited) == ("ray://head:1", {}) and ("head", 1) in head.asked
-    assert asked["runtime_env"] == {"env_vars": ray_session.WORKERS_ENVIRONMENT}
-    assert not asked.keys() & {"num_cpus", "include_dashboard", "object_store_memory"}
-    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", '{"runtime_env": {"env_vars": {"PYTHONSAFEPATH": "0"}}}')
-    assert started(monkeypatch, "auto")[0]["runtime_env"] == {"env_vars": {"RAY_USAGE_STATS_ENABLED": "0"}}
-    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", '{"runtime_env": null}')
-    assert len(started(monkeypatch, "auto")[0]["runtime_env"]["env_vars"]) == 2
-
-
 @pytest.mark.parametrize(
     ("address", "environment", "target"),
     [
@@ -164,31 +151,3 @@ def head(monkeypatch: pytest.MonkeyPatch) -> Head:
     monkeypatch.setattr(grpc, "insecure_channel", there.channel)
     monkeypatch.setattr(grpc, "channel_ready_future", lambda _: there)
     return there
-
-
-class Refused(grpc.RpcError):
-    def __init__(self, said: str) -> None:
-        super().__init__(said)
-        self.said = said
-
-    def details(self) -> str:
-        return self.said
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (Refused("Method not found"), ""),
-        (Refused("Failed parsing http2 header"), "not Ray: Failed parsing"),
-        (grpc.FutureTimeoutError(), "what listens there is not Ray"),
-    ],
-)
-def test_what_listens_is_ray_where_it_answers_as_grpc_does(
-    monkeypatch: pytest.MonkeyPatch, head: Head, error: Exception, said: str
-) -> None:
-    head.error = error
-    if not said:
-        started(monkeypatch, "head:6379")
-        return
-    with pytest.raises(UserError, match=said):
-        started(monkeypatch, "head:6379")

@@ -8,7 +8,7 @@ from manifests.errors import DamagedFile
 from manifests.files import Files
 from manifests.lock import RunLock
 from pipeline.engine.run.driver import run_stage
-from pipeline.engine.store.commits import Commits, hash_of_group, number_of
+from pipeline.engine.store.commits import Commits, hash_of_group
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import Outcome, attempt_unit
 from pipeline.engine.work.executor import LocalExecutor
@@ -56,18 +56,6 @@ def test_a_worker_that_was_given_up_overwrites_nothing_and_is_swept(tmp_path: Pa
     assert store.sweep_parts() == 2 and store.names("listings") == [part.path.rpartition("/")[2]]
 
 
-def test_one_unit_is_taken_back_out_of_a_group(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "out"))
-    store.commit_all("toy", {name: attempt(tmp_path, name).facts for name in "abc"})
-
-    store.uncommit("toy", "b")
-
-    assert Store(store.url).committed("toy") == {"a", "c"}
-    assert ids(Store(store.url)) == ["a", "c"]
-    store.commit_all("toy", {"b": attempt(tmp_path, "b").facts})
-    assert ids(Store(store.url)) == ["a", "b", "c"]
-
-
 def test_the_later_of_two_groups_is_right_where_a_kill_left_both(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
     store.commit_all("toy", {"a": {"try": 1}, "b": {"try": 1}})
@@ -108,22 +96,6 @@ def test_a_listing_whose_groups_are_replaced_meanwhile_is_made_again(
         else:
             assert fresh.of("toy").keys() == found
         monkeypatch.setattr(Files, "read", read_file)
-
-
-def test_what_another_one_deleted_is_forgotten_and_its_number_is_not_given_again(commits: Commits) -> None:
-    paths = [commits.write("toy", {name: {}}) for name in "ab"]
-    kept = commits.write("toy2", {"x": {}})
-    commits.files.delete(paths[1])
-
-    assert commits.of("toy").keys() == {"a"}
-    with pytest.raises(FileNotFoundError):
-        commits.facts(paths[1], "b")
-    commits.files.delete(kept)
-    assert commits.facts(kept, "x") == {}, "of another stage all is kept"
-    assert number_of(commits.write("toy", {"c": {}})) == 3
-    fresh = Commits(commits.files, floor={"toy": 9})
-    assert number_of(fresh.write("toy", {"d": {}})) == 10, "above what segments cover"
-    assert number_of(Commits(commits.files, floor={"toy": 4}).write("toy", {"e": {}})) == 11
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"units": [1]}', '{"units": {"u": 1}}', "{}", "["])

@@ -11,7 +11,7 @@ from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.segments import IDS, IdsFile, Retired, change_head, read_head
 from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import FOLDER
-from tests.pipeline.engine.merges import UNITS, fill, make, merge_all, said, same
+from tests.pipeline.engine.merges import UNITS, fill, merge_all, said, same
 
 HOUR = MergeSizes(n_units=3, fan_in=2, grace_s=3600)
 
@@ -45,17 +45,6 @@ def test_commits_go_with_their_merge_and_parts_after_the_grace(store: Store, at:
     assert sweep_segments(store, 3600) == 0
     assert [store.names(folder) for folder in ("commits/making", "videos", "clips", "rejects/making")] == [[]] * 4
     assert same(said(Store(store.url)), before)
-
-
-def test_what_is_covered_later_has_a_grace_of_its_own(store: Store, at: Callable[[float], None]) -> None:
-    fill(store, UNITS[:4])
-    merge_all(store, HOUR)
-    at(1800.0)
-    fill(store, UNITS[4:8])
-    merge_all(store, HOUR)
-    at(1800.0)
-    assert sweep_segments(store, 3600) > 0
-    assert {part.rpartition("-")[0] for part in store.names("clips")} == {f"part-making-{unit}" for unit in UNITS[4:8]}
 
 
 def test_units_behind_one_that_cannot_be_merged_go_too_and_it_stays(store: Store, at: Callable[[float], None]) -> None:
@@ -109,39 +98,6 @@ def test_only_what_no_head_names_is_an_orphan(store: Store) -> None:
     assert sweep_orphans(store) == 2 and sweep_orphans(store) == 0
     assert store.read_table("clips").equals(before)
     assert store.folders(f"{FOLDER}/{IDS}") == ["known"] and "retired" in store.folders(f"{FOLDER}/making")
-
-
-def test_a_unit_that_is_done_again_after_its_merge_keeps_its_new_parts(
-    store: Store, at: Callable[[float], None]
-) -> None:
-    fill(store, UNITS[:4])
-    merge_all(store, HOUR)
-    store.uncommit("making", "u1")
-    store.commit_all("making", {"u1": make(store, "u1", version=2)})
-    at(3600.0)
-    sweep_segments(store, 3600)
-    assert store.commits.of("making").keys() == {"u1"}
-    assert "part-making-u1-v2.parquet" in store.names("clips")
-    assert store.read_table("clips").num_rows == 12
-
-
-@pytest.mark.parametrize("is_told", [True, False])
-def test_commits_that_a_kill_left_after_their_merge_count_once_and_go_with_the_next_run(
-    store: Store, at: Callable[[float], None], monkeypatch: pytest.MonkeyPatch, is_told: bool
-) -> None:
-    fill(store, UNITS[:4])
-    with monkeypatch.context() as killed:
-        killed.setattr("pipeline.engine.store.merge.delete_commits", lambda *_: 0)
-        merge_all(store, HOUR)
-    if not is_told:  # as where a unit that cannot be merged is before them
-        change_head(store, lambda head: head.model_copy(update={"covered": {}}))
-    again = Store(store.url)
-    assert len(again.names("commits/making")) == 2 and again.read_table("clips").num_rows == 12
-    assert again.rows_of("u1-0", {"clips": ["video_id"]})["clips"].num_rows == 2
-
-    assert again.sweep_parts() == 0 and sweep_orphans(again) == 2 and again.names("commits/making") == []
-    at(3600.0)
-    assert sweep_segments(again, 3600) == 11 and again.read_table("clips").num_rows == 12
 
 
 def test_a_reader_that_listed_commits_before_a_merge_deleted_them_reads_all_the_same(

@@ -1,25 +1,15 @@
 """One video's rows are found in segments and parts by a few requests, and are the rows that a whole read gives."""
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from hdvila_testing.requests import count_requests
 from hdvila_testing.rows import a_video_row
-from manifests.files import Files
 from manifests.schema import TABLES, table_of
-from pipeline.engine.store import lookup
 from pipeline.engine.store.lookup import (
     LOOSE,
-    PLACES,
-    ids_bytes,
     ids_of_unit,
-    places_with,
     write_loose,
 )
 from pipeline.engine.store.merge import MergeSizes
@@ -140,26 +130,3 @@ def test_a_video_is_found_by_the_address_that_it_comes_from(tmp_path: Path) -> N
     for _ in range(2):
         assert (found(address), found("dQw4w9WgXcQ"), found("v2"), found("file.mp4")) == (["v0"], ["v1"], ["v2"], [])
         merge_all(store, MergeSizes(3, 8, grace_s=0))
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    hashes=st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 5), min_size=1, max_size=40), a_group=st.integers(1, 9)
-)
-def test_all_places_of_a_hash_are_found_however_hashes_lie(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashes: list[int], a_group: int
-) -> None:
-    monkeypatch.setattr(lookup, "GROUP_ROWS", a_group)
-    columns: dict[str, Any] = {
-        "hash": np.array(hashes, np.uint64),
-        "segment": ["a"] * len(hashes),
-        "table": ["clips"] * len(hashes),
-        "first": range(len(hashes)),
-        "n_rows": np.ones(len(hashes), np.int32),
-    }
-    data = ids_bytes(pa.table(columns, schema=PLACES))
-    files = Files(str(tmp_path))
-    files.write("ids.parquet", data)
-    for wanted in ({hashes[0]}, {max(hashes), min(hashes)}, {3}):
-        found = places_with(files, "ids.parquet", len(data), sorted(wanted))
-        assert sorted(found.column("first").to_pylist()) == [i for i, value in enumerate(hashes) if value in wanted]

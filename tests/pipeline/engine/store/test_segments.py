@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,7 +10,6 @@ from manifests.errors import DamagedFile
 from pipeline.engine.store.segments import (
     HEAD,
     Head,
-    Segment,
     change_head,
     read_head,
     write_head,
@@ -73,11 +71,6 @@ def test_who_meets_a_missing_file_lists_again(store: Store) -> None:
     assert sum(map(len, rows)) == 39
     for part, some in zip(parts, rows, strict=True):
         assert {row["video_id"].partition("-")[0] for row in some} == {part.unit}
-
-
-def a_segment(name: str, n_units: int = 2, stage: str = "making", **more: Any) -> Segment:
-    facts = {"level": 0, "bytes": 1, "rows": {}, "rejects": {}, "seconds": 0.0, "made_at": 0.0}
-    return Segment(id=name, stage=stage, n_units=n_units, **{**facts, **more})
 
 
 def test_the_head_is_written_only_as_it_was_read_and_each_change_counts(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -83,24 +82,6 @@ def made(tmp_path: Path, stage: Making, unit: Unit = AB, url: str = "") -> tuple
     return store, attempt_unit(stage, unit, store, tmp_path / "s", 2)
 
 
-def test_a_commit_says_what_was_made_and_how_long_that_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([100.0, 101.23456])
-    monkeypatch.setattr(attempt_module, "time", SimpleNamespace(monotonic=lambda: next(times)))
-    rejects = [Reject(Reason.LIVE, "b"), Reject(Reason.LIVE, "c"), Reject(Reason.DRM, "d")]
-    stage = Making(
-        Output({"listings": [listing("a")], "videos": []}, rejects, facts={"exhausted": True}), {"f": b"123"}
-    )
-    store, outcome = made(tmp_path, stage)
-
-    facts = outcome.facts
-    assert (outcome.end, outcome.reason, outcome.detail, outcome.n_internal) == (End.DONE, None, "", 0)
-    assert (facts["rows"], facts["rejects"]) == ({"listings": 1}, {"drm": 1, "live": 2})
-    assert (facts["attempt"], facts["bytes"], facts["seconds"], facts["exhausted"]) == (2, 3, 1.235, True)  # type: ignore[typeddict-item]
-    assert sorted(facts["parts"]) == ["listings", "rejects/making"] and store.read("packs/f") == b"123"
-    (context,) = stage.seen
-    assert (context.attempt, context.deadline) == (2, 160.0)
-
-
 def rows(store: Store, outcome: Outcome) -> list[Any]:
     store.commit("making", "both", outcome.facts)
     return store.read_rejects().to_pylist()
@@ -159,19 +140,6 @@ def test_how_an_attempt_ends(tmp_path: Path, error: Exception, end: End, reason:
     for ended in (outcome, fetch):
         assert (ended.end, ended.reason, ended.wait_s) == (end, reason, wait_s)
         assert ended.detail.startswith(f"{socket.gethostname()}: ") == (end is End.PLACE)
-
-
-def test_what_a_unit_needs_is_fetched_and_held_with_its_size(tmp_path: Path) -> None:
-    store, stage = Store(str(tmp_path / "out")), Making(Output(), {"f": b"123", "g": b"45"})
-    fetch = fetch_for(stage, AB, store, tmp_path / "s", 1, "driver")
-
-    held = Path(fetch.facts["held"])
-    assert (fetch.end, fetch.facts["bytes"]) == (End.FETCHED, 5) and (held / "folder" / "f").exists()
-    rejected = fetch_for(Making(Rejected(Reason.PRIVATE, "x")), AB, store, tmp_path / "s", 1, "driver")
-    assert (rejected.end, rejected.reason) == (End.DONE, Reason.PRIVATE)
-    assert attempt_unit(stage, AB, store, tmp_path / "s", 1, held).end is End.DONE
-    gone = attempt_unit(stage, AB, store, tmp_path / "s", 1, held)
-    assert (gone.end, gone.reason) == (End.TAKEN, Reason.PLACE_FAILED) and "is gone" in gone.detail
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ review: report/review.json, what people found who looked at clips
 run_status, time_left, audit: status.json and control.json of a run; how long a job still takes; report.json, the
     numbers that requirements are held against
 plugins: steps that other installed packages bring, by entry point
-settings, wrong_value: how configurations are declared and read; identity and operational keys; what is wrong with a
-    file or a value
+settings, yaml_text, wrong_value: how configurations are declared and read; identity and operational keys; what is
+    wrong with a file or a value
 stages: the stages: what each reads and makes, in the order of --redo
 errors, exits, extras, commands: UserError: one message, no traceback; errors of disks and object stores, recognised;
     an example and the exit codes of every command; what installs a module that is missing; errors of a command line.

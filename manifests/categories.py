@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-import yaml
-
 UNCATEGORISED_ID = -1
 UNCATEGORISED = "uncategorised"
 
@@ -25,6 +23,8 @@ class Category:
 @cache
 def load_categories() -> tuple[Category, ...]:
     """The categories, sorted by id."""
+    import yaml
+
     text = resources.files("manifests").joinpath("categories.yaml").read_text(encoding="utf-8")
     rows = yaml.safe_load(text)["categories"]
     return tuple(Category(**row | {"queries": tuple(row["queries"])}) for row in rows)

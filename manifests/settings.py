@@ -3,18 +3,15 @@
 A key is *identity* (it changes what comes out) or *operational* (rates, cookies, proxies, workers, paths, limits).
 Operational keys may change between two runs over one output directory; a changed identity key makes the pipeline refuse
 and name the first stage that it touches.
-
-A key given twice is an error: YAML readers silently take the last, and the first is often the one meant.
 """
 
 import difflib
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -108,10 +105,19 @@ def _set_override(tree: dict[str, Any], override: str) -> None:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
             raise ConfigError(f"--set {override}: {parent} is not a section")
+    if value.isascii() and value.isalpha() and value.islower():
+        tree[leaf] = _WORDS.get(value, value)
+        return
+    from manifests.yaml_text import read_text  # takes long to import, and not every start of `cut` needs it
+
     try:
-        tree[leaf] = yaml.load(value, _EachKeyOnce)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        tree[leaf] = read_text(value)
+    except ValueError:
         raise ConfigError(f"--set {override[:200]}: the value is not one that YAML reads") from None
+
+
+_WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False, "null": None}
+"""What YAML 1.1 makes of words of small letters; any other is itself."""
 
 
 def _problem_lines(model: type[BaseModel], problem: dict[str, Any]) -> list[str]:
@@ -234,6 +240,8 @@ def _default_text(field: FieldInfo) -> str:
         return "(secret)"
     if isinstance(default, BaseModel):
         return "(section)"
+    import yaml
+
     return yaml.safe_dump(_plain(default), default_flow_style=True, width=10_000).strip().removesuffix("\n...")
 
 
@@ -270,40 +278,15 @@ def _collect_identity(section: BaseModel, prefix: str, values: dict[str, tuple[A
 _ADDRESS = re.compile(r"[a-z][a-z0-9]+:/")
 
 
-class _EachKeyOnce(yaml.SafeLoader):
-    """Loads plain values only (no Python objects), and rejects a key given twice in a mapping, and half a character."""
-
-    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
-        if isinstance(node, yaml.ScalarNode) and not node.value.isascii():
-            node.value.encode()  # UnicodeEncodeError, a ValueError: "\ud800" is no text
-        return super().construct_scalar(node)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            if key_node.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"the key {key_node.value!r} is given twice", problem_mark=key_node.start_mark
-                )
-            seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file, {} if it is empty. Raises ConfigError for anything else, in one message."""
+    from manifests.yaml_text import read_text
+
     text = _text_of(path)
     try:
-        tree = yaml.load(text, _EachKeyOnce)
-    except yaml.MarkedYAMLError as error:
-        raise ConfigError(f"{path}: is not valid YAML: {_what_and_where(error)}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: is not valid YAML: {error}") from None
-    except ValueError as error:  # a number of thousands of digits, a date that is none
-        raise ConfigError(f"{path}: holds a value that cannot be read ({error})") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: is not a configuration: brackets in brackets, too many to read") from None
+        tree = read_text(text)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -325,15 +308,3 @@ def _text_of(path: Path) -> str:
         raise ConfigError(f"{path}: is not a text in UTF-8; a configuration is a YAML file") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from None
-
-
-def _what_and_where(error: yaml.MarkedYAMLError) -> str:
-    """What the YAML parser reported, with the line number and the line itself."""
-    what = ": ".join(part for part in (error.context, error.problem) if part)
-    if "'\\t'" in what:
-        what = "a tab; YAML is indented by spaces only"
-    mark = error.problem_mark
-    if mark is None:
-        return what
-    snippet = mark.get_snippet(indent=2)
-    return f"line {mark.line + 1}, column {mark.column + 1}: {what}" + (f"\n{snippet}" if snippet else "")

@@ -147,6 +147,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "declares settings; tests/pipeline/commands/test_config.py and tests/manifests/test_stages.py walk every key": [
         f"pipeline/config/{name}" for name in ("media", "shards", "sources", "text")
     ],
+    "tests/manifests/test_settings.py, which reads files through it": ["manifests/yaml_text"],
     "a table, or read from one; tests/pipeline/media/test_registries.py holds tables and modules together": [
         "manifests/checks",
         "manifests/members",

@@ -244,3 +244,15 @@ def test_an_empty_file_holds_no_key_and_anchors_may_be_merged(tmp_path: Path):
 
     path.write_text("base: &base {a: 1, b: 2}\nmine: {<<: *base, b: 3}\n")
     assert read_yaml(path)["mine"] == {"a": 1, "b": 3}
+
+
+class Word(Section):
+    """A section that takes any value."""
+
+    value: object = identity(None, doc="anything")
+
+
+@pytest.mark.parametrize("text", ["off", "on", "yes", "no", "true", "false", "null", "y", "n", "nan", "inf", "exact"])
+def test_a_word_on_the_command_line_means_what_it_means_in_a_file(tmp_path: Path, text: str):
+    (path := tmp_path / "run.yaml").write_text(f"value: {text}\n")
+    assert load_config(Word, None, [f"value={text}"]) == load_config(Word, path)

@@ -72,19 +72,21 @@ def without_gaps(stream: Any, packets: Sequence[Any], begin: int) -> list[Any]:
     silence = _silence(stream.codec_context)
     usual = sorted(packet.duration or 0 for packet in packets)[len(packets) // 2]
     length = Fraction(AAC_DELAY, stream.codec_context.sample_rate) / base if silence else Fraction(usual)
+    longest = length + (length / 2 if silence else _MOST_GAP_S / base)
     filled: list[Any] = []
-    end = Fraction(begin)
+    last = begin - length
     for packet in packets:
-        if not silence and (packet.pts - end) * base > _MOST_GAP_S:
+        since = packet.pts - last
+        if since > longest and not silence:
             return []
-        n_missing = round((packet.pts - end) / length) if silence else 0
+        n_missing = round((since - length) / length) if since > longest else 0
         for n in range(n_missing, 0, -1):
             silent = av.Packet(silence)
             silent.pts, silent.duration, silent.time_base = round(packet.pts - n * length), round(length), base
             silent.is_keyframe = True
             filled.append(silent)
         filled.append(packet)
-        end = packet.pts + length
+        last = packet.pts
     return filled
 
 

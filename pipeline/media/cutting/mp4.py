@@ -70,8 +70,6 @@ def write_mp4(pictures: Track, audio: Track | None, base_s: Fraction) -> bytes:
         container.start_encoding()
         common = math.lcm(*(times[1].denominator for _, times in queue))
         for packet, times in sorted(queue, key=lambda entry: _order(entry[1], common)):
-            if packet.duration:  # of the last one: how long the track lasts
-                packet.duration = round(packet.duration * packet.time_base / times[1])
             packet.stream, packet.time_base, packet.pts, packet.dts = times
             container.mux(packet)
     return buffer.getvalue()
@@ -88,6 +86,7 @@ def _retimed(container: Any, track: Track, time_base: Fraction, base_s: Fraction
     stream = container.add_stream_from_template(track.template, opaque=True)
     stream.time_base = time_base
     tick = ticks_of(track.time_base, time_base, base_s)
+    length = ticks_of(track.packets[0].time_base, time_base, Fraction(0))
     is_audio = track.template.type == "audio"
     early = 0 if is_audio else tick(track.dts[0])
     last = -1
@@ -95,4 +94,6 @@ def _retimed(container: Any, track: Track, time_base: Fraction, base_s: Fraction
         pts = tick(packet.pts) if i or not is_audio else 0
         decode = 0 if i == 0 else max(tick(dts) - early, last + 1)
         last = decode
+        if packet.duration:  # of the last one: how long the track lasts
+            packet.duration = length(packet.duration)
         yield packet, (stream, time_base, max(pts, decode), decode)

@@ -276,7 +276,9 @@ def charts(data: ReportData, facts: ClipFacts) -> list[Chart]:
         made.append(by_category("length", "seconds", dict(sorted(lengths.items()))))
     if facts.heard:
         every = Values.of([share for shares in facts.heard.values() for share in shares])
-        by_name = {name: Values.of(shares) for name, shares in sorted(facts.heard.items())}
+        languages = facts.heard_by_language if len(facts.heard_by_language) > 1 else {}
+        shares_by_name = [*sorted(facts.heard.items()), *sorted(languages.items())]
+        by_name = {name: Values.of(shares) for name, shares in shares_by_name}
         made.append(histogram("text that is heard", every, top=1, unit="F1 of its words and those heard"))
         made.append(by_category("text that is heard", "F1", by_name, digits=2))
     return made

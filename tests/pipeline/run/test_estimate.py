@@ -69,6 +69,17 @@ def test_members_that_are_switched_off_take_no_room() -> None:
     assert reckoned("media.members.stills=false").bytes_members < reckoned().bytes_members / 2
 
 
+def test_what_is_heard_is_fetched_once_more_as_audio_alone() -> None:
+    deaf, hearing = reckoned(), reckoned("media.heard.model=/models/whisper")
+
+    audio_bytes = deaf.size.source_hours * 3600 * 128_000 / 8
+    assert hearing.bytes_in - deaf.bytes_in == pytest.approx(audio_bytes)
+    pieces = max(deaf.size.n_videos, audio_bytes / 10.49e6)  # a file a video, in pieces of 10 MB
+    assert hearing.requests["media"] - deaf.requests["media"] == pytest.approx(pieces)
+    assert {**hearing.requests, "media": 0} == {**deaf.requests, "media": 0}
+    assert hearing.core_hours.keys() - deaf.core_hours.keys() == {"recognise"}
+
+
 def test_what_lies_before_clips_counts_unless_they_are_cut_exactly() -> None:
     remuxed, exact = reckoned(), reckoned("media.cut.mode=exact")
 

@@ -4,6 +4,7 @@
     OUT/by-0, OUT/by-1       what each makes of the half that it did not see, as of `hdvila-train embed`
     OUT/scores               the scores of both, for data.scores and `hdvila-pipeline reshard --scores`
     OUT/where.txt            which samples fit, as a data.where
+    OUT/weight.txt           the probability that a sample fits, as a data.sample_weight
     OUT/times.parquet        which clip each sentence of data.split belongs to (train/evaluation/windows.py)
     OUT/mended.json          the pairs that follow from that, for data.captions
     OUT/crossfit.json        how that was found; written last
@@ -45,7 +46,7 @@ from train.exports.inference import load_checkpoint
 from train.loop.bucket import at_hand
 from train.loop.fit import StopRequest, fit
 
-WHERE, TIMES, MENDED, RESULT = "where.txt", "times.parquet", "mended.json", "crossfit.json"
+WHERE, WEIGHT, TIMES, MENDED, RESULT = "where.txt", "weight.txt", "times.parquet", "mended.json", "crossfit.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,12 @@ def score_halves(
     torch.set_num_threads(1)  # with more, sums are rounded otherwise
     halves = [embed_half(config, k, out, indexes, process, batch, sentences) for k in (0, 1)]
     heads = [head for head, _ in halves]
-    matches = join(indexes, [Files(f"{out}/by-{k}") for k in (0, 1)], heads, Files(f"{out}/scores"))
-    index, match = indexes[config.data.split], matches[config.data.split]
-    match = match[np.isfinite(match) & (choose(index, config.data).weights > 0)]
-    mixture = fit_mixture(match)
+    scores = join(indexes, [Files(f"{out}/by-{k}") for k in (0, 1)], heads, Files(f"{out}/scores"))
+    index, rows = indexes[config.data.split], scores[config.data.split]
+    rows = rows.filter(pa.array(choose(index, config.data).weights > 0))
+    rows = rows.filter(pc.is_finite(rows["match"]))
+    match = rows["match"].to_numpy().astype(np.float64)
+    mixture = fit_mixture(match, rows["match_rank"].to_numpy())
     own, fits = config.data.where, "" if mixture.threshold is None else f"match > {mixture.threshold:.6g}"
     where = f"({own}) and {fits}" if own and fits else own or fits or "1 = 1"
     n_kept = len(match) if mixture.threshold is None else int((match > mixture.threshold).sum())
@@ -125,6 +128,7 @@ def score_halves(
         Files(out).write(TIMES, parquet_bytes(times))
         Files(out).write(MENDED, json.dumps(mended(times), indent=0).encode() + b"\n")
         Files(out).write(WHERE, f"{where}\n".encode())
+        Files(out).write(WEIGHT, f"{mixture.probability()}\n".encode())
         Files(out).write(RESULT, json.dumps(asdict(found), indent=1, sort_keys=True).encode() + b"\n")
     return found
 
@@ -169,24 +173,25 @@ def _only(index: Index, kept: npt.NDArray[np.bool_]) -> Index:
 
 def join(
     indexes: Mapping[str, Index], halves: Sequence[Files], heads: Sequence[Head], out: Files
-) -> dict[str, npt.NDArray[np.float64]]:
-    """Writes the tables of both halves as one, in the order of the shards; returns each split's matches, [n], in the
-    order of its index; NaN for what could not be read.
+) -> dict[str, pa.Table]:
+    """Writes the tables of both halves as one, in the order of the shards; returns each split's, in the order of its
+    index, with nulls for what could not be read.
     """
     model = hashlib.sha256("\n".join(head.model for head in heads).encode()).hexdigest()
     joined = replace(heads[0], model=model, width=0)
     put_head(out, joined)
-    matches: dict[str, npt.NDArray[np.float64]] = {}
+    tables: dict[str, pa.Table] = {}
     for split, index in indexes.items():
-        matches[split] = np.full(len(index), np.nan)
+        own = []
         for number, shard in enumerate(index.shards):
             parts = [read_embedded(*of, shard, vectors=False).rows for of in zip(halves, heads, strict=True)]
             rows = pa.concat_tables(parts).combine_chunks()
             first, stop = np.searchsorted(index.shard, [number, number + 1]).tolist()
             keys = index.keys.slice(first, stop - first).cast(pa.string())
-            at = pc.index_in(keys, rows["key"].combine_chunks())
-            matches[split][first:stop] = rows["match"].take(at).cast(pa.float64()).to_numpy()
-            rows = rows.take(at.drop_null())
+            rows = rows.take(pc.index_in(keys, rows["key"].combine_chunks()))
+            own.append(rows)
             if not out.exists(table_name(shard)):
+                rows = rows.filter(pc.is_valid(rows["key"]))
                 out.write(table_name(shard), table_bytes(shard, joined, {n: rows[n] for n in EMBEDDED.names}))
-    return matches
+        tables[split] = pa.concat_tables(own)
+    return tables

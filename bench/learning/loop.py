@@ -2,10 +2,11 @@
 
     python -m bench.learning.loop [--wrong 0 20 40 60] [--kinds other films] [--seeds 1 2 3] [--out out/loop]
 
-For each set and seed two models are cross-fitted (`hdvila-train crossfit`), then one is trained with each of ARMS, at
-equal steps, and judged by 1,024 queries: a held-out clip's sentence, of words that training saw in other combinations
-only, among the 32 clips that show one combination each. Results are appended to OUT/results.jsonl at once; a second
-call does what is missing. table.md beside it is made from all lines. Seed 0 is for settings, and is not judged.
+For each set and seed two models are cross-fitted (`hdvila-train crossfit`), and two more on what these think right
+(`again`); then one is trained with each of ARMS, at equal steps, and judged by 1,024 queries: a held-out clip's
+sentence, of words that training saw in other combinations only, among the 32 clips that show one combination each.
+Results are appended to OUT/results.jsonl at once; a second call does what is missing. table.md beside it is made from
+all lines. Seed 0 is for settings, and is not judged.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ PICTURES: dict[tuple[str, bytes, int], dict[str, npt.NDArray[Any]]] = {}
 NEAR_MS = 1000
 """How far from the true time a proposed one may lie."""
 HERE = Process(0, 1, torch.device("cpu"))
-ARMS = "all", "random", "filtered", "weighted", "mended", "oracle"
+ARMS = "all", "random", "filtered", "weighted", "again", "mended", "oracle"
+WINNING = "filtered", "weighted", "again"
+"""The arms that may win back what wrong pairs cost."""
 SAMPLES = 2000
 """Of the bootstrap."""
 
@@ -131,7 +134,6 @@ def mended_times(data: Path, crossfitted: Path) -> dict[str, dict[str, float]]:
 def arms(crossfitted: Path, data: Path, seed: int) -> dict[str, Callable[[], list[str]]]:
     """By name of an arm: the keys of its training."""
     found = json.loads((crossfitted / "crossfit.json").read_text())
-    where, scores = found["where"], f"data.scores={crossfitted}/scores"
     keys = sorted(scores_of(data, crossfitted / "scores"))
 
     def drawn() -> list[str]:
@@ -144,29 +146,36 @@ def arms(crossfitted: Path, data: Path, seed: int) -> dict[str, Callable[[], lis
 
     return {
         "all": list,
-        "filtered": lambda: [scores, f"data.where={where}"],
-        "weighted": lambda: [scores, f"data.sample_weight={_weight(found['mixture'])}"],
+        "filtered": lambda: filtered(crossfitted),
+        "weighted": lambda: weighted(crossfitted),
         "random": drawn,
+        "again": lambda: filtered(again(crossfitted)),
         "mended": lambda: [f"data.captions={crossfitted}/mended.json"],
         "oracle": true,
     }
 
 
+def again(crossfitted: Path) -> Path:
+    """Where a second cross-fit lies, weighted by the first."""
+    return crossfitted.with_name(f"again-{crossfitted.name}")
+
+
+def filtered(crossfitted: Path) -> list[str]:
+    """The keys of a run without the clips that do not fit."""
+    return [f"data.scores={crossfitted}/scores", f"data.where={(crossfitted / 'where.txt').read_text().strip()}"]
+
+
+def weighted(crossfitted: Path) -> list[str]:
+    """The keys of a run in which a clip comes as often as it is right."""
+    return [
+        f"data.scores={crossfitted}/scores",
+        f"data.sample_weight={(crossfitted / 'weight.txt').read_text().strip()}",
+    ]
+
+
 def _listed(path: Path, keys: Sequence[str]) -> Path:
     path.write_text("\n".join(keys) + "\n")
     return path
-
-
-def _weight(mixture: Mapping[str, Any]) -> str:
-    """The probability that a pair is right, as an expression over `match`."""
-    x = "(match - ln(greatest(1 - exp(match), 1e-13)))"
-    wrong, right = (
-        "{height:.9g} * exp(-0.5 * (({x} - ({mean:.9g})) / {deviation:.9g}) ** 2)".format(
-            x=x, height=part["share"] / part["deviation"], **part
-        )
-        for part in (mixture["wrong"], mixture["right"])
-    )
-    return f"({right} + 1e-30) / ({right} + {wrong} + 1e-30)"
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------------
@@ -184,23 +193,24 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
     oracle filtering and weighting win back; and for all seeds of a set together.
     """
     bits: dict[tuple[str, int], dict[str, npt.NDArray[np.float64]]] = {}
-    aucs: dict[tuple[str, int], float] = {}
+    aucs: dict[tuple[str, int], list[float]] = {}
     for line in lines:
         of = line["set"], line["seed"]
-        if line["arm"] == "crossfit":
-            aucs[of] = line["auc"]
+        if "auc" in line:
+            aucs.setdefault(of, []).append(line["auc"])
         else:
             bits.setdefault(of, {})[line["arm"]] = (np.array(list(line["hits"])) == "1").astype(float)
-    rows = [["set", "seed", "AUC", *ARMS, "filtered wins back", "weighted wins back"]]
+    rows = [["set", "seed", "AUC, and again", *ARMS, *(f"{arm} wins back" for arm in WINNING)]]
     rows.append(["---"] * len(rows[0]))
     for name in dict.fromkeys(name for name, _ in aucs):
         own = {seed: bits.get((name, seed), {}) for of, seed in aucs if of == name}
         for seed, arms_ in own.items():
-            rows.append([name, str(seed), f"{aucs[name, seed]:.3f}", *_cells(arms_)])
+            rows.append([name, str(seed), ", ".join(f"{one:.3f}" for one in aucs[name, seed]), *_cells(arms_)])
         if len(own) > 1:
             both = set.intersection(*(set(arms_) for arms_ in own.values()))
             pooled = {arm: np.concatenate([arms_[arm] for arms_ in own.values()]) for arm in both}
-            rows.append([name, "all", f"{np.mean([aucs[name, seed] for seed in own]):.3f}", *_cells(pooled)])
+            means = [np.mean(both) for both in zip(*(aucs[name, seed] for seed in own), strict=False)]
+            rows.append([name, "all", ", ".join(f"{one:.3f}" for one in means), *_cells(pooled)])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 
 
@@ -217,7 +227,7 @@ def times_table(lines: Sequence[Mapping[str, Any]]) -> str:
 
 def _cells(hits: Mapping[str, npt.NDArray[np.float64]]) -> list[str]:
     shares = [f"{hits[arm].mean():.1%}" if arm in hits else "" for arm in ARMS]
-    return [*shares, *(_won_back(hits, arm) for arm in ("filtered", "weighted"))]
+    return [*shares, *(_won_back(hits, arm) for arm in WINNING)]
 
 
 def _won_back(hits: Mapping[str, npt.NDArray[np.float64]], arm: str) -> str:
@@ -274,21 +284,15 @@ def one_set(given: argparse.Namespace, clean: Path, path: Path, kind: str, per_c
         make_wrong(clean, data, per_cent / 100, seed)
     keys = [f"data.manifest={data}/manifest.json", f"seed={seed}", *SETTINGS]
     if "crossfit" not in done:
-        before, config = time.process_time(), configured([*keys, f"loop.steps={HALF_STEPS}"])
-        with logged(given.out / name / f"crossfit-{seed}.log"):
-            train_halves(config, str(crossfitted), HERE, StopRequest())
-            score_halves(config, str(crossfitted), HERE, batch=16, sentences=128, finer=kind == "films")
-        cpu_s = time.process_time() - before
-        found = json.loads((crossfitted / "crossfit.json").read_text())
-        wrong = set(json.loads((data / "wrong.json").read_text()))
-        line = {"set": name, "seed": seed, "arm": "crossfit", "cpu_s": round(cpu_s, 1), "where": found["where"]}
-        line["auc"] = auc(scores_of(data, crossfitted / "scores"), wrong)
-        line["kept"] = f"{found['n_kept']} of {found['n_samples']} kept, {len(wrong)} wrong"
+        line = cross_fitted(crossfitted, data, keys, finer=kind == "films")
         line |= {"times": mended_times(data, crossfitted)} if kind == "films" else {}
-        append(path, line)
+        append(path, {"set": name, "seed": seed, "arm": "crossfit", **line})
+    if "again" in given.arms and "crossfit again" not in done:
+        line = cross_fitted(again(crossfitted), data, [*keys, *weighted(crossfitted)])
+        append(path, {"set": name, "seed": seed, "arm": "crossfit again", **line})
     made = arms(crossfitted, data, seed)
     for arm in given.arms:
-        if arm in done:
+        if arm in done or (arm == "mended" and kind != "films"):
             continue
         run = given.out / name / f"{arm}-{seed}"
         before = time.process_time()
@@ -297,6 +301,21 @@ def one_set(given: argparse.Namespace, clean: Path, path: Path, kind: str, per_c
         cpu_s = time.process_time() - before
         hits = "".join("1" if hit else "0" for _, hit in hits_of(run, data))
         append(path, {"set": name, "seed": seed, "arm": arm, "cpu_s": round(cpu_s, 1), "hits": hits})
+
+
+def cross_fitted(out: Path, data: Path, keys: Sequence[str], *, finer: bool = False) -> dict[str, Any]:
+    """Cross-fits; what came out of that."""
+    before, config = time.process_time(), configured([*keys, f"loop.steps={HALF_STEPS}"])
+    with logged(out.with_suffix(".log")):
+        train_halves(config, str(out), HERE, StopRequest())
+        found = score_halves(config, str(out), HERE, batch=16, sentences=128, finer=finer)
+    wrong = set(json.loads((data / "wrong.json").read_text()))
+    return {
+        "cpu_s": round(time.process_time() - before, 1),
+        "where": found.where,
+        "auc": auc(scores_of(data, out / "scores"), wrong),
+        "kept": f"{found.n_kept} of {found.n_samples} kept, {len(wrong)} wrong",
+    }
 
 
 def append(path: Path, line: Mapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ from manifests.shards import read_manifest
 from train.config import TrainConfig
 from train.crossfit import score_halves, train_halves
 from train.data.index import load_index
-from train.data.where import chosen
+from train.data.where import choose, chosen
 from train.distributed import process_from_environment
 from train.feed.batches import open_data
 from train.loop.fit import StopRequest
@@ -87,6 +87,16 @@ def test_the_scores_choose_what_a_run_trains_on(here):
 
     assert len(index) == found["n_kept"] <= found["n_samples"] == 14
     assert where == found["where"] and where.startswith("(duration_ms > 0)") == ("match" in where)
+
+
+def test_the_weights_leave_nothing_out(here):
+    weight = (here / "one/weight.txt").read_text().strip()
+    keys = [f"data.scores={here}/one/scores", f"data.sample_weight={weight}"]
+    config = load_config(TrainConfig, here / "train.yaml", keys)
+
+    weights = choose(load_index(read_manifest(str(here / "set")), "train"), config.data).weights
+
+    assert len(weights) == 14 and ((weights > 0) & (weights <= 1)).all()
 
 
 @pytest.mark.slow

@@ -158,7 +158,8 @@ class SampleJson(BaseModel):
     """JSON list of {frame, time_ms, offset, size} into KEY.mjpg; "[]" if there is none.
 
     `frame` counts from the clip's first frame (in the mp4 it is first_frame + frame) and is exact; `time_ms` counts
-    from the clip's start, which may be a fraction of a frame before its first frame, and is rounded down.
+    from the clip's start, which may be a fraction of a frame before its first frame, and is rounded down. Stills of
+    a picture that stays share its place.
     """
     stills_width: int
     stills_height: int

@@ -151,7 +151,7 @@ TABLE = (
         void_by="packs",
         aliases=("fetch", "scenes", "cut", "members", "checks"),
         again="unit",
-        made_by=13,
+        made_by=14,
         unit="video",
     ),
     StageFacts(

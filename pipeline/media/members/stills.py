@@ -42,7 +42,7 @@ class StillsWriter:
     stills: list[Still] = field(default_factory=list)
     _n_offered: int = 0
     _shown: Small | None = None
-    _jpeg: bytes = b""
+    _at: int = 0
 
     def offer(self, picture: Picture, small: Small, clip_ms: int) -> None:
         """Takes the clip's next frame, without gaps; `clip_ms` is its time from the clip's start."""
@@ -52,9 +52,9 @@ class StillsWriter:
         while self.wanted_ms and self.wanted_ms[0] <= clip_ms:
             del self.wanted_ms[0]
         if small is not self._shown:
-            self._shown, self._jpeg = small, self._encoded(picture)
-        self.stills.append(Still(number, clip_ms, len(self.data), len(self._jpeg)))
-        self.data += self._jpeg
+            self._shown, self._at = small, len(self.data)
+            self.data += self._encoded(picture)
+        self.stills.append(Still(number, clip_ms, self._at, len(self.data) - self._at))
 
     def _encoded(self, picture: Picture) -> bytes:
         bgr = self.scaler(picture.frame).to_ndarray()

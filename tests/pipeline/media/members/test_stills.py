@@ -68,6 +68,17 @@ def test_stills_lie_end_to_end_and_show_their_frames() -> None:
         assert shown.shape == (36, 64) and abs(int(shown.mean()) - still.frame) <= 2
 
 
+def test_a_picture_that_stays_is_stored_once() -> None:
+    writer = StillsWriter(cast(Any, Drawn()), [0, 200, 400], 90)
+    slides = [lambda: "one", lambda: "two"]
+    for number in range(15):
+        writer.offer(Picture(0, 0, number), slides[number > 7], number * 40)
+
+    first, again, other = writer.stills
+    assert (first.offset, first.size) == (again.offset, again.size) and other.offset == first.size
+    assert [first.frame, again.frame, other.frame] == [0, 5, 10] and other.offset + other.size == len(writer.data)
+
+
 def test_what_is_wrong_with_stills_is_said() -> None:
     writer = offered(list(range(0, 3000, 40)), [0, 3000 - 40])
     good = [asdict(still) for still in writer.stills]

@@ -39,7 +39,7 @@ def arguments(n_clips: int, extra: list[str]) -> list[str]:
 
 def measured(out: Path, seed: int, n_clips: int) -> dict[str, tuple[float, float | None]]:
     """{arm: R@1 on the other domain and on the old} after as many clips of the other."""
-    run, tiles, folder = trained(out, "hybrid", seed), make_tiles(out), out / "adapted" / f"{n_clips}-{seed}"
+    run, tiles, folder = trained(out, seed), make_tiles(out), out / "adapted" / f"{n_clips}-{seed}"
     found: dict[str, tuple[float, float | None]] = {}
     for arm, extra in ARMS.items():
         place = folder / arm.replace(" ", "-")

@@ -130,14 +130,14 @@ def program(*arguments: object, log: str | Path, makes: Path | None = None) -> N
         subprocess.run(command, check=True, env=environment, stdout=file, stderr=subprocess.STDOUT)
 
 
-def trained(out: Path, view: str, seed: int, name: str = "hd_vila", overrides: Sequence[str] = ()) -> Path:
-    """The folder of an HD-VILA's finished run with a view; makes the set and trains it where that is not done."""
-    manifest, run = out / "set" / "manifest.json", out / name / f"{view}-{seed}"
+def trained(out: Path, seed: int) -> Path:
+    """The folder of a finished run of HD-VILA in the hybrid view; makes the set and trains where that is not done."""
+    manifest, run = out / "set" / "manifest.json", out / "hd_vila" / f"hybrid-{seed}"
     if not manifest.exists():
         make_attribute_set(manifest.parent)
     if not (run / "summary.json").exists():
         run.parent.mkdir(exist_ok=True)
-        train(view, seed, manifest, run.parent, overrides, held_out=False)
+        train("hybrid", seed, manifest, run.parent, [], held_out=False)
     return run
 
 

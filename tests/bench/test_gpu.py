@@ -14,7 +14,7 @@ STEP: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_compiled_a_sharded_and_a_resumed_run_go_on_without_a_gpu(tmp_path: Path) -> None:
     assert main(["--out", str(tmp_path), "--only", "compiled", "FSDP2", "resumed"]) == 0
     lines = (tmp_path / "gpu.md").read_text().splitlines()

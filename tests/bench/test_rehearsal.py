@@ -53,6 +53,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Found]:
     return folder, run(folder, **CALM)
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_started_again_and_loses_workers_ends_with_the_bytes_of_a_calm_one(
     calm: tuple[Path, Found], tmp_path: Path
 ) -> None:

@@ -6,10 +6,9 @@ import pytest
 
 from bench.scaling.growth import growth_of
 from bench.scaling.steps import config_of
-from bench.scaling.stores import BATCH_VIDEOS, add_batch, make_store
+from bench.scaling.stores import make_store
 from bench.world.distribution import read_distribution
 from bench.world.videos import World
-from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
 from pipeline.outdir.accounts import check_accounts
 
@@ -30,16 +29,6 @@ def test_a_store_holds_what_its_commits_say_and_lacks_nothing_but_a_selection(ma
     assert made.read_rejects(["stage"]).column("stage").to_pylist().count("extract") / n_videos > 2.5
     packs, clips = (Counter(made.read_table(name, ["video_id"]).column(0).to_pylist()) for name in ("packs", "clips"))
     assert packs and all(n == clips[video_id] for video_id, n in packs.items())
-
-
-def test_a_batch_that_is_added_is_all_that_a_warm_driver_reads(made: Store) -> None:
-    followers = [Follower(made, table, ["video_id"]) for table in ("videos", "clips")]
-    for follower in followers:
-        assert list(follower.new())
-    for _ in range(2):
-        add_batch(made, RESTARTS)
-        new = [{i for rows in follower.new() for i in rows.column("video_id").to_pylist()} for follower in followers]
-        assert new[1] <= new[0] and len(new[1]) == pytest.approx(BATCH_VIDEOS, rel=0.3)
 
 
 @pytest.mark.parametrize(("fixed", "power"), [(0.0, 1.0), (250.0, 1.0), (3.0, 1.3), (1000.0, 0.7)])

@@ -59,21 +59,3 @@ def test_text_becomes_a_model_and_a_larger_one_teaches(tmp_path: Path, monkeypat
     for path in (large, small, grown):
         assert ends_of(NetModel(path), "we went home early did you see it she likes green apples we went") == [3, 7, 11]
     assert NetModel(large).name != NetModel(small).name
-
-
-def test_a_net_that_grew_says_what_it_said_before(tmp_path: Path) -> None:
-    import torch
-
-    from bench.train_boundary import Words, grow_from, save
-    from bench.train_pauses import Pauses, Speech
-    from pipeline.text.boundary.features import Vocabulary
-
-    torch.manual_seed(0)
-    vocabulary = Vocabulary.of(["alpha", "beta", "gamma"])
-    small, large = Words(vocabulary.size, 3, width=8), Words(vocabulary.size, 3, width=12)
-    torch.nn.init.normal_(small.pairs.weight)
-    save(small, Pauses(), vocabulary, np.array([131075, 196612]), Speech(), tmp_path / "small.npz")
-    grow_from(large, tmp_path / "small.npz")
-    ids, pairs = torch.tensor([[2, 3, 4, 2]]), torch.tensor([[1, 2, 0, 0]])
-    with torch.no_grad():
-        assert torch.abs(large(ids, pairs) - small(ids, pairs)).max() < 0.02

@@ -53,7 +53,7 @@ def cpu_s(process: subprocess.Popen[str]) -> float:
 
 
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("n_moments", [4, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("n_moments", [2, pytest.param(20, marks=pytest.mark.long)])
 def test_sigterm_in_the_first_seconds_is_exit_75(command: list[str], tmp_path: Path, n_moments: int) -> None:
     first = begun(command)
     while not list((tmp_path / "out" / "commits").glob("folder/group.*")) and first.poll() is None:

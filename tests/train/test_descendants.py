@@ -81,19 +81,29 @@ def test_adapting_moves_the_last_blocks_alone_and_scores_both_sets(here: Path) -
     assert {name.split(".")[2] for name in moved if name.startswith("timesformer.blocks.")} == {"1"}
 
 
-def test_a_vit_learns_by_low_rank_additions_and_has_a_student(here: Path) -> None:
+@pytest.fixture(scope="module")
+def vit(here: Path) -> Path:
+    """A run of that kind."""
     tree = a_tree(here / "old/manifest.json", here / "vit", loop={"steps": 2})
     tree["model"] = {"kind": "vit", "preset": "tiny"}
     (here / "vit.yaml").write_text(yaml.safe_dump(tree))
     run("fit", here / "vit.yaml")
-    run("adapt", here / "vit", here / "new/manifest.json", "--out", here / "lora", "--set", "loop.epochs=1")
-    run("distill", here / "vit", "--out", here / "small", "--set", "loop.steps=2")
+    return here / "vit"
+
+
+@pytest.mark.long
+def test_a_vit_has_a_student(vit: Path, here: Path) -> None:
+    run("distill", vit, "--out", here / "small", "--set", "loop.steps=2")
+    assert load_checkpoint(here / "small/export").model.config.width == 32
+
+
+def test_a_vit_learns_by_low_rank_additions(vit: Path, here: Path) -> None:
+    run("adapt", vit, here / "new/manifest.json", "--out", here / "lora", "--set", "loop.epochs=1")
 
     before, after = (load_file(here / "lora" / name / "model.safetensors") for name in ("base", "export"))
     moved = {name for name in before if not before[name].equal(after[name])}
     assert before.keys() == after.keys() and any("attn" in name or "attention" in name for name in moved)
     assert not [name for name in moved if "mlp" in name and not name.startswith("time")], "only attention has additions"
-    assert load_checkpoint(here / "small/export").model.config.width == 32
 
 
 def test_models_without_embeddings_are_refused(here: Path) -> None:

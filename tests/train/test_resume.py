@@ -82,18 +82,6 @@ def test_a_run_killed_before_its_first_checkpoint_and_after_a_later_one_ends_wit
     assert (one / "__0_0.distcp").read_bytes() == (other / "__0_0.distcp").read_bytes()
 
 
-def test_sigterm_leaves_a_checkpoint_and_the_requeue_exit_code(drawn, tmp_path):
-    settings = {"loop": {"steps": 100_000, "batch": 4}, "data": {"workers": 1}, "checkpoint": {"every": 0}}
-    config, out, log = written(tmp_path, drawn, "run", **settings), tmp_path / "run", tmp_path / "log"
-
-    code = signal_after(start(config, log=log), out, 3, signal.SIGTERM)
-
-    assert code == 75, log.read_text()
-    (checkpoint,) = checkpoints(out)
-    assert checkpoint.name == f"step-{steps_done(out):08d}" and steps_done(out) < 100_000
-    assert "the same command continues" in log.read_text() and "Traceback" not in log.read_text()
-
-
 MOVED = {"loop": {"steps": 8, "batch": 4}, "model": STILL, "checkpoint": {"every": 2}}
 
 

@@ -107,7 +107,7 @@ def test_lost_tombstones_are_noticed_and_read_from_their_copy(place: Path, capsy
         start(place / "out", place)
 
 
-@pytest.mark.parametrize("purge", [False, True])
+@pytest.mark.parametrize("purge", [pytest.param(False, marks=pytest.mark.long), True])
 def test_the_same_film_encoded_anew_is_listed_for_a_person_or_dropped(place: Path, purge: bool) -> None:
     films, out, again = place / "films", place / "out", place / "moved/again.mp4"
     shutil.rmtree(out)

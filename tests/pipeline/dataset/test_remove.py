@@ -150,7 +150,7 @@ while ends[-1]:  # until one ends before the write at which it is to be killed
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("asked", ["videos", "text"])
+@pytest.mark.parametrize("asked", ["videos", pytest.param("text", marks=pytest.mark.long)])
 def test_killed_between_any_two_writes_the_same_command_finishes_it(made: Path, tmp_path: Path, asked: str):
     command = [sys.executable, "-c", KILLED_AND_REPEATED, str(made), str(tmp_path), asked]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()

@@ -121,7 +121,7 @@ def test_what_nobody_says_is_exit_5_and_is_kept_out_from_now_on(out: Path) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("purge", "redos"),
-    [pytest.param(False, ["media", "clips"], marks=pytest.mark.long), (True, ["", "transcripts"])],
+    [pytest.param(False, ["", "media", "clips"], marks=pytest.mark.long), (True, ["transcripts"])],
 )
 def test_what_was_said_is_not_made_again_from_any_stage(tmp_path: Path, purge: bool, redos: list[str]) -> None:
     films, out = films_in(tmp_path), tmp_path / "out"

@@ -67,8 +67,9 @@ def some_lines(run: Run) -> list[int]:
         (result,) = yield (Numbered("after", 3),)
         seen.append(result.n_made)
 
-    chain = Numbered("first", 520), Numbered("second", over="first")
-    run.driver.complete_lines([waiting(), one_chain(*chain), one_chain(Numbered("listed", 7, is_list=True))])
+    chain = Numbered("first", 60), Numbered("second", over="first")
+    many = one_chain(Numbered("many", 520))  # more than the planner tells of at a time
+    run.driver.complete_lines([waiting(), one_chain(*chain), many, one_chain(Numbered("listed", 7, is_list=True))])
     run.complete(Numbered("last", 2))
     return seen
 

@@ -91,7 +91,7 @@ def opened(here, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n_processes", "n_kills"), [pytest.param(2, 1, marks=pytest.mark.long), (5, 3)])
+@pytest.mark.parametrize(("n_processes", "n_kills"), [(2, 1), pytest.param(5, 3, marks=pytest.mark.long)])
 def test_killed_and_shared_out_work_gives_the_bytes_of_one_process(here, made, n_processes, n_kills):
     out = here / f"by-{n_processes}"
     processes = {process.pid: process for process in (started(here, out) for _ in range(n_processes))}

@@ -130,7 +130,7 @@ WAYS = "other size", "same size and head", "behind a tag that is another each ti
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [pytest.param(WAYS[0], marks=pytest.mark.long), *WAYS[1:]])
 def test_films_swapped_behind_their_addresses_are_never_cut_with_each_others_text(
     drawn: list[Path], site: tuple[Path, str], tmp_path: Path, caplog: pytest.LogCaptureFixture, way: str
 ) -> None:

@@ -184,9 +184,13 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/report/test_audit.py, on a whole data set": ["manifests/audit"],
     "tests/pipeline/query/test_funnel.py, where it is counted": ["manifests/funnel"],
     "tests/pipeline/report/test_page.py and tests/pipeline/report/test_audit.py, which show all that it reads": [
-        f"pipeline/report/{name}" for name in ("data", "facts", "rows")
+        f"pipeline/report/{name}" for name in ("data", "facts", "places", "rows")
     ],
     "tests/miniyoutube/test_misbehave.py, where behaviours are met": ["miniyoutube/faults"],
+    "tests/pipeline/report/test_clips.py, which adds up by it": ["pipeline/report/tally"],
+    "tests/pipeline/crawl/test_first_look.py and tests/pipeline/crawl/test_api_lists.py, which ask it": [
+        "miniyoutube/data_api"
+    ],
     "tests/miniyoutube/test_site.py, where the real yt-dlp asks it": [
         *(f"miniyoutube/{name}" for name in ("answers", "big_catalogue", "certificate", "hls", "innertube")),
         *(f"miniyoutube/{name}" for name in ("listings", "request_log", "server", "spoilt", "youtube_pages")),

@@ -83,12 +83,6 @@ def fetch(site: MiniYouTube, video_id: str, folder: Path, **params: Any) -> Path
     return Path(info["requested_downloads"][0]["filepath"])
 
 
-def read_url(site: MiniYouTube, url: str) -> bytes:
-    """The body of an address, as a crawl reads captions."""
-    with a_ydl(site) as ydl:
-        return ydl.urlopen(url).read()
-
-
 @dataclass
 class Reply:
     """A bare HTTP answer."""

@@ -8,12 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from train import losses
 from train.losses import (
-    Kind,
     MaskTokens,
     contrastive_loss,
-    count_asked,
     itm_loss,
     labels_of_matches,
     mask_tokens,
@@ -70,22 +67,6 @@ def test_a_learned_bias_gets_a_zero_gradient_from_infonce() -> None:
     contrastive_loss(video, text, torch.ones(1), logit_bias=bias).backward()
     assert bias.grad is not None
     assert float(bias.grad) == 0.0
-
-
-def test_masked_words_of_micro_batches_add_up_to_the_whole_batch() -> None:
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(0, 30, (6, 10), generator=generator)
-    labels[torch.rand(6, 10, generator=generator) < 0.7] = -100
-    logits = torch.randn(int((labels != -100).sum()), 30, generator=generator)
-    whole = mlm_loss(logits, labels)
-    assert float(whole) == pytest.approx(float(F.cross_entropy(logits, labels[labels != -100])), rel=1e-6)
-    n_asked = count_asked(labels)
-    parts, start = [], 0
-    for rows in labels.split(2):
-        n = int((rows != -100).sum())
-        parts.append(mlm_loss(logits[start : start + n], rows, n_asked=n_asked))
-        start += n
-    assert float(sum(parts)) == pytest.approx(float(whole), rel=1e-6)
 
 
 def test_a_batch_without_masked_words_has_loss_zero_and_not_nan() -> None:
@@ -147,37 +128,3 @@ def test_pairs_of_the_same_caption_are_no_negatives_of_each_other(kind) -> None:
         signs = torch.eye(4) * 2 - 1
         wanted = float(-sum(F.logsigmoid(signs[i, j] * similarity[i, j]) for i in range(4) for j in left[i]) / 4)
     assert float(loss) == pytest.approx(wanted, rel=1e-5)
-
-
-@pytest.mark.parametrize("captions", [None, torch.tensor([7, 1, 7, 3, 1, 9])], ids=["plain", "same captions"])
-@pytest.mark.parametrize("kind", ["infonce", "siglip"])
-def test_the_losses_of_three_ranks_average_to_that_of_one(
-    kind: Kind, captions: torch.Tensor | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ranks without processes: what each gathers is the whole batch."""
-    video, text = pairs(6)
-    whole = contrastive_loss(video, text, torch.tensor([10.0]), kind=kind, caption_ids=captions)
-    shares = []
-    for rank in range(3):
-        own = slice(2 * rank, 2 * rank + 2)
-        known = [x for x in (video, text, captions) if x is not None]
-        of_all = {x[own].data_ptr(): x for x in known}
-        monkeypatch.setattr(losses, "rank_in", lambda group, rank=rank: rank)
-        monkeypatch.setattr(losses, "gather", lambda x, group, of_all=of_all: of_all[x.data_ptr()])
-        ids = None if captions is None else captions[own]
-        shares.append(contrastive_loss(video[own], text[own], torch.tensor([10.0]), kind=kind, caption_ids=ids))
-
-    assert float(sum(shares)) / 3 == pytest.approx(float(whole), rel=1e-5)
-
-
-def test_masked_words_of_several_ranks_average_to_the_mean_over_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two ranks of three words and one: an average of both ranks' means would count the lone one three times."""
-    logits = torch.randn(4, 30, generator=torch.Generator().manual_seed(4))
-    labels = torch.tensor([[3, 5, 7], [9, -100, -100]])
-    monkeypatch.setattr(losses, "world_size", lambda group: 2)
-    shares = [
-        mlm_loss(logits[some], labels[i : i + 1], n_asked=torch.tensor(4))
-        for i, some in enumerate((slice(0, 3), slice(3, 4)))
-    ]
-
-    assert float(sum(shares)) / 2 == pytest.approx(float(F.cross_entropy(logits, labels[labels != -100])), rel=1e-6)

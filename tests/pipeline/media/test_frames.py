@@ -1,9 +1,6 @@
 """The decode pass: every frame once, in order, with its time; faults told, never mended in silence."""
 
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -11,9 +8,8 @@ import pytest
 
 from hdvila_testing.frame_code import read_frame_code
 from hdvila_testing.video import a_video
-from manifests.colour import FULL
 from pipeline.config.media import MediaLimits
-from pipeline.media.audio_blocks import AudioBlock, Listener, Wanted
+from pipeline.media.audio_blocks import AudioBlock, Wanted
 from pipeline.media.frames import (
     DecodeFault,
     Picture,
@@ -73,32 +69,6 @@ def test_audio_comes_between_the_pictures_where_it_is_wanted_and_nowhere_else(tm
     base = source.audio.time_base
     assert 0.9 <= float(heard[0].tick * base) <= 1.0 + WITHHELD_S and 2.0 <= float(heard[-1].end_tick * base) <= 2.1
     assert not [i for i in decode_video(source, MediaLimits()) if isinstance(i, AudioBlock)]
-
-
-def test_audio_that_nobody_wants_for_long_is_not_even_handed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = probe(a_video(tmp_path / "a.mp4", seconds=16, gop=30, **SMALL))
-    handed: list[int] = []
-    decode_packet = Listener.decode
-
-    def counting(listener: Listener, packet: Any) -> list[AudioBlock]:
-        handed.append(packet.pts)
-        return decode_packet(listener, packet)
-
-    monkeypatch.setattr(Listener, "decode", counting)
-    n_all = len(list(packets_of_audio(source.path)))
-    blocks = [
-        i for i in decode_video(source, MediaLimits(), hear=[Wanted(12_000, 12_500)]) if isinstance(i, AudioBlock)
-    ]
-
-    assert 0.03 * n_all < len(handed) < 0.35 * n_all
-    assert source.audio is not None and float(blocks[0].tick * source.audio.time_base) <= 12.0 + WITHHELD_S
-
-
-def packets_of_audio(path: Path) -> Iterator[Any]:
-    with av.open(str(path)) as container:
-        yield from (packet for packet in container.demux(audio=0) if packet.size)
 
 
 def test_a_damaged_packet_is_a_fault_at_its_time(samples: Path) -> None:
@@ -168,22 +138,3 @@ def test_brightness_and_colour_are_turned_alike(degrees: int) -> None:
     packed = av.VideoFrame.from_ndarray(rng.integers(0, 255, (24, 32, 3), dtype=np.uint8), format="rgb24")
     assert (turned(packed, degrees).to_ndarray() == np.rot90(packed.to_ndarray(), k)).all()
     assert turned(packed, degrees).format.name == "rgb24"
-
-
-def test_a_scaler_takes_the_size_of_the_displayed_picture_and_keeps_its_colours(tmp_path: Path) -> None:
-    source = probe(a_video(tmp_path / "a.mp4", seconds=0.2, **SMALL, audio=""))
-    lying = replace(source, video=replace(source.video, rotation=90, width=180, height=320))
-    picture = next(item for item in decode_video(source, MediaLimits()) if isinstance(item, Picture))
-
-    small = Scaler(source, 90, "yuv420p")(picture.frame)
-    turned_once = Scaler(lying, 90, "yuv420p")(picture.frame)
-
-    assert (small.width, small.height) == (160, 90) and (turned_once.width, turned_once.height) == (90, 160)
-    assert np.abs(np.rot90(luma_of(small), -1).astype(int) - luma_of(turned_once)).max() == 0
-    assert small.time_base == picture.frame.time_base and small.pts == picture.tick
-    white = av.VideoFrame.from_ndarray(np.full((270, 320), 128, np.uint8), format="yuv420p")
-    white.planes[0].update(bytes([235]) * white.planes[0].buffer_size)
-    assert Scaler(source, 90, "rgb24")(white).to_ndarray().min() >= 252
-    full = replace(source, video=replace(source.video, colour=replace(source.video.colour, range_=FULL)))
-    assert Scaler(full, 90, "rgb24")(white).to_ndarray().max() <= 237
-    assert luma_of(Scaler(full, 90, "yuv420p")(white)).max() == 235

@@ -55,38 +55,6 @@ def test_nothing_crosses_gives_zero_and_all_across_gives_one() -> None:
     assert numbers(across[None])[:3] == pytest.approx([1.0, 1.0, 1.0])
 
 
-@pytest.mark.parametrize("where", ["text", "vision"])
-def test_padding_changes_nothing(where: str) -> None:
-    attention = random_attention()
-    at, n_more = (N_TEXT if where == "text" else N), 5
-    keep = torch.cat([torch.arange(at), torch.arange(at + n_more, N + n_more)])
-    padded = random_attention(N + n_more, seed=3)
-    padded[:, :, keep[:, None], keep[None]] = attention
-    valid = torch.zeros(1, N + n_more, dtype=torch.bool)
-    valid[:, keep] = True
-    is_text = torch.arange(N + n_more) < N_TEXT + (n_more if where == "text" else 0)
-    assert numbers(padded, valid, is_text) == pytest.approx(numbers(attention), abs=1e-12)
-
-
-def test_the_order_of_tokens_within_a_modality_does_not_matter() -> None:
-    attention = random_attention()
-    g = torch.Generator().manual_seed(1)
-    order = torch.cat([torch.randperm(N_TEXT, generator=g), N_TEXT + torch.randperm(N_VISION, generator=g)])
-    assert numbers(attention[:, :, order][:, :, :, order]) == pytest.approx(numbers(attention), abs=1e-12)
-
-
-def test_exchanging_the_modalities_exchanges_the_directions() -> None:
-    attention = random_attention()
-    imf, t2v, v2t, lift = numbers(attention)
-    assert numbers(attention, is_text=~IS_TEXT) == pytest.approx([imf, v2t, t2v, lift])
-
-
-def test_heads_can_be_averaged_before_or_after() -> None:
-    attention = random_attention()
-    by_head = torch.stack([torch.stack(flow_of_attention(attention[:, h], ALL, IS_TEXT)) for h in range(4)]).mean(0)
-    assert numbers(attention) == pytest.approx(by_head.flatten().tolist())
-
-
 @pytest.mark.parametrize("absent", ["text", "vision"])
 def test_one_modality_alone_is_an_error(absent: str) -> None:
     valid = ~IS_TEXT[None] if absent == "text" else IS_TEXT[None]

@@ -32,11 +32,6 @@ def test_a_count_is_a_squared_error() -> None:
     assert float(loss(outputs, rows, 3, SimpleNamespace(answers_kind="count"))) == pytest.approx((0.25 + 4 + 4) / 3)
 
 
-@pytest.mark.parametrize("kind", ["scores", "one", "count"])
-def test_shares_of_micro_batches_add_up(kind: str) -> None:
-    assert of(kind, slice(0, 2)) + of(kind, slice(2, 3)) == pytest.approx(of(kind))
-
-
 @pytest.mark.parametrize("kind", ["scores", "one"])
 def test_logits_in_half_precision_are_counted_in_single(kind: str) -> None:
     """256 answers: a sum of them in bfloat16 would be off by a percent."""

@@ -1,7 +1,5 @@
 """Matching: partners of other videos with other texts, for about half of the rows."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from hypothesis import given
@@ -44,19 +42,6 @@ def test_a_batch_of_one_caption_keeps_its_pairs_and_says_how_many_it_would_have_
     found = itm.partners(groups(list(range(40)), [5] * 40), draw)
     assert torch.equal(found, torch.arange(40))
     assert 8 < draw.counts["itm_without_partner"] < 32
-
-
-def test_shares_of_micro_batches_add_up_to_the_mean_over_rows() -> None:
-    logits = torch.randn(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    rows = Rows(itm_labels=torch.tensor([1, 0, 0, 1, 1]))
-    n_rows = itm.totals(rows)
-
-    def share(some: slice) -> float:
-        return float(itm.loss(SimpleNamespace(itm_logits=logits[some]), rows[some], n_rows, None))
-
-    by_hand = float(torch.nn.functional.cross_entropy(logits, rows.itm_labels))
-    assert share(slice(0, 5)) == pytest.approx(by_hand)
-    assert share(slice(0, 2)) + share(slice(2, 5)) == pytest.approx(by_hand)
 
 
 def test_a_row_that_keeps_its_text_is_labelled_a_match_and_a_parted_one_reads_anothers() -> None:

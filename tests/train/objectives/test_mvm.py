@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from tests.train.model_cases import TOKENS
 from train.losses import IGNORED
-from train.objectives import mvm
 from train.objectives.base import Draw
 from train.objectives.mvm import MvmSettings, asked, loss, prepare, totals
 from train.rows import Rows
@@ -58,20 +57,6 @@ def test_a_single_row_is_the_whole_loss_and_none_is_no_loss() -> None:
 
     assert torch.isclose(loss(outputs, asked_for, totals(asked_for), None), F.cross_entropy(logits, torch.tensor([3])))
     assert float(loss(outputs, not_drawn, totals(not_drawn), None)) == 0
-
-
-def test_the_shares_of_ranks_average_to_the_mean_over_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two ranks, of two rows that are asked for and of one."""
-    labels = torch.tensor([[3], [1], [2], [0]])
-    logits = torch.randn(4, 5, generator=torch.Generator().manual_seed(3))
-    rows = Rows(mvm_draws=torch.tensor([[0.5, 1.0], [0.5, 1.0], [0.5, 1.0], [0.5, 0.0]]))
-    monkeypatch.setattr(mvm, "world_size", lambda: 2)
-    shares = [
-        loss(SimpleNamespace(mvm_logits=logits[some], mvm_labels=labels[some]), rows[some], torch.tensor(3), None)
-        for some in (slice(0, 2), slice(2, 4))
-    ]
-
-    assert torch.isclose(sum(shares) / 2, F.cross_entropy(logits[:3], labels[:3, 0]))
 
 
 def test_a_share_lies_above_0_and_may_be_all() -> None:

@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from pipeline.text.captions import BrokenTrack, markup, read_track
+from pipeline.text.captions import BrokenTrack, read_track
 from pipeline.text.captions.json3 import read_json3
-from pipeline.text.captions.track import Row
 from pipeline.text.captions.vtt import read_vtt
 
 
@@ -27,31 +26,6 @@ def live(n_stray: int, n_inside: int) -> str:
     return a_vtt(
         *cues, *((200_000 + 1000 * i, 200_900 + 1000 * i, f"a<{at(200_500 + 1000 * i)}> b{i}") for i in range(n_inside))
     )
-
-
-def live_rows(*cues: tuple[int, int, str]) -> list[Row]:
-    """The rows of these cues in a live track: one with stamps on another clock, in two cues that follow."""
-    strays = [(60_000 * i, 60_000 * i + 900, f"{i}{i}<{at(55_555)}>z") for i in (8, 9)]
-    rows = read_vtt(a_vtt(*cues, *strays))
-    assert rows.drop_times
-    return rows.rows[:-2]
-
-
-def rows_of_live(*cues: tuple[int, int, str]) -> list[tuple[int, int | None, str]]:
-    return [(row.start_ms, row.end_ms, row.text) for row in live_rows(*cues)]
-
-
-def test_a_live_row_that_is_edited_in_place_comes_once_with_the_times_of_its_parts() -> None:
-    grown = rows_of_live((0, 900, "so it"), (1000, 1900, "so it goes"), (2000, 2900, "so it goes\nand on"))
-    assert grown == [(0, 1900, "so it goes"), (2000, 2900, "and on")]
-    corrected = rows_of_live((0, 900, "so it gose"), (1000, 1900, "so it goes on"))
-    assert corrected == [(0, 1900, "so it goes on")]
-    assert rows_of_live((0, 900, "abcdefghij"), (1000, 1900, "abcdefXXXX")) == [(0, 1900, "abcdefXXXX")]
-    assert len(rows_of_live((0, 900, "abcdefghij"), (1000, 1900, "abcdeXXXXX"))) == 2, (
-        "less than six tenths are the same"
-    )
-    assert len(rows_of_live((0, 900, "so"), (1000, 1900, "so"), (2000, 2900, "no"), (3000, 3900, "so"))) == 3
-    assert len(rows_of_live((0, 900, "no"), (1000, 1900, "no\nno"))) == 2, "a row excuses one repeat"
 
 
 @pytest.mark.parametrize(
@@ -82,17 +56,6 @@ def event(start: object = 0, *segs: tuple[str, object], duration: object = None,
     return {"tStartMs": start, "segs": parts} | ({} if duration is None else {"dDurationMs": duration}) | more
 
 
-def test_json3_times_may_be_quoted_or_fractions_and_are_less_than_thirty_years() -> None:
-    [row] = read_json3(json.dumps({"events": [event("1000", ("a", None), (" b", 300.6), duration="900")]})).rows
-    assert (row.start_ms, row.end_ms, row.inner_times) == (1000, 1900, 1)
-    assert [tuple(piece) for piece in row.pieces] == [("a", 1000), (" b", 1301)]
-    most = 10**12
-    assert read_json3(json.dumps({"events": [event(most - 1, ("a", None))]})).rows[0].start_ms == most - 1
-    for bad in (most, -most, "x", None, [], 1e400):
-        with pytest.raises(BrokenTrack, match=r"event 0: .* is not a time"):
-            read_json3(json.dumps({"events": [event(bad, ("a", None))]}))
-
-
 @pytest.mark.parametrize(
     ("document", "words"),
     [
@@ -105,24 +68,3 @@ def test_json3_times_may_be_quoted_or_fractions_and_are_less_than_thirty_years()
 def test_what_is_wrong_with_json3_is_named_with_its_event(document: object, words: str) -> None:
     with pytest.raises(BrokenTrack, match=words):
         read_json3(json.dumps(document))
-
-
-def test_a_file_is_text_where_few_of_its_characters_are_unreadable() -> None:
-    good = b"a" * 397
-    assert markup.decode_text(good + b"\xff" * 4).count("\ufffd") == 4, "two, and one more in each two hundred"
-    with pytest.raises(BrokenTrack, match="not UTF-8"):
-        markup.decode_text(good + b"\xff" * 5)
-    with pytest.raises(BrokenTrack, match="binary"):
-        markup.decode_text(b"a" * 4095 + b"\x00")
-    assert markup.decode_text(b"a" * 4096 + b"\x00").endswith("\x00")
-    assert markup.decode_text("é\r\nb\rc".encode("utf-16")) == "é\nb\nc"
-
-
-def test_marks_and_bytes_are_counted_before_anything_is_made_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(markup, "MAX_MARKS", {"{": 2})
-    monkeypatch.setattr(markup, "MAX_BYTES", 9)
-    assert markup.decode_text(b"{{aaaaaaa") == "{{aaaaaaa"
-    with pytest.raises(BrokenTrack, match=r"has 3 '\{' characters; the limit is 2"):
-        markup.decode_text(b"{{{")
-    with pytest.raises(BrokenTrack, match="has 10 bytes; the limit is 9"):
-        markup.decode_text(b"a" * 10)

@@ -1,13 +1,10 @@
 """What a row's text is made of, token by token: kinds, texts and where each begins."""
 
-from collections import Counter
-
 import pytest
 
 from pipeline.text.captions.tokens import (
     NO_LABELS,
     Labels,
-    count_labels,
     tokenize,
 )
 
@@ -83,51 +80,3 @@ def test_a_name_at_the_beginning_of_a_line_is_a_speaker(text: str, label: str) -
     marked = kinds(f">> {text}", labels=None)
     assert [token for token in marked if token.startswith("speaker:")] == found
     assert marked[0] == "speaker_change:>>", "what names a speaker behind a mark is one in any track"
-
-
-def test_a_single_name_is_believed_once_it_comes_back() -> None:
-    def first(text: str, n_sure: int = 0, **counts: int) -> str:
-        return kinds(text, labels=Labels(Counter(counts), n_sure))[0]
-
-    assert first("Mary: so", Mary=1) == "word:Mary:"
-    assert first("Mary: so", Mary=2) == "speaker:Mary"
-    assert first("mary: so", mary=2) == "word:mary:"
-    assert first("mary: so", mary=3) == "speaker:mary"
-    assert first("so: it", so=9) == "word:so:" and first("the: it", the=9) == "word:the:"
-    assert first("[BARKS] so", BARKS=1) == "sound:[BARKS]"
-    assert first("[COLES] so", COLES=2) == "speaker:COLES"
-    texts = ["Mary: so\nJohn: it", "- Mary: goes", ">> John: on", "[ANN] yes", "no label", "Ann said so"]
-    assert count_labels(texts) == (Counter(Mary=2, John=2, ANN=1), 4)
-
-
-def test_a_single_name_is_believed_where_others_recur() -> None:
-    texts = ["Mary: so", "Mary: it goes", "Mary: on", "John: Yes", "John's: It", "Result: It ends", "Paris: it ends"]
-    labels = count_labels(texts)
-    assert [kinds(text, labels=labels)[0].split(":")[0] for text in texts] == ["speaker"] * 4 + ["word"] * 3
-    assert kinds(">> John: Yes", labels=None)[:2] == ["speaker_change:>>", "speaker:John"], "or behind a mark"
-    sounds = count_labels(["[BARKS] so", "[BARKS] so", "[BARKS] so", "John: Yes"])
-    assert kinds("John: Yes", labels=sounds)[0] == "word:John:"
-
-
-@pytest.mark.parametrize(
-    ("text", "label"),
-    [
-        ("it ends. SPEAKER 2: so it goes", "SPEAKER 2"),
-        ("it ends? Interviewer: so it goes", "Interviewer"),
-        ("it ends... MARY: so it goes", "MARY"),
-        ("it ends. Mary: so it goes", "Mary"),
-        ("it ends. DR. COLE: so it goes", "DR. COLE"),
-        ("it ends. John: so it goes", ""),
-        ("it ends. Result: so it goes", ""),
-        ("it ends. In 2014: so it goes", ""),
-        ("it ends MARY: so it goes", ""),
-        ("it ends. A: so it goes", ""),
-    ],
-)
-def test_a_name_after_a_sentence_within_a_line_is_a_speaker(text: str, label: str) -> None:
-    labels = count_labels(["Mary: so", "Mary: it", "MARY: so", text])
-    found = [token for token in kinds(text, labels=labels) if token.startswith("speaker:")]
-    assert found == ([f"speaker:{label}"] if label else [])
-    spoken = " ".join(token[5:] for token in kinds(text, labels=labels) if token.startswith("word:"))
-    assert spoken == (text.replace(f"{label}: ", "") if label else text)
-    assert all(token.startswith("word:") for token in kinds(text, labels=None)), "not where words are timed"

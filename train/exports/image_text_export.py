@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from manifests.errors import UserError
 from manifests.settings import parse_config
@@ -27,7 +27,6 @@ from train.exports.export_folder import (
     whole_folder,
 )
 from train.feed.tokenizer import Tokenizer
-from train.models.registry import kind_named
 from train.models.soho.configs import SohoConfig
 from train.models.soho.model import Soho, SohoVqa
 from train.models.soho.official import (
@@ -95,29 +94,6 @@ def write_official_soho(folder: Path, out: Path) -> int:
     finally:
         part.unlink(missing_ok=True)
     return len(weights)
-
-
-def load_image_text(folder: Path) -> ImageTextModel:
-    """Loads the model of an exported folder, in evaluation mode. UserError says what is wrong with it."""
-    document = read_config(folder)
-    kind = document.get("model_type")
-    if kind not in NAMES:
-        raise UserError(f"{folder}: holds a model of type {kind!r}, not one of {', '.join(NAMES)}")
-    config = parse_config(kind_named(kind).section, document.get("model", {}), source=str(folder / CONFIG))
-    weights = load_file(folder / WEIGHTS)
-    model: nn.Module = (
-        SohoVqa(config, len(weights["head.vqa.3.bias"]))  # type: ignore[arg-type]
-        if VQA_MARK in weights
-        else (Soho if kind == "soho" else VisualParsing)(config)  # type: ignore[arg-type]
-    )
-    wanted = one_name_each(model.state_dict())
-    wrong = sorted(wanted.keys() ^ weights.keys())
-    wrong += sorted(k for k in wanted.keys() & weights.keys() if wanted[k].shape != weights[k].shape)
-    if wrong:
-        raise UserError(f"{folder}: weights and config.json differ in {len(wrong)} keys, the first {wrong[0]}")
-    model.load_state_dict(weights, strict=False)  # not strict: shared tensors are stored under a single name
-    assert isinstance(model, ImageTextModel)
-    return model.eval()
 
 
 def one_name_each(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -33,10 +33,11 @@ SMALL = {"high": [64, 128], "width": 32, "n_heads": 2, "n_space_time_blocks": 2,
 SMALLER = [part for key, value in SMALL.items() for part in ("--set", f"model.{key}={value}")]
 SHORTER = {
     "fit": [*TWO_STEPS, *SMALLER],
+    "crossfit": [*TWO_STEPS, *SMALLER],
 }
 """What a test adds to a command that would take minutes."""
-ELSEWHERE = ("crossfit", "distill", "adapt")
-"""Commands that take several runs, which tests of their own look at."""
+ELSEWHERE = ("distill", "adapt")
+"""Commands that take several runs, which tests/train/test_descendants.py looks at."""
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
 LAB = sorted((REPO / "docs" / "lab").glob("*.md"))
 """Measurements: their commands take minutes to hours, so that they are parsed and not run."""

@@ -6,7 +6,7 @@ transition happens inside each shot (INSIDE). All choices come from a seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,12 +85,12 @@ def _shot_of(path: Path) -> Shot:
     return Shot(fps, frames)
 
 
-def truth_films(shots: dict[str, Shot], seed: int) -> list[TruthFilm]:
+def truth_films(shots: dict[str, Shot], seed: int, rates: Sequence[int] = RATES) -> list[TruthFilm]:
     """A film of each kind and rate."""
     return [
         _film(TruthFilm(kind, rate), shots, np.random.default_rng([seed, number, rate]))
         for number, kind in enumerate(KINDS)
-        for rate in RATES
+        for rate in rates
     ]
 
 

@@ -2,15 +2,17 @@
 
     python -m bench.duplicates [--samples ../shared/samples] [--seconds 12] [--half tuned|held] [--model RUN]
 
-Each film, at 360 lines, is copied in the ways of COPIES; a pair (film, copy) should be found, a pair of different films
-not (bench/strangers.py). Films that show fewer than three distinct pictures (talking heads, slides) can't be recognised
-by pictures and are left out. Constants were chosen on the films TUNED; the others, `held`, were not used for that.
+Each film, at 360 lines, is copied in the ways of COPIES or UPLOADS; a pair (film, copy) should be found, a pair of
+different films not (bench/strangers.py has more of these). Films that show fewer than three distinct pictures (talking
+heads, slides) can't be recognised by pictures and are left out. Constants were chosen on the films TUNED; the others,
+`held`, were not used for that.
 With a trained model, its embeddings of the same copies and strangers stand beside.
 
 What the search costs at 3.3 million videos is in docs/lab/repeats.md.
 """
 
 import argparse
+import random
 import subprocess
 import tempfile
 from collections import Counter
@@ -47,6 +49,29 @@ COPIES = {
     "brighter": ["-vf", "eq=brightness=0.12"],
 }
 COPIES["logo and bar"] = ["-vf", f"{COPIES['logo'][1]},{COPIES['subtitle bar'][1]}"]
+_FLIPPED = "split[a][b];[b]scale=iw*{0}:-2,vflip,negate[c];[a][c]"
+_FILTERS = {
+    "9:16, blurred": "split[a][b];[a]scale=360:640:force_original_aspect_ratio=increase,crop=360:640,boxblur=20:2[c];"
+    "[b]scale=360:-2[d];[c][d]overlay=0:(H-h)/2",
+    "9:16, white": "scale=360:-2,pad=360:640:0:(oh-ih)/2:white",
+    "9:16, black": "scale=360:-2,pad=360:640:0:(oh-ih)/2",
+    "bars, white": "pad=iw:ih*1.25:0:(oh-ih)/2:white",
+    "bars, grey": "pad=iw:ih*1.25:0:(oh-ih)/2:gray",
+    "bars with words": "pad=iw:ih*1.5:0:(oh-ih)/2:white"
+    + "".join(f",drawbox=x=iw*{0.2 + i * 0.03:.2f}:y=ih*0.05:w=iw*0.02:h=ih*0.06:t=fill" for i in range(20)),
+    "L-frame": "pad=iw*1.3:ih*1.3:ow-iw:0:0x204080",
+    "corner": _FLIPPED.format(0.3) + "overlay=W-w-8:H-h-8",
+    "inside 10 %": "crop=iw*0.8:ih*0.8",
+    "inside 15 %": "crop=iw*0.7:ih*0.7",
+    "inside 20 %": "crop=iw*0.6:ih*0.6",
+    "zoom by 32 %": "crop=iw*0.76:ih*0.76:iw*0.2:ih*0.04",
+    "rotated": "rotate=5*PI/180",
+    "half": "crop=iw/2:ih:0:0",
+    "picture in picture": "split[a][b];[a]vflip,negate[c];[b]scale=iw/2:-2[d];[c][d]overlay=(W-w)/2:(H-h)/2",
+    "negative": "negate",
+}
+UPLOADS = {kind: ["-vf", how] for kind, how in _FILTERS.items()}
+"""What people do to upload a film again. Another film in the same picture is this one upside down and negated."""
 LINES = "scale='if(gt(iw,ih),-2,360)':'if(gt(iw,ih),360,-2)'"
 TUNED = (
     "LatentSync__demo1_video.mp4",
@@ -83,10 +108,14 @@ def main() -> None:
     parser.add_argument("--samples", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "samples")
     parser.add_argument("--seconds", type=int, default=SECONDS, help="how much of each film")
     parser.add_argument("--half", choices=("tuned", "held", "both", "none"), default="both", help="which films to copy")
-    parser.add_argument("--kinds", default=",".join(COPIES), help="of copies, by their first words")
+    parser.add_argument("--kinds", default="", help="of copies, by their first words; default all")
+    parser.add_argument("--uploads", action="store_true", help="copies of UPLOADS instead of COPIES")
     parser.add_argument("--films", type=int, default=strangers.FILMS, help="number of strangers; 0 for none")
     parser.add_argument("--model", type=Path, help="run, checkpoint or export whose embeddings are compared too")
     parser.add_argument("--more", type=Path, help="a folder of films that are held out too")
+    parser.add_argument(
+        "--copied", type=int, help="so many films of each half are copied, drawn by a seed; default all"
+    )
     arguments = parser.parse_args()
     rule = LIKENESS
     paths = sorted((arguments.samples / "videos").glob("*.*"))
@@ -97,17 +126,20 @@ def main() -> None:
         films = [path for path in comparable if (path.name in TUNED) == (half == "tuned")]
         if arguments.half in (half, "both"):
             print(f"{half}: {', '.join(path.name for path in films)}", flush=True)
-            kinds = [kind for kind in COPIES if kind.startswith(tuple(arguments.kinds.split(",")))]
-            recall(films, kinds, rule, arguments.seconds)
+            copies = UPLOADS if arguments.uploads else COPIES
+            kinds = [kind for kind in copies if kind.startswith(tuple(arguments.kinds.split(",")))]
+            films = sorted(random.Random(7).sample(films, arguments.copied or len(films)))
+            recall(films, kinds, rule, arguments.seconds, {path: shown[path] for path in comparable})
             if arguments.model:
                 beside(films, kinds, rule, arguments.seconds, load_checkpoint(arguments.model))
     if arguments.films:
         strangers.report(paths, rule, arguments.films)
 
 
-def recall(films: list[Path], kinds: list[str], rule: Likeness, seconds: int) -> None:
-    """Prints the copies found, by film and by kind."""
+def recall(films: list[Path], kinds: list[str], rule: Likeness, seconds: int, others: dict[Path, Hashes]) -> None:
+    """Prints the copies found, by film and by kind, and those that are called the same as one of the other films."""
     missed: list[tuple[str, str]] = []
+    wrong: list[str] = []
     for path in films:
         with tempfile.TemporaryDirectory() as folder:
             film = Path(folder) / "film.mkv"
@@ -115,14 +147,18 @@ def recall(films: list[Path], kinds: list[str], rule: Likeness, seconds: int) ->
             shown = hashes_of(path, rule, seconds)
             for kind in kinds:
                 copy = Path(folder) / "copy.mp4"
-                make_copy(film, copy, COPIES[kind], seconds)
-                if not is_same(shown, hashes_of(copy, rule, seconds), rule):
+                make_copy(film, copy, (COPIES | UPLOADS)[kind], seconds)
+                of_copy = hashes_of(copy, rule, seconds)
+                if not is_same(shown, of_copy, rule):
                     missed.append((path.name, kind))
+                alike = [one for one, hashes in others.items() if one != path and is_same(hashes, of_copy, rule)]
+                wrong += [f"{path.name}, {kind}: {one.name}" for one in alike]
         print(f"  {path.name}, {len(shown)} pictures: {_found(path.name, 0, missed, len(kinds))}", flush=True)
     for kind in kinds:
         print(f"{kind:18s} {_found(kind, 1, missed, len(films))}")
     n_copies = len(films) * len(kinds)
-    print(f"recall {1 - len(missed) / max(n_copies, 1):.3f} of {n_copies}", flush=True)
+    print(f"recall {1 - len(missed) / max(n_copies, 1):.3f} of {n_copies}")
+    print(f"{len(wrong)} of {n_copies * (len(others) - 1)} pairs with other films called the same {wrong}", flush=True)
 
 
 def beside(films: list[Path], kinds: list[str], rule: Likeness, seconds: int, encoder: Encoder) -> None:
@@ -138,7 +174,7 @@ def beside(films: list[Path], kinds: list[str], rule: Likeness, seconds: int, en
             shown, vector = hashes_of(film, rule, seconds), encoder.embed_video(film)
             own.append(vector)
             for kind in kinds:
-                make_copy(film, copy, COPIES[kind], seconds)
+                make_copy(film, copy, (COPIES | UPLOADS)[kind], seconds)
                 by_hash = is_same(shown, hashes_of(copy, rule, seconds), rule)
                 cosines[kind].append((by_hash, float(vector @ encoder.embed_video(copy))))
     for least in AT_LEAST:

@@ -237,6 +237,7 @@ def a_home(samples: Path) -> Iterator[Home]:
         for suffix in ("mp4", "mkv", "webm"):
             codecs: dict[str, Any] = {"codec": "libvpx-vp9", "audio": "libopus"} if suffix == "webm" else {}
             a_video(folder / "films" / f"film.{suffix}", seconds=2, **codecs)
+        media.make_odd(folder / "films")
         a_data_set(folder / "data_set")
         (folder / "warm").mkdir()
         captions.warm_up(folder / "warm")

@@ -4,13 +4,16 @@
 
 import random
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from bench.hostile_inputs import Case, Home, NeighbourLost, mutated
 from bench.hostile_inputs.captions import GOOD
 from hdvila_testing.rows import commit_rows
+from hdvila_testing.video import a_video
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaConfig
 from pipeline.config.sources import FolderConfig
@@ -19,6 +22,7 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item
 from pipeline.engine.work.unit import Context, Reject
 from pipeline.media.cutting import CutClip, Span, cut_clips
+from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.probe import probe
 
 CONFIG = MediaConfig(cut=CutConfig(min_short_side=0, require_audio=False))
@@ -38,6 +42,33 @@ def cases(seed: int, n: int, home: Home) -> Iterator[Case]:
         data = _damaged(path.read_bytes(), chance)
         name = f"{path.name} damaged, {number}"
         yield Case("media", name, lambda folder, d=data, s=path.suffix: _try(d, s, folder, home))  # type: ignore[misc]
+
+
+_SMALL: dict[str, Any] = {"seconds": 2, "width": 320, "height": 180, "gop": 25}
+_KEYS = ("-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb", "-encryption_kid", "a7e61c373e219033c21091fa607bf3b8")
+_COPY, _MPEG2 = ("-c", "copy"), ("-c:v", "mpeg2video", "-c:a", "mp2")
+_VP9 = ("-an", "-c:v", "libvpx-vp9", "-lag-in-frames", "25", "-auto-alt-ref", "1", "-b:v", "100k", "-cpu-used", "8")
+_ODD = {
+    "odd_edited.mp4": (*_COPY, "-ss", "0.6"),
+    "odd_encrypted.mp4": (*_COPY, "-encryption_scheme", "cenc-aes-ctr", *_KEYS),
+    "odd_b_frames.avi": ("-c:v", "copy", "-an"),
+    "odd_hidden.webm": _VP9,
+    "odd.mpg": _MPEG2,
+    "odd.mxf": (*_MPEG2[:2], "-c:a", "pcm_s16le"),
+    "odd.wmv": ("-c:v", "wmv2", "-c:a", "wmav2"),
+    "odd.ogg": ("-vn", "-c:a", "libopus"),
+}
+"""How the ffmpeg program makes films that are hidden in part, encrypted, or in containers that aren't served."""
+
+
+def make_odd(folder: Path) -> None:
+    """Makes films that begin at 10 h, are two that were joined, or are of _ODD."""
+    a_video(folder / "odd_late.mkv", start_s=36_000, **_SMALL)
+    recording = a_video(folder / "odd_joined.ts", **_SMALL)
+    recording.write_bytes(recording.read_bytes() * 2)
+    film = a_video(folder / "odd.mp4", **_SMALL)
+    for name, words in _ODD.items():
+        subprocess.run([find_ffmpeg(), "-v", "error", "-y", "-i", film, *words, folder / name], check=True)
 
 
 _SUFFIXES = (".mp4", ".mkv", ".webm", ".m3u8", ".ts", ".avi", ".flv", ".concat", "")
@@ -75,6 +106,9 @@ def _damaged(data: bytes, chance: random.Random) -> bytes:
         b"hdrl",
         b"strh",
         b"avcC",
+        b"encv",
+        b"tenc",
+        b"senc",
         b"hvcC",
         b"dref",
     ]

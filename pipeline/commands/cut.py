@@ -16,7 +16,9 @@ def cut(
     video_id: Annotated[str, typer.Option("--id", help="Name for the clips; by default, the name of the file.")] = "",
     config: Annotated[Path | None, typer.Option(help="A run's YAML; only its `media` section is used.")] = None,
     set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set media.members.proxy=false.")] = [],  # noqa: B006
-    only_clips: Annotated[bool, typer.Option("--only-clips", help="No members, scenes or checks: just cut.")] = False,
+    only_clips: Annotated[
+        bool, typer.Option("--only-clips", help="Just cut: no members, scenes or checks; damage stays unseen.")
+    ] = False,
     any_size: Annotated[bool, typer.Option("--any-size", help="Accept videos below 720p too.")] = False,
 ) -> None:
     """Cuts a local video by given spans: KEY.mp4, KEY.txt, KEY.json … for each, clips.jsonl with all that were tried.
@@ -27,8 +29,10 @@ def cut(
 
     given = [*(ONLY_CLIPS if only_clips else ()), *(["media.cut.min_short_side=0"] if any_size else [])]
     given += [f"media.cut.mode={mode}"] if mode else []
-    done = cut_files(video, spans, out, video_id=video_id, config=media_config(config, [*given, *set_]))
-    typer.echo(f"{done.n_made} of {done.n_made + len(done.failed)} clips in {out}")
+    media = media_config(config, [*given, *set_])
+    done = cut_files(video, spans, out, video_id=video_id, config=media)
+    unseen = "; they were not decoded, so damage in them is unseen" if only_clips and media.cut.mode != "exact" else ""
+    typer.echo(f"{done.n_made} of {done.n_made + len(done.failed)} clips in {out}{unseen}")
     for row in done.failed:
         typer.echo(f"  {row['key']}: {row['reason']}: {row['error_message']}")
     if done.failed:

@@ -374,7 +374,7 @@ def _last_end(container: Any, stream: Any, from_us: int | None, keyframes: Keyfr
             if packet.pts is None and packet.size:
                 shown_as_stored(packet)
             if packet.has_sidedata("encryption_info"):
-                raise Unusable(Reason.ENCRYPTED, f"{_at(packet)} is encrypted")
+                raise Unusable(Reason.ENCRYPTED, f"its packet at {_at(packet)} is encrypted")
             if packet.dts is not None and packet.size:
                 if (decoded - packet.dts) * stream.time_base > _MOST_BACK_S:
                     joined = "several recordings joined? ffmpeg makes one of them: ffmpeg -i FILE -c copy FILE.mkv"
@@ -393,7 +393,8 @@ def _last_end(container: Any, stream: Any, from_us: int | None, keyframes: Keyfr
 
 
 def _at(packet: Any) -> str:
-    return f"{float((packet.dts or packet.pts or 0) * packet.time_base):.1f} s"
+    tick = packet.pts if packet.pts is not None else packet.dts or 0
+    return f"{float(tick * packet.time_base):.1f} s"
 
 
 def _first_picture(container: Any, stream: Any) -> Any:

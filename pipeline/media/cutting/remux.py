@@ -43,7 +43,12 @@ def remux(container: Any, source: Probe, span: Span, config: CutConfig) -> CutCl
     window = picture_window(container, stream, span, source, MAX_PREROLL_MS)
     from_ms = math.floor(source_ms(window.packets[0].pts, source, stream.time_base))
     track = Track(stream, window.packets, decode_times(window.packets), stream.time_base)
-    audio = _audio_of(container, source, span, _decode_ms(track, source)) if source.audio else None
+    decode_ms = _decode_ms(track, source)
+    if from_ms - decode_ms > MAX_PREROLL_MS:  # its times lie; audio would get silence from there on
+        raise Unusable(
+            Reason.BROKEN_MEDIA, f"a picture is decoded {(from_ms - decode_ms) // 1000} s before it is shown"
+        )
+    audio = _audio_of(container, source, span, decode_ms) if source.audio else None
     base_ms = _base_ms(track, audio, source)
     audio_start_ms = _audio_start_ms(audio, source, base_ms)  # before write_mp4 overwrites the packets' times
     data = write_mp4(track, audio, Fraction(base_ms, 1000) + source.zero_s)

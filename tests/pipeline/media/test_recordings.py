@@ -12,7 +12,7 @@ from hdvila_testing.video import a_video
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.media.convert import convert, needs_conversion
-from pipeline.media.cutting import CutClip, Span, cut_clips
+from pipeline.media.cutting import CutClip, CutFailure, Span, cut_clips
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.probe import Unusable, probe, refuse_unfit
 
@@ -145,3 +145,15 @@ def test_a_container_that_is_not_served_is_a_video_all_the_same(
     except subprocess.CalledProcessError:
         pytest.skip(f"this ffmpeg has no encoder of {codecs}")
     assert refusal(film)[0] is Reason.UNSUPPORTED_CONTAINER
+
+
+def test_an_offset_that_lies_by_days_is_a_broken_film(tmp_path: Path) -> None:
+    """Decode times of all pictures lie so far back: its audio would be hours of silence."""
+    film = a_video(tmp_path / "film.mp4", **SMALL)
+    data = bytearray(film.read_bytes())
+    offset = data.index(b"ctts") + 12 + 8 * 40 + 4
+    data[offset : offset + 2] = b"\x80\x7f"
+    film.write_bytes(data)
+    made = next(cut_clips(probe(film), [Span(0, 100, 900)], ANY_SIZE, MediaLimits()))
+    assert isinstance(made, CutFailure) and made.reason is Reason.BROKEN_MEDIA, made
+    assert "before it is shown" in made.detail

@@ -128,7 +128,7 @@ learn: install ## what is learned? five views and three models, three seeds, an 
 	$(HERE) $(BIN)/python -m bench.learning.hybrid_vs_low --out $(dir $(OUT))attributes
 	$(HERE) $(BIN)/python -m bench.learning.image_text --out $(dir $(OUT))image_text
 
-learn-loop: install ## does a model that judges its data help the next one? about an hour of CPU; goes on where it stopped
+learn-loop: install ## does a model that judges its data help the next one? about 80 minutes of CPU; goes on where it stopped
 	$(HERE) $(BIN)/python -m bench.learning.loop --out $(dir $(OUT))loop
 	$(HERE) $(BIN)/python -m bench.learning.loop --out $(dir $(OUT))loop --wrong 40 --kinds films
 

@@ -50,6 +50,8 @@ HERE = Process(0, 1, torch.device("cpu"))
 ARMS = "all", "random", "filtered", "weighted", "again", "mended", "oracle"
 WINNING = "filtered", "weighted", "again"
 """The arms that may win back what wrong pairs cost."""
+LEAST = 0.05
+"""What lies between all and oracle, for a share of it to mean something."""
 SAMPLES = 2000
 """Of the bootstrap."""
 
@@ -231,13 +233,12 @@ def _cells(hits: Mapping[str, npt.NDArray[np.float64]]) -> list[str]:
 
 
 def _won_back(hits: Mapping[str, npt.NDArray[np.float64]], arm: str) -> str:
-    """Of what lies between all and oracle; where that is nothing, how much better than all."""
+    """Of what lies between all and oracle; where that is next to nothing, how much better than all."""
     if arm not in hits or "all" not in hits:
         return ""
-    gain = hits[arm] - hits["all"]
-    if "oracle" not in hits:
+    gain, most = hits[arm] - hits["all"], hits.get("oracle", hits["all"]) - hits["all"]
+    if most.mean() < LEAST:
         return f"{100 * gain.mean():+.1f} points ({interval(lambda rows: gain[rows].mean(), len(gain))})"
-    most = hits["oracle"] - hits["all"]
     shares = interval(lambda rows: gain[rows].mean() / most[rows].mean(), len(gain))
     return f"{gain.mean() / most.mean():.0%} ({shares})"
 

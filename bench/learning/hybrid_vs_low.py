@@ -121,8 +121,8 @@ def hits_of(run: Path, data: Path) -> list[tuple[str, bool]]:
 
 
 def program(*arguments: object, log: str | Path, makes: Path | None = None) -> None:
-    """Runs `hdvila-train` on one thread, with its output in a file; not if what it makes last is there."""
-    if makes and makes.exists():
+    """Runs `hdvila-train` on one thread, with its output in a file; not again if a finished run made `makes`."""
+    if makes and makes.exists() and '"status": "stopped"' not in makes.read_text():
         return
     command = [sys.executable, "-m", "train.cli", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}

@@ -139,10 +139,9 @@ class Fsck:
         where, said = MANIFEST_NAME, "is gone"
         try:
             if store.exists(MANIFEST_NAME):
-                manifest = read_manifest(store.url, **dict(store.options))
-                if is_published(store, names):
-                    return manifest, []
                 said = "is not as it was published"
+                if is_published(store, names):  # first: what it says of its table may be what is damaged
+                    return read_manifest(store.url, **dict(store.options)), []
         except UserError as error:
             where, said = _said(store, error)
             said = said.partition("; ")[0]

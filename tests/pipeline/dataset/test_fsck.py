@@ -140,6 +140,16 @@ def test_each_kind_of_file_is_named(copy: Callable[..., Path], whole: Path, loos
     assert not missed
 
 
+def test_a_manifest_whose_sum_of_its_table_is_damaged_is_named_and_not_the_table(copy: Callable[..., Path]) -> None:
+    out = copy()
+    manifest = out / "manifest.json"
+    head = json.loads(manifest.read_text())
+    harmed = head["shards_sha256"].translate(str.maketrans("0123456789", "1234567890"))
+    manifest.write_text(manifest.read_text().replace(head["shards_sha256"], harmed))
+
+    assert list(faults(out)) == ["manifest.json"] and faults(out) == {}
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("how", HARMS)
 def test_each_kind_of_file_is_named_at_fifty_places(copy: Callable[[], Path], whole: Path, how: str) -> None:

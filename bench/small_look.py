@@ -1,12 +1,11 @@
 """What would be saved and lost if scenes, hashes, checks and proxies came from a film's rendition of 360 lines?
 
-    python -m bench.small_look FILM … [--copies 6] [--damaged 30] [--scenes FOLDER]
+    python -m bench.small_look FILM … [--copies 6] [--damaged 30]
 
 Each film is scaled to 360 lines (x264, crf 26, 500 kbit/s at most). By film: CPU seconds an hour of today's
 pass; and of one over the small film, with the cut and the listening of the large one and with stills of its keyframes;
 bytes; cuts found in both. Then copies (bench/duplicates.py) that are found by large pictures, by small ones and by one
-of each; and which of some damaged films are found to be so. `--scenes`: bench.scenes on a folder of films of one shot,
-as they are and scaled.
+of each; and which of some damaged films are found to be so.
 """
 
 import argparse
@@ -18,9 +17,7 @@ from pathlib import Path
 
 import av
 
-from bench.duplicates import COPIES, hashes_of, is_same, make_copy
-from bench.scene_truth import shots_of, truth_films
-from bench.scenes import report
+from bench.duplicates import COPIES, LINES, hashes_of, is_same, make_copy
 from hdvila_testing.rows import a_clip_row, a_video_row
 from pipeline.config.media import MediaConfig
 from pipeline.likeness.same import LIKENESS
@@ -29,7 +26,6 @@ from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.probe import Starved, Unusable, probe
 from pipeline.media.video import MadeVideo, make_video
 
-LINES = "scale='if(gt(iw,ih),-2,360)':'if(gt(iw,ih),360,-2)'"
 RATE = ["-crf", "26", "-maxrate", "500k", "-bufsize", "1000k"]
 ENCODED = ["-c:v", "libx264", *RATE, "-pix_fmt", "yuv420p", "-c:a", "copy"]
 NEAR_MS = 200
@@ -42,7 +38,6 @@ def main() -> None:
     parser.add_argument("films", type=Path, nargs="*")
     parser.add_argument("--copies", type=int, default=6, help="seconds of each film that are copied; 0 for none")
     parser.add_argument("--damaged", type=int, default=30, help="damaged copies of the first film")
-    parser.add_argument("--scenes", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -53,8 +48,6 @@ def main() -> None:
             copies(arguments.films, arguments.copies, folder)
         if arguments.damaged:
             damage(arguments.films[0], arguments.damaged, folder)
-        if arguments.scenes:
-            by_kind(arguments.scenes, folder)
 
 
 def scaled(film: Path, small: Path) -> Path:
@@ -170,16 +163,6 @@ def finds(path: Path, config: MediaConfig, clean: str, folder: Path, *, keys: bo
         return taken(made(path, config, folder)[0]) != clean
     except (Unusable, Starved, av.FFmpegError):
         return True
-
-
-def by_kind(films: Path, folder: Path) -> None:
-    """bench.scenes on films as they are and scaled."""
-    (small := folder / "scaled").mkdir()
-    for film in sorted(films.glob("*.*")):
-        scaled(film, small / f"{film.stem}.mp4")
-    for name, where in (("large", films), ("small", small)):
-        print(name)
-        report("shots", truth_films(shots_of(where), 7))
 
 
 if __name__ == "__main__":

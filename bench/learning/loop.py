@@ -209,9 +209,9 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
         for seed, arms_ in own.items():
             rows.append([name, str(seed), ", ".join(f"{one:.3f}" for one in aucs[name, seed]), *_cells(arms_)])
         if len(own) > 1:
-            both = set.intersection(*(set(arms_) for arms_ in own.values()))
-            pooled = {arm: np.concatenate([arms_[arm] for arms_ in own.values()]) for arm in both}
-            means = [np.mean(both) for both in zip(*(aucs[name, seed] for seed in own), strict=False)]
+            in_all = set.intersection(*(set(arms_) for arms_ in own.values()))
+            pooled = {arm: np.concatenate([arms_[arm] for arms_ in own.values()]) for arm in in_all}
+            means = [np.mean(of_seeds) for of_seeds in zip(*(aucs[name, seed] for seed in own), strict=False)]
             rows.append([name, "all", ", ".join(f"{one:.3f}" for one in means), *_cells(pooled)])
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 

@@ -19,7 +19,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.text_filters import report_filters
 from bench.text_spans import report_spans
 from bench.text_tracks import (
     Marks,
@@ -253,7 +252,6 @@ def main() -> None:
     if options.pool:
         for name, tracks in held_groups(options.pool).items():
             report_boundaries(name, tracks, model, TARGETS["automatic"], rows=not options.brief)
-        report_filters(options.pool)
     report_marked(pairs)
     report_spans(pairs, options.pool)
     english = [p for p in sorted(captions.glob("en_*")) if "fixture" not in p.name and "sparse" not in p.name]

@@ -215,7 +215,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/shards/test_plan.py, whose columns they are": ["pipeline/shards/clips"],
     "tests/pipeline/balance/test_selection.py, which chooses among them": ["pipeline/balance/clip_lists"],
     "tests/pipeline/commands/test_show.py, where it is shown": ["pipeline/text/shown_transcript"],
-    "adds up what each step took, which bench/members.py reads": ["pipeline/media/stopwatch"],
+    "adds up what each step took, which bench/video_hour.py reads": ["pipeline/media/stopwatch"],
     "tests/manifests/test_sample_index.py, whose columns they are": ["manifests/columns"],
     "tests/miniyoutube/test_media_cache.py, which draws by it": ["miniyoutube/drawing"],
     "tests/pipeline/dataset/test_purge.py and tests/pipeline/dataset/test_withdraw.py, whose edits it makes": [

@@ -23,7 +23,7 @@ from manifests.parallel import READERS
 from pipeline.engine.run.memory import ARROW_POOL, LARGE_BYTES
 
 TASK_S = 0.0025
-"""What Ray takes from its driver for a task, seconds (`python -m bench.engine`)."""
+"""What Ray takes from its driver for a task, seconds (`git show 57eb9b0f:bench/engine.py`)."""
 PLANS, LISTS, MERGES = "plans", "lists", "merges"
 """Whose work is apart from the loop's. `LISTS`: of the thread that lists units for the loop."""
 FREED_MEMORY_RETURNS = {ARROW_POOL: "system", "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": str(LARGE_BYTES)}

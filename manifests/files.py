@@ -33,7 +33,6 @@ from manifests.ranges import Ranges
 from manifests.seals import is_broken, sealed
 
 TEMPORARY = ".tmp-"
-BLOCK_BYTES = 1 << 22
 AHEAD_BYTES = 1 << 24
 """Bytes of a file in a bucket that are read at once: most files that the driver opens are smaller."""
 READS = ("cat_file", "info")
@@ -244,26 +243,30 @@ class Files:
         if not self.is_local:
             self._call("pipe_file", self.path(relative), data)
             return
-        with self._appearing(relative) as file:
-            file.write(data)
+        with self._appearing(relative) as temporary:
+            temporary.write_bytes(data)
 
     def put(self, local: Path, relative: str) -> None:
-        """Puts a finished scratch file under its final name, in one step for readers."""
+        """Puts a finished scratch file under its final name, in one step for readers. Where both are on one file system
+        it is the same file under two names, so that nothing may write to it any more.
+        """
         if not self.is_local:
             self._call("put_file", str(local), self.path(relative))
             return
-        with local.open("rb") as source, self._appearing(relative) as file:
-            shutil.copyfileobj(source, file, BLOCK_BYTES)
+        with self._appearing(relative) as temporary:
+            try:
+                os.link(local.resolve(), temporary)
+            except OSError:  # another file system, or one without links
+                shutil.copyfile(local, temporary)
 
     @contextmanager
-    def _appearing(self, relative: str) -> Iterator[IO[bytes]]:
-        """A file on this disk that gets its name once the block has written all of it."""
+    def _appearing(self, relative: str) -> Iterator[Path]:
+        """A path on this disk for a file that gets its name once the block has written all of it."""
         target = Path(self.path_to_change(relative))
         temporary = _temporary_beside(target)
         try:
-            with temporary.open("wb") as file:
-                yield file
-                file.flush()
+            yield temporary
+            with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             with _no_folder(target):
                 temporary.replace(target)

@@ -7,8 +7,6 @@ fails, is no other's. Without a GPU the same cases run at toy size on the CPU, s
 page then says so, and its speeds mean nothing. Exits with 1 if a case failed.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import multiprocessing

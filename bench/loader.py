@@ -27,8 +27,6 @@ a segment: CPU seconds of all of it, and of decoding the frames that it asks for
 seconds in 640x360.
 """
 
-from __future__ import annotations
-
 import argparse
 import io
 import itertools

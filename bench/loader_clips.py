@@ -1,7 +1,5 @@
 """Data sets for bench/loader.py: films cut by the pipeline with its default members, as users have them."""
 
-from __future__ import annotations
-
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence

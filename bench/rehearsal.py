@@ -12,8 +12,6 @@ latency of its requests, and what Ray takes for each task.
 The site is asked AHEAD times as fast as the workers need it, so that they, and not it, are what a run waits for.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import logging

@@ -13,8 +13,6 @@ extrapolated, by that fit or along the line through the two largest sizes, which
 that several calls make one table.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import math

@@ -3,8 +3,6 @@
 python -m bench.side_by_side out/demo/train out/demo/train_low
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Sequence

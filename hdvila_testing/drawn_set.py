@@ -7,8 +7,6 @@ Every frame shows a moving coloured shape and, in a strip that is inside every c
 blocks (`read_number`), so that a test can tell which frame it got. Captions describe the shape and its motion.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

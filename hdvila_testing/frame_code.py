@@ -7,8 +7,6 @@ references, so that ringing, range and brightness don't matter; a picture that c
 a wrong number.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import numpy as np

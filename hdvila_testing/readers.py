@@ -1,7 +1,5 @@
 """Reads an mp4 with several decoders: the frame codes they read, the hashes of their frames."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import subprocess

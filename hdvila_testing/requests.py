@@ -9,8 +9,6 @@ call makes at the same time (`cat_ranges`) as their number divided by AT_ONCE. O
 fast that it does the work of all: with `pool_wait_s` each of its requests takes as long as one to a bucket would.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import Counter, defaultdict

@@ -1,7 +1,5 @@
 """Rows of tables for tests, benches and drawn sets, of which only what differs is given, and commits of them."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, cast

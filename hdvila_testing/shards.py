@@ -8,8 +8,6 @@ The clips are some frames of a tiny film; everything else is as a run leaves it.
     manifest = make_shards(store)                         # the stage, run by the local executor, and the manifest
 """
 
-from __future__ import annotations
-
 import io
 import json
 import tempfile

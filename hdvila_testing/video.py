@@ -5,8 +5,6 @@ as "this is frame 130 of the source". There is a tick of 5 ms at each whole seco
 compared with frames.
 """
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Codes are those of ITU-T H.273 (tables 2 to 4), as in FFmpeg's AVColorSpace and 
 this rule, so that a still, a proxy and a clip show the same colours at the same time.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 RGB, BT709, UNSPECIFIED, FCC, BT470BG, SMPTE170M, SMPTE240M, BT2020 = 0, 1, 2, 4, 5, 6, 7, 9

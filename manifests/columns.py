@@ -4,8 +4,6 @@ A file has no name and ends with the process, or before if nobody needs it any m
 only as long as there is room.
 """
 
-from __future__ import annotations
-
 import mmap
 import tempfile
 from collections.abc import Iterable

@@ -8,8 +8,6 @@ A sample that could not be read has no row. Scores of two models (`hdvila-train 
 The folder lies in the data set's directory, so that a removed video's rows go with it, or anywhere else.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -5,8 +5,6 @@ compressed column asks for any amount of it. So a file has one record batch, unc
 have, validated in full. That each member lies in the tar of its shard is for `sample_index` to see.
 """
 
-from __future__ import annotations
-
 import struct
 from itertools import islice
 from pathlib import Path

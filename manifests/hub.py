@@ -3,8 +3,6 @@
 The token is huggingface_hub's own: HF_TOKEN, or what `hf auth login` keeps. This program neither takes nor shows one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

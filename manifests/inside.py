@@ -5,8 +5,6 @@ command on this one. Who has moved `shards` to a larger disk names that disk in 
 a data set cannot do.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

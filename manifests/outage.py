@@ -4,8 +4,6 @@ Waits grow, with random jitter between half and the full wait (so that many call
 waited for is logged once a minute. A run that is asked to stop waits no longer than it has left (`stopping_by`).
 """
 
-from __future__ import annotations
-
 import logging
 import random
 import time

@@ -2,8 +2,6 @@
 side by side, and no more is in memory than a limit allows.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -3,8 +3,6 @@
 It holds counts and no ids, so that nothing of it has to go when a video is removed.
 """
 
-from __future__ import annotations
-
 import math
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError

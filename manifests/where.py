@@ -5,8 +5,6 @@ no aggregates, no windows and nothing that differs from call to call. `file('NAM
 a line (or JSON with a `key`, as lost.jsonl has): `key not in file('lost.jsonl')`.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable

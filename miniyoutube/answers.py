@@ -1,7 +1,5 @@
 """A request to the site, and its answer as the connection sends it, including answers that go wrong in transit."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum

@@ -3,8 +3,6 @@
 Some of them misbehave in every known way; `expected_ends` gives, for each video, the result that a crawl should have.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 

@@ -4,8 +4,6 @@ Everything is frozen and follows from seeds. A video's misbehaviour is a name in
 `cast` gives it.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re

@@ -1,7 +1,5 @@
 """A self-signed TLS certificate for the site's host names, made at start-up and never kept."""
 
-from __future__ import annotations
-
 import datetime
 import ssl
 import tempfile

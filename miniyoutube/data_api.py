@@ -3,8 +3,6 @@
 Errors have the real API's two forms at once: `errors` with a reason each, and the newer `status` and `details`.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

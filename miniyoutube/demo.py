@@ -2,8 +2,6 @@
 an ordinary run that is pointed at them.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import cache
 from pathlib import Path

@@ -5,8 +5,6 @@ number (`hdvila_testing.frame_code`) on top. Positions depend on the frame's num
 without the earlier ones.
 """
 
-from __future__ import annotations
-
 import math
 import random
 from collections.abc import Iterable, Iterator

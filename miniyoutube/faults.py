@@ -3,8 +3,6 @@
 `FaultBook` counts requests, so that a fault can last for a number of requests or of extractions, or until `relent`.
 """
 
-from __future__ import annotations
-
 import threading
 from collections import Counter
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ between does not preserve that exactly, but what it leaves of the waves in a sma
 hatchings have the same power and grain; a random phase reveals nothing of their kind.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray

@@ -8,8 +8,6 @@ LAYOUT: "joint" (MPEG-TS with sound), "apart" (fragmented mp4, the sound in a pl
 its playlist says that the segments are encrypted).
 """
 
-from __future__ import annotations
-
 import re
 import subprocess
 import threading

@@ -5,8 +5,6 @@ It contains only what an extractor needs. Three things are as on the site becaus
 watch page are ignored; and `translationLanguages` come only with the watch page.
 """
 
-from __future__ import annotations
-
 import hashlib
 from typing import Any
 from urllib.parse import urlencode

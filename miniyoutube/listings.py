@@ -1,7 +1,5 @@
 """The site's JSON of lists: search results, playlists and channels, page by page, as yt-dlp's extractors read them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from miniyoutube.answers import Json

@@ -5,8 +5,6 @@ x264 runs with one thread and writes no clock time, so the same machine gives th
 site's adaptive ones (fragmented mp4, video and audio separate); `progressive` has both in one file.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

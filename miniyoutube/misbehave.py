@@ -5,8 +5,6 @@ A `Fault` is one thing done to matching requests: of a video (`Video.faults`) or
 result.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

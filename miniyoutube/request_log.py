@@ -1,7 +1,5 @@
 """Records who asked for what, when, and the answer: to prove politeness, and that nothing was asked for twice."""
 
-from __future__ import annotations
-
 import json
 import threading
 from collections import Counter, defaultdict

@@ -8,8 +8,6 @@ background and the colour of what moves, each one of four, so that a few hundred
 model.
 """
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass, fields
 from functools import lru_cache

@@ -6,8 +6,6 @@ and speaks HTTP/1.1 as to the real site. Any other host is refused with 403 and 
 connection.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import io

@@ -5,8 +5,6 @@ while the next is spoken, so events overlap, with a newline event between them. 
 a few seconds without word times.
 """
 
-from __future__ import annotations
-
 import html
 import json
 from collections.abc import Callable, Sequence

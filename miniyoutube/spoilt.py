@@ -1,7 +1,5 @@
 """Answers that a fault spoils: one in place of the proper answer, or the proper answer changed."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import replace

@@ -9,8 +9,6 @@ A vit learns low-rank additions to its attention (LoRA); an HD-VILA the last blo
 its table of words, which gets those of the new clips as far as there is room.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -7,8 +7,6 @@ the data that its owner may not expect), the mix of categories, lengths, words, 
 per second. If `seconds` run out before every shard was seen, the report says how many it covers.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace

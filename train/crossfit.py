@@ -12,8 +12,6 @@
 Each step goes on with what there is of it: a run from its newest checkpoint, embeddings with the next shard.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

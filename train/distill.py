@@ -9,8 +9,6 @@
 The student has half the width, three frames in place of more, over the same time, and one segment.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 import time

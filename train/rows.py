@@ -5,8 +5,6 @@ trainer (the text) and the objectives (their labels), and are read by the model;
 depend on them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Self
 

@@ -6,8 +6,6 @@ sum of squares of (value - fit) / value is least; powers are tried from 0 to 3 i
 would make it look larger. From two sizes: the power through both, without a fixed part.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ A step is something that a driver or a person starts; it is measured from a fres
 that a driver repeats are measured a second time, warm: it has planned before, and a batch has come since.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout

@@ -7,8 +7,6 @@ segment yet, and some that were merged were taken back and made again; people as
 as wide as real ones; the samples in packs and shards are tiny, since no measured step decodes them.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 from collections import Counter

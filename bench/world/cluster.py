@@ -4,8 +4,6 @@ A unit of the crawl runs on machines of its own, as many as the driver lets run;
 unit makes is written when its end is collected.
 """
 
-from __future__ import annotations
-
 import heapq
 import itertools
 from collections import Counter, deque

@@ -1,7 +1,5 @@
 """What a world's channels, videos, clips and failures are drawn from: one TOML file, every key of which is here."""
 
-from __future__ import annotations
-
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path

@@ -5,8 +5,6 @@ virtual time of a planning process, one plan after another, and are there when i
 in the loop, as in a run without a cluster, the clock has advanced by them and they are there at once.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor

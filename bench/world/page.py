@@ -1,7 +1,5 @@
 """The curves and the table of rehearsals, for docs/lab/rehearsal.md: drawn by the charts of the report."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ Narrow rows have all columns that the driver reads, and short texts in the other
 sentences, signatures and picture hashes, as long as real ones.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache

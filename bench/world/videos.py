@@ -5,8 +5,6 @@ A video's number is its channel's and its place in the channel; its id holds thi
 be inverted, in the eleven letters of the site's ids.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Lengths are those of HD-VILA-100M's clips (32.5 words) and of the site's json3 t
 a second is hashed, and neighbours show nearly the same. A second upload of a video has its words and pictures.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

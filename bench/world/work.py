@@ -4,8 +4,6 @@ The stages are the pipeline's own; what they would do is imagined. Only the choi
 nothing, and searches for repeats, if there are any, are made by their stages themselves.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Callable

@@ -4,8 +4,6 @@ A row of the tables says where; the member's header in the tar has to say the sa
 nothing of another clip.
 """
 
-from __future__ import annotations
-
 import json
 import tarfile
 import tempfile

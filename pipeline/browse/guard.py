@@ -5,8 +5,6 @@ rebinding), or by requests from their pages. So the host that a request names ha
 has one, and the token's cookie is not sent along from elsewhere.
 """
 
-from __future__ import annotations
-
 import hmac
 import secrets
 from collections.abc import Mapping

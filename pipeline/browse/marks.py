@@ -5,8 +5,6 @@ back (`is_marked` false): of lines on the same thing the last counts. Its export
 is removed here.
 """
 
-from __future__ import annotations
-
 import csv
 import fcntl
 import getpass

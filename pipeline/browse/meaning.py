@@ -5,8 +5,6 @@ the rows. A sentence needs the model's text tower too (`hdvila-train export --fo
 the embeddings is seen by some sentences, which it has to embed as they are embedded there.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import threading

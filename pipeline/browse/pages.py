@@ -1,7 +1,5 @@
 """The pages as HTML, by templates that escape everything: titles, sentences and reasons come from strangers."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """The rows that the page shows, and its questions to them, while the tables may change."""
 
-from __future__ import annotations
-
 import logging
 import threading
 import time

@@ -4,8 +4,6 @@ A framework (Starlette with uvicorn, say) would add its event loop around the sa
 up, and would leave ranges, headers and the guard to us as well.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import sys

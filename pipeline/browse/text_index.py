@@ -4,8 +4,6 @@ It only narrows a search down: DuckDB looks at the sentences themselves, so a te
 languages without spaces too, and whether the index is there or not. Below MOST_SCANNED clips it is not made.
 """
 
-from __future__ import annotations
-
 import logging
 import sqlite3
 import threading

@@ -6,8 +6,6 @@ a segment or nothing. Rows that a later stage wrote over are changed too; void r
 kept so that work goes on sooner, are deleted: nothing of the rows stays in it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 

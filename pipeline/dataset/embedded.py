@@ -1,7 +1,5 @@
 """Embeddings that lie in a data set's directory (`hdvila-train embed`): a removed sample's rows go with it."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Collection
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Clips cut anew so that they start at frame 0, for readers that know no offset; all other members are copied."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Sequence

@@ -8,8 +8,6 @@ webdataset  A data set whose mp4s have their sentence and nothing before it, for
 hf          pipeline/dataset/hub_folder.py
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 from collections.abc import Iterator, Mapping

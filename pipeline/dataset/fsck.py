@@ -6,8 +6,6 @@ What is whole is noted in fsck.json every minute, with its size and stamp, so th
 `verify` reads what is in shards, sample by sample; this reads bytes, of all files.
 """
 
-from __future__ import annotations
-
 import stat
 import time
 from collections.abc import Collection, Iterator, Sequence

@@ -12,8 +12,6 @@ A film at an address has one too, in table `videos`, and is not asked for here: 
 and what is fetched is compared (pipeline/crawl/sources/addresses.py).
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace

@@ -5,8 +5,6 @@ each generation contains was written down when it was closed (`alike/closed/`, p
 missing, as in merged sets, the rows of all its shards are read. Reads go side by side.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field

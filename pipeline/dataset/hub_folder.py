@@ -8,8 +8,6 @@
 Nothing else of the data set goes along: no tables, no configuration, no list of what was removed.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

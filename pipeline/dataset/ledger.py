@@ -7,8 +7,6 @@ file was there. A run writes the names when it ends; when it begins, it keeps th
 what it plans is added to, and what it publishes.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from collections.abc import Collection, Iterator, Mapping

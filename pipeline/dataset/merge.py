@@ -5,8 +5,6 @@ dropped from the later data set (`drop_duplicates`). Data sets that are split by
 so channels are not compared for them. Tombstones of all are respected and joined.
 """
 
-from __future__ import annotations
-
 import hashlib
 import tempfile
 from collections import Counter

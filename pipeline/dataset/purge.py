@@ -5,8 +5,6 @@ a pseudonym (pipeline/outdir/tombstones.py), with their numbers and reasons, so 
 later run asks for the video again. So do the plans of rounds and batches, requests to retry, and the selection.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial

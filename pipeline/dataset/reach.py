@@ -4,8 +4,6 @@ A tombstone takes along the addresses, the hashes of the files, and the ids of w
 group in the selection, whose pictures or words are the same, and all that came from the same address or file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 import numpy as np

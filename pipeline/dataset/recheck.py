@@ -8,8 +8,6 @@ says nothing about a video. And a verdict is believed once the identity that hea
 since: to one that is blocked every video may be gone.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import Counter, deque

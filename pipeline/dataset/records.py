@@ -8,8 +8,6 @@ Sentences are there as hashes at once. After a purge each name of it is the salt
 what they were.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Collection, Iterable

@@ -16,8 +16,6 @@ from rows that may belong to the previous tar. A shard without anything else sta
 no gap.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace

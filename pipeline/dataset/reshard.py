@@ -1,7 +1,5 @@
 """Changes the shard size or the split of a finished data set: a new plan, the same samples byte for byte."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path

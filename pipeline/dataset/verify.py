@@ -11,8 +11,6 @@ checks the manifest, the indexes, and what must hold across shards.
     splits            a video in one split; a channel too, where the configuration says so
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor

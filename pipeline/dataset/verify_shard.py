@@ -1,7 +1,5 @@
 """Reads through one shard: its tar, its rows, its stats and every sample in it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import tempfile

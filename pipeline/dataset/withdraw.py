@@ -8,8 +8,6 @@ New clips that say the same are left out when they are planned (pipeline/text/cl
 words, and all words of the videos that hold them: captions and transcripts say the sentence too.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 from collections.abc import Callable, Collection

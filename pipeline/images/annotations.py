@@ -8,8 +8,6 @@
 The files are untrusted: anything missing or of another type gives a message that names the place.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping

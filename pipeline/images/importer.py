@@ -5,8 +5,6 @@ broken, too small, too large, without captions, a second copy) and is in the row
 silently: `pictures = kept + rejected`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import tempfile

@@ -4,8 +4,6 @@ Names never lead out of the folder, sizes are limited before a picture is decode
 opened.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import zipfile

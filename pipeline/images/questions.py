@@ -8,8 +8,6 @@
 A sample is one question with its picture (NLVR2: two); a picture is in the shards once per question.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Audio packets interleaved with the video's: decoded where a clip wants them, skipped elsewhere."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Moves the borders of planned clips into the nearest silence, within what the words of the captions allow."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

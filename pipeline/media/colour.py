@@ -3,8 +3,6 @@
 libswscale goes by way of RGB: three times the cost where it rounds well, errors of two levels where it does not.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import av

@@ -5,8 +5,6 @@ progressive 8-bit H.264 copy of the whole file, frame by frame, with the times k
 and carry a flag that says so.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

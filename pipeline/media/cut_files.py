@@ -6,8 +6,6 @@ Everything is made in a temporary folder beside the results and moved into place
 no half-written clip under a final name.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

@@ -1,7 +1,5 @@
 """One decode pass over a video: proxies, stills, hashes, motion, bars and audio of all clips, and the scene cuts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial

@@ -4,8 +4,6 @@ Decoding is what media costs: about 1.5 ms for a 720p picture, against 0.3 ms fo
 decoded once, every frame is scaled down once, and everything that looks at frames is fed from here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ Encoders with intra refresh have no keyframes but the first: strips of each pict
 one may begin are marked as keyframes, although decoding is right only a second or so later.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Any

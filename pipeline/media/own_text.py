@@ -3,8 +3,6 @@
 In:  planned clips, the row of `heard` of their video        Out: `TextsHeard`
 """
 
-from __future__ import annotations
-
 import re
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -10,8 +10,6 @@ them. Mode, owner and time are
 fixed; the archive ends with two empty blocks. Reading needs no tar library: `read_members` seeks.
 """
 
-from __future__ import annotations
-
 import re
 import tarfile
 import zlib

@@ -5,8 +5,6 @@ the earliest start of any track (0 if that is negative: encoder delay; but a tra
 exact fractions, so whether a frame is before or after a limit never depends on rounding.
 """
 
-from __future__ import annotations
-
 import math
 import stat
 import time

@@ -7,8 +7,6 @@ in no later unit's way: where the recogniser died or took too long, or the audio
 without. Redoing later stages hears nothing again.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

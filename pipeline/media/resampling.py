@@ -1,7 +1,5 @@
 """Resamples a clip's audio and mixes it to mono or stereo."""
 
-from __future__ import annotations
-
 import av
 import numpy as np
 from numpy.typing import NDArray

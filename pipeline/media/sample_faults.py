@@ -2,8 +2,6 @@
 and with a sample of an image-text set.
 """
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Iterator, Mapping

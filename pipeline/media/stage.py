@@ -7,8 +7,6 @@ A worker has one video's source, members and pack in its scratch folder at a tim
 case. A native crash in a decoder costs that worker and a try of this unit, never another unit.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

@@ -4,8 +4,6 @@ PyAV gives the rotation of a frame's display matrix alone, which is 180 degrees 
 read here.
 """
 
-from __future__ import annotations
-
 import math
 import struct
 from dataclasses import dataclass

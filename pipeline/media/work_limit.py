@@ -4,8 +4,6 @@ Three minutes of film decode in seconds, and take minutes where twenty other pro
 rejects is processor time; a video that is merely starved is given back, and goes elsewhere where there is an elsewhere.
 """
 
-from __future__ import annotations
-
 import os
 import time
 

@@ -7,8 +7,6 @@ Beside it `removals/gone.txt`, by `recheck`: what is gone at the site, in the fo
 that is not finished, `recheck.json`: how far it came.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ A sentence is compared as lower-case words (`said_as`), and a clip says it if it
 a clip may hold several sentences. What stays of a sentence is a salted hash, and how many words it has.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 

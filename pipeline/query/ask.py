@@ -1,7 +1,5 @@
 """One statement of a person on the tables of an output directory: it only reads, and within limits."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager

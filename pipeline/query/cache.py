@@ -6,8 +6,6 @@ of this program, or from before a removal, is made again with one line in the lo
 Processes that only read share it. Who brings it up to date holds it alone, and waits until the others have ended.
 """
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import json

@@ -4,8 +4,6 @@ Columns that take much space, and the two that say where a row comes from, are t
 `SELECT *` leaves them out. So a question about counts never reads captions.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from pathlib import Path

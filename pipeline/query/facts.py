@@ -1,7 +1,5 @@
 """Small tables of what the program itself knows: of stages, of reasons, and of categories."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import duckdb

@@ -1,7 +1,5 @@
 """Brings the file up to the tables: reads the places that are new, and deletes the rows of those that are gone."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import duckdb

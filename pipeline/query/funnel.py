@@ -1,7 +1,5 @@
 """The funnel of an output directory: what became of every candidate and planned clip, and which videos are missing."""
 
-from __future__ import annotations
-
 from manifests.funnel import FunnelCounts, Level, RejectCount
 from manifests.stages import rank_of
 from pipeline.engine.store.store import Store

@@ -1,7 +1,5 @@
 """The rejects in force: the latest of each video and clip, unless it has passed the stage since."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 
 from manifests.schema import REJECTS

@@ -4,8 +4,6 @@ A place has a name that changes whenever its rows may have changed; so who has r
 rows that count, whatever was merged, made again, taken back or swept since.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -4,8 +4,6 @@ Only the columns that the texts name are read. A view that they need is worked o
 table that several of them read is read as often. For a single report that takes a third of what filling a file takes.
 """
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Iterator, Set

@@ -1,7 +1,5 @@
 """What became of each clip of one video: kept, lost with its reason, or not decided yet."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 

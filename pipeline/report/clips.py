@@ -4,8 +4,6 @@ Shards are read some at a time, and nothing of them stays that grows with the cl
 in its video while the shards are read, and then its place (`places.py`) with what marks it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

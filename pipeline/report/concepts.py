@@ -1,7 +1,5 @@
 """The largest concepts of a data set that `reshard` balanced by meaning, each with its words and some stills."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import pyarrow as pa

@@ -5,8 +5,6 @@ rows turn out to repeat, which is rare, the table is read again, and those rows 
 of their parts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 

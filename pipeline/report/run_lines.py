@@ -1,7 +1,5 @@
 """Shows on a terminal how a run is doing, from the small file that its driver keeps, and from its tables."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence

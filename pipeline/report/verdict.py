@@ -1,7 +1,5 @@
 """The verdict on top of the page: is what was asked for met, and what to know before the data set is published."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ An address of the site's usual form follows from the id, so it is null; channels
 transcript promises is filed by the 64-bit hash of its video's id.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 import numpy as np

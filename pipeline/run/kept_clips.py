@@ -4,8 +4,6 @@ What a generation has of a video are nearly always the clips that follow those o
 says all. Of other videos, as where media was made again since, each clip is kept.
 """
 
-from __future__ import annotations
-
 from itertools import compress
 
 import numpy as np

@@ -11,8 +11,6 @@ made clips of a plan took .07 processor seconds from here, and 2.5 from a DuckDB
 took .24 seconds again, and 7.9 as one query over streamed tables, with the same rows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator
 
 import pyarrow as pa

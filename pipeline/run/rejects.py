@@ -5,8 +5,6 @@ The latest reject of a video is in force, unless the video has passed the stage 
 known by the 64-bit hashes of their ids: two among 14 million are the same with a chance of 5 in a million.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

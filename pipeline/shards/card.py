@@ -6,8 +6,6 @@ On the Hugging Face hub the card is a repository's README.md: its `configs:` blo
 Parquet files beside the tars for the data.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

@@ -6,8 +6,6 @@ stores in `alike/closed/<generation>/` for the next driver, in one file named af
 damaged or of other shards, the shards are read.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence

@@ -8,8 +8,6 @@ It makes no difference whether a sample comes from a pack (pipeline.shards.stage
 remove).
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

@@ -1,7 +1,5 @@
 """dataset_card.md of an image-text set."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -8,8 +8,6 @@ manifest.parquet lists only committed shards and closes their generation; manife
 checksum. If a run is killed between any two of these writes, the next run completes them, with the same bytes.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import tempfile

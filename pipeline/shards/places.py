@@ -5,8 +5,6 @@ A plan never contradicts what is closed. It has to know the split of each video 
 another, and, for all other videos, one of each channel and split: the first by id.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc

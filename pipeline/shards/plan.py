@@ -6,8 +6,6 @@
    only as many videos are taken as fill whole shards; the others wait for the next generation.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ Only files whose shards are new or were rewritten are made; the others stay as t
 read.
 """
 
-from __future__ import annotations
-
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence

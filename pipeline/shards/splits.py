@@ -5,8 +5,6 @@ the seed and their names: first so that each split has some of each category, th
 plan at the paper's scale has 3.3 million videos.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

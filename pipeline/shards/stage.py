@@ -9,8 +9,6 @@ makes the same plan again. If the selection has changed meanwhile, the shards al
 and the rest goes into another.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace

@@ -8,8 +8,6 @@ that resolves to another machine a moment later, or a redirect to 169.254.169.25
 environment are not used, since a proxy would resolve the name itself.
 """
 
-from __future__ import annotations
-
 import base64
 import http.client
 import socket

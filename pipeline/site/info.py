@@ -4,8 +4,6 @@ yt-dlp hands through what a page holds. A view count of text, or a list of forma
 error of this program for each video of a page that has changed.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -2,8 +2,6 @@
 allow: how many videos an hour a crawl can look at, and which setting limits it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

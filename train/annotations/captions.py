@@ -14,8 +14,6 @@
 `auto` finds the form from the content. Videos have the names that the files give them, without a suffix.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import re

@@ -1,7 +1,5 @@
 """Opens annotation files: JSON, JSON lines or text, in UTF-8, with a limit on their size."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path, PurePosixPath
 from typing import Any

@@ -11,8 +11,6 @@
 JSON may be a list or lines; what TGIF-QA calls CSV has tabs. The task is found from the content.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import re

@@ -3,8 +3,6 @@
 For models that use audio. A data set has it if its pipeline ran with `media.members.audio: flac` or `opus`.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass

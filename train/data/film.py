@@ -4,8 +4,6 @@ An mp4 is read by its packets (train.data.video.Clip). Other containers don't re
 the file is decoded once to count frames, and again to keep the wanted ones; memory holds only those.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path

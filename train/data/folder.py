@@ -5,8 +5,6 @@ no index files: a sample is the path of its file, which is decoded where it lies
 of them, since no file is read in part.
 """
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

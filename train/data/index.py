@@ -6,8 +6,6 @@ that fit, the index is built from the shards' own Parquet files, once per run to
 every rank and in every run, so that the sample order can be planned on its order (manifest order, then row order).
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

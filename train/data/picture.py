@@ -8,8 +8,6 @@ picture is put on a canvas of the model's `image_size`: `pad` fits the whole pic
 the canvas.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@
 come from `hdvila-pipeline import-images` on the published question files.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@ request). The tar header before the first member is read too and checked: if a s
 this is noticed at once, instead of giving another clip's pixels.
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections import OrderedDict

@@ -4,8 +4,6 @@
 rows by name (`train.models.base.Model.forward`); a run uses `data.view`, or else its model's default.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module

@@ -1,7 +1,5 @@
 """A view of pictures that brings the clip's sound along, for models that hear."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

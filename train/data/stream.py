@@ -9,8 +9,6 @@ webdataset groups and shuffles. What it would do with a tar is not left to it: i
 compressed, and makes sparse members as large as their headers say. A shard that is not a plain tar is unreadable.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

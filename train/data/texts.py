@@ -4,8 +4,6 @@ A name in such a file stands for a sample by its key (`<video_id>_00000`), by it
 video's id if that video has only one sample.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace

@@ -8,8 +8,6 @@ low_upscaled   hybrid's network without its resolution: the centre frame is scal
 image          one high-resolution frame per clip, as image models take it
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -4,8 +4,6 @@ The first rank evaluates both, once per run, and stores a number for each sample
 later starts, read that. Rows are read a few shards at a time, and only the columns that are named.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

@@ -1,7 +1,5 @@
 """Worker processes of a loader: how much they prefetch, how they start and end, and what their deaths mean."""
 
-from __future__ import annotations
-
 import atexit
 import re
 import shutil

@@ -10,8 +10,6 @@ A right answer outside the classes counts as missed: the answering head cannot g
 test set), the file is written but there is no score.
 """
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Sequence

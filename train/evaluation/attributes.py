@@ -9,8 +9,6 @@ Whether a model can *tell apart* an attribute's values is measured separately: i
 to the same caption with another value? The rest of the caption is then the same on both sides.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

@@ -12,8 +12,6 @@ DSL (dual softmax, Cheng et al. 2021) weights a query's similarity to a video by
 Every rank decodes and embeds its share of the videos; all get the same scores.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil

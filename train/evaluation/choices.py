@@ -1,7 +1,5 @@
 """Multiple choice: how often a video is nearest to its own text among those offered with it (MSRVTT-MC)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ few seconds that it is alive; another takes the shard over when it is not. Work 
 the same bytes: batches are fixed by shard and position, the last one is padded, the model runs on one thread.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

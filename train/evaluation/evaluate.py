@@ -1,7 +1,5 @@
 """Evaluates held-out clips: retrieval if the model has two towers, and the losses of the run's other objectives."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any

@@ -11,8 +11,6 @@ The first two are for models with `visual_input` and `match` but no towers (SOHO
 three.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Right and wrong pairs told apart by their scores alone: a mixture of two normal distributions."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

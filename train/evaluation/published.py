@@ -5,8 +5,6 @@ eval --captions FILE, eval.captions      queries (train.annotations.captions): r
 eval --questions FILE, eval.questions    questions (train.annotations.questions), for a model that answers
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -5,8 +5,6 @@ tower and, in each direction, n·k of the multimodal layers. Candidates are rank
 the towers' order. Models without towers match every pair: train.evaluation.matching.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -10,8 +10,6 @@ model, so that constant embeddings get the worst score and not the best. A NaN s
 **Chance** is the expected score of a random order of the candidates, with the same right answers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import comb, isnan

@@ -10,8 +10,6 @@ The result file is a JSON list of {question_id, answer}: words, the number of a 
 decoded and passed through the encoder once, whatever number of questions is asked about it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

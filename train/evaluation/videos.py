@@ -6,8 +6,6 @@ from that, frame by frame as a file of the clip would be; one without, from its 
 when.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -5,8 +5,6 @@ it, by a model that saw none of that in training: with the clips before and afte
 whole video (`around.py`).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

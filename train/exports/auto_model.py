@@ -4,8 +4,6 @@ An export carries this file as `modeling_hdvila.py`, with the sources of the mod
 has torch and transformers, not this package.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any

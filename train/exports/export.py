@@ -9,8 +9,6 @@ Keys in model.safetensors are the published checkpoints' keys, so an export of s
 checkpoint in another container (`hdvila-train convert OUT FILE.bin`). A folder appears complete or not at all.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What all exported folders share: file names, the model's origin, config.json, and an atomic write."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import tempfile

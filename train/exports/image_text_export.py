@@ -4,8 +4,6 @@ The folder is that of export_folder.py: model.safetensors, config.json, tokenize
 it with `model.model_weights`. Keys are those of the published weights, if there are any.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

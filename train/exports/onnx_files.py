@@ -1,7 +1,5 @@
 """Both towers as ONNX: `video.onnx` and `text.onnx`, for any number of clips or sentences at a time."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Mapping

@@ -4,8 +4,6 @@ The folder is that of export_folder.py. Low-rank additions are merged: an export
 attention in time learned has no place in others' models; the towers on their own embed pictures.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

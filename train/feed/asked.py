@@ -9,8 +9,6 @@ The classes of open questions are the training file's commonest answers (MSRVTT-
 `data.answers`. A run keeps them beside its checkpoints, in answers.json.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -10,8 +10,6 @@ to `data.max_bad_shards`, unusable samples up to `data.max_lost_share`; beyond e
 Batches are made one ahead, by a thread, and copied to a GPU on a separate stream, while the GPU computes.
 """
 
-from __future__ import annotations
-
 import difflib
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """What another model made of the samples that are trained on, for `objective.distill`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -10,8 +10,6 @@ checkpoint is completed, and at the end. So a new node finds, beside a checkpoin
 it fetches the small files, and goes on. Credentials and endpoint come from the environment (AWS_ENDPOINT_URL …).
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

@@ -9,8 +9,6 @@ are, so that another world size or strategy can load it too. It holds no random 
 (seed, step, rank), and its position in the data is the step.
 """
 
-from __future__ import annotations
-
 import json
 import pickle
 import warnings

@@ -9,8 +9,6 @@ records its choice before it reads on: if it is killed and resumed, it chooses t
 have read some positions of the next; if that epoch reads another manifest, those positions are read again from it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """Opens a run that has ended or stopped, to evaluate it: its configuration, a checkpoint, its held-out clips."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

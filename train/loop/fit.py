@@ -14,8 +14,6 @@ seeded from the step. So a run that is killed anywhere and resumed gives the sam
 CPU.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import os

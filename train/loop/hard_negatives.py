@@ -5,8 +5,6 @@ its similarities, instead of a uniformly random negative; still from another vid
 similarities cost one more forward pass of the towers, without a graph and without dropout.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -7,8 +7,6 @@ no weight and no moment. Looking costs a wait for the device at every step, so `
 anyway.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Mapping, Sequence

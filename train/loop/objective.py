@@ -1,7 +1,5 @@
 """Computes a step's loss and gradients: the weighted objectives, in one pass or in micro-batches (same result)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass

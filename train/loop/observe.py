@@ -19,8 +19,6 @@ Besides steps: `kind: eval` (scores), `skipped` (a step left out), `spike` (a lo
 `mfu` is tflops_per_s (of a rank) over its device's peak, null if the peak isn't known (set observe.peak_tflops).
 """
 
-from __future__ import annotations
-
 import importlib
 import json
 import multiprocessing

@@ -8,8 +8,6 @@ does decay batch norms and the space-time Transformer's norms; `decay_norms: tru
 trainable are in no group: they are neither updated nor decayed.
 """
 
-from __future__ import annotations
-
 import difflib
 import math
 import re

@@ -6,8 +6,6 @@
 Each rank writes its own. On a CPU the trace itself holds the allocations. A profiled step is slower than others.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar

@@ -6,8 +6,6 @@ RUN/changes.jsonl   each identity key that was changed when the run went on: aft
 RUN/requeue     exists while the run is stopped on request: a scheduler's script starts the run again if it is there
 """
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

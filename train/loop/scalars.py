@@ -5,8 +5,6 @@ process. So the loss, the gradient norm and the model's readings stay on the dev
 fetched in a single transfer. On a CPU they are read at every step: there is nothing to wait for.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

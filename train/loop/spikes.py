@@ -6,8 +6,6 @@ The loss is the whole batch's, so all ranks find the same steps. Nothing changes
 decides. After a resume the window fills again.
 """
 
-from __future__ import annotations
-
 import statistics
 from collections import deque
 

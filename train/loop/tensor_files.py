@@ -8,8 +8,6 @@ process that lost the lock while it slept overwrites nothing of its successor's.
 description, which can run any code; this one creates nothing but what describes tensors.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 import tempfile

@@ -4,8 +4,6 @@ The loop, checkpoints, distribution, optimiser and evaluation only use this inte
 to register a new model.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import Any, ClassVar, Self
 

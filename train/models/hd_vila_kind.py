@@ -3,8 +3,6 @@
 These are seeded random numbers, then the published ones that the configuration names.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -4,8 +4,6 @@ SOHO and Visual Parsing differ only in the encoder: its prefix in the model's ke
 its source, and which of torchvision's weights fit it. An `Encoder` describes that; this file has the rest.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -13,8 +13,6 @@ its pixels become tensors, and their names): one file, and one line in train/dat
 distribution and loader need no changes for any of them.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -7,8 +7,6 @@ In training, a row's sound is left out at random (`sound_drop`), so that clips w
 HD-VILA. Sentences are spoken in the sound: whoever trains this on speech has a model that hears words.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import Literal, NamedTuple
 

@@ -1,7 +1,5 @@
 """The scale and bias of similarities, learned or fixed. Needs torch alone, as an export carries its source."""
 
-from __future__ import annotations
-
 import math
 
 import torch

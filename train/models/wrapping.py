@@ -3,8 +3,6 @@
 None of it changes what a step computes, beyond the precision that is asked for.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -7,8 +7,6 @@ rows by name. Models say in their registration whether they support it, and with
 The order matters: `prepare` runs from top to bottom (words are masked before texts are exchanged).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any

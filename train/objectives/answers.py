@@ -1,7 +1,5 @@
 """Answering: which answers are right for the picture or video and the question, or how often something happens."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import torch

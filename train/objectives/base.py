@@ -4,8 +4,6 @@ An objective's loss is either a sum over rows (masked words: each micro-batch ad
 batch (contrastive: each row is compared with all others), and then names the outputs that it needs from every row.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The contrastive objective, over the global batch: pulls video and text of a pair together, pushes others apart."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from torch import Tensor

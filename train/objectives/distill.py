@@ -5,8 +5,6 @@ The larger model's embeddings are those that `hdvila-train embed` made, once; th
 global batch, from each sentence over all clips and from each clip over all sentences.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -7,8 +7,6 @@ caption would be right for this video too, and another sentence of the same vide
 stays a match, and is counted (`itm_without_partner`).
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import torch

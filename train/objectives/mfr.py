@@ -1,7 +1,5 @@
 """Masked feature regression: masks related visual tokens (by the parser's attention) and predicts their features."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

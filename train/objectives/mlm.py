@@ -1,7 +1,5 @@
 """Masked language modelling: masks words, and predicts them from the rest of the sentence and the video or picture."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Masked visual modelling: masks all cells of an entry of the visual dictionary, and predicts it from the rest."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -3,8 +3,6 @@
 Over the global batch, as the contrastive loss of video and text is; rows without sound are in no sum.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

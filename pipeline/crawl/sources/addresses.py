@@ -1,7 +1,5 @@
 """Asking for what lies at an address of a list: politely, within limits, and of buckets only those that are named."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path

@@ -5,8 +5,6 @@ before it cuts), a rejected file and what lies beside it by that time. Clips tha
 the film that they were cut from. A run says which of their files have changed.
 """
 
-from __future__ import annotations
-
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping

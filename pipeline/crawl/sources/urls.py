@@ -7,8 +7,6 @@ An id that cannot name a sample is replaced by a hash of the address. Other colu
 resolution column is not trusted: the file is probed when it arrives.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -7,8 +7,6 @@ Ray reports that a worker died, but neither where nor after what time. One actor
 workers don't wait for its answer.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ is on its disk, plus what its fetches under way are expected to bring, would exc
 its units are fetched again.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 Workers, locks and outages always use the machine's clock.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -2,8 +2,6 @@
 those in flight have `grace_s` seconds to end; what does not end is given back, uncommitted, to the next run.
 """
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Callable, Iterator

@@ -9,8 +9,6 @@ Rows of a segment that is gone are ignored. A video is also found by the address
 by chance: who reads the rows compares ids.
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Mapping, Sequence, Set
 

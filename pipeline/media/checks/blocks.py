@@ -5,8 +5,6 @@ leave few; what shows most is older material, such as MPEG-4's. A film that was 
 isn't found.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import cv2

@@ -5,8 +5,6 @@ Metric" (2007): blur a picture, and see how much of its changes from pixel to pi
 blurred one little.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import cv2

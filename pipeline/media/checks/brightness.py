@@ -1,7 +1,5 @@
 """Check `brightness`: nearly black or nearly white throughout, so that nothing a sentence names can be seen."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Check `plain_picture`, signal `entropy`: most of the picture has one brightness (black, slides, a board)."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import cv2

@@ -11,8 +11,6 @@ of all pairs of frames. Still pictures and slide shows are near 0: most pairs ar
 slides. The change of brightness depends on the bit rate more than on the scene.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

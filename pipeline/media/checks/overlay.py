@@ -4,8 +4,6 @@ Edges that stay where they are through the clip, in places whose surroundings ch
 edges stay, and nothing can be told.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import cv2

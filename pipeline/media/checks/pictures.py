@@ -1,7 +1,5 @@
 """The checks that read what `Look` measures (black bars, still pictures, gaps), and the decoder's errors."""
 
-from __future__ import annotations
-
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Check, Seen
 from pipeline.media.checks.look import Look, picture_size

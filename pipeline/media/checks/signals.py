@@ -1,7 +1,5 @@
 """What the checks of a picture's look share: a number of each picture, and one of the clip."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 

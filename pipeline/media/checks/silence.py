@@ -1,7 +1,5 @@
 """Check `silence`: whether a clip has audible audio."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

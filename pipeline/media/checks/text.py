@@ -5,8 +5,6 @@ less above it and below it. What is so without being text: rows of windows, crow
 strokes.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import cv2

@@ -5,8 +5,6 @@ from there too, and its audio need no offset. If the source has no audio for the
 length.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Member KEY.flac: the clip's audio, lossless, 16 bits. Code shared with KEY.opus is in audio.py."""
 
-from __future__ import annotations
-
 from pipeline.media.members import Member
 from pipeline.media.members.audio import Coding
 

@@ -5,8 +5,6 @@ float16, bins x frames. Column k is centred at k hops from the clip's start. Win
 from 0 Hz to half the rate; values are ln(max(power, 1e-10)).
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator
 

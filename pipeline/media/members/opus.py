@@ -4,8 +4,6 @@ Internally Opus always counts at 48 kHz. The file says how many samples the deco
 and at the end, so that readers return the clip's length to the sample.
 """
 
-from __future__ import annotations
-
 from pipeline.media.members import Member
 from pipeline.media.members.audio import Coding
 

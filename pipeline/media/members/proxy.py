@@ -5,8 +5,6 @@ takes frames 12 apart, so every second frame is enough, at half the time and hal
 range, and tagged so: readers that heed the tags and readers that don't give the same.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator
 from fractions import Fraction

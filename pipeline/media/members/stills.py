@@ -1,7 +1,5 @@
 """Member KEY.mjpg: JPEG stills at short side 720, concatenated. A sample's high-resolution frame is among them."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Iterator

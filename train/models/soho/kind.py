@@ -1,7 +1,5 @@
 """Registers SOHO with the trainer; its initial weights: random initialisation, and which ResNet fits its trunk."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -2,8 +2,6 @@
 parser.
 """
 
-from __future__ import annotations
-
 from torch import nn
 
 from manifests.errors import UserError

@@ -4,8 +4,6 @@ transformers   config.json, model.safetensors (or several, with an index)
 open_clip      open_clip_config.json, open_clip_model.safetensors
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

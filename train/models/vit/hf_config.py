@@ -1,7 +1,5 @@
 """The config.json of transformers' CLIPModel, SiglipModel (SigLIP 2's, too) and Dinov2Model: to shapes, and back."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

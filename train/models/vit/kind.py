@@ -1,7 +1,5 @@
 """Registers vit with the trainer, and gives it its first (initial) weights: random ones, then those of folders."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

@@ -4,8 +4,6 @@ A table maps a module or parameter of ours to theirs; `{n}` is the number of a b
 stand in place of `{s}`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

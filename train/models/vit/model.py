@@ -8,8 +8,6 @@ What time adds passes through weights that are zero at first: at step 0 the embe
 high frame. Shapes: B clips, S segments, N frames per segment, C width of the image tower, D width of both embeddings.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 import torch

@@ -1,7 +1,5 @@
 """open_clip's open_clip_config.json of CLIP and SigLIP towers, as their shapes, and back."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any, Literal

@@ -81,11 +81,11 @@ def test_every_page_is_accessible_at_any_width_and_runs_nothing_of_a_stranger(
     page = opened(
         browser, client, said, viewport={"width": width, "height": 800}, color_scheme=scheme, bypass_csp=False
     )
-    for view in VIEWS if scheme == "dark" else VIEWS[::6]:  # a colour or a width is wrong on many pages at a time
+    for view in VIEWS if scheme == "dark" else VIEWS[1::6]:  # a colour or a width is wrong on many pages at a time
         page.goto(client.guard.origin + view)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{view} is wider than the window"
         page.evaluate(AXE)
-        found = page.evaluate("axe.run()")["violations"]
+        found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
         assert not [(view, v["id"], v["nodes"][0]["html"]) for v in found]
     page.close()
     assert said == []

@@ -99,7 +99,7 @@ def test_the_weights_leave_nothing_out(here):
     assert len(weights) == 14 and ((weights > 0) & (weights <= 1)).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_cross_fit_goes_on_and_ends_with_the_same_bytes(here):
     out = here / "killed"
     words = ["crossfit", here / "train.yaml", "--out", out, "--batch", 4, "--sentences", 6]

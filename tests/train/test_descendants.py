@@ -55,9 +55,15 @@ def test_a_student_is_smaller_and_its_exported_towers_are_what_the_table_measure
     student = load_config(TrainConfig, here / "student/student/config.yaml")
     assert student.data.stride == 6, "three frames span the time that five did"
 
+
+@pytest.mark.long
+def test_a_finished_student_is_not_trained_again(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.distill.MEASURED_S", 0.0)
+    words = "distill", here / "run", "--out", here / "student", "--set", "loop.steps=2"
+    run(*words)
     written = (here / "student/student/metrics.jsonl").read_bytes()
-    run("distill", here / "run", "--out", here / "student", "--set", "loop.steps=2")
-    assert (here / "student/student/metrics.jsonl").read_bytes() == written, "what is done is not done again"
+    run(*words)
+    assert (here / "student/student/metrics.jsonl").read_bytes() == written
 
 
 def test_a_student_of_another_data_set_is_refused(here: Path) -> None:

@@ -24,7 +24,6 @@ from pipeline.run.road import run_pipeline
 from tests.pipeline.balance.worlds import FILM, MUSIC, SPORTS, candidates, made
 
 CRAWLED = (FILM, MUSIC, SPORTS)
-TOTAL = 15
 
 
 def test_what_is_crawled_shares_the_whole_total_by_its_own_weights() -> None:
@@ -62,21 +61,20 @@ def test_only_what_was_tried_counts_as_lost() -> None:
 
 
 @pytest.mark.slow
-def test_a_crawl_of_three_categories_gets_all_that_was_asked_for(tmp_path: Path) -> None:
-    catalogue = Catalogue(tuple(a_video(0, (category, n), 8) for category in CRAWLED for n in range(8)))
+def test_a_crawl_of_two_categories_gets_all_that_was_asked_for(tmp_path: Path) -> None:
+    catalogue = Catalogue(tuple(a_video(0, (category, n), 8) for category in (FILM, MUSIC) for n in range(5)))
     changes = (
-        f"crawl.categories={list(CRAWLED)}",
+        f"crawl.categories={[FILM, MUSIC]}",
         "crawl.limits.min_duration_s=5",
         "text.transcript.min_words=3",
-        f"balance.total={TOTAL}",
+        "balance.total=6",
         "engine.executor=local",
     )
     with MiniYouTube(catalogue) as site:
         delivered = run_pipeline(pointed_at(site, demo_config(tmp_path, None, list(changes))))
 
     assert delivered.exit_code == 0
-    assert delivered.balance.clips_kept == TOTAL
-    assert {c.category_id: c.kept for c in delivered.balance.categories if c.asked} == dict.fromkeys(CRAWLED, 5)
+    assert {c.category_id: c.kept for c in delivered.balance.categories if c.asked} == {FILM: 3, MUSIC: 3}
     console = Console(width=200, record=True)
     console.print(balance_table(delivered.balance))
     for said in (console.export_text(), (tmp_path / REPORT_NAME).read_text()):

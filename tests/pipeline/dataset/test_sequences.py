@@ -21,7 +21,6 @@ from pipeline.engine.store.store import Store
 from pipeline.outdir.identity import redo_from
 from pipeline.outdir.retries import request_retries, uncommit_requested
 from pipeline.outdir.tombstones import RECORDS, TOMBSTONES, Tombstones, read_tombstones
-from pipeline.report import page
 from pipeline.report.page import write_report
 from pipeline.shards.manifest import sweep_shards
 
@@ -154,12 +153,6 @@ def walk(folder: Path, seed: int) -> None:
             raise
     world.run()
     world.check(world.store.url)
-
-
-@pytest.fixture(autouse=True)
-def bare_charts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing them was two thirds of the time, and they show no video; tests/pipeline/report draws them."""
-    monkeypatch.setattr(page, "drawn", list)
 
 
 def test_after_any_sequence_of_eight_what_is_gone_is_gone(tmp_path: Path) -> None:

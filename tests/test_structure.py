@@ -175,7 +175,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         "manifests/embeddings"
     ],
     "made for tests, which fail where it does": [
-        *(f"hdvila_testing/{name}" for name in ("drawn_set", "kills", "plans", "readers", "requests")),
+        *(f"hdvila_testing/{name}" for name in ("drawn_set", "frame_code", "kills", "plans", "readers", "requests")),
         *(f"hdvila_testing/{name}" for name in ("rows", "s3", "shards", "video")),
     ],
     "tests/pipeline/media/test_hearing.py, which hears what it gives": ["pipeline/media/audio_blocks"],
@@ -186,14 +186,14 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/report/test_page.py and tests/pipeline/report/test_audit.py, which show all that it reads": [
         f"pipeline/report/{name}" for name in ("data", "facts", "places", "rows")
     ],
-    "tests/miniyoutube/test_misbehave.py, where behaviours are met": ["miniyoutube/faults"],
     "tests/pipeline/report/test_clips.py, which adds up by it": ["pipeline/report/tally"],
     "tests/pipeline/crawl/test_first_look.py and tests/pipeline/crawl/test_api_lists.py, which ask it": [
         "miniyoutube/data_api"
     ],
-    "tests/miniyoutube/test_site.py, where the real yt-dlp asks it": [
-        *(f"miniyoutube/{name}" for name in ("answers", "big_catalogue", "certificate", "hls", "innertube")),
-        *(f"miniyoutube/{name}" for name in ("listings", "request_log", "server", "spoilt", "youtube_pages")),
+    "tests/pipeline/crawl, tests/pipeline/site and tests/e2e, which crawl it and compare what comes": [
+        *(f"miniyoutube/{name}" for name in ("answers", "big_catalogue", "catalogue", "certificate", "drawing")),
+        *(f"miniyoutube/{name}" for name in ("faults", "hls", "innertube", "listings", "misbehave", "request_log")),
+        *(f"miniyoutube/{name}" for name in ("server", "speech", "spoilt", "youtube_pages")),
     ],
     "tests/learn/test_demo_attributes.py, where what it says is seen": [
         f"miniyoutube/{name}" for name in ("hatching", "script")
@@ -217,7 +217,6 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/commands/test_show.py, where it is shown": ["pipeline/text/shown_transcript"],
     "adds up what each step took, which bench/video_hour.py reads": ["pipeline/media/stopwatch"],
     "tests/manifests/test_sample_index.py, whose columns they are": ["manifests/columns"],
-    "tests/miniyoutube/test_media_cache.py, which draws by it": ["miniyoutube/drawing"],
     "tests/pipeline/dataset/test_purge.py and tests/pipeline/dataset/test_withdraw.py, whose edits it makes": [
         "pipeline/dataset/edit"
     ],

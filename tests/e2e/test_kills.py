@@ -64,11 +64,11 @@ def assert_drained(process: subprocess.Popen[bytes], out: Path) -> None:
 
 
 @pytest.mark.timeout(2400)
-@pytest.mark.parametrize("n_kills", [1, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.parametrize("n_kills", [0, pytest.param(3, marks=pytest.mark.long)])
 def test_a_run_killed_some_times_and_drained_once_ends_with_the_same_bytes(
     finished: Finished, out: Path, go_on: Start, n_kills: int
 ) -> None:
-    """Killed in one process and drained on Ray; of three kills, one comes once shards are there and one on Ray."""
+    """Drained on Ray; of three kills, one comes before that, one once shards are there and one on Ray."""
     total, moments = n_commits(finished.out), random.Random(7)
 
     def run_until(holds: Callable[[], bool], *changes: str) -> subprocess.Popen[bytes]:
@@ -77,15 +77,17 @@ def test_a_run_killed_some_times_and_drained_once_ends_with_the_same_bytes(
         time.sleep(moments.uniform(0, 0.3))
         return process
 
-    place = moments.randrange(1, total // 4)
-    kill(run_until(lambda: n_commits(out) >= place, "engine.executor=local"))
-    committed = [n_commits(out)]
+    committed = []
+    if n_kills:
+        place = moments.randrange(1, total // 4)
+        kill(run_until(lambda: n_commits(out) >= place, "engine.executor=local"))
+        committed.append(n_commits(out))
 
     process = run_until(lambda: n_commits(out) >= total // 2)
     process.send_signal(signal.SIGTERM)
     assert_drained(process, out)
 
-    if n_kills == 3:
+    if n_kills:
         n_before = n_commits(out)
         kill(run_until(lambda: (out / "manifest.json").exists() and n_commits(out) > n_before, "engine.executor=local"))
         committed.append(n_commits(out))
@@ -93,9 +95,9 @@ def test_a_run_killed_some_times_and_drained_once_ends_with_the_same_bytes(
         kill(run_until(lambda: n_commits(out) >= late, "engine.n_cpus=1"))
         committed.append(n_commits(out))
 
-    to_the_end = go_on() if n_kills == 3 else go_on("engine.executor=local")
+    to_the_end = go_on() if n_kills else go_on("engine.executor=local")
     assert to_the_end.wait(timeout=900) == 0, log_of(out).read_text()[-3000:]
-    assert sum(0 < n < total for n in committed) >= min(n_kills, 2), "kills came in the middle"
+    assert sum(0 < n < total for n in committed) >= n_kills - 1, "kills came in the middle"
     assert bytes_of(out) == bytes_of(finished.out)
     assert line_of(out) == line_of(finished.out)
     assert json.loads((out / "status.json").read_bytes())["exit_code"] == 0

@@ -66,7 +66,7 @@ def remove(place: Path, *lines: str, purge: bool = False) -> str:
     return done.output
 
 
-@pytest.mark.parametrize("purge", [False, True])
+@pytest.mark.parametrize("purge", [pytest.param(False, marks=pytest.mark.long), True])
 def test_a_film_in_a_moved_folder_under_another_name_stays_out(drawn: Path, place: Path, purge: bool) -> None:
     assert films_in(place / "out") == {0, 1}
     remove(place, "film-0", purge=purge)

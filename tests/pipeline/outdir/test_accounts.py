@@ -60,7 +60,7 @@ def test_a_finished_run_misses_nothing(finished: Path) -> None:
     assert accounts.is_whole and accounts.lines() == []
 
 
-@pytest.mark.parametrize("table", ["videos", "transcripts", "clips", "packs", "rejects/folder"])
+@pytest.mark.parametrize("table", ["videos", "packs", "rejects/folder"])
 def test_a_part_that_is_gone_is_named_and_the_run_ends_with_1(base: Path, table: str) -> None:
     (part,) = (base / "out" / table).glob("part-*.parquet")
     part.unlink()

@@ -113,10 +113,6 @@ def shares(run: Run) -> int:
     return n_all
 
 
-def refuses(run: Run) -> None:
-    raise UserError("folder.path: is empty; put videos there")
-
-
 def refuses_in_a_line(run: Run) -> None:
     def line() -> Iterator[Any]:
         yield (Numbered("work", 3),)

@@ -90,16 +90,13 @@ class Audit(BaseModel):
     shards_read: int = Field(description="shards whose rows were read: all of them")
     clips_looked_at: int = Field(description="clips whose KEY.json was read, evenly chosen where there are more")
     clips_behind: dict[str, int] = Field(
-        {},
-        description="by subject of the distributions: clips that were counted; not all where only KEY.json says",
+        {}, description="by subject of the distributions: clips that were counted; not all where only KEY.json says"
     )
     metrics: Metrics
     categories: list[CategoryFacts]
     lacking: list[str] = Field([], description="sentences: which split has no clip of which category")
     distributions: dict[str, dict[str, int]] = Field(description="by subject: {value: clips}, most frequent first")
-    rejected: dict[str, dict[str, int]] = Field(
-        description="videos and clips: {`stage reason`: count}",
-    )
+    rejected: dict[str, dict[str, int]] = Field(description="videos and clips: {`stage reason`: count}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,17 +47,9 @@ CHECKS = (
         ),
     ),
     CheckFacts(
-        "coverage",
-        Reason.TRUNCATED,
-        "flag",
-        "frames are missing in part of the clip: a second without a new one",
+        "coverage", Reason.TRUNCATED, "flag", "frames are missing in part of the clip: a second without a new one"
     ),
-    CheckFacts(
-        "silence",
-        Reason.SILENT,
-        "flag",
-        "no audio, or only silence: its loudest 100 ms are below -60 dBFS",
-    ),
+    CheckFacts("silence", Reason.SILENT, "flag", "no audio, or only silence: its loudest 100 ms are below -60 dBFS"),
     CheckFacts(
         "low_heard",
         Reason.LOW_HEARD,

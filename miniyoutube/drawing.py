@@ -103,11 +103,7 @@ def _yuv(colour: str) -> tuple[int, int, int]:
     """A colour in limited-range BT.601 (ITU-R BT.601-7, 8 bits)."""
     red, green, blue = (value / 255 for value in _RGB[colour])
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
-    return (
-        round(16 + 219 * luma),
-        round(128 + 224 * (blue - luma) / 1.772),
-        round(128 + 224 * (red - luma) / 1.402),
-    )
+    return (round(16 + 219 * luma), round(128 + 224 * (blue - luma) / 1.772), round(128 + 224 * (red - luma) / 1.402))
 
 
 def _ground(scene: Scene, width: int, height: int) -> Plane:

@@ -45,16 +45,8 @@ REFUSALS: dict[str, Json] = {
         "reason": "Video unavailable",
         "subreason": "This video contains content from Mini Pictures, who has blocked it on copyright grounds",
     },
-    "not_available": {
-        "status": "ERROR",
-        "reason": "Video unavailable",
-        "subreason": "This video is not available",
-    },
-    "kids_client": {
-        "status": "UNPLAYABLE",
-        "reason": "Video unavailable",
-        "subreason": "This video is not available",
-    },
+    "not_available": {"status": "ERROR", "reason": "Video unavailable", "subreason": "This video is not available"},
+    "kids_client": {"status": "UNPLAYABLE", "reason": "Video unavailable", "subreason": "This video is not available"},
     "age": {
         "status": "LOGIN_REQUIRED",
         "reason": "Sign in to confirm your age",
@@ -266,11 +258,7 @@ def streaming_data(video: Video, generation: int, identity: str, client: str, si
         adaptive.append(stream(_PICTURE_ITAGS[short_side], picture, mime, **size, quality=_QUALITIES[short_side]))
     if video.has_audio:
         for voice in video.dubs or ("",):
-            audio: Json = {
-                "audioQuality": "AUDIO_QUALITY_MEDIUM",
-                "audioSampleRate": "22050",
-                "audioChannels": 1,
-            }
+            audio: Json = {"audioQuality": "AUDIO_QUALITY_MEDIUM", "audioSampleRate": "22050", "audioChannels": 1}
             if voice:
                 audio["audioTrack"] = _audio_track(voice, voice == video.dubs[0])
             adaptive.append(stream(140, video.audio(voice), 'audio/mp4; codecs="mp4a.40.2"', **audio))

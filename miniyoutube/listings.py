@@ -35,10 +35,7 @@ def playlist_page(playlist: Playlist, videos: Sequence[Video], next_token: str) 
         "contents": {"twoColumnBrowseResultsRenderer": {"tabs": [tab]}},
         "metadata": {"playlistMetadataRenderer": {"title": playlist.title}},
         "header": {
-            "playlistHeaderRenderer": {
-                "privacy": "PUBLIC",
-                "ownerText": {"runs": [channel_run(playlist.channel)]},
-            }
+            "playlistHeaderRenderer": {"privacy": "PUBLIC", "ownerText": {"runs": [channel_run(playlist.channel)]}}
         },
     }
 

@@ -205,9 +205,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     # refused for now: the video is tried again
     "player_403": Behaviour("player 403", _later(Reason.FORBIDDEN, heals=False), (_status("player", 403),)),
     "player_503_once": Behaviour(
-        "player 503 all through the first extraction",
-        _later(Reason.SERVER_ERROR),
-        (_status("player", 503, **_ONCE),),
+        "player 503 all through the first extraction", _later(Reason.SERVER_ERROR), (_status("player", 503, **_ONCE),)
     ),
     "player_503_retried": Behaviour("player 503 for one request", KEPT, (_status("player", 503, requests=1),)),
     "player_reset_once": Behaviour(
@@ -321,9 +319,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "media_html_once": Behaviour("such a page once", KEPT, (Fault("media", "html", requests=1),)),
     "media_drop_once": Behaviour("one media body ends half way", KEPT, (Fault("media", "drop", requests=1),)),
     "media_drop": Behaviour(
-        "every media body ends early",
-        _later(Reason.CONNECTION_RESET, "media", heals=False),
-        (Fault("media", "drop"),),
+        "every media body ends early", _later(Reason.CONNECTION_RESET, "media", heals=False), (Fault("media", "drop"),)
     ),
     "media_empty": Behaviour(
         "200 without a byte", _later(Reason.BAD_ANSWER, "media", heals=False), (Fault("media", "empty"),)

@@ -11,16 +11,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, urlsplit
 
 from miniyoutube import data_api, hls, innertube, listings
-from miniyoutube.answers import (
-    CONSENT_PAGE,
-    Answer,
-    FileSlice,
-    Json,
-    Request,
-    error_answer,
-    html_answer,
-    json_answer,
-)
+from miniyoutube.answers import CONSENT_PAGE, Answer, FileSlice, Json, Request, error_answer, html_answer, json_answer
 from miniyoutube.catalogue import Catalogue, Track, Video, expected_media
 from miniyoutube.faults import FaultBook, SiteRequest
 from miniyoutube.media_cache import MediaCache, Rendition

@@ -38,10 +38,7 @@ from train.exports.onnx_files import INT8, quantize_text, write_onnx
 
 RESULT = "distill.json"
 N_FRAMES = 3
-HALVED = {
-    "hd_vila": ("trunk_width", "width"),
-    "vit": ("width", "image.width", "image.mlp", "text.width", "text.mlp"),
-}
+HALVED = {"hd_vila": ("trunk_width", "width"), "vit": ("width", "image.width", "image.mlp", "text.width", "text.mlp")}
 """By kind of model: the keys that a student has half of."""
 MEASURED_S = 2.0
 """CPU seconds over which the cost of a call is averaged."""
@@ -133,7 +130,7 @@ def compare(teacher: Encoder, config: TrainConfig, out: str, heads: Mapping[str,
     with tempfile.TemporaryDirectory() as scratch:
         write_onnx(teacher, Path(scratch))
         costs = [
-            _cost("teacher", teacher, Path(scratch), "text.onnx", _held_out(f"{out}/teacher", heads["teacher"], index)),
+            _cost("teacher", teacher, Path(scratch), "text.onnx", _held_out(f"{out}/teacher", heads["teacher"], index))
         ]
     pairs = _held_out(f"{out}/pupil", heads["pupil"], index)
     costs.append(_cost("student", student, folder, "text.onnx", pairs))

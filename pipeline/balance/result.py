@@ -88,11 +88,7 @@ def normalised_entropy(amounts: Sequence[float]) -> float:
 
 
 def result_of(
-    ranked: Ranked,
-    quotas: Quotas,
-    current: Standing,
-    clips: NDArray[np.int64],
-    ms: NDArray[np.int64],
+    ranked: Ranked, quotas: Quotas, current: Standing, clips: NDArray[np.int64], ms: NDArray[np.int64]
 ) -> BalanceResult:
     """The result for ranked candidates, given what exists of each (`current`) and what is kept (`clips`, `ms`) [N].
 

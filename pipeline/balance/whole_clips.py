@@ -82,13 +82,7 @@ def fill_up(
         open_ = [one for j, one in enumerate(open_) if j in nexts]
 
 
-def _next_ms(
-    one: Room,
-    current: Standing,
-    clips: NDArray[np.int64],
-    channels: Channels,
-    left: int,
-) -> int:
+def _next_ms(one: Room, current: Standing, clips: NDArray[np.int64], channels: Channels, left: int) -> int:
     """The length of the next clip in a category's order; 0 if it does not fit.
 
     A video that is in shards gets no more clips, and another may come in its place only if its own would have fitted.

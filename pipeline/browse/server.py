@@ -383,10 +383,7 @@ def serve(
         with server:
             if host not in LOOPBACK:
                 log.warning("%s: not loopback: the token crosses the network unencrypted", host)
-            print(
-                f"look at {server.guard.address}\nmarks go into {marks.path}; Ctrl-C ends it",
-                flush=True,
-            )
+            print(f"look at {server.guard.address}\nmarks go into {marks.path}; Ctrl-C ends it", flush=True)
             try:
                 server.serve_forever()
             except KeyboardInterrupt:

@@ -46,8 +46,7 @@ def export(
         typer.Option("--licence", metavar="WORD", help="hf: only clips whose licence contains it; may be repeated."),
     ] = None,
     push: Annotated[
-        str,
-        typer.Option("--push", metavar="OWNER/NAME", help="hf: also upload it to the Hugging Face hub, privately."),
+        str, typer.Option("--push", metavar="OWNER/NAME", help="hf: also upload it to the Hugging Face hub, privately.")
     ] = "",
     public: Annotated[bool, typer.Option("--public", help="With --push: for everyone to read.")] = False,
 ) -> None:

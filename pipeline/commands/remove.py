@@ -8,20 +8,17 @@ import typer
 def remove(
     url: Annotated[str, typer.Argument(help="The data set: a folder or an s3:// url.", metavar="DIR")],
     ids: Annotated[
-        str,
-        typer.Option(help="A text file or its url: an id, address or @handle a line, or `video ID`, `channel ID`."),
+        str, typer.Option(help="A text file or its url: an id, address or @handle a line, or `video ID`, `channel ID`.")
     ] = "",
     text: Annotated[
-        str,
-        typer.Option(help="A text file or its url: a sentence a line; clips that say one go, not their videos."),
+        str, typer.Option(help="A text file or its url: a sentence a line; clips that say one go, not their videos.")
     ] = "",
     purge: Annotated[
         bool,
         typer.Option("--purge", help="Keep only salted hashes of them; erase all words of videos that say a sentence."),
     ] = False,
     report: Annotated[
-        str,
-        typer.Option(help="A folder or url for the answer to who asked: what was found where, and what is left."),
+        str, typer.Option(help="A folder or url for the answer to who asked: what was found where, and what is left.")
     ] = "",
 ) -> None:
     """Takes videos, channels or sentences out of finished shards and the manifest, and leaves tombstones."""

@@ -60,8 +60,7 @@ class CutConfig(Section):
     )
     require_audio: bool = identity(False, doc="reject videos without audio")
     accept_wide: bool = identity(
-        True,
-        doc="a picture wider than 16:9 also counts as 720p if its long side has at least 1280 pixels",
+        True, doc="a picture wider than 16:9 also counts as 720p if its long side has at least 1280 pixels"
     )
     min_short_side: int = identity(
         LEAST_SHORT_SIDE_720P,

@@ -39,12 +39,7 @@ MATTER = {
         "crawl.limits.max_duration_s",
         "crawl.limits.licences",
     ),
-    "How much of each category": (
-        "balance.policy",
-        "balance.unit",
-        "balance.total",
-        "balance.max_channel_share",
-    ),
+    "How much of each category": ("balance.policy", "balance.unit", "balance.total", "balance.max_channel_share"),
     "Clips": ("text.clips.target_s", "media.cut.mode", "media.members.audio", "media.duplicates.action"),
     "Shards": ("shards.max_bytes", "shards.split.by", "shards.split.val", "shards.card.contact"),
     "Machines": ("engine.ray_address", "engine.scratch"),

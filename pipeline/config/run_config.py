@@ -86,9 +86,7 @@ class EngineConfig(Section):
         None, doc="folder for each worker's current unit; empty: hdvila-scratch-UID in the system's temporary folder"
     )
     outage_s: float = operational(
-        1800.0,
-        ge=0,
-        doc="how long a run waits for a bucket that does not answer, and a restart for the site, seconds",
+        1800.0, ge=0, doc="how long a run waits for a bucket that does not answer, and a restart for the site, seconds"
     )
     storage_options: Secret[dict[str, Any]] = operational(
         Secret({}), doc="fsspec options of the output's bucket (endpoint_url, key …); never logged"

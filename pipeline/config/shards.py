@@ -40,8 +40,7 @@ class CardConfig(Section):
     url: str = operational("", doc="page of the data set")
     citation: str = operational("", doc="how to cite the data set; empty: name and creator")
     contact: str = operational(
-        "",
-        doc="where rights holders ask for removal, an address that somebody reads; empty: shards.card.url",
+        "", doc="where rights holders ask for removal, an address that somebody reads; empty: shards.card.url"
     )
 
     @field_validator("contact", "url")

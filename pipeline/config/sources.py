@@ -17,8 +17,7 @@ class FolderConfig(Section):
         None, doc="the folder of videos, read with its subfolders; every worker must see it under this path"
     )
     category_from: Literal["info", "folder", "mapping"] = identity(
-        "info",
-        doc="where a video's category comes from: its .info.json; the name of its folder; the mapping file",
+        "info", doc="where a video's category comes from: its .info.json; the name of its folder; the mapping file"
     )
     mapping: Path | None = identity(
         None, doc="YAML file {file name or id: category name or id}, for category_from: mapping"

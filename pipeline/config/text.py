@@ -50,8 +50,7 @@ class SentenceConfig(Section):
         "split at pauses, as by the model pause; reject: rejected (no_sentence_model)",
     )
     weights: str = identity(
-        "",
-        doc="your own weights: a model file (net), or a folder with a model and its tokenizer (sat); empty: shipped",
+        "", doc="your own weights: a model file (net), or a folder with a model and its tokenizer (sat); empty: shipped"
     )
 
 

@@ -71,12 +71,7 @@ def named_licences(clips: Mapping[str, int]) -> str:
 
 
 def hub_card(
-    head: Mapping[str, Any],
-    card: CardConfig,
-    contents: Contents,
-    *,
-    with_media: bool,
-    review: Review | None = None,
+    head: Mapping[str, Any], card: CardConfig, contents: Contents, *, with_media: bool, review: Review | None = None
 ) -> str:
     """Makes README.md. `head` is a manifest's content, with the counts of what is exported."""
     totals = head["totals"]

@@ -23,14 +23,7 @@ from tempfile import TemporaryDirectory
 from manifests.errors import UserError
 from manifests.image_sample import IMAGE_KIND
 from manifests.sample_index import entries_in
-from manifests.shards import (
-    MANIFEST_NAME,
-    TABLE_NAME,
-    TOMBSTONES,
-    Manifest,
-    ShardEntry,
-    read_manifest,
-)
+from manifests.shards import MANIFEST_NAME, TABLE_NAME, TOMBSTONES, Manifest, ShardEntry, read_manifest
 from pipeline.dataset.hashes import beside_shards
 from pipeline.dataset.verify_shard import Fault, ShardReport, read_shard
 from pipeline.engine.run.progress import counted

@@ -145,10 +145,7 @@ def _unseen(clips: Collection[str], row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _packed(
-    clips: Collection[str],
-    sayings: Sayings,
-    moved: dict[str, tuple[str, dict[str, int]]],
-    row: dict[str, Any],
+    clips: Collection[str], sayings: Sayings, moved: dict[str, tuple[str, dict[str, int]]], row: dict[str, Any]
 ) -> dict[str, Any]:
     new = dict(row)
     if _is_meant(row, clips, sayings):

@@ -30,13 +30,7 @@ def _rgb_of_ycc(matrix: int) -> NDArray[np.float64]:
     """The matrix that gives R, G, B from Y in [0, 1] and Cb, Cr in [-0.5, 0.5]."""
     kr, kb = _KR_KB[matrix]
     kg = 1 - kr - kb
-    return np.array(
-        [
-            [1, 0, 2 * (1 - kr)],
-            [1, -2 * kb * (1 - kb) / kg, -2 * kr * (1 - kr) / kg],
-            [1, 2 * (1 - kb), 0],
-        ]
-    )
+    return np.array([[1, 0, 2 * (1 - kr)], [1, -2 * kb * (1 - kb) / kg, -2 * kr * (1 - kr) / kg], [1, 2 * (1 - kb), 0]])
 
 
 class To601:

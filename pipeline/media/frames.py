@@ -154,10 +154,7 @@ def _last_frames(stream: Any) -> list[Any]:
 def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
     """(width, height) with this short side and the same aspect ratio, both even."""
     short = min(width, height)
-    return (
-        max(2, 2 * round(width * short_side / short / 2)),
-        max(2, 2 * round(height * short_side / short / 2)),
-    )
+    return (max(2, 2 * round(width * short_side / short / 2)), max(2, 2 * round(height * short_side / short / 2)))
 
 
 Small = Callable[[], Any]

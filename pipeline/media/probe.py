@@ -113,11 +113,7 @@ def open_media(path: Path, limits: MediaLimits) -> Any:
         raise Unusable(Reason.NOT_A_VIDEO, "not a regular file")
     if facts.st_size > limits.max_bytes:
         raise Unusable(Reason.OVERSIZED, f"{facts.st_size} bytes, the limit is {limits.max_bytes}")
-    options = {
-        "protocol_whitelist": "file,pipe",
-        "format_whitelist": CONTAINERS,
-        "max_pixels": str(MAX_PIXELS),
-    }
+    options = {"protocol_whitelist": "file,pipe", "format_whitelist": CONTAINERS, "max_pixels": str(MAX_PIXELS)}
     began = time.monotonic()
     try:
         container = av.open(str(path), options=options, timeout=OPEN_TIMEOUT_S, **ANY_TAGS)

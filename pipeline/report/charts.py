@@ -143,12 +143,7 @@ def by_category(what: str, unit: str, by_name: Mapping[str, Values], digits: int
     spec = {
         "width": PLOT_W - 110,
         "height": {"step": 18},
-        "padding": {
-            "left": 24,
-            "top": 4,
-            "right": 4,
-            "bottom": 4,
-        },  # room for browsers with wider fonts
+        "padding": {"left": 24, "top": 4, "right": 4, "bottom": 4},  # room for browsers with wider fonts
         "data": {"values": rows},
         "layer": [
             {"mark": {"type": "bar", "height": 9, "color": "var(--before)"}, "encoding": span},

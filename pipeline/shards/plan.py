@@ -48,13 +48,7 @@ class PlannedShard:
 
 
 def plan_shards(
-    videos: PlanVideos,
-    placed: Placed,
-    config: ShardsConfig,
-    *,
-    seed: int,
-    generation: int,
-    only_full: bool = False,
+    videos: PlanVideos, placed: Placed, config: ShardsConfig, *, seed: int, generation: int, only_full: bool = False
 ) -> list[PlannedShard]:
     """Plans shards for all clips of `videos`; the order of `videos` has no effect.
 

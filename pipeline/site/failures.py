@@ -118,10 +118,7 @@ TEXTS = (
         r"|viewer discretion",
         Reason.AGE_RESTRICTED,
     ),
-    _rule(
-        r"join this channel|members[- ]only|available to this channel's members|\bpremium\b",
-        Reason.MEMBERS_ONLY,
-    ),
+    _rule(r"join this channel|members[- ]only|available to this channel's members|\bpremium\b", Reason.MEMBERS_ONLY),
     _rule(
         r"requires? (payment|purchase)|must be (purchased|rented)|\brentals?\b|payment to watch"
         r"|\b(buy|rent|purchase)\b.{1,12}\b(buy|rent|purchase|watch)\b",

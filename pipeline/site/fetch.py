@@ -35,13 +35,7 @@ from pipeline.site.formats import Choice, is_hls, judge_formats
 from pipeline.site.fresh_looks import FreshLook
 from pipeline.site.kept_sessions import site_for
 from pipeline.site.politeness import Polite
-from pipeline.site.ytdlp import (
-    Info,
-    RecordingYoutubeDL,
-    Session,
-    extract_video,
-    upload_date_of,
-)
+from pipeline.site.ytdlp import Info, RecordingYoutubeDL, Session, extract_video, upload_date_of
 
 LONGEST_WAIT_HERE_S = 600.0
 """A unit that would wait longer than this for paused identities is returned to the engine, freeing its worker."""

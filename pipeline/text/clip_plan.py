@@ -139,13 +139,7 @@ class _Group:
 
 
 def _group(
-    words: Sequence[Word],
-    times: _Times,
-    marks: Marks,
-    first: int,
-    last: int,
-    config: ClipConfig,
-    weights: BorderCosts,
+    words: Sequence[Word], times: _Times, marks: Marks, first: int, last: int, config: ClipConfig, weights: BorderCosts
 ) -> _Group:
     """Divides words first to last (exclusive): clips may end where a sentence may or where a long span is split."""
     limit_ms = round(config.max_s * 1000) - 2 * config.pad_ms

@@ -61,8 +61,7 @@ Answers = Annotated[
     ),
 ]
 Rerank = Annotated[
-    int,
-    typer.Option(help="Rank the towers' first K again, reading both together (hd_vila, stage 2 with itm).", min=0),
+    int, typer.Option(help="Rank the towers' first K again, reading both together (hd_vila, stage 2 with itm).", min=0)
 ]
 
 
@@ -104,8 +103,7 @@ def evaluate(
     ] = 0.0,
     batch: Annotated[int, typer.Option(help="Benchmark: videos embedded at once.", min=1)] = 8,
     workers: Annotated[
-        int | None,
-        typer.Option(help="Benchmark: processes a rank that decode; default: all cores but one.", min=0),
+        int | None, typer.Option(help="Benchmark: processes a rank that decode; default: all cores but one.", min=0)
     ] = None,
     matching: Annotated[
         bool,

@@ -17,8 +17,7 @@ def export(
         typer.Option("--format", help="auto: with code for AutoModel (of an HD-VILA); onnx: and both towers as ONNX."),
     ] = "auto",
     push: Annotated[
-        str,
-        typer.Option("--push", metavar="OWNER/NAME", help="Also upload it to the Hugging Face hub, privately."),
+        str, typer.Option("--push", metavar="OWNER/NAME", help="Also upload it to the Hugging Face hub, privately.")
     ] = "",
     public: Annotated[bool, typer.Option("--public", help="With --push: for everyone to read.")] = False,
 ) -> None:

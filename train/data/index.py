@@ -328,12 +328,7 @@ def _keep(columns: SampleColumns, manifest: Manifest, split: str, cache: Path) -
 
 
 def read_captions(
-    manifest: Manifest,
-    split: str,
-    storage_options: Mapping[str, Any] | None = None,
-    *,
-    at_most: int = 0,
-    seed: int = 0,
+    manifest: Manifest, split: str, storage_options: Mapping[str, Any] | None = None, *, at_most: int = 0, seed: int = 0
 ) -> list[str]:
     """The captions of a split's samples, in index order. Shards whose rows cannot be read are skipped.
 

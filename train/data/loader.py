@@ -338,11 +338,7 @@ def read_once(dataset: ClipDataset, samples: Sequence[int], n_workers: int, chun
     tickets = [Ticket(0, position, int(sample)) for position, sample in enumerate(samples)]
     chunks = [tickets[at : at + chunk] for at in range(0, len(tickets), chunk)]
     loader = DataLoader(
-        dataset,
-        batch_sampler=chunks,
-        collate_fn=join,
-        num_workers=n_workers,
-        worker_init_fn=ignore_stop_signals,
+        dataset, batch_sampler=chunks, collate_fn=join, num_workers=n_workers, worker_init_fn=ignore_stop_signals
     )
     loaded = started(loader)
     try:

@@ -28,15 +28,7 @@ ANY_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.p
 
 MAX_PACKETS = 200_000  # an hour at 50 frames/s; a clip has a few hundred
 
-DECODE_ERRORS = (
-    av.FFmpegError,
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    IndexError,
-    struct.error,
-)
+DECODE_ERRORS = (av.FFmpegError, OSError, EOFError, ValueError, KeyError, IndexError, struct.error)
 
 
 def read_frames(data: bytes, numbers: Sequence[int], backend: Backend = "pyav") -> dict[int, Pixels]:

@@ -13,10 +13,7 @@ from train.data.index import Index
 from train.data.loader import Loaded, blank_rows
 from train.data.registry import SampleView, Source
 from train.distributed import Process, gathered
-from train.evaluation.attributes import (
-    AttributeScore,
-    share_distinguished,
-)
+from train.evaluation.attributes import AttributeScore, share_distinguished
 from train.evaluation.held_out import Share, losses_on
 from train.evaluation.scores import Scores, score_retrieval
 from train.feed.batches import rows_of, view_of

@@ -97,10 +97,7 @@ def score_two_stages(model: nn.Module, pairs: HeldOutPairs, n_candidates: int) -
             logits = inner.match(seen[videos], seen_mask[videos], ids[texts], mask[texts]).float().cpu()
             return logits[:, 1] - logits[:, 0]
 
-        ways = {
-            "text to video": (text @ video.T, lambda q, c: score(c, q)),
-            "video to text": (video @ text.T, score),
-        }
+        ways = {"text to video": (text @ video.T, lambda q, c: score(c, q)), "video to text": (video @ text.T, score)}
         reranked = {way: rerank(similarity, n_candidates, pick) for way, (similarity, pick) in ways.items()}
     ordinals = {caption: i for i, caption in enumerate(dict.fromkeys(captions))}
     group = torch.tensor([ordinals[caption] for caption in captions])

@@ -138,11 +138,7 @@ def ranks(similarity: Tensor, right: Tensor) -> Tensor:
 
 
 def score_retrieval(
-    video: Tensor,
-    text: Tensor,
-    captions: Sequence[str],
-    n_lost: int = 0,
-    attributes: Mapping[str, str] | None = None,
+    video: Tensor, text: Tensor, captions: Sequence[str], n_lost: int = 0, attributes: Mapping[str, str] | None = None
 ) -> Retrieval:
     """The scores of paired embeddings `[n, d]`; pair i has `captions[i]`. `attributes`: see `EvalConfig`."""
     ids = {caption: i for i, caption in enumerate(dict.fromkeys(captions))}

@@ -117,11 +117,7 @@ def _open_indexes(config: TrainConfig, manifest: Manifest, cache: Path, process:
     """The indexes of both splits. The first rank fetches or builds them; the others map the result."""
     data = config.data
     index = partial(
-        load_index,
-        manifest,
-        max_bad_shards=data.max_bad_shards,
-        storage_options=data.storage_options,
-        cache=cache,
+        load_index, manifest, max_bad_shards=data.max_bad_shards, storage_options=data.storage_options, cache=cache
     )
 
     def both() -> tuple[Index, Index | None]:

@@ -55,9 +55,6 @@ class Scalars:
         tensors = [value for step in unread for value in step.values.values() if isinstance(value, Tensor)]
         fetched = iter(torch.stack([t.detach().double().reshape(()) for t in tensors]).tolist() if tensors else ())
         return [
-            Read(
-                step,
-                {n: float(next(fetched)) if isinstance(v, Tensor) else float(v) for n, v in step.values.items()},
-            )
+            Read(step, {n: float(next(fetched)) if isinstance(v, Tensor) else float(v) for n, v in step.values.items()})
             for step in unread
         ]

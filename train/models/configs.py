@@ -120,8 +120,7 @@ class ModelConfig(ModelSection):
     )
     model_weights: str = identity("", doc="a whole model to start from: an exported folder or an official file")
     gradient_checkpointing: bool = operational(
-        False,
-        doc="recompute blocks in the backward pass: less memory, about a third more time, equal gradients",
+        False, doc="recompute blocks in the backward pass: less memory, about a third more time, equal gradients"
     )
 
     @model_validator(mode="before")

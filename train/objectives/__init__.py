@@ -25,16 +25,7 @@ from train.objectives.mvm import MVM
 from train.objectives.sound import SOUND
 from train.rows import Rows
 
-OBJECTIVES: list[Objective] = [
-    CONTRASTIVE,
-    MLM,
-    ITM,
-    MVM,
-    MFR,
-    ANSWERS,
-    DISTILL,
-    SOUND,
-]
+OBJECTIVES: list[Objective] = [CONTRASTIVE, MLM, ITM, MVM, MFR, ANSWERS, DISTILL, SOUND]
 
 __all__ = ["OBJECTIVES", "Draw", "Objective", "Spans", "active", "objective_section", "parse_objective", "prepare"]
 

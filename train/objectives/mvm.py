@@ -18,10 +18,7 @@ class MvmSettings(Section):
 
     mvm: float = identity(0.0, ge=0, doc="weight of masked visual modelling (SOHO)")
     mvm_share: float = identity(
-        0.15,
-        gt=0,
-        le=1,
-        doc="share of rows in which one dictionary entry is masked (SOHO's published code: 0.015)",
+        0.15, gt=0, le=1, doc="share of rows in which one dictionary entry is masked (SOHO's published code: 0.015)"
     )
 
 

@@ -343,13 +343,7 @@ def read_mapping(path: Path | None) -> dict[str, int]:
 
 
 def video_row(
-    video_id: str,
-    file: Path,
-    seen: FileSeen,
-    facts: Probe,
-    info: Info,
-    category_id: int,
-    tracks: Sequence[CaptionRow],
+    video_id: str, file: Path, seen: FileSeen, facts: Probe, info: Info, category_id: int, tracks: Sequence[CaptionRow]
 ) -> VideoRow:
     """A row of `videos`: what the info.json says, and what the file itself shows."""
     return {

@@ -36,10 +36,7 @@ class Form:
 FORMS = (
     Form("howto100m", {"id": "video_id"}, ("category_1", "category_2", "rank", "task_id")),
     Form("panda-70m", {"id": "videoID", "url": "url", "clips": "timestamp", "caption": "caption"}),
-    Form(
-        "internvid",
-        {"id": "YoutubeID", "start": "Start_timestamp", "end": "End_timestamp", "caption": "Caption"},
-    ),
+    Form("internvid", {"id": "YoutubeID", "start": "Start_timestamp", "end": "End_timestamp", "caption": "Caption"}),
     Form("hd-vila", {"id": "video_id", "url": "url", "clips": "clip"}),
     Form("webvid", {"id": "videoid", "url": "contentUrl", "caption": "name"}, ("page_dir",)),
     Form("yt-temporal", {"id": "video_id"}),

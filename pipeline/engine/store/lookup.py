@@ -45,10 +45,7 @@ LOOSE_UNITS = pa.schema([("hash", pa.uint64()), ("stage", _NAME), ("unit", _NAME
 """Not sorted: it is read as a whole. `path`: the object that holds the unit's commit."""
 
 
-HOW = {
-    "use_dictionary": ["segment", "table"],
-    "column_encoding": {"hash": "DELTA_BINARY_PACKED"},
-}
+HOW = {"use_dictionary": ["segment", "table"], "column_encoding": {"hash": "DELTA_BINARY_PACKED"}}
 """How files of ids are written: sorted hashes take 5 to 6 bytes."""
 
 

@@ -109,12 +109,7 @@ def _plain(facts: Facts) -> str:
 
 
 def _write_table(
-    store: Store,
-    segment: Segment,
-    table: str,
-    of_units: Iterable[tuple[str, pa.Table]],
-    scratch: Path,
-    files: _Files,
+    store: Store, segment: Segment, table: str, of_units: Iterable[tuple[str, pa.Table]], scratch: Path, files: _Files
 ) -> dict[str, int]:
     """Writes a table's files, unit after unit; returns the number of rows of each unit."""
     schema = REJECTS if table == "rejects" else TABLES[table]

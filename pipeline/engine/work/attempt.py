@@ -36,17 +36,7 @@ from pipeline.engine.work.boundary import (
 from pipeline.engine.work.limits import MemoryLimitExceeded, TimeLimitExceeded, limits
 from pipeline.engine.work.part_units import ids_of
 from pipeline.engine.work.scratch import HeldGone, hold, host_name, scratch_folder
-from pipeline.engine.work.unit import (
-    Context,
-    Fetching,
-    Output,
-    PlaceFailed,
-    Reject,
-    Stage,
-    StopRun,
-    Transient,
-    Unit,
-)
+from pipeline.engine.work.unit import Context, Fetching, Output, PlaceFailed, Reject, Stage, StopRun, Transient, Unit
 
 DETAIL_CHARACTERS = 2000
 

@@ -35,10 +35,7 @@ def transformers_shape(document: Mapping[str, Any], colours: Mapping[str, Any]) 
         raise UserError("vision_use_head: false: a SigLIP without its last block has no embedding")
     width = document.get("projection_dim", 512) if kind == "clip" else text.get("projection_size", text["hidden_size"])
     return TowersShape(
-        image=_hf_image(image, kind, colours),
-        text=_hf_text(text, kind),
-        width=width,
-        vocab_size=text["vocab_size"],
+        image=_hf_image(image, kind, colours), text=_hf_text(text, kind), width=width, vocab_size=text["vocab_size"]
     )
 
 

@@ -98,9 +98,5 @@ def _fill_model(model: Vit, path: Path) -> None:
 
 
 KIND = ModelKind(
-    section=VitConfig,
-    build=build_vit,
-    view="hybrid",
-    objectives=("contrastive", "distill"),
-    groups=Vit.groups,
+    section=VitConfig, build=build_vit, view="hybrid", objectives=("contrastive", "distill"), groups=Vit.groups
 )

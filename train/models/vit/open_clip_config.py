@@ -131,10 +131,7 @@ def open_clip_config(shape: TowersShape) -> dict[str, Any]:
         model |= {"quick_gelu": image.activation == "quick_gelu", "vision_cfg": _plain_of(image)}
         if text.end not in (-1, shape.vocab_size - 1):
             raise UserError("a text tower whose end token is not the one with the highest number: open_clip has none")
-    return {
-        "model_cfg": {**model, "text_cfg": words},
-        "preprocess_cfg": {"mean": image.mean, "std": image.std},
-    }
+    return {"model_cfg": {**model, "text_cfg": words}, "preprocess_cfg": {"mean": image.mean, "std": image.std}}
 
 
 def _plain_of(image: ImageShape) -> dict[str, Any]:

@@ -21,20 +21,11 @@ from typing import IO, Literal
 
 import pyarrow.compute as pc
 
+from manifests import shards
 from manifests.content import SAMPLED
 from manifests.parquet import is_whole
 from manifests.sample_index import entries_in
 from manifests.seals import is_sealed
-from manifests.shards import (
-    MANIFEST_NAME,
-    PUBLISHED,
-    RECORDS,
-    TABLE_NAME,
-    TOMBSTONES,
-    Manifest,
-    sizes_bytes,
-    wids_bytes,
-)
 from pipeline.crawl.sources.tables import hash_of_list
 from pipeline.dataset.ledger import COMMITS, LEDGER, files_in, noted_inputs
 from pipeline.dataset.pushes import PUSHES_NAME
@@ -58,18 +49,18 @@ MADE_AGAIN = "the next run makes it again"
 RESTORE = "restore it from a copy"
 CURES = {
     RUN_FILE: f"{RESTORE}, or begin again in another output directory",
-    MANIFEST_NAME: RESTORE,
-    TABLE_NAME: RESTORE,
+    shards.MANIFEST_NAME: RESTORE,
+    shards.TABLE_NAME: RESTORE,
     "segments": f"{RESTORE}, or begin again in another output directory",
-    TOMBSTONES: RESTORE,
+    shards.TOMBSTONES: RESTORE,
     "rounds": f"{RESTORE}, or run with --redo list",
     BATCHES: f"{RESTORE}, or begin again in another output directory",
     "generations": f"{RESTORE}, or run with --redo shards where packs are kept, else with --redo media",
     "shards": f"{RESTORE}, or run with --redo shards where packs are kept, else with --redo media",
     "packs": f"{RESTORE}, or run with --redo media",
     COMMITS: f"{RESTORE}, or delete it: the next run does its units again",
-    PUBLISHED: f"{RESTORE}; only who pinned that manifest needs it",
-    RECORDS: RESTORE,
+    shards.PUBLISHED: f"{RESTORE}; only who pinned that manifest needs it",
+    shards.RECORDS: RESTORE,
     PUSHES_NAME: RESTORE,
 }
 """By the first name of a path: what to do about a file that cannot be made again here."""
@@ -90,7 +81,7 @@ class Hashed:
     in_pieces: bool = False
 
 
-def hashed_files(store: Store, names: set[str], manifest: Manifest | None) -> Iterator[Hashed]:
+def hashed_files(store: Store, names: set[str], manifest: shards.Manifest | None) -> Iterator[Hashed]:
     """All files that have a hash, but for tables and own videos. `names`: of files that should be there."""
     of_manifest = {file.path: file for file in _of_manifest(manifest)} if manifest else {}
     ledger = [LEDGER] * store.exists(LEDGER)
@@ -129,12 +120,12 @@ def _input(name: str, hash_: str, cure: str) -> Hashed:
     return Hashed(name, is_right, cure, source=path_of(name), in_pieces=in_pieces)
 
 
-def beside_shards(manifest: Manifest) -> Iterator[Hashed]:
+def beside_shards(manifest: shards.Manifest) -> Iterator[Hashed]:
     """The files that follow from a manifest and its shards: lists, cards, indexes."""
     name = str(manifest.head.get("name", ""))
     derived = {
-        WIDS_NAME: wids_bytes(manifest.shards, name=name),
-        SIZES_NAME: sizes_bytes(manifest.shards),
+        WIDS_NAME: shards.wids_bytes(manifest.shards, name=name),
+        SIZES_NAME: shards.sizes_bytes(manifest.shards),
         **split_indexes(manifest.shards, name=name),
     }
     for path, data in derived.items():
@@ -145,7 +136,7 @@ def beside_shards(manifest: Manifest) -> Iterator[Hashed]:
         yield Hashed(path, partial(_has_sha256, index["sha256"]), remake="publish")
 
 
-def _of_manifest(manifest: Manifest) -> Iterator[Hashed]:
+def _of_manifest(manifest: shards.Manifest) -> Iterator[Hashed]:
     cure, table_sha256 = CURES["shards"], str(manifest.head["shards_sha256"])
     for entry in manifest.shards:
         tar, rows, stats = shard_files(entry.url)
@@ -153,9 +144,9 @@ def _of_manifest(manifest: Manifest) -> Iterator[Hashed]:
         yield Hashed(rows, is_whole, cure)
         yield Hashed(stats, _is_sealed, cure, "stats")
     yield from beside_shards(manifest)
-    for path, sha256 in ((MANIFEST_NAME, manifest.sha256), (TABLE_NAME, table_sha256)):
+    for path, sha256 in ((shards.MANIFEST_NAME, manifest.sha256), (shards.TABLE_NAME, table_sha256)):
         yield Hashed(path, partial(_has_sha256, sha256), RESTORE)
-        kept = f"{PUBLISHED}/{sha256}{Path(path).suffix}"
+        kept = f"{shards.PUBLISHED}/{sha256}{Path(path).suffix}"
         yield Hashed(kept, partial(_has_sha256, sha256), remake="publish")
 
 
@@ -168,15 +159,15 @@ def _by_name(store: Store, path: str) -> Hashed | None:
         return Hashed(path, partial(_has_sha256, name.split(".")[-2]), cure)
     if top == "packs":
         return Hashed(path, partial(_has_blake2b, stem.rpartition("-")[2]), cure)
-    if top == PUBLISHED:
+    if top == shards.PUBLISHED:
         return Hashed(path, partial(_has_sha256, stem), cure)
     if top == "report":
         return Hashed(path, _is_sealed, remake="report")
     if ending == "parquet":
         return Hashed(path, is_whole, cure, "delete" if top in (ALIKE, COMMITS) else "")
-    if top == "shards" or path in (MANIFEST_NAME, WIDS_NAME, SIZES_NAME) or ending not in ("json", "txt", "md"):
+    if top == "shards" or path in (shards.MANIFEST_NAME, WIDS_NAME, SIZES_NAME) or ending not in ("json", "txt", "md"):
         return None  # of no manifest that can be read
-    remake: Remake = "tombstones" if path in (TOMBSTONES, COPY) else "batches" if top == BATCHES else ""
+    remake: Remake = "tombstones" if path in (shards.TOMBSTONES, COPY) else "batches" if top == BATCHES else ""
     return Hashed(path, _is_sealed, cure, remake)
 
 

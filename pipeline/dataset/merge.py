@@ -23,17 +23,7 @@ from pipeline.media.versions import tool_versions
 from pipeline.outdir.sayings import kept_out
 from pipeline.outdir.tombstones import Tombstones, read_tombstones, refuse_while_under_way, write_tombstones
 from pipeline.report.page import write_first_report
-from pipeline.shards.files import (
-    SUCCESS,
-    Piece,
-    entry_of,
-    join_shard,
-    pieces_of,
-    put_shard,
-    read_rows,
-    shard_files,
-    stats_bytes,
-)
+from pipeline.shards import files
 from pipeline.shards.manifest import given_head, publish, refuse_existing
 
 _SHOWN = 10
@@ -96,10 +86,10 @@ def _conflicts(
     for number, (source, manifest) in enumerate(zip(sources, manifests, strict=True)):
         by_channel = manifest.head.get("config", {}).get("shards.split.by", "channel") == "channel"
         for entry in manifest.shards:
-            table = read_rows(source, entry.url, ["video_id", "channel_id", "status", "url"])
+            table = files.read_rows(source, entry.url, ["video_id", "channel_id", "status", "url"])
             for row in table.to_pylist():
                 video_id, channel_id = row["video_id"], row["channel_id"]
-                if row["status"] != SUCCESS or tombstones.cover(video_id, channel_id, row["url"]):
+                if row["status"] != files.SUCCESS or tombstones.cover(video_id, channel_id, row["url"]):
                     continue
                 split = seen.channels.get(channel_id, entry.split) if channel_id and by_channel else entry.split
                 if seen.videos.get(video_id, number) != number:
@@ -144,26 +134,26 @@ def _copy_shard(
     source: Store, entry: ShardEntry, out: Store, target: ShardEntry, gone: set[str], tombstones: Tombstones
 ) -> ShardEntry:
     """Puts a shard, or what is to be kept of it, under the target's url; what a manifest claims is counted again."""
-    pieces, is_out = pieces_of(source, entry), kept_out(tombstones)
+    pieces, is_out = files.pieces_of(source, entry), kept_out(tombstones)
     kept = [p for p in pieces if p.row["video_id"] not in gone and not is_out(p.row)]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         if len(kept) == len(pieces):
-            tar, parquet, stats = (folder / Path(name).name for name in shard_files(target.url))
+            tar, parquet, stats = (folder / Path(name).name for name in files.shard_files(target.url))
             md5 = _download(source, entry, tar)
             refuse_other_rows(tar, pieces, f"{source.url}/{entry.url}")
-            parquet.write_bytes(source.read(shard_files(entry.url)[1]))
+            parquet.write_bytes(source.read(files.shard_files(entry.url)[1]))
             table, n_bytes = table_of([piece.row for piece in pieces], SHARD_ROWS), tar.stat().st_size
-            made = entry_of(table, target.url, target.split, target.generation, entry.sha256, md5, n_bytes)
-            stats.write_bytes(stats_bytes(made, table))
+            made = files.entry_of(table, target.url, target.split, target.generation, entry.sha256, md5, n_bytes)
+            stats.write_bytes(files.stats_bytes(made, table))
         else:
-            made = join_shard(kept, folder, url=target.url, split=target.split, generation=target.generation)
+            made = files.join_shard(kept, folder, url=target.url, split=target.split, generation=target.generation)
         if made.nsamples:
-            put_shard(out, folder, target.url)
+            files.put_shard(out, folder, target.url)
     return made
 
 
-def refuse_other_rows(tar: Path, pieces: Sequence[Piece], where: str) -> None:
+def refuse_other_rows(tar: Path, pieces: Sequence[files.Piece], where: str) -> None:
     """Raises DamagedFile if a tar does not have exactly the samples of its rows, at their offsets."""
     with tar.open("rb") as file:
         try:

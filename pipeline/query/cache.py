@@ -24,17 +24,7 @@ import duckdb
 from manifests.errors import UserError
 from manifests.shards import RECORDS, TOMBSTONES
 from pipeline.engine.store.store import Store
-from pipeline.query.catalogue import (
-    COLUMNS,
-    NAMED_ONLY,
-    VIEWS,
-    Needs,
-    in_order,
-    needs_of,
-    shows_columns,
-    view_of,
-    words_of,
-)
+from pipeline.query import catalogue
 from pipeline.query.facts import make_facts
 from pipeline.query.fill import bring_up_to_date, is_up_to_date, make_tables
 from pipeline.query.statements import connected, run
@@ -59,10 +49,12 @@ def open_tables(store: Store, *texts: str, without: Collection[str] = ()) -> Ite
     `without`: tables of which no more is read than the file has, since they are damaged. UserError if there is no disk
     for it.
     """
-    needs, views = needs_of(texts), in_order(texts)
-    words = frozenset(word for text in [*texts, *(VIEWS[view] for view in views)] for word in words_of(text))
-    if all(map(shows_columns, texts)):
-        needs, views, words = {}, in_order(VIEWS), words.union(*NAMED_ONLY.values())
+    needs, views = catalogue.needs_of(texts), catalogue.in_order(texts)
+    words = frozenset(
+        word for text in [*texts, *(catalogue.VIEWS[view] for view in views)] for word in catalogue.words_of(text)
+    )
+    if all(map(catalogue.shows_columns, texts)):
+        needs, views, words = {}, catalogue.in_order(catalogue.VIEWS), words.union(*catalogue.NAMED_ONLY.values())
     needs = {table: wide for table, wide in needs.items() if table not in without}
     with ExitStack() as stack:
         path, lock = _place(store, stack)
@@ -112,7 +104,7 @@ def state_of(file: duckdb.DuckDBPyConnection) -> str:
     """A hash of what the tables are made of: another whenever a row may be another."""
     places = run(file, "SELECT tab, name FROM held.places ORDER BY ALL")
     ((made_of,),) = run(file, "SELECT made_of FROM held.about")
-    return hashlib.sha256(json.dumps([made_of, places, VIEWS]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([made_of, places, catalogue.VIEWS]).encode()).hexdigest()
 
 
 def _folder() -> Path:
@@ -154,7 +146,7 @@ def _opened(path: Path, *, to_write: bool = False) -> Iterator[duckdb.DuckDBPyCo
         yield file
 
 
-def _is_right(path: Path, store: Store, needs: Needs) -> bool:
+def _is_right(path: Path, store: Store, needs: catalogue.Needs) -> bool:
     """Whether the file is there, is of this directory and version, and has what is needed."""
     if not path.exists():
         return False
@@ -165,7 +157,7 @@ def _is_right(path: Path, store: Store, needs: Needs) -> bool:
         return False
 
 
-def _make(path: Path, store: Store, needs: Needs) -> None:
+def _make(path: Path, store: Store, needs: catalogue.Needs) -> None:
     """Makes the file, or brings it up to date. The caller holds it alone."""
     for left in path.parent.glob(f"{_spill_of(path)}*"):
         shutil.rmtree(left, ignore_errors=True)
@@ -208,7 +200,7 @@ def _fault_of(file: duckdb.DuckDBPyConnection, store: Store) -> str:
 def _made_of(store: Store) -> str:
     """What a file must have been made of: a removal may have emptied rows in place."""
     removed = store.read(TOMBSTONES) if store.exists(TOMBSTONES) else b""
-    columns = {table: [f"{field.name} {field.type}" for field in schema] for table, schema in COLUMNS.items()}
+    columns = {table: [f"{field.name} {field.type}" for field in schema] for table, schema in catalogue.COLUMNS.items()}
     facts = [FORMAT, _name_of(store), columns, hashlib.sha256(removed).hexdigest(), store.names(RECORDS)]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
@@ -225,7 +217,7 @@ def _spill_of(path: Path) -> str:
 def _show(file: duckdb.DuckDBPyConnection, words: frozenset[str], views: list[str]) -> None:
     """Makes the views, and the tables of what the program knows."""
     make_facts(file, {name for (name,) in run(file, "SELECT DISTINCT stage FROM held.rejects")})
-    for table in COLUMNS:
-        run(file, view_of(table, words))
+    for table in catalogue.COLUMNS:
+        run(file, catalogue.view_of(table, words))
     for name in views:
-        run(file, f"CREATE TEMP VIEW {name} AS {VIEWS[name]}")
+        run(file, f"CREATE TEMP VIEW {name} AS {catalogue.VIEWS[name]}")

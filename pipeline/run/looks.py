@@ -13,17 +13,7 @@ from pipeline.balance.quotas import balance_of
 from pipeline.config import RunConfig
 from pipeline.config.crawl import CrawlConfig, wanted_categories
 from pipeline.config.sources import ListsConfig
-from pipeline.crawl.plan import (
-    ANY,
-    MAX_PER_CHANNEL,
-    MOST_GROWN,
-    CrawlFacts,
-    Wanted,
-    looks_an_hour,
-    most_candidates,
-    needs_of,
-    sources_of,
-)
+from pipeline.crawl import plan
 from pipeline.crawl.sources import LISTS
 from pipeline.crawl.sources.lists import Head, heads_of
 from pipeline.run.aims import aim
@@ -65,19 +55,19 @@ class Size:
     """Candidates by category, as the rounds plan them; {} if no total is asked for."""
 
 
-def planned_looks(config: CrawlConfig, wanted: Wanted, per_candidate: float) -> dict[int, int]:
+def planned_looks(config: CrawlConfig, wanted: plan.Wanted, per_candidate: float) -> dict[int, int]:
     """The candidates that the rounds take until no category needs more, by category: for the quotas and the reserve.
 
     `per_candidate`: what each adds to the supply, in the quotas' unit.
     """
     asked = dict.fromkeys(wanted_categories(config), 0)
-    an_hour = looks_an_hour(config)
+    an_hour = plan.looks_an_hour(config)
     for round_ in count():
         supply = {category: n * per_candidate for category, n in asked.items()}
-        needs = needs_of(config, CrawlFacts(supply=supply, asked=asked), wanted)
+        needs = plan.needs_of(config, plan.CrawlFacts(supply=supply, asked=asked), wanted)
         if not needs:
             break
-        share = min(1.0, most_candidates(round_, an_hour) / sum(needs.values()))
+        share = min(1.0, plan.most_candidates(round_, an_hour) / sum(needs.values()))
         for category, need in needs.items():
             asked[category] += math.ceil(need * share)
     return asked
@@ -116,20 +106,20 @@ def reach_of(config: CrawlConfig, candidates_a_video: float) -> dict[int, Reach]
     """
     if LISTS in config.sources:
         return {}
-    a_result = 1 + (MAX_PER_CHANNEL / candidates_a_video if config.grow_from_channels else 0.0)
-    sources = {category: sources_of(category, config) for category in (ANY, *wanted_categories(config))}
+    a_result = 1 + (plan.MAX_PER_CHANNEL / candidates_a_video if config.grow_from_channels else 0.0)
+    sources = {category: plan.sources_of(category, config) for category in (plan.ANY, *wanted_categories(config))}
     reach = {}
     for category, lists in sources.items():
         n_results = sum(most_of_list for _, most_of_list in lists)
-        may_grow = config.grow_from_words and category != ANY and (lists or sources[ANY])
-        n_grown = MOST_GROWN * config.max_per_query if may_grow else 0
+        may_grow = config.grow_from_words and category != plan.ANY and (lists or sources[plan.ANY])
+        n_grown = plan.MOST_GROWN * config.max_per_query if may_grow else 0
         reach[category] = Reach(len(lists), n_results, n_results * a_result, (n_results + n_grown) * a_result)
     return reach
 
 
 def n_within_reach(n_candidates: Mapping[int, float], looks: Mapping[int, int]) -> int:
     """How many categories have enough candidates among so many of each, and of any."""
-    spare, n_enough = n_candidates[ANY], 0
+    spare, n_enough = n_candidates[plan.ANY], 0
     for category, n in sorted(looks.items(), key=lambda item: item[1] - n_candidates[item[0]]):
         spare -= max(0.0, n - n_candidates[category])
         n_enough += spare >= 0
@@ -206,7 +196,7 @@ def share_in_time(n_candidates: float, an_hour: float, hours: float) -> float:
     """
     in_time, left, number = 0.0, n_candidates, 0
     while left > 0:
-        of_round = min(left, most_candidates(number, an_hour))
+        of_round = min(left, plan.most_candidates(number, an_hour))
         in_time += min(of_round, hours * an_hour)
         left, number = left - of_round, number + 1
     return in_time / n_candidates if n_candidates else 1.0

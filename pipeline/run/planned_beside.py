@@ -23,22 +23,7 @@ from pipeline.engine.run.memory import return_large_blocks
 from pipeline.engine.run.stage_run import RunStopped
 from pipeline.engine.run.units_so_far import UnitsSoFar
 from pipeline.engine.work.unit import Unit
-from pipeline.run.plan_messages import (
-    Answer,
-    Begin,
-    Call,
-    Failed,
-    Job,
-    Made,
-    More,
-    Piece,
-    Planned,
-    Rejects,
-    Resume,
-    Said,
-    Share,
-    Wire,
-)
+from pipeline.run import plan_messages
 
 if TYPE_CHECKING:
     from pipeline.run.session import Run, Session
@@ -61,7 +46,7 @@ def plan_beside(session: Session, recipe: Callable[[Run], Any]) -> Any:
     """
     return_large_blocks()
     level, store = log.getEffectiveLevel(), session.store
-    job = Job(recipe, session.config, store, store.patience_s, session.lock.held, level)
+    job = plan_messages.Job(recipe, session.config, store, store.patience_s, session.lock.held, level)
     with PlannerProcess(session, job) as planner:
         while not planner.is_over:
             planner.wait(POLL_S)
@@ -86,7 +71,7 @@ def _tell(session: Session) -> None:
 class PlannerProcess:
     """A planner (engine/run/lines.py) in another process, which is ended with the block."""
 
-    def __init__(self, session: Session, job: Job) -> None:
+    def __init__(self, session: Session, job: plan_messages.Job) -> None:
         self.n_lines = 0
         self._begun: deque[int] = deque()
         self.is_over, self.made = False, None
@@ -102,7 +87,7 @@ class PlannerProcess:
         with there:
             command = [sys.executable, "-c", START, json.dumps(sys.path), str(there.fileno())]
             self._process = subprocess.Popen(command, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL)
-        self._wire = Wire(Connection(here.detach()), self._session.shared)
+        self._wire = plan_messages.Wire(Connection(here.detach()), self._session.shared)
         self._send(self._job)
         return self
 
@@ -124,7 +109,7 @@ class PlannerProcess:
         """See Planner."""
         self._planning.add(line)
         self._sources = {number: source for number, source in self._sources.items() if number[0] != line}
-        self._send(Resume(line, results))
+        self._send(plan_messages.Resume(line, results))
 
     def planned(self) -> list[tuple[int, Chain | None]]:
         """See Planner."""
@@ -175,36 +160,36 @@ class PlannerProcess:
 
     def _take(self, message: Any) -> None:
         match message:
-            case Said(record):
+            case plan_messages.Said(record):
                 logging.getLogger(record.name).handle(record)
-            case Share(name, build):
+            case plan_messages.Share(name, build):
                 self._session.share(name, build)
-            case Call():  # may take long, and the loop goes on
+            case plan_messages.Call():  # may take long, and the loop goes on
                 self._calls.submit(self._called, message).add_done_callback(self._answer)
-            case Rejects(counts):
+            case plan_messages.Rejects(counts):
                 self._session.show_rejects(counts)
-            case Begin(n_lines):
+            case plan_messages.Begin(n_lines):
                 self._begun.append(n_lines)
                 self._load_units()
-            case Planned(line, chain):
+            case plan_messages.Planned(line, chain):
                 self._planning.discard(line)
                 self._chains.append((line, None if chain is None else [(s, self._source_of(p)) for s, p in chain]))
-            case Piece(number):
+            case plan_messages.Piece(number):
                 self._sources[number].take_in(message)
-            case Made(value):
+            case plan_messages.Made(value):
                 self.is_over, self.made = True, value
-            case Failed(error):
+            case plan_messages.Failed(error):
                 raise error
 
-    def _called(self, call: Call) -> Any:
+    def _called(self, call: plan_messages.Call) -> Any:
         return getattr(self._session.shared[call.shared], call.method)(*call.args, **call.kwargs)
 
     def _answer(self, called: Future[Any]) -> None:
         error = called.exception()
         with suppress(OSError):  # it has died, which the loop notices
-            self._wire.send(Answer(error=error) if error else Answer(called.result()))
+            self._wire.send(plan_messages.Answer(error=error) if error else plan_messages.Answer(called.result()))
 
-    def _source_of(self, piece: Piece | None) -> ListedThere | None:
+    def _source_of(self, piece: plan_messages.Piece | None) -> ListedThere | None:
         if piece is None:
             return None
         self._sources[piece.source] = ListedThere(piece, self._send)
@@ -214,10 +199,10 @@ class PlannerProcess:
 class ListedThere:
     """Units that the planning process lists, fetched some at a time; the first come with the plan."""
 
-    def __init__(self, first: Piece, send: Callable[[object], None]) -> None:
+    def __init__(self, first: plan_messages.Piece, send: Callable[[object], None]) -> None:
         self.is_listing = self.is_awaited = False
         self._number, self._send = first.source, send
-        self._first: Piece | None = first
+        self._first: plan_messages.Piece | None = first
         self._units: deque[Unit] = deque()
         self._whole: Sequence[Unit] | None = None
         self._is_last = False
@@ -245,7 +230,7 @@ class ListedThere:
         whole, self._whole = self._whole, None
         return whole
 
-    def take_in(self, piece: Piece) -> None:
+    def take_in(self, piece: plan_messages.Piece) -> None:
         """Takes in units that were sent."""
         self.is_awaited, self._is_last = False, piece.is_last
         self._units.extend(piece.units)
@@ -253,4 +238,4 @@ class ListedThere:
 
     def _fetch(self, *, anew: bool = False) -> None:
         self.is_awaited, self._is_last = True, False
-        self._send(More(self._number, anew))
+        self._send(plan_messages.More(self._number, anew))

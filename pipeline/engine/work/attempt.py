@@ -25,14 +25,7 @@ from manifests.version import made_by
 from pipeline.engine.store.commits import Facts
 from pipeline.engine.store.lookup import ids_of_unit
 from pipeline.engine.store.store import Store
-from pipeline.engine.work.boundary import (
-    STORE_WAIT_S,
-    guarded,
-    is_of_the_system,
-    plain,
-    refuse_sick_disk,
-    refuse_unusable_scratch,
-)
+from pipeline.engine.work import boundary
 from pipeline.engine.work.limits import MemoryLimitExceeded, TimeLimitExceeded, limits
 from pipeline.engine.work.part_units import ids_of
 from pipeline.engine.work.scratch import HeldGone, hold, host_name, scratch_folder
@@ -94,7 +87,7 @@ def attempt_unit(
     """
 
     def work(context: Context) -> Outcome:
-        made = guarded(context, _first_id(unit), lambda: stage.process(unit, context))
+        made = boundary.guarded(context, _first_id(unit), lambda: stage.process(unit, context))
         return _made_of(stage, unit, made, context)
 
     return _limited(stage, unit, store, scratch_root, attempt, work, held, memory_bytes, began)
@@ -105,7 +98,7 @@ def fetch_for(stage: Stage, unit: Unit, store: Store, scratch_root: Path, attemp
     assert isinstance(stage, Fetching)
 
     def work(context: Context) -> Outcome:
-        made = guarded(context, _first_id(unit), lambda: stage.prepare(unit, context))
+        made = boundary.guarded(context, _first_id(unit), lambda: stage.prepare(unit, context))
         if isinstance(made, Reject):
             return _made_of(stage, unit, made, context)
         n_bytes = sum(file.stat().st_size for file in context.scratch.rglob("*") if file.is_file())
@@ -123,7 +116,7 @@ def _made_of(stage: Stage, unit: Unit, made: Output | Reject, context: Context) 
     """Puts a unit's output in place: files, then rows, then rejects."""
     output = made if isinstance(made, Output) else _of_the_whole(unit, made, context.store)
     if any(reject.reason is Reason.INTERNAL_ERROR for reject in output.rejects):
-        refuse_unusable_scratch(context.scratch)
+        boundary.refuse_unusable_scratch(context.scratch)
     facts = _put_in_place(stage.name, unit, output, context.store, context.attempt)
     whole = made.reason if isinstance(made, Reject) else None
     return Outcome(End.DONE, whole, _first_internal(output), facts=facts)
@@ -209,9 +202,9 @@ def _trouble_of(store: Store) -> Iterator[None]:
         yield
     except BaseException as error:
         if not store.is_local and is_passing(error):
-            raise Transient(Reason.SERVER_ERROR, f"{store.url}: {error}", wait_s=STORE_WAIT_S) from error
-        if isinstance(error, OSError) and store.is_local and is_of_the_system(error):
-            refuse_sick_disk(error, store.url)
+            raise Transient(Reason.SERVER_ERROR, f"{store.url}: {error}", wait_s=boundary.STORE_WAIT_S) from error
+        if isinstance(error, OSError) and store.is_local and boundary.is_of_the_system(error):
+            boundary.refuse_sick_disk(error, store.url)
             raise PlaceFailed(f"{store.url}: cannot be written to ({error})") from error
         raise
 
@@ -278,7 +271,7 @@ def _unfit_videos(table: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, st
 
 def detail_of(reject: Reject) -> str:
     """A reject's detail as stored. For an internal error: the program's version and the end of the traceback."""
-    text = plain(reject.detail)
+    text = boundary.plain(reject.detail)
     if reject.reason is not Reason.INTERNAL_ERROR:
         return text[:DETAIL_CHARACTERS]
     return made_by() + text[len(made_by()) - DETAIL_CHARACTERS :]

@@ -243,7 +243,10 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/train/models/test_wrapping.py, on every model": ["train/models/base"],
     "tests/train/models/test_golden_hd_vila.py, against the published model": ["train/models/multimodal"],
     "tests/train/models/test_hd_vila.py, as HD-VILA has it": ["train/models/temperature"],
-    "tests/train/models/test_golden_soho.py, against the published model": ["train/models/soho/trunk"],
+    "tests/train/models/test_golden_soho.py, against the published model": [
+        "train/models/picture_text",
+        "train/models/soho/trunk",
+    ],
     "tests/train/models/vit: against transformers and open_clip, and trained from their folders": [
         "train/exports/vit_export",
         *(

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -29,7 +28,7 @@ from train.exports.export_folder import (
     Origin,
     config_document,
     read_config,
-    refuse_existing_file,
+    save_official,
     whole_folder,
 )
 from train.exports.image_text_export import NAMES as IMAGE_TEXT
@@ -151,14 +150,7 @@ def write_official(folder: Path, out: Path, layout: Layout = "transformers") -> 
     weights = {key: value for key, value in read_weights(folder).items() if not key.startswith("temperature.")}
     stage = stage_of(weights)
     check_keys(weights, stage)
-    refuse_existing_file(out)
-    part = out.with_name(f".{out.name}.part")
-    try:
-        torch.save({key: value.float() if value.is_floating_point() else value for key, value in weights.items()}, part)
-        part.rename(out)
-    finally:
-        part.unlink(missing_ok=True)
-    return len(weights)
+    return save_official(weights, out)
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:

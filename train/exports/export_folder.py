@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from manifests.errors import UserError
 from train.annotations.questions import Task
 from train.data.views import View
@@ -73,6 +76,19 @@ def refuse_existing_file(out: Path) -> None:
         raise UserError(f"{out}: exists already; give another name")
     if not out.parent.is_dir():
         raise UserError(f"{out.parent}: no such folder to write {out.name} into")
+
+
+def save_official(weights: Mapping[str, Tensor], out: Path, wrapper: str = "") -> int:
+    """Writes a published file in fp32, its state dict in a wrapper of this name; returns how many entries."""
+    refuse_existing_file(out)
+    state: dict[str, Any] = {key: x.float() if x.is_floating_point() else x for key, x in weights.items()}
+    part = out.with_name(f".{out.name}.part")
+    try:
+        torch.save({"meta": {}, wrapper: state} if wrapper else state, part)
+        part.rename(out)
+    finally:
+        part.unlink(missing_ok=True)
+    return len(weights)
 
 
 @contextmanager

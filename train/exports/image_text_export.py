@@ -8,7 +8,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -21,7 +20,7 @@ from train.exports.export_folder import (
     Origin,
     config_document,
     read_config,
-    refuse_existing_file,
+    save_official,
     whole_folder,
 )
 from train.feed.tokenizer import Tokenizer
@@ -83,15 +82,7 @@ def write_official_soho(folder: Path, out: Path) -> int:
     if not vqa:
         weights[WORDS_ALIAS] = weights[WORDS]
     check_soho_keys(weights, official_soho_keys(vqa=vqa, config=config))
-    refuse_existing_file(out)
-    part = out.with_name(f".{out.name}.part")
-    try:
-        state = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
-        torch.save({"meta": {}, "state_dict": state}, part)
-        part.rename(out)
-    finally:
-        part.unlink(missing_ok=True)
-    return len(weights)
+    return save_official(weights, out, "state_dict")
 
 
 def one_name_each(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

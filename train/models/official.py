@@ -10,7 +10,7 @@ from torch import Tensor
 from train.models.configs import ModelConfig
 from train.models.hd_vila import HDVila
 from train.models.hd_vila_kind import init_random
-from train.models.weight_files import OfficialMismatch, Shape, bare, key_problems
+from train.models.weight_files import Shape, bare, check_official, completed, fill
 
 Stage = Literal[1, 2]
 
@@ -39,7 +39,7 @@ def load_official(state_dict: Mapping[str, Tensor], *, partial: bool = False) ->
     """
     weights = bare(state_dict)
     stage = stage_of(weights)
-    complete = _completed(weights, official_keys(stage))
+    complete = completed(weights, official_keys(stage), (BIAS, BIAS_ALIAS))
     if not partial:
         check_keys(complete, stage)
     return _filled(complete, stage)
@@ -47,35 +47,17 @@ def load_official(state_dict: Mapping[str, Tensor], *, partial: bool = False) ->
 
 def check_keys(weights: Mapping[str, Tensor], stage: Stage) -> None:
     """Raises OfficialMismatch unless `weights` have the stage's keys and shapes, and both copies of the bias agree."""
-    wanted = official_keys(stage)
-    problems = key_problems(weights, wanted)
-    if problems:
-        raise OfficialMismatch(f"not an official stage {stage} checkpoint of {len(wanted)} entries: {problems}")
-    if stage == 2 and not torch.equal(weights[BIAS].float(), weights[BIAS_ALIAS].float()):
-        raise OfficialMismatch(f"{BIAS} and {BIAS_ALIAS} are one tensor in the model but differ in the checkpoint")
-
-
-def _completed(weights: dict[str, Tensor], wanted: Mapping[str, Shape]) -> dict[str, Tensor]:
-    """Adds keys that hold no information: batch counters, and the other key of the head's shared bias."""
-    counters = {key: torch.tensor(0) for key in wanted if key.endswith("num_batches_tracked") and key not in weights}
-    shared = weights.get(BIAS, weights.get(BIAS_ALIAS))
-    aliases = {key: shared for key in (BIAS, BIAS_ALIAS) if shared is not None and key not in weights and key in wanted}
-    return {**weights, **counters, **aliases}
+    check_official(weights, official_keys(stage), (BIAS, BIAS_ALIAS), f"stage {stage}")
 
 
 def _filled(weights: Mapping[str, Tensor], stage: Stage) -> HDVila:
     """A model of `stage`, filled with every key of the right shape."""
-    config = ModelConfig(preset="hd_vila", stage=stage)
     wanted = official_keys(stage)
-    fitting = {key: value for key, value in weights.items() if wanted.get(key) == tuple(value.shape)}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = HDVila(config)
-        if fitting.keys() != wanted.keys():
+        model = HDVila(ModelConfig(preset="hd_vila", stage=stage))
+        if any(key not in weights or tuple(weights[key].shape) != shape for key, shape in wanted.items()):
             init_random(model)
-    with torch.no_grad():
-        own = model.state_dict()
-        for key, value in fitting.items():
-            own[key].copy_(value)
+    fill(model, weights, wanted)
     model.mark_trainable()
     return model.eval()

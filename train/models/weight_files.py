@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from manifests.errors import UserError
 
 Shape = tuple[int, ...]
+Aliases = tuple[str, str]
+"""Two keys of one tensor."""
 N_NAMED = 8
 DAMAGED = (
     *(SafetensorError, pickle.UnpicklingError, struct.error, RuntimeError, EOFError, LookupError, ValueError),
@@ -112,6 +114,32 @@ def copy_keys(module: nn.Module, weights: Mapping[str, Tensor], wanted: set[str]
         for key in wanted:
             own[key].copy_(weights[key])
     return len(wanted)
+
+
+def check_official(weights: Mapping[str, Tensor], wanted: Mapping[str, Shape], aliases: Aliases, what: str) -> None:
+    """Raises OfficialMismatch unless `weights` have the wanted keys and shapes, and both aliases are one tensor."""
+    if problems := key_problems(weights, wanted):
+        raise OfficialMismatch(f"not an official {what} checkpoint of {len(wanted)} entries: {problems}")
+    one, other = aliases
+    if other in wanted and not torch.equal(weights[one].float(), weights[other].float()):
+        raise OfficialMismatch(f"{one} and {other} are one tensor in the model but differ in the checkpoint")
+
+
+def completed(weights: Mapping[str, Tensor], wanted: Mapping[str, Shape], aliases: Aliases) -> dict[str, Tensor]:
+    """Adds wanted keys that hold no information: batch counters, and the shared tensor under its other name."""
+    counters = {key: torch.tensor(0) for key in wanted if key.endswith("num_batches_tracked")}
+    shared = next((weights[key] for key in aliases if key in weights), None)
+    named = {key: shared for key in aliases if shared is not None and key in wanted}
+    return {**counters, **named, **weights}
+
+
+def fill(model: nn.Module, weights: Mapping[str, Tensor], wanted: Mapping[str, Shape]) -> None:
+    """Copies every wanted tensor of the right shape."""
+    own = model.state_dict()
+    with torch.no_grad():
+        for key, shape in wanted.items():
+            if key in weights and tuple(weights[key].shape) == shape:
+                own[key].copy_(weights[key])
 
 
 def key_problems(weights: Mapping[str, Tensor], wanted: Mapping[str, Shape]) -> str:

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 import train
 from train.cli import app
-from train.models.official import BIAS, BIAS_ALIAS, OfficialMismatch, Stage, check_keys, load_official
+from train.models.official import BIAS, BIAS_ALIAS, Stage, check_keys, load_official
+from train.models.weight_files import OfficialMismatch
 
 N_PARAMETERS_STAGE_1 = 309_903_488
 N_NUMBERS = {1: 310_009_834, 2: 495_315_552}

@@ -3,7 +3,7 @@
 from train.models.soho.batch import ImageBatch, MvmDraw, SohoOutput
 from train.models.soho.configs import SohoConfig
 from train.models.soho.kind import build_soho
-from train.models.soho.model import Soho, SohoVqa, soho_losses, vqa_loss
+from train.models.soho.model import Soho, SohoVqa, soho_losses
 
 __all__ = [
     "ImageBatch",
@@ -14,5 +14,4 @@ __all__ = [
     "SohoVqa",
     "build_soho",
     "soho_losses",
-    "vqa_loss",
 ]

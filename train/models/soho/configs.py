@@ -11,10 +11,8 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from manifests.settings import identity, operational
-from train.models.base import ModelSection
-
-Size = tuple[int, int]
+from manifests.settings import identity
+from train.models.picture_text import PictureTextSection, Size
 
 PRESETS: dict[str, dict[str, Any]] = {
     "soho": {},
@@ -36,7 +34,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-class SohoConfig(ModelSection):
+class SohoConfig(PictureTextSection):
     """The configuration of a SOHO. Sizes are (height, width) in pixels."""
 
     sources = ("trunk_weights", "bert_weights", "model_weights")
@@ -72,38 +70,11 @@ class SohoConfig(ModelSection):
     frozen_stages: int = identity(
         1, ge=-1, le=4, doc="trunk stages that are frozen: -1: none, 0: the stem, k: the stem and the first k stages"
     )
-    width: int = identity(768, ge=8, doc="size of every token")
-    n_heads: int = identity(12, ge=1, doc="attention heads")
     n_layers: int = identity(3, ge=1, doc="Transformer layers over text and picture")
-    dropout: float = identity(0.1, ge=0, lt=1, doc="dropout of the Transformer")
-    init_std: float = identity(
-        0.02,
-        gt=0,
-        doc="standard deviation of new Linear and Embedding weights: BERT's, which suits 768 channels; "
-        "narrow models learn to use pictures much sooner with 1 / sqrt(width)",
-    )
-    vocab_size: int = identity(30522, ge=8, doc="WordPiece vocabulary; the run's tokenizer may not exceed it")
-    text_length: int = identity(16, ge=4, doc="tokens of a sentence, [CLS] and [SEP] included; longer ones are cut")
-    max_text_positions: int = identity(512, ge=4, doc="rows of the text position table")
-    n_answers: int = identity(
-        0,
-        ge=0,
-        doc="classes of an answering head, which replaces pre-training's heads (VQA 2.0: 3129); 0 for pre-training",
-    )
-    n_pictures: Literal[1, 2] = identity(1, doc="pictures per row, with n_answers: 2 for NLVR2")
-
     n_entries: int = identity(2048, ge=2, doc="entries of the visual dictionary")
 
     trunk_weights: str = identity(
         "random", doc="initial weights of the trunk: random | imagenet (torchvision's) | a file"
-    )
-    bert_weights: str = identity(
-        "random",
-        doc="initial weights of BERT's layers, with its vocabulary: random | a Hugging Face name | a folder or file",
-    )
-    model_weights: str = identity("", doc="a whole model to start from: an exported folder or an official file")
-    gradient_checkpointing: bool = operational(
-        False, doc="recompute Transformer layers (and trunk blocks without live statistics) in the backward pass"
     )
 
     @model_validator(mode="before")
@@ -115,14 +86,7 @@ class SohoConfig(ModelSection):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "SohoConfig":
-        if any(side % 32 or side <= 0 for side in self.image_size):
-            raise ValueError(f"image_size {self.image_size} must be multiples of 32")
-        if self.width % self.n_heads:
-            raise ValueError(f"width {self.width} is not a multiple of n_heads {self.n_heads}")
-        if self.width % 4:
-            raise ValueError(f"width {self.width} is not a multiple of 4: half of the position code is sines of rows")
-        if self.text_length > self.max_text_positions:
-            raise ValueError(f"text_length {self.text_length} exceeds max_text_positions {self.max_text_positions}")
+        self.check_sizes()
         return self
 
     @property

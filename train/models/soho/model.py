@@ -13,7 +13,8 @@ from torch.nn import functional as F
 from manifests.errors import UserError
 from train.losses import IGNORED, itm_loss, labels_of_matches, mlm_loss
 from train.models.base import Model
-from train.models.bert import Embeddings, Encoder, Layer
+from train.models.bert import Layer
+from train.models.picture_text import Language
 from train.models.soho.batch import ImageBatch, MvmDraw, SohoOutput, as_images, on_canvas
 from train.models.soho.configs import SohoConfig
 from train.models.soho.neck import Neck, PlainNeck, draw_from, valid_cells
@@ -43,31 +44,6 @@ class Pixels(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN), persistent=False)
         self.register_buffer("std", torch.tensor(PIXEL_STD), persistent=False)
-
-
-class Bert(nn.Module):
-    """Word embeddings and the layers over text and visual tokens."""
-
-    def __init__(self, config: SohoConfig) -> None:
-        super().__init__()
-        self.embeddings = Embeddings(config.vocab_size, config.max_text_positions, config.width, config.dropout)
-        self.encoder = Encoder(
-            config.n_layers, config.width, config.n_heads, config.dropout, checkpointed=config.gradient_checkpointing
-        )
-
-
-class Language(nn.Module):
-    """The Transformer under the key `bert`."""
-
-    def __init__(self, config: SohoConfig) -> None:
-        super().__init__()
-        self.bert = Bert(config)
-
-    def forward(self, text: tuple[Tensor, Tensor], visual: Tensor, visual_mask: Tensor) -> Tensor:
-        """Ids and mask [R, L], visual tokens [R, P, D] and their mask [R, P] -> [R, L+P, D], text first."""
-        ids, mask = text
-        tokens = torch.cat([self.bert.embeddings(ids), visual.to(self.bert.embeddings.LayerNorm.weight.dtype)], 1)
-        return self.bert.encoder(tokens, torch.cat([mask.bool(), visual_mask], 1), slice(None))
 
 
 class MatchHead(nn.Module):
@@ -297,9 +273,3 @@ def soho_losses(output: SohoOutput, batch: ImageBatch, *, on_negatives: bool = T
     if batch.itm_labels is not None:
         itm = itm_loss(output.itm_logits, batch.itm_labels)
     return {"mlm": mlm, "mvm": mvm, "itm": itm, "total": mlm + mvm + itm}
-
-
-def vqa_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross entropy with soft targets, summed over answers, averaged over questions: both [n, answers] -> []."""
-    with torch.autocast(logits.device.type, enabled=False):
-        return F.binary_cross_entropy_with_logits(logits.float(), targets.float()) * logits.shape[1]

@@ -14,7 +14,7 @@ from manifests.errors import UserError
 from train.models.soho.configs import SohoConfig
 from train.models.soho.kind import init_soho
 from train.models.soho.model import Soho, SohoVqa
-from train.models.weight_files import OfficialMismatch, Shape, bare, key_problems
+from train.models.weight_files import Shape, bare, check_official, completed, fill
 
 PRETRAINING_MARK, VQA_MARK = "neck.vq.embed", "head.vqa.0.weight"
 WORDS, WORDS_ALIAS = "language.bert.embeddings.word_embeddings.weight", "mask_l_fc.weight"
@@ -43,28 +43,20 @@ def load_official_soho(state_dict: Mapping[str, Tensor], *, partial: bool = Fals
     vqa = VQA_MARK in weights and PRETRAINING_MARK not in weights
     config = config_of(weights)
     wanted = official_soho_keys(vqa=vqa, config=config)
-    complete = _completed(weights, wanted)
+    complete = completed(weights, wanted, (WORDS, WORDS_ALIAS))
     if not partial:
         check_soho_keys(complete, wanted)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = SohoVqa(config) if vqa else Soho(config)
         init_soho(model)
-    own = model.state_dict()
-    with torch.no_grad():
-        for key, shape in wanted.items():
-            if key in complete and tuple(complete[key].shape) == shape:
-                own[key].copy_(complete[key])
+    fill(model, complete, wanted)
     return model.eval()
 
 
 def check_soho_keys(weights: Mapping[str, Tensor], wanted: Mapping[str, Shape]) -> None:
     """Raises OfficialMismatch unless `weights` have the wanted keys and shapes, and both word tables agree."""
-    problems = key_problems(weights, wanted)
-    if problems:
-        raise OfficialMismatch(f"not an official SOHO checkpoint of {len(wanted)} entries: {problems}")
-    if WORDS_ALIAS in wanted and not torch.equal(weights[WORDS].float(), weights[WORDS_ALIAS].float()):
-        raise OfficialMismatch(f"{WORDS} and {WORDS_ALIAS} are one tensor in the model but differ in the checkpoint")
+    check_official(weights, wanted, (WORDS, WORDS_ALIAS), "SOHO")
 
 
 def config_of(keys: Mapping[str, object]) -> SohoConfig:
@@ -82,10 +74,3 @@ def config_of(keys: Mapping[str, object]) -> SohoConfig:
 def _empty(config: SohoConfig, *, vqa: bool) -> Soho | SohoVqa:
     with torch.device("meta"):
         return SohoVqa(config) if vqa else Soho(config)
-
-
-def _completed(weights: dict[str, Tensor], wanted: Mapping[str, Shape]) -> dict[str, Tensor]:
-    """Adds keys that hold no information: batch counters, and the word table under its other key."""
-    counters = {key: torch.tensor(0) for key in wanted if key.endswith("num_batches_tracked") and key not in weights}
-    alias = {WORDS_ALIAS: weights[WORDS]} if WORDS_ALIAS in wanted and WORDS in weights else {}
-    return {**alias, **weights, **counters}

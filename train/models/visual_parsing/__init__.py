@@ -2,12 +2,11 @@
 
 from train.models.visual_parsing.configs import VisualParsingConfig
 from train.models.visual_parsing.kind import build_visual_parsing
-from train.models.visual_parsing.model import VisualParsing, VisualParsingOutput, visual_parsing_losses
+from train.models.visual_parsing.model import VisualParsing, VisualParsingOutput
 
 __all__ = [
     "VisualParsing",
     "VisualParsingConfig",
     "VisualParsingOutput",
     "build_visual_parsing",
-    "visual_parsing_losses",
 ]

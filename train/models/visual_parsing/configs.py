@@ -8,10 +8,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import model_validator
 
-from manifests.settings import identity, operational
-from train.models.base import ModelSection
+from manifests.settings import identity
+from train.models.picture_text import PictureTextSection, Size
 
-Size = tuple[int, int]
 Four = tuple[int, int, int, int]
 
 PARSERS: dict[str, dict[str, Any]] = {
@@ -52,7 +51,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-class VisualParsingConfig(ModelSection):
+class VisualParsingConfig(PictureTextSection):
     """The configuration of a Visual Parsing model. Sizes are (height, width) in pixels."""
 
     sources = ("parser_weights", "bert_weights", "model_weights")
@@ -76,35 +75,10 @@ class VisualParsingConfig(ModelSection):
     )
     parser_width: int = identity(96, ge=8, doc="channels of the parser's first stage; stage k has 2^k times as many")
     drop_path: float = identity(0.2, ge=0, lt=1, doc="stochastic depth of the parser's last block; the first has none")
-    width: int = identity(768, ge=8, doc="size of every token")
-    n_heads: int = identity(12, ge=1, doc="attention heads")
     n_layers: int = identity(12, ge=1, doc="Transformer layers over text and picture")
-    dropout: float = identity(0.1, ge=0, lt=1, doc="dropout of the Transformer")
-    init_std: float = identity(
-        0.02,
-        gt=0,
-        doc="standard deviation of new Linear and Embedding weights: BERT's, which suits 768 channels; "
-        "narrow models learn to use pictures much sooner with 1 / sqrt(width)",
-    )
-    vocab_size: int = identity(30522, ge=8, doc="WordPiece vocabulary; the run's tokenizer may not exceed it")
-    text_length: int = identity(16, ge=4, doc="tokens of a sentence, [CLS] and [SEP] included; longer ones are cut")
-    max_text_positions: int = identity(512, ge=4, doc="rows of the text position table")
-    n_answers: int = identity(
-        0,
-        ge=0,
-        doc="classes of an answering head, which replaces pre-training's heads (VQA 2.0: 3129); 0 for pre-training",
-    )
-    n_pictures: Literal[1, 2] = identity(1, doc="pictures per row, with n_answers: 2 for NLVR2")
-
     parser_weights: str = identity(
         "random", doc="initial weights of the parser: random | imagenet (torchvision's) | a file"
     )
-    bert_weights: str = identity(
-        "random",
-        doc="initial weights of BERT's layers, with its vocabulary: random | a Hugging Face name | a folder or file",
-    )
-    model_weights: str = identity("", doc="a whole model to start from: an exported folder or an official file")
-    gradient_checkpointing: bool = operational(False, doc="recompute Transformer layers in the backward pass")
 
     @model_validator(mode="before")
     @classmethod
@@ -117,14 +91,7 @@ class VisualParsingConfig(ModelSection):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "VisualParsingConfig":
-        if any(side % 32 or side <= 0 for side in self.image_size):
-            raise ValueError(f"image_size {self.image_size} must be multiples of 32")
-        if self.width % self.n_heads:
-            raise ValueError(f"width {self.width} is not a multiple of n_heads {self.n_heads}")
-        if self.width % 4:
-            raise ValueError(f"width {self.width} is not a multiple of 4: half of the position code is sines of rows")
-        if self.text_length > self.max_text_positions:
-            raise ValueError(f"text_length {self.text_length} exceeds max_text_positions {self.max_text_positions}")
+        self.check_sizes()
         if self.parser_width % self.parser_heads[0]:
             raise ValueError(f"parser_width {self.parser_width} is not a multiple of {self.parser_heads[0]} heads")
         return self

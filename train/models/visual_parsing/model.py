@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.swin_transformer import SwinTransformerBlock
 
-from train.losses import IGNORED, itm_loss, labels_of_matches, mlm_loss
+from train.losses import IGNORED
 from train.models.base import Model
-from train.models.bert import NORM_EPS, Embeddings, Encoder, Layer
+from train.models.bert import NORM_EPS, Layer
 from train.models.multimodal import Predictions
+from train.models.picture_text import Language
 from train.models.soho.batch import STRIDE, ImageBatch, as_images, on_canvas
 from train.models.soho.model import Answered, AnswerHead, Pixels, second_picture
 from train.models.soho.neck import position_code, valid_cells
@@ -57,25 +58,6 @@ class VisualEmbedding(nn.Module):
         tokens = torch.where(hidden_cells[..., None], self.mask_token.to(projected.dtype), projected) + self.token_type
         tokens = tokens + position_code(cells, tokens.shape[-1]).to(tokens.dtype)
         return self.dropout(self.norm(tokens))
-
-
-class Bert(nn.Module):
-    """Word embeddings and the layers over text and visual tokens."""
-
-    def __init__(self, config: VisualParsingConfig) -> None:
-        super().__init__()
-        self.embeddings = Embeddings(config.vocab_size, config.max_text_positions, config.width, config.dropout)
-        self.encoder = Encoder(
-            config.n_layers, config.width, config.n_heads, config.dropout, checkpointed=config.gradient_checkpointing
-        )
-
-
-class Language(nn.Module):
-    """The Transformer under the key `bert`."""
-
-    def __init__(self, config: VisualParsingConfig) -> None:
-        super().__init__()
-        self.bert = Bert(config)
 
 
 class Heads(nn.Module):
@@ -122,7 +104,7 @@ class VisualParsing(Model):
             return self.read(batch)
         assert isinstance(batch, Rows)
         pictures = [batch, second_picture(batch)] if self.config.n_pictures == 2 else [batch]
-        cls = [self._read(*self.visual_input(rows), rows.input_ids, rows.attention_mask)[:, 0] for rows in pictures]
+        cls = [self.language(as_images(rows).text, *self.visual_input(rows))[:, 0] for rows in pictures]
         return Answered(self.heads.answers(torch.cat(cls, -1)))
 
     def read(self, batch: ImageBatch | Rows) -> VisualParsingOutput:
@@ -134,9 +116,8 @@ class VisualParsing(Model):
         projected = self.visual_embedding.linear(tokens)
         masked = self._masked(batch, attention, valid)
         visual = self.visual_embedding(projected, cells, masked)
-        ids, text_mask = batch.text
-        hidden = self._read(visual, valid, ids, text_mask)
-        n_text = ids.shape[1]
+        hidden = self.language(batch.text, visual, valid)
+        n_text = batch.text[0].shape[1]
         asked = masked if batch.itm_labels is None else masked & (batch.itm_labels == 1)[:, None]
         return VisualParsingOutput(
             visual,
@@ -157,7 +138,7 @@ class VisualParsing(Model):
 
     def match(self, tokens: Tensor, mask: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Matching logits [R, 2] of the result of `visual_input` with sentences [R, L]."""
-        return self.heads.itm(self._read(tokens, mask, input_ids, attention_mask)[:, 0])
+        return self.heads.itm(self.language((input_ids, attention_mask), tokens, mask)[:, 0])
 
     def _parse(self, batch: ImageBatch) -> tuple[Tensor, Tensor, Tensor]:
         """(the parser's tokens [R, P, C], its attention [R, P, P], valid cells [R, gh, gw])."""
@@ -167,11 +148,6 @@ class VisualParsing(Model):
         grid = (canvas.pixels.shape[-2] // STRIDE, canvas.pixels.shape[-1] // STRIDE)
         cells = valid_cells(canvas, grid, square=False)
         return tokens.repeat_interleave(s, 0), attention.repeat_interleave(s, 0), cells.repeat_interleave(s, 0)
-
-    def _read(self, visual: Tensor, valid: Tensor, ids: Tensor, text_mask: Tensor) -> Tensor:
-        """Hidden states [R, L+P, D] after the last layer, text first."""
-        both = torch.cat([self.language.bert.embeddings(ids), visual], 1)
-        return self.language.bert.encoder(both, torch.cat([text_mask.bool(), valid], 1), slice(None))
 
     def readings(self) -> dict[str, Tensor | float]:
         """The variance of the regression targets over tokens: 0 would be a collapse."""
@@ -236,17 +212,3 @@ def related_tokens(attention: Tensor, valid: Tensor, draws: Tensor, share: float
     rank = torch.empty_like(order).scatter_(1, order, positions)
     n_masked = (share * n_valid.float()).round().long().clamp(min=2)
     return (rank < n_masked[:, None]) & valid
-
-
-def visual_parsing_losses(output: VisualParsingOutput, batch: ImageBatch) -> dict[str, Tensor]:
-    """The losses mlm, itm, mfr and their sum `total`, each []; only itm counts pairs that don't match."""
-    zero = output.itm_logits.new_zeros(())
-    mlm = itm = zero
-    if batch.mlm_labels is not None and output.mlm_logits is not None:
-        labels = batch.mlm_labels
-        kept = labels if batch.itm_labels is None else labels_of_matches(labels, batch.itm_labels)
-        mlm = mlm_loss(output.mlm_logits[(kept != IGNORED)[labels != IGNORED]], kept)
-    if batch.itm_labels is not None:
-        itm = itm_loss(output.itm_logits, batch.itm_labels)
-    mfr = output.mfr_error.sum() / output.mfr_mask.any(1).sum().clamp(min=1)
-    return {"mlm": mlm, "itm": itm, "mfr": mfr, "total": mlm + itm + mfr}

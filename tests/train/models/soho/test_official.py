@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 import train
 from train.cli import app
-from train.models.official import OfficialMismatch
 from train.models.published import load_official
 from train.models.soho import Soho, SohoConfig
 from train.models.soho.official import WORDS, WORDS_ALIAS, config_of, official_soho_keys
+from train.models.weight_files import OfficialMismatch
 
 
 def test_the_keys_are_the_published_ones_in_number_and_size() -> None:

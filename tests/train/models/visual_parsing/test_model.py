@@ -1,14 +1,23 @@
 """Visual parsing: masking by the parser's attention, and targets that can't collapse."""
 
 import torch
+from torch import Tensor
 
 from tests.train.models.small_parsing import small_batch, small_config
+from train.losses import IGNORED, itm_loss, labels_of_matches, mlm_loss
 from train.models.soho.batch import ImageBatch
-from train.models.visual_parsing import (
-    build_visual_parsing,
-    visual_parsing_losses,
-)
+from train.models.visual_parsing import VisualParsingOutput, build_visual_parsing
 from train.models.visual_parsing.model import related_tokens
+
+
+def visual_parsing_losses(output: VisualParsingOutput, batch: ImageBatch) -> dict[str, Tensor]:
+    mlm = itm = output.itm_logits.new_zeros(())
+    if batch.mlm_labels is not None and batch.itm_labels is not None and output.mlm_logits is not None:
+        kept = labels_of_matches(batch.mlm_labels, batch.itm_labels)
+        mlm = mlm_loss(output.mlm_logits[(kept != IGNORED)[batch.mlm_labels != IGNORED]], kept)
+        itm = itm_loss(output.itm_logits, batch.itm_labels)
+    mfr = output.mfr_error.sum() / output.mfr_mask.any(1).sum().clamp(min=1)
+    return {"mlm": mlm, "itm": itm, "mfr": mfr, "total": mlm + itm + mfr}
 
 
 def test_a_drawn_token_is_masked_with_those_it_attends_to_most() -> None:

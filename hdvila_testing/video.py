@@ -100,9 +100,6 @@ def _scheduling_kept() -> Iterator[None]:
     SVT-AV1 gives the thread that opens it real-time priority if it may, and leaves it so: two such processes on two
     cores then wait for ordinary threads of their own that never run.
     """
-    if not hasattr(os, "sched_setscheduler"):  # macOS
-        yield
-        return
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
         yield

@@ -18,7 +18,7 @@ from miniyoutube.catalogue import (
     site_id,
     stable_hash,
 )
-from miniyoutube.misbehave import BEHAVIOURS, EDITED, Expected
+from miniyoutube.misbehave import BEHAVIOURS, EDITED
 from miniyoutube.script import Script
 
 FAST_BEHAVIOURS: tuple[str, ...] = tuple(
@@ -66,20 +66,6 @@ def category_sizes(n_videos: int, seed: int = 0) -> dict[int, int]:
     sizes = [max(1, round(n_videos * weight / sum(weights))) for weight in weights]
     sizes[0] += n_videos - sum(sizes)
     return dict(zip(ids, sizes, strict=True))
-
-
-def expected_ends(catalogue: Catalogue) -> dict[str, Expected]:
-    """The result that a crawl of 720p English video should have for each video, by its id."""
-    return {video.video_id: BEHAVIOURS[video.behaviour].expected for video in catalogue.videos}
-
-
-def reachable(catalogue: Catalogue) -> dict[int, list[str]]:
-    """By category id, the videos that end up in the data set once everything has been tried again."""
-    kept: dict[int, list[str]] = {category.id: [] for category in load_categories()}
-    for video in catalogue.videos:
-        if BEHAVIOURS[video.behaviour].expected.kept_in_the_end:
-            kept[video.category_id].append(video.video_id)
-    return kept
 
 
 def _behaviours_for(n: int, behaviours: Sequence[str]) -> list[str]:

@@ -20,7 +20,7 @@ from pipeline.browse.filters import BINNED, FIELDS, Asked, Field, view_of
 from pipeline.browse.text_index import TextIndex
 from pipeline.engine.store.store import Store
 from pipeline.query.cache import file_beside, files_beside
-from pipeline.query.statements import connected, run
+from pipeline.query.statements import connected, lock_down, run
 
 VIEWS = ("all_clips", "all_videos")
 MEMORY = "1GB"
@@ -34,16 +34,9 @@ class RowsFile:
     def __init__(self, path: Path, state: str, stack: ExitStack) -> None:
         self.path, self.state, self.n_readers, self.is_retired = path, state, 0, False
         self._stack, self._one_at_a_time = stack, threading.Lock()
-        off = dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), False)
-        self._connection = stack.enter_context(connected(str(path), read_only=True, memory_limit=MEMORY, **off))
+        self._connection = stack.enter_context(connected(str(path), read_only=True, memory_limit=MEMORY))
         spill = stack.enter_context(tempfile.TemporaryDirectory(dir=path.parent, prefix=f"{path.stem}.spill-"))
-        for name, value in {
-            "temp_directory": spill,
-            "python_enable_replacements": False,
-            "enable_external_access": False,
-            "lock_configuration": True,
-        }.items():
-            run(self._connection, f"SET {name} = ?", value)
+        lock_down(self._connection, spill)
         self.fields = {**FIELDS, **_fields_of(self._connection)}
         self._text_index = TextIndex(path.with_suffix(".sqlite"), self._connection.cursor())
 

@@ -15,7 +15,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -27,7 +27,7 @@ from pipeline.engine.store.store import Store
 from pipeline.query import catalogue
 from pipeline.query.facts import make_facts
 from pipeline.query.fill import bring_up_to_date, is_up_to_date, make_tables
-from pipeline.query.statements import connected, run
+from pipeline.query.statements import connected, lock_down, run
 
 log = logging.getLogger("hdvila")
 
@@ -67,14 +67,7 @@ def open_tables(store: Store, *texts: str, without: Collection[str] = ()) -> Ite
         _show(file, words, views)
         spill = stack.enter_context(tempfile.TemporaryDirectory(dir=path.parent, prefix=_spill_of(path)))
         most = min(MOST_SPILLED_BYTES, shutil.disk_usage(path.parent).free // 2)
-        for name, value in {
-            "temp_directory": spill,
-            "max_temp_directory_size": f"{most // 1000}KB",
-            "python_enable_replacements": False,
-            "enable_external_access": False,
-            "lock_configuration": True,
-        }.items():
-            run(file, f"SET {name} = ?", value)
+        lock_down(file, spill, max_temp_directory_size=f"{most // 1000}KB")
         yield file
 
 
@@ -139,11 +132,8 @@ def _lock(lock: IO[str], how: int, store: Store) -> None:
         fcntl.flock(lock, how)
 
 
-@contextmanager
-def _opened(path: Path, *, to_write: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
-    off = dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), False)
-    with connected(str(path), read_only=not to_write, memory_limit=MEMORY, **off) as file:
-        yield file
+def _opened(path: Path, *, to_write: bool = False) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+    return connected(str(path), read_only=not to_write, memory_limit=MEMORY)
 
 
 def _is_right(path: Path, store: Store, needs: catalogue.Needs) -> bool:

@@ -11,8 +11,9 @@ import duckdb
 def connected(
     path: str = ":memory:", *, read_only: bool = False, **settings: str | bool | int
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that draws no bar: it would stand between the lines of an answer."""
-    with duckdb.connect(path, read_only=read_only, config={**settings}) as connection:
+    """A connection that fetches no extensions, and draws no bar: it would stand between the lines of an answer."""
+    off = dict.fromkeys(("autoinstall_known_extensions", "autoload_known_extensions"), False)
+    with duckdb.connect(path, read_only=read_only, config={**off, **settings}) as connection:
         run(connection, "SET enable_progress_bar = false")
         yield connection
 
@@ -27,3 +28,10 @@ def run(connection: duckdb.DuckDBPyConnection, text: str, *values: object) -> li
         if isinstance(error, duckdb.Error) or "interrupted" not in str(error).lower():
             raise
         raise KeyboardInterrupt from None
+
+
+def lock_down(connection: duckdb.DuckDBPyConnection, spill: str, **more: str) -> None:
+    """From now on statements reach nothing but what is open, and spill into this folder."""
+    settings = {"temp_directory": spill, **more, "python_enable_replacements": False, "enable_external_access": False}
+    for name, value in {**settings, "lock_configuration": True}.items():
+        run(connection, f"SET {name} = ?", value)

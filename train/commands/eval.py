@@ -2,7 +2,6 @@
 
 import json
 import os
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -139,7 +138,7 @@ def evaluate(
         _answers(at, answers, best=best, as_json=as_json, overrides=overrides)
         return
     if matching or flow or rerank:
-        _pairs(at, Pairs(matching, flow, rerank), best=best, as_json=as_json, overrides=overrides)
+        _pairs(at, matching, flow, rerank, best=best, as_json=as_json, overrides=overrides)
         return
     _retrieval(at, best=best, as_json=as_json, overrides=overrides)
 
@@ -197,16 +196,9 @@ def write_answers(scores: "Scores | PublishedScores", out: Path) -> None:
     scores.write(out)
 
 
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """What to measure on held-out pairs; `rerank` is the number of candidates to rerank, 0 for none."""
-
-    matching: bool
-    flow: bool
-    rerank: int
-
-
-def _pairs(target: Path, asked: Pairs, *, best: bool, as_json: bool, overrides: list[str] | None) -> None:
+def _pairs(
+    target: Path, matching: bool, flow: bool, rerank: int, *, best: bool, as_json: bool, overrides: list[str] | None
+) -> None:
     """Runs held-out pairs through the layers over both modalities, in one process, and prints what was asked for."""
     from train.distributed import process_from_environment
     from train.evaluation.matching import HeldOutPairs, draw_flow, measure_flow, score_matching
@@ -219,19 +211,19 @@ def _pairs(target: Path, asked: Pairs, *, best: bool, as_json: bool, overrides: 
     run = open_run(target, process, best=best, overrides=overrides)
     pairs = HeldOutPairs(run.val, run.data.tokenizer, run.config, choose_source(run.config, run.val))
     results: dict[str, object] = {}
-    if asked.matching:
+    if matching:
         scores = score_matching(run.model, pairs)
         results["matching"] = scores.flat()
         if not as_json:
             typer.echo(f"{run.checkpoint}\n{scores.describe()}")
-    if asked.rerank:
+    if rerank:
         from train.evaluation.rerank import score_two_stages
 
-        stages = score_two_stages(run.model, pairs, asked.rerank)
+        stages = score_two_stages(run.model, pairs, rerank)
         results["rerank"] = stages.flat()
         if not as_json:
             typer.echo(f"{run.checkpoint}\n{stages.describe()}")
-    if asked.flow:
+    if flow:
         measured = measure_flow(run.model, pairs)
         results["flow"] = measured.flat()
         draw_flow(measured, run.folder / "flow.png", f"inter-modality flow, {run.config.model.kind}")

@@ -113,8 +113,7 @@ def peak_memory_bytes(device: torch.device) -> int:
     """The most memory used so far, in bytes: of the GPU, if any, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    factor = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * factor
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 @dataclass(frozen=True, slots=True)

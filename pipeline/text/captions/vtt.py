@@ -164,7 +164,7 @@ def _live_rows(parsed: Parsed) -> list[Row]:
     for cue, lines in parsed:
         now: list[tuple[str, Row]] = []
         free = screen[-SCREEN_ROWS:]
-        for text in (_squeezed(row.text) for row in lines):
+        for text in (re.sub(r"\s+", " ", row.text).strip() for row in lines):
             if not text.strip():
                 continue
             match = next((old for old in free if old[0] == text), None) or _edited(text, free)
@@ -180,10 +180,6 @@ def _live_rows(parsed: Parsed) -> list[Row]:
             now.append((text, row))
         screen = now
     return rows
-
-
-def _squeezed(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip()
 
 
 def _edited(text: str, shown: list[tuple[str, Row]]) -> tuple[str, Row] | None:

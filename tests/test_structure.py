@@ -193,7 +193,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/crawl, tests/pipeline/site and tests/e2e, which crawl it and compare what comes": [
         *(f"miniyoutube/{name}" for name in ("answers", "big_catalogue", "catalogue", "certificate", "drawing")),
         *(f"miniyoutube/{name}" for name in ("faults", "hls", "innertube", "listings", "misbehave", "request_log")),
-        *(f"miniyoutube/{name}" for name in ("server", "speech", "spoilt", "youtube_pages")),
+        *(f"miniyoutube/{name}" for name in ("server", "spoilt", "youtube_pages")),
     ],
     "tests/learn/test_demo_attributes.py, where what it says is seen": [
         f"miniyoutube/{name}" for name in ("hatching", "script")

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import settings
 
 from tests.foreign_package import installed
+from tests.made_once import made_once
 
 if TYPE_CHECKING:
     from miniyoutube.media_cache import MediaCache
 
-settings.register_profile("hdvila", deadline=None)  # no test is judged by time
+settings.register_profile("hdvila", deadline=None, max_examples=50)  # no test is judged by time
 settings.load_profile("hdvila")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # in small models torch's other threads only spin: five times the CPU
 os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 starves workers beside other tests, past their limits
@@ -89,7 +90,7 @@ def golden() -> Path:
 @pytest.fixture(scope="session")
 def greenery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where pip installed the package that docs/extending.md shows."""
-    return installed(tmp_path_factory.mktemp("greenery"))
+    return made_once(tmp_path_factory, "greenery", installed) / "site"
 
 
 @pytest.fixture(scope="session")

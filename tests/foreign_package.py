@@ -17,8 +17,8 @@ def files_of_the_page() -> dict[str, str]:
     return dict(blocks)
 
 
-def installed(folder: Path) -> Path:
-    """Writes the package into a folder and installs it from there with pip, without the net; returns where to."""
+def installed(folder: Path) -> None:
+    """Writes the package into a folder and installs it from there with pip, without the net, into `site` beside it."""
     for name, text in files_of_the_page().items():
         path = folder / "source" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,7 +26,6 @@ def installed(folder: Path) -> Path:
     options = ["--no-index", "--no-build-isolation", "--no-deps", "--quiet", "--disable-pip-version-check"]
     words = [*options, "--target", str(folder / "site"), str(folder / "source")]
     subprocess.run([sys.executable, "-m", "pip", "install", *words], check=True)
-    return folder / "site"
 
 
 def changed(site: Path, folder: Path, old: str, new: str) -> Path:

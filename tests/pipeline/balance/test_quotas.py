@@ -159,6 +159,6 @@ def test_totals_near_one_clip_a_category_are_met_and_none_is_called_short(total:
     st.sampled_from(["clips", "videos", "hours"]),
     st.sampled_from(["1", "0.5", "0.34"]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_what_rounding_does_to_small_quotas_is_less_than_a_clip(rows: list, total: int, unit: Unit, share: str) -> None:
     check_small(rows, total, unit, share)

@@ -33,7 +33,7 @@ def videos_of(rows: list[tuple[Any, ...]]) -> pa.Table:
 
 
 @given(st.lists(st.lists(VIDEO, max_size=5), max_size=4), st.lists(CLIP, max_size=8), st.randoms())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_candidates_and_origins_are_those_of_the_whole_tables(pieces: Any, clips: Any, draw: Any) -> None:
     rows = CandidateRows()
     draw.shuffle(pieces)
@@ -61,7 +61,7 @@ def test_candidates_and_origins_are_those_of_the_whole_tables(pieces: Any, clips
     st.booleans(),
     st.booleans(),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_what_is_opted_out_is_found_by_id_channel_address_or_file(
     videos: Any, ids: set[str], channels: set[str], has_url: bool, is_purged: bool
 ) -> None:

@@ -72,7 +72,7 @@ def lists_of(videos: dict[str, set[int]]) -> ClipLists:
 
 
 @given(VIDEOS, VIDEOS, st.lists(VIDEOS, max_size=4), st.integers(0, 4))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_every_clip_of_the_first_generations_is_kept_and_no_other(
     first: dict[str, set[int]], later: dict[str, set[int]], generations: list[dict[str, set[int]]], n_closed: int
 ) -> None:

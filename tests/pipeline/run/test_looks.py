@@ -18,17 +18,17 @@ EDUCATION, MUSIC = 27, 10
 
 
 def test_a_crawl_looks_at_as_many_candidates_as_are_estimated(tmp_path: Path) -> None:
-    """Every second video has no captions; a quota of 30 clips, a clip a video, and the reserve."""
-    slots = [(category, n) for category in (EDUCATION, MUSIC) for n in range(140)]
+    """Every second video has no captions; a quota of 15 clips, a clip a video, and the reserve."""
+    slots = [(category, n) for category in (EDUCATION, MUSIC) for n in range(70)]
     videos = [cast(a_video(0, slot, 8), "no_captions" if slot[1] % 2 else "good") for slot in slots]
-    wanted = Wanted({EDUCATION: 30.0, MUSIC: 20.0})
+    wanted = Wanted({EDUCATION: 15.0, MUSIC: 10.0})
     with MiniYouTube(Catalogue(tuple(videos)), draw="lazily") as site:
         config = config_for(site, categories=(EDUCATION, MUSIC))
         road = Road.at(tmp_path, config).crawl(wanted.quotas)
     looked = len(road.store.read_table("candidates"))
     planned = planned_looks(config, wanted, 0.5)
     assert looked == pytest.approx(sum(planned.values()), rel=0.1)
-    assert looked > 1.15 * 2 * 50  # the quotas alone take 100
+    assert looked > 1.15 * 2 * 25  # the quotas alone take 50
 
 
 @given(st.floats(0.05, 8.0), st.floats(1.0, 1e4), st.floats(0.0, 2.0))

@@ -34,7 +34,7 @@ def a_table(rows: list[Any]) -> pa.Table:
 
 
 @given(PIECES, st.sampled_from([0, 3, 1 << 20]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_what_is_in_force_does_not_depend_on_the_pieces_or_on_what_came_first(pieces: Any, most_waiting: int) -> None:
     kept, rejected, passed = VideoRejects(), [], []
     with pytest.MonkeyPatch.context() as patched:

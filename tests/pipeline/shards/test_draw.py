@@ -43,7 +43,7 @@ def grown(batches: list[list[PlanVideo]], config: SplitConfig, seed: int) -> dic
     by=st.sampled_from(["channel", "video"]),
     seed=st.integers(0, 5),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_each_category_of_two_channels_is_trained_on_and_held_out_with_its_share_in_one_batch_or_in_many(
     channels: list[tuple[int, list[int]]], n_batches: int, shares: tuple[float, float], by: str, seed: int
 ) -> None:
@@ -75,7 +75,7 @@ def test_each_category_of_two_channels_is_trained_on_and_held_out_with_its_share
     ),
     seed=st.integers(0, 9),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_channels_of_several_categories_are_divided_so_that_all_are_on_both_sides_where_the_others_allow_it(
     channels: list[dict[int, int]], seed: int
 ) -> None:

@@ -43,7 +43,7 @@ VIDEOS = st.dictionaries(NAMES, st.tuples(st.sampled_from(["", "x", "y", "z"]), 
     st.dictionaries(NAMES, NAMES, max_size=4),
     st.sampled_from(["channel", "video"]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_videos_are_split_as_if_every_closed_video_were_told(
     generations: list[Videos], new: Videos, groups: dict[str, str], by: str
 ) -> None:

@@ -31,7 +31,7 @@ def test_a_files_own_decode_times_are_kept_where_they_are_sound(own: list[int | 
 
 
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=40, unique=True))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_made_decode_times_rise_and_never_come_after_the_picture(shown: list[int]) -> None:
     times = _made_decode_times(shown)
     assert len(times) == len(shown)

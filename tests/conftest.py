@@ -47,13 +47,14 @@ def logging_as_before() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def charts(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Are drawn where a report is looked at: a report's take 1.3 CPU s, and each run, merge and removal writes one."""
-    from pipeline.report import page  # heavy
+def charts_and_previews(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Are made where a report is looked at: a report's take 2 CPU s, and each run, merge and removal writes one."""
+    from pipeline.report import page, samples  # heavy
 
     with pytest.MonkeyPatch.context() as changed:
         if request.path.parent.name not in ("report", "browse"):
             changed.setattr(page, "drawn", list)
+            changed.setattr(samples, "preview", lambda *clip: b"")
         yield
 
 

@@ -222,6 +222,7 @@ def places(similarity: Tensor) -> list[int]:
     return [row.index(n) + 1 for n, row in enumerate(order)]
 
 
+@pytest.mark.long
 def test_the_way_written_out_here_gives_the_published_similarities(stage2: HDVila) -> None:
     middle, other, ids, mask = golden_inputs(1, "small")
     assert middle is not None and other is not None

@@ -241,6 +241,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     ],
     "tests/pipeline/run/test_planned_beside.py, which sends them": ["pipeline/run/plan_messages"],
     "tests/train/models/test_wrapping.py, on every model": ["train/models/base"],
+    "tests/train/loop/test_run_folder.py and tests/train/data/test_index.py, which write by it": ["train/whole_file"],
     "tests/train/models/test_golden_hd_vila.py, against the published model": ["train/models/multimodal"],
     "tests/train/models/test_hd_vila.py, as HD-VILA has it": ["train/models/temperature"],
     "tests/train/models/test_golden_soho.py, against the published model": [

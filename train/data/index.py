@@ -8,7 +8,6 @@ every rank and in every run, so that the sample order can be planned on its orde
 
 import hashlib
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +40,7 @@ from manifests.sample_index import (
     write_index,
 )
 from manifests.shards import Manifest, ShardEntry, read_shard_rows
+from train.whole_file import whole_file
 
 READ_THREADS = 8
 COPY_BYTES = 4 << 20
@@ -243,16 +243,14 @@ def _joined(
 ) -> SampleColumns | None:
     """Joins the columns of index files in a file in `folder`, in the order of the split's shards; maps that."""
     path = _kept_path(manifest, split, folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with TemporaryDirectory(dir=folder) as scratch, IndexWriter(Path(scratch) / "columns") as writer:
-            for columns in _in_order(files, paths):
-                writer.add(columns)
-            writer.write(part, manifest.sha256)
-        part.rename(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with (
+        whole_file(path) as part,
+        TemporaryDirectory(dir=folder) as scratch,
+        IndexWriter(Path(scratch) / "columns") as writer,
+    ):
+        for columns in _in_order(files, paths):
+            writer.add(columns)
+        writer.write(part, manifest.sha256)
     return open_index(path, manifest.sha256)
 
 
@@ -291,14 +289,12 @@ def _safe(name: str) -> str:
 
 
 def _fetch(url: str, path: Path, storage_options: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with fsspec.open(url, "rb", **storage_options) as source, part.open("wb") as target:
-            shutil.copyfileobj(source, target, COPY_BYTES)
-        part.rename(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with (
+        whole_file(path) as part,
+        fsspec.open(url, "rb", **storage_options) as source,
+        part.open("wb") as target,
+    ):
+        shutil.copyfileobj(source, target, COPY_BYTES)
 
 
 def _kept_path(manifest: Manifest, split: str, cache: Path) -> Path:
@@ -317,14 +313,8 @@ def _kept_columns(manifest: Manifest, split: str, cache: Path | None) -> SampleC
 
 def _keep(columns: SampleColumns, manifest: Manifest, split: str, cache: Path) -> None:
     """Stores the columns in `cache`, for other processes and later starts."""
-    path = _kept_path(manifest, split, cache)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole_file(_kept_path(manifest, split, cache)) as part:
         write_index(columns, part, manifest.sha256)
-        part.rename(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_captions(

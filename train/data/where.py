@@ -6,7 +6,6 @@ later starts, read that. Rows are read a few shards at a time, and only the colu
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from manifests.shards import read_shard_rows
 from manifests.where import Expression, lines_in, with_flags, with_nulls
 from train.data.index import READ_THREADS, Index
 from train.sections import DataConfig
+from train.whole_file import whole_file
 
 Numbers = npt.NDArray[np.float64]
 
@@ -67,7 +67,8 @@ def chosen(index: Index, data: DataConfig, cache: Path) -> Index:
         choice = choose(index, data)
         log.warning("data.where, data.sample_weight: %s", choice.describe())
         refuse_none(choice, data)
-        _store(choice.weights, path)
+        with whole_file(path) as part:
+            np.save(part, choice.weights)
     weights: Numbers = np.load(path, mmap_mode="r")
     if bool((weights == 1).all()):
         return index
@@ -81,20 +82,12 @@ def chosen(index: Index, data: DataConfig, cache: Path) -> Index:
 def _only(index: Index, kept: npt.NDArray[np.int64], path: Path, choice: str) -> Index:
     """The index of these samples alone, in a file that all ranks map."""
     if not path.exists():
-        part = path.with_name(f".{path.name}.{os.getpid()}")
-        write_index(index.columns.take(kept), part, choice)
-        part.rename(path)
+        with whole_file(path) as part:
+            write_index(index.columns.take(kept), part, choice)
     columns = open_index(path, choice)
     if columns is None:
         raise UserError(f"{path}: is of other samples; delete it")
     return replace(index, columns=columns)
-
-
-def _store(weights: Numbers, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.npy")
-    np.save(part, weights)
-    part.rename(path)
 
 
 def refuse_none(choice: Choice, data: DataConfig) -> None:

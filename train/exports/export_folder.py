@@ -15,6 +15,7 @@ from torch import Tensor
 from manifests.errors import UserError
 from train.annotations.questions import Task
 from train.data.views import View
+from train.whole_file import whole_file
 
 FORMAT = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -82,12 +83,8 @@ def save_official(weights: Mapping[str, Tensor], out: Path, wrapper: str = "") -
     """Writes a published file in fp32, its state dict in a wrapper of this name; returns how many entries."""
     refuse_existing_file(out)
     state: dict[str, Any] = {key: x.float() if x.is_floating_point() else x for key, x in weights.items()}
-    part = out.with_name(f".{out.name}.part")
-    try:
+    with whole_file(out) as part:
         torch.save({"meta": {}, wrapper: state} if wrapper else state, part)
-        part.rename(out)
-    finally:
-        part.unlink(missing_ok=True)
     return len(weights)
 
 

@@ -26,6 +26,7 @@ from manifests.files import Files
 from manifests.lock import LOCK, LockLost, RunLock
 from train.distributed import Process, agree, gathered
 from train.loop.checkpoint import find_checkpoint
+from train.whole_file import whole_file
 
 log = logging.getLogger("hdvila")
 
@@ -101,12 +102,9 @@ def at_hand(run: str, *, best: bool = False) -> Path:
 
 
 def _download(place: Files, name: str, folder: Path) -> None:
-    target = folder / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{os.getpid()}")  # ranks of a machine may all do so
-    with place.open(name) as source, part.open("wb") as file:
+    # ranks of a machine may all do so
+    with whole_file(folder / name) as part, place.open(name) as source, part.open("wb") as file:
         shutil.copyfileobj(source, file, COPY_BYTES)
-    part.rename(target)
 
 
 def working_folder(url: str) -> Path:

@@ -24,6 +24,7 @@ from train.feed.batches import Batches, open_data
 from train.loop.bucket import Home
 from train.loop.checkpoint import Facts
 from train.rows import Rows
+from train.whole_file import whole_file
 
 EPOCHS = "epochs.json"
 
@@ -146,9 +147,8 @@ class EpochFeed:
         return recorded[known].manifest_sha256 if same else ""
 
     def _write_down(self) -> None:
-        part = self._run / f".{EPOCHS}"
-        part.write_text(json.dumps([asdict(epoch) for epoch in self.epochs], indent=1) + "\n")
-        part.rename(self._run / EPOCHS)
+        with whole_file(self._run / EPOCHS) as part:
+            part.write_text(json.dumps([asdict(epoch) for epoch in self.epochs], indent=1) + "\n")
         self._keep()
 
     def _say(self, text: str) -> None:

@@ -44,6 +44,7 @@ from train.models.base import Model
 from train.models.wrapping import autocast
 from train.rows import Rows
 from train.sections import ObserveConfig
+from train.whole_file import whole_file
 
 FLOPS_SOURCE = "counted: forward operators x 3"
 
@@ -377,9 +378,8 @@ def _progress_bar(from_step: int) -> Progress:
 def _continue_lines(path: Path, from_step: int) -> TextIO:
     """Opens the metrics file for appending; drops records past the step that a run resumes from, as they come again."""
     kept = [record for record in read_metrics(path.parent) if record.get("step", 0) <= from_step]
-    part = path.with_suffix(".part")
-    part.write_text("".join(json.dumps(record) + "\n" for record in kept))
-    part.rename(path)
+    with whole_file(path) as part:
+        part.write_text("".join(json.dumps(record) + "\n" for record in kept))
     return path.open("a")
 
 

@@ -24,6 +24,7 @@ from train.config import TrainConfig
 from train.distributed import Process, agree
 from train.loop.bucket import Home, at_address
 from train.loop.checkpoint import checkpoints, read_facts
+from train.whole_file import whole_file
 
 LOCK, REQUEUE, CHANGES = "run.lock", "requeue", "changes.jsonl"
 CHANGEABLE = ("optim.lr", "optim.lr_scale")
@@ -100,10 +101,8 @@ def claim(home: Home, config: TrainConfig, process: Process) -> None:
                     "warning: this run's schedule had ended and is stretched: its learning rate rises again", flush=True
                 )
     if process.is_first:
-        folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(yaml.safe_dump(config.record(), sort_keys=False))
-        part.rename(path)
+        with whole_file(path) as part:
+            part.write_text(yaml.safe_dump(config.record(), sort_keys=False))
         (folder / REQUEUE).unlink(missing_ok=True)
 
 
@@ -142,6 +141,5 @@ def _only_longer(folder: Path, newest: Files, changed: dict[str, tuple[Any, Any]
 
 def mark_requeue(folder: Path, step: int, n_steps: int) -> None:
     """Writes the mark that the run was stopped with a checkpoint and should be started again."""
-    part = folder / f".{REQUEUE}"
-    part.write_text(json.dumps({"step": step, "n_steps": n_steps}) + "\n")
-    part.rename(folder / REQUEUE)
+    with whole_file(folder / REQUEUE) as part:
+        part.write_text(json.dumps({"step": step, "n_steps": n_steps}) + "\n")

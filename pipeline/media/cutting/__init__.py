@@ -8,7 +8,7 @@ Spans may overlap and come in any order; a span that cannot be cut costs only it
 
 span.py      what goes in (a span) and what comes out
 window.py    the packets of a span, from the keyframe before it
-mp4.py       packets or frames into mp4 bytes without an edit list
+mp4.py       packets or frames into mp4 bytes, read alike with and without edit list
 remux.py     modes remux and keyframe: packets as they are
 exact.py     mode exact: frames encoded again
 audio.py     audio that has to be encoded

@@ -1,10 +1,11 @@
-"""mp4 bytes without an edit list, in which file time = source time - a whole number of milliseconds.
+"""mp4 bytes in which file time = source time - a whole number of milliseconds, with or without the edit list.
 
-An mp4 track without an edit list begins at its first packet's decode time, which is 0. To keep video and audio in sync,
-the pictures' decode times all move until the first is 0, and all presentation times stay true. Readers that ignore edit
-lists (decord, torchcodec) and those that apply them then agree; and since no sample lasts longer than its picture, the
-number of pictures over the track's duration is their rate, by which some readers find a picture (torchcodec's mode
-approximate).
+A track's first decode time is 0. To keep video and audio in sync, the pictures' decode times all move until the first
+is 0, and all presentation times stay true; FFmpeg's edit list says the same again. So readers that ignore edit lists
+and those that apply them agree. Without one FFmpeg seeks by decode times: whoever asks for a picture right before a
+keyframe (a browser, PyAV) is given the keyframe, whose decode time is earlier. No sample lasts longer than its picture,
+so the number of pictures over the track's duration is their rate, by which some readers find a picture (torchcodec's
+mode approximate).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pipeline.media.cutting.span import ticks_of
 _MAX_TIMESCALE = 10_000_000
 """Most ticks per second that a track may have; above that, times are rounded to microseconds."""
 
-_MUXER = {"fflags": "+bitexact", "use_editlist": "0", "movflags": "+disable_chpl+faststart"}
+_MUXER = {"fflags": "+bitexact", "movflags": "+disable_chpl+faststart"}
 
 
 def new_mp4(buffer: io.BytesIO, ticks_per_s: int) -> Any:
@@ -35,7 +36,7 @@ def new_mp4(buffer: io.BytesIO, ticks_per_s: int) -> Any:
     def read_again(_url: str, _flags: int, _options: object) -> io.BytesIO:
         return io.BytesIO(buffer.getvalue())
 
-    options = _MUXER | {"video_track_timescale": str(ticks_per_s)}
+    options = _MUXER | {"video_track_timescale": str(ticks_per_s), "movie_timescale": str(ticks_per_s)}
     return av.open(buffer, "w", format="mp4", options=options, io_open=read_again)
 
 
@@ -59,7 +60,7 @@ def write_mp4(pictures: Track, audio: Track | None, base_s: Fraction) -> bytes:
     """Writes the mp4. `base_s` is the time on the tracks' clock that becomes file time 0; no frame may be shown before.
 
     Audio that begins less than a millisecond before `base_s` is shifted onto it; where audio begins later, its first
-    packet is stretched back to 0, since a track cannot begin later without an edit list.
+    packet is stretched back to 0: for readers that ignore edit lists a track cannot begin later.
     """
     buffer = io.BytesIO()
     scale = timescale(pictures.time_base)

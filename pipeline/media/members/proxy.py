@@ -67,7 +67,7 @@ class ProxyWriter:
         self._mux(self._stream.encode(small))
 
     def _mux(self, packets: list[Any]) -> None:
-        """A track without an edit list begins at its first decode time: moved to 0, whenever its frame is shown."""
+        """Decode times begin at 0, whenever the first frame is shown: its time is true without the edit list too."""
         for packet in packets:
             if self._early is None:
                 self._early = packet.dts

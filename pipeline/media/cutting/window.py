@@ -144,18 +144,18 @@ def _run_of(packets: Iterator[Any], bounds: _Bounds) -> list[Any]:
 
 def _checked(run: list[Any], bounds: _Bounds, span: Span) -> PictureWindow:
     packets = [packet for packet in run if packet.pts >= run[0].pts]
-    inside = [packet for packet in packets if bounds.start <= packet.pts < bounds.end]
-    if not inside:
+    times = [packet.pts for packet in packets if bounds.start <= packet.pts < bounds.end and not packet.is_discard]
+    if not times:
         raise Unusable(Reason.SPAN_OUTSIDE, f"no frame begins between {span.start_ms} and {span.end_ms} ms")
     if len({packet.pts for packet in packets}) < len(packets):
         raise Unusable(Reason.BROKEN_MEDIA, "two frames have the same time")
     if any(packet.is_corrupt for packet in packets if packet.pts >= bounds.start):
         raise Unusable(Reason.BROKEN_MEDIA, "packets are marked as damaged")
-    if any(packet.is_discard for packet in inside):
+    if any(packet.is_discard for packet in packets if min(times) < packet.pts < max(times)):
         raise Unusable(Reason.UNSUPPORTED_MEDIA, "an edit list hides frames inside it; use cut.mode: exact")
     if any(packet.has_sidedata("new_extradata") for packet in packets[1:]):
         raise Unusable(Reason.UNSUPPORTED_MEDIA, "the video's parameters change inside the clip")
-    return PictureWindow(packets, sum(packet.pts < bounds.start for packet in packets), len(inside))
+    return PictureWindow(packets, sum(packet.pts < min(times) for packet in packets), len(times))
 
 
 def _with_a_frame_each(packets: list[Any], stream: Any) -> list[Any]:

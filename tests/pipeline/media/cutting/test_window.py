@@ -58,19 +58,22 @@ def test_a_windows_packets_are_whole_shown_and_of_one_kind() -> None:
     bounds, span = _Bounds(start=2000, end=4000, earliest=0), Span(0, 2000, 4000)
 
     def window(**changes: Any) -> Any:
-        run = [a_packet(1000, is_keyframe=True), a_packet(900), a_packet(2000), a_packet(3000), a_packet(4000)]
+        run = [a_packet(1000, is_keyframe=True), *map(a_packet, (900, 2000, 3000, 4000, 2500))]
         for key, (at, value) in changes.items():
             setattr(run[at], key, value)
         return _checked(run, bounds, span)
 
     good = window()
-    assert (shown(good.packets), good.first_frame, good.n_frames) == ([1000, 2000, 3000, 4000], 1, 2)
-    assert window(is_corrupt=(0, True)).n_frames == 2, "what is shown before the clip may be damaged"
-    assert window(has_sidedata=(0, lambda name: True)).n_frames == 2
-    assert window(is_discard=(4, True)).n_frames == 2, "what is hidden after the clip is only referred to"
+    assert (shown(good.packets), good.first_frame, good.n_frames) == ([1000, 2000, 3000, 4000, 2500], 1, 3)
+    assert window(is_corrupt=(0, True)).n_frames == 3, "what is shown before the clip may be damaged"
+    assert window(has_sidedata=(0, lambda name: True)).n_frames == 3
+    assert window(is_discard=(4, True)).n_frames == 3, "what is hidden after the clip is only referred to"
+    assert window(is_discard=(3, True)).n_frames == 2, "and what is hidden at its end"
+    later = window(is_discard=(2, True))
+    assert (later.first_frame, later.n_frames) == (2, 2)
     for changes, words in [
         ({"is_corrupt": (2, True)}, "marked as damaged"),
-        ({"is_discard": (3, True)}, "an edit list hides frames inside it"),
+        ({"is_discard": (5, True)}, "an edit list hides frames inside it"),
         ({"pts": (3, 2000)}, "the same time"),
         ({"has_sidedata": (3, lambda name: name == "new_extradata")}, "parameters change"),
     ]:

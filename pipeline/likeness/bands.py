@@ -93,7 +93,8 @@ class Room:
 
     def __init__(self, n_hashes: int) -> None:
         n = -(-n_hashes // 8) * 8
-        self.slots, self.bit, self.found = np.empty(n, np.uint64), np.empty(n, np.uint8), np.empty(n, np.uint8)
+        self.slots, self.byte = np.empty(n, np.uint64), np.empty(n, np.uint64)
+        self.bit, self.found = np.empty(n, np.uint8), np.empty(n, np.uint8)
 
 
 class Groups:
@@ -120,31 +121,28 @@ class Groups:
         n_set = np.bitwise_count(self._words)
         self._n_before = np.cumsum(n_set, dtype=np.int32) - n_set
 
-    def asked_for(self, hashes: Hashes, room: Room) -> Int64:
-        """The rows of hashes, for as many as there is room, in slots that some query is in."""
+    def asked_for(self, hashes: Hashes, room: Room) -> tuple[Int64, Int64]:
+        """(rows, their slots' numbers) of hashes, for as many as there is room, in slots that some query is in."""
         n = len(hashes)
-        slots, bit, found = room.slots[:n], room.bit[:n], room.found[:n]
+        slots, byte, bit, found = room.slots[:n], room.byte[:n], room.bit[:n], room.found[:n]
         _beginnings(hashes, self._shift, self._bits, self._slot_bits, slots)
         np.bitwise_and(slots, 7, out=bit, casting="unsafe", dtype=np.uint8)
-        np.right_shift(slots, np.uint64(3), out=slots)
-        self._bytes.take(slots.view(np.int64), out=found, mode="clip")
+        np.right_shift(slots, np.uint64(3), out=byte)
+        self._bytes.take(byte.view(np.int64), out=found, mode="clip")
         np.right_shift(found, bit, out=found)
         np.bitwise_and(found, 1, out=found)
         n_words = -(-n // 8)
         room.found[n : 8 * n_words] = 0
-        return _rows_of(room.found[: 8 * n_words].view(np.uint64))
+        rows = _rows_of(room.found[: 8 * n_words].view(np.uint64))
+        slots = slots.take(rows, mode="clip")
+        word = (slots >> np.uint64(6)).view(np.int64)
+        below = (np.uint64(1) << (slots & np.uint64(63))) - np.uint64(1)
+        n_below = np.bitwise_count(self._words.take(word, mode="clip") & below)
+        return rows, np.asarray(self._n_before.take(word, mode="clip") + n_below, np.int64)
 
     def of(self, hashes: Hashes) -> Hashes:
         """[N] the group of each hash."""
         return group_of(hashes, self._shift, self._bits)
-
-    def slots_of(self, hashes: Hashes) -> Int64:
-        """[N] the number of the slot of each of some hashes that `asked_for` named."""
-        slots = _beginnings(hashes, self._shift, self._bits, self._slot_bits, np.empty_like(hashes))
-        word = (slots >> np.uint64(6)).view(np.int64)
-        below = (np.uint64(1) << (slots & np.uint64(63))) - np.uint64(1)
-        n_below = np.bitwise_count(self._words.take(word, mode="clip") & below)
-        return np.asarray(self._n_before.take(word, mode="clip") + n_below, np.int64)
 
     def numbers(self, hashes: Hashes, slots: Int64) -> Int64:
         """[N] the number of the group of each hash, given its slot; -1 if no query is in that group."""

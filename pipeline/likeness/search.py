@@ -78,17 +78,18 @@ class Search:
 
     def scan(self, hashes: Hashes, owners: Owners) -> None:
         """Takes the hashes of the next items."""
-        maybe: list[list[tuple[Int64, Int64]]] = [[(_NONE, _NONE)] for _ in self._bands]
-        for begin in range(0, len(hashes), _AT_A_TIME):
-            some = hashes[begin : begin + _AT_A_TIME]
-            for of_band, band in zip(maybe, self._bands, strict=True):
-                rows, slots = band.maybe_near(some, self._room)
-                of_band.append((begin + rows, slots))
-        near = [band.near(hashes, of_band, owners) for of_band, band in zip(maybe, self._bands, strict=True)]
+        near = [band.near(hashes, self._maybe(band, hashes), owners) for band in self._bands]
         if self._nearness.apart is not None and near:
             near = self._of_two(hashes, owners, near)
         for band, some_near in zip(self._bands, near, strict=True):
             band.keep(some_near, owners)
+
+    def _maybe(self, band: _Band, hashes: Hashes) -> list[tuple[Int64, Int64]]:
+        found = [(_NONE, _NONE)]
+        for begin in range(0, len(hashes), _AT_A_TIME):
+            rows, slots = band.maybe_near(hashes[begin : begin + _AT_A_TIME], self._room)
+            found.append((begin + rows, slots))
+        return found
 
     def found(self) -> Int64:
         """Distinct (index owner << 32 | query owner) of the matches so far."""
@@ -140,9 +141,8 @@ class _Band:
 
     def maybe_near(self, hashes: Hashes, room: Room) -> tuple[Int64, Int64]:
         """(row, slot) of rows near the only query of their slot, and of rows whose slot has several queries."""
-        rows = self._groups.asked_for(hashes, room)
+        rows, slots = self._groups.asked_for(hashes, room)
         some = hashes.take(rows, mode="clip")
-        slots = self._groups.slots_of(some)
         only = self._only_hash.take(slots, mode="clip")
         maybe = np.flatnonzero(self._is_near(some, only) | (only == NOTHING))
         return rows[maybe], slots[maybe]

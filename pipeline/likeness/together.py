@@ -61,12 +61,11 @@ def _have_two_near(
 def _n_near(rows: Hashes, columns: Hashes, max_distance: int) -> Int64:
     """[N] how many hashes of columns [C, N] are near any of rows [R, N]."""
     differs, distance = np.empty_like(columns), np.empty(columns.shape, np.uint8)
-    near, is_near = np.zeros((2, *columns.shape), np.bool_)
+    least = np.full(columns.shape, 255, np.uint8)
     for row in rows:
         np.bitwise_xor(row, columns, out=differs)
-        np.bitwise_count(differs, out=distance)
-        is_near |= np.less_equal(distance, max_distance, out=near)
-    return np.asarray(np.count_nonzero(is_near, axis=0), np.int64)
+        np.minimum(least, np.bitwise_count(differs, out=distance), out=least)
+    return np.asarray(np.count_nonzero(least <= max_distance, axis=0), np.int64)
 
 
 def _padded(hashes: Hashes, begins: Int64, n: Int64) -> Hashes:

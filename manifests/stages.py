@@ -151,7 +151,7 @@ TABLE = (
         void_by="packs",
         aliases=("fetch", "scenes", "cut", "members", "checks"),
         again="unit",
-        made_by=14,
+        made_by=15,
         unit="video",
     ),
     StageFacts(

@@ -4,11 +4,12 @@ This is the DCT hash known as pHash: scale the brightness to 32 x 32, take the 8
 transform, and set a bit for each above their median. It is implemented here since the library (ImageHash) brings
 SciPy and wavelets along; a test compares the two.
 
-A picture has ten hashes, each of a different region, since what is done to copies spoils some and spares others:
+A picture has eight hashes, each of a different region, since what is done to copies spoils some and spares others:
 a logo or a subtitle bar spares the inner region, a crop at one end of the longer side the square at the other end,
 blurred pillars the strip in the middle, and fill above and below an upright copy too, whose strip is the original's
 whole picture; after a crop on all sides, the copy's whole picture is the original's middle or, after one of 15 % a
-side, its inner region; after a crop at a single side, it is nearly the original without an eighth.
+side, its inner region, and after one of 10 % its middle is the original's inner region; after a crop at one end of the
+shorter side, it is nearly the original without an eighth.
 """
 
 from __future__ import annotations
@@ -24,23 +25,23 @@ HASH_BYTES = 8
 NOTHING = 0
 """The hash of a region without anything to recognise it by (black, white, a flat colour)."""
 
-WHOLE, MIDDLE, CENTRE, BEGIN, END, INNER, BUT_TOP, BUT_FOOT, BUT_LEFT, BUT_RIGHT = range(10)
-"""Columns of the hashes: the whole picture inside its bars; 88 % of each side; the central strip of 9:16 (of an
-upright picture 16:9), which pillars at both sides (fill above and below) leave as it is; the largest square at the left
-(or upper) end and at the right (or lower) end; 70 % of each side; all but an eighth of the height or width at one side.
+WHOLE, MIDDLE, INNER, BEGIN, END, BUT_BEGIN, BUT_END, CENTRE = range(8)
+"""Columns of the hashes: the whole picture inside its bars; 86 and 72 % of each side; the largest square at the left
+(or upper) end and at the right (or lower) end; all but an eighth of the shorter side at its upper (or left) end, and at
+the other; the central strip of 9:16 (of an upright picture 16:9), which pillars at both sides (fill above and below)
+leave as it is: of the picture with its bars, since blurred fill of one brightness is none.
 """
-N_HASHES = 10
-
-_BUT = (BUT_TOP, BUT_FOOT, BUT_LEFT, BUT_RIGHT)
+N_HASHES = 8
 
 ALIGNED = (
-    *((WHOLE, region) for region in (WHOLE, MIDDLE, CENTRE, INNER, *_BUT)),
-    *((region, WHOLE) for region in (MIDDLE, CENTRE, INNER, *_BUT)),
-    *((region, region) for region in (MIDDLE, CENTRE, BEGIN, END, INNER)),
+    *((WHOLE, region) for region in (WHOLE, MIDDLE, CENTRE, INNER, BUT_BEGIN, BUT_END)),
+    *((region, WHOLE) for region in (MIDDLE, CENTRE, INNER, BUT_BEGIN, BUT_END)),
+    *((MIDDLE, INNER), (INNER, MIDDLE)),
+    *((region, region) for region in (CENTRE, BEGIN, END, INNER)),
 )
 """Pairs of regions that may show the same if either is an altered copy of the other."""
 
-VERSION = b"\x04"
+VERSION = b"\x05"
 """First byte of a `phashes` value."""
 
 _MIN_CONTRAST = 4.0
@@ -68,9 +69,9 @@ _TURNED_BITS = np.uint64(0x5555555555555555)
 _OF_ONE_BRIGHTNESS = 16
 """A row or column whose brightest and darkest pixel are no further apart belongs to a bar."""
 
-_MIDDLE_SHARE, _INNER_SHARE = 0.88, 0.7
+_MIDDLE_SHARE, _INNER_SHARE = 0.86, 0.72
 _CUT_SHARE = 1 / 8
-"""Share of the height or width; near enough to crops of 10 and of 15 %."""
+"""Share of the shorter side; near enough to crops of 10 and of 15 %."""
 _STRIP_SHAPE = 9 / 16
 _SIDE = 32
 """Rows and columns that a region is scaled to, of the mean brightness of each; also the steps in which OpenCV's `remap`
@@ -114,18 +115,19 @@ class ClipHashes:
 
     def finish(self) -> None:
         """Hashes the pictures that wait and lets them go: the whole of each, and the regions of those that are new."""
-        pictures = [_without_bars(luma) for luma in self._waiting]
-        self._waiting.clear()
-        new: list[tuple[int, NDArray[np.uint8]]] = []
+        lumas, self._waiting = self._waiting, []
+        pictures = [_without_bars(luma) for luma in lumas]
+        wholes, new = _hashes_of(pictures, WHOLE, WHOLE + 1), list[int]()
         before = self._pictures[-1][WHOLE] if self._pictures else NOTHING
-        for picture, whole in zip(pictures, _hashes_of(pictures, WHOLE, WHOLE + 1), strict=True):
+        for i, whole in enumerate(wholes):
             if whole == NOTHING or (before != NOTHING and (whole ^ before).bit_count() <= _REPEATED):
                 continue
             before = whole
-            new.append((whole, picture))
-        regions = _hashes_of([picture for _, picture in new], WHOLE + 1, N_HASHES)
-        n = N_HASHES - 1
-        self._pictures += [(whole, *regions[i * n : (i + 1) * n]) for i, (whole, _) in enumerate(new)]
+            new.append(i)
+        regions = _hashes_of([pictures[i] for i in new], WHOLE + 1, CENTRE)
+        centres = _hashes_of([lumas[i] for i in new], CENTRE, N_HASHES)
+        n = CENTRE - WHOLE - 1
+        self._pictures += [(wholes[i], *regions[k * n : (k + 1) * n], centres[k]) for k, i in enumerate(new)]
 
 
 def _hashes_of(pictures: list[NDArray[np.uint8]], first: int, last: int) -> list[int]:
@@ -155,20 +157,18 @@ Box = tuple[int, int, int, int]
 
 def _boxes(height: int, width: int) -> list[Box]:
     """The regions of a picture of this size, in the order of the columns."""
-    side = min(height, width)
-    strip = round(side * _STRIP_SHAPE)
-    down, right = round(height * _CUT_SHARE), round(width * _CUT_SHARE)
+    if height > width:
+        return [(top, rows, left, columns) for left, columns, top, rows in _boxes(width, height)]
+    strip, cut = round(height * _STRIP_SHAPE), round(height * _CUT_SHARE)
     return [
         (0, height, 0, width),
         _inner(height, width, _MIDDLE_SHARE),
-        ((height - strip) // 2, strip, 0, width) if height > width else (0, height, (width - strip) // 2, strip),
-        (0, side, 0, side),
-        (height - side, side, width - side, side),
         _inner(height, width, _INNER_SHARE),
-        (down, height - down, 0, width),
-        (0, height - down, 0, width),
-        (0, height, right, width - right),
-        (0, height, 0, width - right),
+        (0, height, 0, height),
+        (0, height, width - height, height),
+        (cut, height - cut, 0, width),
+        (0, height - cut, 0, width),
+        (0, height, (width - strip) // 2, strip),
     ]
 
 
@@ -258,4 +258,4 @@ def mirrored(hashes: Hashes) -> Hashes:
 
 def mirrored_pictures(hashes: Hashes) -> Hashes:
     """Like `mirrored`, for pictures x N_HASHES: the squares at the two ends also change places."""
-    return mirrored(hashes)[:, [WHOLE, MIDDLE, CENTRE, END, BEGIN, INNER, BUT_TOP, BUT_FOOT, BUT_RIGHT, BUT_LEFT]]
+    return mirrored(hashes)[:, [WHOLE, MIDDLE, INNER, END, BEGIN, BUT_BEGIN, BUT_END, CENTRE]]

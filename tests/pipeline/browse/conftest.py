@@ -15,7 +15,7 @@ from pipeline.browse.rows import Rows
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import reject_row
 from pipeline.engine.work.unit import Reject
-from pipeline.media.phash import pack_hashes
+from pipeline.media.phash import N_HASHES, pack_hashes
 from tests.pipeline.browse.client import Client, serving
 from tests.pipeline.query.conftest import cache  # noqa: F401 - a cache folder of its own for every test
 
@@ -48,7 +48,7 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setattr(toys, "_json_fields", lambda *given: {**fields(*given), **said, "channel_id": HOSTILE})
     texts = {"title": HOSTILE, "channel": HOSTILE, "license": HOSTILE, "url": "javascript:alert(1)"}
     monkeypatch.setattr(toys, "_video_row", lambda *given: {**row(*given), **texts, "channel_id": HOSTILE})
-    looks = {"phashes": pack_hashes([(7,) * 10] * 3)}
+    looks = {"phashes": pack_hashes([(7,) * N_HASHES] * 3)}
     monkeypatch.setattr(toys, "_pack_row", lambda *given: {**pack(*given), **looks})
     store = a_run(tmp_path / "hostile")
     lost = Reject(Reason.PRIVATE, "hostile0000", detail=HOSTILE)

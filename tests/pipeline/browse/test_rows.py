@@ -12,7 +12,7 @@ from pipeline.browse.filters import equal_statement, inlined, like_statement, re
 from pipeline.browse.rows import Rows
 from pipeline.dataset.remove import remove
 from pipeline.engine.store.store import Store
-from pipeline.media.phash import pack_hashes
+from pipeline.media.phash import N_HASHES, pack_hashes
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.query.ask import ask
 from tests.pipeline.browse.conftest import a_run
@@ -77,7 +77,7 @@ def test_the_clips_that_look_like_one_are_those_of_the_nearest_hashes(
     row = toys._pack_row
 
     def with_hashes(video_id: str, n: int, *given: object) -> dict[str, object]:
-        pictures = [(9,) * 10, (looks[n] + (64 if video_id[-1] == "1" else 0),) * 10, (5,) * 10]
+        pictures = [(look,) * N_HASHES for look in (9, looks[n] + (64 if video_id[-1] == "1" else 0), 5)]
         return {**row(video_id, n, *given), "phashes": pack_hashes(pictures)}  # type: ignore[arg-type]
 
     monkeypatch.setattr(toys, "_pack_row", with_hashes)

@@ -147,15 +147,16 @@ def _checked(run: list[Any], bounds: _Bounds, span: Span) -> PictureWindow:
     times = [packet.pts for packet in packets if bounds.start <= packet.pts < bounds.end and not packet.is_discard]
     if not times:
         raise Unusable(Reason.SPAN_OUTSIDE, f"no frame begins between {span.start_ms} and {span.end_ms} ms")
+    first, last = min(times), max(times)
     if len({packet.pts for packet in packets}) < len(packets):
         raise Unusable(Reason.BROKEN_MEDIA, "two frames have the same time")
     if any(packet.is_corrupt for packet in packets if packet.pts >= bounds.start):
         raise Unusable(Reason.BROKEN_MEDIA, "packets are marked as damaged")
-    if any(packet.is_discard for packet in packets if min(times) < packet.pts < max(times)):
+    if any(packet.is_discard for packet in packets if first < packet.pts < last):
         raise Unusable(Reason.UNSUPPORTED_MEDIA, "an edit list hides frames inside it; use cut.mode: exact")
     if any(packet.has_sidedata("new_extradata") for packet in packets[1:]):
         raise Unusable(Reason.UNSUPPORTED_MEDIA, "the video's parameters change inside the clip")
-    return PictureWindow(packets, sum(packet.pts < min(times) for packet in packets), len(times))
+    return PictureWindow(packets, sum(packet.pts < first for packet in packets), len(times))
 
 
 def _with_a_frame_each(packets: list[Any], stream: Any) -> list[Any]:

@@ -301,7 +301,7 @@ def like_statement(clip_id: str) -> Sql:
     middle = "3 + 128 * (((octet_length(phashes) - 1) // 64) // 2)"
     text = (
         f"WITH looks AS (SELECT clip_id, ('0x' || substr(hex(phashes), {middle}, 16))::UBIGINT AS look FROM packs"
-        " WHERE octet_length(phashes) > 64 AND status = 'success')"
+        " WHERE octet_length(phashes) > 64 AND hex(phashes) LIKE '05%' AND status = 'success')"
         " SELECT l.clip_id, bit_count(xor(l.look, this.look)) AS bits"
         " FROM looks l, (SELECT look FROM looks WHERE clip_id = ? LIMIT 1) this"
         f" ORDER BY bits, l.clip_id <> ?, l.clip_id LIMIT {MOST_ALIKE}"

@@ -231,8 +231,11 @@ def pack_hashes(pictures: Iterable[PictureHashes]) -> bytes:
 
 
 def unpack_all(values: Iterable[bytes]) -> tuple[Hashes, NDArray[np.int64]]:
-    """Decodes N `phashes` values: (hashes, pictures x N_HASHES, value after value; [N] number of pictures of each)."""
-    bodies = [value[len(VERSION) :] for value in values]
+    """Decodes N `phashes` values: (hashes, pictures x N_HASHES, value after value; [N] number of pictures of each).
+
+    A value of another VERSION, which is of other regions, has none.
+    """
+    bodies = [value[len(VERSION) :] if value.startswith(VERSION) else b"" for value in values]
     counts = np.array([len(body) for body in bodies], np.int64) // (N_HASHES * HASH_BYTES)
     return np.frombuffer(b"".join(bodies), ">u8").astype(np.uint64).reshape(-1, N_HASHES), counts
 

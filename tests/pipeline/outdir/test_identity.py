@@ -102,9 +102,11 @@ def test_another_version_of_a_stage_is_refused_and_redo_makes_it_again(store: St
 
 
 def test_versions_can_be_mixed_and_both_are_kept_on_record(store: Store) -> None:
+    store.write("alike/pictures/00000/items.parquet", b"by the hashes of the version before")
     check_identity(store, Config(), mix=True, versions=NEWER_MEDIA)
 
     assert store.committed("media") == {"u"} and stages_made_by(store)["media"] == [NOW, NOW + 1]
+    assert not store.names("alike/pictures/00000"), "what is compared is made anew, by hashes of one version"
     check_identity(store, Config(), versions=NEWER_MEDIA)
 
 

@@ -1,6 +1,6 @@
 """Thousands of listed videos over 15 very unequal categories, sharing a few small media files, for tests and benches.
 
-Some of them misbehave in every known way; `expected_ends` gives, for each video, the result that a crawl should have.
+Some of them misbehave, in every known way.
 """
 
 import itertools

@@ -1,6 +1,6 @@
 """Files that are there whole or not at all, whoever is killed while writing."""
 
-import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 def whole_file(path: Path) -> Iterator[Path]:
     """Gives a hidden path beside this one, to be written; at the end it takes this one's place. Makes the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    part = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
     try:
         yield part
         part.rename(path)

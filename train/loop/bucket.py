@@ -203,7 +203,7 @@ class Copies:
         found: dict[str, tuple[int, int]] = {}
         for path in self.here.rglob("*"):
             parts = path.relative_to(self.here).parts
-            unfinished = any(part.startswith(".") for part in parts) or path.suffix == ".part"
+            unfinished = any(part.startswith(".") for part in parts)
             others = bool(self._node) and not parts[0].startswith(OF_A_NODE)
             if unfinished or others or parts[0] in ONLY_HERE or path.is_dir():
                 continue

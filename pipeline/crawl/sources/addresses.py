@@ -15,7 +15,7 @@ from pipeline.config.crawl import CrawlConfig
 from pipeline.config.sources import UrlsConfig
 from pipeline.engine.work.unit import Rejected
 from pipeline.media.source_files import FileSeen
-from pipeline.site import addresses
+from pipeline.site import addresses as web
 from pipeline.site.hosts import PoliteHosts
 from pipeline.site.networks import is_public
 from pipeline.site.redact import redact
@@ -51,7 +51,7 @@ def refuse_address(url: str, config: UrlsConfig) -> None:
         if not any(url.startswith(f"{bucket.rstrip('/')}/") for bucket in config.buckets) or "/../" in url:
             raise Rejected(Reason.BAD_ADDRESS, f"{redact(url)[:200]}: not in a bucket that urls.buckets names")
         return
-    addresses.as_requested(url)
+    web.as_requested(url)
     if is_of_site(url):
         why = "a video of the site in a list whose first rows name none; give such rows a file of their own"
         raise Rejected(Reason.BAD_ADDRESS, f"{redact(url)[:200]}: {why}")
@@ -64,7 +64,7 @@ def fetch(url: str, target: Path, by: Asker, patience_s: float, max_bytes: int) 
     if is_in_bucket(url):
         refuse_address(url, by.config)
         return _from_bucket(url, target, max_bytes)
-    return _asked(url, by, patience_s, max_bytes, lambda limits: addresses.download(url, target, limits))
+    return _asked(url, by, patience_s, max_bytes, lambda limits: web.download(url, target, limits))
 
 
 def look(url: str, by: Asker, patience_s: float, *, by_tag: bool = True) -> FileSeen:
@@ -72,12 +72,10 @@ def look(url: str, by: Asker, patience_s: float, *, by_tag: bool = True) -> File
     host gives parts, its middle and tail. Raises what `fetch` raises.
     """
 
-    def piece(start: int) -> addresses.Piece:
+    def piece(start: int) -> web.Piece:
         if is_in_bucket(url):
             return _piece_of_object(url, start)
-        return _asked(
-            url, by, patience_s, HEAD_BYTES, lambda limits: addresses.piece_of(url, start, HEAD_BYTES, limits)
-        )
+        return _asked(url, by, patience_s, HEAD_BYTES, lambda limits: web.piece_of(url, start, HEAD_BYTES, limits))
 
     refuse_address(url, by.config)
     head = piece(0)
@@ -117,17 +115,17 @@ def is_in_bucket(url: str) -> bool:
     return url.partition("://")[0] in ("s3", "gs")
 
 
-def _asked(url: str, by: Asker, patience_s: float, max_bytes: int, ask: Callable[[addresses.Limits], Answer]) -> Answer:
+def _asked(url: str, by: Asker, patience_s: float, max_bytes: int, ask: Callable[[web.Limits], Answer]) -> Answer:
     config, crawl = by.config, by.crawl
     refuse_address(url, config)
-    limits = addresses.Limits(
+    limits = web.Limits(
         max_bytes,
-        timeout_s=addresses.SOCKET_TIMEOUT_S,
+        timeout_s=web.SOCKET_TIMEOUT_S,
         total_s=crawl.fetch_time_limit_s,
-        slowest_bytes_per_s=addresses.SLOWEST_BYTES_PER_S,
+        slowest_bytes_per_s=web.SLOWEST_BYTES_PER_S,
         may_ask=(lambda _: True) if config.allow_private else is_public,
     )
-    host = urlsplit(addresses.as_requested(url)).hostname or ""
+    host = urlsplit(web.as_requested(url)).hostname or ""
     n_tries = n_refused = 0
     while True:
         if (paused_s := by.hosts.turn(host, config.gap_s, patience_s)) > 0:
@@ -143,7 +141,7 @@ def _asked(url: str, by: Asker, patience_s: float, max_bytes: int, ask: Callable
                     raise Rejected(error.reason, error.detail, retry_after_s=paused_s) from None
                 continue
             n_tries += 1
-            if n_tries == addresses.VIDEO_TRIES or error.reason.class_ is not ReasonClass.LATER:
+            if n_tries == web.VIDEO_TRIES or error.reason.class_ is not ReasonClass.LATER:
                 raise Rejected(error.reason, error.detail, retry_after_s=crawl.politeness.later_s) from None
             time.sleep(crawl.retry_wait_s * 2 ** (n_tries - 1))
 
@@ -160,11 +158,11 @@ def _from_bucket(url: str, target: Path, max_bytes: int) -> str:
         raise Rejected(Reason.UNAVAILABLE, "no such object") from None
 
 
-def _piece_of_object(url: str, start: int) -> addresses.Piece:
+def _piece_of_object(url: str, start: int) -> web.Piece:
     try:
         with fsspec.open(url, "rb") as remote:
             remote.seek(start)
-            return addresses.Piece(remote.read(HEAD_BYTES), int(remote.size), _tag_of(remote), is_part=True)
+            return web.Piece(remote.read(HEAD_BYTES), int(remote.size), _tag_of(remote), is_part=True)
     except FileNotFoundError:
         raise Rejected(Reason.UNAVAILABLE, "no such object") from None
 

@@ -83,8 +83,8 @@ def save_official(weights: Mapping[str, Tensor], out: Path, wrapper: str = "") -
     """Writes a published file in fp32, its state dict in a wrapper of this name; returns how many entries."""
     refuse_existing_file(out)
     state: dict[str, Any] = {key: x.float() if x.is_floating_point() else x for key, x in weights.items()}
-    with whole_file(out) as part:
-        torch.save({"meta": {}, wrapper: state} if wrapper else state, part)
+    with whole_file(out) as part, part.open("wb") as file:  # to a path, torch would write that path's name into it too
+        torch.save({"meta": {}, wrapper: state} if wrapper else state, file)
     return len(weights)
 
 

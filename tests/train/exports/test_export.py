@@ -20,7 +20,7 @@ from train.cli import app
 from train.config import TrainConfig
 from train.distributed import process_from_environment
 from train.exports.export import NO_TOKENIZER, OFFICIAL_LICENCE, OWN_LICENCE, export, model_card, write_official
-from train.exports.export_folder import Origin
+from train.exports.export_folder import Origin, save_official
 from train.feed.tokenizer import Tokenizer, tokenizer_from_captions
 from train.loop.fit import StopRequest, fit
 from train.models import HDVila, build_model
@@ -102,6 +102,13 @@ def test_a_tiny_model_is_no_official_checkpoint_and_the_message_says_so(tmp_path
     with pytest.raises(UserError, match=r"only the published size .* this is `tiny`"):
         write_official(tmp_path / "out", tmp_path / "official.bin")
     assert not (tmp_path / "official.bin").exists()
+
+
+def test_the_same_weights_are_the_same_published_file(tmp_path: Path) -> None:
+    for name in ("one.bin", "other.bin"):
+        assert save_official({"x": torch.ones(2, dtype=torch.float16)}, tmp_path / name) == 1
+    assert (tmp_path / "one.bin").read_bytes() == (tmp_path / "other.bin").read_bytes()
+    assert torch.load(tmp_path / "one.bin")["x"].dtype == torch.float32
 
 
 def test_a_run_is_exported_by_the_command_uploaded_and_used(

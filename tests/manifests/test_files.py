@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import tempfile
 import uuid
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,15 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(
 
     assert files.read("a") == b"old"
     assert [path.name for path in Path(files.root).iterdir() if path.is_file()] == ["a"]
+
+
+def test_a_file_from_another_file_system_is_copied(files: Files) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        local = Path(memory) / "local"
+        local.write_bytes(b"finished")
+        files.put(local, "a")
+    assert files.read("a") == b"finished"
+    assert files.sweep() == 0
 
 
 def bucket() -> Files:

@@ -114,6 +114,6 @@ def compare_again_what_is_lost(store: Store, kinds: Sequence[Kind]) -> None:
         lost = [path for path in lost if not store.exists(path)]
         lost += [file.path for file in loose_files(store, head, [kind.stage], ("compared", "matches")) if file.fault]
         if lost:
-            said = "gone or damaged (remove takes it back too): everything is compared again from the beginning"
+            said = "gone or damaged (remove and --mix take it back): everything is compared again from the beginning"
             log.warning("%s/%s: %s", store.url, lost[0], said)
             store.uncommit(kind.stage, *store.committed(kind.stage))

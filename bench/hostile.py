@@ -117,6 +117,7 @@ def _run_child(case: Case, folder: Path, writer: int) -> None:
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     tempfile.tempdir = str(folder)
     page.drawn = list  # charts show numbers alone, and are drawn by a process of their own
+    sys.dont_write_bytecode = True  # what Python itself writes is no escape
     sys.addaudithook(_watch(folder, result))
     try:
         result.reason = case.run(work)

@@ -43,8 +43,6 @@ ALIGNED = (
 
 VERSION = b"\x05"
 """First byte of a `phashes` value."""
-_BEFORE, _COLUMNS_BEFORE = b"\x04", [0, 1, 5, 3, 4, 6, 7, 2]
-"""That of ten hashes a picture, and which of them stand for these."""
 
 _MIN_CONTRAST = 4.0
 """Standard deviation of brightness (of 255) below which a picture counts as flat."""
@@ -235,17 +233,11 @@ def pack_hashes(pictures: Iterable[PictureHashes]) -> bytes:
 def unpack_all(values: Iterable[bytes]) -> tuple[Hashes, NDArray[np.int64]]:
     """Decodes N `phashes` values: (hashes, pictures x N_HASHES, value after value; [N] number of pictures of each).
 
-    One of the version before is read as if it were of these regions, which are nearly the same; an older one has none.
+    One of another version has none: its hashes are of other regions.
     """
-    bodies = [_body(value) for value in values]
+    bodies = [value[len(VERSION) :] if value.startswith(VERSION) else b"" for value in values]
     counts = np.array([len(body) for body in bodies], np.int64) // (N_HASHES * HASH_BYTES)
     return np.frombuffer(b"".join(bodies), ">u8").astype(np.uint64).reshape(-1, N_HASHES), counts
-
-
-def _body(value: bytes) -> bytes:
-    if value.startswith(_BEFORE):
-        return np.frombuffer(value, ">u8", offset=len(_BEFORE)).reshape(-1, 10)[:, _COLUMNS_BEFORE].tobytes()
-    return value[len(VERSION) :] if value.startswith(VERSION) else b""
 
 
 def show_something(hashes: Hashes) -> NDArray[np.bool_]:

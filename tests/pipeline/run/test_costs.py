@@ -11,7 +11,8 @@ REPO = Path(__file__).resolve().parents[3]
 
 
 def test_every_cost_says_its_unit_and_where_it_comes_from() -> None:
-    kinds = ("python -m bench.", "HD-VILA-100M as published", "assumed: ", "yt-dlp's source", "YouTube's documentation")
+    benches, publishers = ("python -m bench.", "git show "), ("HD-VILA-100M as", "yt-dlp's source", "YouTube's doc")
+    kinds = (*benches, *publishers, "assumed: ")
     for name, cost in read_costs().items():
         assert cost.value > 0 and cost.unit and cost.source.startswith(kinds), name
         if cost.source.startswith("python"):

@@ -170,14 +170,14 @@ def test_a_host_that_refuses_pauses_and_nothing_is_lost(tmp_path: Path) -> None:
     row = {"id": "a", "url": f"{address}/film.mp4", "caption_url": f"{address}/film.vtt"}
     table.write_text(json.dumps(row) + "\n")
 
-    store = run(tmp_path / "out", table, gap_s=0.3, pauses_s=(0.5,))
+    store = run(tmp_path / "out", table, gap_s=0.6, pauses_s=(0.5,))
     server.shutdown()
 
     assert set(samples(store)) == {"a_00000"}
     gaps = [later - earlier for earlier, later in itertools.pairwise(Refusing.asked)]
     assert len(gaps) == 3, "the refused request was made again, and the film was looked at and fetched"
     assert gaps[0] > 0.9, "the host said when it may be asked again"
-    assert min(gaps[1:]) > 0.28
+    assert min(gaps[1:]) > 0.4  # of 0.6: a busy machine delays one request and not the next
 
 
 def test_a_list_whose_clips_all_have_texts_needs_no_track(site: str, tmp_path: Path) -> None:

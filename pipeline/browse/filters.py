@@ -19,6 +19,7 @@ from itertools import pairwise
 from typing import Any
 
 from manifests.errors import UserError
+from pipeline.media.phash import HASH_BYTES, N_HASHES, VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,10 +299,11 @@ def like_statement(clip_id: str) -> Sql:
     """The clips whose middle picture differs in the fewest of the 64 bits of its hash (pipeline/media/phash.py), as
     (id, bits), the clip itself first; no row if it has no hash.
     """
-    middle = "3 + 128 * (((octet_length(phashes) - 1) // 64) // 2)"
+    size = N_HASHES * HASH_BYTES
+    middle = f"{2 * len(VERSION) + 1} + {2 * size} * (((octet_length(phashes) - {len(VERSION)}) // {size}) // 2)"
     text = (
         f"WITH looks AS (SELECT clip_id, ('0x' || substr(hex(phashes), {middle}, 16))::UBIGINT AS look FROM packs"
-        " WHERE octet_length(phashes) > 64 AND hex(phashes) LIKE '05%' AND status = 'success')"
+        f" WHERE octet_length(phashes) > {size} AND hex(phashes) LIKE '{VERSION.hex()}%' AND status = 'success')"
         " SELECT l.clip_id, bit_count(xor(l.look, this.look)) AS bits"
         " FROM looks l, (SELECT look FROM looks WHERE clip_id = ? LIMIT 1) this"
         f" ORDER BY bits, l.clip_id <> ?, l.clip_id LIMIT {MOST_ALIKE}"

@@ -11,7 +11,7 @@ shards: manifest.json and manifest.parquet, read and written. where: an expressi
 tars: the headers of tars, a stranger's too
 sample_index: index/*.arrow: where each member of each sample lies, a file for each split and generation, mapped
     into memory by trainers; foreign_index: what is checked before a stranger's is believed
-reasons: the closed list of reason codes
+reasons: the closed list of reason codes. retired: commands, options and settings that are gone, and what to use instead
 checks, members: the checks of a clip and the members of a sample: keys, defaults, reasons, fields
 categories.yaml: the 15 categories, HD-VILA's shares, seed queries
 funnel, membership, columns: what became of every candidate; ids looked up among millions by sorted hashes; columns of

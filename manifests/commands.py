@@ -1,18 +1,28 @@
 """What the commands of both programs have in common on a command line."""
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperGroup
 
 from manifests.errors import UserError
+from manifests.retired import retired_command
 
 
 class PlainErrors(TyperGroup):
     """Commands whose errors do not show the validation library's own words."""
+
+    retired: ClassVar[Mapping[str, str]]
+    """The program's commands and options that are gone, and what to use instead."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Finds the command that the arguments name. UserError for one that is retired, or has a retired option."""
+        if said := retired_command(args, self.retired):
+            raise UserError(said)
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command that the arguments name."""

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from manifests.errors import ConfigError
+from manifests.retired import retired_setting
 from manifests.wrong_value import field_at, sections_in, wrong_value
 
 M = TypeVar("M", bound=BaseModel)
@@ -126,6 +127,8 @@ def _problem_lines(model: type[BaseModel], problem: dict[str, Any]) -> list[str]
         return [f"{key}.{name}: is required ({field.description})" for name, field in inside]
     if problem["type"] == "invalid_key":  # a number or a date instead of a name
         return [f"{key}: no such key"]
+    if instead := retired_setting(".".join(p for p in problem["loc"] if isinstance(p, str)), problem["input"]):
+        return [f"{key}: no longer there; {instead}"]
     if problem["type"] != "extra_forbidden":
         return [f"{key or 'the whole file'}: {wrong_value(model, problem)}"]
     nearest = _sibling(model, problem["loc"]) or nearest_key(model, [p for p in problem["loc"] if isinstance(p, str)])

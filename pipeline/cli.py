@@ -18,6 +18,7 @@ from typer.main import get_command
 from manifests.commands import PlainErrors
 from manifests.errors import StorageErrorsExplained
 from manifests.exits import ExitsByTheTable, epilog, epilog_of_all
+from manifests.retired import PIPELINE
 from manifests.version import print_version
 from pipeline.engine.run.memory import return_freed_memory
 from pipeline.engine.run.progress import set_up_logging
@@ -91,6 +92,8 @@ class _WhenAskedFor(Mapping[str, Any]):
 
 class _Commands(PlainErrors):
     """All commands of the program."""
+
+    retired = PIPELINE
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)

@@ -5,6 +5,7 @@ import typer
 from manifests.commands import PlainErrors
 from manifests.errors import StorageErrorsExplained
 from manifests.exits import ExitsByTheTable, epilog, epilog_of_all
+from manifests.retired import TRAIN
 from manifests.version import print_version
 from train.commands.adapt import adapt
 from train.commands.check import check
@@ -20,8 +21,15 @@ from train.commands.init import init
 
 PROGRAM = "hdvila-train"
 
+
+class _Commands(PlainErrors):
+    """All commands of the program."""
+
+    retired = TRAIN
+
+
 app = typer.Typer(
-    cls=PlainErrors,
+    cls=_Commands,
     help="Train HD-VILA on shards that hdvila-pipeline made.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -1,0 +1,37 @@
+"""Names that earlier versions of this code had: commands, options and settings, each with what to use instead.
+
+Whoever writes one of them is told so in one line, by both programs (`manifests/commands.py` looks a command line up,
+`manifests/settings.py` a key or a value). Nothing else in the code knows that these names ever existed.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+PIPELINE: Mapping[str, str] = MappingProxyType({})
+"""Commands (`pause`) and options (`merge --push`) of hdvila-pipeline that are gone: what to use instead."""
+
+TRAIN: Mapping[str, str] = MappingProxyType({})
+"""Commands and options of hdvila-train that are gone: what to use instead."""
+
+SETTINGS: Mapping[str, str] = MappingProxyType({})
+"""Keys (`crawl.a_key`, places in lists left out), whole sections, and values (`media.mode=fast`) that are gone, of both
+programs: what to use instead.
+"""
+
+
+def retired_command(line: Sequence[str], gone: Mapping[str, str]) -> str:
+    """What to say of a command line that names a retired command or option; "" if it names none."""
+    if not line:
+        return ""
+    names = [line[0], *(f"{line[0]} {word.partition('=')[0]}" for word in line[1:] if word.startswith("-"))]
+    found = next((name for name in names if name in gone), "")
+    return f"{found}: no longer there; {gone[found]}" if found else ""
+
+
+def retired_setting(key: str, value: object = None) -> str:
+    """What to use instead of a retired key or value; "" if neither the key, a section around it, nor the value is."""
+    if instead := SETTINGS.get(f"{key}={value}"):
+        return instead
+    parts = key.split(".")
+    sections = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+    return next((SETTINGS[section] for section in sections if section in SETTINGS), "")

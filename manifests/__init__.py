@@ -17,7 +17,7 @@ categories.yaml: the 15 categories, HD-VILA's shares, seed queries
 funnel, membership, columns: what became of every candidate; ids looked up among millions by sorted hashes; columns of
     numbers that lie in files
 review: report/review.json, what people found who looked at clips
-run_status, time_left, audit: status.json and control.json of a run; how long a job still takes; report.json, the
+run_status, time_left, audit: status.json of a run; how long a job still takes; report.json, the
     numbers that requirements are held against
 plugins: steps that other installed packages bring, by entry point
 settings, yaml_text, wrong_value: how configurations are declared and read; identity and operational keys; what is

@@ -7,7 +7,14 @@ Whoever writes one of them is told so in one line, by both programs (`manifests/
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-PIPELINE: Mapping[str, str] = MappingProxyType({})
+PIPELINE: Mapping[str, str] = MappingProxyType(
+    {
+        "pause": "send the run SIGTERM: it stops with everything saved",
+        "resume": "start the same `run` again: it goes on from what is committed",
+        "identity": "stop the run, change crawl.identities in its YAML, and start it again",
+        "rates": "stop the run, change the rates in its YAML, and start it again",
+    }
+)
 """Commands (`pause`) and options (`merge --push`) of hdvila-pipeline that are gone: what to use instead."""
 
 TRAIN: Mapping[str, str] = MappingProxyType({})

@@ -1,50 +1,28 @@
-"""Two small files at the top of an output directory: a run's status, and people's requests to it.
+"""status.json at the top of an output directory: a run's status, written by the driver every few seconds and at
+its end.
 
-    status.json     written by the driver every few seconds and at its end; `hdvila-pipeline status` reads it
-    control.json    written by `hdvila-pipeline pause`, `resume`, `identity` and `rates`; the run reads it as it works
-
-Both are read leniently: unknown fields are ignored, a damaged file counts as missing.
+It is read leniently: unknown fields are ignored, a damaged file counts as missing.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from manifests.time_left import TimeLeft
 
 STATUS_NAME = "status.json"
-CONTROL_NAME = "control.json"
 
-PositiveRate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-State = Literal["running", "paused", "draining", "ended"]
+State = Literal["running", "draining", "ended"]
 
 VERSION = 1
 """Of status.json and `status --json`: raised when a field goes or changes its meaning; new ones may come any time."""
 
 STALE_S = 60.0
 """A run that has not written its status for this many seconds, and has not ended, is considered dead."""
-
-
-class Control(BaseModel):
-    """What a person asks of a run."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    paused: bool = False
-    """While this is set no new unit starts; those in flight finish."""
-    paused_identities: tuple[str, ...] = ()
-    """These identities of the crawl are paused; the others go on."""
-    videos_per_hour: dict[str, PositiveRate] = Field(default_factory=dict)
-    """By identity; overrides the configuration, like the next two."""
-    identity_requests_per_minute: dict[str, PositiveRate] = Field(default_factory=dict)
-    """For each identity, by kind of request."""
-    most_requests_per_minute: dict[str, PositiveRate] = Field(default_factory=dict)
-    """For all identities together, by kind of request."""
 
 
 class StageStatus(BaseModel):

@@ -81,7 +81,7 @@ def _refuse_full_disk(folders: list[Path]) -> None:
 
 def _wait_for_the_site(config: RunConfig, store: Store, stop: StopRequest) -> None:
     saved = read_state(store).get("identities", [])
-    paused = {was["name"] for was in saved if was.get("paused_s", 0.0) > 0 or was.get("by_hand")}
+    paused = {was["name"] for was in saved if was.get("paused_s", 0.0) > 0}
     asking = [identity for identity in config.crawl.pool() if identity.name not in paused]
     patience_s = config.engine.outage_s if {"list", "extract"} & {*store.stages()} else 0.0
     try:

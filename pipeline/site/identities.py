@@ -27,7 +27,6 @@ class IdentityState(TypedDict, total=False):
     name: str
     paused_s: float
     captions_paused_s: float
-    by_hand: bool
     why: str
     level: int
     videos: int
@@ -62,7 +61,6 @@ class Identity:
     captions: Breaker = field(default_factory=Breaker)
     probe_until: float = 0.0
     paused_for: str = ""  # the subject whose refusal opened the breaker
-    by_hand: bool = False
     canary_at: float = -math.inf
     odd_words: str = ""  # a sentence that no rule knows, and the videos in a row that were refused with it
     odd_subjects: set[str] = field(default_factory=set)
@@ -82,8 +80,6 @@ class Identity:
 
     def free_at(self, captions: bool) -> float:
         """When it may ask again, considering its pauses only."""
-        if self.by_hand:
-            return math.inf
         return max(self.breaker.paused_until, self.probe_until, self.captions.paused_until if captions else 0.0)
 
     def facts(self, now: float) -> IdentityState:
@@ -92,7 +88,6 @@ class Identity:
             "name": self.name,
             "paused_s": round(max(0.0, self.breaker.paused_until - now), 3),
             "captions_paused_s": round(max(0.0, self.captions.paused_until - now), 3),
-            "by_hand": self.by_hand,
             "why": self.breaker.why,
             "level": self.breaker.level,
             "videos": self.n_leases,

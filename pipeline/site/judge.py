@@ -156,7 +156,7 @@ class Judge:
         asked.serves_others = False
         is_sure = failed.pause is Pause.HARD or asked.breaker.level >= len(self._pauses_s)
         asked.blocked = failed.detail if is_sure and failed.reason is Reason.UNKNOWN_ANSWER else ""
-        able = [identity for identity in self._identities.values() if not identity.by_hand]
+        able = [*self._identities.values()]
         if asked.blocked and all(identity.blocked for identity in able):
             each = "; ".join(f"identity {identity.name}: {identity.blocked}" for identity in able)
             return Ruling(stop=Reason.UNKNOWN_BLOCK, detail=f"nobody gets an answer: {each}")
@@ -197,7 +197,7 @@ class Judge:
             asked.n_lost += 1
             most = DEAD_PROXY_STOPS if asked.n_answers else NO_NETWORK_STOPS
             asked.dead = failure.detail if asked.n_lost >= most else asked.dead
-        able = [identity for identity in self._identities.values() if not identity.by_hand]
+        able = [*self._identities.values()]
         if not asked.dead or not all(identity.dead for identity in able):
             return None
         each = "; ".join(f"identity {identity.name}: {identity.dead}" for identity in able)

@@ -1,4 +1,4 @@
-"""Pauses as people see them: the state that a run saves, a one-line summary, and identities paused by hand."""
+"""Pauses as people see them: the state that a run saves, and a one-line summary."""
 
 import logging
 import threading
@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
-from pipeline.engine.run.status_files import read_control, write_control
 from pipeline.engine.store.store import Store
 from pipeline.site.identities import IdentityState, PolitenessState
 
@@ -25,14 +24,6 @@ class Watched(Protocol):
     """Something with a state to show: Politeness, local or in an actor."""
 
     def snapshot(self) -> PolitenessState: ...
-
-
-def pause_by_hand(store: Store, name: str, *, paused: bool) -> None:
-    """Pauses an identity by name, or resumes it; a run notices within seconds."""
-    control = read_control(store)
-    names = set(control.paused_identities)
-    changed = names | {name} if paused else names - {name}
-    write_control(store, control.model_copy(update={"paused_identities": tuple(sorted(changed))}))
 
 
 def read_state(store: Store, now: float | None = None) -> PolitenessState:
@@ -92,7 +83,7 @@ def log_pauses_of(polite: Watched, requests: dict[str, int], every_s: float = 5.
 
 
 def _is_paused(identity: IdentityState) -> bool:
-    return identity["paused_s"] > 0 or bool(identity.get("by_hand"))
+    return identity["paused_s"] > 0
 
 
 def describe_pauses(snapshot: PolitenessState) -> str:
@@ -102,16 +93,14 @@ def describe_pauses(snapshot: PolitenessState) -> str:
         return ""
     by_why: dict[str, list[IdentityState]] = {}
     for identity in paused:
-        by_why.setdefault("" if identity.get("by_hand") else identity["why"], []).append(identity)
+        by_why.setdefault(identity["why"], []).append(identity)
     parts = ", ".join(_describe_alike(why, alike) for why, alike in by_why.items())
     return f"{len(paused)} of {len(snapshot['identities'])} identities: {parts}; no work is lost"
 
 
 def _describe_alike(why: str, alike: Sequence[IdentityState]) -> str:
-    """Identities that are paused for the same reason; "": by hand."""
+    """Identities that are paused for the same reason."""
     names = [identity["name"] for identity in alike]
     shown = ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if names[MOST_NAMED:] else "")
-    if not why:
-        return f"{shown} paused by hand (hdvila-pipeline identity resume {names[0]} DIR)"
     first, last = (f"{pick(identity['paused_s'] for identity in alike):.0f}" for pick in (min, max))
     return f"{shown} paused for another {first if first == last else f'{first} to {last}'} s ({why})"

@@ -10,7 +10,7 @@ In one process it is a plain object; on Ray it lives in an async named actor, so
 Each identity has its own buckets; an optional ceiling limits all of them together. Buckets start and restart empty,
 not full: an actor that dies and comes back must not let a burst through.
 pipeline.site.judge says what a report means. After a pause one video is let through as a probe, and the others wait for
-its answer. A person can pause an identity by name too (`identity pause`).
+its answer.
 """
 
 import asyncio
@@ -24,9 +24,7 @@ from functools import partial
 from typing import Protocol
 
 from manifests.errors import is_passing, storage_errors
-from manifests.run_status import Control
 from pipeline.config.crawl import CrawlConfig, PolitenessConfig
-from pipeline.engine.run.status_files import read_control
 from pipeline.engine.store.store import Store
 from pipeline.outdir.retries import write_retry
 from pipeline.site.api_quota import ApiQuota
@@ -36,7 +34,7 @@ from pipeline.site.fresh_looks import FreshLook, FreshLooks
 from pipeline.site.identities import Identity, PolitenessState, alarm_of
 from pipeline.site.judge import UNKNOWN_REFUSALS, Judge, Ruling
 from pipeline.site.pauses import STATE_FILE, read_state
-from pipeline.site.rates import Rates, rates_of
+from pipeline.site.rates import pace_of, per_minute
 from pipeline.site.sentinels import Sentinels
 
 POLL_S = 0.25
@@ -47,7 +45,7 @@ JITTER = 0.3
 PROBE_S = 60.0
 """How long a probe's answer is waited for before another video may be one; the first pause, if that is shorter."""
 
-SAVE_EVERY_S, READ_CONTROL_EVERY_S = 15.0, 5.0
+SAVE_EVERY_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +110,7 @@ class Politeness:
         self._dice = dice or random.Random(0)
         self._lock = threading.Lock()
         self._buckets: dict[tuple[str, str, str], Bucket] = {}
-        self._born = self._saved_at = self._control_read_at = clock()
+        self._born = self._saved_at = clock()
         self._identities = {
             name: Identity(name, empty_bucket(per_hour / 3600, JITTER, self._born, self._dice))
             for name, per_hour in identities.items()
@@ -121,10 +119,8 @@ class Politeness:
         self._judge = Judge(self._identities, config.pauses_s, clock, self._stretch)
         self._sentinels = Sentinels()
         self._looks = FreshLooks()
-        self._configured = dict(identities)
-        self._rates = rates_of(config, identities, Control())
+        self._pace = pace_of(config, identities)
         self._remember_pauses()
-        self._read_control()
         self._store = replace(store, patience_s=0.0) if store else None
 
     async def lease(
@@ -136,8 +132,6 @@ class Politeness:
         `among`: only these may be chosen (empty: all). `captions`: identities whose captions are paused are left out.
         """
         waited_s = 0.0
-        if self._clock() - self._control_read_at > READ_CONTROL_EVERY_S:
-            await asyncio.to_thread(self._if_the_store_answers, self._read_control)
         while True:
             with self._lock:
                 name, wait_s, all_paused = self._choose(self._clock(), prefer, avoid, among, captions)
@@ -182,38 +176,26 @@ class Politeness:
         asks = self._identities[identity]
         with self._lock:
             now = self._clock()
-            if (paused_s := self._paused_s(asks, now)) > 0:
-                return paused_s
+            if asks.breaker.paused_until > now:
+                return asks.breaker.paused_until - now
             wait_s = max(bucket.reserve(now) for bucket in self._buckets_of(identity, host, kind))
             asks.requests[kind] += 1
         await asyncio.sleep(wait_s)
         with self._lock:
-            return self._paused_s(asks, self._clock())
-
-    def _paused_s(self, identity: Identity, now: float) -> float:
-        return self._config.pauses_s[0] if identity.by_hand else max(0.0, identity.breaker.paused_until - now)
+            return max(0.0, asks.breaker.paused_until - self._clock())
 
     def _buckets_of(self, identity: str, host: str, kind: str) -> list[Bucket]:
         """The bucket of the identity, and that of all identities together if there is a ceiling."""
         buckets = [self._bucket((identity, host, kind))]
-        if kind in self._rates.most:
+        if kind in self._config.most_requests_per_minute:
             buckets.append(self._bucket(("", host, kind)))
         return buckets
 
     def _bucket(self, key: tuple[str, str, str]) -> Bucket:
         if key not in self._buckets:
-            per_second = self._rates.per_minute(key[0], key[2]) / 60
+            per_second = per_minute(self._config, key[0], key[2]) / 60
             self._buckets[key] = empty_bucket(per_second, JITTER, self._born, self._dice)
         return self._buckets[key]
-
-    def _apply_rates(self, rates: Rates) -> None:
-        """Applies new rates to existing buckets: gaps change from the next token on, no extra token is given out."""
-        self._rates = rates
-        for name, identity in self._identities.items():
-            identity.bucket.interval_s = 3600 / rates.videos_per_hour[name]
-        for (name, _, kind), bucket in self._buckets.items():
-            if name or kind in rates.most:
-                bucket.interval_s = 60 / rates.per_minute(name, kind)
 
     async def report(
         self, identity: str, subject: str, failure: Failure | None, signature: str = "", about: str = "video"
@@ -294,8 +276,8 @@ class Politeness:
         return {
             "at": wall,
             "requests": dict(sorted(requests.items())),
-            "videos_per_hour": round(self._rates.pace.videos_per_hour, 1),
-            "binds": self._rates.pace.binds,
+            "videos_per_hour": round(self._pace.videos_per_hour, 1),
+            "binds": self._pace.binds,
             "sentinels": {kind: [*ids] for kind, ids in self._sentinels.known().items()},
             "identities": [
                 {**identity.facts(now), "alarm": alarm_of(identity.name, verdicts)}
@@ -318,19 +300,6 @@ class Politeness:
         with self._lock:
             state = self._snapshot()
         self._store.write_json(STATE_FILE, state)
-
-    def _read_control(self) -> None:
-        """Applies a person's requests: identities paused by name, and new rates."""
-        self._control_read_at = self._clock()
-        if self._store is None:
-            return
-        control = read_control(self._store)
-        rates = rates_of(self._config, self._configured, control)
-        with self._lock:
-            for identity in self._identities.values():
-                identity.by_hand = identity.name in control.paused_identities
-            if rates != self._rates:
-                self._apply_rates(rates)
 
     def _remember_pauses(self) -> None:
         """Resumes pauses that were running when the last run ended: a restart must not circumvent a block."""

@@ -168,7 +168,7 @@ class _Driver:
             self._between()
             if self._desk.stop.is_due:
                 self._drain()
-            elif not self._desk.is_paused:
+            else:
                 went_on |= self._fill() >= MOST_AT_ONCE
             self._desk.note_turn(clock.now() - began)
             self._handle_next(0.0 if went_on else PLAN_POLL_S if self._planner.is_busy else POLL_S)
@@ -295,8 +295,6 @@ class _Driver:
             finished = self._executor.collect(wait_s)
             if finished:
                 next(live for live in self._live if live.has_in_flight(finished)).handle(finished)
-        elif self._desk.is_paused:
-            clock.sleep(wait_s)
         elif due := [at for live in self._live if (at := live.next_at()) is not None]:
             clock.sleep(min(wait_s, max(0.0, min(due) - clock.now())))
         elif self._planner.is_busy:

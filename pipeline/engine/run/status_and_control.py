@@ -1,4 +1,4 @@
-"""Where people meet the run: status.json out, control.json in, the stop request; checked between units."""
+"""Where people meet the run: status.json out, the stop request in; checked between units."""
 
 from __future__ import annotations
 
@@ -14,19 +14,17 @@ from types import TracebackType
 from manifests.errors import UserError, storage_errors
 from manifests.exits import ExitCode
 from manifests.lock import LockLost
-from manifests.run_status import STATUS_NAME, Control, RunStatus, StageStatus, State
+from manifests.run_status import STATUS_NAME, RunStatus, StageStatus, State
 from manifests.stages import n_units, rank_of
 from manifests.time_left import TimeLeft
 from pipeline.engine.run import clock
 from pipeline.engine.run.drain import StopRequest
 from pipeline.engine.run.progress import RunProgress, log
 from pipeline.engine.run.spending import FREE, Prices, Spending
-from pipeline.engine.run.status_files import read_control
 from pipeline.engine.store.store import Store
 
 TAKE_EVERY_S = 1.0
 WRITE_EVERY_S = 5.0
-READ_EVERY_S = 5.0
 BEAT_S = 15.0
 """A status that is older is written once more, so that a loop that waits for something long is not taken for dead. So
 often a run also says where it is, unless a terminal shows it.
@@ -34,7 +32,7 @@ often a run also says where it is, unless a terminal shows it.
 
 
 class Desk:
-    """Publishes the run's status and reads what people asked of the run. Writes at most every few seconds.
+    """Publishes the run's status, at most every few seconds, and knows whether the run is asked to stop.
 
     Stages with the same name (the batches of media) share one line: finished ones plus those under way. As a context
     manager it writes the final status (how the run ended), unless another run has taken over. With `publishes` false,
@@ -70,18 +68,10 @@ class Desk:
         self._active_s: dict[str, float] = {}
         self._has_begun = False
         self._started_at = time.time()
-        self._taken = self._written = self._read = float("-inf")
-        self._control = Control()
+        self._taken = self._written = float("-inf")
         self._last: RunStatus | None = None
         self._ended = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="status", daemon=True)
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether control.json asks for a pause, as of a few seconds ago."""
-        if clock.now() - self._read > READ_EVERY_S:
-            self._control, self._read = read_control(self._store), clock.now()
-        return self._control.paused
 
     def begin(self) -> None:
         """Loads, once, what earlier runs did of each stage."""
@@ -202,12 +192,10 @@ class Desk:
             self._write("ended", str(error or ""), _exit_code(error))
 
     def _state(self) -> State:
-        if self.stop.is_due:
-            return "draining"
-        return "paused" if self._control.paused else "running"
+        return "draining" if self.stop.is_due else "running"
 
     def _write(self, state: State, detail: str = "", exit_code: int = 0) -> None:
-        self._time_left = self._foresee(self._lines) if state in ("running", "paused") else None
+        self._time_left = self._foresee(self._lines) if state == "running" else None
         status = RunStatus(
             state=state,
             host=socket.gethostname(),

@@ -10,13 +10,12 @@ import pytest
 
 from manifests.lock import RunLock
 from manifests.reasons import Reason
-from manifests.run_status import Control, StageStatus
+from manifests.run_status import StageStatus
 from pipeline.engine.run import clock
 from pipeline.engine.run.drain import Drained, StopRequest
 from pipeline.engine.run.driver import run_lines
 from pipeline.engine.run.lines import Line, one_chain
 from pipeline.engine.run.status_and_control import Desk
-from pipeline.engine.run.status_files import write_control
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, Outcome
 from pipeline.engine.work.executor import Finished
@@ -153,24 +152,6 @@ def test_units_that_end_within_a_second_share_a_commit_and_the_last_waits_for_no
 
     sizes = sorted(len(store.read_json(f"commits/toy/{name}")["units"]) for name in store.names("commits/toy"))
     assert sizes == [1, 4, 4], "at once, and then as a second has passed"
-
-
-def test_a_paused_run_gives_nothing_out_and_looks_every_second(
-    run: Callable[..., Late], store: Store, time_: Jumping
-) -> None:
-    write_control(store, Control(paused=True))
-    seen: list[int] = []
-
-    def between() -> None:
-        seen.append(len(executor.in_flight))
-        if time_.at >= 9:
-            write_control(store, Control(paused=False))
-
-    executor = Late()
-    run(Lasting({"a": 0.0}), executor=executor, desk=Desk(store, publishes=False), between=between)
-
-    assert [s for s in time_.slept if s] == [1.0] * 12, "control.json is read at 0, 6 and 12 s: every five seconds"
-    assert not any(seen) and store.committed("toy") == {"a"}
 
 
 def stopped(run: Callable[..., Late], store: Store, executor: Late, *stages: Lasting, at_s: float, **more: Any) -> str:

@@ -1,6 +1,5 @@
 """One identity: what bounds it, pauses that go on after a restart, and alarms where it fares far worse than others."""
 
-import math
 import random
 
 from manifests.reasons import Reason
@@ -14,14 +13,12 @@ def an_identity() -> Identity:
     return Identity("one", Bucket(1.0, 0.0, random.Random(0)))
 
 
-def test_a_pause_of_captions_holds_back_captions_alone_and_one_by_hand_everything() -> None:
+def test_a_pause_of_captions_holds_back_captions_alone() -> None:
     one = an_identity()
     one.captions = Breaker(50.0, 1, "captions_refused")
     assert (one.free_at(captions=False), one.free_at(captions=True)) == (0.0, 50.0)
     one.breaker = Breaker(70.0, 2, "bot_check")
     assert one.free_at(captions=True) == 70.0
-    one.by_hand = True
-    assert one.free_at(captions=False) == math.inf
 
 
 def test_pauses_go_on_with_what_was_left_of_them() -> None:

@@ -1,4 +1,4 @@
-"""Pauses: they survive a restart, can be asked for by hand, and are logged once."""
+"""Pauses: they survive a restart, and are logged once."""
 
 import inspect
 import threading
@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.store.store import Store
-from pipeline.site.pauses import describe_pauses, log_pauses_of, pause_by_hand, read_state
+from pipeline.site.pauses import describe_pauses, log_pauses_of, read_state
 from pipeline.site.politeness import Politeness
 from tests.pipeline.site.toys import BOT, Clock, Punctual, run
 
@@ -25,21 +25,6 @@ def test_pauses_survive_a_restart_and_are_what_is_left_of_them(tmp_path: Path) -
     assert "one paused for another 6 s (bot_check)" in describe_pauses(second.snapshot())
     clock.now += 100
     assert read_state(store, clock.now)["identities"][0]["paused_s"] == 0
-
-
-def test_a_person_pauses_an_identity_by_name_while_the_run_goes_on(tmp_path: Path) -> None:
-    clock, store = Clock(), Store(str(tmp_path))
-    store.write_json("control.json", {"paused": True})
-    polite = Politeness(PolitenessConfig(), {"one": 3.6e6, "two": 3.6e6}, store=store, clock=clock, wall_clock=clock)
-    pause_by_hand(store, "one", paused=True)
-    clock.now += 6
-    assert run(polite.lease(0.0, prefer="one")).identity == "two"
-    assert run(polite.take("one", "youtube.com", "page")) > 0
-    assert "one paused by hand" in describe_pauses(polite.snapshot())
-    pause_by_hand(store, "one", paused=False)
-    clock.now += 6
-    assert run(polite.lease(0.0, prefer="one")).identity == "one"
-    assert store.read_json("control.json")["paused"] is True
 
 
 def test_what_is_left_of_pauses_is_never_more_than_was_saved(tmp_path: Path) -> None:
@@ -74,13 +59,13 @@ class Watched:
 
 
 def test_pauses_and_alarms_are_told_once_for_each_identity(caplog: pytest.LogCaptureFixture) -> None:
-    def state(name: str, paused_s: float = 0.0, alarm: str = "", by_hand: bool = False) -> dict[str, Any]:
+    def state(name: str, paused_s: float = 0.0, alarm: str = "") -> dict[str, Any]:
         asked = {"requests": {"page": 2, "player": 3}}
-        return {"name": name, "paused_s": paused_s, "alarm": alarm, "by_hand": by_hand, "why": "bot_check", **asked}
+        return {"name": name, "paused_s": paused_s, "alarm": alarm, "why": "bot_check", **asked}
 
     well, odd = state("one"), state("two", alarm="no 720p four times as often")
-    by_hand = state("one", by_hand=True)
-    watched: Any = Watched([well, odd], [well, odd], [by_hand, odd], [by_hand, odd], [well, odd], [well, odd])
+    paused = state("one", paused_s=60.0)
+    watched: Any = Watched([well, odd], [well, odd], [paused, odd], [paused, odd], [well, odd], [well, odd])
     before = set(threading.enumerate())
     requests: dict[str, int] = {}
     with log_pauses_of(watched, requests, every_s=0.001):
@@ -91,7 +76,7 @@ def test_pauses_and_alarms_are_told_once_for_each_identity(caplog: pytest.LogCap
     assert requests == {"one": 5, "two": 5}
     assert [record.getMessage() for record in caplog.records] == [
         "identity two: no 720p four times as often",
-        "1 of 2 identities: one paused by hand (hdvila-pipeline identity resume one DIR); no work is lost",
+        "1 of 2 identities: one paused for another 60 s (bot_check); no work is lost",
         "all identities active again",
     ]
     assert inspect.signature(log_pauses_of).parameters["every_s"].default == 5.0, "soon enough to be seen"

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +10,7 @@ from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.store.store import Store
 from pipeline.site.failures import Failure, Pause
 from pipeline.site.judge import Ruling
-from pipeline.site.pauses import STATE_FILE, pause_by_hand
+from pipeline.site.pauses import STATE_FILE
 from pipeline.site.politeness import CANARY_EVERY_S, SAVE_EVERY_S, Lease, Politeness
 from tests.pipeline.site.toys import BOT, Clock, Punctual, politeness, run
 
@@ -124,15 +123,6 @@ def test_only_those_that_are_named_serve_and_where_none_of_them_is_left_anyone_d
     assert run(polite.lease(0.0, prefer="one", among=("gone",))).identity == "one"
 
 
-def test_one_that_a_person_paused_is_asked_for_again_after_the_longest_pause_at_most(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    pause_by_hand(store, "one", paused=True)
-    polite = Politeness(PolitenessConfig(pauses_s=(10.0, 40.0)), {"one": 3600.0}, store=store)
-
-    assert run(polite.lease(0.0)).paused_s == 40.0
-    assert run(polite.take("one", "youtube.com", "page")) == 10.0
-
-
 def hourly(clock: Clock, **per_hour: float) -> Politeness:
     config = PolitenessConfig(pauses_s=(10.0, 40.0))
     return Politeness(config, per_hour, dice=Punctual(), clock=clock, wall_clock=clock)
@@ -179,7 +169,7 @@ def test_a_store_that_is_away_for_a_while_fails_no_video(monkeypatch: pytest.Mon
 
     def away(self: Store, *args: object) -> bytes:
         calls.append(args)
-        if len(calls) > 2:
+        if len(calls) > 1:
             raise OSError(errno.EBUSY, "503 Slow Down")
         raise FileNotFoundError
 
@@ -191,7 +181,7 @@ def test_a_store_that_is_away_for_a_while_fails_no_video(monkeypatch: pytest.Mon
 
     assert run(polite.lease(0.0)).identity == "one"
     assert run(polite.report("one", "v", None)) == Ruling()
-    assert [args[0] for args in calls[2:]] == ["control.json", STATE_FILE]
+    assert [args[0] for args in calls[1:]] == [STATE_FILE]
 
 
 @pytest.fixture

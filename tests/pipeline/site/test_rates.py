@@ -1,29 +1,23 @@
-"""Rates that change while a run goes on, and the pace that they allow."""
-
-from pathlib import Path
+"""The configured rates, and the pace that they allow."""
 
 import pytest
 
-from manifests.run_status import Control
 from pipeline.config.crawl import PolitenessConfig
-from pipeline.engine.run.status_files import write_control
-from pipeline.engine.store.store import Store
 from pipeline.site.politeness import Politeness
-from pipeline.site.rates import Rates, pace_of, rates_of
+from pipeline.site.rates import pace_of, per_minute
 from tests.pipeline.site.toys import Clock, Punctual, run
 
 
-def test_new_rates_hold_for_a_live_run_and_go_back_to_the_configured_ones(
-    tmp_path: Path, slept: tuple[Clock, list[float]]
+def test_the_rates_of_an_identity_space_its_videos_and_its_pages_and_the_ceiling_those_of_all(
+    slept: tuple[Clock, list[float]],
 ) -> None:
-    store, (clock, waits) = Store(str(tmp_path)), slept
-    polite = Politeness(
-        PolitenessConfig(), {"one": 3600.0, "two": 1800.0}, dice=Punctual(), store=store, clock=clock, wall_clock=clock
-    )
+    clock, waits = slept
 
-    def gaps() -> tuple[float, float, float]:
+    def gaps(videos_per_hour: float, **rates: dict[str, float]) -> tuple[float, float, float]:
         """Seconds between two videos of one identity, two pages of one, and a page of one and of the other."""
-        clock.now += 60.0  # past READ_CONTROL_EVERY_S, and every bucket is full
+        config = PolitenessConfig(**rates)  # type: ignore[arg-type]
+        polite = Politeness(config, {"one": videos_per_hour, "two": 1800.0}, dice=Punctual(), clock=clock)
+        clock.now += 60.0  # every bucket is full
         run(polite.lease(0.0, among=("one",)))
         before = clock.now
         run(polite.lease(0.0, among=("one",)))
@@ -33,22 +27,18 @@ def test_new_rates_hold_for_a_live_run_and_go_back_to_the_configured_ones(
             run(polite.take(name, "site", "page"))
         return between_videos_s, *waits[-2:]
 
-    assert gaps() == (1.0, 2.0, 0.0)
-    rates = {"videos_per_hour": {"one": 360.0, "gone": 1.0}, "identity_requests_per_minute": {"page": 6.0}}
-    write_control(store, Control(**rates, most_requests_per_minute={"page": 3.0}))
-    assert gaps() == (10.0, 20.0, 20.0)
-    assert polite.snapshot()["binds"].startswith("most_requests_per_minute.page")
-    write_control(store, Control())
-    assert gaps() == (1.0, 2.0, 0.0)
+    assert gaps(3600.0) == (1.0, 2.0, 0.0)
+    slow = {"identity_requests_per_minute": {"page": 6.0}, "most_requests_per_minute": {"page": 3.0}}
+    assert gaps(360.0, **slow) == (10.0, 20.0, 20.0)
 
 
 def test_a_kind_of_request_that_no_rate_names_goes_by_that_of_others_else_once_a_second() -> None:
-    def rates(**own: float) -> Rates:
-        return rates_of(PolitenessConfig(identity_requests_per_minute=own), {"one": 150.0}, Control())
+    def page_and_media(**own: float) -> tuple[float, float]:
+        config = PolitenessConfig(identity_requests_per_minute=own)
+        return per_minute(config, "one", "page"), per_minute(config, "one", "media")
 
-    assert rates(page=6.0, other=12.0).per_minute("one", "media") == 12.0
-    assert rates(page=6.0).per_minute("one", "media") == 60.0
-    assert rates(page=6.0, other=12.0).per_minute("one", "page") == 6.0
+    assert page_and_media(page=6.0, other=12.0) == (6.0, 12.0)
+    assert page_and_media(page=6.0) == (6.0, 60.0)
 
 
 def test_each_identity_adds_its_hour() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from manifests.errors import UserError
-from train.evaluation.attributes import wilson_interval
+from train.evaluation.scores import wilson_interval
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,8 @@ from manifests.shards import read_manifest
 from train.config import TrainConfig
 from train.data.index import load_index, read_captions
 from train.distributed import Process
-from train.evaluation.attributes import wilson_interval
 from train.evaluation.evaluate import evaluate
-from train.evaluation.scores import Retrieval
+from train.evaluation.scores import Retrieval, wilson_interval
 from train.exports.export import export_run
 from train.exports.export_folder import whole_folder
 from train.exports.inference import load_checkpoint

@@ -28,10 +28,9 @@ from manifests.settings import load_config
 from manifests.shards import read_manifest, read_shard_rows
 from train.config import TrainConfig
 from train.data.index import Index, load_index
-from train.evaluation.attributes import wilson_interval
 from train.evaluation.embed import embed_all, sha256_of_model
 from train.evaluation.encoder import Encoder, blank_inputs
-from train.evaluation.scores import score_retrieval
+from train.evaluation.scores import score_retrieval, wilson_interval
 from train.exports.export import export_run
 from train.exports.inference import load_checkpoint
 from train.exports.onnx_files import INT8, quantize_text, write_onnx

@@ -36,8 +36,8 @@ from manifests.shards import read_manifest
 from train.config import TrainConfig
 from train.crossfit import clips_of
 from train.data.index import load_index
-from train.evaluation.attributes import wilson_interval
 from train.evaluation.embed import embed, sha256_of_model
+from train.evaluation.scores import wilson_interval
 from train.exports.inference import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -28,7 +28,8 @@ from train.data.decode import decode_sample, make_view
 from train.data.index import load_index
 from train.data.read import Reader
 from train.data.views import MEMBERS
-from train.evaluation.attributes import values_of, wilson_interval
+from train.evaluation.attributes import values_of
+from train.evaluation.scores import wilson_interval
 
 CONFIG = STARTS["demo"]
 FOLDS = 8

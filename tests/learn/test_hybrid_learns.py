@@ -8,7 +8,7 @@ import pytest
 
 from bench.learning.attribute_set import make_attribute_set
 from bench.learning.hybrid_vs_low import CEILINGS, train
-from train.evaluation.attributes import wilson_interval
+from train.evaluation.scores import wilson_interval
 
 pytestmark = [pytest.mark.slow, pytest.mark.learn, pytest.mark.long, pytest.mark.timeout(2400)]
 

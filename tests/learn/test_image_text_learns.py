@@ -21,7 +21,7 @@ import torch
 
 from bench.learning.image_text import COLOURS, GROUNDS, SMALL, draw_curves, make_set, one_run, table_of
 from tests.conftest import REPO
-from train.evaluation.attributes import wilson_interval
+from train.evaluation.scores import wilson_interval
 
 pytestmark = [pytest.mark.slow, pytest.mark.learn]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from hdvila_testing.drawn_set import a_tree
 from manifests.settings import describe_keys, load_config
 from train.cli import app, main
+from train.commands.eval import OPTIONS, evaluate
 from train.commands.init import STARTS
 from train.config import TrainConfig
 
@@ -83,6 +85,35 @@ def test_fit_then_eval(drawn, tmp_path):
     result = CliRunner().invoke(app, ["eval", str(tmp_path / "run"), "--json"])
     assert result.exit_code == 0, result.output
     assert '"t2v_r1"' in result.stdout and '"t2v_chance_r1": 0.2' in result.stdout
+
+
+FILES = "--videos there --captions queries.json"
+ASKED = "--videos there --questions asked.json"
+
+
+@pytest.mark.parametrize(
+    ("line", "idle"),
+    [
+        *(("", option) for option in ("--dsl", "--segments 8", "--frames 3", "--stride 2", "--fps 6", "--batch 1")),
+        *(("", option) for option in ("--workers 2", "--format list", "--split val", "--ground-truth caption")),
+        *((FILES, option) for option in ("--set seed=1", "--matching", "--flow")),
+        *((ASKED, option) for option in ("--dsl", "--split val", "--format list", "--ground-truth id")),
+        ("--flow", "--answers given.json"),
+        ("--matching", "--segments 8"),
+    ],
+)
+def test_an_option_of_eval_that_would_change_nothing_is_refused(line, idle):
+    done = CliRunner().invoke(app, ["eval", "no_run", *line.split(), *idle.split()])
+
+    word = "--flow" if idle.startswith("--answers") else idle.split()[0]
+    assert str(done.exception).startswith(f"{word} has no effect on ")
+    assert "leave it out; it goes with " in str(done.exception)
+
+
+def test_every_option_of_eval_says_on_what_it_has_an_effect():
+    taken = inspect.signature(evaluate).parameters.keys()
+
+    assert OPTIONS.keys() == taken - {"context", "target"}
 
 
 def test_a_schema_lists_keys_with_default_and_meaning():

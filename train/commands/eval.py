@@ -2,8 +2,10 @@
 
 import json
 import os
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -64,7 +66,47 @@ Rerank = Annotated[
 ]
 
 
+class Kind(StrEnum):
+    """The kinds of evaluation, by what asks for them."""
+
+    run = "a run's own val split"
+    captions = "--videos with --captions"
+    choices = "--captions that are texts to choose from"
+    questions = "--videos with --questions"
+    answers = "--answers without --videos"
+    pairs = "--matching, --rerank and --flow"
+
+
+_FILES = (Kind.captions, Kind.choices, Kind.questions)
+OPTIONS: Mapping[str, tuple[Kind, ...]] = MappingProxyType(
+    {
+        "best": tuple(Kind),
+        "as_json": tuple(Kind),
+        "overrides": (Kind.run, Kind.answers, Kind.pairs),
+        "videos": _FILES,
+        "captions": (Kind.captions, Kind.choices),
+        "questions": (Kind.questions,),
+        "form": (Kind.captions,),
+        "split": (Kind.captions,),
+        "ground_truth": (Kind.captions,),
+        "dsl": (Kind.captions,),
+        "segments": _FILES,
+        "frames": _FILES,
+        "stride": _FILES,
+        "fps": _FILES,
+        "batch": _FILES,
+        "workers": _FILES,
+        "matching": (Kind.pairs,),
+        "flow": (Kind.pairs,),
+        "rerank": (Kind.pairs,),
+        "answers": (*_FILES, Kind.answers),
+    }
+)
+"""The kinds of evaluation on which each option has an effect; on others it is refused."""
+
+
 def evaluate(
+    context: typer.Context,
     target: Target,
     best: Annotated[
         bool, typer.Option("--best", help="Use the best checkpoint by validation, not the newest.")
@@ -121,6 +163,7 @@ def evaluate(
             "--videos and --captions (or --questions) go together: a folder or manifest of videos and the file of "
             "their captions"
         )
+    refuse_idle(context, kind_of(captions, questions, answers, pairs=matching or flow or rerank > 0))
     from train.loop.bucket import at_hand
 
     at = at_hand(target, best=best)
@@ -132,7 +175,7 @@ def evaluate(
         n_workers = max(cores() - 1, 0) if workers is None else workers
         options = BenchmarkOptions(ground_truth.value, dsl, segments, frames, stride, fps, batch, n_workers)
         wanted = Wanted(file, questions is not None, form.value, split)
-        _benchmark(at, videos, wanted, options, answers, best=best, as_json=as_json)
+        _benchmark(context, at, videos, wanted, options, answers, best=best, as_json=as_json)
         return
     if answers is not None:
         _answers(at, answers, best=best, as_json=as_json, overrides=overrides)
@@ -141,6 +184,24 @@ def evaluate(
         _pairs(at, matching, flow, rerank, best=best, as_json=as_json, overrides=overrides)
         return
     _retrieval(at, best=best, as_json=as_json, overrides=overrides)
+
+
+def kind_of(captions: Path | None, questions: Path | None, answers: Path | None, *, pairs: bool) -> Kind:
+    """The kind of evaluation that these options ask for."""
+    if captions or questions:
+        return Kind.captions if captions else Kind.questions
+    if answers:
+        return Kind.answers
+    return Kind.pairs if pairs else Kind.run
+
+
+def refuse_idle(context: typer.Context, kind: Kind) -> None:
+    """UserError for the first option on the command line that has no effect on this kind of evaluation."""
+    for parameter in context.command.params:
+        source, name = context.get_parameter_source(parameter.name or ""), parameter.opts[0]
+        kinds = OPTIONS.get(parameter.name or "", tuple(Kind))
+        if source is not None and source.name == "COMMANDLINE" and kind not in kinds:
+            raise UserError(f"{name} has no effect on {kind.value}: leave it out; it goes with {', '.join(kinds)}")
 
 
 def _retrieval(target: Path, *, best: bool, as_json: bool, overrides: list[str] | None) -> None:
@@ -162,6 +223,7 @@ def cores() -> int:
 
 
 def _benchmark(
+    context: typer.Context,
     target: Path,
     videos: str,
     wanted: "Wanted",
@@ -173,12 +235,14 @@ def _benchmark(
 ) -> None:
     """Scores a run or an export on a benchmark's own files and prints it. Ranks of torchrun share the videos."""
     from train.distributed import process_from_environment, process_group
-    from train.evaluation.published import open_published, score_published
+    from train.evaluation.published import Asked, open_published, score_published
     from train.exports.inference import load_checkpoint
 
     process = process_from_environment()
     with process_group(process):
         published = open_published(wanted, videos)
+        if isinstance(published, Asked) and not wanted.asks:
+            refuse_idle(context, Kind.choices)
         encoder = load_checkpoint(target, best=best, device=process.device)
         scores = score_published(encoder, published, options, process)
     if process.is_first:

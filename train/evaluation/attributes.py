@@ -13,13 +13,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 import torch
 from torch import Tensor
-
-Z95 = 1.959964
-"""The z value of a two-sided 95 % interval of the normal distribution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +35,6 @@ class AttributeScore:
     """Share of clips that are nearer to their own caption than to it with any other value. NaN: not measured."""
     distinguished_chance: float = float("nan")
     """Chance level of `distinguished`: 1 / the number of values."""
-
-
-def wilson_interval(share: float, n: int) -> tuple[float, float]:
-    """The 95 % confidence interval of a share observed in n independent trials (Wilson 1927)."""
-    if n == 0:
-        return 0.0, 1.0
-    middle = share + Z95**2 / (2 * n)
-    reach = Z95 * sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
-    whole = 1 + Z95**2 / n
-    return max(0.0, (middle - reach) / whole), min(1.0, (middle + reach) / whole)
 
 
 def values_of(captions: Sequence[str], pattern: str) -> list[str]:

@@ -162,8 +162,9 @@ def score_queries(
     if options.dsl:
         similarity = dual_softmax(similarity, temperature)
     right = right_answers(names, queries, options.ground_truth)
+    sources = _places(names, queries)
     return Retrieval(
-        recall_of(ranks(similarity, right), right.sum(1), len(names)),
+        recall_of(ranks(similarity, right), right.sum(1), len(names), sources),
         recall_of(ranks(similarity.T, right.T), right.sum(0), len(queries)),
         n_clips=len(names),
         n_captions=len({query.text for query in queries}),
@@ -172,16 +173,22 @@ def score_queries(
 
 def right_answers(names: Sequence[str], queries: Sequence[Query], ground_truth: GroundTruth) -> Tensor:
     """Which videos are right answers to which query: bool `[q, v]`."""
-    index_of = {name: i for i, name in enumerate(names)}
+    places = _places(names, queries)
     right = torch.zeros(len(queries), len(names), dtype=torch.bool)
-    right[torch.arange(len(queries)), torch.tensor([index_of[query.video] for query in queries])] = True
+    right[torch.arange(len(queries)), places] = True
     if ground_truth == "caption":
         of_text: dict[str, set[int]] = {}
-        for query in queries:
-            of_text.setdefault(query.text, set()).add(index_of[query.video])
+        for query, place in zip(queries, places.tolist(), strict=True):
+            of_text.setdefault(query.text, set()).add(place)
         for row, query in enumerate(queries):
             right[row, sorted(of_text[query.text])] = True
     return right
+
+
+def _places(names: Sequence[str], queries: Sequence[Query]) -> Tensor:
+    """The place among `names` of each query's own video: int64 `[q]`."""
+    place_of = {name: place for place, name in enumerate(names)}
+    return torch.tensor([place_of[query.video] for query in queries])
 
 
 def dual_softmax(similarity: Tensor, temperature: float) -> Tensor:

@@ -8,9 +8,9 @@ import torch
 from manifests.errors import UserError
 from train.annotations.questions import Question
 from train.distributed import Process
-from train.evaluation.attributes import wilson_interval
 from train.evaluation.benchmark import BenchmarkOptions, embed_texts, embed_videos, left_out
 from train.evaluation.encoder import Encoder
+from train.evaluation.scores import wilson_interval
 from train.evaluation.videos import Videos
 
 

@@ -12,14 +12,16 @@ model, so that constant embeddings get the worst score and not the best. A NaN s
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from math import comb, isnan
+from math import comb, isnan, sqrt
 
 import torch
 from torch import Tensor
 
-from train.evaluation.attributes import AttributeScore, first_answers, score_attributes, wilson_interval
+from train.evaluation.attributes import AttributeScore, first_answers, score_attributes
 
 KS = (1, 5, 10)
+Z95 = 1.959964
+"""The z value of a two-sided 95 % interval of the normal distribution."""
 CHUNK = 1024
 
 
@@ -61,6 +63,9 @@ class Recall:
     chance_r1: float
     chance_r5: float
     chance_r10: float
+    r1_from: float
+    """The 95 % interval of r1, in which queries of the same video count for as much as they differ."""
+    r1_to: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +90,6 @@ class Retrieval:
         scores = {
             f"{way}_{name}": round(value, 6) for way, recall in both.items() for name, value in asdict(recall).items()
         }
-        for way, recall in both.items():
-            low, high = wilson_interval(recall.r1, self.n_clips)
-            scores |= {f"{way}_r1_from": round(low, 6), f"{way}_r1_to": round(high, 6)}
         for attribute, score in self.attributes.items():
             known = {name: value for name, value in asdict(score).items() if not isnan(value)}
             scores |= {f"{attribute}_{name}": round(value, 6) for name, value in known.items()}
@@ -98,9 +100,8 @@ class Retrieval:
         """The scores as lines of text."""
         lines = [f"retrieval among {self.n_clips} clips with {self.n_captions} captions"]
         for name, r in (("text to video", self.text_to_video), ("video to text", self.video_to_text)):
-            low, high = wilson_interval(r.r1, self.n_clips)
             lines.append(
-                f"  {name}: R@1 {r.r1:.1%} (95 %: {low:.1%} to {high:.1%}; chance {r.chance_r1:.1%})  "
+                f"  {name}: R@1 {r.r1:.1%} (95 %: {r.r1_from:.1%} to {r.r1_to:.1%}; chance {r.chance_r1:.1%})  "
                 f"R@5 {r.r5:.1%} ({r.chance_r5:.1%})  "
                 f"R@10 {r.r10:.1%} ({r.chance_r10:.1%})  median rank {r.median_rank:g}"
             )
@@ -163,13 +164,41 @@ def _all_ranks(queries: Tensor, candidates: Tensor, group: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def recall_of(best_rank: Tensor, n_right: Tensor, n_candidates: int) -> Recall:
-    """The scores of queries whose best right candidate has rank `best_rank [q]`, out of `n_right [q]` right."""
+def recall_of(best_rank: Tensor, n_right: Tensor, n_candidates: int, sources: Tensor | None = None) -> Recall:
+    """The scores of queries whose best right candidate has rank `best_rank [q]`, out of `n_right [q]` right.
+
+    `sources [q]` numbers the video that each query was written for, where several are of the same one.
+    """
     at = [float((best_rank <= k).double().mean()) for k in KS]
+    hits = (best_rank <= 1).double()
     chance = [chance_recall(n_candidates, n_right.tolist(), k) for k in KS]
-    return Recall(
-        at[0], at[1], at[2], float(best_rank.double().quantile(0.5)), float(best_rank.double().mean()), *chance
-    )
+    middle = float(best_rank.double().quantile(0.5)), float(best_rank.double().mean())
+    return Recall(at[0], at[1], at[2], *middle, *chance, *wilson_interval(at[0], independent(hits, sources)))
+
+
+def independent(hits: Tensor, sources: Tensor | None = None) -> float:
+    """To how many independent queries `hits [q]` amount, where queries of the same source succeed or fail together.
+
+    The variance of a mean over sources, as for samples drawn in clusters, set equal to that of n single draws.
+    """
+    if sources is None:
+        return len(hits)
+    share = hits.mean()
+    by_source = torch.zeros(int(sources.max()) + 1, dtype=torch.float64).index_add(0, sources, hits - share)
+    spread = float(by_source.square().sum())
+    if share in (0, 1):
+        return len(sources.unique())
+    return float(share * (1 - share)) * len(hits) ** 2 / max(spread, float(share * (1 - share)) * len(hits))
+
+
+def wilson_interval(share: float, n: float) -> tuple[float, float]:
+    """The 95 % confidence interval of a share observed in n independent trials (Wilson 1927)."""
+    if n == 0:
+        return 0.0, 1.0
+    middle = share + Z95**2 / (2 * n)
+    reach = Z95 * sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
+    whole = 1 + Z95**2 / n
+    return max(0.0, (middle - reach) / whole), min(1.0, (middle + reach) / whole)
 
 
 def chance_recall(n: int, n_right: Sequence[int], k: int) -> float:

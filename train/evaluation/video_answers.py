@@ -22,9 +22,9 @@ from torch import Tensor
 from manifests.errors import UserError
 from train.annotations.questions import Question, Questions, Task
 from train.distributed import Process, gathered
-from train.evaluation.attributes import wilson_interval
 from train.evaluation.benchmark import BenchmarkOptions, apply_options, left_out
 from train.evaluation.encoder import Encoder, blank_inputs
+from train.evaluation.scores import wilson_interval
 from train.evaluation.videos import Read, Videos, read_videos
 from train.feed.asked import refuse_other_task
 

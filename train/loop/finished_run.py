@@ -59,7 +59,8 @@ def open_any(target: Path, process: Process, *, best: bool = False, overrides: l
     config = load_config(TrainConfig, folder / "config.yaml", overrides)
     _refuse_elsewhere(config.data.manifest)
     data = open_data(config, folder, process)
-    model = wrap(first_model(config, process, resuming=True), strategy_of(config, process))
+    strategy = strategy_of(config, process) if process.world > 1 else "none"  # a checkpoint loads into either
+    model = wrap(first_model(config, process, resuming=True), strategy)
     restore_weights(checkpoint, model)
     return Opened(config, folder, checkpoint, data, model)
 

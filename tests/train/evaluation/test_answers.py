@@ -19,7 +19,7 @@ from train.cli import app
 from train.config import TrainConfig
 from train.distributed import process_from_environment
 from train.evaluation.answers import Answers, Given, consistency, worth
-from train.evaluation.attributes import wilson_interval
+from train.evaluation.scores import wilson_interval
 from train.loop.fit import StopRequest, fit
 
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {

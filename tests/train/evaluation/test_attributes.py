@@ -11,8 +11,8 @@ from train.evaluation.attributes import (
     share_distinguished,
     swapped,
     values_of,
-    wilson_interval,
 )
+from train.evaluation.scores import wilson_interval
 
 CAPTIONS = [f"{colour} dots drift {way}" for colour in ("red", "green") for way in ("left", "right", "up", "down")]
 PATTERNS = {"colour": r"^(\w+) dots", "way": r"drift (\w+)"}

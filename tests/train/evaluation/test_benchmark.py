@@ -29,6 +29,7 @@ from train.evaluation.benchmark import (
     score_queries,
 )
 from train.evaluation.encoder import Encoder
+from train.evaluation.scores import wilson_interval
 from train.evaluation.videos import open_videos, spans_of
 
 NAMES = ["a", "b", "c"]
@@ -56,6 +57,24 @@ def test_by_caption_videos_of_the_same_words_are_right_too():
     scores = score_queries(VIDEO, NAMES, TEXT, QUERIES, BenchmarkOptions("caption"), temperature=0.05)
 
     assert scores.text_to_video.r1 == scores.video_to_text.r1 == 1.0
+
+
+def test_the_interval_counts_queries_of_one_video_for_as_much_as_they_differ():
+    found = torch.tensor([True, False]).repeat(10)  # every second query, or every second video's queries
+    queries = [Query(f"v{n // 2}", str(n)) for n in range(20)]
+    names = [f"v{n}" for n in range(10)]
+
+    def width(hits: torch.Tensor) -> float:
+        own = torch.tensor([n // 2 for n in range(20)])
+        text = torch.eye(10)[torch.where(hits, own, (own + 1) % 10)]
+        recall = score_queries(torch.eye(10), names, text, queries, BenchmarkOptions(), temperature=0.05).text_to_video
+        assert recall.r1 == 0.5
+        return recall.r1_to - recall.r1_from
+
+    low, high = wilson_interval(0.5, 20)
+    assert width(found) == pytest.approx(high - low)
+    low, high = wilson_interval(0.5, 10)
+    assert width(found.repeat_interleave(2)[:20]) == pytest.approx(high - low)
 
 
 def test_dual_softmax_prefers_a_videos_own_query():

@@ -43,9 +43,13 @@ def test_the_command_finds_what_a_file_is(folder, tmp_path, capsys):  # noqa: F8
     (tmp_path / "one.mp4").write_bytes(encode_mp4(list(pictures()), fps=12))
     (tmp_path / "mc.json").write_text('[{"video": "one.mp4", "caption": ["a", "b"], "answer": 0}]')
 
-    with pytest.raises(SystemExit) as ended:
-        main(
-            ["eval", str(folder), "--videos", str(tmp_path), "--captions", str(tmp_path / "mc.json"), "--workers", "0"]
-        )
+    line = ["eval", str(folder), "--videos", str(tmp_path), "--captions", str(tmp_path / "mc.json"), "--workers", "0"]
 
-    assert not ended.value.code and "multiple choice:" in capsys.readouterr().out
+    for more, code, says in (
+        ([], 0, "multiple choice:"),
+        (["--dsl"], 2, "--dsl has no effect on --captions that are texts to choose from"),
+        (["--best"], 2, "an export holds one set of weights; leave out --best"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main([*line, *more])
+        assert (ended.value.code or 0) == code and says in "".join(capsys.readouterr())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hdvila_testing.drawn_set import a_tree
 from manifests.errors import UserError
@@ -31,6 +33,19 @@ def test_evaluating_a_run_later_gives_the_scores_it_ended_with(whole):
     scores, checkpoint = evaluate_run(out, process_from_environment("cpu"))
 
     assert checkpoint.name == "step-00000006" and scores.flat() == outcome.scores
+
+
+def test_a_run_sharded_over_ranks_is_evaluated_in_one_process(whole, tmp_path):
+    outcome, out = whole
+    sharded = tmp_path / "sharded"
+    shutil.copytree(out, sharded)
+    settings = yaml.safe_load((sharded / "config.yaml").read_text())
+    settings["loop"]["strategy"] = "fsdp2"
+    (sharded / "config.yaml").write_text(yaml.safe_dump(settings))
+
+    scores, _ = evaluate_run(sharded, process_from_environment("cpu"))
+
+    assert scores.flat() == outcome.scores
 
 
 def test_a_runs_folder_its_checkpoint_and_the_yaml_that_names_it_open_the_same(whole, tmp_path):

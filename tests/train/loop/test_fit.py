@@ -18,7 +18,7 @@ from manifests.settings import parse_config
 from train.config import TrainConfig
 from train.data.read import Reader
 from train.distributed import process_from_environment
-from train.evaluation.attributes import wilson_interval
+from train.evaluation.scores import wilson_interval
 from train.exports.export import export_run
 from train.loop import objective
 from train.loop.checkpoint import checkpoints

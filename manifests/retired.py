@@ -12,6 +12,7 @@ PIPELINE: Mapping[str, str] = MappingProxyType(
         "pause": "send the run SIGTERM: it stops with everything saved",
         "resume": "start the same `run` again: it goes on from what is committed",
         "identity": "stop the run, change crawl.identities in its YAML, and start it again",
+        "debug": "run the videos wanted into a new directory: `run --set engine.executor=local --set out=DIR`",
         "rates": "stop the run, change the rates in its YAML, and start it again",
     }
 )

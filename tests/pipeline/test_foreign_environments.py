@@ -88,6 +88,7 @@ def test_video2dataset_finds_the_shards_takes_them_as_done_and_adds_up_our_reaso
     assert found["reasons"] == {name: reasons.count(name) for name in set(reasons)}
 
 
+@pytest.mark.programs
 def test_torchcodec_sees_the_sentences_frames_alone_in_exact_clips(tmp_path: Path):
     made = exported(a_data_set(tmp_path / "made", n_videos=2, n_clips=2, config=CONFIG), tmp_path / "exact")
     films = tmp_path / "films"
@@ -100,6 +101,7 @@ def test_torchcodec_sees_the_sentences_frames_alone_in_exact_clips(tmp_path: Pat
     assert len(found) == 4 and {film["frames"] for film in found.values()} == {N_FRAMES}
 
 
+@pytest.mark.programs
 def test_torchcodec_sees_every_frame_in_the_colours_of_the_source(tmp_path: Path):
     """The clip within 2 levels of the colours that the film was drawn in; the proxy as near as other readers find it
     (test_colours), and its still within 2 levels of it."""

@@ -105,7 +105,7 @@ def test_work_brings_machines_to_a_cluster_without_a_slot_and_those_without_work
         may = subprocess.run([*MAY_BE_ALONE, "ip", "link", "set", "lo", "up"], capture_output=True).returncode == 0
     except FileNotFoundError:
         may = False
-    need(may, "namespaces of its own (unshare -rmpfn, ip)")
+    need(may, "namespaces of its own (unshare -rmpfn, ip)", "kernel")
     alone = 'ip link set lo up && exec "$0" -c "$2" "$1"'
     command = [*MAY_BE_ALONE, "sh", "-c", alone, sys.executable, str(tmp_path), RUN]
     paths = {"PYTHONPATH": str(REPO), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

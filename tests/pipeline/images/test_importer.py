@@ -173,6 +173,7 @@ def test_a_picture_that_was_replaced_is_found(coco_set: tuple[Path, Path], tmp_p
     assert any("captions" in fault for fault in found)
 
 
+@pytest.mark.programs
 def test_the_stamps_of_tux_paint_make_a_captioned_set(tmp_path: Path) -> None:
     """951 real pictures with English captions, as Debian's tuxpaint-stamps-default has them, by way of COCO's JSON."""
     folder = Path(os.environ.get("HDVILA_STAMPS", "/usr/share/tuxpaint/stamps"))

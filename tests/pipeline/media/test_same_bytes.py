@@ -34,7 +34,7 @@ def film(tmp_path_factory) -> Path:
 @pytest.mark.slow
 def test_one_and_two_visible_cores_give_the_same_clips_and_members(film: Path, tmp_path: Path) -> None:
     cores = sorted(os.sched_getaffinity(0))
-    need(len(cores) >= 2, "two cores")
+    need(len(cores) >= 2, "two cores", "kernel")
     found = []
     for n in (1, 2):
         out = tmp_path / f"{n}"

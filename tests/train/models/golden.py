@@ -33,7 +33,7 @@ def golden(stage: Stage) -> dict[str, Any]:
     """The numbers of a stage; skips the test where they aren't at hand."""
     folder = Path(os.environ.get("HDVILA_GOLDEN", REPO.parent / "shared" / "golden"))
     file = folder / f"stage{stage}_seed{SEED}.json"
-    need(file.is_file(), f"reference numbers at {file} (HDVILA_GOLDEN)")
+    need(file.is_file(), f"reference numbers at {file} (HDVILA_GOLDEN)", "golden")
     return dict(json.loads(file.read_text()))
 
 

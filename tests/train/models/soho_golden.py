@@ -34,7 +34,7 @@ def soho_golden(name: str) -> dict[str, Any]:
     """The numbers of a file (`small`, `full`, `vqa_small`); skips the test where they aren't at hand."""
     folder = Path(os.environ.get("HDVILA_GOLDEN", REPO.parent / "shared" / "golden"))
     file = folder / f"soho_{name}_seed{SEED}.json"
-    need(file.is_file(), f"reference numbers at {file} (HDVILA_GOLDEN)")
+    need(file.is_file(), f"reference numbers at {file} (HDVILA_GOLDEN)", "golden")
     return dict(json.loads(file.read_text()))
 
 

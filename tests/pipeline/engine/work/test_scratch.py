@@ -100,7 +100,7 @@ def test_a_full_scratch_ends_the_run_and_the_next_one_with_room_does_the_rest(tm
         may = subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0
     except FileNotFoundError:
         may = False
-    need(may, "user namespaces (unshare -rm)")
+    need(may, "user namespaces (unshare -rm)", "kernel")
     for name in ("marks", "scratch"):
         (tmp_path / name).mkdir()
 

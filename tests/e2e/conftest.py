@@ -49,7 +49,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 
 
 def make(folder: Path) -> None:
-    """Runs to the end on a local Ray, and once more in this process, which finds nothing to do."""
+    """Runs to the end in this process, and once more, which finds nothing to do."""
     out = folder / "out"
     first: dict[str, Any] = {}
 
@@ -63,7 +63,7 @@ def make(folder: Path) -> None:
     with MiniYouTube(small_catalogue()) as site:
         watcher.start()
         try:
-            assert run_pipeline(small_config(site, out)).exit_code == 0
+            assert run_pipeline(small_config(site, out, "engine.executor=local")).exit_code == 0
         finally:
             is_over.set()
             watcher.join()

@@ -1,10 +1,17 @@
-"""Stages whose workers die. A module of its own, so that each new worker imports this and no more of the tests."""
+"""A run whose workers die: `python -m tests.e2e.deaths MARKS MOMENTS run CONFIG --set …`.
 
+MARKS is a folder where each death leaves its unit, MOMENTS says as JSON when workers of each stage die. A module of its
+own, so that each new worker imports this and no more of the tests.
+"""
+
+import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +22,7 @@ from pipeline.engine.work.unit import Context, Output, Unit
 class DiesOnce:
     """A stage whose worker is killed at given moments: as it fetches, as it begins a unit, when it has made another.
 
-    No unit meets two of them: a third would be its verdict. `marks` is a folder where each death leaves its unit.
+    No unit meets two of them: a third would be its verdict.
     """
 
     stage: Any
@@ -57,3 +64,26 @@ def noted(build: Callable[[], Any], marks: Path) -> Any:
     (marks / "politeness").write_text(str(os.getpid()))
     (marks / f"politeness {time.time()}").touch()
     return build()
+
+
+def main(marks: Path, moments: dict[str, list[str]], *arguments: str) -> None:
+    """Runs `hdvila-pipeline` with these arguments on workers that die."""
+    from pipeline.__main__ import main as run
+    from pipeline.engine.on_ray.cluster import RayExecutor
+    from tests.e2e import deaths  # workers look the class up in the module of this name, not in `__main__`
+
+    begin, share = RayExecutor.begin, RayExecutor.share
+
+    def begin_with_deaths(self: RayExecutor, stage: Any, store: Any) -> None:
+        begin(self, deaths.DiesOnce(stage, marks, tuple(moments.get(stage.name, ()))), store)
+
+    def share_noted(self: RayExecutor, name: str, build: Callable[[], Any]) -> Any:
+        return share(self, name, partial(deaths.noted, build, marks) if name == "politeness" else build)
+
+    RayExecutor.begin, RayExecutor.share = begin_with_deaths, share_noted  # type: ignore[method-assign]
+    sys.argv[1:] = arguments
+    run()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), json.loads(sys.argv[2]), *sys.argv[3:])

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -47,12 +46,6 @@ def command(site: MiniYouTube, out: Path, *changes: str, videos_per_hour: int = 
     to_the_site = (f"crawl.identities=[{identity}]", "crawl.ydl_opts={nocheckcertificate: true, cachedir: false}")
     sets = [part for text in (f"out={out}", *SETTINGS, *to_the_site, *changes) for part in ("--set", text)]
     return [sys.executable, "-P", "-m", "pipeline", "run", str(CONFIG), *sets]
-
-
-def start(site: MiniYouTube, out: Path, *changes: str) -> subprocess.Popen[bytes]:
-    """The same run by its command, in a process group of its own; what it says is appended to OUT.log."""
-    with log_of(out).open("ab") as log:
-        return subprocess.Popen(command(site, out, *changes), stdout=log, stderr=log, start_new_session=True)
 
 
 def log_of(out: Path) -> Path:

@@ -110,7 +110,7 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
         record = write_record(store, ids, meant, holders.keys, salt, purged=purge) if holders.keys or purge else ""
         manifests = _published(store) if holders.keys else ()
         forget_embedded(store, holders.shards, holders.keys)
-        n_samples, n_shards = _remove_from_shards(store, tombstones, holders.shards)
+        n_samples, n_shards = _remove_from_shards(store, tombstones, holders.shards, under_way=before.under_way)
         move_heads(store, manifests)
         n_packs = _remove_packs_of(store, holders.gone)
         forget_videos(store, meant)
@@ -169,8 +169,12 @@ def _keep_signatures(store: Store, names: Mapping[str, str], salt: str, is_again
         write_signatures(store, [new, noted] if is_again else [noted, new])
 
 
-def _remove_from_shards(store: Store, tombstones: Tombstones, urls: Collection[str]) -> tuple[int, int]:
-    """Rewrites these shards; returns the numbers of removed samples and of shards that have changed."""
+def _remove_from_shards(
+    store: Store, tombstones: Tombstones, urls: Collection[str], *, under_way: bool
+) -> tuple[int, int]:
+    """Rewrites these shards; returns the numbers of removed samples and of shards that have changed. `under_way`: a
+    removal was interrupted, which may have rewritten others.
+    """
     closed = read_entries(store)
     opened = committed_shards(store, but={entry.url for entry in closed})
     before = [*closed, *opened.values()]
@@ -182,7 +186,7 @@ def _remove_from_shards(store: Store, tombstones: Tombstones, urls: Collection[s
         if entry.url in new:
             store.commit("shards", unit, {**store.commit_facts("shards", unit), "shard": new[entry.url].row()})
     if closed:
-        _rewrite_manifest(store, [new.get(entry.url, entry) for entry in closed])
+        _rewrite_manifest(store, [new.get(entry.url, entry) for entry in closed], is_changed=bool(hit) or under_way)
     n_samples = sum(entry.nsamples - new[entry.url].nsamples for entry in hit)
     return n_samples, sum(entry != new[entry.url] for entry in hit)
 
@@ -192,11 +196,13 @@ def _head(store: Store) -> dict[str, Any]:
     return head_of(store.read(MANIFEST_NAME), f"{store.url}/{MANIFEST_NAME}")
 
 
-def _rewrite_manifest(store: Store, entries: list[ShardEntry]) -> None:
+def _rewrite_manifest(store: Store, entries: list[ShardEntry], *, is_changed: bool) -> None:
+    """`is_changed`: shards were rewritten, so what earlier manifests say of them is no longer true."""
     if store.exists(MANIFEST_NAME):
         head, card = given_head(_head(store))
         publish(store, entries, head, card)
-        forget_published(store)
+        if is_changed:
+            forget_published(store)
     else:  # a run was killed between the two files; it will write the other when it continues
         store.write(TABLE_NAME, manifest_bytes(entries, {})[1])
 

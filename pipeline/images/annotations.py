@@ -28,6 +28,7 @@ MAX_CAPTION_CHARACTERS = 2000
 
 _TOKEN_LINE = re.compile(r"([^\t#]+)#\w+\t(.*)")
 _SPACES = re.compile(r"\s+")
+_SURROGATE = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +66,25 @@ def read_annotations(path: Path, kind: Format | None = None) -> tuple[Format, li
     if kind == "flickr" or (kind is None and text.lstrip()[:1] not in ("{", "[")):
         return "flickr", _joined(_flickr(path, text))
     try:
-        document = json.loads(text)
+        document = parsed(text)
+    except RecursionError:
+        raise UserError(f"{path}: is nested too deeply for captions; use COCO JSON, a list, or a token file") from None
     except ValueError as error:
         raise UserError(f"{path}: is not valid JSON ({error}); use COCO JSON, a list, or a token file") from None
     kind = kind or _kind_of(path, document)
     readers: dict[str, Callable[[Any], Iterator[Captioned]]] = {"coco": _coco, "soho": _soho, "vg": _visual_genome}
     try:
         return kind, _joined(readers[kind](document))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as {kind} captions ({type(error).__name__}: {error})") from None
+
+
+def parsed(text: str) -> Any:
+    """A JSON document. Half a surrogate pair, which JSON can name and no file can hold, becomes a question mark."""
+    document = json.loads(text)
+    if _SURROGATE.search(text):
+        document = json.loads(json.dumps(document, ensure_ascii=False).encode(errors="replace"))
+    return document
 
 
 def text_of(path: Path) -> str:

@@ -70,6 +70,18 @@ class Imported:
 
 
 @dataclass(frozen=True, slots=True)
+class _Planned:
+    """A picture that is to be made. `source`: the name of its annotation file. `group`: what its key begins with; lists
+    may give one id to different pictures, and those of later lists have another group.
+    """
+
+    split: str
+    source: str
+    group: str
+    picture: Captioned
+
+
+@dataclass(frozen=True, slots=True)
 class _Made:
     """A picture that was tried: its row, and its sample, if any."""
 
@@ -99,18 +111,27 @@ def import_images(captions: Sequence[Path], pictures: Path, out: Store, settings
     return imported
 
 
-def _planned(
-    files: Sequence[tuple[Path, Format, list[Captioned]]], settings: ImportSettings
-) -> list[tuple[str, str, Captioned]]:
-    """(split, annotation file's name, picture) for all, train first; within a split in the order of a seeded hash."""
-    all_of_them = [(_split_of(p, settings), path.name, p) for path, _, pictures in files for p in pictures]
+def _planned(files: Sequence[tuple[Path, Format, list[Captioned]]], settings: ImportSettings) -> list[_Planned]:
+    """All pictures, train first; within a split in the order of a seeded hash."""
+    first: dict[str, int] = {}
+    planned = []
+    for number, (path, _, pictures) in enumerate(files):
+        for picture in pictures:
+            is_first = first.setdefault(picture.image_id, number) == number
+            group = _group_of(picture.image_id if is_first else f"{number}/{picture.image_id}")
+            planned.append(_Planned(_split_of(picture, settings), path.name, group, picture))
 
-    def order(entry: tuple[str, str, Captioned]) -> tuple[str, int]:
-        split, source, picture = entry
-        number = f"/{picture.question.number}" if picture.question else ""
-        return split, hash_name(settings.seed, "image-order", f"{source}/{picture.image_id}{number}")
+    def order(entry: _Planned) -> tuple[str, int]:
+        question = entry.picture.question
+        number = f"/{question.number}" if question else ""
+        return entry.split, hash_name(settings.seed, "image-order", f"{entry.source}/{entry.picture.image_id}{number}")
 
-    return sorted(all_of_them, key=order)
+    return sorted(planned, key=order)
+
+
+def _group_of(image_id: str) -> str:
+    """What keys begin with: the id itself where it can be part of a file's name."""
+    return image_id if is_video_id(image_id) else hashlib.blake2b(image_id.encode(), digest_size=12).hexdigest()
 
 
 def _split_of(picture: Captioned, settings: ImportSettings) -> str:
@@ -120,15 +141,13 @@ def _split_of(picture: Captioned, settings: ImportSettings) -> str:
     return "val" if drawn < settings.val_share else "train"
 
 
-def _write(
-    planned: Sequence[tuple[str, str, Captioned]], archive: Archive, out: Store, settings: ImportSettings
-) -> Imported:
+def _write(planned: Sequence[_Planned], archive: Archive, out: Store, settings: ImportSettings) -> Imported:
     entries: list[ShardEntry] = []
     rejected: Counter[str] = Counter()
     n_captions = 0
     seen: dict[str, str] = {}
-    for split in dict.fromkeys(split for split, _, _ in planned):
-        own = iter([(source, picture) for at, source, picture in planned if at == split])
+    for split in dict.fromkeys(one.split for one in planned):
+        own = iter([one for one in planned if one.split == split])
         number = 0
         while chunk := list(islice(own, settings.shard_samples)):
             made = [_without_copies(piece, seen) for piece in _make_all(chunk, archive, settings)]
@@ -154,15 +173,13 @@ def _description(n_pictures: int, n_captions: int) -> str:
     return f"{n_pictures} pictures with {n_captions} captions."
 
 
-def _make_all(chunk: Sequence[tuple[str, Captioned]], archive: Archive, settings: ImportSettings) -> Iterator[_Made]:
+def _make_all(chunk: Sequence[_Planned], archive: Archive, settings: ImportSettings) -> Iterator[_Made]:
     with ThreadPoolExecutor(THREADS) as pool:
-        yield from pool.map(lambda task: _make(task[0], task[1], archive, settings), chunk)
+        yield from pool.map(lambda planned: _make(planned, archive, settings), chunk)
 
 
-def _make(source: str, captioned: Captioned, archive: Archive, settings: ImportSettings) -> _Made:
-    group = captioned.image_id
-    if not is_video_id(group):
-        group = hashlib.blake2b(group.encode(), digest_size=12).hexdigest()
+def _make(planned: _Planned, archive: Archive, settings: ImportSettings) -> _Made:
+    captioned, group = planned.picture, planned.group
     question = captioned.question
     key = sample_key(group, question.number if question else 0)
     second: dict[str, bytes] = {}
@@ -187,7 +204,7 @@ def _make(source: str, captioned: Captioned, archive: Archive, settings: ImportS
         image_id=captioned.image_id,
         file_name=captioned.file_name,
         captions=list(captioned.captions),
-        source=source,
+        source=planned.source,
         licence=captioned.licence or settings.licence,
         group=group,
     )

@@ -71,17 +71,19 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         """See Archive."""
-        path = (self._root / name).resolve()
-        if not path.is_relative_to(self._root):
-            raise PictureRejected(Reason.IMAGE_MISSING, "its name leads out of the folder")
-        if not path.is_file():
-            path = self._elsewhere(PurePosixPath(name).name) or path
         try:
+            path = (self._root / name).resolve()
+            if not path.is_relative_to(self._root):
+                raise PictureRejected(Reason.IMAGE_MISSING, "its name leads out of the folder")
+            if not path.is_file():
+                path = self._elsewhere(PurePosixPath(name).name) or path
             if path.stat().st_size > MAX_FILE_BYTES:
                 raise PictureRejected(Reason.IMAGE_TOO_LARGE, f"more than {MAX_FILE_BYTES // 2**20} MiB")
             return path.read_bytes()
         except OSError as error:
             raise PictureRejected(Reason.IMAGE_MISSING, error.strerror or "cannot be read") from None
+        except ValueError:  # a NUL or a lone surrogate
+            raise PictureRejected(Reason.IMAGE_MISSING, "no file can have such a name") from None
 
     def _elsewhere(self, name: str) -> Path | None:
         if self._by_name is None:

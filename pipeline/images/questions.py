@@ -8,7 +8,6 @@
 A sample is one question with its picture (NLVR2: two); a picture is in the shards once per question.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ from typing import Any, Literal
 
 from manifests.errors import UserError
 from manifests.image_sample import FIXED_ANSWERS, normal_answer, vqa_score
-from pipeline.images.annotations import Captioned, Format, Question, clean, text_of
+from pipeline.images.annotations import Captioned, Format, Question, clean, parsed, text_of
 
 Task = Literal["vqa", "nlvr2", "snli_ve"]
 ANSWER_FLOOR = 9
@@ -59,11 +58,13 @@ def read_questions(
 def _document(text: str) -> Any:
     """Parses a JSON document, or JSON lines as a list; [] for other files."""
     try:
-        return json.loads(text)
+        return parsed(text)
+    except RecursionError:
+        return []
     except ValueError:
         try:
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
-        except ValueError:
+            return [parsed(line) for line in text.splitlines() if line.strip()]
+        except (ValueError, RecursionError):
             return []
 
 

@@ -152,7 +152,7 @@ def distributions(data: ReportData, facts: ClipFacts) -> dict[str, dict[str, int
         "codec": most_frequent({codec: n for (codec,), n in clips.times("codecs").items()}),
         "frames a second": most_frequent(rates),
         "scene cuts in a clip": dict(sorted(most_frequent(facts.scene_cuts).items())),
-        "flags": most_frequent(facts.flags),
+        "flags": most_frequent(facts.flags, most=len(facts.flags)),  # whole: the rare ones say more
         SAID_OFTEN: data.said_often,
     }
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from manifests.errors import UserError
 from manifests.exits import Unresolved
-from manifests.shards import read_manifest
+from manifests.shards import PUBLISHED, read_manifest
 from pipeline.cli import app
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset.remove import meant_by, remove
@@ -112,6 +112,15 @@ def test_ids_that_are_not_there_are_named_and_kept_out_all_the_same(copy: Path):
     assert done.unknown == ("stranger",) and done.n_shards == 0
     assert read_tombstones(Store(str(copy))).cover("stranger", "")
     assert read_manifest(str(copy)).head["totals"] == manifest["totals"]
+
+
+def test_a_removal_that_changes_no_shard_keeps_every_manifest_that_was_published(copy: Path):
+    store = Store(str(copy))
+    before = {name: (copy / PUBLISHED / name).read_bytes() for name in store.names(PUBLISHED)}
+    remove(store, videos("stranger"))
+    assert all((copy / PUBLISHED / name).read_bytes() == data for name, data in before.items())
+    remove(store, videos("video-00001"))
+    assert not before.keys() & set(store.names(PUBLISHED))
 
 
 def test_the_same_removal_twice_changes_nothing(copy: Path):

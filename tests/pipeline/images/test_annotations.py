@@ -8,6 +8,7 @@ import pytest
 
 from manifests.errors import UserError
 from pipeline.images.annotations import read_annotations
+from pipeline.images.questions import read_questions
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,8 @@ def test_a_format_is_told_by_its_content(tmp_path: Path, kind: str, name: str, c
     ("content", "message"),
     [
         ("{", "is not valid JSON"),
+        ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
+        ('[{"question_id": ' + "[" * 100_000 + "]" * 100_000 + "}]", "nested too deeply"),
         ("[1, 2]", "is neither COCO captions"),
         ('{"images": [{"id": 1}], "annotations": []}', "cannot be read as coco captions"),
         ('{"images": 3, "annotations": [{"caption": 1}]}', "cannot be read as coco"),
@@ -44,5 +47,6 @@ def test_what_is_no_caption_file_is_named(tmp_path: Path, content: str, message:
     path = tmp_path / "captions.json"
     path.write_text(content)
     with pytest.raises(UserError, match=message) as caught:
-        read_annotations(path)
+        if read_questions([path]) is None:
+            read_annotations(path)
     assert "captions.json" in str(caught.value)

@@ -119,6 +119,50 @@ def test_every_picture_is_kept_or_rejected_with_a_reason(tmp_path: Path) -> None
     assert list(verify(Store(str(out)), decode=-1)) == []
 
 
+@pytest.mark.parametrize("archive", ["folder", "zip"])
+def test_odd_names_cost_their_pictures_and_odd_words_are_kept_as_far_as_a_file_can(
+    tmp_path: Path, archive: str
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "good.jpg").write_bytes(jpeg())
+    with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as packed:
+        packed.write(folder / "good.jpg", "good.jpg")
+    odd = ["a\0b.jpg", "x" * 300 + ".jpg", "\ud800.jpg"]
+    listed = [{"file_name": name, "image_id": f"odd\ud800{i}", "captions": ["said"]} for i, name in enumerate(odd)]
+    listed.append(
+        {"file_name": "good.jpg", "image_id": "good", "captions": ["half a pair: \ud83d", "whole: \U0001f600"]}
+    )
+    captions, out = tmp_path / "captions.json", tmp_path / "out"
+    captions.write_text(json.dumps(listed))
+
+    done = import_images(
+        [captions], folder if archive == "folder" else tmp_path / "pictures.zip", Store(str(out)), ImportSettings()
+    )
+
+    assert done.n_pictures == 1 and done.rejected == {Reason.IMAGE_MISSING: 3}
+    (sample,) = samples_of(out)
+    assert json.loads(sample["json"])["captions"] == ["half a pair: ?", "whole: \U0001f600"]
+    assert list(verify(Store(str(out)), decode=-1)) == []
+
+
+def test_lists_that_share_an_id_keep_both_pictures(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    lists = []
+    for i, name in enumerate(("one", "two")):
+        (folder / f"{name}.jpg").write_bytes(jpeg(colour=(90 * i, 0, 0)))
+        lists.append(tmp_path / f"{name}.json")
+        lists[-1].write_text(json.dumps([{"file_name": f"{name}.jpg", "image_id": 7, "captions": [f"the {name}"]}]))
+
+    done = import_images(lists, folder, Store(str(tmp_path / "out")), ImportSettings(split="train"))
+
+    assert done.n_pictures == 2 and not done.rejected
+    assert {row["caption"] for row in rows_of(tmp_path / "out")} == {"the one", "the two"}
+    assert {json.loads(sample["json"])["image_id"] for sample in samples_of(tmp_path / "out")} == {"7"}
+    assert list(verify(Store(str(tmp_path / "out")), decode=-1)) == []
+
+
 def test_nothing_usable_is_one_message_and_no_data_set(coco_set: tuple[Path, Path], tmp_path: Path) -> None:
     captions, _ = coco_set
     (tmp_path / "empty").mkdir()

@@ -37,3 +37,14 @@ def test_where_nothing_was_listed_the_page_does_not_count_what_was(tmp_path: Pat
     text = render(store, read_report_data(store))
 
     assert "were listed" not in text and "Each file or address that was looked at is a candidate." in text
+
+
+def test_a_rare_flag_of_personal_data_is_named_among_many_commoner_ones(tmp_path: Path) -> None:
+    store, _ = a_run(tmp_path)
+    data = read_report_data(store)
+    flags = {**{f"check_{k:02d}": 100 + k for k in range(15)}, "phone": 1}
+
+    audit = audit_of(data, replace(read_facts(store, data.clips), flags=flags))
+
+    said = [one.text for one in before_publishing(data, audit)]
+    assert "1 flags of personal data in what is said (phone); data.where: 'not flags.phone' trains without them" in said

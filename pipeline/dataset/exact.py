@@ -57,8 +57,8 @@ def _exact_sample(source: Store, entry: ShardEntry, row: ShardRow, folder: Path)
         film = folder / "film.mp4"
         film.write_bytes(members["mp4"])
         cut = _cut_from_frame(film, sample)
-        facts |= {"first_frame": 0, "offset_ms": 0, "cut_mode": "exact", "codec": cut.codec, "has_audio": cut.has_audio}
-        facts["audio_start_ms"] = cut.audio_start_ms
+        facts |= {"first_frame": 0, "cut_mode": "exact", "codec": cut.codec, "has_audio": cut.has_audio}
+        facts |= {"offset_ms": cut.offset_ms, "audio_start_ms": cut.audio_start_ms}
         members["mp4"] = cut.mp4
         members["json"] = json.dumps(facts, ensure_ascii=False, separators=(",", ":")).encode()
     except (Unusable, ValueError, KeyError, RecursionError) as error:

@@ -8,9 +8,10 @@ so channels are not compared for them. Tombstones of all are respected and joine
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from manifests.errors import DamagedFile, UserError
 from manifests.lock import RunLock
@@ -26,6 +27,7 @@ from pipeline.report.page import write_first_report
 from pipeline.shards import files
 from pipeline.shards.manifest import given_head, publish, refuse_existing
 
+SPLIT_BY = "shards.split.by"
 _SHOWN = 10
 
 
@@ -63,11 +65,26 @@ def merge(sources: Sequence[Store], out: Store, *, drop_duplicates: bool = False
         write_tombstones(out, tombstones)
         entries = list(_copy_all(sources, manifests, out, dropped, tombstones))
         head, card = given_head(manifests[0].head)
-        head |= {"config": {}, "versions": tool_versions()}
+        head = _shared(head, [given_head(manifest.head)[0] for manifest in manifests])
+        head |= {"name": manifests[0].head["name"], "config": _shared_config(manifests), "versions": tool_versions()}
         head["merged"] = [{"name": str(m.head.get("name", "")), "sha256": m.sha256} for m in manifests]
         manifest = publish(out, entries, head, card)
         write_first_report(out)
     return Merged(manifest, tuple(sorted({video_id for _, video_id in dropped})))
+
+
+def _shared(first: Mapping[str, Any], all_of_them: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What is the same in all: what one data set says of itself need not be true of the others' clips."""
+    return {k: v for k, v in first.items() if all(k in other and other[k] == v for other in all_of_them)}
+
+
+def _shared_config(manifests: Sequence[Manifest]) -> dict[str, Any]:
+    """The settings that all were made with. Where one is split by video, so is the result: channels are in several
+    splits.
+    """
+    configs = [manifest.head.get("config", {}) for manifest in manifests]
+    is_by_video = any(config.get(SPLIT_BY) == "video" for config in configs)
+    return _shared(configs[0], configs) | ({SPLIT_BY: "video"} if is_by_video else {})
 
 
 def _refuse_different_members(manifests: Sequence[Manifest]) -> None:
@@ -84,7 +101,7 @@ def _conflicts(
     seen = _Seen()
     conflicts: dict[tuple[int, str], str] = {}
     for number, (source, manifest) in enumerate(zip(sources, manifests, strict=True)):
-        by_channel = manifest.head.get("config", {}).get("shards.split.by", "channel") == "channel"
+        by_channel = manifest.head.get("config", {}).get(SPLIT_BY, "channel") == "channel"
         for entry in manifest.shards:
             table = files.read_rows(source, entry.url, ["video_id", "channel_id", "status", "url"])
             for row in table.to_pylist():

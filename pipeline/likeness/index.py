@@ -50,7 +50,9 @@ Wanted = Sequence[Sequence[tuple[Int64, Hashes]]]
 Item = tuple[Mapping[str, Any], int]
 """A row of items, and which item of that video it is."""
 
-HASHES = pa.schema([("batch", pa.int32()), ("row", pa.int32()), ("counts", pa.binary()), ("hashes", pa.binary())])
+HASHES = pa.schema(
+    [("batch", pa.int32()), ("row", pa.int32()), ("counts", pa.large_binary()), ("hashes", pa.large_binary())]
+)
 """By video: its batch, its row among that batch's items, how many hashes each of its items has (u4), and these (u8)."""
 NEAR = pa.schema([(name, pa.int32()) for name in ("batch", "row", "item", "query_row", "query_item")])
 
@@ -194,16 +196,17 @@ def column_of(batch: int, filed: Filed, column: int) -> pa.Table:
 
 def packed(values: np.ndarray[Any, Any], n_each: Int64) -> pa.Array:
     """Values laid end to end as an array of bytes, so many of them in each."""
-    ends = values.itemsize * np.append(0, np.cumsum(n_each))
-    buffers = [None, pa.py_buffer(ends.astype(np.int32).tobytes()), pa.py_buffer(values.tobytes())]
-    return pa.Array.from_buffers(pa.binary(), len(n_each), buffers)
+    ends = values.itemsize * np.append(0, np.cumsum(n_each, dtype=np.int64))
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(values))]
+    return pa.Array.from_buffers(pa.large_binary(), len(n_each), buffers)
 
 
 def unpacked(column: pa.ChunkedArray, of_type: str) -> tuple[np.ndarray[Any, Any], Int64]:
     """(the values of all, how many each has) of such an array."""
-    array = column.combine_chunks()
+    column = column.cast(pa.large_binary())
+    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     _, offsets, data = array.buffers()
-    ends = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1] if len(array) else np.zeros(1)
+    ends = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1] if len(array) else np.zeros(1)
     values = np.frombuffer(data, np.uint8)[int(ends[0]) : int(ends[-1])] if data else np.zeros(0, np.uint8)
     return values.view(of_type), np.diff(ends).astype(np.int64) // np.dtype(of_type).itemsize
 

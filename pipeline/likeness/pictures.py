@@ -58,7 +58,7 @@ AT_A_TIME = 5_000
 
 ITEMS = pa.schema(
     [(name, kind) for name, kind in (("video_id", pa.string()), ("channel_id", pa.string()))]
-    + [(name, pa.binary()) for name in ("n", "counts", "shown")]
+    + [(name, pa.large_binary()) for name in ("n", "counts", "shown")]
 )
 """By video: the number of each clip (u4), how many pictures each shows (u4), and their hashes (u8)."""
 

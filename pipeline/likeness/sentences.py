@@ -46,7 +46,7 @@ SENTENCES = "sentences"
 AT_A_TIME = 1 << 15
 """Videos whose sentences are compared together, about a million."""
 
-ITEMS = pa.schema([("video_id", pa.string()), ("n", pa.binary()), ("said", pa.binary())])
+ITEMS = pa.schema([("video_id", pa.string()), ("n", pa.large_binary()), ("said", pa.large_binary())])
 """By video: the numbers of its sentences (u4), and a hash of each and of the channel (u8)."""
 
 

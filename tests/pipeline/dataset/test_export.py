@@ -2,6 +2,7 @@
 
 import io
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from hdvila_testing import shards
 from hdvila_testing.shards import N_BEFORE, N_FRAMES, NO_CARD, a_data_set, tiny_film
+from hdvila_testing.video import a_video
 from manifests.errors import UserError
 from manifests.shards import member_offsets
 from pipeline.cli import app
@@ -86,6 +88,29 @@ def test_exact_clips_begin_at_frame_0_and_hold_the_sentences_frames_alone(made: 
         assert {e: members[e] for e in ("txt", "m4v", "mjpg")} == {e: before[key][1][e] for e in ("txt", "m4v", "mjpg")}
     assert list(verify(out, decode=-1)) == []
     assert "exactly its sentence" in out.read("dataset_card.md").decode()
+
+
+def test_an_exact_clip_with_sound_says_where_its_pictures_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first packet of sound begins up to 21 ms before its first frame."""
+
+    def heard(n_frames: int) -> bytes:
+        film = tmp_path / f"{n_frames}.mp4"
+        seconds = n_frames / shards.FPS
+        a_video(film, seconds=seconds, fps=Fraction(shards.FPS), width=320, height=180, b_frames=0)
+        return film.read_bytes()
+
+    monkeypatch.setattr(shards, "tiny_film", heard)
+    made = a_data_set(tmp_path / "made", n_videos=1, n_clips=1, members=("mp4", "txt", "json"), config=CONFIG)
+    out = Store(str(tmp_path / "exact"))
+    export_clips(made, out)
+
+    (members,) = (members for _, members in samples(out).values())
+    facts = json.loads(members["json"])
+    with av.open(io.BytesIO(members["mp4"])) as film:
+        first = next(film.decode(video=0))
+    assert facts["has_audio"] and facts["offset_ms"] == 21 and abs(1000 * first.time - 21) < 1
 
 
 def test_frames_after_a_clip_are_not_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

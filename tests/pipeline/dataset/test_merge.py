@@ -23,6 +23,7 @@ from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones, read_tombstones
 from pipeline.shards.closed import read_entries
 from pipeline.shards.files import read_rows
+from pipeline.shards.manifest import given_head, publish
 
 CONFIG = ShardsConfig(max_samples=4, split=SplitConfig(val=0), card=NO_CARD)
 
@@ -90,6 +91,33 @@ def test_data_sets_split_by_video_merge_though_their_channels_are_in_several_spl
         assert set(head["splits"]) == {"train", "val"} and head["config"]["shards.split.by"] == "video"
     merged = merge([Store(str(copy / "c")), Store(str(copy / "d"))], Store(str(copy / "out")))
     assert merged.dropped == () and len(video_ids(Store(str(copy / "out")))) == 16
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "mode", "split_by"),
+    [
+        ("exact", "exact", "exact", "channel"),
+        ("exact", "remux", None, "channel"),
+        ("exact", "exact", "exact", "video"),
+    ],
+)
+def test_a_merged_set_says_how_its_clips_were_cut_and_split_as_far_as_all_agree(
+    copy: Path, first: str, second: str, mode: str | None, split_by: str
+):
+    sources = []
+    for name, cut, by in (("a", first, "channel"), ("b", second, split_by)):
+        store = Store(str(copy / name))
+        head, card = given_head(read_manifest(store.url).head)
+        config = {"media.cut.mode": cut, "shards.split.by": by}
+        publish(store, read_entries(store), {**head, "config": config, "balance": {"unit": name}}, card)
+        sources.append(store)
+
+    merged = merge(sources, Store(str(copy / "out"))).manifest
+
+    assert merged.head["config"].get("media.cut.mode") == mode
+    assert merged.head["config"]["shards.split.by"] == split_by and "balance" not in merged.head
+    is_exact = "Each mp4 holds exactly its sentence" in (copy / "out/dataset_card.md").read_text()
+    assert is_exact == (mode == "exact")
 
 
 def test_what_one_of_them_removed_is_in_none_of_the_result(copy: Path):

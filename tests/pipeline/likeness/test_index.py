@@ -19,7 +19,7 @@ from pipeline.engine.store.store import Store
 from pipeline.likeness import bands, index, search
 from pipeline.likeness.bands import bits_of
 from pipeline.likeness.comparing import Comparing, compare_again_what_is_lost
-from pipeline.likeness.index import Item, Kind, blocks_of
+from pipeline.likeness.index import Item, Kind, blocks_of, packed, unpacked
 from pipeline.likeness.matches import match_of
 from pipeline.likeness.pictures import ITEMS, asked, filed, kind_of
 from pipeline.likeness.same import Likeness
@@ -240,3 +240,13 @@ def test_a_batch_of_which_nothing_could_be_made_is_named(tmp_path: Path) -> None
             for stage in chain:
                 lost = [unit.name for unit in stage.units(store)]
                 store.commit_all(stage.name, {name: {"rows": {}, "rejects": {"internal_error": 1}} for name in lost})
+
+
+def test_two_gib_of_hashes_of_one_column_are_counted_right() -> None:
+    """A column of 3.3 million videos has as many. Nothing is written to these pages, so they take no memory."""
+    n_each = np.array([2**28, 0, 3])
+    array = packed(np.zeros(n_each.sum(), "<u8"), n_each)
+
+    values, found = unpacked(pa.chunked_array([array]), "<u8")
+
+    assert array.nbytes > 2**31 and len(values) == n_each.sum() and found.tolist() == n_each.tolist()

@@ -21,7 +21,13 @@ PIPELINE: Mapping[str, str] = MappingProxyType(
 TRAIN: Mapping[str, str] = MappingProxyType({})
 """Commands and options of hdvila-train that are gone: what to use instead."""
 
-SETTINGS: Mapping[str, str] = MappingProxyType({})
+SETTINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "optim.ema_decay": "a schedule that ends at a rate of zero (optim.schedule: linear, cosine)",
+        "optim.layer_decay": "optim.lr_scale takes a factor by pattern of names",
+        "optim.optimizer": "AdamW trains every parameter; optim.lr_scale sets rates by pattern of names",
+    }
+)
 """Keys (`crawl.a_key`, places in lists left out), whole sections, and values (`media.mode=fast`) that are gone, of both
 programs: what to use instead.
 """

@@ -153,10 +153,9 @@ class TrainConfig(Sections):
         named: dict[str, Mapping[str, Any]] = {
             "lr_scale": optim.lr_scale,
             "weight_decay_scale": optim.weight_decay_scale,
-            "optimizer": optim.optimizer,
         }
         for key, by_group in named.items():
-            patterns = {name for name in by_group if "*" in name and key != "optimizer"}
+            patterns = {name for name in by_group if "*" in name}
             for name in by_group.keys() - set(groups) - patterns:
                 near = difflib.get_close_matches(name, groups, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"the model has {', '.join(groups)}"

@@ -123,9 +123,7 @@ class DataConfig(Section):
 class OptimConfig(Section):
     """The optimiser and its learning-rate schedule. Defaults are those of HD-VILA's stage 1."""
 
-    fixed: ClassVar[tuple[str, ...]] = ("momentum", "eps")
-    momentum: ClassVar[float] = 0.9
-    """Of groups under SGD: SOHO's published recipe, which alone has such a group."""
+    fixed: ClassVar[tuple[str, ...]] = ("eps",)
     eps: ClassVar[float] = 1e-6
     """AdamW's epsilon, as in HD-VILA's published recipe."""
 
@@ -135,18 +133,8 @@ class OptimConfig(Section):
         doc="factor on lr by group of the model (HD-VILA: cnn, timesformer, transformer) or pattern of names "
         "(transformer.bert.*); the product of all that match; 1 if not named",
     )
-    layer_decay: float = identity(
-        1.0,
-        gt=0,
-        le=1,
-        doc="factor on lr from each block of a Transformer to the block below it, down to the embeddings; what is "
-        "above the blocks keeps lr",
-    )
     weight_decay: float = identity(1e-3, ge=0, doc="decoupled weight decay")
     weight_decay_scale: dict[str, float] = identity(dict, doc="factor on weight_decay, as lr_scale")
-    optimizer: dict[str, Literal["adamw", "sgd"]] = identity(
-        dict, doc="optimiser by group: adamw or sgd; the model's own choice if not named (HD-VILA: adamw)"
-    )
     decay_norms: bool = identity(
         False, doc="also decay the gains of batch norms and space-time norms, as the official code does"
     )
@@ -159,9 +147,6 @@ class OptimConfig(Section):
         (), doc="for schedule milestones: shares of all steps at which the rate is halved"
     )
     clip_norm: float = identity(5.0, ge=0, doc="largest global L2 norm of the gradient; 0 for no clipping")
-    ema_decay: float = identity(
-        0.0, ge=0, lt=1, doc="decay of the moving average of weights, which evaluation and export then use; 0 for none"
-    )
 
 
 class LoopConfig(Section):

@@ -68,7 +68,7 @@ def export(model: HDVila, tokenizer: Tokenizer | None, out: Path, origin: Origin
 
 
 def export_run(run: Path, out: Path, *, best: bool = False, onnx: bool = False) -> Path:
-    """Exports a run's newest (or best) checkpoint, with its moving average, if any; returns the checkpoint."""
+    """Exports a run's newest (or best) checkpoint; returns the checkpoint."""
     from manifests.settings import parse_config
     from train.config import TrainConfig
     from train.loop.checkpoint import find_checkpoint, read_facts, restore_weights

@@ -37,7 +37,7 @@ from train.models.vit.model import Vit
 
 
 def load_checkpoint(target: Path, *, best: bool = False, device: torch.device | str = "cpu") -> Encoder:
-    """Loads a model from a run's folder or a checkpoint in it (the moving average, if any), or an export."""
+    """Loads a model from a run's folder or a checkpoint in it, or an export."""
     if (target / CONFIG).is_file():
         if best:
             raise UserError(f"{target}: an export holds one set of weights; leave out --best")

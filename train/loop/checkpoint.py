@@ -4,9 +4,9 @@
 
 RUN is a folder, or an address in a bucket. Of all that a checkpoint consists of, `.metadata` is put there last: without
 it a folder is none, no matter when the process was killed, and the next start removes it. A checkpoint holds only
-tensors (weights, Adam's moments and step counts, the moving average), by parameter name and sharded as the parameters
-are, so that another world size or strategy can load it too. It holds no random states: a run seeds each step from
-(seed, step, rank), and its position in the data is the step.
+tensors (weights, Adam's moments and step counts), by parameter name and sharded as the parameters are, so that another
+world size or strategy can load it too. It holds no random states: a run seeds each step from (seed, step, rank), and
+its position in the data is the step.
 """
 
 import json
@@ -28,7 +28,7 @@ from torch.distributed.checkpoint.state_dict_saver import async_save as dcp_asyn
 from manifests.errors import UserError
 from manifests.files import Files
 from train.distributed import Process
-from train.loop.optim import Ema, clean_name
+from train.loop.optim import clean_name
 from train.loop.tensor_files import FACTS, METADATA, Writer, reader_of
 from train.models.wrapping import unwrap
 
@@ -39,8 +39,8 @@ Place = TypeVar("Place", Path, Files)
 """A folder, or an address in a bucket."""
 
 FORMAT = 1
-MOMENTS = {"adamw": ("step", "exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer",)}
-"""The state that each optimiser keeps per parameter."""
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+"""The state that AdamW keeps per parameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +66,19 @@ class Facts:
 LOAD_ERRORS = (CheckpointException, RuntimeError, KeyError, ValueError, OSError, EOFError, pickle.UnpicklingError)
 
 
-def capture(model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema | None) -> dict[str, Any]:
+def capture(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """The live tensors of a run by name, as a tree; moments that don't exist yet are created as zeros."""
-    state: dict[str, Any] = {"model": dict(unwrap(model).state_dict()), "optim": _moments(model, optimizer)}
-    if ema is not None:
-        state["ema"] = dict(ema.shadow)
-    return state
+    return {"model": dict(unwrap(model).state_dict()), "optim": _moments(model, optimizer)}
 
 
 def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    kept = {parameter: MOMENTS[group["kind"]] for group in optimizer.param_groups for parameter in group["params"]}
+    updated = {parameter for group in optimizer.param_groups for parameter in group["params"]}
     moments: dict[str, Tensor] = {}
     for raw, parameter in model.named_parameters():
-        state = optimizer.state[parameter] if parameter in kept else {}
-        for name in kept.get(parameter, ()):
+        if parameter not in updated:
+            continue
+        state = optimizer.state[parameter]
+        for name in MOMENTS:
             if state.get(name) is None:
                 state[name] = torch.tensor(0.0) if name == "step" else torch.zeros_like(parameter)
             moments[f"{clean_name(raw)}.{name}"] = state[name]
@@ -90,29 +89,23 @@ def _at(place: Path | Files) -> Files:
     return place if isinstance(place, Files) else Files(str(place))
 
 
-def restore(path: Path | Files, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema | None) -> Facts:
-    """Loads a checkpoint into model, optimiser and moving average, in place. UserError if it doesn't fit."""
+def restore(path: Path | Files, model: nn.Module, optimizer: torch.optim.Optimizer) -> Facts:
+    """Loads a checkpoint into model and optimiser, in place. UserError if it doesn't fit."""
     facts = read_facts(path)
     try:
         # dcp_load fills the tensors it is given, and those are the live ones.
-        dcp_load(capture(model, optimizer, ema), storage_reader=reader_of(_at(path)), no_dist=not dist.is_initialized())
+        dcp_load(capture(model, optimizer), storage_reader=reader_of(_at(path)), no_dist=not dist.is_initialized())
     except LOAD_ERRORS as error:
         raise UserError(f"{path}: does not fit this model, or is damaged ({_first_line(error)})") from None
     return facts
 
 
 def restore_weights(path: Path | Files, model: nn.Module) -> Facts:
-    """Loads the model's weights from a checkpoint: the moving average, if any. UserError if they don't fit."""
+    """Loads the model's weights from a checkpoint. UserError if they don't fit."""
     facts = read_facts(path)
-    weights = dict(unwrap(model).state_dict())
-    averaged = facts.config.get("optim", {}).get("ema_decay", 0.0) > 0
-    tree: dict[str, Any] = {"model": weights}
-    if averaged:
-        tree["ema"] = {clean_name(n): p.detach() for n, p in model.named_parameters() if p.requires_grad}
+    weights = {"model": dict(unwrap(model).state_dict())}
     try:
-        for part in ("model", "ema"):  # the average last: both fill the same tensors
-            if part in tree:
-                dcp_load({part: tree[part]}, storage_reader=reader_of(_at(path)), no_dist=not dist.is_initialized())
+        dcp_load(weights, storage_reader=reader_of(_at(path)), no_dist=not dist.is_initialized())
     except LOAD_ERRORS as error:
         raise UserError(f"{path}: does not fit this model, or is damaged ({_first_line(error)})") from None
     return facts

@@ -20,7 +20,7 @@ import os
 import platform
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -45,7 +45,7 @@ from train.loop.bucket import Home
 from train.loop.checkpoint import Checkpointer, Facts, capture, checkpoints, read_facts, restore
 from train.loop.epochs import EpochFeed, epochs_of
 from train.loop.objective import Loss, backward, mark_trainable
-from train.loop.optim import Ema, build_optimizer, clip_gradients, lr_factor, set_lr
+from train.loop.optim import build_optimizer, clip_gradients, lr_factor, set_lr
 from train.loop.profile import Profiler
 from train.loop.scalars import Read, Scalars, Unread
 from train.loop.spikes import Spikes
@@ -100,7 +100,6 @@ class Run:
     n_steps: int
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    ema: Ema | None
     checkpointer: Checkpointer
     benchmark: Published | None
     spikes: Spikes = field(default_factory=Spikes)
@@ -152,10 +151,9 @@ def _fit(config: TrainConfig, home: Home, process: Process, stop: StopRequest) -
     per_node = ranks_a_node() if config.loop.shard == "node" else 0
     wrapped = wrap(model, strategy, bf16=config.loop.precision == "bf16", per_node=per_node)
     optimizer = build_optimizer(wrapped, config.optim)
-    ema = Ema(wrapped, config.optim.ema_decay) if config.optim.ema_decay else None
     keep = config.checkpoint.keep
     writer = Checkpointer(home.place, process, keep=keep, holder=home.holder, before_commit=home.keep)
-    run = Run(home, config, process, feed, n_steps, wrapped, optimizer, ema, writer, benchmark)
+    run = Run(home, config, process, feed, n_steps, wrapped, optimizer, writer, benchmark)
 
     done, scores = resume(run)
     recorder = observe.Recorder(folder if process.is_first else None, config.observe, done, config.record())
@@ -194,7 +192,8 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
         if skipped.skips(done, losses.total, grad_norm, loaded.keys):
             recorder.skipped(done, skipped.n)
         else:
-            update(run, done)
+            optimizer.step()
+            unwrap(model).after_step()
             values = {"loss": losses.total, "grad_norm": grad_norm, **numbers_of(model, losses)}
             scalars.add(Unread(done, lr, loaded.keys, feed.n_lost, dict(feed.counts), values))
         optimizer.zero_grad(set_to_none=True)
@@ -209,7 +208,7 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
         if evaluating:
             scores, scores_step = validate(run, recorder, done).flat(), done
         if saving:
-            run.checkpointer.save(capture(model, optimizer, run.ema), facts_of(run, done, scores if evaluating else {}))
+            run.checkpointer.save(capture(model, optimizer), facts_of(run, done, scores if evaluating else {}))
             meter.restart()  # the time spent here doesn't count for the next step
         run.checkpointer.poll()
         if stopping:
@@ -217,14 +216,6 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
     run.checkpointer.wait()
     recorder.say(meter.describe_waiting())
     return Outcome("finished" if done == run.n_steps else "stopped", done, run.n_steps, scores, scores_step)
-
-
-def update(run: Run, step: int) -> None:
-    """Changes the weights by the gradients of this step (from 1), and what follows from them."""
-    run.optimizer.step()
-    unwrap(run.model).after_step()
-    if run.ema is not None:
-        run.ema.update(step)
 
 
 # ---- before the first step -------------------------------------------------------------------------------------------
@@ -252,7 +243,7 @@ def resume(run: Run) -> tuple[int, dict[str, float]]:
     folders = checkpoints(run.home.place)
     if not folders:
         return 0, {}
-    facts = restore(folders[-1], run.model, run.optimizer, run.ema)
+    facts = restore(folders[-1], run.model, run.optimizer)
     if facts.index_fingerprint != run.data.train.fingerprint():
         raise UserError(
             f"{folders[-1]}: the set of readable shards has changed since this checkpoint, so the sample order would "
@@ -345,10 +336,9 @@ def any_rank(flag: bool, process: Process) -> bool:
 
 
 def validate(run: Run, recorder: observe.Recorder, step: int) -> Scores | PublishedScores:
-    """The scores on the benchmark or the val split, with the moving average of the weights, if any."""
+    """The scores on the benchmark or the val split."""
     recorder.say(f"step {step}: evaluating")
-    with run.ema.swapped() if run.ema is not None else nullcontext():
-        scores = scores_of(run.model, run.data, run.config, run.process, run.benchmark)
+    scores = scores_of(run.model, run.data, run.config, run.process, run.benchmark)
     recorder.scores(step, scores.flat())
     recorder.say(scores.describe())
     return scores

@@ -41,9 +41,7 @@ class Model(nn.Module):
     """A network, with what the trainer needs to know about it."""
 
     groups: ClassVar[tuple[str, ...]] = ("model",)
-    """Names of its parameter groups: keys of `optim.lr_scale`, `weight_decay_scale` and `optimizer`."""
-    sgd_groups: ClassVar[tuple[str, ...]] = ()
-    """Groups that SGD with momentum updates unless `optim.optimizer` says otherwise; AdamW updates the rest."""
+    """Names of its parameter groups: keys of `optim.lr_scale` and `weight_decay_scale`."""
     blocks: ClassVar[tuple[type[nn.Module], ...]] = ()
     """Classes of repeated modules: FSDP2 shards them in units, and each is compiled separately."""
     methods: ClassVar[tuple[str, ...]] = ()

@@ -114,7 +114,7 @@ def test_the_same_weights_are_the_same_published_file(tmp_path: Path) -> None:
 def test_a_run_is_exported_by_the_command_uploaded_and_used(
     drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tree = a_tree(drawn, tmp_path / "run", optim={"ema_decay": 0.5})
+    tree = a_tree(drawn, tmp_path / "run")
     fit(parse_config(TrainConfig, tree, source="test"), process_from_environment("cpu"), StopRequest())
     with hub_stand_in(monkeypatch) as hub:
         done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), str(tmp_path / "out"), "--push", "me/it"])

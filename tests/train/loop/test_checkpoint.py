@@ -21,9 +21,8 @@ from train.loop.checkpoint import (
     folder_of,
     read_facts,
     restore,
-    restore_weights,
 )
-from train.loop.optim import Ema, build_optimizer
+from train.loop.optim import build_optimizer
 from train.models import ModelConfig, build_model
 from train.sections import OptimConfig
 
@@ -31,18 +30,15 @@ ALONE = Process(0, 1, torch.device("cpu"))
 FACTS = Facts(step=1, manifest_sha256="m", index_fingerprint="i", config={}, world=1)
 
 
-def parts(seed=0, ema=0.0, **changes):
+def parts(seed=0, **changes):
     model = build_model(ModelConfig(**{**MICRO_MODEL, **changes}), seed=seed)
-    optimizer = build_optimizer(model, OptimConfig())
-    return model, optimizer, Ema(model, ema) if ema else None
+    return model, build_optimizer(model, OptimConfig())
 
 
-def take_step(model, optimizer, ema=None):
+def take_step(model, optimizer):
     sum(p.square().sum() for p in model.parameters() if p.requires_grad).backward()
     optimizer.step()
     optimizer.zero_grad()
-    if ema is not None:
-        ema.update(1)
 
 
 def a_checkpointer(run, keep=3):
@@ -62,14 +58,13 @@ def flat(state):
     return {f"{part}.{name}": value for part, tensors in state.items() for name, value in tensors.items()}
 
 
-@pytest.mark.parametrize("ema", [0.0, 0.5])
-def test_what_is_restored_equals_what_was_saved_bit_for_bit(tmp_path, ema):
-    saved = parts(0, ema)
+def test_what_is_restored_equals_what_was_saved_bit_for_bit(tmp_path):
+    saved = parts(0)
     take_step(*saved)
     writer = a_checkpointer(tmp_path)
     save(writer, capture(*saved), FACTS)
 
-    other = parts(1, ema)
+    other = parts(1)
     facts = restore(step_of(tmp_path, 1), *other)
 
     assert facts == FACTS
@@ -79,12 +74,12 @@ def test_what_is_restored_equals_what_was_saved_bit_for_bit(tmp_path, ema):
 
 def test_training_goes_on_while_a_checkpoint_is_written_that_holds_the_moment_it_was_taken(tmp_path):
     saved = parts()
-    take_step(*saved[:2])
+    take_step(*saved)
     before = {k: v.clone() for k, v in flat(capture(*saved)).items()}
     writer = a_checkpointer(tmp_path)
 
     writer.save(capture(*saved), FACTS)
-    take_step(*saved[:2])
+    take_step(*saved)
     writer.wait()
 
     other = parts(1)
@@ -151,17 +146,3 @@ def test_a_damaged_checkpoint_and_an_unknown_format_are_refused(tmp_path):
         read_facts(path)
     with pytest.raises(UserError, match="holds no checkpoint"):
         find_checkpoint(path.parent)
-
-
-def test_weights_for_use_are_the_average_where_the_run_kept_one(tmp_path):
-    model, optimizer, ema = parts(0, 0.5)
-    take_step(model, optimizer, ema)
-    writer = a_checkpointer(tmp_path)
-    save(writer, capture(model, optimizer, ema), replace(FACTS, config={"optim": {"ema_decay": 0.5}}))
-
-    used = parts(1)[0]
-    restore_weights(step_of(tmp_path, 1), used)
-
-    name = "transformer.v_proj.weight"
-    assert torch.equal(used.state_dict()[name], ema.shadow[name])
-    assert not torch.equal(used.state_dict()[name], model.state_dict()[name])

@@ -1,8 +1,6 @@
-"""Groups, schedules and averages of the optimiser."""
+"""Groups and schedules of the optimiser."""
 
 from __future__ import annotations
-
-import copy
 
 import pytest
 import torch
@@ -11,7 +9,7 @@ from hypothesis import strategies as st
 
 from hdvila_testing.drawn_set import MICRO_MODEL
 from manifests.errors import UserError
-from train.loop.optim import Ema, build_optimizer, clip_gradients, lr_factor, parameter_groups, set_lr
+from train.loop.optim import build_optimizer, clip_gradients, lr_factor, parameter_groups, set_lr
 from train.models import ModelConfig, build_model
 from train.sections import OptimConfig
 
@@ -76,25 +74,12 @@ def test_a_pattern_that_matches_nothing_is_refused(model):
         rates(model, lr_scale={"transfomer.bert.*": 0.1})
 
 
-def test_with_layer_decay_each_block_is_slower_than_the_next(model):
-    model = build_model(ModelConfig(**{**MICRO_MODEL, "n_text_layers": 3}), seed=0)
-
-    found = rates(model, layer_decay=0.5)
-
-    text = "transformer.bert.encoder.layer"
-    assert [found[f"{text}.{i}.output.dense.weight"][0] for i in range(3)] == [0.125, 0.25, 0.5]
-    assert found["transformer.bert.embeddings.word_embeddings.weight"][0] == 0.5**4
-    assert found["timesformer.blocks.0.mlp.fc1.weight"][0] == 0.5 and found["timesformer.pos_embed"][0] == 0.25
-    assert found["transformer.v_proj.weight"][0] == found["cnn.layer4.0.conv1.weight"][0] == 1.0
-
-
 @pytest.mark.parametrize("on_gpu", [True, False])
 def test_adamw_is_one_kernel_where_the_weights_are_on_a_gpu_alone(model, monkeypatch, on_gpu):
     monkeypatch.setattr(torch.nn.Parameter, "is_cuda", on_gpu, raising=False)
 
     optimizer = build_optimizer(model, OptimConfig())
 
-    assert isinstance(optimizer, torch.optim.AdamW)
     assert {bool(group["fused"]) for group in optimizer.param_groups} == {on_gpu}
 
 
@@ -124,17 +109,3 @@ def test_clipping_scales_to_the_norm_and_tells_the_one_before():
     assert clip_gradients(layer, 0) == pytest.approx(20.0)
     assert clip_gradients(layer, 5.0) == pytest.approx(20.0)
     assert clip_gradients(layer, 5.0) == pytest.approx(5.0, rel=1e-4)
-
-
-def test_the_average_follows_the_weights_and_swapping_gives_them_back(model):
-    model = copy.deepcopy(model)
-    ema = Ema(model, 0.9)
-    live = dict(model.named_parameters())["transformer.v_proj.weight"]
-    before = live.detach().clone()
-    with torch.no_grad():
-        live.add_(1.0)
-    ema.update(1)  # decay min(0.9, 2/11)
-
-    with ema.swapped():
-        assert torch.allclose(live, before + 9 / 11)
-    assert torch.equal(live, before + 1.0)

@@ -46,7 +46,6 @@ class Colours(NamedTuple):
 
 class Toy(Model):
     groups = ("words", "colours")
-    sgd_groups = ("words",)
 
     def __init__(self, config: ToySection) -> None:
         super().__init__()

@@ -62,12 +62,11 @@ class _OnTrunk(Model):
     """What both models share about their trunk: its own parameter group, and frozen stages."""
 
     groups = ("trunk", "rest")
-    sgd_groups = ("trunk",)
     blocks = (Block, Layer)
     backbone: Trunk
 
     def group_of(self, name: str) -> str:
-        """`trunk` or `rest`; the trunk is separate because the published recipe trains it with SGD."""
+        """`trunk` or `rest`."""
         return "trunk" if name.startswith("backbone.") else "rest"
 
     def mark_trainable(self, objectives: Collection[str], view: str, outputs: Collection[str]) -> None:

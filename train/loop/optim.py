@@ -24,8 +24,8 @@ from train.sections import OptimConfig
 
 
 def clean_name(name: str) -> str:
-    """A parameter's name without the prefixes of DDP and torch.compile."""
-    return name.replace("module.", "").replace("_orig_mod.", "")
+    """A parameter's name without the prefix of DDP and the parts that torch.compile puts in."""
+    return name.removeprefix("module.").replace("_orig_mod.", "")
 
 
 def parameter_groups(model: nn.Module, config: OptimConfig) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hdvila_testing.drawn_set import MICRO_MODEL
 from manifests.errors import UserError
-from train.loop.optim import build_optimizer, clip_gradients, lr_factor, parameter_groups, set_lr
+from train.loop.optim import build_optimizer, clean_name, clip_gradients, lr_factor, parameter_groups, set_lr
 from train.models import ModelConfig, build_model
 from train.sections import OptimConfig
 
@@ -109,3 +109,8 @@ def test_clipping_scales_to_the_norm_and_tells_the_one_before():
     assert clip_gradients(layer, 0) == pytest.approx(20.0)
     assert clip_gradients(layer, 5.0) == pytest.approx(20.0)
     assert clip_gradients(layer, 5.0) == pytest.approx(5.0, rel=1e-4)
+
+
+def test_a_name_keeps_what_only_looks_like_a_wrappers_prefix():
+    assert clean_name("module.text_module.proj.weight") == "text_module.proj.weight"
+    assert clean_name("text_module._orig_mod.proj.weight") == "text_module.proj.weight"

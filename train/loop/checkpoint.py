@@ -67,22 +67,41 @@ LOAD_ERRORS = (CheckpointException, RuntimeError, KeyError, ValueError, OSError,
 
 
 def capture(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The live tensors of a run by name, as a tree; moments that don't exist yet are created as zeros."""
-    return {"model": dict(unwrap(model).state_dict()), "optim": _moments(model, optimizer)}
+    """The live tensors of a run by name, as a tree; zeros for moments that don't exist yet."""
+    moments = {
+        f"{name}.{part}": tensor
+        for name, parameter in _updated(model, optimizer).items()
+        for part, tensor in (optimizer.state.get(parameter) or _no_moments(parameter)).items()
+    }
+    return {"model": dict(unwrap(model).state_dict()), "optim": moments}
 
 
-def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _updated(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, nn.Parameter]:
+    """The parameters that the optimiser updates, by name."""
     updated = {parameter for group in optimizer.param_groups for parameter in group["params"]}
-    moments: dict[str, Tensor] = {}
-    for raw, parameter in model.named_parameters():
-        if parameter not in updated:
-            continue
-        state = optimizer.state[parameter]
-        for name in MOMENTS:
-            if state.get(name) is None:
-                state[name] = torch.tensor(0.0) if name == "step" else torch.zeros_like(parameter)
-            moments[f"{clean_name(raw)}.{name}"] = state[name]
-    return moments
+    return {clean_name(raw): parameter for raw, parameter in model.named_parameters() if parameter in updated}
+
+
+def _no_moments(parameter: nn.Parameter) -> dict[str, Tensor]:
+    return {
+        "step": torch.tensor(0.0),
+        "exp_avg": torch.zeros_like(parameter),
+        "exp_avg_sq": torch.zeros_like(parameter),
+    }
+
+
+def _take_moments(moments: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Gives the optimiser the moments of a tree; torch puts each where its kernel looks for it.
+
+    A fused kernel wants even the count of steps on the parameters' device.
+    """
+    names = {parameter: name for name, parameter in _updated(model, optimizer).items()}
+    order = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    state = {
+        number: {part: moments[f"{names[parameter]}.{part}"] for part in MOMENTS}
+        for number, parameter in enumerate(order)
+    }
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def _at(place: Path | Files) -> Files:
@@ -92,11 +111,13 @@ def _at(place: Path | Files) -> Files:
 def restore(path: Path | Files, model: nn.Module, optimizer: torch.optim.Optimizer) -> Facts:
     """Loads a checkpoint into model and optimiser, in place. UserError if it doesn't fit."""
     facts = read_facts(path)
+    state = capture(model, optimizer)
     try:
-        # dcp_load fills the tensors it is given, and those are the live ones.
-        dcp_load(capture(model, optimizer), storage_reader=reader_of(_at(path)), no_dist=not dist.is_initialized())
+        # dcp_load fills the tensors it is given; the model's are the live ones.
+        dcp_load(state, storage_reader=reader_of(_at(path)), no_dist=not dist.is_initialized())
     except LOAD_ERRORS as error:
         raise UserError(f"{path}: does not fit this model, or is damaged ({_first_line(error)})") from None
+    _take_moments(state["optim"], model, optimizer)
     return facts
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from hdvila_testing.drawn_set import MICRO_MODEL
 from manifests.errors import UserError
@@ -70,6 +71,38 @@ def test_what_is_restored_equals_what_was_saved_bit_for_bit(tmp_path):
     assert facts == FACTS
     one, two = flat(capture(*saved)), flat(capture(*other))
     assert one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one)
+
+
+@pytest.fixture
+def group_of_one():
+    """What torch reads a checkpoint into tensors without storage with."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("kernel", ["fused", "capturable"])
+def test_a_restored_optimizer_has_its_state_where_its_kernel_looks_for_it(tmp_path, group_of_one, kernel):
+    saved = parts(0)
+    take_step(*saved)
+    save(a_checkpointer(tmp_path), capture(*saved), FACTS)
+    elsewhere = parts(1)[0].to("meta")
+    optimizer = build_optimizer(elsewhere, OptimConfig())
+    for group in optimizer.param_groups:
+        group[kernel] = True
+
+    restore(step_of(tmp_path, 1), elsewhere, optimizer)
+
+    held = [value for state in optimizer.state.values() for value in state.values()]
+    assert held and {value.device.type for value in held} == {"meta"}
+
+
+def test_a_parameter_without_a_gradient_yet_gets_its_state_from_the_optimizer(tmp_path):
+    model, optimizer = parts()
+
+    capture(model, optimizer)
+
+    assert not optimizer.state, "a count of steps made here may lie where the kernel does not look"
 
 
 def test_training_goes_on_while_a_checkpoint_is_written_that_holds_the_moment_it_was_taken(tmp_path):

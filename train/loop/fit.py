@@ -174,7 +174,7 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
     scalars = Scalars(process.device, config.observe.every)
     first, scores_step = done, done if scores else 0
     meter = observe.Meter(config, process.device, process.world, feed.epochs_done)
-    skipped = nonfinite.Skipped(run.folder, process, wanted=config.loop.nonfinite == "skip")
+    skipped = nonfinite.Skipped(run.folder, process, model, wanted=config.loop.nonfinite == "skip")
     model.train()
     profiler = Profiler(run.folder, process, config.observe.profile, recorder.say)
     for step, batch, loaded in profiler.around(feed.steps(done, run.n_steps)):
@@ -186,6 +186,7 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
             draw = Draw(config.seed, step, feed.data.tokenizer.mask_tokens)
             batch = hard_negatives.harder(model, batch, config, draw)
         lr = set_lr(optimizer, lr_factor(step, run.n_steps, config.optim))
+        skipped.begin()
         losses = backward(model, batch, config, check=step == first)
         grad_norm = clip_gradients(model, config.optim.clip_norm)
         done = step + 1

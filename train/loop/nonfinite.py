@@ -3,8 +3,8 @@
     RUN/nonfinite/step-*-rank*.json    the keys of such a batch, by rank
 
 Gradients are exchanged before their norm is looked at, so all ranks see the same and skip alike. A skipped step changes
-no weight and no moment. Looking costs a wait for the device at every step, so `stop` only does it where values are read
-anyway.
+no weight, no moment and no buffer: what a forward pass has written (running statistics, a dictionary) is put back.
+Looking costs a wait for the device at every step, so `stop` only does it where values are read anyway.
 """
 
 import json
@@ -12,7 +12,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from manifests.errors import UserError
 from train.distributed import Process
@@ -25,16 +26,23 @@ MOST_IN_A_ROW = 10
 class Skipped:
     """The steps that a run has left out."""
 
-    def __init__(self, run: Path, process: Process, *, wanted: bool) -> None:
+    def __init__(self, run: Path, process: Process, model: nn.Module, *, wanted: bool) -> None:
         self._run, self._process, self._wanted = run, process, wanted
+        self._buffers = list(model.buffers()) if wanted else []
+        self._before: list[Tensor] = []
         self.n = 0
         self._in_a_row = 0
+
+    def begin(self) -> None:
+        """Keeps what a skipped step must not change; called before each forward pass."""
+        self._before = [buffer.clone() for buffer in self._buffers]
 
     def skips(self, step: int, loss: Tensor, grad_norm: Tensor, keys: Sequence[str]) -> bool:
         """Whether this step (from 1) is left out; keeps its keys. UserError after too many in a row."""
         if not self._wanted or math.isfinite(float(grad_norm)):
             self._in_a_row = 0
             return False
+        self._put_back()
         path = keep_keys(self._run / FOLDER, self._process, step, _facts(loss, grad_norm), keys)
         self.n += 1
         self._in_a_row += 1
@@ -44,6 +52,11 @@ class Skipped:
                 f"are in {path.parent}. Lower optim.lr (--set optim.lr=…), or train on from an earlier checkpoint"
             )
         return True
+
+    @torch.no_grad()
+    def _put_back(self) -> None:
+        for buffer, before in zip(self._buffers, self._before, strict=True):
+            buffer.copy_(before)
 
 
 def stop(run: Path, process: Process, step: int, loss: float, grad_norm: float, keys: Sequence[str]) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
+from torch import nn
 
 from manifests.errors import UserError
 from tests.train.loop.test_fit import StopAfter, losses, run
-from train.loop import fit
+from train.distributed import Process
+from train.loop import fit, nonfinite
 from train.loop.checkpoint import checkpoints
 from train.loop.observe import read_metrics
+from train.models.soho.dictionary import Dictionary
+from train.models.soho.norms import BatchNorm
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_keys_of_the_batch(drawn, tmp_path):
@@ -23,7 +28,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_keys_of_the_batch(drawn, tmp_p
 
 @pytest.fixture
 def bad_step(monkeypatch):
-    """Makes the gradients of a step (from 1) infinite."""
+    """Makes the gradients of a step (from 1) infinite, and what a forward pass may write not a number."""
 
     def spoil(wanted):
         steps = iter(range(1, 99))
@@ -35,6 +40,8 @@ def bad_step(monkeypatch):
                 for parameter in model.parameters():
                     if parameter.grad is not None:
                         parameter.grad.fill_(float("inf"))
+                for buffer in model.buffers():
+                    buffer.fill_(float("nan"))
             return found
 
         monkeypatch.setattr(fit, "backward", backward)
@@ -52,6 +59,20 @@ def test_a_step_is_left_out_and_counted_and_its_keys_are_kept(drawn, tmp_path, b
     assert left_out == [{"kind": "skipped", "step": 2, "n_skipped": 1}]
     (written,) = (tmp_path / "run/nonfinite").iterdir()
     assert len(json.loads(written.read_text())["keys"]) == 4 and "step-00000002" in written.name
+
+
+def test_a_skipped_step_leaves_nothing_in_a_dictionary_or_a_batch_norm(tmp_path):
+    model = nn.Sequential(BatchNorm(3), nn.Flatten(), Dictionary(4, 12, published=False, decay=0.9, floor=0.1))
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    skipped = nonfinite.Skipped(tmp_path, Process(0, 1, torch.device("cpu")), model, wanted=True)
+
+    skipped.begin()
+    model(torch.full((2, 3, 2, 2), torch.nan))
+    is_left_out = skipped.skips(1, torch.tensor(torch.nan), torch.tensor(torch.nan), ["a", "b"])
+
+    assert is_left_out and all(torch.equal(buffer, before[name]) for name, buffer in model.named_buffers())
+    model[2].commit()
+    assert all(buffer.isfinite().all() for buffer in model.buffers())
 
 
 def test_after_ten_in_a_row_it_is_not_the_data(drawn, tmp_path):

@@ -21,18 +21,28 @@ from train.data.index import Index
 NO_CATEGORY = -1
 
 
+def films_in(folder: Path) -> dict[str, Path]:
+    """The video files under a folder by the names that annotation files give them; of files of one name, the first.
+
+    UserError if there is no such folder, or no video in it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder of videos")
+    films: dict[str, Path] = {}
+    for path in videos_in(folder):
+        films.setdefault(video_name(path.name), path)
+    return films
+
+
 def open_folder(folder: Path) -> Index:
-    """The videos under a folder, each named by its file (of files of one name, the first).
+    """The videos under a folder as samples (`films_in`).
 
     The manifest that goes with it exists nowhere; its hash is of the names and sizes of the files. UserError if there
     is no such folder, or no video in it.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of videos")
-    films: dict[str, str] = {}
+    films = {f"{name}_00000": str(path) for name, path in films_in(folder).items()}
     digest = hashlib.sha256()
     for path in videos_in(folder):
-        films.setdefault(f"{video_name(path.name)}_00000", str(path))
         digest.update(f"{path.relative_to(folder)}\t{path.stat().st_size}\n".encode())
     n, sha256 = len(films), digest.hexdigest()
     shard = ShardEntry("", "train", 0, sha256, "", 0, n, 0.0, {NO_CATEGORY: n})

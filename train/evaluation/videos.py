@@ -18,9 +18,9 @@ from manifests.errors import UserError
 from manifests.shards import MANIFEST_NAME, read_manifest
 from manifests.time_left import told
 from train.annotations.captions import Query
-from train.annotations.files import video_name
 from train.data.decode import SampleBroken, decode_sample
 from train.data.film import Film
+from train.data.folder import films_in
 from train.data.index import Index, load_index
 from train.data.read import Reader, ShardUnreadable
 from train.data.registry import Source
@@ -48,13 +48,8 @@ class FolderVideos:
     """Files anywhere under a folder, named without their suffix."""
 
     def __init__(self, folder: Path, spans: Mapping[str, Span]) -> None:
-        """Finds the files of the names in `spans`. UserError if there is no such folder."""
-        if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder of videos")
-        files: dict[str, Path] = {}
-        for path in sorted(folder.rglob("*")):
-            if video_name(path.name) != path.name and path.is_file():
-                files.setdefault(video_name(path.name), path)
+        """Finds the files of the names in `spans`, as training does. UserError without any video."""
+        files = films_in(folder)
         self._parts: dict[str, tuple[Path, Span]] = {}
         for name, span in spans.items():
             whole = name.rpartition(".")[0]

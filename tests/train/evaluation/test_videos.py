@@ -14,7 +14,10 @@ import train
 from hdvila_testing.drawn_set import Shape, a_sample, encode_mp4, scenes, write_manifest, write_shard
 from manifests.errors import UserError
 from tests.train.exports.test_inference import folder, pictures  # noqa: F401  (a fixture)
+from train.data.film import Film
+from train.data.folder import open_folder
 from train.data.views import Views
+from train.evaluation.encoder import hybrid_views
 from train.evaluation.videos import FolderVideos, ShardVideos, open_videos, read_videos
 
 VIEWS = Views((64, 64), (16, 16), 3, 1, 2)
@@ -72,6 +75,19 @@ def test_files_are_found_in_subfolders_whatever_their_suffix(tmp_path):
     assert videos.names == ["1004_Juno_00.00.32.122-00.00.35.299", "video1"]
     with pytest.raises(UserError, match="no such folder"):
         open_videos(str(tmp_path / "none"), named("video1"))
+
+
+def test_training_and_scoring_take_the_same_file_of_a_clip_that_lies_beside_its_proxy(tmp_path):
+    for suffix in (".m4v", ".mp4"):
+        (tmp_path / f"one{suffix}").write_bytes(encode_mp4(list(pictures()), fps=10))
+    (tmp_path / "one.mp4").write_bytes(encode_mp4(list(pictures())[::-1], fps=10))
+
+    scored = open_videos(str(tmp_path), named("one")).input_of("one", VIEWS, 0)[0]
+
+    (trained_on,) = open_folder(tmp_path).films.values()
+    film = Film(Path(trained_on))
+    assert trained_on.endswith("one.mp4")
+    assert torch.equal(scored, hybrid_views(film.read, film.n_frames, VIEWS)[0])
 
 
 def test_a_clip_without_a_file_of_its_own_is_read_out_of_its_videos_file(tmp_path):

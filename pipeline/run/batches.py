@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 LONG = 4
 """Videos longer than so many times their batch's mean are waited for LONG times as long; beyond LONG times that, again
 LONG times. With 500 and 2,000 workers, of which one in a hundred takes eight times as long, batches_under_way of 4 and
-16 keep all of them busy (docs/lab/workers.md).
+16 keep all of them busy (docs/decisions.md).
 """
 
 

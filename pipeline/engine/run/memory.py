@@ -2,8 +2,7 @@
 
 A driver reads large tables in pieces, for weeks. Arrow's own pool (mimalloc) keeps most of what a piece took, and
 malloc keeps an arena for each thread that reads: a driver that started again with 100,000 videos held 650 MB at its
-peak, 245 MB of it in use. With malloc alone and one arena it holds 400 MB, in the same processor time (`python -m
-bench.scale --steps restart`).
+peak, 245 MB of it in use. With malloc alone and one arena it holds 400 MB, in the same processor time.
 """
 
 import ctypes

@@ -1,1 +1,0 @@
-"""Parts of `bench.scale`: stores of any size, and the measured steps."""

@@ -3,6 +3,7 @@
 import difflib
 import re
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -98,14 +99,17 @@ class IdentityConfig(Section):
 
 KINDS = ("list", "page", "player", "caption", "media", "other")
 """The kinds of requests that have their own rates."""
+RATES = MappingProxyType({"list": 20.0, "page": 30.0, "player": 60.0, "caption": 20.0, "media": 120.0, "other": 60.0})
+"""Requests a minute of an identity, by kind, where the configuration names no other."""
 
 
 class PolitenessConfig(Section):
     """The rates of each identity, over all workers, and the reaction to the site's refusals."""
 
     identity_requests_per_minute: dict[str, float] = operational(
-        lambda: {"list": 20.0, "page": 30.0, "player": 60.0, "caption": 20.0, "media": 120.0, "other": 60.0},
-        doc="requests a minute for each identity, by kind: list page player caption media other",
+        lambda: dict(RATES),
+        doc="requests a minute for each identity, by kind: list page player caption media other; kinds not named keep "
+        "their defaults",
     )
     most_requests_per_minute: dict[str, float] = operational(
         dict, doc="requests a minute for all identities together, by kind; no limit for kinds not named"
@@ -128,6 +132,11 @@ class PolitenessConfig(Section):
         if bad := [kind for kind, rate in rates.items() if rate <= 0]:
             raise ValueError(f"{bad[0]}: a rate is above 0")
         return rates
+
+    @field_validator("identity_requests_per_minute")
+    @classmethod
+    def _others_keep_their_defaults(cls, rates: dict[str, float]) -> dict[str, float]:
+        return {**RATES, **rates}
 
 
 def read_proxies(path: str | Path) -> list[str]:

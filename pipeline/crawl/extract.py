@@ -325,6 +325,8 @@ def check_payload(payload: bytes, format_: str) -> Reason | None:
     """Why a body cannot be a caption file, None if it can: the site, or a network, answers 200 with something else."""
     if not payload:  # withheld from this client: even a track without words is a document
         return Reason.CAPTIONS_LOCKED
+    if len(payload) > MAX_CAPTION_BYTES:
+        return Reason.BROKEN_CAPTIONS
     text = payload[:4096].decode("utf-8-sig", errors="replace").strip()
     if not text:
         return Reason.EMPTY_CAPTIONS

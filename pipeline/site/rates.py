@@ -46,5 +46,4 @@ def _by_kind(per_minute: Mapping[str, float], whose: str) -> dict[str, float]:
 
 def per_minute(config: PolitenessConfig, identity: str, kind: str) -> float:
     """Requests a minute of an identity; for identity "", the ceiling over all."""
-    own = config.identity_requests_per_minute
-    return own.get(kind, own.get("other", 60.0)) if identity else config.most_requests_per_minute[kind]
+    return config.identity_requests_per_minute[kind] if identity else config.most_requests_per_minute[kind]

@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.text.captions.markup import MAX_BYTES as MAX_CAPTION_BYTES
 from pipeline.text.captions.track import primary
+
+__all__ = ["MAX_CAPTION_BYTES", "CaptionTrack", "choose_tracks", "list_tracks", "speaks"]
 
 FORMATS = ("json3", "srv3", "vtt")
 """Caption formats, in order of preference: the first has the times of single words."""
-MAX_CAPTION_BYTES = 32 * 1024**2
-"""Of a caption file that is fetched."""
 ORIGINAL = "-orig"
 _RECOGNITION = re.compile(r"[?&]kind=asr(?:&|$)")
 _TRANSLATED = re.compile(r"[?&]tlang=")

@@ -349,9 +349,12 @@ def list_entries(ydl: RecordingYoutubeDL, url: str) -> Iterator[Info]:
 
 
 def read_caption(ydl: RecordingYoutubeDL, url: str, max_bytes: int) -> bytes:
-    """At most `max_bytes` of a caption file, from the site's own hosts. Raises yt-dlp's network errors."""
+    """A caption file from the site's own hosts; of a longer one than `max_bytes`, a byte more than that.
+
+    Raises yt-dlp's network errors.
+    """
     with ydl.session.only_own_hosts(), ydl.urlopen(Request(url)) as response:
-        return bytes(response.read(max_bytes))
+        return bytes(response.read(max_bytes + 1))
 
 
 def upload_date_of(info: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ from pipeline.site.failures import Failure
 from pipeline.site.options import options_for
 from pipeline.site.politeness import Politeness
 from pipeline.site.ytdlp import Session, extract_video, no_token, open_site
+from pipeline.text.captions.markup import MAX_BYTES
 from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import Road, config_for, hurried
 
@@ -291,6 +292,8 @@ def test_a_wrong_proxy_password_is_said_as_such(tmp_path: Path) -> None:
 def test_a_body_of_nothing_is_withheld_and_a_document_without_words_is_empty() -> None:
     assert check_payload(b"", "json3") is Reason.CAPTIONS_LOCKED
     assert check_payload(b'{"events":[]}', "json3") is Reason.EMPTY_CAPTIONS
+    assert check_payload(b"WEBVTT" + b" " * (MAX_BYTES - 6), "vtt") is None
+    assert check_payload(b"WEBVTT" + b" " * (MAX_BYTES - 5), "vtt") is Reason.BROKEN_CAPTIONS, "no text is read from it"
     assert check_payload(b'{"events":[{"segs":[{"utf', "json3") is Reason.BROKEN_CAPTIONS
 
 

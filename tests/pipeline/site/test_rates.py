@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.config.crawl import PolitenessConfig
 from pipeline.site.politeness import Politeness
-from pipeline.site.rates import pace_of, per_minute
+from pipeline.site.rates import pace_of
 from tests.pipeline.site.toys import Clock, Punctual, run
 
 
@@ -32,13 +32,9 @@ def test_the_rates_of_an_identity_space_its_videos_and_its_pages_and_the_ceiling
     assert gaps(360.0, **slow) == (10.0, 20.0, 20.0)
 
 
-def test_a_kind_of_request_that_no_rate_names_goes_by_that_of_others_else_once_a_second() -> None:
-    def page_and_media(**own: float) -> tuple[float, float]:
-        config = PolitenessConfig(identity_requests_per_minute=own)
-        return per_minute(config, "one", "page"), per_minute(config, "one", "media")
-
-    assert page_and_media(page=6.0, other=12.0) == (6.0, 12.0)
-    assert page_and_media(page=6.0) == (6.0, 60.0)
+def test_a_rate_that_is_given_changes_no_other() -> None:
+    given = PolitenessConfig(identity_requests_per_minute={"page": 10.0}).identity_requests_per_minute
+    assert given == {**PolitenessConfig().identity_requests_per_minute, "page": 10.0}
 
 
 def test_each_identity_adds_its_hour() -> None:

@@ -29,12 +29,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def clips(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[SampleJson, Path]]:
-    """Every sample as the plain `tar` program unpacks it."""
+    """Four samples of different shards, as the plain `tar` program unpacks them."""
     need(subprocess.run(["which", "tar"], capture_output=True).returncode == 0, "tar")
     folder = tmp_path_factory.mktemp("unpacked")
-    for shard in sorted(finished.out.glob("shards/*/*.tar")):
+    for shard in sorted(finished.out.glob("shards/*/*.tar"))[::2][:4]:
         subprocess.run(["tar", "-xf", str(shard), "-C", str(folder)], check=True)
-    found = sorted(folder.glob("*.json"))
+    found = sorted(folder.glob("*.json"))[::2][:4]
     return [(SampleJson.model_validate_json(file.read_bytes()), file.with_suffix(".mp4")) for file in found]
 
 
@@ -82,7 +82,7 @@ def test_a_second_run_asks_for_no_video_again(finished: Finished) -> None:
 
 def test_clips_play_to_their_end_and_begin_and_end_with_the_right_frames(clips: list[tuple[SampleJson, Path]]) -> None:
     """Frame f of a source at FPS shows at f/FPS; a clip's frames are those with start <= time < end."""
-    assert len(clips) >= 10
+    assert len(clips) == 4
     for json_, mp4 in clips:
         codes = codes_by_ffmpeg(mp4)[json_.first_frame :][: json_.n_frames]
         first = -(-json_.start_ms * FPS // 1000)

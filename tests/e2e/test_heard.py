@@ -8,6 +8,7 @@ from typing import Any
 
 import av
 import numpy as np
+import pytest
 
 from miniyoutube.catalogue import Catalogue
 from miniyoutube.media_cache import MediaCache, Rendition
@@ -64,6 +65,7 @@ def documents_of(out: Path) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.long
 def test_a_video_of_the_site_is_heard_and_read_where_it_has_no_captions(samples: Path, tmp_path: Path) -> None:
     model, film = model_folder(), samples / "videos" / "torchcodec__nasa_13013.mp4"
     first, unknown, silent = one_of_each(("no_captions", "no_captions")).videos

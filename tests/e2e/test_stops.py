@@ -1,7 +1,7 @@
 """A run that stops between any two changes of its output directory is finished by the next: the same bytes, no more.
 
 As it runs, its directory is copied before each change that it makes; each copy is what a kill at that moment leaves.
-Every thirty-seventh is finished by `make test`, all by `make test-long`, where one is also killed again and again.
+Every sixtieth is finished by `make test`, all by `make test-long`; another run is killed again and again.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def books_of(store: Store) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("every", [37, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("every", [60, pytest.param(1, marks=pytest.mark.long)])
 def test_a_run_stopped_between_any_two_changes_ends_with_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:
@@ -129,9 +129,11 @@ def run_killed_before(change: int, out: str, films: Path, environment: dict[str,
     sys.exit(start(out, films).exit_code)
 
 
-@pytest.mark.long
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize(("where", "n_kills"), [("disk", 20), ("bucket", 10)])
+@pytest.mark.parametrize(
+    ("where", "n_kills"),
+    [("disk", 2), *(pytest.param(*case, marks=pytest.mark.long) for case in (("disk", 20), ("bucket", 10)))],
+)
 def test_runs_that_are_killed_again_and_again_end_with_the_same_bytes(tmp_path: Path, where: str, n_kills: int) -> None:
     """Each time before a drawn change of those that one start makes. What a kill hit is then spared: a unit at which
     two runs die is rejected.
@@ -141,10 +143,10 @@ def test_runs_that_are_killed_again_and_again_end_with_the_same_bytes(tmp_path: 
     films_in(films)
     dice, processes, whole = random.Random(n_kills), multiprocessing.get_context("forkserver"), tmp_path / "whole"
     processes.set_forkserver_preload([__name__])
-    with s3_server() as s3:
+    with s3_server() if where == "bucket" else nullcontext() as s3:
 
         def end_of(out: Store, change: int) -> int:
-            environment = {} if out.is_local else s3.environment
+            environment = {} if s3 is None else s3.environment
             process = processes.Process(target=run_killed_before, args=(change, out.url, films, environment))
             process.start()
             process.join()
@@ -155,7 +157,7 @@ def test_runs_that_are_killed_again_and_again_end_with_the_same_bytes(tmp_path: 
         n_killed = 0
         while n_killed < n_kills:
             name = f"out-{n_killed}"
-            out = Store(str(tmp_path / name)) if where == "disk" else s3.store(name)
+            out = Store(str(tmp_path / name)) if s3 is None else s3.store(name)
             while end := end_of(out, dice.randint(1, 30) + 40 * out.exists(ATTEMPT_NAME) if n_killed < n_kills else 0):
                 assert end == -signal.SIGKILL
                 n_killed += 1

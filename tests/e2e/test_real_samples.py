@@ -1,6 +1,6 @@
 """Real videos with real captions, none of which we made: each is kept, or rejected for the right reason.
 
-Eight of them by `make test`, of every kind; all of them by `make test-long`.
+Eight of them by `make test`, two kept and six rejected for six reasons; all of them by `make test-long`.
 """
 
 import csv
@@ -50,7 +50,7 @@ def index_of(samples: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(index, delimiter="\t"))
 
 
-SOME = ("ForBiggerEscapes", "googlework", "rotate", "no_duration", "multiple-aac", "corrupted", "odd-dimensions", "cockatoo")
+SOME = ("ForBiggerEscapes", "no_duration", "LatentSync", "aac-tracks", "userdata", "corrupted", "odd-", "cockatoo")
 
 
 @pytest.mark.parametrize("named", [SOME, pytest.param(("",), marks=pytest.mark.long)], ids=["some", "all"])
@@ -76,7 +76,7 @@ def test_every_sample_is_kept_or_rejected_for_the_right_reason(
     away = {turned["reason"]: turned["count"] for turned in videos["rejected"]}
     assert videos["missing"] == 0
     assert videos["candidates"] == len(rows) == videos["kept"] + sum(away.values())
-    assert videos["kept"] >= (3 if named == SOME else 5)
+    assert videos["kept"] >= (2 if named == SOME else 5)
     assert away["not_a_video"] == 1
     assert away["below_720p"] == sum(is_small(row) for row in rows)
     assert "internal_error" not in away

@@ -304,16 +304,7 @@ class CrawlLedger:
 
     def _add_source(self, row: SourceRow) -> None:
         key = (row["source"], row["query"], row["wanted_category_id"])
-        known = self.sources.get(key, SourceFacts())
-        self.sources[key] = SourceFacts(
-            up_to=max(known.up_to, row["up_to"]),
-            n_listed=known.n_listed + row["n_listed"] if row["cursor"] else max(known.n_listed, row["n_listed"]),
-            cursor=max(known.cursor, row["cursor"]),
-            exhausted=known.exhausted or row["exhausted"],
-            failures=known.failures + 1 if row["reason"] else known.failures,
-            reason=row["reason"] or known.reason,
-            empty_in=row["round"] if row["detail"] == NO_RESULT else known.empty_in,
-        )
+        self.sources[key] = after_listing(self.sources.get(key, SourceFacts()), row)
         if row["source"] in SEARCHES and row["n_listed"]:
             self.last_found = max(self.last_found, row["round"])
 
@@ -350,6 +341,23 @@ class CrawlLedger:
                 is_error = pc.equal(late.column("reason"), Reason.INTERNAL_ERROR.value)
                 late = late.filter(pc.invert(pc.and_(is_error, is_ours)))
                 self.retries.add_deferred(hash_ids(late.column("video_id")), _seconds(late.column("next_try_at")))
+
+
+def after_listing(known: SourceFacts, row: SourceRow) -> SourceFacts:
+    """What is known of a source after one more listing of it.
+
+    A listing that came to its end ends a series of failures, unless it was no longer than one page of a longer list.
+    """
+    still_failing = known.failures if row["up_to"] < known.up_to else 0
+    return SourceFacts(
+        up_to=max(known.up_to, row["up_to"]),
+        n_listed=known.n_listed + row["n_listed"] if row["cursor"] else max(known.n_listed, row["n_listed"]),
+        cursor=max(known.cursor, row["cursor"]),
+        exhausted=known.exhausted or row["exhausted"],
+        failures=known.failures + 1 if row["reason"] else still_failing,
+        reason=row["reason"] or known.reason,
+        empty_in=row["round"] if row["detail"] == NO_RESULT else known.empty_in,
+    )
 
 
 def _counts(categories: npt.NDArray[Any]) -> dict[int, int]:

@@ -11,7 +11,7 @@ stages, which tell how many clips each video gives.
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import count
 
 from manifests.categories import category_name
@@ -51,8 +51,13 @@ def rounds(config: CrawlConfig, store: Store, wanted: Wanted, ledger: CrawlLedge
     if plans:
         yield plans[-1]
     served = [name for plan in plans for name in plan.requests]
+    before: CrawlFacts | None = None
     for number in count(len(plans)):
         facts = crawl_facts(ledger, number, served)
+        if before is not None and not brought_news(before, facts):
+            log.warning("round %d brought nothing new, not even a failure: the crawl ends here", number - 1)
+            _say_where_it_stands(store, states_of(config, facts, wanted), ended=True)
+            return
         plan = plan_round(config, facts, wanted)
         n_wanted = searches_to_grow(config, facts, wanted, plan)
         if n_wanted and not has_grown(store, number):  # a killed run has recorded them already
@@ -64,7 +69,13 @@ def rounds(config: CrawlConfig, store: Store, wanted: Wanted, ledger: CrawlLedge
             return
         write_plan(store, plan)
         served += plan.requests
+        before = facts
         yield plan
+
+
+def brought_news(before: CrawlFacts, after: CrawlFacts) -> bool:
+    """Whether a round changed anything that the next plan depends on: without news, it would be planned for ever."""
+    return replace(before, round=0, next_due="") != replace(after, round=0, next_due="")
 
 
 def _with_new_searches(

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 PIPELINE: Mapping[str, str] = MappingProxyType(
     {
+        "fsck": "`verify` reads every byte of a data set; `run` names what is lost of a run, or makes it again",
         "pause": "send the run SIGTERM: it stops with everything saved",
         "resume": "start the same `run` again: it goes on from what is committed",
         "identity": "stop the run, change crawl.identities in its YAML, and start it again",

@@ -48,7 +48,7 @@ GROUPS = {
         "verify": "verify:verify",
         "show": "show:show_app",
     },
-    "Mend": {"retry": "retry:retry", "fsck": "fsck:fsck", "remove": "remove:remove", "recheck": "recheck:recheck"},
+    "Mend": {"retry": "retry:retry", "remove": "remove:remove", "recheck": "recheck:recheck"},
     "Share": {
         "merge": "merge:merge",
         "reshard": "reshard:reshard",

@@ -21,14 +21,13 @@ COMMANDS: dict[str, Callable[[str, str, str], list[str]]] = {
     "reshard": lambda at, out, ids: ["reshard", at, "--out", out, "--max-samples", "3"],
     "export": lambda at, out, ids: ["export", at, "--out", out],
     "export --exact": lambda at, out, ids: ["export", at, "--exact", "--out", out],
-    "fsck": lambda at, out, ids: ["fsck", at],
     "audit": lambda at, out, ids: ["audit", at, "--require", "entropy>=0.1"],
     "report": lambda at, out, ids: ["report", at],
     "check": lambda at, out, ids: ["check", at, "--workers", "1"],
 }
 """By name: the arguments, from the data set, where to write and a file of ids. `check` is the trainer's."""
 IMPORTED = (
-    *(f"pipeline.dataset.{name}" for name in ("export", "fsck", "merge", "remove", "reshard", "verify")),
+    *(f"pipeline.dataset.{name}" for name in ("export", "merge", "remove", "reshard", "verify")),
     "pipeline.report.page",
     "train.check",
 )

@@ -29,7 +29,6 @@ from manifests.shards import MANIFEST_NAME, PUBLISHED, TABLE_NAME, ShardEntry, h
 from pipeline.crawl.grown import forget_videos
 from pipeline.dataset.embedded import forget_embedded, move_heads
 from pipeline.dataset.holders import channels_among, find_holders
-from pipeline.dataset.ledger import note_files
 from pipeline.dataset.purge import purge as purge_tables
 from pipeline.dataset.pushes import lines_of, read_pushes
 from pipeline.dataset.reach import reached_by
@@ -127,7 +126,6 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
         write_tombstones(store, replace(tombstones, under_way=False))
         settle_due(store, meant)
         forget_tables(store)
-        note_files(store, at_rest=True)
         return Removal(
             n_samples,
             n_shards,

@@ -11,8 +11,9 @@ checks the manifest, the indexes, and what must hold across shards.
     splits            a video in one split; a channel too, where the configuration says so
 """
 
+import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,14 +24,22 @@ from tempfile import TemporaryDirectory
 from manifests.errors import UserError
 from manifests.image_sample import IMAGE_KIND
 from manifests.sample_index import entries_in
-from manifests.shards import MANIFEST_NAME, TABLE_NAME, TOMBSTONES, Manifest, ShardEntry, read_manifest
-from pipeline.dataset.hashes import beside_shards
+from manifests.shards import (
+    MANIFEST_NAME,
+    TABLE_NAME,
+    TOMBSTONES,
+    Manifest,
+    ShardEntry,
+    read_manifest,
+    sizes_bytes,
+    wids_bytes,
+)
 from pipeline.dataset.verify_shard import Fault, ShardReport, read_shard
 from pipeline.engine.run.progress import counted
 from pipeline.engine.run.status_files import read_run_status
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones, read_tombstones
-from pipeline.shards.manifest import CARD_NAME, CROISSANT_NAME, stray_files
+from pipeline.shards.manifest import CARD_NAME, CROISSANT_NAME, SIZES_NAME, WIDS_NAME, split_indexes, stray_files
 from pipeline.shards.sample_index import make_indexes
 
 LOOKS, LOOK_EVERY_S = 5, 1.0
@@ -101,22 +110,37 @@ def _stray_faults(store: Store, manifest: Manifest) -> list[Fault]:
 
 
 def _index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
-    for file in beside_shards(manifest):
+    for path, is_right in _beside_shards(manifest).items():
         try:
-            with store.open(file.path) as opened:
-                is_right = file.path == CARD_NAME or file.is_right(opened)  # a card is a person's to edit
+            if not is_right(store.read(path)):
+                yield Fault(path, "differs from the manifest; restore it from a copy")
         except FileNotFoundError:
-            yield Fault(file.path, "is missing; `fsck` makes it again")
-            continue
-        if not is_right:
-            yield Fault(file.path, "differs from the manifest; `fsck` makes it again")
-        elif file.path == CROISSANT_NAME:
-            yield from _croissant_faults(store, manifest)
+            yield Fault(path, "is missing; restore it from a copy")
+    yield from _croissant_faults(store, manifest)
     yield from _sample_index_faults(store, manifest)
     urls = [entry.url for entry in manifest.shards]
     yield from (
         Fault("manifest.parquet", f"{url} is listed twice") for url in sorted({u for u in urls if urls.count(u) > 1})
     )
+
+
+def _beside_shards(manifest: Manifest) -> dict[str, Callable[[bytes], bool]]:
+    """{file that follows from the manifest and its shards: whether its content is right}."""
+    name = str(manifest.head.get("name", ""))
+    derived = {
+        WIDS_NAME: wids_bytes(manifest.shards, name=name),
+        SIZES_NAME: sizes_bytes(manifest.shards),
+        **split_indexes(manifest.shards, name=name),
+    }
+    files: dict[str, Callable[[bytes], bool]] = {path: data.__eq__ for path, data in derived.items()}
+    files[CARD_NAME] = lambda data: True  # a person's to edit
+    for path, index in sorted(entries_in(manifest.head).items()):
+        files[path] = partial(_has_sha256, index["sha256"])
+    return files
+
+
+def _has_sha256(digits: str, data: bytes) -> bool:
+    return hashlib.sha256(data).hexdigest() == digits
 
 
 def _sample_index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:

@@ -117,7 +117,7 @@ class LikenessStage:
         if lost := [unit for _, stage, unit in named if (stage, unit) not in parts]:
             raise DamagedFile(
                 f"{store.url}/{kind.table}: the rows of {len(lost)} units are gone, such as {lost[0]}; "
-                f"`hdvila-pipeline fsck {store.url}` says what makes them again"
+                f"restore them from a copy, or run with --redo {named[0][1]}"
             )
         rows = pa.concat_tables(
             [schema.empty_table(), *(rows for _, rows in read_many(store, [*parts.values()], schema))]

@@ -9,7 +9,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from manifests.checks import CHECKS
 from manifests.errors import UserError, is_of_a_disk, is_passing, storage_errors
 from manifests.exits import ExitCode
-from manifests.lock import Held, LockLost, RunLock
+from manifests.lock import Held, RunLock
 from manifests.members import MEMBERS
 from manifests.outage import stopping_by
 from manifests.plugins import refuse_clashes, used_by
@@ -28,7 +28,6 @@ from pipeline.config import RunConfig
 from pipeline.crawl.sources import LISTS
 from pipeline.crawl.sources.registry import SOURCES
 from pipeline.crawl.sources.tables import hashes_of
-from pipeline.dataset.ledger import note_files, noted_inputs, refuse_what_is_lost
 from pipeline.engine.on_ray.waiting import Waiting
 from pipeline.engine.run.drain import Drained, StopRequest, drain_on_sigterm
 from pipeline.engine.run.driver import nothing, run_planned
@@ -50,12 +49,15 @@ from pipeline.outdir.identity import RUN_FILE, check_identity
 from pipeline.run.candidates import Candidates
 from pipeline.run.constants import constants_by_stage
 from pipeline.run.known import Known
+from pipeline.run.lost import refuse_what_is_lost
 from pipeline.run.time_left import UNKNOWN, Expected, Foresight
 from pipeline.site.hosts import Hosts, PoliteHosts
 from pipeline.site.politeness import BuildPoliteness, Polite
 from pipeline.text.added_stage import added_stages
 
 log = logging.getLogger("hdvila")
+INPUTS_NAME = "inputs.json"
+"""The lists that a run reads, with their hashes: {file: hash}."""
 
 MERGES = MergeSizes()
 """When the tables that units write in parts are merged into segments."""
@@ -210,7 +212,7 @@ def open_run(
                 if is_first:  # nothing was made by these settings: once they are mended it is a new run
                     store.delete(RUN_FILE)
                 raise
-        note_files(store, at_rest=False, inputs=_inputs(config, store))
+        _note_inputs(config, store)
         asked.end_if_due(store.url)
         is_main = threading.current_thread() is threading.main_thread()
         with _own_sigterm(store, asked) if is_main else nullcontext():
@@ -232,9 +234,6 @@ def open_run(
                 yield Session(config, store, executor, lock, desk, merger)
         finally:
             executor.close()
-            with suppress(LockLost, *storage_errors()):  # a failure to write must not hide the error that ended the run
-                lock.check()
-                note_files(store, at_rest=True)
 
 
 @contextmanager
@@ -255,18 +254,19 @@ def _own_sigterm(store: Store, stop: StopRequest) -> Iterator[None]:
         signal.signal(signal.SIGTERM, own)
 
 
-def _inputs(config: RunConfig, store: Store) -> dict[str, str]:
-    """{file: hash} of the lists and the mapping that the run reads; says which are others than the last run read."""
+def _note_inputs(config: RunConfig, store: Store) -> None:
+    """Notes the hashes of the lists and the mapping that the run reads; says which the last run read otherwise."""
     lists, mapping = config.crawl.lists, config.folder.mapping
     files = [*lists.files, *lists.texts] if LISTS in config.crawl.sources else []
     files += [str(mapping)] if mapping is not None and mapping.is_file() else []
-    read, before = hashes_of(files), noted_inputs(store)
+    read, before = hashes_of(files), store.read_json(INPUTS_NAME) if store.exists(INPUTS_NAME) else {}
     for file, hash_ in read.items():
         if before.get(file, hash_) != hash_:
             log.warning(
                 "%s: has changed since the last run; what is new in it is taken up, what was made of it stays", file
             )
-    return read
+    if read != before:
+        store.write_json(INPUTS_NAME, read)
 
 
 def _refuse_taken_names() -> None:

@@ -270,11 +270,6 @@ def stats_bytes(entry: ShardEntry, table: pa.Table) -> bytes:
     return sealed(json.dumps(document, indent=1, sort_keys=True).encode())
 
 
-def put_stats(store: Store, entry: ShardEntry) -> None:
-    """Writes a shard's `_stats.json` again, from its rows. Raises UserError if they are missing or unreadable."""
-    store.write(shard_files(entry.url)[2], stats_bytes(entry, read_rows(store, entry.url)))
-
-
 def put_shard(store: Store, folder: Path, url: str) -> None:
     """Puts a shard's finished files from `folder` in place: tar, rows, stats."""
     for name in shard_files(url):

@@ -1,7 +1,6 @@
 """What the tables of an output directory lack: files that commits and the head name, gone or of another size.
 
-A run looks before it goes on: a reader would take rows that are not there for rows that nobody wrote. `fsck` reads
-each of the files through as well.
+A run looks before it goes on: a reader would take rows that are not there for rows that nobody wrote.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -129,5 +129,5 @@ def test_rows_that_are_gone_are_missed_and_not_taken_for_none(tmp_path: Path) ->
     (stage,) = next(Comparing(store, sentences.kind_of()).batches(videos))
     store.uncommit("clips", *store.committed("clips"))
 
-    with pytest.raises(DamagedFile, match=r"clips: the rows of 1 units are gone, such as .*fsck"):
+    with pytest.raises(DamagedFile, match=r"clips: the rows of 1 units are gone, such as .*--redo"):
         stage.process(next(iter(stage.units(store))), Context(store, tmp_path, 0.0))

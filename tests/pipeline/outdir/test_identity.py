@@ -148,7 +148,7 @@ def test_a_directory_of_an_older_layout_is_refused_and_stays_as_it_is(store: Sto
 
 @pytest.mark.parametrize(
     "words",
-    ["status DIR", "why dQw4w9WgXcQ --out DIR", "verify DIR", "fsck DIR", "audit DIR", "report DIR",
+    ["status DIR", "why dQw4w9WgXcQ --out DIR", "verify DIR", "audit DIR", "report DIR",
      "retry DIR --reason stalled",
      "remove DIR --ids DIR/run.json", "rates DIR", "pause DIR", "export DIR --out DIR-2 --exact",
      "merge DIR DIR-1 --out DIR-2", "reshard DIR --out DIR-2", "show transcript dQw4w9WgXcQ --out DIR"],

@@ -27,6 +27,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "optim.ema_decay": "a schedule that ends at a rate of zero (optim.schedule: linear, cosine)",
         "optim.layer_decay": "optim.lr_scale takes a factor by pattern of names",
         "optim.optimizer": "AdamW trains every parameter; optim.lr_scale sets rates by pattern of names",
+        "data.grow": "a run stays on its manifest: export it, and start a new run with model.model_weights",
     }
 )
 """Keys (`crawl.a_key`, places in lists left out), whole sections, and values (`media.mode=fast`) that are gone, of both

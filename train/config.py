@@ -130,10 +130,6 @@ class TrainConfig(Sections):
             raise ValueError("data.scores: nothing uses them; name one in data.where or data.sample_weight")
         if chooses and (data.videos or data.order != "planned"):
             raise ValueError(f"{chooses[0]}: needs data.manifest, for its columns, and data.order: planned")
-        if data.grow and self.loop.epochs:
-            raise ValueError("data.grow: how long the epochs will be is not known; give loop.steps, not loop.epochs")
-        if data.grow and (data.videos or data.order != "planned"):
-            raise ValueError("data.grow: needs a manifest, and a known start of an epoch (data.order: planned)")
 
     def _asks_possible(self, asks: bool, has_towers: bool) -> None:
         if asks != bool(self.data.questions):

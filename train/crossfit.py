@@ -83,8 +83,8 @@ def half(k: int, seed: int) -> str:
 
 def train_halves(config: TrainConfig, out: str, process: Process, stop: StopRequest) -> bool:
     """Trains both models; False if that was stopped on request. UserError if a run cannot be cross-fitted."""
-    if config.data.grow or config.data.videos:
-        raise UserError("crossfit needs one manifest that stays: give data.manifest, and data.grow: false")
+    if config.data.videos:
+        raise UserError("crossfit scores the samples of a data set: give data.manifest instead of data.videos")
     return all(fit(of_half(config, k, out), process, stop).status == "finished" for k in (0, 1))
 
 

@@ -60,12 +60,6 @@ class DataConfig(Section):
         ge=1,
         doc="planned: shards whose samples are shuffled together; streaming: five times the shuffle buffer, in shards",
     )
-    grow: bool = identity(
-        False,
-        doc="at the start of each epoch, switch to the manifest found at data.manifest by then, if it "
-        "descends from the one in use; needs loop.steps and order: planned; false: the manifest of the "
-        "run's first step to the end",
-    )
     weights: dict[str, float] = identity(
         dict, doc="mixing weight by category name or id: how often its samples occur in an epoch; 1 if not named"
     )

@@ -130,8 +130,6 @@ def test_what_is_missing_of_a_cross_fit_is_made_again(here):
 def test_another_data_set_or_seed_is_not_mixed_with_what_is_there(here):
     with pytest.raises(UserError, match="another configuration"):
         done(here, here / "one", seed=3)
-    with pytest.raises(UserError, match=r"data\.grow: false"):
-        done(here, here / "grown", **{"data.grow": "true"})
 
 
 def test_each_sentence_has_a_clip_of_its_video_or_none_and_mended_pairs_can_be_trained_on(here):

@@ -239,7 +239,7 @@ class PlannedLoader:
     ) -> None:
         self._dataset, self._stream, self._rank, self._world = dataset, stream, rank, world
         self._workers = workers or Workers()
-        self._poison_file = run_dir / _poison_name(stream, dataset.index) if run_dir else None
+        self._poison_file = run_dir / POISONED if run_dir else None
         self._poisoned = _read_poisoned(self._poison_file)
         self._suspects: set[int] = set()
 
@@ -361,11 +361,6 @@ class _Tickets:
         for step in self.steps:
             tickets = self.loader.tickets(step)
             yield from (tickets[at : at + size] for at in range(0, len(tickets), size))
-
-
-def _poison_name(stream: Stream, index: Index) -> str:
-    """The file name for poisoned samples. It holds row numbers of this index, so a grown data set has its own."""
-    return POISONED if not stream.first_step else POISONED.replace(".", f"-{index.manifest.sha256[:12]}.")
 
 
 def _read_poisoned(path: Path | None) -> set[int]:

@@ -261,17 +261,12 @@ class Stream:
 
     Every sample is read once per epoch even if the batch doesn't divide the epoch: a batch may hold the last positions
     of an epoch and the first of the next. The orders of the epoch being read and of its neighbours are cached.
-
-    A run that takes a larger data set at the start of epoch `first_epoch` continues with a stream of that data set,
-    whose first position is read at `first_step`.
     """
 
     index: PlanIndex
     seed: int
     mixing: Mixing
     batch: int
-    first_step: int = 0
-    first_epoch: int = 0
     _orders: dict[int, Order] | None = None
     _length: int = 0
 
@@ -291,18 +286,11 @@ class Stream:
 
     def locate(self, position: int) -> tuple[int, int]:
         """`(epoch, position in that epoch)` of a global position."""
-        epoch, inside = divmod(position - self.first_step * self.batch, self.epoch_length())
-        return self.first_epoch + epoch, inside
+        return divmod(position, self.epoch_length())
 
     def epochs_done(self, step: int) -> float:
         """The number of epochs before a step, with the fraction of the current."""
-        return self.first_epoch + (step - self.first_step) * self.batch / self.epoch_length()
-
-    def next_epoch_step(self, step: int) -> int:
-        """The first step after this that begins in a later epoch."""
-        epoch, _ = self.locate(step * self.batch)
-        positions = (epoch + 1 - self.first_epoch) * self.epoch_length()
-        return self.first_step - (-positions // self.batch)
+        return step * self.batch / self.epoch_length()
 
     def __getitem__(self, positions: slice) -> Int64:
         """The samples at global positions `start … stop-1`."""

@@ -75,20 +75,12 @@ class TrainData:
         return self.stream.epoch_length()
 
 
-def open_data(
-    config: TrainConfig,
-    run: Path,
-    process: Process,
-    manifest: Manifest | None = None,
-    *,
-    first_step: int = 0,
-    first_epoch: int = 0,
-) -> TrainData:
+def open_data(config: TrainConfig, run: Path, process: Process, manifest: Manifest | None = None) -> TrainData:
     """Indexes both splits, plans the order, loads or makes the tokenizer. UserError for anything missing.
 
     A folder of videos has no val split, and one that has questions in it is not asked any.
 
-    `manifest` defaults to that at data.manifest; it is read from `first_epoch` on, which begins at `first_step`.
+    `manifest` defaults to that at data.manifest.
     """
     data = config.data
     if data.videos:
@@ -107,7 +99,7 @@ def open_data(
         train = with_texts(train, queries, data.captions)
     _refuse_world(config, process, train)
     mixing = Mixing(data.window_shards, _weights_by_id(data.weights))
-    stream = Stream(train, config.seed, mixing, config.loop.batch, first_step, first_epoch)
+    stream = Stream(train, config.seed, mixing, config.loop.batch)
     _refuse_batch(config.loop.batch, stream.epoch_length())
     source = choose_source(config, train)
     return TrainData(manifest, train, val, _tokenizer(config, train, run, process), source, stream, classes)
@@ -276,12 +268,12 @@ def _numbers(names: Sequence[str]) -> Tensor:
 class Batches:
     """The model's batches, step by step; keeps account of lost samples and shards."""
 
-    def __init__(self, data: TrainData, config: TrainConfig, run: Path, process: Process, *, n_lost: int = 0) -> None:
+    def __init__(self, data: TrainData, config: TrainConfig, run: Path, process: Process) -> None:
         self._data, self._config, self._process = data, config, process
         self._log = run / "lost.jsonl"
         self._bad_shards: dict[str, str] = {}
         self._names: list[str] = []
-        self.n_lost = n_lost
+        self.n_lost = 0
         self.counts: dict[str, int] = {}
         """What the objectives counted in this rank's rows of the last step."""
         self._n_read = 0

@@ -38,7 +38,7 @@ warnings.filterwarnings("ignore", message="torch.distributed is disabled, unavai
 Place = TypeVar("Place", Path, Files)
 """A folder, or an address in a bucket."""
 
-FORMAT = 1
+FORMAT = 2
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 """The state that AdamW keeps per parameter."""
 
@@ -55,8 +55,6 @@ class Facts:
     world: int
     scores: dict[str, float] = field(default_factory=dict)
     """Scores of the evaluation at this step; {} if there was none."""
-    epochs: list[dict[str, Any]] = field(default_factory=list)
-    """The first step and the manifest of each epoch (train.loop.epochs.Epoch); one entry unless the data set grows."""
     versions: dict[str, str] = field(default_factory=dict)
     fixed: dict[str, Any] = field(default_factory=dict)
     """What changes the numbers of a run though no key of the configuration sets it (TrainConfig.fixed_values)."""

@@ -4,14 +4,12 @@
     torchrun --nproc-per-node 8 -m train.cli fit CONFIG           DDP or FSDP2
 
     RUN/config.yaml  metrics.jsonl  tensorboard/  checkpoints/step-*/  tokenizer/  summary.json  requeue (run_folder.py)
-        epochs.json (the manifest that each epoch of a growing run reads: epochs.py)
         lost.jsonl (samples replaced)  poisoned.txt (samples that crash the decoder)  nonfinite/, spikes/ (keys of such
         batches)  profile/ (a trace)
 
 `fit` on a folder that holds checkpoints continues from the newest. What a step computes depends only on (config,
-manifest, step), with `data.grow` on each epoch's manifest: batches are chosen by position, augmentation and dropout are
-seeded from the step. So a run that is killed anywhere and resumed gives the same losses and weights, bit for bit on a
-CPU.
+manifest, step): batches are chosen by position, augmentation and dropout are seeded from the step. So a run that is
+killed anywhere and resumed gives the same losses and weights, bit for bit on a CPU.
 """
 
 import json
@@ -39,13 +37,13 @@ from train.evaluation.evaluate import evaluate
 from train.evaluation.held_out import no_val
 from train.evaluation.published import Published, PublishedScores, encoder_of_run, published_of, score_published
 from train.evaluation.scores import Scores
-from train.feed.batches import TrainData, choose_source
+from train.feed.batches import Batches, TrainData, choose_source, open_data
 from train.loop import hard_negatives, nonfinite, observe, run_folder
 from train.loop.bucket import Home
 from train.loop.checkpoint import Checkpointer, Facts, capture, checkpoints, read_facts, restore
-from train.loop.epochs import EpochFeed, epochs_of
 from train.loop.objective import Loss, backward, mark_trainable
 from train.loop.optim import build_optimizer, clip_gradients, lr_factor, set_lr
+from train.loop.pinned import pinned_manifest
 from train.loop.profile import Profiler
 from train.loop.scalars import Read, Scalars, Unread
 from train.loop.spikes import Spikes
@@ -96,7 +94,7 @@ class Run:
     home: Home
     config: TrainConfig
     process: Process
-    feed: EpochFeed
+    data: TrainData
     n_steps: int
     model: nn.Module
     optimizer: torch.optim.Optimizer
@@ -108,11 +106,6 @@ class Run:
     def folder(self) -> Path:
         """The folder in which it works."""
         return self.home.here
-
-    @property
-    def data(self) -> TrainData:
-        """The data of the current epoch."""
-        return self.feed.data
 
     @property
     def held_out(self) -> bool:
@@ -135,8 +128,7 @@ def _fit(config: TrainConfig, home: Home, process: Process, stop: StopRequest) -
         torch.set_num_threads(config.loop.threads)
 
     folder = home.here
-    feed = open_feed(config, home, process)
-    data = feed.data
+    data = open_pinned(config, home, process)
     benchmark = published_of(config, folder / "index")
     unscored = "" if benchmark is not None else no_val(config, data)
     if unscored and config.data.val_split != type(config.data).model_fields["val_split"].default:
@@ -153,7 +145,7 @@ def _fit(config: TrainConfig, home: Home, process: Process, stop: StopRequest) -
     optimizer = build_optimizer(wrapped, config.optim)
     keep = config.checkpoint.keep
     writer = Checkpointer(home.place, process, keep=keep, holder=home.holder, before_commit=home.keep)
-    run = Run(home, config, process, feed, n_steps, wrapped, optimizer, writer, benchmark)
+    run = Run(home, config, process, data, n_steps, wrapped, optimizer, writer, benchmark)
 
     done, scores = resume(run)
     recorder = observe.Recorder(folder if process.is_first else None, config.observe, done, config.record())
@@ -170,20 +162,20 @@ def _fit(config: TrainConfig, home: Home, process: Process, stop: StopRequest) -
 def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, float], stop: StopRequest) -> Outcome:
     """Runs the steps after the first `done` ones, until the end or a stop request."""
     config, process, model, optimizer = run.config, run.process, run.model, run.optimizer
-    feed = run.feed
+    batches = Batches(run.data, config, run.folder, process)
     scalars = Scalars(process.device, config.observe.every)
     first, scores_step = done, done if scores else 0
-    meter = observe.Meter(config, process.device, process.world, feed.epochs_done)
+    meter = observe.Meter(config, process.device, process.world, run.data.stream.epochs_done)
     skipped = nonfinite.Skipped(run.folder, process, model, wanted=config.loop.nonfinite == "skip")
     model.train()
     profiler = Profiler(run.folder, process, config.observe.profile, recorder.say)
-    for step, batch, loaded in profiler.around(feed.steps(done, run.n_steps)):
+    for step, batch, loaded in profiler.around(batches.steps(done, run.n_steps)):
         meter.batch_arrived(unwrap(model), batch)
 
         # Dropout and stochastic depth are seeded from (seed, step, rank), so a checkpoint needs no random state.
         torch.manual_seed(int(mix(config.seed, step, process.rank)) >> 1)
         if hard_negatives.wanted(config):
-            draw = Draw(config.seed, step, feed.data.tokenizer.mask_tokens)
+            draw = Draw(config.seed, step, run.data.tokenizer.mask_tokens)
             batch = hard_negatives.harder(model, batch, config, draw)
         lr = set_lr(optimizer, lr_factor(step, run.n_steps, config.optim))
         skipped.begin()
@@ -196,7 +188,7 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
             optimizer.step()
             unwrap(model).after_step()
             values = {"loss": losses.total, "grad_norm": grad_norm, **numbers_of(model, losses)}
-            scalars.add(Unread(done, lr, loaded.keys, feed.n_lost, dict(feed.counts), values))
+            scalars.add(Unread(done, lr, loaded.keys, batches.n_lost, dict(batches.counts), values))
         optimizer.zero_grad(set_to_none=True)
         meter.step_ended()
         if scalars.due(done):
@@ -231,12 +223,11 @@ def strategy_of(config: TrainConfig, process: Process) -> Strategy:
     return config.loop.strategy
 
 
-def open_feed(config: TrainConfig, home: Home, process: Process) -> EpochFeed:
-    """The data of the newest checkpoint's epoch, or of the manifest at data.manifest if there is no checkpoint."""
+def open_pinned(config: TrainConfig, home: Home, process: Process) -> TrainData:
+    """The data of the newest checkpoint's manifest, or of that at data.manifest if there is no checkpoint."""
     folders = checkpoints(home.place)
-    if not folders:
-        return EpochFeed(config, home, process)
-    return EpochFeed(config, home, process, epochs_of(read_facts(folders[-1])), f"{folders[-1]} was trained on")
+    pin = (read_facts(folders[-1]).manifest_sha256, f"{folders[-1]} was trained on") if folders else ("", "")
+    return open_data(config, home.here, process, pinned_manifest(config, process, *pin))
 
 
 def resume(run: Run) -> tuple[int, dict[str, float]]:
@@ -369,7 +360,6 @@ def facts_of(run: Run, step: int, scores: dict[str, float]) -> Facts:
         config=run.config.record(),
         world=run.process.world,
         scores=scores,
-        epochs=[asdict(epoch) for epoch in run.feed.epochs],
         versions={"python": platform.python_version(), "torch": torch.__version__},
         fixed=run.config.fixed_values(),
     )

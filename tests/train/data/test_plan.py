@@ -136,16 +136,8 @@ def test_a_stream_begins_at_the_first_position_of_the_first_epoch():
     stream = Stream(an_index(shards=2, clips=5), 1, Mixing(), 4)
 
     assert [stream.locate(position) for position in (0, 9, 10, 25)] == [(0, 0), (0, 9), (1, 0), (2, 5)]
-    assert [stream.next_epoch_step(step) for step in (0, 2, 3, 4, 5)] == [3, 3, 5, 5, 8]
     assert [stream.epochs_done(step) for step in (0, 5)] == [0, 2]
     assert stream[3:3].tolist() == [] and stream.epoch_length() == 10
-
-
-def test_a_stream_of_a_data_set_that_grew_goes_on_at_its_step_and_epoch():
-    stream = Stream(an_index(shards=2, clips=5), 1, Mixing(), 4, first_step=6, first_epoch=3)
-
-    assert [stream.locate(4 * step) for step in (6, 8, 9)] == [(3, 0), (3, 8), (4, 2)]
-    assert (stream.epochs_done(6), stream.next_epoch_step(6), stream.next_epoch_step(9)) == (3, 9, 11)
 
 
 def test_an_empty_index_has_no_order():

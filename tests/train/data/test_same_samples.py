@@ -39,9 +39,9 @@ def orders() -> dict[str, Any]:
         found[f"{name} weighted"] = plan(index, seed, epoch, Mixing(window, weights)).tolist()
         order = order_of(index, seed, epoch, Mixing(window))
         found[f"{name} slices"] = [order[a:b].tolist() for a, b in ((0, 1), (5, 40), (90, 99))] + [order.at(33)]
-    stream = Stream(index, 2, Mixing(3), batch=10, first_step=4, first_epoch=2)
-    found["stream"] = stream[40:260].tolist()
-    found["steps"] = [[*stream.locate(10 * step), stream.next_epoch_step(step)] for step in range(4, 40, 5)]
+    stream = Stream(index, 2, Mixing(3), batch=10)
+    found["stream"] = stream[194:414].tolist()
+    found["steps"] = [list(stream.locate(10 * step)) for step in range(4, 40, 5)]
     found["epochs"] = [round(stream.epochs_done(step), 6) for step in range(4, 40, 5)]
     found["ranks"] = [[rank_slice(stream, 6, rank, world).tolist() for rank in range(world)] for world in (1, 3, 4)]
     found["last"] = rank_slice(plan(index, 0, 0), 1, 1, 3).tolist()

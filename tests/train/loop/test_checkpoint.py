@@ -175,7 +175,7 @@ def test_a_damaged_checkpoint_and_an_unknown_format_are_refused(tmp_path):
         restore(path, *parts())
     facts = json.loads((path / "facts.json").read_text())
     (path / "facts.json").write_text(json.dumps({**facts, "format": 9}))
-    with pytest.raises(UserError, match="format 9, this program reads 1"):
+    with pytest.raises(UserError, match="format 9, this program reads 2"):
         read_facts(path)
     with pytest.raises(UserError, match="holds no checkpoint"):
         find_checkpoint(path.parent)

@@ -8,11 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from manifests.files import Files
 from manifests.settings import load_config
 from train.config import TrainConfig
 from train.distributed import process_from_environment, process_group
-from train.loop.bucket import working_folder
 from train.loop.checkpoint import checkpoints
 from train.loop.fit import StopRequest, fit
 from train.loop.observe import read_metrics
@@ -34,13 +32,11 @@ class WaitsWhen(StopRequest):
 def main(config: str, steps: str, n_checkpoints: str = "0") -> None:
     """Trains until the metrics hold so many steps and the folder so many checkpoints."""
     settings = load_config(TrainConfig, Path(config))
-    in_bucket = "://" in settings.out
+    out = Path(settings.out)
 
     def reached() -> bool:
-        here = working_folder(settings.out) if in_bucket else Path(settings.out)
-        done = sum(row["kind"] == "step" for row in read_metrics(here))
-        place = Files(settings.out) if in_bucket else Files(str(here))
-        return done >= int(steps) and len(checkpoints(place)) >= int(n_checkpoints)
+        done = sum(row["kind"] == "step" for row in read_metrics(out))
+        return done >= int(steps) and len(checkpoints(out)) >= int(n_checkpoints)
 
     process = process_from_environment(settings.loop.device)
     with process_group(process):

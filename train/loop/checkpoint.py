@@ -12,7 +12,6 @@ its position in the data is the step.
 import json
 import pickle
 import warnings
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -200,18 +199,8 @@ def _merit(facts: Facts) -> tuple[float, float, float]:
 class Checkpointer:
     """Writes a run's checkpoints; keeps the newest `keep` and the best. All ranks call its methods together."""
 
-    def __init__(
-        self,
-        run: Path | Files,
-        process: Process,
-        *,
-        keep: int,
-        holder: str = "",
-        before_commit: Callable[[], None] = lambda: None,
-    ) -> None:
-        """`holder` and `before_commit`: as tensor_files.Writer takes them."""
+    def __init__(self, run: Path | Files, process: Process, *, keep: int) -> None:
         self._folder, self._process, self._keep = folder_of(_at(run)), process, keep
-        self._holder, self._before_commit = holder, before_commit
         self._pending: tuple[Future[Any], Files] | None = None
         # A background thread communicates between ranks while it writes, so it needs its own group.
         self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
@@ -227,8 +216,7 @@ class Checkpointer:
         place = self._folder / f"step-{facts.step:08d}"
         if place.exists(METADATA):
             return
-        written = json.dumps(asdict(facts), indent=2, sort_keys=True)
-        writer = Writer(place, written, holder=self._holder, before_commit=self._before_commit)
+        writer = Writer(place, json.dumps(asdict(facts), indent=2, sort_keys=True))
         alone = not dist.is_initialized()
         future = dcp_async_save(state, storage_writer=writer, process_group=self._group, no_dist=alone)
         assert isinstance(future, Future)

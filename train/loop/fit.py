@@ -143,8 +143,7 @@ def _fit(config: TrainConfig, home: Home, process: Process, stop: StopRequest) -
     per_node = ranks_a_node() if config.loop.shard == "node" else 0
     wrapped = wrap(model, strategy, bf16=config.loop.precision == "bf16", per_node=per_node)
     optimizer = build_optimizer(wrapped, config.optim)
-    keep = config.checkpoint.keep
-    writer = Checkpointer(home.place, process, keep=keep, holder=home.holder, before_commit=home.keep)
+    writer = Checkpointer(home.place, process, keep=config.checkpoint.keep)
     run = Run(home, config, process, data, n_steps, wrapped, optimizer, writer, benchmark)
 
     done, scores = resume(run)
@@ -201,6 +200,8 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
         if evaluating:
             scores, scores_step = validate(run, recorder, done).flat(), done
         if saving:
+            if process.is_first:
+                run.home.copy()  # beside a checkpoint at least what was written up to it
             run.checkpointer.save(capture(model, optimizer), facts_of(run, done, scores if evaluating else {}))
             meter.restart()  # the time spent here doesn't count for the next step
         run.checkpointer.poll()

@@ -1,7 +1,7 @@
 """The folder of a run: its lock, whether the run may continue with a configuration, and the mark of a stopped run.
 
-RUN/run.lock    locked (flock) by the first rank while it runs, and released with the process; names the process. For a
-                run in a bucket: bucket.py
+RUN/run.lock    locked (flock) by the first rank while it runs, and released with the process; names the process. An
+                address in a bucket has none
 RUN/changes.jsonl   each identity key that was changed when the run went on: after which step, the key, both values
 RUN/requeue     exists while the run is stopped on request: a scheduler's script starts the run again if it is there
 """
@@ -33,7 +33,7 @@ CHANGEABLE = ("optim.lr", "optim.lr_scale")
 
 @contextmanager
 def opened(out: str, process: Process) -> Iterator[Home]:
-    """Holds the folder, or the address in a bucket, for the block's duration. UserError if another run holds it."""
+    """Opens a run's folder, or its address in a bucket. UserError if another run holds the folder."""
     if "://" in out:
         with at_address(out, process) as home:
             yield home

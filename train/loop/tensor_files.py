@@ -1,17 +1,15 @@
 """A checkpoint's files, on a disk or in a bucket, as torch.distributed.checkpoint writes and reads them.
 
-    step-*/__HOLDER_RANK_0.distcp  facts.json  .metadata    in the order in which they are put there
+    step-*/__RANK_0.distcp  facts.json  .metadata    in the order in which they are put there
 
-Their description, `.metadata`, is the last of them and makes them a checkpoint. In a bucket it is put only if there is
-none yet, and the names of the tensors' files begin with the holder of the run's lock (`__0_0.distcp` on a disk): a
-process that lost the lock while it slept overwrites nothing of its successor's. torch's own reader unpickles the
-description, which can run any code; this one creates nothing but what describes tensors.
+Their description, `.metadata`, is the last of them and makes them a checkpoint. torch's own reader unpickles it, which
+can run any code; this one creates nothing but what describes tensors.
 """
 
 import os
 import pickle
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -21,7 +19,6 @@ import torch
 from torch.distributed.checkpoint.filesystem import FileSystem as Disk
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.metadata import Metadata, StorageMeta, TensorStorageMetadata
-from torch.distributed.checkpoint.planner import SavePlan
 
 from manifests.files import Files
 
@@ -105,11 +102,11 @@ class _InStore(Disk):
         return self._files.exists(os.fspath(path))
 
     def rm_file(self, path: str | os.PathLike[str]) -> None:
-        """Refuses: torch asks for it where a description is in the way of its own."""
-        raise FileExistsError(f"{self._files}/{os.fspath(path)}: another run has written it")
+        """Takes a file away: a description that is in the way of torch's own."""
+        self._files.delete(os.fspath(path))
 
     def rename(self, path: str | os.PathLike[str], new_path: str | os.PathLike[str]) -> None:
-        """Gives a file its final name, which no file may have. In a bucket, which has no rename, it is put again."""
+        """Gives a file its final name. In a bucket, which has no rename, it is put again."""
         old, new = os.fspath(path), os.fspath(new_path)
         if self._files.is_local:
             folder = Path(self._files.root)
@@ -117,8 +114,7 @@ class _InStore(Disk):
             _sync(folder)
             _sync(folder.parent)
             return
-        if not self._files.create(new, self._files.read(old)):
-            self.rm_file(new)
+        self._files.write(new, self._files.read(old))
         self._files.delete(old)
 
 
@@ -133,24 +129,14 @@ def _sync(folder: Path) -> None:
 class Writer(FileSystemWriter):
     """Writes a checkpoint into a folder; on the first rank its facts and, last, its description."""
 
-    def __init__(self, folder: Files, facts: str, *, holder: str, before_commit: Callable[[], None]) -> None:
-        """`before_commit` is called on the first rank once all tensors are there, and may raise."""
+    def __init__(self, folder: Files, facts: str) -> None:
         super().__init__("", sync_files=folder.is_local)
         self.fs: Disk = _InStore(folder)
         self.path: Any = ""
-        self._folder, self._facts, self._holder, self._before_commit = folder, facts, holder, before_commit
-
-    def prepare_global_plan(self, plans: list[SavePlan]) -> list[SavePlan]:
-        """torch's, with the holder of the lock in the names of files."""
-        named = super().prepare_global_plan(plans)
-        if self._holder:
-            for plan in named:
-                plan.storage_data.prefix = f"__{self._holder}{plan.storage_data.prefix[1:]}"
-        return named
+        self._folder, self._facts = folder, facts
 
     def finish(self, metadata: Metadata, results: list[list[Any]]) -> None:
         """Makes what was written a checkpoint."""
-        self._before_commit()
         self._folder.write(FACTS, self._facts.encode())
         super().finish(metadata, results)
 

@@ -24,7 +24,7 @@ from pipeline.crawl.sources import Listed
 from pipeline.crawl.sources.forms import Form, form_of, nearest
 from pipeline.crawl.sources.set_aside import Row, SetAside, rows_set_aside
 from pipeline.crawl.sources.spans import as_json, joined, named_clip, spans_of, text_of, value_of, with_texts
-from pipeline.crawl.sources.tables import TableRow, opened, parquet_rows, read_rows, rows_in
+from pipeline.crawl.sources.tables import UNNAMED, TableRow, opened, parquet_rows, read_rows, rows_in
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import plain
 from pipeline.site.redact import redact
@@ -146,7 +146,11 @@ def _form(file: str, names: Sequence[str], rows: Sequence[TableRow | str], confi
     if not rows:
         return Form("nothing", {})
     lacking = [name for name in config.columns.values() if name not in names]
-    what = f"it has no column {lacking[0]!r}, which crawl.lists.columns names" if lacking else "its columns are unknown"
+    what = "its columns are unknown"
+    if UNNAMED in names:
+        what = f"its first row names no columns, so that they are called {UNNAMED!r} and so on"
+    if lacking:
+        what = f"it has no column {lacking[0]!r}, which crawl.lists.columns names"
     raise _not_understood(file, what, names, rows)
 
 

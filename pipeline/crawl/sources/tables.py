@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -32,6 +32,8 @@ _PACKED = {".gz": "gzip", ".zst": "zstd"}
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _JSON = (".jsonl", ".json", ".ndjson")
 _BATCH_ROWS = 1024
+UNNAMED = "column 1"
+"""What the first column of a table is called that names none of several."""
 _AROUND = "\"', \t"
 """What people leave around an id."""
 
@@ -130,32 +132,59 @@ def _lines(stream: IO[bytes]) -> Iterator[str]:
 
 
 def _cells(lines: Iterator[str], delimiter: str) -> Iterator[TableRow | str]:
+    """The rows of a table by the names in its first row. Where that has none and several cells, the columns are called
+    "column 1", "column 2" …, so that nobody takes some of them for all.
+    """
+    rows = _csv_rows(lines, delimiter)
+    first: list[list[str]] = []
+    while len(first) < 2 and (row := next(rows, None)) is not None:
+        if isinstance(row, str):
+            yield row
+        else:
+            first.append(row)
+    if not first:
+        return
+    names = first[0]
+    if not _are_names(*first):
+        filled = [n for n, cell in enumerate(names) if cell]
+        names = ["url" if filled == [n] else UNNAMED.replace("1", str(n + 1)) for n in range(len(names))]
+    for row in chain(first[names is first[0] :], rows):
+        yield (
+            row
+            if isinstance(row, str)
+            else {name: cell for name, cell in zip(names, row, strict=False) if cell and name}
+        )
+
+
+def _csv_rows(lines: Iterator[str], delimiter: str) -> Iterator[list[str] | str]:
+    """The rows that hold anything; what cannot be read, as its error."""
     csv.field_size_limit(MAX_LINE_BYTES)
     reader = csv.reader(lines, delimiter=delimiter)
-    names: list[str] | None = None
     while True:
         try:
-            cells = next(reader)
+            if row := next(reader):
+                yield row
         except StopIteration:
             return
         except csv.Error as error:
             yield f"line {reader.line_num}: {error}"
-            continue
-        if names is None:
-            found = _first_video(cells)
-            names = cells if found is None else ["" if n != found else "url" for n in range(len(cells))]
-            if found is None:
-                continue
-        if cells:
-            yield {name: cell for name, cell in zip(names, cells, strict=False) if cell and name}
 
 
-def _first_video(cells: list[str]) -> int | None:
-    """The first cell that is an address, or an id with a digit: such a row is no row of names."""
-    for n, cell in enumerate(cells):
-        if cell.startswith(("http://", "https://")) or (video_id_of(cell) and re.search(r"\d", cell)):
-            return n
-    return None
+_NAME = re.compile(r"(?:[A-Z]?[a-z]+|[A-Z]+(?![a-z]))(?:[_-]?(?:[A-Z]?[a-z]+|[A-Z]+(?![a-z])))*[_-]?\d+")
+"""Words with a number after them: a column may be called so, and hardly ever an id."""
+
+
+def _are_names(first: Sequence[str], second: Sequence[str] = ()) -> bool:
+    """Whether the first row of a table names its columns: it does if it holds no video. A name that might be an id,
+    such as `timestamp_1`, is told by its form, or by the second row, where the videos are in another column.
+    """
+    for n, cell in enumerate(first):
+        if cell.startswith(("http://", "https://")):
+            return False
+        if video_id_of(cell) and re.search(r"\d", cell):
+            below = [bool(video_id_of(other)) for other in second]
+            return bool(_NAME.fullmatch(cell)) or (any(below) and below[n : n + 1] != [True])
+    return True
 
 
 def _json_row(line: str) -> TableRow | str:

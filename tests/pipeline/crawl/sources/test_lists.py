@@ -156,6 +156,17 @@ def test_a_list_that_is_not_understood_is_one_message_with_three_readings(
     assert len(said) == 5 and any(nearest in line for line in said[1:4]) and "crawl.lists.columns" in said[4]
 
 
+def test_a_table_without_names_of_its_columns_is_refused_until_somebody_names_them(tmp_path: Path) -> None:
+    file = tmp_path / "vggsound.csv"
+    file.write_text(f'{IDS[0]},30,"bells, pealing",test\n{IDS[1]},1,people marching,train\n')
+    with pytest.raises(UserError, match=r"names no columns, so that they are called 'column 1'") as refused:
+        read_head(str(file), ListsConfig())
+    assert "crawl.lists.columns: {url: column 1}" in str(refused.value)
+
+    found = listed(file, ListsConfig(columns={"id": "column 1", "caption": "column 3"}))
+    assert [video.video_id for video in found] == [*IDS[:2]] and texts(found[0]) == ["bells, pealing"]
+
+
 def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match=r"no column 'videoURL', which crawl\.lists\.columns names"):

@@ -26,13 +26,25 @@ def test_cells_hold_commas_quotes_and_line_ends(tmp_path: Path) -> None:
     assert made == [{"url": "http://a/1", "caption": 'one, "two"\nthree'}, {"url": "http://a/2"}]
 
 
-@pytest.mark.parametrize("first", [f"{VIDEO},12", f"x,https://youtu.be/{VIDEO}"])
-def test_a_csv_may_lack_a_row_of_names(tmp_path: Path, first: str) -> None:
-    assert rows_of(tmp_path / "t.csv", first + "\n")[0] in ({"url": VIDEO}, {"url": f"https://youtu.be/{VIDEO}"})
+@pytest.mark.parametrize("first", [VIDEO, f"{VIDEO},", f",https://youtu.be/{VIDEO}"])
+def test_a_list_may_lack_a_row_of_names(tmp_path: Path, first: str) -> None:
+    assert rows_of(tmp_path / "t.csv", first + "\n") in ([{"url": VIDEO}], [{"url": f"https://youtu.be/{VIDEO}"}])
 
 
-def test_a_row_of_names_is_none_of_ids(tmp_path: Path) -> None:
-    assert rows_of(tmp_path / "t.csv", f"description,id\nwords,{VIDEO}\n") == [{"description": "words", "id": VIDEO}]
+def test_columns_without_names_are_numbered(tmp_path: Path) -> None:
+    """As in VGGSound's table: id, start, label and split."""
+    rows = rows_of(tmp_path / "t.csv", f'{VIDEO},30,"bells, pealing",test\n--4IxR2xOg0,1,,train\n')
+    assert rows[0] == {"column 1": VIDEO, "column 2": "30", "column 3": "bells, pealing", "column 4": "test"}
+    assert rows[1] == {"column 1": "--4IxR2xOg0", "column 2": "1", "column 4": "train"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["description,id", "timestamp_1,id", "caption_en1,id", "text,Youtube_ID2", "text,youtubeId12", "1st_cap_txt,id"],
+)
+def test_names_of_eleven_letters_and_digits_are_no_ids(tmp_path: Path, names: str) -> None:
+    first, second = names.split(",")
+    assert rows_of(tmp_path / "t.csv", f"{names}\nwords,{VIDEO}\n") == [{first: "words", second: VIDEO}]
 
 
 def test_what_is_no_row_is_given_as_its_text(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ PIPELINE: Mapping[str, str] = MappingProxyType(
         "pause": "send the run SIGTERM: it stops with everything saved",
         "resume": "start the same `run` again: it goes on from what is committed",
         "identity": "stop the run, change crawl.identities in its YAML, and start it again",
+        "show --html": "`browse DIR` is the page, with the clips; `show transcript FILE --json` is for programs",
         "debug": "run the videos wanted into a new directory: `run --set engine.executor=local --set out=DIR`",
         "rates": "stop the run, change the rates in its YAML, and start it again",
     }

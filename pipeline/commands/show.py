@@ -24,19 +24,12 @@ def show() -> None:
 @show_app.command("transcript", epilog=epilog("hdvila-pipeline", "show"))
 def transcript(
     what: Annotated[str, typer.Argument(metavar="FILE_OR_VIDEO", help="A caption file, or a video's id with --out.")],
-    page: Annotated[
-        Path | None,
-        typer.Argument(metavar="PAGE", help="With --html: the file to write; without it, the page is printed."),
-    ] = None,
     out: Annotated[str, typer.Option("--out", help="Output directory of a run, for a video's id.")] = "",
     audio_track: Annotated[
         Path | None,
         typer.Option("--audio-track", help="A word-timed track of the same speech, to take word times from."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print words, events, sentences and clips as JSON.")] = False,
-    html: Annotated[
-        bool, typer.Option("--html", help="Write a page instead: show transcript FILE --html page.html")
-    ] = False,
     config: Annotated[
         Path | None, typer.Option("--config", help="A run's configuration; without it, the defaults.")
     ] = None,
@@ -47,18 +40,12 @@ def transcript(
     """Shows a caption track: words on the time line, sentence and clip boundaries, what was filtered and why."""
     from pipeline.text import shown_transcript as transcripts
 
-    if page is not None and not html:
-        raise UserError(f"{page}: a second file is only for --html, the page to write")
-    if page is not None and page.is_file() and not Path(what).is_file() and not out:
-        what, page = str(page), Path(what)  # `--html page.html FILE`
     settings = _text_config(config, set_)
     track = _load(what, out, format_, kind)
     stamped = _from_file(audio_track, "", "auto") if audio_track is not None else None
     shown = transcripts.shown_transcript(track, settings, stamped)
     if as_json:
         print(json.dumps(transcripts.as_json(shown), ensure_ascii=False, indent=1))
-    elif html:
-        _write_page(transcripts.as_html(shown, Path(what).name), page)
     else:
         from rich.console import Console
         from rich.text import Text
@@ -66,20 +53,6 @@ def transcript(
         console = Console(highlight=False)
         for style, line in transcripts.terminal_lines(shown):
             console.print(Text(transcripts.printable(line), style=style), soft_wrap=True)
-
-
-def _write_page(text: str, page: Path | None) -> None:
-    """Writes the page to its file, or to standard output."""
-    if page is None:
-        print(text)
-        return
-    try:
-        page.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{page}: the page cannot be written ({error.strerror})") from None
-    from rich.console import Console
-
-    Console(stderr=True).print(f"wrote {page}", markup=False, highlight=False)
 
 
 def _text_config(path: Path | None, overrides: list[str]) -> "TextConfig":

@@ -1,10 +1,8 @@
-"""Shows a transcript: as plain data, terminal lines or an HTML page. All text in it is escaped."""
+"""Shows a transcript: as plain data or terminal lines."""
 
-import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 from manifests.reasons import Reason
 from pipeline.config.text import TextConfig
@@ -139,64 +137,3 @@ def _sentence_parts(clip: PlannedClip, by_first: dict[int, Sentence]) -> list[tu
     """The clip's words, divided where sentences begin."""
     bounds = [clip.first, *(i for i in range(clip.first + 1, clip.last) if i in by_first), clip.last]
     return list(pairwise(bounds))
-
-
-_STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
-h1{font-size:1.3rem}.clip{border-left:5px solid #2f855a;margin:.8rem 0;padding:.3rem .8rem;background:#f6f8fa}
-.clip.rejected{border-color:#c53030}.head{font-size:.8rem;color:#57606a}.rejected .head{color:#c53030}
-.line{position:relative;height:1.1rem;background:#e4e8ec;margin:.3rem 0;border-radius:3px;overflow:hidden}
-.line i{position:absolute;top:0;bottom:0;background:#4c8dbf;border-right:1px solid #fff}
-.line i.guess{background:#b8c4ce}
-.line i.first{border-left:3px solid #b7410e}p{margin:.2rem 0}time{color:#57606a;font-size:.75rem;margin-right:.5rem}
-.event{color:#86398f;font-size:.85rem;margin:.3rem 0}@media(prefers-color-scheme:dark){body{background:#15181c;
-color:#e6e8ea}.clip{background:#1d2228}.line{background:#30363d}.head,time{color:#9aa4ae}.event{color:#d08ada}}
-"""
-
-
-def as_html(shown: ShownTranscript, title: str) -> str:
-    """A self-contained page of it: per clip a time line of words with sentence starts marked, and the verdict."""
-    by_first = {sentence.first: sentence for sentence in shown.sentences}
-    events = [event for event in shown.track.events if event.kind not in ("speaker_change", "masked")]
-    parts, at = [], 0
-    for clip, rejection in zip(shown.clips, shown.rejections, strict=True):
-        while at < len(events) and events[at].start_ms < clip.end_ms:
-            parts.append(_event_html(events[at]))
-            at += 1
-        parts.append(_clip_html(shown.track, clip, rejection, by_first))
-    parts.extend(_event_html(event) for event in events[at:])
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style><h1>{html.escape(title)}</h1>"
-        f"<p>{html.escape(summary(shown))}</p><p class=head>Blue: stamped words; grey: interpolated; a red edge starts "
-        f"a sentence.</p>{''.join(parts)}</html>\n"
-    )
-
-
-def _event_html(event: Any) -> str:
-    text = html.escape(f"{event.kind}: {event.text}")
-    return f"<div class=event><time>{time_text(event.start_ms)}</time>{text}</div>"
-
-
-def _clip_html(
-    track: Track, clip: PlannedClip, rejection: tuple[Reason, str] | None, by_first: dict[int, Sentence]
-) -> str:
-    sentences = "".join(
-        f"<p><time>{time_text(words[0].start_ms)}</time>{html.escape(' '.join(word.text for word in words))}</p>"
-        for words in (track.words[a:b] for a, b in _sentence_parts(clip, by_first))
-    )
-    bars = "".join(_bars(track, clip, by_first))
-    return (
-        f'<div class="clip{" rejected" if rejection else ""}">'
-        f"<div class=head>{html.escape(_clip_line(clip, rejection))}</div><div class=line>{bars}</div>{sentences}</div>"
-    )
-
-
-def _bars(track: Track, clip: PlannedClip, sentences: dict[int, Sentence] | Sequence[int]) -> Iterator[str]:
-    """Yields one bar per word, positioned in per cent of the clip."""
-    length = max(clip.end_ms - clip.start_ms, 1)
-    for i in range(clip.first, clip.last):
-        word = track.words[i]
-        left, width = (word.start_ms - clip.start_ms) / length, (word.end_ms - word.start_ms) / length
-        names = " ".join(name for name, on in (("guess", not word.timed), ("first", i in sentences)) if on)
-        yield f'<i class="{names}" style="left:{left:.3%};width:{width:.3%}" title="{html.escape(word.text)}"></i>'

@@ -1,7 +1,6 @@
-"""`show transcript`: the JSON contract, the drawing, the page, and clear messages, through the real command."""
+"""`show transcript`: the JSON contract, the drawing, and clear messages, through the real command."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -76,17 +75,6 @@ def test_the_drawing_shows_sentences_clips_and_what_was_rejected(srt: Path) -> N
     assert "sentences by punctuation" in drawn
     assert "Hello there <script>." in drawn
     assert "rejected: too_few_words (6 words)" in drawn
-
-
-def test_the_page_escapes_what_captions_say(tmp_path: Path, srt: Path) -> None:
-    page, other = tmp_path / "page.html", tmp_path / "other.html"
-    assert show(str(srt), "--html", str(page)).exit_code == 0
-    assert show("--html", str(other), str(srt)).exit_code == 0
-    text = page.read_text()
-    assert other.read_text() == text == show(str(srt), "--html").stdout.removesuffix("\n")
-    assert "<script" not in text
-    assert "&lt;script&gt;" in text
-    assert len(re.findall(r"<i class", text)) == 6
 
 
 def test_a_broken_file_and_a_missing_one_are_one_clear_line(tmp_path: Path) -> None:

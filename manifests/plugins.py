@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from manifests.errors import UserError
+from manifests.retired import is_retired_name
 from manifests.settings import Section
 from manifests.version import hash_of_source
 
@@ -151,7 +152,7 @@ class WithPlugins:
         if names:
             return _section(self, names).model_validate(dict(given))
         unknown = next(str(name) for name in given if name not in self.base.model_fields)
-        if difflib.get_close_matches(unknown, self.base.model_fields, n=1):
+        if is_retired_name(unknown) or difflib.get_close_matches(unknown, self.base.model_fields, n=1):
             return given  # a slip, which is answered like any other
         raise ValueError(f"there is no {unknown}, and no installed package brings it (hdvila.{self.group})")
 

@@ -20,7 +20,11 @@ PIPELINE: Mapping[str, str] = MappingProxyType(
 )
 """Commands (`pause`) and options (`merge --push`) of hdvila-pipeline that are gone: what to use instead."""
 
-TRAIN: Mapping[str, str] = MappingProxyType({})
+TRAIN: Mapping[str, str] = MappingProxyType(
+    {
+        "eval --rerank": "`eval` ranks by the towers; SOHO and Visual Parsing match every pair with --matching",
+    }
+)
 """Commands and options of hdvila-train that are gone: what to use instead."""
 
 SETTINGS: Mapping[str, str] = MappingProxyType(
@@ -29,6 +33,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "optim.layer_decay": "optim.lr_scale takes a factor by pattern of names",
         "optim.optimizer": "AdamW trains every parameter; optim.lr_scale sets rates by pattern of names",
         "data.grow": "a run stays on its manifest: export it, and start a new run with model.model_weights",
+        "objective.itm_negatives": "leave it out: the wrong text of a pair is any of the batch",
     }
 )
 """Keys (`crawl.a_key`, places in lists left out), whole sections, and values (`media.mode=fast`) that are gone, of both
@@ -52,3 +57,8 @@ def retired_setting(key: str, value: object = None) -> str:
     parts = key.split(".")
     sections = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
     return next((SETTINGS[section] for section in sections if section in SETTINGS), "")
+
+
+def is_retired_name(name: str) -> bool:
+    """Whether a key of this name is gone, in any section."""
+    return any(key.rpartition(".")[2] == name for key in SETTINGS)

@@ -102,9 +102,6 @@ class TrainConfig(Sections):
         kind.refuse(model, weights)
         has_towers, answers = "contrastive" in kind.objectives, "answers" in weights
         self._asks_possible(answers and has_towers, has_towers and not answers)
-        hard = "itm" in weights and getattr(self.objective, "itm_negatives", "") == "hard"
-        if hard and "contrastive" not in kind.objectives:
-            raise ValueError(f"objective.itm_negatives: hard needs towers; model.kind {model.kind} has none")
         if self.data.view not in view_names():
             raise ValueError(f"data.view: {self.data.view} is not one of {', '.join(view_names())}")
         self._groups_exist(kind.groups)

@@ -30,7 +30,7 @@ from pipeline.images.importer import ImportSettings, import_images
 from train.commands.init import STARTS
 from train.config import TrainConfig
 from train.distributed import process_from_environment
-from train.evaluation.matching import HeldOutPairs, draw_flow, measure_flow, score_matching
+from train.evaluation.matching import HeldOutPairs, measure_flow, score_matching
 from train.feed.batches import choose_source
 from train.loop.finished_run import open_run
 from train.loop.fit import StopRequest, fit
@@ -155,7 +155,6 @@ def one_run(kind: str, seed: int, out: Path, manifest: Path, steps: int, threads
     pairs = HeldOutPairs(run.val, run.data.tokenizer, run.config, choose_source(run.config, run.val))
     asked = visual_words(run.model, pairs) if kind == "soho" else regression(run.model, pairs)
     matching, flow = score_matching(run.model, pairs), measure_flow(run.model, pairs)
-    draw_flow(flow, folder / "flow.png", f"inter-modality flow, {kind}, seed {seed}")
     records = read_metrics(folder)
     held_out = next(r for r in reversed(records) if "val_loss" in r)
     found = {

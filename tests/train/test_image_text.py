@@ -164,14 +164,13 @@ def test_an_image_text_set_trains_it_too(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_eval_tells_matching_and_flow_and_draws_it(kind: str, drawn: Path, tmp_path: Path) -> None:
+def test_eval_tells_matching_and_flow(kind: str, drawn: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     run(kind, drawn, out, loop={"steps": 2})
     result = CliRunner().invoke(app, ["eval", str(out), "--matching", "--flow"])
     assert result.exit_code == 0, result.output
     assert "retrieval by matching, text to image: R@1" in result.output
     assert "imf_lift" in result.output
-    assert Image.open(out / "flow.png").size[0] >= 520
     found = json.loads((out / "flow.json").read_text())
     assert len(found["imf"]) == 2 and 0 < found["imf_lift_mean"] < 2.7
     done = CliRunner().invoke(app, ["eval", str(out), "--flow", "--json"])

@@ -61,9 +61,6 @@ Answers = Annotated[
         help="Write the official result file here (for models that answer: MSRVTT-QA, TGIF-QA, VQA, NLVR2, SNLI-VE)."
     ),
 ]
-Rerank = Annotated[
-    int, typer.Option(help="Rank the towers' first K again, reading both together (hd_vila, stage 2 with itm).", min=0)
-]
 
 
 class Kind(StrEnum):
@@ -74,7 +71,7 @@ class Kind(StrEnum):
     choices = "--captions that are texts to choose from"
     questions = "--videos with --questions"
     answers = "--answers without --videos"
-    pairs = "--matching, --rerank and --flow"
+    pairs = "--matching and --flow"
 
 
 _FILES = (Kind.captions, Kind.choices, Kind.questions)
@@ -98,7 +95,6 @@ OPTIONS: Mapping[str, tuple[Kind, ...]] = MappingProxyType(
         "workers": _FILES,
         "matching": (Kind.pairs,),
         "flow": (Kind.pairs,),
-        "rerank": (Kind.pairs,),
         "answers": (*_FILES, Kind.answers),
     }
 )
@@ -151,9 +147,8 @@ def evaluate(
         typer.Option("--matching", help="Match every held-out picture with every sentence (SOHO, Visual Parsing)."),
     ] = False,
     flow: Annotated[
-        bool, typer.Option("--flow", help="Inter-modality flow by layer: a table, and RUN/flow.png and flow.json.")
+        bool, typer.Option("--flow", help="Inter-modality flow by layer: a table, and RUN/flow.json.")
     ] = False,
-    rerank: Rerank = 0,
     answers: Answers = None,
 ) -> None:
     """Text-to-video and video-to-text retrieval on the val split, beside chance; with --videos and --captions on a
@@ -163,7 +158,7 @@ def evaluate(
             "--videos and --captions (or --questions) go together: a folder or manifest of videos and the file of "
             "their captions"
         )
-    refuse_idle(context, kind_of(captions, questions, answers, pairs=matching or flow or rerank > 0))
+    refuse_idle(context, kind_of(captions, questions, answers, pairs=matching or flow))
     from train.loop.bucket import at_hand
 
     at = at_hand(target, best=best)
@@ -180,8 +175,8 @@ def evaluate(
     if answers is not None:
         _answers(at, answers, best=best, as_json=as_json, overrides=overrides)
         return
-    if matching or flow or rerank:
-        _pairs(at, matching, flow, rerank, best=best, as_json=as_json, overrides=overrides)
+    if matching or flow:
+        _pairs(at, matching, flow, best=best, as_json=as_json, overrides=overrides)
         return
     _retrieval(at, best=best, as_json=as_json, overrides=overrides)
 
@@ -260,18 +255,16 @@ def write_answers(scores: "Scores | PublishedScores", out: Path) -> None:
     scores.write(out)
 
 
-def _pairs(
-    target: Path, matching: bool, flow: bool, rerank: int, *, best: bool, as_json: bool, overrides: list[str] | None
-) -> None:
+def _pairs(target: Path, matching: bool, flow: bool, *, best: bool, as_json: bool, overrides: list[str] | None) -> None:
     """Runs held-out pairs through the layers over both modalities, in one process, and prints what was asked for."""
     from train.distributed import process_from_environment
-    from train.evaluation.matching import HeldOutPairs, draw_flow, measure_flow, score_matching
+    from train.evaluation.matching import HeldOutPairs, measure_flow, score_matching
     from train.feed.batches import choose_source
     from train.loop.finished_run import open_run
 
     process = process_from_environment()
     if process.world > 1:
-        raise UserError("--matching, --rerank and --flow run in one process; start them without torchrun")
+        raise UserError("--matching and --flow run in one process; start them without torchrun")
     run = open_run(target, process, best=best, overrides=overrides)
     pairs = HeldOutPairs(run.val, run.data.tokenizer, run.config, choose_source(run.config, run.val))
     results: dict[str, object] = {}
@@ -280,20 +273,12 @@ def _pairs(
         results["matching"] = scores.flat()
         if not as_json:
             typer.echo(f"{run.checkpoint}\n{scores.describe()}")
-    if rerank:
-        from train.evaluation.rerank import score_two_stages
-
-        stages = score_two_stages(run.model, pairs, rerank)
-        results["rerank"] = stages.flat()
-        if not as_json:
-            typer.echo(f"{run.checkpoint}\n{stages.describe()}")
     if flow:
         measured = measure_flow(run.model, pairs)
         results["flow"] = measured.flat()
-        draw_flow(measured, run.folder / "flow.png", f"inter-modality flow, {run.config.model.kind}")
         (run.folder / "flow.json").write_text(json.dumps(measured.flat(), indent=2) + "\n")
         if not as_json:
-            typer.echo(f"{measured.table()}\n{run.folder / 'flow.png'}")
+            typer.echo(f"{measured.table()}\n{run.folder / 'flow.json'}")
     if as_json:
         typer.echo(json.dumps(results, indent=2))
 

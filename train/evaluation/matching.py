@@ -13,11 +13,9 @@ three.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from manifests.errors import UserError
@@ -95,7 +93,7 @@ def score_matching(model: nn.Module, pairs: HeldOutPairs) -> Matching:
     """Matches all pictures with all sentences. UserError for other models (see the module), or fewer than two pairs."""
     inner: Any = unwrap(model)
     if not inner.can_match or inner.towers is not None:
-        why = "has towers: `eval` scores its retrieval, --rerank K reads the first K" if inner.towers else "answers"
+        why = "has towers: `eval` scores its retrieval" if inner.towers else "answers"
         raise UserError(f"model.kind {inner.config.kind} of this run {why}; --matching is for models that match alone")
     inner.eval()
     device = next(model.parameters()).device
@@ -159,36 +157,3 @@ def measure_flow(model: nn.Module, pairs: HeldOutPairs) -> Flow:
             with autocast(pairs.config.loop.precision, device):
                 model(asked.to(device))
     return recorder.result()
-
-
-def draw_flow(flow: Flow, path: Path, title: str) -> None:
-    """Draws a PNG: for each layer and for the mean, bars of both directions and of imf_lift, with a line at 1."""
-    columns = {
-        "text to vision": (flow.text_to_vision, (52, 101, 164)),
-        "vision to text": (flow.vision_to_text, (204, 102, 0)),
-        "imf_lift": (flow.imf_lift, (78, 154, 6)),
-    }
-    values = {name: [*c.tolist(), float(c.mean())] for name, (c, _) in columns.items()}
-    highest = max(1.0, *(max(v) for v in values.values()))
-    n_groups, bar, gap, height, left, top = len(flow.imf) + 1, 16, 26, 220, 60, 50
-    width = left + n_groups * (3 * bar + gap) + 20
-    image = Image.new("RGB", (max(width, 520), top + height + 50), "white")
-    draw = ImageDraw.Draw(image)
-    draw.text((10, 8), title, fill="black")
-    for i, (name, (_, colour)) in enumerate(columns.items()):
-        draw.rectangle((10 + 150 * i, 28, 20 + 150 * i, 38), fill=colour)
-        draw.text((25 + 150 * i, 27), name, fill="black")
-    base = top + height
-
-    def y(value: float) -> float:
-        return base - value / highest * height
-
-    for mark in (0.0, 0.5, 1.0):
-        draw.line((left - 5, y(mark), image.width - 10, y(mark)), fill=(190, 190, 190))
-        draw.text((10, y(mark) - 6), f"{mark:.1f}", fill="black")
-    for group in range(n_groups):
-        x = left + group * (3 * bar + gap)
-        for i, (name, (_, colour)) in enumerate(columns.items()):
-            draw.rectangle((x + i * bar, y(values[name][group]), x + (i + 1) * bar - 2, base), fill=colour)
-        draw.text((x, base + 8), "mean" if group == n_groups - 1 else f"layer {group + 1}", fill="black")
-    image.save(path)

@@ -38,7 +38,7 @@ from train.evaluation.held_out import no_val
 from train.evaluation.published import Published, PublishedScores, encoder_of_run, published_of, score_published
 from train.evaluation.scores import Scores
 from train.feed.batches import Batches, TrainData, choose_source, open_data
-from train.loop import hard_negatives, nonfinite, observe, run_folder
+from train.loop import nonfinite, observe, run_folder
 from train.loop.bucket import Home
 from train.loop.checkpoint import Checkpointer, Facts, capture, checkpoints, read_facts, restore
 from train.loop.objective import Loss, backward, mark_trainable
@@ -50,7 +50,6 @@ from train.loop.spikes import Spikes
 from train.models.base import Model
 from train.models.registry import build_model
 from train.models.wrapping import Strategy, ranks_a_node, tune, unwrap, wrap
-from train.objectives import Draw
 
 
 @dataclass(slots=True)
@@ -173,9 +172,6 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
 
         # Dropout and stochastic depth are seeded from (seed, step, rank), so a checkpoint needs no random state.
         torch.manual_seed(int(mix(config.seed, step, process.rank)) >> 1)
-        if hard_negatives.wanted(config):
-            draw = Draw(config.seed, step, run.data.tokenizer.mask_tokens)
-            batch = hard_negatives.harder(model, batch, config, draw)
         lr = set_lr(optimizer, lr_factor(step, run.n_steps, config.optim))
         skipped.begin()
         losses = backward(model, batch, config, check=step == first)

@@ -95,13 +95,12 @@ class HDVila(Towers, Model):
     groups: ClassVar[tuple[str, ...]] = ("cnn", "timesformer", "transformer")
     blocks = (Block, Layer, Bottleneck)
     towers_class: ClassVar[type[nn.Module] | None] = Towers
-    methods = ("embed", "embed_video", "embed_text", "visual_input", "match", "answer")
+    methods = ("embed", "embed_video", "embed_text", "visual_input", "answer")
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.config = config
         self.towers = None if config.n_answers else ("video", "text")
-        self.can_match = config.stage == 2 and config.itm
         self.weight_sources: dict[str, str] = {}
         """The source of each part's initial weights, set by `build_model`."""
 
@@ -131,12 +130,6 @@ class HDVila(Towers, Model):
         """(maps [B, S, D, h, w], a mask of ones [B, 1]), the input of `match`; a clip has no padding."""
         maps = self.encode_frames(batch.get("img_middle"), batch.get("img_other"))
         return maps, maps.new_ones(len(maps), 1)
-
-    def match(self, maps: Tensor, mask: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Matching logits [B, 2] of the result of `visual_input` with sentences [B, L]; for stage 2 with `itm`."""
-        hidden = self.transformer.bert.read_text(input_ids, attention_mask)
-        both = self.transformer.bert.read_both(hidden, attention_mask, maps)
-        return self._match_logits(both)
 
     def _answer_all(self, maps: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """[B, n_answers] for one text a row; for C texts a row, [B, C, L], a score of each: [B, C]."""

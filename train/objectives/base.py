@@ -47,7 +47,7 @@ class Draw:
         return all_rows(x, self.group)
 
 
-PURPOSES = {"mlm": 1, "itm": 2, "mvm": 3, "mfr": 4, "itm hard": 5}
+PURPOSES = {"mlm": 1, "itm": 2, "mvm": 3, "mfr": 4}
 """Numbers that keep the draws of different purposes independent; a new purpose takes the next one, one of another
 package a number above 1000."""
 

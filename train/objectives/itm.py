@@ -7,7 +7,7 @@ caption would be right for this video too, and another sentence of the same vide
 stays a match, and is counted (`itm_without_partner`).
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,11 +24,6 @@ class ItmSettings(Section):
     """The keys of this objective."""
 
     itm: float = identity(0.0, ge=0, doc="weight of matching (HD-VILA: model.stage 2 with model.itm)")
-    itm_negatives: Literal["random", "hard"] = identity(
-        "random",
-        doc="the wrong text of a mismatched pair: random: any of the batch; hard (models with towers): drawn "
-        "by its similarity to the row's picture, which takes another forward pass",
-    )
 
 
 def prepare(batch: Rows, draw: Draw, config: Any) -> dict[str, Tensor]:

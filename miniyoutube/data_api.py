@@ -1,4 +1,4 @@
-"""The site's Data API v3 in the mini-YouTube: videos, channels and playlistItems, with keys, units and errors.
+"""The site's Data API v3 in the mini-YouTube: the videos of some ids, with keys, units and errors.
 
 Errors have the real API's two forms at once: `errors` with a reason each, and the newer `status` and `details`.
 """
@@ -52,12 +52,6 @@ ERRORS: dict[str, _Error] = {
         "SERVICE_DISABLED",
     ),
     "backendError": _Error(503, "backendError", "Backend Error", grpc="UNAVAILABLE"),
-    "playlistNotFound": _Error(
-        404,
-        "playlistNotFound",
-        "The playlist identified with the request's <code>playlistId</code> parameter cannot be found.",
-        "youtube.playlistItem",
-    ),
     "invalidParameter": _Error(400, "invalidFilters", "Invalid combination of filters.", "youtube.parameter"),
 }
 """By the name of a fault's effect."""
@@ -99,15 +93,8 @@ class DataApi:
             self.used[key] = self.used.get(key, 0) + 1
             if self.used[key] > units:
                 return error("quotaExceeded")
-        query = request.query
-        match request.path.removeprefix("/youtube/v3/"):
-            case "videos":
-                return self._videos(query)
-            case "channels":
-                return self._channels(query)
-            case "playlistItems":
-                return self._playlist_items(query)
-        return error("invalidParameter")
+        is_known = request.path.removeprefix("/youtube/v3/") == "videos"
+        return self._videos(request.query) if is_known else error("invalidParameter")
 
     def _videos(self, query: Mapping[str, str]) -> Answer:
         ids = query.get("id", "").split(",")
@@ -117,35 +104,6 @@ class DataApi:
         items = [_with_parts(video_resource(video), query) for video in videos if is_public(video)]
         page = {"totalResults": len(items), "resultsPerPage": len(items)}
         return json_answer({"kind": "youtube#videoListResponse", "etag": "mini", "items": items, "pageInfo": page})
-
-    def _channels(self, query: Mapping[str, str]) -> Answer:
-        name = query.get("id") or query.get("forHandle", "").lower()
-        channel = self.catalogue.channels.get(name)
-        page = {"totalResults": int(channel is not None), "resultsPerPage": 5}
-        answer: Json = {"kind": "youtube#channelListResponse", "etag": "mini", "pageInfo": page}
-        if channel is not None:  # an answer without a channel has no items at all
-            lists = {"relatedPlaylists": {"likes": "", "uploads": f"UU{channel.channel_id[2:]}"}}
-            answer["items"] = [{"kind": "youtube#channel", "id": channel.channel_id, "contentDetails": lists}]
-        return json_answer(answer)
-
-    def _playlist_items(self, query: Mapping[str, str]) -> Answer:
-        playlist = self.catalogue.playlist(query.get("playlistId", ""))
-        if playlist is None:
-            return error("playlistNotFound")
-        size = min(int(query.get("maxResults", "5")), MOST_IDS)
-        first = int(query.get("pageToken", "").removeprefix("at-") or 0)
-        ids = playlist.video_ids[first : first + size]
-        answer: Json = {
-            "kind": "youtube#playlistItemListResponse",
-            "etag": "mini",
-            "items": [
-                _with_parts(_playlist_item(self.catalogue.by_id[i], first + n), query) for n, i in enumerate(ids)
-            ],
-            "pageInfo": {"totalResults": len(playlist.video_ids), "resultsPerPage": size},
-        }
-        if first + size < len(playlist.video_ids):
-            answer["nextPageToken"] = f"at-{first + size}"
-        return json_answer(answer)
 
 
 def is_public(video: Video) -> bool:
@@ -195,26 +153,6 @@ def video_resource(video: Video) -> Json:
     }
 
 
-def _playlist_item(video: Video, position: int) -> Json:
-    """An item of a playlist; one whose video is gone says so by its title and its status."""
-    public = is_public(video)
-    snippet = {
-        "title": video.title if public else "Private video",
-        "position": position,
-        "resourceId": {"kind": "youtube#video", "videoId": video.video_id},
-        **({"videoOwnerChannelId": video.channel.channel_id} if public else {}),
-    }
-    published = {"videoPublishedAt": f"{video.upload_date}T12:00:00Z"} if public else {}
-    return {
-        "kind": "youtube#playlistItem",
-        "etag": "mini",
-        "id": f"item-{video.video_id}",
-        "snippet": snippet,
-        "contentDetails": {"videoId": video.video_id, **published},
-        "status": {"privacyStatus": "public" if public else "private"},
-    }
-
-
 def _with_parts(resource: Json, query: Mapping[str, str]) -> Json:
     """Only the parts that were asked for."""
     asked = {"kind", "etag", "id", *query.get("part", "").split(",")}
@@ -235,8 +173,6 @@ def spoilt(effect: str, answer: Json) -> Json:
         return answer | {"items": items[: len(items) // 2]}
     if effect == "no_items":
         return answer | {"items": [], "pageInfo": {"totalResults": 0, "resultsPerPage": 0}}
-    if effect == "no_ids":  # items of a kind that nobody knows yet
-        return answer | {"items": [{"kind": "youtube#playlistItem", "contentDetails": {}} for _ in items]}
     if effect == "hostile":
         return answer | {"items": [_hostile(item, n) for n, item in enumerate(items)]}
     return answer

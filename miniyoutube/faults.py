@@ -25,7 +25,7 @@ class Fault:
         script solves; for the watch page: it leaves out what else is read in that script). For captions also "cut"
         (half of the file). For watch, player, captions and media together "trimmed" (a film without its first 5 s) and
         "shrinking" (without 2 s more at each extraction), for the player "reencoded" (all sizes differ). For the
-        data_api also the name of an error in `data_api.ERRORS`, "cut", "items_missing", "no_items", "no_ids" or
+        data_api also the name of an error in `data_api.ERRORS`, "cut", "items_missing", "no_items" or
         "hostile".
         "redirect" leads to `location`.
     `requests`: how many matching requests it lasts for; `extractions`: how many extractions of the video (a new

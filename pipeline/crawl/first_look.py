@@ -18,7 +18,7 @@ from pipeline.crawl.limits import Verdict, check_category, check_live, check_vid
 from pipeline.crawl.sources.spans import has_texts
 from pipeline.engine.work.unit import Reject
 from pipeline.outdir.tombstones import Tombstones
-from pipeline.site.data_api import DataApi, Json, NoSuchList, NotNow, PoliteApi
+from pipeline.site.data_api import DataApi, Json, NotNow, PoliteApi
 from pipeline.site.tracks import speaks
 
 CREATIVE_COMMONS = "Creative Commons Attribution license (reuse allowed)"
@@ -51,7 +51,7 @@ def first_look(
     try:
         with DataApi(config, polite) as api:
             items, is_whole = api.videos(ids)
-    except (NotNow, NoSuchList):
+    except NotNow:
         return None
     found = {item["id"]: item for item in items}
     is_believed = is_whole and (bool(items) or len(ids) <= FEW_IDS)

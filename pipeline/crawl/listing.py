@@ -14,7 +14,6 @@ from manifests.origin import is_site_id
 from manifests.reasons import Reason, ReasonClass
 from manifests.rows import CandidateRow, ListingRow, SourceRow
 from pipeline.config.crawl import CrawlConfig
-from pipeline.crawl.api_lists import list_by_api
 from pipeline.crawl.grown import words_of
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.limits import check_listed
@@ -64,8 +63,6 @@ class ListStage:
         if ask.source == LISTS:
             results, cursor = list_part(ask.query, self.config.lists, ask.cursor, (context.store, context.scratch))
             listed = ListedSource(results, exhausted=cursor == END, cursor=cursor)
-        elif by_api := list_by_api(ask, self.config, self.polite):
-            listed = ListedSource(*by_api)
         else:
             words = words_of(context.store, ask.query) if ask.source == GROWN else ask.query
             listed = _SiteListing(ask, words, self.config, self.polite).run() if words else ListedSource(exhausted=True)

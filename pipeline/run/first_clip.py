@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from pipeline.balance.quotas import balance_of
 from pipeline.config import RunConfig
-from pipeline.crawl.api_lists import BY_API
 from pipeline.crawl.plan import CrawlFacts, plan_round
 from pipeline.crawl.sources import LISTS
 from pipeline.run.aims import aim
@@ -17,13 +16,13 @@ def first_clip_s(config: RunConfig, videos_per_hour: Mapping[str, float]) -> flo
     """Seconds from the first request to the first clip, if the first round finds a video that gives one.
 
     The first round is listed and looked at as a whole; then a video is fetched and cut. Each listing, look and fetch
-    waits for its turn, except what the Data API decides or lists. `videos_per_hour`: by identity.
+    waits for its turn, except what the Data API decides. `videos_per_hour`: by identity.
     """
     cost = {name: cost.value for name, cost in read_costs().items()}
     politeness = config.crawl.politeness
     plan = plan_round(config.crawl, CrawlFacts(), aim(balance_of(config), {}))
     has_key = bool(config.crawl.data_api.key)
-    asks = [ask for ask in plan.asks if ask.source != LISTS and not (has_key and ask.source in BY_API)]
+    asks = [ask for ask in plan.asks if ask.source != LISTS]
     at_the_site = 1 - cost["api_decided_of_candidates"] if has_key else 1.0
     n_turns = len(asks) + sum(plan.n_candidates.values()) * at_the_site + 1
     asking_s = n_turns * 3600 / pace_of(politeness, videos_per_hour).videos_per_hour

@@ -1,8 +1,6 @@
-"""YouTube's Data API v3, as far as a crawl needs it: three methods, each a unit of the day's quota a request.
+"""YouTube's Data API v3, as far as a crawl needs it: facts of up to 50 videos by their ids, for a unit of the day's quota.
 
-    videos          facts of up to 50 videos by their ids; ids that are gone are missing from the answer
-    channels        the playlist of a channel's uploads
-    playlistItems   a playlist, 50 items a request
+Ids that are gone are missing from the answer.
 
 The key goes into a header, so that it is in no address. Requests go out as the first identity's, without its session:
 one key that came from many addresses would tie them together. A refusal is about the key or its quota and never about a
@@ -34,7 +32,7 @@ Json = dict[str, Any]
 
 ADDRESS = "https://www.googleapis.com/youtube/v3/"
 MOST_IDS = 50
-"""Of a request, by YouTube's documentation; also the most items of a page."""
+"""Of a request, by YouTube's documentation."""
 PARTS = "snippet,contentDetails,status,statistics,liveStreamingDetails"
 TRIES = 3
 MAX_ANSWER_BYTES = 8 * 1024**2
@@ -48,15 +46,10 @@ OUT_OF_UNITS = frozenset({"quotaExceeded", "dailyLimitExceeded"})
 TOO_FAST = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"})
 BAD_KEY = frozenset({"keyInvalid", "keyExpired", "accessNotConfigured", "ipRefererBlocked", "SERVICE_DISABLED"})
 BAD_KEY_PREFIXES = ("API_KEY_", "CONSUMER_")
-NOT_SHOWN = frozenset({"playlistItemsNotAccessible", "channelClosed", "channelSuspended", "channelForbidden"})
 
 
 class NotNow(Exception):
     """The API is not asked for a while: no units are left, or it does not answer."""
-
-
-class NoSuchList(Exception):
-    """The API has no such channel or playlist, or shows it to its owner only."""
 
 
 class _Refused(Exception):
@@ -117,25 +110,6 @@ class DataApi:
         is_whole = isinstance(page, dict) and page.get("totalResults") == len(items) == len(own)
         return [*own.values()], is_whole
 
-    def uploads(self, channel: Mapping[str, str]) -> str:
-        """The id of the playlist of a channel's uploads; `channel` is one of id, forHandle, forUsername.
-
-        Raises NoSuchList, NotNow, StopRun.
-        """
-        items = _items(self._get("channels", {"part": "contentDetails", **channel}))
-        playlist = items[0] if items else {}
-        for key in ("contentDetails", "relatedPlaylists", "uploads"):
-            playlist = playlist.get(key, {}) if isinstance(playlist, dict) else {}
-        if not isinstance(playlist, str) or not playlist:
-            raise NoSuchList
-        return playlist
-
-    def playlist_page(self, playlist_id: str, token: str) -> tuple[list[Json], str]:
-        """A page of a playlist and the token of the next, "" after the last. Raises as `uploads` does."""
-        query = {"part": "snippet,contentDetails,status", "playlistId": playlist_id, "maxResults": str(MOST_IDS)}
-        answer = self._get("playlistItems", query | ({"pageToken": token} if token else {}))
-        return _items(answer), str(answer.get("nextPageToken") or "")
-
     def _get(self, method: str, query: Mapping[str, str]) -> Json:
         """The answer to a request, asked for again if it is garbled or lost on the way."""
         for n in range(TRIES):
@@ -184,7 +158,7 @@ def _body(response: Any) -> bytes:
 
 
 def _checked(status: int, body: bytes) -> Json:
-    """An answer of the API. Raises _Refused, NoSuchList and StopRun."""
+    """An answer of the API. Raises _Refused and StopRun."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
@@ -203,8 +177,6 @@ def _checked(status: int, body: bytes) -> Json:
     if status == 401 or reasons & BAD_KEY or any(r.startswith(BAD_KEY_PREFIXES) for r in reasons) or "API key" in said:
         why = ", ".join(sorted(reasons)) or f"status {status}"
         raise StopRun(Reason.BAD_KEY, f"the Data API refuses the key of crawl.data_api.key_file ({why[:200]}); {CURE}")
-    if status == 404 or reasons & NOT_SHOWN:
-        raise NoSuchList
     raise _Refused(f"status {status} ({', '.join(sorted(reasons))[:200] or 'no reason'})", again=status >= 500)
 
 

@@ -44,17 +44,6 @@ def channel_url(channel: str) -> str:
     raise UserError(f"crawl.channels: {channel!r} is not a channel; give an id (UC…), a handle (@…) or its address")
 
 
-def api_channel(channel: str) -> dict[str, str] | None:
-    """A channel in the terms of the Data API, from its id, handle or address; None for one that it can't find."""
-    address = _ADDRESS.fullmatch(channel)
-    kind, _, name = (address[1] if address else channel).rpartition("/")
-    if _CHANNEL_ID.fullmatch(name) and kind in ("", "channel"):
-        return {"id": name}
-    if kind == "user":
-        return {"forUsername": name}
-    return {"forHandle": name} if _HANDLE.fullmatch(name) else None
-
-
 def playlist_url(playlist: str) -> str:
     """The address of a playlist, from its id or address. UserError for anything else."""
     return f"https://www.youtube.com/playlist?list={playlist_id(playlist)}"

@@ -10,7 +10,7 @@ from miniyoutube.faults import Fault
 from miniyoutube.server import MiniYouTube
 from pipeline.engine.work.executor import SharedHere
 from pipeline.engine.work.unit import StopRun
-from pipeline.site.data_api import DataApi, NoSuchList, NotNow
+from pipeline.site.data_api import DataApi, NotNow
 from pipeline.site.politeness import Politeness
 from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.site.api import KEY, with_key
@@ -36,19 +36,6 @@ def test_a_request_has_fifty_ids_and_costs_a_unit(site: MiniYouTube, tmp_path: P
     (asked,) = site.log.of("data_api")
     assert asked.host == "www.googleapis.com"
     assert site.site.data_api.used == {KEY: 1}
-
-
-def test_a_list_is_read_page_by_page(site: MiniYouTube, tmp_path: Path) -> None:
-    channel = site.catalogue.videos[5].channel
-    with api_of(site, tmp_path) as api:
-        assert api.uploads({"id": channel.channel_id}) == api.uploads({"forHandle": channel.handle})
-        items, token = api.playlist_page(api.uploads({"id": channel.channel_id}), "")
-        assert [item["contentDetails"]["videoId"] for item in items]
-        assert token == ""
-        with pytest.raises(NoSuchList):
-            api.uploads({"id": "UC" + "x" * 22})
-        with pytest.raises(NoSuchList):
-            api.playlist_page("PL" + "x" * 32, "")
 
 
 def test_nothing_of_an_identity_but_its_address_reaches_the_api(site: MiniYouTube, tmp_path: Path) -> None:

@@ -3,5 +3,5 @@
 Files: `sources/` (of the site, lists, folder, urls; `registry` says how each lists, looks and fetches), `plan`
 and `ledger` (of rounds), `rounds` (with `round_files`: what is recorded), `words` (with `phrases`) and `grown`
 (searches grown from kept videos, and their record), `listing` and `first_look`,
-`extract` (with `progress`), `limits`.
+`extract`, `limits`.
 """

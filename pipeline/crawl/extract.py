@@ -23,7 +23,6 @@ from pipeline.config.media import CutConfig
 from pipeline.crawl.first_look import first_look
 from pipeline.crawl.limits import check_category, check_live, check_video, spoken_language, text_languages
 from pipeline.crawl.plan import RoundPlan
-from pipeline.crawl.progress import forget_committed, recall, recall_first_look, remember, remember_first_look
 from pipeline.crawl.sources.spans import has_texts
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item, plain
@@ -82,8 +81,7 @@ class ExtractStage:
         return Resources(n_cpus=0.5, memory_bytes=2 * 1024**3, time_limit_s=limit_s, max_in_flight=in_flight)
 
     def units(self, store: Store) -> list[Unit]:
-        """Batches of the round's candidates, in order. First deletes the progress files of committed units."""
-        forget_committed(store)
+        """Batches of the round's candidates, in order: small ones, since a kill loses those under way."""
         chosen = store.parts_of("candidates", [self.plan.unit_of_choice]).values()
         rows = [row for part in chosen for row in store.read_part(part).to_pylist() if row["asked"]]
         made_before = self._units_of_removed(store) if any(is_pseudonym(row["video_id"]) for row in rows) else {}
@@ -104,9 +102,7 @@ class ExtractStage:
         return {i: unit for unit, rows in ids for i in rows["video_id"].to_pylist() if is_pseudonym(i)}
 
     def process(self, unit: Unit, context: Context) -> Output:
-        """Looks at each candidate in turn, but for those that were removed since they were chosen; what an interrupted
-        attempt already has is not requested again.
-        """
+        """Looks at each candidate in turn, but for those that were removed since they were chosen."""
         videos: list[VideoRow] = []
         captions: list[CaptionRow] = []
         transcripts: list[TranscriptRow] = []
@@ -114,17 +110,15 @@ class ExtractStage:
         extractor = Extractor(self.config, self.polite, self.cut, self.recognises)
         ids = [candidate["video_id"] for candidate in unit.payload]
         left_out = {i: Reject(Reason.OPTED_OUT, i, detail=named) for i in ids if (named := self.opt_outs.named(i, ""))}
-        known = {**self._first_look(unit, context), **recall(context.store, unit.name), **left_out}
+        known = self._first_look(unit) | left_out
         for candidate in unit.payload:
             video_id = candidate["video_id"]
-            outcome = known.get(video_id)
-            if outcome is None:
-                outcome = per_item(context, video_id, partial(self._rows_of, candidate, extractor))
-                if isinstance(outcome, Reject):
-                    outcome = replace(outcome, detail=extractor.safe(outcome.detail))
-                remember(context.store, unit.name, video_id, outcome)
+            if video_id in known:
+                output.rejects.append(known[video_id])
+                continue
+            outcome = per_item(context, video_id, partial(self._rows_of, candidate, extractor))
             if isinstance(outcome, Reject):
-                output.rejects.append(outcome)
+                output.rejects.append(replace(outcome, detail=extractor.safe(outcome.detail)))
                 continue
             videos.append(outcome[0])
             captions.extend(outcome[1])
@@ -133,18 +127,12 @@ class ExtractStage:
                 transcripts.append(given_transcript_row(video_id, self.config.lists.caption_language, spans))
         return output
 
-    def _first_look(self, unit: Unit, context: Context) -> dict[str, Reject]:
-        """What the Data API decides of the batch; {} if it is not asked. Recorded: a second attempt asks no more."""
+    def _first_look(self, unit: Unit) -> dict[str, Reject]:
+        """What the Data API decides of the batch; {} if it is not asked."""
         if not self.config.data_api.key:
             return {}
-        decided = recall_first_look(context.store, unit.name)
-        if decided is None:
-            left = [it for it in unit.payload if not is_pseudonym(it["video_id"])]
-            decided = first_look(left, self.config, self.polite, self.opt_outs, recognises=self.recognises)
-            if decided is None:
-                return {}
-            remember_first_look(context.store, unit.name, decided)
-        return decided
+        left = [it for it in unit.payload if not is_pseudonym(it["video_id"])]
+        return first_look(left, self.config, self.polite, self.opt_outs, recognises=self.recognises) or {}
 
     def _rows_of(self, candidate: CandidateRow, extractor: "Extractor") -> tuple[VideoRow, list[CaptionRow]]:
         """The row of `videos` and the rows of `captions` for a candidate. Raises Rejected."""

@@ -31,9 +31,9 @@ LIST_PART = 50_000
 """Videos expected of a part of a list, whose size `lists.VIDEOS_A_PART` bounds."""
 SOURCE_TRIES = 3
 LEAST_NEW_SHARE = 0.05
-BATCH_VIDEOS = 20
-"""Of one extraction: some minutes of asking at an identity's ordinary rate. With the Data API, as many as a request
-takes: it decides most of them.
+BATCH_VIDEOS = 10
+"""Of one extraction: a kill repeats at most these look-ups. With the Data API, as many as a request takes: it decides
+most of them.
 """
 FIRST_CANDIDATES, MAX_CANDIDATES = 60, 50_000
 """Of the first round, and of any. The first, with a search for each category, is half an hour of one identity at its

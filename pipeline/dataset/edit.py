@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.parquet import damage_named, open_parquet
-from pipeline.crawl.progress import forget_unfinished
 from pipeline.crawl.sources.set_aside import forget_rows
 from pipeline.engine.store.delete_merged import sweep_orphans, sweep_segments
 from pipeline.engine.store.lookup import LOOSE
@@ -39,7 +38,6 @@ def edit_tables(store: Store, edits: Mapping[str, Edit], renamed: Mapping[str, M
     _sweep(store)
     forget_alike(store)
     forget_rows(store)
-    forget_unfinished(store)
     n_rows = n_changed = 0
     for stage in sorted({*store.stages(), *store.reject_stages()}):
         names = (renamed or {}).get(stage, {})

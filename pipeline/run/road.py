@@ -24,7 +24,6 @@ from pipeline.balance.selection import select
 from pipeline.config import RunConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import Wanted
-from pipeline.crawl.progress import forget_committed
 from pipeline.crawl.rounds import rounds, stages_of
 from pipeline.crawl.sources.changed_files import look_at_changed_files
 from pipeline.crawl.sources.registry import asks_site, fetch_by_source, recognises_missing, source_named
@@ -156,7 +155,6 @@ def crawl(run: Run, wanted: Wanted, gathered: Gathered) -> Line:
         yield from compare_texts(run)
         gathered.n_rounds = plan.round + 1
         gathered.n_worked += any(result.n_units for result in results)
-    forget_committed(store)
     gathered.is_over = True
 
 

@@ -1,4 +1,4 @@
-"""YouTube's Data API v3, as far as a crawl needs it: facts of up to 50 videos by their ids, for a unit of the day's quota.
+"""YouTube's Data API v3, as far as a crawl needs it: facts of up to 50 videos for a unit of the day's quota.
 
 Ids that are gone are missing from the answer.
 

@@ -15,9 +15,7 @@ from miniyoutube.misbehave import BEHAVIOURS
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CaptionsConfig, CrawlConfig, IdentityConfig, LimitsConfig
 from pipeline.config.sources import ListsConfig
-from pipeline.crawl.extract import Extractor
 from pipeline.crawl.first_look import judge, seconds_of
-from pipeline.crawl.progress import forget_committed
 from pipeline.engine.run.stage_run import RunStopped
 from pipeline.outdir.tombstones import Tombstones
 from tests.miniyoutube.catalogues import one_of_each
@@ -288,51 +286,6 @@ def test_the_key_is_in_no_address_and_in_no_file(tmp_path: Path) -> None:
     assert road.rejects
     assert not [file for file in (tmp_path / "out").rglob("*") if file.is_file() and KEY.encode() in file.read_bytes()]
     assert KEY not in repr(config) + config.model_dump_json()
-
-
-class Killed(BaseException):
-    """Ends a crawl in the middle of a batch."""
-
-
-def kill_at_the_third_look(patch: pytest.MonkeyPatch) -> None:
-    looked: list[str] = []
-    look_at = Extractor.look_at
-
-    def killed(self: Extractor, video_id: str, wanted_id: int, **texts: Any) -> Any:
-        if len(looked) == 2:
-            raise Killed
-        looked.append(video_id)
-        return look_at(self, video_id, wanted_id, **texts)
-
-    patch.setattr(Extractor, "look_at", killed)
-
-
-def test_a_crawl_that_was_killed_asks_the_api_no_second_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    catalogue = one_of_each(("only_480p", "also_1080p") * 4)
-    ends = []
-    for name in ("whole", "killed"):
-        folder = tmp_path / name
-        folder.mkdir()
-        with MiniYouTube(catalogue, draw="lazily") as site:
-            config = with_key(site, folder, **listed(tmp_path, catalogue))
-            if name == "killed":
-                with monkeypatch.context() as patch, pytest.raises(Killed):
-                    kill_at_the_third_look(patch)
-                    Road.at(folder / "out", config).crawl({EDUCATION: 1000.0})
-                config = as_read_again(config)
-            road = Road.at(folder / "out", config).crawl({EDUCATION: 1000.0})
-            assert asked_of_the_api(site) == 1
-            assert all(counts["watch"] == 1 for counts in site.log.per_video().values())
-        rejects = [(row["video_id"], row["reason"], row["detail"]) for row in road.rejects.values()]
-        ends.append((road.store.committed("extract"), road.kept.keys(), rejects))
-        forget_committed(road.store)
-        assert not road.store.names("progress")
-    assert ends[0] == ends[1]
-
-
-def as_read_again(config: CrawlConfig) -> CrawlConfig:
-    """The same settings, as a second process reads them."""
-    return config.model_copy(update={"data_api": type(config.data_api)(key_file=config.data_api.key_file)})
 
 
 def test_a_key_that_comes_within_a_round_changes_none_of_its_batches(tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from manifests.stages import STAGES
 from pipeline.cli import app
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.crawl.plan import RoundPlan
-from pipeline.crawl.progress import FOLDER
 from pipeline.crawl.round_files import read_plans, write_plan
 from pipeline.dataset.purge import EMPTIED
 from pipeline.dataset.remove import meant_by, remove
@@ -82,7 +81,6 @@ def plant(store: Store, video_id: str) -> None:
 
 
 BESIDE = {
-    f"{FOLDER}/unit.video-00001.json": {"video": {"title": PLANTED}, "captions": []},
     "lists/0-000001.jsonl.zst": [PLANTED],
     "rounds/grown/00001.json": [{"category_id": 27, "words": PLANTED, "video_ids": ["a", "b", "video-00001"]}],
     STATE_FILE: {

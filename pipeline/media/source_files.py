@@ -63,7 +63,7 @@ def refuse_changed(path: Path, video: Mapping[str, Any], context: Context) -> No
         now = looked_at(path)
     if now != FileSeen(video["media_bytes"], video["media_hash"], video["media_stamp"]):
         was = f"{video['media_bytes']} bytes when it was looked at, {now.bytes_} now, and other content"
-        raise Rejected(Reason.CHANGED, f"{was}: the next run looks at it anew")
+        raise Rejected(Reason.CHANGED, f"{was}: --redo folder looks at it again")
 
 
 def source_file(media_path: str, context: Context) -> Path:

@@ -256,7 +256,7 @@ def redo_from(store: Store, name: str) -> None:
     if first > ORDER.index("media"):
         _refuse_without_packs(store, name)
     if first <= ORDER.index("extract"):  # the crawl is planned again
-        for folder in ("rounds", "rounds/wanted", "rounds/grown", "retries", "progress"):
+        for folder in ("rounds", "rounds/wanted", "rounds/grown", "retries"):
             for plan in store.names(folder):
                 store.delete(f"{folder}/{plan}")
     if first <= ORDER.index("media"):

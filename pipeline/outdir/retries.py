@@ -6,19 +6,15 @@ named by content and attempt; the latest outcome wins.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from manifests.reasons import Reason, ReasonClass
 from manifests.stages import OTHERS, STAGES, TABLE, names_of, ours, rank_of
 from manifests.version import made_by
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import name_over
-from pipeline.outdir.remade import forget_alike
 from pipeline.query.rejects import rejects_in_force
 from pipeline.query.streams import stream_tables
 
@@ -93,20 +89,6 @@ def uncommit_requested(store: Store, crawl_stages: Sequence[str]) -> int:
         n_units += _uncommit(store, stage, set(request["ids"]), _has_reason(request["reason"]))
         store.delete(f"{FOLDER}/{file}")
     return n_units
-
-
-def look_again(store: Store, stage: str, ids: Collection[str]) -> None:
-    """Takes back the units of a source's stage that looked at these videos, what was made of their parts, and what the
-    media stage made of the videos themselves: the next units read them as if for the first time.
-    """
-    wanted = pa.array(sorted(ids), pa.string())
-    parts = [*store.parts(f"videos/{stage}"), *store.reject_parts(stage)]
-    seen = ((part.unit, store.read_part(part, ["video_id"]).column("video_id")) for part in parts)
-    units = {unit for unit, videos in seen if pc.any(pc.is_in(videos, value_set=wanted)).as_py()}
-    store.uncommit("media", *ids)
-    for later, over in with_readers(stage, sorted(units), store.stages()):
-        store.uncommit(later, *over)
-    forget_alike(store)  # it holds traces of the text that the videos had
 
 
 def _has_reason(reason: str) -> Callable[[Mapping[str, Any]], bool]:

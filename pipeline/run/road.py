@@ -25,7 +25,7 @@ from pipeline.config import RunConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import Wanted
 from pipeline.crawl.rounds import rounds, stages_of
-from pipeline.crawl.sources.changed_files import look_at_changed_files
+from pipeline.crawl.sources.changed_files import say_changed_files
 from pipeline.crawl.sources.registry import asks_site, fetch_by_source, recognises_missing, source_named
 from pipeline.engine.run.drain import StopRequest
 from pipeline.engine.run.lines import Beside, Line, StageResult
@@ -93,7 +93,7 @@ def recipe(run: Run) -> MadeByRecipe:
     """The whole run. On a cluster this is planned in a process of its own, beside the driver's loop."""
     load_opt_outs(run.config.crawl.opt_out, run.store)  # a line that means nothing ends the run before any work
     now = datetime.now(UTC)
-    look_at_changed_files(run.config, run.store)
+    say_changed_files(run.config, run.store)
     look_anew(run.store, now)
     uncommit_requested(run.store, names_of("round"))
     uncommit_due(run.store, names_of("unit"), now)

@@ -86,7 +86,7 @@ def test_more_identities_have_it_sooner_and_slow_ones_later() -> None:
     assert in_s(a=150.0, b=150.0) < 0.6 * in_s(a=150.0) < in_s(a=150.0) < 0.6 * in_s(a=75.0)
 
 
-def test_what_a_key_decides_or_lists_waits_for_no_turn(tmp_path: Path) -> None:
+def test_what_a_key_decides_waits_for_no_turn(tmp_path: Path) -> None:
     (tmp_path / "key.txt").write_text("AIza" + "0" * 35)
     crawl = {"sources": ["search"], "categories": [27], "channels": {27: [f"@c{n}" for n in range(9)]}}
 
@@ -96,5 +96,3 @@ def test_what_a_key_decides_or_lists_waits_for_no_turn(tmp_path: Path) -> None:
 
     key = {"data_api": {"key_file": str(tmp_path / "key.txt")}}
     assert in_s(**key) == pytest.approx(0.6 * in_s(), rel=0.1)
-    by_channel = {"sources": ["channel"]}
-    assert in_s(**by_channel, **key) < in_s(**key)

@@ -34,6 +34,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "optim.optimizer": "AdamW trains every parameter; optim.lr_scale sets rates by pattern of names",
         "data.grow": "a run stays on its manifest: export it, and start a new run with model.model_weights",
         "objective.itm_negatives": "leave it out: the wrong text of a pair is any of the batch",
+        "observe.wandb_project": "observe.tensorboard: wandb sync reads its events",
     }
 )
 """Keys (`crawl.a_key`, places in lists left out), whole sections, and values (`media.mode=fast`) that are gone, of both

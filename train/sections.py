@@ -244,7 +244,6 @@ class ObserveConfig(Section):
     every: int = operational(10, ge=1, doc="steps between lines on the terminal and points in TensorBoard")
     profile: ProfileConfig = ProfileConfig()
     tensorboard: bool = operational(True, doc="write events to RUN/tensorboard")
-    wandb_project: str = operational("", doc="Weights & Biases project; '' for none (needs the package wandb)")
     peak_tflops: float = operational(
         0.0, ge=0, doc="the device's peak in the run's precision, TFLOP/s, for MFU; 0: from the table of known GPUs"
     )

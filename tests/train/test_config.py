@@ -90,7 +90,6 @@ def test_what_may_change_between_two_starts_of_a_run_is_a_promise():
         "loop.nonfinite",
         "observe.every",
         "observe.tensorboard",
-        "observe.wandb_project",
         "observe.peak_tflops",
         "observe.profile.at",
         "observe.profile.steps",

@@ -4,8 +4,8 @@
     torchrun --nproc-per-node 8 -m train.cli fit CONFIG           DDP or FSDP2
 
     RUN/config.yaml  metrics.jsonl  tensorboard/  checkpoints/step-*/  tokenizer/  summary.json  requeue (run_folder.py)
-        lost.jsonl (samples replaced)  poisoned.txt (samples that crash the decoder)  nonfinite/, spikes/ (keys of such
-        batches)  profile/ (a trace)
+        lost.jsonl (samples replaced)  poisoned.txt (samples that crash the decoder)  nonfinite/ (keys of such batches)
+        profile/ (a trace)
 
 `fit` on a folder that holds checkpoints continues from the newest. What a step computes depends only on (config,
 manifest, step): batches are chosen by position, augmentation and dropout are seeded from the step. So a run that is
@@ -19,7 +19,7 @@ import platform
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -46,7 +46,6 @@ from train.loop.optim import build_optimizer, clip_gradients, lr_factor, set_lr
 from train.loop.pinned import pinned_manifest
 from train.loop.profile import Profiler
 from train.loop.scalars import Read, Scalars, Unread
-from train.loop.spikes import Spikes
 from train.models.base import Model
 from train.models.registry import build_model
 from train.models.wrapping import Strategy, ranks_a_node, tune, unwrap, wrap
@@ -99,7 +98,6 @@ class Run:
     optimizer: torch.optim.Optimizer
     checkpointer: Checkpointer
     benchmark: Published | None
-    spikes: Spikes = field(default_factory=Spikes)
 
     @property
     def folder(self) -> Path:
@@ -146,7 +144,7 @@ def _fit(config: TrainConfig, home: Home, process: Process, stop: StopRequest) -
     run = Run(home, config, process, data, n_steps, wrapped, optimizer, writer, benchmark)
 
     done, scores = resume(run)
-    recorder = observe.Recorder(folder if process.is_first else None, config.observe, done, config.record())
+    recorder = observe.Recorder(folder if process.is_first else None, config.observe, done)
     try:
         outcome = train(run, recorder, done, scores, stop)
     finally:
@@ -302,11 +300,6 @@ def record(run: Run, recorder: observe.Recorder, meter: observe.Meter, steps: li
         loss, grad_norm = values.pop("loss"), values.pop("grad_norm")
         if not (math.isfinite(loss) and math.isfinite(grad_norm)):
             nonfinite.stop(run.folder, run.process, step.unread.step, loss, grad_norm, step.unread.keys)
-        median = run.spikes.median_below(loss)
-        if median is not None:
-            facts = {"loss": loss, "median": median}
-            nonfinite.keep_keys(run.folder / "spikes", run.process, step.unread.step, facts, step.unread.keys)
-            recorder.spike(step.unread.step, loss, median)
         recorder.step(meter.step(step.unread, loss, grad_norm, values, speed), run.n_steps)
 
 

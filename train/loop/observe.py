@@ -1,4 +1,4 @@
-"""What a run reports: metrics.jsonl always, lines and a bar on the terminal, optionally TensorBoard and W&B.
+"""What a run reports: metrics.jsonl always, lines on the terminal, optionally TensorBoard.
 
 One record per step:
 
@@ -14,25 +14,21 @@ One record per step:
                                                           the second forward pass of cached gradients don't count
     peak_memory_bytes lost                                the cost; samples replaced so far
 
-Besides steps: `kind: eval` (scores), `skipped` (a step left out), `spike` (a loss far above the median before it).
+Besides steps: `kind: eval` (scores), `skipped` (a step left out).
 
 `mfu` is tflops_per_s (of a rank) over its device's peak, null if the peak isn't known (set observe.peak_tflops).
 """
 
 import importlib
 import json
-import multiprocessing
 import resource
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
-from uuid import uuid4
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch.utils.flop_counter import FlopCounterMode
 
 from manifests.errors import UserError
@@ -126,23 +122,8 @@ class Speed:
     """Share of the time that this process waited for a batch. Its device may have been busy with earlier steps."""
 
 
-MUCH_WAITING = 0.05
 SAY_EVERY_S = 20.0
-"""The longest that a run on plain lines is silent while steps end."""
-
-
-def workers_in_line_s() -> float:
-    """How long the workers of this process that live now were ready to run while others had the processors, seconds.
-
-    0 where Linux does not say.
-    """
-    waited_ns = 0
-    for worker in multiprocessing.active_children():
-        try:
-            waited_ns += int(Path(f"/proc/{worker.pid}/schedstat").read_text().split()[1])
-        except (OSError, IndexError, ValueError):
-            continue
-    return waited_ns / 1e9
+"""The longest that a run is silent while steps end."""
 
 
 class Meter:
@@ -155,7 +136,7 @@ class Meter:
         self._peak = peak_tflops(config.observe, device)
         self._n_pictures = view_of(config).n_pictures
         self._flops_per_clip = 0.0
-        self._total_s = self._total_waited_s = self._total_in_line_s = self._in_line_s = 0.0
+        self._total_s = self._total_waited_s = 0.0
         self._n_read = 0
         self.restart()
 
@@ -179,25 +160,18 @@ class Meter:
         """The mean speed of the steps since the last read. Fetch their values first, so that the device is done."""
         seconds = time.perf_counter() - self._start
         speed = Speed(seconds / max(self._n_steps, 1), self._waited_s / seconds)
-        before, self._in_line_s = self._in_line_s, workers_in_line_s()
         if self._n_read:  # the first read includes the start of the workers
-            self._total_in_line_s += max(0.0, self._in_line_s - before)
             self._total_s, self._total_waited_s = self._total_s + seconds, self._total_waited_s + self._waited_s
         self._n_read += self._n_steps
         self.restart()
         return speed
 
     def describe_waiting(self) -> str:
-        """One line of text: the share of time that all steps but the first ones waited for their data, and whether that
-        was for want of processors.
-        """
+        """One line of text: the share of time that all steps but the first ones waited for their data."""
         if not self._total_s:
             return "waited for data: not measured in one step"
         share = self._total_waited_s / self._total_s
-        said = f"waited for data {share:.1%} of {self._total_s:.0f} s of training, evaluation and checkpoints aside"
-        if share < MUCH_WAITING or self._total_in_line_s < self._total_waited_s:
-            return said
-        return f"{said}; its workers were in line for a processor for {self._total_in_line_s:.0f} s, others had it"
+        return f"waited for data {share:.1%} of {self._total_s:.0f} s of training, evaluation and checkpoints aside"
 
     def step(self, unread: Unread, loss: float, grad_norm: float, more: dict[str, float], speed: Speed) -> Step:
         """The record of a step, with the mean speed around it."""
@@ -227,31 +201,18 @@ class Meter:
 class Recorder:
     """Writes the records of a run. Only rank 0's does; those of the other ranks (`run=None`) are silent."""
 
-    def __init__(self, run: Path | None, config: ObserveConfig, from_step: int, full_config: dict[str, Any]) -> None:
+    def __init__(self, run: Path | None, config: ObserveConfig, from_step: int) -> None:
         self._config = config
         self._file: TextIO | None = None
-        self._bar: Progress | None = None
         self._board: Any = None
-        self._wandb: Any = None
         self._from_step = from_step
         self._started = self._said = time.monotonic()
         if run is None:
             return
         self._file = _continue_lines(run / "metrics.jsonl", from_step)
-        if sys.stdout.isatty():
-            self._bar = _progress_bar(from_step)
         if config.tensorboard:
             board = _optional("torch.utils.tensorboard", "tensorboard", "observe.tensorboard")
             self._board = board.SummaryWriter(str(run / "tensorboard"), purge_step=from_step)
-        if config.wandb_project:
-            wandb = _optional("wandb", "wandb", "observe.wandb_project")
-            self._wandb = wandb.init(
-                project=config.wandb_project,
-                dir=str(run),
-                config=full_config,
-                id=_kept_id(run / "wandb_id"),
-                resume="allow",
-            )
 
     def step(self, record: Step, n_steps: int) -> None:
         """Writes a step's record. Every `observe.every` steps, at the first and last, and where nothing was said for
@@ -261,9 +222,6 @@ class Recorder:
             return
         flat = record.record()
         self._line({"kind": "step", **flat})
-        if self._bar is not None:
-            left = self._left(record.step, n_steps)
-            self._bar.update(self._bar.task_ids[0], completed=record.step, total=n_steps, left=left)
         is_late = time.monotonic() - self._said > SAY_EVERY_S
         if record.step % self._config.every and record.step not in (1, n_steps) and not is_late:
             return
@@ -277,11 +235,9 @@ class Recorder:
         return with_range(left_s, n_done).words() if left_s else ""
 
     def say(self, text: str) -> None:
-        """Prints, above the progress bar, if any."""
+        """Prints a line."""
         self._said = time.monotonic()
-        if self._bar is not None:
-            self._bar.console.print(text, markup=False, highlight=False)
-        elif self._file is not None:
+        if self._file is not None:
             print(text, flush=True)
 
     def scores(self, step: int, scores: dict[str, float]) -> None:
@@ -298,13 +254,6 @@ class Recorder:
         self._line({"kind": "skipped", "step": step, "n_skipped": n_skipped})
         self.say(f"step {step}: gradients are not finite, left out ({n_skipped} so far); its keys are in nonfinite/")
 
-    def spike(self, step: int, loss: float, median: float) -> None:
-        """Writes that the loss of a step was far above the median of those before it."""
-        if self._file is None:
-            return
-        self._line({"kind": "spike", "step": step, "loss": loss, "median": median})
-        self.say(f"step {step}: loss {loss:.4f}, the median before it is {median:.4f}; its keys are in spikes/")
-
     def _line(self, record: dict[str, Any]) -> None:
         assert self._file is not None
         self._file.write(json.dumps(record) + "\n")
@@ -314,25 +263,12 @@ class Recorder:
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
-        if self._wandb is not None:
-            self._wandb.log(values, step=step)
 
     def close(self) -> None:
         """Closes everything that is open."""
-        if self._bar is not None:
-            self._bar.stop()
         for thing in (self._file, self._board):
             if thing is not None:
                 thing.close()
-        if self._wandb is not None:
-            self._wandb.finish()
-
-
-def _kept_id(path: Path) -> str:
-    """The id of a run at Weights & Biases: made at its first start, and kept, so that a resumed run goes on there."""
-    if not path.exists():
-        path.write_text(uuid4().hex)
-    return path.read_text().strip()
 
 
 def describe_step(r: Step, n_steps: int) -> str:
@@ -358,21 +294,6 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
         except ValueError:
             continue
     return records
-
-
-def _progress_bar(from_step: int) -> Progress:
-    """A progress bar of steps with the time left; lines are printed above it."""
-    columns = (
-        TextColumn("step"),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}"),
-    )
-    bar = Progress(*columns, transient=True)
-    bar.add_task("steps", completed=from_step, total=None, left="")
-    bar.start()
-    return bar
 
 
 def _continue_lines(path: Path, from_step: int) -> TextIO:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from types import SimpleNamespace
-
 import pytest
 import torch
 
 from train.config import TrainConfig
 from train.loop import observe
 from train.loop.scalars import Unread
-from train.sections import ObserveConfig
 
 SECONDS_WAITED, SECONDS_OF_WORK = 1.0, 3.0
 
@@ -54,18 +50,6 @@ def test_the_end_says_what_all_but_the_first_steps_waited(meter):
     meter.read()
 
     assert meter.describe_waiting().startswith("waited for data 25.0% of 16 s")
-    assert "processor" not in meter.describe_waiting()
-
-
-def test_the_end_says_when_it_was_the_processors_that_the_workers_waited_for(meter, monkeypatch):
-    meter, steps = meter
-    in_line = iter((50.0, 51.0, 53.0))  # until the first read, and since
-    monkeypatch.setattr(observe, "workers_in_line_s", lambda: next(in_line))
-    for _ in range(3):
-        steps(1)
-        meter.read()
-
-    assert meter.describe_waiting().endswith("in line for a processor for 3 s, others had it")
 
 
 def test_what_comes_between_two_steps_and_is_none_of_them_is_left_out(meter):
@@ -76,14 +60,3 @@ def test_what_comes_between_two_steps_and_is_none_of_them_is_left_out(meter):
 
     steps(1)
     assert meter.read() == observe.Speed(4.0, 0.25)
-
-
-def test_a_run_that_goes_on_goes_on_at_weights_and_biases(tmp_path, monkeypatch):
-    begun = []
-    wandb = SimpleNamespace(init=lambda **given: begun.append(given) or SimpleNamespace(finish=lambda: None))
-    monkeypatch.setitem(sys.modules, "wandb", wandb)
-    for from_step in (0, 3):
-        config = ObserveConfig(tensorboard=False, wandb_project="clips")
-        observe.Recorder(tmp_path, config, from_step, {}).close()
-
-    assert begun[0]["id"] == begun[1]["id"] and begun[1]["resume"] == "allow"

@@ -23,6 +23,7 @@ PIPELINE: Mapping[str, str] = MappingProxyType(
 TRAIN: Mapping[str, str] = MappingProxyType(
     {
         "eval --rerank": "`eval` ranks by the towers; SOHO and Visual Parsing match every pair with --matching",
+        "check --workers": "check prints what one worker loads; a run has data.workers",
     }
 )
 """Commands and options of hdvila-train that are gone: what to use instead."""

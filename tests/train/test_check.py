@@ -8,7 +8,7 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from hdvila_testing.drawn_set import Scene, Shape, a_sample, write_dataset, write_manifest, write_shard
+from hdvila_testing.drawn_set import Scene, Shape, a_sample, write_manifest, write_shard
 from hdvila_testing.shards import a_data_set
 from manifests.exits import ExitCode
 from train.check import check_data, plain_config
@@ -35,12 +35,8 @@ def test_a_sound_set_has_no_problem_and_its_numbers_are_its_clips(drawn):
     train, val = report.splits
     assert (train.split, train.n_clips, train.n_shards, train.n_seen) == ("train", 13, 4, 4)
     assert (val.split, val.n_clips, val.n_shards) == ("val", 5, 2)
-    assert sum(train.categories.values()) == 13 and len(train.categories) == 3
-    assert train.n_words == [5] * 13  # "a red square moves left"
-    assert train.n_distinct_captions == 13
-    assert not any("distinct" in note for note in report.notes)
-    assert train.loading.n == 7  # two of each shard, one of the last, which holds one
-    assert train.loading.worker_samples_per_s > 0 and train.loading.bytes_per_sample > 1000
+    assert train.n_loaded == 7  # two of each shard, one of the last, which holds one
+    assert train.samples_per_s > 0 and train.bytes_per_sample > 1000
 
 
 def test_a_damaged_sample_a_shard_that_is_gone_and_empty_captions_are_problems(copied):
@@ -88,27 +84,6 @@ def test_a_video_in_two_splits_is_a_problem(tmp_path):
     assert report_on(write_manifest(tmp_path, entries)).problems == ["1 videos are in both train and val: video"]
 
 
-def test_what_a_run_would_do_unasked_is_a_note(tmp_path):
-    manifest = write_dataset(tmp_path, videos=4, val_videos=2, shape=SMALL, same_captions=True)
-
-    report = report_on(manifest, "data.stride=12", "model.text_length=4")
-
-    notes = "\n".join(report.notes)
-    assert "too short for data.stride=12" in notes  # 20 frames, six strides
-    assert "100% of captions are cut at model.text_length=4" in notes
-    assert "4 captions, 1 of them distinct" in notes
-
-
-def test_a_clip_of_unknown_rate_is_left_out_of_the_share_of_short_ones(tmp_path):
-    long, short = (a_sample(f"video{n}", 0, Scene(), SMALL) for n in range(2))
-    long.members["json"] = json.dumps({**json.loads(long.members["json"]), "fps": 0.0, "duration_ms": 100_000}).encode()
-    entry = write_shard(tmp_path / "shards/train/00000.tar", [long, short], "train", tmp_path)
-
-    report = report_on(write_manifest(tmp_path, [entry]), "data.stride=12")
-
-    assert report.splits[0].share_short == 1.0, "the short one is judged by its own length"
-
-
 def test_where_time_is_over_the_report_says_how_many_shards_were_seen(drawn):
     report = report_on(drawn, seconds=1e-9)
 
@@ -117,9 +92,9 @@ def test_where_time_is_over_the_report_says_how_many_shards_were_seen(drawn):
 
 
 def test_the_command_prints_the_report_and_ends_with_1_where_there_is_a_problem(copied):
-    sound = CliRunner().invoke(app, ["check", str(copied.parent), "--set", "data.stride=3", "--workers", "14"])
+    sound = CliRunner().invoke(app, ["check", str(copied.parent), "--set", "data.stride=3"])
     assert sound.exit_code == 0, sound.output
-    assert "no problem found" in sound.output and "14 workers" in sound.output and "GB/s" in sound.output
+    assert "no problem found" in sound.output and "samples/s a worker" in sound.output
 
     (copied.parent / "shards/val/00000.tar").unlink()
     damaged = CliRunner().invoke(app, ["check", str(copied), "--json"])

@@ -36,6 +36,9 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "data.grow": "a run stays on its manifest: export it, and start a new run with model.model_weights",
         "objective.itm_negatives": "leave it out: the wrong text of a pair is any of the batch",
         "observe.wandb_project": "observe.tensorboard: wandb sync reads its events",
+        "data.view=mean": "low gives the model all of these frames",
+        "data.view=low_upscaled": "compare hybrid with low",
+        "data.view=image": "high, with model.n_segments: 1",
     }
 )
 """Keys (`crawl.a_key`, places in lists left out), whole sections, and values (`media.mode=fast`) that are gone, of both

@@ -32,9 +32,8 @@ class DataConfig(Section):
     view: str = identity(
         "hybrid",
         doc="what the model sees of a sample. hybrid: the centre frame in high resolution, its neighbours in "
-        "low; high: the centre frame alone; low: all frames of a segment in low resolution; mean: their "
-        "average; low_upscaled: like hybrid, but the centre frame is its low-resolution copy, scaled up; "
-        "image: one high-resolution frame per clip; not given: what the model's kind takes",
+        "low; high: the centre frame alone; low: all frames of a segment in low resolution; not given: what the "
+        "model's kind takes",
     )
     stride: int = identity(
         12, ge=1, doc="distance between a segment's frames, in frames of the source; less in clips too short for it"

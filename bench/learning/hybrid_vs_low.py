@@ -1,6 +1,6 @@
 """Is high resolution learned? Compares views on a drawn set whose ceilings are known by construction.
 
-    python -m bench.learning.hybrid_vs_low [--views hybrid high low low_upscaled mean]
+    python -m bench.learning.hybrid_vs_low [--views hybrid high low]
         [--seeds 0 1 2] [--model vit] [--held-out] [--out out/attributes]
 
 Draws the set (bench.learning.attribute_set), shows that the hatching can't be read off the low view, then trains
@@ -46,9 +46,6 @@ CEILINGS = {
     "hybrid": 1.0,
     "high": 1 / len(WAYS),
     "low": 1 / len(HATCHINGS),
-    "low_upscaled": 1 / len(HATCHINGS),
-    # The average of all frames shows the line along which the ball rolled, but not in which direction.
-    "mean": 1 / len(HATCHINGS) / 2,
 }
 """R@1 of an ideal reader who sees all that a view shows and guesses among the clips that then look alike."""
 HELD_OUT = [scene.caption for scene in all_scenes() if is_held_out(scene)]

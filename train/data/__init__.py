@@ -4,6 +4,6 @@ Files: `index` (manifest → samples), `folder` (the same of a folder of videos)
 file), `where` (the samples that an expression chooses), `plan` (the global order), `read` (bytes by offset) or
 `stream` (whole shards, one after the other), `registry` (the views of a sample), `views`, `decode` and `crop` (views
 of clips), `sound` (a spectrogram beside one of these), `picture` and `questions` (of pictures), beneath them `video`,
-`audio` and `mel` (one member each), `film` (any video file), `loader`, `workers` (its processes, and what their deaths
+and `mel` (one member each), `film` (any video file), `loader`, `workers` (its processes, and what their deaths
 mean).
 """

@@ -61,8 +61,7 @@ def make_view(name: View, config: Any) -> ClipView:
     m, d = config.model, config.data
     if not hasattr(m, "high"):
         raise UserError(f"data.view: {name} shows clips, for HD-VILA; model.kind {m.kind} needs view picture")
-    n_segments = 1 if name == "image" else m.n_segments
-    return ClipView(m.high, m.low, m.n_frames, n_segments, d.stride, d.backend, name, d.fps, d.flip)
+    return ClipView(m.high, m.low, m.n_frames, m.n_segments, d.stride, d.backend, name, d.fps, d.flip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,14 +245,14 @@ def views_of(
     centres, stride = choose_centres(n_frames, views, draw, fps)
     around = [frames_around(c, stride, n_frames, views) for c in centres]
     small = low_frames(views, centres, around)
-    shown = read([*centres, *small] if views.has_still else small)
+    shown = read([*centres, *small] if views.has_middle else small)
     if size is None:
         height, width = next(iter(shown.values())).shape[:2]
         size = width, height
     crop = choose_crop(*size, views.low, draw)
     full_width, full_height = full_size(*size)
     grid = full_height, full_width
-    high = [cut_view(shown[c], crop.times(QUARTER), grid, views.high) for c in centres] if views.has_still else []
+    high = [cut_view(shown[c], crop.times(QUARTER), grid, views.high) for c in centres] if views.has_middle else []
     low = {f: low_view(shown[f], crop, grid, views.low) for f in small}
     return arrange(views, centres, around, high, low)
 
@@ -301,7 +300,7 @@ def _prepared(
     shrink = max(views.high[0] / (QUARTER * crop.height), views.high[1] / (QUARTER * crop.width))
     high = [
         cut_view(read_still(members["mjpg"], stills[s], shrink), crop.times(QUARTER), (height, width), views.high)
-        for s in (chosen if views.has_still else ())
+        for s in (chosen if views.has_middle else ())
     ]
     small = height // QUARTER, width // QUARTER
     low = {f: cut_view(picture, crop, small, views.low) for f, picture in pictures.items()}

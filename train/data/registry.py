@@ -20,9 +20,6 @@ VIEWS: dict[str, str] = {  # name: module that makes it
     "hybrid": "train.data.decode",
     "high": "train.data.decode",
     "low": "train.data.decode",
-    "mean": "train.data.decode",
-    "low_upscaled": "train.data.decode",
-    "image": "train.data.decode",
     "picture": "train.data.picture",
     "question": "train.data.questions",
 }

@@ -1,11 +1,8 @@
 """Which frames of a clip the model gets, and at which resolution: `data.view`, the paper's question as a setting.
 
-hybrid         HD-VILA's own: the centre frame at high resolution, its neighbours at low resolution
-high           only the centre frame, at high resolution
-low            all frames of the segment, including the centre, at low resolution
-mean           their average, one picture per segment
-low_upscaled   hybrid's network without its resolution: the centre frame is scaled up from low resolution
-image          one high-resolution frame per clip, as image models take it
+hybrid   HD-VILA's own: the centre frame at high resolution, its neighbours at low resolution
+high     only the centre frame, at high resolution
+low      all frames of the segment, including the centre, at low resolution
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,13 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from train.data.crop import Pixels
 from train.data.registry import Source
 from train.data.video import Backend
 
-View = Literal["hybrid", "high", "low", "mean", "low_upscaled", "image"]
+View = Literal["hybrid", "high", "low"]
 
 MEMBERS: dict[Source, tuple[str, ...]] = {
     "prepared": ("txt", "json", "m4v", "mjpg"),
@@ -55,19 +51,14 @@ class Views:
         return self.n_frames // 2
 
     @property
-    def has_still(self) -> bool:
-        """Whether the centre frame is read at high resolution."""
-        return self.view in ("hybrid", "high", "image")
-
-    @property
     def has_middle(self) -> bool:
-        """Whether a sample has an `img_middle`."""
-        return self.has_still or self.view == "low_upscaled"
+        """Whether a sample has an `img_middle`: the centre frame at high resolution."""
+        return self.view != "low"
 
     @property
     def n_other(self) -> int:
         """The number of pictures per segment in `img_other`; 0 if the view has no `img_other`."""
-        return {"high": 0, "image": 0, "low": self.n_frames, "mean": 1}.get(self.view, self.n_frames - 1)
+        return {"high": 0, "low": self.n_frames, "hybrid": self.n_frames - 1}[self.view]
 
     def low_frames(self, centre: int, around: Sequence[int]) -> list[int]:
         """The frames of a segment to read at low resolution, in time order."""
@@ -108,23 +99,7 @@ def arrange(
     match views.view:
         case "low":
             return [], [low[f] for c, others in zip(centres, around, strict=True) for f in views.low_frames(c, others)]
-        case "mean":
-            segments = [views.low_frames(c, others) for c, others in zip(centres, around, strict=True)]
-            return [], [_mean([low[f] for f in frames]) for frames in segments]
-        case "low_upscaled":
-            return [_enlarged(low[c], views.high) for c in centres], [low[f] for others in around for f in others]
         case "hybrid":
             return list(stills), [low[f] for others in around for f in others]
-        case _:
+        case "high":
             return list(stills), []
-
-
-def _mean(pictures: Sequence[Pixels]) -> Pixels:
-    total = np.sum(np.stack(pictures), axis=0, dtype=np.uint32)
-    return np.asarray((2 * total + len(pictures)) // (2 * len(pictures)), np.uint8)
-
-
-def _enlarged(picture: Pixels, size: tuple[int, int]) -> Pixels:
-    """The low-resolution picture scaled up to the size of the high (bicubic); this adds no detail."""
-    image = Image.fromarray(np.ascontiguousarray(picture))
-    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC), np.uint8)

@@ -69,7 +69,7 @@ STAGE1_TOP = ("cnn", "cnn_low", "grid_encoder", "grid_encoder_low", "timesformer
 UNUSED_KEYS = ("timesformer.norm.", "cnn_low.layer4.", "transformer.bert.visual_embeddings.position_embeddings.")
 LOW_ALONE = ("cnn.", "grid_encoder.", "grid_encoder_combine.")
 HIGH_ALONE = ("cnn_low.", "grid_encoder_low.", "timesformer.", "grid_encoder_combine.")
-UNSEEN_KEYS: dict[str, tuple[str, ...]] = {"high": HIGH_ALONE, "image": HIGH_ALONE, "low": LOW_ALONE, "mean": LOW_ALONE}
+UNSEEN_KEYS: dict[str, tuple[str, ...]] = {"high": HIGH_ALONE, "low": LOW_ALONE}
 """Key prefixes of modules that the pictures of a view don't pass through."""
 MATCHING_KEYS = ("transformer.bert.pooler2.", "transformer.cls.seq_relationship.")
 WORD_KEYS = ("transformer.cls.predictions.",)

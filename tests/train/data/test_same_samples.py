@@ -50,7 +50,7 @@ def orders() -> dict[str, Any]:
 
 def frames() -> list[Any]:
     found: list[Any] = []
-    for name in ("hybrid", "high", "low", "mean", "low_upscaled", "image"):
+    for name in ("hybrid", "high", "low"):
         for n_frames, n_segments, stride, fps in ((7, 2, 12, 0.0), (7, 2, 3, 12.0), (5, 3, 4, 0.0), (4, 1, 2, 10.0)):
             views = Views((160, 256), (40, 64), n_frames, n_segments, stride, view=name, fps=fps)  # type: ignore[arg-type]
             found.append([views.n_other, views.n_pictures, views.has_middle, sorted(views.blank())])

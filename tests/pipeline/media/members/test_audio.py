@@ -21,7 +21,6 @@ from pipeline.media.members.flac import FLAC
 from pipeline.media.members.opus import OPUS
 from pipeline.media.sample_faults import media_faults
 from pipeline.media.video import make_video
-from train.data.audio import read_audio
 
 SPANS = [(1320, 3400), (3400, 5480)]
 """Each begins at a frame (25 a second), not at a tick; ticks sound at whole seconds."""
@@ -102,13 +101,6 @@ def test_a_tick_is_where_it_sounds_to_a_millisecond_for_players_and_the_trainer(
         assert abs(len(values) * 1000 / rate - (end_ms - start_ms)) <= 1
         assert ticks_ms(values, rate) == pytest.approx(ticks, abs=1)
 
-        for wanted in (16_000, 22_050):
-            sound = read_audio(sample, wanted)
-            assert sound.values.dtype == np.float32 and sound.values.ndim == 1
-            assert abs(len(sound.values) * 1000 / wanted - (end_ms - start_ms)) <= 1
-            assert ticks_ms(sound.values, wanted) == pytest.approx(ticks, abs=1)
-            assert np.array_equal(sound.stretch(0, 500), sound.values[: wanted // 2])
-
 
 def test_flac_has_the_source_s_own_samples_where_the_container_rounds_its_times(tmp_path: Path) -> None:
     """Noise without loss at 44.1 kHz, in a container whose times are ms: no sample is lost where blocks meet."""
@@ -144,9 +136,9 @@ def test_a_mute_film_gives_silence_of_the_clip_s_length(tmp_path: Path, codec: s
 
     for sample in made(path, tmp_path / "made", f"media.members.audio={codec}"):
         document, _ = said(sample)
-        sound = read_audio(sample)
+        values, rate = as_a_player_has_it(sample[codec], tmp_path / f"plain.{codec}")
         assert not document.has_audio and not list(media_faults(document, sample))
-        assert len(sound.values) == 2080 * 16 and not sound.values.any()
+        assert len(values) * 1000 == 2080 * rate and not values.any()
 
 
 def test_off_leaves_bytes_and_json_as_they_were_and_on_only_adds(film: Path, made_of: MadeOf, tmp_path: Path) -> None:
@@ -172,8 +164,8 @@ def test_audio_comes_of_the_one_decode_pass(film: Path, tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_damaged_one_is_named_by_verify_and_a_short_one_refused_by_the_reader(made_of: MadeOf, codec: str) -> None:
-    first, second = made_of(f"media.members.audio={codec}")
+def test_a_damaged_one_is_named_by_verify(made_of: MadeOf, codec: str) -> None:
+    first = made_of(f"media.members.audio={codec}")[0]
     document, whole = read_sample(first["json"]), first[codec]
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 0xFF
@@ -183,11 +175,6 @@ def test_a_damaged_one_is_named_by_verify_and_a_short_one_refused_by_the_reader(
     for damaged in (b"no sound", b"", whole[: len(whole) // 2], bytes(flipped), of_other):
         faults = list(media_faults(document, {**first, codec: damaged}))
         assert any(fault.startswith(f"{codec}: ") for fault in faults), damaged[:8]
-    for damaged in (b"no sound", b"", whole[: len(whole) // 2]):
-        with pytest.raises(ValueError, match=codec):
-            read_audio({**first, codec: damaged})
-    with pytest.raises(ValueError, match=r"media\.members\.audio"):
-        read_audio({"json": second["json"]})
 
 
 def coded(samples: NDArray[np.float32] | None, rate: int, duration_ms: int, audio_rate: int | None = None) -> Any:

@@ -203,7 +203,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.UPCOMING: _Fact(LATER, "not published yet, or a premiere or stream that has not ended"),
     Reason.EXTRACTOR_ERROR: _Fact(LATER, "yt-dlp failed in a way that the table of failures does not list yet"),
     Reason.UNKNOWN_ANSWER: _Fact(
-        LATER, "the site refused the video in words that the table of failures does not list yet"
+        LATER, "the site refused the video in words that are not known, or to an identity that it shows nothing"
     ),
     Reason.PROXY_REFUSED: _Fact(LATER, "the proxy cannot be reached, or refused its user name or password"),
     Reason.RESTRICTED_NETWORK: _Fact(
@@ -316,5 +316,5 @@ FACTS: dict[Reason, _Fact] = {
     Reason.NO_DISK: _Fact(STOP, "no space left on the disk"),
     Reason.YT_DLP_TOO_OLD: _Fact(STOP, "yt-dlp no longer understands the site: upgrade it"),
     Reason.NO_NETWORK: _Fact(STOP, "the site cannot be reached at all"),
-    Reason.UNKNOWN_BLOCK: _Fact(STOP, "the site refuses every identity in words that the table of failures lacks"),
+    Reason.UNKNOWN_BLOCK: _Fact(STOP, "the site shows no identity a video that is known to be there"),
 }

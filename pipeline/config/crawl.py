@@ -232,8 +232,8 @@ class CrawlConfig(Section):
     canary: str = operational(
         "",
         pattern=r"^([A-Za-z0-9_-]{11})?$",
-        doc="id of a video that has 720p, captions and a category: looked at when a run begins and each hour, before "
-        "those that the crawl finds itself; an identity that misses one of them is paused",
+        doc="id of a video that has 720p, captions and a category: an identity that is not shown it, when a run begins "
+        "and each hour, is paused; empty: the first videos that the crawl keeps",
     )
     politeness: PolitenessConfig = PolitenessConfig()
     ydl_opts: Secret[dict[str, Any]] = operational(

@@ -30,6 +30,7 @@ from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resourc
 from pipeline.outdir.tombstones import Tombstones, is_pseudonym
 from pipeline.site.addresses import VIDEO_TRIES
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
+from pipeline.site.canary import UNBELIEVED
 from pipeline.site.failures import Failure, Pause, classify
 from pipeline.site.formats import Choice, judge_formats, short_sides
 from pipeline.site.fresh_looks import FreshLook
@@ -125,7 +126,15 @@ class ExtractStage:
             if not outcome[1] and has_texts(candidate["given_spans"]):
                 spans = json.loads(candidate["given_spans"])
                 transcripts.append(given_transcript_row(video_id, self.config.lists.caption_language, spans))
+        if lying := extractor.unbelieved():
+            output.rejects[:] = [self._not_said(r) if r.video_id in lying else r for r in output.rejects]
         return output
+
+    def _not_said(self, reject: Reject) -> Reject:
+        """A reject for now in place of a verdict that is not believed."""
+        detail = f"{UNBELIEVED}: {reject.reason.value}, {reject.detail}"
+        wait_s = self.config.politeness.later_s
+        return replace(reject, reason=Reason.UNKNOWN_ANSWER, detail=detail, retry_after_s=wait_s)
 
     def _first_look(self, unit: Unit) -> dict[str, Reject]:
         """What the Data API decides of the batch; {} if it is not asked."""
@@ -181,14 +190,19 @@ class Extractor:
 
     def look_at(self, video_id: str, wanted_category_id: int, *, has_texts: bool = False) -> FoundVideo | Failure:
         """Extracts a video, or says why not. With texts for its clips it needs no captions. Raises StopRun."""
-        config = self._config
-        captions = self._wants_captions(has_texts)
-        rules = Rules(VIDEO_TIME_LIMIT_S, VIDEO_TRIES, config.politeness.patience_s, captions=captions)
+        rules = self._rules(captions=self._wants_captions(has_texts))
         attempt = partial(self._attempt, video_id, wanted_category_id, has_texts)
         try:
             return self._asking.ask(video_id, attempt, rules)
         except NobodyMayAsk as all_paused:
             return Failure(Reason.RATE_LIMITED, str(all_paused))
+
+    def unbelieved(self) -> set[str]:
+        """The videos looked at since the last call whose verdicts are not to be recorded. Raises StopRun."""
+        return self._asking.unbelieved(self._rules())
+
+    def _rules(self, *, captions: bool = False) -> Rules:
+        return Rules(VIDEO_TIME_LIMIT_S, VIDEO_TRIES, self._config.politeness.patience_s, captions=captions)
 
     def _attempt(self, video_id: str, wanted_category_id: int, has_texts: bool, turn: Turn) -> FoundVideo | Failure:
         session = turn.session

@@ -2,7 +2,7 @@
 
     removals/gone.txt    video dQw4w9WgXcQ  # private: private video
 
-Asked as a crawl asks: all identities side by side, at their rates, with their pauses, and each looks at the sentinels
+Asked as a crawl asks: all identities side by side, at their rates, with their pauses, and each looks at a canary
 first. Only what the table of failures calls private or unavailable counts; what is refused for now, or in this country,
 says nothing about a video. And a verdict is believed once the identity that heard it has been shown another video
 since: to one that is blocked every video may be gone.
@@ -35,10 +35,10 @@ from pipeline.shards.closed import committed_shards, read_entries
 from pipeline.shards.files import SUCCESS, read_rows
 from pipeline.site.addresses import VIDEO_TRIES
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
+from pipeline.site.canary import GONE
 from pipeline.site.failures import Failure, classify
 from pipeline.site.kept_sessions import site_for
 from pipeline.site.politeness import Polite
-from pipeline.site.sentinels import GONE
 from pipeline.site.ytdlp import extract_video
 
 NOTE_EVERY_S = 60.0

@@ -19,8 +19,8 @@ An attempt is an identity's work on a subject (a video, a list), from the first 
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -32,13 +32,13 @@ from manifests.reasons import Reason, ReasonClass
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.config.media import CutConfig
 from pipeline.engine.work.unit import StopRun
+from pipeline.site.canary import SAID
 from pipeline.site.failures import AfterRefusal, DeadlinePassed, Failure, Pause, classify, refusals, signature
 from pipeline.site.formats import choose_format
 from pipeline.site.judge import Ruling
 from pipeline.site.kept_sessions import forget_sites, site_for
-from pipeline.site.politeness import Lease, Polite
+from pipeline.site.politeness import Polite
 from pipeline.site.redact import redact, secrets_of
-from pipeline.site.sentinels import SentinelLooks, is_as_known
 from pipeline.site.tracks import list_tracks
 from pipeline.site.ytdlp import IdentityPaused, Session, extract_video
 
@@ -64,7 +64,7 @@ class Rules:
     tries: int
     patience_s: float
     heals: frozenset[Reason] = frozenset()
-    about: str = "video"  # what is asked for: or "media", "list", "sentinel"
+    about: str = "video"  # what is asked for: or "media", "list", "canary"
     captions: bool = False  # whether captions are requested too
 
 
@@ -92,6 +92,8 @@ class Asking:
     config: CrawlConfig
     polite: Polite
     prefer: str = ""
+    _said: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """{subject: the identity that was only told something of it, and how many videos it had been shown by then}"""
 
     def ask(self, subject: str, attempt: Callable[[Turn], T | Failure], rules: Rules) -> T | Failure:
         """Returns the result of an attempt, or the failure that the subject is rejected with.
@@ -108,12 +110,13 @@ class Asking:
             if not lease.identity:
                 raise NobodyMayAsk(lease.paused_s)
             self.prefer = lease.identity
-            if lease.canary and not self._passes_sentinels(lease, rules):
+            if lease.canary and not self._passes_canary(lease.canaries, lease.in_doubt, rules):
                 continue
             result = self._attempt(subject, attempt, clients, rules)
             if result is None:
                 continue
             if not isinstance(result, Failure):
+                self._said.pop(subject, None)
                 return result
             is_charged = self._charge(subject, result, rules.about)
             avoid = lease.identity if result.pause is not Pause.NONE else ""
@@ -145,37 +148,61 @@ class Asking:
             self._charge(subject, result, rules.about)
         return None
 
-    def _passes_sentinels(self, lease: Lease, rules: Rules) -> bool:
-        """Whether `self.prefer` still gets what is known of the sentinels; an identity that does not is paused.
+    def unbelieved(self, rules: Rules) -> set[str]:
+        """The subjects asked for since the last call whose verdicts are not to be recorded.
 
-        A verdict on crawl.canary (it was made private) says nothing about the identity.
+        What an identity is only told of a video is believed once it has been shown another one since: to an identity
+        that is blocked, every video may be said to be gone. Where it was shown none, it looks at a canary.
         """
-        looks = SentinelLooks(lease.sentinels, self.config.canary)
-        for kind, video_id in looks.open():
-            look = partial(self._look, kind, video_id)
-            result = self._attempt(video_id, look, (), replace(rules, about="sentinel"))
+        said, self._said = self._said, {}
+        lying = set()
+        for name in sorted({name for name, _ in said.values()}):
+            standing = self.polite.standing(name)
+            left = {subject for subject, heard in said.items() if heard == (name, standing.n_shown)}
+            self.prefer = name
+            if left and not self._passes_canary(standing.canaries, standing.in_doubt, rules):
+                lying |= left
+        return lying
+
+    def _passes_canary(self, canaries: Sequence[str], in_doubt: bool, rules: Rules) -> bool:
+        """Whether `self.prefer` is shown a video that is known to be there; an identity that is not is paused.
+
+        The operator's own comes first; if that has been removed, the crawl's own are looked at.
+        """
+        own, missed = self.config.canary, list[str]()
+        failed: Failure | None = None
+        for video_id in dict.fromkeys((own, *canaries) if own else canaries):
+            look = partial(self._look_at_canary, video_id)
+            result = self._attempt(video_id, look, (), replace(rules, about="canary"))
             if result is None:
                 return False
-            found = result if isinstance(result, Failure) else None
-            if found and not is_as_known(kind, found):
-                log.warning("identity %s: %s", self.prefer, self.safe(found.detail))
-                if found.pause is not Pause.NONE:
-                    self._charge(video_id, found, "sentinel")
-                    return False
-            looks.add(kind, video_id, found)
-        failed = looks.failure(lease.odd)
-        if looks.has_passed or failed:
-            ruling = self.polite.looked(self.prefer, failed, () if failed else tuple(looks.missed_ids))
-            self._stop_if_told(ruling, failed)
-            self._obey(ruling, failed)
-        return failed is None
+            if not isinstance(result, Failure):
+                self.polite.looked(self.prefer, None, tuple(missed))
+                return True
+            if result.pause is not Pause.NONE:
+                self._charge(video_id, result, "canary")
+                return False
+            missed.append(video_id)
+            failed = Failure(result.reason, f"the canary {video_id}: {result.detail}", Pause.HARD)
+            if video_id == own and result.reason.class_ is not ReasonClass.NEVER:
+                break
+        is_own_gone = failed is not None and missed == [own] and failed.reason.class_ is ReasonClass.NEVER
+        if (failed is None or is_own_gone) and not in_doubt:
+            return True  # nothing is known that it misses
+        failed = failed or Failure(Reason.UNKNOWN_ANSWER, "every video is said to be gone, and no canary is known")
+        log.warning("identity %s is not believed: %s", self.prefer, self.safe(failed.detail))
+        ruling = self.polite.looked(self.prefer, failed, tuple(missed))
+        self._stop_if_told(ruling, None)
+        self._obey(ruling, failed)
+        return False
 
-    def _look(self, kind: str, video_id: str, turn: Turn) -> list[str] | Failure:
-        """A look at a sentinel; a Failure without a pause if it lacks what is known of its kind."""
+    def _look_at_canary(self, video_id: str, turn: Turn) -> list[str] | Failure:
+        """A look at a canary; a Failure without a pause if it lacks what it had."""
         info = extract_video(site_for(self.config, turn.identity, turn.clients, turn.session), video_id)
-        lacking = lacking_of(info, self.config) if kind == "good" else []
-        detail = f"the canary {video_id} has no {', '.join(lacking)}"
-        return Failure(Reason.FORMATS_HIDDEN, detail) if lacking else lacking
+        lacking = lacking_of(info, self.config)
+        if video_id != self.config.canary:
+            lacking = [what for what in lacking if what != "captions"]  # it may never have had any
+        return Failure(Reason.FORMATS_HIDDEN, f"no {', '.join(lacking)}") if lacking else lacking
 
     def _where_else(self, blocked: Failure, identity: str, tried: set[str]) -> tuple[str, ...]:
         """Identities in countries not tried yet where the site says, or does not deny, that it is available."""
@@ -229,6 +256,8 @@ class Asking:
     def _charge(self, subject: str, failure: Failure, about: str) -> bool:
         """Reports a failure; returns whether the subject is charged for it, and not the identity."""
         ruling = self.polite.report(self.prefer, subject, failure, signature(failure), about)
+        if failure.reason in SAID and failure.reason.class_ is ReasonClass.NEVER and about in ("video", "media"):
+            self._said[subject] = self.prefer, ruling.n_shown
         self._stop_if_told(ruling, failure)
         self._obey(ruling, failure)
         return ruling.charged

@@ -30,6 +30,7 @@ from pipeline.media.probe import CONTAINERS, Starved, Unusable, open_media
 from pipeline.site import hls
 from pipeline.site.addresses import SLOWEST_BYTES_PER_S, VIDEO_TRIES
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
+from pipeline.site.canary import UNBELIEVED
 from pipeline.site.failures import DeadlinePassed, Failure, classify
 from pipeline.site.formats import Choice, is_hls, judge_formats
 from pipeline.site.fresh_looks import FreshLook
@@ -106,8 +107,10 @@ class _Fetch:
         except NobodyMayAsk as all_paused:
             raise Transient(Reason.RATE_LIMITED, str(all_paused), wait_s=all_paused.paused_s) from None
         if isinstance(result, Failure):
-            wait_s = self.config.politeness.later_s
-            raise Rejected(result.reason, asking.safe(result.detail), retry_after_s=wait_s)
+            wait_s, detail = self.config.politeness.later_s, asking.safe(result.detail)
+            if asking.unbelieved(rules):
+                raise Rejected(Reason.UNKNOWN_ANSWER, f"{UNBELIEVED}: {detail}", retry_after_s=wait_s)
+            raise Rejected(result.reason, detail, retry_after_s=wait_s)
         return result
 
     def _of_the_look(self, asking: Asking, rules: Rules) -> Path | None:

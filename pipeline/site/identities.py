@@ -13,6 +13,7 @@ from typing import TypedDict
 from manifests.reasons import Reason
 from pipeline.site.api_quota import ApiState
 from pipeline.site.buckets import Breaker, Bucket
+from pipeline.site.canary import MOST_SAID
 
 WITHHELD = (Reason.NO_720P, Reason.NO_CAPTIONS, Reason.EMPTY_CAPTIONS, Reason.FORMATS_HIDDEN, Reason.CAPTIONS_LOCKED)
 """Verdicts that an address distrusted by the site gets more often than others."""
@@ -36,7 +37,6 @@ class IdentityState(TypedDict, total=False):
     reject_share: float
     next_token_s: float
     alarm: str
-    doubted: dict[str, str]
 
 
 class PolitenessState(TypedDict, total=False):
@@ -47,7 +47,7 @@ class PolitenessState(TypedDict, total=False):
     videos_per_hour: float
     binds: str
     identities: list[IdentityState]
-    sentinels: dict[str, list[str]]  # ids by kind
+    canaries: list[str]
     data_api: ApiState  # where it is asked
 
 
@@ -62,11 +62,10 @@ class Identity:
     probe_until: float = 0.0
     paused_for: str = ""  # the subject whose refusal opened the breaker
     canary_at: float = -math.inf
-    odd_words: str = ""  # a sentence that no rule knows, and the videos in a row that were refused with it
-    odd_subjects: set[str] = field(default_factory=set)
-    cleared: set[str] = field(default_factory=set)  # such sentences that proved to be about the videos
-    doubted: dict[str, str] = field(default_factory=dict)  # videos judged for ever since it passed: stage/reason
-    blocked: str = ""  # what the sentinel was refused with
+    heard: set[str] = field(default_factory=set)  # videos of which it was only told, since it was last shown one
+    n_shown: int = 0  # videos that it was shown
+    missed_canary: bool = False  # and was shown no video since
+    blocked: str = ""  # how it missed the canary after the longest pause
     soft: dict[str, str] = field(default_factory=dict)  # subject → reason, consecutive failures
     refused_captions: set[str] = field(default_factory=set)  # subjects, consecutive
     dead: str = ""  # why it cannot reach the site at all
@@ -77,6 +76,17 @@ class Identity:
     n_refusals: int = 0
     requests: Counter[str] = field(default_factory=Counter)  # by kind
     verdicts: Counter[str] = field(default_factory=Counter)  # by reason; "" for success
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether what it is told of videos may be a block: only a video that it is shown says otherwise."""
+        return self.missed_canary or len(self.heard) >= MOST_SAID
+
+    def is_shown_a_video(self) -> None:
+        """What it was told of others is believed, too."""
+        self.n_shown += 1
+        self.heard.clear()
+        self.missed_canary, self.blocked = False, ""
 
     def free_at(self, captions: bool) -> float:
         """When it may ask again, considering its pauses only."""
@@ -96,12 +106,10 @@ class Identity:
             "refusals": self.n_refusals,
             "reject_share": share_of_rejects(self.verdicts),
             "next_token_s": round(self.bucket.wait_s(now), 3),
-            "doubted": dict(self.doubted),
         }
 
     def go_on_pausing(self, saved: IdentityState, now: float) -> None:
-        """Resumes the pauses that were running when its facts were saved, and what was in doubt."""
-        self.doubted = dict(saved.get("doubted", {}))
+        """Resumes the pauses that were running when its facts were saved."""
         if saved["paused_s"] > 0:
             self.breaker = Breaker(now + saved["paused_s"], int(saved.get("level", 1)), str(saved.get("why", "")))
         if saved.get("captions_paused_s", 0.0) > 0:

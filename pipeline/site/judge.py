@@ -8,7 +8,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from manifests.reasons import Reason, ReasonClass
+from manifests.reasons import Reason
+from pipeline.site.canary import SAID, is_shown
 from pipeline.site.failures import Failure, Pause
 from pipeline.site.identities import Identity
 
@@ -28,15 +29,6 @@ CAPTION_REFUSALS = 2
 enough.
 """
 
-UNKNOWN_REFUSALS = 3
-"""Different videos in a row that an identity is refused in the same unknown words before it looks at a sentinel."""
-
-MAX_DOUBTED = 2000
-"""Videos kept in mind for an identity: an hour's, unless no sentinel is known yet."""
-
-STAGES = {"video": "extract", "media": "media"}
-"""The stage that writes a verdict, by what is asked about."""
-
 CHARGING_IDENTITIES = 2
 """A subject for which this many identities get a bot check, each while succeeding with others, is itself to blame."""
 
@@ -48,14 +40,21 @@ OF_THE_IDENTITY = frozenset({Reason.PROXY_REFUSED, Reason.BAD_COOKIES})
 """What is wrong with an identity until a person mends it, if it is paused for it at once."""
 
 
+CURE = "ask from other addresses, or set crawl.canary to a video that is there"
+
+
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """The consequence of a report. `charged`: the subject is to blame, not the identity. `stop`: why the run ends."""
+    """The consequence of a report. `charged`: the subject is to blame, not the identity. `stop`: why the run ends.
+
+    `n_shown`: the videos that the identity has been shown so far.
+    """
 
     paused_s: float = 0.0
     charged: bool = False
     stop: Reason | None = None
     detail: str = ""
+    n_shown: int = 0
 
 
 class Judge:
@@ -73,10 +72,13 @@ class Judge:
         self._bot_checks: dict[str, dict[str, bool]] = {}  # subject → identity → whether it succeeded with others
 
     def judge(self, asked: Identity, subject: str, failure: Failure | None, signature: str, about: str) -> Ruling:
-        """`about`: "video", "media", "list" or "sentinel"."""
+        """`about`: "video", "media", "list" or "canary"."""
         if failure is None or failure.pause is Pause.NONE:
-            if about in STAGES and (ruling := self._judge_words(asked, subject, failure, signature, STAGES[about])):
-                return ruling
+            if about in ("video", "media"):
+                if is_shown(failure):
+                    asked.is_shown_a_video()
+                elif failure is not None and failure.reason in SAID and self._is_doubted(asked, subject):
+                    return Ruling()
             return self._judge_answer(asked, subject, failure, signature)
         if failure.pause is Pause.CAPTIONS:
             return self._judge_captions(asked, subject)
@@ -110,57 +112,33 @@ class Judge:
             self._bot_checks.pop(subject, None)
         return Ruling()
 
-    def _judge_words(
-        self, asked: Identity, subject: str, failure: Failure | None, signature: str, stage: str
-    ) -> Ruling | None:
-        """Words that no rule knows are no answer: the same ones for several videos in a row may be a block. What is
-        judged for ever is kept in mind until the identity passes a sentinel.
-        """
-        if failure is not None and failure.reason is Reason.UNKNOWN_ANSWER and signature not in asked.cleared:
-            if signature != asked.odd_words:
-                asked.odd_words = signature
-                asked.odd_subjects.clear()
-            asked.odd_subjects.add(subject)
-            asked.probe_until = 0.0
-            if len(asked.odd_subjects) >= UNKNOWN_REFUSALS:
-                asked.canary_at = -math.inf
-            return Ruling()
-        if failure is not None and failure.reason in (Reason.EXTRACTOR_ERROR, *NO_ANSWER):
-            return None
-        asked.odd_subjects.clear()
-        asked.blocked = ""
-        if failure is None:
-            for identity in self._identities.values():
-                identity.doubted.pop(subject, None)
-        elif failure.reason.class_ is ReasonClass.NEVER:
-            asked.doubted[subject] = f"{stage}/{failure.reason.value}"
-            if len(asked.doubted) > MAX_DOUBTED:
-                del asked.doubted[next(iter(asked.doubted))]
-        return None
+    def _is_doubted(self, asked: Identity, subject: str) -> bool:
+        """Whether what an identity is only told of a video is no answer: it looks at a canary first."""
+        asked.heard.add(subject)
+        if asked.is_in_doubt:
+            asked.canary_at, asked.probe_until = -math.inf, 0.0
+        return asked.is_in_doubt
 
     def looked(self, asked: Identity, failed: Failure | None) -> Ruling:
-        """What a look at the sentinels means; `failed`: how the identity failed, None if it passed.
+        """What a look at the canaries means; `failed`: how the identity missed them, None if it was shown one.
 
-        It fails: it is paused, and looks again before it asks for anything else. If all fail in words that no rule
-        knows, the run ends. With no sentinel to look at, they are believed once each pause has been tried.
+        It is paused, and looks again before it asks for anything else; but if it was told that they are gone for good,
+        another video may be shown. If all have missed them after the longest pause, the run ends.
         """
+        asked.probe_until = 0.0
         if failed is None:
-            asked.cleared.update({asked.odd_words} if asked.odd_subjects else ())
-            asked.doubted.clear()
-            asked.odd_subjects.clear()
-            asked.blocked = ""
+            asked.is_shown_a_video()
             return Ruling()
-        if failed.pause is Pause.HARD:
+        if failed.pause is Pause.HARD and failed.reason not in SAID:
             asked.canary_at = -math.inf
+        asked.missed_canary, asked.serves_others = True, False
         asked.n_refusals += 1
-        asked.serves_others = False
-        is_sure = failed.pause is Pause.HARD or asked.breaker.level >= len(self._pauses_s)
-        asked.blocked = failed.detail if is_sure and failed.reason is Reason.UNKNOWN_ANSWER else ""
-        able = [*self._identities.values()]
-        if asked.blocked and all(identity.blocked for identity in able):
-            each = "; ".join(f"identity {identity.name}: {identity.blocked}" for identity in able)
-            return Ruling(stop=Reason.UNKNOWN_BLOCK, detail=f"nobody gets an answer: {each}")
-        return Ruling(paused_s=self._pause(asked, "", failed))
+        if asked.breaker.level >= len(self._pauses_s):
+            asked.blocked = failed.detail
+        if all(identity.blocked for identity in self._identities.values()):
+            each = "; ".join(f"identity {identity.name}: {identity.blocked}" for identity in self._identities.values())
+            return Ruling(stop=Reason.UNKNOWN_BLOCK, detail=f"nobody is shown a video that is there: {each}; {CURE}")
+        return Ruling(paused_s=self._pause(asked, "", failed, "canary"))
 
     def _judge_extractor(self, subject: str, failure: Failure, signature: str) -> Ruling:
         """Stops the run if the extractor fails alike at several videos in a row: it no longer understands the site."""
@@ -221,10 +199,10 @@ class Judge:
                 identity.breaker.paused_until = min(identity.breaker.paused_until, self._clock())
         return True
 
-    def _pause(self, asked: Identity, subject: str, failure: Failure) -> float:
+    def _pause(self, asked: Identity, subject: str, failure: Failure, why: str = "") -> float:
         pauses_s = self._pauses_s
         least_s = pauses_s[min(1, len(pauses_s) - 1)] if failure.reason is Reason.SESSION_LIMIT else 0.0
         is_said = failure.reason in OF_THE_IDENTITY and failure.pause is Pause.HARD
-        why = "unreachable" if asked.dead and not is_said else failure.reason.value
+        why = why or ("unreachable" if asked.dead and not is_said else failure.reason.value)
         asked.paused_for, asked.probe_until = subject, 0.0
         return asked.breaker.open(self._clock(), pauses_s, least_s, self._stretch(), why)

@@ -40,16 +40,13 @@ def read_state(store: Store, now: float | None = None) -> PolitenessState:
 
 
 def forget_videos(store: Store, video_ids: Collection[str]) -> None:
-    """Takes removed videos out of the state: none is a sentinel, nor asked again since its verdict is in doubt."""
+    """Takes removed videos out of the state: none is a canary any more."""
     try:
         state: PolitenessState = store.read_json(STATE_FILE)
-        sentinels = {kind: [name for name in ids if name not in video_ids] for kind, ids in state["sentinels"].items()}
-        for identity in state["identities"]:
-            doubted = identity.get("doubted", {})
-            identity["doubted"] = {name: why for name, why in doubted.items() if name not in video_ids}
+        state["canaries"] = [name for name in state["canaries"] if name not in video_ids]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return
-    store.write_json(STATE_FILE, {**state, "sentinels": sentinels})
+    store.write_json(STATE_FILE, state)
 
 
 @contextmanager

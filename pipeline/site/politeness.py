@@ -5,6 +5,7 @@ In one process it is a plain object; on Ray it lives in an async named actor, so
     lease       which identity asks next: it is not paused and has not used up its hour
     take        a token for a request, from the bucket of its identity and kind; or: this identity is paused now
     report      how an attempt went: an answer closes the breaker, a refusal may open it
+    looked      whether an identity was shown a canary (pipeline.site.canary), and so is to be believed
     fresh_look  what the look at a video found of its media: fetching that takes no lease
 
 Each identity has its own buckets; an optional ceiling limits all of them together. Buckets start and restart empty,
@@ -18,28 +19,27 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
 from manifests.errors import is_passing, storage_errors
 from pipeline.config.crawl import CrawlConfig, PolitenessConfig
 from pipeline.engine.store.store import Store
-from pipeline.outdir.retries import write_retry
 from pipeline.site.api_quota import ApiQuota
 from pipeline.site.buckets import Bucket, empty_bucket
+from pipeline.site.canary import Canaries
 from pipeline.site.failures import Failure
 from pipeline.site.fresh_looks import FreshLook, FreshLooks
 from pipeline.site.identities import Identity, PolitenessState, alarm_of
-from pipeline.site.judge import UNKNOWN_REFUSALS, Judge, Ruling
+from pipeline.site.judge import Judge, Ruling
 from pipeline.site.pauses import STATE_FILE, read_state
 from pipeline.site.rates import pace_of, per_minute
-from pipeline.site.sentinels import Sentinels
 
 POLL_S = 0.25
 CANARY_EVERY_S = 3600.0
-"""Between an identity's looks at the sentinels; the first is at the start of a run."""
+"""Between an identity's looks at a canary; the first is at the start of a run."""
 JITTER = 0.3
 """Each gap between requests, and each pause, is lengthened at random by up to this share: people are not punctual."""
 PROBE_S = 60.0
@@ -52,15 +52,24 @@ SAVE_EVERY_S = 15.0
 class Lease:
     """The right to ask for a video as an identity. `paused_s` > 0: no identity may ask for that long.
 
-    `canary`: the identity is due for a check that it still gets everything, at these `sentinels` (ids by kind). `odd`:
-    the words that no rule knows, if they are why.
+    `canary`: the identity is due for a look at a canary, of which the crawl itself knows these. `in_doubt`: it has been
+    told of several videos in a row that they cannot be had.
     """
 
     identity: str
     paused_s: float = 0.0
     canary: bool = False
-    sentinels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    odd: str = ""
+    canaries: tuple[str, ...] = ()
+    in_doubt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether an identity is to be believed: the videos that it was shown so far, and as in Lease."""
+
+    n_shown: int
+    canaries: tuple[str, ...]
+    in_doubt: bool
 
 
 class Polite(Protocol):
@@ -77,6 +86,8 @@ class Polite(Protocol):
     ) -> Ruling: ...
 
     def looked(self, identity: str, failed: Failure | None, missed: tuple[str, ...]) -> Ruling: ...
+
+    def standing(self, identity: str) -> Standing: ...
 
     def keep_look(self, video_id: str, look: FreshLook) -> None: ...
 
@@ -117,7 +128,7 @@ class Politeness:
         }
         self._quota = ApiQuota()
         self._judge = Judge(self._identities, config.pauses_s, clock, self._stretch)
-        self._sentinels = Sentinels()
+        self._canaries = Canaries()
         self._looks = FreshLooks()
         self._pace = pace_of(config, identities)
         self._remember_pauses()
@@ -136,12 +147,10 @@ class Politeness:
             with self._lock:
                 name, wait_s, all_paused = self._choose(self._clock(), prefer, avoid, among, captions)
                 is_due = bool(name) and self._is_canary_due(self._identities[name])
-                sentinels = self._sentinels.known() if is_due else {}
+                is_in_doubt = bool(name) and self._identities[name].is_in_doubt
             if name:
                 await asyncio.sleep(wait_s)
-                odd = self._identities[name]
-                is_odd = is_due and len(odd.odd_subjects) >= UNKNOWN_REFUSALS
-                return Lease(name, canary=is_due, sentinels=sentinels, odd=odd.odd_words if is_odd else "")
+                return Lease(name, canary=is_due, canaries=self._canaries.known(), in_doubt=is_in_doubt)
             if all_paused and waited_s >= patience_s:
                 return Lease("", paused_s=min(wait_s, self._config.pauses_s[-1]))
             pause_s = max(0.001, min(POLL_S, wait_s, max(patience_s - waited_s, 0.001) if all_paused else POLL_S))
@@ -166,7 +175,7 @@ class Politeness:
         chosen = min(free, key=partial(_order, now=now, prefer=prefer, avoid=avoid))
         if (wait_s := chosen.bucket.wait_s(now)) > POLL_S:  # wait without reserving: it may be paused by then
             return "", wait_s, False
-        if chosen.breaker.level:
+        if chosen.breaker.level or chosen.is_in_doubt:
             chosen.probe_until = now + min(PROBE_S, self._config.pauses_s[0])
         chosen.n_leases += 1
         return chosen.name, chosen.bucket.reserve(now), False
@@ -205,9 +214,10 @@ class Politeness:
         """
         with self._lock:
             asked = self._identities[identity]
-            if about == "video":
-                self._sentinels.learn(subject, failure)
+            if about == "video" and failure is None:
+                self._canaries.learn(subject)
             ruling = self._judge.judge(asked, subject, failure, signature, about)
+            ruling = replace(ruling, n_shown=asked.n_shown)
             is_due = self._clock() - self._saved_at > SAVE_EVERY_S
             if is_due or ruling.paused_s:
                 self._saved_at = self._clock()
@@ -216,26 +226,19 @@ class Politeness:
         return ruling
 
     async def looked(self, identity: str, failed: Failure | None, missed: tuple[str, ...]) -> Ruling:
-        """Takes the outcome of a look at the sentinels: how the identity failed, and which are not what they were."""
+        """Takes the outcome of a look at canaries: how the identity failed, and those that it was not shown."""
         with self._lock:
-            asked = self._identities[identity]
-            doubted = dict(asked.doubted) if failed else {}
-            self._sentinels.forget(missed)
-            ruling = self._judge.looked(asked, failed)
-        await asyncio.to_thread(self._if_the_store_answers, partial(self._request_again, asked, doubted))
+            self._canaries.miss(missed)
+            ruling = self._judge.looked(self._identities[identity], failed)
+        if ruling.paused_s:
+            await asyncio.to_thread(self._if_the_store_answers, self._save)
         return ruling
 
-    def _request_again(self, asked: Identity, doubted: Mapping[str, str]) -> None:
-        """Requests that these videos are tried again; then they are no longer in doubt."""
-        if self._store is not None:
-            for verdict in sorted(set(doubted.values())):
-                stage, _, reason = verdict.partition("/")
-                ids = [video_id for video_id, other in doubted.items() if other == verdict]
-                write_retry(self._store, stage, reason, ids, round(self._wall_clock()))
+    def standing(self, identity: str) -> Standing:
+        """Whether an identity is to be believed."""
         with self._lock:
-            for video_id in doubted:
-                asked.doubted.pop(video_id, None)
-        self._save()
+            asked = self._identities[identity]
+            return Standing(asked.n_shown, self._canaries.known(), asked.is_in_doubt)
 
     def keep_look(self, video_id: str, look: FreshLook) -> None:
         """Keeps what a look found of a video's media."""
@@ -278,7 +281,7 @@ class Politeness:
             "requests": dict(sorted(requests.items())),
             "videos_per_hour": round(self._pace.videos_per_hour, 1),
             "binds": self._pace.binds,
-            "sentinels": {kind: [*ids] for kind, ids in self._sentinels.known().items()},
+            "canaries": [*self._canaries.known()],
             "identities": [
                 {**identity.facts(now), "alarm": alarm_of(identity.name, verdicts)}
                 for identity in self._identities.values()
@@ -307,7 +310,7 @@ class Politeness:
         for saved in state.get("identities", []):
             if identity := self._identities.get(saved["name"]):
                 identity.go_on_pausing(saved, self._clock())
-        self._sentinels.go_on(state.get("sentinels", {}))
+        self._canaries.go_on(state.get("canaries", ()))
         self._quota.go_on(state.get("data_api", {}))
 
 

@@ -85,8 +85,8 @@ BESIDE = {
     "rounds/grown/00001.json": [{"category_id": 27, "words": PLANTED, "video_ids": ["a", "b", "video-00001"]}],
     STATE_FILE: {
         "at": 0.0,
-        "identities": [{"name": "one", "doubted": {"video-00001": "extract/private", "other": "extract/private"}}],
-        "sentinels": {"good": ["video-00001", "other"], "gone": ["video-00001"]},
+        "identities": [{"name": "one"}],
+        "canaries": ["video-00001", "other"],
     },
 }
 """Files that hold something of a video, but are neither tables nor what is published."""
@@ -152,7 +152,7 @@ def test_no_word_and_no_id_of_a_video_is_left_but_its_rows_are(copy: Path, purge
     (plan,) = read_plans(store)
     assert plan.due[0] == (name, 2) and plan.unit_of_choice in store.committed("choose")
     assert name in store.committed("media") and "video-00001" not in store.committed("media")
-    assert store.read_json(STATE_FILE)["sentinels"] == {"good": ["other"], "gone": []}
+    assert store.read_json(STATE_FILE)["canaries"] == ["other"]
     assert {table: store.read_table(table).num_rows for table in TABLES} == n_rows
     assert done.n_purged > 5 and list(verify(store, decode=0)) == []
 

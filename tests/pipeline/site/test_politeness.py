@@ -180,7 +180,7 @@ def test_a_store_that_is_away_for_a_while_fails_no_video(monkeypatch: pytest.Mon
     clock.now += SAVE_EVERY_S + 1
 
     assert run(polite.lease(0.0)).identity == "one"
-    assert run(polite.report("one", "v", None)) == Ruling()
+    assert run(polite.report("one", "v", None)) == Ruling(n_shown=1)
     assert [args[0] for args in calls[1:]] == [STATE_FILE]
 
 

@@ -1,0 +1,162 @@
+"""Who is not shown a video that is there is not believed about others: it is paused, and nothing is for good."""
+
+from pathlib import Path
+
+import pytest
+
+from manifests.reasons import Reason, ReasonClass
+from miniyoutube.catalogue import Catalogue
+from miniyoutube.faults import Fault
+from miniyoutube.server import MiniYouTube
+from pipeline.engine.run.stage_run import RunStopped
+from pipeline.engine.store.store import Store
+from pipeline.site.canary import MOST_SAID, UNBELIEVED, Canaries
+from pipeline.site.failures import Failure, Pause
+from pipeline.site.politeness import Politeness
+from tests.miniyoutube.catalogues import one_of_each
+from tests.pipeline.crawl.site import Road, config_for, hurried
+from tests.pipeline.site.toys import BOT, Clock, politeness, run
+
+EDUCATION = 27
+GONE, SMALL = Failure(Reason.PRIVATE, "private"), Failure(Reason.NO_720P, "480p")
+ODD = Failure(Reason.UNKNOWN_ANSWER, "please verify that you are human")
+MISSED = Failure(Reason.PRIVATE, "the canary is private", Pause.HARD)
+LACKING = Failure(Reason.FORMATS_HIDDEN, "the canary has no 720p", Pause.HARD)
+
+
+def tell(polite: Politeness, identity: str, failure: Failure, *subjects: str) -> None:
+    for subject in subjects:
+        run(polite.report(identity, subject, failure))
+
+
+def test_the_crawls_own_canaries_are_replaced_once_another_video_is_shown() -> None:
+    canaries = Canaries()
+    for video_id in "abcd":
+        canaries.learn(video_id)
+    canaries.miss(("b",))
+    assert canaries.known() == ("a", "b", "c"), "nothing else is known yet"
+    canaries.learn("e")
+    assert canaries.known() == ("a", "c", "e")
+
+
+def test_an_identity_that_is_only_told_of_several_videos_in_a_row_looks_at_a_canary_before_it_asks_on() -> None:
+    polite = politeness(Clock())
+    assert run(polite.lease(0.0)).canary, "the first of a run"
+    run(polite.report("one", "known", None))
+    tell(polite, "one", GONE, "a", "a", "b", "c")
+    assert not run(polite.lease(0.0)).canary
+    tell(polite, "one", ODD, "d")
+    lease = run(polite.lease(0.0))
+    assert (lease.canary, lease.canaries, lease.in_doubt) == (True, ("known",), True)
+    assert run(polite.lease(0.0)).identity == "", "the others wait for what it sees"
+    run(polite.looked("one", None, ()))
+    assert not run(polite.lease(0.0)).canary
+    assert polite.standing("one").in_doubt is False
+
+
+@pytest.mark.parametrize(("outcome", "begins_anew"), [(None, True), (SMALL, False), (BOT, False)])
+def test_only_a_video_that_was_shown_ends_the_row(outcome: Failure | None, begins_anew: bool) -> None:
+    clock = Clock()
+    polite = politeness(clock)
+    tell(polite, "one", GONE, "a", "b", "c")
+    run(polite.report("one", "v", outcome))
+    run(polite.report("one", "a list", None, "", "list"))
+    tell(polite, "one", GONE, "d")
+    assert polite.standing("one").in_doubt is not begins_anew
+
+
+def test_who_misses_the_canary_is_paused_and_if_all_do_after_each_pause_the_run_ends() -> None:
+    clock = Clock()
+    polite = politeness(clock, "one", "two")
+    for paused_s in (10.0, 40.0):
+        for name in ("one", "two"):
+            assert run(polite.looked(name, MISSED, ("known",))).paused_s == paused_s
+        clock.now += paused_s
+    assert run(polite.looked("one", MISSED, ())).stop is None, "two is not known to be blocked"
+    ruling = run(polite.looked("two", MISSED, ()))
+    assert ruling.stop is Reason.UNKNOWN_BLOCK
+    assert "identity one: the canary is private; identity two:" in ruling.detail and "crawl.canary" in ruling.detail
+
+
+@pytest.mark.parametrize(("failed", "looks_again"), [(MISSED, False), (LACKING, True)])
+def test_after_the_pause_a_canary_that_may_be_gone_gives_way_to_another_video(
+    failed: Failure, looks_again: bool
+) -> None:
+    clock = Clock()
+    polite = politeness(clock)
+    run(polite.report("one", "known", None))
+    run(polite.lease(0.0))
+    run(polite.looked("one", failed, ("known",)))
+    clock.now += 10.0
+    assert run(polite.lease(0.0)).canary is looks_again
+    run(polite.report("one", "another", None))
+    assert polite.standing("one").canaries == ("another",)
+    assert not polite.standing("one").in_doubt
+
+
+def test_canaries_outlast_a_restart(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    first = Politeness(hurried(), {"one": 3.6e6}, store=store)
+    run(first.report("one", "known", None))
+    run(first.report("one", "v", BOT))  # a pause is saved at once
+    assert Politeness(hurried(), {"one": 3.6e6}, store=store).standing("one").canaries == ("known",)
+
+
+@pytest.mark.parametrize("words", ["private", "removed", "geo", "unheard_of"])
+def test_an_identity_that_is_refused_in_words_about_videos_marks_none_for_good(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, words: str
+) -> None:
+    """From the first request on, and no canary is configured: 14 of 14 videos of several channels."""
+    plain = one_of_each(("portrait",) * 14).videos
+    with MiniYouTube(Catalogue(plain), draw="lazily") as site:
+        site.misbehave(Fault("player", words))
+        settings = hurried(pauses_s=(0.1, 0.2), later_s=0.01)
+        road = Road.at(tmp_path, config_for(site, politeness=settings))
+        with pytest.raises(RunStopped, match=r"unknown_block.*identity one: .*no canary is known.*crawl\.canary"):
+            road.crawl({EDUCATION: 100.0})
+        asked = {request.video_id for request in site.log.of("watch")}
+        assert len(asked) <= MOST_SAID + 3, "one more after each pause"
+        assert not [row for row in road.rejects.values() if Reason(row["reason"]).class_ is ReasonClass.NEVER]
+        assert "identity one is not believed: every video is said to be gone" in caplog.text
+        site.relent()
+        road.crawl({EDUCATION: 100.0})
+    assert set(road.kept) == {video.video_id for video in plain}
+
+
+def test_a_site_that_hides_everything_from_some_time_on_marks_no_video_for_good(tmp_path: Path) -> None:
+    plain = one_of_each(("portrait",) * 9).videos
+    with MiniYouTube(Catalogue(plain), draw="lazily") as site:
+        config = config_for(site, reserve=0.0, politeness=hurried(pauses_s=(0.1,), later_s=0.01))
+        road = Road.at(tmp_path, config).crawl({EDUCATION: 3.0})
+        n_kept = len(road.kept)
+        site.misbehave(Fault("player", "removed"))
+        with pytest.raises(RunStopped, match=r"unknown_block: .*identity one: the canary .*removed"):
+            road.crawl({EDUCATION: 9.0})
+        assert not [row for row in road.rejects.values() if row["reason"] == Reason.UNAVAILABLE]
+        site.relent()
+        road.crawl({EDUCATION: 100.0})
+    assert 0 < n_kept < len(plain) and set(road.kept) == {video.video_id for video in plain}
+
+
+def test_videos_that_are_gone_are_believed_once_the_canary_is_shown(tmp_path: Path) -> None:
+    catalogue = one_of_each(("private", "removed", "terminated", "geo", "members", "not_available"))
+    with MiniYouTube(catalogue, draw="lazily") as site:
+        config = config_for(site, canary=catalogue.videos[0].video_id)
+        road = Road.at(tmp_path, config).crawl({EDUCATION: 100.0})
+    rejected = [Reason(row["reason"]) for row in road.rejects.values()]
+    assert len(rejected) >= 5 and all(reason.class_ is ReasonClass.NEVER for reason in rejected)
+    assert road.polite.snapshot()["identities"][0]["paused_s"] == 0.0
+
+
+def test_an_identity_that_is_told_lies_is_paused_and_the_other_does_its_work(tmp_path: Path) -> None:
+    with MiniYouTube(one_of_each(("portrait",) * 12), draw="lazily") as site:
+        site.misbehave(Fault("player", "removed", identity="two", after=6))
+        config = config_for(site, identities=("one", "two"), politeness=hurried(pauses_s=(60.0,)))
+        road = Road.at(tmp_path, config).crawl({EDUCATION: 100.0})
+        paused = {one["name"]: (one["paused_s"] > 0, one["why"]) for one in road.polite.snapshot()["identities"]}
+    assert len(road.kept) + len(road.rejects) == 13
+    assert {row["reason"] for row in road.rejects.values()} <= {Reason.UNKNOWN_ANSWER}
+    assert all(row["detail"].startswith(UNBELIEVED) for row in road.rejects.values())
+    assert paused["one"][0] is False
+    if road.rejects:
+        assert paused["two"] == (True, "canary")

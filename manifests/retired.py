@@ -22,6 +22,9 @@ PIPELINE: Mapping[str, str] = MappingProxyType(
 
 TRAIN: Mapping[str, str] = MappingProxyType(
     {
+        "distill": "`init distill` writes a run that learns from the rows of `embed`; export it with --format onnx",
+        "adapt": "`init adapt` writes a run that goes on from a trained model's weights on other clips",
+        "crossfit --finer": "leave out what does not fit: data.where of where.txt, or data.sample_weight of weight.txt",
         "eval --rerank": "`eval` ranks by the towers; SOHO and Visual Parsing match every pair with --matching",
         "check --workers": "check prints what one worker loads; a run has data.workers",
     }

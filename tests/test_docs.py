@@ -36,8 +36,6 @@ SHORTER = {
     "crossfit": [*TWO_STEPS, *SMALLER],
 }
 """What a test adds to a command that would take minutes."""
-ELSEWHERE = ("distill", "adapt")
-"""Commands that take several runs, which tests/train/test_descendants.py looks at."""
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
 LAB = sorted((REPO / "docs" / "lab").glob("*.md"))
 """Measurements: their commands take minutes to hours, so that they are parsed and not run."""
@@ -121,7 +119,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_command_of_a_page_that_needs_no_net_does_what_the_page_says(
     page: Path, desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those that NEEDS, AWAY or ELSEWHERE excepts are parsed above; the others end as EXPECTED says, or with 0."""
+    """Those that NEEDS or AWAY excepts are parsed above; the others end as EXPECTED says, or with 0."""
     copy = tmp_path / "desk"
     shutil.copytree(desk, copy)
     monkeypatch.chdir(copy)
@@ -129,8 +127,6 @@ def test_every_command_of_a_page_that_needs_no_net_does_what_the_page_says(
         if NEEDS.search(line) or any(part in line for part in AWAY):
             continue
         program, *words = shlex.split(line.replace("dQw4w9WgXcQ", "found-00000"), comments=True)
-        if words[0] in ELSEWHERE:
-            continue
         if words[0] == "init":  # a page may show several starters
             written = words[words.index("--out") + 1] if "--out" in words else "train.yaml"
             (copy / written).unlink(missing_ok=True)

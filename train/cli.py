@@ -7,12 +7,10 @@ from manifests.errors import StorageErrorsExplained
 from manifests.exits import ExitsByTheTable, epilog, epilog_of_all
 from manifests.retired import TRAIN
 from manifests.version import print_version
-from train.commands.adapt import adapt
 from train.commands.check import check
 from train.commands.config import config
 from train.commands.convert import convert
 from train.commands.crossfit import crossfit
-from train.commands.distill import distill
 from train.commands.embed import embed
 from train.commands.eval import evaluate
 from train.commands.export import export
@@ -42,8 +40,6 @@ app.command("check", epilog=epilog(PROGRAM, "check"))(check)
 app.command("eval", epilog=epilog(PROGRAM, "eval"))(evaluate)
 app.command("embed", epilog=epilog(PROGRAM, "embed"))(embed)
 app.command("crossfit", epilog=epilog(PROGRAM, "crossfit"))(crossfit)
-app.command("distill", epilog=epilog(PROGRAM, "distill"))(distill)
-app.command("adapt", epilog=epilog(PROGRAM, "adapt"))(adapt)
 app.command("config", epilog=epilog(PROGRAM, "config"))(config)
 app.command("convert", epilog=epilog(PROGRAM, "convert"))(convert)
 app.command("export", epilog=epilog(PROGRAM, "export"))(export)

@@ -5,8 +5,6 @@
     OUT/scores               the scores of both, for data.scores and `hdvila-pipeline reshard --scores`
     OUT/where.txt            which samples fit, as a data.where
     OUT/weight.txt           the probability that a sample fits, as a data.sample_weight
-    OUT/times.parquet        which clip each sentence of data.split belongs to (train/evaluation/windows.py)
-    OUT/mended.json          the pairs that follow from that, for data.captions
     OUT/crossfit.json        how that was found; written last
 
 Each step goes on with what there is of it: a run from its newest checkpoint, embeddings with the next shard.
@@ -16,7 +14,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,27 +21,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from manifests.categories import category_name
 from manifests.embeddings import Head, put_head, read_embedded, table_bytes, table_name
 from manifests.errors import UserError
 from manifests.files import Files
-from manifests.parquet import parquet_bytes
 from manifests.schema import EMBEDDED
-from manifests.shards import read_manifest, read_shard_rows
+from manifests.shards import read_manifest
 from train.config import TrainConfig
 from train.data.index import Index, load_index
 from train.data.where import choose
 from train.distributed import Process
-from train.evaluation.around import windows_of
 from train.evaluation.embed import embed, sha256_of_model
-from train.evaluation.encoder import Encoder
 from train.evaluation.mixture import Mixture, fit_mixture
-from train.evaluation.windows import Clips, by_category, mended, proposed
 from train.exports.inference import load_checkpoint
 from train.loop.bucket import at_hand
 from train.loop.fit import StopRequest, fit
 
-WHERE, WEIGHT, TIMES, MENDED, RESULT = "where.txt", "weight.txt", "times.parquet", "mended.json", "crossfit.json"
+WHERE, WEIGHT, RESULT = "where.txt", "weight.txt", "crossfit.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +48,6 @@ class Crossfit:
     n_samples: int
     n_kept: int
     mixture: Mixture
-    times: Sequence[tuple[int, int, int, int, int, float]]
-    """By category, as `windows.by_category`."""
 
     def describe(self) -> str:
         """As lines, the last of which are the keys to set."""
@@ -67,13 +57,8 @@ class Crossfit:
             kept = f"these are not two kinds of pairs: all {self.n_samples} are kept"
         else:
             kept = f"{self.n_kept} of {self.n_samples} are kept"
-        lines = [
-            f"{category_name(i)}: {own} sentences fit their clip, {earlier} the one before, {later} the one after, "
-            f"{none} none of them; those beside are {seconds:.1f} s away"
-            for i, own, earlier, later, none, seconds in self.times
-        ]
         keys = f"--set data.scores={self.scores} --set data.where='{self.where}'"
-        return "\n".join([*lines, f"log odds of the matches: {found}; {kept}", keys])
+        return f"log odds of the matches: {found}; {kept}\n{keys}"
 
 
 def half(k: int, seed: int) -> str:
@@ -88,20 +73,14 @@ def train_halves(config: TrainConfig, out: str, process: Process, stop: StopRequ
     return all(fit(of_half(config, k, out), process, stop).status == "finished" for k in (0, 1))
 
 
-def score_halves(
-    config: TrainConfig, out: str, process: Process, *, batch: int, sentences: int, finer: bool = False
-) -> Crossfit:
-    """Scores the samples of all splits by the model that did not see them, and finds the threshold on `data.split`.
-
-    `finer`: its sentences are compared with windows of their whole video, and not only with the clips beside them.
-    """
+def score_halves(config: TrainConfig, out: str, process: Process, *, batch: int, sentences: int) -> Crossfit:
+    """Scores the samples of all splits by the model that did not see them, and finds the threshold on `data.split`."""
     options = config.data.storage_options
     manifest = read_manifest(config.data.manifest, **options)
     splits = dict.fromkeys(shard.split for shard in manifest.shards if shard.nsamples)
     indexes = {split: load_index(manifest, split, storage_options=options) for split in splits}
     torch.set_num_threads(1)  # with more, sums are rounded otherwise
-    halves = [embed_half(config, k, out, indexes, process, batch, sentences) for k in (0, 1)]
-    heads = [head for head, _ in halves]
+    heads = [embed_half(config, k, out, indexes, process, batch, sentences) for k in (0, 1)]
     scores = join(indexes, [Files(f"{out}/by-{k}") for k in (0, 1)], heads, Files(f"{out}/scores"))
     index, rows = indexes[config.data.split], scores[config.data.split]
     rows = rows.filter(pa.array(choose(index, config.data).weights > 0))
@@ -111,20 +90,8 @@ def score_halves(
     own, fits = config.data.where, "" if mixture.threshold is None else f"match > {mixture.threshold:.6g}"
     where = f"({own}) and {fits}" if own and fits else own or fits or "1 = 1"
     n_kept = len(match) if mixture.threshold is None else int((match > mixture.threshold).sum())
-    least = -np.inf if mixture.threshold is None else mixture.threshold
-    parts = []
-    for k, (head, encoder) in enumerate(halves):
-        clips = clips_of(index, Files(f"{out}/by-{k}"), head, encoder.temperature, least, options)
-        if clips.rows.num_rows and finer:
-            unseen = _only(index, np.isin(index.keys.to_numpy(zero_copy_only=False), clips.rows["key"].to_pylist()))
-            clips = replace(clips, windows=windows_of(encoder, unseen, options))
-        if clips.rows.num_rows:
-            parts.append(proposed(clips))
-    times = pa.concat_tables(parts).sort_by("key")
-    found = Crossfit(f"{out}/scores", where, len(match), n_kept, mixture, by_category(times))
+    found = Crossfit(f"{out}/scores", where, len(match), n_kept, mixture)
     if process.is_first:
-        Files(out).write(TIMES, parquet_bytes(times))
-        Files(out).write(MENDED, json.dumps(mended(times), indent=0).encode() + b"\n")
         Files(out).write(WHERE, f"{where}\n".encode())
         Files(out).write(WEIGHT, f"{mixture.probability()}\n".encode())
         Files(out).write(RESULT, json.dumps(asdict(found), indent=1, sort_keys=True).encode() + b"\n")
@@ -140,8 +107,8 @@ def of_half(config: TrainConfig, k: int, out: str) -> TrainConfig:
 
 def embed_half(
     config: TrainConfig, k: int, out: str, indexes: Mapping[str, Index], process: Process, batch: int, sentences: int
-) -> tuple[Head, Encoder]:
-    """Embeds the half that model k did not see; returns the head of its tables, and the model."""
+) -> Head:
+    """Embeds the half that model k did not see; returns the head of its tables."""
     encoder = load_checkpoint(at_hand(f"{out}/half-{k}"), device=process.device)
     manifest = next(iter(indexes.values())).manifest
     head = Head(sha256_of_model(encoder), manifest.sha256, encoder.model.config.width, batch, sentences)
@@ -149,20 +116,7 @@ def embed_half(
     parts = {split: _only(index, choose(index, unseen).weights > 0) for split, index in indexes.items()}
     options = config.data.storage_options
     embed(encoder, parts, Files(f"{out}/by-{k}"), head, n_workers=config.data.workers, options=options)
-    return head, encoder
-
-
-def clips_of(
-    index: Index, files: Files, head: Head, temperature: float, least: float, options: Mapping[str, Any]
-) -> Clips:
-    """The clips of a split that a model embedded."""
-    parts = [read_embedded(files, head, shard) for shard in index.shards]
-    columns = ["key", "start_ms", "end_ms", "category_id", "caption"]
-    rows = pa.concat_tables(read_shard_rows(index.manifest, shard, columns, **options) for shard in index.shards)
-    keys = pa.concat_tables(part.rows for part in parts)
-    video, text = (np.concatenate([getattr(p, name) for p in parts]).astype(np.float32) for name in ("video", "text"))
-    rows = rows.take(pc.index_in(keys["key"].combine_chunks(), rows["key"].combine_chunks()))
-    return Clips(rows, video, text, keys["match"].to_numpy() > least, temperature)
+    return head
 
 
 def _only(index: Index, kept: npt.NDArray[np.bool_]) -> Index:

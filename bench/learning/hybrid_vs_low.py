@@ -24,21 +24,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 
 from bench.learning.attribute_set import make_attribute_set
 from bench.learning.attributes import HATCHINGS, LOW_PX, WAYS, all_scenes, is_held_out
 from bench.learning.read_hatching import Hatched, described, probe
-from manifests.embeddings import Head
+from manifests.embeddings import Head, read_embedded
 from manifests.files import Files
 from manifests.settings import load_config
-from manifests.shards import read_manifest
+from manifests.shards import read_manifest, read_shard_rows
 from train.config import TrainConfig
-from train.crossfit import clips_of
 from train.data.index import load_index
 from train.evaluation.embed import embed, sha256_of_model
 from train.evaluation.scores import wilson_interval
 from train.exports.inference import load_checkpoint
+
+Floats = NDArray[np.float32]
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = Path(__file__).with_name("hybrid_vs_low.yaml")
@@ -96,23 +99,33 @@ def train(view: str, seed: int, manifest: Path, out: Path, overrides: Sequence[s
     }
 
 
-def hits_of(run: Path, data: Path) -> list[tuple[str, bool]]:
-    """(a clip's sentence, whether that finds it first among the clips of one drawing each) for all clips of val."""
+def embedded(run: Path, data: Path) -> tuple[list[str], Floats, Floats]:
+    """(the sentences, the embeddings of clips and of sentences, [n, D] each) of val, in the order of keys."""
     torch.set_num_threads(1)
     encoder, manifest, files = load_checkpoint(run), read_manifest(str(data)), Files(str(run / "val"))
     head = Head(sha256_of_model(encoder), manifest.sha256, encoder.model.config.width, batch=32, sentences=1)
     index = load_index(manifest, "val")
     embed(encoder, {"val": index}, files, head)
-    clips = clips_of(index, files, head, encoder.temperature, 0.0, {})
+    parts = [read_embedded(files, head, shard) for shard in index.shards]
+    rows = pa.concat_tables(read_shard_rows(manifest, shard, ["key", "caption"]) for shard in index.shards)
+    said = dict(zip(*(rows[name].to_pylist() for name in ("key", "caption")), strict=True))
+    keys = np.array([key for part in parts for key in part.rows["key"].to_pylist()])
+    order = np.argsort(keys)
+    video, text = (np.concatenate([getattr(p, name) for p in parts]).astype(np.float32) for name in ("video", "text"))
+    return [said[key] for key in keys[order].tolist()], video[order], text[order]
+
+
+def hits_of(run: Path, data: Path) -> list[tuple[str, bool]]:
+    """(a clip's sentence, whether that finds it first among the clips of one drawing each) for all clips of val."""
+    captions, video, text = embedded(run, data)
     drawings: dict[str, list[int]] = {}
-    captions = clips.rows["caption"].to_pylist()
-    for row in np.argsort(clips.rows["key"].to_numpy()).tolist():
-        drawings.setdefault(captions[row], []).append(row)
+    for row, caption in enumerate(captions):
+        drawings.setdefault(caption, []).append(row)
     n = min(len(rows) for rows in drawings.values())
     found: list[tuple[str, bool]] = []
     for drawing in range(n):
         rows = np.array([drawings[caption][drawing] for caption in sorted(drawings)])
-        is_first = (clips.text[rows] @ clips.video[rows].T).argmax(1) == np.arange(len(rows))
+        is_first = (text[rows] @ video[rows].T).argmax(1) == np.arange(len(rows))
         found += zip(sorted(drawings), is_first.tolist(), strict=True)
     return found
 

@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 import torch
 
 from bench.learning.hybrid_vs_low import CONFIG, hits_of
@@ -44,10 +43,8 @@ SETTINGS = "data.view=low", "eval.every=0"
 N_DRAWINGS = 4
 PICTURES: dict[tuple[str, bytes, int], dict[str, npt.NDArray[Any]]] = {}
 """What is decoded (`remember_pictures`), by view, clip and drawing."""
-NEAR_MS = 1000
-"""How far from the true time a proposed one may lie."""
 HERE = Process(0, 1, torch.device("cpu"))
-ARMS = "all", "random", "filtered", "weighted", "again", "mended", "oracle"
+ARMS = "all", "random", "filtered", "weighted", "again", "oracle"
 WINNING = "filtered", "weighted", "again"
 """The arms that may win back what wrong pairs cost."""
 LEAST = 0.05
@@ -107,32 +104,6 @@ def auc(scores: Mapping[str, float], wrong: set[str]) -> float:
     return float((rank[is_right].sum() - n_right * (n_right + 1) / 2) / (n_right * n_wrong))
 
 
-def mended_times(data: Path, crossfitted: Path) -> dict[str, dict[str, float]]:
-    """By kind of what is wrong with a sentence (`right`: nothing): how many there are, the AUC of `match` against the
-    right ones, the share of which the proposed times are those of what it tells of, within NEAR_MS; the share that
-    is moved elsewhere; the share that is left out.
-    """
-    truth = json.loads((data / "truth.json").read_text())
-    scores = scores_of(data, crossfitted / "scores")
-    rows = pq.read_table(crossfitted / "times.parquet").to_pylist()
-    by_kind: dict[str, list[tuple[int | None, Mapping[str, Any]]]] = {}
-    for row in rows:
-        kind, offset_ms = truth.get(row["key"], ("right", 0))
-        by_kind.setdefault(kind, []).append((offset_ms, row))
-    found = {}
-    for kind, pairs in sorted(by_kind.items()):
-        keys = {row["key"] for _, row in pairs}
-        rest = {key: score for key, score in scores.items() if key in keys or key not in truth}
-        is_left = [not row["belongs_to"] for _, row in pairs]
-        is_there = [
-            ms is not None and row["belongs_to"] != "" and abs(row["offset_ms"] - ms) <= NEAR_MS for ms, row in pairs
-        ]
-        is_astray = [row["offset_ms"] != 0 and not right for (_, row), right in zip(pairs, is_there, strict=True)]
-        shares = {"returned": is_there, "astray": is_astray, "left_out": is_left}
-        found[kind] = {"n": len(pairs), "auc": auc(rest, keys), **{n: float(np.mean(v)) for n, v in shares.items()}}
-    return found
-
-
 def arms(crossfitted: Path, data: Path, seed: int) -> dict[str, Callable[[], list[str]]]:
     """By name of an arm: the keys of its training."""
     found = json.loads((crossfitted / "crossfit.json").read_text())
@@ -152,7 +123,6 @@ def arms(crossfitted: Path, data: Path, seed: int) -> dict[str, Callable[[], lis
         "weighted": lambda: weighted(crossfitted),
         "random": drawn,
         "again": lambda: filtered(again(crossfitted)),
-        "mended": lambda: [f"data.captions={crossfitted}/mended.json"],
         "oracle": true,
     }
 
@@ -216,17 +186,6 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 
 
-def times_table(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Markdown: what `mended_times` found, by set, seed and kind."""
-    rows = [["set", "seed", "kind", "sentences", "AUC against right ones", "returned", "moved elsewhere", "left out"]]
-    rows.append(["---"] * len(rows[0]))
-    for line in lines:
-        for kind, of in line.get("times", {}).items():
-            shares = [f"{of[share]:.0%}" for share in ("returned", "astray", "left_out")]
-            rows.append([line["set"], str(line["seed"]), kind, str(of["n"]), f"{of['auc']:.3f}", *shares])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
-
-
 def _cells(hits: Mapping[str, npt.NDArray[np.float64]]) -> list[str]:
     shares = [f"{hits[arm].mean():.1%}" if arm in hits else "" for arm in ARMS]
     return [*shares, *(_won_back(hits, arm) for arm in WINNING)]
@@ -264,9 +223,8 @@ def main() -> None:
         for kind in given.kinds:
             for per_cent in given.wrong:
                 one_set(given, clean, path, kind, per_cent, seed)
-    tables = table(read_lines(path)) + "\n" + times_table(read_lines(path))
-    print(tables)
-    (given.out / "table.md").write_text(tables)
+    print(table(read_lines(path)))
+    (given.out / "table.md").write_text(table(read_lines(path)))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -285,15 +243,14 @@ def one_set(given: argparse.Namespace, clean: Path, path: Path, kind: str, per_c
         make_wrong(clean, data, per_cent / 100, seed)
     keys = [f"data.manifest={data}/manifest.json", f"seed={seed}", *SETTINGS]
     if "crossfit" not in done:
-        line = cross_fitted(crossfitted, data, keys, finer=kind == "films")
-        line |= {"times": mended_times(data, crossfitted)} if kind == "films" else {}
+        line = cross_fitted(crossfitted, data, keys)
         append(path, {"set": name, "seed": seed, "arm": "crossfit", **line})
     if "again" in given.arms and "crossfit again" not in done:
         line = cross_fitted(again(crossfitted), data, [*keys, *weighted(crossfitted)])
         append(path, {"set": name, "seed": seed, "arm": "crossfit again", **line})
     made = arms(crossfitted, data, seed)
     for arm in given.arms:
-        if arm in done or (arm == "mended" and kind != "films"):
+        if arm in done:
             continue
         run = given.out / name / f"{arm}-{seed}"
         before = time.process_time()
@@ -304,12 +261,12 @@ def one_set(given: argparse.Namespace, clean: Path, path: Path, kind: str, per_c
         append(path, {"set": name, "seed": seed, "arm": arm, "cpu_s": round(cpu_s, 1), "hits": hits})
 
 
-def cross_fitted(out: Path, data: Path, keys: Sequence[str], *, finer: bool = False) -> dict[str, Any]:
+def cross_fitted(out: Path, data: Path, keys: Sequence[str]) -> dict[str, Any]:
     """Cross-fits; what came out of that."""
     before, config = time.process_time(), configured([*keys, f"loop.steps={HALF_STEPS}"])
     with logged(out.with_suffix(".log")):
         train_halves(config, str(out), HERE, StopRequest())
-        found = score_halves(config, str(out), HERE, batch=16, sentences=128, finer=finer)
+        found = score_halves(config, str(out), HERE, batch=16, sentences=128)
     wrong = set(json.loads((data / "wrong.json").read_text()))
     return {
         "cpu_s": round(time.process_time() - before, 1),

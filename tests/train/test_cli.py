@@ -35,7 +35,7 @@ def command(*arguments, cwd=None):
 
 def test_the_commands_are_the_promised_ones():
     """Promised names: changing one is a decision."""
-    promised = ["adapt", "check", "config", "convert", "crossfit", "distill", "embed", "eval", "export", "fit", "init"]
+    promised = ["check", "config", "convert", "crossfit", "embed", "eval", "export", "fit", "init"]
     assert sorted(c.name for c in app.registered_commands) == promised
 
 

@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -27,7 +26,6 @@ from train.crossfit import score_halves, train_halves
 from train.data.index import load_index
 from train.data.where import choose, chosen
 from train.distributed import process_from_environment
-from train.feed.batches import open_data
 from train.loop.fit import StopRequest
 
 SHAPE = Shape(width=160, height=96, n_frames=12, first_frame=1, n_stills=3)
@@ -130,20 +128,3 @@ def test_what_is_missing_of_a_cross_fit_is_made_again(here):
 def test_another_data_set_or_seed_is_not_mixed_with_what_is_there(here):
     with pytest.raises(UserError, match="another configuration"):
         done(here, here / "one", seed=3)
-
-
-def test_each_sentence_has_a_clip_of_its_video_or_none_and_mended_pairs_can_be_trained_on(here):
-    found = json.loads((here / "one/crossfit.json").read_text())
-    times = pq.read_table(here / "one/times.parquet").to_pylist()
-    assert len(times) == 14 == sum(sum(row[1:5]) for row in found["times"])
-    assert all(row["belongs_to"][:-6] in ("", row["key"][:-6]) for row in times)
-
-    config = load_config(TrainConfig, here / "train.yaml")
-    score_halves(config, str(here / "one"), process_from_environment("cpu"), batch=4, sentences=6, finer=True)
-    finer = pq.read_table(here / "one/times.parquet").to_pylist()
-    assert [row["key"] for row in finer] == [row["key"] for row in times]
-    assert all(row["belongs_to"][:-6] in ("", row["key"][:-6]) for row in finer)
-
-    config = load_config(TrainConfig, here / "train.yaml", [f"data.captions={here}/one/mended.json"])
-    data = open_data(config, here / "mended", process_from_environment("cpu"))
-    assert len(data.train) == len(json.loads((here / "one/mended.json").read_text())) > 0

@@ -17,9 +17,6 @@ def crossfit(
     sentences: Annotated[
         int, typer.Option(help="Sentences of other videos that a clip's own is compared with.", min=1)
     ] = 128,
-    finer: Annotated[
-        bool, typer.Option(help="Look for a sentence's time in all of its video, not only in the clips beside it.")
-    ] = False,
 ) -> None:
     """Trains two models on halves of the videos; each scores the half that it did not see, so that a wrong pair that
     was learned by heart cannot hide. Prints the data.scores and data.where that leave out wrong pairs.
@@ -39,6 +36,6 @@ def crossfit(
         if not trained:
             typer.echo(f"{folder}: stopped with a checkpoint; the same command continues")
             raise typer.Exit(ExitCode.DRAINED)
-        found = score_halves(settings, folder, process, batch=batch, sentences=sentences, finer=finer)
+        found = score_halves(settings, folder, process, batch=batch, sentences=sentences)
     if process.is_first:
         typer.echo(found.describe())

@@ -38,7 +38,6 @@ tower = onnxruntime.InferenceSession("text.onnx")
 
 `hdvila-pipeline browse DATA_SET --model THIS_FOLDER` finds clips by a sentence.
 """
-INT8 = "text.int8.onnx"
 N_EXAMPLES = 2
 """Rows of the traced batch; the exporter takes 1 for a constant."""
 
@@ -103,13 +102,3 @@ def _write(tower: nn.Module, inputs: Mapping[str, Tensor | None], output: str, f
             dynamo=True,
             verbose=False,
         )
-
-
-def quantize_text(folder: Path) -> None:
-    """Writes text.int8.onnx beside text.onnx: weights in 8 bits, activations as they come.
-
-    The video tower is left as it is: convolutions in 8 bits need the ranges of real pictures.
-    """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    quantize_dynamic(folder / "text.onnx", folder / INT8, weight_type=QuantType.QInt8)

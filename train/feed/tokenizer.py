@@ -144,20 +144,6 @@ def tokenizer_from_captions(captions: Iterable[str], *, vocab_size: int, seed: i
     return tokenizer_of_pieces(_vocabulary(_words_of(texts), vocab_size), source=None)
 
 
-def tokenizer_with_words(tokenizer: Tokenizer, captions: Iterable[str], *, vocab_size: int) -> Tokenizer:
-    """A WordPiece with the captions' words that are none of its pieces, the most common first, up to `vocab_size`.
-
-    Its own pieces keep their ids. Another kind of tokenizer is returned as it is.
-    """
-    known = tokenizer.pieces()
-    if UNK not in known:
-        return tokenizer
-    new = [word for word, _ in _by_count(_words_of(captions)) if word not in known]
-    return tokenizer_of_pieces(
-        [*sorted(known, key=known.__getitem__), *new][: max(vocab_size, len(known))], source=None
-    )
-
-
 def _words_of(texts: Iterable[str]) -> Counter[str]:
     normalizer, splitter = BertNormalizer(lowercase=True), BertPreTokenizer()
     counts: Counter[str] = Counter()

@@ -17,7 +17,6 @@ from train.feed.tokenizer import (
     load_tokenizer,
     tokenizer_from_captions,
     tokenizer_of_text,
-    tokenizer_with_words,
 )
 
 CAPTIONS = ["A red car drives off.", "the red cat sleeps", "Cars and cats don't mix", "the end"]
@@ -169,15 +168,3 @@ def test_a_tokenizer_of_towers_that_cannot_be_used(tmp_path: Path, text: str, sa
     (tmp_path / "tokenizer.json").write_text(text)
     with pytest.raises(UserError, match=said):
         load_tokenizer(tmp_path)
-
-
-def test_new_words_come_after_the_known_pieces_the_commonest_first_as_far_as_there_is_room(
-    tokenizer: Tokenizer,
-) -> None:
-    known, captions = tokenizer.pieces(), ["a teal square", "the teal tile", "red"]
-    more = tokenizer_with_words(tokenizer, captions, vocab_size=len(known) + 2)
-
-    assert {piece: more.pieces()[piece] for piece in known} == known
-    assert sorted(more.pieces().keys() - known.keys()) == ["square", "teal"]
-    assert more.encode(["teal"], 4)[1].sum() == 3 < tokenizer.encode(["teal"], 8)[1].sum()
-    assert tokenizer_with_words(tokenizer, captions, vocab_size=3).pieces() == known

@@ -33,6 +33,7 @@ TRAIN: Mapping[str, str] = MappingProxyType(
 
 SETTINGS: Mapping[str, str] = MappingProxyType(
     {
+        "shards.card.creator": "say it in shards.card.citation or shards.card.description",
         "optim.ema_decay": "a schedule that ends at a rate of zero (optim.schedule: linear, cosine)",
         "optim.layer_decay": "optim.lr_scale takes a factor by pattern of names",
         "optim.optimizer": "AdamW trains every parameter; optim.lr_scale sets rates by pattern of names",

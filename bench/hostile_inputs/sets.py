@@ -231,7 +231,6 @@ SETS: dict[str, Attack] = TARS | {
     "a manifest's table of 4 GB": bomb(TABLE_NAME),
     "stats that nest": file(STATS, NESTED),
     "a card of scripts": file("dataset_card.md", "{{ 7*7 }}<script>alert(1)</script>\x1b[2J" * 1000),
-    "a description that nests": file("croissant.json", NESTED),
     "tombstones that are no text": file("tombstones.txt", b"\xff\xfe\0video \x1b[2J\n" * 1000),
     "tombstones for everything": file("tombstones.txt", "channel \nvideo ../../escaped\nurl http://[x\n"),
     "a selection that is none": file("selection.parquet", b"PAR1" + bytes(64) + b"PAR1"),

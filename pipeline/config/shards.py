@@ -29,16 +29,15 @@ class SplitConfig(Section):
 
 
 class CardConfig(Section):
-    """What dataset_card.md and croissant.json say about the data set. Nothing here changes a shard."""
+    """What dataset_card.md says about the data set. Nothing here changes a shard."""
 
     title: str = operational("Sentence clips with 720p video", doc="name for human readers")
     description: str = operational("", doc="a paragraph on what the data set is for; empty: a neutral one")
     license: str = operational(
         "other", doc="licence id of the collection as Hugging Face spells it (cc-by-4.0, other …)"
     )
-    creator: str = operational("unknown", doc="who made the data set: a person or an organisation")
     url: str = operational("", doc="page of the data set")
-    citation: str = operational("", doc="how to cite the data set; empty: name and creator")
+    citation: str = operational("", doc="how to cite the data set, where it is to be said")
     contact: str = operational(
         "", doc="where rights holders ask for removal, an address that somebody reads; empty: shards.card.url"
     )

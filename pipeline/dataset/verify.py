@@ -3,7 +3,7 @@
 Each shard is read once, independently (`pipeline.dataset.verify_shard`), by as many processes as requested. This module
 checks the manifest, the indexes, and what must hold across shards.
 
-    checksums         sha256, md5 and size against manifest.parquet; indexes and croissant.json against the manifest
+    checksums         sha256, md5 and size against manifest.parquet; indexes against the manifest
     structure         the tar's own headers against the rows' offsets; each sample's members complete
     content           json against the schema and against rows, txt and caption the same, stills where the json says
     decoding          all frames of mp4 and m4v, each still; of some samples of each shard, or of all
@@ -26,7 +26,6 @@ from manifests.image_sample import IMAGE_KIND
 from manifests.sample_index import entries_in
 from manifests.shards import (
     MANIFEST_NAME,
-    TABLE_NAME,
     TOMBSTONES,
     Manifest,
     ShardEntry,
@@ -39,7 +38,7 @@ from pipeline.engine.run.progress import counted
 from pipeline.engine.run.status_files import read_run_status
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones, read_tombstones
-from pipeline.shards.manifest import CARD_NAME, CROISSANT_NAME, SIZES_NAME, WIDS_NAME, split_indexes, stray_files
+from pipeline.shards.manifest import CARD_NAME, SIZES_NAME, WIDS_NAME, split_indexes, stray_files
 from pipeline.shards.sample_index import make_indexes
 
 LOOKS, LOOK_EVERY_S = 5, 1.0
@@ -116,7 +115,6 @@ def _index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
                 yield Fault(path, "differs from the manifest; restore it from a copy")
         except FileNotFoundError:
             yield Fault(path, "is missing; restore it from a copy")
-    yield from _croissant_faults(store, manifest)
     yield from _sample_index_faults(store, manifest)
     urls = [entry.url for entry in manifest.shards]
     yield from (
@@ -152,21 +150,6 @@ def _sample_index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
     except (UserError, ValueError, KeyError, TypeError):
         return  # rows that can't be read are reported with their shard
     yield from (Fault(url, "does not match the rows") for url, entry in named.items() if made.get(url) != entry)
-
-
-def _croissant_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
-    try:
-        files = {file["@id"]: file.get("sha256") for file in store.read_json(CROISSANT_NAME)["distribution"]}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        yield Fault(CROISSANT_NAME, "is not a Croissant description")
-        return
-    wanted = {entry.url: entry.sha256 for entry in manifest.shards}
-    named = files.keys() & wanted.keys()
-    if len(named) < len(wanted):  # the tars are a set of files there, and the table has their checksums
-        named, wanted = {TABLE_NAME}, {TABLE_NAME: str(manifest.head.get("shards_sha256", ""))}
-    for url in sorted(named):
-        if files.get(url) != wanted[url]:
-            yield Fault(CROISSANT_NAME, f"{url}: sha256 is {files.get(url)}, the manifest says {wanted[url]}")
 
 
 @dataclass(slots=True)

@@ -1,13 +1,11 @@
-"""dataset_card.md and croissant.json: describe a data set to people, to Hugging Face and to data search.
+"""dataset_card.md: describes a data set to people and to Hugging Face.
 
-Both come from manifest.json's content and the `shards.card` settings alone, so that they can be rewritten at any time;
-the card has the counts of a review, too, where there was one.
+It comes from manifest.json's content and the `shards.card` settings alone, so that it can be rewritten at any time; it
+has the counts of a review, too, where there was one.
 On the Hugging Face hub the card is a repository's README.md: its `configs:` block keeps `datasets` from mistaking the
 Parquet files beside the tars for the data.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,8 +14,6 @@ import yaml
 from manifests.categories import category_name
 from manifests.members import MEMBERS
 from manifests.review import Review
-from manifests.schema import MANIFEST, SHARD_ROWS
-from manifests.shards import TABLE_NAME, ShardEntry
 from pipeline.config.shards import CardConfig
 from pipeline.shards.by_split import clips_by_split, lacking, splits_of
 
@@ -195,136 +191,3 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-
-
-# Croissant 1.0 (https://docs.mlcommons.org/croissant/docs/croissant-spec.html): JSON-LD, the spec's own context.
-
-_CROISSANT_TERMS = (
-    "column extract field fileProperty fileObject fileSet format includes jsonPath key md5 parentField path recordSet "
-    "references regex repeated replace separator source subField transform"
-)
-_CONTEXT = {
-    "@language": "en",
-    "@vocab": "https://schema.org/",
-    "citeAs": "cr:citeAs",
-    "conformsTo": "dct:conformsTo",
-    "cr": "http://mlcommons.org/croissant/",
-    "rai": "http://mlcommons.org/croissant/RAI/",
-    "data": {"@id": "cr:data", "@type": "@json"},
-    "examples": {"@id": "cr:examples", "@type": "@json"},
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "dct": "http://purl.org/dc/terms/",
-    "isLiveDataset": "cr:isLiveDataset",
-    "sc": "https://schema.org/",
-    **{name: f"cr:{name}" for name in _CROISSANT_TERMS.split()},
-}
-_TYPES = {"string": "sc:Text", "int32": "sc:Integer", "int64": "sc:Integer", "double": "sc:Float"}
-
-
-_MIME = {
-    "mp4": "video/mp4",
-    "txt": "text/plain",
-    "json": "application/json",
-    "m4v": "video/mp4",
-    "mjpg": "application/octet-stream",
-    "flac": "audio/flac",
-    "opus": "audio/ogg",
-}
-
-
-def croissant_bytes(
-    head: Mapping[str, Any], entries: Sequence[ShardEntry], manifest_table: bytes, card: CardConfig
-) -> bytes:
-    """Makes croissant.json: the tables and tars, and two record sets (`shards`, `clips`) that a reader can iterate.
-
-    Tars and the clips' media inside them are sets of files, so that its size does not grow with their number.
-    """
-    table = _file_object(TABLE_NAME, "application/x-parquet", hashlib.sha256(manifest_table).hexdigest())
-    tars = {
-        "@type": "cr:FileSet",
-        "@id": "shard-tars",
-        "name": "shard-tars",
-        "description": f"{len(entries)} tars of samples; {TABLE_NAME} has the checksum of each.",
-        "encodingFormat": "application/x-tar",
-        "includes": "shards/*/*.tar",
-    }
-    media = [
-        {
-            "@type": "cr:FileSet",
-            "@id": f"clips-{extension}",
-            "name": f"clips-{extension}",
-            "description": f"{WHAT.get(extension, extension)}; one a sample, inside the tars",
-            "containedIn": {"@id": "shard-tars"},
-            "encodingFormat": _MIME.get(extension, "application/octet-stream"),
-            "includes": f"*.{extension}",
-        }
-        for extension in head["members"]
-    ]
-    rows = {
-        "@type": "cr:FileSet",
-        "@id": "shard-rows",
-        "name": "shard-rows",
-        "description": "A row a clip that was tried, beside each tar.",
-        "encodingFormat": "application/x-parquet",
-        "includes": "shards/*/*.parquet",
-    }
-    document = {
-        "@context": _CONTEXT,
-        "@type": "sc:Dataset",
-        "conformsTo": ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"],
-        "name": head["name"],
-        "description": description(card),
-        "license": card.license,
-        "url": card.url or ".",
-        "creator": {"@type": "Organization", "name": card.creator},
-        "citeAs": card.citation or f"{card.creator}: {card.title}",
-        "datePublished": head["created_at"][:10],
-        "version": f"1.{head['generation']}.0",
-        **_responsible_ai(card),
-        "distribution": [table, rows, tars, *media],
-        "recordSet": [
-            _record_set("shards", "A row a shard.", {"fileObject": {"@id": TABLE_NAME}}, MANIFEST),
-            _record_set("clips", "A row a clip that was tried.", {"fileSet": {"@id": "shard-rows"}}, SHARD_ROWS),
-        ],
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
-
-
-def _file_object(url: str, kind: str, sha256: str) -> dict[str, str]:
-    return {
-        "@type": "cr:FileObject",
-        "@id": url,
-        "name": url,
-        "contentUrl": url,
-        "encodingFormat": kind,
-        "sha256": sha256,
-    }
-
-
-def _record_set(name: str, description: str, source: dict[str, Any], schema: Any) -> dict[str, Any]:
-    fields = [
-        {
-            "@type": "cr:Field",
-            "@id": f"{name}/{column.name}",
-            "name": column.name,
-            "dataType": _TYPES[str(column.type)],
-            "source": {**source, "extract": {"column": column.name}},
-        }
-        for column in schema
-    ]
-    return {"@type": "cr:RecordSet", "@id": name, "name": name, "description": description, "field": fields}
-
-
-def _responsible_ai(card: CardConfig) -> dict[str, str]:
-    removals = card.removals or "no address is given yet"
-    return {
-        "rai:dataCollection": "Public videos found by category searches, channel and id lists; one clip a sentence of "
-        "the captions.",
-        "rai:dataBiases": "Videos with captions and speech in the wanted language, as a video site ranks them; "
-        "categories are balanced, people, places and accents are not.",
-        "rai:personalSensitiveInformation": "Faces, voices and names appear as in the videos. Sentences with e-mail "
-        "addresses or telephone numbers carry a flag.",
-        "rai:dataReleaseMaintenancePlan": f"Removals on request ({removals}): shards are rewritten, the manifest names "
-        "its parent, tombstones.txt lists what is gone. Additions come as new shards.",
-        "rai:dataSocialImpact": "Made for research on joint representations of video and language.",
-    }

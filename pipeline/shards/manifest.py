@@ -2,7 +2,7 @@
 
 in     the closed shards (manifest.parquet) and the committed units of stage `shards`
 out    manifest.parquet, index/*.arrow, wids.json, sizes.json (also in each split), dataset_card.md,
-       croissant.json, manifests/<sha256>.json (each manifest ever published), manifest.json last
+       manifests/<sha256>.json (each manifest ever published), manifest.json last
 
 manifest.parquet lists only committed shards and closes their generation; manifest.json follows and contains its
 checksum. If a run is killed between any two of these writes, the next run completes them, with the same bytes.
@@ -51,14 +51,14 @@ from pipeline.engine.store.many_parts import read_many
 from pipeline.engine.store.store import Store
 from pipeline.media.versions import tool_versions
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way
-from pipeline.shards.card import croissant_bytes, dataset_card
+from pipeline.shards.card import dataset_card
 from pipeline.shards.closed import committed_shards, read_entries
 from pipeline.shards.files import SUCCESS, read_rows, shard_files
 from pipeline.shards.image_card import image_card
 from pipeline.shards.sample_index import make_indexes, put_indexes, sweep_indexes
 
 WIDS_NAME, SIZES_NAME = "wids.json", "sizes.json"
-CARD_NAME, CROISSANT_NAME = "dataset_card.md", "croissant.json"
+CARD_NAME = "dataset_card.md"
 _MAY_COME_BACK = {Reason.OVER_QUOTA, Reason.OVER_CHANNEL_CAP, Reason.NOT_NEEDED}
 _NO_NEWS = ("created_at", "parent", "versions")
 """Keys of manifest.json that alone are no reason to rewrite it: the shards are the same."""
@@ -126,7 +126,6 @@ def _publish(
         SIZES_NAME: sizes_bytes(entries),
         **split_indexes(entries, name=str(whole["name"])),
         CARD_NAME: sealed(_card(store, whole, card).encode()),
-        CROISSANT_NAME: sealed(croissant_bytes(whole, entries, table, card)),
         MANIFEST_NAME: text,
     }
     put_indexes(store, scratch, made)
@@ -175,8 +174,9 @@ def given_head(document: Mapping[str, Any]) -> tuple[dict[str, Any], CardConfig]
     if document.get("kind") != IMAGE_KIND:
         counted.add("kind")
     head = {k: v for k, v in document.items() if k not in counted | {"card", "parent", "created_at", "removed"}}
+    card = document.get("card", {})
     try:
-        return head, CardConfig.model_validate(document.get("card", {}))
+        return head, CardConfig.model_validate({k: v for k, v in card.items() if k in CardConfig.model_fields})
     except ValidationError as error:
         raise DamagedFile(f"{MANIFEST_NAME}: card.{first_fault(CardConfig, error)}; restore the file") from None
 

@@ -26,7 +26,7 @@ _SORTED_BY = (
 _DOCUMENTS = {
     3: ("manifest.json",),
     2: ("run.json", "report/report.json"),
-    1: ("balance.json", "croissant.json", "batches/*.json", "generations/*.json", "retries/*.json", "removals/*.json"),
+    1: ("balance.json", "batches/*.json", "generations/*.json", "retries/*.json", "removals/*.json"),
     0: ("wids.json", "sizes.json", "shards/*/*.json"),
 }
 """JSON files by the depth to which their keys are facts of their own."""

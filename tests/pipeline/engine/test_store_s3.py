@@ -239,7 +239,7 @@ def test_a_run_into_a_bucket_killed_and_repeated_gives_the_bytes_of_a_disk_and_a
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout.split() == [f"{-signal.SIGKILL:d}"] * 2 + ["0"], done.stderr
     names = [str(p.relative_to(tmp_path)) for p in tmp_path.glob("shards/*/*")]
-    names += ["manifest.json", "manifest.parquet", "wids.json", "sizes.json", "croissant.json", "dataset_card.md"]
+    names += ["manifest.json", "manifest.parquet", "wids.json", "sizes.json", "dataset_card.md"]
     for name in names:
         assert store.read(name) == local.read(name), name
 

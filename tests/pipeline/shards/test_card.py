@@ -1,11 +1,10 @@
-"""The card and croissant.json: read by the libraries they are written for."""
+"""The card: read by the library it is written for."""
 
 import json
 import re
 import shutil
 from pathlib import Path
 
-import mlcroissant
 import pytest
 import yaml
 
@@ -15,7 +14,7 @@ from manifests.errors import ConfigError
 from manifests.settings import parse_config
 from manifests.shards import read_manifest
 from pipeline.config.shards import CardConfig
-from pipeline.shards.card import croissant_bytes, dataset_card
+from pipeline.shards.card import dataset_card
 
 
 @pytest.fixture(scope="module")
@@ -111,49 +110,13 @@ def test_the_cards_streaming_example_runs(made: Path, tmp_path: Path, monkeypatc
     assert first["txt"] == first["json"]["text"]
 
 
-def test_croissant_is_valid_and_its_records_read_back(made: Path, monkeypatch):
-    monkeypatch.chdir(made)
-    data_set = mlcroissant.Dataset(str(made / "croissant.json"))
-    assert not data_set.metadata.issues.errors and not data_set.metadata.issues.warnings
-    shards = list(data_set.records("shards"))
-    entries = json.loads((made / "wids.json").read_text())["shardlist"]
-    assert sorted(s["shards/url"].decode() for s in shards) == sorted(e["url"] for e in entries)
-    clips = list(data_set.records("clips"))
-    assert {c["clips/status"] for c in clips} == {b"success", b"failed_to_subsample"}
-    assert len(clips) == 15
-
-
-def test_croissant_covers_the_clips_media_and_does_not_grow_with_the_shards(made: Path):
-    head = json.loads((made / "manifest.json").read_text())
-    entries = read_manifest(str(made)).shards
-    few, many = (croissant_bytes(head, entries[:1] * n, b"", CardConfig(contact="a@hdvila.test")) for n in (1, 10_000))
-    assert len(many) - len(few) < 100 and len(many) < 50_000
-    sets = {s["@id"]: s for s in json.loads(many)["distribution"]}
-    assert {f"clips-{extension}" for extension in head["members"]} <= set(sets)
-    assert sets["clips-mp4"]["containedIn"] == {"@id": "shard-tars"} and sets["clips-mp4"]["includes"] == "*.mp4"
-
-
 def test_the_cards_names_are_written_as_they_are_and_its_keys_in_the_hubs_order(made: Path):
     head = json.loads((made / "manifest.json").read_text())
-    card = CardConfig(title="Überblick", contact="a@hdvila.test", creator="Größe e. V.")
+    text = dataset_card(head, CardConfig(title="Überblick", contact="a@hdvila.test"))
 
-    text, croissant = dataset_card(head, card), croissant_bytes(head, [], b"", card).decode()
-
-    assert "pretty_name: Überblick" in text and "Größe e. V." in croissant
+    assert "pretty_name: Überblick" in text
     keys = ["license", "pretty_name", "task_categories", "tags", "size_categories", "configs"]
     assert list(_front_matter(text)) == keys
-    assert croissant == json.dumps(json.loads(croissant), indent=2, ensure_ascii=False) + "\n"
-
-
-def test_croissant_gives_the_day_and_the_version_of_the_set(made: Path):
-    head = json.loads((made / "manifest.json").read_text()) | {
-        "created_at": "2026-03-04T05:06:07+00:00",
-        "generation": 4,
-    }
-
-    found = json.loads(croissant_bytes(head, [], b"", CardConfig(contact="a@hdvila.test")))
-
-    assert (found["datePublished"], found["version"], found["name"]) == ("2026-03-04", "1.4.0", head["name"])
 
 
 @pytest.mark.parametrize(("splits", "first"), [(["test", "train"], "train"), (["test", "val"], "test"), ([], "train")])

@@ -50,7 +50,7 @@ def grown(tmp_path: Path) -> Store:
 
 def published(folder: Path) -> dict[str, bytes | str]:
     """What a publish has written, but for the lineage of manifests."""
-    names = ["manifest.parquet", "wids.json", "sizes.json", "croissant.json", "dataset_card.md"]
+    names = ["manifest.parquet", "wids.json", "sizes.json", "dataset_card.md"]
     head = json.loads((folder / MANIFEST_NAME).read_bytes())
     found: dict[str, bytes | str] = {name: (folder / name).read_bytes() for name in names}
     found |= {f"index/{path.name}": path.read_bytes() for path in sorted((folder / "index").iterdir())}

@@ -35,7 +35,7 @@ def test_the_same_data_in_another_place_gives_the_same_files(tmp_path: Path):
     for name in ("a", "b"):
         a_data_set(tmp_path / name, n_videos=5)
     assert _shards(tmp_path / "a") == _shards(tmp_path / "b")
-    for file in ("manifest.json", "manifest.parquet", "wids.json", "sizes.json", "dataset_card.md", "croissant.json"):
+    for file in ("manifest.json", "manifest.parquet", "wids.json", "sizes.json", "dataset_card.md"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
@@ -133,7 +133,7 @@ def _run(folder: Path, fatal: int) -> subprocess.CompletedProcess[str]:
 
 
 def _products(folder: Path) -> dict[str, bytes]:
-    names = ("manifest.json", "manifest.parquet", "wids.json", "sizes.json", "dataset_card.md", "croissant.json")
+    names = ("manifest.json", "manifest.parquet", "wids.json", "sizes.json", "dataset_card.md")
     return {**_shards(folder), **{name: (folder / name).read_bytes() for name in names}}
 
 

@@ -33,6 +33,5 @@ files, inside, lock: the files of a folder or bucket, each whole or absent, none
     again; requests side by side. ranges: a file read by ranges
 parquet, seals, colour: Parquet with checksums, and that of strangers; documents with checksums; what the numbers of a
     frame mean
-hub: uploads of a folder to the Hugging Face hub
 reference: makes docs/reference.md from these tables
 """

@@ -9,6 +9,9 @@ from types import MappingProxyType
 
 PIPELINE: Mapping[str, str] = MappingProxyType(
     {
+        "remove --report": "removals/ keeps the ids and keys of each removal, and the command prints what it found",
+        "export --push": "upload the folder with huggingface_hub: `hf upload OWNER/NAME DIR`",
+        "export --public": "`hf upload` makes a repository public or private",
         "fsck": "`verify` reads every byte of a data set; `run` names what is lost of a run, or makes it again",
         "pause": "send the run SIGTERM: it stops with everything saved",
         "resume": "start the same `run` again: it goes on from what is committed",
@@ -27,6 +30,8 @@ TRAIN: Mapping[str, str] = MappingProxyType(
         "crossfit --finer": "leave out what does not fit: data.where of where.txt, or data.sample_weight of weight.txt",
         "eval --rerank": "`eval` ranks by the towers; SOHO and Visual Parsing match every pair with --matching",
         "check --workers": "check prints what one worker loads; a run has data.workers",
+        "export --push": "upload the folder with huggingface_hub: `hf upload OWNER/NAME DIR`",
+        "export --public": "`hf upload` makes a repository public or private",
     }
 )
 """Commands and options of hdvila-train that are gone: what to use instead."""

@@ -24,7 +24,7 @@ from train.commands.init import STARTS
 REPO = Path(__file__).resolve().parent.parent
 APPS = {"hdvila-pipeline": pipeline.cli.app, "hdvila-train": train.cli.app}
 NEEDS = re.compile(r"# needs (the net|the cluster|a browser|your videos|the published files)")
-AWAY = ("s3://", "--push", "--format onnx")
+AWAY = ("s3://", "hf upload", "--format onnx")
 """What a page names and no test has, a bucket and the hub, or what tests/train/exports makes at length."""
 EXPECTED = {"--require": 1}
 """Exit codes other than 0: a tiny data set falls short of 720 lines."""

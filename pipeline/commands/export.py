@@ -1,10 +1,9 @@
-"""`hdvila-pipeline export`: a finished data set in the forms that others read, and to the Hugging Face hub."""
+"""`hdvila-pipeline export`: a finished data set in the forms that others read, also on the Hugging Face hub."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,25 +44,21 @@ def export(
         list[str] | None,
         typer.Option("--licence", metavar="WORD", help="hf: only clips whose licence contains it; may be repeated."),
     ] = None,
-    push: Annotated[
-        str, typer.Option("--push", metavar="OWNER/NAME", help="hf: also upload it to the Hugging Face hub, privately.")
-    ] = "",
-    public: Annotated[bool, typer.Option("--public", help="With --push: for everyone to read.")] = False,
 ) -> None:
-    """Writes ids, spans and texts, or the clips for readers of others; a copy of a data set on the hub."""
+    """Writes ids, spans and texts, or the clips for readers of others."""
     from manifests.errors import UserError
     from pipeline.dataset.hub_folder import Choice
     from pipeline.engine.store.store import Store
     from pipeline.outdir.identity import open_directory
 
     form = format_ or (Format.HDVILA if exact is None else Format.WEBDATASET)
-    if form is not Format.HF and (media or licences or push or public):
-        raise UserError("--media, --licence, --push and --public are for --format hf")
+    if form is not Format.HF and (media or licences):
+        raise UserError("--media and --licence are for --format hf")
     if exact is not None and (form is Format.HDVILA or (form is Format.HF and not media)):
         raise UserError("--exact and --as-is are for clips; this export has none: give --format webdataset, or --media")
     source, store = open_directory(url), Store(out)
     if form is Format.HF:
-        _hf(source, store, Choice(media, exact is not False, tuple(licences or ())), push, public)
+        _hf(source, store, Choice(media, exact is not False, tuple(licences or ())))
     elif form is Format.WEBDATASET:
         _webdataset(source, store, exact=exact is not False)
     else:
@@ -103,24 +98,14 @@ def _say_hours(head: Mapping[str, Any], hours: float) -> None:
         )
 
 
-def _hf(source: Store, out: Store, choice: Choice, push: str, public: bool) -> None:
-    from manifests.errors import UserError
-    from manifests.hub import refuse_name
+def _hf(source: Store, out: Store, choice: Choice) -> None:
     from manifests.shards import read_manifest
-    from pipeline.dataset import pushes
     from pipeline.dataset.hub_folder import contents_of, facts_of, is_written, write_hub_folder
     from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way
-    from pipeline.shards.manifest import given_head
 
-    if push and not out.is_local:
-        raise UserError(f"--push uploads a folder of this machine; {out.url} is not one: give --out FOLDER")
-    if push:
-        refuse_name(push)
     refuse_while_under_way(source, read_tombstones(source))
     manifest = read_manifest(source.url, **dict(source.options))
     contents = contents_of(source, manifest, choice)
-    if push:
-        pushes.refuse_push(source, push, given_head(manifest.head)[1], contents, choice)
     facts = facts_of(manifest, contents, choice)
     if not is_written(out, facts):
         if choice.media and choice.exact:
@@ -128,5 +113,3 @@ def _hf(source: Store, out: Store, choice: Choice, push: str, public: bool) -> N
         write_hub_folder(source, manifest, out, contents, choice)
     what = "clips" if choice.media else "ids, spans and texts, no media"
     print(f"{out.url}: {facts['n_clips']} clips of {facts['n_videos']} videos ({what}); load_dataset reads the folder")
-    if push:
-        print("\n".join(pushes.push(source, Path(out.root), push, facts, public=public)))

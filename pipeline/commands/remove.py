@@ -17,17 +17,12 @@ def remove(
         bool,
         typer.Option("--purge", help="Keep only salted hashes of them; erase all words of videos that say a sentence."),
     ] = False,
-    report: Annotated[
-        str, typer.Option(help="A folder or url for the answer to who asked: what was found where, and what is left.")
-    ] = "",
 ) -> None:
     """Takes videos, channels or sentences out of finished shards and the manifest, and leaves tombstones."""
     from manifests.errors import UserError
     from manifests.exits import NothingMatched, Unresolved
-    from pipeline.dataset.answer import write_answer
     from pipeline.dataset.remove import meant_by
     from pipeline.dataset.remove import remove as remove_ids
-    from pipeline.engine.store.store import Store
     from pipeline.outdir.identity import open_directory
     from pipeline.outdir.named import CURE, Named, read_named, resolve
     from pipeline.outdir.sayings import read_sayings
@@ -53,11 +48,6 @@ def remove(
         print(f"not in this data set, kept out from now on: {', '.join(done.unknown)}")
     if done.n_purged or purge:
         print(f"{done.n_purged} table rows emptied")
-    if report:
-        page = write_answer(Store(report), url, [line for line in lines if line.strip()], done, purged=purge)
-        print(f"the answer, for who asked: {page}")
-    if done.pushes:
-        print(f"the hub has copies; the next export --push deletes there what was removed: {'; '.join(done.pushes)}")
     if done.record:
         print(f"ids and keys, for copies, exports and merges elsewhere: {url.rstrip('/')}/{done.record}")
     if named.open:

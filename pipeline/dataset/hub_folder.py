@@ -30,13 +30,14 @@ from manifests.sample import read_sample
 from manifests.shards import Manifest, ShardEntry, counts_of, member_offsets
 from pipeline.dataset.exact import join_clips
 from pipeline.dataset.hub_card import Contents, hub_card, licence_page, named_licences
-from pipeline.dataset.pushes import DATA
 from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.shards.files import SUCCESS, entry_of, pieces_of, read_rows
 from pipeline.shards.manifest import given_head
 
 FACTS_NAME, CARD_NAME, LICENCES_NAME = "hdvila.json", "README.md", "LICENSE.md"
+DATA = "data"
+"""Folder with all that is not about the export."""
 ROWS_A_FILE = 500_000
 """Clips in a Parquet file, about 60 MB of it."""
 

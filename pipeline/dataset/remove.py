@@ -30,7 +30,6 @@ from pipeline.crawl.grown import forget_videos
 from pipeline.dataset.embedded import forget_embedded, move_heads
 from pipeline.dataset.holders import channels_among, find_holders
 from pipeline.dataset.purge import purge as purge_tables
-from pipeline.dataset.pushes import lines_of, read_pushes
 from pipeline.dataset.reach import reached_by
 from pipeline.dataset.records import found_by_address, hash_records, write_record
 from pipeline.dataset.withdraw import withdraw
@@ -69,15 +68,6 @@ class Removal:
     """Of `videos`, those that were not asked for: they are the same film as one that was."""
     clips: tuple[str, ...] = ()
     """Ids of the clips here that say one of the given sentences."""
-    keys: tuple[str, ...] = ()
-    """Of the samples that were in shards."""
-    shards: tuple[str, ...] = ()
-    """Urls of the shards that held something of it."""
-    manifests: tuple[str, ...] = ()
-    """SHA-256 of the manifests that were published before, by which copies are known and training runs name theirs."""
-    manifest_after: str = ""
-    pushes: tuple[str, ...] = ()
-    """A line for each push of this data set to the Hugging Face hub, which may hold it."""
 
 
 def meant_by(named: Named, store: Store) -> Tombstones:
@@ -141,11 +131,6 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
             record=record,
             repeats=tuple(sorted({id_of.get(name, name) for name in repeats} - ids.videos)),
             clips=tuple(sorted(clips)),
-            keys=tuple(sorted(holders.keys)),
-            shards=tuple(sorted(holders.shards)),
-            manifests=manifests,
-            manifest_after=max(_published(store), default=""),
-            pushes=tuple(lines_of(read_pushes(store))),
         )
 
 

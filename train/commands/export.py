@@ -16,22 +16,13 @@ def export(
         Literal["auto", "onnx"],
         typer.Option("--format", help="auto: with code for AutoModel (of an HD-VILA); onnx: and both towers as ONNX."),
     ] = "auto",
-    push: Annotated[
-        str, typer.Option("--push", metavar="OWNER/NAME", help="Also upload it to the Hugging Face hub, privately.")
-    ] = "",
-    public: Annotated[bool, typer.Option("--public", help="With --push: for everyone to read.")] = False,
 ) -> None:
     """Writes model.safetensors, config.json, tokenizer and model card; averaged weights if the run kept them."""
-    from manifests import hub
     from train.exports.export import export_run, use_of
     from train.loop.bucket import at_hand
 
     if form == "onnx":
         import onnx  # noqa: F401  (that it is installed is to be known before the work)
         import onnxscript  # noqa: F401
-    if push:
-        hub.refuse_name(push)
     checkpoint = export_run(at_hand(run, best=best), out, best=best, onnx=form == "onnx")
     typer.echo(f"{out}: exported from {checkpoint}; {use_of(out)}")
-    if push:
-        typer.echo(f"uploaded to {hub.push(out, push, public=public).address}")

@@ -14,7 +14,6 @@ import train
 from hdvila_testing.drawn_set import a_tree
 from manifests.errors import UserError
 from manifests.settings import parse_config
-from tests.hub_stand_in import hub_stand_in
 from tests.train.model_cases import small_batch, small_config, small_model
 from train.cli import app
 from train.config import TrainConfig
@@ -111,16 +110,11 @@ def test_the_same_weights_are_the_same_published_file(tmp_path: Path) -> None:
     assert torch.load(tmp_path / "one.bin")["x"].dtype == torch.float32
 
 
-def test_a_run_is_exported_by_the_command_uploaded_and_used(
-    drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_is_exported_by_the_command_and_used(drawn: Path, tmp_path: Path) -> None:
     tree = a_tree(drawn, tmp_path / "run")
     fit(parse_config(TrainConfig, tree, source="test"), process_from_environment("cpu"), StopRequest())
-    with hub_stand_in(monkeypatch) as hub:
-        done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), str(tmp_path / "out"), "--push", "me/it"])
+    done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
-    assert f"uploaded to {hub.url}/me/it" in done.output and hub.private["me/it"]
-    assert hub.files["me/it"].keys() == {path.name for path in (tmp_path / "out").iterdir()}
     model = train.load(tmp_path / "out")
     assert f'train.load("{tmp_path / "out"}").embed_text([' in done.output
     text = model.embed_text(["a red square moves right", "a blue bar moves left"])

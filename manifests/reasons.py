@@ -136,11 +136,9 @@ class Reason(StrEnum):
     NO_CAPTION_OF_IMAGE = "no_caption_of_image"
     DUPLICATE_IMAGE = "duplicate_image"
     # judged by a model
-    LOW_MATCH = "low_match"
     # balance: left out, nothing wrong
     OVER_QUOTA = "over_quota"
     OVER_CHANNEL_CAP = "over_channel_cap"
-    OVER_CONCEPT_CAP = "over_concept_cap"
     NOT_NEEDED = "not_needed"
     # the machine
     KILLED_WORKER = "killed_worker"
@@ -299,10 +297,8 @@ FACTS: dict[Reason, _Fact] = {
     Reason.IMAGE_TOO_LARGE: _Fact(NEVER, "the picture file is too large to be opened safely"),
     Reason.NO_CAPTION_OF_IMAGE: _Fact(NEVER, "the picture has no caption"),
     Reason.DUPLICATE_IMAGE: _Fact(NEVER, "a copy of a picture already in the data set"),
-    Reason.LOW_MATCH: _Fact(NEVER, "its sentence does not fit what it shows, as a trained model judges"),
     Reason.OVER_QUOTA: _Fact(NEVER, "its category is full"),
     Reason.OVER_CHANNEL_CAP: _Fact(NEVER, "its channel already has its share of the category"),
-    Reason.OVER_CONCEPT_CAP: _Fact(NEVER, "enough other clips mean the same"),
     Reason.NOT_NEEDED: _Fact(NEVER, "in the reserve: its media was not needed"),
     Reason.KILLED_WORKER: _Fact(NEVER, "three workers died while working on it, or two runs with executor `local`"),
     Reason.OVER_MEMORY: _Fact(NEVER, "exceeded the memory limit twice"),

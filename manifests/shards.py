@@ -296,7 +296,6 @@ _HEAD_TYPES = {
     "totals": dict,
     "splits": dict,
     "balance": dict,
-    "chosen": dict,
     "funnel": dict,
     "made_by": dict,
     "removed": dict,

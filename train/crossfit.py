@@ -2,7 +2,7 @@
 
     OUT/half-0, OUT/half-1   their runs, as of `hdvila-train fit`
     OUT/by-0, OUT/by-1       what each makes of the half that it did not see, as of `hdvila-train embed`
-    OUT/scores               the scores of both, for data.scores and `hdvila-pipeline reshard --scores`
+    OUT/scores               the scores of both, for data.scores
     OUT/where.txt            which samples fit, as a data.where
     OUT/weight.txt           the probability that a sample fits, as a data.sample_weight
     OUT/crossfit.json        how that was found; written last

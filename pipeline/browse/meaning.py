@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from manifests.embeddings import EMBEDDINGS, HEAD, read_head
 from manifests.errors import UserError, storage_errors
@@ -23,9 +24,9 @@ from manifests.parquet import damage_named, open_parquet
 from pipeline.browse.rows import Row, Rows
 from pipeline.browse.rows_file import RowsFile
 from pipeline.engine.store.store import Store
-from pipeline.likeness.meaning import Vectors, unit
 from pipeline.query.statements import run
 
+Vectors = NDArray[np.float32]
 TOWER, WORDS = "text.onnx", "text.tokenizer.json"
 MOST_NEAR = 48
 MOST_EXACT = 50_000
@@ -207,3 +208,9 @@ def _needed() -> Iterator[None]:
         yield
     except ImportError as error:
         raise UserError(f"a search by meaning {why(error)}") from None
+
+
+def unit(vectors: NDArray[np.floating]) -> Vectors:
+    """[n, D] with length 1."""
+    values = vectors.astype(np.float32)
+    return np.asarray(values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-6), np.float32)

@@ -17,37 +17,17 @@ def reshard(
     val: Annotated[float, typer.Option(help="With --split-by: share held out for validation.")] = 0.02,
     test: Annotated[float, typer.Option(help="With --split-by: share held out for testing.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed for spreading samples over shards and for drawing splits.")] = 0,
-    where: Annotated[
-        str, typer.Option(help="Which samples to keep, as data.where of a training: 'match > -4' with --scores.")
-    ] = "",
-    scores: Annotated[
-        str, typer.Option(help="Folder of `hdvila-train embed` or `crossfit`, whose scores --where can name.")
-    ] = "",
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Balance what is left otherwise than the data set was: --set balance.total=100."),
-    ] = None,
 ) -> None:
-    """Copies a data set into shards of another size, or with other splits; samples stay the same byte for byte.
-
-    With --where or --set only some of them, and what is left is balanced again, its splits too.
-    """
+    """Copies a data set into shards of another size, or with other splits; samples stay the same byte for byte."""
     from manifests.settings import parse_config
-    from manifests.shards import read_manifest
     from pipeline.config.shards import ShardsConfig
-    from pipeline.dataset.choose import choice_of, split_of
     from pipeline.dataset.reshard import reshard as reshard_data_set
     from pipeline.engine.store.store import Store
     from pipeline.outdir.identity import open_directory
 
-    source = open_directory(url)
-    old = read_manifest(source.url, **dict(source.options))
-    choice = choice_of(old, where, scores, overrides or [])
-    drawn = split_of(old) if choice and not split_by else {}
-    split = {"by": split_by or "channel", "val": val, "test": test, **drawn}
+    split = {"by": split_by or "channel", "val": val, "test": test}
     tree = {"max_bytes": max_bytes, "max_samples": max_samples, "split": split}
     config = parse_config(ShardsConfig, tree, source="reshard")
-    redraw = bool(split_by or drawn)
-    manifest = reshard_data_set(source, Store(out), config, seed=seed, redraw=redraw, choice=choice)
+    manifest = reshard_data_set(open_directory(url), Store(out), config, seed=seed, redraw=bool(split_by))
     totals = manifest.head["totals"]
     print(f"{out}: {totals['samples']} samples in {totals['shards']} shards, {totals['hours']:.2f} hours")

@@ -12,15 +12,13 @@ from manifests.errors import UserError
 from manifests.parquet import open_parquet, parquet_bytes
 from manifests.shards import MANIFEST_NAME
 from pipeline.engine.store.store import Store
-from pipeline.report.concepts import CONCEPTS_NAME
 from pipeline.shards.closed import read_entries
 
 
 def forget_embedded(store: Store, urls: Collection[str], keys: Collection[str]) -> None:
     """Takes the rows of these samples out of the tables of these shards. A table that can't be read is deleted: it may
-    hold them, and `embed` makes it again. So is the list of concepts, which names samples.
+    hold them, and `embed` makes it again.
     """
-    store.delete(CONCEPTS_NAME)
     gone = pa.array(sorted(keys), pa.string())
     for model in store.folders(EMBEDDINGS):
         for entry in read_entries(store):

@@ -13,9 +13,7 @@ from manifests.lock import RunLock
 from manifests.parquet import read_parquet
 from manifests.schema import SELECTION
 from manifests.shards import Manifest, ShardEntry, read_manifest
-from pipeline.balance.result import BALANCE_NAME
 from pipeline.config.shards import ShardsConfig
-from pipeline.dataset.choose import Choice, choose, put_concepts
 from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way, write_tombstones
@@ -31,16 +29,8 @@ from pipeline.shards.stage import in_shard_order
 MAX_VIDEOS = 200_000_000
 
 
-def reshard(
-    source: Store,
-    out: Store,
-    config: ShardsConfig,
-    *,
-    seed: int = 0,
-    redraw: bool = False,
-    choice: Choice | None = None,
-) -> Manifest:
-    """Writes the samples of `source` to `out` in shards of another size; with a `choice`, those that it leaves.
+def reshard(source: Store, out: Store, config: ShardsConfig, *, seed: int = 0, redraw: bool = False) -> Manifest:
+    """Writes the samples of `source` to `out` in shards of another size.
 
     Each sample keeps its split unless `redraw`; then splits are drawn by `config.split` and the seed. Raises UserError
     if `source` is not a finished data set or `out` has one already.
@@ -56,7 +46,6 @@ def reshard(
             video_id = piece.row["video_id"]
             pieces.setdefault(video_id, []).append(piece)
             splits[video_id] = entry.split
-    chosen = choose(source, manifest, pieces, choice, seed) if choice else None
     groups = _groups(source)
     videos = PlanVideos.of(_plan_video(video_id, same, groups, source.url) for video_id, same in pieces.items())
     placed = Placed() if redraw else _placed(videos, splits)
@@ -65,12 +54,7 @@ def reshard(
         write_tombstones(out, tombstones)
         entries = [_make(shard, pieces, out, seed) for shard in counted(plan, len(plan), "reshard")]
         head, card = given_head(manifest.head)
-        facts = chosen.facts() if chosen else {}
-        if chosen:
-            out.write_json(BALANCE_NAME, chosen.result.document())
-        made = publish(out, entries, {**head, **facts, "resharded_from": manifest.sha256}, card)
-        if chosen and chosen.concepts:
-            put_concepts(out, chosen, pieces, entries)
+        made = publish(out, entries, {**head, "resharded_from": manifest.sha256}, card)
         write_first_report(out)
         return made
 

@@ -40,7 +40,6 @@ from pipeline.report.charts import (
     nice_top,
 )
 from pipeline.report.clips import DRAWN
-from pipeline.report.concepts import read_concepts
 from pipeline.report.data import ReportData, largest_channels, read_report_data
 from pipeline.report.facts import ClipFacts, read_facts
 from pipeline.report.samples import view_samples
@@ -49,7 +48,6 @@ from pipeline.report.tally import N, Values
 from pipeline.report.templates import environment
 from pipeline.report.verdict import ENOUGH, before_publishing, requirements
 from pipeline.shards.by_split import splits_of
-from pipeline.shards.card import left_out_rows
 
 MOST_SOURCES = 60
 HD_VILA_SECONDS, HD_VILA_WORDS = 13.4, 32.5
@@ -81,7 +79,6 @@ class ChannelRow:
 
 PARTS = (
     ("balance", "Balance"),
-    ("chosen", "Chosen"),
     ("splits", "Splits"),
     ("short", "What could not be filled"),
     ("funnel", "Funnel"),
@@ -161,10 +158,9 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None, *, is
     pictures = drawn([*charts(data, facts), *([of_channels] if of_channels else [])])
     balance = data.balance
     splits = splits_of(data.manifest)
-    left_out = left_out_rows(data.manifest)
-    has_run = not data.manifest or data.funnel.videos.candidates > 0 or (balance is not None and not left_out[1])
+    has_run = not data.manifest or data.funnel.videos.candidates > 0 or balance is not None
     review = read_review(store)
-    empty = {"splits": not splits, "chosen": not left_out[1], "review": review is None}
+    empty = {"splits": not splits, "review": review is None}
     empty["generations"] = len(data.generations) < 2
     empty |= dict.fromkeys(OF_A_RUN, not has_run)
     return (
@@ -183,8 +179,6 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None, *, is
             verdict=[*requirements(data, audit)],
             publishing=[*before_publishing(data, audit)],
             parts=[part for part in PARTS if not empty.get(part[0])],
-            left_out=left_out,
-            concepts=read_concepts(store),
             splits=splits,
             result=review,
             style=Markup(style),

@@ -54,7 +54,6 @@ def dataset_card(head: Mapping[str, Any], card: CardConfig, review: Review | Non
         "## Categories",
         markdown_table(("category", "clips", "share", *splits_of(head)), category_rows(head)),
         *(f"{sentence[0].upper()}{sentence[1:]}." for sentence in lacking(head)),
-        *_chosen(head),
         *reviewed(review),
         "## A sample",
         "A sample is a run of members `<video_id>_<number>.<extension>` in a tar.",
@@ -78,32 +77,6 @@ def reviewed(review: Review | None) -> list[str]:
         f"blindly, on {review.at[:10]} (manifest of {review.manifest_created_at or 'an unknown day'}). Shares in %, "
         "with 95 % intervals (Wilson).",
         markdown_table(("category", "judged", *verdicts), rows),
-    ]
-
-
-def left_out_rows(head: Mapping[str, Any]) -> tuple[list[str], list[list[object]]]:
-    """(reasons, rows) of clips that a choice among a data set's samples left out: category, kept, one for each reason;
-    no rows for a data set that holds all.
-    """
-    left_out = head.get("chosen", {}).get("left_out", {})
-    reasons = sorted({reason for counts in left_out.values() for reason in counts} - {"kept"})
-    return reasons, [
-        [category_name(int(i)), *(counts.get(reason, 0) for reason in ("kept", *reasons))]
-        for i, counts in left_out.items()
-    ]
-
-
-def _chosen(head: Mapping[str, Any]) -> list[str]:
-    reasons, rows = left_out_rows(head)
-    if not rows:
-        return []
-    chosen = head["chosen"]
-    by = f", by scores of the model {chosen['model'][:12]}" if chosen["model"] else ""
-    where = f"Clips for which `{chosen['where']}` holds{by}. " if chosen["where"] else ""
-    return [
-        "## Chosen among more",
-        f"{where}What was left is balanced again; what was left out has its reason in `shards/*/*.parquet`.",
-        markdown_table(("category", "kept", *reasons), rows),
     ]
 
 

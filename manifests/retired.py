@@ -11,7 +11,7 @@ PIPELINE: Mapping[str, str] = MappingProxyType(
     {
         "reshard --where": "choose when training: data.where takes the same expression",
         "reshard --scores": "choose when training: data.scores names the folder, data.where the score",
-        "reshard --set": "choose when training: data.where and data.sample_weight; another balance is another run with --redo balance",
+        "reshard --set": "choose when training: data.where, data.sample_weight; or run again with --redo balance",
         "remove --report": "removals/ keeps the ids and keys of each removal, and the command prints what it found",
         "export --push": "upload the folder with huggingface_hub: `hf upload OWNER/NAME DIR`",
         "export --public": "`hf upload` makes a repository public or private",

@@ -13,7 +13,7 @@ from pydantic import SerializeAsAny, model_validator
 
 from manifests.plugins import names_in, package_of
 from manifests.settings import Section, one_of
-from train.data.registry import VIEWS, view_names
+from train.data.registry import VIEWS
 from train.models.base import ModelSection
 from train.models.registry import MODELS, kind_named, kind_of, parse_section, sections
 from train.objectives import active, objective_section, parse_objective
@@ -102,8 +102,6 @@ class TrainConfig(Sections):
         kind.refuse(model, weights)
         has_towers, answers = "contrastive" in kind.objectives, "answers" in weights
         self._asks_possible(answers and has_towers, has_towers and not answers)
-        if self.data.view not in view_names():
-            raise ValueError(f"data.view: {self.data.view} is not one of {', '.join(view_names())}")
         self._groups_exist(kind.groups)
         self.plugins.clear()
         self.plugins.update(self._plugins())

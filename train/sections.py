@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import field_validator
 
 from manifests.settings import Section, identity, operational
+from train.data.registry import view_names
 
 
 class DataConfig(Section):
@@ -111,6 +112,13 @@ class DataConfig(Section):
     storage_options: dict[str, Any] = operational(
         dict, doc="fsspec options (endpoint, profile …); keep secrets in the environment instead"
     )
+
+    @field_validator("view")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in view_names():
+            raise ValueError(f"{name} is not one of {', '.join(view_names())}")
+        return name
 
 
 class OptimConfig(Section):

@@ -49,10 +49,6 @@ class ListsConfig(Section):
     texts: tuple[str, ...] = identity(
         (), doc="files of {clip_id, text}, as HD-VILA-100M has them: the texts of a list's clips"
     )
-    transcripts: bool = identity(
-        False,
-        doc="for videos of the site whose clips come with texts, fetch captions too: KEY.json then has the words said",
-    )
     caption_language: str = identity("en", doc="language of captions whose row states none")
 
     @field_validator("columns")

@@ -190,7 +190,7 @@ class Extractor:
 
     def look_at(self, video_id: str, wanted_category_id: int, *, has_texts: bool = False) -> FoundVideo | Failure:
         """Extracts a video, or says why not. With texts for its clips it needs no captions. Raises StopRun."""
-        rules = self._rules(captions=self._wants_captions(has_texts))
+        rules = self._rules(captions=not has_texts)
         attempt = partial(self._attempt, video_id, wanted_category_id, has_texts)
         try:
             return self._asking.ask(video_id, attempt, rules)
@@ -211,18 +211,13 @@ class Extractor:
         choice = self._verdict(info, session, wanted_category_id, has_texts)
         if isinstance(choice, Failure):
             return choice
-        captions = self._captions(site, info, session) if self._wants_captions(has_texts) else []
+        captions = [] if has_texts else self._captions(site, info, session)
         if isinstance(captions, Failure):
-            if not has_texts or captions.reason.class_ is ReasonClass.LATER:
-                return captions
-            captions = []
+            return captions
         missing = {track.kind for track in self._tracks(info)} - {row["kind"] for row in captions}
         flags = (WITHOUT_MANUAL,) if captions and "manual" in missing else ()
         self._polite.keep_look(video_id, FreshLook.of(info, choice, turn.identity, turn.clients))
         return FoundVideo(info, captions, turn.identity.name, session.made_for_kids, choice.audio, flags)
-
-    def _wants_captions(self, has_texts: bool) -> bool:
-        return not has_texts or self._config.lists.transcripts
 
     def _verdict(self, info: Info, session: Session, wanted_category_id: int, has_texts: bool) -> Choice | Failure:
         """What to fetch of an extracted video, or why it is rejected; certain reasons are checked before doubtful

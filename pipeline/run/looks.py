@@ -156,8 +156,8 @@ def size_of(config: RunConfig) -> Size | None:
 
 
 def _have_texts(heads: Sequence[Head], lists: ListsConfig) -> bool:
-    """Whether lists bring all texts, and captions are not wanted beside them."""
-    return not lists.transcripts and (bool(lists.texts) or all(head.has_texts for head in heads))
+    """Whether lists bring all texts."""
+    return bool(lists.texts) or all(head.has_texts for head in heads)
 
 
 def _planned_looks(config: RunConfig, candidates_a_video: float, cost: dict[str, float]) -> dict[int, int]:

@@ -3,9 +3,8 @@
 A form says which of a file's columns are ours. A new one is a line here: `init` then knows it by name too.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 from pipeline.config.sources import COLUMNS
 
@@ -26,11 +25,6 @@ class Form:
     def fits(self, names: Collection[str]) -> bool:
         """Whether a file with these columns has this form."""
         return all(name in names for name in self.theirs)
-
-    def likeness(self, names: Collection[str]) -> float:
-        """How near the names of a file's columns come to its own, 0 to 1."""
-        best = (max((_alike(own, name) for name in names), default=0.0) for own in self.theirs)
-        return sum(best) / len(self.theirs)
 
 
 FORMS = (
@@ -53,12 +47,3 @@ def form_of(names: Collection[str]) -> Form | None:
     own = {name: name for name in COLUMNS if name in names}
     found = next((form for form in FORMS if form.fits(names)), None)
     return found or (Form("our own columns", own) if "url" in own or "id" in own else None)
-
-
-def nearest(names: Sequence[str], n: int) -> list[Form]:
-    """The published forms that come nearest to a file's columns, the nearest first."""
-    return sorted(FORMS, key=lambda form: -form.likeness(names))[:n]
-
-
-def _alike(own: str, name: str) -> float:
-    return SequenceMatcher(None, own.casefold(), name.casefold()).ratio()

@@ -21,7 +21,7 @@ from manifests.errors import UserError
 from manifests.origin import is_of_site, video_id_of
 from pipeline.config.sources import ListsConfig
 from pipeline.crawl.sources import Listed
-from pipeline.crawl.sources.forms import Form, form_of, nearest
+from pipeline.crawl.sources.forms import FORMS, Form, form_of
 from pipeline.crawl.sources.set_aside import Row, SetAside, rows_set_aside
 from pipeline.crawl.sources.spans import as_json, joined, named_clip, spans_of, text_of, value_of, with_texts
 from pipeline.crawl.sources.tables import UNNAMED, TableRow, opened, parquet_rows, read_rows, rows_in
@@ -36,7 +36,6 @@ HEAD_ROWS, HEAD_BYTES = 5_000, 4 * 1024**2
 """A file is judged by its first rows, before a run and for each part."""
 MOST_BAD = 0.5
 """Of these rows: a file with a larger share that name no video is not understood."""
-N_READINGS = 3
 SHOWN_CHARACTERS = 64
 
 
@@ -91,7 +90,7 @@ class Head:
 
 
 def read_head(file: str, config: ListsConfig) -> Head:
-    """Judges a list. UserError if it cannot be read, or is not understood: with the readings that come nearest."""
+    """Judges a list. UserError if it cannot be read, or is not understood."""
     with opened(file) as (stream, raw):
         rows, n_bytes, is_whole = _first_rows(rows_in(stream, file))
         n_rows = len(rows) if is_whole else parquet_rows(stream, file)
@@ -155,22 +154,17 @@ def _form(file: str, names: Sequence[str], rows: Sequence[TableRow | str], confi
 
 
 def _not_understood(file: str, what: str, names: Sequence[str], rows: Sequence[TableRow | str]) -> UserError:
-    """The error, with the columns that hold ids or addresses and the published forms that come nearest."""
+    """The error, with the column that holds ids or addresses, if any does, and the forms that are known."""
     some = [row for row in rows[:100] if isinstance(row, dict)]
     told = {name: sum(_name(row.get(name), "")[0] != "" for row in some) for name in names}
-    by_value = [name for name in sorted(names, key=lambda name: -told[name]) if told[name] > MOST_BAD * len(some)]
-    readings = [f"crawl.lists.columns: {{url: {name}}}, whose cells look like videos" for name in by_value[:1]]
-    for form in nearest(names, N_READINGS - len(readings)):
-        lacking = [name for name in form.theirs if name not in names]
-        readings.append(
-            f"{form.name}: {', '.join(form.theirs)}" + (f" (not there: {', '.join(lacking)})" * bool(lacking))
-        )
-    columns = plain(", ".join(names))[:200] or "none"
+    best = max(told, key=lambda name: told[name], default="")
+    likely = best if told.get(best, 0) > MOST_BAD * len(some) else ""
+    hint = f" The cells of {likely!r} look like videos." if likely else ""
+    shown = plain(", ".join(names))[:200] or "none"
     return UserError(
-        f"{file}: is not understood as a list of videos: {what}. Its columns: {columns}. The nearest readings:\n  "
-        + "\n  ".join(readings)
-        + "\nSay which of its columns are which: crawl.lists.columns: {id: …, url: …, start: …, end: …, clips: …, "
-        "caption: …}"
+        f"{file}: is not understood as a list of videos: {what}. Its columns: {shown}.{hint} Say which of its columns "
+        f"are which: crawl.lists.columns: {{id: …, url: {likely or '…'}, start: …, end: …, clips: …, caption: …}}; "
+        f"known by their columns are the lists of {', '.join(form.name for form in FORMS)}"
     )
 
 

@@ -54,16 +54,6 @@ def test_the_videos_of_a_published_list_are_asked_of_the_site(form: str, tmp_pat
     assert given == (dict.fromkeys((good, silent), "given") if has_texts else {})
 
 
-def test_the_words_said_come_beside_given_texts_if_wanted(tmp_path: Path) -> None:
-    with MiniYouTube(one_of_each(BEHAVIOURS), draw="lazily") as site:
-        good, silent, private = ids_of(site)
-        road = crawled(site, tmp_path, publish("panda-70m", [good, silent, private], tmp_path), transcripts=True)
-
-    assert set(road.kept) == {good, silent}
-    assert {row["video_id"] for row in road.store.read_table("captions").to_pylist()} == {good}
-    assert {row["video_id"] for row in road.store.read_table("transcripts").to_pylist()} == {silent}
-
-
 def test_with_given_texts_the_api_decides_nothing_by_captions(tmp_path: Path) -> None:
     with MiniYouTube(one_of_each(BEHAVIOURS), draw="lazily") as site:
         _, silent, _ = ids_of(site)

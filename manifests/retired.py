@@ -41,6 +41,7 @@ TRAIN: Mapping[str, str] = MappingProxyType(
 
 SETTINGS: Mapping[str, str] = MappingProxyType(
     {
+        "crawl.opt_out_alike": "name an altered copy by its own id: tombstones keep ids, addresses, hashes of files",
         "shards.card.creator": "say it in shards.card.citation or shards.card.description",
         "optim.ema_decay": "a schedule that ends at a rate of zero (optim.schedule: linear, cosine)",
         "optim.layer_decay": "optim.lr_scale takes a factor by pattern of names",

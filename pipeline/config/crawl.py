@@ -197,10 +197,6 @@ class CrawlConfig(Section):
     opt_out: tuple[str, ...] = operational(
         (), doc="files or urls that list ids of videos and channels whose owners asked to be left out"
     )
-
-    opt_out_alike: Literal["list", "drop"] = operational(
-        "list", doc="what shows or says what a removed video did: list it for a person (removals/due.txt), or drop it"
-    )
     fetch_time_limit_s: float = operational(3600.0, gt=0, doc="wall-clock limit for one video's media, seconds")
     retry_wait_s: float = operational(
         5.0, ge=0, doc="wait before the second attempt at a video, seconds; doubled for each further one"

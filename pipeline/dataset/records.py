@@ -16,7 +16,6 @@ from typing import Any
 
 from manifests.shards import RECORDS
 from pipeline.engine.store.store import Store
-from pipeline.likeness.removed import read_signatures, write_signatures
 from pipeline.outdir.tombstones import REMOVED, Tombstones, hash_of_text, hashed, is_pseudonym
 
 
@@ -44,7 +43,7 @@ def found_by_address(store: Store, urls: Collection[str], salt: str) -> frozense
 
 
 def hash_records(store: Store, purged: Tombstones, salt: str) -> None:
-    """Puts salted hashes in the place of these names, in all records and in the file of signatures."""
+    """Puts salted hashes in the place of these names, in all records."""
     for name in store.names(RECORDS):
         if not name.endswith(".json"):
             continue
@@ -71,8 +70,6 @@ def hash_records(store: Store, purged: Tombstones, salt: str) -> None:
         }
         if new != record:
             store.write_json(f"{RECORDS}/{name}", {**new, "salt": salt})
-    names = {f"video {name}": str(hashed("video", name, salt)) for name in purged.videos}
-    write_signatures(store, [read_signatures(store)], names)
 
 
 def _hashed(names: Iterable[str], kind: str, purged: Collection[str], salt: str) -> list[str]:

@@ -17,7 +17,7 @@ no gap.
 """
 
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,6 @@ from pipeline.dataset.records import found_by_address, hash_records, write_recor
 from pipeline.dataset.withdraw import withdraw
 from pipeline.engine.run.progress import counted
 from pipeline.engine.store.store import Store
-from pipeline.likeness.removed import read_signatures, signatures_of, write_signatures
 from pipeline.media.packs import index_pack
 from pipeline.outdir.due import settle_due
 from pipeline.outdir.named import Named
@@ -95,7 +94,6 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
         id_of = {name: video_id for video_id, name in names.items()}
         meant = tuple(sorted({id_of.get(name, name) for name in holders.videos}))
         write_tombstones(store, tombstones.joined(Tombstones(under_way=True)))
-        _keep_signatures(store, {video_id: f"video {video_id}" for video_id in meant}, salt, before.under_way)
         record = write_record(store, ids, meant, holders.keys, salt, purged=purge) if holders.keys or purge else ""
         manifests = _published(store) if holders.keys else ()
         forget_embedded(store, holders.shards, holders.keys)
@@ -143,13 +141,6 @@ def _write_report_anew(store: Store) -> None:
 def _published(store: Store) -> tuple[str, ...]:
     """SHA-256 of the manifests that are kept here by their hashes, the current one among them."""
     return tuple(name.removesuffix(".json") for name in store.names(PUBLISHED) if name.endswith(".json"))
-
-
-def _keep_signatures(store: Store, names: Mapping[str, str], salt: str, is_again: bool) -> None:
-    """`is_again`: a removal was interrupted, and what it noted counts more than what it left of the rows."""
-    if names and (new := signatures_of(store, names, salt)).num_rows:
-        noted = read_signatures(store)
-        write_signatures(store, [new, noted] if is_again else [noted, new])
 
 
 def _remove_from_shards(

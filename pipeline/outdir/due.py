@@ -1,7 +1,6 @@
-"""What a person has to take out, or to look at: `removals/due.txt`, written by each run, a line each.
+"""What a person has to take out: `removals/due.txt`, written by each run, a line each.
 
 video dQw4w9WgXcQ                    in finished shards, and asked to be left out since: `remove --ids` takes it out
-# video film-3: like `video film-0`  shows or says what a removed video did: for a person to judge
 
 Beside it `removals/gone.txt`, by `recheck`: what is gone at the site, in the form that `remove --ids` reads; and while
 that is not finished, `recheck.json`: how far it came.
@@ -18,37 +17,29 @@ from pipeline.engine.store.store import Store
 PATH = f"{RECORDS}/due.txt"
 GONE = f"{RECORDS}/gone.txt"
 RECHECK = "recheck.json"
-_ASKED, _ALIKE = "video ", "# video "
+_ASKED = "video "
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """How many videos of finished shards were asked to be left out; how many are like removed ones."""
+    """How many videos of finished shards were asked to be left out."""
 
     url: str
     n_asked: int = 0
-    n_alike: int = 0
 
     def lines(self) -> list[str]:
         """What to tell a person, with the command; nothing if nothing is due."""
-        file = f"{self.url}/{PATH}"
-        told = []
-        if self.n_asked:
-            told.append(
-                f"asked to be left out, and in finished shards: {n_units(self.n_asked, 'media')}: "
-                f"hdvila-pipeline remove {self.url} --ids {file}"
-            )
-        if self.n_alike:
-            alike = n_units(self.n_alike, "media")
-            told.append(f"like what was removed, by look or sound: {alike}: look at the last lines of {file}")
-        return told
+        if not self.n_asked:
+            return []
+        return [
+            f"asked to be left out, and in finished shards: {n_units(self.n_asked, 'media')}: "
+            f"hdvila-pipeline remove {self.url} --ids {self.url}/{PATH}"
+        ]
 
 
-def write_due(store: Store, asked: Iterable[str], alike: Mapping[str, str]) -> Due:
-    """Notes these videos; `alike`: {video id: what it is like}. The file goes when nothing is due."""
-    lines = [f"{_ASKED}{video_id}" for video_id in sorted(asked)]
-    lines += [f"{_ALIKE}{video_id}: {what}" for video_id, what in sorted(alike.items())]
-    _put(store, PATH, lines)
+def write_due(store: Store, asked: Iterable[str]) -> Due:
+    """Notes these videos. The file goes when nothing is due."""
+    _put(store, PATH, [f"{_ASKED}{video_id}" for video_id in sorted(asked)])
     return read_due(store)
 
 
@@ -59,8 +50,7 @@ def settle_due(store: Store, gone: Collection[str]) -> None:
         store.delete(RECHECK)
     lines = _read(store).decode().splitlines()
     asked = {line.removeprefix(_ASKED) for line in lines if line.startswith(_ASKED)}
-    alike = dict(line.removeprefix(_ALIKE).split(": ", 1) for line in lines if line.startswith(_ALIKE))
-    write_due(store, asked - set(gone), {name: what for name, what in alike.items() if name not in gone})
+    write_due(store, asked - set(gone))
 
 
 def write_gone(store: Store, gone: Mapping[str, str]) -> str:
@@ -86,8 +76,7 @@ def _put(store: Store, path: str, lines: Iterable[str]) -> None:
 def read_due(store: Store) -> Due:
     """What is due of a data set."""
     lines = _read(store).decode().splitlines()
-    counts = (sum(line.startswith(begin) for line in lines) for begin in (_ASKED, _ALIKE))
-    return Due(store.url.rstrip("/"), *counts)
+    return Due(store.url.rstrip("/"), sum(line.startswith(_ASKED) for line in lines))
 
 
 def _read(store: Store, path: str = PATH) -> bytes:

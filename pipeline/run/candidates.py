@@ -56,10 +56,6 @@ class Candidates:
     same_origins: dict[str, str]
     repeated_texts: dict[str, str]
     opted_out: tuple[str, ...]
-    alike: dict[str, str]
-    """{video id: what it is like} of those that are like an opted-out one; where they are dropped, `opted_out` has them
-    too.
-    """
 
     @classmethod
     def read(cls, known: Known, config: RunConfig, n_rounds: int | None = None) -> "Candidates":
@@ -69,16 +65,13 @@ class Candidates:
         if n_rounds is not None:  # rows of other sources count as the first round
             videos = table_in_a_file(videos.filter(pc.less(videos.column("round"), max(1, n_rounds))).combine_chunks())
         opted_out = covered(load_opt_outs(config.crawl.opt_out, known.store), videos)
-        alike = known.like_removed(frozenset(opted_out))
-        dropped = sorted(alike) if config.crawl.opt_out_alike == "drop" else []
         return cls(
             config,
             known,
             rank_candidates(known.rows.candidates(videos), config.seed),
             same_origin(videos),
             known.repeated_texts(videos),
-            (*opted_out, *dropped),
-            alike,
+            tuple(opted_out),
         )
 
     def outcomes(
@@ -110,9 +103,9 @@ def _opted_out(video_ids: tuple[str, ...]) -> pa.Table:
 
 
 def note_due(store: Store, candidates: Candidates) -> None:
-    """Notes what is in finished shards though it is opted out, and what is like a removed video; and says so."""
+    """Notes what is in finished shards though it is opted out, and says so."""
     ids = pa.array(candidates.opted_out, pa.string())
     here = set(candidates.known.shards.places.of(ids).column("video_id").to_pylist()) if len(ids) else set()
-    due = write_due(store, here & set(candidates.opted_out), candidates.alike)
+    due = write_due(store, here & set(candidates.opted_out))
     for line in due.lines():
         log.warning("%s", line)

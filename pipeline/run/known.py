@@ -11,7 +11,7 @@ made clips of a plan took .07 processor seconds from here, and 2.5 from a DuckDB
 took .24 seconds again, and 7.9 as one query over streamed tables, with the same rows.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,8 +27,7 @@ from pipeline.engine.run.memory import return_free_pages
 from pipeline.engine.store.follow import Follower
 from pipeline.engine.store.store import Store
 from pipeline.likeness import pictures, sentences, texts
-from pipeline.likeness.matches import SIDES, Matches
-from pipeline.likeness.removed import Returned
+from pipeline.likeness.matches import Matches
 from pipeline.run.candidate_rows import VIDEO_COLUMNS, CandidateRows
 from pipeline.run.kept_clips import KeptClips
 from pipeline.run.rejects import COLUMNS as REJECT_COLUMNS
@@ -59,7 +58,7 @@ class Known:
         self._followers = {table: Follower(store, table, columns) for table, columns in READ.items()}
         self.rejects = VideoRejects()
         self._compares = config.balance.text_duplicates
-        self._matches, self._returned = Matches(store), Returned(store)
+        self._matches = Matches(store)
         self.rows = CandidateRows()
         self._made = GrowingLists()
         self._failed: list[pa.Table] = []
@@ -106,25 +105,6 @@ class Known:
             found |= texts.find_repeats(self._matches.of(texts.TEXTS), videos)
         if self._compares.repeated_sentences:
             found |= sentences.find_repeats(self._matches.of(sentences.SENTENCES), videos)
-        return found
-
-    def like_removed(self, opted_out: Collection[str]) -> dict[str, str]:
-        """{video id: what it is like} of the videos that show or say what an opted-out one does, but are not themselves
-        opted out: as was found while that one's rows are there, and by its signatures.
-        """
-        found = {
-            alike.video_id: f"like `{alike.tombstone}`, {alike.share:.0%} of its {alike.kind}"
-            for alike in self._returned.among(opted_out)
-        }
-        away = pa.array(sorted(opted_out), pa.string())
-        for what, shown in ((pictures.VIDEOS, "pictures"), (texts.TEXTS, "words")) if len(away) else ():
-            rows = self._matches.of(what)
-            sides = [rows.column(f"{side}video_id") for side in SIDES]
-            gone = [pc.is_in(side, value_set=away) for side in sides]
-            rows = rows.filter(pc.xor(*gone))
-            for pair in zip(*(rows.column(f"{side}video_id").to_pylist() for side in SIDES), strict=True):
-                one, other = sorted(pair, key=lambda video_id: video_id in opted_out)
-                found[one] = f"like `video {other}`, the same {shown}"
         return found
 
     def outcomes(self, ranked: Ranked, opted_out: pa.Table, but: pa.Array, n_closed: int | None = None) -> Outcomes:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from manifests.shards import read_manifest
 from pipeline.cli import app
 from pipeline.dataset.verify import verify
 from pipeline.engine.store.store import Store
-from pipeline.outdir.due import PATH, read_due
+from pipeline.outdir.due import read_due
 from pipeline.shards.files import read_rows
 from tests.pipeline.run.small_runs import describe, start
 
@@ -105,30 +104,6 @@ def test_lost_tombstones_are_noticed_and_read_from_their_copy(place: Path, capsy
     (place / "out/removals/tombstones.txt").unlink()
     with pytest.raises(DamagedFile, match=r"tombstones\.txt: is lost, and its copy too"):
         start(place / "out", place)
-
-
-@pytest.mark.parametrize("purge", [pytest.param(False, marks=pytest.mark.long), True])
-def test_the_same_film_encoded_anew_is_listed_for_a_person_or_dropped(place: Path, purge: bool) -> None:
-    films, out, again = place / "films", place / "out", place / "moved/again.mp4"
-    shutil.rmtree(out)
-    for path in films.glob("film-1*"):
-        path.unlink()
-    start(out, place, compares=True)
-    remove(place, "film-0", purge=purge)
-    encode = ["-c:v", "libx264", "-crf", "30", "-g", "10", "-preset", "fast", "-threads", "1", "-c:a", "copy"]
-    subprocess.run(["ffmpeg", "-v", "error", "-i", films / "film-0.mp4", *encode, again], check=True)
-    described(again, 7)
-    for path in films.iterdir():
-        path.unlink()
-
-    start(out, place, compares=True)
-
-    store = Store(str(out))
-    (line, _) = store.read(PATH).decode().splitlines()  # its checksum follows
-    assert line.startswith("# video again: like `") and "pictures" in line and ("film-0" in line) != purge
-    assert films_in(out) == {0} and read_due(store).n_asked == 0
-    remove(place, "video again")
-    assert films_in(out) == set() and not read_due(store).lines() and not list(verify(store))
 
 
 def test_who_asked_later_and_is_in_finished_shards_is_named_with_the_command(place: Path) -> None:

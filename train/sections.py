@@ -3,7 +3,6 @@
 Nothing here loads torch, which takes seconds: a wrong key is told at once.
 """
 
-import re
 from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator
@@ -218,24 +217,6 @@ class EvalConfig(Section):
         doc="videos of eval.captions or eval.questions: a folder or a manifest; '' for data.videos or data.manifest, "
         "all splits",
     )
-    attributes: dict[str, str] = operational(
-        dict,
-        doc="attributes that captions name, each as a regular expression with a group; scores then say how "
-        "often it is right in the first clip found, and the R@1 of an oracle that knows it alone, or all "
-        "others",
-    )
-
-    @field_validator("attributes")
-    @classmethod
-    def _expressions(cls, given: dict[str, str]) -> dict[str, str]:
-        for name, pattern in given.items():
-            try:
-                groups = re.compile(pattern).groups
-            except re.error as error:
-                raise ValueError(f"{name}: {pattern!r} is not a regular expression ({error})") from None
-            if not groups:
-                raise ValueError(f"{name}: {pattern!r} has no group ( ) for the attribute's value")
-        return given
 
 
 class ProfileConfig(Section):

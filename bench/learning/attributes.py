@@ -107,6 +107,11 @@ class Tiles(Scene):
     square = True
 
 
+def value_of(caption: str, attribute: str, kind: type[Scene] = Scene) -> str:
+    """The value of an attribute that a caption of such a scene names."""
+    return next(value for value in getattr(kind, f"{attribute}s") if value in caption.split())
+
+
 def all_scenes(n_colours: int = len(COLOURS), kind: type[Scene] = Scene) -> list[Scene]:
     """One scene for each combination of the attributes, with the first `n_colours` colours."""
     return [kind(*names) for names in product(list(kind.colours)[:n_colours], kind.hatchings, kind.ways)]

@@ -29,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.learning.attribute_set import make_attribute_set
-from bench.learning.attributes import HATCHINGS, LOW_PX, WAYS, all_scenes, is_held_out
+from bench.learning.attributes import HATCHINGS, LOW_PX, WAYS, all_scenes, is_held_out, value_of
 from bench.learning.read_hatching import Hatched, described, probe
 from manifests.embeddings import Head, read_embedded
 from manifests.files import Files
@@ -52,7 +52,7 @@ CEILINGS = {
 }
 """R@1 of an ideal reader who sees all that a view shows and guesses among the clips that then look alike."""
 HELD_OUT = [scene.caption for scene in all_scenes() if is_held_out(scene)]
-ATTRIBUTES = Hatched("hatching", HATCHINGS, LOW_PX)
+ATTRIBUTES = Hatched(HATCHINGS, LOW_PX)
 VIT: dict[str, Any] = {
     "kind": "vit",
     "preset": "tiny",
@@ -92,7 +92,7 @@ def train(view: str, seed: int, manifest: Path, out: Path, overrides: Sequence[s
         "config": fingerprint(overrides),
         "r1": float(np.mean(hits)) if held_out else evals[-1]["t2v_r1"],
         "n": len(hits) if held_out else evals[-1]["n_clips"],
-        "right": {name: evals[-1][f"{name}_right"] for name in ("colour", "hatching", "way")},
+        "right": right_in(*embedded(run, manifest.parent)),
         "curve": [[record["step"], record["t2v_r1"]] for record in evals],
         "cpu_s": round(_children_cpu_s() - before, 1),
         "wall_s": round(time.monotonic() - began, 1),
@@ -113,6 +113,14 @@ def embedded(run: Path, data: Path) -> tuple[list[str], Floats, Floats]:
     order = np.argsort(keys)
     video, text = (np.concatenate([getattr(p, name) for p in parts]).astype(np.float32) for name in ("video", "text"))
     return [said[key] for key in keys[order].tolist()], video[order], text[order]
+
+
+def right_in(captions: Sequence[str], video: Floats, text: Floats) -> dict[str, float]:
+    """By attribute: the share of sentences whose first clip has the value that they name."""
+    firsts = (text @ video.T).argmax(1).tolist()
+    pairs = [(caption, captions[first]) for caption, first in zip(captions, firsts, strict=True)]
+    names = ("colour", "hatching", "way")
+    return {name: float(np.mean([value_of(a, name) == value_of(b, name) for a, b in pairs])) for name in names}
 
 
 def hits_of(run: Path, data: Path) -> list[tuple[str, bool]]:

@@ -1,14 +1,11 @@
 """Measures how well the hatching of clips can be read off training views, by template and by linear probe.
 
-    python -m bench.learning.read_hatching out/demo/manifest.json   # the demo's textures, by train/starts/demo.yaml
-
 Clips are decoded as a run decodes them: the high-resolution frame from its still, the low ones from the proxy, after
 the pipeline's encoder. If neither template nor probe exceeds chance on a view, that view has nothing to teach.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,21 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from manifests.settings import load_config
 from manifests.shards import read_manifest
-from miniyoutube.drawing import HATCHINGS, TEXTURE_PX
 from miniyoutube.hatching import Waves, hatching_wave
-from train.commands.init import STARTS
 from train.config import TrainConfig
 from train.data.crop import QUARTER, choose_crop
 from train.data.decode import decode_sample, make_view
 from train.data.index import load_index
 from train.data.read import Reader
 from train.data.views import MEMBERS
-from train.evaluation.attributes import values_of
 from train.evaluation.scores import wilson_interval
 
-CONFIG = STARTS["demo"]
 FOLDS = 8
 """A linear probe guesses the clips of an eighth of the videos from the others, eight times, so all clips are judged."""
 RIDGE = 0.1
@@ -44,14 +36,10 @@ Pictures = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Hatched:
-    """A set's hatchings: the attribute of its captions that names them, how they are drawn, and their period."""
+    """A set's hatchings: how they are drawn, by the word for each, and their period."""
 
-    attribute: str
     hatchings: Mapping[str, Waves]
     period_px: float
-
-
-DEMO = Hatched("texture", HATCHINGS, TEXTURE_PX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +53,7 @@ class Looks:
 
 
 def read_looks(manifest: Path, config: TrainConfig, hatched: Hatched) -> Looks:
-    """Reads every clip of both splits whose caption names its hatching, with the centre crop."""
+    """Reads every clip of both splits, with the centre crop."""
     high, low, captions, videos = [], [], [], []
     for split in ("train", "val"):
         index = load_index(read_manifest(str(manifest)), split)
@@ -77,11 +65,10 @@ def read_looks(manifest: Path, config: TrainConfig, hatched: Hatched) -> Looks:
             low.append(clip.img_other[0].mean(1))
             captions.append(clip.text)
             videos.append(index.key(sample).rpartition("_")[0])
-    kinds = values_of(captions, config.eval.attributes[hatched.attribute])
-    named = [n for n, kind in enumerate(kinds) if kind]
-    numbers = np.array([list(hatched.hatchings).index(kinds[n]) for n in named])
-    of_video = np.unique(videos, return_inverse=True)[1][named]
-    return Looks(np.array(high, np.float32)[named], np.array(low, np.float32)[named], numbers, of_video)
+    named = [next(kind for kind in hatched.hatchings if kind in caption.split()) for caption in captions]
+    numbers = np.array([list(hatched.hatchings).index(kind) for kind in named])
+    of_video = np.unique(videos, return_inverse=True)[1]
+    return Looks(np.array(high, np.float32), np.array(low, np.float32), numbers, of_video)
 
 
 def template_matching(pictures: Pictures, hatched: Hatched) -> NDArray[np.int64]:
@@ -155,18 +142,5 @@ def described(hatched: Hatched, shares: Mapping[str, float], n_clips: int) -> st
     for name, share in shares.items():
         low, high = wilson_interval(share, n_clips)
         reading = f"{share:.1%} of {n_clips} (95 %: {low:.1%} to {high:.1%}; chance {chance:.0%})"
-        lines.append(f"{hatched.attribute} read off {name}: {reading}")
+        lines.append(f"hatching read off {name}: {reading}")
     return "\n".join(lines)
-
-
-def main() -> None:
-    """Parses the command line and prints the shares."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("manifest", type=Path)
-    given = parser.parse_args()
-    config = load_config(TrainConfig, CONFIG, [f"data.manifest={given.manifest}"])
-    print(described(DEMO, *probe(given.manifest, config, DEMO)))
-
-
-if __name__ == "__main__":
-    main()

@@ -19,7 +19,6 @@ from manifests.shards import read_manifest
 from train.config import TrainConfig
 from train.data.index import load_index, read_captions
 from train.data.views import MEMBERS
-from train.evaluation.attributes import oracle_r1, values_of
 
 pytestmark = pytest.mark.slow
 
@@ -43,16 +42,7 @@ def test_val_holds_each_caption_once_and_train_as_often_as_asked(manifest):
     assert load_index(opened, "train").has(*MEMBERS["prepared"])
 
 
-def test_the_ceilings_of_views_follow_from_what_captions_name():
-    captions = [scene.caption for scene in all_scenes()]
-    patterns = load_config(TrainConfig, CONFIG).eval.attributes
-    colour, hatching, way = (values_of(captions, patterns[name]) for name in ("colour", "hatching", "way"))
-
-    assert oracle_r1(captions, [colour, way]) == pytest.approx(1 / len(HATCHINGS))
-    assert oracle_r1(captions, [colour, hatching]) == pytest.approx(1 / len(WAYS))
-    assert oracle_r1(captions, [colour, hatching, way]) == 1.0
-
-
+@pytest.mark.long
 def test_the_hatching_is_read_off_the_high_view_and_off_the_low_one_by_chance_alone(manifest):
     found, n_clips = probe(manifest, load_config(TrainConfig, CONFIG), ATTRIBUTES)
 

@@ -82,7 +82,6 @@ def test_what_may_change_between_two_starts_of_a_run_is_a_promise():
         "eval.every",
         "eval.max_clips",
         "eval.batch",
-        "eval.attributes",
         "eval.captions",
         "eval.captions_split",
         "eval.questions",

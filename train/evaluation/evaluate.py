@@ -1,8 +1,7 @@
 """Evaluates held-out clips: retrieval if the model has two towers, and the losses of the run's other objectives."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,6 @@ from train.data.index import Index
 from train.data.loader import Loaded, blank_rows
 from train.data.registry import SampleView, Source
 from train.distributed import Process, gathered
-from train.evaluation.attributes import AttributeScore, share_distinguished
 from train.evaluation.held_out import Share, losses_on
 from train.evaluation.scores import Scores, score_retrieval
 from train.feed.batches import rows_of, view_of
@@ -22,8 +20,6 @@ from train.models.wrapping import autocast, unwrap
 from train.objectives import active
 
 Part = tuple[Tensor, Tensor, list[str], int]
-
-TEXTS_AT_ONCE = 64
 
 
 def evaluate(
@@ -54,39 +50,7 @@ def evaluate(
         raise UserError(f"{index.manifest.root}: none of the {share.n_clips} clips of the val split can be read")
     n_lost = sum(part[3] for part in parts)
     video, text = (torch.cat([p[k] for p in parts]) for k in (0, 1))  # type: ignore[misc]
-    scores = score_retrieval(video, text, joined, n_lost, config.eval.attributes)
-    attributes = _with_distinguished(model, scores.attributes, video, joined, config, tokenizer)
-    return replace(scores, attributes=attributes, held_out=held_out)
-
-
-@torch.no_grad()
-def _with_distinguished(
-    model: nn.Module,
-    scores: Mapping[str, AttributeScore],
-    video: Tensor,
-    captions: Sequence[str],
-    config: TrainConfig,
-    tokenizer: Tokenizer,
-) -> dict[str, AttributeScore]:
-    """Adds to each attribute's scores how well the model distinguishes its values; every rank embeds the same texts."""
-    device, was_training = next(model.parameters()).device, model.training
-    embed_text: Any = unwrap(model).embed_text
-
-    def embed(texts: list[str]) -> Tensor:
-        parts = []
-        for at in range(0, len(texts), TEXTS_AT_ONCE):
-            ids, mask = tokenizer.encode(texts[at : at + TEXTS_AT_ONCE], config.model.text_length)
-            with autocast(config.loop.precision, device):
-                parts.append(embed_text(ids.to(device), mask.to(device)).float().cpu())
-        return torch.cat(parts)
-
-    model.eval()
-    measured = {}
-    for name, score in scores.items():
-        share, chance = share_distinguished(video.float().cpu(), captions, config.eval.attributes[name], embed)
-        measured[name] = replace(score, distinguished=share, distinguished_chance=chance)
-    model.train(was_training)
-    return measured
+    return replace(score_retrieval(video, text, joined, n_lost), held_out=held_out)
 
 
 @torch.no_grad()

@@ -10,14 +10,12 @@ model, so that constant embeddings get the worst score and not the best. A NaN s
 **Chance** is the expected score of a random order of the candidates, with the same right answers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from math import comb, isnan, sqrt
+from math import comb, sqrt
 
 import torch
 from torch import Tensor
-
-from train.evaluation.attributes import AttributeScore, first_answers, score_attributes
 
 KS = (1, 5, 10)
 Z95 = 1.959964
@@ -79,8 +77,6 @@ class Retrieval:
     """Distinct captions among them."""
     n_lost: int = 0
     """Clips of the split that could not be read and are left out."""
-    attributes: dict[str, AttributeScore] = field(default_factory=dict)
-    """Text-to-video scores by attribute of the captions (`eval.attributes`)."""
     held_out: HeldOut | None = None
     """Losses of the objectives beside the contrastive one, if the run has any (HD-VILA's stage 2)."""
 
@@ -90,9 +86,6 @@ class Retrieval:
         scores = {
             f"{way}_{name}": round(value, 6) for way, recall in both.items() for name, value in asdict(recall).items()
         }
-        for attribute, score in self.attributes.items():
-            known = {name: value for name, value in asdict(score).items() if not isnan(value)}
-            scores |= {f"{attribute}_{name}": round(value, 6) for name, value in known.items()}
         losses = self.held_out.flat() if self.held_out else {}
         return {**losses, **scores, "n_clips": self.n_clips, "n_captions": self.n_captions, "n_lost": self.n_lost}
 
@@ -105,20 +98,6 @@ class Retrieval:
                 f"R@5 {r.r5:.1%} ({r.chance_r5:.1%})  "
                 f"R@10 {r.r10:.1%} ({r.chance_r10:.1%})  median rank {r.median_rank:g}"
             )
-        for name, a in self.attributes.items():
-            low, high = wilson_interval(a.right, a.n)
-            lines.append(
-                f"  {name}: right in {a.right:.1%} of the first clips (95 %: {low:.1%} to {high:.1%}; chance "
-                f"{a.chance:.1%}{'' if low <= a.chance else ', above it'}); knowing it alone gives "
-                f"R@1 {a.oracle_r1:.1%}, knowing all others {a.without_r1:.1%}"
-            )
-            if not isnan(a.distinguished):
-                low, high = wilson_interval(a.distinguished, a.n)
-                lines.append(
-                    f"    distinguished from the same words with another {name}: {a.distinguished:.1%} of clips "
-                    f"(95 %: {low:.1%} to {high:.1%}; chance {a.distinguished_chance:.1%}"
-                    f"{'' if low <= a.distinguished_chance else ', above it'})"
-                )
         if self.n_lost:
             lines.append(f"  {self.n_lost} clips could not be read and are left out")
         return "\n".join([*lines, *([self.held_out.describe()] if self.held_out else [])])
@@ -138,10 +117,8 @@ def ranks(similarity: Tensor, right: Tensor) -> Tensor:
     return beaten.sum(1) + 1
 
 
-def score_retrieval(
-    video: Tensor, text: Tensor, captions: Sequence[str], n_lost: int = 0, attributes: Mapping[str, str] | None = None
-) -> Retrieval:
-    """The scores of paired embeddings `[n, d]`; pair i has `captions[i]`. `attributes`: see `EvalConfig`."""
+def score_retrieval(video: Tensor, text: Tensor, captions: Sequence[str], n_lost: int = 0) -> Retrieval:
+    """The scores of paired embeddings `[n, d]`; pair i has `captions[i]`."""
     ids = {caption: i for i, caption in enumerate(dict.fromkeys(captions))}
     group = torch.tensor([ids[caption] for caption in captions])
     video, text = video.float().cpu(), text.float().cpu()
@@ -151,7 +128,6 @@ def score_retrieval(
         n_clips=len(captions),
         n_captions=len(ids),
         n_lost=n_lost,
-        attributes=score_attributes(first_answers(text, video), captions, attributes or {}),
     )
 
 

@@ -11,8 +11,8 @@ that of the names and checksums of its shards, which is also in the file's metad
 recognised.
 
 One record batch a file, uncompressed (Arrow IPC): a reader maps it, and all processes of a machine share its pages. A
-trainer joins the files of a split, once per run (train/data/index.py), and opening that costs the same for a
-thousand samples and a hundred million.
+trainer maps a split's only file, and makes the index of several from the shards' rows, once per run
+(train/data/index.py); opening either costs the same for a thousand samples and a hundred million.
 """
 
 from __future__ import annotations
@@ -96,13 +96,6 @@ class SampleColumns:
     def numbered(self, shard: npt.NDArray[np.int32]) -> SampleColumns:
         """The same samples in shards of other numbers: `shard` gives the new number by the old."""
         return replace(self, shard=shard[self.shard])
-
-    def between(self, first: int, last: int) -> SampleColumns:
-        """The samples first … last-1, without copying them."""
-        at = slice(first, last)
-        offsets, sizes = ({m: column[at] for m, column in columns.items()} for columns in (self.offsets, self.sizes))
-        keys = self.keys.slice(first, last - first)
-        return SampleColumns(keys, self.shard[at], self.category[at], offsets, sizes, self.members_of_all)
 
     def take(self, samples: npt.NDArray[np.int64]) -> SampleColumns:
         """The samples of these numbers, in this order."""

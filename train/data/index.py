@@ -1,20 +1,18 @@
 """The index of a data set, as columns: one entry per sample, with the offset of each member in its shard.
 
-A data set comes with index files (`manifests.sample_index`). A split's only file is mapped into memory; several are
-joined into one in `cache`, once per run. All ranks and workers of a machine share the mapped file. If there are none
-that fit, the index is built from the shards' own Parquet files, once per run too; no tar is opened. It is the same on
-every rank and in every run, so that the sample order can be planned on its order (manifest order, then row order).
+A data set comes with index files (`manifests.sample_index`), and a split's only file is mapped into memory. Otherwise
+(several generations, or none that fits) the index is built from the shards' own Parquet files, once per run, in
+`cache`; no tar is opened. All ranks and workers of a machine share the mapped file. It is the same on every rank and in
+every run, so that the sample order can be planned on its order (manifest order, then row order).
 """
 
 import hashlib
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import fsspec
@@ -26,9 +24,7 @@ from manifests.clip_status import ClipStatus
 from manifests.errors import UserError
 from manifests.sample_index import (
     ABSENT,
-    IndexEntry,
     IndexFile,
-    IndexWriter,
     SampleColumns,
     columns_of_rows,
     entries_in,
@@ -46,8 +42,6 @@ READ_THREADS = 8
 COPY_BYTES = 4 << 20
 UNUSABLE = (OSError, ValueError, KeyError, TypeError, RecursionError, pa.ArrowException)
 """What a file that is no index raises."""
-_OPEN_FILES = 8
-"""Index files that stay mapped while they are joined."""
 
 log = logging.getLogger("hdvila")
 
@@ -63,7 +57,7 @@ class Index:
     bad_shards: tuple[str, ...] = ()
     """Shards left out because their rows cannot be read, each with the reason."""
     bad_index: str = ""
-    """Why the data set's own index files were not used, if there are any."""
+    """Why the data set's own index file was not used, if there is one."""
     by_shard: bool = True
     """Whether the samples of a shard are contiguous, and shards are in ascending order."""
     texts: tuple[tuple[str, ...], ...] = ()
@@ -183,51 +177,36 @@ def _build(
 def published_columns(
     manifest: Manifest, split: str, storage_options: Mapping[str, Any], cache: Path | None
 ) -> tuple[SampleColumns | None, str]:
-    """The columns of the data set's own index files; None if there are none, or with the reason if one doesn't fit.
+    """The columns of the data set's own index file; None if it has none or several, or with the reason if it doesn't
+    fit.
 
-    Files in an object store are fetched into `cache` once, where several are joined, too.
+    A file in an object store is fetched into `cache` once.
     """
-    if not (manifest.head.get("index") or {}).get(split) or (cache is None and "://" in manifest.root):
+    files = index_files(split, manifest.split(split))
+    named = (manifest.head.get("index") or {}).get(split)
+    if not named or len(files) != 1 or (cache is None and "://" in manifest.root):
         return None, ""
-    entries, files = entries_in(manifest.head), index_files(split, manifest.split(split))
     try:
-        paths = _paths(manifest, [(file, entries.get(file.url)) for file in files], storage_options, cache)
-        if len(files) == 1:
-            return _opened(files[0], paths[0]), ""
-        with TemporaryDirectory() as folder:  # a mapped file stays readable when it is deleted
-            return _joined(manifest, files, paths, split, cache or Path(folder)), ""
+        return _opened(files[0], _path(manifest, files[0], storage_options, cache)), ""
     except UNUSABLE as error:
         fault = f"{manifest.root}: index of {split}: cannot be used ({error}); the index is made of the shards' rows"
         log.warning("%s", fault)
         return None, fault
 
 
-def _paths(
-    manifest: Manifest,
-    files: Sequence[tuple[IndexFile, IndexEntry | None]],
-    storage_options: Mapping[str, Any],
-    cache: Path | None,
-) -> list[Path]:
-    """Where these index files are on this machine; fetches those that are not.
-
-    ValueError if a file isn't the manifest's.
-    """
-
-    def path_of(pair: tuple[IndexFile, IndexEntry | None]) -> Path:
-        file, entry = pair
-        if entry is None or entry["shards_sha256"] != file.shards_sha256:
-            raise ValueError(f"the manifest names no {file.url} of these shards")
-        path = Path(manifest.resolve(file.url))
-        if cache is not None and "://" in manifest.root:
-            path = cache / f"index-{_safe(entry['sha256'])}.arrow"
-            if not path.exists():
-                _fetch(manifest.resolve(file.url), path, storage_options)
-        if path.stat().st_size != entry["bytes"] or sha256_of(path) != entry["sha256"]:
-            raise ValueError(f"{path} is not the manifest's")
-        return path
-
-    with ThreadPoolExecutor(READ_THREADS) as pool:
-        return list(pool.map(path_of, files))
+def _path(manifest: Manifest, file: IndexFile, storage_options: Mapping[str, Any], cache: Path | None) -> Path:
+    """Where an index file is on this machine; fetches it if it is not. ValueError if it isn't the manifest's."""
+    entry = entries_in(manifest.head).get(file.url)
+    if entry is None or entry["shards_sha256"] != file.shards_sha256:
+        raise ValueError(f"the manifest names no {file.url} of these shards")
+    path = Path(manifest.resolve(file.url))
+    if cache is not None and "://" in manifest.root:
+        path = cache / f"index-{_safe(entry['sha256'])}.arrow"
+        if not path.exists():
+            _fetch(manifest.resolve(file.url), path, storage_options)
+    if path.stat().st_size != entry["bytes"] or sha256_of(path) != entry["sha256"]:
+        raise ValueError(f"{path} is not the manifest's")
+    return path
 
 
 def _opened(file: IndexFile, path: Path) -> SampleColumns:
@@ -236,49 +215,6 @@ def _opened(file: IndexFile, path: Path) -> SampleColumns:
         raise ValueError(f"{path} is no index of its shards")
     refuse_other_places(columns, [shard.nsamples for shard in file.shards], [shard.bytes_ for shard in file.shards])
     return columns
-
-
-def _joined(
-    manifest: Manifest, files: Sequence[IndexFile], paths: Sequence[Path], split: str, folder: Path
-) -> SampleColumns | None:
-    """Joins the columns of index files in a file in `folder`, in the order of the split's shards; maps that."""
-    path = _kept_path(manifest, split, folder)
-    with (
-        whole_file(path) as part,
-        TemporaryDirectory(dir=folder) as scratch,
-        IndexWriter(Path(scratch) / "columns") as writer,
-    ):
-        for columns in _in_order(files, paths):
-            writer.add(columns)
-        writer.write(part, manifest.sha256)
-    return open_index(path, manifest.sha256)
-
-
-def _in_order(files: Sequence[IndexFile], paths: Sequence[Path]) -> Iterator[SampleColumns]:
-    """Yields the columns of these files in the order of the split's shards, numbered as there.
-
-    A generation's shards follow one another, as long as their names are of one length. From 100,000 shards on, which
-    are named with a digit more, two or three files take turns.
-    """
-
-    @lru_cache(maxsize=_OPEN_FILES)
-    def opened(k: int) -> tuple[SampleColumns, npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        ends = np.concatenate(([0], np.cumsum([shard.nsamples for shard in files[k].shards])))
-        return _opened(files[k], paths[k]), np.array(files[k].numbers, np.int32), ends
-
-    for k, first, last in _runs(files):
-        columns, numbers, ends = opened(k)
-        yield columns.between(int(ends[first]), int(ends[last])).numbered(numbers)
-
-
-def _runs(files: Sequence[IndexFile]) -> Iterator[tuple[int, int, int]]:
-    """Yields (file, first, last): its shards first … last-1 are next in the order of the split's shards."""
-    places = sorted((number, k, i) for k, file in enumerate(files) for i, number in enumerate(file.numbers))
-    begin = 0
-    for at in range(1, len(places) + 1):
-        if at == len(places) or places[at][1] != places[begin][1]:
-            yield places[begin][1], places[begin][2], places[at - 1][2] + 1
-            begin = at
 
 
 def _safe(name: str) -> str:

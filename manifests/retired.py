@@ -43,6 +43,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
     {
         "crawl.opt_out_alike": "name an altered copy by its own id: tombstones keep ids, addresses, hashes of files",
         "shards.card.creator": "say it in shards.card.citation or shards.card.description",
+        "crawl.politeness.most_requests_per_minute": "give each identity its share (identity_requests_per_minute)",
         "optim.ema_decay": "a schedule that ends at a rate of zero (optim.schedule: linear, cosine)",
         "optim.layer_decay": "optim.lr_scale takes a factor by pattern of names",
         "optim.optimizer": "AdamW trains every parameter; optim.lr_scale sets rates by pattern of names",

@@ -111,9 +111,6 @@ class PolitenessConfig(Section):
         doc="requests a minute for each identity, by kind: list page player caption media other; kinds not named keep "
         "their defaults",
     )
-    most_requests_per_minute: dict[str, float] = operational(
-        dict, doc="requests a minute for all identities together, by kind; no limit for kinds not named"
-    )
     pauses_s: tuple[float, ...] = operational(
         (900.0, 3600.0, 21600.0),
         min_length=1,
@@ -124,18 +121,14 @@ class PolitenessConfig(Section):
     )
     later_s: float = operational(3600.0, gt=0, doc="first delay before a deferred video is tried again, seconds")
 
-    @field_validator("identity_requests_per_minute", "most_requests_per_minute")
+    @field_validator("identity_requests_per_minute")
     @classmethod
     def _known_kinds(cls, rates: dict[str, float]) -> dict[str, float]:
+        """The rates with the defaults of the kinds that are not named. Raises ValueError for an unknown kind."""
         if odd := sorted(rates.keys() - set(KINDS)):
             raise ValueError(f"unknown kind {odd[0]}; kinds are {', '.join(sorted(KINDS))}")
         if bad := [kind for kind, rate in rates.items() if rate <= 0]:
             raise ValueError(f"{bad[0]}: a rate is above 0")
-        return rates
-
-    @field_validator("identity_requests_per_minute")
-    @classmethod
-    def _others_keep_their_defaults(cls, rates: dict[str, float]) -> dict[str, float]:
         return {**RATES, **rates}
 
 

@@ -137,10 +137,8 @@ def _counts(identities: Sequence[IdentityState]) -> list[str]:
 
 def _note(identity: IdentityState) -> str:
     """What is odd about an identity, but for its pause."""
-    notes = [identity.get("alarm", "")]
-    if identity.get("captions_paused_s", 0) > 0:
-        notes.append(f"captions paused for another {identity['captions_paused_s']:.0f} s")
-    return "; ".join(note for note in notes if note)
+    paused_s = identity.get("captions_paused_s", 0.0)
+    return f"captions paused for another {paused_s:.0f} s" if paused_s > 0 else ""
 
 
 def result_line(head: Mapping[str, Any], status: RunStatus | None, now: float) -> str:

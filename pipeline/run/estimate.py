@@ -149,7 +149,6 @@ def _days_of_requests(config: RunConfig, made: Estimate) -> dict[str, float]:
     days = {}
     for kind in ("list", "media"):
         per_minute = made.n_identities * politeness.identity_requests_per_minute.get(kind, 60.0)
-        per_minute = min(per_minute, politeness.most_requests_per_minute.get(kind, per_minute))
         days[f"{kind} requests ({per_minute:,.0f} a minute of {made.n_identities:,})"] = (
             made.requests[kind] / per_minute / 1440
         )

@@ -1,25 +1,13 @@
-"""One identity as politeness sees it: its limits, and the outcome of its requests.
-
-An identity whose videos are rejected far more often than the others' raises an alarm: the site may distrust its
-address.
-"""
+"""One identity as politeness sees it: its limits, and the outcome of its requests."""
 
 import math
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from manifests.reasons import Reason
 from pipeline.site.api_quota import ApiState
 from pipeline.site.buckets import Breaker, Bucket
 from pipeline.site.canary import MOST_SAID
-
-WITHHELD = (Reason.NO_720P, Reason.NO_CAPTIONS, Reason.EMPTY_CAPTIONS, Reason.FORMATS_HIDDEN, Reason.CAPTIONS_LOCKED)
-"""Verdicts that an address distrusted by the site gets more often than others."""
-
-ALARM_ANSWERS, ALARM_DEVIATIONS = 30, 4.0
-"""An alarm needs this many answers on both sides, and a share this many standard errors above the others' share."""
 
 
 class IdentityState(TypedDict, total=False):
@@ -36,7 +24,6 @@ class IdentityState(TypedDict, total=False):
     refusals: int
     reject_share: float
     next_token_s: float
-    alarm: str
 
 
 class PolitenessState(TypedDict, total=False):
@@ -73,9 +60,9 @@ class Identity:
     serves_others: bool = False  # whether its last attempt was answered and not refused
     n_leases: int = 0
     n_answers: int = 0
+    n_rejects: int = 0  # answers that rejected their video
     n_refusals: int = 0
     requests: Counter[str] = field(default_factory=Counter)  # by kind
-    verdicts: Counter[str] = field(default_factory=Counter)  # by reason; "" for success
 
     @property
     def is_in_doubt(self) -> bool:
@@ -104,7 +91,7 @@ class Identity:
             "requests": dict(sorted(self.requests.items())),
             "answers": self.n_answers,
             "refusals": self.n_refusals,
-            "reject_share": share_of_rejects(self.verdicts),
+            "reject_share": round(self.n_rejects / self.n_answers, 4) if self.n_answers else 0.0,
             "next_token_s": round(self.bucket.wait_s(now), 3),
         }
 
@@ -114,24 +101,3 @@ class Identity:
             self.breaker = Breaker(now + saved["paused_s"], int(saved.get("level", 1)), str(saved.get("why", "")))
         if saved.get("captions_paused_s", 0.0) > 0:
             self.captions = Breaker(now + saved["captions_paused_s"], 1, "captions_refused")
-
-
-def alarm_of(name: str, verdicts: Mapping[str, Counter[str]]) -> str:
-    """Describes the verdict that this identity gets far more often than the others do; "" if there is none."""
-    own, others = verdicts[name], sum((v for n, v in verdicts.items() if n != name), Counter())
-    n_own, n_others = own.total(), others.total()
-    if min(n_own, n_others) < ALARM_ANSWERS:
-        return ""
-    for reason in WITHHELD:
-        share, usual = own[reason.value] / n_own, others[reason.value] / n_others
-        pooled = (own[reason.value] + others[reason.value]) / (n_own + n_others)
-        error = math.sqrt(pooled * (1 - pooled) * (1 / n_own + 1 / n_others))
-        if error and (share - usual) / error > ALARM_DEVIATIONS:
-            return f"{reason.value} for {share:.0%} of its videos, {usual:.0%} elsewhere: the site may distrust it"
-    return ""
-
-
-def share_of_rejects(verdicts: Counter[str]) -> float:
-    """The share of answers that rejected their video; 0 before the first answer."""
-    whole = verdicts.total()
-    return round(1 - verdicts[""] / whole, 4) if whole else 0.0

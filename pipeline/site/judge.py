@@ -99,8 +99,8 @@ class Judge:
             return self._judge_extractor(subject, failure, signature)
         if failure is not None and failure.reason in NO_ANSWER:
             return Ruling()
-        asked.verdicts[failure.reason.value if failure else ""] += 1
         asked.n_answers += 1
+        asked.n_rejects += failure is not None
         asked.serves_others = True
         asked.dead, asked.n_lost, asked.probe_until = "", 0, 0.0
         asked.breaker.close()

@@ -51,13 +51,13 @@ def forget_videos(store: Store, video_ids: Collection[str]) -> None:
 
 @contextmanager
 def log_pauses_of(polite: Watched, requests: dict[str, int], every_s: float = 5.0) -> Iterator[None]:
-    """During the block, logs when identities are paused or active again, and each alarm once; and keeps `requests`,
-    the number of each identity's, up to date.
+    """During the block, logs when identities are paused or active again, and keeps `requests`, the number of each
+    identity's, up to date.
     """
     ended = threading.Event()
 
     def watch() -> None:
-        said, alarms = "", set()
+        said = ""
         while not ended.wait(every_s):
             snapshot = polite.snapshot()
             paused = " ".join(identity["name"] for identity in snapshot["identities"] if _is_paused(identity))
@@ -66,9 +66,6 @@ def log_pauses_of(polite: Watched, requests: dict[str, int], every_s: float = 5.
             said = paused
             for identity in snapshot["identities"]:
                 requests[identity["name"]] = sum(identity["requests"].values())
-                if identity["alarm"] and identity["name"] not in alarms:
-                    log.warning("identity %s: %s", identity["name"], identity["alarm"])
-                    alarms.add(identity["name"])
 
     watcher = threading.Thread(target=watch, name="politeness", daemon=True)
     watcher.start()

@@ -8,8 +8,8 @@ In one process it is a plain object; on Ray it lives in an async named actor, so
     looked      whether an identity was shown a canary (pipeline.site.canary), and so is to be believed
     fresh_look  what the look at a video found of its media: fetching that takes no lease
 
-Each identity has its own buckets; an optional ceiling limits all of them together. Buckets start and restart empty,
-not full: an actor that dies and comes back must not let a burst through.
+Each identity has its own buckets. They start and restart empty, not full: an actor that dies and comes back must not
+let a burst through.
 pipeline.site.judge says what a report means. After a pause one video is let through as a probe, and the others wait for
 its answer.
 """
@@ -32,10 +32,10 @@ from pipeline.site.buckets import Bucket, empty_bucket
 from pipeline.site.canary import Canaries
 from pipeline.site.failures import Failure
 from pipeline.site.fresh_looks import FreshLook, FreshLooks
-from pipeline.site.identities import Identity, PolitenessState, alarm_of
+from pipeline.site.identities import Identity, PolitenessState
 from pipeline.site.judge import Judge, Ruling
 from pipeline.site.pauses import STATE_FILE, read_state
-from pipeline.site.rates import pace_of, per_minute
+from pipeline.site.rates import pace_of
 
 POLL_S = 0.25
 CANARY_EVERY_S = 3600.0
@@ -187,22 +187,15 @@ class Politeness:
             now = self._clock()
             if asks.breaker.paused_until > now:
                 return asks.breaker.paused_until - now
-            wait_s = max(bucket.reserve(now) for bucket in self._buckets_of(identity, host, kind))
+            wait_s = self._bucket((identity, host, kind)).reserve(now)
             asks.requests[kind] += 1
         await asyncio.sleep(wait_s)
         with self._lock:
             return max(0.0, asks.breaker.paused_until - self._clock())
 
-    def _buckets_of(self, identity: str, host: str, kind: str) -> list[Bucket]:
-        """The bucket of the identity, and that of all identities together if there is a ceiling."""
-        buckets = [self._bucket((identity, host, kind))]
-        if kind in self._config.most_requests_per_minute:
-            buckets.append(self._bucket(("", host, kind)))
-        return buckets
-
     def _bucket(self, key: tuple[str, str, str]) -> Bucket:
         if key not in self._buckets:
-            per_second = per_minute(self._config, key[0], key[2]) / 60
+            per_second = self._config.identity_requests_per_minute[key[2]] / 60
             self._buckets[key] = empty_bucket(per_second, JITTER, self._born, self._dice)
         return self._buckets[key]
 
@@ -275,17 +268,13 @@ class Politeness:
     def _snapshot(self) -> PolitenessState:
         now, wall = self._clock(), self._wall_clock()
         requests = sum((identity.requests for identity in self._identities.values()), Counter())
-        verdicts = {identity.name: identity.verdicts for identity in self._identities.values()}
         return {
             "at": wall,
             "requests": dict(sorted(requests.items())),
             "videos_per_hour": round(self._pace.videos_per_hour, 1),
             "binds": self._pace.binds,
             "canaries": [*self._canaries.known()],
-            "identities": [
-                {**identity.facts(now), "alarm": alarm_of(identity.name, verdicts)}
-                for identity in self._identities.values()
-            ],
+            "identities": [identity.facts(now) for identity in self._identities.values()],
             **({"data_api": quota} if (quota := self._quota.facts(wall)) else {}),
         }
 

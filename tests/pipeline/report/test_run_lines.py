@@ -71,7 +71,7 @@ def test_rejects_in_force_are_told_apart_from_all_that_were_ever_made() -> None:
 
 def test_of_many_identities_only_those_that_stand_out_have_a_line() -> None:
     well = [{"name": f"id-{n}", "paused_s": 0.0, "answers": 10, "requests": {"page": 4}} for n in range(200)]
-    odd = [well[3] | {"paused_s": 90.0, "why": "bot_check"}, well[5] | {"alarm": "no 720p"}]
+    odd = [well[3] | {"paused_s": 90.0, "why": "bot_check"}, well[5] | {"captions_paused_s": 30.0}]
     state: Any = {"identities": [*well[:3], odd[0], well[4], odd[1], *well[6:]]}
     buffer = io.StringIO()
     print_identities(state, Console(file=buffer, width=80), is_over=True)

@@ -58,12 +58,6 @@ def test_days_fall_with_identities_until_something_else_holds_it_up() -> None:
     assert "CPU cores" in reckoned(n_identities=100_000, n_cores=1).bottleneck
 
 
-def test_a_ceiling_over_all_identities_is_named_as_the_bottleneck() -> None:
-    made = reckoned("crawl.politeness.most_requests_per_minute={player: 60}", n_identities=1000)
-
-    assert "most_requests_per_minute.player" in made.bottleneck
-
-
 def test_members_that_are_switched_off_take_no_room() -> None:
     assert reckoned("media.members.stills=false", "media.members.proxy=false").bytes_members == 0
     assert reckoned("media.members.stills=false").bytes_members < reckoned().bytes_members / 2

@@ -1,12 +1,9 @@
-"""One identity: what bounds it, pauses that go on after a restart, and alarms where it fares far worse than others."""
+"""One identity: what bounds it, and pauses that go on after a restart."""
 
 import random
 
-from manifests.reasons import Reason
 from pipeline.site.buckets import Breaker, Bucket
-from pipeline.site.failures import Failure
 from pipeline.site.identities import Identity
-from tests.pipeline.site.toys import Clock, politeness, run
 
 
 def an_identity() -> Identity:
@@ -32,15 +29,3 @@ def test_pauses_go_on_with_what_was_left_of_them() -> None:
     quiet = an_identity()
     quiet.go_on_pausing(an_identity().facts(1000.0), 5.0)
     assert quiet.free_at(captions=True) == 0.0
-
-
-def test_an_identity_that_is_told_of_no_720p_far_more_often_than_the_others_raises_an_alarm() -> None:
-    polite = politeness(Clock(), "one", "two", "odd")
-    no_720p = Failure(Reason.NO_720P, "480p")
-    for n in range(60):
-        for name in ("one", "two"):
-            run(polite.report(name, f"{name}{n}", no_720p if n % 10 == 0 else None))
-        run(polite.report("odd", f"odd{n}", no_720p if n % 2 == 0 else None))
-    alarms = {one["name"]: one["alarm"] for one in polite.snapshot()["identities"]}
-    assert alarms["one"] == alarms["two"] == ""
-    assert alarms["odd"].startswith("no_720p for 50% of its videos, 10% elsewhere")

@@ -8,9 +8,7 @@ from pipeline.site.rates import pace_of
 from tests.pipeline.site.toys import Clock, Punctual, run
 
 
-def test_the_rates_of_an_identity_space_its_videos_and_its_pages_and_the_ceiling_those_of_all(
-    slept: tuple[Clock, list[float]],
-) -> None:
+def test_the_rates_of_an_identity_space_its_videos_and_its_pages(slept: tuple[Clock, list[float]]) -> None:
     clock, waits = slept
 
     def gaps(videos_per_hour: float, **rates: dict[str, float]) -> tuple[float, float, float]:
@@ -28,8 +26,7 @@ def test_the_rates_of_an_identity_space_its_videos_and_its_pages_and_the_ceiling
         return between_videos_s, *waits[-2:]
 
     assert gaps(3600.0) == (1.0, 2.0, 0.0)
-    slow = {"identity_requests_per_minute": {"page": 6.0}, "most_requests_per_minute": {"page": 3.0}}
-    assert gaps(360.0, **slow) == (10.0, 20.0, 20.0)
+    assert gaps(360.0, identity_requests_per_minute={"page": 6.0}) == (10.0, 10.0, 0.0)
 
 
 def test_a_rate_that_is_given_changes_no_other() -> None:
@@ -46,22 +43,6 @@ def test_each_identity_adds_its_hour() -> None:
 def test_a_rate_of_requests_that_is_lower_binds_and_is_named() -> None:
     pace = pace_of(PolitenessConfig(identity_requests_per_minute={"player": 2.0}), {"one": 150.0, "two": 150.0})
     assert (pace.videos_per_hour, pace.binds) == (120.0, "identity_requests_per_minute.player of 2 identities")
-
-
-def test_a_ceiling_that_more_identities_cannot_pass_is_named() -> None:
-    config = PolitenessConfig(most_requests_per_minute={"page": 10.0, "media": 1.0})
-    assert pace_of(config, {"one": 150.0}).binds == "videos_per_hour of 1 identity"
-    pace = pace_of(config, {f"i{k}": 150.0 for k in range(50)})
-    assert pace.videos_per_hour == 600.0
-    assert pace.binds.startswith("most_requests_per_minute.page, the ceiling over all identities")
-
-
-def test_the_lowest_ceiling_is_named_and_one_that_is_just_reached_binds_nobody() -> None:
-    config = PolitenessConfig(most_requests_per_minute={"page": 5.0, "player": 8.0, "caption": 6.0})
-    pace = pace_of(config, {f"i{k}": 150.0 for k in range(50)})
-    assert pace.videos_per_hour == 240.0, "two players a video"
-    assert pace.binds.startswith("most_requests_per_minute.player,")
-    assert pace_of(config, {"a": 120.0, "b": 120.0}).binds == "videos_per_hour of 2 identities"
 
 
 @pytest.mark.parametrize(("kind", "an_hour"), [("page", 60.0), ("player", 30.0), ("caption", 60.0)])

@@ -61,7 +61,7 @@ from train.data.views import MEMBERS, Views
 from train.distributed import Process
 from train.evaluation.benchmark import Benchmark, BenchmarkOptions, run_benchmark
 from train.evaluation.encoder import Encoder
-from train.evaluation.videos import open_videos, spans_of
+from train.evaluation.videos import open_videos
 from train.feed.tokenizer import tokenizer_from_captions
 from train.models import ModelConfig, build_model
 
@@ -227,7 +227,7 @@ def evaluation(films: Path, segments: int, rounds: int) -> tuple[float, float]:
     tokenizer = tokenizer_from_captions(captions, vocab_size=config.vocab_size, seed=0)
     encoder = Encoder(build_model(config, seed=0), tokenizer, stride=STRIDE)
     queries = [Query(path.stem, text) for path, text in zip(videos_in(films), captions, strict=True)]
-    benchmark = Benchmark(queries, open_videos(str(films), spans_of(queries)))
+    benchmark = Benchmark(queries, open_videos(str(films), {query.video for query in queries}))
     alone = Process(0, 1, torch.device("cpu"))
 
     def decode() -> None:

@@ -1,7 +1,7 @@
 """A sample of an image-text set: `KEY.jpg KEY.txt KEY.json`, and the fields of its KEY.json.
 
 The manifest of such a set has `kind: image`. Keys of img2dataset come first, so that its readers find theirs; every
-KEY.json has every key, each with one type and never null. If there are questions about a picture (VQA, NLVR2, SNLI-VE),
+KEY.json has every key, each with one type and never null. If there are questions about a picture (VQA),
 each sample is one question: its caption is the question, and KEY.json has the fields of `QuestionJson` too. The set's
 answers.json lists the answers that are classes, in class order: `data.answers` of a training run.
 """
@@ -17,9 +17,6 @@ IMAGE_KIND = "image"
 """`kind` in the manifest of an image-text set."""
 
 IMAGE_MEMBERS = ("jpg", "txt", "json")
-
-SECOND_MEMBER = "mjpg"
-"""The second picture of a question about two (NLVR2's right picture): one JPEG, in the extension for several JPEGs."""
 
 
 class ImageJson(BaseModel):
@@ -56,7 +53,7 @@ class ImageJson(BaseModel):
 
 
 class QuestionJson(ImageJson):
-    """KEY.json of one question about a picture, or about two."""
+    """KEY.json of one question about a picture."""
 
     question_id: str
     """The source's own id, which its result file uses."""
@@ -64,8 +61,6 @@ class QuestionJson(ImageJson):
     """Correct answers, the best first; empty if the source withholds them."""
     answer_scores: list[float]
     """The score of each, 0 to 1: in VQA min(n / 3, 1) if n people gave it, else 1."""
-    second_file_name: str
-    """The name of the picture in KEY.mjpg; "" if the question is about one picture."""
 
 
 def parse_image_json(data: bytes | str, *, strict: bool | None = None) -> ImageJson:
@@ -78,12 +73,6 @@ def parse_image_json(data: bytes | str, *, strict: bool | None = None) -> ImageJ
 
 
 ANSWERS_NAME = "answers.json"
-
-FIXED_ANSWERS: dict[str, tuple[str, ...]] = {
-    "nlvr2": ("false", "true"),
-    "snli_ve": ("contradiction", "neutral", "entailment"),
-}
-"""The answers of tasks that have a fixed set of them."""
 
 AGREEING = 3
 """How many people must give an answer for the full score."""

@@ -49,6 +49,8 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "optim.optimizer": "AdamW trains every parameter; optim.lr_scale sets rates by pattern of names",
         "data.grow": "a run stays on its manifest: export it, and start a new run with model.model_weights",
         "crawl.lists.transcripts": "leave it out: of videos whose clips come with texts no captions are fetched",
+        "model.n_pictures": "leave it out: a question is about one picture (VQA)",
+        "objective.answers_kind=count": "one, with the counts as classes (model.n_answers)",
         "eval.attributes": "compare the rows of `hdvila-train embed`; bench/learning/hybrid_vs_low.py does so",
         "objective.itm_negatives": "leave it out: the wrong text of a pair is any of the batch",
         "observe.wandb_project": "observe.tensorboard: wandb sync reads its events",

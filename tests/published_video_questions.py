@@ -102,16 +102,6 @@ def tgif_frame(folder: Path) -> Path:
     return _table(folder, "frameqa", rows)
 
 
-def tgif_count(folder: Path) -> Path:
-    """Train_count_question.csv: the count is the colour's, and one more for each of the four questions."""
-    rows = ["gif_name\tquestion\tanswer\tvid_id\tkey"]
-    for i, scene in enumerate(films(folder, _gif)):
-        for n, what in enumerate(("jump", "nod", "spin", "wave")):
-            count = 2 + list(COLOURS).index(scene.colour) + n
-            rows.append(f"{_gif(i)}\tHow many times does the film {what} ?\t{count}\tCOUNT{4 * i + n}\t{i}")
-    return _table(folder, "count", rows)
-
-
 def _gif(i: int) -> str:
     return f"tumblr_nk172bbdPI1u1lr18o1_{250 + i}"
 
@@ -146,5 +136,4 @@ TASKS: dict[str, Callable[[Path], Path]] = {
     "tgif_action": tgif_action,
     "tgif_transition": tgif_transition,
     "tgif_frame": tgif_frame,
-    "tgif_count": tgif_count,
 }

@@ -98,8 +98,8 @@ class DataConfig(Section):
     )
     answers: str = identity(
         "",
-        doc="the answers that are classes, for a model with n_answers: an imported set's answers.json, nlvr2 "
-        "or snli_ve; with data.questions '' for the commonest of its answers",
+        doc="the answers that are classes, for a model with n_answers: an imported set's answers.json; "
+        "with data.questions '' for the commonest of its answers",
     )
     max_bad_shards: int = operational(
         0, ge=0, doc="number of unreadable shards that are skipped and counted before the run stops"

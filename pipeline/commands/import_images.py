@@ -12,9 +12,7 @@ def import_images(
     out: Annotated[str, typer.Option(help="Where to write the data set: a folder or an s3:// url.")],
     kind: Annotated[
         str,
-        typer.Option(
-            "--format", help="coco, soho, vg, flickr, vqa, nlvr2 or snli_ve; by default, recognised by content."
-        ),
+        typer.Option("--format", help="coco, soho, vg, flickr or vqa; by default, recognised by content."),
     ] = "",
     split: Annotated[str, typer.Option(help="Put everything into this split (train, val …).")] = "",
     val: Annotated[
@@ -32,8 +30,8 @@ def import_images(
         int, typer.Option(help="VQA: how often an answer must be the most common one to become a class.", min=1)
     ] = 9,
 ) -> None:
-    """Writes shards from COCO captions, SOHO's lists, Visual Genome's regions or Flickr token files. From VQA 2.0,
-    NLVR2 and SNLI-VE, each question becomes a sample, and answers.json lists the answers that are classes.
+    """Writes shards from COCO captions, SOHO's lists, Visual Genome's regions or Flickr token files. From VQA 2.0
+    each question becomes a sample, and answers.json lists the answers that are classes.
 
     Each picture becomes `KEY.jpg KEY.txt KEY.json`; what cannot be used is counted by reason and listed in the
     shards' rows. The manifest has `kind: image`.

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from manifests.errors import UserError
 
-Format = Literal["coco", "soho", "vg", "flickr", "vqa", "nlvr2", "snli_ve"]
+Format = Literal["coco", "soho", "vg", "flickr", "vqa"]
 """The last three are questions about pictures: questions.py."""
 
 MAX_BYTES = 2 * 2**30
@@ -38,8 +38,6 @@ class Question:
     question_id: str
     answers: tuple[tuple[str, float], ...]
     """(right answer, its score of 0 to 1), the best first; none if they are not published."""
-    second_file_name: str = ""
-    """File name of the second picture, if the question is about two."""
     number: int = 0
     """Number of the question among those about the same picture."""
 

@@ -18,7 +18,7 @@ from typing import cast
 
 from manifests.errors import UserError
 from manifests.hashing import hash_name
-from manifests.image_sample import ANSWERS_NAME, IMAGE_KIND, SECOND_MEMBER, ImageJson, QuestionJson
+from manifests.image_sample import ANSWERS_NAME, IMAGE_KIND, ImageJson, QuestionJson
 from manifests.lock import RunLock
 from manifests.reasons import Reason
 from manifests.rows import ShardRow
@@ -98,8 +98,8 @@ def import_images(captions: Sequence[Path], pictures: Path, out: Store, settings
     if questions is None:
         files = [(path, *read_annotations(path, settings.kind)) for path in captions]
     else:
-        task, askings, answers = questions
-        files = [(captions[0], task, askings)]
+        askings, answers = questions
+        files = [(captions[0], "vqa", askings)]
     planned = _planned(files, settings)
     with RunLock(out):
         imported = _write(planned, archive, out, settings)
@@ -182,14 +182,10 @@ def _make(planned: _Planned, archive: Archive, settings: ImportSettings) -> _Mad
     captioned, group = planned.picture, planned.group
     question = captioned.question
     key = sample_key(group, question.number if question else 0)
-    second: dict[str, bytes] = {}
     try:
         if not captioned.captions:
             raise PictureRejected(Reason.NO_CAPTION_OF_IMAGE, "no caption")
         picture = make_picture(archive.read(captioned.file_name), max_side=settings.max_side)
-        if question and question.second_file_name:
-            beside = make_picture(archive.read(question.second_file_name), max_side=settings.max_side)
-            second = {SECOND_MEMBER: beside.jpeg}
     except PictureRejected as rejected:
         return _Made(_row(key, group, captioned, None, rejected), None)
     facts = ImageJson(
@@ -210,7 +206,7 @@ def _make(planned: _Planned, archive: Archive, settings: ImportSettings) -> _Mad
     )
     document = facts.model_dump() | _question_fields(captioned)
     text = json.dumps(document, ensure_ascii=False).encode()
-    members = {"jpg": picture.jpeg, "txt": captioned.captions[0].encode(), "json": text, **second}
+    members = {"jpg": picture.jpeg, "txt": captioned.captions[0].encode(), "json": text}
     return _Made(_row(key, group, captioned, picture, None), Sample(key, members), len(captioned.captions))
 
 
@@ -223,7 +219,6 @@ def _question_fields(captioned: Captioned) -> dict[str, object]:
         "question_id": question.question_id,
         "answers": [answer for answer, _ in question.answers],
         "answer_scores": [score for _, score in question.answers],
-        "second_file_name": question.second_file_name,
     }
     assert fields.keys() == QuestionJson.model_fields.keys() - ImageJson.model_fields.keys()
     return fields

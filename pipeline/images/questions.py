@@ -2,81 +2,59 @@
 
     vqa        VQA 2.0: v2_OpenEnded_mscoco_*_questions.json, with v2_mscoco_*_annotations.json where answers are known;
                or SOHO's {"data": [{file_name, image_id, vqa: [{question, question_id, labels, scores}]}], "label2ans"}
-    nlvr2      lines {"identifier": "dev-850-0-0", "sentence", "label": "True"}: pictures dev-850-0-img0.png, …-img1.png
-    snli_ve    lines {"Flickr30K_ID", "pairID", "sentence2", "gold_label"}: pictures ID.jpg
 
-A sample is one question with its picture (NLVR2: two); a picture is in the shards once per question.
+A sample is one question with its picture; a picture is in the shards once per question.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from manifests.errors import UserError
-from manifests.image_sample import FIXED_ANSWERS, normal_answer, vqa_score
+from manifests.image_sample import normal_answer, vqa_score
 from pipeline.images.annotations import Captioned, Format, Question, clean, parsed, text_of
 
-Task = Literal["vqa", "nlvr2", "snli_ve"]
 ANSWER_FLOOR = 9
 """How often an answer has to be the most common to become a class: 3,129 answers of VQA 2.0's train and val."""
 
-_MARKS = ('"question_id"', '"identifier"', '"Flickr30K_ID"')
-_LINES: dict[str, Task] = {"identifier": "nlvr2", "Flickr30K_ID": "snli_ve"}
+_MARK = '"question_id"'
 
 
 def read_questions(
     paths: Sequence[Path], kind: Format | None = None, *, answer_floor: int = ANSWER_FLOOR
-) -> tuple[Task, list[Captioned], list[str]] | None:
-    """Returns (format, questions, answers that are classes) of files that belong together; None if without questions.
+) -> tuple[list[Captioned], list[str]] | None:
+    """Returns (questions, answers that are classes) of files that belong together; None if without questions.
 
     Raises UserError for files that are not of the format, or whose parts don't belong together.
     """
-    if kind is not None and kind not in ("vqa", "nlvr2", "snli_ve"):
+    if kind is not None and kind != "vqa":
         return None
     texts = [text_of(path) for path in paths]
-    if kind is None and not any(mark in text for text in texts for mark in _MARKS):
+    if kind is None and not any(_MARK in text for text in texts):
         return None  # captions: not worth parsing twice
     try:
         documents = [_document(text) for text in texts]
-        task = kind or _task_of(documents)
-        if task is None:
+        if kind is None and not any(map(_asks, documents)):
             return None
-        if task == "vqa":
-            askings, answers = _vqa(documents, answer_floor)
-        else:
-            read = _nlvr2 if task == "nlvr2" else _snli_ve
-            askings = [asking for lines in documents for asking in read(lines)]
-            answers = list(FIXED_ANSWERS[task])
-        return task, list(_numbered(askings)), answers
+        askings, answers = _vqa(documents, answer_floor)
+        return list(_numbered(askings)), answers
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
         names = ", ".join(map(str, paths))
         raise UserError(f"{names}: cannot be read as {kind or 'questions'} ({type(error).__name__}: {error})") from None
 
 
 def _document(text: str) -> Any:
-    """Parses a JSON document, or JSON lines as a list; [] for other files."""
+    """Parses a JSON document; {} for other files."""
     try:
         return parsed(text)
-    except RecursionError:
-        return []
-    except ValueError:
-        try:
-            return [parsed(line) for line in text.splitlines() if line.strip()]
-        except (ValueError, RecursionError):
-            return []
+    except (ValueError, RecursionError):
+        return {}
 
 
-def _task_of(documents: Sequence[Any]) -> Task | None:
-    for document in documents:
-        if isinstance(document, dict) and ("questions" in document or {"data", "label2ans"} <= document.keys()):
-            return "vqa"
-        first = document[0] if isinstance(document, list) and document else document
-        for key, task in _LINES.items():
-            if isinstance(first, dict) and key in first:
-                return task
-    return None
+def _asks(document: Any) -> bool:
+    return isinstance(document, dict) and ("questions" in document or {"data", "label2ans"} <= document.keys())
 
 
 def _vqa(documents: Sequence[Mapping[str, Any]], answer_floor: int) -> tuple[list[Captioned], list[str]]:
@@ -128,26 +106,6 @@ def _soho_vqa(items: Iterable[Mapping[str, Any]], label2ans: Sequence[str]) -> I
                 str(question["question_id"]),
                 tuple(scored),
             )
-
-
-def _nlvr2(lines: Any) -> Iterator[Captioned]:
-    for line in lines if isinstance(lines, list) else [lines]:
-        identifier = str(line["identifier"])
-        pair = identifier.rpartition("-")[0]  # the last number counts the sentences about a pair of pictures
-        scored = ((str(line["label"]).strip().lower(), 1.0),) if "label" in line else ()
-        asking = _asking(pair, f"{pair}-img0.png", line["sentence"], identifier, scored)
-        assert asking.question is not None
-        yield replace(asking, question=replace(asking.question, second_file_name=f"{pair}-img1.png"))
-
-
-def _snli_ve(lines: Any) -> Iterator[Captioned]:
-    for line in lines if isinstance(lines, list) else [lines]:
-        image_id = str(line["Flickr30K_ID"])
-        label = str(line.get("gold_label", "-")).strip()
-        if label == "-" and "gold_label" in line:
-            continue  # annotators did not agree: the published evaluation leaves these out
-        scored = ((label, 1.0),) if "gold_label" in line else ()
-        yield _asking(image_id, f"{image_id.removesuffix('.jpg')}.jpg", line["sentence2"], str(line["pairID"]), scored)
 
 
 def _asking(

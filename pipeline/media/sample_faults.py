@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 from pydantic import ValidationError
 
-from manifests.image_sample import IMAGE_MEMBERS, SECOND_MEMBER, ImageJson, QuestionJson, parse_image_json
+from manifests.image_sample import IMAGE_MEMBERS, ImageJson, QuestionJson, parse_image_json
 from manifests.sample import SampleJson
 from manifests.wrong_value import first_fault
 from pipeline.media.members import member_of
@@ -48,18 +48,14 @@ def image_faults(row: Mapping[str, Any], members: dict[str, bytes], *, decode: b
     if members["txt"].decode("utf-8", "replace") != sample.caption or row["caption"] != "\n".join(sample.captions):
         yield "txt, the json's captions and the row's caption are not the same"
     if isinstance(sample, QuestionJson):
-        yield from _question_faults(sample, members)
+        yield from _question_faults(sample)
     if decode:
         yield from _picture_faults(sample, members["jpg"])
 
 
-def _question_faults(sample: QuestionJson, members: dict[str, bytes]) -> Iterator[str]:
+def _question_faults(sample: QuestionJson) -> Iterator[str]:
     if len(sample.answers) != len(sample.answer_scores):
         yield f"json: {len(sample.answers)} answers have {len(sample.answer_scores)} scores"
-    if bool(sample.second_file_name) != (SECOND_MEMBER in members):
-        yield f"json and members differ in whether there is a second picture ({SECOND_MEMBER})"
-    elif sample.second_file_name and isinstance(opened := _opened(members[SECOND_MEMBER]), str):
-        yield f"{SECOND_MEMBER}: {opened}"
 
 
 def _picture_faults(sample: ImageJson, data: bytes) -> Iterator[str]:

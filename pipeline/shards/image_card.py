@@ -11,7 +11,6 @@ MEMBERS = {
     "jpg": "the picture",
     "txt": "its first caption, or what is asked about it, UTF-8",
     "json": "all captions, size, licence, origin; right answers where something is asked",
-    "mjpg": "the second picture of a question about two, a JPEG",
 }
 
 _READING = """## Reading

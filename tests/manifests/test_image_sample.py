@@ -12,7 +12,7 @@ PICTURE = {
     "sha256": "0", "image_id": "1", "file_name": "1.jpg", "captions": ["a cat"], "source": "s", "licence": "",
     "group": "g",
 }  # fmt: skip
-ASKED = {"question_id": "7", "answers": ["yes"], "answer_scores": [1.0], "second_file_name": ""}
+ASKED = {"question_id": "7", "answers": ["yes"], "answer_scores": [1.0]}
 
 
 def test_a_picture_where_something_is_asked_is_told_from_one_with_captions() -> None:

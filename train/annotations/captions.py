@@ -2,9 +2,6 @@
 
     form         file                                                     a query is
     msrvtt       MSRVTT_JSFUSION_test.csv (1k-A), MSRVTT_data.json        a sentence
-    msvd         AllVideoDescriptions.txt, MSR Video Description Corpus   a sentence; of the corpus, the English ones
-    vatex        vatex_validation_v1.0.json                               an English sentence
-    youcook2     youcookii_annotations_trainval.json                      a sentence; its clip is `<video>.<n>`
     didemo       test_data.json                                           all descriptions of a video, in their order
     lsmdc        LSMDC16_challenge_1000_publictect.csv                    a sentence
     activitynet  val_1.json                                               all sentences of a video
@@ -16,7 +13,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +26,6 @@ BROKEN = (ValueError, KeyError, TypeError, AttributeError, IndexError, csv.Error
 """What reading an entry of an unexpected shape raises."""
 SPLITS = {"training": "train", "validation": "val", "validate": "val", "testing": "test"}
 """Names of splits in published files, beside ours."""
-_MSVD_LINE = re.compile(r"(\S+_\d+_\d+)\s+(.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +36,6 @@ class Query:
     text: str
     split: str = ""
     """train, val, test or another name that the file gives; "" where it gives none."""
-    span_s: tuple[float, float] | None = None
-    """Where in the file `<video>` without its `.<n>` the clip begins and ends, in seconds; None: the whole video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +156,6 @@ def _is_msrvtt(content: Content) -> bool:
     return isinstance(content, dict) and {"videos", "sentences"} <= _keys(content)
 
 
-def _is_msvd(content: Content) -> bool:
-    _, first = next(_lines(content), (0, ""))
-    return {"VideoID", "Start", "End", "Description"} <= _header(content) or bool(_MSVD_LINE.fullmatch(first))
-
-
 def _is_lsmdc(content: Content) -> bool:
     return isinstance(content, str) and content.split("\n", 1)[0].count("\t") >= 5
 
@@ -195,32 +183,6 @@ def _msrvtt(content: str | dict[str, Any]) -> Iterable[Query]:
         video = video_name(sentence["video_id"])
         split = split_of.get(video, "")
         yield Query(video, words_of(sentence["caption"]), SPLITS.get(split, split))
-
-
-def _msvd(content: str) -> Iterable[Query]:
-    if "VideoID" in _header(content):
-        for row in csv.DictReader(io.StringIO(content)):
-            if row.get("Language", "English") == "English" and row["Description"]:
-                yield Query(f"{row['VideoID']}_{row['Start']}_{row['End']}", words_of(row["Description"]))
-        return
-    for number, line in _lines(content):
-        found = _MSVD_LINE.fullmatch(line.strip())
-        if found is None:
-            raise ValueError(f"line {number} is not <video>_<start>_<end> and a sentence")
-        yield Query(found[1], words_of(found[2]))
-
-
-def _vatex(content: list[Any]) -> Iterable[Query]:
-    for entry in content:
-        yield from (Query(video_name(entry["videoID"]), words_of(text)) for text in entry["enCap"])
-
-
-def _youcook2(content: dict[str, Any]) -> Iterable[Query]:
-    for video, facts in content["database"].items():
-        split = SPLITS.get(facts["subset"], facts["subset"])
-        for n, part in enumerate(facts.get("annotations", [])):
-            start, end = part["segment"]
-            yield Query(f"{video}.{n}", words_of(part["sentence"]), split, (float(start), float(end)))
 
 
 def _didemo(content: list[Any]) -> Iterable[Query]:
@@ -254,9 +216,6 @@ def _list(content: list[Any]) -> Iterable[Query]:
 
 FORMS: Mapping[str, Form] = {
     "msrvtt": Form("a CSV with video_id and sentence, or JSON with videos and sentences", _is_msrvtt, _msrvtt),
-    "msvd": Form("lines of <video>_<start>_<end> and a sentence, or a CSV with VideoID … Description", _is_msvd, _msvd),
-    "vatex": Form("a JSON list with videoID and enCap", _has("videoID", "enCap"), _vatex),
-    "youcook2": Form("JSON with database", lambda c: isinstance(c, dict) and "database" in c, _youcook2),
     "didemo": Form("a JSON list with video and description", _has("video", "description"), _didemo, paragraphs=True),
     "lsmdc": Form("six columns with tabs between them, and no header", _is_lsmdc, _lsmdc),
     "activitynet": Form("JSON of videos with timestamps and sentences", _is_activitynet, _activitynet, paragraphs=True),

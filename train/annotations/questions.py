@@ -6,7 +6,6 @@
     choice   TGIF-QA: Train_action_question.csv, …_transition_…        one of five texts, by its number from 0
              MSRVTT-MC: [{"video": …, "caption": [five], "answer": 2}] one of five texts, without a question
              {"clip_name": …, "options": [five], "answer": "2", "qid": …}
-    count    TGIF-QA: Train_count_question.csv                         a number of times
 
 JSON may be a list or lines; what TGIF-QA calls CSV has tabs. The task is found from the content.
 """
@@ -23,10 +22,10 @@ from typing import Any, Literal
 from manifests.errors import UserError
 from train.annotations.files import Content, read_content, video_name, words_of
 
-Task = Literal["open", "choice", "count"]
+Task = Literal["open", "choice"]
 VIDEO_KEYS = ("gif_name", "video", "video_id", "clip_name", "clip_id")
 ID_KEYS = ("id", "question_id", "qid", "vid_id")
-"""Where files name a question. TGIF-QA's `vid_id` is a question's (COUNT16), and its `key` is the film's."""
+"""Where files name a question. TGIF-QA's `vid_id` is a question's (ACTION16), and its `key` is the film's."""
 FRAMEQA_KINDS = ("object", "number", "color", "location")
 """What the numbers in TGIF-QA's column `type` stand for."""
 QUESTION_WORDS = ("what", "who", "how", "where", "when")
@@ -48,7 +47,7 @@ class Question:
     text: str
     """What is asked; "" where a text has to be chosen and nothing is asked (MSRVTT-MC)."""
     answer: str | int | None
-    """Words, the number of an option (from 0), or a count; None if it is kept back."""
+    """Words, or the number of an option (from 0); None if it is kept back."""
     options: tuple[str, ...] = ()
     kind: str = ""
     """Of an open question, what it asks for: object, number … (TGIF-QA), what, who … (MSRVTT-QA)."""
@@ -132,11 +131,7 @@ def _names(content: Content) -> set[str]:
 def _task_of(entry: Any) -> Task | None:
     if not isinstance(entry, Mapping):
         return None
-    if _options(entry) is not None:
-        return "choice"
-    answer = entry.get("answer")
-    counted = isinstance(answer, int) or str(entry.get("vid_id", "")).startswith("COUNT")
-    return "count" if counted or (isinstance(answer, str) and answer.isdigit() and "gif_name" in entry) else "open"
+    return "open" if _options(entry) is None else "choice"
 
 
 def _question_of(entry: Any, number: int, task: Task) -> Question:
@@ -167,8 +162,6 @@ def _answer_of(entry: Mapping[str, Any], task: Task) -> tuple[str | int | None, 
     if task == "open":
         return (None if given is None else words_of(given)), ()
     number = None if given is None else _whole(given)
-    if task == "count":
-        return number, ()
     options = tuple(words_of(text) for text in _options(entry) or ())
     if len(options) < 2 or not all(options):
         raise ValueError("it has fewer than two texts to choose from, or an empty one")

@@ -23,9 +23,6 @@ class Form(StrEnum):
 
     auto = "auto"
     msrvtt = "msrvtt"
-    msvd = "msvd"
-    vatex = "vatex"
-    youcook2 = "youcook2"
     didemo = "didemo"
     lsmdc = "lsmdc"
     activitynet = "activitynet"
@@ -57,9 +54,7 @@ Questions = Annotated[
 ]
 Answers = Annotated[
     Path | None,
-    typer.Option(
-        help="Write the official result file here (for models that answer: MSRVTT-QA, TGIF-QA, VQA, NLVR2, SNLI-VE)."
-    ),
+    typer.Option(help="Write the official result file here (for models that answer: MSRVTT-QA, TGIF-QA, VQA)."),
 ]
 
 

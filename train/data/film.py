@@ -35,11 +35,11 @@ MAX_FILE_BYTES = 2 * 2**30
 class Film:
     """A video's frames by number, rotated as players show them.
 
-    With `fps` above 0, numbers count frames at that rate (each the source's nearest frame). With `span_s`, frame 0
-    is the first of that part, in seconds."""
+    With `fps` above 0, numbers count frames at that rate (each the source's nearest frame).
+    """
 
-    def __init__(self, path: Path, fps: float = 0.0, span_s: tuple[float, float] | None = None) -> None:
-        """Opens the file. UserError if it doesn't exist, is too large, can't be decoded or ends before the span."""
+    def __init__(self, path: Path, fps: float = 0.0) -> None:
+        """Opens the file. UserError if it doesn't exist, is too large or can't be decoded."""
         _refuse(path)
         self._path = path
         self._clip: Clip | None = None
@@ -50,17 +50,11 @@ class Film:
             else:
                 n_source, rate = self._count()
         self._step = rate / fps if 0 < fps < rate else 1.0
-        self._first = 0
-        if span_s is not None:
-            self._first, end = (min(round(at * rate), n_source) for at in span_s)
-            n_source = end - self._first
-            if n_source < 1:
-                raise UserError(f"{path}: has no frame between {span_s[0]:g} and {span_s[1]:g} s")
         self.n_frames = max(1, int(n_source / self._step))
 
     def read(self, numbers: Sequence[int]) -> Mapping[int, Pixels]:
         """{number: RGB `[H, W, 3]`}. UserError if any doesn't decode."""
-        wanted = {number: self._first + round(number * self._step) for number in numbers}
+        wanted = {number: round(number * self._step) for number in numbers}
         with _decode_errors_of(self._path):
             frames = set(wanted.values())
             if self._clip is not None:

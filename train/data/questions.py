@@ -1,4 +1,4 @@
-"""The view of answering models: one or two pictures, a question, and its right answers (VQA, NLVR2, SNLI-VE).
+"""The view of answering models: a picture, a question, and its right answers (VQA).
 
 `targets` [n_answers] holds the score of each answer class, 0 to 1; an answer outside the classes is left out. Samples
 come from `hdvila-pipeline import-images` on the published question files.
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from manifests.errors import UserError
-from manifests.image_sample import FIXED_ANSWERS, SECOND_MEMBER, QuestionJson, parse_image_json, read_answers
+from manifests.image_sample import QuestionJson, parse_image_json, read_answers
 from train.data.decode import BROKEN, SampleBroken
 from train.data.picture import Fit, on_canvas, read_jpeg
 from train.data.registry import Seen, Source
@@ -22,37 +22,37 @@ from train.data.registry import Seen, Source
 
 @dataclass(frozen=True, slots=True)
 class QuestionView:
-    """`n_pictures` pictures on canvases of `size` (height, width) in pixels, a question, and scores of answers."""
+    """A picture on a canvas of `size` (height, width) in pixels, a question, and scores of answers."""
 
     size: tuple[int, int]
     fit: Fit
     classes: Mapping[str, int]
-    n_pictures: int = 1
+
+    @property
+    def n_pictures(self) -> int:
+        """Pictures of a sample."""
+        return 1
 
     def members(self, source: Source) -> tuple[str, ...]:
         """The members to read; the same for every source."""
-        return ("jpg", *((SECOND_MEMBER,) if self.n_pictures == 2 else ()), "txt", "json")
+        return ("jpg", "txt", "json")
 
     def blank(self) -> dict[str, npt.NDArray[Any]]:
-        """Black pictures with no right answer."""
-        pictures = {name: np.zeros((3, *self.size), np.uint8) for name in self._names("image")}
-        sizes = {name: np.array(self.size, np.int64) for name in self._names("valid_hw")}
-        return {**pictures, **sizes, "targets": np.zeros(len(self.classes), np.float32)}
+        """A black picture with no right answer."""
+        black, size = np.zeros((3, *self.size), np.uint8), np.array(self.size, np.int64)
+        return {"image": black, "valid_hw": size, "targets": np.zeros(len(self.classes), np.float32)}
 
     def decode(self, members: Mapping[str, bytes], source: Source, draw: np.random.Generator | None) -> Seen:
-        """`image` [3, H, W] uint8, `valid_hw` [2] and `targets`; for two pictures also `image_2` and `valid_hw_2`."""
+        """`image` [3, H, W] uint8, `valid_hw` [2] and `targets`."""
         try:
             facts = parse_image_json(members["json"])
             if not isinstance(facts, QuestionJson):
                 raise SampleBroken("nothing is asked in it: it is no sample of a set of questions")
-            arrays: dict[str, npt.NDArray[Any]] = {"targets": self.targets(facts)}
-            files = ("jpg", SECOND_MEMBER)[: self.n_pictures]
-            for member, image, valid_hw in zip(files, self._names("image"), self._names("valid_hw"), strict=True):
-                canvas, valid = on_canvas(read_jpeg(members[member]), self.size, self.fit, draw)
-                arrays[image] = np.ascontiguousarray(canvas.transpose(2, 0, 1))
-                arrays[valid_hw] = np.array(valid, np.int64)
+            canvas, valid = on_canvas(read_jpeg(members["jpg"]), self.size, self.fit, draw)
         except (*BROKEN, ValidationError, KeyError) as error:
             raise SampleBroken(f"cannot be decoded ({type(error).__name__}: {error})") from None
+        image = np.ascontiguousarray(canvas.transpose(2, 0, 1))
+        arrays = {"image": image, "valid_hw": np.array(valid, np.int64), "targets": self.targets(facts)}
         return Seen(arrays, facts.caption)
 
     def targets(self, facts: QuestionJson) -> npt.NDArray[np.float32]:
@@ -62,9 +62,6 @@ class QuestionView:
             if answer in self.classes:
                 targets[self.classes[answer]] = score
         return targets
-
-    def _names(self, name: str) -> tuple[str, ...]:
-        return (name, f"{name}_2")[: self.n_pictures]
 
 
 def make_view(name: str, config: Any) -> QuestionView:
@@ -78,19 +75,16 @@ def make_view(name: str, config: Any) -> QuestionView:
     if len(answers) != model.n_answers:
         raise UserError(f"{config.data.answers}: has {len(answers)} answers, model.n_answers is {model.n_answers}")
     classes = {answer: i for i, answer in enumerate(answers)}
-    return QuestionView(model.image_size, model.image_fit, classes, model.n_pictures)
+    return QuestionView(model.image_size, model.image_fit, classes)
 
 
 def answers_of(source: str) -> list[str]:
-    """The answer classes that `data.answers` names: a task's own, or an answers.json. UserError if it is neither."""
-    if source in FIXED_ANSWERS:
-        return list(FIXED_ANSWERS[source])
-    names = ", ".join(FIXED_ANSWERS)
+    """The answer classes in the answers.json that `data.answers` names. UserError if it is none."""
     if not source:
-        raise UserError(f"data.answers: name the answers that are classes: an answers.json, or {names}")
+        raise UserError("data.answers: name the answers that are classes: the answers.json of an imported set")
     try:
         return read_answers(Path(source).read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"data.answers: {source} is none of {names}, and no file to read ({error.strerror})") from None
+        raise UserError(f"data.answers: {source} is no file to read ({error.strerror})") from None
     except ValueError as error:
         raise UserError(f"data.answers: {source} {error}") from None

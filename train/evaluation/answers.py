@@ -1,21 +1,16 @@
-"""Runs an answering model on held-out questions: its score by the published rule, and the official result file.
+"""Runs an answering model on held-out questions about pictures (VQA 2.0).
 
-    vqa        the mean over questions of min(n / 3, 1), where n people gave the model's answer; a JSON list of
-               {question_id, answer}
-    nlvr2      the share of right answers, and of sentences that are right with all their pictures (consistency);
-               lines `identifier,True`
-    snli_ve    the share of right answers; no official result format exists, so lines {"pairID", "label"}
+The score by the published rule is the mean over questions of min(n / 3, 1), where n people gave the model's answer; the
+official result file is a JSON list of {question_id, answer}.
 
 A right answer outside the classes counts as missed: the answering head cannot give it. If the answers are withheld (a
 test set), the file is written but there is no score.
 """
 
 import json
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -32,8 +27,6 @@ from train.feed.batches import rows_of, view_of
 from train.feed.tokenizer import Tokenizer
 from train.models.wrapping import autocast, unwrap
 
-Task = Literal["vqa", "nlvr2", "snli_ve"]
-
 
 @dataclass(frozen=True, slots=True)
 class Given:
@@ -48,19 +41,16 @@ class Given:
 class Answers:
     """The model's answers to all questions of a set, in the order of the set."""
 
-    task: Task
     given: tuple[Given, ...]
     n_lost: int = 0
     """Questions without an answer, because their picture cannot be read."""
 
     def flat(self) -> dict[str, float]:
-        """The accuracy over questions with known answers (for NLVR2 also the consistency), and the counts, by name."""
+        """The accuracy over questions with known answers, and the counts, by name."""
         known = [answer for answer in self.given if answer.score is not None]
         scores: dict[str, float] = {"n_questions": len(self.given), "n_scored": len(known), "n_lost": self.n_lost}
         if known:
             scores["accuracy"] = sum(answer.score or 0.0 for answer in known) / len(known)
-            if self.task == "nlvr2":
-                scores["consistency"] = consistency(known)
         return scores
 
     def describe(self) -> str:
@@ -68,46 +58,16 @@ class Answers:
         flat = self.flat()
         if "accuracy" not in flat:
             return f"{len(self.given)} questions answered; their right answers are kept back"
-        more = f", consistency {flat['consistency']:.1%}" if "consistency" in flat else ""
         lost = f"; {self.n_lost} could not be read" if self.n_lost else ""
-        return f"{self.task}: accuracy {flat['accuracy']:.2%}{more} over {flat['n_scored']} questions{lost}"
+        return f"accuracy {flat['accuracy']:.2%} over {flat['n_scored']} questions{lost}"
 
     def write(self, path: Path) -> None:
         """Writes the official result file. UserError if it cannot be written."""
-        text = _TEXTS[self.task](self.given)
+        entries = [{"question_id": _number(one.question_id), "answer": one.answer} for one in self.given]
         try:
-            path.write_text(text, encoding="utf-8")
+            path.write_text(json.dumps(entries) + "\n", encoding="utf-8")
         except OSError as error:
             raise UserError(f"{path}: cannot be written ({error.strerror})") from None
-
-
-def consistency(given: Sequence[Given]) -> float:
-    """NLVR2's consistency: the share of sentences that are judged right with all of their pairs of pictures.
-
-    An identifier is split-set-pair-sentence; examples of one sentence differ in the pair alone.
-    """
-    right: dict[tuple[str, ...], bool] = defaultdict(lambda: True)
-    for answer in given:
-        parts = answer.question_id.split("-")
-        right[(*parts[:2], *parts[3:])] &= answer.score == 1.0
-    return sum(right.values()) / len(right)
-
-
-def _vqa_text(given: Sequence[Given]) -> str:
-    return (
-        json.dumps([{"question_id": _number(answer.question_id), "answer": answer.answer} for answer in given]) + "\n"
-    )
-
-
-def _nlvr2_text(given: Sequence[Given]) -> str:
-    return "".join(f"{answer.question_id},{answer.answer.capitalize()}\n" for answer in given)
-
-
-def _snli_ve_text(given: Sequence[Given]) -> str:
-    return "".join(json.dumps({"pairID": answer.question_id, "label": answer.answer}) + "\n" for answer in given)
-
-
-_TEXTS = {"vqa": _vqa_text, "nlvr2": _nlvr2_text, "snli_ve": _snli_ve_text}
 
 
 def _number(question_id: str) -> int | str:
@@ -136,7 +96,7 @@ def answer_all(model: nn.Module, index: Index, tokenizer: Tokenizer, config: Tra
             facts = parse_image_json(reader.read(sample, ("json",))["json"])
             assert isinstance(facts, QuestionJson)
             given.append(Given(facts.question_id, classes[best], worth(classes[best], facts)))
-    return Answers(task_of(d.answers), tuple(given), len(index) - len(given))
+    return Answers(tuple(given), len(index) - len(given))
 
 
 def worth(answer: str, facts: QuestionJson) -> float | None:
@@ -144,8 +104,3 @@ def worth(answer: str, facts: QuestionJson) -> float | None:
     if not facts.answers:
         return None
     return dict(zip(facts.answers, facts.answer_scores, strict=True)).get(answer, 0.0)
-
-
-def task_of(answers: str) -> Task:
-    """The task that `data.answers` stands for: nlvr2, snli_ve, or vqa for a file of answers."""
-    return "nlvr2" if answers == "nlvr2" else "snli_ve" if answers == "snli_ve" else "vqa"

@@ -23,7 +23,7 @@ from train.evaluation.benchmark import Benchmark, BenchmarkOptions, BenchmarkSco
 from train.evaluation.choices import ChoiceScores, score_choices
 from train.evaluation.encoder import Encoder
 from train.evaluation.video_answers import VideoAnswers, answer_videos
-from train.evaluation.videos import Videos, open_videos, spans_of
+from train.evaluation.videos import Videos, open_videos
 from train.feed.asked import task_of
 from train.feed.tokenizer import Tokenizer
 from train.models.wrapping import unwrap
@@ -60,12 +60,12 @@ def open_published(
     content = read_content(wanted.file)
     if wanted.asks or are_choices(content):
         questions = questions_of(wanted.file, content)
-        names = {question.video: None for question in questions.all}
+        names = {question.video for question in questions.all}
         opened: Published = Asked(questions, open_videos(videos, names, cache, options), str(wanted.file))
         first = questions.all[0].video
     else:
         queries = queries_of(wanted.file, content, wanted.form, split=wanted.split)
-        opened = Benchmark(queries, open_videos(videos, spans_of(queries), cache, options))
+        opened = Benchmark(queries, open_videos(videos, {query.video for query in queries}, cache, options))
         first = queries[0].video
     if not opened.videos.names:
         raise UserError(f"{videos}: has none of the videos that {wanted.file} names ({first} is the first)")

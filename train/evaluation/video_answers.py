@@ -3,10 +3,8 @@
     open      the share of right answers, over all and by what is asked for; an answer that is none of the classes
               cannot be given, so it counts as wrong
     choice    the share of questions whose right text scores highest; a tie counts as wrong
-    count     the mean squared error of the output, rounded and held within 1 to 10 (TGIF-QA's own rule), and how
-              often it is right
 
-The result file is a JSON list of {question_id, answer}: words, the number of a text (from 0) or a count. Each video is
+The result file is a JSON list of {question_id, answer}: words, or the number of a text (from 0). Each video is
 decoded and passed through the encoder once, whatever number of questions is asked about it.
 """
 
@@ -29,8 +27,6 @@ from train.evaluation.videos import Read, Videos, read_videos
 from train.feed.asked import refuse_other_task
 
 TEXTS_AT_ONCE = 32
-COUNTS = (1, 10)
-"""The counts that TGIF-QA asks for: "10 or more" is 10."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +35,17 @@ class VideoAnswers:
 
     task: Task
     given: tuple[tuple[Question, str | int], ...]
-    """Each question with the answer to it; -1 for a tie between texts, or where the output is no number."""
+    """Each question with the answer to it; -1 for a tie between texts."""
     missing: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
 
     def flat(self) -> dict[str, float]:
-        """{"accuracy": …, "mse": …} over questions whose answers are known, and counts, for logs and --json."""
+        """{"accuracy": …} over questions whose answers are known, and counts, for logs and --json."""
         known = [(question, answer) for question, answer in self.given if question.answer is not None]
         right = [question.answer == answer for question, answer in known]
         scores: dict[str, float] = {}
         if known:
             scores["accuracy"] = sum(right) / len(known)
-            if self.task == "count":
-                scores["mse"] = sum((int(q.answer or 0) - int(answer)) ** 2 for q, answer in known) / len(known)
         kinds = sorted({question.kind for question, _ in known if question.kind})
         for kind in kinds if len(kinds) > 1 else ():
             of_kind = [ok for ok, (question, _) in zip(right, known, strict=True) if question.kind == kind]
@@ -66,9 +60,8 @@ class VideoAnswers:
         if "accuracy" in flat:
             n = int(flat["n_scored"])
             low, high = wilson_interval(flat["accuracy"], n)
-            error = f"mean squared error {flat['mse']:.3f}, " if "mse" in flat else ""
             share = f"{flat['accuracy']:.1%} of {n} right (95 %: {low:.1%} to {high:.1%})"
-            lines = [f"questions about videos, {self.task}: {error}{share}"]
+            lines = [f"questions about videos, {self.task}: {share}"]
         kinds = [f"{name[9:]} {value:.1%}" for name, value in flat.items() if name.startswith("accuracy_")]
         lines += [f"  {', '.join(kinds)}"] if kinds else []
         return "\n".join([*lines, *left_out(self.missing, self.unreadable)])
@@ -145,8 +138,6 @@ def _answers_of(
 
 def answer_of(task: Task, logits: Tensor, classes: Sequence[str]) -> str | int:
     """The answer that the head's outputs [texts, n_answers] mean; -1 if there is none (see `VideoAnswers.given`)."""
-    if task == "count":
-        return -1 if logits.isnan() else int(logits.round().clamp(*COUNTS))
     if task == "open":
         return classes[int(logits[0, : len(classes)].argmax())]
     best = logits[:, 0].argmax()

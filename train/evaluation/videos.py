@@ -1,12 +1,10 @@
 """The videos of a benchmark: files of a folder, or samples of a data set, found by the names of its caption file.
 
 In a data set, a video is named as `train.data.texts` says, and all splits are searched. A sample with an mp4 is decoded
-from that, frame by frame as a file of the clip would be; one without, from its stills and proxy. In a folder, a clip
-`<video>.<n>` without a file of its own is read out of the file of its video, where the caption file says from when to
-when.
+from that, frame by frame as a file of the clip would be; one without, from its stills and proxy.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +15,6 @@ from torch.utils.data import DataLoader, Dataset
 from manifests.errors import UserError
 from manifests.shards import MANIFEST_NAME, read_manifest
 from manifests.time_left import told
-from train.annotations.captions import Query
 from train.data.decode import SampleBroken, decode_sample
 from train.data.film import Film
 from train.data.folder import films_in
@@ -29,8 +26,6 @@ from train.data.views import MEMBERS, Views
 from train.data.workers import WORKER_ERRORS, dead_workers, ignore_stop_signals, started
 from train.distributed import rank_in
 from train.evaluation.encoder import Inputs, hybrid_views
-
-Span = tuple[float, float] | None
 
 
 class Videos(Protocol):
@@ -47,26 +42,18 @@ class Videos(Protocol):
 class FolderVideos:
     """Files anywhere under a folder, named without their suffix."""
 
-    def __init__(self, folder: Path, spans: Mapping[str, Span]) -> None:
-        """Finds the files of the names in `spans`, as training does. UserError without any video."""
-        files = films_in(folder)
-        self._parts: dict[str, tuple[Path, Span]] = {}
-        for name, span in spans.items():
-            whole = name.rpartition(".")[0]
-            if name in files:
-                self._parts[name] = files[name], None
-            elif span is not None and whole in files:
-                self._parts[name] = files[whole], span
+    def __init__(self, folder: Path, names: Collection[str]) -> None:
+        """Finds the files of these names, as training does. UserError without any video."""
+        self._files = {name: path for name, path in films_in(folder).items() if name in set(names)}
 
     @property
     def names(self) -> list[str]:
         """The names that have a file."""
-        return sorted(self._parts)
+        return sorted(self._files)
 
     def input_of(self, name: str, views: Views, fps: float) -> Inputs:
-        """The views of a file, or of a part of it."""
-        path, span = self._parts[name]
-        film = Film(path, fps, span)
+        """The views of a file."""
+        film = Film(self._files[name], fps)
         return hybrid_views(film.read, film.n_frames, views)
 
 
@@ -76,7 +63,7 @@ class ShardVideos:
     def __init__(
         self,
         manifest_at: str,
-        names: Sequence[str],
+        names: Collection[str],
         cache: Path | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> None:
@@ -107,21 +94,13 @@ class ShardVideos:
         return middle, around
 
 
-def spans_of(queries: Sequence[Query]) -> dict[str, Span]:
-    """The videos that queries name, with the parts of files that they are."""
-    return {query.video: query.span_s for query in queries}
-
-
 def open_videos(
-    source: str, spans: Mapping[str, Span], cache: Path | None = None, options: Mapping[str, Any] | None = None
+    source: str, names: Collection[str], cache: Path | None = None, options: Mapping[str, Any] | None = None
 ) -> Videos:
-    """Opens `source` as a data set if it is or contains a manifest, else as a folder of files.
-
-    `spans`: the names of the videos, each with the part of its video's file that it is, if it has no file of its own.
-    """
+    """Opens the videos of these names: `source` is a data set if it is or contains a manifest, else a folder."""
     if source.endswith(".json") or "://" in source or (Path(source) / MANIFEST_NAME).is_file():
-        return ShardVideos(source, list(spans), cache, options)
-    return FolderVideos(Path(source), spans)
+        return ShardVideos(source, names, cache, options)
+    return FolderVideos(Path(source), names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
     task     model.n_answers  objective.answers_kind  a row reads                    its target
     open     the classes      one (or scores)         the question                   [n_answers], 1 at its answer
     choice   1                one                     the question with each text    [texts], 1 at the right one
-    count    1                count                   the question                   [1], the count
 
 The classes of open questions are the training file's commonest answers (MSRVTT-QA: 1,500 of some 4,000), or those in
 `data.answers`. A run keeps them beside its checkpoints, in answers.json.
@@ -30,16 +29,15 @@ ANSWERS = "answers.json"
 WANTED: dict[Task, str] = {
     "open": "model.n_answers above 1 (the number of answers to choose from) and objective.answers_kind: one",
     "choice": "model.n_answers: 1 and objective.answers_kind: one",
-    "count": "model.n_answers: 1 and objective.answers_kind: count",
 }
 
 
 def task_of(config: TrainConfig) -> Task | None:
     """Which questions about videos a run's model answers; None if none."""
-    n_answers, kind = getattr(config.model, "n_answers", 0), getattr(config.objective, "answers_kind", "")
+    n_answers = getattr(config.model, "n_answers", 0)
     if not config.data.questions or not n_answers:
         return None
-    return "count" if kind == "count" else "open" if n_answers > 1 else "choice"
+    return "open" if n_answers > 1 else "choice"
 
 
 def training_questions(config: TrainConfig) -> Questions:
@@ -101,10 +99,7 @@ def _read(path: Path) -> list[str]:
 def asked_rows(index: Index, samples: Sequence[int], tokenizer: Tokenizer, config: TrainConfig) -> dict[str, Tensor]:
     """`targets`, and for texts to choose from `input_ids` and `attention_mask` [B, C, L], of these samples."""
     answers = torch.tensor([index.answers[sample] for sample in samples])
-    task = task_of(config)
-    if task == "count":
-        return {"targets": answers[:, None].float()}
-    if task == "open":
+    if task_of(config) == "open":
         return {"targets": F.one_hot(answers, config.model.n_answers).float()}  # type: ignore[attr-defined]
     n_texts = len(index.texts[samples[0]])
     texts = [text for sample in samples for text in index.texts[sample]]

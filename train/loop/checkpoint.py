@@ -178,7 +178,7 @@ def best_of(folders: list[Place]) -> Place | None:
 
     With a contrastive loss, that with the highest text-to-video R@1 (ties: R@5, then the mean rank, then the later);
     without (HD-VILA's stage 2, models without towers), that with the lowest loss on held-out rows; where questions are
-    asked, that with the most right answers, or the least squared error of counts.
+    asked, that with the most right answers.
     """
     scored = [(read_facts(path), path) for path in folders]
     scored = [(facts, path) for facts, path in scored if facts.scores.keys() & {"t2v_r1", "val_loss", "accuracy"}]
@@ -190,7 +190,7 @@ def best_of(folders: list[Place]) -> Place | None:
 def _merit(facts: Facts) -> tuple[float, float, float]:
     scores = facts.scores
     if "accuracy" in scores:
-        return -scores.get("mse", 0.0), scores["accuracy"], 0.0
+        return scores["accuracy"], 0.0, 0.0
     if "val_loss" in scores and not facts.config["objective"].get("contrastive"):
         return -scores["val_loss"], 0.0, 0.0
     return scores["t2v_r1"], scores.get("t2v_r5", 0), -scores.get("t2v_mean_rank", 0)

@@ -1,7 +1,5 @@
 """What SOHO and Visual Parsing share: one Transformer reads picture and sentence together."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
@@ -34,7 +32,6 @@ class PictureTextSection(ModelSection):
         ge=0,
         doc="classes of an answering head, which replaces pre-training's heads (VQA 2.0: 3129); 0 for pre-training",
     )
-    n_pictures: Literal[1, 2] = identity(1, doc="pictures per row, with n_answers: 2 for NLVR2")
     bert_weights: str = identity(
         "random",
         doc="initial weights of BERT's layers, with its vocabulary: random | a Hugging Face name | a folder or file",

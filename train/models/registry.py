@@ -41,7 +41,8 @@ def refuse_nothing(config: Any, weights: Mapping[str, float]) -> None:
 
 def refuse_answers(config: Any, weights: Mapping[str, float]) -> None:
     """Raises ValueError unless the model has an answering head (`n_answers`) and answering as its only objective, or
-    neither; and for `n_pictures` 2 without an answering head."""
+    neither.
+    """
     others = sorted(weights.keys() - {"answers"})
     if config.n_answers and others:
         raise ValueError(
@@ -50,8 +51,6 @@ def refuse_answers(config: Any, weights: Mapping[str, float]) -> None:
         )
     if "answers" in weights and not config.n_answers:
         raise ValueError("objective.answers needs model.n_answers, the number of answers to choose from")
-    if getattr(config, "n_pictures", 1) == 2 and not config.n_answers:
-        raise ValueError("model.n_pictures 2 is for questions about two pictures: set model.n_answers")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Answering: which answers are right for the picture or video and the question, or how often something happens."""
+"""Answering: which answers are right for the picture or video and the question."""
 
 from typing import Any, Literal
 
@@ -16,11 +16,11 @@ class AnswersSettings(Section):
     """The keys of this objective."""
 
     answers: float = identity(0.0, ge=0, doc="weight of answering (models with n_answers)")
-    answers_kind: Literal["scores", "one", "count"] = identity(
+    answers_kind: Literal["scores", "one"] = identity(
         "scores",
         doc="scores: several answers may be right (binary cross entropy with soft targets, summed over "
-        "answers: VQA); one: exactly one is right (softmax over answers, or over the texts to choose from: NLVR2, "
-        "SNLI-VE, MSRVTT-QA, TGIF-QA); count: the answer is a number (squared error: TGIF-QA's counts)",
+        "answers: VQA); one: exactly one is right (softmax over answers, or over the texts to choose from: "
+        "MSRVTT-QA, TGIF-QA)",
     )
 
 
@@ -37,8 +37,6 @@ def loss(outputs: Any, batch: Rows, n_rows: int, config: Any) -> Tensor:
     targets = targets.to(logits.dtype)
     if config.answers_kind == "scores":
         each = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(1)
-    elif config.answers_kind == "count":
-        each = (logits - targets).square().sum(1)
     else:
         each = -(targets * logits.log_softmax(1)).sum(1)
     return mean_over_ranks(each.sum() / n_rows)

@@ -29,31 +29,6 @@ MSRVTT_ALL = {
         {"caption": "a band", "video_id": "video7", "sen_id": 3},
     ],
 }
-MSVD = """# Descriptions of the training and test clips
--4wsuPCjDBc_5_15 a squirrel is eating a peanut in its shell
--4wsuPCjDBc_5_15 a chipmunk is eating
-mv89psg6zh4_33_46 a bird in a sink
-"""
-MSVD_CORPUS = """VideoID,Start,End,WorkerID,Source,AnnotationTime,Language,Description
-mv89psg6zh4,33,46,588702,unverified,55,Slovene,Papagaj se umiva.
-mv89psg6zh4,33,46,588702,unverified,55,English,A bird is bathing.
-"""
-VATEX = [{"videoID": "Ptf_2VRj-V0_000122_000132", "enCap": ["A person paints.", "Someone draws."], "chCap": ["一个人"]}]
-YOUCOOK2 = {
-    "database": {
-        "xHr8X2Wpmno": {
-            "duration": 311.77,
-            "subset": "validation",
-            "recipe_type": "113",
-            "annotations": [
-                {"segment": [41, 54], "id": 0, "sentence": "pick the ends off the verdalago"},
-                {"segment": [84, 122], "id": 1, "sentence": "combine lemon juice"},
-            ],
-        },
-        "GLd3aX16zBg": {"subset": "training", "annotations": [{"segment": [90, 102], "id": 0, "sentence": "spread"}]},
-        "test_without": {"subset": "testing"},
-    }
-}
 DIDEMO = [
     {"annotation_id": 1, "video": "54322086@N00_2408598493_274c77d26a.avi", "description": "a dog runs.", "times": []},
     {"annotation_id": 2, "video": "10287332@N00_1.mov", "description": "waves", "times": []},
@@ -84,26 +59,6 @@ PUBLISHED = {
         ],
     ),
     "msrvtt": (MSRVTT_ALL, [Query("video9", "a man cooks", "test")]),
-    "msvd": (
-        MSVD,
-        [
-            Query("-4wsuPCjDBc_5_15", "a squirrel is eating a peanut in its shell"),
-            Query("-4wsuPCjDBc_5_15", "a chipmunk is eating"),
-            Query("mv89psg6zh4_33_46", "a bird in a sink"),
-        ],
-    ),
-    "msvd corpus": (MSVD_CORPUS, [Query("mv89psg6zh4_33_46", "A bird is bathing.")]),
-    "vatex": (
-        VATEX,
-        [Query("Ptf_2VRj-V0_000122_000132", "A person paints."), Query("Ptf_2VRj-V0_000122_000132", "Someone draws.")],
-    ),
-    "youcook2": (
-        YOUCOOK2,
-        [
-            Query("xHr8X2Wpmno.0", "pick the ends off the verdalago", "val", (41, 54)),
-            Query("xHr8X2Wpmno.1", "combine lemon juice", "val", (84, 122)),
-        ],
-    ),
     "didemo": (
         DIDEMO,
         [Query("54322086@N00_2408598493_274c77d26a", "a dog runs. it jumps"), Query("10287332@N00_1", "waves")],
@@ -160,7 +115,7 @@ def test_a_split_is_taken_from_a_file_that_lists_its_videos(tmp_path, list_):
 
 @pytest.mark.parametrize(
     ("content", "split", "message"),
-    [(MSRVTT_ALL, "dev", "its splits are train, test, val"), (MSVD, "test", "tells no splits; name a file")],
+    [(MSRVTT_ALL, "dev", "its splits are train, test, val"), (COMMON, "test", "tells no splits; name a file")],
 )
 def test_a_split_that_is_not_there_is_named(tmp_path, content, split, message):
     with pytest.raises(UserError, match=message):
@@ -191,7 +146,6 @@ TGIF = "gif_name\tquestion\tanswer\tvid_id\tkey\ntumblr_1\twhat is there ?\tcat\
         (json.dumps([{"video": "a", "caption": "b"}, {"video": "a"}]), "auto", "entry 2 has no video"),
         (json.dumps([{"video": "a"}]), "didemo", "not a file of form didemo"),
         ("a\tb\n", "lsmdc", "line 1 has 2"),
-        ("a_1_2 x\nb\n", "msvd", "line 2 is not"),
         (json.dumps({"v_a": {"sentences": [4]}}), "activitynet", "a text is expected and int"),
         ("video_id,sentence\n", "auto", "holds no caption"),
         ("[" * 100_000, "auto", "nested too deep|damaged JSON"),

@@ -22,7 +22,6 @@ CHOICES = (
     "gif_name\tquestion\ta1\ta2\ta3\ta4\ta5\tanswer\tvid_id\tkey\n"
     'tumblr_nqc2\tWhat does the "woman" do 4 times ?\tflick\tdo gymnastic\tchew\tshake hips\tpat\t2\tACTION1\t5\n'
 )
-COUNTS = "gif_name\tquestion\tanswer\tvid_id\tkey\ntumblr_nd53\tHow many times does he wave ?\t5\tCOUNT2\t16\n"
 FRAMES = (
     "gif_name\tquestion\tanswer\ttype\tvid_id\tkey\tdescription\n"
     "tumblr_nq54\thow many dogs are there ?\ttwo\t1\tFRAMEQA3\t25889\ttwo dogs .\n"
@@ -53,11 +52,10 @@ def a_file(folder: Path, content: Any) -> Path:
                 ("flick", "do gymnastic", "chew", "shake hips", "pat"),
             ),
         ),
-        (COUNTS, "count", Question("COUNT2", "tumblr_nd53", "How many times does he wave ?", 5)),
         (FRAMES, "open", Question("FRAMEQA3", "tumblr_nq54", "how many dogs are there ?", "two", (), "number")),
         (COMMAS, "open", Question(0, "video7010", "what, then?", "a dog", (), "what")),
     ],
-    ids=["msrvtt-qa", "msrvtt-mc", "msrvtt-mc lines", "tgif action", "tgif count", "tgif frame", "commas"],
+    ids=["msrvtt-qa", "msrvtt-mc", "msrvtt-mc lines", "tgif action", "tgif frame", "commas"],
 )
 def test_each_published_form_is_read(tmp_path, content, task, first):
     questions = read_questions(a_file(tmp_path, content))
@@ -94,7 +92,6 @@ def test_the_commonest_answers_come_first_and_equally_common_ones_in_their_order
         ([*MC, {"video": "a", "caption": ["b"], "answer": 0}], "entry 2 .*fewer than two texts"),
         ([*MSRVTT_QA, MSRVTT_QA[0]], "1 questions have the id of another"),
         ([{**MSRVTT_QA[0], "question": ""}], "entry 1 .*question is empty"),
-        (COUNTS + "tumblr_1\tHow many ?\ttwo\tCOUNT3\t1\n", "line 3 .*task count: its answer 'two' is no whole number"),
         (CHOICES + "tumblr_1\tWhat ?\tflick\n", "line 3 .*more or fewer columns than the header"),
     ],
 )
@@ -103,7 +100,7 @@ def test_what_is_no_question_is_said_with_its_place(tmp_path, content, message):
         read_questions(a_file(tmp_path, content))
 
 
-@pytest.mark.parametrize("content", [json.dumps(MSRVTT_QA), json.dumps(MC), MC_LINES, CHOICES, COUNTS, FRAMES, COMMAS])
+@pytest.mark.parametrize("content", [json.dumps(MSRVTT_QA), json.dumps(MC), MC_LINES, CHOICES, FRAMES, COMMAS])
 def test_a_damaged_file_is_read_or_refused_with_one_message(tmp_path, content):
     data = content.encode()
     draw = random.Random(content)

@@ -1,4 +1,4 @@
-"""A picture or two, what is asked about them, and the right answers as classes."""
+"""A picture, what is asked about it, and the right answers as classes."""
 
 import io
 import json
@@ -20,9 +20,8 @@ FACTS: dict[str, Any] = {
     "original_height": 32, "sha256": "", "image_id": "a", "file_name": "a.jpg", "captions": ["what?"],
     "source": "q.json", "licence": "", "group": "a",
 }  # fmt: skip
-ASKED = QuestionJson(**FACTS, question_id="1", answers=["blue", "teal"], answer_scores=[1.0, 0.3], second_file_name="")
+ASKED = QuestionJson(**FACTS, question_id="1", answers=["blue", "teal"], answer_scores=[1.0, 0.3])
 ONE = QuestionView((32, 48), "pad", {"red": 0, "blue": 1})
-TWO = QuestionView((32, 48), "pad", {"red": 0, "blue": 1}, n_pictures=2)
 
 
 def jpeg(colour: tuple[int, int, int], size: tuple[int, int] = (64, 32)) -> bytes:
@@ -33,7 +32,6 @@ def jpeg(colour: tuple[int, int, int], size: tuple[int, int] = (64, 32)) -> byte
 
 MEMBERS = {
     "jpg": jpeg((200, 0, 0)),
-    "mjpg": jpeg((0, 0, 200), (32, 32)),
     "txt": b"what?",
     "json": ASKED.model_dump_json().encode(),
 }
@@ -48,22 +46,12 @@ def test_a_picture_is_shown_with_its_question_and_the_score_of_each_class() -> N
     assert (red[:24] > 180).all() and (blue < 30).all() and not seen.arrays["image"][:, 24:].any()
 
 
-def test_two_pictures_stand_in_their_order_each_with_its_own_size() -> None:
-    seen = TWO.decode(MEMBERS, "whole", None)
-
-    assert seen.arrays["image"][0, 0, 0] > 180 and seen.arrays["image_2"][2, 0, 0] > 180
-    assert (seen.arrays["valid_hw"].tolist(), seen.arrays["valid_hw_2"].tolist()) == ([24, 48], [32, 32])
-
-
-@pytest.mark.parametrize(("view", "read"), [(ONE, ("jpg", "txt", "json")), (TWO, ("jpg", "mjpg", "txt", "json"))])
-def test_a_blank_has_the_shapes_and_types_of_a_sample_and_no_right_answer(
-    view: QuestionView, read: tuple[str, ...]
-) -> None:
-    seen, blank = view.decode(MEMBERS, "whole", None).arrays, view.blank()
+def test_a_blank_has_the_shapes_and_types_of_a_sample_and_no_right_answer() -> None:
+    seen, blank = ONE.decode(MEMBERS, "whole", None).arrays, ONE.blank()
 
     assert {n: (a.shape, a.dtype) for n, a in blank.items()} == {n: (a.shape, a.dtype) for n, a in seen.items()}
     assert not blank["targets"].any() and not blank["image"].any() and blank["valid_hw"].tolist() == [32, 48]
-    assert view.members("whole") == view.members("prepared") == read
+    assert ONE.members("whole") == ONE.members("prepared") == ("jpg", "txt", "json")
 
 
 @pytest.mark.parametrize(
@@ -72,18 +60,15 @@ def test_a_blank_has_the_shapes_and_types_of_a_sample_and_no_right_answer(
         ({"json": ImageJson(**FACTS).model_dump_json().encode()}, "nothing is asked in it"),
         ({"json": b"{}"}, "cannot be decoded"),
         ({"jpg": b"\xff\xd8 no"}, "cannot be decoded"),
-        ({"mjpg": b""}, "cannot be decoded"),
     ],
 )
 def test_a_damaged_sample_is_named_as_such(change: dict[str, bytes], message: str) -> None:
     with pytest.raises(SampleBroken, match=message):
-        TWO.decode({**MEMBERS, **change}, "whole", None)
-    with pytest.raises(SampleBroken, match="KeyError"):
-        TWO.decode({name: data for name, data in MEMBERS.items() if name != "mjpg"}, "whole", None)
+        ONE.decode({**MEMBERS, **change}, "whole", None)
 
 
 def config(answers: str, **model: Any) -> Any:
-    given = {"n_answers": 2, "n_pictures": 1, "image_size": (32, 48), "image_fit": "crop", **model}
+    given = {"n_answers": 2, "image_size": (32, 48), "image_fit": "crop", **model}
     return SimpleNamespace(model=SimpleNamespace(**given), data=SimpleNamespace(answers=answers))
 
 
@@ -93,7 +78,7 @@ def test_a_view_has_as_many_classes_as_its_model_answers(tmp_path: Path) -> None
 
     view = make_view("question", config(str(path)))
 
-    assert (view.classes, view.size, view.fit, view.n_pictures) == ({"yes": 0, "no": 1}, (32, 48), "crop", 1)
+    assert (view.classes, view.size, view.fit) == ({"yes": 0, "no": 1}, (32, 48), "crop")
     assert np.array_equal(view.targets(ASKED), [0, 0])
     for n_answers in (1, 3):
         with pytest.raises(UserError, match=f"has 2 answers, model.n_answers is {n_answers}"):
@@ -102,9 +87,8 @@ def test_a_view_has_as_many_classes_as_its_model_answers(tmp_path: Path) -> None
         make_view("question", config(str(path), n_answers=0))
 
 
-def test_answers_are_a_tasks_own_or_those_of_a_file(tmp_path: Path) -> None:
-    assert answers_of("nlvr2") == ["false", "true"] and len(answers_of("snli_ve")) == 3
-    for source, message in (("", "name the answers"), (str(tmp_path / "gone.json"), r"gone\.json is none of nlvr2")):
+def test_answers_are_those_of_a_file(tmp_path: Path) -> None:
+    for source, message in (("", "name the answers"), (str(tmp_path / "gone.json"), r"gone\.json is no file to read")):
         with pytest.raises(UserError, match=message):
             answers_of(source)
     (tmp_path / "wrong.json").write_text("[]")

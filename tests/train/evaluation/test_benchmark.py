@@ -30,7 +30,7 @@ from train.evaluation.benchmark import (
 )
 from train.evaluation.encoder import Encoder
 from train.evaluation.scores import wilson_interval
-from train.evaluation.videos import open_videos, spans_of
+from train.evaluation.videos import open_videos
 
 NAMES = ["a", "b", "c"]
 QUERIES = [Query("a", "dog"), Query("a", "hound"), Query("b", "dog"), Query("c", "cat")]
@@ -88,7 +88,7 @@ def test_dual_softmax_prefers_a_videos_own_query():
 
 
 def scored(encoder: Encoder, queries: list[Query], source: Path, options: BenchmarkOptions) -> BenchmarkScores:
-    videos = open_videos(str(source), spans_of(queries))
+    videos = open_videos(str(source), {query.video for query in queries})
     return run_benchmark(encoder, Benchmark(queries, videos), options, Process(0, 1, torch.device("cpu")))
 
 

@@ -28,7 +28,7 @@ def test_the_nearest_text_is_the_answer_and_a_tie_is_wrong(folder, tmp_path):  #
     wrong = Question(1, "one", "", (nearest + 1) % 3, tuple(texts))
     tie = Question(2, "one", "", 0, (texts[nearest], texts[nearest]))
     gone = Question(3, "two", "", 0, tuple(texts))
-    videos = open_videos(str(tmp_path), {"one": None, "two": None})
+    videos = open_videos(str(tmp_path), {"one", "two"})
 
     scores = score_choices(encoder, [right, right, wrong, tie, gone], videos, BenchmarkOptions(), ALONE)
 

@@ -22,7 +22,7 @@ from train.models import hd_vila_kind
 N_ANSWERS = {"msrvtt_qa": 10, "tgif_frame": 10}
 """Of the open tasks: one less than there are answers in MSRVTT-QA, whose rarest then counts as wrong."""
 
-SOONER = {"tgif_transition": (250, 3e-3), "tgif_count": (200, 4e-3)}
+SOONER = {"tgif_transition": (250, 3e-3)}
 """Steps and learning rate of tasks that are learned in less than 500 steps."""
 
 
@@ -47,12 +47,12 @@ def a_recipe(task: str, folder: Path, **loop: Any) -> Path:
             "dropout": 0.0,
             "drop_path": 0.0,
         },
-        "objective": {"contrastive": 0.0, "answers": 1.0, "answers_kind": "count" if task == "tgif_count" else "one"},
+        "objective": {"contrastive": 0.0, "answers": 1.0, "answers_kind": "one"},
         "optim": {"lr": lr, "weight_decay": 0.0, "schedule": "cosine", "warmup": 0.05},
         "loop": {"steps": steps, "batch": 16, "threads": 1, "device": "cpu", **loop},
         "checkpoint": {"every": 0, "keep": 1},
         "eval": {"every": 0, "questions": file},
-        "observe": {"tensorboard": False, "every": 10},
+        "observe": {"tensorboard": False, "every": 4},
     }
     (folder / "run.yaml").write_text(yaml.safe_dump(tree))
     return folder / "run.yaml"
@@ -71,13 +71,12 @@ def coarse(monkeypatch):
     monkeypatch.setattr(hd_vila_kind, "INIT_STD", 0.15)
 
 
-@pytest.mark.learn
-def test_counts_are_learned_from_the_pictures(coarse, tmp_path):
-    assert CliRunner().invoke(app, ["fit", str(a_recipe("tgif_count", tmp_path, steps=100))]).exit_code == 0
-    scores = told("eval", tmp_path / "run", "--json")
+def test_answers_begin_to_be_learned(coarse, tmp_path):
+    assert CliRunner().invoke(app, ["fit", str(a_recipe("msrvtt_qa", tmp_path, steps=12))]).exit_code == 0
 
-    assert scores["n_scored"] == N
-    assert scores["mse"] < 0.6, "1.25 where no picture is seen: four colours, each with a count of its own"
+    lines = map(json.loads, (tmp_path / "run/metrics.jsonl").read_text().splitlines())
+    losses = [line["loss"] for line in lines if line["kind"] == "step"]
+    assert losses[-1] < 0.9 * losses[0]
 
 
 @pytest.mark.learn
@@ -91,7 +90,7 @@ def test_64_questions_of_each_benchmark_are_learned_by_heart(task, coarse, tmp_p
 
     assert scores["n_scored"] == N
     # "nobody" is the one answer of MSRVTT-QA that is no class.
-    assert scores["accuracy"] >= (63 / 64 if task == "msrvtt_qa" else 1.0) or scores.get("mse", 1.0) == 0.0
+    assert scores["accuracy"] >= (63 / 64 if task == "msrvtt_qa" else 1.0)
     results = json.loads((tmp_path / "results.json").read_text())
     assert len({result["question_id"] for result in results}) == N
 
@@ -114,7 +113,7 @@ def test_a_run_is_scored_as_it_goes_and_its_export_answers_alike(tmp_path):
 
 
 def test_what_a_model_cannot_answer_is_said(tmp_path):
-    recipe = a_recipe("tgif_count", tmp_path, steps=1)
+    recipe = a_recipe("tgif_action", tmp_path, steps=1)
     assert CliRunner().invoke(app, ["fit", str(recipe)]).exit_code == 0
     (tmp_path / "other.json").write_text(json.dumps([{"question": "what?", "answer": "cat", "video_id": 6513}]))
 
@@ -123,10 +122,10 @@ def test_what_a_model_cannot_answer_is_said(tmp_path):
         assert isinstance(found, UserError)
         return str(found)
 
-    films = ("--videos", tmp_path / "films")
+    films = ("--videos", tmp_path / "films", "--workers", 0)
     other = tmp_path / "other.json"
     (tmp_path / "films/video6513.mp4").write_bytes(next((tmp_path / "films").iterdir()).read_bytes())
-    assert "asks questions of task open, and the model is made for count" in refused(
+    assert "asks questions of task open, and the model is made for choice" in refused(
         tmp_path / "run", *films, "--questions", other
     )
     (tmp_path / "captions.json").write_text(json.dumps([{"video": "video6513", "caption": "a"}]))
@@ -152,17 +151,6 @@ def test_open_answers_are_right_word_for_word_and_counted_by_kind_too():
     assert scores["accuracy"] == pytest.approx(1 / 3), "what is kept back isn't scored, what is no class is wrong"
     assert (scores["accuracy_number"], scores["accuracy_object"]) == (1.0, 0.0)
     assert (scores["n_questions"], scores["n_scored"]) == (4, 3)
-
-
-def test_counts_are_scored_by_the_squared_error_of_what_is_rounded_and_held_within_one_to_ten():
-    outputs = [2.4, 2.6, 11.7, -3.0]
-    given = [answer_of("count", torch.tensor([[output]]), ()) for output in outputs]
-    assert given == [2, 3, 10, 1]
-
-    scores = VideoAnswers("count", tuple(zip((asked(n, 2) for n in range(4)), given, strict=True)))
-
-    assert scores.flat()["mse"] == pytest.approx((0 + 1 + 64 + 1) / 4) and scores.flat()["accuracy"] == 0.25
-    assert "mean squared error 16.500, 25.0% of 4 right" in scores.describe()
 
 
 def test_the_text_that_scores_highest_is_chosen_and_a_tie_is_wrong():

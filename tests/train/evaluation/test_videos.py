@@ -6,7 +6,6 @@ import os
 import signal
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -40,14 +39,10 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return root, write_manifest(root / "set", entries)
 
 
-def named(*names: str) -> dict[str, None]:
-    return dict.fromkeys(names)
-
-
 def test_samples_give_the_embeddings_that_their_files_give(folder, both):  # noqa: F811
     files, manifest = both
     encoder = train.load(folder)
-    shards = open_videos(str(manifest), named("one", "two", "three.0"))
+    shards = open_videos(str(manifest), {"one", "two", "three.0"})
     assert isinstance(shards, ShardVideos) and shards.names == ["one", "three.0", "two"]
 
     of_shards = encoder.embed_views([shards.input_of(name, encoder.views, 0) for name in shards.names])
@@ -59,10 +54,10 @@ def test_samples_give_the_embeddings_that_their_files_give(folder, both):  # noq
 def test_a_video_goes_by_its_id_where_it_has_one_clip_and_by_its_clips_else(both):
     _, manifest = both
 
-    videos = open_videos(str(manifest.parent), named("one", "one_00000", "three", "three.7", "four"))
+    videos = open_videos(str(manifest.parent), {"one", "one_00000", "three", "three.7", "four"})
 
     assert videos.names == ["one", "one_00000", "three.7"]
-    assert isinstance(open_videos(str(manifest.parent.parent), named("one")), FolderVideos)
+    assert isinstance(open_videos(str(manifest.parent.parent), {"one"}), FolderVideos)
 
 
 def test_files_are_found_in_subfolders_whatever_their_suffix(tmp_path):
@@ -70,11 +65,11 @@ def test_files_are_found_in_subfolders_whatever_their_suffix(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
 
-    videos = open_videos(str(tmp_path), named("video1", "1004_Juno_00.00.32.122-00.00.35.299", "video2"))
+    videos = open_videos(str(tmp_path), {"video1", "1004_Juno_00.00.32.122-00.00.35.299", "video2"})
 
     assert videos.names == ["1004_Juno_00.00.32.122-00.00.35.299", "video1"]
     with pytest.raises(UserError, match="no such folder"):
-        open_videos(str(tmp_path / "none"), named("video1"))
+        open_videos(str(tmp_path / "none"), {"video1"})
 
 
 def test_training_and_scoring_take_the_same_file_of_a_clip_that_lies_beside_its_proxy(tmp_path):
@@ -82,7 +77,7 @@ def test_training_and_scoring_take_the_same_file_of_a_clip_that_lies_beside_its_
         (tmp_path / f"one{suffix}").write_bytes(encode_mp4(list(pictures()), fps=10))
     (tmp_path / "one.mp4").write_bytes(encode_mp4(list(pictures())[::-1], fps=10))
 
-    scored = open_videos(str(tmp_path), named("one")).input_of("one", VIEWS, 0)[0]
+    scored = open_videos(str(tmp_path), {"one"}).input_of("one", VIEWS, 0)[0]
 
     (trained_on,) = open_folder(tmp_path).films.values()
     film = Film(Path(trained_on))
@@ -90,28 +85,11 @@ def test_training_and_scoring_take_the_same_file_of_a_clip_that_lies_beside_its_
     assert torch.equal(scored, hybrid_views(film.read, film.n_frames, VIEWS)[0])
 
 
-def test_a_clip_without_a_file_of_its_own_is_read_out_of_its_videos_file(tmp_path):
-    (tmp_path / "whole.mp4").write_bytes(encode_mp4(list(pictures()), fps=10))
-    (tmp_path / "whole.2.mp4").write_bytes(encode_mp4(list(pictures())[::-1], fps=10))
-    (tmp_path / "part.mp4").write_bytes(encode_mp4(list(pictures())[5:15], fps=10))
-    spans = {"whole.1": (0.5, 1.5), "whole.2": (0.5, 1.5), "whole.3": (7, 9), "part": None}
-    videos = open_videos(str(tmp_path), spans)
-
-    part, of_whole = (videos.input_of(name, VIEWS, 0)[0] for name in ("part", "whole.1"))
-
-    assert part is not None and of_whole is not None
-    assert np.abs(part.numpy().astype(int) - of_whole.numpy()).mean() < 3  # coded twice, so not quite equal
-    own_file, _ = videos.input_of("whole.2", VIEWS, 0)
-    assert np.abs(own_file.numpy().astype(int) - of_whole.numpy()).mean() > 3
-    with pytest.raises(UserError, match="no frame between 7 and 9 s"):
-        videos.input_of("whole.3", VIEWS, 0)
-
-
 @pytest.mark.parametrize("n_workers", [0, 2])
 def test_workers_read_the_same_in_the_same_order(both, n_workers):
     files, _ = both
     (files / "junk.mp4").write_bytes(b"no film")
-    videos = open_videos(str(files), named("one", "two", "three", "junk"))
+    videos = open_videos(str(files), {"one", "two", "three", "junk"})
 
     read = list(read_videos(videos, videos.names, VIEWS, 0, batch=3, n_workers=n_workers))
 

@@ -18,14 +18,14 @@ from train.feed.batches import Batches, open_data
 ALONE = process_from_environment("cpu")
 
 
-def config_of(folder, questions, n_answers, kind="one", **data):
+def config_of(folder, questions, n_answers, **data):
     file = folder / "asked.json"
     file.write_text(json.dumps(questions))
     tree = {
         "out": str(folder / "run"),
         "data": {"questions": str(file), "stride": 3, **data},
         "model": {**MICRO_MODEL, "stage": 2, "n_answers": n_answers, "text_length": 16},
-        "objective": {"contrastive": 0.0, "answers": 1.0, "answers_kind": kind},
+        "objective": {"contrastive": 0.0, "answers": 1.0, "answers_kind": "one"},
         "loop": {"steps": 1, "batch": 3},
     }
     (folder / "run").mkdir(exist_ok=True)
@@ -88,27 +88,10 @@ def test_each_text_to_choose_from_is_read_with_the_question(drawn, tmp_path):
     assert torch.equal(rows.input_ids[row], wanted) and rows.targets[row].tolist() == [0, 1]
 
 
-def test_a_count_is_its_own_target(drawn, tmp_path):
-    questions = [{"question": "how many?", "answer": v + 2, "video_id": f"train{v:05d}"} for v in range(3)]
-    config = config_of(tmp_path, questions, 1, "count", manifest=str(drawn))
-
-    _, rows, loaded = opened(config)
-
-    assert dict(zip(loaded.keys, rows.targets.flatten().tolist(), strict=True)) == {
-        f"train{v:05d}_00000": v + 2.0 for v in range(3)
-    }
-
-
-@pytest.mark.parametrize(
-    ("n_answers", "kind", "message"),
-    [
-        (1, "one", "asks questions of task open, and the model is made for choice; open needs model.n_answers above 1"),
-        (1, "count", "and the model is made for count"),
-    ],
-)
-def test_questions_that_the_model_is_not_made_for_are_refused(drawn, tmp_path, n_answers, kind, message):
+def test_questions_that_the_model_is_not_made_for_are_refused(drawn, tmp_path):
+    message = "asks questions of task open, and the model is made for choice; open needs model.n_answers above 1"
     with pytest.raises(UserError, match=message):
-        opened(config_of(tmp_path, OPEN, n_answers, kind, manifest=str(drawn)))
+        opened(config_of(tmp_path, OPEN, 1, manifest=str(drawn)))
 
 
 def test_different_numbers_of_texts_are_refused(drawn, tmp_path):

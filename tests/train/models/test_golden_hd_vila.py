@@ -32,7 +32,7 @@ from train.annotations.captions import Query, read_queries
 from train.distributed import Process
 from train.evaluation.benchmark import Benchmark, BenchmarkOptions, run_benchmark, score_queries
 from train.evaluation.scores import Retrieval
-from train.evaluation.videos import open_videos, spans_of
+from train.evaluation.videos import open_videos
 from train.exports.inference import Encoder
 from train.feed.tokenizer import tokenizer_from_captions
 from train.losses import contrastive_loss, itm_loss, labels_of_matches, mlm_loss
@@ -253,7 +253,7 @@ def test_films_and_a_caption_file_score_as_in_the_published_way(
     tokenizer = tokenizer_from_captions(texts, vocab_size=64, seed=0)
     encoder = Encoder(stage1, tokenizer, stride=STRIDE)
 
-    benchmark = Benchmark(queries, open_videos(str(tmp_path), spans_of(queries)))
+    benchmark = Benchmark(queries, open_videos(str(tmp_path), {query.video for query in queries}))
     alone = Process(0, 1, torch.device("cpu"))
     found = run_benchmark(encoder, benchmark, BenchmarkOptions(n_segments=1), alone).retrieval
 

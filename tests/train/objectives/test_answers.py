@@ -26,12 +26,6 @@ def test_scores_are_summed_over_answers_and_one_is_a_softmax() -> None:
     assert of("one", slice(1, 3)) == pytest.approx(float(hard))
 
 
-def test_a_count_is_a_squared_error() -> None:
-    outputs = SimpleNamespace(answer_logits=torch.tensor([[2.5], [4.0], [-1.0]]))
-    rows = Rows(targets=torch.tensor([[3.0], [2.0], [1.0]]))
-    assert float(loss(outputs, rows, 3, SimpleNamespace(answers_kind="count"))) == pytest.approx((0.25 + 4 + 4) / 3)
-
-
 @pytest.mark.parametrize("kind", ["scores", "one"])
 def test_logits_in_half_precision_are_counted_in_single(kind: str) -> None:
     """256 answers: a sum of them in bfloat16 would be off by a percent."""

@@ -215,13 +215,8 @@ class Answered(NamedTuple):
     answer_logits: Tensor  # [R, n_answers]
 
 
-def second_picture(batch: Rows) -> Rows:
-    """The rows, with their second picture in place of the first."""
-    return batch.having({"image": batch.image_2, "valid_hw": batch.valid_hw_2})
-
-
 class SohoVqa(_OnTrunk):
-    """The question-answering model; with `n_pictures: 2`, it reads the question with each and joins both [CLS]."""
+    """The question-answering model."""
 
     def __init__(self, config: SohoConfig, n_answers: int = 0) -> None:
         super().__init__()
@@ -231,17 +226,13 @@ class SohoVqa(_OnTrunk):
         self.backbone = Trunk(config)
         self.neck = PlainNeck(config)
         self.language = Language(config)
-        self.head = AnswerHead(config.width * config.n_pictures, n_answers)
+        self.head = AnswerHead(config.width, n_answers)
         self.weight_sources: dict[str, str] = {}
         """The source of each part's initial weights, set by `build_soho_vqa`."""
 
     def forward(self, batch: ImageBatch | Rows, only: Collection[str] = ()) -> Answered:
-        """Logits of the answers, from the concatenated [CLS] of all pictures."""
-        seen = [self.encode(as_images(batch))[2][:, 0]]
-        if self.config.n_pictures == 2:
-            assert isinstance(batch, Rows)
-            seen.append(self.encode(as_images(second_picture(batch)))[2][:, 0])
-        return Answered(self.head(torch.cat(seen, -1)))
+        """Logits of the answers, from [CLS]."""
+        return Answered(self.head(self.encode(as_images(batch))[2][:, 0]))
 
     def encode(self, batch: ImageBatch) -> tuple[Tensor, Tensor, Tensor]:
         """(visual tokens [R, P, D], their mask [R, P], hidden states [R, L+P, D])."""

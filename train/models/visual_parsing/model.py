@@ -21,7 +21,7 @@ from train.models.bert import NORM_EPS, Layer
 from train.models.multimodal import Predictions
 from train.models.picture_text import Language
 from train.models.soho.batch import STRIDE, ImageBatch, as_images, on_canvas
-from train.models.soho.model import Answered, AnswerHead, Pixels, second_picture
+from train.models.soho.model import Answered, AnswerHead, Pixels
 from train.models.soho.neck import position_code, valid_cells
 from train.models.visual_parsing.configs import VisualParsingConfig
 from train.models.visual_parsing.parser import Parser
@@ -73,7 +73,7 @@ class Heads(nn.Module):
         self.mfr = nn.Sequential(
             nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width, eps=NORM_EPS), nn.Linear(width, width)
         )
-        self.answers = AnswerHead(width * config.n_pictures, config.n_answers) if config.n_answers else None
+        self.answers = AnswerHead(width, config.n_answers) if config.n_answers else None
 
 
 class VisualParsing(Model):
@@ -102,10 +102,8 @@ class VisualParsing(Model):
         """Calls `read`; with an answering head, returns the logits of the answers instead."""
         if self.heads.answers is None:
             return self.read(batch)
-        assert isinstance(batch, Rows)
-        pictures = [batch, second_picture(batch)] if self.config.n_pictures == 2 else [batch]
-        cls = [self.language(as_images(rows).text, *self.visual_input(rows))[:, 0] for rows in pictures]
-        return Answered(self.heads.answers(torch.cat(cls, -1)))
+        batch = as_images(batch)
+        return Answered(self.heads.answers(self.language(batch.text, *self.visual_input(batch))[:, 0]))
 
     def read(self, batch: ImageBatch | Rows) -> VisualParsingOutput:
         """Computes tokens, hidden states, logits and errors. Tokens are masked by the batch's draws; without any,

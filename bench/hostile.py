@@ -146,10 +146,6 @@ def _watch(folder: Path, result: Result) -> Any:
             first = int(event in ("os.link", "os.symlink"))  # a link's target is not made by it
             paths = [_real_path(a, args[2:] or args[1:]) for a in args[first:2] if isinstance(a, str | bytes)]
             result.escapes += [f"{event} {path}" for path in paths if not f"{path}/".startswith(own)]
-        elif (
-            event == "subprocess.Popen" and args[1][:-1] == [sys.executable, "-P", "-c"] and "vl_convert" in args[1][-1]
-        ):
-            pass  # the charts of a report, of numbers alone
         elif event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"):
             result.escapes.append(f"{event} {args[0]!r}")
         elif event == "socket.connect" and isinstance(args[1], tuple):

@@ -11,7 +11,6 @@ _DISTRIBUTIONS = {
     "faiss": "faiss-cpu",
     "ffmpeg": "ffmpeg-python",
     "scenedetect": "scenedetect-headless",
-    "vl_convert": "vl-convert-python",
 }
 """By module: the distribution that brings it, where it has another name."""
 _REQUIREMENT = re.compile(r"([\w.-]+).*; *extra *== *['\"]([\w-]+)['\"]")

@@ -47,13 +47,12 @@ def logging_as_before() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def charts_and_previews(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Are made where a report is looked at: a report's take 2 CPU s, and each run, merge and removal writes one."""
-    from pipeline.report import page, samples  # heavy
+def previews(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Are made where a report is looked at: a report's take a CPU s, and each run, merge and removal writes one."""
+    from pipeline.report import samples  # heavy
 
     with pytest.MonkeyPatch.context() as changed:
         if request.path.parent.name not in ("report", "browse"):
-            changed.setattr(page, "drawn", list)
             changed.setattr(samples, "preview", lambda *clip: b"")
         yield
 

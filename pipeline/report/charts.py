@@ -1,18 +1,13 @@
-"""Charts of the report: each as a Vega-Lite specification, with its numbers as a table beside it.
+"""Charts of the report: each as SVG inside the page itself, with its numbers as a table beside it.
 
-They are drawn as SVG inside the page itself: no script, no request, and readable on paper. Colours are the page's own
-(`var(--after)`), so that a chart is light or dark with it. Each mark shows its value on hover.
+No script, no request, and readable on paper. Colours are the page's own (`var(--after)`), so that a chart is light or
+dark with it. Each mark shows its value on hover.
 """
 
-import json
-import logging
 import math
-import subprocess
-import sys
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,41 +16,17 @@ from manifests.categories import load_categories
 from pipeline.balance.result import BalanceResult
 from pipeline.report.tally import Values
 
-log = logging.getLogger("hdvila")
-
-PLOT_W, PLOT_H = 400, 130
-"""Size of a chart's plot area in SVG units."""
+WIDTH, PLOT_H = 480, 130
+"""Width of a chart, and height of its plot area, in SVG units."""
+LEFT, RIGHT, ABOVE, BELOW = 48, 20, 44, 44
+"""Room around the plot area, for axes, labels of marks and the unit."""
+NAMES_W, ROW_H = 172, 18
+"""Room for the names of categories, and height of the row of each."""
+CHARACTER_W = 7.5
+"""About the width of a character of 14 units."""
 BINS = 24
 MOST_POINTS = 60
 """The most points of a curve."""
-
-
-CONCENTRATION = "concentration"
-DRAWING_S = 120
-"""Most seconds that the charts of a page may take to draw: 1 s on a machine that is not busy."""
-_DRAW = """
-import json, sys, vl_convert
-json.dump([vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]) for spec in json.load(sys.stdin)], sys.stdout)
-"""
-_SVG = "http://www.w3.org/2000/svg"
-_DROPPED = ("role", "aria-roledescription", "aria-hidden", "aria-label", "pointer-events", "class", "xmlns:xlink")
-CONFIG: Mapping[str, Any] = {
-    "background": None,
-    "font": "system-ui, Arial, sans-serif",
-    "view": {"stroke": None},
-    "bar": {"color": "var(--after)"},
-    "axis": {
-        "domainColor": "var(--line)",
-        "tickColor": "var(--line)",
-        "gridColor": "var(--line)",
-        "labelColor": "var(--soft)",
-        "labelFontSize": 14,
-        "titleColor": "var(--soft)",
-        "titleFontSize": 14,
-        "titleFontWeight": "normal",
-    },
-    "text": {"fontSize": 14, "color": "var(--soft)"},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +35,31 @@ class Chart:
 
     title: str
     note: str
-    spec: Mapping[str, Any]
-    """What is drawn, in Vega-Lite."""
-    summary: str
-    """The picture's text alternative for screen readers."""
+    svg: str
+    """The picture: only our own markup."""
     columns: tuple[str, str]
     numbers: tuple[tuple[str, str], ...]
-    svg: str = ""
-    """The picture (only our own markup); "" while it is not drawn, or if it could not be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Where the values of an axis are: from `low` at place `begin` to `high` at `end`."""
+
+    low: float
+    high: float
+    begin: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        """The place of a value."""
+        share = (value - self.low) / (self.high - self.low) if self.high > self.low else 0.0
+        return self.begin + share * (self.end - self.begin)
+
+    def ticks(self, about: int = 5) -> list[float]:
+        """Round values, about so many."""
+        step = _step((self.high - self.low) / about)
+        first = math.ceil(self.low / step - 1e-9)
+        return [k * step for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
 def bins_of(values: Values, top: float, n_bins: int = BINS) -> list[tuple[float, float, int]]:
@@ -85,96 +73,138 @@ def histogram(title: str, values: Values, *, top: float, unit: str, reference: f
     """The distribution of the values, with their mean and, if given, the mean of HD-VILA-100M (`reference`)."""
     bins = bins_of(values, top)
     spans = [f"{a:g} to {b:g}" if k < BINS - 1 else f"{a:g} or more" for k, (a, b, _) in enumerate(bins)]
-    rows = [
-        {"from": a, "to": b, "clips": n, "says": f"{span} {unit}: {n:,}"}
-        for (a, b, n), span in zip(bins, spans, strict=True)
-    ]
-    marks: list[dict[str, Any]] = []
+    x = Scale(0, top, LEFT, WIDTH - RIGHT)
+    y = Scale(0, max(1, *(n for _, _, n in bins)), ABOVE + PLOT_H, ABOVE)
+    parts = [*_axis_y(y, y.ticks(3)), *_axis_x(x, x.ticks(), y.begin, unit)]
+    for (a, b, n), span in zip(bins, spans, strict=True):
+        if n:
+            height = max(1.0, y.begin - y(n))
+            parts.append(_bar(x(a) + 0.5, y.begin - height, x(b) - x(a) - 1, height, "after", f"{span} {unit}: {n:,}"))
+    marks = []
     if len(values):
-        mean = values.mean()
-        marks.append({"x": min(mean, top), "says": f"mean {mean:.1f}", "colour": "var(--ink)"})
+        marks.append((min(values.mean(), top), f"mean {values.mean():.1f}", "ink", ""))
     if reference is not None:
-        marks.append({"x": reference, "says": f"HD-VILA-100M {reference:g}", "colour": "var(--asked)"})
-    marks = [{**mark, "line": -8 - 16 * k, "side": mark["x"] < 0.6 * top} for k, mark in enumerate(marks)]
-    x = {"type": "quantitative", "scale": {"domain": [0, top], "nice": False}, "axis": {"grid": False, "tickCount": 5}}
-    bars = {
-        "data": {"values": rows},
-        "mark": {"type": "bar", "binSpacing": 1},
-        "encoding": {
-            "x": {"field": "from", "bin": "binned", "title": unit, **x},
-            "x2": {"field": "to"},
-            "y": {"field": "clips", "type": "quantitative", "title": None, "axis": {"domain": False, "tickCount": 3}},
-            "description": {"field": "says"},
-        },
-    }
+        marks.append((reference, f"HD-VILA-100M {reference:g}", "asked", "4 3"))
+    for k, (value, says, colour, dash) in enumerate(marks):
+        at = x(value)
+        parts.append(_line(at, ABOVE, at, y.begin, colour, dash=dash, says=says))
+        is_left = value >= 0.6 * top
+        parts.append(_text(at - 4 if is_left else at + 4, ABOVE - 8 - 16 * k, says, "end" if is_left else "start"))
     note = f"{unit}; {len(values):,} clips" if len(values) else "nothing to count yet"
-    spec = {"width": PLOT_W, "height": PLOT_H, "layer": [bars, *(_marked(mark, x) for mark in marks)]}
-    summary = ", ".join([f"histogram of {title} in {note}", *(str(mark["says"]) for mark in marks)])
+    summary = ", ".join([f"histogram of {title} in {note}", *(says for _, says, _, _ in marks)])
     numbers = tuple((span, f"{n:,}") for (_, _, n), span in zip(bins, spans, strict=True))
-    return Chart(title, note, spec, summary, (unit, "clips"), numbers)
-
-
-def _marked(mark: dict[str, Any], x: dict[str, Any]) -> dict[str, Any]:
-    """A vertical line at `x`, with its label above the plot."""
-    across = {"x": {"field": "x", **x}}
-    line = {"type": "rule", "color": mark["colour"], "strokeDash": [4, 3] if "HD-VILA" in mark["says"] else [1, 0]}
-    words = {"type": "text", "y": mark["line"], "dx": 4 if mark["side"] else -4}
-    words["align"] = "left" if mark["side"] else "right"
-    return {
-        "data": {"values": [mark]},
-        "layer": [
-            {"mark": line, "encoding": {**across, "description": {"field": "says"}}},
-            {"mark": words, "encoding": {**across, "text": {"field": "says"}}},
-        ],
-    }
+    return Chart(title, note, _svg(parts, ABOVE + PLOT_H + BELOW, summary), (unit, "clips"), numbers)
 
 
 def by_category(what: str, unit: str, by_name: Mapping[str, Values], digits: int = 1) -> Chart:
     """For each category the median of its clips, with a bar that holds nine clips in ten."""
-    rows: list[dict[str, Any]] = []
-    for name, values in by_name.items():
-        low, middle, high = (round(values.percentile(q), digits) for q in (5, 50, 95))
-        says = f"{name}: {middle} {unit}, nine in ten from {low} to {high}"
-        rows.append({"category": name, "low": low, "middle": middle, "high": high, "says": says})
-    y = {"field": "category", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 150}}
-    x = {"type": "quantitative", "title": unit, "axis": {"tickCount": 5}}
-    span = {"x": {"field": "low", **x}, "x2": {"field": "high"}, "y": y, "description": {"field": "says"}}
-    tick = {"x": {"field": "middle", **x}, "y": y, "description": {"field": "says"}}
-    spec = {
-        "width": PLOT_W - 110,
-        "height": {"step": 18},
-        "padding": {"left": 24, "top": 4, "right": 4, "bottom": 4},  # room for browsers with wider fonts
-        "data": {"values": rows},
-        "layer": [
-            {"mark": {"type": "bar", "height": 9, "color": "var(--before)"}, "encoding": span},
-            {"mark": {"type": "tick", "color": "var(--ink)", "thickness": 2}, "encoding": tick},
-        ],
-    }
-    numbers = tuple((row["category"], row["says"].partition(": ")[2]) for row in rows)
-    summary = f"{what} of the clips of each of {len(rows)} categories"
+    found = {name: [round(v.percentile(q), digits) for q in (5, 50, 95)] for name, v in by_name.items()}
+    x = Scale(0, max([high for _, _, high in found.values()], default=1) or 1, NAMES_W, WIDTH - RIGHT)
+    bottom = 4 + ROW_H * len(found)
+    parts = [*_axis_x(x, x.ticks(), bottom, unit)]
+    numbers = []
+    for k, (name, (low, middle, high)) in enumerate(found.items()):
+        centre = 4 + ROW_H * (k + 0.5)
+        numbers.append((name, f"{middle} {unit}, nine in ten from {low} to {high}"))
+        says = f"{name}: {numbers[-1][1]}"
+        parts.append(_text(NAMES_W - 6, centre + 5, name, "end", most=NAMES_W - 6))
+        parts.append(_bar(x(low), centre - 4.5, max(1.0, x(high) - x(low)), 9, "before", says))
+        parts.append(_line(x(middle), centre - 7, x(middle), centre + 7, "ink", width=2, says=says))
+    summary = f"{what} of the clips of each of {len(found)} categories"
     note = f"{unit}; line: the middle clip; bar: nine clips in ten"
-    return Chart(f"{what} by category", note, spec, summary, ("category", unit), numbers)
+    svg = _svg(parts, bottom + BELOW, summary)
+    return Chart(f"{what} by category", note, svg, ("category", unit), tuple(numbers))
 
 
 def concentration(clips: NDArray[np.int64]) -> Chart:
     """The share of the clips in the largest channels. `clips`: the number of each channel, at least 1."""
     shares = 100 * np.cumsum(np.sort(clips)[::-1]) / clips.sum()
-    at = np.unique(np.geomspace(1, len(shares), MOST_POINTS).round().astype(int))
-    rows = [
-        {"channels": int(n), "share": float(shares[n - 1]), "says": f"the largest {n:,}: {shares[n - 1]:.1f} %"}
-        for n in at
+    at = np.unique(np.geomspace(1, len(shares), MOST_POINTS).round().astype(int)).tolist()
+    x = Scale(0, math.log10(len(shares)), LEFT, WIDTH - RIGHT)
+    y = Scale(0, 100, ABOVE + PLOT_H, ABOVE)
+    powers = [10**k for k in range(math.floor(x.high) + 1)]
+    parts = [
+        *_axis_y(y, [0, 50, 100]),
+        *_axis_x(x, [math.log10(n) for n in powers], y.begin, "largest channels", powers),
     ]
-    x = {"type": "quantitative", "scale": {"type": "log"}, "axis": {"format": ",", "tickCount": 5}}
-    encoding = {
-        "x": {"field": "channels", "title": "largest channels", **x},
-        "y": {"field": "share", "type": "quantitative", "title": "% of clips", "scale": {"domain": [0, 100]}},
-        "description": {"field": "says"},
-    }
-    mark = {"type": "line", "color": "var(--after)", "point": {"color": "var(--after)", "size": 24}}
-    spec = {"width": PLOT_W, "height": PLOT_H, "data": {"values": rows}, "mark": mark, "encoding": encoding}
+    points = [(x(math.log10(n)), y(float(shares[n - 1]))) for n in at]
+    line = " ".join(f"{_n(a)},{_n(b)}" for a, b in points)
+    parts.append(f'<polyline points="{line}" fill="none" stroke="var(--after)" stroke-width="2"/>')
+    for n, (a, b) in zip(at, points, strict=True):
+        says = f"the largest {n:,}: {shares[n - 1]:.1f} %"
+        parts.append(
+            f'<circle cx="{_n(a)}" cy="{_n(b)}" r="3" fill="var(--after)"><title>{escape(says)}</title></circle>'
+        )
     summary = f"share of the clips that the largest of {len(clips):,} channels hold"
-    numbers = tuple((f"{row['channels']:,}", f"{row['share']:.1f} %") for row in rows)
-    return Chart(CONCENTRATION, summary, spec, summary, ("largest channels", "share of clips"), numbers)
+    numbers = tuple((f"{n:,}", f"{shares[n - 1]:.1f} %") for n in at)
+    svg = _svg(parts, ABOVE + PLOT_H + BELOW, summary)
+    return Chart("concentration", f"% of clips; {summary}", svg, ("largest channels", "share of clips"), numbers)
+
+
+# drawing
+
+
+def _svg(parts: Sequence[str], height: float, summary: str) -> str:
+    """`summary`: the picture's text alternative for screen readers."""
+    about = f'viewBox="0 0 {WIDTH} {_n(height)}" font-size="14" role="img" aria-label="{escape(summary)}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {about}>{"".join(parts)}</svg>'
+
+
+def _axis_x(
+    x: Scale, ticks: Sequence[float], at: float, unit: str, says: Sequence[float] | None = None
+) -> Iterator[str]:
+    """A horizontal axis with its ticks, and what it measures below. `says`: the values to write, if not the ticks."""
+    yield _line(x.begin, at, x.end, at, "line")
+    for tick, value in zip(ticks, says or ticks, strict=True):
+        yield _line(x(tick), at, x(tick), at + 5, "line")
+        yield _text(x(tick), at + 19, _said(value), "middle")
+    yield _text((x.begin + x.end) / 2, at + 38, unit, "middle", most=1.9 * min(WIDTH - x.begin, x.begin + x.end) / 2)
+
+
+def _axis_y(y: Scale, ticks: Sequence[float]) -> Iterator[str]:
+    """Horizontal lines with their values."""
+    for tick in ticks:
+        yield _line(LEFT, y(tick), WIDTH - RIGHT, y(tick), "line")
+        yield _text(LEFT - 6, y(tick) + 5, _said(tick), "end", most=LEFT - 6)
+
+
+def _bar(x: float, y: float, width: float, height: float, colour: str, says: str) -> str:
+    size = f'x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}"'
+    return f'<rect {size} fill="var(--{colour})"><title>{escape(says)}</title></rect>'
+
+
+def _line(
+    x1: float, y1: float, x2: float, y2: float, colour: str, *, width: float = 1, dash: str = "", says: str = ""
+) -> str:
+    ends = f'x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}"'
+    style = f'stroke="var(--{colour})" stroke-width="{_n(width)}"' + (f' stroke-dasharray="{dash}"' if dash else "")
+    return f"<line {ends} {style}><title>{escape(says)}</title></line>" if says else f"<line {ends} {style}/>"
+
+
+def _text(x: float, y: float, words: str, anchor: str, most: float = math.inf) -> str:
+    """Words, made narrower where they need more room than there is."""
+    fit = f' textLength="{_n(most)}" lengthAdjust="spacingAndGlyphs"' if CHARACTER_W * len(words) > most else ""
+    at = f'x="{_n(x)}" y="{_n(y)}" text-anchor="{anchor}"'
+    return f'<text {at} fill="var(--soft)"{fit}>{escape(words)}</text>'
+
+
+def _n(value: float) -> str:
+    """A number of SVG units."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def _said(value: float) -> str:
+    """A value beside an axis: 2.5, 40, 12,000, 3M."""
+    return f"{value / 1e6:g}M" if abs(value) >= 1e6 else f"{value:,.6g}"
+
+
+def _step(least: float) -> float:
+    """The smallest round step of at least that."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * power >= least * (1 - 1e-9))
+
+
+# bars of the page's tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,42 +290,3 @@ def lengths_of(counts: Sequence[int]) -> list[float]:
     """Bar lengths in per cent of the largest count."""
     highest = max(counts, default=0) or 1
     return [100 * count / highest for count in counts]
-
-
-def drawn(charts: Sequence[Chart]) -> list[Chart]:
-    """The charts with their pictures, or without, and with a warning, if the drawing fails.
-
-    Vega-Lite's engine ends the process that it is in if it does not get its memory, over 8 GB of addresses, which a
-    limit of a shared cluster (ulimit -v) may refuse: so it has a process of its own.
-    """
-    specs = json.dumps([{**chart.spec, "config": CONFIG} for chart in charts])
-    command = [sys.executable, "-P", "-c", _DRAW]
-    try:
-        done = subprocess.run(command, input=specs, capture_output=True, encoding="utf-8", timeout=DRAWING_S)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        why = str(error)
-    else:
-        if done.returncode == 0:
-            texts = json.loads(done.stdout)
-            return [replace(chart, svg=_own(text, chart.summary)) for chart, text in zip(charts, texts, strict=True)]
-        said = " ".join(done.stderr.replace("#", " ").split())[:120]
-        why = f"its process ended with {done.returncode}: {said}"
-    log.warning("the report has no charts, only their numbers: they could not be drawn (%s)", why)
-    return list(charts)
-
-
-def _own(text: str, summary: str) -> str:
-    """A drawn chart as an element of the page."""
-    ElementTree.register_namespace("", _SVG)
-    root = ElementTree.fromstring(text)
-    for element in root.iter():
-        label = element.get("aria-label")
-        if label and element is not root and element.tag in (f"{{{_SVG}}}path", f"{{{_SVG}}}rect"):
-            ElementTree.SubElement(element, f"{{{_SVG}}}title").text = label
-        for name in _DROPPED:
-            element.attrib.pop(name, None)
-    for name in ("width", "height"):
-        root.attrib.pop(name, None)
-    root.set("role", "img")
-    root.set("aria-label", summary)
-    return ElementTree.tostring(root, encoding="unicode")

@@ -27,14 +27,12 @@ from pipeline.balance.result import BalanceResult, CategoryBalance
 from pipeline.engine.store.store import Store
 from pipeline.report.audit import SAID_OFTEN, audit_of, write_audit
 from pipeline.report.charts import (
-    CONCENTRATION,
     BalanceRow,
     Chart,
     balance_rows,
     by_category,
     concentration,
     count_list,
-    drawn,
     histogram,
     lengths_of,
     nice_top,
@@ -154,8 +152,6 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None, *, is
     facts = facts or read_facts(store, data.clips)
     audit = audit_of(data, facts)
     style, script = (_template(name) for name in ("report.css", "report.js"))
-    of_channels = channel_chart(data)
-    pictures = drawn([*charts(data, facts), *([of_channels] if of_channels else [])])
     balance = data.balance
     splits = splits_of(data.manifest)
     has_run = not data.manifest or data.funnel.videos.candidates > 0 or balance is not None
@@ -196,8 +192,8 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None, *, is
                 "videos": funnel_rows(data.funnel.videos, data.examples),
                 "clips": funnel_rows(data.funnel.clips, data.examples),
             },
-            charts=[chart for chart in pictures if chart.title != CONCENTRATION],
-            channel_chart=next((chart for chart in pictures if chart.title == CONCENTRATION), None),
+            charts=charts(data, facts),
+            channel_chart=channel_chart(data),
             samples=view_samples(store, data.clips.drawn),
             sources=data.sources[:MOST_SOURCES],
         )

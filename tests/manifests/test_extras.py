@@ -35,7 +35,6 @@ OF_EXTRAS = [
     "tokenizers",
     "torch",
     "torchvision",
-    "vl_convert",
     "webdataset",
     "wtpsplit_lite",
     "yt_dlp",
@@ -109,9 +108,9 @@ def test_a_module_that_both_programs_use_is_of_the_programs_own_extra() -> None:
 
 
 def test_a_bucket_whose_library_is_missing_is_one_line_with_its_extra(tmp_path: Path) -> None:
-    ended = without_extras("hdvila-pipeline", ["pause s3://bucket/out", "pause gs://bucket/out"], tmp_path)
+    ended = without_extras("hdvila-pipeline", ["status s3://bucket/out", "status gs://bucket/out"], tmp_path)
 
     for line, (code, said) in ended.items():
-        url = line.removeprefix("pause ")
+        url = line.removeprefix("status ")
         needs = f"cannot be opened (needs: pip install 'hdvila[{url[:2]}]')"
         assert code == 2 and said == f"hdvila-pipeline: {url}: {needs}"

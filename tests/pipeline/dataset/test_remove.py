@@ -141,9 +141,6 @@ from hdvila_testing.kills import Writes, exit_of_fork
 from pipeline.dataset.remove import remove
 from pipeline.engine.store.store import Store
 from pipeline.outdir.tombstones import Tombstones
-from pipeline.report import page
-
-page.drawn = list
 
 def run(folder, fatal):
     Writes(fatal, "put", "write", "delete")

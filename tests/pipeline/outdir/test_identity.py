@@ -150,7 +150,7 @@ def test_a_directory_of_an_older_layout_is_refused_and_stays_as_it_is(store: Sto
     "words",
     ["status DIR", "why dQw4w9WgXcQ --out DIR", "verify DIR", "audit DIR", "report DIR",
      "retry DIR --reason stalled",
-     "remove DIR --ids DIR/run.json", "rates DIR", "pause DIR", "export DIR --out DIR-2 --exact",
+     "remove DIR --ids DIR/run.json", "export DIR --out DIR-2 --exact",
      "merge DIR DIR-1 --out DIR-2", "reshard DIR --out DIR-2", "show transcript dQw4w9WgXcQ --out DIR"],
 )  # fmt: skip
 def test_every_command_refuses_a_directory_of_an_older_layout(store: Store, words: str) -> None:

@@ -20,18 +20,15 @@ from typing import Any
 
 import av
 import cv2
-import numpy as np
 
 from bench.learning.attributes import (
     COLOURS,
     HEIGHT,
     N_FRAMES,
-    SOUND_RATE,
     WIDTH,
     Scene,
     all_scenes,
     frames_of,
-    sound_of,
 )
 from hdvila_testing.rows import a_clip_row, a_video_row, commit_rows, with_transcript
 from manifests.funnel import SELECTION_NAME
@@ -76,8 +73,6 @@ class Film:
     scenes: tuple[Scene, ...]
     fps: int = FPS
     height: int = HEIGHT
-    spoken: tuple[tuple[int, int, str], ...] = ()
-    """(start and end, ms; text) of each sentence; if there are none, each scene's own caption is spoken during it."""
 
     @property
     def scene_ms(self) -> int:
@@ -86,9 +81,9 @@ class Film:
 
     @property
     def sentences(self) -> tuple[tuple[int, int, str], ...]:
-        """(start and end, ms; text) of each clip."""
+        """(start and end, ms; text) of each clip: a scene's caption is spoken while it is shown."""
         ms = self.scene_ms
-        return self.spoken or tuple((n * ms, (n + 1) * ms, scene.caption) for n, scene in enumerate(self.scenes))
+        return tuple((n * ms, (n + 1) * ms, scene.caption) for n, scene in enumerate(self.scenes))
 
 
 def make_attribute_set(
@@ -155,22 +150,12 @@ def draw_film(film: Film, path: Path) -> Path:
         stream.codec_context.thread_count = 1
         params = f"keyint={N_FRAMES}:min-keyint={N_FRAMES}:scenecut=0"
         stream.options = {"preset": "ultrafast", "crf": "23", "x264-params": params}
-        if film.scenes[0].tones:
-            heard = container.add_stream("aac", rate=SOUND_RATE, layout="mono")
-            container.mux([*heard.encode(_sound_of(film)), *heard.encode(None)])
         for scene in film.scenes:
             for picture in frames_of(scene):
                 small = picture if size == (WIDTH, HEIGHT) else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(small, format="rgb24")))
         container.mux(stream.encode(None))
     return path
-
-
-def _sound_of(film: Film) -> av.AudioFrame:
-    sound = np.concatenate([sound_of(scene, film.scene_ms / 1000) for scene in film.scenes])
-    frame = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
-    frame.sample_rate, frame.pts = SOUND_RATE, 0
-    return frame
 
 
 def _commit_plan(store: Store, film: Film) -> None:

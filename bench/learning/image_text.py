@@ -6,7 +6,7 @@ A picture shows one shape of four in one of six colours, at one of three places 
 says so. Each of the 576 captions has `PER_CAPTION` train pictures, and half of them one held-out picture each, drawn
 anew: 288 pairs with different words. The set goes through `import-images` like any other. A run is
 the start `image_text` with its model and seed; each result is appended to OUT/results.jsonl at once, and a second
-call does the rest. OUT/table.md, dictionary.png and flow.png are made from all lines.
+call does the rest.
 """
 
 from __future__ import annotations
@@ -267,77 +267,6 @@ def _mean_by_layer(results: Sequence[dict[str, Any]], name: str) -> list[float]:
     return [sum(values) / len(values) for values in zip(*(r["flow"][name] for r in results), strict=True)]
 
 
-def draw_curves(results: Sequence[dict[str, Any]], out: Path) -> None:
-    """Draws dictionary.png: use of SOHO's dictionary over the steps; target.png and flow.png.
-
-    target.png is the variance of MFR's targets over the steps, flow.png the flow by layer, a mean over seeds, for both
-    models.
-    """
-    dictionary = [("entries in use", "live_entries"), ("perplexity", "perplexity")]
-    curves = [
-        (f"{label}, seed {r['seed']}", [(x["step"], x[name]) for x in r["readings"] if name in x])
-        for r in results if r["model"] == "soho" for label, name in dictionary
-    ]  # fmt: skip
-    targets = [
-        (f"seed {r['seed']}", [(x["step"], x["mfr_target_variance"]) for x in r["readings"]])
-        for r in results if r["model"] == "visual_parsing"
-    ]  # fmt: skip
-    if curves:
-        draw_lines(curves, out / "dictionary.png", "use of the visual dictionary over steps")
-    if targets:
-        draw_lines(targets, out / "target.png", "variance of what MFR regresses, over steps")
-    if results:
-        draw_bars(results, out / "flow.png")
-
-
-INK = ((52, 101, 164), (204, 102, 0), (78, 154, 6), (164, 0, 0), (117, 80, 123), (85, 87, 83))
-
-
-def draw_lines(curves: Sequence[tuple[str, Sequence[tuple[float, float]]]], path: Path, title: str) -> None:
-    """Draws curves over one pair of axes into a PNG."""
-    width, height, left, top = 640, 300, 60, 40
-    image = Image.new("RGB", (width + 180, height + top + 40), "white")
-    pen = ImageDraw.Draw(image)
-    last = max(x for _, points in curves for x, _ in points)
-    highest = max(y for _, points in curves for _, y in points) or 1.0
-    pen.text((left, 10), title, fill="black")
-    for share in (0.0, 0.5, 1.0):
-        y = top + height * (1 - share)
-        pen.line((left, y, width, y), fill=(200, 200, 200))
-        pen.text((8, y - 6), f"{share * highest:.3g}", fill="black")
-        pen.text((left + share * (width - left) - 10, top + height + 8), f"{share * last:.0f}", fill="black")
-    for number, (name, points) in enumerate(curves):
-        ink = INK[number % len(INK)]
-        at = [(left + x / last * (width - left), top + height * (1 - y / highest)) for x, y in points]
-        pen.line(at, fill=ink, width=2)
-        pen.text((width + 10, top + 16 * number), name, fill=ink)
-    image.save(path)
-
-
-def draw_bars(results: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draws inter-modality flow by layer into a PNG: a row per model, bars for both directions and the lift."""
-    names = ("text_to_vision", "vision_to_text", "imf_lift")
-    rows = {kind: [_mean_by_layer(own, name) for name in names] for kind, own in _by_model(results).items()}
-    highest = max(1.0, *(value for columns in rows.values() for column in columns for value in column))
-    image = Image.new("RGB", (560, 40 + 190 * len(rows)), "white")
-    pen = ImageDraw.Draw(image)
-    for i, name in enumerate(names):
-        pen.text((10 + 160 * i, 10), name, fill=INK[i])
-    for row, (kind, columns) in enumerate(rows.items()):
-        base = 200 + 190 * row
-        pen.text((10, base - 150), kind, fill="black")
-        for mark in (0.0, 1.0):
-            y = base - mark / highest * 140
-            pen.line((120, y, 540, y), fill=(200, 200, 200))
-            pen.text((95, y - 6), f"{mark:.0f}", fill="black")
-        for layer in range(len(columns[0])):
-            x = 140 + 100 * layer
-            for i, column in enumerate(columns):
-                pen.rectangle((x + 22 * i, base - column[layer] / highest * 140, x + 22 * i + 20, base), fill=INK[i])
-            pen.text((x, base + 6), f"layer {layer + 1}", fill="black")
-    image.save(path)
-
-
 def main() -> None:
     """Does the runs that are missing, one after another."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -359,8 +288,7 @@ def main() -> None:
                 file.write(json.dumps(found) + "\n")
             print(json.dumps({k: v for k, v in found.items() if k not in ("flow", "readings")}), flush=True)
     results = sorted(read_results(lines), key=lambda r: (r["model"], r["seed"]))
-    (given.out / "table.md").write_text(table_of(results))
-    draw_curves(results, given.out)
+    print(table_of(results))
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:

@@ -1,12 +1,12 @@
 """Does a model that looks back at its data help the next one? Known-answer sets of which a share of captions is wrong.
 
-    python -m bench.learning.loop [--wrong 0 20 40 60] [--kinds other films] [--seeds 1 2 3] [--out out/loop]
+    python -m bench.learning.loop [--wrong 0 20 40 60] [--seeds 1 2 3] [--out out/loop]
 
-For each set and seed two models are cross-fitted (`hdvila-train crossfit`), and two more on what these think right
-(`again`); then one is trained with each of ARMS, at equal steps, and judged by 1,024 queries: a held-out clip's
-sentence, of words that training saw in other combinations only, among the 32 clips that show one combination each.
-Results are appended to OUT/results.jsonl at once; a second call does what is missing. table.md beside it is made from
-all lines. Seed 0 is for settings, and is not judged.
+Val's sentences are ones that training never saw: a quarter of the combinations of colour, hatching and way is held out.
+For each set and seed two models are cross-fitted (`hdvila-train crossfit`); then one is trained with each of ARMS, at
+equal steps, and judged by 1,024 queries: a held-out clip's sentence among the 32 clips that show one combination each.
+Results are appended to OUT/results.jsonl at once; a second call does what is missing. Seed 0 is for settings, and is
+not judged.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ import argparse
 import contextlib
 import hashlib
 import json
+import random
+import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,33 +27,103 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bench.learning.hybrid_vs_low import CONFIG, hits_of
-from bench.learning.loop_set import VAL_PER_CAPTION, make_clean, make_long, make_wrong, make_wrong_films
-from manifests.embeddings import Scores
+from bench.learning.attribute_set import MEDIA, films, make_films
+from bench.learning.attributes import all_scenes, is_held_out
+from bench.learning.hybrid_vs_low import CONFIG, markdown
+from hdvila_testing.drawn_set import Sample, write_manifest, write_shard
+from manifests.embeddings import Head, Scores, read_embedded
+from manifests.files import Files
 from manifests.settings import load_config
-from manifests.shards import read_manifest
+from manifests.shards import ShardEntry, read_manifest, read_shard_rows
+from pipeline.config.media import CutConfig, MediaConfig
 from train.config import TrainConfig
 from train.crossfit import score_halves, train_halves
 from train.data.decode import ClipView
+from train.data.index import load_index
 from train.data.registry import Seen, Source
 from train.distributed import Process
+from train.evaluation.embed import embed, sha256_of_model
+from train.exports.inference import load_checkpoint
 from train.loop.fit import StopRequest, fit
 
+PER_CAPTION, VAL_PER_CAPTION = 11, 32
+"""1,056 clips to learn from; 1,024 queries, each among the 32 held-out sentences."""
+HEIGHT = 180
+"""The low view of 180 pixels is that of 720, and takes a quarter of the time to draw and cut."""
+LOW_MEDIA = MediaConfig(**{**MEDIA.model_dump(), "cut": CutConfig(min_short_side=0)})
 STEPS, HALF_STEPS = 160, 240
 """Of each arm, and of the models that score."""
 SETTINGS = "data.view=low", "eval.every=0"
 """The low view costs two fifths of the hybrid one, and of 32 held-out sentences none is of another's colour and way."""
 N_DRAWINGS = 4
-PICTURES: dict[tuple[str, bytes, int], dict[str, npt.NDArray[Any]]] = {}
-"""What is decoded (`remember_pictures`), by view, clip and drawing."""
 HERE = Process(0, 1, torch.device("cpu"))
-ARMS = "all", "random", "filtered", "weighted", "again", "oracle"
-WINNING = "filtered", "weighted", "again"
+ARMS = "all", "random", "filtered", "weighted", "oracle"
+WINNING = "filtered", "weighted"
 """The arms that may win back what wrong pairs cost."""
 LEAST = 0.05
 """What lies between all and oracle, for a share of it to mean something."""
 SAMPLES = 2000
 """Of the bootstrap."""
+
+
+# ---- sets ------------------------------------------------------------------------------------------------------------
+
+
+def make_clean(out: Path, val_per_caption: int = VAL_PER_CAPTION) -> None:
+    """Draws the set in which all captions are right; goes on with what is there."""
+    shown = [scene for scene in all_scenes() if not is_held_out(scene)]
+    held_out = [scene for scene in all_scenes() if is_held_out(scene)]
+    drawn = [*films("train", shown, PER_CAPTION, 0), *films("val", held_out, val_per_caption, 0)]
+    facts = {"per_caption": PER_CAPTION, "val_per_caption": val_per_caption, "seed": 0}
+    make_films(out, [replace(film, height=HEIGHT) for film in drawn], facts, LOW_MEDIA)
+
+
+def make_wrong(clean: Path, out: Path, share: float, seed: int) -> None:
+    """Copies the set, without the mp4, with this share of train's captions exchanged; OUT/wrong.json has their keys."""
+    manifest = read_manifest(str(clean))
+    captions = {
+        sample.key: sample.members["txt"] for shard in manifest.split("train") for sample in samples_in(clean, shard)
+    }
+    wrong = exchanged(captions, share, seed)
+    entries = []
+    for shard in manifest.shards:
+        samples = [_with_caption(sample, wrong.get(sample.key)) for sample in samples_in(clean, shard)]
+        entries.append(write_shard(out / shard.url, samples, shard.split, out))
+    (out / "wrong.json").write_text(json.dumps(sorted(wrong)))
+    write_manifest(out, entries)
+
+
+def exchanged(captions: Mapping[str, bytes], share: float, seed: int) -> dict[str, bytes]:
+    """{key: another clip's caption, with other words} for this share of the clips."""
+    dice = random.Random(f"{seed}/wrong")
+    keys = dice.sample(sorted(captions), round(share * len(captions)))
+    texts = [captions[key] for key in keys]
+    for at, key in enumerate(keys):
+        while texts[at] == captions[key]:
+            other = dice.randrange(len(keys))
+            if texts[other] != captions[key] and texts[at] != captions[keys[other]]:
+                texts[at], texts[other] = texts[other], texts[at]
+    return dict(zip(keys, texts, strict=True))
+
+
+def samples_in(root: Path, shard: ShardEntry) -> Iterator[Sample]:
+    """A shard's samples, without their mp4."""
+    members: dict[str, dict[str, bytes]] = {}
+    with tarfile.open(root / shard.url) as tar:
+        for info in tar:
+            key, _, extension = info.name.partition(".")
+            file = tar.extractfile(info)
+            if extension != "mp4" and file is not None:
+                members.setdefault(key, {})[extension] = file.read()
+    for key, of_key in members.items():
+        yield Sample(key, of_key, json.loads(of_key["json"])["category_id"])
+
+
+def _with_caption(sample: Sample, caption: bytes | None) -> Sample:
+    if caption is None:
+        return sample
+    document = json.dumps({**json.loads(sample.members["json"]), "text": caption.decode()}).encode()
+    return Sample(sample.key, {**sample.members, "txt": caption, "json": document}, sample.category_id)
 
 
 # ---- runs ------------------------------------------------------------------------------------------------------------
@@ -61,14 +134,15 @@ def remember_pictures() -> None:
     is two thirds of what a step costs, and arms differ in captions only.
     """
     decode: Callable[..., Seen] = ClipView.decode
+    pictures: dict[tuple[str, bytes, int], dict[str, npt.NDArray[Any]]] = {}
 
     def remembered(view: ClipView, members: Mapping[str, bytes], source: Source, draw: Any) -> Seen:
         number = -1 if draw is None else int(draw.integers(N_DRAWINGS))
         key = view.view, hashlib.sha256(members["m4v"]).digest(), number
-        if key not in PICTURES:
+        if key not in pictures:
             own = None if draw is None else np.random.default_rng([number, *key[1]])
-            PICTURES[key] = decode(view, members, source, own).arrays
-        return Seen(PICTURES[key], members["txt"].decode().strip())
+            pictures[key] = decode(view, members, source, own).arrays
+        return Seen(pictures[key], members["txt"].decode().strip())
 
     ClipView.decode = remembered  # type: ignore[method-assign, assignment]
 
@@ -104,86 +178,118 @@ def auc(scores: Mapping[str, float], wrong: set[str]) -> float:
     return float((rank[is_right].sum() - n_right * (n_right + 1) / 2) / (n_right * n_wrong))
 
 
-def arms(crossfitted: Path, data: Path, seed: int) -> dict[str, Callable[[], list[str]]]:
+def hits_of(run: Path, data: Path) -> list[bool]:
+    """Whether each clip's sentence of val finds it first among the clips of one drawing of each sentence."""
+    torch.set_num_threads(1)
+    encoder, manifest, files = load_checkpoint(run), read_manifest(str(data)), Files(str(run / "val"))
+    head = Head(sha256_of_model(encoder), manifest.sha256, encoder.model.config.width, batch=32, sentences=1)
+    index = load_index(manifest, "val")
+    embed(encoder, {"val": index}, files, head)
+    parts = [read_embedded(files, head, shard) for shard in index.shards]
+    video, text = (np.concatenate([getattr(p, name) for p in parts]).astype(np.float32) for name in ("video", "text"))
+    keys = [key for part in parts for key in part.rows["key"].to_pylist()]
+    tables = [read_shard_rows(manifest, shard, ["key", "caption"]).to_pylist() for shard in index.shards]
+    said = {row["key"]: row["caption"] for table in tables for row in table}
+    drawings: dict[str, list[int]] = {}
+    for row in np.argsort(keys).tolist():
+        drawings.setdefault(said[keys[row]], []).append(row)
+    found: list[bool] = []
+    for drawing in range(min(len(rows) for rows in drawings.values())):
+        rows = np.array([drawings[caption][drawing] for caption in sorted(drawings)])
+        found += ((text[rows] @ video[rows].T).argmax(1) == np.arange(len(rows))).tolist()
+    return found
+
+
+def arms(crossfitted: Path, data: Path, seed: int) -> dict[str, list[str]]:
     """By name of an arm: the keys of its training."""
     found = json.loads((crossfitted / "crossfit.json").read_text())
     keys = sorted(scores_of(data, crossfitted / "scores"))
-
-    def drawn() -> list[str]:
-        left_out = np.random.default_rng(seed).permutation(keys)[found["n_kept"] :].tolist()
-        return [f"data.where=key not in file('{_listed(crossfitted / 'random.txt', left_out)}')"]
-
-    def true() -> list[str]:
-        wrong = json.loads((data / "wrong.json").read_text())
-        return [f"data.where=key not in file('{_listed(crossfitted / 'oracle.txt', wrong)}')"]
-
+    at_random = np.random.default_rng(seed).permutation(keys)[found["n_kept"] :].tolist()
+    wrong = json.loads((data / "wrong.json").read_text())
+    scores = f"data.scores={crossfitted}/scores"
     return {
-        "all": list,
-        "filtered": lambda: filtered(crossfitted),
-        "weighted": lambda: weighted(crossfitted),
-        "random": drawn,
-        "again": lambda: filtered(again(crossfitted)),
-        "oracle": true,
+        "all": [],
+        "random": [_without(crossfitted / "random.txt", at_random)],
+        "filtered": [scores, f"data.where={(crossfitted / 'where.txt').read_text().strip()}"],
+        "weighted": [scores, f"data.sample_weight={(crossfitted / 'weight.txt').read_text().strip()}"],
+        "oracle": [_without(crossfitted / "oracle.txt", wrong)],
     }
 
 
-def again(crossfitted: Path) -> Path:
-    """Where a second cross-fit lies, weighted by the first."""
-    return crossfitted.with_name(f"again-{crossfitted.name}")
-
-
-def filtered(crossfitted: Path) -> list[str]:
-    """The keys of a run without the clips that do not fit."""
-    return [f"data.scores={crossfitted}/scores", f"data.where={(crossfitted / 'where.txt').read_text().strip()}"]
-
-
-def weighted(crossfitted: Path) -> list[str]:
-    """The keys of a run in which a clip comes as often as it is right."""
-    return [
-        f"data.scores={crossfitted}/scores",
-        f"data.sample_weight={(crossfitted / 'weight.txt').read_text().strip()}",
-    ]
-
-
-def _listed(path: Path, keys: Sequence[str]) -> Path:
+def _without(path: Path, keys: Sequence[str]) -> str:
     path.write_text("\n".join(keys) + "\n")
-    return path
+    return f"data.where=key not in file('{path}')"
+
+
+def one_set(given: argparse.Namespace, path: Path, per_cent: int, seed: int) -> None:
+    """Does what is missing of a set and a seed."""
+    folder, clean = given.out / f"other-{per_cent}", given.out / "clean"
+    data, crossfitted = folder / f"set-{seed}", folder / f"crossfit-{seed}"
+    done = {line["arm"] for line in read_lines(path) if (line["wrong"], line["seed"]) == (per_cent, seed)}
+    if not (data / "manifest.json").exists():
+        make_wrong(clean, data, per_cent / 100, seed)
+    keys = [f"data.manifest={data}/manifest.json", f"seed={seed}", *SETTINGS]
+    if "crossfit" not in done:
+        append(path, {"wrong": per_cent, "seed": seed, "arm": "crossfit", **cross_fitted(crossfitted, data, keys)})
+    for arm, of_arm in arms(crossfitted, data, seed).items():
+        if arm in done:
+            continue
+        run, before = folder / f"{arm}-{seed}", time.process_time()
+        with logged(folder / f"{arm}-{seed}.log"):
+            fit(configured([*keys, f"loop.steps={STEPS}", f"out={run}", *of_arm]), HERE, StopRequest())
+        cpu_s = round(time.process_time() - before, 1)
+        hits = "".join("1" if hit else "0" for hit in hits_of(run, data))
+        append(path, {"wrong": per_cent, "seed": seed, "arm": arm, "cpu_s": cpu_s, "hits": hits})
+
+
+def cross_fitted(out: Path, data: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Cross-fits; what came out of that."""
+    before, config = time.process_time(), configured([*keys, f"loop.steps={HALF_STEPS}"])
+    with logged(out.with_suffix(".log")):
+        train_halves(config, str(out), HERE, StopRequest())
+        found = score_halves(config, str(out), HERE, batch=16, sentences=128)
+    wrong = set(json.loads((data / "wrong.json").read_text()))
+    return {
+        "cpu_s": round(time.process_time() - before, 1),
+        "auc": auc(scores_of(data, out / "scores"), wrong),
+        "kept": f"{found.n_kept} of {found.n_samples} kept, {len(wrong)} wrong",
+    }
+
+
+def append(path: Path, line: Mapping[str, Any]) -> None:
+    """Adds a result."""
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    print({key: value for key, value in line.items() if key != "hits"}, flush=True)
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of results."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------------
-
-
-def interval(of: Callable[[npt.NDArray[np.int64]], float], n: int) -> str:
-    """The 95 % interval of what is computed from n queries, by paired bootstrap: of the same queries for all arms."""
-    dice = np.random.default_rng(0)
-    low, high = np.nanquantile([of(dice.integers(0, n, n)) for _ in range(SAMPLES)], (0.025, 0.975))
-    return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
 def table(lines: Sequence[Mapping[str, Any]]) -> str:
     """Markdown: for each set and seed the AUC of its scores, R@1 of each arm, and how much of what lies between all and
     oracle filtering and weighting win back; and for all seeds of a set together.
     """
-    bits: dict[tuple[str, int], dict[str, npt.NDArray[np.float64]]] = {}
-    aucs: dict[tuple[str, int], list[float]] = {}
+    bits: dict[int, dict[int, dict[str, npt.NDArray[np.float64]]]] = {}
+    aucs: dict[int, dict[int, float]] = {}
     for line in lines:
-        of = line["set"], line["seed"]
         if "auc" in line:
-            aucs.setdefault(of, []).append(line["auc"])
+            aucs.setdefault(line["wrong"], {})[line["seed"]] = line["auc"]
         else:
-            bits.setdefault(of, {})[line["arm"]] = (np.array(list(line["hits"])) == "1").astype(float)
-    rows = [["set", "seed", "AUC, and again", *ARMS, *(f"{arm} wins back" for arm in WINNING)]]
-    rows.append(["---"] * len(rows[0]))
-    for name in dict.fromkeys(name for name, _ in aucs):
-        own = {seed: bits.get((name, seed), {}) for of, seed in aucs if of == name}
-        for seed, arms_ in own.items():
-            rows.append([name, str(seed), ", ".join(f"{one:.3f}" for one in aucs[name, seed]), *_cells(arms_)])
-        if len(own) > 1:
-            in_all = set.intersection(*(set(arms_) for arms_ in own.values()))
-            pooled = {arm: np.concatenate([arms_[arm] for arms_ in own.values()]) for arm in in_all}
-            means = [np.mean(of_seeds) for of_seeds in zip(*(aucs[name, seed] for seed in own), strict=False)]
-            rows.append([name, "all", ", ".join(f"{one:.3f}" for one in means), *_cells(pooled)])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+            hits = (np.array(list(line["hits"])) == "1").astype(float)
+            bits.setdefault(line["wrong"], {}).setdefault(line["seed"], {})[line["arm"]] = hits
+    rows = [["% wrong", "seed", "AUC", *ARMS, *(f"{arm} wins back" for arm in WINNING)]]
+    for wrong, own in bits.items():
+        rows += [[str(wrong), str(seed), f"{aucs[wrong][seed]:.3f}", *_cells(hits)] for seed, hits in own.items()]
+        in_all = set.intersection(*(set(hits) for hits in own.values()))
+        pooled = {arm: np.concatenate([hits[arm] for hits in own.values()]) for arm in in_all}
+        rows.append([str(wrong), "all", f"{np.mean(list(aucs[wrong].values())):.3f}", *_cells(pooled)])
+    return markdown(rows)
 
 
 def _cells(hits: Mapping[str, npt.NDArray[np.float64]]) -> list[str]:
@@ -202,85 +308,29 @@ def _won_back(hits: Mapping[str, npt.NDArray[np.float64]], arm: str) -> str:
     return f"{gain.mean() / most.mean():.0%} ({shares})"
 
 
+def interval(of: Callable[[npt.NDArray[np.int64]], float], n: int) -> str:
+    """The 95 % interval of what is computed from n queries, by paired bootstrap: of the same queries for all arms."""
+    dice = np.random.default_rng(0)
+    low, high = np.nanquantile([of(dice.integers(0, n, n)) for _ in range(SAMPLES)], (0.025, 0.975))
+    return f"{100 * low:.1f} to {100 * high:.1f}"
+
+
 def main() -> None:
     """Parses the command line and does what is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("out/loop"))
     parser.add_argument("--wrong", nargs="+", type=int, default=[0, 20, 40, 60], help="per cent of captions")
-    parser.add_argument("--kinds", nargs="+", choices=["other", "films"], default=["other"], help="of set")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
-    parser.add_argument("--arms", nargs="*", default=ARMS)
     parser.add_argument("--val", type=int, default=VAL_PER_CAPTION, help="drawings of each held-out sentence")
     given = parser.parse_args()
     remember_pictures()
-    clean = given.out / "clean"
-    if not (clean / "manifest.json").exists():
-        make_clean(clean, given.val)
-    if "films" in given.kinds and not (given.out / "long" / "manifest.json").exists():
-        make_long(given.out / "long")
+    if not (given.out / "clean" / "manifest.json").exists():
+        make_clean(given.out / "clean", given.val)
     path = given.out / "results.jsonl"
     for seed in given.seeds:
-        for kind in given.kinds:
-            for per_cent in given.wrong:
-                one_set(given, clean, path, kind, per_cent, seed)
+        for per_cent in given.wrong:
+            one_set(given, path, per_cent, seed)
     print(table(read_lines(path)))
-    (given.out / "table.md").write_text(table(read_lines(path)))
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of results."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def one_set(given: argparse.Namespace, clean: Path, path: Path, kind: str, per_cent: int, seed: int) -> None:
-    """Does what is missing of a set and a seed."""
-    name = f"{kind}-{per_cent}"
-    data, crossfitted = given.out / name / f"set-{seed}", given.out / name / f"crossfit-{seed}"
-    done = {line["arm"] for line in read_lines(path) if (line["set"], line["seed"]) == (name, seed)}
-    if not (data / "manifest.json").exists() and kind == "films":
-        make_wrong_films(given.out / "long", clean, data, per_cent / 100, seed)
-    elif not (data / "manifest.json").exists():
-        make_wrong(clean, data, per_cent / 100, seed)
-    keys = [f"data.manifest={data}/manifest.json", f"seed={seed}", *SETTINGS]
-    if "crossfit" not in done:
-        line = cross_fitted(crossfitted, data, keys)
-        append(path, {"set": name, "seed": seed, "arm": "crossfit", **line})
-    if "again" in given.arms and "crossfit again" not in done:
-        line = cross_fitted(again(crossfitted), data, [*keys, *weighted(crossfitted)])
-        append(path, {"set": name, "seed": seed, "arm": "crossfit again", **line})
-    made = arms(crossfitted, data, seed)
-    for arm in given.arms:
-        if arm in done:
-            continue
-        run = given.out / name / f"{arm}-{seed}"
-        before = time.process_time()
-        with logged(given.out / name / f"{arm}-{seed}.log"):
-            fit(configured([*keys, f"loop.steps={STEPS}", f"out={run}", *made[arm]()]), HERE, StopRequest())
-        cpu_s = time.process_time() - before
-        hits = "".join("1" if hit else "0" for _, hit in hits_of(run, data))
-        append(path, {"set": name, "seed": seed, "arm": arm, "cpu_s": round(cpu_s, 1), "hits": hits})
-
-
-def cross_fitted(out: Path, data: Path, keys: Sequence[str]) -> dict[str, Any]:
-    """Cross-fits; what came out of that."""
-    before, config = time.process_time(), configured([*keys, f"loop.steps={HALF_STEPS}"])
-    with logged(out.with_suffix(".log")):
-        train_halves(config, str(out), HERE, StopRequest())
-        found = score_halves(config, str(out), HERE, batch=16, sentences=128)
-    wrong = set(json.loads((data / "wrong.json").read_text()))
-    return {
-        "cpu_s": round(time.process_time() - before, 1),
-        "where": found.where,
-        "auc": auc(scores_of(data, out / "scores"), wrong),
-        "kept": f"{found.n_kept} of {found.n_samples} kept, {len(wrong)} wrong",
-    }
-
-
-def append(path: Path, line: Mapping[str, Any]) -> None:
-    """Adds a result."""
-    with path.open("a") as file:
-        file.write(json.dumps(line) + "\n")
-    print({key: value for key, value in line.items() if key != "hits"}, flush=True)
 
 
 if __name__ == "__main__":

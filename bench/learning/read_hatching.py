@@ -1,7 +1,7 @@
-"""Measures how well the hatching of clips can be read off training views, by template and by linear probe.
+"""Measures how well the hatching of clips can be read off training views, by linear probes.
 
 Clips are decoded as a run decodes them: the high-resolution frame from its still, the low ones from the proxy, after
-the pipeline's encoder. If neither template nor probe exceeds chance on a view, that view has nothing to teach.
+the pipeline's encoder. If no probe exceeds chance on a view, that view has nothing to teach.
 """
 
 from __future__ import annotations
@@ -12,34 +12,22 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from bench.learning.attributes import HATCHINGS
 from manifests.shards import read_manifest
-from miniyoutube.hatching import Waves, hatching_wave
 from train.config import TrainConfig
-from train.data.crop import QUARTER, choose_crop
 from train.data.decode import decode_sample, make_view
 from train.data.index import load_index
 from train.data.read import Reader
 from train.data.views import MEMBERS
+from train.evaluation.attributes import values_of
 from train.evaluation.scores import wilson_interval
 
 FOLDS = 8
 """A linear probe guesses the clips of an eighth of the videos from the others, eight times, so all clips are judged."""
 RIDGE = 0.1
-N_PHASES = 16
-SIZE = 720, 1280
-"""Size of the drawn pictures, (height, width)."""
 
 Pictures = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Hatched:
-    """A set's hatchings: how they are drawn, by the word for each, and their period."""
-
-    hatchings: Mapping[str, Waves]
-    period_px: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +40,8 @@ class Looks:
     video: NDArray[np.int64]  # [n]
 
 
-def read_looks(manifest: Path, config: TrainConfig, hatched: Hatched) -> Looks:
-    """Reads every clip of both splits, with the centre crop."""
+def read_looks(manifest: Path, config: TrainConfig) -> Looks:
+    """Reads every clip of both splits whose caption names its hatching, with the centre crop."""
     high, low, captions, videos = [], [], [], []
     for split in ("train", "val"):
         index = load_index(read_manifest(str(manifest)), split)
@@ -65,31 +53,11 @@ def read_looks(manifest: Path, config: TrainConfig, hatched: Hatched) -> Looks:
             low.append(clip.img_other[0].mean(1))
             captions.append(clip.text)
             videos.append(index.key(sample).rpartition("_")[0])
-    named = [next(kind for kind in hatched.hatchings if kind in caption.split()) for caption in captions]
-    numbers = np.array([list(hatched.hatchings).index(kind) for kind in named])
-    of_video = np.unique(videos, return_inverse=True)[1]
-    return Looks(np.array(high, np.float32), np.array(low, np.float32), numbers, of_video)
-
-
-def template_matching(pictures: Pictures, hatched: Hatched) -> NDArray[np.int64]:
-    """The hatching that correlates most with each picture `[n, h, w]`, at the best fitting phase.
-
-    Templates are drawn hatchings, resampled like the view.
-    """
-    height, width = pictures.shape[1:]
-    crop = choose_crop(SIZE[1], SIZE[0], (height, width), None).times(QUARTER)
-    box = (crop.x, crop.y, crop.x + crop.width, crop.y + crop.height)
-    flat = (pictures - pictures.mean((1, 2), keepdims=True)).reshape(len(pictures), -1)
-    scores = []
-    for kind in hatched.hatchings.values():
-        phases = 2 * np.pi * np.arange(N_PHASES) / N_PHASES
-        waves = [Image.fromarray(hatching_wave(kind, phase, SIZE, hatched.period_px)) for phase in phases]
-        shown = [np.asarray(w.resize((width, height), Image.Resampling.BICUBIC, box=box)).reshape(-1) for w in waves]
-        templates = np.stack([s - s.mean() for s in shown])
-        # A view may leave nothing of a wave.
-        norms = np.maximum(np.linalg.norm(templates, axis=1), 1e-6)
-        scores.append((flat @ templates.T / norms).max(1))
-    return np.asarray(np.stack(scores).argmax(0))
+    kinds = values_of(captions, config.eval.attributes["hatching"])
+    named = [n for n, kind in enumerate(kinds) if kind]
+    numbers = np.array([list(HATCHINGS).index(kinds[n]) for n in named])
+    of_video = np.unique(videos, return_inverse=True)[1][named]
+    return Looks(np.array(high, np.float32)[named], np.array(low, np.float32)[named], numbers, of_video)
 
 
 def spectrum(pictures: Pictures) -> Pictures:
@@ -118,16 +86,15 @@ def linear_probe(features: Pictures, labels: NDArray[np.int64], videos: NDArray[
     return guesses
 
 
-def probe(manifest: Path, config: TrainConfig, hatched: Hatched) -> tuple[dict[str, float], int]:
+def probe(manifest: Path, config: TrainConfig) -> tuple[dict[str, float], int]:
     """(shares of clips whose hatching is read correctly, by view and way of reading; number of clips)."""
-    looks = read_looks(manifest, config, hatched)
+    looks = read_looks(manifest, config)
     found: dict[str, float] = {}
     for view, frames in (("high", looks.high[:, None]), ("low", looks.low)):
         flat = frames.reshape(len(frames), -1)
         # The mean over frames of each wave's log power.
         spectra = np.mean([spectrum(frames[:, k]) for k in range(frames.shape[1])], axis=0)
         guesses = {
-            "template matching": template_matching(frames.mean(1), hatched),
             "linear probe of pixels": linear_probe(flat, looks.hatching, looks.video),
             "linear probe of the spectrum": linear_probe(spectra, looks.hatching, looks.video),
         }
@@ -135,9 +102,9 @@ def probe(manifest: Path, config: TrainConfig, hatched: Hatched) -> tuple[dict[s
     return found, len(looks.hatching)
 
 
-def described(hatched: Hatched, shares: Mapping[str, float], n_clips: int) -> str:
+def described(shares: Mapping[str, float], n_clips: int) -> str:
     """One line per view and way of reading, with the 95 % interval."""
-    chance = 1 / len(hatched.hatchings)
+    chance = 1 / len(HATCHINGS)
     lines = []
     for name, share in shares.items():
         low, high = wilson_interval(share, n_clips)

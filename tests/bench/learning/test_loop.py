@@ -7,8 +7,7 @@ from itertools import combinations
 import pytest
 
 from bench.learning.attributes import all_scenes, is_held_out
-from bench.learning.loop import auc
-from bench.learning.loop_set import KINDS, exchanged, long_films
+from bench.learning.loop import auc, exchanged
 
 CAPTIONS = {f"film{k // 8}_{k % 8:05d}": f"sentence {k % 13}".encode() for k in range(400)}
 
@@ -30,23 +29,6 @@ def test_exchanged_captions_are_those_of_others_with_other_words(share):
     assert len(wrong) == round(share * len(CAPTIONS)) and wrong == exchanged(CAPTIONS, share, seed=1)
     assert all(text != CAPTIONS[key] for key, text in wrong.items())
     assert sorted(wrong.values()) == sorted(CAPTIONS[key] for key in wrong)
-
-
-def test_a_long_film_has_a_sentence_a_scene_and_shifted_ones_stay_inside():
-    films, spoken = long_films()
-    of_film = {film.video_id: film for film in films}
-
-    assert {one.kind for one in spoken} == set(KINDS) and len(spoken) > 1000
-    assert all(9 <= len(film.scenes) <= 12 for film in films)
-    for one in spoken:
-        film = of_film[one.video_id]
-        start_ms, end_ms, text = film.sentences[one.scene]
-        assert text == one.text == film.scenes[one.scene].caption
-        if one.kind.startswith("shift"):
-            shifted_ms = 1000 * one.shift_s
-            assert f"shift {abs(one.shift_s)} s" == one.kind
-            assert film.sentences[one.n_shifted] == (start_ms + shifted_ms, end_ms + shifted_ms, text)
-            assert start_ms + shifted_ms >= 0 and end_ms + shifted_ms <= 7000 * len(film.scenes)
 
 
 def test_the_area_under_the_curve_counts_pairs_and_half_of_ties():

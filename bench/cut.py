@@ -1,6 +1,6 @@
 """Measures the cost of a cut: our whole `cut` command beside what others do, on one video, in one run.
 
-    python bench/cut.py [--minutes 10] [--rounds 1] [--count 24] [--video FILE] [--video2dataset PYTHON]
+    python bench/cut.py [--minutes 10] [--rounds 1] [--count 24] [--video FILE]
 
 CPU seconds (user + system, including children) for 24 spans of a 720p video with a keyframe every 250 frames:
 
@@ -8,11 +8,8 @@ CPU seconds (user + system, including children) for 24 spans of a 720p video wit
     remux, exact       `hdvila-pipeline cut --only-clips`, including the program's start
     a                  one ffmpeg -ss … -c copy per span
     b                  one re-encoding ffmpeg -ss … (x264 veryfast) per span
-    c                  video2dataset's exact mode, if --video2dataset names a Python that has it
-    with all           `cut` with scenes, members and checks on (no aim)
 
-Start and end of every clip are read from the burned-in frame numbers, which a film given by --video does not have. Wall
-time is printed for the record only.
+Wall time is printed for the record only.
 """
 
 import argparse
@@ -98,39 +95,12 @@ def by_ffmpeg(video: Path, spans: list[tuple[int, int]], out: Path, codec: list[
     return cpu, wall
 
 
-def wanted(span: tuple[int, int]) -> tuple[int, int]:
-    """The numbers of a span's first and last frame."""
-    return -(-span[0] * FPS // 1000), -(-span[1] * FPS // 1000) - 1
-
-
-def errors_s(folder: Path, spans: list[tuple[int, int]]) -> tuple[list[float], list[float]]:
-    """(start errors, end errors) in seconds, from the frame numbers in the pictures; our json gives the offset."""
-    from hdvila_testing.readers import codes_by_pyav
-
-    starts, ends = [], []
-    for file, span in zip(sorted(folder.glob("*.mp4")), spans, strict=True):
-        codes = codes_by_pyav(file)
-        fact = file.with_suffix(".json")
-        if fact.exists():
-            span_facts = json.loads(fact.read_text())
-            codes = codes[span_facts["first_frame"] : span_facts["first_frame"] + span_facts["n_frames"]]
-        first, last = wanted(span)
-        if codes and codes[0] is not None and codes[-1] is not None:
-            starts.append((codes[0] - first) / FPS)
-            ends.append((codes[-1] - last) / FPS)
-    return starts, ends
-
-
-def report(name: str, times: list[tuple[float, float]], folder: Path, spans: list[tuple[int, int]]) -> float:
+def report(name: str, times: list[tuple[float, float]], folder: Path) -> float:
     """Prints one line; returns the median CPU time."""
     cpu = float(np.median([one for one, _ in times]))
     wall = float(np.median([one for _, one in times]))
-    starts, ends = errors_s(folder, spans)
     size = sum(file.stat().st_size for file in folder.glob("*.mp4")) / 1e6
-    said = "no frame numbers in the pictures"
-    if starts:
-        said = f"start {np.median(starts):+.2f} s (worst {max(starts, key=abs):+.2f}), end {max(ends, key=abs):+.2f}"
-    print(f"{name:34s} {cpu:8.2f} CPU s {wall:8.1f} wall s {size:7.1f} MB  {said}", flush=True)
+    print(f"{name:34s} {cpu:8.2f} CPU s {wall:8.1f} wall s {size:7.1f} MB", flush=True)
     return cpu
 
 
@@ -141,8 +111,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--count", type=int, default=24, help="number of spans")
     parser.add_argument("--video", type=Path)
-    parser.add_argument("--video2dataset", type=Path, help="a Python with video2dataset, pyarrow<20 and pandas<2.3")
-    parser.add_argument("--skip-all", action="store_true", help="leave out the run with members and checks")
     parser.add_argument("--skip-encoding", action="store_true", help="leave out what encodes: exact and b")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-cut-") as folder:
@@ -175,15 +143,7 @@ def run(folder: Path, arguments: argparse.Namespace) -> None:
             times.setdefault("b", []).append(by_ffmpeg(video, spans, at["b"], encode))
             times.setdefault("exact", []).append(ours(video, lines, at["exact"], "--only-clips", "--mode", "exact"))
     last = arguments.rounds - 1
-    cpu = {
-        key: report(NAMES[key], times[key], folder / f"{key}-{last}", spans[:1] if key == "first" else spans)
-        for key in NAMES
-        if key in times
-    }
-    if not arguments.skip_all:
-        report("ours, remux with all", [ours(video, lines, folder / "all")], folder / "all", spans)
-    if arguments.video2dataset:
-        by_video2dataset(arguments.video2dataset, video, spans, folder)
+    cpu = {key: report(NAMES[key], times[key], folder / f"{key}-{last}") for key in NAMES if key in times}
     print(f"first clip {cpu['first']:.2f} CPU s (aim 0.3), remux / a = {cpu['remux'] / cpu['a']:.2f} (aim 0.5)")
     if "exact" in cpu:
         print(f"exact / b = {cpu['exact'] / cpu['b']:.2f} (aim 0.8)")
@@ -202,29 +162,6 @@ def written(spans: list[tuple[int, int]], path: Path) -> Path:
     """Writes the spans as `cut` reads them."""
     path.write_text("".join(json.dumps({"start_ms": a, "end_ms": b, "text": "x"}) + "\n" for a, b in spans))
     return path
-
-
-def by_video2dataset(python: Path, video: Path, spans: list[tuple[int, int]], folder: Path) -> None:
-    """Runs video2dataset's exact mode in its own environment; prints its CPU time and its number of clips."""
-    table = folder / "table.json"
-    clips = [[a / 1000, b / 1000] for a, b in spans]
-    table.write_text(json.dumps([{"url": str(video), "caption": "x", "clips": clips}]))
-    code = (
-        "import json, sys, pandas as pd\n"
-        "from video2dataset import video2dataset\n"
-        "pd.DataFrame(json.load(open(sys.argv[1]))).to_parquet('t.parquet')\n"
-        "video2dataset(url_list='t.parquet', input_format='parquet', url_col='url', caption_col='caption',\n"
-        "    clip_col='clips', output_folder='v2d', output_format='files', stage='download', config={\n"
-        "    'subsampling': {'ClippingSubsampler': {'args': {'precision': 'exact'}}},\n"
-        "    'reading': {'yt_args': {'download_size': 720, 'download_audio_rate': 44100, 'yt_metadata_args': None},\n"
-        "    'timeout': 600, 'sampler': None},\n"
-        "    'storage': {'number_sample_per_shard': 10, 'oom_shard_count': 5, 'captions_are_subtitles': False},\n"
-        "    'distribution': {'processes_count': 1, 'thread_count': 1, 'subjob_size': 10,\n"
-        "    'distributor': 'multiprocessing'}})\n"
-    )
-    cpu, wall = cpu_of([str(python), "-c", code, str(table)], folder)
-    made = len(list((folder / "v2d").rglob("*.mp4")))
-    print(f"{'c: video2dataset, exact':34s} {cpu:8.2f} CPU s {wall:8.1f} wall s  {made} of {len(spans)} clips")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """Measures precision and recall of near-duplicate detection on copies made from the samples.
 
-    python -m bench.duplicates [--samples ../shared/samples] [--seconds 12] [--half tuned|held] [--model RUN]
+    python -m bench.duplicates [--samples ../shared/samples] [--seconds 12] [--half tuned|held]
 
 Each film, at 360 lines, is copied in the ways of COPIES or UPLOADS; a pair (film, copy) should be found, a pair of
 different films not (bench/strangers.py has more of these). Films that show fewer than three distinct pictures (talking
 heads, slides) can't be recognised by pictures and are left out. Constants were chosen on the films TUNED; the others,
 `held`, were not used for that.
-With a trained model, its embeddings of the same copies and strangers stand beside.
 
 What the search costs at 3.3 million videos is in docs/lab/repeats.md.
 """
@@ -15,8 +14,6 @@ import argparse
 import random
 import subprocess
 import tempfile
-from collections import Counter
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +23,6 @@ from pipeline.likeness.same import LIKENESS, Likeness, are_same
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.phash import N_HASHES, Hashes
 from pipeline.media.probe import Unusable
-from train.evaluation.encoder import Encoder
-from train.exports.inference import load_checkpoint
 
 COPIES = {
     "re-encoded": ["-vf", "scale=-2:480", "-crf", "33"],
@@ -84,7 +79,6 @@ TUNED = (
     "nodejs-docs-samples__googlework_short.mp4",
     "simpl__av1-2018-06_550.webm",
 )
-AT_LEAST = 0.9, 0.98
 SECONDS = 12
 """Length of each film that is copied and compared, s, unless --seconds is given."""
 
@@ -108,10 +102,8 @@ def main() -> None:
     parser.add_argument("--samples", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "samples")
     parser.add_argument("--seconds", type=int, default=SECONDS, help="how much of each film")
     parser.add_argument("--half", choices=("tuned", "held", "both", "none"), default="both", help="which films to copy")
-    parser.add_argument("--kinds", default="", help="of copies, by their first words; default all")
     parser.add_argument("--uploads", action="store_true", help="copies of UPLOADS instead of COPIES")
     parser.add_argument("--films", type=int, default=strangers.FILMS, help="number of strangers; 0 for none")
-    parser.add_argument("--model", type=Path, help="run, checkpoint or export whose embeddings are compared too")
     parser.add_argument("--more", type=Path, help="a folder of films that are held out too")
     parser.add_argument(
         "--copied", type=int, help="so many films of each half are copied, drawn by a seed; default all"
@@ -127,11 +119,8 @@ def main() -> None:
         if arguments.half in (half, "both"):
             print(f"{half}: {', '.join(path.name for path in films)}", flush=True)
             copies = UPLOADS if arguments.uploads else COPIES
-            kinds = [kind for kind in copies if kind.startswith(tuple(arguments.kinds.split(",")))]
             films = sorted(random.Random(7).sample(films, arguments.copied or len(films)))
-            recall(films, kinds, rule, arguments.seconds, {path: shown[path] for path in comparable})
-            if arguments.model:
-                beside(films, kinds, rule, arguments.seconds, load_checkpoint(arguments.model))
+            recall(films, list(copies), rule, arguments.seconds, {path: shown[path] for path in comparable})
     if arguments.films:
         strangers.report(paths, rule, arguments.films)
 
@@ -159,39 +148,6 @@ def recall(films: list[Path], kinds: list[str], rule: Likeness, seconds: int, ot
     n_copies = len(films) * len(kinds)
     print(f"recall {1 - len(missed) / max(n_copies, 1):.3f} of {n_copies}")
     print(f"{len(wrong)} of {n_copies * (len(others) - 1)} pairs with other films called the same {wrong}", flush=True)
-
-
-def beside(films: list[Path], kinds: list[str], rule: Likeness, seconds: int, encoder: Encoder) -> None:
-    """Prints by kind how many copies only hashes, only embeddings and both find, at each of AT_LEAST; and how many
-    pairs of different films embeddings call the same.
-    """
-    cosines: dict[str, list[tuple[bool, float]]] = {kind: [] for kind in kinds}
-    own = []
-    for path in films:
-        with tempfile.TemporaryDirectory() as folder:
-            film, copy = Path(folder) / "film.mp4", Path(folder) / "copy.mp4"
-            make_copy(path, film, ["-vf", LINES, "-crf", "14"], seconds)
-            shown, vector = hashes_of(film, rule, seconds), encoder.embed_video(film)
-            own.append(vector)
-            for kind in kinds:
-                make_copy(film, copy, (COPIES | UPLOADS)[kind], seconds)
-                by_hash = is_same(shown, hashes_of(copy, rule, seconds), rule)
-                cosines[kind].append((by_hash, float(vector @ encoder.embed_video(copy))))
-    for least in AT_LEAST:
-        total: Counter[tuple[bool, bool]] = Counter()
-        for kind, pairs in cosines.items():
-            counts = Counter((by_hash, cosine >= least) for by_hash, cosine in pairs)
-            print(f"cosine {least}: {kind:18s} {_sides(counts)}")
-            total += counts
-        others = [float(a @ b) >= least for a, b in combinations(own, 2)]
-        print(f"cosine {least}: all copies: {_sides(total)}; {sum(others)} of {len(others)} pairs of different films")
-
-
-def _sides(counts: Counter[tuple[bool, bool]]) -> str:
-    both, hashes, vectors, neither = (
-        counts[key] for key in ((True, True), (True, False), (False, True), (False, False))
-    )
-    return f"both {both}, hashes alone {hashes}, embeddings alone {vectors}, neither {neither}"
 
 
 def _found(name: str, side: int, missed: list[tuple[str, str]], n_copies: int) -> str:

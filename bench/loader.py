@@ -2,7 +2,6 @@
 
     python -m bench.loader [--data DIR | --films FILE …] [--fps 12 24 30] [--seconds 4 10]
                            [--segments 1 2] [--samples 40] [--ways …]
-    python -m bench.loader --evaluation 120 [--films FILE …] [--fps 30] [--segments 1 8]
 
 Samples per core-second (CPU time, so that a busy machine matters less), one decoder thread, in this process; every way
 gives the same shapes: for each segment of a clip, one 640x1024 frame and six 160x256 ones.
@@ -10,21 +9,15 @@ gives the same shapes: for each segment of a clip, one 640x1024 frame and six 16
     naive       webdataset + PyAV: seven frames per segment spread over the clip, decoded in order, then resized
     decord      the same frames asked of decord
     webdataset  like its own decoder of videos (read_video): every frame of the clip, then choose and resize
-    v2d         like video2dataset's loader: every 12th frame of the clip through decord, then choose and resize
-    hdvila      webdataset + decord with HD-VILA's frames (12 apart) and crop, the six scaled to a quarter
     whole       ours from the same mp4
     prepared    ours from the stills and the low-resolution proxy that the pipeline stores beside it
 
-The two loaders are reimplemented here by their requests to the decoder, not imported. DIR is a data set of
+webdataset's decoder is reimplemented here by its requests to decord, not imported. DIR is a data set of
 the pipeline (its train split is used), FILEs are films. Without either, 720p films of drifting textures are drawn,
 `--fps` frames/s, a keyframe every 250 frames. The pipeline itself cuts films, with its default members, into clips of
 `--seconds`: a ratio belongs to a length, since naive decoding grows with it and ours hardly does. The ways take turns,
 `rounds` times; the median round counts. Prints a table with source, segments and the machine's load, and one line of
 JSON.
-
-`--evaluation S` measures what a video of a benchmark costs `eval --videos`, with the preset `tiny` and its seven frames
-a segment: CPU seconds of all of it, and of decoding the frames that it asks for alone; FILEs, or drawn films of S
-seconds in 640x360.
 """
 
 import argparse
@@ -36,7 +29,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -44,26 +36,15 @@ import av
 import cv2
 import decord
 import numpy as np
-import torch
 import webdataset
 
 from bench.loader_clips import cut_films, drawn_film
-from hdvila_testing.video import Film as Drawn
-from hdvila_testing.video import a_video
 from manifests.shards import read_manifest
-from train.annotations.captions import Query
-from train.data.decode import choose_centres, decode_sample, frames_around
-from train.data.film import Film, videos_in
+from train.data.decode import decode_sample
 from train.data.index import Index, load_index
 from train.data.read import Reader
 from train.data.registry import Source
 from train.data.views import MEMBERS, Views
-from train.distributed import Process
-from train.evaluation.benchmark import Benchmark, BenchmarkOptions, run_benchmark
-from train.evaluation.encoder import Encoder
-from train.evaluation.videos import open_videos
-from train.feed.tokenizer import tokenizer_from_captions
-from train.models import ModelConfig, build_model
 
 HIGH, LOW = (640, 1024), (160, 256)
 N_FRAMES, STRIDE = 7, 12
@@ -116,13 +97,6 @@ def webdatasets(sample: dict[str, bytes], draw: np.random.Generator, segments: i
     return resized(frames[spread(n, segments)], segments)
 
 
-def video2datasets(sample: dict[str, bytes], draw: np.random.Generator, segments: int) -> Pictures:
-    """Every 12th frame of the clip, then as many as are wanted."""
-    reader, first, n = opened(sample)
-    frames = reader.get_batch(range(first, first + n, STRIDE)).asnumpy()
-    return resized(frames[spread(len(frames), segments)], segments)
-
-
 def resized(frames: np.ndarray, segments: int) -> Pictures:
     """The middle frame of each segment at high resolution, the others at low."""
     high, low = [], []
@@ -130,23 +104,6 @@ def resized(frames: np.ndarray, segments: int) -> Pictures:
         high.append(cv2.resize(part[3], HIGH[::-1], interpolation=cv2.INTER_AREA))
         others = (frame for i, frame in enumerate(part) if i != 3)
         low.append([cv2.resize(frame, LOW[::-1], interpolation=cv2.INTER_AREA) for frame in others])
-    return np.stack(high), np.array(low)
-
-
-def hdvila(sample: dict[str, bytes], draw: np.random.Generator, segments: int) -> Pictures:
-    """HD-VILA's recipe: seven frames 12 apart per segment, one crop of 640x1024 for all, six scaled to a quarter."""
-    reader, first, n = opened(sample)
-    stride = min(STRIDE, (n - segments) // 6)
-    centres = 3 * stride + np.sort(draw.choice(n - 6 * stride, segments, replace=False))
-    wanted = [first + int(centre) + k * stride for centre in centres for k in range(-3, 4)]
-    frames = reader.get_batch(wanted).asnumpy()
-    frames = frames if frames.shape[1:3] == (720, 1280) else np.stack([cv2.resize(f, (1280, 720)) for f in frames])
-    y, x = int(draw.integers(0, 81)), int(draw.integers(0, 257))
-    high, low = [], []
-    for part in np.split(frames[:, y : y + HIGH[0], x : x + HIGH[1]], segments):
-        high.append(part[3])
-        others = (crop for i, crop in enumerate(part) if i != 3)
-        low.append([cv2.resize(crop, LOW[::-1], interpolation=cv2.INTER_CUBIC) for crop in others])
     return np.stack(high), np.array(low)
 
 
@@ -194,8 +151,6 @@ WAYS: dict[str, Way] = {
     "naive": naive,
     "decord": by_decord,
     "webdataset": webdatasets,
-    "v2d": video2datasets,
-    "hdvila": hdvila,
 }
 
 
@@ -220,49 +175,6 @@ def bytes_read(index: Index, source: Source) -> float:
     return statistics.mean(sizes)
 
 
-def evaluation(films: Path, segments: int, rounds: int) -> tuple[float, float]:
-    """(CPU s a video of decoding its frames, of evaluating it with a caption each): the median rounds, in turns."""
-    config = ModelConfig(preset="tiny", n_segments=segments)
-    captions = [f"the film {path.stem}" for path in videos_in(films)]
-    tokenizer = tokenizer_from_captions(captions, vocab_size=config.vocab_size, seed=0)
-    encoder = Encoder(build_model(config, seed=0), tokenizer, stride=STRIDE)
-    queries = [Query(path.stem, text) for path, text in zip(videos_in(films), captions, strict=True)]
-    benchmark = Benchmark(queries, open_videos(str(films), {query.video for query in queries}))
-    alone = Process(0, 1, torch.device("cpu"))
-
-    def decode() -> None:
-        for path in videos_in(films):
-            film = Film(path)
-            centres, stride = choose_centres(film.n_frames, encoder.views, None)
-            film.read([n for c in centres for n in (c, *frames_around(c, stride, film.n_frames, encoder.views))])
-
-    spent: dict[Callable[[], object], list[float]] = {
-        decode: [],
-        partial(run_benchmark, encoder, benchmark, BenchmarkOptions(), alone): [],
-    }
-    for _ in range(rounds + 1):  # the first warms up
-        for step, seconds in spent.items():
-            before = time.process_time()
-            step()
-            seconds.append(time.process_time() - before)
-    decoding, whole = (statistics.median(seconds[1:]) / len(queries) for seconds in spent.values())
-    return decoding, whole
-
-
-def print_evaluation(given: argparse.Namespace, scratch: Path) -> None:
-    """Measures and prints, for each number of segments."""
-    torch.set_num_threads(1)
-    for n in range(0 if given.films else 3):
-        drawn = Drawn(seconds=given.evaluation, fps=Fraction(given.fps[0]), width=640, height=360)
-        a_video(scratch / f"drawn{n}.mp4", drawn)
-    for film in given.films:
-        (scratch / film.name).symlink_to(film.resolve())
-    for segments in given.segments:
-        decoding, whole = evaluation(scratch, segments, given.rounds)
-        cost = f"{decoding:.3f} CPU s a video to decode, {whole:.3f} to evaluate: {whole / decoding:.2f} x"
-        print(f"{segments} segments: {cost}")
-
-
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -276,13 +188,9 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=40, help="samples a round and way")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clips", type=int, default=8, help="clips to draw")
-    parser.add_argument("--evaluation", type=float, metavar="S", help="a benchmark's videos of S seconds instead")
     given = parser.parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as scratch:
-        if given.evaluation:
-            print_evaluation(given, Path(scratch))
-            return
         for source, place in sources(given, Path(scratch)):
             index = load_index(read_manifest(str(place)), "train")
             for segments in given.segments:

@@ -3,7 +3,7 @@
     python -m bench.text [--samples SAMPLES] [--pool TEXT_FOLDER] [--model MODEL.npz]
 
 Sentences and clips are judged on tracks without case and marks, each twice: with the gaps between words shown and
-hidden. Clips of tracks with marks are also judged as they are. Rows are tracks; a mean is over tracks, never pooled,
+hidden. Rows are tracks; a mean is over tracks, never pooled,
 with the interval that holds 95 % of the means of tracks redrawn. `automatic` are automatic tracks that came punctuated;
 `lectures` have a human transcript and recognised word times; `talks`, `calls` and `shows` are the held part of the text
 pool (`bench/boundary_text.py`), of which only calls have real word times. No track here was trained on, and no rule or
@@ -19,24 +19,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.text_spans import report_spans
 from bench.text_tracks import (
-    Marks,
     Spoken,
     automatic,
-    gold,
     lecture,
-    marks_of,
     pair_folders,
     pool_tracks,
-    unmarked,
 )
 from pipeline.config.text import ClipConfig, SentenceConfig, TextConfig
-from pipeline.text.align import align_words
-from pipeline.text.boundary import BoundaryModel, NetModel, PauseModel
-from pipeline.text.boundary.evidence import END, FUNCTION_WORDS
-from pipeline.text.captions import Track, Word, read_track
-from pipeline.text.clip_plan import PlannedClip, plan_clips
+from pipeline.text.boundary import BoundaryModel, NetModel
+from pipeline.text.boundary.evidence import FUNCTION_WORDS
+from pipeline.text.captions import read_track
+from pipeline.text.clip_plan import plan_clips
 from pipeline.text.clips import plan_track
 from pipeline.text.filters import language_of
 from pipeline.text.sentences import mark_probabilities, sentence_breaks
@@ -66,45 +60,23 @@ class Row(NamedTuple):
     """Mean length of a clip, s."""
 
 
-class Clips(NamedTuple):
-    """The planned clips of one track."""
-
-    n_clips: int
-    mean_s: float
-    whole: float
-    """Share whose two borders are both true sentence ends."""
-    wrong: float
-    """Share of borders where the true text has no mark of any kind."""
-
-
 def measure(spoken: Spoken, model: BoundaryModel, clips: ClipConfig, *, gaps: bool) -> Row:
     """Measures one model on one track, with or without the gaps between its words."""
     track = spoken.track
     seen = track if gaps else spoken.without_gaps()
     marks = mark_probabilities(seen, SentenceConfig(), model)
     found = sentence_breaks(seen, SentenceConfig(), model, marks.ends)
-    planned = judged(plan_clips(track.words, marks, clips), spoken.marks)
-    true = spoken.ends
+    planned = plan_clips(track.words, marks, clips)
+    lasts = np.array([clip.last - 1 for clip in planned])
+    true, inner = spoken.ends, lasts[:-1]
     function = np.array([word.text in FUNCTION_WORDS for word in track.words])
     return Row(
         f1(found, true),
-        planned.whole,
-        planned.wrong,
+        float(np.mean(np.concatenate([[True], true[inner]]) & true[lasts])),
+        float(np.mean(spoken.marks[inner] == 0)) if len(inner) else 0.0,
         float(function[found].mean()),
         float(function[true].mean()),
-        planned.mean_s,
-    )
-
-
-def judged(planned: Sequence[PlannedClip], marks: Marks) -> Clips:
-    """Measures planned clips against the true marks [n] after each word."""
-    lasts = np.array([clip.last - 1 for clip in planned])
-    true, inner = marks >= END, lasts[:-1]
-    return Clips(
-        len(planned),
         float(np.mean([clip.end_ms - clip.start_ms for clip in planned])) / 1000,
-        float(np.mean(np.concatenate([[True], true[inner]]) & true[lasts])),
-        float(np.mean(marks[inner] == 0)) if len(inner) else 0.0,
     )
 
 
@@ -139,78 +111,6 @@ def report_boundaries(title: str, tracks: Sequence[Spoken], model: BoundaryModel
             cells += f"{f'{np.mean(column):.3f} {low:.2f}-{high:.2f}':>16}"
         print(f"  {'mean':57} {label}{cells}")
         print(f"  {'worst track, function words':57} {label}{'':48}{max(row.function for row in measured):>16.3f}")
-
-
-def report_marked(pairs: Sequence[Path]) -> None:
-    """Prints the F1 of the tracks' own marks against the human transcripts' lines, on the published captions."""
-    print("\nmarked captions (pairs/captions.srt against the transcript's lines): boundary F1 (target: 0.97)")
-    values = []
-    for folder in pairs:
-        track = read_track((folder / "captions.srt").read_bytes())
-        found = sentence_breaks(track, SentenceConfig(), PauseModel())
-        words, marks = gold(folder)
-        true = np.zeros(len(found), np.bool_)
-        partner = align_words([w.text for w in track.words], [Word(w, i, i + 1, True) for i, w in enumerate(words)])
-        for i, (word, anchored) in enumerate(zip(partner.words, partner.anchored, strict=True)):
-            true[i] = anchored and marks[word.start_ms] >= END
-        values.append(f1(found, true))
-        print(f"  {folder.name:34}{len(found):>7}{int(true.sum()):>6}{values[-1]:>9.3f}")
-    print(f"  {'mean over tracks':47}{np.mean(values):>9.3f}")
-
-
-def report_as_they_are(files: Sequence[Path]) -> None:
-    """Prints clips of English tracks with marks as they are, beside the same with hidden marks, and of unmarked ones.
-
-    A track's own marks are the truth of whole and wrong: as it is, clips miss them where a long run has to be split.
-    """
-    tracks = {path.name: read_track(path.read_bytes()) for path in files}
-    marked = {name: track for name, track in tracks.items() if track.punctuated}
-    print(f"\nclips of {len(marked)} marked tracks as they are (HD-VILA-100M: 13.4 s), and with their marks hidden")
-    head = "".join(f"{name:>8}" for name in ("clips", "s", "whole", "wrong"))
-    print(f"  {'':34}{head}  hidden:{head}")
-    both = [_as_it_is(name, track) for name, track in marked.items()]
-    for name, rows in zip(marked, both, strict=True):
-        print(f"  {name[-34:]:34}" + f"{'':9}".join(_cells(row) for row in rows))
-    print(
-        f"  {'mean over tracks':34}" + f"{'':9}".join(_cells(np.mean(rows, axis=0)) for rows in zip(*both, strict=True))
-    )
-    for steer in ("seconds", "words"):
-        config = TextConfig.model_validate({"clips": {"steer_by": steer}})
-        for name, is_marked in (("with marks", True), ("without", False)):
-            report_lengths(
-                f"steered by {steer}, {name}", [t for t in tracks.values() if t.punctuated == is_marked], config
-            )
-
-
-def _as_it_is(name: str, track: Track) -> tuple[Clips, Clips]:
-    """The clips of a marked track, by its own marks and with them hidden."""
-    own = marks_of([word.text for word in track.words])
-    hidden = unmarked(name, list(track.words), own)
-    planned, bare = (
-        plan_clips(shown.words, mark_probabilities(shown, SentenceConfig()), ClipConfig())
-        for shown in (track, hidden.track)
-    )
-    own[-1] = END
-    return judged(planned, np.array(own, np.uint8)), judged(bare, hidden.marks)
-
-
-def _cells(row: Sequence[float]) -> str:
-    return f"{row[0]:>8.0f}{row[1]:>8.1f}{row[2]:>8.3f}{row[3]:>8.3f}"
-
-
-def report_lengths(title: str, tracks: Sequence[Track], config: TextConfig) -> None:
-    """Prints the mean length of the clips that filters leave of these tracks."""
-    seconds, words, kept, planned = [], [], 0, 0
-    for track in tracks:
-        clips, away = plan_track(track, config, language="en")
-        left = [clip for clip, reason in zip(clips, away, strict=True) if reason is None]
-        planned += len(clips)
-        kept += len(left)
-        if left:
-            seconds.append(np.mean([clip.end_ms - clip.start_ms for clip in left]) / 1000)
-            words.append(np.mean([clip.last - clip.first for clip in left]))
-    print(f"  {title:31} mean {np.mean(seconds):5.1f} s {np.mean(words):5.1f} words;", end="")
-    print(f" {kept} of {planned} planned clips pass, {len(tracks)} tracks")
 
 
 def report_speed(files: Sequence[Path]) -> None:
@@ -252,10 +152,7 @@ def main() -> None:
     if options.pool:
         for name, tracks in held_groups(options.pool).items():
             report_boundaries(name, tracks, model, TARGETS["automatic"], rows=not options.brief)
-    report_marked(pairs)
-    report_spans(pairs, options.pool)
     english = [p for p in sorted(captions.glob("en_*")) if "fixture" not in p.name and "sparse" not in p.name]
-    report_as_they_are(english)
     report_speed([p for p in english if p.stat().st_size > 60_000 and "live" not in p.name])
 
 

@@ -2,7 +2,6 @@
 
     python -m bench.train_boundary TEXT_FOLDER --work WORK_FOLDER [--out pipeline/text/boundary/model.npz]
     python -m bench.train_boundary TEXT_FOLDER --work LARGE --width 512 --rounds 3 --device cuda --out large.npz
-    python -m bench.train_boundary TEXT_FOLDER --work SMALL --teacher LARGE
     python -m bench.train_boundary TEXT_FOLDER --work GROWN --start OLDER.npz
 
 TEXT_FOLDER is what `bench/boundary_text.py` describes. First a convolutional net over words and pairs of words is
@@ -10,10 +9,9 @@ trained, pass after pass over the text, in 16-bit floats where the processor has
 each pass, and a run that finds them continues from there. Then `bench/train_pauses.py` trains the small net that
 combines its result with a track's gaps. Needs torch, which inference does not.
 
-A larger net (--width, --rounds) is for those who have a GPU or time: `text.sentences.weights` uses it. With --teacher,
-the WORK_FOLDER of a larger net trained on the same text, a net of the shipped size learns from its probabilities as
-well as from the marks. With --start, the first pass continues from a model file with the same words and as many
-channels or fewer, with or without pairs: that is how the shipped model was made from the previous one.
+A larger net (--width, --rounds) is for those who have a GPU or time: `text.sentences.weights` uses it. With --start a
+net continues from a model file with the same words and as many channels or fewer, with or without pairs: that is how
+the shipped model was made from the previous one.
 """
 
 import argparse
@@ -29,8 +27,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bench.boundary_text import Episode, Lexicon, read_pool
-from bench.train_pauses import Pauses, Speech, train_pauses
-from pipeline.text.boundary.evidence import END, N_MARKS
+from bench.train_pauses import Pauses, train_pauses
+from pipeline.text.boundary.evidence import END, FUNCTION_WORDS, N_MARKS
 from pipeline.text.boundary.features import MAX_ROWS, TURN, UNKNOWN, Vocabulary, pair_keys, pair_rows
 from pipeline.text.boundary.net import DILATIONS, FIRST_WIDTH, BoundaryNet
 
@@ -46,15 +44,11 @@ MIXED_WORDS = 1_000_000
 REPORT_STEPS = 100
 PASSES = ((1.0, 2.5e-3), (1.0, 1.8e-3), (1.0, 1.2e-3))
 """(passes over the text, initial learning rate) of each round of training; each ends with weights to keep."""
-LAST = f"words-{len(PASSES) - 1}.pt"
-"""The file of a work folder with the final weights of the net over words."""
 FILLERS = ("um", "uh", "like", "you", "so", "and", "i")
 
 
 WIDTH = 160
 """Channels of the shipped net over words; one round of DILATIONS."""
-TAUGHT = 0.5
-"""Weight of a teacher's probabilities in the loss; the rest is that of the marks."""
 
 
 class Words(nn.Module):
@@ -90,13 +84,12 @@ class Stream:
         lexicon: Lexicon,
         vocabulary: Vocabulary,
         n_pairs: int = MAX_PAIRS,
-        fillers: Sequence[str] = FILLERS,
     ) -> None:
         self.episodes = episodes
         self.row_of = np.array([vocabulary.id(word) for word in lexicon.words], np.int32)
         spoken = (self.row_of[episode.ids] for episode in episodes)
         self.pairs = most_said_pairs(spoken, 2 + len(vocabulary.words), n_pairs)
-        self.fillers = np.array([vocabulary.id(word) for word in fillers], np.int32)
+        self.fillers = np.array([vocabulary.id(word) for word in FILLERS], np.int32)
         self.n_words = sum(len(episode.ids) for episode in episodes)
         self.said = np.concatenate([self.row_of[episode.ids] for episode in episodes[::20]])
         """A sample of all words, from which misheard words are drawn."""
@@ -176,31 +169,7 @@ def grow_from(net: Words, path: Path) -> None:
     net.load_state_dict(state)
 
 
-def words_like(state: dict[str, torch.Tensor]) -> Words:
-    """The net that has these weights, whatever its size."""
-    rounds = sum(name.startswith("blocks.") and name.endswith(".bias") for name in state) // len(DILATIONS)
-    size, embed = state["embedding.weight"].shape
-    net = Words(size, len(state["pairs.weight"]), embed, len(state["first.bias"]), rounds)
-    net.load_state_dict(state)
-    return net
-
-
-def loss_of(
-    net: Words, teacher: Words | None, ids: torch.Tensor, pairs: torch.Tensor, marks: torch.Tensor
-) -> torch.Tensor:
-    """Cross entropy with the marks (-1: not counted) and, if there is a teacher, with its probabilities of them."""
-    logits = net(ids, pairs).transpose(1, 2).float()
-    loss = nn.functional.cross_entropy(logits, marks, ignore_index=-1)
-    if teacher is None:
-        return loss
-    with torch.no_grad():
-        taught = teacher(ids, pairs).transpose(1, 2).float().softmax(1)
-    return (1 - TAUGHT) * loss + TAUGHT * nn.functional.cross_entropy(logits, taught)
-
-
-def train_words(
-    net: Words, stream: Stream, passes: float, rate: float, seed: int, keep: Path, teacher: Words | None = None
-) -> None:
+def train_words(net: Words, stream: Stream, passes: float, rate: float, seed: int, keep: Path) -> None:
     """Trains the convolutional net in this many passes over the text, with a learning rate falling from `rate` to zero.
 
     Saves its weights to `keep`.
@@ -215,7 +184,8 @@ def train_words(
     for step, batch in enumerate(itertools.islice(windows(stream, seed), steps), start=1):
         ids, pairs, marks = (tensor.to(device) for tensor in batch)
         with torch.autocast(device.type, torch.bfloat16, enabled=is_mixed):
-            loss = loss_of(net, teacher, ids, pairs, marks)
+            logits = net(ids, pairs).transpose(1, 2).float()
+            loss = nn.functional.cross_entropy(logits, marks, ignore_index=-1)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -261,14 +231,19 @@ def weights_of(net: nn.Module, prefix: str) -> dict[str, NDArray[Any]]:
 
 
 def save(
-    words: Words, pauses: Pauses, vocabulary: Vocabulary, pairs: NDArray[np.int64], speech: Speech, out: Path
+    words: Words,
+    pauses: Pauses,
+    vocabulary: Vocabulary,
+    pairs: NDArray[np.int64],
+    out: Path,
+    function_words: Iterable[str] = FUNCTION_WORDS,
 ) -> None:
     """Writes the model file: a compressed npz of both nets, the list of words, and steps between the keys of pairs."""
     arrays: dict[str, Any] = {
         **weights_of(words, "words"),
         **weights_of(pauses, "pauses"),
         "vocabulary": np.frombuffer("\n".join(vocabulary.words).encode(), np.uint8),
-        "function_words": np.frombuffer("\n".join(sorted(speech.function)).encode(), np.uint8),
+        "function_words": np.frombuffer("\n".join(sorted(function_words)).encode(), np.uint8),
         "pairs": np.diff(pairs, prepend=0).astype(np.uint32),
     }
     with out.open("wb") as file:
@@ -284,14 +259,9 @@ def train(options: argparse.Namespace) -> None:
     lexicon = Lexicon()
     episodes = read_pool(options.text, lexicon, ("text", "pauses"))
     stream_text = [episode for episode in episodes if episode.part == "text"]
-    speech = Speech() if options.english else Speech.of(stream_text, lexicon)
     vocabulary = vocabulary_of(stream_text, lexicon, options.words)
-    fillers = FILLERS if options.english else sorted(speech.function) or FILLERS
-    stream = Stream(stream_text, lexicon, vocabulary, options.pairs, fillers)
+    stream = Stream(stream_text, lexicon, vocabulary, options.pairs)
     print(f"{len(stream_text)} episodes, {stream.n_words} words, {vocabulary.size} rows", flush=True)
-    teacher = None
-    if options.teacher:
-        teacher = words_like(torch.load(options.teacher / LAST, map_location=options.device)).to(options.device).eval()
     words = Words(vocabulary.size, 1 + len(stream.pairs), width=options.width, rounds=options.rounds).to(options.device)
     if options.start:
         grow_from(words, options.start)
@@ -300,11 +270,11 @@ def train(options: argparse.Namespace) -> None:
         if kept.exists():
             words.load_state_dict(torch.load(kept, map_location=options.device))
         else:
-            train_words(words, stream, passes * options.passes, rate, options.seed + number, kept, teacher)
-    save(words, Pauses(), vocabulary, stream.pairs, speech, options.out)
+            train_words(words, stream, passes * options.passes, rate, options.seed + number, kept)
+    save(words, Pauses(), vocabulary, stream.pairs, options.out)
     text_model = BoundaryNet(options.out).marks
-    pauses = train_pauses([e for e in episodes if e.part == "pauses"], lexicon, text_model, options.seed, speech)
-    save(words, pauses, vocabulary, stream.pairs, speech, options.out)
+    pauses = train_pauses([e for e in episodes if e.part == "pauses"], lexicon, text_model, options.seed)
+    save(words, pauses, vocabulary, stream.pairs, options.out)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -319,12 +289,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--words", type=int, default=MAX_WORDS, help="known words, at most")
     parser.add_argument("--pairs", type=int, default=MAX_PAIRS, help="pairs of words with a vector of their own")
     parser.add_argument("--passes", type=float, default=1.0, help="passes over the text in each round of training")
-    parser.add_argument(
-        "--other", dest="english", action="store_false", help="not English: words that people hesitate at are counted"
-    )
     parser.add_argument("--start", type=Path, help="a model file of the same words and no more channels to go on from")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--teacher", type=Path, help="the work folder of a larger net to learn from")
     train(parser.parse_args(arguments))
 
 

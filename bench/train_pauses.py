@@ -28,34 +28,8 @@ PHRASE_STARTS = frozenset([*CONJUNCTIONS, *_PHRASE_STARTS.split()])
 """Words before which speakers pause inside a sentence: most hesitations are before these, or after FUNCTION_WORDS."""
 CHUNK, BATCH = 256, 32
 
-OFTEN = 400
-"""Words that `Speech.of` looks at: the most frequent ones."""
-
 TextModel = Callable[[list[str], NDArray[np.bool_]], NDArray[np.float32]]
 """From normalised words and changes of speaker to the text model's log probabilities of marks [n, N_MARKS]."""
-
-
-class Speech(NamedTuple):
-    """Words of a language beside which people hesitate."""
-
-    function: frozenset[str] = FUNCTION_WORDS
-    """Seldom the last of a sentence."""
-    starts: frozenset[str] = PHRASE_STARTS
-    joins: frozenset[str] = frozenset(CONJUNCTIONS)
-
-    @classmethod
-    def of(cls, episodes: Sequence[Episode], lexicon: Lexicon) -> "Speech":
-        """Counts them in text: frequent words that seldom have an end after them, and that often have a mark before."""
-        ids = np.concatenate([episode.ids for episode in episodes])
-        marks = np.concatenate([episode.marks for episode in episodes])
-        n = len(lexicon.numbers)
-        said, last = np.bincount(ids, minlength=n), np.bincount(ids, marks >= END, n)
-        after = np.bincount(ids[1:], marks[:-1] > 0, n)
-        often = np.argsort(-said)[:OFTEN]
-        words = np.array(lexicon.words)
-        function = often[last[often] < 0.2 * said[often] * np.mean(marks >= END)]
-        starts = often[after[often] > 2 * said[often] * np.mean(marks > 0)]
-        return cls(frozenset(words[function]), frozenset(words[starts]), frozenset(words[starts]))
 
 
 class Piece(NamedTuple):
@@ -71,7 +45,7 @@ class Piece(NamedTuple):
     """Share of the words that are hidden from the text model."""
 
 
-def pieces(episode: Episode, words: Sequence[str], rng: np.random.Generator, speech: Speech) -> Iterator[Piece]:
+def pieces(episode: Episode, words: Sequence[str], rng: np.random.Generator) -> Iterator[Piece]:
     """Cuts the episode into tracks of 400 to 8000 words, with real times if it has them, else simulated ones."""
     begin = 0
     while begin < len(episode.ids) - 50:
@@ -82,7 +56,7 @@ def pieces(episode: Episode, words: Sequence[str], rng: np.random.Generator, spe
         if (episode.starts_ms[span] != UNKNOWN_MS).mean() > 0.5:
             yield _real(said, marks, turns, episode.starts_ms[span])
         else:
-            yield _simulated(said, marks, turns, rng, speech)
+            yield _simulated(said, marks, turns, rng)
         begin = end
 
 
@@ -93,16 +67,14 @@ def _real(words: list[str], marks: NDArray[np.uint8], turns: NDArray[np.bool_], 
     return Piece(words, marks, turns, filled, known, 0.0)
 
 
-def _simulated(
-    words: list[str], marks: NDArray[np.uint8], turns: NDArray[np.bool_], rng: np.random.Generator, speech: Speech
-) -> Piece:
+def _simulated(words: list[str], marks: NDArray[np.uint8], turns: NDArray[np.bool_], rng: np.random.Generator) -> Piece:
     end = rng.uniform(0.0, 1.1) if rng.random() < 0.6 else rng.uniform(1.1, 1.75)
     scripted = end > SCRIPTED
     if scripted:
-        joins = np.array([word in speech.joins for word in [*words[1:], ""]]) & (marks == END) & ~turns
+        joins = np.array([word in CONJUNCTIONS for word in [*words[1:], ""]]) & (marks == END) & ~turns
         marks = np.where(joins & (rng.random(len(words)) < rng.uniform(0.5, 0.95)), COMMA, marks).astype(np.uint8)
     known = np.full(len(words), rng.random() > 0.15)
-    starts = simulate_starts(words, marks, turns, end, rng, speech)
+    starts = simulate_starts(words, marks, turns, end, rng)
     return Piece(words, marks, turns, starts, known, float(rng.uniform(0.0, 0.6)) if scripted else 0.0)
 
 
@@ -112,7 +84,6 @@ def simulate_starts(
     turns: NDArray[np.bool_],
     end: float,
     rng: np.random.Generator,
-    speech: Speech,
 ) -> NDArray[np.int64]:
     """Start times: each word's typical length times exp(x), x drawn by the mark that follows.
 
@@ -127,8 +98,8 @@ def simulate_starts(
     else:
         spread, slow, comma, chance = rng.uniform((0.2, 0.03, 0.2, 0.3), (0.5, 0.25, 0.8, 0.8))
         comma = min(comma, end + 0.1)
-    before = np.array([word in speech.starts for word in [*words[1:], ""]])
-    after = np.array([word in speech.function for word in words])
+    before = np.array([word in PHRASE_STARTS for word in [*words[1:], ""]])
+    after = np.array([word in FUNCTION_WORDS for word in words])
     chance_of = np.where(before, 3.0, 0.6) + np.where(after, rng.uniform(0.0, 3.0), 0.0)
     hesitates = rng.random(n) < slow * chance_of
     x = rng.normal(0, spread, n) + np.where(hesitates, np.abs(rng.normal(rng.uniform(0.6, 1.1), 0.4, n)), 0)
@@ -159,17 +130,17 @@ class Pauses(nn.Module):
 
 
 def examples(
-    episodes: Sequence[Episode], lexicon: Lexicon, text_model: TextModel, rng: np.random.Generator, speech: Speech
+    episodes: Sequence[Episode], lexicon: Lexicon, text_model: TextModel, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Yields (evidence [m, CHUNK, N_EVIDENCE], truth [m, CHUNK], -1 = not counted) for all episodes once."""
     words = lexicon.words
     xs, ys = [], []
     for episode in episodes:
-        for piece in pieces(episode, words, rng, speech):
+        for piece in pieces(episode, words, rng):
             hides = rng.random(len(piece.words)) < piece.hidden
             shown = [UNKNOWN if hide else word for word, hide in zip(piece.words, hides, strict=True)]
             turns = piece.turns & (rng.random() < 0.25)
-            x = evidence(text_model(shown, turns), piece.words, piece.starts_ms, piece.known, turns, speech.function)
+            x = evidence(text_model(shown, turns), piece.words, piece.starts_ms, piece.known, turns, FUNCTION_WORDS)
             y = (piece.marks >= END).astype(np.float32)
             pad = -len(y) % CHUNK
             xs.append(np.pad(x, ((0, pad), (0, 0))).reshape(-1, CHUNK, N_EVIDENCE))
@@ -182,14 +153,13 @@ def train_pauses(
     lexicon: Lexicon,
     text_model: TextModel,
     seed: int,
-    speech: Speech,
     rounds: int = 2,
     epochs: int = 3,
 ) -> Pauses:
     """The net trained on `rounds` different readings of the episodes, each passed `epochs` times."""
     torch.manual_seed(seed)
     net = Pauses()
-    made = [examples(episodes, lexicon, text_model, np.random.default_rng([seed, 7, k]), speech) for k in range(rounds)]
+    made = [examples(episodes, lexicon, text_model, np.random.default_rng([seed, 7, k])) for k in range(rounds)]
     x = torch.from_numpy(np.concatenate([a for a, _ in made]))
     y = torch.from_numpy(np.concatenate([b for _, b in made]))
     steps = epochs * -(-len(x) // BATCH)

@@ -1,6 +1,6 @@
 """Measures CPU seconds per hour of source video after download, by step, and as a multiple of pure decoding.
 
-    python -m bench.video_hour [VIDEO …] [--samples ../shared/samples] [--set scenes.detector=content]
+    python -m bench.video_hour [VIDEO …] [--samples ../shared/samples]
 
 Everything on is mode remux with proxy, stills, scenes, checks and hashes. The baseline decodes all pictures, by PyAV on
 one thread; they take turns, and the ratio is that of their least times, since other work on the machine disturbs both.
@@ -45,29 +45,14 @@ def main() -> None:
     parser.add_argument("videos", type=Path, nargs="*")
     parser.add_argument("--samples", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "samples")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--set", action="append", default=[], help="a setting of media, KEY=VALUE")
     arguments = parser.parse_args()
-    config = configured(arguments.set)
     with tempfile.TemporaryDirectory() as folder:
         paths = arguments.videos or [
             a_video(Path(folder) / "drawn.mp4", seconds=30, fps=Fraction(30), gop=60, cuts=tuple(range(90, 900, 110))),
             *(arguments.samples / "videos" / name for name in DEFAULT),
         ]
         for path in paths:
-            measure(repeated(path, Path(folder) / f"long-{path.stem}.mp4"), config, arguments.rounds)
-
-
-def configured(settings: list[str]) -> MediaConfig:
-    """The defaults with settings changed."""
-    changes: dict[str, Any] = {}
-    for one in settings:
-        key, _, value = one.partition("=")
-        *sections, name = key.removeprefix("media.").split(".")
-        place = changes
-        for section in sections:
-            place = place.setdefault(section, {})
-        place[name] = value
-    return MediaConfig.model_validate(changes)
+            measure(repeated(path, Path(folder) / f"long-{path.stem}.mp4"), MediaConfig(), arguments.rounds)
 
 
 def repeated(path: Path, long: Path) -> Path:

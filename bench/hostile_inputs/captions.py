@@ -40,7 +40,7 @@ def cases(seed: int, n: int, home: Home) -> Iterator[Case]:
         yield Case("captions", name, lambda folder, d=data, f=format_: _try(d, f, folder))  # type: ignore[misc]
 
 
-_FORMATS = ("vtt", "srt", "json3", "srv3", "srv1", "ttml")
+_FORMATS = ("vtt", "srt", "json3")
 
 
 def warm_up(folder: Path) -> None:
@@ -111,89 +111,10 @@ def _growing(n: int) -> bytes:
     return ("WEBVTT\n\n" + "".join(parts)).encode()
 
 
-def _ttml(inner: str, head: str = "") -> bytes:
-    return f'<tt xmlns="http://www.w3.org/ns/ttml" {head}><body><div>{inner}</div></body></tt>'.encode()
-
-
-def _nested(tag: str, depth: int, inner: str, attributes: str = "") -> str:
-    return f"<{tag}{attributes}>" * depth + inner + f"</{tag}>" * depth
-
-
 def _made() -> dict[str, tuple[str, Callable[[], bytes]]]:
     """{name: (format, how to make it)}."""
     texts = "some words that go on and on for a while "
-    bomb = '<!DOCTYPE t [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]><transcript><text start="0">&b;</text></transcript>'
-    outside = (
-        '<!DOCTYPE t [<!ENTITY a SYSTEM "file:///etc/passwd">]><transcript><text start="0">&a;</text></transcript>'
-    )
     return {
-        "srv1 nested": (
-            "srv1",
-            lambda: (
-                f"<transcript>{_nested('text', 1500, 'word ' * 20, chr(32) + 'start=' + chr(34) + '1' + chr(34))}</transcript>".encode()
-            ),
-        ),
-        "srv1 nested, text at each depth": (
-            "srv1",
-            lambda: ("<transcript>" + '<text start="1">a b c d ' * 1200 + "</text>" * 1200 + "</transcript>").encode(),
-        ),
-        "srv3 nested": (
-            "srv3",
-            lambda: (
-                '<timedtext format="3"><body>' + '<p t="1">a b c ' * 3000 + "</p>" * 3000 + "</body></timedtext>"
-            ).encode(),
-        ),
-        "ttml spans 50,000 deep": (
-            "ttml",
-            lambda: _ttml('<p begin="1s" end="9s">' + _nested("span", 50_000, texts) + "</p>"),
-        ),
-        "ttml p nested": ("ttml", lambda: _ttml('<p begin="1s">a b c ' * 3000 + "</p>" * 3000)),
-        "ttml time past 64 bits": (
-            "ttml",
-            lambda: _ttml(f'<p begin="99999999999999s" end="999999999999999s">{texts * 9}</p>'),
-        ),
-        "ttml time of 5,000 digits": ("ttml", lambda: _ttml(f'<p begin="{"9" * 5000}:00:00">{texts * 9}</p>')),
-        "ttml rate near zero": (
-            "ttml",
-            lambda: _ttml(
-                f'<p begin="9f">{texts * 9}</p>',
-                'xmlns:ttp="http://www.w3.org/ns/ttml#parameter" ttp:frameRate="1e-320"',
-            ),
-        ),
-        "ttml rate nan": (
-            "ttml",
-            lambda: _ttml(
-                f'<p begin="9f">{texts * 9}</p>', 'xmlns:ttp="http://www.w3.org/ns/ttml#parameter" ttp:tickRate="nan"'
-            ),
-        ),
-        "xml entity bomb": ("srv1", lambda: bomb.encode()),
-        "xml entity of a file": ("srv1", lambda: outside.encode()),
-        "xml deep": ("srv1", lambda: ("<a>" * 400_000).encode()),
-        "xml of attributes": (
-            "srv1",
-            lambda: ("<transcript><text " + " ".join(f'a{i}="1"' for i in range(400_000)) + "/></transcript>").encode(),
-        ),
-        "xml of elements, 7 MB": (
-            "srv3",
-            lambda: b'<timedtext format="3"><body>' + b"<p t='1'>a</p>" * (7 * MB // 15) + b"</body></timedtext>",
-        ),
-        "srv3 real length, 49,500 words": (
-            "srv3",
-            lambda: (
-                b'<timedtext format="3"><body>'
-                + b"".join(
-                    b'<p t="%d" d="3000">' % (i * 3000)
-                    + b'<s ac="0">one</s><s t="300" ac="0"> two</s><s t="700"> three</s>'
-                    + b"</p>"
-                    for i in range(16_500)
-                )
-                + b"</body></timedtext>"
-            ),
-        ),
-        "srv1 time 1e400": (
-            "srv1",
-            lambda: f'<transcript><text start="1e400">{texts * 9}</text></transcript>'.encode(),
-        ),
         "json3 lone surrogate": (
             "json3",
             lambda: _json3(*({"utf8": f"word \\ud800 {i} and more. "} for i in range(40))).replace(
@@ -274,7 +195,7 @@ def _made() -> dict[str, tuple[str, Callable[[], bytes]]]:
         "one wide letter, 15 MB": ("vtt", lambda: _cues(1, "\U0001f3b5" + "word, " * (5 * MB // 2))),
         "nothing": ("vtt", lambda: b""),
         "blanks": ("json3", lambda: b" \n" * 1000),
-        "zeros": ("srv3", lambda: bytes(MB)),
-        "html": ("ttml", lambda: b"<!DOCTYPE html><html><body>Sign in</body></html>"),
+        "zeros": ("json3", lambda: bytes(MB)),
+        "html": ("vtt", lambda: b"<!DOCTYPE html><html><body>Sign in</body></html>"),
         "a film": ("vtt", lambda: b"\x00\x00\x00\x20ftypisom" + bytes(range(256)) * 4000),
     }

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import io
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from itertools import islice, product
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from bench.hostile_inputs import Case, Home
-from bench.hostile_inputs.data_sets import untouched
 from bench.hostile_inputs.sets import SETS
 from manifests.exits import ExitCode, codes_of
 
@@ -37,12 +37,12 @@ MOST_LINE = 2000
 
 def cases(seed: int, n: int, home: Home) -> Iterator[Case]:
     """Yields the first `n` of all sets with all commands; there is nothing to draw."""
-    run = _runner()
+    run = runner()
     for (name, attack), command in islice(product(SETS.items(), COMMANDS), n):
-        yield Case("commands", f"{name} for {command}", lambda f, a=attack, c=command: _try(run, a, c, f, home))  # type: ignore[misc]
+        yield Case("commands", f"{name} for {command}", lambda f, a=attack, c=command: try_set(run, a, c, f, home))  # type: ignore[misc]
 
 
-def _runner() -> Callable[[str, list[str]], None]:
+def runner() -> Callable[[str, list[str]], None]:
     """What runs a command line."""
     from manifests.exits import ExitsByTheTable
     from pipeline.cli import app as of_pipeline
@@ -59,7 +59,7 @@ def _runner() -> Callable[[str, list[str]], None]:
     return run
 
 
-def _try(
+def try_set(
     run: Callable[[str, list[str]], None], attack: Callable[[Path], None], command: str, folder: Path, home: Home
 ) -> str:
     """Runs one command on the attacked set. AssertionError for what it may not do; returns how it ended."""
@@ -78,6 +78,22 @@ def _try(
     lines = [line for line in told.getvalue().splitlines() if line.startswith(f"{program}: ")]
     _judge(program, command, code, said.getvalue() + told.getvalue(), lines)
     return f"exit {code}"
+
+
+@contextlib.contextmanager
+def untouched(folder: Path) -> Iterator[None]:
+    """AssertionError if a file below a folder changes, goes or comes that is not in `in/set` or an `in/out-…`."""
+
+    def beside() -> dict[Path, bytes]:
+        own = (folder / "in" / "set", *(folder / "in").glob("out-*"))
+        files = (Path(top, name) for top, _, names in os.walk(folder) for name in names)
+        return {p: p.read_bytes() for p in files if not any(p.is_relative_to(top) for top in own)}
+
+    before = beside()
+    yield
+    after = beside()
+    if changed := sorted(str(p) for p in before.keys() | after.keys() if before.get(p) != after.get(p)):
+        raise AssertionError(f"escaped: {changed}")
 
 
 def _judge(program: str, command: str, code: int, text: str, messages: list[str]) -> None:

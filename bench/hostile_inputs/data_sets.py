@@ -2,13 +2,12 @@
 
 # ruff: noqa: E501 - a table of texts reads better in long lines
 
-import contextlib
+import hashlib
 import io
 import json
-import os
 import random
-import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,84 +16,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.hostile_inputs import Case, Home, mutated
-from manifests.errors import UserError
-from pipeline.config.shards import ShardsConfig
-from pipeline.dataset.merge import merge
-from pipeline.dataset.remove import remove
-from pipeline.dataset.reshard import reshard
-from pipeline.dataset.verify import verify
-from pipeline.engine.store.store import Store
-from pipeline.outdir.tombstones import Tombstones
-from pipeline.report.page import write_report
+from bench.hostile_inputs.commands import COMMANDS, runner, try_set
+
+Change = Callable[[Path, random.Random, Home], None]
 
 
 def cases(seed: int, n: int, home: Home) -> Iterator[Case]:
-    """Yields `n` sets, each with one file damaged or rewritten, tried with two of the commands."""
+    """Yields `n` sets, each with one file damaged or rewritten, tried with one of the commands."""
+    run = runner()
     for number in range(n):
         chance = random.Random(f"{seed} data sets {number}")
-        change = _CHANGES[number % len(_CHANGES)]
-        commands = chance.sample(sorted(_COMMANDS), 2)
-        name = f"{change.__name__.strip('_').replace('_', ' ')} for {', '.join(commands)}, {number}"
-        yield Case("data sets", name, lambda folder, h=change, c=chance, m=commands: _try(h, c, m, folder, home))  # type: ignore[misc]
+        change, command = _CHANGES[number % len(_CHANGES)], chance.choice(sorted(COMMANDS))
+        name = f"{change.__name__.strip('_').replace('_', ' ')} for {command}, {number}"
+        attack = partial(_changed, change, chance, home)
+        yield Case("data sets", name, lambda folder, a=attack, c=command: try_set(run, a, c, folder, home))  # type: ignore[misc]
 
 
-def _try(change: Callable[..., None], chance: random.Random, commands: list[str], folder: Path, home: Home) -> str:
-    """Runs the commands on the set and returns their answers. Everything beside the set must stay as it was."""
-    source = folder / "in" / "set"
-    shutil.copytree(home.data_set, source)
-    shutil.copytree(home.data_set, folder / "in" / "victim")
+def _changed(change: Change, chance: random.Random, home: Home, source: Path) -> None:
     change(source, chance, home)
-    with untouched(folder):
-        said = [_say(_COMMANDS[name], Store(str(source)), folder / "in" / f"out-{name}") for name in commands]
-    return f"{'; '.join(said)}"
-
-
-@contextlib.contextmanager
-def untouched(folder: Path) -> Iterator[None]:
-    """AssertionError if a file below a folder changes, goes or comes that is not in `in/set` or an `in/out-…`."""
-
-    def beside() -> dict[Path, bytes]:
-        own = (folder / "in" / "set", *(folder / "in").glob("out-*"))
-        files = (Path(top, name) for top, _, names in os.walk(folder) for name in names)
-        return {p: p.read_bytes() for p in files if not any(p.is_relative_to(top) for top in own)}
-
-    before = beside()
-    yield
-    after = beside()
-    if changed := sorted(str(p) for p in before.keys() | after.keys() if before.get(p) != after.get(p)):
-        raise AssertionError(f"escaped: {changed}")
-
-
-def _say(command: Callable[[Store, Path], str], source: Store, out: Path) -> str:
-    try:
-        return command(source, out)
-    except UserError as error:
-        return f"UserError: {error}"
-
-
-def _verify(source: Store, out: Path) -> str:
-    return f"{len([str(fault) for fault in verify(source, decode=1)])} faults"
-
-
-def _merge(source: Store, out: Path) -> str:
-    merge([source], Store(str(out)))
-    return "merged"
-
-
-def _reshard(source: Store, out: Path) -> str:
-    reshard(source, Store(str(out)), ShardsConfig(max_samples=3))
-    return "resharded"
-
-
-def _remove(source: Store, out: Path) -> str:
-    return f"{remove(source, Tombstones(videos=frozenset({'video-00001'}))).n_samples} removed"
-
-
-def _report(source: Store, out: Path) -> str:
-    return write_report(source)
-
-
-_COMMANDS = {"verify": _verify, "merge": _merge, "reshard": _reshard, "remove": _remove, "report": _report}
 
 
 def _any_file_damaged(source: Path, chance: random.Random, home: Home) -> None:
@@ -123,8 +62,6 @@ def _manifest_rows(source: Path, chance: random.Random, home: Home) -> None:
     path = source / "manifest.parquet"
     _rewrite(path, chance, home)
     document = json.loads((source / "manifest.json").read_bytes())
-    import hashlib
-
     document["shards_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     if chance.random() < 0.5:
         document.pop("totals")
@@ -185,38 +122,11 @@ def _a_samples_json(source: Path, chance: random.Random, home: Home) -> None:
     path.write_bytes(bytes(data))
 
 
-def _a_tars_headers(source: Path, chance: random.Random, home: Home) -> None:
-    """Changes a header's name, size, kind or link, with a correct checksum."""
-    path = chance.choice(sorted(source.glob("shards/*/0*.tar")))
-    data = bytearray(path.read_bytes())
-    at = 0
-    header = bytearray(data[at : at + 512])
-    name = chance.choice(
-        (b"../../escaped.txt", b"/etc/x", b"a" * 99, b"", b"\xff\xfe", b"video-00000_00000.mp4.mp4", b".")
-    )
-    match chance.choice(("name", "size", "kind", "link")):
-        case "name":
-            header[0:100] = name.ljust(100, b"\0")
-        case "size":
-            header[124:136] = chance.choice(
-                (b"77777777777\0", b"00000000000\0", b"-0000000001\0", b"\x80" + b"\xff" * 11)
-            )
-        case "kind":
-            header[156:157] = chance.choice((b"1", b"2", b"5", b"x", b"g", b"L", b"S", b"\xff"))
-        case _:
-            header[156:157], header[157:257] = b"2", (str(home.trap / "secret.txt").encode()).ljust(100, b"\0")
-    header[148:156] = b" " * 8
-    header[148:156] = f"{sum(header):06o}\0 ".encode()
-    data[at : at + 512] = header
-    path.write_bytes(bytes(data))
-
-
-_CHANGES = (
+_CHANGES: tuple[Change, ...] = (
     _any_file_damaged,
     _manifest_json,
     _manifest_rows,
     _shard_rows,
     _a_samples_json,
-    _a_tars_headers,
     _a_file_gone_or_a_folder,
 )

@@ -1,10 +1,10 @@
 """Is high resolution learned? Compares views on a drawn set whose ceilings are known by construction.
 
-    python -m bench.learning.hybrid_vs_low [--views hybrid high low] [--seeds 0 1 2] [--model vit] [--out OUT]
+    python -m bench.learning.hybrid_vs_low [--views hybrid high low] [--seeds 0 1 2] [--out OUT]
 
 Draws the set (bench.learning.attribute_set), shows that the hatching can't be read off the low view, then trains
 `hybrid_vs_low.yaml`, beside it, with each view and seed, a run in a process of one thread. Each result is appended to
-OUT/MODEL/results.jsonl at once; a second call does what is missing.
+OUT/hd_vila/results.jsonl at once; a second call does what is missing.
 """
 
 from __future__ import annotations
@@ -38,20 +38,6 @@ CEILINGS = {
     "low": 1 / len(HATCHINGS),
 }
 """R@1 of an ideal reader who sees all that a view shows and guesses among the clips that then look alike."""
-VIT: dict[str, Any] = {
-    "kind": "vit",
-    "preset": "tiny",
-    "text": {"layers": 1, "positions": 16},
-    "high": [64, 128],
-    "low": [16, 32],  # a quarter, as hd_vila has it: what shows no hatching
-    "n_time_blocks": 2,
-    "vocab_size": 96,
-    "text_length": 16,
-}
-MODELS = {"hd_vila": [], "vit": [f"model={json.dumps(VIT)}", "optim.lr=2.0e-3", "loop.steps=640"]}
-"""What each model changes in the YAML. vit's towers have random weights: what is learned is learned here."""
-
-
 # ---- runs ------------------------------------------------------------------------------------------------------------
 
 
@@ -132,13 +118,12 @@ def main() -> None:
     """Parses the command line and does the runs that are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("out/attributes"))
-    parser.add_argument("--model", choices=list(MODELS), default="hd_vila")
     parser.add_argument("--views", nargs="+", choices=list(CEILINGS), default=list(CEILINGS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="a key of the YAML: a.b=c")
     given = parser.parse_args()
-    manifest, runs = given.out / "set" / "manifest.json", given.out / given.model
-    overrides = [*MODELS[given.model], *given.overrides]
+    manifest, runs = given.out / "set" / "manifest.json", given.out / "hd_vila"
+    overrides = given.overrides
     if not manifest.exists():
         make_attribute_set(manifest.parent)
     config = load_config(TrainConfig, CONFIG, [f"data.manifest={manifest}", *overrides])

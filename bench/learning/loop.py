@@ -43,6 +43,7 @@ from train.data.index import load_index
 from train.data.registry import Seen, Source
 from train.distributed import Process
 from train.evaluation.embed import embed, sha256_of_model
+from train.evaluation.scores import wilson_interval
 from train.exports.inference import load_checkpoint
 from train.loop.fit import StopRequest, fit
 
@@ -62,8 +63,6 @@ WINNING = "filtered", "weighted"
 """The arms that may win back what wrong pairs cost."""
 LEAST = 0.05
 """What lies between all and oracle, for a share of it to mean something."""
-SAMPLES = 2000
-"""Of the bootstrap."""
 
 
 # ---- sets ------------------------------------------------------------------------------------------------------------
@@ -286,33 +285,20 @@ def table(lines: Sequence[Mapping[str, Any]]) -> str:
     rows = [["% wrong", "seed", "AUC", *ARMS, *(f"{arm} wins back" for arm in WINNING)]]
     for wrong, own in bits.items():
         rows += [[str(wrong), str(seed), f"{aucs[wrong][seed]:.3f}", *_cells(hits)] for seed, hits in own.items()]
-        in_all = set.intersection(*(set(hits) for hits in own.values()))
-        pooled = {arm: np.concatenate([hits[arm] for hits in own.values()]) for arm in in_all}
+        pooled = {arm: np.concatenate([hits[arm] for hits in own.values()]) for arm in ARMS}
         rows.append([str(wrong), "all", f"{np.mean(list(aucs[wrong].values())):.3f}", *_cells(pooled)])
     return markdown(rows)
 
 
 def _cells(hits: Mapping[str, npt.NDArray[np.float64]]) -> list[str]:
-    shares = [f"{hits[arm].mean():.1%}" if arm in hits else "" for arm in ARMS]
-    return [*shares, *(_won_back(hits, arm) for arm in WINNING)]
-
-
-def _won_back(hits: Mapping[str, npt.NDArray[np.float64]], arm: str) -> str:
-    """Of what lies between all and oracle; where that is next to nothing, how much better than all."""
-    if arm not in hits or "all" not in hits:
-        return ""
-    gain, most = hits[arm] - hits["all"], hits.get("oracle", hits["all"]) - hits["all"]
-    if most.mean() < LEAST:
-        return f"{100 * gain.mean():+.1f} points ({interval(lambda rows: gain[rows].mean(), len(gain))})"
-    shares = interval(lambda rows: gain[rows].mean() / most[rows].mean(), len(gain))
-    return f"{gain.mean() / most.mean():.0%} ({shares})"
-
-
-def interval(of: Callable[[npt.NDArray[np.int64]], float], n: int) -> str:
-    """The 95 % interval of what is computed from n queries, by paired bootstrap: of the same queries for all arms."""
-    dice = np.random.default_rng(0)
-    low, high = np.nanquantile([of(dice.integers(0, n, n)) for _ in range(SAMPLES)], (0.025, 0.975))
-    return f"{100 * low:.1f} to {100 * high:.1f}"
+    """R@1 of each arm with its 95 % interval, and what the arms win back of what lies between all and oracle, where
+    that is LEAST or more.
+    """
+    shares = {arm: float(of.mean()) for arm, of in hits.items()}
+    bounds = {arm: wilson_interval(share, len(hits[arm])) for arm, share in shares.items()}
+    cells = [f"{shares[arm]:.1%} ({100 * bounds[arm][0]:.0f} to {100 * bounds[arm][1]:.0f})" for arm in ARMS]
+    most = shares["oracle"] - shares["all"]
+    return [*cells, *(f"{(shares[arm] - shares['all']) / most:.0%}" if most >= LEAST else "" for arm in WINNING)]
 
 
 def main() -> None:

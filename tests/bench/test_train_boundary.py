@@ -1,4 +1,4 @@
-"""The recipe of the sentence model runs from text to a file that the pipeline reads, a larger net and a teacher too."""
+"""The recipe of the sentence model runs from text to a file that the pipeline reads, and goes on from a smaller one."""
 
 import lzma
 import random
@@ -40,22 +40,16 @@ def ends_of(model: NetModel, text: str) -> list[int]:
     return np.flatnonzero(model.probabilities(track, np.zeros(len(track), np.bool_)).ends > 0.5).tolist()
 
 
-@pytest.mark.slow
-def test_text_becomes_a_model_and_a_larger_one_teaches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_becomes_a_model_and_a_larger_one_goes_on_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from bench import train_boundary
 
     monkeypatch.setattr(train_boundary, "BATCH", 8)
     monkeypatch.setattr(train_boundary, "PASSES", ((4.0, 5e-3),))
-    monkeypatch.setattr(train_boundary, "LAST", "words-0.pt")
     text = str(write_text(tmp_path / "text"))
-    large, small = tmp_path / "large.npz", tmp_path / "small.npz"
-    sizes = ["--width", "32", "--rounds", "2"]
-    train_boundary.main([text, "--work", str(tmp_path / "large"), "--out", str(large), *sizes])
-    taught = ["--width", "24", "--teacher", str(tmp_path / "large")]
-    train_boundary.main([text, "--work", str(tmp_path / "small"), "--out", str(small), *taught])
-    grown = tmp_path / "grown.npz"
-    more = ["--width", "40", "--start", str(small), "--other"]
+    small, grown = tmp_path / "small.npz", tmp_path / "grown.npz"
+    train_boundary.main([text, "--work", str(tmp_path / "small"), "--out", str(small), "--width", "24"])
+    more = ["--width", "32", "--start", str(small)]
     train_boundary.main([text, "--work", str(tmp_path / "grown"), "--out", str(grown), *more])
-    for path in (large, small, grown):
+    for path in (small, grown):
         assert ends_of(NetModel(path), "we went home early did you see it she likes green apples we went") == [3, 7, 11]
-    assert NetModel(large).name != NetModel(small).name
+    assert NetModel(small).name != NetModel(grown).name

@@ -74,7 +74,6 @@ def test_held_out_pictures_are_read_or_matched_with_their_sentences(kind: str, o
     assert found["n_pairs"] == 96
     prove(kind, found)
     assert kind in table_of([found])
-    assert (tmp_path / f"{kind}_0" / "flow.png").stat().st_size > 1000
 
 
 @pytest.mark.long

@@ -17,7 +17,7 @@ PAIRS = (("beta", "gamma"), ("alpha", "beta"))
 def test_numpy_gives_what_torch_gives(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from bench.train_boundary import Words, save
-    from bench.train_pauses import Pauses, Speech
+    from bench.train_pauses import Pauses
 
     torch.manual_seed(0)
     vocabulary = Vocabulary.of(["alpha", "beta", "gamma"])
@@ -25,7 +25,7 @@ def test_numpy_gives_what_torch_gives(tmp_path: Path) -> None:
     spoken, pauses = Words(vocabulary.size, 1 + len(known)).eval(), Pauses().eval()
     torch.nn.init.normal_(pauses.out.weight)
     torch.nn.init.normal_(spoken.pairs.weight)
-    save(spoken, pauses, vocabulary, known, Speech(frozenset({"alpha"})), tmp_path / "model.npz")
+    save(spoken, pauses, vocabulary, known, tmp_path / "model.npz", {"alpha"})
     tokens = ["alpha", "unknown", "beta", "gamma", "other"] * 12
     turns = np.zeros(len(tokens), np.bool_)
     turns[[7, 30]] = True

@@ -72,6 +72,12 @@ class Scene:
         return f"a {self.colour} ball rolls {self.way} over {self.hatching} hatching"
 
 
+def value_of(caption: str, attribute: str) -> str:
+    """The value of an attribute that the caption of a scene names."""
+    values = {"colour": COLOURS, "hatching": HATCHINGS, "way": WAYS}[attribute]
+    return next(value for value in values if value in caption.split())
+
+
 def all_scenes(n_colours: int = len(COLOURS)) -> list[Scene]:
     """One scene for each combination of the attributes, with the first `n_colours` colours."""
     return [Scene(*names) for names in product(list(COLOURS)[:n_colours], HATCHINGS, WAYS)]

@@ -22,13 +22,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
 
 from bench.learning.attribute_set import make_attribute_set
-from bench.learning.attributes import HATCHINGS, WAYS
+from bench.learning.attributes import HATCHINGS, WAYS, value_of
 from bench.learning.read_hatching import described, probe
+from manifests.embeddings import Head, read_embedded
+from manifests.files import Files
 from manifests.settings import load_config
+from manifests.shards import read_manifest, read_shard_rows
 from train.config import TrainConfig
+from train.data.index import load_index
+from train.evaluation.embed import embed, sha256_of_model
 from train.evaluation.scores import wilson_interval
+from train.exports.inference import load_checkpoint
+
+Floats = NDArray[np.float32]
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = Path(__file__).with_name("hybrid_vs_low.yaml")
@@ -63,10 +74,34 @@ def train(view: str, seed: int, manifest: Path, out: Path, overrides: Sequence[s
         "config": fingerprint(overrides),
         "r1": evals[-1]["t2v_r1"],
         "n": evals[-1]["n_clips"],
-        "right": {name: evals[-1][f"{name}_right"] for name in ("colour", "hatching", "way")},
+        "right": right_in(*embedded(run, manifest.parent)),
         "cpu_s": round(_children_cpu_s() - before, 1),
         "wall_s": round(time.monotonic() - began, 1),
     }
+
+
+def embedded(run: Path, data: Path) -> tuple[list[str], Floats, Floats]:
+    """(the sentences, the embeddings of clips and of sentences, [n, D] each) of val, in the order of keys."""
+    torch.set_num_threads(1)
+    encoder, manifest, files = load_checkpoint(run), read_manifest(str(data)), Files(str(run / "val"))
+    head = Head(sha256_of_model(encoder), manifest.sha256, encoder.model.config.width, batch=32, sentences=1)
+    index = load_index(manifest, "val")
+    embed(encoder, {"val": index}, files, head)
+    parts = [read_embedded(files, head, shard) for shard in index.shards]
+    rows = pa.concat_tables(read_shard_rows(manifest, shard, ["key", "caption"]) for shard in index.shards)
+    said = dict(zip(*(rows[name].to_pylist() for name in ("key", "caption")), strict=True))
+    keys = np.array([key for part in parts for key in part.rows["key"].to_pylist()])
+    order = np.argsort(keys)
+    video, text = (np.concatenate([getattr(p, name) for p in parts]).astype(np.float32) for name in ("video", "text"))
+    return [said[key] for key in keys[order].tolist()], video[order], text[order]
+
+
+def right_in(captions: Sequence[str], video: Floats, text: Floats) -> dict[str, float]:
+    """By attribute: the share of sentences whose first clip has the value that they name."""
+    firsts = (text @ video.T).argmax(1).tolist()
+    pairs = [(caption, captions[first]) for caption, first in zip(captions, firsts, strict=True)]
+    names = ("colour", "hatching", "way")
+    return {name: float(np.mean([value_of(a, name) == value_of(b, name) for a, b in pairs])) for name in names}
 
 
 def _children_cpu_s() -> float:

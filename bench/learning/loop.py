@@ -29,22 +29,18 @@ import torch
 
 from bench.learning.attribute_set import MEDIA, films, make_films
 from bench.learning.attributes import all_scenes, is_held_out
-from bench.learning.hybrid_vs_low import CONFIG, markdown
+from bench.learning.hybrid_vs_low import CONFIG, embedded, markdown
 from hdvila_testing.drawn_set import Sample, write_manifest, write_shard
-from manifests.embeddings import Head, Scores, read_embedded
-from manifests.files import Files
+from manifests.embeddings import Scores
 from manifests.settings import load_config
-from manifests.shards import ShardEntry, read_manifest, read_shard_rows
+from manifests.shards import ShardEntry, read_manifest
 from pipeline.config.media import CutConfig, MediaConfig
 from train.config import TrainConfig
 from train.crossfit import score_halves, train_halves
 from train.data.decode import ClipView
-from train.data.index import load_index
 from train.data.registry import Seen, Source
 from train.distributed import Process
-from train.evaluation.embed import embed, sha256_of_model
 from train.evaluation.scores import wilson_interval
-from train.exports.inference import load_checkpoint
 from train.loop.fit import StopRequest, fit
 
 PER_CAPTION, VAL_PER_CAPTION = 11, 32
@@ -179,19 +175,10 @@ def auc(scores: Mapping[str, float], wrong: set[str]) -> float:
 
 def hits_of(run: Path, data: Path) -> list[bool]:
     """Whether each clip's sentence of val finds it first among the clips of one drawing of each sentence."""
-    torch.set_num_threads(1)
-    encoder, manifest, files = load_checkpoint(run), read_manifest(str(data)), Files(str(run / "val"))
-    head = Head(sha256_of_model(encoder), manifest.sha256, encoder.model.config.width, batch=32, sentences=1)
-    index = load_index(manifest, "val")
-    embed(encoder, {"val": index}, files, head)
-    parts = [read_embedded(files, head, shard) for shard in index.shards]
-    video, text = (np.concatenate([getattr(p, name) for p in parts]).astype(np.float32) for name in ("video", "text"))
-    keys = [key for part in parts for key in part.rows["key"].to_pylist()]
-    tables = [read_shard_rows(manifest, shard, ["key", "caption"]).to_pylist() for shard in index.shards]
-    said = {row["key"]: row["caption"] for table in tables for row in table}
+    captions, video, text = embedded(run, data)
     drawings: dict[str, list[int]] = {}
-    for row in np.argsort(keys).tolist():
-        drawings.setdefault(said[keys[row]], []).append(row)
+    for row, caption in enumerate(captions):
+        drawings.setdefault(caption, []).append(row)
     found: list[bool] = []
     for drawing in range(min(len(rows) for rows in drawings.values())):
         rows = np.array([drawings[caption][drawing] for caption in sorted(drawings)])

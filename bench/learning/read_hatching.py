@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.learning.attributes import HATCHINGS
+from bench.learning.attributes import HATCHINGS, value_of
 from manifests.shards import read_manifest
 from train.config import TrainConfig
 from train.data.decode import decode_sample, make_view
 from train.data.index import load_index
 from train.data.read import Reader
 from train.data.views import MEMBERS
-from train.evaluation.attributes import values_of
 from train.evaluation.scores import wilson_interval
 
 FOLDS = 8
@@ -41,7 +40,7 @@ class Looks:
 
 
 def read_looks(manifest: Path, config: TrainConfig) -> Looks:
-    """Reads every clip of both splits whose caption names its hatching, with the centre crop."""
+    """Reads every clip of both splits, with the centre crop."""
     high, low, captions, videos = [], [], [], []
     for split in ("train", "val"):
         index = load_index(read_manifest(str(manifest)), split)
@@ -53,11 +52,9 @@ def read_looks(manifest: Path, config: TrainConfig) -> Looks:
             low.append(clip.img_other[0].mean(1))
             captions.append(clip.text)
             videos.append(index.key(sample).rpartition("_")[0])
-    kinds = values_of(captions, config.eval.attributes["hatching"])
-    named = [n for n, kind in enumerate(kinds) if kind]
-    numbers = np.array([list(HATCHINGS).index(kinds[n]) for n in named])
-    of_video = np.unique(videos, return_inverse=True)[1][named]
-    return Looks(np.array(high, np.float32)[named], np.array(low, np.float32)[named], numbers, of_video)
+    kinds = [list(HATCHINGS).index(value_of(caption, "hatching")) for caption in captions]
+    of_video = np.unique(videos, return_inverse=True)[1]
+    return Looks(np.array(high, np.float32), np.array(low, np.float32), np.array(kinds), of_video)
 
 
 def spectrum(pictures: Pictures) -> Pictures:

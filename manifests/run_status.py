@@ -12,13 +12,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from manifests.time_left import TimeLeft
-
 STATUS_NAME = "status.json"
 
 State = Literal["running", "draining", "ended"]
 
-VERSION = 1
+VERSION = 2
 """Of status.json and `status --json`: raised when a field goes or changes its meaning; new ones may come any time."""
 
 STALE_S = 60.0
@@ -102,8 +100,8 @@ class RunStatus(BaseModel):
     """In the order in which they began. Several can be under way at once: those with units in flight."""
     rejects_in_force: dict[str, dict[str, int]] = Field(default_factory=dict)
     """Videos rejected as a whole and not superseded, by stage and reason, as of the run's last plan."""
-    time_left: TimeLeft | None = None
-    """For the whole run, at `updated_at`; None where nothing says how much there is to do, and once it has ended."""
+    time_left_s: float | None = None
+    """Of the whole run, at `updated_at`; None where nothing says how much there is to do, and once it has ended."""
     loop_lag_s: float = 0.0
     """The longest that the driver's loop was busy between two looks at what has ended, since the status before."""
     planned_at: float = 0.0

@@ -24,7 +24,7 @@ def run(
     trust_ydl_opts: Annotated[
         bool, typer.Option("--trust-ydl-opts", help="Allow every yt-dlp option: some can run programs on this machine.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost, and do nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print quotas, requests and days; do nothing.")] = False,
     stop_after: Annotated[
         str, typer.Option(help="Stop after this time, with everything saved (exit 75).", metavar="2h|90m|45s")
     ] = "",
@@ -47,15 +47,15 @@ def run(
     stop_after_s = seconds_of(stop_after)
     typer.echo(f"{file}: loading the pipeline", err=True)  # seconds, half a minute on a busy machine
     from pipeline.report.summary import print_summary
-    from pipeline.run.estimate import estimate, expected_of
+    from pipeline.run.dry_run import dry_run as lines
     from pipeline.run.road import run_pipeline
 
     if dry_run:
-        print("\n".join(estimate(config)))
+        print("\n".join(lines(config)))
         return
     grace_s = min(GRACE_S, stop_after_s / 20 if stop_after_s else GRACE_S) if grace is None else grace
     stop = StopRequest(grace_s=grace_s, stop_after_s=stop_after_s, since=began)
-    delivered = run_pipeline(config, redo=redo, mix=mix, stop=stop, expected=expected_of(config))
+    delivered = run_pipeline(config, redo=redo, mix=mix, stop=stop)
     print_summary(delivered)
     raise typer.Exit(delivered.exit_code)
 

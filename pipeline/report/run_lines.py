@@ -11,7 +11,7 @@ from rich.table import Table
 
 from manifests.run_status import RunStatus, StageStatus
 from manifests.stages import n_units
-from manifests.time_left import length_of
+from manifests.time_left import left_in_words, length_of
 from pipeline.report.status import Status
 from pipeline.site.api_quota import describe_quota
 from pipeline.site.identities import IdentityState, PolitenessState
@@ -175,7 +175,7 @@ def headline(status: RunStatus, now: float) -> str:
     if not status.is_alive(now):
         was = f"no sign of life for {length_of(age_s)}; was {status.state} on {where}"
         return f"{was}. Run the same command again to continue"
-    left = f", {status.time_left.words()}" if status.time_left else ""
+    left = "" if status.time_left_s is None else f", {left_in_words(status.time_left_s)}"
     return f"{status.state} {since}{left}" + (f" ({status.detail})" if status.detail else "")
 
 

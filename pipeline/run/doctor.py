@@ -220,20 +220,16 @@ def check_options(config: RunConfig) -> Finding:
 
 
 def check_pace(config: RunConfig) -> Finding:
-    """Shows how many videos an hour, which setting limits them, and when the first clip and the total are there."""
-    from pipeline.run.first_clip import first_clip_line
-    from pipeline.run.looks import looks_for, size_of
-    from pipeline.site.rates import pace_of
+    """Shows how many videos an hour, which setting limits them, and how many days the total takes."""
+    from pipeline.run.dry_run import days_of, pace_in, size_of
 
-    crawl, balance = config.crawl, config.balance
-    each = {identity.name: identity.videos_per_hour for identity in crawl.pool()}
-    pace = pace_of(crawl.politeness, each)
-    speed = f"{pace.videos_per_hour:.0f} videos an hour; {pace.binds} binds; {first_clip_line(config, each)}"
+    pace, balance = pace_in(config), config.balance
+    speed = f"{pace.videos_per_hour:.0f} videos an hour; {pace.binds} binds"
     size = size_of(config)
     if balance.total is None or size is None:
         return Finding("pace", OK, speed)
-    days = looks_for(size, pace, has_key=bool(crawl.data_api.key)).days
-    speed += f"; about {days:.1f} days for {balance.total:,.0f} {balance.unit}"
+    days = max(days_of(config, size).values())
+    speed += f"; about {days:,.1f} days for {balance.total:,.0f} {balance.unit}"
     cure = "add identities (crawl.identities, crawl.proxy_file), or raise what binds with care"
     return Finding("pace", WARN if days > LONG_DAYS else OK, speed, cure if days > LONG_DAYS else "")
 

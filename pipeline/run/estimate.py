@@ -21,7 +21,6 @@ from pipeline.run.aims import aim
 from pipeline.run.costs import read_costs
 from pipeline.run.first_clip import first_clip_line
 from pipeline.run.looks import Looks, Size, lists_not_there, looks_for, n_within_reach, reach_of, size_of
-from pipeline.run.time_left import UNKNOWN, Expected
 from pipeline.site.rates import Pace, pace_of
 
 METADATA_TASKS_A_BATCH = 3
@@ -252,21 +251,6 @@ def _listed(amounts: dict[str, float]) -> str:
 
 def _bytes(n: float) -> str:
     return f"{n / 1e12:,.1f} TB" if n >= 1e12 else f"{n / 1e9:,.1f} GB"
-
-
-def expected_of(config: RunConfig) -> Expected:
-    """The seconds that a run should take to find and to make everything; unknown where nothing says how much it is."""
-    if asks_site(config):
-        if (size := size_of(config)) is None:
-            return UNKNOWN
-        days = estimate_crawl(config, size).days
-        find = {name: value for name, value in days.items() if name.startswith(("asking", "list"))}
-        return Expected(86400 * max(find.values()), 86400 * max(days[name] for name in days.keys() - find.keys()))
-    folder = config.folder.path
-    if "folder" not in config.crawl.sources or folder is None or not folder.is_dir():
-        return UNKNOWN
-    cores = config.engine.n_cpus or os.cpu_count() or 1
-    return Expected(0.0, 3600 * _core_hours(sum(file.stat().st_size for file in media_files(folder))) / cores)
 
 
 def _core_hours(n_bytes: int) -> float:

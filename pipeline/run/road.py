@@ -48,7 +48,6 @@ from pipeline.run.planned_beside import plan_beside
 from pipeline.run.publish import publish_shards, write_selection
 from pipeline.run.repeats import compare_pictures, compare_texts, take_up_what_is_lost
 from pipeline.run.session import Run, open_run
-from pipeline.run.time_left import UNKNOWN, Expected
 from pipeline.shards.manifest import sweep_shards
 from pipeline.shards.stage import ShardsStage
 from pipeline.site.fetch import Fetcher
@@ -62,18 +61,11 @@ from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import TranscriptsStage
 
 
-def run_pipeline(
-    config: RunConfig,
-    *,
-    redo: str = "",
-    mix: bool = False,
-    stop: StopRequest | None = None,
-    expected: Expected = UNKNOWN,
-) -> Delivered:
+def run_pipeline(config: RunConfig, *, redo: str = "", mix: bool = False, stop: StopRequest | None = None) -> Delivered:
     """Runs everything. Raises UserError for what a person can fix, Drained if `stop` was requested; commits stay."""
     if asks_site(config):
         check_identities(config.crawl)
-    opened = open_run(config, redo=redo, mix=mix, stop=stop, check=refuse_what_is_missing, expected=expected)
+    opened = open_run(config, redo=redo, mix=mix, stop=stop, check=refuse_what_is_missing)
     with opened as session, log_pauses_of(session.run().polite, session.desk.requests):
         is_here = config.engine.executor == "local"
         made = recipe(session.run()) if is_here else plan_beside(session, recipe)

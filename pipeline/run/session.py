@@ -50,7 +50,7 @@ from pipeline.run.candidates import Candidates
 from pipeline.run.constants import constants_by_stage
 from pipeline.run.known import Known
 from pipeline.run.lost import refuse_what_is_lost
-from pipeline.run.time_left import UNKNOWN, Expected, Foresight
+from pipeline.run.time_left import Foresight
 from pipeline.site.hosts import Hosts, PoliteHosts
 from pipeline.site.politeness import BuildPoliteness, Polite
 from pipeline.text.added_stage import added_stages
@@ -184,11 +184,10 @@ def open_run(
     mix: bool = False,
     stop: StopRequest | None = None,
     check: Callable[[RunConfig, Store, StopRequest], None] | None = None,
-    expected: Expected = UNKNOWN,
 ) -> Iterator[Session]:
     """Opens the output directory, locked and checked, with an executor for its units. SIGTERM drains the run.
 
-    `check` is called before the executor starts, and may refuse the run. `expected`: how long it should take.
+    `check` is called before the executor starts, and may refuse the run.
     """
     _refuse_taken_names()
     store, asked = open_store(config), stop or StopRequest()
@@ -227,7 +226,7 @@ def open_run(
                     tell=executor.measure,
                     tell_run=executor.measure_run,
                     prices=Prices(**config.engine.prices.model_dump()),
-                    foresee=Foresight(config, store, expected),
+                    foresee=Foresight(config, store),
                 ) as desk,
                 merging(store, lock, MERGES) as merger,
             ):

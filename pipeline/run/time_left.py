@@ -1,80 +1,59 @@
 """The time left for a whole run, from its first minute.
 
 A run finds videos (lists, looks, texts) and makes clips of them, side by side: what takes longer decides, and the
-shards and the report follow. Each is expected to take what `estimate` says until its own pace is known
-(manifests/time_left.py). How much there is to do:
+report follows. Each goes on at its pace so far; until something is found, and something made, the time left is unknown.
+How much there is to do:
 
 - to find: of a crawl, what the quotas lack, as of the last plan; of files, the batches that are not read yet;
 - to make: with a total, the part of it that is missing (once a crawl has found all it can, of what it found); without
   one, a video for each that was found. What is made counts against all the time since the first was begun: a stage that
   waits for videos to be found goes at their pace.
-
-Unknown for a crawl without a total, until its pace is known: nothing says how much there is.
 """
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from manifests.run_status import StageStatus
 from manifests.stages import ours
-from manifests.time_left import TimeLeft, seconds_left, with_range
+from manifests.time_left import seconds_left
 from pipeline.config import RunConfig
 from pipeline.crawl.round_files import read_states
 from pipeline.crawl.sources.registry import asks_site
 from pipeline.engine.run import clock
 from pipeline.engine.store.store import Store
-from pipeline.run.costs import read_costs
 
 REPORT_S = 10.0
-"""The last shards, the manifest, the cards and the report of a small data set."""
+"""The manifest, the cards and the report of a small data set."""
+CLIPS_AN_HOUR = 269.0
+"""Of clips of HD-VILA-100M's length: what a total in hours is worth."""
 ASKING = ("list", "choose", "extract")
 READING = ("folder", "urls")
 TABLES = ("videos", "clips", "packs")
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """Seconds that finding and making everything should take, before anything is known; None: nothing says."""
-
-    find_s: float | None = None
-    make_s: float | None = None
-
-
-UNKNOWN = Expected()
-
-
 class Foresight:
     """Foresees the end of a run from the combined status of its stages, by name."""
 
-    def __init__(self, config: RunConfig, store: Store, expected: Expected) -> None:
+    def __init__(self, config: RunConfig, store: Store) -> None:
         self._store, self._asks_site = store, asks_site(config)
-        self._cost = {name: cost.value for name, cost in read_costs().items()}
-        self._n_cores = config.engine.n_cpus or os.cpu_count() or 1
         self._total, self._unit = config.balance.total, config.balance.unit
-        self._expected = expected
         self._found_at_first: float | None = None
         self._making_since: float | None = None
         self._rows_before = {table: store.count_rows(table) for table in TABLES}
 
-    def __call__(self, lines: Mapping[str, StageStatus]) -> TimeLeft | None:
-        """The time left; None if nothing says how much there is to do."""
+    def __call__(self, lines: Mapping[str, StageStatus]) -> float | None:
+        """The seconds left; None if nothing says how much there is to do."""
         media = lines.get("media", StageStatus(stage="media"))
         finding = [line for line in lines.values() if ours(line.stage) in (ASKING if self._asks_site else READING)]
         rows = {t: n + sum(line.rows.get(t, 0) for line in lines.values()) for t, n in self._rows_before.items()}
 
         found = self._found(finding)
         self._found_at_first = found if self._found_at_first is None else self._found_at_first
-        find_s = seconds_left(
-            found - self._found_at_first, 1 - found, sum(line.seconds for line in finding), self._expected.find_s
-        )
+        find_s = seconds_left(found - self._found_at_first, 1 - found, sum(line.seconds for line in finding))
         now, made = self._made(media, rows, found, self._is_searching(finding))
-        make_s = seconds_left(now, 1 - made, self._making_s(media), self._expected.make_s)
+        make_s = seconds_left(now, 1 - made, self._making_s(media))
         if find_s is None or make_s is None:
             return None
-        n_clips = max(rows["packs"], rows["clips"])
-        tail_s = REPORT_S + n_clips * self._cost["shards_cpu_s_a_clip"] / self._n_cores
-        return with_range(max(find_s, make_s) + tail_s, media.done)
+        return round(max(find_s, make_s) + REPORT_S, 1)
 
     def _found(self, finding: Sequence[StageStatus]) -> float:
         """The share of what is to be found that is found."""
@@ -110,7 +89,7 @@ class Foresight:
         if self._total is not None and self._unit != "videos":
             now, made, all_ = float(media.rows.get("packs", 0)), float(rows["packs"]), self._total
             if self._unit == "hours":
-                all_ *= self._cost["clips_a_video"] / self._cost["clip_hours_a_video"]
+                all_ *= CLIPS_AN_HOUR
             if found >= 1:
                 all_ = min(all_, rows["clips"])
         elif self._total is not None:

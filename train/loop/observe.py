@@ -32,7 +32,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from manifests.errors import UserError
-from manifests.time_left import seconds_left, with_range
+from manifests.time_left import left_in_words, seconds_left
 from train.config import TrainConfig
 from train.feed.batches import view_of
 from train.loop.scalars import Unread
@@ -232,7 +232,7 @@ class Recorder:
         """The time left in words, with evaluations and checkpoints as often as so far; "" at the end."""
         n_done, n_left = step - self._from_step, n_steps - step
         left_s = seconds_left(n_done / n_steps, n_left / n_steps, time.monotonic() - self._started)
-        return with_range(left_s, n_done).words() if left_s else ""
+        return left_in_words(left_s) if left_s else ""
 
     def say(self, text: str) -> None:
         """Prints a line."""

@@ -8,7 +8,7 @@ ray_hdvila_bytes_total{stage}              bytes of the files that were committe
 ray_hdvila_requests_total{identity}        what the site was asked
 ray_hdvila_loop_lag_seconds                how long the driver's loop was busy at a stretch
 ray_hdvila_planned_timestamp_seconds, ray_hdvila_committed_timestamp_seconds    when it last was, since 1970
-ray_hdvila_time_left_seconds               the likely ones; none while nothing says how much there is to do
+ray_hdvila_time_left_seconds               none while nothing says how much there is to do
 ray_hdvila_cost_per_1000_clips             by engine.prices, once there are clips
 """
 
@@ -60,7 +60,7 @@ class Metrics:
             "loop_lag_seconds": status.loop_lag_s,
             "planned_timestamp_seconds": status.planned_at or None,
             "committed_timestamp_seconds": status.committed_at or None,
-            "time_left_seconds": status.time_left.likely_s if status.time_left else None,
+            "time_left_seconds": status.time_left_s,
             "cost_per_1000_clips": 1000 * status.cost / status.clips if status.clips else None,
         }
         for name, value in known.items():

@@ -16,7 +16,7 @@ from manifests.exits import ExitCode
 from manifests.lock import LockLost
 from manifests.run_status import STATUS_NAME, RunStatus, StageStatus, State
 from manifests.stages import n_units, rank_of
-from manifests.time_left import TimeLeft
+from manifests.time_left import left_in_words
 from pipeline.engine.run import clock
 from pipeline.engine.run.drain import StopRequest
 from pipeline.engine.run.progress import RunProgress, log
@@ -48,16 +48,16 @@ class Desk:
         tell: Callable[[StageStatus], None] = lambda stage: None,
         tell_run: Callable[[RunStatus], None] = lambda status: None,
         prices: Prices = FREE,
-        foresee: Callable[[Mapping[str, StageStatus]], TimeLeft | None] = lambda lines: None,
+        foresee: Callable[[Mapping[str, StageStatus]], float | None] = lambda lines: None,
     ) -> None:
         """`tell` is called with the combined status of the stages of a name whenever it is updated, `tell_run` with
-        each status that is written. `foresee`: the time left, from those of all names.
+        each status that is written. `foresee`: the seconds left, from those of all names.
         """
         self.publishes, self._tell, self._foresee = publishes, tell, foresee
         self._tell_run, self._spending = tell_run, Spending(prices)
         self.requests: dict[str, int] = {}
         self._lag_s = self._planned_at = self._committed_at = 0.0
-        self._time_left: TimeLeft | None = None
+        self._left_s: float | None = None
         self._progress: RunProgress | None = None
         self.rejects_in_force: dict[str, dict[str, int]] = {}
         self.stop = stop or StopRequest()
@@ -94,14 +94,14 @@ class Desk:
     def whole(self) -> str:
         """What is to be said of the whole run: what it does, if that is not to run, and the time left."""
         said: list[str] = [self._state()] if self._state() != "running" else []
-        said += [self._time_left.words()] if self._time_left else []
+        said += [] if self._left_s is None else [left_in_words(self._left_s)]
         return ", ".join(said)
 
     @property
     def share_past(self) -> float | None:
         """The share of the run's time that has passed, from 0 to 1; None if the time left is unknown."""
         past_s = time.time() - self._started_at
-        return past_s / (past_s + self._time_left.likely_s) if self._time_left else None
+        return None if self._left_s is None else past_s / (past_s + self._left_s)
 
     @contextmanager
     def shown_by(self, progress: RunProgress) -> Iterator[None]:
@@ -195,7 +195,7 @@ class Desk:
         return "draining" if self.stop.is_due else "running"
 
     def _write(self, state: State, detail: str = "", exit_code: int = 0) -> None:
-        self._time_left = self._foresee(self._lines) if state == "running" else None
+        self._left_s = self._foresee(self._lines) if state == "running" else None
         status = RunStatus(
             state=state,
             host=socket.gethostname(),
@@ -206,7 +206,7 @@ class Desk:
             exit_code=exit_code,
             stages=tuple(self._lines.values()),
             rejects_in_force=self.rejects_in_force,
-            time_left=self._time_left,
+            time_left_s=self._left_s,
             loop_lag_s=round(self._lag_s, 3),
             planned_at=self._planned_at,
             committed_at=self._committed_at,

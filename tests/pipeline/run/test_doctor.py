@@ -1,7 +1,6 @@
 """The doctor finds what is missing and says how to cure it."""
 
 import json
-import re
 import socket
 import time
 from datetime import UTC, datetime, timedelta
@@ -17,7 +16,7 @@ from pipeline.config.crawl import IdentityConfig
 from pipeline.config.run_config import EngineConfig
 from pipeline.run import doctor
 from pipeline.run.doctor import FAIL, OK, WARN, Finding
-from pipeline.run.estimate import estimate
+from pipeline.run.dry_run import dry_run
 from pipeline.site.ytdlp import YT_DLP_VERSION
 from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import config_for
@@ -68,7 +67,7 @@ def test_a_run_that_asks_no_site_is_checked_for_none_and_promised_no_requests(tm
 
     checked = set(states(list(doctor.examine(config))))
     assert not checked & {"yt-dlp", "yt-dlp options", "pace", "requests", "the site"}
-    assert not any(line.startswith(("requests", "videos to fetch")) for line in estimate(config))
+    assert not any(line.startswith(("requests", "videos to fetch")) for line in dry_run(config))
 
 
 @pytest.mark.parametrize(("days", "state"), [(3, OK), (90, WARN), (400, FAIL)])
@@ -136,9 +135,3 @@ def test_the_speed_of_the_scratch_folder_is_measured(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     assert space.state in (OK, WARN)
     assert time.monotonic() - started < 120
-
-
-def test_the_doctor_counts_the_days_that_the_estimate_counts(tmp_path: Path) -> None:
-    config = RunConfig.model_validate({"out": str(tmp_path), "balance": {"total": 1e6, "unit": "clips"}})
-    said = re.search(r"([\d,.]+) days  asking", "\n".join(estimate(config)))
-    assert said and f"about {said[1]} days for 1,000,000 clips" in doctor.check_pace(config).found

@@ -11,7 +11,6 @@ import pytest
 
 from manifests.lock import RunLock
 from manifests.run_status import RunStatus
-from manifests.time_left import TimeLeft
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.run.progress import set_up_logging
 from pipeline.engine.run.status_and_control import Desk
@@ -67,9 +66,8 @@ def test_prometheus_scrapes_units_rejects_and_bytes(tmp_path: Path, monkeypatch:
         desk = Desk(store, publishes=False, tell=executor.measure)
         with RunLock(store) as lock:
             run_stage(toy(tmp_path, ("a", ""), ("b", ""), ("c", "reject")), store, executor, lock, desk=desk)
-        left = TimeLeft(likely_s=60, low_s=30, high_s=90)
         whole = RunStatus(
-            loop_lag_s=2, planned_at=3, committed_at=4, time_left=left, requests={"here": 5}, cost=6, clips=500
+            loop_lag_s=2, planned_at=3, committed_at=4, time_left_s=60, requests={"here": 5}, cost=6, clips=500
         )
         executor.measure_run(whole)
         (node,) = ray.nodes()

@@ -20,6 +20,7 @@ PIPELINE: Mapping[str, str] = MappingProxyType(
         "resume": "start the same `run` again: it goes on from what is committed",
         "identity": "stop the run, change crawl.identities in its YAML, and start it again",
         "show --html": "`browse DIR` is the page, with the clips; `show transcript FILE --json` is for programs",
+        "estimate": "`run --dry-run` says quotas, requests and days",
         "debug": "run the videos wanted into a new directory: `run --set engine.executor=local --set out=DIR`",
         "rates": "stop the run, change the rates in its YAML, and start it again",
     }

@@ -33,7 +33,6 @@ GROUPS = {
         "init": "init:init",
         "config": "config:show_config",
         "doctor": "doctor:doctor",
-        "estimate": "estimate:estimate",
         "run": "run:run",
         "demo": "demo:demo",
         "mini-youtube": "mini_youtube:mini_youtube",

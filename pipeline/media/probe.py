@@ -236,7 +236,7 @@ def _probe(container: Any, path: Path, limits: MediaLimits) -> Probe:
 
 def time_limit_s(length_s: float) -> float:
     """Seconds of processor time that decoding or converting a file of this length may take: a minute, and as long as it
-    lasts. All the work on an hour of film takes some four minutes (pipeline/run/costs.json).
+    lasts. All the work on an hour of film takes some four minutes.
     """
     return 60.0 + length_s
 

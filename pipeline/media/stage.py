@@ -43,7 +43,7 @@ from pipeline.outdir.tombstones import is_pseudonym
 
 _START_S = 60.0
 _WORK_S_AN_HOUR = 250.0
-"""Processor seconds per hour of the costliest film in pipeline/run/costs.json (media_cpu_s_a_source_hour)."""
+"""Processor seconds per hour of the costliest of four films (`python -m bench.video_hour`)."""
 
 MOST_LOOKS_ANEW = 2
 """How often a film that changed after it was looked at is looked at anew: re-encodings change sizes."""

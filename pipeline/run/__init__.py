@@ -7,6 +7,5 @@ crawl's rounds), `batches` (of media: what is planned, and from what), `generati
 changed after they were looked at), `repeats` (what is compared with what), `publish` (the selection, the manifest),
 `candidates` (what a plan may know), `known` (what plans keep of the tables for them) with its `candidate_rows`,
 `rejects` and `kept_clips`; `time_left` (of the whole run); `constants` (the values in the code that change what comes
-out, which run.json keeps); `doctor` (with `site_checks`), `estimate` (`--dry-run`) with its `costs`, `looks` (how many
-candidates the rounds look at) and `first_clip` (when a new crawl has one).
+out, which run.json keeps); `doctor` (with `site_checks`), `dry_run`.
 """

@@ -4,18 +4,17 @@ The yield is HD-VILA-100M's as published: 14 M candidates, 3.3 M videos, 100 M c
 For a crawl that has begun, `status` knows better.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from manifests.categories import category_name
 from pipeline.balance.quotas import balance_of
 from pipeline.config import RunConfig
-from pipeline.config.sources import ListsConfig
 from pipeline.crawl.plan import PAGE
 from pipeline.crawl.sources import LISTS
 from pipeline.crawl.sources.folder import media_files
-from pipeline.crawl.sources.lists import Head, heads_of
+from pipeline.crawl.sources.lists import heads_of
 from pipeline.crawl.sources.registry import asks_site
 from pipeline.run.aims import aim
 from pipeline.site.rates import REQUESTS_PER_VIDEO, Pace, pace_of
@@ -54,7 +53,7 @@ def size_of(config: RunConfig) -> Size | None:
     if not known:
         return None
     n_candidates = min(known) * each * (1 + config.crawl.reserve)
-    has_texts = bool(heads) and _have_texts(heads, config.crawl.lists)
+    has_texts = bool(heads) and (bool(config.crawl.lists.texts) or all(head.has_texts for head in heads))
     return Size(n_candidates if named is None else min(n_candidates, named), min(known), named, has_texts)
 
 
@@ -64,11 +63,6 @@ def _videos_wanted(config: RunConfig) -> float | None:
         return None
     wanted = sum(aim(balance, {}).quotas.values())  # less than the total if a category's cap applies
     return wanted / {"hours": CLIP_HOURS_A_VIDEO, "clips": CLIPS_A_VIDEO, "videos": 1.0}[balance.unit]
-
-
-def _have_texts(heads: Sequence[Head], lists: ListsConfig) -> bool:
-    """Whether lists bring all texts, and captions are not wanted beside them."""
-    return not lists.transcripts and (bool(lists.texts) or all(head.has_texts for head in heads))
 
 
 def lists_not_there(config: RunConfig) -> list[str]:
@@ -102,8 +96,7 @@ def days_of(config: RunConfig, size: Size) -> dict[str, float]:
     days = {f"looks ({pace.binds})": (size.n_candidates + size.n_videos) / pace.videos_per_hour / 24}
     requests = requests_of(size)
     for kind in ("list", "media"):
-        per_minute = n * politeness.identity_requests_per_minute.get(kind, 60.0)
-        per_minute = min(per_minute, politeness.most_requests_per_minute.get(kind, per_minute))
+        per_minute = n * politeness.identity_requests_per_minute[kind]
         days[f"{kind} requests ({per_minute:,.0f} a minute)"] = requests[kind] / per_minute / 1440
     return dict(sorted(days.items(), key=lambda item: -item[1]))
 

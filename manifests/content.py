@@ -6,7 +6,6 @@ read 100 MB a second: two encodes of a film differ in each of the three.
 
 import hashlib
 import io
-from collections.abc import Iterable
 from typing import IO
 
 WHOLE_BYTES = 64 * 1024**2
@@ -19,8 +18,6 @@ HEAD_BYTES = 64 * 1024
 """So much of a film behind an address is asked for when it is looked at: its index, or its first pictures."""
 HEAD = "head-"
 """What the hash of a head begins with."""
-PIECES = "pieces-"
-"""What the hash of a head, a middle and a tail of HEAD_BYTES begins with."""
 
 
 def content_hash(file: IO[bytes]) -> str:
@@ -46,8 +43,3 @@ def starts_of_pieces(size_bytes: int, piece_bytes: int) -> tuple[int, int, int]:
 def head_hash(head: bytes, size_bytes: int) -> str:
     """HEAD and the SHA-256 of a film's length (-1: unknown) and its first HEAD_BYTES."""
     return HEAD + hashlib.sha256(str(size_bytes).encode() + b"\n" + head).hexdigest()
-
-
-def pieces_hash(pieces: Iterable[bytes]) -> str:
-    """PIECES and the SHA-256 of a film's head, middle and tail."""
-    return PIECES + hashlib.sha256(b"".join(pieces)).hexdigest()

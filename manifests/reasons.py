@@ -231,7 +231,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.TOO_FEW_VIEWS: _Fact(NEVER, "fewer views than the configured limit"),
     Reason.OPTED_OUT: _Fact(NEVER, "the owner asked to be left out"),
     Reason.BAD_ID: _Fact(NEVER, "not a video id"),
-    Reason.BAD_ADDRESS: _Fact(NEVER, "not an allowed address: http(s), a public machine, a named bucket"),
+    Reason.BAD_ADDRESS: _Fact(NEVER, "not an address below a prefix of media_urls.allow"),
     Reason.BROKEN_CAPTIONS: _Fact(NEVER, "the caption file cannot be read"),
     Reason.FALSE_WORD_TIMES: _Fact(NEVER, "word times are false, and text.transcript.false_times is reject"),
     Reason.NO_SENTENCE_MODEL: _Fact(

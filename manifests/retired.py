@@ -49,6 +49,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "optim.layer_decay": "optim.lr_scale takes a factor by pattern of names",
         "optim.optimizer": "AdamW trains every parameter; optim.lr_scale sets rates by pattern of names",
         "data.grow": "a run stays on its manifest: export it, and start a new run with model.model_weights",
+        "urls": "media_urls.allow has the prefixes of the addresses and buckets that may be read",
         "crawl.lists.transcripts": "leave it out: of videos whose clips come with texts no captions are fetched",
         "model.n_pictures": "leave it out: a question is about one picture (VQA)",
         "objective.answers_kind=count": "one, with the counts as classes (model.n_answers)",

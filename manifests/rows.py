@@ -81,7 +81,7 @@ class VideoRow(TypedDict):
     media_path: str  # folder source: the file; "" if it has to be fetched
     media_bytes: int  # of a file or address: its size when it was looked at; -1: unknown
     media_hash: str  # and the hash of its content, or head (manifests/content.py); otherwise ""
-    media_stamp: str  # a file's time of change in ns, an address's ETag or a hash of three pieces
+    media_stamp: str  # a file's time of change in ns; "" for anything else
     given_spans: str  # lists source: JSON list of {n, start_ms, end_ms, text}; otherwise ""
     egress: str  # name of the identity that asked (never an address or a secret)
     yt_dlp_version: str

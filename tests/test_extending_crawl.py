@@ -91,7 +91,7 @@ def run_yaml(folder: Path, feed: Feed, executor: str = "local", **sections: Any)
             "retry_wait_s": 0,
             "politeness": {"later_s": 0.01},
         },
-        "urls": {"allow_private": True, "gap_s": 0},
+        "media_urls": {"allow": [f"{feed.url}/"]},
         "sources": {"rss": {"feeds": [f"{feed.url}/feed.xml"]}},
         "text": {"transcript": {"min_words": 3}, "clips": {"min_s": 1, "target_s": 4, "max_s": 5}},
         "media": {"duplicates": {"action": "off"}, "cut": {"min_short_side": 180}},

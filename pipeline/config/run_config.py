@@ -22,7 +22,7 @@ from pipeline.config.balance import BalanceConfig, find_category
 from pipeline.config.crawl import OUR_SOURCES, CrawlConfig
 from pipeline.config.media import MediaConfig, settings_keys
 from pipeline.config.shards import ShardsConfig
-from pipeline.config.sources import FolderConfig, UrlsConfig
+from pipeline.config.sources import FolderConfig, MediaUrlsConfig
 from pipeline.config.text import TextConfig
 
 
@@ -127,7 +127,7 @@ class RunConfig(Section):
     name: str = identity("hdvila", doc="name of the data set, in the card and the indexes", pattern=r"^[\w .-]{1,64}$")
     seed: int = identity(0, ge=0, lt=2**63, doc="seed of every random choice: splits, orders, samples")
     folder: FolderConfig = FolderConfig()
-    urls: UrlsConfig = UrlsConfig()
+    media_urls: MediaUrlsConfig = MediaUrlsConfig()
     crawl: CrawlConfig = CrawlConfig()
     text: TextConfig = TextConfig()
     balance: BalanceConfig = BalanceConfig()

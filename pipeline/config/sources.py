@@ -1,6 +1,7 @@
 """Settings of the sources that are files: a folder of videos, and lists of videos, clips or addresses."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -61,16 +62,20 @@ class ListsConfig(Section):
         return columns
 
 
-class UrlsConfig(Section):
-    """How media, and captions, at addresses in a list are fetched."""
+class MediaUrlsConfig(Section):
+    """Which addresses of lists media and captions are read from."""
 
     stage: ClassVar[str] = "urls"
-    allow_private: bool = operational(
-        False, doc="also fetch from private, loopback and link-local addresses: for tests and for servers of your own"
+    allow: tuple[str, ...] = operational(
+        (),
+        doc="prefixes of the addresses of media and captions in lists that may be read, such as s3://mine/ or "
+        "https://media.example/; nothing else is asked for, and redirects are not followed",
     )
-    buckets: tuple[str, ...] = operational(
-        (), doc="buckets that media and captions may be read from, e.g. s3://mine; no other bucket is read"
-    )
-    gap_s: float = operational(
-        0.2, ge=0, doc="minimum time between two requests to one host, over all workers, seconds"
-    )
+
+    @field_validator("allow")
+    @classmethod
+    def _prefixes_end(cls, allow: tuple[str, ...]) -> tuple[str, ...]:
+        for prefix in allow:
+            if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@]+/([^?#]*/)?", prefix):
+                raise ValueError(f"{prefix!r} is no prefix: write a scheme, a host or bucket, and a slash at its end")
+        return allow

@@ -28,7 +28,6 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item, plain
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
 from pipeline.outdir.tombstones import Tombstones, is_pseudonym
-from pipeline.site.addresses import VIDEO_TRIES
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.canary import UNBELIEVED
 from pipeline.site.failures import Failure, Pause, classify
@@ -38,6 +37,7 @@ from pipeline.site.kept_sessions import site_for
 from pipeline.site.own_hosts import ForeignAddress
 from pipeline.site.politeness import Polite
 from pipeline.site.tracks import MAX_CAPTION_BYTES, CaptionTrack, choose_tracks, list_tracks
+from pipeline.site.transfers import VIDEO_TRIES
 from pipeline.site.ytdlp import (
     WATCH_URL,
     YT_DLP_VERSION,

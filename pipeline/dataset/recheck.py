@@ -33,12 +33,12 @@ from pipeline.outdir.due import RECHECK, read_gone, write_gone
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way
 from pipeline.shards.closed import committed_shards, read_entries
 from pipeline.shards.files import SUCCESS, read_rows
-from pipeline.site.addresses import VIDEO_TRIES
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.canary import GONE
 from pipeline.site.failures import Failure, classify
 from pipeline.site.kept_sessions import site_for
 from pipeline.site.politeness import Polite
+from pipeline.site.transfers import VIDEO_TRIES
 from pipeline.site.ytdlp import extract_video
 
 NOTE_EVERY_S = 60.0

@@ -33,8 +33,8 @@ def path_of(media_path: str) -> Path:
 @dataclass(frozen=True, slots=True)
 class FileSeen:
     """What a file, or what lies at an address, was when it was looked at. `bytes_`: -1 if unknown. `hash_`: of its
-    content or head (manifests/content.py). `stamp`: when it was changed, ns since 1970, or its ETag, or a hash of three
-    pieces; "" if unknown.
+    content or head (manifests/content.py). `stamp`: when a file was changed, ns since 1970; ""
+    if unknown.
     """
 
     bytes_: int

@@ -12,7 +12,7 @@ depends on what it waited for, never on how far the others are. Each step contin
 anywhere and started again ends with the same bytes.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -51,7 +51,6 @@ from pipeline.run.session import Run, open_run
 from pipeline.shards.manifest import sweep_shards
 from pipeline.shards.stage import ShardsStage
 from pipeline.site.fetch import Fetcher
-from pipeline.site.hosts import PoliteHosts
 from pipeline.site.kept_sessions import check_identities
 from pipeline.site.optout import load_opt_outs
 from pipeline.site.pauses import log_pauses_of
@@ -120,7 +119,7 @@ def gather(run: Run, gathered: Gathered) -> Line:
     """Lists, looks at and reads videos until every category has what it needs or there is nothing more to ask."""
     for name in run.config.crawl.sources:
         if own := source_named(name).stage:
-            yield from _with_texts(run, own(run.config, run.hosts))
+            yield from _with_texts(run, own(run.config))
     yield from compare_texts(run)
     if asks_site(run.config):
         yield from crawl(run, last_wanted(run), gathered)
@@ -158,15 +157,13 @@ def _with_texts(run: Run, looks: Stage) -> Generator[Sequence[Stage], list[Stage
     if not recognises_missing(run.config):
         return (yield (looks, *read))
     results = yield (looks,)
-    yield (listening(run.config, run.polite, lambda: run.hosts),)
+    yield (listening(run.config, run.polite),)
     return [*results, *(yield read)]
 
 
-def listening(
-    config: RunConfig, polite: Polite, hosts: Callable[[], PoliteHosts], video_ids: Sequence[str] | None = None
-) -> RecogniseStage:
+def listening(config: RunConfig, polite: Polite, video_ids: Sequence[str] | None = None) -> RecogniseStage:
     """The stage that listens to these videos; None: to all without captions."""
-    fetch = fetch_by_source(config, Fetcher(config.crawl, polite, config.media, sound_only=True), hosts)
+    fetch = fetch_by_source(config, Fetcher(config.crawl, polite, config.media, sound_only=True))
     return RecogniseStage(config.media, fetch, video_ids, fetch_limit_s=config.crawl.fetch_time_limit_s)
 
 
@@ -193,10 +190,10 @@ def media(run: Run, batches: Batches, index: RowIndex) -> Line:
 def _made(run: Run, batches: Batches, group: Group, index: RowIndex) -> Line:
     """Fetches and cuts the videos of a batch that are waited for together."""
     config = run.config
-    fetch = fetch_by_source(config, Fetcher(config.crawl, run.polite, config.media), lambda: run.hosts)
+    fetch = fetch_by_source(config, Fetcher(config.crawl, run.polite, config.media))
     limit_s = config.crawl.fetch_time_limit_s
     if config.media.heard.model:
-        listen = listening(config, run.polite, lambda: run.hosts, batches.ids_of(group))
+        listen = listening(config, run.polite, batches.ids_of(group))
         yield (replace(listen, index=index),)
     yield (MediaStage(config.media, batches.ids_of(group), fetch, fetch_limit_s=limit_s, index=index),)
     batches.end(group)

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,7 +50,6 @@ from pipeline.run.constants import constants_by_stage
 from pipeline.run.known import Known
 from pipeline.run.lost import refuse_what_is_lost
 from pipeline.run.time_left import Foresight
-from pipeline.site.hosts import Hosts, PoliteHosts
 from pipeline.site.politeness import BuildPoliteness, Polite
 from pipeline.text.added_stage import added_stages
 
@@ -90,7 +88,6 @@ class Run:
     _known: Known | None = None
     _comparing: dict[str, Comparing] = field(default_factory=dict)
     _polite: Polite | None = None
-    _hosts: PoliteHosts | None = None
 
     @property
     def known(self) -> Known:
@@ -112,13 +109,6 @@ class Run:
             build = BuildPoliteness(self.config.crawl, self.store, self.config.seed, self.store.patience_s)
             self._polite = self.driver.share("politeness", build)
         return self._polite
-
-    @property
-    def hosts(self) -> PoliteHosts:
-        """The turns at hosts in a table of addresses, for all workers together."""
-        if self._hosts is None:
-            self._hosts = self.driver.share("hosts", partial(Hosts, self.config.crawl.politeness.pauses_s))
-        return self._hosts
 
     def plan_from(self, n_rounds: int | None = None) -> Candidates:
         """What a plan may know, given the first rounds of the crawl; also updates the rejects that `status` shows."""

@@ -21,10 +21,10 @@ from yt_dlp.networking.exceptions import HTTPError, RequestError
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig
 from pipeline.engine.work.unit import StopRun
-from pipeline.site.addresses import SOCKET_TIMEOUT_S
 from pipeline.site.api_quota import NO_UNITS
 from pipeline.site.own_hosts import hold_redirects
 from pipeline.site.redact import redact, secrets_of
+from pipeline.site.transfers import SOCKET_TIMEOUT_S
 
 log = logging.getLogger("hdvila")
 

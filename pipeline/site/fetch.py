@@ -28,7 +28,6 @@ from pipeline.engine.work.unit import Context, Rejected, StopRun, Transient
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.probe import CONTAINERS, Starved, Unusable, open_media
 from pipeline.site import hls
-from pipeline.site.addresses import SLOWEST_BYTES_PER_S, VIDEO_TRIES
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.canary import UNBELIEVED
 from pipeline.site.failures import DeadlinePassed, Failure, classify
@@ -36,6 +35,7 @@ from pipeline.site.formats import Choice, is_hls, judge_formats
 from pipeline.site.fresh_looks import FreshLook
 from pipeline.site.kept_sessions import site_for
 from pipeline.site.politeness import Polite
+from pipeline.site.transfers import SLOWEST_BYTES_PER_S, VIDEO_TRIES
 from pipeline.site.ytdlp import Info, RecordingYoutubeDL, Session, extract_video, upload_date_of
 
 LONGEST_WAIT_HERE_S = 600.0

@@ -11,7 +11,7 @@ from manifests.errors import UserError
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.engine.work.unit import StopRun
-from pipeline.site.addresses import SOCKET_TIMEOUT_S
+from pipeline.site.transfers import SOCKET_TIMEOUT_S
 
 NETSCAPE_FIELDS = 7
 

@@ -175,7 +175,7 @@ def urls(work: Work) -> None:
             writer.writeheader()
             writer.writerows(rows)
         lists = {"files": [str(table)]}
-        work.run_of("urls", "lists", lists=lists, urls={"allow_private": True, "gap_s": 0})
+        work.run_of("urls", "lists", lists=lists, media_urls={"allow": [f"{site}/"]})
 
 
 @contextmanager

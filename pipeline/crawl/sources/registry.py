@@ -22,7 +22,6 @@ from pipeline.crawl.sources.lists import heads_of
 from pipeline.crawl.sources.urls import Listing, ListRows, UrlFetcher, UrlsStage
 from pipeline.engine.work.unit import Context, Stage
 from pipeline.media.source_files import Fetch
-from pipeline.site.hosts import PoliteHosts
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +29,11 @@ class Source:
     """`stage` lists and looks at everything (None for the site's family); `fetch` makes the fetcher of its media.
 
     Another package's source has `rows` instead: `rows(settings, ask)` yields rows such as a list of addresses
-    has, given the section `sources.NAME`. `ask(address)` returns an answer's bytes, asked for politely and again.
+    has, given the section `sources.NAME`. `ask(address)` returns what lies at an address, as bytes.
     """
 
-    stage: Callable[[RunConfig, PoliteHosts], Stage] | None = None
-    fetch: Callable[[RunConfig, PoliteHosts], Fetch] | None = None
+    stage: Callable[[RunConfig], Stage] | None = None
+    fetch: Callable[[RunConfig], Fetch] | None = None
     rows: ListRows | None = None
     settings: tuple[Setting, ...] = ()
 
@@ -42,10 +41,10 @@ class Source:
 SITE = Source()
 SOURCES = {
     **dict.fromkeys(STAGES["list"].sources, SITE),
-    "folder": Source(stage=lambda config, _: FolderStage(config.folder, config.media, recognises_missing(config))),
+    "folder": Source(stage=lambda config: FolderStage(config.folder, config.media, recognises_missing(config))),
     LISTS: Source(
-        stage=lambda config, hosts: UrlsStage(config.urls, config.crawl, hosts),
-        fetch=lambda config, hosts: _fetcher(UrlsStage(config.urls, config.crawl, hosts), config),
+        stage=lambda config: UrlsStage(config.media_urls, config.crawl),
+        fetch=lambda config: _fetcher(UrlsStage(config.media_urls, config.crawl), config),
     ),
 }
 
@@ -63,11 +62,11 @@ def source_named(name: str) -> Source:
     if not (isinstance(source, Source) and source.rows):
         raise UserError(f"{name} of sources: {package_of('sources', name)} brings no Source with rows")
 
-    def stage(config: RunConfig, hosts: PoliteHosts) -> UrlsStage:
+    def stage(config: RunConfig) -> UrlsStage:
         listing = Listing(name, config.sources)
-        return UrlsStage(config.urls, config.crawl, hosts, f"urls{OTHERS}{name}", listing)
+        return UrlsStage(config.media_urls, config.crawl, f"urls{OTHERS}{name}", listing)
 
-    return Source(stage, lambda config, hosts: _fetcher(stage(config, hosts), config))
+    return Source(stage, lambda config: _fetcher(stage(config), config))
 
 
 def _fetcher(stage: UrlsStage, config: RunConfig) -> UrlFetcher:
@@ -96,8 +95,8 @@ class FetchBySource:
         return (self.site if is_of_site else self.others.get(video["source"], self.site))(video, context)
 
 
-def fetch_by_source(config: RunConfig, site: Fetch, hosts: Callable[[], PoliteHosts]) -> FetchBySource:
+def fetch_by_source(config: RunConfig, site: Fetch) -> FetchBySource:
     """The configured sources' own fetchers, where they have any."""
     asked = {name: fetch for name in config.crawl.sources if (fetch := source_named(name).fetch)}
-    others: dict[str, Fetch] = {name: fetch(config, hosts()) for name, fetch in asked.items()}
+    others: dict[str, Fetch] = {name: fetch(config) for name, fetch in asked.items()}
     return FetchBySource(site, others)

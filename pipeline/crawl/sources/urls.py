@@ -12,7 +12,6 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,20 +27,18 @@ from manifests.rows import CaptionRow, VideoRow
 from manifests.sample import GivenSpan, is_video_id
 from manifests.settings import Section
 from pipeline.config.crawl import CrawlConfig
-from pipeline.config.sources import COLUMNS, UrlsConfig
+from pipeline.config.sources import COLUMNS, MediaUrlsConfig
 from pipeline.crawl.sources import LISTS
-from pipeline.crawl.sources.addresses import HostPaused, change_of, fetch, look, refuse_address
 from pipeline.crawl.sources.folder import CAPTION_SUFFIXES, category_id_of, kind_shown_by
 from pipeline.crawl.sources.lists import media_rows
+from pipeline.crawl.sources.media_urls import MediaReader, change_of, refuse_address
 from pipeline.crawl.sources.spans import as_json, some_usable, spans_of, text_of, value_of
 from pipeline.crawl.sources.tables import TableRow
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.boundary import per_item, plain
-from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit, content_name
+from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
 from pipeline.media.source_files import FileSeen
-from pipeline.outdir.retries import times_looked_anew
 from pipeline.outdir.tombstones import is_pseudonym, read_tombstones
-from pipeline.site.hosts import PoliteHosts
 from pipeline.site.redact import redact
 from pipeline.site.tracks import MAX_CAPTION_BYTES
 from pipeline.text.transcripts import given_transcript_row
@@ -50,10 +47,6 @@ _ADDRESS = re.compile(r"\w+://\S+")
 MAX_EXTRA_CHARACTERS = 16_384
 BATCH_ROWS = 32
 """Of a unit."""
-SIGNED = "signed_address"
-"""Flag of a video whose address in its list holds secrets, which its row does not."""
-LONGEST_WAIT_HERE_S = 60.0
-"""Seconds that a fetch holds its slot while its host is paused; after that the slot goes to another."""
 
 
 ListRows = Callable[[Any, Callable[[str], bytes]], Iterable[TableRow]]
@@ -78,9 +71,8 @@ class UrlsStage:
     tried again may be listed no more.
     """
 
-    config: UrlsConfig
+    config: MediaUrlsConfig
     crawl: CrawlConfig
-    hosts: PoliteHosts
     name: str = "urls"
     listing: Listing | None = None
     resources: Resources = field(default_factory=lambda: Resources(n_cpus=0.5, time_limit_s=3600))
@@ -108,25 +100,29 @@ class UrlsStage:
         for file in self.crawl.lists.files:
             yield from (row | {"_table": file} for row in media_rows(file, self.crawl.lists))
 
+    @property
+    def reader(self) -> MediaReader:
+        """What reads its addresses."""
+        return MediaReader(self.config, self.crawl)
+
     def _ask(self, url: str) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "answer"
             try:
-                fetch(url, target, self, self.crawl.politeness.patience_s, MAX_CAPTION_BYTES)
-            except (Rejected, HostPaused) as error:
+                self.reader.fetch(url, target, MAX_CAPTION_BYTES)
+            except Rejected as error:
                 raise UserError(f"{self.name}: {redact(plain(url))[:200]}: {error}; run it again later") from None
             return target.read_bytes()
 
     def process(self, unit: Unit, context: Context) -> Output:
         """Makes a video or a reject of each row."""
         made_rows: dict[str, list[Mapping[str, Any]]] = {"videos": [], "captions": [], "transcripts": []}
-        output, looks_anew = Output(rows=made_rows), times_looked_anew(context.store)
+        output = Output(rows=made_rows)
         for video_id, row in unit.payload.items():
             if is_pseudonym(video_id):  # removed: it is not looked at again
                 output.rejects.append(Reject(Reason.OPTED_OUT, video_id, detail=f"video {video_id}"))
                 continue
-            read = partial(self._read, video_id, row, context, is_anew=looks_anew[video_id] > 0)
-            made = per_item(context, video_id, read)
+            made = per_item(context, video_id, partial(self._read, video_id, row, context))
             if isinstance(made, Reject):
                 output.rejects.append(made)
                 continue
@@ -134,41 +130,28 @@ class UrlsStage:
                 made_rows[table].extend(rows)
         return output
 
-    def address_of(self, video: Mapping[str, Any]) -> str:
-        """The address of a video whose row does not hold all of it, from its list as it is now. Rejected if gone."""
-        for row in self._rows():
-            if video_id_of_row(row) == video["video_id"]:
-                return text_of(row.get("url"))
-        raise Rejected(Reason.UNAVAILABLE, "its list names it no more, and its address was signed")
-
     @property
     def source(self) -> str:
         """The name of the source, as its rows of `videos` have it."""
         return self.listing.source if self.listing else LISTS
 
-    def _read(
-        self, video_id: str, row: TableRow, context: Context, *, is_anew: bool
-    ) -> dict[str, list[Mapping[str, Any]]]:
-        """`is_anew`: it had changed since it was looked at. Then its ETag does not count: some sites name another one
-        each time, or by machine.
-        """
+    def _read(self, video_id: str, row: TableRow, context: Context) -> dict[str, list[Mapping[str, Any]]]:
         url = text_of(row.get("url"))
         refuse_address(url, self.config)
         spans = given_spans(row)
         language = (text_of(row.get("language")) or self.crawl.lists.caption_language).lower()
         has_texts = any(span["text"] for span in spans)
         captions: list[CaptionRow] = [] if has_texts else [self._track(video_id, row, language, context)]
-        seen = self._look(url, by_tag=not is_anew)
+        seen = self._look(url)
         video = _video_row(video_id, url, row, language, spans, captions, self.source, seen)
         if has_texts:
             return {"videos": [video], "transcripts": [given_transcript_row(video_id, language, spans)]}
         return {"videos": [video], "captions": [*captions]}
 
-    def _look(self, url: str, *, by_tag: bool) -> FileSeen:
+    def _look(self, url: str) -> FileSeen:
         """What lies at an address; nothing is known of what the fetch will reject, which says why."""
         try:
-            with _deferred():
-                return look(url, self, self.crawl.politeness.patience_s, by_tag=by_tag)
+            return self.reader.look(url)
         except Rejected as verdict:
             if verdict.reason.class_ is ReasonClass.LATER:
                 raise
@@ -178,8 +161,7 @@ class UrlsStage:
         address, file = text_of(row.get("caption_url")), text_of(row.get("caption_file"))
         if address:
             target = context.scratch / "captions"
-            with _deferred():
-                fetch(address, target, self, self.crawl.politeness.patience_s, MAX_CAPTION_BYTES)
+            self.reader.fetch(address, target, MAX_CAPTION_BYTES)
             payload, suffix = target.read_bytes(), _suffix(urlsplit(address).path)
         elif file:
             payload, suffix = _beside(row["_table"], file, MAX_CAPTION_BYTES), _suffix(file)
@@ -205,26 +187,12 @@ class UrlFetcher:
     max_bytes: int
 
     def __call__(self, video: Mapping[str, Any], context: Context) -> Path:
-        """Returns the file. Raises Rejected (class `later` if temporary), Transient while its host is paused."""
+        """Returns the file. Raises Rejected, of class `later` if it may be temporary."""
         target = context.scratch / "media"
-        patience_s = min(LONGEST_WAIT_HERE_S, self.stage.crawl.politeness.patience_s)
-        url = self.stage.address_of(video) if SIGNED in json.loads(video["flags"] or "[]") else video["url"]
-        try:
-            etag = fetch(url, target, self.stage, patience_s, self.max_bytes)
-        except HostPaused as paused:
-            raise Transient(Reason.RATE_LIMITED, str(paused), wait_s=paused.paused_s) from None
-        if change := change_of(target, etag, video):
+        self.stage.reader.fetch(video["url"], target, self.max_bytes)
+        if change := change_of(target, video):
             raise Rejected(Reason.CHANGED, change, retry_after_s=0.0)
         return target
-
-
-@contextmanager
-def _deferred() -> Iterator[None]:
-    """What waits for a host that is paused is tried by a later run."""
-    try:
-        yield
-    except HostPaused as paused:
-        raise Rejected(Reason.RATE_LIMITED, str(paused), retry_after_s=paused.paused_s) from None
 
 
 def _beside(table: str, file: str, max_bytes: int) -> bytes:
@@ -269,13 +237,12 @@ def _video_row(
     source: str,
     seen: FileSeen,
 ) -> VideoRow:
-    shown = without_secrets(url)
     category_id = category_id_of(text_of(row.get("category")))
     duration = value_of(row.get("duration"))
     known_s = isinstance(duration, int | float) and 0 < duration < 1e7
     return {
         "video_id": video_id,
-        "url": shown,
+        "url": url,
         "source": source,
         "query": without_secrets(row["_table"]).rpartition("/")[2],
         "category_id": category_id,
@@ -302,7 +269,7 @@ def _video_row(
         "egress": "",
         "yt_dlp_version": "",
         "round": 0,
-        "flags": json.dumps([] if shown == url else [SIGNED]),
+        "flags": "[]",
         "extra": _extra(row, {*COLUMNS, "given_spans", "_table"}),
         "about": [],
     }

@@ -31,6 +31,7 @@ TRAIN: Mapping[str, str] = MappingProxyType(
     {
         "distill": "`init distill` writes a run that learns from the rows of `embed`; export it with --format onnx",
         "adapt": "`init adapt` writes a run that goes on from a trained model's weights on other clips",
+        "convert --layout": "towers are written for transformers",
         "crossfit --finer": "leave out what does not fit: data.where of where.txt, or data.sample_weight of weight.txt",
         "eval --rerank": "`eval` ranks by the towers; SOHO and Visual Parsing match every pair with --matching",
         "check --workers": "check prints what one worker loads; a run has data.workers",
@@ -51,6 +52,9 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "data.grow": "a run stays on its manifest: export it, and start a new run with model.model_weights",
         "urls": "media_urls.allow has the prefixes of the addresses and buckets that may be read",
         "crawl.lists.transcripts": "leave it out: of videos whose clips come with texts no captions are fetched",
+        "model.lora_rank": "model.image_tune and text_tune full, with a lower optim.lr, or frozen",
+        "model.image_tune=lora": "full, with a lower optim.lr, or frozen",
+        "model.text_tune=lora": "full, with a lower optim.lr, or frozen",
         "model.n_pictures": "leave it out: a question is about one picture (VQA)",
         "objective.answers_kind=count": "one, with the counts as classes (model.n_answers)",
         "eval.attributes": "compare the rows of `hdvila-train embed`; bench/learning/hybrid_vs_low.py does so",

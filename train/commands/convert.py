@@ -1,7 +1,7 @@
 """`hdvila-train convert IN OUT`: converts published checkpoints to this project's folders, and back."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -24,13 +24,9 @@ def convert(
         bool,
         typer.Option("--partial", help="Leave out unknown keys and fill missing ones at random, instead of refusing."),
     ] = False,
-    layout: Annotated[
-        Literal["transformers", "open_clip"],
-        typer.Option("--layout", help="Whose layout the towers of a vit are written in."),
-    ] = "transformers",
 ) -> None:
     """Turns an official HD-VILA or SOHO checkpoint into a folder, or such a folder into an official checkpoint; and an
-    exported vit into a folder that transformers or open_clip loads.
+    exported vit into a folder that transformers loads.
 
     The direction follows from SOURCE: a file is a checkpoint (its keys tell model and stage), a folder is an export.
     Every key has to be accounted for; a mismatch names the keys.
@@ -38,8 +34,8 @@ def convert(
     from train.exports.export import export_official, write_official
 
     if source.is_dir():
-        n_entries = write_official(source, out, layout)
-        kind = f"towers for {layout}" if out.is_dir() else "official checkpoint"
+        n_entries = write_official(source, out)
+        kind = "towers for transformers" if out.is_dir() else "official checkpoint"
         typer.echo(f"{out}: {kind} of {n_entries} entries")
         return
     n_entries = export_official(source, out, vocab=vocab, partial=partial)

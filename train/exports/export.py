@@ -44,7 +44,6 @@ from train.models.official import BIAS, BIAS_ALIAS, check_keys, load_official, s
 from train.models.registry import build_model as initial_weights
 from train.models.soho.official import is_soho
 from train.models.vit.configs import VitConfig
-from train.models.vit.layouts import Layout
 from train.models.vit.model import Vit
 from train.models.weight_files import load_file
 
@@ -136,15 +135,16 @@ def export_official(source: Path, out: Path, *, vocab: Path | None = None, parti
     return len(model.state_dict())
 
 
-def write_official(folder: Path, out: Path, layout: Layout = "transformers") -> int:
+def write_official(folder: Path, out: Path) -> int:
     """Converts an exported folder to a published checkpoint file (a flat fp32 state dict), or a vit to a folder of its
-    towers in `layout`; returns how many entries."""
+    towers for transformers; returns how many entries.
+    """
     document = read_config(folder)
     kind, preset = document.get("model_type"), document.get("model", {}).get("preset")
     if kind == "soho":
         return write_official_soho(folder, out)
     if kind == "vit":
-        return write_vit(folder, out, layout)
+        return write_vit(folder, out)
     if preset != "hd_vila":
         raise UserError(f"{folder}: only the published size (hd_vila) can be converted; this is `{preset}`")
     weights = {key: value for key, value in read_weights(folder).items() if not key.startswith("temperature.")}

@@ -1,7 +1,7 @@
-"""Exports a vit as a folder, and its towers as folders that transformers and open_clip load.
+"""Exports a vit as a folder, and its towers as a folder that transformers loads.
 
-The folder is that of export_folder.py. Low-rank additions are merged: an export has the weights of towers alone. What
-attention in time learned has no place in others' models; the towers on their own embed pictures.
+The folder is that of export_folder.py. What attention in time learned has no place in others' models; the towers on
+their own embed pictures.
 """
 
 import json
@@ -16,8 +16,6 @@ from train.exports.onnx_files import write_onnx
 from train.feed.tokenizer import FILE, Tokenizer, load_tokenizer
 from train.models.vit.configs import VitConfig
 from train.models.vit.folders import write_towers
-from train.models.vit.layouts import Layout
-from train.models.vit.lora import merged
 from train.models.vit.model import Vit
 from train.models.vit.shapes import TowersShape
 from train.models.weight_files import load_file
@@ -25,9 +23,8 @@ from train.models.weight_files import load_file
 
 def export_vit(model: Vit, tokenizer: Tokenizer | None, out: Path, origin: Origin, *, onnx: bool = False) -> None:
     """Writes the folder. UserError if `out` exists already."""
-    # What an export holds needs neither the folders that training began with nor low-rank additions.
     config = model.config.without_sources().model_copy(update={"image_tune": "full", "text_tune": "full"})
-    weights = {key: tensor.detach().cpu().contiguous() for key, tensor in merged(model.state_dict()).items()}
+    weights = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
     with whole_folder(out) as folder:
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
         frames = {"frame_stride": origin.stride, "fps": origin.fps, "view": origin.view}
@@ -40,18 +37,18 @@ def export_vit(model: Vit, tokenizer: Tokenizer | None, out: Path, origin: Origi
             write_onnx(Encoder(model, tokenizer, stride=origin.stride, view=origin.view, fps=origin.fps), folder)
 
 
-def write_vit(folder: Path, out: Path, layout: Layout) -> int:
-    """Writes the towers of an exported folder as a folder in `layout`, with the tokenizer; returns how many entries.
+def write_vit(folder: Path, out: Path) -> int:
+    """Writes the towers of an exported folder for transformers, with the tokenizer; returns how many entries.
 
-    Of a DINOv2 it is the image tower alone: there is no model of it with words. UserError for other towers that the
-    layout has no model for.
+    Of a DINOv2 it is the image tower alone: there is no model of it with words. UserError for other towers that
+    transformers has no model for.
     """
     config = parse_config(VitConfig, read_config(folder)["model"], source=str(folder / CONFIG))
     alone = config.image.family == "dinov2"
     shape = TowersShape(image=config.image) if alone else config.towers
     towers = {key: tensor for key, tensor in load_file(folder / WEIGHTS).items() if not key.startswith("time.")}
     with whole_folder(out) as part:
-        n_entries = write_towers(shape, towers, part, layout)
+        n_entries = write_towers(shape, towers, part)
         if (folder / FILE).is_file() and not alone:
             load_tokenizer(folder).save(part)
     return n_entries

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.errors import UserError
-from tests.train.models.vit.published_towers import LENGTH, clip_tokenizer, open_clip_tokenizer, siglip2_tokenizer
+from tests.train.models.vit.published_towers import LENGTH, clip_tokenizer, siglip2_tokenizer
 from train.feed.tokenizer import (
     SPECIAL,
     Tokenizer,
@@ -146,15 +145,6 @@ def test_tokenizers_of_towers_give_the_numbers_that_transformers_gives(tmp_path:
         assert ids.tolist() == wanted["input_ids"]
         assert mask.tolist() == wanted["attention_mask"]
         assert not one.can_mask
-
-
-@pytest.mark.foreign
-def test_open_clips_tokenizer_gives_the_same_numbers_up_to_the_end(tmp_path: Path) -> None:
-    theirs = open_clip_tokenizer(tmp_path)
-
-    ids, mask = load_tokenizer(tmp_path).encode(OF_TOWERS, LENGTH)
-
-    assert torch.equal(ids * mask, theirs(OF_TOWERS))
 
 
 @pytest.mark.parametrize(

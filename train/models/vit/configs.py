@@ -17,7 +17,7 @@ from train.models.vit.folders import read_shape
 from train.models.vit.shapes import ImageShape, TextShape, TowersShape
 
 Size = tuple[int, int]
-Tuning = Literal["full", "lora", "frozen"]
+Tuning = Literal["full", "frozen"]
 
 TINY: dict[str, Any] = {"layers": 2, "heads": 4, "eps": 1e-6, "activation": "gelu", "width": 64, "mlp": 256}
 PRESETS: dict[str, dict[str, Any]] = {
@@ -44,8 +44,8 @@ class VitConfig(ModelSection):
 
     image_weights: str = identity(
         "random",
-        doc="the image tower: random | a folder of safetensors as transformers (CLIP, SigLIP, SigLIP 2, DINOv2) or "
-        "open_clip (CLIP, SigLIP, SigLIP 2) save it",
+        doc="the image tower: random | a folder of safetensors as transformers saves it (CLIP, SigLIP, SigLIP 2, "
+        "DINOv2)",
     )
     text_weights: str = identity(
         "random", doc="the text tower, and its vocabulary: random | a folder of CLIP, SigLIP or SigLIP 2"
@@ -67,11 +67,10 @@ class VitConfig(ModelSection):
 
     image_tune: Tuning = identity(
         "full",
-        doc="how the image tower learns; full: all its weights; lora: low-rank additions to its attention, merged by "
-        "export; frozen: not at all. Projections into the common space and attention in time always learn",
+        doc="how the image tower learns; full: all its weights; frozen: not at all. Projections into the common space "
+        "and attention in time always learn",
     )
     text_tune: Tuning = identity("full", doc="how the text tower learns, as image_tune")
-    lora_rank: int = identity(8, ge=1, doc="rank of low-rank additions")
 
     vocab_size: int = identity(49408, ge=8, doc="token numbers; the run's tokenizer may not exceed it")
     text_length: int = identity(77, ge=3, doc="tokens of a sentence, begin and end included; longer ones are cut")

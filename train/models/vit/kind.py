@@ -10,7 +10,6 @@ from manifests.errors import UserError
 from train.models.registry import ModelKind
 from train.models.vit.configs import VitConfig
 from train.models.vit.folders import read_towers
-from train.models.vit.lora import is_lora
 from train.models.vit.model import Vit
 from train.models.vit.towers import Block
 from train.models.weight_files import copy_keys, key_problems, load_file, weights_in
@@ -77,7 +76,7 @@ def _fill_towers(model: Vit) -> None:
         if source == "random":
             continue
         _, weights = read_towers(Path(source))
-        wanted = {key for key in own if key.startswith(f"{tower}.") and not is_lora(key)}
+        wanted = {key for key in own if key.startswith(f"{tower}.")}
         wanted |= {key for key in own if key.startswith(f"{tower}_projection.") and _fits(weights.get(key), own[key])}
         if tower == "text" and config.image_weights == source:
             wanted |= {key for key in own if key.startswith("temperature.") and key in weights}
@@ -91,7 +90,7 @@ def _fits(given: Tensor | None, own: Tensor) -> bool:
 
 def _fill_model(model: Vit, path: Path) -> None:
     weights = load_file(weights_in(path))
-    own = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items() if not is_lora(key)}
+    own = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
     if problems := key_problems(weights, own):
         raise UserError(f"{path}: the weights are not those of such a model; {problems}")
     model.weight_sources["model"] = f"{path}, {copy_keys(model, weights, set(own), str(path))} tensors"

@@ -1,4 +1,4 @@
-"""The keys of published towers: a table for each layout, read in both directions.
+"""The keys of published towers in transformers: a table for each family, read in both directions.
 
 A table maps a module or parameter of ours to theirs; `{n}` is the number of a block. `.weight` and `.bias` follow, or
 stand in place of `{s}`.
@@ -16,25 +16,19 @@ from manifests.errors import UserError
 from train.models.vit.shapes import TowersShape
 from train.models.weight_files import Shape, key_problems
 
-Layout = Literal["transformers", "open_clip"]
-
 
 @dataclass(frozen=True, slots=True)
 class Theirs:
     """How a tensor of ours is stored elsewhere."""
 
     names: tuple[str, ...]
-    """Several: ours is theirs, one below the other."""
-    parts: tuple[int, ...] = (1,)
-    """The shares of ours that they hold."""
-    form: Literal["same", "turned", "led", "led twice", "bare"] = "same"
-    """turned: transposed; led: one, or two, more dimensions of size 1 in front; bare: a number, not a list of one."""
+    """Several: ours is theirs, equally large, one below the other."""
+    form: Literal["same", "led", "led twice", "bare"] = "same"
+    """led: one, or two, more dimensions of size 1 in front; bare: a number, not a list of one."""
 
     def from_ours(self, tensor: Tensor) -> list[Tensor]:
         """What their tensors would be."""
         match self.form:
-            case "turned":
-                tensor = tensor.T
             case "led":
                 tensor = tensor[None]
             case "led twice":
@@ -43,13 +37,12 @@ class Theirs:
                 tensor = tensor[0]
         if len(self.names) == 1:
             return [tensor]
-        unit = len(tensor) // sum(self.parts)
-        return list(tensor.split([unit * part for part in self.parts]))
+        return list(tensor.chunk(len(self.names)))
 
     def to_ours(self, tensors: list[Tensor], shape: Shape) -> Tensor:
         """Ours, from theirs."""
         whole = torch.cat(tensors) if len(tensors) > 1 else tensors[0]
-        return (whole.T if self.form == "turned" else whole).reshape(shape).contiguous()
+        return whole.reshape(shape).contiguous()
 
 
 Table = Mapping[str, str | Theirs]
@@ -63,14 +56,14 @@ def _blocks(ours: str, theirs: str, names: Table) -> dict[str, str | Theirs]:
 def _within(prefix: str, value: str | Theirs) -> str | Theirs:
     if isinstance(value, str):
         return prefix + value
-    return Theirs(tuple(prefix + name for name in value.names), value.parts, value.form)
+    return Theirs(tuple(prefix + name for name in value.names), value.form)
 
 
-def _stacked(*names: str, parts: tuple[int, ...] = (1, 1, 1)) -> Theirs:
-    return Theirs(names, parts)
+def _stacked(*names: str) -> Theirs:
+    return Theirs(names)
 
 
-def _one(name: str, form: Literal["turned", "led", "led twice", "bare"]) -> Theirs:
+def _one(name: str, form: Literal["led", "led twice", "bare"]) -> Theirs:
     return Theirs((name,), form=form)
 
 
@@ -134,71 +127,23 @@ _HF_DINOV2_SWIGLU: Table = {
     **_HF_DINOV2,
     **_blocks("image", "encoder.layer", {"mlp.fc1": "mlp.weights_in", "mlp.fc2": "mlp.weights_out"}),
 }
-_OPEN_BLOCK: Table = {
-    "norm1": "ln_1",
-    "attn.qkv": "attn.in_proj_{s}",
-    "attn.proj": "attn.out_proj",
-    "norm2": "ln_2",
-    "mlp.fc1": "mlp.c_fc",
-    "mlp.fc2": "mlp.c_proj",
-}
-_OPEN_CLIP: Table = {
-    "image.patch_embed": "visual.conv1",
-    "image.class_embed": "visual.class_embedding",
-    "image.position_embed": "visual.positional_embedding",
-    "image.pre_norm": "visual.ln_pre",
-    "image.norm": "visual.ln_post",
-    "image_projection": _one("visual.proj", "turned"),
-    "text.token_embed": "token_embedding",
-    "text.position_embed": "positional_embedding",
-    "text.norm": "ln_final",
-    "text_projection": _one("text_projection", "turned"),
-    "temperature.logit_scale": _one("logit_scale", "bare"),
-    **_blocks("image", "visual.transformer.resblocks", _OPEN_BLOCK),
-    **_blocks("text", "transformer.resblocks", _OPEN_BLOCK),
-}
-_TIMM_BLOCK: Table = {name: name for name in ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")}
-_OPEN_SIGLIP: Table = {
-    "image.patch_embed": "visual.trunk.patch_embed.proj",
-    "image.position_embed": _one("visual.trunk.pos_embed", "led"),
-    "image.norm": "visual.trunk.norm",
-    "image.last.probe": _one("visual.trunk.attn_pool.latent", "led twice"),
-    "image.last.attn.qkv": _stacked("visual.trunk.attn_pool.q", "visual.trunk.attn_pool.kv", parts=(1, 2)),
-    "image.last.attn.proj": "visual.trunk.attn_pool.proj",
-    "image.last.norm": "visual.trunk.attn_pool.norm",
-    "image.last.mlp.fc1": "visual.trunk.attn_pool.mlp.fc1",
-    "image.last.mlp.fc2": "visual.trunk.attn_pool.mlp.fc2",
-    "text.token_embed": "text.token_embedding",
-    "text.position_embed": "text.positional_embedding",
-    "text.norm": "text.ln_final",
-    "text_projection": "text.text_projection",
-    "temperature.logit_scale": _one("logit_scale", "bare"),
-    "temperature.logit_bias": _one("logit_bias", "bare"),
-    **_blocks("image", "visual.trunk.blocks", _TIMM_BLOCK),
-    **_blocks("text", "text.transformer.resblocks", _OPEN_BLOCK),
-}
 BUFFERS = ("position_ids",)
 """Ends of keys in old files that hold no weights."""
 
 
-def table_of(shape: TowersShape, layout: Layout) -> Table:
-    """The table for towers of this shape. UserError if the layout has none for them."""
+def table_of(shape: TowersShape) -> Table:
+    """The table for towers of this shape. UserError if transformers has no such model."""
     image, text = shape.image, shape.text
     families = image.family, text.family if text else ""
-    tables: dict[tuple[str, str, str], Table] = {
-        ("transformers", "clip", "clip"): _HF_CLIP,
-        ("transformers", "siglip", "siglip"): _HF_SIGLIP,
-        ("transformers", "dinov2", ""): _HF_DINOV2_SWIGLU if image.activation == "swiglu" else _HF_DINOV2,
-        ("open_clip", "clip", "clip"): _OPEN_CLIP,
-        ("open_clip", "siglip", "siglip"): _OPEN_SIGLIP,
+    tables: dict[tuple[str, str], Table] = {
+        ("clip", "clip"): _HF_CLIP,
+        ("siglip", "siglip"): _HF_SIGLIP,
+        ("dinov2", ""): _HF_DINOV2_SWIGLU if image.activation == "swiglu" else _HF_DINOV2,
     }
-    found = tables.get((layout, *families))
-    if found is None:
-        both = f"an image tower of {families[0]}" + (
-            f" with a text tower of {families[1]}" if families[1] else " alone"
-        )
-        raise UserError(f"{both}: {layout} has no such model")
-    return found
+    if families not in tables:
+        rest = f"with a text tower of {families[1]}" if families[1] else "alone"
+        raise UserError(f"an image tower of {families[0]} {rest}: transformers has no such model")
+    return tables[families]
 
 
 def links(own: Mapping[str, Tensor], table: Table) -> dict[str, Theirs]:
@@ -212,9 +157,9 @@ def links(own: Mapping[str, Tensor], table: Table) -> dict[str, Theirs]:
         if value is None:
             continue
         theirs = value if isinstance(value, Theirs) else Theirs((value,))
-        bare = plain in table or theirs.form == "turned"
+        bare = plain in table
         names = tuple(_filled(name, numbers, "" if bare else suffix) for name in theirs.names)
-        found[key] = Theirs(names, theirs.parts, theirs.form)
+        found[key] = Theirs(names, theirs.form)
     return found
 
 

@@ -19,7 +19,6 @@ from train.models.hd_vila import Features
 from train.models.timesformer import Block as TimeBlock
 from train.models.timesformer import TimeSformer
 from train.models.vit.configs import VitConfig
-from train.models.vit.lora import is_lora
 from train.models.vit.towers import Block, Towers
 from train.rows import Rows
 
@@ -58,13 +57,7 @@ class Vit(Towers, Model):
     towers = ("video", "text")
 
     def __init__(self, config: VitConfig) -> None:
-        super().__init__(
-            config.towers,
-            temperature=config.temperature,
-            image_rank=config.lora_rank if config.image_tune == "lora" else 0,
-            text_rank=config.lora_rank if config.text_tune == "lora" else 0,
-            checkpointed=config.gradient_checkpointing,
-        )
+        super().__init__(config.towers, temperature=config.temperature, checkpointed=config.gradient_checkpointing)
         self.config = config
         self.time = Time(config)
         self.weight_sources: dict[str, str] = {}
@@ -120,10 +113,10 @@ class Vit(Towers, Model):
         still += [f"temperature.{name}" for name in ("logit_scale", "logit_bias") if name not in outputs]
         still += ["image.", "image_projection.", "time."] if outputs and "video" not in outputs else []
         still += ["text.", "text_projection."] if outputs and "text" not in outputs else []
-        learns = {"full": lambda name: True, "lora": is_lora, "frozen": lambda name: False}
+        still += ["image."] if self.config.image_tune == "frozen" else []
+        still += ["text."] if self.config.text_tune == "frozen" else []
         for name, parameter in self.named_parameters():
-            tuning = {"image": self.config.image_tune, "text": self.config.text_tune}.get(self.group_of(name), "full")
-            parameter.requires_grad_(learns[tuning](name) and not name.startswith(tuple(still)))
+            parameter.requires_grad_(not name.startswith(tuple(still)))
 
     def after_step(self) -> None:
         """Keeps the temperature within its bound, if it has one."""

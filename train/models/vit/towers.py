@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from train.models.resnet import run_block
 from train.models.temperature import MAX_LOGIT_SCALE, Temperature
-from train.models.vit.lora import Linear
 from train.models.vit.shapes import Activation, ImageShape, TextShape, TowersShape
 
 
@@ -41,11 +40,11 @@ class Mlp(nn.Module):
 class Attention(nn.Module):
     """Multi-head attention with a fused projection: output order q, k, v."""
 
-    def __init__(self, width: int, heads: int, rank: int = 0) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = Linear(width, 3 * width, rank)
-        self.proj = Linear(width, width, rank)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor, causal: bool) -> Tensor:
         """[n, L, C] -> [n, L, C]."""
@@ -68,10 +67,10 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """Attention, then an MLP: pre-norm residual branches, scaled by channel in DINOv2."""
 
-    def __init__(self, shape: ImageShape | TextShape, rank: int) -> None:
+    def __init__(self, shape: ImageShape | TextShape) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(shape.width, shape.eps)
-        self.attn = Attention(shape.width, shape.heads, rank)
+        self.attn = Attention(shape.width, shape.heads)
         self.norm2 = nn.LayerNorm(shape.width, shape.eps)
         self.mlp = Mlp(shape.width, shape.mlp, shape.activation)
         scaled = shape.family == "dinov2"
@@ -108,7 +107,7 @@ class ImageTower(nn.Module):
     pixel_mean: Tensor
     pixel_scale: Tensor
 
-    def __init__(self, shape: ImageShape, *, rank: int = 0, checkpointed: bool = False) -> None:
+    def __init__(self, shape: ImageShape, *, checkpointed: bool = False) -> None:
         super().__init__()
         self.shape, self.checkpointed = shape, checkpointed
         self.n_class = int(shape.family != "siglip")
@@ -117,7 +116,7 @@ class ImageTower(nn.Module):
         self.class_embed = nn.Parameter(torch.zeros(width)) if self.n_class else None
         self.position_embed = nn.Parameter(torch.zeros(self.n_class + n_patches, width))
         self.pre_norm = nn.LayerNorm(width, shape.eps) if shape.family == "clip" else None
-        self.blocks = nn.ModuleList(Block(shape, rank) for _ in range(shape.layers))
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = nn.LayerNorm(width, shape.eps)
         self.last = Pool(shape) if shape.family == "siglip" else None
         if shape.family == "dinov2":
@@ -162,12 +161,12 @@ class ImageTower(nn.Module):
 class TextTower(nn.Module):
     """Token ids to one vector for each text."""
 
-    def __init__(self, shape: TextShape, vocab_size: int, *, rank: int = 0, checkpointed: bool = False) -> None:
+    def __init__(self, shape: TextShape, vocab_size: int, *, checkpointed: bool = False) -> None:
         super().__init__()
         self.shape, self.checkpointed = shape, checkpointed
         self.token_embed = nn.Embedding(vocab_size, shape.width)
         self.position_embed = nn.Parameter(torch.zeros(shape.positions, shape.width))
-        self.blocks = nn.ModuleList(Block(shape, rank) for _ in range(shape.layers))
+        self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.layers))
         self.norm = nn.LayerNorm(shape.width, shape.eps)
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -185,25 +184,16 @@ class TextTower(nn.Module):
 
 
 class Towers(nn.Module):
-    """Both towers with their projections into one space, or an image tower alone. `image_rank`, `text_rank`: of LoRA;
-    0 for none."""
+    """Both towers with their projections into one space, or an image tower alone."""
 
-    def __init__(
-        self,
-        shape: TowersShape,
-        *,
-        temperature: float = 0.07,
-        image_rank: int = 0,
-        text_rank: int = 0,
-        checkpointed: bool = False,
-    ) -> None:
+    def __init__(self, shape: TowersShape, *, temperature: float = 0.07, checkpointed: bool = False) -> None:
         super().__init__()
         self.shape = shape
-        self.image = ImageTower(shape.image, rank=image_rank, checkpointed=checkpointed)
+        self.image = ImageTower(shape.image, checkpointed=checkpointed)
         self.image_projection = self.text = self.text_projection = self.temperature = None
         if shape.text is None:
             return
-        self.text = TextTower(shape.text, shape.vocab_size, rank=text_rank, checkpointed=checkpointed)
+        self.text = TextTower(shape.text, shape.vocab_size, checkpointed=checkpointed)
         if shape.image.family != "siglip" or shape.image.width != shape.width:
             self.image_projection = nn.Linear(shape.image.width, shape.width, bias=False)
         self.text_projection = nn.Linear(shape.text.width, shape.width, bias=shape.text.family == "siglip")

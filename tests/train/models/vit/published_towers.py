@@ -1,21 +1,15 @@
-"""Tiny towers with random weights, made by transformers and open_clip themselves, in folders as they save them."""
+"""Tiny towers with random weights, made by transformers itself, in folders as it saves them."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
-
-from train.models.vit import open_clip_config
 
 VOCAB, LENGTH, SIZE = 520, 10, 16
 MERGES = [("r", "e"), ("re", "d</w>"), ("b", "l"), ("bl", "u"), ("blu", "e</w>"), ("a", "r")]
 """What CLIP's tiny vocabulary has besides single bytes."""
-TINY = (32, 2, 2, 48)
-"""Width, blocks, heads and MLP of the tower that `named_tiny` adds to timm's SigLIP towers."""
 
 
 def noisy(model: Any) -> Any:
@@ -96,72 +90,6 @@ def _saved(model: Any, folder: Path) -> Any:
     return model
 
 
-WORDS: dict[str, Any] = {"context_length": LENGTH, "vocab_size": VOCAB, "width": 24, "heads": 2, "layers": 2}
-
-
-def open_clip_clip(folder: Path, *, quick_gelu: bool = False) -> Any:
-    """open_clip's CLIP."""
-    picture = {"image_size": SIZE, "layers": 2, "width": 32, "head_width": 16, "patch_size": 4, "mlp_ratio": 1.5}
-    config = {"embed_dim": 20, "quick_gelu": quick_gelu, "vision_cfg": picture, "text_cfg": WORDS}
-    return _made_by_open_clip(config, folder)
-
-
-def open_clip_siglip(folder: Path) -> Any:
-    """open_clip's SigLIP, whose image tower is timm's; needs `named_tiny`."""
-    words = {
-        **WORDS,
-        "no_causal_mask": True,
-        "proj_bias": True,
-        "pool_type": "last",
-        "norm_kwargs": {"eps": 1e-6},
-        "act_kwargs": {"approximate": "tanh"},
-    }
-    picture = {
-        "image_size": SIZE,
-        "timm_model_name": f"vit_tiny_patch4_siglip_{SIZE}",
-        "timm_model_pretrained": False,
-        "timm_pool": "map",
-        "timm_proj": "none",
-    }
-    config = {
-        "embed_dim": 32,
-        "init_logit_bias": -10,
-        "custom_text": True,
-        "vision_cfg": picture,
-        "text_cfg": words,
-    }
-    return _made_by_open_clip(config, folder)
-
-
-def _made_by_open_clip(config: dict[str, Any], folder: Path) -> Any:
-    import open_clip
-    from safetensors.torch import save_file
-
-    folder.mkdir()
-    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": {}}))
-    model = noisy(open_clip.create_model(f"local-dir:{folder}"))
-    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
-    return model
-
-
-def named_tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Gives timm a tiny SigLIP tower, and hdvila its sizes."""
-    from timm.models import is_model, register_model
-    from timm.models.vision_transformer import VisionTransformer
-
-    width, depth, heads, mlp = TINY
-
-    def vit_tiny_patch4_siglip_16(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-        given = {name: kwargs[name] for name in ("num_classes", "global_pool") if name in kwargs}
-        sizes = {"img_size": SIZE, "patch_size": 4, "embed_dim": width, "depth": depth, "num_heads": heads}
-        return VisionTransformer(**sizes, mlp_ratio=mlp / width, class_token=False, **given)
-
-    vit_tiny_patch4_siglip_16.__module__ = "timm.models.vision_transformer"
-    if not is_model("vit_tiny_patch4_siglip_16"):
-        register_model(vit_tiny_patch4_siglip_16)
-    monkeypatch.setitem(open_clip_config.TIMM_SIZES, "tiny", TINY)
-
-
 # ---- tokenizers ------------------------------------------------------------------------------------------------------
 
 
@@ -174,18 +102,6 @@ def clip_tokenizer(folder: Path) -> None:
     words = [*letters, *(f"{letter}</w>" for letter in letters), *("".join(pair) for pair in MERGES)]
     vocabulary = {word: at for at, word in enumerate([*words, "<|startoftext|>", "<|endoftext|>"])}
     transformers.CLIPTokenizer(vocab=vocabulary, merges=MERGES).save_pretrained(folder)
-
-
-def open_clip_tokenizer(folder: Path) -> Any:
-    """open_clip's own tokenizer, and its vocabulary as a tokenizer.json."""
-    import transformers
-    from open_clip.tokenizer import SimpleTokenizer
-
-    theirs = SimpleTokenizer(context_length=LENGTH)
-    names = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
-    vocabulary = {names.get(word, word): at for word, at in theirs.encoder.items()}
-    transformers.CLIPTokenizer(vocab=vocabulary, merges=list(theirs.bpe_ranks)).save_pretrained(folder)
-    return theirs
 
 
 def siglip2_tokenizer(folder: Path) -> None:

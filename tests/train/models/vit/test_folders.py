@@ -1,4 +1,4 @@
-"""Towers from folders compute what transformers and open_clip compute, and are read back by them bit for bit."""
+"""Towers from folders compute what transformers computes, and are read back by it bit for bit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from manifests.errors import UserError
 from tests.train.models.vit import published_towers as made
 from tests.train.models.vit.published_towers import SIZE, pixels, token_ids
 from train.models.vit.folders import read_towers, write_towers
-from train.models.vit.layouts import Layout
+from train.models.vit.shapes import TowersShape
 from train.models.vit.towers import Towers
 
 PARITY = 1e-5
@@ -46,11 +46,6 @@ HF: dict[str, Make] = {
     "clip, gelu": lambda folder: made.hf_clip(folder, "gelu"),
     "clip, first years": lambda folder: made.hf_clip(folder, end=2),
     "siglip": made.hf_siglip,
-}
-OPEN: dict[str, Make] = {
-    "clip": made.open_clip_clip,
-    "clip, quick gelu": lambda folder: made.open_clip_clip(folder, quick_gelu=True),
-    "siglip": made.open_clip_siglip,
 }
 
 
@@ -96,7 +91,7 @@ def test_an_image_tower_of_dinov2(tmp_path: Path, gated: bool) -> None:
 
 def assert_read_back(model: Towers, theirs: Any, folder: Path) -> None:
     folder.mkdir()
-    write_towers(model.shape, model.state_dict(), folder, "transformers")
+    write_towers(model.shape, model.state_dict(), folder)
     again, told = type(theirs).from_pretrained(folder, output_loading_info=True)
     assert not any(told.values()), told
     assert_equal(again.state_dict(), theirs.state_dict())
@@ -107,59 +102,13 @@ def assert_equal(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
     assert not [key for key in wanted if not torch.equal(found[key], wanted[key])]
 
 
-@torch.no_grad()
-@pytest.mark.foreign
-@pytest.mark.parametrize("name", OPEN)
-def test_towers_of_open_clip(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import open_clip
-
-    made.named_tiny(monkeypatch)
-    theirs = OPEN[name](tmp_path / "given")
-    model = ours(tmp_path / "given")
-
-    picture, text, scale, *bias = theirs(normalised(model, pixels()), token_ids())
-    found = model.embed_picture(pixels()), model.embed_text(token_ids())
-    assert off(found[0], picture) < PARITY
-    assert off(found[1], text) < PARITY
-    assert model.temperature is not None
-    assert off(model.temperature()[0], scale) < PARITY * float(scale)
-    assert all(off(model.temperature()[1], b) == 0 for b in bias)
-
-    (tmp_path / "written").mkdir()
-    write_towers(model.shape, model.state_dict(), tmp_path / "written", "open_clip")
-    again = open_clip.create_model(f"local-dir:{tmp_path / 'written'}")
-    assert_equal(again.state_dict(), theirs.state_dict())
-
-
-@torch.no_grad()
-@pytest.mark.foreign
-def test_a_folder_of_one_layout_is_written_in_the_other(tmp_path: Path) -> None:
-    import open_clip
-
-    theirs = made.hf_clip(tmp_path / "given")
-    model = ours(tmp_path / "given")
-    (tmp_path / "written").mkdir()
-
-    write_towers(model.shape, model.state_dict(), tmp_path / "written", "open_clip")
-
-    other = open_clip.create_model(f"local-dir:{tmp_path / 'written'}").eval()
-    seen = theirs(input_ids=token_ids(), pixel_values=normalised(model, pixels()))
-    assert off(other.encode_image(normalised(model, pixels()), normalize=True), seen.image_embeds) < PARITY
-    assert off(other.encode_text(token_ids(), normalize=True), seen.text_embeds) < PARITY
-
-
 # ---- bad input -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("layout", ["transformers", "open_clip"])
-def test_one_message_names_missing_surplus_and_wrong_shaped_weights(tmp_path: Path, layout: Layout) -> None:
+def test_one_message_names_missing_surplus_and_wrong_shaped_weights(tmp_path: Path) -> None:
     folder = tmp_path / "given"
-    if layout == "transformers":
-        made.hf_clip(folder)
-        file, lost, changed = folder / "model.safetensors", "visual_projection.weight", "logit_scale"
-    else:
-        made.open_clip_clip(folder)
-        file, lost, changed = folder / "open_clip_model.safetensors", "visual.proj", "visual.conv1.weight"
+    made.hf_clip(folder)
+    file, lost, changed = folder / "model.safetensors", "visual_projection.weight", "logit_scale"
     weights = load_file(file)
     del weights[lost]
     weights["visual.head.weight"] = torch.zeros(2)
@@ -177,43 +126,31 @@ def test_one_message_names_missing_surplus_and_wrong_shaped_weights(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("file", "change", "said"),
+    ("change", "said"),
     [
-        ("config.json", {"model_type": "blip"}, "'blip' is not one of clip, siglip"),
-        ("config.json", {"text_config": None}, "cannot be read"),
-        ("config.json", {"vision_config": {"hidden_size": "wide"}}, "width: "),
-        ("config.json", {"vision_config": {"hidden_act": "relu"}}, "'relu' is not one of quick_gelu"),
-        ("open_clip_config.json", {"model_cfg": {"embed_dim": 4}}, "vision_cfg"),
-        (
-            "open_clip_config.json",
-            {"model_cfg": {"embed_dim": 4, "vision_cfg": {"attentional_pool": True}, "text_cfg": {}}},
-            "vision_cfg: attentional_pool: only plain CLIP",
-        ),
-        (
-            "open_clip_config.json",
-            {"model_cfg": {"embed_dim": 4, "vision_cfg": {"timm_model_name": "convnext_base"}, "text_cfg": {}}},
-            "only CLIP's text tower",
-        ),
+        ({"model_type": "blip"}, "'blip' is not one of clip, siglip"),
+        ({"text_config": None}, "cannot be read"),
+        ({"vision_config": {"hidden_size": "wide"}}, "width: "),
+        ({"vision_config": {"hidden_act": "relu"}}, "'relu' is not one of quick_gelu"),
     ],
 )
-def test_a_configuration_that_is_not_understood_is_named(
-    tmp_path: Path, file: str, change: dict[str, Any], said: str
-) -> None:
-    document = {"model_type": "clip", "projection_dim": 8} if file == "config.json" else {}
-    (tmp_path / file).write_text(json.dumps({**document, **change}))
+def test_a_configuration_that_is_not_understood_is_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    document = {"model_type": "clip", "projection_dim": 8}
+    (tmp_path / "config.json").write_text(json.dumps({**document, **change}))
 
-    with pytest.raises(UserError, match=f"{file}: .*{said}"):
+    with pytest.raises(UserError, match=f"config.json: .*{said}"):
         read_towers(tmp_path)
 
 
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds neither config"):
+    with pytest.raises(UserError, match=r"holds no config\.json"):
         read_towers(tmp_path)
 
 
-def test_towers_that_a_layout_has_no_model_for(tmp_path: Path) -> None:
+def test_towers_that_transformers_has_no_model_for(tmp_path: Path) -> None:
     made.hf_siglip(tmp_path / "given")
     model = ours(tmp_path / "given")
+    alone = TowersShape(image=model.shape.image)
 
-    with pytest.raises(UserError, match="open_clip's source of SigLIP, has none"):
-        write_towers(model.shape, model.state_dict(), tmp_path, "open_clip")
+    with pytest.raises(UserError, match="an image tower of siglip alone: transformers has no such model"):
+        write_towers(alone, model.state_dict(), tmp_path)

@@ -46,6 +46,13 @@ class Delivered:
         return ExitCode.INCOMPLETE if self.n_missing or self.shortfall else ExitCode.OK
 
     @property
+    def why_not_whole(self) -> str:
+        """Why the exit code is not 0, in one line; "" if it is."""
+        if self.n_internal:
+            return f"an error of this program keeps out {self.n_internal}"
+        return f"missing: {self.n_missing}" if self.n_missing else self.shortfall
+
+    @property
     def shortfall(self) -> str:
         """What is far short of what was asked, in one line; "" if it is not."""
         asked, kept, unit = self.balance.total_asked, self.balance.total_kept, self.balance.unit

@@ -68,7 +68,9 @@ def run_pipeline(config: RunConfig, *, redo: str = "", mix: bool = False, stop: 
     with opened as session, log_pauses_of(session.run().polite, session.desk.requests):
         is_here = config.engine.executor == "local"
         made = recipe(session.run()) if is_here else plan_beside(session, recipe)
-        return Delivered(made.manifest, made.balance, tuple(session.results), made.accounts)
+        delivered = Delivered(made.manifest, made.balance, tuple(session.results), made.accounts)
+        session.desk.ends_with = delivered.exit_code, delivered.why_not_whole
+        return delivered
 
 
 @dataclass(frozen=True, slots=True)

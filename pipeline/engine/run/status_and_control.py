@@ -60,6 +60,8 @@ class Desk:
         self._left_s: float | None = None
         self._progress: RunProgress | None = None
         self.rejects_in_force: dict[str, dict[str, int]] = {}
+        self.ends_with: tuple[int, str] = (ExitCode.OK, "")
+        """How a run that reaches its end has ended: its exit code, and why it is not 0."""
         self.stop = stop or StopRequest()
         self._store = store
         self._over: dict[str, StageStatus] = {}
@@ -189,7 +191,8 @@ class Desk:
         if isinstance(error, LockLost):
             return
         with suppress(*storage_errors()):  # a failure to write must not hide the error that ended the run
-            self._write("ended", str(error or ""), _exit_code(error))
+            code, detail = (_exit_code(error), str(error)) if error else self.ends_with
+            self._write("ended", detail, code)
 
     def _state(self) -> State:
         return "draining" if self.stop.is_due else "running"
@@ -220,9 +223,7 @@ class Desk:
         self._tell_run(status)
 
 
-def _exit_code(error: BaseException | None) -> int:
-    if error is None:
-        return ExitCode.OK
+def _exit_code(error: BaseException) -> int:
     if isinstance(error, UserError):
         return error.exit_code
     return ExitCode.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ExitCode.INTERNAL

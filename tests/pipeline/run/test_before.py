@@ -173,3 +173,6 @@ def test_a_complete_run_is_taken_up_without_a_site(tmp_path: Path, failing_site:
 
     before.refuse_what_is_missing(config, store, StopRequest())
     assert "this one may have nothing to ask" in caplog.text
+    store.write("status.json", RunStatus(state="ended", exit_code=ExitCode.INCOMPLETE).model_dump_json().encode())
+    with pytest.raises(UserError, match="no answer at all"):
+        before.refuse_what_is_missing(config, store, StopRequest())

@@ -10,6 +10,8 @@ import pytest
 from manifests.exits import ExitCode
 from pipeline.crawl.plan import Wanted
 from pipeline.engine.run.lines import Line
+from pipeline.engine.run.status_files import read_run_status
+from pipeline.engine.store.store import Store
 from pipeline.run import road
 from pipeline.run.batches import Gathered
 from pipeline.run.session import Run
@@ -42,3 +44,6 @@ def test_shards_hold_what_is_selected_after_a_further_crawl_that_brought_nothing
     n_in_shards = delivered.manifest.head["totals"]["samples"]
     assert sum(len(clips) for clips in selected) == n_in_shards == delivered.balance.clips_kept == N_FILMS
     assert delivered.exit_code == ExitCode.INCOMPLETE, "far fewer than was asked"
+    status = read_run_status(Store(str(tmp_path)))
+    assert status is not None and status.exit_code == ExitCode.INCOMPLETE
+    assert status.detail.startswith("far short of what was asked"), "the status ends as the command does"

@@ -4,7 +4,6 @@ A run is defined by this file, a seed and a manifest; the same three give the sa
 (workers, device, logging) may change when a run is resumed; a changed *identity* key is refused.
 """
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -102,7 +101,6 @@ class TrainConfig(Sections):
         kind.refuse(model, weights)
         has_towers, answers = "contrastive" in kind.objectives, "answers" in weights
         self._asks_possible(answers and has_towers, has_towers and not answers)
-        self._groups_exist(kind.groups)
         self.plugins.clear()
         self.plugins.update(self._plugins())
         if "contrastive" in weights and loop.batch < 2:
@@ -138,16 +136,3 @@ class TrainConfig(Sections):
         chosen = {("models", self.model.kind): MODELS, ("views", self.data.view): VIEWS}
         brought = {name: package_of(group, name) for (group, name), ours in chosen.items() if name not in ours}
         return {**brought, **type(self.objective).packages}
-
-    def _groups_exist(self, groups: tuple[str, ...]) -> None:
-        optim = self.optim
-        named: dict[str, Mapping[str, Any]] = {
-            "lr_scale": optim.lr_scale,
-            "weight_decay_scale": optim.weight_decay_scale,
-        }
-        for key, by_group in named.items():
-            patterns = {name for name in by_group if "*" in name}
-            for name in by_group.keys() - set(groups) - patterns:
-                near = difflib.get_close_matches(name, groups, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"the model has {', '.join(groups)}"
-                raise ValueError(f"optim.{key}.{name}: no such group; {hint}")

@@ -130,8 +130,7 @@ class OptimConfig(Section):
     lr: float = identity(5e-5, gt=0, doc="peak learning rate")
     lr_scale: dict[str, float] = identity(
         dict,
-        doc="factor on lr by group of the model (HD-VILA: cnn, timesformer, transformer) or pattern of names "
-        "(transformer.bert.*); the product of all that match; 1 if not named",
+        doc="factor on lr by pattern of parameters' names (transformer.bert.*); the product of all that match",
     )
     weight_decay: float = identity(1e-3, ge=0, doc="decoupled weight decay")
     weight_decay_scale: dict[str, float] = identity(dict, doc="factor on weight_decay, as lr_scale")

@@ -57,7 +57,10 @@ def test_a_teacher_of_another_data_set_is_refused(here: Path) -> None:
 
 def test_a_model_goes_on_with_other_clips_in_its_last_blocks_alone(here: Path) -> None:
     still = ("cnn", "timesformer.blocks.0.")
-    keys = ["optim.lr_scale={cnn: 0, 'timesformer.blocks.0.*': 0}", f"data.manifest={here}/new/manifest.json"]
+    keys = [
+        "optim.lr_scale={'cnn*': 0, 'grid_encoder*': 0, 'timesformer.blocks.0.*': 0}",
+        f"data.manifest={here}/new/manifest.json",
+    ]
 
     fit(here, "adapted", *keys, f"model.model_weights={here}/trained")
     run("export", here / "adapted", here / "of-adapted")

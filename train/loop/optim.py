@@ -1,16 +1,13 @@
-"""AdamW by the model's groups, and learning-rate schedules.
+"""AdamW with rates and weight decay by patterns of parameters' names, and learning-rate schedules.
 
-A model assigns each parameter to a group by its name (HD-VILA: `cnn`, both trunks and the 1x1 necks; `timesformer`;
-`transformer`, text, multimodal layers, projections, temperature); each group has its own learning rate and weight
-decay, and so has what a pattern of names matches. Not decayed are biases, embeddings (tables and learned positions)
-and, unless `decay_norms`, every norm's gain. HD-VILA's official code does decay batch norms and the space-time
-Transformer's norms; `decay_norms: true` does the same. Parameters that aren't trainable are in no group: they are
-neither updated nor decayed.
+Not decayed are biases, embeddings (tables and learned positions) and, unless `decay_norms`, every norm's gain.
+HD-VILA's official code does decay batch norms and the space-time Transformer's norms; so does `decay_norms: true`.
+Parameters that aren't trainable are in no group: they are neither updated nor decayed.
 """
 
 import difflib
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -29,43 +26,38 @@ def clean_name(name: str) -> str:
 
 
 def parameter_groups(model: nn.Module, config: OptimConfig) -> list[dict[str, Any]]:
-    """For each group of the model one for the optimiser, or several where rates or weight decay differ inside it.
+    """The groups for the optimiser: the trained parameters of each `peak_lr` and `weight_decay`.
 
-    Each has `peak_lr` and `name`. UserError for a pattern of names that no trained parameter matches.
+    UserError for a pattern of names that no trained parameter matches.
     """
     inner = unwrap(model)
     trained = {clean_name(raw): p for raw, p in model.named_parameters() if p.requires_grad}
-    _refuse_unmatched(config, trained, inner.groups)
-    groups: dict[tuple[str, bool, float, float], list[nn.Parameter]] = {}
+    _refuse_unmatched(config, trained)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in trained.items():
-        group = inner.group_of(name)
         decayed = inner.is_decayed(name, parameter, decay_norms=config.decay_norms)
-        rate = _factor(config.lr_scale, group, name)
-        decay = _factor(config.weight_decay_scale, group, name) if decayed else 0.0
-        groups.setdefault((group, decayed, rate, decay), []).append(parameter)
-    order = {name: at for at, name in enumerate(inner.groups)}
+        decay = _factor(config.weight_decay_scale, name) if decayed else 0.0
+        groups.setdefault((_factor(config.lr_scale, name), decay), []).append(parameter)
     return [
-        {
-            "params": groups[group, decayed, rate, decay],
-            "name": f"{group}{'' if decayed else ' (no decay)'}",
-            "peak_lr": config.lr * rate,
-            "weight_decay": config.weight_decay * decay,
-        }
-        for group, decayed, rate, decay in sorted(groups, key=lambda key: (order[key[0]], not key[1], *key[2:]))
+        {"params": groups[rate, decay], "peak_lr": config.lr * rate, "weight_decay": config.weight_decay * decay}
+        for rate, decay in sorted(groups)
     ]
 
 
-def _factor(scale: Mapping[str, float], group: str, name: str) -> float:
-    """The product of the factors of a parameter's group and of all patterns that its name matches."""
-    return math.prod(factor for key, factor in scale.items() if key == group or fnmatchcase(name, key))
+def _factor(scale: Mapping[str, float], name: str) -> float:
+    """The product of the factors of all patterns that a parameter's name matches."""
+    return math.prod(factor for pattern, factor in scale.items() if fnmatchcase(name, pattern))
 
 
-def _refuse_unmatched(config: OptimConfig, trained: Collection[str], groups: Sequence[str]) -> None:
+def _refuse_unmatched(config: OptimConfig, trained: Collection[str]) -> None:
     for setting in ("lr_scale", "weight_decay_scale"):
-        for pattern in getattr(config, setting).keys() - set(groups):
+        for pattern in getattr(config, setting):
             if not any(fnmatchcase(name, pattern) for name in trained):
                 near = difflib.get_close_matches(pattern, trained, n=1, cutoff=0.0)
-                raise UserError(f"optim.{setting}.{pattern}: matches no trained parameter; one is {', '.join(near)}")
+                raise UserError(
+                    f"optim.{setting}.{pattern}: matches no trained parameter; one is {', '.join(near)}, which "
+                    f"{near[0].partition('.')[0]}.* matches"
+                )
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:

@@ -40,8 +40,6 @@ class ModelSection(Section):
 class Model(nn.Module):
     """A network, with what the trainer needs to know about it."""
 
-    groups: ClassVar[tuple[str, ...]] = ("model",)
-    """Names of its parameter groups: keys of `optim.lr_scale` and `weight_decay_scale`."""
     blocks: ClassVar[tuple[type[nn.Module], ...]] = ()
     """Classes of repeated modules: FSDP2 shards them in units, and each is compiled separately."""
     methods: ClassVar[tuple[str, ...]] = ()
@@ -67,10 +65,6 @@ class Model(nn.Module):
         the first ones of a pass without it, so that its random state can be replayed.
         """
         raise NotImplementedError
-
-    def group_of(self, name: str) -> str:
-        """The group of the parameter of this name."""
-        return self.groups[0]
 
     def is_decayed(self, name: str, parameter: Tensor, *, decay_norms: bool) -> bool:
         """Whether weight decay applies: not to biases, embeddings and (unless `decay_norms`) the gains of norms."""

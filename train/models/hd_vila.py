@@ -92,7 +92,6 @@ class Answered(NamedTuple):
 class HDVila(Towers, Model):
     """The whole model: the video encoder's modules at the top level, the language side under `transformer`."""
 
-    groups: ClassVar[tuple[str, ...]] = ("cnn", "timesformer", "transformer")
     blocks = (Block, Layer, Bottleneck)
     towers_class: ClassVar[type[nn.Module] | None] = Towers
     methods = ("embed", "embed_video", "embed_text", "visual_input", "answer")
@@ -182,12 +181,6 @@ class HDVila(Towers, Model):
         with self._stage1():
             of_pair = self.transformer.bert.read_text(ids, mask)
         return torch.where(batch.itm_labels.bool()[:, None, None], hidden, of_pair), mask
-
-    def group_of(self, name: str) -> str:
-        """cnn: both trunks and the 1x1 necks; transformer: text, multimodal layers, projections, temperature."""
-        if name.startswith("timesformer"):
-            return "timesformer"
-        return "cnn" if name.startswith(("cnn", "grid_encoder")) else "transformer"
 
     def is_decayed(self, name: str, parameter: Tensor, *, decay_norms: bool) -> bool:
         """As in `Model`, and never for the temperature."""

@@ -183,6 +183,5 @@ KIND = ModelKind(
     build=lambda config, seed: build_model(config, seed=seed),
     view="hybrid",
     objectives=(*ALL_OBJECTIVES, "answers", "distill"),
-    groups=HDVila.groups,
     refuse=refuse,
 )

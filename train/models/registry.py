@@ -4,7 +4,7 @@
 
 - a section: a subclass of `ModelSection` (base.py) whose `kind` is `Literal["NAME"]` with that default;
 - a network: a subclass of `Model` (base.py) whose `forward(batch, only=())` reads rows by name and returns a named
-  tuple; its class attributes name parameter groups, blocks to shard and its two towers, if it has any;
+  tuple; its class attributes name blocks to shard and its two towers, if it has any;
 - `build(config, seed)`: the network with its initial weights, the same for the same seed;
 - `refuse(config, weights)`: raises a ValueError, for the author of a YAML, if it cannot serve the section `objective`.
 
@@ -64,8 +64,6 @@ class ModelKind:
     """Its default view of a sample: a name in train/data/registry.py."""
     objectives: tuple[str, ...]
     """Names of the objectives that it can be trained with."""
-    groups: tuple[str, ...]
-    """Its parameter groups, the same as `Model.groups`."""
     refuse: Callable[[Any, Mapping[str, float]], None] = refuse_nothing
     """(section, {objective: weight} of active ones): raises ValueError for what doesn't go together."""
 

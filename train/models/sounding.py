@@ -71,7 +71,6 @@ class SoundTower(nn.Module):
 class Sounding(HDVila):
     """HD-VILA's modules, and `sound`."""
 
-    groups = (*HDVila.groups, "sound")
     towers_class = None
     config: SoundingConfig
 
@@ -90,15 +89,10 @@ class Sounding(HDVila):
         both = F.normalize(seen.video + weight[:, None] * heard, dim=1)
         return SoundFeatures(both, seen.text, seen.logit_scale, seen.logit_bias, seen.video, heard)
 
-    def group_of(self, name: str) -> str:
-        """As HD-VILA's, and `sound`."""
-        return "sound" if name.startswith("sound.") else super().group_of(name)
-
 
 KIND = ModelKind(
     section=SoundingConfig,
     build=lambda config, seed: build_model(config, seed=seed, network=Sounding),
     view="hybrid",
     objectives=("contrastive", "sound"),
-    groups=Sounding.groups,
 )

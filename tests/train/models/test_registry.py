@@ -45,8 +45,6 @@ class Colours(NamedTuple):
 
 
 class Toy(Model):
-    groups = ("words", "colours")
-
     def __init__(self, config: ToySection) -> None:
         super().__init__()
         self.config = config
@@ -57,9 +55,6 @@ class Toy(Model):
 
     def forward(self, batch: Any, only: Any = ()) -> Colours:
         return Colours(batch.mean_colour.float() / 255, self.colours(self.words(batch.input_ids)))
-
-    def group_of(self, name: str) -> str:
-        return name.partition(".")[0]
 
     def after_step(self) -> None:
         self.n_steps += 1
@@ -101,7 +96,6 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> None:
         build=lambda config, seed: (torch.manual_seed(seed), Toy(config).train())[1],
         view="mean_colour",
         objectives=("colour",),
-        groups=Toy.groups,
     )
     module.__dict__["make_view"] = lambda name, config: MeanColour()
     monkeypatch.setitem(sys.modules, "toys", module)
@@ -163,5 +157,3 @@ def test_the_yaml_knows_a_newcomers_keys_and_names_the_nearest(toys: None) -> No
 def test_a_model_is_not_asked_for_what_it_cannot_give(toys: None) -> None:
     with pytest.raises(ConfigError, match=r"objective\.contrastive: model\.kind toy has colour"):
         parse_config(TrainConfig, tree_of("m", "o", objective={"contrastive": 1.0, "colour": 1.0}), source="test")
-    with pytest.raises(ConfigError, match=r"optim\.lr_scale\.word: no such group; did you mean words\?"):
-        parse_config(TrainConfig, tree_of("m", "o", optim={"lr_scale": {"word": 2.0}}), source="test")

@@ -70,6 +70,5 @@ KIND = ModelKind(
     build=build_kind,
     view="picture",
     objectives=("mlm", "itm", "mvm", "answers"),
-    groups=Soho.groups,
     refuse=refuse,
 )

@@ -59,15 +59,10 @@ class MatchHead(nn.Module):
 
 
 class _OnTrunk(Model):
-    """What both models share about their trunk: its own parameter group, and frozen stages."""
+    """What both models share about their trunk: frozen stages."""
 
-    groups = ("trunk", "rest")
     blocks = (Block, Layer)
     backbone: Trunk
-
-    def group_of(self, name: str) -> str:
-        """`trunk` or `rest`."""
-        return "trunk" if name.startswith("backbone.") else "rest"
 
     def mark_trainable(self, objectives: Collection[str], view: str, outputs: Collection[str]) -> None:
         """Makes everything trainable but the frozen stages."""

@@ -50,6 +50,5 @@ KIND = ModelKind(
     build=lambda config, seed: build_visual_parsing(config, seed=seed),
     view="picture",
     objectives=("mlm", "itm", "mfr", "answers"),
-    groups=VisualParsing.groups,
     refuse=refuse_answers,
 )

@@ -79,7 +79,6 @@ class Heads(nn.Module):
 class VisualParsing(Model):
     """The pre-training model."""
 
-    groups = ("parser", "rest")
     blocks = (SwinTransformerBlock, Layer)
     methods = ("visual_input", "match")
     can_match = True
@@ -150,10 +149,6 @@ class VisualParsing(Model):
     def readings(self) -> dict[str, Tensor | float]:
         """The variance of the regression targets over tokens: 0 would be a collapse."""
         return {"mfr_target_variance": self.target_variance}
-
-    def group_of(self, name: str) -> str:
-        """`parser` or `rest`; the parser is separate because it may come from other weights."""
-        return "parser" if name.startswith("parser.") else "rest"
 
     def is_decayed(self, name: str, parameter: Tensor, *, decay_norms: bool) -> bool:
         """As in `Model`, and never for the parser's tables of relative positions."""

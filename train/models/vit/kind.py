@@ -96,6 +96,4 @@ def _fill_model(model: Vit, path: Path) -> None:
     model.weight_sources["model"] = f"{path}, {copy_keys(model, weights, set(own), str(path))} tensors"
 
 
-KIND = ModelKind(
-    section=VitConfig, build=build_vit, view="hybrid", objectives=("contrastive", "distill"), groups=Vit.groups
-)
+KIND = ModelKind(section=VitConfig, build=build_vit, view="hybrid", objectives=("contrastive", "distill"))

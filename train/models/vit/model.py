@@ -51,7 +51,6 @@ class Time(nn.Module):
 class Vit(Towers, Model):
     """Two towers, and attention in time over the image tower's patches."""
 
-    groups = ("image", "text", "time", "top")
     blocks = (Block, TimeBlock)
     methods = ("embed_video", "embed_text")
     towers = ("video", "text")
@@ -96,11 +95,6 @@ class Vit(Towers, Model):
 
     def _video(self, pooled: Tensor, n_segments: int) -> Tensor:
         return self.project_image(pooled.unflatten(0, (-1, n_segments)).mean(1))
-
-    def group_of(self, name: str) -> str:
-        """image, text: the towers; time: attention in time; top: projections and temperature."""
-        part = name.partition(".")[0]
-        return part if part in self.groups else "top"
 
     def is_decayed(self, name: str, parameter: Tensor, *, decay_norms: bool) -> bool:
         """As in `Model`, and never for the temperature."""

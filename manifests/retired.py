@@ -45,6 +45,16 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
     {
         "crawl.opt_out_alike": "name an altered copy by its own id: tombstones keep ids, addresses, hashes of files",
         "shards.card.creator": "say it in shards.card.citation or shards.card.description",
+        "crawl.identities.impersonate": "ydl_opts: {impersonate: chrome} of the identity",
+        "crawl.identities.headers": "ydl_opts: {http_headers: {…}} of the identity",
+        "crawl.identities.source_address": "ydl_opts: {source_address: …} of the identity",
+        "crawl.identities.po_tokens": "ydl_opts: {extractor_args: {youtube: {po_token: […]}}} of the identity",
+        "crawl.identities.visitor_data": "ydl_opts: {extractor_args: {youtube: {visitor_data: […]}}} of the identity",
+        "crawl.impersonate": "crawl.ydl_opts: {impersonate: chrome}",
+        "crawl.player_clients": "crawl.ydl_opts: {extractor_args: {youtube: {player_client: […]}}}",
+        "crawl.extractor_args": "crawl.ydl_opts: {extractor_args: {…}}",
+        "crawl.pot_provider": "a plugin asks http://127.0.0.1:4416 by itself; for another address give crawl.ydl_opts: "
+        "{extractor_args: {youtubepot-bgutilhttp: {base_url: […]}}} and --trust-ydl-opts",
         "crawl.politeness.most_requests_per_minute": "give each identity its share (identity_requests_per_minute)",
         "optim.ema_decay": "a schedule that ends at a rate of zero (optim.schedule: linear, cosine)",
         "optim.layer_decay": "optim.lr_scale takes a factor by pattern of names",

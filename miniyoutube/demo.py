@@ -120,7 +120,7 @@ def some_of(catalogue: Catalogue, n_videos: int) -> Catalogue:
 
 def pointed_at(site: MiniYouTube, config: RunConfig) -> RunConfig:
     """Points yt-dlp at a mini-YouTube: as its proxy, without checking the certificate."""
-    options = config.crawl.ydl_opts.get_secret_value() | {"nocheckcertificate": True, "cachedir": False}
+    options = config.crawl.ydl_opts.get_secret_value() | {"nocheckcertificate": True}
     proxy = SecretStr(site.proxy_url)
     identities = tuple(identity.model_copy(update={"proxy": proxy}) for identity in config.crawl.pool())
     crawl = config.crawl.model_copy(update={"identities": identities, "ydl_opts": Secret(options)})

@@ -15,9 +15,18 @@ from manifests.settings import Section, identity, operational
 from manifests.stages import TABLE
 from pipeline.config.data_api import DataApiConfig
 from pipeline.config.sources import ListsConfig
-from pipeline.config.ydl_opts import check_args, check_options, check_provider, is_trusted
+from pipeline.config.ydl_opts import check_options, is_trusted
 
 OUR_SOURCES = frozenset(source for stage in TABLE for source in stage.sources)
+
+
+def _allowed(options: Secret[dict[str, Any]], info: ValidationInfo) -> Secret[dict[str, Any]]:
+    check_options(options.get_secret_value(), trusted=is_trusted(info))
+    return options
+
+
+YdlOpts = Annotated[Secret[dict[str, Any]], AfterValidator(_allowed)]
+"""yt-dlp's options by name, of which a configuration may set some (pipeline.config.ydl_opts)."""
 
 
 def _source(name: str) -> str:
@@ -83,13 +92,11 @@ class IdentityConfig(Section):
     videos_per_hour: float = operational(
         150.0, gt=0, doc="videos an hour; the site cuts a guest session off at about 300, an account at about 2000"
     )
-    source_address: str = operational("", doc="local address to send requests from; empty: the system's choice")
-    headers: Secret[dict[str, str]] = operational(Secret({}), doc="further HTTP headers for every request")
-    impersonate: str = operational(
-        "", doc="browser to impersonate, such as chrome or safari; needs pip install 'hdvila[impersonate]'"
+    ydl_opts: YdlOpts = operational(
+        Secret({}),
+        doc="yt-dlp's options for this identity alone, over those of crawl.ydl_opts: impersonate, source_address, "
+        "http_headers, extractor_args: {youtube: {po_token: […], visitor_data: […]}} …",
     )
-    po_tokens: tuple[SecretStr, ...] = operational((), doc="PO tokens as CLIENT.CONTEXT+TOKEN, such as web.gvs+…")
-    visitor_data: SecretStr = operational(SecretStr(""), doc="visitor data of the session that the PO tokens belong to")
     country: str = operational(
         "",
         pattern=r"^([A-Z]{2})?$",
@@ -194,22 +201,6 @@ class CrawlConfig(Section):
     retry_wait_s: float = operational(
         5.0, ge=0, doc="wait before the second attempt at a video, seconds; doubled for each further one"
     )
-    player_clients: tuple[str, ...] = operational(
-        (), doc="yt-dlp's players to ask as, such as [default, mweb]; none: its own choice"
-    )
-    impersonate: str = operational(
-        "", doc="browser that every identity impersonates which names none itself, such as chrome"
-    )
-    pot_provider: str = operational(
-        "",
-        doc="address of a provider of PO tokens, such as http://127.0.0.1:4416, for a plugin of yt-dlp that you "
-        "install; on this machine, or a host that the variable HDVILA_POT_HOSTS lists",
-    )
-    extractor_args: Secret[dict[str, dict[str, list[str]]]] = operational(
-        Secret({}),
-        doc="yt-dlp's extractor_args, such as {youtube: {player_client: [tv]}}, merged over the crawl's own; may "
-        "contain tokens, so never shown",
-    )
     identities: tuple[IdentityConfig, ...] = operational(
         (),
         doc="who asks: a name, videos_per_hour, and if wanted proxy, cookies and others; none: this machine's address",
@@ -225,31 +216,11 @@ class CrawlConfig(Section):
         "and each hour, is paused; empty: the first videos that the crawl keeps",
     )
     politeness: PolitenessConfig = PolitenessConfig()
-    ydl_opts: Secret[dict[str, Any]] = operational(
+    ydl_opts: YdlOpts = operational(
         Secret({}),
-        doc="further yt-dlp options by their names in the library (socket_timeout, retries …); harmless ones are "
-        "listed, any other needs --trust-ydl-opts; values are never logged",
+        doc="further yt-dlp options by their names in the library (socket_timeout, impersonate, extractor_args …); "
+        "harmless ones are listed, any other needs --trust-ydl-opts; values are never logged",
     )
-
-    @field_validator("ydl_opts")
-    @classmethod
-    def _options_are_harmless(cls, options: Secret[dict[str, Any]], info: ValidationInfo) -> Secret[dict[str, Any]]:
-        check_options(options.get_secret_value(), trusted=is_trusted(info))
-        return options
-
-    @field_validator("pot_provider")
-    @classmethod
-    def _provider_is_near(cls, address: str, info: ValidationInfo) -> str:
-        check_provider(address, trusted=is_trusted(info))
-        return address
-
-    @field_validator("extractor_args")
-    @classmethod
-    def _args_are_harmless(
-        cls, args: Secret[dict[str, dict[str, list[str]]]], info: ValidationInfo
-    ) -> Secret[dict[str, dict[str, list[str]]]]:
-        check_args(args.get_secret_value(), trusted=is_trusted(info))
-        return args
 
     @model_validator(mode="before")
     @classmethod
@@ -265,8 +236,9 @@ class CrawlConfig(Section):
     @model_validator(mode="after")
     def _certificates_are_checked(self, info: ValidationInfo) -> "CrawlConfig":
         """Raises ValueError if certificates are unchecked for a proxy elsewhere: its owner could read the cookies."""
-        unchecked = self.ydl_opts.get_secret_value().get("nocheckcertificate")
-        if unchecked and not is_trusted(info) and not all(_is_here(identity.proxy) for identity in self.pool()):
+        given = [{**self.ydl_opts.get_secret_value(), **one.ydl_opts.get_secret_value()} for one in self.pool()]
+        unchecked = [one for one, opts in zip(self.pool(), given, strict=True) if opts.get("nocheckcertificate")]
+        if not is_trusted(info) and not all(_is_here(identity.proxy) for identity in unchecked):
             raise ValueError(
                 "ydl_opts: nocheckcertificate is for proxies on this machine (127.0.0.1); "
                 "for any other give --trust-ydl-opts on the command line, if you wrote this configuration"

@@ -31,7 +31,6 @@ from pipeline.run.site_checks import (
     Finding,
     check_canary,
     check_data_api,
-    check_pot_provider,
     check_site,
     why_of,
 )
@@ -70,8 +69,6 @@ def examine(config: RunConfig, *, output: bool = True, online: bool = True, cana
         yield check_js_runtime()
         yield check_js_solver()
         yield check_options(config)
-        if config.crawl.pot_provider:
-            yield check_pot_provider(config, online=online)
         for identity in config.crawl.pool():
             yield check_cookies(identity)
             yield check_proxy(identity)
@@ -153,7 +150,7 @@ def check_js_runtime() -> Finding:
         infos = {name: runtime.info for name, runtime in ydl._js_runtimes.items() if runtime}
     good = [f"{name} {info.version}" for name, info in infos.items() if info and info.supported]
     old = [f"{name} {info.version}" for name, info in infos.items() if info and not info.supported]
-    cure = "pip install 'yt-dlp[deno]' brings deno; or name another in ydl_opts: {js_runtimes: {node: {}}}"
+    cure = "pip install 'yt-dlp[deno]' brings deno; or --trust-ydl-opts, and ydl_opts: {js_runtimes: {node: {}}}"
     if any(text.startswith("deno") for text in good):
         return Finding("JavaScript runtime", OK, ", ".join(good))
     if good:

@@ -1,8 +1,6 @@
 """What the doctor asks of the site and of those who help with it, and what each of its findings is."""
 
-import json
 import time
-import urllib.request
 from dataclasses import dataclass
 
 from pipeline.config import RunConfig
@@ -22,29 +20,6 @@ class Finding:
     state: str
     found: str
     cure: str = ""
-
-
-def check_pot_provider(config: RunConfig, *, online: bool) -> Finding:
-    """Checks that a plugin of yt-dlp asks the provider of PO tokens, and that the provider answers."""
-    from yt_dlp import YoutubeDL
-    from yt_dlp.extractor.youtube.pot._registry import _pot_providers
-
-    from pipeline.site.options import POT_PLUGIN
-
-    address = config.crawl.pot_provider
-    YoutubeDL({"quiet": True}).close()  # finds the plugins
-    if not any(POT_PLUGIN.endswith(f"-{name.lower()}") for name in _pot_providers.value):
-        cure = "pip install bgutil-ytdlp-pot-provider (GPL-3.0), of the provider's own version"
-        return Finding("PO tokens", FAIL, "no plugin of yt-dlp asks for them", cure)
-    if not online:
-        return Finding("PO tokens", OK, "a plugin is there")
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(f"{address.rstrip('/')}/ping", timeout=CONNECT_TIMEOUT_S) as answer:
-            version = str(json.loads(answer.read(1 << 16)).get("version", "unknown"))[:20]
-    except (OSError, ValueError, AttributeError) as error:
-        return Finding("PO tokens", FAIL, f"{address}: {_safe(config, error)}", "start the provider, or check its port")
-    return Finding("PO tokens", OK, f"{address} answers, version {version}")
 
 
 def _as_identity(what: str, config: RunConfig, identity: IdentityConfig) -> str:

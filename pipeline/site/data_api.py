@@ -22,6 +22,7 @@ from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig
 from pipeline.engine.work.unit import StopRun
 from pipeline.site.api_quota import NO_UNITS
+from pipeline.site.options import given_options
 from pipeline.site.own_hosts import hold_redirects
 from pipeline.site.redact import redact, secrets_of
 from pipeline.site.transfers import SOCKET_TIMEOUT_S
@@ -39,7 +40,7 @@ MAX_ANSWER_BYTES = 8 * 1024**2
 BLOCK_BYTES = 1 << 16
 TIME_LIMIT_S = 60.0
 """Of an answer, by the clock."""
-PASSED_ON = ("nocheckcertificate", "socket_timeout")
+PASSED_ON = ("nocheckcertificate", "socket_timeout", "source_address")
 """Options of yt-dlp that hold for the API too."""
 
 OUT_OF_UNITS = frozenset({"quotaExceeded", "dailyLimitExceeded"})
@@ -84,13 +85,11 @@ class DataApi:
     def __init__(self, config: CrawlConfig, polite: PoliteApi) -> None:
         self._config, self._polite = config, polite
         identity = config.pool()[0]
-        given = config.ydl_opts.get_secret_value()
+        given = given_options(config, identity)
         options: dict[str, Any] = {"quiet": True, "cachedir": False, "socket_timeout": SOCKET_TIMEOUT_S}
         options |= {name: given[name] for name in PASSED_ON if name in given}
         if proxy := identity.proxy.get_secret_value():
             options["proxy"] = proxy
-        if identity.source_address:
-            options["source_address"] = identity.source_address
         self._client = _Client(options)
 
     def __enter__(self) -> Self:

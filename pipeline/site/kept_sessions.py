@@ -1,6 +1,5 @@
 """The yt-dlp objects of this process: one for each identity that asks, kept from one piece of work to the next."""
 
-import difflib
 import threading
 import time
 from typing import Any
@@ -13,7 +12,7 @@ from manifests.errors import UserError
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.config.ydl_opts import HARMLESS
 from pipeline.site.failures import EXTRACTOR_BUGS
-from pipeline.site.options import options_for
+from pipeline.site.options import given_options, options_for
 from pipeline.site.redact import redact, secrets_of
 from pipeline.site.ytdlp import YT_DLP_VERSION, RecordingYoutubeDL, Session, no_token, open_site
 
@@ -32,7 +31,7 @@ def site_for(
     key = (
         threading.get_ident(),
         *(identity.name, identity.proxy.get_secret_value(), identity.cookies, clients),
-        *(repr(config.extractor_args.get_secret_value()), repr(config.ydl_opts.get_secret_value())),
+        repr(given_options(config, identity)),
     )
     site = _SITES.get(key)
     if site is None or site.is_old:
@@ -50,19 +49,17 @@ def check_identities(config: CrawlConfig) -> None:
 
     Cookie files are left to the workers, which read them. Raises UserError naming the identity and the cure.
     """
-    known = yt_dlp.parse_options([]).ydl_opts.keys() | HARMLESS.keys() | LIBRARY_OPTIONS
-    for name in config.ydl_opts.get_secret_value():
-        if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-            guess = f"; did you mean {nearest[0]}?" if nearest else ""
-            raise UserError(f"crawl.ydl_opts: yt-dlp {YT_DLP_VERSION} has no option {name}{guess}")
+    known = yt_dlp.parse_options([]).ydl_opts.keys() | HARMLESS | LIBRARY_OPTIONS
     for identity in config.pool():
+        for name in given_options(config, identity):
+            if name not in known:
+                raise UserError(f"ydl_opts of identity {identity.name}: yt-dlp {YT_DLP_VERSION} has no option {name}")
         try:
             options = options_for(config, identity.model_copy(update={"cookies": None}))
             open_site(options, Session(no_token, time.monotonic())).close()
         except (YoutubeDLError, *EXTRACTOR_BUGS) as error:
             said = redact(str(error).splitlines()[0] if str(error) else type(error).__name__, secrets_of(config))
-            cure = "pip install 'hdvila[impersonate]'" if "impersonate" in said.casefold() else "see crawl.ydl_opts"
+            cure = "pip install 'hdvila[impersonate]'" if "impersonate" in said.casefold() else "see its ydl_opts"
             raise UserError(f"identity {identity.name}: yt-dlp cannot be set up: {said}; {cure}") from None
 
 

@@ -10,24 +10,27 @@ from yt_dlp.networking.impersonate import ImpersonateTarget
 from manifests.errors import UserError
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
+from pipeline.config.ydl_opts import ARGS
 from pipeline.engine.work.unit import StopRun
 from pipeline.site.transfers import SOCKET_TIMEOUT_S
 
 NETSCAPE_FIELDS = 7
 
-POT_PLUGIN = "youtubepot-bgutilhttp"
-"""Where the common plugin for PO tokens (bgutil-ytdlp-pot-provider, GPL: the user installs it) has its settings."""
 REQUEST_RETRIES = 3
 """Of one request inside yt-dlp: its own default for an extractor. More would hide a refusal from our pauses."""
 
 
+OWN_ARGS = {
+    "youtube": {"player_client": ["default"], "skip": ["translated_subs"], "raise_incomplete_data": ["1"]},
+}
+"""The crawl's own arguments of extractors."""
+
+
 def options_for(config: CrawlConfig, identity: IdentityConfig, clients: tuple[str, ...] = ()) -> dict[str, Any]:
-    """yt-dlp's options for an identity, asking as `clients` (none: those of `crawl.extractor_args`,
-    `crawl.player_clients` or else yt-dlp's defaults).
+    """yt-dlp's options for an identity, asking as `clients` (none: those of its ydl_opts, or yt-dlp's defaults).
 
     Raises StopRun (bad_cookies) if its cookie file cannot be read, UserError for an unknown browser to impersonate.
     """
-    given = config.ydl_opts.get_secret_value()
     options: dict[str, Any] = {
         "cachedir": False,
         "noplaylist": True,
@@ -40,20 +43,34 @@ def options_for(config: CrawlConfig, identity: IdentityConfig, clients: tuple[st
         "ignoreerrors": False,
         "quiet": True,
         "noprogress": True,
-        **given,
-        "extractor_args": extractor_args(config, identity, clients),
+        **given_options(config, identity),
     }
+    options[ARGS] = _over(OWN_ARGS, options.get(ARGS, {}))
+    if clients:
+        options[ARGS]["youtube"]["player_client"] = list(clients)
     if proxy := identity.proxy.get_secret_value():
         options["proxy"] = proxy
     if identity.cookies is not None:
         options["cookiefile"] = _cookies_in_memory(identity.cookies)
-    if identity.source_address:
-        options["source_address"] = identity.source_address
-    if headers := {**given.get("http_headers", {}), **identity.headers.get_secret_value()}:
-        options["http_headers"] = headers
-    if target := identity.impersonate or config.impersonate or given.get("impersonate"):
-        options["impersonate"] = impersonation(target)
+    if "impersonate" in options:
+        options["impersonate"] = impersonation(options["impersonate"])
     return options
+
+
+def given_options(config: CrawlConfig, identity: IdentityConfig) -> dict[str, Any]:
+    """The configured options of an identity: its own over those of all, headers and arguments one by one."""
+    of_all, own = config.ydl_opts.get_secret_value(), identity.ydl_opts.get_secret_value()
+    given = {**of_all, **own}
+    if "http_headers" in given:
+        given["http_headers"] = {**of_all.get("http_headers", {}), **own.get("http_headers", {})}
+    if ARGS in given:
+        given[ARGS] = _over(of_all.get(ARGS, {}), own.get(ARGS, {}))
+    return given
+
+
+def _over(lower: Mapping[str, Mapping[str, Any]], upper: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Arguments by extractor, those of `upper` over those of `lower`."""
+    return {name: {**lower.get(name, {}), **upper.get(name, {})} for name in {**lower, **upper}}
 
 
 def impersonation(target: Any) -> Any:
@@ -66,27 +83,6 @@ def impersonation(target: Any) -> Any:
         raise UserError(
             f"impersonate: {target!r} is not a browser that yt-dlp knows; write chrome, safari, edge …"
         ) from None
-
-
-def extractor_args(
-    config: CrawlConfig, identity: IdentityConfig, clients: tuple[str, ...]
-) -> dict[str, dict[str, list[str]]]:
-    """The crawl's own extractor arguments, overridden by the configured ones, those by `clients` and the identity's."""
-    players = [*config.player_clients] or ["default"]
-    own: dict[str, dict[str, list[str]]] = {
-        "youtube": {"player_client": players, "skip": ["translated_subs"], "raise_incomplete_data": ["1"]}
-    }
-    if config.pot_provider:
-        own[POT_PLUGIN] = {"base_url": [config.pot_provider]}
-    given: Mapping[str, Mapping[str, list[str]]] = config.extractor_args.get_secret_value()
-    merged = {name: {**own.get(name, {}), **given.get(name, {})} for name in {**own, **given}}
-    if clients:
-        merged["youtube"]["player_client"] = list(clients)
-    if identity.po_tokens:
-        merged["youtube"]["po_token"] = [token.get_secret_value() for token in identity.po_tokens]
-    if visitor := identity.visitor_data.get_secret_value():
-        merged["youtube"]["visitor_data"] = [visitor]
-    return merged
 
 
 def _cookies_in_memory(path: Path) -> io.StringIO:

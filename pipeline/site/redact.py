@@ -53,9 +53,11 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     return _COOKIE_LINE.sub(r"\g<head>***", text)
 
 
-PLAIN_OPTIONS = frozenset({"source_address", "geo_bypass_country", "impersonate", "js_runtimes"})
-PLAIN_ARGS = frozenset({"player_client", "player_skip", "skip", "lang", "formats", "webpage_client", "webpage_skip"})
-"""Settings of yt-dlp whose values are ordinary words, not secrets: messages may contain them."""
+PLAIN = frozenset(
+    {"source_address", "geo_bypass_country", "impersonate", "js_runtimes", "player_client", "player_skip", "skip"}
+    | {"lang", "formats", "webpage_client", "webpage_skip"}
+)
+"""Options of yt-dlp, and arguments of extractors, whose values are ordinary words: messages may contain them."""
 
 
 def secrets_of(config: CrawlConfig) -> list[str]:
@@ -63,14 +65,9 @@ def secrets_of(config: CrawlConfig) -> list[str]:
     secrets: list[str] = [config.data_api.key]
     for identity in config.pool():
         proxy = identity.proxy.get_secret_value()
-        secrets += [proxy, *_password_of(proxy), identity.visitor_data.get_secret_value()]
-        secrets += [secret for token in identity.po_tokens for secret in _parts_of(token.get_secret_value())]
-        secrets += identity.headers.get_secret_value().values()
-    options = config.ydl_opts.get_secret_value()
-    secrets += _strings({name: value for name, value in options.items() if name not in PLAIN_OPTIONS})
-    for args in config.extractor_args.get_secret_value().values():
-        for name, value in args.items():
-            secrets += [part for text in _strings(value) for part in _parts_of(text)] if name not in PLAIN_ARGS else []
+        secrets += [proxy, *_password_of(proxy)]
+    for options in (config.ydl_opts, *(identity.ydl_opts for identity in config.pool())):
+        secrets += [part for text in _strings(options.get_secret_value()) for part in _parts_of(text)]
     return [secret for secret in secrets if secret]
 
 
@@ -91,8 +88,9 @@ def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _strings(inner)
+        for name, inner in value.items():
+            if name not in PLAIN:
+                yield from _strings(inner)
     elif isinstance(value, list | tuple | set):
         for inner in value:
             yield from _strings(inner)

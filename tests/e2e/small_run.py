@@ -43,7 +43,7 @@ def small_config(site: MiniYouTube, out: Path, *changes: str) -> RunConfig:
 def command(site: MiniYouTube, out: Path, *changes: str, videos_per_hour: int = 100_000) -> list[str]:
     """The command of the same run."""
     identity = f"{{name: demo, proxy: '{site.proxy_url}', videos_per_hour: {videos_per_hour}}}"
-    to_the_site = (f"crawl.identities=[{identity}]", "crawl.ydl_opts={nocheckcertificate: true, cachedir: false}")
+    to_the_site = (f"crawl.identities=[{identity}]", "crawl.ydl_opts={nocheckcertificate: true}")
     sets = [part for text in (f"out={out}", *SETTINGS, *to_the_site, *changes) for part in ("--set", text)]
     return [sys.executable, "-P", "-m", "pipeline", "run", str(CONFIG), *sets]
 

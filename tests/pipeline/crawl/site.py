@@ -31,12 +31,16 @@ def no_sleep(n: int) -> float:
 
 YDL_OPTS: dict[str, Any] = {
     "nocheckcertificate": True,
-    "cachedir": False,
     "retry_sleep_functions": {"http": no_sleep, "extractor": no_sleep},
     "socket_timeout": 2.0,
     **dict.fromkeys(("retries", "extractor_retries", "fragment_retries"), 1),
 }
 """yt-dlp's options for a mini-YouTube: its certificate is its own, and nothing is worth a wait."""
+
+
+def asking_as(*clients: str) -> Secret[dict[str, Any]]:
+    """These options for yt-dlp's players of these names."""
+    return Secret({**YDL_OPTS, "extractor_args": {"youtube": {"player_client": [*clients]}}})
 
 
 def hurried(**politeness: Any) -> PolitenessConfig:

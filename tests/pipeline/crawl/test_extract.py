@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import Secret, SecretStr
+from pydantic import SecretStr
 
 from manifests.reasons import Reason
 from miniyoutube.catalogue import Catalogue
@@ -30,11 +30,11 @@ from pipeline.site.politeness import Politeness
 from pipeline.site.ytdlp import Session, extract_video, no_token, open_site
 from pipeline.text.captions.markup import MAX_BYTES
 from tests.miniyoutube.catalogues import one_of_each
-from tests.pipeline.crawl.site import Road, config_for, hurried
+from tests.pipeline.crawl.site import Road, asking_as, config_for, hurried
 
 EDUCATION = 27
 ONE_LOOK = {"watch": 1, "player": 1}
-ONE_PLAYER = Secret({"youtube": {"player_client": ["visionos"]}})
+ONE_PLAYER = asking_as("visionos")
 """Without it, the number of player requests depends on whether there is a JavaScript runtime."""
 
 
@@ -101,7 +101,7 @@ def desk(*behaviours: str, identities: tuple[str, ...] = ("one",), **settings: A
 def test_each_behaviour_has_its_verdict_and_costs_no_more_requests_than_it_is_worth(
     behaviour: str, reason: Reason | None, requests: dict[str, int]
 ) -> None:
-    with desk(behaviour, extractor_args=ONE_PLAYER) as here:
+    with desk(behaviour, ydl_opts=ONE_PLAYER) as here:
         assert here.reason(behaviour) is reason
         asked = here.site.log.per_video()[here.site.catalogue.videos[1].video_id]
     assert asked == requests
@@ -110,7 +110,7 @@ def test_each_behaviour_has_its_verdict_and_costs_no_more_requests_than_it_is_wo
 @pytest.mark.parametrize("behaviour", ["live_unmarked", "post_live", "premiere"])
 def test_where_recordings_of_streams_are_taken_one_that_has_not_ended_is_looked_at_later(behaviour: str) -> None:
     allowed = LimitsConfig(min_duration_s=5, allow_live=True)
-    with desk(behaviour, limits=allowed, extractor_args=ONE_PLAYER) as here:
+    with desk(behaviour, limits=allowed, ydl_opts=ONE_PLAYER) as here:
         assert here.reason(behaviour) is Reason.UPCOMING
         assert here.site.log.per_video()[here.site.catalogue.videos[1].video_id] == ONE_LOOK
 
@@ -162,7 +162,7 @@ def test_the_words_are_in_the_language_of_the_original_sound(
 
 def test_yt_dlps_sentence_on_po_tokens_pauses_nobody_and_hides_no_verdict() -> None:
     """A client whose formats need a token, before others: a warning that speaks of a 403, and all answers 200."""
-    with desk("only_480p", extractor_args=Secret({"youtube": {"player_client": ["mweb", "default"]}})) as here:
+    with desk("only_480p", ydl_opts=asking_as("mweb", "default")) as here:
         config = here.config
         session = Session(no_token, time.monotonic() + 30)
         with open_site(options_for(config, config.pool()[0]), session) as ydl:
@@ -175,7 +175,7 @@ def test_yt_dlps_sentence_on_po_tokens_pauses_nobody_and_hides_no_verdict() -> N
 
 
 def test_a_missing_side_page_is_no_verdict() -> None:
-    with desk("private", extractor_args=Secret({"youtube": {"player_client": ["tv"]}})) as here:
+    with desk("private", ydl_opts=asking_as("tv")) as here:
         here.site.misbehave(Fault("home", "status", status=404), Fault("embed", "status", status=404))
         assert here.reason("private") is Reason.PRIVATE
         assert 404 in {request.status for request in here.site.log}
@@ -351,7 +351,7 @@ def test_cookies_that_log_in_are_used(tmp_path: Path) -> None:
     cookies.write_text(LOGIN)
     with MiniYouTube(one_of_each(("kids",)), draw="lazily") as site:
         config = with_account(config_for(site, identities=("account",)), "account", cookies)
-        here = Desk(site, config.model_copy(update={"extractor_args": Secret({"youtube": {"player_client": ["tv"]}})}))
+        here = Desk(site, config.model_copy(update={"ydl_opts": asking_as("tv")}))
         assert here.reason("good") is None
         assert here.paused() == []
         site.misbehave(Fault("watch", "rotated"))

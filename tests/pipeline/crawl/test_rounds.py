@@ -481,7 +481,8 @@ def test_no_secret_reaches_the_output_or_the_log(tmp_path: Path, caplog: pytest.
     with MiniYouTube(one_of_each(names), draw="lazily") as site:
         plain = config_for(site)
         proxy = SecretStr(site.proxy_url.replace("http://", f"http://{PLANTED}-2:{PLANTED}-3@"))
-        who = plain.pool()[0].model_copy(update={"cookies": cookies, "proxy": proxy})
+        own = Secret({"extractor_args": {"youtube": {"po_token": [f"web.gvs+{PLANTED}-5"]}}})
+        who = plain.pool()[0].model_copy(update={"cookies": cookies, "proxy": proxy, "ydl_opts": own})
         options = {**plain.ydl_opts.get_secret_value(), "http_headers": {"X-Token": f"{PLANTED}-4"}}
         config = plain.model_copy(update={"identities": (who,), "ydl_opts": Secret(options)})
         road = Road.at(tmp_path / "out", config).crawl({EDUCATION: 100.0})

@@ -14,12 +14,12 @@ from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.config.ydl_opts import TRUST
 from pipeline.engine.work.unit import StopRun
 from pipeline.site.kept_sessions import check_identities
-from pipeline.site.options import impersonation, options_for
+from pipeline.site.options import OWN_ARGS, impersonation, options_for
 
 
 def test_the_wanted_client_and_harmless_options_pass_through() -> None:
     args = {"youtube": {"lang": ["en"], "player_client": ["tv"]}, "youtubetab": {"skip": ["webpage"]}}
-    config = CrawlConfig(extractor_args=Secret(args), ydl_opts=Secret({"ratelimit": 5, "retries": 9}))
+    config = CrawlConfig(ydl_opts=Secret({"extractor_args": args, "ratelimit": 5, "retries": 9}))
     options = options_for(config, config.pool()[0])
     assert options["extractor_args"]["youtube"]["player_client"] == ["tv"]
     assert options["extractor_args"]["youtube"]["lang"] == ["en"]
@@ -28,21 +28,23 @@ def test_the_wanted_client_and_harmless_options_pass_through() -> None:
     assert options_for(config, config.pool()[0], ("web",))["extractor_args"]["youtube"]["player_client"] == ["web"]
 
 
-def test_an_identity_carries_its_own_address_headers_and_tokens() -> None:
-    who = IdentityConfig(
-        name="one",
-        source_address="192.0.2.7",
-        headers=Secret({"X-B": "2"}),
-        po_tokens=(SecretStr("web.gvs+TOKEN"),),
-        visitor_data=SecretStr("VISITOR"),
-    )
-    config = CrawlConfig(identities=(who,), ydl_opts=Secret({"http_headers": {"X-A": "1"}}))
-    options = options_for(config, who)
-    assert options["source_address"] == "192.0.2.7"
-    assert options["http_headers"] == {"X-A": "1", "X-B": "2"}
-    assert options["extractor_args"]["youtube"]["po_token"] == ["web.gvs+TOKEN"]
-    assert options["extractor_args"]["youtube"]["visitor_data"] == ["VISITOR"]
-    assert "TOKEN" not in repr(config) + config.model_dump_json()
+def test_an_identity_has_options_of_its_own_over_those_of_all() -> None:
+    own = {"source_address": "192.0.2.7", "http_headers": {"X-B": "2"}, "impersonate": "Chrome-131"}
+    tokens = {"youtube": {"po_token": ["web.gvs+TOKEN"]}, "youtubetab": {"skip": ["webpage"]}}
+    who = IdentityConfig(name="one", ydl_opts=Secret({**own, "extractor_args": tokens}))
+    of_all = {"impersonate": "safari", "http_headers": {"X-A": "1"}, "extractor_args": {"youtube": {"lang": ["en"]}}}
+    config = CrawlConfig(identities=(who, IdentityConfig(name="two")), ydl_opts=Secret(of_all))
+    one, two = (options_for(config, identity) for identity in config.pool())
+    assert one["source_address"] == "192.0.2.7" and "source_address" not in two
+    assert one["http_headers"] == {"X-A": "1", "X-B": "2"} and two["http_headers"] == {"X-A": "1"}
+    assert (one["impersonate"], two["impersonate"]) == (impersonation("chrome-131"), impersonation("safari"))
+    assert one["extractor_args"] == {
+        "youtube": {**OWN_ARGS["youtube"], "lang": ["en"], "po_token": ["web.gvs+TOKEN"]},
+        "youtubetab": {"skip": ["webpage"]},
+    }
+    assert two["extractor_args"] == {"youtube": {**OWN_ARGS["youtube"], "lang": ["en"]}}
+    assert impersonation(one["impersonate"]) is one["impersonate"], "yt-dlp's own object, where it is trusted"
+    assert "TOKEN" not in repr(config) + config.model_dump_json() + str(config.model_dump())
 
 
 @pytest.mark.parametrize("content", [None, "", "no cookies here", "\x00\x01"])
@@ -58,20 +60,20 @@ def test_a_file_that_is_no_cookie_file_stops_the_run(tmp_path: Path, content: st
 
 @pytest.mark.skipif(importlib.util.find_spec("curl_cffi") is not None, reason="curl_cffi is installed")
 def test_a_browser_that_cannot_be_imitated_here_is_said_before_the_run_with_the_cure() -> None:
-    who = IdentityConfig(name="office", impersonate="chrome")
+    who = IdentityConfig(name="office", ydl_opts=Secret({"impersonate": "chrome"}))
     with pytest.raises(UserError, match=r"identity office: .*hdvila\[impersonate\]"):
         check_identities(CrawlConfig(identities=(who,)))
 
 
 def test_an_unknown_browser_is_named() -> None:
     with pytest.raises(UserError, match="not a browser"):
-        options_for(CrawlConfig(), IdentityConfig(name="one", impersonate="a:b:c:d"))
+        options_for(CrawlConfig(ydl_opts=Secret({"impersonate": "a:b:c:d"})), IdentityConfig(name="one"))
 
 
 def test_an_option_that_yt_dlp_does_not_have_is_refused_also_where_it_is_trusted() -> None:
     tree: dict[str, Any] = {"ydl_opts": {"usenetrk": True}}
     config = parse_config(CrawlConfig, tree, source="test", context={TRUST: True})
-    with pytest.raises(UserError, match=r"no option usenetrk; did you mean usenetrc\?"):
+    with pytest.raises(UserError, match=r"identity default: yt-dlp .* has no option usenetrk"):
         check_identities(config)
 
 
@@ -94,17 +96,11 @@ def test_yt_dlp_tries_again_less_often_than_by_itself_and_asks_as_its_own_client
     }
 
 
-def test_an_identity_has_a_proxy_cookies_and_a_browser_to_look_like(tmp_path: Path) -> None:
+def test_an_identity_has_a_proxy_and_cookies(tmp_path: Path) -> None:
     cookies = tmp_path / "cookies.txt"
     cookies.write_text("# a comment\n.youtube.com\tTRUE\t/\tTRUE\t4102444800\tPREF\tx\n")
-    who = IdentityConfig(name="one", proxy=SecretStr("http://p:1"), cookies=cookies, impersonate="Chrome-131")
-    options = options_for(CrawlConfig(ydl_opts=Secret({"impersonate": "safari"})), who)
-
+    options = options_for(CrawlConfig(), IdentityConfig(name="one", proxy=SecretStr("http://p:1"), cookies=cookies))
     assert (options["proxy"], options["cookiefile"].read()) == ("http://p:1", cookies.read_text())
-    assert str(options["impersonate"]) == "chrome-131"
-    plain = IdentityConfig(name="two")
-    assert str(options_for(CrawlConfig(ydl_opts=Secret({"impersonate": "safari"})), plain)["impersonate"]) == "safari"
-    assert impersonation(options["impersonate"]) is options["impersonate"], "yt-dlp's own object, where it is trusted"
 
 
 @pytest.mark.parametrize("fields", [6, 8])
@@ -113,37 +109,3 @@ def test_a_cookie_has_seven_fields(tmp_path: Path, fields: int) -> None:
     path.write_text("\t".join("x" * fields) + "\n")
     with pytest.raises(StopRun, match="holds no cookie"):
         options_for(CrawlConfig(), IdentityConfig(name="one", cookies=path))
-
-
-def test_players_browser_and_the_provider_of_tokens_are_settings_of_the_crawl() -> None:
-    who = IdentityConfig(name="one", impersonate="safari")
-    settings = {"player_clients": ["default", "mweb"], "impersonate": "chrome", "pot_provider": "http://[::1]:4416"}
-    config = CrawlConfig.model_validate({**settings, "identities": [who, {"name": "two"}]})
-    own, crawl_s = (options_for(config, identity) for identity in config.pool())
-    assert own["extractor_args"]["youtube"]["player_client"] == ["default", "mweb"]
-    assert own["extractor_args"]["youtubepot-bgutilhttp"] == {"base_url": ["http://[::1]:4416"]}
-    assert (own["impersonate"], crawl_s["impersonate"]) == (impersonation("safari"), impersonation("chrome"))
-    plain = options_for(CrawlConfig(), CrawlConfig().pool()[0])
-    assert "impersonate" not in plain and list(plain["extractor_args"]) == ["youtube"], "all is off by default"
-
-
-@pytest.mark.parametrize(
-    ("address", "is_taken"),
-    [
-        ("http://127.0.0.1:4416", True), ("http://localhost:4416", True), ("http://pot:4416", True),
-        ("http://elsewhere.example", False), ("http://127.0.0.1.example", False), ("ftp://127.0.0.1", False),
-        ("127.0.0.1:4416", False), ("http://u:p@127.0.0.1", False),
-    ],
-)  # fmt: skip
-def test_a_provider_is_on_this_machine_or_on_a_listed_host(
-    address: str, is_taken: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HDVILA_POT_HOSTS", "pot, other.example")
-    tree = {"pot_provider": address}
-    if is_taken:
-        assert parse_config(CrawlConfig, tree, source="test").pot_provider == address
-        return
-    with pytest.raises(UserError, match="pot_provider"):
-        parse_config(CrawlConfig, tree, source="test")
-    if "elsewhere" in address:
-        parse_config(CrawlConfig, tree, source="test", context={TRUST: True})

@@ -40,11 +40,9 @@ def test_no_text_keeps_a_secret(text: str, secret: str) -> None:
 )
 def test_text_without_secrets_is_left_as_it_is(text: str) -> None:
     who = IdentityConfig(name="one", proxy=SecretStr("http://u:is@h:1"))
-    options = Secret({"impersonate": "chrome", "source_address": "0.0.0.0", "retries": 3})
-    args = Secret({"youtube": {"player_client": ["default"], "lang": ["en"]}})
-    config = CrawlConfig.model_construct(
-        **{**CrawlConfig().__dict__, "identities": (who,), "ydl_opts": options, "extractor_args": args}
-    )
+    options = {"impersonate": "chrome", "source_address": "0.0.0.0", "retries": 3}
+    args = {"youtube": {"player_client": ["default"], "lang": ["en"]}}
+    config = CrawlConfig(identities=(who,), ydl_opts=Secret({**options, "extractor_args": args}))
     assert redact(text, secrets_of(config)) == text
 
 
@@ -53,10 +51,10 @@ def test_a_secret_is_hidden_by_itself_and_not_inside_a_word() -> None:
 
 
 def test_tokens_of_identities_and_arguments_are_secrets() -> None:
-    who = IdentityConfig(
-        name="one", po_tokens=(SecretStr("web.gvs+AbCdEfGh"),), headers=Secret({"X-Key": "planted-key"})
-    )
-    config = CrawlConfig(identities=(who,), extractor_args=Secret({"youtube": {"visitor_data": ["CgtVISITOR"]}}))
+    tokens = {"youtube": {"po_token": ["web.gvs+AbCdEfGh"]}}
+    own = Secret({"extractor_args": tokens, "http_headers": {"X-Key": "planted-key"}})
+    of_all = Secret({"extractor_args": {"youtube": {"visitor_data": ["CgtVISITOR"]}}})
+    config = CrawlConfig(identities=(IdentityConfig(name="one", ydl_opts=own),), ydl_opts=of_all)
     shown = redact("AbCdEfGh and planted-key and CgtVISITOR", secrets_of(config))
     assert shown == "*** and *** and ***"
 

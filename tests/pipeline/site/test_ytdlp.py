@@ -32,7 +32,7 @@ from pipeline.site.ytdlp import (
     upload_date_of,
 )
 from tests.miniyoutube.catalogues import one_of_each
-from tests.pipeline.crawl.site import YDL_OPTS, config_for
+from tests.pipeline.crawl.site import YDL_OPTS, asking_as, config_for
 
 NAMES = ("player_429_once", "watch_429_once", "kids", "captions_locked", "player_stall", "private")
 
@@ -80,8 +80,7 @@ def test_every_request_has_a_host_and_a_kind_and_loses_its_query(url: str, expec
 
 def test_after_a_429_no_further_request_leaves_though_yt_dlp_would_go_on(site: MiniYouTube) -> None:
     work = session()
-    as_one = Secret({"youtube": {"player_client": ["visionos"]}})
-    with opened(site, work, extractor_args=as_one) as ydl, pytest.raises(AfterRefusal):
+    with opened(site, work, ydl_opts=asking_as("visionos")) as ydl, pytest.raises(AfterRefusal):
         extract_video(ydl, video_id(site, "watch_429_once"))
     assert [seen.status for seen in work.requests] == [429]
     assert len(site.log) == 1
@@ -173,7 +172,6 @@ def test_settings_never_show_their_secrets(site: MiniYouTube) -> None:
         update={
             "ydl_opts": Secret({"http_headers": {"X-Token": "planted-1"}}),
             "proxy": SecretStr("http://u:planted-2@h"),
-            "extractor_args": Secret({"youtube": {"po_token": ["web.gvs+planted-3"]}}),
         }
     )
     shown = repr(config) + str(config.model_dump()) + config.model_dump_json()

@@ -27,7 +27,7 @@ from pipeline.outdir.tombstones import read_tombstones
 from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Event, Track, Word, primary
 from pipeline.text.clip_plan import PlannedClip, plan_clips
-from pipeline.text.filters import elsewhere_shares, reject_of, repeats
+from pipeline.text.filters import elsewhere_shares, joined_sounds, reject_of, repeats
 from pipeline.text.flags import flags_of
 from pipeline.text.sentences import mark_probabilities, model_used
 
@@ -174,7 +174,7 @@ def plan_track(
         marks = mark_probabilities(track, config.sentences)
     clips = plan_clips(track.words, marks, config.clips, anchored=anchored, duration_ms=duration_ms)
     language = language if config.transcript.check_language else ""
-    sounds = [event for event in track.events if event.kind == "sound"]
+    sounds = joined_sounds(track.events)
     starts = [event.start_ms for event in sounds]
     reasons = []
     for clip, elsewhere in zip(clips, elsewhere_shares(track.words, clips), strict=True):

@@ -1,8 +1,8 @@
 """Which clips are rejected for their text, and by which flags. Each filter has a reason and a threshold."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from manifests.reasons import Reason
 from pipeline.config.text import ClipConfig, FilterConfig
@@ -54,7 +54,7 @@ ENGLISH = frozenset(_ENGLISH.split())
 def reject_of(
     clip: PlannedClip,
     words: Sequence[Word],
-    events: Sequence[Event],
+    sounds: Sequence[Event],
     clips: ClipConfig,
     filters: FilterConfig,
     *,
@@ -65,7 +65,7 @@ def reject_of(
     """Returns the first reason to reject a planned clip, with the measurement; None if there is none.
 
     `language` is the wanted language ("" = any); a clip with too few words to tell is taken to be in its track's
-    language. `elsewhere`: the clip's value from `elsewhere_shares`.
+    language. `sounds`: from `joined_sounds`. `elsewhere`: the clip's value from `elsewhere_shares`.
     """
     inside = words[clip.first : clip.last]
     seconds = (clip.end_ms - clip.start_ms) / 1000
@@ -75,7 +75,7 @@ def reject_of(
         return Reason.CLIP_TOO_LONG, f"{seconds:.2f} s"
     if clip.confidence < clips.min_confidence:
         return Reason.LOW_ALIGNMENT, f"{clip.confidence:.2f} of its words anchored"
-    reject = _of_text(clip, inside, events, filters, rules)
+    reject = _of_text(clip, inside, sounds, filters, rules)
     if reject is None and elsewhere > filters.max_elsewhere_share:
         reject = Reason.REPEATED_TEXT, f"{elsewhere:.2f} of it is repeated elsewhere"
     if reject is None and language and len(inside) >= LANGUAGE_WORDS:
@@ -87,7 +87,7 @@ def reject_of(
 
 
 def _of_text(
-    clip: PlannedClip, words: Sequence[Word], events: Sequence[Event], config: FilterConfig, rules: TextRules
+    clip: PlannedClip, words: Sequence[Word], sounds: Sequence[Event], config: FilterConfig, rules: TextRules
 ) -> tuple[Reason, str] | None:
     spoken_s = max((words[-1].end_ms - words[0].start_ms) / 1000, 0.001)
     texts = [word.text for word in words]
@@ -99,7 +99,7 @@ def _of_text(
         return Reason.TOO_MANY_WORDS_PER_SECOND, f"{rate:.2f} words/s"
     if rate < rules.min_words_per_s:
         return Reason.TOO_FEW_WORDS_PER_SECOND, f"{rate:.2f} words/s"
-    if (share := event_share(clip, events)) > rules.max_event_share:
+    if (share := event_share(clip, sounds)) > rules.max_event_share:
         return Reason.MOSTLY_EVENTS, f"{share:.2f} of its time"
     if (share := repeated_share(texts)) > rules.max_ngram_share:
         return Reason.REPEATED_TEXT, f"one phrase fills {share:.2f} of it"
@@ -114,14 +114,21 @@ def _of_flags(text: str, config: FilterConfig) -> tuple[Reason, str] | None:
     return (Reason.FLAGGED_TEXT, ", ".join(flags)) if flags else None
 
 
-def event_share(clip: PlannedClip, events: Sequence[Event]) -> float:
-    """Share of a clip's time that is covered by sounds."""
-    covered = sum(
-        max(0, min(event.end_ms, clip.end_ms) - max(event.start_ms, clip.start_ms))
-        for event in events
-        if event.kind == "sound"
-    )
-    return min(covered / max(clip.end_ms - clip.start_ms, 1), 1.0)
+def joined_sounds(events: Iterable[Event]) -> list[Event]:
+    """The stretches of time under sounds, in order and apart: those that overlap are one."""
+    joined: list[Event] = []
+    for event in sorted((event for event in events if event.kind == "sound"), key=lambda event: event.start_ms):
+        if joined and event.start_ms <= joined[-1].end_ms:
+            joined[-1] = replace(joined[-1], end_ms=max(joined[-1].end_ms, event.end_ms))
+        else:
+            joined.append(event)
+    return joined
+
+
+def event_share(clip: PlannedClip, sounds: Sequence[Event]) -> float:
+    """Share of a clip's time that is covered by `sounds` (from `joined_sounds`)."""
+    covered = sum(max(0, min(sound.end_ms, clip.end_ms) - max(sound.start_ms, clip.start_ms)) for sound in sounds)
+    return covered / max(clip.end_ms - clip.start_ms, 1)
 
 
 def repeated_share(texts: Sequence[str]) -> float:

@@ -3,12 +3,14 @@
 import pytest
 
 from manifests.reasons import Reason
-from pipeline.config.text import ClipConfig, FilterConfig
-from pipeline.text.captions.track import Event, Word
+from pipeline.config.text import ClipConfig, FilterConfig, TextConfig
+from pipeline.text.captions.track import Event, Track, Word
 from pipeline.text.clip_plan import PlannedClip
+from pipeline.text.clips import plan_track
 from pipeline.text.filters import (
     elsewhere_shares,
     foreign_sentence,
+    joined_sounds,
     language_of,
     reject_of,
     repeated_share,
@@ -28,7 +30,7 @@ def verdict(
 ) -> Reason | None:
     words = [Word(w, i * word_ms, i * word_ms + word_ms, True) for i, w in enumerate(text.split())]
     clip = PlannedClip(0, len(words), 0, len(words) * word_ms, text, confidence)
-    found = reject_of(clip, words, events, ClipConfig(), filters or FilterConfig(), language=language)
+    found = reject_of(clip, words, joined_sounds(events), ClipConfig(), filters or FilterConfig(), language=language)
     return found[0] if found else None
 
 
@@ -56,6 +58,21 @@ def test_a_clip_mostly_under_music_is_rejected() -> None:
     music = Event("sound", "[Music]", 0, 3000)
     assert verdict(ORDINARY, events=(music,)) is None
     assert verdict(ORDINARY, events=(Event("sound", "[Music]", 0, 4000),)) is Reason.MOSTLY_EVENTS
+
+
+def test_a_clip_is_under_a_song_although_another_sound_began_since() -> None:
+    """Each sound counts once: two at the same time do not fill twice their length."""
+    song = Event("sound", "[Music]", 0, 60_000)
+    sounds = (song, Event("sound", "[Applause]", 5000, 6000), Event("speaker", "ANN", 7000, 9000))
+    words = [Word(w, 20_000 + i * 300, 20_300 + i * 300, True) for i, w in enumerate(ORDINARY.split())]
+    track = Track(tuple(words), sounds, "vtt", "manual", "en", False, True)
+
+    clips, reasons = plan_track(track, TextConfig(), language="en")
+
+    assert clips and {reason and reason[0] for reason in reasons} == {Reason.MOSTLY_EVENTS}
+    assert [reason and reason[1] for reason in reasons] == ["1.00 of its time"] * len(clips)
+    twice = (Event("sound", "[Music]", 0, 2500), Event("sound", "[Applause]", 500, 2500))
+    assert verdict(ORDINARY, events=twice) is None
 
 
 def test_low_alignment_is_rejected() -> None:

@@ -28,7 +28,7 @@ CHECKS = (
     CheckFacts("picture_area", Reason.UPSCALED, "reject", "inside its black bars the picture is below 720p"),
     CheckFacts(
         "bars",
-        Reason.UPSCALED,
+        Reason.BLACK_BARS,
         "flag",
         "black bars take at least a tenth of the frame, and the picture inside is still 720p (4:3, wide)",
     ),

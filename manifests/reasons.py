@@ -110,6 +110,7 @@ class Reason(StrEnum):
     UNREADABLE_INPUT = "unreadable_input"
     SPAN_OUTSIDE = "span_outside"
     UPSCALED = "upscaled"
+    BLACK_BARS = "black_bars"
     STILL_PICTURE = "still_picture"
     BAD_EXPOSURE = "bad_exposure"
     BLURRED = "blurred"
@@ -272,7 +273,8 @@ FACTS: dict[Reason, _Fact] = {
     Reason.OVERSIZED: _Fact(NEVER, "frame or file larger than the configured limit"),
     Reason.UNREADABLE_INPUT: _Fact(LATER, "the disk cannot read the file, or it is not a regular file"),
     Reason.SPAN_OUTSIDE: _Fact(NEVER, "the span lies outside the video"),
-    Reason.UPSCALED: _Fact(NEVER, "a smaller picture inside the 720p frame (bars or up-scaling)"),
+    Reason.UPSCALED: _Fact(NEVER, "a picture below 720p inside the 720p frame"),
+    Reason.BLACK_BARS: _Fact(NEVER, "black bars around a picture that is 720p itself (4:3, letterboxed)"),
     Reason.STILL_PICTURE: _Fact(NEVER, "the picture does not move"),
     Reason.BAD_EXPOSURE: _Fact(NEVER, "nearly black or nearly white throughout"),
     Reason.BLURRED: _Fact(NEVER, "nothing in the picture is sharp"),

@@ -45,13 +45,15 @@ def test_the_picture_inside_black_bars_is_measured(
 def test_a_night_scene_is_not_called_bars(track: VideoTrack) -> None:
     rng = np.random.default_rng(1)
     dark = [rng.integers(14, 30, (180, 320), dtype=np.uint8) for _ in range(6)]
-    assert Reason.UPSCALED not in reasons(looked_at(dark), track)
+    assert not reasons(looked_at(dark), track) & {Reason.UPSCALED, Reason.BLACK_BARS}
 
 
-def test_bars_around_a_picture_that_is_720p_only_flag_it(track: VideoTrack) -> None:
-    for height, width, action in [(180, 320, None), (180, 240, "flag"), (134, 320, "flag"), (120, 160, "reject")]:
+def test_bars_around_a_picture_that_is_720p_only_flag_it_and_not_as_upscaled(track: VideoTrack) -> None:
+    bars_only, small = (Reason.BLACK_BARS, "flag"), (Reason.UPSCALED, "reject")
+    for height, width, verdict in [(180, 320, None), (180, 240, bars_only), (134, 320, bars_only), (120, 160, small)]:
         found = findings(Seen(track, looked_at(framed(height, width)), audio=VOICE), MediaConfig())
-        assert [f.action for f in found if f.reason is Reason.UPSCALED] == ([action] if action else [])
+        about = [(f.reason, f.action) for f in found if f.reason in (Reason.UPSCALED, Reason.BLACK_BARS)]
+        assert about == ([verdict] if verdict else [])
 
 
 def test_still_pictures_and_slide_shows_are_told_from_films(track: VideoTrack) -> None:

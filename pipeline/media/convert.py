@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.media.cutting.audio import COPIED
 from pipeline.media.cutting.exact import ENCODER_THREADS, EXACT_PRESET
 from pipeline.media.cutting.remux import CARRIED, is_h264_444
+from pipeline.media.cutting.span import tick_at
 from pipeline.media.ffmpeg import input_options, run_ffmpeg
 from pipeline.media.probe import Probe, time_limit_s
 
@@ -41,7 +42,8 @@ def convert(source: Probe, target: Path) -> Path:
     import ffmpeg
 
     read = ffmpeg.input(str(source.path), **input_options())
-    pictures = read[str(source.video.index)]
+    zero = tick_at(0, source, source.video.time_base)  # what is shown before would move all that follows
+    pictures = read[str(source.video.index)].filter("trim", start_pts=zero)
     if source.video.interlaced:
         pictures = pictures.filter("bwdif", mode="send_frame")
     if source.video.hdr:

@@ -209,6 +209,7 @@ def _probe(container: Any, path: Path, limits: MediaLimits) -> Probe:
     if stream is None:
         raise Unusable(Reason.NOT_A_VIDEO, "no video track")
     _refuse_oversized(container, stream, limits)
+    _refuse_timeless(container, stream)
     audio_streams = [s for s in container.streams.audio if has_decoder(s)]
     zero_s = _zero([stream, *audio_streams], wraps=container.format.name == "mpegts")
     audio = _default(audio_streams)
@@ -284,6 +285,16 @@ def _refuse_oversized(container: Any, stream: Any, limits: MediaLimits) -> None:
     if context.width <= 0 or context.height <= 0:
         raise Unusable(Reason.BROKEN_MEDIA, "gives no frame size")
     _refuse_longer(container, limits)
+
+
+def _refuse_timeless(container: Any, stream: Any) -> None:
+    """FFmpeg gives the pictures that a Matroska file shows before its time zero no time, and no seek finds them."""
+    if not container.format.name.startswith("matroska"):
+        return
+    first = next((packet for packet in container.demux(stream) if packet.size), None)
+    if first is not None and first.pts is None:
+        cure = "ffmpeg encodes it with times: ffmpeg -i FILE NEW.mkv"
+        raise Unusable(Reason.UNSUPPORTED_MEDIA, f"its first pictures have no time; {cure}")
 
 
 def _refuse_longer(container: Any, limits: MediaLimits) -> None:

@@ -90,11 +90,12 @@ def _retimed(container: Any, track: Track, time_base: Fraction, base_s: Fraction
     length = ticks_of(track.packets[0].time_base, time_base, Fraction(0))
     is_audio = track.template.type == "audio"
     early = 0 if is_audio else tick(track.dts[0])
-    last = -1
+    decode = -1
     for i, (packet, dts) in enumerate(zip(track.packets, track.dts, strict=True)):
         pts = tick(packet.pts) if i or not is_audio else 0
-        decode = 0 if i == 0 else max(tick(dts) - early, last + 1)
-        last = decode
+        before, decode = decode, 0 if i == 0 else max(tick(dts) - early, decode + 1)
         if packet.duration:  # of the last one: how long the track lasts
             packet.duration = length(packet.duration)
+        elif i:  # without one the edit list would hide the frame that is shown last
+            packet.duration = decode - before
         yield packet, (stream, time_base, max(pts, decode), decode)

@@ -1,6 +1,7 @@
 """Converted sources: the same frames at the same times, and the same bytes each time."""
 
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from pipeline.media.convert import convert, needs_conversion
 from pipeline.media.cutting import CutClip, Span, cut_clips
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.probe import Unusable, probe, refuse_unfit
+from tests.pipeline.media.cutting.films import begun_earlier, frame_times
 
 LIMITS = MediaLimits()
 SMALL = {"width": 320, "height": 180}
@@ -34,6 +36,27 @@ def test_a_converted_source_has_the_same_frames_at_the_same_times(tmp_path: Path
     file = tmp_path / "clip.mp4"
     file.write_bytes(clip.mp4)
     assert codes_by_pyav(file)[clip.first_frame : clip.first_frame + clip.n_frames] == list(range(25, 50))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("film.mkv", {}), ("film.mp4", {"movflags": "frag_keyframe+delay_moov"}), ("hidden.mp4", {})]
+)
+def test_the_copy_of_a_film_that_begins_before_its_time_zero_keeps_the_times_of_the_rest(
+    name: str, options: dict[str, str], tmp_path: Path
+) -> None:
+    """Half a second of it: in pieces or a Matroska file as frames of negative time, else hidden by an edit list."""
+    old = a_video(tmp_path / "old.mp4", seconds=4, codec="mpeg4", options={"b": "3M"}, gop=20, **SMALL)
+    path = begun_earlier(old, tmp_path / name, Fraction(1, 2), **options)
+    new = probe(convert(probe(path, LIMITS), tmp_path / "new.mp4"), LIMITS)
+    spans = [Span(0, 0, 900), Span(1, 1234, 2100), Span(2, 2100, 3000)]
+    for clip in cut_clips(new, spans, CutConfig(min_short_side=0), LIMITS):
+        assert isinstance(clip, CutClip), clip
+        (file := tmp_path / "clip.mp4").write_bytes(clip.mp4)
+        inside = codes_by_pyav(file)[clip.first_frame : clip.first_frame + clip.n_frames]
+        shown = frame_times(path)
+        first = 13 if name == "hidden.mp4" else 0
+        start, end = Fraction(clip.start_ms, 1000), Fraction(clip.end_ms, 1000)
+        assert inside == [first + i for i, time in enumerate(shown) if start <= time < end]
 
 
 def test_a_source_of_10_bits_is_converted_where_clips_are_encoded_and_copied_elsewhere(tmp_path: Path) -> None:

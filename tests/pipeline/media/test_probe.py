@@ -19,6 +19,7 @@ from pipeline.media import probe as module
 from pipeline.media.cutting.window import packets_from
 from pipeline.media.ffmpeg import run_ffmpeg
 from pipeline.media.probe import Probe, Starved, Unusable, open_media, probe, refuse_unfit
+from tests.pipeline.media.cutting.films import begun_earlier
 
 SMALL = {"width": 320, "height": 180}
 
@@ -235,3 +236,11 @@ def test_a_pipe_is_no_video_and_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_decoder_uses_the_one_core_that_a_unit_is_given(tmp_path: Path) -> None:
     with open_media(a_video(tmp_path / "a.mp4", seconds=0.4, **SMALL), MediaLimits()) as container:
         assert container.streams.video[0].codec_context.thread_count == 1
+
+
+def test_a_matroska_file_whose_first_pictures_have_no_time_is_refused_with_the_cure(tmp_path: Path) -> None:
+    """FFmpeg gives what is shown before time zero no time: cut exactly, its first clip began a second late."""
+    film = a_video(tmp_path / "film.mp4", seconds=2, gop=20, **SMALL)
+    with pytest.raises(Unusable, match="its first pictures have no time; ffmpeg encodes it") as caught:
+        probe(begun_earlier(film, tmp_path / "film.mkv", Fraction(1, 2)))
+    assert caught.value.reason is Reason.UNSUPPORTED_MEDIA

@@ -4,6 +4,8 @@ from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
+import av
+
 from hdvila_testing.readers import timed_hashes
 from hdvila_testing.video import Film, a_video, vfr_times
 from pipeline.config.media import CutConfig, MediaLimits
@@ -59,6 +61,20 @@ def cut(path: Path, spans: list[Span], **config: object) -> dict[int, CutClip | 
     source = probe(path, LIMITS)
     settings = CutConfig.model_validate({"min_short_side": 0, **config})
     return {one.n: one for one in cut_clips(source, spans, settings, LIMITS)}
+
+
+def begun_earlier(path: Path, target: Path, by_s: Fraction, **options: str) -> Path:
+    """A copy of a file's packets whose clock says `by_s` less: what was at its beginning is shown before time zero."""
+    muxing = {"fflags": "+bitexact", "avoid_negative_ts": "disabled", **options}
+    with av.open(str(path)) as read, av.open(str(target), "w", options=muxing) as write:
+        tracks = [write.add_stream_from_template(stream) for stream in read.streams]
+        for packet in read.demux():
+            if packet.size and packet.pts is not None and packet.dts is not None:
+                ticks = round(by_s / packet.time_base)
+                packet.pts, packet.dts = packet.pts - ticks, packet.dts - ticks
+                packet.stream = tracks[packet.stream_index]
+                write.mux(packet)
+    return target
 
 
 @cache

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
 import pytest
 
 from hdvila_testing.readers import codes_by_pyav, timed_hashes
@@ -43,6 +44,18 @@ def test_frames_of_an_avi_are_shown_where_they_are_stored(mode: str, tmp_path: P
         (file := tmp_path / f"{clip.n}.mp4").write_bytes(clip.mp4)
         inside = codes_by_pyav(file)[clip.first_frame : clip.first_frame + clip.n_frames]
         assert inside == [list(range(13)), list(range(51, 75))][clip.n]
+
+
+def test_a_clip_shows_its_last_frame_where_the_file_says_of_no_frame_how_long_it_lasts(tmp_path: Path) -> None:
+    """An FLV does not; with B-frames the last packet of a clip is not the one that is shown last."""
+    path = a_video(tmp_path / "film.flv", seconds=3, gop=40, start_s=1, **SMALL)
+    with av.open(str(path)) as container:
+        assert not any(packet.duration for packet in container.demux(container.streams.video[0]))
+    spans = [Span(n, 0, 1000 + 40 * n) for n in range(4)]
+    for n, clip in cut(path, spans).items():
+        assert isinstance(clip, CutClip), clip
+        (file := tmp_path / f"{n}.mp4").write_bytes(clip.mp4)
+        assert codes_by_pyav(file)[clip.first_frame :][: clip.n_frames] == wanted_codes(path, spans[n])
 
 
 def test_a_keyframe_clip_says_that_it_begins_at_the_keyframe(films: Path, tmp_path: Path) -> None:

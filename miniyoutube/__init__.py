@@ -5,7 +5,6 @@ drawing     the pictures of a script       media_cache  drawn files, kept    spe
 misbehave   every known way to go wrong    faults       what is done to requests        spoilt     answers that go wrong
 request_log who asked what when
 innertube   YouTube's JSON shapes          youtube_pages  paths to answers   server     proxy, TLS, HTTP/1.1
-hls         a rendition as playlists and segments
 data_api    the official API, with keys and units
 demo        the demo's few dozen videos, and its settings     big_catalogue  thousands of listed videos for tests
 """

@@ -19,8 +19,6 @@ class Fault:
         "no_videos_tab" (of a channel), "logged_out" (a page for a guest, whatever the cookies), "rotated" (the same,
         and it clears the login's cookie), or for the player the name of a refusal in
         `innertube.REFUSALS`, "other_id", "sabr", "drm", "joint_only" (only the 360p file with audio as a format),
-        "hls_only" (720p as HLS alone), "hls_apart" (the same, with sound in a playlist of its own), "hls_locked" (the
-        same, encrypted),
         "kids_client" (only the embedded and TV players get it), "challenge" (media URLs have one that the player's
         script solves; for the watch page: it leaves out what else is read in that script). For captions also "cut"
         (half of the file). For watch, player, captions and media together "trimmed" (a film without its first 5 s) and

@@ -166,20 +166,6 @@ BEHAVIOURS: dict[str, Behaviour] = {
         _later(Reason.FORMATS_HIDDEN, heals=False),
         (Fault("player", "joint_only"),),
     ),
-    "hls_only": Behaviour("720p as HLS alone", KEPT, (Fault("player", "hls_only"),)),
-    "hls_apart": Behaviour(
-        "720p as HLS alone, pictures and sound in fragmented mp4 apart", KEPT, (Fault("player", "hls_apart"),)
-    ),
-    "hls_locked": Behaviour(
-        "720p as HLS alone, encrypted",
-        _later(Reason.FORMATS_HIDDEN, "media", heals=False),
-        (Fault("player", "hls_locked"),),
-    ),
-    "hls_gone": Behaviour(
-        "of an HLS film only the first segment is there",
-        _later(Reason.MEDIA_FORBIDDEN, "media", heals=False),
-        (Fault("player", "hls_only"), _status("media", 404, after=1)),
-    ),
     # refused for now: the identity is paused
     "bot_check_once": Behaviour(
         "bot check at the first extraction", _pause(Reason.BOT_CHECK), (Fault("player", "bot_check", **_ONCE),)

@@ -8,7 +8,6 @@ from miniyoutube import data_api, innertube, listings
 from miniyoutube.answers import CONSENT_PAGE, Answer, Conduct, Json, Request, error_answer, html_answer, json_answer
 from miniyoutube.catalogue import Video
 from miniyoutube.faults import Fault, SiteRequest
-from miniyoutube.hls import LAYOUTS, manifest_url
 from miniyoutube.script import without_head
 
 _ANY_PLAYER = frozenset({"WEB_EMBEDDED_PLAYER", "TVHTML5", "WEB", "MWEB"})
@@ -93,11 +92,6 @@ def spoilt(fault: Fault, honest: Answer, request: Request, video: Video | None) 
         )
     if fault.effect == "joint_only":
         data["streamingData"]["adaptiveFormats"] = []
-    if layout := LAYOUTS.get(fault.effect):
-        streams = data["streamingData"]["adaptiveFormats"]
-        data["streamingData"]["adaptiveFormats"] = [s for s in streams if s.get("height", 0) < 720]
-        address = manifest_url("hls_variant", id=request.body["videoId"], layout=layout)
-        data["streamingData"]["hlsManifestUrl"] = address
     if fault.effect == "other_id":
         data["videoDetails"]["videoId"] = "aaaaaaaaaaa"
     for stream in data["streamingData"]["formats"] + data["streamingData"]["adaptiveFormats"]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, urlsplit
 
-from miniyoutube import data_api, hls, innertube, listings
+from miniyoutube import data_api, innertube, listings
 from miniyoutube.answers import CONSENT_PAGE, Answer, FileSlice, Json, Request, error_answer, html_answer, json_answer
 from miniyoutube.catalogue import Catalogue, Track, Video, expected_media
 from miniyoutube.faults import FaultBook, SiteRequest
@@ -87,9 +87,7 @@ class Site:
         """Determines the kind of a request, and its video, page or stream."""
         where, video_id, page, stream = "other", "", 1, ""
         path, query = request.path, request.query
-        if request.host == "manifest.googlevideo.com":
-            where, video_id = "manifest", hls.facts_of(path).get("id", "")
-        elif request.host.endswith("googlevideo.com"):
+        if request.host.endswith("googlevideo.com"):
             where, video_id = "media", query.get("id", "")
             stream = {"140": "audio", "18": "progressive"}.get(query.get("itag", ""), "video")
         elif request.host.endswith("googleapis.com"):
@@ -226,8 +224,6 @@ class Site:
     def _media(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         """A stream or a range of it. A URL that another identity extracted is refused, as on the site."""
         query = request.query
-        if video and "seg" in query:
-            return self._segment(request, video)
         rendition = innertube.rendition_of(video, query.get("itag", ""), query.get("voice", "")) if video else None
         if video is None or rendition is None:
             return error_answer(404)
@@ -252,20 +248,6 @@ class Site:
         text = _PLAYER_CODE if request.path.startswith("/s/player/") else address
         return Answer(content_type="text/javascript", body=text.encode())
 
-    def _manifest(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
-        if video is None:
-            return error_answer(404)
-        text = hls.playlist(video, request, self.cache, self.faults.generation(video.video_id))
-        return Answer(content_type="application/vnd.apple.mpegurl", body=text.encode())
-
-    def _segment(self, request: Request, video: Video) -> Answer:
-        signed = request.query.get("sig", "").startswith(innertube.SIGNATURE_MARK)
-        path = hls.segment(video, request, self.cache)
-        if not signed or request.query.get("ip", "") != request.identity or path is None:
-            return error_answer(403 if path else 404)
-        mime = "video/mp2t" if path.suffix == ".ts" else "video/mp4"
-        return Answer(200, mime, slice=FileSlice(path, 0, path.stat().st_size))
-
     def _thumbnail(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         return error_answer(404)
 
@@ -280,7 +262,7 @@ _HANDLERS: dict[str, Callable[[Site, Request, SiteRequest, Video | None], Answer
     name: getattr(Site, f"_{name}")
     for name in (
         *("home", "search", "browse", "resolve", "watch", "embed", "next", "player"),
-        *("captions", "manifest", "media", "thumbnail", "script", "data_api", "other"),
+        *("captions", "media", "thumbnail", "script", "data_api", "other"),
     )
 }
 

@@ -11,7 +11,7 @@ edited since it was looked at is rejected for now: its text has the times of ano
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,11 +27,10 @@ from pipeline.config.media import CutConfig, MediaConfig, MediaLimits
 from pipeline.engine.work.unit import Context, Rejected, StopRun, Transient
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.probe import CONTAINERS, Starved, Unusable, open_media
-from pipeline.site import hls
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.canary import UNBELIEVED
 from pipeline.site.failures import DeadlinePassed, Failure, classify
-from pipeline.site.formats import Choice, is_hls, judge_formats
+from pipeline.site.formats import Choice, judge_formats
 from pipeline.site.fresh_looks import FreshLook
 from pipeline.site.kept_sessions import site_for
 from pipeline.site.politeness import Polite
@@ -149,7 +148,6 @@ class _Fetch:
             "merge_output_format": "mp4",
             "continuedl": True,
             "fixup": "never",
-            **hls.OPTIONS,
             "writesubtitles": False,
             "ffmpeg_location": find_ffmpeg(),
             "postprocessor_args": {"merger+ffmpeg_i": list(MERGE_INPUT)},
@@ -185,31 +183,23 @@ class _Fetch:
         self, site: RecordingYoutubeDL, info: Info, choice: Choice, *, must_match: bool = False
     ) -> Path | Failure:
         """`must_match`: what comes must have the bytes that the site named, as what was replaced meanwhile has not."""
-        as_hls = is_hls(choice.formats[0])
-        if as_hls or self.staged != (choice.format, choice.bytes_):  # yt-dlp would blindly continue another encode
+        if self.staged != (choice.format, choice.bytes_):  # yt-dlp would blindly continue another encode
             self._wipe()
             self.staged = (choice.format, choice.bytes_)
         watch = _SpeedWatch(SLOWEST_BYTES_PER_S)
         with site.session.only_own_hosts(), site.downloading(choice.format, self._download_options(), watch):
-            formats = [hls.with_playlist(site, f) if as_hls else dict(f) for f in choice.formats]
-            if failures := [f for f in formats if isinstance(f, Failure)]:
-                return failures[0]
-            site.process_ie_result({**info, "formats": formats}, download=True)
+            site.process_ie_result({**info, "formats": [dict(f) for f in choice.formats]}, download=True)
         files = [file for file in self.staging.iterdir() if file.suffix not in (".part", ".ytdl")]
-        if len(files) != (len(formats) if as_hls else 1):
+        if len(files) != 1:
             return Failure(Reason.BAD_ANSWER, f"the download left {len(files)} files")
         if must_match and all(f.get("filesize") for f in choice.formats) and watch.n_bytes != choice.bytes_:
             self._wipe()
             return Failure(Reason.BAD_ANSWER, f"{watch.n_bytes} bytes came, the site named {choice.bytes_}")
-        is_apart = as_hls and not self.sound_only
-        path = self.staging / "joined" / f"{self.video['video_id']}.mp4" if is_apart else files[0]
-        failure = _join(files, path) if is_apart else None
         cut = None if self.sound_only else self.media.cut
-        failure = failure or check_media(path, float(info.get("duration") or self.video["duration_s"]), cut)
-        if failure:
+        if failure := check_media(files[0], float(info.get("duration") or self.video["duration_s"]), cut):
             self._wipe()
             return failure
-        return path
+        return files[0]
 
     def _wipe(self) -> None:
         shutil.rmtree(self.staging, ignore_errors=True)
@@ -265,25 +255,13 @@ UNREADABLE = (Unusable, Starved, av.FFmpegError, ValueError, IndexError)
 """What opening and reading through a fetched file raises."""
 
 
-def _failure_of(error: Exception, reason: Reason, said: str) -> Failure:
-    """The failure that an error of UNREADABLE means: its own, or this reason."""
+def _failure_of(error: Exception) -> Failure:
+    """The failure that an error of UNREADABLE means."""
     if isinstance(error, Unusable):
         return Failure(error.reason, error.detail)
     if isinstance(error, Starved):
         return Failure(Reason.TIMEOUT, str(error))
-    return Failure(reason, f"{said}: {type(error).__name__}")
-
-
-def _join(files: Sequence[Path], path: Path) -> Failure | None:
-    """Joins what came as HLS; None if that went well."""
-    path.parent.mkdir()
-    try:
-        hls.join(files, path, MediaLimits())
-    except UNREADABLE as error:
-        return _failure_of(error, Reason.BROKEN_MEDIA, "its HLS cannot be joined")
-    for file in files:
-        file.unlink()
-    return None
+    return Failure(Reason.NOT_A_VIDEO, f"cannot be read through: {type(error).__name__}")
 
 
 def check_media(path: Path, duration_s: float, cut: CutConfig | None) -> Failure | None:
@@ -300,7 +278,7 @@ def check_media(path: Path, duration_s: float, cut: CutConfig | None) -> Failure
                 return Failure(Reason.NO_AUDIO_FORMAT, "no audio track")
             ends = _ends_s(container)
     except UNREADABLE as error:
-        return _failure_of(error, Reason.NOT_A_VIDEO, "cannot be read through")
+        return _failure_of(error)
     allowed_s = max(ALLOWED_SHORT_S, ALLOWED_SHORT_SHARE * duration_s)
     for kind, end_s in sorted(ends.items()):
         if end_s < duration_s - allowed_s:

@@ -25,8 +25,7 @@ NOT_AVAILABLE = "Requested format is not available"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A yt-dlp format string (`136+140`; `232,234` of HLS, which this program joins) and what it will give; or the
-    reason why there is none.
+    """A yt-dlp format string (`136+140`) and what it will give; or the reason why there is none.
 
     yt-dlp renames formats whose ids are not unique (dubs): give it an info that contains only `formats`.
     """
@@ -70,7 +69,6 @@ def choose_format(
     if all(f.get("has_drm") for f in big):
         return Choice(reason=Reason.DRM, detail="every 720p rendition is protected")
     usable = [f for f in big if _usable(f, config)]
-    usable = [f for f in usable if not is_hls(f)] or usable
     if not usable and any(_usable({**f, "protocol": "https"}, config) for f in big):
         return Choice(reason=Reason.FORMATS_HIDDEN, detail=f"720p only as {_codecs(big)}")
     if not usable:
@@ -79,21 +77,13 @@ def choose_format(
         usable = _tall_enough(usable, cut.least_side)
     video = min(
         usable,
-        key=lambda f: (
-            _short(f),
-            _rank(f, config),
-            _has_audio(f) != is_hls(f),
-            -(f.get("tbr") or 0),
-            str(f["format_id"]),
-        ),
+        key=lambda f: (_short(f), _rank(f, config), _has_audio(f), -(f.get("tbr") or 0), str(f["format_id"])),
     )
     if _has_audio(video):
         return _choice(video)
     audios = [f for f in formats if _has_audio(f) and not _has_video(f) and _can_be_had(f)]
-    audios = [f for f in audios if is_hls(f) == is_hls(video)]  # pictures and sound are on one clock
     if not audios:
-        reason = Reason.FORMATS_HIDDEN if is_hls(video) else Reason.NO_AUDIO_FORMAT
-        return Choice(reason=reason, detail=f"{_size(video)} has no matching audio")
+        return Choice(reason=Reason.NO_AUDIO_FORMAT, detail=f"{_size(video)} has no matching audio")
     if not (audios := _in_language(audios, language)):
         return Choice(reason=Reason.FORMATS_HIDDEN, detail=f"no audio in {language} was on offer")
     return _choice(video, max(audios, key=_audio_rank))
@@ -173,8 +163,7 @@ def _has_video(f: Mapping[str, Any]) -> bool:
 
 
 def _has_audio(f: Mapping[str, Any]) -> bool:
-    """Whether it has sound. Playlists do not name the codec of sound that is apart from the pictures."""
-    return f.get("acodec") not in (None, "none") or (is_hls(f) and f.get("vcodec") == "none")
+    return f.get("acodec") not in (None, "none")
 
 
 def _side(f: Mapping[str, Any], name: str) -> int:
@@ -190,13 +179,9 @@ def _size(f: Mapping[str, Any]) -> str:
     return f"{_side(f, 'width')}x{_side(f, 'height')}"
 
 
-def is_hls(f: Mapping[str, Any]) -> bool:
-    """Whether it comes as a playlist of segments: only taken where there is no file."""
-    return f.get("protocol") == "m3u8_native"
-
-
 def _can_be_had(f: Mapping[str, Any]) -> bool:
-    return (is_hls(f) or f.get("protocol") in (None, "http", "https")) and not f.get("has_drm")
+    """Whether it is a file. Playlists of segments (HLS) are none: their clocks begin anywhere."""
+    return f.get("protocol") in (None, "http", "https") and not f.get("has_drm")
 
 
 def _usable(f: Mapping[str, Any], config: MediaFormatConfig) -> bool:
@@ -222,7 +207,7 @@ def _choice(*formats: Mapping[str, Any]) -> Choice:
     """The choice of a video format, plus an audio format if the video format has no audio."""
     video = formats[0]
     return Choice(
-        format=("," if is_hls(video) else "+").join(str(f["format_id"]) for f in formats),
+        format="+".join(str(f["format_id"]) for f in formats),
         formats=formats,
         width=_side(video, "width"),
         height=_side(video, "height"),

@@ -90,8 +90,6 @@ def desk(*behaviours: str, identities: tuple[str, ...] = ("one",), **settings: A
         ("manual_gone", None, {"watch": 1, "player": 1, "captions": 2}),
         ("restricted", Reason.RESTRICTED_NETWORK, {"watch": 2, "player": 2}),
         ("error_153", Reason.FORMATS_HIDDEN, {"watch": 2, "player": 3, "embed": 1}),
-        ("hls_only", None, {"watch": 1, "player": 1, "captions": 1, "manifest": 1}),
-        ("hls_apart", None, {"watch": 1, "player": 1, "captions": 1, "manifest": 1}),
         ("captions_html", Reason.CAPTIONS_REFUSED, {"watch": 2, "player": 2, "captions": 4}),
         ("captions_xml", Reason.CAPTIONS_REFUSED, {"watch": 2, "player": 2, "captions": 4}),
         ("captions_error", Reason.CAPTIONS_REFUSED, {"watch": 2, "player": 2, "captions": 4}),

@@ -215,8 +215,9 @@ def test_frames_come_at_most_as_fast_as_60_a_second(more: dict[str, Any], is_tak
     assert bool(choose(video(720, **more), SOUND).format) is is_taken
 
 
-def test_one_protected_rendition_does_not_protect_the_others() -> None:
-    assert choose(video(720, has_drm=True), video(1080), SOUND).format == "v1920x1080avc+140"
+@pytest.mark.parametrize("other", [{"has_drm": True}, {"protocol": "m3u8_native"}])
+def test_one_rendition_that_cannot_be_had_as_a_file_hides_no_other(other: dict[str, Any]) -> None:
+    assert choose(video(720, **other), video(1080), SOUND).format == "v1920x1080avc+140"
 
 
 def test_a_rendition_that_names_one_side_alone_is_taken_for_square() -> None:

@@ -42,8 +42,6 @@ EMBEDDED = pa.schema(
         ("key", pa.string()),
         ("match", pa.float32()),  # log probability of its own sentence among others of the split
         ("match_rank", pa.int32()),  # of its own sentence among them, from 1
-        ("match_category", pa.float32()),  # the same among sentences of its category
-        ("match_category_rank", pa.int32()),
     ]
 )
 """A table of embeddings, which has `video` and `text` besides, of the model's width (manifests/embeddings.py)."""

@@ -29,7 +29,7 @@ from manifests.shards import read_manifest
 from train.config import TrainConfig
 from train.data.index import Index, load_index
 from train.data.where import choose
-from train.distributed import Process
+from train.distributed import Process, gathered
 from train.evaluation.embed import embed, sha256_of_model
 from train.evaluation.mixture import Mixture, fit_mixture
 from train.exports.inference import load_checkpoint
@@ -115,7 +115,9 @@ def embed_half(
     unseen = config.data.model_copy(update={"where": half(1 - k, config.seed), "sample_weight": "", "scores": ""})
     parts = {split: _only(index, choose(index, unseen).weights > 0) for split, index in indexes.items()}
     options = config.data.storage_options
-    embed(encoder, parts, Files(f"{out}/by-{k}"), head, n_workers=config.data.workers, options=options)
+    n_workers = config.data.workers
+    embed(encoder, parts, Files(f"{out}/by-{k}"), head, process=process, n_workers=n_workers, options=options)
+    gathered(None, process)  # the others' tables are there too
     return head
 
 

@@ -72,8 +72,7 @@ class DataConfig(Section):
     )
     scores: str = identity(
         "",
-        doc="folder of `hdvila-train embed`, whose match, match_rank, match_category and match_category_rank "
-        "data.where and data.sample_weight can name",
+        doc="folder of `hdvila-train embed`, whose match and match_rank data.where and data.sample_weight can name",
     )
     backend: Literal["pyav", "decord"] = identity("pyav", doc="decoder of the 720p mp4; both give the same pixels")
     tokenizer: str = identity(

@@ -27,8 +27,8 @@ def embed(
 ) -> None:
     """Embeds every sample of a data set, video and text, and scores how well the two match.
 
-    Start it as often as you like, on any machines that reach the folder: shards are shared out, and what a process that
-    was killed had begun is done by another. The tables' scores are columns for data.where (data.scores).
+    Under torchrun, ranks share the shards out. The same command goes on after a kill: tables that are there are left as
+    they are. Their scores are columns for data.where (data.scores).
     """
     from manifests.embeddings import EMBEDDINGS, Head
     from manifests.files import Files
@@ -38,10 +38,10 @@ def embed(
     from train.exports.inference import load_checkpoint
     from train.loop.bucket import at_hand
 
-    device = process_from_environment().device
-    encoder = load_checkpoint(at_hand(target, best=best), best=best, device=device)
+    process = process_from_environment()
+    encoder = load_checkpoint(at_hand(target, best=best), best=best, device=process.device)
     data = read_manifest(manifest)
     head = Head(sha256_of_model(encoder), data.sha256, encoder.model.config.width, batch, sentences)
     files = Files(out or f"{data.root}/{EMBEDDINGS}/{head.model[:12]}")
-    done = embed_all(encoder, data, files, head, n_workers=workers)
+    done = embed_all(encoder, data, files, head, process=process, n_workers=workers)
     typer.echo(f"{files.url}\n{done.describe()}")

@@ -1,19 +1,14 @@
-"""Embeds every sample of a data set, shard by shard, by any number of processes on any machines.
+"""Embeds every sample of a data set, shard by shard; ranks of torchrun share the shards out.
 
-Each process takes a shard that has no table and that nobody works on: it creates `claims/<table>`, and says there every
-few seconds that it is alive; another takes the shard over when it is not. Work that is done twice all the same gives
-the same bytes: batches are fixed by shard and position, the last one is padded, the model runs on one thread.
+Rank r of n makes the tables of shards r, r + n, r + 2n …, and leaves out those that are there. The bytes are the same
+however often it is started and by however many ranks: batches are fixed by shard and position, the last one is padded,
+the model runs on one thread.
 """
 
 import hashlib
 import json
-import os
-import socket
-import time
-import uuid
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, cast
 
 import numpy as np
@@ -25,7 +20,6 @@ from manifests.embeddings import Head, put_head, table_bytes, table_name
 from manifests.errors import UserError
 from manifests.files import Files
 from manifests.hashing import hash_name
-from manifests.lock import is_alive
 from manifests.schema import EMBEDDED
 from manifests.shards import Manifest, read_shard_rows
 from manifests.time_left import told
@@ -33,15 +27,15 @@ from train.data.decode import ClipView
 from train.data.index import Index, load_index
 from train.data.loader import ClipDataset, Loaded, read_once
 from train.data.registry import Source
+from train.distributed import Process
 from train.evaluation.encoder import Encoder, Inputs
 
-CLAIMS = "claims"
-ALIVE_EVERY_S, DEAD_AFTER_S, LOOK_EVERY_S = 15.0, 120.0, 1.0
 LOOKED_INTO = 64
 """For each sentence that is drawn, shards are looked into until they have this many samples."""
 SPARE = 8
 """Sentences that are drawn beyond those compared: some are of a clip's own video."""
 SEED = 0
+ALONE = Process(0, 1, torch.device("cpu"))
 
 Float = npt.NDArray[np.float32]
 
@@ -60,66 +54,7 @@ class Done:
     def describe(self) -> str:
         """As a line."""
         lost = f"; {self.n_lost} samples could not be read and have no row" if self.n_lost else ""
-        return f"{self.n_shards} shards are embedded, {self.n_made} of them by this process{lost}"
-
-
-@dataclass(slots=True)
-class Claims:
-    """Which process works on which table."""
-
-    files: Files
-    me: str = field(default_factory=lambda: uuid.uuid4().hex)
-    _said: bytes = b""
-    _at: float = 0.0
-
-    def take(self, name: str) -> bool:
-        """Whether this process may make the table now."""
-        said = self._saying()
-        taken = self.files.create(self._path(name), said)
-        if not taken:
-            seen = self._read(name)
-            taken = seen is not None and _is_dead(seen) and self.files.replace(self._path(name), said, seen=seen)
-        if taken:
-            self._said, self._at = said, time.monotonic()
-        return taken
-
-    def hold(self, name: str) -> None:
-        """Says that this process is alive, if it did not do so lately."""
-        if time.monotonic() - self._at < ALIVE_EVERY_S:
-            return
-        said = self._saying()
-        self.files.replace(self._path(name), said, seen=self._said)  # else another took it over: both make the same
-        self._said, self._at = said, time.monotonic()
-
-    def drop(self, name: str) -> None:
-        """The table is there."""
-        self.files.delete(self._path(name))
-
-    def _saying(self) -> bytes:
-        facts = {"process": self.me, "host": socket.gethostname(), "pid": os.getpid(), "at": time.time()}
-        return json.dumps(facts).encode()
-
-    def _read(self, name: str) -> bytes | None:
-        try:
-            return self.files.read(self._path(name))
-        except FileNotFoundError:
-            return None
-
-    @staticmethod
-    def _path(name: str) -> str:
-        return f"{CLAIMS}/{name}.json"
-
-
-def _is_dead(said: bytes) -> bool:
-    """Whether the process that said this is gone: of this machine, or silent for too long."""
-    try:
-        facts = json.loads(said)
-        at, pid = float(facts["at"]), int(facts["pid"])
-    except (ValueError, KeyError, TypeError):
-        return True
-    if facts.get("host") == socket.gethostname() and 0 < pid < 2**31 and not is_alive(pid):
-        return True
-    return not -DEAD_AFTER_S < time.time() - at < DEAD_AFTER_S
+        return f"{self.n_made} of {self.n_shards} shards were embedded by this process{lost}"
 
 
 def embed(
@@ -128,36 +63,28 @@ def embed(
     files: Files,
     head: Head,
     *,
+    process: Process = ALONE,
     n_workers: int = 0,
     options: Mapping[str, Any] | None = None,
 ) -> Done:
-    """Makes the tables that are missing, together with whoever else does; returns once all are there.
-
-    UserError if the folder holds other embeddings.
-    """
+    """Makes this rank's tables that are missing. UserError if the folder holds other embeddings."""
     put_head(files, head)
     encoder.model.to(memory_format=torch.channels_last)  # a quarter less for convolutions on a CPU
     work = {table_name(shard): (split, n) for split, index in indexes.items() for n, shard in enumerate(index.shards)}
     if len(work) < sum(len(index.shards) for index in indexes.values()):
         raise UserError("two shards of a split have the same file name: their tables would be one")
+    there = set(files.names(""))
+    missing = [name for name in sorted(work)[process.rank :: process.world] if name not in there]
     embedders: dict[str, _Embedder] = {}
-    claims, n_made, n_lost = Claims(files), 0, 0
-    while missing := sorted(work.keys() - set(files.names(""))):
-        n_before = n_made
-        for name in told(missing, len(missing), "shards"):
-            if not claims.take(name):
-                continue
-            if not files.exists(name):
-                split, number = work[name]
-                if split not in embedders:
-                    embedders[split] = _Embedder(encoder, indexes[split], head, n_workers, dict(options or {}))
-                data, lost = embedders[split].table(number, lambda name=name: claims.hold(name))  # type: ignore[misc]
-                files.write(name, data)
-                n_made, n_lost = n_made + 1, n_lost + lost
-            claims.drop(name)
-        if n_made == n_before:
-            time.sleep(LOOK_EVERY_S)
-    return Done(len(work), n_made, n_lost)
+    n_lost = 0
+    for name in told(missing, len(missing), "shards"):
+        split, number = work[name]
+        if split not in embedders:
+            embedders[split] = _Embedder(encoder, indexes[split], head, n_workers, dict(options or {}))
+        data, lost = embedders[split].table(number)
+        files.write(name, data)
+        n_lost += lost
+    return Done(len(work), len(missing), n_lost)
 
 
 def embed_all(
@@ -166,6 +93,7 @@ def embed_all(
     files: Files,
     head: Head,
     *,
+    process: Process = ALONE,
     n_workers: int = 0,
     options: Mapping[str, Any] | None = None,
 ) -> Done:
@@ -175,7 +103,7 @@ def embed_all(
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return embed(encoder, indexes, files, head, n_workers=n_workers, options=options)
+        return embed(encoder, indexes, files, head, process=process, n_workers=n_workers, options=options)
     finally:
         torch.set_num_threads(n_threads)
 
@@ -190,20 +118,19 @@ class _Embedder:
         self._clips = ClipDataset(index, view, source, seed=None, n_workers=n_workers, storage_options=options)
         self._rivals = _Rivals(encoder, index, head, options)
 
-    def table(self, number: int, alive: Callable[[], None]) -> tuple[bytes, int]:
+    def table(self, number: int) -> tuple[bytes, int]:
         """(A shard's table, the number of its samples that could not be read)."""
         first, stop = np.searchsorted(self._index.shard, [number, number + 1]).tolist()
         parts: list[tuple[Float, Float]] = []
         rows: dict[str, list[Any]] = {name: [] for name in EMBEDDED.names}
         n_lost = 0
         for loaded in read_once(self._clips, range(first, stop), self._n_workers, self._head.batch):
-            alive()
             n_lost += len(loaded.lost)
             if loaded.keys:
                 video, text = self._vectors(loaded)
                 parts.append((video, text))
                 rows["key"] += loaded.keys
-                for name, values in self._rivals.scores(loaded, self._index, video, text).items():
+                for name, values in self._rivals.scores(loaded, video, text).items():
                     rows[name] += values.tolist()
         width = self._head.width
         both = [np.concatenate([np.zeros((0, width), np.float32), *(part[k] for part in parts)]) for k in (0, 1)]
@@ -248,34 +175,25 @@ def texts_embedded(encoder: Encoder, texts: Sequence[str], batch: int) -> Float:
 
 
 class _Rivals:
-    """Sentences of a split, drawn by a seed, that a clip's own is compared with: over all, and of each category."""
+    """Sentences of a split, drawn by a seed, that a clip's own is compared with."""
 
     def __init__(self, encoder: Encoder, index: Index, head: Head, options: dict[str, Any]) -> None:
         self._n, self._temperature = head.sentences, encoder.temperature
         drawn = _drawn(index, head.sentences, options)
-        texts = [text for _, text, _ in drawn]
+        texts = [text for _, text in drawn]
         self._texts = np.array([plain(text) for text in texts], object)
-        self._videos = np.array([video for video, _, _ in drawn], object)
-        self._categories = np.array([category for _, _, category in drawn], np.int64)
+        self._videos = np.array([video for video, _ in drawn], object)
         self._vectors = texts_embedded(encoder, texts, head.batch) if texts else np.zeros((0, head.width), np.float32)
 
-    def scores(self, loaded: Loaded, index: Index, video: Float, text: Float) -> dict[str, npt.NDArray[Any]]:
+    def scores(self, loaded: Loaded, video: Float, text: Float) -> dict[str, npt.NDArray[Any]]:
         """Of each clip: log probability and rank of its own sentence among those of other videos with another text."""
         own = (video * text).sum(1) / self._temperature
         others = video @ self._vectors.T / self._temperature
         videos = np.array([key.rpartition("_")[0] for key in loaded.keys], object)
         texts = np.array([plain(text) for text in loaded.texts], object)
         strange = (self._videos[None] != videos[:, None]) & (self._texts[None] != texts[:, None])
-        category = index.category[loaded.samples]
-        same = self._categories[None] == category[:, None]
         match, rank = _among(own, others, _first(strange, self._n))
-        match_category, category_rank = _among(own, others, _first(strange & same, self._n))
-        return {
-            "match": match,
-            "match_rank": rank,
-            "match_category": match_category,
-            "match_category_rank": category_rank,
-        }
+        return {"match": match, "match_rank": rank}
 
 
 def plain(text: str) -> str:
@@ -298,23 +216,17 @@ def _among(own: Float, others: Float, compared: npt.NDArray[np.bool_]) -> tuple[
     return match.astype(np.float32), rank.astype(np.int32)
 
 
-def _drawn(index: Index, n: int, options: dict[str, Any]) -> list[tuple[str, str, int]]:
-    """(video id, sentence, category id) of sentences that differ, in the order of a hash: enough for n each."""
-    found: dict[str, tuple[int, str, str, int]] = {}
+def _drawn(index: Index, n: int, options: dict[str, Any]) -> list[tuple[str, str]]:
+    """(video id, sentence) of sentences that differ, in the order of a hash: enough for n."""
+    found: dict[str, tuple[int, str, str]] = {}
     n_seen = 0
     for shard in sorted(index.shards, key=lambda shard: hash_name(SEED, "rivals", shard.url)):
-        rows = read_shard_rows(index.manifest, shard, ["key", "status", "caption", "category_id"], **options)
+        rows = read_shard_rows(index.manifest, shard, ["key", "status", "caption"], **options)
         for row in rows.filter(is_success(rows["status"])).to_pylist():
             text, order = plain(row["caption"]), hash_name(SEED, "rivals", row["key"])
             if text and (text not in found or order < found[text][0]):
-                found[text] = (order, row["key"].rpartition("_")[0], row["caption"], row["category_id"])
+                found[text] = (order, row["key"].rpartition("_")[0], row["caption"])
         n_seen += rows.num_rows
         if n_seen >= LOOKED_INTO * n:
             break
-    kept: list[tuple[str, str, int]] = []
-    of_category: Counter[int] = Counter()
-    for _, video, text, category in sorted(found.values()):
-        of_category[category] += 1
-        if of_category[category] <= n + SPARE or len(kept) < n + SPARE:
-            kept.append((video, text, category))
-    return kept
+    return [(video, text) for _, video, text in sorted(found.values())[: n + SPARE]]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
@@ -23,7 +24,7 @@ def why(
     from manifests.shards import MANIFEST_NAME
     from pipeline.outdir.identity import holds_run, open_directory, open_directory_of_a_run
     from pipeline.outdir.tombstones import is_pseudonym
-    from pipeline.report.clip_story import clips_in_shards, kept_clips, shards_of, story_of_clip
+    from pipeline.report.clip_story import clips_in_shards, kept_clips, story_of_clip
 
     store = open_directory(out)
     if store.exists(MANIFEST_NAME) and not holds_run(store):  # merged, or resharded: its shards alone can tell
@@ -41,11 +42,10 @@ def why(
         raise NothingMatched(f"{out}: {video} not found: never listed, or wrong output directory")
     lines = [(step.stage, step.what) for step in story.steps] if story else []
     if story and not removed:
-        shards = shards_of(store, video_id)
-        lines += kept_clips(shards)
+        lines += kept_clips(story.shards)
         names = ids_in(video) if is_pseudonym(video_id) else [video_id]
         n = next((n for name in names if (n := clip_in(video, name)) is not None), None)
-        lines += story_of_clip(story.clips, shards, video_id, n) if n is not None else ()
+        lines += story_of_clip(story.clips, story.shards, video_id, n) if n is not None else ()
     _print([*lines, *((step.stage, step.what) for step in removed)])
 
 
@@ -92,14 +92,16 @@ def stories(store: "Store", text: str) -> Iterator[tuple[str, "Story"]]:
     """
     from manifests.origin import origin_of
     from pipeline.outdir.tombstones import read_tombstones
+    from pipeline.report.clip_story import shards_of
     from pipeline.report.story import COLUMNS, where_did_it_go
 
     names = list(dict.fromkeys(map(read_tombstones(store).known_as, ids_in(text))))
     keys = {*names} - {""}
     near = store.rows_near(keys, {**COLUMNS, "videos": [*COLUMNS["videos"], "url"]})
-    yield from ((name, where_did_it_go(_Read(store, near), name)) for name in names)
+    shards = partial(shards_of, store)
+    yield from ((name, where_did_it_go(_Read(store, near), name, shards)) for name in names)
     pairs = zip(*(near["videos"].column(name).to_pylist() for name in ("video_id", "url")), strict=True)
-    yield from ((name, where_did_it_go(store, name)) for name, url in pairs if origin_of(url) in keys)
+    yield from ((name, where_did_it_go(store, name, shards)) for name, url in pairs if origin_of(url) in keys)
 
 
 @dataclass(frozen=True, slots=True)

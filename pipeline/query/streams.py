@@ -16,7 +16,7 @@ import pyarrow as pa
 from manifests.errors import UserError
 from manifests.funnel import selection_runs
 from manifests.hashing import hash_texts
-from pipeline.query.catalogue import COLUMNS, VIEWS, in_order, needs_of, words_of
+from pipeline.query.catalogue import COLUMNS, ORIGIN, VIEWS, in_order, needs_of, words_of
 from pipeline.query.facts import make_facts
 from pipeline.query.statements import connected, run
 
@@ -101,7 +101,8 @@ class _Table:
         self.name = name
         self.error: BaseException | None = None
         self._store = store
-        named = [field for field in COLUMNS[name] if field.name in words]
+        columns = [*COLUMNS[name], *(ORIGIN if name != "selection" else ())]
+        named = [column for column in columns if column.name in words]
         self._schema = pa.schema(named or [COLUMNS[name].field(0)])
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:

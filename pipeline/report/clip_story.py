@@ -8,17 +8,16 @@ import pyarrow.compute as pc
 
 from manifests.clip_status import ClipStatus, is_success
 from manifests.parallel import side_by_side
-from manifests.reasons import Reason, meaning_of
-from manifests.rows import ClipRow, MatchRow, PackRow, RejectRow, SelectionRow
+from manifests.reasons import meaning_of
 from manifests.sample import sample_key
 from manifests.shards import ShardEntry
 from pipeline.engine.store.store import Store
-from pipeline.likeness.pictures import CLIPS
 from pipeline.shards.closed import kept_held, read_entries
 from pipeline.shards.draw import SPLITS
 from pipeline.shards.files import read_rows
 
 WITH_VIDEO = "with its video"
+"""How the detail of a clip begins that is lost with its video, in the view `all_clips`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,76 +41,6 @@ class ClipFate:
             return "not decided yet"
         note = f" ({self.note})" if self.note else ""
         return f"lost at {self.stage}: {self.reason}, {meaning_of(self.reason) or 'no further meaning'}{note}"
-
-
-@dataclass(frozen=True, slots=True)
-class VideoRows:
-    """One video's rows of the tables; `rejects`: those in force."""
-
-    video_id: str
-    clips: Sequence[ClipRow]
-    packs: Sequence[PackRow]
-    rejects: Sequence[RejectRow]
-    selection: Sequence[SelectionRow]
-    matches: Sequence[MatchRow]
-
-
-def fates_of(video: VideoRows) -> list[ClipFate]:
-    """The end of every clip that was planned, tried or rejected, by number."""
-    planned = {row["n"]: row for row in video.clips}
-    packs = {row["n"]: row for row in video.packs}
-    rejects = {_number(row["clip_id"]): row for row in video.rejects if row["clip_id"]}
-    repeats = _repeats(video, packs)
-    fates = []
-    for n in sorted({*planned, *packs, *rejects}):
-        span = (planned[n]["start_ms"], planned[n]["end_ms"]) if n in planned else None
-        name = f"{video.video_id}.{n}"
-        stage, reason, note = _end(video, n, packs.get(n), rejects.get(n), repeats)
-        fates.append(ClipFate(name, n, span, stage == reason == "" and note == "kept", stage, reason, note))
-    return fates
-
-
-def _end(
-    video: VideoRows, n: int, pack: PackRow | None, reject: RejectRow | None, repeats: Mapping[int, str]
-) -> tuple[str, str, str]:
-    """(stage, reason, note) of a clip; ("", "", "kept") if it is kept."""
-    selected = video.selection[0] if video.selection else None
-    if reject:
-        return reject["stage"], reject["reason"], reject["detail"]
-    if pack and pack["status"] != ClipStatus.SUCCESS:
-        return "media", pack["reason"], pack["error_message"]
-    whole = [row for row in video.rejects if not row["clip_id"]]
-    if selected and selected["kept"] and pack and not whole:
-        if n in selected["clips_kept"]:
-            return "", "", "kept"
-        return ("balance", Reason.DUPLICATE_CLIP, repeats[n]) if n in repeats else ("balance", Reason.OVER_QUOTA, "")
-    if whole:
-        return whole[0]["stage"], whole[0]["reason"], WITH_VIDEO
-    if selected and selected["reason"]:
-        return "balance", selected["reason"], WITH_VIDEO
-    return "", "", ""
-
-
-def _repeats(video: VideoRows, packs: Mapping[int, PackRow]) -> dict[int, str]:
-    """{number: what it repeats} of the clips that were made and left out as repeats, of a video that is kept.
-
-    The selection knows how many there are: those before its last kept clip are sure, then come those with a match.
-    """
-    if not video.selection or not video.selection[0]["kept"]:
-        return {}
-    selected = video.selection[0]
-    kept = set(selected["clips_kept"])
-    out = [n for n, row in sorted(packs.items()) if row["status"] == ClipStatus.SUCCESS and n not in kept]
-    n_made = sum(row["status"] == ClipStatus.SUCCESS for row in packs.values())
-    others = {row["n"]: f"{row['other_video_id']}.{row['other_n']}" for row in video.matches if row["what"] == CLIPS}
-    out.sort(key=lambda n: (n > max(kept, default=-1), n not in others, n))
-    chosen = out[: max(0, n_made - selected["n_clips"])]
-    return {n: f"as {others[n]}" if n in others else "" for n in chosen}
-
-
-def _number(clip_id: str) -> int:
-    tail = clip_id.rpartition(".")[2]
-    return int(tail) if tail.isdecimal() else -1
 
 
 def shards_of(store: Store, video_id: str) -> dict[str, ShardEntry]:
@@ -156,7 +85,7 @@ def lost_clips(fates: Sequence[ClipFate]) -> Iterator[tuple[str, str]]:
     """(stage, words): how many clips were lost on their own, by reason, each with an example."""
     lost: dict[tuple[str, str], list[ClipFate]] = {}
     for fate in fates:
-        if fate.reason and fate.note != WITH_VIDEO:
+        if fate.reason and not fate.note.startswith(WITH_VIDEO):
             lost.setdefault((fate.stage, fate.reason), []).append(fate)
     for (stage, reason), some in lost.items():
         meaning = f" ({meaning_of(reason)})" if meaning_of(reason) else ""

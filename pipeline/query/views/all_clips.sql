@@ -29,7 +29,21 @@ seen AS (
     SELECT video_id, n, bytes FROM stills
     QUALIFY row_number() OVER (PARTITION BY video_id, n ORDER BY part DESC, "row" DESC) = 1
 ),
-repeats AS (SELECT DISTINCT video_id, n FROM matches WHERE what = 'clips'),
+repeats AS (
+    SELECT video_id, n, min(other_video_id || '.' || other_n) AS other FROM matches WHERE what = 'clips' GROUP BY ALL
+),
+-- Clips of kept videos that were made and are not kept. The selection knows how many of them repeat others: those before
+-- its last kept clip are sure, then come those with a match.
+left_out AS (
+    SELECT m.clip_id, p.other, row_number() OVER (
+        PARTITION BY m.video_id ORDER BY m.n > list_max(s.clips_kept), p.other IS NULL, m.n
+    ) <= f.n_tried - f.n_failed - f.n_selectable AS is_repeat
+    FROM made m
+    JOIN fates f ON f.video_id = m.video_id AND f.kept
+    JOIN selection s ON s.video_id = m.video_id
+    LEFT JOIN repeats p ON p.video_id = m.video_id AND p.n = m.n
+    WHERE m.status = 'success' AND NOT list_contains(s.clips_kept, m.n)
+),
 joined AS (
     SELECT e.clip_id, e.video_id, coalesce(s.key, m.key, '') AS key,
         coalesce(c.n, m.n, try_cast(regexp_extract(e.clip_id, '[.]([0-9]+)$', 1) AS INTEGER), -1) AS n,
@@ -59,7 +73,7 @@ joined AS (
         l.stage AS own_stage, l.reason AS own_reason, l.detail AS own_detail, l."at" AS own_at,
         m.status <> 'success' AS has_failed, m.reason AS failed_for, m.error_message,
         x.stage AS video_stage, x.reason AS video_reason, x.detail AS video_detail, x."at" AS video_at,
-        coalesce(i.bytes, 0) AS still_bytes, x.kept AND m.n IS NOT NULL AS is_left_out, p.video_id IS NOT NULL AS is_repeat
+        coalesce(i.bytes, 0) AS still_bytes, o.clip_id IS NOT NULL AS is_left_out, o.is_repeat, o.other
     FROM every e
     LEFT JOIN samples s USING (clip_id)
     LEFT JOIN scores w ON w.key = s.key
@@ -69,7 +83,7 @@ joined AS (
     LEFT JOIN looked_at v ON v.video_id = e.video_id
     LEFT JOIN ends x ON x.video_id = e.video_id
     LEFT JOIN seen i ON i.video_id = e.video_id AND i.n = m.n
-    LEFT JOIN repeats p ON p.video_id = e.video_id AND p.n = m.n
+    LEFT JOIN left_out o ON o.clip_id = e.clip_id
 ),
 ended AS (
     SELECT *, CASE WHEN shard = '' AND starts_with(video_id, 'removed-') THEN 'removed' WHEN is_kept THEN 'kept'
@@ -86,7 +100,8 @@ SELECT clip_id, key, video_id, n,
         WHEN 'removed' THEN 'opted_out'
         WHEN 'left out' THEN if(is_repeat, 'duplicate_clip', 'over_quota') ELSE '' END AS reason,
     CASE ended WHEN 'own' THEN own_detail WHEN 'failed' THEN error_message
-        WHEN 'video' THEN concat_ws(': ', 'with its video', nullif(video_detail, '')) ELSE '' END AS detail,
+        WHEN 'video' THEN concat_ws(': ', 'with its video', nullif(video_detail, ''))
+        WHEN 'left out' THEN if(is_repeat, coalesce('as ' || other, ''), '') ELSE '' END AS detail,
     CASE ended WHEN 'own' THEN own_at WHEN 'video' THEN video_at ELSE '' END AS "at",
     title, url, channel_id, channel, coalesce(category, 'uncategorised') AS category, license, language, caption_kind,
     year, start_ms, end_ms, (end_ms - start_ms) / 1000 AS seconds,

@@ -1,5 +1,6 @@
 """What is told of one clip: how it was lost, or where it is kept."""
 
+from collections import Counter
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -8,6 +9,8 @@ import hdvila_testing.shards as toys
 from pipeline.cli import app
 from pipeline.config.shards import ShardsConfig
 from pipeline.engine.store.store import Store
+from pipeline.query.ask import ask
+from pipeline.query.funnel import funnel
 from pipeline.report.clip_story import lost_clips
 from pipeline.report.story import where_did_it_go
 from tests.pipeline.query.worlds import World, clips
@@ -46,6 +49,41 @@ def test_a_clip_that_repeats_another_is_lost_as_that_and_the_next_as_one_too_man
         "balance",
         "1 of 6 clips lost: duplicate_clip (the same pictures as another clip), for example a.3 (as b.7)",
     ) in [*lost_clips(fates)]
+
+
+def test_why_the_tables_for_sql_and_the_funnel_tell_the_same_of_every_clip(tmp_path: Path) -> None:
+    """Both left-out clips of `a` are like others, and only one of them is left out as a repeat; `b` is no more needed,
+    `c` was refused, a clip of `d` was rejected alone, and one of `e` repeats another although a later one is kept.
+    """
+    world = World(tmp_path)
+    names = "abcde"
+    world.add("videos", *({"video_id": v, "title": v} for v in names))
+    world.add("clips", *(row for v in names for row in clips(v, 6)))
+    world.add("packs", packed("a", 0, "silent"), *(packed("a", n) for n in range(1, 5)))
+    world.add("packs", *(packed(v, n) for v in "bde" for n in range(6)))
+    for v, n in (("a", 3), ("a", 4), ("b", 0), ("e", 5)):
+        world.add("matches", {"what": "clips", "video_id": v, "n": n, "other_video_id": "z", "other_n": 7})
+    world.reject("media", "truncated", "c")
+    world.reject("clips", "too_few_words", "d", clip_id="d.6")
+    world.select(
+        {"video_id": "a", "kept": True, "n_clips": 3, "clips_kept": [1, 2]},
+        {"video_id": "b", "reason": "not_needed", "n_clips": 5},
+        {"video_id": "d", "kept": True, "n_clips": 6, "clips_kept": [0, 1]},
+        {"video_id": "e", "kept": True, "n_clips": 4, "clips_kept": [0, 2, 3]},
+    )
+
+    text = "SELECT clip_id, status = 'kept', stage, reason, detail FROM all_clips ORDER BY video_id, n"
+    with ask(world.store, text) as answer:
+        by_sql = [row for rows in answer.rows for row in rows]
+    fates = [fate for v in names for fate in where_did_it_go(world.store, v).clips]
+    assert [(fate.clip_id, fate.is_kept, fate.stage, fate.reason, fate.note) for fate in fates] == by_sql
+    lost = Counter((stage, reason) for _, is_kept, stage, reason, _ in by_sql if reason and not is_kept)
+    counted = funnel(world.store).clips.rejected
+    assert lost == Counter({(one.stage, one.reason): one.count for one in counted})
+    assert [reason for name, _, _, reason, _ in by_sql if name[0] in "ae"] == [
+        *("silent", "", "", "duplicate_clip", "over_quota", ""),
+        *("", "duplicate_clip", "", "", "over_quota", "duplicate_clip"),
+    ]
 
 
 def test_the_clips_of_a_video_that_is_left_out_are_lost_with_it(tmp_path: Path) -> None:

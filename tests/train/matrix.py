@@ -1,13 +1,13 @@
-"""Run on ranks by test_matrix.py: a few steps of every combination of strategy, stage, freezing and objectives.
+"""Run on ranks: a few steps of combinations of strategy, stage, freezing and objectives.
 
-torchrun --nproc-per-node 2 -m tests.train.matrix OUT.json [rest]
+torchrun --nproc-per-node 2 -m tests.train.matrix OUT.json
 """
 
 import json
 import os
 import sys
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,6 @@ class Case:
     micro_batch: int = 0
 
     @property
-    def pairs(self) -> set[tuple[object, object]]:
-        """Each two of its values."""
-        return set(combinations((self.strategy, (self.stage, self.frozen), self.weights, self.micro_batch), 2))
-
-    @property
     def name(self) -> str:
         """What its losses are filed under."""
         on = "+".join(name for name, weight in self.weights if weight)
@@ -71,18 +66,13 @@ def cases(strategies: tuple[Strategy, ...]) -> list[Case]:
     return found
 
 
-def pairwise(cases: list[Case]) -> tuple[list[Case], list[Case]]:
-    """(so few of them that each pair of values that stands in one of all stands in one of these, the others)."""
-    chosen: list[Case] = []
-    missing = {pair for case in cases for pair in case.pairs}
-    while missing:
-        chosen.append(max(cases, key=lambda case: len(case.pairs & missing)))
-        missing -= chosen[-1].pairs
-    return chosen, [case for case in cases if case not in chosen]
-
-
-CHOSEN, REST = pairwise(cases(("ddp", "fsdp2")))
-"""Those that `make test` holds, and the other ones."""
+WITH_ALL = tuple(WEIGHTS[-1].items())
+ALL_LOSSES = [
+    Case("ddp", 2, False, WITH_ALL, micro_batch=2),
+    Case("ddp", 2, True, tuple(WEIGHTS[3].items())),
+    Case("fsdp2", 2, False, WITH_ALL),
+]
+"""Those that `tests.train.ranks` starts too: every loss under each strategy, in parts, and with a part frozen."""
 
 
 def config_of(case: Case) -> TrainConfig:
@@ -140,12 +130,12 @@ def losses_of(case: Case) -> list[float]:
     return found
 
 
-def main(out: str, which: str = "") -> None:
-    """All of CHOSEN, or of REST, in one start of the processes."""
+def main(out: str) -> None:
+    """All of them, in one start of the processes."""
     process = process_from_environment("cpu")
     torch.set_num_threads(1)
     with process_group(process):
-        results = {case.name: losses_of(case) for case in (REST if which == "rest" else CHOSEN)}
+        results = {case.name: losses_of(case) for case in cases(("ddp", "fsdp2"))}
         if process.is_first:
             Path(out).write_text(json.dumps(results))
 

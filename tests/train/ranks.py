@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from tests.train.matrix import ALL_LOSSES, losses_of
 from tests.train.model_cases import cached_losses, gradients_of, small_batch, small_config, small_model, whole_loss
 from train.distributed import gather, mean_over_ranks, process_from_environment, process_group
 from train.loop.grad_cache import cached_backward
@@ -144,6 +145,7 @@ def main(out: str) -> None:
     torch.set_num_threads(1)
     with process_group(process):
         results: dict[str, Any] = {way.name: one_step(way, process.rank, process.world) for way in WAYS}
+        results["steps"] = {case.name: losses_of(case) for case in ALL_LOSSES}
         results["dropout"] = step_with_dropout(process.rank, process.world)
         results["bf16"] = step_in_bf16(process.rank, process.world)
         results["embedded"] = embed_sharded()

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from manifests.errors import UserError
+from tests.train.matrix import ALL_LOSSES, Case, losses_of
 from tests.train.model_cases import assert_same, gradients_of, small_batch, small_config, small_model, whole_loss
 from tests.train.ranks import N_CLIPS, WAYS, Way, config_of
 from tests.train.torchrun import run_on_ranks
@@ -43,6 +44,12 @@ def test_loss_and_gradients_are_those_of_one_process(ranks: dict[str, Any], way:
     wanted_loss, wanted = alone(way)
     assert loss == pytest.approx(wanted_loss, abs=1e-9)
     assert_same(gradients, wanted)
+
+
+@pytest.mark.parametrize("case", ALL_LOSSES, ids=lambda case: case.name)
+def test_steps_of_all_losses_are_those_of_one_process(ranks: dict[str, Any], case: Case) -> None:
+    wanted = losses_of(Case("none", case.stage, case.frozen, case.weights))
+    assert ranks["steps"][case.name] == pytest.approx(wanted, abs=1e-9)
 
 
 def test_cached_gradients_hold_with_dropout_and_stochastic_depth_on(ranks: dict[str, Any]) -> None:

@@ -293,14 +293,24 @@ class PlannedLoader:
     def _ticket(self, position: int) -> Ticket:
         epoch, inside = self._stream.locate(position)
         order = self._stream.order(epoch)
-        half = max(len(order) // 2, 1)
-        ahead = [order.at((inside + half + k) % len(order)) for k in range(N_SPARES)]
-        usable = [s for s in (order.at(inside), *ahead) if s not in self._poisoned]
+        spares = [order.at(at) for at in self._spare_places(position, inside, len(order))]
+        usable = [s for s in (order.at(inside), *spares) if s not in self._poisoned]
         if not usable:
             raise UserError(
                 f"position {position}: its sample and all spares crash the decoder; see {self._poison_file}"
             )
         return Ticket(epoch, inside, usable[0], tuple(usable[1:]))
+
+    def _spare_places(self, position: int, inside: int, length: int) -> list[int]:
+        """Places of the epoch whose samples stand in for one: half an epoch on, and after its own batch, in which a
+        sample would be contrasted with itself.
+        """
+        begin = inside - position % self._stream.batch
+        own = range(begin, begin + self._stream.batch)
+        start = inside + max(length // 2, 1)
+        if start % length in own:
+            start = own.stop
+        return [(start + k) % length for k in range(N_SPARES)]
 
     def _suspect(self, pids: set[int]) -> None:
         """Suspects the samples that dead workers were loading; a sample that was suspected before is poisoned."""

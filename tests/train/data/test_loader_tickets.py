@@ -10,8 +10,7 @@ import torch
 from manifests.errors import UserError
 from tests.train.data.loaders import VIEWS, a_loader
 from train.data import loader
-from train.data.loader import ClipDataset, PlannedLoader, Ticket
-from train.data.plan import Mixing, Stream
+from train.data.loader import ClipDataset, Ticket
 from train.data.read import Reader, ShardUnreadable
 
 
@@ -22,12 +21,6 @@ def a_dataset(index, **options) -> ClipDataset:
 def poisoned_in(folder, *samples):
     (folder / "poisoned.txt").write_text("".join(f"{sample}\n" for sample in samples))
     return folder
-
-
-def asked_for(one, first=0) -> set[int]:
-    """The samples that an epoch asks for from this step on, spares too."""
-    tickets = [ticket for step in range(first, first + 3) for ticket in one.tickets(step)]
-    return {sample for ticket in tickets for sample in (ticket.sample, *ticket.spares)}
 
 
 def test_poisoned_samples_are_asked_for_no_more_and_a_position_of_nothing_else_stops(index, tmp_path):
@@ -42,13 +35,13 @@ def test_poisoned_samples_are_asked_for_no_more_and_a_position_of_nothing_else_s
         one.tickets(0)
 
 
-def test_a_data_set_that_grew_has_a_list_of_its_own(index, tmp_path):
-    grown = Stream(index, 1, Mixing(), 4, first_step=7)
-    (tmp_path / f"poisoned-{index.manifest.sha256[:12]}.txt").write_text("4\n9\n")
-    poisoned_in(tmp_path, 3)
+def test_a_sample_is_not_replaced_by_one_of_its_own_batch(index):
+    one = a_loader(index, batch=8)  # of 11 an epoch: half an epoch on is in the same batch
 
-    assert asked_for(PlannedLoader(a_dataset(index), grown, run_dir=tmp_path), 7) == {*range(11)} - {4, 9}
-    assert asked_for(a_loader(index, run_dir=tmp_path)) == {*range(11)} - {3}
+    tickets = one.tickets(0)
+
+    own = {ticket.sample for ticket in tickets}
+    assert not own & {ticket.spares[0] for ticket in tickets}
 
 
 def test_augmentation_is_drawn_from_seed_epoch_and_position_and_evaluation_draws_nothing(index):
@@ -94,6 +87,3 @@ def test_the_first_usable_spare_takes_the_place_and_what_was_lost_before_it_is_r
     assert [lost.key for lost in found.lost] == [index.key(1), index.key(2)]
     assert nothing.keys == [] and len(nothing.lost) == 3 and len(nothing.tensors) == 0
     assert {lost.shard for lost in nothing.lost} == {"there/shard.tar"}
-
-
-OUT_OF_MEMORY, CRASHED = -9, -11

@@ -37,7 +37,6 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "export": "export out/demo --out out/release",
         "import-images": "import-images captions_val.json --pictures val2014.zip --out out/images",
         "reshard": "reshard out/demo --out out/small --max-samples 100",
-        "mini-youtube": "mini-youtube --port 8080",
         "show": "show transcript captions.en.vtt",
     },
     "hdvila-train": {
@@ -115,7 +114,6 @@ COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
         "export": _LOCKED,
         "import-images": _LOCKED,
         "reshard": _LOCKED,
-        "mini-youtube": (),
         "show": (ExitCode.NOTHING_MATCHED,),
     },
     "hdvila-train": {

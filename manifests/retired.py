@@ -22,6 +22,7 @@ PIPELINE: Mapping[str, str] = MappingProxyType(
         "show --html": "`browse DIR` is the page, with the clips; `show transcript FILE --json` is for programs",
         "estimate": "`run --dry-run` says quotas, requests and days",
         "debug": "run the videos wanted into a new directory: `run --set engine.executor=local --set out=DIR`",
+        "mini-youtube": "python -m miniyoutube serves the embedded site",
         "rates": "stop the run, change the rates in its YAML, and start it again",
     }
 )

@@ -35,7 +35,6 @@ GROUPS = {
         "doctor": "doctor:doctor",
         "run": "run:run",
         "demo": "demo:demo",
-        "mini-youtube": "mini_youtube:mini_youtube",
     },
     "Look": {
         "status": "status:status",

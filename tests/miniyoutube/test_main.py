@@ -1,4 +1,4 @@
-"""The command that serves the embedded site."""
+"""`python -m miniyoutube` serves the embedded site."""
 
 from __future__ import annotations
 
@@ -12,19 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from manifests.errors import UserError
+from miniyoutube.__main__ import main
 from miniyoutube.media_cache import MediaCache
-from pipeline.commands.mini_youtube import CatalogueName, mini_youtube
 
 
 def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path, demo_cache: MediaCache) -> None:
-    code = "import typer; from pipeline.commands.mini_youtube import mini_youtube; typer.run(mini_youtube)"
-    options = ["--catalogue", "big", "--n-videos", "40", "--log", str(tmp_path / "log.jsonl"), "--behaviour", "private"]
+    options = ["--catalogue", "big", "--n-videos", "40", "--log", str(tmp_path / "log.jsonl")]
     environment = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
     environment |= {"HDVILA_DEMO_CACHE": str(demo_cache.root), "PYTHONUNBUFFERED": "1"}
-    server = subprocess.Popen(
-        [sys.executable, "-c", code, *options], stdout=subprocess.PIPE, text=True, env=environment
-    )
+    served = [sys.executable, "-m", "miniyoutube", *options]
+    server = subprocess.Popen(served, stdout=subprocess.PIPE, text=True, env=environment)
     try:
         assert server.stdout is not None
         proxy = next(line.split()[1] for line in server.stdout if line.startswith("proxy:"))
@@ -41,13 +38,10 @@ def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path, demo_cache:
     assert kinds == ["home", "search"]
 
 
-def test_the_command_says_which_behaviours_there_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_command_says_that_a_port_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("HDVILA_DEMO_CACHE", str(tmp_path))
-    with pytest.raises(UserError, match="short_media"):
-        mini_youtube(CatalogueName.BIG, n_videos=15, behaviour="nonsense")
-
-
-def test_the_command_says_that_a_port_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HDVILA_DEMO_CACHE", str(tmp_path))
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="--port"):
-        mini_youtube(CatalogueName.BIG, n_videos=15, port=taken.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit):
+        main(["--catalogue", "big", "--n-videos", "15", "--port", str(taken.getsockname()[1])])
+    assert "choose another with --port" in capsys.readouterr().err

@@ -37,6 +37,8 @@ Made = tuple[int, Mapping[str, Any]]
 """A stage's number and its constants."""
 
 RUN_FILE = "run.json"
+REDO = "redo"
+"""In run.json, while commits are being taken back: the first stage of these."""
 _MAX_RUN_BYTES = 1024**2
 
 
@@ -56,8 +58,9 @@ def check_identity(
     directory. Raises UserError for a difference that `redo` does not cover; `mix` allows stages of another version.
     `versions` are the numbers of this program's stages, `constants` the values in its code that change what they make.
     """
-    redone = ORDER.index(stage_of_redo(redo)) if redo else len(ORDER)
     kept = _read_run_file(store)
+    redo = _first_to_redo(redo, (kept or {}).pop(REDO, ""))
+    redone = ORDER.index(redo) if redo else len(ORDER)
     if kept is not None:
         is_mixed = mix or any(len(numbers) > 1 for numbers in kept["made_by"].values())
         config = _refuse_changed_settings(store, kept, config, redone, is_mixed)
@@ -65,6 +68,9 @@ def check_identity(
     program = {name: (versions[name], now.get(name, {})) for name in ORDER}
     made_by = _made_by_now(store, kept or {}, program, redone, mix)
     if redo:
+        _refuse_without_packs(store, redo)
+        if kept is not None:  # noted first: a redo that is killed half-way is finished by the next run
+            store.write_json(RUN_FILE, {**kept, REDO: redo})
         redo_from(store, redo)
     if kept is not None and kept["made_by"] != made_by:  # other versions may compare by other hashes
         forget_alike(store)
@@ -79,6 +85,8 @@ def check_identity(
     }
     if kept is None or any(kept.get(name) != facts[name] for name in ("identity", "made_by", "constants")):
         store.write_json(RUN_FILE, facts)
+    elif redo:
+        store.write_json(RUN_FILE, kept)
     return config
 
 
@@ -250,11 +258,14 @@ def stage_of_redo(name: str) -> str:
     return stage.name
 
 
+def _first_to_redo(asked: str, begun: str) -> str:
+    """The earlier stage of the one that a person asks for and the one whose redo was begun; "" if there is neither."""
+    return min((stage_of_redo(name) for name in (asked, begun) if name), key=ORDER.index, default="")
+
+
 def redo_from(store: Store, name: str) -> None:
     """Takes back every commit of a stage and of those after it, so that they run again."""
     first = ORDER.index(stage_of_redo(name))
-    if first > ORDER.index("media"):
-        _refuse_without_packs(store, name)
     if first <= ORDER.index("extract"):  # the crawl is planned again
         for folder in ("rounds", "rounds/wanted", "rounds/grown", "retries"):
             for plan in store.names(folder):
@@ -272,9 +283,11 @@ def redo_from(store: Store, name: str) -> None:
 
 
 def _refuse_without_packs(store: Store, name: str) -> None:
-    """Raises UserError if packs are gone, but of removed videos: shards are joined from packs, which only the media
-    stage can remake.
+    """Raises UserError if a redo after media needs packs that are gone, but for those of removed videos: shards are
+    joined from packs, which only the media stage can remake.
     """
+    if ORDER.index(name) <= ORDER.index("media"):
+        return
     present, tombstones = {f"packs/{pack}" for pack in store.names("packs")}, read_tombstones(store)
     rows = store.read_table("packs", ["video_id", "channel_id", "pack"])
     lost = rows.filter(pc.invert(pc.is_in(rows.column("pack"), value_set=pa.array(sorted({*present, ""})))))

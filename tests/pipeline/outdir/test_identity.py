@@ -61,6 +61,30 @@ def test_redo_takes_back_that_stage_and_what_follows_and_nothing_before(store: S
     check_identity(store, Config(text=Text(target_ms=9000)))
 
 
+def test_a_redo_that_is_killed_half_way_is_finished_by_the_next_run(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first stage is taken back, and then the process dies: rows of later stages must not count beside new ones."""
+
+    def dies(self: Store, stage: str, *units: str) -> None:
+        uncommit(self, stage, *units)
+        if units:
+            raise KeyboardInterrupt
+
+    uncommit, changed = Store.uncommit, Config(text=Text(target_ms=9000))
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Store, "uncommit", dies)
+        check_identity(store, changed, redo="clips")
+    assert (store.committed("clips"), store.committed("media")) == (set(), {"u"})
+
+    check_identity(store, changed)
+
+    assert (store.committed("extract"), store.committed("media")) == ({"u"}, set())
+    store.commit("media", "v", {})
+    check_identity(store, changed)
+    assert store.committed("media") == {"v"}, "it is taken back once"
+
+
 def test_redo_of_a_later_stage_does_not_cover_an_earlier_difference(store: Store) -> None:
     with pytest.raises(UserError, match="first stage they touch is clips"):
         check_identity(store, Config(text=Text(target_ms=9000)), redo="media")

@@ -1,4 +1,4 @@
-"""The rejects of whole videos that are in force, as a planner keeps them: 14 bytes each, in files, and 9 in memory for
+"""The rejects of whole videos that are in force, as a planner keeps them: 18 bytes each, in files, and 9 in memory for
 each video that came further. What they say in words stays in the tables.
 
 The latest reject of a video is in force, unless the video has passed the stage since, which makes it void. Videos are
@@ -59,7 +59,7 @@ class VideoRejects:
         self._passed = _Passed()
         self._video: UInt64 = np.zeros(0, np.uint64)  # ascending; the rejects of a video as they came
         self._kind: NDArray[np.int16] = np.zeros(0, np.int16)
-        self._at: NDArray[np.uint32] = np.zeros(0, np.uint32)  # seconds since 1970
+        self._at: NDArray[np.int64] = np.zeros(0, np.int64)  # microseconds since 1970
         self._waiting: list[tuple[NDArray[Any], ...]] = []  # the same columns, not sorted in yet
 
     def add_passed(self, table: str, video_ids: pa.ChunkedArray) -> None:
@@ -82,7 +82,7 @@ class VideoRejects:
         for table in VOIDING:
             is_void |= np.isin(kind, self._void_by(table)) & self._passed.have(table, video)
         in_force = ~is_void
-        self._waiting.append((video[in_force], kind[in_force], (at_us // 1_000_000).astype(np.uint32)[in_force]))
+        self._waiting.append((video[in_force], kind[in_force], at_us[in_force]))
         if sum(len(column) for column, _, _ in self._waiting) > max(MOST_WAITING, len(self._video) // 4):
             self._settle()
 
@@ -112,8 +112,9 @@ class VideoRejects:
         return {stage: counts[stage] for stage in sorted(counts, key=rank_of)}
 
     def _latest(self, rows: Rows, owners: NDArray[Any]) -> Rows:
-        """Of the rows of each owner, which are together, the last: by time, then by the rank of the stage."""
-        ranks = np.array([rank_of(stage) for stage, _ in self._kinds], np.int64)
+        """Of the rows of each owner, which are together, the last: by time, then as in the view `rejects_in_force`."""
+        in_order = sorted(self._kinds, key=lambda kind: (rank_of(kind[0]), *kind))
+        ranks = np.argsort([self._kinds[kind] for kind in in_order])
         order = np.lexsort((ranks[self._kind[rows]], self._at[rows], owners))
         is_last = np.append(owners[1:] != owners[:-1], True)[: len(rows)]
         return np.asarray(rows[order[is_last]])

@@ -30,20 +30,25 @@ AReject = tuple[str, str, str, str, str]
 def plainly_in_force(rejects: Sequence[AReject], passed: Collection[tuple[str, str, str]]) -> list[AReject]:
     """The rejects in force by the rule, one after the other. `passed`: (table, video, clip) of rows that did not fail.
 
-    Of equal times the later stage's is in force, then the later one.
+    Of equal times the later stage's is in force, then the one whose name or reason is the later.
     """
     shown = {(table, video, "") for table, video, _ in passed}
     shown |= {row for row in passed if row[0] in ("clips", "packs")}
     latest: dict[tuple[str, str], AReject] = {}
     for reject in rejects:
-        stage, video, clip, _, at = reject
+        stage, video, clip, _, _ = reject
         facts = find_stage(stage)
         if facts is not None and (facts.void_by, video, clip) in shown:
             continue
         before = latest.get((video, clip))
-        if before is None or (at, rank_of(stage)) >= (before[4], rank_of(before[0])):
+        if before is None or _order(reject) > _order(before):
             latest[video, clip] = reject
     return list(latest.values())
+
+
+def _order(reject: AReject) -> tuple[str, int, str, str]:
+    stage, _, _, reason, at = reject
+    return at, rank_of(stage), stage, reason
 
 
 def by_stage_and_reason(rejects: Iterable[AReject]) -> dict[str, dict[str, int]]:

@@ -19,7 +19,7 @@ ROWS = {
         st.sampled_from(VIDEOS),
         st.sampled_from(["", "", "a.0"]),
         st.sampled_from(["r1", "r2", "r3"]),
-        st.integers(0, 3),
+        st.integers(0, 5),
     ),
     "passed": st.tuples(st.sampled_from(["videos", "transcripts", "clips", "packs"]), st.sampled_from(VIDEOS)),
 }
@@ -28,7 +28,7 @@ PIECES = st.lists(st.one_of(st.lists(ROWS["reject"], max_size=5), st.lists(ROWS[
 
 def a_table(rows: list[Any]) -> pa.Table:
     columns = list(zip(*rows, strict=True)) or [()] * 5
-    at = [f"2026-01-01T00:00:0{second}+00:00" for second in columns[4]]
+    at = [f"2026-01-01T00:00:0{n // 3}.{n % 3:06}+00:00" for n in columns[4]]
     names = ["stage", "video_id", "clip_id", "reason", "at"]
     return pa.table([pa.array(column, pa.string()) for column in (*columns[:4], at)], names=names)
 

@@ -26,9 +26,6 @@ WITHHELD = frozenset({Reason.NO_720P, Reason.NO_AUDIO_FORMAT, Reason.NO_CAPTIONS
 UNBELIEVED = "the site shows nothing to who asked"
 """Of a verdict that is not recorded: how the reject's detail begins."""
 
-MOST_SAID = 4
-"""Different videos in a row of which an identity is only told something, before it looks at a canary."""
-
 
 def is_shown(failure: Failure | None) -> bool:
     """Whether the outcome of an attempt at a video proves that the site shows the identity what there is."""

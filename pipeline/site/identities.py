@@ -7,7 +7,9 @@ from typing import TypedDict
 
 from pipeline.site.api_quota import ApiState
 from pipeline.site.buckets import Breaker, Bucket
-from pipeline.site.canary import MOST_SAID
+
+MOST_SAID = 4
+"""Different videos in a row of which an identity is only told something, before it looks at a canary."""
 
 
 class IdentityState(TypedDict, total=False):

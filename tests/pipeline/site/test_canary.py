@@ -10,8 +10,9 @@ from miniyoutube.faults import Fault
 from miniyoutube.server import MiniYouTube
 from pipeline.engine.run.stage_run import RunStopped
 from pipeline.engine.store.store import Store
-from pipeline.site.canary import MOST_SAID, UNBELIEVED, Canaries
+from pipeline.site.canary import UNBELIEVED, Canaries
 from pipeline.site.failures import Failure, Pause
+from pipeline.site.identities import MOST_SAID
 from pipeline.site.politeness import Politeness
 from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import Road, config_for, hurried

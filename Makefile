@@ -75,10 +75,11 @@ demo: $(VENV)/.pipeline ## the main job on the embedded mini-YouTube, into out/d
 	@echo "Look at:  $(OUT)/train/summary.json           how well a text finds its clip after this short training"
 	@echo "Next:     $(BIN)/hdvila-pipeline init folder  a configuration for videos of your own"
 
-lint: install ## ruff and mypy
+lint: install ## ruff, mypy, and the rules of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy manifests pipeline train miniyoutube hdvila_testing
+	$(BIN)/lint-imports --no-cache
 
 test: lint ## lint, and all tests but the long ones and those that need a GPU
 	$(BIN)/python -m pytest -n $(WORKERS) $(BY_FILE) -m "not long and not gpu"
@@ -101,4 +102,4 @@ test-mutations: install ## 60 small errors put into the committed code by a seed
 
 # out/ is also where people's own runs are: what is removed has a name that make gave it.
 clean: ## what make itself made: the demo, its caches; never another folder of out/
-	rm -rf $(MADE) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(MADE) .pytest_cache .mypy_cache .ruff_cache

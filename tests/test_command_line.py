@@ -85,3 +85,22 @@ def test_readme_lists_the_commands_in_the_groups_and_the_order_of_the_help() -> 
 
     listed = [word for group, commands in pipeline.cli.GROUPS.items() for word in (group, *commands)]
     assert [group or command for group, command in told] == listed
+
+
+IMPORTED = """
+import sys
+from pipeline import cli
+from typer.testing import CliRunner
+
+for command in ("cut", "show", "verify"):
+    result = CliRunner().invoke(cli.app, [command, "--help"])
+    assert result.exit_code == 0, result.output
+    print(sorted(name for name in sys.modules if name.startswith("pipeline.commands.") or name in ("ray", "yt_dlp")))
+"""
+
+
+def test_commands_for_local_files_import_no_other_command_and_neither_ray_nor_yt_dlp() -> None:
+    done = subprocess.run([sys.executable, "-P", "-c", IMPORTED], capture_output=True, text=True, cwd=REPO)
+
+    commands = [f"pipeline.commands.{name}" for name in ("cut", "show", "verify")]
+    assert done.stdout.splitlines() == [str(commands[: n + 1]) for n in range(3)], done.stderr[-2000:]

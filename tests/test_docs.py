@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,33 @@ def test_the_site_builds_without_a_dead_link(tmp_path: Path) -> None:
 
     pages = {page.parent.name for page in (tmp_path / "site").rglob("index.html")}
     assert {path.stem for path in (REPO / "docs").glob("*.md")} - {"index"} <= pages
+
+
+def test_the_map_shows_every_room() -> None:
+    text = (REPO / "ARCHITECTURE.md").read_text()
+    rooms = [path.parent.name for path in (REPO / "pipeline").glob("*/__init__.py")]
+
+    assert len(rooms) > 10 and [room for room in rooms if f"`{room}/`" not in text] == []
+
+
+def test_every_file_that_the_documents_name_is_there() -> None:
+    tops = ("manifests", "pipeline", "train", "miniyoutube", "hdvila_testing", "bench", "tests")
+    files = ["/" + str(path.relative_to(REPO)) for top in tops for path in (REPO / top).rglob("*.py")]
+    gone = []
+    for document in [*REPO.glob("*.md"), *(REPO / "docs").rglob("*.md")]:
+        text = document.read_text()
+        names = re.findall(r"`(?:python )?([\w/]+\.py)`", text)
+        names += [f"{module.replace('.', '/')}.py" for module in re.findall(r"python -m (bench\.[\w.]+)", text)]
+        gone += [f"{document.name}: {name}" for name in names if not any(file.endswith(f"/{name}") for file in files)]
+
+    assert gone == []
+
+
+def test_every_stop_of_a_words_way_is_there() -> None:
+    text = (REPO / "ARCHITECTURE.md").read_text().partition("## The path of a word")[2].partition("\n## ")[0]
+    stops = re.findall(r"^\d+\. `([\w/]+)\.(\w+)`", text, re.MULTILINE)
+
+    assert 8 <= len(stops) <= 12
+    for module, name in stops:
+        dotted = (module if module.startswith("train/") else f"pipeline/{module}").replace("/", ".")
+        assert hasattr(import_module(dotted), name), f"{module}.{name}"

@@ -171,7 +171,7 @@ def _answers(ids: Mapping[str, str], config: CrawlConfig, polite: Polite) -> Ans
                 told.put((video_id, _look_at(site_id, asking), asking.prefer))
             except IndexError:  # another took the last one
                 return
-            except BaseException as error:  # noqa: BLE001 - raised by who takes the answers
+            except BaseException as error:  # raised by who takes the answers
                 told.put(error)
                 return
 

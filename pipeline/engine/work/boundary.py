@@ -58,7 +58,7 @@ def guarded(context: Context, video_id: str, work: Callable[[], Made]) -> Made |
         return Reject(error.reason, video_id, error.clip_id, error.detail, error.retry_after_s)
     except (Transient, StopRun, PlaceFailed, UserError, MemoryError):
         raise
-    except Exception as error:  # noqa: BLE001 - the one boundary that turns an item's failure into a reject
+    except Exception as error:
         _raise_if_of_the_place(error, context)
         return Reject(Reason.INTERNAL_ERROR, video_id, detail=traceback.format_exc())
 

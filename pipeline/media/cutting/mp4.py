@@ -37,7 +37,7 @@ def new_mp4(buffer: io.BytesIO, ticks_per_s: int) -> Any:
         return io.BytesIO(buffer.getvalue())
 
     options = _MUXER | {"video_track_timescale": str(ticks_per_s), "movie_timescale": str(ticks_per_s)}
-    return av.open(buffer, "w", format="mp4", options=options, io_open=read_again)
+    return av.open(buffer, "w", format="mp4", options=options, io_open=read_again)  # noqa: TID251 - written
 
 
 @dataclass(frozen=True, slots=True)

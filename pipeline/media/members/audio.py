@@ -68,7 +68,7 @@ class Coding:
         buffer = io.BytesIO()
         channels = samples.shape[0]
         layout = "mono" if channels == 1 else "stereo"
-        with av.open(buffer, "w", format=self.container, options=PLAIN) as container:
+        with av.open(buffer, "w", format=self.container, options=PLAIN) as container:  # noqa: TID251 - written
             stream: Any = container.add_stream(self.encoder, rate=rate, options=self.options)
             stream.layout, stream.format = layout, self.form
             if self.bits_a_channel:
@@ -113,7 +113,7 @@ class Coding:
 
     def _decoded(self, data: bytes, fields: AudioFields) -> tuple[int, int, int]:
         """(samples per channel, their rate, channels); stops once there are more samples than the json says."""
-        with av.open(io.BytesIO(data), "r", format=self.container, options=STRICT) as container:
+        with av.open(io.BytesIO(data), "r", format=self.container, options=STRICT) as container:  # noqa: TID251 - one format
             context = container.streams.audio[0].codec_context if container.streams.audio else None
             if context is None or context.codec.canonical_name != self.name:
                 raise ValueError(f"holds no {self.name}")

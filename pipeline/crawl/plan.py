@@ -17,7 +17,7 @@ from manifests.categories import category_by_id
 from manifests.stages import STAGES
 from pipeline.config.crawl import CrawlConfig, wanted_categories
 from pipeline.crawl.sources import GROWN, LISTS, SEARCHES, Ask
-from pipeline.site.data_api import MOST_IDS
+from pipeline.site.api_quota import MOST_IDS
 from pipeline.site.rates import pace_of
 
 ANY = -1

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from typing import TypedDict
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+MOST_IDS = 50
+"""Of a request, by YouTube's documentation."""
 NO_UNITS = "no units left"
 PAUSES_S = (60.0, 600.0, 3600.0)
 """In turn, after a refusal other than for want of units: too many requests a minute, server errors, no answer."""

@@ -32,8 +32,6 @@ log = logging.getLogger("hdvila")
 Json = dict[str, Any]
 
 ADDRESS = "https://www.googleapis.com/youtube/v3/"
-MOST_IDS = 50
-"""Of a request, by YouTube's documentation."""
 PARTS = "snippet,contentDetails,status,statistics,liveStreamingDetails"
 TRIES = 3
 MAX_ANSWER_BYTES = 8 * 1024**2

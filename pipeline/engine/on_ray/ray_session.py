@@ -21,14 +21,9 @@ log = logging.getLogger("hdvila")
 
 TRIES = 3
 """How often a local Ray is started: on a very busy machine its processes miss the 30 s that Ray gives them."""
-CONNECT_S, SPEAK_S = 3.0, 4.0
+CONNECT_S = 3.0
 CLIENT_PORT = 10001
 """The default port of Ray's client server."""
-CLUSTER_ID = "/ray.rpc.NodeInfoGcsService/GetClusterId"
-"""A call that Ray's head answers, with whatever status; its client port and other gRPC servers reject it in gRPC's own
-way.
-"""
-
 
 WORKERS_ENVIRONMENT = {"PYTHONSAFEPATH": "1", "RAY_USAGE_STATS_ENABLED": "0"}
 """Environment variables of the workers. Those of a local Ray inherit them: workers that Ray starts beforehand have no
@@ -126,7 +121,7 @@ def _environment_of_the_job() -> set[str]:
 
 
 def _refuse_deaf(address: str) -> None:
-    """Raises UserError within seconds if no Ray listens at an address; Ray itself would try for a minute or two."""
+    """Raises UserError within seconds if nothing listens at an address; Ray itself would try for a minute or two."""
     target = _target_of(address)
     host, _, port = target.rpartition(":")
     if not port.isdigit():
@@ -134,7 +129,6 @@ def _refuse_deaf(address: str) -> None:
     try:
         _resolve(host.strip("[]"))
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
-        _refuse_other_program(target)
     except (OSError, OverflowError, UnicodeError) as error:
         raise UserError(
             f"Ray at {address}: no answer ({error}); check engine.ray_address, and that the head node runs"
@@ -166,23 +160,6 @@ def _resolve(host: str) -> None:
     asking.join(CONNECT_S)
     if asking.is_alive():
         raise TimeoutError(f"the name {host} was not resolved in {CONNECT_S:.0f} s")
-
-
-def _refuse_other_program(target: str) -> None:
-    """Raises ConnectionError if another program listens there: it has no gRPC, or is a proxy answering for others."""
-    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
-        return  # only Ray can read its certificates
-    import grpc
-
-    with grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)]) as channel:
-        try:
-            grpc.channel_ready_future(channel).result(timeout=SPEAK_S)
-            channel.unary_unary(CLUSTER_ID)(b"", timeout=SPEAK_S)
-        except grpc.FutureTimeoutError:
-            raise ConnectionError("what listens there is not Ray") from None
-        except grpc.RpcError as error:
-            if "http2 header" in str(error.details()):
-                raise ConnectionError(f"what listens there is not Ray: {error.details()}") from None
 
 
 def first_line(error: BaseException) -> str:

@@ -25,7 +25,7 @@ export PIP_ROOT_USER_ACTION := ignore
 # setuptools warns, in a frame of stars, that folders here have the names of our packages: they are the packages.
 QUIETLY := PYTHONWARNINGS="ignore:Editable installation"
 
-.PHONY: help install demo lint test test-long gpu docs witnesses test-mutations clean
+.PHONY: help install demo lint test test-long gpu bench docs witnesses test-mutations clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -90,6 +90,19 @@ test-long: install ## stops at every moment, large crawls, models at full size (
 gpu: install ## ten minutes: the tests that need a CUDA device, and a page of speed, memory and MFU (toy runs without one)
 	$(HERE) $(BIN)/python -m bench.gpu --out $(dir $(OUT))gpu
 	$(BIN)/python -m pytest -m gpu
+
+# Each bench at a size of a minute or two, beside its peer. bench.scenes and bench.learning take films or an hour.
+BENCHES := loader cut video_hour text duplicates scale
+SMALL_loader := --fps 24 --clips 3 --seconds 4 --segments 1 --samples 6 --rounds 1
+SMALL_cut := --minutes 1
+SMALL_video_hour := --rounds 1
+SMALL_duplicates := --half held --films 0 --seconds 5
+SMALL_scale := --sizes 300 1000 3000
+
+bench: $(addprefix bench-,$(or $(ONLY),$(BENCHES))) ## what things cost, small, beside what others do; ONLY=loader for one
+
+bench-%: install
+	$(HERE) $(BIN)/python -m bench.$* $(SMALL_$*)
 
 docs: install ## the pages of docs/ as a site in out/site; a dead link is an error
 	$(BIN)/mkdocs build --strict

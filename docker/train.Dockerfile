@@ -1,5 +1,5 @@
 # The trainer on CUDA. PyPI's torch for linux-x86_64 brings its CUDA libraries; the driver is the host's.
-# The digest is the tag's of September 2026 (docker-library/repo-info); .ci/digests renews it, at a release.
+# The digest is the tag's of September 2026 (docker-library/repo-info); Dependabot raises it.
 FROM python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 # hadolint ignore=DL3008

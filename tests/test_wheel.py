@@ -81,7 +81,7 @@ def test_the_description_on_an_index_leads_nowhere_until_there_is_a_repository_a
     assert LINK.findall(str(metadata_of(wheel).get_payload())) == []
 
     project = (copy / "pyproject.toml").read_text()
-    named = project + '\n[project.urls]\nRepository = "https://git.invalid/hdvila"\n'
+    named = project.replace("[project.urls]", '[project.urls]\nRepository = "https://git.invalid/hdvila"\n#')
     (copy / "pyproject.toml").write_text(named)
     made = next(backend("prepare_metadata_for_build_wheel", copy).rglob("METADATA"))
     (copy / "pyproject.toml").write_text(project)

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdvila_testing.frame_code import draw_frame_code
-from miniyoutube.hatching import Waves, grain, hatching_wave
 from miniyoutube.script import FPS, Scene, Script, Trimmed, shots_of
 
 Plane = NDArray[np.uint8]
@@ -47,19 +46,19 @@ _CIRCLE_FRAMES = 30
 _DIGIT_PX = 22
 """Height of the small number for a short side of 720: below 6 pixels in a 180-line copy."""
 TEXTURE_PX = 20
-"""Period of the hatchings for a short side of 720: a pixel of the low view in train/starts/demo.yaml."""
-HATCHINGS: dict[str, Waves] = {
+"""Period of the textures for a short side of 720."""
+TEXTURES: dict[str, tuple[tuple[int, int], ...]] = {
     "ruled": ((0, 1),),
     "striped": ((1, 0),),
     "tilted": ((1, 1),),
     "checkered": ((1, 1), (1, -1)),
 }
-"""The waves for each word for a background's texture."""
+"""The waves for each word for a background's texture: how many per period along x and y."""
 _AMPLITUDE = 30.0
 _GRAIN, _GRAIN_PX = 11.0, 10
 """Standard deviation of the ground's grain in luma steps, and its size for a short side of 720."""
 _ROOM = 50
-"""Distance of a background's colour from black and from full light, of 255: room for its hatching and grain."""
+"""Distance of a background's colour from black and from full light, of 255: room for its texture and grain."""
 
 
 def frames_of(script: Script, width: int, height: int) -> Iterator[Plane]:
@@ -119,10 +118,7 @@ def _ground(scene: Scene, width: int, height: int) -> Plane:
 
 
 def _ground_yuv(background: str) -> tuple[int, int, int]:
-    """A background's colour, made lighter or darker so that its hatching stays within the range of colours.
-
-    If the hatching were clipped, its mean would reveal it.
-    """
+    """A background's colour, made lighter or darker so that its texture stays within the range of colours."""
     darkest, lightest = min(_RGB[background]), max(_RGB[background])
     moved = max(0, _ROOM - darkest) - max(0, lightest - (255 - _ROOM))
     level, u, v = _yuv(background)
@@ -132,9 +128,13 @@ def _ground_yuv(background: str) -> tuple[int, int, int]:
 def _texture(scene: Scene, width: int, height: int, unit: float) -> NDArray[np.float32]:
     """How much lighter or darker each point of the background is: luma, height x width. The scene is its seed."""
     dice = random.Random(str(scene))
-    size = height, width
-    wave = hatching_wave(HATCHINGS[scene.texture], dice.uniform(0, 2 * math.pi), size, TEXTURE_PX * unit)
-    return _AMPLITUDE * wave + grain(dice.randrange(2**32), _GRAIN, size, _GRAIN_PX * unit)
+    phase, step = dice.uniform(0, 2 * math.pi), 2 * math.pi / (TEXTURE_PX * unit)
+    x, y = np.arange(width)[None], np.arange(height)[:, None]
+    waves = [np.sin(step * across * x + step * down * y + phase) for across, down in TEXTURES[scene.texture]]
+    cells = round(height / (_GRAIN_PX * unit)), round(width / (_GRAIN_PX * unit))
+    grain = np.random.default_rng(dice.randrange(2**32)).normal(0, _GRAIN, cells).astype(np.float32)
+    wave = np.asarray(sum(waves) / np.sqrt(len(waves)), np.float32)
+    return _AMPLITUDE * wave + cv2.resize(grain, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def _paint_icon(planes: tuple[Plane, Plane, Plane], noun: str, colour: str, height: int, unit: float) -> None:

@@ -1,11 +1,10 @@
 """What a demo video says and shows: everything follows from its `Script`, which is a seed.
 
 A script is a run of shots. Each shot has one spoken sentence that describes its scene: the background, what moves on it
-and where to, an object of the video's category, and a number so small that only the 720p picture shows it. The
-background's colour is visible at any size, its hatching only in a high-resolution view. The picture changes in the
-pause before a sentence, so a clip cut at its sentence shows what the sentence says. Plain sentences name only the
-background and the colour of what moves, each one of four, so that a few hundred of them are enough to teach a small
-model.
+and where to, an object of the video's category, and a number so small that only the 720p picture shows it. The picture
+changes in the pause before a sentence, so a clip cut at its sentence shows what the sentence says. Plain sentences name
+only the background and the colour of what moves, each one of four, so that a few hundred of them are enough to teach a
+small model.
 """
 
 import random
@@ -18,7 +17,7 @@ GROUNDS = ("crimson", "amber", "lemon", "olive", "navy", "violet", "ivory", "cha
 PLAIN_COLOURS, PLAIN_GROUNDS = COLOURS[::2], GROUNDS[1::2]
 """Colours of what moves, and of backgrounds, in scenes that are described plainly; all combinations occur."""
 TEXTURES = ("ruled", "striped", "tilted", "checkered")
-"""Hatchings of backgrounds: level, upright or slanting lines, or squares (`drawing.py`)."""
+"""Textures of backgrounds: level, upright or slanting lines, or squares (`drawing.py`)."""
 SHAPES = ("circle", "square", "triangle", "star", "ring", "cross")
 MOTIONS = ("to the left", "to the right", "upwards", "downwards", "around in a circle")
 COUNTS = ("one", "two", "three", "four")

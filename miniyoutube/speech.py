@@ -1,4 +1,4 @@
-"""Makes a script's caption files in the formats of the site's `timedtext`: json3, vtt, srv3 and srt.
+"""Makes a script's caption files in the formats of the site's `timedtext` that are read: json3 and vtt.
 
 Automatic tracks are lower case without punctuation, each word with its own time, in rolling lines: a line stays up
 while the next is spoken, so events overlap, with a newline event between them. Manual tracks are punctuated cues of
@@ -90,10 +90,6 @@ def caption_file(script: Script, kind: str, format_: str) -> bytes | None:
         ("manual", "json3"): manual_json3,
         ("auto", "vtt"): _automatic_vtt,
         ("manual", "vtt"): lambda script: _vtt(manual_cues(script)),
-        ("auto", "srv3"): _automatic_srv3,
-        ("manual", "srv3"): _manual_srv3,
-        ("auto", "srt"): lambda script: _srt(_rolling_cues(script)),
-        ("manual", "srt"): lambda script: _srt(manual_cues(script)),
     }
     make = makers.get((kind, format_))
     return make(script) if make else None
@@ -119,16 +115,6 @@ def _cues_of(words: Sequence[Word]) -> list[Cue]:
     return cues
 
 
-def _rolling_cues(script: Script) -> list[Cue]:
-    """Automatic lines as plain cues, each shown until the line after it has been spoken (so they overlap)."""
-    lines = automatic_lines(script)
-    ends_ms = [line[-1].end_ms for line in lines[1:]] + [lines[-1][-1].end_ms] if lines else []
-    return [
-        Cue(line[0].start_ms, end_ms, " ".join(word.text for word in line))
-        for line, end_ms in zip(lines, ends_ms, strict=True)
-    ]
-
-
 def _automatic_vtt(script: Script) -> bytes:
     """The automatic track in vtt: every line comes twice, once growing with word times, once complete.
 
@@ -149,39 +135,6 @@ def _automatic_vtt(script: Script) -> bytes:
 def _vtt(cues: Sequence[Cue]) -> bytes:
     blocks = [f"{_clock(c.start_ms)} --> {_clock(c.end_ms)}\n{html.escape(c.text, quote=False)}\n" for c in cues]
     return ("WEBVTT\nKind: captions\nLanguage: en\n\n" + "\n".join(blocks)).encode()
-
-
-def _srt(cues: Sequence[Cue]) -> bytes:
-    blocks = [
-        f"{i}\n{_clock(c.start_ms).replace('.', ',')} --> {_clock(c.end_ms).replace('.', ',')}\n{c.text}\n"
-        for i, c in enumerate(cues, 1)
-    ]
-    return "\n".join(blocks).encode()
-
-
-def _automatic_srv3(script: Script) -> bytes:
-    lines = automatic_lines(script)
-    body = []
-    for i, line in enumerate(lines):
-        start_ms = line[0].start_ms
-        gone_ms = lines[i + 1][-1].end_ms if i + 1 < len(lines) else line[-1].end_ms
-        segments = "".join(
-            f'<s t="{word.start_ms - start_ms}" ac="0">{" " if j else ""}{html.escape(word.text)}</s>'
-            for j, word in enumerate(line)
-        )
-        body.append(f'<p t="{start_ms}" d="{gone_ms - start_ms}" w="1">{segments}</p>')
-        body.append(f'<p t="{line[-1].end_ms}" d="10" w="1" a="1">\n</p>')
-    return _srv3("\n".join(body))
-
-
-def _manual_srv3(script: Script) -> bytes:
-    rows = [f'<p t="{c.start_ms}" d="{c.end_ms - c.start_ms}">{html.escape(c.text)}</p>' for c in manual_cues(script)]
-    return _srv3("\n".join(rows))
-
-
-def _srv3(body: str) -> bytes:
-    head = '<?xml version="1.0" encoding="utf-8" ?><timedtext format="3">'
-    return f"{head}\n<body>\n{body}\n</body>\n</timedtext>\n".encode()
 
 
 def _clock(ms: int) -> str:

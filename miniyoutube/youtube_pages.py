@@ -219,7 +219,7 @@ class Site:
         )
         if video is None or track is None:
             return error_answer(404)
-        return _caption_answer(video, track, query.get("fmt", "srv3"), query.get("tlang", ""))
+        return _caption_answer(video, track, query.get("fmt", "json3"), query.get("tlang", ""))
 
     def _media(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         """A stream or a range of it. A URL that another identity extracted is refused, as on the site."""
@@ -275,7 +275,7 @@ def _caption_answer(video: Video, track: Track, format_: str, translated_to: str
     text = caption_file(script, track.kind, format_)
     if text is None:
         return error_answer(404)
-    mime = "application/json; charset=utf-8" if format_ == "json3" else "text/xml; charset=utf-8"
+    mime = "application/json; charset=utf-8" if format_ == "json3" else "text/vtt; charset=utf-8"
     match track.answer:
         case "gone":
             return error_answer(404)

@@ -332,7 +332,7 @@ def check_payload(payload: bytes, format_: str) -> Reason | None:
     return _check_json3(payload) if format_ == "json3" else None
 
 
-BEGINNINGS = {"json3": "{", "srv3": "<", "vtt": "WEBVTT"}
+BEGINNINGS = {"json3": "{", "vtt": "WEBVTT"}
 """How a caption file begins: what begins otherwise is somebody's page or message."""
 
 

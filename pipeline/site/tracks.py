@@ -15,7 +15,7 @@ from pipeline.text.captions.track import primary
 
 __all__ = ["MAX_CAPTION_BYTES", "CaptionTrack", "choose_tracks", "list_tracks", "speaks"]
 
-FORMATS = ("json3", "srv3", "vtt")
+FORMATS = ("json3", "vtt")
 """Caption formats, in order of preference: the first has the times of single words."""
 ORIGINAL = "-orig"
 _RECOGNITION = re.compile(r"[?&]kind=asr(?:&|$)")

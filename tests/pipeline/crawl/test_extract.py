@@ -305,8 +305,7 @@ def test_a_body_of_nothing_is_withheld_and_a_document_without_words_is_empty() -
         (b'{"error":{"code":451}}', "json3", Reason.CAPTIONS_REFUSED),
         (b"Access denied", "json3", Reason.CAPTIONS_REFUSED),
         (b"WEBVTT\n", "vtt", None),
-        (b"<html><p>Log in", "srv3", Reason.CAPTIONS_REFUSED),
-        (b'<?xml version="1.0"?><timedtext/>', "srv3", None),
+        (b"<html><p>Log in", "vtt", Reason.CAPTIONS_REFUSED),
         (b'{"error":{"code":451}}', "vtt", Reason.CAPTIONS_REFUSED),
     ],
 )

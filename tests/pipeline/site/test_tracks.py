@@ -58,8 +58,8 @@ def test_the_real_track_is_chosen(subtitles: dict[str, Any], automatic: dict[str
 
 
 def test_the_best_format_on_offer_is_taken() -> None:
-    track = choose_tracks({"en": entries("lang=en", "vtt", "srv3")}, {}, languages=("en",))[0]
-    assert (track.format, track.url.rpartition("fmt=")[2]) == ("srv3", "srv3")
+    track = choose_tracks({"en": entries("lang=en", "srv3", "vtt")}, {}, languages=("en",))[0]
+    assert (track.format, track.url.rpartition("fmt=")[2]) == ("vtt", "vtt")
     assert choose_tracks({"en": entries("lang=en", "ttml")}, {}, languages=("en",)) == []
 
 

@@ -1,13 +1,16 @@
 """What the Data API decides: as the site would, for no look at it; and whatever goes wrong with it is no verdict."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.reasons import Reason, ReasonClass
+from manifests.rows import CandidateRow
 from miniyoutube.catalogue import Catalogue
 from miniyoutube.data_api import is_public, video_resource
 from miniyoutube.faults import Fault
@@ -15,15 +18,28 @@ from miniyoutube.misbehave import BEHAVIOURS
 from miniyoutube.server import MiniYouTube
 from pipeline.config.crawl import CaptionsConfig, CrawlConfig, IdentityConfig, LimitsConfig
 from pipeline.config.sources import ListsConfig
-from pipeline.crawl.first_look import judge, seconds_of
-from pipeline.engine.run.stage_run import RunStopped
+from pipeline.crawl import plan
+from pipeline.crawl.first_look import first_look, judge, seconds_of
+from pipeline.engine.work.executor import SharedHere
+from pipeline.engine.work.unit import StopRun
 from pipeline.outdir.tombstones import Tombstones
+from pipeline.site.politeness import Politeness
 from tests.miniyoutube.catalogues import one_of_each
 from tests.pipeline.crawl.site import Road, config_for
 from tests.pipeline.site.api import KEY, asked_of_the_api, looks_at, with_key
 
 EDUCATION = 27
-DECIDED = ("private", "removed", "terminated", "copyright", "age_gate", "age_playable", "only_480p", "non_english")
+DECIDED = (
+    "private",
+    "removed",
+    "terminated",
+    "copyright",
+    "age_gate",
+    "age_playable",
+    "only_480p",
+    "non_english",
+    "upcoming",
+)
 LOOKED_AT = ("good", "no_captions", "members_unmarked", "portrait", "automatic_only")
 
 
@@ -57,6 +73,8 @@ def test_what_the_api_decides_costs_no_look_and_has_the_reason_that_a_look_would
         b: r for b, r in ends["without"].items() if b != "private"
     }
     assert ends["with"]["private"] == Reason.UNAVAILABLE  # to the API, private videos are not there
+    (start,) = [row["next_try_at"] for row in road.rejects.values() if row["reason"] == Reason.UPCOMING]
+    assert start >= "2099-12-31T23:59", "what is to come is tried again when it starts"
 
 
 @pytest.mark.parametrize("behaviour", sorted(BEHAVIOURS))
@@ -150,16 +168,6 @@ def test_only_what_the_api_says_for_certain_decides(
     assert verdict_on(resource(**changes), **settings) == (Reason.TOO_OLD if reason == "old" else reason)
 
 
-def test_what_is_to_come_is_tried_again_when_it_starts(tmp_path: Path) -> None:
-    catalogue = one_of_each(("upcoming",))
-    (video,) = [video for video in catalogue.videos if video.behaviour == "upcoming"]
-    with MiniYouTube(catalogue, draw="lazily") as site:
-        road = Road.at(tmp_path / "out", with_key(site, tmp_path, **listed(tmp_path, catalogue)))
-        row = road.crawl({EDUCATION: 1000.0}).rejects[video.video_id]
-    assert (row["reason"], row["class"]) == (Reason.UPCOMING, ReasonClass.LATER)
-    assert row["next_try_at"] >= "2099-12-31T23:59"
-
-
 def test_the_videos_of_a_channel_that_opted_out_are_not_looked_at() -> None:
     assert judge(resource(), -1, CrawlConfig(), Tombstones(channels=frozenset({"UC1"}))) == (
         Reason.OPTED_OUT,
@@ -192,19 +200,42 @@ def test_any_text_is_a_duration_or_none(text: str) -> None:
     assert seconds is None or seconds > 0
 
 
-def crawl(
-    tmp_path: Path, *faults: Fault, n_videos: int = 8, units: int = 10_000, gone: int = 0
-) -> tuple[Road, int, int]:
-    """A crawl of a list with 480p videos and good ones in turn, and ids that are gone: the road, requests to the API,
-    looks.
-    """
-    catalogue = one_of_each(("only_480p", "also_1080p") * (n_videos // 2))
-    with MiniYouTube(catalogue, draw="lazily") as site:
-        site.misbehave(*faults)
-        names = [f"gone{n:07}" for n in range(gone)]
-        config = with_key(site, tmp_path, units=units, **listed(tmp_path, catalogue, *names))
-        road = Road.at(tmp_path / "out", config).crawl({EDUCATION: 1000.0})
-        return road, asked_of_the_api(site), len(looks_at(site))
+N_OF_EACH = 4
+"""Videos of 480p, which the API decides, and good ones beside the first, which it leaves to the look."""
+
+
+@dataclass
+class Desk:
+    """A site with its API, and first looks at its videos."""
+
+    site: MiniYouTube
+    config: CrawlConfig
+    polite: Any = None
+
+    def look(self, *more: str, faults: Sequence[Fault] = ()) -> dict[str, Reason] | None:
+        """What is decided of all videos, and of these ids."""
+        self.site.relent()
+        self.site.misbehave(*faults)
+        self.site.log.clear()
+        self.polite = SharedHere(Politeness(self.config.politeness, {"one": 1.0}))
+        rows = [
+            {"video_id": i, "wanted_category_id": -1, "given_spans": "", "attempt": 1}
+            for i in [*self.site.catalogue.by_id, *more]
+        ]
+        decided = first_look(cast(list[CandidateRow], rows), self.config, self.polite, Tombstones())
+        return None if decided is None else {i: Reason(reject.reason) for i, reject in decided.items()}
+
+    @property
+    def small(self) -> dict[str, Reason]:
+        """The verdicts on its videos of 480p."""
+        videos = self.site.catalogue.videos
+        return {video.video_id: Reason.NO_720P for video in videos if video.behaviour == "only_480p"}
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with MiniYouTube(one_of_each(("only_480p", "also_1080p") * N_OF_EACH), draw="lazily") as site:
+        yield Desk(site, with_key(site, tmp_path_factory.mktemp("key")))
 
 
 @pytest.mark.parametrize(
@@ -220,77 +251,74 @@ def crawl(
         (Fault("data_api", "reset"), 3),
         (Fault("data_api", "status", status=500), 3),
         (Fault("data_api", "redirect", location="https://example.com/"), 3),
-        (Fault("data_api", "no_items"), 1),
     ],
     ids=lambda value: getattr(value, "effect", ""),
 )
-def test_an_api_that_fails_is_no_verdict_and_the_site_is_asked(tmp_path: Path, fault: Fault, n_asked: int) -> None:
-    road, asked, looks = crawl(tmp_path, fault)
-    assert asked == n_asked
-    assert looks == 9
-    assert {row["reason"] for row in road.rejects.values()} == {Reason.NO_720P}
-    assert len(road.kept) == 5
+def test_an_api_that_fails_decides_nothing_and_is_paused(desk: Desk, fault: Fault, n_asked: int) -> None:
+    assert desk.look(faults=[fault]) is None
+    assert asked_of_the_api(desk.site) == n_asked
+    assert desk.polite.snapshot()["data_api"]["paused_until"] > 0
 
 
-def test_an_answer_that_came_at_the_second_try_counts(tmp_path: Path) -> None:
-    _, asked, looks = crawl(tmp_path, Fault("data_api", "backendError", requests=1))
-    assert (asked, looks) == (2, 5)
+def test_an_answer_without_any_of_many_ids_is_not_believed(desk: Desk) -> None:
+    assert desk.look(faults=[Fault("data_api", "no_items")]) == {}
 
 
-def test_ids_that_an_answer_lost_are_not_taken_for_gone(tmp_path: Path) -> None:
-    """Those that are in the answer are decided all the same; those that are not, are looked at."""
-    road, asked, looks = crawl(tmp_path, Fault("data_api", "items_missing"))
-    assert asked == 1
-    assert 5 < looks < 9
-    assert {row["reason"] for row in road.rejects.values()} == {Reason.NO_720P}
+def test_an_answer_that_came_at_the_second_try_counts(desk: Desk) -> None:
+    assert desk.look(faults=[Fault("data_api", "backendError", requests=1)]) == desk.small
+    assert asked_of_the_api(desk.site) == 2
 
 
-def test_ids_that_are_gone_are_not_looked_at(tmp_path: Path) -> None:
-    road, _, looks = crawl(tmp_path, gone=3)
-    assert looks == 5
-    assert {i for i, row in road.rejects.items() if row["reason"] == Reason.UNAVAILABLE} == {
-        f"gone{n:07}" for n in range(3)
-    }
+def test_ids_that_an_answer_lost_are_not_taken_for_gone(desk: Desk) -> None:
+    """Those that are in the answer are decided all the same."""
+    decided = desk.look(faults=[Fault("data_api", "items_missing")])
+    assert decided and decided.items() < desk.small.items()
 
 
-def test_hostile_values_reject_nothing_by_mistake(tmp_path: Path) -> None:
-    road, _, _ = crawl(tmp_path, Fault("data_api", "hostile"))
-    assert len(road.kept) == 5
-    assert all(row["class"] == ReasonClass.NEVER for row in road.rejects.values())
+def test_ids_that_are_gone_are_not_looked_at(desk: Desk) -> None:
+    gone = [f"gone{n:07}" for n in range(3)]
+    assert desk.look(*gone) == desk.small | dict.fromkeys(gone, Reason.UNAVAILABLE)
 
 
-def test_when_the_units_are_used_up_the_crawl_goes_on_without(tmp_path: Path) -> None:
-    road, asked, looks = crawl(tmp_path, n_videos=60, units=1)
-    assert asked == 2  # the second was refused
-    assert 30 < looks < 61
-    assert len(road.kept) == 31
-    state = road.polite.snapshot()["data_api"]
-    assert state["why"] == "no units left"
-    assert state["paused_until"] == state["resets_at"]
+def test_hostile_values_reject_nothing_by_mistake(desk: Desk) -> None:
+    decided = desk.look(faults=[Fault("data_api", "hostile")])
+    assert decided is not None and {*decided} <= {*desk.small}
+    assert all(reason.class_ is ReasonClass.NEVER for reason in decided.values())
 
 
 @pytest.mark.parametrize("effect", ["keyInvalid", "accessNotConfigured"])
-def test_a_key_that_is_refused_stops_the_run_with_one_message(tmp_path: Path, effect: str) -> None:
-    with pytest.raises(RunStopped, match="refuses the key") as stopped:
-        crawl(tmp_path, Fault("data_api", effect))
-    assert KEY not in str(stopped.value)
+def test_a_key_that_is_refused_stops_the_run_with_one_message(desk: Desk, effect: str) -> None:
+    with pytest.raises(StopRun, match="refuses the key") as stopped:
+        desk.look(faults=[Fault("data_api", effect)])
+    assert stopped.value.reason is Reason.BAD_KEY and KEY not in str(stopped.value)
 
 
-def test_the_key_is_in_no_address_and_in_no_file(tmp_path: Path) -> None:
-    catalogue = one_of_each(("only_480p", "also_1080p"))
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "MOST_IDS", 4)
+    monkeypatch.setattr(plan, "BATCH_VIDEOS", 2)
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_when_the_units_are_used_up_the_crawl_goes_on_without_and_the_key_is_in_no_file(tmp_path: Path) -> None:
+    catalogue = one_of_each(("only_480p", "also_1080p") * 4)
     with MiniYouTube(catalogue, draw="lazily") as site:
-        config = with_key(site, tmp_path, **listed(tmp_path, catalogue))
+        config = with_key(site, tmp_path, units=1, **listed(tmp_path, catalogue))
         road = Road.at(tmp_path / "out", config).crawl({EDUCATION: 1000.0})
-        assert asked_of_the_api(site) == 1
+        assert asked_of_the_api(site) == 2, "the second was refused"
+        assert 5 < len(looks_at(site)) < 9 and len(road.kept) == 5
         assert not any(KEY in str(request) for request in site.log)
+    state = road.polite.snapshot()["data_api"]
+    assert state["why"] == "no units left" and state["paused_until"] == state["resets_at"]
     assert road.rejects
     assert not [file for file in (tmp_path / "out").rglob("*") if file.is_file() and KEY.encode() in file.read_bytes()]
     assert KEY not in repr(config) + config.model_dump_json()
 
 
+@pytest.mark.usefixtures("small_batches")
 def test_a_key_that_comes_within_a_round_changes_none_of_its_batches(tmp_path: Path) -> None:
     """A batch of the plan that is under way keeps its videos: what is committed is not asked for again."""
-    catalogue = one_of_each(("only_480p", "also_1080p") * 30)
+    catalogue = one_of_each(("only_480p", "also_1080p") * 3)
     with MiniYouTube(catalogue, draw="lazily") as site:
         more = listed(tmp_path, catalogue)
         without = Road.at(tmp_path / "out", config_for(site, **more)).crawl({EDUCATION: 1000.0}, most_rounds=1)

@@ -172,6 +172,7 @@ def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
         cluster.shutdown()
 
 
+@pytest.mark.long  # that a bucket begins empty: tests/pipeline/site/test_buckets.py
 def test_an_actor_that_dies_comes_back_with_its_bucket_empty(tmp_path: Path, two_nodes: Executor) -> None:
     import ray
 

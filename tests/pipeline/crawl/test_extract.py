@@ -3,11 +3,10 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -38,6 +37,36 @@ ONE_PLAYER = asking_as("visionos")
 """Without it, the number of player requests depends on whether there is a JavaScript runtime."""
 
 
+VERDICTS: list[tuple[str, Reason | None, dict[str, int]]] = [
+    ("dub_recognised", None, {"watch": 1, "player": 1, "captions": 1}),
+    ("english_dub", Reason.WRONG_LANGUAGE, ONE_LOOK),
+    ("geo", Reason.GEO_BLOCKED, ONE_LOOK),
+    ("geo_copyright", Reason.GEO_BLOCKED, ONE_LOOK),
+    ("legal", Reason.GEO_BLOCKED, ONE_LOOK),
+    ("copyright", Reason.UNAVAILABLE, ONE_LOOK),
+    ("premium", Reason.MEMBERS_ONLY, ONE_LOOK),
+    ("music_premium", Reason.MEMBERS_ONLY, ONE_LOOK),
+    ("self_harm", Reason.AGE_RESTRICTED, ONE_LOOK),
+    ("inappropriate", Reason.AGE_RESTRICTED, {"watch": 1, "player": 2, "embed": 1}),
+    ("rent", Reason.PAYMENT_REQUIRED, ONE_LOOK),
+    ("live_unmarked", Reason.LIVE, ONE_LOOK),
+    ("post_live", Reason.LIVE, ONE_LOOK),
+    ("premiere", Reason.UPCOMING, ONE_LOOK),
+    ("upcoming_unmarked", Reason.UPCOMING, ONE_LOOK),
+    ("processing", Reason.UPCOMING, ONE_LOOK),
+    ("no_length", Reason.BAD_ANSWER, {"watch": 2, "player": 2}),
+    ("captions_403", Reason.CAPTIONS_REFUSED, {"watch": 1, "player": 1, "captions": 2}),
+    ("captions_404", Reason.CAPTIONS_REFUSED, {"watch": 1, "player": 1, "captions": 2}),
+    ("manual_gone", None, {"watch": 1, "player": 1, "captions": 2}),
+    ("restricted", Reason.RESTRICTED_NETWORK, {"watch": 2, "player": 2}),
+    ("error_153", Reason.FORMATS_HIDDEN, {"watch": 2, "player": 3, "embed": 1}),
+    ("captions_html", Reason.CAPTIONS_REFUSED, {"watch": 2, "player": 2, "captions": 4}),
+    ("captions_xml", Reason.CAPTIONS_REFUSED, {"watch": 2, "player": 2, "captions": 4}),
+    ("captions_error", Reason.CAPTIONS_REFUSED, {"watch": 2, "player": 2, "captions": 4}),
+    ("captions_bom", None, {"watch": 1, "player": 1, "captions": 1}),
+]
+
+
 class Desk:
     """An extractor over a site, and the politeness that it obeys."""
 
@@ -48,8 +77,13 @@ class Desk:
         self.extractor = Extractor(config, self.polite, CutConfig())
 
     def look_at(self, behaviour: str) -> FoundVideo | Failure:
-        video = next(video for video in self.site.catalogue.videos if video.behaviour == behaviour)
-        return self.extractor.look_at(video.video_id, EDUCATION)
+        return self.extractor.look_at(self.id_of(behaviour), EDUCATION)
+
+    def id_of(self, behaviour: str) -> str:
+        return next(video.video_id for video in self.site.catalogue.videos if video.behaviour == behaviour)
+
+    def requests(self, behaviour: str) -> dict[str, int]:
+        return dict(self.site.log.per_video()[self.id_of(behaviour)])
 
     def reason(self, behaviour: str) -> Reason | None:
         found = self.look_at(behaviour)
@@ -59,64 +93,46 @@ class Desk:
         return [one["name"] for one in self.polite.snapshot()["identities"] if one["paused_s"] > 0]
 
 
-@contextmanager
-def desk(*behaviours: str, identities: tuple[str, ...] = ("one",), **settings: Any) -> Iterator[Desk]:
-    with MiniYouTube(one_of_each(behaviours), draw="lazily") as site:
-        yield Desk(site, config_for(site, identities=identities, **settings))
+@pytest.fixture(scope="module")
+def everything() -> Iterator[MiniYouTube]:
+    """A site with a video of each behaviour that is looked at here."""
+    others = "kids", "private", "only_480p", "joint_only", "only_progressive", "upcoming_unmarked", "captions_429_once"
+    names = {*(row[0] for row in VERDICTS), *others, "watch_429_once"} - {"good"}
+    with MiniYouTube(one_of_each(sorted(names)), draw="lazily") as site:
+        yield site
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "reason", "requests"),
-    [
-        ("dub_recognised", None, {"watch": 1, "player": 1, "captions": 1}),
-        ("english_dub", Reason.WRONG_LANGUAGE, ONE_LOOK),
-        ("geo", Reason.GEO_BLOCKED, ONE_LOOK),
-        ("geo_copyright", Reason.GEO_BLOCKED, ONE_LOOK),
-        ("legal", Reason.GEO_BLOCKED, ONE_LOOK),
-        ("copyright", Reason.UNAVAILABLE, ONE_LOOK),
-        ("premium", Reason.MEMBERS_ONLY, ONE_LOOK),
-        ("music_premium", Reason.MEMBERS_ONLY, ONE_LOOK),
-        ("self_harm", Reason.AGE_RESTRICTED, ONE_LOOK),
-        ("inappropriate", Reason.AGE_RESTRICTED, {"watch": 1, "player": 2, "embed": 1}),
-        ("rent", Reason.PAYMENT_REQUIRED, ONE_LOOK),
-        ("live_unmarked", Reason.LIVE, ONE_LOOK),
-        ("post_live", Reason.LIVE, ONE_LOOK),
-        ("premiere", Reason.UPCOMING, ONE_LOOK),
-        ("upcoming_unmarked", Reason.UPCOMING, ONE_LOOK),
-        ("processing", Reason.UPCOMING, ONE_LOOK),
-        ("no_length", Reason.BAD_ANSWER, {"watch": 2, "player": 2}),
-        ("captions_403", Reason.CAPTIONS_REFUSED, {"watch": 1, "player": 1, "captions": 2}),
-        ("captions_404", Reason.CAPTIONS_REFUSED, {"watch": 1, "player": 1, "captions": 2}),
-        ("manual_gone", None, {"watch": 1, "player": 1, "captions": 2}),
-        ("restricted", Reason.RESTRICTED_NETWORK, {"watch": 2, "player": 2}),
-        ("error_153", Reason.FORMATS_HIDDEN, {"watch": 2, "player": 3, "embed": 1}),
-        ("captions_html", Reason.CAPTIONS_REFUSED, {"watch": 2, "player": 2, "captions": 4}),
-        ("captions_xml", Reason.CAPTIONS_REFUSED, {"watch": 2, "player": 2, "captions": 4}),
-        ("captions_error", Reason.CAPTIONS_REFUSED, {"watch": 2, "player": 2, "captions": 4}),
-        ("captions_bom", None, {"watch": 1, "player": 1, "captions": 1}),
-    ],
-)
+@pytest.fixture
+def desk(everything: MiniYouTube) -> Callable[..., Desk]:
+    """Makes a desk over it, with these settings."""
+    everything.relent()
+    everything.log.clear()
+    return lambda **settings: Desk(everything, config_for(everything, **settings))
+
+
+@pytest.mark.parametrize(("behaviour", "reason", "requests"), VERDICTS)
 def test_each_behaviour_has_its_verdict_and_costs_no_more_requests_than_it_is_worth(
-    behaviour: str, reason: Reason | None, requests: dict[str, int]
+    behaviour: str, reason: Reason | None, requests: dict[str, int], desk: Callable[..., Desk]
 ) -> None:
-    with desk(behaviour, ydl_opts=ONE_PLAYER) as here:
-        assert here.reason(behaviour) is reason
-        asked = here.site.log.per_video()[here.site.catalogue.videos[1].video_id]
-    assert asked == requests
+    here = desk(ydl_opts=ONE_PLAYER)
+    assert here.reason(behaviour) is reason
+    assert here.requests(behaviour) == requests
 
 
 @pytest.mark.parametrize("behaviour", ["live_unmarked", "post_live", "premiere"])
-def test_where_recordings_of_streams_are_taken_one_that_has_not_ended_is_looked_at_later(behaviour: str) -> None:
+def test_where_recordings_of_streams_are_taken_one_that_has_not_ended_is_looked_at_later(
+    behaviour: str, desk: Callable[..., Desk]
+) -> None:
     allowed = LimitsConfig(min_duration_s=5, allow_live=True)
-    with desk(behaviour, limits=allowed, ydl_opts=ONE_PLAYER) as here:
-        assert here.reason(behaviour) is Reason.UPCOMING
-        assert here.site.log.per_video()[here.site.catalogue.videos[1].video_id] == ONE_LOOK
+    here = desk(limits=allowed, ydl_opts=ONE_PLAYER)
+    assert here.reason(behaviour) is Reason.UPCOMING
+    assert here.requests(behaviour) == ONE_LOOK
 
 
-def test_a_premiere_is_looked_at_again_when_it_begins() -> None:
-    with desk("upcoming_unmarked") as here:
-        found = here.look_at("upcoming_unmarked")
-        assert isinstance(found, Failure) and found.wait_s == 10 * 3600
+def test_a_premiere_is_looked_at_again_when_it_begins(desk: Callable[..., Desk]) -> None:
+    here = desk()
+    found = here.look_at("upcoming_unmarked")
+    assert isinstance(found, Failure) and found.wait_s == 10 * 3600
 
 
 def test_text_of_the_automatic_track_says_so_where_the_manual_one_did_not_come(tmp_path: Path) -> None:
@@ -149,57 +165,57 @@ def test_made_for_kids_is_a_field_of_the_page_and_no_words_of_a_title() -> None:
     ],
 )
 def test_the_words_are_in_the_language_of_the_original_sound(
-    behaviour: str, languages: tuple[str, ...], spoken: str
+    behaviour: str, languages: tuple[str, ...], spoken: str, desk: Callable[..., Desk]
 ) -> None:
-    with desk(behaviour, limits=LimitsConfig(min_duration_s=5, languages=languages)) as here:
-        found = here.look_at(behaviour)
+    here = desk(limits=LimitsConfig(min_duration_s=5, languages=languages))
+    found = here.look_at(behaviour)
     assert isinstance(found, FoundVideo)
     assert spoken_language(found.info) == spoken
     assert [row["track"] for row in found.captions] == [f"{spoken}-orig"]
 
 
-def test_yt_dlps_sentence_on_po_tokens_pauses_nobody_and_hides_no_verdict() -> None:
+def test_yt_dlps_sentence_on_po_tokens_pauses_nobody_and_hides_no_verdict(desk: Callable[..., Desk]) -> None:
     """A client whose formats need a token, before others: a warning that speaks of a 403, and all answers 200."""
-    with desk("only_480p", ydl_opts=asking_as("mweb", "default")) as here:
-        config = here.config
-        session = Session(no_token, time.monotonic() + 30)
-        with open_site(options_for(config, config.pool()[0]), session) as ydl:
-            extract_video(ydl, here.site.catalogue.videos[1].video_id)
-        assert any("may yield HTTP Error 403" in warning for warning in session.warnings)
-        assert here.reason("only_480p") is Reason.NO_720P
-        assert here.reason("good") is None
-        assert here.polite.snapshot()["identities"][0]["refusals"] == 0
-        assert {request.status for request in here.site.log} == {200}
+    here = desk(ydl_opts=asking_as("mweb", "default"))
+    config = here.config
+    session = Session(no_token, time.monotonic() + 30)
+    with open_site(options_for(config, config.pool()[0]), session) as ydl:
+        extract_video(ydl, here.id_of("only_480p"))
+    assert any("may yield HTTP Error 403" in warning for warning in session.warnings)
+    assert here.reason("only_480p") is Reason.NO_720P
+    assert here.reason("good") is None
+    assert here.polite.snapshot()["identities"][0]["refusals"] == 0
+    assert {request.status for request in here.site.log} == {200}
 
 
-def test_a_missing_side_page_is_no_verdict() -> None:
-    with desk("private", ydl_opts=asking_as("tv")) as here:
-        here.site.misbehave(Fault("home", "status", status=404), Fault("embed", "status", status=404))
-        assert here.reason("private") is Reason.PRIVATE
-        assert 404 in {request.status for request in here.site.log}
+def test_a_missing_side_page_is_no_verdict(desk: Callable[..., Desk]) -> None:
+    here = desk(ydl_opts=asking_as("tv"))
+    here.site.misbehave(Fault("home", "status", status=404), Fault("embed", "status", status=404))
+    assert here.reason("private") is Reason.PRIVATE
+    assert 404 in {request.status for request in here.site.log}
 
 
-def test_a_joint_file_alone_is_no_missing_720p_where_the_page_lists_it() -> None:
-    with desk("joint_only", "only_progressive") as here:
-        assert here.reason("joint_only") is Reason.FORMATS_HIDDEN
-        assert here.reason("only_progressive") is Reason.NO_720P
+def test_a_joint_file_alone_is_no_missing_720p_where_the_page_lists_it(desk: Callable[..., Desk]) -> None:
+    here = desk()
+    assert here.reason("joint_only") is Reason.FORMATS_HIDDEN
+    assert here.reason("only_progressive") is Reason.NO_720P
 
 
-def test_after_a_429_nothing_more_is_asked_in_that_extraction() -> None:
-    with desk("watch_429_once", "player_429_once", politeness=hurried(pauses_s=(60.0,), patience_s=0.0)) as here:
-        assert here.reason("watch_429_once") is Reason.RATE_LIMITED
-        assert [request.status for request in here.site.log if request.kind != "home"] == [429]
+def test_after_a_429_nothing_more_is_asked_in_that_extraction(desk: Callable[..., Desk]) -> None:
+    here = desk(politeness=hurried(pauses_s=(60.0,), patience_s=0.0))
+    assert here.reason("watch_429_once") is Reason.RATE_LIMITED
+    assert [request.status for request in here.site.log if request.kind != "home"] == [429]
 
 
-def test_a_video_with_refused_captions_is_offered_to_another_identity() -> None:
-    with desk("captions_429_once", identities=("one", "two")) as here:
-        video_id = here.site.catalogue.videos[1].video_id
-        found = here.look_at("captions_429_once")
-        assert isinstance(found, FoundVideo)
-        asked = here.site.log.of("captions", video_id=video_id)
-        assert [request.status for request in asked][:2] == [429, 200]
-        assert asked[0].identity != asked[1].identity
-        assert here.paused() == []
+def test_a_video_with_refused_captions_is_offered_to_another_identity(desk: Callable[..., Desk]) -> None:
+    here = desk(identities=("one", "two"))
+    video_id = here.id_of("captions_429_once")
+    found = here.look_at("captions_429_once")
+    assert isinstance(found, FoundVideo)
+    asked = here.site.log.of("captions", video_id=video_id)
+    assert [request.status for request in asked][:2] == [429, 200]
+    assert asked[0].identity != asked[1].identity
+    assert here.paused() == []
 
 
 def test_a_video_that_always_gets_a_bot_check_costs_itself() -> None:
@@ -358,7 +374,7 @@ def test_cookies_that_log_in_are_used(tmp_path: Path) -> None:
         assert [request.kind for request in site.log.of(video_id=site.catalogue.videos[1].video_id)] == ["watch"]
 
 
-@pytest.mark.parametrize("text", ["", "this is not a cookie file", None])
+@pytest.mark.parametrize("text", ["this is not a cookie file", None])
 def test_a_bad_cookie_file_of_one_identity_stops_no_other(tmp_path: Path, text: str | None) -> None:
     cookies = tmp_path / "cookies.txt"
     if text is not None:

@@ -10,6 +10,7 @@ import pytest
 
 from manifests.errors import UserError
 from train.annotations.captions import Query, read_queries
+from train.annotations.files import read_content, read_names, video_name
 
 MSRVTT_1KA = """key,vid_key,video_id,sentence
 ret0,msr9770,video9770,a person is connecting something to system
@@ -182,3 +183,26 @@ def test_a_damaged_file_is_read_or_refused_with_one_message(tmp_path, name):
             assert str(error).startswith(f"{path}: ")
         else:
             assert queries and all(query.video and query.text for query in queries)
+
+
+def test_a_videos_name_is_without_folders_and_a_video_suffix():
+    assert [video_name(n) for n in ("a/b.MP4", "c\\d.avi", "3001_21_0.1", "x.txt", 6513)] == [
+        "b",
+        "d",
+        "3001_21_0.1",
+        "x.txt",
+        "6513",
+    ]
+
+
+def test_a_mark_of_byte_order_is_no_part_of_the_content(tmp_path):
+    (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf[{"video": "a"}]')
+    assert read_content(tmp_path / "a.json") == [{"video": "a"}]
+
+
+def test_a_missing_file_and_an_empty_list_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"none\.csv: cannot be read"):
+        read_content(tmp_path / "none.csv")
+    (tmp_path / "empty.txt").write_text("\n")
+    with pytest.raises(UserError, match="lists no video"):
+        read_names(tmp_path / "empty.txt")

@@ -8,19 +8,30 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from safetensors import safe_open
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 import train
 from hdvila_testing.drawn_set import a_tree
 from manifests.errors import UserError
 from manifests.settings import parse_config
+from tests.train.image_text_runs import MODELS, run
 from tests.train.model_cases import small_batch, small_config, small_model
 from train.cli import app
 from train.config import TrainConfig
 from train.distributed import process_from_environment
 from train.exports.export import NO_TOKENIZER, OFFICIAL_LICENCE, OWN_LICENCE, export, model_card, write_official
-from train.exports.export_folder import Origin, save_official
+from train.exports.export_folder import (
+    CONFIG,
+    FORMAT,
+    Origin,
+    read_config,
+    refuse_existing_file,
+    save_official,
+    whole_folder,
+)
 from train.feed.tokenizer import Tokenizer, tokenizer_from_captions
+from train.loop.finished_run import open_run
 from train.loop.fit import StopRequest, fit
 from train.models import HDVila, build_model
 
@@ -111,7 +122,7 @@ def test_the_same_weights_are_the_same_published_file(tmp_path: Path) -> None:
 
 
 def test_a_run_is_exported_by_the_command_and_used(drawn: Path, tmp_path: Path) -> None:
-    tree = a_tree(drawn, tmp_path / "run")
+    tree = a_tree(drawn, tmp_path / "run", loop={"steps": 1})
     fit(parse_config(TrainConfig, tree, source="test"), process_from_environment("cpu"), StopRequest())
     done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
@@ -148,3 +159,50 @@ def test_a_published_models_licence_goes_with_it() -> None:
     card = model_card(small_model(), Origin("a file", official=True), has_tokenizer=False)
     assert OFFICIAL_LICENCE in card and OWN_LICENCE not in card and NO_TOKENIZER in card
     assert "12 source frames apart" in card and "## Retrieval" not in card
+
+
+def test_a_folder_appears_whole_and_nothing_is_left_of_a_failed_one(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "a" / "out") as part:
+        (part / "file").write_text("x")
+        assert not (tmp_path / "a" / "out").exists()
+    assert (tmp_path / "a" / "out" / "file").read_text() == "x"
+
+    with pytest.raises(RuntimeError), whole_folder(tmp_path / "b"):
+        raise RuntimeError
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
+
+
+def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("x")
+    with pytest.raises(UserError, match="isn't an empty folder"), whole_folder(tmp_path / "full"):
+        pass
+    with pytest.raises(UserError, match="exists already"):
+        refuse_existing_file(tmp_path / "full" / "mine")
+    with pytest.raises(UserError, match="no such folder"):
+        refuse_existing_file(tmp_path / "nowhere" / "x")
+
+
+def test_a_config_of_another_format_or_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not an exported model"):
+        read_config(tmp_path)
+    for text, words in [("[]", "cannot be read"), ("{", "cannot be read"), ('{"hdvila_format": 99}', "format 99")]:
+        (tmp_path / CONFIG).write_text(text)
+        with pytest.raises(UserError, match=words):
+            read_config(tmp_path)
+    (tmp_path / CONFIG).write_text(json.dumps({"hdvila_format": FORMAT, "a": 1}))
+    assert read_config(tmp_path)["a"] == 1
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_run_is_exported_and_another_starts_from_it(kind: str, drawn: Path, tmp_path: Path) -> None:
+    run(kind, drawn, tmp_path / "run", loop={"steps": 1})
+    exported = CliRunner().invoke(app, ["export", str(tmp_path / "run"), str(tmp_path / "export")])
+    assert exported.exit_code == 0, exported.output
+    assert f"--set model.model_weights={tmp_path / 'export'}\n" in exported.output and "embed" not in exported.output
+    with pytest.raises(UserError, match=f"a model of kind {kind}, which has no embeddings to compare by"):
+        train.load(tmp_path / "export")
+    theirs = open_run(tmp_path / "run", process_from_environment("cpu")).model.state_dict()
+    weights = load_file(tmp_path / "export/model.safetensors")
+    assert weights and all(torch.equal(value, theirs[key]) for key, value in weights.items())
+    run(kind, drawn, tmp_path / "next", loop={"steps": 1}, model={"model_weights": str(tmp_path / "export")})

@@ -20,7 +20,7 @@ from train.exports.export_folder import Origin
 @pytest.mark.foreign
 @pytest.mark.slow
 def test_onnxruntime_embeds_as_the_model_does_at_any_batch(tmp_path: Path) -> None:
-    model = a_model(learn_temperature=True)
+    model = a_model(learn_temperature=True, n_space_time_blocks=1)
     export(model, a_tokenizer(), tmp_path / "out", Origin("a test"), onnx=True)
     towers = {name: onnxruntime.InferenceSession(tmp_path / "out" / f"{name}.onnx") for name in ("video", "text")}
     for n_clips in (1, 5):

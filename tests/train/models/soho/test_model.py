@@ -8,6 +8,9 @@ from manifests.errors import UserError
 from tests.train.models.small_soho import small_batch, small_config
 from train.models.soho import ImageBatch, MvmDraw, build_soho, soho_losses
 
+FALLS = [(10, 1.0), pytest.param(60, 0.5, marks=pytest.mark.long)]
+"""Steps, and what is left of each loss then, at most."""
+
 
 def test_what_lies_outside_a_picture_changes_nothing() -> None:
     model = build_soho(small_config(), seed=0).eval()
@@ -57,13 +60,14 @@ def test_compat_refuses_a_second_pass_of_a_step_by_name() -> None:
     model(small_batch())
 
 
-def test_the_three_losses_fall_on_one_batch() -> None:
+@pytest.mark.parametrize(("n_steps", "most"), FALLS)
+def test_the_three_losses_fall_on_one_batch(n_steps: int, most: float) -> None:
     torch.manual_seed(0)
     model = build_soho(small_config(), seed=0)
     batch = small_batch()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     curves: dict[str, list[float]] = {}
-    for _ in range(60):
+    for _ in range(n_steps):
         losses = soho_losses(model(batch), batch, on_negatives=False)
         torch.autograd.backward(losses["total"])
         optimizer.step()
@@ -72,4 +76,4 @@ def test_the_three_losses_fall_on_one_batch() -> None:
         for name, value in losses.items():
             curves.setdefault(name, []).append(float(value.detach()))
     for name in ("mlm", "mvm", "itm"):
-        assert curves[name][-1] < 0.5 * curves[name][0], (name, curves[name][0], curves[name][-1])
+        assert curves[name][-1] < most * curves[name][0], (name, curves[name][0], curves[name][-1])

@@ -1,13 +1,25 @@
-"""Visual parsing: masking by the parser's attention, and targets that can't collapse."""
+"""Visual parsing: masking by the parser's attention, targets that can't collapse, settings that cannot be meant."""
 
+from typing import Any
+
+import pytest
 import torch
 from torch import Tensor
 
+from manifests.errors import ConfigError
+from manifests.settings import parse_config
 from tests.train.models.small_parsing import small_batch, small_config
 from train.losses import IGNORED, itm_loss, labels_of_matches, mlm_loss
 from train.models.soho.batch import ImageBatch
-from train.models.visual_parsing import VisualParsingOutput, build_visual_parsing
+from train.models.visual_parsing import (
+    VisualParsingConfig,
+    VisualParsingOutput,
+    build_visual_parsing,
+)
 from train.models.visual_parsing.model import related_tokens
+
+FALLS = [(10, 1.0), pytest.param(80, 0.5, marks=pytest.mark.long)]
+"""Steps, and what is left of each loss then, at most."""
 
 
 def visual_parsing_losses(output: VisualParsingOutput, batch: ImageBatch) -> dict[str, Tensor]:
@@ -74,13 +86,14 @@ def test_every_parameter_gets_a_gradient() -> None:
     assert unreached == []
 
 
-def test_the_three_losses_fall_on_one_batch_and_targets_keep_their_variance() -> None:
+@pytest.mark.parametrize(("n_steps", "most"), FALLS)
+def test_the_three_losses_fall_on_one_batch_and_targets_keep_their_variance(n_steps: int, most: float) -> None:
     torch.manual_seed(0)
     model = build_visual_parsing(small_config(), seed=0)
     batch = small_batch()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     curves: dict[str, list[float]] = {}
-    for _ in range(80):
+    for _ in range(n_steps):
         losses = visual_parsing_losses(model(batch), batch)
         torch.autograd.backward(losses["total"])
         optimizer.step()
@@ -88,5 +101,37 @@ def test_the_three_losses_fall_on_one_batch_and_targets_keep_their_variance() ->
         for name, value in {**losses, "variance": model.target_variance}.items():
             curves.setdefault(name, []).append(float(value.detach()))
     for name in ("mlm", "itm", "mfr"):
-        assert curves[name][-1] < 0.5 * curves[name][0], (name, curves[name][0], curves[name][-1])
+        assert curves[name][-1] < most * curves[name][0], (name, curves[name][0], curves[name][-1])
     assert curves["variance"][-1] > 0.5 * curves["variance"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_size": (100, 96)}, "multiples of 32"),
+        ({"width": 30}, "not a multiple of n_heads"),
+        ({"text_length": 600}, "exceeds max_text_positions"),
+        ({"parser": "swin_t", "parser_width": 100}, "not a multiple of 3 heads"),
+        ({"parser": "swin_x"}, "swin_t"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_is_refused_with_the_reason(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_config(VisualParsingConfig, changes, source="model")
+
+
+@pytest.mark.parametrize(
+    ("changes", "window"),
+    [
+        ({"preset": "tiny"}, (4, 6)),
+        ({"preset": "tiny", "image_size": (64, 96)}, (2, 3)),
+        ({}, (7, 7)),
+        ({"image_size": (384, 384)}, (7, 7)),
+    ],
+    ids=str,
+)
+def test_our_own_parser_attends_over_its_whole_last_map_and_torchvisions_over_7x7(
+    changes: dict[str, Any], window: tuple[int, int]
+) -> None:
+    assert parse_config(VisualParsingConfig, changes, source="model").parser_window == window

@@ -129,6 +129,7 @@ def passing_light(n: int, generator: torch.Generator) -> tuple[Rows, Tensor]:
     return Rows(img_middle=high, img_other=low, input_ids=ids, attention_mask=(ids > 0).long()), to_right
 
 
+@pytest.mark.long
 def test_what_the_order_of_neighbours_alone_shows_is_learned() -> None:
     model, generator = small().float(), torch.Generator().manual_seed(0)
     optimizer = torch.optim.AdamW(model.parameters(), 5e-3)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.text.captions.markup import MAX_BYTES as MAX_CAPTION_BYTES
-from pipeline.text.captions.track import primary
+from pipeline.text.captions.track import current_tag, primary
 
 __all__ = ["MAX_CAPTION_BYTES", "CaptionTrack", "choose_tracks", "list_tracks", "speaks"]
 
@@ -69,8 +69,8 @@ def best_automatic_key(automatic: Mapping[str, Any], languages: Sequence[str]) -
 
 
 def speaks(tag: str, language: str) -> bool:
-    """Whether a language tag is the language or a variant of it: en-US and en-nP7 match en, enm does not."""
-    tag, language = tag.casefold(), language.casefold()
+    """Whether a language tag is the language or a variant of it: en-US and en-nP7 match en, enm does not, iw is he."""
+    tag, language = current_tag(tag), current_tag(language)
     return tag == language or tag.startswith(f"{language}-")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from manifests.reasons import Reason
 from pipeline.config.text import ClipConfig, FilterConfig
 from pipeline.text.captions.pace import words_in
-from pipeline.text.captions.track import Event, Word
+from pipeline.text.captions.track import Event, Word, primary
 from pipeline.text.clip_plan import PlannedClip
 from pipeline.text.flags import flags_of
 
@@ -154,8 +154,7 @@ def language_of(text: str) -> str:
 
     if 2 * sum(char.isupper() for char in text) > len(text):
         text = text.lower()  # captions in capitals are mistaken for other languages
-    language: str = py3langid.classify(text)[0]
-    return language
+    return primary(py3langid.classify(text)[0])
 
 
 def foreign_sentence(texts: Sequence[str], min_words: int) -> tuple[Reason, str] | None:

@@ -98,7 +98,7 @@ def choose_track(tracks: Sequence[CaptionRow], config: TextConfig) -> Transcript
     """
     failures: list[BrokenTrack] = []
     for language in config.transcript.languages:
-        usable, failed = _usable([row for row in tracks if primary(row["language"]) == language], config)
+        usable, failed = _usable([row for row in tracks if primary(row["language"]) == primary(language)], config)
         if usable:
             return _combine(usable, config)
         failures += failed

@@ -48,9 +48,19 @@ class Event:
     end_ms: int
 
 
+EQUAL_CODES = {"iw": "he", "in": "id", "ji": "yi", "jw": "jv", "fil": "tl", "nb": "no", "nn": "no"}
+"""Codes of languages that sites and detectors of languages write in two ways, each with the one that is used here."""
+
+
+def current_tag(tag: str) -> str:
+    """A language tag in small letters, with the code that is used here of its language: he-il of iw-IL."""
+    code, dash, rest = tag.casefold().partition("-")
+    return EQUAL_CODES.get(code, code) + dash + rest
+
+
 def primary(tag: str) -> str:
     """The language of a tag without its region or script, in small letters: en of en-US."""
-    return tag.partition("-")[0].casefold()
+    return current_tag(tag).partition("-")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from manifests.reasons import Reason
 from manifests.schema import TABLES, table_of
 from pipeline.config.text import TextConfig
 from pipeline.engine.work.unit import Context
-from pipeline.text.captions.track import BrokenTrack, Track, Word
+from pipeline.site.tracks import speaks
+from pipeline.text.captions.track import BrokenTrack, Track, Word, primary
 from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import (
     TranscriptsStage,
@@ -194,3 +195,19 @@ def test_given_texts_make_clips_where_the_captions_beside_them_are_unusable(tmp_
     assert [reject.video_id for reject in output.rejects] == ["bare"]
     clips = run(store, ClipsStage(TextConfig()), tmp_path).rows["clips"]
     assert {(clip["video_id"], clip["text"]) for clip in clips} == {(i, "a dog on a beach") for i in ("good", "given")}
+
+
+@pytest.mark.parametrize(
+    ("key", "wanted", "text"),
+    [
+        ("iw", "he", "שלום לכולם וברוכים הבאים לסדנה שלנו היום אנחנו הולכים לבנות קופסה קטנה מעץ עם מכסה ואחר כך נצבע אותה"),
+        ("fil", "fil", "magandang umaga sa inyong lahat ngayon ay gagawa tayo ng isang maliit na kahon na yari sa kahoy at"),
+    ],
+)  # fmt: skip
+def test_a_track_passes_under_each_code_of_its_language(key: str, wanted: str, text: str) -> None:
+    """The site writes iw and fil, who wants them he and tl, and so does the detector of languages."""
+    rows: list[Any] = [caption("v", "auto", auto(text), language=key)]
+    config = TextConfig.model_validate({"transcript": {"languages": [wanted], "min_words": 5}})
+    assert choose_track(rows, config).track.language == key
+    assert unfit(choose_track(rows, config).track, config) is None
+    assert speaks(key, primary(key))

@@ -142,9 +142,7 @@ def plan_video(row: TranscriptRow, video: VideoFacts, config: TextConfig) -> tup
     if (share := repeats(track.words)) > config.filters.max_repeated_share:
         raise Rejected(Reason.SONG, f"{share:.2f} of its phrases come back")
     duration_ms = round(max(video.get("duration_s", 0.0), 0.0) * 1000)
-    anchored = [word.timed for word in track.words] if track.kind == "manual_aligned" else None
-    language = primary(track.language)
-    clips, reasons = plan_track(track, config, language=language, anchored=anchored, duration_ms=duration_ms)
+    clips, reasons = plan_track(track, config, language=primary(track.language), duration_ms=duration_ms)
     model = model_used(track, config.sentences)
     rows, rejects = [], []
     for n, (clip, rejection) in enumerate(zip(clips, reasons, strict=True)):
@@ -161,15 +159,14 @@ def plan_track(
     config: TextConfig,
     *,
     language: str,
-    anchored: Sequence[bool] | None = None,
     duration_ms: int = 0,
     marks: Marks | None = None,
 ) -> tuple[list[PlannedClip], list[tuple[Reason, str] | None]]:
     """Plans a track's clips; for each, also the reason to reject it, or None.
 
-    `language`: what its words have to be in; "": any. `anchored`: which words an alignment anchored; None: no alignment
-    was needed. `marks`: the result of `mark_probabilities`, if already made.
+    `language`: what its words have to be in; "": any. `marks`: the result of `mark_probabilities`, if already made.
     """
+    anchored = [word.timed for word in track.words] if track.kind == "manual_aligned" else None
     if marks is None:
         marks = mark_probabilities(track, config.sentences)
     clips = plan_clips(track.words, marks, config.clips, anchored=anchored, duration_ms=duration_ms)

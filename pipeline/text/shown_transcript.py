@@ -37,15 +37,13 @@ class ShownTranscript:
 
 def shown_transcript(track: Track, config: TextConfig, stamped: Track | None = None) -> ShownTranscript:
     """Runs the text steps on a track; with `stamped`, the text first gets that track's word times."""
-    anchored = None
     if stamped is not None:
         track, _ = align_track(track, stamped)
-        anchored = [word.timed for word in track.words]
     language = primary(track.language) or track_language(track.words)
     spoken = replace(track, language=language)
     marks = mark_probabilities(spoken, config.sentences)
     sentences = split_sentences(spoken, config.sentences, probability=marks.ends)
-    clips, rejections = plan_track(track, config, language=language, anchored=anchored, marks=marks)
+    clips, rejections = plan_track(track, config, language=language, marks=marks)
     share = repeats(track.words)
     repeated = f"a song: {share:.2f} of its phrases come back" if share > config.filters.max_repeated_share else ""
     return ShownTranscript(track, sentences, clips, rejections, model_used(spoken, config.sentences), repeated)

@@ -9,9 +9,13 @@ from typer.testing import CliRunner
 
 from hdvila_testing.rows import commit_rows
 from manifests.errors import UserError
+from manifests.reasons import Reason
 from pipeline.commands.show import show_app
+from pipeline.config.text import TextConfig
 from pipeline.engine.store.store import Store
 from pipeline.text.captions import read_track
+from pipeline.text.captions.track import Track, Word
+from pipeline.text.clips import plan_video
 from pipeline.text.transcripts import Transcript, transcript_row
 
 SRT = """1
@@ -114,3 +118,16 @@ def test_what_a_caption_says_cannot_steer_the_terminal(tmp_path: Path) -> None:
 
     assert "runs" in shown
     assert not [char for char in shown if char != "\n" and not char.isprintable()]
+
+
+def test_a_clip_of_a_run_that_few_words_anchor_is_shown_as_the_run_rejects_it(tmp_path: Path) -> None:
+    text = "So today we are going to look at how a steam engine turns heat into motion."
+    words = [Word(w, 1000 + 300 * i, 1300 + 300 * i, i < 5) for i, w in enumerate(text.split())]
+    row = transcript_row(
+        "v", Transcript(Track(tuple(words), (), "srt", "manual_aligned", "en", True, True), "en", 0.33)
+    )
+    commit_rows(Store(str(tmp_path)), "transcripts", "a", {"transcripts": [row]})
+    _, rejects = plan_video(row, {}, TextConfig())
+    [reject] = shown("v", "--out", str(tmp_path))["rejects"]
+    assert (reject["reason"], reject["detail"]) == (rejects[0].reason.value, rejects[0].detail)
+    assert rejects[0].reason is Reason.LOW_ALIGNMENT

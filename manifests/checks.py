@@ -51,32 +51,6 @@ CHECKS = (
     ),
     CheckFacts("silence", Reason.SILENT, "flag", "no audio, or only silence: its loudest 100 ms are below -60 dBFS"),
     CheckFacts(
-        "low_heard",
-        Reason.LOW_HEARD,
-        "flag",
-        "little of its text is heard in it, if a recogniser listened (media.heard.model)",
-        (
-            Setting(
-                "least_heard",
-                0.35,
-                "share of a clip's text that is heard below which it is low_heard",
-                {"ge": 0, "le": 1},
-            ),
-        ),
-    ),
-    CheckFacts(
-        "doubted_border",
-        Reason.DOUBTED_BORDER,
-        "flag",
-        "a recogniser hears a sentence go on where the clip begins or ends (media.heard.model)",
-    ),
-    CheckFacts(
-        "other_speech",
-        Reason.OTHER_SPEECH,
-        "flag",
-        "at least nine in ten clips of its video are below least_heard: captions of another film, or translated",
-    ),
-    CheckFacts(
         "brightness",
         Reason.BAD_EXPOSURE,
         "ignore",
@@ -95,20 +69,6 @@ CHECKS = (
         "ignore",
         "lines of text take much of the picture",
         (Setting("most_text", 0.014, "share of the picture that text may take", {"ge": 0, "le": 1}),),
-    ),
-    CheckFacts(
-        "overlay",
-        Reason.OVERLAY,
-        "ignore",
-        "a logo, watermark, caption or inset stays while the rest moves",
-        (Setting("most_overlay", 0.003, "share of the picture that overlays may take", {"ge": 0, "le": 1}),),
-    ),
-    CheckFacts(
-        "blocky",
-        Reason.BLOCKY,
-        "ignore",
-        "the blocks of a strong compression show",
-        (Setting("most_blocky", 1.45, "steps at the blocks' borders may be so many times those elsewhere", {"ge": 0}),),
     ),
     CheckFacts(
         "plain_picture",

@@ -115,13 +115,8 @@ class Reason(StrEnum):
     BAD_EXPOSURE = "bad_exposure"
     BLURRED = "blurred"
     MUCH_TEXT = "much_text"
-    OVERLAY = "overlay"
-    BLOCKY = "blocky"
     PLAIN_PICTURE = "plain_picture"
     SILENT = "silent"
-    LOW_HEARD = "low_heard"
-    DOUBTED_BORDER = "doubted_border"
-    OTHER_SPEECH = "other_speech"
     NO_RECOGNISER = "no_recogniser"
     ACROSS_SCENE_CUT = "across_scene_cut"
     DUPLICATE_VIDEO = "duplicate_video"
@@ -279,13 +274,8 @@ FACTS: dict[Reason, _Fact] = {
     Reason.BAD_EXPOSURE: _Fact(NEVER, "nearly black or nearly white throughout"),
     Reason.BLURRED: _Fact(NEVER, "nothing in the picture is sharp"),
     Reason.MUCH_TEXT: _Fact(NEVER, "text takes much of the picture"),
-    Reason.OVERLAY: _Fact(NEVER, "a logo, watermark, caption or inset stays while the rest moves"),
-    Reason.BLOCKY: _Fact(NEVER, "the blocks of a strong compression show"),
     Reason.PLAIN_PICTURE: _Fact(NEVER, "most of the picture has one brightness"),
     Reason.SILENT: _Fact(NEVER, "the audio is silent"),
-    Reason.LOW_HEARD: _Fact(NEVER, "little of its text is heard in its audio"),
-    Reason.DOUBTED_BORDER: _Fact(NEVER, "it begins or ends inside a sentence, as a recogniser hears it"),
-    Reason.OTHER_SPEECH: _Fact(NEVER, "its captions are not what is said in it: of another film, or translated"),
     Reason.NO_RECOGNISER: _Fact(LATER, "the speech recogniser cannot be loaded there, or failed; clips go on without"),
     Reason.ACROSS_SCENE_CUT: _Fact(NEVER, "the clip crosses a scene cut"),
     Reason.DUPLICATE_VIDEO: _Fact(NEVER, "the same address or the same pictures as another video"),

@@ -74,6 +74,14 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "data.view=mean": "low gives the model all of these frames",
         "data.view=low_upscaled": "compare hybrid with low",
         "data.view=image": "high, with model.n_segments: 1",
+        "media.checks.overlay": "a check of your own (docs/extending.md), such as a detector of logos",
+        "media.checks.most_overlay": "a check of your own (docs/extending.md), such as a detector of logos",
+        "media.checks.blocky": "a check of your own (docs/extending.md); codecs of today leave no such blocks",
+        "media.checks.most_blocky": "a check of your own (docs/extending.md); codecs of today leave no such blocks",
+        "media.checks.low_heard": "scores of `hdvila-train embed` say how well a text fits its clip (data.scores)",
+        "media.checks.least_heard": "scores of `hdvila-train embed` say how well a text fits its clip (data.scores)",
+        "media.checks.other_speech": "scores of `hdvila-train embed` say how well a text fits its clip (data.scores)",
+        "media.checks.doubted_border": "media.cut.borders: silence moves borders out of speech",
     }
 )
 """Keys (`crawl.a_key`, places in lists left out), whole sections, and values (`media.mode=fast`) that are gone, of both

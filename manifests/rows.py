@@ -250,11 +250,8 @@ class ShardRow(TypedDict):
     motion: float
     blur: float
     text_share: float
-    overlay_share: float
-    blockiness: float
     entropy: float
     speech_share: float
-    heard: float
     flags: str  # JSON list of strings
 
 

@@ -135,19 +135,12 @@ class SampleJson(BaseModel):
     """From 0 (sharp) to 1; a flat picture is 0."""
     text_share: float = -1.0
     """The share of the picture that lines of text take."""
-    overlay_share: float = -1.0
-    """The share of the picture that stays while the rest moves: logos, watermarks, captions, insets."""
-    blockiness: float = -1.0
-    """Steps of brightness at the borders of blocks of 8 pixels by steps elsewhere; 1 without blocks."""
     entropy: float = -1.0
     """Of the picture's brightness, bits: 0 (flat) to 6."""
     speech_share: float = -1.0
     """The share of the clip in which somebody speaks, by its audio; -1 if it was not listened to."""
-    heard: float = -1.0
-    """How much of its text a recogniser hears in the clip, 0 to 1; -1 if it was not asked, or heard no words."""
     heard_by: str = ""
-    """The recogniser: its model with its hash, device, versions; "" where `heard` is -1, unless
-    `caption_kind` is `recognised`: its text is the recogniser's own."""
+    """The recogniser whose text it is (`caption_kind` is `recognised`): its model with its hash, device, versions."""
     alignment_confidence: float
     proxy_width: int
     """Of KEY.m4v, in pixels; 0 if there is none."""
@@ -185,7 +178,7 @@ def written_sample(facts: dict[str, Any], of_members: dict[str, Any]) -> SampleJ
     return ReadSample.model_validate(sample.model_dump() | more) if more else sample
 
 
-SIGNALS = ("motion", "blur", "text_share", "overlay_share", "blockiness", "entropy", "speech_share", "heard")
+SIGNALS = ("motion", "blur", "text_share", "entropy", "speech_share")
 """What was measured of a clip's pictures and audio; -1 is unknown."""
 _OF_TYPE: dict[Any, Any] = {str: "", int: 0, float: 0.0, bool: False}
 _MISSING = {

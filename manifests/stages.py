@@ -91,9 +91,9 @@ TABLE = (
     ),
     StageFacts(
         "recognise",
-        "listens to a video, for what is said in it",
+        "listens to a video without captions, for what is said in it",
         asks=True,
-        reads=("videos", "clips"),
+        reads=("videos",),
         makes=("heard", "captions"),
         void_by="packs",
         again="unit",

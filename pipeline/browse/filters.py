@@ -56,12 +56,9 @@ FIELDS: dict[str, Field] = {
     "motion": Field(("nullif(motion, -1)",), "number", "% of the short side in half a second", of_videos=False),
     "blur": Field(("nullif(blur, -1)",), "number", "0 (sharp) to 1", of_videos=False),
     "text_share": Field(("nullif(text_share, -1)",), "number", "of the picture that text takes", of_videos=False),
-    "overlay_share": Field(("nullif(overlay_share, -1)",), "number", "what stays while all moves", of_videos=False),
-    "blockiness": Field(("nullif(blockiness, -1)",), "number", "1: no blocks of a compression", of_videos=False),
     "entropy": Field(("nullif(entropy, -1)",), "number", "of the brightness, bits", of_videos=False),
     "confidence": Field(("confidence",), "number", "of the alignment", of_videos=False),
     "speech": Field(("nullif(speech_share, -1)",), "number", "share of the time in which is spoken", of_videos=False),
-    "heard": Field(("nullif(heard, -1)",), "number", "share of the text that is heard", of_videos=False),
     "height": Field(("height",), "number", "lines of the picture", of_videos=False),
     "fps": Field(("fps",), "number", "frames a second", of_videos=False),
     "codec": Field(("codec",), "is", "of the video track", of_videos=False),
@@ -71,7 +68,7 @@ FIELDS: dict[str, Field] = {
     "clip": Field(("clip_id", "key"), "is", "a clip's id or key", of_videos=False),
 }
 TEXT = Field(("text",), "has", "a text within the sentence", of_videos=False)
-BINNED = {"clips": ("seconds", "words", "motion", "confidence", "speech", "heard"), "videos": ("seconds",)}
+BINNED = {"clips": ("seconds", "words", "motion", "confidence", "speech"), "videos": ("seconds",)}
 """Numbers that are counted between edges."""
 Fields = Mapping[str, Field]
 SHOWN = ("of", "sort", "group")

@@ -226,7 +226,7 @@ def _member_of_others(name: str, member: Any) -> type[Section]:
 
 
 class HeardConfig(Section):
-    """Whether what is said in a video is what its captions say, by a speech recogniser."""
+    """The speech recogniser that gives videos without captions a transcript."""
 
     stage: ClassVar[str] = "recognise"
 

@@ -8,7 +8,7 @@ from typing import Any
 from manifests.members import MEMBERS
 from pipeline.config.media import MediaConfig
 from pipeline.media.audio_blocks import AudioBlock, Wanted
-from pipeline.media.checks import ROWS_EVERY, Measure, OfRows, measures_for
+from pipeline.media.checks import Measure, measures_for
 from pipeline.media.checks.look import Look
 from pipeline.media.cutting.span import CutClip, tick_at
 from pipeline.media.frames import (
@@ -24,7 +24,7 @@ from pipeline.media.frames import (
 from pipeline.media.hearing import Heard, Hearing
 from pipeline.media.members import ClipTools, Makers
 from pipeline.media.phash import ClipHashes
-from pipeline.media.planes import chroma_of, luma_of, some_luma
+from pipeline.media.planes import chroma_of, luma_of
 from pipeline.media.probe import Probe
 from pipeline.media.repeats import Repeats
 from pipeline.media.scenes import SceneFinder, Scenes
@@ -241,11 +241,9 @@ class VideoLook:
             with self._watch("checks"):
                 luma = luma_of(small())
                 look.facts.add(luma)
-                chroma, rows = chroma_of(small()), some_luma(picture.frame, ROWS_EVERY)
+                chroma = chroma_of(small())
                 for measure in look.measures.values():
                     measure.picture(luma, chroma)
-                    if isinstance(measure, OfRows) and rows is not None:
-                        measure.rows(rows)
         if self._config.duplicates.enabled and look.hash_is_due(clip_ms, small):
             with self._watch("hash"):
                 look.hashes.add(luma_of(small()))

@@ -1,6 +1,6 @@
-"""The stage that listens to videos: what a recogniser hears in each, kept like an answer from the net.
+"""The stage that listens to videos without captions: what a recogniser hears is kept like an answer from the net.
 
-In:  rows of `videos`, their audio        Out: a row of `heard` per video; a row of `captions` for one without any
+In:  rows of `videos`, their audio        Out: rows of `heard` and of `captions`
 
 A unit is one video. Of one that is no file, the audio alone is fetched, where its source has it apart. What it heard is
 in no later unit's way: where the recogniser died or took too long, or the audio did not come, the video goes on
@@ -8,8 +8,8 @@ without. Redoing later stages hears nothing again.
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Unit
 from pipeline.media.probe import Starved, probe_sound
 from pipeline.media.recogniser import Recogniser, Transcription, languages_of, load_recogniser
-from pipeline.media.row_index import RowIndex, VideoRows, clip_rows, video_rows
+from pipeline.media.row_index import VideoRows, video_rows
 from pipeline.media.source_files import Fetch, fetched_file, note_fetched, refuse_changed, source_file
 from pipeline.media.work_limit import WorkLimit
 
@@ -37,19 +37,13 @@ _ROW_WORDS = 12
 
 @dataclass(frozen=True)
 class RecogniseStage:
-    """`videos` -> `heard`, for the videos of a batch, or all that have no captions, which get what is heard as
-    captions.
-    """
+    """`videos` -> `heard` and `captions`, for all videos without captions."""
 
     config: MediaConfig
     fetch: Fetch
-    video_ids: Sequence[str] | None = None
-    """None: all without captions."""
     name: str = "recognise"
     fetch_limit_s: float = 3600.0
     """The part of a unit's time limit that is for fetching, if the video is not a local file."""
-    index: RowIndex = field(default_factory=RowIndex, compare=False)
-    """Kept across the batches of a run, as that of the media stage."""
 
     @property
     def resources(self) -> Resources:
@@ -58,9 +52,6 @@ class RecogniseStage:
 
     def units(self, store: Store) -> list[Unit]:
         """One unit per video, the longest first."""
-        ids = self.video_ids
-        rows_of = _without_captions(store) if ids is None else zip(ids, self.index.find_rows(store, ids), strict=True)
-        known = [(video_id, rows) for video_id, rows in rows_of if rows is not None]
         return [
             Unit(
                 video_id,
@@ -70,7 +61,7 @@ class RecogniseStage:
                 is_fetched=not rows.is_file,
                 expected_s=rows.length_s,
             )
-            for video_id, rows in sorted(known, key=lambda video: -video[1].length_s)
+            for video_id, rows in sorted(_without_captions(store), key=lambda video: -video[1].length_s)
         ]
 
     def _limit_s(self, length_s: float, *, is_file: bool) -> float:
@@ -78,18 +69,15 @@ class RecogniseStage:
         return _START_S + hear_s + (0.0 if is_file else self.fetch_limit_s)
 
     def _to_hear(self, unit: Unit, context: Context) -> tuple[VideoRow, bool]:
-        """A video's row, and whether the model may know the language of its captions, or else its own."""
-        rows: VideoRows = unit.payload
-        videos = video_rows(context.store, [rows.video], unit.name)
+        """A video's row, and whether the model may know its language."""
+        videos = video_rows(context.store, [unit.payload.video], unit.name)
         if not videos:
             raise Rejected(Reason.NO_CLIPS, "its row is gone from the tables")
-        clips = clip_rows(context.store, rows.clips, unit.name)
-        languages = {primary(clip["language"]) for clip in clips} or {primary(videos[0]["language"])}
         try:
             only = languages_of(self.config.heard)
         except UserError as missing:
             raise Rejected(Reason.NO_RECOGNISER, str(missing)) from None
-        return videos[0], not only or not languages.isdisjoint(only)
+        return videos[0], not only or primary(videos[0]["language"]) in only
 
     def prepare(self, unit: Unit, context: Context) -> None:
         """Fetches the audio into the scratch folder, if it is to be heard."""
@@ -115,8 +103,6 @@ class RecogniseStage:
         if is_known:
             heard = self._heard(self._file(video, unit, context), recogniser, context)
             row = {**row, "language": heard.language, "words": heard.words}
-        if unit.payload.clips:
-            return Output({"heard": [row]})
         if not row["words"]:
             unknown = f"no captions, and the model may not know its language ({video['language'] or 'not said'})"
             why = "no captions, and nothing is heard in it" if row["language"] else unknown

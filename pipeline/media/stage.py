@@ -24,7 +24,6 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit
 from pipeline.media.borders import ClipWords
-from pipeline.media.own_text import NOT_HEARD, texts_heard
 from pipeline.media.packs import PackedSample, write_pack
 from pipeline.media.probe import Starved, Unusable, time_limit_s
 from pipeline.media.row_index import RowIndex, clip_rows, heard_rows, video_rows, words_of_clips
@@ -154,11 +153,11 @@ class MediaStage:
         path = source_file(given, context) if given else fetched_file(partial(self.prepare, unit), context)
         refuse_changed(path, video, context)
         said = unit.payload.heard
-        texts = texts_heard(clips, heard_rows(context.store, said, video["video_id"])) if said else NOT_HEARD
+        heard_by = heard_rows(context.store, said, video["video_id"])[0]["heard_by"] if said else ""
         members = context.scratch / "members"
         members.mkdir()
         try:
-            made = make_video(path, video, clips, self.config, members, words, texts)
+            made = make_video(path, video, clips, self.config, members, words, heard_by)
         except Unusable as fault:
             refuse_unreadable(path, fault, context)
             raise

@@ -29,7 +29,6 @@ from pipeline.media.cutting import CutClip, CutFailure, Span, cut_clips
 from pipeline.media.cutting.audio import decode_audio
 from pipeline.media.hearing import Heard, heard_of, is_wanted
 from pipeline.media.members import Made, members_on, small_still
-from pipeline.media.own_text import NOT_HEARD, TextsHeard
 from pipeline.media.packs import Sample
 from pipeline.media.probe import Probe, open_and_probe, open_media, refuse_unfit, time_limit_s
 from pipeline.media.scenes import Part, Scenes, apply_cuts, cuts_inside, find_scenes, spans_inside
@@ -81,11 +80,11 @@ def make_video(
     config: MediaConfig,
     scratch: Path,
     words: Mapping[int, ClipWords] | None = None,
-    texts: TextsHeard = NOT_HEARD,
+    heard_by: str = "",
 ) -> MadeVideo:
     """Cuts the planned `clips` (rows of CLIPS) of `video` (a row of VIDEOS) out of the file at `path`.
 
-    `words`: those of each clip by its number; a clip may have none. `texts`: how much of theirs is heard.
+    `words`: those of each clip by its number; a clip may have none. `heard_by`: the recogniser, if it heard the video.
     Raises Unusable where the file as a whole cannot be used, Starved where the machine gives it too little time.
     """
     watch = Stopwatch()
@@ -104,7 +103,7 @@ def make_video(
         refuse_unfit(source, config.cut)
         plan = {int(row["n"]): row for row in clips}
         spans = [Span(n, int(row["start_ms"]), _end_ms(row, source)) for n, row in sorted(plan.items())]
-        work = _Work(source, opened, video, plan, words or {}, texts, config, scratch, watch, limit, is_converted)
+        work = _Work(source, opened, video, plan, words or {}, heard_by, config, scratch, watch, limit, is_converted)
         return work.run(spans)
 
 
@@ -122,7 +121,7 @@ class _Work:
     video: Mapping[str, Any]
     plan: Mapping[int, Mapping[str, Any]]
     words: Mapping[int, ClipWords]
-    texts: TextsHeard
+    heard_by: str
     config: MediaConfig
     scratch: Path
     watch: Stopwatch
@@ -224,9 +223,7 @@ class _Work:
         return replace(clip, still=small_still(look.makers.made["mjpg"]))
 
     def _findings(self, clip: CutClip, look: ClipLook | None, heard: Heard) -> list[Finding]:
-        seen = Seen(self.source.video, heard=heard.faults, shares_heard=self.texts.shares.values())
-        of = self.parts[clip.n].of
-        seen.text_heard, seen.is_doubted = self.texts.shares.get(of, -1.0), of in self.texts.doubted
+        seen = Seen(self.source.video, heard=heard.faults)
         if look is not None:
             seen = replace(seen, look=look.facts, faults=look.faults, measures=look.measures)
         with self.watch("checks"):
@@ -332,8 +329,7 @@ class _Work:
             "motion": look.facts.motion if look is not None else -1.0,
             **{name: signals.pop(name) for name in SIGNALS if name in signals},
             "speech_share": self.speech.share(clip.start_ms, clip.end_ms) if self.speech is not None else -1.0,
-            "heard": (heard := self.texts.shares.get(self.parts[clip.n].of, -1.0)),
-            "heard_by": self.texts.by if heard >= 0 or row["caption_kind"] == RECOGNISED else "",
+            "heard_by": self.heard_by if row["caption_kind"] == RECOGNISED else "",
             "alignment_confidence": round(float(row["confidence"]), 6),
             "versions": _json(sample_versions() | {"yt-dlp": video["yt_dlp_version"]}),
         }

@@ -51,10 +51,6 @@ class ClipFacts:
     flags: Mapping[str, int]
     alignment: Values
     motion: Values
-    heard: Mapping[str, Sequence[float]]
-    """By category: how much of their text was heard in those clips whose KEY.json was read, where that is known."""
-    heard_by_language: Mapping[str, Sequence[float]]
-    """The same by the language of the captions with its region (en-GB): all that is known of how people speak."""
     clips_behind: Mapping[str, int]
     """By subject: how many clips were counted."""
     n_json: int
@@ -69,18 +65,9 @@ def read_facts(store: Store, clips: Clips) -> ClipFacts:
         "alignment": Values.of([s.get("alignment_confidence", math.nan) for s in samples]),
         "motion": _moving(Values.of([s.get("motion", math.nan) for s in samples])),
     }
-    measured |= {"heard": _heard(samples, "category"), "heard_by_language": _heard(samples, "language")}
     known = _from_tables(store, clips)
     behind = {name: clips.n if name in known else len(samples) for name in (*COUNTED, *MEASURED)}
     return ClipFacts(**{**measured, **known}, clips_behind=behind, n_json=len(samples))
-
-
-def _heard(samples: Sequence[Mapping[str, Any]], subject: str) -> dict[str, list[float]]:
-    shares: dict[str, list[float]] = {}
-    for sample in samples:
-        if (share := float(sample.get("heard", -1.0))) >= 0:
-            shares.setdefault(str(sample.get(subject) or UNKNOWN), []).append(share)
-    return shares
 
 
 def _moving(motion: Values) -> Values:
@@ -102,7 +89,7 @@ def _read_sample(store: Store, row: Mapping[str, Any]) -> dict[str, Any] | None:
         sample: dict[str, Any] = json.loads(store.read_range(row[SHARD_COLUMN], start, start + row["json_bytes"]))
         for subject in COUNTED:
             _values(sample, subject)
-        float(sample.get("alignment_confidence", 0)), float(sample.get("motion", 0)), float(sample.get("heard", 0))
+        float(sample.get("alignment_confidence", 0)), float(sample.get("motion", 0))
     except NO_SAMPLE:  # only this clip is left out
         return None
     return sample

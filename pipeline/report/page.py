@@ -42,7 +42,7 @@ from pipeline.report.data import ReportData, largest_channels, read_report_data
 from pipeline.report.facts import ClipFacts, read_facts
 from pipeline.report.samples import view_samples
 from pipeline.report.summary import REPORT_NAME, amount, shown_categories
-from pipeline.report.tally import N, Values
+from pipeline.report.tally import N
 from pipeline.report.templates import environment
 from pipeline.report.verdict import ENOUGH, before_publishing, requirements
 from pipeline.shards.by_split import splits_of
@@ -244,9 +244,7 @@ def funnel_rows(level: Level, examples: Mapping[tuple[str, str], tuple[str, ...]
 
 
 def charts(data: ReportData, facts: ClipFacts) -> list[Chart]:
-    """Length, words, words a second, alignment and motion of the clips, and their length by category; how much of their
-    text was heard, if a recogniser listened.
-    """
+    """Length, words, words a second, alignment and motion of the clips, and their length by category."""
     clips = data.clips
     seconds, words, rate, motion = clips.seconds(), clips.words(), clips.words_per_second(), facts.motion
     made = [
@@ -264,11 +262,4 @@ def charts(data: ReportData, facts: ClipFacts) -> list[Chart]:
     lengths = {category_name(i): clips.seconds(i) for i in clips.categories()}
     if lengths:
         made.append(by_category("length", "seconds", dict(sorted(lengths.items()))))
-    if facts.heard:
-        every = Values.of([share for shares in facts.heard.values() for share in shares])
-        languages = facts.heard_by_language if len(facts.heard_by_language) > 1 else {}
-        shares_by_name = [*sorted(facts.heard.items()), *sorted(languages.items())]
-        by_name = {name: Values.of(shares) for name, shares in shares_by_name}
-        made.append(histogram("text that is heard", every, top=1, unit="F1 of its words and those heard"))
-        made.append(by_category("text that is heard", "F1", by_name, digits=2))
     return made

@@ -13,7 +13,7 @@ anywhere and started again ends with the same bytes.
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from manifests.shards import Manifest
@@ -163,10 +163,10 @@ def _with_texts(run: Run, looks: Stage) -> Generator[Sequence[Stage], list[Stage
     return [*results, *(yield read)]
 
 
-def listening(config: RunConfig, polite: Polite, video_ids: Sequence[str] | None = None) -> RecogniseStage:
-    """The stage that listens to these videos; None: to all without captions."""
+def listening(config: RunConfig, polite: Polite) -> RecogniseStage:
+    """The stage that listens to all videos without captions."""
     fetch = fetch_by_source(config, Fetcher(config.crawl, polite, config.media, sound_only=True))
-    return RecogniseStage(config.media, fetch, video_ids, fetch_limit_s=config.crawl.fetch_time_limit_s)
+    return RecogniseStage(config.media, fetch, fetch_limit_s=config.crawl.fetch_time_limit_s)
 
 
 def text_stages(config: RunConfig) -> tuple[Stage, ...]:
@@ -194,9 +194,6 @@ def _made(run: Run, batches: Batches, group: Group, index: RowIndex) -> Line:
     config = run.config
     fetch = fetch_by_source(config, Fetcher(config.crawl, run.polite, config.media))
     limit_s = config.crawl.fetch_time_limit_s
-    if config.media.heard.model:
-        listen = listening(config, run.polite, batches.ids_of(group))
-        yield (replace(listen, index=index),)
     yield (MediaStage(config.media, batches.ids_of(group), fetch, fetch_limit_s=limit_s, index=index),)
     batches.end(group)
 

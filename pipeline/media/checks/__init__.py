@@ -6,10 +6,10 @@ and its default are in manifests/checks.py. A module added here is loaded automa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from manifests.checks import CHECKS as TABLE
 from manifests.checks import CheckFacts
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Audio: TypeAlias = "tuple[NDArray[np.float32] | None, int]"
 """(samples, rate): channels x samples, within -1 .. 1; None where there is no audio."""
 
-Need = Literal["frames", "audio", "words"]
+Need = Literal["frames", "audio"]
 
 UNKNOWN = -1.0
 """The value of a signal of which nothing was seen."""
@@ -39,17 +39,6 @@ class Measure(Protocol):
 
     def picture(self, luma: NDArray[np.uint8], chroma: NDArray[np.uint8]) -> None:
         """Takes a small frame, twice a second: brightness (height x width) and colour (from `planes.chroma_of`)."""
-
-
-@runtime_checkable
-class OfRows(Protocol):
-    """A measure that takes some of the frame's own pixels too, which the small frame shows no more."""
-
-    def rows(self, luma: NDArray[np.uint8]) -> None:
-        """Takes the brightness of each ROWS_EVERY-th row of a frame as it is stored, if of eight bits."""
-
-
-ROWS_EVERY = 8
 
 
 class Signal(Measure, Protocol):
@@ -71,12 +60,6 @@ class Seen:
     measures: Mapping[str, Measure] = field(default_factory=dict)
     heard: Mapping[str, str] = field(default_factory=dict)
     """The findings of the audio checks made during the decode pass, by the check's name."""
-    text_heard: float = -1.0
-    """How much of the clip's text a recogniser hears, 0 to 1; -1: unknown."""
-    is_doubted: bool = False
-    """Whether the recogniser hears a sentence go on at one of the clip's borders."""
-    shares_heard: Collection[float] = ()
-    """The same of each clip of its video of which it is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 import base64
 import errno
 import hashlib
-import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -125,23 +124,6 @@ def test_hostile_titles_captions_and_queries_are_escaped(tmp_path: Path, monkeyp
     assert all(link.startswith("#") for link in page.links) and all(s.startswith("data:") for s in page.loads)
     assert HOSTILE in page.text
     assert text.count("<script>") == 1 and "javascript:" not in text
-
-
-def test_how_much_is_heard_is_shown_by_category_and_by_the_captions_languages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: Store
-) -> None:
-    original, regions = toys._json_fields, itertools.cycle([("en-GB", 0.91), ("en-IN", 0.64)])
-
-    def heard_fields(*given: object) -> dict:
-        language, heard = next(regions)
-        return {**original(*given), "language": language, "heard": heard}
-
-    monkeypatch.setattr(toys, "_json_fields", heard_fields)
-    text = Page(render(store := a_run(tmp_path)[0], read_report_data(store))).text
-    assert re.search(
-        r"News & Politics.*en-GB.*0\.91.*en-IN.*0\.64", text[text.index("text that is heard by category") :]
-    )
-    assert "text that is heard" not in render(finished, read_report_data(finished))
 
 
 def test_a_run_without_manifest_still_has_a_page_and_an_empty_folder_has_none(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import hdvila_testing.shards as toys
 import pipeline.cli
 import train.cli
-from manifests.errors import UserError
+from manifests.errors import StorageErrorsExplained, UserError
 from manifests.exits import COMMANDS, ExitCode, ExitsByTheTable, NothingMatched, codes_of
 
 REPO = Path(__file__).resolve().parents[2]
@@ -58,39 +58,47 @@ def test_what_escapes_a_command_ends_with_its_code(capsys, raised: BaseException
     assert says in said and ("Traceback" in said) == (code == ExitCode.INTERNAL)
 
 
-PIPELINE = [sys.executable, "-P", "-m", "pipeline"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPO)}
+def ended(*words: str) -> int:
+    """The exit code of a command in this process."""
+    with (
+        pytest.raises(SystemExit) as ended,
+        ExitsByTheTable("hdvila-pipeline"),
+        StorageErrorsExplained(),
+    ):
+        pipeline.cli.app([*words])
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def test_a_wrong_option_and_a_missing_video_end_with_2_and_5(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toys.a_data_set(tmp_path, n_videos=1, n_clips=1)
+    assert ended("why", "--no-such-option") == ExitCode.USER_ERROR
+    assert ended("why", "dQw4w9WgXcQ", "--out", str(tmp_path)) == ExitCode.NOTHING_MATCHED
+    assert "dQw4w9WgXcQ not found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("url", [b"ftp://nowhere/x", b"out/\xff\x1b[31m", b"http://[x"])
+def test_an_address_of_any_kind_is_one_printable_line_and_2(
+    url: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ended("status", os.fsdecode(url)) == ExitCode.USER_ERROR
+    out, said = capsys.readouterr()
+    assert said.count("\n") == 1 and said.strip().isprintable() and not out
 
 
 def pipeline_command(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*PIPELINE, *arguments],
+        [sys.executable, "-P", "-m", "pipeline", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=REPO,
-        env=ENVIRONMENT,
+        env={**os.environ, "PYTHONPATH": str(REPO)},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     )
-
-
-def test_a_wrong_option_and_a_missing_video_end_a_process_with_2_and_5(tmp_path: Path) -> None:
-    toys.a_data_set(tmp_path, n_videos=1, n_clips=1)
-    wrong = pipeline_command("why", "--no-such-option")
-    missing = pipeline_command("why", "dQw4w9WgXcQ", "--out", str(tmp_path))
-    wrong.communicate(timeout=60)
-    _, said = missing.communicate(timeout=60)
-
-    assert wrong.returncode == ExitCode.USER_ERROR
-    assert missing.returncode == ExitCode.NOTHING_MATCHED and "dQw4w9WgXcQ not found" in said
-
-
-@pytest.mark.parametrize("url", [b"ftp://nowhere/x", b"out/\xff\x1b[31m", b"http://[x"])
-def test_an_address_of_any_kind_is_one_printable_line_and_2(url: bytes) -> None:
-    done = subprocess.run([*PIPELINE, "status", url], capture_output=True, env=ENVIRONMENT, cwd=REPO, timeout=60)
-    said = done.stderr.decode()
-    assert done.returncode == ExitCode.USER_ERROR
-    assert said.count("\n") == 1 and said.strip().isprintable() and not done.stdout
 
 
 def test_ctrl_c_ends_a_process_with_130_and_a_line(tmp_path: Path) -> None:
@@ -132,9 +140,8 @@ def test_a_shard_that_is_not_there_is_one_message(
     words = {"IDS": str(tmp_path / "ids.txt"), "NEW": str(tmp_path / "new")}
     name, *options = (words.get(word, word) for word in command)
 
-    with pytest.raises(SystemExit) as ended, ExitsByTheTable("hdvila-pipeline"):
-        pipeline.cli.app([name, str(data), *options])
+    code = ended(name, str(data), *options)
 
     said = capsys.readouterr().err
-    assert ended.value.code == 2 and "Traceback" not in said
+    assert code == ExitCode.USER_ERROR and "Traceback" not in said
     assert "00000.tar" in said

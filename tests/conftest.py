@@ -46,17 +46,6 @@ def logging_as_before() -> Iterator[None]:
     log.handlers, log.level, log.propagate = before
 
 
-@pytest.fixture(scope="module", autouse=True)
-def previews(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Are made where a report is looked at: a report's take a CPU s, and each run, merge and removal writes one."""
-    from pipeline.report import samples  # heavy
-
-    with pytest.MonkeyPatch.context() as changed:
-        if request.path.parent.name not in ("report", "browse"):
-            changed.setattr(samples, "preview", lambda *clip: b"")
-        yield
-
-
 def need(present: bool, what: str, part: str = "programs") -> None:
     """Skips the test where a part is missing; a failure where HDVILA_REQUIRE names it, as in .ci/run.
 

@@ -142,7 +142,7 @@ def content_policy() -> str:
     """What the page may do: its one script, its styles, and pictures that lie in it."""
     digest = base64.b64encode(hashlib.sha256(_template("report.js").encode()).digest()).decode()
     return (
-        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:; media-src data:; "
+        f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:; "
         "form-action 'none'; base-uri 'none'"
     )
 

@@ -1,4 +1,4 @@
-"""Samples for the report: a few clips of every category with a still, a small video with its sound, and the text."""
+"""Samples for the report: a few clips of every category with a still and the text."""
 
 import base64
 import json
@@ -11,15 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.categories import category_name
-from manifests.sample import MAX_PIXELS, read_sample
+from manifests.sample import MAX_PIXELS
 from pipeline.engine.store.store import Store
-from pipeline.report.preview import BYTES_A_SECOND, preview
 from pipeline.report.rows import NO_SAMPLE, WholeRow, members_of, whole_rows
 
 log = logging.getLogger("hdvila")
 
-MOST_VIDEO_BYTES = 2 * 1024**2
-"""The most bytes of video in a page, which stays under 5 MB; further samples have only a picture."""
 MOST_JSON_BYTES = 16 * 1024**2
 TITLE_CHARACTERS, TEXT_CHARACTERS = 200, 2000
 PICTURE_W = 480
@@ -28,7 +25,7 @@ JPEG_QUALITY = 78
 
 @dataclass(frozen=True, slots=True)
 class SampleView:
-    """One clip. `picture` and `video` are data: addresses or ""; `url` is "" unless it is http(s)."""
+    """One clip. `picture` is a data: address or ""; `url` is "" unless it is http(s)."""
 
     key: str
     shard: str
@@ -41,23 +38,16 @@ class SampleView:
     """Channel, licence, and where the clip is in its source."""
     at: str
     picture: str
-    video: str
 
 
-def view_samples(store: Store, drawn: pa.Table, room: int = MOST_VIDEO_BYTES) -> list[SampleView]:
-    """Views of the clips that were drawn (`Clips.drawn`), with at most so many bytes of video."""
+def view_samples(store: Store, drawn: pa.Table) -> list[SampleView]:
+    """Views of the clips that were drawn (`Clips.drawn`)."""
     views = []
     for row in whole_rows(store, _by_category(drawn)):
         try:
-            members = members_of(row)
-            video = b""
-            if 0 < row["duration_ms"] / 1000 * BYTES_A_SECOND <= room:
-                video = _preview(store, row, members)
-            views.append(_view(store, row, members, video))
+            views.append(_view(store, row, members_of(row)))
         except NO_SAMPLE as error:
             log.warning("%s: sample %s is left out of the report (%.200r)", row["shard"], row["key"], error)
-            continue
-        room -= len(video)
     return views
 
 
@@ -68,12 +58,7 @@ def _by_category(drawn: pa.Table) -> pa.Table:
     return drawn.take(pa.array(order, pa.int64()))
 
 
-def _preview(store: Store, row: WholeRow, members: dict[str, tuple[int, int]]) -> bytes:
-    sample = read_sample(_member(store, row, members["json"]))
-    return preview(_member(store, row, members["mp4"]), sample.first_frame, sample.n_frames)
-
-
-def _view(store: Store, row: WholeRow, members: dict[str, tuple[int, int]], video: bytes) -> SampleView:
+def _view(store: Store, row: WholeRow, members: dict[str, tuple[int, int]]) -> SampleView:
     if members["json"][1] > MOST_JSON_BYTES:
         raise ValueError(f"its json has {members['json'][1]} bytes")
     facts = json.loads(_member(store, row, members["json"]))
@@ -96,8 +81,7 @@ def _view(store: Store, row: WholeRow, members: dict[str, tuple[int, int]], vide
             ]
         ),
         at=clock(facts["start_ms"]),
-        picture=_data_address("image/jpeg", picture),
-        video=_data_address("video/mp4", video),
+        picture=f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}" if picture else "",
     )
 
 
@@ -167,7 +151,3 @@ def clock(ms: int) -> str:
     minutes, seconds = divmod(rest, 600)
     text = f"{minutes}:{seconds / 10:04.1f}"
     return f"{hours}:{minutes:02d}:{seconds / 10:04.1f}" if hours else text
-
-
-def _data_address(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}" if data else ""

@@ -74,7 +74,7 @@ class Scene:
 
 def value_of(caption: str, attribute: str) -> str:
     """The value of an attribute that the caption of a scene names."""
-    values = {"colour": COLOURS, "hatching": HATCHINGS, "way": WAYS}[attribute]
+    values = {"colour": list(COLOURS), "hatching": list(HATCHINGS), "way": list(WAYS)}[attribute]
     return next(value for value in values if value in caption.split())
 
 

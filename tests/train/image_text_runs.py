@@ -31,7 +31,7 @@ def tree(kind: str, manifest: Path, out: Path, **sections: Any) -> dict[str, Any
         "model": dict(MODELS[kind]),
         "objective": dict(WEIGHTS[kind]),
         "optim": {"lr": 1e-3},
-        "loop": {"steps": 6, "batch": 8, "threads": 1, "device": "cpu"},
+        "loop": {"steps": 4, "batch": 8, "threads": 1, "device": "cpu"},
         "checkpoint": {"every": 2, "keep": 5},
         "eval": {"every": 0},
         "observe": {"tensorboard": False, "every": 1},

@@ -68,11 +68,8 @@ def test_a_run_trains_evaluates_and_goes_on_with_the_same_bits(
 def test_micro_batches_take_the_steps_of_the_whole_batch(
     kind: str, whole_runs: dict[str, Path], drawn: Path, tmp_path: Path
 ) -> None:
-    run(kind, drawn, tmp_path / "micro", loop={"micro_batch": 2})
-    run(kind, drawn, tmp_path / "recomputed", loop={"micro_batch": 4}, model={"gradient_checkpointing": True})
-    wanted = losses(whole_runs[kind])
-    assert_close(losses(tmp_path / "micro"), wanted)
-    assert_close(losses(tmp_path / "recomputed"), wanted)
+    run(kind, drawn, tmp_path / "micro", loop={"micro_batch": 2}, model={"gradient_checkpointing": True})
+    assert_close(losses(tmp_path / "micro"), losses(whole_runs[kind]))
 
 
 LIVE = {"model": {"norm": "batch"}}
@@ -158,7 +155,7 @@ def test_an_image_text_set_trains_it_too(kind: str, tmp_path: Path) -> None:
         listed.append({"file_name": f"{i}.jpg", "image_id": i, "captions": [f"a {name} wall", f"all {name}"]})
     (tmp_path / "captions.json").write_text(json.dumps(listed))
     import_images([tmp_path / "captions.json"], folder, Store(str(tmp_path / "set")), ImportSettings(val_share=0.3))
-    outcome = run(kind, tmp_path / "set" / "manifest.json", tmp_path / "run")
+    outcome = run(kind, tmp_path / "set" / "manifest.json", tmp_path / "run", loop={"steps": 2})
     assert outcome.status == "finished"
     assert all(torch.isfinite(torch.tensor(list(row.values()))).all() for row in losses(tmp_path / "run"))
 

@@ -12,13 +12,12 @@ import yaml
 from hdvila_testing.drawn_set import a_tree
 from manifests.errors import UserError
 from manifests.settings import parse_config
-from tests.train.loop.test_fit import run
+from tests.train.loop.test_fit import StopAfter, losses, run
 from tests.train.torchrun import Ranks
 from train.config import TrainConfig
 from train.distributed import Process
 from train.loop.checkpoint import checkpoints
 from train.loop.fit import StopRequest, fit
-from train.loop.observe import read_metrics
 
 pytestmark = pytest.mark.slow
 
@@ -35,28 +34,15 @@ def finish(process, log):
     assert code == 0, log.read_text()
 
 
-def steps_done(out):
-    return len([r for r in read_metrics(out) if r["kind"] == "step"])
-
-
-def signal_after(process, out, step, number, n_checkpoints=0):
-    """Send a signal as soon as the run has done so many steps and has so many checkpoints."""
+def killed_after(config, out, step, n_checkpoints, log):
+    """The exit code of a run that is killed after so many steps, with so many checkpoints; it waits there for it."""
+    process = Ranks(1, ("-m", "tests.train.waiting_fit", str(config), str(step), str(n_checkpoints)), log)
     deadline = time.monotonic() + 500
-    while steps_done(out) < step or len(checkpoints(out)) < n_checkpoints:
+    while len(losses(out)) < step or len(checkpoints(out)) < n_checkpoints:
         assert process.poll() is None and time.monotonic() < deadline, "the run ended too early"
         time.sleep(0.02)
-    process.send_signal(number)
+    process.send_signal(signal.SIGKILL)
     return process.wait(timeout=300)
-
-
-def killed_after(config, out, step, n_checkpoints=0, world=1, *, log):
-    """A run that is killed after so many steps, with so many checkpoints; it waits there for it. Its exit code."""
-    words = ("-m", "tests.train.waiting_fit", str(config), str(step), str(n_checkpoints))
-    return signal_after(Ranks(world, words, log), out, step, signal.SIGKILL, n_checkpoints)
-
-
-def losses(out):
-    return {r["step"]: r["loss"] for r in read_metrics(out) if r["kind"] == "step"}
 
 
 def written(tmp_path, drawn, name, **sections):
@@ -73,7 +59,7 @@ def test_a_run_killed_before_its_first_checkpoint_and_after_a_later_one_ends_wit
 
     config, out = written(tmp_path, drawn, "killed", **settings), tmp_path / "killed"
     for step, n_checkpoints in ((2, 0), (5, 1)):
-        assert killed_after(config, out, step, n_checkpoints, log=log) == -signal.SIGKILL
+        assert killed_after(config, out, step, n_checkpoints, log) == -signal.SIGKILL
         assert len(losses(out)) < 9
     finish(start(config, log=log), log)
 
@@ -82,29 +68,17 @@ def test_a_run_killed_before_its_first_checkpoint_and_after_a_later_one_ends_wit
     assert (one / "__0_0.distcp").read_bytes() == (other / "__0_0.distcp").read_bytes()
 
 
-MOVED = {"loop": {"steps": 8, "batch": 4}, "model": STILL, "checkpoint": {"every": 2}}
-
-
-@pytest.fixture(scope="module")
-def undisturbed(drawn, tmp_path_factory):
-    """The losses of the run that is moved below, on one rank from start to end."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    run(drawn, folder / "whole", **MOVED)
-    return losses(folder / "whole")
-
-
 @pytest.mark.parametrize("strategy", [pytest.param("ddp", marks=pytest.mark.long), "fsdp2"])
-def test_a_run_resumed_at_another_world_size_goes_on_with_the_same_order(drawn, tmp_path, strategy, undisturbed):
+def test_a_run_resumed_at_another_world_size_goes_on_with_the_same_order(drawn, tmp_path, strategy):
     """Losses depend on which clips stand in a batch, so equal losses mean equal batches."""
-    settings, log = MOVED, tmp_path / "log"
-    config, out = written(tmp_path, drawn, "moved", **settings), tmp_path / "moved"
-    killed_after(config, out, 3, 1, log=log)
-    assert 3 <= steps_done(out) < 8
+    settings, log, out = {"loop": {"steps": 6, "batch": 4}, "model": STILL}, tmp_path / "log", tmp_path / "moved"
+    run(drawn, tmp_path / "whole", **settings)
+    run(drawn, out, StopAfter(out, 3), **settings)
     two = written(tmp_path, drawn, "moved", **{**settings, "loop": {**settings["loop"], "strategy": strategy}})
     finish(start(two, world=2, log=log), log)
 
-    assert "2 x cpu" in log.read_text() and "resuming after step" in log.read_text()
-    assert losses(out) == pytest.approx(undisturbed, abs=1e-4)
+    assert "2 x cpu" in log.read_text() and "resuming after step 3" in log.read_text()
+    assert losses(out) == pytest.approx(losses(tmp_path / "whole"), abs=1e-4)
 
 
 def test_a_world_that_does_not_divide_the_batch_is_refused(drawn, tmp_path):
@@ -112,10 +86,3 @@ def test_a_world_that_does_not_divide_the_batch_is_refused(drawn, tmp_path):
 
     with pytest.raises(UserError, match=r"loop\.batch=5 cannot be shared by 2 ranks: .* batches are 4 or 6"):
         fit(config, Process(0, 2, torch.device("cpu")), StopRequest())
-
-
-def test_a_batch_of_more_clips_than_an_epoch_has_is_refused_with_what_it_would_do(drawn, tmp_path):
-    config = parse_config(TrainConfig, a_tree(drawn, tmp_path / "run", loop={"batch": 4000}), source="test")
-
-    with pytest.raises(UserError, match=r"loop\.batch=4000 is more than the \d+ clips of an epoch: a batch would hold"):
-        fit(config, Process(0, 1, torch.device("cpu")), StopRequest())

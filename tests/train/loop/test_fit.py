@@ -143,7 +143,15 @@ def test_stage_two_trains_masked_language_modelling(drawn, tmp_path, freeze):
     assert losses(tmp_path / "a")[1] == pytest.approx(losses(tmp_path / "b")[1], rel=0.2)  # dropout differs
 
 
-@pytest.mark.slow
+def test_the_loss_falls_in_ten_steps(drawn, tmp_path):
+    still = {"dropout": 0.0, "drop_path": 0.0}
+    run(drawn, tmp_path / "run", model=still, optim={"lr": 5e-3}, loop={"steps": 10, "batch": 12}, eval={"every": 0})
+
+    found = losses(tmp_path / "run")
+    assert found[10] < 0.9 * found[1]
+
+
+@pytest.mark.long
 def test_the_model_learns_what_drawn_clips_show(tmp_path):
     manifest = write_dataset(tmp_path / "data", videos=8, val_videos=8, shard_size=8, shape=TINY)
 
@@ -227,6 +235,7 @@ def test_a_shard_that_is_away_for_a_while_is_not_counted_for_good(drawn, tmp_pat
         ({"data": {"weights": {"Musik": 2}}}, "no such category; did you mean Music"),
         ({"data": {"tokenizer": "/nowhere"}}, "/nowhere"),
         ({"loop": {"strategy": "fsdp2"}}, "torchrun"),
+        ({"loop": {"batch": 4000}}, r"loop\.batch=4000 is more than the \d+ clips of an epoch: a batch would hold"),
         ({"data": {"order": "streaming", "workers": 9}}, "4 shards cannot feed 1 ranks x 9 workers"),
     ],
 )

@@ -49,13 +49,6 @@ def test_requests_of_a_kind_are_spaced_over_all_callers() -> None:
     assert span_s >= 19 * 0.05 - 0.05  # 1200 a minute is one each 50 ms, whoever asks
 
 
-def test_kinds_and_hosts_have_buckets_of_their_own() -> None:
-    polite = politeness(identity_requests_per_minute={"page": 6.0, "caption": 60_000.0})
-    started = time.monotonic()
-    run(polite.take("one", "youtube.com", "caption"))
-    assert time.monotonic() - started < 5
-
-
 def test_a_restart_starts_with_empty_buckets(slept: tuple[Clock, list[float]]) -> None:
     clock, waits = slept
     run(politeness(clock, identity_requests_per_minute={"page": 60.0}).take("one", "youtube.com", "page"))

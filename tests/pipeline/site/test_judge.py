@@ -6,7 +6,7 @@ from manifests.reasons import Reason
 from pipeline.site.failures import Failure, Pause
 from pipeline.site.judge import DEAD_PROXY_STOPS, NO_NETWORK_STOPS
 from pipeline.site.pauses import describe_pauses
-from tests.pipeline.site.toys import BOT, Clock, politeness, run
+from tests.pipeline.site.toys import BOT, REFUSED_CAPTIONS, Clock, politeness, run
 
 SOFT = Failure(Reason.SERVER_ERROR, "503", Pause.SOFT)
 
@@ -20,9 +20,6 @@ def test_soft_refusals_count_only_for_different_videos_in_a_row() -> None:
     for name in "abcd":
         assert run(polite.report("one", name, SOFT)).paused_s == 0
     assert run(polite.report("one", "e", SOFT)).paused_s == 10.0
-
-
-REFUSED_CAPTIONS = Failure(Reason.CAPTIONS_REFUSED, "429", Pause.CAPTIONS)
 
 
 def test_refused_captions_pause_the_captions_of_one_identity_alone() -> None:

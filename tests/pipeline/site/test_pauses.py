@@ -11,18 +11,22 @@ from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.store.store import Store
 from pipeline.site.pauses import describe_pauses, log_pauses_of, read_state
 from pipeline.site.politeness import Politeness
-from tests.pipeline.site.toys import BOT, Clock, Punctual, run
+from tests.pipeline.site.toys import BOT, REFUSED_CAPTIONS, Clock, Punctual, run
 
 
 def test_pauses_survive_a_restart_and_are_what_is_left_of_them(tmp_path: Path) -> None:
     clock, store = Clock(), Store(str(tmp_path))
     config = PolitenessConfig(pauses_s=(10.0, 40.0))
     first = Politeness(config, {"one": 100.0}, dice=Punctual(), store=store, clock=clock, wall_clock=clock)
+    for video_id in ("a", "b"):
+        run(first.report("one", video_id, REFUSED_CAPTIONS))
     run(first.report("one", "v", BOT))
     clock.now += 4
     second = Politeness(config, {"one": 100.0}, store=store, clock=clock, wall_clock=clock)
     assert run(second.take("one", "youtube.com", "page")) == pytest.approx(6.0)
     assert "one paused for another 6 s (bot_check)" in describe_pauses(second.snapshot())
+    state = second.snapshot()["identities"][0]
+    assert (state["level"], state["captions_paused_s"]) == (1, pytest.approx(6.0))
     clock.now += 100
     assert read_state(store, clock.now)["identities"][0]["paused_s"] == 0
 

@@ -1,4 +1,4 @@
-"""Buckets, identities and the breaker: in process here, in an actor in test_crawl."""
+"""Whose turn it is, and how fast: identities, their rates and their pauses; in an actor in test_crawl."""
 
 import asyncio
 import errno
@@ -11,7 +11,8 @@ from pipeline.engine.store.store import Store
 from pipeline.site.failures import Failure, Pause
 from pipeline.site.judge import Ruling
 from pipeline.site.pauses import STATE_FILE
-from pipeline.site.politeness import CANARY_EVERY_S, SAVE_EVERY_S, Lease, Politeness
+from pipeline.site.politeness import SAVE_EVERY_S, Lease, Politeness
+from pipeline.site.rates import pace_of
 from tests.pipeline.site.toys import BOT, Clock, Punctual, politeness, run
 
 PRIVATE = Failure(Reason.PRIVATE, "private")
@@ -26,13 +27,6 @@ def test_a_bot_check_pauses_the_identity_at_once_and_longer_each_time() -> None:
         assert run(polite.take("one", "youtube.com", "page")) > 0
         clock.now += pauses[-1] + 1
     assert pauses == [10.0, 40.0, 40.0]
-
-
-def test_the_state_says_how_many_videos_each_identity_was_given() -> None:
-    polite = politeness(Clock(), "one", "two")
-    for prefer in ("one", "one", "two", "one"):
-        run(polite.lease(0.0, prefer=prefer))
-    assert {i["name"]: i["videos"] for i in polite.snapshot()["identities"]} == {"one": 3, "two": 1}
 
 
 def test_refusals_of_what_was_in_flight_are_one_block_not_many() -> None:
@@ -56,12 +50,6 @@ def test_a_verdict_on_a_video_is_an_answer_and_closes_the_breaker() -> None:
     clock.now += 11
     run(polite.report("one", "v", PRIVATE))
     assert polite.snapshot()["identities"][0]["level"] == 0
-
-
-def test_the_others_go_on_while_one_is_paused() -> None:
-    polite = politeness(Clock(), "one", "two")
-    run(polite.report("one", "v", BOT))
-    assert run(polite.lease(0.0, prefer="one")).identity == "two"
 
 
 def test_an_identity_that_is_to_be_avoided_is_taken_only_where_there_is_no_other() -> None:
@@ -101,19 +89,6 @@ def test_where_all_pause_the_wait_is_until_the_first_of_them_but_never_longer_th
     assert min(paused_s) > 40.0, "lengthened at random"
     assert run(polite.lease(0.0)).paused_s == 40.0
     assert run(polite.lease(0.0, among=("two",))).paused_s == 40.0
-
-
-def test_a_lease_is_no_look_at_the_canary_unless_it_is_due() -> None:
-    clock = Clock()
-    polite = politeness(clock)
-
-    assert [run(polite.lease(0.0)).canary for _ in range(2)] == [True, False]
-    clock.now += CANARY_EVERY_S - 1
-    assert not run(polite.lease(0.0)).canary
-    clock.now += 1
-    assert run(polite.lease(0.0)).canary
-    assert not Lease("one").canary and Lease("one").paused_s == 0
-    assert Ruling() == Ruling(paused_s=0.0, charged=False, stop=None, detail="")
 
 
 def test_only_those_that_are_named_serve_and_where_none_of_them_is_left_anyone_does() -> None:
@@ -226,3 +201,46 @@ def test_identities_that_are_in_use_are_left_to_those_that_use_them(pair: tuple[
     asked = [run(polite.lease(0.0, prefer=name)).identity for _ in range(10) for name in ("one", "two")]
 
     assert asked == ["one", "two"] * 10
+
+
+def test_the_rates_of_an_identity_space_its_videos_and_its_pages(slept: tuple[Clock, list[float]]) -> None:
+    clock, waits = slept
+
+    def gaps(videos_per_hour: float, **rates: dict[str, float]) -> tuple[float, float, float]:
+        """Seconds between two videos of one identity, two pages of one, and a page of one and of the other."""
+        config = PolitenessConfig(**rates)  # type: ignore[arg-type]
+        polite = Politeness(config, {"one": videos_per_hour, "two": 1800.0}, dice=Punctual(), clock=clock)
+        clock.now += 60.0  # every bucket is full
+        run(polite.lease(0.0, among=("one",)))
+        before = clock.now
+        run(polite.lease(0.0, among=("one",)))
+        between_videos_s = clock.now - before
+        clock.now += 60.0
+        for name in ("one", "one", "two"):
+            run(polite.take(name, "site", "page"))
+        return between_videos_s, *waits[-2:]
+
+    assert gaps(3600.0) == (1.0, 2.0, 0.0)
+    assert gaps(360.0, identity_requests_per_minute={"page": 6.0}) == (10.0, 10.0, 0.0)
+
+
+def test_a_rate_that_is_given_changes_no_other() -> None:
+    given = PolitenessConfig(identity_requests_per_minute={"page": 10.0}).identity_requests_per_minute
+    assert given == {**PolitenessConfig().identity_requests_per_minute, "page": 10.0}
+
+
+def test_each_identity_adds_its_hour() -> None:
+    one, fifty = (pace_of(PolitenessConfig(), {f"i{k}": 150.0 for k in range(n)}) for n in (1, 50))
+    assert (one.videos_per_hour, one.binds) == (150.0, "videos_per_hour of 1 identity")
+    assert (fifty.videos_per_hour, fifty.binds) == (7500.0, "videos_per_hour of 50 identities")
+
+
+def test_a_rate_of_requests_that_is_lower_binds_and_is_named() -> None:
+    pace = pace_of(PolitenessConfig(identity_requests_per_minute={"player": 2.0}), {"one": 150.0, "two": 150.0})
+    assert (pace.videos_per_hour, pace.binds) == (120.0, "identity_requests_per_minute.player of 2 identities")
+
+
+@pytest.mark.parametrize(("kind", "an_hour"), [("page", 60.0), ("player", 30.0), ("caption", 60.0)])
+def test_what_a_video_asks_of_each_kind(kind: str, an_hour: float) -> None:
+    config = PolitenessConfig(identity_requests_per_minute={kind: 1.0})
+    assert pace_of(config, {"one": 150.0}).videos_per_hour == an_hour

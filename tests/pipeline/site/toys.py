@@ -11,6 +11,7 @@ from pipeline.site.failures import Failure, Pause
 from pipeline.site.politeness import Politeness
 
 BOT = Failure(Reason.BOT_CHECK, "bot", Pause.HARD)
+REFUSED_CAPTIONS = Failure(Reason.CAPTIONS_REFUSED, "429", Pause.CAPTIONS)
 
 
 class Clock:

@@ -115,7 +115,8 @@ class Judge:
     def _is_doubted(self, asked: Identity, subject: str) -> bool:
         """Whether what an identity is only told of a video is no answer: it looks at a canary first."""
         asked.heard.add(subject)
-        if asked.is_in_doubt:
+        is_old = asked.breaker.paused_until > self._clock()  # in flight when the pause began: nothing new
+        if asked.is_in_doubt and not is_old:
             asked.canary_at, asked.probe_until = -math.inf, 0.0
         return asked.is_in_doubt
 
@@ -129,8 +130,8 @@ class Judge:
         if failed is None:
             asked.is_shown_a_video()
             return Ruling()
-        if failed.pause is Pause.HARD and failed.reason not in SAID:
-            asked.canary_at = -math.inf
+        may_be_gone = failed.pause is Pause.NONE or failed.reason in SAID
+        asked.canary_at = self._clock() if may_be_gone else -math.inf
         asked.missed_canary, asked.serves_others = True, False
         asked.n_refusals += 1
         if asked.breaker.level >= len(self._pauses_s):

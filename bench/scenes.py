@@ -1,6 +1,6 @@
 """Measures scene detectors on known transitions: 20 kinds at three rates (bench/scene_truth.py).
 
-    python -m bench.scenes FOLDER [--seed 7] [--detectors content adaptive shots]
+    python -m bench.scenes FOLDER [--seed 7] [--detectors content shots]
 
 FOLDER holds films of one shot each, which are spliced; docs/lab/clips.md names those that its figures come from.
 By kind: precision, recall and F1 of the joins (a cut within a fifth of a second, each used once), gradual ones that
@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scenedetect import FrameTimecode
+from scenedetect.detectors import ContentDetector
 
 from bench.scene_truth import KINDS, RATES, TruthFilm, as_small, shots_of, truth_films
-from pipeline.config.media import ScenesConfig
 from pipeline.media.scenes import SceneFinder, Scenes
 
-DETECTORS = ("content", "adaptive", "shots")
+DETECTORS = ("content", "shots")
 NEAR_S = 0.2
+MIN_SCENE_MS = 200
 
 
 def main() -> None:
@@ -75,8 +77,27 @@ def report(detector: str, films: list[TruthFilm]) -> dict[str, float]:
     return f1
 
 
-def _finder(detector: str, rate: int) -> SceneFinder:
-    return SceneFinder(ScenesConfig.model_validate({"detector": detector}), Fraction(rate), min_scene_ms=200)
+def _finder(detector: str, rate: int) -> "SceneFinder | Content":
+    return SceneFinder(Fraction(rate), MIN_SCENE_MS) if detector == "shots" else Content(rate)
+
+
+class Content:
+    """PySceneDetect's ContentDetector as its own defaults have it, fed as the finder of shots is."""
+
+    def __init__(self, rate: int) -> None:
+        self._rate, self._times_ms, self._cuts = rate, list[int](), list[int]()
+        self._detector: Any = ContentDetector(min_scene_len=round(MIN_SCENE_MS * rate / 1000))
+
+    def feed(self, frame: Any, time_ms: int, _small: Any) -> None:
+        """Takes the next frame, and its time."""
+        timecode = FrameTimecode(len(self._times_ms), self._rate)
+        self._times_ms.append(time_ms)
+        picture = frame.reformat(format="bgr24").to_ndarray()
+        self._cuts += [cut.frame_num for cut in self._detector.process_frame(timecode, picture)]
+
+    def scenes(self) -> Scenes:
+        """The cuts that were found."""
+        return Scenes([self._times_ms[cut] for cut in sorted(set(self._cuts)) if cut > 0])
 
 
 def _itself(picture: Any) -> Any:

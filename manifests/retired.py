@@ -82,6 +82,9 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "media.checks.least_heard": "scores of `hdvila-train embed` say how well a text fits its clip (data.scores)",
         "media.checks.other_speech": "scores of `hdvila-train embed` say how well a text fits its clip (data.scores)",
         "media.checks.doubted_border": "media.cut.borders: silence moves borders out of speech",
+        "media.cut.mode=keyframe": "remux: offset_ms says where the sentence begins; a reader may start at 0 instead",
+        "media.scenes.detector=content": "shots, which finds what it finds, and dissolves, fades and wipes",
+        "media.scenes.detector=adaptive": "shots, which finds what it finds, and dissolves, fades and wipes",
     }
 )
 """Keys (`crawl.a_key`, places in lists left out), whole sections, and values (`media.mode=fast`) that are gone, of both

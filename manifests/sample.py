@@ -108,7 +108,7 @@ class SampleJson(BaseModel):
     first_frame: int
     """Index, in presentation order from 0, of the clip's first frame inside the mp4."""
     n_frames: int
-    cut_mode: Literal["remux", "exact", "keyframe"]
+    cut_mode: Literal["remux", "exact"]
     width: int
     """Of the displayed frame, after rotation, in pixels."""
     height: int

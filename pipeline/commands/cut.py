@@ -12,7 +12,7 @@ def cut(
     video: Annotated[Path, typer.Argument(help="A local video file.")],
     spans: Annotated[Path, typer.Option(help="JSON lines, one per clip: start_ms, end_ms and text.")],
     out: Annotated[Path, typer.Option(help="Folder for the clips; created if missing.")],
-    mode: Annotated[str, typer.Option(help="remux, exact or keyframe (cut.mode of the configuration).")] = "",
+    mode: Annotated[str, typer.Option(help="remux or exact (cut.mode of the configuration).")] = "",
     video_id: Annotated[str, typer.Option("--id", help="Name for the clips; by default, the name of the file.")] = "",
     config: Annotated[Path | None, typer.Option(help="A run's YAML; only its `media` section is used.")] = None,
     set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set media.members.proxy=false.")] = [],  # noqa: B006

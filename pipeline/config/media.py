@@ -21,7 +21,7 @@ def _said_off(given: Any) -> Any:
     return OFF if given is False else given
 
 
-Detector = Annotated[Literal["content", "adaptive", "shots", "off"], BeforeValidator(_said_off)]
+Detector = Annotated[Literal["shots", "off"], BeforeValidator(_said_off)]
 DuplicatesAction = Annotated[Literal["drop", "flag", "off"], BeforeValidator(_said_off)]
 
 
@@ -41,11 +41,10 @@ class CutConfig(Section):
 
     stage: ClassVar[str] = "media"
 
-    mode: Literal["remux", "exact", "keyframe"] = identity(
+    mode: Literal["remux", "exact"] = identity(
         "remux",
         doc="remux: no re-encoding; packets from the keyframe before the clip, first_frame and offset_ms say "
-        "where it starts; exact: re-encoded, from start to end of the sentence; keyframe: the clip "
-        "itself starts at the keyframe",
+        "where it starts; exact: re-encoded, from start to end of the sentence",
     )
     hdr: Literal["reject", "keep"] = identity(
         "reject",
@@ -95,8 +94,7 @@ class ScenesConfig(Section):
 
     detector: Detector = identity(
         "shots",
-        doc="shots: hard cuts, dissolves, fades and wipes, without flashes and captions; content, adaptive: "
-        "PySceneDetect's, hard cuts only; off: none are looked for",
+        doc="shots: hard cuts, dissolves, fades and wipes, without flashes and captions; off: none are looked for",
     )
     action: Literal["flag", "drop", "snap", "split"] = identity(
         "flag",

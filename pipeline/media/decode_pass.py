@@ -140,7 +140,7 @@ class VideoLook:
         self._limit = limit
         self._small = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
         self._scaler = cache(partial(Scaler, source))
-        self._finder = SceneFinder(config.scenes, source.video.fps) if find_cuts else None
+        self._finder = SceneFinder(source.video.fps) if find_cuts else None
         self._repeats = Repeats(source.video.coded_width, source.video.coded_height)
         self._faults: list[DecodeFault] = []
         self._sizes_seen = (source.video.coded_width, source.video.coded_height)

@@ -12,11 +12,9 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
-import av
-
-from pipeline.config.media import MediaLimits, ScenesConfig
+from pipeline.config.media import MediaLimits
 from pipeline.media.cutting.span import Span
 from pipeline.media.frames import (
     SMALL_SHORT_SIDE,
@@ -24,17 +22,12 @@ from pipeline.media.frames import (
     Scaler,
     Small,
     decode_video,
-    scaled_size,
 )
 from pipeline.media.planes import luma_of, luma_plane, some_chroma
 from pipeline.media.probe import Probe
 from pipeline.media.repeats import Repeats
 
 _FALLBACK_FPS = 25.0
-CONTENT_THRESHOLD = 27.0
-"""Change between frames that the detector `content` takes for a cut: PySceneDetect's own."""
-SHORT_SIDE = 144
-"""Short side of the picture that `content` and `adaptive` examine, pixels."""
 MIN_SCENE_MS = 500
 """A shorter scene joins the next."""
 SNAP_MS = 500
@@ -54,24 +47,15 @@ class Scenes:
     spans_ms: list[tuple[int, int]] = field(default_factory=list)
 
 
-class _Detector(Protocol):
-    def feed(self, frame: Any, small: Small) -> None: ...
-
-    def feed_again(self) -> None:
-        """Takes a frame that shows just what the last did."""
-
-    def finish(self) -> list[tuple[int, int]]:
-        """Returns (first, last) frame of each transition, equal for a hard cut."""
-
-
 class SceneFinder:
-    """Runs the configured detector over consecutive frames."""
+    """Runs the detector of shots.py over consecutive frames. It reads so few pixels that most frames need not be scaled
+    down for it.
+    """
 
-    def __init__(self, config: ScenesConfig, fps: Fraction, min_scene_ms: int = MIN_SCENE_MS) -> None:
-        rate = float(fps) or _FALLBACK_FPS
-        self._detector: _Detector = (
-            _Shots(rate) if config.detector == "shots" else _PySceneDetect(config, rate, min_scene_ms)
-        )
+    def __init__(self, fps: Fraction, min_scene_ms: int = MIN_SCENE_MS) -> None:
+        from pipeline.media.shots import ShotFinder  # imports OpenCV, which is not needed for clips alone
+
+        self._shots = ShotFinder(float(fps) or _FALLBACK_FPS)
         self._min_scene_ms = min_scene_ms
         self._times_ms: list[int] = []
         self._shown: Small | None = None
@@ -80,10 +64,14 @@ class SceneFinder:
         """Takes the next frame, its time, and a function that gives it as yuv420p at about SMALL_SHORT_SIDE."""
         self._times_ms.append(time_ms)
         if small is self._shown:
-            self._detector.feed_again()
+            self._shots.feed_again()
             return
         self._shown = small
-        self._detector.feed(frame, small)
+        luma = luma_plane(frame)
+        if luma is None:
+            frame = small()
+            luma = luma_of(frame)
+        self._shots.feed(luma, some_chroma(frame))
 
     def scenes(self) -> Scenes:
         """The cuts and gradual spans, times rounded down, ascending.
@@ -93,7 +81,7 @@ class SceneFinder:
         cuts: list[int] = []
         spans: list[tuple[int, int]] = []
         began = self._times_ms[0] if self._times_ms else 0
-        for first, last in self._detector.finish():
+        for first, last in ((change.first, change.last) for change in self._shots.finish()):
             cut = self._times_ms[(first + last) // 2]
             if cut - began < self._min_scene_ms or cut == began:
                 continue
@@ -104,64 +92,9 @@ class SceneFinder:
         return Scenes(cuts, spans)
 
 
-class _Shots:
-    """The detector of shots.py. It reads so few pixels that most frames need not be scaled down for it."""
-
-    def __init__(self, fps: float) -> None:
-        from pipeline.media.shots import ShotFinder  # imports OpenCV, which is not needed for clips alone
-
-        self._finder = ShotFinder(fps)
-
-    def feed(self, frame: Any, small: Small) -> None:
-        luma = luma_plane(frame)
-        if luma is None:
-            frame = small()
-            luma = luma_of(frame)
-        self._finder.feed(luma, some_chroma(frame))
-
-    def feed_again(self) -> None:
-        self._finder.feed_again()
-
-    def finish(self) -> list[tuple[int, int]]:
-        return [(shot_change.first, shot_change.last) for shot_change in self._finder.finish()]
-
-
-class _PySceneDetect:
-    """PySceneDetect's ContentDetector or AdaptiveDetector, which find hard cuts only."""
-
-    def __init__(self, config: ScenesConfig, fps: float, min_scene_ms: int) -> None:
-        from scenedetect import FrameTimecode
-        from scenedetect.detectors import AdaptiveDetector, ContentDetector
-
-        self._fps = fps
-        min_frames = round(min_scene_ms * fps / 1000)
-        self._detector: Any = (
-            ContentDetector(threshold=CONTENT_THRESHOLD, min_scene_len=min_frames)
-            if config.detector == "content"
-            else AdaptiveDetector(min_scene_len=min_frames)
-        )
-        self._timecode = FrameTimecode
-        self._picture = ScenePicture()
-        self._shown: Any = None
-        self._n_fed = 0
-        self._cuts: list[int] = []
-
-    def feed(self, _frame: Any, small: Small) -> None:
-        self._shown = self._picture(small())
-        self.feed_again()
-
-    def feed_again(self) -> None:
-        timecode = self._timecode(self._n_fed, self._fps)
-        self._n_fed += 1
-        self._cuts += [cut.frame_num for cut in self._detector.process_frame(timecode, self._shown)]
-
-    def finish(self) -> list[tuple[int, int]]:
-        return [(index, index) for index in sorted(set(self._cuts)) if index > 0]
-
-
-def find_scenes(source: Probe, limits: MediaLimits, config: ScenesConfig) -> Scenes:
+def find_scenes(source: Probe, limits: MediaLimits) -> Scenes:
     """Finds the scenes of a video in a separate pass: rough decoding, small frames."""
-    finder = SceneFinder(config, source.video.fps)
+    finder = SceneFinder(source.video.fps)
     scaler = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
     repeats = Repeats(source.video.coded_width, source.video.coded_height)
     for item in decode_video(source, limits, rough=True):
@@ -169,19 +102,6 @@ def find_scenes(source: Probe, limits: MediaLimits, config: ScenesConfig) -> Sce
             small = repeats.small_of(item, lambda picture: partial(scaler, picture.frame))
             finder.feed(item.frame, item.time_ms, small)
     return finder.scenes()
-
-
-class ScenePicture:
-    """Makes PySceneDetect's input from the small frame that other consumers use too."""
-
-    def __init__(self) -> None:
-        self._reformatter = av.video.reformatter.VideoReformatter()  # kept: setting one up costs more than a frame
-
-    def __call__(self, small: Any) -> Any:
-        """Returns height x width x 3, uint8 BGR."""
-        short_side = min(SHORT_SIDE, small.width, small.height)
-        width, height = scaled_size(small.width, small.height, short_side)
-        return self._reformatter.reformat(small, width, height, "bgr24", interpolation="AREA").to_ndarray()
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,7 @@ class _Work:
         if moves:
             self.limit.begin("looking for scenes")
             with self.watch("scenes"):
-                self.scenes = find_scenes(self.source, self.config.limits, scenes)
+                self.scenes = find_scenes(self.source, self.config.limits)
             self.limit.check_wall()
         parts = (
             apply_cuts(spans, self.scenes.cuts_ms, scenes.action) if moves else [Part(span, span.n) for span in spans]

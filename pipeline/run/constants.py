@@ -53,7 +53,7 @@ CONSTANTS: Mapping[str, Mapping[ModuleType, str]] = {
         pictures: "LONGEST_GAP_MS",
         silence: "SILENT_DBFS",
         brightness: "DARKEST BRIGHTEST",
-        scenes: "CONTENT_THRESHOLD SHORT_SIDE MIN_SCENE_MS SNAP_MS MIN_PART_MS",
+        scenes: "MIN_SCENE_MS SNAP_MS MIN_PART_MS",
         proxy: "PROXY_GOP PROXY_PRESET PROXY_CRF",
         stills: "STILL_SHORT_SIDE MIN_STILLS",
         mel: "MEL_RATE MEL_HOP_MS",

@@ -30,11 +30,7 @@ _KEYFRAME_NOTE = (
 _EXACT_NOTE = (
     "Each mp4 holds exactly its sentence: `first_frame` is 0, and `offset_ms` is the packet of audio (21 ms) before it."
 )
-_LOOSE_NOTE = (
-    "**Each mp4 begins at the keyframe before its sentence and counts as the clip from there**: the picture may start "
-    "some seconds before the words."
-)
-NOTES = {"remux": _KEYFRAME_NOTE, "exact": _EXACT_NOTE, "keyframe": _LOOSE_NOTE}
+NOTES = {"remux": _KEYFRAME_NOTE, "exact": _EXACT_NOTE}
 
 
 def dataset_card(head: Mapping[str, Any], card: CardConfig, review: Review | None = None) -> str:

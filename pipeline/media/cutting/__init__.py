@@ -1,15 +1,14 @@
-"""Cuts clips out of a video by spans: one call for three modes; each span gives a clip or a failure with its reason.
+"""Cuts clips out of a video by spans: one call for two modes; each span gives a clip or a failure with its reason.
 
-    remux     (default) packets from the keyframe before, with the clip's position inside the file recorded
-    exact     re-encoded with short GOPs: starts and ends at the sentence for readers that know no offset
-    keyframe  begins at the keyframe before, and is recorded so
+    remux  (default) packets from the keyframe before, with the clip's position inside the file recorded
+    exact  re-encoded with short GOPs: starts and ends at the sentence for readers that know no offset
 
 Spans may overlap and come in any order; a span that cannot be cut costs only itself.
 
 span.py      what goes in (a span) and what comes out
 window.py    the packets of a span, from the keyframe before it
 mp4.py       packets or frames into mp4 bytes, read alike with and without edit list
-remux.py     modes remux and keyframe: packets as they are
+remux.py     mode remux: packets as they are
 exact.py     mode exact: frames encoded again
 audio.py     audio that has to be encoded
 """
@@ -52,12 +51,12 @@ def cut_clips(
         is_indexed = source.container.startswith("mov,mp4")
         container = opened if opened and is_indexed else stack.enter_context(open_media(source.path, limits))
         for span in ordered:
-            yield _remuxed(container, source, span, config)
+            yield _remuxed(container, source, span)
 
 
-def _remuxed(container: Any, source: Probe, span: Span, config: CutConfig) -> CutClip | CutFailure:
+def _remuxed(container: Any, source: Probe, span: Span) -> CutClip | CutFailure:
     try:
-        return remux(container, source, span, config)
+        return remux(container, source, span)
     except Unusable as fault:
         return CutFailure(span.n, fault.reason, fault.detail)
     except av.FFmpegError as error:

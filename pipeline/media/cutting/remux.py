@@ -1,19 +1,16 @@
 """Mode `remux`: copies a span's packets from the keyframe before it, and records where the sentence is inside.
 
-Nothing is decoded or encoded, so the frames are the source's own and a cut costs less than starting a program. Mode
-`keyframe` is the same file described differently: the clip is said to begin at the keyframe.
+Nothing is decoded or encoded, so the frames are the source's own and a cut costs less than starting a program.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from manifests.reasons import Reason
-from pipeline.config.media import CutConfig
 from pipeline.media.cutting.audio import COPIED, encode_audio, without_gaps
 from pipeline.media.cutting.mp4 import Track, write_mp4
 from pipeline.media.cutting.span import CutClip, Span, fit_span, source_ms, tick_at
@@ -31,7 +28,7 @@ AUDIO_PREROLL_MS = 100
 """Audio kept before the clip, so that decoders have settled when it starts."""
 
 
-def remux(container: Any, source: Probe, span: Span, config: CutConfig) -> CutClip:
+def remux(container: Any, source: Probe, span: Span) -> CutClip:
     """Cuts the clip of a span out of the open file: video packets are read first, then audio.
 
     Raises Unusable with the reason where the span or the file cannot be used.
@@ -52,7 +49,7 @@ def remux(container: Any, source: Probe, span: Span, config: CutConfig) -> CutCl
     base_ms = _base_ms(track, audio, source)
     audio_start_ms = _audio_start_ms(audio, source, base_ms)  # before write_mp4 overwrites the packets' times
     data = write_mp4(track, audio, Fraction(base_ms, 1000) + source.zero_s)
-    clip = CutClip(
+    return CutClip(
         n=span.n,
         mp4=data,
         start_ms=span.start_ms,
@@ -66,7 +63,6 @@ def remux(container: Any, source: Probe, span: Span, config: CutConfig) -> CutCl
         from_ms=from_ms,
         audio_start_ms=audio_start_ms,
     )
-    return clip if config.mode == "remux" else _told_from_keyframe(clip)
 
 
 def is_h264_444(video: VideoTrack) -> bool:
@@ -83,19 +79,6 @@ def _refuse_formats(source: Probe) -> None:
         raise Unusable(
             Reason.UNSUPPORTED_MEDIA, "H.264 in 4:4:4 decodes correctly only as a whole; use cut.mode: exact"
         )
-
-
-def _told_from_keyframe(clip: CutClip) -> CutClip:
-    """Describes the same file as a clip that begins at its first frame, as tools that copy from a keyframe make it."""
-    earlier_ms = clip.start_ms - clip.from_ms
-    return replace(
-        clip,
-        mode="keyframe",
-        start_ms=clip.from_ms,
-        offset_ms=clip.offset_ms - earlier_ms,
-        first_frame=0,
-        n_frames=clip.n_frames + clip.first_frame,
-    )
 
 
 def _audio_of(container: Any, source: Probe, span: Span, decode_ms: int) -> Track | None:

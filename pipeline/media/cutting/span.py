@@ -34,7 +34,7 @@ class CutClip:
     n: int
     mp4: bytes
     start_ms: int
-    """Source time of the clip's start: the span's, except in mode keyframe, where it is the keyframe's."""
+    """Source time of the clip's start."""
     end_ms: int
     offset_ms: int
     """The position of start_ms inside the mp4."""
@@ -42,7 +42,7 @@ class CutClip:
     """Index, in presentation order from 0, of the first frame of the clip inside the mp4."""
     n_frames: int
     has_audio: bool
-    mode: Literal["remux", "exact", "keyframe"]
+    mode: Literal["remux", "exact"]
     codec: str
     from_ms: int
     """Source time of the earliest frame that decoding this clip needs: decode errors count from here on."""

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.config.media import MediaConfig, ScenesConfig
-from pipeline.media import scenes
+from pipeline.config.media import MediaConfig
 from pipeline.media.frames import Picture, decode_video
 from pipeline.media.probe import probe
 from pipeline.media.repeats import Repeats
@@ -120,14 +119,12 @@ def proxy_of(clip: dict[str, Any]) -> NDArray[np.uint8]:
     [
         (),
         pytest.param(("media.members.proxy_short_side=120", "media.members.proxy_step=1"), marks=pytest.mark.long),
-        pytest.param(("media.scenes.detector=content",), marks=pytest.mark.long),
         ("media.scenes.action=split",),
     ],
 )
 def test_what_is_made_of_a_slide_show_is_the_same_as_if_each_frame_were_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr(scenes, "CONTENT_THRESHOLD", 15.0)  # slides of noise are more alike than shots of films
     film = slide_show(tmp_path / "slides.mp4")
     is_repeat, found = Repeats.is_repeat, list[bool]()
 
@@ -147,10 +144,9 @@ def test_what_is_made_of_a_slide_show_is_the_same_as_if_each_frame_were_looked_a
     assert quick[0], "cuts between slides are found"
 
 
-@pytest.mark.parametrize("detector", ["shots", "content", "adaptive"])
-def test_a_detector_takes_a_repeated_frame_without_looking_at_it(detector: str) -> None:
+def test_the_detector_takes_a_repeated_frame_without_looking_at_it() -> None:
     one, other = (np.kron(noise(n)[::8, ::8], np.ones((8, 8), np.uint8)) for n in (1, 2))
-    finder = SceneFinder(ScenesConfig.model_validate({"detector": detector}), Fraction(25), 0)
+    finder = SceneFinder(Fraction(25), 0)
     n_made = []
 
     def small(frame: av.VideoFrame) -> av.VideoFrame:

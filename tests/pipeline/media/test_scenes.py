@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hdvila_testing.video import a_video
-from pipeline.config.media import MediaLimits, ScenesConfig
+from pipeline.config.media import MediaLimits
 from pipeline.media.cutting.span import Span
 from pipeline.media.probe import probe
 from pipeline.media.scenes import (
@@ -27,29 +27,27 @@ from pipeline.media.scenes import (
     spans_inside,
 )
 
-SMALL = {"width": 640, "height": 360}
-CONTENT, SHOTS = ScenesConfig(detector="content"), ScenesConfig(detector="shots")
+SMALL = {"width": 320, "height": 180}
 
 
-def cuts_of(path: Path) -> dict[str, list[int]]:
-    """By detector, in ms."""
-    return {c.detector: find_scenes(probe(path), MediaLimits(), c).cuts_ms for c in (CONTENT, SHOTS)}
+def cuts_of(path: Path) -> list[int]:
+    """In ms."""
+    return find_scenes(probe(path), MediaLimits()).cuts_ms
 
 
 def test_hard_cuts_are_found_on_their_frame(tmp_path: Path) -> None:
     path = a_video(tmp_path / "cuts.mp4", seconds=8, cuts=(40, 90, 150), gop=60, **SMALL)
-    assert cuts_of(path) == {"content": [1600, 3600, 6000], "shots": [1600, 3600, 6000]}
+    assert cuts_of(path) == [1600, 3600, 6000]
 
 
 def test_a_film_in_one_shot_has_no_cut(tmp_path: Path) -> None:
     path = a_video(tmp_path / "one.mp4", seconds=4, gop=50, **SMALL)
-    assert cuts_of(path) == {"content": [], "shots": []}
+    assert cuts_of(path) == []
 
 
 def test_times_of_cuts_are_source_times_also_where_a_file_starts_late(tmp_path: Path) -> None:
     path = a_video(tmp_path / "late.ts", seconds=6, start_s=100, cuts=(75,), gop=25, **SMALL)
-    late = [pytest.approx(3000, abs=25)]
-    assert cuts_of(path) == {"content": late, "shots": late}
+    assert cuts_of(path) == [pytest.approx(3000, abs=25)]
 
 
 def a_picture(seed: int) -> NDArray[np.uint8]:
@@ -65,7 +63,7 @@ def found(
     min_scene_ms: int = MIN_SCENE_MS,
 ) -> Scenes:
     """What is found in pictures of brightness at this rate, the first of them shown at `first_ms`."""
-    finder = SceneFinder(SHOTS, Fraction(fps), min_scene_ms)
+    finder = SceneFinder(Fraction(fps), min_scene_ms)
     for i, luma in enumerate(pictures):
         planes = np.concatenate([luma.astype(np.uint8), np.full((90, 320), 128, np.uint8)])
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
@@ -126,13 +124,11 @@ def test_where_pictures_are_looked_at_in_blocks_nothing_is_lost_or_told_twice() 
 
 
 def test_real_cuts_are_found_and_a_talking_head_has_none(samples: Path) -> None:
-    advert = find_scenes(
-        probe(samples / "videos" / "nodejs-docs-samples__ForBiggerEscapes.mp4"), MediaLimits(), ScenesConfig()
-    ).cuts_ms
+    advert = cuts_of(samples / "videos" / "nodejs-docs-samples__ForBiggerEscapes.mp4")
     for true_ms in (3458, 5041, 8166):
         assert min(abs(cut - true_ms) for cut in advert) <= 125  # three frames
     portrait = samples / "videos" / "LatentSync__demo1_video.mp4"
-    assert find_scenes(probe(portrait), MediaLimits(), ScenesConfig()).cuts_ms == []
+    assert cuts_of(portrait) == []
 
 
 @given(

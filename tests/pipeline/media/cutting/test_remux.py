@@ -1,6 +1,5 @@
 """Remuxed clips: the frames of their span, copied; test_cutting.py looks at films of every kind."""
 
-import math
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
@@ -58,25 +57,12 @@ def test_a_clip_shows_its_last_frame_where_the_file_says_of_no_frame_how_long_it
         assert codes_by_pyav(file)[clip.first_frame :][: clip.n_frames] == wanted_codes(path, spans[n])
 
 
-def test_a_keyframe_clip_says_that_it_begins_at_the_keyframe(films: Path, tmp_path: Path) -> None:
-    path, film = film_at(films, "30 fps with B-frames")
-    clip = cut(path, [SPANS[0]], mode="keyframe")[0]
-    assert isinstance(clip, CutClip)
-    assert clip.mode == "keyframe"
-    assert clip.first_frame == 0
-    assert clip.start_ms == math.floor(1000 * 75 / film.fps)  # the keyframe at frame 75, before 3000 ms
-    file = tmp_path / "clip.mp4"
-    file.write_bytes(clip.mp4)
-    assert codes_by_pyav(file)[: clip.n_frames] == wanted_codes(path, Span(0, clip.start_ms, clip.end_ms))
-
-
-@pytest.mark.parametrize("mode", ["remux", "keyframe"])
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
-def test_a_clip_that_begins_on_a_keyframe_carries_no_group_before_it(films: Path, mode: str, suffix: str) -> None:
+def test_a_clip_that_begins_on_a_keyframe_carries_no_group_before_it(films: Path, suffix: str) -> None:
     path = films / f"every-second.{suffix}"
     a_video(path, Film(seconds=5, gop=25, audio="", **SMALL))
 
-    clip = cut(path, [Span(0, 2000, 4000)], mode=mode)[0]
+    clip = cut(path, [Span(0, 2000, 4000)])[0]
 
     assert isinstance(clip, CutClip)
     assert (clip.start_ms, clip.first_frame, clip.n_frames) == (2000, 0, 50)

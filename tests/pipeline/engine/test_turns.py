@@ -20,6 +20,7 @@ from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, Outcome
 from pipeline.engine.work.executor import Finished
 from pipeline.engine.work.unit import Resources, Stage, Unit
+from tests.pipeline.engine.clocks import going_by
 
 
 @dataclass
@@ -113,7 +114,7 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def time_() -> Iterator[Jumping]:
     jumping = Jumping()
-    with clock.going_by(jumping):
+    with going_by(jumping):
         yield jumping
 
 

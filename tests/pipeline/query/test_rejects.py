@@ -33,7 +33,7 @@ def tables_of(rejects: list[AReject], passed: dict[str, list[Any]]) -> dict[str,
 
 
 @given(MADE, PASSED, st.integers(1, 9))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_they_are_those_of_the_rule_in_pieces_of_any_size(made: Any, passed: Any, size: int) -> None:
     rejects = [(s, v, c, f"r{i:02}", f"{at} {i:02}") for i, (s, v, c, at) in enumerate(made)]
     shown = {(t, v, c) for t, rows in passed.items() for v, c, good in rows if good or t != "packs"}

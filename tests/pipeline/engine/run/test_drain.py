@@ -12,6 +12,7 @@ from pipeline.engine.run.drain import Drained, StopRequest, drain_on_sigterm
 from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.store import Store
 from tests.conftest import REPO
+from tests.pipeline.engine.clocks import going_by
 from tests.pipeline.engine.desk_runs import StopsAfter, run
 
 
@@ -89,7 +90,7 @@ class At:
 
 
 def test_a_stop_is_due_once_its_time_has_passed_and_the_grace_runs_from_then() -> None:
-    with clock.going_by(At(1000.0)):
+    with going_by(At(1000.0)):
         stop, never = StopRequest(stop_after_s=90.0), StopRequest()
         for seconds, is_due in ((89.0, False), (1.0, True), (1e9, True)):
             clock.sleep(seconds)

@@ -19,6 +19,7 @@ from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import Finished, LocalExecutor
 from pipeline.engine.work.unit import Context, Output, Resources, Unit
+from tests.pipeline.engine.clocks import going_by
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,7 @@ def test_workers_get_what_is_planned_before_another_line_plans_for_long(run: Cal
         events.append(f"{name} is planned")
         yield (Numbered(name, 2, marks=events),)
 
-    with clock.going_by(Jumping()):
+    with going_by(Jumping()):
         run(slowly("a"), slowly("b"))
 
     assert events[:3] == ["a is planned", "a u0", "b is planned"]

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from manifests.reasons import Reason
-from pipeline.engine.run import clock
 from pipeline.engine.run.stage_run import LiveStage, RunContext
 from pipeline.engine.run.units_so_far import UnitsSoFar
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.attempt import End, Outcome
 from pipeline.engine.work.executor import Finished
 from pipeline.engine.work.unit import Resources, Unit
+from tests.pipeline.engine.clocks import going_by
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Seconds:
 @pytest.fixture
 def time_() -> Iterator[Seconds]:
     seconds = Seconds()
-    with clock.going_by(seconds):
+    with going_by(seconds):
         yield seconds
 
 

@@ -11,7 +11,7 @@ import pytest
 from manifests.errors import UserError
 from manifests.lock import LockLost, RunLock
 from manifests.run_status import RunStatus, StageStatus
-from pipeline.engine.run import clock, driver
+from pipeline.engine.run import driver
 from pipeline.engine.run import status_and_control as desk_module
 from pipeline.engine.run.drain import Drained, StopRequest
 from pipeline.engine.run.driver import run_stage
@@ -20,6 +20,7 @@ from pipeline.engine.run.status_and_control import Desk
 from pipeline.engine.run.status_files import read_run_status
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.executor import LocalExecutor
+from tests.pipeline.engine.clocks import going_by
 from tests.pipeline.engine.desk_runs import StopsAfter, run
 from tests.pipeline.engine.run.test_lines import Jumping
 from tests.pipeline.engine.toys import ToyStage
@@ -121,7 +122,7 @@ def test_a_run_that_lost_its_lock_leaves_the_status_to_the_other(store: Store) -
 @pytest.fixture
 def at() -> Iterator[Jumping]:
     jumping = Jumping(1000.0)
-    with clock.going_by(jumping):
+    with going_by(jumping):
         yield jumping
 
 

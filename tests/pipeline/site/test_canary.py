@@ -1,6 +1,9 @@
 """Who is not shown a video that is there is not believed about others: it is paused, and nothing is for good."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,9 +11,12 @@ from manifests.reasons import Reason, ReasonClass
 from miniyoutube.catalogue import Catalogue
 from miniyoutube.faults import Fault
 from miniyoutube.server import MiniYouTube
+from pipeline.config.media import CutConfig
+from pipeline.crawl.extract import Extractor
 from pipeline.engine.run.stage_run import RunStopped
 from pipeline.engine.store.store import Store
-from pipeline.site.canary import UNBELIEVED, Canaries
+from pipeline.engine.work.executor import SharedHere
+from pipeline.site.canary import Canaries
 from pipeline.site.failures import Failure, Pause
 from pipeline.site.identities import MOST_SAID
 from pipeline.site.politeness import Politeness
@@ -115,14 +121,13 @@ def test_canaries_outlast_a_restart(tmp_path: Path) -> None:
     assert Politeness(hurried(), {"one": 3.6e6}, store=store).standing("one").canaries == ("known",)
 
 
-@pytest.mark.parametrize("words", ["private", "geo"])
 def test_an_identity_that_is_refused_in_words_about_videos_marks_none_for_good(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, words: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """From the first request on, and no canary is configured: all videos, each of another channel."""
     plain = one_of_each(("portrait",) * 8).videos
     with MiniYouTube(Catalogue(plain), draw="lazily") as site:
-        site.misbehave(Fault("player", words))
+        site.misbehave(Fault("player", "private"))
         settings = hurried(pauses_s=(0.1, 0.2), later_s=0.01)
         road = Road.at(tmp_path, config_for(site, politeness=settings))
         with pytest.raises(RunStopped, match=r"unknown_block.*identity one: .*no canary is known.*crawl\.canary"):
@@ -136,40 +141,38 @@ def test_an_identity_that_is_refused_in_words_about_videos_marks_none_for_good(
     assert set(road.kept) == {video.video_id for video in plain}
 
 
-def test_a_site_that_hides_everything_from_some_time_on_marks_no_video_for_good(tmp_path: Path) -> None:
-    plain = one_of_each(("portrait",) * 6).videos
-    with MiniYouTube(Catalogue(plain), draw="lazily") as site:
-        config = config_for(site, reserve=0.0, politeness=hurried(pauses_s=(0.1,), later_s=0.01))
-        road = Road.at(tmp_path, config).crawl({EDUCATION: 3.0})
-        n_kept = len(road.kept)
-        site.misbehave(Fault("player", "removed"))
-        with pytest.raises(RunStopped, match=r"unknown_block: .*identity one: the canary .*removed"):
-            road.crawl({EDUCATION: 9.0})
-        assert not [row for row in road.rejects.values() if row["reason"] == Reason.UNAVAILABLE]
-        site.relent()
-        road.crawl({EDUCATION: 100.0})
-    assert 0 < n_kept < len(plain) and set(road.kept) == {video.video_id for video in plain}
-
-
-def test_videos_that_are_gone_are_believed_once_the_canary_is_shown(tmp_path: Path) -> None:
-    catalogue = one_of_each(("private", "removed", "terminated", "geo", "members", "not_available"))
+@contextmanager
+def desk(behaviours: Sequence[str], **settings: Any) -> Iterator[tuple[MiniYouTube, Extractor, Any]]:
+    """A site with a good video and these, who looks at them, and the politeness that it obeys."""
+    catalogue = one_of_each(behaviours)
     with MiniYouTube(catalogue, draw="lazily") as site:
-        config = config_for(site, canary=catalogue.videos[0].video_id)
-        road = Road.at(tmp_path, config).crawl({EDUCATION: 100.0})
-    rejected = [Reason(row["reason"]) for row in road.rejects.values()]
-    assert len(rejected) >= 5 and all(reason.class_ is ReasonClass.NEVER for reason in rejected)
-    assert road.polite.snapshot()["identities"][0]["paused_s"] == 0.0
+        config = config_for(site, politeness=hurried(pauses_s=(60.0,), patience_s=0.0), **settings)
+        polite = SharedHere(Politeness(config.politeness, {one.name: one.videos_per_hour for one in config.pool()}))
+        yield site, Extractor(config, polite, CutConfig()), polite
 
 
-def test_an_identity_that_is_told_lies_is_paused_and_the_other_does_its_work(tmp_path: Path) -> None:
-    with MiniYouTube(one_of_each(("portrait",) * 12), draw="lazily") as site:
-        site.misbehave(Fault("player", "removed", identity="two", after=6))
-        config = config_for(site, identities=("one", "two"), politeness=hurried(pauses_s=(60.0,)))
-        road = Road.at(tmp_path, config).crawl({EDUCATION: 100.0})
-        paused = {one["name"]: (one["paused_s"] > 0, one["why"]) for one in road.polite.snapshot()["identities"]}
-    assert len(road.kept) + len(road.rejects) == 13
-    assert {row["reason"] for row in road.rejects.values()} <= {Reason.UNKNOWN_ANSWER}
-    assert all(row["detail"].startswith(UNBELIEVED) for row in road.rejects.values())
-    assert paused["one"][0] is False
-    if road.rejects:
-        assert paused["two"] == (True, "canary")
+def test_a_site_that_hides_everything_from_some_time_on_is_not_believed_from_then_on() -> None:
+    with desk(["private", *["portrait"] * 6]) as (site, extractor, polite):
+        ids = [video.video_id for video in site.catalogue.videos]
+        found = [extractor.look_at(video_id, EDUCATION) for video_id in ids[:3]]
+        assert [type(one).__name__ for one in found] == ["FoundVideo", "Failure", "FoundVideo"]
+        assert extractor.unbelieved() == set(), "it was shown another video after the private one"
+        site.misbehave(Fault("player", "removed"))
+        for video_id in ids[3:6]:
+            assert extractor.look_at(video_id, EDUCATION).reason is Reason.UNAVAILABLE  # type: ignore[union-attr]
+        assert extractor.unbelieved() == {*ids[3:6]}
+        (state,) = polite.snapshot()["identities"]
+        assert (state["paused_s"] > 0, state["why"]) == (True, "canary")
+        assert extractor.look_at(ids[6], EDUCATION).reason is Reason.RATE_LIMITED  # type: ignore[union-attr]
+
+
+def test_videos_that_are_gone_are_believed_once_the_canary_is_shown() -> None:
+    gone = ("private", "removed", "terminated", "geo", "members", "not_available")
+    with desk(gone) as (site, extractor, polite):
+        canary, *others = (video.video_id for video in site.catalogue.videos)
+        extractor.look_at(canary, EDUCATION)
+        found = [extractor.look_at(video_id, EDUCATION) for video_id in others]
+        assert all(isinstance(one, Failure) and one.reason.class_ is ReasonClass.NEVER for one in found)
+        assert extractor.unbelieved() == set()
+        assert polite.snapshot()["identities"][0]["paused_s"] == 0.0
+        assert len(site.log.of("watch", video_id=canary)) == 3, "after four in a row, and at the end"

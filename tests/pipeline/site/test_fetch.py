@@ -150,6 +150,15 @@ def test_what_the_site_refuses_by_now_costs_no_media(site: MiniYouTube, tmp_path
     assert not site.log.of("media", video_id=video.video_id)
 
 
+def test_a_verdict_told_to_who_is_shown_nothing_is_for_now(
+    site: MiniYouTube, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch_module.Asking, "unbelieved", lambda asking, rules: {"it"})
+    with pytest.raises(Rejected, match="the site shows nothing to who asked: ") as error:
+        fetch(site, tmp_path, "private")
+    assert error.value.reason is Reason.UNKNOWN_ANSWER
+
+
 def test_never_smaller_than_720p_however_the_fetch_is_configured(site: MiniYouTube, tmp_path: Path) -> None:
     config = config_for(site, media=MediaFormatConfig(codecs=("vp9",)))
     with pytest.raises(Rejected) as error:

@@ -21,7 +21,7 @@ from pipeline.crawl.plan import Wanted
 from pipeline.crawl.round_files import category_states
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.store.store import Store
-from pipeline.engine.work.executor import Executor, LocalExecutor
+from pipeline.engine.work.executor import Executor
 from pipeline.engine.work.unit import Context, Output, Resources, Unit
 from pipeline.site.fetch import Fetcher
 from pipeline.site.politeness import BuildPoliteness
@@ -148,11 +148,6 @@ def check_media(road: Road, fetched: list[str], behaviours: dict[str, str]) -> N
             expected.stage == "media" and not expected.kept_in_the_end and expected.reason is not Reason.DECODE_ERRORS
         )
         assert rejects.get(video_id) == (expected.reason if fails else None), behaviours[video_id]
-
-
-@pytest.mark.long
-def test_a_small_crawl_in_one_process_ends_as_it_must(tmp_path: Path) -> None:
-    crawl_and_check(150, 15.0, tmp_path, LocalExecutor(tmp_path / "scratch"), n_fetched=3)
 
 
 @pytest.fixture(scope="module")

@@ -234,7 +234,7 @@ def test_a_video_that_always_gets_a_bot_check_costs_itself() -> None:
         assert here.paused() == []
 
 
-@pytest.mark.parametrize("refusal", ["geo", "geo_copyright", "legal", "copyright"])
+@pytest.mark.parametrize("refusal", ["geo", "copyright"])
 def test_a_video_blocked_here_is_tried_where_another_country_may_see_it(refusal: str) -> None:
     with MiniYouTube(one_of_each(("kids",)), draw="lazily") as site:
         plain = config_for(site, identities=("home", "there"))

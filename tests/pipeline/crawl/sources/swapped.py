@@ -1,7 +1,6 @@
 """Two small films with a sentence each, put in each other's place."""
 
 import json
-import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -55,23 +54,3 @@ def same_size(folder: Path) -> None:
     for path in paths:
         rest = size - path.stat().st_size
         path.write_bytes(path.read_bytes() + rest.to_bytes(4, "big") + b"free" + bytes(rest - 8))
-
-
-def same_head(folder: Path, n_bytes: int) -> None:
-    """Both films begin with the same bytes, so many and more: an empty box between the first one and the others."""
-    for k in range(2):
-        path = folder / f"film-{k}.mp4"
-        data = path.read_bytes()
-        at = int.from_bytes(data[:4], "big")
-        box = (n_bytes + 8).to_bytes(4, "big") + b"free" + bytes(n_bytes)
-        path.write_bytes(data[:at] + box + _moved(data, len(box))[at:])
-
-
-def _moved(data: bytes, n_bytes: int) -> bytes:
-    """An mp4 whose tables say that each chunk of media lies further back."""
-    moved = bytearray(data)
-    for found in re.finditer(b"stco", data):
-        n_chunks = int.from_bytes(data[found.end() + 4 : found.end() + 8], "big")
-        for at in range(found.end() + 8, found.end() + 8 + 4 * n_chunks, 4):
-            moved[at : at + 4] = (int.from_bytes(data[at : at + 4], "big") + n_bytes).to_bytes(4, "big")
-    return bytes(moved)

@@ -85,6 +85,8 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "media.cut.mode=keyframe": "remux: offset_ms says where the sentence begins; a reader may start at 0 instead",
         "media.scenes.detector=content": "shots, which finds what it finds, and dissolves, fades and wipes",
         "media.scenes.detector=adaptive": "shots, which finds what it finds, and dissolves, fades and wipes",
+        "data.max_lost_share": "a run stops where 5 % of its samples cannot be used",
+        "observe.peak_tflops": "MFU is of the GPUs that train/loop/observe.py knows",
     }
 )
 """Keys (`crawl.a_key`, places in lists left out), whole sections, and values (`media.mode=fast`) that are gone, of both

@@ -103,9 +103,6 @@ class DataConfig(Section):
     max_bad_shards: int = operational(
         0, ge=0, doc="number of unreadable shards that are skipped and counted before the run stops"
     )
-    max_lost_share: float = operational(
-        0.05, ge=0, le=1, doc="share of unusable samples, which are replaced and counted, at which the run stops"
-    )
     workers: int = operational(0, ge=0, doc="processes per rank that read and decode; 0: the training process itself")
     storage_options: dict[str, Any] = operational(
         dict, doc="fsspec options (endpoint, profile …); keep secrets in the environment instead"
@@ -230,9 +227,6 @@ class ObserveConfig(Section):
     every: int = operational(10, ge=1, doc="steps between lines on the terminal and points in TensorBoard")
     profile: ProfileConfig = ProfileConfig()
     tensorboard: bool = operational(True, doc="write events to RUN/tensorboard")
-    peak_tflops: float = operational(
-        0.0, ge=0, doc="the device's peak in the run's precision, TFLOP/s, for MFU; 0: from the table of known GPUs"
-    )
 
 
 class Sections(Section):

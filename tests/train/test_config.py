@@ -64,7 +64,6 @@ def test_what_may_change_between_two_starts_of_a_run_is_a_promise():
     assert operational == {
         "out",
         "data.max_bad_shards",
-        "data.max_lost_share",
         "data.workers",
         "data.storage_options",
         "model.gradient_checkpointing",
@@ -89,7 +88,6 @@ def test_what_may_change_between_two_starts_of_a_run_is_a_promise():
         "loop.nonfinite",
         "observe.every",
         "observe.tensorboard",
-        "observe.peak_tflops",
         "observe.profile.at",
         "observe.profile.steps",
     }

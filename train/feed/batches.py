@@ -5,7 +5,7 @@ A row holds what the view gives (pixels), its text as `input_ids` and `attention
 objectives add.
 
 Lost data is accounted for here: each unusable sample is written to RUN/lost.jsonl. Unreadable shards are tolerated up
-to `data.max_bad_shards`, unusable samples up to `data.max_lost_share`; beyond either, the run stops and names them.
+to `data.max_bad_shards`, unusable samples up to `MOST_LOST`; beyond either, the run stops and names them.
 
 Batches are made one ahead, by a thread, and copied to a GPU on a separate stream, while the GPU computes.
 """
@@ -52,8 +52,8 @@ from train.feed.tokenizer import (
 from train.objectives import Draw, active, prepare
 from train.rows import Rows
 
-MIN_FOR_SHARE = 200
-"""Samples to read before the share of lost ones is checked."""
+MIN_FOR_SHARE, MOST_LOST = 200, 0.05
+"""Samples to read before the share of lost ones is checked; the share of them at which a run stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,11 +333,11 @@ class Batches:
         bad = (*self._data.train.bad_shards, *self._bad_shards.values())
         refuse_bad_shards(bad, self._config.data.max_bad_shards)
         share = len(self._names) / self._n_read
-        if self._n_read >= MIN_FOR_SHARE and share > self._config.data.max_lost_share:
+        if self._n_read >= MIN_FOR_SHARE and share > MOST_LOST:
             last = "\n  ".join(self._names[-10:])
             raise UserError(
-                f"{share:.1%} of {self._n_read} samples are unusable, data.max_lost_share allows "
-                f"{self._config.data.max_lost_share:.1%}; the last of them:\n  {last}"
+                f"{share:.1%} of {self._n_read} samples are unusable, more than {MOST_LOST:.0%}: data is damaged, or "
+                f"its media is away; the last of them:\n  {last}"
             )
 
 

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from manifests.errors import UserError
@@ -40,40 +40,15 @@ class Home:
     """The folder of this machine in which it works: for a run on a disk, its own."""
     place: Files
     """The run's folder or address, which holds its checkpoints."""
-    _copied: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """(When changed, size) of the files that the address has, by name."""
 
     def copy(self) -> None:
-        """Puts what has changed here at the address, and takes away there what was here and is gone.
-
-        The first rank calls it; for a run on a disk it does nothing.
-        """
+        """Puts the files of the folder at the address. The first rank calls it; for a run on a disk it does nothing."""
         if self.place.is_local:
             return
-        now = self._versions()
-        for name, version in now.items():
-            if self._copied.get(name) != version:
-                self.place.put(self.here / name, name)
-        for name in self._copied.keys() - now.keys():
-            self.place.delete(name)
-        self._copied.clear()
-        self._copied.update(now)
-
-    def fetch(self) -> None:
-        """Makes the folder hold what a run at the address reads when it goes on."""
-        for path in self.here.iterdir():
-            if path.name not in ONLY_HERE:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        _download(self.place, self.here, *FETCHED)
-        self._copied.update(self._versions())
-
-    def _versions(self) -> dict[str, tuple[int, int]]:
-        paths = {path.relative_to(self.here): path for path in self.here.rglob("*")}
-        return {
-            "/".join(name.parts): (path.stat().st_mtime_ns, path.stat().st_size)
-            for name, path in paths.items()
-            if name.parts[0] not in ONLY_HERE and not name.name.startswith(".") and path.is_file()
-        }
+        for path in self.here.rglob("*"):
+            name = path.relative_to(self.here)
+            if name.parts[0] not in ONLY_HERE and not path.name.startswith(".") and path.is_file():
+                self.place.put(path, name.as_posix())
 
 
 @contextmanager
@@ -82,7 +57,10 @@ def at_address(out: str, process: Process) -> Iterator[Home]:
     bucket = Files(out.rstrip("/"), patience_s=PATIENCE_S)
     home = Home(working_folder(bucket.url), bucket)
     if process.is_first:
-        home.fetch()
+        for path in home.here.iterdir():
+            if path.name not in ONLY_HERE:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        _download(bucket, home.here, *FETCHED)
     agree("")  # the other ranks of this machine wait until the first has fetched
     try:
         yield home

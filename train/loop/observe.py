@@ -16,7 +16,7 @@ One record per step:
 
 Besides steps: `kind: eval` (scores), `skipped` (a step left out).
 
-`mfu` is tflops_per_s (of a rank) over its device's peak, null if the peak isn't known (set observe.peak_tflops).
+`mfu` is tflops_per_s (of a rank) over its device's peak, null if the peak isn't known (PEAK_TFLOPS_BF16).
 """
 
 import importlib
@@ -96,10 +96,8 @@ def count_flops(model: Model, batch: Rows, config: TrainConfig) -> float:
     return float(counter.get_total_flops())
 
 
-def peak_tflops(config: ObserveConfig, device: torch.device) -> float | None:
-    """The device's peak, TFLOP/s: from the config, else from the table; None if neither has it."""
-    if config.peak_tflops:
-        return config.peak_tflops
+def peak_tflops(device: torch.device) -> float | None:
+    """The device's peak, TFLOP/s; None if the table hasn't it."""
     if device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(device)
@@ -133,7 +131,7 @@ class Meter:
         self, config: TrainConfig, device: torch.device, world: int, epochs_done: Callable[[int], float]
     ) -> None:
         self._config, self._device, self._world, self._epochs_done = config, device, world, epochs_done
-        self._peak = peak_tflops(config.observe, device)
+        self._peak = peak_tflops(device)
         self._n_pictures = view_of(config).n_pictures
         self._flops_per_clip = 0.0
         self._total_s = self._total_waited_s = 0.0

@@ -104,6 +104,7 @@ def claim(home: Home, config: TrainConfig, process: Process) -> None:
         with whole_file(path) as part:
             part.write_text(yaml.safe_dump(config.record(), sort_keys=False))
         (folder / REQUEUE).unlink(missing_ok=True)
+        home.place.delete(REQUEUE)
 
 
 def _write_down(folder: Path, newest: Files, changed: dict[str, tuple[Any, Any]]) -> None:

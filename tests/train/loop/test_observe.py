@@ -17,7 +17,8 @@ def meter(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(observe.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(observe, "count_flops", lambda *_: 1e9)
-    config = TrainConfig(data={"manifest": "m"}, loop={"steps": 6, "batch": 8}, observe={"peak_tflops": 1.0})
+    monkeypatch.setattr(observe, "peak_tflops", lambda _: 1.0)
+    config = TrainConfig(data={"manifest": "m"}, loop={"steps": 6, "batch": 8})
     meter = observe.Meter(config, torch.device("cpu"), 1, lambda step: step / 10)
 
     def steps(n: int, waited: float = SECONDS_WAITED) -> None:

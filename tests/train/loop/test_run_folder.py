@@ -42,9 +42,13 @@ def test_a_claim_takes_the_mark_away_and_writes_the_configuration(tmp_path: Path
     mark_requeue(tmp_path / "run", 3, 10)
     assert json.loads((tmp_path / "run" / REQUEUE).read_text()) == {"step": 3, "n_steps": 10}
 
-    claim(home_of(tmp_path / "run"), config, ALONE)
+    (tmp_path / "address").mkdir()
+    mark_requeue(tmp_path / "address", 3, 10)
+
+    claim(Home(tmp_path / "run", Files(str(tmp_path / "address"))), config, ALONE)
 
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["config.yaml"]
+    assert not (tmp_path / "address" / REQUEUE).exists()
 
 
 def with_a_checkpoint(folder: Path) -> TrainConfig:

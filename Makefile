@@ -11,7 +11,7 @@ FFMPEG_EXTRA := $(shell command -v ffmpeg >/dev/null || echo ,ffmpeg)
 TORCH_INDEX ?=
 OUT ?= out/demo
 # What the targets below and .ci/matrix write; `clean` removes it.
-MADE := $(addprefix out/,demo site gpu bench matrix dist)
+MADE := $(addprefix out/,demo site gpu matrix)
 # Three on two cores: tests on Ray and of outages wait more than they work.
 WORKERS ?= 3
 # A file at a time to each worker, in the order of the folders: tests/e2e has the longest files, and one of them begun last

@@ -78,18 +78,8 @@ def by_ffmpeg(video: Path, spans: list[tuple[int, int]], out: Path, codec: list[
     cpu = wall = 0.0
     for n, (start, end) in enumerate(spans):
         seek = ["-ss", f"{start / 1000:.3f}", "-t", f"{(end - start) / 1000:.3f}"]
-        command = [
-            find_ffmpeg(),
-            "-v",
-            "error",
-            "-nostdin",
-            "-y",
-            *seek,
-            "-i",
-            str(video),
-            *codec,
-            str(out / f"{n:05d}.mp4"),
-        ]
+        command = [find_ffmpeg(), "-v", "error", "-nostdin", "-y", *seek, "-i", str(video), *codec]
+        command.append(str(out / f"{n:05d}.mp4"))
         one_cpu, one_wall = cpu_of(command, out)
         cpu, wall = cpu + one_cpu, wall + one_wall
     return cpu, wall

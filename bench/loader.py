@@ -16,8 +16,7 @@ webdataset's decoder is reimplemented here by its requests to decord, not import
 the pipeline (its train split is used), FILEs are films. Without either, 720p films of drifting textures are drawn,
 `--fps` frames/s, a keyframe every 250 frames. The pipeline itself cuts films, with its default members, into clips of
 `--seconds`: a ratio belongs to a length, since naive decoding grows with it and ours hardly does. The ways take turns,
-`rounds` times; the median round counts. Prints a table with source, segments and the machine's load, and one line of
-JSON.
+`rounds` times; the median round counts. Prints a table with source, segments and the machine's load.
 """
 
 import argparse
@@ -220,8 +219,6 @@ def print_comparison(result: dict[str, float], index: Index, segments: int, sour
         print(f"  {name:10} {value:8.2f} samples per core-second   {value / result['naive']:6.2f} x naive")
     read = {name: bytes_read(index, name) for name in ("whole", "prepared")}
     print(f"  bytes read a sample: whole {read['whole'] / 1e6:.2f} MB, prepared {read['prepared'] / 1e6:.2f} MB")
-    line = {"source": source, "segments": segments, "samples_per_core_s": {k: round(v, 3) for k, v in result.items()}}
-    print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,26 +1,25 @@
 """Measures what the global steps of a run cost as an output directory grows: processor time, memory and one exponent.
 
-    python -m bench.scale [--sizes 1000 5000 25000] [--steps batch manifest] [--keep FOLDER]
+    python -m bench.scale [--sizes 1000 5000 25000] [--steps batch manifest]
 
 A global step looks at a whole output directory: planning a round or a batch, writing the manifest, the report. Rows are
 drawn with numpy, as many and as wide as of HD-VILA-100M: 3.24 candidates rejected for a video that is kept, 30 clips a
 video, 33 words a clip. All videos are found, read and cut, half of them are in closed shards, and units lie in merged
 segments, as a run leaves them. The samples in shards are tiny, since no step decodes them.
 
-Each step runs in a process of its own, once for each size: CPU seconds, and the process's own memory beyond what it had
-before the step. The exponents are those of the growth from the second largest size to the largest.
+Each step runs in a process of its own, once for each size: CPU seconds, and its peak of memory beyond that before the
+step. The exponents are those of the growth from the second largest size to the largest.
 """
 
 import argparse
 import hashlib
 import json
+import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -263,34 +262,12 @@ STEPS: dict[str, Callable[[Store], object]] = {
 }
 
 
-@contextmanager
-def peak_mb() -> Iterator[list[float]]:
-    """Looks at this process's own memory every 10 ms while the block runs; the first number is that before."""
-
-    def own_mb() -> float:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:")) / 1024
-
-    seen, is_over = [own_mb()], threading.Event()
-
-    def watch() -> None:
-        while not is_over.wait(0.01):
-            seen.append(own_mb())
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    yield seen
-    is_over.set()
-    watcher.join()
-
-
 def measured(step: str, folder: Path) -> dict[str, float]:
     """Runs a step in this process."""
-    with peak_mb() as seen:
-        before = time.process_time()
-        STEPS[step](Store(str(folder)))
-        cpu_s = time.process_time() - before
-    return {"cpu_s": cpu_s, "mb": max(seen) - seen[0]}
+    before, mb = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    STEPS[step](Store(str(folder)))
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - mb
+    return {"cpu_s": time.process_time() - before, "mb": grown}
 
 
 def in_a_process(step: str, folder: Path) -> dict[str, float]:
@@ -318,17 +295,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="of the stores, in videos: two or more")
     parser.add_argument("--steps", nargs="+", default=list(STEPS), choices=list(STEPS))
-    parser.add_argument("--keep", type=Path, help="a folder that keeps the stores")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         print(json.dumps(measured(given.one[0], Path(given.one[1]))))
         return
     with tempfile.TemporaryDirectory(prefix="bench-scale-") as scratch:
-        folders = {n: (given.keep or Path(scratch)) / str(n) for n in sorted(given.sizes)}
+        folders = {n: Path(scratch) / str(n) for n in sorted(given.sizes)}
         for n, folder in folders.items():
-            if not (folder / MANIFEST_NAME).exists():
-                make_store(Store(str(folder)), n)
+            make_store(Store(str(folder)), n)
         print(f"| step | {' | '.join(f'{n:,} videos: CPU s, MB' for n in folders)} | exponents |")
         print("|---" * (len(folders) + 2) + "|")
         for step in given.steps:

@@ -115,12 +115,7 @@ def _made() -> dict[str, tuple[str, Callable[[], bytes]]]:
     """{name: (format, how to make it)}."""
     texts = "some words that go on and on for a while "
     return {
-        "json3 lone surrogate": (
-            "json3",
-            lambda: _json3(*({"utf8": f"word \\ud800 {i} and more. "} for i in range(40))).replace(
-                b"\\\\ud800", b"\\ud800"
-            ),
-        ),
+        "json3 lone surrogate": ("json3", lambda: _json3(*({"utf8": f"word \\ud800 {i} and more. "} for i in range(40))).replace(b"\\\\ud800", b"\\ud800")),
         "json3 49,500 words": ("json3", lambda: _words(49_500)),
         "json3 119,000 words": ("json3", lambda: _words(119_000)),
         "json3 290,000 words": ("json3", lambda: _words(290_000)),
@@ -128,44 +123,19 @@ def _made() -> dict[str, tuple[str, Callable[[], bytes]]]:
         "json3 28 MB": ("json3", lambda: _words(700_000)),
         "json3 of empty objects, 7 MB": ("json3", lambda: b'{"events":[' + b"{}," * (7 * MB // 3) + b"{}]}"),
         "json3 of lists": ("json3", lambda: b"[" * 200_000),
-        "json3 of keys": (
-            "json3",
-            lambda: b'{"events":[' + b",".join(b'{"a%d":0}' % i for i in range(590_000)) + b"]}",
-        ),
-        "json3 of strings": (
-            "json3",
-            lambda: b'{"events":[],"x":[' + b",".join(b'"%d"' % i for i in range(1_400_000)) + b"]}",
-        ),
+        "json3 of keys": ("json3", lambda: b'{"events":[' + b",".join(b'{"a%d":0}' % i for i in range(590_000)) + b"]}"),
+        "json3 of strings": ("json3", lambda: b'{"events":[],"x":[' + b",".join(b'"%d"' % i for i in range(1_400_000)) + b"]}"),
         "json3 one word of 15 MB": ("json3", lambda: _json3({"utf8": "w" * (15 * MB)})),
         "json3 of one-letter words, 15 MB": ("json3", lambda: _json3({"utf8": "w " * (7 * MB)})),
-        "json3 of notes, 15 MB": (
-            "json3",
-            lambda: json.dumps(
-                {"events": [{"tStartMs": 0, "segs": [{"utf8": "\u266aa" * (4 * MB)}]}]}, ensure_ascii=False
-            ).encode(),
-        ),
+        "json3 of notes, 15 MB": ("json3", lambda: json.dumps({"events": [{"tStartMs": 0, "segs": [{"utf8": "\u266aa" * (4 * MB)}]}]}, ensure_ascii=False).encode()),
         "json3 of line ends": ("json3", lambda: _json3({"utf8": "\n" * (7 * MB)}, {"utf8": texts * 9})),
         "json3 of brackets": ("json3", lambda: _json3({"utf8": "[a](b)" * (2 * MB)})),
         "json3 of entities": ("json3", lambda: _json3({"utf8": "&amp;amp;#39; " * MB})),
-        "json3 endless entity": (
-            "json3",
-            lambda: _json3({"utf8": "&#" + "9" * 5000 + "; " + texts}, {"utf8": texts * 5}),
-        ),
+        "json3 endless entity": ("json3", lambda: _json3({"utf8": "&#" + "9" * 5000 + "; " + texts}, {"utf8": texts * 5})),
         "json3 endless hex entity": ("json3", lambda: _json3({"utf8": "&#x" + "f" * 500_000 + "; " + texts})),
-        "json3 number of 5,000 digits": (
-            "json3",
-            lambda: b'{"events":[{"tStartMs":' + b"9" * 5000 + b',"segs":[{"utf8":"a"}]}]}',
-        ),
-        "json3 times of nothing": (
-            "json3",
-            lambda: _json3({"utf8": texts, "tOffsetMs": None}, {"utf8": texts, "tOffsetMs": [1]}),
-        ),
-        "json3 all at one time": (
-            "json3",
-            lambda: json.dumps(
-                {"events": [{"tStartMs": 5, "segs": [{"utf8": f" w{i}"}]} for i in range(60_000)]}
-            ).encode(),
-        ),
+        "json3 number of 5,000 digits": ("json3", lambda: b'{"events":[{"tStartMs":' + b"9" * 5000 + b',"segs":[{"utf8":"a"}]}]}'),
+        "json3 times of nothing": ("json3", lambda: _json3({"utf8": texts, "tOffsetMs": None}, {"utf8": texts, "tOffsetMs": [1]})),
+        "json3 all at one time": ("json3", lambda: json.dumps({"events": [{"tStartMs": 5, "segs": [{"utf8": f" w{i}"}]} for i in range(60_000)]}).encode()),
         "json3 not a dict": ("json3", lambda: b'{"events": [1, null, "x", {"segs": 5}]}'),
         "vtt of spaces in a voice": ("vtt", lambda: _cues(3, "<v" + " " * 300_000 + texts)),
         "vtt of open tags": ("vtt", lambda: _cues(3, "<a" * 200_000 + texts)),
@@ -183,19 +153,13 @@ def _made() -> dict[str, tuple[str, Callable[[], bytes]]]:
         "vtt of numbers": ("vtt", lambda: _cues(3000, "1 " * 60)),
         "vtt of at signs": ("vtt", lambda: _cues(300, "a@" * 2000 + "x" * 2000)),
         "vtt of profanity and dots": ("vtt", lambda: _cues(3000, "U.S. Mr. e.g. ... !? " * 4)),
-        "srt of 12,000 overlapping words": (
-            "srt",
-            lambda: _cues(4000, "three more words", 900).replace(b"WEBVTT\n\n", b""),
-        ),
+        "srt of 12,000 overlapping words": ("srt", lambda: _cues(4000, "three more words", 900).replace(b"WEBVTT\n\n", b"")),
         "utf-16": ("vtt", lambda: b"\xff\xfe" + GOOD.decode().encode("utf-16-le")),
-        "utf-16 of wide letters, 15 MB": (
-            "vtt",
-            lambda: b"\xff\xfe" + ("\U0001f3b5" * (15 * MB // 4)).encode("utf-16-le"),
-        ),
+        "utf-16 of wide letters, 15 MB": ("vtt", lambda: b"\xff\xfe" + ("\U0001f3b5" * (15 * MB // 4)).encode("utf-16-le")),
         "one wide letter, 15 MB": ("vtt", lambda: _cues(1, "\U0001f3b5" + "word, " * (5 * MB // 2))),
         "nothing": ("vtt", lambda: b""),
         "blanks": ("json3", lambda: b" \n" * 1000),
         "zeros": ("json3", lambda: bytes(MB)),
         "html": ("vtt", lambda: b"<!DOCTYPE html><html><body>Sign in</body></html>"),
         "a film": ("vtt", lambda: b"\x00\x00\x00\x20ftypisom" + bytes(range(256)) * 4000),
-    }
+    }  # fmt: skip

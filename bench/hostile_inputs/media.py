@@ -108,10 +108,8 @@ def _damaged(data: bytes, chance: random.Random) -> bytes:
         b"avcC",
         b"encv",
         b"tenc",
-        b"senc",
-        b"hvcC",
-        b"dref",
     ]
+    boxes += [b"senc", b"hvcC", b"dref"]
     there = [at for box in boxes if (at := data.find(box)) >= 0]
     if not there or chance.random() < 0.4:
         return mutated(data, chance)

@@ -1,7 +1,5 @@
 """A data set of drawn clips that shows what each view of a clip can learn (`bench.learning.attributes`).
 
-    python -m bench.learning.attribute_set OUT [--per-caption 8] [--colours 8] [--seed 0]
-
 Train has each caption `per_caption` times, drawn differently each time; val has each once. So a view's best possible
 score is known: if it doesn't show an attribute of n values, the right clip is one of n that look the same to it. Films
 go through the pipeline's own stages (media, shards, manifest), so their samples are like any others. A second call
@@ -10,7 +8,6 @@ continues from what is there.
 
 from __future__ import annotations
 
-import argparse
 import random
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -204,19 +201,3 @@ def _select_all(store: Store, films: Sequence[Film]) -> None:
         for rank, film in enumerate(films)
     ]
     store.write_table(SELECTION_NAME, table_of(rows, SELECTION))
-
-
-def main() -> None:
-    """Parses the command line and makes the set."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--per-caption", type=int, default=8, help="clips of each caption in train")
-    parser.add_argument("--colours", type=int, default=len(COLOURS), help="colours of balls, 1 to 8")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    manifest = make_attribute_set(given.out, per_caption=given.per_caption, n_colours=given.colours, seed=given.seed)
-    print(f"{given.out}: {sum(shard.nsamples for shard in manifest.shards)} clips in {len(manifest.shards)} shards")
-
-
-if __name__ == "__main__":
-    main()

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import json
 import random
 import tarfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,8 +36,6 @@ from manifests.shards import ShardEntry, read_manifest
 from pipeline.config.media import CutConfig, MediaConfig
 from train.config import TrainConfig
 from train.crossfit import score_halves, train_halves
-from train.data.decode import ClipView
-from train.data.registry import Seen, Source
 from train.distributed import Process
 from train.evaluation.scores import wilson_interval
 from train.loop.fit import StopRequest, fit
@@ -52,7 +49,6 @@ STEPS, HALF_STEPS = 160, 240
 """Of each arm, and of the models that score."""
 SETTINGS = "data.view=low", "eval.every=0"
 """The low view costs two fifths of the hybrid one, and of 32 held-out sentences none is of another's colour and way."""
-N_DRAWINGS = 4
 HERE = Process(0, 1, torch.device("cpu"))
 ARMS = "all", "random", "filtered", "weighted", "oracle"
 WINNING = "filtered", "weighted"
@@ -122,24 +118,6 @@ def _with_caption(sample: Sample, caption: bytes | None) -> Sample:
 
 
 # ---- runs ------------------------------------------------------------------------------------------------------------
-
-
-def remember_pictures() -> None:
-    """From here on each clip is decoded for N_DRAWINGS drawings of training and once for evaluation, and kept: decoding
-    is two thirds of what a step costs, and arms differ in captions only.
-    """
-    decode: Callable[..., Seen] = ClipView.decode
-    pictures: dict[tuple[str, bytes, int], dict[str, npt.NDArray[Any]]] = {}
-
-    def remembered(view: ClipView, members: Mapping[str, bytes], source: Source, draw: Any) -> Seen:
-        number = -1 if draw is None else int(draw.integers(N_DRAWINGS))
-        key = view.view, hashlib.sha256(members["m4v"]).digest(), number
-        if key not in pictures:
-            own = None if draw is None else np.random.default_rng([number, *key[1]])
-            pictures[key] = decode(view, members, source, own).arrays
-        return Seen(pictures[key], members["txt"].decode().strip())
-
-    ClipView.decode = remembered  # type: ignore[method-assign, assignment]
 
 
 @contextlib.contextmanager
@@ -296,7 +274,6 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--val", type=int, default=VAL_PER_CAPTION, help="drawings of each held-out sentence")
     given = parser.parse_args()
-    remember_pictures()
     if not (given.out / "clean" / "manifest.json").exists():
         make_clean(given.out / "clean", given.val)
     path = given.out / "results.jsonl"

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 import torch
 
-from bench.learning.image_text import COLOURS, GROUNDS, SMALL, make_set, one_run, table_of
 from tests.conftest import REPO
+from tests.learn.drawn_pictures import COLOURS, GROUNDS, make_set, one_run
 from train.evaluation.scores import wilson_interval
 
 pytestmark = [pytest.mark.slow, pytest.mark.learn]
@@ -57,7 +57,7 @@ def prove(kind: str, found: dict[str, Any]) -> None:
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("image_text")
-    make_set(out, SMALL)
+    make_set(out)
     return out
 
 
@@ -73,7 +73,20 @@ def test_held_out_pictures_are_read_or_matched_with_their_sentences(kind: str, o
 
     assert found["n_pairs"] == 96
     prove(kind, found)
-    assert kind in table_of([found])
+
+
+RUN = """
+import json, sys
+from pathlib import Path
+import torch
+from tests.learn.drawn_pictures import one_run
+
+kind, out, manifest, steps, threads = sys.argv[1:]
+torch.set_num_threads(int(threads))
+for seed in range(3):
+    print(json.dumps(one_run(kind, seed, Path(out), Path(manifest), int(steps), int(threads))))
+"""
+"""Three seeds in a process of its own: which kernels torch takes is said before it begins."""
 
 
 @pytest.mark.long
@@ -82,14 +95,14 @@ def test_held_out_pictures_are_read_or_matched_with_their_sentences(kind: str, o
 @pytest.mark.parametrize("capability", ["default", "avx2", ""], ids=["default", "avx2", "own"])
 @pytest.mark.parametrize("kind", ["soho", "visual_parsing"])
 def test_every_processor_learns_it_with_every_seed(kind: str, capability: str, threads: int, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bench.learning.image_text", "--small", "--models", kind, "--seeds", "0", "1", "2"]
-    command += ["--steps", str(LONGER), "--threads", str(threads), "--out", str(tmp_path)]
+    manifest = make_set(tmp_path)
     kernels = {"ATEN_CPU_CAPABILITY": capability} if capability else {}
     environment = {**os.environ, **kernels, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(REPO)}
 
-    subprocess.run(command, check=True, env=environment, cwd=REPO, capture_output=True)
+    command = [sys.executable, "-c", RUN, kind, str(tmp_path), str(manifest), str(LONGER), str(threads)]
+    done = subprocess.run(command, check=True, env=environment, cwd=REPO, capture_output=True, text=True)
 
-    lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert [line["seed"] for line in lines] == [0, 1, 2]
     for line in lines:
         prove(kind, line)

@@ -49,10 +49,10 @@ class QuestionView:
             if not isinstance(facts, QuestionJson):
                 raise SampleBroken("nothing is asked in it: it is no sample of a set of questions")
             canvas, valid = on_canvas(read_jpeg(members["jpg"]), self.size, self.fit, draw)
+            arrays: dict[str, npt.NDArray[Any]] = {"targets": self.targets(facts)}
         except (*BROKEN, ValidationError, KeyError) as error:
             raise SampleBroken(f"cannot be decoded ({type(error).__name__}: {error})") from None
-        image = np.ascontiguousarray(canvas.transpose(2, 0, 1))
-        arrays = {"image": image, "valid_hw": np.array(valid, np.int64), "targets": self.targets(facts)}
+        arrays |= {"image": np.ascontiguousarray(canvas.transpose(2, 0, 1)), "valid_hw": np.array(valid, np.int64)}
         return Seen(arrays, facts.caption)
 
     def targets(self, facts: QuestionJson) -> npt.NDArray[np.float32]:

@@ -148,8 +148,9 @@ def recall_of(best_rank: Tensor, n_right: Tensor, n_candidates: int, sources: Te
     at = [float((best_rank <= k).double().mean()) for k in KS]
     hits = (best_rank <= 1).double()
     chance = [chance_recall(n_candidates, n_right.tolist(), k) for k in KS]
-    middle = float(best_rank.double().quantile(0.5)), float(best_rank.double().mean())
-    return Recall(at[0], at[1], at[2], *middle, *chance, *wilson_interval(at[0], independent(hits, sources)))
+    middle, mean = float(best_rank.double().quantile(0.5)), float(best_rank.double().mean())
+    low, high = wilson_interval(at[0], independent(hits, sources))
+    return Recall(at[0], at[1], at[2], middle, mean, chance[0], chance[1], chance[2], low, high)
 
 
 def independent(hits: Tensor, sources: Tensor | None = None) -> float:

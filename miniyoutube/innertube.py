@@ -75,18 +75,6 @@ REFUSALS: dict[str, Json] = {
         "reason": "Join this channel to get access to members-only content like this video, and other exclusive perks.",
     },
     "payment": {"status": "UNPLAYABLE", "reason": "This video requires payment to watch"},
-    "rent": {"status": "UNPLAYABLE", "reason": "Video unavailable", "subreason": "Buy or rent this film to watch it."},
-    "premium": {"status": "UNPLAYABLE", "reason": "Watch this video with YouTube Premium"},
-    "self_harm": {
-        "status": "CONTENT_CHECK_REQUIRED",
-        "reason": "The following content may contain suicide or self-harm topics.",
-        "subreason": "Viewer discretion is advised. Learn more",
-    },
-    "inappropriate": {
-        "status": "CONTENT_CHECK_REQUIRED",
-        "reason": "The following content has been identified by the YouTube community as inappropriate or offensive to "
-        "some audiences.",
-    },
     "bot_check": {
         "status": "LOGIN_REQUIRED",
         "reason": "Sign in to confirm you’re not a bot",
@@ -98,19 +86,7 @@ REFUSALS: dict[str, Json] = {
         "subreason": "This content isn't available, try again later.",
     },
     "captcha": {"status": "UNPLAYABLE", "reason": "Video unavailable", "captcha": True},
-    "music_premium": {
-        "status": "UNPLAYABLE",
-        "reason": "Video unavailable",
-        "subreason": "This video is only available to Music Premium members",
-    },
     "sign_in": {"status": "LOGIN_REQUIRED", "reason": "Please sign in"},
-    "not_on_this_app": {
-        "status": "UNPLAYABLE",
-        "reason": "The following content is not available on this app. Watch on the latest version of YouTube.",
-    },
-    "reload": {"status": "UNPLAYABLE", "reason": "The page needs to be reloaded."},
-    "processing": {"status": "UNPLAYABLE", "reason": "We're processing this video. Check back later."},
-    "offline": {"status": "LIVE_STREAM_OFFLINE", "reason": "Offline."},
     "unheard_of": {"status": "UNPLAYABLE", "reason": "The curtain has fallen on this programme."},
     "restricted": {
         "status": "UNPLAYABLE",
@@ -118,7 +94,6 @@ REFUSALS: dict[str, Json] = {
         "subreason": "This video is restricted. Please check the Google Workspace administrator and/or the network "
         "administrator restrictions.",
     },
-    "error_153": {"status": "ERROR", "reason": "Watch video on YouTube", "subreason": "Error 153"},
     "upcoming": {"status": "LIVE_STREAM_OFFLINE", "reason": "Premieres in 10 hours"},
 }
 """The player's refusals, by the name of a fault's effect."""

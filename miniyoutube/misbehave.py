@@ -88,12 +88,6 @@ BEHAVIOURS: dict[str, Behaviour] = {
         (Fault("player", "private"),),
         {"listed_as": "[Private video]"},
     ),
-    "self_harm": Behaviour("a warning of its content", _never(Reason.AGE_RESTRICTED), (Fault("player", "self_harm"),)),
-    "inappropriate": Behaviour(
-        "called inappropriate", _never(Reason.AGE_RESTRICTED), (Fault("player", "inappropriate"),)
-    ),
-    "rent": Behaviour("to buy or rent", _never(Reason.PAYMENT_REQUIRED), (Fault("player", "rent"),)),
-    "premium": Behaviour("for Premium subscribers", _never(Reason.MEMBERS_ONLY), (Fault("player", "premium"),)),
     "not_available": Behaviour(
         "unavailable, no cause given", _never(Reason.UNAVAILABLE), (Fault("player", "not_available"),)
     ),
@@ -129,21 +123,8 @@ BEHAVIOURS: dict[str, Behaviour] = {
         (Fault("player", "kids_client"),),
         {"made_for_kids": True},
     ),
-    "music_premium": Behaviour(
-        "for subscribers of the music service", _never(Reason.MEMBERS_ONLY), (Fault("player", "music_premium"),)
-    ),
     "sign_in": Behaviour(
         "asks to sign in, no cause given", _later(Reason.FORMATS_HIDDEN, heals=False), (Fault("player", "sign_in"),)
-    ),
-    "not_on_this_app": Behaviour(
-        "not for this kind of player", _later(Reason.FORMATS_HIDDEN, heals=False), (Fault("player", "not_on_this_app"),)
-    ),
-    "reload": Behaviour(
-        "the page needs to be reloaded", _later(Reason.FORMATS_HIDDEN, heals=False), (Fault("player", "reload"),)
-    ),
-    "processing": Behaviour("just uploaded", _later(Reason.UPCOMING, heals=False), (Fault("player", "processing"),)),
-    "offline": Behaviour(
-        "a stream that has not begun", _later(Reason.UPCOMING, heals=False), (Fault("player", "offline"),)
     ),
     "unheard_of": Behaviour(
         "a sentence that nobody has seen yet",
@@ -154,11 +135,6 @@ BEHAVIOURS: dict[str, Behaviour] = {
         "the network is in Restricted Mode",
         _later(Reason.RESTRICTED_NETWORK, heals=False),
         (Fault("player", "restricted"),),
-    ),
-    "error_153": Behaviour(
-        "an embedded player without its referrer",
-        _later(Reason.FORMATS_HIDDEN, heals=False),
-        (Fault("player", "error_153"),),
     ),
     "player_400": Behaviour("player 400", _later(Reason.BAD_ANSWER, heals=False), (_status("player", 400),)),
     "joint_only": Behaviour(
@@ -269,12 +245,6 @@ BEHAVIOURS: dict[str, Behaviour] = {
         (_status("captions", 404),),
         {"tracks": "both"},
     ),
-    "captions_403": Behaviour(
-        "caption address 403",
-        _later(Reason.CAPTIONS_REFUSED, heals=False),
-        (_status("captions", 403),),
-        {"tracks": "both"},
-    ),
     "manual_gone": Behaviour("a manual track 404, the automatic one well", KEPT, changes={"tracks": "manual_gone"}),
     "translated_only": Behaviour(
         "English only by machine translation", _never(Reason.NO_CAPTIONS), changes={"tracks": "translatable"}
@@ -293,7 +263,6 @@ BEHAVIOURS: dict[str, Behaviour] = {
         "media 403 for ever", _later(Reason.MEDIA_FORBIDDEN, "media", heals=False), (_status("media", 403),)
     ),
     "media_403_once": Behaviour("media 403 until extracted again", KEPT, (_status("media", 403, **_ONCE),)),
-    "media_404_once": Behaviour("media 404 until extracted again", KEPT, (_status("media", 404, **_ONCE),)),
     "media_503": Behaviour(
         "media 503 for ever", _later(Reason.SERVER_ERROR, "media", heals=False), (_status("media", 503),)
     ),
@@ -302,7 +271,6 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "media_html": Behaviour(
         "a network's page in place of media", _later(Reason.BAD_ANSWER, "media", heals=False), (Fault("media", "html"),)
     ),
-    "media_html_once": Behaviour("such a page once", KEPT, (Fault("media", "html", requests=1),)),
     "media_drop_once": Behaviour("one media body ends half way", KEPT, (Fault("media", "drop", requests=1),)),
     "media_drop": Behaviour(
         "every media body ends early", _later(Reason.CONNECTION_RESET, "media", heals=False), (Fault("media", "drop"),)

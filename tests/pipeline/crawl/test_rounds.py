@@ -92,7 +92,7 @@ def check_requests(table_run: TableRun, behaviour: str) -> None:
         most = 2
     else:
         most = 1
-    second_look = behaviour in ("not_available", "kids", "sabr", "sign_in", "not_on_this_app", "reload", "joint_only")
+    second_look = behaviour in ("not_available", "kids", "sabr", "sign_in", "joint_only")
     if table_run.ids[behaviour] in table_run.canaries:
         assert counts["captions"] <= 2, "looked at again as a canary alone"
     else:

@@ -56,6 +56,11 @@ TEXTS = [
     ("Playback on other websites has been disabled by the video owner", Reason.FORMATS_HIDDEN, Pause.NONE),
     ("We're processing this video. Check back later.", Reason.UPCOMING, Pause.NONE),
     ("Offline.", Reason.UPCOMING, Pause.NONE),
+    ("The following content may contain suicide or self-harm topics.", Reason.AGE_RESTRICTED, Pause.NONE),
+    ("This content is identified as inappropriate or offensive to some audiences", Reason.AGE_RESTRICTED, Pause.NONE),
+    ("Video unavailable. Buy or rent this film to watch it.", Reason.PAYMENT_REQUIRED, Pause.NONE),
+    ("Watch this video with YouTube Premium", Reason.MEMBERS_ONLY, Pause.NONE),
+    ("Watch video on YouTube. Error 153", Reason.FORMATS_HIDDEN, Pause.SOFT),
     ("[SSL: UNEXPECTED_EOF] EOF occurred. Giving up after 2 retries", Reason.CONNECTION_RESET, Pause.SOFT),
 ]  # fmt: skip
 

@@ -96,7 +96,7 @@ class CaptionRow(TypedDict):
     kind: str  # manual | auto
     language: str
     track: str  # yt-dlp's key of the track, e.g. en, en-orig, en-US
-    format: str  # json3 srv3 srv1 vtt ttml srt
+    format: str  # json3 vtt srt
     payload: bytes  # as received
 
 

@@ -1,6 +1,6 @@
 """The folder source: videos that are already on a disk become candidates, with the caption files beside them.
 
-In:  a folder as yt-dlp leaves it, `NAME.mp4|webm|mkv` with `NAME.info.json` and `NAME.en.vtt|json3|srv3|srt` if there
+In:  a folder as yt-dlp leaves it, `NAME.mp4|webm|mkv` with `NAME.info.json` and `NAME.en.vtt|json3|srt` if there
      are any; any file that opens as video counts, whatever its suffix.
 Out: rows of `videos` and `captions`; what is not a video, or below 720p, is a reject.
 """
@@ -45,8 +45,8 @@ from pipeline.text.captions.markup import MAX_BYTES
 if TYPE_CHECKING:  # heavy to import, and a folder needs no site
     from pipeline.site.ytdlp import Info
 
-CAPTION_SUFFIXES = frozenset({"vtt", "json3", "srv3", "srv2", "srv1", "srt", "ttml"})
-SIDECARS = frozenset({"json", "jpg", "jpeg", "png", "webp", "description", "part", "ytdl", "txt", "tsv", "csv", "yaml"})
+CAPTION_SUFFIXES = frozenset({"vtt", "json3", "srt"})
+SIDECARS = frozenset("json jpg jpeg png webp description part ytdl txt tsv csv yaml srv1 srv2 srv3 ttml".split())
 MAX_INFO_BYTES = 64 * 1024**2
 MAX_CAPTION_BYTES = MAX_BYTES
 BATCH_FILES = 32

@@ -1,4 +1,4 @@
-"""Reads caption files of any format into words and events, through `read_track`."""
+"""Reads caption files (json3, vtt, srt) into words and events, through `read_track`."""
 
 import gc
 from collections.abc import Iterator
@@ -9,7 +9,6 @@ from pipeline.text.captions.markup import decode_text
 from pipeline.text.captions.track import BrokenTrack, Event, Rows, Track, Word
 from pipeline.text.captions.vtt import read_srt, read_vtt
 from pipeline.text.captions.words import build_track
-from pipeline.text.captions.xml_tracks import read_xml
 
 __all__ = ["BrokenTrack", "Event", "Track", "Word", "read_track"]
 
@@ -46,7 +45,7 @@ def _read(text: str, hint: str) -> Rows:
     if head in ("{", "["):
         return read_json3(text)
     if head == "<":
-        return read_xml(text)
+        raise BrokenTrack("an XML caption file; read are json3, vtt and srt: ffmpeg -i FILE NEW.srt writes one")
     is_vtt = text.lstrip()[:6] == "WEBVTT" or hint == "vtt"
     if not is_vtt and (hint == "srt" or _numbered(text)):
         return read_srt(text)

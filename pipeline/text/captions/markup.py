@@ -8,7 +8,7 @@ from pipeline.text.captions.track import BrokenTrack
 
 MAX_BYTES = 8 * 1024 * 1024
 """Larger caption files are refused: ten hours of json3 are about 10 MB, and five hours of any track are read."""
-MAX_MARKS = {"{": 300_000, "[": 300_000, ",": 750_000, "<": 500_000, "=": 750_000, "\n": 250_000}
+MAX_MARKS = {"{": 300_000, "[": 300_000, ",": 750_000, "<": 500_000, "\n": 250_000}
 """How often each mark may occur in a file of any format: nine hours of talk have less than half of each.
 
 The memory that parsing takes grows with these and not with the file's size: 16 MB of `{},` took gigabytes.
@@ -46,7 +46,7 @@ def decode_text(data: bytes) -> str:
 
 
 def unescape(text: str) -> str:
-    """Decodes entities, at most twice (srv1 encodes them twice); normalises odd spaces, drops invisible characters."""
+    """Decodes entities, at most twice; normalises odd spaces, drops invisible characters."""
     if "&" in text:
         text = html.unescape(_ENDLESS.sub("\ufffd", text))
         if "&" in text:

@@ -70,7 +70,7 @@ class Track:
     words: tuple[Word, ...]
     events: tuple[Event, ...]
     format: str
-    """json3, srv3, srv2, srv1, vtt, ttml or srt."""
+    """json3, vtt or srt."""
     kind: str
     """manual, auto, or manual_aligned once a manual track has been given the times of an automatic track."""
     language: str

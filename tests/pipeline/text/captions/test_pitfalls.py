@@ -141,8 +141,6 @@ def test_11_a_newline_inside_a_manual_cue_is_a_space() -> None:
 
 
 def test_12_entities_are_decoded_twice_and_no_further() -> None:
-    srv1 = '<transcript><text start="0" dur="2">it&amp;#39;s here</text></transcript>'
-    assert texts(read_track(srv1.encode())) == ["it's", "here"]
     assert texts(vtt("00:00:00.000 --> 00:00:01.000\na &amp;amp;amp; b")) == ["a", "&amp;", "b"]
     assert texts(vtt("00:00:00.000 --> 00:00:01.000\nit&amp;#39;s me")) == ["it's", "me"]
 

@@ -85,7 +85,6 @@ class Reason(StrEnum):
     REPEATED_TEXT = "repeated_text"
     SONG = "song"
     NOT_WORDS = "not_words"
-    BOILERPLATE = "boilerplate"
     FLAGGED_TEXT = "flagged_text"
     LOW_ALIGNMENT = "low_alignment"
     CLIP_TOO_SHORT = "clip_too_short"
@@ -241,7 +240,6 @@ FACTS: dict[Reason, _Fact] = {
     Reason.REPEATED_TEXT: _Fact(NEVER, "one phrase repeated"),
     Reason.SONG: _Fact(NEVER, "captions that repeat as much as lyrics do"),
     Reason.NOT_WORDS: _Fact(NEVER, "too many tokens that are not words"),
-    Reason.BOILERPLATE: _Fact(NEVER, "a sentence that recurs in the channel's videos"),
     Reason.FLAGGED_TEXT: _Fact(NEVER, "profanity or personal data, where the configuration rejects such clips"),
     Reason.LOW_ALIGNMENT: _Fact(NEVER, "too few of its words could be aligned in time"),
     Reason.CLIP_TOO_SHORT: _Fact(NEVER, "clip shorter than the configured bound"),

@@ -87,6 +87,7 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
         "media.scenes.detector=adaptive": "shots, which finds what it finds, and dissolves, fades and wipes",
         "data.max_lost_share": "a run stops where 5 % of its samples cannot be used",
         "observe.peak_tflops": "MFU is of the GPUs that train/loop/observe.py knows",
+        "text.filters.reject_flags=boilerplate": "balance.text_duplicates.repeated_sentences finds what is said again",
     }
 )
 """Keys (`crawl.a_key`, places in lists left out), whole sections, and values (`media.mode=fast`) that are gone, of both

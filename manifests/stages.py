@@ -118,7 +118,7 @@ TABLE = (
         void_by="clips",
         aliases=("sentences", "align"),
         again="unit",
-        made_by=6,
+        made_by=7,
     ),
     StageFacts(
         "same_texts",
@@ -151,7 +151,7 @@ TABLE = (
         void_by="packs",
         aliases=("fetch", "scenes", "cut", "members", "checks"),
         again="unit",
-        made_by=15,
+        made_by=16,
         unit="video",
     ),
     StageFacts(

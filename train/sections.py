@@ -65,7 +65,7 @@ class DataConfig(Section):
     where: str = identity(
         "",
         doc="which samples are trained on: an expression of SQL over the columns of a shard's rows, such as "
-        '"motion > .1 and not flags.boilerplate"; what it says nothing of (null) is left out; docs/training.md',
+        '"motion > .1 and not flags.profanity"; what it says nothing of (null) is left out; docs/training.md',
     )
     sample_weight: str = identity(
         "", doc="how often a sample occurs in an epoch: a column or an expression, as data.where; null is 0"

@@ -1,6 +1,6 @@
 """The line of words in the search box: which clips or videos are shown, in which order, as one statement of SQL.
 
-    category:Sports words:>5 -flag:boilerplate "exact text" sort:-words
+    category:Sports words:>5 -flag:profanity "exact text" sort:-words
 
 A word of the form `name:value` asks for a column, with `,` between several values of which one has to be right, a `-`
 before it for all others, and `>`, `>=`, `<`, `<=`, `3..8` or `3..<8` for numbers (`10%`: the one that a tenth of all

@@ -6,6 +6,8 @@ from pydantic import model_validator
 
 from manifests.settings import Section, identity
 
+TextFlag = Literal["profanity", "email", "phone", "long_number", "address", "birthday"]
+
 
 class TranscriptConfig(Section):
     """From caption tracks to one transcript per video."""
@@ -97,10 +99,10 @@ class FilterConfig(Section):
         le=1,
         doc="videos with a larger share of recurring 5-grams are rejected (song): speech has at most 0.1",
     )
-    reject_flags: list[str] = identity(
+    reject_flags: list[TextFlag] = identity(
         list,
         doc="flags that reject a clip instead of only marking it: profanity, email, phone, long_number, address, "
-        "birthday, boilerplate",
+        "birthday",
     )
 
 

@@ -20,7 +20,7 @@ from pipeline.media.checks import brightness, pictures, silence
 from pipeline.media.cutting import audio, exact, span
 from pipeline.media.members import mel, proxy, stills
 from pipeline.site import formats, tracks
-from pipeline.text import clip_plan, clips, filters, transcripts
+from pipeline.text import clip_plan, filters, transcripts
 from pipeline.text import sentences as text_sentences
 
 _REMUX = import_module("pipeline.media.cutting.remux")  # its room gives a function of this name
@@ -40,7 +40,6 @@ CONSTANTS: Mapping[str, Mapping[ModuleType, str]] = {
         clip_plan: "BORDER_COSTS MAX_GAP_MS",
         filters: "TEXT_RULES",
         text_sentences: "MAX_WORDS",
-        clips: "MAX_BOILERPLATE",
     },
     "balance": {same: "LIKENESS", texts: "SAME_TALK", sentences: "SAID_AGAIN", next_batch: "MOST_TRIES"},
     "media": {

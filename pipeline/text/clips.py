@@ -5,11 +5,10 @@ A unit is one committed part of `transcripts`. Clips given by a source (HD-VILA-
 
 import json
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from manifests.reasons import Reason
 from manifests.rows import ClipRow, TranscriptRow
@@ -21,7 +20,6 @@ from pipeline.engine.store.unit_parts import Part
 from pipeline.engine.work.boundary import per_item
 from pipeline.engine.work.part_units import OverParts, part_of, parts_processed
 from pipeline.engine.work.unit import Context, Output, Reject, Rejected, Resources, Unit
-from pipeline.outdir.named import said_as
 from pipeline.outdir.sayings import Sayings
 from pipeline.outdir.tombstones import read_tombstones
 from pipeline.text.boundary.evidence import Marks
@@ -34,16 +32,12 @@ from pipeline.text.sentences import mark_probabilities, model_used
 EXPECTED_MS = 10_000
 """Length that the balance assumes for a whole video of unknown length."""
 
-MAX_BOILERPLATE = 3
-"""Videos of a channel that may say the same."""
-
 
 class VideoFacts(TypedDict, total=False):
     """The columns of `videos` that planning needs; empty for a transcript without a row of `videos`."""
 
     video_id: str
     category_id: int
-    channel_id: str
     duration_s: float
     given_spans: str
     flags: str
@@ -80,18 +74,11 @@ class ClipsStage(OverParts):
             made = per_item(context, row["video_id"], partial(plan_video, row, video, self.config))
             rejects.append(made) if isinstance(made, Reject) else planned.append((row, *made))
         planned = _without_removed(planned, Sayings(read_tombstones(context.store)))
-        repeated = boilerplate(planned, videos)
         rows: list[ClipRow] = []
         for transcript, clips, rejected in planned:
-            kept = [clip for clip in clips if (clip["video_id"], clip["n"]) not in repeated]
-            rows.extend(kept)
+            rows.extend(clips)
             rejects.extend(rejected)
-            rejects.extend(
-                Reject(Reason.BOILERPLATE, clip["video_id"], clip["clip_id"], clip["text"][:80])
-                for clip in clips
-                if (clip["video_id"], clip["n"]) in repeated
-            )
-            if not kept:
+            if not clips:
                 rejects.append(Reject(Reason.NO_CLIPS, transcript["video_id"], detail=f"{len(rejected)} rejected"))
         return Output(rows={"clips": rows}, rejects=rejects)
 
@@ -234,18 +221,3 @@ def _given(row: TranscriptRow, video: VideoFacts) -> tuple[list[ClipRow], list[R
             clip["flags"] = json.dumps([*json.loads(clip["flags"]), WHOLE_VIDEO])
         rows.append(clip)
     return rows, rejects
-
-
-def boilerplate(
-    planned: Sequence[Any], videos: Mapping[str, VideoFacts], limit: int = MAX_BOILERPLATE
-) -> set[tuple[str, int]]:
-    """(video, n) of the clips whose text is in more than `limit` videos of one channel, counted within the part."""
-    clips_of: dict[tuple[str, str], set[tuple[str, int]]] = {}
-    for _, clips, _ in planned:
-        for clip in clips:
-            channel = videos.get(clip["video_id"], {}).get("channel_id", "")
-            if channel:
-                key = (channel, said_as(clip["text"]))
-                clips_of.setdefault(key, set()).add((clip["video_id"], clip["n"]))
-    counts = Counter({key: len({video for video, _ in same_text}) for key, same_text in clips_of.items()})
-    return {clip for key, same_text in clips_of.items() if counts[key] > limit for clip in same_text}

@@ -13,7 +13,7 @@ ROWS = pa.table(
         "key": ["a_00000", "b_00000", "c_00000"],
         "motion": [0.1, None, 0.3],
         "caption": ["Over there", "select a colour", "x"],
-        "flags": ['["boilerplate"]', '["email", "phone", "greenery.plain"]', "[]"],
+        "flags": ['["profanity"]', '["email", "phone", "greenery.plain"]', "[]"],
     }
 )
 LISTED = ["a_00000\n", "\n", '{"step": 3, "key": "c_00000"}\n']
@@ -27,7 +27,7 @@ def truths(text, rows=ROWS):
 @pytest.mark.parametrize(
     ("text", "holds"),
     [
-        ("motion > .02 and not flags.boilerplate", [False, None, True]),
+        ("motion > .02 and not flags.profanity", [False, None, True]),
         ("motion is null or motion > .2", [False, True, True]),
         ("not flags.phone", [True, False, True]),
         ('not flags."greenery.plain"', [True, False, True]),

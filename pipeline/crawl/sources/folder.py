@@ -46,7 +46,12 @@ if TYPE_CHECKING:  # heavy to import, and a folder needs no site
     from pipeline.site.ytdlp import Info
 
 CAPTION_SUFFIXES = frozenset({"vtt", "json3", "srt"})
-SIDECARS = frozenset("json jpg jpeg png webp description part ytdl txt tsv csv yaml srv1 srv2 srv3 ttml".split())
+SIDECARS = frozenset(
+    {
+        *("json", "jpg", "jpeg", "png", "webp", "description", "part", "ytdl", "txt", "tsv", "csv", "yaml"),
+        *("srv1", "srv2", "srv3", "ttml"),
+    }
+)
 MAX_INFO_BYTES = 64 * 1024**2
 MAX_CAPTION_BYTES = MAX_BYTES
 BATCH_FILES = 32

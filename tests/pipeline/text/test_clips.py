@@ -1,4 +1,4 @@
-"""Clips: what each carries, given spans, and sentences that a channel repeats."""
+"""Clips: what each carries, and given spans."""
 
 import json
 from pathlib import Path
@@ -10,11 +10,11 @@ from manifests.reasons import Reason
 from manifests.sample import WHOLE_MS, WHOLE_VIDEO
 from manifests.schema import TABLES, table_of
 from pipeline.config.text import TextConfig
-from pipeline.text.clips import MAX_BOILERPLATE, ClipsStage, boilerplate, plan_video
+from pipeline.text.clips import ClipsStage, plan_video
 from pipeline.text.transcripts import (
     TranscriptsStage,
 )
-from tests.pipeline.text.caption_tables import SPEECH, auto, caption, manual, run, store_with, video
+from tests.pipeline.text.caption_tables import auto, caption, manual, run, store_with, video
 
 
 def test_clips_carry_what_the_samples_json_needs(tmp_path: Path) -> None:
@@ -77,16 +77,6 @@ def test_a_given_whole_is_as_long_as_its_video_and_counts_as_10_s_where_that_is_
     assert WHOLE_VIDEO in json.loads(clip["flags"])
 
 
-def test_a_sentence_that_a_channel_repeats_is_boilerplate(tmp_path: Path) -> None:
-    rows = [caption(f"v{i}", "auto", auto(SPEECH)) for i in range(MAX_BOILERPLATE + 1)]
-    config = TextConfig()
-    store = store_with(tmp_path, rows)
-    run(store, TranscriptsStage(config), tmp_path)
-    output = run(store, ClipsStage(config), tmp_path)
-    assert output.rows["clips"] == []
-    assert {r.reason for r in output.rejects} == {Reason.BOILERPLATE, Reason.NO_CLIPS}
-
-
 @pytest.mark.parametrize("verses", [1, 3])
 def test_a_song_is_one_reject_with_its_reason(tmp_path: Path, verses: int) -> None:
     chorus = "oh carry me over the silver water until the morning comes again my dear and stay "
@@ -123,15 +113,3 @@ def test_a_given_span_has_the_words_that_begin_inside_it(
     assert [(r.reason, r.clip_id, r.detail) for r in rejects] == (
         [(reason, "v.4", f"{start_ms}-{end_ms} ms")] if reason else []
     )
-
-
-def test_a_text_counts_once_a_video_and_only_in_its_channel() -> None:
-    def clips(video_id: str, *texts: str) -> tuple[None, list[Any], None]:
-        return None, [{"video_id": video_id, "n": n, "text": text} for n, text in enumerate(texts)], None
-
-    channels = {"a": "x", "b": "x", "c": "y", "d": "", "e": ""}
-    videos: Any = {video_id: {"channel_id": channel} for video_id, channel in channels.items()}
-    planned = [clips("a", "Hi there!", "hi there"), clips("b", "HI, there", "bye"), clips("c", "hi there")]
-    planned += [clips("d", "hi there"), clips("e", "hi there"), clips("unknown", "hi there")]
-    assert boilerplate(planned, videos, 1) == {("a", 0), ("a", 1), ("b", 0)}
-    assert boilerplate(planned, videos, 2) == set()

@@ -30,13 +30,13 @@ N = 12
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
-    """Twelve clips in three shards: clip k moves by k / 10, every third is boilerplate, that of clip 5 isn't known."""
+    """Twelve clips in three shards: clip k moves by k / 10, every third is profane, that of clip 5 isn't known."""
     root = tmp_path_factory.mktemp("set")
     samples = []
     for k in range(N):
         sample = a_sample(f"video{k:03d}", 0, shape=SMALL)
         document = json.loads(sample.members["json"])
-        document |= {"motion": -1.0 if k == 5 else k / 10, "flags": json.dumps(["boilerplate"] if k % 3 == 0 else [])}
+        document |= {"motion": -1.0 if k == 5 else k / 10, "flags": json.dumps(["profanity"] if k % 3 == 0 else [])}
         samples.append(replace(sample, members={**sample.members, "json": json.dumps(document).encode()}))
     entries = [
         write_shard(root / f"shards/train/{n:05d}.tar", samples[4 * n : 4 * n + 4], "train", root) for n in range(3)
@@ -58,11 +58,11 @@ def numbers(index):
 
 
 def test_samples_are_chosen_by_what_was_recorded_and_the_unknown_is_left_out(manifest, tmp_path):
-    index = index_of(manifest, tmp_path, where="motion > .2 and not flags.boilerplate")
+    index = index_of(manifest, tmp_path, where="motion > .2 and not flags.profanity")
 
     assert numbers(index) == [4, 7, 8, 10, 11]
     assert numbers(index_of(manifest, tmp_path, where="motion is null")) == [5]
-    again = index_of(manifest, tmp_path, where="motion > .2 and not flags.boilerplate")
+    again = index_of(manifest, tmp_path, where="motion > .2 and not flags.profanity")
     assert again.fingerprint() == index.fingerprint() != index_of(manifest, tmp_path, where="motion > 0").fingerprint()
 
 

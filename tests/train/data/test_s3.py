@@ -64,7 +64,7 @@ def test_a_shard_that_is_not_in_the_bucket_is_unreadable(bucket):
         s3fs.S3FileSystem(**options).mv("shards-of-tests/away.tar", "shards-of-tests/set/shards/train/00001.tar")
 
 
-@pytest.mark.parametrize(("order", "workers"), [("planned", 0), ("planned", 2), ("streaming", 0)])
+@pytest.mark.parametrize(("order", "workers"), [("planned", 2), ("streaming", 0)])
 def test_a_run_reads_a_bucket_and_gets_the_losses_of_the_disk(bucket, tmp_path, order, workers):
     local, url, options = bucket
 

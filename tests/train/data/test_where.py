@@ -86,19 +86,19 @@ def test_chosen_samples_are_the_same_with_other_workers_from_a_step_on(manifest,
 
 
 @pytest.mark.slow
-def test_a_run_that_goes_on_with_other_workers_and_without_its_index_has_the_same_losses(manifest, tmp_path):
+def test_a_run_that_goes_on_without_its_index_has_the_same_losses(manifest, tmp_path):
     choice = {"where": "motion > .2", "sample_weight": "case when motion > .8 then 2.5 else 1 end"}
 
-    def losses(name, steps, workers):
+    def losses(name, steps):
         sections = {"loop": {"steps": steps}, "optim": {"schedule": "constant", "warmup": 0.0}}
-        tree = a_tree(manifest, tmp_path / name, data={**choice, "workers": workers}, **sections)
+        tree = a_tree(manifest, tmp_path / name, data=choice, **sections)
         fit(parse_config(TrainConfig, tree, source="test"), process_from_environment("cpu"), StopRequest())
         return {r["step"]: r["loss"] for r in read_metrics(tmp_path / name) if r["kind"] == "step"}
 
-    whole = losses("whole", 6, 0)
-    losses("parts", 2, 1)
+    whole = losses("whole", 4)
+    losses("parts", 2)
     shutil.rmtree(tmp_path / "parts/index")  # as on a fresh node
-    assert losses("parts", 6, 2) == whole and len(whole) == 6
+    assert losses("parts", 4) == whole and len(whole) == 4
 
 
 def test_samples_come_as_often_as_their_weights_say(manifest, tmp_path):

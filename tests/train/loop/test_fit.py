@@ -74,16 +74,15 @@ class StopAfter(StopRequest):
         return len(losses(self.out)) >= self.step
 
 
-@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.long), 3, pytest.param(5, marks=pytest.mark.long)])
-def test_a_stop_at_any_step_and_a_resume_change_no_bit(whole, drawn, tmp_path, step):
+def test_a_stop_and_a_resume_change_no_bit(whole, drawn, tmp_path):
     out = tmp_path / "run"
 
-    stopped = run(drawn, out, StopAfter(out, step))
+    stopped = run(drawn, out, StopAfter(out, 3))
     mark = json.loads((out / "requeue").read_text())
     finished = run(drawn, out)
 
-    assert (stopped.status, stopped.step) == ("stopped", step)
-    assert mark == {"step": step, "n_steps": 6} and not (out / "requeue").exists(), "a mark until it is taken up"
+    assert (stopped.status, stopped.step) == ("stopped", 3)
+    assert mark == {"step": 3, "n_steps": 6} and not (out / "requeue").exists(), "a mark until it is taken up"
     assert finished.status == "finished" and finished.scores == whole[0].scores
     assert losses(out) == losses(whole[1])
     assert same_tensors(checkpoints(out)[-1], checkpoints(whole[1])[-1])
@@ -92,18 +91,6 @@ def test_a_stop_at_any_step_and_a_resume_change_no_bit(whole, drawn, tmp_path, s
 def same_tensors(one, other):
     files = sorted(p.name for p in one.glob("*.distcp"))
     return files and all((one / f).read_bytes() == (other / f).read_bytes() for f in files)
-
-
-@pytest.mark.slow
-def test_cached_gradients_and_bf16_resume_exactly_too(drawn, tmp_path):
-    settings = {"optim": {"lr": 1e-3}, "loop": {"micro_batch": 2, "precision": "bf16", "steps": 4}}
-    run(drawn, tmp_path / "whole", **settings)
-
-    run(drawn, tmp_path / "cut", StopAfter(tmp_path / "cut", 2), **settings)
-    run(drawn, tmp_path / "cut", **settings)
-
-    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
-    assert same_tensors(*(checkpoints(tmp_path / name)[-1] for name in ("cut", "whole")))
 
 
 @pytest.mark.slow

@@ -2,10 +2,11 @@
 
 import os
 import shutil
-import signal
-import subprocess
-import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -133,43 +134,48 @@ def test_the_same_removal_twice_changes_nothing(copy: Path):
 
 GONE = ("video-00001", "video-00004")
 SAID = "this is sentence 1 of video video-00001"
-KILLED_AND_REPEATED = f"""
-import shutil
-import sys
-from pathlib import Path
-from hdvila_testing.kills import Writes, exit_of_fork
-from pipeline.dataset.remove import remove
-from pipeline.engine.store.store import Store
-from pipeline.outdir.tombstones import Tombstones
 
-def run(folder, fatal):
-    Writes(fatal, "put", "write", "delete")
-    remove(Store(str(folder)), asked)
 
-made, copies = map(Path, sys.argv[1:3])
-asked = Tombstones(frozenset({GONE!r})) if sys.argv[3] == "videos" else Tombstones(texts=frozenset([{said_as(SAID)!r}]))
-ends = [-9]
-while ends[-1]:  # until one ends before the write at which it is to be killed
-    fatal = 15 * len(ends) - 13
-    folder = shutil.copytree(made, copies / f"killed-{{fatal}}")
-    ends.append(exit_of_fork(run, folder, fatal))
-    print(folder.name, ends[-1], exit_of_fork(run, folder, 0))
-"""
-"""Kills a removal before its second write, its seventeenth and so on, and repeats each; prints how both ended."""
+@contextmanager
+def copied_before_changes(folder: Path, copies: Path, every: int) -> Iterator[None]:
+    """Before each n-th change of the folder the copies get one more: what a killed process would leave."""
+    n_changes, one_at_a_time = 0, threading.RLock()
+
+    def counted(change: Callable[..., Any]) -> Callable[..., Any]:
+        def call(store: Store, *given: Any, **named: Any) -> Any:
+            nonlocal n_changes
+            with one_at_a_time:
+                if n_changes % every == 1:
+                    ignored = shutil.ignore_patterns("run.lock", ".tmp-*")
+                    shutil.copytree(folder, copies / str(n_changes), ignore=ignored)
+                n_changes += 1
+                return change(store, *given, **named)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("put", "write", "delete"):
+            patched.setattr(Store, name, counted(getattr(Store, name)))
+        yield
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("asked", ["videos", pytest.param("text", marks=pytest.mark.long)])
-def test_killed_between_any_two_writes_the_same_command_finishes_it(made: Path, tmp_path: Path, asked: str):
-    command = [sys.executable, "-c", KILLED_AND_REPEATED, str(made), str(tmp_path), asked]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    folders, ends, repeats = said[::3], said[1::3], said[2::3]
-    assert ends == [f"{-signal.SIGKILL:d}"] * (len(ends) - 1) + ["0"] and len(ends) > 2
-    assert set(repeats) == {"0"}
-    whole = tmp_path / folders[-1]
-    expected = {p.relative_to(whole): p.read_bytes() for p in whole.glob("shards/*/*")}
-    expected[Path("manifest.parquet")] = (whole / "manifest.parquet").read_bytes()
-    for folder in (tmp_path / name for name in folders):
+@pytest.mark.parametrize(
+    ("asked", "every"),
+    [("videos", 9), *(pytest.param(what, 1, marks=pytest.mark.long) for what in ("videos", "text"))],
+)
+def test_stopped_between_any_two_writes_the_same_command_finishes_it(
+    copy: Path, tmp_path: Path, asked: str, every: int
+):
+    ids = Tombstones(frozenset(GONE)) if asked == "videos" else Tombstones(texts=frozenset([said_as(SAID)]))
+    with copied_before_changes(copy, tmp_path / "stopped", every):
+        remove(Store(str(copy)), ids)
+    expected = {p.relative_to(copy): p.read_bytes() for p in (*copy.glob("shards/*/*"), copy / "manifest.parquet")}
+    stopped = sorted((tmp_path / "stopped").iterdir())
+    assert len(stopped) > 3
+
+    for folder in stopped:
+        remove(Store(str(folder)), ids)
         assert {name: (folder / name).read_bytes() for name in expected} == expected
         assert list(verify(Store(str(folder)), decode=0)) == [] and not read_tombstones(Store(str(folder))).under_way
         for path in (path for path in folder.rglob("*") if path.is_file()):

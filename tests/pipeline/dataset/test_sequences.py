@@ -156,12 +156,11 @@ def walk(folder: Path, seed: int) -> None:
 
 
 def test_after_any_sequence_of_eight_what_is_gone_is_gone(tmp_path: Path) -> None:
-    for seed in range(3):
-        walk(tmp_path, seed)
+    walk(tmp_path, 0)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("first", range(3, 203, 20))
-def test_after_any_of_two_hundred_sequences_what_is_gone_is_gone(tmp_path: Path, first: int) -> None:
+@pytest.mark.parametrize("first", range(1, 101, 20))
+def test_after_any_of_a_hundred_sequences_what_is_gone_is_gone(tmp_path: Path, first: int) -> None:
     for seed in range(first, first + 20):
         walk(tmp_path, seed)

@@ -177,7 +177,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize(("seed", "crowd"), [(0, 64), (1, 3)])
+@pytest.mark.parametrize(("seed", "crowd"), [pytest.param(0, 64, marks=pytest.mark.long), (1, 3)])
 def test_a_run_killed_at_any_write_goes_on_and_leaves_no_stray_file(
     tmp_path: Path, seed: int, crowd: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,8 +209,7 @@ def test_a_run_killed_at_any_write_goes_on_and_leaves_no_stray_file(
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("what", ["*-*/0.parquet", "00000/items.parquet"])
-@pytest.mark.parametrize("harm", ["gone", "flipped"])
+@pytest.mark.parametrize(("what", "harm"), [("*-*/0.parquet", "flipped"), ("00000/items.parquet", "gone")])
 def test_a_file_that_is_gone_or_damaged_is_named_and_all_is_made_again(
     tmp_path: Path, what: str, harm: str, caplog: pytest.LogCaptureFixture
 ) -> None:

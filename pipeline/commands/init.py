@@ -64,6 +64,7 @@ crawl:
   lists:
     files: [list.txt]          # an id or address of YouTube, or of a media file, a line; or .csv .tsv .jsonl .parquet
     # columns: {url: videoURL, start: begin, end: stop, caption: text}   # what a table calls ours, if not so
+  # of media files, say in a section media_urls what their addresses begin with: allow: [s3://mine/]
   identities:
     - {name: here, videos_per_hour: 150}
 """,
@@ -84,6 +85,10 @@ crawl:
   sources: [lists]
   lists:
     files: [{file}]   # {names}
+"""
+_ELSEWHERE = """
+media_urls:
+  allow: [s3://mine/]          # what the addresses in the list begin with: nothing else is asked for
 """
 _OF_THE_SITE = """  identities:
     - {name: here, videos_per_hour: 150}
@@ -132,7 +137,7 @@ def starter(start: Start, file: str, out: str) -> str:
 def _published(start: Start) -> str:
     file, names = _PUBLISHED[start]
     more = {Start.PANDA_70M: _WITH_TEXTS, Start.INTERNVID: _WITH_TEXTS, Start.HD_VILA: _TEXTS}.get(start, "")
-    return _LIST.format(file=file, names=names) + more + _OF_THE_SITE * (start is not Start.WEBVID)
+    return _LIST.format(file=file, names=names) + more + (_ELSEWHERE if start is Start.WEBVID else _OF_THE_SITE)
 
 
 def start_of(word: str) -> Start:

@@ -30,7 +30,7 @@ from pipeline.config.crawl import CrawlConfig
 from pipeline.config.sources import COLUMNS, MediaUrlsConfig
 from pipeline.crawl.sources import LISTS
 from pipeline.crawl.sources.folder import CAPTION_SUFFIXES, category_id_of, kind_shown_by
-from pipeline.crawl.sources.lists import media_rows
+from pipeline.crawl.sources.lists import heads_of, media_rows
 from pipeline.crawl.sources.media_urls import MediaReader, change_of, refuse_address
 from pipeline.crawl.sources.spans import as_json, some_usable, spans_of, text_of, value_of
 from pipeline.crawl.sources.tables import TableRow
@@ -78,7 +78,15 @@ class UrlsStage:
     resources: Resources = field(default_factory=lambda: Resources(n_cpus=0.5, time_limit_s=3600))
 
     def units(self, store: Store) -> Iterator[Unit]:
-        """Batches in the order of the tables, named by their ids; of several rows with the same id the first counts."""
+        """Batches in the order of the tables, named by their ids; of several rows with the same id the first counts.
+
+        UserError if all of a list would be rejected because nothing says what its addresses may begin with.
+        """
+        for head in () if self.listing or self.config.allow else heads_of(self.crawl.lists):
+            if head.media and not head.site:
+                raise UserError(
+                    f"{head.file}: names media elsewhere; say in media_urls.allow what its addresses begin with"
+                )
         known, known_as = _known(store, self.name), read_tombstones(store).known_as
         batch: dict[str, TableRow] = {}
         for row in self._rows():

@@ -223,7 +223,7 @@ class Desk:
             for i in [*self.site.catalogue.by_id, *more]
         ]
         decided = first_look(cast(list[CandidateRow], rows), self.config, self.polite, Tombstones())
-        return None if decided is None else {i: Reason(reject.reason) for i, reject in decided.items()}
+        return None if decided is None else {i: cast(Reason, reject.reason) for i, reject in decided.items()}
 
     @property
     def small(self) -> dict[str, Reason]:

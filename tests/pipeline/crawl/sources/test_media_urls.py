@@ -20,13 +20,13 @@ from hdvila_testing.rows import a_video_row
 from hdvila_testing.s3 import s3_server
 from hdvila_testing.video import Film, a_video
 from manifests.content import HEAD_BYTES
-from manifests.errors import ConfigError
+from manifests.errors import ConfigError, UserError
 from manifests.reasons import Reason
 from manifests.sample import ReadSample, read_sample
 from manifests.settings import parse_config
 from pipeline.config import RunConfig
 from pipeline.config.crawl import CrawlConfig
-from pipeline.config.sources import MediaUrlsConfig
+from pipeline.config.sources import ListsConfig, MediaUrlsConfig
 from pipeline.crawl.sources.media_urls import MediaReader, refuse_address
 from pipeline.crawl.sources.urls import UrlFetcher, UrlsStage, given_spans, video_id_of_row
 from pipeline.engine.store.store import Store
@@ -150,7 +150,7 @@ def test_what_is_no_answer_has_its_reason(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     status: int,
-    headers: dict[str, str],
+    headers: dict[str, Any],
     reason: Reason,
     n_asked: int,
 ) -> None:
@@ -213,6 +213,13 @@ def test_an_object_in_a_bucket_is_read_and_known_again(tmp_path: Path, monkeypat
             fetch()
         with pytest.raises(Rejected, match="nothing lies there"):
             reader.look("s3://bucket/none.mp4")
+
+
+def test_a_list_of_media_is_refused_where_nothing_is_allowed(tmp_path: Path) -> None:
+    files = (str(write(tmp_path / "t.csv", [{"url": "https://media.example/a.mp4", "caption": "a film"}])),)
+    stage = UrlsStage(MediaUrlsConfig(), CrawlConfig(lists=ListsConfig(files=files)))
+    with pytest.raises(UserError, match=r"t\.csv: names media elsewhere; say in media_urls\.allow"):
+        next(stage.units(Store(str(tmp_path / "out"))))
 
 
 @pytest.mark.parametrize("clips", ["[[1]]", "[[2, null]]", '[["x", "y"]]', "[[1, 2, 3]]", "word"])

@@ -29,7 +29,7 @@ AWAY = ("s3://", "hf upload", "--format onnx")
 """What a page names and no test has, a bucket and the hub, or what tests/train/exports makes at length."""
 EXPECTED = {"--require": 1}
 """Exit codes other than 0: a tiny data set falls short of 720 lines."""
-TWO_STEPS = ["--set", "loop.steps=2", "--set", "loop.batch=2", "--set", "data.workers=0"]
+TWO_STEPS = ["--set", "loop.steps=2", "--set", "loop.epochs=0", "--set", "loop.batch=2", "--set", "data.workers=0"]
 SMALL = {"high": [64, 128], "width": 32, "n_heads": 2, "n_space_time_blocks": 2, "n_text_layers": 1}
 SMALLER = [part for key, value in SMALL.items() for part in ("--set", f"model.{key}={value}")]
 SHORTER = {

@@ -40,16 +40,30 @@ def ends_of(model: NetModel, text: str) -> list[int]:
     return np.flatnonzero(model.probabilities(track, np.zeros(len(track), np.bool_)).ends > 0.5).tolist()
 
 
-def test_text_becomes_a_model_and_a_larger_one_goes_on_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def trained(text: str, path: Path, *more: str) -> NetModel:
+    from bench import train_boundary
+
+    train_boundary.main([text, "--work", str(path.with_suffix("")), "--out", str(path), *more])
+    model = NetModel(path)
+    assert ends_of(model, "we went home early did you see it she likes green apples we went") == [3, 7, 11]
+    return model
+
+
+@pytest.fixture
+def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     from bench import train_boundary
 
     monkeypatch.setattr(train_boundary, "BATCH", 8)
     monkeypatch.setattr(train_boundary, "PASSES", ((4.0, 5e-3),))
-    text = str(write_text(tmp_path / "text"))
-    small, grown = tmp_path / "small.npz", tmp_path / "grown.npz"
-    train_boundary.main([text, "--work", str(tmp_path / "small"), "--out", str(small), "--width", "24"])
-    more = ["--width", "32", "--start", str(small)]
-    train_boundary.main([text, "--work", str(tmp_path / "grown"), "--out", str(grown), *more])
-    for path in (small, grown):
-        assert ends_of(NetModel(path), "we went home early did you see it she likes green apples we went") == [3, 7, 11]
-    assert NetModel(small).name != NetModel(grown).name
+    return str(write_text(tmp_path / "text"))
+
+
+def test_text_becomes_a_model(text: str, tmp_path: Path) -> None:
+    trained(text, tmp_path / "small.npz", "--width", "24")
+
+
+@pytest.mark.long
+def test_a_larger_model_goes_on_from_a_smaller_one(text: str, tmp_path: Path) -> None:
+    small = trained(text, tmp_path / "small.npz", "--width", "24")
+    grown = trained(text, tmp_path / "grown.npz", "--width", "32", "--start", str(tmp_path / "small.npz"))
+    assert small.name != grown.name

@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p -c "" 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-# The ffmpeg program comes from the PATH, or, where there is none, from a pip package that ships it.
+# The ffmpeg program comes from the PATH, or, where there is none, from a pip package that ships it; tests have both.
 FFMPEG_EXTRA := $(shell command -v ffmpeg >/dev/null || echo ,ffmpeg)
 # Where torch and torchvision come from, if not from the package index, whose builds for Linux bring CUDA's libraries.
 TORCH_INDEX ?=
@@ -60,7 +60,7 @@ $(VENV)/.train: $(VENV)/.pipeline
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "everything is installed into $(VENV): $(if $(TORCH_INDEX),0.9,3.5) GB from the package index"
 	$(TORCH_FIRST)
-	$(QUIETLY) $(PIP_INSTALL) --editable '.[pipeline,train,s3,dev$(FFMPEG_EXTRA)]'
+	$(QUIETLY) $(PIP_INSTALL) --editable '.[pipeline,train,s3,dev,ffmpeg]'
 	touch $(VENV)/.pipeline $(VENV)/.train $@
 
 demo: $(VENV)/.pipeline ## the main job on the embedded mini-YouTube, into out/demo, then a short training

@@ -4,12 +4,10 @@ The canary: an identity that no longer gets everything is paused, and the others
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import pipeline
 from manifests.reasons import Reason
 from miniyoutube.faults import Fault
 from miniyoutube.server import MiniYouTube
@@ -119,12 +117,6 @@ def test_a_full_disk_is_no_verdict_on_the_video_and_other_errors_of_the_place_pa
         asking().ask("v", ends([], OSError(28, "No space left on device")), RULES)
     with pytest.raises(OSError, match="Input/output"):
         asking().ask("v", ends([], OSError(5, "Input/output error")), RULES)
-
-
-def test_nothing_else_in_the_pipeline_takes_a_lease() -> None:
-    """Pauses, stops, tries and back-off have one rule because they have one place."""
-    files = (Path(pipeline.__file__ or "").parent).rglob("*.py")
-    assert [file.name for file in files if ".lease(" in file.read_text(encoding="utf-8")] == ["asking.py"]
 
 
 def pool(**countries: str) -> Asking:

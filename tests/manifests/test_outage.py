@@ -118,11 +118,13 @@ def over_once_it_is_told(door: FaultyDoor, caplog: pytest.LogCaptureFixture) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", ["503", "drop", pytest.param("silence", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "fault", ["503", *(pytest.param(fault, marks=pytest.mark.long) for fault in ("drop", "silence"))]
+)
 def test_a_run_goes_on_after_an_outage(
     door: FaultyDoor, tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(outage, "LONGEST_WAIT_S", 1.0)
+    monkeypatch.setattr(outage, "LONGEST_WAIT_S", 0.3)
     (tmp_path / "marks").mkdir()
     store = store_behind(door, f"outage-{fault}", timeout_s=1 if fault == "silence" else 60)
     stage = ToyStage(tuple((f"u{i}", "") for i in range(3)), tmp_path / "marks")
@@ -138,7 +140,9 @@ def test_a_run_goes_on_after_an_outage(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", ["503", "drop", pytest.param("silence", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "fault", ["drop", *(pytest.param(fault, marks=pytest.mark.long) for fault in ("503", "silence"))]
+)
 def test_a_unit_whose_store_fails_while_it_reads_a_part_is_tried_again(
     door: FaultyDoor, tmp_path: Path, fault: str
 ) -> None:
@@ -160,7 +164,7 @@ def test_a_unit_whose_store_fails_while_it_reads_a_part_is_tried_again(
 def test_an_opened_file_is_read_to_its_end_whatever_happens_on_the_way(
     door: FaultyDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outage, "LONGEST_WAIT_S", 1.0)
+    monkeypatch.setattr(outage, "LONGEST_WAIT_S", 0.3)
     store = store_behind(door, "opened", timeout_s=60)
     made = random.Random(1).randbytes(3 * MiB)
     store.write("file", made)
@@ -169,7 +173,7 @@ def test_an_opened_file_is_read_to_its_end_whatever_happens_on_the_way(
     with store.open("file") as file:
         assert file.read(MiB) == made[:MiB]
         door.fault = "503"
-        threading.Timer(1.5, setattr, (door, "fault", "")).start()
+        threading.Timer(0.5, setattr, (door, "fault", "")).start()
         assert file.read() == made[MiB:]
         assert file.seek(-5, 2) == 3 * MiB - 5 and file.read(9) == made[-5:] and file.read(1) == b""
 
@@ -193,13 +197,15 @@ class Large:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_to_tear", "n_unanswered"),
-    [(12, 0), (0, 1)],
-    ids=["torn more often than the library tries again", "joined, and the answer is lost"],
+    [
+        pytest.param(12, 0, id="torn more often than the library tries again"),
+        pytest.param(0, 1, id="joined, and the answer is lost", marks=pytest.mark.long),
+    ],
 )
 def test_an_upload_in_parts_that_comes_apart_is_made_again_whole(
     door: FaultyDoor, tmp_path: Path, n_to_tear: int, n_unanswered: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outage, "LONGEST_WAIT_S", 1.0)
+    monkeypatch.setattr(outage, "LONGEST_WAIT_S", 0.3)
     store = store_behind(door, f"torn-{n_to_tear}-{n_unanswered}", timeout_s=60)
     with RunLock(store) as lock:
         door.n_to_tear, door.n_unanswered = n_to_tear, n_unanswered

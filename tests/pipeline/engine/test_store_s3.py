@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from aiobotocore.client import AioBaseClient
+from typer.testing import CliRunner
 
 from hdvila_testing.s3 import S3, Door, s3_server
 from hdvila_testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
@@ -20,6 +21,7 @@ from manifests.errors import StorageErrorsExplained, UserError
 from manifests.lock import LockLost, RunLock
 from manifests.reasons import Reason
 from manifests.shards import read_manifest
+from pipeline.cli import app
 from pipeline.config.shards import ShardsConfig
 from pipeline.dataset.merge import merge
 from pipeline.dataset.remove import remove
@@ -226,7 +228,7 @@ print(*(exit_of_fork(run, fatal) for fatal in (3, 9, 0)))
 
 @pytest.mark.slow
 def test_a_run_into_a_bucket_killed_and_repeated_gives_the_bytes_of_a_disk_and_a_command_finds_it_by_its_environment(
-    s3: S3, store: Store, tmp_path: Path
+    s3: S3, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     local = a_data_set(tmp_path, n_videos=4, n_clips=2, config=CONFIG)
     _fill(store)
@@ -238,10 +240,10 @@ def test_a_run_into_a_bucket_killed_and_repeated_gives_the_bytes_of_a_disk_and_a
     for name in names:
         assert store.read(name) == local.read(name), name
 
-    code = "from pipeline.commands.verify import verify; verify('" + store.url + "', decode=1)"
-    environment = {**os.environ, **s3.environment}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert done.returncode == 0 and "no fault found" in done.stdout, done.stderr
+    for variable, value in s3.environment.items():
+        monkeypatch.setenv(variable, value)
+    verified = CliRunner().invoke(app, ["verify", store.url, "--decode", "1"])
+    assert verified.exit_code == 0 and "no fault found" in verified.output
 
 
 @pytest.mark.slow

@@ -141,7 +141,7 @@ def test_a_run_goes_on_after_an_outage(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "fault", ["drop", *(pytest.param(fault, marks=pytest.mark.long) for fault in ("503", "silence"))]
+    "fault", ["503", *(pytest.param(fault, marks=pytest.mark.long) for fault in ("drop", "silence"))]
 )
 def test_a_unit_whose_store_fails_while_it_reads_a_part_is_tried_again(
     door: FaultyDoor, tmp_path: Path, fault: str

@@ -15,8 +15,9 @@ def s3() -> Iterator[S3]:
         yield server
 
 
-@pytest.fixture(params=["disk", "bucket"])
+@pytest.fixture
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    if request.param == "disk":
+    """In a folder; in a bucket where a test asks for it, `parametrize("store", ["bucket"], indirect=True)`."""
+    if getattr(request, "param", "disk") == "disk":
         return Store(str(tmp_path / "out"))
     return request.getfixturevalue("s3").store(f"segments-{tmp_path.name}")

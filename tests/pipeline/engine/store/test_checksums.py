@@ -11,7 +11,7 @@ from pipeline.engine.store.merge import MergeSizes
 from pipeline.engine.store.store import Store
 from tests.pipeline.engine.merges import UNITS, fill, merge_all, said, same
 
-FLIPS = 12
+FLIPS = 6
 """Bytes flipped one after the other in each file, in its pages and in its footer."""
 
 

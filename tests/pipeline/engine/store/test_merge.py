@@ -66,6 +66,7 @@ def files_of(folder: Path) -> list[str]:
     return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
 
 
+@pytest.mark.parametrize("store", ["disk", "bucket"], indirect=True)
 def test_merged_tables_say_what_the_parts_said_in_fewer_files(store: Store) -> None:
     fill(store, UNITS)
     store.commit("making", "u99", {"version": 0, "rows": {}})  # a single commit, without parts
@@ -169,7 +170,7 @@ def test_a_merge_beside_a_run_knows_what_happened_meanwhile(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32), st.integers(5, 25))
 def test_any_order_of_commits_retries_merges_and_kills_keeps_the_books(
     tmp_path_factory: pytest.TempPathFactory, seed: int, n_steps: int

@@ -12,7 +12,7 @@ from tests.pipeline.engine.merges import UNITS, fill, merge_all, said, same
 GONE = {"u3-0", "u4-x"}
 
 
-@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize(("store", "merged"), [("disk", False), ("bucket", True)], indirect=["store"])
 def test_videos_are_gone_and_all_others_are_there(store: Store, merged: bool) -> None:
     fill(store, UNITS)
     if merged:

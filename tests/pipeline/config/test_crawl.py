@@ -1,4 +1,4 @@
-"""Identities from a file of proxies."""
+"""Identities from a file of proxies, and the sources by name."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ import pytest
 
 from manifests.errors import ConfigError
 from manifests.settings import parse_config
-from pipeline.config.crawl import CrawlConfig
+from pipeline.config.crawl import OUR_SOURCES, CrawlConfig
+from pipeline.crawl.sources.registry import SOURCES
 
 
 def test_each_line_of_a_proxy_file_is_an_identity_after_the_configured_ones(tmp_path: Path) -> None:
@@ -26,3 +27,7 @@ def test_a_line_that_is_no_proxy_is_named_by_its_number_and_not_shown(tmp_path: 
     assert "planted" not in str(error.value)
     with pytest.raises(ConfigError, match="cannot be read"):
         parse_config(CrawlConfig, {"proxy_file": str(tmp_path / "none.txt")}, source="test")
+
+
+def test_the_registry_holds_every_source_of_the_configuration() -> None:
+    assert SOURCES.keys() == OUR_SOURCES

@@ -15,6 +15,7 @@ from manifests.lock import RunLock
 from pipeline.config import RunConfig
 from pipeline.config.media import MediaConfig
 from pipeline.config.sources import FolderConfig
+from pipeline.crawl.sources.file_names import id_in_name
 from pipeline.crawl.sources.folder import FolderStage, content_id, identify, media_files
 from pipeline.engine.run.driver import run_stage
 from pipeline.engine.store.store import Store
@@ -143,6 +144,11 @@ def test_a_name_without_id_gets_it_from_the_info_json(tmp_path: Path, films: Pat
     add(tmp_path / "videos", films / "tall.mp4", name, **INFO)
 
     assert set(videos(run(tmp_path, tmp_path / "videos"))) == {"dQw4w9WgXcQ"}
+
+
+@pytest.mark.parametrize("name", ["My holiday-interesting.mp4", "a day out (Switzerland).mp4", "one.Information.mp4"])
+def test_a_word_of_eleven_letters_is_no_id_unless_in_brackets(name: str) -> None:
+    assert id_in_name(Path(name).stem) in ("", "Switzerland")
 
 
 def test_an_id_in_an_info_json_that_is_none_is_not_taken(tmp_path: Path, films: Path) -> None:

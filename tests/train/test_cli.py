@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
 import subprocess
 import sys
@@ -18,19 +17,6 @@ from train.cli import app, main
 from train.commands.eval import OPTIONS, evaluate
 from train.commands.init import STARTS
 from train.config import TrainConfig
-
-
-def command(*arguments, cwd=None):
-    """`hdvila-train …` in a process of its own: (exit code, stdout, stderr)."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "train.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        timeout=500,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 def test_the_commands_are_the_promised_ones():
@@ -74,13 +60,12 @@ def test_a_start_that_is_none_gets_the_nearest_one(word, says):
     assert done.exit_code == 2 and says in " ".join(done.output.replace("│", "").split())
 
 
-@pytest.mark.slow
 def test_fit_then_eval(drawn, tmp_path):
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(a_tree(drawn, tmp_path / "run")))
 
-    code, out, err = command("fit", tmp_path / "c.yaml", "--set", "loop.steps=3")
-    assert code == 0, err
-    assert "step 3/3" in out and "text to video: R@1" in out and "chance" in out
+    fitted = CliRunner().invoke(app, ["fit", str(tmp_path / "c.yaml"), "--set", "loop.steps=3"])
+    assert fitted.exit_code == 0, fitted.output
+    assert "step 3/3" in fitted.output and "text to video: R@1" in fitted.output and "chance" in fitted.output
 
     result = CliRunner().invoke(app, ["eval", str(tmp_path / "run"), "--json"])
     assert result.exit_code == 0, result.output

@@ -95,44 +95,43 @@ def test_64_questions_of_each_benchmark_are_learned_by_heart(task, coarse, tmp_p
     assert len({result["question_id"] for result in results}) == N
 
 
-def test_a_run_is_scored_as_it_goes_and_its_export_answers_alike(tmp_path):
-    recipe = a_recipe("tgif_frame", tmp_path, steps=2)
-    assert CliRunner().invoke(app, ["fit", str(recipe)]).exit_code == 0
-    questions = tmp_path / "Train_frameqa_question.csv"
+@pytest.fixture(scope="module")
+def answering(tmp_path_factory):
+    """The folder of films and questions of TGIF-QA's frames, and a run of two steps on them. Not to be written to."""
+    folder = tmp_path_factory.mktemp("answering")
+    assert CliRunner().invoke(app, ["fit", str(a_recipe("tgif_frame", folder, steps=2))]).exit_code == 0
+    return folder
 
-    scores = told("eval", tmp_path / "run", "--json", "--answers", tmp_path / "run.json")
-    assert CliRunner().invoke(app, ["export", str(tmp_path / "run"), str(tmp_path / "export")]).exit_code == 0
-    asked = ("--videos", tmp_path / "films", "--questions", questions, "--workers", 0, "--batch", 3)
+
+def test_a_run_is_scored_as_it_goes_and_its_export_answers_alike(answering, tmp_path):
+    run, questions = answering / "run", answering / "Train_frameqa_question.csv"
+
+    scores = told("eval", run, "--json", "--answers", tmp_path / "run.json")
+    assert CliRunner().invoke(app, ["export", str(run), str(tmp_path / "export")]).exit_code == 0
+    asked = ("--videos", answering / "films", "--questions", questions, "--workers", 0, "--batch", 3)
     again = told("eval", tmp_path / "export", *asked, "--answers", tmp_path / "export.json", "--json")
 
-    assert again == scores == json.loads((tmp_path / "run/summary.json").read_text())["scores"]
+    assert again == scores == json.loads((run / "summary.json").read_text())["scores"]
     assert {"accuracy_object", "accuracy_number", "accuracy_color", "accuracy_location"} < scores.keys()
     results = json.loads((tmp_path / "run.json").read_text())
     assert results == json.loads((tmp_path / "export.json").read_text())
     assert results[0]["question_id"] == "FRAMEQA0" and isinstance(results[0]["answer"], str)
 
 
-def test_what_a_model_cannot_answer_is_said(tmp_path):
-    recipe = a_recipe("tgif_action", tmp_path, steps=1)
-    assert CliRunner().invoke(app, ["fit", str(recipe)]).exit_code == 0
-    (tmp_path / "other.json").write_text(json.dumps([{"question": "what?", "answer": "cat", "video_id": 6513}]))
-
+def test_what_a_model_cannot_answer_is_said(answering, tmp_path):
     def refused(*arguments: object) -> str:
-        found = CliRunner().invoke(app, ["eval", *(str(argument) for argument in arguments)]).exception
+        line = ["eval", answering / "run", *arguments]
+        found = CliRunner().invoke(app, [str(argument) for argument in line]).exception
         assert isinstance(found, UserError)
         return str(found)
 
-    films = ("--videos", tmp_path / "films", "--workers", 0)
-    other = tmp_path / "other.json"
-    (tmp_path / "films/video6513.mp4").write_bytes(next((tmp_path / "films").iterdir()).read_bytes())
-    assert "asks questions of task open, and the model is made for choice" in refused(
-        tmp_path / "run", *films, "--questions", other
-    )
-    (tmp_path / "captions.json").write_text(json.dumps([{"video": "video6513", "caption": "a"}]))
-    assert "it has no embeddings to compare by" in refused(
-        tmp_path / "run", *films, "--captions", tmp_path / "captions.json"
-    )
-    assert "go together" in refused(tmp_path / "run", "--questions", other)
+    (film, *_), other = sorted((answering / "films").iterdir()), tmp_path / "other.json"
+    other.write_text(json.dumps([{"question": "what?", "options": ["a", "b"], "answer": 0, "video": film.name}]))
+    (tmp_path / "captions.json").write_text(json.dumps([{"video": film.name, "caption": "a"}]))
+    films = ("--videos", answering / "films", "--workers", 0)
+    assert "asks questions of task choice, and the model is made for open" in refused(*films, "--questions", other)
+    assert "it has no embeddings to compare by" in refused(*films, "--captions", tmp_path / "captions.json")
+    assert "go together" in refused("--questions", other)
 
 
 def asked(n: int, answer: Any, kind: str = "") -> Question:

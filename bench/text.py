@@ -93,7 +93,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def report_boundaries(title: str, tracks: Sequence[Spoken], model: BoundaryModel, targets: str, *, rows: bool) -> None:
+def report_boundaries(title: str, tracks: Sequence[Spoken], model: BoundaryModel, targets: str) -> None:
     """Prints the table of one group of tracks: a line per track, then means with their intervals."""
     print(f"\n{title}: {len(tracks)} unmarked tracks, model {model.name}; targets of the means: {targets}")
     head = ("F1", "whole", "inside", "function", "people", "clip s")
@@ -102,9 +102,8 @@ def report_boundaries(title: str, tracks: Sequence[Spoken], model: BoundaryModel
         label = "shown " if gaps else "hidden"
         measured = [measure(spoken, model, ClipConfig(), gaps=gaps) for spoken in tracks]
         for spoken, row in zip(tracks, measured, strict=True):
-            if rows:
-                cells = "".join(f"{value:>16.3f}" for value in row)
-                print(f"  {spoken.name[-44:]:44}{len(spoken.marks):>7}{int(spoken.ends.sum()):>6} {label}{cells}")
+            cells = "".join(f"{value:>16.3f}" for value in row)
+            print(f"  {spoken.name[-44:]:44}{len(spoken.marks):>7}{int(spoken.ends.sum()):>6} {label}{cells}")
         cells = ""
         for column in zip(*measured, strict=True):
             low, high = interval(column)
@@ -138,7 +137,6 @@ def main() -> None:
     parser.add_argument("--samples", type=Path, default=Path("../shared/samples"))
     parser.add_argument("--pool", type=Path, help="the text pool: also judge its held talks, calls and shows")
     parser.add_argument("--model", type=Path, default=None)
-    parser.add_argument("--brief", action="store_true", help="means of the text pool's tracks alone, no rows")
     options = parser.parse_args()
     captions = options.samples / "captions"
     model = NetModel(options.model) if options.model else NetModel()
@@ -147,11 +145,11 @@ def main() -> None:
         "automatic": automatic(captions),
         "lectures": [lecture(folder) for folder in pairs],
     }
-    report_boundaries("automatic", groups["automatic"], model, TARGETS["automatic"], rows=True)
-    report_boundaries("lectures", groups["lectures"], model, TARGETS["lectures"], rows=True)
+    report_boundaries("automatic", groups["automatic"], model, TARGETS["automatic"])
+    report_boundaries("lectures", groups["lectures"], model, TARGETS["lectures"])
     if options.pool:
         for name, tracks in held_groups(options.pool).items():
-            report_boundaries(name, tracks, model, TARGETS["automatic"], rows=not options.brief)
+            report_boundaries(name, tracks, model, TARGETS["automatic"])
     english = [p for p in sorted(captions.glob("en_*")) if "fixture" not in p.name and "sparse" not in p.name]
     report_speed([p for p in english if p.stat().st_size > 60_000 and "live" not in p.name])
 

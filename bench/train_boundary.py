@@ -83,12 +83,11 @@ class Stream:
         episodes: Sequence[Episode],
         lexicon: Lexicon,
         vocabulary: Vocabulary,
-        n_pairs: int = MAX_PAIRS,
     ) -> None:
         self.episodes = episodes
         self.row_of = np.array([vocabulary.id(word) for word in lexicon.words], np.int32)
         spoken = (self.row_of[episode.ids] for episode in episodes)
-        self.pairs = most_said_pairs(spoken, 2 + len(vocabulary.words), n_pairs)
+        self.pairs = most_said_pairs(spoken, 2 + len(vocabulary.words), MAX_PAIRS)
         self.fillers = np.array([vocabulary.id(word) for word in FILLERS], np.int32)
         self.n_words = sum(len(episode.ids) for episode in episodes)
         self.said = np.concatenate([self.row_of[episode.ids] for episode in episodes[::20]])
@@ -129,13 +128,13 @@ class Stream:
             yield np.concatenate(rows), np.concatenate(marks)
 
 
-def vocabulary_of(episodes: Sequence[Episode], lexicon: Lexicon, n_words: int = MAX_WORDS) -> Vocabulary:
+def vocabulary_of(episodes: Sequence[Episode], lexicon: Lexicon) -> Vocabulary:
     """The most frequent words in these episodes."""
     counts = np.zeros(len(lexicon.numbers), np.int64)
     for episode in episodes:
         counts += np.bincount(episode.ids, minlength=len(counts))
     words = lexicon.words
-    order = np.argsort(-counts, kind="stable")[:n_words]
+    order = np.argsort(-counts, kind="stable")[:MAX_WORDS]
     return Vocabulary.of(sorted(words[i] for i in order if counts[i] >= MIN_COUNT))
 
 
@@ -259,8 +258,8 @@ def train(options: argparse.Namespace) -> None:
     lexicon = Lexicon()
     episodes = read_pool(options.text, lexicon, ("text", "pauses"))
     stream_text = [episode for episode in episodes if episode.part == "text"]
-    vocabulary = vocabulary_of(stream_text, lexicon, options.words)
-    stream = Stream(stream_text, lexicon, vocabulary, options.pairs)
+    vocabulary = vocabulary_of(stream_text, lexicon)
+    stream = Stream(stream_text, lexicon, vocabulary)
     print(f"{len(stream_text)} episodes, {stream.n_words} words, {vocabulary.size} rows", flush=True)
     words = Words(vocabulary.size, 1 + len(stream.pairs), width=options.width, rounds=options.rounds).to(options.device)
     if options.start:
@@ -270,7 +269,7 @@ def train(options: argparse.Namespace) -> None:
         if kept.exists():
             words.load_state_dict(torch.load(kept, map_location=options.device))
         else:
-            train_words(words, stream, passes * options.passes, rate, options.seed + number, kept)
+            train_words(words, stream, passes, rate, options.seed + number, kept)
     save(words, Pauses(), vocabulary, stream.pairs, options.out)
     text_model = BoundaryNet(options.out).marks
     pauses = train_pauses([e for e in episodes if e.part == "pauses"], lexicon, text_model, options.seed)
@@ -286,9 +285,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--width", type=int, default=WIDTH, help="channels of the net over words")
     parser.add_argument("--rounds", type=int, default=1, help="times that its convolutions go through all dilations")
-    parser.add_argument("--words", type=int, default=MAX_WORDS, help="known words, at most")
-    parser.add_argument("--pairs", type=int, default=MAX_PAIRS, help="pairs of words with a vector of their own")
-    parser.add_argument("--passes", type=float, default=1.0, help="passes over the text in each round of training")
     parser.add_argument("--start", type=Path, help="a model file of the same words and no more channels to go on from")
     parser.add_argument("--device", default="cpu")
     train(parser.parse_args(arguments))

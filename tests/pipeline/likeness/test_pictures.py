@@ -1,7 +1,5 @@
 """Copies are found, others are not; a channel's opening is told from a re-upload; texts count where they are wanted."""
 
-import random
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +13,6 @@ from hdvila_testing.rows import commit_rows
 from manifests.reasons import Reason
 from manifests.schema import TABLES
 from pipeline.engine.store.store import Store
-from pipeline.likeness import index
-from pipeline.likeness import pictures as pictures_of
-from pipeline.likeness.comparing import Comparing
 from pipeline.likeness.pictures import COLUMNS
 from pipeline.likeness.same import LIKENESS, Likeness
 from pipeline.media.phash import (
@@ -30,8 +25,6 @@ from pipeline.media.phash import (
     mirrored_pictures,
     pack_hashes,
 )
-from tests.pipeline.engine.merges import merge_all
-from tests.pipeline.likeness.compare import compare, in_one_order, repeated_pictures
 
 
 def pictures(seed: int, count: int = 6) -> list[tuple[int, ...]]:
@@ -187,50 +180,3 @@ def _nothing(kind: pa.DataType) -> Any:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return 0
     return [] if pa.types.is_list(kind) else b"" if pa.types.is_binary(kind) else ""
-
-
-def a_channel(seed: int, n_videos: int) -> list[list[Row]]:
-    """Videos of which some are copies of others, some hold a clip of another, and all of a channel have one opening."""
-    rng = np.random.default_rng(seed)
-    videos: list[list[Row]] = []
-    for i in range(n_videos):
-        shown = [pictures(1000 * seed + 10 * i + n, 4) for n in range(5)]
-        kind = rng.integers(4)
-        if kind == 0 and videos:
-            shown = [copied(hashes, 3, i) for _, _, hashes in videos[rng.integers(len(videos))]]
-        if kind == 1 and videos:
-            shown[1] = copied(videos[rng.integers(len(videos))][2][2], 3, i)
-        if kind == 2:
-            shown[0] = copied(pictures(7, 4), 3, i)
-        videos.append([(f"v{i:02d}.{n}", f"c{i % 2}", hashes) for n, hashes in enumerate(shown)])
-    return videos
-
-
-def at_once(videos: list[list[Row]]) -> dict[Reason, dict[str, str]]:
-    return find_duplicates(packs([row for video in videos for row in video]))
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_what_repeats_is_the_same_in_whatever_order_videos_come_merged_left_out_or_after_a_restart(
-    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(index, "FAN_IN", 2)
-    draw, store, kind = random.Random(seed), Store(str(tmp_path / "out")), pictures_of.kind_of()
-    n_videos = 10
-    videos = a_channel(seed, n_videos)
-    came = draw.sample(range(n_videos), n_videos)
-    comparing, n = Comparing(store, kind), 0
-    while n < n_videos:
-        more = draw.randint(1, 5)
-        commit(store, [row for i in came[n : n + more] for row in videos[i]])
-        n = min(n_videos, n + more)
-        if draw.random() < 0.5:
-            merge_all(store)
-        if draw.random() < 0.3:
-            comparing = Comparing(store, kind)
-        for but in (draw.sample(came[:n], min(n, 2)), []):
-            names = pa.array([f"v{i:02d}" for i in sorted(set(came[:n]) - set(but))])
-            compare(store, kind, in_one_order(names), tmp_path, comparing)
-            wanted = at_once([videos[i] for i in sorted(set(came[:n]) - set(but))])
-            assert repeated_pictures(store, pa.array([f"v{i:02d}" for i in but], pa.string())) == wanted
-    assert len(at_once(videos)) > 1

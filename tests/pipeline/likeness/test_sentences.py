@@ -1,6 +1,5 @@
 """Sentences that a channel repeats, however clips come."""
 
-import random
 from collections import defaultdict
 from pathlib import Path
 
@@ -12,11 +11,10 @@ from manifests.errors import DamagedFile
 from manifests.schema import TABLES
 from pipeline.engine.store.store import Store
 from pipeline.engine.work.unit import Context
-from pipeline.likeness import index, sentences
+from pipeline.likeness import sentences
 from pipeline.likeness.comparing import Comparing
 from pipeline.likeness.matches import Matches
 from pipeline.likeness.sentences import SAID_AGAIN
-from tests.pipeline.engine.merges import merge_all
 from tests.pipeline.likeness.compare import compare
 
 Said = list[tuple[str, int, str]]
@@ -82,34 +80,6 @@ def commit(store: Store, rows: Said, number: int) -> None:
     }
     whole = [blank | row | {"clip_id": f"{row['video_id']}.{row['n']}"} for row in clips(rows).to_pylist()]
     commit_rows(store, "clips", f"u{number}", {"clips": whole})
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_new_against_old_finds_the_same_in_whatever_order_clips_come_merged_or_after_a_restart(
-    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sentences, "AT_A_TIME", 6)
-    monkeypatch.setattr(index, "FAN_IN", 2)
-    draw, store = random.Random(seed), Store(str(tmp_path / "out"))
-    lines = [f"this is the line of number {i}" for i in range(30)] + ["too short", "x"]
-    ids = [f"v{i:02d}" for i in range(40)]
-    channels = {video_id: draw.choice(["a", "b", "c", ""]) for video_id in ids}
-    said = {video_id: [(video_id, n, draw.choice(lines)) for n in range(draw.randint(1, 9))] for video_id in ids}
-    videos = of_channels(channels).set_column(2, "order", pa.array([i // 20 for i in range(40)]))
-    came, kind = draw.sample(ids, 40), sentences.kind_of()
-    comparing = Comparing(store, kind)
-    for number, begin in enumerate(range(0, 40, 10)):
-        commit(store, [row for video_id in came[begin : begin + 10] for row in said[video_id]], number)
-        if draw.random() < 0.5:
-            merge_all(store)
-        if draw.random() < 0.4:
-            comparing = Comparing(store, kind)
-        compare(store, kind, videos, tmp_path, comparing)
-        here = [row for video_id in came[: begin + 10] for row in said[video_id]]
-        for some in (videos.slice(0, 20), videos):
-            names = set(some.column("video_id").to_pylist())
-            assert found(store, some) == by_the_rule(here, {name: channels[name] for name in names})
-    assert len(found(store, videos)) > 9
 
 
 def test_clips_wait_until_their_video_is_known(tmp_path: Path) -> None:

@@ -1,23 +1,16 @@
 """Re-uploads are found by their words, however transcripts come."""
 
 import random
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from datasketch import MinHash, MinHashLSH
 
 from hdvila_testing.plans import find_reuploads, matches_in
 from hdvila_testing.rows import commit_rows
 from pipeline.engine.store.store import Store
-from pipeline.likeness import index, texts
-from pipeline.likeness.comparing import Comparing
-from pipeline.likeness.matches import Matches
-from pipeline.likeness.texts import SAME_TALK, TEXTS, SameTalk, bands, find_repeats, kind_of, signature_matrix
+from pipeline.likeness.texts import SAME_TALK, SameTalk, bands, kind_of, signature_matrix
 from pipeline.text.transcripts import MINHASH_SEED, N_PERMUTATIONS, signature
-from tests.pipeline.engine.merges import merge_all
-from tests.pipeline.likeness.compare import compare
 
 WORDS = [a + b + c for a in "bdfgklmnprstvz" for b in "aeiou" for c in ("n", "r", "st", "ck", "ll", "mp", "sh", "")]
 
@@ -96,30 +89,3 @@ def commit(store: Store, transcripts: pa.Table, number: int) -> None:
     more = {"alignment_confidence": 1.0, "punctuated": True, "word_timed": True}
     rows = [schema_row | more | row for row in transcripts.to_pylist()]
     commit_rows(store, "transcripts", f"u{number}", {"transcripts": rows})
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_new_against_old_finds_the_same_in_whatever_order_transcripts_come_merged_or_after_a_restart(
-    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(texts, "AT_A_TIME", 4)
-    monkeypatch.setattr(index, "FAN_IN", 2)
-    draw, store, talks = random.Random(seed), Store(str(tmp_path / "out")), [speech(i, 60) for i in range(5)]
-    said = {
-        f"v{i:02d}": (misheard(draw.choice(talks), 0.02, i), draw.choice([60.0, 61.9, 64.0, 0.0])) for i in range(24)
-    }
-    transcripts, videos = tables(said)
-    videos = videos.append_column("order", pa.array([i // 8 for i in range(24)]))
-    came, kind = pa.array(draw.sample(range(24), 24)), kind_of()
-    comparing = Comparing(store, kind)
-    for number, begin in enumerate(range(0, 24, 5)):
-        commit(store, transcripts.take(came[begin : begin + 5]), number)
-        if draw.random() < 0.5:
-            merge_all(store)
-        if draw.random() < 0.3:
-            comparing = Comparing(store, kind)
-        compare(store, kind, videos, tmp_path, comparing)
-        here = transcripts.take(came[: begin + 5])
-        for some in (videos.slice(0, 16), videos):
-            assert find_repeats(Matches(store).of(TEXTS), some) == find_reuploads(here, some)
-    assert len(find_repeats(Matches(store).of(TEXTS), videos)) > 2

@@ -205,7 +205,7 @@ def test_paper_keeps_bars_legend_and_pictures(finished: Store, chromium: str) ->
         page = browser.new_page()
         page.emulate_media(media="print")
         page.goto(address)
-        for part in ("#balance .bar.after", "#balance .key i", "#samples img", "#distributions svg path"):
+        for part in ("#balance .bar.after", "#balance .key i", "#samples img", "#distributions svg rect"):
             assert page.locator(part).first.is_visible(), part
         why = page.locator("#balance .broad td:last-child").first
         assert why.evaluate("it => it.clientWidth") > 80, "words broken to letters"

@@ -274,6 +274,7 @@ def of_generations(folder: Path, generations: Sequence[int]) -> Manifest:
 
 def test_a_set_of_several_generations_gets_its_index_from_the_rows_once_a_run(tmp_path, caplog):
     manifest = of_generations(tmp_path / "set", [0, 2, 1, 0])
+    caplog.clear()
     made = load_index(manifest, "train", cache=tmp_path / "run")
     remove_rows(manifest)
 

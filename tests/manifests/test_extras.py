@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import fsspec.registry
 import pytest
+from fsspec.registry import _registry
 
 from manifests.errors import UserError
 from manifests.exits import EXAMPLES
@@ -116,7 +116,7 @@ def test_a_module_that_both_programs_use_is_of_the_programs_own_extra() -> None:
 def test_a_bucket_whose_library_is_missing_is_one_line_with_its_extra(
     url: str, library: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(fsspec.registry._registry, url.partition(":")[0], raising=False)  # what another test loaded
+    monkeypatch.delitem(_registry, url.partition(":")[0], raising=False)  # what another test loaded
     monkeypatch.setitem(sys.modules, library, None)
 
     with pytest.raises(UserError, match=rf"^{url}: cannot be opened \(needs: pip install 'hdvila\[{extra}\]'\)$"):

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def clips(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[SampleJson, Path]]:
     """Four samples of different shards, as the plain `tar` program unpacks them."""
-    need(subprocess.run(["which", "tar"], capture_output=True).returncode == 0, "tar")
+    need(subprocess.run(["which", "tar"], capture_output=True).returncode == 0, "tar", "kernel")
     folder = tmp_path_factory.mktemp("unpacked")
     for shard in sorted(finished.out.glob("shards/*/*.tar"))[::2][:4]:
         subprocess.run(["tar", "-xf", str(shard), "-C", str(folder)], check=True)

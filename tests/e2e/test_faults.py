@@ -121,6 +121,7 @@ with RunLock(store, renew_s=0.1) as lock:
 """
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("jumps", [("-2d", "+3d"), pytest.param(("+10d", "-1d"), marks=pytest.mark.long)])
 def test_the_clock_of_the_driver_s_machine_jumps(tmp_path: Path, undisturbed: Store, jumps: tuple[str, str]) -> None:
     library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
